@@ -1,0 +1,231 @@
+//! Backends: the heavy half of mining, behind one trait.
+//!
+//! Data flows one way: [`Backend::prepare`] commits to an operand and brings
+//! it into the backend's own layout, once in its life; [`Backend::noise`]
+//! noises it, once per challenge; [`Backend::multiply`] computes the noised
+//! product, draws every ticket and recovers the exact product.
+//!
+//! - [`crate::reference`]: the plain one, readable beside the spec.
+//! - [`cpu`]: the parallel one.
+//! - [`tester`]: what every backend has to pass; a new one adds no test logic.
+
+pub mod cpu;
+pub mod handle;
+pub mod tester;
+
+pub use handle::{Noised, Prepared};
+
+use crate::Ticket;
+use crate::difficulty::Target;
+use crate::digest::Seed;
+use crate::operand::Operand;
+use crate::params::Params;
+use crate::reference::Reference;
+use crate::statement::{Shape, Tile};
+use crate::transcript::Transcript;
+use core::fmt;
+use core::ops::ControlFlow;
+use std::sync::Arc;
+
+/// A backend does not support a (rank, tile) pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("backend {backend} does not support rank {rank} with tile {tile}")]
+pub struct Unsupported {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// The rank asked for.
+    pub rank: usize,
+    /// The tile asked for.
+    pub tile: usize,
+}
+
+/// Why a backend failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// It does not support the parameters.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// It was handed what another backend had prepared or noised.
+    #[error("backend {backend} was handed an operand of backend {owner}")]
+    Foreign {
+        /// The backend that was called.
+        backend: &'static str,
+        /// The backend whose handle it got.
+        owner: &'static str,
+    },
+    /// The two noised operands do not multiply, or belong to the wrong sides.
+    #[error("the noised operands are no pair of sides A and B with the same k")]
+    Pair,
+    /// The memory for the product has another size than m·n.
+    #[error("memory for {got} entries, the product has {expected}")]
+    Output {
+        /// m·n.
+        expected: usize,
+        /// What was given.
+        got: usize,
+    },
+    /// Worker threads could not be started.
+    #[error("cannot start worker threads: {0}")]
+    Threads(String),
+    /// The device failed.
+    #[error(transparent)]
+    Device(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A tile whose ticket meets the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Winner {
+    /// The tile.
+    pub tile: Tile,
+    /// Its transcript.
+    pub transcript: Transcript,
+    /// Its ticket.
+    pub ticket: Ticket,
+}
+
+/// Where a backend reports while it multiplies; called from any thread.
+pub trait Watch: Sync {
+    /// A tile has won. Called once per winning tile, in no particular order.
+    fn winner(&self, winner: Winner);
+
+    /// So many more tiles are done. `Break` asks the backend to stop soon;
+    /// winners of tiles in flight may still be reported.
+    fn advance(&self, tiles: u64) -> ControlFlow<()>;
+}
+
+/// What a multiplication leaves beside its tickets.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// Nothing: only tickets are drawn.
+    Tickets,
+    /// The noised product `A'·B'`, row-major m×n.
+    Noised(&'a mut [i32]),
+    /// The exact product `A·B`, row-major m×n.
+    Exact(&'a mut [i32]),
+}
+
+/// One multiplication.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// Rank and tile.
+    pub params: &'a Params,
+    /// Side A, noised.
+    pub a: &'a Noised,
+    /// Side B, noised.
+    pub b: &'a Noised,
+    /// The largest winning ticket.
+    pub target: Target,
+}
+
+impl Job<'_> {
+    /// The shape of the product.
+    ///
+    /// # Errors
+    /// [`BackendError::Pair`] where the operands are none.
+    pub fn shape(&self) -> Result<Shape, BackendError> {
+        use crate::statement::Side;
+        let (a, b) = (self.a.operand(), self.b.operand());
+        if a.side() != Side::A || b.side() != Side::B || a.k() != b.k() {
+            return Err(BackendError::Pair);
+        }
+        Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
+    }
+
+    /// Checks that the output has the product's size.
+    ///
+    /// # Errors
+    /// [`BackendError::Output`].
+    pub fn check_output(&self, shape: &Shape, output: &Output<'_>) -> Result<(), BackendError> {
+        let expected = shape.m as usize * shape.n as usize;
+        let got = match output {
+            Output::Tickets => expected,
+            Output::Noised(memory) | Output::Exact(memory) => memory.len(),
+        };
+        if expected != got {
+            return Err(BackendError::Output { expected, got });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a multiplication went through every tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Every ticket was drawn and the output is whole.
+    Complete,
+    /// The watch asked to stop; the output is not to be used.
+    Stopped,
+}
+
+/// A unit that multiplies. Bit for bit the same as every other.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// The name by which it is chosen, like `cpu-scalar`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it takes a (rank, tile) pair. Every backend takes
+    /// [`Params::CONSENSUS`].
+    ///
+    /// # Errors
+    /// [`Unsupported`].
+    fn supports(&self, params: &Params) -> Result<(), Unsupported>;
+
+    /// Commits to an operand and brings it into this backend's layout.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn prepare(&self, params: &Params, operand: Operand) -> Result<Prepared, BackendError>;
+
+    /// Noises a prepared operand under its side's seed.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn noise(
+        &self,
+        params: &Params,
+        seed: &Seed,
+        prepared: &Prepared,
+    ) -> Result<Noised, BackendError>;
+
+    /// The noised entries, row-major, for comparing backends.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError>;
+
+    /// Computes the noised product, draws every ticket and reports those that
+    /// meet the target.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn multiply(
+        &self,
+        job: &Job<'_>,
+        output: Output<'_>,
+        watch: &dyn Watch,
+    ) -> Result<Completion, BackendError>;
+}
+
+/// No backend of this crate has the name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no backend is called {name:?}; there are: {}", NAMES.join(", "))]
+pub struct UnknownBackend {
+    /// The name asked for.
+    pub name: String,
+}
+
+/// The backends of this crate, the best first.
+pub const NAMES: [&str; 2] = [cpu::SCALAR, crate::reference::NAME];
+
+/// The backend of a name; never another one in its stead.
+///
+/// # Errors
+/// [`UnknownBackend`] lists the names there are.
+pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, UnknownBackend> {
+    match name {
+        cpu::SCALAR => Ok(Arc::new(cpu::Cpu::new())),
+        crate::reference::NAME => Ok(Arc::new(Reference)),
+        _ => Err(UnknownBackend { name: name.to_owned() }),
+    }
+}

@@ -1,0 +1,96 @@
+//! Consensus constants, and the values permitted beside them for research.
+//!
+//! | parameter | permitted | a block | what the bound stops |
+//! | --- | --- | --- | --- |
+//! | rank `r` | power of two, 32..=256 | 128 | an odd cycle length would make a step factor singular; the rank is never the miner's choice, so it cannot be ground |
+//! | tile `t` | multiple of 16, 16..=64 | 32 | likewise |
+//! | `k` | multiple of `r`, below 2^17 | 1024..=16384 | i32 overflow (2^17 terms of magnitude 2^14); for a block, too little transcript entropy below and too large a proof above |
+//! | `m`, `n` | multiples of `t`, u32 | up to 2^24 | partial tiles; for a block, oversized encodings |
+//! | clean entries | -64..=63 | same | a noised entry outside i8 |
+
+/// The smallest clean operand entry.
+pub const ENTRY_MIN: i8 = -64;
+/// The largest clean operand entry.
+pub const ENTRY_MAX: i8 = 63;
+/// `k` stays below this: 2^17 products of magnitude up to 2^14 are the first
+/// that could leave i32.
+pub const K_END: u32 = 1 << 17;
+/// The largest permitted rank.
+pub const RANK_MAX: usize = 256;
+/// The largest permitted tile edge.
+pub const TILE_MAX: usize = 64;
+
+/// Why a (rank, tile) pair is not permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParamsError {
+    /// The rank is no power of two in 32..=256.
+    #[error("rank {0} is not a power of two in 32..=256")]
+    Rank(u16),
+    /// The tile edge is no multiple of 16 in 16..=64.
+    #[error("tile {0} is not a multiple of 16 in 16..=64")]
+    Tile(u16),
+}
+
+/// A permitted (rank, tile) pair. Both come from the verifier, never from a
+/// proof; the seeds bind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "RawParams"))]
+pub struct Params {
+    rank: u16,
+    tile: u16,
+}
+
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct RawParams {
+    rank: u16,
+    tile: u16,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<RawParams> for Params {
+    type Error = ParamsError;
+
+    fn try_from(raw: RawParams) -> Result<Self, ParamsError> {
+        Params::new(raw.rank, raw.tile)
+    }
+}
+
+impl Params {
+    /// The pair that blocks use, rank 128 and tile 32. A pair outside the
+    /// table above could not be written here: it would not compile.
+    pub const CONSENSUS: Params = match Params::new(128, 32) {
+        Ok(params) => params,
+        Err(_) => panic!("the consensus pair is permitted"),
+    };
+
+    /// A pair from the permitted table.
+    ///
+    /// # Errors
+    /// [`ParamsError`] names the value that is not permitted.
+    pub const fn new(rank: u16, tile: u16) -> Result<Params, ParamsError> {
+        if !rank.is_power_of_two() || rank < 32 || rank as usize > RANK_MAX {
+            return Err(ParamsError::Rank(rank));
+        }
+        if !tile.is_multiple_of(16) || tile < 16 || tile as usize > TILE_MAX {
+            return Err(ParamsError::Tile(tile));
+        }
+        Ok(Params { rank, tile })
+    }
+
+    /// The rank `r` of the noise, which is also the transcript's step.
+    pub const fn rank(&self) -> usize {
+        self.rank as usize
+    }
+
+    /// The edge `t` of a tile, which is also the number of rows of a strip.
+    pub const fn tile(&self) -> usize {
+        self.tile as usize
+    }
+
+    /// The MACs behind one ticket of depth `k`: `t·t·k`.
+    pub const fn macs_per_ticket(&self, k: u32) -> u64 {
+        self.tile as u64 * self.tile as u64 * k as u64
+    }
+}

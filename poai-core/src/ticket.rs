@@ -1,0 +1,24 @@
+//! From a transcript to a ticket (spec §5).
+
+use crate::digest::{Seed, Ticket};
+use crate::seeds::derive;
+use crate::transcript::Transcript;
+
+/// The key under which a statement's transcripts become tickets.
+#[derive(Clone, Copy)]
+pub struct TicketKey([u8; 32]);
+
+impl TicketKey {
+    /// `H("ticket", seed_a)`.
+    pub fn new(seed_a: &Seed) -> TicketKey {
+        TicketKey(derive!("ticket", &seed_a.0))
+    }
+
+    /// The ticket of a transcript: one keyed compression.
+    ///
+    /// It binds the statement (through `seed_a`) and the transcript, but
+    /// neither the tile nor the openings: only recomputing the tile does.
+    pub fn ticket(&self, transcript: &Transcript) -> Ticket {
+        Ticket(*blake3::keyed_hash(&self.0, &transcript.to_bytes()).as_bytes())
+    }
+}

@@ -1,0 +1,31 @@
+//! The PoAI-1 verifier that nodes embed: `no_std`, small, never panicking.
+//!
+//! A [`Verifier`] is built from the node's own [`Rules`] and the block's
+//! difficulty, and takes the challenge and the proof's bytes. It does cheap
+//! things first, allocates nothing that hostile bytes ask for, and tells
+//! *malformed* bytes from *invalid* proofs.
+//!
+//! - [`rules`]: what the node permits; [`Rules::BLOCK`] is what a block needs.
+//! - [`verifier`]: the checks, in the order of spec §7.
+//! - [`error`]: malformed or invalid, with the field and the check.
+//! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
+//!
+//! There is no mode that skips a check.
+#![no_std]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod error;
+pub mod failures;
+pub mod rules;
+pub mod verifier;
+
+pub use error::{Invalid, Malformed, VerifyError};
+pub use failures::Failures;
+pub use poai_core::{
+    Challenge, Difficulty, Params, Root, Shape, Side, Statement, Ticket, Tile, Transcript,
+};
+pub use rules::{Rules, RulesDigest, RulesError};
+pub use verifier::{Verified, Verifier, proof_hash};

@@ -1,0 +1,158 @@
+//! What a node permits. All of it comes from the node, nothing from a proof.
+
+use core::fmt;
+use poai_core::params::K_END;
+use poai_core::statement::Dimension;
+use poai_core::{Difficulty, Params, Shape};
+
+/// Why rules are contradictory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RulesError {
+    /// A range holds no permitted value.
+    #[error("no {dimension} is permitted by {min}..={max}")]
+    EmptyRange {
+        /// Which dimension.
+        dimension: Dimension,
+        /// The least value.
+        min: u32,
+        /// The largest value.
+        max: u32,
+    },
+    /// `k` would be permitted where 32-bit sums are not exact.
+    #[error("k may not go beyond {}: {k_max}", K_END - 1)]
+    Deep {
+        /// The largest k asked for.
+        k_max: u32,
+    },
+    /// The difficulty lies below what the rules ask for.
+    #[error("difficulty {difficulty} is below the least permitted, {min}")]
+    Difficulty {
+        /// The difficulty given.
+        difficulty: Difficulty,
+        /// The least one.
+        min: Difficulty,
+    },
+}
+
+/// What a node permits: rank and tile, and the ranges of the dimensions and
+/// the difficulty.
+///
+/// Only [`Rules::BLOCK`] are a block's; a proof under other rules says nothing
+/// about a block, which is why every [`crate::Verified`] names its rules by
+/// digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Rules {
+    /// Rank and tile.
+    pub params: Params,
+    /// The least k. Below 1024 a transcript has too little entropy.
+    pub k_min: u32,
+    /// The largest k. It bounds the proof's length and the verifier's time.
+    pub k_max: u32,
+    /// The largest m and n.
+    pub rows_max: u32,
+    /// The least difficulty.
+    pub difficulty_min: Difficulty,
+}
+
+impl Rules {
+    /// What a block needs (spec §2 and §6): rank 128, tile 32,
+    /// 1024 ≤ k ≤ 16384, m and n ≤ 2^24, difficulty ≥ 2^24.
+    pub const BLOCK: Rules = Rules {
+        params: Params::CONSENSUS,
+        k_min: 1024,
+        k_max: 16384,
+        rows_max: 1 << 24,
+        difficulty_min: Difficulty::BLOCK_MIN,
+    };
+
+    /// A pool's shares: as for a block, at any difficulty.
+    pub const SHARE: Rules = Rules { difficulty_min: Difficulty::ONE, ..Rules::BLOCK };
+
+    /// Everything that is permitted for tests and research with a (rank,
+    /// tile).
+    pub const fn research(params: Params) -> Rules {
+        Rules {
+            params,
+            k_min: 1,
+            k_max: K_END - 1,
+            rows_max: u32::MAX,
+            difficulty_min: Difficulty::ONE,
+        }
+    }
+
+    /// Checks that the rules permit something, and nothing that could
+    /// overflow.
+    ///
+    /// # Errors
+    /// [`RulesError`].
+    pub fn check(&self) -> Result<(), RulesError> {
+        if self.k_max >= K_END {
+            return Err(RulesError::Deep { k_max: self.k_max });
+        }
+        let (rank, tile) = (self.params.rank() as u32, self.params.tile() as u32);
+        let ranges =
+            [(Dimension::K, self.k_min, self.k_max, rank), (Dimension::M, 1, self.rows_max, tile)];
+        for (dimension, min, max, unit) in ranges {
+            let first = u64::from(min.max(1)).next_multiple_of(u64::from(unit));
+            if first > u64::from(max) {
+                return Err(RulesError::EmptyRange { dimension, min, max });
+            }
+        }
+        Ok(())
+    }
+
+    /// The ranges of the dimensions, to be checked against a shape.
+    pub(crate) fn limits(&self, shape: &Shape) -> [(Dimension, u32, u32, u32); 3] {
+        [
+            (Dimension::M, shape.m, 1, self.rows_max),
+            (Dimension::N, shape.n, 1, self.rows_max),
+            (Dimension::K, shape.k, self.k_min, self.k_max),
+        ]
+    }
+
+    /// No proof under these rules has more bytes than this: what a node needs
+    /// to refuse larger messages unread.
+    pub fn proof_bytes_max(&self) -> u64 {
+        let k = u64::from(self.k_max);
+        let opened = self.params.tile() as u64 * k + 2 * 1023;
+        // One sibling a level on either side of the strip at most; a matrix
+        // has at most 2^22 · rows/4096 chunks, hence fewer than 54 levels.
+        let chunks = (u64::from(self.rows_max) * k).div_ceil(1024).max(1);
+        let levels = u64::from(u64::BITS - chunks.leading_zeros());
+        poai_core::proof::HEADER_LEN as u64 + 2 * (opened + 32 * 2 * levels)
+    }
+
+    /// The digest that names these rules in a receipt:
+    /// `H("rules", u16 r ‖ u16 t ‖ u32 k_min ‖ u32 k_max ‖ u32 rows_max ‖
+    /// u128 difficulty_min)`.
+    pub fn digest(&self) -> RulesDigest {
+        // Exact: rank and tile are at most 256.
+        let (rank, tile) = (self.params.rank() as u16, self.params.tile() as u16);
+        let mut hasher = blake3::Hasher::new_derive_key("poai-1 rules");
+        hasher.update(&rank.to_le_bytes());
+        hasher.update(&tile.to_le_bytes());
+        hasher.update(&self.k_min.to_le_bytes());
+        hasher.update(&self.k_max.to_le_bytes());
+        hasher.update(&self.rows_max.to_le_bytes());
+        hasher.update(&self.difficulty_min.macs().to_le_bytes());
+        RulesDigest(*hasher.finalize().as_bytes())
+    }
+}
+
+/// Names [`Rules`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RulesDigest(pub [u8; 32]);
+
+impl fmt::Display for RulesDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for RulesDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RulesDigest({self})")
+    }
+}

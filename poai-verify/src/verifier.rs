@@ -1,0 +1,216 @@
+//! The checks of spec §7, cheap ones first.
+
+use crate::error::{Invalid, Malformed, VerifyError};
+use crate::rules::{Rules, RulesDigest, RulesError};
+use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
+use poai_core::proof::{DecodeError, ProofView, strip};
+use poai_core::seeds::Seeds;
+use poai_core::{Challenge, Difficulty, Side, Statement, Ticket, Tile, Transcript, recompute};
+
+/// A proof that holds, under the rules and the difficulty of the verifier that
+/// says so. It can only be had from one.
+///
+/// It says that the tile was computed from committed operands under this
+/// challenge. It does not say that the operands were useful, nor whose they
+/// are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Verified {
+    /// What was multiplied.
+    pub statement: Statement,
+    /// The tile that drew the ticket.
+    pub tile: Tile,
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The difficulty that it was held against.
+    pub difficulty: Difficulty,
+    /// The rules that it was verified under.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "rules_digest"))]
+    pub rules: RulesDigest,
+}
+
+#[cfg(feature = "serde")]
+fn rules_digest<S: serde::Serializer>(digest: &RulesDigest, to: S) -> Result<S::Ok, S::Error> {
+    serdect::array::serialize_hex_lower_or_bin(&digest.0, to)
+}
+
+/// Checks proofs under a node's rules at one difficulty. Cheap to build, cheap
+/// to copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Verifier {
+    rules: Rules,
+    difficulty: Difficulty,
+}
+
+impl Verifier {
+    /// A verifier of blocks of this difficulty.
+    ///
+    /// # Errors
+    /// [`RulesError::Difficulty`] below 2^24.
+    pub fn block(difficulty: Difficulty) -> Result<Verifier, RulesError> {
+        Verifier::new(Rules::BLOCK, difficulty)
+    }
+
+    /// A verifier under other rules, for shares, tests and research.
+    ///
+    /// # Errors
+    /// [`RulesError`] where the rules contradict themselves or the difficulty
+    /// lies below theirs.
+    pub fn new(rules: Rules, difficulty: Difficulty) -> Result<Verifier, RulesError> {
+        rules.check()?;
+        let min = rules.difficulty_min;
+        if difficulty < min {
+            return Err(RulesError::Difficulty { difficulty, min });
+        }
+        Ok(Verifier { rules, difficulty })
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The difficulty.
+    pub fn difficulty(&self) -> Difficulty {
+        self.difficulty
+    }
+
+    /// Everything: on `Ok` the proof holds.
+    ///
+    /// # Errors
+    /// [`VerifyError`] names the field and the check that failed.
+    pub fn verify(&self, challenge: &Challenge, proof: &[u8]) -> Result<Verified, VerifyError> {
+        self.finish(&self.claim(challenge, proof)?)
+    }
+
+    /// The costly checks, after [`Verifier::claim`].
+    pub(crate) fn finish(&self, claim: &Claim<'_>) -> Result<Verified, VerifyError> {
+        self.check_openings(claim)?;
+        self.check_tile(claim)?;
+        Ok(Verified {
+            statement: claim.proof.statement,
+            tile: claim.proof.tile,
+            ticket: claim.ticket,
+            difficulty: self.difficulty,
+            rules: self.rules.digest(),
+        })
+    }
+
+    /// The cheap checks only, a few microseconds: lengths, limits, indices and
+    /// the ticket of the *claimed* transcript. For deciding whether a message
+    /// deserves the rest; it proves nothing.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`], for what it checks.
+    pub fn preliminary(&self, challenge: &Challenge, proof: &[u8]) -> Result<(), VerifyError> {
+        self.claim(challenge, proof).map(drop)
+    }
+
+    /// Sizes and limits, seeds, and the claimed transcript against the target.
+    pub(crate) fn claim<'a>(
+        &self,
+        challenge: &Challenge,
+        proof: &'a [u8],
+    ) -> Result<Claim<'a>, VerifyError> {
+        let params = &self.rules.params;
+        let proof = ProofView::decode(params, proof).map_err(Malformed::Encoding)?;
+        let shape = proof.statement.shape;
+        for (dimension, value, min, max) in self.rules.limits(&shape) {
+            if !(min..=max).contains(&value) {
+                return Err(Malformed::Limit { dimension, value, min, max }.into());
+            }
+        }
+        let seeds = proof.seeds(params, challenge);
+        let ticket = proof.claimed_ticket(&seeds.a);
+        let difficulty = self.difficulty;
+        if !difficulty.wins(params, shape.k, &ticket) {
+            return Err(Invalid::Target { ticket, difficulty }.into());
+        }
+        Ok(Claim { proof, seeds, ticket })
+    }
+
+    /// Entries in range, openings under their roots.
+    fn check_openings(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
+        for side in [Side::A, Side::B] {
+            check_entries(side, claim.proof.opening(side).bytes)?;
+        }
+        let Claim { proof, .. } = claim;
+        for side in [Side::A, Side::B] {
+            let strip = self.strip(proof, side)?;
+            let root = proof.statement.root(side);
+            proof
+                .opening(side)
+                .check(&strip, root)
+                .map_err(|source| Invalid::Opening { side, source })?;
+        }
+        Ok(())
+    }
+
+    /// The tile recomputed from both strips, held against the claim.
+    fn check_tile(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
+        let Claim { proof, seeds, .. } = claim;
+        let params = &self.rules.params;
+        let own = |side| {
+            let strip = self.strip(proof, side)?;
+            let bytes = proof.opening(side).bytes.get(strip.own());
+            bytes.ok_or_else(|| length(proof.opening(side).bytes))
+        };
+        let (a, b) = (own(Side::A)?, own(Side::B)?);
+        let k = proof.statement.shape.k;
+        let recomputed =
+            recompute::transcript(params, seeds, proof.tile, k, a, b).map_err(|_| length(a))?;
+        compare(&proof.transcript, &recomputed)
+    }
+
+    /// Where a strip lies; decoding has made sure that it lies somewhere.
+    fn strip(
+        &self,
+        proof: &ProofView<'_>,
+        side: Side,
+    ) -> Result<poai_core::commitment::Strip, VerifyError> {
+        strip(&self.rules.params, &proof.statement.shape, proof.tile, side)
+            .ok_or_else(|| length(proof.opening(side).bytes))
+    }
+}
+
+/// A proof that passed the cheap checks.
+pub(crate) struct Claim<'a> {
+    pub(crate) proof: ProofView<'a>,
+    seeds: Seeds,
+    ticket: Ticket,
+}
+
+/// What cannot happen after decoding is still an error and no panic.
+fn length(bytes: &[u8]) -> VerifyError {
+    let got = bytes.len() as u64;
+    Malformed::Encoding(DecodeError::Length { expected: got, got }).into()
+}
+
+fn check_entries(side: Side, bytes: &[u8]) -> Result<(), Malformed> {
+    let bad = |&byte: &u8| !(ENTRY_MIN..=ENTRY_MAX).contains(&(byte as i8));
+    // The whole at once first: this vectorises, finding the byte does not.
+    if !bytes.iter().fold(false, |any, byte| any | bad(byte)) {
+        return Ok(());
+    }
+    match bytes.iter().position(bad) {
+        Some(offset) => Err(Malformed::Entry { side, offset, value: bytes[offset] as i8 }),
+        None => Ok(()),
+    }
+}
+
+fn compare(claimed: &Transcript, recomputed: &Transcript) -> Result<(), VerifyError> {
+    let words = claimed.0.iter().zip(&recomputed.0).enumerate();
+    for (word, (&claimed, &recomputed)) in words {
+        if claimed != recomputed {
+            return Err(Invalid::Transcript { word, claimed, recomputed }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Plain BLAKE3 of a proof's bytes. A node has to put it into the block's id:
+/// another winning tile of the same product is an equally valid proof.
+pub fn proof_hash(proof: &[u8]) -> [u8; 32] {
+    *blake3::hash(proof).as_bytes()
+}

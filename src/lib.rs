@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub use poai_core::*;
+pub use poai_verify as verify;
+
+#[cfg(feature = "cuda")]
+pub use poai_cuda as cuda;

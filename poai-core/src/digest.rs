@@ -68,8 +68,13 @@ macro_rules! digest {
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
                 let mut bytes = [0; 32];
-                serdect::array::deserialize_hex_or_bin(&mut bytes, from)?;
+                // For text the length is ours to check: a shorter one decodes.
+                let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
+                if len != bytes.len() {
+                    return Err(D::Error::invalid_length(len, &"32 bytes"));
+                }
                 Ok(Self(bytes))
             }
         }
@@ -95,4 +100,9 @@ digest! {
 digest! {
     /// One lottery ticket (spec §5), ordered as a big-endian number.
     Ticket
+}
+digest! {
+    /// Names the rules under which a proof was verified, so that a receipt can
+    /// say what has to verify it.
+    RulesDigest
 }

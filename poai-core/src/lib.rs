@@ -40,7 +40,7 @@ pub mod operand;
 pub mod reference;
 
 pub use difficulty::{Difficulty, Target};
-pub use digest::{Challenge, Root, Seed, Ticket};
+pub use digest::{Challenge, Root, RulesDigest, Seed, Ticket};
 pub use params::Params;
 pub use proof::{Proof, ProofView};
 pub use statement::{Shape, Side, Statement, Tile};

@@ -25,8 +25,8 @@ pub struct StripError {
 /// The transcript of one tile from the clean strips of both sides, bytes of
 /// `t×k` i8 entries each.
 ///
-/// Allocates about 40 KiB for the consensus parameters and at most 112 KiB for
-/// any, whatever the strips' lengths.
+/// Allocates `4·t·r + 4·t²` bytes whatever the strips' lengths: 20 KiB for the
+/// consensus parameters, 80 KiB for the largest permitted.
 ///
 /// # Errors
 /// [`StripError`] where the lengths do not fit.

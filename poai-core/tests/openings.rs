@@ -128,7 +128,10 @@ fn omitted_added_and_swapped_parts_fail() {
             change(&mut forged);
             committed.check(&forged, last)
         };
-        assert!(matches!(with(&|o| o.bytes.truncate(o.bytes.len() - 1)), Err(OpeningError::Bytes { .. })));
+        assert!(matches!(
+            with(&|o| o.bytes.truncate(o.bytes.len() - 1)),
+            Err(OpeningError::Bytes { .. })
+        ));
         assert!(matches!(with(&|o| o.bytes.push(0)), Err(OpeningError::Bytes { .. })));
         assert!(matches!(with(&|o| o.siblings.push([0; 32])), Err(OpeningError::Siblings { .. })));
         for at in 0..siblings {

@@ -25,7 +25,8 @@ pub mod verifier;
 pub use error::{Invalid, Malformed, VerifyError};
 pub use failures::Failures;
 pub use poai_core::{
-    Challenge, Difficulty, Params, Root, Shape, Side, Statement, Ticket, Tile, Transcript,
+    Challenge, Difficulty, Params, Root, RulesDigest, Shape, Side, Statement, Ticket, Tile,
+    Transcript,
 };
-pub use rules::{Rules, RulesDigest, RulesError};
+pub use rules::{Rules, RulesError};
 pub use verifier::{Verified, Verifier, proof_hash};

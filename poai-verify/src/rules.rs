@@ -1,9 +1,8 @@
 //! What a node permits. All of it comes from the node, nothing from a proof.
 
-use core::fmt;
 use poai_core::params::K_END;
 use poai_core::statement::Dimension;
-use poai_core::{Difficulty, Params, Shape};
+use poai_core::{Difficulty, Params, RulesDigest, Shape};
 
 /// Why rules are contradictory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,21 +137,5 @@ impl Rules {
         hasher.update(&self.rows_max.to_le_bytes());
         hasher.update(&self.difficulty_min.macs().to_le_bytes());
         RulesDigest(*hasher.finalize().as_bytes())
-    }
-}
-
-/// Names [`Rules`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RulesDigest(pub [u8; 32]);
-
-impl fmt::Display for RulesDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for RulesDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RulesDigest({self})")
     }
 }

@@ -1,11 +1,13 @@
 //! The checks of spec §7, cheap ones first.
 
 use crate::error::{Invalid, Malformed, VerifyError};
-use crate::rules::{Rules, RulesDigest, RulesError};
+use crate::rules::{Rules, RulesError};
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
 use poai_core::proof::{DecodeError, ProofView, strip};
 use poai_core::seeds::Seeds;
-use poai_core::{Challenge, Difficulty, Side, Statement, Ticket, Tile, Transcript, recompute};
+use poai_core::{
+    Challenge, Difficulty, RulesDigest, Side, Statement, Ticket, Tile, Transcript, recompute,
+};
 
 /// A proof that holds, under the rules and the difficulty of the verifier that
 /// says so. It can only be had from one.
@@ -26,13 +28,7 @@ pub struct Verified {
     /// The difficulty that it was held against.
     pub difficulty: Difficulty,
     /// The rules that it was verified under.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "rules_digest"))]
     pub rules: RulesDigest,
-}
-
-#[cfg(feature = "serde")]
-fn rules_digest<S: serde::Serializer>(digest: &RulesDigest, to: S) -> Result<S::Ok, S::Error> {
-    serdect::array::serialize_hex_lower_or_bin(&digest.0, to)
 }
 
 /// Checks proofs under a node's rules at one difficulty. Cheap to build, cheap

@@ -43,7 +43,6 @@ pub struct OpeningView<'a> {
 
 /// Why an opening does not show a strip under a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OpeningError {
     /// It carries another number of bytes than the strip has.
     #[error("an opening of {expected} bytes, got {got}")]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 /// Which winning tiles are kept. Memory is bounded by it: easy targets make
 /// every tile win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Keep {
     /// The one of the lowest ticket (ties by tile): the same on every backend.
     Best,
@@ -17,6 +18,7 @@ pub enum Keep {
 
 /// How far a product is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Progress {
     /// Tiles done.
     pub done: u64,

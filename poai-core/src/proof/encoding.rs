@@ -64,6 +64,7 @@ pub enum EncodeError {
 
 /// What stands before the openings, checked for consistency with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Header {
     /// The product.
     pub statement: Statement,

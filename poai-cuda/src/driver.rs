@@ -1,0 +1,102 @@
+//! The driver library: whether it is there, whole and new enough.
+
+use std::ffi::c_int;
+
+use cudarc::driver::{result, sys};
+
+use crate::error::{CudaError, refused};
+use crate::version::Version;
+
+/// The file that the driver installs, among the names that are tried.
+pub(crate) const LIBRARY: &str = if cfg!(windows) {
+    "nvcuda.dll"
+} else if cfg!(target_os = "macos") {
+    "libcuda.dylib"
+} else {
+    "libcuda.so.1"
+};
+
+/// The oldest driver interface accepted: the one cudarc is pinned to.
+pub(crate) const NEEDED: Version = Version { major: 12, minor: 0 };
+
+/// Every driver function that this crate reaches, here or through cudarc.
+const FUNCTIONS: [&str; 9] = [
+    "cuInit",
+    "cuDriverGetVersion",
+    "cuDeviceGetCount",
+    "cuDeviceGet",
+    "cuDeviceGetName",
+    "cuDeviceGetAttribute",
+    "cuDeviceTotalMem_v2",
+    "cuGetErrorName",
+    "cuGetErrorString",
+];
+
+/// Loads and initialises the driver. Before this has succeeded no other call
+/// into cudarc is safe from panics, which it raises where the library or a
+/// function in it is missing.
+///
+/// Four things cannot be guarded from here:
+/// - a library that is removed between the look and the load makes cudarc
+///   panic after all;
+/// - whatever calls itself the driver runs in this process: its load code, and
+///   functions that may break their contract, such as a name without an end,
+///   on which cudarc panics;
+/// - an error code newer than the pinned interface has no place in cudarc's
+///   enum of codes, and holding it there is undefined behaviour. The calls
+///   made here are not known to return one;
+/// - a dependent that has cudarc built for another version of the interface
+///   changes what cudarc calls; `FUNCTIONS` is written for the pinned one.
+pub(crate) fn load() -> Result<(), CudaError> {
+    // SAFETY: loading runs the library's own start-up code; the names tried
+    // are those of the NVIDIA driver, whose start-up code asks for nothing.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(CudaError::NoDriver);
+    }
+    for function in FUNCTIONS {
+        // SAFETY: as above for the load. The symbol is looked up and never
+        // called through this type, so the type need not be its own.
+        let found = unsafe { sys::culib().get::<unsafe extern "C" fn()>(function).is_ok() };
+        if !found {
+            return Err(CudaError::Incomplete { function });
+        }
+    }
+    // Before the version, since only this call is promised to work first.
+    result::init().map_err(refused("cuInit"))?;
+    check(version()?)
+}
+
+fn version() -> Result<Version, CudaError> {
+    let mut code: c_int = 0;
+    // SAFETY: the pointer is to a live c_int, which the call only writes.
+    let outcome = unsafe { sys::cuDriverGetVersion(&mut code) };
+    outcome.result().map_err(refused("cuDriverGetVersion"))?;
+    Ok(Version::from_driver(code))
+}
+
+fn check(found: Version) -> Result<(), CudaError> {
+    if found < NEEDED {
+        return Err(CudaError::DriverTooOld { found, needed: NEEDED });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_named_is_one_that_is_tried() {
+        let tried = ["cuda", "nvcuda"].map(cudarc::get_lib_name_candidates).concat();
+        assert!(tried.iter().any(|name| name == LIBRARY), "{tried:?}");
+    }
+
+    #[test]
+    fn a_driver_is_accepted_from_the_needed_version_on() {
+        let found = Version { major: 11, minor: 8 };
+        assert_eq!(check(found), Err(CudaError::DriverTooOld { found, needed: NEEDED }));
+        assert_eq!(check(NEEDED), Ok(()));
+        assert_eq!(check(Version { major: 12, minor: 1 }), Ok(()));
+        assert_eq!(check(Version { major: 13, minor: 0 }), Ok(()));
+    }
+}

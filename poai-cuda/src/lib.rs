@@ -1,0 +1,16 @@
+//! NVIDIA GPUs for PoAI-1, through the driver that is present at run time.
+//!
+//! The crate builds anywhere, without a CUDA toolkit; a machine without a
+//! driver learns so from a [`CudaError`] that says what to do. [`devices`]
+//! lists the cards, [`Device::check_supported`] says whether one can mine.
+//! Neither allocates memory on a card.
+#![deny(missing_docs)]
+
+mod device;
+mod driver;
+mod error;
+mod version;
+
+pub use device::{Device, devices};
+pub use error::CudaError;
+pub use version::Version;

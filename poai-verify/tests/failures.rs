@@ -1,0 +1,101 @@
+//! The memory of failures refuses replays, and cannot be turned against an
+//! honest proof.
+
+mod common;
+
+use common::{CHALLENGE, Puzzle, verifier};
+use poai_verify::{Failures, Invalid, VerifyError};
+
+#[test]
+fn altered_openings_of_one_transcript_are_refused_from_their_sender() {
+    let puzzle = Puzzle::random(64, 64);
+    let mut failures = Failures::new(100);
+    let honest = puzzle.bytes(0, 1);
+    for at in 0..20 {
+        let mut altered = honest.clone();
+        altered[148 + at] ^= 1;
+        let got = failures.verify(&verifier(), b"mallory", &CHALLENGE, &altered);
+        if at == 0 {
+            assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Opening { .. }))), "{got:?}");
+        } else {
+            assert_eq!(got, Err(VerifyError::Known));
+        }
+    }
+    assert_eq!(failures.len(), 1);
+}
+
+/// The attack on such a memory itself: broken copies of an honest proof, sent
+/// before it, must not make a node refuse the honest one.
+#[test]
+fn a_broken_copy_does_not_blacklist_the_honest_proof() {
+    let puzzle = Puzzle::random(64, 64);
+    let mut failures = Failures::new(100);
+    let honest = puzzle.bytes(0, 1);
+    let mut broken_opening = honest.clone();
+    broken_opening[200] ^= 1;
+    // Operands may be public: then the openings of another tile can be had.
+    let mut another_tile = puzzle.proof(1, 1);
+    another_tile.transcript = puzzle.proof(0, 1).transcript;
+    let another_tile = another_tile.encode(&puzzle.params).unwrap();
+    for broken in [&broken_opening, &another_tile] {
+        assert!(failures.verify(&verifier(), b"mallory", &CHALLENGE, broken).is_err());
+    }
+    failures.verify(&verifier(), b"alice", &CHALLENGE, &honest).unwrap();
+}
+
+#[test]
+fn a_proven_failure_is_refused_from_everybody() {
+    let puzzle = Puzzle::random(64, 64);
+    let mut failures = Failures::new(100);
+    let mut forged = puzzle.proof(0, 0);
+    forged.transcript.0[3] ^= 1;
+    let forged = forged.encode(&puzzle.params).unwrap();
+    let first = failures.verify(&verifier(), b"mallory", &CHALLENGE, &forged);
+    assert!(matches!(first, Err(VerifyError::Invalid(Invalid::Transcript { word: 3, .. }))));
+    let second = failures.verify(&verifier(), b"eve", &CHALLENGE, &forged);
+    assert_eq!(second, Err(VerifyError::Known));
+    // Under another challenge it is another claim.
+    let elsewhere = failures.verify(&verifier(), b"eve", &poai_core::Challenge([1; 32]), &forged);
+    assert!(matches!(elsewhere, Err(VerifyError::Invalid(_))));
+}
+
+#[test]
+fn it_stays_within_its_bound_and_forgets_the_oldest() {
+    let puzzle = Puzzle::random(64, 32);
+    let mut failures = Failures::new(8);
+    let forge = |word: u32| {
+        let mut forged = puzzle.proof(0, 0);
+        forged.transcript.0[0] ^= word;
+        forged.encode(&puzzle.params).unwrap()
+    };
+    for word in 1..=20 {
+        assert!(failures.verify(&verifier(), b"mallory", &CHALLENGE, &forge(word)).is_err());
+        assert!(failures.len() <= 8);
+    }
+    assert_eq!(
+        failures.verify(&verifier(), b"eve", &CHALLENGE, &forge(20)),
+        Err(VerifyError::Known)
+    );
+    let forgotten = failures.verify(&verifier(), b"eve", &CHALLENGE, &forge(1));
+    assert!(matches!(forgotten, Err(VerifyError::Invalid(_))));
+
+    let mut none = Failures::new(0);
+    for _ in 0..2 {
+        let got = none.verify(&verifier(), b"mallory", &CHALLENGE, &forge(1));
+        assert!(matches!(got, Err(VerifyError::Invalid(_))));
+    }
+    assert!(none.is_empty());
+}
+
+/// Junk that does not meet the target costs nothing and leaves nothing.
+#[test]
+fn malformed_and_losing_proofs_are_not_remembered() {
+    let puzzle = Puzzle::random(32, 32);
+    let mut failures = Failures::new(100);
+    let strict =
+        poai_verify::Verifier::block(poai_core::Difficulty::new(u128::MAX).unwrap()).unwrap();
+    let bytes = puzzle.bytes(0, 0);
+    assert!(failures.verify(&strict, b"x", &CHALLENGE, &bytes).is_err());
+    assert!(failures.verify(&strict, b"x", &CHALLENGE, &bytes[1..]).is_err());
+    assert!(failures.is_empty());
+}

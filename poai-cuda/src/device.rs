@@ -11,6 +11,7 @@ const NEEDED: Version = Version { major: 6, minor: 1 };
 
 /// What the driver says about one GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Device {
     /// The driver's number for it, from 0. It counts the devices visible to
     /// this process, so it changes with `CUDA_VISIBLE_DEVICES`.

@@ -2,6 +2,7 @@ use std::fmt;
 
 /// A version of the driver interface or a compute capability, like `12.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Version {
     // Declared before `minor`, so that the derived order compares it first.
     /// The part before the point.

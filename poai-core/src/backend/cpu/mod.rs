@@ -1,8 +1,8 @@
 //! The parallel CPU backend, spread over tiles by rayon.
 //!
 //! - this file: the backend, one unit of work per tile;
-//! - [`noised`]: operands with their noise, and the factors kept for recovery;
-//! - [`recover`]: the thin products that turn a noised tile into an exact one.
+//! - `noised`: operands with their noise, and the factors kept for recovery;
+//! - `recover`: the thin products that turn a noised tile into an exact one.
 //!
 //! The product itself is [`crate::tile::TileSums`], which verifiers share.
 

@@ -168,7 +168,12 @@ fn any_shape_on_any_backend() {
     let directory = tempfile::tempdir().unwrap();
     for shape in ["70,40,1100", "3,5,17000"] {
         let mut outcomes = Vec::new();
-        for extra in [&["--backend", "reference"][..], &["--threads", "1"], &["--threads", "3"]] {
+        for extra in [
+            &["--backend", "reference"][..],
+            &["--backend", "cpu-scalar"],
+            &["--threads", "1"],
+            &["--threads", "3"],
+        ] {
             let proof = path(directory.path(), "out.proof");
             let args = ["--json", "--random", shape, "--difficulty", "1", "--out", &proof];
             let output = run("mine", &[&args[..], extra].concat());
@@ -199,7 +204,7 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--random", "4000000000,64,4000000000"], "a matrix of more than");
     usage(&["--random", "64,64,128"], "k = 128");
     usage(&["--random", "1,1,600000"], "2^19");
-    usage(&["--backend", "cuda"], "cpu-scalar");
+    usage(&["--backend", "unheard-of"], "cpu-scalar");
     usage(&["--threads", "0"], "0");
     usage(&["--backend", "reference", "--threads", "2"], "does not take --threads");
     usage(&["--challenge", "xyz"], "64 hexadecimal digits");

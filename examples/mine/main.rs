@@ -49,9 +49,9 @@ struct Args {
     /// Write the product here, row-major 32-bit little-endian.
     #[arg(long, value_name = "FILE")]
     product: Option<PathBuf>,
-    /// Which backend multiplies.
-    #[arg(long, value_name = "NAME", default_value = backend::NAMES[0], value_parser = backend::NAMES)]
-    backend: String,
+    /// Which backend multiplies, by default the fastest; `list` prints them.
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
     /// How many threads; by default one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -65,6 +65,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.backend.as_deref() == Some("list") {
+        list_backends();
+        return Ok(ExitCode::SUCCESS);
+    }
     let rules = support::rules(args.difficulty);
     let work = load(args)?;
     for part in work.parts() {
@@ -90,7 +94,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.json {
         println!("{}", outcome.json());
     } else {
-        outcome.print(&args.backend);
+        outcome.print(miner.backend().name());
         if let (Some(path), Some(_)) = (&args.out, &verified) {
             println!(
                 "\ncheck it:   cargo run --release --example verify -- {} --challenge {} --difficulty {}",
@@ -124,13 +128,28 @@ fn load(args: &Args) -> Result<Split, Failure> {
     Split::new(&Params::CONSENSUS, a, bt).map_err(Failure::usage)
 }
 
+/// The backend asked for, never another one in its stead.
 fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
-    match args.threads {
-        Some(threads) if args.backend == backend::cpu::SCALAR => {
-            Ok(Arc::new(Cpu::with_threads(threads.into()).map_err(Failure::usage)?))
+    let Some(threads) = args.threads else {
+        return match &args.backend {
+            Some(name) => backend::by_name(name).map_err(Failure::usage),
+            None => Ok(Arc::new(Cpu::new())),
+        };
+    };
+    let cpu = match args.backend.as_deref() {
+        Some(poai::reference::NAME) => {
+            return Err(Failure::Usage("the reference does not take --threads".into()));
         }
-        Some(_) => Err(Failure::Usage(format!("backend {} does not take --threads", args.backend))),
-        None => backend::by_name(&args.backend).map_err(Failure::usage),
+        Some(name) => Cpu::named(name).map_err(Failure::usage)?,
+        None => Cpu::new(),
+    };
+    Ok(Arc::new(cpu.threads(threads.into()).map_err(Failure::usage)?))
+}
+
+fn list_backends() {
+    for listed in backend::list() {
+        let state = if listed.present { "present" } else { "missing" };
+        println!("{:<16} {state}  needs {}", listed.name, listed.needs);
     }
 }
 
@@ -163,9 +182,11 @@ fn mine(args: &Args, work: &Split, miner: &Miner) -> Result<AllMined, Failure> {
         let bt = miner.prepare(operands.bt().clone()).map_err(Failure::usage)?;
         let a = miner.prepare(operands.a().clone()).map_err(Failure::usage)?;
         let round = miner.round(&args.challenge, &bt).map_err(Failure::usage)?;
-        let on_tile = bar.clone();
-        let options = Options::new(args.difficulty).progress(move |_| on_tile.inc(1));
+        let (on_tiles, before) = (bar.clone(), bar.position());
+        let options = Options::new(args.difficulty)
+            .progress(move |progress| on_tiles.set_position(before + progress.done));
         let mined = round.mine(&a, &options).map_err(Failure::usage)?;
+        bar.set_position(before + mined.found.drawn());
         products.push(mined.product);
         found.push(mined.found);
     }

@@ -5,7 +5,7 @@ use crate::noise::{RowNoise, StepNoise};
 use crate::params::Params;
 use crate::seeds::Seeds;
 use crate::statement::Tile;
-use crate::tile::{StepRows, TileSums};
+use crate::tile::add_step;
 use crate::transcript::Transcript;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -45,13 +45,14 @@ pub fn transcript(
     }
     let mut a = NoisedStrip::new(params, &seeds.a, tile.row);
     let mut b = NoisedStrip::new(params, &seeds.b, tile.column);
-    let mut sums = TileSums::new(params);
+    let mut sums = vec![0; edge * edge];
+    let mut transcript = Transcript::default();
     for step in 0..k / rank {
-        let a = a.step(strip_a, k, step);
-        let b = b.step(strip_b, k, step);
-        sums.add_step(a, b);
+        let x = add_step(edge, a.step(strip_a, k, step), b.step(strip_b, k, step), &mut sums);
+        // Exact: fewer than 2^32 steps.
+        transcript.fold(step as u32, x);
     }
-    Ok(*sums.transcript())
+    Ok(transcript)
 }
 
 /// One side's strip, noised step by step in the same small buffer.
@@ -83,7 +84,7 @@ impl NoisedStrip {
     }
 
     /// The noised rows of one step, from the clean strip of `k` columns.
-    fn step(&mut self, clean: &[u8], k: usize, step: usize) -> StepRows<'_> {
+    fn step(&mut self, clean: &[u8], k: usize, step: usize) -> &[i8] {
         let rank = self.rank;
         let factor = self.steps.factor(step as u32);
         let rows = clean.chunks_exact(k).zip(self.factors.chunks_exact(rank));
@@ -94,6 +95,6 @@ impl NoisedStrip {
             }
             factor.add_noise(row, entries);
         }
-        StepRows { entries: &self.entries, stride: rank }
+        &self.entries
     }
 }

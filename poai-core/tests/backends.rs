@@ -1,7 +1,7 @@
 //! Every backend against the plain reference, through the shared tester.
 
 use poai_core::backend::tester::{Case, check, compare, run};
-use poai_core::backend::{self, NAMES, UnknownBackend};
+use poai_core::backend::{self, BackendError, ChooseError, Unsupported};
 use poai_core::operand::pseudorandom;
 use poai_core::reference::{self, Matrix};
 use poai_core::*;
@@ -9,25 +9,61 @@ use proptest::prelude::*;
 
 #[test]
 fn every_backend_passes_the_tester() {
-    for name in NAMES {
-        let backend = backend::by_name(name).unwrap();
-        assert_eq!(backend.name(), name);
-        check(&*backend);
-        println!("{name} agrees with the reference");
+    for listed in backend::list() {
+        match backend::by_name(listed.name) {
+            Ok(backend) => {
+                assert_eq!(backend.name(), listed.name);
+                check(&*backend);
+                println!("{} agrees with the reference", listed.name);
+            }
+            Err(missing) => println!("SKIPPED: {missing}"),
+        }
     }
 }
 
 #[test]
-fn a_backend_with_its_own_threads_passes_the_tester() {
-    check(&Cpu::with_threads(3).unwrap());
+fn backends_with_threads_of_their_own_pass_the_tester() {
+    for threads in [1, 3] {
+        check(&Cpu::new().threads(threads).unwrap());
+    }
 }
 
+/// Forcing a backend gives that backend or an error, never another one.
 #[test]
-fn a_missing_backend_is_an_error_and_never_another_one() {
-    let error = backend::by_name("cpu-unheard-of").unwrap_err();
-    assert_eq!(error, UnknownBackend { name: "cpu-unheard-of".into() });
-    for name in NAMES {
-        assert!(error.to_string().contains(name), "{error}");
+fn a_missing_backend_is_an_error() {
+    let unknown = backend::by_name("cpu-unheard-of").unwrap_err();
+    assert_eq!(unknown, ChooseError::Unknown { name: "cpu-unheard-of".into() });
+    for listed in backend::list() {
+        assert!(unknown.to_string().contains(listed.name), "{unknown}");
+        match backend::by_name(listed.name) {
+            Ok(backend) => assert!(listed.present && backend.name() == listed.name),
+            Err(error) => {
+                let missing = ChooseError::Missing { name: listed.name, needs: listed.needs };
+                assert!(!listed.present && error == missing, "{error}");
+            }
+        }
+    }
+    let present: Vec<_> = backend::present().iter().map(|backend| backend.name()).collect();
+    assert!(present.contains(&"cpu-scalar") && present.contains(&"reference"), "{present:?}");
+    assert_eq!(Cpu::new().name(), present[0], "the default is the fastest there is");
+}
+
+/// Every backend takes the consensus pair and says which others it does not.
+#[test]
+fn unsupported_parameters_are_a_typed_error() {
+    let odd = Params::new(64, 48).unwrap();
+    for backend in backend::present() {
+        backend.supports(&Params::CONSENSUS).unwrap();
+        let name = backend.name();
+        match Miner::new(odd, backend.clone()) {
+            Ok(_) => assert!(["cpu-scalar", "reference"].contains(&name)),
+            Err(unsupported) => {
+                assert_eq!(unsupported, Unsupported { backend: name, rank: 64, tile: 48 });
+                let operand = Operand::pseudorandom(&odd, Side::A, b"", 48, 64).unwrap();
+                let refused = backend.prepare(&odd, operand);
+                assert!(matches!(refused, Err(BackendError::Unsupported(_))));
+            }
+        }
     }
 }
 
@@ -109,13 +145,12 @@ proptest! {
 
     #[test]
     fn backends_agree_and_recover_the_naive_product(case in any_case()) {
-        for name in NAMES {
-            let backend = backend::by_name(name).unwrap();
+        for backend in backend::present() {
             if backend.supports(&case.params).is_ok() {
                 compare(&*backend, &case, "a drawn case");
             }
         }
-        let product = run(&Cpu::new(), &case).product;
+        let product = run(&Cpu::for_params(&case.params), &case).product;
         prop_assert_eq!(&product, &naive(&case.a, &case.bt));
         let [a, bt] = [(Side::A, &case.a), (Side::B, &case.bt)]
             .map(|(side, entries)| Matrix::of(&Operand::new(&case.params, side, entries.clone()).unwrap()));
@@ -123,8 +158,8 @@ proptest! {
     }
 }
 
-/// `k = 16384` with operands of the extremes: the largest sums there are, with
-/// overflow checks on.
+/// The deepest block statement with operands of the extremes: the largest sums
+/// there are. The reference runs with overflow checks.
 #[test]
 fn the_deepest_block_statement_does_not_overflow() {
     for fill in [params::ENTRY_MIN, params::ENTRY_MAX] {
@@ -134,8 +169,21 @@ fn the_deepest_block_statement_does_not_overflow() {
             bt: ndarray::Array2::from_elem((32, 16384), params::ENTRY_MIN),
             challenge: Challenge([fill as u8; 32]),
         };
-        let result = run(&Cpu::new(), &case);
         let expected = i32::from(fill) * i32::from(params::ENTRY_MIN) * 16384;
-        assert!(result.product.iter().all(|&entry| entry == expected));
+        let mut results = backend::present().into_iter().map(|backend| run(&*backend, &case));
+        let first = results.next().unwrap();
+        assert!(first.product.iter().all(|&entry| entry == expected));
+        assert!(results.all(|result| result == first));
+    }
+}
+
+/// Deeper than a block, where the thin factors of recovery leave 16 bits.
+#[test]
+fn deep_research_statements_are_recovered_exactly() {
+    let (a, bt) = (pseudorandom(b"a", 32, 20_480), pseudorandom(b"b", 32, 20_480));
+    let expected = naive(&a, &bt);
+    let case = Case { params: Params::CONSENSUS, a, bt, challenge: Challenge([4; 32]) };
+    for backend in backend::present().into_iter().filter(|backend| backend.name() != "reference") {
+        assert_eq!(run(&*backend, &case).product, expected, "{}", backend.name());
     }
 }

@@ -207,25 +207,61 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ) -> Result<Completion, BackendError>;
 }
 
-/// No backend of this crate has the name.
+/// Why no backend was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no backend is called {name:?}; there are: {}", NAMES.join(", "))]
-pub struct UnknownBackend {
-    /// The name asked for.
-    pub name: String,
+pub enum ChooseError {
+    /// No backend has the name.
+    #[error("no backend is called {name:?}; there are: {}", names().join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// The backend exists, but not on this machine.
+    #[error("backend {name} needs {needs}, which this machine is not")]
+    Missing {
+        /// The name asked for.
+        name: &'static str,
+        /// What it asks of the machine.
+        needs: &'static str,
+    },
 }
 
-/// The backends of this crate, the best first.
-pub const NAMES: [&str; 2] = [cpu::SCALAR, crate::reference::NAME];
+/// A backend of this crate, and whether this machine can run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Listed {
+    /// The name by which it is chosen.
+    pub name: &'static str,
+    /// What it asks of the machine.
+    pub needs: &'static str,
+    /// Whether the machine has it.
+    pub present: bool,
+}
+
+/// Every backend of this crate, the fastest first.
+pub fn list() -> Vec<Listed> {
+    let mut list = cpu::Cpu::list();
+    list.push(Listed { name: crate::reference::NAME, needs: "any processor", present: true });
+    list
+}
+
+/// The names of all backends of this crate.
+fn names() -> Vec<&'static str> {
+    list().into_iter().map(|listed| listed.name).collect()
+}
+
+/// Every backend that this machine can run, the fastest first.
+pub fn present() -> Vec<Arc<dyn Backend>> {
+    list().iter().filter_map(|listed| by_name(listed.name).ok()).collect()
+}
 
 /// The backend of a name; never another one in its stead.
 ///
 /// # Errors
-/// [`UnknownBackend`] lists the names there are.
-pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, UnknownBackend> {
-    match name {
-        cpu::SCALAR => Ok(Arc::new(cpu::Cpu::new())),
-        crate::reference::NAME => Ok(Arc::new(Reference)),
-        _ => Err(UnknownBackend { name: name.to_owned() }),
+/// [`ChooseError`] where there is none of this name, or not on this machine.
+pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, ChooseError> {
+    if name == crate::reference::NAME {
+        return Ok(Arc::new(Reference));
     }
+    Ok(Arc::new(cpu::Cpu::named(name)?))
 }

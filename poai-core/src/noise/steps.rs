@@ -87,16 +87,30 @@ impl StepFactor {
         [0, 1].map(|half| (usize::from(self.sources[half][column]), self.signs[half][column]))
     }
 
+    /// The rank.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// For each column, the row of its first (`half` 0) or second (1) entry.
+    pub(crate) fn sources(&self, half: usize) -> &[u8] {
+        &self.sources[half][..self.rank]
+    }
+
+    /// For each column, the sign of its first (`half` 0) or second (1) entry.
+    pub(crate) fn signs(&self, half: usize) -> &[i8] {
+        &self.signs[half][..self.rank]
+    }
+
     /// Adds the noise of one row to its entries of this step: `A' = A + E`.
     ///
     /// `row` is the row's factor and `entries` its clean entries of this step,
     /// both as long as the rank; the sums fit i8 where the entries are clean.
     pub fn add_noise(&self, row: &[i8], entries: &mut [i8]) {
         debug_assert!(row.len() == self.rank && entries.len() == self.rank);
-        let [first, second] = &self.sources;
-        let [first_sign, second_sign] = &self.signs;
-        let columns = first.iter().zip(first_sign).zip(second.iter().zip(second_sign));
-        for (entry, ((&p, &d1), (&q, &d2))) in entries.iter_mut().zip(columns) {
+        let first = self.sources(0).iter().zip(self.signs(0));
+        let second = self.sources(1).iter().zip(self.signs(1));
+        for (entry, ((&p, &d1), (&q, &d2))) in entries.iter_mut().zip(first.zip(second)) {
             // In i8 and exact: factors lie in −32..=31, their signed sum in
             // −64..=64.
             let noise = d1 * row[usize::from(p)] + d2 * row[usize::from(q)];
@@ -104,12 +118,26 @@ impl StepFactor {
         }
     }
 
+    /// The same factor by rows: row p has its two nonzero entries in columns
+    /// `sources(0)[p]` and `sources(1)[p]`. It is what the thin products of
+    /// exact recovery (spec §5) gather with.
+    pub(crate) fn transposed(&self) -> StepFactor {
+        let mut by_row = self.clone();
+        for half in 0..2 {
+            for (c, (&p, &sign)) in self.sources(half).iter().zip(self.signs(half)).enumerate() {
+                by_row.sources[half][usize::from(p)] = c as u8;
+                by_row.signs[half][usize::from(p)] = sign;
+            }
+        }
+        by_row
+    }
+
     /// Adds `R_ℓ · entries` to `sums`, both as long as the rank: the thin
     /// products behind exact recovery (spec §5), two additions per entry.
     pub fn project(&self, entries: &[i8], sums: &mut [i32]) {
         debug_assert!(sums.len() == self.rank && entries.len() == self.rank);
         for half in 0..2 {
-            let columns = self.sources[half].iter().zip(&self.signs[half]);
+            let columns = self.sources(half).iter().zip(self.signs(half));
             for (entry, (&p, &sign)) in entries.iter().zip(columns) {
                 sums[usize::from(p)] += i32::from(sign) * i32::from(*entry);
             }

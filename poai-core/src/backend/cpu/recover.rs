@@ -1,70 +1,170 @@
 //! Exact recovery, `A·B = C' − A·F − E·B'`, through the noise's thin factors:
 //! no second product (spec §5).
+//!
+//! Both corrections are one product of inner length 2r: side A's rows are
+//! `[A·F_L | L_A]`, side B's `[L_B | (E_R·B')ᵀ]`.
 
-use super::noised::NoisedEntries;
+use super::kernel::Kernel;
+use super::noised::{Packed, copy_step};
 use crate::backend::Job;
 use crate::noise::StepFactor;
-use ndarray::ArrayViewMut2;
 use rayon::prelude::*;
 
-/// Both thin products: `A·F_L` (m×r) to be multiplied with side B's row
-/// factor, and `(E_R·B')ᵀ` (n×r) with side A's.
-///
-/// Entries of the first are at most 2^14 in magnitude and of the second 2^15,
-/// at the largest k of a block. The latter is one beyond i16: both are i32.
-pub(super) struct Correction<'a> {
-    rank: usize,
-    edge: usize,
-    a_times_f: Vec<i32>,
-    e_times_b: Vec<i32>,
-    rows_a: &'a [i8],
-    rows_b: &'a [i8],
+/// Entries of E_R·B' reach 2^15 where k/r is this: one beyond i16, and the
+/// only value that can be taken for another is i16::MIN.
+const NARROW_STEPS: usize = 128;
+
+/// The thin factors of both sides, packed for the kernel where they fit 16
+/// bits.
+pub(super) enum Correction {
+    /// t×2r a strip, packed.
+    Narrow { a: Vec<i16>, b: Vec<i16> },
+    /// t×2r a strip, row-major: for deep research statements, and the one
+    /// value that 16 bits do not hold.
+    Wide { a: Vec<i32>, b: Vec<i32> },
 }
 
-impl<'a> Correction<'a> {
-    /// Computes the thin products on every thread.
-    pub(super) fn new(job: &Job<'_>, a: &'a NoisedEntries, b: &'a NoisedEntries) -> Correction<'a> {
-        let rank = job.params.rank();
+impl Correction {
+    /// Computes the thin factors on every thread.
+    pub(super) fn new(kernel: &dyn Kernel, job: &Job<'_>, a: &Packed, b: &Packed) -> Correction {
+        let t = job.params.tile();
         let k = job.a.operand().k() as usize;
-        Correction {
-            rank,
-            edge: job.params.tile(),
-            a_times_f: project(job.a.operand().as_slice(), k, rank, &b.steps),
-            e_times_b: project(&b.entries, k, rank, &a.steps),
-            rows_a: &a.rows,
-            rows_b: &b.rows,
+        let clean = job.a.operand().as_slice();
+        let a_step = |strip: usize, step: usize, rows: &mut [i8]| {
+            copy_step(&clean[strip * t * k..][..t * k], k, job.params.rank(), step, rows);
+        };
+        let b_step =
+            |strip: usize, step: usize, rows: &mut [i8]| b.unpack_step(kernel, strip, step, rows);
+        let sides = Sides { kernel, t, rank: job.params.rank() };
+        if a.steps() <= NARROW_STEPS {
+            let narrow_a = sides.narrow(&a.rows, &b.factors, a_step, true);
+            let narrow_b = sides.narrow(&b.rows, &a.factors, b_step, false);
+            if let (Some(a), Some(b)) = (narrow_a, narrow_b) {
+                return Correction::Narrow { a, b };
+            }
+        }
+        Correction::Wide {
+            a: sides.wide(&a.rows, &b.factors, a_step, true),
+            b: sides.wide(&b.rows, &a.factors, b_step, false),
         }
     }
 
-    /// Takes both products off one noised tile.
-    pub(super) fn apply(&self, row: usize, column: usize, tile: &mut ArrayViewMut2<'_, i32>) {
-        let (edge, rank) = (self.edge, self.rank);
-        for (i, mut entries) in tile.rows_mut().into_iter().enumerate() {
-            let at = (row * edge + i) * rank;
-            let a_times_f = &self.a_times_f[at..][..rank];
-            let row_a = &self.rows_a[at..][..rank];
-            for (j, entry) in entries.iter_mut().enumerate() {
-                let at = (column * edge + j) * rank;
-                let row_b = &self.rows_b[at..][..rank];
-                let e_times_b = &self.e_times_b[at..][..rank];
-                // Sums of magnitude up to k·2^14, which is within i32.
-                *entry -= dot(a_times_f, row_b) + dot(e_times_b, row_a);
+    /// Takes both corrections off one noised tile.
+    pub(super) fn apply(
+        &self,
+        kernel: &dyn Kernel,
+        t: usize,
+        row: usize,
+        column: usize,
+        rank: usize,
+        sums: &mut [i32],
+    ) {
+        let len = t * 2 * rank;
+        match self {
+            Correction::Narrow { a, b } => {
+                kernel.correct(t, &a[row * len..][..len], &b[column * len..][..len], sums);
+            }
+            Correction::Wide { a, b } => {
+                let (a, b) = (&a[row * len..][..len], &b[column * len..][..len]);
+                for (a, sums) in a.chunks_exact(2 * rank).zip(sums.chunks_exact_mut(t)) {
+                    for (b, sum) in b.chunks_exact(2 * rank).zip(sums) {
+                        // Magnitudes up to k·(2^12 + 2^13): within i32.
+                        *sum -= a.iter().zip(b).map(|(&a, &b)| a * b).sum::<i32>();
+                    }
+                }
             }
         }
     }
 }
 
-/// `R·row` summed over the steps, for every row of a matrix of `k` columns.
-fn project(entries: &[i8], k: usize, rank: usize, steps: &[StepFactor]) -> Vec<i32> {
-    let mut sums = vec![0; entries.len() / k * rank];
-    sums.par_chunks_exact_mut(rank).zip(entries.par_chunks_exact(k)).for_each(|(sums, entries)| {
-        for (step, entries) in steps.iter().zip(entries.chunks_exact(rank)) {
-            step.project(entries, sums);
-        }
-    });
-    sums
+/// What both sides' factors are computed with.
+struct Sides<'a> {
+    kernel: &'a dyn Kernel,
+    t: usize,
+    rank: usize,
 }
 
-fn dot(wide: &[i32], narrow: &[i8]) -> i32 {
-    wide.iter().zip(narrow).map(|(&w, &n)| w * i32::from(n)).sum()
+impl Sides<'_> {
+    /// `[projected | rows]` (or the other way round) of every strip, packed;
+    /// `None` where a sum may have left 16 bits.
+    fn narrow(
+        &self,
+        rows: &[i8],
+        factors: &[StepFactor],
+        step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
+        projected_first: bool,
+    ) -> Option<Vec<i16>> {
+        let by_row: Vec<_> = factors.par_iter().map(StepFactor::transposed).collect();
+        let step_len = self.t * self.rank;
+        let mut packed = vec![0i16; rows.len() * 2];
+        packed
+            .par_chunks_exact_mut(2 * step_len)
+            .zip(rows.par_chunks_exact(step_len))
+            .enumerate()
+            .try_for_each_init(
+                || (vec![0i8; step_len], vec![0i16; step_len], vec![0i16; 2 * step_len]),
+                |(entries, sums, joined), (strip, (packed, rows))| {
+                    sums.fill(0);
+                    for (step, by_row) in by_row.iter().enumerate() {
+                        step_rows(strip, step, entries);
+                        self.kernel.project(by_row, entries, sums);
+                    }
+                    // Up to 128 steps no other sum wraps around.
+                    if sums.contains(&i16::MIN) {
+                        return None;
+                    }
+                    join(self.rank, sums, rows, projected_first, joined);
+                    self.kernel.pack_thin(self.t, joined, packed);
+                    Some(())
+                },
+            )?;
+        Some(packed)
+    }
+
+    /// The same in 32 bits, row-major.
+    fn wide(
+        &self,
+        rows: &[i8],
+        factors: &[StepFactor],
+        step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
+        projected_first: bool,
+    ) -> Vec<i32> {
+        let (rank, step_len) = (self.rank, self.t * self.rank);
+        let mut joined = vec![0i32; rows.len() * 2];
+        joined
+            .par_chunks_exact_mut(2 * step_len)
+            .zip(rows.par_chunks_exact(step_len))
+            .enumerate()
+            .for_each(|(strip, (joined, rows))| {
+                let (mut entries, mut sums) = (vec![0i8; step_len], vec![0i32; step_len]);
+                for (step, factor) in factors.iter().enumerate() {
+                    step_rows(strip, step, &mut entries);
+                    for (entries, sums) in
+                        entries.chunks_exact(rank).zip(sums.chunks_exact_mut(rank))
+                    {
+                        factor.project(entries, sums);
+                    }
+                }
+                join(rank, &sums, rows, projected_first, joined);
+            });
+        joined
+    }
+}
+
+/// Puts each projected row beside its row factor.
+fn join<T: Copy + From<i8>>(
+    rank: usize,
+    projected: &[T],
+    rows: &[i8],
+    projected_first: bool,
+    joined: &mut [T],
+) {
+    let parts = projected.chunks_exact(rank).zip(rows.chunks_exact(rank));
+    for (joined, (projected, row)) in joined.chunks_exact_mut(2 * rank).zip(parts) {
+        let (first, second) = joined.split_at_mut(rank);
+        let (to_projected, to_row) =
+            if projected_first { (first, second) } else { (second, first) };
+        to_projected.copy_from_slice(projected);
+        to_row.iter_mut().zip(row).for_each(|(to, &from)| *to = from.into());
+    }
 }

@@ -6,12 +6,13 @@
 //! [`ticket`] → [`proof`] → bytes → verifier (the crate `poai-verify`).
 //!
 //! Without default features the crate is `no_std + alloc` and holds the
-//! protocol alone; this half is what verifiers link. Feature `std` adds the
-//! ndarray operands, the backends and the miner; feature `serde` adds
-//! serialisation of every public data type.
+//! protocol alone; this half is what verifiers link. Feature `simd` recomputes
+//! tiles with the processor's widest instructions, chosen at run time, which
+//! needs the standard library; `std` adds the ndarray operands, the backends
+//! and the miner; `serde` adds serialisation of every public data type.
 //!
 //! The normative text is `docs/spec.md`; `docs/design.md` says why.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(feature = "simd"), no_std)]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
@@ -20,6 +21,7 @@ extern crate alloc;
 pub mod commitment;
 pub mod difficulty;
 pub mod digest;
+mod kernel;
 pub mod noise;
 pub mod params;
 pub mod proof;
@@ -27,7 +29,6 @@ pub mod recompute;
 pub mod seeds;
 pub mod statement;
 pub mod ticket;
-pub mod tile;
 pub mod transcript;
 
 #[cfg(feature = "std")]

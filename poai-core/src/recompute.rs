@@ -1,11 +1,12 @@
 //! A tile recomputed from its two clean strips: what a verifier does, with no
 //! matrix at hand (spec §7).
 
+use crate::digest::Seed;
+use crate::kernel::{Entry, Kernel};
 use crate::noise::{RowNoise, StepNoise};
 use crate::params::Params;
 use crate::seeds::Seeds;
-use crate::statement::Tile;
-use crate::tile::add_step;
+use crate::statement::{Side, Tile};
 use crate::transcript::Transcript;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,8 +26,8 @@ pub struct StripError {
 /// The transcript of one tile from the clean strips of both sides, bytes of
 /// `t×k` i8 entries each.
 ///
-/// Allocates `4·t·r + 4·t²` bytes whatever the strips' lengths: 20 KiB for the
-/// consensus parameters, 80 KiB for the largest permitted.
+/// Allocates at most `6·t·r + 4·t² + 4·t` bytes whatever the strips' lengths:
+/// 28 KiB and 128 bytes for the consensus parameters.
 ///
 /// # Errors
 /// [`StripError`] where the lengths do not fit.
@@ -43,58 +44,73 @@ pub fn transcript(
     if strip_a.len() != expected || strip_b.len() != expected || !k.is_multiple_of(rank) {
         return Err(StripError { a: strip_a.len(), b: strip_b.len(), expected });
     }
-    let mut a = NoisedStrip::new(params, &seeds.a, tile.row);
-    let mut b = NoisedStrip::new(params, &seeds.b, tile.column);
+    let (_, kernel) = Entry::fastest(params);
+    let mut a = NoisedStrip::new(kernel, params, Side::A, &seeds.a, tile.row);
+    let mut b = NoisedStrip::new(kernel, params, Side::B, &seeds.b, tile.column);
     let mut sums = vec![0; edge * edge];
     let mut transcript = Transcript::default();
     for step in 0..k / rank {
-        let x = add_step(edge, a.step(strip_a, k, step), b.step(strip_b, k, step), &mut sums);
+        let (a, b) = (a.step(strip_a, k, step), b.step(strip_b, k, step));
         // Exact: fewer than 2^32 steps.
-        transcript.fold(step as u32, x);
+        transcript.fold(step as u32, kernel.step(edge, a, b, &mut sums));
     }
     Ok(transcript)
 }
 
-/// One side's strip, noised step by step in the same small buffer.
+/// One side's strip, noised and packed step by step in the same small buffers.
 struct NoisedStrip {
+    kernel: &'static dyn Kernel,
+    side: Side,
+    tile: usize,
     rank: usize,
     /// The `t` rows of the row factor.
     factors: Vec<i8>,
     steps: StepNoise,
     entries: Vec<i8>,
+    packed: Vec<i8>,
 }
 
 impl NoisedStrip {
-    fn new(params: &Params, seed: &crate::Seed, strip: u32) -> NoisedStrip {
-        let (edge, rank) = (params.tile(), params.rank());
+    fn new(
+        kernel: &'static dyn Kernel,
+        params: &Params,
+        side: Side,
+        seed: &Seed,
+        strip: u32,
+    ) -> NoisedStrip {
+        let (tile, rank) = (params.tile(), params.rank());
         let rows = RowNoise::new(seed);
-        let mut factors = vec![0; edge * rank];
+        let mut factors = vec![0; tile * rank];
         // Wrapping never happens for a tile of a valid shape, whose rows are
         // numbered by u32; for any other the answer is worthless anyway.
-        let first = strip.wrapping_mul(edge as u32);
+        let first = strip.wrapping_mul(tile as u32);
         for (i, row) in factors.chunks_exact_mut(rank).enumerate() {
             rows.row(first.wrapping_add(i as u32), row);
         }
         NoisedStrip {
+            kernel,
+            side,
+            tile,
             rank,
             factors,
             steps: StepNoise::new(params, seed),
-            entries: vec![0; edge * rank],
+            entries: vec![0; tile * rank],
+            packed: vec![0; kernel.packed_len(params, side)],
         }
     }
 
-    /// The noised rows of one step, from the clean strip of `k` columns.
+    /// The noised rows of one step, packed, from the clean strip of `k`
+    /// columns.
     fn step(&mut self, clean: &[u8], k: usize, step: usize) -> &[i8] {
         let rank = self.rank;
-        let factor = self.steps.factor(step as u32);
-        let rows = clean.chunks_exact(k).zip(self.factors.chunks_exact(rank));
-        for (entries, (clean, row)) in self.entries.chunks_exact_mut(rank).zip(rows) {
-            let clean = &clean[step * rank..][..rank];
-            for (entry, byte) in entries.iter_mut().zip(clean) {
+        for (entries, clean) in self.entries.chunks_exact_mut(rank).zip(clean.chunks_exact(k)) {
+            for (entry, byte) in entries.iter_mut().zip(&clean[step * rank..][..rank]) {
                 *entry = *byte as i8;
             }
-            factor.add_noise(row, entries);
         }
-        &self.entries
+        let factor = self.steps.factor(step as u32);
+        self.kernel.add_noise(&factor, &self.factors, &mut self.entries);
+        self.kernel.pack(self.side, self.tile, &self.entries, &mut self.packed);
+        &self.packed
     }
 }

@@ -121,6 +121,7 @@ impl StepFactor {
     /// The same factor by rows: row p has its two nonzero entries in columns
     /// `sources(0)[p]` and `sources(1)[p]`. It is what the thin products of
     /// exact recovery (spec §5) gather with.
+    #[cfg(feature = "std")]
     pub(crate) fn transposed(&self) -> StepFactor {
         let mut by_row = self.clone();
         for half in 0..2 {

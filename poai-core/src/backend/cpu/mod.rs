@@ -1,20 +1,14 @@
 //! The parallel CPU backends: one per instruction set, chosen at run time,
 //! each able to be forced by name.
 //!
-//! - `kernel`: what an instruction set provides; `scalar`, `avx2` and
-//!   `avx512_vnni` provide it, `layout` is what they share;
+//! - [`crate::kernel`]: the instruction sets;
 //! - `noised`: operands with their noise, packed for a kernel;
 //! - `product`: the walk over all tiles, spread by rayon;
 //! - `recover`: the thin products that turn noised tiles into exact ones.
 
-mod avx2;
-mod avx512_vnni;
-mod kernel;
-mod layout;
 mod noised;
 mod product;
 mod recover;
-mod scalar;
 
 use super::{
     Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Prepared,
@@ -22,11 +16,11 @@ use super::{
 };
 use crate::commitment::Tree;
 use crate::digest::Seed;
+use crate::kernel::{self, Kernel};
 use crate::operand::Operand;
 use crate::params::Params;
 use crate::ticket::TicketKey;
 use core::ops::ControlFlow;
-use kernel::Kernel;
 use noised::Packed;
 use product::Product;
 use recover::Correction;
@@ -56,14 +50,8 @@ impl Cpu {
 
     /// The fastest kernel that this processor has for a (rank, tile).
     pub fn for_params(params: &Params) -> Cpu {
-        let fits = |entry: &kernel::Entry| {
-            let kernel = (entry.find)()?;
-            kernel.supports(params).then_some(Cpu { name: entry.name, kernel, pool: None })
-        };
-        let found = kernel::ALL.iter().find_map(fits);
-        found.unwrap_or_else(|| {
-            unreachable!("the portable kernel is always there and takes every pair")
-        })
+        let (name, kernel) = kernel::Entry::fastest(params);
+        Cpu { name, kernel, pool: None }
     }
 
     /// The kernel of this name, or an error; never another one in its stead.

@@ -1,8 +1,8 @@
 //! An operand with its noise, packed for a kernel, and the noise's factors,
 //! which recovery needs.
 
-use super::kernel::Kernel;
 use crate::digest::Seed;
+use crate::kernel::Kernel;
 use crate::noise::{RowNoise, StepFactor, StepNoise};
 use crate::operand::Operand;
 use crate::params::Params;

@@ -3,10 +3,10 @@
 //! Work is cut into blocks of strips: within a block each step of side B is
 //! read once into the nearest cache and serves several strips of side A.
 
-use super::kernel::Kernel;
 use super::noised::Packed;
 use super::recover::Correction;
 use crate::backend::{Job, Watch, Winner};
+use crate::kernel::Kernel;
 use crate::statement::{Shape, Tile};
 use crate::ticket::TicketKey;
 use crate::transcript::Transcript;

@@ -4,9 +4,9 @@
 //! Both corrections are one product of inner length 2r: side A's rows are
 //! `[A·F_L | L_A]`, side B's `[L_B | (E_R·B')ᵀ]`.
 
-use super::kernel::Kernel;
 use super::noised::{Packed, copy_step};
 use crate::backend::Job;
+use crate::kernel::Kernel;
 use crate::noise::StepFactor;
 use rayon::prelude::*;
 

@@ -1,18 +1,30 @@
-//! What an instruction set has to provide: one rank-step of one tile, and the
+//! Kernels: one rank-step of one tile, on one instruction set, in the packed
 //! layout that it reads.
+//!
+//! One file per instruction set, chosen at run time. The CPU backend multiplies
+//! with them and lets any be forced by name; verifiers recompute their one tile
+//! with the fastest, where feature `simd` is on.
 
-use super::{avx2, avx512_vnni, scalar};
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod avx2;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod avx512_vnni;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod layout;
+mod scalar;
+
 use crate::noise::StepFactor;
 use crate::params::Params;
 use crate::statement::Side;
 use core::fmt;
 
 /// One instruction set's way to multiply. A new one implements this in a file
-/// of its own and joins [`ALL`]; the shared tester does the rest.
+/// of its own and joins `ALL`; the shared tester does the rest.
 ///
 /// A *step* is the `t×r` entries of one strip in one rank-step. A strip is
 /// packed step by step, so that a step is contiguous in memory.
-pub(super) trait Kernel: fmt::Debug + Send + Sync {
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "verifiers recover no product"))]
+pub(crate) trait Kernel: fmt::Debug + Send + Sync {
     /// Whether it takes a (rank, tile).
     fn supports(&self, params: &Params) -> bool {
         *params == Params::CONSENSUS
@@ -74,24 +86,50 @@ pub(super) trait Kernel: fmt::Debug + Send + Sync {
     }
 }
 
-/// A kernel's name, and how to get it where the processor has it.
-pub(super) struct Entry {
+/// A kernel's name, and how to get it where the machine has it.
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "verifiers name no kernel"))]
+pub(crate) struct Entry {
     /// The name by which it is forced.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What it asks of the processor.
-    pub(super) needs: &'static str,
-    /// The kernel, or `None` on a processor without it.
-    pub(super) find: fn() -> Option<&'static dyn Kernel>,
+    pub(crate) needs: &'static str,
+    /// The kernel, or `None` on a machine without it.
+    pub(crate) find: fn() -> Option<&'static dyn Kernel>,
 }
 
-/// Every kernel, the fastest first. A processor takes the first it has, unless
+/// Looks on machines of the right architecture, and finds nothing elsewhere.
+macro_rules! find {
+    ($architecture:literal, $kernel:ident) => {{
+        #[cfg(all(feature = "simd", target_arch = $architecture))]
+        {
+            $kernel::find
+        }
+        #[cfg(not(all(feature = "simd", target_arch = $architecture)))]
+        {
+            || None
+        }
+    }};
+}
+
+/// Every kernel, the fastest first. A machine takes the first it has, unless
 /// one is forced.
-pub(super) const ALL: [Entry; 3] = [
+pub(crate) const ALL: [Entry; 3] = [
     Entry {
         name: "cpu-avx512-vnni",
         needs: "x86-64 with AVX-512 F, BW, VBMI and VNNI",
-        find: avx512_vnni::find,
+        find: find!("x86_64", avx512_vnni),
     },
-    Entry { name: "cpu-avx2", needs: "x86-64 with AVX2", find: avx2::find },
-    Entry { name: "cpu-scalar", needs: "any processor", find: scalar::find },
+    Entry { name: "cpu-avx2", needs: "x86-64 with AVX2", find: find!("x86_64", avx2) },
+    Entry { name: scalar::NAME, needs: "any processor", find: scalar::find },
 ];
+
+impl Entry {
+    /// The fastest kernel that this machine has for a (rank, tile).
+    pub(crate) fn fastest(params: &Params) -> (&'static str, &'static dyn Kernel) {
+        let fits = |entry: &Entry| {
+            let kernel = (entry.find)()?;
+            kernel.supports(params).then_some((entry.name, kernel))
+        };
+        ALL.iter().find_map(fits).unwrap_or((scalar::NAME, &scalar::Scalar))
+    }
+}

@@ -1,7 +1,39 @@
-//! One rank-step of one tile (spec §5).
-//!
-//! Portable code that the compiler vectorises; verifiers and the portable CPU
-//! kernel share it.
+//! Portable code that the compiler vectorises, on any processor and for every
+//! permitted (rank, tile).
+
+use super::Kernel;
+use crate::params::Params;
+use crate::statement::Side;
+
+/// The name by which it is forced.
+pub(super) const NAME: &str = "cpu-scalar";
+
+/// Rows as they are.
+#[derive(Debug)]
+pub(super) struct Scalar;
+
+/// Always there.
+pub(super) fn find() -> Option<&'static dyn Kernel> {
+    Some(&Scalar)
+}
+
+impl Kernel for Scalar {
+    fn supports(&self, _: &Params) -> bool {
+        true
+    }
+
+    fn pack(&self, _: Side, _: usize, rows: &[i8], packed: &mut [i8]) {
+        packed.copy_from_slice(rows);
+    }
+
+    fn unpack(&self, _: usize, packed: &[i8], rows: &mut [i8]) {
+        rows.copy_from_slice(packed);
+    }
+
+    fn step(&self, t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+        add_step(t, a, b, sums)
+    }
+}
 
 /// Adds one rank-step of noised rows to a tile's partial sums (row-major t×t)
 /// and returns the XOR of all sums, which is what the transcript folds.
@@ -12,7 +44,7 @@
 /// # Panics
 /// If the lengths do not fit: `sums` is no square of `t`, or `a` and `b` are
 /// not equally many whole rows.
-pub fn add_step(t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+fn add_step(t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
     assert!(sums.len() == t * t && a.len() == b.len() && a.len().is_multiple_of(t));
     let rank = a.len() / t;
     let mut x = 0;

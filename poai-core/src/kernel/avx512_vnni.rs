@@ -1,0 +1,257 @@
+//! AVX-512 VNNI: four products a lane and instruction (`vpdpbusd`).
+//!
+//! The instruction multiplies unsigned by signed bytes. Side B's entries are
+//! stored with their top bit flipped, which adds 128 to each; each step then
+//! starts from −128 times the sum of side A's row, so that the partial sums of
+//! the transcript are true at every step.
+#![allow(unsafe_code)]
+
+use super::Kernel;
+use super::layout::{deinterleave, interleave};
+use crate::noise::StepFactor;
+use crate::params::Params;
+use crate::statement::Side;
+use core::arch::x86_64::*;
+
+const T: usize = 32;
+const R: usize = 128;
+/// Entries of a step.
+const STEP: usize = T * R;
+/// A packed step of side A: the entries, then each row's start value.
+const STEP_A: usize = STEP + 4 * T;
+/// Rows of one block of accumulators: 8 rows by 2 registers of 16 columns.
+const ROWS: usize = 8;
+
+/// Made by `find` alone, on processors with what it needs.
+#[derive(Debug)]
+struct Avx512Vnni;
+
+/// The kernel, on a processor that has what it needs.
+pub(super) fn find() -> Option<&'static dyn Kernel> {
+    let present = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vnni");
+    present.then_some(&Avx512Vnni)
+}
+
+impl Kernel for Avx512Vnni {
+    fn packed_len(&self, _: &Params, side: Side) -> usize {
+        match side {
+            Side::A => STEP_A,
+            Side::B => STEP,
+        }
+    }
+
+    fn pack(&self, side: Side, t: usize, rows: &[i8], packed: &mut [i8]) {
+        let (entries, starts) = packed.split_at_mut(STEP);
+        interleave::<4, _>(t, rows, entries);
+        match side {
+            Side::A => {
+                for (start, row) in
+                    starts.as_chunks_mut::<4>().0.iter_mut().zip(rows.chunks_exact(R))
+                {
+                    let sum: i32 = row.iter().map(|&entry| i32::from(entry)).sum();
+                    *start = (-128 * sum).to_le_bytes().map(|byte| byte as i8);
+                }
+            }
+            Side::B => entries.iter_mut().for_each(|entry| *entry ^= i8::MIN),
+        }
+    }
+
+    fn unpack(&self, t: usize, packed: &[i8], rows: &mut [i8]) {
+        let (entries, starts) = packed.split_at(STEP);
+        deinterleave::<4, _>(t, entries, rows);
+        if starts.is_empty() {
+            rows.iter_mut().for_each(|entry| *entry ^= i8::MIN);
+        }
+    }
+
+    fn step(&self, _: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+        let a = a.as_array().expect("a step of side A with its start values");
+        let b = b.as_array().expect("a step of side B");
+        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe { step(a, b, sums) }
+    }
+
+    fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+        assert_eq!((step.rank(), factors.len(), entries.len()), (R, STEP, STEP));
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe { add_noise(step, factors, entries) }
+    }
+
+    fn project(&self, by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+        assert_eq!((by_row.rank(), entries.len(), sums.len()), (R, STEP, STEP));
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe { project(by_row, entries, sums) }
+    }
+
+    fn pack_thin(&self, t: usize, rows: &[i16], packed: &mut [i16]) {
+        interleave::<2, _>(t, rows, packed);
+    }
+
+    fn correct(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
+        assert!(a.len() == b.len() && a.len().is_multiple_of(2 * T));
+        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe { correct(a, b, sums) }
+    }
+}
+
+/// The 64 bytes that start an array of entries.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load<E>(entries: &[E]) -> __m512i {
+    assert!(size_of_val(entries) >= 64);
+    // SAFETY: 64 bytes are there; alignment is not asked for.
+    unsafe { _mm512_loadu_si512(entries.as_ptr().cast()) }
+}
+
+/// The other way.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store<E>(entries: &mut [E], value: __m512i) {
+    assert!(size_of_val(entries) >= 64);
+    // SAFETY: 64 bytes are there; alignment is not asked for.
+    unsafe { _mm512_storeu_si512(entries.as_mut_ptr().cast(), value) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn step(a: &[i8; STEP_A], b: &[i8; STEP], sums: &mut [i32; T * T]) -> u32 {
+    let (entries, starts) = a.split_at(STEP);
+    let mut folded = _mm512_setzero_si512();
+    for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
+        let mut accumulators = [[_mm512_setzero_si512(); 2]; ROWS];
+        for (i, accumulators) in accumulators.iter_mut().enumerate() {
+            let start = starts.as_chunks::<4>().0[block * ROWS + i].map(|byte| byte as u8);
+            let start = _mm512_set1_epi32(i32::from_le_bytes(start));
+            for (half, accumulator) in accumulators.iter_mut().enumerate() {
+                *accumulator = _mm512_add_epi32(load(&sums[i * T + 16 * half..]), start);
+            }
+        }
+        // Each chunk is four columns of all 32 rows.
+        let groups = entries.as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
+        for (a, b) in groups {
+            let b = [load(&b[..64]), load(&b[64..])];
+            let a = &a.as_chunks::<4>().0[block * ROWS..][..ROWS];
+            for (accumulators, a) in accumulators.iter_mut().zip(a) {
+                let a = _mm512_set1_epi32(i32::from_le_bytes(a.map(|byte| byte as u8)));
+                for (accumulator, b) in accumulators.iter_mut().zip(b) {
+                    *accumulator = _mm512_dpbusd_epi32(*accumulator, b, a);
+                }
+            }
+        }
+        for (i, accumulators) in accumulators.into_iter().enumerate() {
+            for (half, accumulator) in accumulators.into_iter().enumerate() {
+                store(&mut sums[i * T + 16 * half..], accumulator);
+                folded = _mm512_xor_si512(folded, accumulator);
+            }
+        }
+    }
+    fold_lanes(folded)
+}
+
+#[target_feature(enable = "avx512f")]
+fn fold_lanes(folded: __m512i) -> u32 {
+    let mut lanes = [0u32; 16];
+    store(&mut lanes, folded);
+    lanes.into_iter().fold(0, |x, lane| x ^ lane)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn correct(a: &[i16], b: &[i16], sums: &mut [i32; T * T]) {
+    for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
+        let mut products = [[_mm512_setzero_si512(); 2]; ROWS];
+        // Each chunk is two columns of all 32 rows.
+        let groups = a.as_chunks::<{ 2 * T }>().0.iter().zip(b.as_chunks::<{ 2 * T }>().0);
+        for (a, b) in groups {
+            let b = [load(&b[..32]), load(&b[32..])];
+            let a = &a.as_chunks::<2>().0[block * ROWS..][..ROWS];
+            for (products, a) in products.iter_mut().zip(a) {
+                let a = _mm512_set1_epi32(i32::from(a[0]) & 0xffff | i32::from(a[1]) << 16);
+                for (product, b) in products.iter_mut().zip(b) {
+                    *product = _mm512_dpwssd_epi32(*product, b, a);
+                }
+            }
+        }
+        for (i, products) in products.into_iter().enumerate() {
+            for (half, product) in products.into_iter().enumerate() {
+                let place = &mut sums[i * T + 16 * half..];
+                let before = load(place);
+                store(place, _mm512_sub_epi32(before, product));
+            }
+        }
+    }
+}
+
+/// One step factor in registers: per half of the columns and per nonzero
+/// entry, which of 128 bytes to take and which to negate.
+struct Gather {
+    indices: [[__m512i; 2]; 2],
+    negative: [[__mmask64; 2]; 2],
+}
+
+impl Gather {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn new(factor: &StepFactor) -> Gather {
+        let mut gather =
+            Gather { indices: [[_mm512_setzero_si512(); 2]; 2], negative: [[0; 2]; 2] };
+        for entry in 0..2 {
+            for half in 0..2 {
+                gather.indices[entry][half] = load(&factor.sources(entry)[64 * half..]);
+                gather.negative[entry][half] =
+                    _mm512_movepi8_mask(load(&factor.signs(entry)[64 * half..]));
+            }
+        }
+        gather
+    }
+
+    /// The signed entries of one half of the columns, from 128 bytes.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    fn take(&self, entry: usize, half: usize, bytes: [__m512i; 2]) -> __m512i {
+        let taken = _mm512_permutex2var_epi8(bytes[0], self.indices[entry][half], bytes[1]);
+        let negative = self.negative[entry][half];
+        _mm512_mask_sub_epi8(taken, negative, _mm512_setzero_si512(), taken)
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn add_noise(step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+    let gather = Gather::new(step);
+    for (row, entries) in factors.as_chunks::<R>().0.iter().zip(entries.as_chunks_mut::<R>().0) {
+        let row = [load(&row[..64]), load(&row[64..])];
+        for half in 0..2 {
+            let noise = _mm512_add_epi8(gather.take(0, half, row), gather.take(1, half, row));
+            let place = &mut entries[64 * half..];
+            let clean = load(place);
+            store(place, _mm512_add_epi8(clean, noise));
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn project(by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+    let gather = Gather::new(by_row);
+    for (entries, sums) in entries.as_chunks::<R>().0.iter().zip(sums.as_chunks_mut::<R>().0) {
+        let entries = [load(&entries[..64]), load(&entries[64..])];
+        for half in 0..2 {
+            // Signs are applied after widening: −(−128) is no i8.
+            for entry in 0..2 {
+                let indices = gather.indices[entry][half];
+                let taken = _mm512_permutex2var_epi8(entries[0], indices, entries[1]);
+                let negative = gather.negative[entry][half];
+                let parts = [_mm512_castsi512_si256(taken), _mm512_extracti64x4_epi64(taken, 1)];
+                for (part, bytes) in parts.into_iter().enumerate() {
+                    let wide = _mm512_cvtepi8_epi16(bytes);
+                    let negative = (negative >> (32 * part)) as __mmask32;
+                    let place = &mut sums[64 * half + 32 * part..];
+                    let before = load(place);
+                    let added = _mm512_add_epi16(before, wide);
+                    store(place, _mm512_mask_sub_epi16(added, negative, before, wide));
+                }
+            }
+        }
+    }
+}

@@ -217,7 +217,7 @@ pub enum ChooseError {
         name: String,
     },
     /// The backend exists, but not on this machine.
-    #[error("backend {name} needs {needs}, which this machine is not")]
+    #[error("backend {name} is not on this machine: it needs {needs}")]
     Missing {
         /// The name asked for.
         name: &'static str,

@@ -9,8 +9,10 @@
 mod avx2;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx512_vnni;
-#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+#[cfg(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod layout;
+#[cfg(all(feature = "simd", target_arch = "aarch64"))]
+mod neon;
 mod scalar;
 
 use crate::noise::StepFactor;
@@ -113,13 +115,14 @@ macro_rules! find {
 
 /// Every kernel, the fastest first. A machine takes the first it has, unless
 /// one is forced.
-pub(crate) const ALL: [Entry; 3] = [
+pub(crate) const ALL: [Entry; 4] = [
     Entry {
         name: "cpu-avx512-vnni",
         needs: "x86-64 with AVX-512 F, BW, VBMI and VNNI",
         find: find!("x86_64", avx512_vnni),
     },
     Entry { name: "cpu-avx2", needs: "x86-64 with AVX2", find: find!("x86_64", avx2) },
+    Entry { name: "cpu-neon", needs: "aarch64 with the dot product", find: find!("aarch64", neon) },
     Entry { name: scalar::NAME, needs: "any processor", find: scalar::find },
 ];
 

@@ -60,7 +60,7 @@ impl Watch for Nobody {
 }
 
 fn product() {
-    let (m, n, k) = (512u32, 512u32, 2048u32);
+    let (m, n, k) = (4096u32, 4096u32, 4096u32);
     let backend = Cpu::new();
     let operand =
         |side, rows: u32| Operand::pseudorandom(&P, side, b"ratios", rows as usize, k as usize);
@@ -79,6 +79,13 @@ fn product() {
     let mut other = memory.clone();
     let [tickets, exact] =
         in_turns(11, || run(Output::Tickets), || run(Output::Exact(&mut memory)));
+    let [pa, pb] = [&a, &bt].map(|side| backend.pack(&P, side).unwrap());
+    let [plain, again] = in_turns(
+        11,
+        || backend.product(&P, &pa, &pb, &mut other).unwrap(),
+        || run(Output::Tickets),
+    );
+    println!("plain {:.2} GMAC/s, tickets over plain {:.3}", f64::from(m) * f64::from(n) * f64::from(k) / plain.as_secs_f64() / 1e9, plain.as_secs_f64() / again.as_secs_f64());
     let [noise, commit] = in_turns(
         11,
         || _ = backend.noise(&P, &seed_a, &a),

@@ -7,7 +7,8 @@
 //! it is called `reference`. It takes every permitted (rank, tile).
 
 use crate::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Prepared, Unsupported, Watch, Winner,
+    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
+    Winner, check_memory, shape_of,
 };
 use crate::commitment::Tree;
 use crate::{Challenge, Operand, Params, Root, Seed, Statement, Ticket, Tile, Transcript};
@@ -361,6 +362,22 @@ impl Backend for Reference {
     ) -> Result<Noised, BackendError> {
         let clean: &Matrix = prepared.data(NAME)?;
         Ok(Noised::new(prepared, seed, noised(params, seed, clean)))
+    }
+
+    fn pack(&self, _: &Params, prepared: &Prepared) -> Result<Plain, BackendError> {
+        Ok(Plain::new(prepared, prepared.data::<Matrix>(NAME)?.clone()))
+    }
+
+    fn product(
+        &self,
+        _: &Params,
+        a: &Plain,
+        b: &Plain,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError> {
+        check_memory(&shape_of(a.operand(), b.operand())?, memory)?;
+        memory.copy_from_slice(&product(a.data(NAME)?, b.data(NAME)?));
+        Ok(())
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {

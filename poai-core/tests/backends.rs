@@ -94,6 +94,18 @@ fn the_tester_notices_one_wrong_entry() {
         ) -> Result<Noised, BackendError> {
             self.0.noise(params, seed, prepared)
         }
+        fn pack(&self, params: &Params, prepared: &Prepared) -> Result<Plain, BackendError> {
+            self.0.pack(params, prepared)
+        }
+        fn product(
+            &self,
+            params: &Params,
+            a: &Plain,
+            b: &Plain,
+            memory: &mut [i32],
+        ) -> Result<(), BackendError> {
+            self.0.product(params, a, b, memory)
+        }
         fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
             self.0.noised_entries(noised)
         }

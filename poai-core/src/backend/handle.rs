@@ -31,6 +31,34 @@ pub struct Noised {
     data: Data,
 }
 
+/// A prepared operand in the layout of plain products. Cloning shares
+/// everything.
+#[derive(Clone)]
+pub struct Plain {
+    prepared: Prepared,
+    data: Data,
+}
+
+impl Plain {
+    /// A handle of the same backend as `prepared`.
+    pub fn new(prepared: &Prepared, data: impl Any + Send + Sync) -> Plain {
+        Plain { prepared: prepared.clone(), data: Arc::new(data) }
+    }
+
+    /// The operand.
+    pub fn operand(&self) -> &Operand {
+        self.prepared.operand()
+    }
+
+    /// The backend's own data.
+    ///
+    /// # Errors
+    /// [`BackendError::Foreign`] where another backend made the handle.
+    pub fn data<T: Any>(&self, backend: &'static str) -> Result<&T, BackendError> {
+        downcast(&self.data, backend, self.prepared.owner)
+    }
+}
+
 impl Prepared {
     /// A handle for backend `owner`; `data` is for its eyes only.
     pub fn new(
@@ -121,6 +149,12 @@ impl fmt::Debug for Prepared {
             .field("k", &self.operand.k())
             .field("root", self.root())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plain").field("prepared", &self.prepared).finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,9 @@
 //! Data flows one way: [`Backend::prepare`] commits to an operand and brings
 //! it into the backend's own layout, once in its life; [`Backend::noise`]
 //! noises it, once per challenge; [`Backend::multiply`] computes the noised
-//! product, draws every ticket and recovers the exact product.
+//! product, draws every ticket and recovers the exact product. Beside that way
+//! there is the plain one, [`Backend::pack`] and [`Backend::product`], for
+//! products that nobody mines.
 //!
 //! - [`crate::reference`]: the plain one, readable beside the spec.
 //! - [`cpu`]: the parallel one.
@@ -13,7 +15,7 @@ pub mod cpu;
 pub mod handle;
 pub mod tester;
 
-pub use handle::{Noised, Prepared};
+pub use handle::{Noised, Plain, Prepared};
 
 use crate::Ticket;
 use crate::difficulty::Target;
@@ -21,7 +23,7 @@ use crate::digest::Seed;
 use crate::operand::Operand;
 use crate::params::Params;
 use crate::reference::Reference;
-use crate::statement::{Shape, Tile};
+use crate::statement::{Shape, Side, Tile};
 use crate::transcript::Transcript;
 use core::fmt;
 use core::ops::ControlFlow;
@@ -54,8 +56,8 @@ pub enum BackendError {
         /// The backend whose handle it got.
         owner: &'static str,
     },
-    /// The two noised operands do not multiply, or belong to the wrong sides.
-    #[error("the noised operands are no pair of sides A and B with the same k")]
+    /// The two operands do not multiply, or belong to the wrong sides.
+    #[error("the operands are no pair of sides A and B with the same k")]
     Pair,
     /// The memory for the product has another size than m·n.
     #[error("memory for {got} entries, the product has {expected}")]
@@ -125,12 +127,7 @@ impl Job<'_> {
     /// # Errors
     /// [`BackendError::Pair`] where the operands are none.
     pub fn shape(&self) -> Result<Shape, BackendError> {
-        use crate::statement::Side;
-        let (a, b) = (self.a.operand(), self.b.operand());
-        if a.side() != Side::A || b.side() != Side::B || a.k() != b.k() {
-            return Err(BackendError::Pair);
-        }
-        Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
+        shape_of(self.a.operand(), self.b.operand())
     }
 
     /// Checks that the output has the product's size.
@@ -138,16 +135,28 @@ impl Job<'_> {
     /// # Errors
     /// [`BackendError::Output`].
     pub fn check_output(&self, shape: &Shape, output: &Output<'_>) -> Result<(), BackendError> {
-        let expected = shape.m as usize * shape.n as usize;
-        let got = match output {
-            Output::Tickets => expected,
-            Output::Noised(memory) | Output::Exact(memory) => memory.len(),
-        };
-        if expected != got {
-            return Err(BackendError::Output { expected, got });
+        match output {
+            Output::Tickets => Ok(()),
+            Output::Noised(memory) | Output::Exact(memory) => check_memory(shape, memory),
         }
-        Ok(())
     }
+}
+
+/// The shape of a product of two operands, where they are a pair.
+pub(crate) fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> {
+    if a.side() != Side::A || b.side() != Side::B || a.k() != b.k() {
+        return Err(BackendError::Pair);
+    }
+    Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
+}
+
+/// Checks that there is memory for exactly the product.
+pub(crate) fn check_memory(shape: &Shape, memory: &[i32]) -> Result<(), BackendError> {
+    let (expected, got) = (shape.m as usize * shape.n as usize, memory.len());
+    if expected != got {
+        return Err(BackendError::Output { expected, got });
+    }
+    Ok(())
 }
 
 /// Whether a multiplication went through every tile.
@@ -187,6 +196,26 @@ pub trait Backend: fmt::Debug + Send + Sync {
         seed: &Seed,
         prepared: &Prepared,
     ) -> Result<Noised, BackendError>;
+
+    /// Brings a prepared operand into the layout of [`Backend::product`]
+    /// without noise: once for weights that serve many plain products.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn pack(&self, params: &Params, prepared: &Prepared) -> Result<Plain, BackendError>;
+
+    /// The plain product `A·B`, row-major m×n: no noise, no tickets. The same
+    /// entries as [`Output::Exact`] leaves.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn product(
+        &self,
+        params: &Params,
+        a: &Plain,
+        b: &Plain,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError>;
 
     /// The noised entries, row-major, for comparing backends.
     ///

@@ -39,8 +39,10 @@ pub struct Result {
     pub noised_bt: Vec<i8>,
     /// `A'·B'`, row-major.
     pub noised_product: Vec<i32>,
-    /// `A·B`, row-major.
+    /// `A·B`, row-major, recovered from the noised product.
     pub product: Vec<i32>,
+    /// `A·B`, row-major, without noise.
+    pub plain: Vec<i32>,
     /// Every tile with its transcript and ticket, by row, then column.
     pub tickets: Vec<Winner>,
 }
@@ -83,8 +85,18 @@ pub fn run(backend: &dyn Backend, case: &Case) -> Result {
         noised_bt: backend.noised_entries(&b).expect("noised by this backend"),
         noised_product,
         product,
+        plain: plain(backend, params, &a, &b),
         tickets,
     }
+}
+
+/// The plain product of the clean operands.
+fn plain(backend: &dyn Backend, params: &Params, a: &Noised, b: &Noised) -> Vec<i32> {
+    let [a, b] =
+        [a, b].map(|side| backend.pack(params, side.prepared()).expect("prepared by this backend"));
+    let mut memory = vec![1; a.operand().rows() as usize * b.operand().rows() as usize];
+    backend.product(params, &a, &b, &mut memory).expect("the backend multiplies");
+    memory
 }
 
 /// Compares a backend with the reference on a case.
@@ -99,6 +111,10 @@ pub fn compare(backend: &dyn Backend, case: &Case, name: &str) {
     assert!(got.noised_bt == expected.noised_bt, "noised Bᵀ: {context}");
     assert!(got.noised_product == expected.noised_product, "noised product: {context}");
     assert!(got.product == expected.product, "exact product: {context}");
+    assert!(
+        got.plain == expected.product && expected.plain == expected.product,
+        "plain product: {context}"
+    );
     assert_eq!(got.tickets, expected.tickets, "tickets: {context}");
 }
 

@@ -21,6 +21,8 @@ const STEP: usize = T * R;
 const STEP_A: usize = STEP + 4 * T;
 /// Rows of one block of accumulators: 8 rows by 2 registers of 16 columns.
 const ROWS: usize = 8;
+/// Steps of both sides that the first cache holds at once.
+const NEAR: usize = 4;
 
 /// Made by `find` alone, on processors with what it needs.
 #[derive(Debug)]
@@ -68,11 +70,21 @@ impl Kernel for Avx512Vnni {
     }
 
     fn step(&self, _: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
-        let a = a.as_array().expect("a step of side A with its start values");
-        let b = b.as_array().expect("a step of side B");
+        let (a, b) = (a.as_chunks().0, b.as_chunks().0);
+        assert!(a.len() == 1 && b.len() == 1, "one step of each side");
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
         // SAFETY: `find` makes this kernel only where the features are.
-        unsafe { step(a, b, sums) }
+        unsafe { add_steps(a, b, sums) }
+    }
+
+    fn accumulate(&self, _: usize, a: &[i8], b: &[i8], count: usize, sums: &mut [i32]) {
+        let (a, b) = (a.as_chunks().0, b.as_chunks().0);
+        assert!(a.len() == count && b.len() == count, "as many steps of each side");
+        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
+        for (a, b) in a.chunks(NEAR).zip(b.chunks(NEAR)) {
+            // SAFETY: `find` makes this kernel only where the features are.
+            unsafe { add_steps(a, b, sums) };
+        }
     }
 
     fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
@@ -117,28 +129,29 @@ fn store<E>(entries: &mut [E], value: __m512i) {
     unsafe { _mm512_storeu_si512(entries.as_mut_ptr().cast(), value) }
 }
 
+/// Adds consecutive steps to a tile's sums and returns the XOR of all sums.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn step(a: &[i8; STEP_A], b: &[i8; STEP], sums: &mut [i32; T * T]) -> u32 {
-    let (entries, starts) = a.split_at(STEP);
+fn add_steps(a: &[[i8; STEP_A]], b: &[[i8; STEP]], sums: &mut [i32; T * T]) -> u32 {
     let mut folded = _mm512_setzero_si512();
     for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
         let mut accumulators = [[_mm512_setzero_si512(); 2]; ROWS];
         for (i, accumulators) in accumulators.iter_mut().enumerate() {
-            let start = starts.as_chunks::<4>().0[block * ROWS + i].map(|byte| byte as u8);
-            let start = _mm512_set1_epi32(i32::from_le_bytes(start));
+            let start = _mm512_set1_epi32(a.iter().map(|a| start(a, block * ROWS + i)).sum());
             for (half, accumulator) in accumulators.iter_mut().enumerate() {
                 *accumulator = _mm512_add_epi32(load(&sums[i * T + 16 * half..]), start);
             }
         }
-        // Each chunk is four columns of all 32 rows.
-        let groups = entries.as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
-        for (a, b) in groups {
-            let b = [load(&b[..64]), load(&b[64..])];
-            let a = &a.as_chunks::<4>().0[block * ROWS..][..ROWS];
-            for (accumulators, a) in accumulators.iter_mut().zip(a) {
-                let a = _mm512_set1_epi32(i32::from_le_bytes(a.map(|byte| byte as u8)));
-                for (accumulator, b) in accumulators.iter_mut().zip(b) {
-                    *accumulator = _mm512_dpbusd_epi32(*accumulator, b, a);
+        for (a, b) in a.iter().zip(b) {
+            // Each chunk is four columns of all 32 rows.
+            let groups = a[..STEP].as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
+            for (a, b) in groups {
+                let b = [load(&b[..64]), load(&b[64..])];
+                let a = &a.as_chunks::<4>().0[block * ROWS..][..ROWS];
+                for (accumulators, a) in accumulators.iter_mut().zip(a) {
+                    let a = _mm512_set1_epi32(i32::from_le_bytes(a.map(|byte| byte as u8)));
+                    for (accumulator, b) in accumulators.iter_mut().zip(b) {
+                        *accumulator = _mm512_dpbusd_epi32(*accumulator, b, a);
+                    }
                 }
             }
         }
@@ -150,6 +163,11 @@ fn step(a: &[i8; STEP_A], b: &[i8; STEP], sums: &mut [i32; T * T]) -> u32 {
         }
     }
     fold_lanes(folded)
+}
+
+/// Where a row's sums start in a packed step of side A.
+fn start(a: &[i8; STEP_A], row: usize) -> i32 {
+    i32::from_le_bytes(a[STEP..].as_chunks::<4>().0[row].map(|byte| byte as u8))
 }
 
 #[target_feature(enable = "avx512f")]

@@ -47,6 +47,14 @@ pub(crate) trait Kernel: fmt::Debug + Send + Sync {
     /// all of them.
     fn step(&self, t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32;
 
+    /// Adds all `count` steps of two packed strips to a tile's sums.
+    fn accumulate(&self, t: usize, a: &[i8], b: &[i8], count: usize, sums: &mut [i32]) {
+        let (a_len, b_len) = (a.len() / count, b.len() / count);
+        for (a, b) in a.chunks_exact(a_len).zip(b.chunks_exact(b_len)) {
+            self.step(t, a, b, sums);
+        }
+    }
+
     /// Adds the noise of a step: `factors` are the t rows of the row factor,
     /// `entries` the t clean rows.
     fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {

@@ -2,17 +2,18 @@
 //! each able to be forced by name.
 //!
 //! - [`crate::kernel`]: the instruction sets;
-//! - `noised`: operands with their noise, packed for a kernel;
+//! - `packed`: operands in a kernel's layout, `noised`: the same with noise;
 //! - `product`: the walk over all tiles, spread by rayon;
 //! - `recover`: the thin products that turn noised tiles into exact ones.
 
 mod noised;
+mod packed;
 mod product;
 mod recover;
 
 use super::{
-    Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Prepared,
-    Unsupported, Watch,
+    Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, check_memory, shape_of,
 };
 use crate::commitment::Tree;
 use crate::digest::Seed;
@@ -21,7 +22,8 @@ use crate::operand::Operand;
 use crate::params::Params;
 use crate::ticket::TicketKey;
 use core::ops::ControlFlow;
-use noised::Packed;
+use noised::NoisedEntries;
+use packed::Steps;
 use product::Product;
 use recover::Correction;
 use std::sync::Arc;
@@ -129,13 +131,35 @@ impl Backend for Cpu {
     ) -> Result<Noised, BackendError> {
         self.supports(params)?;
         let () = prepared.data(self.name)?;
-        let packed = self.run(|| Packed::new(self.kernel, params, seed, prepared.operand()));
-        Ok(Noised::new(prepared, seed, packed))
+        let noised = self.run(|| NoisedEntries::new(self.kernel, params, seed, prepared.operand()));
+        Ok(Noised::new(prepared, seed, noised))
+    }
+
+    fn pack(&self, params: &Params, prepared: &Prepared) -> Result<Plain, BackendError> {
+        self.supports(params)?;
+        let () = prepared.data(self.name)?;
+        let steps = self.run(|| Steps::new(self.kernel, params, prepared.operand()));
+        Ok(Plain::new(prepared, steps))
+    }
+
+    fn product(
+        &self,
+        params: &Params,
+        a: &Plain,
+        b: &Plain,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError> {
+        self.supports(params)?;
+        let shape = shape_of(a.operand(), b.operand())?;
+        check_memory(&shape, memory)?;
+        let (a, b): (&Steps, &Steps) = (a.data(self.name)?, b.data(self.name)?);
+        self.run(|| product::plain(self.kernel, params, &shape, a, b, memory));
+        Ok(())
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
-        let packed: &Packed = noised.data(self.name)?;
-        Ok(packed.unpack(self.kernel))
+        let entries: &NoisedEntries = noised.data(self.name)?;
+        Ok(entries.steps.unpack(self.kernel))
     }
 
     fn multiply(
@@ -147,8 +171,8 @@ impl Backend for Cpu {
         self.supports(job.params)?;
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
-        let a: &Packed = job.a.data(self.name)?;
-        let b: &Packed = job.b.data(self.name)?;
+        let a: &NoisedEntries = job.a.data(self.name)?;
+        let b: &NoisedEntries = job.b.data(self.name)?;
         self.run(|| {
             let (memory, correction) = match output {
                 Output::Tickets => (None, None),

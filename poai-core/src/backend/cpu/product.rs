@@ -3,10 +3,12 @@
 //! Work is cut into blocks of strips: within a block each step of side B is
 //! read once into the nearest cache and serves several strips of side A.
 
-use super::noised::Packed;
+use super::noised::NoisedEntries;
+use super::packed::Steps;
 use super::recover::Correction;
 use crate::backend::{Job, Watch, Winner};
 use crate::kernel::Kernel;
+use crate::params::Params;
 use crate::statement::{Shape, Tile};
 use crate::ticket::TicketKey;
 use crate::transcript::Transcript;
@@ -24,8 +26,8 @@ pub(super) struct Product<'a> {
     pub(super) kernel: &'a dyn Kernel,
     pub(super) job: &'a Job<'a>,
     pub(super) shape: Shape,
-    pub(super) a: &'a Packed,
-    pub(super) b: &'a Packed,
+    pub(super) a: &'a NoisedEntries,
+    pub(super) b: &'a NoisedEntries,
     pub(super) correction: Option<Correction>,
     pub(super) key: TicketKey,
     pub(super) watch: &'a dyn Watch,
@@ -116,10 +118,10 @@ impl Product<'_> {
             making.sums.fill(0);
             making.transcript = Transcript::default();
         }
-        for step in 0..self.a.steps() {
-            let b = self.b.step(column, step);
+        for step in 0..self.a.steps.count() {
+            let b = self.b.steps.step(column, step);
             for (row, making) in (first_row..).zip(making.iter_mut()) {
-                let x = self.kernel.step(t, self.a.step(row, step), b, &mut making.sums);
+                let x = self.kernel.step(t, self.a.steps.step(row, step), b, &mut making.sums);
                 making.transcript.fold(step as u32, x);
             }
         }
@@ -154,4 +156,37 @@ impl Product<'_> {
             }
         }
     }
+}
+
+/// The plain product of two packed operands, m×n, on every thread.
+pub(super) fn plain(
+    kernel: &dyn Kernel,
+    params: &Params,
+    shape: &Shape,
+    a: &Steps,
+    b: &Steps,
+    memory: &mut [i32],
+) {
+    let (t, n) = (params.tile(), shape.n as usize);
+    let (_, columns) = shape.tiles(params);
+    memory.par_chunks_mut(BLOCK_ROWS * t * n).enumerate().for_each_init(
+        || vec![0; t * t],
+        |sums, (block, memory)| {
+            for column in 0..columns as usize {
+                for (row, memory) in memory.chunks_exact_mut(t * n).enumerate() {
+                    sums.fill(0);
+                    kernel.accumulate(
+                        t,
+                        a.strip(block * BLOCK_ROWS + row),
+                        b.strip(column),
+                        a.count(),
+                        sums,
+                    );
+                    for (to, from) in memory.chunks_exact_mut(n).zip(sums.chunks_exact(t)) {
+                        to[column * t..][..t].copy_from_slice(from);
+                    }
+                }
+            }
+        },
+    );
 }

@@ -4,7 +4,8 @@
 //! Both corrections are one product of inner length 2r: side A's rows are
 //! `[A·F_L | L_A]`, side B's `[L_B | (E_R·B')ᵀ]`.
 
-use super::noised::{Packed, copy_step};
+use super::noised::NoisedEntries;
+use super::packed::copy_step;
 use crate::backend::Job;
 use crate::kernel::Kernel;
 use crate::noise::StepFactor;
@@ -26,17 +27,23 @@ pub(super) enum Correction {
 
 impl Correction {
     /// Computes the thin factors on every thread.
-    pub(super) fn new(kernel: &dyn Kernel, job: &Job<'_>, a: &Packed, b: &Packed) -> Correction {
+    pub(super) fn new(
+        kernel: &dyn Kernel,
+        job: &Job<'_>,
+        a: &NoisedEntries,
+        b: &NoisedEntries,
+    ) -> Correction {
         let t = job.params.tile();
         let k = job.a.operand().k() as usize;
         let clean = job.a.operand().as_slice();
         let a_step = |strip: usize, step: usize, rows: &mut [i8]| {
             copy_step(&clean[strip * t * k..][..t * k], k, job.params.rank(), step, rows);
         };
-        let b_step =
-            |strip: usize, step: usize, rows: &mut [i8]| b.unpack_step(kernel, strip, step, rows);
+        let b_step = |strip: usize, step: usize, rows: &mut [i8]| {
+            b.steps.unpack_step(kernel, strip, step, rows)
+        };
         let sides = Sides { kernel, t, rank: job.params.rank() };
-        if a.steps() <= NARROW_STEPS {
+        if a.steps.count() <= NARROW_STEPS {
             let narrow_a = sides.narrow(&a.rows, &b.factors, a_step, true);
             let narrow_b = sides.narrow(&b.rows, &a.factors, b_step, false);
             if let (Some(a), Some(b)) = (narrow_a, narrow_b) {

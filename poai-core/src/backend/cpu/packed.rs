@@ -1,0 +1,106 @@
+//! An operand packed for a kernel, strip by strip and step by step.
+
+use crate::kernel::Kernel;
+use crate::operand::Operand;
+use crate::params::Params;
+use rayon::prelude::*;
+
+/// The packed entries of one operand, noised or clean.
+pub(super) struct Steps {
+    t: usize,
+    rank: usize,
+    /// Steps of a strip.
+    count: usize,
+    /// Bytes of a packed step.
+    len: usize,
+    entries: Vec<i8>,
+}
+
+impl Steps {
+    /// Packs an operand as it is, on every thread.
+    pub(super) fn new(kernel: &dyn Kernel, params: &Params, operand: &Operand) -> Steps {
+        Steps::with(kernel, params, operand, |_| (), |(), _, _| ())
+    }
+
+    /// Packs an operand on every thread, after `change` has had each step's
+    /// row-major entries. `begin` is called once a strip, with its number.
+    pub(super) fn with<S>(
+        kernel: &dyn Kernel,
+        params: &Params,
+        operand: &Operand,
+        begin: impl Fn(usize) -> S + Sync,
+        change: impl Fn(&S, usize, &mut [i8]) + Sync,
+    ) -> Steps {
+        let (t, rank, k) = (params.tile(), params.rank(), operand.k() as usize);
+        let (side, len, count) =
+            (operand.side(), kernel.packed_len(params, operand.side()), k / rank);
+        let mut entries = vec![0; operand.rows() as usize / t * count * len];
+        entries
+            .par_chunks_exact_mut(count * len)
+            .zip(operand.as_slice().par_chunks_exact(t * k))
+            .enumerate()
+            .for_each_init(
+                || vec![0; t * rank],
+                |rows, (strip, (packed, clean))| {
+                    let state = begin(strip);
+                    for (step, packed) in packed.chunks_exact_mut(len).enumerate() {
+                        copy_step(clean, k, rank, step, rows);
+                        change(&state, step, rows);
+                        kernel.pack(side, t, rows, packed);
+                    }
+                },
+            );
+        Steps { t, rank, count, len, entries }
+    }
+
+    /// How many steps a strip has.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// All steps of strip `strip`, packed.
+    pub(super) fn strip(&self, strip: usize) -> &[i8] {
+        &self.entries[strip * self.count * self.len..][..self.count * self.len]
+    }
+
+    /// Step `step` of strip `strip`, packed.
+    pub(super) fn step(&self, strip: usize, step: usize) -> &[i8] {
+        &self.entries[(strip * self.count + step) * self.len..][..self.len]
+    }
+
+    /// The entries of one step of a strip, row-major t×r.
+    pub(super) fn unpack_step(
+        &self,
+        kernel: &dyn Kernel,
+        strip: usize,
+        step: usize,
+        rows: &mut [i8],
+    ) {
+        kernel.unpack(self.t, self.step(strip, step), rows);
+    }
+
+    /// All entries, row-major.
+    pub(super) fn unpack(&self, kernel: &dyn Kernel) -> Vec<i8> {
+        let (t, rank) = (self.t, self.rank);
+        let k = self.count * rank;
+        let strips = self.entries.len() / (self.count * self.len);
+        let mut entries = vec![0; strips * t * k];
+        let mut rows = vec![0; t * rank];
+        for (strip, entries) in entries.chunks_exact_mut(t * k).enumerate() {
+            for step in 0..self.count {
+                self.unpack_step(kernel, strip, step, &mut rows);
+                for (to, from) in entries.chunks_exact_mut(k).zip(rows.chunks_exact(rank)) {
+                    to[step * rank..][..rank].copy_from_slice(from);
+                }
+            }
+        }
+        entries
+    }
+}
+
+/// Copies one step of a row-major strip of `k` columns.
+pub(super) fn copy_step(strip: &[i8], k: usize, rank: usize, step: usize, rows: &mut [i8]) {
+    for (to, from) in rows.chunks_exact_mut(rank).zip(strip.chunks_exact(k)) {
+        to.copy_from_slice(&from[step * rank..][..rank]);
+    }
+}

@@ -85,7 +85,11 @@ fn product() {
         || backend.product(&P, &pa, &pb, &mut other).unwrap(),
         || run(Output::Tickets),
     );
-    println!("plain {:.2} GMAC/s, tickets over plain {:.3}", f64::from(m) * f64::from(n) * f64::from(k) / plain.as_secs_f64() / 1e9, plain.as_secs_f64() / again.as_secs_f64());
+    println!(
+        "plain {:.2} GMAC/s, tickets over plain {:.3}",
+        f64::from(m) * f64::from(n) * f64::from(k) / plain.as_secs_f64() / 1e9,
+        plain.as_secs_f64() / again.as_secs_f64()
+    );
     let [noise, commit] = in_turns(
         11,
         || _ = backend.noise(&P, &seed_a, &a),

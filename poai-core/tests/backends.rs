@@ -48,6 +48,39 @@ fn a_missing_backend_is_an_error() {
     assert_eq!(Cpu::new().name(), present[0], "the default is the fastest there is");
 }
 
+/// Kernels have layouts of their own: what one prepared, noised or packed no
+/// other takes.
+#[test]
+fn handles_of_another_backend_are_refused() {
+    use backend::{Job, Output, Watch, Winner};
+    struct Nobody;
+    impl Watch for Nobody {
+        fn winner(&self, _: Winner) {}
+        fn advance(&self, _: u64) -> std::ops::ControlFlow<()> {
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let params = &Params::CONSENSUS;
+    let operand = |side| Operand::pseudorandom(params, side, b"", 32, 128).unwrap();
+    let mut memory = vec![0; 32 * 32];
+    for one in backend::present() {
+        for other in backend::present().iter().filter(|other| other.name() != one.name()) {
+            let [a, b] = [Side::A, Side::B].map(|side| one.prepare(params, operand(side)).unwrap());
+            let foreign =
+                |error| matches!(error, BackendError::Foreign { owner, .. } if owner == one.name());
+            assert!(foreign(other.noise(params, &Seed([1; 32]), &a).unwrap_err()));
+            assert!(foreign(other.pack(params, &a).unwrap_err()));
+            let noised = [&a, &b].map(|side| one.noise(params, &Seed([1; 32]), side).unwrap());
+            assert!(foreign(other.noised_entries(&noised[0]).unwrap_err()));
+            let target = Difficulty::ONE.target(params, 128);
+            let job = Job { params, a: &noised[0], b: &noised[1], target };
+            assert!(foreign(other.multiply(&job, Output::Tickets, &Nobody).unwrap_err()));
+            let plain = [&a, &b].map(|side| one.pack(params, side).unwrap());
+            assert!(foreign(other.product(params, &plain[0], &plain[1], &mut memory).unwrap_err()));
+        }
+    }
+}
+
 /// Every backend takes the consensus pair and says which others it does not.
 #[test]
 fn unsupported_parameters_are_a_typed_error() {

@@ -146,6 +146,9 @@ fn product_of(split: &Split) -> Array2<i32> {
     assert!(split.assemble(products[1..].to_vec()).is_none(), "a part is missing");
     assert!(split.assemble([&products[..], &products[..1]].concat()).is_none(), "one too many");
     assert!(split.assemble(products.iter().map(|_| Array2::zeros((1, 1)))).is_none());
+    let mut wrong_last = products.clone();
+    *wrong_last.last_mut().unwrap() = Array2::zeros((1, 1));
+    assert!(split.assemble(wrong_last).is_none(), "a product of another shape");
     split.assemble(products).unwrap()
 }
 

@@ -114,10 +114,10 @@ impl Rules {
     /// No proof under these rules has more bytes than this: what a node needs
     /// to refuse larger messages unread.
     pub fn proof_bytes_max(&self) -> u64 {
-        let k = u64::from(self.k_max);
+        let rank = self.params.rank() as u64;
+        let k = u64::from(self.k_max) / rank * rank;
         let opened = self.params.tile() as u64 * k + 2 * 1023;
-        // One sibling a level on either side of the strip at most; a matrix
-        // has at most 2^22 · rows/4096 chunks, hence fewer than 54 levels.
+        // One sibling a level on either side of the strip at most.
         let chunks = (u64::from(self.rows_max) * k).div_ceil(1024).max(1);
         let levels = u64::from(u64::BITS - chunks.leading_zeros());
         poai_core::proof::HEADER_LEN as u64 + 2 * (opened + 32 * 2 * levels)

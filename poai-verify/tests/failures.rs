@@ -4,7 +4,10 @@
 mod common;
 
 use common::{CHALLENGE, Puzzle, verifier};
-use poai_verify::{Failures, Invalid, VerifyError};
+use ndarray::Array2;
+use poai_core::operand::pseudorandom;
+use poai_core::{Difficulty, Operand, Params, Proof, Transcript};
+use poai_verify::{Failures, Invalid, Rules, Verifier, VerifyError};
 
 #[test]
 fn altered_openings_of_one_transcript_are_refused_from_their_sender() {
@@ -37,10 +40,67 @@ fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     let mut another_tile = puzzle.proof(1, 1);
     another_tile.transcript = puzzle.proof(0, 1).transcript;
     let another_tile = another_tile.encode(&puzzle.params).unwrap();
-    for broken in [&broken_opening, &another_tile] {
-        assert!(failures.verify(&verifier(), b"mallory", &CHALLENGE, broken).is_err());
+    for (sender, broken) in [(b"mallory", &broken_opening), (b"trudy00", &another_tile)] {
+        let refused = failures.verify(&verifier(), sender, &CHALLENGE, broken);
+        assert!(matches!(refused, Err(VerifyError::Invalid(_))), "{refused:?}");
     }
     failures.verify(&verifier(), b"alice", &CHALLENGE, &honest).unwrap();
+}
+
+/// A transcript that failed in one tile is not looked at again in another, from
+/// the same sender.
+#[test]
+fn one_transcript_is_not_tried_on_tile_after_tile() {
+    let puzzle = Puzzle::random(64, 64);
+    let mut failures = Failures::new(100);
+    let ground = Transcript([1; 16]);
+    for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let forged = Proof { transcript: ground, ..puzzle.proof(row, column) }
+            .encode(&puzzle.params)
+            .unwrap();
+        let got = failures.verify(&verifier(), b"mallory", &CHALLENGE, &forged);
+        match (row, column) {
+            (0, 0) => assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Transcript { .. })))),
+            _ => assert_eq!(got, Err(VerifyError::Known)),
+        }
+    }
+}
+
+/// What failed for one statement, or under other rules, says nothing about the
+/// same transcript elsewhere.
+#[test]
+fn a_failure_is_held_against_its_statement_and_rules_alone() {
+    let operand = |name: &[u8], rows, k| pseudorandom(name, rows, k);
+    let puzzle = |a, bt| Puzzle::new(Params::CONSENSUS, CHALLENGE, a, bt);
+    let honest = puzzle(operand(b"a", 64, 1024), operand(b"b", 64, 1024));
+    let flat =
+        |side: &Operand| Array2::from_shape_vec((32, 2048), side.as_slice().to_vec()).unwrap();
+    let others = [
+        puzzle(operand(b"other", 64, 1024), operand(b"b", 64, 1024)),
+        puzzle(operand(b"a", 64, 1024), operand(b"other", 64, 1024)),
+        // The same bytes, and so the same roots, in another shape.
+        puzzle(flat(honest.operands.a()), flat(honest.operands.bt())),
+    ];
+    let mut failures = Failures::new(100);
+    let proof = honest.proof(0, 0);
+    for other in &others {
+        let forged = Proof { transcript: proof.transcript, ..other.proof(0, 0) };
+        let bytes = forged.encode(&honest.params).unwrap();
+        let refused = failures.verify(&verifier(), b"mallory", &CHALLENGE, &bytes);
+        assert!(
+            matches!(refused, Err(VerifyError::Invalid(Invalid::Transcript { .. }))),
+            "{refused:?}"
+        );
+    }
+    failures.verify(&verifier(), b"mallory", &CHALLENGE, &honest.bytes(0, 0)).unwrap();
+
+    // One byte string that is well-formed under two ranks, and true under one.
+    let [wide, narrow] = [64, 32].map(|rank| Params::new(rank, 16).unwrap());
+    let honest = Puzzle::new(wide, CHALLENGE, operand(b"a", 32, 128), operand(b"b", 32, 128));
+    let under = |params| Verifier::new(Rules::research(params), Difficulty::ONE).unwrap();
+    let refused = failures.verify(&under(narrow), b"alice", &CHALLENGE, &honest.bytes(0, 0));
+    assert!(matches!(refused, Err(VerifyError::Invalid(Invalid::Transcript { .. }))));
+    failures.verify(&under(wide), b"alice", &CHALLENGE, &honest.bytes(0, 0)).unwrap();
 }
 
 #[test]

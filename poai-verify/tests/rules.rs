@@ -22,6 +22,8 @@ fn contradictory_rules_are_refused() {
     ));
     assert!(matches!(check(Rules { rows_max: 31, ..Rules::BLOCK }), RulesError::EmptyRange { .. }));
     assert!(matches!(check(Rules { k_max: 1 << 17, ..Rules::BLOCK }), RulesError::Deep { .. }));
+    let none = Rules { rows_max: 31, ..Rules::SHARE };
+    assert!(matches!(Verifier::new(none, Difficulty::ONE), Err(RulesError::EmptyRange { .. })));
     for rules in [Rules::BLOCK, Rules::SHARE, Rules::research(Params::CONSENSUS)] {
         assert_eq!(rules.check(), Ok(()));
     }
@@ -114,6 +116,42 @@ fn what_was_verified_is_said_whole() {
     assert_eq!(verified.rules, Rules::SHARE.digest());
     assert_eq!(verified.difficulty, Difficulty::ONE);
     assert_eq!(proof_hash(&bytes), *blake3::hash(&bytes).as_bytes());
+}
+
+/// Nodes refuse longer messages unread: no proof that the rules permit may be
+/// longer, and the bound is close.
+#[test]
+fn no_permitted_proof_is_longer_than_the_rules_say() {
+    use poai_core::proof::Header;
+    let roots = Root([0; 32]);
+    for rules in [
+        Rules::BLOCK,
+        Rules { rows_max: 32, k_max: 1024, ..Rules::BLOCK },
+        Rules { rows_max: 416, ..Rules::BLOCK },
+        Rules::research(Params::new(32, 16).unwrap()),
+        Rules::research(Params::new(256, 64).unwrap()),
+    ] {
+        let (rank, tile) = (rules.params.rank() as u32, rules.params.tile() as u32);
+        let k = rules.k_max / rank * rank;
+        let rows = rules.rows_max / tile * tile;
+        let strips = rows / tile;
+        let mut longest = 0;
+        for index in (0..strips)
+            .step_by((strips / 4096).max(1) as usize)
+            .chain(strips.saturating_sub(64)..strips)
+        {
+            let shape = Shape { m: rows, n: rows, k };
+            let header = Header {
+                statement: Statement { shape, root_a: roots, root_b: roots },
+                tile: Tile { row: index, column: index },
+                transcript: Transcript::default(),
+            };
+            longest = longest.max(header.proof_len(&rules.params).unwrap());
+        }
+        let max = rules.proof_bytes_max();
+        assert!(longest <= max, "{longest} of {max} bytes");
+        assert!(max - longest < 2 * (1023 * 2 + 32 * 64), "{longest} of {max} bytes is far off");
+    }
 }
 
 /// The edge of a ticket's difficulty, through the verifier.

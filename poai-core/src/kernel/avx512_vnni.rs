@@ -143,7 +143,8 @@ fn add_steps(a: &[[i8; STEP_A]], b: &[[i8; STEP]], sums: &mut [i32; T * T]) -> u
         }
         for (a, b) in a.iter().zip(b) {
             // Each chunk is four columns of all 32 rows.
-            let groups = a[..STEP].as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
+            let groups =
+                a[..STEP].as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
             for (a, b) in groups {
                 let b = [load(&b[..64]), load(&b[64..])];
                 let a = &a.as_chunks::<4>().0[block * ROWS..][..ROWS];

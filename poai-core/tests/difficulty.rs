@@ -13,6 +13,20 @@ fn any_ticket() -> impl Strategy<Value = Ticket> {
     })
 }
 
+/// Equality does not win: 2^255 times 2·t²·k is t²·k·2^256 to the bit.
+#[test]
+fn a_ticket_exactly_at_the_bound_loses() {
+    let (params, k) = (Params::CONSENSUS, 4096);
+    let mut ticket = Ticket([0; 32]);
+    ticket.0[0] = 0x80;
+    let bound = 2 * u128::from(params.macs_per_ticket(k));
+    for (macs, wins) in [(bound - 1, true), (bound, false), (bound + 1, false)] {
+        assert_eq!(Difficulty::new(macs).unwrap().wins(&params, k, &ticket), wins);
+        assert_eq!(reference::wins(&params, k, macs, &ticket), wins);
+    }
+    assert_eq!(Difficulty::largest_won(&params, k, &ticket), Difficulty::new(bound - 1).ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 

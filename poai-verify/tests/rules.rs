@@ -116,6 +116,9 @@ fn what_was_verified_is_said_whole() {
     assert_eq!(verified.rules, Rules::SHARE.digest());
     assert_eq!(verified.difficulty, Difficulty::ONE);
     assert_eq!(proof_hash(&bytes), *blake3::hash(&bytes).as_bytes());
+    let harder = Difficulty::largest_won(&puzzle.params, 1024, &winner.ticket).unwrap();
+    let verified = Verifier::new(Rules::SHARE, harder).unwrap().verify(&CHALLENGE, &bytes).unwrap();
+    assert!(harder > Difficulty::ONE && verified.difficulty == harder);
 }
 
 /// Nodes refuse longer messages unread: no proof that the rules permit may be

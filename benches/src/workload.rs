@@ -43,9 +43,9 @@ impl<'a> Workload<'a> {
         let operand = |side, rows: u32| {
             Operand::pseudorandom(&P, side, b"benchmark", rows as usize, shape.k as usize)
         };
-        let a = backend.prepare(&P, operand(Side::A, shape.m)?)?;
-        let bt = backend.prepare(&P, operand(Side::B, shape.n)?)?;
-        let plain_bt = backend.pack(&P, &bt)?;
+        let a = backend.prepare(operand(Side::A, shape.m)?)?;
+        let bt = backend.prepare(operand(Side::B, shape.n)?)?;
+        let plain_bt = backend.pack(&bt)?;
         let memory = vec![0; shape.m as usize * shape.n as usize];
         Ok(Workload { backend, shape, a, bt, plain_bt, memory })
     }
@@ -60,8 +60,8 @@ impl<'a> Workload<'a> {
     /// # Errors
     /// Whatever the backend says.
     pub fn plain(&mut self) -> Result<(), BackendError> {
-        let a = self.backend.pack(&P, &self.a)?;
-        self.backend.product(&P, &a, &self.plain_bt, &mut self.memory)
+        let a = self.backend.pack(&self.a)?;
+        self.backend.product(&a, &self.plain_bt, &mut self.memory)
     }
 
     /// Everything that tickets take: A committed, both sides noised, every
@@ -88,7 +88,7 @@ impl<'a> Workload<'a> {
     /// # Errors
     /// Whatever the backend says.
     pub fn commit(&self) -> Result<Prepared, BackendError> {
-        self.backend.prepare(&P, self.a.operand().clone())
+        self.backend.prepare(self.a.operand().clone())
     }
 
     /// Commits to A and noises both sides.
@@ -100,7 +100,7 @@ impl<'a> Workload<'a> {
         let Shape { m, n, k } = self.shape;
         let seed_b = seed_b(&P, &Challenge::default(), n, k, self.bt.root());
         let seed_a = seed_a(&seed_b, m, a.root());
-        Ok((self.backend.noise(&P, &seed_a, &a)?, self.backend.noise(&P, &seed_b, &self.bt)?))
+        Ok((self.backend.noise(&seed_a, &a)?, self.backend.noise(&seed_b, &self.bt)?))
     }
 
     /// Draws every ticket of noised operands, and recovers the product where
@@ -111,7 +111,7 @@ impl<'a> Workload<'a> {
     pub fn multiply(&mut self, a: &Noised, b: &Noised, exact: bool) -> Result<(), BackendError> {
         let target = Difficulty::BLOCK_MIN.target(&P, self.shape.k);
         let output = if exact { Output::Exact(&mut self.memory) } else { Output::Tickets };
-        self.backend.multiply(&Job { params: &P, a, b, target }, output, &Nobody).map(drop)
+        self.backend.multiply(&Job { a, b, target }, output, &Nobody).map(drop)
     }
 
     /// BLAKE3 of what the last product left: a known answer.

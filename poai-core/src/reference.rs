@@ -346,7 +346,7 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn prepare(&self, _: &Params, operand: Operand) -> Result<Prepared, BackendError> {
+    fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
         // The handle's tree belongs to every backend; `open` above is what
         // openings are tested against.
         let tree = Tree::new(operand.as_bytes());
@@ -354,27 +354,16 @@ impl Backend for Reference {
         Ok(Prepared::new(NAME, operand, tree, matrix))
     }
 
-    fn noise(
-        &self,
-        params: &Params,
-        seed: &Seed,
-        prepared: &Prepared,
-    ) -> Result<Noised, BackendError> {
+    fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
         let clean: &Matrix = prepared.data(NAME)?;
-        Ok(Noised::new(prepared, seed, noised(params, seed, clean)))
+        Ok(Noised::new(prepared, seed, noised(prepared.operand().params(), seed, clean)))
     }
 
-    fn pack(&self, _: &Params, prepared: &Prepared) -> Result<Plain, BackendError> {
+    fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
         Ok(Plain::new(prepared, prepared.data::<Matrix>(NAME)?.clone()))
     }
 
-    fn product(
-        &self,
-        _: &Params,
-        a: &Plain,
-        b: &Plain,
-        memory: &mut [i32],
-    ) -> Result<(), BackendError> {
+    fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         check_memory(&shape_of(a.operand(), b.operand())?, memory)?;
         memory.copy_from_slice(&product(a.data(NAME)?, b.data(NAME)?));
         Ok(())
@@ -393,11 +382,11 @@ impl Backend for Reference {
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
         let (a, bt): (&Matrix, &Matrix) = (job.a.data(NAME)?, job.b.data(NAME)?);
-        let (rows, columns) = shape.tiles(job.params);
+        let (rows, columns) = shape.tiles(job.params());
         for row in 0..rows {
             for column in 0..columns {
                 let tile = Tile { row, column };
-                let transcript = transcript(job.params, a, bt, tile);
+                let transcript = transcript(job.params(), a, bt, tile);
                 let ticket = ticket(job.a.seed(), &transcript);
                 if ticket <= *job.target.largest() {
                     watch.winner(Winner { tile, transcript, ticket });
@@ -413,7 +402,7 @@ impl Backend for Reference {
             Output::Exact(memory) => {
                 let clean: &Matrix = job.a.prepared().data(NAME)?;
                 let seeds = (job.b.seed(), job.a.seed());
-                memory.copy_from_slice(&recover(job.params, seeds, clean, bt, &product(a, bt)));
+                memory.copy_from_slice(&recover(job.params(), seeds, clean, bt, &product(a, bt)));
             }
         }
         Ok(Completion::Complete)

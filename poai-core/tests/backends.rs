@@ -65,18 +65,18 @@ fn handles_of_another_backend_are_refused() {
     let mut memory = vec![0; 32 * 32];
     for one in backend::present() {
         for other in backend::present().iter().filter(|other| other.name() != one.name()) {
-            let [a, b] = [Side::A, Side::B].map(|side| one.prepare(params, operand(side)).unwrap());
+            let [a, b] = [Side::A, Side::B].map(|side| one.prepare(operand(side)).unwrap());
             let foreign =
                 |error| matches!(error, BackendError::Foreign { owner, .. } if owner == one.name());
-            assert!(foreign(other.noise(params, &Seed([1; 32]), &a).unwrap_err()));
-            assert!(foreign(other.pack(params, &a).unwrap_err()));
-            let noised = [&a, &b].map(|side| one.noise(params, &Seed([1; 32]), side).unwrap());
+            assert!(foreign(other.noise(&Seed([1; 32]), &a).unwrap_err()));
+            assert!(foreign(other.pack(&a).unwrap_err()));
+            let noised = [&a, &b].map(|side| one.noise(&Seed([1; 32]), side).unwrap());
             assert!(foreign(other.noised_entries(&noised[0]).unwrap_err()));
             let target = Difficulty::ONE.target(params, 128);
-            let job = Job { params, a: &noised[0], b: &noised[1], target };
+            let job = Job { a: &noised[0], b: &noised[1], target };
             assert!(foreign(other.multiply(&job, Output::Tickets, &Nobody).unwrap_err()));
-            let plain = [&a, &b].map(|side| one.pack(params, side).unwrap());
-            assert!(foreign(other.product(params, &plain[0], &plain[1], &mut memory).unwrap_err()));
+            let plain = [&a, &b].map(|side| one.pack(side).unwrap());
+            assert!(foreign(other.product(&plain[0], &plain[1], &mut memory).unwrap_err()));
         }
     }
 }
@@ -93,7 +93,7 @@ fn unsupported_parameters_are_a_typed_error() {
             Err(unsupported) => {
                 assert_eq!(unsupported, Unsupported { backend: name, rank: 64, tile: 48 });
                 let operand = Operand::pseudorandom(&odd, Side::A, b"", 48, 64).unwrap();
-                let refused = backend.prepare(&odd, operand);
+                let refused = backend.prepare(operand);
                 assert!(matches!(refused, Err(BackendError::Unsupported(_))));
             }
         }
@@ -116,28 +116,17 @@ fn the_tester_notices_one_wrong_entry() {
         fn supports(&self, params: &Params) -> Result<(), Unsupported> {
             self.0.supports(params)
         }
-        fn prepare(&self, params: &Params, operand: Operand) -> Result<Prepared, BackendError> {
-            self.0.prepare(params, operand)
+        fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
+            self.0.prepare(operand)
         }
-        fn noise(
-            &self,
-            params: &Params,
-            seed: &Seed,
-            prepared: &Prepared,
-        ) -> Result<Noised, BackendError> {
-            self.0.noise(params, seed, prepared)
+        fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
+            self.0.noise(seed, prepared)
         }
-        fn pack(&self, params: &Params, prepared: &Prepared) -> Result<Plain, BackendError> {
-            self.0.pack(params, prepared)
+        fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
+            self.0.pack(prepared)
         }
-        fn product(
-            &self,
-            params: &Params,
-            a: &Plain,
-            b: &Plain,
-            memory: &mut [i32],
-        ) -> Result<(), BackendError> {
-            self.0.product(params, a, b, memory)
+        fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+            self.0.product(a, b, memory)
         }
         fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
             self.0.noised_entries(noised)

@@ -16,8 +16,9 @@ pub enum VerifyError {
     /// The proof is false.
     #[error("invalid: {0}")]
     Invalid(#[from] Invalid),
-    /// A node's memory of failures holds this one; nothing was recomputed.
-    #[error("refused: this proof has failed before")]
+    /// A node's memory of failures refuses it; nothing was recomputed. It may
+    /// still hold, coming from somebody else.
+    #[error("refused: this transcript is known to be false, or has failed from this sender before")]
     Known,
 }
 

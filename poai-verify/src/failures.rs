@@ -50,34 +50,83 @@ impl Failures {
     }
 
     /// [`Verifier::verify`], refusing what is known to fail before the costly
-    /// checks and remembering what fails in them. `source` identifies the peer
-    /// that sent the proof.
+    /// checks and remembering what fails in them.
+    ///
+    /// `source` is the authenticated identity of the peer that sent the proof.
+    /// Where there is none, give `None`, never a made-up constant: one peer's
+    /// broken copy would then keep another's honest proof out.
+    ///
+    /// A node that verifies in parallel calls [`Failures::refuses`] and
+    /// [`Failures::record`] instead, and holds its lock for these alone.
     ///
     /// # Errors
     /// [`VerifyError::Known`], and whatever `verify` says.
     pub fn verify(
         &mut self,
         verifier: &Verifier,
-        source: &[u8],
+        source: Option<&[u8]>,
         challenge: &Challenge,
         proof: &[u8],
     ) -> Result<Verified, VerifyError> {
         let claim = verifier.claim(challenge, proof)?;
-        let by_source = key(Some(source), verifier, challenge, &claim);
-        let by_anyone = key(None, verifier, challenge, &claim);
-        if self.known.contains(&by_source) || self.known.contains(&by_anyone) {
-            return Err(VerifyError::Known);
-        }
+        let keys = Keys::new(verifier, source, challenge, &claim);
+        self.look_up(&keys)?;
         let result = verifier.finish(&claim);
-        match result {
-            Ok(_) => {}
-            Err(VerifyError::Invalid(Invalid::Transcript { .. })) => {
-                self.remember(by_source);
-                self.remember(by_anyone);
-            }
-            Err(_) => self.remember(by_source),
+        if let Err(error) = &result {
+            self.remember_all(&keys, error);
         }
         result
+    }
+
+    /// The cheap checks, and whether this proof is known to fail: what to ask
+    /// before a costly [`Verifier::verify`] that runs without this memory.
+    ///
+    /// # Errors
+    /// [`VerifyError::Known`], and whatever [`Verifier::preliminary`] says.
+    pub fn refuses(
+        &self,
+        verifier: &Verifier,
+        source: Option<&[u8]>,
+        challenge: &Challenge,
+        proof: &[u8],
+    ) -> Result<(), VerifyError> {
+        let claim = verifier.claim(challenge, proof)?;
+        self.look_up(&Keys::new(verifier, source, challenge, &claim))
+    }
+
+    /// Remembers with what error this verifier has refused a proof. Errors of
+    /// the cheap checks leave nothing to remember.
+    pub fn record(
+        &mut self,
+        verifier: &Verifier,
+        source: Option<&[u8]>,
+        challenge: &Challenge,
+        proof: &[u8],
+        error: &VerifyError,
+    ) {
+        if let Ok(claim) = verifier.claim(challenge, proof) {
+            self.remember_all(&Keys::new(verifier, source, challenge, &claim), error);
+        }
+    }
+
+    fn look_up(&self, keys: &Keys) -> Result<(), VerifyError> {
+        let by_source = keys.by_source.as_ref().is_some_and(|key| self.known.contains(key));
+        if by_source || self.known.contains(&keys.by_anyone) {
+            return Err(VerifyError::Known);
+        }
+        Ok(())
+    }
+
+    fn remember_all(&mut self, keys: &Keys, error: &VerifyError) {
+        if let VerifyError::Known = error {
+            return;
+        }
+        if let Some(key) = keys.by_source {
+            self.remember(key);
+        }
+        if let VerifyError::Invalid(Invalid::Transcript { .. }) = error {
+            self.remember(keys.by_anyone);
+        }
     }
 
     fn remember(&mut self, key: Key) {
@@ -93,35 +142,43 @@ impl Failures {
     }
 }
 
-/// Names (source, challenge, statement, T), or (challenge, statement, tile, T)
-/// for everybody. The rules belong to both: a share's verifier and a block's
-/// may use one memory.
-fn key(
-    source: Option<&[u8]>,
-    verifier: &Verifier,
-    challenge: &Challenge,
-    claim: &Claim<'_>,
-) -> Key {
-    let header = claim.proof.header();
-    let mut hasher = blake3::Hasher::new_derive_key("poai-1 failure");
-    hasher.update(&verifier.rules().digest().0);
-    hasher.update(&challenge.0);
-    let shape = header.statement.shape;
-    for value in [shape.m, shape.n, shape.k] {
-        hasher.update(&value.to_le_bytes());
-    }
-    hasher.update(&header.statement.root_a.0);
-    hasher.update(&header.statement.root_b.0);
-    hasher.update(&header.transcript.to_bytes());
-    // Everything up to here has a fixed length, and this byte tells the two
-    // endings apart.
-    match source {
-        Some(source) => hasher.update(&[1]).update(source),
-        None => {
-            hasher.update(&[0]);
-            hasher.update(&header.tile.row.to_le_bytes());
-            hasher.update(&header.tile.column.to_le_bytes())
+/// What one proof can be remembered under.
+struct Keys {
+    /// (source, challenge, statement, T), where there is a source.
+    by_source: Option<Key>,
+    /// (challenge, statement, tile, T).
+    by_anyone: Key,
+}
+
+impl Keys {
+    /// The rules belong to both keys: a share's verifier and a block's may use
+    /// one memory.
+    fn new(
+        verifier: &Verifier,
+        source: Option<&[u8]>,
+        challenge: &Challenge,
+        claim: &Claim<'_>,
+    ) -> Keys {
+        let header = claim.proof.header();
+        let mut hasher = blake3::Hasher::new_derive_key("poai-1 failure");
+        hasher.update(&verifier.rules().digest().0);
+        hasher.update(&challenge.0);
+        let shape = header.statement.shape;
+        for value in [shape.m, shape.n, shape.k] {
+            hasher.update(&value.to_le_bytes());
         }
-    };
-    *hasher.finalize().as_bytes()
+        hasher.update(&header.statement.root_a.0);
+        hasher.update(&header.statement.root_b.0);
+        hasher.update(&header.transcript.to_bytes());
+        // Everything up to here has a fixed length, and the next byte tells the
+        // two endings apart.
+        let by_source = source.map(|source| {
+            let mut hasher = hasher.clone();
+            *hasher.update(&[1]).update(source).finalize().as_bytes()
+        });
+        hasher.update(&[0]);
+        hasher.update(&header.tile.row.to_le_bytes());
+        hasher.update(&header.tile.column.to_le_bytes());
+        Keys { by_source, by_anyone: *hasher.finalize().as_bytes() }
+    }
 }

@@ -7,7 +7,7 @@ use peak_alloc::PeakAlloc;
 use poai_core::proof::{DecodeError, HEADER_LEN};
 use poai_core::*;
 use poai_verify::{Invalid, Malformed, Rules, Verifier, VerifyError};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 #[global_allocator]
 static PEAK: PeakAlloc = PeakAlloc;
@@ -49,7 +49,7 @@ impl Random {
 
 #[test]
 fn every_truncation_and_extension_is_malformed() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = Puzzle::random(96, 64).bytes(2, 1);
     verifier().verify(&CHALLENGE, &bytes).unwrap();
     for len in 0..bytes.len() {
@@ -103,7 +103,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 
 #[test]
 fn a_hundred_thousand_mutations_are_refused_in_bounded_memory() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let puzzle = Puzzle::random(96, 64);
     let valid = [puzzle.bytes(0, 0), puzzle.bytes(2, 1)];
     let mut random = Random::new(b"mutations");
@@ -139,7 +139,7 @@ fn a_hundred_thousand_mutations_are_refused_in_bounded_memory() {
 /// all that a header can say.
 #[test]
 fn oversized_or_hostile_encodings() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let header = Puzzle::random(32, 32).bytes(0, 0)[..HEADER_LEN].to_vec();
     let mut verifiers = vec![verifier()];
     for (rank, tile) in [(32, 16), (128, 32), (256, 64)] {
@@ -171,7 +171,7 @@ fn oversized_or_hostile_encodings() {
 /// same, and the declared maximum holds.
 #[test]
 fn the_longest_proof_takes_no_more_memory() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let operand = |name: &[u8]| operand::pseudorandom(name, 96, 16384);
     let puzzle = Puzzle::new(Params::CONSENSUS, CHALLENGE, operand(b"a"), operand(b"b"));
     let bytes = puzzle.bytes(1, 1);
@@ -186,7 +186,7 @@ fn the_longest_proof_takes_no_more_memory() {
 /// The greatest rank and tile, for the documented bound of any parameters.
 #[test]
 fn the_largest_parameters_stay_in_their_bound() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let params = Params::new(256, 64).unwrap();
     let operand = |name: &[u8]| operand::pseudorandom(name, 64, 1024);
     let puzzle = Puzzle::new(params, CHALLENGE, operand(b"a"), operand(b"b"));
@@ -200,7 +200,7 @@ fn the_largest_parameters_stay_in_their_bound() {
 /// after the target: range-checking is not free.
 #[test]
 fn entries_out_of_range() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let params = Params::new(32, 16).unwrap();
     let operand = |name: &[u8]| operand::pseudorandom(name, 32, 32);
     let puzzle = Puzzle::new(params, CHALLENGE, operand(b"a"), operand(b"b"));

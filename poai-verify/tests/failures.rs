@@ -17,7 +17,7 @@ fn altered_openings_of_one_transcript_are_refused_from_their_sender() {
     for at in 0..20 {
         let mut altered = honest.clone();
         altered[148 + at] ^= 1;
-        let got = failures.verify(&verifier(), b"mallory", &CHALLENGE, &altered);
+        let got = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &altered);
         if at == 0 {
             assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Opening { .. }))), "{got:?}");
         } else {
@@ -40,11 +40,11 @@ fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     let mut another_tile = puzzle.proof(1, 1);
     another_tile.transcript = puzzle.proof(0, 1).transcript;
     let another_tile = another_tile.encode(&puzzle.params).unwrap();
-    for (sender, broken) in [(b"mallory", &broken_opening), (b"trudy00", &another_tile)] {
-        let refused = failures.verify(&verifier(), sender, &CHALLENGE, broken);
+    for (sender, broken) in [("mallory", &broken_opening), ("trudy", &another_tile)] {
+        let refused = failures.verify(&verifier(), Some(sender.as_bytes()), &CHALLENGE, broken);
         assert!(matches!(refused, Err(VerifyError::Invalid(_))), "{refused:?}");
     }
-    failures.verify(&verifier(), b"alice", &CHALLENGE, &honest).unwrap();
+    failures.verify(&verifier(), Some(b"alice"), &CHALLENGE, &honest).unwrap();
 }
 
 /// A transcript that failed in one tile is not looked at again in another, from
@@ -58,7 +58,7 @@ fn one_transcript_is_not_tried_on_tile_after_tile() {
         let forged = Proof { transcript: ground, ..puzzle.proof(row, column) }
             .encode(&puzzle.params)
             .unwrap();
-        let got = failures.verify(&verifier(), b"mallory", &CHALLENGE, &forged);
+        let got = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forged);
         match (row, column) {
             (0, 0) => assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Transcript { .. })))),
             _ => assert_eq!(got, Err(VerifyError::Known)),
@@ -86,21 +86,21 @@ fn a_failure_is_held_against_its_statement_and_rules_alone() {
     for other in &others {
         let forged = Proof { transcript: proof.transcript, ..other.proof(0, 0) };
         let bytes = forged.encode(&honest.params).unwrap();
-        let refused = failures.verify(&verifier(), b"mallory", &CHALLENGE, &bytes);
+        let refused = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &bytes);
         assert!(
             matches!(refused, Err(VerifyError::Invalid(Invalid::Transcript { .. }))),
             "{refused:?}"
         );
     }
-    failures.verify(&verifier(), b"mallory", &CHALLENGE, &honest.bytes(0, 0)).unwrap();
+    failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &honest.bytes(0, 0)).unwrap();
 
     // One byte string that is well-formed under two ranks, and true under one.
     let [wide, narrow] = [64, 32].map(|rank| Params::new(rank, 16).unwrap());
     let honest = Puzzle::new(wide, CHALLENGE, operand(b"a", 32, 128), operand(b"b", 32, 128));
     let under = |params| Verifier::new(Rules::research(params), Difficulty::ONE).unwrap();
-    let refused = failures.verify(&under(narrow), b"alice", &CHALLENGE, &honest.bytes(0, 0));
+    let refused = failures.verify(&under(narrow), Some(b"alice"), &CHALLENGE, &honest.bytes(0, 0));
     assert!(matches!(refused, Err(VerifyError::Invalid(Invalid::Transcript { .. }))));
-    failures.verify(&under(wide), b"alice", &CHALLENGE, &honest.bytes(0, 0)).unwrap();
+    failures.verify(&under(wide), Some(b"alice"), &CHALLENGE, &honest.bytes(0, 0)).unwrap();
 }
 
 #[test]
@@ -110,12 +110,13 @@ fn a_proven_failure_is_refused_from_everybody() {
     let mut forged = puzzle.proof(0, 0);
     forged.transcript.0[3] ^= 1;
     let forged = forged.encode(&puzzle.params).unwrap();
-    let first = failures.verify(&verifier(), b"mallory", &CHALLENGE, &forged);
+    let first = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forged);
     assert!(matches!(first, Err(VerifyError::Invalid(Invalid::Transcript { word: 3, .. }))));
-    let second = failures.verify(&verifier(), b"eve", &CHALLENGE, &forged);
+    let second = failures.verify(&verifier(), Some(b"eve"), &CHALLENGE, &forged);
     assert_eq!(second, Err(VerifyError::Known));
     // Under another challenge it is another claim.
-    let elsewhere = failures.verify(&verifier(), b"eve", &poai_core::Challenge([1; 32]), &forged);
+    let elsewhere =
+        failures.verify(&verifier(), Some(b"eve"), &poai_core::Challenge([1; 32]), &forged);
     assert!(matches!(elsewhere, Err(VerifyError::Invalid(_))));
 }
 
@@ -129,19 +130,19 @@ fn it_stays_within_its_bound_and_forgets_the_oldest() {
         forged.encode(&puzzle.params).unwrap()
     };
     for word in 1..=20 {
-        assert!(failures.verify(&verifier(), b"mallory", &CHALLENGE, &forge(word)).is_err());
+        assert!(failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forge(word)).is_err());
         assert!(failures.len() <= 8);
     }
     assert_eq!(
-        failures.verify(&verifier(), b"eve", &CHALLENGE, &forge(20)),
+        failures.verify(&verifier(), Some(b"eve"), &CHALLENGE, &forge(20)),
         Err(VerifyError::Known)
     );
-    let forgotten = failures.verify(&verifier(), b"eve", &CHALLENGE, &forge(1));
+    let forgotten = failures.verify(&verifier(), Some(b"eve"), &CHALLENGE, &forge(1));
     assert!(matches!(forgotten, Err(VerifyError::Invalid(_))));
 
     let mut none = Failures::new(0);
     for _ in 0..2 {
-        let got = none.verify(&verifier(), b"mallory", &CHALLENGE, &forge(1));
+        let got = none.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forge(1));
         assert!(matches!(got, Err(VerifyError::Invalid(_))));
     }
     assert!(none.is_empty());
@@ -155,7 +156,51 @@ fn malformed_and_losing_proofs_are_not_remembered() {
     let strict =
         poai_verify::Verifier::block(poai_core::Difficulty::new(u128::MAX).unwrap()).unwrap();
     let bytes = puzzle.bytes(0, 0);
-    assert!(failures.verify(&strict, b"x", &CHALLENGE, &bytes).is_err());
-    assert!(failures.verify(&strict, b"x", &CHALLENGE, &bytes[1..]).is_err());
+    assert!(failures.verify(&strict, Some(b"x"), &CHALLENGE, &bytes).is_err());
+    assert!(failures.verify(&strict, Some(b"x"), &CHALLENGE, &bytes[1..]).is_err());
     assert!(failures.is_empty());
+}
+
+/// Without an identity of the sender only proven falsehoods are remembered.
+#[test]
+fn an_unknown_sender_cannot_poison_the_memory() {
+    let puzzle = Puzzle::random(64, 64);
+    let mut failures = Failures::new(100);
+    let honest = puzzle.bytes(0, 1);
+    let mut broken = honest.clone();
+    broken[200] ^= 1;
+    assert!(failures.verify(&verifier(), None, &CHALLENGE, &broken).is_err());
+    assert!(failures.is_empty());
+    failures.verify(&verifier(), None, &CHALLENGE, &honest).unwrap();
+    let forged = Proof { transcript: Transcript([9; 16]), ..puzzle.proof(0, 1) }
+        .encode(&puzzle.params)
+        .unwrap();
+    assert!(failures.verify(&verifier(), None, &CHALLENGE, &forged).is_err());
+    assert_eq!(failures.verify(&verifier(), None, &CHALLENGE, &forged), Err(VerifyError::Known));
+}
+
+/// The halves do what the whole does.
+#[test]
+fn asking_and_recording_are_the_same_as_verifying() {
+    let puzzle = Puzzle::random(64, 64);
+    let mut broken = puzzle.bytes(0, 1);
+    broken[200] ^= 1;
+    let forged = Proof { transcript: Transcript([9; 16]), ..puzzle.proof(1, 0) }
+        .encode(&puzzle.params)
+        .unwrap();
+    let honest = puzzle.bytes(1, 1);
+    let (mut whole, mut halves) = (Failures::new(100), Failures::new(100));
+    let sources = [Some(&b"mallory"[..]), None, Some(&b"alice"[..])];
+    for proof in [&broken, &forged, &honest, &forged, &broken, &honest[1..].to_vec()] {
+        for source in sources {
+            let expected = whole.verify(&verifier(), source, &CHALLENGE, proof);
+            let got = halves.refuses(&verifier(), source, &CHALLENGE, proof).and_then(|()| {
+                verifier().verify(&CHALLENGE, proof).inspect_err(|error| {
+                    halves.record(&verifier(), source, &CHALLENGE, proof, error);
+                })
+            });
+            assert_eq!(got, expected);
+            assert_eq!(halves.len(), whole.len());
+        }
+    }
 }

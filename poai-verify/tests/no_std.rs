@@ -37,7 +37,7 @@ fn builds_without_std() {
     build(&["--features", "serde"]);
 }
 
-/// On any machine: neither crate names `std` outside its feature.
+/// On any machine: the verifier's own sources name no `std`.
 #[test]
 fn the_sources_name_no_std() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));

@@ -37,6 +37,7 @@ fn a_block_has_its_least_difficulty() {
     let expected = RulesError::Difficulty { difficulty: below, min: Difficulty::BLOCK_MIN };
     assert_eq!(Verifier::block(below).unwrap_err(), expected);
     assert!(Verifier::new(Rules::SHARE, below).is_ok());
+    assert_eq!(Rules { difficulty_min: Difficulty::BLOCK_MIN, ..Rules::SHARE }, Rules::BLOCK);
 }
 
 #[test]

@@ -56,8 +56,9 @@ pub enum BackendError {
         /// The backend whose handle it got.
         owner: &'static str,
     },
-    /// The two operands do not multiply, or belong to the wrong sides.
-    #[error("the operands are no pair of sides A and B with the same k")]
+    /// The two operands do not multiply, belong to the wrong sides, or were
+    /// made for different parameters.
+    #[error("the operands are no pair of sides A and B with the same k, rank and tile")]
     Pair,
     /// The memory for the product has another size than m·n.
     #[error("memory for {got} entries, the product has {expected}")]
@@ -111,8 +112,6 @@ pub enum Output<'a> {
 /// One multiplication.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
-    /// Rank and tile.
-    pub params: &'a Params,
     /// Side A, noised.
     pub a: &'a Noised,
     /// Side B, noised.
@@ -122,6 +121,11 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Rank and tile.
+    pub fn params(&self) -> &Params {
+        self.a.operand().params()
+    }
+
     /// The shape of the product.
     ///
     /// # Errors
@@ -144,7 +148,7 @@ impl Job<'_> {
 
 /// The shape of a product of two operands, where they are a pair.
 pub(crate) fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> {
-    if a.side() != Side::A || b.side() != Side::B || a.k() != b.k() {
+    if a.side() != Side::A || b.side() != Side::B || a.k() != b.k() || a.params() != b.params() {
         return Err(BackendError::Pair);
     }
     Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
@@ -161,6 +165,7 @@ pub(crate) fn check_memory(shape: &Shape, memory: &[i32]) -> Result<(), BackendE
 
 /// Whether a multiplication went through every tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Completion {
     /// Every ticket was drawn and the output is whole.
     Complete,
@@ -184,38 +189,27 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`BackendError`].
-    fn prepare(&self, params: &Params, operand: Operand) -> Result<Prepared, BackendError>;
+    fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError>;
 
     /// Noises a prepared operand under its side's seed.
     ///
     /// # Errors
     /// [`BackendError`].
-    fn noise(
-        &self,
-        params: &Params,
-        seed: &Seed,
-        prepared: &Prepared,
-    ) -> Result<Noised, BackendError>;
+    fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError>;
 
     /// Brings a prepared operand into the layout of [`Backend::product`]
     /// without noise: once for weights that serve many plain products.
     ///
     /// # Errors
     /// [`BackendError`].
-    fn pack(&self, params: &Params, prepared: &Prepared) -> Result<Plain, BackendError>;
+    fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError>;
 
     /// The plain product `A·B`, row-major m×n: no noise, no tickets. The same
     /// entries as [`Output::Exact`] leaves.
     ///
     /// # Errors
     /// [`BackendError`].
-    fn product(
-        &self,
-        params: &Params,
-        a: &Plain,
-        b: &Plain,
-        memory: &mut [i32],
-    ) -> Result<(), BackendError>;
+    fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError>;
 
     /// The noised entries, row-major, for comparing backends.
     ///

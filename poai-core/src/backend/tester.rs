@@ -56,7 +56,7 @@ pub fn run(backend: &dyn Backend, case: &Case) -> Result {
     let params = &case.params;
     let (m, n, k) = (a.operand().rows(), b.operand().rows(), a.operand().k());
     let every = Difficulty::ONE.target(params, k);
-    let job = Job { params, a: &a, b: &b, target: every };
+    let job = Job { a: &a, b: &b, target: every };
 
     let multiply = |output: Output<'_>| {
         let watch = Collect::default();
@@ -85,17 +85,17 @@ pub fn run(backend: &dyn Backend, case: &Case) -> Result {
         noised_bt: backend.noised_entries(&b).expect("noised by this backend"),
         noised_product,
         product,
-        plain: plain(backend, params, &a, &b),
+        plain: plain(backend, &a, &b),
         tickets,
     }
 }
 
 /// The plain product of the clean operands.
-fn plain(backend: &dyn Backend, params: &Params, a: &Noised, b: &Noised) -> Vec<i32> {
+fn plain(backend: &dyn Backend, a: &Noised, b: &Noised) -> Vec<i32> {
     let [a, b] =
-        [a, b].map(|side| backend.pack(params, side.prepared()).expect("prepared by this backend"));
+        [a, b].map(|side| backend.pack(side.prepared()).expect("prepared by this backend"));
     let mut memory = vec![1; a.operand().rows() as usize * b.operand().rows() as usize];
-    backend.product(params, &a, &b, &mut memory).expect("the backend multiplies");
+    backend.product(&a, &b, &mut memory).expect("the backend multiplies");
     memory
 }
 
@@ -189,13 +189,13 @@ fn noise(
     let operand = |side, entries: &Array2<i8>| {
         Operand::new(params, side, entries.clone()).expect("the case's operands are valid")
     };
-    let a = backend.prepare(params, operand(Side::A, &case.a))?;
-    let b = backend.prepare(params, operand(Side::B, &case.bt))?;
+    let a = backend.prepare(operand(Side::A, &case.a))?;
+    let b = backend.prepare(operand(Side::B, &case.bt))?;
     assert_eq!(a.root().0, *blake3::hash(a.operand().as_bytes()).as_bytes());
     let (n, k) = (b.operand().rows(), b.operand().k());
     let seed_b = seed_b(params, &case.challenge, n, k, b.root());
     let seed_a = seed_a(&seed_b, a.operand().rows(), a.root());
-    Ok((backend.noise(params, &seed_a, &a)?, backend.noise(params, &seed_b, &b)?))
+    Ok((backend.noise(&seed_a, &a)?, backend.noise(&seed_b, &b)?))
 }
 
 /// Only tickets up to the target come back.
@@ -214,7 +214,7 @@ fn check_contract(backend: &dyn Backend) {
     let case = Case { params, a: entries(96), bt: entries(64), challenge: Challenge([7; 32]) };
     let (a, b) = noise(backend, &case).expect("valid");
     let target = Difficulty::ONE.target(&params, 256);
-    let job = Job { params: &params, a: &a, b: &b, target };
+    let job = Job { a: &a, b: &b, target };
 
     let stop = StopAtOnce;
     let stopped = backend.multiply(&job, Output::Tickets, &stop).expect("stopping is no error");
@@ -228,6 +228,17 @@ fn check_contract(backend: &dyn Backend) {
     let refused = backend.multiply(&swapped, Output::Tickets, &stop);
     assert!(matches!(refused, Err(BackendError::Pair)));
 
+    // Operands made for different parameters are no pair.
+    for other in [Params::new(64, 32), Params::new(128, 64)] {
+        let other = other.expect("permitted");
+        let case = Case { params: other, a: entries(64), bt: entries(64), ..case.clone() };
+        if backend.supports(&other).is_ok() {
+            let (other_a, _) = noise(backend, &case).expect("valid");
+            let refused = backend.multiply(&Job { a: &other_a, ..job }, Output::Tickets, &stop);
+            assert!(matches!(refused, Err(BackendError::Pair)));
+        }
+    }
+
     struct Stranger;
     let strange = super::Prepared::new(
         "stranger",
@@ -235,7 +246,7 @@ fn check_contract(backend: &dyn Backend) {
         a.prepared().tree().clone(),
         Stranger,
     );
-    let refused = backend.noise(&params, a.seed(), &strange);
+    let refused = backend.noise(a.seed(), &strange);
     assert!(matches!(refused, Err(BackendError::Foreign { owner: "stranger", .. })));
     let strange = Noised::new(&strange, a.seed(), Stranger);
     let job = Job { a: &strange, ..job };

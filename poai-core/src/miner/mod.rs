@@ -18,7 +18,7 @@ pub use found::{Found, Mined, ProveError};
 pub use options::{Cancel, Keep, Options, Progress};
 pub use round::{MineError, Round};
 
-use crate::backend::{Backend, BackendError, Prepared, Unsupported};
+use crate::backend::{Backend, Prepared, Unsupported};
 use crate::digest::Challenge;
 use crate::operand::Operand;
 use crate::params::Params;
@@ -56,9 +56,14 @@ impl Miner {
     /// comes back serves any number of challenges.
     ///
     /// # Errors
-    /// [`BackendError`].
-    pub fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
-        self.backend.prepare(&self.params, operand)
+    /// [`MineError::Params`] for an operand that was made for other parameters,
+    /// and whatever the backend says.
+    pub fn prepare(&self, operand: Operand) -> Result<Prepared, MineError> {
+        let got = *operand.params();
+        if got != self.params {
+            return Err(MineError::Params { expected: self.params, got });
+        }
+        Ok(self.backend.prepare(operand)?)
     }
 
     /// Fixes the challenge and the right operand Bᵀ, and noises the latter.

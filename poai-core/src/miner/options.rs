@@ -16,6 +16,16 @@ pub enum Keep {
     UpTo(usize),
 }
 
+impl Keep {
+    /// How many winners are kept at most.
+    pub(super) fn limit(&self) -> usize {
+        match self {
+            Keep::Best => 1,
+            Keep::UpTo(limit) => *limit,
+        }
+    }
+}
+
 /// How far a product is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

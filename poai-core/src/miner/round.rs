@@ -1,6 +1,6 @@
 //! One challenge and one noised right operand, for any number of left ones.
 
-use super::options::{Keep, Options, Progress};
+use super::options::{Options, Progress};
 use super::{Found, Mined, Miner, Winner};
 use crate::backend::{BackendError, Completion, Job, Noised, Output, Prepared, Watch};
 use crate::digest::{Challenge, Seed};
@@ -19,6 +19,20 @@ pub enum MineError {
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// An operand was made for another rank or tile than the miner's.
+    #[error("an operand made for {got:?} was given to a miner of {expected:?}")]
+    Params {
+        /// The miner's.
+        expected: Params,
+        /// The operand's.
+        got: Params,
+    },
+    /// There is no memory for the product.
+    #[error("no memory for a product of {entries} entries")]
+    Memory {
+        /// m·n.
+        entries: u64,
+    },
     /// An operand was given for the wrong side.
     #[error("an operand of side {expected} is wanted here, got one of side {got}")]
     Side {
@@ -60,7 +74,7 @@ impl Round {
         check_side(Side::B, bt)?;
         let (n, k) = (bt.operand().rows(), bt.operand().k());
         let seed_b = seed_b(&miner.params, challenge, n, k, bt.root());
-        let bt = miner.backend.noise(&miner.params, &seed_b, bt)?;
+        let bt = miner.backend.noise(&seed_b, bt)?;
         Ok(Round { miner: miner.clone(), seed_b, bt })
     }
 
@@ -70,10 +84,12 @@ impl Round {
     /// [`MineError`]; a cancelled product keeps its winners.
     pub fn mine(&self, a: &Prepared, options: &Options) -> Result<Mined, MineError> {
         let shape = self.shape(a)?;
-        let mut product = Array2::zeros((shape.m as usize, shape.n as usize));
-        // Row-major, because it was just made so.
-        let memory = product.as_slice_mut().unwrap_or_default();
-        let (completion, found) = self.multiply(a, shape, options, Output::Exact(memory), false)?;
+        let no_memory = MineError::Memory { entries: u64::from(shape.m) * u64::from(shape.n) };
+        let Some(mut memory) = zeros(&shape) else { return Err(no_memory) };
+        let (completion, found) =
+            self.multiply(a, shape, options, Output::Exact(&mut memory), false)?;
+        let dim = (shape.m as usize, shape.n as usize);
+        let Ok(product) = Array2::from_shape_vec(dim, memory) else { return Err(no_memory) };
         match completion {
             Completion::Complete => Ok(Mined { product, found }),
             Completion::Stopped => Err(MineError::Cancelled { found: Box::new(found) }),
@@ -81,7 +97,7 @@ impl Round {
     }
 
     /// Draws tickets without keeping the product, and stops as soon as it has
-    /// as many winners as it keeps: any one for [`Keep::Best`], for a miner who
+    /// as many winners as it keeps: any one for `Keep::Best`, for a miner who
     /// only wants a block.
     ///
     /// # Errors
@@ -116,17 +132,22 @@ impl Round {
     ) -> Result<(Completion, Found), MineError> {
         let Miner { params, backend } = &self.miner;
         let seeds = Seeds { a: seed_a(&self.seed_b, shape.m, a.root()), b: self.seed_b };
-        let noised = backend.noise(params, &seeds.a, a)?;
-        let job = Job {
-            params,
-            a: &noised,
-            b: &self.bt,
-            target: options.difficulty.target(params, shape.k),
-        };
+        let noised = backend.noise(&seeds.a, a)?;
+        let job =
+            Job { a: &noised, b: &self.bt, target: options.difficulty.target(params, shape.k) };
         let tally = Tally::new(options, shape.tickets(params), stop_when_full);
         let completion = backend.multiply(&job, output, &tally)?;
         Ok((completion, tally.into_found(*params, shape, seeds, a, self.bt.prepared())))
     }
+}
+
+/// Zeroed memory for a product, or `None` where there is none.
+fn zeros(shape: &Shape) -> Option<Vec<i32>> {
+    let entries = usize::try_from(shape.m).ok()?.checked_mul(usize::try_from(shape.n).ok()?)?;
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(entries).ok()?;
+    memory.resize(entries, 0);
+    Some(memory)
 }
 
 fn check_side(expected: Side, operand: &Prepared) -> Result<(), MineError> {
@@ -197,10 +218,7 @@ impl<'a> Tally<'a> {
 impl Watch for Tally<'_> {
     fn winner(&self, winner: Winner) {
         self.won.fetch_add(1, Ordering::Relaxed);
-        let limit = match self.options.keep {
-            Keep::Best => 1,
-            Keep::UpTo(limit) => limit,
-        };
+        let limit = self.options.keep.limit();
         // A poisoned set is still a set: a callback's panic loses no winner.
         let mut winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
         winners.insert((winner.ticket, winner.tile, winner.transcript.0));
@@ -218,7 +236,8 @@ impl Watch for Tally<'_> {
             progress(Progress { done, total: self.total });
         }
         let cancelled = self.options.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
-        if cancelled || self.stop.load(Ordering::Relaxed) {
+        // After the last tile there is nothing left to stop.
+        if done < self.total && (cancelled || self.stop.load(Ordering::Relaxed)) {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

@@ -81,9 +81,11 @@ pub enum OperandError {
 /// One operand: rows×k i8, row-major, every entry in -64..=63, rows a multiple
 /// of the tile and k of the rank. B is held transposed, as Bᵀ.
 ///
-/// Cloning shares the entries.
+/// It keeps the parameters that it was checked against, and everything made
+/// from it follows them. Cloning shares the entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operand {
+    params: Params,
     side: Side,
     entries: Arc<Array2<i8>>,
 }
@@ -112,7 +114,7 @@ impl Operand {
         } else {
             entries.as_standard_layout().into_owned()
         };
-        Ok(Operand { side, entries: Arc::new(entries) })
+        Ok(Operand { params: *params, side, entries: Arc::new(entries) })
     }
 
     /// The pseudo-random operand of spec §9, for tests and benchmarks: entries
@@ -128,6 +130,11 @@ impl Operand {
         k: usize,
     ) -> Result<Operand, OperandError> {
         Operand::new(params, side, pseudorandom(seed, rows, k))
+    }
+
+    /// Rank and tile.
+    pub fn params(&self) -> &Params {
+        &self.params
     }
 
     /// Which operand it is.
@@ -165,6 +172,9 @@ impl Operand {
 
 /// The matrix of spec §9: bytes of `H-xof("test operand", seed)`, row-major,
 /// `entry = (byte & 127) − 64`. Any shape.
+///
+/// # Panics
+/// If there is no memory for `rows·columns` entries.
 pub fn pseudorandom(seed: &[u8], rows: usize, columns: usize) -> Array2<i8> {
     let mut bytes = vec![0u8; rows * columns];
     blake3::Hasher::new_derive_key("poai-1 test operand")

@@ -115,45 +115,34 @@ impl Backend for Cpu {
         Err(Unsupported { backend: self.name, rank: params.rank(), tile: params.tile() })
     }
 
-    fn prepare(&self, params: &Params, operand: Operand) -> Result<Prepared, BackendError> {
-        self.supports(params)?;
+    fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
+        self.supports(operand.params())?;
         let tree = self.run(|| Tree::new(operand.as_bytes()));
         // Nothing to pack: noise goes straight from row-major into the packed
         // layout, once per challenge.
         Ok(Prepared::new(self.name, operand, tree, ()))
     }
 
-    fn noise(
-        &self,
-        params: &Params,
-        seed: &Seed,
-        prepared: &Prepared,
-    ) -> Result<Noised, BackendError> {
-        self.supports(params)?;
+    fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
+        self.supports(prepared.operand().params())?;
         let () = prepared.data(self.name)?;
-        let noised = self.run(|| NoisedEntries::new(self.kernel, params, seed, prepared.operand()));
+        let noised = self.run(|| NoisedEntries::new(self.kernel, seed, prepared.operand()));
         Ok(Noised::new(prepared, seed, noised))
     }
 
-    fn pack(&self, params: &Params, prepared: &Prepared) -> Result<Plain, BackendError> {
-        self.supports(params)?;
+    fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
+        self.supports(prepared.operand().params())?;
         let () = prepared.data(self.name)?;
-        let steps = self.run(|| Steps::new(self.kernel, params, prepared.operand()));
+        let steps = self.run(|| Steps::new(self.kernel, prepared.operand()));
         Ok(Plain::new(prepared, steps))
     }
 
-    fn product(
-        &self,
-        params: &Params,
-        a: &Plain,
-        b: &Plain,
-        memory: &mut [i32],
-    ) -> Result<(), BackendError> {
-        self.supports(params)?;
+    fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         let shape = shape_of(a.operand(), b.operand())?;
         check_memory(&shape, memory)?;
+        let params = *a.operand().params();
         let (a, b): (&Steps, &Steps) = (a.data(self.name)?, b.data(self.name)?);
-        self.run(|| product::plain(self.kernel, params, &shape, a, b, memory));
+        self.run(|| product::plain(self.kernel, &params, &shape, a, b, memory));
         Ok(())
     }
 
@@ -168,7 +157,6 @@ impl Backend for Cpu {
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        self.supports(job.params)?;
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
         let a: &NoisedEntries = job.a.data(self.name)?;

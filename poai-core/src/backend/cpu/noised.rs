@@ -5,7 +5,6 @@ use crate::digest::Seed;
 use crate::kernel::Kernel;
 use crate::noise::{RowNoise, StepFactor, StepNoise};
 use crate::operand::Operand;
-use crate::params::Params;
 use rayon::prelude::*;
 
 /// `A'` or `B'ᵀ`, packed, and the two factors of its noise.
@@ -19,12 +18,8 @@ pub(super) struct NoisedEntries {
 
 impl NoisedEntries {
     /// Noises an operand straight into the packed layout, on every thread.
-    pub(super) fn new(
-        kernel: &dyn Kernel,
-        params: &Params,
-        seed: &Seed,
-        operand: &Operand,
-    ) -> NoisedEntries {
+    pub(super) fn new(kernel: &dyn Kernel, seed: &Seed, operand: &Operand) -> NoisedEntries {
+        let params = operand.params();
         let rank = params.rank();
         let step_noise = StepNoise::new(params, seed);
         let row_noise = RowNoise::new(seed);
@@ -39,7 +34,6 @@ impl NoisedEntries {
         let strip_len = params.tile() * rank;
         let steps = Steps::with(
             kernel,
-            params,
             operand,
             |strip| &rows[strip * strip_len..][..strip_len],
             |strip_rows, step, entries| kernel.add_noise(&factors[step], strip_rows, entries),

@@ -2,7 +2,6 @@
 
 use crate::kernel::Kernel;
 use crate::operand::Operand;
-use crate::params::Params;
 use rayon::prelude::*;
 
 /// The packed entries of one operand, noised or clean.
@@ -18,19 +17,19 @@ pub(super) struct Steps {
 
 impl Steps {
     /// Packs an operand as it is, on every thread.
-    pub(super) fn new(kernel: &dyn Kernel, params: &Params, operand: &Operand) -> Steps {
-        Steps::with(kernel, params, operand, |_| (), |(), _, _| ())
+    pub(super) fn new(kernel: &dyn Kernel, operand: &Operand) -> Steps {
+        Steps::with(kernel, operand, |_| (), |(), _, _| ())
     }
 
     /// Packs an operand on every thread, after `change` has had each step's
     /// row-major entries. `begin` is called once a strip, with its number.
     pub(super) fn with<S>(
         kernel: &dyn Kernel,
-        params: &Params,
         operand: &Operand,
         begin: impl Fn(usize) -> S + Sync,
         change: impl Fn(&S, usize, &mut [i8]) + Sync,
     ) -> Steps {
+        let params = operand.params();
         let (t, rank, k) = (params.tile(), params.rank(), operand.k() as usize);
         let (side, len, count) =
             (operand.side(), kernel.packed_len(params, operand.side()), k / rank);

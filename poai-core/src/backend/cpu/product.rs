@@ -44,7 +44,7 @@ impl Product<'_> {
     /// Goes through all blocks.
     pub(super) fn run(&self, memory: Option<&mut [i32]>) -> ControlFlow<()> {
         let (m, n) = (self.shape.m as usize, self.shape.n as usize);
-        let t = self.job.params.tile();
+        let t = self.job.params().tile();
         // The size was checked: the view always exists where memory does.
         let view = memory.and_then(|memory| ArrayViewMut2::from_shape((m, n), memory).ok());
         let (height, width) = (t * BLOCK_ROWS, t * BLOCK_COLUMNS);
@@ -74,7 +74,7 @@ impl Product<'_> {
     }
 
     fn making(&self) -> Vec<Making> {
-        let t = self.job.params.tile();
+        let t = self.job.params().tile();
         vec![Making { sums: vec![0; t * t], transcript: Transcript::default() }; BLOCK_ROWS]
     }
 
@@ -86,7 +86,7 @@ impl Product<'_> {
         column: usize,
         mut target: Option<ArrayViewMut2<'_, i32>>,
     ) -> ControlFlow<()> {
-        let (rows, columns) = self.shape.tiles(self.job.params);
+        let (rows, columns) = self.shape.tiles(self.job.params());
         let first_row = row * BLOCK_ROWS;
         let making = &mut making[..BLOCK_ROWS.min(rows as usize - first_row)];
         let first_column = column * BLOCK_COLUMNS;
@@ -113,7 +113,7 @@ impl Product<'_> {
 
     /// The sums and transcripts of a column of tiles.
     fn multiply(&self, making: &mut [Making], first_row: usize, column: usize) {
-        let t = self.job.params.tile();
+        let t = self.job.params().tile();
         for making in making.iter_mut() {
             making.sums.fill(0);
             making.transcript = Transcript::default();
@@ -145,7 +145,7 @@ impl Product<'_> {
         (i, j): (usize, usize),
         target: &mut ArrayViewMut2<'_, i32>,
     ) {
-        let (t, rank) = (self.job.params.tile(), self.job.params.rank());
+        let (t, rank) = (self.job.params().tile(), self.job.params().rank());
         if let Some(correction) = &self.correction {
             correction.apply(self.kernel, t, row, column, rank, &mut making.sums);
         }

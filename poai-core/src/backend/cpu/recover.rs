@@ -33,16 +33,16 @@ impl Correction {
         a: &NoisedEntries,
         b: &NoisedEntries,
     ) -> Correction {
-        let t = job.params.tile();
+        let t = job.params().tile();
         let k = job.a.operand().k() as usize;
         let clean = job.a.operand().as_slice();
         let a_step = |strip: usize, step: usize, rows: &mut [i8]| {
-            copy_step(&clean[strip * t * k..][..t * k], k, job.params.rank(), step, rows);
+            copy_step(&clean[strip * t * k..][..t * k], k, job.params().rank(), step, rows);
         };
         let b_step = |strip: usize, step: usize, rows: &mut [i8]| {
             b.steps.unpack_step(kernel, strip, step, rows)
         };
-        let sides = Sides { kernel, t, rank: job.params.rank() };
+        let sides = Sides { kernel, t, rank: job.params().rank() };
         if a.steps.count() <= NARROW_STEPS {
             let narrow_a = sides.narrow(&a.rows, &b.factors, a_step, true);
             let narrow_b = sides.narrow(&b.rows, &a.factors, b_step, false);

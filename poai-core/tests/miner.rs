@@ -50,6 +50,7 @@ fn every_winning_tile_can_be_kept_in_order_and_within_a_limit() {
     let all = found(Keep::UpTo(100));
     assert_eq!((all.winners().len(), all.won()), (10, 10));
     assert!(all.winners().is_sorted_by_key(|winner| winner.ticket));
+    assert_eq!(all.best(), all.winners().iter().min_by_key(|winner| winner.ticket));
     assert_eq!(found(Keep::UpTo(3)).winners(), &all.winners()[..3]);
     assert_eq!(found(Keep::Best).winners(), &all.winners()[..1]);
     assert_eq!((found(Keep::UpTo(0)).winners(), found(Keep::UpTo(0)).won()), (&[][..], 10));
@@ -121,6 +122,61 @@ fn cancelling_keeps_the_winners_so_far() {
     assert!(found.won() >= 7);
     found.prove(&found.winners()[0]).unwrap();
     assert!(cancel.is_cancelled());
+}
+
+/// A search that was cancelled before it had what it keeps says so, and keeps
+/// what it has.
+#[test]
+fn a_cancelled_search_is_told_from_a_finished_one() {
+    let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
+    let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
+    let a = miner.prepare(operand(Side::A, b"a", 3200)).unwrap();
+    let round = miner.round(&CHALLENGE, &bt).unwrap();
+    let search = |difficulty| {
+        let cancel = Cancel::new();
+        let after = cancel.clone();
+        let options = Options::new(difficulty).keep(Keep::UpTo(150)).cancel(&cancel).progress(
+            move |progress| {
+                if progress.done >= 20 {
+                    after.cancel();
+                }
+            },
+        );
+        round.search(&a, &options)
+    };
+    for (difficulty, wins) in
+        [(Difficulty::ONE, true), (Difficulty::new(u128::MAX).unwrap(), false)]
+    {
+        let Err(MineError::Cancelled { found }) = search(difficulty) else {
+            panic!("it was cancelled");
+        };
+        assert_eq!(found.won() > 0, wins);
+        assert!((20..200).contains(&found.drawn()));
+    }
+}
+
+/// Cancelling with the last tile stops nothing: the product is there.
+#[test]
+fn cancelling_at_the_end_loses_no_product() {
+    let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
+    let (round, a) = round(&miner);
+    let cancel = Cancel::new();
+    let after = cancel.clone();
+    let options = Options::new(Difficulty::ONE).cancel(&cancel).progress(move |progress| {
+        if progress.done == progress.total {
+            after.cancel();
+        }
+    });
+    assert_eq!(round.mine(&a, &options).unwrap().found.drawn(), 10);
+    assert!(cancel.is_cancelled());
+}
+
+#[test]
+fn operands_of_other_parameters_are_refused() {
+    let other = Params::new(64, 16).unwrap();
+    let operand = Operand::pseudorandom(&other, Side::A, b"a", 48, 128).unwrap();
+    let refused = miner().prepare(operand).unwrap_err();
+    assert!(matches!(refused, MineError::Params { expected: P, got } if got == other), "{refused}");
 }
 
 #[test]

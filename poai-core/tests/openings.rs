@@ -194,6 +194,23 @@ fn another_number_of_rows_may_verify_and_another_k_never_does() {
     assert!(Strip::new(&Params::CONSENSUS, u32::MAX, u32::MAX, u32::MAX).is_none());
 }
 
+/// Opening a strip hashes nothing but the groups that the strip lies in: the
+/// rest of the matrix may be gone.
+#[test]
+fn opening_does_not_hash_the_matrix_again() {
+    const GROUP: usize = 16 * 1024;
+    let committed = Committed::new(Params::CONSENSUS, 33, 384);
+    for index in 0..committed.strips() {
+        let honest = committed.open(index);
+        let strip = committed.strip(index);
+        let kept = strip.opened().start as usize / GROUP * GROUP
+            ..(strip.opened().end as usize).next_multiple_of(GROUP).min(committed.bytes.len());
+        let mut rest_lost = vec![0; committed.bytes.len()];
+        rest_lost[kept.clone()].copy_from_slice(&committed.bytes[kept]);
+        assert_eq!(committed.tree.open(&rest_lost, &strip).unwrap(), honest);
+    }
+}
+
 #[test]
 fn a_tree_refuses_the_bytes_of_another_matrix() {
     let committed = Committed::new(Params::CONSENSUS, 3, 128);

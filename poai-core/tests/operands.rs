@@ -94,6 +94,9 @@ fn padding_is_explicit_and_keeps_what_fits() {
     let padded = Padded::new(&P, fitting, pseudorandom(b"b", 32, 1024)).unwrap();
     assert_eq!(padded.operands().a().as_slice().as_ptr(), address, "nothing is copied");
 
+    // 100 and 128 columns would pad alike.
+    let unequal = Padded::new(&P, zeros(32, 100), zeros(32, 128));
+    assert_eq!(unequal.unwrap_err(), OperandError::Inner { a: 100, b: 128 });
     for (a, bt) in [(zeros(0, 5), zeros(3, 5)), (zeros(3, 0), zeros(3, 0))] {
         assert!(matches!(Padded::new(&P, a, bt), Err(OperandError::Empty { side: Side::A, .. })));
     }

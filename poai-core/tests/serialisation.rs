@@ -80,3 +80,34 @@ fn what_cannot_be_is_refused() {
         "a number may have lost digits"
     );
 }
+
+/// Operands are checked again when they are read.
+#[test]
+fn operands_and_their_helpers() {
+    use poai_core::operand::{Padded, Split, pseudorandom};
+    let p = Params::CONSENSUS;
+    let (a, bt) = (pseudorandom(b"a", 64, 256), pseudorandom(b"b", 32, 256));
+    let operands = Operands::new(&p, a, bt).unwrap();
+    round_trip(operands.a());
+    let mut text = round_trip(&operands);
+    round_trip(&Padded::new(&p, pseudorandom(b"a", 5, 200), pseudorandom(b"b", 3, 200)).unwrap());
+    round_trip(
+        &Split::new(&p, pseudorandom(b"a", 2, 20_000), pseudorandom(b"b", 3, 20_000)).unwrap(),
+    );
+    round_trip(&backend::Completion::Stopped);
+
+    let refused =
+        |text: &Value| serde_json::from_value::<Operands>(text.clone()).unwrap_err().to_string();
+    let good = text.clone();
+    text["a"]["entries"] = json!("7f".repeat(64 * 256));
+    assert!(refused(&text).contains("entry [0, 0] = 127"), "{}", refused(&text));
+    text = good.clone();
+    text["a"]["rows"] = json!(65);
+    assert!(!refused(&text).is_empty());
+    text = good.clone();
+    text["a"]["side"] = json!("B");
+    assert!(refused(&text).contains("no pair"));
+    text = good.clone();
+    text["bt"] = good["a"].clone();
+    assert!(refused(&text).contains("no pair"));
+}

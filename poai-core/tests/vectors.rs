@@ -11,6 +11,8 @@ use poai_core::reference::{self, Matrix};
 use poai_core::seeds::Seeds;
 use poai_core::*;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 fn hex32<T: From<[u8; 32]>>(value: &Value) -> T {
     let mut bytes = [0; 32];
@@ -100,10 +102,16 @@ fn check_backend(value: &Value, puzzle: &Puzzle, backend: &dyn Backend) {
         "{context}"
     );
     assert_eq!(ints_digest(&result.product), hex32::<[u8; 32]>(&value["product"]), "{context}");
-    let rows = value["tickets"].as_array().expect("rows of tickets");
-    let expected: Vec<Ticket> =
-        rows.iter().flat_map(|row| row.as_array().expect("a row of tickets")).map(hex32).collect();
-    let got: Vec<Ticket> = result.tickets.iter().map(|winner| winner.ticket).collect();
+    let rows = value["tickets"].as_array().expect("rows of tickets").iter();
+    let rows =
+        rows.map(|row| row.as_array().expect("a row of tickets").iter().map(hex32).collect());
+    let expected: Vec<Vec<Ticket>> = rows.collect();
+    let (_, columns) = puzzle.statement.shape.tiles(&puzzle.case.params);
+    let got: Vec<Vec<Ticket>> = result
+        .tickets
+        .chunks(columns as usize)
+        .map(|row| row.iter().map(|winner| winner.ticket).collect())
+        .collect();
     assert_eq!(got, expected, "tickets of {context}");
 }
 
@@ -174,10 +182,53 @@ fn check_openings(puzzle: &Puzzle, operands: &Operands, proof: &Proof, bytes: &[
     assert_eq!(transcript, proof.transcript);
 }
 
+/// A field that nobody checks would be a value that is not reproduced.
+fn check_fields(value: &Value) {
+    let known = [
+        "tag",
+        "challenge",
+        "m",
+        "n",
+        "k",
+        "rank",
+        "tile",
+        "root_a",
+        "root_b",
+        "seed_a",
+        "seed_b",
+        "noised_a",
+        "noised_bt",
+        "noised_product",
+        "product",
+        "tickets",
+        "best",
+    ];
+    let best = [
+        "tile",
+        "ticket",
+        "transcript",
+        "proof_bytes",
+        "proof_blake3",
+        "largest_winning_difficulty",
+    ];
+    for (value, known) in [(value, &known[..]), (&value["best"], &best)] {
+        let fields: BTreeSet<_> =
+            value.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(fields, known.iter().copied().collect(), "the fields of {}", value);
+    }
+}
+
 #[test]
 fn every_field_on_every_backend() {
     let text = match std::env::var_os("POAI_VECTORS") {
-        Some(path) => std::fs::read_to_string(path).expect("POAI_VECTORS names a readable file"),
+        Some(path) => {
+            // Tests run in the package's folder; a relative path is meant from
+            // where the command was given, which is mostly the one above.
+            let above = Path::new("..").join(&path);
+            let path = if Path::new(&path).exists() { path.into() } else { above };
+            std::fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        }
         None => include_str!("vectors.json").to_owned(),
     };
     let file: Value = serde_json::from_str(&text).expect("the vector file is JSON");
@@ -185,6 +236,7 @@ fn every_field_on_every_backend() {
     let cases = file["cases"].as_array().expect("a list of cases");
     assert!(!cases.is_empty());
     for value in cases {
+        check_fields(value);
         let puzzle = Puzzle::new(value);
         check_protocol(value, &puzzle);
         let mut backends = 0;

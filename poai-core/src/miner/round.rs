@@ -105,10 +105,9 @@ impl Round {
     pub fn search(&self, a: &Prepared, options: &Options) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
         let (completion, found) = self.multiply(a, shape, options, Output::Tickets, true)?;
+        let full = found.winners.len() >= options.keep.limit();
         match completion {
-            Completion::Stopped if found.won == 0 => {
-                Err(MineError::Cancelled { found: Box::new(found) })
-            }
+            Completion::Stopped if !full => Err(MineError::Cancelled { found: Box::new(found) }),
             _ => Ok(found),
         }
     }

@@ -15,6 +15,9 @@ impl RowNoise {
     }
 
     /// Writes row `index` of the factor into `row`, whose length is the rank.
+    ///
+    /// # Panics
+    /// If the row is longer than 256 entries.
     pub fn row(&self, index: u32, row: &mut [i8]) {
         let mut raw = [0; RANK_MAX];
         let raw = &mut raw[..row.len()];

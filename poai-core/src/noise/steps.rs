@@ -106,6 +106,9 @@ impl StepFactor {
     ///
     /// `row` is the row's factor and `entries` its clean entries of this step,
     /// both as long as the rank; the sums fit i8 where the entries are clean.
+    ///
+    /// # Panics
+    /// If the row is shorter than the rank.
     pub fn add_noise(&self, row: &[i8], entries: &mut [i8]) {
         debug_assert!(row.len() == self.rank && entries.len() == self.rank);
         let first = self.sources(0).iter().zip(self.signs(0));
@@ -135,6 +138,9 @@ impl StepFactor {
 
     /// Adds `R_ℓ · entries` to `sums`, both as long as the rank: the thin
     /// products behind exact recovery (spec §5), two additions per entry.
+    ///
+    /// # Panics
+    /// If there are fewer sums than the rank.
     pub fn project(&self, entries: &[i8], sums: &mut [i32]) {
         debug_assert!(sums.len() == self.rank && entries.len() == self.rank);
         for half in 0..2 {

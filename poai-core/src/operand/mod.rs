@@ -5,6 +5,8 @@
 //! - [`split`]: a `k` too large for one statement, cut into several.
 
 pub mod pad;
+#[cfg(feature = "serde")]
+mod serialise;
 pub mod split;
 
 pub use pad::Padded;
@@ -66,6 +68,9 @@ pub enum OperandError {
         /// The number of columns.
         k: usize,
     },
+    /// Two operands of the same side, or made for different parameters.
+    #[error("the operands are no pair of sides A and B with the same rank and tile")]
+    Pair,
     /// An operand without rows or columns.
     #[error("operand {side} is empty: {rows}×{columns}")]
     Empty {
@@ -205,6 +210,7 @@ fn check_entries(side: Side, entries: &ArrayView2<'_, i8>) -> Result<(), Operand
 
 /// A pair of operands that multiplies: A (m×k) and Bᵀ (n×k).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Operands {
     a: Operand,
     bt: Operand,
@@ -217,8 +223,18 @@ impl Operands {
     /// [`OperandError`] says which bound was broken, and by which entry.
     pub fn new(params: &Params, a: Array2<i8>, bt: Array2<i8>) -> Result<Operands, OperandError> {
         check_inner(&a, &bt)?;
-        let a = Operand::new(params, Side::A, a)?;
-        let bt = Operand::new(params, Side::B, bt)?;
+        Operands::of(Operand::new(params, Side::A, a)?, Operand::new(params, Side::B, bt)?)
+    }
+
+    /// A pair of operands that were checked before.
+    ///
+    /// # Errors
+    /// [`OperandError::Inner`] and [`OperandError::Pair`].
+    pub fn of(a: Operand, bt: Operand) -> Result<Operands, OperandError> {
+        check_inner(&a.entries, &bt.entries)?;
+        if a.side != Side::A || bt.side != Side::B || a.params != bt.params {
+            return Err(OperandError::Pair);
+        }
         Ok(Operands { a, bt })
     }
 

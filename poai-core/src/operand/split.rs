@@ -60,6 +60,12 @@ impl Split {
     /// Adds up the parts' exact products, given in their order, and cuts the
     /// sum to the true m×n. `None` where there is not one product of the
     /// parts' shape for each part.
+    ///
+    /// Exact for products of these parts; entries that no such product has may
+    /// overflow, which panics where overflow checks are on.
+    ///
+    /// Exact for products of these parts; entries that no such product has may
+    /// overflow, which panics where overflow checks are on.
     pub fn assemble(&self, products: impl IntoIterator<Item = Array2<i32>>) -> Option<Array2<i32>> {
         let mut products = products.into_iter();
         let first = self.parts.first()?;

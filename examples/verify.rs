@@ -30,7 +30,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    support::exit(run(&Args::parse()))
+    support::main(run)
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -45,17 +45,31 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     let time = start.elapsed();
     let shape = verified.statement.shape;
     let kind = if rules == Rules::BLOCK { "block" } else { "share, too easy for a block" };
-    println!("valid: {kind}, difficulty {}", verified.difficulty);
-    println!("product     {}×{}×{}, {} MACs in all", shape.m, shape.n, shape.k, shape.macs());
-    println!("root of A   {}", verified.statement.root_a);
-    println!("root of Bᵀ  {}", verified.statement.root_b);
-    println!("tile        {}", verified.tile);
-    println!("ticket      {}", verified.ticket);
-    if let Some(won) = Difficulty::largest_won(&Params::CONSENSUS, shape.k, &verified.ticket) {
-        println!("wins up to  difficulty {won}");
-    }
-    println!("proof hash  {}, {} bytes", Root(proof_hash(&bytes)), bytes.len());
-    println!("rules       {}", verified.rules);
-    println!("verified in {:.3} ms", time.as_secs_f64() * 1e3);
+    let won = Difficulty::largest_won(&Params::CONSENSUS, shape.k, &verified.ticket);
+    support::print(&format!(
+        "valid: {kind}, difficulty {}\n\
+         product     {}×{}×{}, {} MACs in all\n\
+         root of A   {}\n\
+         root of Bᵀ  {}\n\
+         tile        {}\n\
+         ticket      {}, wins up to difficulty {}\n\
+         proof hash  {}, {} bytes\n\
+         rules       {}\n\
+         verified in {:.3} ms\n",
+        verified.difficulty,
+        shape.m,
+        shape.n,
+        shape.k,
+        shape.macs(),
+        verified.statement.root_a,
+        verified.statement.root_b,
+        verified.tile,
+        verified.ticket,
+        won.unwrap_or(verified.difficulty),
+        Root(proof_hash(&bytes)),
+        bytes.len(),
+        verified.rules,
+        time.as_secs_f64() * 1e3,
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

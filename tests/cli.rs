@@ -134,7 +134,9 @@ fn verify_refuses_bad_files_and_arguments() {
         &[&file, "--challenge", CHALLENGE],
         &[],
     ] {
-        assert_eq!(code(&run("verify", args)), 2, "{args:?}");
+        let output = run("verify", args);
+        assert_eq!(code(&output), 2, "{args:?}");
+        assert_eq!(text(&output.stderr).lines().count(), 1, "{}", text(&output.stderr));
     }
 }
 
@@ -196,12 +198,17 @@ fn mine_refuses_bad_arguments_and_files() {
     let usage = |args: &[&str], expected: &str| {
         let output = run("mine", args);
         assert_eq!(code(&output), 2, "{args:?}");
-        assert!(text(&output.stderr).contains(expected), "{args:?}: {}", text(&output.stderr));
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(expected) && stderr.lines().count() == 1, "{args:?}: {stderr}");
     };
     usage(&["--random", "64,64"], "three sizes");
     usage(&["--random", "64,0,64"], "at least 1");
     usage(&["--random", "64,64,99999999999999999999"], "no size");
-    usage(&["--random", "4000000000,64,4000000000"], "a matrix of more than");
+    if cfg!(target_os = "linux") {
+        usage(&["--random", "4000000000,64,4000000000"], "MiB of memory");
+        usage(&["--random", "1000000,1000000,1024"], "MiB of memory");
+        usage(&["--operands", "/dev/zero"], "no regular file");
+    }
     usage(&["--random", "64,64,128"], "k = 128");
     usage(&["--random", "1,1,600000"], "2^19");
     usage(&["--backend", "unheard-of"], "cpu-scalar");
@@ -220,8 +227,94 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--operands", &file], "not two dimensions");
     write_operands(&file, &[("a", &[32, 1024], 0), ("bt", &[32, 1024], 64)]);
     usage(&["--operands", &file], "operand B: entry [0, 0] = 64");
+    usage(&["--out", directory.path().to_str().unwrap()], "it is a folder");
+    usage(&["--out", &file, "--product", &file], "the same file");
+    usage(&["--threads", "30000"], "30000");
     let nowhere = path(directory.path(), "no/such/folder/out");
     usage(&["--random", "32,32,1024", "--difficulty", "1", "--out", &nowhere], "cannot write");
+}
+
+/// Help is no error, and lists the backends' flag.
+#[test]
+fn help_is_printed() {
+    for name in ["mine", "verify"] {
+        let output = run(name, &["--help"]);
+        assert_eq!(code(&output), 0);
+        assert!(text(&output.stdout).contains("--difficulty"));
+    }
+    let list = run("mine", &["--backend", "list"]);
+    assert_eq!(code(&list), 0);
+    assert!(
+        text(&list.stdout)
+            .lines()
+            .any(|line| line.starts_with("cpu-scalar") && line.contains("present"))
+    );
+}
+
+/// A reader that goes away is no reason to panic, nor for another exit code.
+#[cfg(unix)]
+#[test]
+fn a_closed_stdout_changes_nothing() {
+    use std::process::Stdio;
+    let directory = tempfile::tempdir().unwrap();
+    let proof = path(directory.path(), "out.proof");
+    let args =
+        ["--random", "64,64,1024", "--difficulty", "1", "--challenge", CHALLENGE, "--out", &proof];
+    let closed = |name: &str, args: &[&str]| {
+        let mut child = Command::new(example(name))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap()
+    };
+    let mined = closed("mine", &args);
+    assert_eq!((code(&mined), text(&mined.stderr)), (0, String::new()));
+    let verified = closed("verify", &[&proof, "--challenge", CHALLENGE, "--difficulty", "1"]);
+    assert_eq!((code(&verified), text(&verified.stderr)), (0, String::new()));
+}
+
+/// Outputs replace files, keep their permissions, follow links, and write into
+/// pipes instead of replacing them.
+#[cfg(unix)]
+#[test]
+fn outputs_respect_what_is_there() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    let directory = tempfile::tempdir().unwrap();
+    let mine = |product: &str| {
+        run("mine", &["--random", "32,32,1024", "--difficulty", "1", "--product", product])
+    };
+    let (file, link, pipe) = (
+        path(directory.path(), "file"),
+        path(directory.path(), "link"),
+        path(directory.path(), "pipe"),
+    );
+    std::fs::write(&file, b"old").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(&file, &link).unwrap();
+    assert_eq!(code(&mine(&link)), 0);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    let written = std::fs::metadata(&file).unwrap();
+    assert_eq!((written.len(), written.permissions().mode() & 0o777), (4096, 0o640));
+
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let refused = mine(&file);
+    assert_eq!(code(&refused), 2);
+    assert!(text(&refused.stderr).contains("read-only"));
+
+    if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+        println!("SKIPPED: no mkfifo to make a pipe with");
+        return;
+    }
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    assert_eq!(code(&mine(&pipe)), 0);
+    assert_eq!(reader.join().unwrap().len(), 4096);
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
 }
 
 /// A safetensors file of constant tensors.

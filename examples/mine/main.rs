@@ -20,7 +20,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Failure, files};
+use support::Failure;
+use support::files::{self, Destination};
 
 /// The bundled operands: a feed-forward product of all-MiniLM-L6-v2.
 const BUNDLED: &[u8] = include_bytes!("../data/minilm-ffn.safetensors");
@@ -53,7 +54,7 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// How many threads; by default one per core.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Print one JSON object instead of text.
     #[arg(long)]
@@ -61,71 +62,90 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    support::exit(run(&Args::parse()))
+    support::main(run)
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.backend.as_deref() == Some("list") {
-        list_backends();
-        return Ok(ExitCode::SUCCESS);
+        return list_backends();
     }
     let rules = support::rules(args.difficulty);
+    let [out, product] = destinations(args)?;
     let work = load(args)?;
-    for part in work.parts() {
-        let k = part.operands().shape().k;
-        if !(rules.k_min..=rules.k_max).contains(&k) {
-            let why = format!(
-                "k = {k} after padding, but a block's statement needs {}..={}",
-                rules.k_min, rules.k_max
-            );
-            return Err(Failure::Usage(why));
-        }
-    }
+    check_k(&work, &rules)?;
     let miner = Miner::new(Params::CONSENSUS, pick_backend(args)?).map_err(Failure::usage)?;
     let mined = mine(args, &work, &miner)?;
     let verified = mined.best.as_ref().map(|best| verify(&best.bytes, args, rules)).transpose()?;
-    if let (Some(path), Some(best)) = (&args.out, &mined.best) {
-        files::write(path, &best.bytes)?;
-    }
-    if let Some(path) = &args.product {
-        files::write(path, &report::little_endian(&mined.product))?;
-    }
+
+    // What was found is printed whatever becomes of the files.
+    let product = product.map_or(Ok(()), |to| to.write(&report::little_endian(&mined.product)));
+    let best = out.zip(mined.best.as_ref());
+    let written = best.map_or(Ok(()), |(to, best)| to.write(&best.bytes));
     let outcome = report::Outcome { work: &work, mined: &mined, verified: verified.as_ref() };
-    if args.json {
-        println!("{}", outcome.json());
-    } else {
-        outcome.print(miner.backend().name());
-        if let (Some(path), Some(_)) = (&args.out, &verified) {
-            println!(
-                "\ncheck it:   cargo run --release --example verify -- {} --challenge {} --difficulty {}",
-                path.display(),
-                args.challenge,
-                args.difficulty
-            );
-        }
+    let mut text = match args.json {
+        true => outcome.json().to_string() + "\n",
+        false => outcome.text(miner.backend().name()),
+    };
+    if let (false, Some(path), Some(_)) = (args.json, &args.out, &verified) {
+        let Args { challenge, difficulty, .. } = args;
+        text += &format!(
+            "\ncheck it:   cargo run --release --example verify -- {} --challenge {challenge} --difficulty {difficulty}\n",
+            path.display()
+        );
     }
+    support::print(&text)?;
+    product.and(written)?;
     if verified.is_none() {
-        eprintln!(
+        support::complain(&format!(
             "no tile won at difficulty {}: {} tickets were drawn, all in vain; try another challenge or a lower difficulty",
             args.difficulty, mined.tickets
-        );
+        ));
         return Ok(ExitCode::from(3));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the proof and the product go; checked before any work.
+fn destinations(args: &Args) -> Result<[Option<Destination>; 2], Failure> {
+    if args.out.is_some() && args.out == args.product {
+        return Err(Failure::Usage("--out and --product name the same file".into()));
+    }
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Destination::new).transpose();
+    Ok([open(&args.out)?, open(&args.product)?])
+}
+
 /// The operands, padded and cut to statements that a block takes.
 fn load(args: &Args) -> Result<Split, Failure> {
-    let (a, bt) = match (&args.operands, args.random) {
-        (Some(path), _) => files::read_operands(&files::read(path, files::OPERANDS_MAX)?)
-            .map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?,
-        (None, Some([m, n, k])) => {
-            let seed = |side: &[u8]| [&args.challenge.0, side].concat();
-            (pseudorandom(&seed(b"/a"), m, k), pseudorandom(&seed(b"/b"), n, k))
+    let split = |(a, bt)| Split::new(&Params::CONSENSUS, a, bt).map_err(Failure::usage);
+    match (&args.operands, args.random) {
+        (Some(path), _) => {
+            let len = files::regular_len(path)?;
+            support::check_memory(u128::from(len) * 4)?;
+            let operands = files::read_operands(&files::read(path, len)?);
+            let in_file = |why| Failure::Usage(format!("{}: {why}", path.display()));
+            let (a, bt) = operands.map_err(in_file)?;
+            support::check_memory(support::mining_bytes([a.nrows(), bt.nrows(), a.ncols()]))?;
+            split((a, bt)).map_err(in_file)
         }
-        (None, None) => files::read_operands(BUNDLED)?,
-    };
-    Split::new(&Params::CONSENSUS, a, bt).map_err(Failure::usage)
+        (None, Some(shape @ [m, n, k])) => {
+            support::check_memory(support::mining_bytes(shape))?;
+            let seed = |side: &[u8]| [&args.challenge.0, side].concat();
+            split((pseudorandom(&seed(b"/a"), m, k), pseudorandom(&seed(b"/b"), n, k)))
+        }
+        (None, None) => split(files::read_operands(BUNDLED)?),
+    }
+}
+
+/// Refuses what no block would take before it is mined.
+fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
+    let depths = work.parts().iter().map(|part| part.operands().shape().k);
+    match depths.into_iter().find(|k| !(rules.k_min..=rules.k_max).contains(k)) {
+        Some(k) => Err(Failure::Usage(format!(
+            "k = {k} after padding, but a block's statement needs {}..={}",
+            rules.k_min, rules.k_max
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The backend asked for, never another one in its stead.
@@ -146,11 +166,13 @@ fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
     Ok(Arc::new(cpu.threads(threads.into()).map_err(Failure::usage)?))
 }
 
-fn list_backends() {
-    for listed in backend::list() {
+fn list_backends() -> Result<ExitCode, Failure> {
+    let lines = backend::list().into_iter().map(|listed| {
         let state = if listed.present { "present" } else { "missing" };
-        println!("{:<16} {state}  needs {}", listed.name, listed.needs);
-    }
+        format!("{:<16} {state}  needs {}\n", listed.name, listed.needs)
+    });
+    support::print(&lines.collect::<String>())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// All parts of the work, mined.

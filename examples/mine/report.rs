@@ -58,31 +58,36 @@ impl Outcome<'_> {
     }
 
     /// The same for people.
-    pub fn print(&self, backend: &str) {
+    pub fn text(&self, backend: &str) -> String {
         let [m, n, k] = self.shape();
-        println!("product     {m}×{n}×{k} on {backend}");
-        let padded = self.work.parts().iter().map(|part| part.operands().shape());
-        if self.work.parts().len() > 1
-            || padded.clone().any(|s| [s.m, s.n, s.k].map(|x| x as usize) != [m, n, k])
+        let mut lines = vec![format!("product     {m}×{n}×{k} on {backend}")];
+        let shapes: Vec<_> = self.work.parts().iter().map(|part| part.operands().shape()).collect();
+        if shapes.len() > 1
+            || shapes.iter().any(|s| [s.m, s.n, s.k].map(|x| x as usize) != [m, n, k])
         {
-            let statements: Vec<_> = padded.map(|s| format!("{}×{}×{}", s.m, s.n, s.k)).collect();
-            println!("statements  {}", statements.join(", "));
+            let shapes: Vec<_> =
+                shapes.iter().map(|s| format!("{}×{}×{}", s.m, s.n, s.k)).collect();
+            lines.push(format!("statements  {}", shapes.join(", ")));
         }
-        println!(
-            "work        {} MACs in {:.3} s: {:.2} GMAC/s",
+        let seconds = self.mined.time.as_secs_f64();
+        lines.push(format!(
+            "work        {} MACs in {seconds:.3} s: {:.2} GMAC/s",
             self.mined.macs,
-            self.mined.time.as_secs_f64(),
             self.rate() / 1e9
-        );
-        println!("BLAKE3      {} of the product", self.product_hash());
-        println!("root of A   {}", self.mined.roots[0]);
-        println!("root of Bᵀ  {}", self.mined.roots[1]);
-        println!("tickets     {} drawn, {} won", self.mined.tickets, self.mined.won);
+        ));
+        lines.push(format!("BLAKE3      {} of the product", self.product_hash()));
+        lines.push(format!("root of A   {}", self.mined.roots[0]));
+        lines.push(format!("root of Bᵀ  {}", self.mined.roots[1]));
+        lines.push(format!("tickets     {} drawn, {} won", self.mined.tickets, self.mined.won));
         if let (Some(best), Some((verified, time))) = (&self.mined.best, self.verified) {
-            println!("tile        {}", verified.tile);
-            println!("ticket      {}", verified.ticket);
-            println!("proof       {} bytes", best.bytes.len());
-            println!("verified    in {:.3} ms by the verifier alone", time.as_secs_f64() * 1e3);
+            lines.push(format!("tile        {}", verified.tile));
+            lines.push(format!("ticket      {}", verified.ticket));
+            lines.push(format!("proof       {} bytes", best.bytes.len()));
+            lines.push(format!(
+                "verified    in {:.3} ms by the verifier alone",
+                time.as_secs_f64() * 1e3
+            ));
         }
+        lines.join("\n") + "\n"
     }
 }

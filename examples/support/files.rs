@@ -3,14 +3,12 @@
 use super::Failure;
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
-/// The largest file of operands that is read.
-pub const OPERANDS_MAX: u64 = 1 << 36;
-
-/// Reads a file of at most `max` bytes.
+/// Reads at most `max` bytes of a file or pipe.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::new();
@@ -23,19 +21,75 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Writes a file whole or not at all: beside it first, synced, then renamed.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::Usage(format!("cannot write {}: {error}", path.display()));
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = builder().tempfile_in(directory).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+/// The length of a regular file: what an endless device does not have.
+pub fn regular_len(path: &Path) -> Result<u64, Failure> {
+    let failed = |why: String| Failure::Usage(format!("cannot read {}: {why}", path.display()));
+    let metadata = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(failed("it is no regular file".into()));
+    }
+    Ok(metadata.len())
+}
+
+/// Where a result goes. It is made before the work, so that a bad path costs
+/// none of it.
+pub struct Destination {
+    path: PathBuf,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A file, written whole or not at all: beside it first, then renamed. The
+    /// file that was there before keeps its permissions.
+    File { beside: NamedTempFile, before: Option<Metadata> },
+    /// A device or pipe, written into.
+    Stream(File),
+}
+
+impl Destination {
+    /// Checks that the path can be written. What a link points to is meant,
+    /// not the link.
+    pub fn new(path: &Path) -> Result<Destination, Failure> {
+        let failed =
+            |why: String| Failure::Usage(format!("cannot write {}: {why}", path.display()));
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let before = std::fs::metadata(&path).ok();
+        let kind = match &before {
+            Some(metadata) if metadata.is_dir() => return Err(failed("it is a folder".into())),
+            Some(metadata) if !metadata.is_file() => {
+                let stream = File::options().write(true).open(&path);
+                Kind::Stream(stream.map_err(|error| failed(error.to_string()))?)
+            }
+            Some(metadata) if metadata.permissions().readonly() => {
+                return Err(failed("it is read-only".into()));
+            }
+            _ => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let beside = builder().tempfile_in(folder.unwrap_or(Path::new(".")));
+                Kind::File { beside: beside.map_err(|error| failed(error.to_string()))?, before }
+            }
+        };
+        Ok(Destination { path, kind })
+    }
+
+    /// Writes everything.
+    pub fn write(self, bytes: &[u8]) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::Usage(format!("cannot write {}: {error}", self.path.display()))
+        };
+        match self.kind {
+            Kind::Stream(mut stream) => stream.write_all(bytes).map_err(failed),
+            Kind::File { mut beside, before } => {
+                beside.write_all(bytes).map_err(failed)?;
+                if let Some(before) = before {
+                    beside.as_file().set_permissions(before.permissions()).map_err(failed)?;
+                }
+                beside.as_file().sync_all().map_err(failed)?;
+                beside.persist(&self.path).map_err(|error| failed(error.error))?;
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Temporary files are private by default; what is written here is the user's
@@ -67,9 +121,9 @@ fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
         return Err(Failure::Usage(format!("tensor `{name}` is {:?}, not I8", view.dtype())));
     }
     let [rows, columns] = view.shape()[..] else {
+        let shape = view.shape();
         return Err(Failure::Usage(format!(
-            "tensor `{name}` has shape {:?}, not two dimensions",
-            view.shape()
+            "tensor `{name}` has shape {shape:?}, not two dimensions"
         )));
     };
     let entries = view.data().iter().map(|&byte| byte as i8).collect();

@@ -19,9 +19,10 @@ type Failure = Box<dyn std::error::Error>;
 type Section = fn(&mut Quiet) -> Result<Vec<Line>, Failure>;
 
 /// Every section with its title.
-pub const SECTIONS: [(&str, Section); 6] = [
+pub const SECTIONS: [(&str, Section); 7] = [
     ("Commitment", commit),
     ("Ticketing, by size", by_size),
+    ("What a useful miner pays beside its tickets", useful),
     ("Kernels", kernels),
     ("Threads and size", scaling),
     ("Verification, one thread", verify),
@@ -105,6 +106,39 @@ fn by_size(quiet: &mut Quiet) -> Result<Vec<Line>, Failure> {
             share(&medians),
         ));
         lines.push(Line::digest(format!("{size}³ product"), digest));
+    }
+    Ok(lines)
+}
+
+/// A pure miner draws tickets from operands that it never commits anew, and
+/// keeps no product. This is what a useful one pays on top.
+fn useful(quiet: &mut Quiet) -> Result<Vec<Line>, Failure> {
+    let backend = Cpu::new();
+    let mut lines = Vec::new();
+    for shape in [cube(4096), Shape { k: 1024, ..cube(4096) }, Shape { m: 512, n: 384, k: 1536 }] {
+        let work = std::cell::RefCell::new(Workload::new(&backend, shape)?);
+        let (a, b) = work.borrow().noise()?;
+        let medians = quiet.in_turns(
+            9,
+            BUDGET,
+            [
+                &mut || assert!(work.borrow_mut().multiply(&a, &b, false).is_ok()),
+                &mut || assert!(work.borrow().commit().is_ok()),
+                &mut || assert!(work.borrow().noise().is_ok()),
+                &mut || assert!(work.borrow_mut().multiply(&a, &b, true).is_ok()),
+            ],
+        );
+        let [tickets, commit, noise, exact] = medians.times.map(|time| time.as_secs_f64());
+        let Shape { m, n, k } = shape;
+        for (what, part) in [
+            ("committing A", commit),
+            ("noising A and B", noise - commit),
+            ("recovering and writing the product", exact - tickets),
+            ("all of it", exact - tickets + noise),
+        ] {
+            let what = format!("{m}×{n}×{k}, {what} / its tickets");
+            lines.push(Line::figure(what, part / tickets, "", share(&medians)));
+        }
     }
     Ok(lines)
 }

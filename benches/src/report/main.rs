@@ -21,6 +21,9 @@ struct Args {
     /// Where the report goes.
     #[arg(long, value_name = "FOLDER", default_value = "report")]
     out: PathBuf,
+    /// Measure only the sections whose title contains this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
 }
 
 /// One measured line.
@@ -104,7 +107,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let machine = machine::describe();
     let mut quiet = Quiet::new();
     let mut sections = Vec::new();
-    for (title, measure) in lines::SECTIONS {
+    for (title, measure) in
+        lines::SECTIONS.into_iter().filter(|(title, _)| title.contains(&args.only))
+    {
         eprintln!("measuring: {title}");
         let lines = measure(&mut quiet)?;
         lines.iter().for_each(|line| eprintln!("  {}", line.markdown()));

@@ -26,7 +26,7 @@ pub const SECTIONS: [(&str, Section); 7] = [
     ("Kernels", kernels),
     ("Threads and size", scaling),
     ("Verification, one thread", verify),
-    ("Peers, 2048³", against_peers),
+    ("Peers, 4096³", against_peers),
 ];
 
 /// Time for one comparison.
@@ -261,7 +261,7 @@ fn step_factors(seeds: &seeds::Seeds, k: u32) {
 }
 
 fn against_peers(quiet: &mut Quiet) -> Result<Vec<Line>, Failure> {
-    let size = 2048;
+    let size = 4096;
     let backend = Cpu::new();
     let mut work = Workload::new(&backend, cube(size))?;
     let mut rten = Rten::new(size as usize);

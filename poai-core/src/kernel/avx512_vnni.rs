@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::Kernel;
-use super::layout::{deinterleave, interleave};
+use super::layout::interleave;
 use crate::noise::StepFactor;
 use crate::params::Params;
 use crate::statement::Side;
@@ -45,27 +45,30 @@ impl Kernel for Avx512Vnni {
         }
     }
 
-    fn pack(&self, side: Side, t: usize, rows: &[i8], packed: &mut [i8]) {
+    fn pack(&self, side: Side, _: usize, rows: &[i8], packed: &mut [i8]) {
+        let rows = rows.as_array().expect("a step has 32×128 entries");
         let (entries, starts) = packed.split_at_mut(STEP);
-        interleave::<4, _>(t, rows, entries);
-        match side {
-            Side::A => {
-                for (start, row) in
-                    starts.as_chunks_mut::<4>().0.iter_mut().zip(rows.chunks_exact(R))
-                {
-                    let sum: i32 = row.iter().map(|&entry| i32::from(entry)).sum();
-                    *start = (-128 * sum).to_le_bytes().map(|byte| byte as i8);
-                }
+        let entries = entries.as_mut_array().expect("a packed step has 32×128 entries");
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe {
+            transpose(rows, entries);
+            match side {
+                Side::A => write_starts(entries, starts),
+                Side::B => flip(entries),
             }
-            Side::B => entries.iter_mut().for_each(|entry| *entry ^= i8::MIN),
         }
     }
 
-    fn unpack(&self, t: usize, packed: &[i8], rows: &mut [i8]) {
+    fn unpack(&self, _: usize, packed: &[i8], rows: &mut [i8]) {
+        let rows = rows.as_mut_array().expect("a step has 32×128 entries");
         let (entries, starts) = packed.split_at(STEP);
-        deinterleave::<4, _>(t, entries, rows);
-        if starts.is_empty() {
-            rows.iter_mut().for_each(|entry| *entry ^= i8::MIN);
+        let entries = entries.as_array().expect("a packed step has 32×128 entries");
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe {
+            transpose(entries, rows);
+            if starts.is_empty() {
+                flip(rows);
+            }
         }
     }
 
@@ -127,6 +130,78 @@ fn store<E>(entries: &mut [E], value: __m512i) {
     assert!(size_of_val(entries) >= 64);
     // SAFETY: 64 bytes are there; alignment is not asked for.
     unsafe { _mm512_storeu_si512(entries.as_mut_ptr().cast(), value) }
+}
+
+/// Exchanges rows and groups of four columns: 32×32 groups of four bytes.
+/// Packs, and unpacks.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn transpose(from: &[i8; STEP], to: &mut [i8; STEP]) {
+    for rows in [0, 16] {
+        for columns in [0, 16] {
+            let mut block = [_mm512_setzero_si512(); 16];
+            for (i, row) in block.iter_mut().enumerate() {
+                *row = load(&from[4 * T * (rows + i) + 4 * columns..]);
+            }
+            for (i, column) in transpose_16(block).into_iter().enumerate() {
+                store(&mut to[4 * T * (columns + i) + 4 * rows..], column);
+            }
+        }
+    }
+}
+
+/// 16×16 groups: pairs, fours, then whole quarters change places.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose_16(rows: [__m512i; 16]) -> [__m512i; 16] {
+    let mut pairs = rows;
+    for i in (0..16).step_by(2) {
+        pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    }
+    // Quarter q of `fours[4g + j]` is column 4q + j of rows 4g to 4g + 3.
+    let mut fours = pairs;
+    for g in (0..16).step_by(4) {
+        fours[g] = _mm512_unpacklo_epi64(pairs[g], pairs[g + 2]);
+        fours[g + 1] = _mm512_unpackhi_epi64(pairs[g], pairs[g + 2]);
+        fours[g + 2] = _mm512_unpacklo_epi64(pairs[g + 1], pairs[g + 3]);
+        fours[g + 3] = _mm512_unpackhi_epi64(pairs[g + 1], pairs[g + 3]);
+    }
+    const EVEN: i32 = 0x88;
+    const ODD: i32 = 0xdd;
+    let mut columns = fours;
+    for j in 0..4 {
+        let even = [0, 8].map(|g| _mm512_shuffle_i32x4::<EVEN>(fours[g + j], fours[g + 4 + j]));
+        let odd = [0, 8].map(|g| _mm512_shuffle_i32x4::<ODD>(fours[g + j], fours[g + 4 + j]));
+        columns[j] = _mm512_shuffle_i32x4::<EVEN>(even[0], even[1]);
+        columns[4 + j] = _mm512_shuffle_i32x4::<EVEN>(odd[0], odd[1]);
+        columns[8 + j] = _mm512_shuffle_i32x4::<ODD>(even[0], even[1]);
+        columns[12 + j] = _mm512_shuffle_i32x4::<ODD>(odd[0], odd[1]);
+    }
+    columns
+}
+
+/// Flips the top bit of every entry: adds 128, as unsigned bytes see it.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn flip(entries: &mut [i8; STEP]) {
+    for entries in entries.as_chunks_mut::<64>().0 {
+        let flipped = _mm512_xor_si512(load(&entries[..]), _mm512_set1_epi8(i8::MIN));
+        store(&mut entries[..], flipped);
+    }
+}
+
+/// Writes −128 times the sum of each row: what flipping the other side adds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn write_starts(entries: &[i8; STEP], starts: &mut [i8]) {
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for group in entries.as_chunks::<{ 4 * T }>().0 {
+        for (half, sums) in sums.iter_mut().enumerate() {
+            *sums = _mm512_dpbusd_epi32(*sums, _mm512_set1_epi8(1), load(&group[64 * half..]));
+        }
+    }
+    for (half, sums) in sums.into_iter().enumerate() {
+        let start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
+        store(&mut starts[64 * half..], start);
+    }
 }
 
 /// Adds consecutive steps to a tile's sums and returns the XOR of all sums.

@@ -143,10 +143,10 @@ impl Round {
 /// Zeroed memory for a product, or `None` where there is none.
 fn zeros(shape: &Shape) -> Option<Vec<i32>> {
     let entries = usize::try_from(shape.m).ok()?.checked_mul(usize::try_from(shape.n).ok()?)?;
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(entries).ok()?;
-    memory.resize(entries, 0);
-    Some(memory)
+    // Asks whether there is room, and then takes it untouched from the system:
+    // filling it with zeros here would cost one thread a pass over it.
+    Vec::<i32>::new().try_reserve_exact(entries).ok()?;
+    Some(vec![0; entries])
 }
 
 fn check_side(expected: Side, operand: &Prepared) -> Result<(), MineError> {

@@ -12,7 +12,9 @@ pub(super) struct Steps {
     count: usize,
     /// Bytes of a packed step.
     len: usize,
-    entries: Vec<i8>,
+    /// The steps of each strip. Strips grow step by step, because zeroing
+    /// memory first takes as long as filling it.
+    strips: Vec<Vec<i8>>,
 }
 
 impl Steps {
@@ -33,23 +35,26 @@ impl Steps {
         let (t, rank, k) = (params.tile(), params.rank(), operand.k() as usize);
         let (side, len, count) =
             (operand.side(), kernel.packed_len(params, operand.side()), k / rank);
-        let mut entries = vec![0; operand.rows() as usize / t * count * len];
-        entries
-            .par_chunks_exact_mut(count * len)
-            .zip(operand.as_slice().par_chunks_exact(t * k))
+        let strips = operand
+            .as_slice()
+            .par_chunks_exact(t * k)
             .enumerate()
-            .for_each_init(
-                || vec![0; t * rank],
-                |rows, (strip, (packed, clean))| {
+            .map_init(
+                || (vec![0; t * rank], vec![0; len]),
+                |(rows, packed), (strip, clean)| {
                     let state = begin(strip);
-                    for (step, packed) in packed.chunks_exact_mut(len).enumerate() {
+                    let mut steps = Vec::with_capacity(count * len);
+                    for step in 0..count {
                         copy_step(clean, k, rank, step, rows);
                         change(&state, step, rows);
                         kernel.pack(side, t, rows, packed);
+                        steps.extend_from_slice(packed);
                     }
+                    steps
                 },
-            );
-        Steps { t, rank, count, len, entries }
+            )
+            .collect();
+        Steps { t, rank, count, len, strips }
     }
 
     /// How many steps a strip has.
@@ -59,12 +64,12 @@ impl Steps {
 
     /// All steps of strip `strip`, packed.
     pub(super) fn strip(&self, strip: usize) -> &[i8] {
-        &self.entries[strip * self.count * self.len..][..self.count * self.len]
+        &self.strips[strip]
     }
 
     /// Step `step` of strip `strip`, packed.
     pub(super) fn step(&self, strip: usize, step: usize) -> &[i8] {
-        &self.entries[(strip * self.count + step) * self.len..][..self.len]
+        &self.strips[strip][step * self.len..][..self.len]
     }
 
     /// The entries of one step of a strip, row-major t×r.
@@ -82,8 +87,7 @@ impl Steps {
     pub(super) fn unpack(&self, kernel: &dyn Kernel) -> Vec<i8> {
         let (t, rank) = (self.t, self.rank);
         let k = self.count * rank;
-        let strips = self.entries.len() / (self.count * self.len);
-        let mut entries = vec![0; strips * t * k];
+        let mut entries = vec![0; self.strips.len() * t * k];
         let mut rows = vec![0; t * rank];
         for (strip, entries) in entries.chunks_exact_mut(t * k).enumerate() {
             for step in 0..self.count {

@@ -17,7 +17,7 @@ use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Strips of A in a block: their steps stay in the second cache.
-const BLOCK_ROWS: usize = 4;
+const BLOCK_ROWS: usize = 8;
 /// Strips of B in a block: enough work to be worth a task.
 const BLOCK_COLUMNS: usize = 8;
 

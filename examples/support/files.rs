@@ -3,7 +3,7 @@
 use super::Failure;
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors};
-use std::fs::{File, Metadata};
+use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -41,7 +41,7 @@ pub struct Destination {
 enum Kind {
     /// A file, written whole or not at all: beside it first, then renamed. The
     /// file that was there before keeps its permissions.
-    File { beside: NamedTempFile, before: Option<Metadata> },
+    File { beside: Box<NamedTempFile>, before: Option<Permissions> },
     /// A device or pipe, written into.
     Stream(File),
 }
@@ -66,7 +66,11 @@ impl Destination {
             _ => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let beside = builder().tempfile_in(folder.unwrap_or(Path::new(".")));
-                Kind::File { beside: beside.map_err(|error| failed(error.to_string()))?, before }
+                let beside = beside.map_err(|error| failed(error.to_string()))?;
+                Kind::File {
+                    beside: Box::new(beside),
+                    before: before.map(|file| file.permissions()),
+                }
             }
         };
         Ok(Destination { path, kind })
@@ -82,7 +86,7 @@ impl Destination {
             Kind::File { mut beside, before } => {
                 beside.write_all(bytes).map_err(failed)?;
                 if let Some(before) = before {
-                    beside.as_file().set_permissions(before.permissions()).map_err(failed)?;
+                    beside.as_file().set_permissions(before).map_err(failed)?;
                 }
                 beside.as_file().sync_all().map_err(failed)?;
                 beside.persist(&self.path).map_err(|error| failed(error.error))?;

@@ -1,7 +1,7 @@
 //! The parallel CPU backends: one per instruction set, chosen at run time,
 //! each able to be forced by name.
 //!
-//! - [`crate::kernel`]: the instruction sets;
+//! - `crate::kernel`: the instruction sets;
 //! - `packed`: operands in a kernel's layout, `noised`: the same with noise;
 //! - `product`: the walk over all tiles, spread by rayon;
 //! - `recover`: the thin products that turn noised tiles into exact ones.

@@ -89,8 +89,8 @@ impl Unpadded {
 }
 
 /// The first `rows` rows of some parts' matrices, side by side.
-fn unpadded(parts: &[Padded]) -> Option<Unpadded> {
-    let first = parts.first()?;
+fn unpadded<E: serde::ser::Error>(parts: &[Padded]) -> Result<Unpadded, E> {
+    let first = parts.first().ok_or_else(|| E::custom("no operands"))?;
     let (m, n, _) = first.true_shape();
     let side = |rows: usize, of: fn(&Operands) -> ArrayView2<'_, i8>| -> Vec<u8> {
         let entries = |row: usize| {
@@ -106,7 +106,7 @@ fn unpadded(parts: &[Padded]) -> Option<Unpadded> {
         };
         (0..rows).flat_map(entries).collect()
     };
-    Some(Unpadded {
+    Ok(Unpadded {
         params: *first.operands().a().params(),
         m,
         n,
@@ -118,7 +118,7 @@ fn unpadded(parts: &[Padded]) -> Option<Unpadded> {
 
 impl Serialize for Padded {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        unpadded(core::slice::from_ref(self)).serialize(to)
+        unpadded::<S::Error>(core::slice::from_ref(self))?.serialize(to)
     }
 }
 
@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for Padded {
 
 impl Serialize for Split {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        unpadded(self.parts()).serialize(to)
+        unpadded::<S::Error>(self.parts())?.serialize(to)
     }
 }
 

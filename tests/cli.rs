@@ -207,6 +207,7 @@ fn mine_refuses_bad_arguments_and_files() {
     if cfg!(target_os = "linux") {
         usage(&["--random", "4000000000,64,4000000000"], "MiB of memory");
         usage(&["--random", "1000000,1000000,1024"], "MiB of memory");
+        usage(&["--random", "2000000000,1,1"], "MiB of memory");
         usage(&["--operands", "/dev/zero"], "no regular file");
     }
     usage(&["--random", "64,64,128"], "k = 128");
@@ -298,6 +299,15 @@ fn outputs_respect_what_is_there() {
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     let written = std::fs::metadata(&file).unwrap();
     assert_eq!((written.len(), written.permissions().mode() & 0o777), (4096, 0o640));
+
+    let (dangling, target) = (path(directory.path(), "dangling"), path(directory.path(), "target"));
+    symlink("target", &dangling).unwrap();
+    assert_eq!(code(&mine(&dangling)), 0);
+    assert_eq!(std::fs::metadata(&target).unwrap().len(), 4096);
+    assert!(std::fs::symlink_metadata(&dangling).unwrap().is_symlink());
+    let both = run("mine", &["--random", "32,32,1024", "--out", &file, "--product", &link]);
+    assert_eq!(code(&both), 2);
+    assert!(text(&both.stderr).contains("the same file"));
 
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
     let refused = mine(&file);

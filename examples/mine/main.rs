@@ -107,11 +107,14 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Where the proof and the product go; checked before any work.
 fn destinations(args: &Args) -> Result<[Option<Destination>; 2], Failure> {
-    if args.out.is_some() && args.out == args.product {
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Destination::new).transpose();
+    let (out, product) = (open(&args.out)?, open(&args.product)?);
+    if let (Some(out), Some(product)) = (&out, &product)
+        && out.is_same(product)
+    {
         return Err(Failure::Usage("--out and --product name the same file".into()));
     }
-    let open = |path: &Option<PathBuf>| path.as_deref().map(Destination::new).transpose();
-    Ok([open(&args.out)?, open(&args.product)?])
+    Ok([out, product])
 }
 
 /// The operands, padded and cut to statements that a block takes.

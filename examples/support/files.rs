@@ -52,7 +52,7 @@ impl Destination {
     pub fn new(path: &Path) -> Result<Destination, Failure> {
         let failed =
             |why: String| Failure::Usage(format!("cannot write {}: {why}", path.display()));
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = resolve(path);
         let before = std::fs::metadata(&path).ok();
         let kind = match &before {
             Some(metadata) if metadata.is_dir() => return Err(failed("it is a folder".into())),
@@ -66,7 +66,9 @@ impl Destination {
             _ => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let beside = builder().tempfile_in(folder.unwrap_or(Path::new(".")));
-                let beside = beside.map_err(|error| failed(error.to_string()))?;
+                // The temporary file's own name is of no interest.
+                let beside = beside
+                    .map_err(|error| failed(std::io::Error::from(error.kind()).to_string()))?;
                 Kind::File {
                     beside: Box::new(beside),
                     before: before.map(|file| file.permissions()),
@@ -74,6 +76,11 @@ impl Destination {
             }
         };
         Ok(Destination { path, kind })
+    }
+
+    /// Whether both write to the same place.
+    pub fn is_same(&self, other: &Destination) -> bool {
+        self.path == other.path
     }
 
     /// Writes everything.
@@ -94,6 +101,23 @@ impl Destination {
             }
         }
     }
+}
+
+/// The path that is meant: links followed, even those to nowhere yet.
+fn resolve(path: &Path) -> PathBuf {
+    // As many links as systems follow.
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        path = path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name));
+        match std::fs::read_link(&path) {
+            Ok(target) => path = folder.join(target),
+            Err(_) => break,
+        }
+    }
+    path
 }
 
 /// Temporary files are private by default; what is written here is the user's

@@ -5,7 +5,7 @@ pub mod files;
 
 use clap::Parser;
 use poai::verify::Rules;
-use poai::{Challenge, Difficulty};
+use poai::{Challenge, Difficulty, Params};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -94,7 +94,9 @@ fn free_memory() -> Option<u64> {
 /// they are padded or cut, noised once, and the product twice while parts are
 /// added up.
 pub fn mining_bytes([m, n, k]: [usize; 3]) -> u128 {
-    let [m, n, k] = [m, n, k].map(|size| size as u128);
+    let padded = |size: usize, unit: u128| (size as u128).next_multiple_of(unit);
+    let (tile, rank) = (Params::CONSENSUS.tile() as u128, Params::CONSENSUS.rank() as u128);
+    let (m, n, k) = (padded(m, tile), padded(n, tile), padded(k, rank));
     (m + n)
         .saturating_mul(k)
         .saturating_mul(3)

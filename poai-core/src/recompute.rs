@@ -4,16 +4,19 @@
 use crate::digest::Seed;
 use crate::kernel::{Entry, Kernel};
 use crate::noise::{RowNoise, StepNoise};
-use crate::params::Params;
+use crate::params::{K_END, Params};
 use crate::seeds::Seeds;
 use crate::statement::{Side, Tile};
 use crate::transcript::Transcript;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// A strip has another length than `t·k`, or k is no multiple of the rank.
+/// A strip has another length than `t·k`, or k is no multiple of the rank or
+/// not below 2^17, where 32-bit sums are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("strips of {a} and {b} bytes are not both {expected} bytes of whole rank-steps")]
+#[error(
+    "strips of {a} and {b} bytes are not both {expected} bytes of whole rank-steps, with k below {K_END}"
+)]
 pub struct StripError {
     /// The length of A's strip.
     pub a: usize,
@@ -41,7 +44,11 @@ pub fn transcript(
 ) -> Result<Transcript, StripError> {
     let (edge, rank, k) = (params.tile(), params.rank(), k as usize);
     let expected = edge.saturating_mul(k);
-    if strip_a.len() != expected || strip_b.len() != expected || !k.is_multiple_of(rank) {
+    if strip_a.len() != expected
+        || strip_b.len() != expected
+        || !k.is_multiple_of(rank)
+        || k >= K_END as usize
+    {
         return Err(StripError { a: strip_a.len(), b: strip_b.len(), expected });
     }
     let (_, kernel) = Entry::fastest(params);

@@ -177,6 +177,19 @@ fn operands_of_other_parameters_are_refused() {
     let operand = Operand::pseudorandom(&other, Side::A, b"a", 48, 128).unwrap();
     let refused = miner().prepare(operand).unwrap_err();
     assert!(matches!(refused, MineError::Params { expected: P, got } if got == other), "{refused}");
+    // Nor do handles that the backend itself made for them get in.
+    let scalar = Arc::new(Cpu::named("cpu-scalar").unwrap());
+    let foreign = |side| {
+        let operand = Operand::pseudorandom(&other, side, b"", 48, 1024).unwrap();
+        scalar.prepare(operand).unwrap()
+    };
+    let miner = Miner::new(P, scalar.clone()).unwrap();
+    assert!(matches!(miner.round(&CHALLENGE, &foreign(Side::B)), Err(MineError::Params { .. })));
+    let bt = miner.prepare(Operand::pseudorandom(&P, Side::B, b"", 32, 1024).unwrap()).unwrap();
+    let round = miner.round(&CHALLENGE, &bt).unwrap();
+    let options = Options::new(Difficulty::ONE);
+    assert!(matches!(round.mine(&foreign(Side::A), &options), Err(MineError::Params { .. })));
+    assert!(matches!(round.search(&foreign(Side::A), &options), Err(MineError::Params { .. })));
 }
 
 #[test]
@@ -222,7 +235,7 @@ fn a_winner_of_another_statement_is_not_proven() {
     let foreign = *round.mine(&other, &options).unwrap().found.best().unwrap();
     assert_eq!(found.prove(&foreign), Err(ProveError::Foreign { winner: foreign }));
     let mut beyond = *found.best().unwrap();
-    beyond.tile.row = 5;
+    beyond.tile.row ^= 1;
     assert!(matches!(found.prove(&beyond), Err(ProveError::Foreign { .. })));
 }
 

@@ -37,10 +37,20 @@ fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     let mut broken_opening = honest.clone();
     broken_opening[200] ^= 1;
     // Operands may be public: then the openings of another tile can be had.
-    let mut another_tile = puzzle.proof(1, 1);
+    let mut another_tile = puzzle.proof(1, 0);
     another_tile.transcript = puzzle.proof(0, 1).transcript;
     let another_tile = another_tile.encode(&puzzle.params).unwrap();
-    for (sender, broken) in [("mallory", &broken_opening), ("trudy", &another_tile)] {
+    let [same_row, same_column] = [(0, 0), (1, 1)].map(|(row, column)| {
+        let forged =
+            Proof { transcript: puzzle.proof(0, 1).transcript, ..puzzle.proof(row, column) };
+        forged.encode(&puzzle.params).unwrap()
+    });
+    for (sender, broken) in [
+        ("mallory", &broken_opening),
+        ("trudy", &another_tile),
+        ("eve", &same_row),
+        ("oscar", &same_column),
+    ] {
         let refused = failures.verify(&verifier(), Some(sender.as_bytes()), &CHALLENGE, broken);
         assert!(matches!(refused, Err(VerifyError::Invalid(_))), "{refused:?}");
     }

@@ -7,7 +7,6 @@ use crate::params::Params;
 use crate::proof::{Proof, strip};
 use crate::seeds::Seeds;
 use crate::statement::{Side, Statement};
-use crate::ticket::TicketKey;
 use ndarray::Array2;
 
 /// A product mined to its end.
@@ -35,8 +34,8 @@ pub struct Found {
 /// Why a winner cannot be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProveError {
-    /// The winner's ticket is none of this statement's.
-    #[error("tile {0} with this ticket was not won by this statement", winner.tile)]
+    /// It is none of the winners kept.
+    #[error("tile {0} with this ticket is none of this statement's winners", winner.tile)]
     Foreign {
         /// The winner.
         winner: Winner,
@@ -86,10 +85,10 @@ impl Found {
     /// The proof of one of the winners: opens both strips of its tile.
     ///
     /// # Errors
-    /// [`ProveError::Foreign`] for a winner of another statement.
+    /// [`ProveError::Foreign`] for what is none of the winners kept.
     pub fn prove(&self, winner: &Winner) -> Result<Proof, ProveError> {
         let foreign = ProveError::Foreign { winner: *winner };
-        if TicketKey::new(&self.seeds.a).ticket(&winner.transcript) != winner.ticket {
+        if !self.winners.contains(winner) {
             return Err(foreign);
         }
         let open = |side, prepared: &Prepared| {

@@ -59,10 +59,7 @@ impl Miner {
     /// [`MineError::Params`] for an operand that was made for other parameters,
     /// and whatever the backend says.
     pub fn prepare(&self, operand: Operand) -> Result<Prepared, MineError> {
-        let got = *operand.params();
-        if got != self.params {
-            return Err(MineError::Params { expected: self.params, got });
-        }
+        round::check_params(&self.params, &operand)?;
         Ok(self.backend.prepare(operand)?)
     }
 

@@ -4,6 +4,7 @@ use super::options::{Options, Progress};
 use super::{Found, Mined, Miner, Winner};
 use crate::backend::{BackendError, Completion, Job, Noised, Output, Prepared, Watch};
 use crate::digest::{Challenge, Seed};
+use crate::operand::Operand;
 use crate::params::Params;
 use crate::seeds::{Seeds, seed_a, seed_b};
 use crate::statement::{Shape, Side, Statement};
@@ -71,7 +72,7 @@ impl Round {
         challenge: &Challenge,
         bt: &Prepared,
     ) -> Result<Round, MineError> {
-        check_side(Side::B, bt)?;
+        check_operand(&miner.params, Side::B, bt)?;
         let (n, k) = (bt.operand().rows(), bt.operand().k());
         let seed_b = seed_b(&miner.params, challenge, n, k, bt.root());
         let bt = miner.backend.noise(&seed_b, bt)?;
@@ -113,7 +114,7 @@ impl Round {
     }
 
     fn shape(&self, a: &Prepared) -> Result<Shape, MineError> {
-        check_side(Side::A, a)?;
+        check_operand(&self.miner.params, Side::A, a)?;
         let (a, bt) = (a.operand(), self.bt.operand());
         if a.k() != bt.k() {
             return Err(MineError::Inner { a: a.k(), b: bt.k() });
@@ -149,10 +150,20 @@ fn zeros(shape: &Shape) -> Option<Vec<i32>> {
     Some(vec![0; entries])
 }
 
-fn check_side(expected: Side, operand: &Prepared) -> Result<(), MineError> {
-    let got = operand.operand().side();
+fn check_operand(params: &Params, side: Side, operand: &Prepared) -> Result<(), MineError> {
+    let operand = operand.operand();
+    check_params(params, operand)?;
+    if operand.side() != side {
+        return Err(MineError::Side { expected: side, got: operand.side() });
+    }
+    Ok(())
+}
+
+/// Checks that an operand was made for the miner's rank and tile.
+pub(super) fn check_params(expected: &Params, operand: &Operand) -> Result<(), MineError> {
+    let (expected, got) = (*expected, *operand.params());
     if got != expected {
-        return Err(MineError::Side { expected, got });
+        return Err(MineError::Params { expected, got });
     }
     Ok(())
 }

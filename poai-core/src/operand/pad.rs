@@ -11,6 +11,7 @@ use ndarray::{Array2, s};
 
 /// Padded operands and the shape that they had.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Padded {
     operands: Operands,
     /// m, n, k before padding.
@@ -31,6 +32,26 @@ impl Padded {
         let true_shape = (a.nrows(), bt.nrows(), a.ncols());
         let operands = Operands::new(params, pad(params, a), pad(params, bt))?;
         Ok(Padded { operands, true_shape })
+    }
+
+    /// Operands that were padded before, from this shape, or `None` where
+    /// padding it does not give them.
+    #[cfg(feature = "serde")]
+    pub(super) fn of(operands: Operands, true_shape: (usize, usize, usize)) -> Option<Padded> {
+        let (m, n, k) = true_shape;
+        let fits = [(operands.a(), m), (operands.bt(), n)].into_iter().all(|(operand, rows)| {
+            let params = operand.params();
+            let entries = operand.entries();
+            // Compared from above: the true shape may be any number.
+            let (padded_rows, columns) = entries.dim();
+            rows <= padded_rows
+                && k <= columns
+                && padded_rows - rows < params.tile()
+                && columns - k < params.rank()
+                && entries.slice(s![rows.., ..]).iter().all(|&entry| entry == 0)
+                && entries.slice(s![.., k..]).iter().all(|&entry| entry == 0)
+        });
+        (fits && m > 0 && n > 0 && k > 0).then_some(Padded { operands, true_shape })
     }
 
     /// The padded operands, which are what the statement is about.

@@ -14,10 +14,9 @@ const TRUE_K_END: usize = 1 << 19;
 /// A product whose `k` is cut into statements of as equal depths as the rank
 /// allows, each at most [`K_MAX`]. The exact product is the sum of theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Split {
     parts: Vec<Padded>,
-    /// m and n before padding.
-    true_rows: (usize, usize),
 }
 
 impl Split {
@@ -31,7 +30,7 @@ impl Split {
         check_inner(&a, &bt)?;
         check_not_empty(Side::A, &a)?;
         check_not_empty(Side::B, &bt)?;
-        let (true_rows, k) = ((a.nrows(), bt.nrows()), a.ncols());
+        let k = a.ncols();
         if k >= TRUE_K_END {
             return Err(OperandError::TooDeep { k });
         }
@@ -49,7 +48,7 @@ impl Split {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Split { parts, true_rows })
+        Ok(Split { parts })
     }
 
     /// The parts, in the order of their columns; each is one statement.
@@ -60,9 +59,6 @@ impl Split {
     /// Adds up the parts' exact products, given in their order, and cuts the
     /// sum to the true m×n. `None` where there is not one product of the
     /// parts' shape for each part.
-    ///
-    /// Exact for products of these parts; entries that no such product has may
-    /// overflow, which panics where overflow checks are on.
     ///
     /// Exact for products of these parts; entries that no such product has may
     /// overflow, which panics where overflow checks are on.
@@ -86,7 +82,24 @@ impl Split {
 
     /// m and n before padding.
     pub fn true_rows(&self) -> (usize, usize) {
-        self.true_rows
+        // There is at least one part, and all have the same rows.
+        self.parts.first().map_or((0, 0), |part| (part.true_shape().0, part.true_shape().1))
+    }
+
+    /// Parts that were cut before, or `None` where cutting does not give them.
+    #[cfg(feature = "serde")]
+    pub(super) fn of(parts: Vec<Padded>) -> Option<Split> {
+        let (m, n, _) = parts.first()?.true_shape();
+        let params = *parts.first()?.operands().a().params();
+        let depths: Vec<_> = parts.iter().map(|part| part.true_shape().2).collect();
+        let k = depths.iter().sum();
+        let cuts = cuts(&params, k);
+        let alike = parts.iter().all(|part| {
+            let (part_m, part_n, _) = part.true_shape();
+            (part_m, part_n) == (m, n) && *part.operands().a().params() == params
+        });
+        let equal = depths.into_iter().eq(cuts.into_iter().map(|(start, end)| end - start));
+        (alike && equal && k < TRUE_K_END).then_some(Split { parts })
     }
 }
 

@@ -43,12 +43,10 @@ impl Correction {
             b.steps.unpack_step(kernel, strip, step, rows)
         };
         let sides = Sides { kernel, t, rank: job.params().rank() };
-        if a.steps.count() <= NARROW_STEPS {
-            let narrow_a = sides.narrow(&a.rows, &b.factors, a_step, true);
-            let narrow_b = sides.narrow(&b.rows, &a.factors, b_step, false);
-            if let (Some(a), Some(b)) = (narrow_a, narrow_b) {
-                return Correction::Narrow { a, b };
-            }
+        let narrow_a = sides.narrow(&a.rows, &b.factors, a_step, true);
+        let narrow_b = sides.narrow(&b.rows, &a.factors, b_step, false);
+        if let (Some(a), Some(b)) = (narrow_a, narrow_b) {
+            return Correction::Narrow { a, b };
         }
         Correction::Wide {
             a: sides.wide(&a.rows, &b.factors, a_step, true),
@@ -101,6 +99,9 @@ impl Sides<'_> {
         step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
         projected_first: bool,
     ) -> Option<Vec<i16>> {
+        if factors.len() > NARROW_STEPS {
+            return None;
+        }
         let by_row: Vec<_> = factors.par_iter().map(StepFactor::transposed).collect();
         let step_len = self.t * self.rank;
         let mut packed = vec![0i16; rows.len() * 2];
@@ -173,5 +174,57 @@ fn join<T: Copy + From<i8>>(
             if projected_first { (first, second) } else { (second, first) };
         to_projected.copy_from_slice(projected);
         to_row.iter_mut().zip(row).for_each(|(to, &from)| *to = from.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::kernel::{ALL, Kernel};
+    use crate::noise::StepNoise;
+    use crate::params::Params;
+
+    const T: usize = 32;
+    const R: usize = 128;
+
+    /// A step factor and the two columns of a row that holds two −1.
+    fn double_negative() -> (StepFactor, usize, [usize; 2]) {
+        let noise = StepNoise::new(&Params::CONSENSUS, &Seed([5; 32]));
+        let factor = noise.factor(0);
+        let by_row = factor.transposed();
+        let row = (0..R).find(|&row| by_row.signs(0)[row] == -1 && by_row.signs(1)[row] == -1);
+        let row = row.expect("a quarter of the rows");
+        (factor, row, [0, 1].map(|half| usize::from(by_row.sources(half)[row])))
+    }
+
+    /// `steps` times the same factor over entries of −128, which its two −1
+    /// make the largest sum there is: 256 a step.
+    fn largest(kernel: &dyn Kernel, steps: usize) -> (Option<Vec<i16>>, i32) {
+        let (factor, row, columns) = double_negative();
+        let sides = Sides { kernel, t: T, rank: R };
+        let factors = vec![factor; steps];
+        let fill = |_: usize, _: usize, entries: &mut [i8]| {
+            entries.fill(0);
+            for entries in entries.chunks_exact_mut(R) {
+                columns.iter().for_each(|&column| entries[column] = i8::MIN);
+            }
+        };
+        let rows = vec![0; T * R];
+        let wide = sides.wide(&rows, &factors, fill, true);
+        (sides.narrow(&rows, &factors, fill, true), wide[row])
+    }
+
+    /// At 128 steps the largest sum is 2^15, one beyond i16: taken for i16::MIN
+    /// it would make a wrong product, so the wide way is taken.
+    #[test]
+    fn the_one_sum_that_leaves_16_bits_is_noticed() {
+        for kernel in ALL.iter().filter_map(|entry| (entry.find)()) {
+            let (narrow, sum) = largest(kernel, 127);
+            assert_eq!(sum, 127 * 256);
+            assert!(narrow.is_some_and(|narrow| narrow.contains(&(127 * 256))));
+            assert_eq!(largest(kernel, 128), (None, 1 << 15), "{kernel:?}");
+            assert_eq!(largest(kernel, 129).0, None, "beyond it sums may wrap unseen");
+        }
     }
 }

@@ -147,9 +147,8 @@ impl<'a> ProofView<'a> {
             return Err(DecodeError::Length { expected, got });
         }
         let mut reader = Reader(openings);
-        let mut opening = |strip: &Strip| reader.opening(strip);
         let [a, b] = header.strips(params).ok_or(DecodeError::Length { expected, got })?;
-        let openings = opening(&a).zip(opening(&b));
+        let openings = reader.opening(&a).zip(reader.opening(&b));
         let (opening_a, opening_b) = openings.ok_or(DecodeError::Length { expected, got })?;
         Ok(ProofView {
             statement: header.statement,

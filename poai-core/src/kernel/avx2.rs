@@ -26,7 +26,7 @@ impl Kernel for Avx2 {
         interleave::<2, _>(t, rows, packed);
     }
 
-    fn unpack(&self, t: usize, packed: &[i8], rows: &mut [i8]) {
+    fn unpack(&self, _: Side, t: usize, packed: &[i8], rows: &mut [i8]) {
         deinterleave::<2, _>(t, packed, rows);
     }
 
@@ -40,11 +40,12 @@ impl Kernel for Avx2 {
         }
     }
 
-    fn pack_thin(&self, t: usize, rows: &[i16], packed: &mut [i16]) {
+    fn pack_thin(&self, _: Side, t: usize, rows: &[i16], packed: &mut [i16]) -> bool {
         interleave::<2, _>(t, rows, packed);
+        true
     }
 
-    fn correct(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
+    fn correct_tile(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
         assert!(a.len() == b.len() && a.len().is_multiple_of(2 * T));
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
         // SAFETY: `find` makes this kernel only where AVX2 is.

@@ -4,16 +4,24 @@
 //! One file per instruction set, chosen at run time. The CPU backend multiplies
 //! with them and lets any be forced by name; verifiers recompute their one tile
 //! with the fastest, where feature `simd` is on.
+#![cfg_attr(not(feature = "std"), allow(dead_code, reason = "verifiers take single steps alone"))]
 
+#[cfg(all(feature = "std", target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx2;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
-mod avx512_vnni;
+mod avx512;
 #[cfg(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod layout;
 #[cfg(all(feature = "simd", target_arch = "aarch64"))]
 mod neon;
 mod scalar;
+
+#[cfg(all(test, feature = "std", target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use amx::emulated as emulated_amx;
+#[cfg(all(test, feature = "std"))]
+mod tester;
 
 use crate::noise::StepFactor;
 use crate::params::Params;
@@ -25,7 +33,6 @@ use core::fmt;
 ///
 /// A *step* is the `t×r` entries of one strip in one rank-step. A strip is
 /// packed step by step, so that a step is contiguous in memory.
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "verifiers recover no product"))]
 pub(crate) trait Kernel: fmt::Debug + Send + Sync {
     /// Whether it takes a (rank, tile).
     fn supports(&self, params: &Params) -> bool {
@@ -41,17 +48,39 @@ pub(crate) trait Kernel: fmt::Debug + Send + Sync {
     fn pack(&self, side: Side, t: usize, rows: &[i8], packed: &mut [i8]);
 
     /// Unpacks what `pack` packed.
-    fn unpack(&self, t: usize, packed: &[i8], rows: &mut [i8]);
+    fn unpack(&self, side: Side, t: usize, packed: &[i8], rows: &mut [i8]);
 
     /// Adds one step to a tile's sums, row-major t×t, and returns the XOR of
     /// all of them.
     fn step(&self, t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32;
 
-    /// Adds all `count` steps of two packed strips to a tile's sums.
-    fn accumulate(&self, t: usize, a: &[i8], b: &[i8], count: usize, sums: &mut [i32]) {
-        let (a_len, b_len) = (a.len() / count, b.len() / count);
-        for (a, b) in a.chunks_exact(a_len).zip(b.chunks_exact(b_len)) {
-            self.step(t, a, b, sums);
+    /// What the caches hold at once.
+    fn block(&self) -> Block {
+        Block { rows: 8, columns: 8, steps: 4 }
+    }
+
+    /// Adds consecutive steps of one strip of B with each of several strips of
+    /// A to those strips' tiles, t×t sums each in `sums`. The XOR of tile i's
+    /// sums after step ℓ goes to `xs[i·count + ℓ]`, `count` being the number of
+    /// steps.
+    fn fold(&self, t: usize, a: &[&[i8]], b: &[i8], sums: &mut [i32], xs: &mut [u32]) {
+        let count = xs.len() / a.len();
+        let tiles = a.iter().zip(sums.chunks_exact_mut(t * t)).zip(xs.chunks_exact_mut(count));
+        for ((a, sums), xs) in tiles {
+            let steps = a.chunks_exact(a.len() / count).zip(b.chunks_exact(b.len() / count));
+            for ((a, b), x) in steps.zip(xs) {
+                *x = self.step(t, a, b, sums);
+            }
+        }
+    }
+
+    /// The same `count` steps without the folds.
+    fn accumulate(&self, t: usize, a: &[&[i8]], b: &[i8], count: usize, sums: &mut [i32]) {
+        for (a, sums) in a.iter().zip(sums.chunks_exact_mut(t * t)) {
+            let steps = a.chunks_exact(a.len() / count).zip(b.chunks_exact(b.len() / count));
+            for (a, b) in steps {
+                self.step(t, a, b, sums);
+            }
         }
     }
 
@@ -79,14 +108,28 @@ pub(crate) trait Kernel: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Brings t rows of a thin factor into the layout that `correct` reads.
-    fn pack_thin(&self, _: usize, rows: &[i16], packed: &mut [i16]) {
-        packed.copy_from_slice(rows);
+    /// How many 16-bit words a packed strip of thin factors takes.
+    fn thin_len(&self, params: &Params) -> usize {
+        2 * params.tile() * params.rank()
     }
 
-    /// Subtracts the product of two thin strips, t rows each, from a tile's
-    /// sums.
-    fn correct(&self, t: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
+    /// Brings a strip of thin factors, t×2r row-major, into the layout that
+    /// `correct` reads; `false` where that layout does not hold a value.
+    fn pack_thin(&self, _: Side, _: usize, rows: &[i16], packed: &mut [i16]) -> bool {
+        packed.copy_from_slice(rows);
+        true
+    }
+
+    /// Subtracts the products of one thin strip of B with each of several thin
+    /// strips of A from those strips' tiles, t×t sums each in `sums`.
+    fn correct(&self, t: usize, a: &[&[i16]], b: &[i16], sums: &mut [i32]) {
+        for (a, sums) in a.iter().zip(sums.chunks_exact_mut(t * t)) {
+            self.correct_tile(t, a, b, sums);
+        }
+    }
+
+    /// [`Kernel::correct`] for one tile.
+    fn correct_tile(&self, t: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
         let width = a.len() / t;
         for (a, sums) in a.chunks_exact(width).zip(sums.chunks_exact_mut(t)) {
             for (b, sum) in b.chunks_exact(width).zip(sums) {
@@ -96,8 +139,27 @@ pub(crate) trait Kernel: fmt::Debug + Send + Sync {
     }
 }
 
+/// How much of a product is worked on at once: so many strips of A by so many
+/// of B, so many steps at a time, that the steps of one strip of B stay in the
+/// first cache and everything else in the second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// Strips of A.
+    pub(crate) rows: usize,
+    /// Strips of B.
+    pub(crate) columns: usize,
+    /// Steps, at most [`Block::STEPS_MAX`].
+    pub(crate) steps: usize,
+}
+
+impl Block {
+    /// The most strips of A in a block.
+    pub(crate) const ROWS_MAX: usize = 16;
+    /// The most steps at a time.
+    pub(crate) const STEPS_MAX: usize = 4;
+}
+
 /// A kernel's name, and how to get it where the machine has it.
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "verifiers name no kernel"))]
 pub(crate) struct Entry {
     /// The name by which it is forced.
     pub(crate) name: &'static str,
@@ -105,16 +167,19 @@ pub(crate) struct Entry {
     pub(crate) needs: &'static str,
     /// The kernel, or `None` on a machine without it.
     pub(crate) find: fn() -> Option<&'static dyn Kernel>,
+    /// Whether verifiers may take it: not where finding it asks the system for
+    /// something, which is the process's own decision.
+    pub(crate) for_verifiers: bool,
 }
 
 /// Looks on machines of the right architecture, and finds nothing elsewhere.
 macro_rules! find {
-    ($architecture:literal, $kernel:ident) => {{
-        #[cfg(all(feature = "simd", target_arch = $architecture))]
+    ($condition:meta, $($kernel:ident)::+) => {{
+        #[cfg($condition)]
         {
-            $kernel::find
+            $($kernel::)+find
         }
-        #[cfg(not(all(feature = "simd", target_arch = $architecture)))]
+        #[cfg(not($condition))]
         {
             || None
         }
@@ -123,21 +188,50 @@ macro_rules! find {
 
 /// Every kernel, the fastest first. A machine takes the first it has, unless
 /// one is forced.
-pub(crate) const ALL: [Entry; 4] = [
+pub(crate) const ALL: [Entry; 5] = [
+    Entry {
+        name: "cpu-amx",
+        needs: "x86-64 with AMX-INT8 and AVX-512 F, BW, VBMI and VNNI, and Linux's leave to use AMX",
+        find: find!(all(feature = "std", target_arch = "x86_64", target_os = "linux"), amx),
+        for_verifiers: false,
+    },
     Entry {
         name: "cpu-avx512-vnni",
         needs: "x86-64 with AVX-512 F, BW, VBMI and VNNI",
-        find: find!("x86_64", avx512_vnni),
+        find: find!(all(feature = "simd", target_arch = "x86_64"), avx512::vnni),
+        for_verifiers: true,
     },
-    Entry { name: "cpu-avx2", needs: "x86-64 with AVX2", find: find!("x86_64", avx2) },
-    Entry { name: "cpu-neon", needs: "aarch64 with the dot product", find: find!("aarch64", neon) },
-    Entry { name: scalar::NAME, needs: "any processor", find: scalar::find },
+    Entry {
+        name: "cpu-avx2",
+        needs: "x86-64 with AVX2",
+        find: find!(all(feature = "simd", target_arch = "x86_64"), avx2),
+        for_verifiers: true,
+    },
+    Entry {
+        name: "cpu-neon",
+        needs: "aarch64 with the dot product",
+        find: find!(all(feature = "simd", target_arch = "aarch64"), neon),
+        for_verifiers: true,
+    },
+    Entry { name: scalar::NAME, needs: "any processor", find: scalar::find, for_verifiers: true },
 ];
 
 impl Entry {
     /// The fastest kernel that this machine has for a (rank, tile).
     pub(crate) fn fastest(params: &Params) -> (&'static str, &'static dyn Kernel) {
+        Entry::first(params, |_| true)
+    }
+
+    /// The fastest kernel that verifiers may take.
+    pub(crate) fn for_verifier(params: &Params) -> &'static dyn Kernel {
+        Entry::first(params, |entry| entry.for_verifiers).1
+    }
+
+    fn first(params: &Params, allowed: fn(&Entry) -> bool) -> (&'static str, &'static dyn Kernel) {
         let fits = |entry: &Entry| {
+            if !allowed(entry) {
+                return None;
+            }
             let kernel = (entry.find)()?;
             kernel.supports(params).then_some((entry.name, kernel))
         };

@@ -29,7 +29,7 @@ impl Kernel for Neon {
         interleave::<4, _>(t, rows, packed);
     }
 
-    fn unpack(&self, t: usize, packed: &[i8], rows: &mut [i8]) {
+    fn unpack(&self, _: Side, t: usize, packed: &[i8], rows: &mut [i8]) {
         deinterleave::<4, _>(t, packed, rows);
     }
 
@@ -41,11 +41,12 @@ impl Kernel for Neon {
         unsafe { step(a, b, sums) }
     }
 
-    fn pack_thin(&self, t: usize, rows: &[i16], packed: &mut [i16]) {
+    fn pack_thin(&self, _: Side, t: usize, rows: &[i16], packed: &mut [i16]) -> bool {
         interleave::<1, _>(t, rows, packed);
+        true
     }
 
-    fn correct(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
+    fn correct_tile(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
         assert!(a.len() == b.len() && a.len().is_multiple_of(T));
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
         // SAFETY: NEON is part of every aarch64 target with floating point, and

@@ -26,7 +26,7 @@ impl Kernel for Scalar {
         packed.copy_from_slice(rows);
     }
 
-    fn unpack(&self, _: usize, packed: &[i8], rows: &mut [i8]) {
+    fn unpack(&self, _: Side, _: usize, packed: &[i8], rows: &mut [i8]) {
         rows.copy_from_slice(packed);
     }
 

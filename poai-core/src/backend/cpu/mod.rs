@@ -3,9 +3,10 @@
 //!
 //! - `crate::kernel`: the instruction sets;
 //! - `packed`: operands in a kernel's layout, `noised`: the same with noise;
-//! - `product`: the walk over all tiles, spread by rayon;
+//! - `product`: the walk over all tiles, spread by rayon; `aligned`: its memory;
 //! - `recover`: the thin products that turn noised tiles into exact ones.
 
+mod aligned;
 mod noised;
 mod packed;
 mod product;
@@ -24,7 +25,7 @@ use crate::ticket::TicketKey;
 use core::ops::ControlFlow;
 use noised::NoisedEntries;
 use packed::Steps;
-use product::Product;
+use product::{Product, Tickets};
 use recover::Correction;
 use std::sync::Arc;
 
@@ -53,6 +54,12 @@ impl Cpu {
     /// The fastest kernel that this processor has for a (rank, tile).
     pub fn for_params(params: &Params) -> Cpu {
         let (name, kernel) = kernel::Entry::fastest(params);
+        Cpu { name, kernel, pool: None }
+    }
+
+    /// A kernel that is in no list.
+    #[cfg(test)]
+    pub(crate) fn of(name: &'static str, kernel: &'static dyn Kernel) -> Cpu {
         Cpu { name, kernel, pool: None }
     }
 
@@ -142,7 +149,9 @@ impl Backend for Cpu {
         check_memory(&shape, memory)?;
         let params = *a.operand().params();
         let (a, b): (&Steps, &Steps) = (a.data(self.name)?, b.data(self.name)?);
-        self.run(|| product::plain(self.kernel, &params, &shape, a, b, memory));
+        let product = Product::new(self.kernel, &params, shape, a, b);
+        // Nobody watches, so nobody stops it.
+        let _: ControlFlow<()> = self.run(|| product.run(Some(memory)));
         Ok(())
     }
 
@@ -169,8 +178,12 @@ impl Backend for Cpu {
                     (Some(memory), Some(Correction::new(self.kernel, job, a, b)))
                 }
             };
-            let key = TicketKey::new(job.a.seed());
-            let product = Product { kernel: self.kernel, job, shape, a, b, correction, key, watch };
+            let tickets = Tickets { key: TicketKey::new(job.a.seed()), target: job.target, watch };
+            let product = Product {
+                tickets: Some(tickets),
+                correction,
+                ..Product::new(self.kernel, job.params(), shape, &a.steps, &b.steps)
+            };
             Ok(match product.run(memory) {
                 ControlFlow::Continue(()) => Completion::Complete,
                 ControlFlow::Break(()) => Completion::Stopped,

@@ -1,11 +1,15 @@
 //! An operand packed for a kernel, strip by strip and step by step.
 
+use super::aligned::Aligned;
 use crate::kernel::Kernel;
 use crate::operand::Operand;
+use crate::statement::Side;
+use core::ops::Range;
 use rayon::prelude::*;
 
 /// The packed entries of one operand, noised or clean.
 pub(super) struct Steps {
+    side: Side,
     t: usize,
     rank: usize,
     /// Steps of a strip.
@@ -14,7 +18,7 @@ pub(super) struct Steps {
     len: usize,
     /// The steps of each strip. Strips grow step by step, because zeroing
     /// memory first takes as long as filling it.
-    strips: Vec<Vec<i8>>,
+    strips: Vec<Aligned<i8>>,
 }
 
 impl Steps {
@@ -43,7 +47,7 @@ impl Steps {
                 || (vec![0; t * rank], vec![0; len]),
                 |(rows, packed), (strip, clean)| {
                     let state = begin(strip);
-                    let mut steps = Vec::with_capacity(count * len);
+                    let mut steps = Aligned::with_capacity(count * len);
                     for step in 0..count {
                         copy_step(clean, k, rank, step, rows);
                         change(&state, step, rows);
@@ -54,7 +58,7 @@ impl Steps {
                 },
             )
             .collect();
-        Steps { t, rank, count, len, strips }
+        Steps { side, t, rank, count, len, strips }
     }
 
     /// How many steps a strip has.
@@ -62,14 +66,9 @@ impl Steps {
         self.count
     }
 
-    /// All steps of strip `strip`, packed.
-    pub(super) fn strip(&self, strip: usize) -> &[i8] {
-        &self.strips[strip]
-    }
-
-    /// Step `step` of strip `strip`, packed.
-    pub(super) fn step(&self, strip: usize, step: usize) -> &[i8] {
-        &self.strips[strip][step * self.len..][..self.len]
+    /// Some steps of strip `strip`, packed.
+    pub(super) fn steps(&self, strip: usize, steps: Range<usize>) -> &[i8] {
+        &self.strips[strip][steps.start * self.len..steps.end * self.len]
     }
 
     /// The entries of one step of a strip, row-major t×r.
@@ -80,7 +79,7 @@ impl Steps {
         step: usize,
         rows: &mut [i8],
     ) {
-        kernel.unpack(self.t, self.step(strip, step), rows);
+        kernel.unpack(self.side, self.t, self.steps(strip, step..step + 1), rows);
     }
 
     /// All entries, row-major.

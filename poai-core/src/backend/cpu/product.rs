@@ -1,192 +1,240 @@
-//! The walk over all tiles of a product.
+//! The walk over all tiles of a product, with their tickets or without.
 //!
-//! Work is cut into blocks of strips: within a block each step of side B is
-//! read once into the nearest cache and serves several strips of side A.
+//! Work is cut into blocks of tiles, one task each. Within a block a few steps
+//! of one strip of side B stay in the nearest cache and serve all strips of
+//! side A; then come the next strip's, then the next few steps. Nothing is
+//! allocated on the way: each thread takes its scratch from a pool.
 
-use super::noised::NoisedEntries;
+use super::aligned::Aligned;
 use super::packed::Steps;
 use super::recover::Correction;
-use crate::backend::{Job, Watch, Winner};
-use crate::kernel::Kernel;
+use crate::backend::{Watch, Winner};
+use crate::difficulty::Target;
+use crate::kernel::{Block, Kernel};
 use crate::params::Params;
 use crate::statement::{Shape, Tile};
 use crate::ticket::TicketKey;
 use crate::transcript::Transcript;
-use core::ops::ControlFlow;
+use core::ops::{ControlFlow, Range};
 use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
-/// Strips of A in a block: their steps stay in the second cache.
-const BLOCK_ROWS: usize = 8;
-/// Strips of B in a block: enough work to be worth a task.
-const BLOCK_COLUMNS: usize = 8;
+/// Tasks that each thread should get: enough to even out their ends.
+const TASKS: usize = 4;
 
-/// One multiplication under way.
+/// One multiplication.
 pub(super) struct Product<'a> {
     pub(super) kernel: &'a dyn Kernel,
-    pub(super) job: &'a Job<'a>,
+    pub(super) params: &'a Params,
     pub(super) shape: Shape,
-    pub(super) a: &'a NoisedEntries,
-    pub(super) b: &'a NoisedEntries,
+    pub(super) a: &'a Steps,
+    pub(super) b: &'a Steps,
+    /// Where tickets are drawn.
+    pub(super) tickets: Option<Tickets<'a>>,
+    /// What is taken off the tiles before they are written.
     pub(super) correction: Option<Correction>,
+}
+
+/// What tickets are drawn with.
+pub(super) struct Tickets<'a> {
     pub(super) key: TicketKey,
+    pub(super) target: Target,
     pub(super) watch: &'a dyn Watch,
 }
 
-/// A tile in the making.
-#[derive(Clone)]
-struct Making {
-    sums: Vec<i32>,
-    transcript: Transcript,
+/// A block's tiles in the making, column by column.
+struct Scratch {
+    sums: Aligned<i32>,
+    transcripts: Vec<Transcript>,
 }
 
-impl Product<'_> {
+/// One block of tiles.
+struct Place {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl<'a> Product<'a> {
+    /// The product of two packed operands, without tickets.
+    pub(super) fn new(
+        kernel: &'a dyn Kernel,
+        params: &'a Params,
+        shape: Shape,
+        a: &'a Steps,
+        b: &'a Steps,
+    ) -> Product<'a> {
+        Product { kernel, params, shape, a, b, tickets: None, correction: None }
+    }
+
     /// Goes through all blocks.
     pub(super) fn run(&self, memory: Option<&mut [i32]>) -> ControlFlow<()> {
-        let (m, n) = (self.shape.m as usize, self.shape.n as usize);
-        let t = self.job.params().tile();
+        let t = self.params.tile();
+        let (rows, columns) = self.shape.tiles(self.params);
+        let (rows, columns) = (rows as usize, columns as usize);
+        let block = sized(self.kernel.block(), (rows, columns), rayon::current_num_threads());
+        let pool = Mutex::new(Vec::new());
+        let place = |i: usize, j: usize| Place {
+            rows: i * block.rows..rows.min((i + 1) * block.rows),
+            columns: j * block.columns..columns.min((j + 1) * block.columns),
+        };
+        let task = |place: Place, target: Option<ArrayViewMut2<'_, i32>>| {
+            let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = lock().pop();
+            let mut scratch = taken.unwrap_or_else(|| self.scratch(&block));
+            self.multiply(&place, block.steps, &mut scratch);
+            self.finish(&place, &mut scratch, target);
+            lock().push(scratch);
+            match &self.tickets {
+                Some(tickets) => {
+                    tickets.watch.advance((place.rows.len() * place.columns.len()) as u64)
+                }
+                None => ControlFlow::Continue(()),
+            }
+        };
         // The size was checked: the view always exists where memory does.
-        let view = memory.and_then(|memory| ArrayViewMut2::from_shape((m, n), memory).ok());
-        let (height, width) = (t * BLOCK_ROWS, t * BLOCK_COLUMNS);
+        let dim = (rows * t, columns * t);
+        let view = memory.and_then(|memory| ArrayViewMut2::from_shape(dim, memory).ok());
         match view {
             Some(mut view) => {
-                view.axis_chunks_iter_mut(Axis(0), height).into_par_iter().enumerate().try_for_each(
-                    |(row, mut rows)| {
-                        rows.axis_chunks_iter_mut(Axis(1), width)
-                            .into_par_iter()
-                            .enumerate()
-                            .try_for_each_init(
-                                || self.making(),
-                                |making, (column, target)| {
-                                    self.block(making, row, column, Some(target))
-                                },
-                            )
-                    },
-                )
+                let bands = view.axis_chunks_iter_mut(Axis(0), block.rows * t).into_par_iter();
+                bands.enumerate().try_for_each(|(i, mut band)| {
+                    let targets =
+                        band.axis_chunks_iter_mut(Axis(1), block.columns * t).into_par_iter();
+                    targets.enumerate().try_for_each(|(j, target)| task(place(i, j), Some(target)))
+                })
             }
-            None => (0..m.div_ceil(height)).into_par_iter().try_for_each(|row| {
-                (0..n.div_ceil(width)).into_par_iter().try_for_each_init(
-                    || self.making(),
-                    |making, column| self.block(making, row, column, None),
-                )
+            None => (0..rows.div_ceil(block.rows)).into_par_iter().try_for_each(|i| {
+                let columns = (0..columns.div_ceil(block.columns)).into_par_iter();
+                columns.try_for_each(|j| task(place(i, j), None))
             }),
         }
     }
 
-    fn making(&self) -> Vec<Making> {
-        let t = self.job.params().tile();
-        vec![Making { sums: vec![0; t * t], transcript: Transcript::default() }; BLOCK_ROWS]
+    fn scratch(&self, block: &Block) -> Scratch {
+        let tiles = block.rows * block.columns;
+        let sums = Aligned::zeros(tiles * self.params.tile().pow(2));
+        Scratch { sums, transcripts: vec![Transcript::default(); tiles] }
     }
 
-    /// One block, a column of tiles at a time.
-    fn block(
-        &self,
-        making: &mut [Making],
-        row: usize,
-        column: usize,
-        mut target: Option<ArrayViewMut2<'_, i32>>,
-    ) -> ControlFlow<()> {
-        let (rows, columns) = self.shape.tiles(self.job.params());
-        let first_row = row * BLOCK_ROWS;
-        let making = &mut making[..BLOCK_ROWS.min(rows as usize - first_row)];
-        let first_column = column * BLOCK_COLUMNS;
-        let columns = BLOCK_COLUMNS.min(columns as usize - first_column);
-        for column in first_column..first_column + columns {
-            self.multiply(making, first_row, column);
-            for (row, making) in (first_row..).zip(making.iter_mut()) {
-                let tile = Tile { row: row as u32, column: column as u32 };
-                self.draw(tile, &making.transcript);
-                if let Some(target) = &mut target {
-                    self.write(
-                        making,
-                        row,
-                        column,
-                        (row - first_row, column - first_column),
-                        target,
-                    );
+    /// The sums and transcripts of a block.
+    fn multiply(&self, place: &Place, steps: usize, scratch: &mut Scratch) {
+        let t = self.params.tile();
+        let height = place.rows.len();
+        let tiles = height * place.columns.len();
+        scratch.sums[..tiles * t * t].fill(0);
+        scratch.transcripts[..tiles].fill(Transcript::default());
+        for first in (0..self.a.count()).step_by(steps) {
+            let steps = first..self.a.count().min(first + steps);
+            let mut a: [&[i8]; Block::ROWS_MAX] = [&[]; _];
+            let a = &mut a[..height];
+            for (a, row) in a.iter_mut().zip(place.rows.clone()) {
+                *a = self.a.steps(row, steps.clone());
+            }
+            let sums = scratch.sums.chunks_exact_mut(height * t * t);
+            let transcripts = scratch.transcripts.chunks_exact_mut(height);
+            for (column, (sums, transcripts)) in place.columns.clone().zip(sums.zip(transcripts)) {
+                let b = self.b.steps(column, steps.clone());
+                if self.tickets.is_none() {
+                    self.kernel.accumulate(t, a, b, steps.len(), sums);
+                    continue;
+                }
+                let mut xs = [0; Block::ROWS_MAX * Block::STEPS_MAX];
+                let xs = &mut xs[..height * steps.len()];
+                self.kernel.fold(t, a, b, sums, xs);
+                for (transcript, xs) in transcripts.iter_mut().zip(xs.chunks_exact(steps.len())) {
+                    for (step, &x) in steps.clone().zip(xs) {
+                        // Exact: fewer than 2^17 steps.
+                        transcript.fold(step as u32, x);
+                    }
                 }
             }
-            self.watch.advance(making.len() as u64)?;
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// The sums and transcripts of a column of tiles.
-    fn multiply(&self, making: &mut [Making], first_row: usize, column: usize) {
-        let t = self.job.params().tile();
-        for making in making.iter_mut() {
-            making.sums.fill(0);
-            making.transcript = Transcript::default();
-        }
-        for step in 0..self.a.steps.count() {
-            let b = self.b.steps.step(column, step);
-            for (row, making) in (first_row..).zip(making.iter_mut()) {
-                let x = self.kernel.step(t, self.a.steps.step(row, step), b, &mut making.sums);
-                making.transcript.fold(step as u32, x);
-            }
         }
     }
 
-    /// Draws a tile's ticket.
-    fn draw(&self, tile: Tile, transcript: &Transcript) {
-        let ticket = self.key.ticket(transcript);
-        if self.job.target.is_met_by(&ticket) {
-            self.watch.winner(Winner { tile, transcript: *transcript, ticket });
-        }
-    }
-
-    /// Recovers a tile where that is asked for, and writes it into its place
-    /// in the block, counted in tiles.
-    fn write(
+    /// Draws a block's tickets, recovers its tiles where that is asked for, and
+    /// writes them into their place.
+    fn finish(
         &self,
-        making: &mut Making,
-        row: usize,
-        column: usize,
-        (i, j): (usize, usize),
-        target: &mut ArrayViewMut2<'_, i32>,
+        place: &Place,
+        scratch: &mut Scratch,
+        mut target: Option<ArrayViewMut2<'_, i32>>,
     ) {
-        let (t, rank) = (self.job.params().tile(), self.job.params().rank());
-        if let Some(correction) = &self.correction {
-            correction.apply(self.kernel, t, row, column, rank, &mut making.sums);
-        }
-        let mut place = target.slice_mut(ndarray::s![i * t..(i + 1) * t, j * t..(j + 1) * t]);
-        for (mut to, from) in place.rows_mut().into_iter().zip(making.sums.chunks_exact(t)) {
-            if let Some(to) = to.as_slice_mut() {
-                to.copy_from_slice(from);
+        let t = self.params.tile();
+        let height = place.rows.len();
+        let sums = scratch.sums.chunks_exact_mut(height * t * t);
+        let transcripts = scratch.transcripts.chunks_exact(height);
+        for (j, (column, (sums, transcripts))) in
+            place.columns.clone().zip(sums.zip(transcripts)).enumerate()
+        {
+            if let Some(tickets) = &self.tickets {
+                for (row, transcript) in place.rows.clone().zip(transcripts) {
+                    // Exact: there are at most 2^32 − 1 rows and columns.
+                    tickets.draw(Tile { row: row as u32, column: column as u32 }, transcript);
+                }
+            }
+            let Some(target) = &mut target else { continue };
+            if let Some(correction) = &self.correction {
+                correction.apply(self.kernel, self.params, place.rows.clone(), column, sums);
+            }
+            // The column's tiles lie below each other, in memory as in place.
+            let mut target = target.slice_mut(ndarray::s![.., j * t..(j + 1) * t]);
+            for (mut to, from) in target.rows_mut().into_iter().zip(sums.chunks_exact(t)) {
+                if let Some(to) = to.as_slice_mut() {
+                    to.copy_from_slice(from);
+                }
             }
         }
     }
 }
 
-/// The plain product of two packed operands, m×n, on every thread.
-pub(super) fn plain(
-    kernel: &dyn Kernel,
-    params: &Params,
-    shape: &Shape,
-    a: &Steps,
-    b: &Steps,
-    memory: &mut [i32],
-) {
-    let (t, n) = (params.tile(), shape.n as usize);
-    let (_, columns) = shape.tiles(params);
-    memory.par_chunks_mut(BLOCK_ROWS * t * n).enumerate().for_each_init(
-        || vec![0; t * t],
-        |sums, (block, memory)| {
-            for column in 0..columns as usize {
-                for (row, memory) in memory.chunks_exact_mut(t * n).enumerate() {
-                    sums.fill(0);
-                    kernel.accumulate(
-                        t,
-                        a.strip(block * BLOCK_ROWS + row),
-                        b.strip(column),
-                        a.count(),
-                        sums,
-                    );
-                    for (to, from) in memory.chunks_exact_mut(n).zip(sums.chunks_exact(t)) {
-                        to[column * t..][..t].copy_from_slice(from);
-                    }
-                }
+impl Tickets<'_> {
+    /// Draws a tile's ticket.
+    fn draw(&self, tile: Tile, transcript: &Transcript) {
+        let ticket = self.key.ticket(transcript);
+        if self.target.is_met_by(&ticket) {
+            self.watch.winner(Winner { tile, transcript: *transcript, ticket });
+        }
+    }
+}
+
+/// A kernel's block, halved until every thread gets its tasks: products of few
+/// rows or columns are spread as well.
+fn sized(block: Block, (rows, columns): (usize, usize), threads: usize) -> Block {
+    let mut block =
+        Block { rows: block.rows.min(rows), columns: block.columns.min(columns), ..block };
+    let tasks = |block: &Block| rows.div_ceil(block.rows) * columns.div_ceil(block.columns);
+    while block.rows * block.columns > 1 && tasks(&block) < TASKS * threads {
+        if block.rows > block.columns {
+            block.rows = block.rows.div_ceil(2);
+        } else {
+            block.columns = block.columns.div_ceil(2);
+        }
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every kernel's block, for every small product: no block without tiles,
+    /// none larger than the kernel's, and as many as there are threads to feed.
+    #[test]
+    fn blocks_feed_every_thread() {
+        for entry in &crate::kernel::ALL {
+            let Some(kernel) = (entry.find)() else { continue };
+            let most = kernel.block();
+            assert!(most.rows <= Block::ROWS_MAX && most.steps <= Block::STEPS_MAX);
+            for (rows, columns) in
+                (1..40).flat_map(|rows| (1..40).map(move |columns| (rows, columns)))
+            {
+                let block = sized(most, (rows, columns), 4);
+                assert!((1..=most.rows).contains(&block.rows));
+                assert!((1..=most.columns).contains(&block.columns));
+                let tasks = rows.div_ceil(block.rows) * columns.div_ceil(block.columns);
+                assert!(tasks >= (TASKS * 4).min(rows * columns), "{rows}×{columns}: {block:?}");
             }
-        },
-    );
+        }
+    }
 }

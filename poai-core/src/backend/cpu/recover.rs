@@ -4,11 +4,15 @@
 //! Both corrections are one product of inner length 2r: side A's rows are
 //! `[A·F_L | L_A]`, side B's `[L_B | (E_R·B')ᵀ]`.
 
+use super::aligned::Aligned;
 use super::noised::NoisedEntries;
 use super::packed::copy_step;
 use crate::backend::Job;
-use crate::kernel::Kernel;
+use crate::kernel::{Block, Kernel};
 use crate::noise::StepFactor;
+use crate::params::Params;
+use crate::statement::Side;
+use core::ops::Range;
 use rayon::prelude::*;
 
 /// Entries of E_R·B' reach 2^15 where k/r is this: one beyond i16, and the
@@ -18,8 +22,8 @@ const NARROW_STEPS: usize = 128;
 /// The thin factors of both sides, packed for the kernel where they fit 16
 /// bits.
 pub(super) enum Correction {
-    /// t×2r a strip, packed.
-    Narrow { a: Vec<i16>, b: Vec<i16> },
+    /// Packed strip by strip.
+    Narrow { a: Aligned<i16>, b: Aligned<i16> },
     /// t×2r a strip, row-major: for deep research statements, and the one
     /// value that 16 bits do not hold.
     Wide { a: Vec<i32>, b: Vec<i32> },
@@ -42,42 +46,57 @@ impl Correction {
         let b_step = |strip: usize, step: usize, rows: &mut [i8]| {
             b.steps.unpack_step(kernel, strip, step, rows)
         };
-        let sides = Sides { kernel, t, rank: job.params().rank() };
-        let narrow_a = sides.narrow(&a.rows, &b.factors, a_step, true);
-        let narrow_b = sides.narrow(&b.rows, &a.factors, b_step, false);
+        let sides = Sides { kernel, params: job.params() };
+        let narrow_a = sides.narrow(Side::A, &a.rows, &b.factors, a_step);
+        let narrow_b = sides.narrow(Side::B, &b.rows, &a.factors, b_step);
         if let (Some(a), Some(b)) = (narrow_a, narrow_b) {
             return Correction::Narrow { a, b };
         }
         Correction::Wide {
-            a: sides.wide(&a.rows, &b.factors, a_step, true),
-            b: sides.wide(&b.rows, &a.factors, b_step, false),
+            a: sides.wide(Side::A, &a.rows, &b.factors, a_step),
+            b: sides.wide(Side::B, &b.rows, &a.factors, b_step),
         }
     }
 
-    /// Takes both corrections off one noised tile.
+    /// Takes both corrections off a column of noised tiles, t×t sums each.
     pub(super) fn apply(
         &self,
         kernel: &dyn Kernel,
-        t: usize,
-        row: usize,
+        params: &Params,
+        rows: Range<usize>,
         column: usize,
-        rank: usize,
         sums: &mut [i32],
     ) {
-        let len = t * 2 * rank;
+        let (t, rank) = (params.tile(), params.rank());
         match self {
             Correction::Narrow { a, b } => {
-                kernel.correct(t, &a[row * len..][..len], &b[column * len..][..len], sums);
+                let len = kernel.thin_len(params);
+                let mut strips: [&[i16]; Block::ROWS_MAX] = [&[]; _];
+                let strips = &mut strips[..rows.len()];
+                let first = a[rows.start * len..].chunks_exact(len);
+                strips.iter_mut().zip(first).for_each(|(strip, a)| *strip = a);
+                kernel.correct(t, strips, &b[column * len..][..len], sums);
             }
             Correction::Wide { a, b } => {
-                let (a, b) = (&a[row * len..][..len], &b[column * len..][..len]);
-                for (a, sums) in a.chunks_exact(2 * rank).zip(sums.chunks_exact_mut(t)) {
-                    for (b, sum) in b.chunks_exact(2 * rank).zip(sums) {
-                        // Magnitudes up to k·(2^12 + 2^13): within i32.
-                        *sum -= a.iter().zip(b).map(|(&a, &b)| a * b).sum::<i32>();
-                    }
+                let len = t * 2 * rank;
+                let b = &b[column * len..][..len];
+                for (a, sums) in a[rows.start * len..].chunks_exact(len).zip(sums.chunks_mut(t * t))
+                {
+                    subtract_wide(rank, a, b, sums);
                 }
             }
+        }
+    }
+}
+
+/// Subtracts the product of two wide thin strips from a tile's sums.
+fn subtract_wide(rank: usize, a: &[i32], b: &[i32], sums: &mut [i32]) {
+    let rows = a.chunks_exact(2 * rank);
+    let t = rows.len();
+    for (a, sums) in rows.zip(sums.chunks_exact_mut(t)) {
+        for (b, sum) in b.chunks_exact(2 * rank).zip(sums) {
+            // Magnitudes up to k·(2^12 + 2^13): within i32.
+            *sum -= a.iter().zip(b).map(|(&a, &b)| a * b).sum::<i32>();
         }
     }
 }
@@ -85,28 +104,28 @@ impl Correction {
 /// What both sides' factors are computed with.
 struct Sides<'a> {
     kernel: &'a dyn Kernel,
-    t: usize,
-    rank: usize,
+    params: &'a Params,
 }
 
 impl Sides<'_> {
     /// `[projected | rows]` (or the other way round) of every strip, packed;
-    /// `None` where a sum may have left 16 bits.
+    /// `None` where a sum may have left 16 bits, or the kernel's layout.
     fn narrow(
         &self,
+        side: Side,
         rows: &[i8],
         factors: &[StepFactor],
         step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
-        projected_first: bool,
-    ) -> Option<Vec<i16>> {
+    ) -> Option<Aligned<i16>> {
         if factors.len() > NARROW_STEPS {
             return None;
         }
         let by_row: Vec<_> = factors.par_iter().map(StepFactor::transposed).collect();
-        let step_len = self.t * self.rank;
-        let mut packed = vec![0i16; rows.len() * 2];
+        let (t, rank) = (self.params.tile(), self.params.rank());
+        let (step_len, packed_len) = (t * rank, self.kernel.thin_len(self.params));
+        let mut packed = Aligned::zeros(rows.len() / step_len * packed_len);
         packed
-            .par_chunks_exact_mut(2 * step_len)
+            .par_chunks_exact_mut(packed_len)
             .zip(rows.par_chunks_exact(step_len))
             .enumerate()
             .try_for_each_init(
@@ -121,9 +140,8 @@ impl Sides<'_> {
                     if sums.contains(&i16::MIN) {
                         return None;
                     }
-                    join(self.rank, sums, rows, projected_first, joined);
-                    self.kernel.pack_thin(self.t, joined, packed);
-                    Some(())
+                    join(rank, sums, rows, side, joined);
+                    self.kernel.pack_thin(side, t, joined, packed).then_some(())
                 },
             )?;
         Some(packed)
@@ -132,12 +150,13 @@ impl Sides<'_> {
     /// The same in 32 bits, row-major.
     fn wide(
         &self,
+        side: Side,
         rows: &[i8],
         factors: &[StepFactor],
         step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
-        projected_first: bool,
     ) -> Vec<i32> {
-        let (rank, step_len) = (self.rank, self.t * self.rank);
+        let rank = self.params.rank();
+        let step_len = self.params.tile() * rank;
         let mut joined = vec![0i32; rows.len() * 2];
         joined
             .par_chunks_exact_mut(2 * step_len)
@@ -153,7 +172,7 @@ impl Sides<'_> {
                         factor.project(entries, sums);
                     }
                 }
-                join(rank, &sums, rows, projected_first, joined);
+                join(rank, &sums, rows, side, joined);
             });
         joined
     }
@@ -164,14 +183,16 @@ fn join<T: Copy + From<i8>>(
     rank: usize,
     projected: &[T],
     rows: &[i8],
-    projected_first: bool,
+    side: Side,
     joined: &mut [T],
 ) {
     let parts = projected.chunks_exact(rank).zip(rows.chunks_exact(rank));
     for (joined, (projected, row)) in joined.chunks_exact_mut(2 * rank).zip(parts) {
         let (first, second) = joined.split_at_mut(rank);
-        let (to_projected, to_row) =
-            if projected_first { (first, second) } else { (second, first) };
+        let (to_projected, to_row) = match side {
+            Side::A => (first, second),
+            Side::B => (second, first),
+        };
         to_projected.copy_from_slice(projected);
         to_row.iter_mut().zip(row).for_each(|(to, &from)| *to = from.into());
     }
@@ -183,26 +204,27 @@ mod tests {
     use crate::Seed;
     use crate::kernel::{ALL, Kernel};
     use crate::noise::StepNoise;
-    use crate::params::Params;
 
+    const P: Params = Params::CONSENSUS;
     const T: usize = 32;
     const R: usize = 128;
 
     /// A step factor and the two columns of a row that holds two −1.
-    fn double_negative() -> (StepFactor, usize, [usize; 2]) {
-        let noise = StepNoise::new(&Params::CONSENSUS, &Seed([5; 32]));
+    fn double_negative() -> (StepFactor, [usize; 2]) {
+        let noise = StepNoise::new(&P, &Seed([5; 32]));
         let factor = noise.factor(0);
         let by_row = factor.transposed();
         let row = (0..R).find(|&row| by_row.signs(0)[row] == -1 && by_row.signs(1)[row] == -1);
         let row = row.expect("a quarter of the rows");
-        (factor, row, [0, 1].map(|half| usize::from(by_row.sources(half)[row])))
+        (factor, [0, 1].map(|half| usize::from(by_row.sources(half)[row])))
     }
 
     /// `steps` times the same factor over entries of −128, which its two −1
-    /// make the largest sum there is: 256 a step.
-    fn largest(kernel: &dyn Kernel, steps: usize) -> (Option<Vec<i16>>, i32) {
-        let (factor, row, columns) = double_negative();
-        let sides = Sides { kernel, t: T, rank: R };
+    /// make the largest sum there is, 256 a step: the tile that takes both
+    /// sides' corrections from zeros, narrow where it goes, and wide.
+    fn largest(kernel: &dyn Kernel, steps: usize) -> (Option<Vec<i32>>, Vec<i32>) {
+        let (factor, columns) = double_negative();
+        let sides = Sides { kernel, params: &P };
         let factors = vec![factor; steps];
         let fill = |_: usize, _: usize, entries: &mut [i8]| {
             entries.fill(0);
@@ -210,21 +232,43 @@ mod tests {
                 columns.iter().for_each(|&column| entries[column] = i8::MIN);
             }
         };
-        let rows = vec![0; T * R];
-        let wide = sides.wide(&rows, &factors, fill, true);
-        (sides.narrow(&rows, &factors, fill, true), wide[row])
+        let rows: Vec<i8> = (0..T * R).map(|i| (i * 37 % 64) as i8 - 32).collect();
+        let tile = |correction: Correction| {
+            let mut sums = vec![0; T * T];
+            correction.apply(kernel, &P, 0..1, 0, &mut sums);
+            sums
+        };
+        let narrow = sides
+            .narrow(Side::A, &rows, &factors, fill)
+            .zip(sides.narrow(Side::B, &rows, &factors, fill))
+            .map(|(a, b)| tile(Correction::Narrow { a, b }));
+        let [a, b] = [Side::A, Side::B].map(|side| sides.wide(side, &rows, &factors, fill));
+        let largest = a.iter().copied().max();
+        assert_eq!(largest, Some(256 * steps as i32), "the sum that this test is about");
+        (narrow, tile(Correction::Wide { a, b }))
     }
 
-    /// At 128 steps the largest sum is 2^15, one beyond i16: taken for i16::MIN
-    /// it would make a wrong product, so the wide way is taken.
+    fn check(kernel: &dyn Kernel) {
+        for steps in [1, 127] {
+            let (narrow, wide) = largest(kernel, steps);
+            assert_eq!(narrow, Some(wide), "{steps} steps on {kernel:?}");
+        }
+        // At 128 steps the largest sum is 2^15, one beyond i16: taken for
+        // i16::MIN it would make a wrong product, so the wide way is taken.
+        assert_eq!(largest(kernel, 128).0, None, "{kernel:?}");
+        assert_eq!(largest(kernel, 129).0, None, "beyond it sums may wrap unseen");
+    }
+
     #[test]
     fn the_one_sum_that_leaves_16_bits_is_noticed() {
-        for kernel in ALL.iter().filter_map(|entry| (entry.find)()) {
-            let (narrow, sum) = largest(kernel, 127);
-            assert_eq!(sum, 127 * 256);
-            assert!(narrow.is_some_and(|narrow| narrow.contains(&(127 * 256))));
-            assert_eq!(largest(kernel, 128), (None, 1 << 15), "{kernel:?}");
-            assert_eq!(largest(kernel, 129).0, None, "beyond it sums may wrap unseen");
+        ALL.iter().filter_map(|entry| (entry.find)()).for_each(check);
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[test]
+    fn the_one_sum_that_leaves_16_bits_is_noticed_on_emulated_amx() {
+        if let Some(amx) = crate::kernel::emulated_amx() {
+            check(amx);
         }
     }
 }

@@ -1,0 +1,91 @@
+//! Memory that starts a cache line: loads of whole registers then never cross
+//! one, which costs up to half of their rate.
+
+use core::ops::{Deref, DerefMut};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// A vector whose first entry starts a cache line.
+#[derive(Debug)]
+pub(super) struct Aligned<T> {
+    memory: Vec<T>,
+    /// Entries before the first.
+    start: usize,
+}
+
+impl<T: Copy + Default> Aligned<T> {
+    /// `len` zeros, untouched until they are written: the system hands out
+    /// zeroed memory.
+    pub(super) fn zeros(len: usize) -> Aligned<T> {
+        let mut memory = vec![T::default(); len + padding::<T>()];
+        let start = start(&memory);
+        memory.truncate(start + len);
+        Aligned { memory, start }
+    }
+
+    /// An empty vector with room for `len` entries, more than which it never
+    /// takes.
+    pub(super) fn with_capacity(len: usize) -> Aligned<T> {
+        let mut memory = Vec::with_capacity(len + padding::<T>());
+        let start = start(&memory);
+        memory.resize(start, T::default());
+        Aligned { memory, start }
+    }
+
+    /// Appends entries.
+    ///
+    /// # Panics
+    /// Where there is no room: growing would move the entries.
+    pub(super) fn extend_from_slice(&mut self, entries: &[T]) {
+        assert!(entries.len() <= self.memory.capacity() - self.memory.len());
+        self.memory.extend_from_slice(entries);
+    }
+}
+
+/// Entries that it takes at most to reach the start of a line.
+fn padding<T>() -> usize {
+    LINE / size_of::<T>()
+}
+
+fn start<T>(memory: &[T]) -> usize {
+    // `align_offset` may say that it cannot tell; alignment is for speed alone.
+    memory.as_ptr().align_offset(LINE).min(padding::<T>())
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.memory[self.start..]
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.memory[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_entry_starts_a_line() {
+        for len in [1, 63, 64, 1000] {
+            let zeros = Aligned::<i16>::zeros(len);
+            let mut grown = Aligned::<i8>::with_capacity(len);
+            grown.extend_from_slice(&vec![7; len]);
+            assert!(zeros.as_ptr().cast::<u8>().addr().is_multiple_of(LINE));
+            assert!(grown.as_ptr().addr().is_multiple_of(LINE));
+            assert_eq!((&*zeros, &*grown), (&*vec![0i16; len], &*vec![7i8; len]));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "memory.len()")]
+    fn what_has_no_room_is_refused() {
+        Aligned::<i8>::with_capacity(64).extend_from_slice(&[0; 200]);
+    }
+}

@@ -1,30 +1,29 @@
 //! Every backend against the plain reference, through the shared tester.
 
-use poai_core::backend::tester::{Case, check, compare, run};
+use poai_core::backend::tester::{Case, check, check_all, compare, run};
 use poai_core::backend::{self, BackendError, ChooseError, Unsupported};
 use poai_core::operand::pseudorandom;
 use poai_core::reference::{self, Matrix};
 use poai_core::*;
 use proptest::prelude::*;
 
+/// Each on the caller's threads, on one of its own, which gets the largest
+/// blocks, and on three, which get odd ones.
 #[test]
 fn every_backend_passes_the_tester() {
-    for listed in backend::list() {
-        match backend::by_name(listed.name) {
-            Ok(backend) => {
-                assert_eq!(backend.name(), listed.name);
-                check(&*backend);
-                println!("{} agrees with the reference", listed.name);
-            }
-            Err(missing) => println!("SKIPPED: {missing}"),
+    let mut backends = backend::present();
+    for listed in Cpu::list().iter().filter(|listed| listed.present) {
+        for threads in [1, 3] {
+            let cpu = Cpu::named(listed.name).unwrap().threads(threads).unwrap();
+            backends.push(std::sync::Arc::new(cpu));
         }
     }
-}
-
-#[test]
-fn backends_with_threads_of_their_own_pass_the_tester() {
-    for threads in [1, 3] {
-        check(&Cpu::new().threads(threads).unwrap());
+    check_all(&backends.iter().map(|backend| &**backend).collect::<Vec<_>>());
+    for listed in backend::list() {
+        match backend::by_name(listed.name) {
+            Ok(backend) => println!("{} agrees with the reference", backend.name()),
+            Err(missing) => println!("SKIPPED: {missing}"),
+        }
     }
 }
 

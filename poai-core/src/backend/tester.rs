@@ -7,7 +7,7 @@
 
 use super::{Backend, BackendError, Completion, Job, Noised, Output, Watch, Winner};
 use crate::difficulty::{Difficulty, Target};
-use crate::operand::{Operand, pseudorandom};
+use crate::operand::{Operand, Padded, pseudorandom};
 use crate::params::{ENTRY_MAX, ENTRY_MIN, Params};
 use crate::reference::Reference;
 use crate::seeds::{seed_a, seed_b};
@@ -104,7 +104,10 @@ fn plain(backend: &dyn Backend, a: &Noised, b: &Noised) -> Vec<i32> {
 /// # Panics
 /// On any difference.
 pub fn compare(backend: &dyn Backend, case: &Case, name: &str) {
-    let expected = run(&Reference, case);
+    compare_with(backend, case, &run(&Reference, case), name);
+}
+
+fn compare_with(backend: &dyn Backend, case: &Case, expected: &Result, name: &str) {
     let got = run(backend, case);
     let context = format!("{} on {name}", backend.name());
     assert!(got.noised_a == expected.noised_a, "noised A: {context}");
@@ -124,14 +127,27 @@ pub fn compare(backend: &dyn Backend, case: &Case, name: &str) {
 /// On the first case in which it differs from the reference or breaks the
 /// trait's contract.
 pub fn check(backend: &dyn Backend) {
-    backend.supports(&Params::CONSENSUS).expect("every backend takes the consensus pair");
+    check_all(&[backend]);
+}
+
+/// The whole test of several backends: the reference, which is slow, runs once.
+///
+/// # Panics
+/// As [`check`] does.
+pub fn check_all(backends: &[&dyn Backend]) {
+    for backend in backends {
+        backend.supports(&Params::CONSENSUS).expect("every backend takes the consensus pair");
+    }
     for (name, case) in cases() {
-        match backend.supports(&case.params) {
-            Ok(()) => compare(backend, &case, &name),
-            Err(unsupported) => assert_eq!(unsupported.backend, backend.name()),
+        let expected = run(&Reference, &case);
+        for backend in backends {
+            match backend.supports(&case.params) {
+                Ok(()) => compare_with(*backend, &case, &expected, &name),
+                Err(unsupported) => assert_eq!(unsupported.backend, backend.name()),
+            }
         }
     }
-    check_contract(backend);
+    backends.iter().for_each(|backend| check_contract(*backend));
 }
 
 /// Sizes around every boundary, for every permitted pair; extreme operands for
@@ -147,7 +163,21 @@ fn cases() -> Vec<(String, Case)> {
             let params = Params::new(rank, tile).expect("permitted");
             let sizes: &[_] = match params {
                 Params::CONSENSUS => {
-                    &[(1, 1, 1), (1, 3, 2), (3, 1, 7), (2, 2, 16), (2, 1, 17), (5, 4, 3)]
+                    // Around a tile, a block of 8 or 16 strips, steps held at
+                    // once, and a turn of the transcript.
+                    &[
+                        (1, 1, 1),
+                        (1, 3, 2),
+                        (3, 1, 7),
+                        (2, 2, 16),
+                        (2, 1, 17),
+                        (5, 4, 3),
+                        (8, 8, 4),
+                        (9, 7, 5),
+                        (1, 17, 8),
+                        (17, 2, 4),
+                        (17, 17, 1),
+                    ]
                 }
                 _ => &[(1, 1, 1), (1, 2, 3)],
             };
@@ -160,9 +190,17 @@ fn cases() -> Vec<(String, Case)> {
             }
         }
     }
+    // Prime numbers of rows and columns, padded.
+    for (m, n, k) in [(97, 61, 131), (257, 31, 641)] {
+        let [a, bt] = [m, n].map(|rows| pseudorandom(b"prime", rows, k));
+        let padded = Padded::new(&Params::CONSENSUS, a, bt).expect("any shape can be padded");
+        let [a, bt] = [padded.operands().a(), padded.operands().bt()]
+            .map(|operand| operand.entries().to_owned());
+        add(format!("{m}×{n}×{k}, padded"), Params::CONSENSUS, a, bt);
+    }
     for (fill_name, fill) in extremes() {
         let (a, bt) =
-            (Array2::from_shape_fn((64, 384), fill), Array2::from_shape_fn((32, 384), fill));
+            (Array2::from_shape_fn((288, 640), fill), Array2::from_shape_fn((64, 640), fill));
         add(format!("operands of {fill_name}"), Params::CONSENSUS, a, bt);
     }
     cases

@@ -1,6 +1,8 @@
-"""Median seconds of ONNX Runtime's MatMulInteger, u8 by constant i8, square.
+"""Serves timed runs of ONNX Runtime's MatMulInteger, u8 by constant i8, square.
 
 Usage: onnxruntime_matmul.py SIZE THREADS
+Prints "ready VERSION"; then, for each line of its input, runs once and prints
+the seconds. Ends with its input.
 Needs the packages onnx, onnxruntime and numpy.
 """
 
@@ -13,9 +15,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 
-def session(size, threads):
-    rng = np.random.default_rng(1)
-    weights = rng.integers(-128, 128, (size, size), dtype=np.int8)
+def session(weights, threads):
+    size = weights.shape[0]
     node = helper.make_node("MatMulInteger", ["a", "b"], ["c"])
     graph = helper.make_graph(
         [node],
@@ -33,14 +34,20 @@ def session(size, threads):
 
 def main():
     size, threads = int(sys.argv[1]), int(sys.argv[2])
-    run = session(size, threads)
+    weights = np.random.default_rng(1).integers(-128, 128, (size, size), dtype=np.int8)
     a = np.random.default_rng(2).integers(0, 256, (size, size), dtype=np.uint8)
-    times = []
-    for _ in range(9):
+    run = session(weights, threads)
+    product = run.run(None, {"a": a})[0]
+    # A known answer: one row and one column, computed in another way.
+    for row, column in [(0, 0), (size - 1, size // 2)]:
+        expected = int(a[row].astype(np.int64) @ weights[:, column].astype(np.int64))
+        if int(product[row, column]) != expected:
+            sys.exit(f"MatMulInteger gave {product[row, column]} instead of {expected}")
+    print("ready", onnxruntime.__version__, flush=True)
+    for _ in sys.stdin:
         start = time.perf_counter()
         run.run(None, {"a": a})
-        times.append(time.perf_counter() - start)
-    print(sorted(times)[len(times) // 2])
+        print(time.perf_counter() - start, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,15 @@
 //! What the benchmarks share.
 //!
 //! - [`quiet`]: timing in turns, at quiet moments only;
-//! - [`workload`]: operands, prepared and noised.
+//! - [`workload`]: operands, prepared and noised;
+//! - [`peak`]: loops that stay in registers, to hold kernels against;
+//! - [`lines`]: what a report holds; [`render`]: the files made of it.
 
+pub mod lines;
+pub mod peak;
 pub mod quiet;
+pub mod render;
 pub mod workload;
+
+/// Why something could not be measured at all.
+pub type Failure = Box<dyn std::error::Error>;

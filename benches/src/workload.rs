@@ -1,12 +1,15 @@
 //! A product to measure: operands prepared, and everything that a backend does
 //! with them as one call each.
 
+use crate::Failure;
 use poai_core::backend::{
     Backend, BackendError, Job, Noised, Output, Plain, Prepared, Watch, Winner,
 };
 use poai_core::seeds::{seed_a, seed_b};
 use poai_core::*;
+use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 
 /// Rank and tile of every benchmark.
 pub const P: Params = Params::CONSENSUS;
@@ -17,8 +20,10 @@ pub struct Workload<'a> {
     shape: Shape,
     a: Prepared,
     bt: Prepared,
-    plain_bt: Plain,
-    memory: Vec<i32>,
+    /// Made when first used: not every measurement multiplies plainly.
+    plain_bt: OnceCell<Plain>,
+    /// The product, likewise.
+    memory: RefCell<Vec<i32>>,
 }
 
 /// Nobody watches.
@@ -31,22 +36,36 @@ impl Watch for Nobody {
     }
 }
 
+/// Keeps every winner.
+#[derive(Default)]
+struct Everybody(Mutex<Vec<Winner>>);
+
+impl Watch for Everybody {
+    fn winner(&self, winner: Winner) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(winner);
+    }
+    fn advance(&self, _: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A product of a square of this size.
+pub fn cube(size: u32) -> Shape {
+    Shape { m: size, n: size, k: size }
+}
+
 impl<'a> Workload<'a> {
     /// Prepares both operands.
     ///
     /// # Errors
     /// Whatever the backend says.
-    pub fn new(
-        backend: &'a dyn Backend,
-        shape: Shape,
-    ) -> Result<Workload<'a>, Box<dyn std::error::Error>> {
+    pub fn new(backend: &'a dyn Backend, shape: Shape) -> Result<Workload<'a>, Failure> {
         let operand = |side, rows: u32| {
             Operand::pseudorandom(&P, side, b"benchmark", rows as usize, shape.k as usize)
         };
         let a = backend.prepare(operand(Side::A, shape.m)?)?;
         let bt = backend.prepare(operand(Side::B, shape.n)?)?;
-        let plain_bt = backend.pack(&bt)?;
-        let memory = vec![0; shape.m as usize * shape.n as usize];
+        let (plain_bt, memory) = (OnceCell::new(), RefCell::default());
         Ok(Workload { backend, shape, a, bt, plain_bt, memory })
     }
 
@@ -55,13 +74,28 @@ impl<'a> Workload<'a> {
         self.shape.macs() as f64
     }
 
-    /// The plain product; the right operand was packed before.
+    /// The operand of a side, committed.
+    pub fn prepared(&self, side: Side) -> &Prepared {
+        match side {
+            Side::A => &self.a,
+            Side::B => &self.bt,
+        }
+    }
+
+    /// The plain product; the right operand is packed once, the first time.
     ///
     /// # Errors
     /// Whatever the backend says.
-    pub fn plain(&mut self) -> Result<(), BackendError> {
+    pub fn plain(&self) -> Result<(), BackendError> {
+        let bt = match self.plain_bt.get() {
+            Some(bt) => bt,
+            None => {
+                let packed = self.backend.pack(&self.bt)?;
+                self.plain_bt.get_or_init(|| packed)
+            }
+        };
         let a = self.backend.pack(&self.a)?;
-        self.backend.product(&a, &self.plain_bt, &mut self.memory)
+        self.backend.product(&a, bt, self.memory().as_mut_slice())
     }
 
     /// Everything that tickets take: A committed, both sides noised, every
@@ -69,7 +103,7 @@ impl<'a> Workload<'a> {
     ///
     /// # Errors
     /// Whatever the backend says.
-    pub fn ticketed(&mut self) -> Result<(), BackendError> {
+    pub fn ticketed(&self) -> Result<(), BackendError> {
         let (a, b) = self.noise()?;
         self.multiply(&a, &b, false)
     }
@@ -78,7 +112,7 @@ impl<'a> Workload<'a> {
     ///
     /// # Errors
     /// Whatever the backend says.
-    pub fn recovered(&mut self) -> Result<(), BackendError> {
+    pub fn recovered(&self) -> Result<(), BackendError> {
         let (a, b) = self.noise()?;
         self.multiply(&a, &b, true)
     }
@@ -97,10 +131,18 @@ impl<'a> Workload<'a> {
     /// Whatever the backend says.
     pub fn noise(&self) -> Result<(Noised, Noised), BackendError> {
         let a = self.commit()?;
+        self.noise_committed(&a)
+    }
+
+    /// Noises both sides, A being committed.
+    ///
+    /// # Errors
+    /// Whatever the backend says.
+    pub fn noise_committed(&self, a: &Prepared) -> Result<(Noised, Noised), BackendError> {
         let Shape { m, n, k } = self.shape;
         let seed_b = seed_b(&P, &Challenge::default(), n, k, self.bt.root());
         let seed_a = seed_a(&seed_b, m, a.root());
-        Ok((self.backend.noise(&seed_a, &a)?, self.backend.noise(&seed_b, &self.bt)?))
+        Ok((self.backend.noise(&seed_a, a)?, self.backend.noise(&seed_b, &self.bt)?))
     }
 
     /// Draws every ticket of noised operands, and recovers the product where
@@ -108,19 +150,57 @@ impl<'a> Workload<'a> {
     ///
     /// # Errors
     /// Whatever the backend says.
-    pub fn multiply(&mut self, a: &Noised, b: &Noised, exact: bool) -> Result<(), BackendError> {
+    pub fn multiply(&self, a: &Noised, b: &Noised, exact: bool) -> Result<(), BackendError> {
         let target = Difficulty::BLOCK_MIN.target(&P, self.shape.k);
-        let output = if exact { Output::Exact(&mut self.memory) } else { Output::Tickets };
+        let mut memory = exact.then(|| self.memory());
+        let output = memory.as_mut().map_or(Output::Tickets, |memory| Output::Exact(memory));
         self.backend.multiply(&Job { a, b, target }, output, &Nobody).map(drop)
+    }
+
+    /// Every tile's transcript, row by row.
+    ///
+    /// # Errors
+    /// Whatever the backend says, or that it left tiles out.
+    pub fn transcripts(&self) -> Result<Vec<Transcript>, Failure> {
+        let (a, b) = self.noise()?;
+        let target = Difficulty::ONE.target(&P, self.shape.k);
+        let watch = Everybody::default();
+        self.backend.multiply(&Job { a: &a, b: &b, target }, Output::Tickets, &watch)?;
+        let mut winners = watch.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        winners.sort_by_key(|winner| (winner.tile.row, winner.tile.column));
+        let tickets = self.shape.tickets(&P);
+        if winners.len() as u64 != tickets {
+            return Err(format!("{} of {tickets} tickets were reported", winners.len()).into());
+        }
+        Ok(winners.into_iter().map(|winner| winner.transcript).collect())
     }
 
     /// BLAKE3 of what the last product left: a known answer.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for entries in self.memory.chunks(4096) {
+        for entries in self.memory.borrow().chunks(4096) {
             let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
             hasher.update(&bytes);
         }
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// BLAKE3 of all transcripts: a known answer.
+    ///
+    /// # Errors
+    /// As for [`Workload::transcripts`].
+    pub fn ticket_digest(&self) -> Result<String, Failure> {
+        let mut hasher = blake3::Hasher::new();
+        for transcript in self.transcripts()? {
+            hasher.update(&transcript.to_bytes());
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// The memory of the product, there since its first use.
+    fn memory(&self) -> std::cell::RefMut<'_, Vec<i32>> {
+        let mut memory = self.memory.borrow_mut();
+        memory.resize(self.shape.m as usize * self.shape.n as usize, 0);
+        memory
     }
 }

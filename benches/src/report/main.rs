@@ -1,19 +1,27 @@
 //! `cargo run --release -p poai-benches --bin report`: what the puzzle costs on
-//! this machine, as ratios inside one run, written to `report.md` and
-//! `report.json`.
+//! this machine, as ratios inside one run, written to `report.md`,
+//! `report.json` and plots.
 //!
-//! - `machine`: what it ran on;
-//! - `lines`: what is measured, section by section;
-//! - `peers`: other libraries' products, where they are present.
+//! - `sections`: what is measured; `run`: how; `machine`: what it ran on;
+//! - `bandwidth`, `rten`, `child`: the memory, another library, other programs;
+//! - `out`: the folder that it is written to.
 
-mod lines;
+mod bandwidth;
+mod child;
 mod machine;
-mod peers;
+mod out;
+mod rten;
+mod run;
+mod sections;
 
 use clap::Parser;
-use poai_benches::quiet::Quiet;
-use serde_json::{Value, json};
+use out::Out;
+use poai_benches::Failure;
+use poai_benches::render::{self, Report, markdown};
+use run::Run;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
 
 /// Measure what mining and verifying cost here.
 #[derive(Parser)]
@@ -24,121 +32,55 @@ struct Args {
     /// Measure only the sections whose title contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+    /// List the sections and measure nothing.
+    #[arg(long)]
+    list: bool,
+    /// Fewer samples of smaller products: shows that everything works, and
+    /// little else.
+    #[arg(long)]
+    quick: bool,
 }
 
-/// One measured line.
-pub struct Line {
-    /// What was measured.
-    pub what: String,
-    /// The figure, or why there is none.
-    pub outcome: Outcome,
-}
-
-/// A figure or its absence.
-pub enum Outcome {
-    /// A number with its unit, of so many samples kept and taken.
-    Figure {
-        /// The number.
-        value: f64,
-        /// Its unit, empty for ratios.
-        unit: &'static str,
-        /// Samples that count.
-        kept: usize,
-        /// Samples taken.
-        taken: usize,
-    },
-    /// A known answer, by which a fast wrong result would be seen.
-    Digest(String),
-    /// Not measured, and why.
-    Skipped(String),
-}
-
-impl Line {
-    fn figure(
-        what: impl Into<String>,
-        value: f64,
-        unit: &'static str,
-        (kept, taken): (usize, usize),
-    ) -> Line {
-        Line { what: what.into(), outcome: Outcome::Figure { value, unit, kept, taken } }
-    }
-
-    fn digest(what: impl Into<String>, digest: String) -> Line {
-        Line { what: what.into(), outcome: Outcome::Digest(digest) }
-    }
-
-    fn skipped(what: impl Into<String>, why: impl Into<String>) -> Line {
-        Line { what: what.into(), outcome: Outcome::Skipped(why.into()) }
-    }
-
-    fn markdown(&self) -> String {
-        match &self.outcome {
-            Outcome::Figure { value, unit, kept, taken } => {
-                format!("| {} | {} {unit} | {kept} of {taken} |", self.what, digits(*value))
-            }
-            Outcome::Digest(digest) => format!("| {} | `{digest}` | |", self.what),
-            Outcome::Skipped(why) => format!("| {} | SKIPPED: {why} | |", self.what),
-        }
-    }
-
-    fn json(&self) -> Value {
-        match &self.outcome {
-            Outcome::Figure { value, unit, kept, taken } => {
-                json!({ "what": self.what, "value": value, "unit": unit, "kept": kept, "taken": taken })
-            }
-            Outcome::Digest(digest) => json!({ "what": self.what, "digest": digest }),
-            Outcome::Skipped(why) => json!({ "what": self.what, "skipped": why }),
+fn main() -> ExitCode {
+    match report(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
     }
 }
 
-/// Three significant digits, or whole numbers.
-fn digits(value: f64) -> String {
-    match value.abs() {
-        v if v >= 100.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        v if v >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+fn report(args: &Args) -> Result<(), Failure> {
+    let titles = || sections::ALL.map(|planned| planned.title).join("\n  ");
+    if args.list {
+        println!("{}", sections::ALL.map(|planned| planned.title).join("\n"));
+        return Ok(());
     }
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args = Args::parse();
-    let machine = machine::describe();
-    let mut quiet = Quiet::new();
-    let mut sections = Vec::new();
-    for (title, measure) in
-        lines::SECTIONS.into_iter().filter(|(title, _)| title.contains(&args.only))
-    {
-        eprintln!("measuring: {title}");
-        let lines = measure(&mut quiet)?;
-        lines.iter().for_each(|line| eprintln!("  {}", line.markdown()));
-        sections.push((title, lines));
+    let mut chosen = sections::ALL.to_vec();
+    chosen.retain(|planned| planned.title.to_lowercase().contains(&args.only.to_lowercase()));
+    if chosen.is_empty() {
+        return Err(format!("no section has {:?} in its title:\n  {}", args.only, titles()).into());
     }
-    std::fs::create_dir_all(&args.out)?;
-    std::fs::write(args.out.join("report.md"), markdown(&machine, &sections))?;
-    let json = json!({
-        "machine": machine.iter().cloned().collect::<serde_json::Map<_, _>>(),
-        "sections": sections.iter().map(|(title, lines)| {
-            json!({ "title": title, "lines": lines.iter().map(Line::json).collect::<Vec<_>>() })
-        }).collect::<Vec<_>>(),
-    });
-    std::fs::write(args.out.join("report.json"), serde_json::to_string_pretty(&json)? + "\n")?;
-    eprintln!("written: {}", args.out.join("report.md").display());
+    let out = Out::open(&args.out)?;
+    let start = Instant::now();
+    let mut report = Report { machine: machine::describe(), sections: Vec::new() };
+    if args.quick {
+        let note = "a quick run of few samples and small products: compare nothing with it";
+        report.machine.push(("note".into(), note.into()));
+    }
+    let mut run = Run::new(args.quick);
+    for (i, planned) in chosen.iter().enumerate() {
+        let seconds = start.elapsed().as_secs();
+        eprintln!("{} of {}, after {seconds} s: {}", i + 1, chosen.len(), planned.title);
+        let section = planned.measure(&mut run)?;
+        section.lines.iter().for_each(|line| eprintln!("  {}", markdown::render_line(line)));
+        report.sections.push(section);
+    }
+    report.machine.push(("measured in".into(), format!("{} s", start.elapsed().as_secs()).into()));
+    let files = render::files(&report)?;
+    out.write(&files)?;
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    eprintln!("written into {}: {}", args.out.display(), names.join(", "));
     Ok(())
-}
-
-fn markdown(machine: &[(String, Value)], sections: &[(&str, Vec<Line>)]) -> String {
-    let mut text = String::from("# What poai costs on this machine\n\n");
-    for (key, value) in machine {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        text += &format!("- {key}: {value}\n");
-    }
-    text += "\nRatios are of medians measured in turns inside this one run. The last column is the share of samples\n\
-             kept: those around which a probe on every thread found the machine quiet.\n";
-    for (title, lines) in sections {
-        text += &format!("\n## {title}\n\n| what | measured | kept |\n| --- | --- | --- |\n");
-        lines.iter().for_each(|line| text += &(line.markdown() + "\n"));
-    }
-    text
 }

@@ -1,0 +1,72 @@
+//! Which backends run which sizes, and what all of them have to answer.
+
+use poai_benches::workload::P;
+use poai_core::backend::{self, Backend};
+use poai_core::{Challenge, Cpu, Difficulty, Miner, Operand, Options, Side, reference};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every backend of this machine but the plain reference, which takes a second
+/// where they take a millisecond. Prints what is missing.
+pub fn backends() -> Vec<Arc<dyn Backend>> {
+    for listed in Cpu::list().iter().filter(|listed| !listed.present) {
+        println!("SKIPPED: {}: it needs {}", listed.name, listed.needs);
+    }
+    backend::present().into_iter().filter(|backend| backend.name() != reference::NAME).collect()
+}
+
+/// Those of these sizes that a backend takes in a moment.
+pub fn sizes(backend: &dyn Backend, sizes: &[u32]) -> Vec<u32> {
+    let largest = if backend.name() == "cpu-scalar" { 512 } else { u32::MAX };
+    sizes.iter().copied().filter(|&size| size <= largest).collect()
+}
+
+/// A pseudo-random operand.
+pub fn operand(side: Side, rows: usize, k: usize) -> Operand {
+    Operand::pseudorandom(&P, side, b"bench", rows, k).expect("a valid shape")
+}
+
+/// The bytes of a proof of a 64×64×k product in which every ticket wins.
+pub fn proof(k: usize) -> Vec<u8> {
+    let miner =
+        Miner::new(P, Arc::new(Cpu::new())).expect("every backend takes the consensus pair");
+    let prepare = |side| miner.prepare(operand(side, 64, k)).expect("prepared");
+    let (a, bt) = (prepare(Side::A), prepare(Side::B));
+    let round = miner.round(&Challenge::default(), &bt).expect("a B side");
+    // Not a search, which keeps whichever thread wins first.
+    let found = round.mine(&a, &Options::new(Difficulty::ONE)).expect("mined").found;
+    found.proof().expect("every ticket wins").encode(&P).expect("canonical")
+}
+
+/// The known answers of a group's cases: the same from every backend.
+pub struct Answers {
+    group: &'static str,
+    cases: BTreeMap<String, String>,
+}
+
+impl Answers {
+    /// Nothing is known yet.
+    pub fn new(group: &'static str) -> Answers {
+        Answers { group, cases: BTreeMap::new() }
+    }
+
+    /// Prints a case's answer.
+    ///
+    /// # Panics
+    /// If another backend gave another one.
+    pub fn add(&mut self, case: &str, backend: &str, answer: String) {
+        let group = self.group;
+        println!("{group}/{case} on {backend}: {answer}");
+        let first = self.cases.entry(case.to_owned()).or_insert_with(|| answer.clone());
+        assert_eq!(*first, answer, "{group}/{case}: {backend} differs from the backends before");
+    }
+
+    /// Prints one answer for the whole group.
+    pub fn finish(self) {
+        let mut hasher = blake3::Hasher::new();
+        for (case, answer) in &self.cases {
+            hasher.update(format!("{case} {answer}\n").as_bytes());
+        }
+        println!("{}: {} cases, digest {}", self.group, self.cases.len(), hasher.finalize());
+    }
+}

@@ -1,0 +1,32 @@
+//! `cargo bench -p poai-benches`: the puzzle's parts by criterion.
+//!
+//! Each group prints known answers first, so that a fast wrong result is seen,
+//! and stops where two backends differ. `-- --test` runs everything once.
+//!
+//! - `cases`: which backends and sizes, and their known answers;
+//! - a file for each group.
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+mod cases;
+mod commit;
+mod encode;
+mod noise;
+mod product;
+mod verify;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::time::Duration;
+
+fn settings() -> Criterion {
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = settings();
+    targets = commit::bench, noise::bench, product::bench, verify::bench, encode::bench
+}
+criterion_main!(benches);

@@ -1,0 +1,177 @@
+//! What a report holds: sections of measured lines, tables and plots.
+
+use std::ops::Add;
+
+/// How many samples count, of those taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Samples that count.
+    pub kept: usize,
+    /// Samples taken.
+    pub taken: usize,
+}
+
+impl Add for Share {
+    type Output = Share;
+
+    fn add(self, other: Share) -> Share {
+        Share { kept: self.kept + other.kept, taken: self.taken + other.taken }
+    }
+}
+
+/// One measured line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// What programs know it by, the same in every run: lower-case words with
+    /// hyphens and slashes.
+    pub id: String,
+    /// What was measured.
+    pub what: String,
+    /// The figure, or why there is none.
+    pub outcome: Outcome,
+}
+
+/// A figure or its absence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A number with its unit.
+    Figure {
+        /// The number.
+        value: f64,
+        /// Its unit, empty for ratios.
+        unit: &'static str,
+        /// The samples behind it.
+        share: Share,
+    },
+    /// A known answer, by which a fast wrong result would be seen.
+    Digest(String),
+    /// Not measured, and why.
+    Skipped(String),
+}
+
+/// One section of a report.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// What programs know it by.
+    pub id: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// What its figures mean, in a sentence or two.
+    pub about: &'static str,
+    /// What was measured.
+    pub lines: Vec<Line>,
+    /// Some of its figures side by side.
+    pub tables: Vec<Table>,
+    /// Some of its figures drawn.
+    pub plots: Vec<Plot>,
+}
+
+impl Section {
+    /// Adds a figure.
+    pub fn figure(
+        &mut self,
+        id: impl Into<String>,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        share: Share,
+    ) {
+        self.push(id, what, Outcome::Figure { value, unit, share });
+    }
+
+    /// Adds a known answer.
+    pub fn digest(&mut self, id: impl Into<String>, what: impl Into<String>, digest: String) {
+        self.push(id, what, Outcome::Digest(digest));
+    }
+
+    /// Adds a line for what was not measured.
+    pub fn skipped(
+        &mut self,
+        id: impl Into<String>,
+        what: impl Into<String>,
+        why: impl Into<String>,
+    ) {
+        self.push(id, what, Outcome::Skipped(why.into()));
+    }
+
+    fn push(&mut self, id: impl Into<String>, what: impl Into<String>, outcome: Outcome) {
+        self.lines.push(Line { id: id.into(), what: what.into(), outcome });
+    }
+}
+
+/// Figures side by side; each of them has its line too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The columns' headings.
+    pub columns: Vec<String>,
+    /// The rows, as many cells each as there are columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A drawing of some series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plot {
+    /// The file's name without its ending.
+    pub name: String,
+    /// The heading.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// What is drawn.
+    pub series: Vec<Series>,
+}
+
+/// An axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// What it counts.
+    pub label: String,
+    /// Whether by powers of two; otherwise evenly from zero.
+    pub log: bool,
+}
+
+impl Axis {
+    /// An axis by powers of two.
+    pub fn log(label: impl Into<String>) -> Axis {
+        Axis { label: label.into(), log: true }
+    }
+
+    /// An axis from zero.
+    pub fn linear(label: impl Into<String>) -> Axis {
+        Axis { label: label.into(), log: false }
+    }
+}
+
+/// Points that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// What they are.
+    pub name: String,
+    /// The points, from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// How they are drawn.
+    pub mark: Mark,
+}
+
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// As a line through all points.
+    Line,
+    /// As dots on a line.
+    LineAndDots,
+    /// As dots.
+    Dots,
+}
+
+/// Three significant digits, or whole numbers.
+pub fn digits(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}

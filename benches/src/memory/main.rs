@@ -1,0 +1,38 @@
+//! The most memory that mining one square product takes at once, operands
+//! included. A program of its own, because it counts every allocation.
+
+use clap::Parser;
+use peak_alloc::PeakAlloc;
+use poai_benches::Failure;
+use poai_benches::workload::P;
+use poai_core::{Challenge, Cpu, Difficulty, Miner, Operand, Options, Side};
+use std::sync::Arc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// Print the most bytes that mining held at once, and the bytes of A, B, A',
+/// B' and the product.
+#[derive(Parser)]
+struct Args {
+    /// Rows and columns of everything.
+    size: u32,
+}
+
+fn main() -> Result<(), Failure> {
+    let Args { size } = Args::parse();
+    let rows = size as usize;
+    let operand = |side| Operand::pseudorandom(&P, side, b"memory", rows, rows);
+    let miner = Miner::new(P, Arc::new(Cpu::new()))?;
+    let (a, bt) = (operand(Side::A)?, operand(Side::B)?);
+    // Making the operands took more than keeping them.
+    ALLOCATOR.reset_peak_usage();
+    let (a, bt) = (miner.prepare(a)?, miner.prepare(bt)?);
+    let round = miner.round(&Challenge::default(), &bt)?;
+    let mined = round.mine(&a, &Options::new(Difficulty::BLOCK_MIN))?;
+    let peak = ALLOCATOR.peak_usage();
+    let matrix = u64::from(size) * u64::from(size);
+    assert_eq!(mined.product.len() as u64, matrix, "the product is there, and was counted");
+    println!("{peak} {}", 4 * matrix + 4 * matrix);
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! AMX int8: `tdpbssd` on four accumulator tiles and four operand tiles.
+
+use super::{OPERANDS, Operands, Peak};
+use core::arch::asm;
+use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::sync::OnceLock;
+
+/// Independent accumulators, 16×16 sums of 64 products each.
+const ACCUMULATORS: usize = 4;
+/// Bytes of a tile: 16 rows of 64.
+const TILE: usize = 16 * 64;
+
+/// What `ldtilecfg` reads.
+#[repr(C, align(64))]
+struct Config {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+/// Eight tiles of 16 rows of 64 bytes.
+static CONFIG: Config = Config {
+    palette: 1,
+    start_row: 0,
+    reserved: [0; 14],
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+
+/// The loop, on a processor and system that have what it needs.
+pub(super) fn find() -> Option<Peak> {
+    permitted().then_some(Peak { macs: (ACCUMULATORS * 16 * TILE) as u64, rounds, sum })
+}
+
+/// Whether the processor has the tiles, the system saves them, and it lets
+/// this process use them: asked for once.
+fn permitted() -> bool {
+    static PERMITTED: OnceLock<bool> = OnceLock::new();
+    *PERMITTED.get_or_init(|| present() && ask())
+}
+
+fn present() -> bool {
+    const OSXSAVE: u32 = 1 << 27;
+    const AMX_TILE_AND_INT8: u32 = 3 << 24;
+    const TILE_STATE: u64 = 3 << 17;
+    if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE == 0 {
+        return false;
+    }
+    // SAFETY: OSXSAVE says that the instruction is there.
+    let saved = unsafe { saved_state() };
+    saved & TILE_STATE == TILE_STATE
+        && __cpuid_count(7, 0).edx & AMX_TILE_AND_INT8 == AMX_TILE_AND_INT8
+}
+
+#[target_feature(enable = "xsave")]
+fn saved_state() -> u64 {
+    // SAFETY: register 0 is there wherever the instruction is.
+    unsafe { _xgetbv(0) }
+}
+
+/// Asks the system for the tiles' data (state component 18).
+fn ask() -> bool {
+    const ARCH_PRCTL: u64 = 158;
+    const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
+    const TILE_DATA: u64 = 18;
+    let mut result = ARCH_PRCTL;
+    // SAFETY: the call touches no memory of this process; `rcx` and `r11` are
+    // what every system call overwrites.
+    unsafe {
+        asm!(
+            "syscall",
+            inout("rax") result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") TILE_DATA,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+/// What one round adds: every row of a tile holds the operand's 64 bytes, so
+/// that all 16 rows of the product are alike.
+fn sum() -> u32 {
+    let Operands { a, b } = &OPERANDS;
+    let by_place = |bytes: &[i8; 64], place: usize| -> i32 {
+        bytes.iter().skip(place).step_by(4).map(|&byte| i32::from(byte)).sum()
+    };
+    let row: i32 = (0..4).map(|place| by_place(a, place) * by_place(b, place)).sum();
+    (row as u32).wrapping_mul(16 * ACCUMULATORS as u32)
+}
+
+fn rounds(rounds: u32) -> u32 {
+    assert!(permitted());
+    let rows = |bytes: &[i8; 64]| -> [i8; TILE] { core::array::from_fn(|i| bytes[i % 64]) };
+    let (a, b) = (rows(&OPERANDS.a), rows(&OPERANDS.b));
+    let mut sums = [[0u32; TILE / 4]; ACCUMULATORS];
+    if rounds == 0 {
+        return 0;
+    }
+    // SAFETY: the system lets this process use the tiles. What is read and
+    // written are the configuration's 64 bytes, the operands' 16 rows of 64
+    // bytes, and four times as much for the sums. The tiles are configured and
+    // released inside, and every tile is declared overwritten.
+    unsafe {
+        asm!(
+            "ldtilecfg [{config}]",
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "tileloadd tmm4, [{a} + {stride}]", "tileloadd tmm5, [{a} + {stride}]",
+            "tileloadd tmm6, [{b} + {stride}]", "tileloadd tmm7, [{b} + {stride}]",
+            "2:",
+            "tdpbssd tmm0, tmm4, tmm6", "tdpbssd tmm1, tmm4, tmm7",
+            "tdpbssd tmm2, tmm5, tmm6", "tdpbssd tmm3, tmm5, tmm7",
+            "dec {rounds:e}",
+            "jnz 2b",
+            "tilestored [{sums} + {stride}], tmm0",
+            "tilestored [{sums} + {stride} + 1024], tmm1",
+            "tilestored [{sums} + {stride} + 2048], tmm2",
+            "tilestored [{sums} + {stride} + 3072], tmm3",
+            "tilerelease",
+            config = in(reg) &CONFIG,
+            a = in(reg) a.as_ptr(),
+            b = in(reg) b.as_ptr(),
+            sums = in(reg) sums.as_mut_ptr(),
+            stride = in(reg) 64u64,
+            rounds = inout(reg) rounds => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
+    sums.as_flattened().iter().fold(0, |sum, lane| sum.wrapping_add(*lane))
+}

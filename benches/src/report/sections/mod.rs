@@ -1,0 +1,118 @@
+//! What the report measures, a file for each section.
+
+mod commit;
+mod cost;
+mod kernels;
+mod memory;
+mod peers;
+mod roofline;
+mod scaling;
+mod sizes;
+mod straightforward;
+mod verify;
+
+use super::run::Run;
+use poai_benches::Failure;
+use poai_benches::lines::Section;
+use std::process::Command;
+
+/// A section before it is measured.
+#[derive(Clone, Copy)]
+pub struct Planned {
+    /// What programs know it by.
+    pub id: &'static str,
+    /// Its heading, by which it is chosen.
+    pub title: &'static str,
+    /// What its figures mean.
+    about: &'static str,
+    measure: fn(&mut Run, &mut Section) -> Result<(), Failure>,
+}
+
+impl Planned {
+    /// Measures it.
+    ///
+    /// # Errors
+    /// Where something fails that should not, or a known answer is wrong.
+    pub fn measure(&self, run: &mut Run) -> Result<Section, Failure> {
+        let Planned { id, title, about, .. } = *self;
+        let mut section = Section { id, title, about, ..Section::default() };
+        (self.measure)(run, &mut section).map_err(|error| format!("{title}: {error}"))?;
+        Ok(section)
+    }
+}
+
+/// Every section, in the order of the report.
+pub const ALL: [Planned; 9] = [
+    Planned {
+        id: "commitment",
+        title: "Commitment",
+        about: "BLAKE3 of an operand, with the tree that openings are made from.",
+        measure: commit::measure,
+    },
+    Planned {
+        id: "sizes",
+        title: "Ticketing, by size",
+        about: "*Plain* is a kernel's product without noise and tickets, right operand packed before. *Ticketed* is \
+                everything that\ntickets take: A committed, both sides noised, every ticket drawn; right operand \
+                committed before. *Recovered* is the\nsame with the exact product. The *register-only loop* repeats \
+                the kernel's instruction without touching memory: no\nkernel can be faster. The roofs of the plots \
+                are that loop and the memory's read bandwidth.",
+        measure: sizes::measure,
+    },
+    Planned {
+        id: "cost",
+        title: "What useful mining pays",
+        about: "Every miner draws tickets and noises both sides once per challenge; a pure one commits to its operands \
+                once in their\nlife and keeps no product. A useful one commits to every A and recovers the exact \
+                product beside. All four together,\nin terms of the tickets alone, are the honest price of useful \
+                mining. Parts are percentages of the tickets.",
+        measure: cost::measure,
+    },
+    Planned {
+        id: "kernels",
+        title: "Kernels",
+        about: "Every kernel on the same product. All of them have to leave the same entries and transcripts.",
+        measure: kernels::measure,
+    },
+    Planned { id: "scaling", title: "Threads and size", about: "", measure: scaling::measure },
+    Planned {
+        id: "verification",
+        title: "Verification, one thread",
+        about: "A node's check of a proof in memory. The parts that stand alone in the library are timed alone; what is \
+                left of the\nwhole is the noise added, packed and multiplied. *Portable* is the verifier without \
+                feature `std`.",
+        measure: verify::measure,
+    },
+    Planned {
+        id: "peers",
+        title: "Peers",
+        about: "Other libraries' 8-bit products of the same size on the same threads, in turns with ours.",
+        measure: peers::measure,
+    },
+    Planned {
+        id: "straightforward",
+        title: "A straightforward implementation",
+        about: "`benches/peers/straightforward.rs`, section 5 of the specification as index loops over integer \
+                matrices, compiled for\nthis processor (`-C opt-level=3 -C target-cpu=native`), on noised operands that \
+                it is given. Ours commits and noises\nbeside. All transcripts have to agree.",
+        measure: straightforward::measure,
+    },
+    Planned {
+        id: "memory",
+        title: "Memory",
+        about: "The most that mining holds at once, operands and product included, counted by the allocator.",
+        measure: memory::measure,
+    },
+];
+
+/// Cargo on this workspace, as the report itself was built.
+fn cargo(args: &[&str]) -> Command {
+    // Set where cargo runs the report.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let (verb, rest) = args.split_at(1);
+    let mut command = Command::new(cargo);
+    command.args(verb).args(["--release", "--locked", "--quiet", "--manifest-path", manifest]);
+    command.args(rest);
+    command
+}

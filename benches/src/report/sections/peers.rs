@@ -1,0 +1,104 @@
+//! Other libraries' products, in turns with ours.
+
+use crate::child::Served;
+use crate::rten::Rten;
+use crate::run::Run;
+use poai_benches::Failure;
+use poai_benches::lines::Section;
+use poai_benches::quiet::{Work, timed};
+use poai_benches::workload::{Workload, cube};
+use poai_core::{Backend, Cpu};
+use std::process::Command;
+use std::time::Duration;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/onnxruntime_matmul.py");
+/// To import, and to multiply once.
+const START: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(30);
+/// For the other side's threads to stop looking for more work.
+const REST: Duration = Duration::from_millis(10);
+
+pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
+    let size = run.full_or(4096, 512);
+    rten(run, section, size)?;
+    onnxruntime(run, section, size)
+}
+
+/// rten has no AMX: it is held against a kernel without it, too.
+fn rten(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Failure> {
+    let mut present = Cpu::list().into_iter().filter(|kernel| kernel.present);
+    let Some(kernel) = present.find(|kernel| !kernel.name.contains("amx")) else {
+        let what = format!("{size}³ plain / rten-gemm u8×i8");
+        section.skipped(format!("plain-to-rten/{size}"), what, "no kernel without AMX");
+        return Ok(());
+    };
+    let backend = Cpu::named(kernel.name)?;
+    let work = Workload::new(&backend, cube(size))?;
+    let mut rten = Rten::new(size as usize);
+    let what = format!("{size}³ plain on {} / rten-gemm u8×i8 ({})", backend.name(), rten.kernel());
+    let medians = rten.run(|multiply| {
+        run.measure(9, &mut [&mut || timed(|| work.plain()), &mut || timed(&mut *multiply)])
+    })?;
+    let id = format!("plain-to-rten/{size}");
+    section.figure(id, what, medians.speedup(0, 1), "", medians.share);
+    section.figure(
+        format!("rten/{size}"),
+        format!("{size}³ of rten-gemm u8×i8"),
+        medians.giga(1, work.macs()),
+        "GMAC/s",
+        medians.share,
+    );
+    Ok(())
+}
+
+fn onnxruntime(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Failure> {
+    let backend = Cpu::new();
+    let id = format!("ticketed-to-onnxruntime/{size}");
+    let what = |version: &str| {
+        let name = backend.name();
+        format!("{size}³ ticketed on {name} / ONNX Runtime{version} MatMulInteger u8×i8")
+    };
+    let mut command = Command::new("python3");
+    command.args([SCRIPT, &size.to_string(), &rayon::current_num_threads().to_string()]);
+    let started = Served::start("onnxruntime", &mut command)
+        .and_then(|mut peer| Ok((peer.line(START)?, peer)));
+    let (ready, mut peer) = match started {
+        Ok(started) => started,
+        Err(why) => {
+            section.skipped(id, what(""), why);
+            return Ok(());
+        }
+    };
+    let version = ready.strip_prefix("ready").unwrap_or_default();
+    let work = Workload::new(&backend, cube(size))?;
+    let mut failed = None;
+    let works: &mut [Work<'_>] = &mut [&mut || timed(|| work.ticketed()), &mut || {
+        let time =
+            seconds(&mut peer, "run", ANSWER).inspect_err(|why| failed = Some(why.clone()))?;
+        std::thread::sleep(REST);
+        Ok(time)
+    }];
+    let measured = run.measure(9, works);
+    if let Some(why) = failed {
+        section.skipped(id, what(version), why);
+        return Ok(());
+    }
+    let medians = measured?;
+    section.figure(id, what(version), medians.speedup(0, 1), "", medians.share);
+    section.figure(
+        format!("onnxruntime/{size}"),
+        format!("{size}³ of ONNX Runtime{version} MatMulInteger u8×i8"),
+        medians.giga(1, work.macs()),
+        "GMAC/s",
+        medians.share,
+    );
+    Ok(())
+}
+
+/// The time of one run that a peer measured itself.
+pub fn seconds(peer: &mut Served, request: &str, limit: Duration) -> Result<Duration, String> {
+    let line = peer.ask(request, limit)?;
+    let seconds = line.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| format!("{line:?} is no time"))
+}

@@ -1,0 +1,90 @@
+//! Ours against section 5 as somebody writes it first.
+
+use super::peers::seconds;
+use crate::child::{self, Served};
+use crate::run::Run;
+use poai_benches::Failure;
+use poai_benches::lines::Section;
+use poai_benches::quiet::{Work, timed};
+use poai_benches::workload::{P, Workload, cube};
+use poai_core::{Backend, Cpu};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/straightforward.rs");
+/// To compile, and to multiply once.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Both ways of writing the innermost loop, and what they are.
+const WAYS: [(&str, &str); 2] = [
+    ("loops", "index loops"),
+    ("slices", "index loops, the innermost a sum over slices that the compiler vectorises"),
+];
+
+pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
+    let size = run.full_or(1024, 256);
+    let backend = Cpu::new();
+    let work = Workload::new(&backend, cube(size))?;
+    let folder = tempfile::tempdir()?;
+    let mut peer = match start(folder.path(), &backend, &work, size)? {
+        Ok(peer) => peer,
+        Err(why) => {
+            section.skipped(format!("ticketed-to-loops/{size}"), "ticketed / index loops", why);
+            return Ok(());
+        }
+    };
+    let expected: Vec<u8> =
+        work.transcripts()?.iter().flat_map(|transcript| transcript.to_bytes()).collect();
+    for (way, text) in WAYS {
+        let mut ask = || seconds(&mut peer, way, LIMIT).map_err(Failure::from);
+        ask()?;
+        let got = std::fs::read(folder.path().join("transcripts"))?;
+        if got != expected {
+            return Err(
+                format!("the transcripts of {text} differ from {}'s", backend.name()).into()
+            );
+        }
+        let works: &mut [Work<'_>] = &mut [&mut || timed(|| work.ticketed()), &mut ask];
+        let medians = run.measure(3, works)?;
+        let share = medians.share;
+        let rate = medians.giga(1, work.macs());
+        let what = format!("{size}³, {text}");
+        section.figure(format!("{way}/{size}"), what, rate, "GMAC/s", share);
+        let what = format!("{size}³, ticketed on {} / {text}", backend.name());
+        let ratio = medians.speedup(0, 1);
+        section.figure(format!("ticketed-to-{way}/{size}"), what, ratio, "", share);
+    }
+    let digest = blake3::hash(&expected).to_string();
+    section.digest(format!("transcripts/{size}"), "transcripts of all three", digest);
+    Ok(())
+}
+
+/// Compiles the program and starts it on the noised operands; the inner error
+/// says why it cannot be had here.
+fn start(
+    folder: &Path,
+    backend: &Cpu,
+    work: &Workload<'_>,
+    size: u32,
+) -> Result<Result<Served, String>, Failure> {
+    let program = folder.join("straightforward");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "-C", "opt-level=3", "-C", "target-cpu=native", SOURCE, "-o"]);
+    if let Err(why) = child::succeed("rustc", rustc.arg(&program), LIMIT) {
+        return Ok(Err(why));
+    }
+    let (a, b) = work.noise()?;
+    let mut command = Command::new(program);
+    for (name, noised) in [("a", a), ("bt", b)] {
+        let entries = backend.noised_entries(&noised)?;
+        let bytes: Vec<u8> = entries.into_iter().map(|entry| entry as u8).collect();
+        std::fs::write(folder.join(name), bytes)?;
+        command.arg(folder.join(name));
+    }
+    let numbers = [size as usize, size as usize, size as usize, P.rank(), P.tile()];
+    command.args(numbers.map(|number| number.to_string()));
+    command.arg(rayon::current_num_threads().to_string()).arg(folder.join("transcripts"));
+    let mut peer = Served::start("straightforward", &mut command)?;
+    peer.line(LIMIT)?;
+    Ok(Ok(peer))
+}

@@ -1,12 +1,14 @@
 //! What the benchmarks share.
 //!
-//! - [`quiet`]: timing in turns, at quiet moments only;
+//! - [`quiet`]: timing in turns, at quiet moments only; [`pressure`]: what other
+//!   programs take;
 //! - [`workload`]: operands, prepared and noised;
 //! - [`peak`]: loops that stay in registers, to hold kernels against;
 //! - [`lines`]: what a report holds; [`render`]: the files made of it.
 
 pub mod lines;
 pub mod peak;
+pub mod pressure;
 pub mod quiet;
 pub mod render;
 pub mod workload;

@@ -3,13 +3,15 @@
 
 use crate::Failure;
 use crate::lines::Share;
+use crate::pressure::waited;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// A sample is quiet if the probes around it took at most this much longer
-/// than the fastest probe.
-const TOLERANCE: f64 = 1.10;
+/// than the fastest probe, and threads waited for processors for at most this
+/// much of the time.
+const TOLERANCE: f64 = 0.10;
 
 /// Something to measure: does it once and says how long that took.
 pub type Work<'a> = &'a mut dyn FnMut() -> Result<Duration, Failure>;
@@ -32,13 +34,15 @@ impl Samples {
         if quiet { &mut self.quiet } else { &mut self.noisy }.push(time);
     }
 
-    /// The median of the quiet samples, of two in the middle the longer. Where
-    /// there is no quiet sample, the others count; `None` without any sample.
+    /// The median of the quiet samples, of two in the middle the longer; `None`
+    /// where there is none.
+    pub fn quiet_median(&self) -> Option<Duration> {
+        median(self.quiet.clone())
+    }
+
+    /// The median of all samples.
     pub fn median(&self) -> Option<Duration> {
-        let mut samples =
-            if self.quiet.is_empty() { self.noisy.clone() } else { self.quiet.clone() };
-        samples.sort();
-        samples.get(samples.len() / 2).copied()
+        median([&self.quiet[..], &self.noisy].concat())
     }
 
     /// How many samples were quiet, of all.
@@ -57,6 +61,18 @@ pub struct Medians {
 }
 
 impl Medians {
+    /// The medians of samples that were taken in turns: of the quiet ones where
+    /// everything has some, or else of all.
+    pub fn of(samples: &[Samples]) -> Medians {
+        let mut share = samples.iter().fold(Share::default(), |sum, samples| sum + samples.share());
+        let quiet: Option<Vec<_>> = samples.iter().map(Samples::quiet_median).collect();
+        let times = quiet.unwrap_or_else(|| {
+            share.kept = 0;
+            samples.iter().map(|samples| samples.median().unwrap_or_default()).collect()
+        });
+        Medians { times, share }
+    }
+
     /// How much faster the first is than the second.
     pub fn speedup(&self, first: usize, second: usize) -> f64 {
         self.seconds(second) / self.seconds(first)
@@ -82,8 +98,9 @@ impl Quiet {
 
     /// Measures each of `works` in turns until each has `want` quiet samples
     /// or `budget` has passed; each at least once after a first time that does
-    /// not count. Where a work has no quiet sample at all, its others count,
-    /// and the share says so.
+    /// not count. Where one has no quiet sample at all, all samples of all of
+    /// them count, so that quiet moments are never held against noisy ones, and
+    /// the share says that none was kept.
     ///
     /// # Errors
     /// The first one of a work.
@@ -100,20 +117,21 @@ impl Quiet {
         let start = Instant::now();
         loop {
             for (work, samples) in works.iter_mut().zip(&mut samples) {
+                let (start, waited_before) = (Instant::now(), waited());
                 let before = probe();
                 let time = work()?;
-                let slower = before.max(probe());
+                let slowest = before.max(probe());
                 self.fastest = self.fastest.min(before);
-                samples.add(time, is_quiet(self.fastest, slower));
+                let waited = waited().zip(waited_before).map(|(after, before)| after - before);
+                let moment = Moment { slowest, lasted: start.elapsed(), waited };
+                samples.add(time, moment.is_quiet(self.fastest));
             }
             let enough = samples.iter().all(|samples| samples.share().kept >= want);
             if enough || start.elapsed() >= budget {
                 break;
             }
         }
-        let share = samples.iter().fold(Share::default(), |sum, samples| sum + samples.share());
-        let times = samples.iter().map(|samples| samples.median().unwrap_or_default()).collect();
-        Ok(Medians { times, share })
+        Ok(Medians::of(&samples))
     }
 }
 
@@ -123,9 +141,29 @@ impl Default for Quiet {
     }
 }
 
-/// Whether a probe says that the machine was quiet.
-pub fn is_quiet(fastest: Duration, probe: Duration) -> bool {
-    probe.as_secs_f64() <= fastest.as_secs_f64() * TOLERANCE
+fn median(mut samples: Vec<Duration>) -> Option<Duration> {
+    samples.sort();
+    samples.get(samples.len() / 2).copied()
+}
+
+/// What was seen around a sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The slower of the two probes around it.
+    pub slowest: Duration,
+    /// How long the sample and its probes lasted.
+    pub lasted: Duration,
+    /// For how long of that threads waited for processors, where it is known.
+    pub waited: Option<Duration>,
+}
+
+impl Moment {
+    /// Whether the machine was quiet, given the fastest probe.
+    pub fn is_quiet(&self, fastest: Duration) -> bool {
+        let waited = self.waited.unwrap_or_default();
+        self.slowest.as_secs_f64() <= fastest.as_secs_f64() * (1.0 + TOLERANCE)
+            && waited.as_secs_f64() <= self.lasted.as_secs_f64() * TOLERANCE
+    }
 }
 
 /// How long a work takes that may fail.

@@ -11,8 +11,9 @@ pub fn render(report: &Report) -> String {
         text += &format!("- {key}: {value}\n");
     }
     text += "\nRatios are of medians measured in turns inside this one run. The last column is the share of samples\n\
-             kept: those around which a probe on every thread found the machine quiet. GMAC/s are 10^9\n\
-             multiply-accumulates a second, on all threads unless a line says otherwise.\n";
+             kept: those around which a probe on every thread found the machine quiet, and during which few threads\n\
+             waited for a processor; where none was, all count. GMAC/s are 10^9 multiply-accumulates a second, on\n\
+             all threads unless a line says otherwise.\n";
     report.sections.iter().for_each(|section| text += &render_section(section));
     text
 }

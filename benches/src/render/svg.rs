@@ -1,7 +1,7 @@
 //! The plots. Text is drawn by whoever shows the file: no font is needed here.
 
 use crate::Failure;
-use crate::lines::{Axis, Mark, Plot, Series, digits};
+use crate::lines::{Axis, Mark, Plot, Series};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use std::ops::Range;
@@ -11,6 +11,9 @@ const SIZE: (u32, u32) = (860, 420);
 const LEGEND: i32 = 610;
 /// Between the names of two series.
 const LEGEND_STEP: i32 = 24;
+
+/// The room beyond the outermost points of an axis by powers of two.
+const LOG_MARGIN: f64 = 1.25;
 
 /// Colours that colour-blind people tell apart (Okabe and Ito).
 const COLOURS: [RGBColor; 7] = [
@@ -43,8 +46,8 @@ pub fn render(plot: &Plot) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// From zero to beyond the largest, or, by powers of two, from the power below
-/// the least to the power above the largest.
+/// From zero to beyond the largest, or, by powers of two, from below the least
+/// to beyond the largest.
 fn range(axis: &Axis, values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let values: Vec<_> = values.collect();
     let usable = |value: &f64| value.is_finite() && (*value > 0.0 || *value == 0.0 && !axis.log);
@@ -54,7 +57,7 @@ fn range(axis: &Axis, values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let largest = values.iter().copied().fold(0.0, f64::max);
     if axis.log {
-        return Some((least * 0.95).log2().floor().exp2()..(largest * 1.05).log2().ceil().exp2());
+        return Some(least / LOG_MARGIN..largest * LOG_MARGIN);
     }
     Some(0.0..if largest > 0.0 { largest * 1.1 } else { 1.0 })
 }
@@ -115,7 +118,8 @@ where
     Ok(())
 }
 
-/// The text at a grid line.
+/// The text at a grid line: no more digits than it needs.
 fn tick(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value}") } else { digits(value) }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

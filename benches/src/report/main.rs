@@ -65,11 +65,11 @@ fn report(args: &Args) -> Result<(), Failure> {
     let out = Out::open(&args.out)?;
     let start = Instant::now();
     let mut report = Report { machine: machine::describe(), sections: Vec::new() };
-    if args.quick {
+    let mut run = Run::new(args.quick);
+    if run.is_quick() {
         let note = "a quick run of few samples and small products: compare nothing with it";
         report.machine.push(("note".into(), note.into()));
     }
-    let mut run = Run::new(args.quick);
     for (i, planned) in chosen.iter().enumerate() {
         let seconds = start.elapsed().as_secs();
         eprintln!("{} of {}, after {seconds} s: {}", i + 1, chosen.len(), planned.title);

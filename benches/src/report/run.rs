@@ -3,7 +3,7 @@
 use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::quiet::{Medians, Quiet, Work};
-use poai_core::Cpu;
+use poai_core::{Backend, Cpu};
 use std::time::Duration;
 
 /// One run of the report.
@@ -13,9 +13,16 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run; a quick one takes fewer samples of smaller products.
+    /// A run; a quick one takes fewer samples of smaller products. With
+    /// portable code alone a full one would take an hour.
     pub fn new(quick: bool) -> Run {
+        let quick = quick || Cpu::new().name() == "cpu-scalar";
         Run { quiet: Quiet::new(), quick }
+    }
+
+    /// Whether it is a quick one.
+    pub fn is_quick(&self) -> bool {
+        self.quick
     }
 
     /// What a full run takes, or a quick one in its stead.
@@ -36,6 +43,9 @@ impl Run {
 
     /// The kernels that the ratios are about: the first two present of AMX and
     /// AVX-512 VNNI, or else the fastest.
+    ///
+    /// # Errors
+    /// None, as long as the list of kernels is true.
     pub fn main_kernels(&self) -> Result<Vec<Cpu>, Failure> {
         let present = Cpu::list().into_iter().filter(|listed| listed.present);
         let mut names: Vec<_> = present.map(|listed| listed.name).collect();
@@ -49,7 +59,10 @@ impl Run {
     }
 }
 
-/// An error of a section where a fast kernel computes something else.
+/// Checks a known answer.
+///
+/// # Errors
+/// Where something fast computes something else.
 pub fn same(section: &Section, what: &str, expected: &str, got: &str) -> Result<(), Failure> {
     if expected == got {
         return Ok(());

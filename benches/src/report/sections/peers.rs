@@ -5,7 +5,7 @@ use crate::rten::Rten;
 use crate::run::Run;
 use poai_benches::Failure;
 use poai_benches::lines::Section;
-use poai_benches::quiet::{Work, timed};
+use poai_benches::quiet::{Medians, Work, timed};
 use poai_benches::workload::{Workload, cube};
 use poai_core::{Backend, Cpu};
 use std::process::Command;
@@ -15,8 +15,9 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/onnxruntime_mat
 /// To import, and to multiply once.
 const START: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(30);
-/// For the other side's threads to stop looking for more work.
-const REST: Duration = Duration::from_millis(10);
+/// ONNX Runtime's threads look for more work for up to some 70 ms after a run,
+/// and would take the processors from ours.
+const REST: Duration = Duration::from_millis(100);
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let size = run.full_or(4096, 512);
@@ -71,19 +72,13 @@ fn onnxruntime(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Fa
     };
     let version = ready.strip_prefix("ready").unwrap_or_default();
     let work = Workload::new(&backend, cube(size))?;
-    let mut failed = None;
-    let works: &mut [Work<'_>] = &mut [&mut || timed(|| work.ticketed()), &mut || {
-        let time =
-            seconds(&mut peer, "run", ANSWER).inspect_err(|why| failed = Some(why.clone()))?;
-        std::thread::sleep(REST);
-        Ok(time)
-    }];
-    let measured = run.measure(9, works);
-    if let Some(why) = failed {
-        section.skipped(id, what(version), why);
-        return Ok(());
-    }
-    let medians = measured?;
+    let medians = match in_turns(run, 9, &work, &mut peer, "run")? {
+        Ok(medians) => medians,
+        Err(why) => {
+            section.skipped(id, what(version), why);
+            return Ok(());
+        }
+    };
     section.figure(id, what(version), medians.speedup(0, 1), "", medians.share);
     section.figure(
         format!("onnxruntime/{size}"),
@@ -95,9 +90,37 @@ fn onnxruntime(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Fa
     Ok(())
 }
 
+/// Ours ticketed, and a peer's answers to a request, in turns; the inner error
+/// is the peer's.
+///
+/// # Errors
+/// Ours.
+pub fn in_turns(
+    run: &mut Run,
+    want: usize,
+    work: &Workload<'_>,
+    peer: &mut Served,
+    request: &str,
+) -> Result<Result<Medians, String>, Failure> {
+    let mut failed = None;
+    let works: &mut [Work<'_>] = &mut [&mut || timed(|| work.ticketed()), &mut || {
+        let time = seconds(peer, request).inspect_err(|why| failed = Some(why.clone()))?;
+        std::thread::sleep(REST);
+        Ok(time)
+    }];
+    let measured = run.measure(want, works);
+    match failed {
+        Some(why) => Ok(Err(why)),
+        None => measured.map(Ok),
+    }
+}
+
 /// The time of one run that a peer measured itself.
-pub fn seconds(peer: &mut Served, request: &str, limit: Duration) -> Result<Duration, String> {
-    let line = peer.ask(request, limit)?;
+///
+/// # Errors
+/// What is wrong with the peer.
+pub fn seconds(peer: &mut Served, request: &str) -> Result<Duration, String> {
+    let line = peer.ask(request, ANSWER)?;
     let seconds = line.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
     let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.ok_or_else(|| format!("{line:?} is no time"))

@@ -23,7 +23,8 @@ pub fn sizes(backend: &dyn Backend, sizes: &[u32]) -> Vec<u32> {
 
 /// A pseudo-random operand.
 pub fn operand(side: Side, rows: usize, k: usize) -> Operand {
-    Operand::pseudorandom(&P, side, b"bench", rows, k).expect("a valid shape")
+    let seed = format!("bench {side}");
+    Operand::pseudorandom(&P, side, seed.as_bytes(), rows, k).expect("a valid shape")
 }
 
 /// The bytes of a proof of a 64×64×k product in which every ticket wins.

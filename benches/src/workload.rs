@@ -60,8 +60,11 @@ impl<'a> Workload<'a> {
     /// # Errors
     /// Whatever the backend says.
     pub fn new(backend: &'a dyn Backend, shape: Shape) -> Result<Workload<'a>, Failure> {
-        let operand = |side, rows: u32| {
-            Operand::pseudorandom(&P, side, b"benchmark", rows as usize, shape.k as usize)
+        // Two different operands: the product of one with itself is symmetric,
+        // and would not show rows taken for columns.
+        let operand = |side: Side, rows: u32| {
+            let seed = format!("benchmark {side}");
+            Operand::pseudorandom(&P, side, seed.as_bytes(), rows as usize, shape.k as usize)
         };
         let a = backend.prepare(operand(Side::A, shape.m)?)?;
         let bt = backend.prepare(operand(Side::B, shape.n)?)?;

@@ -22,7 +22,8 @@ struct Args {
 fn main() -> Result<(), Failure> {
     let Args { size } = Args::parse();
     let rows = size as usize;
-    let operand = |side| Operand::pseudorandom(&P, side, b"memory", rows, rows);
+    let operand =
+        |side: Side| Operand::pseudorandom(&P, side, format!("{side}").as_bytes(), rows, rows);
     let miner = Miner::new(P, Arc::new(Cpu::new()))?;
     let (a, bt) = (operand(Side::A)?, operand(Side::B)?);
     // Making the operands took more than keeping them.

@@ -34,7 +34,11 @@ fn report() -> Report {
         rows: vec![vec!["1×2×3".into(), "0.25".into()]],
     });
     section.plots.push(plot(Axis::log("size"), Axis::linear("GMAC/s")));
-    Report { machine: vec![("threads".into(), json!(2))], sections: vec![section] }
+    Report {
+        machine: vec![("threads".into(), json!(2))],
+        sections: vec![section],
+        summary: vec![("speed", "rat"), ("speed", "nothing"), ("elsewhere", "ratio")],
+    }
 }
 
 fn file(name: &str) -> String {
@@ -57,6 +61,20 @@ fn markdown_shows_figures_tables_plots_and_what_was_skipped() {
     ] {
         assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
     }
+}
+
+#[test]
+fn the_summary_repeats_the_lines_asked_for_and_no_others() {
+    let report = report();
+    assert_eq!(report.summary(), [&report.sections[0].lines[1]]);
+    let text = file("report.md");
+    let (_, summary) = text.split_once("## In short\n").expect("a summary");
+    let (summary, _) = summary.split_once("## Speed\n").expect("the section comes after");
+    assert!(summary.contains("| ticketed / plain | 0.846 | 9 of 9 |"), "{summary}");
+    assert!(!summary.contains("product"), "{summary}");
+
+    let without = render::markdown::render(&Report { summary: Vec::new(), ..report });
+    assert!(!without.contains("In short"));
 }
 
 #[test]

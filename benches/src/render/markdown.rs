@@ -14,6 +14,11 @@ pub fn render(report: &Report) -> String {
              kept: those around which a probe on every thread found the machine quiet, and during which few threads\n\
              waited for a processor; where none was, all count. GMAC/s are 10^9 multiply-accumulates a second, on\n\
              all threads unless a line says otherwise.\n";
+    let summary = report.summary();
+    if !summary.is_empty() {
+        text += "\n## In short\n";
+        text += &render_lines(summary);
+    }
     report.sections.iter().for_each(|section| text += &render_section(section));
     text
 }
@@ -27,9 +32,12 @@ fn render_section(section: &Section) -> String {
         text += &format!("\n![{}]({}.svg)\n", plot.title, plot.name);
     }
     section.tables.iter().for_each(|table| text += &render_table(table));
-    text += "\n| what | measured | kept |\n| --- | --- | --- |\n";
-    section.lines.iter().for_each(|line| text += &(render_line(line) + "\n"));
-    text
+    text + &render_lines(&section.lines)
+}
+
+fn render_lines<'a>(lines: impl IntoIterator<Item = &'a Line>) -> String {
+    let rows: String = lines.into_iter().map(|line| render_line(line) + "\n").collect();
+    format!("\n| what | measured | kept |\n| --- | --- | --- |\n{rows}")
 }
 
 fn render_table(table: &Table) -> String {

@@ -7,7 +7,7 @@ pub mod markdown;
 pub mod svg;
 
 use crate::Failure;
-use crate::lines::Section;
+use crate::lines::{Line, Section};
 use serde_json::Value;
 
 /// A whole report.
@@ -17,6 +17,21 @@ pub struct Report {
     pub machine: Vec<(String, Value)>,
     /// What was measured.
     pub sections: Vec<Section>,
+    /// What comes first: sections, and what the ids of lines begin with.
+    pub summary: Vec<(&'static str, &'static str)>,
+}
+
+impl Report {
+    /// The lines of the summary, those that were measured or skipped.
+    pub fn summary(&self) -> Vec<&Line> {
+        let lines = self.summary.iter().flat_map(|(id, start)| {
+            let sections = self.sections.iter().filter(move |section| section.id == *id);
+            sections
+                .flat_map(|section| &section.lines)
+                .filter(move |line| line.id.starts_with(start))
+        });
+        lines.collect()
+    }
 }
 
 /// Every file of a report, by its name.

@@ -64,7 +64,11 @@ fn report(args: &Args) -> Result<(), Failure> {
     }
     let out = Out::open(&args.out)?;
     let start = Instant::now();
-    let mut report = Report { machine: machine::describe(), sections: Vec::new() };
+    let mut report = Report {
+        machine: machine::describe(),
+        sections: Vec::new(),
+        summary: sections::SUMMARY.to_vec(),
+    };
     let mut run = Run::new(args.quick);
     if run.is_quick() {
         let note = "a quick run of few samples and small products: compare nothing with it";

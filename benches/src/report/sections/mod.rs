@@ -105,6 +105,31 @@ pub const ALL: [Planned; 9] = [
     },
 ];
 
+/// What the report begins with: sections, and what the ids of lines begin
+/// with.
+pub const SUMMARY: [(&str, &str); 20] = [
+    ("sizes", "ticketed-to-plain/4096x4096x4096/"),
+    ("sizes", "recovered-to-plain/4096x4096x4096/"),
+    ("sizes", "plain-to-peak/4096x4096x4096/"),
+    ("sizes", "ticketed-to-peak/4096x4096x4096/"),
+    ("sizes", "plain/64x4096x4096/"),
+    ("sizes", "ticketed/64x4096x4096/"),
+    ("cost", "sum/"),
+    ("kernels", "ticketed/reference"),
+    ("scaling", "threads-to-one/"),
+    ("scaling", "time-per-mac/"),
+    ("verification", "whole/4096"),
+    ("verification", "openings/4096"),
+    ("verification", "steps/4096"),
+    ("verification", "rows/4096"),
+    ("verification", "tile/4096"),
+    ("verification", "portable/4096"),
+    ("peers", "plain-to-rten/"),
+    ("peers", "ticketed-to-onnxruntime/"),
+    ("straightforward", "ticketed-to-"),
+    ("memory", "peak-to-matrices/"),
+];
+
 /// Cargo on this workspace, as the report itself was built.
 fn cargo(args: &[&str]) -> Command {
     // Set where cargo runs the report.

@@ -10,17 +10,19 @@ use poai_benches::peak::{self, Peak};
 use poai_benches::quiet::{Medians, timed};
 use poai_benches::workload::{Workload, cube};
 use poai_core::{Backend, Cpu, Shape};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let (bandwidth, share) = bandwidth::read(run)?;
     section.figure("memory", "memory read by all threads", bandwidth, "GB/s", share);
     let main = run.main_kernels()?;
-    let mut overhead = Vec::new();
+    let (mut overhead, mut answers) = (Vec::new(), Answers::new());
     for listed in Cpu::list() {
         let Ok(backend) = Cpu::named(listed.name) else {
             let why = format!("it needs {}", listed.needs);
-            section.skipped(format!("plain/{}", listed.name), listed.name, why);
+            let what = format!("products on {}", listed.name);
+            section.skipped(format!("plain/{}", listed.name), what, why);
             continue;
         };
         let is_main = main.iter().any(|kernel| kernel.name() == listed.name);
@@ -32,7 +34,7 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
             "cpu-scalar" => vec![cube(256)],
             _ => run.full_or(vec![cube(512), cube(1024)], vec![cube(256)]),
         };
-        overhead.extend(kernel(run, section, &backend, &shapes, bandwidth)?);
+        overhead.extend(kernel(run, section, &backend, &shapes, bandwidth, &mut answers)?);
     }
     section.plots.push(Plot {
         name: "overhead".into(),
@@ -44,6 +46,9 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The digest of the product of each m, n and k: the same with every kernel.
+type Answers = BTreeMap<[u32; 3], String>;
+
 /// One kernel's products: lines, its roofline, and its two curves of overhead
 /// where it has any.
 fn kernel(
@@ -52,6 +57,7 @@ fn kernel(
     backend: &Cpu,
     shapes: &[Shape],
     bandwidth: f64,
+    answers: &mut Answers,
 ) -> Result<Vec<Series>, Failure> {
     let name = backend.name();
     let peak = peak::of(name);
@@ -65,6 +71,9 @@ fn kernel(
     for shape in shapes {
         let work = Workload::new(backend, *shape)?;
         let ways = three_ways(run, section, &work, peak)?;
+        let Shape { m, n, k } = *shape;
+        let answer = answers.entry([m, n, k]).or_insert_with(|| ways.product.clone());
+        same(section, &format!("the {m}×{n}×{k} product of {name}"), answer, &ways.product)?;
         lines(section, name, shape, &ways, peak);
         let rates = [0, 1, 2].map(|way| ways.medians.giga(way, work.macs()));
         roofline.add(shape, rates, peak.map(|peak| ways.peak(peak)));

@@ -128,19 +128,35 @@ pub struct Plot {
 pub struct Axis {
     /// What it counts.
     pub label: String,
-    /// Whether by powers of two; otherwise evenly from zero.
-    pub log: bool,
+    /// How its values are spread.
+    pub scale: Scale,
+}
+
+/// How an axis's values are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// By powers of two.
+    Log,
+    /// Evenly from zero.
+    Linear,
+    /// Evenly from zero, with whole numbers alone written beside.
+    Whole,
 }
 
 impl Axis {
     /// An axis by powers of two.
     pub fn log(label: impl Into<String>) -> Axis {
-        Axis { label: label.into(), log: true }
+        Axis { label: label.into(), scale: Scale::Log }
     }
 
     /// An axis from zero.
     pub fn linear(label: impl Into<String>) -> Axis {
-        Axis { label: label.into(), log: false }
+        Axis { label: label.into(), scale: Scale::Linear }
+    }
+
+    /// An axis from zero of whole numbers.
+    pub fn whole(label: impl Into<String>) -> Axis {
+        Axis { label: label.into(), scale: Scale::Whole }
     }
 }
 

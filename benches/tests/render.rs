@@ -1,6 +1,6 @@
 //! A report's files from lines that were not measured.
 
-use poai_benches::lines::{Axis, Mark, Plot, Section, Series, Share, Table};
+use poai_benches::lines::{Axis, Mark, Plot, Scale, Section, Series, Share, Table};
 use poai_benches::render::{self, Report, svg};
 use serde_json::{Value, json};
 
@@ -114,8 +114,9 @@ fn parse(text: &str) -> (Vec<String>, usize) {
 
 #[test]
 fn svg_is_well_formed_and_has_every_series_on_every_kind_of_axis() {
-    for (x, y) in [(true, true), (true, false), (false, true), (false, false)] {
-        let axis = |log, label: &str| Axis { label: label.into(), log };
+    use Scale::{Linear, Log, Whole};
+    for (x, y) in [(Log, Log), (Log, Linear), (Linear, Log), (Linear, Linear), (Whole, Whole)] {
+        let axis = |scale, label: &str| Axis { label: label.into(), scale };
         let text = svg::render(&plot(axis(x, "size"), axis(y, "rate"))).expect("it draws");
         let (texts, circles) = parse(&text);
         for name in ["peak", "plain & fast", "ticketed", "size", "rate", "Speed <by> size & kernel"]
@@ -123,7 +124,7 @@ fn svg_is_well_formed_and_has_every_series_on_every_kind_of_axis() {
             assert!(texts.iter().any(|text| text == name), "{name} is missing: {texts:?}");
         }
         // The dots of the two series that have some, and theirs in the legend.
-        assert_eq!(circles, 2 + 3 + 2, "log x {x}, log y {y}");
+        assert_eq!(circles, 2 + 3 + 2, "{x:?}, {y:?}");
     }
 }
 
@@ -134,6 +135,19 @@ fn axes_by_powers_of_two_are_labelled_with_them() {
     for tick in ["256", "512", "1024", "2048", "4096"] {
         assert!(texts.iter().any(|text| text == tick), "{tick} is missing: {texts:?}");
     }
+}
+
+#[test]
+fn an_axis_of_whole_numbers_writes_no_others() {
+    let small = |x: Axis| {
+        let mut plot = plot(x, Axis::log("rate"));
+        plot.series.iter_mut().for_each(|series| series.points = vec![(1.0, 64.0), (2.0, 256.0)]);
+        parse(&svg::render(&plot).expect("it draws")).0
+    };
+    let (whole, linear) = (small(Axis::whole("threads")), small(Axis::linear("threads")));
+    assert!(whole.iter().any(|text| text == "2") && linear.iter().any(|text| text == "2"));
+    assert!(!whole.iter().any(|text| text.contains('.')), "{whole:?}");
+    assert!(linear.iter().any(|text| text == "1.5"), "{linear:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The plots. Text is drawn by whoever shows the file: no font is needed here.
 
 use crate::Failure;
-use crate::lines::{Axis, Mark, Plot, Series};
+use crate::lines::{Axis, Mark, Plot, Scale, Series};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use std::ops::Range;
@@ -37,7 +37,7 @@ pub fn render(plot: &Plot) -> Result<String, Failure> {
     let y = range(&plot.y, points.iter().map(|point| point.1))
         .ok_or_else(|| format!("{}: nothing to draw along {}", plot.name, plot.y.label))?;
     let mut text = String::new();
-    match (plot.x.log, plot.y.log) {
+    match (plot.x.scale == Scale::Log, plot.y.scale == Scale::Log) {
         (true, true) => draw(plot, x.log_scale().base(2.0), y.log_scale().base(2.0), &mut text),
         (true, false) => draw(plot, x.log_scale().base(2.0), y, &mut text),
         (false, true) => draw(plot, x, y.log_scale().base(2.0), &mut text),
@@ -50,13 +50,14 @@ pub fn render(plot: &Plot) -> Result<String, Failure> {
 /// to beyond the largest.
 fn range(axis: &Axis, values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let values: Vec<_> = values.collect();
-    let usable = |value: &f64| value.is_finite() && (*value > 0.0 || *value == 0.0 && !axis.log);
+    let log = axis.scale == Scale::Log;
+    let usable = |value: &f64| value.is_finite() && (*value > 0.0 || *value == 0.0 && !log);
     if values.is_empty() || !values.iter().all(usable) {
         return None;
     }
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let largest = values.iter().copied().fold(0.0, f64::max);
-    if axis.log {
+    if log {
         return Some(least / LOG_MARGIN..largest * LOG_MARGIN);
     }
     Some(0.0..if largest > 0.0 { largest * 1.1 } else { 1.0 })
@@ -87,8 +88,8 @@ where
         .bold_line_style(RGBColor(215, 215, 215))
         .x_desc(plot.x.label.clone())
         .y_desc(plot.y.label.clone())
-        .x_label_formatter(&|value| tick(*value))
-        .y_label_formatter(&|value| tick(*value))
+        .x_label_formatter(&|value| tick(plot.x.scale, *value))
+        .y_label_formatter(&|value| tick(plot.y.scale, *value))
         .label_style(("sans-serif", 13))
         .axis_desc_style(("sans-serif", 14))
         .draw()?;
@@ -119,7 +120,10 @@ where
 }
 
 /// The text at a grid line: no more digits than it needs.
-fn tick(value: f64) -> String {
+fn tick(scale: Scale, value: f64) -> String {
+    if scale == Scale::Whole && value.fract() != 0.0 {
+        return String::new();
+    }
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

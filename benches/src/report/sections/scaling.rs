@@ -46,8 +46,8 @@ fn by_threads(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     section.plots.push(Plot {
         name: "scaling".into(),
         title: format!("{size}³ ticketed, by threads"),
-        x: Axis::log("threads"),
-        y: Axis::log("speed relative to one thread"),
+        x: Axis::whole("threads"),
+        y: Axis::linear("speed relative to one thread"),
         series: vec![
             series("as many times as threads", ideal.collect(), Mark::Line),
             series("measured", points, Mark::LineAndDots),

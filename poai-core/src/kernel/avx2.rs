@@ -30,14 +30,20 @@ impl Kernel for Avx2 {
         deinterleave::<2, _>(t, packed, rows);
     }
 
-    fn step(&self, _: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
-        let (a, b) = (step_entries(a), step_entries(b));
-        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
-        // SAFETY: `find` makes this kernel only where AVX2 is.
-        unsafe {
-            let (a, b) = (widen(a), widen(b));
-            add::<false>(&a, &b, sums)
-        }
+    fn step(&self, t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+        let mut x = [0];
+        self.fold(t, &[a], b, sums, &mut x);
+        x[0]
+    }
+
+    fn fold(&self, _: usize, a: &[&[i8]], b: &[i8], sums: &mut [i32], xs: &mut [u32]) {
+        let count = xs.len() / a.len();
+        each_step(a, b, sums, |strip, step, x| xs[strip * count + step] = x);
+    }
+
+    fn accumulate(&self, _: usize, a: &[&[i8]], b: &[i8], _: usize, sums: &mut [i32]) {
+        // The folds are a few instructions a step.
+        each_step(a, b, sums, |_, _, _| ());
     }
 
     fn pack_thin(&self, _: Side, t: usize, rows: &[i16], packed: &mut [i16]) -> bool {
@@ -53,14 +59,30 @@ impl Kernel for Avx2 {
     }
 }
 
-fn step_entries(step: &[i8]) -> &[i8; STEP] {
-    step.as_array().expect("a step has 32×128 entries")
+/// Adds every step of a strip of B with each strip of A, widening B's once, and
+/// tells the XOR of the sums by strip and step.
+fn each_step(a: &[&[i8]], b: &[i8], sums: &mut [i32], mut tell: impl FnMut(usize, usize, u32)) {
+    let (b, sums) = (b.as_chunks().0, sums.as_chunks_mut().0);
+    for (step, b_step) in b.iter().enumerate() {
+        // SAFETY: `find` makes the kernel only where AVX2 is.
+        let b_wide = unsafe { widen(b_step) };
+        for (strip, (a, sums)) in a.iter().zip(&mut *sums).enumerate() {
+            let a = &a.as_chunks().0[step];
+            // SAFETY: as above.
+            let x = unsafe { add::<false>(&widen(a).0, &b_wide.0, sums) };
+            tell(strip, step, x);
+        }
+    }
 }
 
+/// A step in 16 bits, at the start of a cache line.
+#[repr(C, align(64))]
+struct Wide([i16; STEP]);
+
 #[target_feature(enable = "avx2")]
-fn widen(step: &[i8; STEP]) -> [i16; STEP] {
-    let mut wide = [0; STEP];
-    for (to, from) in wide.as_chunks_mut::<16>().0.iter_mut().zip(step.as_chunks::<16>().0) {
+fn widen(step: &[i8; STEP]) -> Wide {
+    let mut wide = Wide([0; STEP]);
+    for (to, from) in wide.0.as_chunks_mut::<16>().0.iter_mut().zip(step.as_chunks::<16>().0) {
         // SAFETY: both arrays have the 16 entries that are read and written;
         // neither access asks for alignment.
         unsafe {

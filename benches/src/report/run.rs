@@ -36,8 +36,20 @@ impl Run {
     /// # Errors
     /// The first one of a work.
     pub fn measure(&mut self, want: usize, works: &mut [Work<'_>]) -> Result<Medians, Failure> {
-        let (want, budget) =
-            self.full_or((want, Duration::from_secs(5)), (2, Duration::from_millis(300)));
+        self.measure_for(Duration::from_secs(5), want, works)
+    }
+
+    /// The same for works that take long, with so much time for all.
+    ///
+    /// # Errors
+    /// The first one of a work.
+    pub fn measure_for(
+        &mut self,
+        budget: Duration,
+        want: usize,
+        works: &mut [Work<'_>],
+    ) -> Result<Medians, Failure> {
+        let (want, budget) = self.full_or((want, budget), (2, Duration::from_millis(300)));
         self.quiet.in_turns(want, budget, works)
     }
 

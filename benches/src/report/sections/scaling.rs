@@ -6,6 +6,7 @@ use poai_benches::lines::{Axis, Mark, Plot, Section, Series};
 use poai_benches::quiet::{Work, timed};
 use poai_benches::workload::{Workload, cube};
 use poai_core::Cpu;
+use std::time::Duration;
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     by_threads(run, section)?;
@@ -68,7 +69,7 @@ fn by_size(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
         (Workload::new(&backend, cube(small))?, Workload::new(&backend, cube(large))?);
     let works: &mut [Work<'_>] =
         &mut [&mut || timed(|| few.ticketed()), &mut || timed(|| many.ticketed())];
-    let medians = run.measure(5, works)?;
+    let medians = run.measure_for(Duration::from_secs(20), 5, works)?;
     let per_mac = medians.speedup(0, 1) * few.macs() / many.macs();
     let what = format!("time per MAC, {large}³ / {small}³, ticketed");
     section.figure(format!("time-per-mac/{large}-to-{small}"), what, per_mac, "", medians.share);

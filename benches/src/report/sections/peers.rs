@@ -119,7 +119,7 @@ pub fn in_turns(
         std::thread::sleep(REST);
         Ok(time)
     }];
-    let measured = run.measure(want, works);
+    let measured = run.measure_for(Duration::from_secs(15), want, works);
     match failed {
         Some(why) => Ok(Err(why)),
         None => measured.map(Ok),

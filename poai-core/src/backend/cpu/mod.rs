@@ -46,7 +46,9 @@ impl Default for Cpu {
 
 impl Cpu {
     /// The fastest kernel that this processor has for blocks, on the caller's
-    /// rayon pool: by default one thread per core.
+    /// rayon pool: by default one thread per core. Where the processor has AMX,
+    /// this asks Linux, once, to let the process use it; refused, the next
+    /// kernel is the fastest.
     pub fn new() -> Cpu {
         Cpu::for_params(&Params::CONSENSUS)
     }
@@ -91,6 +93,7 @@ impl Cpu {
     }
 
     /// Every kernel, the fastest first, whether this processor has it or not.
+    /// Looking for `cpu-amx` asks Linux, once, to let this process use AMX.
     pub fn list() -> Vec<Listed> {
         kernel::ALL
             .iter()

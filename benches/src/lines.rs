@@ -1,7 +1,5 @@
 //! What a report holds: sections of measured lines, tables and plots.
 
-use std::ops::Add;
-
 /// How many samples count, of those taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -9,14 +7,6 @@ pub struct Share {
     pub kept: usize,
     /// Samples taken.
     pub taken: usize,
-}
-
-impl Add for Share {
-    type Output = Share;
-
-    fn add(self, other: Share) -> Share {
-        Share { kept: self.kept + other.kept, taken: self.taken + other.taken }
-    }
 }
 
 /// One measured line.

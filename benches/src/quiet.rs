@@ -56,7 +56,7 @@ impl Samples {
 pub struct Medians {
     /// The median time of each.
     pub times: Vec<Duration>,
-    /// The samples of all of them together.
+    /// The samples of the one of which the fewest were kept.
     pub share: Share,
 }
 
@@ -64,7 +64,8 @@ impl Medians {
     /// The medians of samples that were taken in turns: of the quiet ones where
     /// everything has some, or else of all.
     pub fn of(samples: &[Samples]) -> Medians {
-        let mut share = samples.iter().fold(Share::default(), |sum, samples| sum + samples.share());
+        let shares = samples.iter().map(Samples::share);
+        let mut share = shares.min_by_key(|share| share.kept).unwrap_or_default();
         let quiet: Option<Vec<_>> = samples.iter().map(Samples::quiet_median).collect();
         let times = quiet.unwrap_or_else(|| {
             share.kept = 0;

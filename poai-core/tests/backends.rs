@@ -213,7 +213,7 @@ fn the_deepest_block_statement_does_not_overflow() {
 /// Deeper than a block, where the thin factors of recovery leave 16 bits.
 #[test]
 fn deep_research_statements_are_recovered_exactly() {
-    let (a, bt) = (pseudorandom(b"a", 32, 20_480), pseudorandom(b"b", 32, 20_480));
+    let (a, bt) = (pseudorandom(b"a", 64, 20_480), pseudorandom(b"b", 96, 20_480));
     let expected = naive(&a, &bt);
     let case = Case { params: Params::CONSENSUS, a, bt, challenge: Challenge([4; 32]) };
     for backend in backend::present().into_iter().filter(|backend| backend.name() != "reference") {

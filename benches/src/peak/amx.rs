@@ -2,8 +2,7 @@
 
 use super::{OPERANDS, Operands, Peak};
 use core::arch::asm;
-use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
-use std::sync::OnceLock;
+use poai_core::Cpu;
 
 /// Independent accumulators, 16×16 sums of 64 products each.
 const ACCUMULATORS: usize = 4;
@@ -29,57 +28,14 @@ static CONFIG: Config = Config {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// The loop, on a processor and system that have what it needs.
+/// The loop, where the kernel itself may use AMX.
 pub(super) fn find() -> Option<Peak> {
     permitted().then_some(Peak { macs: (ACCUMULATORS * 16 * TILE) as u64, rounds, sum })
 }
 
-/// Whether the processor has the tiles, the system saves them, and it lets
-/// this process use them: asked for once.
+/// The library's own answer, which looks at the processor and asks the system.
 fn permitted() -> bool {
-    static PERMITTED: OnceLock<bool> = OnceLock::new();
-    *PERMITTED.get_or_init(|| present() && ask())
-}
-
-fn present() -> bool {
-    const OSXSAVE: u32 = 1 << 27;
-    const AMX_TILE_AND_INT8: u32 = 3 << 24;
-    const TILE_STATE: u64 = 3 << 17;
-    if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE == 0 {
-        return false;
-    }
-    // SAFETY: OSXSAVE says that the instruction is there.
-    let saved = unsafe { saved_state() };
-    saved & TILE_STATE == TILE_STATE
-        && __cpuid_count(7, 0).edx & AMX_TILE_AND_INT8 == AMX_TILE_AND_INT8
-}
-
-#[target_feature(enable = "xsave")]
-fn saved_state() -> u64 {
-    // SAFETY: register 0 is there wherever the instruction is.
-    unsafe { _xgetbv(0) }
-}
-
-/// Asks the system for the tiles' data (state component 18).
-fn ask() -> bool {
-    const ARCH_PRCTL: u64 = 158;
-    const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
-    const TILE_DATA: u64 = 18;
-    let mut result = ARCH_PRCTL;
-    // SAFETY: the call touches no memory of this process; `rcx` and `r11` are
-    // what every system call overwrites.
-    unsafe {
-        asm!(
-            "syscall",
-            inout("rax") result,
-            in("rdi") ARCH_REQ_XCOMP_PERM,
-            in("rsi") TILE_DATA,
-            out("rcx") _,
-            out("r11") _,
-            options(nostack),
-        );
-    }
-    result == 0
+    Cpu::named("cpu-amx").is_ok()
 }
 
 /// What one round adds: every row of a tile holds the operand's 64 bytes, so

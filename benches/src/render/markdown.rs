@@ -11,7 +11,7 @@ pub fn render(report: &Report) -> String {
         text += &format!("- {key}: {value}\n");
     }
     text += "\nRatios are of medians measured in turns inside this one run. The last column is the share of samples\n\
-             kept: those around which a probe on every thread found the machine quiet, and during which few threads\n\
+             kept, of the thing of which fewest were: those around which a probe on every thread found the machine quiet, and during which few threads\n\
              waited for a processor; where none was, all count. GMAC/s are 10^9 multiply-accumulates a second, on\n\
              all threads unless a line says otherwise.\n";
     let summary = report.summary();

@@ -1,5 +1,6 @@
 //! Other programs that measure on request: a line to their input, a line back.
-//! None of them can hang the report, and none outlives it.
+//! None of them can hang the report, and none outlives one that comes to its
+//! end; where the report itself is killed, they end at their closed input.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -54,7 +54,7 @@ pub const ALL: [Planned; 9] = [
         title: "Ticketing, by size",
         about: "*Plain* is a kernel's product without noise and tickets, right operand packed before. *Ticketed* is \
                 everything that\ntickets take: A committed, both sides noised, every ticket drawn; right operand \
-                committed before. *Recovered* is the\nsame with the exact product. The *register-only loop* repeats \
+                committed before. It keeps no product; *recovered* is the\nsame with the exact product, as plain leaves it. The *register-only loop* repeats \
                 the kernel's instruction without touching memory: no\nkernel can be faster. The roofs of the plots \
                 are that loop and the memory's read bandwidth.",
         measure: sizes::measure,

@@ -44,15 +44,14 @@ impl Steps {
             .par_chunks_exact(t * k)
             .enumerate()
             .map_init(
-                || (vec![0; t * rank], vec![0; len]),
-                |(rows, packed), (strip, clean)| {
+                || vec![0; t * rank],
+                |rows, (strip, clean)| {
                     let state = begin(strip);
                     let mut steps = Aligned::with_capacity(count * len);
                     for step in 0..count {
                         copy_step(clean, k, rank, step, rows);
                         change(&state, step, rows);
-                        kernel.pack(side, t, rows, packed);
-                        steps.extend_from_slice(packed);
+                        kernel.pack(side, t, rows, steps.extend(len));
                     }
                     steps
                 },

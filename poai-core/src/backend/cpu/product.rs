@@ -92,9 +92,10 @@ impl<'a> Product<'a> {
                 None => ControlFlow::Continue(()),
             }
         };
-        // The size was checked: the view always exists where memory does.
         let dim = (rows * t, columns * t);
-        let view = memory.and_then(|memory| ArrayViewMut2::from_shape(dim, memory).ok());
+        let view = memory.map(|memory| {
+            ArrayViewMut2::from_shape(dim, memory).expect("the backend has checked the size")
+        });
         match view {
             Some(mut view) => {
                 let bands = view.axis_chunks_iter_mut(Axis(0), block.rows * t).into_par_iter();
@@ -180,9 +181,7 @@ impl<'a> Product<'a> {
             // The column's tiles lie below each other, in memory as in place.
             let mut target = target.slice_mut(ndarray::s![.., j * t..(j + 1) * t]);
             for (mut to, from) in target.rows_mut().into_iter().zip(sums.chunks_exact(t)) {
-                if let Some(to) = to.as_slice_mut() {
-                    to.copy_from_slice(from);
-                }
+                to.as_slice_mut().expect("rows are contiguous").copy_from_slice(from);
             }
         }
     }
@@ -223,8 +222,10 @@ mod tests {
     #[test]
     fn blocks_feed_every_thread() {
         const SIZES: Range<usize> = 1..if cfg!(miri) { 8 } else { 40 };
-        for entry in &crate::kernel::ALL {
-            let Some(kernel) = (entry.find)() else { continue };
+        let kernels = crate::kernel::ALL.iter().filter_map(|entry| (entry.find)());
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        let kernels = kernels.chain(crate::kernel::emulated_amx());
+        for kernel in kernels {
             let most = kernel.block();
             assert!(most.rows <= Block::ROWS_MAX && most.steps <= Block::STEPS_MAX);
             for (rows, columns) in SIZES.flat_map(|rows| SIZES.map(move |columns| (rows, columns)))

@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::backend::tester;
+    use crate::operand::{pseudorandom, test_challenge};
 
     /// The whole test of a backend. Every call gives its tile registers back.
     #[test]
@@ -153,8 +154,61 @@ mod tests {
         let mut sums = vec![0; 1024];
         kernel.step(32, &[1; STEP], &[1; STEP], &mut sums);
         assert!(sums.iter().all(|&sum| sum == 128));
-        assert!(emulator::is_released());
+        assert!(emulator::is_released(), "after a fold");
+        kernel.accumulate(32, &[&[1; STEP]], &[1; STEP], 1, &mut sums);
+        assert!(sums.iter().all(|&sum| sum == 256));
+        assert!(emulator::is_released(), "after a plain product");
         assert!(emulator::was_used() || find().is_some(), "the instructions were executed");
+    }
+
+    /// The vector file's cases of blocks' parameters, beside the integration
+    /// test that runs the kernels of the processor through all of it.
+    #[test]
+    fn the_emulated_backend_reproduces_the_vectors() {
+        let Some(kernel) = emulated() else { return };
+        let backend = Cpu::of("cpu-amx", kernel).threads(1).expect("one thread starts");
+        let file: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors.json")).expect("JSON");
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        let number = |value: &serde_json::Value| value.as_u64().expect("a number") as usize;
+        let digest = |entries: &[i32]| {
+            let mut hasher = blake3::Hasher::new();
+            entries.iter().for_each(|entry| _ = hasher.update(&entry.to_le_bytes()));
+            hasher.finalize().to_hex().to_string()
+        };
+        let mut cases = 0;
+        for value in file["cases"].as_array().expect("cases") {
+            if (number(&value["rank"]), number(&value["tile"])) != (128, 32) {
+                continue;
+            }
+            let tag = hex::decode(text(&value["tag"])).expect("hex");
+            let k = number(&value["k"]);
+            let entries = |suffix: &[u8], rows: &str| {
+                pseudorandom(&[&tag, suffix].concat(), number(&value[rows]), k)
+            };
+            let case = tester::Case {
+                params: Params::CONSENSUS,
+                a: entries(b"/a", "m"),
+                bt: entries(b"/b", "n"),
+                challenge: test_challenge(&tag),
+            };
+            let result = tester::run(&backend, &case);
+            assert_eq!(digest(&result.noised_product), text(&value["noised_product"]));
+            assert_eq!(digest(&result.product), text(&value["product"]));
+            let expected = value["tickets"].as_array().expect("rows of tickets");
+            let expected = expected.iter().flat_map(|row| row.as_array().expect("a row"));
+            let tickets = result.tickets.iter().map(|winner| hex::encode(winner.ticket.0));
+            assert!(tickets.eq(expected.map(text)), "tickets of {value}");
+            cases += 1;
+        }
+        assert!(cases > 0, "the file has cases of blocks' parameters");
+    }
+
+    /// Verifiers must not change what the process is allowed.
+    #[test]
+    fn verifiers_never_ask_for_amx() {
+        let amx = super::super::ALL.iter().find(|entry| entry.name == "cpu-amx");
+        assert!(amx.is_some_and(|amx| !amx.for_verifiers));
     }
 
     /// `find` never takes the emulator for the processor.

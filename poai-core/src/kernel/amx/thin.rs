@@ -84,3 +84,36 @@ pub(super) fn correct(
         avx512.add_shifted(high.as_flattened(), sums.as_flattened_mut());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Around the largest value that two limbs hold, on both sides.
+    #[test]
+    fn limbs_hold_what_they_say_and_refuse_the_rest() {
+        let Some(avx512) = Avx512::find() else {
+            println!("SKIPPED: packing needs AVX-512 F, BW, VBMI and VNNI");
+            return;
+        };
+        for (side, at) in [(Side::A, 0), (Side::A, R - 1), (Side::B, R), (Side::B, 2 * R - 1)] {
+            for value in [i16::MIN + 1, -32640, -129, -128, 127, 128, 32639, 32640, i16::MAX] {
+                let (mut rows, mut packed) = (vec![0; 2 * STEP], vec![0; LEN]);
+                rows[at] = value;
+                assert_eq!(pack(avx512, side, &rows, &mut packed), value <= 32639, "{value}");
+                if value > 32639 {
+                    continue;
+                }
+                let packed: &[i8] = bytemuck::cast_slice(&packed);
+                let limb = |step: usize| -> i32 {
+                    packed[step * STEP..][..STEP].iter().map(|&entry| i32::from(entry)).sum()
+                };
+                let (low, high) = match side {
+                    Side::A => (limb(0), limb(2)),
+                    Side::B => (limb(2), limb(0)),
+                };
+                assert_eq!((256 * high + low, limb(1)), (i32::from(value), 0), "{value}");
+            }
+        }
+    }
+}

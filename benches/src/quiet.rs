@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// much of the time.
 const TOLERANCE: f64 = 0.10;
 
+/// For how long it works at most before a sample, to get all threads going.
+const SETTLE: Duration = Duration::from_millis(30);
+
 /// Something to measure: does it once and says how long that took.
 pub type Work<'a> = &'a mut dyn FnMut() -> Result<Duration, Failure>;
 
@@ -118,6 +121,7 @@ impl Quiet {
         let start = Instant::now();
         loop {
             for (work, samples) in works.iter_mut().zip(&mut samples) {
+                self.settle();
                 let (start, waited_before) = (Instant::now(), waited());
                 let before = probe();
                 let time = work()?;
@@ -133,6 +137,18 @@ impl Quiet {
             }
         }
         Ok(Medians::of(&samples))
+    }
+
+    /// Works until all threads are as fast as they get, or for a while: those
+    /// that slept through another program's turn begin on one processor, and
+    /// what they do until they are spread tells nothing of the machine.
+    fn settle(&self) {
+        let start = Instant::now();
+        while !self.is_near(probe()) && start.elapsed() < SETTLE {}
+    }
+
+    fn is_near(&self, probe: Duration) -> bool {
+        probe.as_secs_f64() <= self.fastest.as_secs_f64() * (1.0 + TOLERANCE)
     }
 }
 

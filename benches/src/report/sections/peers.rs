@@ -9,7 +9,7 @@ use poai_benches::quiet::{Medians, Work, timed};
 use poai_benches::workload::{Workload, cube};
 use poai_core::{Backend, Cpu};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/onnxruntime_matmul.py");
 /// To import, and to multiply once.
@@ -18,8 +18,6 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// ONNX Runtime's threads look for more work for up to some 70 ms after a run,
 /// and would take the processors from ours.
 const REST: Duration = Duration::from_millis(100);
-/// For how long our threads work before their turn counts.
-const WAKE: Duration = Duration::from_millis(20);
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let size = run.full_or(4096, 512);
@@ -105,16 +103,7 @@ pub fn in_turns(
     request: &str,
 ) -> Result<Result<Medians, String>, Failure> {
     let mut failed = None;
-    // Threads that slept through the peer's turn begin on one processor: they
-    // work until they are spread.
-    let awake = || {
-        let start = Instant::now();
-        while start.elapsed() < WAKE {
-            work.ticketed()?;
-        }
-        timed(|| work.ticketed())
-    };
-    let works: &mut [Work<'_>] = &mut [&mut { awake }, &mut || {
+    let works: &mut [Work<'_>] = &mut [&mut || timed(|| work.ticketed()), &mut || {
         let time = seconds(peer, request).inspect_err(|why| failed = Some(why.clone()))?;
         std::thread::sleep(REST);
         Ok(time)

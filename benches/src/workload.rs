@@ -36,6 +36,15 @@ impl Watch for Nobody {
     }
 }
 
+/// Draws the tickets of noised operands and nothing else.
+///
+/// # Errors
+/// Whatever the backend says.
+pub fn draw(backend: &dyn Backend, a: &Noised, b: &Noised) -> Result<(), BackendError> {
+    let target = Difficulty::BLOCK_MIN.target(&P, a.operand().k());
+    backend.multiply(&Job { a, b, target }, Output::Tickets, &Nobody).map(drop)
+}
+
 /// Keeps every winner.
 #[derive(Default)]
 struct Everybody(Mutex<Vec<Winner>>);

@@ -79,7 +79,7 @@ pub const ALL: [Planned; 9] = [
         id: "verification",
         title: "Verification, one thread",
         about: "A node's check of a proof in memory. The parts that stand alone in the library are timed alone; what is \
-                left of the\nwhole is the noise added, packed and multiplied. *Portable* is the verifier without \
+                left of the\nwhole is the noise added and packed. *Portable* is the verifier without \
                 feature `std`.",
         measure: verify::measure,
     },
@@ -107,7 +107,7 @@ pub const ALL: [Planned; 9] = [
 
 /// What the report begins with: sections, and what the ids of lines begin
 /// with.
-pub const SUMMARY: [(&str, &str); 20] = [
+pub const SUMMARY: [(&str, &str); 21] = [
     ("sizes", "ticketed-to-plain/4096x4096x4096/"),
     ("sizes", "recovered-to-plain/4096x4096x4096/"),
     ("sizes", "plain-to-peak/4096x4096x4096/"),
@@ -123,6 +123,7 @@ pub const SUMMARY: [(&str, &str); 20] = [
     ("verification", "steps/4096"),
     ("verification", "rows/4096"),
     ("verification", "tile/4096"),
+    ("verification", "noise/4096"),
     ("verification", "portable/4096"),
     ("peers", "plain-to-rten/"),
     ("peers", "ticketed-to-onnxruntime/"),

@@ -5,7 +5,8 @@ use crate::run::Run;
 use poai_benches::Failure;
 use poai_benches::lines::{Axis, Mark, Plot, Section, Series, Share};
 use poai_benches::quiet::{timed, timed_always};
-use poai_benches::workload::P;
+use poai_benches::workload::{P, Workload, draw};
+use poai_core::backend::{BackendError, Noised};
 use poai_core::noise::{RowNoise, StepNoise};
 use poai_core::proof::strip;
 use poai_core::seeds::Seeds;
@@ -15,7 +16,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rows of the operands of every proof.
 const ROWS: usize = 1024;
@@ -111,6 +112,42 @@ impl Sample {
     }
 }
 
+/// One tile of the same depth on the kernel that verifiers take, noised before.
+struct OneTile {
+    backend: Cpu,
+    pool: rayon::ThreadPool,
+    noised: (Noised, Noised),
+}
+
+impl OneTile {
+    /// Repetitions of a sample: one alone is a few clock ticks.
+    const TIMES: u32 = 8;
+
+    fn new(k: u32) -> Result<OneTile, Failure> {
+        // The fastest but AMX, which verifiers do not ask for.
+        let mut names = Cpu::list().into_iter().filter(|listed| listed.present);
+        let name = names.find(|listed| listed.name != "cpu-amx").ok_or("no kernel")?.name;
+        let backend = Cpu::named(name)?;
+        let tile = P.tile() as u32;
+        let noised = Workload::new(&backend, Shape { m: tile, n: tile, k })?.noise()?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+        Ok(OneTile { backend, pool, noised })
+    }
+
+    /// Timed on the pool's thread, so that waking it does not count.
+    fn multiply(&self) -> Result<Duration, Failure> {
+        let (a, b) = &self.noised;
+        let time = self.pool.install(|| {
+            let start = Instant::now();
+            for _ in 0..Self::TIMES {
+                draw(&self.backend, a, b)?;
+            }
+            Ok::<_, BackendError>(start.elapsed() / Self::TIMES)
+        });
+        Ok(time?)
+    }
+}
+
 /// The lines of the fast path; the microseconds of the whole.
 fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Result<f64, Failure> {
     let (k, challenge) = (sample.k, Challenge::default());
@@ -123,6 +160,7 @@ fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Res
         &verified.ticket.to_string(),
     )?;
     let bytes = &sample.bytes;
+    let tile = OneTile::new(k)?;
     let medians = run.measure(
         101,
         &mut [
@@ -131,9 +169,10 @@ fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Res
             &mut || timed(|| sample.check_openings()),
             &mut || timed_always(|| sample.step_factors()),
             &mut || timed_always(|| sample.row_factors()),
+            &mut || tile.multiply(),
         ],
     )?;
-    let micros = [0, 1, 2, 3, 4].map(|part| medians.seconds(part) * 1e6);
+    let micros = [0, 1, 2, 3, 4, 5].map(|part| medians.seconds(part) * 1e6);
     let rest = micros[0] - micros[1..].iter().sum::<f64>();
     let names = [
         ("whole", "whole"),
@@ -141,7 +180,8 @@ fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Res
         ("openings", "of it hashing both openings"),
         ("steps", "of it step factors"),
         ("rows", "of it row factors"),
-        ("tile", "the rest: noise added, packed and multiplied, entries' range"),
+        ("tile", "of it the tile, its folds and ticket"),
+        ("noise", "the rest: noise added and packed, entries' range"),
     ];
     for ((id, what), micros) in names.into_iter().zip(micros.into_iter().chain([rest])) {
         let what = format!("k = {k}, {what}");

@@ -163,9 +163,11 @@ impl<'a> Workload<'a> {
     /// # Errors
     /// Whatever the backend says.
     pub fn multiply(&self, a: &Noised, b: &Noised, exact: bool) -> Result<(), BackendError> {
+        if !exact {
+            return draw(self.backend, a, b);
+        }
         let target = Difficulty::BLOCK_MIN.target(&P, self.shape.k);
-        let mut memory = exact.then(|| self.memory());
-        let output = memory.as_mut().map_or(Output::Tickets, |memory| Output::Exact(memory));
+        let output = Output::Exact(&mut self.memory());
         self.backend.multiply(&Job { a, b, target }, output, &Nobody).map(drop)
     }
 

@@ -106,3 +106,19 @@ digest! {
     /// say what has to verify it.
     RulesDigest
 }
+digest! {
+    /// Names a program's structure and shapes (spec §11). It binds neither the
+    /// quantisation's numbers nor any constant.
+    ArchitectureId
+}
+digest! {
+    /// Names a program: its architecture, its numbers and its constants by
+    /// (root, rows, columns, type) (spec §11). It does not bind names.
+    ProgramId
+}
+digest! {
+    /// The root over all records of one run (spec §13). It binds the program,
+    /// the run's shape, inputs, every step's output, the output and the MACs.
+    /// It does not say that any of them is right: audits do.
+    TraceRoot
+}

@@ -24,15 +24,20 @@ pub mod digest;
 mod kernel;
 pub mod noise;
 pub mod params;
+pub mod program;
 pub mod proof;
 pub mod recompute;
 pub mod seeds;
 pub mod statement;
+pub mod step;
 pub mod ticket;
+pub mod trace;
 pub mod transcript;
 
 #[cfg(feature = "std")]
 pub mod backend;
+#[cfg(feature = "std")]
+pub mod execute;
 #[cfg(feature = "std")]
 pub mod miner;
 #[cfg(feature = "std")]
@@ -41,8 +46,11 @@ pub mod operand;
 pub mod reference;
 
 pub use difficulty::{Difficulty, Target};
-pub use digest::{Challenge, Root, RulesDigest, Seed, Ticket};
+pub use digest::{
+    ArchitectureId, Challenge, ProgramId, Root, RulesDigest, Seed, Ticket, TraceRoot,
+};
 pub use params::Params;
+pub use program::Program;
 pub use proof::{Proof, ProofView};
 pub use statement::{Shape, Side, Statement, Tile};
 pub use transcript::Transcript;

@@ -154,6 +154,36 @@ pub(crate) fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> 
     Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
 }
 
+/// [`Backend::product_small`], plainly.
+fn product_small(a: &[i8], b: &[i8], k: usize, memory: &mut [i32]) -> Result<(), BackendError> {
+    let n = check_small(a, b, k, memory)?;
+    for (a, sums) in a.chunks_exact(k).zip(memory.chunks_exact_mut(n)) {
+        for (b, sum) in b.chunks_exact(k).zip(sums) {
+            *sum = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+        }
+    }
+    Ok(())
+}
+
+/// The n of a small product whose memory fits.
+pub(crate) fn check_small(
+    a: &[i8],
+    b: &[i8],
+    k: usize,
+    memory: &[i32],
+) -> Result<usize, BackendError> {
+    let whole = |entries: usize| entries.checked_div(k).filter(|rows| rows * k == entries);
+    let expected = whole(a.len()).zip(whole(b.len()));
+    let expected = expected.filter(|_| k < crate::params::K_END as usize);
+    match expected {
+        Some((m, n)) if n > 0 && m * n == memory.len() => Ok(n),
+        _ => {
+            let expected = expected.map_or(0, |(m, n)| m * n);
+            Err(BackendError::Output { expected, got: memory.len() })
+        }
+    }
+}
+
 /// Checks that there is memory for exactly the product.
 pub(crate) fn check_memory(shape: &Shape, memory: &[i32]) -> Result<(), BackendError> {
     let (expected, got) = (shape.m as usize * shape.n as usize, memory.len());
@@ -210,6 +240,32 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`BackendError`].
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError>;
+
+    /// The plain product of an operand that nobody committed to with weights
+    /// that were packed once, as [`Backend::product`] leaves it.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+        let a = self.pack(&self.prepare(a)?)?;
+        self.product(&a, b, memory)
+    }
+
+    /// A small plain product on the calling thread: a is m×k, b is n×k, both
+    /// row-major and clean, of any shape with k below 2^17; `memory` is m×n.
+    /// For the products of attention, of which there are many at once.
+    ///
+    /// # Errors
+    /// [`BackendError::Output`] where the memory has another size.
+    fn product_small(
+        &self,
+        a: &[i8],
+        b: &[i8],
+        k: usize,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError> {
+        product_small(a, b, k, memory)
+    }
 
     /// The noised entries, row-major, for comparing backends.
     ///

@@ -34,6 +34,16 @@ impl Strip {
         Some(Strip { total, start, end })
     }
 
+    /// Some consecutive rows of a matrix of `total` rows, or `None` where they
+    /// are none or do not lie in it.
+    pub fn of_rows(rows: &Range<u32>, total: u32, row_bytes: u64) -> Option<Strip> {
+        if rows.start >= rows.end || rows.end > total || row_bytes == 0 {
+            return None;
+        }
+        let bytes = |rows: u32| u64::from(rows).checked_mul(row_bytes);
+        Some(Strip { total: bytes(total)?, start: bytes(rows.start)?, end: bytes(rows.end)? })
+    }
+
     /// The chunks that hold the strip, those it covers only in part included.
     pub(crate) fn chunks(&self) -> Range<u64> {
         self.start / CHUNK..self.end.div_ceil(CHUNK)
@@ -58,7 +68,8 @@ impl Strip {
     /// Which of the opened bytes are the strip's own.
     pub fn own(&self) -> Range<usize> {
         let opened = self.opened().start;
-        // Exact on every target: a strip is at most 64 rows of 2^17 bytes.
+        // A puzzle's strip is at most 64 rows of 2^17 bytes; whoever opens more
+        // rows holds their bytes.
         (self.start - opened) as usize..(self.end - opened) as usize
     }
 

@@ -11,10 +11,11 @@ mod noised;
 mod packed;
 mod product;
 mod recover;
+mod small;
 
 use super::{
     Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Plain, Prepared,
-    Unsupported, Watch, check_memory, shape_of,
+    Unsupported, Watch, check_memory, check_small, shape_of,
 };
 use crate::commitment::Tree;
 use crate::digest::Seed;
@@ -155,6 +156,32 @@ impl Backend for Cpu {
         let product = Product::new(self.kernel, &params, shape, a, b);
         // Nobody watches, so nobody stops it.
         let _: ControlFlow<()> = self.run(|| product.run(Some(memory)));
+        Ok(())
+    }
+
+    fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+        self.supports(a.params())?;
+        let shape = shape_of(&a, b.operand())?;
+        check_memory(&shape, memory)?;
+        let b: &Steps = b.data(self.name)?;
+        self.run(|| {
+            // Nobody asks for a commitment, so nothing is hashed.
+            let steps = Steps::new(self.kernel, &a);
+            let product = Product::new(self.kernel, a.params(), shape, &steps, b);
+            let _: ControlFlow<()> = product.run(Some(memory));
+        });
+        Ok(())
+    }
+
+    fn product_small(
+        &self,
+        a: &[i8],
+        b: &[i8],
+        k: usize,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError> {
+        let n = check_small(a, b, k, memory)?;
+        small::product(self.kernel, a, b, k, n, memory);
         Ok(())
     }
 

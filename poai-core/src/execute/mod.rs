@@ -1,0 +1,20 @@
+//! Running programs: bit for bit the same on every backend.
+//!
+//! - [`tensor`]: tensors in the committed layout.
+//! - [`network`]: a program with its constants; [`Model`]: on a backend.
+//! - [`run`]: executing it, traced and mined or not.
+//! - [`steps`]: one step, on every thread.
+//! - [`traced`]: a run's tensors and trees, and what is opened of them.
+
+mod model;
+pub mod network;
+pub mod run;
+mod steps;
+pub mod tensor;
+mod traced;
+
+pub use model::Model;
+pub use network::{Network, NetworkError};
+pub use run::{ExecuteError, MinedStep, Mining, Run, RunOptions};
+pub use tensor::{Tensor, TensorError};
+pub use traced::{Claim, ProveError, Trace};

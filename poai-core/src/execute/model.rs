@@ -1,0 +1,85 @@
+//! A network on a backend, its weights prepared once.
+
+use super::network::Network;
+use super::run::ExecuteError;
+use crate::backend::{Backend, Plain, Prepared};
+use crate::operand::Operand;
+use crate::params::Params;
+use crate::program::{ConstantId, Op, Program};
+use crate::statement::Side;
+use ndarray::Array2;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Weights in a backend's layouts.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    pub(super) prepared: Prepared,
+    pub(super) plain: Plain,
+}
+
+/// A network on a backend. Cloning shares everything.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(super) network: Arc<Network>,
+    pub(super) backend: Arc<dyn Backend>,
+    weights: Arc<BTreeMap<ConstantId, Weights>>,
+}
+
+impl Model {
+    /// Prepares the weights of a network's products, once in their life.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] where the backend does not take them.
+    pub fn new(network: Network, backend: Arc<dyn Backend>) -> Result<Model, ExecuteError> {
+        let mut all = BTreeMap::new();
+        for step in network.program().steps() {
+            let Op::Linear { weights, .. } = step.op else { continue };
+            if all.contains_key(&weights) {
+                continue;
+            }
+            let Some(held) = network.constants().get(weights.0 as usize) else { continue };
+            let operand = operand(Side::B, &held.tensor)?;
+            let prepared = backend.prepare(operand)?;
+            let plain = backend.pack(&prepared)?;
+            all.insert(weights, Weights { prepared, plain });
+        }
+        Ok(Model { network: Arc::new(network), backend, weights: Arc::new(all) })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        self.network.program()
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    pub(super) fn weights(&self, id: ConstantId) -> Option<&Weights> {
+        self.weights.get(&id)
+    }
+}
+
+/// An i8 tensor, padded as it is, as an operand.
+pub(super) fn operand(side: Side, tensor: &super::Tensor) -> Result<Operand, ExecuteError> {
+    rows_operand(side, tensor.bytes(), tensor.extent().row_bytes())
+}
+
+/// Some padded rows of an i8 tensor as an operand.
+pub(super) fn rows_operand(
+    side: Side,
+    bytes: &[u8],
+    row_bytes: usize,
+) -> Result<Operand, ExecuteError> {
+    let entries: Vec<i8> = bytemuck::cast_slice(bytes).to_vec();
+    let shape = (bytes.len() / row_bytes.max(1), row_bytes);
+    let entries = Array2::from_shape_vec(shape, entries).map_err(|_| ExecuteError::Layout)?;
+    Ok(Operand::new(&Params::CONSENSUS, side, entries)?)
+}

@@ -1,0 +1,198 @@
+//! One step of a program on every thread.
+//!
+//! Sums of products come from the backend; all else is [`Local::compute`] on
+//! some rows at a time.
+
+use super::model::{Model, rows_operand};
+use super::run::ExecuteError;
+use super::tensor::Tensor;
+use crate::params::Params;
+use crate::program::tensor::{Rows, write_row};
+use crate::program::{ConstantId, Op};
+use crate::statement::Side;
+use crate::step::{Local, Region, Source, StepError};
+use rayon::prelude::*;
+
+/// Rows of a product that are multiplied before they are requantised, so that
+/// their sums are still in a cache.
+const PRODUCT_ROWS: usize = 512;
+
+/// The whole tensors that a step reads.
+pub(super) struct Slots<'a>(pub(super) Vec<Rows<'a>>);
+
+impl Source for Slots<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        self.0.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
+    }
+}
+
+/// A step ready to run.
+pub(super) struct Task<'a> {
+    pub(super) model: &'a Model,
+    pub(super) local: Local<'a>,
+    pub(super) slots: Slots<'a>,
+}
+
+impl Task<'_> {
+    /// The step's output.
+    pub(super) fn run(&self) -> Result<Tensor, ExecuteError> {
+        let mut output = Tensor::zeros(self.local.output);
+        match *self.local.op {
+            Op::Linear { weights, .. } => self.linear(weights, &mut output)?,
+            Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
+            Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
+            Op::Transpose => self.blocks(self.item_rows(), &mut output, |_| Ok(None))?,
+            Op::MeanPool => self.blocks(1, &mut output, |_| Ok(None))?,
+            _ => self.blocks(Params::CONSENSUS.tile(), &mut output, |_| Ok(None))?,
+        }
+        Ok(output)
+    }
+
+    /// A product's output where its sums, rows×`stride`, are there already.
+    pub(super) fn finish(&self, sums: &[i32], stride: usize) -> Result<Tensor, ExecuteError> {
+        let mut output = Tensor::zeros(self.local.output);
+        self.finish_rows(0, sums, stride, &mut output)?;
+        Ok(output)
+    }
+
+    fn finish_rows(
+        &self,
+        first: usize,
+        sums: &[i32],
+        stride: usize,
+        output: &mut Tensor,
+    ) -> Result<(), ExecuteError> {
+        let columns = self.local.output.columns as usize;
+        let rows = (self.local.output.rows as usize).saturating_sub(first).min(sums.len() / stride);
+        let row_bytes = self.local.output.row_bytes();
+        let bytes = &mut output.bytes_mut()[first * row_bytes..][..rows * row_bytes];
+        let tile = Params::CONSENSUS.tile();
+        bytes.par_chunks_mut(tile * row_bytes).enumerate().try_for_each(|(index, bytes)| {
+            let start = index * tile;
+            let count = bytes.len() / row_bytes;
+            let own = &sums[start * stride..(start + count) * stride];
+            let dense: Vec<i32>;
+            let own = if stride == columns {
+                own
+            } else {
+                dense = own.chunks_exact(stride).flat_map(|row| &row[..columns]).copied().collect();
+                &dense
+            };
+            self.rows(first + start, Some(own), bytes)
+        })
+    }
+
+    fn linear(&self, weights: ConstantId, output: &mut Tensor) -> Result<(), ExecuteError> {
+        let weights = self.model.weights(weights).ok_or(ExecuteError::Layout)?;
+        let x = self.slots.0.first().ok_or(ExecuteError::Layout)?;
+        let row_bytes = x.extent.row_bytes();
+        let stride = weights.plain.operand().rows() as usize;
+        let mut sums = vec![0; PRODUCT_ROWS.min(x.bytes.len() / row_bytes) * stride];
+        for (block, bytes) in x.bytes.chunks(PRODUCT_ROWS * row_bytes).enumerate() {
+            let sums = &mut sums[..bytes.len() / row_bytes * stride];
+            let a = rows_operand(Side::A, bytes, row_bytes)?;
+            self.model.backend.apply(a, &weights.plain, sums)?;
+            self.finish_rows(block * PRODUCT_ROWS, sums, stride, output)?;
+        }
+        Ok(())
+    }
+
+    /// Queries with keys, one (item, head) at a time.
+    fn attention_weights(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
+        let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
+        let [q, k] = self.pair()?;
+        let d = q.extent.columns as usize / heads;
+        let backend = &*self.model.backend;
+        self.blocks(sequence, output, |first| {
+            let (item, head) = (first / sequence / heads, first / sequence % heads);
+            let mut sums = vec![0; sequence * sequence];
+            let q = columns(q, item * sequence, sequence, head * d, d);
+            let k = columns(k, item * sequence, sequence, head * d, d);
+            backend.product_small(&q, &k, d, &mut sums)?;
+            Ok(Some(sums))
+        })
+    }
+
+    /// Weights with values, one item at a time, head by head.
+    fn attention_context(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
+        let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
+        let [weights, values] = self.pair()?;
+        let hidden = self.local.output.columns as usize;
+        let d = hidden / heads;
+        let backend = &*self.model.backend;
+        self.blocks(sequence, output, |first| {
+            let item = first / sequence;
+            let mut sums = vec![0; sequence * hidden];
+            let mut own = vec![0; sequence * d];
+            for head in 0..heads {
+                let rows = (item * heads + head) * sequence;
+                let weights = columns(weights, rows, sequence, 0, sequence);
+                let values = columns(values, item * hidden + head * d, d, 0, sequence);
+                backend.product_small(&weights, &values, sequence, &mut own)?;
+                for (sums, own) in sums.chunks_exact_mut(hidden).zip(own.chunks_exact(d)) {
+                    sums[head * d..][..d].copy_from_slice(own);
+                }
+            }
+            Ok(Some(sums))
+        })
+    }
+
+    /// The output, so many rows at a time, on every thread; `sums` gives those
+    /// of a block that starts at a row.
+    fn blocks(
+        &self,
+        rows: usize,
+        output: &mut Tensor,
+        sums: impl Fn(usize) -> Result<Option<Vec<i32>>, ExecuteError> + Sync,
+    ) -> Result<(), ExecuteError> {
+        let row_bytes = self.local.output.row_bytes();
+        let used = self.local.output.rows as usize * row_bytes;
+        let bytes = output.bytes_mut().get_mut(..used).ok_or(ExecuteError::Layout)?;
+        bytes.par_chunks_mut(rows * row_bytes).enumerate().try_for_each(|(index, bytes)| {
+            let first = index * rows;
+            let sums = sums(first)?;
+            self.rows(first, sums.as_deref(), bytes)
+        })
+    }
+
+    /// Some rows of the output.
+    fn rows(
+        &self,
+        first: usize,
+        sums: Option<&[i32]>,
+        bytes: &mut [u8],
+    ) -> Result<(), ExecuteError> {
+        let output = &self.local.output;
+        let count = bytes.len() / output.row_bytes();
+        let columns = output.columns as usize;
+        let mut entries = vec![0; count * columns];
+        // Exact: a tensor's rows are numbered by u32.
+        let rows = first as u32..(first + count) as u32;
+        let region = Region { rows, columns: 0..output.columns };
+        self.local.compute(&self.slots, &region, sums, &mut entries)?;
+        let rows = bytes.chunks_exact_mut(output.row_bytes()).zip(entries.chunks_exact(columns));
+        for (bytes, entries) in rows {
+            write_row(output.dtype, entries, bytes);
+        }
+        Ok(())
+    }
+
+    fn item_rows(&self) -> usize {
+        (self.local.output.rows / self.local.run.batch.max(1)).max(1) as usize
+    }
+
+    fn pair(&self) -> Result<[&Rows<'_>; 2], ExecuteError> {
+        match self.slots.0.as_slice() {
+            [a, b, ..] => Ok([a, b]),
+            _ => Err(ExecuteError::Layout),
+        }
+    }
+}
+
+/// A block of an i8 tensor, dense.
+fn columns(from: &Rows<'_>, row: usize, rows: usize, column: usize, width: usize) -> Vec<i8> {
+    let row_bytes = from.extent.row_bytes();
+    let rows = from.bytes.chunks_exact(row_bytes).skip(row).take(rows);
+    rows.flat_map(|row| &row[column..column + width]).map(|&byte| byte as i8).collect()
+}

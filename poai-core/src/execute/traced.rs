@@ -1,0 +1,263 @@
+//! A run's tensors with their trees, and what is opened of them: audits, fraud
+//! proofs and links from mined products (spec §13 and §14).
+
+use super::network::Network;
+use super::tensor::Tensor;
+use crate::commitment::{Opening, Tree};
+use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
+use crate::program::tensor::Rows;
+use crate::program::{Extent, Op, RunShape, ValueId};
+use crate::step::{Local, Read, Region, Source, StepError};
+use crate::trace::record::{self, Record};
+use crate::trace::{Header, Receipt, header};
+use core::ops::Range;
+use std::sync::Arc;
+
+/// Why nothing was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// The value has no such tile.
+    #[error("value {} has no tile {tile}", value.0)]
+    Tile {
+        /// The value.
+        value: ValueId,
+        /// The tile.
+        tile: u64,
+    },
+    /// The step's entries name rows that do not exist.
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+/// A program, a run of it, and a tensor and tree for each value. Whether the
+/// tensors are what the program computes is for others to check: a trace can
+/// be made to carry a fault, to see it found.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    network: Arc<Network>,
+    program_id: ProgramId,
+    run: RunShape,
+    extents: Vec<Extent>,
+    values: Vec<Arc<Tensor>>,
+    trees: Vec<Tree>,
+    records: Vec<Vec<u8>>,
+    leaves: Vec<[u8; 32]>,
+}
+
+/// Names of a job and a prover for a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The requester's name for the job.
+    pub job: [u8; 32],
+    /// The prover's name.
+    pub prover: [u8; 32],
+    /// The rules under which the trace is to be verified.
+    pub rules: RulesDigest,
+}
+
+impl Trace {
+    pub(super) fn new(
+        network: Arc<Network>,
+        run: RunShape,
+        extents: Vec<Extent>,
+        values: Vec<Arc<Tensor>>,
+        trees: Vec<Tree>,
+    ) -> Trace {
+        let program_id = network.program().program_id();
+        let mut trace = Trace {
+            network,
+            program_id,
+            run,
+            extents,
+            values,
+            trees,
+            records: vec![],
+            leaves: vec![],
+        };
+        trace.write_records();
+        trace
+    }
+
+    fn write_records(&mut self) {
+        let program = self.network.program();
+        let records = (0..self.values.len()).map(|index| {
+            let value = ValueId(index as u32);
+            let inputs = program.step_of(value).map_or(&[][..], |step| &step.inputs);
+            let record = Record {
+                value,
+                root: *self.trees[index].root(),
+                extent: self.extents[index],
+                macs: program.macs(value, &self.run),
+                inputs: inputs.iter().map(|input| *self.trees[input.0 as usize].root()).collect(),
+            };
+            record.encode()
+        });
+        self.records = records.collect();
+        self.leaves = self.records.iter().map(|record| Record::leaf(record)).collect();
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunShape {
+        &self.run
+    }
+
+    /// A value's tensor.
+    pub fn value(&self, value: ValueId) -> Option<&Tensor> {
+        self.values.get(value.0 as usize).map(|tensor| &**tensor)
+    }
+
+    /// The same trace with another tensor for a value, as a prover would
+    /// commit to it who computed it wrongly; what later steps made stays. For
+    /// tests and demonstrations of audits and fraud proofs. `None` for a value
+    /// or a tensor that does not fit.
+    pub fn with_fault(&self, value: ValueId, tensor: Tensor) -> Option<Trace> {
+        let index = value.0 as usize;
+        if self.extents.get(index)? != tensor.extent() {
+            return None;
+        }
+        let mut faulty = self.clone();
+        faulty.trees[index] = tensor.tree();
+        faulty.values[index] = Arc::new(tensor);
+        faulty.write_records();
+        Some(faulty)
+    }
+
+    /// The head.
+    pub fn header(&self) -> Header {
+        let program = self.network.program();
+        let roots: Vec<Root> = self.trees.iter().map(|tree| *tree.root()).collect();
+        let (inputs, steps) = roots.split_at(program.inputs().len());
+        Header {
+            program: self.program_id,
+            run: self.run,
+            input: header::input_root(inputs),
+            output: steps.last().copied().unwrap_or_default(),
+            macs: program.total_macs(&self.run),
+            records: record::records_root(&self.leaves),
+        }
+    }
+
+    /// The trace root.
+    pub fn root(&self) -> TraceRoot {
+        self.header().root()
+    }
+
+    /// A receipt of this trace.
+    pub fn receipt(&self, claim: &Claim) -> Receipt {
+        let program = self.network.program();
+        let header = self.header();
+        let weights = (0..program.values() as u32).map(ValueId).filter(|&value| {
+            program.step_of(value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
+        });
+        let macs_weights = weights.map(|value| program.macs(value, &self.run)).sum();
+        Receipt {
+            program: header.program,
+            input: header.input,
+            output: header.output,
+            trace: header.root(),
+            macs_weights,
+            macs_activations: header.macs - macs_weights,
+            job: claim.job,
+            prover: claim.prover,
+            rules: claim.rules,
+        }
+    }
+
+    /// All records, one after the other.
+    pub fn records(&self) -> Vec<u8> {
+        self.records.concat()
+    }
+
+    /// A record and its path: `record ‖ siblings from the root down`.
+    pub fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
+        let index = value.0 as usize;
+        let mut bytes = self.records.get(index)?.clone();
+        bytes.extend(record::path(&self.leaves, index as u64).concat());
+        Some(bytes)
+    }
+
+    /// Everything that a tile's recomputation needs: the openings of what it
+    /// is made of, in order, then of its own rows.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
+        let no_tile = ProveError::Tile { value, tile };
+        let program = self.network.program();
+        let local = Local::new(program, &self.extents, self.run, value).ok_or(no_tile)?;
+        let region = local.grid().tile(tile).ok_or(no_tile)?;
+        let source = Values { trace: self, value };
+        let mut bytes = vec![];
+        if let Some(within) = local.within(&region) {
+            for Read { slot, rows } in local.reads(&within) {
+                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile)?);
+            }
+            for Read { slot, rows } in local.further_reads(&within, &source)? {
+                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile)?);
+            }
+        }
+        let tree = &self.trees[value.0 as usize];
+        let tensor = &self.values[value.0 as usize];
+        bytes.extend(open(tree, tensor, &output_rows(&local, &region)).ok_or(no_tile)?);
+        Ok(bytes)
+    }
+}
+
+/// The rows of the output that a tile's opening carries: padding included, but
+/// none that do not exist.
+fn output_rows(local: &Local<'_>, region: &Region) -> Range<u32> {
+    region.rows.start..region.rows.end.min(local.output.padded_rows())
+}
+
+/// A trace's tensors as a step's slots.
+struct Values<'a> {
+    trace: &'a Trace,
+    value: ValueId,
+}
+
+impl Values<'_> {
+    fn held(&self, slot: usize) -> Option<(&Tensor, &Tree)> {
+        let step = self.trace.network.program().step_of(self.value)?;
+        match step.inputs.get(slot) {
+            Some(input) => {
+                let index = input.0 as usize;
+                Some((self.trace.values.get(index)?, self.trace.trees.get(index)?))
+            }
+            None => {
+                let (constants, count) = step.op.constants();
+                let constant = constants.get(..count)?.get(slot - step.inputs.len())?;
+                let held = self.trace.network.constants().get(constant.0 as usize)?;
+                Some((&held.tensor, &held.tree))
+            }
+        }
+    }
+
+    fn open(&self, slot: usize, extent: &Extent, rows: Range<u32>) -> Option<Vec<u8>> {
+        let (tensor, tree) = self.held(slot)?;
+        debug_assert_eq!(tensor.extent(), extent);
+        open(tree, tensor, &rows)
+    }
+}
+
+impl Source for Values<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        let (tensor, _) = self.held(slot).ok_or(missing)?;
+        let rows: Rows<'_> = tensor.rows();
+        rows.read(row, to).ok_or(missing)
+    }
+}
+
+/// The bytes and siblings of some rows.
+fn open(tree: &Tree, tensor: &Tensor, rows: &Range<u32>) -> Option<Vec<u8>> {
+    let strip = tensor.extent().strip(rows)?;
+    let Opening { mut bytes, siblings } = tree.open(tensor.bytes(), &strip).ok()?;
+    bytes.extend(siblings.concat());
+    Some(bytes)
+}

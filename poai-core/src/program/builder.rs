@@ -1,0 +1,103 @@
+//! Building programs, with every shape checked as it is added.
+
+use super::check::Check;
+use super::{Constant, ConstantId, Extent, Form, Op, Program, ProgramError, Step, ValueId};
+use crate::digest::Root;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Most inputs of a program.
+const INPUTS_MAX: usize = 16;
+/// Most steps, and most constants.
+const STEPS_MAX: usize = 1 << 16;
+/// Longest name.
+const NAME_MAX: usize = 255;
+
+/// Builds a program step by step.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    inputs: Vec<Form>,
+    constants: Vec<Constant>,
+    extents: Vec<Extent>,
+    steps: Vec<Step>,
+}
+
+impl Builder {
+    /// A program of these inputs.
+    pub fn new(inputs: &[Form]) -> Builder {
+        Builder { inputs: inputs.to_vec(), ..Builder::default() }
+    }
+
+    /// An input's value.
+    pub fn input(&self, index: usize) -> ValueId {
+        ValueId(index as u32)
+    }
+
+    /// Adds a constant.
+    pub fn constant(&mut self, name: &str, root: Root, extent: Extent) -> ConstantId {
+        // More than there may be is refused when the program is finished.
+        let id = ConstantId(u32::try_from(self.constants.len()).unwrap_or(u32::MAX));
+        self.constants.push(Constant { name: name.to_owned(), root, extent });
+        self.extents.push(extent);
+        id
+    }
+
+    /// Adds a step and returns its value.
+    ///
+    /// # Errors
+    /// [`ProgramError`] names the step, what it expected and what it got.
+    pub fn step(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[ValueId],
+    ) -> Result<ValueId, ProgramError> {
+        let forms: Vec<Form> = inputs
+            .iter()
+            .map(|&value| {
+                let missing = || ProgramError::Value { step: name.to_owned(), value };
+                self.form(value).ok_or_else(missing)
+            })
+            .collect::<Result<_, _>>()?;
+        let check = Check { step: name, op: &op, inputs: &forms, constants: &self.extents };
+        let form = check.form()?;
+        if form.rows.units == 0 || form.columns.units == 0 {
+            let what = "its output is empty";
+            return Err(ProgramError::Number { step: name.to_owned(), what });
+        }
+        let value = ValueId((self.inputs.len() + self.steps.len()) as u32);
+        self.steps.push(Step { name: String::from(name), op, inputs: inputs.to_vec(), form });
+        Ok(value)
+    }
+
+    /// The form of a value that is there.
+    pub fn form(&self, value: ValueId) -> Option<Form> {
+        let index = value.0 as usize;
+        match self.inputs.get(index) {
+            Some(form) => Some(*form),
+            None => self.steps.get(index - self.inputs.len()).map(|step| step.form),
+        }
+    }
+
+    /// The program; its output is the last step's value.
+    ///
+    /// # Errors
+    /// [`ProgramError`] where it is empty or too large, or a name too long.
+    pub fn finish(self) -> Result<Program, ProgramError> {
+        let (inputs, constants, steps) =
+            (self.inputs.len(), self.constants.len(), self.steps.len());
+        let fits = (1..=INPUTS_MAX).contains(&inputs)
+            && constants <= STEPS_MAX
+            && (1..=STEPS_MAX).contains(&steps);
+        if !fits {
+            return Err(ProgramError::Size { inputs, constants, steps });
+        }
+        let names = self.steps.iter().map(|step| &step.name);
+        let mut names = names.chain(self.constants.iter().map(|constant| &constant.name));
+        if let Some(name) = names.find(|name| name.len() > NAME_MAX) {
+            return Err(ProgramError::Name(name.len()));
+        }
+        Ok(Program { inputs: self.inputs, constants: self.constants, steps: self.steps })
+    }
+}

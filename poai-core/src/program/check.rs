@@ -1,0 +1,346 @@
+//! The form of a step's output, and all that a step asks of its inputs,
+//! constants and numbers.
+
+use super::error::ProgramError;
+use super::op::{Clamp, ConstantId, Op, Window};
+use super::tensor::{COLUMNS_MAX, Dim, Dtype, Extent, Form};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+
+/// No shift is longer.
+pub const SHIFT_MAX: u8 = 62;
+
+/// What a step is checked against.
+pub(super) struct Check<'a> {
+    pub(super) step: &'a str,
+    pub(super) op: &'a Op,
+    pub(super) inputs: &'a [Form],
+    pub(super) constants: &'a [Extent],
+}
+
+impl Check<'_> {
+    /// The form of the output.
+    pub(super) fn form(&self) -> Result<Form, ProgramError> {
+        match self.op {
+            Op::Linear { weights, requantise, shifts, clamp } => {
+                self.linear(*weights, *requantise, shifts, clamp)
+            }
+            Op::Unfold(window) => self.unfold(window),
+            Op::Add { shift, clamp, .. } => {
+                let [a, b] = self.two()?;
+                if (b.rows, b.columns) != (a.rows, a.columns) {
+                    return Err(self.bad(1, format!("batch·{}×{}", a.rows, a.columns), b));
+                }
+                self.numbers(&[*shift], Some(clamp))?;
+                Ok(Form { dtype: clamp.dtype, ..a })
+            }
+            Op::Requantise { shift, clamp, .. } => {
+                self.numbers(&[*shift], Some(clamp))?;
+                Ok(Form { dtype: clamp.dtype, ..self.one()? })
+            }
+            Op::Relu => self.one(),
+            Op::Table { table, shift, .. } => {
+                self.numbers(&[*shift], None)?;
+                let table = self.constant(*table)?;
+                if (table.rows, table.columns) != (256, 1) {
+                    return Err(self.extent("table", "256×1".to_owned(), table));
+                }
+                Ok(Form { dtype: table.dtype, ..self.one()? })
+            }
+            Op::MaxPool(window) | Op::AveragePool(window) => {
+                let x = self.one()?;
+                let [height, width] = self.window(window, &x)?;
+                Ok(Form { rows: self.area(height, width)?, ..x })
+            }
+            Op::Softmax { table, multiplier, shift, one, clamp } => {
+                self.numbers(&[*shift], Some(clamp))?;
+                self.exponentials(*table)?;
+                self.require(*multiplier >= 0 && *one > 0, "multiplier or one is negative")?;
+                Ok(Form { dtype: clamp.dtype, ..self.one()? })
+            }
+            Op::Normalise { affine, shift, .. } => {
+                self.numbers(&[*shift], None)?;
+                let x = self.typed(0, Dtype::I16)?;
+                self.one()?;
+                self.table("affine", *affine, self.fixed(&x)?, 2, Dtype::I32)?;
+                Ok(x)
+            }
+            Op::Embed { table, scales, shift } => {
+                self.numbers(&[*shift], None)?;
+                let ids = self.typed(0, Dtype::I32)?;
+                self.one()?;
+                if ids.columns != Dim::fixed(1) {
+                    return Err(self.bad(0, "one column".to_owned(), ids));
+                }
+                let table = self.constant(*table)?;
+                if table.dtype != Dtype::I8 {
+                    return Err(self.extent("table", "i8".to_owned(), table));
+                }
+                self.table("scales", *scales, table.rows, 1, Dtype::I32)?;
+                Ok(Form::new(ids.rows, Dim::fixed(table.columns), Dtype::I16))
+            }
+            Op::AddRows { table } => {
+                let x = self.typed(0, Dtype::I16)?;
+                self.one()?;
+                let table = self.constant(*table)?;
+                let short = !x.rows.per_token && x.rows.units > table.rows;
+                if table.dtype != Dtype::I16 || x.columns != Dim::fixed(table.columns) || short {
+                    return Err(self.extent("table", format!("i16 like {x}"), table));
+                }
+                Ok(x)
+            }
+            Op::AttentionWeights { heads, alpha, shift, table, .. } => {
+                self.weights(*heads, *alpha, *shift, *table)
+            }
+            Op::AttentionContext { heads, scale, shifts } => self.context(*heads, *scale, shifts),
+            Op::Transpose => {
+                let x = self.one()?;
+                Ok(Form { rows: x.columns, columns: x.rows, ..x })
+            }
+            Op::Reshape { rows, columns } => self.reshape(*rows, *columns),
+            Op::RowScale => Ok(Form { columns: Dim::fixed(1), dtype: Dtype::I32, ..self.one()? }),
+            Op::Quantise => {
+                let [x, scale] = self.two()?;
+                self.row_scale(1, &x, &scale)?;
+                Ok(Form { dtype: Dtype::I8, ..x })
+            }
+            Op::MeanPool => {
+                let x = self.lengths(1)?;
+                if x.dtype == Dtype::I32 {
+                    return Err(self.bad(0, "i8 or i16".to_owned(), x));
+                }
+                Ok(Form { rows: Dim::fixed(1), dtype: Dtype::I32, ..x })
+            }
+            Op::L2Normalise => Ok(Form { dtype: Dtype::I16, ..self.one()? }),
+        }
+    }
+
+    fn linear(
+        &self,
+        weights: ConstantId,
+        requantise: ConstantId,
+        shifts: &[u8; 3],
+        clamp: &Clamp,
+    ) -> Result<Form, ProgramError> {
+        self.numbers(shifts, Some(clamp))?;
+        let x = self.typed(0, Dtype::I8)?;
+        let weights = self.constant(weights)?;
+        if weights.dtype != Dtype::I8 || Dim::fixed(weights.columns) != x.columns {
+            return Err(self.extent("weights", format!("i8 of {} columns", x.columns), weights));
+        }
+        self.table("requantise", requantise, weights.rows, 3, Dtype::I32)?;
+        match self.inputs {
+            [_] => {}
+            [_, scale] => self.row_scale(1, &x, scale)?,
+            _ => return Err(self.count("1 or 2")),
+        }
+        Ok(Form { columns: Dim::fixed(weights.rows), dtype: clamp.dtype, ..x })
+    }
+
+    fn unfold(&self, window: &Window) -> Result<Form, ProgramError> {
+        let x = self.typed(0, Dtype::I8)?;
+        self.one()?;
+        let [height, width] = self.window(window, &x)?;
+        let [down, right] = window.kernel;
+        let columns =
+            down.checked_mul(right).and_then(|area| area.checked_mul(self.fixed(&x).ok()?));
+        let Some(columns) = columns.filter(|&columns| columns <= COLUMNS_MAX) else {
+            return Err(self.number("the window has more than 65536 entries"));
+        };
+        Ok(Form { rows: self.area(height, width)?, columns: Dim::fixed(columns), ..x })
+    }
+
+    fn weights(
+        &self,
+        heads: u32,
+        alpha: ConstantId,
+        shift: u8,
+        table: ConstantId,
+    ) -> Result<Form, ProgramError> {
+        self.numbers(&[shift], None)?;
+        self.table("alpha", alpha, heads, 1, Dtype::I32)?;
+        self.exponentials(table)?;
+        let q = self.lengths(2)?;
+        for (index, input) in self.inputs.iter().take(2).enumerate() {
+            if *input != q || q.dtype != Dtype::I8 || q.rows != Dim::TOKENS {
+                return Err(self.bad(
+                    index,
+                    "queries and keys: i8, batch·seq rows".to_owned(),
+                    *input,
+                ));
+            }
+        }
+        self.head_width(heads, &q, 0)?;
+        Ok(Form { rows: Dim::per_token(heads), columns: Dim::TOKENS, ..q })
+    }
+
+    fn context(
+        &self,
+        heads: u32,
+        scale: ConstantId,
+        shifts: &[u8; 2],
+    ) -> Result<Form, ProgramError> {
+        self.numbers(shifts, None)?;
+        let [weights, values] = self.two()?;
+        let expected = Form::new(Dim::per_token(heads), Dim::TOKENS, Dtype::I8);
+        if weights != expected {
+            return Err(self.bad(0, format!("{expected}"), weights));
+        }
+        let transposed = values.columns == Dim::TOKENS && !values.rows.per_token;
+        if values.dtype != Dtype::I8 || !transposed {
+            return Err(self.bad(1, "values, transposed: i8, seq columns".to_owned(), values));
+        }
+        let form = Form::new(Dim::TOKENS, values.rows, Dtype::I16);
+        self.head_width(heads, &form, 1)?;
+        self.table("scale", scale, values.rows.units, 1, Dtype::I32)?;
+        Ok(form)
+    }
+
+    fn reshape(&self, rows: Dim, columns: Dim) -> Result<Form, ProgramError> {
+        let x = self.one()?;
+        let entries = |rows: Dim, columns: Dim| {
+            let tokens = u32::from(rows.per_token) + u32::from(columns.per_token);
+            (u64::from(rows.units) * u64::from(columns.units), tokens)
+        };
+        if entries(rows, columns) != entries(x.rows, x.columns) || columns.units > COLUMNS_MAX {
+            return Err(self.bad(0, format!("as many entries as {rows}×{columns}"), x));
+        }
+        Ok(Form { rows, columns, ..x })
+    }
+
+    /// The first input, where there is one or, with lengths, one more than
+    /// `plain`.
+    fn lengths(&self, optional: usize) -> Result<Form, ProgramError> {
+        let expected = if optional == 1 { "1 or 2" } else { "2 or 3" };
+        if !(optional..=optional + 1).contains(&self.inputs.len()) {
+            return Err(self.count(expected));
+        }
+        let lengths = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I32);
+        match self.inputs.get(optional) {
+            Some(input) if *input != lengths => {
+                Err(self.bad(optional, format!("{lengths}"), *input))
+            }
+            Some(_) if self.inputs[0].rows != Dim::TOKENS => Err(self.bad(
+                0,
+                "a row a token, where lengths are given".to_owned(),
+                self.inputs[0],
+            )),
+            _ => Ok(self.inputs[0]),
+        }
+    }
+
+    fn head_width(&self, heads: u32, form: &Form, input: usize) -> Result<(), ProgramError> {
+        if heads == 0 || form.columns.per_token || !form.columns.units.is_multiple_of(heads) {
+            return Err(self.bad(input, format!("a multiple of {heads} columns"), *form));
+        }
+        Ok(())
+    }
+
+    fn window(&self, window: &Window, x: &Form) -> Result<[u32; 2], ProgramError> {
+        self.fixed(x)?;
+        let pixels = window.height.checked_mul(window.width).map(Dim::fixed);
+        if pixels != Some(x.rows) {
+            return Err(self.bad(0, format!("{}×{} pixels", window.height, window.width), *x));
+        }
+        let area = window.kernel[0].checked_mul(window.kernel[1]);
+        self.require(area.is_some_and(|area| area <= COLUMNS_MAX), "a window too large")?;
+        window.output().ok_or_else(|| self.number("the window does not fit the image"))
+    }
+
+    fn area(&self, height: u32, width: u32) -> Result<Dim, ProgramError> {
+        height.checked_mul(width).map(Dim::fixed).ok_or_else(|| self.number("too many pixels"))
+    }
+
+    fn exponentials(&self, table: ConstantId) -> Result<(), ProgramError> {
+        self.table("table", table, 256, 1, Dtype::I8)
+    }
+
+    fn row_scale(&self, input: usize, x: &Form, scale: &Form) -> Result<(), ProgramError> {
+        let expected = Form { columns: Dim::fixed(1), dtype: Dtype::I32, ..*x };
+        if *scale != expected {
+            return Err(self.bad(input, format!("{expected}"), *scale));
+        }
+        Ok(())
+    }
+
+    fn table(
+        &self,
+        which: &'static str,
+        id: ConstantId,
+        rows: u32,
+        columns: u32,
+        dtype: Dtype,
+    ) -> Result<(), ProgramError> {
+        let got = self.constant(id)?;
+        let expected = Extent { rows, columns, dtype };
+        if got != expected {
+            return Err(self.extent(which, format!("{expected}"), got));
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, shifts: &[u8], clamp: Option<&Clamp>) -> Result<(), ProgramError> {
+        self.require(shifts.iter().all(|&shift| shift <= SHIFT_MAX), "a shift is above 62")?;
+        let Some(clamp) = clamp else { return Ok(()) };
+        let (min, max) = clamp.dtype.range();
+        let fits = min <= clamp.min && clamp.min <= clamp.max && clamp.max <= max;
+        self.require(fits, "the clamp leaves its type")
+    }
+
+    fn constant(&self, id: ConstantId) -> Result<Extent, ProgramError> {
+        let constant = self.constants.get(id.0 as usize).copied();
+        constant.ok_or_else(|| ProgramError::Constant { step: self.step.to_owned(), constant: id })
+    }
+
+    fn one(&self) -> Result<Form, ProgramError> {
+        let [x] = self.inputs else { return Err(self.count("1")) };
+        Ok(*x)
+    }
+
+    fn two(&self) -> Result<[Form; 2], ProgramError> {
+        let [a, b] = self.inputs else { return Err(self.count("2")) };
+        Ok([*a, *b])
+    }
+
+    fn typed(&self, input: usize, dtype: Dtype) -> Result<Form, ProgramError> {
+        let Some(form) = self.inputs.get(input) else { return Err(self.count("more")) };
+        if form.dtype != dtype {
+            return Err(self.bad(input, format!("{dtype}"), *form));
+        }
+        Ok(*form)
+    }
+
+    /// The columns of a form that has as many in every run.
+    fn fixed(&self, form: &Form) -> Result<u32, ProgramError> {
+        if form.columns.per_token {
+            return Err(self.bad(
+                0,
+                "columns that do not grow with the sequence".to_owned(),
+                *form,
+            ));
+        }
+        Ok(form.columns.units)
+    }
+
+    fn require(&self, holds: bool, what: &'static str) -> Result<(), ProgramError> {
+        if holds { Ok(()) } else { Err(self.number(what)) }
+    }
+
+    fn number(&self, what: &'static str) -> ProgramError {
+        ProgramError::Number { step: self.step.to_owned(), what }
+    }
+
+    fn count(&self, expected: &'static str) -> ProgramError {
+        let (step, got) = (self.step.to_owned(), self.inputs.len());
+        ProgramError::Inputs { step, op: self.op.name(), expected, got }
+    }
+
+    fn bad(&self, input: usize, expected: String, got: Form) -> ProgramError {
+        ProgramError::Form { step: self.step.to_owned(), input, expected, got }
+    }
+
+    fn extent(&self, which: &'static str, expected: String, got: Extent) -> ProgramError {
+        ProgramError::Extent { step: self.step.to_owned(), which, expected, got }
+    }
+}

@@ -1,0 +1,469 @@
+//! The canonical bytes of a program, and its identifiers (spec §11).
+//!
+//! ```text
+//! "poai program 1\n" ‖ u32 structure length ‖ u32 numbers length ‖
+//!     structure ‖ numbers ‖ roots ‖ names
+//! architecture_id = H("architecture", structure)
+//! program_id      = H("program", architecture_id ‖ numbers ‖ (root ‖ u32 rows ‖ u32 columns ‖ u8 dtype)…)
+//! ```
+//!
+//! Every field of a step is listed once, in `fields`, for writing and reading
+//! alike: shapes and wiring go to the structure, the quantisation's numbers to
+//! the numbers.
+
+use super::op::{Clamp, ConstantId, Op, ValueId, Window};
+use super::tensor::{Dim, Dtype, Extent, Form};
+use super::{Builder, Program, ProgramError};
+use crate::digest::{ArchitectureId, ProgramId, Root};
+use crate::seeds::derive;
+use alloc::vec::Vec;
+
+/// What the bytes of a program start with.
+const MAGIC: &[u8] = b"poai program 1\n";
+/// No program has more bytes.
+pub const PROGRAM_BYTES_MAX: usize = 1 << 26;
+
+/// Why bytes are no program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramDecodeError {
+    /// They do not start as a program's do.
+    #[error("these bytes are no program of version 1")]
+    Magic,
+    /// They end early, go on after the end, or are longer than any program's.
+    #[error("a program of another length than its fields imply")]
+    Length,
+    /// A field has no meaning.
+    #[error("{what} {value} has no meaning")]
+    Field {
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// A name is no UTF-8.
+    #[error("a name is no UTF-8")]
+    Name,
+    /// The steps do not fit one another.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+}
+
+impl Program {
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let Sections { structure, numbers } = self.sections();
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend((structure.len() as u32).to_le_bytes());
+        bytes.extend((numbers.len() as u32).to_le_bytes());
+        bytes.extend(&structure);
+        bytes.extend(&numbers);
+        for constant in &self.constants {
+            bytes.extend(constant.root.as_bytes());
+        }
+        let names = self.constants.iter().map(|constant| &constant.name);
+        for name in names.chain(self.steps.iter().map(|step| &step.name)) {
+            // Exact: at most 255 bytes.
+            bytes.push(name.len() as u8);
+            bytes.extend(name.as_bytes());
+        }
+        bytes
+    }
+
+    /// Reads canonical bytes, checking every shape; `encode` gives exactly
+    /// them again.
+    ///
+    /// # Errors
+    /// [`ProgramDecodeError`] for every byte string that is no program's.
+    pub fn decode(bytes: &[u8]) -> Result<Program, ProgramDecodeError> {
+        if bytes.len() > PROGRAM_BYTES_MAX {
+            return Err(ProgramDecodeError::Length);
+        }
+        let rest = bytes.strip_prefix(MAGIC).ok_or(ProgramDecodeError::Magic)?;
+        let mut all = Bytes(rest);
+        let (structure, numbers) = (all.u32()? as usize, all.u32()? as usize);
+        let mut codec =
+            Reader { structure: Bytes(all.take(structure)?), numbers: Bytes(all.take(numbers)?) };
+        let inputs = decode_inputs(&mut codec)?;
+        let mut builder = Builder::new(&inputs);
+        let extents = decode_extents(&mut codec)?;
+        let steps = decode_steps(&mut codec)?;
+        if !codec.structure.0.is_empty() || !codec.numbers.0.is_empty() {
+            return Err(ProgramDecodeError::Length);
+        }
+        let mut roots = Vec::with_capacity(extents.len().min(rest.len() / 32));
+        for _ in &extents {
+            let root = all.take(32)?.try_into().map_err(|_| ProgramDecodeError::Length)?;
+            roots.push(Root(root));
+        }
+        for (extent, root) in extents.iter().zip(roots) {
+            builder.constant(all.name()?, root, *extent);
+        }
+        for (op, inputs) in steps {
+            builder.step(all.name()?, op, &inputs)?;
+        }
+        if !all.0.is_empty() {
+            return Err(ProgramDecodeError::Length);
+        }
+        Ok(builder.finish()?)
+    }
+
+    /// Binds structure and shapes: kinds of steps, wiring, forms, extents.
+    pub fn architecture_id(&self) -> ArchitectureId {
+        ArchitectureId(derive!("architecture", &self.sections().structure))
+    }
+
+    /// Binds the architecture, the quantisation's numbers, and every constant
+    /// by (root, rows, columns, type). It does not bind names.
+    pub fn program_id(&self) -> ProgramId {
+        let Sections { structure, numbers } = self.sections();
+        let architecture: [u8; 32] = derive!("architecture", &structure);
+        let mut material = architecture.to_vec();
+        material.extend(&numbers);
+        for constant in &self.constants {
+            material.extend(constant.root.as_bytes());
+            material.extend(constant.extent.rows.to_le_bytes());
+            material.extend(constant.extent.columns.to_le_bytes());
+            material.push(constant.extent.dtype.tag());
+        }
+        ProgramId(derive!("program", &material))
+    }
+
+    fn sections(&self) -> Sections {
+        let mut to = Sections::default();
+        to.structure.push(self.inputs.len() as u8);
+        for form in &self.inputs {
+            to.form(form);
+        }
+        to.structure.extend((self.constants.len() as u32).to_le_bytes());
+        for constant in &self.constants {
+            to.structure.extend(constant.extent.rows.to_le_bytes());
+            to.structure.extend(constant.extent.columns.to_le_bytes());
+            to.structure.push(constant.extent.dtype.tag());
+        }
+        to.structure.extend((self.steps.len() as u32).to_le_bytes());
+        for step in &self.steps {
+            let mut op = step.op.clone();
+            to.structure.push(tag(&op));
+            // Writing never fails.
+            let _ = fields(&mut op, &mut to);
+            to.structure.push(step.inputs.len() as u8);
+            for input in &step.inputs {
+                to.structure.extend(input.0.to_le_bytes());
+            }
+        }
+        to
+    }
+}
+
+fn decode_inputs(from: &mut Reader<'_>) -> Result<Vec<Form>, ProgramDecodeError> {
+    let count = from.structure.byte()?;
+    (0..count).map(|_| from.form()).collect()
+}
+
+fn decode_extents(from: &mut Reader<'_>) -> Result<Vec<Extent>, ProgramDecodeError> {
+    let count = from.structure.u32()?;
+    let mut extents = Vec::new();
+    for _ in 0..count {
+        let (rows, columns) = (from.structure.u32()?, from.structure.u32()?);
+        let dtype = from.dtype()?;
+        let extent = Extent::new(rows, columns, dtype);
+        let what = "a constant's extent of rows";
+        extents.push(extent.ok_or(ProgramDecodeError::Field { what, value: rows.into() })?);
+    }
+    Ok(extents)
+}
+
+type Steps = Vec<(Op, Vec<ValueId>)>;
+
+fn decode_steps(from: &mut Reader<'_>) -> Result<Steps, ProgramDecodeError> {
+    let count = from.structure.u32()?;
+    let mut steps = Vec::new();
+    for _ in 0..count {
+        let tag = from.structure.byte()?;
+        let mut op = blank(tag)
+            .ok_or(ProgramDecodeError::Field { what: "a step's tag", value: tag.into() })?;
+        fields(&mut op, from)?;
+        let count = from.structure.byte()?;
+        let inputs = (0..count).map(|_| Ok(ValueId(from.structure.u32()?)));
+        steps.push((op, inputs.collect::<Result<_, ProgramDecodeError>>()?));
+    }
+    Ok(steps)
+}
+
+/// A step's fields in order: the one description of their encoding.
+fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError> {
+    match op {
+        Op::Linear { weights, requantise, shifts, clamp } => {
+            codec.index(&mut weights.0)?;
+            codec.index(&mut requantise.0)?;
+            shifts.iter_mut().try_for_each(|shift| codec.shift(shift))?;
+            codec.clamp(clamp)
+        }
+        Op::Unfold(window) | Op::MaxPool(window) | Op::AveragePool(window) => codec.window(window),
+        Op::Add { multipliers, shift, clamp } => {
+            multipliers.iter_mut().try_for_each(|number| codec.number(number))?;
+            codec.shift(shift)?;
+            codec.clamp(clamp)
+        }
+        Op::Requantise { multiplier, shift, clamp } => {
+            codec.number(multiplier)?;
+            codec.shift(shift)?;
+            codec.clamp(clamp)
+        }
+        Op::Relu | Op::Transpose | Op::RowScale | Op::Quantise | Op::MeanPool | Op::L2Normalise => {
+            Ok(())
+        }
+        Op::Table { table, shift, pass_above } => {
+            codec.index(&mut table.0)?;
+            codec.shift(shift)?;
+            codec.flag(pass_above)
+        }
+        Op::Softmax { table, multiplier, shift, one, clamp } => {
+            codec.index(&mut table.0)?;
+            codec.number(multiplier)?;
+            codec.shift(shift)?;
+            codec.number(one)?;
+            codec.clamp(clamp)
+        }
+        Op::Normalise { affine, centre, shift } => {
+            codec.index(&mut affine.0)?;
+            codec.flag(centre)?;
+            codec.shift(shift)
+        }
+        Op::Embed { table, scales, shift } => {
+            codec.index(&mut table.0)?;
+            codec.index(&mut scales.0)?;
+            codec.shift(shift)
+        }
+        Op::AddRows { table } => codec.index(&mut table.0),
+        Op::AttentionWeights { heads, alpha, shift, table, causal } => {
+            codec.index(heads)?;
+            codec.index(&mut alpha.0)?;
+            codec.shift(shift)?;
+            codec.index(&mut table.0)?;
+            codec.flag(causal)
+        }
+        Op::AttentionContext { heads, scale, shifts } => {
+            codec.index(heads)?;
+            codec.index(&mut scale.0)?;
+            shifts.iter_mut().try_for_each(|shift| codec.shift(shift))
+        }
+        Op::Reshape { rows, columns } => {
+            codec.dim(rows)?;
+            codec.dim(columns)
+        }
+    }
+}
+
+/// The tag of a step's kind.
+fn tag(op: &Op) -> u8 {
+    match op {
+        Op::Linear { .. } => 1,
+        Op::Unfold(_) => 2,
+        Op::Add { .. } => 3,
+        Op::Requantise { .. } => 4,
+        Op::Relu => 5,
+        Op::Table { .. } => 6,
+        Op::MaxPool(_) => 7,
+        Op::AveragePool(_) => 8,
+        Op::Softmax { .. } => 9,
+        Op::Normalise { .. } => 10,
+        Op::Embed { .. } => 11,
+        Op::AddRows { .. } => 12,
+        Op::AttentionWeights { .. } => 13,
+        Op::AttentionContext { .. } => 14,
+        Op::Transpose => 15,
+        Op::Reshape { .. } => 16,
+        Op::RowScale => 17,
+        Op::Quantise => 18,
+        Op::MeanPool => 19,
+        Op::L2Normalise => 20,
+    }
+}
+
+/// A step of a tag's kind, its fields still to be read.
+fn blank(tag: u8) -> Option<Op> {
+    const NONE: ConstantId = ConstantId(0);
+    let clamp = Clamp::full(Dtype::I8);
+    let window = Window { height: 0, width: 0, kernel: [0; 2], stride: [0; 2], pads: [0; 4] };
+    let dim = Dim::fixed(0);
+    Some(match tag {
+        1 => Op::Linear { weights: NONE, requantise: NONE, shifts: [0; 3], clamp },
+        2 => Op::Unfold(window),
+        3 => Op::Add { multipliers: [0; 2], shift: 0, clamp },
+        4 => Op::Requantise { multiplier: 0, shift: 0, clamp },
+        5 => Op::Relu,
+        6 => Op::Table { table: NONE, shift: 0, pass_above: false },
+        7 => Op::MaxPool(window),
+        8 => Op::AveragePool(window),
+        9 => Op::Softmax { table: NONE, multiplier: 0, shift: 0, one: 0, clamp },
+        10 => Op::Normalise { affine: NONE, centre: false, shift: 0 },
+        11 => Op::Embed { table: NONE, scales: NONE, shift: 0 },
+        12 => Op::AddRows { table: NONE },
+        13 => Op::AttentionWeights { heads: 0, alpha: NONE, shift: 0, table: NONE, causal: false },
+        14 => Op::AttentionContext { heads: 0, scale: NONE, shifts: [0; 2] },
+        15 => Op::Transpose,
+        16 => Op::Reshape { rows: dim, columns: dim },
+        17 => Op::RowScale,
+        18 => Op::Quantise,
+        19 => Op::MeanPool,
+        20 => Op::L2Normalise,
+        _ => return None,
+    })
+}
+
+/// One way through the fields: writing or reading.
+trait Codec {
+    /// Structure: a u32.
+    fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError>;
+    /// Structure: a byte of 0 or 1.
+    fn flag(&mut self, field: &mut bool) -> Result<(), ProgramDecodeError>;
+    /// Structure: a type.
+    fn type_of(&mut self, field: &mut Dtype) -> Result<(), ProgramDecodeError>;
+    /// Numbers: an i32.
+    fn number(&mut self, field: &mut i32) -> Result<(), ProgramDecodeError>;
+    /// Numbers: a byte.
+    fn shift(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError>;
+
+    fn clamp(&mut self, field: &mut Clamp) -> Result<(), ProgramDecodeError> {
+        self.type_of(&mut field.dtype)?;
+        self.number(&mut field.min)?;
+        self.number(&mut field.max)
+    }
+
+    fn dim(&mut self, field: &mut Dim) -> Result<(), ProgramDecodeError> {
+        self.index(&mut field.units)?;
+        self.flag(&mut field.per_token)
+    }
+
+    fn window(&mut self, field: &mut Window) -> Result<(), ProgramDecodeError> {
+        let Window { height, width, kernel, stride, pads } = field;
+        let all = [height, width].into_iter().chain(kernel).chain(stride).chain(pads);
+        all.into_iter().try_for_each(|number| self.index(number))
+    }
+}
+
+/// The two sections, being written.
+#[derive(Default)]
+struct Sections {
+    structure: Vec<u8>,
+    numbers: Vec<u8>,
+}
+
+impl Sections {
+    fn form(&mut self, form: &Form) {
+        let Form { mut rows, mut columns, dtype } = *form;
+        // Writing never fails.
+        let _ = self.dim(&mut rows);
+        let _ = self.dim(&mut columns);
+        self.structure.push(dtype.tag());
+    }
+}
+
+impl Codec for Sections {
+    fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError> {
+        self.structure.extend(field.to_le_bytes());
+        Ok(())
+    }
+
+    fn flag(&mut self, field: &mut bool) -> Result<(), ProgramDecodeError> {
+        self.structure.push(u8::from(*field));
+        Ok(())
+    }
+
+    fn type_of(&mut self, field: &mut Dtype) -> Result<(), ProgramDecodeError> {
+        self.structure.push(field.tag());
+        Ok(())
+    }
+
+    fn number(&mut self, field: &mut i32) -> Result<(), ProgramDecodeError> {
+        self.numbers.extend(field.to_le_bytes());
+        Ok(())
+    }
+
+    fn shift(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError> {
+        self.numbers.push(*field);
+        Ok(())
+    }
+}
+
+/// The two sections, being read.
+struct Reader<'a> {
+    structure: Bytes<'a>,
+    numbers: Bytes<'a>,
+}
+
+impl Reader<'_> {
+    fn dtype(&mut self) -> Result<Dtype, ProgramDecodeError> {
+        let tag = self.structure.byte()?;
+        let error = ProgramDecodeError::Field { what: "a type's tag", value: tag.into() };
+        Dtype::of_tag(tag).ok_or(error)
+    }
+
+    fn form(&mut self) -> Result<Form, ProgramDecodeError> {
+        let (mut rows, mut columns) = (Dim::fixed(0), Dim::fixed(0));
+        self.dim(&mut rows)?;
+        self.dim(&mut columns)?;
+        Ok(Form { rows, columns, dtype: self.dtype()? })
+    }
+}
+
+impl Codec for Reader<'_> {
+    fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError> {
+        *field = self.structure.u32()?;
+        Ok(())
+    }
+
+    fn flag(&mut self, field: &mut bool) -> Result<(), ProgramDecodeError> {
+        *field = match self.structure.byte()? {
+            0 => false,
+            1 => true,
+            value => return Err(ProgramDecodeError::Field { what: "a flag", value: value.into() }),
+        };
+        Ok(())
+    }
+
+    fn type_of(&mut self, field: &mut Dtype) -> Result<(), ProgramDecodeError> {
+        *field = self.dtype()?;
+        Ok(())
+    }
+
+    fn number(&mut self, field: &mut i32) -> Result<(), ProgramDecodeError> {
+        *field = self.numbers.u32()? as i32;
+        Ok(())
+    }
+
+    fn shift(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError> {
+        *field = self.numbers.byte()?;
+        Ok(())
+    }
+}
+
+/// Bytes being consumed.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], ProgramDecodeError> {
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(ProgramDecodeError::Length)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, ProgramDecodeError> {
+        let (&[byte], rest) = self.0.split_first_chunk().ok_or(ProgramDecodeError::Length)?;
+        self.0 = rest;
+        Ok(byte)
+    }
+
+    fn u32(&mut self) -> Result<u32, ProgramDecodeError> {
+        let (word, rest) = self.0.split_first_chunk().ok_or(ProgramDecodeError::Length)?;
+        self.0 = rest;
+        Ok(u32::from_le_bytes(*word))
+    }
+
+    fn name(&mut self) -> Result<&'a str, ProgramDecodeError> {
+        let len = self.byte()?;
+        core::str::from_utf8(self.take(len.into())?).map_err(|_| ProgramDecodeError::Name)
+    }
+}

@@ -1,0 +1,165 @@
+//! Programs: networks as steps of exact integer arithmetic (spec §11 and §12).
+//!
+//! A [`Program`] is structure and numbers; its constants (weights, tables) are
+//! named by (root, extent) and held elsewhere. It is made by a [`Builder`],
+//! which checks every shape, or read from canonical bytes, which are checked
+//! alike.
+//!
+//! - [`tensor`]: forms, extents, and the layout in which tensors are committed.
+//! - [`op`]: the kinds of steps.
+//! - [`encoding`]: canonical bytes, `architecture_id` and `program_id`.
+
+mod builder;
+mod check;
+pub mod encoding;
+mod error;
+pub mod op;
+pub mod tensor;
+
+pub use builder::Builder;
+pub use check::SHIFT_MAX;
+pub use encoding::ProgramDecodeError;
+pub use error::{ProgramError, RunShapeError};
+pub use op::{Clamp, ConstantId, Op, ValueId, Window};
+pub use tensor::{Dim, Dtype, Extent, Form, RunShape};
+
+use crate::digest::Root;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A constant of a program: what it is committed to, and its shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Constant {
+    /// A name, like the layer's. Bound by no identifier.
+    pub name: String,
+    /// Plain BLAKE3 of the padded bytes.
+    pub root: Root,
+    /// Its true extent.
+    pub extent: Extent,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Step {
+    /// A name, like the layer's. Bound by no identifier.
+    pub name: String,
+    /// What it does.
+    pub op: Op,
+    /// What it reads.
+    pub inputs: Vec<ValueId>,
+    /// The form of its output.
+    pub form: Form,
+}
+
+/// A network as steps of exact integer arithmetic. The last step's value is
+/// the output. Every program there is has passed the builder's checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Program {
+    inputs: Vec<Form>,
+    constants: Vec<Constant>,
+    steps: Vec<Step>,
+}
+
+impl Program {
+    /// The forms of its inputs.
+    pub fn inputs(&self) -> &[Form] {
+        &self.inputs
+    }
+
+    /// Its constants.
+    pub fn constants(&self) -> &[Constant] {
+        &self.constants
+    }
+
+    /// Its steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How many values there are: inputs and steps.
+    pub fn values(&self) -> usize {
+        self.inputs.len() + self.steps.len()
+    }
+
+    /// The output: the last step's value.
+    pub fn output(&self) -> ValueId {
+        // Exact: at most 2^16 + 16 values, and at least one.
+        ValueId(self.values() as u32 - 1)
+    }
+
+    /// The form of a value.
+    pub fn form(&self, value: ValueId) -> Option<&Form> {
+        let index = value.0 as usize;
+        match self.inputs.get(index) {
+            Some(form) => Some(form),
+            None => self.steps.get(index - self.inputs.len()).map(|step| &step.form),
+        }
+    }
+
+    /// The step that makes a value, or `None` for an input.
+    pub fn step_of(&self, value: ValueId) -> Option<&Step> {
+        self.steps.get((value.0 as usize).checked_sub(self.inputs.len())?)
+    }
+
+    /// The extents of all values in a run.
+    ///
+    /// # Errors
+    /// [`RunShapeError`] where the run is empty or a tensor too large.
+    pub fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, RunShapeError> {
+        let RunShape { batch, sequence } = *run;
+        if batch == 0 || sequence == 0 {
+            return Err(RunShapeError::Empty { batch, sequence });
+        }
+        let forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
+        let extents: Vec<Extent> = forms
+            .enumerate()
+            .map(|(index, form)| {
+                let value = ValueId(index as u32);
+                let too_large = RunShapeError::TooLarge { value, batch, sequence };
+                Extent::of(form, run).ok_or(too_large)
+            })
+            .collect::<Result<_, _>>()?;
+        for (index, step) in self.steps.iter().enumerate() {
+            let value = ValueId((self.inputs.len() + index) as u32);
+            if let Op::AddRows { table } = step.op
+                && let Some(table) = self.constants.get(table.0 as usize)
+                && step.form.rows.of(run).is_none_or(|rows| rows > table.extent.rows)
+            {
+                let length = table.extent.rows;
+                return Err(RunShapeError::TooLong { value, sequence, length });
+            }
+        }
+        Ok(extents)
+    }
+
+    /// The multiply-accumulates of a value's step: the true products' only;
+    /// other steps count none.
+    pub fn macs(&self, value: ValueId, run: &RunShape) -> u64 {
+        let Some(step) = self.step_of(value) else { return 0 };
+        let (batch, sequence) = (u128::from(run.batch), u128::from(run.sequence));
+        let units = |dim: Dim| u128::from(dim.units) * if dim.per_token { sequence } else { 1 };
+        let input = |slot: usize| step.inputs.get(slot).and_then(|&value| self.form(value));
+        let macs = match step.op {
+            Op::Linear { .. } => {
+                let k = input(0).map_or(0, |form| units(form.columns));
+                batch * units(step.form.rows) * units(step.form.columns) * k
+            }
+            Op::AttentionWeights { .. } => {
+                let columns = input(0).map_or(0, |form| units(form.columns));
+                batch * sequence * sequence * columns
+            }
+            Op::AttentionContext { .. } => batch * sequence * sequence * units(step.form.columns),
+            _ => 0,
+        };
+        u64::try_from(macs).unwrap_or(u64::MAX)
+    }
+
+    /// The multiply-accumulates of a whole run.
+    pub fn total_macs(&self, run: &RunShape) -> u64 {
+        (0..self.values() as u32)
+            .fold(0, |sum: u64, value| sum.saturating_add(self.macs(ValueId(value), run)))
+    }
+}

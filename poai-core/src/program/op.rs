@@ -1,0 +1,269 @@
+//! The steps that a program is made of. Their arithmetic is defined in spec
+//! §12 and written once, in [`crate::step`].
+
+use super::tensor::{Dim, Dtype};
+
+/// Which constant of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ConstantId(pub u32);
+
+/// Which value of a program: its inputs come first, then one for every step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ValueId(pub u32);
+
+/// The type of a step's output, and the range that it is saturated to, which
+/// lies within the type's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Clamp {
+    /// The type.
+    pub dtype: Dtype,
+    /// The least entry.
+    pub min: i32,
+    /// The largest entry.
+    pub max: i32,
+}
+
+impl Clamp {
+    /// The whole range of a type.
+    pub const fn full(dtype: Dtype) -> Clamp {
+        let (min, max) = dtype.range();
+        Clamp { dtype, min, max }
+    }
+
+    /// −63..=63 in i8: symmetric operands.
+    pub const SYMMETRIC: Clamp = Clamp { dtype: Dtype::I8, min: -63, max: 63 };
+}
+
+/// A window that moves over an image of `height`×`width` pixels, which are the
+/// rows of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Window {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Pixels in a row.
+    pub width: u32,
+    /// The window's height and width.
+    pub kernel: [u32; 2],
+    /// How far it moves, down and right.
+    pub stride: [u32; 2],
+    /// Pixels added at the top, left, bottom and right.
+    pub pads: [u32; 4],
+}
+
+impl Window {
+    /// Height and width of what it leaves, or `None` where it does not fit.
+    pub fn output(&self) -> Option<[u32; 2]> {
+        let side = |size: u32, kernel: u32, stride: u32, before: u32, after: u32| {
+            let room = size.checked_add(before)?.checked_add(after)?.checked_sub(kernel)?;
+            // A window that lies in the padding alone would see nothing.
+            let fits = kernel > 0 && before < kernel && after < kernel;
+            fits.then(|| room.checked_div(stride))?.map(|steps| steps + 1)
+        };
+        let [top, left, bottom, right] = self.pads;
+        let height = side(self.height, self.kernel[0], self.stride[0], top, bottom)?;
+        let width = side(self.width, self.kernel[1], self.stride[1], left, right)?;
+        (self.height > 0 && self.width > 0).then_some([height, width])
+    }
+}
+
+/// One kind of step with its numbers. `rsh(x, s)` below is x·2⁻ˢ rounded to the
+/// nearest integer, halves up; `sat` saturates to i32.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Op {
+    /// Product with weights, `x·Wᵀ`, then per output channel `(b0, M, b1)` of
+    /// `requantise`: `v = sat(rsh(sat(acc + b0)·M, s0))`; with a second input, the
+    /// row scale m, `v = sat(rsh(v·m, s1))`; `rsh(sat(v + b1), s2)`, clamped.
+    /// Inputs: x (i8, rows×k), optionally m (i32, rows×1).
+    Linear {
+        /// W, n×k i8.
+        weights: ConstantId,
+        /// n×3 i32: b0, M, b1.
+        requantise: ConstantId,
+        /// s0, s1, s2.
+        shifts: [u8; 3],
+        /// Output.
+        clamp: Clamp,
+    },
+    /// Every position of a window as a row: kernel height, width, channel.
+    /// Pixels outside are 0. A convolution is an unfolding and a `Linear`.
+    Unfold(Window),
+    /// `rsh(a·m0 + b·m1, shift)`, clamped. Inputs: a and b of one shape.
+    Add {
+        /// m0, m1.
+        multipliers: [i32; 2],
+        /// The shift.
+        shift: u8,
+        /// Output.
+        clamp: Clamp,
+    },
+    /// `rsh(x·multiplier, shift)`, clamped.
+    Requantise {
+        /// The multiplier.
+        multiplier: i32,
+        /// The shift.
+        shift: u8,
+        /// Output.
+        clamp: Clamp,
+    },
+    /// `max(x, 0)`.
+    Relu,
+    /// An activation by table: entry `⌊x·2⁻ˢ⌋ + 128` of 256, the first below;
+    /// above, the last, or x itself.
+    Table {
+        /// 256×1 entries; their type is the output's.
+        table: ConstantId,
+        /// The shift s.
+        shift: u8,
+        /// Whether x above the table passes (saturated) instead of the last
+        /// entry.
+        pass_above: bool,
+    },
+    /// The largest pixel under the window, channel by channel.
+    MaxPool(Window),
+    /// The mean of the pixels under the window, padding not counted, rounded.
+    AveragePool(Window),
+    /// Softmax of each row: `e = table[min(rsh((max − x)·multiplier, shift),
+    /// 255)]`, then `(e·one + S/2)/S`, clamped, S the row's sum.
+    Softmax {
+        /// 256×1 i8, not negative, the first positive.
+        table: ConstantId,
+        /// The multiplier, not negative.
+        multiplier: i32,
+        /// The shift.
+        shift: u8,
+        /// What 1 becomes.
+        one: i32,
+        /// Output.
+        clamp: Clamp,
+    },
+    /// LayerNorm, or RMSNorm without `centre`, of each row of an i16 input in
+    /// fixed point (spec §12), with `(γ, β)` per column; output i16.
+    Normalise {
+        /// columns×2 i32: γ, β.
+        affine: ConstantId,
+        /// Whether the mean is taken off.
+        centre: bool,
+        /// The shift of z·γ.
+        shift: u8,
+    },
+    /// Row `id` of an i8 table by its scale: `rsh(table[id]·scale[id], shift)`,
+    /// saturated to i16. Input: ids, i32, rows×1.
+    Embed {
+        /// vocabulary×columns i8.
+        table: ConstantId,
+        /// vocabulary×1 i32.
+        scales: ConstantId,
+        /// The shift.
+        shift: u8,
+    },
+    /// Adds row i of an i16 table to row i of every item, saturated to i16.
+    AddRows {
+        /// length×columns i16, length at least the item's rows.
+        table: ConstantId,
+    },
+    /// Scaled scores of queries with keys and their exponentials: row
+    /// (item, head, i), column j: `s = sat(rsh(q·k·alpha[head], shift))`,
+    /// `table[min(max s − s, 255)] − 64`; columns that are masked −64. Inputs:
+    /// q, k (i8, tokens×(heads·d)), optionally lengths (i32, 1 row an item).
+    AttentionWeights {
+        /// Heads.
+        heads: u32,
+        /// heads×1 i32, not negative.
+        alpha: ConstantId,
+        /// The shift.
+        shift: u8,
+        /// 256×1 i8, not negative, the first positive; stored without the −64.
+        table: ConstantId,
+        /// Whether a token sees no later ones.
+        causal: bool,
+    },
+    /// Weighted means of values: `acc = Σ (w + 64)·v`, S = Σ (w + 64),
+    /// `rsh(sat(rsh(acc·⌊(2²² + S/2)/S⌋, s0))·scale[column], s1)`, i16. Inputs:
+    /// weights of `AttentionWeights`, values transposed (i8, columns×tokens).
+    AttentionContext {
+        /// Heads.
+        heads: u32,
+        /// columns×1 i32.
+        scale: ConstantId,
+        /// s0, s1.
+        shifts: [u8; 2],
+    },
+    /// Every item transposed.
+    Transpose,
+    /// The entries of every item, in order, under another shape.
+    Reshape {
+        /// Rows of an item.
+        rows: Dim,
+        /// Columns.
+        columns: Dim,
+    },
+    /// The largest magnitude of each row, at least 1; i32, rows×1.
+    RowScale,
+    /// `rsh(x·⌊(63·2²⁰ + m/2)/m⌋, 20)` in −64..=63: a row as an operand, by its
+    /// scale. Inputs: x, m (i32, rows×1).
+    Quantise,
+    /// The mean of an item's tokens, ·2⁸, rounded; i32, one row an item.
+    /// Inputs: x (i8 or i16), optionally lengths.
+    MeanPool,
+    /// Each row by its Euclidean length, 2¹⁴ for 1; i16.
+    L2Normalise,
+}
+
+impl Op {
+    /// The step's kind, as it is named in errors and records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Linear { .. } => "linear",
+            Op::Unfold(_) => "unfold",
+            Op::Add { .. } => "add",
+            Op::Requantise { .. } => "requantise",
+            Op::Relu => "relu",
+            Op::Table { .. } => "table",
+            Op::MaxPool(_) => "max pool",
+            Op::AveragePool(_) => "average pool",
+            Op::Softmax { .. } => "softmax",
+            Op::Normalise { centre: true, .. } => "layer norm",
+            Op::Normalise { centre: false, .. } => "rms norm",
+            Op::Embed { .. } => "embed",
+            Op::AddRows { .. } => "add rows",
+            Op::AttentionWeights { .. } => "attention weights",
+            Op::AttentionContext { .. } => "attention context",
+            Op::Transpose => "transpose",
+            Op::Reshape { .. } => "reshape",
+            Op::RowScale => "row scale",
+            Op::Quantise => "quantise",
+            Op::MeanPool => "mean pool",
+            Op::L2Normalise => "l2 normalise",
+        }
+    }
+
+    /// The constants that the step reads, in the order of its slots.
+    pub fn constants(&self) -> ([ConstantId; 2], usize) {
+        const NONE: ConstantId = ConstantId(0);
+        match *self {
+            Op::Linear { weights, requantise, .. } => ([weights, requantise], 2),
+            Op::Embed { table, scales, .. } => ([table, scales], 2),
+            Op::AttentionWeights { alpha, table, .. } => ([alpha, table], 2),
+            Op::Table { table, .. } | Op::Softmax { table, .. } | Op::AddRows { table } => {
+                ([table, NONE], 1)
+            }
+            Op::Normalise { affine, .. } => ([affine, NONE], 1),
+            Op::AttentionContext { scale, .. } => ([scale, NONE], 1),
+            _ => ([NONE, NONE], 0),
+        }
+    }
+
+    /// Whether it is a product of two operands.
+    pub fn is_product(&self) -> bool {
+        matches!(
+            self,
+            Op::Linear { .. } | Op::AttentionWeights { .. } | Op::AttentionContext { .. }
+        )
+    }
+}

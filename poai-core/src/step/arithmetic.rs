@@ -1,0 +1,33 @@
+//! Rounding and saturation (spec §12). All in 64 bits; additions saturate.
+
+use crate::program::Clamp;
+
+/// `x·2⁻ˢ` to the nearest integer, halves up.
+pub fn rsh(x: i64, shift: u8) -> i64 {
+    match shift {
+        0 => x,
+        // At most 62 by the builder; a longer one could not be shifted.
+        1..=62 => x.saturating_add(1 << (shift - 1)) >> shift,
+        _ => 0,
+    }
+}
+
+/// Saturates to i32.
+pub fn sat32(x: i64) -> i32 {
+    x.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+}
+
+/// Saturates to i16, held in i32.
+pub fn sat16(x: i64) -> i32 {
+    x.clamp(i16::MIN.into(), i16::MAX.into()) as i32
+}
+
+/// Saturates to a clamp's range.
+pub fn clamp(x: i64, clamp: &Clamp) -> i32 {
+    x.max(clamp.min.into()).min(clamp.max.into()) as i32
+}
+
+/// `x/n` to the nearest integer, halves up, for n > 0.
+pub fn rdiv(x: i64, n: i64) -> i64 {
+    x.saturating_add(n / 2).checked_div_euclid(n).unwrap_or(0)
+}

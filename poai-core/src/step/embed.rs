@@ -1,0 +1,61 @@
+//! Look-ups in tables of rows.
+
+use super::arithmetic::{rsh, sat16};
+use super::{Local, Region, Source, StepError};
+use alloc::vec;
+
+/// Rows of a table, by id, each by its own scale.
+pub(super) fn embed(
+    local: &Local<'_>,
+    source: &dyn Source,
+    region: &Region,
+    out: &mut [i32],
+    shift: u8,
+) -> Result<(), StepError> {
+    let mut entries = vec![0; region.columns.end as usize];
+    for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
+        let id = id(local, source, row)?;
+        let mut scale = [0];
+        source.read(2, id, &mut scale)?;
+        source.read(1, id, &mut entries)?;
+        for (out, &entry) in out.iter_mut().zip(&entries[region.columns.start as usize..]) {
+            *out = sat16(rsh(i64::from(entry) * i64::from(scale[0]), shift));
+        }
+    }
+    Ok(())
+}
+
+/// The table row that an output row looks up.
+pub(super) fn id(local: &Local<'_>, source: &dyn Source, row: u32) -> Result<u32, StepError> {
+    let mut value = [0];
+    source.read(0, row, &mut value)?;
+    let rows = local.slot(1).rows;
+    let max = rows.saturating_sub(1);
+    u32::try_from(value[0]).ok().filter(|&id| id < rows).ok_or(StepError::Index {
+        slot: 0,
+        row,
+        value: value[0],
+        min: 0,
+        max,
+    })
+}
+
+/// Adds row i of a table to row i of every item.
+pub(super) fn add_rows(
+    local: &Local<'_>,
+    source: &dyn Source,
+    region: &Region,
+    out: &mut [i32],
+) -> Result<(), StepError> {
+    let (rows, end) = (local.output_item_rows(), region.columns.end as usize);
+    let (mut x, mut table) = (vec![0; end], vec![0; end]);
+    for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
+        source.read(0, row, &mut x)?;
+        source.read(1, row % rows, &mut table)?;
+        let first = region.columns.start as usize;
+        for (out, (&x, &y)) in out.iter_mut().zip(x[first..].iter().zip(&table[first..])) {
+            *out = sat16(i64::from(x) + i64::from(y));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Steps that move entries and change none.
+
+use super::pool::pixels;
+use super::{Local, Region, Source, StepError};
+use crate::program::Window;
+use alloc::vec;
+
+/// Every position of a window as a row.
+pub(super) fn unfold(
+    local: &Local<'_>,
+    source: &dyn Source,
+    region: &Region,
+    out: &mut [i32],
+    window: &Window,
+) -> Result<(), StepError> {
+    let channels = local.slot(0).columns as usize;
+    let mut row_entries = vec![0; local.output.columns as usize];
+    for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
+        let places = row_entries.chunks_exact_mut(channels.max(1));
+        for (pixel, place) in pixels(local, window, row).zip(places) {
+            match pixel {
+                Some(pixel) => source.read(0, pixel, place)?,
+                None => place.fill(0),
+            }
+        }
+        let columns = region.columns.start as usize..region.columns.end as usize;
+        out.copy_from_slice(&row_entries[columns]);
+    }
+    Ok(())
+}
+
+/// Every item transposed.
+pub(super) fn transpose(
+    local: &Local<'_>,
+    source: &dyn Source,
+    region: &Region,
+    out: &mut [i32],
+) -> Result<(), StepError> {
+    let (in_rows, out_rows) = (local.item_rows(0), local.output_item_rows());
+    let mut input = vec![0; local.slot(0).columns as usize];
+    let width = region.width();
+    // One item at a time, reading each of its rows once.
+    let mut row = region.rows.start;
+    while row < region.rows.end {
+        let item = row / out_rows;
+        let end = region.rows.end.min((item + 1) * out_rows);
+        for (at, column) in region.columns.clone().enumerate() {
+            source.read(0, item * in_rows + column, &mut input)?;
+            for r in row..end {
+                let to = (r - region.rows.start) as usize * width + at;
+                out[to] = input[(r - item * out_rows) as usize];
+            }
+        }
+        row = end;
+    }
+    Ok(())
+}
+
+/// The same entries in order under another shape.
+pub(super) fn reshape(
+    local: &Local<'_>,
+    source: &dyn Source,
+    region: &Region,
+    out: &mut [i32],
+) -> Result<(), StepError> {
+    let in_columns = u64::from(local.slot(0).columns).max(1);
+    let mut input = vec![0; in_columns as usize];
+    let mut held = None;
+    for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
+        let first = u64::from(row) * u64::from(local.output.columns);
+        for (column, out) in region.columns.clone().zip(out) {
+            let at = first + u64::from(column);
+            // Exact: as many entries as a tensor of 32-bit rows has.
+            let from = (at / in_columns) as u32;
+            if held.replace(from) != Some(from) {
+                source.read(0, from, &mut input)?;
+            }
+            *out = input[(at % in_columns) as usize];
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! What a trace root binds beside the records.
+
+use crate::digest::{ProgramId, Root, TraceRoot};
+use crate::program::RunShape;
+use crate::seeds::derive;
+use alloc::vec::Vec;
+
+/// The head of a trace. Its root is
+/// `H("trace", program_id ‖ u32 batch ‖ u32 sequence ‖ input ‖ output ‖
+/// u64 macs ‖ records)`, over exactly these [`Header::LEN`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Header {
+    /// The program. It binds structure, numbers and constants.
+    pub program: ProgramId,
+    /// Items and tokens.
+    pub run: RunShape,
+    /// [`input_root`] of the inputs' commitments. It does not say whose they
+    /// are, nor that anybody can get them.
+    pub input: Root,
+    /// The commitment of the output's padded bytes. It does not say that they
+    /// are right.
+    pub output: Root,
+    /// Multiply-accumulates of the whole run; follows from program and run.
+    pub macs: u64,
+    /// The root of the tree over all records.
+    pub records: [u8; 32],
+}
+
+impl Header {
+    /// The length of a header's bytes.
+    pub const LEN: usize = 32 + 4 + 4 + 32 + 32 + 8 + 32;
+
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Header::LEN);
+        bytes.extend(self.program.as_bytes());
+        bytes.extend(self.run.batch.to_le_bytes());
+        bytes.extend(self.run.sequence.to_le_bytes());
+        bytes.extend(self.input.as_bytes());
+        bytes.extend(self.output.as_bytes());
+        bytes.extend(self.macs.to_le_bytes());
+        bytes.extend(self.records);
+        bytes
+    }
+
+    /// Reads exactly [`Header::LEN`] bytes; `None` for another number. Every
+    /// such string is a header's.
+    pub fn decode(bytes: &[u8]) -> Option<Header> {
+        let bytes: &[u8; Header::LEN] = bytes.try_into().ok()?;
+        let hash = |at: usize| -> Option<[u8; 32]> { bytes.get(at..at + 32)?.try_into().ok() };
+        let word = |at: usize| -> Option<u32> {
+            Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+        };
+        Some(Header {
+            program: ProgramId(hash(0)?),
+            run: RunShape { batch: word(32)?, sequence: word(36)? },
+            input: Root(hash(40)?),
+            output: Root(hash(72)?),
+            macs: u64::from_le_bytes(bytes.get(104..112)?.try_into().ok()?),
+            records: hash(112)?,
+        })
+    }
+
+    /// The trace root.
+    pub fn root(&self) -> TraceRoot {
+        TraceRoot(derive!("trace", &self.encode()))
+    }
+}
+
+/// `H("trace inputs", roots of all inputs, in order)`.
+pub fn input_root(roots: &[Root]) -> Root {
+    let mut hasher = blake3::Hasher::new_derive_key("poai-1 trace inputs");
+    for root in roots {
+        hasher.update(root.as_bytes());
+    }
+    Root(*hasher.finalize().as_bytes())
+}

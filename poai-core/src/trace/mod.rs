@@ -1,0 +1,17 @@
+//! Traces: every intermediate tensor of a run committed, under one root (spec
+//! §13).
+//!
+//! - [`record`]: the record of a value, and the tree over all records.
+//! - [`header`]: what the trace root binds beside the records.
+//! - [`receipt`]: what a requester keeps.
+//!
+//! With `std`, [`crate::execute`] makes traces and opens them; the crate
+//! `poai-verify` checks what was opened.
+
+pub mod header;
+pub mod receipt;
+pub mod record;
+
+pub use header::Header;
+pub use receipt::Receipt;
+pub use record::{Record, RecordError};

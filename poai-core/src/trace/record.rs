@@ -1,0 +1,202 @@
+//! The record of one value of a run, and the tree over all of them.
+
+use crate::commitment::strip::split;
+use crate::digest::Root;
+use crate::program::{Extent, Program, RunShape, ValueId};
+use crate::seeds::derive;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// What a run says of one value: the program's inputs first, then a record for
+/// every step.
+///
+/// `value ‖ root ‖ u32 rows ‖ u32 columns ‖ u8 dtype ‖ u64 macs ‖ u8 count ‖
+/// input roots`, 54 bytes and 32 for every input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Record {
+    /// Which value. Bound to the record's place.
+    pub value: ValueId,
+    /// The commitment of the value's padded bytes. It does not say that they
+    /// are what the step computes.
+    pub root: Root,
+    /// The true extent; follows from the program and the run.
+    pub extent: Extent,
+    /// Multiply-accumulates of the step; follows likewise.
+    pub macs: u64,
+    /// The commitments of what the step read; those of its producers' records.
+    pub inputs: Vec<Root>,
+}
+
+/// Why a record cannot belong to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It ends early or goes on.
+    #[error("a record of another length than the program implies")]
+    Length,
+    /// Its value, extent, MACs or number of inputs are not the program's.
+    #[error("the record of value {} differs from the program's {what}", value.0)]
+    Differs {
+        /// The value it should be of.
+        value: ValueId,
+        /// What differs.
+        what: &'static str,
+    },
+    /// An input's commitment is not its producer's.
+    #[error("the record of value {} says that input {input} is another than its producer made", value.0)]
+    Wiring {
+        /// The value.
+        value: ValueId,
+        /// Which input.
+        input: usize,
+    },
+}
+
+impl Record {
+    /// The length in bytes of a record of so many inputs.
+    pub fn len(inputs: usize) -> usize {
+        54 + 32 * inputs
+    }
+
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Record::len(self.inputs.len()));
+        bytes.extend(self.value.0.to_le_bytes());
+        bytes.extend(self.root.as_bytes());
+        bytes.extend(self.extent.rows.to_le_bytes());
+        bytes.extend(self.extent.columns.to_le_bytes());
+        bytes.push(self.extent.dtype.tag());
+        bytes.extend(self.macs.to_le_bytes());
+        // Exact: a step has at most three inputs.
+        bytes.push(self.inputs.len() as u8);
+        for input in &self.inputs {
+            bytes.extend(input.as_bytes());
+        }
+        bytes
+    }
+
+    /// Reads a record's roots from bytes whose other fields must be what the
+    /// program and the run imply.
+    ///
+    /// # Errors
+    /// [`RecordError::Length`], or [`RecordError::Differs`] naming the field.
+    pub fn decode(
+        bytes: &[u8],
+        program: &Program,
+        extents: &[Extent],
+        run: &RunShape,
+        value: ValueId,
+    ) -> Result<Record, RecordError> {
+        let extent = extents.get(value.0 as usize).copied();
+        let extent = extent.ok_or(RecordError::Differs { value, what: "values" })?;
+        let count = program.step_of(value).map_or(0, |step| step.inputs.len());
+        if bytes.len() != Record::len(count) {
+            return Err(RecordError::Length);
+        }
+        let root = |at: usize| -> Result<Root, RecordError> {
+            let bytes = bytes.get(at..at + 32).and_then(|bytes| bytes.try_into().ok());
+            Ok(Root(bytes.ok_or(RecordError::Length)?))
+        };
+        let inputs = (0..count).map(|input| root(54 + 32 * input)).collect::<Result<_, _>>()?;
+        let macs = program.macs(value, run);
+        let record = Record { value, root: root(4)?, extent, macs, inputs };
+        let expected = record.encode();
+        let fields = [("value", 0..4), ("extent", 36..45), ("MACs", 45..53), ("inputs", 53..54)];
+        for (what, range) in fields {
+            if expected.get(range.clone()) != bytes.get(range) {
+                return Err(RecordError::Differs { value, what });
+            }
+        }
+        Ok(record)
+    }
+
+    /// Checks that the record's inputs are what their producers' records say.
+    ///
+    /// # Errors
+    /// [`RecordError::Wiring`].
+    pub fn check_wiring<'a>(
+        &self,
+        producers: impl IntoIterator<Item = &'a Root>,
+    ) -> Result<(), RecordError> {
+        let pairs = self.inputs.iter().zip(producers).enumerate();
+        for (input, (said, made)) in pairs {
+            if said != made {
+                return Err(RecordError::Wiring { value: self.value, input });
+            }
+        }
+        Ok(())
+    }
+
+    /// The leaf of the record in the tree.
+    pub fn leaf(bytes: &[u8]) -> [u8; 32] {
+        derive!("trace record", bytes)
+    }
+}
+
+/// The root of the tree over all leaves, in the shape of BLAKE3's: a node of
+/// c ≥ 2 leaves has the largest power of two below c in its left child, and is
+/// `H("trace node", left ‖ right)`.
+pub fn records_root(leaves: &[[u8; 32]]) -> [u8; 32] {
+    node(leaves, 0..leaves.len() as u64)
+}
+
+fn node(leaves: &[[u8; 32]], range: Range<u64>) -> [u8; 32] {
+    if range.end - range.start < 2 {
+        return leaves.get(range.start as usize).copied().unwrap_or_default();
+    }
+    let (left, right) = split(&range);
+    merge(&node(leaves, left), &node(leaves, right))
+}
+
+fn merge(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    derive!("trace node", left, right)
+}
+
+/// How many siblings the path of leaf `index` of `count` has.
+pub fn path_len(count: u64, index: u64) -> usize {
+    let mut len = 0;
+    descend(count, index, |_, _| len += 1);
+    len
+}
+
+/// The siblings of a leaf, from the root down.
+pub fn path(leaves: &[[u8; 32]], index: u64) -> Vec<[u8; 32]> {
+    let mut siblings = Vec::new();
+    descend(leaves.len() as u64, index, |sibling, _| siblings.push(node(leaves, sibling)));
+    siblings
+}
+
+/// The root that a leaf and its siblings, from the root down, lead to; `None`
+/// for another number of siblings.
+pub fn path_root(
+    leaf: [u8; 32],
+    count: u64,
+    index: u64,
+    siblings: &[[u8; 32]],
+) -> Option<[u8; 32]> {
+    let mut lefts = Vec::new();
+    descend(count, index, |_, own_is_left| lefts.push(own_is_left));
+    if index >= count || lefts.len() != siblings.len() {
+        return None;
+    }
+    let steps = lefts.iter().zip(siblings).rev();
+    Some(steps.fold(
+        leaf,
+        |own, (&own_is_left, sibling)| {
+            if own_is_left { merge(&own, sibling) } else { merge(sibling, &own) }
+        },
+    ))
+}
+
+/// Walks from the root to a leaf: (the sibling's leaves, whether the own side
+/// is left).
+fn descend(count: u64, index: u64, mut visit: impl FnMut(Range<u64>, bool)) {
+    let mut range = 0..count;
+    while range.end - range.start > 1 {
+        let (left, right) = split(&range);
+        let own_is_left = index < left.end;
+        let (own, sibling) = if own_is_left { (left, right) } else { (right, left) };
+        visit(sibling, own_is_left);
+        range = own;
+    }
+}

@@ -93,6 +93,11 @@ impl Builder {
         if !fits {
             return Err(ProgramError::Size { inputs, constants, steps });
         }
+        let empty = |form: &Form| form.rows.units == 0 || form.columns.units == 0;
+        if let Some(input) = self.inputs.iter().position(empty) {
+            let step = alloc::format!("input {input}");
+            return Err(ProgramError::Number { step, what: "it is empty" });
+        }
         let names = self.steps.iter().map(|step| &step.name);
         let mut names = names.chain(self.constants.iter().map(|constant| &constant.name));
         if let Some(name) = names.find(|name| name.len() > NAME_MAX) {

@@ -39,6 +39,12 @@ impl Check<'_> {
                 self.numbers(&[*shift], Some(clamp))?;
                 Ok(Form { dtype: clamp.dtype, ..self.one()? })
             }
+            Op::ScaleColumns { scale, shift, clamp } => {
+                self.numbers(&[*shift], Some(clamp))?;
+                let x = self.one()?;
+                self.table("scale", *scale, self.fixed(&x)?, 1, Dtype::I32)?;
+                Ok(Form { dtype: clamp.dtype, ..x })
+            }
             Op::Relu => self.one(),
             Op::Table { table, shift, .. } => {
                 self.numbers(&[*shift], None)?;

@@ -279,6 +279,7 @@ fn tag(op: &Op) -> u8 {
         Op::Quantise => 18,
         Op::MeanPool => 19,
         Op::L2Normalise => 20,
+        Op::ScaleColumns { .. } => 21,
     }
 }
 
@@ -309,6 +310,7 @@ fn blank(tag: u8) -> Option<Op> {
         18 => Op::Quantise,
         19 => Op::MeanPool,
         20 => Op::L2Normalise,
+        21 => Op::ScaleColumns { scale: NONE, shift: 0, clamp },
         _ => return None,
     })
 }

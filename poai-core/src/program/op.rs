@@ -111,6 +111,15 @@ pub enum Op {
         /// Output.
         clamp: Clamp,
     },
+    /// `rsh(x·scale[column], shift)`, clamped.
+    ScaleColumns {
+        /// columns×1 i32.
+        scale: ConstantId,
+        /// The shift.
+        shift: u8,
+        /// Output.
+        clamp: Clamp,
+    },
     /// `max(x, 0)`.
     Relu,
     /// An activation by table: entry `⌊x·2⁻ˢ⌋ + 128` of 256, the first below;
@@ -223,6 +232,7 @@ impl Op {
             Op::Unfold(_) => "unfold",
             Op::Add { .. } => "add",
             Op::Requantise { .. } => "requantise",
+            Op::ScaleColumns { .. } => "scale columns",
             Op::Relu => "relu",
             Op::Table { .. } => "table",
             Op::MaxPool(_) => "max pool",
@@ -254,7 +264,9 @@ impl Op {
                 ([table, NONE], 1)
             }
             Op::Normalise { affine, .. } => ([affine, NONE], 1),
-            Op::AttentionContext { scale, .. } => ([scale, NONE], 1),
+            Op::AttentionContext { scale, .. } | Op::ScaleColumns { scale, .. } => {
+                ([scale, NONE], 1)
+            }
             _ => ([NONE, NONE], 0),
         }
     }

@@ -221,6 +221,7 @@ impl<'a> Local<'a> {
             Op::L2Normalise => normalise::l2(self, source, region, out),
             Op::Add { .. }
             | Op::Requantise { .. }
+            | Op::ScaleColumns { .. }
             | Op::Relu
             | Op::Table { .. }
             | Op::RowScale

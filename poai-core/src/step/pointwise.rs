@@ -18,6 +18,7 @@ pub(super) fn compute(
     };
     let table = match local.op {
         Op::Table { .. } => read_rows(source, local.inputs, 0..256, 1)?,
+        Op::ScaleColumns { .. } => read_rows(source, local.inputs, region.columns.clone(), 1)?,
         _ => vec![],
     };
     let (mut x, mut y) = (vec![0; columns], vec![0; columns]);
@@ -53,6 +54,11 @@ fn map(local: &Local<'_>, table: &[i32], x: &[i32], y: &[i32], first: usize, out
         Op::Requantise { multiplier, shift, clamp: to } => {
             for (out, &x) in out.iter_mut().zip(x) {
                 *out = clamp(rsh(i64::from(x) * i64::from(multiplier), shift), &to);
+            }
+        }
+        Op::ScaleColumns { shift, clamp: to, .. } => {
+            for (out, (&x, &scale)) in out.iter_mut().zip(x.iter().zip(table)) {
+                *out = clamp(rsh(i64::from(x) * i64::from(scale), shift), &to);
             }
         }
         Op::Relu => {

@@ -36,6 +36,7 @@ impl Local<'_> {
             Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } => {
                 vec![same(0), all(constant)]
             }
+            Op::ScaleColumns { .. } => vec![same(0), of_columns(constant)],
             Op::Add { .. } | Op::Quantise => vec![same(0), same(1)],
             Op::Requantise { .. }
             | Op::Relu

@@ -9,7 +9,8 @@
 //! protocol alone; this half is what verifiers link. Feature `simd` recomputes
 //! tiles with the processor's widest instructions, chosen at run time, which
 //! needs the standard library; `std` adds the ndarray operands, the backends
-//! and the miner; `serde` adds serialisation of every public data type.
+//! and the miner; `serde` adds serialisation of every public data type of the
+//! puzzle; `import` reads trained networks from files.
 //!
 //! The normative text is `docs/spec.md`; `docs/design.md` says why.
 #![cfg_attr(not(feature = "simd"), no_std)]
@@ -36,6 +37,8 @@ pub mod transcript;
 
 #[cfg(feature = "std")]
 pub mod backend;
+#[cfg(feature = "import")]
+pub mod import;
 #[cfg(feature = "std")]
 pub mod execute;
 #[cfg(feature = "std")]

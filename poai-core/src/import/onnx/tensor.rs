@@ -1,0 +1,128 @@
+//! Stored tensors: decoded only where a layer uses them, and checked then.
+
+use super::error::{OnnxError, TensorError};
+use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
+
+/// A constant of the file.
+#[derive(Clone, Copy)]
+pub(super) enum Constant<'a> {
+    /// An initialiser, or a Constant node's tensor.
+    Tensor(&'a TensorProto),
+    /// A Constant node's list of integers.
+    Integers(&'a [i64]),
+}
+
+/// A decoded tensor: `entries` fills `dims`, none of which is zero.
+pub(super) struct Floats {
+    pub(super) dims: Vec<usize>,
+    pub(super) entries: Vec<f32>,
+}
+
+impl Floats {
+    /// The error that names this tensor's dimensions.
+    pub(super) fn unexpected(&self, tensor: &str, expected: &'static str) -> OnnxError {
+        let got = self.dims.iter().map(|&dim| dim as i64).collect();
+        failed(tensor, TensorError::Dimensions { expected, got })
+    }
+}
+
+pub(super) fn failed(tensor: &str, source: TensorError) -> OnnxError {
+    OnnxError::Tensor { tensor: tensor.to_owned(), source }
+}
+
+/// Refuses infinities and what is no number, naming the first.
+pub(super) fn finite(tensor: &str, entries: &[f32]) -> Result<(), OnnxError> {
+    match entries.iter().position(|entry| !entry.is_finite()) {
+        Some(index) => Err(failed(tensor, TensorError::NotFinite { index })),
+        None => Ok(()),
+    }
+}
+
+/// Decodes f32 entries, taking them from `budget`, the entries that may still
+/// be decoded: one tensor can be used by many nodes.
+pub(super) fn floats(
+    name: &str,
+    constant: Constant<'_>,
+    budget: &mut usize,
+    limit: usize,
+) -> Result<Floats, OnnxError> {
+    let Constant::Tensor(tensor) = constant else {
+        let got = DataType::INT64.to_string();
+        return Err(failed(name, TensorError::Type { expected: "FLOAT", got }));
+    };
+    let fail = |source| failed(name, source);
+    let dims = positive_dims(tensor, DataType::FLOAT, "FLOAT").map_err(fail)?;
+    let bytes = size(tensor, tensor.float_data.len(), 4);
+    let length = || fail(TensorError::Length { dims: tensor.dims.clone(), bytes });
+    let count = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+    let count = count.filter(|&count| count.checked_mul(4) == Some(bytes)).ok_or_else(length)?;
+    *budget = budget.checked_sub(count).ok_or(OnnxError::TooMany { what: "weights", limit })?;
+    let entries = match &tensor.raw_data {
+        Some(raw) if tensor.float_data.is_empty() => {
+            let raw = raw.borrow();
+            raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+        }
+        Some(raw) if !raw.borrow().is_empty() => return Err(length()),
+        _ => tensor.float_data.clone(),
+    };
+    finite(name, &entries)?;
+    Ok(Floats { dims, entries })
+}
+
+/// Decodes a short list of i64 entries, at most `most` of them.
+pub(super) fn integers(
+    name: &str,
+    constant: Constant<'_>,
+    most: usize,
+) -> Result<Vec<i64>, OnnxError> {
+    let fail = |source| failed(name, source);
+    let tensor = match constant {
+        Constant::Integers(list) => return Ok(list.iter().copied().take(most).collect()),
+        Constant::Tensor(tensor) => tensor,
+    };
+    let dims = positive_dims(tensor, DataType::INT64, "INT64").map_err(fail)?;
+    let &[count] = dims.as_slice() else {
+        let (expected, got) = ("of a list", tensor.dims.clone());
+        return Err(fail(TensorError::Dimensions { expected, got }));
+    };
+    let bytes = size(tensor, tensor.int64_data.len(), 8);
+    if count.checked_mul(8) != Some(bytes) {
+        return Err(fail(TensorError::Length { dims: tensor.dims.clone(), bytes }));
+    }
+    Ok(match &tensor.raw_data {
+        Some(raw) if tensor.int64_data.is_empty() => {
+            let raw = raw.borrow();
+            raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).take(most).collect()
+        }
+        _ => tensor.int64_data.iter().copied().take(most).collect(),
+    })
+}
+
+/// Bytes of data: raw, or so many entries of `width` bytes.
+fn size(tensor: &TensorProto, entries: usize, width: usize) -> usize {
+    match &tensor.raw_data {
+        Some(raw) if entries == 0 => raw.borrow().len(),
+        _ => entries.saturating_mul(width),
+    }
+}
+
+fn positive_dims(
+    tensor: &TensorProto,
+    kind: DataType,
+    expected: &'static str,
+) -> Result<Vec<usize>, TensorError> {
+    if tensor.data_location.is_some_and(|location| location != DataLocation::DEFAULT)
+        || !tensor.external_data.is_empty()
+    {
+        return Err(TensorError::External);
+    }
+    if tensor.data_type != Some(kind) {
+        let got = tensor.data_type.map_or("none".to_owned(), |kind| kind.to_string());
+        return Err(TensorError::Type { expected, got });
+    }
+    let positive = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
+    tensor.dims.iter().map(positive).collect::<Option<_>>().ok_or_else(|| TensorError::Dimensions {
+        expected: "all positive",
+        got: tensor.dims.clone(),
+    })
+}

@@ -37,10 +37,10 @@ pub mod transcript;
 
 #[cfg(feature = "std")]
 pub mod backend;
-#[cfg(feature = "import")]
-pub mod import;
 #[cfg(feature = "std")]
 pub mod execute;
+#[cfg(feature = "import")]
+pub mod import;
 #[cfg(feature = "std")]
 pub mod miner;
 #[cfg(feature = "std")]

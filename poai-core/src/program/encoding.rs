@@ -211,6 +211,11 @@ fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError>
             codec.shift(shift)?;
             codec.clamp(clamp)
         }
+        Op::ScaleColumns { scale, shift, clamp } => {
+            codec.index(&mut scale.0)?;
+            codec.shift(shift)?;
+            codec.clamp(clamp)
+        }
         Op::Relu | Op::Transpose | Op::RowScale | Op::Quantise | Op::MeanPool | Op::L2Normalise => {
             Ok(())
         }

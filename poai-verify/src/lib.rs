@@ -9,6 +9,7 @@
 //! - [`verifier`]: the checks, in the order of spec §7.
 //! - [`error`]: malformed or invalid, with the field and the check.
 //! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
+//! - [`trace`]: audits, fraud proofs and links of whole networks.
 //!
 //! There is no mode that skips a check.
 #![no_std]
@@ -20,13 +21,14 @@ extern crate alloc;
 pub mod error;
 pub mod failures;
 pub mod rules;
+pub mod trace;
 pub mod verifier;
 
 pub use error::{Invalid, Malformed, VerifyError};
 pub use failures::Failures;
 pub use poai_core::{
-    Challenge, Difficulty, Params, Root, RulesDigest, Shape, Side, Statement, Ticket, Tile,
-    Transcript,
+    ArchitectureId, Challenge, Difficulty, Params, Program, ProgramId, Root, RulesDigest, Shape,
+    Side, Statement, Ticket, Tile, TraceRoot, Transcript,
 };
 pub use rules::{Rules, RulesError};
 pub use verifier::{Verified, Verifier, proof_hash};

@@ -9,7 +9,7 @@ use crate::program::tensor::Rows;
 use crate::program::{Extent, Op, RunShape, ValueId};
 use crate::step::{Local, Read, Region, Source, StepError};
 use crate::trace::record::{self, Record};
-use crate::trace::{Header, Receipt, header};
+use crate::trace::{Header, Receipt, Sample, header, sample};
 use core::ops::Range;
 use std::sync::Arc;
 
@@ -180,6 +180,58 @@ impl Trace {
         let mut bytes = self.records.get(index)?.clone();
         bytes.extend(record::path(&self.leaves, index as u64).concat());
         Some(bytes)
+    }
+
+    /// An audit of so many tiles under a beacon that was fixed after the trace
+    /// root was published: `header ‖ all records ‖ tile openings`.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, ProveError> {
+        let header = self.header();
+        let mut bytes = header.encode();
+        bytes.extend(self.records.concat());
+        let program = self.network.program();
+        let root = header.root();
+        for Sample { value, tile } in
+            sample::samples(program, &self.extents, &self.run, &root, beacon, samples)
+        {
+            bytes.extend(self.tile_openings(value, tile)?);
+        }
+        Ok(bytes)
+    }
+
+    /// What convinces anyone who has the trace root that a tile is wrong, if
+    /// it is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path
+    /// of each input's value)… ‖ tile openings`.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
+        let no_tile = ProveError::Tile { value, tile };
+        let step = self.network.program().step_of(value).ok_or(no_tile)?;
+        let mut bytes = self.header().encode();
+        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(tile.to_le_bytes());
+        for value in [&value].into_iter().chain(&step.inputs) {
+            bytes.extend(self.record_opening(*value).ok_or(no_tile)?);
+        }
+        bytes.extend(self.tile_openings(value, tile)?);
+        Ok(bytes)
+    }
+
+    /// What shows that a product with weights was mined on operands of this
+    /// trace: `header ‖ u32 value ‖ record ‖ path`.
+    ///
+    /// # Errors
+    /// [`ProveError`] where the value is no step.
+    pub fn link(&self, value: ValueId) -> Result<Vec<u8>, ProveError> {
+        let no_step = ProveError::Tile { value, tile: 0 };
+        self.network.program().step_of(value).ok_or(no_step)?;
+        let mut bytes = self.header().encode();
+        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(self.record_opening(value).ok_or(no_step)?);
+        Ok(bytes)
     }
 
     /// Everything that a tile's recomputation needs: the openings of what it

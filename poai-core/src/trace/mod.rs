@@ -3,6 +3,7 @@
 //!
 //! - [`record`]: the record of a value, and the tree over all records.
 //! - [`header`]: what the trace root binds beside the records.
+//! - [`sample`]: which tiles an audit looks at.
 //! - [`receipt`]: what a requester keeps.
 //!
 //! With `std`, [`crate::execute`] makes traces and opens them; the crate
@@ -11,7 +12,9 @@
 pub mod header;
 pub mod receipt;
 pub mod record;
+pub mod sample;
 
 pub use header::Header;
 pub use receipt::Receipt;
 pub use record::{Record, RecordError};
+pub use sample::Sample;

@@ -1,0 +1,122 @@
+//! What every check starts with: the header, and the records that it needs.
+
+use super::cursor::Cursor;
+use super::error::{TraceError, TraceInvalid, TraceMalformed};
+use super::rules::TraceRules;
+use alloc::vec::Vec;
+use poai_core::program::{Extent, Program, RunShape, ValueId};
+use poai_core::trace::{Header, Record, record};
+use poai_core::{ProgramId, TraceRoot};
+
+/// Checks messages about traces of one program under a node's rules.
+///
+/// The program is the node's own: what registered it said which it is.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    program: Program,
+    program_id: ProgramId,
+    rules: TraceRules,
+}
+
+/// A run whose header was checked.
+pub(super) struct Head {
+    pub(super) header: Header,
+    pub(super) root: TraceRoot,
+    pub(super) run: RunShape,
+    pub(super) extents: Vec<Extent>,
+}
+
+impl Checker {
+    /// A checker of a program's traces.
+    pub fn new(program: Program, rules: TraceRules) -> Checker {
+        Checker { program_id: program.program_id(), program, rules }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Its id.
+    pub fn program_id(&self) -> &ProgramId {
+        &self.program_id
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &TraceRules {
+        &self.rules
+    }
+
+    /// The header: of this program and of the trace asked about, within the
+    /// limits.
+    pub(super) fn head(
+        &self,
+        trace: &TraceRoot,
+        from: &mut Cursor<'_>,
+    ) -> Result<Head, TraceError> {
+        let bytes = from.take(Header::LEN as u64)?;
+        let header = Header::decode(bytes).ok_or(TraceMalformed::Short)?;
+        let (expected, got) = (*trace, header.root());
+        if expected != got {
+            return Err(TraceInvalid::Trace { expected, got }.into());
+        }
+        let (expected, got) = (self.program_id, header.program);
+        if expected != got {
+            return Err(TraceInvalid::Program { expected, got }.into());
+        }
+        let run = header.run;
+        let RunShape { batch, sequence } = run;
+        if !self.rules.permits(&run) {
+            return Err(TraceMalformed::Limit { batch, sequence }.into());
+        }
+        let extents = self.program.extents(&run).map_err(TraceMalformed::Run)?;
+        Ok(Head { header, root: *trace, run, extents })
+    }
+
+    /// Reads the bytes of a value's record.
+    pub(super) fn record_bytes<'a>(
+        &self,
+        value: ValueId,
+        from: &mut Cursor<'a>,
+    ) -> Result<&'a [u8], TraceMalformed> {
+        let inputs = self.program.step_of(value).map_or(0, |step| step.inputs.len());
+        from.take(Record::len(inputs) as u64)
+    }
+
+    /// Reads a record and its path, and checks that it is under the header.
+    /// The record itself may still be other than the program implies.
+    pub(super) fn opened_record<'a>(
+        &self,
+        head: &Head,
+        value: ValueId,
+        from: &mut Cursor<'a>,
+    ) -> Result<&'a [u8], TraceError> {
+        let bytes = self.record_bytes(value, from)?;
+        let (count, index) = (self.program.values() as u64, u64::from(value.0));
+        let path = from.hashes(record::path_len(count, index) as u64)?;
+        let root = record::path_root(Record::leaf(bytes), count, index, path);
+        if root != Some(head.header.records) {
+            return Err(TraceInvalid::Records.into());
+        }
+        Ok(bytes)
+    }
+
+    /// A record's bytes held against the program.
+    pub(super) fn record(
+        &self,
+        head: &Head,
+        value: ValueId,
+        bytes: &[u8],
+    ) -> Result<Record, TraceInvalid> {
+        Ok(Record::decode(bytes, &self.program, &head.extents, &head.run, value)?)
+    }
+
+    /// The total of the header held against the program.
+    pub(super) fn check_macs(&self, head: &Head) -> Result<(), TraceInvalid> {
+        let (expected, got) = (self.program.total_macs(&head.run), head.header.macs);
+        if expected != got {
+            return Err(TraceInvalid::Macs { expected, got });
+        }
+        Ok(())
+    }
+}

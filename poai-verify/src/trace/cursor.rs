@@ -1,0 +1,35 @@
+//! A message being consumed. Nothing is allocated.
+
+use super::error::TraceMalformed;
+
+pub(super) struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor(bytes)
+    }
+
+    pub(super) fn take(&mut self, len: u64) -> Result<&'a [u8], TraceMalformed> {
+        let len = usize::try_from(len).map_err(|_| TraceMalformed::Short)?;
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(TraceMalformed::Short)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], TraceMalformed> {
+        let (array, rest) = self.0.split_first_chunk().ok_or(TraceMalformed::Short)?;
+        self.0 = rest;
+        Ok(*array)
+    }
+
+    /// So many 32-byte hashes.
+    pub(super) fn hashes(&mut self, count: u64) -> Result<&'a [[u8; 32]], TraceMalformed> {
+        let bytes = self.take(count.checked_mul(32).ok_or(TraceMalformed::Short)?)?;
+        Ok(bytes.as_chunks().0)
+    }
+
+    /// Checks that nothing is left.
+    pub(super) fn end(&self) -> Result<(), TraceMalformed> {
+        if self.0.is_empty() { Ok(()) } else { Err(TraceMalformed::Long(self.0.len())) }
+    }
+}

@@ -1,0 +1,138 @@
+//! Malformed messages and invalid ones.
+
+use poai_core::commitment::opening::OpeningError;
+use poai_core::program::{RunShapeError, ValueId};
+use poai_core::step::StepError;
+use poai_core::trace::RecordError;
+use poai_core::{ProgramId, Root, TraceRoot};
+
+/// Why a message about a trace was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// The bytes are no message under the node's rules.
+    #[error("malformed: {0}")]
+    Malformed(#[from] TraceMalformed),
+    /// What the message says is false.
+    #[error("invalid: {0}")]
+    Invalid(#[from] TraceInvalid),
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TraceMalformed {
+    /// They end before all is there.
+    #[error("the message ends early")]
+    Short,
+    /// They go on after all is there.
+    #[error("the message goes on for {0} bytes after its end")]
+    Long(usize),
+    /// The run is larger than the rules permit.
+    #[error("a batch of {batch} items of {sequence} tokens is beyond what the rules permit")]
+    Limit {
+        /// Items.
+        batch: u32,
+        /// Tokens.
+        sequence: u32,
+    },
+    /// The run has no tensors.
+    #[error(transparent)]
+    Run(#[from] RunShapeError),
+    /// It is about a value that no step makes.
+    #[error("value {} is no step's", .0.0)]
+    Value(ValueId),
+    /// It is about a tile outside the value.
+    #[error("value {} has no tile {tile}", value.0)]
+    Tile {
+        /// The value.
+        value: ValueId,
+        /// The tile.
+        tile: u64,
+    },
+}
+
+/// Why a well-formed message is false.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TraceInvalid {
+    /// It is about another trace.
+    #[error("the header hashes to {got}, not to trace {expected}")]
+    Trace {
+        /// The trace asked about.
+        expected: TraceRoot,
+        /// The header's.
+        got: TraceRoot,
+    },
+    /// It is about another program.
+    #[error("the trace is of program {got}, not {expected}")]
+    Program {
+        /// The checker's.
+        expected: ProgramId,
+        /// The header's.
+        got: ProgramId,
+    },
+    /// The header's total is not the program's.
+    #[error("the header says {got} MACs, the program has {expected}")]
+    Macs {
+        /// The program's.
+        expected: u64,
+        /// The header's.
+        got: u64,
+    },
+    /// The header's input is not the inputs' records'.
+    #[error("the header's input is not that of the records")]
+    Input,
+    /// The header's output is not the last record's.
+    #[error("the header's output is not that of the records")]
+    Output,
+    /// The records do not hash to the header's root.
+    #[error("the records do not lead to the header")]
+    Records,
+    /// A record is not what the program implies.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// An opening does not lead to its root.
+    #[error("value {}: opening {slot}: {source}", value.0)]
+    Opening {
+        /// The value being checked.
+        value: ValueId,
+        /// Which of the tile's openings.
+        slot: usize,
+        /// Why.
+        source: OpeningError,
+    },
+    /// A step has no result for what was opened.
+    #[error("value {}: {source}", value.0)]
+    Step {
+        /// The value.
+        value: ValueId,
+        /// Why.
+        source: StepError,
+    },
+    /// A tile is not what its step computes.
+    #[error("value {}, tile {tile}: entry [{row}, {column}] is wrong", value.0)]
+    Entry {
+        /// The value.
+        value: ValueId,
+        /// The tile.
+        tile: u64,
+        /// The first wrong entry's row.
+        row: u32,
+        /// And its column.
+        column: u32,
+    },
+    /// A fraud proof is about a tile that is right.
+    #[error("value {}, tile {tile} is right: there is no fraud", value.0)]
+    NoFraud {
+        /// The value.
+        value: ValueId,
+        /// The tile.
+        tile: u64,
+    },
+    /// A mined product is not the trace's step.
+    #[error("the proof's {what} is not the step's")]
+    Link {
+        /// What differs.
+        what: &'static str,
+        /// The proof's root, or the step's where a dimension differs.
+        root: Root,
+    },
+}

@@ -1,0 +1,32 @@
+//! Checking traces of whole networks (spec §13 and §14).
+//!
+//! A [`Checker`] is built from the node's own program and [`TraceRules`]. It
+//! decides *audits* (sampled tiles hold), *fraud proofs* (one tile is wrong)
+//! and *links* (a mined product belongs to a trace), each from one message
+//! whose every length is implied. Each tile is recomputed by the same code that
+//! executes programs.
+//!
+//! - [`rules`]: what the node permits.
+//! - [`checker`]: header and records.
+//! - [`tile`]: one tile recomputed from its openings.
+//! - [`audit`], [`fraud`], [`link`]: the three messages.
+//! - [`soundness`]: what an audit is worth.
+//! - [`error`]: malformed or invalid.
+
+pub mod audit;
+pub mod checker;
+mod cursor;
+pub mod error;
+pub mod fraud;
+pub mod link;
+pub mod rules;
+pub mod soundness;
+pub mod tile;
+
+pub use audit::Audited;
+pub use checker::Checker;
+pub use error::{TraceError, TraceInvalid, TraceMalformed};
+pub use fraud::{Fraud, Wrong};
+pub use link::Useful;
+pub use rules::TraceRules;
+pub use soundness::{samples_for, soundness};

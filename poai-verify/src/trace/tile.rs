@@ -1,0 +1,175 @@
+//! One tile recomputed from its openings.
+
+use super::checker::{Checker, Head};
+use super::cursor::Cursor;
+use super::error::{TraceError, TraceInvalid, TraceMalformed};
+use alloc::vec;
+use alloc::vec::Vec;
+use poai_core::Root;
+use poai_core::commitment::OpeningView;
+use poai_core::program::tensor::Rows;
+use poai_core::program::{Extent, ValueId};
+use poai_core::step::{Local, Read, Region, Source, StepError};
+use poai_core::trace::Sample;
+
+/// What recomputing a tile says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The committed tile is what the step computes.
+    Right,
+    /// It is not.
+    Wrong(TraceInvalid),
+}
+
+/// The rows that were opened, slot by slot.
+struct Opened<'a> {
+    rows: Vec<(usize, Rows<'a>)>,
+}
+
+impl Source for Opened<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        // In the order of slots, then rows: the last that starts no later.
+        let at = self.rows.partition_point(|(own, rows)| (*own, rows.first) <= (slot, row));
+        let missing = StepError::Missing { slot, row };
+        let (own, rows) = at.checked_sub(1).and_then(|at| self.rows.get(at)).ok_or(missing)?;
+        if *own != slot {
+            return Err(missing);
+        }
+        rows.read(row, to).ok_or(missing)
+    }
+}
+
+impl Checker {
+    /// Reads a tile's openings, checks each against its root, recomputes the
+    /// tile and compares. `inputs` are the commitments of the step's inputs,
+    /// `output` its own.
+    pub(super) fn tile(
+        &self,
+        head: &Head,
+        sample: Sample,
+        inputs: &[Root],
+        output: &Root,
+        from: &mut Cursor<'_>,
+    ) -> Result<Verdict, TraceError> {
+        let Sample { value, tile } = sample;
+        let local = Local::new(self.program(), &head.extents, head.run, value)
+            .ok_or(TraceMalformed::Value(value))?;
+        let no_tile = TraceMalformed::Tile { value, tile };
+        let region = local.grid().tile(tile).ok_or(no_tile)?;
+        let within = local.within(&region);
+        let mut opened = Opened { rows: vec![] };
+        let mut wrong = None;
+        if let Some(within) = &within {
+            for read in local.reads(within) {
+                let root = self.root_of(value, inputs, read.slot).ok_or(no_tile)?;
+                opened.rows.push(open(value, &local, &read, &root, from)?);
+            }
+            match local.further_reads(within, &opened) {
+                Ok(reads) => {
+                    for read in reads {
+                        let root = self.root_of(value, inputs, read.slot).ok_or(no_tile)?;
+                        opened.rows.push(open(value, &local, &read, &root, from)?);
+                    }
+                }
+                // An honest run would have stopped here.
+                Err(source) => wrong = Some(TraceInvalid::Step { value, source }),
+            }
+        }
+        let rows = region.rows.start..region.rows.end.min(local.output.padded_rows());
+        let committed =
+            open_rows(value, local.slots.len(), local.output, rows.clone(), output, from)?;
+        if let Some(wrong) = wrong {
+            return Ok(Verdict::Wrong(wrong));
+        }
+        let own = match &within {
+            Some(within) => match compute(&local, &opened, within) {
+                Ok(own) => own,
+                Err(StepError::Missing { .. } | StepError::Region) => return Err(no_tile.into()),
+                Err(source) => return Ok(Verdict::Wrong(TraceInvalid::Step { value, source })),
+            },
+            None => vec![],
+        };
+        Ok(compare(sample, &Region { rows, ..region }, within.as_ref(), &own, &committed))
+    }
+
+    /// The commitment of what a step reads in a slot.
+    fn root_of(&self, value: ValueId, inputs: &[Root], slot: usize) -> Option<Root> {
+        if let Some(root) = inputs.get(slot) {
+            return Some(*root);
+        }
+        let (constants, count) = self.program().step_of(value)?.op.constants();
+        let constant = constants.get(..count)?.get(slot.checked_sub(inputs.len())?)?;
+        Some(self.program().constants().get(constant.0 as usize)?.root)
+    }
+}
+
+fn open<'a>(
+    value: ValueId,
+    local: &Local<'_>,
+    read: &Read,
+    root: &Root,
+    from: &mut Cursor<'a>,
+) -> Result<(usize, Rows<'a>), TraceError> {
+    let none = TraceMalformed::Value(value);
+    let extent = *local.slots.get(read.slot).ok_or(none)?;
+    let rows = open_rows(value, read.slot, extent, read.rows.clone(), root, from)?;
+    Ok((read.slot, rows))
+}
+
+/// Reads the opening of some rows and checks it.
+fn open_rows<'a>(
+    value: ValueId,
+    slot: usize,
+    extent: Extent,
+    rows: core::ops::Range<u32>,
+    root: &Root,
+    from: &mut Cursor<'a>,
+) -> Result<Rows<'a>, TraceError> {
+    let strip = extent.strip(&rows).ok_or(TraceMalformed::Value(value))?;
+    let bytes = from.take(strip.opened_len())?;
+    let siblings = from.hashes(strip.siblings().into())?;
+    OpeningView { bytes, siblings }
+        .check(&strip, root)
+        .map_err(|source| TraceInvalid::Opening { value, slot, source })?;
+    let own = bytes.get(strip.own()).ok_or(TraceMalformed::Short)?;
+    Ok(Rows { extent, first: rows.start, bytes: own })
+}
+
+fn compute(local: &Local<'_>, opened: &Opened<'_>, within: &Region) -> Result<Vec<i32>, StepError> {
+    let mut own = vec![0; within.rows.len() * within.width()];
+    local.compute(opened, within, None, &mut own)?;
+    Ok(own)
+}
+
+/// Holds the committed entries of a region, padding included, against those
+/// that were recomputed and zeros.
+fn compare(
+    sample: Sample,
+    region: &Region,
+    within: Option<&Region>,
+    own: &[i32],
+    committed: &Rows<'_>,
+) -> Verdict {
+    let Sample { value, tile } = sample;
+    let columns = region.columns.end.min(committed.extent.padded_columns());
+    let mut entries = vec![0; columns as usize];
+    for row in region.rows.clone() {
+        // Rows are all there: their opening was checked.
+        if committed.read(row, &mut entries).is_none() {
+            entries.fill(0);
+        }
+        let expected = within.and_then(|within| {
+            let at = within.rows.contains(&row).then(|| (row - within.rows.start) as usize)?;
+            own.get(at * within.width()..(at + 1) * within.width())
+        });
+        let expected = expected.unwrap_or_default();
+        let first = region.columns.start;
+        for (column, &entry) in (0u32..).zip(&entries).skip(first as usize) {
+            let expected = expected.get((column - first) as usize).copied().unwrap_or(0);
+            if entry != expected {
+                return Verdict::Wrong(TraceInvalid::Entry { value, tile, row, column });
+            }
+        }
+    }
+    Verdict::Right
+}

@@ -7,7 +7,7 @@ use crate::commitment::{Opening, Tree};
 use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
 use crate::program::tensor::Rows;
 use crate::program::{Extent, Op, RunShape, ValueId};
-use crate::step::{Local, Read, Region, Source, StepError};
+use crate::step::{Local, Read, Source, StepError};
 use crate::trace::record::{self, Record};
 use crate::trace::{Header, Receipt, Sample, header, sample};
 use core::ops::Range;
@@ -256,15 +256,9 @@ impl Trace {
         }
         let tree = &self.trees[value.0 as usize];
         let tensor = &self.values[value.0 as usize];
-        bytes.extend(open(tree, tensor, &output_rows(&local, &region)).ok_or(no_tile)?);
+        bytes.extend(open(tree, tensor, &region.rows).ok_or(no_tile)?);
         Ok(bytes)
     }
-}
-
-/// The rows of the output that a tile's opening carries: padding included, but
-/// none that do not exist.
-fn output_rows(local: &Local<'_>, region: &Region) -> Range<u32> {
-    region.rows.start..region.rows.end.min(local.output.padded_rows())
 }
 
 /// A trace's tensors as a step's slots.

@@ -81,7 +81,8 @@ impl Region {
     }
 }
 
-/// How an output is cut into tiles; the last ones reach over padding.
+/// How an output is cut into tiles. Every tile holds true entries; the last
+/// ones reach over all the padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     /// Rows of a tile.
@@ -92,6 +93,10 @@ pub struct Grid {
     pub down: u32,
     /// Tiles side by side.
     pub across: u32,
+    /// Rows with their padding.
+    rows: u32,
+    /// Columns with theirs.
+    columns: u32,
 }
 
 impl Grid {
@@ -108,9 +113,13 @@ impl Grid {
         // Exact: both are below 2^32.
         let (down, across) =
             ((index / u64::from(self.across)) as u32, (index % u64::from(self.across)) as u32);
-        let rows = down * self.tile_rows..(down + 1) * self.tile_rows;
-        let columns = across * self.tile_columns..(across + 1) * self.tile_columns;
-        Some(Region { rows, columns })
+        let cut = |at: u32, size: u32, count: u32, end: u32| {
+            at * size..if at + 1 == count { end } else { (at + 1) * size }
+        };
+        Some(Region {
+            rows: cut(down, self.tile_rows, self.down, self.rows),
+            columns: cut(across, self.tile_columns, self.across, self.columns),
+        })
     }
 }
 
@@ -154,20 +163,25 @@ impl<'a> Local<'a> {
 
     /// How the output is cut into tiles.
     pub fn grid(&self) -> Grid {
-        let (rows, columns) = (self.output.padded_rows(), self.output.padded_columns());
+        let tile = crate::params::Params::CONSENSUS.tile() as u32;
+        let Extent { rows, columns, .. } = self.output;
         let tile_rows = match self.op {
             // A row of it is made of a whole sequence.
             Op::MeanPool => 1,
-            _ => crate::params::Params::CONSENSUS.tile() as u32,
+            _ => tile,
         };
         let tile_columns = match self.op {
-            Op::Linear { .. } | Op::AttentionContext { .. } => {
-                (crate::params::Params::CONSENSUS.tile() as u32).min(columns)
-            }
+            Op::Linear { .. } | Op::AttentionContext { .. } => tile,
             _ => columns,
         };
-        let (down, across) = (rows.div_ceil(tile_rows), columns.div_ceil(tile_columns));
-        Grid { tile_rows, tile_columns, down, across }
+        Grid {
+            tile_rows,
+            tile_columns,
+            down: rows.div_ceil(tile_rows),
+            across: columns.div_ceil(tile_columns),
+            rows: self.output.padded_rows(),
+            columns: self.output.padded_columns(),
+        }
     }
 
     /// The part of a region that is no padding, or `None` where all is.

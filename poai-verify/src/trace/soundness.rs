@@ -45,8 +45,7 @@ pub fn samples_for(cheated_fraction: f64, target_bits: u32, grinding_bits: u32) 
 }
 
 fn fraction(fraction: f64) -> f64 {
-    // `max` and `min` take the number where the other is none.
-    fraction.max(0.0).min(1.0)
+    if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) }
 }
 
 /// By squaring: `powi` needs the standard library.

@@ -75,9 +75,8 @@ impl Checker {
                 Err(source) => wrong = Some(TraceInvalid::Step { value, source }),
             }
         }
-        let rows = region.rows.start..region.rows.end.min(local.output.padded_rows());
-        let committed =
-            open_rows(value, local.slots.len(), local.output, rows.clone(), output, from)?;
+        let rows = region.rows.clone();
+        let committed = open_rows(value, local.slots.len(), local.output, rows, output, from)?;
         if let Some(wrong) = wrong {
             return Ok(Verdict::Wrong(wrong));
         }
@@ -89,7 +88,7 @@ impl Checker {
             },
             None => vec![],
         };
-        Ok(compare(sample, &Region { rows, ..region }, within.as_ref(), &own, &committed))
+        Ok(compare(sample, &region, within.as_ref(), &own, &committed))
     }
 
     /// The commitment of what a step reads in a slot.
@@ -151,8 +150,7 @@ fn compare(
     committed: &Rows<'_>,
 ) -> Verdict {
     let Sample { value, tile } = sample;
-    let columns = region.columns.end.min(committed.extent.padded_columns());
-    let mut entries = vec![0; columns as usize];
+    let mut entries = vec![0; region.columns.end as usize];
     for row in region.rows.clone() {
         // Rows are all there: their opening was checked.
         if committed.read(row, &mut entries).is_none() {

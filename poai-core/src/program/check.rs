@@ -259,7 +259,7 @@ impl Check<'_> {
     }
 
     fn exponentials(&self, table: ConstantId) -> Result<(), ProgramError> {
-        self.table("table", table, 256, 1, Dtype::I8)
+        self.table("table", table, 256, 1, Dtype::I16)
     }
 
     fn row_scale(&self, input: usize, x: &Form, scale: &Form) -> Result<(), ProgramError> {

@@ -140,7 +140,7 @@ pub enum Op {
     /// Softmax of each row: `e = table[min(rsh((max − x)·multiplier, shift),
     /// 255)]`, then `(e·one + S/2)/S`, clamped, S the row's sum.
     Softmax {
-        /// 256×1 i8, not negative, the first positive.
+        /// 256×1 i16 in 0..=127, the first positive.
         table: ConstantId,
         /// The multiplier, not negative.
         multiplier: i32,
@@ -187,7 +187,7 @@ pub enum Op {
         alpha: ConstantId,
         /// The shift.
         shift: u8,
-        /// 256×1 i8, not negative, the first positive; stored without the −64.
+        /// 256×1 i16 in 0..=127, the first positive; stored without the −64.
         table: ConstantId,
         /// Whether a token sees no later ones.
         causal: bool,

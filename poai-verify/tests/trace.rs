@@ -90,7 +90,11 @@ fn the_zoo_is_worth_testing() {
             let entries = trace.value(value).unwrap().entries();
             let different: std::collections::BTreeSet<_> = entries.iter().collect();
             let name = trace.network().program().step_of(value).unwrap().op.name();
-            assert!(different.len() > 3.min(entries.len() - 1), "{} {name}: {different:?}", value.0);
+            assert!(
+                different.len() > 3.min(entries.len() - 1),
+                "{} {name}: {different:?}",
+                value.0
+            );
         }
     }
 }

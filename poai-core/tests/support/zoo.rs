@@ -68,16 +68,15 @@ impl Zoo {
             .flat_map(|((before, multiplier), after)| [before, multiplier, after])
             .collect();
         let requantise = self.given((n, 3), Dtype::I32, &channels);
-        let shifts = if inputs.len() > 1 { [26, 14, 1] } else { [26, 0, 1] };
+        let shifts = if inputs.len() > 1 { [25, 14, 1] } else { [26, 0, 1] };
         self.step(Op::Linear { weights, requantise, shifts, clamp }, inputs)
     }
 
     /// `rnd(127·exp(−i/40))`.
     fn exponentials(&mut self) -> ConstantId {
-        let table: Vec<i32> = (0..256)
-            .map(|i| (127.0 * (-f64::from(i) / 40.0).exp()).round().min(63.0) as i32)
-            .collect();
-        self.given((256, 1), Dtype::I8, &table)
+        let table: Vec<i32> =
+            (0..256).map(|i| (127.0 * (-f64::from(i) / 40.0).exp()).round() as i32).collect();
+        self.given((256, 1), Dtype::I16, &table)
     }
 
     fn finish(self) -> Network {
@@ -108,7 +107,7 @@ pub fn encoder() -> Network {
     let key = zoo.linear(&[operand, m], hidden, hidden, Clamp::SYMMETRIC);
     let value = zoo.linear(&[operand, m], hidden, hidden, Clamp::SYMMETRIC);
     let value = zoo.step(Op::Transpose, &[value]);
-    let alpha = zoo.constant((heads, 1), Dtype::I32, 1 << 9, 1 << 10);
+    let alpha = zoo.constant((heads, 1), Dtype::I32, 1 << 15, 1 << 16);
     let table = zoo.exponentials();
     let heads = heads as u32;
     let weights = Op::AttentionWeights { heads, alpha, shift: 20, table, causal: false };

@@ -3,7 +3,7 @@
 
 use super::model::{Model, operand};
 use super::network::Held;
-use super::steps::{Slots, Task};
+use super::steps::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::traced::Trace;
 use crate::backend::BackendError;
@@ -98,6 +98,7 @@ type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct RunOptions {
     trace: bool,
+    sums: bool,
     mining: Option<Mining>,
     progress: Option<Callback>,
 }
@@ -111,6 +112,13 @@ impl RunOptions {
     /// Commits every tensor and keeps them all.
     pub fn trace(mut self) -> RunOptions {
         self.trace = true;
+        self
+    }
+
+    /// Keeps the sums of products with weights beside the trace, four bytes
+    /// for each entry: with them a checker needs not multiply.
+    pub fn sums(mut self) -> RunOptions {
+        self.sums = true;
         self
     }
 
@@ -131,6 +139,7 @@ impl fmt::Debug for RunOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunOptions")
             .field("trace", &self.trace)
+            .field("sums", &self.sums)
             .field("mining", &self.mining)
             .finish_non_exhaustive()
     }
@@ -177,11 +186,13 @@ impl Model {
         if options.trace {
             trees.extend(values.iter().flatten().map(|tensor| tensor.tree()));
         }
-        let mut mined = vec![];
+        let (mut mined, mut sums) = (vec![], vec![None; values.len()]);
         let total = program.steps().len();
         for index in 0..total {
             let value = ValueId((program.inputs().len() + index) as u32);
-            let output = self.step(shape, &extents, &values, value, options, &mut mined)?;
+            let (output, step_sums) =
+                self.step(shape, &extents, &values, value, options, &mut mined)?;
+            sums.push(step_sums);
             if options.trace {
                 trees.push(output.tree());
             } else {
@@ -205,6 +216,7 @@ impl Model {
                 extents,
                 values.into_iter().flatten().collect(),
                 trees,
+                sums,
             )
         });
         Ok(Run { output, trace, mined })
@@ -218,13 +230,14 @@ impl Model {
         value: ValueId,
         options: &RunOptions,
         mined: &mut Vec<MinedStep>,
-    ) -> Result<Tensor, ExecuteError> {
+    ) -> Result<Done, ExecuteError> {
         let program = self.program();
         let step = program.step_of(value).ok_or(ExecuteError::Layout)?;
         let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
         let held = self.network.constants();
         let slots = slots(&local, &step.inputs, values, held).ok_or(ExecuteError::Layout)?;
-        let task = Task { model: self, local, slots };
+        let keep_sums = options.sums && options.trace;
+        let task = Task { model: self, local, slots, keep_sums };
         let output = match &options.mining {
             Some(mining) if mineable(&task.local) => self.mine(&task, mining, value, mined),
             _ => task.run(),
@@ -242,7 +255,7 @@ impl Model {
         mining: &Mining,
         value: ValueId,
         mined: &mut Vec<MinedStep>,
-    ) -> Result<Tensor, ExecuteError> {
+    ) -> Result<Done, ExecuteError> {
         let Op::Linear { weights, .. } = *task.local.op else { return task.run() };
         let weights = self.weights(weights).ok_or(ExecuteError::Layout)?;
         let x = task.slots.0.first().ok_or(ExecuteError::Layout)?;
@@ -254,8 +267,9 @@ impl Model {
         let product = round.mine(&a, &mining.options)?;
         mined.push(MinedStep { value, found: product.found });
         let stride = product.product.ncols();
-        let sums = product.product.as_slice().ok_or(ExecuteError::Layout)?;
-        task.finish(sums, stride)
+        let sums = product.product.into_raw_vec_and_offset().0;
+        let output = task.finish(&sums, stride)?;
+        Ok((output, task.keep_sums.then_some(sums)))
     }
 }
 

@@ -32,21 +32,29 @@ pub(super) struct Task<'a> {
     pub(super) model: &'a Model,
     pub(super) local: Local<'a>,
     pub(super) slots: Slots<'a>,
+    /// Whether the sums of a product with weights are handed out as well.
+    pub(super) keep_sums: bool,
 }
+
+/// A step's output, and where they are kept a product's sums.
+pub(super) type Done = (Tensor, Option<Vec<i32>>);
 
 impl Task<'_> {
     /// The step's output.
-    pub(super) fn run(&self) -> Result<Tensor, ExecuteError> {
+    pub(super) fn run(&self) -> Result<Done, ExecuteError> {
         let mut output = Tensor::zeros(self.local.output);
         match *self.local.op {
-            Op::Linear { weights, .. } => self.linear(weights, &mut output)?,
+            Op::Linear { weights, .. } => {
+                let sums = self.linear(weights, &mut output)?;
+                return Ok((output, sums));
+            }
             Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
             Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
             Op::Transpose => self.blocks(self.item_rows(), &mut output, |_| Ok(None))?,
             Op::MeanPool => self.blocks(1, &mut output, |_| Ok(None))?,
             _ => self.blocks(Params::CONSENSUS.tile(), &mut output, |_| Ok(None))?,
         }
-        Ok(output)
+        Ok((output, None))
     }
 
     /// A product's output where its sums, rows×`stride`, are there already.
@@ -83,19 +91,28 @@ impl Task<'_> {
         })
     }
 
-    fn linear(&self, weights: ConstantId, output: &mut Tensor) -> Result<(), ExecuteError> {
+    fn linear(
+        &self,
+        weights: ConstantId,
+        output: &mut Tensor,
+    ) -> Result<Option<Vec<i32>>, ExecuteError> {
         let weights = self.model.weights(weights).ok_or(ExecuteError::Layout)?;
         let x = self.slots.0.first().ok_or(ExecuteError::Layout)?;
         let row_bytes = x.extent.row_bytes();
         let stride = weights.plain.operand().rows() as usize;
-        let mut sums = vec![0; PRODUCT_ROWS.min(x.bytes.len() / row_bytes) * stride];
-        for (block, bytes) in x.bytes.chunks(PRODUCT_ROWS * row_bytes).enumerate() {
-            let sums = &mut sums[..bytes.len() / row_bytes * stride];
+        let rows = x.bytes.len() / row_bytes;
+        let block_rows = PRODUCT_ROWS.min(rows);
+        // All of them, or one block's over and over.
+        let mut memory = vec![0; if self.keep_sums { rows } else { block_rows } * stride];
+        for (block, bytes) in x.bytes.chunks(block_rows * row_bytes).enumerate() {
+            let first = block * block_rows;
+            let start = if self.keep_sums { first * stride } else { 0 };
+            let sums = &mut memory[start..][..bytes.len() / row_bytes * stride];
             let a = rows_operand(Side::A, bytes, row_bytes)?;
             self.model.backend.apply(a, &weights.plain, sums)?;
-            self.finish_rows(block * PRODUCT_ROWS, sums, stride, output)?;
+            self.finish_rows(first, sums, stride, output)?;
         }
-        Ok(())
+        Ok(self.keep_sums.then_some(memory))
     }
 
     /// Queries with keys, one (item, head) at a time.

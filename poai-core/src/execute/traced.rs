@@ -41,6 +41,7 @@ pub struct Trace {
     extents: Vec<Extent>,
     values: Vec<Arc<Tensor>>,
     trees: Vec<Tree>,
+    sums: Arc<[Option<Vec<i32>>]>,
     records: Vec<Vec<u8>>,
     leaves: Vec<[u8; 32]>,
 }
@@ -63,6 +64,7 @@ impl Trace {
         extents: Vec<Extent>,
         values: Vec<Arc<Tensor>>,
         trees: Vec<Tree>,
+        sums: Vec<Option<Vec<i32>>>,
     ) -> Trace {
         let program_id = network.program().program_id();
         let mut trace = Trace {
@@ -72,6 +74,7 @@ impl Trace {
             extents,
             values,
             trees,
+            sums: sums.into(),
             records: vec![],
             leaves: vec![],
         };
@@ -110,6 +113,13 @@ impl Trace {
     /// A value's tensor.
     pub fn value(&self, value: ValueId) -> Option<&Tensor> {
         self.values.get(value.0 as usize).map(|tensor| &**tensor)
+    }
+
+    /// The sums of a product with weights, row-major, (padded rows of the
+    /// input)×(padded rows of the weights), where they were kept. Nothing
+    /// commits to them.
+    pub fn sums(&self, value: ValueId) -> Option<&[i32]> {
+        self.sums.get(value.0 as usize)?.as_deref()
     }
 
     /// The same trace with another tensor for a value, as a prover would

@@ -1,0 +1,41 @@
+//! Why the example ends early.
+
+use poai_core::backend::ChooseError;
+use poai_core::execute::ExecuteError;
+use poai_core::import::bert::BertError;
+use std::path::PathBuf;
+
+/// Why the example ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A file of the model cannot be read.
+    #[error("{}: {source}; scripts/fetch-minilm.sh gets the model", path.display())]
+    Model { path: PathBuf, source: std::io::Error },
+    /// The tokeniser's file is none.
+    #[error("{}: {why}", path.display())]
+    Tokeniser { path: PathBuf, why: String },
+    /// A sentence is not tokenised.
+    #[error("cannot tokenise: {0}")]
+    Tokenise(String),
+    /// The sentences cannot be read.
+    #[error("{}: {source}", path.display())]
+    Text { path: PathBuf, source: std::io::Error },
+    /// The sentences are too many.
+    #[error("{} has more than {limit} bytes", path.display())]
+    Long { path: PathBuf, limit: u64 },
+    /// There are no sentences.
+    #[error("{} holds no sentence: one a line is wanted", path.display())]
+    Empty { path: PathBuf },
+    /// The model is none, or does not take the sentences.
+    #[error(transparent)]
+    Bert(#[from] BertError),
+    /// There is no such backend here.
+    #[error(transparent)]
+    Backend(#[from] ChooseError),
+    /// The run failed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// Standard output is closed or full.
+    #[error("cannot write to stdout: {0}")]
+    Print(std::io::Error),
+}

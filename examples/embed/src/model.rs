@@ -1,0 +1,72 @@
+//! The model's files.
+
+use crate::failure::Failure;
+use poai_core::import::bert::Encoder;
+use std::path::{Path, PathBuf};
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::{Tokenizer, TruncationParams};
+
+/// `target/minilm` of the repository.
+pub fn default_directory() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).join("target").join("minilm")
+}
+
+/// The float model.
+pub fn encoder(directory: &Path) -> Result<Encoder, Failure> {
+    let read = |name: &str| {
+        let path = directory.join(name);
+        std::fs::read(&path).map_err(|source| Failure::Model { path, source })
+    };
+    Ok(Encoder::read(&read("model.safetensors")?, &read("config.json")?)?)
+}
+
+/// The tokeniser: of `tokenizer.json`, or BERT's own with `vocab.txt`.
+pub fn tokeniser(directory: &Path, most: usize) -> Result<Tokenizer, Failure> {
+    let path = directory.join("tokenizer.json");
+    let (path, made) = if path.exists() {
+        let made = Tokenizer::from_file(&path);
+        (path, made)
+    } else {
+        let path = directory.join("vocab.txt");
+        if let Err(source) = std::fs::metadata(&path) {
+            return Err(Failure::Model { path, source });
+        }
+        let made = of_vocabulary(&path);
+        (path, made)
+    };
+    let made = made.and_then(|mut tokeniser| {
+        let cut = TruncationParams { max_length: most, ..TruncationParams::default() };
+        tokeniser.with_truncation(Some(cut))?.with_padding(None);
+        Ok(tokeniser)
+    });
+    made.map_err(|error| Failure::Tokeniser { path, why: error.to_string() })
+}
+
+fn of_vocabulary(path: &Path) -> tokenizers::Result<Tokenizer> {
+    let words = WordPiece::from_file(&path.to_string_lossy()).unk_token("[UNK]".into()).build()?;
+    let mut tokeniser = Tokenizer::new(words);
+    let end = |token: &str| {
+        let id = tokeniser.token_to_id(token);
+        id.map(|id| (token.to_owned(), id)).ok_or_else(|| format!("it has no {token}"))
+    };
+    let ends = BertProcessing::new(end("[SEP]")?, end("[CLS]")?);
+    tokeniser
+        .with_normalizer(Some(BertNormalizer::default()))
+        .with_pre_tokenizer(Some(BertPreTokenizer))
+        .with_post_processor(Some(ends));
+    Ok(tokeniser)
+}
+
+/// The token ids of every sentence, `[CLS]` and `[SEP]` included.
+pub fn tokenise<S: AsRef<str>>(
+    tokeniser: &Tokenizer,
+    sentences: &[S],
+) -> Result<Vec<Vec<u32>>, Failure> {
+    let sentences = sentences.iter().map(|sentence| tokeniser.encode(sentence.as_ref(), true));
+    let ids = sentences.map(|encoding| encoding.map(|encoding| encoding.get_ids().to_vec()));
+    ids.collect::<Result<_, _>>().map_err(|error| Failure::Tokenise(error.to_string()))
+}

@@ -1,0 +1,96 @@
+//! How far the float model's activations reach on calibration sequences.
+
+use super::float::{Values, groups};
+use super::{BertError, Encoder};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+/// What is measured of one layer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LayerRanges {
+    /// Largest magnitude of each column of the layer's input.
+    pub(super) x: Vec<f32>,
+    /// And of its state between attention and feed-forward.
+    pub(super) middle: Vec<f32>,
+    /// Largest magnitude in each head of queries, keys and values: an entry a
+    /// token and head.
+    heads: [Vec<f32>; 3],
+}
+
+/// Which part of attention.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    Query,
+    Key,
+    Value,
+}
+
+impl LayerRanges {
+    fn add(&mut self, values: &Values, heads: usize) {
+        columns(&mut self.x, &values.x);
+        columns(&mut self.middle, &values.middle);
+        for (tokens, values) in self.heads.iter_mut().zip([&values.q, &values.k, &values.v]) {
+            let d = values.ncols() / heads;
+            let largest = |part: &[f32]| part.iter().fold(0f32, |max, x| max.max(x.abs()));
+            let rows = values.as_slice().unwrap_or_default().chunks_exact(d);
+            tokens.extend(rows.map(largest));
+        }
+    }
+
+    fn merge(&mut self, other: LayerRanges) {
+        for (own, other) in [(&mut self.x, other.x), (&mut self.middle, other.middle)] {
+            own.resize(other.len(), 0.0);
+            for (own, other) in own.iter_mut().zip(other) {
+                *own = own.max(other);
+            }
+        }
+        for (own, other) in self.heads.iter_mut().zip(other.heads) {
+            own.extend(other);
+        }
+    }
+
+    /// For each head, what so many per cent of the tokens stay within; never 0.
+    pub(super) fn head_ranges(&self, part: Part, heads: usize, percentile: f64) -> Vec<f64> {
+        let tokens = &self.heads[part as usize];
+        let range = |head: usize| {
+            let mut own: Vec<f32> = tokens.iter().skip(head).step_by(heads).copied().collect();
+            own.sort_unstable_by(f32::total_cmp);
+            let last = own.len().saturating_sub(1);
+            let at = (percentile / 100.0 * last as f64).round() as usize;
+            own.get(at.min(last)).map_or(0.0, |&x| f64::from(x)).max(1e-6)
+        };
+        (0..heads).map(range).collect()
+    }
+}
+
+/// Raises maxima to a matrix's columns' magnitudes.
+fn columns(maxima: &mut Vec<f32>, values: &Array2<f32>) {
+    maxima.resize(values.ncols(), 0.0);
+    for row in values.rows() {
+        for (max, x) in maxima.iter_mut().zip(row) {
+            *max = max.max(x.abs());
+        }
+    }
+}
+
+impl Encoder {
+    /// Runs the float model on all sequences.
+    pub(super) fn measure(&self, sequences: &[Vec<u32>]) -> Result<Vec<LayerRanges>, BertError> {
+        let none = || vec![LayerRanges::default(); self.config.layers];
+        let groups = groups(sequences);
+        let measured = groups.par_iter().map(|group| {
+            let mut ranges = none();
+            self.forward(group, &mut |layer, values| {
+                ranges[layer].add(values, self.config.heads);
+                Ok(())
+            })?;
+            Ok(ranges)
+        });
+        measured.try_reduce(none, |mut a, b| {
+            for (a, b) in a.iter_mut().zip(b) {
+                a.merge(b);
+            }
+            Ok(a)
+        })
+    }
+}

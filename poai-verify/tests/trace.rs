@@ -8,8 +8,10 @@ use poai_core::execute::{Mining, Model, Network, RunOptions, Tensor, Trace};
 use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_core::trace::{Sample, sample};
 use poai_core::{Challenge, Difficulty, Options, TraceRoot, backend};
+use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{
-    Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong, samples_for, soundness,
+    Checker, Data, Method, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong,
+    samples_for, soundness,
 };
 use poai_verify::{Rules, Verifier};
 use proptest::prelude::*;
@@ -396,4 +398,90 @@ fn mined_products_are_linked_to_their_trace() {
     let other = run(zoo::classifier(), shape, inputs);
     let link = other.link(mined.value).unwrap();
     assert!(checker.link(&other.root(), &win, &link).is_err());
+}
+
+fn bytes_of(trace: &Trace) -> (Vec<&[u8]>, Vec<&[u8]>, Vec<Option<&[i32]>>) {
+    let values = (0..trace.network().program().values() as u32).map(ValueId);
+    let constants = trace.network().constants().iter();
+    (
+        values.clone().map(|value| trace.value(value).unwrap().bytes()).collect(),
+        constants.map(|held| held.tensor.bytes()).collect(),
+        values.map(|value| trace.sums(value)).collect(),
+    )
+}
+
+fn method() -> Method {
+    Method { seed: Seed32([6; 32]), rounds: 2 }
+}
+
+#[test]
+fn a_full_check_decides_every_entry() {
+    let cases: [(Network, fn(&RunShape) -> Vec<Tensor>, RunShape); 2] = [
+        (zoo::encoder(), zoo::tokens, RunShape { batch: 3, sequence: 40 }),
+        (zoo::classifier(), zoo::images, RunShape { batch: 7, sequence: 1 }),
+    ];
+    for (network, inputs, shape) in cases {
+        let model = Model::new(network, backend::by_name("cpu-scalar").unwrap()).unwrap();
+        let options = RunOptions::new().trace().sums();
+        let trace = model.run(&shape, inputs(&shape), &options).unwrap().trace.unwrap();
+        let checker = checker(&trace);
+        let (values, constants, sums) = bytes_of(&trace);
+        let data = Data { values: &values, constants: &constants, sums: &sums };
+        let header = trace.header().encode();
+        let check = |trace: &Trace, data: &Data<'_>| {
+            checker.full(&trace.root(), &trace.header().encode(), data, &method())
+        };
+        let checked = check(&trace, &data).unwrap();
+        let products = sums.iter().flatten().count() as u32;
+        assert!(products > 0);
+        assert_eq!((checked.freivalds, checked.error_bits), (products, 64));
+        assert_eq!(checked.freivalds + checked.recomputed, steps(&trace).count() as u32);
+        // Without sums everything is multiplied again.
+        let none = vec![None; values.len()];
+        let checked = check(&trace, &Data { sums: &none, ..data }).unwrap();
+        assert_eq!(checked.freivalds, 0);
+        // Every step's last entry wrong, in turn: found with sums and without.
+        for value in steps(&trace) {
+            let tensor = trace.value(value).unwrap();
+            let last = tensor.entries().len() - 1;
+            let faulty = trace.with_fault(value, moved(tensor, last, 1)).unwrap();
+            let (values, constants, _) = bytes_of(&faulty);
+            for sums in [&sums, &none] {
+                let data = Data { values: &values, constants: &constants, sums };
+                let extent = tensor.extent();
+                let (row, column) = (extent.rows - 1, extent.columns - 1);
+                assert_eq!(
+                    check(&faulty, &data),
+                    Err(TraceInvalid::Value { value, row, column }.into())
+                );
+            }
+        }
+        // Wrong sums.
+        let value = ValueId(sums.iter().position(Option::is_some).unwrap() as u32);
+        let mut wrong = sums[value.0 as usize].unwrap().to_vec();
+        wrong[7] ^= 1;
+        let mut altered = sums.clone();
+        altered[value.0 as usize] = Some(&wrong);
+        let error = check(&trace, &Data { sums: &altered, ..data }).unwrap_err();
+        assert!(matches!(error, TraceError::Invalid(TraceInvalid::Sums { .. })), "{error}");
+        altered[value.0 as usize] = Some(&wrong[1..]);
+        let error = check(&trace, &Data { sums: &altered, ..data }).unwrap_err();
+        assert!(matches!(error, TraceError::Malformed(TraceMalformed::Sums { .. })), "{error}");
+        // Other tensors than the roots are of.
+        let error = check(&trace, &Data { values: &values[1..], ..data }).unwrap_err();
+        assert_eq!(error, TraceMalformed::Data.into());
+        let mut other = constants[0].to_vec();
+        other[0] ^= 1;
+        let mut altered = constants.clone();
+        altered[0] = &other;
+        let error = check(&trace, &Data { constants: &altered, ..data }).unwrap_err();
+        assert!(matches!(error, TraceError::Invalid(TraceInvalid::Constant { constant: 0, .. })));
+        let mut other = values[0].to_vec();
+        other[0] ^= 1;
+        let mut altered = values.clone();
+        altered[0] = &other;
+        let error = check(&trace, &Data { values: &altered, ..data }).unwrap_err();
+        assert_eq!(error, TraceInvalid::Records.into());
+        assert!(checker.full(&trace.root(), &header[1..], &data, &method()).is_err());
+    }
 }

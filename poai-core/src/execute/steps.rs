@@ -50,9 +50,7 @@ impl Task<'_> {
             }
             Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
             Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
-            Op::Transpose => self.blocks(self.item_rows(), &mut output, |_| Ok(None))?,
-            Op::MeanPool => self.blocks(1, &mut output, |_| Ok(None))?,
-            _ => self.blocks(Params::CONSENSUS.tile(), &mut output, |_| Ok(None))?,
+            _ => self.blocks(self.local.block_rows() as usize, &mut output, |_| Ok(None))?,
         }
         Ok((output, None))
     }
@@ -193,10 +191,6 @@ impl Task<'_> {
             write_row(output.dtype, entries, bytes);
         }
         Ok(())
-    }
-
-    fn item_rows(&self) -> usize {
-        (self.local.output.rows / self.local.run.batch.max(1)).max(1) as usize
     }
 
     fn pair(&self) -> Result<[&Rows<'_>; 2], ExecuteError> {

@@ -4,6 +4,7 @@ use super::arithmetic::{rdiv, rsh, sat16, sat32};
 use super::{Local, Region, Source, StepError, dot, read_rows};
 use crate::program::Op;
 use alloc::vec;
+use alloc::vec::Vec;
 
 /// What weights are stored less: they are 0..=127 and operands −64..=63.
 const OFFSET: i32 = 64;
@@ -27,18 +28,18 @@ pub(super) fn weights(
     let columns = local.slot(0).columns as usize;
     let d = columns / heads as usize;
     let table = read_rows(source, local.inputs + 1, 0..256, 1)?;
-    let (mut q, mut k) = (vec![0; columns], vec![0; columns]);
-    for (index, (row, out)) in
-        region.rows.clone().zip(out.chunks_exact_mut(sequence as usize)).enumerate()
-    {
+    let mut q = vec![0; columns];
+    let mut keys = Keys { item: None, entries: vec![] };
+    let rows = region.rows.clone().zip(out.chunks_exact_mut(sequence as usize));
+    for (index, (row, out)) in rows.enumerate() {
         let (item, head, i) = place(row, heads, sequence);
         match sums {
             Some(sums) => out.copy_from_slice(&sums[index * sequence as usize..][..out.len()]),
             None => {
                 source.read(0, item * sequence + i, &mut q)?;
+                keys.load(source, item, sequence, columns)?;
                 let own = head as usize * d..(head as usize + 1) * d;
-                for (j, out) in (item * sequence..).zip(out.iter_mut()) {
-                    source.read(1, j, &mut k)?;
+                for (out, k) in out.iter_mut().zip(keys.entries.chunks_exact(columns)) {
                     *out = dot(&q[own.clone()], &k[own.clone()]);
                 }
             }
@@ -52,6 +53,28 @@ pub(super) fn weights(
         masked.fill(-OFFSET);
     }
     Ok(())
+}
+
+/// One item's keys, read once.
+struct Keys {
+    item: Option<u32>,
+    entries: Vec<i32>,
+}
+
+impl Keys {
+    fn load(
+        &mut self,
+        source: &dyn Source,
+        item: u32,
+        sequence: u32,
+        columns: usize,
+    ) -> Result<(), StepError> {
+        if self.item.replace(item) != Some(item) {
+            let rows = item * sequence..(item + 1) * sequence;
+            self.entries = read_rows(source, 1, rows, columns)?;
+        }
+        Ok(())
+    }
 }
 
 /// Turns sums into stored weights, by their distance from the largest.

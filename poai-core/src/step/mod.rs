@@ -184,6 +184,17 @@ impl<'a> Local<'a> {
         }
     }
 
+    /// How many rows of the output are best computed at once: those that share
+    /// what they are made of.
+    pub fn block_rows(&self) -> u32 {
+        match self.op {
+            Op::MeanPool => 1,
+            Op::Transpose => self.output_item_rows(),
+            Op::AttentionWeights { .. } | Op::AttentionContext { .. } => self.run.sequence,
+            _ => crate::params::Params::CONSENSUS.tile() as u32,
+        }
+    }
+
     /// The part of a region that is no padding, or `None` where all is.
     pub fn within(&self, region: &Region) -> Option<Region> {
         let clip = |range: &Range<u32>, end: u32| range.start..range.end.min(end);

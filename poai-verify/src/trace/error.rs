@@ -1,5 +1,6 @@
 //! Malformed messages and invalid ones.
 
+use crate::freivalds::FreivaldsError;
 use poai_core::commitment::opening::OpeningError;
 use poai_core::program::{RunShapeError, ValueId};
 use poai_core::step::StepError;
@@ -40,6 +41,18 @@ pub enum TraceMalformed {
     /// It is about a value that no step makes.
     #[error("value {} is no step's", .0.0)]
     Value(ValueId),
+    /// The tensors of a full check are others in number or length than the
+    /// program's.
+    #[error("tensors of other number or lengths than the program's")]
+    Data,
+    /// Sums of another length than their product has.
+    #[error("sums of value {}: {source}", value.0)]
+    Sums {
+        /// The value.
+        value: ValueId,
+        /// What is wrong.
+        source: FreivaldsError,
+    },
     /// It is about a tile outside the value.
     #[error("value {} has no tile {tile}", value.0)]
     Tile {
@@ -118,6 +131,33 @@ pub enum TraceInvalid {
         row: u32,
         /// And its column.
         column: u32,
+    },
+    /// An entry is not what its step computes.
+    #[error("value {}: entry [{row}, {column}] is wrong", value.0)]
+    Value {
+        /// The value.
+        value: ValueId,
+        /// The first wrong entry's row.
+        row: u32,
+        /// And its column.
+        column: u32,
+    },
+    /// Claimed sums are not the product's. No root binds them, so this proves
+    /// nothing against the trace.
+    #[error("sums of value {}: {source}", value.0)]
+    Sums {
+        /// The value.
+        value: ValueId,
+        /// Why.
+        source: FreivaldsError,
+    },
+    /// A constant is not the program's.
+    #[error("constant {constant} hashes to {got}, which is not the program's root")]
+    Constant {
+        /// Which.
+        constant: usize,
+        /// Its root.
+        got: Root,
     },
     /// A fraud proof is about a tile that is right.
     #[error("value {}, tile {tile} is right: there is no fraud", value.0)]

@@ -10,6 +10,7 @@
 //! - [`checker`]: header and records.
 //! - [`tile`]: one tile recomputed from its openings.
 //! - [`audit`], [`fraud`], [`link`]: the three messages.
+//! - [`full`]: every entry, with all tensors at hand.
 //! - [`soundness`]: what an audit is worth.
 //! - [`error`]: malformed or invalid.
 
@@ -18,6 +19,7 @@ pub mod checker;
 mod cursor;
 pub mod error;
 pub mod fraud;
+pub mod full;
 pub mod link;
 pub mod rules;
 pub mod soundness;
@@ -27,6 +29,7 @@ pub use audit::Audited;
 pub use checker::Checker;
 pub use error::{TraceError, TraceInvalid, TraceMalformed};
 pub use fraud::{Fraud, Wrong};
+pub use full::{Checked, Data, Method};
 pub use link::Useful;
 pub use rules::TraceRules;
 pub use soundness::{samples_for, soundness};

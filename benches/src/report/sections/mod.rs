@@ -4,6 +4,7 @@ mod commit;
 mod cost;
 mod kernels;
 mod memory;
+mod networks;
 mod peers;
 mod roofline;
 mod scaling;
@@ -42,7 +43,7 @@ impl Planned {
 }
 
 /// Every section, in the order of the report.
-pub const ALL: [Planned; 9] = [
+pub const ALL: [Planned; 10] = [
     Planned {
         id: "commitment",
         title: "Commitment",
@@ -84,6 +85,14 @@ pub const ALL: [Planned; 9] = [
         measure: verify::measure,
     },
     Planned {
+        id: "networks",
+        title: "Whole networks",
+        about: "An integer text encoder of all-MiniLM-L6-v2's shape with pseudo-random weights, run with and without \
+                committing to every\ntensor, and audited. The rate counts true MACs; everything beside products is \
+                in the time.",
+        measure: networks::measure,
+    },
+    Planned {
         id: "peers",
         title: "Peers",
         about: "Other libraries' 8-bit products of the same size on the same threads, in turns with ours.",
@@ -107,7 +116,7 @@ pub const ALL: [Planned; 9] = [
 
 /// What the report begins with: sections, and what the ids of lines begin
 /// with.
-pub const SUMMARY: [(&str, &str); 21] = [
+pub const SUMMARY: [(&str, &str); 24] = [
     ("sizes", "ticketed-to-plain/4096x4096x4096/"),
     ("sizes", "recovered-to-plain/4096x4096x4096/"),
     ("sizes", "plain-to-peak/4096x4096x4096/"),
@@ -125,6 +134,9 @@ pub const SUMMARY: [(&str, &str); 21] = [
     ("verification", "tile/4096"),
     ("verification", "noise/4096"),
     ("verification", "portable/4096"),
+    ("networks", "traced-to-plain/"),
+    ("networks", "rate/"),
+    ("networks", "audit/"),
     ("peers", "plain-to-rten/"),
     ("peers", "ticketed-to-onnxruntime/"),
     ("straightforward", "ticketed-to-"),

@@ -1,0 +1,57 @@
+//! Whole networks: what tracing costs beside running, and what checking costs.
+
+use crate::run::Run;
+use poai_benches::Failure;
+use poai_benches::encoder::{self, Sizes};
+use poai_benches::lines::Section;
+use poai_benches::quiet::{Work, timed};
+use poai_core::Cpu;
+use poai_core::execute::{Model, RunOptions};
+use poai_verify::trace::{Checker, TraceRules};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The trace root of the full run and of the quick one.
+const KNOWN: [&str; 2] = ["", ""];
+
+/// Whoever audits; any 32 bytes do here.
+const BEACON: [u8; 32] = [7; 32];
+
+pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
+    let (sizes, known) = run.full_or((Sizes::MINILM, KNOWN[0]), (Sizes::SMALL, KNOWN[1]));
+    let model = Model::new(encoder::network(&sizes)?, Arc::new(Cpu::new()))?;
+    let (shape, inputs) = encoder::inputs(&sizes)?;
+    let name = format!("{}×{}", sizes.batch, sizes.sequence);
+    let go = |options: &RunOptions| model.run(&shape, inputs.clone(), options);
+    let (plain, traced) = (RunOptions::new(), RunOptions::new().trace());
+    let trace = go(&traced)?.trace.ok_or("a traced run leaves a trace")?;
+    let root = trace.root().to_string();
+    crate::run::same(section, "the trace root", known, &root)?;
+    section.digest(format!("root/{name}"), format!("{name} tokens, trace root"), root);
+    let works: &mut [Work<'_>] =
+        &mut [&mut || timed(|| go(&plain).map(drop)), &mut || timed(|| go(&traced).map(drop))];
+    let medians = run.measure_for(Duration::from_secs(15), 7, works)?;
+    let share = medians.share;
+    let seconds = medians.times[0].as_secs_f64();
+    let macs = model.program().total_macs(&shape) as f64;
+    let what = format!("{name} tokens, run without a trace");
+    section.figure(format!("plain/{name}"), what, seconds * 1e3, "ms", share);
+    let what = format!("{name} tokens, true MACs of the run");
+    section.figure(format!("rate/{name}"), what, macs / seconds / 1e9, "GMAC/s", share);
+    let what = format!("{name} tokens, traced / plain time");
+    section.figure(format!("traced-to-plain/{name}"), what, medians.speedup(0, 1), "", share);
+    let rules = TraceRules::DEFAULT;
+    let audit = trace.audit(&BEACON, rules.samples)?;
+    let checker = Checker::new(model.program().clone(), rules);
+    let root = trace.root();
+    let works: &mut [Work<'_>] =
+        &mut [&mut || timed(|| checker.audit(&root, &BEACON, &audit).map(drop))];
+    let medians = run.measure(7, works)?;
+    let what = format!("{name} tokens, an audit of {} tiles verified", rules.samples);
+    let milliseconds = medians.times[0].as_secs_f64() * 1e3;
+    section.figure(format!("audit/{name}"), what, milliseconds, "ms", medians.share);
+    let what = format!("{name} tokens, an audit of {} tiles", rules.samples);
+    let megabytes = audit.len() as f64 / f64::from(1 << 20);
+    section.figure(format!("audit-bytes/{name}"), what, megabytes, "MiB", medians.share);
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The full check: all tensors at hand, every entry of every step decided.
+//!
+//! Products with weights whose sums are at hand are checked by Freivalds'
+//! method; everything else is recomputed. Who has no sums multiplies again.
+
+use super::checker::{Checker, Head};
+use super::cursor::Cursor;
+use super::error::{TraceError, TraceInvalid, TraceMalformed};
+use crate::freivalds::{FreivaldsError, Seed32, check_product, error_bits};
+use alloc::vec;
+use alloc::vec::Vec;
+use poai_core::program::tensor::Rows;
+use poai_core::program::{Extent, Op, ValueId};
+use poai_core::step::{Local, Region, Source, StepError};
+use poai_core::trace::{Header, Record, header, record};
+use poai_core::{Root, RulesDigest, Shape, TraceRoot};
+
+/// Every tensor of a run, as its padded bytes. Nothing of it is trusted: all
+/// is held against the trace root.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
+    /// One for each value, inputs first.
+    pub values: &'a [&'a [u8]],
+    /// One for each constant.
+    pub constants: &'a [&'a [u8]],
+    /// For each value the sums of its product, (padded rows of the
+    /// input)×(padded rows of the weights), where they are at hand. No root
+    /// binds them; wrong ones are found out.
+    pub sums: &'a [Option<&'a [i32]>],
+}
+
+/// How products are checked.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// Unknown to whoever made the trace and the sums.
+    pub seed: Seed32,
+    /// Freivalds' rounds: each lets a wrong product pass with a chance of at
+    /// most 2^-32.
+    pub rounds: u32,
+}
+
+/// A trace that is right in every entry, but for Freivalds' error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked {
+    /// The trace.
+    pub trace: TraceRoot,
+    /// Its head.
+    pub header: Header,
+    /// How many products were checked by Freivalds' method.
+    pub freivalds: u32,
+    /// How many steps were recomputed.
+    pub recomputed: u32,
+    /// Binary logarithm of the inverse of the chance that one wrong product
+    /// passed.
+    pub error_bits: u32,
+    /// The rules it was checked under.
+    pub rules: RulesDigest,
+}
+
+impl Checker {
+    /// Decides every entry of a trace. `header` is the trace's, 144 bytes.
+    ///
+    /// # Errors
+    /// [`TraceError`]: tensors of other lengths are malformed, everything else
+    /// that differs is invalid, the first wrong entry by its place.
+    pub fn full(
+        &self,
+        trace: &TraceRoot,
+        header: &[u8],
+        data: &Data<'_>,
+        method: &Method,
+    ) -> Result<Checked, TraceError> {
+        let mut from = Cursor::new(header);
+        let head = self.head(trace, &mut from)?;
+        from.end()?;
+        self.check_macs(&head)?;
+        self.check_lengths(&head, data)?;
+        self.check_roots(&head, data)?;
+        let (mut freivalds, mut recomputed) = (0, 0);
+        for index in self.program().inputs().len()..self.program().values() {
+            // Exact: at most 2^16 + 16 values.
+            let value = ValueId(index as u32);
+            match self.step(&head, value, data, method)? {
+                true => freivalds += 1,
+                false => recomputed += 1,
+            }
+        }
+        Ok(Checked {
+            trace: head.root,
+            header: head.header,
+            freivalds,
+            recomputed,
+            error_bits: error_bits(method.rounds),
+            rules: self.rules().digest(),
+        })
+    }
+
+    fn check_lengths(&self, head: &Head, data: &Data<'_>) -> Result<(), TraceMalformed> {
+        let constants = self.program().constants().iter().map(|constant| constant.extent);
+        let extents = head.extents.iter().copied().chain(constants);
+        let bytes = data.values.iter().chain(data.constants);
+        let counts = data.values.len() == head.extents.len()
+            && data.constants.len() == self.program().constants().len();
+        let mut pairs = extents.zip(bytes);
+        if !counts || pairs.any(|(extent, bytes)| extent.bytes() != bytes.len() as u64) {
+            return Err(TraceMalformed::Data);
+        }
+        Ok(())
+    }
+
+    /// Every tensor hashed, and held against the program and the trace root.
+    fn check_roots(&self, head: &Head, data: &Data<'_>) -> Result<(), TraceInvalid> {
+        let program = self.program();
+        let constants = roots(data.constants);
+        for (index, (root, constant)) in constants.iter().zip(program.constants()).enumerate() {
+            if *root != constant.root {
+                return Err(TraceInvalid::Constant { constant: index, got: *root });
+            }
+        }
+        let values = roots(data.values);
+        let leaf = |index: usize| {
+            let value = ValueId(index as u32);
+            let inputs = program.step_of(value).map_or(&[][..], |step| &step.inputs);
+            let root = |input: &ValueId| values.get(input.0 as usize).copied();
+            let record = Record {
+                value,
+                root: values.get(index).copied()?,
+                extent: head.extents.get(index).copied()?,
+                macs: program.macs(value, &head.run),
+                inputs: inputs.iter().map(root).collect::<Option<_>>()?,
+            };
+            Some(Record::leaf(&record.encode()))
+        };
+        let leaves: Option<Vec<_>> = (0..program.values()).map(leaf).collect();
+        let leaves = leaves.ok_or(TraceInvalid::Records)?;
+        if record::records_root(&leaves) != head.header.records {
+            return Err(TraceInvalid::Records);
+        }
+        let inputs = values.get(..program.inputs().len()).ok_or(TraceInvalid::Input)?;
+        if header::input_root(inputs) != head.header.input {
+            return Err(TraceInvalid::Input);
+        }
+        match values.last() {
+            Some(root) if *root == head.header.output => Ok(()),
+            _ => Err(TraceInvalid::Output),
+        }
+    }
+
+    /// One step: whether Freivalds' method spared the product.
+    fn step(
+        &self,
+        head: &Head,
+        value: ValueId,
+        data: &Data<'_>,
+        method: &Method,
+    ) -> Result<bool, TraceError> {
+        let none = TraceMalformed::Value(value);
+        let program = self.program();
+        let local = Local::new(program, &head.extents, head.run, value).ok_or(none)?;
+        let step = program.step_of(value).ok_or(none)?;
+        let (constants, count) = step.op.constants();
+        let inputs = step.inputs.iter().map(|input| data.values.get(input.0 as usize));
+        let constants = constants.iter().take(count);
+        let constants = constants.map(|constant| data.constants.get(constant.0 as usize));
+        let bytes: Option<Vec<&&[u8]>> = inputs.chain(constants).collect();
+        let slots = local.slots.iter().zip(bytes.ok_or(none)?);
+        let slots = slots.map(|(&extent, bytes)| Rows { extent, first: 0, bytes }).collect();
+        let whole = Whole { slots };
+        let sums = match step.op {
+            Op::Linear { .. } => data.sums.get(value.0 as usize).copied().flatten(),
+            _ => None,
+        };
+        let stride = match sums {
+            Some(sums) => check_sums(value, &whole, local.inputs, sums, method)?,
+            None => 0,
+        };
+        let committed = data.values.get(value.0 as usize).ok_or(none)?;
+        let work = Work { local: &local, whole: &whole, value, sums, stride };
+        work.check(Rows { extent: local.output, first: 0, bytes: committed })?;
+        Ok(sums.is_some())
+    }
+}
+
+/// Freivalds' check of claimed sums; returns how many a row has.
+fn check_sums(
+    value: ValueId,
+    whole: &Whole<'_>,
+    inputs: usize,
+    sums: &[i32],
+    method: &Method,
+) -> Result<usize, TraceError> {
+    let pair = whole.slots.first().zip(whole.slots.get(inputs));
+    let (a, b) = pair.ok_or(TraceMalformed::Value(value))?;
+    let shape = Shape {
+        m: a.extent.padded_rows(),
+        n: b.extent.padded_rows(),
+        k: a.extent.padded_columns(),
+    };
+    let signed = |bytes: &[u8]| -> Vec<i8> { bytes.iter().map(|&byte| byte as i8).collect() };
+    let (a, b) = (signed(a.bytes), signed(b.bytes));
+    match check_product(shape, &a, &b, sums, &method.seed, method.rounds) {
+        Ok(()) => Ok(shape.n as usize),
+        Err(source @ FreivaldsError::Wrong { .. }) => {
+            Err(TraceInvalid::Sums { value, source }.into())
+        }
+        Err(source) => Err(TraceMalformed::Sums { value, source }.into()),
+    }
+}
+
+/// Whole tensors as a step's slots.
+struct Whole<'a> {
+    slots: Vec<Rows<'a>>,
+}
+
+impl Source for Whole<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        self.slots.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
+    }
+}
+
+/// A step's output being held against its recomputation.
+struct Work<'a> {
+    local: &'a Local<'a>,
+    whole: &'a Whole<'a>,
+    value: ValueId,
+    sums: Option<&'a [i32]>,
+    stride: usize,
+}
+
+impl Work<'_> {
+    fn check(&self, committed: Rows<'_>) -> Result<(), TraceInvalid> {
+        // As many rows at a time as share what they are made of.
+        let rows = self.local.block_rows().max(1);
+        let all = self.local.output.padded_rows();
+        let blocks = all.div_ceil(rows);
+        let block = |index: u32| {
+            self.block(index * rows..(index + 1).saturating_mul(rows).min(all), &committed)
+        };
+        try_each(blocks, block)
+    }
+
+    fn block(&self, rows: core::ops::Range<u32>, committed: &Rows<'_>) -> Result<(), TraceInvalid> {
+        let Extent { columns, .. } = self.local.output;
+        let value = self.value;
+        let region = Region { rows: rows.clone(), columns: 0..committed.extent.padded_columns() };
+        let width = columns as usize;
+        let mut own = vec![];
+        if let Some(within) = self.local.within(&region) {
+            own = vec![0; within.rows.len() * width];
+            let dense = self.sums.map(|sums| {
+                let start = within.rows.start as usize * self.stride;
+                let rows = sums.get(start..).unwrap_or_default().chunks_exact(self.stride.max(1));
+                let rows = rows.take(within.rows.len());
+                rows.flat_map(|row| row.get(..width).unwrap_or_default()).copied().collect()
+            });
+            let dense: Option<Vec<i32>> = dense;
+            self.local
+                .compute(self.whole, &within, dense.as_deref(), &mut own)
+                .map_err(|source| TraceInvalid::Step { value, source })?;
+        }
+        let mut entries = vec![0; committed.extent.padded_columns() as usize];
+        for (at, row) in rows.enumerate() {
+            let wrong = |column| TraceInvalid::Value { value, row, column };
+            committed.read(row, &mut entries).ok_or(wrong(0))?;
+            let expected = own.get(at * width..(at + 1) * width).unwrap_or_default();
+            let expected = expected.iter().copied().chain(core::iter::repeat(0));
+            for (column, (&entry, expected)) in (0..).zip(entries.iter().zip(expected)) {
+                if entry != expected {
+                    return Err(wrong(column));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The commitments of tensors.
+fn roots(tensors: &[&[u8]]) -> Vec<Root> {
+    let root = |bytes: &&[u8]| Root(*blake3::hash(bytes).as_bytes());
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::prelude::*;
+        tensors.par_iter().map(root).collect()
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        tensors.iter().map(root).collect()
+    }
+}
+
+/// All blocks; on all threads with feature `parallel`.
+fn try_each(
+    blocks: u32,
+    block: impl Fn(u32) -> Result<(), TraceInvalid> + Sync,
+) -> Result<(), TraceInvalid> {
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::prelude::*;
+        // The first wrong entry, whichever thread is quickest.
+        let found = (0..blocks).into_par_iter().map(&block).find_first(Result::is_err);
+        found.unwrap_or(Ok(()))
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        (0..blocks).try_for_each(block)
+    }
+}

@@ -10,6 +10,7 @@
 mod cases;
 mod commit;
 mod encode;
+mod freivalds;
 mod noise;
 mod product;
 mod verify;
@@ -27,6 +28,7 @@ fn settings() -> Criterion {
 criterion_group! {
     name = benches;
     config = settings();
-    targets = commit::bench, noise::bench, product::bench, verify::bench, encode::bench
+    targets = commit::bench, noise::bench, product::bench, verify::bench, encode::bench,
+        freivalds::bench
 }
 criterion_main!(benches);

@@ -9,6 +9,7 @@
 //! - [`verifier`]: the checks, in the order of spec §7.
 //! - [`error`]: malformed or invalid, with the field and the check.
 //! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
+//! - [`freivalds`]: apart from proofs, whether a whole product is right.
 //! - [`trace`]: audits, fraud proofs and links of whole networks.
 //!
 //! There is no mode that skips a check.
@@ -20,12 +21,14 @@ extern crate alloc;
 
 pub mod error;
 pub mod failures;
+pub mod freivalds;
 pub mod rules;
 pub mod trace;
 pub mod verifier;
 
 pub use error::{Invalid, Malformed, VerifyError};
 pub use failures::Failures;
+pub use freivalds::{FreivaldsError, Seed32, check_product};
 pub use poai_core::{
     ArchitectureId, Challenge, Difficulty, Params, Program, ProgramId, Root, RulesDigest, Shape,
     Side, Statement, Ticket, Tile, TraceRoot, Transcript,

@@ -400,7 +400,10 @@ fn mined_products_are_linked_to_their_trace() {
     assert!(checker.link(&other.root(), &win, &link).is_err());
 }
 
-fn bytes_of(trace: &Trace) -> (Vec<&[u8]>, Vec<&[u8]>, Vec<Option<&[i32]>>) {
+/// Values, constants and sums.
+type Tensors<'a> = (Vec<&'a [u8]>, Vec<&'a [u8]>, Vec<Option<&'a [i32]>>);
+
+fn bytes_of(trace: &Trace) -> Tensors<'_> {
     let values = (0..trace.network().program().values() as u32).map(ValueId);
     let constants = trace.network().constants().iter();
     (
@@ -416,7 +419,8 @@ fn method() -> Method {
 
 #[test]
 fn a_full_check_decides_every_entry() {
-    let cases: [(Network, fn(&RunShape) -> Vec<Tensor>, RunShape); 2] = [
+    type Case = (Network, fn(&RunShape) -> Vec<Tensor>, RunShape);
+    let cases: [Case; 2] = [
         (zoo::encoder(), zoo::tokens, RunShape { batch: 3, sequence: 40 }),
         (zoo::classifier(), zoo::images, RunShape { batch: 7, sequence: 1 }),
     ];

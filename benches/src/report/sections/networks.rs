@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The trace root of the full run and of the quick one.
-const KNOWN: [&str; 2] = ["", ""];
+const KNOWN: [&str; 2] = [
+    "24216cef940cd13e85d3a0288de6ef5c4a5497b454cec3541e0730b98e0251de",
+    "f37f24d1e3cdd97aca9c4a67659cf0d737b37ff28c769a960759c56a5d742111",
+];
 
 /// Whoever audits; any 32 bytes do here.
 const BEACON: [u8; 32] = [7; 32];

@@ -11,6 +11,7 @@ use poai_core::import::quantise::{
     Granularity, Options, QuantiseError, Quantised, Range, quantise,
 };
 use poai_core::program::{Dtype, RunShape};
+use proptest::prelude::*;
 use std::sync::Arc;
 
 /// Numbers in −1..1 that depend on the seed alone.
@@ -351,4 +352,34 @@ fn errors_name_what_is_wrong() {
     let error = fails(&graph, &inputs(&graph, 9, 2), &default);
     assert!(matches!(error, QuantiseError::Program(_)), "{error}");
     assert!(error.to_string().contains("conv 1"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Weights, biases and samples of any size: numbers, and close ones where
+    /// no layer drowns in its bias.
+    #[test]
+    fn any_scale_is_a_scale(
+        seed in 0u64..1000,
+        input in -30i32..10,
+        weights in -20i32..10,
+        bias in -30i32..10,
+        per_channel: bool,
+    ) {
+        let mut graph = mlp();
+        for layer in &mut graph.layers {
+            let Kind::Gemm { weights: entries, bias: added } = &mut layer.kind else { continue };
+            *entries *= 10f32.powi(weights / 3);
+            added.iter_mut().for_each(|entry| *entry *= 10f32.powi(bias));
+        }
+        let calibration = inputs(&graph, seed, 16) * 10f32.powi(input);
+        let weights = if per_channel { Granularity::PerChannel } else { Granularity::PerTensor };
+        let options = Options { weights, range: Range::MinMax };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        prop_assert!(quantised.output_scale > 0.0 && quantised.output_scale.is_finite());
+        let floats = float::run(&graph, calibration.view()).unwrap();
+        let error = relative_error(&run(&quantised, calibration.view()), &floats[5]);
+        prop_assert!(error < 0.1, "{} {:?}", error, quantised.report);
+    }
 }

@@ -265,6 +265,7 @@ impl Rows<'_> {
 }
 
 /// Writes a row's entries as bytes; entries are in the type's range.
+#[cfg(feature = "std")]
 pub(crate) fn write_row(dtype: Dtype, entries: &[i32], to: &mut [u8]) {
     match dtype {
         Dtype::I8 => {

@@ -4,13 +4,15 @@
 
 use ndarray::{Array2, ArrayView2};
 use poai_core::backend::cpu::Cpu;
-use poai_core::execute::{Model, RunOptions};
+use poai_core::execute::{Model, RunOptions, Tensor};
 use poai_core::import::float;
 use poai_core::import::graph::{Extent, Graph, GraphError, Kind, Layer, Window};
 use poai_core::import::quantise::{
     Granularity, Options, QuantiseError, Quantised, Range, quantise,
 };
-use poai_core::program::{Dtype, RunShape};
+use poai_core::program::{Dtype, RunShape, ValueId};
+use poai_core::step::{Local, Read, Source, StepError};
+use proptest::prelude::*;
 use std::sync::Arc;
 
 /// Numbers in −1..1 that depend on the seed alone.
@@ -351,4 +353,86 @@ fn errors_name_what_is_wrong() {
     let error = fails(&graph, &inputs(&graph, 9, 2), &default);
     assert!(matches!(error, QuantiseError::Program(_)), "{error}");
     assert!(error.to_string().contains("conv 1"));
+}
+
+/// A step's slots, of which only the rows that it says it reads are there.
+struct Declared<'a> {
+    tensors: Vec<&'a Tensor>,
+    reads: Vec<Read>,
+}
+
+impl Source for Declared<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let declared = self.reads.iter().any(|read| read.slot == slot && read.rows.contains(&row));
+        let read = || self.tensors[slot].rows().read(row, to);
+        declared.then(read).flatten().ok_or(StepError::Missing { slot, row })
+    }
+}
+
+#[test]
+fn every_tile_is_made_of_the_rows_that_it_declares() {
+    for graph in [mlp(), cnn(), residual()] {
+        let calibration = inputs(&graph, 9, 5);
+        let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let (network, program) = (&quantised.network, quantised.network.program());
+        let model = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+        let shape = RunShape { batch: 5, sequence: 1 };
+        let input = quantised.quantise_input(calibration.view()).unwrap();
+        let run = model.run(&shape, vec![input], &RunOptions::new().trace()).unwrap();
+        let trace = run.trace.unwrap();
+        let extents = program.extents(&shape).unwrap();
+        for value in (0..program.values() as u32).map(ValueId) {
+            let Some(step) = program.step_of(value) else { continue };
+            let local = Local::new(program, &extents, shape, value).unwrap();
+            let (constants, count) = step.op.constants();
+            let constants = constants[..count].iter();
+            let constants = constants.map(|id| &network.constants()[id.0 as usize].tensor);
+            let values = step.inputs.iter().map(|&input| trace.value(input).unwrap());
+            let tensors: Vec<&Tensor> = values.chain(constants).collect();
+            let output = trace.value(value).unwrap();
+            let (columns, entries) = (output.extent().columns as usize, output.entries());
+            for tile in 0..local.grid().tiles() {
+                let Some(region) = local.within(&local.grid().tile(tile).unwrap()) else {
+                    continue;
+                };
+                let source = Declared { tensors: tensors.clone(), reads: local.reads(&region) };
+                let mut got = vec![0; region.rows.len() * region.width()];
+                local.compute(&source, &region, None, &mut got).unwrap();
+                for (row, got) in region.rows.clone().zip(got.chunks(region.width())) {
+                    let first = row as usize * columns + region.columns.start as usize;
+                    assert_eq!(got, &entries[first..first + got.len()], "{} {row}", step.name);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Weights, biases and samples of any size: numbers, and close ones where
+    /// no layer drowns in its bias.
+    #[test]
+    fn any_scale_is_a_scale(
+        seed in 0u64..1000,
+        input in -30i32..10,
+        weights in -20i32..10,
+        bias in -30i32..10,
+        per_channel: bool,
+    ) {
+        let mut graph = mlp();
+        for layer in &mut graph.layers {
+            let Kind::Gemm { weights: entries, bias: added } = &mut layer.kind else { continue };
+            *entries *= 10f32.powi(weights / 3);
+            added.iter_mut().for_each(|entry| *entry *= 10f32.powi(bias));
+        }
+        let calibration = inputs(&graph, seed, 16) * 10f32.powi(input);
+        let weights = if per_channel { Granularity::PerChannel } else { Granularity::PerTensor };
+        let options = Options { weights, range: Range::MinMax };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        prop_assert!(quantised.output_scale > 0.0 && quantised.output_scale.is_finite());
+        let floats = float::run(&graph, calibration.view()).unwrap();
+        let error = relative_error(&run(&quantised, calibration.view()), &floats[5]);
+        prop_assert!(error < 0.1, "{} {:?}", error, quantised.report);
+    }
 }

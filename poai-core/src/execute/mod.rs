@@ -3,8 +3,8 @@
 //! - [`tensor`]: tensors in the committed layout.
 //! - [`network`]: a program with its constants; [`Model`]: on a backend.
 //! - [`run`]: executing it, traced and mined or not.
-//! - [`steps`]: one step, on every thread.
-//! - [`traced`]: a run's tensors and trees, and what is opened of them.
+//! - `steps`: one step, on every thread.
+//! - `traced`: a run's tensors and trees, and what is opened of them.
 
 mod model;
 pub mod network;

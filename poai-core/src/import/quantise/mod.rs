@@ -6,9 +6,9 @@
 //! MaxPool and Flatten keep the scale of what they read. The network's output
 //! is finer: its largest magnitude becomes ±2^14 in i16.
 //!
-//! - [`ranges`]: which values are measured how, and the scales.
-//! - [`build`]: the program, layer by layer.
-//! - [`report`]: how far the integers are from the floats.
+//! - `ranges`: which values are measured how, and the scales.
+//! - `build`: the program, layer by layer.
+//! - `report`: how far the integers are from the floats.
 
 mod build;
 mod error;

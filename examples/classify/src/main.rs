@@ -1,0 +1,140 @@
+//! Classifies handwritten digits with exact integers: two trained networks are
+//! read from ONNX, quantised, measured against their floats, and run with a
+//! trace that commits to every value on the way.
+//!
+//! `cargo run --release -p example-classify` needs no arguments.
+//! Exit codes: 0 done, 1 the integers classify more than one point worse than
+//! the floats, 2 bad arguments.
+
+mod checks;
+mod digits;
+mod report;
+
+use clap::Parser;
+use digits::Digits;
+use ndarray::ArrayView2;
+use poai_core::backend::cpu::Cpu;
+use poai_core::execute::{ExecuteError, Model, RunOptions, TensorError};
+use poai_core::import::float;
+use poai_core::import::graph::{Graph, GraphError};
+use poai_core::import::onnx::{self, Limits, OnnxError};
+use poai_core::import::quantise::{self, Granularity, QuantiseError, Quantised, Range};
+use poai_core::program::RunShape;
+use report::{Accuracy, Outcome};
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The networks: their names and files.
+const NETWORKS: [(&str, &[u8]); 2] =
+    [("mlp", include_bytes!("../data/mlp.onnx")), ("cnn", include_bytes!("../data/cnn.onnx"))];
+
+/// So many points of accuracy the integers may lose.
+const LOSS_MAX: f64 = 1.0;
+
+/// Classify handwritten digits with exact integers, and commit to every value
+/// on the way.
+#[derive(Parser)]
+struct Args {
+    /// How many of the training digits measure the ranges of activations.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    calibration: u16,
+    /// Clip activations beyond this percentile, above 0 and at most 100.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
+    percentile: f64,
+    /// One scale for all weights of a layer, instead of one for each channel.
+    #[arg(long)]
+    per_tensor: bool,
+}
+
+/// Why the example ends early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the digits: {0}")]
+    Digits(#[from] digits::DigitsError),
+    #[error("{network}: {source}")]
+    Onnx { network: &'static str, source: Box<OnnxError> },
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    #[error("the run has no trace, or no product in it")]
+    NoTrace,
+    #[error("cannot write to stdout: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            // Where stderr is closed nobody wants to know.
+            _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let digits = Digits::bundled()?;
+    let mut worse = false;
+    for (name, file) in NETWORKS {
+        let graph = onnx::read(file, &Limits::default())
+            .map_err(|source| Failure::Onnx { network: name, source: Box::new(source) })?;
+        let quantised = quantise(args, &graph, &digits)?;
+        let outcome = classify(name, &graph, &quantised, &digits)?;
+        print(&outcome.text())?;
+        print(&checks::run(&outcome.trace)?)?;
+        worse |= outcome.float.percent() - outcome.integer.percent() > LOSS_MAX;
+    }
+    Ok(if worse { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Failure> {
+    let range = match args.percentile {
+        100.0 => Range::MinMax,
+        percent => Range::Percentile(percent),
+    };
+    let weights = if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel };
+    let options = quantise::Options { range, weights };
+    let count = digits.train.len().min(args.calibration.into());
+    let samples = digits.train.pixels(graph, count)?;
+    Ok(quantise::quantise(graph, samples, &options)?)
+}
+
+/// Floats and integers on the test digits.
+fn classify<'a>(
+    name: &'static str,
+    graph: &Graph,
+    quantised: &'a Quantised,
+    digits: &Digits,
+) -> Result<Outcome<'a>, Failure> {
+    let test = &digits.test;
+    let samples: ArrayView2<'_, f32> = test.pixels(graph, test.len())?;
+    let floats = float::run(graph, samples)?;
+    let float = Accuracy::of(floats.last().ok_or(GraphError::NoLayers)?, &test.labels);
+
+    let model = Model::new(quantised.network.clone(), Arc::new(Cpu::new()))?;
+    let input = quantised.quantise_input(samples)?;
+    // Exact: there are a few hundred.
+    let shape = RunShape { batch: test.len() as u32, sequence: 1 };
+    let start = Instant::now();
+    let run = model.run(&shape, vec![input], &RunOptions::new().trace())?;
+    let time = start.elapsed();
+    let integer = Accuracy::of(&quantised.dequantise_output(&run.output), &test.labels);
+    let trace = run.trace.ok_or(Failure::NoTrace)?;
+    Ok(Outcome { name, quantised, float, integer, trace, time })
+}
+
+/// Prints to stdout. A reader that has gone away has read enough.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

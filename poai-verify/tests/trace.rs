@@ -59,12 +59,10 @@ fn tile_of(trace: &Trace, value: ValueId, row: u32, column: u32) -> u64 {
     let extents = program.extents(trace.run()).unwrap();
     let local = poai_core::step::Local::new(program, &extents, *trace.run(), value).unwrap();
     let grid = local.grid();
-    (0..grid.tiles())
-        .find(|&index| {
-            let tile = grid.tile(index).unwrap();
-            tile.rows.contains(&row) && tile.columns.contains(&column)
-        })
-        .unwrap()
+    let index = grid.at(row, column).unwrap();
+    let tile = grid.tile(index).unwrap();
+    assert!(tile.rows.contains(&row) && tile.columns.contains(&column));
+    index
 }
 
 /// The same tensor with one true entry moved by `by`, kept in range.

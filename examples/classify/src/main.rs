@@ -14,12 +14,13 @@ use clap::Parser;
 use digits::Digits;
 use ndarray::ArrayView2;
 use poai_core::backend::cpu::Cpu;
-use poai_core::execute::{ExecuteError, Model, RunOptions, TensorError};
+use poai_core::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError};
 use poai_core::import::float;
 use poai_core::import::graph::{Graph, GraphError};
 use poai_core::import::onnx::{self, Limits, OnnxError};
 use poai_core::import::quantise::{self, Granularity, QuantiseError, Quantised, Range};
-use poai_core::program::RunShape;
+use poai_core::program::{RunShape, RunShapeError};
+use poai_verify::trace::TraceError;
 use report::{Accuracy, Outcome};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -65,6 +66,14 @@ enum Failure {
     Tensor(#[from] TensorError),
     #[error("the run has no trace, or no product in it")]
     NoTrace,
+    #[error(transparent)]
+    Run(#[from] RunShapeError),
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    #[error(transparent)]
+    Check(#[from] TraceError),
+    #[error("a wrong tile was not told from a right one")]
+    NoFraud,
     #[error("cannot write to stdout: {0}")]
     Output(#[from] std::io::Error),
 }

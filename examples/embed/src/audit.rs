@@ -1,9 +1,47 @@
-//! An audit of a run's trace.
+//! What others check of a run: an audit of its trace, and that a win is of it.
 
-use poai_core::execute::Trace;
+use super::failure::Failure;
+use poai_core::execute::{MinedStep, Trace};
+use poai_core::{Challenge, Difficulty, Params};
+use poai_verify::trace::{Checker, TraceRules};
+use poai_verify::{Rules, Verifier};
+use std::time::Instant;
 
-/// An audit's bytes, and the seconds that verifying it took; `None` where it is
-/// not made.
-pub fn audit(_trace: &Trace) -> Option<(usize, f64)> {
-    None
+/// The audit's beacon. A chain takes one that nobody knew when the trace was
+/// published.
+const BEACON: [u8; 32] = [7; 32];
+
+/// An audit's bytes, and the seconds that verifying it took.
+///
+/// # Errors
+/// Where it does not hold.
+pub fn audit(trace: &Trace) -> Result<(usize, f64), Failure> {
+    let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
+    let audit = trace.audit(&BEACON, checker.rules().samples)?;
+    let start = Instant::now();
+    checker.audit(&trace.root(), &BEACON, &audit)?;
+    Ok((audit.len(), start.elapsed().as_secs_f64()))
+}
+
+/// How many of a run's best wins, product by product, verify and belong to its
+/// trace: all, or an error.
+///
+/// # Errors
+/// Where a win does not verify, or is not of the trace.
+pub fn linked(
+    trace: &Trace,
+    mined: &[MinedStep],
+    challenge: &Challenge,
+    difficulty: Difficulty,
+) -> Result<usize, Failure> {
+    let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
+    let verifier = Verifier::new(Rules::SHARE, difficulty)?;
+    let mut linked = 0;
+    for step in mined {
+        let Some(proof) = step.found.proof() else { continue };
+        let win = verifier.verify(challenge, &proof.encode(&Params::CONSENSUS)?)?;
+        checker.link(&trace.root(), &win, &trace.link(step.value)?)?;
+        linked += 1;
+    }
+    Ok(linked)
 }

@@ -1,8 +1,11 @@
 //! Why the example ends early.
 
 use poai_core::backend::ChooseError;
-use poai_core::execute::ExecuteError;
+use poai_core::execute::{ExecuteError, ProveError};
 use poai_core::import::bert::BertError;
+use poai_core::proof::EncodeError;
+use poai_verify::trace::TraceError;
+use poai_verify::{RulesError, VerifyError};
 use std::path::PathBuf;
 
 /// Why the example ends early.
@@ -35,6 +38,21 @@ pub enum Failure {
     /// The run failed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    /// Nothing can be opened of the trace.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    /// The trace does not hold.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// A proof has no bytes.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The difficulty is not permitted.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// A win does not verify.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     /// Standard output is closed or full.
     #[error("cannot write to stdout: {0}")]
     Print(std::io::Error),

@@ -156,10 +156,11 @@ fn embed(
         }
         if let Some(trace) = &trace {
             outcome.trace_roots.push(trace.root());
+            outcome.linked += audit::linked(trace, &mined, &args.challenge, args.difficulty)?;
             // A trace keeps every tensor: only one is held at a time.
             if index + 1 == batches.len() {
                 outcome.seconds = start.elapsed().as_secs_f64();
-                outcome.audit = audit::audit(trace);
+                outcome.audit = Some(audit::audit(trace)?);
             }
         }
     }

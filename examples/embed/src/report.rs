@@ -21,6 +21,8 @@ pub struct Outcome {
     pub macs: u64,
     pub tickets: u64,
     pub won: u64,
+    /// Wins that were shown to be of their trace.
+    pub linked: usize,
     pub best: Option<Best>,
     pub seconds: f64,
     /// An audit's bytes, and the seconds that verifying it took.
@@ -48,6 +50,7 @@ impl Outcome {
             macs: 0,
             tickets: 0,
             won: 0,
+            linked: 0,
             best: None,
             seconds: 0.0,
             audit: None,
@@ -65,6 +68,7 @@ impl Outcome {
             "seconds": self.seconds,
             "tickets": self.tickets,
             "won": self.won,
+            "linked": self.linked,
             "ticket": self.best.as_ref().map(|best| best.ticket),
             "audit_bytes": self.audit.map(|(bytes, _)| bytes),
             "audit_verify_seconds": self.audit.map(|(_, seconds)| seconds),
@@ -92,6 +96,7 @@ impl Outcome {
         lines.push(format!("tickets     {} drawn, {} won", self.tickets, self.won));
         if let Some(Best { ticket, step }) = &self.best {
             lines.push(format!("ticket      {ticket} of {step}"));
+            lines.push(format!("linked      {} wins verified, of these traces", self.linked));
         }
         if let Some((bytes, seconds)) = self.audit {
             lines.push(format!("audit       {bytes} bytes, verified in {:.3} ms", seconds * 1e3));

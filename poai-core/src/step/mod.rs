@@ -105,6 +105,15 @@ impl Grid {
         u64::from(self.down) * u64::from(self.across)
     }
 
+    /// The number of the tile that holds an entry; `None` outside.
+    pub fn at(&self, row: u32, column: u32) -> Option<u64> {
+        let inside = row < self.rows && column < self.columns;
+        // Padding belongs to the last tiles.
+        let down = (row / self.tile_rows).min(self.down - 1);
+        let across = (column / self.tile_columns).min(self.across - 1);
+        inside.then(|| u64::from(down) * u64::from(self.across) + u64::from(across))
+    }
+
     /// A tile by its number, row by row, padding included.
     pub fn tile(&self, index: u64) -> Option<Region> {
         if index >= self.tiles() {

@@ -14,7 +14,7 @@ pub mod tensor;
 mod traced;
 
 pub use model::Model;
-pub use network::{Network, NetworkError};
+pub use network::{Constants, Network, NetworkError};
 pub use run::{ExecuteError, MinedStep, Mining, Run, RunOptions};
 pub use tensor::{Tensor, TensorError};
 pub use traced::{Claim, ProveError, Trace};

@@ -11,7 +11,7 @@
 //! - [`tile`]: one tile recomputed from its openings.
 //! - [`audit`], [`fraud`], [`link`]: the three messages.
 //! - [`full`]: every entry, with all tensors at hand.
-//! - [`soundness`]: what an audit is worth.
+//! - [`mod@soundness`]: what an audit is worth.
 //! - [`error`]: malformed or invalid.
 
 pub mod audit;

@@ -328,12 +328,12 @@ fn a_record_that_lies_is_a_fraud() {
             proof.extend(&records[opened.0 as usize]);
             proof.extend(poai_core::trace::record::path(&leaves, u64::from(opened.0)).concat());
         }
-        proof.extend(trace.tile_openings(value, 0).unwrap());
         let audit = [header.encode(), records.concat()].concat();
         (header.root(), proof, audit)
     };
     let checker = checker(trace);
-    let (root, proof, _) = lie(&|_| {});
+    let (root, mut proof, _) = lie(&|_| {});
+    proof.extend(trace.tile_openings(value, 0).unwrap());
     assert!(matches!(
         checker.fraud(&root, &proof),
         Err(TraceError::Invalid(TraceInvalid::NoFraud { .. }))
@@ -342,6 +342,8 @@ fn a_record_that_lies_is_a_fraud() {
     for at in [60, 0, 36, 45] {
         let (root, proof, audit) = lie(&|record| record[at] ^= 1);
         let fraud = checker.fraud(&root, &proof).unwrap();
+        let longer = [&proof[..], &[0]].concat();
+        assert_eq!(checker.fraud(&root, &longer), Err(TraceMalformed::Long(1).into()));
         assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{at}: {fraud:?}");
         assert!(matches!(
             checker.audit(&root, &BEACON, &audit),
@@ -485,5 +487,40 @@ fn a_full_check_decides_every_entry() {
         let error = check(&trace, &Data { values: &altered, ..data }).unwrap_err();
         assert_eq!(error, TraceInvalid::Records.into());
         assert!(checker.full(&trace.root(), &header[1..], &data, &method()).is_err());
+    }
+}
+
+#[test]
+fn headers_that_lie_are_frauds() {
+    for trace in traces() {
+        let checker = checker(trace);
+        let input = trace.fraud_proof(ValueId(0), 0).unwrap();
+        let honest = [trace.header().encode(), input.clone()];
+        for proof in &honest {
+            let error = checker.fraud(&trace.root(), proof).unwrap_err();
+            assert!(matches!(error, TraceError::Invalid(TraceInvalid::NoFraud { .. })), "{error}");
+        }
+        let mut header = trace.header();
+        header.macs += 1;
+        let fraud = checker.fraud(&header.root(), &header.encode()).unwrap();
+        assert!(matches!(fraud.wrong, Wrong::Header(TraceInvalid::Macs { .. })));
+        let mut header = trace.header();
+        header.input.0[0] ^= 1;
+        let mut proof = input.clone();
+        proof[..144].copy_from_slice(&header.encode());
+        let fraud = checker.fraud(&header.root(), &proof).unwrap();
+        assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
+    }
+}
+
+#[test]
+fn unclean_tensors_are_refused() {
+    let extent = *traces()[1].value(ValueId(0)).unwrap().extent();
+    let mut bytes = traces()[1].value(ValueId(0)).unwrap().bytes().to_vec();
+    assert!(extent.is_clean(0, &bytes));
+    for (at, value) in [(0, 64u8), (0, 191), (extent.columns as usize, 1), (bytes.len() - 1, 1)] {
+        let old = std::mem::replace(&mut bytes[at], value);
+        assert!(!extent.is_clean(0, &bytes), "{at} {value}");
+        bytes[at] = old;
     }
 }

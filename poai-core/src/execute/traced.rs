@@ -165,14 +165,15 @@ impl Trace {
         let weights = (0..program.values() as u32).map(ValueId).filter(|&value| {
             program.step_of(value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
         });
-        let macs_weights = weights.map(|value| program.macs(value, &self.run)).sum();
+        let macs = weights.map(|value| program.macs(value, &self.run));
+        let macs_weights = macs.fold(0, u64::saturating_add);
         Receipt {
             program: header.program,
             input: header.input,
             output: header.output,
             trace: header.root(),
             macs_weights,
-            macs_activations: header.macs - macs_weights,
+            macs_activations: header.macs.saturating_sub(macs_weights),
             job: claim.job,
             prover: claim.prover,
             rules: claim.rules,
@@ -213,16 +214,25 @@ impl Trace {
 
     /// What convinces anyone who has the trace root that a tile is wrong, if
     /// it is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path
-    /// of each input's value)… ‖ tile openings`.
+    /// of each input's value)… ‖ tile openings`. For an input of the program,
+    /// tile 0: `header ‖ u32 value ‖ u64 0 ‖ (record ‖ path) of every input`,
+    /// which shows whether the header's input is theirs.
     ///
     /// # Errors
     /// [`ProveError`].
     pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
         let no_tile = ProveError::Tile { value, tile };
-        let step = self.network.program().step_of(value).ok_or(no_tile)?;
+        let program = self.network.program();
         let mut bytes = self.header().encode();
         bytes.extend(value.0.to_le_bytes());
         bytes.extend(tile.to_le_bytes());
+        if (value.0 as usize) < program.inputs().len() && tile == 0 {
+            for input in 0..program.inputs().len() as u32 {
+                bytes.extend(self.record_opening(ValueId(input)).ok_or(no_tile)?);
+            }
+            return Ok(bytes);
+        }
+        let step = program.step_of(value).ok_or(no_tile)?;
         for value in [&value].into_iter().chain(&step.inputs) {
             bytes.extend(self.record_opening(*value).ok_or(no_tile)?);
         }

@@ -22,6 +22,10 @@ use alloc::vec::Vec;
 const MAGIC: &[u8] = b"poai program 1\n";
 /// No program has more bytes.
 pub const PROGRAM_BYTES_MAX: usize = 1 << 26;
+/// Most constants, and most steps.
+const COUNT_MAX: u32 = 1 << 16;
+/// No step has more inputs.
+const STEP_INPUTS_MAX: u8 = 3;
 
 /// Why bytes are no program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,7 +166,7 @@ fn decode_inputs(from: &mut Reader<'_>) -> Result<Vec<Form>, ProgramDecodeError>
 }
 
 fn decode_extents(from: &mut Reader<'_>) -> Result<Vec<Extent>, ProgramDecodeError> {
-    let count = from.structure.u32()?;
+    let count = count(from, "constants")?;
     let mut extents = Vec::new();
     for _ in 0..count {
         let (rows, columns) = (from.structure.u32()?, from.structure.u32()?);
@@ -174,10 +178,19 @@ fn decode_extents(from: &mut Reader<'_>) -> Result<Vec<Extent>, ProgramDecodeErr
     Ok(extents)
 }
 
+/// A count of what there may be 2^16 of: checked before anything is allocated.
+fn count(from: &mut Reader<'_>, what: &'static str) -> Result<u32, ProgramDecodeError> {
+    let count = from.structure.u32()?;
+    if count > COUNT_MAX {
+        return Err(ProgramDecodeError::Field { what, value: count.into() });
+    }
+    Ok(count)
+}
+
 type Steps = Vec<(Op, Vec<ValueId>)>;
 
 fn decode_steps(from: &mut Reader<'_>) -> Result<Steps, ProgramDecodeError> {
-    let count = from.structure.u32()?;
+    let count = count(from, "steps")?;
     let mut steps = Vec::new();
     for _ in 0..count {
         let tag = from.structure.byte()?;
@@ -185,6 +198,9 @@ fn decode_steps(from: &mut Reader<'_>) -> Result<Steps, ProgramDecodeError> {
             .ok_or(ProgramDecodeError::Field { what: "a step's tag", value: tag.into() })?;
         fields(&mut op, from)?;
         let count = from.structure.byte()?;
+        if count > STEP_INPUTS_MAX {
+            return Err(ProgramDecodeError::Field { what: "inputs", value: count.into() });
+        }
         let inputs = (0..count).map(|_| Ok(ValueId(from.structure.u32()?)));
         steps.push((op, inputs.collect::<Result<_, ProgramDecodeError>>()?));
     }

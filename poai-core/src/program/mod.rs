@@ -142,16 +142,19 @@ impl Program {
         let (batch, sequence) = (u128::from(run.batch), u128::from(run.sequence));
         let units = |dim: Dim| u128::from(dim.units) * if dim.per_token { sequence } else { 1 };
         let input = |slot: usize| step.inputs.get(slot).and_then(|&value| self.form(value));
+        let product = |factors: [u128; 4]| factors.into_iter().fold(1, u128::saturating_mul);
         let macs = match step.op {
             Op::Linear { .. } => {
                 let k = input(0).map_or(0, |form| units(form.columns));
-                batch * units(step.form.rows) * units(step.form.columns) * k
+                product([batch, units(step.form.rows), units(step.form.columns), k])
             }
             Op::AttentionWeights { .. } => {
                 let columns = input(0).map_or(0, |form| units(form.columns));
-                batch * sequence * sequence * columns
+                product([batch, sequence, sequence, columns])
             }
-            Op::AttentionContext { .. } => batch * sequence * sequence * units(step.form.columns),
+            Op::AttentionContext { .. } => {
+                product([batch, sequence, sequence, units(step.form.columns)])
+            }
             _ => 0,
         };
         u64::try_from(macs).unwrap_or(u64::MAX)

@@ -167,6 +167,8 @@ impl Extent {
     /// padded bytes would pass [`TENSOR_BYTES_MAX`].
     pub fn new(rows: u32, columns: u32, dtype: Dtype) -> Option<Extent> {
         let extent = Extent { rows, columns, dtype };
+        // One formula for every type, which also keeps rows below 2^31 and so
+        // every row number that steps compute within 32 bits.
         let padded = u64::from(rows) + Params::CONSENSUS.tile() as u64;
         let stride = u64::from(columns) + Params::CONSENSUS.rank() as u64;
         let bytes = padded.checked_mul(stride)?.checked_mul(dtype.size() as u64)?;
@@ -201,6 +203,21 @@ impl Extent {
     /// Bytes of the padded tensor.
     pub fn bytes(&self) -> u64 {
         u64::from(self.padded_rows()) * self.row_bytes() as u64
+    }
+
+    /// Whether padded rows starting at `first` are clean: i8 entries in range,
+    /// padding zero.
+    pub fn is_clean(&self, first: u32, bytes: &[u8]) -> bool {
+        let used = self.columns as usize * self.dtype.size();
+        let (min, max) = self.dtype.range();
+        let rows = bytes.chunks_exact(self.row_bytes().max(1));
+        (first..).zip(rows).all(|(row, bytes)| {
+            let used = if row < self.rows { used.min(bytes.len()) } else { 0 };
+            let (own, padding) = bytes.split_at(used);
+            let bad = |byte: &u8| !(min..=max).contains(&i32::from(*byte as i8));
+            padding.iter().all(|&byte| byte == 0)
+                && !(self.dtype == Dtype::I8 && own.iter().any(bad))
+        })
     }
 
     /// Where some of the padded rows lie in the commitment's tree.

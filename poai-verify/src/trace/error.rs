@@ -120,6 +120,23 @@ pub enum TraceInvalid {
         /// Why.
         source: StepError,
     },
+    /// Rows that a step reads hold i8 entries outside −64..=63, or padding
+    /// that is not zero.
+    #[error("value {}: the rows of slot {slot} are out of range or padded with other than zeros", value.0)]
+    Unclean {
+        /// The value whose step reads them.
+        value: ValueId,
+        /// The slot: an input, or after them a constant.
+        slot: usize,
+    },
+    /// A whole tensor is unclean in the same sense.
+    #[error(
+        "tensor {tensor} (values, then constants) is out of range or padded with other than zeros"
+    )]
+    UncleanTensor {
+        /// Which: values first, then constants.
+        tensor: usize,
+    },
     /// A tile is not what its step computes.
     #[error("value {}, tile {tile}: entry [{row}, {column}] is wrong", value.0)]
     Entry {

@@ -1,13 +1,13 @@
 //! Fraud proofs: one record or one tile of a trace is wrong.
 
-use super::checker::Checker;
+use super::checker::{Checker, Head};
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use super::tile::Verdict;
 use alloc::vec::Vec;
 use poai_core::TraceRoot;
 use poai_core::program::ValueId;
-use poai_core::trace::Sample;
+use poai_core::trace::{Sample, header};
 
 /// A fraud that was proven: whoever published the trace root did not run the
 /// program.
@@ -25,6 +25,9 @@ pub struct Fraud {
 /// What a fraud proof shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
+    /// The header's MACs or input are not what the program and the inputs'
+    /// records imply.
+    Header(TraceInvalid),
     /// A record is not what the program and its producers' records imply.
     Record(TraceInvalid),
     /// A tile is not what its step computes.
@@ -34,7 +37,8 @@ pub enum Wrong {
 impl Checker {
     /// Checks a fraud proof: on `Ok` the trace is fraudulent. A tile that is
     /// right can not be proven fraudulent, and one that is wrong always can by
-    /// whoever has the tensors.
+    /// whoever has the tensors and records. What is withheld nobody can prove
+    /// wrong.
     ///
     /// # Errors
     /// [`TraceError`]: the bytes prove nothing;
@@ -42,8 +46,19 @@ impl Checker {
     pub fn fraud(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
         let mut from = Cursor::new(proof);
         let head = self.head(trace, &mut from)?;
+        if from.end().is_ok() {
+            // The header alone: its MACs follow from the program.
+            let value = self.program().output();
+            return match self.check_macs(&head) {
+                Err(why) => Ok(Fraud { trace: head.root, value, wrong: Wrong::Header(why) }),
+                Ok(()) => Err(TraceInvalid::NoFraud { value, tile: 0 }.into()),
+            };
+        }
         let value = ValueId(u32::from_le_bytes(from.array()?));
         let tile = u64::from_le_bytes(from.array()?);
+        if (value.0 as usize) < self.program().inputs().len() {
+            return self.input_fraud(&head, value, tile, from);
+        }
         let step = self.program().step_of(value).ok_or(TraceMalformed::Value(value))?;
         let own = self.opened_record(&head, value, &mut from)?;
         let mut producers = Vec::new();
@@ -64,7 +79,15 @@ impl Checker {
         });
         let own = match checked {
             Ok(own) => own,
-            Err(why) => return fraud(Wrong::Record(why)),
+            Err(why) => {
+                // One message for one lie: no tile, and nothing after the
+                // records.
+                if tile != 0 {
+                    return Err(TraceMalformed::Tile { value, tile }.into());
+                }
+                from.end()?;
+                return fraud(Wrong::Record(why));
+            }
         };
         let sample = Sample { value, tile };
         let verdict = self.tile(&head, sample, &own.inputs, &own.root, &mut from)?;
@@ -73,5 +96,35 @@ impl Checker {
             Verdict::Wrong(why) => fraud(Wrong::Tile(why)),
             Verdict::Right => Err(TraceInvalid::NoFraud { value, tile }.into()),
         }
+    }
+
+    /// The records of all inputs: as the program implies, and the header's.
+    fn input_fraud(
+        &self,
+        head: &Head,
+        value: ValueId,
+        tile: u64,
+        mut from: Cursor<'_>,
+    ) -> Result<Fraud, TraceError> {
+        if tile != 0 {
+            return Err(TraceMalformed::Tile { value, tile }.into());
+        }
+        let mut records = Vec::new();
+        for input in (0..self.program().inputs().len() as u32).map(ValueId) {
+            records.push((input, self.opened_record(head, input, &mut from)?));
+        }
+        from.end()?;
+        let fraud = |wrong| Ok(Fraud { trace: head.root, value, wrong });
+        let mut roots = Vec::new();
+        for (input, bytes) in records {
+            match self.record(head, input, bytes) {
+                Ok(record) => roots.push(record.root),
+                Err(why) => return fraud(Wrong::Record(why)),
+            }
+        }
+        if header::input_root(&roots) != head.header.input {
+            return fraud(Wrong::Header(TraceInvalid::Input));
+        }
+        Err(TraceInvalid::NoFraud { value, tile }.into())
     }
 }

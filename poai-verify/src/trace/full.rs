@@ -76,6 +76,7 @@ impl Checker {
         from.end()?;
         self.check_macs(&head)?;
         self.check_lengths(&head, data)?;
+        self.check_clean(&head, data)?;
         self.check_roots(&head, data)?;
         let (mut freivalds, mut recomputed) = (0, 0);
         for index in self.program().inputs().len()..self.program().values() {
@@ -107,6 +108,17 @@ impl Checker {
             return Err(TraceMalformed::Data);
         }
         Ok(())
+    }
+
+    /// Every tensor clean: Freivalds' check multiplies padding, too.
+    fn check_clean(&self, head: &Head, data: &Data<'_>) -> Result<(), TraceInvalid> {
+        let constants = self.program().constants().iter().map(|constant| constant.extent);
+        let extents = head.extents.iter().copied().chain(constants);
+        let mut tensors = extents.zip(data.values.iter().chain(data.constants));
+        match tensors.position(|(extent, bytes)| !extent.is_clean(0, bytes)) {
+            Some(tensor) => Err(TraceInvalid::UncleanTensor { tensor }),
+            None => Ok(()),
+        }
     }
 
     /// Every tensor hashed, and held against the program and the trace root.

@@ -11,7 +11,8 @@ use poai_core::{ProgramId, TraceRoot};
 /// program's weights, shapes included.
 ///
 /// It does not say that the trace is right (an audit does), nor that anybody
-/// asked for it.
+/// asked for it. Where the step reads an input of the program, whoever made the
+/// input also chose its padding rows, which audits never see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

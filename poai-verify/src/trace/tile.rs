@@ -72,7 +72,16 @@ impl Checker {
                     }
                 }
                 // An honest run would have stopped here.
-                Err(source) => wrong = Some(TraceInvalid::Step { value, source }),
+                Err(source @ StepError::Index { .. }) => {
+                    wrong = Some(TraceInvalid::Step { value, source });
+                }
+                Err(_) => return Err(no_tile.into()),
+            }
+            // No honest run has such a tensor.
+            let unclean =
+                |(_, rows): &&(usize, Rows<'_>)| !rows.extent.is_clean(rows.first, rows.bytes);
+            if let Some(&(slot, _)) = opened.rows.iter().find(unclean) {
+                wrong = Some(TraceInvalid::Unclean { value, slot });
             }
         }
         let rows = region.rows.clone();

@@ -201,7 +201,7 @@ fn messages() -> &'static [Messages; 2] {
 }
 
 #[test]
-fn padding_that_is_not_zero_is_wrong() {
+fn padding_that_is_not_zero_makes_no_tensor() {
     let trace = &traces()[0];
     let value = steps(trace).find(|&value| {
         let extent = trace.value(value).unwrap().extent();

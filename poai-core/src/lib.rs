@@ -34,6 +34,7 @@ pub mod step;
 pub mod ticket;
 pub mod trace;
 pub mod transcript;
+mod vectorise;
 
 #[cfg(feature = "std")]
 pub mod backend;

@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use core::ops::Range;
 
-/// The chunks under one cached leaf: 16 fill the widest SIMD hash, and keep
-/// the cache at 1/256 of the matrix.
-const GROUP_CHUNKS: u64 = 16;
+/// The chunks under one cached leaf: four times what fills the widest SIMD
+/// hash, so that what a call costs beside it is small; the cache is 1/1024 of the
+/// matrix.
+const GROUP_CHUNKS: u64 = 64;
 const GROUP: usize = (GROUP_CHUNKS * CHUNK) as usize;
 
-/// The root of a matrix and the chaining values of its groups of 16 chunks and
+/// The root of a matrix and the chaining values of its groups of 64 chunks and
 /// all above them, so that opening a strip hashes at most the two groups that
 /// it covers in part.
 #[derive(Clone, Debug)]

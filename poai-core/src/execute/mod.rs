@@ -4,8 +4,10 @@
 //! - [`network`]: a program with its constants; [`Model`]: on a backend.
 //! - [`run`]: executing it, traced and mined or not.
 //! - `steps`: one step, on every thread.
+//! - `buffers`: memory that runs use again.
 //! - `traced`: a run's tensors and trees, and what is opened of them.
 
+mod buffers;
 mod model;
 pub mod network;
 pub mod run;

@@ -1,5 +1,6 @@
 //! A network on a backend, its weights prepared once.
 
+use super::buffers::{Buffers, KEPT_BYTES};
 use super::network::Network;
 use super::run::ExecuteError;
 use crate::backend::{Backend, Plain, Prepared};
@@ -18,12 +19,14 @@ pub(super) struct Weights {
     pub(super) plain: Plain,
 }
 
-/// A network on a backend. Cloning shares everything.
+/// A network on a backend. Cloning shares everything, also the memory of
+/// finished runs that is kept for the next one.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(super) network: Arc<Network>,
     pub(super) backend: Arc<dyn Backend>,
     weights: Arc<BTreeMap<ConstantId, Weights>>,
+    pub(super) buffers: Buffers,
 }
 
 impl Model {
@@ -44,7 +47,8 @@ impl Model {
             let plain = backend.pack(&prepared)?;
             all.insert(weights, Weights { prepared, plain });
         }
-        Ok(Model { network: Arc::new(network), backend, weights: Arc::new(all) })
+        let (network, weights) = (Arc::new(network), Arc::new(all));
+        Ok(Model { network, backend, weights, buffers: Buffers::new(KEPT_BYTES) })
     }
 
     /// The network.
@@ -60,6 +64,18 @@ impl Model {
     /// The backend.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
+    }
+
+    /// Sets how many bytes of finished tensors this model and its clones keep
+    /// for the next run, 1 GiB at first, and frees what is above; 0 keeps
+    /// none.
+    pub fn keep_at_most(&self, bytes: u64) {
+        self.buffers.limit(bytes);
+    }
+
+    /// How many bytes of finished tensors are kept at this moment.
+    pub fn kept_bytes(&self) -> u64 {
+        self.buffers.kept()
     }
 
     pub(super) fn weights(&self, id: ConstantId) -> Option<&Weights> {

@@ -7,6 +7,7 @@ use super::steps::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::traced::Trace;
 use crate::backend::BackendError;
+use crate::commitment::Tree;
 use crate::digest::Challenge;
 use crate::miner::{Found, MineError, Miner, Options};
 use crate::operand::OperandError;
@@ -15,7 +16,7 @@ use crate::program::{Extent, Op, RunShape, RunShapeError, ValueId};
 use crate::statement::Side;
 use crate::step::{Local, StepError};
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Products with at least so many (padded) columns are mined: a block takes no
 /// shallower ones.
@@ -165,6 +166,20 @@ pub struct Run {
     pub mined: Vec<MinedStep>,
 }
 
+/// What the steps leave beside their tensors.
+struct Finished {
+    sums: Vec<Option<Vec<i32>>>,
+    mined: Vec<MinedStep>,
+}
+
+/// What every step of a run is told.
+struct StepRun<'a> {
+    shape: &'a RunShape,
+    extents: &'a [Extent],
+    values: &'a [Option<Arc<Tensor>>],
+    options: &'a RunOptions,
+}
+
 impl Model {
     /// Executes the program.
     ///
@@ -179,58 +194,102 @@ impl Model {
         let program = self.program();
         let extents = program.extents(shape)?;
         check_inputs(program.inputs().len(), &extents, &inputs)?;
-        let last_use = last_uses(self);
         let mut values: Vec<Option<Arc<Tensor>>> =
             inputs.into_iter().map(|tensor| Some(Arc::new(tensor))).collect();
-        let mut trees = vec![];
-        if options.trace {
-            trees.extend(values.iter().flatten().map(|tensor| tensor.tree()));
+        let mut done = Finished { sums: vec![None; values.len()], mined: vec![] };
+        if !options.trace {
+            self.steps(shape, &extents, &mut values, options, &mut done, &|_, _| ())?;
         }
-        let (mut mined, mut sums) = (vec![], vec![None; values.len()]);
-        let total = program.steps().len();
-        for index in 0..total {
-            let value = ValueId((program.inputs().len() + index) as u32);
-            let (output, step_sums) =
-                self.step(shape, &extents, &values, value, options, &mut mined)?;
-            sums.push(step_sums);
-            if options.trace {
-                trees.push(output.tree());
-            } else {
-                // What nobody reads again gives its memory back.
-                for &input in &program.steps()[index].inputs {
-                    if last_use[input.0 as usize] == value.0 {
-                        values[input.0 as usize] = None;
-                    }
-                }
-            }
-            values.push(Some(Arc::new(output)));
-            if let Some(progress) = &options.progress {
-                progress(Progress { done: index + 1, total });
-            }
-        }
+        let trees = match options.trace {
+            true => Some(self.traced_steps(shape, &extents, &mut values, options, &mut done)?),
+            false => None,
+        };
         let output = values.last().cloned().flatten().ok_or(ExecuteError::Layout)?;
-        let trace = options.trace.then(|| {
-            Trace::new(
-                self.network.clone(),
-                *shape,
-                extents,
-                values.into_iter().flatten().collect(),
-                trees,
-                sums,
-            )
+        let Finished { sums, mined } = done;
+        let trace = trees.map(|trees| {
+            let values = values.into_iter().flatten().collect();
+            Trace::new(self.network.clone(), *shape, extents, values, trees, sums)
         });
         Ok(Run { output, trace, mined })
     }
 
-    fn step(
+    /// Every step, and on the way the trees of all values: a tensor is hashed
+    /// while later steps run, by threads that wait for others.
+    fn traced_steps(
         &self,
         shape: &RunShape,
         extents: &[Extent],
-        values: &[Option<Arc<Tensor>>],
-        value: ValueId,
+        values: &mut Vec<Option<Arc<Tensor>>>,
         options: &RunOptions,
+        done: &mut Finished,
+    ) -> Result<Vec<Tree>, ExecuteError> {
+        let trees: Vec<OnceLock<Tree>> = extents.iter().map(|_| OnceLock::new()).collect();
+        rayon::scope(|scope| {
+            let hash = |index: usize, tensor: &Arc<Tensor>| {
+                if let Some(place) = trees.get(index) {
+                    let tensor = tensor.clone();
+                    scope.spawn(move |_| {
+                        // Nobody else sets it.
+                        let _ = place.set(tensor.tree());
+                    });
+                }
+            };
+            for (index, input) in values.iter().flatten().enumerate() {
+                hash(index, input);
+            }
+            self.steps(shape, extents, values, options, done, &hash)
+        })?;
+        let trees: Option<Vec<Tree>> = trees.into_iter().map(OnceLock::into_inner).collect();
+        trees.ok_or(ExecuteError::Layout)
+    }
+
+    /// Every step; `finished` sees each output.
+    fn steps(
+        &self,
+        shape: &RunShape,
+        extents: &[Extent],
+        values: &mut Vec<Option<Arc<Tensor>>>,
+        options: &RunOptions,
+        done: &mut Finished,
+        finished: &dyn Fn(usize, &Arc<Tensor>),
+    ) -> Result<(), ExecuteError> {
+        let program = self.program();
+        let last_use = last_uses(self);
+        let total = program.steps().len();
+        let mut memory = vec![];
+        for (index, step) in program.steps().iter().enumerate() {
+            let value = program.inputs().len() + index;
+            let run = StepRun { shape, extents, values, options };
+            // Exact: at most 2^16 + 16 values.
+            let (output, sums) =
+                self.step(&run, ValueId(value as u32), &mut done.mined, &mut memory)?;
+            done.sums.push(sums);
+            let output = Arc::new(output);
+            finished(value, &output);
+            values.push(Some(output));
+            if !options.trace {
+                // What nobody reads again gives its memory back.
+                for &input in &step.inputs {
+                    if last_use[input.0 as usize] as usize == value {
+                        values[input.0 as usize] = None;
+                    }
+                }
+            }
+            if let Some(progress) = &options.progress {
+                progress(Progress { done: index + 1, total });
+            }
+        }
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        run: &StepRun<'_>,
+        value: ValueId,
         mined: &mut Vec<MinedStep>,
+        memory: &mut Vec<i32>,
     ) -> Result<Done, ExecuteError> {
+        let &StepRun { shape, extents, values, options } = run;
         let program = self.program();
         let step = program.step_of(value).ok_or(ExecuteError::Layout)?;
         let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
@@ -240,7 +299,7 @@ impl Model {
         let task = Task { model: self, local, slots, keep_sums };
         let output = match &options.mining {
             Some(mining) if mineable(&task.local) => self.mine(&task, mining, value, mined),
-            _ => task.run(),
+            _ => task.run(memory),
         };
         output.map_err(|error| match error {
             ExecuteError::Local(source) => ExecuteError::Step { name: step.name.clone(), source },
@@ -256,7 +315,7 @@ impl Model {
         value: ValueId,
         mined: &mut Vec<MinedStep>,
     ) -> Result<Done, ExecuteError> {
-        let Op::Linear { weights, .. } = *task.local.op else { return task.run() };
+        let Op::Linear { weights, .. } = *task.local.op else { return Err(ExecuteError::Layout) };
         let weights = self.weights(weights).ok_or(ExecuteError::Layout)?;
         let x = task.slots.0.first().ok_or(ExecuteError::Layout)?;
         let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| ExecuteError::Layout)?;

@@ -11,6 +11,7 @@ use crate::program::tensor::{Rows, write_row};
 use crate::program::{ConstantId, Op};
 use crate::statement::Side;
 use crate::step::{Local, Region, Source, StepError};
+use core::ops::Range;
 use rayon::prelude::*;
 
 /// Rows of a product that are multiplied before they are requantised, so that
@@ -25,6 +26,32 @@ impl Source for Slots<'_> {
         let missing = StepError::Missing { slot, row };
         self.0.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
     }
+
+    /// Without a call for each row: those of constants are short.
+    fn read_rows(
+        &self,
+        slot: usize,
+        rows: Range<u32>,
+        width: usize,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        let missing = |row| StepError::Missing { slot, row };
+        let from = self.0.get(slot).ok_or(missing(rows.start))?;
+        for (row, to) in rows.zip(to.chunks_exact_mut(width.max(1))) {
+            from.read(row, to).ok_or(missing(row))?;
+        }
+        Ok(())
+    }
+}
+
+/// A thread's memory, used from block to block.
+#[derive(Default)]
+struct Scratch {
+    entries: Vec<i32>,
+    sums: Vec<i32>,
+    own: Vec<i32>,
+    a: Vec<i8>,
+    b: Vec<i8>,
 }
 
 /// A step ready to run.
@@ -40,24 +67,25 @@ pub(super) struct Task<'a> {
 pub(super) type Done = (Tensor, Option<Vec<i32>>);
 
 impl Task<'_> {
-    /// The step's output.
-    pub(super) fn run(&self) -> Result<Done, ExecuteError> {
-        let mut output = Tensor::zeros(self.local.output);
+    /// The step's output; `memory` is for sums that nobody keeps, and goes
+    /// from step to step.
+    pub(super) fn run(&self, memory: &mut Vec<i32>) -> Result<Done, ExecuteError> {
+        let mut output = Tensor::unwritten(self.local.output, &self.model.buffers);
         match *self.local.op {
             Op::Linear { weights, .. } => {
-                let sums = self.linear(weights, &mut output)?;
+                let sums = self.linear(weights, &mut output, memory)?;
                 return Ok((output, sums));
             }
             Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
             Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
-            _ => self.blocks(self.local.block_rows() as usize, &mut output, |_| Ok(None))?,
+            _ => self.blocks(self.local.block_rows() as usize, &mut output, |_, _| Ok(false))?,
         }
         Ok((output, None))
     }
 
     /// A product's output where its sums, rows×`stride`, are there already.
     pub(super) fn finish(&self, sums: &[i32], stride: usize) -> Result<Tensor, ExecuteError> {
-        let mut output = Tensor::zeros(self.local.output);
+        let mut output = Tensor::unwritten(self.local.output, &self.model.buffers);
         self.finish_rows(0, sums, stride, &mut output)?;
         Ok(output)
     }
@@ -74,18 +102,19 @@ impl Task<'_> {
         let row_bytes = self.local.output.row_bytes();
         let bytes = &mut output.bytes_mut()[first * row_bytes..][..rows * row_bytes];
         let tile = Params::CONSENSUS.tile();
-        bytes.par_chunks_mut(tile * row_bytes).enumerate().try_for_each(|(index, bytes)| {
+        let blocks = bytes.par_chunks_mut(tile * row_bytes).enumerate();
+        blocks.try_for_each_init(Scratch::default, |scratch, (index, bytes)| {
             let start = index * tile;
             let count = bytes.len() / row_bytes;
             let own = &sums[start * stride..(start + count) * stride];
-            let dense: Vec<i32>;
-            let own = if stride == columns {
-                own
-            } else {
-                dense = own.chunks_exact(stride).flat_map(|row| &row[..columns]).copied().collect();
-                &dense
-            };
-            self.rows(first + start, Some(own), bytes)
+            if stride == columns {
+                return self.rows(first + start, Some(own), bytes, &mut scratch.entries);
+            }
+            scratch.sums.clear();
+            for row in own.chunks_exact(stride) {
+                scratch.sums.extend_from_slice(&row[..columns]);
+            }
+            self.rows(first + start, Some(&scratch.sums), bytes, &mut scratch.entries)
         })
     }
 
@@ -93,6 +122,7 @@ impl Task<'_> {
         &self,
         weights: ConstantId,
         output: &mut Tensor,
+        shared: &mut Vec<i32>,
     ) -> Result<Option<Vec<i32>>, ExecuteError> {
         let weights = self.model.weights(weights).ok_or(ExecuteError::Layout)?;
         let x = self.slots.0.first().ok_or(ExecuteError::Layout)?;
@@ -101,7 +131,9 @@ impl Task<'_> {
         let rows = x.bytes.len() / row_bytes;
         let block_rows = PRODUCT_ROWS.min(rows);
         // All of them, or one block's over and over.
-        let mut memory = vec![0; if self.keep_sums { rows } else { block_rows } * stride];
+        let mut kept = vec![];
+        let memory = if self.keep_sums { &mut kept } else { shared };
+        memory.resize(if self.keep_sums { rows } else { block_rows } * stride, 0);
         for (block, bytes) in x.bytes.chunks(block_rows * row_bytes).enumerate() {
             let first = block * block_rows;
             let start = if self.keep_sums { first * stride } else { 0 };
@@ -110,7 +142,7 @@ impl Task<'_> {
             self.model.backend.apply(a, &weights.plain, sums)?;
             self.finish_rows(first, sums, stride, output)?;
         }
-        Ok(self.keep_sums.then_some(memory))
+        Ok(self.keep_sums.then_some(kept))
     }
 
     /// Queries with keys, one (item, head) at a time.
@@ -119,13 +151,13 @@ impl Task<'_> {
         let [q, k] = self.pair()?;
         let d = q.extent.columns as usize / heads;
         let backend = &*self.model.backend;
-        self.blocks(sequence, output, |first| {
+        self.blocks(sequence, output, |first, scratch| {
             let (item, head) = (first / sequence / heads, first / sequence % heads);
-            let mut sums = vec![0; sequence * sequence];
-            let q = columns(q, item * sequence, sequence, head * d, d);
-            let k = columns(k, item * sequence, sequence, head * d, d);
-            backend.product_small(&q, &k, d, &mut sums)?;
-            Ok(Some(sums))
+            columns(q, item * sequence, sequence, head * d, d, &mut scratch.a);
+            columns(k, item * sequence, sequence, head * d, d, &mut scratch.b);
+            scratch.sums.resize(sequence * sequence, 0);
+            backend.product_small(&scratch.a, &scratch.b, d, &mut scratch.sums)?;
+            Ok(true)
         })
     }
 
@@ -136,38 +168,40 @@ impl Task<'_> {
         let hidden = self.local.output.columns as usize;
         let d = hidden / heads;
         let backend = &*self.model.backend;
-        self.blocks(sequence, output, |first| {
+        self.blocks(sequence, output, |first, scratch| {
             let item = first / sequence;
-            let mut sums = vec![0; sequence * hidden];
-            let mut own = vec![0; sequence * d];
+            scratch.sums.resize(sequence * hidden, 0);
+            scratch.own.resize(sequence * d, 0);
             for head in 0..heads {
                 let rows = (item * heads + head) * sequence;
-                let weights = columns(weights, rows, sequence, 0, sequence);
-                let values = columns(values, item * hidden + head * d, d, 0, sequence);
-                backend.product_small(&weights, &values, sequence, &mut own)?;
-                for (sums, own) in sums.chunks_exact_mut(hidden).zip(own.chunks_exact(d)) {
+                columns(weights, rows, sequence, 0, sequence, &mut scratch.a);
+                columns(values, item * hidden + head * d, d, 0, sequence, &mut scratch.b);
+                backend.product_small(&scratch.a, &scratch.b, sequence, &mut scratch.own)?;
+                let all = scratch.sums.chunks_exact_mut(hidden);
+                for (sums, own) in all.zip(scratch.own.chunks_exact(d)) {
                     sums[head * d..][..d].copy_from_slice(own);
                 }
             }
-            Ok(Some(sums))
+            Ok(true)
         })
     }
 
-    /// The output, so many rows at a time, on every thread; `sums` gives those
-    /// of a block that starts at a row.
+    /// The output, so many rows at a time, on every thread; `sums` computes
+    /// those of the block that starts at a row, where there are any.
     fn blocks(
         &self,
         rows: usize,
         output: &mut Tensor,
-        sums: impl Fn(usize) -> Result<Option<Vec<i32>>, ExecuteError> + Sync,
+        sums: impl Fn(usize, &mut Scratch) -> Result<bool, ExecuteError> + Sync,
     ) -> Result<(), ExecuteError> {
         let row_bytes = self.local.output.row_bytes();
         let used = self.local.output.rows as usize * row_bytes;
         let bytes = output.bytes_mut().get_mut(..used).ok_or(ExecuteError::Layout)?;
-        bytes.par_chunks_mut(rows * row_bytes).enumerate().try_for_each(|(index, bytes)| {
+        let blocks = bytes.par_chunks_mut(rows * row_bytes).enumerate();
+        blocks.try_for_each_init(Scratch::default, |scratch, (index, bytes)| {
             let first = index * rows;
-            let sums = sums(first)?;
-            self.rows(first, sums.as_deref(), bytes)
+            let sums = sums(first, scratch)?.then_some(&*scratch.sums);
+            self.rows(first, sums, bytes, &mut scratch.entries)
         })
     }
 
@@ -177,15 +211,16 @@ impl Task<'_> {
         first: usize,
         sums: Option<&[i32]>,
         bytes: &mut [u8],
+        entries: &mut Vec<i32>,
     ) -> Result<(), ExecuteError> {
         let output = &self.local.output;
         let count = bytes.len() / output.row_bytes();
         let columns = output.columns as usize;
-        let mut entries = vec![0; count * columns];
+        entries.resize(count * columns, 0);
         // Exact: a tensor's rows are numbered by u32.
         let rows = first as u32..(first + count) as u32;
         let region = Region { rows, columns: 0..output.columns };
-        self.local.compute(&self.slots, &region, sums, &mut entries)?;
+        self.local.compute(&self.slots, &region, sums, entries)?;
         let rows = bytes.chunks_exact_mut(output.row_bytes()).zip(entries.chunks_exact(columns));
         for (bytes, entries) in rows {
             write_row(output.dtype, entries, bytes);
@@ -202,8 +237,17 @@ impl Task<'_> {
 }
 
 /// A block of an i8 tensor, dense.
-fn columns(from: &Rows<'_>, row: usize, rows: usize, column: usize, width: usize) -> Vec<i8> {
+fn columns(
+    from: &Rows<'_>,
+    row: usize,
+    rows: usize,
+    column: usize,
+    width: usize,
+    to: &mut Vec<i8>,
+) {
+    to.clear();
     let row_bytes = from.extent.row_bytes();
-    let rows = from.bytes.chunks_exact(row_bytes).skip(row).take(rows);
-    rows.flat_map(|row| &row[column..column + width]).map(|&byte| byte as i8).collect()
+    for row in from.bytes.chunks_exact(row_bytes).skip(row).take(rows) {
+        to.extend_from_slice(bytemuck::cast_slice(&row[column..column + width]));
+    }
 }

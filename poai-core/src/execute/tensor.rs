@@ -1,5 +1,6 @@
 //! Tensors, held in the layout in which they are committed.
 
+use super::buffers::{Buffer, Buffers};
 use crate::commitment::Tree;
 use crate::digest::Root;
 use crate::program::tensor::{Rows, write_row};
@@ -49,7 +50,7 @@ pub enum TensorError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     extent: Extent,
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
 impl Tensor {
@@ -79,7 +80,7 @@ impl Tensor {
         let mut tensor = Tensor::zeros(extent);
         let row_bytes = extent.row_bytes();
         for (entries, bytes) in
-            entries.chunks_exact(columns).zip(tensor.bytes.chunks_exact_mut(row_bytes))
+            entries.chunks_exact(columns).zip(tensor.bytes.bytes_mut().chunks_exact_mut(row_bytes))
         {
             write_row(dtype, entries, bytes);
         }
@@ -96,7 +97,7 @@ impl Tensor {
             let got = bytes.len();
             return Err(TensorError::Length { extent, expected: extent.bytes(), got });
         }
-        let tensor = Tensor { extent, bytes };
+        let tensor = Tensor { extent, bytes: bytes.into() };
         let dtype = extent.dtype;
         let used = extent.columns as usize * dtype.size();
         let (min, max) = dtype.range();
@@ -116,8 +117,20 @@ impl Tensor {
         Ok(tensor)
     }
 
-    pub(super) fn zeros(extent: Extent) -> Tensor {
-        Tensor { extent, bytes: vec![0; extent.bytes() as usize] }
+    fn zeros(extent: Extent) -> Tensor {
+        Tensor { extent, bytes: vec![0; extent.bytes() as usize].into() }
+    }
+
+    /// A tensor in memory that may have been another's: its padding is zero,
+    /// its entries are what they were and all still to be written.
+    pub(super) fn unwritten(extent: Extent, buffers: &Buffers) -> Tensor {
+        let mut bytes = buffers.take(extent.bytes() as usize);
+        let used = extent.columns as usize * extent.dtype.size();
+        let rows = bytes.bytes_mut().chunks_exact_mut(extent.row_bytes());
+        for (row, bytes) in rows.enumerate() {
+            bytes[if row < extent.rows as usize { used } else { 0 }..].fill(0);
+        }
+        Tensor { extent, bytes }
     }
 
     /// Its true extent.
@@ -131,7 +144,7 @@ impl Tensor {
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes.bytes_mut()
     }
 
     /// All rows.

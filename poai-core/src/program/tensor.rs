@@ -3,6 +3,7 @@
 
 use crate::commitment::Strip;
 use crate::params::Params;
+use crate::vectorise::vectorise;
 use core::fmt;
 use core::ops::Range;
 
@@ -261,16 +262,8 @@ impl Rows<'_> {
         let bytes = self.bytes.get(start..start.checked_add(row_bytes)?)?;
         let bytes = bytes.get(..to.len().checked_mul(size)?)?;
         match self.extent.dtype {
-            Dtype::I8 => {
-                for (to, byte) in to.iter_mut().zip(bytes) {
-                    *to = i32::from(*byte as i8);
-                }
-            }
-            Dtype::I16 => {
-                for (to, pair) in to.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                    *to = i32::from(i16::from_le_bytes(*pair));
-                }
-            }
+            Dtype::I8 => read_i8(to, bytes),
+            Dtype::I16 => read_i16(to, bytes),
             Dtype::I32 => {
                 for (to, word) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
                     *to = i32::from_le_bytes(*word);
@@ -285,20 +278,45 @@ impl Rows<'_> {
 #[cfg(feature = "std")]
 pub(crate) fn write_row(dtype: Dtype, entries: &[i32], to: &mut [u8]) {
     match dtype {
-        Dtype::I8 => {
-            for (to, entry) in to.iter_mut().zip(entries) {
-                *to = *entry as u8;
-            }
-        }
-        Dtype::I16 => {
-            for (to, entry) in to.as_chunks_mut::<2>().0.iter_mut().zip(entries) {
-                *to = (*entry as i16).to_le_bytes();
-            }
-        }
+        Dtype::I8 => write_i8(to, entries),
+        Dtype::I16 => write_i16(to, entries),
         Dtype::I32 => {
             for (to, entry) in to.as_chunks_mut::<4>().0.iter_mut().zip(entries) {
                 *to = entry.to_le_bytes();
             }
+        }
+    }
+}
+
+vectorise! {
+    /// i8 entries out of bytes.
+    fn read_i8(to: &mut [i32], bytes: &[u8]) {
+        for (to, &byte) in to.iter_mut().zip(bytes) {
+            *to = i32::from(byte as i8);
+        }
+    }
+
+    /// i16 entries out of bytes.
+    fn read_i16(to: &mut [i32], bytes: &[u8]) {
+        for (to, pair) in to.iter_mut().zip(bytes.as_chunks::<2>().0) {
+            *to = i32::from(i16::from_le_bytes(*pair));
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+vectorise! {
+    /// i8 entries into bytes.
+    fn write_i8(to: &mut [u8], entries: &[i32]) {
+        for (to, &entry) in to.iter_mut().zip(entries) {
+            *to = entry as u8;
+        }
+    }
+
+    /// i16 entries into bytes.
+    fn write_i16(to: &mut [u8], entries: &[i32]) {
+        for (to, &entry) in to.as_chunks_mut::<2>().0.iter_mut().zip(entries) {
+            *to = (entry as i16).to_le_bytes();
         }
     }
 }

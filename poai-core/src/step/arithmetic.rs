@@ -3,6 +3,7 @@
 use crate::program::Clamp;
 
 /// `x·2⁻ˢ` to the nearest integer, halves up.
+#[inline(always)]
 pub fn rsh(x: i64, shift: u8) -> i64 {
     match shift {
         0 => x,
@@ -12,22 +13,35 @@ pub fn rsh(x: i64, shift: u8) -> i64 {
     }
 }
 
+/// `rsh(a·b, s)` for a shift of at most 62, as the builder permits no longer
+/// one: the product is at most 2^62 and half a unit 2^61, so that no sum
+/// saturates.
+#[inline(always)]
+pub fn rsh_product(a: i32, b: i32, shift: u8) -> i64 {
+    let half = (1i64 << (shift & 63)) >> 1;
+    (i64::from(a) * i64::from(b)).wrapping_add(half) >> (shift & 63)
+}
+
 /// Saturates to i32.
+#[inline(always)]
 pub fn sat32(x: i64) -> i32 {
     x.clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }
 
 /// Saturates to i16, held in i32.
+#[inline(always)]
 pub fn sat16(x: i64) -> i32 {
     x.clamp(i16::MIN.into(), i16::MAX.into()) as i32
 }
 
 /// Saturates to a clamp's range.
+#[inline(always)]
 pub fn clamp(x: i64, clamp: &Clamp) -> i32 {
     x.max(clamp.min.into()).min(clamp.max.into()) as i32
 }
 
 /// `x/n` to the nearest integer, halves up, for n > 0.
+#[inline(always)]
 pub fn rdiv(x: i64, n: i64) -> i64 {
     x.saturating_add(n / 2).checked_div_euclid(n).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! Products with weights.
 
-use super::arithmetic::{clamp, rsh, sat32};
+use super::rows::{Channels, Requantise, requantise_sums};
 use super::{Local, Region, Source, StepError, dot, read_rows};
 use crate::program::Clamp;
 use alloc::vec;
@@ -16,36 +16,36 @@ pub(super) fn compute(
 ) -> Result<(), StepError> {
     let (weights, requantise) = (local.inputs, local.inputs + 1);
     let (width, k) = (region.width(), local.slot(0).columns as usize);
-    let channels = read_rows(source, requantise, region.columns.clone(), 3)?;
-    let channels = channels.as_chunks::<3>().0;
+    let channels = channels(source, requantise, region)?;
     let weights = match sums {
         Some(_) => vec![],
         None => read_rows(source, weights, region.columns.clone(), k)?,
     };
-    let mut x = vec![0; k];
+    let (mut x, mut own) = (vec![0; k], vec![0; width]);
     for (index, (row, out)) in region.rows.clone().zip(out.chunks_exact_mut(width)).enumerate() {
-        match sums {
-            Some(sums) => out.copy_from_slice(&sums[index * width..][..width]),
+        let sums = match sums {
+            Some(sums) => &sums[index * width..][..width],
             None => {
                 source.read(0, row, &mut x)?;
-                for (out, weights) in out.iter_mut().zip(weights.chunks_exact(k)) {
-                    *out = dot(&x, weights);
+                for (sum, weights) in own.iter_mut().zip(weights.chunks_exact(k)) {
+                    *sum = dot(&x, weights);
                 }
+                &own
             }
-        }
+        };
         let mut scale = [0];
         if local.inputs > 1 {
             source.read(1, row, &mut scale)?;
         }
-        for (out, &[before, multiplier, after]) in out.iter_mut().zip(channels) {
-            let sum = i64::from(sat32(i64::from(*out) + i64::from(before)));
-            let mut v = sat32(rsh(sum * i64::from(multiplier), shifts[0]));
-            if local.inputs > 1 {
-                v = sat32(rsh(i64::from(v) * i64::from(scale[0]), shifts[1]));
-            }
-            let v = sat32(i64::from(v) + i64::from(after));
-            *out = clamp(rsh(v.into(), shifts[2]), to);
-        }
+        let scale = (local.inputs > 1).then_some(scale[0]);
+        requantise_sums(out, sums, &channels, &Requantise { shifts, clamp: to, scale });
     }
     Ok(())
+}
+
+/// The region's channels, one vector for each number.
+fn channels(source: &dyn Source, slot: usize, region: &Region) -> Result<Channels, StepError> {
+    let entries = read_rows(source, slot, region.columns.clone(), 3)?;
+    let of = |at: usize| entries.as_chunks::<3>().0.iter().map(|channel| channel[at]).collect();
+    Ok(Channels { before: of(0), multiplier: of(1), after: of(2) })
 }

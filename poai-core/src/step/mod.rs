@@ -8,6 +8,7 @@
 //!
 //! - [`arithmetic`]: rounding and saturation.
 //! - [`reads`]: which rows a region is made of.
+//! - `rows`: the loops over a row's entries.
 //! - one file for each family of steps.
 
 pub mod arithmetic;
@@ -19,6 +20,7 @@ mod pointwise;
 mod pool;
 pub mod reads;
 mod rearrange;
+mod rows;
 
 pub use reads::Read;
 
@@ -63,6 +65,23 @@ pub trait Source {
     /// # Errors
     /// [`StepError::Missing`] where it is not there.
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError>;
+
+    /// Reads the first `width` entries of each of some consecutive rows.
+    ///
+    /// # Errors
+    /// [`StepError::Missing`] where one is not there.
+    fn read_rows(
+        &self,
+        slot: usize,
+        rows: Range<u32>,
+        width: usize,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        for (row, to) in rows.zip(to.chunks_exact_mut(width.max(1))) {
+            self.read(slot, row, to)?;
+        }
+        Ok(())
+    }
 }
 
 /// A region of a step's output.
@@ -308,10 +327,15 @@ fn read_rows(
     width: usize,
 ) -> Result<Vec<i32>, StepError> {
     let mut entries = alloc::vec![0; rows.len() * width];
-    for (row, entries) in rows.zip(entries.chunks_exact_mut(width.max(1))) {
-        source.read(slot, row, entries)?;
-    }
+    source.read_rows(slot, rows, width, &mut entries)?;
     Ok(entries)
+}
+
+/// A constant of 256 entries.
+fn table(source: &dyn Source, slot: usize) -> Result<rows::Table, StepError> {
+    let mut table = [0; 256];
+    source.read_rows(slot, 0..256, 1, &mut table)?;
+    Ok(table)
 }
 
 /// Sum of products, exact for operands of at most 2^16 columns.

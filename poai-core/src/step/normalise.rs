@@ -1,7 +1,8 @@
 //! Steps that scale a row by what is in it.
 
-use super::arithmetic::{clamp, rdiv, rsh, sat16, sat32};
-use super::{Local, Region, Source, StepError, read_rows};
+use super::arithmetic::{clamp, rdiv, sat16};
+use super::rows;
+use super::{Local, Region, Source, StepError, read_rows, table};
 use crate::program::Op;
 use alloc::vec;
 
@@ -15,18 +16,11 @@ pub(super) fn softmax(
     let Op::Softmax { multiplier, shift, one, clamp: to, .. } = *local.op else {
         return Err(StepError::Region);
     };
-    let table = read_rows(source, local.inputs, 0..256, 1)?;
+    let table = table(source, local.inputs)?;
     let mut x = vec![0; local.output.columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read(0, row, &mut x)?;
-        let max = x.iter().copied().max().unwrap_or(0);
-        let mut sum = 0;
-        for x in &mut x {
-            let distance = i64::from(max) - i64::from(*x);
-            let index = rsh(distance * i64::from(multiplier), shift).clamp(0, 255);
-            *x = table[index as usize].clamp(0, 127);
-            sum += i64::from(*x);
-        }
+        let sum = rows::numerators(&mut x, multiplier, shift, &table);
         for (out, &e) in out.iter_mut().zip(&x[region.columns.start as usize..]) {
             *out = clamp(rdiv(i64::from(e) * i64::from(one), sum.max(1)), &to);
         }
@@ -50,19 +44,13 @@ pub(super) fn normalise(
     let mut x = vec![0; columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read(0, row, &mut x)?;
-        let sum: i64 = x.iter().map(|&x| i64::from(x)).sum();
-        let mean = if centre { rdiv(sum, n) } else { 0 };
-        let squares: i64 = x.iter().map(|&x| (i64::from(x) - mean).pow(2)).sum();
-        let variance = rdiv(squares, n);
+        let mean = if centre { rdiv(rows::total(&x), n) } else { 0 };
+        let variance = rdiv(rows::squares(&x, mean), n);
         // Exact: a variance of 17-bit numbers is below 2^34.
         let deviation = ((variance as u64) << 8).isqrt().max(1) as i64;
         let inverse = (1 << 26) / deviation;
         let x = &x[region.columns.start as usize..];
-        for (out, (&x, &[gamma, beta])) in out.iter_mut().zip(x.iter().zip(affine)) {
-            let z = sat32(((i64::from(x) - mean) * inverse) >> 8);
-            let y = rsh(i64::from(z) * i64::from(gamma), shift);
-            *out = sat16(y.saturating_add(beta.into()));
-        }
+        rows::normalise(out, x, affine, mean, inverse, shift);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Steps whose entries come from the same row of their inputs.
 
-use super::arithmetic::{clamp, rsh};
-use super::{Local, Region, Source, StepError, read_rows};
+use super::rows;
+use super::{Local, Region, Source, StepError, read_rows, table};
 use crate::program::{Clamp, Dtype, Op};
 use alloc::vec;
 
@@ -16,19 +16,20 @@ pub(super) fn compute(
         Op::RowScale => local.slot(0).columns as usize,
         _ => end,
     };
-    let table = match local.op {
-        Op::Table { .. } => read_rows(source, local.inputs, 0..256, 1)?,
+    let scales = match local.op {
         Op::ScaleColumns { .. } => read_rows(source, local.inputs, region.columns.clone(), 1)?,
         _ => vec![],
+    };
+    let table = match local.op {
+        Op::Table { .. } => table(source, local.inputs)?,
+        _ => [0; 256],
     };
     let (mut x, mut y) = (vec![0; columns], vec![0; columns]);
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(width)) {
         source.read(0, row, &mut x)?;
         match local.op {
             Op::RowScale => {
-                // |−2³¹| is no i32.
-                let max = x.iter().map(|x| x.saturating_abs()).max().unwrap_or(0);
-                out.fill(max.max(1));
+                out.fill(rows::magnitude(&x).max(1));
                 continue;
             }
             Op::Add { .. } => source.read(1, row, &mut y)?,
@@ -36,55 +37,29 @@ pub(super) fn compute(
             _ => {}
         }
         let x = &x[end - width..];
-        map(local, &table, x, &y, end - width, out);
+        match *local.op {
+            Op::Add { multipliers, shift, clamp } => {
+                rows::add(out, x, &y[end - width..], multipliers, shift, &clamp);
+            }
+            Op::Requantise { multiplier, shift, clamp } => {
+                rows::requantise(out, x, multiplier, shift, &clamp);
+            }
+            Op::ScaleColumns { shift, clamp, .. } => {
+                rows::scale_columns(out, x, &scales, shift, &clamp);
+            }
+            Op::Relu => rows::relu(out, x),
+            Op::Table { shift, pass_above, .. } => {
+                let full = Clamp::full(local.output.dtype);
+                rows::look_up(out, x, &table, shift, pass_above, &full);
+            }
+            Op::Quantise => {
+                let m = i64::from(y[0]).max(1);
+                // Exact: at most 63·2^20 and a half.
+                let reciprocal = (((63 << 20) + m / 2) / m) as i32;
+                rows::requantise(out, x, reciprocal, 20, &Clamp::full(Dtype::I8));
+            }
+            _ => out.fill(0),
+        }
     }
     Ok(())
-}
-
-/// One row; `first` is the region's first column.
-fn map(local: &Local<'_>, table: &[i32], x: &[i32], y: &[i32], first: usize, out: &mut [i32]) {
-    match *local.op {
-        Op::Add { multipliers: [m0, m1], shift, clamp: to } => {
-            for (out, (&a, &b)) in out.iter_mut().zip(x.iter().zip(&y[first..])) {
-                let a = i64::from(a) * i64::from(m0);
-                let sum = a.saturating_add(i64::from(b) * i64::from(m1));
-                *out = clamp(rsh(sum, shift), &to);
-            }
-        }
-        Op::Requantise { multiplier, shift, clamp: to } => {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = clamp(rsh(i64::from(x) * i64::from(multiplier), shift), &to);
-            }
-        }
-        Op::ScaleColumns { shift, clamp: to, .. } => {
-            for (out, (&x, &scale)) in out.iter_mut().zip(x.iter().zip(table)) {
-                *out = clamp(rsh(i64::from(x) * i64::from(scale), shift), &to);
-            }
-        }
-        Op::Relu => {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = x.max(0);
-            }
-        }
-        Op::Table { shift, pass_above, .. } => {
-            let to = Clamp::full(local.output.dtype);
-            for (out, &x) in out.iter_mut().zip(x) {
-                let index = (i64::from(x) >> shift) + 128;
-                *out = if pass_above && index > 255 {
-                    clamp(x.into(), &to)
-                } else {
-                    table[index.clamp(0, 255) as usize]
-                };
-            }
-        }
-        Op::Quantise => {
-            let m = i64::from(y[0]).max(1);
-            let reciprocal = ((63 << 20) + m / 2) / m;
-            let to = Clamp::full(Dtype::I8);
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = clamp(rsh(i64::from(x) * reciprocal, 20), &to);
-            }
-        }
-        _ => out.fill(0),
-    }
 }

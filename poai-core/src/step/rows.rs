@@ -1,0 +1,181 @@
+//! The arithmetic of whole rows (spec §12), as plain loops.
+//!
+//! The steps' files fetch rows and hand them to these.
+
+use super::arithmetic::{clamp, rsh, rsh_product, sat16, sat32};
+use crate::program::Clamp;
+use crate::vectorise::vectorise;
+use alloc::vec::Vec;
+
+/// What attention's weights are stored less: they are 0..=127 and operands
+/// −64..=63.
+pub(super) const OFFSET: i32 = 64;
+
+/// A table of 256 entries.
+pub(super) type Table = [i32; 256];
+
+/// The channels of a product: what is added before, the multiplier, what is
+/// added after.
+#[derive(Clone, Debug)]
+pub(super) struct Channels {
+    pub(super) before: Vec<i32>,
+    pub(super) multiplier: Vec<i32>,
+    pub(super) after: Vec<i32>,
+}
+
+/// How a product is requantised, the same for a whole row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requantise<'a> {
+    pub(super) shifts: &'a [u8; 3],
+    pub(super) clamp: &'a Clamp,
+    /// The row's own scale, where there is one.
+    pub(super) scale: Option<i32>,
+}
+
+vectorise! {
+    /// A row of sums.
+    pub(super) fn requantise_sums(
+        out: &mut [i32],
+        sums: &[i32],
+        channels: &Channels,
+        how: &Requantise<'_>,
+    ) {
+        let Channels { before, multiplier, after } = channels;
+        let &[first, second, third] = how.shifts;
+        let channels = before.iter().zip(multiplier);
+        for ((v, &sum), (&before, &multiplier)) in out.iter_mut().zip(sums).zip(channels) {
+            *v = sat32(rsh_product(sum.saturating_add(before), multiplier, first));
+        }
+        if let Some(scale) = how.scale {
+            for v in out.iter_mut() {
+                *v = sat32(rsh_product(*v, scale, second));
+            }
+        }
+        for (v, &after) in out.iter_mut().zip(after) {
+            *v = clamp(rsh_product(v.saturating_add(after), 1, third), how.clamp);
+        }
+    }
+
+    /// Sums into stored weights, by their distance from the largest.
+    pub(super) fn exponentials(
+        out: &mut [i32],
+        sums: &[i32],
+        alpha: i32,
+        shift: u8,
+        table: &Table,
+    ) {
+        let mut max = i32::MIN;
+        for (score, &sum) in out.iter_mut().zip(sums) {
+            *score = sat32(rsh_product(sum, alpha, shift));
+            max = max.max(*score);
+        }
+        for score in out {
+            // Exact: no score is above the largest.
+            let distance = max.wrapping_sub(*score) as u32;
+            // Entries of another sign than a table's own are no weights.
+            *score = table[distance.min(255) as usize].clamp(0, 127) - OFFSET;
+        }
+    }
+
+    /// One head's sums of weights with values into means.
+    pub(super) fn context(
+        out: &mut [i32],
+        sums: &[i32],
+        totals: &[i64],
+        scales: &[i32],
+        reciprocal: i64,
+        shifts: &[u8; 2],
+    ) {
+        let columns = sums.iter().zip(totals).zip(scales);
+        for (out, ((&sum, &total), &scale)) in out.iter_mut().zip(columns) {
+            let sum = i64::from(sum) + i64::from(OFFSET) * total;
+            let mean = sat32(rsh(sum * reciprocal, shifts[0]));
+            *out = sat16(rsh_product(mean, scale, shifts[1]));
+        }
+    }
+
+    /// The sum of a row.
+    pub(super) fn total(row: &[i32]) -> i64 {
+        row.iter().map(|&x| i64::from(x)).sum()
+    }
+
+    /// The largest magnitude of a row; |−2³¹| is no i32 and saturates.
+    pub(super) fn magnitude(row: &[i32]) -> i32 {
+        row.iter().fold(0, |max, x| max.max(x.saturating_abs()))
+    }
+
+    /// `rsh(a·m0 + b·m1, shift)`, clamped.
+    pub(super) fn add(out: &mut [i32], a: &[i32], b: &[i32], multipliers: [i32; 2], shift: u8, to: &Clamp) {
+        let [m0, m1] = multipliers.map(i64::from);
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            let sum = (i64::from(a) * m0).saturating_add(i64::from(b) * m1);
+            *out = clamp(rsh(sum, shift), to);
+        }
+    }
+
+    /// `rsh(x·multiplier, shift)`, clamped.
+    pub(super) fn requantise(out: &mut [i32], x: &[i32], multiplier: i32, shift: u8, to: &Clamp) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = clamp(rsh_product(x, multiplier, shift), to);
+        }
+    }
+
+    /// `rsh(x·scale[column], shift)`, clamped.
+    pub(super) fn scale_columns(out: &mut [i32], x: &[i32], scales: &[i32], shift: u8, to: &Clamp) {
+        for ((out, &x), &scale) in out.iter_mut().zip(x).zip(scales) {
+            *out = clamp(rsh_product(x, scale, shift), to);
+        }
+    }
+
+    /// `max(x, 0)`.
+    pub(super) fn relu(out: &mut [i32], x: &[i32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = x.max(0);
+        }
+    }
+
+    /// `table[(x >> shift) + 128]`, its ends beyond them; what is above may
+    /// pass as it is.
+    pub(super) fn look_up(out: &mut [i32], x: &[i32], table: &Table, shift: u8, pass: bool, to: &Clamp) {
+        // A shift by more than 31 leaves the sign alone, too.
+        let shift = shift.min(31);
+        for (out, &x) in out.iter_mut().zip(x) {
+            let index = (x >> shift).saturating_add(128);
+            let found = table[index.clamp(0, 255) as usize];
+            *out = if pass && index > 255 { clamp(x.into(), to) } else { found };
+        }
+    }
+
+    /// Softmax's numerators in place, and their sum.
+    pub(super) fn numerators(row: &mut [i32], multiplier: i32, shift: u8, table: &Table) -> i64 {
+        let max = row.iter().copied().max().unwrap_or(0);
+        let mut sum = 0;
+        for x in row {
+            let distance = i64::from(max) - i64::from(*x);
+            let index = rsh(distance * i64::from(multiplier), shift).clamp(0, 255);
+            *x = table[index as usize].clamp(0, 127);
+            sum += i64::from(*x);
+        }
+        sum
+    }
+
+    /// The sum of squared distances from a mean.
+    pub(super) fn squares(row: &[i32], mean: i64) -> i64 {
+        row.iter().map(|&x| (i64::from(x) - mean).pow(2)).sum()
+    }
+
+    /// `z·γ + β` of what is left of the mean, times the inverse deviation.
+    pub(super) fn normalise(
+        out: &mut [i32],
+        x: &[i32],
+        affine: &[[i32; 2]],
+        mean: i64,
+        inverse: i64,
+        shift: u8,
+    ) {
+        for ((out, &x), &[gamma, beta]) in out.iter_mut().zip(x).zip(affine) {
+            let z = sat32(((i64::from(x) - mean) * inverse) >> 8);
+            *out = sat16(rsh_product(z, gamma, shift).saturating_add(beta.into()));
+        }
+    }
+}

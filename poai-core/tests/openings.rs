@@ -198,8 +198,8 @@ fn another_number_of_rows_may_verify_and_another_k_never_does() {
 /// rest of the matrix may be gone.
 #[test]
 fn opening_does_not_hash_the_matrix_again() {
-    const GROUP: usize = 16 * 1024;
-    let committed = Committed::new(Params::CONSENSUS, 33, 384);
+    const GROUP: usize = 64 * 1024;
+    let committed = Committed::new(Params::CONSENSUS, 65, 384);
     for index in 0..committed.strips() {
         let honest = committed.open(index);
         let strip = committed.strip(index);

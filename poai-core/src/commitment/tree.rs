@@ -99,7 +99,11 @@ impl Tree {
     /// The chaining value of a node that is not the root: looked up from the
     /// groups upwards, hashed below them.
     fn node(&self, bytes: &[u8], node: Range<u64>) -> ChainingValue {
-        let height = (node.end - node.start).next_power_of_two();
+        let mut height = (node.end - node.start).next_power_of_two();
+        // The last group may be shorter.
+        if node.start.is_multiple_of(GROUP_CHUNKS) && node.end * CHUNK >= self.len {
+            height = height.max(GROUP_CHUNKS);
+        }
         if height < GROUP_CHUNKS {
             let start = (node.start * CHUNK) as usize;
             let end = bytes.len().min((node.end * CHUNK) as usize);

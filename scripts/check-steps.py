@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Checks steps and traces against an implementation in Python.
+
+The implementation in `steps/` was written from docs/spec.md (§11 to §13) and
+not from the Rust code. `cases` is what the test `emit_cases` of poai-core
+writes:
+
+    POAI_CASES=$PWD/target/cases.json cargo test -p poai-core --test steps -- --ignored
+    pip install -r scripts/requirements-steps.txt
+    scripts/check-steps.py target/cases.json --known poai-core/tests/known/steps.txt
+
+For every case the program is decoded, run, and compared with what Rust says:
+the ids, the entries and the commitment root of every value, the trace root.
+The first difference ends the check. `--write` keeps this implementation's
+answers, which `poai-core/tests/steps.rs` holds Rust to; `--known` compares them
+with those kept before.
+
+Where the text is silent or says otherwise, the code was asked: the fields of
+steps and their order, that a mean without lengths is over all of an item's rows,
+and that the L2 norm's sum of squares is exact and does not saturate.
+"""
+
+import argparse
+import json
+import sys
+
+from steps.execute import run
+from steps.numbers import NoOutput
+from steps.program import decode
+from steps.trace import Tensor, trace_root
+
+
+class Differs(Exception):
+    pass
+
+
+def tensor(entries):
+    return Tensor(entries["type"], entries["rows"])
+
+
+def same(what, ours, theirs):
+    if ours != theirs:
+        raise Differs(f"{what}: {ours} here, {theirs} in Rust")
+
+
+def check(case):
+    """Compares a case and returns the lines of its known answers: the trace
+    root, which binds all else, and the steps' roots where there are several."""
+    program = decode(bytes.fromhex(case["program"]))
+    same("architecture id", program.architecture_id.hex(), case["architecture_id"])
+    same("program id", program.program_id.hex(), case["program_id"])
+    batch, sequence = case["batch"], case["sequence"]
+    constants = [tensor(entries) for entries in case["constants"]]
+    inputs = [tensor(entries) for entries in case["inputs"]]
+    try:
+        values = run(program, constants, inputs, batch, sequence)
+    except NoOutput:
+        same("the run", "no output", "an output" if case["trace_root"] else "no output")
+        return [f"{case['name']}: no output"]
+    if not case["trace_root"]:
+        raise Differs("an output here, none in Rust")
+
+    lines = []
+    steps = [None] * len(inputs) + program.steps
+    for index, (value, step, theirs) in enumerate(zip(values, steps, case["values"], strict=True)):
+        what = f"value {index}, {f'{step.kind} ({step.name})' if step else 'an input'}"
+        same(f"type of {what}", value.type, theirs["type"])
+        for row, (ours, their) in enumerate(zip(value.rows, theirs["rows"], strict=True)):
+            same(f"row {row} of {what}", ours, their)
+        same(f"root of {what}", value.root.hex(), theirs["root"])
+        if step and len(program.steps) > 1:
+            lines.append(f"{case['name']}: {index} {step.name} {value.root.hex()}")
+    root = trace_root(program, batch, sequence, values).hex()
+    same("trace root", root, case["trace_root"])
+    return lines + [f"{case['name']}: trace {root}"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", help="the file that the test emit_cases wrote")
+    parser.add_argument("--write", help="where to keep the known answers")
+    parser.add_argument("--known", help="known answers to compare with")
+    args = parser.parse_args()
+    with open(args.cases, encoding="utf-8") as file:
+        cases = json.load(file)
+
+    lines = []
+    for case in cases:
+        try:
+            lines += check(case)
+        except Exception as error:
+            sys.exit(f"case {case['name']} ({case['about']}): {error or repr(error)}")
+    known = "".join(f"{line}\n" for line in lines)
+    if args.write:
+        with open(args.write, "w", encoding="utf-8") as file:
+            file.write(known)
+    if args.known:
+        with open(args.known, encoding="utf-8") as file:
+            if file.read() != known:
+                sys.exit(f"{args.known} holds other answers")
+    print(f"{len(cases)} cases, {len(lines)} answers: the same")
+
+
+if __name__ == "__main__":
+    main()

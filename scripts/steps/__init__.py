@@ -1,0 +1,1 @@
+"""Programs, steps and traces, from the text of docs/spec.md (§11 to §13)."""

@@ -1,0 +1,71 @@
+"""Tensors, their commitments, records and trace roots (§11, §13)."""
+
+import struct
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from .numbers import RANGES
+from .program import digest
+
+CODES = {1: "b", 2: "h", 4: "i"}
+
+
+@dataclass
+class Tensor:
+    """Rows of entries, each in the range of the type."""
+
+    type: int
+    rows: list
+    macs: int = 0
+
+    def __post_init__(self):
+        low, high = RANGES[self.type]
+        assert self.rows and len({len(row) for row in self.rows}) == 1, "ragged rows"
+        assert all(low <= min(row) and max(row) <= high for row in self.rows), "out of range"
+        assert 1 <= self.columns <= 1 << 16
+        assert (len(self.rows) + 32) * (self.columns + 128) * self.type <= 1 << 38
+        self.root = blake3(self.encode()).digest()
+
+    @property
+    def columns(self):
+        return len(self.rows[0])
+
+    def encode(self):
+        """What is committed: rows padded to 32, columns of i8 to 128."""
+        columns = -(-self.columns // 128) * 128 if self.type == 1 else self.columns
+        padding = bytes((columns - self.columns) * self.type)
+        layout = struct.Struct(f"<{self.columns}{CODES[self.type]}")
+        rows = b"".join(layout.pack(*row) + padding for row in self.rows)
+        return rows + bytes(-len(self.rows) % 32 * columns * self.type)
+
+    def record(self, value, inputs):
+        shape = struct.pack("<IIBQB", len(self.rows), self.columns, self.type,
+                            self.macs, len(inputs))
+        return struct.pack("<I", value) + self.root + shape + b"".join(t.root for t in inputs)
+
+
+def tree(leaves):
+    """The root of a tree in the shape of BLAKE3's."""
+    if len(leaves) == 1:
+        return leaves[0]
+    left = 1 << (len(leaves) - 1).bit_length() - 1
+    return digest("trace node", tree(leaves[:left]) + tree(leaves[left:]))
+
+
+def trace_root(program, batch, sequence, values):
+    """The trace root of all values of a run, inputs first."""
+    count = len(program.inputs)
+    wiring = [[]] * count + [[values[i] for i in step.inputs] for step in program.steps]
+    records = [value.record(index, inputs)
+               for index, (value, inputs) in enumerate(zip(values, wiring, strict=True))]
+    header = (
+        program.program_id
+        + struct.pack("<II", batch, sequence)
+        + digest("trace inputs", b"".join(value.root for value in values[:count]))
+        + values[-1].root
+        + struct.pack("<Q", sum(value.macs for value in values))
+        + tree([digest("trace record", record) for record in records])
+    )
+    assert len(header) == 144
+    return digest("trace", header)

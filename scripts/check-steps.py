@@ -14,10 +14,6 @@ the ids, the entries and the commitment root of every value, the trace root.
 The first difference ends the check. `--write` keeps this implementation's
 answers, which `poai-core/tests/steps.rs` holds Rust to; `--known` compares them
 with those kept before.
-
-Where the text is silent or says otherwise, the code was asked: the fields of
-steps and their order, that a mean without lengths is over all of an item's rows,
-and that the L2 norm's sum of squares is exact and does not saturate.
 """
 
 import argparse

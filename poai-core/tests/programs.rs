@@ -52,7 +52,7 @@ fn every_backend_leaves_the_same_trace() {
     }
 }
 
-/// The trace roots of the zoo: whoever changes a step's arithmetic, an encoding
+/// The trace roots of the zoo, as in `known/steps.txt`: whoever changes a step's arithmetic, an encoding
 /// or a layout changes these.
 #[test]
 fn known_answers() {

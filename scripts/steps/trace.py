@@ -62,7 +62,8 @@ def trace_root(program, batch, sequence, values):
     header = (
         program.program_id
         + struct.pack("<II", batch, sequence)
-        + digest("trace inputs", b"".join(value.root for value in values[:count]))
+        + digest("trace inputs", struct.pack("<II", batch, sequence)
+                 + b"".join(value.root for value in values[:count]))
         + values[-1].root
         + struct.pack("<Q", sum(value.macs for value in values))
         + tree([digest("trace record", record) for record in records])

@@ -146,7 +146,7 @@ impl Trace {
         Header {
             program: self.program_id,
             run: self.run,
-            input: header::input_root(inputs),
+            input: header::input_root(&self.run, inputs),
             output: steps.last().copied().unwrap_or_default(),
             macs: program.total_macs(&self.run),
             records: record::records_root(&self.leaves),

@@ -15,8 +15,8 @@ pub struct Header {
     pub program: ProgramId,
     /// Items and tokens.
     pub run: RunShape,
-    /// [`input_root`] of the inputs' commitments. It does not say whose they
-    /// are, nor that anybody can get them.
+    /// [`input_root`] of the run and the inputs' commitments. It does not say
+    /// whose they are, nor that anybody can get them.
     pub input: Root,
     /// The commitment of the output's padded bytes. It does not say that they
     /// are right.
@@ -68,9 +68,14 @@ impl Header {
     }
 }
 
-/// `H("trace inputs", roots of all inputs, in order)`.
-pub fn input_root(roots: &[Root]) -> Root {
+/// `H("trace inputs", u32 batch ‖ u32 sequence ‖ roots of all inputs, in
+/// order)`: what a requester computes of the run that it asks for, and compares.
+/// With the run the inputs' true shapes are bound, too: a root is of padded
+/// bytes, which are alike for fewer rows.
+pub fn input_root(run: &RunShape, roots: &[Root]) -> Root {
     let mut hasher = blake3::Hasher::new_derive_key("poai-1 trace inputs");
+    hasher.update(&run.batch.to_le_bytes());
+    hasher.update(&run.sequence.to_le_bytes());
     for root in roots {
         hasher.update(root.as_bytes());
     }

@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 pub struct Receipt {
     /// The program. Does not bind names of steps.
     pub program: ProgramId,
-    /// The inputs' root, as in the trace. Does not bind who provided them.
+    /// The inputs' root, as in the trace: binds batch, sequence and the inputs'
+    /// padded bytes. Does not bind who provided them: the requester computes it
+    /// and compares.
     pub input: Root,
     /// The output's commitment. Does not say that it is right.
     pub output: Root,

@@ -82,7 +82,7 @@ impl Checker {
         }
         let inputs: Vec<Root> =
             records.iter().take(program.inputs().len()).map(|record| record.root).collect();
-        if header::input_root(&inputs) != head.header.input {
+        if header::input_root(&head.header.run, &inputs) != head.header.input {
             return Err(TraceInvalid::Input.into());
         }
         if records.last().map(|record| record.root) != Some(head.header.output) {

@@ -122,7 +122,7 @@ impl Checker {
                 Err(why) => return fraud(Wrong::Record(why)),
             }
         }
-        if header::input_root(&roots) != head.header.input {
+        if header::input_root(&head.header.run, &roots) != head.header.input {
             return fraud(Wrong::Header(TraceInvalid::Input));
         }
         Err(TraceInvalid::NoFraud { value, tile }.into())

@@ -150,7 +150,7 @@ impl Checker {
             return Err(TraceInvalid::Records);
         }
         let inputs = values.get(..program.inputs().len()).ok_or(TraceInvalid::Input)?;
-        if header::input_root(inputs) != head.header.input {
+        if header::input_root(&head.header.run, inputs) != head.header.input {
             return Err(TraceInvalid::Input);
         }
         match values.last() {

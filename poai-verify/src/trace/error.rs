@@ -1,5 +1,6 @@
 //! Malformed messages and invalid ones.
 
+use super::receipt::ReceiptError;
 use crate::freivalds::FreivaldsError;
 use poai_core::commitment::opening::OpeningError;
 use poai_core::program::{RunShapeError, ValueId};
@@ -192,4 +193,7 @@ pub enum TraceInvalid {
         /// The proof's root, or the step's where a dimension differs.
         root: Root,
     },
+    /// A receipt says something else of the trace.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
 }

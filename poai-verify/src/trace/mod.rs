@@ -10,6 +10,7 @@
 //! - [`checker`]: header and records.
 //! - [`tile`]: one tile recomputed from its openings.
 //! - [`audit`], [`fraud`], [`link`]: the three messages.
+//! - [`receipt`]: a claim held against a trace.
 //! - [`full`]: every entry, with all tensors at hand.
 //! - [`mod@soundness`]: what an audit is worth.
 //! - [`error`]: malformed or invalid.
@@ -21,6 +22,7 @@ pub mod error;
 pub mod fraud;
 pub mod full;
 pub mod link;
+pub mod receipt;
 pub mod rules;
 pub mod soundness;
 pub mod tile;
@@ -31,5 +33,6 @@ pub use error::{TraceError, TraceInvalid, TraceMalformed};
 pub use fraud::{Fraud, Wrong};
 pub use full::{Checked, Data, Method};
 pub use link::Useful;
+pub use receipt::ReceiptError;
 pub use rules::TraceRules;
 pub use soundness::{samples_for, soundness};

@@ -319,6 +319,13 @@ fn mined_products_are_linked_to_their_trace() {
     let link = trace.link(mined.value).unwrap();
     let useful = checker.link(&trace.root(), &win, &link).unwrap();
     assert_eq!((useful.value, useful.trace), (mined.value, trace.root()));
+    // One that is longer than any is refused unread.
+    let max = checker.link_bytes_max();
+    let longer = vec![0; max as usize + 1];
+    assert_eq!(
+        checker.link(&trace.root(), &win, &longer),
+        Err(TraceMalformed::Size { max, got: longer.len() }.into())
+    );
     // Another step's record does not carry it.
     let other = steps(&trace).find(|&value| value != mined.value).unwrap();
     assert!(checker.link(&trace.root(), &win, &trace.link(other).unwrap()).is_err());

@@ -36,6 +36,25 @@ pub enum TraceMalformed {
         /// Tokens.
         sequence: u32,
     },
+    /// They are more than any honest message about the run has.
+    #[error("{got} bytes, where no honest message has more than {max}")]
+    Size {
+        /// The most there can be.
+        max: u64,
+        /// How many there are.
+        got: usize,
+    },
+    /// Recomputing a tile of the run could take more memory than the rules
+    /// permit.
+    #[error("a tile of value {} may take {bytes} bytes of memory, the rules permit {max}", value.0)]
+    Memory {
+        /// The value.
+        value: ValueId,
+        /// What its worst tile takes.
+        bytes: u64,
+        /// What is permitted.
+        max: u64,
+    },
     /// The run has no tensors.
     #[error(transparent)]
     Run(#[from] RunShapeError),

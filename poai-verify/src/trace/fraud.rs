@@ -54,6 +54,7 @@ impl Checker {
                 Ok(()) => Err(TraceInvalid::NoFraud { value, tile: 0 }.into()),
             };
         }
+        self.check_fraud_bytes(&head, proof.len())?;
         let value = ValueId(u32::from_le_bytes(from.array()?));
         let tile = u64::from_le_bytes(from.array()?);
         if (value.0 as usize) < self.program().inputs().len() {

@@ -36,6 +36,7 @@ impl Checker {
         win: &Verified,
         link: &[u8],
     ) -> Result<Useful, TraceError> {
+        self.check_link_bytes(link.len())?;
         let mut from = Cursor::new(link);
         let head = self.head(trace, &mut from)?;
         let value = ValueId(u32::from_le_bytes(from.array()?));

@@ -8,6 +8,7 @@
 //!
 //! - [`rules`]: what the node permits.
 //! - [`checker`]: header and records.
+//! - [`bounds`]: how long messages and how large tiles can be.
 //! - [`tile`]: one tile recomputed from its openings.
 //! - [`audit`], [`fraud`], [`link`]: the three messages.
 //! - [`receipt`]: a claim held against a trace.
@@ -16,18 +17,21 @@
 //! - [`error`]: malformed or invalid.
 
 pub mod audit;
+pub mod bounds;
 pub mod checker;
 mod cursor;
 pub mod error;
 pub mod fraud;
 pub mod full;
 pub mod link;
+mod reach;
 pub mod receipt;
 pub mod rules;
 pub mod soundness;
 pub mod tile;
 
 pub use audit::Audited;
+pub use bounds::TileBound;
 pub use checker::Checker;
 pub use error::{TraceError, TraceInvalid, TraceMalformed};
 pub use fraud::{Fraud, Wrong};

@@ -149,6 +149,14 @@ pub enum TraceInvalid {
         /// The slot: an input, or after them a constant.
         slot: usize,
     },
+    /// A row of an input of the program is unclean in the same sense.
+    #[error("row {row} of input {} is out of range or padded with other than zeros", value.0)]
+    UncleanInput {
+        /// The input.
+        value: ValueId,
+        /// The first such row of those opened, padding rows counted.
+        row: u32,
+    },
     /// A whole tensor is unclean in the same sense.
     #[error(
         "tensor {tensor} (values, then constants) is out of range or padded with other than zeros"

@@ -1,5 +1,6 @@
 //! Traces that no honest code makes: any bytes as a value's, with records,
 //! header and openings made from them by public types alone.
+#![allow(dead_code, reason = "each user takes its own part")]
 
 use poai_core::commitment::Tree;
 use poai_core::execute::Trace;
@@ -61,6 +62,15 @@ impl Forged {
         Forged { program, values, constants, header, records, extents, trees, constant_trees }
     }
 
+    /// The same with records changed: what they say of each other is no longer
+    /// true, but they are under the header.
+    pub fn with_records(mut self, change: impl FnOnce(&mut [Record])) -> Forged {
+        change(&mut self.records);
+        let encoded = self.records.iter().map(|record| Record::leaf(&record.encode()));
+        self.header.records = record::records_root(&encoded.collect::<Vec<_>>());
+        self
+    }
+
     pub fn root(&self) -> TraceRoot {
         self.header.root()
     }
@@ -106,6 +116,17 @@ impl Forged {
         bytes
     }
 
+    /// A proof that a record lies: tile 0, and nothing after the records.
+    pub fn record_proof(&self, value: ValueId) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        for value in [value].iter().chain(&self.program.step_of(value).unwrap().inputs) {
+            bytes.extend(self.record(*value));
+        }
+        bytes
+    }
+
     pub fn samples(&self, beacon: &[u8; 32], count: u32) -> Vec<Sample> {
         let Forged { program, extents, header, .. } = self;
         sample::samples(program, extents, &header.run, &self.root(), beacon, count)
@@ -116,6 +137,18 @@ impl Forged {
         self.records.iter().for_each(|record| bytes.extend(record.encode()));
         for Sample { value, tile } in self.samples(beacon, count) {
             bytes.extend(self.openings(value, tile));
+        }
+        bytes
+    }
+
+    /// The records of all inputs, which show whether the header's input is
+    /// theirs.
+    pub fn input_proof(&self, input: ValueId) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        bytes.extend(input.0.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        for input in 0..self.program.inputs().len() as u32 {
+            bytes.extend(self.record(ValueId(input)));
         }
         bytes
     }

@@ -10,6 +10,7 @@ use poai_core::program::{
     Builder, Clamp, Dim, Dtype, Extent, Form, Op, Program, RunShape, ValueId, Window,
 };
 use poai_core::step::{Local, Source, StepError};
+use poai_core::trace::{Header, Record, record};
 use poai_verify::trace::{Checker, TraceError, TraceMalformed, TraceRules};
 use proptest::prelude::*;
 
@@ -122,6 +123,23 @@ fn runs_whose_tiles_take_too_much_memory_are_refused() {
     assert_eq!(less.audit_bytes_max(&shape), Err(memory));
     assert_eq!(less.fraud_bytes_max(&shape), Err(memory));
     assert_ne!(less.rules().digest(), exact.rules().digest());
+}
+
+/// A strip of an input may be more than any tile opens.
+#[test]
+fn strips_of_inputs_are_within() {
+    // The mean of one row of 19·19 columns: a tile opens that row.
+    let program = program(8, [19, 19, 1, 1]).unwrap();
+    let run = RunShape { batch: 64, sequence: 1 };
+    let checker = Checker::new(program.clone(), RULES);
+    let extent = program.extents(&run).unwrap()[0];
+    let strip = extent.strip(&(32..64)).unwrap();
+    let record = Record::len(0) + 32 * record::path_len(3, 0);
+    let opening = strip.opened_len() + 32 * u64::from(strip.siblings());
+    let proof = (Header::LEN + 4 + 8 + record) as u64 + opening;
+    assert!(opening > checker.tile_bound(&run, program.output()).unwrap().unwrap().bytes);
+    let max = checker.fraud_bytes_max(&run).unwrap();
+    assert!(proof <= max && max < proof + 2048, "{proof} {max}");
 }
 
 /// Bounds of the largest runs there are come back at once, and never wrap.

@@ -236,3 +236,18 @@ fn no_clean_input_is_convicted() {
         }
     }
 }
+
+#[test]
+fn a_record_that_lies_is_no_unclean_input() {
+    let trace = &traces()[1];
+    let input = ValueId(0);
+    let mut bytes = trace.value(input).unwrap().bytes().to_vec();
+    *bytes.last_mut().unwrap() = 1;
+    let strip = trace.value(input).unwrap().extent().padded_rows() / 32 - 1;
+    // An input has no MACs. That is a fraud, which another message shows.
+    let forged = Forged::new(trace, input, bytes).with_records(|records| records[0].macs = 1);
+    let error = checker(trace).fraud(&forged.root(), &forged.input_strip(input, strip));
+    assert!(matches!(error, Err(TraceError::Invalid(TraceInvalid::Record(_)))), "{error:?}");
+    let fraud = checker(trace).fraud(&forged.root(), &forged.input_proof(input)).unwrap();
+    assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{fraud:?}");
+}

@@ -1,86 +1,20 @@
 //! Audits, fraud proofs and links of the zoo's programs: what is right passes,
 //! what is wrong is found, and nothing else convinces anybody.
 
-#[path = "../../poai-core/tests/support/zoo.rs"]
-mod zoo;
+#[path = "common/traces.rs"]
+mod common;
 
-use poai_core::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
+use common::{BEACON, RULES, checker, moved, run, steps, tile_of, tiles, traces, zoo};
+use poai_core::execute::{Mining, Model, RunOptions, Tensor, Trace};
 use poai_core::program::{Dtype, RunShape, ValueId};
-use poai_core::trace::{Receipt, Sample, sample};
+use poai_core::trace::{Sample, sample};
 use poai_core::{Challenge, Difficulty, Options, TraceRoot, backend};
-use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{
-    Checker, Data, Method, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong,
-    samples_for, soundness,
+    Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong, samples_for, soundness,
 };
 use poai_verify::{Rules, Verifier};
 use proptest::prelude::*;
 use std::sync::OnceLock;
-
-const BEACON: [u8; 32] = [9; 32];
-const RULES: TraceRules = TraceRules { batch_max: 64, sequence_max: 64, samples: 25 };
-
-fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
-    let model = Model::new(network, backend::by_name("cpu-scalar").unwrap()).unwrap();
-    model.run(&shape, inputs, &RunOptions::new().trace()).unwrap().trace.unwrap()
-}
-
-/// Both programs' traces, made once.
-fn traces() -> &'static [Trace; 2] {
-    static TRACES: OnceLock<[Trace; 2]> = OnceLock::new();
-    TRACES.get_or_init(|| {
-        let encoder = RunShape { batch: 3, sequence: 40 };
-        let classifier = RunShape { batch: 7, sequence: 1 };
-        [
-            run(zoo::encoder(), encoder, zoo::tokens(&encoder)),
-            run(zoo::classifier(), classifier, zoo::images(&classifier)),
-        ]
-    })
-}
-
-fn checker(trace: &Trace) -> Checker {
-    Checker::new(trace.network().program().clone(), RULES)
-}
-
-fn steps(trace: &Trace) -> impl Iterator<Item = ValueId> + use<> {
-    let program = trace.network().program();
-    (program.inputs().len() as u32..program.values() as u32).map(ValueId)
-}
-
-fn tiles(trace: &Trace, value: ValueId) -> u64 {
-    let program = trace.network().program();
-    let extents = program.extents(trace.run()).unwrap();
-    poai_core::step::Local::new(program, &extents, *trace.run(), value).unwrap().grid().tiles()
-}
-
-/// The tile of an entry of the padded output: there is one for each.
-fn tile_of(trace: &Trace, value: ValueId, row: u32, column: u32) -> u64 {
-    let program = trace.network().program();
-    let extents = program.extents(trace.run()).unwrap();
-    let local = poai_core::step::Local::new(program, &extents, *trace.run(), value).unwrap();
-    let grid = local.grid();
-    let index = grid.at(row, column).unwrap();
-    let tile = grid.tile(index).unwrap();
-    assert!(tile.rows.contains(&row) && tile.columns.contains(&column));
-    index
-}
-
-/// The same tensor with one true entry moved by `by`, kept in range.
-fn moved(tensor: &Tensor, at: usize, by: i32) -> Tensor {
-    let extent = *tensor.extent();
-    let (min, max) = extent.dtype.range();
-    let mut entries = tensor.entries();
-    let old = entries[at];
-    let new = i64::from(old) + i64::from(by);
-    entries[at] = if (i64::from(min)..=i64::from(max)).contains(&new) {
-        new as i32
-    } else if old > min {
-        old - 1
-    } else {
-        old + 1
-    };
-    Tensor::new(extent.rows as usize, extent.columns as usize, extent.dtype, &entries).unwrap()
-}
 
 #[test]
 fn the_zoo_is_worth_testing() {
@@ -385,6 +319,13 @@ fn mined_products_are_linked_to_their_trace() {
     let link = trace.link(mined.value).unwrap();
     let useful = checker.link(&trace.root(), &win, &link).unwrap();
     assert_eq!((useful.value, useful.trace), (mined.value, trace.root()));
+    // One that is longer than any is refused unread.
+    let max = checker.link_bytes_max();
+    let longer = vec![0; max as usize + 1];
+    assert_eq!(
+        checker.link(&trace.root(), &win, &longer),
+        Err(TraceMalformed::Size { max, got: longer.len() }.into())
+    );
     // Another step's record does not carry it.
     let other = steps(&trace).find(|&value| value != mined.value).unwrap();
     assert!(checker.link(&trace.root(), &win, &trace.link(other).unwrap()).is_err());
@@ -398,96 +339,6 @@ fn mined_products_are_linked_to_their_trace() {
     let other = run(zoo::classifier(), shape, inputs);
     let link = other.link(mined.value).unwrap();
     assert!(checker.link(&other.root(), &win, &link).is_err());
-}
-
-/// Values, constants and sums.
-type Tensors<'a> = (Vec<&'a [u8]>, Vec<&'a [u8]>, Vec<Option<&'a [i32]>>);
-
-fn bytes_of(trace: &Trace) -> Tensors<'_> {
-    let values = (0..trace.network().program().values() as u32).map(ValueId);
-    let constants = trace.network().constants().iter();
-    (
-        values.clone().map(|value| trace.value(value).unwrap().bytes()).collect(),
-        constants.map(|held| held.tensor.bytes()).collect(),
-        values.map(|value| trace.sums(value)).collect(),
-    )
-}
-
-fn method() -> Method {
-    Method { seed: Seed32([6; 32]), rounds: 2 }
-}
-
-#[test]
-fn a_full_check_decides_every_entry() {
-    type Case = (Network, fn(&RunShape) -> Vec<Tensor>, RunShape);
-    let cases: [Case; 2] = [
-        (zoo::encoder(), zoo::tokens, RunShape { batch: 3, sequence: 40 }),
-        (zoo::classifier(), zoo::images, RunShape { batch: 7, sequence: 1 }),
-    ];
-    for (network, inputs, shape) in cases {
-        let model = Model::new(network, backend::by_name("cpu-scalar").unwrap()).unwrap();
-        let options = RunOptions::new().trace().sums();
-        let trace = model.run(&shape, inputs(&shape), &options).unwrap().trace.unwrap();
-        let checker = checker(&trace);
-        let (values, constants, sums) = bytes_of(&trace);
-        let data = Data { values: &values, constants: &constants, sums: &sums };
-        let header = trace.header().encode();
-        let check = |trace: &Trace, data: &Data<'_>| {
-            checker.full(&trace.root(), &trace.header().encode(), data, &method())
-        };
-        let checked = check(&trace, &data).unwrap();
-        let products = sums.iter().flatten().count() as u32;
-        assert!(products > 0);
-        assert_eq!((checked.freivalds, checked.error_bits), (products, 64));
-        assert_eq!(checked.freivalds + checked.recomputed, steps(&trace).count() as u32);
-        // Without sums everything is multiplied again.
-        let none = vec![None; values.len()];
-        let checked = check(&trace, &Data { sums: &none, ..data }).unwrap();
-        assert_eq!(checked.freivalds, 0);
-        // Every step's last entry wrong, in turn: found with sums and without.
-        for value in steps(&trace) {
-            let tensor = trace.value(value).unwrap();
-            let last = tensor.entries().len() - 1;
-            let faulty = trace.with_fault(value, moved(tensor, last, 1)).unwrap();
-            let (values, constants, _) = bytes_of(&faulty);
-            for sums in [&sums, &none] {
-                let data = Data { values: &values, constants: &constants, sums };
-                let extent = tensor.extent();
-                let (row, column) = (extent.rows - 1, extent.columns - 1);
-                assert_eq!(
-                    check(&faulty, &data),
-                    Err(TraceInvalid::Value { value, row, column }.into())
-                );
-            }
-        }
-        // Wrong sums.
-        let value = ValueId(sums.iter().position(Option::is_some).unwrap() as u32);
-        let mut wrong = sums[value.0 as usize].unwrap().to_vec();
-        wrong[7] ^= 1;
-        let mut altered = sums.clone();
-        altered[value.0 as usize] = Some(&wrong);
-        let error = check(&trace, &Data { sums: &altered, ..data }).unwrap_err();
-        assert!(matches!(error, TraceError::Invalid(TraceInvalid::Sums { .. })), "{error}");
-        altered[value.0 as usize] = Some(&wrong[1..]);
-        let error = check(&trace, &Data { sums: &altered, ..data }).unwrap_err();
-        assert!(matches!(error, TraceError::Malformed(TraceMalformed::Sums { .. })), "{error}");
-        // Other tensors than the roots are of.
-        let error = check(&trace, &Data { values: &values[1..], ..data }).unwrap_err();
-        assert_eq!(error, TraceMalformed::Data.into());
-        let mut other = constants[0].to_vec();
-        other[0] ^= 1;
-        let mut altered = constants.clone();
-        altered[0] = &other;
-        let error = check(&trace, &Data { constants: &altered, ..data }).unwrap_err();
-        assert!(matches!(error, TraceError::Invalid(TraceInvalid::Constant { constant: 0, .. })));
-        let mut other = values[0].to_vec();
-        other[0] ^= 1;
-        let mut altered = values.clone();
-        altered[0] = &other;
-        let error = check(&trace, &Data { values: &altered, ..data }).unwrap_err();
-        assert_eq!(error, TraceInvalid::Records.into());
-        assert!(checker.full(&trace.root(), &header[1..], &data, &method()).is_err());
-    }
 }
 
 #[test]
@@ -522,29 +373,5 @@ fn unclean_tensors_are_refused() {
         let old = std::mem::replace(&mut bytes[at], value);
         assert!(!extent.is_clean(0, &bytes), "{at} {value}");
         bytes[at] = old;
-    }
-}
-
-#[test]
-fn receipts_have_one_byte_string() {
-    for trace in traces() {
-        let claim = Claim { job: [1; 32], prover: [2; 32], rules: RULES.digest() };
-        let receipt = trace.receipt(&claim);
-        let header = trace.header();
-        assert_eq!((receipt.trace, receipt.program), (trace.root(), header.program));
-        assert_eq!((receipt.input, receipt.output), (header.input, header.output));
-        assert_eq!(receipt.macs_weights + receipt.macs_activations, header.macs);
-        assert!(receipt.macs_weights > 0);
-        let bytes = receipt.encode();
-        assert_eq!(bytes.len(), Receipt::LEN);
-        assert_eq!(Receipt::decode(&bytes), Some(receipt));
-        assert_eq!(Receipt::decode(&bytes[1..]), None);
-        // Every byte counts.
-        for at in 0..bytes.len() {
-            let mut other = bytes.clone();
-            other[at] ^= 1;
-            let other = Receipt::decode(&other).unwrap();
-            assert!(other != receipt && other.digest() != receipt.digest(), "byte {at}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`header`]: what the trace root binds beside the records.
 //! - [`sample`]: which tiles an audit looks at.
 //! - [`receipt`]: what a requester keeps.
+//! - [`unclean`]: what convicts a trace whose input is unclean.
 //!
 //! With `std`, [`crate::execute`] makes traces and opens them; the crate
 //! `poai-verify` checks what was opened.
@@ -13,6 +14,7 @@ pub mod header;
 pub mod receipt;
 pub mod record;
 pub mod sample;
+pub mod unclean;
 
 pub use header::Header;
 pub use receipt::Receipt;

@@ -43,6 +43,7 @@ impl Checker {
     ) -> Result<Audited, TraceError> {
         let mut from = Cursor::new(audit);
         let head = self.head(trace, &mut from)?;
+        self.check_audit_bytes(&head, audit.len())?;
         self.check_macs(&head)?;
         let records = self.all_records(&head, &mut from)?;
         let samples = self.rules().samples;

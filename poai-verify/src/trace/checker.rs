@@ -65,12 +65,17 @@ impl Checker {
             return Err(TraceInvalid::Program { expected, got }.into());
         }
         let run = header.run;
-        let RunShape { batch, sequence } = run;
-        if !self.rules.permits(&run) {
-            return Err(TraceMalformed::Limit { batch, sequence }.into());
-        }
-        let extents = self.program.extents(&run).map_err(TraceMalformed::Run)?;
+        let extents = self.extents(&run)?;
         Ok(Head { header, root: *trace, run, extents })
+    }
+
+    /// The extents of a run within the limits on batch and sequence.
+    pub(super) fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, TraceMalformed> {
+        let RunShape { batch, sequence } = *run;
+        if !self.rules.permits(run) {
+            return Err(TraceMalformed::Limit { batch, sequence });
+        }
+        Ok(self.program.extents(run)?)
     }
 
     /// Reads the bytes of a value's record.

@@ -1,5 +1,6 @@
 //! Malformed messages and invalid ones.
 
+use super::receipt::ReceiptError;
 use crate::freivalds::FreivaldsError;
 use poai_core::commitment::opening::OpeningError;
 use poai_core::program::{RunShapeError, ValueId};
@@ -34,6 +35,25 @@ pub enum TraceMalformed {
         batch: u32,
         /// Tokens.
         sequence: u32,
+    },
+    /// They are more than any honest message about the run has.
+    #[error("{got} bytes, where no honest message has more than {max}")]
+    Size {
+        /// The most there can be.
+        max: u64,
+        /// How many there are.
+        got: usize,
+    },
+    /// Recomputing a tile of the run could take more memory than the rules
+    /// permit.
+    #[error("a tile of value {} may take {bytes} bytes of memory, the rules permit {max}", value.0)]
+    Memory {
+        /// The value.
+        value: ValueId,
+        /// What its worst tile takes.
+        bytes: u64,
+        /// What is permitted.
+        max: u64,
     },
     /// The run has no tensors.
     #[error(transparent)]
@@ -129,6 +149,14 @@ pub enum TraceInvalid {
         /// The slot: an input, or after them a constant.
         slot: usize,
     },
+    /// A row of an input of the program is unclean in the same sense.
+    #[error("row {row} of input {} is out of range or padded with other than zeros", value.0)]
+    UncleanInput {
+        /// The input.
+        value: ValueId,
+        /// The first such row of those opened, padding rows counted.
+        row: u32,
+    },
     /// A whole tensor is unclean in the same sense.
     #[error(
         "tensor {tensor} (values, then constants) is out of range or padded with other than zeros"
@@ -192,4 +220,7 @@ pub enum TraceInvalid {
         /// The proof's root, or the step's where a dimension differs.
         root: Root,
     },
+    /// A receipt says something else of the trace.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
 }

@@ -3,11 +3,11 @@
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
-use super::tile::Verdict;
+use super::tile::{Verdict, open_rows};
 use alloc::vec::Vec;
 use poai_core::TraceRoot;
 use poai_core::program::ValueId;
-use poai_core::trace::{Sample, header};
+use poai_core::trace::{Sample, header, unclean};
 
 /// A fraud that was proven: whoever published the trace root did not run the
 /// program.
@@ -32,6 +32,9 @@ pub enum Wrong {
     Record(TraceInvalid),
     /// A tile is not what its step computes.
     Tile(TraceInvalid),
+    /// An input of the program has entries out of range, or padding other than
+    /// zero: no honest run has such an input.
+    Input(TraceInvalid),
 }
 
 impl Checker {
@@ -42,7 +45,7 @@ impl Checker {
     ///
     /// # Errors
     /// [`TraceError`]: the bytes prove nothing;
-    /// [`TraceInvalid::NoFraud`] where what they are about is right.
+    /// [`TraceInvalid::NoFraud`] where what they are about is right, or clean.
     pub fn fraud(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
         let mut from = Cursor::new(proof);
         let head = self.head(trace, &mut from)?;
@@ -54,10 +57,14 @@ impl Checker {
                 Ok(()) => Err(TraceInvalid::NoFraud { value, tile: 0 }.into()),
             };
         }
+        self.check_fraud_bytes(&head, proof.len())?;
         let value = ValueId(u32::from_le_bytes(from.array()?));
         let tile = u64::from_le_bytes(from.array()?);
         if (value.0 as usize) < self.program().inputs().len() {
-            return self.input_fraud(&head, value, tile, from);
+            return match tile.checked_sub(1) {
+                None => self.input_fraud(&head, value, from),
+                Some(strip) => self.unclean_input(&head, value, strip, from),
+            };
         }
         let step = self.program().step_of(value).ok_or(TraceMalformed::Value(value))?;
         let own = self.opened_record(&head, value, &mut from)?;
@@ -103,12 +110,8 @@ impl Checker {
         &self,
         head: &Head,
         value: ValueId,
-        tile: u64,
         mut from: Cursor<'_>,
     ) -> Result<Fraud, TraceError> {
-        if tile != 0 {
-            return Err(TraceMalformed::Tile { value, tile }.into());
-        }
         let mut records = Vec::new();
         for input in (0..self.program().inputs().len() as u32).map(ValueId) {
             records.push((input, self.opened_record(head, input, &mut from)?));
@@ -125,6 +128,33 @@ impl Checker {
         if header::input_root(&head.header.run, &roots) != head.header.input {
             return fraud(Wrong::Header(TraceInvalid::Input));
         }
-        Err(TraceInvalid::NoFraud { value, tile }.into())
+        Err(TraceInvalid::NoFraud { value, tile: 0 }.into())
+    }
+
+    /// A strip of an input: a fraud where one of its rows is unclean.
+    fn unclean_input(
+        &self,
+        head: &Head,
+        value: ValueId,
+        strip: u64,
+        mut from: Cursor<'_>,
+    ) -> Result<Fraud, TraceError> {
+        // Exact: the message carries the number above.
+        let tile = strip + 1;
+        let no_tile = TraceMalformed::Tile { value, tile };
+        let extent = *head.extents.get(value.0 as usize).ok_or(no_tile)?;
+        let rows = unclean::strip_rows(&extent, strip).ok_or(no_tile)?;
+        let bytes = self.opened_record(head, value, &mut from)?;
+        // A record that lies is proven by tile 0.
+        let record = self.record(head, value, bytes)?;
+        let rows = open_rows(value, 0, extent, rows, &record.root, &mut from)?;
+        from.end()?;
+        match unclean::first_unclean(&extent, rows.first, rows.bytes) {
+            Some(row) => {
+                let wrong = Wrong::Input(TraceInvalid::UncleanInput { value, row });
+                Ok(Fraud { trace: head.root, value, wrong })
+            }
+            None => Err(TraceInvalid::NoFraud { value, tile }.into()),
+        }
     }
 }

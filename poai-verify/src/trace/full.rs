@@ -1,7 +1,8 @@
 //! The full check: all tensors at hand, every entry of every step decided.
 //!
 //! Products with weights whose sums are at hand are checked by Freivalds'
-//! method; everything else is recomputed. Who has no sums multiplies again.
+//! method, except where multiplying again is quicker; everything else is
+//! recomputed. Who has no sums multiplies again.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -37,6 +38,33 @@ pub struct Method {
     /// Freivalds' rounds: each lets a wrong product pass with a chance of at
     /// most 2^-32.
     pub rounds: u32,
+    /// A product is recomputed, and its sums left unread, where it has fewer
+    /// true MACs than this for each entry that Freivalds' check would read:
+    /// padded operands and sums, once a round. 0 recomputes none whose sums
+    /// are at hand. [`Method::RECOMPUTE_BELOW`] suits this crate's own
+    /// multiplication.
+    pub recompute_below: u32,
+}
+
+impl Method {
+    /// Where this crate's own, portable multiplication was measured to be as
+    /// quick as a check (docs/benchmarks.md). The smallest product without
+    /// padding, 32×32×128, has 14 MACs an entry, so only thin ones that are
+    /// mostly padding are below.
+    pub const RECOMPUTE_BELOW: u32 = 2;
+
+    /// So many rounds, and the threshold of this crate's own multiplication.
+    pub fn new(seed: Seed32, rounds: u32) -> Method {
+        Method { seed, rounds, recompute_below: Method::RECOMPUTE_BELOW }
+    }
+
+    /// Whether a product of so many true MACs, whose padded matrices have
+    /// this shape, is recomputed.
+    fn recomputes(&self, macs: u64, shape: &Shape) -> bool {
+        let [m, n, k] = [shape.m, shape.n, shape.k].map(u128::from);
+        let reads = (m * k + n * k + m * n).saturating_mul(self.rounds.into());
+        u128::from(macs) < reads.saturating_mul(self.recompute_below.into())
+    }
 }
 
 /// A trace that is right in every entry, but for Freivalds' error.
@@ -49,7 +77,8 @@ pub struct Checked {
     pub header: Header,
     /// How many products were checked by Freivalds' method.
     pub freivalds: u32,
-    /// How many steps were recomputed.
+    /// How many steps were recomputed, products that are quicker multiplied
+    /// than checked among them.
     pub recomputed: u32,
     /// Binary logarithm of the inverse of the chance that one wrong product
     /// passed.
@@ -179,13 +208,21 @@ impl Checker {
         let slots = local.slots.iter().zip(bytes.ok_or(none)?);
         let slots = slots.map(|(&extent, bytes)| Rows { extent, first: 0, bytes }).collect();
         let whole = Whole { slots };
-        let sums = match step.op {
+        let claimed = match step.op {
             Op::Linear { .. } => data.sums.get(value.0 as usize).copied().flatten(),
             _ => None,
         };
-        let stride = match sums {
-            Some(sums) => check_sums(value, &whole, local.inputs, sums, method)?,
-            None => 0,
+        let (sums, stride) = match claimed {
+            Some(sums) => {
+                let shape = whole.product(local.inputs).ok_or(none)?;
+                if method.recomputes(program.macs(value, &head.run), &shape) {
+                    (None, 0)
+                } else {
+                    check_sums(value, &whole, local.inputs, shape, sums, method)?;
+                    (Some(sums), shape.n as usize)
+                }
+            }
+            None => (None, 0),
         };
         let committed = data.values.get(value.0 as usize).ok_or(none)?;
         let work = Work { local: &local, whole: &whole, value, sums, stride };
@@ -194,25 +231,21 @@ impl Checker {
     }
 }
 
-/// Freivalds' check of claimed sums; returns how many a row has.
+/// Freivalds' check of claimed sums.
 fn check_sums(
     value: ValueId,
     whole: &Whole<'_>,
     inputs: usize,
+    shape: Shape,
     sums: &[i32],
     method: &Method,
-) -> Result<usize, TraceError> {
+) -> Result<(), TraceError> {
     let pair = whole.slots.first().zip(whole.slots.get(inputs));
     let (a, b) = pair.ok_or(TraceMalformed::Value(value))?;
-    let shape = Shape {
-        m: a.extent.padded_rows(),
-        n: b.extent.padded_rows(),
-        k: a.extent.padded_columns(),
-    };
     let signed = |bytes: &[u8]| -> Vec<i8> { bytes.iter().map(|&byte| byte as i8).collect() };
     let (a, b) = (signed(a.bytes), signed(b.bytes));
     match check_product(shape, &a, &b, sums, &method.seed, method.rounds) {
-        Ok(()) => Ok(shape.n as usize),
+        Ok(()) => Ok(()),
         Err(source @ FreivaldsError::Wrong { .. }) => {
             Err(TraceInvalid::Sums { value, source }.into())
         }
@@ -223,6 +256,15 @@ fn check_sums(
 /// Whole tensors as a step's slots.
 struct Whole<'a> {
     slots: Vec<Rows<'a>>,
+}
+
+impl Whole<'_> {
+    /// The padded shape of a product with weights.
+    fn product(&self, inputs: usize) -> Option<Shape> {
+        let (a, b) = self.slots.first().zip(self.slots.get(inputs))?;
+        let (a, b) = (a.extent, b.extent);
+        Some(Shape { m: a.padded_rows(), n: b.padded_rows(), k: a.padded_columns() })
+    }
 }
 
 impl Source for Whole<'_> {

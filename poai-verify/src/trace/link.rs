@@ -12,7 +12,9 @@ use poai_core::{ProgramId, TraceRoot};
 ///
 /// It does not say that the trace is right (an audit does), nor that anybody
 /// asked for it. Where the step reads an input of the program, whoever made the
-/// input also chose its padding rows, which audits never see.
+/// input also wrote its padding rows. No audit sees them: they are known to be
+/// zero only as far as whoever has the input looks, and convicts a trace in
+/// which they are not ([`poai_core::trace::unclean`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -36,6 +38,7 @@ impl Checker {
         win: &Verified,
         link: &[u8],
     ) -> Result<Useful, TraceError> {
+        self.check_link_bytes(link.len())?;
         let mut from = Cursor::new(link);
         let head = self.head(trace, &mut from)?;
         let value = ValueId(u32::from_le_bytes(from.array()?));

@@ -125,7 +125,7 @@ fn open<'a>(
 }
 
 /// Reads the opening of some rows and checks it.
-fn open_rows<'a>(
+pub(super) fn open_rows<'a>(
     value: ValueId,
     slot: usize,
     extent: Extent,

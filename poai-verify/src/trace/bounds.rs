@@ -1,0 +1,160 @@
+//! How long messages can be, and how much memory a tile can take: what a node
+//! needs to refuse others before it reads or hashes them.
+//!
+//! All bounds are arithmetic on the program and the run's shape. They are never
+//! below an honest message; a test says how far above.
+
+use super::checker::{Checker, Head};
+use super::error::TraceMalformed;
+use super::reach::{strip_bytes, worst};
+use alloc::vec::Vec;
+use poai_core::Params;
+use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::step::Local;
+use poai_core::trace::{Header, Record, record};
+
+/// Bounds of a step's worst tile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TileBound {
+    /// No tile's openings have more bytes.
+    pub bytes: u64,
+    /// Recomputing no tile allocates more bytes beside the message. It is what
+    /// [`super::TraceRules::tile_memory_max`] is held against.
+    pub memory: u64,
+}
+
+/// The number of a value and that of a tile.
+const PLACE: u64 = 4 + 8;
+
+impl Checker {
+    /// No audit of a run of this shape has more bytes than this. The shape
+    /// stands in a message's first [`Header::LEN`] bytes.
+    ///
+    /// # Errors
+    /// [`TraceMalformed`] where the rules do not permit the run.
+    pub fn audit_bytes_max(&self, run: &RunShape) -> Result<u64, TraceMalformed> {
+        let extents = self.permitted(run)?;
+        Ok(self.audit_bytes(run, &extents))
+    }
+
+    /// No fraud proof about a run of this shape has more bytes than this.
+    ///
+    /// # Errors
+    /// [`TraceMalformed`] where the rules do not permit the run.
+    pub fn fraud_bytes_max(&self, run: &RunShape) -> Result<u64, TraceMalformed> {
+        let extents = self.permitted(run)?;
+        Ok(self.fraud_bytes(run, &extents))
+    }
+
+    /// No link has more bytes than this, whatever the run.
+    pub fn link_bytes_max(&self) -> u64 {
+        let program = self.program();
+        let linear = |value: &ValueId| {
+            program.step_of(*value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
+        };
+        let records = self.values().filter(linear).map(|value| self.opened_record_bytes(value));
+        Header::LEN as u64 + 4 + records.max().unwrap_or(0)
+    }
+
+    /// Bounds of a value's worst tile in a run of this shape; `None` for an
+    /// input or a value that the program does not have. It is answered for runs
+    /// whose tiles take more memory than the rules permit, too.
+    ///
+    /// # Errors
+    /// [`TraceMalformed`] where the rules do not permit batch or sequence.
+    pub fn tile_bound(
+        &self,
+        run: &RunShape,
+        value: ValueId,
+    ) -> Result<Option<TileBound>, TraceMalformed> {
+        let extents = self.extents(run)?;
+        let local = Local::new(self.program(), &extents, *run, value);
+        Ok(local.as_ref().map(worst))
+    }
+
+    /// Refuses an audit that is longer than any, before anything is hashed.
+    pub(super) fn check_audit_bytes(&self, head: &Head, got: usize) -> Result<(), TraceMalformed> {
+        self.check_memory(&head.run, &head.extents)?;
+        within(self.audit_bytes(&head.run, &head.extents), got)
+    }
+
+    /// Refuses a fraud proof that is longer than any, likewise.
+    pub(super) fn check_fraud_bytes(&self, head: &Head, got: usize) -> Result<(), TraceMalformed> {
+        self.check_memory(&head.run, &head.extents)?;
+        within(self.fraud_bytes(&head.run, &head.extents), got)
+    }
+
+    /// Refuses a link that is longer than any, likewise.
+    pub(super) fn check_link_bytes(&self, got: usize) -> Result<(), TraceMalformed> {
+        within(self.link_bytes_max(), got)
+    }
+
+    fn permitted(&self, run: &RunShape) -> Result<Vec<Extent>, TraceMalformed> {
+        let extents = self.extents(run)?;
+        self.check_memory(run, &extents)?;
+        Ok(extents)
+    }
+
+    fn check_memory(&self, run: &RunShape, extents: &[Extent]) -> Result<(), TraceMalformed> {
+        let max = self.rules().tile_memory_max;
+        for value in self.values() {
+            let bytes = self.worst(run, extents, value).memory;
+            if bytes > max {
+                return Err(TraceMalformed::Memory { value, bytes, max });
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
+        let records = self.values().map(|value| self.record_len(value));
+        let records = records.fold(Header::LEN as u64, u64::saturating_add);
+        let tiles = self.values().map(|value| self.worst(run, extents, value).bytes);
+        let tile = tiles.max().unwrap_or(0);
+        records.saturating_add(tile.saturating_mul(self.rules().samples.into()))
+    }
+
+    fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
+        let program = self.program();
+        let opened = |value: ValueId| self.opened_record_bytes(value);
+        let inputs = self.values().take(program.inputs().len());
+        let header: u64 = inputs.clone().map(opened).fold(0, u64::saturating_add);
+        let rows = Params::CONSENSUS.tile() as u32;
+        let strips = inputs
+            .zip(extents)
+            .map(|(input, extent)| opened(input).saturating_add(strip_bytes(extent, rows, rows)));
+        let tiles = self.values().filter_map(|value| {
+            let step = program.step_of(value)?;
+            let records = step.inputs.iter().chain([&value]).map(|&value| opened(value));
+            let tile = self.worst(run, extents, value).bytes;
+            Some(records.fold(tile, u64::saturating_add))
+        });
+        let most = strips.chain(tiles).fold(header, u64::max);
+        most.saturating_add(Header::LEN as u64 + PLACE)
+    }
+
+    /// A value's worst tile; an input has none.
+    fn worst(&self, run: &RunShape, extents: &[Extent], value: ValueId) -> TileBound {
+        let local = Local::new(self.program(), extents, *run, value);
+        local.as_ref().map_or_else(TileBound::default, worst)
+    }
+
+    fn values(&self) -> impl Iterator<Item = ValueId> + Clone + use<> {
+        // Exact: at most 2^16 + 16 values.
+        (0..self.program().values() as u32).map(ValueId)
+    }
+
+    fn record_len(&self, value: ValueId) -> u64 {
+        Record::len(self.program().step_of(value).map_or(0, |step| step.inputs.len())) as u64
+    }
+
+    /// A record and its path.
+    fn opened_record_bytes(&self, value: ValueId) -> u64 {
+        let count = self.program().values() as u64;
+        self.record_len(value) + 32 * record::path_len(count, value.0.into()) as u64
+    }
+}
+
+fn within(max: u64, got: usize) -> Result<(), TraceMalformed> {
+    if got as u64 > max { Err(TraceMalformed::Size { max, got }) } else { Ok(()) }
+}

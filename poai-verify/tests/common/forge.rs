@@ -53,7 +53,7 @@ impl Forged {
         let header = Header {
             program: program.program_id(),
             run,
-            input: header::input_root(&inputs),
+            input: header::input_root(&run, &inputs),
             output: root(&program.output()),
             macs: program.total_macs(&run),
             records: record::records_root(&leaves),

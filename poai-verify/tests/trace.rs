@@ -225,6 +225,16 @@ fn soundness_and_its_inverse() {
     assert_eq!(samples_for(0.5, 40, 0), Some(40));
     assert_eq!(samples_for(0.5, 40, 60), Some(100));
     assert_eq!(samples_for(0.0, 1, 0), None);
+    // Where neither factor is a number of 64 bits.
+    assert_eq!(soundness(1100, 0.5, 1100), 1.0);
+    assert_eq!(soundness(1100, 0.5, 1090), 2f64.powi(-10));
+    assert_eq!(samples_for(0.5, 1000, 100), Some(1100));
+    // Rounded up: (5/8)^q is 5^q of 8^q.
+    for samples in 1..=42 {
+        let bound = soundness(samples, 0.375, 0) * 2f64.powi(126);
+        let exact = 5u128.pow(samples) << (126 - 3 * samples);
+        assert!(bound as u128 >= exact && bound * (1.0 - 1e-12) <= exact as f64, "{samples}");
+    }
     for (fraction, bits, grinding) in [(0.01, 40, 0), (0.1, 40, 80), (0.3, 20, 0), (0.001, 60, 64)]
     {
         let samples = samples_for(fraction, bits, grinding).unwrap();

@@ -6,8 +6,10 @@
 //! - `steps`: one step, on every thread.
 //! - `buffers`: memory that runs use again.
 //! - `traced`: a run's tensors and trees, and what is opened of them.
+//! - `challenge`: received traces, and the proof of their first lie.
 
 mod buffers;
+mod challenge;
 mod model;
 pub mod network;
 pub mod run;
@@ -15,6 +17,7 @@ mod steps;
 pub mod tensor;
 mod traced;
 
+pub use challenge::ReceivedError;
 pub use model::Model;
 pub use network::{Constants, Network, NetworkError};
 pub use run::{ExecuteError, MinedStep, Mining, Run, RunOptions};

@@ -117,6 +117,12 @@ impl Tensor {
         Ok(tensor)
     }
 
+    /// Received bytes of the right number, which may be unclean.
+    pub(super) fn unchecked(extent: Extent, bytes: Vec<u8>) -> Tensor {
+        debug_assert_eq!(bytes.len() as u64, extent.bytes());
+        Tensor { extent, bytes: bytes.into() }
+    }
+
     fn zeros(extent: Extent) -> Tensor {
         Tensor { extent, bytes: vec![0; extent.bytes() as usize].into() }
     }

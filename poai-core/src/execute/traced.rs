@@ -25,9 +25,6 @@ pub enum ProveError {
         /// The tile.
         tile: u64,
     },
-    /// The step's entries name rows that do not exist.
-    #[error(transparent)]
-    Step(#[from] StepError),
 }
 
 /// A program, a run of it, and a tensor and tree for each value. Whether the
@@ -36,13 +33,12 @@ pub enum ProveError {
 #[derive(Clone, Debug)]
 pub struct Trace {
     network: Arc<Network>,
-    program_id: ProgramId,
-    run: RunShape,
+    header: Header,
     extents: Vec<Extent>,
     values: Vec<Arc<Tensor>>,
     trees: Vec<Tree>,
     sums: Arc<[Option<Vec<i32>>]>,
-    records: Vec<Vec<u8>>,
+    records: Vec<Record>,
     leaves: Vec<[u8; 32]>,
 }
 
@@ -66,38 +62,55 @@ impl Trace {
         trees: Vec<Tree>,
         sums: Vec<Option<Vec<i32>>>,
     ) -> Trace {
-        let program_id = network.program().program_id();
-        let mut trace = Trace {
-            network,
-            program_id,
-            run,
-            extents,
-            values,
-            trees,
-            sums: sums.into(),
-            records: vec![],
-            leaves: vec![],
-        };
+        let program = network.program().program_id();
+        let (records, leaves) = (vec![], vec![]);
+        let header = unwritten(program, run);
+        let sums = sums.into();
+        let mut trace = Trace { network, header, extents, values, trees, sums, records, leaves };
         trace.write_records();
         trace
     }
 
+    /// A trace whose records and header may lie.
+    pub(super) fn of_parts(
+        network: Arc<Network>,
+        header: Header,
+        extents: Vec<Extent>,
+        values: Vec<Arc<Tensor>>,
+        trees: Vec<Tree>,
+        records: Vec<Record>,
+    ) -> Trace {
+        let leaves = leaves(&records);
+        let sums = Arc::new([]);
+        Trace { network, header, extents, values, trees, sums, records, leaves }
+    }
+
     fn write_records(&mut self) {
         let program = self.network.program();
+        let run = self.header.run;
         let records = (0..self.values.len()).map(|index| {
             let value = ValueId(index as u32);
             let inputs = program.step_of(value).map_or(&[][..], |step| &step.inputs);
-            let record = Record {
+            Record {
                 value,
                 root: *self.trees[index].root(),
                 extent: self.extents[index],
-                macs: program.macs(value, &self.run),
+                macs: program.macs(value, &run),
                 inputs: inputs.iter().map(|input| *self.trees[input.0 as usize].root()).collect(),
-            };
-            record.encode()
+            }
         });
         self.records = records.collect();
-        self.leaves = self.records.iter().map(|record| Record::leaf(record)).collect();
+        self.leaves = leaves(&self.records);
+        let roots: Vec<Root> = self.trees.iter().map(|tree| *tree.root()).collect();
+        let (inputs, steps) = roots.split_at(program.inputs().len());
+        self.header = Header {
+            program: self.header.program,
+            run,
+            input: header::input_root(&run, inputs),
+            output: steps.last().copied().unwrap_or_default(),
+            macs: program.total_macs(&run),
+            records: record::records_root(&self.leaves),
+        };
     }
 
     /// The network.
@@ -107,7 +120,7 @@ impl Trace {
 
     /// The run.
     pub fn run(&self) -> &RunShape {
-        &self.run
+        &self.header.run
     }
 
     /// A value's tensor.
@@ -140,17 +153,7 @@ impl Trace {
 
     /// The head.
     pub fn header(&self) -> Header {
-        let program = self.network.program();
-        let roots: Vec<Root> = self.trees.iter().map(|tree| *tree.root()).collect();
-        let (inputs, steps) = roots.split_at(program.inputs().len());
-        Header {
-            program: self.program_id,
-            run: self.run,
-            input: header::input_root(&self.run, inputs),
-            output: steps.last().copied().unwrap_or_default(),
-            macs: program.total_macs(&self.run),
-            records: record::records_root(&self.leaves),
-        }
+        self.header
     }
 
     /// The trace root.
@@ -165,7 +168,7 @@ impl Trace {
         let weights = (0..program.values() as u32).map(ValueId).filter(|&value| {
             program.step_of(value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
         });
-        let macs = weights.map(|value| program.macs(value, &self.run));
+        let macs = weights.map(|value| program.macs(value, &self.header.run));
         let macs_weights = macs.fold(0, u64::saturating_add);
         Receipt {
             program: header.program,
@@ -180,15 +183,15 @@ impl Trace {
         }
     }
 
-    /// All records, one after the other.
-    pub fn records(&self) -> Vec<u8> {
-        self.records.concat()
+    /// All records, inputs first.
+    pub fn records(&self) -> &[Record] {
+        &self.records
     }
 
     /// A record and its path: `record ‖ siblings from the root down`.
     pub fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
         let index = value.0 as usize;
-        let mut bytes = self.records.get(index)?.clone();
+        let mut bytes = self.records.get(index)?.encode();
         bytes.extend(record::path(&self.leaves, index as u64).concat());
         Some(bytes)
     }
@@ -201,11 +204,13 @@ impl Trace {
     pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, ProveError> {
         let header = self.header();
         let mut bytes = header.encode();
-        bytes.extend(self.records.concat());
+        for record in &self.records {
+            bytes.extend(record.encode());
+        }
         let program = self.network.program();
         let root = header.root();
         for Sample { value, tile } in
-            sample::samples(program, &self.extents, &self.run, &root, beacon, samples)
+            sample::samples(program, &self.extents, &self.header.run, &root, beacon, samples)
         {
             bytes.extend(self.tile_openings(value, tile)?);
         }
@@ -216,7 +221,8 @@ impl Trace {
     /// it is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path
     /// of each input's value)… ‖ tile openings`. For an input of the program,
     /// tile 0: `header ‖ u32 value ‖ u64 0 ‖ (record ‖ path) of every input`,
-    /// which shows whether the header's input is theirs.
+    /// which shows whether the header's input is theirs. Where a record lies,
+    /// tile 0 is about that, and nothing follows the records.
     ///
     /// # Errors
     /// [`ProveError`].
@@ -236,8 +242,33 @@ impl Trace {
         for value in [&value].into_iter().chain(&step.inputs) {
             bytes.extend(self.record_opening(*value).ok_or(no_tile)?);
         }
-        bytes.extend(self.tile_openings(value, tile)?);
+        if tile > 0 || !self.record_lies(value) {
+            bytes.extend(self.tile_openings(value, tile)?);
+        }
         Ok(bytes)
+    }
+
+    /// Whether a step's record, or that of a value it reads, is not what the
+    /// program implies, or they do not fit together.
+    pub(super) fn record_lies(&self, value: ValueId) -> bool {
+        let program = self.network.program();
+        let Some(step) = program.step_of(value) else { return false };
+        let mut own = [&value].into_iter().chain(&step.inputs);
+        let of = |value: &ValueId| self.records.get(value.0 as usize);
+        let made = step.inputs.iter().filter_map(of).map(|record| &record.root);
+        let wired = of(&value).is_some_and(|own| {
+            own.check_wiring(made).is_ok()
+                && (value != program.output() || own.root == self.header.output)
+        });
+        !wired || !own.all(|&value| self.implied(value))
+    }
+
+    /// Whether the fields of a value's record follow from the program.
+    pub(super) fn implied(&self, value: ValueId) -> bool {
+        let (program, run) = (self.network.program(), &self.header.run);
+        let bytes = self.records.get(value.0 as usize).map(Record::encode);
+        bytes
+            .is_some_and(|bytes| Record::decode(&bytes, program, &self.extents, run, value).is_ok())
     }
 
     /// What shows that a product with weights was mined on operands of this
@@ -254,6 +285,11 @@ impl Trace {
         Ok(bytes)
     }
 
+    /// A step in this run.
+    pub(super) fn local(&self, value: ValueId) -> Option<Local<'_>> {
+        Local::new(self.network.program(), &self.extents, self.header.run, value)
+    }
+
     /// Everything that a tile's recomputation needs: the openings of what it
     /// is made of, in order, then of its own rows.
     ///
@@ -261,8 +297,7 @@ impl Trace {
     /// [`ProveError`].
     pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
         let no_tile = ProveError::Tile { value, tile };
-        let program = self.network.program();
-        let local = Local::new(program, &self.extents, self.run, value).ok_or(no_tile)?;
+        let local = self.local(value).ok_or(no_tile)?;
         let region = local.grid().tile(tile).ok_or(no_tile)?;
         let source = Values { trace: self, value };
         let mut bytes = vec![];
@@ -270,7 +305,8 @@ impl Trace {
             for Read { slot, rows } in local.reads(&within) {
                 bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile)?);
             }
-            for Read { slot, rows } in local.further_reads(&within, &source)? {
+            // A row that names none has no more to open, and is wrong by itself.
+            for Read { slot, rows } in local.further_reads(&within, &source).unwrap_or_default() {
                 bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile)?);
             }
         }
@@ -281,10 +317,20 @@ impl Trace {
     }
 }
 
+/// A header of which only these two are known yet.
+fn unwritten(program: ProgramId, run: RunShape) -> Header {
+    let (input, output) = (Root::default(), Root::default());
+    Header { program, run, input, output, macs: 0, records: [0; 32] }
+}
+
+fn leaves(records: &[Record]) -> Vec<[u8; 32]> {
+    records.iter().map(|record| Record::leaf(&record.encode())).collect()
+}
+
 /// A trace's tensors as a step's slots.
-struct Values<'a> {
-    trace: &'a Trace,
-    value: ValueId,
+pub(super) struct Values<'a> {
+    pub(super) trace: &'a Trace,
+    pub(super) value: ValueId,
 }
 
 impl Values<'_> {
@@ -302,6 +348,15 @@ impl Values<'_> {
                 Some((&held.tensor, &held.tree))
             }
         }
+    }
+
+    /// Whether rows that a step reads are what honest runs have.
+    pub(super) fn is_clean(&self, read: &Read) -> bool {
+        let Some((tensor, _)) = self.held(read.slot) else { return false };
+        let row_bytes = tensor.extent().row_bytes();
+        let bytes = read.rows.start as usize * row_bytes..read.rows.end as usize * row_bytes;
+        let bytes = tensor.bytes().get(bytes);
+        bytes.is_some_and(|bytes| tensor.extent().is_clean(read.rows.start, bytes))
     }
 
     fn open(&self, slot: usize, extent: &Extent, rows: Range<u32>) -> Option<Vec<u8>> {

@@ -1,0 +1,197 @@
+//! What a challenger does: holds received tensors and records against the
+//! program, and proves the first lie (spec §14).
+
+use super::network::Network;
+use super::tensor::Tensor;
+use super::traced::{ProveError, Trace, Values};
+use crate::commitment::Tree;
+use crate::program::tensor::Rows;
+use crate::program::{RunShapeError, ValueId};
+use crate::step::{Grid, Local, Region, StepError};
+use crate::trace::{Header, Record, header, record, unclean};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Why received data is not a trace's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceivedError {
+    /// The header is of another program.
+    #[error("the header is of another program")]
+    Program,
+    /// The header's run has no tensors, or too large ones: no node audits it.
+    #[error(transparent)]
+    Run(#[from] RunShapeError),
+    /// Another number of tensors or records than the program has values.
+    #[error("{got} {what}, the program has {expected} values")]
+    Count {
+        /// Tensors or records.
+        what: &'static str,
+        /// The program's values.
+        expected: usize,
+        /// What was given.
+        got: usize,
+    },
+    /// A tensor of another length.
+    #[error("value {} has {got} bytes, in this run it has {expected}", value.0)]
+    Length {
+        /// The value.
+        value: ValueId,
+        /// The length of its padded bytes.
+        expected: u64,
+        /// What was given.
+        got: usize,
+    },
+    /// A tensor that does not hash to its record's root.
+    #[error("value {} is not the tensor that its record commits to", value.0)]
+    Root {
+        /// The value.
+        value: ValueId,
+    },
+    /// The records do not lead to the header.
+    #[error("the records are not those that the header commits to")]
+    Records,
+}
+
+impl Trace {
+    /// A trace as it was received from whoever published its root. Nothing is
+    /// believed but what hashes bind: the tensors are those that the records
+    /// commit to and the records are the header's; whether they are right is
+    /// for [`Trace::find_fraud`].
+    ///
+    /// # Errors
+    /// [`ReceivedError`]: what was received is not the trace's.
+    pub fn received(
+        network: Arc<Network>,
+        header: Header,
+        records: Vec<Record>,
+        values: Vec<Vec<u8>>,
+    ) -> Result<Trace, ReceivedError> {
+        let program = network.program();
+        if header.program != program.program_id() {
+            return Err(ReceivedError::Program);
+        }
+        let extents = program.extents(&header.run)?;
+        for (what, got) in [("records", records.len()), ("tensors", values.len())] {
+            if got != extents.len() {
+                return Err(ReceivedError::Count { what, expected: extents.len(), got });
+            }
+        }
+        for ((value, extent), bytes) in (0..).map(ValueId).zip(&extents).zip(&values) {
+            if bytes.len() as u64 != extent.bytes() {
+                let (expected, got) = (extent.bytes(), bytes.len());
+                return Err(ReceivedError::Length { value, expected, got });
+            }
+        }
+        let trees: Vec<Tree> = values.iter().map(|bytes| Tree::new(bytes)).collect();
+        let mut pairs = (0..).map(ValueId).zip(trees.iter().zip(&records));
+        if let Some((value, _)) = pairs.find(|(_, (tree, record))| *tree.root() != record.root) {
+            return Err(ReceivedError::Root { value });
+        }
+        let leaves: Vec<_> = records.iter().map(|record| Record::leaf(&record.encode())).collect();
+        if record::records_root(&leaves) != header.records {
+            return Err(ReceivedError::Records);
+        }
+        let tensors = extents.iter().zip(values);
+        let tensors = tensors.map(|(extent, bytes)| Arc::new(Tensor::unchecked(*extent, bytes)));
+        let tensors = tensors.collect();
+        Ok(Trace::of_parts(network, header, extents, tensors, trees, records))
+    }
+
+    /// Recomputes everything and proves the first lie: a message for
+    /// `Checker::fraud`, or `None` where the trace is honest. As much work as
+    /// the run, and slower: it is done tile by tile.
+    ///
+    /// # Errors
+    /// [`ProveError`]: a defect of the library.
+    pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, ProveError> {
+        let program = self.network().program();
+        let header = self.header();
+        if header.macs != program.total_macs(&header.run) {
+            return Ok(Some(header.encode()));
+        }
+        let inputs = program.inputs().len();
+        let roots: Vec<_> = self.records()[..inputs].iter().map(|record| record.root).collect();
+        let input_lies = (0..inputs as u32).any(|input| !self.implied(ValueId(input)));
+        if input_lies || header::input_root(&header.run, &roots) != header.input {
+            return self.fraud_proof(ValueId(0), 0).map(Some);
+        }
+        for value in (0..program.values() as u32).map(ValueId) {
+            let found = match program.step_of(value) {
+                None => self.value(value).and_then(|tensor| {
+                    let records = self.records();
+                    unclean::accuse_input(program, &header, records, value, tensor.bytes())
+                }),
+                Some(_) => {
+                    let lies = self.record_lies(value);
+                    let tile = if lies { Some(0) } else { self.wrong_tile(value) };
+                    tile.map(|tile| self.fraud_proof(value, tile)).transpose()?
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first tile of a step that is not what the step computes of its
+    /// committed inputs.
+    fn wrong_tile(&self, value: ValueId) -> Option<u64> {
+        let local = self.local(value)?;
+        let (grid, committed) = (local.grid(), self.value(value)?.rows());
+        let source = Values { trace: self, value };
+        let wrong = |tile: &u64| !right(&local, &grid, *tile, &source, &committed);
+        (0..grid.tiles()).into_par_iter().find_first(wrong)
+    }
+}
+
+fn right(
+    local: &Local<'_>,
+    grid: &Grid,
+    tile: u64,
+    source: &Values<'_>,
+    committed: &Rows<'_>,
+) -> bool {
+    let Some(region) = grid.tile(tile) else { return true };
+    let within = local.within(&region);
+    let expected = match &within {
+        Some(within) => match recompute(local, within, source) {
+            Ok(entries) => entries,
+            Err(_) => return false,
+        },
+        None => vec![],
+    };
+    let mut own = vec![0; region.columns.end as usize];
+    region.rows.clone().all(|row| {
+        let expected = within.as_ref().and_then(|within| {
+            let at = row.checked_sub(within.rows.start)? as usize;
+            expected.get(at * within.width()..(at + 1) * within.width())
+        });
+        let expected = expected.unwrap_or_default().iter().copied().chain(std::iter::repeat(0));
+        committed.read(row, &mut own).is_some()
+            && own[region.columns.start as usize..]
+                .iter()
+                .copied()
+                .zip(expected)
+                .all(|(a, b)| a == b)
+    })
+}
+
+/// What the tile should be, of rows that are all clean.
+fn recompute(
+    local: &Local<'_>,
+    within: &Region,
+    source: &Values<'_>,
+) -> Result<Vec<i32>, StepError> {
+    let mut reads = local.reads(within);
+    reads.extend(local.further_reads(within, source)?);
+    for read in reads {
+        if !source.is_clean(&read) {
+            return Err(StepError::Region);
+        }
+    }
+    let mut entries = vec![0; within.rows.len() * within.width()];
+    local.compute(source, within, None, &mut entries)?;
+    Ok(entries)
+}

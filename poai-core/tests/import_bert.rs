@@ -3,7 +3,8 @@
 
 use poai_core::Cpu;
 use poai_core::execute::{Model, Network, RunOptions};
-use poai_core::import::bert::{self, BertError, Encoder, Options, Range};
+use poai_core::import::bert::{self, BertError, Encoder, Options};
+use poai_core::import::quantise::{Granularity, Range};
 use poai_core::import::store::{self, CONSTANTS_FILE, PROGRAM_FILE, StoreError};
 use proptest::prelude::*;
 use safetensors::Dtype;
@@ -129,7 +130,7 @@ fn the_integer_network_is_close_to_the_floats() {
         Options::default(),
         Options { smoothing: None, ..Options::default() },
         Options { range: Range::Percentile(99.0), ..Options::default() },
-        Options { per_channel: false, smoothing: Some(0.5), ..Options::default() },
+        Options { weights: Granularity::PerTensor, smoothing: Some(0.5), ..Options::default() },
     ];
     for options in all {
         let quantised = encoder.quantise(&sequences(20), &options).unwrap();
@@ -292,7 +293,7 @@ fn wrong_sequences_and_options_are_refused() {
     }
     let error = quantise(&[vec![1, 50]], Options::default());
     assert!(matches!(error, BertError::Token { sequence: 0, id: 50, vocabulary: 50 }));
-    for value in [-0.1, 100.1, f64::NAN] {
+    for value in [-0.1, 0.0, 100.1, f64::NAN] {
         let options = Options { range: Range::Percentile(value), ..Options::default() };
         assert!(matches!(quantise(&good, options), BertError::Option { option: "range", .. }));
     }

@@ -29,7 +29,10 @@ pub enum Failure {
     /// There are no sentences.
     #[error("{} holds no sentence: one a line is wanted", path.display())]
     Empty { path: PathBuf },
-    /// The model is none, or does not take the sentences.
+    /// The model's files hold none.
+    #[error("the model in {}: {source}", directory.display())]
+    Weights { directory: PathBuf, source: Box<BertError> },
+    /// The model does not take the sentences.
     #[error(transparent)]
     Bert(#[from] BertError),
     /// There is no such backend here.

@@ -40,7 +40,9 @@ struct Args {
     /// sentences that are compared.
     #[arg(long, value_name = "FILE|-")]
     text: Option<PathBuf>,
-    /// Print one JSON object instead of text.
+    /// Print one JSON object instead of text. Many sentences are several
+    /// batches, each with a trace: `trace_roots` has all roots, `trace_root` the
+    /// last; MACs, tickets, and audits' bytes and seconds are sums.
     #[arg(long)]
     json: bool,
     /// Cut sentences at so many tokens, the two at their ends included.
@@ -129,8 +131,8 @@ fn embed(
         challenge: args.challenge,
         options: Options::new(args.difficulty).keep(Keep::Best),
     };
-    let start = Instant::now();
     for (index, batch) in batches.iter().enumerate() {
+        let start = Instant::now();
         let own: Vec<Vec<u32>> = batch.iter().map(|&sentence| ids[sentence].clone()).collect();
         let (shape, inputs) = bert::inputs(&own)?;
         let to = bar.clone();
@@ -158,10 +160,10 @@ fn embed(
             outcome.trace_roots.push(trace.root());
             outcome.linked += audit::linked(trace, &mined, &args.challenge, args.difficulty)?;
             // A trace keeps every tensor: only one is held at a time.
-            if index + 1 == batches.len() {
-                outcome.seconds = start.elapsed().as_secs_f64();
-                outcome.audit = Some(audit::audit(trace)?);
-            }
+            outcome.seconds += start.elapsed().as_secs_f64();
+            let (bytes, seconds) = audit::audit(trace)?;
+            let (all, total) = outcome.audit.unwrap_or_default();
+            outcome.audit = Some((all + bytes, total + seconds));
         }
     }
     bar.finish_and_clear();

@@ -21,7 +21,11 @@ pub fn encoder(directory: &Path) -> Result<Encoder, Failure> {
         let path = directory.join(name);
         std::fs::read(&path).map_err(|source| Failure::Model { path, source })
     };
-    Ok(Encoder::read(&read("model.safetensors")?, &read("config.json")?)?)
+    let (weights, config) = (read("model.safetensors")?, read("config.json")?);
+    Encoder::read(&weights, &config).map_err(|source| {
+        let directory = directory.to_owned();
+        Failure::Weights { directory, source: Box::new(source) }
+    })
 }
 
 /// The tokeniser: of `tokenizer.json`, or BERT's own with `vocab.txt`.

@@ -25,7 +25,7 @@ pub struct Outcome {
     pub linked: usize,
     pub best: Option<Best>,
     pub seconds: f64,
-    /// An audit's bytes, and the seconds that verifying it took.
+    /// The audits' bytes, and the seconds that verifying them took.
     pub audit: Option<(usize, f64)>,
 }
 
@@ -57,7 +57,8 @@ impl Outcome {
         }
     }
 
-    /// One object; what there is not is null. `trace_root` is the last batch's.
+    /// One object; what there is not is null. `trace_root` is the last batch's,
+    /// audits are of all.
     pub fn json(&self) -> Value {
         let layers = self.report.iter().map(|error| (error.layer.clone(), error.relative_error));
         json!({
@@ -96,10 +97,13 @@ impl Outcome {
         lines.push(format!("tickets     {} drawn, {} won", self.tickets, self.won));
         if let Some(Best { ticket, step }) = &self.best {
             lines.push(format!("ticket      {ticket} of {step}"));
-            lines.push(format!("linked      {} wins verified, of these traces", self.linked));
+            let linked = self.linked;
+            lines.push(format!(
+                "linked      the best of {linked} products verified, of these traces"
+            ));
         }
         if let Some((bytes, seconds)) = self.audit {
-            lines.push(format!("audit       {bytes} bytes, verified in {:.3} ms", seconds * 1e3));
+            lines.push(format!("audits      {bytes} bytes, verified in {:.3} ms", seconds * 1e3));
         }
         lines.join("\n") + "\n"
     }

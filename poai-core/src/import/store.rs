@@ -180,7 +180,11 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
 /// Writes a file beside its place, then moves it there.
 fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let path = directory.join(name);
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(io(directory))?;
+    let mut options = tempfile::Builder::new();
+    // Who may read it is for the umask to say, as of any file.
+    #[cfg(unix)]
+    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = options.tempfile_in(directory).map_err(io(directory))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io(&path))?;
     file.persist(&path).map_err(|error| io(&path)(error.error))?;
     Ok(())

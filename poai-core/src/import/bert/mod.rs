@@ -27,7 +27,7 @@ mod weights;
 pub use config::Config;
 pub use error::BertError;
 pub use float::Floats;
-pub use quantise::{LayerError, Options, Quantised, Range};
+pub use quantise::{LayerError, Options, Quantised};
 
 use crate::execute::Tensor;
 use crate::program::{Dtype, RunShape};

@@ -11,6 +11,7 @@ use super::{BertError, Encoder, inputs};
 use crate::backend::cpu::Cpu;
 use crate::execute::network::Constants;
 use crate::execute::{Model, Network, RunOptions};
+use crate::import::quantise::{Granularity, Range};
 use crate::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId};
 use ndarray::Array2;
 use std::sync::Arc;
@@ -19,23 +20,16 @@ use std::sync::Arc;
 /// compared.
 const COMPARED: (usize, usize) = (8, 1024);
 
-/// Which range of queries, keys and values is kept; what is beyond saturates.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Range {
-    /// All that was measured.
-    MinMax,
-    /// What so many per cent of the tokens, 0 to 100, stay within.
-    Percentile(f64),
-}
-
 /// How an encoder is quantised.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Options {
-    /// Which range of queries, keys and values is kept.
+    /// Which range of queries, keys and values, token by token, is kept; what is
+    /// beyond saturates.
     pub range: Range,
-    /// Whether weights have a scale for each output, or one for all.
-    pub per_channel: bool,
+    /// Whether weights have a scale for each output, or one for all. One for all
+    /// costs a trained encoder most of its accuracy.
+    pub weights: Granularity,
     /// How much range moves from activations into weights, 0 to 1, before the
     /// products that follow a LayerNorm; `None` leaves out the step.
     pub smoothing: Option<f64>,
@@ -43,12 +37,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { range: Range::MinMax, per_channel: true, smoothing: Some(0.7) }
+        Options { range: Range::MinMax, weights: Granularity::PerChannel, smoothing: Some(0.7) }
     }
 }
 
 /// How far the integer network is from the float model in one place.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LayerError {
     /// Which place: the embeddings, a layer's output, or the whole.
     pub layer: String,
@@ -87,7 +82,11 @@ impl Encoder {
         };
         let percentile = match options.range {
             Range::MinMax => 100.0,
-            Range::Percentile(value) => permitted("range", value, 100.0, "0 to 100")?,
+            Range::Percentile(value) if value > 0.0 && value <= 100.0 => value,
+            Range::Percentile(value) => {
+                let permitted = "above 0 and at most 100";
+                return Err(BertError::Option { option: "range", value, permitted });
+            }
         };
         if let Some(exponent) = options.smoothing {
             permitted("smoothing", exponent, 1.0, "0 to 1")?;
@@ -300,7 +299,7 @@ impl<'a> Assembly<'a> {
         clamp: Clamp,
         operand: [ValueId; 2],
     ) -> Result<ValueId, BertError> {
-        let per_row = self.options.per_channel;
+        let per_row = self.options.weights == Granularity::PerChannel;
         let Product { weights, requantise, shifts } =
             Product::new(name, dense, columns, units, per_row)?;
         let weights = self.constant(name, dense.weights.ncols(), Dtype::I8, &weights)?;

@@ -26,6 +26,7 @@ use ndarray::{Array2, ArrayView2};
 
 /// How the range of an activation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Range {
     /// The largest magnitude; nothing is clipped.
     #[default]
@@ -37,6 +38,7 @@ pub enum Range {
 
 /// What shares one scale of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Granularity {
     /// All weights of a layer.
     PerTensor,
@@ -47,6 +49,7 @@ pub enum Granularity {
 
 /// How a network is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Options {
     /// The ranges of activations.
     pub range: Range,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// How far a layer's integers are from the floats.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LayerReport {
     /// The layer.
     pub name: String,

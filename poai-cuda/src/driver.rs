@@ -19,7 +19,7 @@ pub(crate) const LIBRARY: &str = if cfg!(windows) {
 /// The oldest driver interface accepted: the one cudarc is pinned to.
 pub(crate) const NEEDED: Version = Version { major: 12, minor: 0 };
 
-/// Every driver function that this crate reaches, here or through cudarc.
+/// Every driver function that listing devices reaches, here or through cudarc.
 const FUNCTIONS: [&str; 9] = [
     "cuInit",
     "cuDriverGetVersion",
@@ -30,6 +30,34 @@ const FUNCTIONS: [&str; 9] = [
     "cuDeviceTotalMem_v2",
     "cuGetErrorName",
     "cuGetErrorString",
+];
+
+/// And every one that an open card reaches beside them.
+const CARD_FUNCTIONS: [&str; 24] = [
+    "cuDevicePrimaryCtxRetain",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuCtxGetCurrent",
+    "cuCtxSetCurrent",
+    "cuCtxSynchronize",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamSynchronize",
+    "cuMemAllocAsync",
+    "cuMemFreeAsync",
+    "cuMemAlloc_v2",
+    "cuMemFree_v2",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuMemsetD8Async",
+    "cuModuleLoadData",
+    "cuModuleUnload",
+    "cuModuleGetFunction",
+    "cuFuncSetAttribute",
+    "cuLaunchKernel",
+    "cuEventCreate",
+    "cuEventRecord",
+    "cuStreamWaitEvent",
+    "cuEventDestroy_v2",
 ];
 
 /// Loads and initialises the driver. Before this has succeeded no other call
@@ -53,17 +81,29 @@ pub(crate) fn load() -> Result<(), CudaError> {
     if !unsafe { sys::is_culib_present() } {
         return Err(CudaError::NoDriver);
     }
-    for function in FUNCTIONS {
-        // SAFETY: as above for the load. The symbol is looked up and never
+    whole(&FUNCTIONS)?;
+    // Before the version, since only this call is promised to work first.
+    result::init().map_err(refused("cuInit"))?;
+    check(version()?)
+}
+
+/// The same for a card that is to be opened. After [`load`].
+pub(crate) fn load_for_cards() -> Result<(), CudaError> {
+    load()?;
+    whole(&CARD_FUNCTIONS)
+}
+
+/// Whether the library that was loaded has all of these functions.
+fn whole(functions: &[&'static str]) -> Result<(), CudaError> {
+    for &function in functions {
+        // SAFETY: as in `load` for the load. The symbol is looked up and never
         // called through this type, so the type need not be its own.
         let found = unsafe { sys::culib().get::<unsafe extern "C" fn()>(function).is_ok() };
         if !found {
             return Err(CudaError::Incomplete { function });
         }
     }
-    // Before the version, since only this call is promised to work first.
-    result::init().map_err(refused("cuInit"))?;
-    check(version()?)
+    Ok(())
 }
 
 fn version() -> Result<Version, CudaError> {

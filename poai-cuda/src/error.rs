@@ -2,6 +2,7 @@ use std::ffi::CStr;
 
 use cudarc::driver::{DriverError, sys::CUresult};
 
+use crate::device::Device;
 use crate::driver::{LIBRARY, NEEDED};
 use crate::version::Version;
 
@@ -59,6 +60,56 @@ pub enum CudaError {
         /// The lowest that will do.
         needed: Version,
     },
+    /// There is not enough free memory on the card.
+    #[error(
+        "{name} has no {bytes} bytes of memory left: use smaller batches or fewer tile rows at \
+         once, or end other programs that `nvidia-smi` shows on it"
+    )]
+    OutOfMemory {
+        /// The card.
+        name: String,
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// The card stopped answering, or its memory failed.
+    #[error(
+        "{name} is lost ({code}, in {call}): see the system log for `Xid`, lower any overclock, \
+         and restart the machine if `nvidia-smi` does not show it any more"
+    )]
+    Lost {
+        /// The card.
+        name: String,
+        /// The driver's name of what happened.
+        code: String,
+        /// The call that noticed.
+        call: &'static str,
+    },
+    /// A kernel, in this call or an earlier one, was ended by the card.
+    #[error(
+        "a kernel failed on {name} ({code}, noticed in {call}): its results are void and this \
+         process can use the card no more; start it again, and if it happens again check the \
+         card's memory and clocks, then report it"
+    )]
+    Kernel {
+        /// The card.
+        name: String,
+        /// The driver's name of what happened.
+        code: String,
+        /// The call that noticed.
+        call: &'static str,
+    },
+    /// No kernel for a card of this compute capability: a defect of this
+    /// library.
+    #[error("there is no kernel {kernel} of {file} for this card")]
+    NoKernel {
+        /// The file of kernels.
+        file: &'static str,
+        /// The kernel.
+        kernel: &'static str,
+    },
+    /// More bytes than the memory has: a defect of this library.
+    #[error("a copy reaches beyond the memory on the card")]
+    Bounds,
     /// The driver reported any other error.
     #[error(
         "the NVIDIA driver failed in {call}: {name} ({code}), {description}; check that \
@@ -88,6 +139,39 @@ pub(crate) fn refused(call: &'static str) -> impl FnOnce(DriverError) -> CudaErr
             name: words(error.error_name()),
             description: words(error.error_string()),
         },
+    }
+}
+
+/// Sorts what a call on an open device reports: memory that is not there, a
+/// card that is lost, a kernel that was ended, or anything else.
+pub(crate) fn failed(
+    call: &'static str,
+    device: &Device,
+    bytes: Option<u64>,
+) -> impl FnOnce(DriverError) -> CudaError {
+    let name = device.name.clone();
+    move |error| {
+        let code = words(error.error_name());
+        match error.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                CudaError::OutOfMemory { name, bytes: bytes.unwrap_or(0) }
+            }
+            CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | CUresult::CUDA_ERROR_SYSTEM_NOT_READY => CudaError::Lost { name, code, call },
+            CUresult::CUDA_ERROR_LAUNCH_FAILED
+            | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
+            | CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+            | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | CUresult::CUDA_ERROR_INVALID_PC
+            | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+            | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUresult::CUDA_ERROR_ASSERT => CudaError::Kernel { name, code, call },
+            _ => refused(call)(error),
+        }
     }
 }
 

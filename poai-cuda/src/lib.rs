@@ -6,11 +6,14 @@
 //! Neither allocates memory on a card.
 #![deny(missing_docs)]
 
+mod card;
 mod device;
 mod driver;
 mod error;
+pub mod kernels;
 mod version;
 
+pub use card::Card;
 pub use device::{Device, devices};
 pub use error::CudaError;
 pub use version::Version;

@@ -35,9 +35,8 @@ TEXT = """\
 
 Made by `scripts/kernel-table.py`, which CI runs with `--check`: do not edit. For every kernel that the crate embeds, and every
 card that would run it: registers of a thread, and bytes of stack where it needs any. No kernel spills. "Threads" are the most
-in a block, "shared" the bytes of shared memory that are fixed at compilation. The instructions are those of the machine code that
-multiply or move blocks, from sm_{disassembled} on, where there is a disassembler. Assembled by ptxas {release}; a
-driver brings its own.
+in a block, "shared" the bytes of shared memory that are fixed at compilation. The instructions are those of the machine code
+that multiply or move blocks, from sm_{disassembled} on, where there is a disassembler. Assembled by ptxas {release}; a driver brings its own.
 
 """
 

@@ -51,7 +51,6 @@ class Source:
                 bad = [word for word in architectures if not ARCHITECTURE.fullmatch(word)]
                 self.architectures += architectures
             case ["sass", *words] if words:
-                bad = []
                 architecture = words.pop(0) if ARCHITECTURE.fullmatch(words[0]) else None
                 entry = words.pop(0)[:-1] if words and words[0].endswith(":") else None
                 bad = [word for word in words if not re.fullmatch(r"[A-Z0-9.]+", word)]
@@ -59,7 +58,7 @@ class Source:
                 if not words or (architecture and architecture not in self.architectures):
                     bad.append(architecture or "nothing")
             case _:
-                bad = words
+                bad = True
         if bad or len(set(self.architectures)) != len(self.architectures):
             raise Wrong(f"{self.path.name}: not understood: {line}")
 

@@ -40,6 +40,7 @@ static __device__ void merge_levels(CommitNodes& nodes, const uint32_t (&own)[8]
             nodes[w][i] = own[w];
         }
     }
+#pragma unroll 1
     for (uint32_t l = 0; l < COMMIT_LEVELS && count > 1; l++) {
         __syncthreads();
         level += 8 * count;
@@ -109,11 +110,14 @@ static __device__ __forceinline__ void stage_16(uint4* to, const uint8_t* matrix
 // sectors), into two buffers in shared memory: the copy of a block runs while
 // the one before is compressed, and takes no registers. Unit u of chunk c lies
 // at 4c + (u ^ (c/2 mod 4)): 8 lanes that read or write together meet all banks
-// once. No warp waits for another before the chunks are done.
+// once. No warp waits for another before the chunks are done. The last copies
+// are waited for in the last turn, whose own group is empty.
 extern "C" __global__ void __launch_bounds__(256)
 commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
     __shared__ __align__(16) uint4 staged[COMMIT_THREADS / 32][2][32 * 4];
-    __shared__ CommitNodes nodes;
+    // In the place of the first warps' bytes: 32 KiB are three blocks on cards
+    // that have 100.
+    CommitNodes& nodes = *reinterpret_cast<CommitNodes*>(staged);
 
     uint64_t chunks = (bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
     uint64_t first = uint64_t(blockIdx.x) * COMMIT_THREADS;
@@ -145,6 +149,8 @@ commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
 #if POAI_ARCH >= 800
     cp_async_commit();
 #endif
+    // Not unrolled: sixteen compressions in a row leave the instruction cache.
+#pragma unroll 1
     for (uint32_t block = 0; block < CHUNK_BYTES / BLOCK_BYTES; block++) {
         if (block + 1 < CHUNK_BYTES / BLOCK_BYTES) {
             stage(block + 1);
@@ -172,6 +178,8 @@ commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
     if (chunk < chunks) {
         store_8(values + 8 * chunk, value);
     }
+    // No warp reads its bytes any more.
+    __syncthreads();
     merge_levels(nodes, value, values, first, chunks);
 }
 

@@ -134,7 +134,9 @@ static __device__ __forceinline__ void transpose_4x4(uint32_t (&w)[4]) {
 
 // `noised = clean + E`, row-major like `clean`, whose entries must be clean
 // (-64..=63). `clean`, `noised` and `factors` aligned to 16, k a multiple of
-// rank. 256 threads; a block for each 8 rows (the last may have fewer).
+// rank. 256 threads; blockIdx.x takes 8 rows (the last may have fewer), and
+// blockIdx.y every gridDim.y-th 1024 of their columns: 1 where the rows alone
+// fill the card.
 //
 // Bound by memory, if no more is done for an entry than a byte is worth:
 //
@@ -149,8 +151,9 @@ static __device__ __forceinline__ void transpose_4x4(uint32_t (&w)[4]) {
 // - A thread takes 4 columns of the 8 rows. Lanes are neighbours in a row, so
 //   loads and stores are whole lines of 128 bytes. E comes column by column,
 //   so its words are transposed, 8 byte permutations for 16 entries.
-// - A block goes along all columns: its table is built once, and the words of
+// - A block goes along its columns: its table is built once, and the words of
 //   the factors' columns are read once for 8 rows and mostly from the cache.
+//   A thread's 8 loads are on their way before it looks the noise up.
 extern "C" __global__ void __launch_bounds__(256)
 noise_operand(const int8_t* clean, const int8_t* factors, const uint32_t* columns, int8_t* noised,
               uint32_t rows, uint32_t k, uint32_t rank) {
@@ -173,24 +176,31 @@ noise_operand(const int8_t* clean, const int8_t* factors, const uint32_t* column
     }
     __syncthreads();
 
-    for (uint32_t column = 4 * threadIdx.x; column < k; column += 4 * blockDim.x) {
+    uint32_t first = 4 * (blockIdx.y * blockDim.x + threadIdx.x);
+    for (uint32_t column = first; column < k; column += 4 * blockDim.x * gridDim.y) {
+        uint64_t at = row * k + column;
+        uint32_t a[8];
+#pragma unroll
+        for (uint32_t i = 0; i < 8; i++) {
+            if (i < here) {
+                a[i] = *reinterpret_cast<const uint32_t*>(clean + at + uint64_t(i) * k);
+            }
+        }
         uint4 entries = *reinterpret_cast<const uint4*>(columns + column);
         uint32_t of_column[4] = {entries.x, entries.y, entries.z, entries.w};
         uint32_t noise[2][4];
 #pragma unroll
         for (uint32_t c = 0; c < 4; c++) {
-            uint2 first = table[of_column[c] & 0xffffu], second = table[of_column[c] >> 16];
-            noise[0][c] = first.x + second.x;
-            noise[1][c] = first.y + second.y;
+            uint2 first_of = table[of_column[c] & 0xffffu], second_of = table[of_column[c] >> 16];
+            noise[0][c] = first_of.x + second_of.x;
+            noise[1][c] = first_of.y + second_of.y;
         }
         transpose_4x4(noise[0]);
         transpose_4x4(noise[1]);
-        uint64_t at = row * k + column;
 #pragma unroll
         for (uint32_t i = 0; i < 8; i++) {
             if (i < here) {
-                uint32_t a = *reinterpret_cast<const uint32_t*>(clean + at + uint64_t(i) * k);
-                uint32_t sum = ((a ^ 0x40404040u) & 0x7f7f7f7fu) + noise[i / 4][i % 4];
+                uint32_t sum = ((a[i] ^ 0x40404040u) & 0x7f7f7f7fu) + noise[i / 4][i % 4];
                 *reinterpret_cast<uint32_t*>(noised + at + uint64_t(i) * k) = sum ^ 0x80808080u;
             }
         }

@@ -7,6 +7,7 @@ use host::{Arg, Kernels, Shape, input, values};
 use poai_core::commitment::{Strip, Tree};
 use poai_core::{Params, Seed, Transcript, reference, ticket::TicketKey};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Chunks, or nodes, of one block of the kernels.
 const BLOCK: u64 = 256;
@@ -63,6 +64,12 @@ fn commit(kernels: &Kernels, bytes: &[u8]) -> Levels {
     levels
 }
 
+/// Compiled once for all tests.
+fn kernels() -> Option<&'static Kernels> {
+    static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
+    KERNELS.get_or_init(|| Kernels::compile("commit.cu")).as_ref()
+}
+
 /// Bytes without a pattern.
 fn noise_bytes(len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
@@ -78,30 +85,30 @@ fn check_root(kernels: &Kernels, len: usize) {
 
 #[test]
 fn short_inputs_hash_as_blake3() {
-    let Some(kernels) = Kernels::compile("commit.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     for len in [1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 960, 961, 1008, 1022, 1023, 1024] {
-        check_root(&kernels, len);
+        check_root(kernels, len);
     }
 }
 
 #[test]
 fn trees_of_every_small_shape_hash_as_blake3() {
-    let Some(kernels) = Kernels::compile("commit.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     for chunks in [2, 3, 4, 5, 7, 8, 17, 31, 32, 33, 63, 64, 65] {
         for len in [chunks * 1024 - 1023, chunks * 1024 - 1, chunks * 1024] {
-            check_root(&kernels, len);
+            check_root(kernels, len);
         }
     }
 }
 
 #[test]
 fn trees_of_several_blocks_hash_as_blake3() {
-    let Some(kernels) = Kernels::compile("commit.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     for chunks in [255, 256, 257, 511, 513, 769] {
-        check_root(&kernels, chunks * 1024 - 1000);
+        check_root(kernels, chunks * 1024 - 1000);
     }
-    check_root(&kernels, 512 * 1024);
-    check_root(&kernels, (1 << 20) + 1);
+    check_root(kernels, 512 * 1024);
+    check_root(kernels, (1 << 20) + 1);
 }
 
 #[test]
@@ -117,14 +124,14 @@ fn cards_without_asynchronous_copies_hash_the_same() {
 #[test]
 fn three_launches_merge_a_large_tree() {
     use blake3::hazmat::{Mode, merge_subtrees_non_root, merge_subtrees_root};
-    let Some(kernels) = Kernels::compile("commit.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     for count in [65_535, 65_536, 65_537, 66_000] {
         let mut levels = Levels::new(count);
         for (i, node) in levels.nodes[..count as usize].iter_mut().enumerate() {
             *node = *blake3::hash(&i.to_le_bytes()).as_bytes();
         }
         let mut expected = levels.nodes[..count as usize].to_vec();
-        levels.merge(&kernels, 0);
+        levels.merge(kernels, 0);
         for level in 1..levels.spans.len() {
             let root = expected.len() == 2;
             let parents = expected.chunks(2).map(|pair| match pair {
@@ -153,13 +160,13 @@ fn siblings(levels: &Levels, node: Range<u64>, strip: &Range<u64>, to: &mut Vec<
 
 #[test]
 fn every_sibling_of_an_opening_is_kept() {
-    let Some(kernels) = Kernels::compile("commit.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     let params = Params::new(32, 16).unwrap();
     // Chunks that strips share, strips in one chunk, whole chunks, a short
     // last one, more than one block of the kernel.
     for (rows, k) in [(16, 32), (48, 96), (112, 160), (80, 1024), (64, 4128), (1040, 288)] {
         let bytes = noise_bytes(rows as usize * k as usize);
-        let (levels, tree) = (commit(&kernels, &bytes), Tree::new(&bytes));
+        let (levels, tree) = (commit(kernels, &bytes), Tree::new(&bytes));
         assert_eq!(levels.root(), tree.root().0);
         let chunks = (bytes.len() as u64).div_ceil(1024);
         for index in 0..rows / 16 {
@@ -173,7 +180,7 @@ fn every_sibling_of_an_opening_is_kept() {
         }
     }
     let matrix = reference::Matrix { rows: 3, columns: 1024, entries: vec![5; 3072] };
-    assert_eq!(commit(&kernels, &[5; 3072]).root(), reference::root_from_chunks(&matrix).0);
+    assert_eq!(commit(kernels, &[5; 3072]).root(), reference::root_from_chunks(&matrix).0);
 }
 
 /// Hashes of one block, which other kernels use.

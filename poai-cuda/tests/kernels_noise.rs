@@ -8,6 +8,7 @@ use poai_core::noise::{RowNoise, StepNoise};
 use poai_core::operand::pseudorandom;
 use poai_core::reference::{self, Matrix};
 use poai_core::{Params, Seed};
+use std::sync::OnceLock;
 
 /// What is added to an entry's row where its sign is −1.
 const NEGATIVE: u32 = 256;
@@ -64,18 +65,29 @@ impl Noise<'_> {
             Arg::U32(k),
             Arg::U32(self.rank),
         ];
-        let out = self.kernels.run("noise_operand", Shape::new(rows.div_ceil(8), 256), &args);
-        values(&out[0])
+        // One block along all columns, and several.
+        let [one, three] = [1, 3].map(|y| {
+            let shape = Shape::new(1, 256).grid(rows.div_ceil(8), y, 1);
+            self.kernels.run("noise_operand", shape, &args)
+        });
+        assert!(one == three, "{rows}×{k} of rank {}", self.rank);
+        values(&one[0])
     }
+}
+
+/// Compiled once for all tests.
+fn kernels() -> Option<&'static Kernels> {
+    static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
+    KERNELS.get_or_init(|| Kernels::compile("noise.cu")).as_ref()
 }
 
 const RANKS: [u32; 4] = [32, 64, 128, 256];
 
 #[test]
 fn row_factors_are_those_of_the_specification() {
-    let Some(kernels) = Kernels::compile("noise.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     for rank in RANKS {
-        let noise = Noise { kernels: &kernels, seed: Seed([rank as u8; 32]), rank };
+        let noise = Noise { kernels, seed: Seed([rank as u8; 32]), rank };
         let expected = RowNoise::new(&noise.seed);
         for (first, rows) in [(0, 1), (0, 131), (u32::MAX - 32, 33)] {
             let factors = noise.rows(first, rows);
@@ -92,10 +104,10 @@ fn row_factors_are_those_of_the_specification() {
 /// that differ from their neighbours' in low bits alone matter.
 #[test]
 fn step_factors_are_those_of_the_specification() {
-    let Some(kernels) = Kernels::compile("noise.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     for rank in RANKS {
         let params = Params::new(rank as u16, 16).unwrap();
-        let noise = Noise { kernels: &kernels, seed: Seed([7 + rank as u8; 32]), rank };
+        let noise = Noise { kernels, seed: Seed([7 + rank as u8; 32]), rank };
         let expected = StepNoise::new(&params, &noise.seed);
         for (first, count) in [(0, 67), (4095, 1)] {
             let steps = noise.steps(first, count);
@@ -121,13 +133,13 @@ fn step_factors_are_those_of_the_specification() {
 
 #[test]
 fn noised_operands_are_the_reference_s() {
-    let Some(kernels) = Kernels::compile("noise.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     // Rows beyond those of a block, columns beyond those that its threads take
     // at once, and fewer of both.
     let shapes = [(32, 16, 32), (32, 3, 1120), (64, 9, 192), (128, 48, 1152), (256, 17, 2304)];
     for (rank, rows, k) in shapes {
         let params = Params::new(rank as u16, 16).unwrap();
-        let noise = Noise { kernels: &kernels, seed: Seed([rank as u8 ^ 0x5c; 32]), rank };
+        let noise = Noise { kernels, seed: Seed([rank as u8 ^ 0x5c; 32]), rank };
         let mut clean: Vec<i8> =
             pseudorandom(b"noise", rows as usize, k as usize).into_iter().collect();
         // Whole rows of the extremes: no carry passes between bytes.
@@ -144,7 +156,7 @@ fn noised_operands_are_the_reference_s() {
 /// -64 and 64 among them, on every clean value.
 #[test]
 fn extreme_noise_does_not_carry() {
-    let Some(kernels) = Kernels::compile("noise.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     let (rank, k) = (32u32, 512u32);
     let factors: Vec<i8> = (0..8 * rank).map(|i| (i % 64) as i8 - 32).collect();
     // Row 0 of the factor has −32, row 31 has −1, or 0 and 31.
@@ -186,7 +198,7 @@ fn extreme_noise_does_not_carry() {
 
 #[test]
 fn the_vectors_hold() {
-    let Some(kernels) = Kernels::compile("noise.cu") else { return };
+    let Some(kernels) = kernels() else { return };
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../poai-core/tests/vectors.json");
     let file: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -204,7 +216,7 @@ fn the_vectors_hold() {
             let clean =
                 pseudorandom(&[&tag, suffix.as_bytes()].concat(), rows as usize, k as usize);
             let clean: Vec<i8> = clean.into_iter().collect();
-            let got = Noise { kernels: &kernels, seed, rank }.noised(&clean, rows, k);
+            let got = Noise { kernels, seed, rank }.noised(&clean, rows, k);
             let digest = blake3::hash(bytemuck::cast_slice(&got));
             assert_eq!(digest.to_hex().as_str(), text(noised), "{} {suffix}", text("tag"));
         }

@@ -1,0 +1,124 @@
+// A launch by name: the harness (`tests/host/`) writes a file that includes
+// the kernels and this, and lists the kernels in SIMT_KERNELS.
+#pragma once
+
+#include <numeric>
+#include <type_traits>
+#include <utility>
+
+#include "simt.hpp"
+
+// As in Rust's harness.
+struct SimtLaunch {
+    uint32_t grid[3];
+    uint32_t block[3];
+    uint32_t dynamic_bytes;
+    uint32_t order;
+    uint64_t seed;
+    const uint64_t* values;
+    const char* kinds;  // 'p' a pointer, 'w' 32 bits, 'd' 64 bits
+};
+
+namespace simt {
+
+template <class T>
+struct Kind {
+    static_assert(std::is_integral<T>::value && (sizeof(T) == 4 || sizeof(T) == 8),
+                  "kernels take pointers and integers of 32 and 64 bits");
+    static const char of = sizeof(T) == 4 ? 'w' : 'd';
+    static T from(uint64_t value) { return T(value); }
+};
+template <class T>
+struct Kind<T*> {
+    static const char of = 'p';
+    static T* from(uint64_t value) { return reinterpret_cast<T*>(value); }
+};
+
+template <auto kernel>
+struct Kernel;
+template <class... A, void (*kernel)(A...)>
+struct Kernel<kernel> {
+    static std::string kinds() { return {Kind<A>::of...}; }
+    static void call(const uint64_t* values) { call(values, std::index_sequence_for<A...>()); }
+    template <size_t... i>
+    static void call(const uint64_t* values, std::index_sequence<i...>) {
+        kernel(Kind<A>::from(values[i])...);
+    }
+};
+
+static dim3 dimensions(const uint32_t (&of)[3]) { return {of[0], of[1], of[2]}; }
+
+static std::string check(const SimtLaunch& launch, const std::string& kinds) {
+    if (kinds != launch.kinds) {
+        return "the kernel takes arguments (" + kinds + "), the launch has (" + launch.kinds + ")";
+    }
+    dim3 b = dimensions(launch.block), g = dimensions(launch.grid);
+    uint64_t threads = uint64_t(b.x) * b.y * b.z;
+    // What every card that counts here permits.
+    bool block = threads >= 1 && threads <= 1024 && b.x <= 1024 && b.y <= 1024 && b.z <= 64;
+    bool grid = g.x >= 1 && g.x < 1u << 31 && g.y >= 1 && g.y < 1 << 16 && g.z >= 1 && g.z < 1 << 16;
+    if (!block || !grid) {
+        return "a launch of a shape that no device takes";
+    }
+    return launch.dynamic_bytes > 227 << 10 ? "more shared memory than any device has" : "";
+}
+
+static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*),
+                       const std::string& kinds) {
+    std::string wrong = check(launch, kinds);
+    if (!wrong.empty()) {
+        return wrong;
+    }
+    blockDim = dimensions(launch.block);
+    gridDim = dimensions(launch.grid);
+    machine.kernel = kernel;
+    machine.arguments = launch.values;
+    machine.order = Order(launch.order);
+    machine.random = launch.seed;
+    machine.error.clear();
+    uint8_t poison = poison_byte();
+    std::vector<char> dynamic(launch.dynamic_bytes + 1024);
+    uintptr_t start = (reinterpret_cast<uintptr_t>(dynamic.data()) + 1023) / 1024 * 1024;
+    machine.dynamic = reinterpret_cast<char*>(start);
+    machine.dynamic_bytes = launch.dynamic_bytes;
+    machine.fibers.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, {});
+
+    uint64_t blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z;
+    // The random order runs blocks from a random one on, in steps of a number
+    // that has no factor in common with theirs: every block once.
+    uint64_t first = 0, stride = 1;
+    if (machine.order == Order::Random) {
+        first = next_random() % blocks;
+        do {
+            stride = next_random() % blocks + 1;
+        } while (std::gcd(stride, blocks) != 1);
+    }
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint64_t b = machine.order == Order::Backward ? blocks - 1 - i
+                                                      : (first + i % blocks * stride) % blocks;
+        blockIdx = {unsigned(b % gridDim.x), unsigned(b / gridDim.x % gridDim.y),
+                    unsigned(b / gridDim.x / gridDim.y)};
+        poison_shared(poison);
+        if (!run_block()) {
+            break;
+        }
+    }
+    machine.fibers.clear();
+    return machine.error;
+}
+
+}  // namespace simt
+
+// Returns 0, or 1 with what went wrong in `error`.
+#define SIMT_KERNELS(list)                                                                     \
+    extern "C" __attribute__((visibility("default"))) int simt_launch(                         \
+        const char* name, const SimtLaunch* launch, char* error, size_t error_bytes) {         \
+        std::string wrong = std::string("no kernel ") + name;                                  \
+        list;                                                                                  \
+        snprintf(error, error_bytes, "%s", wrong.c_str());                                     \
+        return wrong.empty() ? 0 : 1;                                                          \
+    }
+#define SIMT_KERNEL(kernel)                                                                    \
+    if (strcmp(name, #kernel) == 0) {                                                          \
+        wrong = simt::run(*launch, simt::Kernel<kernel>::call, simt::Kernel<kernel>::kinds()); \
+    }

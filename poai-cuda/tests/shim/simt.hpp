@@ -1,0 +1,23 @@
+// The host's side of `kernels/simt.cuh`: CUDA's words, built-in functions and
+// the wrapped instructions, run on the processor so that kernels are tested
+// without a GPU. Used in tests alone.
+//
+// - types.hpp: keywords, vector types and functions of one thread;
+// - block.hpp: threads of a block as fibers, their scheduling, the barriers;
+// - warp.hpp: shuffles, votes and reductions; atomics;
+// - memory.hpp: shared memory, cp.async, ldmatrix;
+// - mma.hpp: matrix fragments;
+// - launch.hpp: a grid.
+//
+// Not emulated: caches and the memory model (every write is seen at once by
+// all fibers: only the order of threads between two places where they may
+// switch is varied), blocks that run at the same time and wait for each other,
+// clusters, mbarriers, bulk tensor copies, wgmma, floating-point intrinsics.
+#pragma once
+
+#include "types.hpp"
+
+#include "block.hpp"
+#include "memory.hpp"
+#include "mma.hpp"
+#include "warp.hpp"

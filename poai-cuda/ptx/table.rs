@@ -9,4 +9,58 @@
         text: include_str!("check.compute_61.ptx"),
         entries: &["check"],
     },
+    Ptx {
+        file: "commit",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("commit.compute_61.ptx"),
+        entries: &["commit_chunks", "commit_merge"],
+    },
+    Ptx {
+        file: "commit",
+        architecture: Architecture {
+            capability: Version { major: 8, minor: 0 },
+            only_this: false,
+        },
+        text: include_str!("commit.compute_80.ptx"),
+        entries: &["commit_chunks", "commit_merge"],
+    },
+    Ptx {
+        file: "noise",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("noise.compute_61.ptx"),
+        entries: &["noise_rows", "noise_steps", "noise_operand"],
+    },
+    Ptx {
+        file: "product_dp4a",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("product_dp4a.compute_61.ptx"),
+        entries: &["product_dp4a_plain", "product_dp4a_ticket", "product_dp4a_exact"],
+    },
+    Ptx {
+        file: "product_mma",
+        architecture: Architecture {
+            capability: Version { major: 8, minor: 0 },
+            only_this: false,
+        },
+        text: include_str!("product_mma.compute_80.ptx"),
+        entries: &["product_mma_plain", "product_mma_narrow", "product_mma_ticket", "product_mma_exact"],
+    },
+    Ptx {
+        file: "recover",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("recover.compute_61.ptx"),
+        entries: &["recover_factors", "recover_digits", "recover_apply"],
+    },
 ]

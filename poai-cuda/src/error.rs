@@ -98,6 +98,34 @@ pub enum CudaError {
         /// The call that noticed.
         call: &'static str,
     },
+    /// The card lacks a variant that was asked for by name.
+    #[error(
+        "{name} has compute capability {capability}, {variant} needs {needed} or higher: leave \
+         the choice to the library, or take another variant"
+    )]
+    NoVariant {
+        /// The card.
+        name: String,
+        /// What it has.
+        capability: Version,
+        /// The variant.
+        variant: &'static str,
+        /// The lowest that will do.
+        needed: Version,
+    },
+    /// The card computed a wrong sum when it was opened.
+    #[error(
+        "{name} computes wrongly ({got:#010x}, and not {expected:#010x}): lower any overclock, \
+         install another driver, and do not mine with it until this is gone"
+    )]
+    Wrong {
+        /// The card.
+        name: String,
+        /// The right sum.
+        expected: u32,
+        /// The card's.
+        got: u32,
+    },
     /// No kernel for a card of this compute capability: a defect of this
     /// library.
     #[error("there is no kernel {kernel} of {file} for this card")]

@@ -6,6 +6,7 @@
 //! Neither allocates memory on a card.
 #![deny(missing_docs)]
 
+pub mod backend;
 mod card;
 mod device;
 mod driver;
@@ -13,6 +14,8 @@ mod error;
 pub mod kernels;
 mod version;
 
+pub use backend::Cuda;
+pub use backend::variant::Variant;
 pub use card::Card;
 pub use device::{Device, devices};
 pub use error::CudaError;

@@ -154,6 +154,16 @@ pub(crate) fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> 
     Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
 }
 
+/// The shape of a plain product whose memory fits, for backends.
+///
+/// # Errors
+/// [`BackendError::Pair`], [`BackendError::Output`].
+pub fn product_shape(a: &Plain, b: &Plain, memory: &[i32]) -> Result<Shape, BackendError> {
+    let shape = shape_of(a.operand(), b.operand())?;
+    check_memory(&shape, memory)?;
+    Ok(shape)
+}
+
 /// [`Backend::product_small`], plainly.
 fn product_small(a: &[i8], b: &[i8], k: usize, memory: &mut [i32]) -> Result<(), BackendError> {
     let n = check_small(a, b, k, memory)?;

@@ -41,20 +41,36 @@ pub struct LengthError {
 }
 
 impl Tree {
+    /// The bytes under one node of [`Tree::of_groups`].
+    pub const GROUP_BYTES: u64 = GROUP as u64;
+
     /// Commits to a matrix's bytes; on every core with feature `std`.
     pub fn new(bytes: &[u8]) -> Tree {
-        let mut levels = Vec::new();
-        let mut level = group_values(bytes);
+        let groups = group_values(bytes);
+        if let Some(tree) = Tree::of_groups(bytes.len() as u64, groups.clone()) {
+            return tree;
+        }
+        let root = Root(*blake3::hash(bytes).as_bytes());
+        Tree { root, len: bytes.len() as u64, levels: alloc::vec![groups] }
+    }
+
+    /// The tree of a matrix of `len` bytes whose groups were hashed elsewhere:
+    /// the chaining value of every [`Tree::GROUP_BYTES`], the last maybe
+    /// shorter. `None` for another number of groups, or fewer than two: a
+    /// matrix of one is hashed at once.
+    pub fn of_groups(len: u64, groups: Vec<ChainingValue>) -> Option<Tree> {
+        if groups.len() < 2 || groups.len() as u64 != len.div_ceil(Tree::GROUP_BYTES) {
+            return None;
+        }
+        let (mut levels, mut level) = (Vec::new(), groups);
         while level.len() > 2 {
             let above = level.chunks(2).map(merge_pair).collect();
             levels.push(core::mem::replace(&mut level, above));
         }
-        let root = match level.as_slice() {
-            [left, right] => merge_subtrees_root(left, right, Mode::Hash),
-            _ => blake3::hash(bytes),
-        };
+        let [left, right] = level.as_slice() else { return None };
+        let root = merge_subtrees_root(left, right, Mode::Hash);
         levels.push(level);
-        Tree { root: Root(*root.as_bytes()), len: bytes.len() as u64, levels }
+        Some(Tree { root: Root(*root.as_bytes()), len, levels })
     }
 
     /// The commitment: plain BLAKE3 of the bytes.

@@ -54,13 +54,24 @@ fn compiler() -> Option<Command> {
 }
 
 pub fn load(source: &str, names: &[String], flags: &[&str]) -> Option<Kernels> {
+    let folder_of_build = tempfile::tempdir().unwrap();
+    let library = folder_of_build.path().join("kernels.so");
+    build(source, names, flags, &library)?;
+    // SAFETY: the library is the shim's, whose loading runs no code beside the
+    // compiler's own and the construction of one empty machine.
+    let library = unsafe { libloading::Library::new(&library) }.unwrap();
+    // SAFETY: launch.hpp defines it with this type.
+    let entry = unsafe { *library.get::<Entry>(b"simt_launch\0").unwrap() };
+    Some(Kernels { entry: Mutex::new(entry), _library: library })
+}
+
+/// Compiles a source with its kernels to a library.
+pub fn build(source: &str, names: &[String], flags: &[&str], library: &Path) -> Option<()> {
     let mut compiler = compiler()?;
     assert!(!names.is_empty(), "a source without kernels");
     let list: String = names.iter().map(|name| format!("SIMT_KERNEL({name}) ")).collect();
     let text = format!("{source}\n#include \"launch.hpp\"\nSIMT_KERNELS({list})\n");
-    let folder_of_build = tempfile::tempdir().unwrap();
-    let [file, library] =
-        ["kernels.cpp", "kernels.so"].map(|name| folder_of_build.path().join(name));
+    let file = library.with_extension("cpp");
     fs::write(&file, text).unwrap();
     // Hidden, and without symbols that are unique in a process: every library
     // has a machine of its own. Fortified longjmp does not let fibers switch.
@@ -75,7 +86,7 @@ pub fn load(source: &str, names: &[String], flags: &[&str]) -> Option<Kernels> {
         .args(flags)
         .arg(&file)
         .arg("-o")
-        .arg(&library);
+        .arg(library);
     let mut sanitised = Command::new(compiler.get_program());
     sanitised.args(compiler.get_args()).args(SANITISE);
     // Not every compiler brings a sanitiser's library.
@@ -83,10 +94,5 @@ pub fn load(source: &str, names: &[String], flags: &[&str]) -> Option<Kernels> {
         let output = compiler.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // SAFETY: the library is the shim's, whose loading runs no code beside the
-    // compiler's own and the construction of one empty machine.
-    let library = unsafe { libloading::Library::new(&library) }.unwrap();
-    // SAFETY: launch.hpp defines it with this type.
-    let entry = unsafe { *library.get::<Entry>(b"simt_launch\0").unwrap() };
-    Some(Kernels { entry: Mutex::new(entry), _library: library })
+    Some(())
 }

@@ -9,7 +9,7 @@
 #![allow(dead_code)] // Every test file uses a part.
 
 mod buffer;
-mod compile;
+pub mod compile;
 
 use buffer::Buffer;
 use std::ffi::{CStr, CString, c_char};

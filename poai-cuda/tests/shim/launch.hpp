@@ -109,16 +109,26 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
 
 }  // namespace simt
 
-// Returns 0, or 1 with what went wrong in `error`.
+// `simt_launch` returns 0, or 1 with what went wrong in `error`; `simt_kinds`
+// the kinds of a kernel's arguments, or null where there is no such kernel.
 #define SIMT_KERNELS(list)                                                                     \
+    extern "C" __attribute__((visibility("default"))) const char* simt_kinds(                  \
+        const char* name) {                                                                    \
+        static std::string kinds;                                                              \
+        const SimtLaunch* launch = nullptr;                                                    \
+        std::string wrong = "none";                                                            \
+        list;                                                                                  \
+        return wrong.empty() ? kinds.c_str() : nullptr;                                        \
+    }                                                                                          \
     extern "C" __attribute__((visibility("default"))) int simt_launch(                         \
         const char* name, const SimtLaunch* launch, char* error, size_t error_bytes) {         \
-        std::string wrong = std::string("no kernel ") + name;                                  \
+        std::string wrong = std::string("no kernel ") + name, kinds;                           \
         list;                                                                                  \
         snprintf(error, error_bytes, "%s", wrong.c_str());                                     \
         return wrong.empty() ? 0 : 1;                                                          \
     }
 #define SIMT_KERNEL(kernel)                                                                    \
     if (strcmp(name, #kernel) == 0) {                                                          \
-        wrong = simt::run(*launch, simt::Kernel<kernel>::call, simt::Kernel<kernel>::kinds()); \
+        kinds = simt::Kernel<kernel>::kinds();                                                 \
+        wrong = launch ? simt::run(*launch, simt::Kernel<kernel>::call, kinds) : "";           \
     }

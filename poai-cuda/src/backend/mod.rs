@@ -1,0 +1,216 @@
+//! PoAI-1 on one GPU, as a [`Backend`].
+//!
+//! Data stays on the card: clean operands from [`Backend::prepare`] on, which
+//! also hashes them there, noised ones from [`Backend::noise`]. A product goes
+//! down its rows in bands; the card compares tickets with the target, and the
+//! host fetches the winners and, where it is wanted, the band of the product.
+//!
+//! - [`variant`]: the ways to multiply.
+//! - `operand`: what is kept of an operand, and how it gets there.
+//! - `multiply`: noised products, their winners, and exact ones.
+
+mod multiply;
+mod operand;
+pub mod variant;
+
+use crate::card::{Argument, Card, Launch, Memory};
+use crate::device::Device;
+use crate::error::CudaError;
+use crate::kernels::{self, CHECK_THREADS};
+use operand::{Clean, NoisedOnCard};
+use poai_core::backend::{
+    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
+};
+use poai_core::{Operand, Params, Seed};
+use std::sync::Arc;
+use variant::Variant;
+
+/// The product that a plain multiplication keeps on the card at once, in bytes.
+const BAND_BYTES: u64 = 512 << 20;
+
+/// A GPU that multiplies. Cloning shares the card.
+#[derive(Clone, Debug)]
+pub struct Cuda {
+    card: Arc<Card>,
+    variant: Variant,
+}
+
+impl Cuda {
+    /// Opens a device that [`crate::devices`] listed, with the fastest kernels
+    /// that it has, and lets it prove that they compute what they should.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn open(device: &Device) -> Result<Cuda, CudaError> {
+        device.check_supported()?;
+        let variant = Variant::fastest(device.capability);
+        // The check above asks for what the slowest needs.
+        Cuda::forced(device, variant.unwrap_or(Variant::Dp4a))
+    }
+
+    /// The same with one variant and no other.
+    ///
+    /// # Errors
+    /// [`CudaError::NoVariant`] where the card lacks it, or another
+    /// [`CudaError`].
+    pub fn forced(device: &Device, variant: Variant) -> Result<Cuda, CudaError> {
+        if device.capability < variant.needs() {
+            return Err(CudaError::NoVariant {
+                name: device.name.clone(),
+                capability: device.capability,
+                variant: variant.name(),
+                needed: variant.needs(),
+            });
+        }
+        let cuda = Cuda { card: Arc::new(Card::open(device)?), variant };
+        cuda.check()?;
+        Ok(cuda)
+    }
+
+    /// The card.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Which kernels multiply.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// Asks the card for a sum that the host knows: a driver that compiles our
+    /// kernels wrongly, or a card that computes wrongly, is found here.
+    fn check(&self) -> Result<(), CudaError> {
+        let words = |seed: u32| -> Vec<u32> {
+            (0..4 * CHECK_THREADS + 1).map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9)).collect()
+        };
+        let (a, b) = (words(1), words(2));
+        let (on_a, on_b) = (self.upload(as_bytes(&a))?, self.upload(as_bytes(&b))?);
+        let answer = self.card.allocate(4)?;
+        self.card.clear(&answer)?;
+        let count = a.len() as u32;
+        let launch = Launch {
+            file: "check",
+            kernel: "check",
+            grid: [3, 1, 1],
+            block: CHECK_THREADS,
+            shared: 0,
+        };
+        let (a_at, b_at) = (Argument::Memory(&on_a), Argument::Memory(&on_b));
+        let arguments = [a_at, b_at, Argument::U32(count), Argument::Memory(&answer)];
+        // SAFETY: check(a, b, count, answer): `count` words each, and one.
+        unsafe { self.card.launch(&launch, &arguments)? };
+        let mut got = [0; 4];
+        self.card.download(&answer, 0, &mut got)?;
+        let (expected, got) = (kernels::check_answer(&a, &b), u32::from_le_bytes(got));
+        if expected != got {
+            return Err(CudaError::Wrong { name: self.card.device().name.clone(), expected, got });
+        }
+        Ok(())
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
+        let memory = self.card.allocate(bytes.len() as u64)?;
+        self.card.upload(bytes, &memory, 0)?;
+        Ok(memory)
+    }
+
+    /// A plain product of `m` rows from `first` on, into memory of the card.
+    fn plain(
+        &self,
+        a: &Memory,
+        first: u32,
+        b: &Memory,
+        c: &Memory,
+        [m, n, k]: [u32; 3],
+    ) -> Result<(), CudaError> {
+        let launch = self.variant.plain(m, n);
+        let rows = u64::from(first) * u64::from(k);
+        let arguments = [
+            Argument::At(a, rows),
+            Argument::Memory(b),
+            Argument::Memory(c),
+            Argument::U32(m),
+            Argument::U32(n),
+            Argument::U32(k),
+        ];
+        // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
+        // rows `first` to `first + m` of a, all of bt, and m·n entries of c.
+        unsafe { self.card.launch(&launch, &arguments) }
+    }
+}
+
+/// Words as bytes; the host is little-endian as the card is.
+fn as_bytes(words: &[u32]) -> &[u8] {
+    bytemuck::cast_slice(words)
+}
+
+impl From<CudaError> for BackendError {
+    fn from(error: CudaError) -> BackendError {
+        BackendError::Device(Box::new(error))
+    }
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> &'static str {
+        self.variant.name()
+    }
+
+    fn supports(&self, params: &Params) -> Result<(), Unsupported> {
+        if *params != Params::CONSENSUS {
+            let (rank, tile) = (params.rank(), params.tile());
+            return Err(Unsupported { backend: self.name(), rank, tile });
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
+        self.supports(operand.params())?;
+        let (clean, tree) = self.commit(&operand)?;
+        Ok(Prepared::new(self.name(), operand, tree, clean))
+    }
+
+    fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
+        let clean: &Clean = prepared.data(self.name())?;
+        let noised = self.noised(seed, prepared.operand(), clean)?;
+        Ok(Noised::new(prepared, seed, noised))
+    }
+
+    fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
+        let clean: &Clean = prepared.data(self.name())?;
+        Ok(Plain::new(prepared, clean.clone()))
+    }
+
+    fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+        let shape = poai_core::backend::product_shape(a, b, memory)?;
+        let (on_a, on_b): (&Clean, &Clean) = (a.data(self.name())?, b.data(self.name())?);
+        let multiprocessors = self.card.device().multiprocessors;
+        let band = self.variant.band(shape.n, multiprocessors, Some(BAND_BYTES)).min(shape.m);
+        let c = self.card.allocate(4 * u64::from(band) * u64::from(shape.n))?;
+        for (first, rows) in
+            (0..).step_by(band as usize).zip(memory.chunks_mut(band as usize * shape.n as usize))
+        {
+            let m = (rows.len() / shape.n as usize) as u32;
+            self.plain(&on_a.matrix, first, &on_b.matrix, &c, [m, shape.n, shape.k])?;
+            self.card.download(&c, 0, bytemuck::cast_slice_mut(rows))?;
+        }
+        Ok(())
+    }
+
+    fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
+        let on_card: &NoisedOnCard = noised.data(self.name())?;
+        let mut entries = vec![0i8; noised.operand().as_slice().len()];
+        self.card.download(&on_card.matrix, 0, bytemuck::cast_slice_mut(&mut entries))?;
+        Ok(entries)
+    }
+
+    fn multiply(
+        &self,
+        job: &Job<'_>,
+        output: Output<'_>,
+        watch: &dyn Watch,
+    ) -> Result<Completion, BackendError> {
+        let shape = job.shape()?;
+        job.check_output(&shape, &output)?;
+        self.draw(job, output, watch)
+    }
+}

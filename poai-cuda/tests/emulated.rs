@@ -1,0 +1,173 @@
+//! The whole backend, through cudarc, on a driver whose one card is the
+//! processor (`emulated/driver.cpp`): the same kernels, the same launches, the
+//! shared tester. Each test runs itself again in a process that finds that
+//! driver before any other.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code)]
+mod host;
+
+use host::compile;
+use poai_core::backend::{Backend, tester};
+use poai_core::{Operand, Params, Side, operand::pseudorandom};
+use poai_cuda::{Cuda, CudaError, Device, Variant, devices};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::{env, fs};
+
+const INSIDE: &str = "POAI_EMULATED_KERNELS";
+
+/// The kernels, each file of them a library, and the driver.
+struct Build {
+    folder: PathBuf,
+    kernels: String,
+}
+
+/// Compiled once for all tests; none without a compiler.
+fn build() -> Option<&'static Build> {
+    static BUILD: OnceLock<Option<Build>> = OnceLock::new();
+    let make = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulated");
+        fs::create_dir_all(&folder).unwrap();
+        let mut kernels = vec![];
+        for file in ["check", "commit", "noise", "product_dp4a", "product_mma", "recover"] {
+            let source = fs::read_to_string(compile::folder("kernels").join(format!("{file}.cu")));
+            let names = compile::names(&source.unwrap());
+            let library = folder.join(format!("{file}.so"));
+            let text = format!("#include \"simt.cuh\"\n#include \"{file}.cu\"");
+            compile::build(&text, &names, &[], &library)?;
+            kernels.push(library.into_os_string().into_string().unwrap());
+        }
+        let mut driver = Command::new("c++");
+        driver.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror"]);
+        driver.arg(compile::folder("tests/emulated/driver.cpp"));
+        succeed(driver.arg("-o").arg(folder.join("libcuda.so")).arg("-ldl").output().unwrap());
+        Some(Build { folder, kernels: kernels.join(":") })
+    };
+    BUILD.get_or_init(make).as_ref()
+}
+
+fn succeed(output: Output) -> String {
+    let [seen, errors] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{}\n{seen}\n{errors}", output.status);
+    seen
+}
+
+/// Runs `check` where the driver is the emulated one. `test` is the name of the
+/// calling test.
+fn with_driver(test: &str, settings: &[(&str, &str)], check: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        return check();
+    }
+    let Some(build) = build() else { return };
+    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let search = [build.folder.clone()].into_iter().chain(env::split_paths(&search));
+    let mut again = Command::new(env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture"]);
+    again.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap()).env(INSIDE, &build.kernels);
+    again.envs(settings.iter().copied());
+    let seen = succeed(again.output().unwrap());
+    // A name that no test has would succeed as well, by running nothing.
+    assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
+}
+
+fn device() -> Device {
+    devices().unwrap().remove(0)
+}
+
+fn operand(rows: usize, k: usize) -> Operand {
+    Operand::new(&Params::CONSENSUS, Side::A, pseudorandom(b"emulated", rows, k)).unwrap()
+}
+
+#[test]
+fn an_old_card_passes_the_tester() {
+    let settings = [("POAI_EMULATED_CAPABILITY", "6.1")];
+    with_driver("an_old_card_passes_the_tester", &settings, || {
+        let cuda = Cuda::open(&device()).unwrap();
+        assert_eq!(cuda.variant(), Variant::Dp4a);
+        tester::check(&cuda);
+        let error = Cuda::forced(&device(), Variant::Mma).unwrap_err();
+        assert!(matches!(error, CudaError::NoVariant { variant: "cuda-mma", .. }), "{error}");
+    });
+}
+
+#[test]
+fn tensor_cores_pass_the_tester() {
+    with_driver("tensor_cores_pass_the_tester", &[("POAI_EMULATED_ORDER", "1")], || {
+        let cuda = Cuda::open(&device()).unwrap();
+        assert_eq!(cuda.variant(), Variant::Mma);
+        tester::check(&cuda);
+        assert_eq!(Cuda::forced(&device(), Variant::Dp4a).unwrap().name(), "cuda-dp4a");
+    });
+}
+
+/// Matrices of one group of chunks, of several, and of more levels than one
+/// launch makes have the trees that the CPU makes.
+#[test]
+fn commitments_are_the_cpus() {
+    with_driver("commitments_are_the_cpus", &[], || {
+        let cuda = Cuda::open(&device()).unwrap();
+        for (rows, k) in [(32, 128), (32, 2048), (64, 1024), (544, 128), (1056, 384), (4128, 256)] {
+            let operand = operand(rows, k);
+            let bytes = operand.as_bytes().to_vec();
+            let prepared = cuda.prepare(operand).unwrap();
+            let expected = poai_core::commitment::Tree::new(&bytes);
+            assert_eq!(format!("{:?}", prepared.tree()), format!("{expected:?}"), "{rows}×{k}");
+        }
+    });
+}
+
+/// Memory that runs out is an error, and the card is as good as before.
+#[test]
+fn memory_that_is_not_there_is_an_error() {
+    let settings = [("POAI_EMULATED_MEMORY", "2000000")];
+    with_driver("memory_that_is_not_there_is_an_error", &settings, || {
+        let cuda = Cuda::open(&device()).unwrap();
+        let error = cuda.prepare(operand(2048, 1024)).unwrap_err().to_string();
+        for word in ["Emulated GPU", "2097152 bytes", "smaller batches"] {
+            assert!(error.contains(word), "{error}");
+        }
+        cuda.prepare(operand(32, 1024)).unwrap();
+    });
+}
+
+/// Every call that can fail, failing: a typed error with advice, no panic, and
+/// nothing left behind.
+macro_rules! failures {
+    ($($test:ident: $fail:literal, $expected:pat, [$($word:literal),*];)*) => {$(
+        #[test]
+        fn $test() {
+            with_driver(stringify!($test), &[("POAI_EMULATED_FAIL", $fail)], || {
+                let failed = Cuda::open(&device()).and_then(|cuda| {
+                    cuda.prepare(operand(1024, 1024)).map(drop).map_err(|error| match error {
+                        poai_core::backend::BackendError::Device(error) => {
+                            *error.downcast::<CudaError>().unwrap()
+                        }
+                        other => panic!("{other}"),
+                    })
+                });
+                let error = failed.unwrap_err();
+                assert!(matches!(error, $expected), "{error:?}");
+                let message = error.to_string();
+                $(assert!(message.contains($word), "{message}");)*
+            });
+        }
+    )*};
+}
+
+failures! {
+    a_kernel_that_fails_is_told: "cuLaunchKernel:2:719", CudaError::Kernel { .. },
+        ["Emulated GPU", "start it again"];
+    an_illegal_address_is_told: "cuStreamSynchronize:2:700", CudaError::Kernel { .. },
+        ["EMULATED_700", "void"];
+    a_lost_card_is_told: "cuMemcpyHtoDAsync_v2:3:46", CudaError::Lost { .. },
+        ["Xid", "nvidia-smi"];
+    memory_that_failed_is_told: "cuMemcpyDtoHAsync_v2:1:214", CudaError::Lost { .. },
+        ["EMULATED_214", "restart"];
+    a_context_that_is_refused_is_told: "cuDevicePrimaryCtxRetain:1:2", CudaError::Driver { .. },
+        ["cuDevicePrimaryCtxRetain", "EMULATED_2"];
+    ptx_that_is_refused_is_told: "cuModuleLoadData:1:222", CudaError::Driver { .. },
+        ["cuModuleLoadData", "222"];
+}

@@ -81,7 +81,7 @@ fn lies_in_records_and_header_are_proven() {
     }
 }
 
-fn root_of(record: &Vec<u8>) -> Root {
+fn root_of(record: &[u8]) -> Root {
     Root(record[Record::ROOT].try_into().unwrap())
 }
 
@@ -124,7 +124,7 @@ fn records_that_are_none_are_proven_or_refused() {
 fn another_run_is_another_input_root() {
     let trace = &traces()[0];
     let run = *trace.run();
-    let roots: Vec<Root> = trace.records()[..2].iter().map(root_of).collect();
+    let roots: Vec<Root> = trace.records()[..2].iter().map(|record| root_of(record)).collect();
     let root = |run: &RunShape| poai_core::trace::header::input_root(run, &roots);
     assert_eq!(root(&run), trace.header().input);
     assert_ne!(root(&RunShape { batch: run.sequence, sequence: run.batch }), root(&run));

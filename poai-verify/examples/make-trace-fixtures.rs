@@ -14,7 +14,7 @@ use forge::Forged;
 use poai_core::execute::network::Constants;
 use poai_core::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::{Header, unclean};
+use poai_core::trace::{Header, Record, unclean};
 use poai_core::{Challenge, Cpu, Difficulty, Options, Params, Root};
 use poai_verify::trace::{Checker, TraceError, TraceInvalid, TraceRules};
 use serde_json::{Value, json};
@@ -23,8 +23,7 @@ use std::sync::Arc;
 
 type Failure = Box<dyn std::error::Error>;
 
-const RULES: TraceRules =
-    TraceRules { batch_max: 64, sequence_max: 64, samples: 3, tile_memory_max: 1 << 22 };
+const RULES: TraceRules = TraceRules { batch_max: 64, sequence_max: 64, samples: 3 };
 const BEACON: [u8; 32] = [0x51; 32];
 
 /// One product that can be mined.
@@ -60,8 +59,7 @@ impl Writer<'_> {
         for (key, value) in [("kind", kind), ("file", name), ("expect", expect)] {
             with[key] = value.into();
         }
-        with["rules"] =
-            json!([RULES.batch_max, RULES.sequence_max, RULES.samples, RULES.tile_memory_max]);
+        with["rules"] = json!([RULES.batch_max, RULES.sequence_max, RULES.samples]);
         self.manifest.push(with);
         Ok(())
     }
@@ -149,7 +147,8 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     *stained.last_mut().ok_or("an empty input")? = 1;
     let forged = Forged::new(&trace, input, stained);
     let Forged { header, records, values, .. } = &forged;
-    let proof = unclean::accuse_input(program, header, records, input, &values[0]);
+    let records: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+    let proof = unclean::accuse_input(program, header, &records, input, &values[0]);
     let proof = proof.ok_or("a clean input")?;
     writer.add("fraud", "unclean-input.fraud", &proof, "valid", of(forged.root()))?;
     let forged = Forged::new(&trace, input, clean);

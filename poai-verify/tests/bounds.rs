@@ -91,15 +91,24 @@ fn one_byte_more_is_refused_before_any_work() {
     bytes.pop();
     let error = checker.audit(&trace.root(), &BEACON, &bytes).unwrap_err();
     assert!(matches!(error, TraceError::Invalid(_)), "the longest is read: {error}");
-    let proof = trace.fraud_proof(steps(&trace).next().unwrap(), 0).unwrap();
+    // Fraud proofs are bounded value by value, the largest by the bound for all.
     let max = checker.fraud_bytes_max(&shape).unwrap();
-    let mut bytes = longer(&proof, max);
-    assert_eq!(checker.fraud(&trace.root(), &bytes), Err(size(max)));
-    bytes.pop();
-    assert!(!matches!(
-        checker.fraud(&trace.root(), &bytes),
-        Err(TraceError::Malformed(TraceMalformed::Size { .. }))
-    ));
+    let bounds = (0..trace.network().program().values() as u32).map(|value| {
+        let mut bytes = longer(&audit, max);
+        bytes[144..148].copy_from_slice(&value.to_le_bytes());
+        let error = checker.fraud(&trace.root(), &bytes).unwrap_err();
+        let TraceError::Malformed(TraceMalformed::Size { max: own, got }) = error else {
+            panic!("{value}: {error}");
+        };
+        assert_eq!(got, bytes.len());
+        bytes.truncate(own as usize);
+        assert!(!matches!(
+            checker.fraud(&trace.root(), &bytes),
+            Err(TraceError::Malformed(TraceMalformed::Size { .. }))
+        ));
+        own
+    });
+    assert_eq!(bounds.max(), Some(max));
 }
 
 #[test]
@@ -110,19 +119,20 @@ fn runs_whose_tiles_take_too_much_memory_are_refused() {
     let checker = Checker::new(program.clone(), RULES);
     let bound = |value| checker.tile_bound(&shape, value).unwrap().unwrap().memory;
     let most = steps(&trace).map(bound).max().unwrap();
-    let rules = |tile_memory_max| TraceRules { tile_memory_max, ..RULES };
-    let exact = Checker::new(program.clone(), rules(most));
+    let limited = |most| Checker::new(program.clone(), RULES).with_tile_memory_max(most);
+    let exact = limited(most);
     let audit = trace.audit(&BEACON, RULES.samples).unwrap();
     exact.audit(&trace.root(), &BEACON, &audit).unwrap();
     let value = steps(&trace).find(|&value| bound(value) == most).unwrap();
-    let less = Checker::new(program.clone(), rules(most - 1));
+    let less = limited(most - 1);
     let memory = TraceMalformed::Memory { value, bytes: most, max: most - 1 };
     assert_eq!(less.audit(&trace.root(), &BEACON, &audit), Err(memory.into()));
     let proof = trace.fraud_proof(value, 0).unwrap();
     assert_eq!(less.fraud(&trace.root(), &proof), Err(memory.into()));
     assert_eq!(less.audit_bytes_max(&shape), Err(memory));
     assert_eq!(less.fraud_bytes_max(&shape), Err(memory));
-    assert_ne!(less.rules().digest(), exact.rules().digest());
+    // A node's own protection, and no rule.
+    assert_eq!(less.rules().digest(), exact.rules().digest());
 }
 
 /// A strip of an input may be more than any tile opens.
@@ -145,13 +155,9 @@ fn strips_of_inputs_are_within() {
 /// Bounds of the largest runs there are come back at once, and never wrap.
 #[test]
 fn bounds_of_huge_runs_are_arithmetic() {
-    let rules = TraceRules {
-        batch_max: u32::MAX,
-        sequence_max: u32::MAX,
-        samples: u32::MAX,
-        tile_memory_max: u64::MAX,
-    };
+    let rules = TraceRules { batch_max: u32::MAX, sequence_max: u32::MAX, samples: u32::MAX };
     let checker = Checker::new(zoo::classifier().program().clone(), rules);
+    let checker = checker.with_tile_memory_max(u64::MAX);
     let small = checker.audit_bytes_max(&RunShape { batch: 32, sequence: 1 }).unwrap();
     let batch = (1..=u32::MAX / 63)
         .rev()

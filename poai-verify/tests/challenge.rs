@@ -11,13 +11,18 @@ use forge::Forged;
 use poai_core::Root;
 use poai_core::execute::{ReceivedError, Trace};
 use poai_core::program::{Dtype, Op, RunShape, ValueId};
+use poai_core::trace::{Header, Record, record};
 use poai_verify::trace::{Fraud, TraceInvalid, Wrong};
 use proptest::prelude::*;
 use std::sync::Arc;
 
 fn received(trace: &Trace, forged: &Forged) -> Result<Trace, ReceivedError> {
     let network = Arc::new(trace.network().clone());
-    Trace::received(network, forged.header, forged.records.clone(), forged.values.clone())
+    Trace::received(network, forged.header, records(forged), forged.values.clone())
+}
+
+fn records(forged: &Forged) -> Vec<Vec<u8>> {
+    forged.records.iter().map(Record::encode).collect()
 }
 
 fn found(trace: &Trace, forged: &Forged) -> Option<Fraud> {
@@ -76,12 +81,50 @@ fn lies_in_records_and_header_are_proven() {
     }
 }
 
+fn root_of(record: &[u8]) -> Root {
+    Root(record[Record::ROOT].try_into().unwrap())
+}
+
+/// Records that are none, and of other lengths: convicted where an audit could
+/// have them, refused where none could.
+#[test]
+fn records_that_are_none_are_proven_or_refused() {
+    for trace in traces() {
+        let mut all: Vec<Vec<u8>> = trace.records().to_vec();
+        let header_of = |all: &[Vec<u8>]| {
+            let leaves: Vec<_> = all.iter().map(|record| Record::leaf(record)).collect();
+            Header { records: record::records_root(&leaves), ..trace.header() }
+        };
+        let values = honest(trace).values;
+        let network = Arc::new(trace.network().clone());
+        // A type that there is none of.
+        all[3][44] = 3;
+        let header = header_of(&all);
+        let received =
+            Trace::received(network.clone(), header, all.clone(), values.clone()).unwrap();
+        let proof = received.find_fraud().unwrap().unwrap();
+        let fraud = checker(trace).fraud(&header.root(), &proof).unwrap();
+        assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{fraud:?}");
+        // One input more, and less.
+        for (value, cut) in [(2, 0), (3, 32)] {
+            let mut all = trace.records().to_vec();
+            match cut {
+                0 => all[value].extend([3; 32]),
+                cut => drop(all[value].drain(54 - cut..54)),
+            }
+            let received = Trace::received(network.clone(), header_of(&all), all, values.clone());
+            let value = ValueId(value as u32);
+            assert_eq!(received.map(drop), Err(ReceivedError::Record { value }));
+        }
+    }
+}
+
 /// The same bytes, claimed to be of fewer items: the input root is another.
 #[test]
 fn another_run_is_another_input_root() {
     let trace = &traces()[0];
     let run = *trace.run();
-    let roots: Vec<Root> = trace.records()[..2].iter().map(|record| record.root).collect();
+    let roots: Vec<Root> = trace.records()[..2].iter().map(|record| root_of(record)).collect();
     let root = |run: &RunShape| poai_core::trace::header::input_root(run, &roots);
     assert_eq!(root(&run), trace.header().input);
     assert_ne!(root(&RunShape { batch: run.sequence, sequence: run.batch }), root(&run));
@@ -119,7 +162,7 @@ fn what_is_not_the_traces_is_refused() {
     let value = ValueId(3);
     assert_eq!(of(|forged| forged.values[3][0] ^= 1), Err(ReceivedError::Root { value }));
     assert!(matches!(
-        of(|forged| drop(forged.values[3].pop())),
+        of(|forged| forged.values[3].truncate(1)),
         Err(ReceivedError::Length { value: ValueId(3), .. })
     ));
     assert!(matches!(

@@ -16,7 +16,7 @@ struct Entry {
     program: PathBuf,
     trace: TraceRoot,
     /// Batch, sequence, samples, a tile's memory.
-    rules: (u32, u32, u32, u64),
+    rules: (u32, u32, u32),
     expect: String,
     beacon: Option<Root>,
     proof: Option<PathBuf>,
@@ -40,8 +40,8 @@ impl Case<'_> {
         let bytes = read(&entry.program);
         let program = Program::decode(&bytes).unwrap();
         assert_eq!(program.encode(), bytes);
-        let (batch_max, sequence_max, samples, tile_memory_max) = entry.rules;
-        let rules = TraceRules { batch_max, sequence_max, samples, tile_memory_max };
+        let (batch_max, sequence_max, samples) = entry.rules;
+        let rules = TraceRules { batch_max, sequence_max, samples };
         let win = entry.proof.as_ref().map(|proof| {
             let verifier = Verifier::new(Rules::SHARE, entry.difficulty.unwrap()).unwrap();
             verifier.verify(&entry.challenge.unwrap(), &read(proof)).unwrap()

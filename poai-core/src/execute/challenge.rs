@@ -42,6 +42,12 @@ pub enum ReceivedError {
         /// What was given.
         got: usize,
     },
+    /// A record of another length than every record of this value has.
+    #[error("the record of value {} has another length than the program implies", value.0)]
+    Record {
+        /// The value.
+        value: ValueId,
+    },
     /// A tensor that does not hash to its record's root.
     #[error("value {} is not the tensor that its record commits to", value.0)]
     Root {
@@ -54,17 +60,19 @@ pub enum ReceivedError {
 }
 
 impl Trace {
-    /// A trace as it was received from whoever published its root. Nothing is
-    /// believed but what hashes bind: the tensors are those that the records
-    /// commit to and the records are the header's; whether they are right is
-    /// for [`Trace::find_fraud`].
+    /// A trace as it was received from whoever published its root: the header,
+    /// every record's bytes and every value's padded ones, inputs first.
+    /// Nothing is believed but what hashes bind: the tensors are those that the
+    /// records commit to and the records are the header's; whether they are
+    /// right is for [`Trace::find_fraud`]. What is refused here nobody can
+    /// audit either, and is as good as withheld.
     ///
     /// # Errors
     /// [`ReceivedError`]: what was received is not the trace's.
     pub fn received(
         network: Arc<Network>,
         header: Header,
-        records: Vec<Record>,
+        records: Vec<Vec<u8>>,
         values: Vec<Vec<u8>>,
     ) -> Result<Trace, ReceivedError> {
         let program = network.program();
@@ -83,12 +91,21 @@ impl Trace {
                 return Err(ReceivedError::Length { value, expected, got });
             }
         }
+        for (value, bytes) in (0..).map(ValueId).zip(&records) {
+            let inputs = program.step_of(value).map_or(0, |step| step.inputs.len());
+            if bytes.len() != Record::len(inputs) {
+                return Err(ReceivedError::Record { value });
+            }
+        }
         let trees: Vec<Tree> = values.iter().map(|bytes| Tree::new(bytes)).collect();
         let mut pairs = (0..).map(ValueId).zip(trees.iter().zip(&records));
-        if let Some((value, _)) = pairs.find(|(_, (tree, record))| *tree.root() != record.root) {
+        let own = |(_, (tree, record)): &(ValueId, (&Tree, &Vec<u8>))| {
+            record.get(Record::ROOT) != Some(tree.root().as_bytes().as_slice())
+        };
+        if let Some((value, _)) = pairs.find(own) {
             return Err(ReceivedError::Root { value });
         }
-        let leaves: Vec<_> = records.iter().map(|record| Record::leaf(&record.encode())).collect();
+        let leaves: Vec<_> = records.iter().map(|record| Record::leaf(record)).collect();
         if record::records_root(&leaves) != header.records {
             return Err(ReceivedError::Records);
         }
@@ -111,9 +128,10 @@ impl Trace {
             return Ok(Some(header.encode()));
         }
         let inputs = program.inputs().len();
-        let roots: Vec<_> = self.records()[..inputs].iter().map(|record| record.root).collect();
-        let input_lies = (0..inputs as u32).any(|input| !self.implied(ValueId(input)));
-        if input_lies || header::input_root(&header.run, &roots) != header.input {
+        let roots = (0..inputs as u32).map(|input| Some(self.implied(ValueId(input))?.root));
+        let roots: Option<Vec<_>> = roots.collect();
+        let root = roots.map(|roots| header::input_root(&header.run, &roots));
+        if root != Some(header.input) {
             return self.fraud_proof(ValueId(0), 0).map(Some);
         }
         for value in (0..program.values() as u32).map(ValueId) {

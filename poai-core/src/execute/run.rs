@@ -110,7 +110,10 @@ impl RunOptions {
         RunOptions::default()
     }
 
-    /// Commits every tensor and keeps them all.
+    /// Commits every tensor and keeps them all. Tensors are hashed while later
+    /// steps run, for which the run moves to a thread of rayon's pool: progress
+    /// is called there, and of many traced runs at once one may wait in the
+    /// middle for another.
     pub fn trace(mut self) -> RunOptions {
         self.trace = true;
         self
@@ -224,6 +227,7 @@ impl Model {
         done: &mut Finished,
     ) -> Result<Vec<Tree>, ExecuteError> {
         let trees: Vec<OnceLock<Tree>> = extents.iter().map(|_| OnceLock::new()).collect();
+        // On a thread of the pool, whose queue the others take trees from.
         rayon::scope(|scope| {
             let hash = |index: usize, tensor: &Arc<Tensor>| {
                 if let Some(place) = trees.get(index) {

@@ -38,7 +38,8 @@ pub struct Trace {
     values: Vec<Arc<Tensor>>,
     trees: Vec<Tree>,
     sums: Arc<[Option<Vec<i32>>]>,
-    records: Vec<Record>,
+    /// Encoded; what others published may be no record at all.
+    records: Vec<Vec<u8>>,
     leaves: Vec<[u8; 32]>,
 }
 
@@ -78,7 +79,7 @@ impl Trace {
         extents: Vec<Extent>,
         values: Vec<Arc<Tensor>>,
         trees: Vec<Tree>,
-        records: Vec<Record>,
+        records: Vec<Vec<u8>>,
     ) -> Trace {
         let leaves = leaves(&records);
         let sums = Arc::new([]);
@@ -91,13 +92,14 @@ impl Trace {
         let records = (0..self.values.len()).map(|index| {
             let value = ValueId(index as u32);
             let inputs = program.step_of(value).map_or(&[][..], |step| &step.inputs);
-            Record {
+            let record = Record {
                 value,
                 root: *self.trees[index].root(),
                 extent: self.extents[index],
                 macs: program.macs(value, &run),
                 inputs: inputs.iter().map(|input| *self.trees[input.0 as usize].root()).collect(),
-            }
+            };
+            record.encode()
         });
         self.records = records.collect();
         self.leaves = leaves(&self.records);
@@ -183,15 +185,15 @@ impl Trace {
         }
     }
 
-    /// All records, inputs first.
-    pub fn records(&self) -> &[Record] {
+    /// All records, inputs first, encoded.
+    pub fn records(&self) -> &[Vec<u8>] {
         &self.records
     }
 
     /// A record and its path: `record ‖ siblings from the root down`.
     pub fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
         let index = value.0 as usize;
-        let mut bytes = self.records.get(index)?.encode();
+        let mut bytes = self.records.get(index)?.clone();
         bytes.extend(record::path(&self.leaves, index as u64).concat());
         Some(bytes)
     }
@@ -204,9 +206,7 @@ impl Trace {
     pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, ProveError> {
         let header = self.header();
         let mut bytes = header.encode();
-        for record in &self.records {
-            bytes.extend(record.encode());
-        }
+        bytes.extend(self.records.concat());
         let program = self.network.program();
         let root = header.root();
         for Sample { value, tile } in
@@ -253,22 +253,19 @@ impl Trace {
     pub(super) fn record_lies(&self, value: ValueId) -> bool {
         let program = self.network.program();
         let Some(step) = program.step_of(value) else { return false };
-        let mut own = [&value].into_iter().chain(&step.inputs);
-        let of = |value: &ValueId| self.records.get(value.0 as usize);
-        let made = step.inputs.iter().filter_map(of).map(|record| &record.root);
-        let wired = of(&value).is_some_and(|own| {
-            own.check_wiring(made).is_ok()
-                && (value != program.output() || own.root == self.header.output)
-        });
-        !wired || !own.all(|&value| self.implied(value))
+        let Some(own) = self.implied(value) else { return true };
+        let made: Option<Vec<Record>> =
+            step.inputs.iter().map(|&input| self.implied(input)).collect();
+        let Some(made) = made else { return true };
+        own.check_wiring(made.iter().map(|record| &record.root)).is_err()
+            || (value == program.output() && own.root != self.header.output)
     }
 
-    /// Whether the fields of a value's record follow from the program.
-    pub(super) fn implied(&self, value: ValueId) -> bool {
+    /// A value's record, where its fields follow from the program.
+    pub(super) fn implied(&self, value: ValueId) -> Option<Record> {
         let (program, run) = (self.network.program(), &self.header.run);
-        let bytes = self.records.get(value.0 as usize).map(Record::encode);
-        bytes
-            .is_some_and(|bytes| Record::decode(&bytes, program, &self.extents, run, value).is_ok())
+        let bytes = self.records.get(value.0 as usize)?;
+        Record::decode(bytes, program, &self.extents, run, value).ok()
     }
 
     /// What shows that a product with weights was mined on operands of this
@@ -323,8 +320,8 @@ fn unwritten(program: ProgramId, run: RunShape) -> Header {
     Header { program, run, input, output, macs: 0, records: [0; 32] }
 }
 
-fn leaves(records: &[Record]) -> Vec<[u8; 32]> {
-    records.iter().map(|record| Record::leaf(&record.encode())).collect()
+fn leaves(records: &[Vec<u8>]) -> Vec<[u8; 32]> {
+    records.iter().map(|record| Record::leaf(record)).collect()
 }
 
 /// A trace's tensors as a step's slots.

@@ -53,6 +53,9 @@ pub enum RecordError {
 }
 
 impl Record {
+    /// Where a record's bytes have the root.
+    pub const ROOT: Range<usize> = 4..36;
+
     /// The length in bytes of a record of so many inputs.
     pub fn len(inputs: usize) -> usize {
         54 + 32 * inputs

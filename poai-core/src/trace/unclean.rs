@@ -30,12 +30,12 @@ pub fn first_unclean(extent: &Extent, first: u32, bytes: &[u8]) -> Option<u32> {
 /// record ‖ path ‖ opening of the strip's rows`. No honest run has such an
 /// input, and no audit opens the rows that no step reads.
 ///
-/// `records` are the trace's, all of them, and `bytes` the input's padded ones.
-/// `None` where they are clean, or not of this run.
+/// `records` are the trace's, all of them, encoded; `bytes` are the input's
+/// padded ones. `None` where these are clean, or not of this run.
 pub fn accuse_input(
     program: &Program,
     header: &Header,
-    records: &[Record],
+    records: &[Vec<u8>],
     input: ValueId,
     bytes: &[u8],
 ) -> Option<Vec<u8>> {
@@ -47,7 +47,6 @@ pub fn accuse_input(
     let strip = u64::from(first_unclean(&extent, 0, bytes)? / STRIP);
     let rows = extent.strip(&strip_rows(&extent, strip)?)?;
     let opening = Tree::new(bytes).open(bytes, &rows).ok()?;
-    let records: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
     let leaves: Vec<[u8; 32]> = records.iter().map(|record| Record::leaf(record)).collect();
     let mut proof = header.encode();
     proof.extend(input.0.to_le_bytes());

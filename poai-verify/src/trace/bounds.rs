@@ -19,7 +19,7 @@ pub struct TileBound {
     /// No tile's openings have more bytes.
     pub bytes: u64,
     /// Recomputing no tile allocates more bytes beside the message. It is what
-    /// [`super::TraceRules::tile_memory_max`] is held against.
+    /// [`Checker::with_tile_memory_max`] limits.
     pub memory: u64,
 }
 
@@ -74,14 +74,24 @@ impl Checker {
 
     /// Refuses an audit that is longer than any, before anything is hashed.
     pub(super) fn check_audit_bytes(&self, head: &Head, got: usize) -> Result<(), TraceMalformed> {
+        // First what costs less: long programs have long audits.
+        if (got as u64) < self.records_bytes() {
+            return Err(TraceMalformed::Short);
+        }
         self.check_memory(&head.run, &head.extents)?;
         within(self.audit_bytes(&head.run, &head.extents), got)
     }
 
-    /// Refuses a fraud proof that is longer than any, likewise.
-    pub(super) fn check_fraud_bytes(&self, head: &Head, got: usize) -> Result<(), TraceMalformed> {
-        self.check_memory(&head.run, &head.extents)?;
-        within(self.fraud_bytes(&head.run, &head.extents), got)
+    /// Refuses a fraud proof that is longer than any about its value, likewise.
+    pub(super) fn check_fraud_bytes(
+        &self,
+        head: &Head,
+        value: ValueId,
+        got: usize,
+    ) -> Result<(), TraceMalformed> {
+        self.check_tile_memory(&head.run, &head.extents, value)?;
+        let most = self.fraud_bytes_of(&head.run, &head.extents, value);
+        within(most.saturating_add(Header::LEN as u64 + PLACE), got)
     }
 
     /// Refuses a link that is longer than any, likewise.
@@ -96,41 +106,53 @@ impl Checker {
     }
 
     fn check_memory(&self, run: &RunShape, extents: &[Extent]) -> Result<(), TraceMalformed> {
-        let max = self.rules().tile_memory_max;
-        for value in self.values() {
-            let bytes = self.worst(run, extents, value).memory;
-            if bytes > max {
-                return Err(TraceMalformed::Memory { value, bytes, max });
-            }
-        }
-        Ok(())
+        self.values().try_for_each(|value| self.check_tile_memory(run, extents, value))
+    }
+
+    fn check_tile_memory(
+        &self,
+        run: &RunShape,
+        extents: &[Extent],
+        value: ValueId,
+    ) -> Result<(), TraceMalformed> {
+        let (bytes, max) = (self.worst(run, extents, value).memory, self.tile_memory_max());
+        if bytes > max { Err(TraceMalformed::Memory { value, bytes, max }) } else { Ok(()) }
+    }
+
+    /// The header and all records.
+    fn records_bytes(&self) -> u64 {
+        let records = self.values().map(|value| self.record_len(value));
+        records.fold(Header::LEN as u64, u64::saturating_add)
     }
 
     fn audit_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
-        let records = self.values().map(|value| self.record_len(value));
-        let records = records.fold(Header::LEN as u64, u64::saturating_add);
+        let records = self.records_bytes();
         let tiles = self.values().map(|value| self.worst(run, extents, value).bytes);
         let tile = tiles.max().unwrap_or(0);
         records.saturating_add(tile.saturating_mul(self.rules().samples.into()))
     }
 
     fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
-        let program = self.program();
-        let opened = |value: ValueId| self.opened_record_bytes(value);
-        let inputs = self.values().take(program.inputs().len());
-        let header: u64 = inputs.clone().map(opened).fold(0, u64::saturating_add);
-        let rows = Params::CONSENSUS.tile() as u32;
-        let strips = inputs
-            .zip(extents)
-            .map(|(input, extent)| opened(input).saturating_add(strip_bytes(extent, rows, rows)));
-        let tiles = self.values().filter_map(|value| {
-            let step = program.step_of(value)?;
-            let records = step.inputs.iter().chain([&value]).map(|&value| opened(value));
-            let tile = self.worst(run, extents, value).bytes;
-            Some(records.fold(tile, u64::saturating_add))
-        });
-        let most = strips.chain(tiles).fold(header, u64::max);
+        let of_value = |value| self.fraud_bytes_of(run, extents, value);
+        let most = self.values().map(of_value).max().unwrap_or(0);
         most.saturating_add(Header::LEN as u64 + PLACE)
+    }
+
+    /// What follows the value and the tile: for an input all inputs' records,
+    /// or its own and a strip; for a step its record, its inputs' and a tile.
+    fn fraud_bytes_of(&self, run: &RunShape, extents: &[Extent], value: ValueId) -> u64 {
+        let opened = |value: ValueId| self.opened_record_bytes(value);
+        let program = self.program();
+        let Some(step) = program.step_of(value) else {
+            let inputs = self.values().take(program.inputs().len());
+            let all = inputs.map(opened).fold(0, u64::saturating_add);
+            let rows = Params::CONSENSUS.tile() as u32;
+            let extent = extents.get(value.0 as usize);
+            let strip = extent.map_or(0, |extent| strip_bytes(extent, rows, rows));
+            return all.max(opened(value).saturating_add(strip));
+        };
+        let records = step.inputs.iter().chain([&value]).map(|&value| opened(value));
+        records.fold(self.worst(run, extents, value).bytes, u64::saturating_add)
     }
 
     /// A value's worst tile; an input has none.

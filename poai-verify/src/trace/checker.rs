@@ -16,6 +16,7 @@ pub struct Checker {
     program: Program,
     program_id: ProgramId,
     rules: TraceRules,
+    tile_memory_max: u64,
 }
 
 /// A run whose header was checked.
@@ -27,9 +28,32 @@ pub(super) struct Head {
 }
 
 impl Checker {
+    /// The heap that a tile may take unless a node says otherwise: the keys of
+    /// 16384 tokens of 2048 columns take half of it.
+    pub const TILE_MEMORY_MAX: u64 = 1 << 28;
+
     /// A checker of a program's traces.
     pub fn new(program: Program, rules: TraceRules) -> Checker {
-        Checker { program_id: program.program_id(), program, rules }
+        let tile_memory_max = Checker::TILE_MEMORY_MAX;
+        Checker { program_id: program.program_id(), program, rules, tile_memory_max }
+    }
+
+    /// Limits the heap that recomputing any tile of a run may take, as
+    /// [`super::TileBound::memory`] bounds it. A tile of attention opens all
+    /// keys of an item, so that sequences are bounded by their width, which the
+    /// rules' `sequence_max` does not do.
+    ///
+    /// This protects one node and is no rule: messages about a run beyond it
+    /// are refused unread, whether they hold or not, and no digest names it.
+    /// Where nodes have to agree, register only programs whose
+    /// [`Checker::tile_bound`] fits in all runs that the rules permit.
+    pub fn with_tile_memory_max(mut self, bytes: u64) -> Checker {
+        self.tile_memory_max = bytes;
+        self
+    }
+
+    pub(super) fn tile_memory_max(&self) -> u64 {
+        self.tile_memory_max
     }
 
     /// The program.

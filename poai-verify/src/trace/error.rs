@@ -44,9 +44,9 @@ pub enum TraceMalformed {
         /// How many there are.
         got: usize,
     },
-    /// Recomputing a tile of the run could take more memory than the rules
-    /// permit.
-    #[error("a tile of value {} may take {bytes} bytes of memory, the rules permit {max}", value.0)]
+    /// Recomputing a tile could take more memory than this node spends on one;
+    /// whether the message holds is not said.
+    #[error("a tile of value {} may take {bytes} bytes of memory, this node permits {max}", value.0)]
     Memory {
         /// The value.
         value: ValueId,

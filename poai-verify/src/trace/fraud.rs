@@ -57,8 +57,8 @@ impl Checker {
                 Ok(()) => Err(TraceInvalid::NoFraud { value, tile: 0 }.into()),
             };
         }
-        self.check_fraud_bytes(&head, proof.len())?;
         let value = ValueId(u32::from_le_bytes(from.array()?));
+        self.check_fraud_bytes(&head, value, proof.len())?;
         let tile = u64::from_le_bytes(from.array()?);
         if (value.0 as usize) < self.program().inputs().len() {
             return match tile.checked_sub(1) {

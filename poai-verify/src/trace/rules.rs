@@ -3,8 +3,7 @@
 use poai_core::RulesDigest;
 use poai_core::program::RunShape;
 
-/// The largest runs that a node checks, how many tiles an audit opens, and the
-/// memory that a tile may take.
+/// The largest runs that a node checks, and how many tiles an audit opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TraceRules {
@@ -15,22 +14,12 @@ pub struct TraceRules {
     /// How many tiles an audit opens. [`super::samples_for`] says how many are
     /// needed.
     pub samples: u32,
-    /// The most heap that recomputing any tile of a run may take, as
-    /// [`super::TileBound::memory`] bounds it. A tile of attention opens
-    /// all keys of an item, so this bounds sequences by their width, which
-    /// `sequence_max` does not.
-    pub tile_memory_max: u64,
 }
 
 impl TraceRules {
-    /// Runs of up to 65536 items and 16384 tokens, 40 tiles an audit, 256 MiB
-    /// a tile: the keys of 16384 tokens of 2048 columns take half of it.
-    pub const DEFAULT: TraceRules = TraceRules {
-        batch_max: 1 << 16,
-        sequence_max: 1 << 14,
-        samples: 40,
-        tile_memory_max: 1 << 28,
-    };
+    /// Runs of up to 65536 items and 16384 tokens, 40 tiles an audit.
+    pub const DEFAULT: TraceRules =
+        TraceRules { batch_max: 1 << 16, sequence_max: 1 << 14, samples: 40 };
 
     /// Whether a run is permitted.
     pub fn permits(&self, run: &RunShape) -> bool {
@@ -38,13 +27,12 @@ impl TraceRules {
     }
 
     /// The digest that names these rules in a receipt: `H("trace rules",
-    /// u32 batch_max ‖ u32 sequence_max ‖ u32 samples ‖ u64 tile_memory_max)`.
+    /// u32 batch_max ‖ u32 sequence_max ‖ u32 samples)`.
     pub fn digest(&self) -> RulesDigest {
         let mut hasher = blake3::Hasher::new_derive_key("poai-1 trace rules");
         for number in [self.batch_max, self.sequence_max, self.samples] {
             hasher.update(&number.to_le_bytes());
         }
-        hasher.update(&self.tile_memory_max.to_le_bytes());
         RulesDigest(*hasher.finalize().as_bytes())
     }
 }

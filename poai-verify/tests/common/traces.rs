@@ -12,8 +12,7 @@ use poai_verify::trace::{Checker, TraceRules};
 use std::sync::OnceLock;
 
 pub const BEACON: [u8; 32] = [9; 32];
-pub const RULES: TraceRules =
-    TraceRules { batch_max: 64, sequence_max: 64, samples: 25, tile_memory_max: 1 << 24 };
+pub const RULES: TraceRules = TraceRules { batch_max: 64, sequence_max: 64, samples: 25 };
 
 pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
     let model = Model::new(network, backend::by_name("cpu-scalar").unwrap()).unwrap();

@@ -14,7 +14,7 @@ const VARIANTS: [Variant; 2] = [DP4A, MMA];
 fn each(check: impl Fn(&Variant, &Kernels)) {
     for variant in &VARIANTS {
         let Some(kernels) = variant.compile() else { return };
-        check(variant, &kernels);
+        check(variant, kernels);
     }
 }
 

@@ -9,6 +9,7 @@
 mod device;
 mod driver;
 mod error;
+pub mod kernels;
 mod version;
 
 pub use device::{Device, devices};

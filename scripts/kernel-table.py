@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Prints what every kernel takes of a card, and which instructions it became.
+
+    pip install --no-deps -r scripts/requirements-kernels.txt
+    scripts/kernel-table.py
+
+Assembles every PTX in poai-cuda/ptx for the kinds of cards that would run it,
+which needs no GPU, and writes docs/kernels.md. Fails if a kernel spills
+registers, if the assembler warns, or if the machine code lacks an instruction
+that the source's comments ask for (see kernels/sources.py). `--check` writes
+nothing and fails where docs/kernels.md is not the table printed.
+
+A driver assembles the PTX itself, so a kernel that is to be fast with old
+drivers is looked at with their assemblers, too: `--ptxas PATH` takes another
+one, of any toolkit since 12.0, and writes nothing. The cards that it does not
+know are left out.
+
+Exit status: 1 where something is wrong, 3 where a tool is not installed.
+"""
+
+import argparse
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kernels.assembled import CARDS, DISASSEMBLED, Tools
+from kernels.sources import ARCHITECTURE, ROOT, Missing, Wrong, sources
+
+TABLE = ROOT / "docs/kernels.md"
+
+TEXT = """\
+# The kernels on cards
+
+Made by `scripts/kernel-table.py`, which CI runs with `--check`: do not edit. For every kernel that the crate embeds, and every
+card that would run it: registers of a thread, and bytes of stack where it needs any. No kernel spills. "Threads" are the most
+in a block, "shared" the bytes of shared memory that are fixed at compilation. The instructions are those of the machine code
+that multiply or move blocks, from sm_{disassembled} on, where there is a disassembler. Assembled by ptxas {release}; a driver brings its own.
+
+"""
+
+# Instructions that are worth a line: products of matrices, dot products, loads
+# of matrices, and copies from global to shared memory that nothing waits for.
+MATRIX = re.compile(r"[A-Z]*MMA")
+NOTED = {"IDP", "LDSM", "LDGSTS", "UTMALDG", "UBLKCP", "REDUX"}
+
+
+def cards(source):
+    """Pairs of an architecture of a source and a card that would run that one
+    rather than another: `kernels::find` chooses alike."""
+    parsed = []
+    for name in source.architectures:
+        major, minor, only_this = ARCHITECTURE.fullmatch(name).groups()
+        parsed.append((int(major + minor), bool(only_this), name))
+    for card in CARDS:
+        runs = [one for one in parsed if card == one[0] or (card > one[0] and not one[1])]
+        if runs:
+            _, only_this, name = max(runs)
+            yield name, card, only_this
+    for capability, _, name in parsed:
+        if capability not in CARDS:
+            raise Wrong(f"{source.path.name}: no card to try for {name}")
+
+
+def noted(opcodes):
+    """The instructions worth a line, shortened."""
+    short = set()
+    for opcode in opcodes:
+        base, *parts = opcode.split(".")
+        if MATRIX.fullmatch(base):
+            short.add(".".join([base, *parts[:1]]))
+        elif base in NOTED:
+            short.add(base)
+    return short
+
+
+def threads(ptx, entry):
+    """The most threads in a block, if the kernel says so."""
+    head = ptx[ptx.index(f".visible .entry {entry}(") :].split("\n{", 1)[0]
+    found = re.search(r"\.(?:maxntid|reqntid) (\d+), (\d+), (\d+)", head)
+    return str(int(found[1]) * int(found[2]) * int(found[3])) if found else "–"
+
+
+def complaints(source, architecture, entry, on):
+    """What is wrong with a kernel, `on` being what it is by card."""
+    for card, kernel in on.items():
+        where = f"{source.path.name}, {entry} on sm_{card}"
+        if kernel.spilled:
+            yield f"{where}: {kernel.spilled} bytes of spills"
+        if kernel.opcodes is not None:
+            for instruction in source.instructions(architecture, entry):
+                if not kernel.has(instruction):
+                    yield f"{where}: no {instruction}"
+
+
+def row(source, architecture, entry, on):
+    read = {card: noted(kernel.opcodes) for card, kernel in on.items() if kernel.opcodes}
+    words = []
+    for instruction in sorted(set().union(*read.values())):
+        has = [card for card in read if instruction in read[card]]
+        where = "" if len(has) == len(read) else f" ({', '.join(f'sm_{card}' for card in has)})"
+        words.append(instruction + where)
+    ptx = source.ptx(architecture).read_text()
+    cells = [source.name, f"`{entry}`", architecture, threads(ptx, entry)]
+    cells.append("/".join(map(str, sorted({kernel.shared for kernel in on.values()}))))
+    for card in CARDS:
+        cell = ""
+        if card in on:
+            cell = str(on[card].registers)
+            if on[card].stack:
+                cell += f" + {on[card].stack} B"
+        cells.append(cell)
+    return cells + [", ".join(words)]
+
+
+def measure(tools):
+    """The table's text, and what is wrong with the kernels."""
+    known = {card for card in CARDS if tools.knows(card)}
+    jobs = [(source, *which) for source in sources() for which in cards(source)]
+    jobs = [job for job in jobs if job[2] in known]
+    for source, architecture, *_ in jobs:
+        if not source.ptx(architecture).exists():
+            raise Wrong(f"{source.ptx(architecture).name} is not there: run build-kernels.py first")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(lambda job: tools.assemble(job[0].ptx(job[1]), *job[2:]), jobs))
+    wrong = []
+    kernels = {}
+    for (source, architecture, card, _), (assembled, advice) in zip(jobs, done):
+        wrong += advice
+        for entry, kernel in assembled.items():
+            kernels.setdefault((source, architecture, entry), {})[card] = kernel
+    for source in {job[0] for job in jobs}:
+        there = {entry for which, _, entry in kernels if which is source}
+        unknown = {entry for _, entry, _ in source.needed if entry} - there
+        if unknown:
+            raise Wrong(f"{source.path.name}: instructions are asked of {', '.join(unknown)}")
+
+    head = ["file", "kernel", "PTX", "threads", "shared"]
+    head += [f"sm_{card}" for card in CARDS] + ["instructions"]
+    lines = [head, ["---"] * 3 + ["---:"] * (len(head) - 4) + ["---"]]
+    for which, on in kernels.items():
+        lines.append(row(*which, on))
+        wrong += complaints(*which, on)
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return TEXT.format(disassembled=DISASSEMBLED, release=tools.assembler()) + table, wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--check", action="store_true", help="compare, and write nothing")
+    one.add_argument("--ptxas", type=Path, help="another assembler than the pinned one")
+    arguments = parser.parse_args()
+    check = arguments.check
+    text, wrong = measure(Tools(arguments.ptxas))
+    print(text)
+    if check and (not TABLE.exists() or TABLE.read_text() != text):
+        wrong.append(f"{TABLE.relative_to(ROOT)} is not this table: run scripts/kernel-table.py")
+    if wrong:
+        raise Wrong("\n".join(wrong))
+    if not check and not arguments.ptxas:
+        TABLE.write_text(text)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Wrong as error:
+        sys.exit(str(error))
+    except Missing as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)

@@ -1,0 +1,1 @@
+"""Compiling the CUDA kernels, and measuring what became of them."""

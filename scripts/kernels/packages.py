@@ -1,0 +1,28 @@
+"""The pinned packages that hold NVIDIA's tools."""
+
+import importlib.metadata
+from pathlib import Path
+
+from .sources import ROOT, Missing
+
+REQUIREMENTS = ROOT / "scripts/requirements-kernels.txt"
+
+
+def path(package, file):
+    """Where a package's file is, if the package is of the pinned version."""
+    pins = dict(
+        line.strip().split("==")
+        for line in REQUIREMENTS.read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    advice = f"pip install --no-deps -r {REQUIREMENTS.relative_to(ROOT)}"
+    try:
+        distribution = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise Missing(f"{package} is not installed: {advice}") from None
+    if distribution.version != pins[package]:
+        raise Missing(f"{package} is {distribution.version}, not {pins[package]}: {advice}")
+    found = Path(distribution.locate_file(file))
+    if not found.exists():
+        raise Missing(f"{package} has no {file}: it is made for another system")
+    return found

@@ -1,9 +1,15 @@
 // Hopper's own instructions: barriers in shared memory, bulk tensor copies,
-// clusters, and matrix instructions of a warpgroup. sm_90a alone; the host has
-// no emulation of them.
+// clusters, and matrix instructions of a warpgroup. sm_90a alone; on the host
+// they are in `tests/shim/hopper.hpp`, where one block of threads is a cluster.
 #pragma once
 
 #include "simt.cuh"
+
+#ifdef POAI_HOST
+
+#include "hopper.hpp"
+
+#else
 
 // What the driver's cuTensorMapEncodeTiled makes; a kernel's parameter.
 struct __align__(64) TensorMap {
@@ -62,14 +68,36 @@ __device__ __forceinline__ void mbarrier_wait(uint32_t barrier, uint32_t parity)
         : "memory");
 }
 
-// ---- Named barriers of a block ----------------------------------------------
+// ---- Blocks and clusters ----------------------------------------------------
 
-// The other half of `named_barrier_sync`: arrives and does not wait.
-__device__ __forceinline__ void named_barrier_arrive(uint32_t id, uint32_t threads) {
+__device__ __forceinline__ uint32_t thread_of_block() { return threadIdx.x; }
+
+// All dynamic shared memory of the block, aligned to 1024.
+__device__ __forceinline__ uint8_t* memory_of_block() {
+    SHARED_DYNAMIC(uint8_t, shared);
+    return shared;
+}
+
+// Barrier `id` (1 to 7) of `threads` threads of the block, whole warps.
+__device__ __forceinline__ void block_barrier_sync(uint32_t id, uint32_t threads) {
+    named_barrier_sync(id, threads);
+}
+
+// Arrives at it, and does not wait.
+__device__ __forceinline__ void block_barrier_arrive(uint32_t id, uint32_t threads) {
     asm volatile("barrier.arrive.aligned %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-// ---- Clusters ---------------------------------------------------------------
+// Of a grid of one dimension and clusters of so many blocks.
+template <int blocks>
+__device__ __forceinline__ uint32_t cluster_index() {
+    return blockIdx.x / blocks;
+}
+
+template <int blocks>
+__device__ __forceinline__ uint32_t cluster_count() {
+    return gridDim.x / blocks;
+}
 
 __device__ __forceinline__ uint32_t cluster_rank() {
     uint32_t rank;
@@ -190,3 +218,5 @@ template <int registers>
 __device__ __forceinline__ void registers_fewer() {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
 }
+
+#endif

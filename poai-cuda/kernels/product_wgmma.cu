@@ -24,8 +24,13 @@ namespace {
 constexpr int CLUSTER = 2;
 constexpr int BM = 128, BN = 256;
 constexpr int WM = 64;  // rows of a warpgroup
-// One stage is one step: 128 columns are the 128 bytes of a swizzled row.
+// One stage is one step: 128 columns are the 128 bytes of a swizzled row. On the
+// host a block has less memory.
+#ifdef POAI_HOST
+constexpr int STAGES = 2;
+#else
 constexpr int STAGES = 4;
+#endif
 constexpr uint32_t BOX_BYTES = 128 * RANK;
 constexpr uint32_t A_BYTES = BM * RANK, B_BYTES = BN * RANK;
 constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;
@@ -85,8 +90,8 @@ struct Ring {
 // One thread: keeps the ring full, over the end of a block into the next.
 __device__ __forceinline__ void copy_all(const Work& work, const Maps& maps, Ring ring) {
     uint32_t rank = cluster_rank();
-    for (uint32_t index = blockIdx.x / CLUSTER; index < work.blocks();
-         index += gridDim.x / CLUSTER) {
+    for (uint32_t index = cluster_index<CLUSTER>(); index < work.blocks();
+         index += cluster_count<CLUSTER>()) {
         Place place = work.place(index);
         for (uint32_t step = 0; step < work.all_steps(); step++) {
             bool thin = step >= work.steps();
@@ -113,10 +118,10 @@ __device__ __forceinline__ void draw_all(const Work& work, const Output& output,
                                          const uint32_t* parts) {
     uint32_t tile_row = lane_id() / COLUMN_TILES, tile_column = lane_id() % COLUMN_TILES;
     static_assert(BM / TILE * COLUMN_TILES == 32, "a lane for each tile");
-    named_barrier_arrive(READ, MULTIPLIERS + 32);
-    for (uint32_t index = blockIdx.x / CLUSTER; index < work.blocks();
-         index += gridDim.x / CLUSTER) {
-        named_barrier_sync(WRITTEN, MULTIPLIERS + 32);
+    block_barrier_arrive(READ, MULTIPLIERS + 32);
+    for (uint32_t index = cluster_index<CLUSTER>(); index < work.blocks();
+         index += cluster_count<CLUSTER>()) {
+        block_barrier_sync(WRITTEN, MULTIPLIERS + 32);
         uint32_t transcript[16];
 #pragma unroll
         for (int i = 0; i < 16; i++) {
@@ -124,7 +129,7 @@ __device__ __forceinline__ void draw_all(const Work& work, const Output& output,
             uint32_t at = (tile_row * 2 * COLUMN_TILES + tile_column) * 16 + i;
             transcript[i] = parts[at] ^ parts[at + COLUMN_TILES * 16];
         }
-        named_barrier_arrive(READ, MULTIPLIERS + 32);
+        block_barrier_arrive(READ, MULTIPLIERS + 32);
         Place place = work.place(index);
         uint32_t row = place.row / TILE + tile_row, column = place.column / TILE + tile_column;
         if (row < work.m / TILE && column < work.n / TILE) {
@@ -162,9 +167,9 @@ struct Multiplier {
     // A step whose sums are there when it returns.
     __device__ __forceinline__ void step_in_turn(bool add) {
         mbarrier_wait(ring.full(), ring.phase);
-        named_barrier_sync(TURN + group, MULTIPLIERS);
+        block_barrier_sync(TURN + group, MULTIPLIERS);
         issue(add);
-        named_barrier_arrive(TURN + 1 - group, MULTIPLIERS);
+        block_barrier_arrive(TURN + 1 - group, MULTIPLIERS);
         wgmma_wait<0>();
         wgmma_hold(sums);
         release(ring.empty());
@@ -209,7 +214,7 @@ struct Multiplier {
     }
 
     __device__ __forceinline__ void store(int32_t* c, const Place& place, const Work& work) {
-        uint32_t lane = lane_id(), warp = threadIdx.x / 32 % 4;
+        uint32_t lane = lane_id(), warp = thread_of_block() / 32 % 4;
         uint32_t first = place.row + group * WM + warp * 16;
         // m and n are multiples of the tile, so a fragment is in or out.
         if (first >= work.m) {
@@ -233,28 +238,28 @@ __device__ __forceinline__ void multiply_all(const Work& work, const Output& out
                                              uint32_t* parts) {
     Multiplier self;
     self.ring = ring;
-    self.group = threadIdx.x / 128 - 1;
+    self.group = thread_of_block() / 128 - 1;
     if (TICKETS && self.group == 1) {
-        named_barrier_arrive(TURN, MULTIPLIERS);
+        block_barrier_arrive(TURN, MULTIPLIERS);
     }
-    for (uint32_t index = blockIdx.x / CLUSTER; index < work.blocks();
-         index += gridDim.x / CLUSTER) {
+    for (uint32_t index = cluster_index<CLUSTER>(); index < work.blocks();
+         index += cluster_count<CLUSTER>()) {
         if constexpr (TICKETS) {
             uint32_t words[COLUMN_TILES] = {};
             for (uint32_t step = 0; step < work.steps(); step++) {
                 self.step_in_turn(step > 0);
                 self.fold(step, words);
             }
-            named_barrier_sync(READ, MULTIPLIERS + 32);
+            block_barrier_sync(READ, MULTIPLIERS + 32);
             if (lane_id() < 16) {
 #pragma unroll
                 for (int tile = 0; tile < COLUMN_TILES; tile++) {
-                    parts[((threadIdx.x / 32 - 4) * COLUMN_TILES + tile) * 16 + lane_id()] =
+                    parts[((thread_of_block() / 32 - 4) * COLUMN_TILES + tile) * 16 + lane_id()] =
                         words[tile];
                 }
             }
             __syncwarp();
-            named_barrier_arrive(WRITTEN, MULTIPLIERS + 32);
+            block_barrier_arrive(WRITTEN, MULTIPLIERS + 32);
         } else {
             for (uint32_t step = 0; step < work.steps(); step++) {
                 self.step_ahead(step > 0);
@@ -280,20 +285,20 @@ __device__ __forceinline__ void multiply_all(const Work& work, const Output& out
     // Leaves every barrier as it was found.
     if constexpr (TICKETS) {
         if (self.group == 0) {
-            named_barrier_sync(TURN, MULTIPLIERS);
+            block_barrier_sync(TURN, MULTIPLIERS);
         }
-        named_barrier_sync(READ, MULTIPLIERS + 32);
+        block_barrier_sync(READ, MULTIPLIERS + 32);
     }
 }
 
 template <bool TICKETS, bool EXACT>
 __device__ __forceinline__ void product(const Maps& maps, uint32_t m, uint32_t n, uint32_t k,
                                         const Output& output, const uint32_t* wide) {
-    SHARED_DYNAMIC(uint8_t, shared);
+    uint8_t* shared = memory_of_block();
     Work work = {m, n, k, EXACT ? thin_digits(wide) : 0};
     Ring ring = {shared_address(shared)};
     uint32_t* parts = reinterpret_cast<uint32_t*>(shared + PARTS_AT);
-    if (threadIdx.x == 0) {
+    if (thread_of_block() == 0) {
         tensor_map_prefetch(maps.a);
         tensor_map_prefetch(maps.b);
         for (Ring at = ring; at.phase == 0; at.next()) {
@@ -304,11 +309,11 @@ __device__ __forceinline__ void product(const Maps& maps, uint32_t m, uint32_t n
         mbarrier_init_fence();
     }
     cluster_sync();
-    if (threadIdx.x < 128) {
+    if (thread_of_block() < 128) {
         registers_fewer<72>();
-        if (threadIdx.x == 0) {
+        if (thread_of_block() == 0) {
             copy_all(work, maps, ring);
-        } else if (TICKETS && threadIdx.x / 32 == 1) {
+        } else if (TICKETS && thread_of_block() / 32 == 1) {
             draw_all(work, output, parts);
         }
     } else {

@@ -7,11 +7,12 @@ mod puzzle;
 use host::{Arg, Kernels, ORDERS, Order, Shape, input, values};
 use poai_core::reference::{self, Matrix};
 use poai_core::{Params, Seed};
-use puzzle::{DP4A, MMA, Pair, RANK, Thin, Variant, bytes, check_ticketed, compiled, matrix};
+use puzzle::{
+    DP4A, MMA, NARROW, Pair, RANK, THIN, Thin, VARIANTS, WGMMA, bytes, check_ticketed, compiled,
+    matrix,
+};
 
 const P: Params = Params::CONSENSUS;
-/// Columns of a thin operand: three digits of [P | −L] or [−L | P].
-const THIN: usize = 3 * 2 * RANK;
 const BASE: i32 = 255;
 
 /// Which side a thin operand is of, as the kernel is told.
@@ -169,28 +170,10 @@ fn recover(case: &Case, orders: &[Order]) {
     let [factors_a, factors_b] =
         [&case.seed_a, &case.seed_b].map(|seed| factors_on(kernels, seed, k));
     let [l_a, l_b] = [row_factors(&case.seed_a, m), row_factors(&case.seed_b, n)];
-    let narrow = Variant {
-        block: (64, 128),
-        threads: 128,
-        shared: 4 * (64 + 128) * 64,
-        name: "product_mma_narrow",
-        ..MMA
-    };
-    let plain = Variant { name: "product_dp4a_plain", ..DP4A };
-    for (variant, thin_variant) in [(DP4A, plain), (MMA, narrow)] {
+    for (variant, of_few_columns) in [(DP4A, DP4A), (MMA, NARROW), (WGMMA, WGMMA)] {
         let Some(products) = variant.compile() else { return };
-        let thin_product = |rows: &Matrix, factors: &Matrix| -> Vec<i32> {
-            let args = [
-                input(&rows.entries),
-                input(&factors.entries),
-                Arg::Out(rows.rows * RANK * 4),
-                Arg::U32(rows.rows as u32),
-                Arg::U32(RANK as u32),
-                Arg::U32(k as u32),
-            ];
-            let shape = thin_variant.shape(rows.rows, RANK);
-            let out = products.run_in(thin_variant.name, shape, &args, orders[0]).unwrap();
-            values(&out[0])
+        let thin_product = |rows: &Matrix, factors: &Matrix| {
+            of_few_columns.plain(products, rows, factors, &orders[..1])
         };
         // A is clean, B is noised.
         let p_a = thin_product(&case.a, &factors_b);
@@ -262,7 +245,7 @@ fn the_widest_thin_products_are_taken_off() {
         assert_eq!(wide_a | wide_b, u32::from(largest > 32512));
         let pair = Pair::random(m, n, 256);
         let expected = corrected(&pair.product(), &p_a, &l_a, &p_b, &l_b);
-        for variant in [DP4A, MMA] {
+        for variant in VARIANTS {
             let Some(products) = variant.compile() else { return };
             let thin = Thin { a: &thin_a, b: &thin_b, wide: wide_a | wide_b };
             let orders = [Order::Forward, Order::Random(7)];

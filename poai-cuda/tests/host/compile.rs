@@ -22,8 +22,9 @@ pub fn names(source: &str) -> Vec<String> {
         loop {
             if let Some(next) = rest.strip_prefix("void") {
                 rest = next.trim_start();
-            } else if let Some(next) = rest.strip_prefix("__launch_bounds__") {
-                rest = next.split_once(')').expect("a closed __launch_bounds__").1.trim_start();
+            } else if rest.starts_with("__") {
+                // `__launch_bounds__(…)` and the like.
+                rest = rest.split_once(')').expect("a closed attribute").1.trim_start();
             } else {
                 break;
             }

@@ -7,12 +7,14 @@
 // - warp.hpp: shuffles, votes and reductions; atomics;
 // - memory.hpp: shared memory, cp.async, ldmatrix;
 // - mma.hpp: matrix fragments;
-// - launch.hpp: a grid.
+// - launch.hpp: a grid;
+// - hopper.hpp, for `kernels/hopper.cuh` alone: a cluster of two blocks, mbarriers,
+//   bulk tensor copies, wgmma.
 //
 // Not emulated: caches and the memory model (every write is seen at once by
 // all fibers: only the order of threads between two places where they may
-// switch is varied), blocks that run at the same time and wait for each other,
-// clusters, mbarriers, bulk tensor copies, wgmma, floating-point intrinsics.
+// switch is varied), other blocks that run at the same time and wait for each
+// other, floating-point intrinsics.
 #pragma once
 
 #include "types.hpp"

@@ -1,7 +1,7 @@
 // poai: arch compute_90a
 // poai: sass IGMMA
 //
-// The noised product with its transcripts by wgmma: Hopper. See README.md
+// The noised product with its transcripts by wgmma: Hopper. See product.md
 // beside this file for launch shapes and what it costs.
 //
 // A persistent grid of clusters of two blocks. A cluster computes 256×256 sums,

@@ -1,6 +1,6 @@
 //! From a kernel's source to a loaded library.
 
-use super::{Entry, Kernels};
+use super::{Entries, Kernels};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,14 +80,23 @@ pub fn load(source: &str, names: &[String], flags: &[&str]) -> Option<Kernels> {
     let mut sanitised = Command::new(compiler.get_program());
     sanitised.args(compiler.get_args()).args(SANITISE);
     // Not every compiler brings a sanitiser's library.
-    if !sanitised.output().unwrap().status.success() {
+    let sanitised = sanitised.output().unwrap().status.success();
+    if !sanitised {
         let output = compiler.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // SAFETY: the library is the shim's, whose loading runs no code beside the
-    // compiler's own and the construction of one empty machine.
+    // SAFETY: the library is the shim's: loading it makes one empty machine and
+    // sets a handler for faults, which hands on what it has no part in.
     let library = unsafe { libloading::Library::new(&library) }.unwrap();
-    // SAFETY: launch.hpp defines it with this type.
-    let entry = unsafe { *library.get::<Entry>(b"simt_launch\0").unwrap() };
-    Some(Kernels { entry: Mutex::new(entry), _library: library })
+    // SAFETY: launch.hpp and fault.hpp define them with these types.
+    let entries = unsafe {
+        Entries {
+            launch: *library.get(b"simt_launch\0").unwrap(),
+            map: *library.get(b"simt_map\0").unwrap(),
+            unmap: *library.get(b"simt_unmap\0").unwrap(),
+        }
+    };
+    // Its handler stays for the life of the process, and so must it.
+    std::mem::forget(library);
+    Some(Kernels { entries, running: Mutex::new(()), sanitised })
 }

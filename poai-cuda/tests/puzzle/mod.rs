@@ -152,6 +152,39 @@ pub fn matrix(rows: usize, columns: usize, fill: impl Fn(usize, usize) -> i8) ->
     Matrix { rows, columns, entries }
 }
 
+/// The step factors of a side, side by side: r rows and k columns.
+pub fn dense(params: &Params, seed: &Seed, k: usize) -> Matrix {
+    let r = params.rank();
+    let steps: Vec<_> =
+        (0..k / r).map(|l| reference::step_factor(params, seed, l as u32)).collect();
+    matrix(r, k, |p, c| steps[c / r][p][c % r] as i8)
+}
+
+/// The same as the noise kernel leaves them: a word for each row of each.
+pub fn by_row(dense: &Matrix) -> Vec<u32> {
+    let rank = dense.rows;
+    let mut words = Vec::new();
+    for step in 0..dense.columns / rank {
+        for p in 0..rank {
+            let row = &dense.entries[p * dense.columns + step * rank..][..rank];
+            let entries: Vec<u32> = (0..rank)
+                .filter(|&c| row[c] != 0)
+                .map(|c| c as u32 | if row[c] < 0 { 256 } else { 0 })
+                .collect();
+            let [first, second] = entries[..] else { panic!("two entries a row") };
+            words.push(first | second << 16);
+        }
+    }
+    words
+}
+
+/// The row factors of a side.
+pub fn row_factors(params: &Params, seed: &Seed, rows: usize) -> Matrix {
+    let factors: Vec<_> =
+        (0..rows).map(|i| reference::row_factor(params, seed, i as u32)).collect();
+    matrix(rows, params.rank(), |i, p| factors[i][p] as i8)
+}
+
 impl Pair {
     /// All i8 values, without a pattern.
     pub fn random(m: usize, n: usize, k: usize) -> Pair {

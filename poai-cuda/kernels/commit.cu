@@ -1,3 +1,5 @@
+// poai: arch compute_61
+//
 // Commitment (spec §3): plain BLAKE3 of a matrix's bytes, on the device.
 //
 // Kept are the chaining values of ALL nodes, from single chunks up: an opening

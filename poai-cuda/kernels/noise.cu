@@ -1,3 +1,5 @@
+// poai: arch compute_61
+//
 // Noise (spec §4): the factors, and the operands with their noise on.
 //
 // The formats of the factors in memory, which recovery reads as well:

@@ -2,9 +2,10 @@
 //
 // A thread compresses alone: everything is in its registers (16 words of state,
 // 16 of the message), for all loops unroll and the message is permuted by
-// renaming. A compression is 7·8·14 operations of 32 bits; at 64 a cycle and
-// multiprocessor, 132 of these at 1.7 GHz could hash 1.2 TB/s, which is less
-// than memory gives: hashing is bound by arithmetic, not by loads.
+// renaming. A compression is 7·8·12 operations of 32 bits (the sums of three are
+// one instruction); at 64 a cycle and multiprocessor, 132 of these at 1.7 GHz
+// could hash 1.4 TB/s, which is less than their memory gives: hashing is bound
+// by arithmetic, not by loads.
 #pragma once
 
 #include "simt.cuh"

@@ -1,4 +1,4 @@
-// poai: arch compute_61 compute_80
+// poai: arch compute_61
 //
 // Commitment (spec §3): plain BLAKE3 of a matrix's bytes, on the device.
 //

@@ -2,7 +2,7 @@
 // poai: sass IMMA
 //
 // The noised product with its transcripts by mma.sync m16n8k32: from Ampere on.
-// See README.md beside this file for launch shapes and what it costs.
+// See product.md beside this file for launch shapes and what it costs.
 #include "place.cuh"
 #include "thin.cuh"
 #include "ticket.cuh"

@@ -18,14 +18,15 @@
 // Writes the k/r step factors side by side, r×k entries of −1, 0 and 1, from
 // their rows as noise.cu writes them (`by_row`): for row p of step ℓ a word of
 // two entries, each a column plus 256 where it is −1. A block of r threads for
-// each step. Dense, although 2 of 128 entries are not zero: tensor cores are
-// more than 64 times as fast as additions of entries that are gathered.
-extern "C" __global__ void __launch_bounds__(RANK)
+// each step, any permitted r. Dense, although 2 of 128 entries are not zero:
+// tensor cores are more than 64 times as fast as additions of entries that are
+// gathered.
+extern "C" __global__ void __launch_bounds__(256)
     recover_factors(const uint32_t* by_row, int8_t* factors, uint32_t k) {
-    uint32_t row = threadIdx.x, step = blockIdx.x;
-    uint32_t entries = by_row[uint64_t(step) * RANK + row];
-    uint4* to = reinterpret_cast<uint4*>(factors + uint64_t(row) * k + step * RANK);
-    for (uint32_t i = 0; i < RANK / 16; i++) {
+    uint32_t row = threadIdx.x, step = blockIdx.x, rank = blockDim.x;
+    uint32_t entries = by_row[uint64_t(step) * rank + row];
+    uint4* to = reinterpret_cast<uint4*>(factors + uint64_t(row) * k + step * rank);
+    for (uint32_t i = 0; i < rank / 16; i++) {
         uint32_t words[4];
 #pragma unroll
         for (uint32_t j = 0; j < 4; j++) {
@@ -100,23 +101,24 @@ extern "C" __global__ void __launch_bounds__(256)
     }
 }
 
-// `c −= P_A·L_Bᵀ + L_A·P_Bᵀ` in full width, for every k and without tensor
-// cores: what the digits are tested against. A thread for each entry, a block
-// of 32 columns by 8 rows.
+// `c −= P_A·L_Bᵀ + L_A·P_Bᵀ` in full width, for every rank and k and without
+// tensor cores: for research, and what the digits are tested against. A thread
+// for each entry, a block of 32 columns by 8 rows, blocks row-major.
 extern "C" __global__ void __launch_bounds__(256)
     recover_apply(int32_t* c, const int32_t* product_a, const int8_t* factors_a,
-                  const int32_t* product_b, const int8_t* factors_b, uint32_t m, uint32_t n) {
-    uint64_t blocks = n / 32;
-    uint64_t row = blockIdx.x / blocks * 8 + threadIdx.y;
-    uint64_t column = blockIdx.x % blocks * 32 + threadIdx.x;
-    if (row >= m) {
+                  const int32_t* product_b, const int8_t* factors_b, uint32_t m, uint32_t n,
+                  uint32_t rank) {
+    uint32_t blocks = (n + 31) / 32;
+    uint64_t row = uint64_t(blockIdx.x / blocks) * 8 + threadIdx.y;
+    uint64_t column = uint64_t(blockIdx.x % blocks) * 32 + threadIdx.x;
+    if (row >= m || column >= n) {
         return;
     }
     // Unsigned: sums on the way may leave i32, what remains does not.
     uint32_t sum = 0;
-    for (int p = 0; p < RANK; p++) {
-        sum += uint32_t(product_a[row * RANK + p] * factors_b[column * RANK + p]);
-        sum += uint32_t(factors_a[row * RANK + p] * product_b[column * RANK + p]);
+    for (uint32_t p = 0; p < rank; p++) {
+        sum += uint32_t(product_a[row * rank + p] * factors_b[column * rank + p]);
+        sum += uint32_t(factors_a[row * rank + p] * product_b[column * rank + p]);
     }
     uint64_t at = row * n + column;
     c[at] = int32_t(uint32_t(c[at]) - sum);

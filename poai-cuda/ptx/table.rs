@@ -19,15 +19,6 @@
         entries: &["commit_chunks", "commit_merge"],
     },
     Ptx {
-        file: "commit",
-        architecture: Architecture {
-            capability: Version { major: 8, minor: 0 },
-            only_this: false,
-        },
-        text: include_str!("commit.compute_80.ptx"),
-        entries: &["commit_chunks", "commit_merge"],
-    },
-    Ptx {
         file: "noise",
         architecture: Architecture {
             capability: Version { major: 6, minor: 1 },
@@ -35,6 +26,15 @@
         },
         text: include_str!("noise.compute_61.ptx"),
         entries: &["noise_rows", "noise_steps", "noise_operand"],
+    },
+    Ptx {
+        file: "product_any",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("product_any.compute_61.ptx"),
+        entries: &["product_any"],
     },
     Ptx {
         file: "product_dp4a",
@@ -53,6 +53,15 @@
         },
         text: include_str!("product_mma.compute_80.ptx"),
         entries: &["product_mma_plain", "product_mma_narrow", "product_mma_ticket", "product_mma_exact"],
+    },
+    Ptx {
+        file: "product_wgmma",
+        architecture: Architecture {
+            capability: Version { major: 9, minor: 0 },
+            only_this: true,
+        },
+        text: include_str!("product_wgmma.compute_90a.ptx"),
+        entries: &["product_wgmma_plain", "product_wgmma_ticket", "product_wgmma_exact"],
     },
     Ptx {
         file: "recover",

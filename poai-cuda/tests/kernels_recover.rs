@@ -7,11 +7,12 @@ mod puzzle;
 use host::{Arg, Kernels, ORDERS, Order, Shape, input, values};
 use poai_core::reference::{self, Matrix};
 use poai_core::{Params, Seed};
-use puzzle::{DP4A, MMA, Pair, RANK, Thin, Variant, bytes, check_ticketed, compiled, matrix};
+use puzzle::{
+    DP4A, MMA, NARROW, Pair, RANK, THIN, Thin, VARIANTS, WGMMA, by_row, bytes, check_ticketed,
+    compiled, dense, matrix, row_factors,
+};
 
 const P: Params = Params::CONSENSUS;
-/// Columns of a thin operand: three digits of [P | −L] or [−L | P].
-const THIN: usize = 3 * 2 * RANK;
 const BASE: i32 = 255;
 
 /// Which side a thin operand is of, as the kernel is told.
@@ -52,36 +53,8 @@ impl Case {
     }
 }
 
-/// The step factors of a side, side by side: r rows and k columns.
-fn dense(seed: &Seed, k: usize) -> Matrix {
-    let steps: Vec<_> = (0..k / RANK).map(|l| reference::step_factor(&P, seed, l as u32)).collect();
-    matrix(RANK, k, |p, c| steps[c / RANK][p][c % RANK] as i8)
-}
-
-/// The same as the noise kernel leaves them: a word for each row of each.
-fn by_row(dense: &Matrix) -> Vec<u32> {
-    let mut words = Vec::new();
-    for step in 0..dense.columns / RANK {
-        for p in 0..RANK {
-            let row = &dense.entries[p * dense.columns + step * RANK..][..RANK];
-            let entries: Vec<u32> = (0..RANK)
-                .filter(|&c| row[c] != 0)
-                .map(|c| c as u32 | if row[c] < 0 { 256 } else { 0 })
-                .collect();
-            let [first, second] = entries[..] else { panic!("two entries a row") };
-            words.push(first | second << 16);
-        }
-    }
-    words
-}
-
-fn row_factors(seed: &Seed, rows: usize) -> Matrix {
-    let factors: Vec<_> = (0..rows).map(|i| reference::row_factor(&P, seed, i as u32)).collect();
-    matrix(rows, RANK, |i, p| factors[i][p] as i8)
-}
-
 fn factors_on(kernels: &Kernels, seed: &Seed, k: usize) -> Matrix {
-    let expected = dense(seed, k);
+    let expected = dense(&P, seed, k);
     let shape = Shape::new((k / RANK) as u32, RANK as u32);
     let words = by_row(&expected);
     let args = [input(&words), Arg::Out(RANK * k), Arg::U32(k as u32)];
@@ -128,6 +101,27 @@ fn step_factors_become_dense() {
     }
 }
 
+/// What the noise kernel leaves is what `recover_factors` takes.
+#[test]
+fn the_noise_kernels_rows_are_taken() {
+    let [Some(noise), Some(kernels)] = ["noise.cu", "recover.cu"].map(compiled) else { return };
+    let (seed, steps) = (Seed([11; 32]), 3);
+    let key = blake3::derive_key("poai-1 noise steps", &seed.0);
+    let (words, k) = (steps * RANK, steps * RANK);
+    let args = [
+        Arg::In(&key),
+        Arg::U32(0),
+        Arg::U32(RANK as u32),
+        Arg::Out(words * 4),
+        Arg::Out(words * 4),
+    ];
+    let out = noise.run("noise_steps", Shape::new(steps as u32, 32), &args);
+    let args = [Arg::In(&out[1]), Arg::Out(RANK * k), Arg::U32(k as u32)];
+    let shape = Shape::new(steps as u32, RANK as u32);
+    let out = kernels.run("recover_factors", shape, &args);
+    assert!(values::<i8>(&out[0]) == dense(&P, &seed, k).entries);
+}
+
 /// Every edge of one, two and three digits, and all between near zero.
 #[test]
 fn digits_hold_thin_products() {
@@ -168,29 +162,11 @@ fn recover(case: &Case, orders: &[Order]) {
     let (noised, exact) = (case.noised(), reference::product(&case.a, &case.bt));
     let [factors_a, factors_b] =
         [&case.seed_a, &case.seed_b].map(|seed| factors_on(kernels, seed, k));
-    let [l_a, l_b] = [row_factors(&case.seed_a, m), row_factors(&case.seed_b, n)];
-    let narrow = Variant {
-        block: (64, 128),
-        threads: 128,
-        shared: 4 * (64 + 128) * 64,
-        name: "product_mma_narrow",
-        ..MMA
-    };
-    let plain = Variant { name: "product_dp4a_plain", ..DP4A };
-    for (variant, thin_variant) in [(DP4A, plain), (MMA, narrow)] {
+    let [l_a, l_b] = [row_factors(&P, &case.seed_a, m), row_factors(&P, &case.seed_b, n)];
+    for (variant, of_few_columns) in [(DP4A, DP4A), (MMA, NARROW), (WGMMA, WGMMA)] {
         let Some(products) = variant.compile() else { return };
-        let thin_product = |rows: &Matrix, factors: &Matrix| -> Vec<i32> {
-            let args = [
-                input(&rows.entries),
-                input(&factors.entries),
-                Arg::Out(rows.rows * RANK * 4),
-                Arg::U32(rows.rows as u32),
-                Arg::U32(RANK as u32),
-                Arg::U32(k as u32),
-            ];
-            let shape = thin_variant.shape(rows.rows, RANK);
-            let out = products.run_in(thin_variant.name, shape, &args, orders[0]).unwrap();
-            values(&out[0])
+        let thin_product = |rows: &Matrix, factors: &Matrix| {
+            of_few_columns.plain(products, rows, factors, &orders[..1])
         };
         // A is clean, B is noised.
         let p_a = thin_product(&case.a, &factors_b);
@@ -213,6 +189,7 @@ fn recover(case: &Case, orders: &[Order]) {
             input(&l_b.entries),
             Arg::U32(m as u32),
             Arg::U32(n as u32),
+            Arg::U32(RANK as u32),
         ];
         let shape = Shape::new((m / 8 * (n / 32)) as u32, 256).block(32, 8, 1);
         let out = kernels.run("recover_apply", shape, &args);
@@ -256,13 +233,13 @@ fn the_widest_thin_products_are_taken_off() {
         };
         let (m, n) = (96, 64);
         let (p_a, p_b) = (fill("wide a", m), fill("wide b", n));
-        let [l_a, l_b] = [m, n].map(|rows| row_factors(&Seed([9; 32]), rows).entries);
+        let [l_a, l_b] = [m, n].map(|rows| row_factors(&P, &Seed([9; 32]), rows).entries);
         let (thin_a, wide_a) = thin_on(kernels, &p_a, &l_a, SIDE_A);
         let (thin_b, wide_b) = thin_on(kernels, &p_b, &l_b, SIDE_B);
         assert_eq!(wide_a | wide_b, u32::from(largest > 32512));
         let pair = Pair::random(m, n, 256);
         let expected = corrected(&pair.product(), &p_a, &l_a, &p_b, &l_b);
-        for variant in [DP4A, MMA] {
+        for variant in VARIANTS {
             let Some(products) = variant.compile() else { return };
             let thin = Thin { a: &thin_a, b: &thin_b, wide: wide_a | wide_b };
             let orders = [Order::Forward, Order::Random(7)];

@@ -89,8 +89,43 @@ fn strays_are_found() {
         }
     };
     assert_eq!(run(4, 0), "0: a write 0 bytes after its end");
+    let far = run(65, 0);
+    assert!(far.starts_with("0: an access 244 bytes after its end: block (0,0,0)"), "{far}");
+    let far = run(65, 2);
+    assert!(far.starts_with("1: an access 244 bytes after its end: block (0,0,0)"), "{far}");
+    // And where no buffer is near.
+    let args = [Arg::InOut(&[0; 16]), Arg::Null, Arg::U64(0), Arg::U32(2)];
+    let error = launch_error(probes.try_run("strays", Shape::new(1, 1), &args));
+    assert!(error.contains("an access to"), "{error}");
+    let full = launch_error(probes.try_run("deep", Shape::new(1, 33), &[Arg::Out(4)]));
+    assert!(full.contains("local variables fill the stack"), "{full}");
     assert_eq!(run(u64::MAX, 0), "0: a write 4 bytes before its start");
     assert_eq!(run(2, 1), "1: a write to byte 8 of an input");
+}
+
+/// The sanitiser ends the process, so this runs itself in another.
+#[test]
+fn misaligned_vectors_end_the_process() {
+    const INSIDE: &str = "POAI_SHIM_MISALIGNED";
+    let Some(probes) = probes() else { return };
+    if !probes.sanitised {
+        println!("SKIPPED: the compiler has no sanitiser");
+        return;
+    }
+    let vector = |at| {
+        let args = [input(&[1u8; 48]), Arg::Out(16), Arg::U64(at)];
+        probes.run("vector", Shape::new(1, 1), &args)
+    };
+    if std::env::var_os(INSIDE).is_some() {
+        vector(8);
+        return;
+    }
+    assert_eq!(vector(32), [[1; 16]]);
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "misaligned_vectors_end_the_process", "--nocapture"]);
+    let output = again.env(INSIDE, "1").output().unwrap();
+    let seen = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && seen.contains("misaligned address"), "{seen}");
 }
 
 #[test]

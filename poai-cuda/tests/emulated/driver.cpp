@@ -30,7 +30,7 @@ struct SimtLaunch {
     const uint64_t* values;
     const char* kinds;
 };
-using Run = int (*)(const char*, const SimtLaunch*, char*, size_t);
+using Run = int (*)(const char*, const SimtLaunch*, char*, size_t, uint64_t*);
 using Kinds = const char* (*)(const char*);
 
 struct Library {
@@ -259,7 +259,8 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     uint32_t order = strtoul(setting("POAI_EMULATED_ORDER", "0"), nullptr, 10);
     SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, values.data(), kinds.c_str()};
     char error[512];
-    if (f.library.run(f.name.c_str(), &launch, error, sizeof error)) {
+    uint64_t fault;
+    if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {
         fprintf(stderr, "%s: %s\n", f.name.c_str(), error);
         return broken = LAUNCH_FAILED;
     }

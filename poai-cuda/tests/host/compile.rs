@@ -1,6 +1,6 @@
 //! From a kernel's source to a loaded library.
 
-use super::{Entry, Kernels};
+use super::{Entries, Kernels};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,8 +22,9 @@ pub fn names(source: &str) -> Vec<String> {
         loop {
             if let Some(next) = rest.strip_prefix("void") {
                 rest = next.trim_start();
-            } else if let Some(next) = rest.strip_prefix("__launch_bounds__") {
-                rest = next.split_once(')').expect("a closed __launch_bounds__").1.trim_start();
+            } else if rest.starts_with("__") {
+                // `__launch_bounds__(…)` and the like.
+                rest = rest.split_once(')').expect("a closed attribute").1.trim_start();
             } else {
                 break;
             }
@@ -56,17 +57,25 @@ fn compiler() -> Option<Command> {
 pub fn load(source: &str, names: &[String], flags: &[&str]) -> Option<Kernels> {
     let folder_of_build = tempfile::tempdir().unwrap();
     let library = folder_of_build.path().join("kernels.so");
-    build(source, names, flags, &library)?;
-    // SAFETY: the library is the shim's, whose loading runs no code beside the
-    // compiler's own and the construction of one empty machine.
+    let sanitised = build(source, names, flags, &library)?;
+    // SAFETY: the library is the shim's: loading it makes one empty machine and
+    // sets a handler for faults, which hands on what it has no part in.
     let library = unsafe { libloading::Library::new(&library) }.unwrap();
-    // SAFETY: launch.hpp defines it with this type.
-    let entry = unsafe { *library.get::<Entry>(b"simt_launch\0").unwrap() };
-    Some(Kernels { entry: Mutex::new(entry), _library: library })
+    // SAFETY: launch.hpp and fault.hpp define them with these types.
+    let entries = unsafe {
+        Entries {
+            launch: *library.get(b"simt_launch\0").unwrap(),
+            map: *library.get(b"simt_map\0").unwrap(),
+            unmap: *library.get(b"simt_unmap\0").unwrap(),
+        }
+    };
+    // Its handler stays for the life of the process, and so must it.
+    std::mem::forget(library);
+    Some(Kernels { entries, running: Mutex::new(()), sanitised })
 }
 
-/// Compiles a source with its kernels to a library.
-pub fn build(source: &str, names: &[String], flags: &[&str], library: &Path) -> Option<()> {
+/// Compiles a source with its kernels to a library; whether it is sanitised.
+pub fn build(source: &str, names: &[String], flags: &[&str], library: &Path) -> Option<bool> {
     let mut compiler = compiler()?;
     assert!(!names.is_empty(), "a source without kernels");
     let list: String = names.iter().map(|name| format!("SIMT_KERNEL({name}) ")).collect();
@@ -90,9 +99,10 @@ pub fn build(source: &str, names: &[String], flags: &[&str], library: &Path) -> 
     let mut sanitised = Command::new(compiler.get_program());
     sanitised.args(compiler.get_args()).args(SANITISE);
     // Not every compiler brings a sanitiser's library.
-    if !sanitised.output().unwrap().status.success() {
+    let sanitised = sanitised.output().unwrap().status.success();
+    if !sanitised {
         let output = compiler.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    Some(())
+    Some(sanitised)
 }

@@ -94,7 +94,7 @@ pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
 pub enum Failure {
     /// It could not end, or did what no device permits.
     Launch(Order, String),
-    /// It wrote outside its buffers or to its inputs: argument, where.
+    /// It wrote or read outside a buffer, or wrote to an input: argument, where.
     Stray(Order, usize, String),
     /// Two orders gave different bytes: of this argument, from this byte on.
     Race { orders: [Order; 2], argument: usize, at: usize },
@@ -128,14 +128,22 @@ struct Launch {
     kinds: *const c_char,
 }
 
-type Entry = unsafe extern "C" fn(*const c_char, *const Launch, *mut c_char, usize) -> i32;
+/// The functions of a compiled library.
+#[derive(Clone, Copy)]
+struct Entries {
+    launch: unsafe extern "C" fn(*const c_char, *const Launch, *mut c_char, usize, *mut u64) -> i32,
+    map: unsafe extern "C" fn(usize) -> *mut u8,
+    unmap: unsafe extern "C" fn(*mut u8, usize),
+}
 
 /// The kernels of one source, compiled for the processor.
 pub struct Kernels {
+    entries: Entries,
     /// One launch at a time: static shared memory and the scheduler are global.
-    entry: Mutex<Entry>,
-    /// Keeps the entry's code loaded.
-    _library: libloading::Library,
+    running: Mutex<()>,
+    /// Whether the compiler's sanitiser ends the process at misaligned accesses
+    /// and the like.
+    pub sanitised: bool,
 }
 
 impl Kernels {
@@ -200,7 +208,7 @@ impl Kernels {
         };
         let poison = 0x5a ^ (number as u8 + 3 * seed as u8).wrapping_mul(0x35);
         let mut buffers: Vec<Option<Buffer>> =
-            args.iter().map(|arg| Buffer::of(arg, poison)).collect();
+            args.iter().map(|arg| Buffer::of(&self.entries, arg, poison)).collect();
         let mut values = Vec::new();
         let mut kinds = Vec::new();
         for (arg, buffer) in args.iter().zip(&mut buffers) {
@@ -224,20 +232,36 @@ impl Kernels {
             values: values.as_ptr(),
             kinds: kinds.as_ptr(),
         };
-        let mut error = [0; 1024];
+        let (mut error, mut fault) = ([0; 1024], 0);
         // A launch that panicked left nothing behind: the next starts anew.
-        let entry = self.entry.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // SAFETY: the entry has this type (shim/launch.hpp), all pointers live
         // until it returns, and it checks the values against the kernel's own
         // kinds of arguments. What the kernel does with its buffers is what is
         // tested; strays are looked for below.
-        let code =
-            unsafe { entry(name.as_ptr(), &raw const launch, error.as_mut_ptr(), error.len()) };
-        drop(entry);
+        let code = unsafe {
+            (self.entries.launch)(
+                name.as_ptr(),
+                &raw const launch,
+                error.as_mut_ptr(),
+                error.len(),
+                &raw mut fault,
+            )
+        };
+        drop(running);
         if code != 0 {
             // SAFETY: the entry wrote a string that ends within the array.
-            let text = unsafe { CStr::from_ptr(error.as_ptr()) };
-            return Err(Failure::Launch(order, text.to_string_lossy().into_owned()));
+            let text = unsafe { CStr::from_ptr(error.as_ptr()) }.to_string_lossy().into_owned();
+            let near = buffers
+                .iter()
+                .enumerate()
+                .find_map(|(argument, buffer)| Some((argument, buffer.as_ref()?.describe(fault)?)));
+            return Err(match near {
+                Some((argument, near)) => {
+                    Failure::Stray(order, argument, format!("{near}: {text}"))
+                }
+                None => Failure::Launch(order, text),
+            });
         }
         let mut outputs = Vec::new();
         for (argument, (arg, buffer)) in args.iter().zip(buffers).enumerate() {

@@ -10,6 +10,8 @@ use std::sync::Mutex;
 
 pub const TILE: usize = 32;
 pub const RANK: usize = 128;
+/// Columns of a thin operand: three digits of [P | −L] or [−L | P].
+pub const THIN: usize = 3 * 2 * RANK;
 
 /// One way to multiply, as the host launches it.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,8 @@ pub struct Variant {
     pub block: (usize, usize),
     pub threads: u32,
     pub shared: u32,
+    /// Whether operands come as tensor maps and blocks go through all of them.
+    pub maps: bool,
 }
 
 pub const DP4A: Variant = Variant {
@@ -28,6 +32,7 @@ pub const DP4A: Variant = Variant {
     block: (128, 128),
     threads: 256,
     shared: 2 * 2 * 8 * 132 * 4,
+    maps: false,
 };
 
 pub const MMA: Variant = Variant {
@@ -36,6 +41,28 @@ pub const MMA: Variant = Variant {
     block: (128, 256),
     threads: 256,
     shared: 4 * (128 + 256) * 64,
+    maps: false,
+};
+
+/// A block of the shim is a cluster of two (shim/hopper.hpp), each with two
+/// stages, the parts of transcripts, barriers, and what fills a kibibyte.
+pub const WGMMA: Variant = Variant {
+    file: "product_wgmma.cu",
+    name: "product_wgmma",
+    block: (256, 256),
+    threads: 768,
+    shared: 2 * (2 * (128 + 256) * 128 + 4096 + 1024),
+    maps: true,
+};
+
+/// All of them; and the one for few columns.
+pub const VARIANTS: [Variant; 3] = [DP4A, MMA, WGMMA];
+pub const NARROW: Variant = Variant {
+    name: "product_mma_narrow",
+    block: (64, 128),
+    threads: 128,
+    shared: 4 * (64 + 128) * 64,
+    ..MMA
 };
 
 impl Variant {
@@ -44,8 +71,47 @@ impl Variant {
     }
 
     pub fn shape(&self, m: usize, n: usize) -> Shape {
-        let blocks = m.div_ceil(self.block.0) * n.div_ceil(self.block.1);
+        let mut blocks = m.div_ceil(self.block.0) * n.div_ceil(self.block.1);
+        if self.maps {
+            // Two of the product's blocks for most of the launch's.
+            blocks = blocks.div_ceil(2);
+        }
         Shape::new(blocks as u32, self.threads).shared(self.shared)
+    }
+
+    /// The bytes that an operand is handed over as.
+    pub fn operand(&self, entries: &[i8], columns: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.maps {
+            bytes.extend((columns as u64).to_le_bytes());
+            bytes.extend((entries.len() as u64 / columns as u64).to_le_bytes());
+        }
+        bytes.extend(entries.iter().map(|&entry| entry as u8));
+        bytes
+    }
+
+    /// A plain product in every order of threads.
+    pub fn plain(&self, kernels: &Kernels, a: &Matrix, bt: &Matrix, orders: &[Order]) -> Vec<i32> {
+        let (m, n, k) = (a.rows, bt.rows, a.columns);
+        let [a, bt] = [a, bt].map(|side| self.operand(&side.entries, k));
+        let args = [
+            Arg::In(&a),
+            Arg::In(&bt),
+            Arg::Out(m * n * 4),
+            Arg::U32(m as u32),
+            Arg::U32(n as u32),
+            Arg::U32(k as u32),
+        ];
+        let name =
+            if self.name.ends_with("narrow") { self.name } else { &format!("{}_plain", self.name) };
+        let run = |&order: &Order| {
+            let out = kernels.run_in(name, self.shape(m, n), &args, order);
+            out.unwrap_or_else(|failure| panic!("{name} of {m}×{n}×{k}: {failure}")).remove(0)
+        };
+        let mut products: Vec<_> = orders.iter().map(run).collect();
+        products.dedup();
+        assert_eq!(products.len(), 1, "{name} of {m}×{n}×{k}: orders differ");
+        values(&products[0])
     }
 }
 
@@ -84,6 +150,39 @@ pub fn bytes(seed: &str, count: usize) -> Vec<u8> {
 pub fn matrix(rows: usize, columns: usize, fill: impl Fn(usize, usize) -> i8) -> Matrix {
     let entries = (0..rows * columns).map(|i| fill(i / columns, i % columns)).collect();
     Matrix { rows, columns, entries }
+}
+
+/// The step factors of a side, side by side: r rows and k columns.
+pub fn dense(params: &Params, seed: &Seed, k: usize) -> Matrix {
+    let r = params.rank();
+    let steps: Vec<_> =
+        (0..k / r).map(|l| reference::step_factor(params, seed, l as u32)).collect();
+    matrix(r, k, |p, c| steps[c / r][p][c % r] as i8)
+}
+
+/// The same as the noise kernel leaves them: a word for each row of each.
+pub fn by_row(dense: &Matrix) -> Vec<u32> {
+    let rank = dense.rows;
+    let mut words = Vec::new();
+    for step in 0..dense.columns / rank {
+        for p in 0..rank {
+            let row = &dense.entries[p * dense.columns + step * rank..][..rank];
+            let entries: Vec<u32> = (0..rank)
+                .filter(|&c| row[c] != 0)
+                .map(|c| c as u32 | if row[c] < 0 { 256 } else { 0 })
+                .collect();
+            let [first, second] = entries[..] else { panic!("two entries a row") };
+            words.push(first | second << 16);
+        }
+    }
+    words
+}
+
+/// The row factors of a side.
+pub fn row_factors(params: &Params, seed: &Seed, rows: usize) -> Matrix {
+    let factors: Vec<_> =
+        (0..rows).map(|i| reference::row_factor(params, seed, i as u32)).collect();
+    matrix(rows, params.rank(), |i, p| factors[i][p] as i8)
 }
 
 impl Pair {
@@ -181,10 +280,14 @@ pub fn ticketed(
 ) -> Result<Left, Failure> {
     let (m, n, k) = pair.sizes();
     let (draw, room) = (pair.draw(&largest), room(capacity));
-    let wide = [thin.map_or(0, |thin| thin.wide)];
+    let [a, bt] = [&pair.a, &pair.bt].map(|side| variant.operand(&side.entries, k));
+    let thin = thin.map(|thin| {
+        let [a, b] = [thin.a, thin.b].map(|side| variant.operand(side, THIN));
+        (a, b, [thin.wide])
+    });
     let mut args = vec![
-        input(&pair.a.entries),
-        input(&pair.bt.entries),
+        Arg::In(&a),
+        Arg::In(&bt),
         Arg::Out(m * n * 4),
         Arg::U32(m as u32),
         Arg::U32(n as u32),
@@ -194,9 +297,9 @@ pub fn ticketed(
         Arg::Out(m / TILE * (n / TILE) * 32),
         Arg::U32(first_row),
     ];
-    let kind = match thin {
-        Some(thin) => {
-            args.extend([input(thin.a), input(thin.b), input(&wide)]);
+    let kind = match &thin {
+        Some((a, b, wide)) => {
+            args.extend([Arg::In(a), Arg::In(b), input(wide)]);
             "exact"
         }
         None => "ticket",

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "fault.hpp"
 #include "simt.hpp"
 
 // As in Rust's harness.
@@ -76,10 +77,17 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
     machine.order = Order(launch.order);
     machine.random = launch.seed;
     machine.error.clear();
+    launching_thread = pthread_self();
+    fault_address = 0;
     uint8_t poison = poison_byte();
-    std::vector<char> dynamic(launch.dynamic_bytes + 1024);
-    uintptr_t start = (reinterpret_cast<uintptr_t>(dynamic.data()) + 1023) / 1024 * 1024;
-    machine.dynamic = reinterpret_cast<char*>(start);
+    // At the end of its pages, so that the first KiB beyond it is the nearest
+    // that a kernel may touch unseen.
+    size_t pages = (launch.dynamic_bytes + PAGES) / PAGES * PAGES;
+    char* mapped = static_cast<char*>(simt_map(pages));
+    if (mapped == nullptr) {
+        return "no memory for shared memory";
+    }
+    machine.dynamic = mapped + pages - (launch.dynamic_bytes + 1023) / 1024 * 1024;
     machine.dynamic_bytes = launch.dynamic_bytes;
     machine.fibers.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, {});
 
@@ -104,13 +112,15 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
         }
     }
     machine.fibers.clear();
+    simt_unmap(mapped, pages);
     return machine.error;
 }
 
 }  // namespace simt
 
-// `simt_launch` returns 0, or 1 with what went wrong in `error`; `simt_kinds`
-// the kinds of a kernel's arguments, or null where there is no such kernel.
+// `simt_launch` returns 0, or 1 with what went wrong in `error`, and in `fault`
+// the address that a kernel touched in vain, or 0; `simt_kinds` the kinds of a
+// kernel's arguments, or null where there is no such kernel.
 #define SIMT_KERNELS(list)                                                                     \
     extern "C" __attribute__((visibility("default"))) const char* simt_kinds(                  \
         const char* name) {                                                                    \
@@ -121,10 +131,13 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
         return wrong.empty() ? kinds.c_str() : nullptr;                                        \
     }                                                                                          \
     extern "C" __attribute__((visibility("default"))) int simt_launch(                         \
-        const char* name, const SimtLaunch* launch, char* error, size_t error_bytes) {         \
+        const char* name, const SimtLaunch* launch, char* error, size_t error_bytes,           \
+        uint64_t* fault) {                                                                     \
+        simt::fault_address = 0;                                                               \
         std::string wrong = std::string("no kernel ") + name, kinds;                           \
         list;                                                                                  \
         snprintf(error, error_bytes, "%s", wrong.c_str());                                     \
+        *fault = simt::fault_address;                                                          \
         return wrong.empty() ? 0 : 1;                                                          \
     }
 #define SIMT_KERNEL(kernel)                                                                    \

@@ -62,9 +62,24 @@ extern "C" __global__ void votes_alone(uint32_t* to) {
 extern "C" __global__ void strays(uint32_t* to, const uint32_t* from, uint64_t at, uint32_t how) {
     if (how == 0) {
         to[at] = 1;
-    } else {
+    } else if (how == 1) {
         const_cast<uint32_t*>(from)[at] = 1;
+    } else {
+        to[0] = from[at];
     }
+}
+
+// More local memory than a fiber's stack, page by page from its end.
+extern "C" __global__ void deep(uint32_t* to) {
+    volatile uint32_t local[5 << 14];
+    for (uint32_t i = 5 << 14; i > 0; i -= 1024) {
+        local[i - 1] = i;
+    }
+    to[0] = local[1023];
+}
+
+extern "C" __global__ void vector(const uint8_t* from, uint4* to, uint64_t at) {
+    to[0] = *reinterpret_cast<const uint4*>(from + at);
 }
 
 // One word per function and thread.

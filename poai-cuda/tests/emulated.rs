@@ -4,7 +4,6 @@
 //! driver before any other.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)]
 mod host;
 
 use host::compile;

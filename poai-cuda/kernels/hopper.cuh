@@ -105,9 +105,13 @@ __device__ __forceinline__ uint32_t cluster_rank() {
     return rank;
 }
 
-// A barrier of all threads of the cluster.
+// A barrier of all threads of the cluster, at which whole warps arrive: lanes
+// that have parted are joined first.
 __device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+    __syncwarp();
+    asm volatile(
+        "barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::
+            : "memory");
 }
 
 // ---- Copies -----------------------------------------------------------------

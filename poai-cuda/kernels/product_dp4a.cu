@@ -4,6 +4,7 @@
 // The noised product with its transcripts by the four-way dot product: for
 // cards without int8 tensor cores, from compute capability 6.1 on.
 #include "place.cuh"
+#include "store.cuh"
 #include "thin.cuh"
 #include "ticket.cuh"
 
@@ -163,7 +164,7 @@ struct Block {
         }
     }
 
-    __device__ __forceinline__ void store_sums(int32_t* c) {
+    __device__ __forceinline__ void store_product(int32_t* c) {
         uint64_t first_row = row + row_in_block, first_column = column + column_in_block;
 #pragma unroll
         for (int tile = 0; tile < 2; tile++) {
@@ -173,9 +174,9 @@ struct Block {
             if (first_row < m && at < n) {
 #pragma unroll
                 for (int i = 0; i < 8; i++) {
-                    *reinterpret_cast<int4*>(c + (first_row + i) * n + at) =
-                        make_int4(sums[i][4 * tile], sums[i][4 * tile + 1], sums[i][4 * tile + 2],
-                                  sums[i][4 * tile + 3]);
+                    const int32_t* four = sums[i] + 4 * tile;
+                    store_sums(c + (first_row + i) * n + at,
+                               make_int4(four[0], four[1], four[2], four[3]));
                 }
             }
         }
@@ -227,7 +228,7 @@ __device__ __forceinline__ void product(const int8_t* a, const int8_t* bt, uint3
     }
 
     if (output.c != nullptr) {
-        block.store_sums(output.c);
+        block.store_product(output.c);
     }
     if constexpr (TICKETS) {
         uint32_t transcript[16];

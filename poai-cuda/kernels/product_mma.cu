@@ -4,6 +4,7 @@
 // The noised product with its transcripts by mma.sync m16n8k32: from Ampere on.
 // See product.md beside this file for launch shapes and what it costs.
 #include "place.cuh"
+#include "store.cuh"
 #include "thin.cuh"
 #include "ticket.cuh"
 
@@ -230,15 +231,15 @@ struct Block {
 #pragma unroll
         for (int i = 0; i < S::FM; i++) {
 #pragma unroll
-            for (int j = 0; j < S::FN; j++) {
-                // m and n are multiples of the tile, so a fragment is in or out.
+            for (int j = 0; j < S::FN; j += 2) {
+                // m and n are multiples of the tile, so both fragments are in or
+                // out, for all lanes.
                 if (first_row + i * 16 < m && first_column + j * 8 < n) {
-                    const auto& part = sums[i][j];
                     int32_t* to = c + (first_row + i * 16 + lane / 4) * n + first_column + j * 8 +
-                                  lane % 4 * 2;
-                    // Four lanes fill the 32 bytes in which memory is written.
-                    *reinterpret_cast<int2*>(to) = make_int2(part[0], part[1]);
-                    *reinterpret_cast<int2*>(to + uint64_t(n) * 8) = make_int2(part[2], part[3]);
+                                  fragment_column();
+                    store_sums(to, fragments_join(sums[i][j], sums[i][j + 1]));
+                    store_sums(to + uint64_t(n) * 8,
+                               fragments_join(sums[i][j] + 2, sums[i][j + 1] + 2));
                 }
             }
         }

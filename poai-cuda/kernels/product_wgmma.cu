@@ -16,6 +16,7 @@
 //   every step.
 #include "hopper.cuh"
 #include "place.cuh"
+#include "store.cuh"
 #include "thin.cuh"
 #include "ticket.cuh"
 
@@ -216,18 +217,17 @@ struct Multiplier {
     __device__ __forceinline__ void store(int32_t* c, const Place& place, const Work& work) {
         uint32_t lane = lane_id(), warp = thread_of_block() / 32 % 4;
         uint32_t first = place.row + group * WM + warp * 16;
-        // m and n are multiples of the tile, so a fragment is in or out.
+        // m and n are multiples of the tile, so fragments are in or out for all lanes.
         if (first >= work.m) {
             return;
         }
-        int32_t* to = c + uint64_t(first + lane / 4) * work.n + place.column + lane % 4 * 2;
+        int32_t* to = c + uint64_t(first + lane / 4) * work.n + place.column + fragment_column();
         int32_t* below = to + uint64_t(work.n) * 8;
 #pragma unroll
-        for (int j = 0; j < BN / 8; j++) {
+        for (int j = 0; j < BN / 8; j += 2) {
             if (place.column + 8 * j < work.n) {
-                *reinterpret_cast<int2*>(to + 8 * j) = make_int2(sums[4 * j], sums[4 * j + 1]);
-                *reinterpret_cast<int2*>(below + 8 * j) =
-                    make_int2(sums[4 * j + 2], sums[4 * j + 3]);
+                store_sums(to + 8 * j, fragments_join(sums + 4 * j, sums + 4 * j + 4));
+                store_sums(below + 8 * j, fragments_join(sums + 4 * j + 2, sums + 4 * j + 6));
             }
         }
     }

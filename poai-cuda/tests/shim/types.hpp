@@ -67,6 +67,10 @@ template <class T>
 static inline T __ldg(const T* from) {
     return *from;
 }
+template <class T>
+static inline void __stcs(T* to, T value) {
+    *to = value;
+}
 
 // Sum of `c` and the products of four signed bytes each, modulo 2^32.
 static inline int __dp4a(int a, int b, int c) {

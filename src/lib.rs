@@ -2,6 +2,8 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod backends;
+
 pub use poai_core::*;
 pub use poai_verify as verify;
 

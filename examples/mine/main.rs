@@ -12,7 +12,8 @@ mod support;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array2;
-use poai::backend::{self, Backend};
+use poai::backend::Backend;
+use poai::backends;
 use poai::operand::{Split, pseudorandom, split};
 use poai::verify::{Rules, Verified, Verifier};
 use poai::{Challenge, Cpu, Difficulty, Miner, Options, Params, Proof};
@@ -155,7 +156,7 @@ fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
 fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
     let Some(threads) = args.threads else {
         return match &args.backend {
-            Some(name) => backend::by_name(name).map_err(Failure::usage),
+            Some(name) => backends::by_name(name).map_err(Failure::usage),
             None => Ok(Arc::new(Cpu::new())),
         };
     };
@@ -170,9 +171,9 @@ fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
 }
 
 fn list_backends() -> Result<ExitCode, Failure> {
-    let lines = backend::list().into_iter().map(|listed| {
-        let state = if listed.present { "present" } else { "missing" };
-        format!("{:<16} {state}  needs {}\n", listed.name, listed.needs)
+    let lines = backends::list().into_iter().map(|(name, needs, present)| {
+        let state = if present { "present" } else { "missing" };
+        format!("{name:<16} {state}  needs {needs}\n")
     });
     support::print(&lines.collect::<String>())?;
     Ok(ExitCode::SUCCESS)

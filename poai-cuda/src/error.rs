@@ -47,6 +47,14 @@ pub enum CudaError {
          container runtime (`--gpus all`)"
     )]
     NoDevice,
+    /// No device has the ordinal that was asked for.
+    #[error("there is no GPU {ordinal}: the driver shows {count}, counted from 0")]
+    NoOrdinal {
+        /// What was asked for.
+        ordinal: usize,
+        /// How many there are.
+        count: usize,
+    },
     /// The card lacks instructions that the kernels use.
     #[error(
         "{name} has compute capability {capability}, {needed} or higher is needed: use another \

@@ -8,6 +8,7 @@
 
 pub mod backend;
 mod card;
+pub mod choose;
 mod device;
 mod driver;
 mod error;

@@ -13,7 +13,8 @@ mod report;
 use clap::Parser;
 use digits::Digits;
 use ndarray::ArrayView2;
-use poai_core::backend::cpu::Cpu;
+use poai::backends::{self, ChooseError};
+use poai_core::backend::{Backend, cpu::Cpu};
 use poai_core::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError};
 use poai_core::import::float;
 use poai_core::import::graph::{Graph, GraphError};
@@ -47,6 +48,9 @@ struct Args {
     /// One scale for all weights of a layer, instead of one for each channel.
     #[arg(long)]
     per_tensor: bool,
+    /// Which backend multiplies, by default the fastest of the processor.
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
 }
 
 /// Why the example ends early.
@@ -64,6 +68,8 @@ enum Failure {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    #[error(transparent)]
+    Backend(#[from] ChooseError),
     #[error("the run has no trace, or no product in it")]
     NoTrace,
     #[error(transparent)]
@@ -90,13 +96,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let backend: Arc<dyn Backend> = match &args.backend {
+        Some(name) => backends::by_name(name)?,
+        None => Arc::new(Cpu::new()),
+    };
     let digits = Digits::bundled()?;
     let mut worse = false;
     for (name, file) in NETWORKS {
         let graph = onnx::read(file, &Limits::default())
             .map_err(|source| Failure::Onnx { network: name, source: Box::new(source) })?;
         let quantised = quantise(args, &graph, &digits)?;
-        let outcome = classify(name, &graph, &quantised, &digits)?;
+        let outcome = classify(name, &graph, &quantised, &digits, &backend)?;
         print(&outcome.text())?;
         print(&checks::run(&outcome.trace)?)?;
         let loss = outcome.float.percent() - outcome.integer.percent();
@@ -130,13 +140,14 @@ fn classify<'a>(
     graph: &Graph,
     quantised: &'a Quantised,
     digits: &Digits,
+    backend: &Arc<dyn Backend>,
 ) -> Result<Outcome<'a>, Failure> {
     let test = &digits.test;
     let samples: ArrayView2<'_, f32> = test.pixels(graph, test.len())?;
     let floats = float::run(graph, samples)?;
     let float = Accuracy::of(floats.last().ok_or(GraphError::NoLayers)?, &test.labels);
 
-    let model = Model::new(quantised.network.clone(), Arc::new(Cpu::new()))?;
+    let model = Model::new(quantised.network.clone(), backend.clone())?;
     let input = quantised.quantise_input(samples)?;
     // Exact: there are a few hundred.
     let shape = RunShape { batch: test.len() as u32, sequence: 1 };

@@ -1,6 +1,6 @@
 //! Why the example ends early.
 
-use poai_core::backend::ChooseError;
+use poai::backends::ChooseError;
 use poai_core::execute::{ExecuteError, ProveError};
 use poai_core::import::bert::BertError;
 use poai_core::proof::EncodeError;

@@ -14,7 +14,8 @@ mod text;
 use clap::Parser;
 use failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use poai_core::backend::{self, Backend, cpu::Cpu};
+use poai::backends;
+use poai_core::backend::{Backend, cpu::Cpu};
 use poai_core::execute::{Mining, Model, Run, RunOptions};
 use poai_core::import::bert;
 use poai_core::{Challenge, Difficulty, Keep, Options};
@@ -88,11 +89,11 @@ fn main() -> ExitCode {
 /// What is printed.
 fn run(args: &Args) -> Result<String, Failure> {
     if args.backend.as_deref() == Some("list") {
-        let lines = backend::list().into_iter().filter(|listed| listed.present);
-        return Ok(lines.map(|listed| format!("{}\n", listed.name)).collect());
+        let present = backends::list().into_iter().filter(|(.., present)| *present);
+        return Ok(present.map(|(name, ..)| name + "\n").collect());
     }
     let backend: Arc<dyn Backend> = match &args.backend {
-        Some(name) => backend::by_name(name)?,
+        Some(name) => backends::by_name(name)?,
         None => Arc::new(Cpu::new()),
     };
     let sentences = text::sentences(args.text.as_deref())?;

@@ -5,14 +5,20 @@
 #![cfg(target_os = "linux")]
 
 mod host;
+#[path = "../../poai-core/tests/support/zoo.rs"]
+mod zoo;
 
 use host::compile;
 use poai_core::backend::{Backend, tester};
-use poai_core::{Operand, Params, Side, operand::pseudorandom};
+use poai_core::execute::{Mining, Model, RunOptions};
+use poai_core::program::RunShape;
+use poai_core::{
+    Challenge, Cpu, Difficulty, Operand, Options, Params, Side, operand::pseudorandom,
+};
 use poai_cuda::{Cuda, CudaError, Device, Variant, devices};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
 const INSIDE: &str = "POAI_EMULATED_KERNELS";
@@ -114,6 +120,35 @@ fn commitments_are_the_cpus() {
             let prepared = cuda.prepare(operand).unwrap();
             let expected = poai_core::commitment::Tree::new(&bytes);
             assert_eq!(format!("{:?}", prepared.tree()), format!("{expected:?}"), "{rows}×{k}");
+        }
+    });
+}
+
+/// Whole programs, product by product, traced and mined.
+#[test]
+fn programs_leave_the_cpus_traces() {
+    with_driver("programs_leave_the_cpus_traces", &[], || {
+        let cuda = Arc::new(Cuda::open(&device()).unwrap());
+        let run = |batch, sequence| RunShape { batch, sequence };
+        let (encoder, classifier) = (run(3, 20), run(5, 1));
+        for (network, run, inputs) in [
+            (zoo::encoder(), encoder, zoo::tokens(&encoder)),
+            (zoo::classifier(), classifier, zoo::images(&classifier)),
+        ] {
+            let mining =
+                Mining { challenge: Challenge([3; 32]), options: Options::new(Difficulty::ONE) };
+            let options = RunOptions::new().trace().mine(mining);
+            let on = |backend: Arc<dyn Backend>| {
+                let model = Model::new(network.clone(), backend).unwrap();
+                let run = model.run(&run, inputs.clone(), &options).unwrap();
+                let tickets: Vec<_> =
+                    run.mined.iter().map(|step| step.found.best().copied()).collect();
+                (run.trace.unwrap().root(), tickets)
+            };
+            let card = on(cuda.clone());
+            assert_eq!(card, on(Arc::new(Cpu::new())));
+            // The classifier's second product is deep enough to be mined.
+            assert!(card.1.iter().all(Option::is_some) || card.1.is_empty());
         }
     });
 }

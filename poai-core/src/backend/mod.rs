@@ -158,8 +158,8 @@ pub(crate) fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> 
 ///
 /// # Errors
 /// [`BackendError::Pair`], [`BackendError::Output`].
-pub fn product_shape(a: &Plain, b: &Plain, memory: &[i32]) -> Result<Shape, BackendError> {
-    let shape = shape_of(a.operand(), b.operand())?;
+pub fn product_shape(a: &Operand, b: &Operand, memory: &[i32]) -> Result<Shape, BackendError> {
+    let shape = shape_of(a, b)?;
     check_memory(&shape, memory)?;
     Ok(shape)
 }

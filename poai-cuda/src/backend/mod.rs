@@ -20,8 +20,9 @@ use crate::kernels::{self, CHECK_THREADS};
 use operand::{Clean, NoisedOnCard};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
+    product_shape,
 };
-use poai_core::{Operand, Params, Seed};
+use poai_core::{Cpu, Operand, Params, Seed, Shape};
 use std::sync::Arc;
 use variant::Variant;
 
@@ -33,6 +34,8 @@ const BAND_BYTES: u64 = 512 << 20;
 pub struct Cuda {
     card: Arc<Card>,
     variant: Variant,
+    /// For products that are too small for a card.
+    small: Arc<Cpu>,
 }
 
 impl Cuda {
@@ -62,7 +65,8 @@ impl Cuda {
                 needed: variant.needs(),
             });
         }
-        let cuda = Cuda { card: Arc::new(Card::open(device)?), variant };
+        let card = Arc::new(Card::open(device)?);
+        let cuda = Cuda { card, variant, small: Arc::new(Cpu::new()) };
         cuda.check()?;
         Ok(cuda)
     }
@@ -137,6 +141,27 @@ impl Cuda {
         // rows `first` to `first + m` of a, all of bt, and m·n entries of c.
         unsafe { self.card.launch(&launch, &arguments) }
     }
+
+    /// A plain product, band by band into the host's memory.
+    fn fetch_product(
+        &self,
+        a: &Memory,
+        b: &Memory,
+        shape: &Shape,
+        memory: &mut [i32],
+    ) -> Result<(), CudaError> {
+        let &Shape { m, n, k } = shape;
+        let multiprocessors = self.card.device().multiprocessors;
+        let band = self.variant.band(n, multiprocessors, Some(BAND_BYTES)).min(m);
+        let c = self.card.allocate(4 * u64::from(band) * u64::from(n))?;
+        let bands = memory.chunks_mut(band as usize * n as usize);
+        for (first, rows) in (0..).step_by(band as usize).zip(bands) {
+            let m = (rows.len() / n as usize) as u32;
+            self.plain(a, first, b, &c, [m, n, k])?;
+            self.card.download(&c, 0, bytemuck::cast_slice_mut(rows))?;
+        }
+        Ok(())
+    }
 }
 
 /// Words as bytes; the host is little-endian as the card is.
@@ -181,19 +206,29 @@ impl Backend for Cuda {
     }
 
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
-        let shape = poai_core::backend::product_shape(a, b, memory)?;
+        let shape = product_shape(a.operand(), b.operand(), memory)?;
         let (on_a, on_b): (&Clean, &Clean) = (a.data(self.name())?, b.data(self.name())?);
-        let multiprocessors = self.card.device().multiprocessors;
-        let band = self.variant.band(shape.n, multiprocessors, Some(BAND_BYTES)).min(shape.m);
-        let c = self.card.allocate(4 * u64::from(band) * u64::from(shape.n))?;
-        for (first, rows) in
-            (0..).step_by(band as usize).zip(memory.chunks_mut(band as usize * shape.n as usize))
-        {
-            let m = (rows.len() / shape.n as usize) as u32;
-            self.plain(&on_a.matrix, first, &on_b.matrix, &c, [m, shape.n, shape.k])?;
-            self.card.download(&c, 0, bytemuck::cast_slice_mut(rows))?;
-        }
-        Ok(())
+        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory)?)
+    }
+
+    fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+        self.supports(a.params())?;
+        let shape = product_shape(&a, b.operand(), memory)?;
+        let on_b: &Clean = b.data(self.name())?;
+        // Nobody asks for a commitment, so nothing is hashed.
+        let on_a = self.upload(a.as_bytes())?;
+        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory)?)
+    }
+
+    fn product_small(
+        &self,
+        a: &[i8],
+        b: &[i8],
+        k: usize,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError> {
+        // Done before a card would have been asked.
+        self.small.product_small(a, b, k, memory)
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {

@@ -52,7 +52,10 @@ pub fn list() -> Vec<(String, String, bool)> {
     match poai_cuda::devices() {
         Ok(devices) => list.extend(devices.into_iter().map(|device| {
             let supported = device.check_supported();
-            let needs = supported.as_ref().map_or_else(ToString::to_string, |()| device.name);
+            let needs = match &supported {
+                Ok(()) => format!("this GPU, {}", device.name),
+                Err(error) => error.to_string(),
+            };
             (format!("{}:{}", poai_cuda::choose::FASTEST, device.ordinal), needs, supported.is_ok())
         })),
         Err(_) => {

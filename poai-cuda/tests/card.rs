@@ -30,7 +30,7 @@ fn cards() -> Vec<Cuda> {
     let list = match devices() {
         Ok(list) => list,
         Err(error @ (CudaError::NoDriver | CudaError::NoDevice)) => {
-            println!("SKIPPED: {error}");
+            println!("SKIPPED: no card: {error}");
             return vec![];
         }
         Err(error) => panic!("{error}"),
@@ -48,6 +48,9 @@ fn cards() -> Vec<Cuda> {
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+    if cards.is_empty() {
+        println!("SKIPPED: no card that the kernels run on");
     }
     cards
 }

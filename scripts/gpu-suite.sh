@@ -89,6 +89,8 @@ run() {
   export POAI_DUAL_CASES=${POAI_DUAL_CASES:-10000} POAI_DUAL_SEED=${POAI_DUAL_SEED:-0}
   export POAI_SOAK_SECONDS=${POAI_SOAK_SECONDS:-600} POAI_SOAK_TILES=${POAI_SOAK_TILES:-64}
   POAI_SUITE_LIMIT=${POAI_SUITE_LIMIT:-3600}
+  # Nothing but the message fits below a row.
+  export RUST_BACKTRACE=0
 
   row what result seconds
   check 'the driver lists its cards' detection a_machine_with_a_gpu_lists_it

@@ -10,11 +10,14 @@
 //! - [`crate::reference`]: the plain one, readable beside the spec.
 //! - [`cpu`]: the parallel one.
 //! - [`tester`]: what every backend has to pass; a new one adds no test logic.
+//! - [`dual`]: two backends in lock step, compared at every call.
 
 pub mod cpu;
+pub mod dual;
 pub mod handle;
 pub mod tester;
 
+pub use dual::Dual;
 pub use handle::{Noised, Plain, Prepared};
 
 use crate::Ticket;

@@ -1,0 +1,343 @@
+//! What only a card can show: the shared tester, the vectors, the CPU and the
+//! card in lock step, and a soak of mining. Without a card every test says that
+//! it was skipped.
+//!
+//! `scripts/gpu-suite.sh` runs these at length. Settings, all environment
+//! variables: `POAI_DUAL_CASES` products and programs in lock step, from
+//! `POAI_DUAL_SEED` on; `POAI_SOAK_SECONDS` of mining, of at most
+//! `POAI_SOAK_TILES` tiles a side.
+
+#[path = "../../poai-core/tests/support/zoo.rs"]
+mod zoo;
+
+use poai_core::backend::tester::{self, Case};
+use poai_core::backend::{Backend, Dual};
+use poai_core::execute::{Mining, Model, RunOptions};
+use poai_core::operand::{Padded, pseudorandom, test_challenge};
+use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
+use poai_core::program::RunShape;
+use poai_core::*;
+use poai_cuda::{Cuda, CudaError, Variant, devices};
+use poai_verify::{Rules, Seed32, Verifier, check_product};
+use serde_json::Value;
+use std::env;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Every variant of every card; none, and a line that says so, without a card.
+/// A card that is there and does not work is a failure.
+fn cards() -> Vec<Cuda> {
+    let list = match devices() {
+        Ok(list) => list,
+        Err(error @ (CudaError::NoDriver | CudaError::NoDevice)) => {
+            println!("SKIPPED: no card: {error}");
+            return vec![];
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let mut cards = vec![];
+    for device in &list {
+        if let Err(error) = device.check_supported() {
+            println!("SKIPPED: {error}");
+            continue;
+        }
+        for variant in Variant::ALL {
+            match Cuda::forced(device, variant) {
+                Ok(cuda) => cards.push(cuda),
+                Err(error @ CudaError::NoVariant { .. }) => println!("SKIPPED: {error}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    if cards.is_empty() {
+        println!("SKIPPED: no card that the kernels run on");
+    }
+    cards
+}
+
+/// A number that the environment sets.
+fn setting(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")),
+        Err(_) => default,
+    }
+}
+
+fn described(cuda: &Cuda) -> String {
+    let device = cuda.card().device();
+    format!("{} on {} ({})", cuda.name(), device.name, device.ordinal)
+}
+
+/// The CPU's fastest and a card in lock step.
+fn dual(cuda: &Cuda) -> Arc<Dual> {
+    Arc::new(Dual::new(Arc::new(Cpu::new()), Arc::new(cuda.clone())))
+}
+
+/// Pseudo-random numbers of a name.
+struct Draw(blake3::OutputReader);
+
+impl Draw {
+    fn new(name: &str) -> Draw {
+        Draw(blake3::Hasher::new().update(name.as_bytes()).finalize_xof())
+    }
+
+    /// One of 0..end, all but equally likely.
+    fn below(&mut self, end: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % end
+    }
+
+    fn of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len() as u64) as usize]
+    }
+
+    /// Up to 40 less or more.
+    fn around(&mut self, size: usize) -> usize {
+        size - 40 + self.below(81) as usize
+    }
+}
+
+/// A product of any shape, padded; one in four has extreme entries.
+fn product(name: &str, [m, n, k]: [usize; 3], fill: u64) -> Case {
+    let side = |side: &str, rows| {
+        let entries = pseudorandom(format!("{name}/{side}").as_bytes(), rows, k);
+        entries.mapv(|entry| match fill {
+            0 => {
+                if entry < 0 {
+                    ENTRY_MIN
+                } else {
+                    ENTRY_MAX
+                }
+            }
+            _ => entry,
+        })
+    };
+    let padded = Padded::new(&Params::CONSENSUS, side("a", m), side("b", n)).unwrap();
+    let [a, bt] =
+        [padded.operands().a(), padded.operands().bt()].map(|operand| operand.entries().to_owned());
+    Case { params: Params::CONSENSUS, a, bt, challenge: test_challenge(name.as_bytes()) }
+}
+
+#[test]
+fn every_variant_passes_the_tester() {
+    for cuda in cards() {
+        tester::check(&cuda);
+        println!("{} agrees with the reference", described(&cuda));
+    }
+}
+
+/// Every kernel once, at sizes at which the sanitizers end.
+#[test]
+fn every_kernel_at_small_sizes() {
+    for cuda in cards() {
+        for (m, n, k) in [(97, 161, 300), (32, 32, 128), (160, 32, 1152)] {
+            let name = format!("{m}×{n}×{k}");
+            tester::compare(&cuda, &product(&name, [m, n, k], 1), &name);
+        }
+        println!("{} agrees with the reference", described(&cuda));
+    }
+}
+
+/// Products around the sizes at which blocks and bands end.
+#[test]
+fn products_in_lock_step_with_the_cpu() {
+    let cards = cards();
+    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 200) * 3 / 4);
+    for (case, cuda) in (0..cases).zip(cards.iter().cycle()) {
+        let name = format!("product {case} of {seed}");
+        let mut draw = Draw::new(&name);
+        let sizes = [(); 3].map(|()| {
+            let size = draw.of(&[64, 128, 256]);
+            draw.around(size)
+        });
+        println!("{name}: {sizes:?}, {}", described(cuda));
+        tester::run(&*dual(cuda), &product(&name, sizes, draw.below(4)));
+    }
+}
+
+/// A million entries on either side and in the product, and none in step with
+/// the tile, the rank or the block.
+#[test]
+fn a_million_entries_in_lock_step_with_the_cpu() {
+    for cuda in cards() {
+        for sizes in [[1024; 3], [1000, 1050, 1100]] {
+            println!("{sizes:?}, {}", described(&cuda));
+            tester::run(&*dual(&cuda), &product("a million", sizes, 1));
+        }
+    }
+}
+
+/// Programs with every kind of step, at random shapes, every other one mined.
+#[test]
+fn programs_in_lock_step_with_the_cpu() {
+    let cards = cards();
+    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 200) / 4);
+    let networks = [zoo::encoder(), zoo::classifier()];
+    for (case, cuda) in (0..cases).zip(cards.iter().cycle()) {
+        let name = format!("program {case} of {seed}");
+        let mut draw = Draw::new(&name);
+        let which = draw.below(2) as usize;
+        let batch = 1 + draw.below(9) as u32;
+        let sequence = if which == 0 { 1 + draw.below(64) as u32 } else { 1 };
+        let run = RunShape { batch, sequence };
+        let inputs = [zoo::tokens, zoo::images][which](&run);
+        println!("{name}: {run:?}, {}", described(cuda));
+
+        let root = |backend: Arc<dyn Backend>, options: RunOptions| {
+            let model = Model::new(networks[which].clone(), backend).unwrap();
+            model.run(&run, inputs.clone(), &options.trace()).unwrap().trace.unwrap().root()
+        };
+        let mut options = RunOptions::new();
+        if draw.below(2) == 0 {
+            let options_of = Options::new(Difficulty::ONE).keep(Keep::UpTo(4));
+            let challenge = test_challenge(name.as_bytes());
+            options = options.mine(Mining { challenge, options: options_of });
+        }
+        let expected = root(Arc::new(Cpu::new()), RunOptions::new());
+        assert_eq!(root(dual(cuda), options), expected, "the trace's root");
+    }
+}
+
+/// Mines on and on. The verifier takes every winner, of some tiles in each
+/// product it is recomputed whether they win, and the product is checked.
+#[test]
+fn a_soak_of_mining_draws_no_wrong_ticket() {
+    let seconds = Duration::from_secs(setting("POAI_SOAK_SECONDS", 2));
+    let tiles = setting("POAI_SOAK_TILES", 8);
+    let cards = cards();
+    let share = seconds / cards.len().max(1) as u32;
+    for cuda in cards {
+        let (start, mut products, mut winners, mut sampled) = (Instant::now(), 0u64, 0, 0);
+        while start.elapsed() < share || winners == 0 {
+            let tag = format!("soak {products} of {}", described(&cuda));
+            let (won, drawn) = mine(&cuda, &tag, tiles);
+            (products, winners, sampled) = (products + 1, winners + won, sampled + drawn);
+        }
+        println!(
+            "{}: {products} products, {winners} winners and {sampled} sampled tiles are right",
+            described(&cuda)
+        );
+    }
+}
+
+/// Mines one product and checks it; how many winners, and how many tiles
+/// sampled.
+fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
+    let params = Params::CONSENSUS;
+    let mut draw = Draw::new(tag);
+    let [m, n] = [(); 2].map(|()| params.tile() * (1 + draw.below(tiles) as usize));
+    let k = params.rank() * (8 + draw.below(8) as usize);
+    let operand = |side, rows| {
+        Operand::pseudorandom(&params, side, format!("{tag}/{side:?}").as_bytes(), rows, k).unwrap()
+    };
+    let (a, bt) = (operand(Side::A, m), operand(Side::B, n));
+    let challenge = test_challenge(tag.as_bytes());
+    // Every fourth tile wins.
+    let difficulty = Difficulty::new(4 * (params.tile() * params.tile() * k) as u128).unwrap();
+
+    let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
+    let [on_a, on_b] = [&a, &bt].map(|operand| miner.prepare(operand.clone()).unwrap());
+    let round = miner.round(&challenge, &on_b).unwrap();
+    let options = Options::new(difficulty).keep(Keep::UpTo(usize::MAX));
+    let mined = round.mine(&on_a, &options).unwrap();
+    let found = &mined.found;
+
+    let verifier = Verifier::new(Rules::SHARE, difficulty).unwrap();
+    for winner in found.winners() {
+        let proof = found.prove(winner).unwrap().encode(&params).unwrap();
+        let verified = verifier.verify(&challenge, &proof);
+        let verified = verified.unwrap_or_else(|error| panic!("{tag}: {winner:?}: {error}"));
+        assert_eq!((verified.tile, verified.ticket), (winner.tile, winner.ticket), "{tag}");
+    }
+    let (rows, columns) = found.statement().shape.tiles(&params);
+    assert_eq!(found.drawn(), u64::from(rows) * u64::from(columns), "{tag}");
+    let samples = 4;
+    for _ in 0..samples {
+        let tile =
+            Tile { row: draw.below(rows.into()) as u32, column: draw.below(columns.into()) as u32 };
+        let strip = |operand: &Operand, index: u32| {
+            let bytes = params.tile() * k;
+            operand.as_bytes()[index as usize * bytes..][..bytes].to_vec()
+        };
+        let (strip_a, strip_b) = (strip(&a, tile.row), strip(&bt, tile.column));
+        let transcript =
+            recompute::transcript(&params, found.seeds(), tile, k as u32, &strip_a, &strip_b);
+        let transcript = transcript.unwrap();
+        let ticket = ticket::TicketKey::new(&found.seeds().a).ticket(&transcript);
+        let expected = difficulty.wins(&params, k as u32, &ticket);
+        let winner = Winner { tile, transcript, ticket };
+        assert_eq!(found.winners().contains(&winner), expected, "{tag}: {winner:?}");
+    }
+    let product = mined.product.as_slice().expect("row-major");
+    // No card chooses its errors, so the seed need not be a secret.
+    let secret = Seed32(challenge.0);
+    check_product(found.statement().shape, a.as_slice(), bt.as_slice(), product, &secret, 2)
+        .unwrap_or_else(|error| panic!("{tag}: {error}"));
+    (found.winners().len() as u64, samples)
+}
+
+fn hex32<T: From<[u8; 32]>>(value: &Value) -> T {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(value.as_str().expect("hex text"), &mut bytes).expect("64 hex digits");
+    T::from(bytes)
+}
+
+fn digest(bytes: impl Iterator<Item = u8>) -> [u8; 32] {
+    *blake3::hash(&bytes.collect::<Vec<_>>()).as_bytes()
+}
+
+/// The vectors of the consensus pair, which an independent implementation
+/// made: everything that a card computes of them.
+#[test]
+fn the_vectors_hold() {
+    let cards = cards();
+    let text = include_str!("../../poai-core/tests/vectors.json");
+    let file: Value = serde_json::from_str(text).expect("the vector file is JSON");
+    let list = file["cases"].as_array().expect("a list of cases").iter();
+    let list: Vec<_> = list.filter(|value| value["rank"] == 128 && value["tile"] == 32).collect();
+    assert!(!list.is_empty());
+    for cuda in cards {
+        list.iter().for_each(|value| check_vector(value, &cuda));
+        println!("{}: {} vectors hold", described(&cuda), list.len());
+    }
+}
+
+fn check_vector(value: &Value, cuda: &Cuda) {
+    let params = Params::CONSENSUS;
+    let name = value["tag"].as_str().expect("a tag");
+    let tag = hex::decode(name).expect("hex");
+    let number = |key: &str| value[key].as_u64().expect("a number") as usize;
+    let operand = |suffix: &[u8], rows| pseudorandom(&[&tag, suffix].concat(), rows, number("k"));
+    let (a, bt) = (operand(b"/a", number("m")), operand(b"/b", number("n")));
+    let case = Case { params, a, bt, challenge: test_challenge(&tag) };
+
+    let result = tester::run(cuda, &case);
+    let of_bytes = |entries: &[i8]| digest(entries.iter().map(|&entry| entry as u8));
+    let of_sums = |entries: &[i32]| digest(entries.iter().flat_map(|entry| entry.to_le_bytes()));
+    for (key, got) in [
+        ("noised_a", of_bytes(&result.noised_a)),
+        ("noised_bt", of_bytes(&result.noised_bt)),
+        ("noised_product", of_sums(&result.noised_product)),
+        ("product", of_sums(&result.product)),
+        ("product", of_sums(&result.plain)),
+    ] {
+        assert_eq!(got, hex32::<[u8; 32]>(&value[key]), "{key} of {name}");
+    }
+    let rows = value["tickets"].as_array().expect("rows of tickets").iter();
+    let tickets: Vec<Ticket> =
+        rows.flat_map(|row| row.as_array().expect("a row of tickets").iter().map(hex32)).collect();
+    let got: Vec<_> = result.tickets.iter().map(|winner| winner.ticket).collect();
+    assert_eq!(got, tickets, "tickets of {name}");
+
+    let best = &value["best"];
+    let operands = Operands::new(&params, case.a, case.bt).unwrap();
+    let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
+    let [a, bt] = [operands.a(), operands.bt()].map(|side| miner.prepare(side.clone()).unwrap());
+    assert_eq!([*a.root(), *bt.root()], [hex32(&value["root_a"]), hex32(&value["root_b"])]);
+    let edge = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
+    let round = miner.round(&case.challenge, &bt).unwrap();
+    let mined = round.mine(&a, &Options::new(edge)).unwrap();
+    let proof = mined.found.proof().expect("it wins at the edge").encode(&params).unwrap();
+    assert_eq!(digest(proof.into_iter()), hex32::<[u8; 32]>(&best["proof_blake3"]), "{name}");
+}

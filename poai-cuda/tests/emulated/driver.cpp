@@ -167,8 +167,18 @@ int cuGetErrorName(int code, const char** text) {
 }
 int cuGetErrorString(int, const char** text) { *text = "an emulated error"; return OK; }
 
-int cuDevicePrimaryCtxRetain(void** context, int) { CALL("cuDevicePrimaryCtxRetain"); *context = &lock; return OK; }
+static int retained;
+int cuDevicePrimaryCtxRetain(void** context, int) {
+    CALL("cuDevicePrimaryCtxRetain");
+    retained++;
+    *context = &lock;
+    return OK;
+}
 int cuDevicePrimaryCtxRelease_v2(int) {
+    std::lock_guard<std::mutex> guard(lock);
+    if (--retained > 0) {
+        return OK;
+    }
     // What is left now, nobody frees any more.
     return allocations.empty() ? OK : (fprintf(stderr, "%zu allocations leak\n", allocations.size()), abort(), 1);
 }

@@ -7,7 +7,8 @@
 // card's, like 8.0; POAI_EMULATED_MEMORY its bytes; POAI_EMULATED_ORDER the
 // order of threads, as in Rust's harness. POAI_EMULATED_FAIL, like
 // cuLaunchKernel:3:700, makes the third call of a function answer 700, and
-// every later call of any, as a card does that has failed.
+// every later call of any, as a card does that has failed. Compiled with
+// POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -4,6 +4,7 @@
 use crate::device::Device;
 use crate::error::{CudaError, failed, refused};
 use crate::kernels;
+use crate::tensor_map;
 use cudarc::driver::sys::{self, CUfunction_attribute_enum as FunctionAttribute};
 use cudarc::driver::{CudaContext, CudaStream, result};
 use std::collections::BTreeMap;
@@ -41,6 +42,51 @@ pub(crate) enum Argument<'a> {
     U32(u32),
     /// A number.
     U64(u64),
+    /// A map of a matrix.
+    Map(Rows<'a>),
+}
+
+/// Rows of a row-major matrix of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// The matrix.
+    pub(crate) memory: &'a Memory,
+    /// The first of the rows.
+    pub(crate) first: u32,
+    /// How many they are.
+    pub(crate) rows: u32,
+    /// Bytes of each.
+    pub(crate) columns: u32,
+}
+
+/// An argument as the driver copies it: its low half where it is a `u32`, which
+/// is what comes first on a little-endian host.
+enum Value {
+    Word(u64),
+    Map(sys::CUtensorMap),
+}
+
+impl Argument<'_> {
+    /// # Safety
+    /// For a map, [`crate::driver::load_for_maps`] has succeeded.
+    unsafe fn value(&self) -> Result<Value, CudaError> {
+        Ok(Value::Word(match *self {
+            Argument::Memory(memory) => memory.address,
+            Argument::At(memory, offset) => memory.address + offset,
+            Argument::Null => 0,
+            Argument::U32(number) => number.into(),
+            Argument::U64(number) => number,
+            Argument::Map(Rows { memory, first, rows, columns }) => {
+                let at = |row: u32| u64::from(row).checked_mul(columns.into());
+                let (Some(offset), Some(bytes)) = (at(first), at(rows)) else {
+                    return Err(CudaError::Bounds);
+                };
+                let address = Card::place(memory, offset, bytes)?;
+                // SAFETY: the caller vouches for the driver's function.
+                return Ok(Value::Map(unsafe { tensor_map::encode(address, rows, columns)? }));
+            }
+        }))
+    }
 }
 
 /// One GPU with a queue of its own and the kernels for its compute capability,
@@ -144,8 +190,8 @@ impl Card {
     }
 
     /// The bytes from an offset on, where there are so many.
-    fn place(memory: &Memory, offset: u64, bytes: usize) -> Result<sys::CUdeviceptr, CudaError> {
-        let end = offset.checked_add(bytes as u64).filter(|end| *end <= memory.bytes);
+    fn place(memory: &Memory, offset: u64, bytes: u64) -> Result<sys::CUdeviceptr, CudaError> {
+        let end = offset.checked_add(bytes).filter(|end| *end <= memory.bytes);
         end.map(|_| memory.address + offset).ok_or(CudaError::Bounds)
     }
 }
@@ -186,11 +232,14 @@ impl Card {
     /// Copies to the card; `from` may be changed when it returns.
     pub(crate) fn upload(&self, from: &[u8], to: &Memory, offset: u64) -> Result<(), CudaError> {
         self.bind()?;
-        let place = Card::place(to, offset, from.len())?;
-        // SAFETY: both ends lie inside their memory; a copy from pageable
-        // memory has read it when the call returns.
+        let place = Card::place(to, offset, from.len() as u64)?;
+        // SAFETY: both ends lie inside their memory, and the wait below keeps
+        // the borrow until the copy is done: from memory that somebody locked
+        // it would go on after the call.
         let copied = unsafe { result::memcpy_htod_async(place, from, self.stream.cu_stream()) };
-        copied.map_err(failed("cuMemcpyHtoDAsync", &self.device, None))
+        let done = self.wait();
+        copied.map_err(failed("cuMemcpyHtoDAsync", &self.device, None))?;
+        done
     }
 
     /// Copies from the card, after everything that was asked for before.
@@ -201,7 +250,7 @@ impl Card {
         to: &mut [u8],
     ) -> Result<(), CudaError> {
         self.bind()?;
-        let place = Card::place(from, offset, to.len())?;
+        let place = Card::place(from, offset, to.len() as u64)?;
         // SAFETY: both ends lie inside their memory, and the wait below keeps
         // the borrow until the copy is done.
         let copied = unsafe { result::memcpy_dtoh_async(to, place, self.stream.cu_stream()) };
@@ -225,7 +274,8 @@ impl Card {
     ///
     /// # Safety
     /// The arguments must be the kernel's, in number, order and type, and the
-    /// memory large enough for what it does with the numbers.
+    /// memory large enough for what it does with the numbers. Where there are
+    /// maps, [`crate::driver::load_for_maps`] has succeeded.
     pub(crate) unsafe fn launch(
         &self,
         launch: &Launch,
@@ -242,20 +292,18 @@ impl Card {
                 unsafe { result::function::set_function_attribute(function, attribute, bytes) };
             set.map_err(refused("cuFuncSetAttribute"))?;
         }
-        // Every argument in eight bytes of its own; little-endian, the low half
-        // of which is a u32.
-        let mut words: Vec<u64> = arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::Memory(memory) => memory.address,
-                Argument::At(memory, offset) => memory.address + offset,
-                Argument::Null => 0,
-                Argument::U32(number) => number.into(),
-                Argument::U64(number) => number,
+        let mut values = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            // SAFETY: the caller vouches for the function that makes maps.
+            values.push(unsafe { argument.value()? });
+        }
+        let mut places: Vec<*mut c_void> = values
+            .iter_mut()
+            .map(|value| match value {
+                Value::Word(word) => std::ptr::from_mut(word).cast(),
+                Value::Map(map) => std::ptr::from_mut(map).cast(),
             })
             .collect();
-        let mut places: Vec<*mut c_void> =
-            words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
         let [x, y, z] = launch.grid;
         // SAFETY: the caller vouches for the arguments; the places live until
         // the call returns, which has copied them by then.

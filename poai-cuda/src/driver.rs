@@ -60,6 +60,10 @@ const CARD_FUNCTIONS: [&str; 24] = [
     "cuEventDestroy_v2",
 ];
 
+/// And those that launches with tensor maps reach. Cards without such maps do
+/// not need them.
+const MAP_FUNCTIONS: [&str; 1] = ["cuTensorMapEncodeTiled"];
+
 /// Loads and initialises the driver. Before this has succeeded no other call
 /// into cudarc is safe from panics, which it raises where the library or a
 /// function in it is missing.
@@ -91,6 +95,12 @@ pub(crate) fn load() -> Result<(), CudaError> {
 pub(crate) fn load_for_cards() -> Result<(), CudaError> {
     load()?;
     whole(&CARD_FUNCTIONS)
+}
+
+/// The same for tensor maps.
+pub(crate) fn load_for_maps() -> Result<(), CudaError> {
+    load()?;
+    whole(&MAP_FUNCTIONS)
 }
 
 /// Whether the library that was loaded has all of these functions.

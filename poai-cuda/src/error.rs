@@ -4,6 +4,7 @@ use cudarc::driver::{DriverError, sys::CUresult};
 
 use crate::device::Device;
 use crate::driver::{LIBRARY, NEEDED};
+use crate::kernels::Architecture;
 use crate::version::Version;
 
 /// Why a GPU cannot be used, with what to do about it.
@@ -108,8 +109,8 @@ pub enum CudaError {
     },
     /// The card lacks a variant that was asked for by name.
     #[error(
-        "{name} has compute capability {capability}, {variant} needs {needed} or higher: leave \
-         the choice to the library, or take another variant"
+        "{name} has compute capability {capability}, {variant} needs {needed}: leave the \
+         choice to the library, or take another variant"
     )]
     NoVariant {
         /// The card.
@@ -118,8 +119,8 @@ pub enum CudaError {
         capability: Version,
         /// The variant.
         variant: &'static str,
-        /// The lowest that will do.
-        needed: Version,
+        /// What will do.
+        needed: Architecture,
     },
     /// The card computed a wrong sum when it was opened.
     #[error(

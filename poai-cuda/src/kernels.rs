@@ -4,6 +4,7 @@
 //! The sources are `kernels/*.cu`; README.md says how to compile them.
 
 use crate::version::Version;
+use core::fmt;
 
 /// The PTX version of the embedded kernels: the newest that the oldest driver
 /// accepted, that of CUDA 12.0, can compile.
@@ -27,6 +28,13 @@ impl Architecture {
     /// for this architecture.
     pub fn runs_on(&self, capability: Version) -> bool {
         if self.only_this { capability == self.capability } else { capability >= self.capability }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Architecture { capability, only_this } = self;
+        write!(f, "{capability} {}", if *only_this { "and no other" } else { "or higher" })
     }
 }
 

@@ -13,6 +13,7 @@ mod device;
 mod driver;
 mod error;
 pub mod kernels;
+mod tensor_map;
 mod version;
 
 pub use backend::Cuda;

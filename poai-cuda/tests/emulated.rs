@@ -22,6 +22,11 @@ use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
 const INSIDE: &str = "POAI_EMULATED_KERNELS";
+const FILES: [&str; 7] =
+    ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
+
+/// The folder of a driver that has no function for tensor maps.
+const WITHOUT_MAPS: &str = "without_maps";
 
 /// The kernels, each file of them a library, and the driver.
 struct Build {
@@ -36,7 +41,7 @@ fn build() -> Option<&'static Build> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulated");
         fs::create_dir_all(&folder).unwrap();
         let mut kernels = vec![];
-        for file in ["check", "commit", "noise", "product_dp4a", "product_mma", "recover"] {
+        for file in FILES {
             let source = fs::read_to_string(compile::folder("kernels").join(format!("{file}.cu")));
             let names = compile::names(&source.unwrap());
             let library = folder.join(format!("{file}.so"));
@@ -44,10 +49,14 @@ fn build() -> Option<&'static Build> {
             compile::build(&text, &names, &[], &library)?;
             kernels.push(library.into_os_string().into_string().unwrap());
         }
-        let mut driver = Command::new("c++");
-        driver.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror"]);
-        driver.arg(compile::folder("tests/emulated/driver.cpp"));
-        succeed(driver.arg("-o").arg(folder.join("libcuda.so")).arg("-ldl").output().unwrap());
+        for (place, flag) in [(".", "-Wall"), (WITHOUT_MAPS, "-DPOAI_WITHOUT_TENSOR_MAPS")] {
+            let place = folder.join(place);
+            fs::create_dir_all(&place).unwrap();
+            let mut driver = Command::new("c++");
+            driver.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror", flag]);
+            driver.arg(compile::folder("tests/emulated/driver.cpp"));
+            succeed(driver.arg("-o").arg(place.join("libcuda.so")).arg("-ldl").output().unwrap());
+        }
         Some(Build { folder, kernels: kernels.join(":") })
     };
     BUILD.get_or_init(make).as_ref()
@@ -63,12 +72,17 @@ fn succeed(output: Output) -> String {
 /// Runs `check` where the driver is the emulated one. `test` is the name of the
 /// calling test.
 fn with_driver(test: &str, settings: &[(&str, &str)], check: impl FnOnce()) {
+    with_driver_in(".", test, settings, check);
+}
+
+/// The same with the driver of a folder.
+fn with_driver_in(place: &str, test: &str, settings: &[(&str, &str)], check: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return check();
     }
     let Some(build) = build() else { return };
     let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let search = [build.folder.clone()].into_iter().chain(env::split_paths(&search));
+    let search = [build.folder.join(place)].into_iter().chain(env::split_paths(&search));
     let mut again = Command::new(env::current_exe().unwrap());
     again.args(["--exact", test, "--nocapture"]);
     again.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap()).env(INSIDE, &build.kernels);
@@ -105,6 +119,39 @@ fn tensor_cores_pass_the_tester() {
         assert_eq!(cuda.variant(), Variant::Mma);
         tester::check(&cuda);
         assert_eq!(Cuda::forced(&device(), Variant::Dp4a).unwrap().name(), "cuda-dp4a");
+    });
+}
+
+#[test]
+fn hopper_passes_the_tester() {
+    let settings = [("POAI_EMULATED_CAPABILITY", "9.0")];
+    with_driver("hopper_passes_the_tester", &settings, || {
+        let cuda = Cuda::open(&device()).unwrap();
+        assert_eq!((cuda.variant(), cuda.name()), (Variant::Wgmma, "cuda-wgmma"));
+        tester::check(&cuda);
+        assert_eq!(Cuda::forced(&device(), Variant::Mma).unwrap().name(), "cuda-mma");
+    });
+}
+
+/// Later cards have no `wgmma`.
+#[test]
+fn hoppers_kernels_are_hoppers_alone() {
+    let settings = [("POAI_EMULATED_CAPABILITY", "12.0")];
+    with_driver("hoppers_kernels_are_hoppers_alone", &settings, || {
+        assert_eq!(Cuda::open(&device()).unwrap().variant(), Variant::Mma);
+        let error = Cuda::forced(&device(), Variant::Wgmma).unwrap_err().to_string();
+        assert!(error.contains("cuda-wgmma needs 9.0 and no other"), "{error}");
+    });
+}
+
+#[test]
+fn a_driver_without_maps_multiplies_on_hopper() {
+    let settings = [("POAI_EMULATED_CAPABILITY", "9.0")];
+    let test = "a_driver_without_maps_multiplies_on_hopper";
+    with_driver_in(WITHOUT_MAPS, test, &settings, || {
+        assert_eq!(Cuda::open(&device()).unwrap().variant(), Variant::Mma);
+        let error = Cuda::forced(&device(), Variant::Wgmma).unwrap_err();
+        assert_eq!(error, CudaError::Incomplete { function: "cuTensorMapEncodeTiled" });
     });
 }
 

@@ -150,8 +150,8 @@ fn outputs_can_be_left_out() {
         let (draw, room) = (pair.draw(&Ticket([255; 32])), puzzle::room(6));
         let [a, bt] = [&pair.a, &pair.bt].map(|side| variant.operand(&side.entries, 256));
         let args = [
-            Arg::In(&a),
-            Arg::In(&bt),
+            variant.handed(&a),
+            variant.handed(&bt),
             Arg::Null,
             Arg::U32(96),
             Arg::U32(64),

@@ -13,8 +13,9 @@ mod multiply;
 mod operand;
 pub mod variant;
 
-use crate::card::{Argument, Card, Launch, Memory};
+use crate::card::{Argument, Card, Launch, Memory, Rows};
 use crate::device::Device;
+use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
 use operand::{Clean, NoisedOnCard};
@@ -46,7 +47,11 @@ impl Cuda {
     /// [`CudaError`].
     pub fn open(device: &Device) -> Result<Cuda, CudaError> {
         device.check_supported()?;
-        let variant = Variant::fastest(device.capability);
+        let variant = match Variant::fastest(device.capability) {
+            // A driver that cannot make maps still has the next.
+            Some(Variant::Wgmma) if driver::load_for_maps().is_err() => Some(Variant::Mma),
+            fastest => fastest,
+        };
         // The check above asks for what the slowest needs.
         Cuda::forced(device, variant.unwrap_or(Variant::Dp4a))
     }
@@ -57,13 +62,16 @@ impl Cuda {
     /// [`CudaError::NoVariant`] where the card lacks it, or another
     /// [`CudaError`].
     pub fn forced(device: &Device, variant: Variant) -> Result<Cuda, CudaError> {
-        if device.capability < variant.needs() {
+        if !variant.needs().runs_on(device.capability) {
             return Err(CudaError::NoVariant {
                 name: device.name.clone(),
                 capability: device.capability,
                 variant: variant.name(),
                 needed: variant.needs(),
             });
+        }
+        if variant.takes_maps() {
+            driver::load_for_maps()?;
         }
         let card = Arc::new(Card::open(device)?);
         let cuda = Cuda { card, variant, small: Arc::new(Cpu::new()) };
@@ -118,6 +126,14 @@ impl Cuda {
         Ok(memory)
     }
 
+    /// Rows of an operand as the kernels of a variant take them.
+    fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
+        match variant.takes_maps() {
+            true => Argument::Map(rows),
+            false => Argument::At(rows.memory, u64::from(rows.first) * u64::from(rows.columns)),
+        }
+    }
+
     /// A plain product of `m` rows from `first` on, into memory of the card.
     fn plain(
         &self,
@@ -127,18 +143,20 @@ impl Cuda {
         c: &Memory,
         [m, n, k]: [u32; 3],
     ) -> Result<(), CudaError> {
-        let launch = self.variant.plain(m, n);
-        let rows = u64::from(first) * u64::from(k);
+        let multiprocessors = self.card.device().multiprocessors;
+        let launch = self.variant.plain([m, n], multiprocessors);
+        let variant = self.variant.of_plain(n);
         let arguments = [
-            Argument::At(a, rows),
-            Argument::Memory(b),
+            Cuda::rows(variant, Rows { memory: a, first, rows: m, columns: k }),
+            Cuda::rows(variant, Rows { memory: b, first: 0, rows: n, columns: k }),
             Argument::Memory(c),
             Argument::U32(m),
             Argument::U32(n),
             Argument::U32(k),
         ];
         // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
-        // rows `first` to `first + m` of a, all of bt, and m·n entries of c.
+        // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
+        // variant with maps was opened by `forced`, which looked for them.
         unsafe { self.card.launch(&launch, &arguments) }
     }
 

@@ -3,7 +3,7 @@
 
 use super::operand::NoisedOnCard;
 use super::{BAND_BYTES, Cuda};
-use crate::card::{Argument, Launch, Memory};
+use crate::card::{Argument, Launch, Memory, Rows};
 use crate::error::CudaError;
 use poai_core::backend::{BackendError, Completion, Job, Output, Watch, Winner};
 use poai_core::difficulty::Target;
@@ -19,7 +19,7 @@ const WINNER_WORDS: usize = 2 + 16 + 8;
 const ROOM: u32 = 1024;
 
 /// Bytes of a row of a thin operand: three digits of 2r columns.
-const THIN_BYTES: u64 = 3 * 2 * RANK as u64;
+const THIN_BYTES: u32 = 3 * 2 * RANK;
 
 /// What makes a product exact: both sides' thin operands, and whether their
 /// third digit counts.
@@ -113,11 +113,18 @@ impl Cuda {
     }
 
     fn launch_band(&self, part: &Band<'_>, shape: &Shape, room: &Room) -> Result<(), CudaError> {
-        let at = |memory, row_bytes: u64| Argument::At(memory, u64::from(part.first) * row_bytes);
+        let multiprocessors = self.card.device().multiprocessors;
+        let left = |memory, columns| {
+            let rows = Rows { memory, first: part.first, rows: part.rows, columns };
+            Cuda::rows(self.variant, rows)
+        };
+        let right = |memory, columns| {
+            Cuda::rows(self.variant, Rows { memory, first: 0, rows: shape.n, columns })
+        };
         let c = part.c.map_or(Argument::Null, Argument::Memory);
         let mut arguments = vec![
-            at(&part.a.matrix, shape.k.into()),
-            Argument::Memory(&part.b.matrix),
+            left(&part.a.matrix, shape.k),
+            right(&part.b.matrix, shape.k),
             c,
             Argument::U32(part.rows),
             Argument::U32(shape.n),
@@ -130,15 +137,16 @@ impl Cuda {
         ];
         let launch = match part.thin {
             Some(thin) => {
-                let b = Argument::Memory(&thin.b);
-                arguments.extend([at(&thin.a, THIN_BYTES), b, Argument::Memory(&thin.wide)]);
-                self.variant.exact(part.rows, shape.n)
+                let (a, b) = (left(&thin.a, THIN_BYTES), right(&thin.b, THIN_BYTES));
+                arguments.extend([a, b, Argument::Memory(&thin.wide)]);
+                self.variant.exact([part.rows, shape.n], multiprocessors)
             }
-            None => self.variant.ticket(part.rows, shape.n),
+            None => self.variant.ticket([part.rows, shape.n], multiprocessors),
         };
         // SAFETY: product_…(a, bt, c, m, n, k, draw, winners, tickets,
         // first_row, thin_a, thin_b, wide): rows `first` and on of a and
-        // thin_a, all of bt and thin_b, m·n entries of c, room as it says.
+        // thin_a, all of bt and thin_b, m·n entries of c, room as it says. A
+        // variant with maps was opened by `forced`, which looked for them.
         unsafe { self.card.launch(&launch, &arguments) }
     }
 
@@ -181,7 +189,7 @@ impl Cuda {
     ) -> Result<Memory, CudaError> {
         let product = self.card.allocate(4 * u64::from(rows) * u64::from(RANK))?;
         self.plain(matrix, 0, steps, &product, [rows, RANK, k])?;
-        let thin = self.card.allocate(u64::from(rows) * THIN_BYTES)?;
+        let thin = self.card.allocate(u64::from(rows) * u64::from(THIN_BYTES))?;
         let launch = Launch {
             file: "recover",
             kernel: "recover_digits",

@@ -7,7 +7,8 @@
 // card's, like 8.0; POAI_EMULATED_MEMORY its bytes; POAI_EMULATED_ORDER the
 // order of threads, as in Rust's harness. POAI_EMULATED_FAIL, like
 // cuLaunchKernel:3:700, makes the third call of a function answer 700, and
-// every later call of any, as a card does that has failed.
+// every later call of any, as a card does that has failed. Compiled with
+// POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -42,6 +43,12 @@ struct Function {
     Library library;
     uint32_t shared;
 };
+// The 128 bytes of a tensor map: what ../shim/hopper.hpp reads, and a mark.
+struct alignas(64) TensorMap {
+    uint64_t columns, rows, address, mark, unused[12];
+};
+static_assert(sizeof(TensorMap) == 128, "as large as the driver's");
+static const uint64_t MAP_MARK = 0x70616d20726f736e;
 struct Allocation {
     size_t bytes, mapped;
     char* start;
@@ -117,6 +124,17 @@ static int reserve(uint64_t* address, size_t bytes) {
     allocations[*address] = {bytes, pages + page, start};
     used += bytes;
     return OK;
+}
+
+// A cluster of two blocks is one block of the shim, with half as many stages:
+// no more shared memory than one block of a card may have.
+static bool as_clusters(SimtLaunch& launch) {
+    const uint32_t stages = 2 * (128 + 256) * 128;
+    if (launch.grid[0] % 2 || launch.dynamic_bytes < stages) return false;
+    launch.grid[0] /= 2;
+    launch.block[0] *= 2;
+    launch.dynamic_bytes = (launch.dynamic_bytes - stages + 1023) / 1024 * 1024 * 2;
+    return true;
 }
 
 static Library* library_of(const char* kernel) {
@@ -244,6 +262,27 @@ int cuFuncSetAttribute(void* function, int attribute, int value) {
     ((Function*)function)->shared = value;
     return OK;
 }
+#ifndef POAI_WITHOUT_TENSOR_MAPS
+// Bytes in two dimensions and boxes of 128×128, as the kernels want them.
+int cuTensorMapEncodeTiled(void* map, int type, unsigned rank, uint64_t address,
+                           const uint64_t* sizes, const uint64_t* strides, const unsigned* box,
+                           const unsigned* steps, int interleave, int swizzle, int promotion,
+                           int outside) {
+    CALL("cuTensorMapEncodeTiled");
+    bool kind = type == 0 && rank == 2 && interleave == 0 && swizzle == 3 && outside == 0;
+    bool boxes = box[0] == 128 && box[1] == 128 && steps[0] == 1 && steps[1] == 1;
+    bool places = (uint64_t)map % 64 == 0 && address % 16 == 0 && strides[0] == sizes[0] &&
+                  strides[0] % 16 == 0 && strides[0] < uint64_t(1) << 40;
+    bool counts = sizes[0] >= 1 && sizes[0] <= uint64_t(1) << 32 && sizes[1] >= 1 &&
+                  sizes[1] <= uint64_t(1) << 32;
+    if (!kind || !boxes || !places || !counts || promotion < 0 || promotion > 3) {
+        return INVALID_VALUE;
+    }
+    *(TensorMap*)map = {sizes[0], sizes[1], address, MAP_MARK, {}};
+    return OK;
+}
+#endif
+
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                    unsigned bz, unsigned shared, void*, void** parameters, void**) {
     CALL("cuLaunchKernel");
@@ -251,7 +290,18 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     if (shared > f.shared) return INVALID_VALUE;
     std::string kinds = f.library.kinds(f.name.c_str());
     std::vector<uint64_t> values;
+    std::vector<TensorMap> maps(kinds.size());
     for (size_t i = 0; i < kinds.size(); i++) {
+        if (kinds[i] == 'm') {
+            memcpy(&maps[i], parameters[i], sizeof(TensorMap));
+            if (maps[i].mark != MAP_MARK || !mine(maps[i].address, maps[i].rows * maps[i].columns)) {
+                fprintf(stderr, "%s: argument %zu is no map of memory of the card\n",
+                        f.name.c_str(), i);
+                return broken = ILLEGAL_ADDRESS;
+            }
+            values.push_back((uint64_t)&maps[i]);
+            continue;
+        }
         uint32_t word;
         uint64_t value;
         memcpy(&word, parameters[i], 4);
@@ -268,6 +318,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     }
     uint32_t order = strtoul(setting("POAI_EMULATED_ORDER", "0"), nullptr, 10);
     SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, values.data(), kinds.c_str()};
+    if (kinds.find('m') != std::string::npos && !as_clusters(launch)) return INVALID_VALUE;
     char error[512];
     uint64_t fault;
     if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {

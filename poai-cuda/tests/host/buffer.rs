@@ -23,7 +23,7 @@ impl Buffer {
     /// What an argument points to; none for integers.
     pub fn of(entries: &Entries, arg: &Arg, poison: u8) -> Option<Buffer> {
         let (len, bytes) = match *arg {
-            Arg::In(bytes) | Arg::InOut(bytes) => (bytes.len(), bytes),
+            Arg::In(bytes) | Arg::Map(bytes) | Arg::InOut(bytes) => (bytes.len(), bytes),
             Arg::Out(len) => (len, [].as_slice()),
             Arg::Null | Arg::U32(_) | Arg::U64(_) => return None,
         };
@@ -85,10 +85,12 @@ impl Buffer {
             return Err(format!("a write {at} bytes after its end"));
         }
         match arg {
-            Arg::In(bytes) => match self.bytes().iter().zip(*bytes).position(|(a, b)| a != b) {
-                Some(at) => Err(format!("a write to byte {at} of an input")),
-                None => Ok(()),
-            },
+            Arg::In(bytes) | Arg::Map(bytes) => {
+                match self.bytes().iter().zip(*bytes).position(|(a, b)| a != b) {
+                    Some(at) => Err(format!("a write to byte {at} of an input")),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -66,6 +66,8 @@ impl Shape {
 pub enum Arg<'a> {
     /// A pointer to bytes that the kernel must leave as they are.
     In(&'a [u8]),
+    /// A tensor map (shim/hopper.hpp) with its entries behind it, left likewise.
+    Map(&'a [u8]),
     /// A pointer to bytes that come back as the kernel leaves them.
     InOut(&'a [u8]),
     /// A pointer to so many bytes that come back and that the kernel must write
@@ -215,6 +217,7 @@ impl Kernels {
             let (kind, value) = match (arg, buffer) {
                 (Arg::U32(value), _) => (b'w', u64::from(*value)),
                 (Arg::U64(value), _) => (b'd', *value),
+                (Arg::Map(_), Some(buffer)) => (b'm', buffer.address()),
                 (_, Some(buffer)) => (b'p', buffer.address()),
                 (_, None) => (b'p', 0),
             };

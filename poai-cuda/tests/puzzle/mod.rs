@@ -85,9 +85,15 @@ impl Variant {
         if self.maps {
             bytes.extend((columns as u64).to_le_bytes());
             bytes.extend((entries.len() as u64 / columns as u64).to_le_bytes());
+            bytes.extend([0; 8]);
         }
         bytes.extend(entries.iter().map(|&entry| entry as u8));
         bytes
+    }
+
+    /// The argument that hands them over.
+    pub fn handed<'a>(&self, operand: &'a [u8]) -> Arg<'a> {
+        if self.maps { Arg::Map(operand) } else { Arg::In(operand) }
     }
 
     /// A plain product in every order of threads.
@@ -95,8 +101,8 @@ impl Variant {
         let (m, n, k) = (a.rows, bt.rows, a.columns);
         let [a, bt] = [a, bt].map(|side| self.operand(&side.entries, k));
         let args = [
-            Arg::In(&a),
-            Arg::In(&bt),
+            self.handed(&a),
+            self.handed(&bt),
             Arg::Out(m * n * 4),
             Arg::U32(m as u32),
             Arg::U32(n as u32),
@@ -286,8 +292,8 @@ pub fn ticketed(
         (a, b, [thin.wide])
     });
     let mut args = vec![
-        Arg::In(&a),
-        Arg::In(&bt),
+        variant.handed(&a),
+        variant.handed(&bt),
         Arg::Out(m * n * 4),
         Arg::U32(m as u32),
         Arg::U32(n as u32),
@@ -299,7 +305,7 @@ pub fn ticketed(
     ];
     let kind = match &thin {
         Some((a, b, wide)) => {
-            args.extend([Arg::In(a), Arg::In(b), input(wide)]);
+            args.extend([variant.handed(a), variant.handed(b), input(wide)]);
             "exact"
         }
         None => "ticket",

@@ -22,9 +22,13 @@ namespace hopper {
 
 const uint32_t BLOCKS = 2;
 
+// What a tensor map is here. Without a start the entries follow it.
 struct Map {
     uint64_t columns, rows;
-    const int8_t* entries() const { return reinterpret_cast<const int8_t*>(this + 1); }
+    const int8_t* start;
+    const int8_t* entries() const {
+        return start ? start : reinterpret_cast<const int8_t*>(this + 1);
+    }
 };
 
 // In the 8 bytes that a barrier has.
@@ -201,6 +205,17 @@ static void spoil(const std::vector<std::deque<Product>>& groups) {
 }  // namespace hopper
 
 typedef const hopper::Map* TensorMap;
+
+namespace simt {
+template <class T>
+struct Kind;
+// By value on a card: the launch says that it has one.
+template <>
+struct Kind<TensorMap> {
+    static const char of = 'm';
+    static TensorMap from(uint64_t value) { return reinterpret_cast<TensorMap>(value); }
+};
+}  // namespace simt
 
 static inline void tensor_map_prefetch(const TensorMap&) {}
 

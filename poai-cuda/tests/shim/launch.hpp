@@ -17,7 +17,7 @@ struct SimtLaunch {
     uint32_t order;
     uint64_t seed;
     const uint64_t* values;
-    const char* kinds;  // 'p' a pointer, 'w' 32 bits, 'd' 64 bits
+    const char* kinds;  // 'p' a pointer, 'm' one to a tensor map, 'w' 32 bits, 'd' 64 bits
 };
 
 namespace simt {

@@ -73,6 +73,24 @@
         entries: &["recover_factors", "recover_digits", "recover_apply"],
     },
     Ptx {
+        file: "steps_attention",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_attention.compute_61.ptx"),
+        entries: &["step_attention_weights", "step_row_totals", "step_attention_context"],
+    },
+    Ptx {
+        file: "steps_move",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_move.compute_61.ptx"),
+        entries: &["step_transpose", "step_reshape", "step_unfold", "step_pool"],
+    },
+    Ptx {
         file: "steps_norms",
         architecture: Architecture {
             capability: Version { major: 6, minor: 1 },

@@ -11,19 +11,20 @@ extern "C" __global__ void __launch_bounds__(256)
     step_normalise(const int16_t* x, const int32_t* affine, int16_t* out, uint32_t rows,
                    uint32_t columns, uint32_t centre, uint32_t shift) {
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
-    // Of a row of padding, zeros are taken that lie elsewhere.
-    const int16_t* own = x + (row < rows ? uint64_t(row) * columns : 0);
+    const int16_t* own = x + uint64_t(row) * columns;
+    // Of a row of padding, nothing.
+    uint32_t end = row < rows ? columns : 0;
     int64_t mean = 0;
     if (centre != 0) {
         // 2^16 entries of 16 bits at most.
         int64_t total = 0;
-        for (uint32_t column = lane; column < columns; column += 32) {
+        for (uint32_t column = lane; column < end; column += 32) {
             total += own[column];
         }
         mean = rdiv(warp_sum(total), columns);
     }
     int64_t squares = 0;
-    for (uint32_t column = lane; column < columns; column += 32) {
+    for (uint32_t column = lane; column < end; column += 32) {
         int64_t distance = own[column] - mean;
         squares += distance * distance;
     }
@@ -47,9 +48,11 @@ extern "C" __global__ void __launch_bounds__(256)
     __syncthreads();
     const int32_t* exponentials = entries;
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
-    uint64_t start = row < rows ? uint64_t(row) * row_stride(columns, x_type) : 0;
+    uint64_t start = uint64_t(row) * row_stride(columns, x_type);
+    // Of a row of padding, nothing.
+    uint32_t end = row < rows ? columns : 0;
     int32_t top = -2147483647 - 1;
-    for (uint32_t column = lane; column < columns; column += 32) {
+    for (uint32_t column = lane; column < end; column += 32) {
         top = max(top, entry_load(x, x_type, start + column));
     }
     top = warp_max(top);
@@ -59,7 +62,7 @@ extern "C" __global__ void __launch_bounds__(256)
         return exponentials[clamp(rsh(distance * multiplier, shift), 0, 255)];
     };
     int32_t sum = 0;
-    for (uint32_t column = lane; column < columns; column += 32) {
+    for (uint32_t column = lane; column < end; column += 32) {
         sum += numerator(column);
     }
     sum = max(warp_sum(sum), 1);
@@ -73,10 +76,12 @@ extern "C" __global__ void __launch_bounds__(256)
     step_l2_normalise(const void* x, uint32_t x_type, int16_t* out, uint32_t rows,
                       uint32_t columns) {
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
-    uint64_t start = row < rows ? uint64_t(row) * row_stride(columns, x_type) : 0;
+    uint64_t start = uint64_t(row) * row_stride(columns, x_type);
+    // Of a row of padding, nothing.
+    uint32_t end = row < rows ? columns : 0;
     // Up to 2^16 squares of 2^62: both halves of them are summed by themselves.
     uint64_t high = 0, low = 0;
-    for (uint32_t column = lane; column < columns; column += 32) {
+    for (uint32_t column = lane; column < end; column += 32) {
         int64_t entry = entry_load(x, x_type, start + column);
         uint64_t square = uint64_t(entry * entry);
         high += square >> 32;

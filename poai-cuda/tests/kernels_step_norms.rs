@@ -4,8 +4,8 @@ mod host;
 mod steps;
 
 use host::{Arg, Kernels};
-use poai_core::program::Op;
-use steps::{Step, bounds, error, signed, steps};
+use poai_core::program::{Clamp, Dtype, Op};
+use steps::{Step, bounds, error, signed, steps, widest};
 
 fn check(kernels: &Kernels, step: &Step) {
     let (x, dtype, out) = (step.slot(0), step.dtype(0), step.out());
@@ -65,4 +65,26 @@ fn tokens_are_averaged_and_a_false_length_is_told() {
     let mean = |op: &Op| matches!(op, Op::MeanPool);
     check_all(mean);
     assert!(steps(mean).iter().any(|step| step.expected.is_err()));
+}
+
+/// The largest sums that a row can have.
+#[test]
+fn the_widest_rows_stay_exact() {
+    let Some(kernels) = Kernels::compile("steps_norms.cu") else { return };
+    const COLUMNS: usize = 1 << 16;
+    let least = [i32::MIN; COLUMNS];
+    check(&kernels, &widest(Dtype::I32, &least, None, |_| Op::L2Normalise));
+    let least = [i32::from(i16::MIN); COLUMNS];
+    let halves: Vec<i32> =
+        (0..COLUMNS).map(|at| if at % 2 == 0 { -32768 } else { 32767 }).collect();
+    for (centre, entries) in [(false, &least[..]), (true, &least), (true, &halves)] {
+        let affine = [1 << 16, -5].repeat(COLUMNS);
+        let affine = Some((COLUMNS, 2, Dtype::I32, affine));
+        let op = |affine| Op::Normalise { affine, centre, shift: 20 };
+        check(&kernels, &widest(Dtype::I16, entries, affine, op));
+    }
+    let table = Some((256, 1, Dtype::I16, vec![127; 256]));
+    let clamp = Clamp::full(Dtype::I32);
+    let op = |table| Op::Softmax { table, multiplier: 1, shift: 0, one: i32::MAX, clamp };
+    check(&kernels, &widest(Dtype::I16, &halves, table, op));
 }

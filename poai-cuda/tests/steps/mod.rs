@@ -9,8 +9,11 @@ mod zoo;
 
 use crate::host::{Arg, Kernels, Shape, input, values};
 use poai_core::backend;
+use poai_core::execute::network::Constants;
 use poai_core::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
-use poai_core::program::{Clamp, Extent, Op, RunShape, ValueId};
+use poai_core::program::{
+    Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId,
+};
 use poai_core::step::StepError;
 
 /// What an error word is before a launch.
@@ -30,7 +33,7 @@ pub struct Step {
 }
 
 /// The steps of a network's run.
-fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape) -> Vec<Step> {
+pub fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape) -> Vec<Step> {
     let model = Model::new(network.clone(), backend::by_name("cpu-scalar").unwrap()).unwrap();
     let program = network.program();
     let result: Result<Trace, u32> =
@@ -66,6 +69,27 @@ fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape) -> 
             })
         })
         .collect()
+}
+
+/// A step on one row of as many entries as a tensor can have columns.
+pub fn widest(
+    dtype: Dtype,
+    entries: &[i32],
+    constant: Option<(usize, usize, Dtype, Vec<i32>)>,
+    op: impl FnOnce(ConstantId) -> Op,
+) -> Step {
+    let columns = entries.len();
+    let form = Form::new(Dim::fixed(1), Dim::fixed(columns as u32), dtype);
+    let (mut builder, mut held) = (Builder::new(&[form]), Constants::default());
+    let id = constant.map_or(ConstantId(0), |(rows, columns, dtype, entries)| {
+        held.add(&mut builder, "constant", (rows, columns), dtype, &entries).unwrap()
+    });
+    let input = builder.input(0);
+    builder.step("widest", op(id), &[input]).unwrap();
+    let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
+    let inputs = [Tensor::new(1, columns, dtype, entries).unwrap()];
+    let run = RunShape { batch: 1, sequence: 1 };
+    steps_of("widest", &network, &inputs, run).remove(0)
 }
 
 /// All steps of some kinds.

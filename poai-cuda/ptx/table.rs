@@ -72,4 +72,40 @@
         text: include_str!("recover.compute_61.ptx"),
         entries: &["recover_factors", "recover_digits", "recover_apply"],
     },
+    Ptx {
+        file: "steps_attention",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_attention.compute_61.ptx"),
+        entries: &["step_attention_weights", "step_row_totals", "step_attention_context"],
+    },
+    Ptx {
+        file: "steps_move",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_move.compute_61.ptx"),
+        entries: &["step_transpose", "step_reshape", "step_unfold", "step_pool"],
+    },
+    Ptx {
+        file: "steps_norms",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_norms.compute_61.ptx"),
+        entries: &["step_normalise", "step_softmax", "step_l2_normalise", "step_mean_pool"],
+    },
+    Ptx {
+        file: "steps_rows",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_rows.compute_61.ptx"),
+        entries: &["step_linear", "step_add", "step_requantise", "step_scale_columns", "step_relu", "step_table", "step_row_scale", "step_quantise", "step_add_rows", "step_embed"],
+    },
 ]

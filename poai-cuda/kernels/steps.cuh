@@ -1,0 +1,142 @@
+// What the steps of a program share (spec §11, §12): tensors' layout, the
+// arithmetic of poai-core/src/step/arithmetic.rs, sums over a warp.
+//
+// A tensor is row-major; its type is the number of bytes of an entry: 1, 2 or
+// 4. Rows are padded to a multiple of 32, columns to one of 128 where the type
+// is 1, all with zeros, which kernels write too. `rows` and `columns` are true
+// ones in all that follows.
+#pragma once
+
+#include "simt.cuh"
+
+constexpr uint32_t STEP_WARPS = 8, STEP_THREADS = STEP_WARPS * 32;
+
+// Entries from one row of a tensor to the next.
+__device__ __forceinline__ uint32_t row_stride(uint32_t columns, uint32_t type) {
+    return type == 1 ? (columns + 127) / 128 * 128 : columns;
+}
+
+__device__ __forceinline__ int32_t entry_load(const void* tensor, uint32_t type, uint64_t at) {
+    if (type == 1) {
+        return static_cast<const int8_t*>(tensor)[at];
+    }
+    return type == 2 ? static_cast<const int16_t*>(tensor)[at]
+                     : static_cast<const int32_t*>(tensor)[at];
+}
+
+__device__ __forceinline__ void entry_store(void* tensor, uint32_t type, uint64_t at,
+                                            int32_t entry) {
+    if (type == 1) {
+        static_cast<int8_t*>(tensor)[at] = int8_t(entry);
+    } else if (type == 2) {
+        static_cast<int16_t*>(tensor)[at] = int16_t(entry);
+    } else {
+        static_cast<int32_t*>(tensor)[at] = entry;
+    }
+}
+
+// An entry of a constant of one column.
+__device__ __forceinline__ int32_t column_load(const void* constant, uint32_t type, uint32_t row) {
+    return entry_load(constant, type, uint64_t(row) * row_stride(1, type));
+}
+
+// The padded row that this warp makes, where a warp makes a row.
+__device__ __forceinline__ uint32_t warp_row() {
+    return blockIdx.x * STEP_WARPS + threadIdx.x / 32;
+}
+
+// Writes this warp's row: `entry(column)` in true columns of a true row, and
+// zeros. Entries of a byte are stored four at a time.
+template <class Entry>
+__device__ __forceinline__ void row_store(void* out, uint32_t type, bool is_true, uint32_t columns,
+                                          const Entry& entry) {
+    uint32_t stride = row_stride(columns, type), lane = threadIdx.x % 32;
+    uint64_t start = uint64_t(warp_row()) * stride;
+    if (type == 1) {
+        for (uint32_t first = lane * 4; first < stride; first += 128) {
+            uint32_t word = 0;
+            for (uint32_t i = 0; i < 4; i++) {
+                if (is_true && first + i < columns) {
+                    word |= uint32_t(uint8_t(entry(first + i))) << (8 * i);
+                }
+            }
+            *reinterpret_cast<uint32_t*>(static_cast<int8_t*>(out) + start + first) = word;
+        }
+        return;
+    }
+    for (uint32_t column = lane; column < columns; column += 32) {
+        entry_store(out, type, start + column, is_true ? entry(column) : 0);
+    }
+}
+
+// Rounding and saturation.
+
+__device__ __forceinline__ int64_t add_saturating(int64_t a, int64_t b) {
+    int64_t sum = int64_t(uint64_t(a) + uint64_t(b));
+    // It is wrong where its sign is neither's.
+    if (((a ^ sum) & (b ^ sum)) < 0) {
+        return a < 0 ? int64_t(uint64_t(1) << 63) : int64_t(~uint64_t(0) >> 1);
+    }
+    return sum;
+}
+
+// x·2⁻ˢ to the nearest integer, halves up, for shifts of at most 62.
+__device__ __forceinline__ int64_t rsh(int64_t x, uint32_t shift) {
+    return shift == 0 ? x : add_saturating(x, int64_t(1) << (shift - 1)) >> shift;
+}
+
+// The same of a product, whose sum with half a unit does not saturate.
+__device__ __forceinline__ int64_t rsh_product(int32_t a, int32_t b, uint32_t shift) {
+    return (int64_t(a) * b + ((int64_t(1) << shift) >> 1)) >> shift;
+}
+
+__device__ __forceinline__ int32_t clamp(int64_t x, int32_t least, int32_t most) {
+    return int32_t(min(max(x, int64_t(least)), int64_t(most)));
+}
+
+__device__ __forceinline__ int32_t sat32(int64_t x) {
+    return clamp(x, -2147483647 - 1, 2147483647);
+}
+
+__device__ __forceinline__ int32_t sat16(int64_t x) { return clamp(x, -32768, 32767); }
+
+// x saturated to the range of a type, which for operands is narrower.
+__device__ __forceinline__ int32_t sat_type(int64_t x, uint32_t type) {
+    return type == 1 ? clamp(x, -64, 63) : type == 2 ? sat16(x) : sat32(x);
+}
+
+// x/n to the nearest integer, halves up, for n > 0.
+__device__ __forceinline__ int64_t rdiv(int64_t x, int64_t n) {
+    int64_t sum = add_saturating(x, n / 2), quotient = sum / n;
+    return quotient * n > sum ? quotient - 1 : quotient;
+}
+
+// The floor of the square root, of at most `bits` bits, of high:low.
+__device__ __forceinline__ uint64_t root(uint64_t high, uint64_t low, int bits) {
+    uint64_t found = 0;
+    for (int bit = bits - 1; bit >= 0; bit--) {
+        uint64_t next = found | uint64_t(1) << bit;
+        uint64_t next_high = __umul64hi(next, next), next_low = next * next;
+        if (next_high < high || (next_high == high && next_low <= low)) {
+            found = next;
+        }
+    }
+    return found;
+}
+
+// Over the lanes of a warp, in every lane.
+
+template <class T>
+__device__ __forceinline__ T warp_sum(T value) {
+    for (int distance = 16; distance > 0; distance /= 2) {
+        value += __shfl_xor_sync(0xffffffffu, value, distance);
+    }
+    return value;
+}
+
+__device__ __forceinline__ int32_t warp_max(int32_t value) {
+    for (int distance = 16; distance > 0; distance /= 2) {
+        value = max(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    }
+    return value;
+}

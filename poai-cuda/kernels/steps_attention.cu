@@ -1,0 +1,155 @@
+// poai: arch compute_61
+// poai: sass IDP
+//
+// The two products of attention, each with what follows it. Blocks of 256
+// threads, as many as there are groups of 8 padded rows of the output: a warp
+// makes a row. Sums of products may be given; otherwise every lane makes its own.
+#include "steps.cuh"
+
+// Weights are stored less this, so that 0..=127 become operands.
+constexpr int32_t WEIGHT_OFFSET = 64;
+
+// Sum of products of `count` entries; four at a time where both begin at a
+// multiple of four and `count` is one.
+__device__ __forceinline__ int32_t dot(const int8_t* a, const int8_t* b, uint32_t count,
+                                       bool by_words) {
+    int32_t sum = 0;
+    if (by_words) {
+        const int* words_a = reinterpret_cast<const int*>(a);
+        const int* words_b = reinterpret_cast<const int*>(b);
+        for (uint32_t word = 0; word < count / 4; word++) {
+            sum = __dp4a(words_a[word], words_b[word], sum);
+        }
+        return sum;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sum += int32_t(a[i]) * b[i];
+    }
+    return sum;
+}
+
+// Rows (item, head, i) of columns j, for `batch` items. q and k have `columns`
+// columns of type 1 and a row a token, `alpha` is heads×1, `table` 256×1 of type
+// 2, `lengths` batch×1 or null. `sums`, of the output's rows and rows of
+// `sums_stride`, are the products of q and k, or null. `error` becomes the first
+// item whose length is not in 1..=sequence, where that is below what it was;
+// such an item's rows are zeros.
+extern "C" __global__ void __launch_bounds__(256)
+    step_attention_weights(const int8_t* q, const int8_t* k, const int32_t* alpha,
+                           const int16_t* table, const int32_t* lengths, const int32_t* sums,
+                           uint32_t sums_stride, int8_t* out, uint32_t batch, uint32_t sequence,
+                           uint32_t heads, uint32_t columns, uint32_t shift, uint32_t causal,
+                           uint32_t* error) {
+    __shared__ int32_t entries[256];
+    entries[threadIdx.x] = clamp(table[threadIdx.x], 0, 127) - WEIGHT_OFFSET;
+    __syncthreads();
+    const int32_t* exponentials = entries;
+
+    uint32_t row = warp_row(), lane = threadIdx.x % 32;
+    bool is_true = row < batch * heads * sequence;
+    // Of a row of padding, the first is taken.
+    uint32_t block = is_true ? row / sequence : 0, i = is_true ? row % sequence : 0;
+    uint32_t item = block / heads, head = block % heads;
+    uint32_t length = lengths == nullptr ? sequence : uint32_t(lengths[item]);
+    // A negative length is a large one.
+    if (length == 0 || length > sequence) {
+        if (is_true && lane == 0) {
+            atomicMin(error, item);
+        }
+        is_true = false;
+        length = 0;
+    }
+    uint32_t seen = causal != 0 ? min(length, i + 1) : length;
+
+    uint32_t d = columns / heads, stride = row_stride(columns, 1);
+    const int8_t* query = q + (uint64_t(item) * sequence + i) * stride + head * d;
+    const int8_t* keys = k + uint64_t(item) * sequence * stride + head * d;
+    int32_t factor = alpha[head];
+    bool by_words = d % 4 == 0;
+    auto score = [=](uint32_t j) {
+        int32_t sum = sums != nullptr ? sums[uint64_t(row) * sums_stride + j]
+                                      : dot(query, keys + uint64_t(j) * stride, d, by_words);
+        return sat32(rsh_product(sum, factor, shift));
+    };
+    int32_t top = -2147483647 - 1;
+    if (is_true) {
+        for (uint32_t j = lane; j < seen; j += 32) {
+            top = max(top, score(j));
+        }
+    }
+    top = warp_max(top);
+    row_store(out, 1, is_true, sequence, [=](uint32_t j) {
+        if (j >= seen) {
+            return -WEIGHT_OFFSET;
+        }
+        // No score is above the largest.
+        return exponentials[min(uint32_t(top) - uint32_t(score(j)), 255u)];
+    });
+}
+
+// Sums of the entries of rows of type 1. A warp for each padded row; `out` has as
+// many rows, of one column.
+extern "C" __global__ void __launch_bounds__(256)
+    step_row_totals(const int8_t* x, int32_t* out, uint32_t columns) {
+    uint32_t row = warp_row(), lane = threadIdx.x % 32, stride = row_stride(columns, 1);
+    const int* words = reinterpret_cast<const int*>(x + uint64_t(row) * stride);
+    int32_t total = 0;
+    for (uint32_t word = lane; word < stride / 4; word += 32) {
+        total = __dp4a(words[word], 0x01010101, total);
+    }
+    total = warp_sum(total);
+    if (lane == 0) {
+        out[row] = total;
+    }
+}
+
+// Rows (item, i) of columns (head, channel), of type 2, for `batch` items.
+// `weights` are rows (item, head, i) of `sequence` columns, `values` rows (item,
+// column) of as many, both of type 1, `scales` columns×1. `sums`, rows of
+// `sums_stride` for the output's rows, are the products of weights as they are
+// stored with values, and then `totals` those of values' rows; both may be null.
+extern "C" __global__ void __launch_bounds__(256)
+    step_attention_context(const int8_t* weights, const int8_t* values, const int32_t* scales,
+                           const int32_t* sums, uint32_t sums_stride, const int32_t* totals,
+                           int16_t* out, uint32_t batch, uint32_t sequence, uint32_t heads,
+                           uint32_t columns, uint32_t shift0, uint32_t shift1) {
+    uint32_t row = warp_row(), lane = threadIdx.x % 32;
+    uint64_t start = uint64_t(row) * columns;
+    if (row >= batch * sequence) {
+        for (uint32_t column = lane; column < columns; column += 32) {
+            out[start + column] = 0;
+        }
+        return;
+    }
+    uint32_t item = row / sequence, i = row % sequence;
+    uint32_t d = columns / heads, stride = row_stride(sequence, 1);
+    for (uint32_t head = 0; head < heads; head++) {
+        uint64_t weights_row = (uint64_t(item) * heads + head) * sequence + i;
+        const int* own = reinterpret_cast<const int*>(weights + weights_row * stride);
+        int32_t sum = 0;
+        for (uint32_t word = lane; word < stride / 4; word += 32) {
+            // Padding is zeros.
+            sum = __dp4a(own[word], 0x01010101, sum);
+        }
+        sum = warp_sum(sum) + WEIGHT_OFFSET * int32_t(sequence);
+        int64_t reciprocal = rdiv(int64_t(1) << 22, max(sum, 1));
+        for (uint32_t channel = lane; channel < d; channel += 32) {
+            uint32_t column = head * d + channel;
+            uint64_t values_row = uint64_t(item) * columns + column;
+            int32_t product = 0;
+            if (sums != nullptr) {
+                product = sums[uint64_t(row) * sums_stride + column] +
+                          WEIGHT_OFFSET * totals[values_row];
+            } else {
+                const int* other = reinterpret_cast<const int*>(values + values_row * stride);
+                for (uint32_t word = 0; word < stride / 4; word++) {
+                    // Weights are 0..=127 again; of padding, values are zeros.
+                    int weight = int(__vadd4(uint32_t(own[word]), 0x40404040u));
+                    product = __dp4a(weight, other[word], product);
+                }
+            }
+            int32_t mean = sat32(rsh(product * reciprocal, shift0));
+            out[start + column] = int16_t(sat16(rsh_product(mean, scales[column], shift1)));
+        }
+    }
+}

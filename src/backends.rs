@@ -40,28 +40,45 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, ChooseError> {
     Ok(backend::by_name(name)?)
 }
 
-/// Every backend that this build knows: its name, what it needs, and whether
-/// this machine has it.
-pub fn list() -> Vec<(String, String, bool)> {
+/// A backend that this build knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The name by which it is chosen.
+    pub name: String,
+    /// What it asks of the machine.
+    pub needs: String,
+    /// Whether the machine has it.
+    pub present: bool,
+}
+
+/// Every backend that this build knows, the CPU's first.
+pub fn list() -> Vec<Listed> {
     let listed = backend::list().into_iter();
     #[allow(unused_mut, reason = "GPUs are added with feature cuda")]
-    let mut list: Vec<_> = listed
-        .map(|listed| (listed.name.to_owned(), listed.needs.to_owned(), listed.present))
+    let mut list: Vec<Listed> = listed
+        .map(|listed| Listed {
+            name: listed.name.to_owned(),
+            needs: listed.needs.to_owned(),
+            present: listed.present,
+        })
         .collect();
     #[cfg(feature = "cuda")]
     match poai_cuda::devices() {
         Ok(devices) => list.extend(devices.into_iter().map(|device| {
             let supported = device.check_supported();
-            let needs = match &supported {
+            let present = supported.is_ok();
+            let needs = match supported {
                 Ok(()) => format!("this GPU, {}", device.name),
                 Err(error) => error.to_string(),
             };
-            (format!("{}:{}", poai_cuda::choose::FASTEST, device.ordinal), needs, supported.is_ok())
+            let name = format!("{}:{}", poai_cuda::choose::FASTEST, device.ordinal);
+            Listed { name, needs, present }
         })),
-        Err(_) => {
-            let needs = "an NVIDIA GPU and its driver".to_owned();
-            list.push((poai_cuda::choose::FASTEST.to_owned(), needs, false));
-        }
+        Err(_) => list.push(Listed {
+            name: poai_cuda::choose::FASTEST.to_owned(),
+            needs: "an NVIDIA GPU and its driver".to_owned(),
+            present: false,
+        }),
     }
     list
 }

@@ -14,6 +14,11 @@ impl TicketKey {
         TicketKey(derive!("ticket", &seed_a.0))
     }
 
+    /// The key itself, for devices that draw tickets.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The ticket of a transcript: one keyed compression.
     ///
     /// It binds the statement (through `seed_a`) and the transcript, but

@@ -180,20 +180,7 @@ fn right(
         },
         None => vec![],
     };
-    let mut own = vec![0; region.columns.end as usize];
-    region.rows.clone().all(|row| {
-        let expected = within.as_ref().and_then(|within| {
-            let at = row.checked_sub(within.rows.start)? as usize;
-            expected.get(at * within.width()..(at + 1) * within.width())
-        });
-        let expected = expected.unwrap_or_default().iter().copied().chain(std::iter::repeat(0));
-        committed.read(row, &mut own).is_some()
-            && own[region.columns.start as usize..]
-                .iter()
-                .copied()
-                .zip(expected)
-                .all(|(a, b)| a == b)
-    })
+    local.first_difference(&region, &expected, committed).is_none()
 }
 
 /// What the tile should be, of rows that are all clean.

@@ -6,7 +6,7 @@ use super::tensor::Tensor;
 use crate::commitment::{Opening, Tree};
 use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
 use crate::program::tensor::Rows;
-use crate::program::{Extent, Op, RunShape, ValueId};
+use crate::program::{Extent, RunShape, ValueId};
 use crate::step::{Local, Read, Source, StepError};
 use crate::trace::record::{self, Record};
 use crate::trace::{Header, Receipt, Sample, header, sample};
@@ -167,11 +167,7 @@ impl Trace {
     pub fn receipt(&self, claim: &Claim) -> Receipt {
         let program = self.network.program();
         let header = self.header();
-        let weights = (0..program.values() as u32).map(ValueId).filter(|&value| {
-            program.step_of(value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
-        });
-        let macs = weights.map(|value| program.macs(value, &self.header.run));
-        let macs_weights = macs.fold(0, u64::saturating_add);
+        let macs_weights = program.macs_with_weights(&header.run);
         Receipt {
             program: header.program,
             input: header.input,

@@ -14,6 +14,11 @@ impl RowNoise {
         RowNoise(derive!("noise rows", &seed.0))
     }
 
+    /// The key itself, for devices that make noise.
+    pub fn key(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Writes row `index` of the factor into `row`, whose length is the rank.
     ///
     /// # Panics

@@ -20,6 +20,11 @@ impl StepNoise {
         StepNoise { key: derive!("noise steps", &seed.0), rank: params.rank() }
     }
 
+    /// The key itself, for devices that make noise.
+    pub fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// The factor of step `step`.
     pub fn factor(&self, step: u32) -> StepFactor {
         let rank = self.rank;

@@ -160,6 +160,16 @@ impl Program {
         u64::try_from(macs).unwrap_or(u64::MAX)
     }
 
+    /// The multiply-accumulates of a run's products with weights; attention's
+    /// are the others.
+    pub fn macs_with_weights(&self, run: &RunShape) -> u64 {
+        let linear = |step: &Step| matches!(step.op, Op::Linear { .. });
+        (0..self.values() as u32)
+            .map(ValueId)
+            .filter(|&value| self.step_of(value).is_some_and(linear))
+            .fold(0, |sum: u64, value| sum.saturating_add(self.macs(value, run)))
+    }
+
     /// The multiply-accumulates of a whole run.
     pub fn total_macs(&self, run: &RunShape) -> u64 {
         (0..self.values() as u32)

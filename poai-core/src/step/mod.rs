@@ -24,6 +24,7 @@ mod rows;
 
 pub use reads::Read;
 
+use crate::program::tensor::Rows;
 use crate::program::{Extent, Op, Program, RunShape, ValueId};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -229,6 +230,36 @@ impl<'a> Local<'a> {
         let rows = clip(&region.rows, self.output.rows);
         let columns = clip(&region.columns, self.output.columns);
         (!rows.is_empty() && !columns.is_empty()).then_some(Region { rows, columns })
+    }
+
+    /// The first place where a region's committed entries are not those of its
+    /// recomputed true part, `own`, or not zero in the padding. A row that is
+    /// not there is zeros.
+    pub fn first_difference(
+        &self,
+        region: &Region,
+        own: &[i32],
+        committed: &Rows<'_>,
+    ) -> Option<(u32, u32)> {
+        let within = self.within(region);
+        let mut entries = alloc::vec![0; region.columns.end as usize];
+        for row in region.rows.clone() {
+            if committed.read(row, &mut entries).is_none() {
+                entries.fill(0);
+            }
+            let expected = within.as_ref().and_then(|within| {
+                let at = within.rows.contains(&row).then(|| (row - within.rows.start) as usize)?;
+                own.get(at * within.width()..(at + 1) * within.width())
+            });
+            let expected = expected.unwrap_or_default();
+            let first = region.columns.start;
+            for (column, &entry) in (0u32..).zip(&entries).skip(first as usize) {
+                if entry != expected.get((column - first) as usize).copied().unwrap_or(0) {
+                    return Some((row, column));
+                }
+            }
+        }
+        None
     }
 
     /// Computes a region, row-major into `out`. For products `sums` are the

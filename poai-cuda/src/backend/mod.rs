@@ -96,7 +96,8 @@ impl Cuda {
             (0..4 * CHECK_THREADS + 1).map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9)).collect()
         };
         let (a, b) = (words(1), words(2));
-        let (on_a, on_b) = (self.upload(as_bytes(&a))?, self.upload(as_bytes(&b))?);
+        let (on_a, on_b) =
+            (self.upload(bytemuck::cast_slice(&a))?, self.upload(bytemuck::cast_slice(&b))?);
         let answer = self.card.allocate(4)?;
         self.card.clear(&answer)?;
         let count = a.len() as u32;
@@ -180,11 +181,6 @@ impl Cuda {
         }
         Ok(())
     }
-}
-
-/// Words as bytes; the host is little-endian as the card is.
-fn as_bytes(words: &[u32]) -> &[u8] {
-    bytemuck::cast_slice(words)
 }
 
 impl From<CudaError> for BackendError {

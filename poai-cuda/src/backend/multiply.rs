@@ -7,6 +7,7 @@ use crate::card::{Argument, Launch, Memory, Rows};
 use crate::error::CudaError;
 use poai_core::backend::{BackendError, Completion, Job, Output, Watch, Winner};
 use poai_core::difficulty::Target;
+use poai_core::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
 
 const TILE: u32 = Params::CONSENSUS.tile() as u32;
@@ -228,7 +229,7 @@ struct Band<'a> {
 /// The key that tickets are drawn with, and the largest winning one from its
 /// highest word down.
 fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
-    let mut bytes = blake3::derive_key("poai-1 ticket", &seed_a.0).to_vec();
+    let mut bytes = TicketKey::new(seed_a).as_bytes().to_vec();
     for word in target.largest().0.as_chunks::<4>().0 {
         bytes.extend(word.iter().rev());
     }

@@ -4,8 +4,8 @@
 use super::Cuda;
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
-use blake3::derive_key;
 use poai_core::commitment::Tree;
+use poai_core::noise::{RowNoise, StepNoise};
 use poai_core::{Operand, Params, Seed};
 use std::sync::Arc;
 
@@ -101,9 +101,7 @@ impl Cuda {
         // Exact: 128.
         let rank = Params::CONSENSUS.rank() as u32;
         let steps = k / rank;
-        let mut keys = [[0; 32]; 2];
-        keys[0] = derive_key("poai-1 noise rows", &seed.0);
-        keys[1] = derive_key("poai-1 noise steps", &seed.0);
+        let keys = [*RowNoise::new(seed).key(), *StepNoise::new(operand.params(), seed).key()];
         let keys = self.upload(keys.as_flattened())?;
         let factors = self.card.allocate(u64::from(rows) * u64::from(rank))?;
         let words = 4 * u64::from(steps) * u64::from(rank);

@@ -186,8 +186,9 @@ impl Variant {
 /// Columns up to which a plain product is narrow.
 const NARROW: u32 = 128;
 
-/// Blocks that a multiprocessor, or a cluster of two, computes in one band: the last round's idle
-/// ones and the wait for the host after it are then a few per cent at most.
+/// Blocks that a multiprocessor, or a cluster of two, computes in one band: the
+/// last round's idle ones and the wait for the host after it are then a few per
+/// cent at most.
 const ROUNDS: u64 = 32;
 
 /// Blocks of a launch; a grid may have 2^31 − 1.

@@ -3,7 +3,6 @@
 use super::checker::Checker;
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid};
-use poai_core::program::{Op, RunShape, ValueId};
 use poai_core::trace::{Header, Receipt};
 use poai_core::{ProgramId, Root, RulesDigest, TraceRoot};
 
@@ -84,7 +83,7 @@ impl Checker {
         let trace = header.root();
         let head = self.head(&trace, &mut Cursor::new(&header.encode()))?;
         self.check_macs(&head)?;
-        let weights = self.macs_with_weights(&head.run);
+        let weights = self.program().macs_with_weights(&head.run);
         let activations = header.macs.saturating_sub(weights);
         // A macro, because each field has its own type.
         macro_rules! same {
@@ -104,15 +103,5 @@ impl Checker {
         same!(MacsActivations, activations, receipt.macs_activations);
         same!(Rules, self.rules().digest(), receipt.rules);
         Ok(())
-    }
-
-    /// MACs of all linear steps.
-    fn macs_with_weights(&self, run: &RunShape) -> u64 {
-        let program = self.program();
-        let linear = |value: &ValueId| {
-            program.step_of(*value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
-        };
-        let values = (0..program.values() as u32).map(ValueId).filter(linear);
-        values.fold(0, |sum: u64, value| sum.saturating_add(program.macs(value, run)))
     }
 }

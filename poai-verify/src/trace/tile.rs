@@ -97,7 +97,10 @@ impl Checker {
             },
             None => vec![],
         };
-        Ok(compare(sample, &region, within.as_ref(), &own, &committed))
+        Ok(match local.first_difference(&region, &own, &committed) {
+            Some((row, column)) => Verdict::Wrong(TraceInvalid::Entry { value, tile, row, column }),
+            None => Verdict::Right,
+        })
     }
 
     /// The commitment of what a step reads in a slot.
@@ -147,36 +150,4 @@ fn compute(local: &Local<'_>, opened: &Opened<'_>, within: &Region) -> Result<Ve
     let mut own = vec![0; within.rows.len() * within.width()];
     local.compute(opened, within, None, &mut own)?;
     Ok(own)
-}
-
-/// Holds the committed entries of a region, padding included, against those
-/// that were recomputed and zeros.
-fn compare(
-    sample: Sample,
-    region: &Region,
-    within: Option<&Region>,
-    own: &[i32],
-    committed: &Rows<'_>,
-) -> Verdict {
-    let Sample { value, tile } = sample;
-    let mut entries = vec![0; region.columns.end as usize];
-    for row in region.rows.clone() {
-        // Rows are all there: their opening was checked.
-        if committed.read(row, &mut entries).is_none() {
-            entries.fill(0);
-        }
-        let expected = within.and_then(|within| {
-            let at = within.rows.contains(&row).then(|| (row - within.rows.start) as usize)?;
-            own.get(at * within.width()..(at + 1) * within.width())
-        });
-        let expected = expected.unwrap_or_default();
-        let first = region.columns.start;
-        for (column, &entry) in (0u32..).zip(&entries).skip(first as usize) {
-            let expected = expected.get((column - first) as usize).copied().unwrap_or(0);
-            if entry != expected {
-                return Verdict::Wrong(TraceInvalid::Entry { value, tile, row, column });
-            }
-        }
-    }
-    Verdict::Right
 }

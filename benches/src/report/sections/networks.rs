@@ -7,6 +7,7 @@ use poai_benches::lines::Section;
 use poai_benches::quiet::{Work, timed};
 use poai_core::Cpu;
 use poai_core::execute::{Model, RunOptions};
+use poai_core::program::{RunShape, ValueId};
 use poai_verify::trace::{Checker, TraceRules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,5 +57,23 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let what = format!("{name} tokens, an audit of {} tiles", rules.samples);
     let megabytes = audit.len() as f64 / f64::from(1 << 20);
     section.figure(format!("audit-bytes/{name}"), what, megabytes, "MiB", medians.share);
+    for (id, what, bytes) in [
+        ("audit-bytes-max", "the longest audit accepted", checker.audit_bytes_max(&shape)?),
+        ("fraud-bytes-max", "the longest fraud proof accepted", checker.fraud_bytes_max(&shape)?),
+        ("tile-memory", "the memory that the worst tile may take", worst_tile(&checker, &shape)?),
+    ] {
+        let what = format!("{name} tokens, {what}");
+        section.figure(format!("{id}/{name}"), what, bytes as f64 / 1024.0, "KiB", medians.share);
+    }
     Ok(())
+}
+
+/// Bytes, as the checker bounds them.
+fn worst_tile(checker: &Checker, shape: &RunShape) -> Result<u64, Failure> {
+    let mut worst = 0;
+    for value in (0..checker.program().values() as u32).map(ValueId) {
+        let bound = checker.tile_bound(shape, value)?;
+        worst = worst.max(bound.map_or(0, |bound| bound.memory));
+    }
+    Ok(worst)
 }

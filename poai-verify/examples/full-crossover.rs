@@ -77,8 +77,7 @@ fn main() -> Result<(), Failure> {
         let trace = model.run(&run, vec![input], &options)?.trace.ok_or("no trace")?;
         let checker = Checker::new(model.program().clone(), TraceRules::DEFAULT);
         let (root, header) = (trace.root(), trace.header().encode());
-        let values: Vec<&[u8]> =
-            [0, 1].iter().filter_map(|&at| Some(trace.value(ValueId(at))?.bytes())).collect();
+        let values = [trace.value(ValueId(0))?.bytes(), trace.value(ValueId(1))?.bytes()];
         let constants = trace.network().constants().iter();
         let constants: Vec<&[u8]> = constants.map(|held| held.tensor.bytes()).collect();
         let sums = [None, trace.sums(ValueId(1))];

@@ -107,7 +107,7 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
 
     for name in ["linear", "embed", "mean pool"] {
         let value = step_named(&trace, name)?;
-        let tensor = trace.value(value).ok_or("no value")?;
+        let tensor = trace.value(value)?;
         let mut entries = tensor.entries();
         entries[1] = if entries[1] > 0 { entries[1] - 1 } else { entries[1] + 1 };
         let extent = tensor.extent();
@@ -134,7 +134,7 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     writer.add("fraud", "header-macs.fraud", &header.encode(), "valid", of(header.root()))?;
 
     let input = ValueId(0);
-    let clean = trace.value(input).ok_or("no input")?.bytes().to_vec();
+    let clean = trace.value(input)?.bytes().to_vec();
     let mut forged = Forged::new(&trace, input, clean.clone());
     forged.header.input.0[0] ^= 1;
     let proof = forged.input_proof(input);
@@ -179,7 +179,7 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let link = trace.link(mined.value)?;
     writer.add("link", "honest.link", &link, "valid", of())?;
     let value = ValueId(1);
-    let bytes = trace.value(value).ok_or("no value")?.bytes().to_vec();
+    let bytes = trace.value(value)?.bytes().to_vec();
     let other =
         Forged::new(&trace, value, bytes).with_records(|records| records[1].inputs[0].0[0] ^= 1);
     let link = [&other.header.encode()[..], &1u32.to_le_bytes(), &other.record(value)].concat();

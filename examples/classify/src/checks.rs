@@ -83,8 +83,8 @@ fn plant(honest: &Trace) -> Result<Faulty, Failure> {
         program.step_of(*value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
     };
     let value = (0..program.values() as u32).map(ValueId).find(is_product);
-    let (value, tensor) =
-        value.and_then(|value| Some((value, honest.value(value)?))).ok_or(Failure::NoTrace)?;
+    let value = value.ok_or(Failure::NoTrace)?;
+    let tensor = honest.value(value)?;
     let extent = *tensor.extent();
     let (rows, columns) = (extent.rows as usize, extent.columns as usize);
     let (row, column) = (rows / 2, columns / 2);

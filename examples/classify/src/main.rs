@@ -15,7 +15,7 @@ use digits::Digits;
 use ndarray::ArrayView2;
 use poai::backends::{self, ChooseError};
 use poai_core::backend::{Backend, cpu::Cpu};
-use poai_core::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError};
+use poai_core::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError, ValueError};
 use poai_core::import::float;
 use poai_core::import::graph::{Graph, GraphError};
 use poai_core::import::onnx::{self, Limits, OnnxError};
@@ -76,6 +76,8 @@ enum Failure {
     Run(#[from] RunShapeError),
     #[error(transparent)]
     Prove(#[from] ProveError),
+    #[error(transparent)]
+    Value(#[from] ValueError),
     #[error(transparent)]
     Check(#[from] TraceError),
     #[error("a wrong tile was not told from a right one")]

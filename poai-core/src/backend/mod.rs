@@ -23,6 +23,7 @@ pub use handle::{Noised, Plain, Prepared};
 use crate::Ticket;
 use crate::difficulty::Target;
 use crate::digest::Seed;
+use crate::execute::{Network, Resident};
 use crate::operand::Operand;
 use crate::params::Params;
 use crate::reference::Reference;
@@ -278,6 +279,16 @@ pub trait Backend: fmt::Debug + Send + Sync {
         memory: &mut [i32],
     ) -> Result<(), BackendError> {
         product_small(a, b, k, memory)
+    }
+
+    /// The network in this backend's own memory, where it runs whole programs
+    /// there; `None` where it only multiplies, as backends of the CPU do.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
+        let _ = network;
+        Ok(None)
     }
 
     /// The noised entries, row-major, for comparing backends.

@@ -2,6 +2,7 @@
 //! program, and proves the first lie (spec §14).
 
 use super::network::Network;
+use super::resident::{Lazy, ValueError};
 use super::tensor::Tensor;
 use super::traced::{ProveError, Trace, Values};
 use crate::commitment::Tree;
@@ -110,7 +111,8 @@ impl Trace {
             return Err(ReceivedError::Records);
         }
         let tensors = extents.iter().zip(values);
-        let tensors = tensors.map(|(extent, bytes)| Arc::new(Tensor::unchecked(*extent, bytes)));
+        let tensors =
+            tensors.map(|(extent, bytes)| Lazy::here(Arc::new(Tensor::unchecked(*extent, bytes))));
         let tensors = tensors.collect();
         Ok(Trace::of_parts(network, header, extents, tensors, trees, records))
     }
@@ -120,7 +122,8 @@ impl Trace {
     /// the run, and slower: it is done tile by tile.
     ///
     /// # Errors
-    /// [`ProveError`]: a defect of the library.
+    /// [`ProveError`]: a device that keeps a tensor failed, or the library is
+    /// wrong.
     pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, ProveError> {
         let program = self.network().program();
         let header = self.header();
@@ -136,13 +139,13 @@ impl Trace {
         }
         for value in (0..program.values() as u32).map(ValueId) {
             let found = match program.step_of(value) {
-                None => self.value(value).and_then(|tensor| {
-                    let records = self.records();
+                None => {
+                    let (records, tensor) = (self.records(), self.value(value)?);
                     unclean::accuse_input(program, &header, records, value, tensor.bytes())
-                }),
+                }
                 Some(_) => {
                     let lies = self.record_lies(value);
-                    let tile = if lies { Some(0) } else { self.wrong_tile(value) };
+                    let tile = if lies { Some(0) } else { self.wrong_tile(value)? };
                     tile.map(|tile| self.fraud_proof(value, tile)).transpose()?
                 }
             };
@@ -155,12 +158,13 @@ impl Trace {
 
     /// The first tile of a step that is not what the step computes of its
     /// committed inputs.
-    fn wrong_tile(&self, value: ValueId) -> Option<u64> {
-        let local = self.local(value)?;
+    fn wrong_tile(&self, value: ValueId) -> Result<Option<u64>, ValueError> {
+        let Some(local) = self.local(value) else { return Ok(None) };
+        self.fetch_slots(value)?;
         let (grid, committed) = (local.grid(), self.value(value)?.rows());
         let source = Values { trace: self, value };
         let wrong = |tile: &u64| !right(&local, &grid, *tile, &source, &committed);
-        (0..grid.tiles()).into_par_iter().find_first(wrong)
+        Ok((0..grid.tiles()).into_par_iter().find_first(wrong))
     }
 }
 

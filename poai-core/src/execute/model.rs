@@ -2,6 +2,7 @@
 
 use super::buffers::{Buffers, KEPT_BYTES};
 use super::network::Network;
+use super::resident::Resident;
 use super::run::ExecuteError;
 use crate::backend::{Backend, Plain, Prepared};
 use crate::operand::Operand;
@@ -25,16 +26,37 @@ pub(super) struct Weights {
 pub struct Model {
     pub(super) network: Arc<Network>,
     pub(super) backend: Arc<dyn Backend>,
+    /// Where the backend runs the whole network; then it alone has weights.
+    pub(super) resident: Option<Arc<dyn Resident>>,
     weights: Arc<BTreeMap<ConstantId, Weights>>,
     pub(super) buffers: Buffers,
 }
 
 impl Model {
-    /// Prepares the weights of a network's products, once in their life.
+    /// Brings a network to a backend, once in its life: all of it to a backend
+    /// that runs whole programs, and to others the weights of its products.
     ///
     /// # Errors
     /// [`ExecuteError`] where the backend does not take them.
     pub fn new(network: Network, backend: Arc<dyn Backend>) -> Result<Model, ExecuteError> {
+        let network = Arc::new(network);
+        let Some(resident) = backend.resident(&network)? else {
+            return Model::by_products(network, backend);
+        };
+        let (weights, buffers) = (Arc::default(), Buffers::new(KEPT_BYTES));
+        Ok(Model { network, backend, resident: Some(resident), weights, buffers })
+    }
+
+    /// The same with the backend for products alone, whatever else it could
+    /// do: the processor computes all other steps. For comparing.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] where the backend does not take the weights.
+    pub fn by_products(
+        network: impl Into<Arc<Network>>,
+        backend: Arc<dyn Backend>,
+    ) -> Result<Model, ExecuteError> {
+        let network = network.into();
         let mut all = BTreeMap::new();
         for step in network.program().steps() {
             let Op::Linear { weights, .. } = step.op else { continue };
@@ -47,8 +69,8 @@ impl Model {
             let plain = backend.pack(&prepared)?;
             all.insert(weights, Weights { prepared, plain });
         }
-        let (network, weights) = (Arc::new(network), Arc::new(all));
-        Ok(Model { network, backend, weights, buffers: Buffers::new(KEPT_BYTES) })
+        let (weights, buffers) = (Arc::new(all), Buffers::new(KEPT_BYTES));
+        Ok(Model { network, backend, resident: None, weights, buffers })
     }
 
     /// The network.
@@ -59,6 +81,11 @@ impl Model {
     /// The program.
     pub fn program(&self) -> &Program {
         self.network.program()
+    }
+
+    /// Whether the backend runs whole programs in memory of its own.
+    pub fn is_resident(&self) -> bool {
+        self.resident.is_some()
     }
 
     /// The backend.

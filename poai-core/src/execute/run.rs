@@ -3,6 +3,7 @@
 
 use super::model::{Model, operand};
 use super::network::Held;
+use super::resident::{Lazy, Resident, ResidentRun, ValueError};
 use super::steps::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::traced::Trace;
@@ -12,7 +13,7 @@ use crate::digest::Challenge;
 use crate::miner::{Found, MineError, Miner, Options};
 use crate::operand::OperandError;
 use crate::params::Params;
-use crate::program::{Extent, Op, RunShape, RunShapeError, ValueId};
+use crate::program::{Extent, Op, Program, RunShape, RunShapeError, ValueId};
 use crate::statement::Side;
 use crate::step::{Local, StepError};
 use core::fmt;
@@ -69,6 +70,9 @@ pub enum ExecuteError {
     /// A step alone failed; named by [`ExecuteError::Step`] to callers.
     #[error(transparent)]
     Local(#[from] StepError),
+    /// A traced tensor cannot be read.
+    #[error(transparent)]
+    Value(#[from] ValueError),
     /// A tensor's bytes do not have its extent's layout: a defect of the
     /// library.
     #[error("a tensor's bytes do not have its extent's layout")]
@@ -139,6 +143,31 @@ impl RunOptions {
     }
 }
 
+/// What was asked for, for a [`Resident`].
+impl RunOptions {
+    /// Whether every tensor is committed and kept.
+    pub fn is_traced(&self) -> bool {
+        self.trace
+    }
+
+    /// Whether the sums of products with weights are kept.
+    pub fn keeps_sums(&self) -> bool {
+        self.sums && self.trace
+    }
+
+    /// What is mined.
+    pub fn mining(&self) -> Option<&Mining> {
+        self.mining.as_ref()
+    }
+
+    /// Calls back, where somebody wants to know.
+    pub fn report(&self, progress: Progress) {
+        if let Some(callback) = &self.progress {
+            callback(progress);
+        }
+    }
+}
+
 impl fmt::Debug for RunOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunOptions")
@@ -197,8 +226,11 @@ impl Model {
         let program = self.program();
         let extents = program.extents(shape)?;
         check_inputs(program.inputs().len(), &extents, &inputs)?;
-        let mut values: Vec<Option<Arc<Tensor>>> =
-            inputs.into_iter().map(|tensor| Some(Arc::new(tensor))).collect();
+        let inputs: Vec<Arc<Tensor>> = inputs.into_iter().map(Arc::new).collect();
+        if let Some(resident) = &self.resident {
+            return self.run_resident(&**resident, shape, extents, inputs, options);
+        }
+        let mut values: Vec<Option<Arc<Tensor>>> = inputs.into_iter().map(Some).collect();
         let mut done = Finished { sums: vec![None; values.len()], mined: vec![] };
         if !options.trace {
             self.steps(shape, &extents, &mut values, options, &mut done, &|_, _| ())?;
@@ -210,7 +242,27 @@ impl Model {
         let output = values.last().cloned().flatten().ok_or(ExecuteError::Layout)?;
         let Finished { sums, mined } = done;
         let trace = trees.map(|trees| {
-            let values = values.into_iter().flatten().collect();
+            let values = values.into_iter().flatten().map(Lazy::here).collect();
+            Trace::new(self.network.clone(), *shape, extents, values, trees, sums)
+        });
+        Ok(Run { output, trace, mined })
+    }
+
+    /// All of it on the backend's device.
+    fn run_resident(
+        &self,
+        resident: &dyn Resident,
+        shape: &RunShape,
+        extents: Vec<Extent>,
+        inputs: Vec<Arc<Tensor>>,
+        options: &RunOptions,
+    ) -> Result<Run, ExecuteError> {
+        let ResidentRun { output, trace, sums, mined } = resident.run(shape, &inputs, options)?;
+        let trace = trace.map(|(kept, trees)| {
+            let sums = inputs.iter().map(|_| None).chain(sums).collect();
+            let steps = extents.iter().skip(inputs.len()).zip(kept);
+            let steps = steps.map(|(extent, kept)| Lazy::away(*extent, kept));
+            let values = inputs.into_iter().map(Lazy::here).chain(steps).collect();
             Trace::new(self.network.clone(), *shape, extents, values, trees, sums)
         });
         Ok(Run { output, trace, mined })
@@ -258,7 +310,7 @@ impl Model {
         finished: &dyn Fn(usize, &Arc<Tensor>),
     ) -> Result<(), ExecuteError> {
         let program = self.program();
-        let last_use = last_uses(self);
+        let last_use = last_uses(program);
         let total = program.steps().len();
         let mut memory = vec![];
         for (index, step) in program.steps().iter().enumerate() {
@@ -279,9 +331,7 @@ impl Model {
                     }
                 }
             }
-            if let Some(progress) = &options.progress {
-                progress(Progress { done: index + 1, total });
-            }
+            options.report(Progress { done: index + 1, total });
         }
         Ok(())
     }
@@ -299,7 +349,7 @@ impl Model {
         let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
         let held = self.network.constants();
         let slots = slots(&local, &step.inputs, values, held).ok_or(ExecuteError::Layout)?;
-        let keep_sums = options.sums && options.trace;
+        let keep_sums = options.keeps_sums();
         let task = Task { model: self, local, slots, keep_sums };
         let output = match &options.mining {
             Some(mining) if mineable(&task.local) => self.mine(&task, mining, value, mined),
@@ -336,7 +386,9 @@ impl Model {
     }
 }
 
-fn mineable(local: &Local<'_>) -> bool {
+/// Whether a step is a product whose k a block takes: those that
+/// [`RunOptions::mine`] mines.
+pub fn mineable(local: &Local<'_>) -> bool {
     let k = local.slot(0).padded_columns();
     matches!(local.op, Op::Linear { .. }) && (MINED_K_MIN..=MINED_K_MAX).contains(&k)
 }
@@ -358,9 +410,8 @@ fn check_inputs(
     Ok(())
 }
 
-/// Which value reads each value last.
-fn last_uses(model: &Model) -> Vec<u32> {
-    let program = model.program();
+/// Which value reads each value last; 0 for one that none reads.
+pub fn last_uses(program: &Program) -> Vec<u32> {
     let mut last = vec![0; program.values()];
     for (index, step) in program.steps().iter().enumerate() {
         for input in &step.inputs {

@@ -123,7 +123,7 @@ impl Tensor {
         Tensor { extent, bytes: bytes.into() }
     }
 
-    fn zeros(extent: Extent) -> Tensor {
+    pub(super) fn zeros(extent: Extent) -> Tensor {
         Tensor { extent, bytes: vec![0; extent.bytes() as usize].into() }
     }
 

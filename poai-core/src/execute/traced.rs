@@ -2,6 +2,7 @@
 //! proofs and links from mined products (spec §13 and §14).
 
 use super::network::Network;
+use super::resident::{Lazy, ValueError};
 use super::tensor::Tensor;
 use crate::commitment::{Opening, Tree};
 use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
@@ -14,7 +15,7 @@ use core::ops::Range;
 use std::sync::Arc;
 
 /// Why nothing was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProveError {
     /// The value has no such tile.
@@ -25,6 +26,9 @@ pub enum ProveError {
         /// The tile.
         tile: u64,
     },
+    /// A tensor that has to be opened cannot be read.
+    #[error(transparent)]
+    Value(#[from] ValueError),
 }
 
 /// A program, a run of it, and a tensor and tree for each value. Whether the
@@ -35,7 +39,7 @@ pub struct Trace {
     network: Arc<Network>,
     header: Header,
     extents: Vec<Extent>,
-    values: Vec<Arc<Tensor>>,
+    values: Vec<Lazy>,
     trees: Vec<Tree>,
     sums: Arc<[Option<Vec<i32>>]>,
     /// Encoded; what others published may be no record at all.
@@ -59,7 +63,7 @@ impl Trace {
         network: Arc<Network>,
         run: RunShape,
         extents: Vec<Extent>,
-        values: Vec<Arc<Tensor>>,
+        values: Vec<Lazy>,
         trees: Vec<Tree>,
         sums: Vec<Option<Vec<i32>>>,
     ) -> Trace {
@@ -77,7 +81,7 @@ impl Trace {
         network: Arc<Network>,
         header: Header,
         extents: Vec<Extent>,
-        values: Vec<Arc<Tensor>>,
+        values: Vec<Lazy>,
         trees: Vec<Tree>,
         records: Vec<Vec<u8>>,
     ) -> Trace {
@@ -125,9 +129,25 @@ impl Trace {
         &self.header.run
     }
 
-    /// A value's tensor.
-    pub fn value(&self, value: ValueId) -> Option<&Tensor> {
-        self.values.get(value.0 as usize).map(|tensor| &**tensor)
+    /// A value's tensor. Where a device ran the program, it is fetched when it
+    /// is first asked for, and the device's memory given back.
+    ///
+    /// # Errors
+    /// [`ValueError`]: there is no such value, or its device failed.
+    pub fn value(&self, value: ValueId) -> Result<&Tensor, ValueError> {
+        self.values.get(value.0 as usize).ok_or(ValueError::None(value))?.fetch(value)
+    }
+
+    /// Fetches what a device still keeps: afterwards the trace needs it no
+    /// more.
+    ///
+    /// # Errors
+    /// [`ValueError::Fetch`].
+    pub fn fetch(&self) -> Result<(), ValueError> {
+        (0..).map(ValueId).zip(&self.values).try_for_each(|(value, tensor)| {
+            tensor.fetch(value)?;
+            Ok(())
+        })
     }
 
     /// The sums of a product with weights, row-major, (padded rows of the
@@ -148,7 +168,7 @@ impl Trace {
         }
         let mut faulty = self.clone();
         faulty.trees[index] = tensor.tree();
-        faulty.values[index] = Arc::new(tensor);
+        faulty.values[index] = Lazy::here(Arc::new(tensor));
         faulty.write_records();
         Some(faulty)
     }
@@ -230,13 +250,13 @@ impl Trace {
         bytes.extend(tile.to_le_bytes());
         if (value.0 as usize) < program.inputs().len() && tile == 0 {
             for input in 0..program.inputs().len() as u32 {
-                bytes.extend(self.record_opening(ValueId(input)).ok_or(no_tile)?);
+                bytes.extend(self.record_opening(ValueId(input)).ok_or(no_tile.clone())?);
             }
             return Ok(bytes);
         }
-        let step = program.step_of(value).ok_or(no_tile)?;
+        let step = program.step_of(value).ok_or(no_tile.clone())?;
         for value in [&value].into_iter().chain(&step.inputs) {
-            bytes.extend(self.record_opening(*value).ok_or(no_tile)?);
+            bytes.extend(self.record_opening(*value).ok_or(no_tile.clone())?);
         }
         if tile > 0 || !self.record_lies(value) {
             bytes.extend(self.tile_openings(value, tile)?);
@@ -271,10 +291,10 @@ impl Trace {
     /// [`ProveError`] where the value is no step.
     pub fn link(&self, value: ValueId) -> Result<Vec<u8>, ProveError> {
         let no_step = ProveError::Tile { value, tile: 0 };
-        self.network.program().step_of(value).ok_or(no_step)?;
+        self.network.program().step_of(value).ok_or(no_step.clone())?;
         let mut bytes = self.header().encode();
         bytes.extend(value.0.to_le_bytes());
-        bytes.extend(self.record_opening(value).ok_or(no_step)?);
+        bytes.extend(self.record_opening(value).ok_or(no_step.clone())?);
         Ok(bytes)
     }
 
@@ -290,23 +310,29 @@ impl Trace {
     /// [`ProveError`].
     pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
         let no_tile = ProveError::Tile { value, tile };
-        let local = self.local(value).ok_or(no_tile)?;
-        let region = local.grid().tile(tile).ok_or(no_tile)?;
+        let local = self.local(value).ok_or(no_tile.clone())?;
+        let region = local.grid().tile(tile).ok_or(no_tile.clone())?;
+        self.fetch_slots(value)?;
         let source = Values { trace: self, value };
         let mut bytes = vec![];
         if let Some(within) = local.within(&region) {
             for Read { slot, rows } in local.reads(&within) {
-                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile)?);
+                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
             }
             // A row that names none has no more to open, and is wrong by itself.
             for Read { slot, rows } in local.further_reads(&within, &source).unwrap_or_default() {
-                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile)?);
+                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
             }
         }
         let tree = &self.trees[value.0 as usize];
-        let tensor = &self.values[value.0 as usize];
-        bytes.extend(open(tree, tensor, &region.rows).ok_or(no_tile)?);
+        bytes.extend(open(tree, self.value(value)?, &region.rows).ok_or(no_tile.clone())?);
         Ok(bytes)
+    }
+
+    /// Fetches what a step reads, for [`Values`].
+    pub(super) fn fetch_slots(&self, value: ValueId) -> Result<(), ValueError> {
+        let inputs = self.network.program().step_of(value).map_or(&[][..], |step| &step.inputs);
+        inputs.iter().try_for_each(|&input| self.value(input).map(drop))
     }
 }
 
@@ -320,7 +346,8 @@ fn leaves(records: &[Vec<u8>]) -> Vec<[u8; 32]> {
     records.iter().map(|record| Record::leaf(record)).collect()
 }
 
-/// A trace's tensors as a step's slots.
+/// A trace's tensors as a step's slots, which [`Trace::fetch_slots`] has
+/// brought here.
 pub(super) struct Values<'a> {
     pub(super) trace: &'a Trace,
     pub(super) value: ValueId,
@@ -332,7 +359,7 @@ impl Values<'_> {
         match step.inputs.get(slot) {
             Some(input) => {
                 let index = input.0 as usize;
-                Some((self.trace.values.get(index)?, self.trace.trees.get(index)?))
+                Some((self.trace.values.get(index)?.get()?, self.trace.trees.get(index)?))
             }
             None => {
                 let (constants, count) = step.op.constants();

@@ -87,13 +87,31 @@ impl Round {
         let shape = self.shape(a)?;
         let no_memory = MineError::Memory { entries: u64::from(shape.m) * u64::from(shape.n) };
         let Some(mut memory) = zeros(&shape) else { return Err(no_memory) };
-        let (completion, found) =
-            self.multiply(a, shape, options, Output::Exact(&mut memory), false)?;
+        let multiply = |job: &Job<'_>, watch: &dyn Watch| {
+            self.miner.backend.multiply(job, Output::Exact(&mut memory), watch)
+        };
+        let found = self.mine_with(a, options, multiply)?;
         let dim = (shape.m as usize, shape.n as usize);
         let Ok(product) = Array2::from_shape_vec(dim, memory) else { return Err(no_memory) };
-        match completion {
-            Completion::Complete => Ok(Mined { product, found }),
-            Completion::Stopped => Err(MineError::Cancelled { found: Box::new(found) }),
+        Ok(Mined { product, found })
+    }
+
+    /// The same for a product that a device keeps: `multiply` does what
+    /// [`crate::backend::Backend::multiply`] would, and leaves the exact
+    /// product where it likes.
+    ///
+    /// # Errors
+    /// [`MineError`]; a cancelled product keeps its winners.
+    pub fn mine_with(
+        &self,
+        a: &Prepared,
+        options: &Options,
+        multiply: impl FnOnce(&Job<'_>, &dyn Watch) -> Result<Completion, BackendError>,
+    ) -> Result<Found, MineError> {
+        let shape = self.shape(a)?;
+        match self.multiply(a, shape, options, false, multiply)? {
+            (Completion::Complete, found) => Ok(found),
+            (Completion::Stopped, found) => Err(MineError::Cancelled { found: Box::new(found) }),
         }
     }
 
@@ -105,7 +123,10 @@ impl Round {
     /// [`MineError`]; a cancelled search keeps its winners.
     pub fn search(&self, a: &Prepared, options: &Options) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
-        let (completion, found) = self.multiply(a, shape, options, Output::Tickets, true)?;
+        let multiply = |job: &Job<'_>, watch: &dyn Watch| {
+            self.miner.backend.multiply(job, Output::Tickets, watch)
+        };
+        let (completion, found) = self.multiply(a, shape, options, true, multiply)?;
         let full = found.winners.len() >= options.keep.limit();
         match completion {
             Completion::Stopped if !full => Err(MineError::Cancelled { found: Box::new(found) }),
@@ -127,8 +148,8 @@ impl Round {
         a: &Prepared,
         shape: Shape,
         options: &Options,
-        output: Output<'_>,
         stop_when_full: bool,
+        multiply: impl FnOnce(&Job<'_>, &dyn Watch) -> Result<Completion, BackendError>,
     ) -> Result<(Completion, Found), MineError> {
         let Miner { params, backend } = &self.miner;
         let seeds = Seeds { a: seed_a(&self.seed_b, shape.m, a.root()), b: self.seed_b };
@@ -136,7 +157,7 @@ impl Round {
         let job =
             Job { a: &noised, b: &self.bt, target: options.difficulty.target(params, shape.k) };
         let tally = Tally::new(options, shape.tickets(params), stop_when_full);
-        let completion = backend.multiply(&job, output, &tally)?;
+        let completion = multiply(&job, &tally)?;
         Ok((completion, tally.into_found(*params, shape, seeds, a, self.bt.prepared())))
     }
 }

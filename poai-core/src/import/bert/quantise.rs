@@ -10,7 +10,7 @@ use super::weights::{Dense, Layer, Norm};
 use super::{BertError, Encoder, inputs};
 use crate::backend::cpu::Cpu;
 use crate::execute::network::Constants;
-use crate::execute::{Model, Network, RunOptions};
+use crate::execute::{ExecuteError, Model, Network, RunOptions};
 use crate::import::quantise::{Granularity, Range};
 use crate::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId};
 use ndarray::Array2;
@@ -120,8 +120,8 @@ impl Encoder {
         let hidden = self.config.hidden;
         let mut report = vec![];
         for (index, &state) in states.iter().enumerate() {
-            let value = run.trace.as_ref().and_then(|trace| trace.value(state));
-            let entries = value.map(|tensor| tensor.entries()).unwrap_or_default();
+            let trace = run.trace.as_ref().ok_or(ExecuteError::Layout)?;
+            let entries = trace.value(state).map_err(ExecuteError::from)?.entries();
             let items = entries.chunks_exact(shape.sequence as usize * hidden);
             let pairs = items.zip(&floats).flat_map(|(item, float)| {
                 item.iter().zip(&float.hidden[index]).map(|(&x, &y)| (f64::from(x) / BUS, y))

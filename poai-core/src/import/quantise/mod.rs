@@ -104,7 +104,7 @@ pub fn quantise(
     let input = quantised.quantise_input(calibration)?;
     let batch = calibration.nrows() / graph.input.rows();
     let trace = report::run(&quantised.network, batch, input)?;
-    quantised.report = report::layers(graph, &values, &plan, &built.values, &trace);
+    quantised.report = report::layers(graph, &values, &plan, &built.values, &trace)?;
     Ok(quantised)
 }
 

@@ -4,7 +4,7 @@ use super::super::graph::Graph;
 use super::QuantiseError;
 use super::ranges::Plan;
 use crate::backend::cpu::Cpu;
-use crate::execute::{Model, Network, RunOptions, Tensor, Trace};
+use crate::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
 use crate::program::{RunShape, ValueId};
 use ndarray::Array2;
 use std::sync::Arc;
@@ -39,11 +39,11 @@ pub(super) fn layers(
     plan: &Plan,
     values: &[ValueId],
     trace: &Trace,
-) -> Vec<LayerReport> {
+) -> Result<Vec<LayerReport>, ExecuteError> {
     let compare = |(index, name): (usize, &str)| {
         let (scale, rectified) = (plan.scales[index], plan.rectified[index]);
         let seen = |x: f64| if rectified { x.max(0.0) } else { x };
-        let integers = trace.value(values[index]).map(Tensor::entries).unwrap_or_default();
+        let integers = trace.value(values[index])?.entries();
         let (mut error, mut total) = (0.0, 0.0);
         for (&integer, &float) in integers.iter().zip(&floats[index]) {
             let float = seen(float.into());
@@ -51,7 +51,7 @@ pub(super) fn layers(
             total += float.powi(2);
         }
         let relative_error = if error == 0.0 { 0.0 } else { (error / total).sqrt() };
-        LayerReport { name: name.to_owned(), scale, relative_error }
+        Ok(LayerReport { name: name.to_owned(), scale, relative_error })
     };
     let names = graph.layers.iter().map(|layer| layer.name.as_str());
     names.enumerate().map(|(index, name)| compare((index + 1, name))).collect()

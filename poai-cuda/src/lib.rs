@@ -13,6 +13,7 @@ mod device;
 mod driver;
 mod error;
 pub mod kernels;
+mod program;
 mod tensor_map;
 mod version;
 

@@ -22,7 +22,7 @@ mod traced;
 pub use challenge::ReceivedError;
 pub use model::Model;
 pub use network::{Constants, Network, NetworkError};
-pub use resident::{Kept, Resident, ResidentRun, ValueError};
+pub use resident::{Kept, Resident, ResidentRun, Traced, ValueError};
 pub use run::{ExecuteError, MinedStep, Mining, Run, RunOptions};
 pub use tensor::{Tensor, TensorError};
 pub use traced::{Claim, ProveError, Trace};

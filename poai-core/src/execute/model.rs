@@ -4,10 +4,11 @@ use super::buffers::{Buffers, KEPT_BYTES};
 use super::network::Network;
 use super::resident::Resident;
 use super::run::ExecuteError;
+use super::tensor::Tensor;
 use crate::backend::{Backend, Plain, Prepared};
 use crate::operand::Operand;
 use crate::params::Params;
-use crate::program::{ConstantId, Op, Program};
+use crate::program::{ConstantId, Dtype, Op, Program};
 use crate::statement::Side;
 use ndarray::Array2;
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ impl Model {
                 continue;
             }
             let Some(held) = network.constants().get(weights.0 as usize) else { continue };
-            let operand = operand(Side::B, &held.tensor)?;
+            let operand = held.tensor.operand(Side::B)?;
             let prepared = backend.prepare(operand)?;
             let plain = backend.pack(&prepared)?;
             all.insert(weights, Weights { prepared, plain });
@@ -110,9 +111,18 @@ impl Model {
     }
 }
 
-/// An i8 tensor, padded as it is, as an operand.
-pub(super) fn operand(side: Side, tensor: &super::Tensor) -> Result<Operand, ExecuteError> {
-    rows_operand(side, tensor.bytes(), tensor.extent().row_bytes())
+impl Tensor {
+    /// An i8 tensor, padded as it is, as an operand of a mined product.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Operand`] for entries, and [`ExecuteError::Layout`] for
+    /// a type, that no operand has.
+    pub fn operand(&self, side: Side) -> Result<Operand, ExecuteError> {
+        if self.extent().dtype != Dtype::I8 {
+            return Err(ExecuteError::Layout);
+        }
+        rows_operand(side, self.bytes(), self.extent().row_bytes())
+    }
 }
 
 /// Some padded rows of an i8 tensor as an operand.

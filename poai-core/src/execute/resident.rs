@@ -44,15 +44,23 @@ pub trait Kept: fmt::Debug + Send + Sync {
 pub struct ResidentRun {
     /// The output.
     pub output: Arc<Tensor>,
-    /// Where it was asked for: every step's tensor, and the tree of every
-    /// value, inputs first.
-    pub trace: Option<(Vec<Arc<dyn Kept>>, Vec<Tree>)>,
+    /// What was traced, where that was asked for.
+    pub traced: Option<Traced>,
     /// For every step the sums of its product with weights, where they were
     /// asked for: row-major, (padded rows of the input)×(padded rows of the
     /// weights).
     pub sums: Vec<Option<Vec<i32>>>,
     /// What was mined, product by product.
     pub mined: Vec<MinedStep>,
+}
+
+/// The tensors of a traced run, on their device.
+#[derive(Debug)]
+pub struct Traced {
+    /// Every step's tensor.
+    pub steps: Vec<Arc<dyn Kept>>,
+    /// The tree of every value, inputs first.
+    pub trees: Vec<Tree>,
 }
 
 /// A value of a trace cannot be read.

@@ -1,9 +1,9 @@
 //! Executing a program: its output, and where asked for its trace and what its
 //! products mined.
 
-use super::model::{Model, operand};
+use super::model::Model;
 use super::network::Held;
-use super::resident::{Lazy, Resident, ResidentRun, ValueError};
+use super::resident::{Lazy, Resident, ResidentRun, Traced, ValueError};
 use super::steps::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::traced::Trace;
@@ -257,10 +257,10 @@ impl Model {
         inputs: Vec<Arc<Tensor>>,
         options: &RunOptions,
     ) -> Result<Run, ExecuteError> {
-        let ResidentRun { output, trace, sums, mined } = resident.run(shape, &inputs, options)?;
-        let trace = trace.map(|(kept, trees)| {
+        let ResidentRun { output, traced, sums, mined } = resident.run(shape, &inputs, options)?;
+        let trace = traced.map(|Traced { steps, trees }| {
             let sums = inputs.iter().map(|_| None).chain(sums).collect();
-            let steps = extents.iter().skip(inputs.len()).zip(kept);
+            let steps = extents.iter().skip(inputs.len()).zip(steps);
             let steps = steps.map(|(extent, kept)| Lazy::away(*extent, kept));
             let values = inputs.into_iter().map(Lazy::here).chain(steps).collect();
             Trace::new(self.network.clone(), *shape, extents, values, trees, sums)
@@ -373,7 +373,7 @@ impl Model {
         let weights = self.weights(weights).ok_or(ExecuteError::Layout)?;
         let x = task.slots.0.first().ok_or(ExecuteError::Layout)?;
         let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| ExecuteError::Layout)?;
-        let a = self.backend.prepare(operand(Side::A, &a)?)?;
+        let a = self.backend.prepare(a.operand(Side::A)?)?;
         let miner =
             Miner::new(Params::CONSENSUS, self.backend.clone()).map_err(BackendError::from)?;
         let round = miner.round(&mining.challenge, &weights.prepared)?;

@@ -10,7 +10,7 @@
 //! - `multiply`: noised products, their winners, and exact ones.
 
 mod multiply;
-mod operand;
+pub(crate) mod operand;
 pub mod variant;
 
 use crate::card::{Argument, Card, Launch, Memory, Rows};
@@ -18,17 +18,19 @@ use crate::device::Device;
 use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
+use crate::program::{self, Program};
 use operand::{Clean, NoisedOnCard};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
     product_shape,
 };
+use poai_core::execute::{Network, Resident};
 use poai_core::{Cpu, Operand, Params, Seed, Shape};
 use std::sync::Arc;
 use variant::Variant;
 
 /// The product that a plain multiplication keeps on the card at once, in bytes.
-const BAND_BYTES: u64 = 512 << 20;
+pub(crate) const BAND_BYTES: u64 = 512 << 20;
 
 /// A GPU that multiplies. Cloning shares the card.
 #[derive(Clone, Debug)]
@@ -121,7 +123,7 @@ impl Cuda {
         Ok(())
     }
 
-    fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
+    pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
         let memory = self.card.allocate(bytes.len() as u64)?;
         self.card.upload(bytes, &memory, 0)?;
         Ok(memory)
@@ -136,7 +138,7 @@ impl Cuda {
     }
 
     /// A plain product of `m` rows from `first` on, into memory of the card.
-    fn plain(
+    pub(crate) fn plain(
         &self,
         a: &Memory,
         first: u32,
@@ -243,6 +245,14 @@ impl Backend for Cuda {
     ) -> Result<(), BackendError> {
         // Done before a card would have been asked.
         self.small.product_small(a, b, k, memory)
+    }
+
+    fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
+        let steps = network.program().steps();
+        if !steps.iter().all(|step| program::has_kernels(&step.op)) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Program::new(self, network)?)))
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {

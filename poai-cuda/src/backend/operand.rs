@@ -4,6 +4,7 @@
 use super::Cuda;
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
+use poai_core::backend::Prepared;
 use poai_core::commitment::Tree;
 use poai_core::noise::{RowNoise, StepNoise};
 use poai_core::{Operand, Params, Seed};
@@ -39,22 +40,52 @@ pub(super) struct NoisedOnCard {
     pub(super) by_row: Memory,
 }
 
+/// A matrix's chaining values on the card, and where its groups' begin.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    values: Memory,
+    start: u64,
+    count: u64,
+    /// The matrix's length.
+    bytes: u64,
+}
+
 impl Cuda {
     /// Brings an operand onto the card and hashes it there.
     pub(super) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
         let bytes = operand.as_bytes();
         let matrix = self.upload(bytes)?;
-        // What one group holds is hashed here before the card has begun.
-        let tree = match bytes.len() as u64 > Tree::GROUP_BYTES {
-            true => self.tree(&matrix, bytes.len() as u64)?,
-            false => None,
+        let tree = match self.nodes(&matrix, bytes.len() as u64)? {
+            Some(nodes) => self.fetch_tree(&nodes)?,
+            None => None,
         };
         let tree = tree.unwrap_or_else(|| Tree::new(bytes));
         Ok((Clean { matrix: Arc::new(matrix) }, tree))
     }
 
-    /// The tree of a matrix on the card.
-    fn tree(&self, matrix: &Memory, bytes: u64) -> Result<Option<Tree>, CudaError> {
+    /// An operand that is on the card already, hashed there unless it has been.
+    pub(crate) fn resident_operand(
+        &self,
+        operand: Operand,
+        matrix: Arc<Memory>,
+        tree: Option<Tree>,
+    ) -> Result<Prepared, CudaError> {
+        let bytes = operand.as_bytes();
+        let tree = match (tree, self.nodes(&matrix, bytes.len() as u64)?) {
+            (Some(tree), _) => Some(tree),
+            (None, Some(nodes)) => self.fetch_tree(&nodes)?,
+            (None, None) => None,
+        };
+        let tree = tree.unwrap_or_else(|| Tree::new(bytes));
+        Ok(Prepared::new(self.variant.name(), operand, tree, Clean { matrix }))
+    }
+
+    /// Queues the hashing of a matrix on the card. `None` for what one group
+    /// holds, which the host hashes before a card has begun.
+    pub(crate) fn nodes(&self, matrix: &Memory, bytes: u64) -> Result<Option<Nodes>, CudaError> {
+        if bytes <= Tree::GROUP_BYTES {
+            return Ok(None);
+        }
         // Where each level begins, in nodes, and how many it has.
         let mut levels = vec![(0, bytes.div_ceil(CHUNK_BYTES))];
         while let Some(&(start, count @ 2..)) = levels.last() {
@@ -85,9 +116,14 @@ impl Cuda {
         }
         let height = (Tree::GROUP_BYTES / CHUNK_BYTES).trailing_zeros() as usize;
         let Some(&(start, count)) = levels.get(height) else { return Ok(None) };
-        let mut groups = vec![[0u8; NODE_BYTES as usize]; count as usize];
-        self.card.download(&values, start * NODE_BYTES, groups.as_flattened_mut())?;
-        Ok(Tree::of_groups(bytes, groups))
+        Ok(Some(Nodes { values, start, count, bytes }))
+    }
+
+    /// The tree over nodes that were queued.
+    pub(crate) fn fetch_tree(&self, nodes: &Nodes) -> Result<Option<Tree>, CudaError> {
+        let mut groups = vec![[0u8; NODE_BYTES as usize]; nodes.count as usize];
+        self.card.download(&nodes.values, nodes.start * NODE_BYTES, groups.as_flattened_mut())?;
+        Ok(Tree::of_groups(nodes.bytes, groups))
     }
 
     /// Noises a clean operand under a seed.

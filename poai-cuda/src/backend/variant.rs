@@ -173,7 +173,7 @@ impl Variant {
     /// Rows of a band of an n-column product: whole blocks, enough of them to
     /// keep `multiprocessors` busy for some rounds, and no more than a launch
     /// or `bytes` of memory take where every entry is four bytes.
-    pub(super) fn band(self, n: u32, multiprocessors: u32, bytes: Option<u64>) -> u32 {
+    pub(crate) fn band(self, n: u32, multiprocessors: u32, bytes: Option<u64>) -> u32 {
         let Shape { rows, columns, cluster, .. } = self.shape("");
         let across = u64::from(n.div_ceil(columns));
         let busy = (u64::from(multiprocessors / cluster) * ROUNDS).div_ceil(across);

@@ -1,0 +1,65 @@
+//! Whole programs on one GPU: constants are on the card from the start, a run's
+//! tensors stay there, and their commitments are made there.
+//!
+//! Of a run the host sends the inputs, and reads the output, the roots of a
+//! trace, and one word a step for entries that have no result. Nothing else
+//! waits for it, whatever the batch.
+//!
+//! - `run`: a run from its inputs to its output.
+//! - `steps`: the kernels of each step.
+//! - `product`: products with weights, mined or not.
+//! - `ready`: what a step is launched with.
+
+mod product;
+mod ready;
+mod run;
+mod steps;
+
+pub(crate) use steps::has_kernels;
+
+use crate::backend::Cuda;
+use crate::card::Memory;
+use crate::error::CudaError;
+use poai_core::backend::{BackendError, Prepared};
+use poai_core::execute::{ExecuteError, Network};
+use poai_core::program::ConstantId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+/// A network on a card.
+pub(crate) struct Program {
+    cuda: Cuda,
+    network: Arc<Network>,
+    /// The constants' padded bytes, in order.
+    constants: Vec<Arc<Memory>>,
+    /// Weights as a miner takes them, from when they are first mined.
+    weights: Mutex<BTreeMap<ConstantId, Prepared>>,
+}
+
+impl Program {
+    /// Brings a network onto a card.
+    pub(crate) fn new(cuda: &Cuda, network: &Arc<Network>) -> Result<Program, BackendError> {
+        let mut constants = vec![];
+        for held in network.constants() {
+            constants.push(Arc::new(cuda.upload(held.tensor.bytes())?));
+        }
+        let (cuda, network, weights) = (cuda.clone(), network.clone(), Mutex::default());
+        Ok(Program { cuda, network, constants, weights })
+    }
+}
+
+impl From<CudaError> for ExecuteError {
+    fn from(error: CudaError) -> ExecuteError {
+        ExecuteError::Backend(error.into())
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("cuda", &self.cuda)
+            .field("program", &self.network.program().program_id())
+            .finish_non_exhaustive()
+    }
+}

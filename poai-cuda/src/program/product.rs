@@ -1,0 +1,146 @@
+//! Products with weights: sums band by band, and what follows them.
+
+use super::Program;
+use super::ready::{Ready, bounds, small};
+use crate::backend::BAND_BYTES;
+use crate::card::{Argument, Memory};
+use crate::error::CudaError;
+use poai_core::backend::{BackendError, Prepared};
+use poai_core::execute::{ExecuteError, MinedStep, Mining, Tensor};
+use poai_core::miner::Miner;
+use poai_core::program::{ConstantId, Extent, Op, ValueId};
+use poai_core::{Params, Side};
+use std::sync::{Arc, PoisonError};
+
+/// Rows that follow a band's sums.
+struct Part<'a> {
+    sums: &'a Memory,
+    /// The first entry of them.
+    at: u64,
+    first: u32,
+    rows: u32,
+}
+
+impl Program {
+    /// A product with weights that nobody mines; its sums, where they are kept.
+    pub(super) fn linear(
+        &self,
+        ready: &Ready<'_>,
+        keep: bool,
+    ) -> Result<Option<Vec<i32>>, CudaError> {
+        let [m, n, k] = shape(ready);
+        let card = self.cuda.card();
+        let multiprocessors = card.device().multiprocessors;
+        let band = self.cuda.variant().band(n, multiprocessors, Some(BAND_BYTES)).min(m);
+        let sums = card.allocate(4 * u64::from(band) * u64::from(n))?;
+        let mut kept = keep.then(|| vec![0i32; m as usize * n as usize]);
+        let [Some(x), Some(weights)] = [ready.slots.first(), ready.slots.get(ready.local.inputs)]
+        else {
+            return Err(CudaError::Bounds);
+        };
+        for first in (0..m).step_by(band as usize) {
+            let rows = band.min(m - first);
+            self.cuda.plain(x, first, weights, &sums, [rows, n, k])?;
+            self.follow(ready, &Part { sums: &sums, at: 0, first, rows })?;
+            if let Some(kept) = &mut kept {
+                let start = first as usize * n as usize;
+                let entries = &mut kept[start..][..rows as usize * n as usize];
+                card.download(&sums, 0, bytemuck::cast_slice_mut(entries))?;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// What follows the sums of some rows.
+    fn follow(&self, ready: &Ready<'_>, part: &Part<'_>) -> Result<(), CudaError> {
+        let Op::Linear { shifts, ref clamp, .. } = *ready.local.op else {
+            return Err(CudaError::Bounds);
+        };
+        let output = &ready.local.output;
+        let row_bytes = output.row_bytes() as u64;
+        let scales = match ready.slots.get(1) {
+            Some(scales) if ready.local.inputs > 1 => {
+                Argument::At(scales, 4 * u64::from(part.first))
+            }
+            _ => Argument::Null,
+        };
+        let ([s0, s1, s2], [least, most]) = (shifts.map(small), bounds(clamp));
+        let [_, n, _] = shape(ready);
+        let arguments = [
+            Argument::At(part.sums, 4 * part.at),
+            Argument::U32(n),
+            ready.constant(1),
+            scales,
+            Argument::At(ready.out, u64::from(part.first) * row_bytes),
+            ready.out_dtype(),
+            // True rows of the part: of the last one padding may be a part.
+            Argument::U32(output.rows.saturating_sub(part.first).min(part.rows)),
+            ready.columns(),
+            s0,
+            s1,
+            s2,
+            least,
+            most,
+        ];
+        // SAFETY: step_linear's arguments, in order: sums of `rows` rows of n
+        // entries, and as many rows of the output from `first` on.
+        unsafe { ready.by_some_rows(part.rows, "steps_rows", "step_linear", &arguments) }
+    }
+
+    /// A product with weights, mined; its sums, where they are kept.
+    pub(super) fn mine(
+        &self,
+        ready: &Ready<'_>,
+        value: ValueId,
+        mining: &Mining,
+        mined: &mut Vec<MinedStep>,
+        keep: bool,
+    ) -> Result<Option<Vec<i32>>, ExecuteError> {
+        let Op::Linear { weights, .. } = *ready.local.op else { return Err(ExecuteError::Layout) };
+        let x = ready.slots.first().ok_or(ExecuteError::Layout)?;
+        let a = self.left(&ready.extent(0), x)?;
+        let b = self.right(weights)?;
+        let backend = Arc::new(self.cuda.clone());
+        let miner = Miner::new(Params::CONSENSUS, backend).map_err(BackendError::from)?;
+        let round = miner.round(&mining.challenge, &b)?;
+        let product = round.mine(&a, &mining.options)?;
+        mined.push(MinedStep { value, found: product.found });
+        let sums = product.product.into_raw_vec_and_offset().0;
+        let on_card = self.cuda.upload(bytemuck::cast_slice(&sums))?;
+        let [rows, ..] = shape(ready);
+        self.follow(ready, &Part { sums: &on_card, at: 0, first: 0, rows })?;
+        Ok(keep.then_some(sums))
+    }
+
+    /// An input of the product as side A. Its entries come to the host too, in
+    /// case that a ticket wins and strips have to be opened.
+    fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, ExecuteError> {
+        let mut bytes = vec![0; extent.bytes() as usize];
+        self.cuda.card().download(x, 0, &mut bytes)?;
+        let x_here = Tensor::from_bytes(*extent, bytes).map_err(|_| ExecuteError::Layout)?;
+        let operand = x_here.operand(Side::A)?;
+        Ok(self.cuda.resident_operand(operand, x.clone(), None)?)
+    }
+
+    /// Weights as side B, prepared when they are first mined.
+    fn right(&self, id: ConstantId) -> Result<Prepared, ExecuteError> {
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = weights.get(&id) {
+            return Ok(prepared.clone());
+        }
+        let at = id.0 as usize;
+        let held = self.network.constants().get(at).ok_or(ExecuteError::Layout)?;
+        let memory = self.constants.get(at).ok_or(ExecuteError::Layout)?;
+        let operand = held.tensor.operand(Side::B)?;
+        let tree = Some(held.tree.clone());
+        let prepared = self.cuda.resident_operand(operand, memory.clone(), tree)?;
+        weights.insert(id, prepared.clone());
+        Ok(prepared)
+    }
+}
+
+/// The product's m, n and k.
+fn shape(ready: &Ready<'_>) -> [u32; 3] {
+    let (x, weights) = (ready.extent(0), ready.extent(ready.local.inputs));
+    [x.padded_rows(), weights.padded_rows(), x.padded_columns()]
+}

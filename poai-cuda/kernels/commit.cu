@@ -1,4 +1,5 @@
-// poai: arch compute_61
+// poai: arch compute_61 compute_80
+// poai: sass compute_80 commit_chunks: LDGSTS
 //
 // Commitment (spec §3): plain BLAKE3 of a matrix's bytes, on the device.
 //

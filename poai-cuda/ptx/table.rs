@@ -19,6 +19,15 @@
         entries: &["commit_chunks", "commit_merge"],
     },
     Ptx {
+        file: "commit",
+        architecture: Architecture {
+            capability: Version { major: 8, minor: 0 },
+            only_this: false,
+        },
+        text: include_str!("commit.compute_80.ptx"),
+        entries: &["commit_chunks", "commit_merge"],
+    },
+    Ptx {
         file: "noise",
         architecture: Architecture {
             capability: Version { major: 6, minor: 1 },

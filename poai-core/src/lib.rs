@@ -42,12 +42,16 @@ pub mod backend;
 pub mod execute;
 #[cfg(feature = "import")]
 pub mod import;
+#[cfg(feature = "inference")]
+pub mod inference;
 #[cfg(feature = "std")]
 pub mod miner;
 #[cfg(feature = "std")]
 pub mod operand;
 #[cfg(feature = "std")]
 pub mod reference;
+#[cfg(feature = "snark")]
+pub mod snark;
 
 pub use difficulty::{Difficulty, Target};
 pub use digest::{

@@ -17,7 +17,7 @@ mod embed;
 mod linear;
 mod normalise;
 mod pointwise;
-mod pool;
+pub(crate) mod pool;
 pub mod reads;
 mod rearrange;
 mod rows;

@@ -37,7 +37,7 @@ pub(super) fn window(
 
 /// The input rows under the window of an output row, in order; `None` where
 /// the window reaches outside the image.
-pub(super) fn pixels(
+pub(crate) fn pixels(
     local: &Local<'_>,
     window: &Window,
     row: u32,

@@ -1,0 +1,403 @@
+//! Programs as constraint systems: the statement that a proof of inference is
+//! about.
+//!
+//! - [`number`]: integers with bounds, bits, choices.
+//! - `bits`: decompositions; floors, saturation and maxima that share them.
+//! - `packing`, `poseidon`: entries as field elements, and hashes of them.
+//! - `tensor`, `steps`, `product`, `table`: a run's tensors and its steps.
+//! - this file: signals, commitments, and the program from end to end.
+//!
+//! Every number's bounds are enforced by constraints, by induction: what comes
+//! from outside is held to its type's range, sums and products inherit, floors
+//! are decomposed. So no value wraps around the field, and a step that cannot
+//! saturate needs no constraint to say so.
+
+mod bits;
+pub mod number;
+pub(crate) mod packing;
+mod poseidon;
+mod product;
+mod steps;
+mod table;
+mod tensor;
+
+use super::commitment::{Salt, tag, weights_tag};
+use super::system::System;
+use crate::execute::{Network, Tensor};
+use crate::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use crate::program::{Dtype, Extent, Op, Program, RunShape, RunShapeError, ValueId};
+use crate::step::Local;
+use ark_bn254::Fr;
+use ark_ff::AdditiveGroup;
+use bits::hold;
+use light_poseidon::PoseidonError;
+use number::Number;
+use packing::{Element, entry_bits, pack, per_element};
+use poseidon::Poseidon;
+use std::sync::Arc;
+use steps::Step;
+use tensor::Entries;
+
+/// Signals that a proof may have.
+pub const SIGNALS_MAX: usize = 6;
+
+/// Terms of the matrices beyond which no circuit is built: some 40 GiB.
+pub const TERMS_MAX: usize = 1 << 30;
+
+/// Bits of i32 constants that a circuit of committed weights is made for, with
+/// their sign: as importers make them. With one more, sums could saturate, which
+/// would have to be proven not to.
+const COMMITTED_BITS: u32 = 31;
+
+/// Why there is no circuit of a program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CircuitError {
+    /// The run has no tensors, or too large ones.
+    #[error(transparent)]
+    Run(#[from] RunShapeError),
+    /// A step of a kind that circuits do not have.
+    #[error("proofs do not have steps of kind {kind}")]
+    Unsupported {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// The same, named.
+    #[error("step {name}: {source}")]
+    Step {
+        /// The step's name.
+        name: String,
+        /// What is wrong with it.
+        source: Box<CircuitError>,
+    },
+    /// More than one input.
+    #[error("proofs are of programs with one input, this one has {0}")]
+    Inputs(usize),
+    /// More signals than a proof may have.
+    #[error(
+        "{0} public inputs, of {SIGNALS_MAX} at most: a public tensor takes one for each 31 i8, \
+         15 i16 or 7 i32, a hashed one takes one in all"
+    )]
+    Signals(usize),
+    /// Too large for any machine that proves.
+    #[error("more than {TERMS_MAX} terms")]
+    Large,
+    /// An input of another extent.
+    #[error("the input is {got}, this run takes {expected}")]
+    Input {
+        /// What the run takes.
+        expected: Extent,
+        /// What was given.
+        got: Extent,
+    },
+    /// A constant that the circuit of an architecture has no room for.
+    #[error(
+        "constant {name} has the entry {entry}; circuits of committed weights take i32 constants \
+         of {COMMITTED_BITS} bits"
+    )]
+    Constant {
+        /// The constant's name.
+        name: String,
+        /// The entry.
+        entry: i32,
+    },
+    /// Tensors do not have the shapes that the program implies, or the hash has
+    /// no parameters: a defect of the library.
+    #[error("tensors do not have the shapes that the program implies")]
+    Layout,
+    /// Poseidon has no such instance: a defect of the library.
+    #[error(transparent)]
+    Poseidon(#[from] PoseidonError),
+}
+
+/// The statement's shape: which program, on which run, what of it is seen. One
+/// key is for one of these; with committed weights, for all networks of the
+/// program's architecture.
+#[derive(Clone, Debug)]
+pub struct Circuit {
+    network: Arc<Network>,
+    run: RunShape,
+    visibility: Visibility,
+    extents: Vec<Extent>,
+    signals: usize,
+}
+
+/// What a proof is made of.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// The input.
+    pub input: Tensor,
+    /// What the proof is bound to, [`crate::inference`]'s `binding`.
+    pub binding: Fr,
+    /// What hides the commitments to input, weights and output, where they are
+    /// committed to.
+    pub salts: [Salt; 3],
+}
+
+impl Circuit {
+    /// A statement about a network, with visibilities. With committed weights
+    /// the network's constants matter in [`Circuit::build`] alone.
+    ///
+    /// # Errors
+    /// [`CircuitError`]: steps, shapes or numbers of signals that proofs do not
+    /// have.
+    pub fn new(
+        network: Arc<Network>,
+        run: RunShape,
+        visibility: Visibility,
+    ) -> Result<Circuit, CircuitError> {
+        let program = network.program();
+        let extents = program.extents(&run)?;
+        if program.inputs().len() != 1 {
+            return Err(CircuitError::Inputs(program.inputs().len()));
+        }
+        let (Some(input), Some(output)) = (extents.first(), extents.last()) else {
+            return Err(CircuitError::Layout);
+        };
+        let committed = usize::from(visibility.weights == WeightsVisibility::Committed);
+        let signals = 1
+            + tensor_signals(visibility.input, input)
+            + committed
+            + tensor_signals(visibility.output, output);
+        if signals > SIGNALS_MAX {
+            return Err(CircuitError::Signals(signals));
+        }
+        Ok(Circuit { network, run, visibility, extents, signals })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunShape {
+        &self.run
+    }
+
+    /// What is seen.
+    pub fn visibility(&self) -> &Visibility {
+        &self.visibility
+    }
+
+    /// How many public inputs there are.
+    pub fn signals(&self) -> usize {
+        self.signals
+    }
+
+    /// The extent of the input.
+    pub fn input_extent(&self) -> Extent {
+        // There is an input: `new` looked.
+        self.extents.first().copied().unwrap_or(self.output_extent())
+    }
+
+    /// The extent of the output.
+    pub fn output_extent(&self) -> Extent {
+        self.extents[self.extents.len() - 1]
+    }
+
+    /// The system, with the assignment of a witness; without one, of zeros,
+    /// which satisfies nothing but has the same rows. `keep_rows` as
+    /// [`System::new`] has it.
+    ///
+    /// # Errors
+    /// [`CircuitError`].
+    pub fn build(&self, witness: Option<&Witness>, keep_rows: bool) -> Result<Built, CircuitError> {
+        let program = self.network.program();
+        let mut builder = Builder {
+            system: System::new(self.signals, keep_rows),
+            poseidon: Poseidon::default(),
+            signals: 0,
+        };
+        builder.bind(witness.map_or(Fr::ZERO, |witness| witness.binding));
+        let salt = |which: usize| witness.map(|witness| witness.salts[which]);
+        let input = self.input(&mut builder, witness)?;
+        builder.show(self.visibility.input, &input, salt(0))?;
+        let constants = self.constants(&mut builder, salt(1))?;
+        let mut values = vec![input];
+        for index in 1..program.values() {
+            // Exact: at most 2^16 + 16 values.
+            let output = self.step(&mut builder, &values, &constants, ValueId(index as u32))?;
+            values.push(output);
+            if builder.system.terms() > TERMS_MAX {
+                return Err(CircuitError::Large);
+            }
+        }
+        let output = values.last().ok_or(CircuitError::Layout)?;
+        builder.show(self.visibility.output, output, salt(2))?;
+        let entries = output.entries.iter().map(|entry| entry.value() as i32).collect();
+        Ok(Built { system: builder.system, output: entries })
+    }
+
+    /// The input's entries, held to its type's range.
+    fn input(
+        &self,
+        builder: &mut Builder,
+        witness: Option<&Witness>,
+    ) -> Result<Entries, CircuitError> {
+        let expected = self.input_extent();
+        let entries = match witness {
+            Some(witness) if *witness.input.extent() != expected => {
+                return Err(CircuitError::Input { expected, got: *witness.input.extent() });
+            }
+            Some(witness) => witness.input.entries(),
+            None => vec![0; expected.rows as usize * expected.columns as usize],
+        };
+        let (least, most) = expected.dtype.range();
+        Ok(builder.held(expected, &entries, (least.into(), most.into())))
+    }
+
+    /// The constants' entries, and the signal of their commitment.
+    fn constants(
+        &self,
+        builder: &mut Builder,
+        salt: Option<Salt>,
+    ) -> Result<Vec<Entries>, CircuitError> {
+        let all = self.network.constants().iter().zip(self.network.program().constants());
+        if self.visibility.weights == WeightsVisibility::Fixed {
+            let fixed = all.map(|(held, constant)| {
+                let entries = held.tensor.entries().into_iter();
+                let entries = entries.map(|entry| Number::constant(entry.into())).collect();
+                Entries::new(constant.extent, entries)
+            });
+            return Ok(fixed.collect());
+        }
+        let mut elements = vec![
+            Element::constant(weights_tag(&self.network.program().architecture_id())),
+            builder.secret(salt),
+        ];
+        let mut constants = vec![];
+        for (held, constant) in all {
+            let entries = held.tensor.entries();
+            let (least, most) = committed_range(constant.extent.dtype);
+            if let Some(&entry) = entries.iter().find(|entry| !(least..=most).contains(*entry)) {
+                return Err(CircuitError::Constant { name: constant.name.clone(), entry });
+            }
+            let entries = builder.held(constant.extent, &entries, (least.into(), most.into()));
+            elements.extend(pack(&entries.entries, entry_bits(constant.extent.dtype)));
+            constants.push(entries);
+        }
+        let commitment = builder.poseidon.chain(&mut builder.system, &elements)?;
+        builder.signal(&commitment);
+        Ok(constants)
+    }
+
+    fn step(
+        &self,
+        builder: &mut Builder,
+        values: &[Entries],
+        constants: &[Entries],
+        value: ValueId,
+    ) -> Result<Entries, CircuitError> {
+        let program = self.network.program();
+        let step = program.step_of(value).ok_or(CircuitError::Layout)?;
+        let local =
+            Local::new(program, &self.extents, self.run, value).ok_or(CircuitError::Layout)?;
+        let inputs = step.inputs.iter().map(|input| values.get(input.0 as usize));
+        let (ids, count) = step.op.constants();
+        let held = ids.iter().take(count).map(|id| constants.get(id.0 as usize));
+        let slots: Option<Vec<&Entries>> = inputs.chain(held).collect();
+        let slots = slots.ok_or(CircuitError::Layout)?;
+        let step_of = Step { local: &local, slots, rectified: is_rectified(program, value) };
+        step_of.build(&mut builder.system, &mut builder.poseidon).map_err(|source| {
+            CircuitError::Step { name: step.name.clone(), source: Box::new(source) }
+        })
+    }
+}
+
+/// A circuit's system, and the output that it computed on the way.
+#[derive(Debug)]
+pub struct Built {
+    /// The system.
+    pub system: System,
+    /// The output's entries, row-major.
+    pub output: Vec<i32>,
+}
+
+struct Builder {
+    system: System,
+    poseidon: Poseidon,
+    /// How many are set.
+    signals: usize,
+}
+
+impl Builder {
+    /// The next signal is equal to an element.
+    fn signal(&mut self, element: &Element) {
+        let lc = self.system.signal(self.signals, element.value);
+        self.signals += 1;
+        let signal = Element { lc, value: element.value };
+        Element::enforce_equal(&mut self.system, &signal, element);
+    }
+
+    /// The first signal, which nothing else is about: squared, so that a
+    /// constraint has it and a proof is worth nothing with another.
+    fn bind(&mut self, value: Fr) {
+        let lc = self.system.signal(self.signals, value);
+        self.signals += 1;
+        let binding = Element { lc, value };
+        Element::product(&mut self.system, &binding, &binding);
+    }
+
+    /// A salt, which nobody sees.
+    fn secret(&mut self, salt: Option<Salt>) -> Element {
+        let value = salt.map_or(Fr::ZERO, |salt| salt.element());
+        Element { lc: self.system.witness(value), value }
+    }
+
+    /// Witnesses that are held within a range.
+    fn held(&mut self, extent: Extent, entries: &[i32], range: (i128, i128)) -> Entries {
+        let entry = |&entry: &i32| {
+            let number = Number::witness(&mut self.system, entry.into(), range);
+            hold(&mut self.system, &number);
+            number
+        };
+        Entries::new(extent, entries.iter().map(entry).collect())
+    }
+
+    /// A tensor's signals.
+    fn show(
+        &mut self,
+        visibility: TensorVisibility,
+        entries: &Entries,
+        salt: Option<Salt>,
+    ) -> Result<(), CircuitError> {
+        let packed = pack(&entries.entries, entry_bits(entries.extent.dtype));
+        match visibility {
+            TensorVisibility::Private => {}
+            TensorVisibility::Public => packed.iter().for_each(|element| self.signal(element)),
+            TensorVisibility::Hashed => {
+                let head = [Element::constant(tag(&entries.extent)), self.secret(salt)];
+                let elements: Vec<Element> = head.into_iter().chain(packed).collect();
+                let commitment = self.poseidon.chain(&mut self.system, &elements)?;
+                self.signal(&commitment);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tensor_signals(visibility: TensorVisibility, extent: &Extent) -> usize {
+    let entries = extent.rows as usize * extent.columns as usize;
+    match visibility {
+        TensorVisibility::Public => entries.div_ceil(per_element(entry_bits(extent.dtype))),
+        TensorVisibility::Hashed => 1,
+        TensorVisibility::Private => 0,
+    }
+}
+
+/// What committed constants are held to.
+fn committed_range(dtype: Dtype) -> (i32, i32) {
+    match dtype {
+        Dtype::I32 => (-(1 << (COMMITTED_BITS - 1)), (1 << (COMMITTED_BITS - 1)) - 1),
+        narrow => narrow.range(),
+    }
+}
+
+/// Whether a value is read by `Relu`s and nothing else.
+fn is_rectified(program: &Program, value: ValueId) -> bool {
+    let mut readers = program.steps().iter().filter(|step| step.inputs.contains(&value)).peekable();
+    value != program.output()
+        && readers.peek().is_some()
+        && readers.all(|step| matches!(step.op, Op::Relu))
+}

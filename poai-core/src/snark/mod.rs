@@ -1,0 +1,5 @@
+//! Temporary.
+pub mod circuit;
+pub mod commitment;
+pub mod matrices;
+pub mod system;

@@ -1,0 +1,170 @@
+//! A rank-1 constraint system as it is built: rows of three linear
+//! combinations, and the variables' values.
+//!
+//! Structure never depends on values: a system built from zeros has the same
+//! rows, and is what keys are made of.
+
+use super::matrices::Matrices;
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field, One, Zero};
+
+/// A linear combination of variables, sorted by variable, none with 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lc(Vec<(Fr, usize)>);
+
+impl Lc {
+    /// A constant: so many times the variable that is one.
+    pub fn constant(value: Fr) -> Lc {
+        Lc(if value.is_zero() { vec![] } else { vec![(value, 0)] })
+    }
+
+    /// A variable.
+    pub(super) fn variable(index: usize) -> Lc {
+        Lc(vec![(Fr::ONE, index)])
+    }
+
+    /// The terms.
+    pub fn terms(&self) -> &[(Fr, usize)] {
+        &self.0
+    }
+
+    /// Whether it is a number whatever the assignment.
+    pub fn is_constant(&self) -> bool {
+        self.0.iter().all(|&(_, variable)| variable == 0)
+    }
+
+    /// Σ factor·combination.
+    pub fn sum<'a>(parts: impl IntoIterator<Item = (Fr, &'a Lc)>) -> Lc {
+        let mut terms = vec![];
+        for (factor, lc) in parts {
+            if factor.is_one() {
+                terms.extend_from_slice(&lc.0);
+            } else {
+                terms.extend(lc.0.iter().map(|&(c, variable)| (c * factor, variable)));
+            }
+        }
+        Lc::of_terms(terms)
+    }
+
+    /// A combination of terms in any order.
+    pub(super) fn of_terms(mut terms: Vec<(Fr, usize)>) -> Lc {
+        let sorted = terms.is_sorted_by(|a, b| a.1 < b.1);
+        if !sorted {
+            terms.sort_unstable_by_key(|term| term.1);
+            terms.dedup_by(|next, kept| {
+                let same = next.1 == kept.1;
+                if same {
+                    kept.0 += next.0;
+                }
+                same
+            });
+        }
+        terms.retain(|term| !term.0.is_zero());
+        Lc(terms)
+    }
+
+    /// Its value under an assignment.
+    pub fn evaluate(&self, assignment: &[Fr]) -> Fr {
+        let value = |variable: usize| assignment.get(variable).copied().unwrap_or(Fr::ZERO);
+        self.0.iter().map(|&(factor, variable)| factor * value(variable)).sum()
+    }
+}
+
+/// A system under construction.
+#[derive(Clone, Debug)]
+pub struct System {
+    a: Vec<Vec<(Fr, usize)>>,
+    b: Vec<Vec<(Fr, usize)>>,
+    c: Vec<Vec<(Fr, usize)>>,
+    constraints: usize,
+    terms: usize,
+    signals: usize,
+    /// One, the signals, the witnesses.
+    assignment: Vec<Fr>,
+    keep_rows: bool,
+}
+
+impl System {
+    /// A system with so many signals, whose values are 0 until they are set.
+    /// Without rows it only counts them, and collects the assignment.
+    pub fn new(signals: usize, keep_rows: bool) -> System {
+        let mut assignment = vec![Fr::ZERO; 1 + signals];
+        assignment[0] = Fr::ONE;
+        let (a, b, c) = (vec![], vec![], vec![]);
+        System { a, b, c, constraints: 0, terms: 0, signals, assignment, keep_rows }
+    }
+
+    /// A signal, and its value from now on.
+    ///
+    /// # Panics
+    /// For a signal that the system has not: a defect of the caller.
+    pub(super) fn signal(&mut self, index: usize, value: Fr) -> Lc {
+        assert!(index < self.signals, "signal {index} of {}", self.signals);
+        self.assignment[1 + index] = value;
+        Lc::variable(1 + index)
+    }
+
+    /// A new witness.
+    pub(super) fn witness(&mut self, value: Fr) -> Lc {
+        self.assignment.push(value);
+        Lc::variable(self.assignment.len() - 1)
+    }
+
+    /// Demands a·b = c.
+    pub(super) fn enforce(&mut self, a: Lc, b: Lc, c: Lc) {
+        self.constraints += 1;
+        self.terms += a.0.len() + b.0.len() + c.0.len();
+        if self.keep_rows {
+            self.a.push(a.0);
+            self.b.push(b.0);
+            self.c.push(c.0);
+        }
+    }
+
+    /// Demands that a combination is 0.
+    pub(super) fn enforce_zero(&mut self, lc: Lc) {
+        self.enforce(lc, Lc::constant(Fr::ONE), Lc::default());
+    }
+
+    /// How many constraints there are.
+    pub fn constraints(&self) -> usize {
+        self.constraints
+    }
+
+    /// Nonzero entries of the three matrices.
+    pub fn terms(&self) -> usize {
+        self.terms
+    }
+
+    /// Signals, without the one.
+    pub fn signals(&self) -> usize {
+        self.signals
+    }
+
+    /// One, signals and witnesses.
+    pub fn variables(&self) -> usize {
+        self.assignment.len()
+    }
+
+    /// The values of all variables.
+    pub fn assignment(&self) -> &[Fr] {
+        &self.assignment
+    }
+
+    /// The first constraint that an assignment does not satisfy. Of a system
+    /// that keeps its rows.
+    pub fn first_unsatisfied(&self, assignment: &[Fr]) -> Option<usize> {
+        let value = |row: &[(Fr, usize)]| -> Fr {
+            let value = |variable: usize| assignment.get(variable).copied().unwrap_or(Fr::ZERO);
+            row.iter().map(|&(factor, variable)| factor * value(variable)).sum()
+        };
+        let rows = self.a.iter().zip(&self.b).zip(&self.c);
+        rows.into_iter().position(|((a, b), c)| value(a) * value(b) != value(c))
+    }
+
+    /// The rows and the assignment.
+    pub fn into_parts(self) -> (Matrices, Vec<Fr>) {
+        let System { a, b, c, signals, assignment, .. } = self;
+        (Matrices { a, b, c, signals, variables: assignment.len() }, assignment)
+    }
+}

@@ -22,6 +22,8 @@ extern crate alloc;
 pub mod commitment;
 pub mod difficulty;
 pub mod digest;
+#[cfg(feature = "inference")]
+pub mod inference;
 mod kernel;
 pub mod noise;
 pub mod params;

@@ -11,6 +11,7 @@
 //! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
 //! - [`freivalds`]: apart from proofs, whether a whole product is right.
 //! - [`trace`]: audits, fraud proofs and links of whole networks.
+//! - `snark` (feature): proofs of inference, which the EVM checks as well.
 //!
 //! There is no mode that skips a check.
 #![no_std]
@@ -23,6 +24,8 @@ pub mod error;
 pub mod failures;
 pub mod freivalds;
 pub mod rules;
+#[cfg(feature = "snark")]
+pub mod snark;
 pub mod trace;
 pub mod verifier;
 

@@ -35,6 +35,7 @@ fn builds_without_std() {
     }
     build(&[]);
     build(&["--features", "serde"]);
+    build(&["--features", "snark"]);
 }
 
 /// On any machine: the verifier's own sources name no `std`.

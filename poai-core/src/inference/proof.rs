@@ -1,0 +1,118 @@
+//! A Groth16 proof: three points.
+
+use super::hex::through_bytes;
+use super::points::{self, G1_LEN, G2_LEN, PointError};
+use super::{G1Affine, G2Affine};
+
+/// Why there is no such proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProofDecodeError {
+    /// A number of bytes that no proof has.
+    #[error("a proof has {len} bytes, got {0}", len = Proof::LEN)]
+    Length(usize),
+    /// A point is refused.
+    #[error("point {point}: {source}")]
+    Point {
+        /// Which: 'A', 'B' or 'C'.
+        point: char,
+        /// What is wrong with it.
+        source: PointError,
+    },
+}
+
+/// A proof. Every proof there is holds points of the right groups, none at
+/// infinity; whether it holds is for a verifier to say.
+///
+/// Anybody can turn a proof that holds into another one of the same statement:
+/// what must happen once has to be recorded by statement and never by proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Proof {
+    a: G1Affine,
+    b: G2Affine,
+    c: G1Affine,
+}
+
+through_bytes!(Proof);
+
+impl Proof {
+    /// The length of a proof's bytes.
+    pub const LEN: usize = 2 * G1_LEN + G2_LEN;
+
+    /// A proof of these points.
+    ///
+    /// # Errors
+    /// [`ProofDecodeError::Point`].
+    pub fn new(a: G1Affine, b: G2Affine, c: G1Affine) -> Result<Proof, ProofDecodeError> {
+        points::check(&a).map_err(at('A'))?;
+        points::check(&b).map_err(at('B'))?;
+        points::check(&c).map_err(at('C'))?;
+        Ok(Proof { a, b, c })
+    }
+
+    /// The point A of G1.
+    pub fn a(&self) -> &G1Affine {
+        &self.a
+    }
+
+    /// The point B of G2.
+    pub fn b(&self) -> &G2Affine {
+        &self.b
+    }
+
+    /// The point C of G1.
+    pub fn c(&self) -> &G1Affine {
+        &self.c
+    }
+
+    /// The canonical bytes: A, B and C, compressed.
+    pub fn encode(&self) -> [u8; Proof::LEN] {
+        let mut bytes = [0; Proof::LEN];
+        let (a, rest) = bytes.split_at_mut(G1_LEN);
+        let (b, c) = rest.split_at_mut(G2_LEN);
+        a.copy_from_slice(&points::encode::<_, G1_LEN>(&self.a));
+        b.copy_from_slice(&points::encode::<_, G2_LEN>(&self.b));
+        c.copy_from_slice(&points::encode::<_, G1_LEN>(&self.c));
+        bytes
+    }
+
+    /// Reads the canonical bytes; `encode` gives exactly them again.
+    ///
+    /// # Errors
+    /// [`ProofDecodeError`] for every byte string that is no proof's.
+    pub fn decode(bytes: &[u8]) -> Result<Proof, ProofDecodeError> {
+        let length = ProofDecodeError::Length(bytes.len());
+        let (a, rest) = bytes.split_first_chunk().ok_or(length)?;
+        let (b, rest) = rest.split_first_chunk().ok_or(length)?;
+        let c: &[u8; G1_LEN] = rest.try_into().map_err(|_| length)?;
+        Ok(Proof {
+            a: points::decode::<_, G1_LEN>(a).map_err(at('A'))?,
+            b: points::decode::<_, G2_LEN>(b).map_err(at('B'))?,
+            c: points::decode(c).map_err(at('C'))?,
+        })
+    }
+
+    /// As 32-byte words, the EVM's way: A's x and y; of B's x and y the
+    /// imaginary part first; C's x and y.
+    pub fn words(&self) -> [[u8; 32]; 8] {
+        let ([ax, ay], [cx, cy]) = (points::g1_words(&self.a), points::g1_words(&self.c));
+        let [bx1, bx0, by1, by0] = points::g2_words(&self.b);
+        [ax, ay, bx1, bx0, by1, by0, cx, cy]
+    }
+
+    /// Reads the EVM's words.
+    ///
+    /// # Errors
+    /// [`ProofDecodeError::Point`].
+    pub fn of_words(words: &[[u8; 32]; 8]) -> Result<Proof, ProofDecodeError> {
+        let [ax, ay, bx1, bx0, by1, by0, cx, cy] = *words;
+        Ok(Proof {
+            a: points::g1_of_words(&[ax, ay]).map_err(at('A'))?,
+            b: points::g2_of_words(&[bx1, bx0, by1, by0]).map_err(at('B'))?,
+            c: points::g1_of_words(&[cx, cy]).map_err(at('C'))?,
+        })
+    }
+}
+
+fn at(point: char) -> impl Fn(PointError) -> ProofDecodeError {
+    move |source| ProofDecodeError::Point { point, source }
+}

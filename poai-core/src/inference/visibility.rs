@@ -1,0 +1,99 @@
+//! What of a run everybody sees.
+
+/// Who sees a tensor of the statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum TensorVisibility {
+    /// Everybody: its entries are signals, packed.
+    Public,
+    /// Who is told the entries and the salt: its commitment is one signal.
+    Hashed,
+    /// Nobody: no signal depends on it. The proof says that there is such a
+    /// tensor, no more.
+    Private,
+}
+
+/// Who sees a model's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum WeightsVisibility {
+    /// Constants of the circuit: a verifying key is of one model.
+    Fixed,
+    /// Known to the prover: a verifying key is of an architecture, and the
+    /// weights' commitment is one signal.
+    Committed,
+}
+
+/// Who sees what. A verifying key is of one visibility.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Visibility {
+    /// The input.
+    pub input: TensorVisibility,
+    /// The output.
+    pub output: TensorVisibility,
+    /// The weights.
+    pub weights: WeightsVisibility,
+}
+
+/// A byte that stands for no visibility.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the byte {0:#04x} stands for no visibility")]
+pub struct VisibilityError(pub u8);
+
+impl TensorVisibility {
+    const fn bits(self) -> u8 {
+        match self {
+            TensorVisibility::Public => 0,
+            TensorVisibility::Hashed => 1,
+            TensorVisibility::Private => 2,
+        }
+    }
+
+    const fn of_bits(bits: u8) -> Option<TensorVisibility> {
+        match bits {
+            0 => Some(TensorVisibility::Public),
+            1 => Some(TensorVisibility::Hashed),
+            2 => Some(TensorVisibility::Private),
+            _ => None,
+        }
+    }
+}
+
+impl Visibility {
+    /// Everything public and fixed.
+    pub const PUBLIC: Visibility = Visibility {
+        input: TensorVisibility::Public,
+        output: TensorVisibility::Public,
+        weights: WeightsVisibility::Fixed,
+    };
+
+    /// The canonical byte: the input in bits 0 and 1, the output in bits 2 and
+    /// 3 (0 public, 1 hashed, 2 private), bit 4 set where weights are
+    /// committed, all others clear.
+    pub const fn encode(self) -> u8 {
+        let weights = match self.weights {
+            WeightsVisibility::Fixed => 0,
+            WeightsVisibility::Committed => 1,
+        };
+        self.input.bits() | self.output.bits() << 2 | weights << 4
+    }
+
+    /// Reads the canonical byte.
+    ///
+    /// # Errors
+    /// [`VisibilityError`] for a byte that no visibility encodes to.
+    pub const fn decode(byte: u8) -> Result<Visibility, VisibilityError> {
+        let weights = match byte >> 4 {
+            0 => WeightsVisibility::Fixed,
+            1 => WeightsVisibility::Committed,
+            _ => return Err(VisibilityError(byte)),
+        };
+        match (TensorVisibility::of_bits(byte & 3), TensorVisibility::of_bits(byte >> 2 & 3)) {
+            (Some(input), Some(output)) => Ok(Visibility { input, output, weights }),
+            _ => Err(VisibilityError(byte)),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.24;
+
+/// @title What the registry asks of a verifier: every contract that poai renders of a verifying key answers it
+interface IInferenceVerifier {
+    /// @notice Returns if the proof holds for these signals, and reverts otherwise.
+    function verify(uint256[8] calldata proof, uint256[] calldata signals) external view;
+
+    /// @notice How many signals its key takes.
+    function SIGNALS() external view returns (uint256);
+
+    /// @notice The digest of its verifying key.
+    function VERIFYING_KEY() external view returns (bytes32);
+}
+
+/// @title A registry of models and of the runs that were proven
+/// @notice Records who has proven which run of which model for which job, and certifies the run's
+/// multiply-accumulates (MACs). A payment contract reads `certifiedMacs` or `statementOf`.
+/// @dev Who registers a model says what its verifier stands for: that its key is of a circuit of this program, and that
+/// a run costs these MACs. A verifier that accepts everything would certify anything, so that registration is not open to
+/// all: one registrar, best a multisignature or a governance contract, registers, and cannot change or replace what was
+/// registered, nor anything that was certified. Whoever trusts no registrar deploys a registry and is it.
+contract PoaiRegistry {
+    /// @notice The sender is not who may do this.
+    error NotPermitted(address sender);
+    /// @notice An address is zero.
+    error ZeroAddress();
+    /// @notice The program is registered, and stays as it is.
+    error AlreadyRegistered(bytes32 programId);
+    /// @notice No such program is registered.
+    error UnknownProgram(bytes32 programId);
+    /// @notice The program is retired: what it certified stays, and nothing is added.
+    error Retired(bytes32 programId);
+    /// @notice The verifier is of another key than the registration says.
+    error KeyMismatch(bytes32 got, bytes32 expected);
+    /// @notice A byte that stands for no visibility, or numbers of signals that this visibility does not have.
+    error BadVisibility(uint8 visibility, uint8 inputSignals, uint8 outputSignals);
+    /// @notice A number of signals that is not the model's.
+    error SignalsCount(uint256 got, uint256 expected);
+    /// @notice A commitment to weights where they are fixed, or none where they are committed.
+    error BadWeights(uint256 weights);
+    /// @notice The proof is bound to another program, job, prover or number of MACs.
+    error BindingMismatch(uint256 got, uint256 expected);
+    /// @notice The proof is of other weights.
+    error WeightsMismatch(uint256 got, uint256 expected);
+    /// @notice This prover has proven a run of this program for this job before.
+    error AlreadyCertified(bytes32 programId, bytes32 job, address prover);
+
+    /// @notice A registered model.
+    /// @param verifier The contract that checks its proofs
+    /// @param macs Multiply-accumulates of a run
+    /// @param visibility Who sees what: the input in bits 0 and 1, the output in bits 2 and 3 (0 public, 1 hashed,
+    /// 2 private), bit 4 set where weights are committed
+    /// @param inputSignals How many signals are the input's
+    /// @param outputSignals How many signals are the output's
+    /// @param retired Whether no more proofs are taken
+    /// @param weights The commitment to the weights, or 0 where they are constants of the circuit
+    struct Model {
+        IInferenceVerifier verifier;
+        uint64 macs;
+        uint8 visibility;
+        uint8 inputSignals;
+        uint8 outputSignals;
+        bool retired;
+        uint256 weights;
+    }
+
+    /// @notice A registrar named its successor, who has yet to accept.
+    event RegistrarProposed(address indexed registrar, address indexed next);
+    /// @notice There is a new registrar.
+    event RegistrarChanged(address indexed registrar);
+    /// @notice A model was registered.
+    event ModelRegistered(
+        bytes32 indexed programId,
+        address indexed verifier,
+        bytes32 verifyingKey,
+        uint64 macs,
+        uint8 visibility,
+        uint8 inputSignals,
+        uint8 outputSignals,
+        uint256 weights
+    );
+    /// @notice A model takes no more proofs.
+    event ModelRetired(bytes32 indexed programId);
+    /// @notice A run was proven.
+    event InferenceCertified(
+        address indexed prover, bytes32 indexed job, bytes32 indexed programId, uint64 macs, uint256[] signals
+    );
+
+    /// @notice What every binding begins with: "poai inference v1".
+    bytes32 public constant TAG = "poai inference v1";
+
+    /// @notice Who registers models.
+    address public registrar;
+    /// @notice Who may become registrar by accepting, or zero.
+    address public nextRegistrar;
+
+    /// @notice The MACs of all runs that a prover has proven for a job, of any registered programs.
+    /// @dev Whoever pays for a certain program, input or output reads `statementOf` instead.
+    mapping(address prover => mapping(bytes32 job => uint256 macs)) public certifiedMacs;
+
+    mapping(bytes32 programId => Model) private models;
+    mapping(bytes32 programId => mapping(bytes32 job => mapping(address prover => bytes32))) private statements;
+
+    modifier onlyRegistrar() {
+        if (msg.sender != registrar) revert NotPermitted(msg.sender);
+        _;
+    }
+
+    /// @param first The first registrar
+    constructor(address first) {
+        if (first == address(0)) revert ZeroAddress();
+        registrar = first;
+        emit RegistrarChanged(first);
+    }
+
+    /// @notice Names the next registrar, who has to accept, so that a slip of the pen does not lose the registry.
+    /// @param next The successor, or zero to take a proposal back
+    function proposeRegistrar(address next) external onlyRegistrar {
+        nextRegistrar = next;
+        emit RegistrarProposed(registrar, next);
+    }
+
+    /// @notice Makes the sender registrar, where the registrar has named it.
+    function acceptRegistrar() external {
+        if (msg.sender != nextRegistrar) revert NotPermitted(msg.sender);
+        registrar = msg.sender;
+        nextRegistrar = address(0);
+        emit RegistrarChanged(msg.sender);
+    }
+
+    /// @notice Registers a model, once and for all.
+    /// @param programId The program's id
+    /// @param verifier The contract that checks its proofs, rendered from its verifying key. The registrar has looked at
+    /// its code: it is trusted with this program's receipts
+    /// @param verifyingKey The digest of the verifying key that is meant
+    /// @param macs Multiply-accumulates of a run
+    /// @param visibility Who sees what, see `Model`
+    /// @param inputSignals How many signals are the input's
+    /// @param outputSignals How many signals are the output's
+    /// @param weights The commitment to the weights, or 0 where they are constants of the circuit
+    function register(
+        bytes32 programId,
+        IInferenceVerifier verifier,
+        bytes32 verifyingKey,
+        uint64 macs,
+        uint8 visibility,
+        uint8 inputSignals,
+        uint8 outputSignals,
+        uint256 weights
+    ) external onlyRegistrar {
+        if (address(models[programId].verifier) != address(0)) revert AlreadyRegistered(programId);
+        if (address(verifier) == address(0)) revert ZeroAddress();
+        checkVisibility(visibility, inputSignals, outputSignals);
+        if ((visibility >> 4 == 1) != (weights != 0)) revert BadWeights(weights);
+
+        Model memory model =
+            Model(verifier, macs, visibility, inputSignals, outputSignals, false, weights);
+        uint256 expected = verifier.SIGNALS();
+        if (count(model) != expected) revert SignalsCount(count(model), expected);
+        bytes32 key = verifier.VERIFYING_KEY();
+        if (key != verifyingKey) revert KeyMismatch(key, verifyingKey);
+
+        models[programId] = model;
+        emit ModelRegistered(
+            programId, address(verifier), key, macs, visibility, inputSignals, outputSignals, weights
+        );
+    }
+
+    /// @notice Takes no more proofs of a program, like after its key's setup has leaked. What was certified stays.
+    /// @param programId The program's id
+    function retire(bytes32 programId) external onlyRegistrar {
+        known(programId).retired = true;
+        emit ModelRetired(programId);
+    }
+
+    /// @notice Records that the sender has proven a run of a program for a job; reverts where the proof shows no such
+    /// thing.
+    /// @dev The proof is bound to its sender, so that who sees it on its way cannot use it. Receipts are by program, job
+    /// and prover: not by proof, because anybody can turn a proof into another one of the same statement; not by program
+    /// and job alone, because then a stranger's proof about an input of its own could shut the prover of the job out.
+    /// The verifier is called before anything is written, as a static call: it cannot write, so neither can whom it
+    /// might call back into.
+    /// @param programId The program's id
+    /// @param job The requester's name for the job
+    /// @param proof The proof's eight words
+    /// @param signals The public inputs: the binding; the input's; the weights' commitment where they are committed; the
+    /// output's
+    /// @return macs The MACs that were certified
+    function verifyInference(bytes32 programId, bytes32 job, uint256[8] calldata proof, uint256[] calldata signals)
+        external
+        returns (uint64 macs)
+    {
+        Model storage model = known(programId);
+        if (model.retired) revert Retired(programId);
+        if (statements[programId][job][msg.sender] != 0) revert AlreadyCertified(programId, job, msg.sender);
+        checkSignals(model, programId, job, signals);
+        model.verifier.verify(proof, signals);
+
+        macs = model.macs;
+        statements[programId][job][msg.sender] = keccak256(abi.encodePacked(signals));
+        certifiedMacs[msg.sender][job] += macs;
+        emit InferenceCertified(msg.sender, job, programId, macs, signals);
+    }
+
+    /// @notice The registered model of a program.
+    /// @param programId The program's id
+    function modelOf(bytes32 programId) external view returns (Model memory) {
+        return known(programId);
+    }
+
+    /// @notice What a prover has proven of a program for a job: Keccak-256 of the signals' words one after another, or 0
+    /// if nothing. By it a payment contract compares input and output with what was asked for.
+    /// @param programId The program's id
+    /// @param job The requester's name for the job
+    /// @param prover The prover's address
+    function statementOf(bytes32 programId, bytes32 job, address prover) external view returns (bytes32) {
+        return statements[programId][job][prover];
+    }
+
+    /// @notice The first signal of a prover's proofs for a job.
+    /// @param programId The program's id
+    /// @param job The requester's name for the job
+    /// @param prover The prover's address
+    function bindingOf(bytes32 programId, bytes32 job, address prover) public view returns (uint256) {
+        uint256 macs = known(programId).macs;
+        return uint256(keccak256(abi.encode(TAG, programId, job, prover, macs))) & (2 ** 253 - 1);
+    }
+
+    /// Reverts where the signals are not of this model, job and sender. The verifier checks that they are field elements.
+    function checkSignals(Model storage model, bytes32 programId, bytes32 job, uint256[] calldata signals) private view {
+        uint256 expected = count(model);
+        if (signals.length != expected) revert SignalsCount(signals.length, expected);
+        uint256 binding = bindingOf(programId, job, msg.sender);
+        if (signals[0] != binding) revert BindingMismatch(signals[0], binding);
+        if (model.visibility >> 4 == 1) {
+            uint256 got = signals[1 + uint256(model.inputSignals)];
+            if (got != model.weights) revert WeightsMismatch(got, model.weights);
+        }
+    }
+
+    /// Reverts where a visibility is none, or these are not its numbers of signals.
+    function checkVisibility(uint8 visibility, uint8 inputSignals, uint8 outputSignals) private pure {
+        bool fits = visibility >> 5 == 0 && tensorFits(visibility & 3, inputSignals)
+            && tensorFits((visibility >> 2) & 3, outputSignals);
+        if (!fits) revert BadVisibility(visibility, inputSignals, outputSignals);
+    }
+
+    /// A public tensor is one signal or more, a hashed one one, a private one none.
+    function tensorFits(uint8 visibility, uint8 signals) private pure returns (bool) {
+        if (visibility == 0) return signals >= 1;
+        if (visibility == 1) return signals == 1;
+        return visibility == 2 && signals == 0;
+    }
+
+    /// The signals of a model: the binding, the input's, the weights' and the output's.
+    function count(Model memory model) private pure returns (uint256) {
+        return 1 + uint256(model.inputSignals) + (model.visibility >> 4) + model.outputSignals;
+    }
+
+    function known(bytes32 programId) private view returns (Model storage model) {
+        model = models[programId];
+        if (address(model.verifier) == address(0)) revert UnknownProgram(programId);
+    }
+}

@@ -44,8 +44,6 @@ pub mod backend;
 pub mod execute;
 #[cfg(feature = "import")]
 pub mod import;
-#[cfg(feature = "inference")]
-pub mod inference;
 #[cfg(feature = "std")]
 pub mod miner;
 #[cfg(feature = "std")]

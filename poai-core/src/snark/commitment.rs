@@ -1,9 +1,9 @@
 //! Hiding commitments to tensors and weights: Poseidon over packed entries and
 //! a salt, outside circuits as in them.
 
-use super::circuit::packing::pack_values;
 use crate::digest::ArchitectureId;
 use crate::execute::{Network, Tensor};
+use crate::inference::packing::{PackingError, pack};
 use crate::program::{Dtype, Extent};
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
@@ -11,6 +11,18 @@ use light_poseidon::{Poseidon, PoseidonError, PoseidonHasher};
 
 /// Inputs of the widest instance of Poseidon.
 const INPUTS_MAX: usize = 12;
+
+/// Why there is no commitment: tensors have entries of their type, and the hash
+/// has all instances, so that neither happens.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitmentError {
+    /// An entry is not of its type.
+    #[error(transparent)]
+    Packing(#[from] PackingError),
+    /// The hash has no such instance.
+    #[error(transparent)]
+    Poseidon(#[from] PoseidonError),
+}
 
 /// What hides a commitment: 31 random bytes. Whoever has them, the tensor and
 /// the commitment can check that they belong together; without them a
@@ -58,11 +70,11 @@ pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
 /// committed weights have as a signal.
 ///
 /// # Errors
-/// [`PoseidonError`]: a defect of the library.
-pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, PoseidonError> {
+/// [`CommitmentError`]: a defect of the library.
+pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, CommitmentError> {
     let mut elements = vec![weights_tag(&network.program().architecture_id()), salt.element()];
     for held in network.constants() {
-        elements.extend(pack_values(&held.tensor.entries(), held.tensor.extent().dtype));
+        elements.extend(pack(held.tensor.extent().dtype, &held.tensor.entries())?);
     }
     chain(&elements)
 }
@@ -70,16 +82,16 @@ pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, PoseidonErro
 /// The commitment to a tensor under a salt.
 ///
 /// # Errors
-/// [`PoseidonError`]: a defect of the library.
-pub fn commit(tensor: &Tensor, salt: &Salt) -> Result<Fr, PoseidonError> {
+/// [`CommitmentError`]: a defect of the library.
+pub fn commit(tensor: &Tensor, salt: &Salt) -> Result<Fr, CommitmentError> {
     let extent = tensor.extent();
     let mut elements = vec![tag(extent), salt.element()];
-    elements.extend(pack_values(&tensor.entries(), extent.dtype));
+    elements.extend(pack(extent.dtype, &tensor.entries())?);
     chain(&elements)
 }
 
 /// [`super::circuit`]'s chain of hashes, of values.
-pub(super) fn chain(elements: &[Fr]) -> Result<Fr, PoseidonError> {
+fn chain(elements: &[Fr]) -> Result<Fr, CommitmentError> {
     let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
     let mut hash = Poseidon::<Fr>::new_circom(first.len())?.hash(first)?;
     for part in rest.chunks(INPUTS_MAX - 1) {

@@ -2,4 +2,6 @@
 pub mod circuit;
 pub mod commitment;
 pub mod matrices;
+pub mod reduction;
+pub mod setup;
 pub mod system;

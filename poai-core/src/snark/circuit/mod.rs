@@ -4,6 +4,7 @@
 //! - [`number`]: integers with bounds, bits, choices.
 //! - `bits`: decompositions; floors, saturation and maxima that share them.
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
+//! - [`ranges`]: how far committed constants may go.
 //! - `tensor`, `steps`, `product`, `table`: a run's tensors and its steps.
 //! - this file: signals, commitments, and the program from end to end.
 //!
@@ -14,9 +15,10 @@
 
 mod bits;
 pub mod number;
-pub(crate) mod packing;
+mod packing;
 mod poseidon;
 mod product;
+pub mod ranges;
 mod steps;
 mod table;
 mod tensor;
@@ -24,7 +26,10 @@ mod tensor;
 use super::commitment::{Salt, tag, weights_tag};
 use super::system::System;
 use crate::execute::{Network, Tensor};
-use crate::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use crate::inference::{
+    Entries as Packed, Layout, SignalsError, TensorVisibility, Visibility, WeightsVisibility,
+    packing::bits as entry_bits,
+};
 use crate::program::{Dtype, Extent, Op, Program, RunShape, RunShapeError, ValueId};
 use crate::step::Local;
 use ark_bn254::Fr;
@@ -32,22 +37,15 @@ use ark_ff::AdditiveGroup;
 use bits::hold;
 use light_poseidon::PoseidonError;
 use number::Number;
-use packing::{Element, entry_bits, pack, per_element};
+use packing::{Element, pack};
 use poseidon::Poseidon;
+use ranges::{Range, Ranges, column};
 use std::sync::Arc;
 use steps::Step;
 use tensor::Entries;
 
-/// Signals that a proof may have.
-pub const SIGNALS_MAX: usize = 6;
-
 /// Terms of the matrices beyond which no circuit is built: some 40 GiB.
 pub const TERMS_MAX: usize = 1 << 30;
-
-/// Bits of i32 constants that a circuit of committed weights is made for, with
-/// their sign: as importers make them. With one more, sums could saturate, which
-/// would have to be proven not to.
-const COMMITTED_BITS: u32 = 31;
 
 /// Why there is no circuit of a program.
 #[derive(Debug, thiserror::Error)]
@@ -74,11 +72,8 @@ pub enum CircuitError {
     #[error("proofs are of programs with one input, this one has {0}")]
     Inputs(usize),
     /// More signals than a proof may have.
-    #[error(
-        "{0} public inputs, of {SIGNALS_MAX} at most: a public tensor takes one for each 31 i8, \
-         15 i16 or 7 i32, a hashed one takes one in all"
-    )]
-    Signals(usize),
+    #[error(transparent)]
+    Signals(#[from] SignalsError),
     /// Too large for any machine that proves.
     #[error("more than {TERMS_MAX} terms")]
     Large,
@@ -90,17 +85,21 @@ pub enum CircuitError {
         /// What was given.
         got: Extent,
     },
-    /// A constant that the circuit of an architecture has no room for.
-    #[error(
-        "constant {name} has the entry {entry}; circuits of committed weights take i32 constants \
-         of {COMMITTED_BITS} bits"
-    )]
+    /// A constant that the circuit has no room for.
+    #[error("constant {name} has the entry {entry}, the circuit takes {least}..={most} there")]
     Constant {
         /// The constant's name.
         name: String,
         /// The entry.
         entry: i32,
+        /// The least that the circuit takes.
+        least: i64,
+        /// The largest.
+        most: i64,
     },
+    /// Another architecture than the circuit's.
+    #[error("the network is of another architecture than the circuit")]
+    Architecture,
     /// Tensors do not have the shapes that the program implies, or the hash has
     /// no parameters: a defect of the library.
     #[error("tensors do not have the shapes that the program implies")]
@@ -117,9 +116,9 @@ pub enum CircuitError {
 pub struct Circuit {
     network: Arc<Network>,
     run: RunShape,
-    visibility: Visibility,
     extents: Vec<Extent>,
-    signals: usize,
+    layout: Layout,
+    ranges: Ranges,
 }
 
 /// What a proof is made of.
@@ -154,15 +153,38 @@ impl Circuit {
         let (Some(input), Some(output)) = (extents.first(), extents.last()) else {
             return Err(CircuitError::Layout);
         };
-        let committed = usize::from(visibility.weights == WeightsVisibility::Committed);
-        let signals = 1
-            + tensor_signals(visibility.input, input)
-            + committed
-            + tensor_signals(visibility.output, output);
-        if signals > SIGNALS_MAX {
-            return Err(CircuitError::Signals(signals));
+        let layout = Layout::new(visibility, packed(input), packed(output))?;
+        let ranges = Ranges::of(&network);
+        Ok(Circuit { network, run, extents, layout, ranges })
+    }
+
+    /// The same statement about another network of the same architecture, with
+    /// committed weights: the same rows, so the same key.
+    ///
+    /// # Errors
+    /// [`CircuitError::Architecture`], [`CircuitError::Constant`].
+    pub fn for_network(&self, network: Arc<Network>) -> Result<Circuit, CircuitError> {
+        let architecture = |network: &Network| network.program().architecture_id();
+        let fixed = self.layout.visibility().weights == WeightsVisibility::Fixed;
+        if fixed || architecture(&network) != architecture(&self.network) {
+            return Err(CircuitError::Architecture);
         }
-        Ok(Circuit { network, run, visibility, extents, signals })
+        self.ranges.check(&network)?;
+        Ok(Circuit { network, ..self.clone() })
+    }
+
+    /// The same statement with room for constants of wider ranges.
+    ///
+    /// # Errors
+    /// [`CircuitError::Constant`] where the network's own do not fit.
+    pub fn with_ranges(self, ranges: Ranges) -> Result<Circuit, CircuitError> {
+        ranges.check(&self.network)?;
+        Ok(Circuit { ranges, ..self })
+    }
+
+    /// What committed constants are held to.
+    pub fn ranges(&self) -> &Ranges {
+        &self.ranges
     }
 
     /// The network.
@@ -175,14 +197,9 @@ impl Circuit {
         &self.run
     }
 
-    /// What is seen.
-    pub fn visibility(&self) -> &Visibility {
-        &self.visibility
-    }
-
-    /// How many public inputs there are.
-    pub fn signals(&self) -> usize {
-        self.signals
+    /// What is seen, and which signals show it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The extent of the input.
@@ -205,14 +222,15 @@ impl Circuit {
     pub fn build(&self, witness: Option<&Witness>, keep_rows: bool) -> Result<Built, CircuitError> {
         let program = self.network.program();
         let mut builder = Builder {
-            system: System::new(self.signals, keep_rows),
+            system: System::new(self.layout.count(), keep_rows),
             poseidon: Poseidon::default(),
             signals: 0,
         };
         builder.bind(witness.map_or(Fr::ZERO, |witness| witness.binding));
         let salt = |which: usize| witness.map(|witness| witness.salts[which]);
+        let visibility = self.layout.visibility();
         let input = self.input(&mut builder, witness)?;
-        builder.show(self.visibility.input, &input, salt(0))?;
+        builder.show(visibility.input, &input, salt(0))?;
         let constants = self.constants(&mut builder, salt(1))?;
         let mut values = vec![input];
         for index in 1..program.values() {
@@ -224,7 +242,7 @@ impl Circuit {
             }
         }
         let output = values.last().ok_or(CircuitError::Layout)?;
-        builder.show(self.visibility.output, output, salt(2))?;
+        builder.show(visibility.output, output, salt(2))?;
         let entries = output.entries.iter().map(|entry| entry.value() as i32).collect();
         Ok(Built { system: builder.system, output: entries })
     }
@@ -243,8 +261,10 @@ impl Circuit {
             Some(witness) => witness.input.entries(),
             None => vec![0; expected.rows as usize * expected.columns as usize],
         };
-        let (least, most) = expected.dtype.range();
-        Ok(builder.held(expected, &entries, (least.into(), most.into())))
+        let bits = 8 * expected.dtype.size() as u8;
+        // Clean i8 entries have a bit less than bytes.
+        let bits = if expected.dtype == Dtype::I8 { 6 } else { bits - 1 };
+        Ok(builder.held(expected, &entries, &[Range { bits, signed: true }]))
     }
 
     /// The constants' entries, and the signal of their commitment.
@@ -254,7 +274,7 @@ impl Circuit {
         salt: Option<Salt>,
     ) -> Result<Vec<Entries>, CircuitError> {
         let all = self.network.constants().iter().zip(self.network.program().constants());
-        if self.visibility.weights == WeightsVisibility::Fixed {
+        if self.layout.visibility().weights == WeightsVisibility::Fixed {
             let fixed = all.map(|(held, constant)| {
                 let entries = held.tensor.entries().into_iter();
                 let entries = entries.map(|entry| Number::constant(entry.into())).collect();
@@ -267,14 +287,10 @@ impl Circuit {
             builder.secret(salt),
         ];
         let mut constants = vec![];
-        for (held, constant) in all {
+        for ((held, constant), ranges) in all.zip(&self.ranges.0) {
             let entries = held.tensor.entries();
-            let (least, most) = committed_range(constant.extent.dtype);
-            if let Some(&entry) = entries.iter().find(|entry| !(least..=most).contains(*entry)) {
-                return Err(CircuitError::Constant { name: constant.name.clone(), entry });
-            }
-            let entries = builder.held(constant.extent, &entries, (least.into(), most.into()));
-            elements.extend(pack(&entries.entries, entry_bits(constant.extent.dtype)));
+            let entries = builder.held(constant.extent, &entries, ranges);
+            elements.extend(pack(&entries.entries, entry_bits(constant.extent.dtype) as usize));
             constants.push(entries);
         }
         let commitment = builder.poseidon.chain(&mut builder.system, &elements)?;
@@ -345,14 +361,19 @@ impl Builder {
         Element { lc: self.system.witness(value), value }
     }
 
-    /// Witnesses that are held within a range.
-    fn held(&mut self, extent: Extent, entries: &[i32], range: (i128, i128)) -> Entries {
-        let entry = |&entry: &i32| {
-            let number = Number::witness(&mut self.system, entry.into(), range);
+    /// Witnesses that are held within ranges.
+    fn held(&mut self, extent: Extent, entries: &[i32], ranges: &[Range]) -> Entries {
+        let columns = extent.columns as usize;
+        let entry = |(at, &entry): (usize, &i32)| {
+            let range = column(ranges, at % columns);
+            if range == Range::default() {
+                return Number::constant(0);
+            }
+            let number = Number::witness(&mut self.system, entry.into(), range.bounds());
             hold(&mut self.system, &number);
             number
         };
-        Entries::new(extent, entries.iter().map(entry).collect())
+        Entries::new(extent, entries.iter().enumerate().map(entry).collect())
     }
 
     /// A tensor's signals.
@@ -362,7 +383,7 @@ impl Builder {
         entries: &Entries,
         salt: Option<Salt>,
     ) -> Result<(), CircuitError> {
-        let packed = pack(&entries.entries, entry_bits(entries.extent.dtype));
+        let packed = pack(&entries.entries, entry_bits(entries.extent.dtype) as usize);
         match visibility {
             TensorVisibility::Private => {}
             TensorVisibility::Public => packed.iter().for_each(|element| self.signal(element)),
@@ -377,21 +398,9 @@ impl Builder {
     }
 }
 
-fn tensor_signals(visibility: TensorVisibility, extent: &Extent) -> usize {
-    let entries = extent.rows as usize * extent.columns as usize;
-    match visibility {
-        TensorVisibility::Public => entries.div_ceil(per_element(entry_bits(extent.dtype))),
-        TensorVisibility::Hashed => 1,
-        TensorVisibility::Private => 0,
-    }
-}
-
-/// What committed constants are held to.
-fn committed_range(dtype: Dtype) -> (i32, i32) {
-    match dtype {
-        Dtype::I32 => (-(1 << (COMMITTED_BITS - 1)), (1 << (COMMITTED_BITS - 1)) - 1),
-        narrow => narrow.range(),
-    }
+fn packed(extent: &Extent) -> Packed {
+    let count = u64::from(extent.rows) * u64::from(extent.columns);
+    Packed { dtype: extent.dtype, count }
 }
 
 /// Whether a value is read by `Relu`s and nothing else.

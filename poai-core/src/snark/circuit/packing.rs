@@ -1,8 +1,8 @@
-//! Entries packed into field elements (spec of proofs, "Packing").
+//! Entries packed into field elements, as [`crate::inference::packing`] packs
+//! values.
 
 use super::super::system::{Lc, System};
 use super::number::{Number, field};
-use crate::program::Dtype;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
@@ -45,25 +45,17 @@ impl From<&Number> for Element {
     }
 }
 
-/// Bits of an element that entries fill.
+/// Bits of an element that entries fill, as [`crate::inference::packing`] has it.
 const ROOM: usize = 248;
 
-/// How many entries of so many bits an element holds.
-pub(super) const fn per_element(bits: usize) -> usize {
-    ROOM / bits
-}
-
-/// Bits of an entry of a type.
-pub(super) const fn entry_bits(dtype: Dtype) -> usize {
-    8 * dtype.size()
-}
-
 /// Entries from −2^(bits−1) on, each plus that, as digits from the lowest on.
-/// Injective where every entry is held to `bits` bits.
+/// Injective where every entry is held to `bits` bits. `bits` need not be a
+/// type's: what is hashed inside a circuit alone is packed as closely as its
+/// bounds allow.
 pub(super) fn pack(entries: &[Number], bits: usize) -> Vec<Element> {
     let digit = Fr::from(2u64).pow([bits as u64]);
     let offset = field(1 << (bits - 1));
-    let packed = entries.chunks(per_element(bits)).map(|entries| {
+    let packed = entries.chunks(ROOM / bits).map(|entries| {
         let (mut place, mut constant, mut value) = (Fr::ONE, Fr::ZERO, Fr::ZERO);
         let mut parts = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -74,18 +66,6 @@ pub(super) fn pack(entries: &[Number], bits: usize) -> Vec<Element> {
         }
         let constant = Lc::constant(constant);
         Element { lc: Lc::sum(parts.into_iter().chain([(Fr::ONE, &constant)])), value }
-    });
-    packed.collect()
-}
-
-/// The same of values.
-pub(crate) fn pack_values(entries: &[i32], dtype: Dtype) -> Vec<Fr> {
-    let bits = entry_bits(dtype);
-    let digit = Fr::from(2u64).pow([bits as u64]);
-    let offset = 1i128 << (bits - 1);
-    let packed = entries.chunks(per_element(bits)).map(|entries| {
-        let digits = entries.iter().rev();
-        digits.fold(Fr::ZERO, |sum, &entry| sum * digit + field(i128::from(entry) + offset))
     });
     packed.collect()
 }

@@ -90,7 +90,9 @@ fn freivalds(
     x: &Entries,
     weights: &Entries,
 ) -> Result<Vec<Vec<Number>>, PoseidonError> {
-    let bounds = sum_bounds(x, weights);
+    // Powers of two, which one decomposition holds a sum to.
+    let bits = sum_bits(x, weights);
+    let bounds = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
     let dot = |row: &[Number], weights: &[Number]| -> i128 {
         row.iter().zip(weights).map(|(x, w)| x.value() * w.value()).sum()
     };
@@ -121,7 +123,7 @@ fn challenge(
     elements.extend(of(&x.entries, x.bounds()));
     elements.extend(of(&weights.entries, weights.bounds()));
     let sums: Vec<Number> = sums.iter().flatten().cloned().collect();
-    elements.extend(of(&sums, sum_bounds(x, weights)));
+    elements.extend(pack(&sums, sum_bits(x, weights)));
     poseidon.chain(system, &elements)
 }
 

@@ -8,15 +8,11 @@
 
 #[path = "../tests/common/groth16.rs"]
 mod groth16;
+#[path = "../tests/common/statement.rs"]
+mod statement;
 
 use groth16::Setup;
-use poai_core::ProgramId;
-use poai_core::inference::{
-    Address, Binding, Entries, InferenceProof, Job, Layout, TensorVisibility, Visibility,
-    WeightsVisibility, packing,
-};
-use poai_core::program::Dtype;
-use poai_verify::snark::{Deployment, Verifier, solidity};
+use poai_verify::snark::solidity;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -29,33 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::write(directory.join(name + ".sol"), source)?;
     }
     for (file, seed) in [("proof.json", 4), ("other.json", 104)] {
-        let json = serde_json::to_string_pretty(&deployment(seed)?)?;
+        let json = serde_json::to_string_pretty(&statement::deployment(seed)?)?;
         std::fs::write(directory.join(file), json + "\n")?;
     }
     Ok(())
-}
-
-/// A proof of a statement with four signals: a hashed input, committed weights
-/// and a public output.
-fn deployment(seed: u64) -> Result<Deployment, Box<dyn Error>> {
-    let visibility = Visibility {
-        input: TensorVisibility::Hashed,
-        output: TensorVisibility::Public,
-        weights: WeightsVisibility::Committed,
-    };
-    let entries = |count| Entries { dtype: Dtype::I8, count };
-    let layout = Layout::new(visibility, entries(64), entries(10))?;
-    let binding = Binding {
-        program: ProgramId([seed as u8; 32]),
-        job: Job([0x6a; 32]),
-        prover: Address([0xa1; 20]),
-        macs: 64 * 32 + 32 * 10,
-    };
-    let output = packing::pack(Dtype::I8, &[-64, -7, -1, 0, 1, 2, 3, 12, 31, 63])?;
-    let signals = layout.assemble(&binding, &[41.into()], Some(43.into()), &output)?;
-    let setup = Setup::new(layout.count(), seed);
-    let proof = setup.prove(&signals, seed);
-    let proof = InferenceProof { proof, key: setup.key.digest(), signals };
-    Verifier::new(setup.key.clone()).verify(&binding, &proof)?;
-    Ok(Deployment::new(&binding, &layout, &setup.key, &proof, &format!("Verifier{seed}"))?)
 }

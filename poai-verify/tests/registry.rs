@@ -357,6 +357,36 @@ fn registrars_hand_over_in_two_steps() {
     registry.call(PROVER, accept, &[]).expect_error(not_permitted, &[next]);
 
     let code = [Artefact::read("PoaiRegistry").bytecode, vec![0; 32]].concat();
-    let refused = std::panic::catch_unwind(move || Chain::new().deploy(STRANGER, code));
-    assert!(refused.is_err(), "a registry without a registrar");
+    let refused = Chain::new().try_deploy(STRANGER, code).unwrap_err();
+    refused.expect_error("ZeroAddress()", &[]);
+}
+
+/// Should a registrar be had: a verifier that takes everything certifies what
+/// it likes, but each run once, because it can't write while it is asked.
+#[test]
+fn verifiers_cannot_call_back() {
+    let mut registry = Registry::new();
+    let code = Artefact::read("ReentrantVerifier").bytecode;
+    let verifier = registry.chain.deploy(STRANGER, code);
+    let registration = Registration { verifier, key: [0; 32], ..registry.registration() };
+    registry.register(REGISTRAR, registration).gas();
+
+    // What it sends is bound to itself, and would be certified from outside.
+    let own = registry.proof(Binding { prover: Address(verifier), ..binding() });
+    let again = verify_inference_calldata(&own.0.program, &own.0.job, &own.1);
+    let padding = vec![0; again.len().next_multiple_of(32) - again.len()];
+    let length = number(again.len() as u64);
+    let prepare = [encode("prepare(bytes)", &[number(32), length]), again, padding].concat();
+    registry.chain.call(STRANGER, verifier, prepare).gas();
+
+    let proof = registry.proof(binding());
+    let outcome = registry.send(PROVER, &proof);
+    let Outcome::Success { logs, .. } = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    assert_eq!(registry.certified(PROVER, JOB), number(MACS));
+    assert_eq!(registry.certified(verifier, JOB), [0; 32]);
+    // When it isn't being asked, the same call is taken.
+    let data = encode("send(address)", &[address(registry.address)]);
+    registry.chain.call(STRANGER, verifier, data).gas();
+    assert_eq!(registry.certified(verifier, JOB), number(MACS));
 }

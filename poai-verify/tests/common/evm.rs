@@ -80,14 +80,20 @@ impl Chain {
         self.evm.transact_commit(transaction).unwrap()
     }
 
-    /// Deploys code and returns its address.
-    pub fn deploy(&mut self, from: [u8; 20], code: Vec<u8>) -> [u8; 20] {
+    /// Deploys code and returns its address, or what it reverted with.
+    pub fn try_deploy(&mut self, from: [u8; 20], code: Vec<u8>) -> Result<[u8; 20], Outcome> {
         match self.send(from, TxKind::Create, code, GAS) {
             ExecutionResult::Success { output: Output::Create(_, Some(address)), .. } => {
-                address.into()
+                Ok(address.into())
             }
-            other => panic!("not deployed: {other:?}"),
+            ExecutionResult::Revert { output, .. } => Err(Outcome::Revert(output.to_vec())),
+            _ => Err(Outcome::Halt),
         }
+    }
+
+    /// Deploys code that deploys.
+    pub fn deploy(&mut self, from: [u8; 20], code: Vec<u8>) -> [u8; 20] {
+        self.try_deploy(from, code).unwrap()
     }
 
     pub fn call(&mut self, from: [u8; 20], to: [u8; 20], data: Vec<u8>) -> Outcome {

@@ -6,6 +6,7 @@ const solc = require("solc");
 
 const SETTINGS = {
   evmVersion: "shanghai",
+  viaIR: true,
   optimizer: { enabled: true, runs: 1000000 },
   // Without the metadata's hash the same source gives the same code whatever
   // its path.

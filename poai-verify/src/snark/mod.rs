@@ -2,12 +2,17 @@
 //!
 //! A [`Verifier`] is built once from the node's own verifying key and checks
 //! any number of proofs; [`solidity`] renders the same key as a contract that
-//! checks the same.
+//! checks the same. With feature `serde`, `Deployment` is all that a script
+//! needs to put a proof before the contracts.
 
+#[cfg(feature = "serde")]
+mod deployment;
 mod error;
 mod solidity;
 mod verifier;
 
+#[cfg(feature = "serde")]
+pub use deployment::{Deployment, DeploymentError, Source};
 pub use error::{False, Malformed, SnarkError};
 pub use solidity::{NameError, solidity};
 pub use verifier::{Verified, Verifier};

@@ -87,6 +87,7 @@ fn combination(signals: usize) -> String {
     text
 }
 
-fn hex(word: &[u8; 32]) -> String {
-    word.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+/// Two lower-case digits a byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

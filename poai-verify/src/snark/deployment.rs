@@ -1,0 +1,141 @@
+//! All that somebody needs to put a proof before the contracts, as one object.
+
+use super::solidity::{NameError, solidity};
+use alloc::string::String;
+use alloc::vec::Vec;
+use poai_core::ProgramId;
+use poai_core::inference::{
+    Address, Binding, Fr, InferenceProof, Job, Layout, Signals, SignalsError, VerifyingKey,
+    VerifyingKeyDigest, Visibility, evm,
+};
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+
+/// Why there is no such object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeploymentError {
+    /// The contract's name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The signals are not of the layout.
+    #[error(transparent)]
+    Signals(#[from] SignalsError),
+    /// The proof is of another key.
+    #[error("the proof is of the key {0}")]
+    Key(VerifyingKeyDigest),
+    /// The proof is bound to something else.
+    #[error("the proof is bound to another program, job, prover or number of MACs")]
+    Binding,
+}
+
+/// A contract's source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// The contract's name.
+    pub name: String,
+    /// Its text in Solidity.
+    pub source: String,
+}
+
+/// A verifier to deploy, a model to register and a proof to send, for scripts
+/// that speak to a chain. Words and calldata are hex without a prefix, numbers
+/// of MACs a decimal string, because JavaScript's numbers end at 53 bits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Deployment {
+    /// The contract that checks proofs of this key.
+    pub verifier: Source,
+    /// The key's digest.
+    pub verifying_key: VerifyingKeyDigest,
+    /// The program.
+    pub program_id: ProgramId,
+    /// The job.
+    pub job: Job,
+    /// Who has to send the proof.
+    pub prover: Address,
+    /// Multiply-accumulates of the run.
+    #[serde(serialize_with = "decimal")]
+    pub macs: u64,
+    /// Who sees what.
+    pub visibility: Visibility,
+    /// How many signals are the input's.
+    pub input_signals: usize,
+    /// How many signals are the output's.
+    pub output_signals: usize,
+    /// The weights' commitment where they are committed.
+    #[serde(serialize_with = "optional_word")]
+    pub weights: Option<Fr>,
+    /// The proof's eight words.
+    #[serde(serialize_with = "words")]
+    pub proof: [[u8; 32]; 8],
+    /// The signals' words.
+    #[serde(serialize_with = "signal_words")]
+    pub signals: Signals,
+    /// What the prover sends to the registry.
+    #[serde(serialize_with = "hex")]
+    pub calldata: Vec<u8>,
+}
+
+impl Deployment {
+    /// Puts the object together; `name` is the contract's.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] where the parts are not of one another. Whether the
+    /// proof holds is not looked at.
+    pub fn new(
+        binding: &Binding,
+        layout: &Layout,
+        key: &VerifyingKey,
+        proof: &InferenceProof,
+        name: &str,
+    ) -> Result<Deployment, DeploymentError> {
+        if proof.key != key.digest() {
+            return Err(DeploymentError::Key(proof.key));
+        }
+        let parts = layout.split(&proof.signals)?;
+        if parts.binding != binding.signal() {
+            return Err(DeploymentError::Binding);
+        }
+        Ok(Deployment {
+            verifier: Source { name: name.into(), source: solidity(key, name)? },
+            verifying_key: proof.key,
+            program_id: binding.program,
+            job: binding.job,
+            prover: binding.prover,
+            macs: binding.macs,
+            visibility: layout.visibility(),
+            input_signals: layout.input(),
+            output_signals: layout.output(),
+            weights: parts.weights,
+            proof: proof.proof.words(),
+            signals: proof.signals.clone(),
+            calldata: evm::verify_inference_calldata(&binding.program, &binding.job, proof),
+        })
+    }
+}
+
+fn decimal<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(number)
+}
+
+fn hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&super::solidity::hex(bytes))
+}
+
+fn words<S: Serializer>(words: &[[u8; 32]], to: S) -> Result<S::Ok, S::Error> {
+    let mut sequence = to.serialize_seq(Some(words.len()))?;
+    for word in words {
+        sequence.serialize_element(&super::solidity::hex(word))?;
+    }
+    sequence.end()
+}
+
+fn signal_words<S: Serializer>(signals: &Signals, to: S) -> Result<S::Ok, S::Error> {
+    words(&signals.words(), to)
+}
+
+fn optional_word<S: Serializer>(element: &Option<Fr>, to: S) -> Result<S::Ok, S::Error> {
+    match element.and_then(|element| Signals::new(Vec::from([element])).ok()) {
+        Some(signals) => hex(&signals.encode(), to),
+        None => to.serialize_none(),
+    }
+}

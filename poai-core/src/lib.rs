@@ -48,6 +48,8 @@ pub mod miner;
 pub mod operand;
 #[cfg(feature = "std")]
 pub mod reference;
+#[cfg(feature = "snark")]
+pub mod snark;
 
 pub use difficulty::{Difficulty, Target};
 pub use digest::{

@@ -1,0 +1,139 @@
+//! Our side of a ceremony, for `scripts/ceremony.sh`, on a small system of
+//! constraints that is no program's.
+//!
+//! ```text
+//! ceremony write DIR ROWS    system.r1cs and witness.wtns, for snarkjs
+//! ceremony prove DIR ROWS    reads final.zkey, keeps it as a key file, proves,
+//!                            writes proof.json, public.json and
+//!                            verification_key.json
+//! ceremony verify DIR ROWS   whether final.zkey accepts snarkjs-proof.json for
+//!                            snarkjs-public.json; the exit code says
+//! ceremony foreign DIR ROWS  that final.zkey is refused for another system of
+//!                            the same size; the exit code says
+//! ```
+
+#[path = "../tests/support/chain.rs"]
+mod chain;
+
+use ark_ff::AdditiveGroup;
+use ark_std::rand::rngs::OsRng;
+use chain::{Chain, chain, verify};
+use indicatif::ProgressBar;
+use poai_core::digest::ProgramId;
+use poai_core::snark::iden3::json::{
+    proof_from_json, proof_to_json, signals_from_json, signals_to_json, verifying_key_to_json,
+};
+use poai_core::snark::iden3::r1cs::write_r1cs;
+use poai_core::snark::iden3::wtns::write_wtns;
+use poai_core::snark::iden3::zkey::{Zkey, ZkeyError, read_zkey};
+use poai_core::snark::keys::{KeyIdentity, KeyOwner, read_proving_key, write_proving_key};
+use std::error::Error;
+use std::fs::{File, read_to_string, write};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [what, directory, rows] => match rows.parse() {
+            Ok(rows) if rows >= 2 => run(what, Path::new(directory), &chain(rows, 7, 1234)),
+            _ => Err("ROWS is a number, at least 2".into()),
+        },
+        _ => Err("usage: ceremony write|prove|verify|foreign DIR ROWS".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: &str, directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
+    match what {
+        "write" => export(directory, chain),
+        "prove" => prove(directory, chain),
+        "verify" => check(directory, chain),
+        "foreign" => foreign(directory, chain),
+        _ => Err(format!("unknown: {what}").into()),
+    }
+}
+
+fn export(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
+    let mut file = BufWriter::new(File::create(directory.join("system.r1cs"))?);
+    write_r1cs(&chain.matrices, &mut file)?;
+    file.flush()?;
+    let mut file = BufWriter::new(File::create(directory.join("witness.wtns"))?);
+    write_wtns(&chain.assignment, &mut file)?;
+    file.flush()?;
+    println!("{} constraints, digest {}", chain.matrices.rows(), chain.matrices.digest());
+    Ok(())
+}
+
+fn zkey(directory: &Path, chain: &Chain) -> Result<Zkey, Box<dyn Error>> {
+    let file = BufReader::new(File::open(directory.join("final.zkey"))?);
+    Ok(read_zkey(file, &chain.matrices)?)
+}
+
+fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
+    let zkey = zkey(directory, chain)?;
+    println!("read a key with {} contributions", zkey.contributions);
+    // The system is no program's: there is no id to write into the key's file.
+    let owner = KeyOwner::Program(ProgramId::default());
+    let identity = KeyIdentity::new(owner, 0, &chain.matrices)?;
+    let path = directory.join("proving.key");
+    let bar = ProgressBar::new(0);
+    let digest = write_proving_key(&path, &identity, &zkey.key, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish();
+    let key = read_proving_key(&path, &identity, |_, _| ())?;
+    if key != zkey.key {
+        return Err("the key's file holds another key".into());
+    }
+    println!("kept it as a key file, verifying key {digest}");
+
+    let proof = chain.prove(&key, &mut OsRng);
+    if !verify(&key.vk, chain.signals(), &proof) {
+        return Err("the proof fails".into());
+    }
+    write(directory.join("proof.json"), proof_to_json(&proof))?;
+    write(directory.join("public.json"), signals_to_json(chain.signals()))?;
+    write(directory.join("verification_key.json"), verifying_key_to_json(&key.vk))?;
+    Ok(())
+}
+
+fn check(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
+    let key = zkey(directory, chain)?.key.vk;
+    let proof = proof_from_json(&read_to_string(directory.join("snarkjs-proof.json"))?)?;
+    let mut signals = signals_from_json(&read_to_string(directory.join("snarkjs-public.json"))?)?;
+    if signals != chain.signals() || !verify(&key, &signals, &proof) {
+        return Err("the proof is refused".into());
+    }
+    if let Some(signal) = signals.first_mut() {
+        signal.double_in_place();
+    }
+    match verify(&key, &signals, &proof) {
+        true => Err("the proof is accepted for another signal".into()),
+        false => Ok(()),
+    }
+}
+
+fn foreign(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
+    let mut matrices = chain.matrices.clone();
+    if let Some((by, _)) = matrices.b.first_mut().and_then(|row| row.first_mut()) {
+        by.double_in_place();
+    }
+    let file = BufReader::new(File::open(directory.join("final.zkey"))?);
+    match read_zkey(file, &matrices) {
+        Err(error @ ZkeyError::Coefficient { .. }) => {
+            println!("refused: {error}");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Err("the key is accepted for another system".into()),
+    }
+}

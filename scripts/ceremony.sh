@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# A whole ceremony of a key, made with snarkjs, on a small system:
+#
+#   scripts/ceremony.sh [DIR]
+#
+# Powers of tau with two contributions and a beacon, then the system's own
+# phase with two contributions and a beacon; snarkjs verifies both. Our prover
+# reads the key, proves, and snarkjs accepts; snarkjs proves, and we accept.
+# Every file is left in DIR, or gone with a temporary one.
+#
+# Needs node and npm; installs snarkjs into scripts/ceremony where it is
+# missing, and is offline after that. Prints a row for each check and
+# "N passed, M failed", which the exit code repeats.
+#
+# Settings, with what they are if left out:
+#   POAI_CEREMONY_ROWS=200   constraints of the system
+set -euo pipefail
+
+: "${POAI_CEREMONY_ROWS:=200}"
+cd "$(dirname "$0")/.."
+tools=$PWD/scripts/ceremony
+rows=$POAI_CEREMONY_ROWS
+if [ $# -ge 1 ]; then
+  mkdir -p "$1"
+  dir=$(cd "$1" && pwd)
+else
+  dir=$(mktemp -d)
+  trap 'rm -rf "$dir"' EXIT
+fi
+
+[ -x "$tools/node_modules/.bin/snarkjs" ] || npm ci --prefix "$tools" --no-audit --no-fund
+cargo build --locked -p poai-core --features snark --example ceremony
+ours=${CARGO_TARGET_DIR:-target}/debug/examples/ceremony
+[ "${ours#/}" != "$ours" ] || ours=$PWD/$ours
+cd "$dir"
+
+passed=0
+failed=0
+
+# check WHAT COMMAND...: one row; the command's words only where it fails.
+check() {
+  local what=$1 start=$EPOCHREALTIME result=passed
+  shift
+  if "$@" >log.txt 2>&1 </dev/null; then passed=$((passed + 1)); else result=FAILED failed=$((failed + 1)); fi
+  printf '%-58s  %-6s  %6.2f s\n' "$what" "$result" "$(awk "BEGIN { print $EPOCHREALTIME - $start }")"
+  [ "$result" = passed ] || sed 's/^/    /' log.txt
+}
+
+# refuses COMMAND...: the command has to find the proof wrong, not to break.
+refuses() {
+  ! "$@" >refusal.txt 2>&1 && grep -q "Invalid proof" refusal.txt
+}
+
+snarkjs() {
+  "$tools/node_modules/.bin/snarkjs" "$@"
+}
+
+# What contributors type; the last word of a ceremony is public.
+entropy() {
+  od -An -N32 -tx1 /dev/urandom | tr -d ' \n'
+}
+beacon=$(printf '0123456789abcdef%.0s' 1 2 3 4)
+
+# The least power of two that holds the constraints, the one and two signals.
+power=1
+while [ $((1 << power)) -lt $((rows + 3)) ]; do power=$((power + 1)); done
+
+# Chained, because `check` asks for their result, which switches `set -e` off.
+phase_one() {
+  snarkjs powersoftau new bn128 "$power" pot0.ptau &&
+  snarkjs powersoftau contribute pot0.ptau pot1.ptau --name=first -e="$(entropy)" &&
+  snarkjs powersoftau contribute pot1.ptau pot2.ptau --name=second -e="$(entropy)" &&
+  snarkjs powersoftau beacon pot2.ptau pot3.ptau "$beacon" 10 --name=beacon &&
+  snarkjs powersoftau prepare phase2 pot3.ptau final.ptau
+}
+
+phase_two() {
+  snarkjs groth16 setup system.r1cs final.ptau system0.zkey &&
+  snarkjs zkey contribute system0.zkey system1.zkey --name=first -e="$(entropy)" &&
+  snarkjs zkey contribute system1.zkey system2.zkey --name=second -e="$(entropy)" &&
+  snarkjs zkey beacon system2.zkey final.zkey "$beacon" 10 --name=beacon
+}
+
+# Our key without the contributions, under the name that ours reads.
+uncontributed() {
+  mkdir -p initial && cp system0.zkey initial/final.zkey &&
+    ! "$ours" prove initial "$rows" 2>refusal.txt &&
+    grep -q "nobody contributed" refusal.txt
+}
+
+changed_signal() {
+  sed '0,/"[0-9]*"/s//"1"/' public.json >changed.json && ! cmp -s public.json changed.json &&
+    refuses snarkjs groth16 verify verification_key.json changed.json proof.json
+}
+
+same_json() {
+  node -e 'const [a, b] = process.argv.slice(1).map((f) => JSON.parse(require("fs").readFileSync(f)));
+    require("assert").deepStrictEqual(a, b)' "$1" "$2"
+}
+
+check "our .r1cs and .wtns are written" "$ours" write . "$rows"
+check "snarkjs reads the .r1cs" snarkjs r1cs info system.r1cs
+check "snarkjs finds the .wtns to satisfy it" snarkjs wtns check system.r1cs witness.wtns
+check "powers of tau" phase_one
+check "snarkjs verifies them" snarkjs powersoftau verify final.ptau
+check "the system's own phase" phase_two
+check "snarkjs verifies the key" snarkjs zkey verify system.r1cs final.ptau final.zkey
+check "a key without contributions is refused" uncontributed
+check "a key of another system is refused" "$ours" foreign . "$rows"
+check "we read the key, keep it, prove and export" "$ours" prove . "$rows"
+check "snarkjs accepts our proof" snarkjs groth16 verify verification_key.json public.json proof.json
+check "snarkjs refuses it for another signal" changed_signal
+check "snarkjs exports a verifying key" snarkjs zkey export verificationkey final.zkey snarkjs-key.json
+check "which is ours" same_json snarkjs-key.json verification_key.json
+check "snarkjs proves" snarkjs groth16 prove final.zkey witness.wtns snarkjs-proof.json snarkjs-public.json
+check "for the same signals" same_json snarkjs-public.json public.json
+check "we accept its proof, and refuse it for another signal" "$ours" verify . "$rows"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

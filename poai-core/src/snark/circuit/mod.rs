@@ -22,6 +22,8 @@ pub mod ranges;
 mod steps;
 mod table;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use super::commitment::{Salt, tag, weights_tag};
 use super::system::System;

@@ -1,0 +1,285 @@
+//! Gadgets at their edges, and forgeries of them.
+
+use super::super::system::{Lc, System};
+use super::bits::{decompose, divide, floor, hold, max};
+use super::number::{Number, field, is_zero};
+use super::packing::Element;
+use super::poseidon::Poseidon;
+use super::product;
+use super::table::look_up;
+use super::tensor::Entries;
+use crate::program::{Dtype, Extent};
+use crate::step::arithmetic::{rdiv, rsh};
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field, PrimeField};
+use light_poseidon::{Poseidon as Outside, PoseidonHasher};
+
+fn holds(system: &System) -> bool {
+    system.first_unsatisfied(system.assignment()).is_none()
+}
+
+/// A number whose bounds something else enforces.
+fn number(system: &mut System, value: i128, bounds: (i128, i128)) -> Number {
+    Number::witness(system, value, bounds)
+}
+
+#[test]
+fn witnesses_are_held_to_exactly_their_bounds() {
+    for bounds in [(-64, 63), (-63, 63), (0, 1), (0, 0), (-1, 0), (5, 12), (-100, 27), (0, 126)] {
+        for value in bounds.0 - 130..=bounds.1 + 130 {
+            let mut system = System::new(0, true);
+            let number = number(&mut system, value, bounds);
+            hold(&mut system, &number);
+            let inside = (bounds.0..=bounds.1).contains(&value);
+            assert_eq!(holds(&system), inside, "{value} in {bounds:?}");
+        }
+    }
+}
+
+/// Floors and clamps of every value of some bounds, at ends that lie within,
+/// beyond and at the bounds.
+#[test]
+fn floors_and_clamps_are_the_executors() {
+    let ends = [
+        (-64, 63),
+        (-63, 63),
+        (0, 63),
+        (0, 126),
+        (-3, 4),
+        (0, 0),
+        (-5, -2),
+        (7, 9),
+        (-1000, 1000),
+        (-1000, 0),
+        (100, 200),
+        (-200, -100),
+    ];
+    for bounds in [(-300, 300), (-40, 700), (0, 500), (-500, 0), (-7, 9), (13, 13), (90, 120)] {
+        for shift in [0u32, 1, 3, 7] {
+            for (least, most) in ends {
+                for value in bounds.0..=bounds.1 {
+                    let mut system = System::new(0, true);
+                    let x = number(&mut system, value, bounds);
+                    let floor = floor(&mut system, &x, shift, least);
+                    assert_eq!(floor.quotient.value(), value >> shift);
+                    let clamped = floor.clamp(&mut system, least, most);
+                    let expected = (value >> shift).clamp(least, most);
+                    assert_eq!(clamped.value(), expected, "{value} >> {shift} in {least}..={most}");
+                    let (from, to) = clamped.bounds();
+                    assert!((from..=to).contains(&expected), "{from}..={to}: {expected}");
+                    assert_eq!(clamped.lc().evaluate(system.assignment()), field(expected));
+                    assert!(holds(&system), "{value} >> {shift} in {least}..={most}");
+                }
+            }
+        }
+    }
+}
+
+/// The extremes of multipliers and sums, where i64 is nearly full.
+#[test]
+fn extremes_are_the_executors() {
+    let extremes = [i32::MIN, i32::MIN + 1, -1, 0, 1, i32::MAX - 1, i32::MAX];
+    let bounds = (i128::from(i32::MIN), i128::from(i32::MAX));
+    for a in extremes {
+        for b in extremes {
+            for shift in [0u8, 1, 30, 31, 32, 61, 62] {
+                let mut system = System::new(0, true);
+                let x = number(&mut system, a.into(), bounds);
+                let y = number(&mut system, b.into(), bounds);
+                let product = Number::product(&mut system, &x, &y);
+                let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+                let floor = floor(&mut system, &product.plus(half), shift.into(), -64);
+                let clamped = floor.clamp(&mut system, -64, 63);
+                let expected = rsh(i64::from(a) * i64::from(b), shift).clamp(-64, 63);
+                assert_eq!(clamped.value(), expected.into(), "{a}·{b} >> {shift}");
+                assert!(holds(&system));
+            }
+        }
+    }
+}
+
+#[test]
+fn quotients_of_any_divisor_are_the_executors() {
+    for n in [3i128, 5, 6, 7, 9, 10, 12, 25, 49] {
+        for value in -400..=400 {
+            let mut system = System::new(0, true);
+            let x = number(&mut system, value, (-400, 400));
+            let quotient = divide(&mut system, &x.plus(n / 2), n);
+            assert_eq!(quotient.value(), rdiv(value as i64, n as i64).into(), "{value}/{n}");
+            assert!(holds(&system));
+            // One more or less leaves a remainder outside 0..n.
+            for wrong in [-1, 1] {
+                let mut system = System::new(0, true);
+                let x = number(&mut system, value + wrong * n, (-400, 400));
+                divide(&mut system, &x.plus(n / 2), n);
+                let mut assignment = system.assignment().to_vec();
+                assignment[1] = field(value);
+                assert!(system.first_unsatisfied(&assignment).is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_larger_of_two_is_chosen() {
+    for a in -9..=9 {
+        for b in -9..=9 {
+            let mut system = System::new(0, true);
+            let x = number(&mut system, a, (-9, 9));
+            let y = number(&mut system, b, (-9, 9));
+            assert_eq!(max(&mut system, &x, &y).value(), a.max(b));
+            assert!(holds(&system));
+        }
+    }
+}
+
+#[test]
+fn zero_is_told_from_all_else() {
+    for value in -3..=3 {
+        let mut system = System::new(0, true);
+        let x = number(&mut system, value, (-3, 3));
+        let zero = is_zero(&mut system, &x);
+        assert_eq!(zero.number().value(), i128::from(value == 0));
+        assert!(holds(&system));
+        // The flag is the third variable: it cannot be the other one, whatever
+        // the inverse is.
+        let mut assignment = system.assignment().to_vec();
+        assignment[3] = Fr::ONE - assignment[3];
+        for inverse in [Fr::ZERO, Fr::ONE, field(value).inverse().unwrap_or_default()] {
+            assignment[2] = inverse;
+            assert!(system.first_unsatisfied(&assignment).is_some(), "{value}");
+        }
+    }
+}
+
+#[test]
+fn tables_are_looked_up_fixed_and_committed() {
+    let entries: Vec<i128> = (0..100).map(|i| (i * 37 % 128) - 64).collect();
+    for fixed in [true, false] {
+        for index in 0..100 {
+            let mut system = System::new(0, true);
+            let x = number(&mut system, index, (0, 99));
+            let bits = decompose(&mut system, &x, 0, 7).bits;
+            let table: Vec<Number> = entries
+                .iter()
+                .map(|&entry| match fixed {
+                    true => Number::constant(entry),
+                    false => number(&mut system, entry, (-64, 63)),
+                })
+                .collect();
+            let found = look_up(&mut system, &bits, &table);
+            assert_eq!(found.value(), entries[index as usize]);
+            assert_eq!(found.lc().evaluate(system.assignment()), field(entries[index as usize]));
+            assert!(holds(&system));
+        }
+    }
+}
+
+/// The constraints' hash is light-poseidon's, for every number of inputs and
+/// chains of them.
+#[test]
+fn hashes_are_those_outside() {
+    for count in 1..=12 {
+        let inputs: Vec<Fr> = (0..count).map(|i| Fr::from(7u64).pow([i + 50])).collect();
+        let mut system = System::new(0, true);
+        let elements: Vec<Element> =
+            inputs.iter().map(|&value| Element { lc: system.witness(value), value }).collect();
+        let hash = Poseidon::default().chain(&mut system, &elements).unwrap();
+        let mut outside = Outside::<Fr>::new_circom(inputs.len()).unwrap();
+        assert_eq!(hash.value, outside.hash(&inputs).unwrap(), "{count} inputs");
+        assert_eq!(hash.lc.evaluate(system.assignment()), hash.value);
+        assert!(holds(&system));
+    }
+}
+
+fn matrix(system: &mut System, [rows, columns]: [u32; 2], seed: i128) -> Entries {
+    let extent = Extent::new(rows, columns, Dtype::I8).unwrap();
+    let entry = |i: u32| (i128::from(i) * seed + 11) % 128 - 64;
+    let entries = (0..rows * columns).map(|i| {
+        let entry = number(system, entry(i), (-64, 63));
+        hold(system, &entry);
+        entry
+    });
+    Entries::new(extent, entries.collect())
+}
+
+/// A forger of a product that is checked with one challenge: knows ρ, changes
+/// two sums of a row so that the equation still holds, and recomputes all that
+/// depends on them. With a challenge that does not depend on the sums it
+/// succeeds; with the circuit's it does not, because ρ is another one then.
+#[test]
+fn sums_cannot_be_chosen_after_the_challenge() {
+    let mut system = System::new(0, true);
+    let (x, weights) = (matrix(&mut system, [64, 48], 37), matrix(&mut system, [48, 48], 91));
+    let before = system.variables();
+    let mut poseidon = Poseidon::default();
+    let sums = product::sums(&mut system, &mut poseidon, &x, &weights).unwrap();
+    assert!(holds(&system));
+    let expected = |row: usize, column: usize| -> i128 {
+        x.row(row).iter().zip(weights.row(column)).map(|(a, b)| a.value() * b.value()).sum()
+    };
+    assert!((0..64).all(|i| (0..48).all(|j| sums[i][j].value() == expected(i, j))));
+    // It is Freivalds' check that made them: the sums are the first witnesses.
+    let [first, second] = [0, 1].map(|column| sums[3][column].lc().terms()[0].1);
+    assert_eq!(first, before + 3 * 48);
+
+    // The equation alone, with a challenge from outside: a forged pair passes.
+    let challenge = Fr::from_le_bytes_mod_order(b"known beforehand");
+    let row = |sums: &[Fr]| -> Fr {
+        sums.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * challenge)
+    };
+    let honest: Vec<Fr> = sums[3].iter().map(|sum| field(sum.value())).collect();
+    let mut forged = honest.clone();
+    // δ₀·ρ + δ₁·ρ² = 0.
+    forged[0] += challenge;
+    forged[1] -= Fr::ONE;
+    assert_eq!(row(&honest), row(&forged));
+    assert_ne!(honest, forged);
+
+    // In the circuit ρ is a variable, equal to the hash. The same move against
+    // its value: the sums it needs are no integers within their bounds, and
+    // their bits cannot be theirs.
+    let rho = system.assignment()[first..].iter().copied().find(|&value| {
+        let row = |sums: &[Fr]| -> Fr {
+            sums.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * value)
+        };
+        system.assignment().contains(&row(&honest)) && value.into_bigint().0[3] != 0
+    });
+    let rho = rho.expect("the challenge is a variable");
+    let mut assignment = system.assignment().to_vec();
+    assignment[first] += rho;
+    assignment[second] -= Fr::ONE;
+    assert!(system.first_unsatisfied(&assignment).is_some());
+    // And where only small integers move, the equation fails under the old ρ,
+    // and the hash under a new one.
+    let mut assignment = system.assignment().to_vec();
+    assignment[first] += Fr::ONE;
+    assert!(system.first_unsatisfied(&assignment).is_some());
+}
+
+/// Where sums are few, or weights constants, they are made product by product.
+#[test]
+fn small_products_are_made_directly() {
+    let mut system = System::new(0, true);
+    let (x, weights) = (matrix(&mut system, [1, 8], 3), matrix(&mut system, [4, 8], 5));
+    let before = system.constraints();
+    product::sums(&mut system, &mut Poseidon::default(), &x, &weights).unwrap();
+    assert_eq!(system.constraints() - before, 32);
+    let fixed = weights.entries.iter().map(|entry| Number::constant(entry.value())).collect();
+    let fixed = Entries::new(weights.extent, fixed);
+    let before = system.constraints();
+    product::sums(&mut system, &mut Poseidon::default(), &x, &fixed).unwrap();
+    assert_eq!(system.constraints(), before);
+    assert!(holds(&system));
+}
+
+/// Terms of one variable are one term, and none has a coefficient of 0.
+#[test]
+fn combinations_are_canonical() {
+    let mut system = System::new(0, true);
+    let (a, b) = (system.witness(Fr::ONE), system.witness(Fr::ONE));
+    let two = Fr::from(2u64);
+    let sum = Lc::sum([(two, &b), (Fr::ONE, &a), (-two, &b), (Fr::ONE, &a)]);
+    assert_eq!(sum.terms(), [(two, 1)]);
+    assert!(Lc::sum([(Fr::ONE, &a), (-Fr::ONE, &a)]).is_constant());
+}

@@ -18,4 +18,5 @@ pub mod reduction;
 pub mod setup;
 
 pub use matrices::{ConstraintDigest, Matrices};
+pub use points::PointError;
 pub use reduction::CircomReduction;

@@ -144,7 +144,7 @@ pub struct KeyIdentity {
     /// The digest of the constraints.
     pub constraints: ConstraintDigest,
     /// Signals, without the one.
-    pub signals: u8,
+    pub signals: u16,
     /// Variables: the one, the signals and the witnesses.
     pub variables: u64,
     /// Points of the evaluation domain.
@@ -156,7 +156,8 @@ impl KeyIdentity {
     ///
     /// # Errors
     /// [`KeyProblem::Matrices`] where the matrices can have no key, and
-    /// [`KeyProblem::Unknown`] where there are more than 255 signals.
+    /// [`KeyProblem::Unknown`] where the signals
+    /// do not fit 16 bits.
     pub fn new(owner: KeyOwner, visibility: u8, matrices: &Matrices) -> Result<Self, KeyProblem> {
         matrices.check()?;
         let signals = matrices.signals;
@@ -165,7 +166,7 @@ impl KeyIdentity {
             owner,
             visibility,
             constraints: matrices.digest(),
-            signals: u8::try_from(signals).map_err(too_many)?,
+            signals: u16::try_from(signals).map_err(too_many)?,
             variables: matrices.variables as u64,
             domain: matrices.domain()? as u64,
         })
@@ -184,7 +185,7 @@ pub struct KeyHeader {
 }
 
 impl KeyHeader {
-    /// Magic, version, curve, kind, kind of owner, visibility, signals, a zero;
+    /// Magic, version, curve, kind, kind of owner, visibility, signals;
     /// owner, constraints and verifying key; variables and domain.
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let identity = &self.identity;
@@ -196,8 +197,8 @@ impl KeyHeader {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[CURVE, kind, owner_kind]);
-        bytes.extend_from_slice(&[identity.visibility, identity.signals, 0]);
+        bytes.extend_from_slice(&[CURVE, kind, owner_kind, identity.visibility]);
+        bytes.extend_from_slice(&identity.signals.to_le_bytes());
         for digest in [owner, identity.constraints.0, self.verifying_key.0] {
             bytes.extend_from_slice(&digest);
         }
@@ -218,7 +219,8 @@ impl KeyHeader {
         if version != VERSION {
             return unknown(KeyField::Version, version.into());
         }
-        let [curve, kind, owner_kind, visibility, signals, zero] = take(&mut rest)?;
+        let [curve, kind, owner_kind, visibility] = take(&mut rest)?;
+        let signals = u16::from_le_bytes(take(&mut rest)?);
         if curve != CURVE {
             return unknown(KeyField::Curve, curve.into());
         }
@@ -233,9 +235,6 @@ impl KeyHeader {
             1 => KeyOwner::Architecture(ArchitectureId(owner)),
             _ => return unknown(KeyField::OwnerKind, owner_kind.into()),
         };
-        if zero != 0 {
-            return unknown(KeyField::Version, zero.into());
-        }
         let constraints = ConstraintDigest(take(&mut rest)?);
         let verifying_key = VerifyingKeyDigest(take(&mut rest)?);
         let variables = u64::from_le_bytes(take(&mut rest)?);

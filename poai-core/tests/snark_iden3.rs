@@ -20,6 +20,8 @@ use poai_core::snark::iden3::zkey::{Zkey, ZkeyError, read_zkey};
 use poai_core::snark::matrices::MatricesError;
 use poai_core::snark::{Matrices, PointError};
 
+use proptest::collection::vec;
+use proptest::prelude::{any, prop_assert_eq, proptest};
 use rayon::prelude::*;
 use std::io::Cursor;
 
@@ -380,6 +382,22 @@ fn no_byte_can_change_the_key() {
     (contributions..ZKEY.len()).into_par_iter().step_by(16).for_each(|at| {
         assert_eq!(flipped(at).unwrap().key, whole, "byte {at}");
     });
+}
+
+proptest! {
+    #[test]
+    fn damage_is_an_error_or_the_same_key(
+        at in 0..ZKEY.len(),
+        bytes in vec(any::<u8>(), 0..80),
+        cut in 0..160usize,
+    ) {
+        let end = (at + cut).min(ZKEY.len());
+        let mut damaged = ZKEY.to_vec();
+        damaged.splice(at..end, bytes);
+        if let Ok(zkey) = read(&damaged) {
+            prop_assert_eq!(zkey.key, read(ZKEY).unwrap().key);
+        }
+    }
 }
 
 #[test]

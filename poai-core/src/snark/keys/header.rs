@@ -1,4 +1,19 @@
-//! What a key's file says about it.
+//! What a key's file says about it, in 128 bytes. Numbers are little-endian.
+//!
+//! | bytes | hold |
+//! | --- | --- |
+//! | 0..8 | `poai key` |
+//! | 8..10 | the version, 1 |
+//! | 10 | the curve, 1 for BN254 |
+//! | 11 | 0 for a proving key, 1 for a verifying key |
+//! | 12 | 0 for a program, 1 for an architecture |
+//! | 13 | the visibility |
+//! | 14..16 | signals, without the one |
+//! | 16..48 | the program's or architecture's id |
+//! | 48..80 | the digest of the constraints |
+//! | 80..112 | the digest of the verifying key |
+//! | 112..120 | variables |
+//! | 120..128 | points of the evaluation domain |
 
 use super::KeyProblem;
 use crate::digest::{ArchitectureId, ProgramId};
@@ -185,8 +200,6 @@ pub struct KeyHeader {
 }
 
 impl KeyHeader {
-    /// Magic, version, curve, kind, kind of owner, visibility, signals;
-    /// owner, constraints and verifying key; variables and domain.
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let identity = &self.identity;
         let (owner_kind, owner) = identity.owner.encode();

@@ -55,10 +55,11 @@ snarkjs() {
   "$tools/node_modules/.bin/snarkjs" "$@"
 }
 
-# What contributors type; the last word of a ceremony is public.
+# What contributors type.
 entropy() {
   od -An -N32 -tx1 /dev/urandom | tr -d ' \n'
 }
+# Public, and in a real ceremony unknown to all until the contributions are in.
 beacon=$(printf '0123456789abcdef%.0s' 1 2 3 4)
 
 # The least power of two that holds the constraints, the one and two signals.

@@ -139,6 +139,7 @@ pub struct Zkey {
 /// [`ZkeyError::Size`] or [`ZkeyError::Coefficient`].
 pub fn read_zkey(from: impl Read + Seek, matrices: &Matrices) -> Result<Zkey, ZkeyError> {
     matrices.check()?;
+    matrices.check_signals()?;
     let domain = matrices.domain()?;
     let mut file = Container::open(from, "zkey", 1, PROTOCOL..=CONTRIBUTIONS)?;
     match read_u32(&mut file.section(PROTOCOL, 4)?)? {
@@ -162,6 +163,7 @@ pub fn read_zkey(from: impl Read + Seek, matrices: &Matrices) -> Result<Zkey, Zk
     let mut circuit_hash = [0; HASH_BYTES];
     section.read_exact(&mut circuit_hash)?;
     let contributions = read_u32(&mut section)?;
+    header.check_groups()?;
     let Header { alpha_g1, beta_g1, beta_g2, gamma_g2, delta_g1, delta_g2 } = header;
     let vk = VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 };
     let key =
@@ -208,15 +210,14 @@ impl Header {
             delta_g1: points::read_one(&mut section).map_err(at(4))?,
             delta_g2: points::read_one(&mut section).map_err(at(5))?,
         };
-        header.check()?;
-        Ok(header)
+        match header.delta_g2 == header.gamma_g2 {
+            true => Err(ZkeyError::NoContribution),
+            false => Ok(header),
+        }
     }
 
-    /// β and δ are the same number in both groups, and δ is not γ.
-    fn check(&self) -> Result<(), ZkeyError> {
-        if self.delta_g2 == self.gamma_g2 {
-            return Err(ZkeyError::NoContribution);
-        }
+    /// β and δ are the same number in both groups.
+    fn check_groups(&self) -> Result<(), ZkeyError> {
         let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
         for (name, in_g1, in_g2) in
             [("β", self.beta_g1, self.beta_g2), ("δ", self.delta_g1, self.delta_g2)]

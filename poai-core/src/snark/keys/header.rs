@@ -1,4 +1,19 @@
-//! What a key's file says about it.
+//! What a key's file says about it, in 128 bytes. Numbers are little-endian.
+//!
+//! | bytes | hold |
+//! | --- | --- |
+//! | 0..8 | `poai key` |
+//! | 8..10 | the version, 1 |
+//! | 10 | the curve, 1 for BN254 |
+//! | 11 | 0 for a proving key, 1 for a verifying key |
+//! | 12 | 0 for a program, 1 for an architecture |
+//! | 13 | the visibility |
+//! | 14..16 | signals, without the one |
+//! | 16..48 | the program's or architecture's id |
+//! | 48..80 | the digest of the constraints |
+//! | 80..112 | the digest of the verifying key |
+//! | 112..120 | variables |
+//! | 120..128 | points of the evaluation domain |
 
 use super::KeyProblem;
 use crate::digest::{ArchitectureId, ProgramId};
@@ -144,7 +159,7 @@ pub struct KeyIdentity {
     /// The digest of the constraints.
     pub constraints: ConstraintDigest,
     /// Signals, without the one.
-    pub signals: u8,
+    pub signals: u16,
     /// Variables: the one, the signals and the witnesses.
     pub variables: u64,
     /// Points of the evaluation domain.
@@ -156,7 +171,8 @@ impl KeyIdentity {
     ///
     /// # Errors
     /// [`KeyProblem::Matrices`] where the matrices can have no key, and
-    /// [`KeyProblem::Unknown`] where there are more than 255 signals.
+    /// [`KeyProblem::Unknown`] where the signals
+    /// do not fit 16 bits.
     pub fn new(owner: KeyOwner, visibility: u8, matrices: &Matrices) -> Result<Self, KeyProblem> {
         matrices.check()?;
         let signals = matrices.signals;
@@ -165,7 +181,7 @@ impl KeyIdentity {
             owner,
             visibility,
             constraints: matrices.digest(),
-            signals: u8::try_from(signals).map_err(too_many)?,
+            signals: u16::try_from(signals).map_err(too_many)?,
             variables: matrices.variables as u64,
             domain: matrices.domain()? as u64,
         })
@@ -184,8 +200,6 @@ pub struct KeyHeader {
 }
 
 impl KeyHeader {
-    /// Magic, version, curve, kind, kind of owner, visibility, signals, a zero;
-    /// owner, constraints and verifying key; variables and domain.
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let identity = &self.identity;
         let (owner_kind, owner) = identity.owner.encode();
@@ -196,8 +210,8 @@ impl KeyHeader {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[CURVE, kind, owner_kind]);
-        bytes.extend_from_slice(&[identity.visibility, identity.signals, 0]);
+        bytes.extend_from_slice(&[CURVE, kind, owner_kind, identity.visibility]);
+        bytes.extend_from_slice(&identity.signals.to_le_bytes());
         for digest in [owner, identity.constraints.0, self.verifying_key.0] {
             bytes.extend_from_slice(&digest);
         }
@@ -218,7 +232,8 @@ impl KeyHeader {
         if version != VERSION {
             return unknown(KeyField::Version, version.into());
         }
-        let [curve, kind, owner_kind, visibility, signals, zero] = take(&mut rest)?;
+        let [curve, kind, owner_kind, visibility] = take(&mut rest)?;
+        let signals = u16::from_le_bytes(take(&mut rest)?);
         if curve != CURVE {
             return unknown(KeyField::Curve, curve.into());
         }
@@ -233,9 +248,6 @@ impl KeyHeader {
             1 => KeyOwner::Architecture(ArchitectureId(owner)),
             _ => return unknown(KeyField::OwnerKind, owner_kind.into()),
         };
-        if zero != 0 {
-            return unknown(KeyField::Version, zero.into());
-        }
         let constraints = ConstraintDigest(take(&mut rest)?);
         let verifying_key = VerifyingKeyDigest(take(&mut rest)?);
         let variables = u64::from_le_bytes(take(&mut rest)?);

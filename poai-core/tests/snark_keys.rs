@@ -12,9 +12,10 @@ use chain::{Chain, chain, verify};
 use peak_alloc::PeakAlloc;
 use poai_core::digest::{ArchitectureId, ProgramId};
 use poai_core::snark::keys::{
-    KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem, VerifyingKeyDigest,
-    read_header, read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
+    KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem, read_header,
+    read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
 };
+use poai_core::snark::prove::verifying_key;
 use poai_core::snark::setup::insecure_single_party_setup;
 use poai_core::snark::{ConstraintDigest, Matrices, PointError};
 use std::fs;
@@ -88,7 +89,7 @@ fn keys_come_back() {
     let files = Files::new();
     let key = files.read().unwrap();
     assert_eq!(key, files.key);
-    let digest = VerifyingKeyDigest::of(&key.vk);
+    let digest = verifying_key(&key).unwrap().digest();
     let (header, verifying) = read_verifying_key(&files.verifying(), OWNER, VISIBILITY).unwrap();
     assert_eq!(verifying, key.vk);
     let expected =

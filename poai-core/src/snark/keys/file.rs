@@ -1,8 +1,8 @@
 //! Writing and reading the files.
 
-use super::VerifyingKeyDigest;
-use super::header::{HEADER_BYTES, same};
+use super::header::{HEADER_BYTES, digest, same};
 use super::{KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem};
+use crate::inference::VerifyingKeyDigest;
 use crate::snark::points::{self, Encoded, ReadError, Subgroup};
 use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -29,7 +29,7 @@ pub fn write_proving_key(
     located(path, || {
         parts.check_verifying(&key.vk)?;
         parts.check_proving(key)?;
-        let verifying_key = VerifyingKeyDigest::of(&key.vk);
+        let verifying_key = digest(&key.vk)?;
         let header = KeyHeader { kind: KeyKind::Proving, identity: *identity, verifying_key };
         write_file(path, &header, &parts, &mut progress, |to| {
             put_verifying(to, &key.vk)?;
@@ -56,7 +56,7 @@ pub fn write_verifying_key(
     let parts = Parts::of(identity);
     located(path, || {
         parts.check_verifying(key)?;
-        let verifying_key = VerifyingKeyDigest::of(key);
+        let verifying_key = digest(key)?;
         let header = KeyHeader { kind: KeyKind::Verifying, identity: *identity, verifying_key };
         write_file(path, &header, &parts, &mut |_, _| (), |to| put_verifying(to, key))?;
         Ok(verifying_key)
@@ -99,8 +99,7 @@ pub fn read_proving_key(
             l_query: from.points("witnesses", parts.witnesses, Subgroup::Skip)?,
         };
         from.finish()?;
-        let digest = VerifyingKeyDigest::of(&key.vk);
-        same(KeyField::VerifyingKey, &header.verifying_key, &digest)?;
+        same(KeyField::VerifyingKey, &header.verifying_key, &digest(&key.vk)?)?;
         Ok(key)
     })
 }
@@ -122,7 +121,7 @@ pub fn read_verifying_key(
         let mut from = Hashed::new(file, &header, parts.file_bytes(header.kind)?, &mut silent);
         let key = from.verifying(&parts)?;
         from.finish()?;
-        same(KeyField::VerifyingKey, &header.verifying_key, &VerifyingKeyDigest::of(&key))?;
+        same(KeyField::VerifyingKey, &header.verifying_key, &digest(&key)?)?;
         Ok((header, key))
     })
 }

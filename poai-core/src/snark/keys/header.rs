@@ -17,10 +17,10 @@
 
 use super::KeyProblem;
 use crate::digest::{ArchitectureId, ProgramId};
+use crate::inference::{self, VerifyingKeyDigest};
 use crate::snark::matrices::{ConstraintDigest, Matrices};
 use ark_bn254::Bn254;
 use ark_groth16::VerifyingKey;
-use ark_serialize::CanonicalSerialize;
 use std::fmt;
 
 /// The first bytes of a key's file.
@@ -123,30 +123,16 @@ impl fmt::Display for KeyOwner {
     }
 }
 
-/// BLAKE3 of a verifying key.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VerifyingKeyDigest(pub [u8; 32]);
-
-impl VerifyingKeyDigest {
-    /// The digest of a key: of its points, compressed, as arkworks writes them.
-    pub fn of(key: &VerifyingKey<Bn254>) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("poai-1 verifying key");
-        // A hasher takes every byte, and points have no other error.
-        let _ = key.serialize_compressed(&mut hasher);
-        Self(*hasher.finalize().as_bytes())
-    }
-}
-
-impl fmt::Display for VerifyingKeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for VerifyingKeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifyingKeyDigest({self})")
-    }
+/// The digest of a verifying key's points, by which proofs name it.
+pub(super) fn digest(key: &VerifyingKey<Bn254>) -> Result<VerifyingKeyDigest, KeyProblem> {
+    let key = inference::VerifyingKey::new(
+        key.alpha_g1,
+        key.beta_g2,
+        key.gamma_g2,
+        key.delta_g2,
+        key.gamma_abc_g1.clone(),
+    )?;
+    Ok(key.digest())
 }
 
 /// What a key is for, by which it is looked for.
@@ -154,7 +140,7 @@ impl fmt::Debug for VerifyingKeyDigest {
 pub struct KeyIdentity {
     /// What it proves runs of.
     pub owner: KeyOwner,
-    /// What is public, hashed or private, as one byte.
+    /// What is public, hashed or private: [`inference::Visibility::encode`].
     pub visibility: u8,
     /// The digest of the constraints.
     pub constraints: ConstraintDigest,

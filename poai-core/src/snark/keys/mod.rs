@@ -26,7 +26,7 @@ mod header;
 pub use file::{
     read_header, read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
 };
-pub use header::{KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, VerifyingKeyDigest};
+pub use header::{KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner};
 
 use super::matrices::MatricesError;
 use super::points::PointError;
@@ -53,6 +53,9 @@ pub enum KeyProblem {
     /// The matrices are no system that can have a key.
     #[error(transparent)]
     Matrices(#[from] MatricesError),
+    /// The verifying key is none of proofs of inference.
+    #[error(transparent)]
+    VerifyingKey(#[from] crate::inference::KeyError),
     /// The file is no key.
     #[error("it is no key file")]
     NotAKey,

@@ -161,11 +161,11 @@ fn flipped_bits_are_refused() {
 fn other_spellings_are_refused() {
     let mut deployed = Deployed::new(4);
     let proof = deployed.proof;
-    for at in 0..8 {
+    for (at, word) in proof.iter().enumerate() {
         let error = [number(at as u64)];
-        let spelled = plus(&proof[at], Fq::MODULUS);
+        let spelled = plus(word, Fq::MODULUS);
         deployed.with(at, &[spelled]).expect_error("CoordinateTooLarge(uint256)", &error);
-        let modulus = word(Fq::MODULUS);
+        let modulus = self::word(Fq::MODULUS);
         deployed.with(at, &[modulus]).expect_error("CoordinateTooLarge(uint256)", &error);
         deployed.with(at, &[[0xff; 32]]).expect_error("CoordinateTooLarge(uint256)", &error);
     }

@@ -269,3 +269,16 @@ fn too_little_gas_is_said() {
     println!("{low} limits too low, {enough} enough");
     assert!(low > 0 && enough > 0);
 }
+
+/// On a chain that lacks a precompile its address answers nothing, with
+/// success: without the product of a signal, any signal would do.
+#[test]
+fn chains_without_the_precompiles_are_refused() {
+    for precompile in [6, 7, 8] {
+        let mut deployed = Deployed::new(4);
+        let (proof, signals) = (deployed.proof, deployed.signals.clone());
+        deployed.verify(&proof, &signals).gas();
+        deployed.chain.without(precompile);
+        deployed.verify(&proof, &signals).expect_error("NotInSubgroup()", &[]);
+    }
+}

@@ -20,6 +20,10 @@ interface IInferenceVerifier {
 /// a run costs these MACs. A verifier that accepts everything would certify anything, so that registration is not open to
 /// all: one registrar, best a multisignature or a governance contract, registers, and cannot change or replace what was
 /// registered, nor anything that was certified. Whoever trusts no registrar deploys a registry and is it.
+///
+/// A binding names neither chain nor registry. The sender has to be the prover everywhere, so nobody gains by another's
+/// proof; but a prover may use its own in each registry that knows the program. A requester that pays on more than one
+/// chain gives each its own job.
 contract PoaiRegistry {
     /// @notice The sender is not who may do this.
     error NotPermitted(address sender);

@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let source = solidity(&Setup::new(signals, signals as u64).key, &name)?;
         std::fs::write(directory.join(name + ".sol"), source)?;
     }
-    for (file, seed) in [("proof.json", 4), ("other.json", 104)] {
-        let json = serde_json::to_string_pretty(&statement::deployment(seed)?)?;
+    for (file, seed, visibility) in statement::FIXTURES {
+        let json = serde_json::to_string_pretty(&statement::deployment(seed, visibility)?)?;
         std::fs::write(directory.join(file), json + "\n")?;
     }
     Ok(())

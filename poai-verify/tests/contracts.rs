@@ -161,11 +161,11 @@ fn flipped_bits_are_refused() {
 fn other_spellings_are_refused() {
     let mut deployed = Deployed::new(4);
     let proof = deployed.proof;
-    for at in 0..8 {
+    for (at, word) in proof.iter().enumerate() {
         let error = [number(at as u64)];
-        let spelled = plus(&proof[at], Fq::MODULUS);
+        let spelled = plus(word, Fq::MODULUS);
         deployed.with(at, &[spelled]).expect_error("CoordinateTooLarge(uint256)", &error);
-        let modulus = word(Fq::MODULUS);
+        let modulus = self::word(Fq::MODULUS);
         deployed.with(at, &[modulus]).expect_error("CoordinateTooLarge(uint256)", &error);
         deployed.with(at, &[[0xff; 32]]).expect_error("CoordinateTooLarge(uint256)", &error);
     }
@@ -268,4 +268,17 @@ fn too_little_gas_is_said() {
     }
     println!("{low} limits too low, {enough} enough");
     assert!(low > 0 && enough > 0);
+}
+
+/// On a chain that lacks a precompile its address answers nothing, with
+/// success: without the product of a signal, any signal would do.
+#[test]
+fn chains_without_the_precompiles_are_refused() {
+    for precompile in [6, 7, 8] {
+        let mut deployed = Deployed::new(4);
+        let (proof, signals) = (deployed.proof, deployed.signals.clone());
+        deployed.verify(&proof, &signals).gas();
+        deployed.chain.without(precompile);
+        deployed.verify(&proof, &signals).expect_error("NotInSubgroup()", &[]);
+    }
 }

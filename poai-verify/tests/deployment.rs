@@ -11,24 +11,24 @@ use poai_core::inference::{
 };
 use poai_core::program::Dtype;
 use poai_verify::snark::{Deployment, DeploymentError, solidity};
-use statement::Parts;
+use statement::{FIXTURES, HASHED, PRIVATE, Parts};
 use std::path::PathBuf;
 
 #[test]
 fn committed_fixtures_are_current() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts/fixtures");
-    for (file, seed) in [("proof.json", 4), ("other.json", 104)] {
+    for (file, seed, visibility) in FIXTURES {
         let committed = std::fs::read(directory.join(file)).unwrap();
         let committed: serde_json::Value = serde_json::from_slice(&committed).unwrap();
-        let made = serde_json::to_value(statement::deployment(seed).unwrap()).unwrap();
+        let made = serde_json::to_value(statement::deployment(seed, visibility).unwrap()).unwrap();
         assert!(committed == made, "run the example make-snark-fixtures");
     }
 }
 
 #[test]
 fn the_object_is_hex_and_numbers() {
-    let Parts { binding, setup, proof, .. } = statement::parts(4).unwrap();
-    let json = serde_json::to_value(statement::deployment(4).unwrap()).unwrap();
+    let Parts { binding, setup, proof, .. } = statement::parts(4, HASHED).unwrap();
+    let json = serde_json::to_value(statement::deployment(4, HASHED).unwrap()).unwrap();
     assert_eq!(json["macs"], binding.macs.to_string());
     assert_eq!(json["verifying_key"], setup.key.digest().to_string());
     assert_eq!(json["program_id"], "04".repeat(32));
@@ -42,11 +42,15 @@ fn the_object_is_hex_and_numbers() {
     assert_eq!(json["signals"], serde_json::json!(signals));
     let calldata = json["calldata"].as_str().unwrap();
     assert!(calldata.starts_with("f18b21a1") && calldata.ends_with(&signals[3]));
+
+    let json = serde_json::to_value(statement::deployment(104, PRIVATE).unwrap()).unwrap();
+    assert_eq!((&json["input_signals"], &json["output_signals"]), (&2.into(), &0.into()));
+    assert!(json["weights"].is_null());
 }
 
 #[test]
 fn parts_of_something_else_are_refused() {
-    let Parts { binding, layout, setup, proof } = statement::parts(4).unwrap();
+    let Parts { binding, layout, setup, proof } = statement::parts(4, HASHED).unwrap();
     let new = |binding: &Binding, layout: &Layout, setup: &Setup, proof: &InferenceProof, name| {
         Deployment::new(binding, layout, &setup.key, proof, name).unwrap_err()
     };

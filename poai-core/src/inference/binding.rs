@@ -23,7 +23,8 @@ pub const TAG: [u8; 32] = *b"poai inference v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 ///
 /// It does not bind input and output: the other signals do. It does not say
 /// that the program has this id or costs these MACs: whoever registered its
-/// verifying key says so.
+/// verifying key says so. It names no chain and no contract: a requester that
+/// pays in more than one place gives each its own job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Binding {

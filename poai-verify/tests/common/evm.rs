@@ -4,6 +4,7 @@
 use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, Output};
 use revm::database::{CacheDB, EmptyDB};
+use revm::precompile::Precompiles;
 use revm::primitives::{Address, Bytes, Log, TxKind};
 use revm::{Context, ExecuteCommitEvm, MainBuilder, MainContext, MainnetEvm};
 use sha3::{Digest, Keccak256};
@@ -67,6 +68,17 @@ impl Chain {
             .with_db(CacheDB::new(EmptyDB::default()))
             .modify_cfg_chained(|cfg| cfg.disable_nonce_check = true);
         Chain { evm: context.build_mainnet() }
+    }
+
+    /// The same chain without one precompile: its address is an empty account.
+    pub fn without(&mut self, precompile: u8) {
+        let all = self.evm.precompiles.precompiles;
+        let mut kept = Precompiles::default();
+        let others = all.addresses().filter(|address| address.0[19] != precompile);
+        kept.extend(others.filter_map(|address| all.get(address)).cloned());
+        assert_eq!(kept.len() + 1, all.len());
+        // The EVM wants them for all time; a test is over soon enough.
+        self.evm.precompiles.precompiles = Box::leak(Box::new(kept));
     }
 
     fn send(&mut self, from: [u8; 20], kind: TxKind, data: Vec<u8>, gas: u64) -> ExecutionResult {

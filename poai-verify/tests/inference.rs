@@ -2,6 +2,7 @@
 //! something else passes for.
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::execute::network::Constants;
@@ -216,6 +217,7 @@ fn a_proof_shows_nothing_else() {
     };
     let signals = proven.proof.signals.elements().to_vec();
     assert_eq!(signals.len(), 3);
+    verifier.verify(&proven.binding, &proven.proof).unwrap();
     let pairing = |proof: &InferenceProof| {
         verifier.verify(&proven.binding, proof) == Err(SnarkError::False(False::Pairing))
     };
@@ -258,16 +260,17 @@ fn a_proof_shows_nothing_else() {
     }
     // Points moved about.
     let (a, b, c) = (*proven.proof.proof.a(), *proven.proof.proof.b(), *proven.proof.proof.c());
-    let minus = |point: G1Affine| -point;
-    let points: [(G1Affine, G2Affine, G1Affine); 4] =
-        [(c, b, a), (minus(a), b, c), (a, -b, c), (a, b, minus(c))];
+    let [minus_a, minus_c]: [G1Affine; 2] = [a, c].map(|point| (-point.into_group()).into());
+    let minus_b: G2Affine = (-b.into_group()).into();
+    assert!(minus_a != a && minus_b != b && minus_c != c);
+    let points = [(c, b, a), (minus_a, b, c), (a, minus_b, c), (a, b, minus_c)];
     for (a, b, c) in points {
         let moved = InferenceProof { proof: Proof::new(a, b, c).unwrap(), ..proven.proof.clone() };
         assert!(pairing(&moved));
     }
     // (−A, −B, C) is the same proof in other words: it verifies, and says no
     // more than the first did, which is why receipts go by job and not by proof.
-    let same = Proof::new(minus(a), -b, c).unwrap();
+    let same = Proof::new(minus_a, minus_b, c).unwrap();
     let same = InferenceProof { proof: same, ..proven.proof.clone() };
     verifier.verify(&binding, &same).unwrap();
 }

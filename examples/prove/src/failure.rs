@@ -30,8 +30,10 @@ pub enum Failure {
     Onnx { name: String, source: Box<OnnxError> },
     #[error("{}: line {line} is not {columns} finite numbers separated by commas", path.display())]
     Sample { path: PathBuf, line: usize, columns: usize },
-    #[error("the network's input is no image of a digit ({entries} entries): --samples has to \
-             name a file of samples")]
+    #[error(
+        "the network's input is no image of a digit ({entries} entries): --samples has to \
+             name a file of samples"
+    )]
     NoSamples { entries: usize },
     #[error("--image {image} with --batch {batch}: there are {count} samples")]
     Image { image: usize, batch: usize, count: usize },

@@ -96,9 +96,9 @@ impl Source {
         let start = Instant::now();
         match self {
             Source::New => make(matrices, expected),
-            Source::Folder(folder) => in_folder(folder, &identity(circuit, matrices)?, || {
-                make(matrices, expected)
-            }),
+            Source::Folder(folder) => {
+                in_folder(folder, &identity(circuit, matrices)?, || make(matrices, expected))
+            }
             Source::Ceremony(path) => {
                 let file = BufReader::new(File::open(path).map_err(Failure::io(path))?);
                 let waiting = spinner("checking the ceremony's key", None);

@@ -63,7 +63,11 @@ struct Args {
     /// What everybody sees: input and output public, hashed or private, weights
     /// fixed or committed. What is left out is as here:
     /// input=hashed,output=public,weights=fixed
-    #[arg(long, value_name = "PART=HOW,…", default_value = "input=hashed,output=public,weights=fixed")]
+    #[arg(
+        long,
+        value_name = "PART=HOW,…",
+        default_value = "input=hashed,output=public,weights=fixed"
+    )]
     visibility: Visible,
     /// Who may use the proof: an address on the EVM.
     #[arg(long, value_name = "0x…", default_value_t = Address([0x11; 20]))]
@@ -92,6 +96,9 @@ struct Args {
     /// Write the constraints for a ceremony, and stop.
     #[arg(long, value_name = "FILE")]
     export_r1cs: Option<PathBuf>,
+    /// Estimate sizes alone, and no times, for which a small proof is made.
+    #[arg(long)]
+    no_timing: bool,
     /// Say what setup and proof would cost, and stop.
     #[arg(long, conflicts_with = "export_r1cs")]
     estimate_only: bool,
@@ -138,10 +145,14 @@ fn run(args: &Args) -> Result<String, Failure> {
         })?;
         return report::exported(args.json, path, &matrices);
     }
-    let waiting = key::spinner("estimating", None);
-    let estimate = estimate(&circuit);
-    waiting.finish_and_clear();
-    let estimate = estimate?;
+    let estimate = if args.no_timing {
+        Estimate::of(&circuit.build(None, false)?.system)
+    } else {
+        let waiting = key::spinner("estimating", None);
+        let estimate = estimate(&circuit);
+        waiting.finish_and_clear();
+        estimate?
+    };
     if args.estimate_only {
         return report::estimated(args.json, &subject, &circuit, &estimate);
     }
@@ -193,9 +204,8 @@ fn prove<'a>(
     let bytes = proven.proof.encode();
     let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
     statement::check(circuit, &subject.input, &proven, &verified.signals)?;
-    let read_back = InferenceProof::decode(&bytes).map_err(|why| {
-        Failure::Verify(poai_verify::snark::Malformed::Encoding(why).into())
-    })?;
+    let read_back = InferenceProof::decode(&bytes)
+        .map_err(|why| Failure::Verify(poai_verify::snark::Malformed::Encoding(why).into()))?;
     let deployment =
         Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
     Ok(Report {

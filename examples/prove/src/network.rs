@@ -127,8 +127,7 @@ fn product() -> Result<Subject, Failure> {
     let side = Dim::fixed(PRODUCT);
     let mut builder = Builder::new(&[Form::new(side, side, Dtype::I8)]);
     let mut constants = Constants::default();
-    let weights =
-        constants.add(&mut builder, "weights", (size, size), Dtype::I8, &entries)?;
+    let weights = constants.add(&mut builder, "weights", (size, size), Dtype::I8, &entries)?;
     // No bias, and times one: sums stay as they are.
     let same = [0, 1, 0].repeat(size);
     let requantise = constants.add(&mut builder, "same", (size, 3), Dtype::I32, &same)?;

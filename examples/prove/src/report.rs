@@ -94,7 +94,7 @@ impl Report<'_> {
         let mut object = statement(subject, self.visibility, estimate);
         let more = json!({
             "job": binding.job,
-            "prover": binding.prover,
+            "prover": binding.prover.to_string(),
             "key": self.origin.word(),
             "verifying_key": self.proven.proof.key,
             "setup_seconds": costs.setup_seconds,

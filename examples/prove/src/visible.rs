@@ -89,3 +89,28 @@ pub fn names(visibility: Visibility) -> [&'static str; 3] {
     };
     [tensor(visibility.input), tensor(visibility.output), weights]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_in_any_order_and_once() {
+        for (text, expected) in [
+            ("input=public", ["public", "public", "fixed"]),
+            ("weights=committed,input=private", ["private", "public", "committed"]),
+            ("output=hashed,input=hashed,weights=fixed", ["hashed", "hashed", "fixed"]),
+            ("output=private", ["hashed", "private", "fixed"]),
+        ] {
+            assert_eq!(names(text.parse::<Visible>().unwrap().0), expected, "{text}");
+        }
+        let refused = |text: &str| text.parse::<Visible>().unwrap_err();
+        assert_eq!(refused(""), VisibleError::Form(String::new()));
+        assert_eq!(refused("input"), VisibleError::Form("input".into()));
+        assert_eq!(refused("bias=public"), VisibleError::Part("bias".into()));
+        assert_eq!(refused("input=public,input=public"), VisibleError::Twice("input".into()));
+        let tensor = VisibleError::Tensor { part: "output", got: "fixed".into() };
+        assert_eq!(refused("output=fixed"), tensor);
+        assert_eq!(refused("weights=public"), VisibleError::Weights("public".into()));
+    }
+}

@@ -1,0 +1,247 @@
+//! Proves that a network of exact integers gave its output: reads and quantises
+//! it, executes it on an input, says what a proof will cost, makes or reads a
+//! key, proves, verifies, and writes what a contract takes.
+//!
+//! `cargo run --release -p example-prove` needs no arguments.
+//! Exit codes: 0 done, 1 no proof of what was asked for (no memory, or one that
+//! does not hold), 2 bad arguments or files.
+
+#[path = "../../classify/src/digits.rs"]
+mod digits;
+mod failure;
+mod key;
+mod memory;
+mod network;
+mod out;
+mod report;
+mod statement;
+mod visible;
+
+use ark_std::rand::rngs::OsRng;
+use clap::Parser;
+use failure::Failure;
+use key::Source;
+use network::{Bundled, Choice, Subject};
+use out::Out;
+use poai_core::inference::{Address, Binding, InferenceProof, Job};
+use poai_core::snark::iden3::r1cs::write_r1cs;
+use poai_core::snark::prove::For;
+use poai_core::snark::{Circuit, Estimate, Matrices, Prover, estimate};
+use poai_verify::snark::{Deployment, Verified, Verifier};
+use report::{Costs, Report};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use visible::Visible;
+
+/// Runs of the verifier, of which the median is told.
+const VERIFIED: usize = 9;
+
+/// Prove that a quantised network gave its output on an input, with Groth16 on
+/// BN254, and verify the proof.
+#[derive(Parser)]
+struct Args {
+    /// Which bundled network.
+    #[arg(long, value_enum, default_value_t = Bundled::Mlp)]
+    model: Bundled,
+    /// A network in an ONNX file instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    onnx: Option<PathBuf>,
+    /// Its samples, one a line of numbers separated by commas: pixels from the
+    /// top left, the channels of one pixel together. They measure the ranges of
+    /// activations and hold the input. By default the bundled digits.
+    #[arg(long, value_name = "FILE", requires = "onnx")]
+    samples: Option<PathBuf>,
+    /// Which sample is the input, counted from 0: by default of the digits that
+    /// no network was trained with.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    image: usize,
+    /// How many samples are, from there on.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// What everybody sees: input and output public, hashed or private, weights
+    /// fixed or committed. What is left out is as here:
+    /// input=hashed,output=public,weights=fixed
+    #[arg(
+        long,
+        value_name = "PART=HOW,…",
+        default_value = "input=hashed,output=public,weights=fixed"
+    )]
+    visibility: Visible,
+    /// Who may use the proof: an address on the EVM.
+    #[arg(long, value_name = "0x…", default_value_t = Address([0x11; 20]))]
+    prover: Address,
+    /// For which job: 64 hexadecimal digits.
+    #[arg(long, value_name = "HEX", default_value_t = Job([7; 32]))]
+    job: Job,
+    /// Read the key from this folder, or make one and keep it there. A key made
+    /// here is a single-party key: whoever made it can forge proofs.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "zkey")]
+    keys: Option<PathBuf>,
+    /// Take the key of a ceremony, made with snarkjs from --export-r1cs' file.
+    #[arg(long, value_name = "FILE")]
+    zkey: Option<PathBuf>,
+    /// Write proof, verifying key, calldata and what a script needs to deploy
+    /// into this folder, which must not be there yet.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print and write input, output and salts, too: whoever has them knows all
+    /// that the proof hides.
+    #[arg(long)]
+    reveal: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Write the constraints for a ceremony, and stop.
+    #[arg(long, value_name = "FILE")]
+    export_r1cs: Option<PathBuf>,
+    /// Estimate sizes alone, and no times, for which a small proof is made.
+    #[arg(long)]
+    no_timing: bool,
+    /// Say what setup and proof would cost, and stop.
+    #[arg(long, conflicts_with = "export_r1cs")]
+    estimate_only: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let printed = run(&args).and_then(|text| {
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that has gone away has read enough.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Print(error)),
+            _ => Ok(()),
+        }
+    });
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where stderr is closed nobody wants to know.
+            _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// What is printed.
+fn run(args: &Args) -> Result<String, Failure> {
+    // A bad place costs nothing of the work.
+    let out = args.out.as_deref().map(Out::new).transpose()?;
+    let choice = Choice {
+        model: args.model,
+        onnx: args.onnx.clone(),
+        samples: args.samples.clone(),
+        image: args.image,
+        batch: args.batch,
+    };
+    let subject = choice.subject()?;
+    let circuit = Circuit::new(subject.network.clone(), subject.run, args.visibility.0)?;
+    if let Some(path) = &args.export_r1cs {
+        let matrices = matrices(&circuit)?;
+        out::write_file(path, |to| {
+            let source = |source| Failure::Export { path: path.clone(), source };
+            write_r1cs(&matrices, to).map_err(source)
+        })?;
+        return report::exported(args.json, path, &matrices);
+    }
+    let estimate = if args.no_timing {
+        Estimate::of(&circuit.build(None, false)?.system)
+    } else {
+        let waiting = key::spinner("estimating", None);
+        let estimate = estimate(&circuit);
+        waiting.finish_and_clear();
+        estimate?
+    };
+    if args.estimate_only {
+        return report::estimated(args.json, &subject, &circuit, &estimate);
+    }
+    estimate.check_memory()?;
+    let report = prove(args, &subject, circuit, estimate)?;
+    if let Some(out) = out {
+        report.write(out)?;
+    }
+    if args.json { report.json() } else { report.text() }
+}
+
+fn matrices(circuit: &Circuit) -> Result<Matrices, Failure> {
+    Ok(circuit.build(None, true)?.system.into_parts().0)
+}
+
+/// Key, proof, and its verification.
+fn prove<'a>(
+    args: &Args,
+    subject: &'a Subject,
+    circuit: Circuit,
+    estimate: Estimate,
+) -> Result<Report<'a>, Failure> {
+    let source = match (&args.keys, &args.zkey) {
+        (_, Some(path)) => Source::Ceremony(path.clone()),
+        (Some(folder), None) => Source::Folder(folder.clone()),
+        (None, None) => Source::New,
+    };
+    let key = source.key(&circuit, &matrices(&circuit)?, estimate.setup_seconds)?;
+    let prover = Prover::new(circuit, key.key)?;
+    let what_for = For { job: args.job, prover: args.prover };
+    let waiting = key::spinner("proving", estimate.prove_seconds);
+    let start = Instant::now();
+    let proven = prover.prove(&subject.input, &what_for, &mut OsRng);
+    let prove_seconds = start.elapsed().as_secs_f64();
+    waiting.finish_and_clear();
+    let proven = proven?;
+    let peak_memory = memory::peak();
+
+    let circuit = prover.circuit();
+    let program = circuit.network().program();
+    // What whoever checks has without the prover.
+    let binding = Binding {
+        program: program.program_id(),
+        job: args.job,
+        prover: args.prover,
+        macs: program.total_macs(circuit.run()),
+    };
+    let verifier = Verifier::new(prover.verifying_key().clone());
+    let bytes = proven.proof.encode();
+    let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
+    statement::check(circuit, &subject.input, &proven, &verified.signals)?;
+    let read_back = InferenceProof::decode(&bytes)
+        .map_err(|why| Failure::Verify(poai_verify::snark::Malformed::Encoding(why).into()))?;
+    let deployment =
+        Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
+    Ok(Report {
+        subject,
+        visibility: args.visibility.0,
+        estimate,
+        binding,
+        origin: key.origin,
+        verifying_key: verifier.key().clone(),
+        proven,
+        bytes,
+        deployment,
+        reveal: args.reveal,
+        costs: Costs {
+            setup_seconds: key.setup_seconds,
+            load_seconds: key.load_seconds,
+            prove_seconds,
+            verify_seconds,
+            peak_memory,
+        },
+    })
+}
+
+/// Verifies the bytes some times, and says how long it took: the median.
+fn verify(
+    verifier: &Verifier,
+    binding: &Binding,
+    bytes: &[u8],
+) -> Result<(Verified, f64), Failure> {
+    let mut verified = verifier.verify_bytes(binding, bytes)?;
+    let mut seconds = vec![];
+    for _ in 0..VERIFIED {
+        let start = Instant::now();
+        verified = verifier.verify_bytes(binding, bytes)?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok((verified, seconds.get(VERIFIED / 2).copied().unwrap_or_default()))
+}

@@ -1,0 +1,243 @@
+//! The example as it is called.
+
+use poai_core::execute::Tensor;
+use poai_core::inference::{Address, Binding, Job, Layout, VerifyingKey};
+use poai_core::inference::{Entries, TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::program::Dtype;
+use poai_core::snark::Salt;
+use poai_core::snark::commitment::commit;
+use poai_verify::snark::{SnarkError, Verifier};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The bundled perceptron's multiply-accumulates: 64·128 + 128·64 + 64·10.
+const MACS: u64 = 17024;
+
+fn prove(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_example-prove")).args(arguments).output().unwrap()
+}
+
+fn object(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "one object and nothing else: {text}");
+    serde_json::from_str(text).unwrap()
+}
+
+/// It ended with this code, printed nothing, and said so.
+fn refused(output: &Output, code: i32, why: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(output.stdout.is_empty());
+    assert!(said.contains(why), "{said:?} does not say {why:?}");
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).to_str().unwrap().to_owned()
+}
+
+fn number(object: &Value, field: &str) -> f64 {
+    object[field].as_f64().unwrap_or_else(|| panic!("{field} is {}", object[field]))
+}
+
+#[test]
+fn the_object_has_its_fields_and_keys_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = path(folder.path(), "keys");
+    let made = object(&prove(&["--json", "--keys", &keys]));
+    let read = object(&prove(&["--json", "--keys", &keys]));
+    for object in [&made, &read] {
+        for field in ["prove_seconds", "verify_seconds"] {
+            let seconds = number(object, field);
+            assert!(seconds > 0.0 && seconds < 600.0, "{field} {seconds}");
+        }
+        assert_eq!(object["proof_bytes"], 128);
+        assert_eq!(object["object_bytes"], 128 + 32 + 3 * 32);
+        assert_eq!(object["calldata_bytes"], 4 + 32 * (2 + 8 + 1 + 1 + 3));
+        assert_eq!(object["macs"], MACS);
+        assert_eq!(object["signals"], 3);
+        assert!(number(object, "constraints") > 1000.0);
+        assert_eq!(object["constraints"], object["estimate"]["constraints"]);
+        assert!((150_000.0..=235_000.0).contains(&number(object, "gas")));
+        assert_eq!(object["output"].as_array().unwrap().len(), 10);
+        assert!(object.get("revealed").is_none());
+        if cfg!(target_os = "linux") {
+            // More than the key, less than a machine has.
+            let peak = number(object, "peak_memory_bytes");
+            assert!(peak > number(&object["estimate"], "proving_key_bytes"), "{peak}");
+            assert!(peak < 2e10, "{peak}");
+        }
+    }
+    assert!(number(&made, "setup_seconds") > 0.0);
+    assert!(made["load_seconds"].is_null());
+    assert_eq!(made["key"], "single-party");
+    assert!(read["setup_seconds"].is_null());
+    assert!(number(&read, "load_seconds") > 0.0);
+    assert_eq!(read["key"], "file");
+    assert_eq!(made["verifying_key"], read["verifying_key"]);
+    // Another salt and another blinding each time.
+    assert_ne!(made["proof"], read["proof"]);
+}
+
+#[test]
+fn a_key_of_another_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = path(folder.path(), "keys");
+    object(&prove(&["--json", "--keys", &keys]));
+    let before = std::fs::read(folder.path().join("keys/proving.key")).unwrap();
+    refused(&prove(&["--model", "cnn", "--keys", &keys]), 2, "a key for something else: its owner");
+    // The same model with another statement, too.
+    let other = prove(&["--visibility", "output=hashed", "--keys", &keys]);
+    refused(&other, 2, "its visibility is");
+    assert_eq!(before, std::fs::read(folder.path().join("keys/proving.key")).unwrap());
+    std::fs::write(folder.path().join("keys/proving.key"), &before[..before.len() - 1]).unwrap();
+    refused(&prove(&["--keys", &keys]), 2, "its header implies");
+}
+
+#[test]
+fn a_written_proof_is_accepted_and_opens_as_revealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let prover = "0x00000000000000000000000000000000000000aa";
+    let job = "ab".repeat(32);
+    let arguments = ["--json", "--out", &out, "--reveal", "--prover", prover, "--job", &job];
+    let said = object(&prove(&arguments));
+    let read = |name: &str| std::fs::read(folder.path().join("out").join(name)).unwrap();
+
+    let key = VerifyingKey::decode(&read("verifying-key.bin")).unwrap();
+    let binding = Binding {
+        program: poai_core::ProgramId(hex_of(&said["program_id"])),
+        job: Job([0xab; 32]),
+        prover: prover.parse().unwrap(),
+        macs: MACS,
+    };
+    let verifier = Verifier::new(key);
+    let proof = read("proof.bin");
+    let verified = verifier.verify_bytes(&binding, &proof).unwrap();
+    // It is worth nothing to another sender.
+    let other = Binding { prover: Address([0xbb; 20]), ..binding };
+    assert!(matches!(verifier.verify_bytes(&other, &proof), Err(SnarkError::False(_))));
+
+    let deployment: Value = serde_json::from_slice(&read("deployment.json")).unwrap();
+    let calldata = String::from_utf8(read("calldata.hex")).unwrap();
+    assert_eq!(format!("0x{}\n", deployment["calldata"].as_str().unwrap()), calldata);
+    assert_eq!(deployment["macs"], MACS.to_string());
+    assert!(deployment["verifier"]["source"].as_str().unwrap().contains("contract Verifier"));
+
+    // What was revealed opens the input's commitment.
+    let revealed: Value = serde_json::from_slice(&read("private.json")).unwrap();
+    assert_eq!(revealed, said["revealed"]);
+    let entries: Vec<i32> = serde_json::from_value(revealed["input"].clone()).unwrap();
+    let input = Tensor::new(1, 64, Dtype::I8, &entries).unwrap();
+    let visibility = Visibility {
+        input: TensorVisibility::Hashed,
+        output: TensorVisibility::Public,
+        weights: WeightsVisibility::Fixed,
+    };
+    let entries = |dtype, count| Entries { dtype, count };
+    let layout = Layout::new(visibility, entries(Dtype::I8, 64), entries(Dtype::I16, 10)).unwrap();
+    let parts = layout.split(&verified.signals).unwrap();
+    let salt = Salt(hex_of(&revealed["salts"]["input"]));
+    assert_eq!(parts.input, [commit(&input, &salt).unwrap()]);
+}
+
+fn hex_of<const N: usize>(value: &Value) -> [u8; N] {
+    hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap()
+}
+
+#[test]
+fn nothing_private_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let visibility = "input=hashed,output=hashed,weights=committed";
+    let said = object(&prove(&["--json", "--out", &out, "--visibility", visibility]));
+    assert_eq!(said["signals"], 4);
+    for field in ["output", "classes", "revealed"] {
+        assert!(said.get(field).is_none(), "{field}");
+    }
+    let files = std::fs::read_dir(folder.path().join("out")).unwrap();
+    let mut names: Vec<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["calldata.hex", "deployment.json", "proof.bin", "verifying-key.bin"]);
+
+    // A folder that is there stays as it is.
+    refused(&prove(&["--out", &out]), 2, "it is there already");
+    assert_eq!(std::fs::read_dir(folder.path().join("out")).unwrap().count(), 4);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn too_many_public_inputs_are_refused() {
+    // 64 i8 are 3 elements, so 192 are 7; 30 i16 are 2; and the binding.
+    let output = prove(&["--visibility", "input=public", "--batch", "3"]);
+    let why =
+        "10 public inputs, of them 7 for the input and 2 for the output, where 6 are the most";
+    refused(&output, 2, why);
+    refused(&output, 2, "let large tensors be hashed");
+}
+
+#[test]
+fn bad_arguments_and_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    refused(&prove(&["--visibility", "weights=hashed"]), 2, "weights are fixed or committed");
+    refused(&prove(&["--prover", "0x12"]), 2, "--prover");
+    refused(&prove(&["--job", "xyz"]), 2, "--job");
+    refused(&prove(&["--image", "500"]), 2, "there are 500 samples");
+    let missing = path(folder.path(), "missing.onnx");
+    refused(&prove(&["--onnx", &missing]), 2, "missing.onnx");
+    let bad = path(folder.path(), "bad.onnx");
+    std::fs::write(&bad, "no network").unwrap();
+    refused(&prove(&["--onnx", &bad]), 2, "bad.onnx");
+    let mlp = concat!(env!("CARGO_MANIFEST_DIR"), "/../classify/data/mlp.onnx");
+    let samples = path(folder.path(), "samples.csv");
+    let line = ["0.5"; 64].join(",");
+    std::fs::write(&samples, format!("{line}\n0.5,0.5\n")).unwrap();
+    refused(&prove(&["--onnx", mlp, "--samples", &samples]), 2, "line 2 is not 64");
+    std::fs::write(&samples, line.replacen("0.5", "nan", 1)).unwrap();
+    refused(&prove(&["--onnx", mlp, "--samples", &samples]), 2, "line 1 is not 64");
+    let zkey = path(folder.path(), "bad.zkey");
+    std::fs::write(&zkey, "no key").unwrap();
+    refused(&prove(&["--zkey", &zkey]), 2, "bad.zkey");
+}
+
+#[test]
+fn a_file_of_samples_measures_and_is_the_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let mlp = concat!(env!("CARGO_MANIFEST_DIR"), "/../classify/data/mlp.onnx");
+    let samples = path(folder.path(), "samples.csv");
+    let line = |first: usize| {
+        (0..64)
+            .map(|at| format!("{:.3}", ((first + at * 7) % 16) as f32 / 16.0))
+            .collect::<Vec<_>>()
+    };
+    std::fs::write(&samples, format!("{}\n{}\n", line(0).join(","), line(5).join(","))).unwrap();
+    let arguments = ["--json", "--onnx", mlp, "--samples", &samples, "--image", "1", "--reveal"];
+    let said = object(&prove(&arguments));
+    let entries: Vec<i32> = serde_json::from_value(said["revealed"]["input"].clone()).unwrap();
+    // The largest of all, 15/16, is 63.
+    let expected = |at: usize| (((5 + at * 7) % 16) as f64 * 63.0 / 15.0).round() as i32;
+    for (at, entry) in entries.iter().enumerate() {
+        assert!((entry - expected(at)).abs() <= 1, "entry {at} is {entry}, not {}", expected(at));
+    }
+}
+
+#[test]
+fn constraints_are_estimated_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let estimated = object(&prove(&["--json", "--estimate-only"]));
+    assert!(number(&estimated["estimate"], "prove_seconds") > 0.0);
+    let sizes = object(&prove(&["--json", "--estimate-only", "--no-timing"]));
+    assert!(sizes["estimate"]["prove_seconds"].is_null());
+    for field in ["constraints", "terms", "peak_memory_bytes"] {
+        assert_eq!(sizes["estimate"][field], estimated["estimate"][field]);
+    }
+    let r1cs = path(folder.path(), "mlp.r1cs");
+    let exported = object(&prove(&["--json", "--export-r1cs", &r1cs]));
+    assert_eq!(exported["constraints"], estimated["constraints"]);
+    let bytes = std::fs::read(&r1cs).unwrap();
+    assert_eq!(&bytes[..4], b"r1cs");
+    let points = 2f64.powf(number(&exported, "power"));
+    assert!(points >= number(&exported, "constraints"));
+}

@@ -241,7 +241,7 @@ macro_rules! failures {
 failures! {
     a_kernel_that_fails_is_told: "cuLaunchKernel:2:719", CudaError::Kernel { .. },
         ["Emulated GPU", "start it again"];
-    an_illegal_address_is_told: "cuStreamSynchronize:2:700", CudaError::Kernel { .. },
+    an_illegal_address_is_told: "cuEventSynchronize:2:700", CudaError::Kernel { .. },
         ["EMULATED_700", "void"];
     a_lost_card_is_told: "cuMemcpyHtoDAsync_v2:3:46", CudaError::Lost { .. },
         ["Xid", "nvidia-smi"];

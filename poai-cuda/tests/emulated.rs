@@ -4,92 +4,37 @@
 //! driver before any other.
 #![cfg(target_os = "linux")]
 
+#[path = "emulated/bands.rs"]
+mod bands;
+#[path = "emulated/harness.rs"]
+mod harness;
 mod host;
 #[path = "../../poai-core/tests/support/zoo.rs"]
 mod zoo;
 
-use host::compile;
-use poai_core::backend::{Backend, tester};
+use bands::Watched;
+use harness::{Settings, WITHOUT_MAPS, with_driver_of};
+use poai_core::backend::{Backend, BackendError, Job, Output, tester};
 use poai_core::execute::{Mining, Model, RunOptions};
 use poai_core::program::RunShape;
 use poai_core::{
-    Challenge, Cpu, Difficulty, Operand, Options, Params, Side, operand::pseudorandom,
+    Challenge, Cpu, Difficulty, Operand, Options, Params, Seed, Side, operand::pseudorandom,
 };
 use poai_cuda::{Cuda, CudaError, Device, Variant, devices};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::{Arc, OnceLock};
-use std::{env, fs};
+use std::sync::Arc;
 
-const INSIDE: &str = "POAI_EMULATED_KERNELS";
 const FILES: [&str; 7] =
     ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
 
-/// The folder of a driver that has no function for tensor maps.
-const WITHOUT_MAPS: &str = "without_maps";
-
-/// The kernels, each file of them a library, and the driver.
-struct Build {
-    folder: PathBuf,
-    kernels: String,
-}
-
-/// Compiled once for all tests; none without a compiler.
-fn build() -> Option<&'static Build> {
-    static BUILD: OnceLock<Option<Build>> = OnceLock::new();
-    let make = || {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulated");
-        fs::create_dir_all(&folder).unwrap();
-        let mut kernels = vec![];
-        for file in FILES {
-            let source = fs::read_to_string(compile::folder("kernels").join(format!("{file}.cu")));
-            let names = compile::names(&source.unwrap());
-            let library = folder.join(format!("{file}.so"));
-            let text = format!("#include \"simt.cuh\"\n#include \"{file}.cu\"");
-            compile::build(&text, &names, &[], &library)?;
-            kernels.push(library.into_os_string().into_string().unwrap());
-        }
-        for (place, flag) in [(".", "-Wall"), (WITHOUT_MAPS, "-DPOAI_WITHOUT_TENSOR_MAPS")] {
-            let place = folder.join(place);
-            fs::create_dir_all(&place).unwrap();
-            let mut driver = Command::new("c++");
-            driver.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror", flag]);
-            driver.arg(compile::folder("tests/emulated/driver.cpp"));
-            succeed(driver.arg("-o").arg(place.join("libcuda.so")).arg("-ldl").output().unwrap());
-        }
-        Some(Build { folder, kernels: kernels.join(":") })
-    };
-    BUILD.get_or_init(make).as_ref()
-}
-
-fn succeed(output: Output) -> String {
-    let [seen, errors] =
-        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    assert!(output.status.success(), "{}\n{seen}\n{errors}", output.status);
-    seen
-}
-
 /// Runs `check` where the driver is the emulated one. `test` is the name of the
 /// calling test.
-fn with_driver(test: &str, settings: &[(&str, &str)], check: impl FnOnce()) {
+fn with_driver(test: &str, settings: Settings<'_>, check: impl FnOnce()) {
     with_driver_in(".", test, settings, check);
 }
 
 /// The same with the driver of a folder.
-fn with_driver_in(place: &str, test: &str, settings: &[(&str, &str)], check: impl FnOnce()) {
-    if env::var_os(INSIDE).is_some() {
-        return check();
-    }
-    let Some(build) = build() else { return };
-    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let search = [build.folder.join(place)].into_iter().chain(env::split_paths(&search));
-    let mut again = Command::new(env::current_exe().unwrap());
-    again.args(["--exact", test, "--nocapture"]);
-    again.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap()).env(INSIDE, &build.kernels);
-    again.envs(settings.iter().copied());
-    let seen = succeed(again.output().unwrap());
-    // A name that no test has would succeed as well, by running nothing.
-    assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
+fn with_driver_in(place: &str, test: &str, settings: Settings<'_>, check: impl FnOnce()) {
+    with_driver_of(&FILES, place, test, &[settings], check);
 }
 
 fn device() -> Device {
@@ -214,6 +159,30 @@ fn memory_that_is_not_there_is_an_error() {
     });
 }
 
+/// Prepares, noises and multiplies: every kind of call that a card gets.
+fn everything(cuda: &Cuda) -> Result<(), BackendError> {
+    let [a, b] = [(Side::A, 288), (Side::B, 64)].map(|(side, rows)| {
+        let entries = pseudorandom(b"everything", rows, 1024);
+        cuda.prepare(Operand::new(&Params::CONSENSUS, side, entries).unwrap())
+    });
+    let (a, b) = (a?, b?);
+    let (a, b) = (cuda.noise(&Seed([1; 32]), &a)?, cuda.noise(&Seed([2; 32]), &b)?);
+    let mut product = vec![0; 288 * 64];
+    let target = Difficulty::ONE.target(&Params::CONSENSUS, 1024);
+    cuda.multiply(&Job { a: &a, b: &b, target }, Output::Exact(&mut product), &Watched::default())?;
+    Ok(())
+}
+
+fn failure() -> CudaError {
+    let failed = Cuda::open(&device()).and_then(|cuda| {
+        everything(&cuda).map_err(|error| match error {
+            BackendError::Device(error) => *error.downcast::<CudaError>().unwrap(),
+            other => panic!("{other}"),
+        })
+    });
+    failed.unwrap_err()
+}
+
 /// Every call that can fail, failing: a typed error with advice, no panic, and
 /// nothing left behind.
 macro_rules! failures {
@@ -221,15 +190,7 @@ macro_rules! failures {
         #[test]
         fn $test() {
             with_driver(stringify!($test), &[("POAI_EMULATED_FAIL", $fail)], || {
-                let failed = Cuda::open(&device()).and_then(|cuda| {
-                    cuda.prepare(operand(1024, 1024)).map(drop).map_err(|error| match error {
-                        poai_core::backend::BackendError::Device(error) => {
-                            *error.downcast::<CudaError>().unwrap()
-                        }
-                        other => panic!("{other}"),
-                    })
-                });
-                let error = failed.unwrap_err();
+                let error = failure();
                 assert!(matches!(error, $expected), "{error:?}");
                 let message = error.to_string();
                 $(assert!(message.contains($word), "{message}");)*
@@ -251,4 +212,69 @@ failures! {
         ["cuDevicePrimaryCtxRetain", "EMULATED_2"];
     ptx_that_is_refused_is_told: "cuModuleLoadData:1:222", CudaError::Driver { .. },
         ["cuModuleLoadData", "222"];
+    a_record_on_a_lost_card_is_told: "cuEventRecord:6:46", CudaError::Lost { .. },
+        ["cuEventRecord", "Xid"];
+    a_wait_on_a_lost_card_is_told: "cuStreamWaitEvent:3:214", CudaError::Lost { .. },
+        ["cuStreamWaitEvent", "restart"];
+    pinned_memory_of_a_lost_card_is_told: "cuMemHostAlloc:2:46", CudaError::Lost { .. },
+        ["cuMemHostAlloc", "Xid"];
+}
+
+/// Calls that fail once, each at several times: a typed error with advice, and
+/// the backend is as good as new when it is opened again.
+macro_rules! refusals {
+    ($($test:ident: $call:literal, [$($at:literal),*];)*) => {$(
+        #[test]
+        fn $test() {
+            let hopper = ("POAI_EMULATED_CAPABILITY", "9.0");
+            let settings = [$(
+                &[("POAI_EMULATED_FAIL", concat!($call, ":", $at, ":1")), hopper] as Settings<'_>
+            ),*];
+            with_driver_of(&FILES, ".", stringify!($test), &settings, || {
+                let error = failure();
+                assert!(
+                    matches!(error, CudaError::Driver { call, .. } if $call.starts_with(call)),
+                    "{error:?}"
+                );
+                assert!(error.to_string().contains("check that `nvidia-smi` works"), "{error}");
+                everything(&Cuda::open(&device()).unwrap()).unwrap();
+            });
+        }
+    )*};
+}
+
+refusals! {
+    events_that_are_refused_are_told: "cuEventCreate", [1, 2, 3, 9, 15];
+    records_that_are_refused_are_told: "cuEventRecord", [1, 2, 3, 9, 15];
+    waits_that_are_refused_are_told: "cuStreamWaitEvent", [1, 2, 3, 5, 6];
+    reaching_that_is_refused_is_told: "cuEventSynchronize", [1, 2, 3];
+    pinned_memory_that_is_refused_is_told: "cuMemHostAlloc", [1, 2, 3];
+    uploads_that_are_refused_are_told: "cuMemcpyHtoDAsync_v2", [1, 3, 5];
+    downloads_that_are_refused_are_told: "cuMemcpyDtoHAsync_v2", [1, 2, 3];
+    streams_that_are_refused_are_told: "cuStreamCreate", [1, 4];
+    pools_that_are_refused_are_told: "cuMemPoolSetAttribute", [1];
+    maps_that_are_refused_are_told: "cuTensorMapEncodeTiled", [1, 2, 4];
+}
+
+/// A drop has nobody to tell: it waits on the host in place of the card.
+#[test]
+fn a_wait_that_a_drop_is_refused_is_made_up_for() {
+    let settings = [("POAI_EMULATED_FAIL", "cuStreamWaitEvent:4:1")];
+    with_driver("a_wait_that_a_drop_is_refused_is_made_up_for", &settings, || {
+        everything(&Cuda::open(&device()).unwrap()).unwrap();
+    });
+}
+
+/// The driver here has no function that the library does not ask for when it
+/// loads one, and cudarc panics where it wants another.
+#[test]
+fn every_driver_function_that_is_reached_is_looked_for() {
+    let asked = include_str!("../src/driver.rs");
+    let driver = include_str!("emulated/driver.cpp");
+    let lines = driver.lines().filter_map(|line| line.strip_prefix("int cu"));
+    let functions: Vec<_> = lines.filter_map(|line| line.split_once('(')).collect();
+    assert!(functions.len() > 30);
+    for (function, _) in functions {
+        assert!(asked.contains(&format!("\"cu{function}\"")), "cu{function}");
+    }
 }

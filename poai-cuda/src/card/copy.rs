@@ -133,7 +133,7 @@ impl Card {
         let place = block.place(offset, bytes)?;
         let bytes = usize::try_from(bytes).map_err(|_| CudaError::Bounds)?;
         let idle = match bytes <= STAGE_BYTES {
-            true => self.large_down.take_idle(&self.streams)?,
+            true => self.fetched.take_idle(&self.streams)?,
             false => None,
         };
         let stage = match idle {

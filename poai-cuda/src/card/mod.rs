@@ -11,6 +11,8 @@ mod copy;
 mod memory;
 mod staging;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use copy::Fetch;
 pub(crate) use memory::Memory;
@@ -34,6 +36,9 @@ const STAGE_BYTES: usize = 4 << 20;
 /// And how many such pieces there are in each direction: a core copies some
 /// 10 GB/s, so that fewer than eight of them would hold up a fast bus.
 const STAGES: usize = 8;
+/// Copies from the card that may be under way unfinished; what is asked for
+/// beside them is copied when it is finished. A product has two.
+const FETCHED: usize = 4;
 /// Copies to the card up to this size have slots of their own, of which there
 /// are many: one may have to wait for its turn among launches.
 const SMALL_BYTES: usize = 4 << 10;
@@ -134,6 +139,9 @@ pub struct Card {
     small: Staging,
     large_up: Staging,
     large_down: Staging,
+    /// For copies from the card that are under way until somebody finishes
+    /// them, which may be a thread that waits for one of the pieces above.
+    fetched: Staging,
     modules: Mutex<BTreeMap<&'static str, Module>>,
 }
 
@@ -150,7 +158,9 @@ unsafe impl Send for Module {}
 
 impl Card {
     /// Opens a device that [`crate::devices`] listed. Takes some hundred MB of
-    /// its memory, as every program that uses it does.
+    /// its memory, as every program that uses it does. Copies pin up to 80 MiB of
+    /// the host's, and a quarter of the card's may stay with this process when
+    /// it is freed, until the process ends.
     ///
     /// # Errors
     /// [`CudaError::TooOld`] for a card without the instructions needed, or
@@ -165,6 +175,7 @@ impl Card {
             small: Staging::new(SMALL_BYTES, SMALL_STAGES),
             large_up: Staging::new(STAGE_BYTES, STAGES),
             large_down: Staging::new(STAGE_BYTES, STAGES),
+            fetched: Staging::new(STAGE_BYTES, FETCHED),
             modules: Mutex::default(),
         })
     }

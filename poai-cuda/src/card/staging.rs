@@ -6,6 +6,7 @@ use super::stream::{Point, Queue, Streams};
 use crate::error::CudaError;
 use cudarc::driver::{DriverError, result, sys};
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{slice, thread};
@@ -173,7 +174,8 @@ impl Staging {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot, if need be after a wait for another thread that has them all.
+    /// A slot, if need be after a wait for another thread that has them all: for
+    /// staging whose slots are never kept while another is waited for.
     pub(super) fn take(&self, streams: &Arc<Streams>) -> Result<Taken<'_>, CudaError> {
         loop {
             if let Some(taken) = self.take_idle(streams)? {
@@ -221,38 +223,35 @@ impl Staging {
         work: impl Fn(&mut Slot, T) -> Result<(), CudaError> + Sync,
     ) -> Result<(), CudaError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(pieces.len());
+        let threads = threads.min(pieces.len()).min(self.most);
         let pieces = Mutex::new(Some(pieces));
         let next = || {
             let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-            pieces.as_mut().and_then(|pieces| pieces.next())
+            pieces.as_mut().and_then(Iterator::next)
         };
-        let run = |mut taken: Taken<'_>| {
+        let run = || {
             streams.bind()?;
             while let Some(piece) = next() {
-                if let Err(error) = work(taken.slot()?, piece) {
+                // One at a time: a thread that waits for a slot has none.
+                let done = self.take(streams).and_then(|mut taken| work(taken.slot()?, piece));
+                if done.is_err() {
                     // The others need not go on.
                     *pieces.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                    return Err(error);
+                    return done;
                 }
             }
             Ok(())
         };
-        let first = self.take(streams)?;
         thread::scope(|scope| {
-            let mut beside = vec![];
-            for _ in 1..threads {
-                // One slot is enough; no thread waits for more while it has one.
-                let Ok(Some(taken)) = self.take_idle(streams) else { break };
-                let spawned = thread::Builder::new().spawn_scoped(scope, || run(taken));
-                beside.extend(spawned.ok());
-            }
-            let mut done = run(first);
-            for thread in beside {
-                let joined = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                done = done.and(joined);
-            }
-            done
+            let beside: Vec<_> = (1..threads)
+                // Where there is no thread to be had, the others do its part.
+                .filter_map(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
+                .collect();
+            let done = run();
+            beside.into_iter().fold(done, |done, thread| {
+                let other = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+                done.and(other)
+            })
         })
     }
 }

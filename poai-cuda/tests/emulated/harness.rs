@@ -1,6 +1,8 @@
 //! The emulated driver: builds it with the kernels, and runs a test again in a
 //! process that finds it before any other.
 
+#![allow(dead_code)] // Every test file uses a part.
+
 use super::host::compile;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -33,15 +33,19 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// And every one that an open card reaches beside them.
-const CARD_FUNCTIONS: [&str; 24] = [
+const CARD_FUNCTIONS: [&str; 30] = [
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxGetCurrent",
     "cuCtxSetCurrent",
-    "cuCtxSynchronize",
     "cuStreamCreate",
     "cuStreamDestroy_v2",
     "cuStreamSynchronize",
+    "cuDeviceGetDefaultMemPool",
+    "cuMemPoolGetAttribute",
+    "cuMemPoolSetAttribute",
+    "cuMemHostAlloc",
+    "cuMemFreeHost",
     "cuMemAllocAsync",
     "cuMemFreeAsync",
     "cuMemAlloc_v2",
@@ -56,6 +60,8 @@ const CARD_FUNCTIONS: [&str; 24] = [
     "cuLaunchKernel",
     "cuEventCreate",
     "cuEventRecord",
+    "cuEventQuery",
+    "cuEventSynchronize",
     "cuStreamWaitEvent",
     "cuEventDestroy_v2",
 ];

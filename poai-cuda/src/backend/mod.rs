@@ -3,22 +3,24 @@
 //! Data stays on the card: clean operands from [`Backend::prepare`] on, which
 //! also hashes them there, noised ones from [`Backend::noise`]. A product goes
 //! down its rows in bands; the card compares tickets with the target, and the
-//! host fetches the winners and, where it is wanted, the band of the product.
+//! host fetches the winners and, where it is wanted, the band of the product,
+//! while the card is at the next.
 //!
 //! - [`variant`]: the ways to multiply.
 //! - `operand`: what is kept of an operand, and how it gets there.
 //! - `multiply`: noised products, their winners, and exact ones.
 
-mod multiply;
+pub(crate) mod multiply;
 pub(crate) mod operand;
 pub mod variant;
 
-use crate::card::{Argument, Card, Launch, Memory, Rows};
+use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::device::Device;
 use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
 use crate::program::{self, Program};
+use multiply::Place;
 use operand::{Clean, NoisedOnCard};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
@@ -29,8 +31,8 @@ use poai_core::{Cpu, Operand, Params, Seed, Shape};
 use std::sync::Arc;
 use variant::Variant;
 
-/// The product that a plain multiplication keeps on the card at once, in bytes.
-pub(crate) const BAND_BYTES: u64 = 512 << 20;
+/// A band of a product that is kept on the card, in bytes; there are two.
+pub(crate) const BAND_BYTES: u64 = 256 << 20;
 
 /// A GPU that multiplies. Cloning shares the card.
 #[derive(Clone, Debug)]
@@ -124,9 +126,7 @@ impl Cuda {
     }
 
     pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
-        let memory = self.card.allocate(bytes.len() as u64)?;
-        self.card.upload(bytes, &memory, 0)?;
-        Ok(memory)
+        self.card.load(bytes)
     }
 
     /// Rows of an operand as the kernels of a variant take them.
@@ -144,8 +144,24 @@ impl Cuda {
         first: u32,
         b: &Memory,
         c: &Memory,
-        [m, n, k]: [u32; 3],
+        sizes: [u32; 3],
     ) -> Result<(), CudaError> {
+        let (launch, arguments) = self.plain_launch(a, first, b, c, sizes);
+        // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
+        // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
+        // variant with maps was opened by `forced`, which looked for them.
+        unsafe { self.card.launch(&launch, &arguments) }
+    }
+
+    /// What [`Cuda::plain`] launches.
+    fn plain_launch<'a>(
+        &self,
+        a: &'a Memory,
+        first: u32,
+        b: &'a Memory,
+        c: &'a Memory,
+        [m, n, k]: [u32; 3],
+    ) -> (Launch, [Argument<'a>; 6]) {
         let multiprocessors = self.card.device().multiprocessors;
         let launch = self.variant.plain([m, n], multiprocessors);
         let variant = self.variant.of_plain(n);
@@ -157,10 +173,7 @@ impl Cuda {
             Argument::U32(n),
             Argument::U32(k),
         ];
-        // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
-        // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
-        // variant with maps was opened by `forced`, which looked for them.
-        unsafe { self.card.launch(&launch, &arguments) }
+        (launch, arguments)
     }
 
     /// A plain product, band by band into the host's memory.
@@ -174,14 +187,27 @@ impl Cuda {
         let &Shape { m, n, k } = shape;
         let multiprocessors = self.card.device().multiprocessors;
         let band = self.variant.band(n, multiprocessors, Some(BAND_BYTES)).min(m);
-        let c = self.card.allocate(4 * u64::from(band) * u64::from(n))?;
-        let bands = memory.chunks_mut(band as usize * n as usize);
-        for (first, rows) in (0..).step_by(band as usize).zip(bands) {
-            let m = (rows.len() / n as usize) as u32;
-            self.plain(a, first, b, &c, [m, n, k])?;
-            self.card.download(&c, 0, bytemuck::cast_slice_mut(rows))?;
+        let entries = band as usize * n as usize;
+        let room = || self.card.allocate(4 * entries as u64);
+        // One is read while the next is written.
+        let mut rooms = vec![room()?];
+        if band < m {
+            rooms.push(room()?);
         }
-        Ok(())
+        let mut before: Option<(Fetch<'_>, &mut [i32])> = None;
+        let bands = (0..).step_by(band as usize).zip(memory.chunks_mut(entries));
+        for ((first, rows), c) in bands.zip(rooms.iter().cycle()) {
+            let m = (rows.len() / n as usize) as u32;
+            self.plain(a, first, b, c, [m, n, k])?;
+            if let Some((fetch, to)) = before.take() {
+                fetch.finish(bytemuck::cast_slice_mut(to))?;
+            }
+            before = Some((self.card.fetch(c, 0, 4 * rows.len() as u64)?, rows));
+        }
+        match before {
+            Some((fetch, to)) => fetch.finish(bytemuck::cast_slice_mut(to)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -270,6 +296,6 @@ impl Backend for Cuda {
     ) -> Result<Completion, BackendError> {
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
-        self.draw(job, output, watch)
+        self.draw(job, Place::Host(output), watch)
     }
 }

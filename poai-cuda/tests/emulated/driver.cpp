@@ -5,10 +5,14 @@
 // POAI_EMULATED_KERNELS names the libraries that the kernels were compiled to,
 // one for each file, separated by colons; POAI_EMULATED_CAPABILITY is the
 // card's, like 8.0; POAI_EMULATED_MEMORY its bytes; POAI_EMULATED_ORDER the
-// order of threads, as in Rust's harness. POAI_EMULATED_FAIL, like
-// cuLaunchKernel:3:700, makes the third call of a function answer 700, and
-// every later call of any, as a card does that has failed. Compiled with
-// POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
+// order of threads, as in Rust's harness; POAI_EMULATED_MULTIPROCESSORS how many
+// it has; POAI_EMULATED_POOLS is 0 where memory has no order among streams;
+// POAI_EMULATED_STREAMS is the order of streams (streams.hpp).
+// POAI_EMULATED_FAIL, like cuLaunchKernel:3:700, makes the third call of a
+// function answer 700, and every later call of any, as a card does that has
+// failed; memory that is not there (2) and a value that is refused (1) leave it
+// as it was. Compiled with POAI_WITHOUT_TENSOR_MAPS it lacks the function that
+// makes them.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,6 +25,10 @@
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include "streams.hpp"
+
+using streams::Stream;
 
 struct SimtLaunch {
     uint32_t grid[3];
@@ -52,17 +60,26 @@ static const uint64_t MAP_MARK = 0x70616d20726f736e;
 struct Allocation {
     size_t bytes, mapped;
     char* start;
+    streams::Uses uses;
+};
+// Pinned memory of the host.
+struct Pinned {
+    size_t bytes;
+    std::shared_ptr<int> copies;  // that are queued
 };
 
 static std::mutex lock;
 static std::vector<Library> libraries;
 static std::vector<Function*> functions;
 static std::map<uint64_t, Allocation> allocations;
+static std::map<uint64_t, Pinned> pinned;
+static int kernels_queued;
+static uint64_t kept;
 static size_t used;
 static int broken;
 static std::map<std::string, int> calls;
 
-enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
+enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
 
 static const char* setting(const char* name, const char* otherwise) {
     const char* value = getenv(name);
@@ -78,8 +95,7 @@ static int refused(const char* name) {
     int at = 0, code = 0;
     if (sscanf(setting("POAI_EMULATED_FAIL", ""), "%63[^:]:%d:%d", function, &at, &code) == 3 &&
         strcmp(function, name) == 0 && ++calls[name] == at) {
-        // Memory that is not there breaks nothing.
-        return code == OUT_OF_MEMORY ? code : broken = code;
+        return code == OUT_OF_MEMORY || code == INVALID_VALUE ? code : broken = code;
     }
     return OK;
 }
@@ -87,22 +103,19 @@ static int refused(const char* name) {
     std::lock_guard<std::mutex> guard(lock);    \
     if (int code = refused(name)) return code
 
-// Whether all of these bytes are memory of the card.
-static bool mine(uint64_t address, size_t bytes) {
+// The allocation that all of these bytes are part of.
+static Allocation* owner(uint64_t address, size_t bytes) {
     auto next = allocations.upper_bound(address);
-    if (next == allocations.begin()) return false;
-    auto [start, allocation] = *--next;
-    return address - start + bytes <= allocation.bytes;
+    if (next == allocations.begin()) return nullptr;
+    auto& [start, allocation] = *--next;
+    return address - start + bytes <= allocation.bytes ? &allocation : nullptr;
 }
 
-static int release(uint64_t address) {
-    auto found = allocations.find(address);
-    if (found == allocations.end()) return INVALID_VALUE;
-    Allocation& a = found->second;
-    used -= a.bytes;
-    munmap(a.start, a.mapped);
-    allocations.erase(found);
-    return OK;
+static Pinned* host_owner(const void* address, size_t bytes) {
+    auto next = pinned.upper_bound((uint64_t)address);
+    if (next == pinned.begin()) return nullptr;
+    auto& [start, memory] = *--next;
+    return (uint64_t)address - start + bytes <= memory.bytes ? &memory : nullptr;
 }
 
 // Ends where a page ends beyond which nothing may be touched, as nearly as a
@@ -121,7 +134,7 @@ static int reserve(uint64_t* address, size_t bytes) {
     mprotect(start + pages, page, PROT_NONE);
     memset(start, 0xa7, pages);
     *address = (uint64_t)(start + pages - rounded);
-    allocations[*address] = {bytes, pages + page, start};
+    allocations[*address] = {bytes, pages + page, start, {}};
     used += bytes;
     return OK;
 }
@@ -146,7 +159,13 @@ static Library* library_of(const char* kernel) {
 
 extern "C" {
 
+// For tests: how often the host waited for what had not run, and the threshold
+// of the default pool.
+uint64_t poai_emulated_waits() { return streams::waits; }
+uint64_t poai_emulated_kept() { return kept; }
+
 int cuInit(unsigned) {
+    streams::failed = &broken;
     std::string list = setting("POAI_EMULATED_KERNELS", "");
     for (char* path = strtok(&list[0], ":"); path; path = strtok(nullptr, ":")) {
         void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -170,10 +189,10 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
     int major = 8, minor = 0;
     sscanf(setting("POAI_EMULATED_CAPABILITY", "8.0"), "%d.%d", &major, &minor);
     switch (attribute) {
-    case 16: *value = 4; return OK;      // multiprocessors
+    case 16: *value = atoi(setting("POAI_EMULATED_MULTIPROCESSORS", "4")); return OK;
     case 75: *value = major; return OK;
     case 76: *value = minor; return OK;
-    case 115: *value = 1; return OK;     // memory pools
+    case 115: *value = atoi(setting("POAI_EMULATED_POOLS", "1")); return OK;
     }
     return INVALID_VALUE;
 }
@@ -197,46 +216,170 @@ int cuDevicePrimaryCtxRelease_v2(int) {
     if (--retained > 0) {
         return OK;
     }
-    // What is left now, nobody frees any more.
-    return allocations.empty() ? OK : (fprintf(stderr, "%zu allocations leak\n", allocations.size()), abort(), 1);
+    // What is left now, nobody frees any more. Of a card that has failed host
+    // memory may be left: nobody can tell whether copies still use it.
+    size_t left = allocations.size() + (broken ? 0 : pinned.size());
+    return left == 0 ? OK : (fprintf(stderr, "%zu allocations leak\n", left), abort(), 1);
 }
 int cuCtxGetCurrent(void** context) { *context = &lock; return OK; }
 int cuCtxSetCurrent(void*) { CALL("cuCtxSetCurrent"); return OK; }
-int cuCtxSynchronize() { CALL("cuCtxSynchronize"); return OK; }
-int cuStreamCreate(void** stream, unsigned) { CALL("cuStreamCreate"); *stream = &used; return OK; }
-int cuStreamDestroy_v2(void*) { return OK; }
-int cuStreamSynchronize(void*) { CALL("cuStreamSynchronize"); return OK; }
-int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
-int cuEventCreate(void** event, unsigned) { *event = &used; return OK; }
-int cuEventRecord(void*, void*) { return OK; }
-int cuEventDestroy_v2(void*) { return OK; }
 
-int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { CALL("cuMemAllocAsync"); return reserve(address, bytes); }
-int cuMemAlloc_v2(uint64_t* address, size_t bytes) { CALL("cuMemAlloc_v2"); return reserve(address, bytes); }
-int cuMemFreeAsync(uint64_t address, void*) {
-    std::lock_guard<std::mutex> guard(lock);
-    return release(address);
+int cuStreamCreate(Stream** stream, unsigned) {
+    CALL("cuStreamCreate");
+    *stream = streams::open();
+    return OK;
 }
+int cuStreamDestroy_v2(Stream* stream) {
+    std::lock_guard<std::mutex> guard(lock);
+    streams::close(stream);
+    return OK;
+}
+int cuStreamSynchronize(Stream* stream) {
+    CALL("cuStreamSynchronize");
+    streams::drain(stream);
+    return broken;
+}
+int cuStreamWaitEvent(Stream* stream, streams::Event* event, unsigned) {
+    CALL("cuStreamWaitEvent");
+    if (event->point) streams::wait(stream, event->point);
+    return OK;
+}
+int cuEventCreate(streams::Event** event, unsigned) {
+    CALL("cuEventCreate");
+    *event = new streams::Event;
+    return OK;
+}
+int cuEventRecord(streams::Event* event, Stream* stream) {
+    CALL("cuEventRecord");
+    event->point = streams::record(stream);
+    return OK;
+}
+// Nothing is run by it: polling alone would never end.
+int cuEventQuery(streams::Event* event) {
+    CALL("cuEventQuery");
+    if (event->point && !event->point->reached) return NOT_READY;
+    if (event->point) streams::join(streams::host, event->point->clock);
+    return OK;
+}
+int cuEventSynchronize(streams::Event* event) {
+    CALL("cuEventSynchronize");
+    if (event->point) streams::reach(event->point);
+    return broken;
+}
+int cuEventDestroy_v2(streams::Event* event) {
+    std::lock_guard<std::mutex> guard(lock);
+    delete event;
+    return OK;
+}
+
+int cuDeviceGetDefaultMemPool(void** pool, int) {
+    CALL("cuDeviceGetDefaultMemPool");
+    *pool = &kept;
+    return OK;
+}
+int cuMemPoolGetAttribute(uint64_t* pool, int attribute, uint64_t* value) {
+    CALL("cuMemPoolGetAttribute");
+    if (attribute != 4) return INVALID_VALUE;
+    *value = *pool;
+    return OK;
+}
+int cuMemPoolSetAttribute(uint64_t* pool, int attribute, uint64_t* value) {
+    CALL("cuMemPoolSetAttribute");
+    if (attribute != 4) return INVALID_VALUE;
+    *pool = *value;
+    return OK;
+}
+int cuMemAllocAsync(uint64_t* address, size_t bytes, Stream* stream) {
+    CALL("cuMemAllocAsync");
+    if (int code = reserve(address, bytes)) return code;
+    allocations[*address].uses.made[stream->index] = streams::tick(stream).at(stream->index);
+    return OK;
+}
+int cuMemAlloc_v2(uint64_t* address, size_t bytes) { CALL("cuMemAlloc_v2"); return reserve(address, bytes); }
+// The address is nobody's at once; the memory goes when it is its turn.
+int cuMemFreeAsync(uint64_t address, Stream* stream) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto found = allocations.find(address);
+    if (found == allocations.end()) return INVALID_VALUE;
+    Allocation memory = found->second;
+    streams::touch(memory.uses, streams::FREE, stream->index, streams::tick(stream));
+    used -= memory.bytes;
+    allocations.erase(found);
+    streams::queue(stream, [=] { return munmap(memory.start, memory.mapped), OK; }, true);
+    return OK;
+}
+// Some drivers wait for the device here, and none promises it.
 int cuMemFree_v2(uint64_t address) {
     std::lock_guard<std::mutex> guard(lock);
-    return release(address);
+    auto found = allocations.find(address);
+    if (found == allocations.end()) return INVALID_VALUE;
+    Allocation& memory = found->second;
+    streams::touch(memory.uses, streams::FREE, 0, streams::host);
+    used -= memory.bytes;
+    munmap(memory.start, memory.mapped);
+    allocations.erase(found);
+    return OK;
 }
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+int cuMemHostAlloc(void** address, size_t bytes, unsigned flags) {
+    CALL("cuMemHostAlloc");
+    if (bytes == 0 || flags > 7) return INVALID_VALUE;
+    void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) return OUT_OF_MEMORY;
+    memset(start, 0xb9, bytes);
+    pinned[(uint64_t)start] = {bytes, std::make_shared<int>(0)};
+    *address = start;
+    return OK;
+}
+int cuMemFreeHost(void* address) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto found = pinned.find((uint64_t)address);
+    if (found == pinned.end()) return INVALID_VALUE;
+    if (*found->second.copies && !broken) streams::race("host memory is freed while a copy uses it");
+    munmap(address, found->second.bytes);
+    pinned.erase(found);
+    return OK;
+}
+
+// Pinned memory is read when it is the copy's turn, other memory before the
+// call returns.
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyHtoDAsync_v2");
-    if (!mine(to, bytes)) return INVALID_VALUE;
-    memcpy((void*)to, from, bytes);
+    Allocation* memory = owner(to, bytes);
+    if (!memory) return INVALID_VALUE;
+    streams::touch(memory->uses, streams::WRITE, stream->index, streams::tick(stream));
+    if (Pinned* host = host_owner(from, bytes)) {
+        std::shared_ptr<int> copies = host->copies;
+        ++*copies;
+        streams::queue(stream, [=] { return --*copies, memcpy((void*)to, from, bytes), OK; });
+        return OK;
+    }
+    std::string copied((const char*)from, bytes);
+    streams::queue(stream, [=] { return memcpy((void*)to, copied.data(), bytes), OK; });
     return OK;
 }
-int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
+// Into pinned memory when it is the copy's turn, into other memory before the
+// call returns.
+int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyDtoHAsync_v2");
-    if (!mine(from, bytes)) return INVALID_VALUE;
-    memcpy(to, (void*)from, bytes);
-    return OK;
+    Allocation* memory = owner(from, bytes);
+    if (!memory) return INVALID_VALUE;
+    streams::touch(memory->uses, streams::READ, stream->index, streams::tick(stream));
+    if (Pinned* host = host_owner(to, bytes)) {
+        std::shared_ptr<int> copies = host->copies;
+        ++*copies;
+        streams::queue(stream, [=] { return --*copies, memcpy(to, (void*)from, bytes), OK; });
+        return OK;
+    }
+    streams::queue(stream, [=] { return memcpy(to, (void*)from, bytes), OK; });
+    streams::drain(stream);
+    return broken;
 }
-int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void*) {
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, Stream* stream) {
     CALL("cuMemsetD8Async");
-    if (!mine(to, bytes)) return INVALID_VALUE;
-    memset((void*)to, value, bytes);
+    Allocation* memory = owner(to, bytes);
+    if (!memory) return INVALID_VALUE;
+    streams::touch(memory->uses, streams::WRITE, stream->index, streams::tick(stream));
+    streams::queue(stream, [=] { return memset((void*)to, value, bytes), OK; });
     return OK;
 }
 
@@ -245,7 +388,12 @@ int cuModuleLoadData(void** module, const void* text) {
     *module = new std::string((const char*)text);
     return OK;
 }
-int cuModuleUnload(void* module) { delete (std::string*)module; return OK; }
+int cuModuleUnload(void* module) {
+    std::lock_guard<std::mutex> guard(lock);
+    if (kernels_queued && !broken) streams::race("kernels are unloaded before they have run");
+    delete (std::string*)module;
+    return OK;
+}
 int cuModuleGetFunction(void** function, void* module, const char* name) {
     CALL("cuModuleGetFunction");
     // In the PTX, and compiled for the processor.
@@ -284,22 +432,27 @@ int cuTensorMapEncodeTiled(void* map, int type, unsigned rank, uint64_t address,
 #endif
 
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                   unsigned bz, unsigned shared, void*, void** parameters, void**) {
+                   unsigned bz, unsigned shared, Stream* stream, void** parameters, void**) {
     CALL("cuLaunchKernel");
-    Function& f = *(Function*)function;
+    Function f = *(Function*)function;
     if (shared > f.shared) return INVALID_VALUE;
     std::string kinds = f.library.kinds(f.name.c_str());
+    // What is queued shares the maps with the values that point at them.
+    auto maps = std::make_shared<std::vector<TensorMap>>(kinds.size());
     std::vector<uint64_t> values;
-    std::vector<TensorMap> maps(kinds.size());
+    const streams::Clock& clock = streams::tick(stream);
     for (size_t i = 0; i < kinds.size(); i++) {
         if (kinds[i] == 'm') {
-            memcpy(&maps[i], parameters[i], sizeof(TensorMap));
-            if (maps[i].mark != MAP_MARK || !mine(maps[i].address, maps[i].rows * maps[i].columns)) {
+            TensorMap& map = (*maps)[i];
+            memcpy(&map, parameters[i], sizeof(TensorMap));
+            Allocation* memory = owner(map.address, map.rows * map.columns);
+            if (map.mark != MAP_MARK || !memory) {
                 fprintf(stderr, "%s: argument %zu is no map of memory of the card\n",
                         f.name.c_str(), i);
                 return broken = ILLEGAL_ADDRESS;
             }
-            values.push_back((uint64_t)&maps[i]);
+            streams::touch(memory->uses, streams::KERNEL, stream->index, clock);
+            values.push_back((uint64_t)&map);
             continue;
         }
         uint32_t word;
@@ -310,21 +463,33 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
         } else {
             memcpy(&value, parameters[i], 8);
         }
-        if (kinds[i] == 'p' && value && !mine(value, 1)) {
-            fprintf(stderr, "%s: argument %zu is no memory of the card\n", f.name.c_str(), i);
-            return broken = ILLEGAL_ADDRESS;
+        if (kinds[i] == 'p' && value) {
+            Allocation* memory = owner(value, 1);
+            if (!memory) {
+                fprintf(stderr, "%s: argument %zu is no memory of the card\n", f.name.c_str(), i);
+                return broken = ILLEGAL_ADDRESS;
+            }
+            streams::touch(memory->uses, streams::KERNEL, stream->index, clock);
         }
         values.push_back(value);
     }
     uint32_t order = strtoul(setting("POAI_EMULATED_ORDER", "0"), nullptr, 10);
-    SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, values.data(), kinds.c_str()};
+    SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, nullptr, nullptr};
     if (kinds.find('m') != std::string::npos && !as_clusters(launch)) return INVALID_VALUE;
-    char error[512];
-    uint64_t fault;
-    if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {
-        fprintf(stderr, "%s: %s\n", f.name.c_str(), error);
-        return broken = LAUNCH_FAILED;
-    }
+    kernels_queued++;
+    streams::queue(stream, [=]() mutable -> int {
+        kernels_queued--;
+        (void)maps;
+        launch.values = values.data();
+        launch.kinds = kinds.c_str();
+        char error[512];
+        uint64_t fault;
+        if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {
+            fprintf(stderr, "%s: %s\n", f.name.c_str(), error);
+            return LAUNCH_FAILED;
+        }
+        return OK;
+    });
     return OK;
 }
 

@@ -1,0 +1,110 @@
+//! The emulated driver: builds it with the kernels, and runs a test again in a
+//! process that finds it before any other.
+
+#![allow(dead_code)] // Every test file uses a part.
+
+use super::host::compile;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::{env, fs};
+
+const INSIDE: &str = "POAI_EMULATED_KERNELS";
+
+/// The folder of a driver that has no function for tensor maps.
+pub const WITHOUT_MAPS: &str = "without_maps";
+
+/// The kernels, each file of them a library, and the driver.
+struct Build {
+    folder: PathBuf,
+    kernels: String,
+}
+
+/// Where to build. Unit tests have no folder of their own: they take one beside
+/// their program.
+fn folder() -> PathBuf {
+    let own = option_env!("CARGO_TARGET_TMPDIR").map(PathBuf::from);
+    let beside = || env::current_exe().unwrap().parent().unwrap().to_owned();
+    own.unwrap_or_else(beside).join("emulated")
+}
+
+/// Compiled once for all tests of a program, which want the same files; none
+/// without a compiler.
+fn build(files: &[&str]) -> Option<&'static Build> {
+    static BUILD: OnceLock<Option<Build>> = OnceLock::new();
+    let make = || {
+        let folder = folder();
+        fs::create_dir_all(&folder).unwrap();
+        let mut kernels = vec![];
+        for file in files {
+            let source = fs::read_to_string(compile::folder("kernels").join(format!("{file}.cu")));
+            let names = compile::names(&source.unwrap());
+            let library = folder.join(format!("{file}.so"));
+            let text = format!("#include \"simt.cuh\"\n#include \"{file}.cu\"");
+            compile::build(&text, &names, &[], &library)?;
+            kernels.push(library.into_os_string().into_string().unwrap());
+        }
+        for (place, flag) in [(".", "-Wall"), (WITHOUT_MAPS, "-DPOAI_WITHOUT_TENSOR_MAPS")] {
+            let place = folder.join(place);
+            fs::create_dir_all(&place).unwrap();
+            let mut driver = Command::new("c++");
+            driver.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror", flag]);
+            driver.arg(compile::folder("tests/emulated/driver.cpp"));
+            succeed(driver.arg("-o").arg(place.join("libcuda.so")).arg("-ldl").output().unwrap());
+        }
+        Some(Build { folder, kernels: kernels.join(":") })
+    };
+    BUILD.get_or_init(make).as_ref()
+}
+
+fn succeed(output: Output) -> String {
+    let [seen, errors] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{}\n{seen}\n{errors}", output.status);
+    seen
+}
+
+/// Settings of the driver: environment variables.
+pub type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// Runs `check` where the driver is the emulated one of a folder, with the
+/// kernels of these files: once under each of the settings, in a process of its
+/// own. `test` is the whole name of the calling test, which calls this once.
+pub fn with_driver_of(
+    files: &[&str],
+    place: impl AsRef<Path>,
+    test: &str,
+    all: &[Settings<'_>],
+    check: impl FnOnce(),
+) {
+    if env::var_os(INSIDE).is_some() {
+        return check();
+    }
+    let Some(build) = build(files) else { return };
+    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let search = [build.folder.join(place)].into_iter().chain(env::split_paths(&search));
+    let search = env::join_paths(search).unwrap();
+    for settings in all {
+        let mut again = Command::new(env::current_exe().unwrap());
+        again.args(["--exact", test, "--nocapture"]);
+        again.env("LD_LIBRARY_PATH", &search).env(INSIDE, &build.kernels);
+        again.envs(settings.iter().copied());
+        println!("{settings:?}");
+        let seen = succeed(again.output().unwrap());
+        // A name that no test has would succeed as well, by running nothing.
+        assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
+    }
+}
+
+/// What the driver says of itself, a number: `poai_emulated_` and this.
+pub fn told(what: &str) -> u64 {
+    type Tell = unsafe extern "C" fn() -> u64;
+    // SAFETY: the driver's start-up code does nothing, and the functions of
+    // these names take nothing and return a number.
+    unsafe {
+        let driver = libloading::Library::new("libcuda.so").unwrap();
+        let name = format!("poai_emulated_{what}");
+        let tell = driver.get::<Tell>(name.as_bytes()).unwrap();
+        tell()
+    }
+}

@@ -8,6 +8,7 @@
 
 pub mod backend;
 mod card;
+pub mod cards;
 pub mod choose;
 mod device;
 mod driver;
@@ -19,6 +20,7 @@ mod version;
 pub use backend::Cuda;
 pub use backend::variant::Variant;
 pub use card::Card;
+pub use cards::{Cards, CardsError};
 pub use device::{Device, devices};
 pub use error::CudaError;
 pub use version::Version;

@@ -9,8 +9,8 @@
 //! - `operand`: what is kept of an operand, and how it gets there.
 //! - `multiply`: noised products, their winners, and exact ones.
 
-mod multiply;
-mod operand;
+pub(crate) mod multiply;
+pub(crate) mod operand;
 pub mod variant;
 
 use crate::card::{Argument, Card, Launch, Memory, Rows};
@@ -18,6 +18,7 @@ use crate::device::Device;
 use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
+use multiply::Work;
 use operand::{Clean, NoisedOnCard};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
@@ -25,6 +26,7 @@ use poai_core::backend::{
 };
 use poai_core::{Cpu, Operand, Params, Seed, Shape};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use variant::Variant;
 
 /// The product that a plain multiplication keeps on the card at once, in bytes.
@@ -161,13 +163,15 @@ impl Cuda {
         unsafe { self.card.launch(&launch, &arguments) }
     }
 
-    /// A plain product, band by band into the host's memory.
-    fn fetch_product(
+    /// A plain product, band by band into the host's memory, until somebody
+    /// wants no more of it.
+    pub(crate) fn fetch_product(
         &self,
         a: &Memory,
         b: &Memory,
         shape: &Shape,
         memory: &mut [i32],
+        stopped: &AtomicBool,
     ) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
         let multiprocessors = self.card.device().multiprocessors;
@@ -175,6 +179,9 @@ impl Cuda {
         let c = self.card.allocate(4 * u64::from(band) * u64::from(n))?;
         let bands = memory.chunks_mut(band as usize * n as usize);
         for (first, rows) in (0..).step_by(band as usize).zip(bands) {
+            if stopped.load(Ordering::Relaxed) {
+                break;
+            }
             let m = (rows.len() / n as usize) as u32;
             self.plain(a, first, b, &c, [m, n, k])?;
             self.card.download(&c, 0, bytemuck::cast_slice_mut(rows))?;
@@ -210,7 +217,8 @@ impl Backend for Cuda {
 
     fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
         let clean: &Clean = prepared.data(self.name())?;
-        let noised = self.noised(seed, prepared.operand(), clean)?;
+        let sizes = [prepared.operand().rows(), prepared.operand().k()];
+        let noised = self.noised(seed, clean, 0, sizes)?;
         Ok(Noised::new(prepared, seed, noised))
     }
 
@@ -222,7 +230,8 @@ impl Backend for Cuda {
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         let shape = product_shape(a.operand(), b.operand(), memory)?;
         let (on_a, on_b): (&Clean, &Clean) = (a.data(self.name())?, b.data(self.name())?);
-        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory)?)
+        let stopped = AtomicBool::new(false);
+        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory, &stopped)?)
     }
 
     fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
@@ -231,7 +240,8 @@ impl Backend for Cuda {
         let on_b: &Clean = b.data(self.name())?;
         // Nobody asks for a commitment, so nothing is hashed.
         let on_a = self.upload(a.as_bytes())?;
-        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory)?)
+        let stopped = AtomicBool::new(false);
+        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory, &stopped)?)
     }
 
     fn product_small(
@@ -260,6 +270,8 @@ impl Backend for Cuda {
     ) -> Result<Completion, BackendError> {
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
-        self.draw(job, output, watch)
+        let (a, b) = (job.a.data(self.name())?, job.b.data(self.name())?);
+        let (seed, target) = (job.a.seed(), job.target);
+        self.draw(&Work { a, b, shape, first: 0, seed, target }, output, watch)
     }
 }

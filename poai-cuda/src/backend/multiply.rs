@@ -5,7 +5,7 @@ use super::operand::NoisedOnCard;
 use super::{BAND_BYTES, Cuda};
 use crate::card::{Argument, Launch, Memory, Rows};
 use crate::error::CudaError;
-use poai_core::backend::{BackendError, Completion, Job, Output, Watch, Winner};
+use poai_core::backend::{BackendError, Completion, Output, Watch, Winner};
 use poai_core::difficulty::Target;
 use poai_core::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
@@ -21,6 +21,19 @@ const ROOM: u32 = 1024;
 
 /// Bytes of a row of a thin operand: three digits of 2r columns.
 const THIN_BYTES: u32 = 3 * 2 * RANK;
+
+/// A noised product on one card: all of it, or the rows that are this card's.
+pub(crate) struct Work<'a> {
+    pub(crate) a: &'a NoisedOnCard,
+    pub(crate) b: &'a NoisedOnCard,
+    /// What is multiplied here.
+    pub(crate) shape: Shape,
+    /// The first row's number in the whole product, a multiple of the tile.
+    pub(crate) first: u32,
+    /// Side A's, which tickets are drawn with.
+    pub(crate) seed: &'a Seed,
+    pub(crate) target: Target,
+}
 
 /// What makes a product exact: both sides' thin operands, and whether their
 /// third digit counts.
@@ -38,16 +51,14 @@ struct Room {
 
 impl Cuda {
     /// Goes through all bands.
-    pub(super) fn draw(
+    pub(crate) fn draw(
         &self,
-        job: &Job<'_>,
+        work: &Work<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        let a: &NoisedOnCard = job.a.data(self.variant.name())?;
-        let b: &NoisedOnCard = job.b.data(self.variant.name())?;
-        let draw = self.upload(&draw(job.a.seed(), &job.target))?;
+        let &Work { a, b, shape, .. } = work;
+        let draw = self.upload(&draw(work.seed, &work.target))?;
         let mut room = self.room(ROOM)?;
         let (mut product, exact) = match output {
             Output::Tickets => (None, false),
@@ -64,7 +75,9 @@ impl Cuda {
         };
         for first in (0..shape.m).step_by(band as usize) {
             let rows = band.min(shape.m - first);
-            let part = Band { a, b, draw: &draw, thin: thin.as_ref(), c: c.as_ref(), first, rows };
+            let (thin, c) = (thin.as_ref(), c.as_ref());
+            let number = work.first + first;
+            let part = Band { a, b, draw: &draw, thin, c, first, number, rows };
             for winner in self.band(&part, &shape, &mut room)? {
                 watch.winner(winner);
             }
@@ -134,7 +147,7 @@ impl Cuda {
             Argument::Memory(&room.memory),
             // No ticket is kept beside the winners'.
             Argument::Null,
-            Argument::U32(part.first / TILE),
+            Argument::U32(part.number / TILE),
         ];
         let launch = match part.thin {
             Some(thin) => {
@@ -223,6 +236,8 @@ struct Band<'a> {
     c: Option<&'a Memory>,
     /// Its first row, a multiple of the tile.
     first: u32,
+    /// The same in the whole product.
+    number: u32,
     rows: u32,
 }
 

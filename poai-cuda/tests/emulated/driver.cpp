@@ -1,14 +1,19 @@
-// An NVIDIA driver with one card, which is the processor: the kernels run
-// through the shim in ../shim. Everything that the library does with a card is
+// An NVIDIA driver whose cards, one or several, are the processor: the kernels
+// run through the shim in ../shim. Everything that the library does with a card is
 // so tested where there is none, through the same cudarc.
 //
 // POAI_EMULATED_KERNELS names the libraries that the kernels were compiled to,
-// one for each file, separated by colons; POAI_EMULATED_CAPABILITY is the
-// card's, like 8.0; POAI_EMULATED_MEMORY its bytes; POAI_EMULATED_ORDER the
-// order of threads, as in Rust's harness. POAI_EMULATED_FAIL, like
-// cuLaunchKernel:3:700, makes the third call of a function answer 700, and
-// every later call of any, as a card does that has failed. Compiled with
-// POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
+// one for each file, separated by colons; POAI_EMULATED_DEVICES is how many
+// cards there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of each,
+// like 8.0,6.1, the last also that of all further ones; POAI_EMULATED_MEMORY
+// the bytes of each; POAI_EMULATED_ORDER the order of threads, as in Rust's
+// harness. POAI_EMULATED_FAIL, like cuLaunchKernel:3:700, makes the third call
+// of a function answer 700, and every later call of any, as a card does that
+// has failed; with :1 behind it on device 1, otherwise on device 0. Compiled
+// with POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
+//
+// Every device has a context of its own, and every thread a current one. What
+// is of one device and used under another's context ends the process.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -42,6 +47,15 @@ struct Function {
     std::string name;
     Library library;
     uint32_t shared;
+    int device;
+};
+struct Module {
+    std::string text;
+    int device;
+};
+// What lies at these addresses is of one device: contexts and streams.
+struct OfDevice {
+    int device;
 };
 // The 128 bytes of a tensor map: what ../shim/hopper.hpp reads, and a mark.
 struct alignas(64) TensorMap {
@@ -52,54 +66,90 @@ static const uint64_t MAP_MARK = 0x70616d20726f736e;
 struct Allocation {
     size_t bytes, mapped;
     char* start;
+    int device;
 };
 
 static std::mutex lock;
 static std::vector<Library> libraries;
 static std::vector<Function*> functions;
 static std::map<uint64_t, Allocation> allocations;
-static size_t used;
-static int broken;
+enum { DEVICES_MAX = 16 };
+static size_t used[DEVICES_MAX];
+static int broken[DEVICES_MAX];
+static int retained[DEVICES_MAX];
+static OfDevice contexts[DEVICES_MAX];
 static std::map<std::string, int> calls;
+static thread_local OfDevice* current;
 
-enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
+enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
 
 static const char* setting(const char* name, const char* otherwise) {
     const char* value = getenv(name);
     return value ? value : otherwise;
 }
 
-// What a call answers before it does anything.
-static int refused(const char* name) {
-    if (broken) {
-        return broken;
+static int device_count() {
+    int count = atoi(setting("POAI_EMULATED_DEVICES", "1"));
+    return count < DEVICES_MAX ? count : DEVICES_MAX;
+}
+
+// What a call on a device answers before it does anything.
+static int refused(const char* name, int device) {
+    if (broken[device]) {
+        return broken[device];
     }
     char function[64];
-    int at = 0, code = 0;
-    if (sscanf(setting("POAI_EMULATED_FAIL", ""), "%63[^:]:%d:%d", function, &at, &code) == 3 &&
+    int at = 0, code = 0, failing = 0;
+    const char* wanted = setting("POAI_EMULATED_FAIL", "");
+    if (sscanf(wanted, "%63[^:]:%d:%d:%d", function, &at, &code, &failing) >= 3 && device == failing &&
         strcmp(function, name) == 0 && ++calls[name] == at) {
         // Memory that is not there breaks nothing.
-        return code == OUT_OF_MEMORY ? code : broken = code;
+        return code == OUT_OF_MEMORY ? code : broken[device] = code;
     }
     return OK;
 }
-#define CALL(name)                              \
-    std::lock_guard<std::mutex> guard(lock);    \
-    if (int code = refused(name)) return code
 
-// Whether all of these bytes are memory of the card.
-static bool mine(uint64_t address, size_t bytes) {
+// The device whose context is the thread's.
+static int here(const char* call) {
+    if (!current || !retained[current->device]) {
+        fprintf(stderr, "%s: no context is current, or it was given back\n", call);
+        abort();
+    }
+    return current->device;
+}
+// Ends the process where what a call was handed is of another device.
+static void own(const char* call, const char* what, int device) {
+    if (device != here(call)) {
+        fprintf(stderr, "%s: %s of device %d under the context of device %d\n", call, what, device,
+                here(call));
+        abort();
+    }
+}
+static void own_stream(const char* call, void* stream) {
+    own(call, "a stream", ((OfDevice*)stream)->device);
+}
+#define CALL_ON(name, device)                   \
+    std::lock_guard<std::mutex> guard(lock);    \
+    if (int code = refused(name, device)) return code
+#define CALL(name) CALL_ON(name, here(name))
+
+// Whether all of these bytes are memory of a card, which must be the current
+// one.
+static bool mine(const char* call, uint64_t address, size_t bytes) {
     auto next = allocations.upper_bound(address);
     if (next == allocations.begin()) return false;
     auto [start, allocation] = *--next;
-    return address - start + bytes <= allocation.bytes;
+    if (address - start + bytes > allocation.bytes) return false;
+    own(call, "memory", allocation.device);
+    return true;
 }
 
-static int release(uint64_t address) {
+static int release(const char* call, uint64_t address) {
     auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID_VALUE;
     Allocation& a = found->second;
-    used -= a.bytes;
+    own(call, "memory", a.device);
+    used[a.device] -= a.bytes;
     munmap(a.start, a.mapped);
     allocations.erase(found);
     return OK;
@@ -107,9 +157,9 @@ static int release(uint64_t address) {
 
 // Ends where a page ends beyond which nothing may be touched, as nearly as a
 // start at a multiple of 256 permits; filled with what is no zero.
-static int reserve(uint64_t* address, size_t bytes) {
+static int reserve(int device, uint64_t* address, size_t bytes) {
     if (bytes == 0) return INVALID_VALUE;
-    if (used + bytes > strtoull(setting("POAI_EMULATED_MEMORY", "1073741824"), nullptr, 10)) {
+    if (used[device] + bytes > strtoull(setting("POAI_EMULATED_MEMORY", "1073741824"), nullptr, 10)) {
         return OUT_OF_MEMORY;
     }
     size_t page = sysconf(_SC_PAGESIZE);
@@ -121,8 +171,8 @@ static int reserve(uint64_t* address, size_t bytes) {
     mprotect(start + pages, page, PROT_NONE);
     memset(start, 0xa7, pages);
     *address = (uint64_t)(start + pages - rounded);
-    allocations[*address] = {bytes, pages + page, start};
-    used += bytes;
+    allocations[*address] = {bytes, pages + page, start, device};
+    used[device] += bytes;
     return OK;
 }
 
@@ -159,17 +209,26 @@ int cuInit(unsigned) {
     return OK;
 }
 int cuDriverGetVersion(int* version) { *version = 12000; return OK; }
-int cuDeviceGetCount(int* count) { *count = 1; return OK; }
-int cuDeviceGet(int* device, int ordinal) { *device = ordinal; return OK; }
+int cuDeviceGetCount(int* count) { *count = device_count(); return OK; }
+int cuDeviceGet(int* device, int ordinal) {
+    if (ordinal < 0 || ordinal >= device_count()) return INVALID_DEVICE;
+    *device = ordinal;
+    return OK;
+}
 int cuDeviceGetName(char* name, int size, int) { snprintf(name, size, "Emulated GPU"); return OK; }
 int cuDeviceTotalMem_v2(size_t* bytes, int) {
     *bytes = strtoull(setting("POAI_EMULATED_MEMORY", "1073741824"), nullptr, 10);
     return OK;
 }
-int cuDeviceGetAttribute(int* value, int attribute, int) {
+int cuDeviceGetAttribute(int* value, int attribute, int device) {
     int major = 8, minor = 0;
-    sscanf(setting("POAI_EMULATED_CAPABILITY", "8.0"), "%d.%d", &major, &minor);
+    const char* capability = setting("POAI_EMULATED_CAPABILITY", "8.0");
+    for (const char* next; device > 0 && (next = strchr(capability, ',')); device--) {
+        capability = next + 1;
+    }
+    sscanf(capability, "%d.%d", &major, &minor);
     switch (attribute) {
+    case 13: *value = 1000000; return OK;  // kHz
     case 16: *value = 4; return OK;      // multiprocessors
     case 75: *value = major; return OK;
     case 76: *value = minor; return OK;
@@ -185,80 +244,120 @@ int cuGetErrorName(int code, const char** text) {
 }
 int cuGetErrorString(int, const char** text) { *text = "an emulated error"; return OK; }
 
-static int retained;
-int cuDevicePrimaryCtxRetain(void** context, int) {
-    CALL("cuDevicePrimaryCtxRetain");
-    retained++;
-    *context = &lock;
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+    CALL_ON("cuDevicePrimaryCtxRetain", device);
+    retained[device]++;
+    contexts[device] = {device};
+    *context = &contexts[device];
     return OK;
 }
-int cuDevicePrimaryCtxRelease_v2(int) {
+int cuDevicePrimaryCtxRelease_v2(int device) {
     std::lock_guard<std::mutex> guard(lock);
-    if (--retained > 0) {
+    if (--retained[device] > 0) {
         return OK;
     }
     // What is left now, nobody frees any more.
-    return allocations.empty() ? OK : (fprintf(stderr, "%zu allocations leak\n", allocations.size()), abort(), 1);
+    size_t left = 0;
+    for (auto& [address, allocation] : allocations) {
+        left += allocation.device == device;
+    }
+    return left == 0 ? OK : (fprintf(stderr, "%zu allocations leak\n", left), abort(), 1);
 }
-int cuCtxGetCurrent(void** context) { *context = &lock; return OK; }
-int cuCtxSetCurrent(void*) { CALL("cuCtxSetCurrent"); return OK; }
+int cuCtxGetCurrent(void** context) { *context = current; return OK; }
+int cuCtxSetCurrent(void* context) {
+    // Even of a card that has failed: its memory is still to be freed.
+    current = (OfDevice*)context;
+    return OK;
+}
 int cuCtxSynchronize() { CALL("cuCtxSynchronize"); return OK; }
-int cuStreamCreate(void** stream, unsigned) { CALL("cuStreamCreate"); *stream = &used; return OK; }
-int cuStreamDestroy_v2(void*) { return OK; }
-int cuStreamSynchronize(void*) { CALL("cuStreamSynchronize"); return OK; }
+int cuStreamCreate(void** stream, unsigned) {
+    CALL("cuStreamCreate");
+    *stream = new OfDevice{here("cuStreamCreate")};
+    return OK;
+}
+int cuStreamDestroy_v2(void* stream) {
+    std::lock_guard<std::mutex> guard(lock);
+    own_stream("cuStreamDestroy_v2", stream);
+    delete (OfDevice*)stream;
+    return OK;
+}
+int cuStreamSynchronize(void* stream) {
+    CALL("cuStreamSynchronize");
+    own_stream("cuStreamSynchronize", stream);
+    return OK;
+}
 int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
-int cuEventCreate(void** event, unsigned) { *event = &used; return OK; }
+int cuEventCreate(void** event, unsigned) { *event = used; return OK; }
 int cuEventRecord(void*, void*) { return OK; }
 int cuEventDestroy_v2(void*) { return OK; }
 
-int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { CALL("cuMemAllocAsync"); return reserve(address, bytes); }
-int cuMemAlloc_v2(uint64_t* address, size_t bytes) { CALL("cuMemAlloc_v2"); return reserve(address, bytes); }
-int cuMemFreeAsync(uint64_t address, void*) {
+int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
+    CALL("cuMemAllocAsync");
+    own_stream("cuMemAllocAsync", stream);
+    return reserve(here("cuMemAllocAsync"), address, bytes);
+}
+int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
+    CALL("cuMemAlloc_v2");
+    return reserve(here("cuMemAlloc_v2"), address, bytes);
+}
+int cuMemFreeAsync(uint64_t address, void* stream) {
     std::lock_guard<std::mutex> guard(lock);
-    return release(address);
+    own_stream("cuMemFreeAsync", stream);
+    return release("cuMemFreeAsync", address);
 }
 int cuMemFree_v2(uint64_t address) {
     std::lock_guard<std::mutex> guard(lock);
-    return release(address);
+    return release("cuMemFree_v2", address);
 }
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
     CALL("cuMemcpyHtoDAsync_v2");
-    if (!mine(to, bytes)) return INVALID_VALUE;
+    own_stream("cuMemcpyHtoDAsync_v2", stream);
+    if (!mine("cuMemcpyHtoDAsync_v2", to, bytes)) return INVALID_VALUE;
     memcpy((void*)to, from, bytes);
     return OK;
 }
-int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
+int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
     CALL("cuMemcpyDtoHAsync_v2");
-    if (!mine(from, bytes)) return INVALID_VALUE;
+    own_stream("cuMemcpyDtoHAsync_v2", stream);
+    if (!mine("cuMemcpyDtoHAsync_v2", from, bytes)) return INVALID_VALUE;
     memcpy(to, (void*)from, bytes);
     return OK;
 }
-int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void*) {
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* stream) {
     CALL("cuMemsetD8Async");
-    if (!mine(to, bytes)) return INVALID_VALUE;
+    own_stream("cuMemsetD8Async", stream);
+    if (!mine("cuMemsetD8Async", to, bytes)) return INVALID_VALUE;
     memset((void*)to, value, bytes);
     return OK;
 }
 
 int cuModuleLoadData(void** module, const void* text) {
     CALL("cuModuleLoadData");
-    *module = new std::string((const char*)text);
+    *module = new Module{(const char*)text, here("cuModuleLoadData")};
     return OK;
 }
-int cuModuleUnload(void* module) { delete (std::string*)module; return OK; }
+int cuModuleUnload(void* module) {
+    std::lock_guard<std::mutex> guard(lock);
+    own("cuModuleUnload", "a module", ((Module*)module)->device);
+    delete (Module*)module;
+    return OK;
+}
 int cuModuleGetFunction(void** function, void* module, const char* name) {
     CALL("cuModuleGetFunction");
+    Module& m = *(Module*)module;
+    own("cuModuleGetFunction", "a module", m.device);
     // In the PTX, and compiled for the processor.
     std::string entry = ".entry " + std::string(name) + "(";
     Library* library = library_of(name);
-    if (((std::string*)module)->find(entry) == std::string::npos || !library) return NOT_FOUND;
-    functions.push_back(new Function{name, *library, 48 << 10});
+    if (m.text.find(entry) == std::string::npos || !library) return NOT_FOUND;
+    functions.push_back(new Function{name, *library, 48 << 10, m.device});
     *function = functions.back();
     return OK;
 }
 int cuFuncSetAttribute(void* function, int attribute, int value) {
     CALL("cuFuncSetAttribute");
     if (attribute != 8 || value > 227 << 10) return INVALID_VALUE;
+    own("cuFuncSetAttribute", "a function", ((Function*)function)->device);
     ((Function*)function)->shared = value;
     return OK;
 }
@@ -284,9 +383,11 @@ int cuTensorMapEncodeTiled(void* map, int type, unsigned rank, uint64_t address,
 #endif
 
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                   unsigned bz, unsigned shared, void*, void** parameters, void**) {
+                   unsigned bz, unsigned shared, void* stream, void** parameters, void**) {
     CALL("cuLaunchKernel");
     Function& f = *(Function*)function;
+    own("cuLaunchKernel", "a function", f.device);
+    own_stream("cuLaunchKernel", stream);
     if (shared > f.shared) return INVALID_VALUE;
     std::string kinds = f.library.kinds(f.name.c_str());
     std::vector<uint64_t> values;
@@ -294,10 +395,11 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     for (size_t i = 0; i < kinds.size(); i++) {
         if (kinds[i] == 'm') {
             memcpy(&maps[i], parameters[i], sizeof(TensorMap));
-            if (maps[i].mark != MAP_MARK || !mine(maps[i].address, maps[i].rows * maps[i].columns)) {
+            uint64_t bytes = maps[i].rows * maps[i].columns;
+            if (maps[i].mark != MAP_MARK || !mine("cuLaunchKernel", maps[i].address, bytes)) {
                 fprintf(stderr, "%s: argument %zu is no map of memory of the card\n",
                         f.name.c_str(), i);
-                return broken = ILLEGAL_ADDRESS;
+                return broken[f.device] = ILLEGAL_ADDRESS;
             }
             values.push_back((uint64_t)&maps[i]);
             continue;
@@ -310,9 +412,9 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
         } else {
             memcpy(&value, parameters[i], 8);
         }
-        if (kinds[i] == 'p' && value && !mine(value, 1)) {
+        if (kinds[i] == 'p' && value && !mine("cuLaunchKernel", value, 1)) {
             fprintf(stderr, "%s: argument %zu is no memory of the card\n", f.name.c_str(), i);
-            return broken = ILLEGAL_ADDRESS;
+            return broken[f.device] = ILLEGAL_ADDRESS;
         }
         values.push_back(value);
     }
@@ -323,7 +425,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     uint64_t fault;
     if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {
         fprintf(stderr, "%s: %s\n", f.name.c_str(), error);
-        return broken = LAUNCH_FAILED;
+        return broken[f.device] = LAUNCH_FAILED;
     }
     return OK;
 }

@@ -1,15 +1,16 @@
 // An NVIDIA driver whose cards, one or several, are the processor: the kernels
-// run through the shim in ../shim. Everything that the library does with a card is
-// so tested where there is none, through the same cudarc.
+// run through the shim in ../shim. Everything that the library does with a
+// card is so tested where there is none, through the same cudarc.
 //
 // POAI_EMULATED_KERNELS names the libraries that the kernels were compiled to,
 // one for each file, separated by colons; POAI_EMULATED_DEVICES is how many
-// cards there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of each,
-// like 8.0,6.1, the last also that of all further ones; POAI_EMULATED_MEMORY
-// the bytes of each; POAI_EMULATED_ORDER the order of threads, as in Rust's
+// cards there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of
+// each, like 8.0,6.1, the last also that of all further ones;
+// POAI_EMULATED_MULTIPROCESSORS and POAI_EMULATED_MEMORY what each has, the
+// latter in bytes; POAI_EMULATED_ORDER the order of threads, as in Rust's
 // harness. POAI_EMULATED_FAIL, like cuLaunchKernel:3:700, makes the third call
 // of a function answer 700, and every later call of any, as a card does that
-// has failed; with :1 behind it on device 1, otherwise on device 0. Compiled
+// has failed: on device 1 with :1 behind it, otherwise on device 0. Compiled
 // with POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
 //
 // Every device has a context of its own, and every thread a current one. What
@@ -229,7 +230,7 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
     sscanf(capability, "%d.%d", &major, &minor);
     switch (attribute) {
     case 13: *value = 1000000; return OK;  // kHz
-    case 16: *value = 4; return OK;      // multiprocessors
+    case 16: *value = atoi(setting("POAI_EMULATED_MULTIPROCESSORS", "4")); return OK;
     case 75: *value = major; return OK;
     case 76: *value = minor; return OK;
     case 115: *value = 1; return OK;     // memory pools

@@ -4,6 +4,7 @@
 //! driver learns so from a [`CudaError`] that says what to do. [`devices`]
 //! lists the cards, [`Device::check_supported`] says whether one can mine.
 //! Neither allocates memory on a card.
+//! [`Cuda`] is a backend on one card, [`Cards`] one on several.
 #![deny(missing_docs)]
 
 pub mod backend;

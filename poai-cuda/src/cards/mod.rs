@@ -7,10 +7,12 @@
 //! exact products, multiplied by its step factors once for each card.
 //!
 //! - `share`: which rows each card takes;
+//! - `parts`: what is of each card;
 //! - `threads`: a host thread for each card, and what stops them;
 //! - `error`: which card failed.
 
 mod error;
+mod parts;
 mod share;
 mod threads;
 
@@ -20,6 +22,7 @@ use crate::backend::Cuda;
 use crate::backend::multiply::Work;
 use crate::backend::operand::{Clean, NoisedOnCard};
 use core::ops::Range;
+use parts::{OnCards, Part, cut, outputs, pairs, ranges, rows_of};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
     product_shape,
@@ -44,27 +47,6 @@ pub struct Cards {
     /// How fast each is beside the others.
     weights: Vec<u64>,
     share_bytes: u64,
-}
-
-/// What a handle has on each card.
-struct OnCards<T> {
-    /// Whose it is: memory of one card is nothing to another.
-    owner: Arc<[Cuda]>,
-    /// One for each card, none where it got no rows. Of side B each has all.
-    parts: Vec<Option<Part<T>>>,
-}
-
-/// One card's rows.
-struct Part<T> {
-    rows: Range<u32>,
-    data: T,
-}
-
-impl<T> Part<T> {
-    /// How many they are.
-    fn count(&self) -> u32 {
-        self.rows.end - self.rows.start
-    }
 }
 
 impl Cards {
@@ -119,9 +101,9 @@ impl Cards {
 
     /// Rows shared among several cards. The host hashes them meanwhile: the
     /// kernel counts chunks from a matrix's first on, so that a card could hash
-    /// its rows only with all before them. This takes all of the host's cores
-    /// for about as long as the uploads take its memory, and no card need hold
-    /// more than its own rows.
+    /// its rows only with all before them. That costs the host's cores one pass
+    /// over the matrix; hashed by one card, it would cost that card an upload
+    /// of all rows and memory for them, more than its share.
     fn split(
         &self,
         operand: &Operand,
@@ -173,42 +155,6 @@ pub(crate) fn check_once(ordinals: &[usize]) -> Result<(), CardsError> {
 
 fn foreign() -> BackendError {
     BackendError::Foreign { backend: NAME, owner: NAME }
-}
-
-/// The bytes of some rows of k columns.
-fn rows_of<'a>(bytes: &'a [u8], rows: &Range<u32>, k: u32) -> Option<&'a [u8]> {
-    bytes.get(rows.start as usize * k as usize..rows.end as usize * k as usize)
-}
-
-/// Each card's rows of both sides.
-type Pairs<'a, T> = Vec<Option<(&'a Part<T>, &'a T)>>;
-
-/// Pairs each card's rows of A with its B.
-fn pairs<'a, T>(a: &'a OnCards<T>, b: &'a OnCards<T>) -> Result<Pairs<'a, T>, BackendError> {
-    let pair = |(a, b): (&'a Option<Part<T>>, &'a Option<Part<T>>)| match (a, b) {
-        (None, _) => Ok(None),
-        (Some(a), Some(b)) => Ok(Some((a, &b.data))),
-        // Every card has all of B: this is no side B.
-        (Some(_), None) => Err(BackendError::Pair),
-    };
-    a.parts.iter().zip(&b.parts).map(pair).collect()
-}
-
-/// Cuts memory for rows of n entries into what each card writes, in order.
-fn cut<T>(
-    rows: impl Iterator<Item = Option<Range<u32>>>,
-    n: u32,
-    mut memory: &mut [T],
-) -> Vec<Option<&mut [T]>> {
-    let own = |rows: Option<Range<u32>>| {
-        rows.and_then(|rows| memory.split_off_mut(..rows.len() * n as usize))
-    };
-    rows.map(own).collect()
-}
-
-/// The rows of each card.
-fn ranges<T>(parts: &[Option<Part<T>>]) -> impl Iterator<Item = Option<Range<u32>>> {
-    parts.iter().map(|part| part.as_ref().map(|part| part.rows.clone()))
 }
 
 impl Backend for Cards {
@@ -351,22 +297,5 @@ impl Backend for Cards {
             true => Ok(Completion::Stopped),
             false => Ok(Completion::Complete),
         }
-    }
-}
-
-/// What each card leaves of its rows.
-fn outputs<'m, T>(
-    parts: &[Option<Part<T>>],
-    n: u32,
-    output: Output<'m>,
-) -> Vec<Option<Output<'m>>> {
-    let each = |memory, own: fn(&'m mut [i32]) -> Output<'m>| {
-        let memory = cut(ranges(parts), n, memory).into_iter();
-        memory.map(|memory| memory.map(own)).collect()
-    };
-    match output {
-        Output::Tickets => ranges(parts).map(|rows| rows.map(|_| Output::Tickets)).collect(),
-        Output::Noised(memory) => each(memory, Output::Noised),
-        Output::Exact(memory) => each(memory, Output::Exact),
     }
 }

@@ -20,7 +20,7 @@ use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
 use crate::program::{self, Program};
-use multiply::Place;
+use multiply::{Place, Work};
 use operand::{Clean, NoisedOnCard};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
@@ -29,6 +29,7 @@ use poai_core::backend::{
 use poai_core::execute::{Network, Resident};
 use poai_core::{Cpu, Operand, Params, Seed, Shape};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use variant::Variant;
 
 /// A band of a product that is kept on the card, in bytes; there are two.
@@ -125,6 +126,23 @@ impl Cuda {
         Ok(())
     }
 
+    /// A handle's data, where it was made on this card: on another one, or on
+    /// this one opened once more, a backend of the same name has nothing for it.
+    fn own<'a, T: AsRef<Memory>>(&self, data: &'a T) -> Result<&'a T, BackendError> {
+        match self.card.owns(data.as_ref()) {
+            true => Ok(data),
+            false => Err(BackendError::Foreign { backend: self.name(), owner: self.name() }),
+        }
+    }
+
+    /// A whole product.
+    pub(crate) fn work<'a>(&self, job: &Job<'a>) -> Result<Work<'a>, BackendError> {
+        let a: &NoisedOnCard = self.own(job.a.data(self.name())?)?;
+        let b: &NoisedOnCard = self.own(job.b.data(self.name())?)?;
+        let (shape, seed, target) = (job.shape()?, job.a.seed(), job.target);
+        Ok(Work { a, b, shape, first: 0, seed, target })
+    }
+
     pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
         self.card.load(bytes)
     }
@@ -176,13 +194,15 @@ impl Cuda {
         (launch, arguments)
     }
 
-    /// A plain product, band by band into the host's memory.
-    fn fetch_product(
+    /// A plain product, band by band into the host's memory, until somebody
+    /// wants no more of it.
+    pub(crate) fn fetch_product(
         &self,
         a: &Memory,
         b: &Memory,
         shape: &Shape,
         memory: &mut [i32],
+        stopped: &AtomicBool,
     ) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
         let multiprocessors = self.card.device().multiprocessors;
@@ -197,6 +217,9 @@ impl Cuda {
         let mut before: Option<(Fetch<'_>, &mut [i32])> = None;
         let bands = (0..).step_by(band as usize).zip(memory.chunks_mut(entries));
         for ((first, rows), c) in bands.zip(rooms.iter().cycle()) {
+            if stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let m = (rows.len() / n as usize) as u32;
             self.plain(a, first, b, c, [m, n, k])?;
             if let Some((fetch, to)) = before.take() {
@@ -237,29 +260,33 @@ impl Backend for Cuda {
     }
 
     fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
-        let clean: &Clean = prepared.data(self.name())?;
-        let noised = self.noised(seed, prepared.operand(), clean)?;
+        let clean: &Clean = self.own(prepared.data(self.name())?)?;
+        let sizes = [prepared.operand().rows(), prepared.operand().k()];
+        let noised = self.noised(seed, clean, 0, sizes)?;
         Ok(Noised::new(prepared, seed, noised))
     }
 
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
-        let clean: &Clean = prepared.data(self.name())?;
+        let clean: &Clean = self.own(prepared.data(self.name())?)?;
         Ok(Plain::new(prepared, clean.clone()))
     }
 
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         let shape = product_shape(a.operand(), b.operand(), memory)?;
-        let (on_a, on_b): (&Clean, &Clean) = (a.data(self.name())?, b.data(self.name())?);
-        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory)?)
+        let on_a: &Clean = self.own(a.data(self.name())?)?;
+        let on_b: &Clean = self.own(b.data(self.name())?)?;
+        let stopped = AtomicBool::new(false);
+        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory, &stopped)?)
     }
 
     fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         self.supports(a.params())?;
         let shape = product_shape(&a, b.operand(), memory)?;
-        let on_b: &Clean = b.data(self.name())?;
+        let on_b: &Clean = self.own(b.data(self.name())?)?;
         // Nobody asks for a commitment, so nothing is hashed.
         let on_a = self.upload(a.as_bytes())?;
-        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory)?)
+        let stopped = AtomicBool::new(false);
+        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory, &stopped)?)
     }
 
     fn product_small(
@@ -282,7 +309,7 @@ impl Backend for Cuda {
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
-        let on_card: &NoisedOnCard = noised.data(self.name())?;
+        let on_card: &NoisedOnCard = self.own(noised.data(self.name())?)?;
         let mut entries = vec![0i8; noised.operand().as_slice().len()];
         self.card.download(&on_card.matrix, 0, bytemuck::cast_slice_mut(&mut entries))?;
         Ok(entries)
@@ -296,6 +323,6 @@ impl Backend for Cuda {
     ) -> Result<Completion, BackendError> {
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
-        self.draw(job, Place::Host(output), watch)
+        self.draw(&self.work(job)?, Place::Host(output), watch)
     }
 }

@@ -6,7 +6,7 @@ use super::operand::NoisedOnCard;
 use super::{BAND_BYTES, Cuda};
 use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::error::CudaError;
-use poai_core::backend::{BackendError, Completion, Job, Output, Watch, Winner};
+use poai_core::backend::{BackendError, Completion, Output, Watch, Winner};
 use poai_core::difficulty::Target;
 use poai_core::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
@@ -22,6 +22,19 @@ const ROOM: u32 = 1024;
 
 /// Bytes of a row of a thin operand: three digits of 2r columns.
 const THIN_BYTES: u32 = 3 * 2 * RANK;
+
+/// A noised product on one card: all of it, or the rows that are this card's.
+pub(crate) struct Work<'a> {
+    pub(crate) a: &'a NoisedOnCard,
+    pub(crate) b: &'a NoisedOnCard,
+    /// What is multiplied here.
+    pub(crate) shape: Shape,
+    /// The first row's number in the whole product, a multiple of the tile.
+    pub(crate) first: u32,
+    /// Side A's, which tickets are drawn with.
+    pub(crate) seed: &'a Seed,
+    pub(crate) target: Target,
+}
 
 /// What makes a product exact: both sides' thin operands, and whether their
 /// third digit counts.
@@ -73,14 +86,12 @@ impl Cuda {
     /// Goes through all bands.
     pub(crate) fn draw(
         &self,
-        job: &Job<'_>,
+        work: &Work<'_>,
         place: Place<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        let a: &NoisedOnCard = job.a.data(self.variant.name())?;
-        let b: &NoisedOnCard = job.b.data(self.variant.name())?;
-        let draw = self.upload(&draw(job.a.seed(), &job.target))?;
+        let shape = &work.shape;
+        let draw = self.upload(&draw(work.seed, &work.target))?;
         let (mut product, kept, exact) = match place {
             Place::Host(Output::Tickets) => (None, None, false),
             Place::Host(Output::Noised(product)) => (Some(product), None, false),
@@ -91,12 +102,12 @@ impl Cuda {
         if kept.is_some_and(|kept| kept.bytes() < 4 * entries) {
             return Err(CudaError::Bounds.into());
         }
-        let thin = if exact { Some(self.thin(a, b, &shape)?) } else { None };
+        let thin = if exact { Some(self.thin(work)?) } else { None };
         let bytes = product.as_ref().map(|_| BAND_BYTES);
         let multiprocessors = self.card.device().multiprocessors;
         let band = self.variant.band(shape.n, multiprocessors, bytes).min(shape.m);
-        let mut lanes = self.lanes(&shape, band, product.is_some())?;
-        let sides = Sides { a, b, draw: &draw, thin: thin.as_ref(), kept };
+        let mut lanes = self.lanes(shape, band, product.is_some())?;
+        let sides = Sides { work, draw: &draw, thin: thin.as_ref(), kept };
 
         let mut before: Option<Drawn<'_>> = None;
         let starts = (0..shape.m).step_by(band as usize);
@@ -105,18 +116,18 @@ impl Cuda {
             let lane = turn % lanes.len();
             let rows = first.map_or(0, |first| band.min(shape.m - first));
             if let Some(first) = first {
-                self.launch_band(&sides, first, rows, &shape, &lanes[lane])?;
+                self.launch_band(&sides, first, rows, &lanes[lane])?;
             }
             if let Some(drawn) = before.take() {
                 let tiles = u64::from(drawn.rows / TILE) * u64::from(shape.n / TILE);
                 let lane = &mut lanes[drawn.lane];
-                self.read_band(drawn, &sides, &shape, lane, product.as_deref_mut(), watch)?;
+                self.read_band(drawn, &sides, lane, product.as_deref_mut(), watch)?;
                 if watch.advance(tiles).is_break() {
                     return Ok(Completion::Stopped);
                 }
             }
             if let Some(first) = first {
-                before = Some(self.fetch_band(first, rows, &shape, lane, &lanes[lane])?);
+                before = Some(self.fetch_band(first, rows, shape, lane, &lanes[lane])?);
             }
         }
         Ok(Completion::Complete)
@@ -170,7 +181,6 @@ impl Cuda {
         &self,
         drawn: Drawn<'_>,
         sides: &Sides<'_>,
-        shape: &Shape,
         lane: &mut Lane,
         product: Option<&mut [i32]>,
         watch: &dyn Watch,
@@ -190,28 +200,28 @@ impl Cuda {
             // The same again, behind the band that is under way: the card
             // forgot those that had no room.
             lane.room = self.room(count)?;
-            self.launch_band(sides, first, rows, shape, lane)?;
+            self.launch_band(sides, first, rows, lane)?;
             let size = Room::bytes(lane.room.capacity);
             winners = self.card.fetch(&lane.room.memory, 0, size)?;
         }
         if let (Some(product), Some(entries)) = (product, entries) {
-            let start = first as usize * shape.n as usize;
-            let end = start + rows as usize * shape.n as usize;
+            let n = sides.work.shape.n as usize;
+            let (start, end) = (first as usize * n, (first + rows) as usize * n);
             let place = product.get_mut(start..end).ok_or(CudaError::Bounds)?;
             entries.finish(bytemuck::cast_slice_mut(place))?;
         }
         Ok(())
     }
 
-    /// Launches rows `first` and on, `first` a multiple of the tile.
+    /// Launches the work's rows `first` and on, `first` a multiple of the tile.
     fn launch_band(
         &self,
         sides: &Sides<'_>,
         first: u32,
         rows: u32,
-        shape: &Shape,
         Lane { room, c }: &Lane,
     ) -> Result<(), CudaError> {
+        let &Work { a, b, ref shape, first: before, .. } = sides.work;
         self.card.clear_part(&room.memory, 0, 4)?;
         let multiprocessors = self.card.device().multiprocessors;
         let left =
@@ -226,8 +236,8 @@ impl Cuda {
             (None, None) => Argument::Null,
         };
         let mut arguments = vec![
-            left(&sides.a.matrix, shape.k),
-            right(&sides.b.matrix, shape.k),
+            left(&a.matrix, shape.k),
+            right(&b.matrix, shape.k),
             c,
             Argument::U32(rows),
             Argument::U32(shape.n),
@@ -236,7 +246,7 @@ impl Cuda {
             Argument::Memory(&room.memory),
             // No ticket is kept beside the winners'.
             Argument::Null,
-            Argument::U32(first / TILE),
+            Argument::U32((before + first) / TILE),
         ];
         let launch = match sides.thin {
             Some(thin) => {
@@ -255,8 +265,8 @@ impl Cuda {
 
     /// The thin operands: A·F_L and B'ᵀ·E_Rᵀ in digits, beside row factors.
     /// B's is made beside A's: neither fills the card at its end.
-    fn thin(&self, a: &NoisedOnCard, b: &NoisedOnCard, shape: &Shape) -> Result<Thin, CudaError> {
-        let &Shape { m, n, k } = shape;
+    fn thin(&self, work: &Work<'_>) -> Result<Thin, CudaError> {
+        let &Work { a, b, shape: Shape { m, n, k }, .. } = work;
         let wide = self.card.allocate(4)?;
         self.card.clear(&wide)?;
         let (of_a, of_b) = (self.step_factors(&a.by_row, k)?, self.step_factors(&b.by_row, k)?);
@@ -357,8 +367,7 @@ struct Digits<'a> {
 
 /// What all bands of a product are made of.
 struct Sides<'a> {
-    a: &'a NoisedOnCard,
-    b: &'a NoisedOnCard,
+    work: &'a Work<'a>,
     draw: &'a Memory,
     thin: Option<&'a Thin>,
     /// Where the whole product stays on the card.

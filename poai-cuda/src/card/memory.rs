@@ -65,6 +65,11 @@ impl Block {
         self.bytes
     }
 
+    /// Whether these queues use it.
+    pub(super) fn is_of(&self, streams: &Arc<Streams>) -> bool {
+        Arc::ptr_eq(&self.streams, streams)
+    }
+
     pub(super) fn uses(&self) -> MutexGuard<'_, Uses> {
         self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -243,6 +243,12 @@ impl Card {
         Ok(Memory { block: Arc::new(Block::new(&self.streams, queue, bytes)?) })
     }
 
+    /// Whether memory was allocated by this card, and not by another or by the
+    /// same device opened once more, whose queues know nothing of each other.
+    pub(crate) fn owns(&self, memory: &Memory) -> bool {
+        memory.block.is_of(&self.streams)
+    }
+
     /// Queues a launch.
     ///
     /// # Safety

@@ -106,7 +106,7 @@ impl Program {
         let card = self.cuda.card();
         let sums = card.allocate(4 * u64::from(m) * u64::from(n))?;
         let found = round.mine_with(&a, &mining.options, |job, watch| {
-            self.cuda.draw(job, Place::Card(&sums), watch)
+            self.cuda.draw(&self.cuda.work(job)?, Place::Card(&sums), watch)
         })?;
         mined.push(MinedStep { value, found });
         self.follow(ready, &Part { sums: &sums, first: 0, rows: m })?;

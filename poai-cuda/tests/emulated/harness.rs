@@ -20,12 +20,12 @@ struct Build {
     kernels: String,
 }
 
-/// Where to build. Unit tests have no folder of their own: they take one beside
-/// their program.
+/// Where to build: each program of tests apart, so that two may run at once.
+/// Unit tests have no folder of their own: they take one beside their program.
 fn folder() -> PathBuf {
     let own = option_env!("CARGO_TARGET_TMPDIR").map(PathBuf::from);
     let beside = || env::current_exe().unwrap().parent().unwrap().to_owned();
-    own.unwrap_or_else(beside).join("emulated")
+    own.unwrap_or_else(beside).join("emulated").join(env!("CARGO_CRATE_NAME"))
 }
 
 /// Compiled once for all tests of a program, which want the same files; none
@@ -81,19 +81,38 @@ pub fn with_driver_of(
         return check();
     }
     let Some(build) = build(files) else { return };
-    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let search = [build.folder.join(place)].into_iter().chain(env::split_paths(&search));
-    let search = env::join_paths(search).unwrap();
     for settings in all {
-        let mut again = Command::new(env::current_exe().unwrap());
-        again.args(["--exact", test, "--nocapture"]);
-        again.env("LD_LIBRARY_PATH", &search).env(INSIDE, &build.kernels);
-        again.envs(settings.iter().copied());
         println!("{settings:?}");
-        let seen = succeed(again.output().unwrap());
+        let seen = succeed(again(build, place.as_ref(), test, settings));
         // A name that no test has would succeed as well, by running nothing.
         assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
     }
+}
+
+/// What the process that runs `check`, which may end it, left under some
+/// settings; none inside it, or without a compiler.
+pub fn output_of(
+    files: &[&str],
+    test: &str,
+    settings: Settings<'_>,
+    check: impl FnOnce(),
+) -> Option<Output> {
+    if env::var_os(INSIDE).is_some() {
+        check();
+        return None;
+    }
+    Some(again(build(files)?, Path::new("."), test, settings))
+}
+
+/// Runs a test of this program in a process that finds the driver of a folder.
+fn again(build: &Build, place: &Path, test: &str, settings: Settings<'_>) -> Output {
+    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let search = [build.folder.join(place)].into_iter().chain(env::split_paths(&search));
+    let mut again = Command::new(env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture"]);
+    again.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap()).env(INSIDE, &build.kernels);
+    again.envs(settings.iter().copied());
+    again.output().unwrap()
 }
 
 /// What the driver says of itself, a number: `poai_emulated_` and this.

@@ -4,6 +4,8 @@
 // more runs than is waited for, `early`, where everything else that may run does
 // so first, or `random` and a number.
 //
+// Streams are of devices: what a device has failed with ends its own streams.
+//
 // Beside that, each operation knows which others it comes after, by a clock that
 // counts operations of each stream (a vector clock): two that touch the same
 // memory without an order between them end the process with a message,
@@ -52,11 +54,13 @@ struct Operation {
 
 struct Stream {
     size_t index;
+    int device;
     Clock clock;
     std::deque<Operation> queue;
 };
 
 struct Event {
+    int device;
     Reached point;
 };
 
@@ -64,12 +68,13 @@ static std::vector<Stream*> all;
 static size_t made;
 // What the host has waited for.
 static Clock host;
+// What each device has failed with.
 static int* failed;
 // How often the host waited for what had not run.
 static uint64_t waits;
 
-static Stream* open() {
-    Stream* stream = new Stream{made++, {}, {}};
+static Stream* open(int device) {
+    Stream* stream = new Stream{made++, device, {}, {}};
     all.push_back(stream);
     return stream;
 }
@@ -104,8 +109,9 @@ static bool may_run(Stream* stream) {
 static void step(Stream* stream) {
     Operation operation = std::move(stream->queue.front());
     stream->queue.pop_front();
-    if (operation.run && (!*failed || operation.always)) {
-        if (int code = operation.run()) *failed = code;
+    int& code = failed[stream->device];
+    if (operation.run && (!code || operation.always)) {
+        if (int told = operation.run()) code = told;
     }
     if (operation.records) operation.records->reached = true;
 }
@@ -203,11 +209,7 @@ static bool after(const Clock& clock, const Clock& uses) {
     return true;
 }
 
-// Notes that an operation of this clock uses memory. A kernel may read and
-// write what it is given, or only read; where a copy and a kernel may both only
-// read, the schedule alone shows what is wrong.
-static void touch(Uses& uses, Kind kind, size_t stream, const Clock& clock) {
-    if (*failed) return;
+static void check(const Uses& uses, Kind kind, const Clock& clock) {
     if (!after(clock, uses.made)) race("memory is used before it is allocated");
     if (!after(clock, uses.written)) race("memory is used while it is written");
     if (kind == WRITE || kind == FREE) {
@@ -215,9 +217,17 @@ static void touch(Uses& uses, Kind kind, size_t stream, const Clock& clock) {
                                          : "memory is freed while it is used";
         if (!after(clock, uses.used) || !after(clock, uses.read)) race(what);
     }
+}
+
+// Notes that an operation of this clock uses memory. A kernel may read and
+// write what it is given, or only read; where a copy and a kernel may both only
+// read, the schedule alone shows what is wrong.
+static void touch(Uses& uses, Kind kind, Stream* stream, const Clock& clock) {
+    if (failed[stream->device]) return;
+    check(uses, kind, clock);
     if (kind == FREE) return;
     Clock& of = kind == WRITE ? uses.written : kind == KERNEL ? uses.used : uses.read;
-    of[stream] = clock.at(stream);
+    of[stream->index] = clock.at(stream->index);
 }
 
 }  // namespace streams

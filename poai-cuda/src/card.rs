@@ -95,7 +95,7 @@ impl Argument<'_> {
 pub struct Card {
     device: Device,
     context: Arc<CudaContext>,
-    stream: Arc<CudaStream>,
+    pub(crate) stream: Arc<CudaStream>,
     modules: Mutex<BTreeMap<&'static str, Module>>,
 }
 
@@ -113,7 +113,7 @@ unsafe impl Send for Module {}
 /// Memory on the card.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    address: sys::CUdeviceptr,
+    pub(crate) address: sys::CUdeviceptr,
     bytes: u64,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
@@ -161,7 +161,7 @@ impl Card {
         &self.device
     }
 
-    fn bind(&self) -> Result<(), CudaError> {
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
         self.context.bind_to_thread().map_err(refused("cuCtxSetCurrent"))
     }
 

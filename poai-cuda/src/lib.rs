@@ -13,6 +13,8 @@ mod device;
 mod driver;
 mod error;
 pub mod kernels;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod tensor_map;
 mod version;
 

@@ -9,8 +9,8 @@
 //! - `operand`: what is kept of an operand, and how it gets there.
 //! - `multiply`: noised products, their winners, and exact ones.
 
-mod multiply;
-mod operand;
+pub(crate) mod multiply;
+pub(crate) mod operand;
 pub mod variant;
 
 use crate::card::{Argument, Card, Launch, Memory, Rows};
@@ -33,7 +33,7 @@ const BAND_BYTES: u64 = 512 << 20;
 /// A GPU that multiplies. Cloning shares the card.
 #[derive(Clone, Debug)]
 pub struct Cuda {
-    card: Arc<Card>,
+    pub(crate) card: Arc<Card>,
     variant: Variant,
     /// For products that are too small for a card.
     small: Arc<Cpu>,
@@ -128,7 +128,7 @@ impl Cuda {
     }
 
     /// Rows of an operand as the kernels of a variant take them.
-    fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
+    pub(crate) fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
         match variant.takes_maps() {
             true => Argument::Map(rows),
             false => Argument::At(rows.memory, u64::from(rows.first) * u64::from(rows.columns)),
@@ -136,7 +136,7 @@ impl Cuda {
     }
 
     /// A plain product of `m` rows from `first` on, into memory of the card.
-    fn plain(
+    pub(crate) fn plain(
         &self,
         a: &Memory,
         first: u32,

@@ -10,38 +10,38 @@ use poai_core::{Operand, Params, Seed};
 use std::sync::Arc;
 
 /// Chunks that a block hashes, and nodes that it merges.
-const COMMIT_THREADS: u64 = 256;
+pub(crate) const COMMIT_THREADS: u64 = 256;
 /// Levels that a launch makes.
-const COMMIT_LEVELS: usize = 8;
-const CHUNK_BYTES: u64 = 1024;
-const NODE_BYTES: u64 = 32;
+pub(crate) const COMMIT_LEVELS: usize = 8;
+pub(crate) const CHUNK_BYTES: u64 = 1024;
+pub(crate) const NODE_BYTES: u64 = 32;
 /// Rows that a block noises.
-const NOISE_ROWS: u32 = 8;
+pub(crate) const NOISE_ROWS: u32 = 8;
 /// Columns that a block goes along where rows alone do not fill the card.
-const NOISE_COLUMNS: u32 = 1024;
+pub(crate) const NOISE_COLUMNS: u32 = 1024;
 
 /// A clean operand on the card, row-major. Cloning shares it.
 #[derive(Clone, Debug)]
-pub(super) struct Clean {
-    pub(super) matrix: Arc<Memory>,
+pub(crate) struct Clean {
+    pub(crate) matrix: Arc<Memory>,
 }
 
 /// A noised operand on the card.
 #[derive(Debug)]
-pub(super) struct NoisedOnCard {
+pub(crate) struct NoisedOnCard {
     /// The noised entries, row-major.
-    pub(super) matrix: Memory,
+    pub(crate) matrix: Memory,
     /// The clean ones.
-    pub(super) clean: Clean,
+    pub(crate) clean: Clean,
     /// L: a row of r entries for each row.
-    pub(super) factors: Memory,
+    pub(crate) factors: Memory,
     /// The rows of the step factors: r words for each step.
-    pub(super) by_row: Memory,
+    pub(crate) by_row: Memory,
 }
 
 impl Cuda {
     /// Brings an operand onto the card and hashes it there.
-    pub(super) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
+    pub(crate) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
         let bytes = operand.as_bytes();
         let matrix = self.upload(bytes)?;
         // What one group holds is hashed here before the card has begun.
@@ -54,7 +54,7 @@ impl Cuda {
     }
 
     /// The tree of a matrix on the card.
-    fn tree(&self, matrix: &Memory, bytes: u64) -> Result<Option<Tree>, CudaError> {
+    pub(crate) fn tree(&self, matrix: &Memory, bytes: u64) -> Result<Option<Tree>, CudaError> {
         // Where each level begins, in nodes, and how many it has.
         let mut levels = vec![(0, bytes.div_ceil(CHUNK_BYTES))];
         while let Some(&(start, count @ 2..)) = levels.last() {
@@ -91,7 +91,7 @@ impl Cuda {
     }
 
     /// Noises a clean operand under a seed.
-    pub(super) fn noised(
+    pub(crate) fn noised(
         &self,
         seed: &Seed,
         operand: &Operand,

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -170,7 +171,10 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
     int major = 8, minor = 0;
     sscanf(setting("POAI_EMULATED_CAPABILITY", "8.0"), "%d.%d", &major, &minor);
     switch (attribute) {
+    case 13: *value = 1000000; return OK;  // clocks in kHz, and wires
     case 16: *value = 4; return OK;      // multiprocessors
+    case 36: *value = 2000000; return OK;
+    case 37: *value = 64; return OK;
     case 75: *value = major; return OK;
     case 76: *value = minor; return OK;
     case 115: *value = 1; return OK;     // memory pools
@@ -207,9 +211,19 @@ int cuStreamCreate(void** stream, unsigned) { CALL("cuStreamCreate"); *stream = 
 int cuStreamDestroy_v2(void*) { return OK; }
 int cuStreamSynchronize(void*) { CALL("cuStreamSynchronize"); return OK; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
-int cuEventCreate(void** event, unsigned) { *event = &used; return OK; }
-int cuEventRecord(void*, void*) { return OK; }
-int cuEventDestroy_v2(void*) { return OK; }
+// An event is the time when it was recorded, in ms: everything is done at once.
+int cuEventCreate(void** event, unsigned) { *event = new double(0); return OK; }
+int cuEventRecord(void* event, void*) {
+    using namespace std::chrono;
+    *(double*)event = duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
+    return OK;
+}
+int cuEventElapsedTime(float* milliseconds, void* start, void* end) {
+    CALL("cuEventElapsedTime");
+    *milliseconds = float(*(double*)end - *(double*)start);
+    return OK;
+}
+int cuEventDestroy_v2(void* event) { delete (double*)event; return OK; }
 
 int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { CALL("cuMemAllocAsync"); return reserve(address, bytes); }
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) { CALL("cuMemAlloc_v2"); return reserve(address, bytes); }

@@ -3,14 +3,17 @@
 //! which nothing but the checks means anything.
 #![cfg(target_os = "linux")]
 
+use poai_benches::workload::{Workload, cube};
 use poai_cuda::{CudaError, devices, kernels};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::{env, fs};
 
 /// The files of kernels that products take.
-const FILES: [&str; 6] = ["check", "commit", "noise", "product_dp4a", "product_mma", "recover"];
+const FILES: [&str; 6] = ["check", "commit", "noise", "product_mma", "product_wgmma", "recover"];
 
 fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../poai-cuda").join(name)
@@ -29,53 +32,83 @@ fn names(file: &str) -> Vec<&'static str> {
     found.expect("an embedded file").entries.to_vec()
 }
 
-/// The driver's folder and its kernels; none without a compiler.
-fn driver(folder: &Path) -> Option<(PathBuf, String)> {
+/// An emulated card: its driver, its kernels and another library.
+struct Emulated {
+    folder: PathBuf,
+    kernels: String,
+}
+
+/// Something in a file of kernels, and what takes its place.
+type Wrong = (&'static str, &'static str, &'static str);
+
+/// All of it as it should be, compiled once for all tests.
+fn emulated() -> Option<&'static Emulated> {
+    static BUILD: OnceLock<Option<Emulated>> = OnceLock::new();
+    BUILD.get_or_init(|| compile("gpu", None)).as_ref()
+}
+
+/// Compiles all of it into a folder of the target's, a kernel wrongly if that is
+/// asked for; none without a compiler.
+fn compile(name: &str, wrong: Option<Wrong>) -> Option<Emulated> {
     if !Command::new("c++").arg("--version").output().is_ok_and(|output| output.status.success()) {
         println!("SKIPPED: no C++ compiler");
         return None;
     }
-    let build = |input: &Path, output: &Path| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).expect("a folder");
+    let build = |input: &Path, output: &str| {
+        let output = folder.join(output);
         let mut compiler = Command::new("c++");
-        compiler.args(["-std=c++17", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]);
-        compiler.args(["-DPOAI_HOST", "-w", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]);
-        if input.starts_with(folder) {
-            compiler.arg("-I").arg(source("kernels")).arg("-I").arg(source("tests/shim"));
-        } else {
-            // The driver's functions are to be found by their names.
-            compiler.arg("-fvisibility=default");
+        compiler.args(["-std=c++17", "-O2", "-shared", "-fPIC", "-DPOAI_HOST", "-w"]);
+        compiler.args(["-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]);
+        // Every file of kernels has a machine of its own.
+        if input.starts_with(&folder) {
+            compiler.arg("-fvisibility=hidden");
         }
-        succeed(compiler.arg(input).arg("-o").arg(output).arg("-ldl").output().expect("runs"));
+        compiler.arg("-I").arg(source("kernels")).arg("-I").arg(source("tests/shim"));
+        succeed(compiler.arg(input).arg("-o").arg(&output).arg("-ldl").output().expect("runs"));
+        output.into_os_string().into_string().expect("UTF-8")
     };
     let mut libraries = vec![];
     for file in FILES {
         let list: String = names(file).iter().map(|name| format!("SIMT_KERNEL({name}) ")).collect();
+        let mut kernels =
+            fs::read_to_string(source(&format!("kernels/{file}.cu"))).expect("a source");
+        if let Some((of, from, to)) = wrong
+            && of == file
+        {
+            assert_eq!(kernels.matches(from).count(), 1, "{from}");
+            kernels = kernels.replace(from, to);
+        }
         let text = format!(
-            "#include \"simt.cuh\"\n#include \"{file}.cu\"\n#include \"launch.hpp\"\n\
-             SIMT_KERNELS({list})\n"
+            "#include \"simt.cuh\"\n{kernels}\n#include \"launch.hpp\"\nSIMT_KERNELS({list})\n"
         );
-        let (input, output) =
-            (folder.join(format!("{file}.cpp")), folder.join(format!("{file}.so")));
+        let input = folder.join(format!("{file}.cpp"));
         fs::write(&input, text).expect("written");
-        build(&input, &output);
-        libraries.push(output.into_os_string().into_string().expect("UTF-8"));
+        libraries.push(build(&input, &format!("{file}.so")));
     }
-    build(&source("tests/emulated/driver.cpp"), &folder.join("libcuda.so"));
-    Some((folder.to_owned(), libraries.join(":")))
+    build(&source("tests/emulated/driver.cpp"), "libcuda.so");
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_cublaslt.cpp");
+    build(&other, "libcublasLt.so.12");
+    let kernels = libraries.join(":");
+    Some(Emulated { folder, kernels })
+}
+
+impl Emulated {
+    /// The program with the emulated driver before any other.
+    fn gpu(&self) -> Command {
+        let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let search = [self.folder.clone()].into_iter().chain(env::split_paths(&search));
+        let mut command = gpu();
+        command.env("LD_LIBRARY_PATH", env::join_paths(search).expect("paths"));
+        command.env("POAI_EMULATED_KERNELS", &self.kernels);
+        command.env("POAI_EMULATED_CAPABILITY", "9.0");
+        command
+    }
 }
 
 fn gpu() -> Command {
     Command::new(env!("CARGO_BIN_EXE_gpu"))
-}
-
-/// The program with the emulated driver before any other.
-fn emulated((folder, kernels): &(PathBuf, String)) -> Command {
-    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let search = [folder.clone()].into_iter().chain(env::split_paths(&search));
-    let mut command = gpu();
-    command.env("LD_LIBRARY_PATH", env::join_paths(search).expect("paths"));
-    command.env("POAI_EMULATED_KERNELS", kernels);
-    command
 }
 
 #[test]
@@ -94,58 +127,115 @@ fn without_a_card_it_says_so() {
     assert!(!refused.status.success());
 }
 
+/// A table's lines by id.
+fn lines(data: &Value) -> BTreeMap<&str, &Value> {
+    let lines = data["lines"].as_array().expect("lines").iter();
+    lines.map(|line| (line["id"].as_str().expect("an id"), line)).collect()
+}
+
 #[test]
 fn on_an_emulated_card_a_table_comes_out() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let Some(driver) = driver(folder.path()) else { return };
-    let out = folder.path().join("out");
-    let mut command = emulated(&driver);
+    let Some(emulated) = emulated() else { return };
+    let out = emulated.folder.join("out");
+    let mut command = emulated.gpu();
     command.args(["table", "--quick", "--sizes", "128,256", "--out"]).arg(&out);
-    let seen = succeed(command.args(["--cublaslt", "/none"]).output().expect("runs"));
+    let seen = succeed(command.arg("--cublaslt").arg(&emulated.folder).output().expect("runs"));
     for text in [
-        "Emulated GPU",
-        "| cuBLASLt: SKIPPED: no libcublasLt",
-        "| 256³ ticketed / cuBLASLt int8 | SKIPPED: no libcublasLt",
+        "- card: Emulated GPU\n",
+        "- kernels: cuda-wgmma\n",
+        "- cuBLASLt: version 120000, ",
         "| 256³ recovered / the roofline |",
+        "| 256³ cuBLASLt int8, the best of 2 algorithms |",
         "| all-MiniLM-L6-v2 | SKIPPED: ",
     ] {
-        let text = text.trim_start_matches("| cuBLASLt");
         assert!(seen.contains(text), "no {text:?} in\n{seen}");
     }
     assert_eq!(fs::read_to_string(out.join("gpu.md")).expect("written") + "\n", seen);
 
     let data = fs::read_to_string(out.join("gpu.json")).expect("written");
-    let data: serde_json::Value = serde_json::from_str(&data).expect("JSON");
-    let lines = data["lines"].as_array().expect("lines").iter();
-    let lines: BTreeMap<&str, &serde_json::Value> =
-        lines.map(|line| (line["id"].as_str().expect("an id"), line)).collect();
-    for id in ["plain", "ticketed", "recovered", "commit-rate", "noise-rate", "recover-extra"] {
-        for size in ["128³", "256³"] {
-            let value = lines[format!("{id}/{size}").as_str()]["value"].as_f64();
-            assert!(value.is_some_and(f64::is_finite), "{id}/{size}");
+    let data: Value = serde_json::from_str(&data).expect("JSON");
+    let lines = lines(&data);
+    let positive = |id: String| assert!(lines[id.as_str()]["value"].as_f64() > Some(0.0), "{id}");
+    for size in ["128³", "256³"] {
+        for way in ["plain", "ticketed", "recovered"] {
+            for kind in ["", "-rate", "-to-roof", "-to-cublaslt", "-wall"] {
+                positive(format!("{way}{kind}/{size}"));
+            }
         }
-    }
-    for id in ["kernel-commit-chunks", "kernel-noise-operand", "kernel-recover-digits"] {
-        assert!(lines[format!("{id}/256³").as_str()]["value"].as_f64() > Some(0.0), "{id}");
+        for id in ["commit-rate", "noise-rate", "kernel-commit-chunks", "kernel-recover-digits"] {
+            positive(format!("{id}/{size}"));
+        }
     }
     // What the processor's own backend makes of the same operands.
     let cpu = poai_core::Cpu::new();
-    let shape = poai_benches::workload::cube(256);
-    let workload = poai_benches::workload::Workload::new(&cpu, shape).expect("operands");
+    let workload = Workload::new(&cpu, cube(256)).expect("operands");
     workload.plain().expect("a product");
     assert_eq!(lines["root-c/256³"]["digest"], workload.digest());
 }
 
 #[test]
+fn what_is_not_there_is_skipped() {
+    let Some(emulated) = emulated() else { return };
+    let mut command = emulated.gpu();
+    command.args(["table", "--quick", "--sizes", "128", "--json", "--cublaslt", "/none"]);
+    // The emulated driver states clocks, and nobody knows this generation's.
+    command.env("POAI_EMULATED_CAPABILITY", "12.0");
+    let data: Value =
+        serde_json::from_str(&succeed(command.output().expect("runs"))).expect("JSON");
+    let lines = lines(&data);
+    let skipped = |id: &str| lines[id]["skipped"].as_str().expect("skipped").to_owned();
+    assert!(skipped("recovered-to-cublaslt/128³").contains("no libcublasLt"));
+    assert!(skipped("recovered-to-roof/128³").contains("not known"));
+}
+
+#[test]
+fn wrong_kernels_are_seen() {
+    let wrong =
+        ("recover", "take_digit(int32_t (&p)[4]) {", "take_digit(int32_t (&p)[4]) { p[0]++;");
+    let Some(emulated) = compile(wrong.0, Some(wrong)) else { return };
+    for command in
+        [&["table", "--quick", "--sizes", "128"][..], &["soak", "--seconds", "0", "--tiles", "4"]]
+    {
+        let output = emulated.gpu().args(command).output().expect("runs");
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        let expected = match command[0] {
+            "table" => "128³: the recovered product is not the plain one",
+            _ => "again: gpu soak --seed 0 --first 0 --tiles 4 --seconds 0",
+        };
+        assert!(errors.contains(expected), "{errors}");
+    }
+}
+
+#[test]
+fn wrong_tickets_are_seen() {
+    let wrong = (
+        "noise",
+        "keyed_word_output(out, key, first + row, part);",
+        "keyed_word_output(out, key, first + row, part); out[0] ^= 1;",
+    );
+    let Some(emulated) = compile(wrong.0, Some(wrong)) else { return };
+    for command in
+        [&["table", "--quick", "--sizes", "128"][..], &["soak", "--seconds", "0", "--tiles", "4"]]
+    {
+        let output = emulated.gpu().args(command).output().expect("runs");
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("ticket"), "{errors}");
+    }
+}
+
+#[test]
 fn on_an_emulated_card_a_soak_counts_what_it_compared() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let Some(driver) = driver(folder.path()) else { return };
+    let Some(emulated) = emulated() else { return };
     let soak = |seed: &str| {
-        let mut command = emulated(&driver);
+        let mut command = emulated.gpu();
         command.args(["soak", "--seconds", "0", "--tiles", "2", "--seed", seed]);
         succeed(command.output().expect("runs"))
     };
     let seen = soak("3");
     assert!(seen.starts_with("1 products of seed 3: "), "{seen}");
     assert!(seen.contains(" 8 tiles recomputed, "), "{seen}");
+    assert_eq!(soak("3"), seen);
+    assert_ne!(soak("4"), seen);
 }

@@ -3,9 +3,9 @@
 //! it was skipped.
 //!
 //! `scripts/gpu-suite.sh` runs these at length. Settings, all environment
-//! variables: `POAI_DUAL_CASES` products and programs in lock step, from
-//! `POAI_DUAL_SEED` on; `POAI_SOAK_SECONDS` of mining, of at most
-//! `POAI_SOAK_TILES` tiles a side.
+//! variables: `POAI_DUAL_CASES` products and as many programs in lock step, of
+//! `POAI_DUAL_SEED`, for at most `POAI_DUAL_SECONDS` each; `POAI_SOAK_SECONDS`
+//! of mining, of at most `POAI_SOAK_TILES` tiles a side.
 
 #[path = "../../poai-core/tests/support/zoo.rs"]
 mod zoo;
@@ -139,21 +139,38 @@ fn every_kernel_at_small_sizes() {
     }
 }
 
+/// Cases in lock step, with the cards in turns, until there is no time left.
+fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
+    let cards = cards();
+    if cards.is_empty() {
+        return;
+    }
+    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 100));
+    let lasting = Duration::from_secs(setting("POAI_DUAL_SECONDS", 3600));
+    let (start, mut done) = (Instant::now(), 0);
+    for (index, cuda) in (0..cases).zip(cards.iter().cycle()) {
+        if start.elapsed() >= lasting {
+            break;
+        }
+        case(&format!("{what} {index} of {seed}"), cuda);
+        done += 1;
+    }
+    assert!(done > 0, "POAI_DUAL_CASES and POAI_DUAL_SECONDS leave nothing to do");
+    println!("DONE: {done} of {cases}");
+}
+
 /// Products around the sizes at which blocks and bands end.
 #[test]
 fn products_in_lock_step_with_the_cpu() {
-    let cards = cards();
-    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 200) * 3 / 4);
-    for (case, cuda) in (0..cases).zip(cards.iter().cycle()) {
-        let name = format!("product {case} of {seed}");
-        let mut draw = Draw::new(&name);
+    lock_step("product", |name, cuda| {
+        let mut draw = Draw::new(name);
         let sizes = [(); 3].map(|()| {
             let size = draw.of(&[64, 128, 256]);
             draw.around(size)
         });
         println!("{name}: {sizes:?}, {}", described(cuda));
-        tester::run(&*dual(cuda), &product(&name, sizes, draw.below(4)));
-    }
+        tester::run(&*dual(cuda), &product(name, sizes, draw.below(4)));
+    });
 }
 
 /// A million entries on either side and in the product, and none in step with
@@ -171,12 +188,9 @@ fn a_million_entries_in_lock_step_with_the_cpu() {
 /// Programs with every kind of step, at random shapes, every other one mined.
 #[test]
 fn programs_in_lock_step_with_the_cpu() {
-    let cards = cards();
-    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 200) / 4);
     let networks = [zoo::encoder(), zoo::classifier()];
-    for (case, cuda) in (0..cases).zip(cards.iter().cycle()) {
-        let name = format!("program {case} of {seed}");
-        let mut draw = Draw::new(&name);
+    lock_step("program", |name, cuda| {
+        let mut draw = Draw::new(name);
         let which = draw.below(2) as usize;
         let batch = 1 + draw.below(9) as u32;
         let sequence = if which == 0 { 1 + draw.below(64) as u32 } else { 1 };
@@ -196,7 +210,7 @@ fn programs_in_lock_step_with_the_cpu() {
         }
         let expected = root(Arc::new(Cpu::new()), RunOptions::new());
         assert_eq!(root(dual(cuda), options), expected, "the trace's root");
-    }
+    });
 }
 
 /// Mines on and on. The verifier takes every winner, of some tiles in each

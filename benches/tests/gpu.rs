@@ -144,6 +144,7 @@ fn on_an_emulated_card_a_table_comes_out() {
         "- card: Emulated GPU\n",
         "- kernels: cuda-wgmma\n",
         "- cuBLASLt: version 120000, ",
+        "| on the card | 128³ | 256³ |\n| --- | --- | --- |\n| plain / cuBLASLt int8 | ",
         "| 256³ recovered / the roofline |",
         "| 256³ cuBLASLt int8, the best of 2 algorithms |",
         "| all-MiniLM-L6-v2 | SKIPPED: ",

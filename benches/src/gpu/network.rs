@@ -40,8 +40,8 @@ fn batch([sequences, tokens]: [usize; 2]) -> Result<(RunShape, Vec<Tensor>), Fai
     Ok(bert::inputs(&(0..sequences).map(sequence).collect::<Vec<_>>())?)
 }
 
-/// Measures the encoder of a folder, or says why it is not, and one of its
-/// shape with pseudo-random weights.
+/// Measures the encoder of a folder, or says why it does not, and measures one
+/// of its shape with pseudo-random weights.
 ///
 /// # Errors
 /// An output that is not the CPU's, or what the driver reports.
@@ -64,6 +64,7 @@ pub fn measure(
         Some(folder) if folder.join("model.safetensors").exists() => {
             let name = format!("all-MiniLM-L6-v2, {sequences}×{tokens}");
             one(cuda, &name, minilm(folder)?, batch(of)?, repeats, &mut section)?;
+            return Ok(section);
         }
         Some(folder) => section.skipped(
             "minilm",

@@ -168,7 +168,7 @@ fn chains(
         let id = |kind: &str| format!("{way}{kind}/{name}");
         let what = format!("{name} {way} on the card");
         section.figure(id(""), &what, *time, "ms", share);
-        section.figure(id("-rate"), &what, tera(*time), "TMAC/s", share);
+        section.figure(id("-rate"), what + ", rate", tera(*time), "TMAC/s", share);
         let to_roof = format!("{name} {way} / the roofline");
         match set.peak {
             Some(peak) => section.figure(id("-to-roof"), to_roof, tera(*time) / peak, "", share),
@@ -186,7 +186,8 @@ fn chains(
     if let Some((other, tried)) = against {
         let what = format!("{name} cuBLASLt int8, the best of {tried} algorithms");
         section.figure(format!("cublaslt/{name}"), &what, other, "ms", share);
-        section.figure(format!("cublaslt-rate/{name}"), &what, tera(other), "TMAC/s", share);
+        let rate = what + ", rate";
+        section.figure(format!("cublaslt-rate/{name}"), rate, tera(other), "TMAC/s", share);
     }
 }
 

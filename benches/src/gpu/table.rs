@@ -1,9 +1,9 @@
 //! All figures of a card, as Markdown and JSON.
 
 use crate::cublaslt::CublasLt;
-use crate::{Table, network, product, roof};
+use crate::{Table as Wanted, network, product, roof};
 use poai_benches::Failure;
-use poai_benches::lines::{Section, digits};
+use poai_benches::lines::{Outcome, Section, Table, digits};
 use poai_benches::render::{Report, json, markdown};
 use poai_benches::workload::cube;
 use poai_cuda::Cuda;
@@ -20,7 +20,7 @@ const REPEATS: [usize; 2] = [21, 2];
 ///
 /// # Errors
 /// A result that is wrong, or whatever fails.
-pub fn print(cuda: &Cuda, options: &Table) -> Result<(), Failure> {
+pub fn print(cuda: &Cuda, options: &Wanted) -> Result<(), Failure> {
     let report = report(cuda, options)?;
     let (text, data) = (render(&report), json::render(&report)?);
     if let Some(folder) = &options.out {
@@ -32,7 +32,7 @@ pub fn print(cuda: &Cuda, options: &Table) -> Result<(), Failure> {
     Ok(())
 }
 
-fn report(cuda: &Cuda, options: &Table) -> Result<Report, Failure> {
+fn report(cuda: &Cuda, options: &Wanted) -> Result<Report, Failure> {
     let measure = Measure::new(cuda)?;
     let [full, few] = REPEATS;
     let repeats = options.repeats.unwrap_or(if options.quick { few } else { full }).max(1);
@@ -59,11 +59,55 @@ fn report(cuda: &Cuda, options: &Table) -> Result<Report, Failure> {
         lines.extend(one.lines.iter().cloned());
         products = Section { lines, ..one };
     }
+    products.tables.push(short(&products));
     report.sections.push(products);
     eprintln!("a text encoder");
     let folder = options.minilm.as_deref();
     report.sections.push(network::measure(cuda, folder, options.quick, repeats)?);
     Ok(report)
+}
+
+/// What is looked at first, by size: ids of lines and their names here.
+const SHORT: [(&str, &str); 12] = [
+    ("plain-to-cublaslt", "plain / cuBLASLt int8"),
+    ("ticketed-to-cublaslt", "ticketed / cuBLASLt int8"),
+    ("recovered-to-cublaslt", "recovered / cuBLASLt int8"),
+    ("plain-to-roof", "plain / the roofline"),
+    ("cublaslt-rate", "cuBLASLt int8"),
+    ("plain-rate", "plain"),
+    ("ticketed-rate", "ticketed"),
+    ("recovered-rate", "recovered"),
+    ("commit-rate", "commitment of A"),
+    ("kernel-commit-chunks-rate", "of it the kernel commit_chunks"),
+    ("noise-rate", "noise of A"),
+    ("recover-extra", "recovery's extra"),
+];
+
+/// Those figures side by side.
+fn short(section: &Section) -> Table {
+    let lines = || section.lines.iter().filter_map(|line| Some((line.id.split_once('/')?, line)));
+    let mut sizes: Vec<&str> = vec![];
+    lines().for_each(|((_, size), _)| {
+        if !sizes.contains(&size) {
+            sizes.push(size);
+        }
+    });
+    let cell = |id: &str, size: &str| {
+        let found = lines().find(|(of, _)| *of == (id, size));
+        found.map_or(String::new(), |(_, line)| match &line.outcome {
+            Outcome::Figure { value, unit, .. } => {
+                format!("{} {unit}", digits(*value)).trim_end().to_owned()
+            }
+            Outcome::Digest(digest) => digest.clone(),
+            Outcome::Skipped(_) => "SKIPPED".to_owned(),
+        })
+    };
+    let row = |(id, name): (&str, &str)| {
+        let cells = sizes.iter().map(|size| cell(id, size));
+        std::iter::once(name.to_owned()).chain(cells).collect()
+    };
+    let columns = std::iter::once("on the card").chain(sizes.iter().copied());
+    Table { columns: columns.map(str::to_owned).collect(), rows: SHORT.map(row).to_vec() }
 }
 
 /// Facts about the card, and what is assumed of it.

@@ -8,6 +8,12 @@ use std::time::Instant;
 /// Something that queues work on the card.
 pub type Work<'a> = Box<dyn FnMut() -> Result<(), Failure> + 'a>;
 
+/// A sample lasts about as long, by repeating what is shorter: the card has not
+/// begun with the first launch when it is asked for the first event.
+const SAMPLE: f64 = 2.0;
+/// And repeats it at most so often.
+const INSIDE_MAX: f64 = 50.0;
+
 /// Median milliseconds of each of `works`, by the card's events, in turns:
 /// clocks and temperature drift for all of them alike. A first turn does not
 /// count.
@@ -19,7 +25,10 @@ pub fn by_events(
     repeats: usize,
     works: &mut [Work<'_>],
 ) -> Result<Vec<f64>, Failure> {
-    in_turns(repeats, works, |work| measure.milliseconds(work))
+    in_turns(repeats, works, |work, inside| {
+        let all = measure.milliseconds(|| (0..inside).try_for_each(|_| work()))?;
+        Ok(all / f64::from(inside))
+    })
 }
 
 /// The same by the host's clock: works have to wait for the card themselves.
@@ -27,7 +36,7 @@ pub fn by_events(
 /// # Errors
 /// The first one of a work.
 pub fn by_host(repeats: usize, works: &mut [Work<'_>]) -> Result<Vec<f64>, Failure> {
-    in_turns(repeats, works, |work| {
+    in_turns(repeats, works, |work, _| {
         let start = Instant::now();
         work()?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
@@ -37,15 +46,17 @@ pub fn by_host(repeats: usize, works: &mut [Work<'_>]) -> Result<Vec<f64>, Failu
 fn in_turns(
     repeats: usize,
     works: &mut [Work<'_>],
-    mut time: impl FnMut(&mut Work<'_>) -> Result<f64, Failure>,
+    mut time: impl FnMut(&mut Work<'_>, u32) -> Result<f64, Failure>,
 ) -> Result<Vec<f64>, Failure> {
+    let mut inside = vec![];
     for work in works.iter_mut() {
-        time(work)?;
+        // A time of nothing at all is repeated at most so often, too.
+        inside.push((SAMPLE / time(work, 1)?).ceil().clamp(1.0, INSIDE_MAX) as u32);
     }
     let mut samples = vec![Vec::with_capacity(repeats); works.len()];
     for _ in 0..repeats.max(1) {
-        for (work, samples) in works.iter_mut().zip(&mut samples) {
-            samples.push(time(work)?);
+        for ((work, samples), inside) in works.iter_mut().zip(&mut samples).zip(&inside) {
+            samples.push(time(work, *inside)?);
         }
     }
     Ok(samples.into_iter().map(median).collect())

@@ -32,6 +32,18 @@ pub fn by_name(name: &str) -> Option<Result<Arc<dyn Backend>, CardsError>> {
     Some(open(variant, which))
 }
 
+/// Opens the GPU of a name that asks for one, for what measures a card. `None`
+/// where the name is none of a GPU's, or asks for several.
+pub fn one_by_name(name: &str) -> Option<Result<Cuda, CudaError>> {
+    let (variant, which) = read(name)?;
+    if !matches!(&which, Which::These(ordinals) if ordinals.len() == 1) {
+        return None;
+    }
+    let chosen = devices().and_then(|devices| choose(devices, variant, &which));
+    let first = |chosen: Vec<Device>| chosen.into_iter().next().ok_or(CudaError::NoDevice);
+    Some(chosen.and_then(first).and_then(|device| open_one(variant, &device)))
+}
+
 fn read(name: &str) -> Option<(Option<Variant>, Which)> {
     let (kernels, which) = match name.split_once(':') {
         Some((kernels, ALL)) => (kernels, Which::All),
@@ -51,18 +63,22 @@ fn open(variant: Option<Variant>, which: Which) -> Result<Arc<dyn Backend>, Card
         check_once(ordinals)?;
     }
     let chosen = choose(devices()?, variant, &which)?;
-    let open = |device: &Device| match variant {
-        Some(variant) => Cuda::forced(device, variant),
-        None => Cuda::open(device),
-    };
     if let [device] = chosen.as_slice() {
-        return Ok(Arc::new(open(device)?));
+        return Ok(Arc::new(open_one(variant, device)?));
     }
     let card = |device: &Device| {
-        open(device).map_err(|source| CardsError::Card { ordinal: device.ordinal, source })
+        open_one(variant, device)
+            .map_err(|source| CardsError::Card { ordinal: device.ordinal, source })
     };
     let cards: Result<_, _> = chosen.iter().map(card).collect();
     Ok(Arc::new(Cards::new(cards?)?))
+}
+
+fn open_one(variant: Option<Variant>, device: &Device) -> Result<Cuda, CudaError> {
+    match variant {
+        Some(variant) => Cuda::forced(device, variant),
+        None => Cuda::open(device),
+    }
 }
 
 /// The devices asked for, of all that there are.
@@ -123,7 +139,13 @@ mod tests {
         ] {
             assert_eq!(read(name), None, "{name}");
             assert!(by_name(name).is_none(), "{name}");
+            assert!(one_by_name(name).is_none(), "{name}");
         }
+        // Several, one of them at most, and none.
+        for name in ["cuda:0,1", "cuda:all", "cuda-mma:all"] {
+            assert!(one_by_name(name).is_none(), "{name}");
+        }
+        assert!(one_by_name("cuda:4000000").is_some_and(|opened| opened.is_err()));
         let these = |ordinals: &[usize]| Which::These(ordinals.to_vec());
         for (name, variant, which) in [
             ("cuda", None, these(&[0])),

@@ -110,7 +110,7 @@ pub(crate) fn load_for_maps() -> Result<(), CudaError> {
 }
 
 /// Whether the library that was loaded has all of these functions.
-fn whole(functions: &[&'static str]) -> Result<(), CudaError> {
+pub(crate) fn whole(functions: &[&'static str]) -> Result<(), CudaError> {
     for &function in functions {
         // SAFETY: as in `load` for the load. The symbol is looked up and never
         // called through this type, so the type need not be its own.

@@ -15,6 +15,8 @@ mod device;
 mod driver;
 mod error;
 pub mod kernels;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod program;
 mod tensor_map;
 mod version;

@@ -220,6 +220,22 @@ refusals! {
     maps_that_are_refused_are_told: "cuTensorMapEncodeTiled", [1, 2, 4];
 }
 
+/// Memory of the host that runs out while copies are staged.
+#[test]
+fn pinned_memory_that_is_not_there_is_told() {
+    let settings = ["1", "2", "3"].map(|at| format!("cuMemHostAlloc:{at}:2"));
+    let settings = settings.each_ref().map(|fail| [("POAI_EMULATED_FAIL", fail.as_str())]);
+    let settings = settings.each_ref().map(|fail| fail as Settings<'_>);
+    with_driver_of(&FILES, ".", "pinned_memory_that_is_not_there_is_told", &settings, || {
+        let error = failure();
+        assert!(matches!(error, CudaError::OutOfHostMemory { bytes: 4096.. }), "{error:?}");
+        for word in ["the host has no", "bytes", "pin", "ulimit -l"] {
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        everything(&Cuda::open(&device()).unwrap()).unwrap();
+    });
+}
+
 /// A drop has nobody to tell: it waits on the host in place of the card.
 #[test]
 fn a_wait_that_a_drop_is_refused_is_made_up_for() {
@@ -233,7 +249,7 @@ fn a_wait_that_a_drop_is_refused_is_made_up_for() {
 /// loads one, and cudarc panics where it wants another.
 #[test]
 fn every_driver_function_that_is_reached_is_looked_for() {
-    let asked = include_str!("../src/driver.rs");
+    let asked = concat!(include_str!("../src/driver.rs"), include_str!("../src/measure/clock.rs"));
     let driver = include_str!("emulated/driver.cpp");
     let lines = driver.lines().filter_map(|line| line.strip_prefix("int cu"));
     let functions: Vec<_> = lines.filter_map(|line| line.split_once('(')).collect();

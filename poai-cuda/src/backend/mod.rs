@@ -38,7 +38,7 @@ pub(crate) const BAND_BYTES: u64 = 256 << 20;
 /// A GPU that multiplies. Cloning shares the card.
 #[derive(Clone, Debug)]
 pub struct Cuda {
-    card: Arc<Card>,
+    pub(crate) card: Arc<Card>,
     variant: Variant,
     /// For products that are too small for a card.
     small: Arc<Cpu>,
@@ -148,7 +148,7 @@ impl Cuda {
     }
 
     /// Rows of an operand as the kernels of a variant take them.
-    fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
+    pub(crate) fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
         match variant.takes_maps() {
             true => Argument::Map(rows),
             false => Argument::At(rows.memory, u64::from(rows.first) * u64::from(rows.columns)),

@@ -11,17 +11,17 @@ use poai_core::difficulty::Target;
 use poai_core::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
 
-const TILE: u32 = Params::CONSENSUS.tile() as u32;
-const RANK: u32 = Params::CONSENSUS.rank() as u32;
+pub(crate) const TILE: u32 = Params::CONSENSUS.tile() as u32;
+pub(crate) const RANK: u32 = Params::CONSENSUS.rank() as u32;
 
 /// Words of a winner: two for the tile, the transcript, the ticket.
-const WINNER_WORDS: usize = 2 + 16 + 8;
+pub(crate) const WINNER_WORDS: usize = 2 + 16 + 8;
 /// Winners of a band that are fetched at once. More are drawn again with more
 /// room.
 const ROOM: u32 = 1024;
 
 /// Bytes of a row of a thin operand: three digits of 2r columns.
-const THIN_BYTES: u32 = 3 * 2 * RANK;
+pub(crate) const THIN_BYTES: u32 = 3 * 2 * RANK;
 
 /// A noised product on one card: all of it, or the rows that are this card's.
 pub(crate) struct Work<'a> {
@@ -38,10 +38,11 @@ pub(crate) struct Work<'a> {
 
 /// What makes a product exact: both sides' thin operands, and whether their
 /// third digit counts.
-struct Thin {
-    a: Memory,
-    b: Memory,
-    wide: Memory,
+#[derive(Debug)]
+pub(crate) struct Thin {
+    pub(crate) a: Memory,
+    pub(crate) b: Memory,
+    pub(crate) wide: Memory,
 }
 
 /// Room for winners on the card.
@@ -102,7 +103,7 @@ impl Cuda {
         if kept.is_some_and(|kept| kept.bytes() < 4 * entries) {
             return Err(CudaError::Bounds.into());
         }
-        let thin = if exact { Some(self.thin(work)?) } else { None };
+        let thin = if exact { Some(self.thin(work.a, work.b, shape)?) } else { None };
         let bytes = product.as_ref().map(|_| BAND_BYTES);
         let multiprocessors = self.card.device().multiprocessors;
         let band = self.variant.band(shape.n, multiprocessors, bytes).min(shape.m);
@@ -265,8 +266,12 @@ impl Cuda {
 
     /// The thin operands: A·F_L and B'ᵀ·E_Rᵀ in digits, beside row factors.
     /// B's is made beside A's: neither fills the card at its end.
-    fn thin(&self, work: &Work<'_>) -> Result<Thin, CudaError> {
-        let &Work { a, b, shape: Shape { m, n, k }, .. } = work;
+    pub(crate) fn thin(
+        &self,
+        a: &NoisedOnCard,
+        b: &NoisedOnCard,
+        &Shape { m, n, k }: &Shape,
+    ) -> Result<Thin, CudaError> {
         let wide = self.card.allocate(4)?;
         self.card.clear(&wide)?;
         let (of_a, of_b) = (self.step_factors(&a.by_row, k)?, self.step_factors(&b.by_row, k)?);
@@ -376,7 +381,7 @@ struct Sides<'a> {
 
 /// The key that tickets are drawn with, and the largest winning one from its
 /// highest word down.
-fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
+pub(crate) fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
     let mut bytes = TicketKey::new(seed_a).as_bytes().to_vec();
     for word in target.largest().0.as_chunks::<4>().0 {
         bytes.extend(word.iter().rev());
@@ -384,7 +389,7 @@ fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
     bytes
 }
 
-fn winner(words: &[u32; WINNER_WORDS]) -> Winner {
+pub(crate) fn winner(words: &[u32; WINNER_WORDS]) -> Winner {
     let (mut transcript, mut ticket) = ([0; 16], [0; 32]);
     transcript.copy_from_slice(&words[2..18]);
     for (to, word) in ticket.as_chunks_mut::<4>().0.iter_mut().zip(&words[18..]) {

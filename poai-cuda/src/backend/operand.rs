@@ -11,15 +11,15 @@ use poai_core::{Operand, Params, Seed};
 use std::sync::Arc;
 
 /// Chunks that a block hashes, and nodes that it merges.
-const COMMIT_THREADS: u64 = 256;
+pub(crate) const COMMIT_THREADS: u64 = 256;
 /// Levels that a launch makes.
-const COMMIT_LEVELS: usize = 8;
-const CHUNK_BYTES: u64 = 1024;
-const NODE_BYTES: u64 = 32;
+pub(crate) const COMMIT_LEVELS: usize = 8;
+pub(crate) const CHUNK_BYTES: u64 = 1024;
+pub(crate) const NODE_BYTES: u64 = 32;
 /// Rows that a block noises.
-const NOISE_ROWS: u32 = 8;
+pub(crate) const NOISE_ROWS: u32 = 8;
 /// Columns that a block goes along where rows alone do not fill the card.
-const NOISE_COLUMNS: u32 = 1024;
+pub(crate) const NOISE_COLUMNS: u32 = 1024;
 
 /// A clean operand on the card, row-major. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -33,11 +33,11 @@ pub(crate) struct NoisedOnCard {
     /// The noised entries, row-major.
     pub(crate) matrix: Memory,
     /// The clean ones.
-    pub(super) clean: Clean,
+    pub(crate) clean: Clean,
     /// L: a row of r entries for each row.
-    pub(super) factors: Memory,
+    pub(crate) factors: Memory,
     /// The rows of the step factors: r words for each step.
-    pub(super) by_row: Memory,
+    pub(crate) by_row: Memory,
 }
 
 impl AsRef<Memory> for Clean {

@@ -22,6 +22,12 @@ impl Memory {
     pub(crate) fn bytes(&self) -> u64 {
         self.block.bytes()
     }
+
+    /// The address of the first byte.
+    #[cfg(feature = "measure")]
+    pub(crate) fn address(&self) -> sys::CUdeviceptr {
+        self.block.address()
+    }
 }
 
 /// What [`Memory`] is; a copy that is under way shares it.

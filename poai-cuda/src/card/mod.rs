@@ -185,7 +185,8 @@ impl Card {
         self.streams.device()
     }
 
-    fn bind(&self) -> Result<(), CudaError> {
+    /// Makes the calling thread's calls go to this card.
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
         self.streams.bind()
     }
 
@@ -333,6 +334,29 @@ impl Card {
     pub(crate) fn wait(&self) -> Result<(), CudaError> {
         self.bind()?;
         self.streams.drain_all()
+    }
+}
+
+/// What times the queues.
+#[cfg(feature = "measure")]
+impl Card {
+    /// The stream of [`Card::launch`].
+    pub(crate) fn stream(&self) -> sys::CUstream {
+        self.streams.of(Queue::Compute).cu_stream()
+    }
+
+    /// Lets what is asked for from now on begin after what was asked of
+    /// [`Card::stream`], in whichever queue.
+    pub(crate) fn fork(&self) -> Result<(), CudaError> {
+        self.bind()?;
+        self.streams.fork()
+    }
+
+    /// Lets what is asked of [`Card::stream`] from now on begin after all that
+    /// was asked for before.
+    pub(crate) fn join(&self) -> Result<(), CudaError> {
+        self.bind()?;
+        self.streams.join()
     }
 }
 

@@ -29,7 +29,12 @@ impl Slot {
     fn new(streams: &Arc<Streams>, bytes: usize) -> Result<Slot, CudaError> {
         // SAFETY: written below before anything reads it.
         let memory = unsafe { result::malloc_host(bytes, 0) };
-        let memory = memory.map_err(streams.told("cuMemHostAlloc"))?;
+        let memory = memory.map_err(|error| match error.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                CudaError::OutOfHostMemory { bytes: bytes as u64 }
+            }
+            _ => streams.told("cuMemHostAlloc")(error),
+        })?;
         let address = NonNull::new(memory.cast::<u8>()).ok_or(CudaError::Bounds)?;
         // SAFETY: that many bytes, just allocated.
         unsafe { address.write_bytes(0, bytes) };

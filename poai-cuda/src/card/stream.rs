@@ -143,6 +143,23 @@ impl Streams {
         drained.into_iter().collect()
     }
 
+    /// Lets what is asked of the compute queue from now on begin after what was
+    /// asked of all others.
+    #[cfg(feature = "measure")]
+    pub(super) fn join(&self) -> Result<(), CudaError> {
+        let mut others = Queue::ALL.into_iter().filter(|queue| *queue != Queue::Compute);
+        others.try_for_each(|other| self.wait(Queue::Compute, &self.record(other)?))
+    }
+
+    /// Lets what is asked of all others from now on begin after what was asked
+    /// of the compute queue.
+    #[cfg(feature = "measure")]
+    pub(super) fn fork(&self) -> Result<(), CudaError> {
+        let point = self.record(Queue::Compute)?;
+        let mut others = Queue::ALL.into_iter().filter(|queue| *queue != Queue::Compute);
+        others.try_for_each(|other| self.wait(other, &point))
+    }
+
     /// What a use of a block in a copy's queue has to come after.
     pub(super) fn before(&self, queue: Queue, block: &Block) -> Result<Vec<Point>, CudaError> {
         let uses = block.uses();

@@ -195,6 +195,27 @@ fn threads_share_a_card() {
     });
 }
 
+/// Between a fork and a join lies all that is asked for there, in whichever
+/// queue, and nothing that was asked for before.
+#[cfg(feature = "measure")]
+#[test]
+fn forks_and_joins_are_of_all_queues() {
+    with_card("forks_and_joins_are_of_all_queues", |card| {
+        let [a, b] = [1, 2].map(|seed| card.load(&bytes(seed, LEN)).unwrap());
+        let answers = [zero(card), zero(card), zero(card)];
+        card.wait().unwrap();
+        check(card, &a, &b, LEN, &answers[0], false);
+        card.fork().unwrap();
+        check(card, &b, &b, LEN, &answers[1], true);
+        card.streams.drain(Queue::Side).unwrap();
+        assert_eq!(told("unrun"), 0);
+        check(card, &a, &b, LEN, &answers[2], true);
+        card.join().unwrap();
+        card.streams.drain(Queue::Compute).unwrap();
+        assert_eq!(told("unrun"), 0);
+    });
+}
+
 /// What reaches beyond memory is an error, and nothing is copied.
 #[test]
 fn copies_beyond_memory_are_errors() {

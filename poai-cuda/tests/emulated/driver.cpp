@@ -70,6 +70,8 @@ static std::vector<Function*> functions;
 // Of each device.
 static uint64_t launched[DEVICES_MAX];
 static uint64_t kept[DEVICES_MAX];
+// Kernels launched that have not run, of all devices.
+static uint64_t unrun;
 
 static void own_stream(const char* call, Stream* stream) {
     own(call, "a stream", stream->device);
@@ -95,14 +97,33 @@ static Library* library_of(const char* kernel) {
 
 extern "C" {
 
-// For tests: how often the host waited for what had not run, the threshold of
-// the default pool of device 0, and the kernels launched on the device that had
-// the fewest.
+// For tests: how often the host waited for what had not run, the kernels that
+// were launched and have not run, the threshold of the default pool of device 0,
+// and the kernels launched on the device that had the fewest.
 uint64_t poai_emulated_waits() { return streams::waits; }
+uint64_t poai_emulated_unrun() {
+    std::lock_guard<std::mutex> guard(lock);
+    return unrun;
+}
 uint64_t poai_emulated_kept() { return kept[0]; }
 uint64_t poai_emulated_fewest_launches() {
     std::lock_guard<std::mutex> guard(lock);
     return *std::min_element(launched, launched + device_count());
+}
+// For other libraries of cards that are the processor: queues work that uses
+// memory as a kernel does.
+int poai_emulated_queue(Stream* stream, const uint64_t* addresses, size_t count,
+                        int (*run)(void*), void* data) {
+    CALL("poai_emulated_queue");
+    own_stream("poai_emulated_queue", stream);
+    const streams::Clock& clock = streams::tick(stream);
+    for (size_t i = 0; i < count; i++) {
+        Allocation* memory = owner("poai_emulated_queue", addresses[i], 1);
+        if (!memory) return INVALID_VALUE;
+        streams::touch(memory->uses, streams::KERNEL, stream, clock);
+    }
+    streams::queue(stream, [=] { return run(data); });
+    return OK;
 }
 
 int cuInit(unsigned) {
@@ -138,8 +159,10 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
     }
     sscanf(capability, "%d.%d", &major, &minor);
     switch (attribute) {
-    case 13: *value = 1000000; return OK;  // kHz
+    case 13: *value = 1000000; return OK;  // clocks in kHz, and wires
     case 16: *value = atoi(setting("POAI_EMULATED_MULTIPROCESSORS", "4")); return OK;
+    case 36: *value = 2000000; return OK;
+    case 37: *value = 64; return OK;
     case 75: *value = major; return OK;
     case 76: *value = minor; return OK;
     case 115: *value = atoi(setting("POAI_EMULATED_POOLS", "1")); return OK;
@@ -205,9 +228,9 @@ int cuStreamWaitEvent(Stream* stream, streams::Event* event, unsigned) {
     if (event->point) streams::wait(stream, event->point);
     return OK;
 }
-int cuEventCreate(streams::Event** event, unsigned) {
+int cuEventCreate(streams::Event** event, unsigned flags) {
     CALL("cuEventCreate");
-    *event = new streams::Event{here("cuEventCreate"), {}};
+    *event = new streams::Event{here("cuEventCreate"), {}, (flags & 2) == 0};
     return OK;
 }
 int cuEventRecord(streams::Event* event, Stream* stream) {
@@ -228,6 +251,15 @@ int cuEventSynchronize(streams::Event* event) {
     CALL_ON("cuEventSynchronize", event->device);
     if (event->point) streams::reach(event->point);
     return broken[event->device];
+}
+// Between the times at which both were reached, in milliseconds.
+int cuEventElapsedTime(float* milliseconds, streams::Event* start, streams::Event* end) {
+    CALL_ON("cuEventElapsedTime", start->device);
+    bool timed = start->timed && end->timed && start->point && end->point;
+    if (!timed || start->device != end->device) return INVALID_HANDLE;
+    if (!start->point->reached || !end->point->reached) return NOT_READY;
+    *milliseconds = float(double(end->point->time - start->point->time) / 1e6);
+    return OK;
 }
 int cuEventDestroy_v2(streams::Event* event) {
     std::lock_guard<std::mutex> guard(lock);
@@ -459,9 +491,11 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, nullptr, nullptr};
     if (kinds.find('m') != std::string::npos && !as_clusters(launch)) return INVALID_VALUE;
     ++*f.queued;
+    ++unrun;
     launched[f.device]++;
     streams::queue(stream, [=]() mutable -> int {
         --*f.queued;
+        --unrun;
         (void)maps;
         launch.values = values.data();
         launch.kinds = kinds.c_str();

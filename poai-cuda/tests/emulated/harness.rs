@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Every test file uses a part.
 
 use super::host::compile;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -15,9 +16,58 @@ const INSIDE: &str = "POAI_EMULATED_KERNELS";
 pub const WITHOUT_MAPS: &str = "without_maps";
 
 /// The kernels, each file of them a library, and the driver.
-struct Build {
-    folder: PathBuf,
+pub struct Build {
+    /// Where they are.
+    pub folder: PathBuf,
     kernels: String,
+}
+
+/// A file of kernels, something in it, and what takes its place.
+pub type Wrong<'a> = [&'a str; 3];
+
+impl Build {
+    /// Compiles into a folder, a kernel wrongly if that is asked for; none
+    /// without a compiler.
+    pub fn new(folder: PathBuf, files: &[&str], wrong: Option<Wrong<'_>>) -> Option<Build> {
+        fs::create_dir_all(&folder).unwrap();
+        let mut kernels = vec![];
+        for file in files {
+            let source = compile::folder("kernels").join(format!("{file}.cu"));
+            let mut source = fs::read_to_string(source).unwrap();
+            if let Some([_, from, to]) = wrong.filter(|[of, ..]| of == file) {
+                assert_eq!(source.matches(from).count(), 1, "{from}");
+                source = source.replace(from, to);
+            }
+            let library = folder.join(format!("{file}.so"));
+            let text = format!("#include \"simt.cuh\"\n{source}");
+            compile::build(&text, &compile::names(&source), &[], &library)?;
+            kernels.push(library.into_os_string().into_string().unwrap());
+        }
+        for (place, flag) in [(".", "-Wall"), (WITHOUT_MAPS, "-DPOAI_WITHOUT_TENSOR_MAPS")] {
+            let place = folder.join(place);
+            fs::create_dir_all(&place).unwrap();
+            let source = compile::folder("tests/emulated/driver.cpp");
+            library(&source, &place.join("libcuda.so"), &[flag]);
+        }
+        Some(Build { folder, kernels: kernels.join(":") })
+    }
+
+    /// A program that finds the driver of a folder of these before any other.
+    pub fn command(&self, place: impl AsRef<Path>, program: impl AsRef<OsStr>) -> Command {
+        let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let search = [self.folder.join(place)].into_iter().chain(env::split_paths(&search));
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap());
+        command.env(INSIDE, &self.kernels);
+        command
+    }
+}
+
+/// Compiles a library that is not of kernels.
+pub fn library(source: &Path, to: &Path, flags: &[&str]) {
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror"]).args(flags);
+    succeed(compiler.arg(source).arg("-o").arg(to).arg("-ldl").output().unwrap());
 }
 
 /// Where to build: each program of tests apart, so that two may run at once.
@@ -32,32 +82,11 @@ fn folder() -> PathBuf {
 /// without a compiler.
 fn build(files: &[&str]) -> Option<&'static Build> {
     static BUILD: OnceLock<Option<Build>> = OnceLock::new();
-    let make = || {
-        let folder = folder();
-        fs::create_dir_all(&folder).unwrap();
-        let mut kernels = vec![];
-        for file in files {
-            let source = fs::read_to_string(compile::folder("kernels").join(format!("{file}.cu")));
-            let names = compile::names(&source.unwrap());
-            let library = folder.join(format!("{file}.so"));
-            let text = format!("#include \"simt.cuh\"\n#include \"{file}.cu\"");
-            compile::build(&text, &names, &[], &library)?;
-            kernels.push(library.into_os_string().into_string().unwrap());
-        }
-        for (place, flag) in [(".", "-Wall"), (WITHOUT_MAPS, "-DPOAI_WITHOUT_TENSOR_MAPS")] {
-            let place = folder.join(place);
-            fs::create_dir_all(&place).unwrap();
-            let mut driver = Command::new("c++");
-            driver.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror", flag]);
-            driver.arg(compile::folder("tests/emulated/driver.cpp"));
-            succeed(driver.arg("-o").arg(place.join("libcuda.so")).arg("-ldl").output().unwrap());
-        }
-        Some(Build { folder, kernels: kernels.join(":") })
-    };
-    BUILD.get_or_init(make).as_ref()
+    BUILD.get_or_init(|| Build::new(folder(), files, None)).as_ref()
 }
 
-fn succeed(output: Output) -> String {
+/// What a program printed, which did not fail.
+pub fn succeed(output: Output) -> String {
     let [seen, errors] =
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(output.status.success(), "{}\n{seen}\n{errors}", output.status);
@@ -106,12 +135,8 @@ pub fn output_of(
 
 /// Runs a test of this program in a process that finds the driver of a folder.
 fn again(build: &Build, place: &Path, test: &str, settings: Settings<'_>) -> Output {
-    let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let search = [build.folder.join(place)].into_iter().chain(env::split_paths(&search));
-    let mut again = Command::new(env::current_exe().unwrap());
-    again.args(["--exact", test, "--nocapture"]);
-    again.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap()).env(INSIDE, &build.kernels);
-    again.envs(settings.iter().copied());
+    let mut again = build.command(place, env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture"]).envs(settings.iter().copied());
     again.output().unwrap()
 }
 

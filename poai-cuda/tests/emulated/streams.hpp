@@ -12,6 +12,7 @@
 // whatever the schedule made of them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -42,6 +43,7 @@ struct Point {
     Stream* stream;
     Clock clock;
     bool reached = false;
+    int64_t time = 0;  // when that was
 };
 using Reached = std::shared_ptr<Point>;
 
@@ -62,6 +64,7 @@ struct Stream {
 struct Event {
     int device;
     Reached point;
+    bool timed;
 };
 
 static std::vector<Stream*> all;
@@ -72,6 +75,14 @@ static Clock host;
 static int* failed;
 // How often the host waited for what had not run.
 static uint64_t waits;
+
+// Now, in nanoseconds, and never the same twice.
+static int64_t now() {
+    using namespace std::chrono;
+    static int64_t last;
+    int64_t time = duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
+    return last = time > last ? time : last + 1;
+}
 
 static Stream* open(int device) {
     Stream* stream = new Stream{made++, device, {}, {}};
@@ -113,7 +124,10 @@ static void step(Stream* stream) {
     if (operation.run && (!code || operation.always)) {
         if (int told = operation.run()) code = told;
     }
-    if (operation.records) operation.records->reached = true;
+    if (operation.records) {
+        operation.records->reached = true;
+        operation.records->time = now();
+    }
 }
 
 // No more than has to: the streams that the point's stream waits for.

@@ -59,9 +59,9 @@ impl Block {
         let uses = Mutex::default();
         let block = Block { address, bytes: len as u64, streams: streams.clone(), uses };
         match queue {
-            // Without pools, too: it may be what another thread's freed.
+            // The allocation itself is a use of the queue.
             Queue::Compute => block.uses().computed(),
-            // Where this fails, the wait that comes with it orders the drop.
+            // Where this fails the allocation is done, which the drop relies on.
             _ => block.used(queue)?,
         }
         Ok(block)

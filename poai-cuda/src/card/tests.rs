@@ -230,7 +230,27 @@ fn copies_beyond_memory_are_errors() {
         assert_eq!(fetch.finish(&mut to), Err(CudaError::Bounds));
         card.download(&memory, 7, &mut to).unwrap();
         assert_eq!(to, [7; 9]);
-        // Memory may outlive its card.
-        card.wait().unwrap();
+    });
+}
+
+/// A card that is closed waits for its launches and copies; memory may outlive
+/// it.
+#[test]
+fn a_card_is_closed_after_what_it_was_asked_for() {
+    let test = "card::tests::a_card_is_closed_after_what_it_was_asked_for";
+    with_driver_of(&["check"], ".", test, &ORDERS, || {
+        let device = crate::devices().unwrap().remove(0);
+        for beside in [true, false] {
+            let card = Card::open(&device).unwrap();
+            let memory = card.load(&bytes(1, STAGE_BYTES + 4)).unwrap();
+            let answer = zero(&card);
+            check(&card, &memory, &memory, LEN, &answer, beside);
+            drop(card.fetch(&answer, 0, 4).unwrap());
+            let never_used = card.load(&bytes(2, LEN)).unwrap();
+            let before = told("waits");
+            drop(card);
+            assert!(told("waits") > before);
+            drop((memory, answer, never_used));
+        }
     });
 }

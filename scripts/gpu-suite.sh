@@ -1,23 +1,36 @@
 #!/usr/bin/env bash
-# Everything that a card has to show, on a machine that need not have cargo.
+# Everything that a card has to show, in one go, on a machine that needs neither
+# cargo nor a network.
 #
-#   scripts/gpu-suite.sh pack DIR   builds the test programs and copies them,
-#                                   with this script, into DIR
-#   DIR/gpu-suite.sh run DIR        runs them and prints one table
+#   scripts/gpu-suite.sh pack DIR   builds the programs and copies them, with
+#                                   this script and the model all-MiniLM-L6-v2
+#                                   where it is in target/minilm, into DIR
+#   DIR/gpu-suite.sh run [--long] [--out FOLDER] DIR
+#                                   runs them and prints one table
 #
 # The programs carry their kernels and vectors: DIR is all that has to be
 # copied, to a Linux machine with the same kind of processor and a C library no
-# older than the builder's. What the programs print is kept in DIR/logs.
+# older than the builder's. What the programs print is kept in FOLDER, DIR/logs
+# unless told; the table of figures is FOLDER/gpu.md.
 #
-# Without a card, or without compute-sanitizer, a row says SKIPPED. `run` fails
-# if any row does.
+# A row says PASS, FAIL or SKIPPED: the last without a card, without
+# compute-sanitizer, or when no time is left. A part that fails does not stop
+# the others. `run` fails if any row does.
 #
-# Settings, with what they are if left out:
-#   POAI_DUAL_CASES=10000   products and programs on the CPU and the card at once
+# Settings, with what they are if left out, and with --long:
+#   POAI_SUITE_SECONDS=510  for all of it (--long: 7200)
+#   POAI_DUAL_CASES=10000   products, and as many programs, on the CPU and the
+#                           card at once; programs whole and by products
+#   POAI_DUAL_SECONDS=75    for each of the two: a row says how many were done
+#                           (--long: 1800)
 #   POAI_DUAL_SEED=0        which ones
-#   POAI_SOAK_SECONDS=600   of mining
+#   POAI_SOAK_SECONDS=30    of mining, by every way to multiply, and by the
+#                           fastest alone (--long: 600)
 #   POAI_SOAK_TILES=64      tiles a side of the largest product mined
-#   POAI_SUITE_LIMIT=3600   seconds after which a row is ended, and fails
+#   POAI_SOAK_SEED=0        which ones
+#   POAI_TABLE_FLAGS=       more flags of the table, like --quick
+#   POAI_CUBLASLT=          libcublasLt or its folder, else what is found
+#   POAI_MINILM=DIR/minilm  the model's folder
 set -euo pipefail
 
 usage() {
@@ -25,100 +38,220 @@ usage() {
   exit 2
 }
 
-# The programs of `pack`, each a test target of poai-cuda.
-programs=(card detection)
+# Test targets of poai-cuda; the program gpu comes beside them.
+programs=(card detection measure)
+model=(model.safetensors config.json)
 
 pack() {
-  local dir=$1 program path messages
+  local dir=$1 program path messages file
   mkdir -p "$dir"
   dir=$(cd "$dir" && pwd)
   local script
   script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
   cd "$(dirname "$script")/.."
   for program in "${programs[@]}"; do
-    messages=$(cargo test --quiet -p poai-cuda --test "$program" --no-run --message-format=json)
-    path=$(sed -n "/\"name\":\"$program\"/s/.*\"executable\":\"\([^\"]*\)\".*/\1/p" <<<"$messages")
-    [ -x "$path" ] || { echo "cargo made no program for the tests of $program" >&2; exit 1; }
-    cp "$path" "$dir/$program"
+    messages=$(cargo test --quiet -p poai-cuda --features measure --test "$program" --no-run \
+      --message-format=json)
+    take "$program" "$messages" "$dir"
   done
+  messages=$(cargo build --quiet --release -p poai-benches --bin gpu --message-format=json)
+  take gpu "$messages" "$dir"
   [ "$script" -ef "$dir/gpu-suite.sh" ] || cp "$script" "$dir/gpu-suite.sh"
-  echo "packed into $dir: ${programs[*]} gpu-suite.sh"
-}
-
-failures=0
-
-row() {
-  printf '%-48s  %-18s  %7s\n' "$1" "$2" "$3"
-}
-
-# check WHAT PROGRAM TEST [TOOL...]: one row.
-check() {
-  local what=$1 program=$2 test=$3 log result status=0 start seconds
-  shift 3
-  log=$dir/logs/${what//[^a-z0-9]/-}.log
-  start=$EPOCHREALTIME
-  timeout "$POAI_SUITE_LIMIT" "$@" "$dir/$program" --exact "$test" --nocapture \
-    >"$log" 2>&1 || status=$?
-  seconds=$(awk -v start="$start" -v end="$EPOCHREALTIME" 'BEGIN { printf "%.1f", end - start }')
-  # A name that no test has would succeed as well, by running nothing.
-  if [ "$status" -ne 0 ] || ! grep -q 'test result: ok. 1 passed' "$log"; then
-    result=FAILED
-    failures=$((failures + 1))
-    [ "$status" -ne 124 ] || echo "ended after $POAI_SUITE_LIMIT seconds" >>"$log"
-  elif grep -qE 'SKIPPED: no (card|GPU)' "$log"; then
-    result=SKIPPED
-  elif grep -q 'SKIPPED:' "$log"; then
-    # A variant that this card lacks, or a second card that is too old.
-    result='ok, part SKIPPED'
+  if [ -f target/minilm/model.safetensors ]; then
+    mkdir -p "$dir/minilm"
+    for file in "${model[@]}"; do cp "target/minilm/$file" "$dir/minilm/$file"; done
   else
-    result=ok
+    echo 'SKIPPED: no target/minilm (scripts/fetch-minilm.sh gets it)'
   fi
-  row "$what" "$result" "$seconds"
-  if [ "$result" = FAILED ]; then
+  echo "packed into $dir: $(ls -m "$dir")"
+}
+
+# take PROGRAM MESSAGES DIR: copies what cargo says that it made.
+take() {
+  local path
+  path=$(sed -n "/\"name\":\"$1\"/s/.*\"executable\":\"\([^\"]*\)\".*/\1/p" <<<"$2")
+  [ -x "$path" ] || { echo "cargo made no program $1" >&2; exit 1; }
+  cp "$path" "$3/$1"
+}
+
+passed=0 failures=0 skipped=0
+summary=()
+
+# row WHAT RESULT NOTE SECONDS
+row() {
+  local line
+  line=$(printf '%-48s  %-7s  %7s  %s' "$1" "$2" "$4" "$3")
+  summary+=("$line")
+  echo "$line"
+  case $2 in
+    PASS) passed=$((passed + 1)) ;;
+    SKIPPED) skipped=$((skipped + 1)) ;;
+    *) failures=$((failures + 1)) ;;
+  esac
+}
+
+# part WHAT LIMIT PROOF COMMAND…: one row. PROOF is what a program that did its
+# work prints: one that ran nothing would succeed as well.
+part() {
+  local what=$1 limit=$2 proof=$3 log result note='' status=0 start seconds left
+  shift 3
+  log=$logs/${what//[^a-zA-Z0-9]/-}.log
+  left=$((POAI_SUITE_SECONDS - SECONDS))
+  if [ "$left" -lt 5 ]; then
+    row "$what" SKIPPED 'no time is left' -
+    return
+  fi
+  [ "$limit" -le "$left" ] || limit=$left
+  start=$EPOCHREALTIME
+  timeout -k 5 "$limit" "$@" >"$log" 2>&1 || status=$?
+  seconds=$(awk -v start="$start" -v end="$EPOCHREALTIME" 'BEGIN { printf "%.1f", end - start }')
+  if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+    result=FAIL note="ended after $limit seconds"
+    echo "$note" >>"$log"
+  elif [ "$status" -ne 0 ]; then
+    result=FAIL note="exit status $status"
+  elif grep -qE '^SKIPPED: no (card|GPU)' "$log"; then
+    result=SKIPPED note='no card'
+  elif ! grep -qE "$proof" "$log"; then
+    result=FAIL note='ran nothing'
+  else
+    result=PASS
+    note=$(sed -n 's/^DONE: //p' "$log" | tail -n 1)
+    # A variant that this card lacks, a library that is not there.
+    ! grep -q 'SKIPPED:' "$log" || note="${note:+$note; }part SKIPPED"
+  fi
+  row "$what" "$result" "$note" "$seconds"
+  if [ "$result" = FAIL ]; then
     tail -n 20 "$log" | sed 's/^/    /'
   fi
 }
 
+# check LIMIT PROGRAM TEST [TOOL…]: a test as a part.
+check() {
+  local limit=$1 program=$2 test=$3 what
+  shift 3
+  what=${test//_/ }
+  [ $# -eq 0 ] || what="$(basename "$1") ${3:-} of $what"
+  part "$what" "$limit" 'test result: ok. 1 passed' \
+    "$@" "$dir/$program" --exact "$test" --nocapture
+}
+
+# The folder of a pip package's libcublasLt, if there is one and no other.
+find_cublaslt() {
+  [ -z "${POAI_CUBLASLT:-}" ] || return 0
+  local found
+  found=$(python3 - 2>/dev/null <<'PYTHON' || true
+import glob, site, sys
+for folder in [*site.getsitepackages(), site.getusersitepackages(), *sys.path]:
+    for path in sorted(glob.glob(f"{folder}/nvidia/*/lib/libcublasLt.so.*"), reverse=True):
+        sys.exit(print(path))
+PYTHON
+)
+  [ -z "$found" ] || export POAI_CUBLASLT=$found
+}
+
+sanitizer() {
+  command -v compute-sanitizer && return
+  local path=/usr/local/cuda/bin/compute-sanitizer
+  [ ! -x "$path" ] || echo "$path"
+}
+
+# What the card says of itself while the table is made.
+watch_clocks() {
+  command -v nvidia-smi >/dev/null || return 0
+  nvidia-smi >"$logs/nvidia-smi.log" 2>&1 || true
+  nvidia-smi -l 1 --format=csv \
+    --query-gpu=timestamp,clocks.sm,clocks.mem,power.draw,temperature.gpu,clocks_throttle_reasons.active \
+    >"$logs/clocks.csv" 2>&1 &
+  watcher=$!
+}
+
 run() {
-  dir=$(cd "$1" && pwd)
-  local program tool test
-  for program in "${programs[@]}"; do
+  local long=$1 program tool watcher='' checker
+  dir=$(cd "$3" && pwd)
+  for program in "${programs[@]}" gpu; do
     [ -x "$dir/$program" ] || { echo "$dir has no $program: pack it first" >&2; exit 1; }
   done
-  mkdir -p "$dir/logs"
-  export POAI_DUAL_CASES=${POAI_DUAL_CASES:-10000} POAI_DUAL_SEED=${POAI_DUAL_SEED:-0}
-  export POAI_SOAK_SECONDS=${POAI_SOAK_SECONDS:-600} POAI_SOAK_TILES=${POAI_SOAK_TILES:-64}
-  POAI_SUITE_LIMIT=${POAI_SUITE_LIMIT:-3600}
+  logs=${2:-$dir/logs}
+  mkdir -p "$logs"
+  logs=$(cd "$logs" && pwd)
+  # otherwise NAME SHORT LONG
+  otherwise() {
+    local value=$2
+    [ "$long" -eq 0 ] || value=$3
+    export "$1=${!1:-$value}"
+  }
+  otherwise POAI_SUITE_SECONDS 510 7200
+  otherwise POAI_DUAL_CASES 10000 10000
+  otherwise POAI_DUAL_SECONDS 75 1800
+  otherwise POAI_DUAL_SEED 0 0
+  otherwise POAI_SOAK_SECONDS 30 600
+  otherwise POAI_SOAK_TILES 64 64
+  otherwise POAI_SOAK_SEED 0 0
+  export POAI_MINILM=${POAI_MINILM:-$dir/minilm}
   # Nothing but the message fits below a row.
   export RUST_BACKTRACE=0
+  find_cublaslt
+  # More for every row where there is more in all.
+  local more=$((long * 3 + 1))
 
-  row what result seconds
-  check 'the driver lists its cards' detection a_machine_with_a_gpu_lists_it
-  for test in every_kernel_at_small_sizes every_variant_passes_the_tester the_vectors_hold \
-    a_million_entries_in_lock_step_with_the_cpu products_in_lock_step_with_the_cpu \
-    programs_in_lock_step_with_the_cpu a_soak_of_mining_draws_no_wrong_ticket; do
-    check "${test//_/ }" card "$test"
-  done
+  # The quick ones first, then what is to be measured, then what takes as long
+  # as there is.
+  check $((15 * more)) detection a_machine_with_a_gpu_lists_it
+  check $((30 * more)) card every_kernel_at_small_sizes
+  check $((30 * more)) card the_vectors_hold
+  check $((30 * more)) measure steps_leave_what_the_cpu_leaves
+  check $((15 * more)) measure what_does_not_fit_is_refused
+  watch_clocks
+  # Unquoted: several flags are several words.
+  # shellcheck disable=SC2086
+  part 'table of figures' $((150 * more)) '^# Products on a GPU' \
+    "$dir/gpu" table --out "$logs" ${POAI_TABLE_FLAGS:-}
+  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
+  check $((45 * more)) card every_variant_passes_the_tester
+  check $((30 * more)) card a_million_entries_in_lock_step_with_the_cpu
+  check $((POAI_DUAL_SECONDS + 30)) card products_in_lock_step_with_the_cpu
+  check $((POAI_DUAL_SECONDS + 30)) card programs_in_lock_step_with_the_cpu
+  check $((POAI_SOAK_SECONDS + 30)) card a_soak_of_mining_draws_no_wrong_ticket
+  part "a soak of $POAI_SOAK_SECONDS seconds" $((POAI_SOAK_SECONDS + 30)) 'all right$' \
+    "$dir/gpu" soak --seconds "$POAI_SOAK_SECONDS" --tiles "$POAI_SOAK_TILES" \
+    --seed "$POAI_SOAK_SEED"
+  checker=$(sanitizer || true)
   for tool in memcheck racecheck initcheck; do
-    if command -v compute-sanitizer >"$dir/logs/sanitizer.log"; then
-      check "$tool of every kernel" card every_kernel_at_small_sizes \
-        compute-sanitizer --tool "$tool" --error-exitcode 9
+    if [ -n "$checker" ]; then
+      check $((60 * more)) card every_kernel_at_small_sizes \
+        "$checker" --tool "$tool" --error-exitcode 9
     else
-      row "$tool of every kernel" SKIPPED -
+      row "compute-sanitizer $tool" SKIPPED 'no compute-sanitizer (part of the CUDA toolkit)' -
     fi
   done
-  if ! command -v compute-sanitizer >"$dir/logs/sanitizer.log"; then
-    echo 'SKIPPED: no compute-sanitizer on the path (it is part of the CUDA toolkit)'
-  fi
+
+  { echo "$passed PASS, $failures FAIL, $skipped SKIPPED in $SECONDS seconds"
+    printf '%s\n' "${summary[@]}"; } >"$logs/summary.txt"
+  echo
+  cat "$logs/summary.txt"
+  [ ! -s "$logs/gpu.md" ] || { echo; cat "$logs/gpu.md"; }
   if [ "$failures" -ne 0 ]; then
-    echo "$failures FAILED; see $dir/logs"
+    echo "$failures FAILED; see $logs"
     exit 1
   fi
 }
 
-[ $# -eq 2 ] || usage
-case $1 in
-  pack) pack "$2" ;;
-  run) run "$2" ;;
+[ $# -ge 1 ] || usage
+command=$1
+shift
+long=0 out=
+while [ $# -gt 1 ]; do
+  case $1 in
+    --long) long=1 ;;
+    --out) out=$2; shift ;;
+    *) usage ;;
+  esac
+  shift
+done
+[ $# -eq 1 ] || usage
+case $command in
+  pack) [ "$long" -eq 0 ] && [ -z "$out" ] || usage; pack "$1" ;;
+  run) run "$long" "$out" "$1" ;;
   *) usage ;;
 esac

@@ -2,7 +2,8 @@
 //!
 //! Names are those of [`crate::backend::list`], and with feature `cuda` also
 //! `cuda` (the first GPU with its fastest kernels), `cuda-dp4a` and the like
-//! (these kernels and no others), each with `:1` and so on for further GPUs.
+//! (these kernels and no others), each with `:1` and so on for further GPUs,
+//! `:0,2` for several at once and `:all` for every one that has the kernels.
 
 use crate::backend::{self, Backend};
 use std::sync::Arc;
@@ -14,10 +15,10 @@ pub enum ChooseError {
     /// No backend of the CPU has the name, or not on this machine.
     #[error(transparent)]
     Cpu(#[from] backend::ChooseError),
-    /// The GPU cannot be used.
+    /// The GPUs cannot be used.
     #[cfg(feature = "cuda")]
     #[error(transparent)]
-    Cuda(#[from] poai_cuda::CudaError),
+    Cuda(#[from] poai_cuda::CardsError),
     /// A GPU was asked for, which this build has no code for.
     #[cfg(not(feature = "cuda"))]
     #[error("backend {0} is not built in: build with `--features cuda`")]
@@ -31,7 +32,7 @@ pub enum ChooseError {
 pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, ChooseError> {
     #[cfg(feature = "cuda")]
     if let Some(cuda) = poai_cuda::choose::by_name(name) {
-        return Ok(Arc::new(cuda?));
+        return Ok(cuda?);
     }
     #[cfg(not(feature = "cuda"))]
     if name.split(['-', ':']).next() == Some("cuda") {
@@ -64,16 +65,7 @@ pub fn list() -> Vec<Listed> {
         .collect();
     #[cfg(feature = "cuda")]
     match poai_cuda::devices() {
-        Ok(devices) => list.extend(devices.into_iter().map(|device| {
-            let supported = device.check_supported();
-            let present = supported.is_ok();
-            let needs = match supported {
-                Ok(()) => format!("this GPU, {}", device.name),
-                Err(error) => error.to_string(),
-            };
-            let name = format!("{}:{}", poai_cuda::choose::FASTEST, device.ordinal);
-            Listed { name, needs, present }
-        })),
+        Ok(devices) => list.extend(gpus(devices)),
         Err(_) => list.push(Listed {
             name: poai_cuda::choose::FASTEST.to_owned(),
             needs: "an NVIDIA GPU and its driver".to_owned(),
@@ -81,4 +73,52 @@ pub fn list() -> Vec<Listed> {
         }),
     }
     list
+}
+
+/// Each GPU, and all of them together where there are several to be used.
+#[cfg(feature = "cuda")]
+fn gpus(devices: Vec<poai_cuda::Device>) -> Vec<Listed> {
+    use poai_cuda::choose::{ALL, FASTEST};
+    let single = |device: poai_cuda::Device| {
+        let supported = device.check_supported();
+        let present = supported.is_ok();
+        let needs = match supported {
+            Ok(()) => format!("this GPU, {}", device.name),
+            Err(error) => error.to_string(),
+        };
+        Listed { name: format!("{FASTEST}:{}", device.ordinal), needs, present }
+    };
+    let mut list: Vec<Listed> = devices.into_iter().map(single).collect();
+    let count = list.iter().filter(|listed| listed.present).count();
+    if count > 1 {
+        let needs = format!("the {count} GPUs above that are present, to multiply together");
+        list.push(Listed { name: format!("{FASTEST}:{ALL}"), needs, present: true });
+    }
+    list
+}
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests {
+    use super::*;
+    use poai_cuda::{Device, Version};
+
+    #[test]
+    fn several_gpus_are_listed_together_where_they_can_be_used() {
+        let listed = |majors: &[u32]| {
+            let device = |(ordinal, &major)| Device {
+                ordinal,
+                name: "a card".into(),
+                capability: Version { major, minor: 2 },
+                memory: 1 << 33,
+                multiprocessors: 20,
+            };
+            let list = gpus(majors.iter().enumerate().map(device).collect());
+            list.into_iter().map(|listed| (listed.name, listed.present)).collect::<Vec<_>>()
+        };
+        let gpu = |name: &str, present| (name.to_owned(), present);
+        assert_eq!(listed(&[8]), [gpu("cuda:0", true)]);
+        assert_eq!(listed(&[8, 5]), [gpu("cuda:0", true), gpu("cuda:1", false)]);
+        let two = [gpu("cuda:0", true), gpu("cuda:1", true), gpu("cuda:all", true)];
+        assert_eq!(listed(&[8, 7]), two);
+    }
 }

@@ -51,7 +51,8 @@ struct Args {
     /// Write the product here, row-major 32-bit little-endian.
     #[arg(long, value_name = "FILE")]
     product: Option<PathBuf>,
-    /// Which backend multiplies, by default the fastest; `list` prints them.
+    /// Which backend multiplies, by default the fastest; `list` prints them. GPUs are
+    /// `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`, with feature cuda.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// How many threads; by default one per core.

@@ -1,50 +1,197 @@
-//! A GPU by name.
+//! GPUs by name.
 
 use crate::backend::Cuda;
 use crate::backend::variant::Variant;
-use crate::device::devices;
+use crate::cards::{Cards, CardsError, check_once};
+use crate::device::{Device, devices};
 use crate::error::CudaError;
+use poai_core::backend::Backend;
+use std::sync::Arc;
 
 /// What chooses a GPU with the fastest kernels that it has.
 pub const FASTEST: &str = "cuda";
 
-/// Opens the GPU of a name: `cuda` with the fastest kernels that it has, or one
-/// of [`Variant::name`] with these and no others; behind a colon the device's
-/// ordinal, 0 without one. `None` where the name is none of a GPU's.
-pub fn by_name(name: &str) -> Option<Result<Cuda, CudaError>> {
-    let (kernels, ordinal) = match name.split_once(':') {
-        Some((kernels, ordinal)) => (kernels, ordinal.parse().ok()?),
-        None => (name, 0),
-    };
-    let variant = Variant::ALL.into_iter().find(|variant| variant.name() == kernels);
-    if variant.is_none() && kernels != FASTEST {
-        return None;
-    }
-    Some(open(variant, ordinal))
+/// What stands for every device behind the colon.
+pub const ALL: &str = "all";
+
+/// The devices that a name asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Which {
+    These(Vec<usize>),
+    /// Every one that has the kernels.
+    All,
 }
 
-fn open(variant: Option<Variant>, ordinal: usize) -> Result<Cuda, CudaError> {
-    let devices = devices()?;
-    let count = devices.len();
-    let device = devices.into_iter().find(|device| device.ordinal == ordinal);
-    let device = device.ok_or(CudaError::NoOrdinal { ordinal, count })?;
+/// Opens the GPUs of a name: `cuda` with the fastest kernels that they have, or
+/// one of [`Variant::name`] with these and no others; behind a colon the
+/// device's ordinal, 0 without one, or several with commas between, or `all`
+/// for every device that has the kernels. Several make a [`Cards`], one a
+/// [`Cuda`]. `None` where the name is none of a GPU's.
+pub fn by_name(name: &str) -> Option<Result<Arc<dyn Backend>, CardsError>> {
+    let (variant, which) = read(name)?;
+    Some(open(variant, which))
+}
+
+/// Opens the GPU of a name that asks for one, for what measures a card. `None`
+/// where the name is none of a GPU's, or asks for several.
+pub fn one_by_name(name: &str) -> Option<Result<Cuda, CudaError>> {
+    let (variant, which) = read(name)?;
+    if !matches!(&which, Which::These(ordinals) if ordinals.len() == 1) {
+        return None;
+    }
+    let chosen = devices().and_then(|devices| choose(devices, variant, &which));
+    let first = |chosen: Vec<Device>| chosen.into_iter().next().ok_or(CudaError::NoDevice);
+    Some(chosen.and_then(first).and_then(|device| open_one(variant, &device)))
+}
+
+fn read(name: &str) -> Option<(Option<Variant>, Which)> {
+    let (kernels, which) = match name.split_once(':') {
+        Some((kernels, ALL)) => (kernels, Which::All),
+        Some((kernels, list)) => {
+            let ordinals: Result<_, _> = list.split(',').map(str::parse).collect();
+            (kernels, Which::These(ordinals.ok()?))
+        }
+        None => (name, Which::These(vec![0])),
+    };
+    let variant = Variant::ALL.into_iter().find(|variant| variant.name() == kernels);
+    (variant.is_some() || kernels == FASTEST).then_some((variant, which))
+}
+
+fn open(variant: Option<Variant>, which: Which) -> Result<Arc<dyn Backend>, CardsError> {
+    // Before a driver is looked for: this is wrong on every machine.
+    if let Which::These(ordinals) = &which {
+        check_once(ordinals)?;
+    }
+    let chosen = choose(devices()?, variant, &which)?;
+    if let [device] = chosen.as_slice() {
+        return Ok(Arc::new(open_one(variant, device)?));
+    }
+    let card = |device: &Device| {
+        open_one(variant, device)
+            .map_err(|source| CardsError::Card { ordinal: device.ordinal, source })
+    };
+    let cards: Result<_, _> = chosen.iter().map(card).collect();
+    Ok(Arc::new(Cards::new(cards?)?))
+}
+
+fn open_one(variant: Option<Variant>, device: &Device) -> Result<Cuda, CudaError> {
     match variant {
-        Some(variant) => Cuda::forced(&device, variant),
-        None => Cuda::open(&device),
+        Some(variant) => Cuda::forced(device, variant),
+        None => Cuda::open(device),
+    }
+}
+
+/// The devices asked for, of all that there are.
+fn choose(
+    mut devices: Vec<Device>,
+    variant: Option<Variant>,
+    which: &Which,
+) -> Result<Vec<Device>, CudaError> {
+    let count = devices.len();
+    match which {
+        Which::These(ordinals) => {
+            let find = |&ordinal| {
+                let device = devices.iter().find(|device| device.ordinal == ordinal);
+                device.cloned().ok_or(CudaError::NoOrdinal { ordinal, count })
+            };
+            ordinals.iter().map(find).collect()
+        }
+        Which::All => {
+            let has = |device: &Device| {
+                let runs = |variant: Variant| variant.needs().runs_on(device.capability);
+                device.check_supported().is_ok() && variant.is_none_or(runs)
+            };
+            if devices.iter().any(has) {
+                devices.retain(has);
+            } else {
+                // Opening one says what they lack.
+                devices.truncate(1);
+            }
+            Ok(devices)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::version::Version;
 
     #[test]
     fn names_are_read_whole() {
-        for name in ["", "cud", "cuda-", "cuda:", "cuda:x", "cuda:-1", "cuda-mma:0x1", "cpu-avx2"] {
+        for name in [
+            "",
+            "cud",
+            "cuda-",
+            "cuda:",
+            "cuda:x",
+            "cuda:-1",
+            "cuda-mma:0x1",
+            "cpu-avx2",
+            "cuda:0,",
+            "cuda:,1",
+            "cuda:0;1",
+            "cuda:0, 1",
+            "cuda:all,1",
+            "cuda:ALL",
+            "cuda-x:all",
+            "cuda:0:1",
+        ] {
+            assert_eq!(read(name), None, "{name}");
             assert!(by_name(name).is_none(), "{name}");
+            assert!(one_by_name(name).is_none(), "{name}");
         }
-        for name in ["cuda", "cuda:0", "cuda-mma", "cuda-dp4a:3"] {
+        // Several, one of them at most, and none.
+        for name in ["cuda:0,1", "cuda:all", "cuda-mma:all"] {
+            assert!(one_by_name(name).is_none(), "{name}");
+        }
+        assert!(one_by_name("cuda:4000000").is_some_and(|opened| opened.is_err()));
+        let these = |ordinals: &[usize]| Which::These(ordinals.to_vec());
+        for (name, variant, which) in [
+            ("cuda", None, these(&[0])),
+            ("cuda:0", None, these(&[0])),
+            ("cuda-mma", Some(Variant::Mma), these(&[0])),
+            ("cuda-dp4a:3", Some(Variant::Dp4a), these(&[3])),
+            ("cuda:2,0", None, these(&[2, 0])),
+            ("cuda-wgmma:0,1,3", Some(Variant::Wgmma), these(&[0, 1, 3])),
+            ("cuda:all", None, Which::All),
+            ("cuda-dp4a:all", Some(Variant::Dp4a), Which::All),
+        ] {
+            assert_eq!(read(name), Some((variant, which)), "{name}");
             assert!(by_name(name).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_device_named_twice_is_told_without_a_driver() {
+        let error = by_name("cuda:1,0,1").unwrap().unwrap_err();
+        assert_eq!(error, CardsError::Twice { ordinal: 1 });
+        assert_eq!(error.to_string(), "GPU 1 is named twice: name each once");
+    }
+
+    #[test]
+    fn devices_are_chosen_in_the_order_named() {
+        let device = |ordinal, (major, minor)| Device {
+            ordinal,
+            name: "a card".into(),
+            capability: Version { major, minor },
+            memory: 1 << 33,
+            multiprocessors: 20,
+        };
+        let chosen = |capabilities: &[(u32, u32)], variant, which| {
+            let devices = (0..).zip(capabilities).map(|(i, c)| device(i, *c)).collect();
+            let chosen = choose(devices, variant, &which)?;
+            Ok(chosen.into_iter().map(|device| device.ordinal).collect::<Vec<_>>())
+        };
+        let mixed = [(5, 2), (9, 0), (6, 1), (8, 6)];
+        let these = |ordinals: &[usize]| Which::These(ordinals.to_vec());
+        assert_eq!(chosen(&mixed, None, these(&[3, 1])), Ok(vec![3, 1]));
+        let error = CudaError::NoOrdinal { ordinal: 4, count: 4 };
+        assert_eq!(chosen(&mixed, None, these(&[0, 4])), Err(error));
+        assert_eq!(chosen(&mixed, None, Which::All), Ok(vec![1, 2, 3]));
+        assert_eq!(chosen(&mixed, Some(Variant::Mma), Which::All), Ok(vec![1, 3]));
+        assert_eq!(chosen(&mixed, Some(Variant::Wgmma), Which::All), Ok(vec![1]));
+        // Whose opening is the error.
+        assert_eq!(chosen(&[(5, 2), (6, 0)], None, Which::All), Ok(vec![0]));
     }
 }

@@ -33,15 +33,19 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// And every one that an open card reaches beside them.
-const CARD_FUNCTIONS: [&str; 24] = [
+const CARD_FUNCTIONS: [&str; 30] = [
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxGetCurrent",
     "cuCtxSetCurrent",
-    "cuCtxSynchronize",
     "cuStreamCreate",
     "cuStreamDestroy_v2",
     "cuStreamSynchronize",
+    "cuDeviceGetDefaultMemPool",
+    "cuMemPoolGetAttribute",
+    "cuMemPoolSetAttribute",
+    "cuMemHostAlloc",
+    "cuMemFreeHost",
     "cuMemAllocAsync",
     "cuMemFreeAsync",
     "cuMemAlloc_v2",
@@ -56,6 +60,8 @@ const CARD_FUNCTIONS: [&str; 24] = [
     "cuLaunchKernel",
     "cuEventCreate",
     "cuEventRecord",
+    "cuEventQuery",
+    "cuEventSynchronize",
     "cuStreamWaitEvent",
     "cuEventDestroy_v2",
 ];
@@ -104,7 +110,7 @@ pub(crate) fn load_for_maps() -> Result<(), CudaError> {
 }
 
 /// Whether the library that was loaded has all of these functions.
-fn whole(functions: &[&'static str]) -> Result<(), CudaError> {
+pub(crate) fn whole(functions: &[&'static str]) -> Result<(), CudaError> {
     for &function in functions {
         // SAFETY: as in `load` for the load. The symbol is looked up and never
         // called through this type, so the type need not be its own.

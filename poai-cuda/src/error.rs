@@ -80,6 +80,16 @@ pub enum CudaError {
         /// What was asked for.
         bytes: u64,
     },
+    /// The host has no memory left that the driver may pin for copies.
+    #[error(
+        "the host has no {bytes} bytes of memory left to pin for copies to the GPU: end other \
+         programs, or give this one more memory or a higher limit on locked memory \
+         (`ulimit -l`, or the container's)"
+    )]
+    OutOfHostMemory {
+        /// What was asked for.
+        bytes: u64,
+    },
     /// The card stopped answering, or its memory failed.
     #[error(
         "{name} is lost ({code}, in {call}): see the system log for `Xid`, lower any overclock, \

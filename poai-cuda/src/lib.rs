@@ -4,15 +4,19 @@
 //! driver learns so from a [`CudaError`] that says what to do. [`devices`]
 //! lists the cards, [`Device::check_supported`] says whether one can mine.
 //! Neither allocates memory on a card.
+//! [`Cuda`] is a backend on one card, [`Cards`] one on several.
 #![deny(missing_docs)]
 
 pub mod backend;
 mod card;
+pub mod cards;
 pub mod choose;
 mod device;
 mod driver;
 mod error;
 pub mod kernels;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod program;
 mod tensor_map;
 mod version;
@@ -20,6 +24,7 @@ mod version;
 pub use backend::Cuda;
 pub use backend::variant::Variant;
 pub use card::Card;
+pub use cards::{Cards, CardsError};
 pub use device::{Device, devices};
 pub use error::CudaError;
 pub use version::Version;

@@ -3,16 +3,16 @@
 //! it was skipped.
 //!
 //! `scripts/gpu-suite.sh` runs these at length. Settings, all environment
-//! variables: `POAI_DUAL_CASES` products and programs in lock step, from
-//! `POAI_DUAL_SEED` on; `POAI_SOAK_SECONDS` of mining, of at most
-//! `POAI_SOAK_TILES` tiles a side.
+//! variables: `POAI_DUAL_CASES` products and as many programs in lock step, of
+//! `POAI_DUAL_SEED`, for at most `POAI_DUAL_SECONDS` each; `POAI_SOAK_SECONDS`
+//! of mining, of at most `POAI_SOAK_TILES` tiles a side.
 
 #[path = "../../poai-core/tests/support/zoo.rs"]
 mod zoo;
 
 use poai_core::backend::tester::{self, Case};
 use poai_core::backend::{Backend, Dual};
-use poai_core::execute::{Mining, Model, RunOptions};
+use poai_core::execute::{Mining, Model, RunOptions, Tensor};
 use poai_core::operand::{Padded, pseudorandom, test_challenge};
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
 use poai_core::program::RunShape;
@@ -139,21 +139,38 @@ fn every_kernel_at_small_sizes() {
     }
 }
 
+/// Cases in lock step, with the cards in turns, until there is no time left.
+fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
+    let cards = cards();
+    if cards.is_empty() {
+        return;
+    }
+    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 100));
+    let lasting = Duration::from_secs(setting("POAI_DUAL_SECONDS", 3600));
+    let (start, mut done) = (Instant::now(), 0);
+    for (index, cuda) in (0..cases).zip(cards.iter().cycle()) {
+        if start.elapsed() >= lasting {
+            break;
+        }
+        case(&format!("{what} {index} of {seed}"), cuda);
+        done += 1;
+    }
+    assert!(done > 0, "POAI_DUAL_CASES and POAI_DUAL_SECONDS leave nothing to do");
+    println!("DONE: {done} of {cases}");
+}
+
 /// Products around the sizes at which blocks and bands end.
 #[test]
 fn products_in_lock_step_with_the_cpu() {
-    let cards = cards();
-    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 200) * 3 / 4);
-    for (case, cuda) in (0..cases).zip(cards.iter().cycle()) {
-        let name = format!("product {case} of {seed}");
-        let mut draw = Draw::new(&name);
+    lock_step("product", |name, cuda| {
+        let mut draw = Draw::new(name);
         let sizes = [(); 3].map(|()| {
             let size = draw.of(&[64, 128, 256]);
             draw.around(size)
         });
         println!("{name}: {sizes:?}, {}", described(cuda));
-        tester::run(&*dual(cuda), &product(&name, sizes, draw.below(4)));
-    }
+        tester::run(&*dual(cuda), &product(name, sizes, draw.below(4)));
+    });
 }
 
 /// A million entries on either side and in the product, and none in step with
@@ -168,15 +185,13 @@ fn a_million_entries_in_lock_step_with_the_cpu() {
     }
 }
 
-/// Programs with every kind of step, at random shapes, every other one mined.
+/// Programs with every kind of step, at random shapes, every other one mined:
+/// whole on the card, and product by product on the CPU and the card at once.
 #[test]
 fn programs_in_lock_step_with_the_cpu() {
-    let cards = cards();
-    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 200) / 4);
     let networks = [zoo::encoder(), zoo::classifier()];
-    for (case, cuda) in (0..cases).zip(cards.iter().cycle()) {
-        let name = format!("program {case} of {seed}");
-        let mut draw = Draw::new(&name);
+    lock_step("program", |name, cuda| {
+        let mut draw = Draw::new(name);
         let which = draw.below(2) as usize;
         let batch = 1 + draw.below(9) as u32;
         let sequence = if which == 0 { 1 + draw.below(64) as u32 } else { 1 };
@@ -184,19 +199,39 @@ fn programs_in_lock_step_with_the_cpu() {
         let inputs = [zoo::tokens, zoo::images][which](&run);
         println!("{name}: {run:?}, {}", described(cuda));
 
-        let root = |backend: Arc<dyn Backend>, options: RunOptions| {
-            let model = Model::new(networks[which].clone(), backend).unwrap();
-            model.run(&run, inputs.clone(), &options.trace()).unwrap().trace.unwrap().root()
-        };
-        let mut options = RunOptions::new();
+        let network = || networks[which].clone();
+        let cpu = Model::new(network(), Arc::new(Cpu::new())).unwrap();
+        let whole = Model::new(network(), Arc::new(cuda.clone())).unwrap();
+        let products = Model::by_products(network(), dual(cuda)).unwrap();
+        assert!(whole.is_resident() && !products.is_resident(), "{name}");
+        let mut options = RunOptions::new().trace();
         if draw.below(2) == 0 {
             let options_of = Options::new(Difficulty::ONE).keep(Keep::UpTo(4));
             let challenge = test_challenge(name.as_bytes());
             options = options.mine(Mining { challenge, options: options_of });
         }
-        let expected = root(Arc::new(Cpu::new()), RunOptions::new());
-        assert_eq!(root(dual(cuda), options), expected, "the trace's root");
-    }
+        let expected = left(&cpu, &run, &inputs, &options);
+        assert!(left(&whole, &run, &inputs, &options) == expected, "{name}: whole on the card");
+        let got = left(&products, &run, &inputs, &options);
+        assert!(got == expected, "{name}: product by product");
+    });
+}
+
+/// What a traced run leaves: its output, the trace's root, and of every mined
+/// step the best tickets and the winner's proof.
+fn left(
+    model: &Model,
+    run: &RunShape,
+    inputs: &[Tensor],
+    options: &RunOptions,
+) -> impl PartialEq + use<> {
+    let run = model.run(run, inputs.to_vec(), options).unwrap();
+    let mined: Vec<_> = run
+        .mined
+        .iter()
+        .map(|step| (step.value, step.found.winners().to_vec(), step.found.proof()))
+        .collect();
+    (run.output, run.trace.unwrap().root(), mined)
 }
 
 /// Mines on and on. The verifier takes every winner, of some tiles in each

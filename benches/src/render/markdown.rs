@@ -23,7 +23,8 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-fn render_section(section: &Section) -> String {
+/// One section with its tables.
+pub fn render_section(section: &Section) -> String {
     let mut text = format!("\n## {}\n", section.title);
     if !section.about.is_empty() {
         text += &format!("\n{}\n", section.about);

@@ -48,7 +48,8 @@ struct Args {
     /// One scale for all weights of a layer, instead of one for each channel.
     #[arg(long)]
     per_tensor: bool,
-    /// Which backend multiplies, by default the fastest of the processor.
+    /// Which backend multiplies, by default the fastest of the processor. GPUs are
+    /// `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`, with feature cuda.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
 }

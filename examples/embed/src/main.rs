@@ -55,7 +55,8 @@ struct Args {
     /// Expected multiply-accumulates per win, an integer or like 5e9.
     #[arg(long, value_name = "MACS", default_value_t = Difficulty::BLOCK_MIN)]
     difficulty: Difficulty,
-    /// Which backend multiplies, by default the fastest; `list` prints them.
+    /// Which backend multiplies, by default the fastest; `list` prints them. GPUs are
+    /// `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`, with feature cuda.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
 }

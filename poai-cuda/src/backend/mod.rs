@@ -3,22 +3,24 @@
 //! Data stays on the card: clean operands from [`Backend::prepare`] on, which
 //! also hashes them there, noised ones from [`Backend::noise`]. A product goes
 //! down its rows in bands; the card compares tickets with the target, and the
-//! host fetches the winners and, where it is wanted, the band of the product.
+//! host fetches the winners and, where it is wanted, the band of the product,
+//! while the card is at the next.
 //!
 //! - [`variant`]: the ways to multiply.
 //! - `operand`: what is kept of an operand, and how it gets there.
 //! - `multiply`: noised products, their winners, and exact ones.
 
-mod multiply;
+pub(crate) mod multiply;
 pub(crate) mod operand;
 pub mod variant;
 
-use crate::card::{Argument, Card, Launch, Memory, Rows};
+use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::device::Device;
 use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
 use crate::program::{self, Program};
+use multiply::{Place, Work};
 use operand::{Clean, NoisedOnCard};
 use poai_core::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
@@ -27,15 +29,16 @@ use poai_core::backend::{
 use poai_core::execute::{Network, Resident};
 use poai_core::{Cpu, Operand, Params, Seed, Shape};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use variant::Variant;
 
-/// The product that a plain multiplication keeps on the card at once, in bytes.
-pub(crate) const BAND_BYTES: u64 = 512 << 20;
+/// A band of a product that is kept on the card, in bytes; there are two.
+pub(crate) const BAND_BYTES: u64 = 256 << 20;
 
 /// A GPU that multiplies. Cloning shares the card.
 #[derive(Clone, Debug)]
 pub struct Cuda {
-    card: Arc<Card>,
+    pub(crate) card: Arc<Card>,
     variant: Variant,
     /// For products that are too small for a card.
     small: Arc<Cpu>,
@@ -123,14 +126,29 @@ impl Cuda {
         Ok(())
     }
 
+    /// A handle's data, where it was made on this card: on another one, or on
+    /// this one opened once more, a backend of the same name has nothing for it.
+    fn own<'a, T: AsRef<Memory>>(&self, data: &'a T) -> Result<&'a T, BackendError> {
+        match self.card.owns(data.as_ref()) {
+            true => Ok(data),
+            false => Err(BackendError::Foreign { backend: self.name(), owner: self.name() }),
+        }
+    }
+
+    /// A whole product.
+    pub(crate) fn work<'a>(&self, job: &Job<'a>) -> Result<Work<'a>, BackendError> {
+        let a: &NoisedOnCard = self.own(job.a.data(self.name())?)?;
+        let b: &NoisedOnCard = self.own(job.b.data(self.name())?)?;
+        let (shape, seed, target) = (job.shape()?, job.a.seed(), job.target);
+        Ok(Work { a, b, shape, first: 0, seed, target })
+    }
+
     pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
-        let memory = self.card.allocate(bytes.len() as u64)?;
-        self.card.upload(bytes, &memory, 0)?;
-        Ok(memory)
+        self.card.load(bytes)
     }
 
     /// Rows of an operand as the kernels of a variant take them.
-    fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
+    pub(crate) fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
         match variant.takes_maps() {
             true => Argument::Map(rows),
             false => Argument::At(rows.memory, u64::from(rows.first) * u64::from(rows.columns)),
@@ -144,8 +162,24 @@ impl Cuda {
         first: u32,
         b: &Memory,
         c: &Memory,
-        [m, n, k]: [u32; 3],
+        sizes: [u32; 3],
     ) -> Result<(), CudaError> {
+        let (launch, arguments) = self.plain_launch(a, first, b, c, sizes);
+        // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
+        // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
+        // variant with maps was opened by `forced`, which looked for them.
+        unsafe { self.card.launch(&launch, &arguments) }
+    }
+
+    /// What [`Cuda::plain`] launches.
+    fn plain_launch<'a>(
+        &self,
+        a: &'a Memory,
+        first: u32,
+        b: &'a Memory,
+        c: &'a Memory,
+        [m, n, k]: [u32; 3],
+    ) -> (Launch, [Argument<'a>; 6]) {
         let multiprocessors = self.card.device().multiprocessors;
         let launch = self.variant.plain([m, n], multiprocessors);
         let variant = self.variant.of_plain(n);
@@ -157,31 +191,46 @@ impl Cuda {
             Argument::U32(n),
             Argument::U32(k),
         ];
-        // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
-        // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
-        // variant with maps was opened by `forced`, which looked for them.
-        unsafe { self.card.launch(&launch, &arguments) }
+        (launch, arguments)
     }
 
-    /// A plain product, band by band into the host's memory.
-    fn fetch_product(
+    /// A plain product, band by band into the host's memory, until somebody
+    /// wants no more of it.
+    pub(crate) fn fetch_product(
         &self,
         a: &Memory,
         b: &Memory,
         shape: &Shape,
         memory: &mut [i32],
+        stopped: &AtomicBool,
     ) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
         let multiprocessors = self.card.device().multiprocessors;
         let band = self.variant.band(n, multiprocessors, Some(BAND_BYTES)).min(m);
-        let c = self.card.allocate(4 * u64::from(band) * u64::from(n))?;
-        let bands = memory.chunks_mut(band as usize * n as usize);
-        for (first, rows) in (0..).step_by(band as usize).zip(bands) {
-            let m = (rows.len() / n as usize) as u32;
-            self.plain(a, first, b, &c, [m, n, k])?;
-            self.card.download(&c, 0, bytemuck::cast_slice_mut(rows))?;
+        let entries = band as usize * n as usize;
+        let room = || self.card.allocate(4 * entries as u64);
+        // One is read while the next is written.
+        let mut rooms = vec![room()?];
+        if band < m {
+            rooms.push(room()?);
         }
-        Ok(())
+        let mut before: Option<(Fetch<'_>, &mut [i32])> = None;
+        let bands = (0..).step_by(band as usize).zip(memory.chunks_mut(entries));
+        for ((first, rows), c) in bands.zip(rooms.iter().cycle()) {
+            if stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let m = (rows.len() / n as usize) as u32;
+            self.plain(a, first, b, c, [m, n, k])?;
+            if let Some((fetch, to)) = before.take() {
+                fetch.finish(bytemuck::cast_slice_mut(to))?;
+            }
+            before = Some((self.card.fetch(c, 0, 4 * rows.len() as u64)?, rows));
+        }
+        match before {
+            Some((fetch, to)) => fetch.finish(bytemuck::cast_slice_mut(to)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -211,29 +260,33 @@ impl Backend for Cuda {
     }
 
     fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
-        let clean: &Clean = prepared.data(self.name())?;
-        let noised = self.noised(seed, prepared.operand(), clean)?;
+        let clean: &Clean = self.own(prepared.data(self.name())?)?;
+        let sizes = [prepared.operand().rows(), prepared.operand().k()];
+        let noised = self.noised(seed, clean, 0, sizes)?;
         Ok(Noised::new(prepared, seed, noised))
     }
 
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
-        let clean: &Clean = prepared.data(self.name())?;
+        let clean: &Clean = self.own(prepared.data(self.name())?)?;
         Ok(Plain::new(prepared, clean.clone()))
     }
 
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         let shape = product_shape(a.operand(), b.operand(), memory)?;
-        let (on_a, on_b): (&Clean, &Clean) = (a.data(self.name())?, b.data(self.name())?);
-        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory)?)
+        let on_a: &Clean = self.own(a.data(self.name())?)?;
+        let on_b: &Clean = self.own(b.data(self.name())?)?;
+        let stopped = AtomicBool::new(false);
+        Ok(self.fetch_product(&on_a.matrix, &on_b.matrix, &shape, memory, &stopped)?)
     }
 
     fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         self.supports(a.params())?;
         let shape = product_shape(&a, b.operand(), memory)?;
-        let on_b: &Clean = b.data(self.name())?;
+        let on_b: &Clean = self.own(b.data(self.name())?)?;
         // Nobody asks for a commitment, so nothing is hashed.
         let on_a = self.upload(a.as_bytes())?;
-        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory)?)
+        let stopped = AtomicBool::new(false);
+        Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory, &stopped)?)
     }
 
     fn product_small(
@@ -256,7 +309,7 @@ impl Backend for Cuda {
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
-        let on_card: &NoisedOnCard = noised.data(self.name())?;
+        let on_card: &NoisedOnCard = self.own(noised.data(self.name())?)?;
         let mut entries = vec![0i8; noised.operand().as_slice().len()];
         self.card.download(&on_card.matrix, 0, bytemuck::cast_slice_mut(&mut entries))?;
         Ok(entries)
@@ -270,6 +323,6 @@ impl Backend for Cuda {
     ) -> Result<Completion, BackendError> {
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
-        self.draw(job, output, watch)
+        self.draw(&self.work(job)?, Place::Host(output), watch)
     }
 }

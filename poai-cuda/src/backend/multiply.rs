@@ -1,33 +1,48 @@
 //! Noised products, band by band: winners, and what is left of the product
-//! (`kernels/product_*.cu`, `kernels/recover.cu`).
+//! (`kernels/product_*.cu`, `kernels/recover.cu`). The host reads a band while
+//! the card is at the next.
 
 use super::operand::NoisedOnCard;
 use super::{BAND_BYTES, Cuda};
-use crate::card::{Argument, Launch, Memory, Rows};
+use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::error::CudaError;
-use poai_core::backend::{BackendError, Completion, Job, Output, Watch, Winner};
+use poai_core::backend::{BackendError, Completion, Output, Watch, Winner};
 use poai_core::difficulty::Target;
 use poai_core::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
 
-const TILE: u32 = Params::CONSENSUS.tile() as u32;
-const RANK: u32 = Params::CONSENSUS.rank() as u32;
+pub(crate) const TILE: u32 = Params::CONSENSUS.tile() as u32;
+pub(crate) const RANK: u32 = Params::CONSENSUS.rank() as u32;
 
 /// Words of a winner: two for the tile, the transcript, the ticket.
-const WINNER_WORDS: usize = 2 + 16 + 8;
+pub(crate) const WINNER_WORDS: usize = 2 + 16 + 8;
 /// Winners of a band that are fetched at once. More are drawn again with more
 /// room.
 const ROOM: u32 = 1024;
 
 /// Bytes of a row of a thin operand: three digits of 2r columns.
-const THIN_BYTES: u32 = 3 * 2 * RANK;
+pub(crate) const THIN_BYTES: u32 = 3 * 2 * RANK;
+
+/// A noised product on one card: all of it, or the rows that are this card's.
+pub(crate) struct Work<'a> {
+    pub(crate) a: &'a NoisedOnCard,
+    pub(crate) b: &'a NoisedOnCard,
+    /// What is multiplied here.
+    pub(crate) shape: Shape,
+    /// The first row's number in the whole product, a multiple of the tile.
+    pub(crate) first: u32,
+    /// Side A's, which tickets are drawn with.
+    pub(crate) seed: &'a Seed,
+    pub(crate) target: Target,
+}
 
 /// What makes a product exact: both sides' thin operands, and whether their
 /// third digit counts.
-struct Thin {
-    a: Memory,
-    b: Memory,
-    wide: Memory,
+#[derive(Debug)]
+pub(crate) struct Thin {
+    pub(crate) a: Memory,
+    pub(crate) b: Memory,
+    pub(crate) wide: Memory,
 }
 
 /// Room for winners on the card.
@@ -36,113 +51,211 @@ struct Room {
     capacity: u32,
 }
 
+impl Room {
+    /// Bytes of the counts, of winners and of those that have room, and of
+    /// these.
+    const fn bytes(capacity: u32) -> u64 {
+        8 + 4 * WINNER_WORDS as u64 * capacity as u64
+    }
+}
+
+/// What the card writes of a band. There are two, taken in turn, so that one is
+/// read while the other is written.
+struct Lane {
+    room: Room,
+    c: Option<Memory>,
+}
+
+/// A band that was launched and whose results were asked for.
+struct Drawn<'a> {
+    first: u32,
+    rows: u32,
+    lane: usize,
+    winners: Fetch<'a>,
+    product: Option<Fetch<'a>>,
+}
+
+/// Where a product goes.
+pub(crate) enum Place<'a> {
+    /// To the host, if anywhere.
+    Host(Output<'a>),
+    /// The exact product, to memory of m·n entries on the card.
+    Card(&'a Memory),
+}
+
 impl Cuda {
     /// Goes through all bands.
-    pub(super) fn draw(
+    pub(crate) fn draw(
         &self,
-        job: &Job<'_>,
-        output: Output<'_>,
+        work: &Work<'_>,
+        place: Place<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        let a: &NoisedOnCard = job.a.data(self.variant.name())?;
-        let b: &NoisedOnCard = job.b.data(self.variant.name())?;
-        let draw = self.upload(&draw(job.a.seed(), &job.target))?;
-        let mut room = self.room(ROOM)?;
-        let (mut product, exact) = match output {
-            Output::Tickets => (None, false),
-            Output::Noised(product) => (Some(product), false),
-            Output::Exact(product) => (Some(product), true),
+        let shape = &work.shape;
+        let draw = self.upload(&draw(work.seed, &work.target))?;
+        let (mut product, kept, exact) = match place {
+            Place::Host(Output::Tickets) => (None, None, false),
+            Place::Host(Output::Noised(product)) => (Some(product), None, false),
+            Place::Host(Output::Exact(product)) => (Some(product), None, true),
+            Place::Card(kept) => (None, Some(kept), true),
         };
-        let thin = if exact { Some(self.thin(a, b, &shape)?) } else { None };
+        let entries = u64::from(shape.m) * u64::from(shape.n);
+        if kept.is_some_and(|kept| kept.bytes() < 4 * entries) {
+            return Err(CudaError::Bounds.into());
+        }
+        let thin = if exact { Some(self.thin(work.a, work.b, shape)?) } else { None };
         let bytes = product.as_ref().map(|_| BAND_BYTES);
         let multiprocessors = self.card.device().multiprocessors;
         let band = self.variant.band(shape.n, multiprocessors, bytes).min(shape.m);
-        let c = match &product {
-            Some(_) => Some(self.card.allocate(4 * u64::from(band) * u64::from(shape.n))?),
-            None => None,
-        };
-        for first in (0..shape.m).step_by(band as usize) {
-            let rows = band.min(shape.m - first);
-            let part = Band { a, b, draw: &draw, thin: thin.as_ref(), c: c.as_ref(), first, rows };
-            for winner in self.band(&part, &shape, &mut room)? {
-                watch.winner(winner);
+        let mut lanes = self.lanes(shape, band, product.is_some())?;
+        let sides = Sides { work, draw: &draw, thin: thin.as_ref(), kept };
+
+        let mut before: Option<Drawn<'_>> = None;
+        let starts = (0..shape.m).step_by(band as usize);
+        // Once more at the end, to read the last.
+        for (turn, first) in starts.map(Some).chain([None]).enumerate() {
+            let lane = turn % lanes.len();
+            let rows = first.map_or(0, |first| band.min(shape.m - first));
+            if let Some(first) = first {
+                self.launch_band(&sides, first, rows, &lanes[lane])?;
             }
-            if let (Some(product), Some(c)) = (&mut product, &c) {
-                let start = first as usize * shape.n as usize;
-                let entries = &mut product[start..][..rows as usize * shape.n as usize];
-                self.card.download(c, 0, bytemuck::cast_slice_mut(entries))?;
+            if let Some(drawn) = before.take() {
+                let tiles = u64::from(drawn.rows / TILE) * u64::from(shape.n / TILE);
+                let lane = &mut lanes[drawn.lane];
+                self.read_band(drawn, &sides, lane, product.as_deref_mut(), watch)?;
+                if watch.advance(tiles).is_break() {
+                    return Ok(Completion::Stopped);
+                }
             }
-            let tiles = u64::from(rows / TILE) * u64::from(shape.n / TILE);
-            if watch.advance(tiles).is_break() {
-                return Ok(Completion::Stopped);
+            if let Some(first) = first {
+                before = Some(self.fetch_band(first, rows, shape, lane, &lanes[lane])?);
             }
         }
         Ok(Completion::Complete)
     }
 
-    fn room(&self, capacity: u32) -> Result<Room, CudaError> {
-        let bytes = 8 + 4 * WINNER_WORDS as u64 * u64::from(capacity);
-        Ok(Room { memory: self.card.allocate(bytes)?, capacity })
-    }
-
-    /// One band's winners; `c` has its product afterwards.
-    fn band(
-        &self,
-        part: &Band<'_>,
-        shape: &Shape,
-        room: &mut Room,
-    ) -> Result<Vec<Winner>, CudaError> {
-        loop {
-            let head = [0, room.capacity];
-            self.card.upload(bytemuck::cast_slice(&head), &room.memory, 0)?;
-            self.launch_band(part, shape, room)?;
-            let mut count = [0; 4];
-            self.card.download(&room.memory, 0, &mut count)?;
-            let count = u32::from_le_bytes(count);
-            if count > room.capacity {
-                // The same again: the card forgot those that had no room.
-                *room = self.room(count)?;
-                continue;
-            }
-            let mut words = vec![0u32; WINNER_WORDS * count as usize];
-            if count > 0 {
-                self.card.download(&room.memory, 8, bytemuck::cast_slice_mut(&mut words))?;
-            }
-            return Ok(words.as_chunks::<WINNER_WORDS>().0.iter().map(winner).collect());
-        }
-    }
-
-    fn launch_band(&self, part: &Band<'_>, shape: &Shape, room: &Room) -> Result<(), CudaError> {
-        let multiprocessors = self.card.device().multiprocessors;
-        let left = |memory, columns| {
-            let rows = Rows { memory, first: part.first, rows: part.rows, columns };
-            Cuda::rows(self.variant, rows)
+    /// Two lanes, or one where there is one band.
+    fn lanes(&self, shape: &Shape, band: u32, product: bool) -> Result<Vec<Lane>, CudaError> {
+        let tiles = u64::from(band / TILE) * u64::from(shape.n / TILE);
+        // No band has more winners than tiles.
+        let capacity = ROOM.min(u32::try_from(tiles).unwrap_or(ROOM));
+        let entries = u64::from(band) * u64::from(shape.n);
+        let lane = |_| {
+            let c = match product {
+                true => Some(self.card.allocate(4 * entries)?),
+                false => None,
+            };
+            Ok(Lane { room: self.room(capacity)?, c })
         };
+        (0..if band < shape.m { 2 } else { 1 }).map(lane).collect()
+    }
+
+    fn room(&self, capacity: u32) -> Result<Room, CudaError> {
+        let memory = self.card.allocate(Room::bytes(capacity))?;
+        // All of it is fetched, whatever is written there.
+        self.card.clear(&memory)?;
+        self.card.upload(&capacity.to_le_bytes(), &memory, 4)?;
+        Ok(Room { memory, capacity })
+    }
+
+    /// Asks for a band's results.
+    fn fetch_band(
+        &self,
+        first: u32,
+        rows: u32,
+        shape: &Shape,
+        lane: usize,
+        Lane { room, c }: &Lane,
+    ) -> Result<Drawn<'_>, CudaError> {
+        let bytes = 4 * u64::from(rows) * u64::from(shape.n);
+        // First, so that the winners' wait is the only one where it is small.
+        let product = match c {
+            Some(c) => Some(self.card.fetch(c, 0, bytes)?),
+            None => None,
+        };
+        let winners = self.card.fetch(&room.memory, 0, Room::bytes(room.capacity))?;
+        Ok(Drawn { first, rows, lane, winners, product })
+    }
+
+    /// Reports a band's winners and brings its product into its place.
+    fn read_band(
+        &self,
+        drawn: Drawn<'_>,
+        sides: &Sides<'_>,
+        lane: &mut Lane,
+        product: Option<&mut [i32]>,
+        watch: &dyn Watch,
+    ) -> Result<(), CudaError> {
+        let Drawn { first, rows, mut winners, product: entries, .. } = drawn;
+        loop {
+            let mut bytes = vec![0; Room::bytes(lane.room.capacity) as usize];
+            winners.finish(&mut bytes)?;
+            let words: Vec<u32> =
+                bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+            let count = words.first().copied().unwrap_or(0);
+            if count <= lane.room.capacity {
+                let found = words.get(2..).unwrap_or(&[]).as_chunks::<WINNER_WORDS>().0;
+                found.iter().take(count as usize).for_each(|words| watch.winner(winner(words)));
+                break;
+            }
+            // The same again, behind the band that is under way: the card
+            // forgot those that had no room.
+            lane.room = self.room(count)?;
+            self.launch_band(sides, first, rows, lane)?;
+            let size = Room::bytes(lane.room.capacity);
+            winners = self.card.fetch(&lane.room.memory, 0, size)?;
+        }
+        if let (Some(product), Some(entries)) = (product, entries) {
+            let n = sides.work.shape.n as usize;
+            let (start, end) = (first as usize * n, (first + rows) as usize * n);
+            let place = product.get_mut(start..end).ok_or(CudaError::Bounds)?;
+            entries.finish(bytemuck::cast_slice_mut(place))?;
+        }
+        Ok(())
+    }
+
+    /// Launches the work's rows `first` and on, `first` a multiple of the tile.
+    fn launch_band(
+        &self,
+        sides: &Sides<'_>,
+        first: u32,
+        rows: u32,
+        Lane { room, c }: &Lane,
+    ) -> Result<(), CudaError> {
+        let &Work { a, b, ref shape, first: before, .. } = sides.work;
+        self.card.clear_part(&room.memory, 0, 4)?;
+        let multiprocessors = self.card.device().multiprocessors;
+        let left =
+            |memory, columns| Cuda::rows(self.variant, Rows { memory, first, rows, columns });
         let right = |memory, columns| {
             Cuda::rows(self.variant, Rows { memory, first: 0, rows: shape.n, columns })
         };
-        let c = part.c.map_or(Argument::Null, Argument::Memory);
+        let entries = u64::from(first) * u64::from(shape.n);
+        let c = match (c, sides.kept) {
+            (Some(c), _) => Argument::Memory(c),
+            (None, Some(kept)) => Argument::At(kept, 4 * entries),
+            (None, None) => Argument::Null,
+        };
         let mut arguments = vec![
-            left(&part.a.matrix, shape.k),
-            right(&part.b.matrix, shape.k),
+            left(&a.matrix, shape.k),
+            right(&b.matrix, shape.k),
             c,
-            Argument::U32(part.rows),
+            Argument::U32(rows),
             Argument::U32(shape.n),
             Argument::U32(shape.k),
-            Argument::Memory(part.draw),
+            Argument::Memory(sides.draw),
             Argument::Memory(&room.memory),
             // No ticket is kept beside the winners'.
             Argument::Null,
-            Argument::U32(part.first / TILE),
+            Argument::U32((before + first) / TILE),
         ];
-        let launch = match part.thin {
+        let launch = match sides.thin {
             Some(thin) => {
                 let (a, b) = (left(&thin.a, THIN_BYTES), right(&thin.b, THIN_BYTES));
                 arguments.extend([a, b, Argument::Memory(&thin.wide)]);
-                self.variant.exact([part.rows, shape.n], multiprocessors)
+                self.variant.exact([rows, shape.n], multiprocessors)
             }
-            None => self.variant.ticket([part.rows, shape.n], multiprocessors),
+            None => self.variant.ticket([rows, shape.n], multiprocessors),
         };
         // SAFETY: product_…(a, bt, c, m, n, k, draw, winners, tickets,
         // first_row, thin_a, thin_b, wide): rows `first` and on of a and
@@ -152,14 +265,41 @@ impl Cuda {
     }
 
     /// The thin operands: A·F_L and B'ᵀ·E_Rᵀ in digits, beside row factors.
-    fn thin(&self, a: &NoisedOnCard, b: &NoisedOnCard, shape: &Shape) -> Result<Thin, CudaError> {
-        let &Shape { m, n, k } = shape;
+    /// B's is made beside A's: neither fills the card at its end.
+    pub(crate) fn thin(
+        &self,
+        a: &NoisedOnCard,
+        b: &NoisedOnCard,
+        &Shape { m, n, k }: &Shape,
+    ) -> Result<Thin, CudaError> {
         let wide = self.card.allocate(4)?;
         self.card.clear(&wide)?;
         let (of_a, of_b) = (self.step_factors(&a.by_row, k)?, self.step_factors(&b.by_row, k)?);
-        let thin_a = self.digits((&a.clean.matrix, &of_b), &a.factors, [m, k], true, &wide)?;
-        let thin_b = self.digits((&b.matrix, &of_a), &b.factors, [n, k], false, &wide)?;
+        let side_b = Digits {
+            matrix: &b.matrix,
+            steps: &of_a,
+            factors: &b.factors,
+            sizes: [n, RANK, k],
+            product_first: false,
+        };
+        let side_a = Digits {
+            matrix: &a.clean.matrix,
+            steps: &of_b,
+            factors: &a.factors,
+            sizes: [m, RANK, k],
+            product_first: true,
+        };
+        let ([product_a, thin_a], [product_b, thin_b]) =
+            (self.thin_memory(m)?, self.thin_memory(n)?);
+        self.digits(&side_b, &product_b, &thin_b, &wide, Card::launch_beside)?;
+        self.digits(&side_a, &product_a, &thin_a, &wide, Card::launch)?;
         Ok(Thin { a: thin_a, b: thin_b, wide })
+    }
+
+    /// Memory for a side's thin product and its thin operand.
+    fn thin_memory(&self, rows: u32) -> Result<[Memory; 2], CudaError> {
+        let bytes = |columns: u32| u64::from(rows) * u64::from(columns);
+        Ok([self.card.allocate(bytes(4 * RANK))?, self.card.allocate(bytes(THIN_BYTES))?])
     }
 
     /// A side's step factors as a dense matrix of r rows.
@@ -178,19 +318,21 @@ impl Cuda {
         Ok(factors)
     }
 
-    /// The thin operand of a side of `rows`: the digits of its product with the
-    /// other's step factors, and its own row factors.
+    /// The thin operand of a side: the digits of its product with the other's
+    /// step factors, and its own row factors.
     fn digits(
         &self,
-        (matrix, steps): (&Memory, &Memory),
-        factors: &Memory,
-        [rows, k]: [u32; 2],
-        product_first: bool,
+        side: &Digits<'_>,
+        product: &Memory,
+        thin: &Memory,
         wide: &Memory,
-    ) -> Result<Memory, CudaError> {
-        let product = self.card.allocate(4 * u64::from(rows) * u64::from(RANK))?;
-        self.plain(matrix, 0, steps, &product, [rows, RANK, k])?;
-        let thin = self.card.allocate(u64::from(rows) * u64::from(THIN_BYTES))?;
+        ask: Ask,
+    ) -> Result<(), CudaError> {
+        let &Digits { matrix, steps, factors, sizes, product_first } = side;
+        let (plain, arguments) = self.plain_launch(matrix, 0, steps, product, sizes);
+        // SAFETY: as in `Cuda::plain`: `product` has r i32 for each row.
+        unsafe { ask(&self.card, &plain, &arguments)? };
+        let [rows, ..] = sizes;
         let launch = Launch {
             file: "recover",
             kernel: "recover_digits",
@@ -200,35 +342,46 @@ impl Cuda {
             shared: 0,
         };
         let arguments = [
-            Argument::Memory(&product),
+            Argument::Memory(product),
             Argument::Memory(factors),
-            Argument::Memory(&thin),
+            Argument::Memory(thin),
             Argument::Memory(wide),
             Argument::U32(rows),
             Argument::U32(product_first.into()),
         ];
         // SAFETY: recover_digits(product, row_factors, thin, wide, rows,
         // product_first): rows of r i32, r bytes and 6r bytes, one word.
-        unsafe { self.card.launch(&launch, &arguments)? };
-        Ok(thin)
+        unsafe { ask(&self.card, &launch, &arguments) }
     }
 }
 
-/// One band of a product.
-struct Band<'a> {
-    a: &'a NoisedOnCard,
-    b: &'a NoisedOnCard,
+/// How a launch is asked for: [`Card::launch`] or [`Card::launch_beside`].
+type Ask = unsafe fn(&Card, &Launch, &[Argument<'_>]) -> Result<(), CudaError>;
+
+/// What one side's thin operand is made of.
+struct Digits<'a> {
+    matrix: &'a Memory,
+    /// The other side's step factors.
+    steps: &'a Memory,
+    /// Its own row factors.
+    factors: &'a Memory,
+    /// Rows, the rank and k.
+    sizes: [u32; 3],
+    product_first: bool,
+}
+
+/// What all bands of a product are made of.
+struct Sides<'a> {
+    work: &'a Work<'a>,
     draw: &'a Memory,
     thin: Option<&'a Thin>,
-    c: Option<&'a Memory>,
-    /// Its first row, a multiple of the tile.
-    first: u32,
-    rows: u32,
+    /// Where the whole product stays on the card.
+    kept: Option<&'a Memory>,
 }
 
 /// The key that tickets are drawn with, and the largest winning one from its
 /// highest word down.
-fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
+pub(crate) fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
     let mut bytes = TicketKey::new(seed_a).as_bytes().to_vec();
     for word in target.largest().0.as_chunks::<4>().0 {
         bytes.extend(word.iter().rev());
@@ -236,7 +389,7 @@ fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
     bytes
 }
 
-fn winner(words: &[u32; WINNER_WORDS]) -> Winner {
+pub(crate) fn winner(words: &[u32; WINNER_WORDS]) -> Winner {
     let (mut transcript, mut ticket) = ([0; 16], [0; 32]);
     transcript.copy_from_slice(&words[2..18]);
     for (to, word) in ticket.as_chunks_mut::<4>().0.iter_mut().zip(&words[18..]) {

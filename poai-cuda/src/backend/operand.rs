@@ -11,33 +11,45 @@ use poai_core::{Operand, Params, Seed};
 use std::sync::Arc;
 
 /// Chunks that a block hashes, and nodes that it merges.
-const COMMIT_THREADS: u64 = 256;
+pub(crate) const COMMIT_THREADS: u64 = 256;
 /// Levels that a launch makes.
-const COMMIT_LEVELS: usize = 8;
-const CHUNK_BYTES: u64 = 1024;
-const NODE_BYTES: u64 = 32;
+pub(crate) const COMMIT_LEVELS: usize = 8;
+pub(crate) const CHUNK_BYTES: u64 = 1024;
+pub(crate) const NODE_BYTES: u64 = 32;
 /// Rows that a block noises.
-const NOISE_ROWS: u32 = 8;
+pub(crate) const NOISE_ROWS: u32 = 8;
 /// Columns that a block goes along where rows alone do not fill the card.
-const NOISE_COLUMNS: u32 = 1024;
+pub(crate) const NOISE_COLUMNS: u32 = 1024;
 
 /// A clean operand on the card, row-major. Cloning shares it.
 #[derive(Clone, Debug)]
-pub(super) struct Clean {
-    pub(super) matrix: Arc<Memory>,
+pub(crate) struct Clean {
+    pub(crate) matrix: Arc<Memory>,
 }
 
 /// A noised operand on the card.
 #[derive(Debug)]
-pub(super) struct NoisedOnCard {
+pub(crate) struct NoisedOnCard {
     /// The noised entries, row-major.
-    pub(super) matrix: Memory,
+    pub(crate) matrix: Memory,
     /// The clean ones.
-    pub(super) clean: Clean,
+    pub(crate) clean: Clean,
     /// L: a row of r entries for each row.
-    pub(super) factors: Memory,
+    pub(crate) factors: Memory,
     /// The rows of the step factors: r words for each step.
-    pub(super) by_row: Memory,
+    pub(crate) by_row: Memory,
+}
+
+impl AsRef<Memory> for Clean {
+    fn as_ref(&self) -> &Memory {
+        &self.matrix
+    }
+}
+
+impl AsRef<Memory> for NoisedOnCard {
+    fn as_ref(&self) -> &Memory {
+        &self.matrix
+    }
 }
 
 /// A matrix's chaining values on the card, and where its groups' begin.
@@ -51,8 +63,13 @@ pub(crate) struct Nodes {
 }
 
 impl Cuda {
+    /// Brings rows onto the card, and hashes nothing.
+    pub(crate) fn hold(&self, rows: &[u8]) -> Result<Clean, CudaError> {
+        Ok(Clean { matrix: Arc::new(self.upload(rows)?) })
+    }
+
     /// Brings an operand onto the card and hashes it there.
-    pub(super) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
+    pub(crate) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
         let bytes = operand.as_bytes();
         let matrix = self.upload(bytes)?;
         let tree = match self.nodes(&matrix, bytes.len() as u64)? {
@@ -126,18 +143,19 @@ impl Cuda {
         Ok(Tree::of_groups(nodes.bytes, groups))
     }
 
-    /// Noises a clean operand under a seed.
-    pub(super) fn noised(
+    /// Noises clean rows under the seed of their operand, of which they are
+    /// `rows` from `first_row` on.
+    pub(crate) fn noised(
         &self,
         seed: &Seed,
-        operand: &Operand,
         clean: &Clean,
+        first_row: u32,
+        [rows, k]: [u32; 2],
     ) -> Result<NoisedOnCard, CudaError> {
-        let (rows, k) = (operand.rows(), operand.k());
         // Exact: 128.
         let rank = Params::CONSENSUS.rank() as u32;
         let steps = k / rank;
-        let keys = [*RowNoise::new(seed).key(), *StepNoise::new(operand.params(), seed).key()];
+        let keys = [*RowNoise::new(seed).key(), *StepNoise::new(&Params::CONSENSUS, seed).key()];
         let keys = self.upload(keys.as_flattened())?;
         let factors = self.card.allocate(u64::from(rows) * u64::from(rank))?;
         let words = 4 * u64::from(steps) * u64::from(rank);
@@ -148,14 +166,14 @@ impl Cuda {
         // Exact: at most 2^32·2/128.
         let threads = u64::from(rows) * u64::from(rank / 64);
         let grid = [threads.div_ceil(128) as u32, 1, 1];
-        let (first, rank) = (Argument::U32(0), Argument::U32(rank));
+        let (first, rank) = (Argument::U32(first_row), Argument::U32(rank));
         let arguments =
             [Argument::At(&keys, 0), first, Argument::U32(rows), rank, Argument::Memory(&factors)];
         // SAFETY: noise_rows(key, first, rows, rank, factors): rows·rank bytes.
         unsafe { self.card.launch(&launch("noise_rows", grid, 128), &arguments)? };
 
         let (columns_at, by_row_at) = (Argument::Memory(&columns), Argument::Memory(&by_row));
-        let arguments = [Argument::At(&keys, 32), first, rank, columns_at, by_row_at];
+        let arguments = [Argument::At(&keys, 32), Argument::U32(0), rank, columns_at, by_row_at];
         // SAFETY: noise_steps(key, first, rank, columns, by_row): steps·rank
         // words each.
         unsafe { self.card.launch(&launch("noise_steps", [steps, 1, 1], 32), &arguments)? };

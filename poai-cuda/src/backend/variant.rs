@@ -66,7 +66,7 @@ impl Variant {
     }
 
     /// Whether its kernels take tensor maps in place of pointers to operands.
-    pub(super) const fn takes_maps(self) -> bool {
+    pub(crate) const fn takes_maps(self) -> bool {
         matches!(self, Variant::Wgmma)
     }
 
@@ -131,7 +131,7 @@ impl Variant {
     }
 
     /// A plain m×n product, which [`Variant::of_plain`] makes.
-    pub(super) fn plain(self, [m, n]: [u32; 2], multiprocessors: u32) -> Launch {
+    pub(crate) fn plain(self, [m, n]: [u32; 2], multiprocessors: u32) -> Launch {
         let variant = self.of_plain(n);
         let shape = match variant {
             Variant::Dp4a => variant.shape("product_dp4a_plain"),
@@ -151,7 +151,7 @@ impl Variant {
     }
 
     /// A noised product with its tickets.
-    pub(super) fn ticket(self, sizes: [u32; 2], multiprocessors: u32) -> Launch {
+    pub(crate) fn ticket(self, sizes: [u32; 2], multiprocessors: u32) -> Launch {
         let shape = self.shape(match self {
             Variant::Dp4a => "product_dp4a_ticket",
             Variant::Mma => "product_mma_ticket",
@@ -161,7 +161,7 @@ impl Variant {
     }
 
     /// The same, made exact.
-    pub(super) fn exact(self, sizes: [u32; 2], multiprocessors: u32) -> Launch {
+    pub(crate) fn exact(self, sizes: [u32; 2], multiprocessors: u32) -> Launch {
         let shape = self.shape(match self {
             Variant::Dp4a => "product_dp4a_exact",
             Variant::Mma => "product_mma_exact",

@@ -3,6 +3,7 @@
 use super::Program;
 use super::ready::{Ready, bounds, small};
 use crate::backend::BAND_BYTES;
+use crate::backend::multiply::Place;
 use crate::card::{Argument, Memory};
 use crate::error::CudaError;
 use poai_core::backend::{BackendError, Prepared};
@@ -15,8 +16,6 @@ use std::sync::{Arc, PoisonError};
 /// Rows that follow a band's sums.
 struct Part<'a> {
     sums: &'a Memory,
-    /// The first entry of them.
-    at: u64,
     first: u32,
     rows: u32,
 }
@@ -41,7 +40,7 @@ impl Program {
         for first in (0..m).step_by(band as usize) {
             let rows = band.min(m - first);
             self.cuda.plain(x, first, weights, &sums, [rows, n, k])?;
-            self.follow(ready, &Part { sums: &sums, at: 0, first, rows })?;
+            self.follow(ready, &Part { sums: &sums, first, rows })?;
             if let Some(kept) = &mut kept {
                 let start = first as usize * n as usize;
                 let entries = &mut kept[start..][..rows as usize * n as usize];
@@ -67,7 +66,7 @@ impl Program {
         let ([s0, s1, s2], [least, most]) = (shifts.map(small), bounds(clamp));
         let [_, n, _] = shape(ready);
         let arguments = [
-            Argument::At(part.sums, 4 * part.at),
+            Argument::Memory(part.sums),
             Argument::U32(n),
             ready.constant(1),
             scales,
@@ -103,13 +102,20 @@ impl Program {
         let backend = Arc::new(self.cuda.clone());
         let miner = Miner::new(Params::CONSENSUS, backend).map_err(BackendError::from)?;
         let round = miner.round(&mining.challenge, &b)?;
-        let product = round.mine(&a, &mining.options)?;
-        mined.push(MinedStep { value, found: product.found });
-        let sums = product.product.into_raw_vec_and_offset().0;
-        let on_card = self.cuda.upload(bytemuck::cast_slice(&sums))?;
-        let [rows, ..] = shape(ready);
-        self.follow(ready, &Part { sums: &on_card, at: 0, first: 0, rows })?;
-        Ok(keep.then_some(sums))
+        let [m, n, _] = shape(ready);
+        let card = self.cuda.card();
+        let sums = card.allocate(4 * u64::from(m) * u64::from(n))?;
+        let found = round.mine_with(&a, &mining.options, |job, watch| {
+            self.cuda.draw(&self.cuda.work(job)?, Place::Card(&sums), watch)
+        })?;
+        mined.push(MinedStep { value, found });
+        self.follow(ready, &Part { sums: &sums, first: 0, rows: m })?;
+        if !keep {
+            return Ok(None);
+        }
+        let mut kept = vec![0i32; m as usize * n as usize];
+        card.download(&sums, 0, bytemuck::cast_slice_mut(&mut kept))?;
+        Ok(Some(kept))
     }
 
     /// An input of the product as side A. Its entries come to the host too, in

@@ -1,26 +1,34 @@
-// An NVIDIA driver with one card, which is the processor: the kernels run
-// through the shim in ../shim. Everything that the library does with a card is
-// so tested where there is none, through the same cudarc.
+// An NVIDIA driver whose cards, one or several, are the processor: the kernels
+// run through the shim in ../shim. Everything that the library does with a card
+// is so tested where there is none, through the same cudarc.
 //
 // POAI_EMULATED_KERNELS names the libraries that the kernels were compiled to,
-// one for each file, separated by colons; POAI_EMULATED_CAPABILITY is the
-// card's, like 8.0; POAI_EMULATED_MEMORY its bytes; POAI_EMULATED_ORDER the
-// order of threads, as in Rust's harness. POAI_EMULATED_FAIL, like
-// cuLaunchKernel:3:700, makes the third call of a function answer 700, and
-// every later call of any, as a card does that has failed. Compiled with
+// one for each file, separated by colons; POAI_EMULATED_DEVICES is how many
+// cards there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of each,
+// like 8.0,6.1, the last also that of all further ones; POAI_EMULATED_MEMORY the
+// bytes of each; POAI_EMULATED_MULTIPROCESSORS how many each has;
+// POAI_EMULATED_ORDER the order of threads, as in Rust's harness;
+// POAI_EMULATED_POOLS is 0 where memory has no order among streams;
+// POAI_EMULATED_STREAMS is the order of streams (streams.hpp);
+// POAI_EMULATED_FAIL makes a call fail (devices.hpp). Compiled with
 // POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
 #include <dlfcn.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "devices.hpp"
+#include "memory.hpp"
+#include "streams.hpp"
+
+using streams::Stream;
 
 struct SimtLaunch {
     uint32_t grid[3];
@@ -42,6 +50,13 @@ struct Function {
     std::string name;
     Library library;
     uint32_t shared;
+    int device;
+    std::shared_ptr<int> queued;  // of its module
+};
+struct Module {
+    std::string text;
+    int device;
+    std::shared_ptr<int> queued;  // kernels that have not run
 };
 // The 128 bytes of a tensor map: what ../shim/hopper.hpp reads, and a mark.
 struct alignas(64) TensorMap {
@@ -49,81 +64,17 @@ struct alignas(64) TensorMap {
 };
 static_assert(sizeof(TensorMap) == 128, "as large as the driver's");
 static const uint64_t MAP_MARK = 0x70616d20726f736e;
-struct Allocation {
-    size_t bytes, mapped;
-    char* start;
-};
 
-static std::mutex lock;
 static std::vector<Library> libraries;
 static std::vector<Function*> functions;
-static std::map<uint64_t, Allocation> allocations;
-static size_t used;
-static int broken;
-static std::map<std::string, int> calls;
+// Of each device.
+static uint64_t launched[DEVICES_MAX];
+static uint64_t kept[DEVICES_MAX];
+// Kernels launched that have not run, of all devices.
+static uint64_t unrun;
 
-enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
-
-static const char* setting(const char* name, const char* otherwise) {
-    const char* value = getenv(name);
-    return value ? value : otherwise;
-}
-
-// What a call answers before it does anything.
-static int refused(const char* name) {
-    if (broken) {
-        return broken;
-    }
-    char function[64];
-    int at = 0, code = 0;
-    if (sscanf(setting("POAI_EMULATED_FAIL", ""), "%63[^:]:%d:%d", function, &at, &code) == 3 &&
-        strcmp(function, name) == 0 && ++calls[name] == at) {
-        // Memory that is not there breaks nothing.
-        return code == OUT_OF_MEMORY ? code : broken = code;
-    }
-    return OK;
-}
-#define CALL(name)                              \
-    std::lock_guard<std::mutex> guard(lock);    \
-    if (int code = refused(name)) return code
-
-// Whether all of these bytes are memory of the card.
-static bool mine(uint64_t address, size_t bytes) {
-    auto next = allocations.upper_bound(address);
-    if (next == allocations.begin()) return false;
-    auto [start, allocation] = *--next;
-    return address - start + bytes <= allocation.bytes;
-}
-
-static int release(uint64_t address) {
-    auto found = allocations.find(address);
-    if (found == allocations.end()) return INVALID_VALUE;
-    Allocation& a = found->second;
-    used -= a.bytes;
-    munmap(a.start, a.mapped);
-    allocations.erase(found);
-    return OK;
-}
-
-// Ends where a page ends beyond which nothing may be touched, as nearly as a
-// start at a multiple of 256 permits; filled with what is no zero.
-static int reserve(uint64_t* address, size_t bytes) {
-    if (bytes == 0) return INVALID_VALUE;
-    if (used + bytes > strtoull(setting("POAI_EMULATED_MEMORY", "1073741824"), nullptr, 10)) {
-        return OUT_OF_MEMORY;
-    }
-    size_t page = sysconf(_SC_PAGESIZE);
-    size_t rounded = (bytes + 255) / 256 * 256;
-    size_t pages = (rounded + page - 1) / page * page;
-    char* start = (char*)mmap(nullptr, pages + page, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) return OUT_OF_MEMORY;
-    mprotect(start + pages, page, PROT_NONE);
-    memset(start, 0xa7, pages);
-    *address = (uint64_t)(start + pages - rounded);
-    allocations[*address] = {bytes, pages + page, start};
-    used += bytes;
-    return OK;
+static void own_stream(const char* call, Stream* stream) {
+    own(call, "a stream", stream->device);
 }
 
 // A cluster of two blocks is one block of the shim, with half as many stages:
@@ -146,7 +97,37 @@ static Library* library_of(const char* kernel) {
 
 extern "C" {
 
+// For tests: how often the host waited for what had not run, the kernels that
+// were launched and have not run, the threshold of the default pool of device 0,
+// and the kernels launched on the device that had the fewest.
+uint64_t poai_emulated_waits() { return streams::waits; }
+uint64_t poai_emulated_unrun() {
+    std::lock_guard<std::mutex> guard(lock);
+    return unrun;
+}
+uint64_t poai_emulated_kept() { return kept[0]; }
+uint64_t poai_emulated_fewest_launches() {
+    std::lock_guard<std::mutex> guard(lock);
+    return *std::min_element(launched, launched + device_count());
+}
+// For other libraries of cards that are the processor: queues work that uses
+// memory as a kernel does.
+int poai_emulated_queue(Stream* stream, const uint64_t* addresses, size_t count,
+                        int (*run)(void*), void* data) {
+    CALL("poai_emulated_queue");
+    own_stream("poai_emulated_queue", stream);
+    const streams::Clock& clock = streams::tick(stream);
+    for (size_t i = 0; i < count; i++) {
+        Allocation* memory = owner("poai_emulated_queue", addresses[i], 1);
+        if (!memory) return INVALID_VALUE;
+        streams::touch(memory->uses, streams::KERNEL, stream, clock);
+    }
+    streams::queue(stream, [=] { return run(data); });
+    return OK;
+}
+
 int cuInit(unsigned) {
+    streams::failed = broken;
     std::string list = setting("POAI_EMULATED_KERNELS", "");
     for (char* path = strtok(&list[0], ":"); path; path = strtok(nullptr, ":")) {
         void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -159,21 +140,32 @@ int cuInit(unsigned) {
     return OK;
 }
 int cuDriverGetVersion(int* version) { *version = 12000; return OK; }
-int cuDeviceGetCount(int* count) { *count = 1; return OK; }
-int cuDeviceGet(int* device, int ordinal) { *device = ordinal; return OK; }
+int cuDeviceGetCount(int* count) { *count = device_count(); return OK; }
+int cuDeviceGet(int* device, int ordinal) {
+    if (ordinal < 0 || ordinal >= device_count()) return INVALID_DEVICE;
+    *device = ordinal;
+    return OK;
+}
 int cuDeviceGetName(char* name, int size, int) { snprintf(name, size, "Emulated GPU"); return OK; }
 int cuDeviceTotalMem_v2(size_t* bytes, int) {
     *bytes = strtoull(setting("POAI_EMULATED_MEMORY", "1073741824"), nullptr, 10);
     return OK;
 }
-int cuDeviceGetAttribute(int* value, int attribute, int) {
+int cuDeviceGetAttribute(int* value, int attribute, int device) {
     int major = 8, minor = 0;
-    sscanf(setting("POAI_EMULATED_CAPABILITY", "8.0"), "%d.%d", &major, &minor);
+    const char* capability = setting("POAI_EMULATED_CAPABILITY", "8.0");
+    for (const char* next; device > 0 && (next = strchr(capability, ',')); device--) {
+        capability = next + 1;
+    }
+    sscanf(capability, "%d.%d", &major, &minor);
     switch (attribute) {
-    case 16: *value = 4; return OK;      // multiprocessors
+    case 13: *value = 1000000; return OK;  // clocks in kHz, and wires
+    case 16: *value = atoi(setting("POAI_EMULATED_MULTIPROCESSORS", "4")); return OK;
+    case 36: *value = 2000000; return OK;
+    case 37: *value = 64; return OK;
     case 75: *value = major; return OK;
     case 76: *value = minor; return OK;
-    case 115: *value = 1; return OK;     // memory pools
+    case 115: *value = atoi(setting("POAI_EMULATED_POOLS", "1")); return OK;
     }
     return INVALID_VALUE;
 }
@@ -185,80 +177,248 @@ int cuGetErrorName(int code, const char** text) {
 }
 int cuGetErrorString(int, const char** text) { *text = "an emulated error"; return OK; }
 
-static int retained;
-int cuDevicePrimaryCtxRetain(void** context, int) {
-    CALL("cuDevicePrimaryCtxRetain");
-    retained++;
-    *context = &lock;
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+    CALL_ON("cuDevicePrimaryCtxRetain", device);
+    retained[device]++;
+    contexts[device] = {device};
+    *context = &contexts[device];
     return OK;
 }
-int cuDevicePrimaryCtxRelease_v2(int) {
+int cuDevicePrimaryCtxRelease_v2(int device) {
     std::lock_guard<std::mutex> guard(lock);
-    if (--retained > 0) {
+    if (--retained[device] > 0) {
         return OK;
     }
-    // What is left now, nobody frees any more.
-    return allocations.empty() ? OK : (fprintf(stderr, "%zu allocations leak\n", allocations.size()), abort(), 1);
+    // What is left now, nobody frees any more. Of a card that has failed host
+    // memory may be left: nobody can tell whether copies still use it.
+    size_t left = 0;
+    for (auto& [address, memory] : allocations) {
+        left += memory.device == device;
+    }
+    for (auto& [address, memory] : pinned) {
+        left += memory.device == device && !broken[device];
+    }
+    return left == 0 ? OK : (fprintf(stderr, "%zu allocations leak\n", left), abort(), 1);
 }
-int cuCtxGetCurrent(void** context) { *context = &lock; return OK; }
-int cuCtxSetCurrent(void*) { CALL("cuCtxSetCurrent"); return OK; }
-int cuCtxSynchronize() { CALL("cuCtxSynchronize"); return OK; }
-int cuStreamCreate(void** stream, unsigned) { CALL("cuStreamCreate"); *stream = &used; return OK; }
-int cuStreamDestroy_v2(void*) { return OK; }
-int cuStreamSynchronize(void*) { CALL("cuStreamSynchronize"); return OK; }
-int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
-int cuEventCreate(void** event, unsigned) { *event = &used; return OK; }
-int cuEventRecord(void*, void*) { return OK; }
-int cuEventDestroy_v2(void*) { return OK; }
+int cuCtxGetCurrent(void** context) { *context = current; return OK; }
+// Even of a card that has failed: its memory is still to be freed.
+int cuCtxSetCurrent(void* context) { current = (Context*)context; return OK; }
 
-int cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { CALL("cuMemAllocAsync"); return reserve(address, bytes); }
-int cuMemAlloc_v2(uint64_t* address, size_t bytes) { CALL("cuMemAlloc_v2"); return reserve(address, bytes); }
-int cuMemFreeAsync(uint64_t address, void*) {
-    std::lock_guard<std::mutex> guard(lock);
-    return release(address);
+int cuStreamCreate(Stream** stream, unsigned) {
+    CALL("cuStreamCreate");
+    *stream = streams::open(here("cuStreamCreate"));
+    return OK;
 }
+int cuStreamDestroy_v2(Stream* stream) {
+    std::lock_guard<std::mutex> guard(lock);
+    own_stream("cuStreamDestroy_v2", stream);
+    streams::close(stream);
+    return OK;
+}
+int cuStreamSynchronize(Stream* stream) {
+    CALL("cuStreamSynchronize");
+    own_stream("cuStreamSynchronize", stream);
+    streams::drain(stream);
+    return broken[stream->device];
+}
+// Of any device's event.
+int cuStreamWaitEvent(Stream* stream, streams::Event* event, unsigned) {
+    CALL("cuStreamWaitEvent");
+    own_stream("cuStreamWaitEvent", stream);
+    if (event->point) streams::wait(stream, event->point);
+    return OK;
+}
+int cuEventCreate(streams::Event** event, unsigned flags) {
+    CALL("cuEventCreate");
+    *event = new streams::Event{here("cuEventCreate"), {}, (flags & 2) == 0};
+    return OK;
+}
+int cuEventRecord(streams::Event* event, Stream* stream) {
+    CALL("cuEventRecord");
+    own_stream("cuEventRecord", stream);
+    if (event->device != stream->device) return INVALID_HANDLE;
+    event->point = streams::record(stream);
+    return OK;
+}
+// Nothing is run by it: polling alone would never end.
+int cuEventQuery(streams::Event* event) {
+    CALL_ON("cuEventQuery", event->device);
+    if (event->point && !event->point->reached) return NOT_READY;
+    if (event->point) streams::join(streams::host, event->point->clock);
+    return OK;
+}
+int cuEventSynchronize(streams::Event* event) {
+    CALL_ON("cuEventSynchronize", event->device);
+    if (event->point) streams::reach(event->point);
+    return broken[event->device];
+}
+// Between the times at which both were reached, in milliseconds.
+int cuEventElapsedTime(float* milliseconds, streams::Event* start, streams::Event* end) {
+    CALL_ON("cuEventElapsedTime", start->device);
+    bool timed = start->timed && end->timed && start->point && end->point;
+    if (!timed || start->device != end->device) return INVALID_HANDLE;
+    if (!start->point->reached || !end->point->reached) return NOT_READY;
+    *milliseconds = float(double(end->point->time - start->point->time) / 1e6);
+    return OK;
+}
+int cuEventDestroy_v2(streams::Event* event) {
+    std::lock_guard<std::mutex> guard(lock);
+    delete event;
+    return OK;
+}
+
+int cuDeviceGetDefaultMemPool(void** pool, int device) {
+    CALL_ON("cuDeviceGetDefaultMemPool", device);
+    *pool = &kept[device];
+    return OK;
+}
+int cuMemPoolGetAttribute(uint64_t* pool, int attribute, uint64_t* value) {
+    CALL_ON("cuMemPoolGetAttribute", pool - kept);
+    if (attribute != 4) return INVALID_VALUE;
+    *value = *pool;
+    return OK;
+}
+int cuMemPoolSetAttribute(uint64_t* pool, int attribute, uint64_t* value) {
+    CALL_ON("cuMemPoolSetAttribute", pool - kept);
+    if (attribute != 4) return INVALID_VALUE;
+    *pool = *value;
+    return OK;
+}
+int cuMemAllocAsync(uint64_t* address, size_t bytes, Stream* stream) {
+    CALL("cuMemAllocAsync");
+    own_stream("cuMemAllocAsync", stream);
+    if (int code = reserve(stream->device, address, bytes)) return code;
+    allocations[*address].uses.made[stream->index] = streams::tick(stream).at(stream->index);
+    return OK;
+}
+int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
+    CALL("cuMemAlloc_v2");
+    return reserve(here("cuMemAlloc_v2"), address, bytes);
+}
+// The address is nobody's at once; the memory goes when it is its turn.
+int cuMemFreeAsync(uint64_t address, Stream* stream) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto found = allocations.find(address);
+    if (found == allocations.end()) return INVALID_VALUE;
+    Allocation memory = found->second;
+    own("cuMemFreeAsync", "memory", memory.device);
+    own_stream("cuMemFreeAsync", stream);
+    streams::touch(memory.uses, streams::FREE, stream, streams::tick(stream));
+    used[memory.device] -= memory.bytes;
+    allocations.erase(found);
+    streams::queue(stream, [=] { return munmap(memory.start, memory.mapped), OK; }, true);
+    return OK;
+}
+// Some drivers wait for the device here, and none promises it.
 int cuMemFree_v2(uint64_t address) {
     std::lock_guard<std::mutex> guard(lock);
-    return release(address);
+    auto found = allocations.find(address);
+    if (found == allocations.end()) return INVALID_VALUE;
+    Allocation& memory = found->second;
+    own("cuMemFree_v2", "memory", memory.device);
+    if (!broken[memory.device]) streams::check(memory.uses, streams::FREE, streams::host);
+    used[memory.device] -= memory.bytes;
+    munmap(memory.start, memory.mapped);
+    allocations.erase(found);
+    return OK;
 }
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+int cuMemHostAlloc(void** address, size_t bytes, unsigned flags) {
+    CALL("cuMemHostAlloc");
+    if (bytes == 0 || flags > 7) return INVALID_VALUE;
+    void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) return OUT_OF_MEMORY;
+    memset(start, 0xb9, bytes);
+    pinned[(uint64_t)start] = {bytes, here("cuMemHostAlloc"), std::make_shared<int>(0)};
+    *address = start;
+    return OK;
+}
+int cuMemFreeHost(void* address) {
+    std::lock_guard<std::mutex> guard(lock);
+    auto found = pinned.find((uint64_t)address);
+    if (found == pinned.end()) return INVALID_VALUE;
+    int device = found->second.device;
+    own("cuMemFreeHost", "host memory", device);
+    if (*found->second.copies && !broken[device]) streams::race("host memory is freed while a copy uses it");
+    munmap(address, found->second.bytes);
+    pinned.erase(found);
+    return OK;
+}
+
+// Pinned memory is read when it is the copy's turn, other memory before the
+// call returns.
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyHtoDAsync_v2");
-    if (!mine(to, bytes)) return INVALID_VALUE;
-    memcpy((void*)to, from, bytes);
+    own_stream("cuMemcpyHtoDAsync_v2", stream);
+    Allocation* memory = owner("cuMemcpyHtoDAsync_v2", to, bytes);
+    if (!memory) return INVALID_VALUE;
+    streams::touch(memory->uses, streams::WRITE, stream, streams::tick(stream));
+    if (Pinned* host = host_owner("cuMemcpyHtoDAsync_v2", from, bytes)) {
+        std::shared_ptr<int> copies = host->copies;
+        ++*copies;
+        streams::queue(stream, [=] { return --*copies, memcpy((void*)to, from, bytes), OK; });
+        return OK;
+    }
+    std::string copied((const char*)from, bytes);
+    streams::queue(stream, [=] { return memcpy((void*)to, copied.data(), bytes), OK; });
     return OK;
 }
-int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
+// Into pinned memory when it is the copy's turn, into other memory before the
+// call returns.
+int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyDtoHAsync_v2");
-    if (!mine(from, bytes)) return INVALID_VALUE;
-    memcpy(to, (void*)from, bytes);
-    return OK;
+    own_stream("cuMemcpyDtoHAsync_v2", stream);
+    Allocation* memory = owner("cuMemcpyDtoHAsync_v2", from, bytes);
+    if (!memory) return INVALID_VALUE;
+    streams::touch(memory->uses, streams::READ, stream, streams::tick(stream));
+    if (Pinned* host = host_owner("cuMemcpyDtoHAsync_v2", to, bytes)) {
+        std::shared_ptr<int> copies = host->copies;
+        ++*copies;
+        streams::queue(stream, [=] { return --*copies, memcpy(to, (void*)from, bytes), OK; });
+        return OK;
+    }
+    streams::queue(stream, [=] { return memcpy(to, (void*)from, bytes), OK; });
+    streams::drain(stream);
+    return broken[stream->device];
 }
-int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void*) {
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, Stream* stream) {
     CALL("cuMemsetD8Async");
-    if (!mine(to, bytes)) return INVALID_VALUE;
-    memset((void*)to, value, bytes);
+    own_stream("cuMemsetD8Async", stream);
+    Allocation* memory = owner("cuMemsetD8Async", to, bytes);
+    if (!memory) return INVALID_VALUE;
+    streams::touch(memory->uses, streams::WRITE, stream, streams::tick(stream));
+    streams::queue(stream, [=] { return memset((void*)to, value, bytes), OK; });
     return OK;
 }
 
 int cuModuleLoadData(void** module, const void* text) {
     CALL("cuModuleLoadData");
-    *module = new std::string((const char*)text);
+    *module = new Module{(const char*)text, here("cuModuleLoadData"), std::make_shared<int>(0)};
     return OK;
 }
-int cuModuleUnload(void* module) { delete (std::string*)module; return OK; }
+int cuModuleUnload(void* module) {
+    std::lock_guard<std::mutex> guard(lock);
+    Module* m = (Module*)module;
+    own("cuModuleUnload", "a module", m->device);
+    if (*m->queued && !broken[m->device]) streams::race("kernels are unloaded before they have run");
+    delete m;
+    return OK;
+}
 int cuModuleGetFunction(void** function, void* module, const char* name) {
     CALL("cuModuleGetFunction");
+    Module& m = *(Module*)module;
+    own("cuModuleGetFunction", "a module", m.device);
     // In the PTX, and compiled for the processor.
     std::string entry = ".entry " + std::string(name) + "(";
     Library* library = library_of(name);
-    if (((std::string*)module)->find(entry) == std::string::npos || !library) return NOT_FOUND;
-    functions.push_back(new Function{name, *library, 48 << 10});
+    if (m.text.find(entry) == std::string::npos || !library) return NOT_FOUND;
+    functions.push_back(new Function{name, *library, 48 << 10, m.device, m.queued});
     *function = functions.back();
     return OK;
 }
 int cuFuncSetAttribute(void* function, int attribute, int value) {
     CALL("cuFuncSetAttribute");
     if (attribute != 8 || value > 227 << 10) return INVALID_VALUE;
+    own("cuFuncSetAttribute", "a function", ((Function*)function)->device);
     ((Function*)function)->shared = value;
     return OK;
 }
@@ -284,22 +444,29 @@ int cuTensorMapEncodeTiled(void* map, int type, unsigned rank, uint64_t address,
 #endif
 
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                   unsigned bz, unsigned shared, void*, void** parameters, void**) {
+                   unsigned bz, unsigned shared, Stream* stream, void** parameters, void**) {
     CALL("cuLaunchKernel");
-    Function& f = *(Function*)function;
+    Function f = *(Function*)function;
+    own("cuLaunchKernel", "a function", f.device);
+    own_stream("cuLaunchKernel", stream);
     if (shared > f.shared) return INVALID_VALUE;
     std::string kinds = f.library.kinds(f.name.c_str());
+    // What is queued shares the maps with the values that point at them.
+    auto maps = std::make_shared<std::vector<TensorMap>>(kinds.size());
     std::vector<uint64_t> values;
-    std::vector<TensorMap> maps(kinds.size());
+    const streams::Clock& clock = streams::tick(stream);
     for (size_t i = 0; i < kinds.size(); i++) {
         if (kinds[i] == 'm') {
-            memcpy(&maps[i], parameters[i], sizeof(TensorMap));
-            if (maps[i].mark != MAP_MARK || !mine(maps[i].address, maps[i].rows * maps[i].columns)) {
+            TensorMap& map = (*maps)[i];
+            memcpy(&map, parameters[i], sizeof(TensorMap));
+            Allocation* memory = owner("cuLaunchKernel", map.address, map.rows * map.columns);
+            if (map.mark != MAP_MARK || !memory) {
                 fprintf(stderr, "%s: argument %zu is no map of memory of the card\n",
                         f.name.c_str(), i);
-                return broken = ILLEGAL_ADDRESS;
+                return broken[f.device] = ILLEGAL_ADDRESS;
             }
-            values.push_back((uint64_t)&maps[i]);
+            streams::touch(memory->uses, streams::KERNEL, stream, clock);
+            values.push_back((uint64_t)&map);
             continue;
         }
         uint32_t word;
@@ -310,21 +477,36 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
         } else {
             memcpy(&value, parameters[i], 8);
         }
-        if (kinds[i] == 'p' && value && !mine(value, 1)) {
-            fprintf(stderr, "%s: argument %zu is no memory of the card\n", f.name.c_str(), i);
-            return broken = ILLEGAL_ADDRESS;
+        if (kinds[i] == 'p' && value) {
+            Allocation* memory = owner("cuLaunchKernel", value, 1);
+            if (!memory) {
+                fprintf(stderr, "%s: argument %zu is no memory of the card\n", f.name.c_str(), i);
+                return broken[f.device] = ILLEGAL_ADDRESS;
+            }
+            streams::touch(memory->uses, streams::KERNEL, stream, clock);
         }
         values.push_back(value);
     }
     uint32_t order = strtoul(setting("POAI_EMULATED_ORDER", "0"), nullptr, 10);
-    SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, values.data(), kinds.c_str()};
+    SimtLaunch launch = {{gx, gy, gz}, {bx, by, bz}, shared, order, 7, nullptr, nullptr};
     if (kinds.find('m') != std::string::npos && !as_clusters(launch)) return INVALID_VALUE;
-    char error[512];
-    uint64_t fault;
-    if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {
-        fprintf(stderr, "%s: %s\n", f.name.c_str(), error);
-        return broken = LAUNCH_FAILED;
-    }
+    ++*f.queued;
+    ++unrun;
+    launched[f.device]++;
+    streams::queue(stream, [=]() mutable -> int {
+        --*f.queued;
+        --unrun;
+        (void)maps;
+        launch.values = values.data();
+        launch.kinds = kinds.c_str();
+        char error[512];
+        uint64_t fault;
+        if (f.library.run(f.name.c_str(), &launch, error, sizeof error, &fault)) {
+            fprintf(stderr, "%s: %s\n", f.name.c_str(), error);
+            return LAUNCH_FAILED;
+        }
+        return OK;
+    });
     return OK;
 }
 

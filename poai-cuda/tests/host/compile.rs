@@ -10,8 +10,9 @@ use std::sync::Mutex;
 /// where the compiler can: misaligned vectors, above all.
 const SANITISE: [&str; 2] = ["-fsanitize=alignment,bounds,shift", "-fno-sanitize-recover=all"];
 
+/// A folder of poai-cuda, from whichever package the tests are of.
 pub fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../poai-cuda").join(name)
 }
 
 /// The names of the kernels of a source: what follows `extern "C" __global__`.

@@ -1,15 +1,48 @@
-//! An open NVIDIA GPU: memory, copies and launches, in the order in which they
-//! are asked for, through its driver.
+//! An open NVIDIA GPU: memory, copies and launches through its driver. Results
+//! are as if all were done in the order in which they are asked for, and copies
+//! run beside launches that they have nothing to do with.
+//!
+//! - `stream`: the queues and the order among them.
+//! - `memory`: memory on the card.
+//! - `staging`: memory of the host that copies go through.
+//! - `copy`: copies.
+
+mod copy;
+mod memory;
+mod staging;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use copy::Fetch;
+pub(crate) use memory::Memory;
 
 use crate::device::Device;
 use crate::error::{CudaError, failed, refused};
 use crate::kernels;
 use crate::tensor_map;
+use cudarc::driver::result;
 use cudarc::driver::sys::{self, CUfunction_attribute_enum as FunctionAttribute};
-use cudarc::driver::{CudaContext, CudaStream, result};
+use memory::{Block, keep_freed};
+use staging::Staging;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
+use stream::{Queue, Streams};
+
+/// Bytes of a large copy that are staged at once. At 25 GB/s it takes a sixth of
+/// a millisecond, beside which an event is nothing.
+const STAGE_BYTES: usize = 4 << 20;
+/// And how many such pieces there are in each direction: a core copies some
+/// 10 GB/s, so that fewer than eight of them would hold up a fast bus.
+const STAGES: usize = 8;
+/// Copies from the card that may be under way unfinished; what is asked for
+/// beside them is copied when it is finished. A product has two.
+const FETCHED: usize = 4;
+/// Copies to the card up to this size have slots of their own, of which there
+/// are many: one may have to wait for its turn among launches.
+const SMALL_BYTES: usize = 4 << 10;
+const SMALL_STAGES: usize = 64;
 
 /// More dynamic shared memory than this has to be asked for.
 const SHARED_UNASKED: u32 = 48 << 10;
@@ -71,8 +104,8 @@ impl Argument<'_> {
     /// For a map, [`crate::driver::load_for_maps`] has succeeded.
     unsafe fn value(&self) -> Result<Value, CudaError> {
         Ok(Value::Word(match *self {
-            Argument::Memory(memory) => memory.address,
-            Argument::At(memory, offset) => memory.address + offset,
+            Argument::Memory(memory) => memory.block.address(),
+            Argument::At(memory, offset) => memory.block.place(offset, 0)?,
             Argument::Null => 0,
             Argument::U32(number) => number.into(),
             Argument::U64(number) => number,
@@ -81,21 +114,34 @@ impl Argument<'_> {
                 let (Some(offset), Some(bytes)) = (at(first), at(rows)) else {
                     return Err(CudaError::Bounds);
                 };
-                let address = Card::place(memory, offset, bytes)?;
+                let address = memory.block.place(offset, bytes)?;
                 // SAFETY: the caller vouches for the driver's function.
                 return Ok(Value::Map(unsafe { tensor_map::encode(address, rows, columns)? }));
             }
         }))
     }
+
+    /// The memory that the kernel may use through it.
+    fn block(&self) -> Option<&Block> {
+        match *self {
+            Argument::Memory(memory) | Argument::At(memory, _) => Some(&memory.block),
+            Argument::Map(Rows { memory, .. }) => Some(&memory.block),
+            Argument::Null | Argument::U32(_) | Argument::U64(_) => None,
+        }
+    }
 }
 
-/// One GPU with a queue of its own and the kernels for its compute capability,
+/// One GPU with queues of its own and the kernels for its compute capability,
 /// each compiled by the driver when it is first used.
 #[derive(Debug)]
 pub struct Card {
-    device: Device,
-    context: Arc<CudaContext>,
-    stream: Arc<CudaStream>,
+    streams: Arc<Streams>,
+    small: Staging,
+    large_up: Staging,
+    large_down: Staging,
+    /// For copies from the card that are under way until somebody finishes
+    /// them, which may be a thread that waits for one of the pieces above.
+    fetched: Staging,
     modules: Mutex<BTreeMap<&'static str, Module>>,
 }
 
@@ -110,35 +156,11 @@ struct Module {
 // context, which each call here binds first.
 unsafe impl Send for Module {}
 
-/// Memory on the card.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    address: sys::CUdeviceptr,
-    bytes: u64,
-    context: Arc<CudaContext>,
-    stream: Arc<CudaStream>,
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // Nothing can be done about a card that is lost by now.
-        if self.context.bind_to_thread().is_err() {
-            return;
-        }
-        let _ = match self.context.has_async_alloc() {
-            // SAFETY: allocated likewise on this stream, freed once, after
-            // everything in the queue that uses it.
-            true => unsafe { result::free_async(self.address, self.stream.cu_stream()) },
-            // SAFETY: allocated likewise and freed once; the call waits for
-            // the device.
-            false => unsafe { result::free_sync(self.address) },
-        };
-    }
-}
-
 impl Card {
     /// Opens a device that [`crate::devices`] listed. Takes some hundred MB of
-    /// its memory, as every program that uses it does.
+    /// its memory, as every program that uses it does. Copies pin up to 80 MiB of
+    /// the host's, and a quarter of the card's may stay with this process when
+    /// it is freed, until the process ends.
     ///
     /// # Errors
     /// [`CudaError::TooOld`] for a card without the instructions needed, or
@@ -146,23 +168,26 @@ impl Card {
     pub fn open(device: &Device) -> Result<Card, CudaError> {
         device.check_supported()?;
         crate::driver::load_for_cards()?;
-        let context =
-            CudaContext::new(device.ordinal).map_err(refused("cuDevicePrimaryCtxRetain"))?;
-        // SAFETY: every slice's life is kept here, on the one stream that all
-        // calls use; cudarc's own tracking of slices is not used at all.
-        unsafe { context.disable_event_tracking() };
-        let stream = context.new_stream().map_err(refused("cuStreamCreate"))?;
-        let modules = Mutex::new(BTreeMap::new());
-        Ok(Card { device: device.clone(), context, stream, modules })
+        let streams = Streams::open(device)?;
+        keep_freed(&streams)?;
+        Ok(Card {
+            streams,
+            small: Staging::new(SMALL_BYTES, SMALL_STAGES),
+            large_up: Staging::new(STAGE_BYTES, STAGES),
+            large_down: Staging::new(STAGE_BYTES, STAGES),
+            fetched: Staging::new(STAGE_BYTES, FETCHED),
+            modules: Mutex::default(),
+        })
     }
 
     /// The device.
     pub fn device(&self) -> &Device {
-        &self.device
+        self.streams.device()
     }
 
-    fn bind(&self) -> Result<(), CudaError> {
-        self.context.bind_to_thread().map_err(refused("cuCtxSetCurrent"))
+    /// Makes the calling thread's calls go to this card.
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
+        self.streams.bind()
     }
 
     /// A kernel, loaded where it has not been yet.
@@ -170,7 +195,8 @@ impl Card {
         let missing = CudaError::NoKernel { file: launch.file, kernel: launch.kernel };
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         if !modules.contains_key(launch.file) {
-            let ptx = kernels::find(launch.file, self.device.capability).ok_or(missing.clone())?;
+            let ptx =
+                kernels::find(launch.file, self.device().capability).ok_or(missing.clone())?;
             let text = CString::new(ptx.text).map_err(|_| missing.clone())?;
             // SAFETY: a string that ends in zero, which the call only reads.
             let module = unsafe { result::module::load_data(text.as_ptr().cast()) };
@@ -188,19 +214,13 @@ impl Card {
         module.functions.insert(launch.kernel, function);
         Ok(function)
     }
-
-    /// The bytes from an offset on, where there are so many.
-    fn place(memory: &Memory, offset: u64, bytes: u64) -> Result<sys::CUdeviceptr, CudaError> {
-        let end = offset.checked_add(bytes).filter(|end| *end <= memory.bytes);
-        end.map(|_| memory.address + offset).ok_or(CudaError::Bounds)
-    }
 }
 
 impl Drop for Card {
     fn drop(&mut self) {
-        // Memory may outlive the card; kernels in the queue must be done before
+        // Memory may outlive the card; kernels in the queues must be done before
         // their code goes.
-        if self.bind().is_err() || self.stream.synchronize().is_err() {
+        if self.wait().is_err() {
             return;
         }
         let modules = self.modules.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -212,62 +232,22 @@ impl Drop for Card {
 }
 
 impl Card {
-    /// Memory with any contents, freed when it is dropped and nothing in the
-    /// queue uses it any more.
+    /// Memory with any contents, freed when it is dropped and nothing that was
+    /// asked for uses it any more. In its turn among the launches: for an
+    /// operand [`Card::load`] need not wait for it.
     pub(crate) fn allocate(&self, bytes: u64) -> Result<Memory, CudaError> {
         self.bind()?;
-        let len = usize::try_from(bytes.max(1)).map_err(|_| CudaError::Bounds)?;
-        let address = match self.context.has_async_alloc() {
-            // SAFETY: nothing reads it before it is written, in any way that
-            // matters: every byte has some value.
-            true => unsafe { result::malloc_async(self.stream.cu_stream(), len) },
-            // SAFETY: the same.
-            false => unsafe { result::malloc_sync(len) },
-        };
-        let address = address.map_err(failed("cuMemAlloc", &self.device, Some(bytes)))?;
-        let (context, stream) = (self.context.clone(), self.stream.clone());
-        Ok(Memory { address, bytes: len as u64, context, stream })
+        self.allocate_in(Queue::Compute, bytes)
     }
 
-    /// Copies to the card; `from` may be changed when it returns.
-    pub(crate) fn upload(&self, from: &[u8], to: &Memory, offset: u64) -> Result<(), CudaError> {
-        self.bind()?;
-        let place = Card::place(to, offset, from.len() as u64)?;
-        // SAFETY: both ends lie inside their memory, and the wait below keeps
-        // the borrow until the copy is done: from memory that somebody locked
-        // it would go on after the call.
-        let copied = unsafe { result::memcpy_htod_async(place, from, self.stream.cu_stream()) };
-        let done = self.wait();
-        copied.map_err(failed("cuMemcpyHtoDAsync", &self.device, None))?;
-        done
+    fn allocate_in(&self, queue: Queue, bytes: u64) -> Result<Memory, CudaError> {
+        Ok(Memory { block: Arc::new(Block::new(&self.streams, queue, bytes)?) })
     }
 
-    /// Copies from the card, after everything that was asked for before.
-    pub(crate) fn download(
-        &self,
-        from: &Memory,
-        offset: u64,
-        to: &mut [u8],
-    ) -> Result<(), CudaError> {
-        self.bind()?;
-        let place = Card::place(from, offset, to.len() as u64)?;
-        // SAFETY: both ends lie inside their memory, and the wait below keeps
-        // the borrow until the copy is done.
-        let copied = unsafe { result::memcpy_dtoh_async(to, place, self.stream.cu_stream()) };
-        // Waited for in any case: the copy may be under way.
-        let done = self.wait();
-        copied.map_err(failed("cuMemcpyDtoHAsync", &self.device, None))?;
-        done
-    }
-
-    /// Sets memory to zero.
-    pub(crate) fn clear(&self, memory: &Memory) -> Result<(), CudaError> {
-        self.bind()?;
-        let len = memory.bytes as usize;
-        // SAFETY: the whole of the memory.
-        let set =
-            unsafe { result::memset_d8_async(memory.address, 0, len, self.stream.cu_stream()) };
-        set.map_err(failed("cuMemsetD8Async", &self.device, None))
+    /// Whether memory was allocated by this card, and not by another or by the
+    /// same device opened once more, whose queues know nothing of each other.
+    pub(crate) fn owns(&self, memory: &Memory) -> bool {
+        memory.block.is_of(&self.streams)
     }
 
     /// Queues a launch.
@@ -278,6 +258,35 @@ impl Card {
     /// maps, [`crate::driver::load_for_maps`] has succeeded.
     pub(crate) unsafe fn launch(
         &self,
+        launch: &Launch,
+        arguments: &[Argument<'_>],
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller vouches for the arguments.
+        unsafe { self.launch_in(Queue::Compute, launch, arguments) }
+    }
+
+    /// Queues a launch that may run beside what [`Card::launch`] is asked for
+    /// from now on, until that uses some of the same memory.
+    ///
+    /// # Safety
+    /// As [`Card::launch`].
+    pub(crate) unsafe fn launch_beside(
+        &self,
+        launch: &Launch,
+        arguments: &[Argument<'_>],
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller vouches for the arguments.
+        unsafe { self.launch_in(Queue::Side, launch, arguments)? };
+        let mut blocks = arguments.iter().filter_map(Argument::block);
+        // Should this fail for one, the launch is done, and for all.
+        blocks.try_for_each(|block| block.used(Queue::Side))
+    }
+
+    /// # Safety
+    /// As [`Card::launch`].
+    unsafe fn launch_in(
+        &self,
+        queue: Queue,
         launch: &Launch,
         arguments: &[Argument<'_>],
     ) -> Result<(), CudaError> {
@@ -304,6 +313,7 @@ impl Card {
                 Value::Map(map) => std::ptr::from_mut(map).cast(),
             })
             .collect();
+        self.streams.order(queue, arguments.iter().filter_map(Argument::block))?;
         let [x, y, z] = launch.grid;
         // SAFETY: the caller vouches for the arguments; the places live until
         // the call returns, which has copied them by then.
@@ -313,17 +323,40 @@ impl Card {
                 (x, y, z),
                 (launch.block, 1, 1),
                 launch.shared,
-                self.stream.cu_stream(),
+                self.streams.of(queue).cu_stream(),
                 &mut places,
             )
         };
-        launched.map_err(failed(launch.kernel, &self.device, None))
+        launched.map_err(failed(launch.kernel, self.device(), None))
     }
 
     /// Waits for everything that was asked for.
     pub(crate) fn wait(&self) -> Result<(), CudaError> {
         self.bind()?;
-        self.stream.synchronize().map_err(failed("cuStreamSynchronize", &self.device, None))
+        self.streams.drain_all()
+    }
+}
+
+/// What times the queues.
+#[cfg(feature = "measure")]
+impl Card {
+    /// The stream of [`Card::launch`].
+    pub(crate) fn stream(&self) -> sys::CUstream {
+        self.streams.of(Queue::Compute).cu_stream()
+    }
+
+    /// Lets what is asked for from now on begin after what was asked of
+    /// [`Card::stream`], in whichever queue.
+    pub(crate) fn fork(&self) -> Result<(), CudaError> {
+        self.bind()?;
+        self.streams.fork()
+    }
+
+    /// Lets what is asked of [`Card::stream`] from now on begin after all that
+    /// was asked for before.
+    pub(crate) fn join(&self) -> Result<(), CudaError> {
+        self.bind()?;
+        self.streams.join()
     }
 }
 

@@ -1,0 +1,313 @@
+//! Products of one size: everything that goes into the table, checked first and
+//! then timed in turns.
+
+use crate::check;
+use crate::cublaslt::{self, CublasLt};
+use crate::parts;
+use crate::turns::{self, Work};
+use poai_benches::Failure;
+use poai_benches::lines::Section;
+use poai_benches::workload::{P, Workload};
+use poai_core::difficulty::Target;
+use poai_core::seeds::{self, Seeds};
+use poai_core::{Challenge, Difficulty, Operand, Seed, Shape, Side, Ticket};
+use poai_cuda::measure::{self, Measure, Noised, OnCard};
+
+/// One tile in so many wins where winners are compared.
+const WINS: u128 = 16;
+
+/// What it is measured with.
+pub struct Setting<'a> {
+    /// The card.
+    pub measure: &'a Measure,
+    /// Another library, or why there is none.
+    pub cublaslt: Result<&'a CublasLt, &'a str>,
+    /// Samples of each.
+    pub repeats: usize,
+    /// The card's tera-MACs a second, where that is known.
+    pub peak: Option<f64>,
+}
+
+/// A pair of operands, on the host and on the card, and room for products.
+pub struct Pair<'a> {
+    /// The same on the backend.
+    pub workload: &'a Workload<'a>,
+    /// The product's.
+    pub shape: Shape,
+    /// A and Bᵀ on the card, clean.
+    pub a: OnCard,
+    /// The other.
+    pub bt: OnCard,
+    /// B's seed: of the challenge and B alone.
+    pub seed_b: Seed,
+    /// Bᵀ, noised once.
+    pub b: Noised,
+    /// m·n entries.
+    pub c: OnCard,
+}
+
+impl<'a> Pair<'a> {
+    fn new(
+        measure: &Measure,
+        workload: &'a Workload<'a>,
+        shape: Shape,
+    ) -> Result<Pair<'a>, Failure> {
+        let [on_a, on_b] = [Side::A, Side::B].map(|side| workload.prepared(side));
+        let (a, bt) = (
+            measure.upload(on_a.operand().as_bytes())?,
+            measure.upload(on_b.operand().as_bytes())?,
+        );
+        let seed_b = seeds::seed_b(&P, &Challenge::default(), shape.n, shape.k, on_b.root());
+        let b = measure.noise(&seed_b, on_b.operand(), &bt)?;
+        let c = measure.empty(4 * u64::from(shape.m) * u64::from(shape.n))?;
+        Ok(Pair { workload, shape, a, bt, seed_b, b, c })
+    }
+
+    /// The operand of a side.
+    pub fn operand(&self, side: Side) -> &Operand {
+        self.workload.prepared(side).operand()
+    }
+
+    /// Commits to A on the card and noises it under the seed that follows.
+    pub fn commit_and_noise(&self, measure: &Measure) -> Result<(Seed, Noised), Failure> {
+        let root = *measure.tree(&self.a)?.root();
+        let seed_a = seeds::seed_a(&self.seed_b, self.shape.m, &root);
+        let noised = measure.noise(&seed_a, self.operand(Side::A), &self.a)?;
+        Ok((seed_a, noised))
+    }
+
+    /// No tile of this product is likely to win.
+    pub fn target(&self) -> Target {
+        let macs = self.shape.macs().saturating_mul(1 << 20);
+        Difficulty::new(macs).unwrap_or(Difficulty::BLOCK_MIN).target(&P, self.shape.k)
+    }
+
+    /// What tickets take: A committed and noised, every ticket drawn.
+    fn ticketed(&self, measure: &Measure) -> Result<(), Failure> {
+        let (seed_a, a) = self.commit_and_noise(measure)?;
+        Ok(measure.mine(&a, &self.b, &seed_a, &self.target(), None).map(drop)?)
+    }
+
+    /// The same, and the exact product.
+    fn recovered(&self, measure: &Measure) -> Result<(), Failure> {
+        let (seed_a, a) = self.commit_and_noise(measure)?;
+        Ok(measure.mine(&a, &self.b, &seed_a, &self.target(), Some(&self.c)).map(drop)?)
+    }
+}
+
+/// `8192³`, or the three sizes.
+fn name(shape: &Shape) -> String {
+    let &Shape { m, n, k } = shape;
+    if m == n && n == k { format!("{m}³") } else { format!("{m}×{n}×{k}") }
+}
+
+/// Checks and measures products of one size.
+///
+/// # Errors
+/// A result that is wrong, or what the driver or the library reports.
+pub fn measure(set: &Setting<'_>, shape: Shape) -> Result<Section, Failure> {
+    let measure = set.measure;
+    let workload = Workload::new(measure.cuda(), shape)?;
+    let pair = Pair::new(measure, &workload, shape)?;
+    let mut section =
+        Section { id: "product", title: "Products", about: ABOUT, ..Section::default() };
+    let name = name(&shape);
+    let root = check_all(set, &pair, &name, &mut section)?;
+
+    // Another library's product, in memory of its own.
+    let other_c = measure.empty(pair.c.bytes())?;
+    let mut other = match set.cublaslt {
+        Ok(library) => {
+            Some(cublaslt::Product::new(library, measure, [&pair.a, &pair.bt, &other_c], &shape)?)
+        }
+        Err(_) => None,
+    };
+    let mut tried = 0;
+    if let Some(other) = &mut other {
+        tried = other.choose(measure)?;
+        other.queue()?;
+        if *measure.tree(&other_c)?.root() != root {
+            return Err(format!("{name}: cuBLASLt's product is another than ours").into());
+        }
+    }
+    let mut works: Vec<Work<'_>> = vec![
+        Box::new(|| Ok(measure.plain(&pair.a, &pair.bt, &pair.c, &shape)?)),
+        Box::new(|| pair.ticketed(measure)),
+        Box::new(|| pair.recovered(measure)),
+    ];
+    if let Some(other) = &other {
+        works.push(Box::new(|| other.queue()));
+    }
+    let times = turns::by_events(measure, set.repeats, &mut works)?;
+    drop(works);
+    let against = times.get(3).map(|time| (*time, tried));
+    chains(set, &name, &shape, &times, against, &mut section);
+    parts::measure(set, &pair, &name, &mut section)?;
+    walls(set, &pair, &name, &mut section)?;
+    Ok(section)
+}
+
+const ABOUT: &str = "A is committed and noised anew in every sample, B once before. *Plain* is A·B of clean \
+operands. *Ticketed* is A hashed on the card, A's noise, and every ticket drawn: it keeps no product. *Recovered* is the same and leaves \
+A·B, exactly, as the backend does it, band by band. All leave what they make on the card. *On the card* is by its own events, the \
+host's part in between (the commitment's upper levels, small copies, each band's winners) included; *with the host* is the backend's own calls by the host's clock, operands copied to the \
+card and products back.";
+
+/// The three whole ways, and what they are held against.
+fn chains(
+    set: &Setting<'_>,
+    name: &str,
+    shape: &Shape,
+    times: &[f64],
+    against: Option<(f64, usize)>,
+    section: &mut Section,
+) {
+    let share = turns::share(set.repeats);
+    let tera = |milliseconds: f64| shape.macs() as f64 / milliseconds / 1e9;
+    for (way, time) in ["plain", "ticketed", "recovered"].into_iter().zip(times) {
+        let id = |kind: &str| format!("{way}{kind}/{name}");
+        let what = format!("{name} {way} on the card");
+        section.figure(id(""), &what, *time, "ms", share);
+        section.figure(id("-rate"), what + ", rate", tera(*time), "TMAC/s", share);
+        let to_roof = format!("{name} {way} / the roofline");
+        match set.peak {
+            Some(peak) => section.figure(id("-to-roof"), to_roof, tera(*time) / peak, "", share),
+            None => section.skipped(id("-to-roof"), to_roof, "the card's int8 peak is not known"),
+        }
+        let to_other = format!("{name} {way} / cuBLASLt int8");
+        match (against, set.cublaslt) {
+            (Some((other, _)), _) => {
+                section.figure(id("-to-cublaslt"), to_other, other / time, "", share);
+            }
+            (None, Err(why)) => section.skipped(id("-to-cublaslt"), to_other, why),
+            (None, Ok(_)) => {}
+        }
+    }
+    if let Some((other, tried)) = against {
+        let what = format!("{name} cuBLASLt int8, the best of {tried} algorithms");
+        section.figure(format!("cublaslt/{name}"), &what, other, "ms", share);
+        let rate = what + ", rate";
+        section.figure(format!("cublaslt-rate/{name}"), rate, tera(other), "TMAC/s", share);
+    }
+}
+
+/// Compares everything with the CPU or with one another; the product's root.
+fn check_all(
+    set: &Setting<'_>,
+    pair: &Pair<'_>,
+    name: &str,
+    section: &mut Section,
+) -> Result<poai_core::Root, Failure> {
+    let measure = set.measure;
+    let (a, bt) = (pair.operand(Side::A), pair.operand(Side::B));
+    let wrong = |what: &str| -> Failure { format!("{name}: {what}").into() };
+    // The commitment, by the CPU's.
+    let tree = measure.tree(&pair.a)?;
+    if *tree.root() != *poai_core::commitment::Tree::new(a.as_bytes()).root() {
+        return Err(wrong("A's root is not the CPU's"));
+    }
+    section.digest(format!("root-a/{name}"), format!("{name} root of A"), tree.root().to_string());
+    // The plain product at sampled entries, by the CPU's.
+    measure.plain(&pair.a, &pair.bt, &pair.c, &pair.shape)?;
+    check::product(measure, a, bt, &pair.c)?;
+    let root = *measure.tree(&pair.c)?.root();
+    section.digest(format!("root-c/{name}"), format!("{name} hash of A·B"), root.to_string());
+    // Tickets of sampled tiles, by the CPU's, which takes the noise in with them.
+    let (seed_a, noised) = pair.commit_and_noise(measure)?;
+    let seeds = Seeds { a: seed_a, b: pair.seed_b };
+    let kept = measure.empty(pair.c.bytes())?;
+    let draw = measure.draw(&seed_a, &pair.target(), Some(&pair.shape))?;
+    measure.ticketed(&noised, &pair.b, &draw, Some(&kept))?;
+    let (digest, _) = tickets_of(measure, &draw, &seeds, a, bt)?;
+    let what = format!("{name} hash of all tickets");
+    section.digest(format!("tickets/{name}"), what, digest.to_string());
+    // The noised product of the same launch, by the plain kernel's.
+    let plain = measure.empty(pair.c.bytes())?;
+    measure.plain_noised(&noised, &pair.b, &plain)?;
+    if measure.tree(&kept)?.root() != measure.tree(&plain)?.root() {
+        return Err(wrong("the product with tickets is not the plain one of the same operands"));
+    }
+    // The exact product, by the plain one of clean operands; its tickets again.
+    let again = measure.draw(&seed_a, &pair.target(), Some(&pair.shape))?;
+    let recovery = measure.recovery(&noised, &pair.b)?;
+    measure.exact(&noised, &pair.b, &again, &recovery, &kept)?;
+    if *measure.tree(&kept)?.root() != root {
+        return Err(wrong("the recovered product is not the plain one"));
+    }
+    let (of_exact, tickets) = tickets_of(measure, &again, &seeds, a, bt)?;
+    if of_exact != digest {
+        return Err(wrong("the recovered product's tickets are others"));
+    }
+    // What is timed: the backend's own bands, by those tickets.
+    let macs = (P.tile() * P.tile()) as u128 * u128::from(pair.shape.k);
+    let difficulty = Difficulty::new(WINS * macs)?;
+    let target = difficulty.target(&P, pair.shape.k);
+    let mut expected: Vec<_> =
+        tickets.into_iter().filter(|ticket| target.is_met_by(ticket)).collect();
+    expected.sort_unstable();
+    let empty = vec![0; usize::try_from(kept.bytes())?];
+    for c in [None, Some(&measure.upload(&empty)?)] {
+        let found = measure.mine(&noised, &pair.b, &seed_a, &target, c)?;
+        let mut found: Vec<_> = found.iter().map(|winner| winner.ticket).collect();
+        found.sort_unstable();
+        if found != expected {
+            return Err(wrong("the bands' winners are others than the tickets that win"));
+        }
+        if let Some(c) = c
+            && *measure.tree(c)?.root() != root
+        {
+            return Err(wrong("the bands' product is not the plain one"));
+        }
+    }
+    Ok(root)
+}
+
+/// The hash of all tickets of a draw and they, after some of them were drawn
+/// again.
+fn tickets_of(
+    measure: &Measure,
+    draw: &measure::Draw,
+    seeds: &Seeds,
+    a: &Operand,
+    bt: &Operand,
+) -> Result<(blake3::Hash, Vec<Ticket>), Failure> {
+    let on_card = draw.tickets().ok_or("tickets were not asked for")?;
+    let mut bytes = vec![0; usize::try_from(on_card.bytes())?];
+    measure.download(on_card, 0, &mut bytes)?;
+    let tickets = measure::tickets(&bytes);
+    check::tickets(seeds, a, bt, &tickets)?;
+    Ok((blake3::hash(&bytes), tickets))
+}
+
+/// The whole backend, by the host's clock.
+fn walls(
+    set: &Setting<'_>,
+    pair: &Pair<'_>,
+    name: &str,
+    section: &mut Section,
+) -> Result<(), Failure> {
+    let workload = pair.workload;
+    let mut works: Vec<Work<'_>> = vec![
+        Box::new(|| Ok(workload.plain()?)),
+        Box::new(|| Ok(workload.ticketed()?)),
+        Box::new(|| Ok(workload.recovered()?)),
+    ];
+    // Copies of gigabytes: a few samples do.
+    let repeats = set.repeats.min(5);
+    let times = turns::by_host(repeats, &mut works)?;
+    drop(works);
+    // What the last left, by the plain product on the card.
+    let product: Vec<u8> =
+        workload.product().iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    set.measure.plain(&pair.a, &pair.bt, &pair.c, &pair.shape)?;
+    if blake3::hash(&product).as_bytes() != &set.measure.tree(&pair.c)?.root().0 {
+        return Err(format!("{name}: the backend's product is not the card's").into());
+    }
+    for (way, time) in ["plain", "ticketed", "recovered"].into_iter().zip(times) {
+        // The backend's own ticketing noises both sides.
+        let both = if way == "plain" { "" } else { ", both sides noised" };
+        let what = format!("{name} {way} with the host{both}");
+        section.figure(format!("{way}-wall/{name}"), what, time, "ms", turns::share(repeats));
+    }
+    Ok(())
+}

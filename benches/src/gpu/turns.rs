@@ -1,0 +1,99 @@
+//! Timing on a card: things in turns, medians of each.
+
+use poai_benches::Failure;
+use poai_benches::lines::Share;
+use poai_cuda::measure::Measure;
+use std::time::Instant;
+
+/// Something that queues work on the card.
+pub type Work<'a> = Box<dyn FnMut() -> Result<(), Failure> + 'a>;
+
+/// A sample lasts about as long, by repeating what is shorter: the card has not
+/// begun with the first launch when it is asked for the first event.
+const SAMPLE: f64 = 2.0;
+/// And repeats it at most so often.
+const INSIDE_MAX: f64 = 50.0;
+
+/// Median milliseconds of each of `works`, by the card's events, in turns:
+/// clocks and temperature drift for all of them alike. A first turn does not
+/// count.
+///
+/// # Errors
+/// The first one of a work.
+pub fn by_events(
+    measure: &Measure,
+    repeats: usize,
+    works: &mut [Work<'_>],
+) -> Result<Vec<f64>, Failure> {
+    in_turns(repeats, works, |work, inside| {
+        let all = measure.milliseconds(|| (0..inside).try_for_each(|_| work()))?;
+        Ok(all / f64::from(inside))
+    })
+}
+
+/// The same by the host's clock: works have to wait for the card themselves.
+///
+/// # Errors
+/// The first one of a work.
+pub fn by_host(repeats: usize, works: &mut [Work<'_>]) -> Result<Vec<f64>, Failure> {
+    in_turns(repeats, works, |work, _| {
+        let start = Instant::now();
+        work()?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    })
+}
+
+fn in_turns(
+    repeats: usize,
+    works: &mut [Work<'_>],
+    mut time: impl FnMut(&mut Work<'_>, u32) -> Result<f64, Failure>,
+) -> Result<Vec<f64>, Failure> {
+    let mut inside = vec![];
+    for work in works.iter_mut() {
+        // A time of nothing at all is repeated at most so often, too.
+        inside.push((SAMPLE / time(work, 1)?).ceil().clamp(1.0, INSIDE_MAX) as u32);
+    }
+    let mut samples = vec![Vec::with_capacity(repeats); works.len()];
+    for _ in 0..repeats.max(1) {
+        for ((work, samples), inside) in works.iter_mut().zip(&mut samples).zip(&inside) {
+            samples.push(time(work, *inside)?);
+        }
+    }
+    Ok(samples.into_iter().map(median).collect())
+}
+
+/// Of two in the middle the longer.
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Every sample counts: nothing else runs on the card.
+pub fn share(repeats: usize) -> Share {
+    Share { kept: repeats.max(1), taken: repeats.max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_are_of_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 3.0);
+    }
+
+    #[test]
+    fn the_first_turn_does_not_count_and_errors_end_it() {
+        let mut times = 0;
+        let mut works: [Work<'_>; 1] = [Box::new(|| {
+            times += 1;
+            Ok(())
+        })];
+        assert_eq!(by_host(3, &mut works).expect("no error").len(), 1);
+        drop(works);
+        assert_eq!(times, 4);
+        let mut works: [Work<'_>; 1] = [Box::new(|| Err("no".into()))];
+        assert!(by_host(3, &mut works).is_err());
+    }
+}

@@ -1,0 +1,429 @@
+//! What the figures of a GPU are made with: time by the card's own events, and
+//! what the backend does with operands, step by step and on the card alone.
+//!
+//! [`crate::Cuda`] is what programs use; it brings operands to the card and
+//! products back. Here data stays where it is, so that a time is that of the
+//! card's work. Every call queues its work and returns, but for those that
+//! say that they wait.
+//!
+//! [`Measure::milliseconds`] times whatever is queued in it. [`kernels`] has
+//! every kernel by itself.
+
+mod clock;
+pub mod kernels;
+
+pub use clock::Rates;
+
+use crate::backend::multiply::{Place, RANK, TILE, Thin, WINNER_WORDS, Work, draw, winner};
+use crate::backend::operand::{Clean, NoisedOnCard};
+use crate::backend::{Cuda, multiply};
+use crate::card::{Argument, Memory, Rows};
+use crate::driver;
+use crate::error::CudaError;
+use crate::version::Version;
+use poai_core::backend::{BackendError, Output, Watch, Winner};
+use poai_core::commitment::Tree;
+use poai_core::difficulty::Target;
+use poai_core::{Operand, Seed, Shape, Ticket};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Winners that a [`Draw`] has room for.
+pub const ROOM: u32 = 4096;
+
+/// A backend of which the steps are measured.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    cuda: Cuda,
+}
+
+/// Bytes on the card. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct OnCard {
+    memory: Arc<Memory>,
+    bytes: u64,
+}
+
+/// A noised operand on the card.
+#[derive(Debug)]
+pub struct Noised {
+    noised: NoisedOnCard,
+    rows: u32,
+    k: u32,
+}
+
+/// What makes a product exact, on the card.
+#[derive(Debug)]
+pub struct Recovery {
+    thin: Thin,
+    shape: Shape,
+}
+
+/// What a product with tickets draws with, and where it leaves what it found.
+#[derive(Debug)]
+pub struct Draw {
+    draw: Memory,
+    winners: Memory,
+    tickets: Option<OnCard>,
+}
+
+impl OnCard {
+    /// The address, for other libraries that work in [`Measure::stream`].
+    pub fn address(&self) -> u64 {
+        self.memory.address()
+    }
+
+    /// How many bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn holds(&self, rows: u32, row_bytes: u64) -> Result<(), CudaError> {
+        let needed = u64::from(rows).checked_mul(row_bytes);
+        needed.filter(|bytes| *bytes <= self.bytes).map(drop).ok_or(CudaError::Bounds)
+    }
+}
+
+impl Noised {
+    /// The noised entries, row-major. They live as long as `self`.
+    fn at(&self) -> &Memory {
+        &self.noised.matrix
+    }
+}
+
+impl Draw {
+    /// Where the tickets of all tiles lie, row by row, 32 bytes each, if that
+    /// was asked for.
+    pub fn tickets(&self) -> Option<&OnCard> {
+        self.tickets.as_ref()
+    }
+}
+
+impl Measure {
+    /// Whatever `cuda` does, by its card and its variant.
+    ///
+    /// # Errors
+    /// [`CudaError::Incomplete`] where the driver does not time.
+    pub fn new(cuda: &Cuda) -> Result<Measure, CudaError> {
+        driver::load_for_cards()?;
+        driver::whole(&clock::FUNCTIONS)?;
+        Ok(Measure { cuda: cuda.clone() })
+    }
+
+    /// The backend.
+    pub fn cuda(&self) -> &Cuda {
+        &self.cuda
+    }
+
+    /// Waits for everything that was queued.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn wait(&self) -> Result<(), CudaError> {
+        self.cuda.card.wait()
+    }
+
+    /// Copies to the card, and waits for it.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn upload(&self, bytes: &[u8]) -> Result<OnCard, CudaError> {
+        let to = self.empty(bytes.len() as u64)?;
+        self.cuda.card.upload(bytes, &to.memory, 0)?;
+        Ok(to)
+    }
+
+    /// Memory with any contents.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn empty(&self, bytes: u64) -> Result<OnCard, CudaError> {
+        Ok(OnCard { memory: Arc::new(self.cuda.card.allocate(bytes)?), bytes })
+    }
+
+    /// Copies from the card, from an offset on, and waits for it.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`], or what the driver reports.
+    pub fn download(&self, from: &OnCard, offset: u64, to: &mut [u8]) -> Result<(), CudaError> {
+        self.cuda.card.download(&from.memory, offset, to)
+    }
+
+    /// The tree of bytes on the card, hashed there. Waits for the upper levels,
+    /// which the host makes.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn tree(&self, of: &OnCard) -> Result<Tree, CudaError> {
+        if let Some(nodes) = self.cuda.nodes(&of.memory, of.bytes)?
+            && let Some(tree) = self.cuda.fetch_tree(&nodes)?
+        {
+            return Ok(tree);
+        }
+        // One group: the backend hashes such bytes on the host, too.
+        let mut bytes = vec![0; usize::try_from(of.bytes).map_err(|_| CudaError::Bounds)?];
+        self.download(of, 0, &mut bytes)?;
+        Ok(Tree::new(&bytes))
+    }
+
+    /// Noises an operand, of which `clean` has the entries.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`] where it has not as many, or what the driver
+    /// reports.
+    pub fn noise(
+        &self,
+        seed: &Seed,
+        operand: &Operand,
+        clean: &OnCard,
+    ) -> Result<Noised, CudaError> {
+        let (rows, k) = (operand.rows(), operand.k());
+        clean.holds(rows, k.into())?;
+        let clean = Clean { matrix: clean.memory.clone() };
+        Ok(Noised { noised: self.cuda.noised(seed, &clean, 0, [rows, k])?, rows, k })
+    }
+
+    /// A copy of the noised entries, row-major. Waits.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, CudaError> {
+        let mut entries = vec![0i8; noised.rows as usize * noised.k as usize];
+        self.cuda.card.download(noised.at(), 0, bytemuck::cast_slice_mut(&mut entries))?;
+        Ok(entries)
+    }
+
+    /// The plain product of clean operands, m×n of i32, by the variant.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`] where an operand or `c` is too small, or what the
+    /// driver reports.
+    pub fn plain(
+        &self,
+        a: &OnCard,
+        bt: &OnCard,
+        c: &OnCard,
+        shape: &Shape,
+    ) -> Result<(), CudaError> {
+        let &Shape { m, n, k } = shape;
+        aligned(shape)?;
+        a.holds(m, k.into())?;
+        bt.holds(n, k.into())?;
+        c.holds(m, 4 * u64::from(n))?;
+        self.cuda.plain(&a.memory, 0, &bt.memory, &c.memory, [m, n, k])
+    }
+
+    /// The same of noised operands, without tickets.
+    ///
+    /// # Errors
+    /// As [`Measure::plain`].
+    pub fn plain_noised(&self, a: &Noised, b: &Noised, c: &OnCard) -> Result<(), CudaError> {
+        let Shape { m, n, k } = shape_of(a, b)?;
+        c.holds(m, 4 * u64::from(n))?;
+        self.cuda.plain(a.at(), 0, b.at(), &c.memory, [m, n, k])
+    }
+
+    /// What tickets of a product are drawn with, with room for winners and, if
+    /// asked for, for the tickets of all tiles. Waits for the keys.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn draw(
+        &self,
+        seed_a: &Seed,
+        target: &Target,
+        tickets_of: Option<&Shape>,
+    ) -> Result<Draw, CudaError> {
+        let card = &self.cuda.card;
+        let bytes = draw(seed_a, target);
+        let draw = card.allocate(bytes.len() as u64)?;
+        card.upload(&bytes, &draw, 0)?;
+        let winners = card.allocate(8 + 4 * WINNER_WORDS as u64 * u64::from(ROOM))?;
+        card.upload(bytemuck::cast_slice(&[0, ROOM]), &winners, 0)?;
+        let tiles = |shape: &Shape| u64::from(shape.m / TILE) * u64::from(shape.n / TILE);
+        let tickets = tickets_of.map(|shape| self.empty(32 * tiles(shape))).transpose()?;
+        Ok(Draw { draw, winners, tickets })
+    }
+
+    /// The winners of the one product that was drawn with this. Waits.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`] where they are more than [`ROOM`], or what the
+    /// driver reports.
+    pub fn winners(&self, draw: &Draw) -> Result<Vec<Winner>, CudaError> {
+        let mut count = [0u32];
+        self.cuda.card.download(&draw.winners, 0, bytemuck::cast_slice_mut(&mut count))?;
+        let [count] = count;
+        if count > ROOM {
+            return Err(CudaError::Bounds);
+        }
+        let mut words = vec![0u32; WINNER_WORDS * count as usize];
+        self.cuda.card.download(&draw.winners, 8, bytemuck::cast_slice_mut(&mut words))?;
+        Ok(words.as_chunks::<WINNER_WORDS>().0.iter().map(winner).collect())
+    }
+
+    /// A noised product with its tickets, in one launch. Leaves the noised
+    /// product in `c`, where that is asked for.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`] where the operands are no pair or `c` is too
+    /// small, or what the driver reports.
+    pub fn ticketed(
+        &self,
+        a: &Noised,
+        b: &Noised,
+        draw: &Draw,
+        c: Option<&OnCard>,
+    ) -> Result<(), CudaError> {
+        self.product(a, b, draw, c, None)
+    }
+
+    /// The thin operands that make the product of these exact.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`] where they are no pair, or what the driver
+    /// reports.
+    pub fn recovery(&self, a: &Noised, b: &Noised) -> Result<Recovery, CudaError> {
+        let shape = shape_of(a, b)?;
+        Ok(Recovery { thin: self.cuda.thin(&a.noised, &b.noised, &shape)?, shape })
+    }
+
+    /// The noised product with its tickets, of which the exact product is left
+    /// in `c`.
+    ///
+    /// # Errors
+    /// As [`Measure::ticketed`], and where the recovery is another pair's.
+    pub fn exact(
+        &self,
+        a: &Noised,
+        b: &Noised,
+        draw: &Draw,
+        recovery: &Recovery,
+        c: &OnCard,
+    ) -> Result<(), CudaError> {
+        self.product(a, b, draw, Some(c), Some(recovery))
+    }
+
+    /// What the backend does with noised operands: the product with its
+    /// tickets, band by band, of which the host reads the winners while the
+    /// card is at the next. Leaves the exact product in `c`, where that is asked
+    /// for. Waits for the winners, which come in any order.
+    ///
+    /// # Errors
+    /// [`CudaError::Bounds`] where the operands are no pair or `c` is too
+    /// small, or what the driver reports.
+    pub fn mine(
+        &self,
+        a: &Noised,
+        b: &Noised,
+        seed_a: &Seed,
+        target: &Target,
+        c: Option<&OnCard>,
+    ) -> Result<Vec<Winner>, BackendError> {
+        let (shape, target) = (shape_of(a, b)?, *target);
+        let (a, b) = (&a.noised, &b.noised);
+        let work = Work { a, b, shape, first: 0, seed: seed_a, target };
+        let place = c.map_or(Place::Host(Output::Tickets), |c| Place::Card(&c.memory));
+        let winners = Winners::default();
+        self.cuda.draw(&work, place, &winners)?;
+        Ok(winners.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn product(
+        &self,
+        a: &Noised,
+        b: &Noised,
+        draw: &Draw,
+        c: Option<&OnCard>,
+        recovery: Option<&Recovery>,
+    ) -> Result<(), CudaError> {
+        let shape = shape_of(a, b)?;
+        let Shape { m, n, k } = shape;
+        if let Some(c) = c {
+            c.holds(m, 4 * u64::from(n))?;
+        }
+        if let Some(tickets) = &draw.tickets {
+            tickets.holds(m / TILE, 32 * u64::from(n / TILE))?;
+        }
+        if recovery.is_some_and(|recovery| recovery.shape != shape) {
+            return Err(CudaError::Bounds);
+        }
+        let memory = |on_card: Option<&'_ OnCard>| on_card.map(|on_card| on_card.memory.clone());
+        let (c, tickets) = (memory(c), memory(draw.tickets.as_ref()));
+        let side = |memory, rows, columns| {
+            Cuda::rows(self.cuda.variant(), Rows { memory, first: 0, rows, columns })
+        };
+        let mut arguments = vec![
+            side(a.at(), m, k),
+            side(b.at(), n, k),
+            c.as_deref().map_or(Argument::Null, Argument::Memory),
+            Argument::U32(m),
+            Argument::U32(n),
+            Argument::U32(k),
+            Argument::Memory(&draw.draw),
+            Argument::Memory(&draw.winners),
+            tickets.as_deref().map_or(Argument::Null, Argument::Memory),
+            Argument::U32(0),
+        ];
+        let multiprocessors = self.cuda.card.device().multiprocessors;
+        let launch = match recovery {
+            Some(Recovery { thin, .. }) => {
+                let columns = multiply::THIN_BYTES;
+                arguments.extend([side(&thin.a, m, columns), side(&thin.b, n, columns)]);
+                arguments.push(Argument::Memory(&thin.wide));
+                self.cuda.variant().exact([m, n], multiprocessors)
+            }
+            None => self.cuda.variant().ticket([m, n], multiprocessors),
+        };
+        // SAFETY: product_…(a, bt, c, m, n, k, draw, winners, tickets,
+        // first_row, thin_a, thin_b, wide): the operands are of this shape, as
+        // `noise` and `recovery` made them, m·n entries of c and a ticket for
+        // each tile were looked for above, and there is room for winners as it
+        // says. A variant with maps was opened by `Cuda::forced`.
+        unsafe { self.cuda.card.launch(&launch, &arguments) }
+    }
+
+    /// The card's compute capability.
+    pub fn capability(&self) -> Version {
+        self.cuda.card.device().capability
+    }
+}
+
+/// Keeps every winner.
+#[derive(Default)]
+struct Winners(Mutex<Vec<Winner>>);
+
+impl Watch for Winners {
+    fn winner(&self, winner: Winner) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(winner);
+    }
+
+    fn advance(&self, _: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// The product of a pair.
+fn shape_of(a: &Noised, b: &Noised) -> Result<Shape, CudaError> {
+    let shape = Shape { m: a.rows, n: b.rows, k: a.k };
+    if a.k != b.k {
+        return Err(CudaError::Bounds);
+    }
+    aligned(&shape)?;
+    Ok(shape)
+}
+
+/// Whether the kernels take a shape.
+fn aligned(shape: &Shape) -> Result<(), CudaError> {
+    let &Shape { m, n, k } = shape;
+    let whole = m.is_multiple_of(TILE) && n.is_multiple_of(TILE) && k.is_multiple_of(RANK);
+    if !whole || m == 0 || n == 0 || k == 0 {
+        return Err(CudaError::Bounds);
+    }
+    Ok(())
+}
+
+/// Tickets from the bytes that [`Draw::tickets`] has of them.
+pub fn tickets(bytes: &[u8]) -> Vec<Ticket> {
+    bytes.as_chunks::<32>().0.iter().map(|bytes| Ticket(*bytes)).collect()
+}

@@ -4,7 +4,8 @@
 //! driver learns so from a [`CudaError`] that says what to do. [`devices`]
 //! lists the cards, [`Device::check_supported`] says whether one can mine.
 //! Neither allocates memory on a card.
-//! [`Cuda`] is a backend on one card, [`Cards`] one on several.
+//! [`Cuda`] is a backend on one card, which runs whole programs there too;
+//! [`Cards`] one on several, which share the rows of every product.
 #![deny(missing_docs)]
 
 pub mod backend;

@@ -28,5 +28,6 @@ pub use circuit::{Circuit, CircuitError};
 pub use commitment::Salt;
 pub use estimate::{Estimate, estimate};
 pub use matrices::{ConstraintDigest, Matrices};
+pub use points::PointError;
 pub use prove::{ProveError, Proven, Prover};
 pub use reduction::CircomReduction;

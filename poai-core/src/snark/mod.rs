@@ -6,7 +6,7 @@
 //! ([`iden3`]); or, for tests only, from one party that can forge ([`setup`]).
 //! Both kinds of key are one kind, because [`reduction`] makes the quotient as
 //! snarkjs does. [`keys`] keeps them in files that say what they are for.
-//! A [`Prover`] has circuit and key, and [`estimate`] says beforehand what
+//! A [`Prover`] has circuit and key, and [`estimate()`] says beforehand what
 //! either costs.
 //!
 //! Files are not trusted: a reader bounds sizes before it allocates and answers

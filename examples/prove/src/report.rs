@@ -5,7 +5,9 @@ use crate::key::Origin;
 use crate::network::Subject;
 use crate::out::Out;
 use crate::{memory, visible};
+use ark_groth16::Proof;
 use poai_core::inference::{Binding, TensorVisibility, VerifyingKey, Visibility};
+use poai_core::snark::iden3::json::{proof_to_json, signals_to_json, verifying_key_to_json};
 use poai_core::snark::{Circuit, Estimate, Matrices, Proven};
 use poai_verify::snark::Deployment;
 use serde_json::{Map, Value, json};
@@ -171,6 +173,24 @@ impl Report<'_> {
         Ok(text)
     }
 
+    /// The files that `snarkjs groth16 verify` takes.
+    fn snarkjs(&self) -> [(&'static str, String); 3] {
+        let (points, key) = (&self.proven.proof.proof, &self.verifying_key);
+        let proof = Proof { a: *points.a(), b: *points.b(), c: *points.c() };
+        let key = ark_groth16::VerifyingKey {
+            alpha_g1: *key.alpha(),
+            beta_g2: *key.beta(),
+            gamma_g2: *key.gamma(),
+            delta_g2: *key.delta(),
+            gamma_abc_g1: key.ic().to_vec(),
+        };
+        [
+            ("snarkjs-proof.json", proof_to_json(&proof)),
+            ("snarkjs-public.json", signals_to_json(self.proven.proof.signals.elements())),
+            ("snarkjs-verification-key.json", verifying_key_to_json(&key)),
+        ]
+    }
+
     /// Writes the files of `--out`.
     ///
     /// # Errors
@@ -182,6 +202,9 @@ impl Report<'_> {
         out.write("calldata.hex", calldata.as_bytes())?;
         let deployment = serde_json::to_string_pretty(&self.deployment)? + "\n";
         out.write("deployment.json", deployment.as_bytes())?;
+        for (name, text) in self.snarkjs() {
+            out.write(name, (text + "\n").as_bytes())?;
+        }
         if self.reveal {
             out.write_secret("private.json", format!("{}\n", self.revealed()).as_bytes())?;
         }

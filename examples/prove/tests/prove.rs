@@ -1,11 +1,14 @@
 //! The example as it is called.
 
 use poai_core::execute::Tensor;
-use poai_core::inference::{Address, Binding, Job, Layout, VerifyingKey};
-use poai_core::inference::{Entries, TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::inference::{
+    Address, Binding, Entries, InferenceProof, Job, Layout, TensorVisibility, VerifyingKey,
+    Visibility, WeightsVisibility,
+};
 use poai_core::program::Dtype;
 use poai_core::snark::Salt;
 use poai_core::snark::commitment::commit;
+use poai_core::snark::iden3::json::{proof_from_json, signals_from_json};
 use poai_verify::snark::{SnarkError, Verifier};
 use serde_json::Value;
 use std::path::Path;
@@ -125,6 +128,14 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     assert_eq!(deployment["macs"], MACS.to_string());
     assert!(deployment["verifier"]["source"].as_str().unwrap().contains("contract Verifier"));
 
+    // What snarkjs takes is the same proof.
+    let signals = String::from_utf8(read("snarkjs-public.json")).unwrap();
+    assert_eq!(signals_from_json(&signals).unwrap(), verified.signals.elements());
+    let points =
+        proof_from_json(std::str::from_utf8(&read("snarkjs-proof.json")).unwrap()).unwrap();
+    let decoded = InferenceProof::decode(&proof).unwrap().proof;
+    assert_eq!((points.a, points.b, points.c), (*decoded.a(), *decoded.b(), *decoded.c()));
+
     // What was revealed opens the input's commitment.
     let revealed: Value = serde_json::from_slice(&read("private.json")).unwrap();
     assert_eq!(revealed, said["revealed"]);
@@ -160,11 +171,20 @@ fn nothing_private_is_written() {
     let mut names: Vec<_> =
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["calldata.hex", "deployment.json", "proof.bin", "verifying-key.bin"]);
+    let expected = [
+        "calldata.hex",
+        "deployment.json",
+        "proof.bin",
+        "snarkjs-proof.json",
+        "snarkjs-public.json",
+        "snarkjs-verification-key.json",
+        "verifying-key.bin",
+    ];
+    assert_eq!(names, expected);
 
     // A folder that is there stays as it is.
     refused(&prove(&["--out", &out]), 2, "it is there already");
-    assert_eq!(std::fs::read_dir(folder.path().join("out")).unwrap().count(), 4);
+    assert_eq!(std::fs::read_dir(folder.path().join("out")).unwrap().count(), 7);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

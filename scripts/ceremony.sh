@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A whole ceremony of a key, made with snarkjs, on a small system:
+# A whole ceremony of a key, made with snarkjs, for a small network:
 #
 #   scripts/ceremony.sh [DIR]
 #
@@ -13,13 +13,13 @@
 # "N passed, M failed", which the exit code repeats.
 #
 # Settings, with what they are if left out:
-#   POAI_CEREMONY_ROWS=200   constraints of the system
+#   POAI_CEREMONY_ROWS=   so many constraints of a system that is no network's
 set -euo pipefail
 
-: "${POAI_CEREMONY_ROWS:=200}"
+: "${POAI_CEREMONY_ROWS:=}"
 cd "$(dirname "$0")/.."
 tools=$PWD/scripts/ceremony
-rows=$POAI_CEREMONY_ROWS
+system=(${POAI_CEREMONY_ROWS:+"$POAI_CEREMONY_ROWS"})
 if [ $# -ge 1 ]; then
   mkdir -p "$1"
   dir=$(cd "$1" && pwd)
@@ -62,9 +62,10 @@ entropy() {
 # Public, and in a real ceremony unknown to all until the contributions are in.
 beacon=$(printf '0123456789abcdef%.0s' 1 2 3 4)
 
-# The least power of two that holds the constraints, the one and two signals.
+# The least power of two that holds the constraints, the one and the signals.
+rows=$("$ours" write . "${system[@]}" | cut -d' ' -f1)
 power=1
-while [ $((1 << power)) -lt $((rows + 3)) ]; do power=$((power + 1)); done
+while [ $((1 << power)) -lt $((rows + 7)) ]; do power=$((power + 1)); done
 
 # Chained, because `check` asks for their result, which switches `set -e` off.
 phase_one() {
@@ -85,7 +86,7 @@ phase_two() {
 # Our key without the contributions, under the name that ours reads.
 uncontributed() {
   mkdir -p initial && cp system0.zkey initial/final.zkey &&
-    ! "$ours" prove initial "$rows" 2>refusal.txt &&
+    ! "$ours" prove initial "${system[@]}" 2>refusal.txt &&
     grep -q "nobody contributed" refusal.txt
 }
 
@@ -99,7 +100,7 @@ same_json() {
     require("assert").deepStrictEqual(a, b)' "$1" "$2"
 }
 
-check "our .r1cs and .wtns are written" "$ours" write . "$rows"
+check "our .r1cs and .wtns are written" "$ours" write . "${system[@]}"
 check "snarkjs reads the .r1cs" snarkjs r1cs info system.r1cs
 check "snarkjs finds the .wtns to satisfy it" snarkjs wtns check system.r1cs witness.wtns
 check "powers of tau" phase_one
@@ -107,15 +108,15 @@ check "snarkjs verifies them" snarkjs powersoftau verify final.ptau
 check "the system's own phase" phase_two
 check "snarkjs verifies the key" snarkjs zkey verify system.r1cs final.ptau final.zkey
 check "a key without contributions is refused" uncontributed
-check "a key of another system is refused" "$ours" foreign . "$rows"
-check "we read the key, keep it, prove and export" "$ours" prove . "$rows"
+check "a key of another system is refused" "$ours" foreign . "${system[@]}"
+check "we read the key, keep it, prove and export" "$ours" prove . "${system[@]}"
 check "snarkjs accepts our proof" snarkjs groth16 verify verification_key.json public.json proof.json
 check "snarkjs refuses it for another signal" changed_signal
 check "snarkjs exports a verifying key" snarkjs zkey export verificationkey final.zkey snarkjs-key.json
 check "which is ours" same_json snarkjs-key.json verification_key.json
 check "snarkjs proves" snarkjs groth16 prove final.zkey witness.wtns snarkjs-proof.json snarkjs-public.json
 check "for the same signals" same_json snarkjs-public.json public.json
-check "we accept its proof, and refuse it for another signal" "$ours" verify . "$rows"
+check "we accept its proof, and refuse it for another signal" "$ours" verify . "${system[@]}"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -14,9 +14,12 @@ use sysinfo::System as Machine;
 /// Bytes of uncompressed points.
 const G1_BYTES: u64 = 64;
 const G2_BYTES: u64 = 128;
-/// Bytes of a field element, and of a matrix's term in memory.
+/// Bytes of a field element, and of a matrix's term in memory, with what its
+/// row takes besides.
 const FIELD_BYTES: u64 = 32;
-const TERM_BYTES: u64 = 40;
+const TERM_BYTES: u64 = 60;
+/// Bytes of the process itself, and of what is freed and not given back.
+const BASE_BYTES: u64 = 24 << 20;
 /// Gas of the contract's call with one signal, and of each further one: what
 /// the verifier's tests in the EVM print.
 const GAS: (u64, u64) = (189_000, 7_000);
@@ -111,7 +114,9 @@ impl Estimate {
         let proving_key_bytes = G1_BYTES * (3 * variables + domain) + G2_BYTES * variables;
         // Over the key and the rows: the assignment twice, as integers and not,
         // the three evaluations of the quotient, and what sums of points take.
-        let working = FIELD_BYTES * (4 * variables + 5 * domain);
+        // Twice that, as circuits of 3 000 to 240 000 constraints were seen to
+        // take, some a quarter less: it is meant to be enough.
+        let working = 2 * FIELD_BYTES * (4 * variables + 5 * domain);
         Estimate {
             constraints,
             variables,
@@ -119,7 +124,7 @@ impl Estimate {
             signals,
             proving_key_bytes,
             verifying_key_bytes: 32 * (signals + 2) + 3 * 64,
-            peak_memory_bytes: proving_key_bytes + TERM_BYTES * terms + working,
+            peak_memory_bytes: BASE_BYTES + proving_key_bytes + TERM_BYTES * terms + working,
             gas: GAS.0 + GAS.1 * signals.saturating_sub(1),
             setup_seconds: None,
             prove_seconds: None,

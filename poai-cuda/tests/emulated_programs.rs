@@ -12,12 +12,14 @@ mod zoo;
 
 use harness::{Settings, with_driver_of};
 use poai_core::backend::{self, Backend};
-use poai_core::execute::{Mining, Model, ProveError, RunOptions, ValueError};
-use poai_core::program::{RunShape, ValueId};
+use poai_core::execute::network::Constants;
+use poai_core::execute::{Mining, Model, Network, ProveError, RunOptions, Tensor, ValueError};
+use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::{Challenge, Cpu, Difficulty, Options};
 use poai_cuda::{Cuda, Device, devices};
 use std::env;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const FILES: [&str; 9] = [
     "check",
@@ -161,5 +163,100 @@ fn a_trace_on_a_lost_card_is_told() {
         assert_eq!(trace.value(read).unwrap(), &first);
         // An opening that needs it is an error as well, and no wrong proof.
         assert!(matches!(trace.tile_openings(unread, 0), Err(ProveError::Value(_))));
+    });
+}
+
+/// Products with weights in several bands, and a last one that is shorter: with
+/// scales of rows, with sums kept, and mined.
+#[test]
+fn products_of_several_bands_are_the_cpus() {
+    // With no multiprocessors to keep busy, a band is one row of blocks.
+    let settings: [Settings<'_>; 1] = [&[("POAI_EMULATED_MULTIPROCESSORS", "0")]];
+    with_driver("products_of_several_bands_are_the_cpus", &settings, || {
+        let cuda = Arc::new(Cuda::open(&device()).unwrap());
+        for (rows, columns, scaled) in [(300, 100, true), (420, 1100, false)] {
+            let network = dense(columns, scaled);
+            let entries = zoo::entries("rows", rows * columns, -64, 63);
+            let mut inputs = vec![Tensor::new(rows, columns, Dtype::I8, &entries).unwrap()];
+            if scaled {
+                let scales = zoo::entries("scales", rows, 1, 1 << 20);
+                inputs.push(Tensor::new(rows, 1, Dtype::I32, &scales).unwrap());
+            }
+            let run = RunShape { batch: rows as u32, sequence: 1 };
+            let mining =
+                Mining { challenge: Challenge([4; 32]), options: Options::new(Difficulty::ONE) };
+            for options in [RunOptions::new(), RunOptions::new().mine(mining)] {
+                let options = options.trace().sums();
+                let on = |backend: Arc<dyn Backend>| {
+                    let model = Model::new(network.clone(), backend).unwrap();
+                    let run = model.run(&run, inputs.clone(), &options).unwrap();
+                    let trace = run.trace.unwrap();
+                    let sums = trace.sums(ValueId(inputs.len() as u32)).map(<[i32]>::to_vec);
+                    let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
+                    (run.output, trace.root(), sums, proofs)
+                };
+                let card = on(cuda.clone());
+                assert!(card.2.is_some());
+                assert_eq!(card, on(Arc::new(Cpu::new())), "{rows}×{columns}");
+            }
+        }
+    });
+}
+
+/// One dense layer, a row an item; its rows maybe scaled.
+fn dense(columns: usize, scaled: bool) -> Network {
+    let form = |columns, dtype| Form::new(Dim::fixed(1), Dim::fixed(columns), dtype);
+    let mut forms = vec![form(columns as u32, Dtype::I8)];
+    forms.extend(scaled.then(|| form(1, Dtype::I32)));
+    let (mut builder, mut held) = (Builder::new(&forms), Constants::default());
+    let weights = zoo::entries("weights", 40 * columns, -63, 63);
+    let weights = held.add(&mut builder, "w", (40, columns), Dtype::I8, &weights).unwrap();
+    let channels = zoo::entries("channels", 40 * 3, -900, 900);
+    let requantise = held.add(&mut builder, "r", (40, 3), Dtype::I32, &channels).unwrap();
+    let clamp = Clamp::full(Dtype::I16);
+    let op = Op::Linear { weights, requantise, shifts: [9, 12, 1], clamp };
+    let inputs: Vec<ValueId> = (0..forms.len()).map(|input| builder.input(input)).collect();
+    builder.step("dense", op, &inputs).unwrap();
+    Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap()
+}
+
+/// Nothing is mined of what has no result, and the error is the first step's.
+#[test]
+fn nothing_is_mined_behind_an_entry_without_a_result() {
+    with_driver("nothing_is_mined_behind_an_entry_without_a_result", &[&[]], || {
+        let ids = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I32);
+        let (mut builder, mut held) = (Builder::new(&[ids]), Constants::default());
+        let mut constant = |builder: &mut Builder, shape: (usize, usize), dtype, least, most| {
+            let entries = zoo::entries("constant", shape.0 * shape.1, least, most);
+            held.add(builder, "c", shape, dtype, &entries).unwrap()
+        };
+        let table = constant(&mut builder, (9, 1024), Dtype::I8, -63, 63);
+        let scales = constant(&mut builder, (9, 1), Dtype::I32, 1, 99);
+        let weights = constant(&mut builder, (32, 1024), Dtype::I8, -63, 63);
+        let requantise = constant(&mut builder, (32, 3), Dtype::I32, 1, 99);
+        let x = builder.input(0);
+        let x = builder.step("embed", Op::Embed { table, scales, shift: 3 }, &[x]).unwrap();
+        let clamp = Clamp::full(Dtype::I8);
+        let narrow = Op::Requantise { multiplier: 1, shift: 5, clamp };
+        let x = builder.step("narrow", narrow, &[x]).unwrap();
+        let op = Op::Linear { weights, requantise, shifts: [9, 0, 0], clamp };
+        builder.step("dense", op, &[x]).unwrap();
+        let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
+        let ids = Tensor::new(3, 1, Dtype::I32, &[4, 9, 2]).unwrap();
+        let run = RunShape { batch: 3, sequence: 1 };
+        let drawn = Arc::new(AtomicBool::new(false));
+        let seen = drawn.clone();
+        let options =
+            Options::new(Difficulty::ONE).progress(move |_| seen.store(true, Ordering::Relaxed));
+        let mining = Mining { challenge: Challenge([4; 32]), options };
+        let cuda: Arc<dyn Backend> = Arc::new(Cuda::open(&device()).unwrap());
+        let [card, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {
+            let model = Model::new(network.clone(), backend).unwrap();
+            let options = RunOptions::new().mine(mining.clone());
+            model.run(&run, vec![ids.clone()], &options).unwrap_err().to_string()
+        });
+        assert_eq!(card, cpu);
+        assert!(card.contains("embed") && card.contains("entry 9"), "{card}");
+        assert!(!drawn.load(Ordering::Relaxed));
     });
 }

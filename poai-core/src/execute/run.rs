@@ -136,7 +136,8 @@ impl RunOptions {
         self
     }
 
-    /// Calls back after every step.
+    /// Calls back after every step; where a device runs the program, when the
+    /// step is queued there.
     pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> RunOptions {
         self.progress = Some(Arc::new(callback));
         self

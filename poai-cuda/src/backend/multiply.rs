@@ -187,6 +187,13 @@ impl Cuda {
         watch: &dyn Watch,
     ) -> Result<(), CudaError> {
         let Drawn { first, rows, mut winners, product: entries, .. } = drawn;
+        // Before the band may be drawn again, over what is copied here.
+        if let (Some(product), Some(entries)) = (product, entries) {
+            let n = sides.work.shape.n as usize;
+            let (start, end) = (first as usize * n, (first + rows) as usize * n);
+            let place = product.get_mut(start..end).ok_or(CudaError::Bounds)?;
+            entries.finish(bytemuck::cast_slice_mut(place))?;
+        }
         loop {
             let mut bytes = vec![0; Room::bytes(lane.room.capacity) as usize];
             winners.finish(&mut bytes)?;
@@ -204,12 +211,6 @@ impl Cuda {
             self.launch_band(sides, first, rows, lane)?;
             let size = Room::bytes(lane.room.capacity);
             winners = self.card.fetch(&lane.room.memory, 0, size)?;
-        }
-        if let (Some(product), Some(entries)) = (product, entries) {
-            let n = sides.work.shape.n as usize;
-            let (start, end) = (first as usize * n, (first + rows) as usize * n);
-            let place = product.get_mut(start..end).ok_or(CudaError::Bounds)?;
-            entries.finish(bytemuck::cast_slice_mut(place))?;
         }
         Ok(())
     }

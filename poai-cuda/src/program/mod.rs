@@ -2,8 +2,10 @@
 //! tensors stay there, and their commitments are made there.
 //!
 //! Of a run the host sends the inputs, and reads the output, the roots of a
-//! trace, and one word a step for entries that have no result. Nothing else
-//! waits for it, whatever the batch.
+//! trace, and one word a step for entries that have no result: all after the
+//! last step is queued, whatever the batch. Only sums that are kept and products
+//! that are mined come to the host on the way; of the latter side A, in case
+//! that a ticket wins and its strips have to be opened.
 //!
 //! - `run`: a run from its inputs to its output.
 //! - `steps`: the kernels of each step.

@@ -32,7 +32,7 @@ impl Program {
         let multiprocessors = card.device().multiprocessors;
         let band = self.cuda.variant().band(n, multiprocessors, Some(BAND_BYTES)).min(m);
         let sums = card.allocate(4 * u64::from(band) * u64::from(n))?;
-        let mut kept = keep.then(|| vec![0i32; m as usize * n as usize]);
+        let mut kept = if keep { Some(zeros(m, n)?) } else { None };
         let [Some(x), Some(weights)] = [ready.slots.first(), ready.slots.get(ready.local.inputs)]
         else {
             return Err(CudaError::Bounds);
@@ -113,7 +113,7 @@ impl Program {
         if !keep {
             return Ok(None);
         }
-        let mut kept = vec![0i32; m as usize * n as usize];
+        let mut kept = zeros(m, n)?;
         card.download(&sums, 0, bytemuck::cast_slice_mut(&mut kept))?;
         Ok(Some(kept))
     }
@@ -143,6 +143,15 @@ impl Program {
         weights.insert(id, prepared.clone());
         Ok(prepared)
     }
+}
+
+/// Memory of the host for sums.
+fn zeros(m: u32, n: u32) -> Result<Vec<i32>, CudaError> {
+    let entries = m as usize * n as usize;
+    // Asks whether there is room, and then takes it untouched.
+    let room = Vec::<i32>::new().try_reserve_exact(entries);
+    room.map_err(|_| CudaError::OutOfHostMemory { bytes: 4 * entries as u64 })?;
+    Ok(vec![0; entries])
 }
 
 /// The product's m, n and k.

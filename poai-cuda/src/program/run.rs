@@ -69,9 +69,14 @@ impl Resident for Program {
         let extents = self.network.program().extents(shape)?;
         let asked = Asked { shape, extents: &extents, options };
         let mut queued = self.start(inputs, options)?;
-        self.queue_steps(&asked, &mut queued)?;
-        self.check_errors(&queued)?;
-        self.finish(&asked, queued)
+        let steps = self.queue_steps(&asked, &mut queued);
+        // An entry without a result came before whatever stopped a later step.
+        match (self.check_errors(&queued), steps) {
+            (Err(told @ ExecuteError::Step { .. }), _) | (_, Err(told)) | (Err(told), _) => {
+                Err(told)
+            }
+            (Ok(()), Ok(())) => self.finish(&asked, queued),
+        }
     }
 }
 
@@ -161,6 +166,8 @@ impl Program {
         let keep = options.keeps_sums();
         let sums = match (local.op, options.mining()) {
             (Op::Linear { .. }, Some(mining)) if mineable(&local) => {
+                // The host waits here anyhow, and nobody mines what is no result.
+                self.check_errors(queued)?;
                 self.mine(&ready, value, mining, &mut queued.mined, keep)?
             }
             (Op::Linear { .. }, _) => self.linear(&ready, keep)?,

@@ -166,6 +166,20 @@ pub enum CudaError {
         /// The kernel.
         kernel: &'static str,
     },
+    /// The kernels are not made for these parameters.
+    #[error("the kernels for GPUs do not take rank {rank} and tile {tile}: use the CPU")]
+    Unsupported {
+        /// The rank of the noise.
+        rank: usize,
+        /// The tile's side.
+        tile: usize,
+    },
+    /// Data was put on another card, or on the same device opened once more.
+    #[error("the data is not on this opening of {name}: use it with what put it on the card")]
+    Foreign {
+        /// The card asked to use it.
+        name: String,
+    },
     /// More bytes than the memory has: a defect of this library.
     #[error("a copy reaches beyond the memory on the card")]
     Bounds,

@@ -6,6 +6,7 @@
 //! `:0,2` for several at once and `:all` for every one that has the kernels.
 
 use crate::backend::{self, Backend};
+use std::fmt;
 use std::sync::Arc;
 
 /// Why no backend was chosen.
@@ -19,6 +20,10 @@ pub enum ChooseError {
     #[cfg(feature = "cuda")]
     #[error(transparent)]
     Cuda(#[from] poai_cuda::CardsError),
+    /// A GPU was asked for, and not by one of their names.
+    #[cfg(feature = "cuda")]
+    #[error("no backend is called {0:?}; GPUs are: {forms}", forms = cuda_forms())]
+    UnknownCuda(String),
     /// A GPU was asked for, which this build has no code for.
     #[cfg(not(feature = "cuda"))]
     #[error("backend {0} is not built in: build with `--features cuda`")]
@@ -34,11 +39,25 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, ChooseError> {
     if let Some(cuda) = poai_cuda::choose::by_name(name) {
         return Ok(cuda?);
     }
-    #[cfg(not(feature = "cuda"))]
     if name.split(['-', ':']).next() == Some("cuda") {
+        #[cfg(feature = "cuda")]
+        return Err(ChooseError::UnknownCuda(name.to_owned()));
+        #[cfg(not(feature = "cuda"))]
         return Err(ChooseError::NoCuda(name.to_owned()));
     }
     Ok(backend::by_name(name)?)
+}
+
+/// How GPUs are named.
+#[cfg(feature = "cuda")]
+fn cuda_forms() -> String {
+    use poai_cuda::choose::{ALL, FASTEST};
+    let variants = poai_cuda::Variant::ALL.map(|variant| variant.name());
+    format!(
+        "{FASTEST} (the fastest kernels), {}; each also with :1 behind it for another GPU than \
+         the first, :0,2 for several or :{ALL} for every one",
+        variants.join(", ")
+    )
 }
 
 /// A backend that this build knows.
@@ -50,6 +69,14 @@ pub struct Listed {
     pub needs: String,
     /// Whether the machine has it.
     pub present: bool,
+}
+
+/// One line: the name, whether the machine has it, and what it needs.
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.present { "present" } else { "missing" };
+        write!(f, "{:<16} {state}  needs {}", self.name, self.needs)
+    }
 }
 
 /// Every backend that this build knows, the CPU's first.
@@ -66,13 +93,20 @@ pub fn list() -> Vec<Listed> {
     #[cfg(feature = "cuda")]
     match poai_cuda::devices() {
         Ok(devices) => list.extend(gpus(devices)),
-        Err(_) => list.push(Listed {
-            name: poai_cuda::choose::FASTEST.to_owned(),
-            needs: "an NVIDIA GPU and its driver".to_owned(),
-            present: false,
-        }),
+        Err(error) => list.push(no_gpu(&error)),
     }
     list
+}
+
+/// What is listed where no GPU can be. A driver that is there and does not work
+/// is told from none.
+#[cfg(feature = "cuda")]
+fn no_gpu(error: &poai_cuda::CudaError) -> Listed {
+    let mut needs = "an NVIDIA GPU and its driver".to_owned();
+    if *error != poai_cuda::CudaError::NoDriver {
+        needs = format!("{needs}: {error}");
+    }
+    Listed { name: poai_cuda::choose::FASTEST.to_owned(), needs, present: false }
 }
 
 /// Each GPU, and all of them together where there are several to be used.
@@ -100,7 +134,7 @@ fn gpus(devices: Vec<poai_cuda::Device>) -> Vec<Listed> {
 #[cfg(all(test, feature = "cuda"))]
 mod tests {
     use super::*;
-    use poai_cuda::{Device, Version};
+    use poai_cuda::{CudaError, Device, Variant, Version};
 
     #[test]
     fn several_gpus_are_listed_together_where_they_can_be_used() {
@@ -120,5 +154,30 @@ mod tests {
         assert_eq!(listed(&[8, 5]), [gpu("cuda:0", true), gpu("cuda:1", false)]);
         let two = [gpu("cuda:0", true), gpu("cuda:1", true), gpu("cuda:all", true)];
         assert_eq!(listed(&[8, 7]), two);
+    }
+
+    #[test]
+    fn a_gpus_name_that_is_none_is_answered_with_theirs() {
+        for name in ["cuda-foo", "cuda:x", "cuda-foo:all", "cuda:", "cuda-"] {
+            let error = by_name(name).unwrap_err();
+            assert!(matches!(&error, ChooseError::UnknownCuda(asked) if asked == name), "{error}");
+            let message = error.to_string();
+            let variants = Variant::ALL.map(|variant| variant.name());
+            for word in [name, "cuda (", ":1", ":0,2", ":all"].into_iter().chain(variants) {
+                assert!(message.contains(word), "{word} in {message}");
+            }
+        }
+        assert!(matches!(by_name("cudas"), Err(ChooseError::Cpu(_))));
+    }
+
+    #[test]
+    fn a_driver_that_does_not_work_is_told_from_none() {
+        let line = |error: CudaError| no_gpu(&error).to_string();
+        let none = line(CudaError::NoDriver);
+        assert_eq!(none, "cuda             missing  needs an NVIDIA GPU and its driver");
+        for error in [CudaError::NoDevice, CudaError::Stub] {
+            let words = error.to_string();
+            assert_eq!(line(error), format!("{none}: {words}"));
+        }
     }
 }

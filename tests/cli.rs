@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Once;
 
-/// The examples, built once in the profile of the tests.
+/// The examples, built once in the profile of the tests, with the GPUs if these
+/// have them.
 fn example(name: &str) -> PathBuf {
     static BUILD: Once = Once::new();
     let directory = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
@@ -14,6 +15,7 @@ fn example(name: &str) -> PathBuf {
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--package", "poai", "--examples"])
             .args(release)
+            .args(cfg!(feature = "cuda").then_some("--features=cuda"))
             .status();
         assert!(status.unwrap().success());
     });
@@ -213,6 +215,7 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--random", "64,64,128"], "k = 128");
     usage(&["--random", "1,1,600000"], "2^19");
     usage(&["--backend", "unheard-of"], "cpu-scalar");
+    usage(&["--backend", "cuda-foo"], "cuda");
     usage(&["--threads", "0"], "0");
     usage(&["--backend", "reference", "--threads", "2"], "does not take --threads");
     usage(&["--challenge", "xyz"], "64 hexadecimal digits");
@@ -250,6 +253,9 @@ fn help_is_printed() {
             .lines()
             .any(|line| line.starts_with("cpu-scalar") && line.contains("present"))
     );
+    // As every program prints them.
+    let lines: String = poai::backends::list().iter().map(|listed| format!("{listed}\n")).collect();
+    assert_eq!(text(&list.stdout), lines);
 }
 
 /// A reader that goes away is no reason to panic, nor for another exit code.

@@ -80,6 +80,18 @@ pub enum CudaError {
         /// What was asked for.
         bytes: u64,
     },
+    /// There is no memory left on the card for what the driver itself keeps
+    /// there: it does not say how much it wanted.
+    #[error(
+        "the memory of {name} is full (noticed in {call}): end other programs that `nvidia-smi` \
+         shows on it, such as another miner"
+    )]
+    Full {
+        /// The card.
+        name: String,
+        /// The call that noticed.
+        call: &'static str,
+    },
     /// The host has no memory left that the driver may pin for copies.
     #[error(
         "the host has no {bytes} bytes of memory left to pin for copies to the GPU: end other \
@@ -154,6 +166,20 @@ pub enum CudaError {
         /// The kernel.
         kernel: &'static str,
     },
+    /// The kernels are not made for these parameters.
+    #[error("the kernels for GPUs do not take rank {rank} and tile {tile}: use the CPU")]
+    Unsupported {
+        /// The rank of the noise.
+        rank: usize,
+        /// The tile's side.
+        tile: usize,
+    },
+    /// Data was put on another card, or on the same device opened once more.
+    #[error("the data is not on this opening of {name}: use it with what put it on the card")]
+    Foreign {
+        /// The card asked to use it.
+        name: String,
+    },
     /// More bytes than the memory has: a defect of this library.
     #[error("a copy reaches beyond the memory on the card")]
     Bounds,
@@ -189,8 +215,22 @@ pub(crate) fn refused(call: &'static str) -> impl FnOnce(DriverError) -> CudaErr
     }
 }
 
+/// The same for a call that takes memory of a device's for the driver: on a card
+/// that other programs fill, these calls notice first.
+pub(crate) fn refused_on(
+    call: &'static str,
+    device: &Device,
+) -> impl FnOnce(DriverError) -> CudaError {
+    let name = device.name.clone();
+    move |error| match error.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::Full { name, call },
+        _ => refused(call)(error),
+    }
+}
+
 /// Sorts what a call on an open device reports: memory that is not there, a
-/// card that is lost, a kernel that was ended, or anything else.
+/// card that is lost, a kernel that was ended, or anything else. `bytes` are what
+/// was asked for, where it was memory.
 pub(crate) fn failed(
     call: &'static str,
     device: &Device,
@@ -200,9 +240,10 @@ pub(crate) fn failed(
     move |error| {
         let code = words(error.error_name());
         match error.0 {
-            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-                CudaError::OutOfMemory { name, bytes: bytes.unwrap_or(0) }
-            }
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => match bytes {
+                Some(bytes) => CudaError::OutOfMemory { name, bytes },
+                None => CudaError::Full { name, call },
+            },
             CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
             | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
             | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE

@@ -24,7 +24,7 @@ use crate::version::Version;
 use poai_core::backend::{BackendError, Output, Watch, Winner};
 use poai_core::commitment::Tree;
 use poai_core::difficulty::Target;
-use poai_core::{Operand, Seed, Shape, Ticket};
+use poai_core::{Operand, Params, Seed, Shape, Ticket};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -76,11 +76,6 @@ impl OnCard {
     /// How many bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    fn holds(&self, rows: u32, row_bytes: u64) -> Result<(), CudaError> {
-        let needed = u64::from(rows).checked_mul(row_bytes);
-        needed.filter(|bytes| *bytes <= self.bytes).map(drop).ok_or(CudaError::Bounds)
     }
 }
 
@@ -144,8 +139,10 @@ impl Measure {
     /// Copies from the card, from an offset on, and waits for it.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`], or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`], or what the driver
+    /// reports.
     pub fn download(&self, from: &OnCard, offset: u64, to: &mut [u8]) -> Result<(), CudaError> {
+        self.own(&from.memory)?;
         self.cuda.card.download(&from.memory, offset, to)
     }
 
@@ -153,8 +150,9 @@ impl Measure {
     /// which the host makes.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// [`CudaError::Foreign`], or what the driver reports.
     pub fn tree(&self, of: &OnCard) -> Result<Tree, CudaError> {
+        self.own(&of.memory)?;
         if let Some(nodes) = self.cuda.nodes(&of.memory, of.bytes)?
             && let Some(tree) = self.cuda.fetch_tree(&nodes)?
         {
@@ -169,16 +167,16 @@ impl Measure {
     /// Noises an operand, of which `clean` has the entries.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where it has not as many, or what the driver
-    /// reports.
+    /// [`CudaError::Unsupported`] for other parameters than the kernels',
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where `clean` has not as
+    /// many, or what the driver reports.
     pub fn noise(
         &self,
         seed: &Seed,
         operand: &Operand,
         clean: &OnCard,
     ) -> Result<Noised, CudaError> {
-        let (rows, k) = (operand.rows(), operand.k());
-        clean.holds(rows, k.into())?;
+        let [rows, k] = self.noisable(operand, clean)?;
         let clean = Clean { matrix: clean.memory.clone() };
         Ok(Noised { noised: self.cuda.noised(seed, &clean, 0, [rows, k])?, rows, k })
     }
@@ -186,8 +184,9 @@ impl Measure {
     /// A copy of the noised entries, row-major. Waits.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// [`CudaError::Foreign`], or what the driver reports.
     pub fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, CudaError> {
+        self.own(noised.at())?;
         let mut entries = vec![0i8; noised.rows as usize * noised.k as usize];
         self.cuda.card.download(noised.at(), 0, bytemuck::cast_slice_mut(&mut entries))?;
         Ok(entries)
@@ -196,8 +195,8 @@ impl Measure {
     /// The plain product of clean operands, m×n of i32, by the variant.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where an operand or `c` is too small, or what the
-    /// driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where an operand or `c` is
+    /// too small, or what the driver reports.
     pub fn plain(
         &self,
         a: &OnCard,
@@ -207,19 +206,19 @@ impl Measure {
     ) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
         aligned(shape)?;
-        a.holds(m, k.into())?;
-        bt.holds(n, k.into())?;
-        c.holds(m, 4 * u64::from(n))?;
+        self.holds(a, m, k.into())?;
+        self.holds(bt, n, k.into())?;
+        self.holds(c, m, 4 * u64::from(n))?;
         self.cuda.plain(&a.memory, 0, &bt.memory, &c.memory, [m, n, k])
     }
 
     /// The same of noised operands, without tickets.
     ///
     /// # Errors
-    /// As [`Measure::plain`].
+    /// As [`Measure::plain`], and where the operands are no pair.
     pub fn plain_noised(&self, a: &Noised, b: &Noised, c: &OnCard) -> Result<(), CudaError> {
-        let Shape { m, n, k } = shape_of(a, b)?;
-        c.holds(m, 4 * u64::from(n))?;
+        let Shape { m, n, k } = self.shape_of(a, b)?;
+        self.holds(c, m, 4 * u64::from(n))?;
         self.cuda.plain(a.at(), 0, b.at(), &c.memory, [m, n, k])
     }
 
@@ -248,9 +247,10 @@ impl Measure {
     /// The winners of the one product that was drawn with this. Waits.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where they are more than [`ROOM`], or what the
-    /// driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where they are more than
+    /// [`ROOM`], or what the driver reports.
     pub fn winners(&self, draw: &Draw) -> Result<Vec<Winner>, CudaError> {
+        self.own(&draw.winners)?;
         let mut count = [0u32];
         self.cuda.card.download(&draw.winners, 0, bytemuck::cast_slice_mut(&mut count))?;
         let [count] = count;
@@ -266,8 +266,8 @@ impl Measure {
     /// product in `c`, where that is asked for.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where the operands are no pair or `c` is too
-    /// small, or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where the operands are no
+    /// pair or `c` is too small, or what the driver reports.
     pub fn ticketed(
         &self,
         a: &Noised,
@@ -281,10 +281,10 @@ impl Measure {
     /// The thin operands that make the product of these exact.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where they are no pair, or what the driver
-    /// reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where they are no pair, or
+    /// what the driver reports.
     pub fn recovery(&self, a: &Noised, b: &Noised) -> Result<Recovery, CudaError> {
-        let shape = shape_of(a, b)?;
+        let shape = self.shape_of(a, b)?;
         Ok(Recovery { thin: self.cuda.thin(&a.noised, &b.noised, &shape)?, shape })
     }
 
@@ -310,8 +310,8 @@ impl Measure {
     /// for. Waits for the winners, which come in any order.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where the operands are no pair or `c` is too
-    /// small, or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where the operands are no
+    /// pair or `c` is too small, or what the driver reports.
     pub fn mine(
         &self,
         a: &Noised,
@@ -320,7 +320,10 @@ impl Measure {
         target: &Target,
         c: Option<&OnCard>,
     ) -> Result<Vec<Winner>, BackendError> {
-        let (shape, target) = (shape_of(a, b)?, *target);
+        let (shape, target) = (self.shape_of(a, b)?, *target);
+        if let Some(c) = c {
+            self.holds(c, shape.m, 4 * u64::from(shape.n))?;
+        }
         let (a, b) = (&a.noised, &b.noised);
         let work = Work { a, b, shape, first: 0, seed: seed_a, target };
         let place = c.map_or(Place::Host(Output::Tickets), |c| Place::Card(&c.memory));
@@ -337,16 +340,20 @@ impl Measure {
         c: Option<&OnCard>,
         recovery: Option<&Recovery>,
     ) -> Result<(), CudaError> {
-        let shape = shape_of(a, b)?;
+        let shape = self.shape_of(a, b)?;
         let Shape { m, n, k } = shape;
         if let Some(c) = c {
-            c.holds(m, 4 * u64::from(n))?;
+            self.holds(c, m, 4 * u64::from(n))?;
         }
+        self.own(&draw.draw)?;
         if let Some(tickets) = &draw.tickets {
-            tickets.holds(m / TILE, 32 * u64::from(n / TILE))?;
+            self.holds(tickets, m / TILE, 32 * u64::from(n / TILE))?;
         }
-        if recovery.is_some_and(|recovery| recovery.shape != shape) {
-            return Err(CudaError::Bounds);
+        if let Some(recovery) = recovery {
+            self.own(&recovery.thin.a)?;
+            if recovery.shape != shape {
+                return Err(CudaError::Bounds);
+            }
         }
         let memory = |on_card: Option<&'_ OnCard>| on_card.map(|on_card| on_card.memory.clone());
         let (c, tickets) = (memory(c), memory(draw.tickets.as_ref()));
@@ -387,6 +394,45 @@ impl Measure {
     pub fn capability(&self) -> Version {
         self.cuda.card.device().capability
     }
+
+    /// Whether memory is this card's: another's queues know nothing of the uses
+    /// here, nor has its memory to be within reach.
+    fn own(&self, memory: &Memory) -> Result<(), CudaError> {
+        match self.cuda.card.owns(memory) {
+            true => Ok(()),
+            false => Err(CudaError::Foreign { name: self.cuda.card.device().name.clone() }),
+        }
+    }
+
+    /// Whether bytes are this card's, and as many.
+    fn holds(&self, on_card: &OnCard, rows: u32, row_bytes: u64) -> Result<(), CudaError> {
+        self.own(&on_card.memory)?;
+        let needed = u64::from(rows).checked_mul(row_bytes);
+        needed.filter(|bytes| *bytes <= on_card.bytes).map(drop).ok_or(CudaError::Bounds)
+    }
+
+    /// Rows and k of an operand, if the kernels noise such ones and `clean` has
+    /// its entries.
+    fn noisable(&self, operand: &Operand, clean: &OnCard) -> Result<[u32; 2], CudaError> {
+        let params = operand.params();
+        if *params != Params::CONSENSUS {
+            return Err(CudaError::Unsupported { rank: params.rank(), tile: params.tile() });
+        }
+        self.holds(clean, operand.rows(), operand.k().into())?;
+        Ok([operand.rows(), operand.k()])
+    }
+
+    /// The product of a pair.
+    fn shape_of(&self, a: &Noised, b: &Noised) -> Result<Shape, CudaError> {
+        self.own(a.at())?;
+        self.own(b.at())?;
+        let shape = Shape { m: a.rows, n: b.rows, k: a.k };
+        if a.k != b.k {
+            return Err(CudaError::Bounds);
+        }
+        aligned(&shape)?;
+        Ok(shape)
+    }
 }
 
 /// Keeps every winner.
@@ -401,16 +447,6 @@ impl Watch for Winners {
     fn advance(&self, _: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
-}
-
-/// The product of a pair.
-fn shape_of(a: &Noised, b: &Noised) -> Result<Shape, CudaError> {
-    let shape = Shape { m: a.rows, n: b.rows, k: a.k };
-    if a.k != b.k {
-        return Err(CudaError::Bounds);
-    }
-    aligned(&shape)?;
-    Ok(shape)
 }
 
 /// Whether the kernels take a shape.

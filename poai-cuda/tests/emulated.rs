@@ -172,8 +172,20 @@ failures! {
         ["Xid", "nvidia-smi"];
     memory_that_failed_is_told: "cuMemcpyDtoHAsync_v2:1:214", CudaError::Lost { .. },
         ["EMULATED_214", "restart"];
-    a_context_that_is_refused_is_told: "cuDevicePrimaryCtxRetain:1:2", CudaError::Driver { .. },
-        ["cuDevicePrimaryCtxRetain", "EMULATED_2"];
+    a_context_that_is_refused_is_told: "cuDevicePrimaryCtxRetain:1:1", CudaError::Driver { .. },
+        ["cuDevicePrimaryCtxRetain", "EMULATED_1"];
+    a_context_on_a_full_card_is_told: "cuDevicePrimaryCtxRetain:1:2", CudaError::Full { .. },
+        ["Emulated GPU", "full", "cuDevicePrimaryCtxRetain", "end other programs"];
+    a_stream_on_a_full_card_is_told: "cuStreamCreate:3:2", CudaError::Full { .. },
+        ["Emulated GPU", "full", "cuStreamCreate", "end other programs"];
+    ptx_on_a_full_card_is_told: "cuModuleLoadData:2:2", CudaError::Full { .. },
+        ["Emulated GPU", "full", "cuModuleLoadData", "end other programs"];
+    a_function_on_a_full_card_is_told: "cuModuleGetFunction:1:2", CudaError::Full { .. },
+        ["Emulated GPU", "full", "cuModuleGetFunction", "end other programs"];
+    a_launch_on_a_full_card_is_told: "cuLaunchKernel:2:2", CudaError::Full { .. },
+        ["Emulated GPU", "full", "end other programs"];
+    an_event_on_a_full_card_is_told: "cuEventCreate:2:2", CudaError::Full { .. },
+        ["Emulated GPU", "full", "cuEventCreate", "end other programs"];
     ptx_that_is_refused_is_told: "cuModuleLoadData:1:222", CudaError::Driver { .. },
         ["cuModuleLoadData", "222"];
     a_record_on_a_lost_card_is_told: "cuEventRecord:6:46", CudaError::Lost { .. },

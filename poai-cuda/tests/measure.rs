@@ -50,6 +50,16 @@ fn what_does_not_fit_is_refused() {
     check_bounds();
 }
 
+#[test]
+fn other_parameters_are_refused() {
+    check_parameters();
+}
+
+#[test]
+fn data_of_another_card_is_refused() {
+    check_owner();
+}
+
 fn sorted(mut winners: Vec<Winner>) -> Vec<Winner> {
     winners.sort_by_key(|winner| winner.tile);
     winners
@@ -143,7 +153,80 @@ fn check_bounds() {
     }
 }
 
-/// Both again on the emulated card, in every order of its streams.
+/// The kernels are made for one rank: of another, steps would come out as none.
+fn check_parameters() {
+    for cuda in cards() {
+        let measure = Measure::new(&cuda).unwrap();
+        let seed = seed_b(&P, &test_challenge(b"measure"), 64, 64, &Default::default());
+        for (rank, tile) in [(64, 32), (128, 64)] {
+            let params = Params::new(rank, tile).unwrap();
+            let k = usize::from(rank);
+            let other = Operand::pseudorandom(&params, Side::A, b"measure", 64, k).unwrap();
+            let on_card = measure.upload(other.as_bytes()).unwrap();
+            let expected = CudaError::Unsupported { rank: k, tile: tile.into() };
+            assert_eq!(measure.noise(&seed, &other, &on_card).unwrap_err(), expected);
+            assert_eq!(measure.noise_kernels(&seed, &other, &on_card).unwrap_err(), expected);
+        }
+    }
+}
+
+/// What another opening of the card holds is no part of this one's queues.
+fn check_owner() {
+    for cuda in cards() {
+        let own = Measure::new(&cuda).unwrap();
+        let again = Cuda::forced(cuda.card().device(), cuda.variant()).unwrap();
+        let other = Measure::new(&again).unwrap();
+        let (a, bt) = (operand(Side::A, SHAPE.m), operand(Side::B, SHAPE.n));
+        let seed = seed_b(&P, &test_challenge(b"measure"), SHAPE.n, SHAPE.k, &Default::default());
+        let target = Difficulty::ONE.target(&P, SHAPE.k);
+        // On each: both operands, room for the product, and all that is made of
+        // them.
+        let made = [&own, &other].map(|measure| {
+            let [on_a, on_b] = [&a, &bt].map(|side| measure.upload(side.as_bytes()).unwrap());
+            let c = measure.empty(4 * u64::from(SHAPE.m * SHAPE.n)).unwrap();
+            let noised_a = measure.noise(&seed, &a, &on_a).unwrap();
+            let noised_b = measure.noise(&seed, &bt, &on_b).unwrap();
+            let draw = measure.draw(&seed, &target, Some(&SHAPE)).unwrap();
+            let recovery = measure.recovery(&noised_a, &noised_b).unwrap();
+            (on_a, on_b, c, noised_a, noised_b, draw, recovery)
+        });
+        let [(on_a, on_b, c, a1, b1, draw, recovery), others] = &made;
+        let (their_a, their_b, their_c, a2, b2, their_draw, their_recovery) = others;
+        let foreign = CudaError::Foreign { name: cuda.card().device().name.clone() };
+        let refused = |result: Result<(), CudaError>| assert_eq!(result, Err(foreign.clone()));
+
+        refused(own.tree(their_a).map(drop));
+        refused(own.download(their_a, 0, &mut [0]));
+        refused(own.commit_kernels(their_a).map(drop));
+        refused(own.noise(&seed, &a, their_a).map(drop));
+        refused(own.noise_kernels(&seed, &a, their_a).map(drop));
+        refused(own.noised_entries(a2).map(drop));
+        refused(own.recover_kernels(a2).map(drop));
+        refused(own.winners(their_draw).map(drop));
+        for (a, b, c) in [(their_a, on_b, c), (on_a, their_b, c), (on_a, on_b, their_c)] {
+            refused(own.plain(a, b, c, &SHAPE));
+        }
+        for (a, b, c) in [(a2, b1, c), (a1, b2, c), (a1, b1, their_c)] {
+            refused(own.plain_noised(a, b, c));
+            refused(own.ticketed(a, b, draw, Some(c)));
+            refused(own.exact(a, b, draw, recovery, c));
+            let mined = own.mine(a, b, &seed, &target, Some(c)).unwrap_err();
+            assert!(
+                matches!(&mined, BackendError::Device(error) if error.to_string() == foreign.to_string()),
+                "{mined}"
+            );
+        }
+        refused(own.recovery(a2, b1).map(drop));
+        refused(own.recovery(a1, b2).map(drop));
+        refused(own.ticketed(a1, b1, their_draw, None));
+        refused(own.exact(a1, b1, their_draw, recovery, c));
+        refused(own.exact(a1, b1, draw, their_recovery, c));
+        own.exact(a1, b1, draw, recovery, c).unwrap();
+        own.wait().unwrap();
+    }
+}
+
+/// All again on the emulated card, in every order of its streams.
 #[cfg(target_os = "linux")]
 mod emulated {
     use super::harness::{Settings, with_driver_of};
@@ -172,5 +255,15 @@ mod emulated {
     #[test]
     fn what_does_not_fit_is_refused() {
         with_cards("what_does_not_fit_is_refused", &ORDERS[..1], super::check_bounds);
+    }
+
+    #[test]
+    fn other_parameters_are_refused() {
+        with_cards("other_parameters_are_refused", &ORDERS[..1], super::check_parameters);
+    }
+
+    #[test]
+    fn data_of_another_card_is_refused() {
+        with_cards("data_of_another_card_is_refused", &ORDERS[..1], super::check_owner);
     }
 }

@@ -48,8 +48,9 @@ struct Args {
     /// One scale for all weights of a layer, instead of one for each channel.
     #[arg(long)]
     per_tensor: bool,
-    /// Which backend multiplies, by default the fastest of the processor. GPUs are
-    /// `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`, with feature cuda.
+    /// Which backend multiplies, by default the fastest of the processor; `list`
+    /// prints them. GPUs are `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`,
+    /// with feature cuda.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
 }
@@ -99,6 +100,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.backend.as_deref() == Some("list") {
+        let lines = backends::list().into_iter().map(|listed| format!("{listed}\n"));
+        print(&lines.collect::<String>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let backend: Arc<dyn Backend> = match &args.backend {
         Some(name) => backends::by_name(name)?,
         None => Arc::new(Cpu::new()),

@@ -90,8 +90,7 @@ fn main() -> ExitCode {
 /// What is printed.
 fn run(args: &Args) -> Result<String, Failure> {
     if args.backend.as_deref() == Some("list") {
-        let present = backends::list().into_iter().filter(|listed| listed.present);
-        return Ok(present.map(|listed| listed.name + "\n").collect());
+        return Ok(backends::list().iter().map(|listed| format!("{listed}\n")).collect());
     }
     let backend: Arc<dyn Backend> = match &args.backend {
         Some(name) => backends::by_name(name)?,

@@ -18,7 +18,7 @@ pub(crate) use copy::Fetch;
 pub(crate) use memory::Memory;
 
 use crate::device::Device;
-use crate::error::{CudaError, failed, refused};
+use crate::error::{CudaError, failed, refused, refused_on};
 use crate::kernels;
 use crate::tensor_map;
 use cudarc::driver::result;
@@ -200,7 +200,7 @@ impl Card {
             let text = CString::new(ptx.text).map_err(|_| missing.clone())?;
             // SAFETY: a string that ends in zero, which the call only reads.
             let module = unsafe { result::module::load_data(text.as_ptr().cast()) };
-            let module = module.map_err(refused("cuModuleLoadData"))?;
+            let module = module.map_err(refused_on("cuModuleLoadData", self.device()))?;
             modules.insert(launch.file, Module { module, functions: BTreeMap::new() });
         }
         let module = modules.get_mut(launch.file).ok_or(missing.clone())?;
@@ -210,7 +210,7 @@ impl Card {
         let name = CString::new(launch.kernel).map_err(|_| missing)?;
         // SAFETY: the module was loaded above and is never unloaded before.
         let function = unsafe { result::module::get_function(module.module, name) };
-        let function = function.map_err(refused("cuModuleGetFunction"))?;
+        let function = function.map_err(refused_on("cuModuleGetFunction", self.device()))?;
         module.functions.insert(launch.kernel, function);
         Ok(function)
     }

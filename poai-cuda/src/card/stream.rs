@@ -6,8 +6,7 @@
 
 use super::memory::Block;
 use crate::device::Device;
-use crate::error::{CudaError, failed, refused};
-use cudarc::driver::sys::CUresult;
+use crate::error::{CudaError, failed, refused_on};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
 use std::array;
 use std::sync::Arc;
@@ -76,12 +75,12 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn open(device: &Device) -> Result<Arc<Streams>, CudaError> {
-        let context =
-            CudaContext::new(device.ordinal).map_err(refused("cuDevicePrimaryCtxRetain"))?;
+        let context = CudaContext::new(device.ordinal)
+            .map_err(refused_on("cuDevicePrimaryCtxRetain", device))?;
         // SAFETY: cudarc's own slices, whose lives that would track, are not
         // used at all.
         unsafe { context.disable_event_tracking() };
-        let open = || context.new_stream().map_err(refused("cuStreamCreate"));
+        let open = || context.new_stream().map_err(refused_on("cuStreamCreate", device));
         let queues = [open()?, open()?, open()?, open()?];
         Ok(Arc::new(Streams { device: device.clone(), context, queues }))
     }
@@ -101,12 +100,7 @@ impl Streams {
 
     /// Puts an error of a call on the open card into words.
     pub(super) fn told(&self, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
-        let failed = failed(call, &self.device, None);
-        move |error| match error.0 {
-            // Of the driver's own memory: nobody knows how much it wanted.
-            CUresult::CUDA_ERROR_OUT_OF_MEMORY => refused(call)(error),
-            _ => failed(error),
-        }
+        failed(call, &self.device, None)
     }
 
     /// Makes the calling thread's calls go to this card.

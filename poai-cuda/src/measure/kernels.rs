@@ -57,8 +57,9 @@ impl Measure {
     /// `commit_merge` as often as there are levels for.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// [`CudaError::Foreign`], or what the driver reports.
     pub fn commit_kernels(&self, of: &OnCard) -> Result<Vec<Kernel<'_>>, CudaError> {
+        self.own(&of.memory)?;
         // Where each level begins, in nodes, and how many it has.
         let mut levels = vec![(0, of.bytes.div_ceil(CHUNK_BYTES))];
         while let Some(&(start, count @ 2..)) = levels.last() {
@@ -89,16 +90,14 @@ impl Measure {
     /// `noise_operand`.
     ///
     /// # Errors
-    /// [`CudaError::Bounds`] where `clean` is too small, or what the driver
-    /// reports.
+    /// As [`Measure::noise`].
     pub fn noise_kernels(
         &self,
         seed: &Seed,
         operand: &Operand,
         clean: &OnCard,
     ) -> Result<Vec<Kernel<'_>>, CudaError> {
-        let (rows, k) = (operand.rows(), operand.k());
-        clean.holds(rows, k.into())?;
+        let [rows, k] = self.noisable(operand, clean)?;
         let steps = k / RANK;
         let keys = [*RowNoise::new(seed).key(), *StepNoise::new(operand.params(), seed).key()];
         let keys = self.upload(keys.as_flattened())?;
@@ -135,8 +134,9 @@ impl Measure {
     /// plain product of 128 columns: `recover_factors` and `recover_digits`.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// [`CudaError::Foreign`], or what the driver reports.
     pub fn recover_kernels(&self, of: &Noised) -> Result<Vec<Kernel<'_>>, CudaError> {
+        self.own(of.at())?;
         let (rows, k) = (of.rows, of.k);
         let words = 4 * u64::from(k / RANK) * u64::from(RANK);
         let bytes = |columns: u32| u64::from(rows) * u64::from(columns);

@@ -166,7 +166,7 @@ fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
         if start.elapsed() >= lasting {
             break;
         }
-        case(&format!("{what} {index} of {seed}"), cuda);
+        case(&format!("{what} {index} of seed {seed}"), cuda);
         done += 1;
     }
     assert!(done > 0, "POAI_DUAL_CASES and POAI_DUAL_SECONDS leave nothing to do");
@@ -485,9 +485,11 @@ fn programs_in_lock_step_with_the_cpu() {
         assert!(whole.is_resident() && !products.is_resident(), "{name}");
         let options = options(name, draw.below(2) == 0);
         let expected = left(&cpu, &run, &inputs, &options);
-        assert!(left(&whole, &run, &inputs, &options) == expected, "{name}: whole on the card");
-        let got = left(&products, &run, &inputs, &options);
-        assert!(got == expected, "{name}: product by product");
+        for (how, model) in [("whole on the card", &whole), ("product by product", &products)] {
+            let got = left(model, &run, &inputs, &options);
+            let errors = [got.as_ref().err(), expected.as_ref().err()];
+            assert!(got == expected, "{name}, {how}: errors {errors:?}");
+        }
     });
 }
 

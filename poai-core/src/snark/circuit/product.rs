@@ -108,7 +108,7 @@ fn freivalds(
 }
 
 /// ρ: a hash of all three.
-fn challenge(
+pub(super) fn challenge(
     system: &mut System,
     poseidon: &mut Poseidon,
     x: &Entries,

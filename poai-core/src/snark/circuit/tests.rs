@@ -236,16 +236,12 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     assert_eq!(row(&honest), row(&forged));
     assert_ne!(honest, forged);
 
-    // In the circuit ρ is a variable, equal to the hash. The same move against
-    // its value: the sums it needs are no integers within their bounds, and
-    // their bits cannot be theirs.
-    let rho = system.assignment()[first..].iter().copied().find(|&value| {
-        let row = |sums: &[Fr]| -> Fr {
-            sums.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * value)
-        };
-        system.assignment().contains(&row(&honest)) && value.into_bigint().0[3] != 0
-    });
-    let rho = rho.expect("the challenge is a variable");
+    // In the circuit ρ is the hash, and the row is folded with it. The same move
+    // against its value: the sums it needs are no integers within their bounds,
+    // and their bits cannot be theirs.
+    let rho = product::challenge(&mut system, &mut poseidon, &x, &weights, &sums).unwrap().value;
+    let folded = honest.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * rho);
+    assert!(system.assignment().contains(&folded));
     let mut assignment = system.assignment().to_vec();
     assignment[first] += rho;
     assignment[second] -= Fr::ONE;

@@ -187,13 +187,10 @@ impl Cuda {
         watch: &dyn Watch,
     ) -> Result<(), CudaError> {
         let Drawn { first, rows, mut winners, product: entries, .. } = drawn;
-        // Before the band may be drawn again, over what is copied here.
-        if let (Some(product), Some(entries)) = (product, entries) {
-            let n = sides.work.shape.n as usize;
-            let (start, end) = (first as usize * n, (first + rows) as usize * n);
-            let place = product.get_mut(start..end).ok_or(CudaError::Bounds)?;
-            entries.finish(bytemuck::cast_slice_mut(place))?;
-        }
+        let n = sides.work.shape.n as usize;
+        let place =
+            product.and_then(|all| all.get_mut(first as usize * n..(first + rows) as usize * n));
+        let mut product = entries.zip(place);
         loop {
             let mut bytes = vec![0; Room::bytes(lane.room.capacity) as usize];
             winners.finish(&mut bytes)?;
@@ -205,12 +202,20 @@ impl Cuda {
                 found.iter().take(count as usize).for_each(|words| watch.winner(winner(words)));
                 break;
             }
+            // Before the band is drawn again, over what is copied here.
+            if let Some((entries, place)) = product.take() {
+                entries.finish(bytemuck::cast_slice_mut(place))?;
+            }
             // The same again, behind the band that is under way: the card
             // forgot those that had no room.
             lane.room = self.room(count)?;
             self.launch_band(sides, first, rows, lane)?;
             let size = Room::bytes(lane.room.capacity);
             winners = self.card.fetch(&lane.room.memory, 0, size)?;
+        }
+        // After the winners, whose wait is the only one where it is small.
+        if let Some((entries, place)) = product {
+            entries.finish(bytemuck::cast_slice_mut(place))?;
         }
         Ok(())
     }

@@ -215,7 +215,9 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--random", "64,64,128"], "k = 128");
     usage(&["--random", "1,1,600000"], "2^19");
     usage(&["--backend", "unheard-of"], "cpu-scalar");
-    usage(&["--backend", "cuda-foo"], "cuda");
+    // The GPUs' names where they are built in, and else how to build them in.
+    let advice = if cfg!(feature = "cuda") { ":0,2" } else { "--features cuda" };
+    usage(&["--backend", "cuda-foo"], advice);
     usage(&["--threads", "0"], "0");
     usage(&["--backend", "reference", "--threads", "2"], "does not take --threads");
     usage(&["--challenge", "xyz"], "64 hexadecimal digits");

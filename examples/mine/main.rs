@@ -172,10 +172,7 @@ fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
 }
 
 fn list_backends() -> Result<ExitCode, Failure> {
-    let lines = backends::list().into_iter().map(|backends::Listed { name, needs, present }| {
-        let state = if present { "present" } else { "missing" };
-        format!("{name:<16} {state}  needs {needs}\n")
-    });
+    let lines = backends::list().into_iter().map(|listed| format!("{listed}\n"));
     support::print(&lines.collect::<String>())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ pub fn bench(c: &mut Criterion) {
             b.iter(|| verifier.verify(&challenge, black_box(&bytes)).expect("it holds"))
         });
         group.bench_function(BenchmarkId::new("preliminary", k), |b| {
-            b.iter(|| verifier.preliminary(&challenge, black_box(&bytes)).expect("it holds"))
+            b.iter(|| verifier.preliminary_verify(&challenge, black_box(&bytes)).expect("it holds"))
         });
     }
     answers.finish();

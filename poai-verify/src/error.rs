@@ -40,6 +40,14 @@ pub enum Malformed {
         /// The largest permitted.
         max: u32,
     },
+    /// The block is asked for fewer MACs than the rules permit.
+    #[error("difficulty {difficulty} is below the least permitted, {min}")]
+    Difficulty {
+        /// The difficulty given.
+        difficulty: Difficulty,
+        /// The least one.
+        min: Difficulty,
+    },
     /// An opened byte is no clean entry.
     #[error("opening of {side}: byte {offset} = {value} is no entry in -64..=63")]
     Entry {

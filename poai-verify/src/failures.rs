@@ -82,7 +82,7 @@ impl Failures {
     /// before a costly [`Verifier::verify`] that runs without this memory.
     ///
     /// # Errors
-    /// [`VerifyError::Known`], and whatever [`Verifier::preliminary`] says.
+    /// [`VerifyError::Known`], and whatever [`Verifier::preliminary_verify`] says.
     pub fn refuses(
         &self,
         verifier: &Verifier,

@@ -7,6 +7,7 @@
 //!
 //! - [`rules`]: what the node permits; [`Rules::BLOCK`] is what a block needs.
 //! - [`verifier`]: the checks, in the order of spec §7.
+//! - [`seal`]: the same for headers of several difficulties, and for batches.
 //! - [`error`]: malformed or invalid, with the field and the check.
 //! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
 //! - [`freivalds`]: apart from proofs, whether a whole product is right.
@@ -24,6 +25,7 @@ pub mod error;
 pub mod failures;
 pub mod freivalds;
 pub mod rules;
+pub mod seal;
 #[cfg(feature = "snark")]
 pub mod snark;
 pub mod trace;
@@ -37,4 +39,5 @@ pub use poai_core::{
     Side, Statement, Ticket, Tile, TraceRoot, Transcript,
 };
 pub use rules::{Rules, RulesError};
+pub use seal::Seal;
 pub use verifier::{Verified, Verifier, proof_hash};

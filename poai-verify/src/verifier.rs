@@ -99,7 +99,11 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::verify`], for what it checks.
-    pub fn preliminary(&self, challenge: &Challenge, proof: &[u8]) -> Result<(), VerifyError> {
+    pub fn preliminary_verify(
+        &self,
+        challenge: &Challenge,
+        proof: &[u8],
+    ) -> Result<(), VerifyError> {
         self.claim(challenge, proof).map(drop)
     }
 

@@ -90,17 +90,17 @@ fn preliminary_checks_are_the_cheap_ones_alone() {
     let puzzle = Puzzle::random(64, 64);
     let verifier = common::verifier();
     let mut bytes = puzzle.bytes(1, 1);
-    assert_eq!(verifier.preliminary(&CHALLENGE, &bytes), Ok(()));
+    assert_eq!(verifier.preliminary_verify(&CHALLENGE, &bytes), Ok(()));
     assert!(matches!(
-        verifier.preliminary(&CHALLENGE, &bytes[1..]),
+        verifier.preliminary_verify(&CHALLENGE, &bytes[1..]),
         Err(VerifyError::Malformed(_))
     ));
     let strict = Verifier::block(Difficulty::new(u128::MAX).unwrap()).unwrap();
-    let lost = strict.preliminary(&CHALLENGE, &bytes);
+    let lost = strict.preliminary_verify(&CHALLENGE, &bytes);
     assert!(matches!(lost, Err(VerifyError::Invalid(Invalid::Target { .. }))));
     // It does not look at openings.
     bytes[148] = 64;
-    assert_eq!(verifier.preliminary(&CHALLENGE, &bytes), Ok(()));
+    assert_eq!(verifier.preliminary_verify(&CHALLENGE, &bytes), Ok(()));
     let entry = Malformed::Entry { side: Side::A, offset: 0, value: 64 };
     assert_eq!(verifier.verify(&CHALLENGE, &bytes), Err(entry.into()));
 }

@@ -165,7 +165,7 @@ fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Res
         101,
         &mut [
             &mut || timed(|| black_box(verifier.verify(&challenge, bytes)).map(drop)),
-            &mut || timed(|| black_box(verifier.preliminary(&challenge, bytes))),
+            &mut || timed(|| black_box(verifier.preliminary_verify(&challenge, bytes))),
             &mut || timed(|| sample.check_openings()),
             &mut || timed_always(|| sample.step_factors()),
             &mut || timed_always(|| sample.row_factors()),

@@ -9,3 +9,8 @@ pub use poai_verify as verify;
 
 #[cfg(feature = "cuda")]
 pub use poai_cuda as cuda;
+
+/// The code of `docs/embedding.md`, run as README.md's is.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct Embedding;

@@ -12,6 +12,7 @@
 //! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
 //! - [`freivalds`]: apart from proofs, whether a whole product is right.
 //! - [`trace`]: audits, fraud proofs and links of whole networks.
+//! - `chain` (feature): what a chain computes around proofs.
 //! - `snark` (feature): proofs of inference, which the EVM checks as well.
 //!
 //! There is no mode that skips a check.
@@ -21,6 +22,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "chain")]
+pub mod chain;
 pub mod error;
 pub mod failures;
 pub mod freivalds;

@@ -1,0 +1,104 @@
+//! A difficulty in four bytes, as a header carries it.
+
+use core::fmt;
+use poai_core::Difficulty;
+
+/// A difficulty of 16 to 24 significant bits in 32: the number of its bytes in
+/// the highest eight, its leading three bytes in the others. As Bitcoin's
+/// nBits, but of a difficulty in MACs and not of a target, without a sign bit,
+/// and with one encoding for each value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
+pub struct CompactDifficulty(u32);
+
+/// Why 32 bits are no difficulty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompactError {
+    /// No difficulty has so many bytes.
+    #[error("compact difficulty {bits:#010x}: {length} bytes, not 1 to 16")]
+    Length {
+        /// The encoding.
+        bits: u32,
+        /// The number of bytes that it states.
+        length: u32,
+    },
+    /// The leading byte is zero, or bytes are set that the value has not: the
+    /// value has another encoding.
+    #[error("compact difficulty {bits:#010x} is not the one encoding of its value")]
+    NotCanonical {
+        /// The encoding.
+        bits: u32,
+    },
+}
+
+/// The leading byte of a mantissa.
+const LEADING: u32 = 0x00ff_0000;
+
+impl CompactDifficulty {
+    /// The largest that is not above `difficulty`: it is less by a factor under
+    /// 2^-15, and by nothing where 16 significant bits are enough.
+    pub fn new(difficulty: Difficulty) -> CompactDifficulty {
+        let macs = difficulty.macs();
+        let length = 16 - macs.leading_zeros() / 8;
+        let mantissa = match length {
+            0..=3 => macs << (8 * (3 - length)),
+            _ => macs >> (8 * (length - 3)),
+        };
+        // Exact: three bytes are left of it.
+        CompactDifficulty(length << 24 | mantissa as u32)
+    }
+
+    /// Reads an encoding.
+    ///
+    /// # Errors
+    /// [`CompactError`] where it is not what [`CompactDifficulty::new`] makes
+    /// of some difficulty.
+    pub fn decode(bits: u32) -> Result<CompactDifficulty, CompactError> {
+        let (length, mantissa) = (bits >> 24, bits & 0x00ff_ffff);
+        if !(1..=16).contains(&length) {
+            return Err(CompactError::Length { bits, length });
+        }
+        let absent = (1 << (8 * 3u32.saturating_sub(length))) - 1;
+        if mantissa & LEADING == 0 || mantissa & absent != 0 {
+            return Err(CompactError::NotCanonical { bits });
+        }
+        Ok(CompactDifficulty(bits))
+    }
+
+    /// The encoding; a header writes it little-endian, or as its format does.
+    pub const fn bits(&self) -> u32 {
+        self.0
+    }
+
+    /// The value, exactly.
+    pub fn difficulty(&self) -> Difficulty {
+        let (length, mantissa) = (self.0 >> 24, u128::from(self.0 & 0x00ff_ffff));
+        let macs = match length {
+            0..=3 => mantissa >> (8 * (3 - length)),
+            _ => mantissa << (8 * (length - 3)),
+        };
+        // Never 0: the leading byte is not.
+        Difficulty::new(macs).unwrap_or(Difficulty::ONE)
+    }
+}
+
+impl From<CompactDifficulty> for u32 {
+    fn from(compact: CompactDifficulty) -> u32 {
+        compact.bits()
+    }
+}
+
+impl TryFrom<u32> for CompactDifficulty {
+    type Error = CompactError;
+
+    fn try_from(bits: u32) -> Result<Self, CompactError> {
+        CompactDifficulty::decode(bits)
+    }
+}
+
+impl fmt::Display for CompactDifficulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}

@@ -1,0 +1,131 @@
+//! What a block pays its miner, and an account of many.
+
+use super::profile::Profile;
+
+/// A block's income, in base units: what is issued, and what the requesters of
+/// the work in it pay. Fees move coins that exist; they issue none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Income {
+    /// Issued by the schedule.
+    pub subsidy: u128,
+    /// Gas fees of the block's transactions, as the chain's execution says.
+    pub fees: u128,
+}
+
+/// Why a block's income is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IncomeError {
+    /// The block issues something else than the schedule does.
+    #[error("block {height} issues {got}, where the schedule has {expected}")]
+    Subsidy {
+        /// The block's height.
+        height: u64,
+        /// What the schedule has.
+        expected: u128,
+        /// What the block issues.
+        got: u128,
+    },
+    /// More fees than there are coins to pay them with.
+    #[error("block {height} collects {fees} in fees, and {supply} exist")]
+    Fees {
+        /// The block's height.
+        height: u64,
+        /// The fees.
+        fees: u128,
+        /// What exists before the block.
+        supply: u128,
+    },
+    /// The sum of fees, over all blocks, does not fit 128 bits.
+    #[error("the sum of all fees does not fit 128 bits at block {height}")]
+    Overflow {
+        /// The block's height.
+        height: u64,
+    },
+}
+
+impl Income {
+    /// The miner's: both parts. `None` where the sum does not fit 128 bits.
+    pub fn total(&self) -> Option<u128> {
+        self.subsidy.checked_add(self.fees)
+    }
+
+    /// The part of the income that are fees, in basis points (1/10 000), rounded
+    /// down; 0 of nothing. As the subsidy falls, it says how far the work pays
+    /// for itself.
+    pub fn fee_share(&self) -> u16 {
+        let (mut fees, mut subsidy) = (self.fees, self.subsidy);
+        // Enough zeros above for the product; what is cut off changes nothing
+        // that four digits show.
+        let excess = 16u32.saturating_sub(fees.leading_zeros().min(subsidy.leading_zeros()));
+        fees >>= excess;
+        subsidy >>= excess;
+        match fees + subsidy {
+            0 => 0,
+            total => (fees * 10_000 / total) as u16,
+        }
+    }
+}
+
+/// A chain's income up to some block: what was issued, and how miners' income
+/// splits into subsidies and fees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Account {
+    profile: Profile,
+    height: u64,
+    income: Income,
+}
+
+impl Account {
+    /// The account of a chain that has its genesis alone.
+    pub fn new(profile: Profile) -> Account {
+        Account { profile, height: 0, income: Income::default() }
+    }
+
+    /// Enters the next block's income. Nothing is entered on an error.
+    ///
+    /// # Errors
+    /// [`IncomeError`] where the block issues another amount than the schedule
+    /// has, or its fees cannot be.
+    pub fn enter(&mut self, income: Income) -> Result<(), IncomeError> {
+        let height =
+            self.height.checked_add(1).ok_or(IncomeError::Overflow { height: u64::MAX })?;
+        let expected = self.profile.subsidy(height);
+        if income.subsidy != expected {
+            return Err(IncomeError::Subsidy { height, expected, got: income.subsidy });
+        }
+        let supply = self.supply();
+        if income.fees > supply {
+            return Err(IncomeError::Fees { height, fees: income.fees, supply });
+        }
+        let overflow = IncomeError::Overflow { height };
+        self.income = Income {
+            subsidy: self.income.subsidy.checked_add(income.subsidy).ok_or(overflow)?,
+            fees: self.income.fees.checked_add(income.fees).ok_or(overflow)?,
+        };
+        self.height = height;
+        Ok(())
+    }
+
+    /// The height of the last block that was entered.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// What all miners have had.
+    pub fn income(&self) -> Income {
+        self.income
+    }
+
+    /// What exists: the foundation's part and all subsidies.
+    pub fn supply(&self) -> u128 {
+        self.profile.foundation.saturating_add(self.income.subsidy)
+    }
+
+    /// What will never be more than this: the cap less what exists.
+    pub fn left(&self) -> u128 {
+        self.profile.supply_max.saturating_sub(self.supply())
+    }
+}

@@ -1,0 +1,161 @@
+//! The constants of a chain, and what follows from them (spec §18).
+
+use super::asert::{Anchor, Asert};
+use super::base_target::BaseTarget;
+use super::times::TimeRules;
+use poai_core::Difficulty;
+
+/// What a chain fixes around its proofs. Amounts are in base units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Profile {
+    /// The chain.
+    pub name: &'static str,
+    /// Decimals of a coin: 10^decimals base units are one.
+    pub decimals: u8,
+    /// The most that will ever exist.
+    pub supply_max: u128,
+    /// Of it, what the foundation has from the genesis on.
+    pub foundation: u128,
+    /// Blocks of an era, within which every block has the same subsidy.
+    pub era_blocks: u64,
+    /// An era pays one in so many of what is left to pay when it begins; the
+    /// number of eras that pay anything is at most some ninety times this.
+    pub era_divisor: u8,
+    /// Seconds between blocks.
+    pub block_time: u32,
+    /// Seconds behind schedule that halve the difficulty.
+    pub half_life: u32,
+    /// Ancestors whose median time a block has to be after.
+    pub time_ancestors: usize,
+    /// Seconds that a block may be ahead of the clock.
+    pub future_limit: u64,
+    /// The difficulty of the network that the profile was made for, in MACs.
+    pub reference_difficulty: u128,
+    /// The genesis has one in so many of it.
+    pub initial_divisor: u128,
+}
+
+/// 10^18, as Ethereum has it.
+const COIN: u128 = 1_000_000_000_000_000_000;
+
+impl Profile {
+    /// EthereumAI. `docs/spec.md` §18 has the table, `docs/design.md` the
+    /// reasons.
+    pub const EAI: Profile = Profile {
+        name: "EAI",
+        decimals: 18,
+        supply_max: 2_500_000_000 * COIN,
+        foundation: 250_000_000 * COIN,
+        // 365 days of 15 seconds.
+        era_blocks: 2_102_400,
+        era_divisor: 16,
+        block_time: 15,
+        half_life: 7_200,
+        time_ancestors: 11,
+        future_limit: 15,
+        // 5000 GPUs of 5·10^14 MAC/s, for 15 seconds.
+        reference_difficulty: 37_500_000_000_000_000_000,
+        initial_divisor: 5_000,
+    };
+
+    /// What is left to the miners at the genesis.
+    pub const fn mined_max(&self) -> u128 {
+        self.supply_max.saturating_sub(self.foundation)
+    }
+
+    /// What the block of a height is paid. The genesis, at height 0, is paid
+    /// nothing.
+    pub fn subsidy(&self, height: u64) -> u128 {
+        match height.checked_sub(1) {
+            Some(index) => self.era(self.era_of(index)).subsidy,
+            None => 0,
+        }
+    }
+
+    /// All that exists after the block of a height: the foundation's part and
+    /// every subsidy up to this one. Never above [`Profile::supply_max`].
+    pub fn issued(&self, height: u64) -> u128 {
+        let Some(index) = height.checked_sub(1) else { return self.foundation };
+        let era = self.era(self.era_of(index));
+        let blocks = index % self.blocks() + 1;
+        self.supply_max - era.left + era.subsidy * u128::from(blocks)
+    }
+
+    /// The least height from which on the subsidy is 0.
+    pub fn last_paid_height(&self) -> u64 {
+        let mut number = 0;
+        while self.era(number).subsidy > 0 {
+            number += 1;
+        }
+        number * self.blocks()
+    }
+
+    /// The genesis' difficulty.
+    pub fn initial_difficulty(&self) -> Difficulty {
+        let macs = self.reference_difficulty / self.initial_divisor.max(1);
+        Difficulty::new(macs).unwrap_or(Difficulty::ONE)
+    }
+
+    /// The schedule of a chain whose genesis has this time.
+    pub fn anchor(&self, genesis_time: u64) -> Anchor {
+        Anchor {
+            height: 0,
+            parent_time: genesis_time.saturating_sub(u64::from(self.block_time)),
+            target: BaseTarget::new(self.initial_difficulty()),
+        }
+    }
+
+    /// The retargeting, down to the least difficulty of a block.
+    ///
+    /// # Errors
+    /// [`super::AsertError`] for constants that are not permitted; never for
+    /// [`Profile::EAI`].
+    pub fn asert(&self) -> Result<Asert, super::AsertError> {
+        Asert::new(self.block_time, self.half_life, Difficulty::BLOCK_MIN)
+    }
+
+    /// The rules of time.
+    ///
+    /// # Errors
+    /// [`super::TimeError`] for constants that are not permitted; never for
+    /// [`Profile::EAI`].
+    pub fn times(&self) -> Result<TimeRules, super::TimeError> {
+        TimeRules::new(self.time_ancestors, self.future_limit)
+    }
+
+    fn era_of(&self, index: u64) -> u64 {
+        index / self.blocks()
+    }
+
+    /// An era has a block at least: zero would never end.
+    fn blocks(&self) -> u64 {
+        self.era_blocks.max(1)
+    }
+
+    /// Walks from the first era, and stops where nothing is paid any more: some
+    /// hundreds of steps, whatever the number.
+    fn era(&self, number: u64) -> Era {
+        let parts = u128::from(self.era_divisor.max(1)) * u128::from(self.blocks());
+        let mut left = self.mined_max();
+        let mut subsidy = left / parts;
+        for _ in 0..number {
+            if subsidy == 0 {
+                break;
+            }
+            // At most a part of what is left, so it never passes below zero.
+            left -= subsidy * u128::from(self.blocks());
+            subsidy = left / parts;
+        }
+        Era { left, subsidy }
+    }
+}
+
+/// An era's beginning.
+struct Era {
+    /// What is not yet paid.
+    left: u128,
+    /// What each of its blocks is paid.
+    subsidy: u128,
+}

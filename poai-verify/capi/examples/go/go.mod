@@ -1,0 +1,3 @@
+module poai.example/verify
+
+go 1.19

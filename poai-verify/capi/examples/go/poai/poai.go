@@ -1,0 +1,96 @@
+// Package poai checks proofs of AI through the C interface of poai-verify.
+//
+// Build with CGO_CFLAGS=-I.../include and CGO_LDFLAGS="-L... -lpoai_capi -lm".
+package poai
+
+/*
+#include "poai.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"math/big"
+	"runtime"
+	"unsafe"
+)
+
+// Rules that a proof is checked under.
+type Rules uint32
+
+const (
+	// Block has a block's rules.
+	Block Rules = C.POAI_RULES_BLOCK
+	// Share has the rules of a pool's shares, of any difficulty.
+	Share Rules = C.POAI_RULES_SHARE
+)
+
+// Error is what a check found, by the numbers of poai.h.
+type Error int32
+
+func (e Error) Error() string { return C.GoString(C.poai_error_message(C.int32_t(e))) }
+
+// Malformed is whether the bytes are no proof at all, which an honest peer never sends.
+func (e Error) Malformed() bool { return e >= C.POAI_MALFORMED_ENCODING && e < C.POAI_INVALID_TARGET }
+
+// Verified is what a proof that holds is of.
+type Verified struct {
+	M, N, K, TileRow, TileColumn uint32
+	ProofHash                    [32]byte
+}
+
+var errDifficulty = errors.New("a difficulty has at most 128 bits and is not negative")
+
+// Verify checks a proof. The difficulty is the node's own, as go-ethereum has it in a header.
+func Verify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) (*Verified, error) {
+	asked, err := bytesOf(difficulty)
+	if err != nil {
+		return nil, err
+	}
+	var found C.struct_poai_verified
+	code := C.poai_verify(C.uint32_t(rules), first(challenge[:]), first(asked[:]), first(proof), C.size_t(len(proof)), &found)
+	runtime.KeepAlive(proof)
+	if code != C.POAI_OK {
+		return nil, Error(code)
+	}
+	verified := &Verified{
+		M: uint32(found.m), N: uint32(found.n), K: uint32(found.k),
+		TileRow: uint32(found.tile_row), TileColumn: uint32(found.tile_column),
+	}
+	for i, b := range found.proof_hash {
+		verified.ProofHash[i] = byte(b)
+	}
+	return verified, nil
+}
+
+// PreliminaryVerify makes the cheap checks alone: nil says that the proof deserves Verify.
+func PreliminaryVerify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) error {
+	asked, err := bytesOf(difficulty)
+	if err != nil {
+		return err
+	}
+	code := C.poai_preliminary_verify(C.uint32_t(rules), first(challenge[:]), first(asked[:]), first(proof), C.size_t(len(proof)))
+	if code != C.POAI_OK {
+		return Error(code)
+	}
+	return nil
+}
+
+// ProofBytesMax is above what any proof under the rules has: refuse longer messages unread.
+func ProofBytesMax(rules Rules) uint64 { return uint64(C.poai_proof_bytes_max(C.uint32_t(rules))) }
+
+func bytesOf(difficulty *big.Int) (asked [16]byte, err error) {
+	if difficulty.Sign() < 0 || difficulty.BitLen() > 128 {
+		return asked, errDifficulty
+	}
+	difficulty.FillBytes(asked[:])
+	return asked, nil
+}
+
+// first is where a slice begins, and null for an empty one.
+func first(bytes []byte) *C.uint8_t {
+	if len(bytes) == 0 {
+		return nil
+	}
+	return (*C.uint8_t)(unsafe.Pointer(&bytes[0]))
+}

@@ -1,0 +1,99 @@
+// The verifier as a WebAssembly module, for browsers and Node. No imports, no network.
+
+const ARGUMENT = 1;
+
+/** A verifier of the module's bytes, or of a compiled WebAssembly.Module. */
+export async function load(source) {
+  const made = await WebAssembly.instantiate(source, {});
+  return new Verifier((made.instance ?? made).exports);
+}
+
+export class Verifier {
+  #c;
+
+  constructor(exports) {
+    this.#c = exports;
+  }
+
+  get version() {
+    return this.#text(this.#c.poai_version());
+  }
+
+  proofBytesMax(rules = 0) {
+    return Number(this.#c.poai_proof_bytes_max(rules));
+  }
+
+  message(code) {
+    return this.#text(this.#c.poai_error_message(code));
+  }
+
+  /**
+   * Checks a proof (Uint8Array) against a challenge (32 bytes) and a difficulty (BigInt, in MACs):
+   * { code, message } and, where code is 0, what the proof is of.
+   */
+  verify({ rules = 0, challenge, difficulty, proof }) {
+    return this.#with([challenge, bigEndian(difficulty), proof, new Uint8Array(180)], (c, d, p, out) => {
+      const code = this.#c.poai_verify(rules, c, d, p, proof.length, out);
+      const answer = { code, message: this.message(code) };
+      return code === 0 ? { ...answer, ...this.#verified(out) } : answer;
+    }) ?? { code: ARGUMENT, message: this.message(ARGUMENT) };
+  }
+
+  /** The cheap checks alone: the code. */
+  preliminaryVerify({ rules = 0, challenge, difficulty, proof }) {
+    return this.#with([challenge, bigEndian(difficulty), proof], (c, d, p) =>
+      this.#c.poai_preliminary_verify(rules, c, d, p, proof.length)) ?? ARGUMENT;
+  }
+
+  /** The proof's parts, unverified, as Rust's serde_json writes them. */
+  decode(proof, rules = 0) {
+    return this.#with([proof, new Uint8Array(4)], (p, out) => {
+      const code = this.#c.poai_decode_json(rules, p, proof.length, out);
+      if (code !== 0) throw new Error(this.message(code));
+      const text = this.#view().getUint32(out, true);
+      try {
+        return JSON.parse(this.#text(text));
+      } finally {
+        this.#c.poai_string_free(text);
+      }
+    });
+  }
+
+  #verified(at) {
+    const view = this.#view();
+    const numbers = ["m", "n", "k", "tileRow", "tileColumn"];
+    const digests = ["rootA", "rootB", "ticket", "proofHash", "rulesDigest"];
+    const read = Object.fromEntries(numbers.map((name, i) => [name, view.getUint32(at + 4 * i, true)]));
+    digests.forEach((name, i) => {
+      const bytes = new Uint8Array(this.#c.memory.buffer, at + 20 + 32 * i, 32);
+      read[name] = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    });
+    return read;
+  }
+
+  /** Copies arrays into the module's memory for a call; undefined where it has no room. */
+  #with(arrays, call) {
+    const places = arrays.map((array) => this.#c.poai_alloc(array.length));
+    try {
+      if (places.some((place, i) => place === 0 && arrays[i].length > 0)) return undefined;
+      arrays.forEach((array, i) => new Uint8Array(this.#c.memory.buffer).set(array, places[i]));
+      return call(...places);
+    } finally {
+      places.forEach((place, i) => this.#c.poai_free(place, arrays[i].length));
+    }
+  }
+
+  #view() {
+    return new DataView(this.#c.memory.buffer);
+  }
+
+  #text(at) {
+    const bytes = new Uint8Array(this.#c.memory.buffer, at);
+    return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+  }
+}
+
+function bigEndian(difficulty) {
+  if (difficulty < 0n || difficulty >> 128n !== 0n) throw new RangeError("a difficulty has 128 bits");
+  return Uint8Array.from({ length: 16 }, (_, i) => Number((difficulty >> BigInt(8 * (15 - i))) & 255n));
+}

@@ -1,0 +1,90 @@
+//! Pointers become slices here, and panics error codes.
+
+use crate::code::{POAI_ERROR_ARGUMENT, POAI_ERROR_INTERNAL};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The bytes at a pointer. Null is empty where the length is 0.
+///
+/// # Safety
+/// `len` bytes at `data` are readable and change by nobody while `'a` lasts,
+/// unless `data` is null.
+pub unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], i32> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() || isize::try_from(len).is_err() {
+        return Err(POAI_ERROR_ARGUMENT);
+    }
+    // SAFETY: not null, not longer than memory can be, readable and unchanged by
+    // the caller's word; bytes need no alignment.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// So many bytes at a pointer that is not null.
+///
+/// # Safety
+/// As [`bytes`], for `N` of them.
+pub unsafe fn array<const N: usize>(data: *const u8) -> Result<[u8; N], i32> {
+    // SAFETY: the caller's, for N bytes.
+    let slice = unsafe { bytes(data, N) }?;
+    slice.try_into().map_err(|_| POAI_ERROR_ARGUMENT)
+}
+
+/// Writes a value where the pointer is not null.
+///
+/// # Safety
+/// `to` is null, or points to memory of a `T` that is writable and aligned.
+pub unsafe fn put<T>(to: *mut T, value: T) {
+    if !to.is_null() {
+        // SAFETY: not null, writable and aligned by the caller's word. What was
+        // there may be uninitialised, so it is not dropped.
+        unsafe { to.write(value) };
+    }
+}
+
+/// Runs `work`; a panic in it becomes an error code and goes no further.
+pub fn guard(work: impl FnOnce() -> Result<(), i32>) -> i32 {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => crate::code::POAI_OK,
+        Ok(Err(code)) => code,
+        Err(payload) => {
+            // Its destructor may panic, too, and nobody could catch that.
+            std::mem::forget(payload);
+            POAI_ERROR_INTERNAL
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_code() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("in a destructor");
+            }
+        }
+        assert_eq!(guard(|| panic!("expected in this test")), POAI_ERROR_INTERNAL);
+        assert_eq!(guard(|| std::panic::panic_any(Bomb)), POAI_ERROR_INTERNAL);
+        assert_eq!(guard(|| Ok(())), 0);
+        assert_eq!(guard(|| Err(7)), 7);
+    }
+
+    #[test]
+    fn null_and_any_length() {
+        // SAFETY: null is refused or empty before anything is read; the other
+        // pointer is to one byte, and longer lengths of it are refused.
+        unsafe {
+            assert_eq!(bytes(std::ptr::null(), 0), Ok(&[][..]));
+            assert_eq!(bytes(std::ptr::null(), 1), Err(POAI_ERROR_ARGUMENT));
+            assert_eq!(bytes(&7, usize::MAX), Err(POAI_ERROR_ARGUMENT));
+            assert_eq!(bytes(&7, isize::MAX as usize + 1), Err(POAI_ERROR_ARGUMENT));
+            assert_eq!(bytes(&7, 1), Ok(&[7][..]));
+            assert_eq!(array::<32>(std::ptr::null()), Err(POAI_ERROR_ARGUMENT));
+            put(std::ptr::null_mut(), 1);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What functions return.
+
+use poai_verify::{Invalid, Malformed, VerifyError};
+use std::ffi::{CStr, c_char};
+
+/// The proof holds, or the function has done what it says.
+pub const POAI_OK: i32 = 0;
+/// A pointer that may not be null is, or a length is beyond all memory.
+pub const POAI_ERROR_ARGUMENT: i32 = 1;
+/// No such rules.
+pub const POAI_ERROR_RULES: i32 = 2;
+/// The difficulty is 0, or below the least that the rules permit.
+pub const POAI_ERROR_DIFFICULTY: i32 = 3;
+/// A defect of the library; nothing was decided about the proof.
+pub const POAI_ERROR_INTERNAL: i32 = 4;
+/// The bytes are no proof: length, shape or tile.
+pub const POAI_MALFORMED_ENCODING: i32 = 16;
+/// The bytes are no proof: a dimension that the rules do not permit.
+pub const POAI_MALFORMED_LIMIT: i32 = 17;
+/// The bytes are no proof: an opened entry out of range.
+pub const POAI_MALFORMED_ENTRY: i32 = 18;
+/// The proof is false: its ticket does not win.
+pub const POAI_INVALID_TARGET: i32 = 32;
+/// The proof is false: an opening does not lead to its root.
+pub const POAI_INVALID_OPENING: i32 = 33;
+/// The proof is false: the recomputed transcript is another.
+pub const POAI_INVALID_TRANSCRIPT: i32 = 34;
+
+pub(crate) fn of(error: &VerifyError) -> i32 {
+    match error {
+        VerifyError::Malformed(Malformed::Encoding(_)) => POAI_MALFORMED_ENCODING,
+        VerifyError::Malformed(Malformed::Limit { .. }) => POAI_MALFORMED_LIMIT,
+        VerifyError::Malformed(Malformed::Difficulty { .. }) => POAI_ERROR_DIFFICULTY,
+        VerifyError::Malformed(Malformed::Entry { .. }) => POAI_MALFORMED_ENTRY,
+        VerifyError::Invalid(Invalid::Target { .. }) => POAI_INVALID_TARGET,
+        VerifyError::Invalid(Invalid::Opening { .. }) => POAI_INVALID_OPENING,
+        VerifyError::Invalid(Invalid::Transcript { .. }) => POAI_INVALID_TRANSCRIPT,
+        // There is no memory of failures behind this interface.
+        VerifyError::Known => POAI_ERROR_INTERNAL,
+    }
+}
+
+const MESSAGES: [(i32, &CStr); 11] = [
+    (POAI_OK, c"ok"),
+    (POAI_ERROR_ARGUMENT, c"a pointer is null, or a length beyond all memory"),
+    (POAI_ERROR_RULES, c"no such rules"),
+    (POAI_ERROR_DIFFICULTY, c"the difficulty is 0 or below the least permitted"),
+    (POAI_ERROR_INTERNAL, c"a defect of the library"),
+    (POAI_MALFORMED_ENCODING, c"malformed: length, shape or tile"),
+    (POAI_MALFORMED_LIMIT, c"malformed: a dimension that the rules do not permit"),
+    (POAI_MALFORMED_ENTRY, c"malformed: an opened entry out of range"),
+    (POAI_INVALID_TARGET, c"invalid: the ticket does not win"),
+    (POAI_INVALID_OPENING, c"invalid: an opening does not lead to its root"),
+    (POAI_INVALID_TRANSCRIPT, c"invalid: the recomputed transcript is another"),
+];
+
+/// A code in words, as text that ends with a zero and is never freed; of codes
+/// that no function returns, "unknown code".
+#[unsafe(no_mangle)]
+pub extern "C" fn poai_error_message(code: i32) -> *const c_char {
+    let known = MESSAGES.iter().find(|(known, _)| *known == code);
+    known.map_or(c"unknown code", |(_, message)| *message).as_ptr()
+}

@@ -1,0 +1,20 @@
+//! The PoAI-1 verifier behind a C interface; `include/poai.h` is its header and
+//! `README.md` how to use it.
+//!
+//! - [`code`]: what functions return, and what it means.
+//! - [`verify`]: proofs checked, wholly or by the cheap checks.
+//! - [`json`]: proofs decoded for people to read.
+//! - [`facts`]: version, rules, limits.
+//! - [`border`]: pointers become slices here, and panics error codes.
+//!
+//! Functions keep nothing: no pointer outlives its call, there is no state and
+//! no lock, and any number of threads may call them at once.
+#![deny(missing_docs)]
+
+pub mod border;
+pub mod code;
+pub mod facts;
+pub mod json;
+pub mod verify;
+#[cfg(target_family = "wasm")]
+pub mod wasm;

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Builds the C library and the WebAssembly module, and runs one table of good and bad proofs through
+# C (static and shared, under valgrind), Python, Go and JavaScript.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+capi=poai-verify/capi
+out="${CARGO_TARGET_DIR:-target}/capi"
+mkdir -p "$out"
+cases=("$capi/tests/cases.txt" poai-verify/tests/fixtures/v1 "$capi/tests")
+
+cargo build --release --locked -p poai-verify-capi
+lib="${CARGO_TARGET_DIR:-target}/release"
+flags=(-std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror "-I$capi/include")
+# The system libraries are those of `rustc --print native-static-libs`.
+gcc "${flags[@]}" "$capi/examples/c/verify.c" "$lib/libpoai_capi.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -o "$out/verify-static"
+gcc "${flags[@]}" "$capi/examples/c/verify.c" "-L$lib" -lpoai_capi "-Wl,-rpath,$(realpath "$lib")" -o "$out/verify-shared"
+
+echo "== C, the static library"
+"$out/verify-static" "${cases[@]}"
+echo "== C, the shared library"
+if command -v valgrind >/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }; then
+    # The verifier picks instructions by what valgrind's processor says it has.
+    valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all "$out/verify-shared" "${cases[@]}"
+else
+    echo "SKIPPED: valgrind cannot be installed"
+    "$out/verify-shared" "${cases[@]}"
+fi
+
+echo "== Python"
+python3 -B "$capi/examples/python/verify.py" "$lib/libpoai_capi.so" "${cases[@]}"
+
+echo "== Go"
+if command -v go >/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq golang-go >/dev/null; }; then
+    export CGO_CFLAGS="-I$PWD/$capi/include" CGO_LDFLAGS="-L$(realpath "$lib") -lpoai_capi -Wl,-rpath,$(realpath "$lib")"
+    (cd "$capi/examples/go" && go vet ./... && go test -count=1 -v ./...)
+else
+    echo "SKIPPED: Go cannot be installed"
+fi
+
+echo "== WebAssembly"
+target=wasm32-unknown-unknown
+if ! rustup target add "$target"; then
+    echo "SKIPPED: target $target cannot be added"
+elif ! command -v node >/dev/null; then
+    echo "SKIPPED: no node"
+else
+    # In a folder of its own: these settings would build everything else anew.
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
+        CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_STRIP=symbols \
+        cargo build --release --locked -p poai-verify-capi --target "$target" --target-dir "$out/wasm"
+    cp "$out/wasm/$target/release/poai_capi.wasm" "$out/poai.wasm"
+    size=$(stat -c %s "$out/poai.wasm")
+    echo "poai.wasm: $size bytes"
+    [ "$size" -lt 400000 ]
+    node "$capi/examples/javascript/verify.mjs" "$out/poai.wasm" "${cases[@]}"
+fi

@@ -45,13 +45,6 @@ if ! rustup target add "$target"; then
 elif ! command -v node >/dev/null; then
     echo "SKIPPED: no node"
 else
-    # In a folder of its own: these settings would build everything else anew.
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
-        CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_STRIP=symbols \
-        cargo build --release --locked -p poai-verify-capi --target "$target" --target-dir "$out/wasm"
-    cp "$out/wasm/$target/release/poai_capi.wasm" "$out/poai.wasm"
-    size=$(stat -c %s "$out/poai.wasm")
-    echo "poai.wasm: $size bytes"
-    [ "$size" -lt 400000 ]
+    scripts/build-wasm.sh "$out/poai.wasm"
     node "$capi/examples/javascript/verify.mjs" "$out/poai.wasm" "${cases[@]}"
 fi

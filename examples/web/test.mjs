@@ -1,0 +1,116 @@
+// The page in headless Chromium: node test.mjs URL CHROMIUM FOLDER, where screenshots go; playwright-core beside it.
+import { readFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const [url, executablePath, folder, proofPath] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const proof = readFileSync(proofPath);
+const CHALLENGE = "0b7a3db984e72a861feade78ed678e1294fb370ad361954e40d302984f715847";
+let passed = 0;
+
+async function test(name, work, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1080, height: 1400 }, ...options });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => request.url().startsWith(url) || complaints.push(`asked for ${request.url()}`));
+  await page.goto(url);
+  await page.waitForSelector("html[data-ready]");
+  await work(page);
+  assert.deepEqual(complaints, [], name);
+  await context.close();
+  passed++;
+  console.log(`ok ${name}`);
+}
+
+const headline = (page) => page.textContent("#headline");
+const bytes = (change) => { const copy = Buffer.from(proof); change(copy); return copy; };
+const choose = (page, buffer, name = "win.proof") =>
+  page.setInputFiles("#file", { name, mimeType: "application/octet-stream", buffer });
+
+await test("the sample holds", async (page) => {
+  await page.click("#sample");
+  assert.equal(await headline(page), "The proof holds");
+  assert.match(await page.textContent("#facts"), /256 × 256, depth 1024/);
+  assert.equal(await page.locator("#matrix .tile").count(), 1);
+  assert.equal(await page.locator("#tree-a .sibling").count(), 3);
+  assert.equal(await page.locator("#tree-b .sibling").count(), 3);
+  assert.equal(await page.locator("#tree-a .opened").count(), 1);
+  assert.equal(await page.locator("#ticket .won").count(), 1);
+  await page.screenshot({ path: `${folder}/good.png`, fullPage: true });
+});
+
+await test("a flipped bit is shown as what it is", async (page) => {
+  await page.click("#altered");
+  assert.equal(await headline(page), "The proof is false");
+  assert.match(await page.textContent("#reason"), /opening does not lead to its root/);
+  assert.match(await page.textContent("#caveat"), /not confirmed/);
+  await page.screenshot({ path: `${folder}/bad.png`, fullPage: true });
+});
+
+await test("a file, by keyboard", async (page) => {
+  await choose(page, proof);
+  await page.fill("#challenge", CHALLENGE);
+  await page.press("#challenge", "Enter");
+  assert.equal(await headline(page), "The proof holds");
+  await page.fill("#difficulty", String(2n ** 100n));
+  await page.press("#difficulty", "Enter");
+  assert.equal(await headline(page), "The proof is false");
+  assert.match(await page.textContent("#reason"), /ticket does not win/);
+});
+
+await test("bytes that are none", async (page) => {
+  await page.fill("#challenge", CHALLENGE);
+  for (const buffer of [Buffer.alloc(0), proof.subarray(1), bytes((copy) => { copy[148] ^= 64; })]) {
+    await choose(page, buffer);
+    await page.click("#check");
+    assert.equal(await headline(page), "These bytes are no proof");
+  }
+  await choose(page, Buffer.alloc(2_000_000), "large.bin");
+  assert.equal(await headline(page), "Not read");
+  assert.ok(await page.isDisabled("#check"));
+});
+
+await test("fields that are none", async (page) => {
+  await choose(page, proof);
+  for (const [challenge, difficulty, reason] of [
+    ["12", "16777216", /64 hexadecimal/],
+    [CHALLENGE, "5e9", /integer/],
+    [CHALLENGE, String(2n ** 128n), /128 bits/],
+    [CHALLENGE, "1", /difficulty is 0 or below/i],
+  ]) {
+    await page.fill("#challenge", challenge);
+    await page.fill("#difficulty", difficulty);
+    await page.click("#check");
+    assert.equal(await headline(page), "Not checked");
+    assert.match(await page.textContent("#reason"), reason);
+  }
+  await page.selectOption("#rules", "1");
+  await page.click("#check");
+  assert.equal(await headline(page), "The proof holds");
+});
+
+await test("a dropped file", async (page) => {
+  const transfer = await page.evaluateHandle((data) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(data)], "dropped.proof"));
+    return transfer;
+  }, [...proof]);
+  await page.dispatchEvent("#drop", "drop", { dataTransfer: transfer });
+  await page.waitForFunction(() => document.getElementById("file-name").textContent === "dropped.proof");
+  await page.fill("#challenge", CHALLENGE);
+  await page.click("#check");
+  assert.equal(await headline(page), "The proof holds");
+});
+
+await test("dark, on a telephone", async (page) => {
+  await page.click("#sample");
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+  assert.ok(!wide, "wider than the screen");
+  await page.screenshot({ path: `${folder}/dark.png`, fullPage: true });
+}, { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
+
+await browser.close();
+console.log(`${passed} passed, 0 failed`);

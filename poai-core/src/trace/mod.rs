@@ -7,7 +7,7 @@
 //! - [`receipt`]: what a requester keeps.
 //! - [`unclean`]: what convicts a trace whose input is unclean.
 //!
-//! With `std`, [`crate::execute`] makes traces and opens them; the crate
+//! With `std`, `execute` makes traces and opens them; the crate
 //! `poai-verify` checks what was opened.
 
 pub mod header;

@@ -1,0 +1,45 @@
+//! Every backend of this processor against the plain reference, on operands of
+//! the fuzzer's choice.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use ndarray::Array2;
+use poai_core::backend::tester::{Case, compare};
+use poai_core::{Challenge, Params, backend};
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    params: u8,
+    tiles: (u8, u8),
+    steps: u8,
+    challenge: [u8; 32],
+    /// Repeated over the operands, so that few bytes reach every entry.
+    a: Vec<i8>,
+    bt: Vec<i8>,
+}
+
+fn operand(rows: usize, k: usize, pattern: &[i8]) -> Array2<i8> {
+    let pattern = if pattern.is_empty() { &[0] } else { pattern };
+    // Clean entries: 7 bits, with their sign.
+    let entry = |index: usize| pattern[index % pattern.len()] << 1 >> 1;
+    Array2::from_shape_fn((rows, k), |(row, column)| entry(row * (k + 1) + column))
+}
+
+fuzz_target!(|input: Input| {
+    let (rank, tile) = [(128, 32), (32, 16), (64, 64), (128, 48)][usize::from(input.params % 4)];
+    let params = Params::new(rank, tile).unwrap();
+    let rows = |tiles: u8| usize::from(tiles % 4 + 1) * usize::from(tile);
+    let k = usize::from(input.steps % 6 + 1) * usize::from(rank);
+    let case = Case {
+        params,
+        a: operand(rows(input.tiles.0), k, &input.a),
+        bt: operand(rows(input.tiles.1), k, &input.bt),
+        challenge: Challenge(input.challenge),
+    };
+    for backend in backend::present() {
+        if backend.name() != "reference" && backend.supports(&params).is_ok() {
+            compare(&*backend, &case, "a fuzzed product");
+        }
+    }
+});

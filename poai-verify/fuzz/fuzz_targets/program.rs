@@ -1,0 +1,14 @@
+//! Any bytes as a program: what decodes has no other bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use poai_core::Program;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(program) = Program::decode(bytes) {
+        assert_eq!(program.encode(), bytes);
+        let again = Program::decode(&program.encode()).unwrap();
+        assert_eq!(again.program_id(), program.program_id());
+        assert_eq!(again.architecture_id(), program.architecture_id());
+    }
+});

@@ -1,0 +1,21 @@
+//! Any bytes as a proof: what decodes has no other bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use poai_core::{Params, Proof, ProofView};
+
+fuzz_target!(|bytes: &[u8]| {
+    for (rank, tile) in [(128, 32), (32, 16), (64, 64), (256, 48)] {
+        let params = Params::new(rank, tile).unwrap();
+        let view = ProofView::decode(&params, bytes);
+        let owned = Proof::decode(&params, bytes);
+        match (view, owned) {
+            (Ok(view), Ok(owned)) => {
+                assert_eq!(view.encode(&params).unwrap(), bytes);
+                assert_eq!(owned.encode(&params).unwrap(), bytes);
+            }
+            (Err(view), Err(owned)) => assert_eq!(view, owned),
+            _ => panic!("borrowed and owned decoders disagree"),
+        }
+    }
+});

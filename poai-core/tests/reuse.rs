@@ -56,3 +56,35 @@ fn what_is_kept_is_bounded() {
     drop(copy);
     assert_eq!(model.kept_bytes(), before);
 }
+
+/// Runs of several extents at once on one model, while what it may keep changes.
+#[test]
+fn a_model_is_shared_while_its_memory_is_taken_away() {
+    let model = model(zoo::encoder());
+    let runs = [(3, 40), (3, 39), (1, 64), (7, 1), (1, 1)]
+        .map(|(batch, sequence)| RunShape { batch, sequence });
+    let expected = runs.map(|run| root(&model, &run, zoo::tokens));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|thread| {
+                let (runs, expected, model) = (&runs, &expected, &model);
+                scope.spawn(move || {
+                    for step in 0..15 {
+                        let index = (step * (thread + 1) + thread) % runs.len();
+                        assert_eq!(root(model, &runs[index], zoo::tokens), expected[index]);
+                    }
+                })
+            })
+            .collect();
+        let mut limit = 1u64;
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            // From nothing to 4 MiB, in no order.
+            limit = limit.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            model.keep_at_most(limit >> 42);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    model.keep_at_most(0);
+    assert_eq!(model.kept_bytes(), 0);
+    assert_eq!(root(&model, &runs[0], zoo::tokens), expected[0]);
+}

@@ -30,9 +30,9 @@ fi
 
 echo "== licences, versions, sources"
 if have deny; then
-    cargo deny --locked check licenses bans sources
+    cargo deny --workspace --locked check licenses bans sources
     # The database is not to be had everywhere.
-    cargo deny --locked check advisories 2>"${TMPDIR:-/tmp}/advisories.log" || {
+    cargo deny --workspace --locked check advisories 2>"${TMPDIR:-/tmp}/advisories.log" || {
         if grep -q "failed to fetch\|unable to\|error sending\|IO error" "${TMPDIR:-/tmp}/advisories.log"; then
             echo "SKIPPED: no database of advisories: $(head -n 1 "${TMPDIR:-/tmp}/advisories.log")"
         else

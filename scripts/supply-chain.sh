@@ -22,8 +22,8 @@ fi
 
 echo "== every combination of features"
 if have hack; then
-    cargo hack check --quiet --locked --no-dev-deps --feature-powerset -p poai-verify
-    cargo hack check --quiet --locked --no-dev-deps --feature-powerset --depth 2 -p poai-core -p poai-cuda -p poai
+    cargo hack check --quiet --locked --feature-powerset -p poai-verify
+    cargo hack check --quiet --locked --feature-powerset --depth 2 -p poai-core -p poai-cuda -p poai
 else
     echo "SKIPPED: cargo-hack cannot be installed"
 fi

@@ -20,12 +20,19 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// with the proof.
 const BUDGET: usize = 6 * 32 * 128 + 4 * 32 * 32 + 4 * 32;
 
-/// Verifies and returns how much memory that took at its peak.
+/// Verifies and returns how much memory that took at its peak: the median of
+/// three, because the test harness has a thread that allocates when tests end.
 fn measured(verifier: &Verifier, bytes: &[u8]) -> (Result<(), VerifyError>, usize) {
-    PEAK.reset_peak_usage();
-    let before = PEAK.current_usage();
-    let result = verifier.verify(&CHALLENGE, bytes).map(drop);
-    (result, PEAK.peak_usage().saturating_sub(before))
+    let once = || {
+        PEAK.reset_peak_usage();
+        let before = PEAK.current_usage();
+        let result = verifier.verify(&CHALLENGE, bytes).map(drop);
+        (result, PEAK.peak_usage().saturating_sub(before))
+    };
+    let mut taken = [once(), once(), once()];
+    assert!(taken.iter().all(|(result, _)| *result == taken[0].0), "the same each time");
+    taken.sort_by_key(|(_, used)| *used);
+    taken[1]
 }
 
 /// Deterministic random bytes.

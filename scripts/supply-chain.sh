@@ -30,7 +30,7 @@ fi
 
 echo "== licences, versions, sources"
 if have deny; then
-    cargo deny --workspace --locked check licenses bans sources
+    cargo deny --workspace --locked check --hide-inclusion-graph licenses bans sources
     # The database is not to be had everywhere.
     cargo deny --workspace --locked check advisories 2>"${TMPDIR:-/tmp}/advisories.log" || {
         if grep -q "failed to fetch\|unable to\|error sending\|IO error" "${TMPDIR:-/tmp}/advisories.log"; then

@@ -93,7 +93,13 @@ fn main() -> Result<(), Failure> {
                 dearest = (ratio, bytes.clone());
             }
         }
-        let found = search(&verifier, &pool, dearest, time, Duration::from_secs_f64(seconds / 3.0));
+        let found = search(
+            &verifier,
+            &pool,
+            dearest,
+            (&honest, time),
+            Duration::from_secs_f64(seconds / 3.0),
+        );
         println!("  {:5.2} × after {} random changes", found.0, found.1);
         worst = worst.max(found.0);
     }
@@ -109,7 +115,7 @@ fn search(
     verifier: &Verifier,
     pool: &[(&str, Vec<u8>)],
     mut dearest: (f64, Vec<u8>),
-    honest: Duration,
+    honest: (&[u8], Duration),
     time: Duration,
 ) -> (f64, u32) {
     let mut state = 1u64;
@@ -132,9 +138,15 @@ fn search(
         }
         tries += 1;
         // The least of a few, so that an interruption is no find.
-        let ratio = cost(verifier, &bytes, 5).0.as_secs_f64() / honest.as_secs_f64();
+        let ratio = cost(verifier, &bytes, 5).0.as_secs_f64() / honest.1.as_secs_f64();
         if ratio > dearest.0 {
-            let again = cost(verifier, &bytes, 50).0.as_secs_f64() / honest.as_secs_f64();
+            // And in turns with the honest one, so that a slow moment is none.
+            let again = (0..4)
+                .map(|_| {
+                    let spent = cost(verifier, &bytes, 30).0.as_secs_f64();
+                    spent / cost(verifier, honest.0, 30).0.as_secs_f64()
+                })
+                .fold(f64::INFINITY, f64::min);
             if again > dearest.0 {
                 dearest = (again, bytes);
             }

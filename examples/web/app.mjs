@@ -114,6 +114,16 @@ function draw(rules, found, difficulty) {
   }
 }
 
+/** Marks the page as busy while a proof is read: for assistive technology, and whoever has to wait for the verdict. */
+async function busily(work) {
+  document.documentElement.setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } finally {
+    document.documentElement.removeAttribute("aria-busy");
+  }
+}
+
 async function sample(change) {
   const answer = await fetch("sample.proof");
   if (!answer.ok) return show("bad", "No sample", "sample.proof is not beside this page.");
@@ -130,14 +140,15 @@ at("question").addEventListener("submit", (event) => {
   event.preventDefault();
   if (state.proof !== undefined) check();
 });
-at("file").addEventListener("change", () => at("file").files[0] && takeFile(at("file").files[0]));
-at("sample").addEventListener("click", () => sample(() => {}));
-at("altered").addEventListener("click", () => sample((proof) => { proof[1000] ^= 1; }));
+at("file").addEventListener("change", () => at("file").files[0] && busily(() => takeFile(at("file").files[0])));
+at("sample").addEventListener("click", () => busily(() => sample(() => {})));
+at("altered").addEventListener("click", () => busily(() => sample((proof) => { proof[1000] ^= 1; })));
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
     at("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files[0]) takeFile(event.dataTransfer.files[0]);
+    const file = kind === "drop" && event.dataTransfer.files[0];
+    if (file) busily(() => takeFile(file));
   });
 }
 

@@ -25,10 +25,17 @@ async function test(name, work, options = {}) {
   console.log(`ok ${name}`);
 }
 
-const headline = (page) => page.textContent("#headline");
+// Proofs are read asynchronously, so what a click or a choice shows is there once the page is no longer busy.
+const settled = (page) => page.waitForSelector("html:not([aria-busy])");
+const headline = async (page) => {
+  await settled(page);
+  return page.textContent("#headline");
+};
 const bytes = (change) => { const copy = Buffer.from(proof); change(copy); return copy; };
-const choose = (page, buffer, name = "win.proof") =>
-  page.setInputFiles("#file", { name, mimeType: "application/octet-stream", buffer });
+const choose = async (page, buffer, name = "win.proof") => {
+  await page.setInputFiles("#file", { name, mimeType: "application/octet-stream", buffer });
+  await settled(page);
+};
 
 await test("the sample holds", async (page) => {
   await page.click("#sample");
@@ -107,6 +114,7 @@ await test("a dropped file", async (page) => {
 
 await test("dark, on a telephone", async (page) => {
   await page.click("#sample");
+  assert.equal(await headline(page), "The proof holds");
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
   assert.ok(!wide, "wider than the screen");
   await page.screenshot({ path: `${folder}/dark.png`, fullPage: true });

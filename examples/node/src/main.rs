@@ -1,0 +1,132 @@
+//! Three small nodes whose proof of work is matrix products.
+//!
+//! `cargo run --release -p example-node` starts them as processes of their own,
+//! over TCP on the loopback interface, and puts them through five scenarios. It
+//! shows where the verifier goes in a node; it is no product: there is no body,
+//! no state, no discovery of peers and no pruning.
+//! Exit codes: 0 all passed, 1 one failed, 2 bad arguments or files.
+
+mod block;
+mod chain;
+mod child;
+mod control;
+mod miner;
+mod network;
+mod node;
+mod peer;
+mod scenario;
+mod store;
+mod wire;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use scenario::Scenario;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Three nodes that mine, gossip, verify, reorganise, retarget, refuse
+/// forgeries and survive being killed.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(subcommand)]
+    node: Option<Node>,
+    /// Only this scenario; may be given again.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<Scenario>,
+    /// Keep the databases here, in a new folder for each scenario.
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Node {
+    /// One node: orders on its standard input, events on its standard output,
+    /// one JSON object a line. It ends with its input.
+    Node {
+        /// Its number, which is also whom its blocks pay.
+        #[arg(long)]
+        name: u32,
+        /// Where its database is.
+        #[arg(long)]
+        folder: PathBuf,
+        /// When the network began, in milliseconds since 1970.
+        #[arg(long)]
+        epoch: u64,
+    },
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.node {
+        Some(Node::Node { name, folder, epoch }) => {
+            node::run(name, &folder, epoch).await.map(|()| true).map_err(|error| error.to_string())
+        }
+        None => scenarios(&args).await.map_err(|error| error.to_string()),
+    };
+    // Standard input has a thread that would keep the process waiting.
+    std::process::exit(match result {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(error) => {
+            eprintln!("error: {error}");
+            2
+        }
+    })
+}
+
+/// Runs what was asked for; whether all passed.
+async fn scenarios(args: &Args) -> std::io::Result<bool> {
+    let temporary = tempfile::tempdir()?;
+    let folder = args.dir.as_deref().unwrap_or(temporary.path());
+    let asked = match args.scenario.as_slice() {
+        [] => Scenario::value_variants(),
+        some => some,
+    };
+    let (mut passed, mut results) = (true, Vec::new());
+    for scenario in asked {
+        let start = Instant::now();
+        let outcome = match place(folder, *scenario) {
+            Ok(place) => scenario.run(&place).await.map_err(|error| error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        passed &= outcome.is_ok();
+        let name = name(*scenario);
+        let lines = match &outcome {
+            Ok(lines) => lines.join("\n"),
+            Err(why) => why.clone(),
+        };
+        if !args.json {
+            let verdict = if outcome.is_ok() { "PASS" } else { "FAIL" };
+            println!("{verdict} {name} ({seconds:.1} s): {lines}");
+        }
+        results.push(json!({
+            "scenario": name, "passed": outcome.is_ok(), "seconds": seconds,
+            "seen": lines.lines().collect::<Vec<_>>(),
+        }));
+    }
+    if args.json {
+        println!("{}", json!({ "passed": passed, "scenarios": results }));
+    }
+    Ok(passed)
+}
+
+fn name(scenario: Scenario) -> String {
+    scenario.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// A folder that is not there yet: old databases are of another network.
+fn place(folder: &Path, scenario: Scenario) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let name = name(scenario);
+    (0..)
+        .map(|number| folder.join(format!("{name}-{number}")))
+        .find(|place| !place.exists())
+        .map_or_else(|| Ok(folder.join(&name)), |place| std::fs::create_dir(&place).map(|()| place))
+}

@@ -1,0 +1,108 @@
+//! A miner: one real product after another, each for a nonce of its own.
+//!
+//! How many it multiplies in a second is set from outside, so that a network
+//! of any hashrate can be played on any machine.
+
+use crate::block::{Block, Header};
+use crate::network::{DEPTH, ROWS};
+use poai_core::backend::Prepared;
+use poai_core::operand::{Operand, pseudorandom};
+use poai_core::{Cpu, Miner, Options, Params, Side};
+use poai_verify::chain::CompactDifficulty;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// What to mine, and how fast.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Job {
+    /// The header, but for its nonce. `None` while nothing is to be mined.
+    pub header: Option<Header>,
+    /// Products a second.
+    pub rate: f64,
+}
+
+/// How much of its schedule a miner may make up for.
+const LATE: Duration = Duration::from_millis(100);
+
+/// Why a product cannot be mined; with these shapes, never.
+#[derive(Debug, thiserror::Error)]
+pub enum MinerError {
+    #[error(transparent)]
+    Backend(#[from] poai_core::backend::Unsupported),
+    #[error(transparent)]
+    Operand(#[from] poai_core::operand::OperandError),
+    #[error(transparent)]
+    Mine(#[from] poai_core::miner::MineError),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A layer's weights, which every product is with.
+pub struct Layer {
+    miner: Miner,
+    weights: Prepared,
+}
+
+impl Layer {
+    /// Commits to the weights, once.
+    pub fn new() -> Result<Layer, MinerError> {
+        let cpu = Cpu::new().threads(1).map_err(|error| MinerError::Other(error.to_string()))?;
+        let miner = Miner::new(Params::CONSENSUS, Arc::new(cpu))?;
+        let weights = pseudorandom(b"example-node weights", ROWS, DEPTH);
+        let weights = miner.prepare(Operand::new(miner.params(), Side::B, weights)?)?;
+        Ok(Layer { miner, weights })
+    }
+
+    /// Multiplies new activations by the weights; a block, if a tile wins.
+    pub fn attempt(&self, header: &Header) -> Result<Option<Block>, MinerError> {
+        let params = self.miner.params();
+        let activations = pseudorandom(&header.nonce.to_le_bytes(), ROWS, DEPTH);
+        let activations = self.miner.prepare(Operand::new(params, Side::A, activations)?)?;
+        let difficulty = CompactDifficulty::decode(header.difficulty)
+            .map_err(|error| MinerError::Other(error.to_string()))?
+            .difficulty();
+        let round = self.miner.round(&header.challenge(), &self.weights)?;
+        let mined = round.mine(&activations, &Options::new(difficulty))?;
+        // Here a real miner would hand `mined.product` to whoever pays for it.
+        let Some(proof) = mined.found.proof() else { return Ok(None) };
+        let proof = proof.encode(params).map_err(|error| MinerError::Other(error.to_string()))?;
+        Ok(Some(Block { header: header.clone(), proof }))
+    }
+}
+
+/// Mines until the other ends are dropped. Runs on a thread of its own.
+pub fn run(jobs: watch::Receiver<Job>, found: mpsc::Sender<Block>) {
+    if let Err(error) = mine(jobs, &found) {
+        eprintln!("the miner stopped: {error}");
+    }
+}
+
+fn mine(jobs: watch::Receiver<Job>, found: &mpsc::Sender<Block>) -> Result<(), MinerError> {
+    let layer = Layer::new()?;
+    let mut nonce: u64 = rand::random();
+    let mut next = Instant::now();
+    while jobs.has_changed().is_ok() && !found.is_closed() {
+        let job = jobs.borrow().clone();
+        let Some(mut header) = job.header.filter(|_| job.rate > 0.0) else {
+            std::thread::sleep(Duration::from_millis(5));
+            next = Instant::now();
+            continue;
+        };
+        nonce = nonce.wrapping_add(1);
+        header.nonce = nonce;
+        if let Some(block) = layer.attempt(&header)? {
+            if found.blocking_send(block).is_err() {
+                break;
+            }
+            // The node answers with the next header; without it this block's
+            // siblings would be mined.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // A machine that falls behind does not make up for all of it later.
+        let due = next + Duration::from_secs_f64(1.0 / job.rate);
+        next = Instant::now().checked_sub(LATE).map_or(due, |earliest| due.max(earliest));
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}

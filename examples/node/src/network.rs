@@ -1,0 +1,121 @@
+//! What all nodes of this network agree on: rules, genesis, retargeting, clock.
+//!
+//! Time is simulated: the network's clock runs [`SPEED`] times as fast as the
+//! machine's, so that 15 seconds between blocks pass in a quarter of one.
+
+use crate::block::{Block, Header, Id};
+use poai_core::Difficulty;
+use poai_verify::Rules;
+use poai_verify::chain::{Anchor, Asert, BaseTarget, CompactDifficulty, Profile, TimeRules};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds of the network in one of the machine.
+pub const SPEED: u64 = 60;
+/// Multiply-accumulates of one product that a miner multiplies: 128 × 128, 1024 deep.
+pub const PRODUCT_MACS: u128 = 128 * 128 * 1024;
+/// Rows of either operand.
+pub const ROWS: usize = 128;
+/// The depth of every product.
+pub const DEPTH: usize = 1024;
+/// The genesis' difficulty, four products a block: four times the least.
+const INITIAL_MACS: u128 = 4 * PRODUCT_MACS;
+/// Products a second, of the machine's, at which blocks of the genesis'
+/// difficulty come when they should.
+pub const INITIAL_RATE: f64 = 4.0 * SPEED as f64 / 15.0;
+/// Sixteen block times, the shortest half-life there is. The profile's two
+/// hours would take the scenarios half an hour.
+const HALF_LIFE: u32 = 240;
+const GENESIS_TIME: u64 = 1_700_000_000;
+
+/// A block's rules, at this chain's one depth: messages stay below 70 kB.
+pub const RULES: Rules = Rules { k_max: DEPTH as u32, rows_max: 4096, ..Rules::BLOCK };
+
+/// The consensus, and the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    asert: Asert,
+    anchor: Anchor,
+    times: TimeRules,
+    /// Milliseconds of the machine's clock when the network's showed the genesis' time.
+    epoch: u64,
+}
+
+/// Why the constants above are not permitted; never.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    #[error(transparent)]
+    Asert(#[from] poai_verify::chain::AsertError),
+    #[error(transparent)]
+    Times(#[from] poai_verify::chain::TimeError),
+    #[error("difficulty: {0}")]
+    Difficulty(String),
+}
+
+impl Network {
+    /// The network that began when the machine's clock showed `epoch` milliseconds.
+    pub fn new(epoch: u64) -> Result<Network, NetworkError> {
+        let block_time = Profile::EAI.block_time;
+        let initial = Difficulty::new(INITIAL_MACS)
+            .map_err(|error| NetworkError::Difficulty(error.to_string()))?;
+        Ok(Network {
+            asert: Asert::new(block_time, HALF_LIFE, Difficulty::BLOCK_MIN)?,
+            anchor: Anchor {
+                height: 0,
+                parent_time: GENESIS_TIME - u64::from(block_time),
+                target: BaseTarget::new(initial),
+            },
+            times: TimeRules::new(Profile::EAI.time_ancestors, Profile::EAI.future_limit)?,
+            epoch,
+        })
+    }
+
+    /// The machine's clock in milliseconds.
+    pub fn machine_clock() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The network's clock in seconds.
+    pub fn now(&self) -> u64 {
+        let passed = Network::machine_clock().saturating_sub(self.epoch);
+        GENESIS_TIME + passed * SPEED / 1000
+    }
+
+    /// The block that nobody mined: it has no proof, and is in no message.
+    pub fn genesis(&self) -> Block {
+        let difficulty = CompactDifficulty::new(self.anchor.target.difficulty()).bits();
+        Block {
+            header: Header {
+                parent: Id([0; 32]),
+                height: 0,
+                time: GENESIS_TIME,
+                difficulty,
+                miner: 0,
+                transactions: [0; 32],
+                nonce: 0,
+            },
+            proof: Vec::new(),
+        }
+    }
+
+    /// What a child of this header is held against.
+    pub fn difficulty_after(&self, parent: &Header) -> CompactDifficulty {
+        let target = self.asert.next(&self.anchor, parent.height, parent.time);
+        CompactDifficulty::new(target.difficulty())
+    }
+
+    /// The rules of time.
+    pub fn times(&self) -> &TimeRules {
+        &self.times
+    }
+
+    /// Told in a connection's first message: nodes of other rules part at once.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("poai example-node v1 network");
+        hasher.update(&RULES.digest().0);
+        hasher.update(&self.genesis().id().0);
+        hasher.update(&self.asert.block_time().to_le_bytes());
+        hasher.update(&self.asert.half_life().to_le_bytes());
+        *hasher.finalize().as_bytes()
+    }
+}

@@ -1,0 +1,249 @@
+//! A node: one task that owns the chain, and is told everything in turn.
+
+use crate::block::Block;
+use crate::chain::{Accepted, Chain, ChainError, Refusal};
+use crate::control::{Command, Event, Tip};
+use crate::miner::{self, Job};
+use crate::network::Network;
+use crate::peer::{Heard, Peer, PeerId};
+use crate::store::{Store, StoreError};
+use crate::wire::{BLOCKS_PER_REQUEST, Message};
+use poai_verify::chain::Work;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+/// Connections at once.
+const PEERS_MAX: usize = 16;
+/// Blocks without a known parent that a peer may send before it is sent away.
+const STRAYS_MAX: u32 = 32;
+
+/// Why a node ends.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("an order that is none: {0}")]
+    Command(#[from] serde_json::Error),
+}
+
+struct Node {
+    name: u32,
+    network: Network,
+    chain: Chain,
+    peers: BTreeMap<PeerId, Peer>,
+    next_peer: PeerId,
+    isolated: bool,
+    rate: f64,
+    job: watch::Sender<Job>,
+    inbox: mpsc::Sender<(PeerId, Heard)>,
+}
+
+/// Runs the node `name`, whose database is in `folder`, until its standard
+/// input ends or says so.
+pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> {
+    let network = Network::new(epoch)?;
+    let chain = Chain::open(network, Store::open(&folder.join("chain.redb"))?)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (job, jobs) = watch::channel(Job::default());
+    let (mined, mut found) = mpsc::channel(4);
+    let (inbox, mut heard) = mpsc::channel(64);
+    std::thread::spawn(move || miner::run(jobs, mined));
+    say(&Event::Ready {
+        address: listener.local_addr()?,
+        blocks: chain.len() - 1,
+        height: chain.best().0.header.height,
+    })?;
+    let peers = BTreeMap::new();
+    let mut node =
+        Node { name, network, chain, peers, next_peer: 0, isolated: false, rate: 0.0, job, inbox };
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        tokio::select! {
+            order = orders.next_line() => match order?.as_deref().map(serde_json::from_str).transpose()? {
+                None | Some(Command::Quit) => return Ok(()),
+                Some(command) => node.obey(command).await?,
+            },
+            Ok((stream, _)) = listener.accept() => node.meet(stream),
+            Some((from, heard)) = heard.recv() => node.hear(from, heard)?,
+            Some(block) = found.recv() => node.take(None, block)?,
+        }
+    }
+}
+
+fn say(event: &Event) -> Result<(), NodeError> {
+    let line = serde_json::to_string(event)? + "\n";
+    let mut out = std::io::stdout();
+    out.write_all(line.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+impl Node {
+    async fn obey(&mut self, command: Command) -> Result<(), NodeError> {
+        match command {
+            Command::Connect(address) => match TcpStream::connect(address).await {
+                Ok(stream) => self.meet(stream),
+                Err(error) => {
+                    say(&Event::Refused { reason: format!("{address}: {error}"), parted: false })?;
+                }
+            },
+            Command::Isolate => {
+                self.isolated = true;
+                self.peers.clear();
+            }
+            Command::Join => self.isolated = false,
+            Command::Mine(rate) => {
+                self.rate = rate;
+                self.set_job();
+            }
+            Command::Tip => say(&Event::Tip(self.tip()))?,
+            Command::Times => say(&Event::Times(self.chain.chain_times()))?,
+            Command::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn tip(&self) -> Tip {
+        let (block, work) = self.chain.best();
+        let macs = self.network.difficulty_after(&block.header).difficulty().macs();
+        Tip {
+            id: self.chain.tip(),
+            height: block.header.height,
+            work: work.to_string(),
+            difficulty: u64::try_from(macs).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn set_job(&self) {
+        let header = (self.rate > 0.0).then(|| self.chain.template(self.name));
+        self.job.send_replace(Job { header, rate: self.rate });
+    }
+
+    /// Begins a connection, in or out.
+    fn meet(&mut self, stream: TcpStream) {
+        if self.isolated || self.peers.len() >= PEERS_MAX {
+            return;
+        }
+        let id = self.next_peer;
+        self.next_peer += 1;
+        let peer = Peer::start(id, stream, self.inbox.clone());
+        if peer.send(Message::Hello { network: self.network.digest() })
+            && peer.send(self.tip_message())
+        {
+            self.peers.insert(id, peer);
+        }
+    }
+
+    fn tip_message(&self) -> Message {
+        Message::Tip { id: self.chain.tip(), work: self.chain.best().1.to_be_bytes() }
+    }
+
+    fn hear(&mut self, from: PeerId, heard: Heard) -> Result<(), NodeError> {
+        let tip = self.tip_message();
+        let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
+        match heard {
+            Heard::Gone(None) => {
+                self.peers.remove(&from);
+            }
+            Heard::Gone(Some(fault)) => self.part(from, &fault.to_string())?,
+            Heard::Message(Message::Hello { network }) => {
+                if network != self.network.digest() {
+                    return self.part(from, "another network");
+                }
+                peer.greeted = true;
+            }
+            Heard::Message(_) if !peer.greeted => self.part(from, "no hello")?,
+            Heard::Message(Message::Tip { work, .. }) => {
+                peer.asked = false;
+                if Work::from_be_bytes(work) > self.chain.best().1 {
+                    self.ask(from);
+                }
+            }
+            Heard::Message(Message::GetBlocks { locator }) => {
+                let blocks = self.chain.after(&locator, BLOCKS_PER_REQUEST);
+                let mut messages = blocks.into_iter().map(Message::Block).chain([tip]);
+                let kept_up = messages.all(|message| peer.send(message));
+                if !kept_up {
+                    self.part(from, "too slow")?;
+                }
+            }
+            Heard::Message(Message::Block(block)) => self.take(Some(from), block)?,
+        }
+        Ok(())
+    }
+
+    /// Asks a peer for what it has beyond this node's chain, unless it was asked.
+    fn ask(&mut self, of: PeerId) {
+        let locator = self.chain.locator();
+        if let Some(peer) = self.peers.get_mut(&of)
+            && !peer.asked
+        {
+            peer.asked = peer.send(Message::GetBlocks { locator });
+        }
+    }
+
+    /// Verifies a block, from a peer or the own miner, and passes it on.
+    fn take(&mut self, from: Option<PeerId>, block: Block) -> Result<(), NodeError> {
+        let passed_on = block.clone();
+        // Verifying and syncing take milliseconds: the connections' tasks go on.
+        let answer = tokio::task::block_in_place(|| self.chain.accept(block))?;
+        match answer {
+            Ok(Accepted::Known) => return Ok(()),
+            Ok(accepted) => {
+                if let Some(peer) = from.and_then(|id| self.peers.get_mut(&id)) {
+                    peer.strays = 0;
+                }
+                if let Accepted::Tip { left } = accepted {
+                    self.set_job();
+                    if left > 0 {
+                        say(&Event::Reorganised { left, height: passed_on.header.height })?;
+                    }
+                }
+                // Only what was verified is relayed.
+                self.relay(from, &passed_on);
+            }
+            Err(refusal) => {
+                self.set_job();
+                if let Some(from) = from {
+                    self.refuse(from, &refusal)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn relay(&mut self, from: Option<PeerId>, block: &Block) {
+        self.peers.retain(|id, peer| {
+            Some(*id) == from || !peer.greeted || peer.send(Message::Block(block.clone()))
+        });
+    }
+
+    fn refuse(&mut self, from: PeerId, refusal: &Refusal) -> Result<(), NodeError> {
+        if refusal.is_fault() {
+            return self.part(from, &refusal.to_string());
+        }
+        if let Refusal::Parent(_) = refusal {
+            self.ask(from);
+            let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
+            peer.strays += 1;
+            if peer.strays > STRAYS_MAX {
+                return self.part(from, "too many blocks without a known parent");
+            }
+        }
+        say(&Event::Refused { reason: refusal.to_string(), parted: false })
+    }
+
+    fn part(&mut self, from: PeerId, reason: &str) -> Result<(), NodeError> {
+        self.peers.remove(&from);
+        say(&Event::Refused { reason: reason.into(), parted: true })
+    }
+}

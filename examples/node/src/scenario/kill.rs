@@ -1,0 +1,52 @@
+//! A node is killed (SIGKILL) at random moments while it writes blocks, and
+//! started again on the same database.
+//!
+//! Opening verifies every stored block again and holds the stored tip against
+//! the heaviest, so that a torn write would end the node with an error.
+
+use super::{Child, Failed, World, agreed, ensure, until};
+use crate::control::Command;
+use crate::network::INITIAL_RATE;
+use std::time::Duration;
+
+const KILLS: usize = 10;
+
+pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
+    let mut miner = world.start(1).await?;
+    miner.order(Command::Mine(8.0 * INITIAL_RATE)).await?;
+    let mut nodes = [miner];
+    until(&mut nodes, "a chain to fetch", |tips| tips.iter().all(|tip| tip.height >= 100)).await?;
+    let [miner] = &nodes;
+    let address = miner.address;
+
+    let (mut heights, mut told) = (Vec::new(), 0);
+    for _ in 0..KILLS {
+        let mut node = fetching(world, address, told).await?;
+        heights.push(node.height);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..40))).await;
+        // What it says it has, it has written; it goes on writing until it dies.
+        told = node.tip().await?.height;
+        tokio::time::sleep(Duration::from_micros(rand::random_range(0..8000))).await;
+        node.kill().await?;
+    }
+    let node = fetching(world, address, told).await?;
+    heights.push(node.height);
+    let [miner] = nodes;
+    let mut nodes = [miner, node];
+    super::mine(&mut nodes, 0.0).await?;
+    let tips = until(&mut nodes, "the same tip", agreed).await?;
+    let height = tips.first().map_or(0, |tip| tip.height);
+    Ok(vec![format!(
+        "killed {KILLS} times; its database held the chain up to heights {heights:?}, every block verified again; \
+         then it caught up to {height}",
+    )])
+}
+
+/// Starts the node, which must still have what it told of, and lets it fetch.
+async fn fetching(world: &World, from: std::net::SocketAddr, told: u64) -> Result<Child, Failed> {
+    let mut node = world.start(2).await?;
+    ensure(node.height >= told, || format!("had height {told}, now {}", node.height))?;
+    ensure(node.blocks as u64 >= node.height, || "a chain with holes".into())?;
+    node.order(Command::Connect(from)).await?;
+    Ok(node)
+}

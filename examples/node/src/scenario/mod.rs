@@ -1,0 +1,100 @@
+//! What the nodes are put through. Each scenario has nodes and a network of
+//! its own, and ends with what was seen, or with why it failed.
+
+mod forged;
+mod gossip;
+mod kill;
+mod partition;
+mod retarget;
+
+use crate::child::{Child, Failed, World};
+use crate::control::{Command, Tip};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The scenarios, in the order they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scenario {
+    /// Three nodes in a line mine, and agree.
+    Gossip,
+    /// A network is cut in two, and heals.
+    Partition,
+    /// The hashrate rises tenfold.
+    Retarget,
+    /// Forged blocks and messages, over a connection of their own.
+    Forged,
+    /// A node is killed while it writes, again and again.
+    Kill,
+}
+
+impl Scenario {
+    /// Runs it, with databases below `folder`. The first line is the summary.
+    pub async fn run(self, folder: &Path) -> Result<Vec<String>, Failed> {
+        let world = World::new(folder);
+        match self {
+            Scenario::Gossip => gossip::run(&world).await,
+            Scenario::Partition => partition::run(&world).await,
+            Scenario::Retarget => retarget::run(&world).await,
+            Scenario::Forged => forged::run(&world).await,
+            Scenario::Kill => kill::run(&world).await,
+        }
+    }
+}
+
+/// How long a state may take to be reached.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Three nodes in a line: the first and the last know each other by hearsay.
+async fn line_of_three(world: &World) -> Result<[Child; 3], Failed> {
+    let [mut a, b, mut c] = [world.start(1).await?, world.start(2).await?, world.start(3).await?];
+    a.order(Command::Connect(b.address)).await?;
+    c.order(Command::Connect(b.address)).await?;
+    Ok([a, b, c])
+}
+
+async fn mine(nodes: &mut [Child], rate: f64) -> Result<(), Failed> {
+    for node in nodes {
+        node.order(Command::Mine(rate)).await?;
+    }
+    Ok(())
+}
+
+async fn tips(nodes: &mut [Child]) -> Result<Vec<Tip>, Failed> {
+    let mut tips = Vec::new();
+    for node in nodes {
+        tips.push(node.tip().await?);
+    }
+    Ok(tips)
+}
+
+/// Asks for tips until `reached` says so.
+async fn until(
+    nodes: &mut [Child],
+    what: &str,
+    reached: impl Fn(&[Tip]) -> bool,
+) -> Result<Vec<Tip>, Failed> {
+    let start = Instant::now();
+    loop {
+        let tips = tips(nodes).await?;
+        if reached(&tips) {
+            return Ok(tips);
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(Failed::Unmet(format!(
+                "{what}: not in {} s: {tips:?}",
+                PATIENCE.as_secs()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whether all have one tip.
+fn agreed(tips: &[Tip]) -> bool {
+    tips.windows(2).all(|pair| matches!(pair, [one, other] if one.id == other.id))
+}
+
+/// Fails unless it holds.
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(Failed::Unmet(what())) }
+}

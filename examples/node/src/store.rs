@@ -1,0 +1,121 @@
+//! Blocks on disk, in redb: one transaction a block, with the tip's id.
+//!
+//! redb commits by writing elsewhere, syncing, and switching one root over.
+//! Whenever the process dies, the file opens as of the last commit.
+
+use crate::block::{Block, Id};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::path::Path;
+
+const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
+const TIP: TableDefinition<'_, (), &[u8]> = TableDefinition::new("tip");
+
+/// A node's database.
+pub struct Store(Database);
+
+/// Why a database cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database: {0}")]
+    Database(#[from] redb::Error),
+    #[error("a stored block: {0}")]
+    Block(#[from] postcard::Error),
+    #[error("the stored tip has {0} bytes, not 32")]
+    Tip(usize),
+    #[error("a block is stored under {key}, but has the id {id}")]
+    Id { key: String, id: Id },
+}
+
+/// What a database holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Every block, parents before their children.
+    pub blocks: Vec<Block>,
+    /// The best of them, as the node last saw it.
+    pub tip: Option<Id>,
+}
+
+impl Store {
+    /// Opens or makes the file.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        Ok(Store(Database::create(path).map_err(redb::Error::from)?))
+    }
+
+    /// Writes a block and the tip, both or neither.
+    pub fn write(&self, id: &Id, block: &Block, tip: &Id) -> Result<(), StoreError> {
+        let bytes = postcard::to_allocvec(block)?;
+        let write = || -> Result<(), redb::Error> {
+            let transaction = self.0.begin_write()?;
+            transaction.open_table(BLOCKS)?.insert(id.0.as_slice(), bytes.as_slice())?;
+            transaction.open_table(TIP)?.insert((), tip.0.as_slice())?;
+            transaction.commit()?;
+            Ok(())
+        };
+        Ok(write()?)
+    }
+
+    /// Reads all of it, and holds each block against its key.
+    pub fn read(&self) -> Result<Stored, StoreError> {
+        let (pairs, tip) = self.pairs()?;
+        let mut blocks = Vec::new();
+        for (key, bytes) in pairs {
+            let block: Block = postcard::from_bytes(&bytes)?;
+            let id = block.id();
+            if id.0.as_slice() != key {
+                return Err(StoreError::Id { key: format!("{key:02x?}"), id });
+            }
+            blocks.push(block);
+        }
+        blocks.sort_by_key(|block| block.header.height);
+        let tip = tip
+            .map(|bytes| <[u8; 32]>::try_from(bytes).map_err(|bytes| StoreError::Tip(bytes.len())))
+            .transpose()?;
+        Ok(Stored { blocks, tip: tip.map(Id) })
+    }
+
+    #[expect(clippy::type_complexity, reason = "keys and values, and the tip")]
+    fn pairs(&self) -> Result<(Vec<(Vec<u8>, Vec<u8>)>, Option<Vec<u8>>), redb::Error> {
+        let transaction = self.0.begin_read()?;
+        let blocks = match transaction.open_table(BLOCKS) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok((Vec::new(), None)),
+            table => table?,
+        };
+        let mut pairs = Vec::new();
+        for pair in blocks.iter()? {
+            let (key, value) = pair?;
+            pairs.push((key.value().to_vec(), value.value().to_vec()));
+        }
+        let tip = transaction.open_table(TIP)?.get(())?.map(|tip| tip.value().to_vec());
+        Ok((pairs, tip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Network;
+
+    #[test]
+    fn what_was_written_is_there_when_it_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain.redb");
+        assert_eq!(Store::open(&path).unwrap().read().unwrap(), Stored::default());
+
+        let mut first = Network::new(0).unwrap().genesis();
+        (first.header.height, first.proof) = (1, vec![1, 2, 3]);
+        let mut second = first.clone();
+        (second.header.height, second.header.parent) = (2, first.id());
+        let store = Store::open(&path).unwrap();
+        // Children first, as a database returns them in any order.
+        store.write(&second.id(), &second, &second.id()).unwrap();
+        store.write(&first.id(), &first, &second.id()).unwrap();
+        drop(store);
+        let stored = Store::open(&path).unwrap().read().unwrap();
+        assert_eq!(stored.tip, Some(second.id()));
+        assert_eq!(stored.blocks, [first.clone(), second]);
+
+        let store = Store::open(&path).unwrap();
+        store.write(&Id([9; 32]), &first, &first.id()).unwrap();
+        assert!(matches!(store.read(), Err(StoreError::Id { .. })));
+    }
+}

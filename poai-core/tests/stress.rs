@@ -61,9 +61,14 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
                             finished.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(MineError::Cancelled { found }) => {
-                            assert!(found.drawn() < whole.found.drawn());
+                            // A thread may draw the last tiles after another has
+                            // seen the cancellation: then nothing may be missing.
+                            assert!(found.drawn() <= whole.found.drawn());
                             for winner in found.winners() {
                                 assert!(whole.found.winners().contains(winner));
+                            }
+                            if found.drawn() == whole.found.drawn() {
+                                assert_eq!(found.winners(), whole.found.winners());
                             }
                             stopped.fetch_add(1, Ordering::Relaxed);
                         }

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../poai-verify/fuzz"
 seconds=${1:?usage: fuzz.sh SECONDS [TARGET...]}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(proof verify program trace inference zkey onnx safetensors chain backends)
+[ ${#targets[@]} -gt 0 ] || targets=(proof verify program trace inference zkey keys onnx safetensors chain backends)
 if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "SKIPPED: no nightly toolchain"
     exit 0

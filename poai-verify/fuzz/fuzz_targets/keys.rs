@@ -1,0 +1,103 @@
+//! A key's file, altered anywhere and with the right hash put behind it again:
+//! what is read has no other bytes, and nothing is allocated that the file lacks.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use ark_bn254::Bn254;
+use ark_groth16::ProvingKey;
+use ark_std::rand::{SeedableRng, rngs::StdRng};
+use libfuzzer_sys::fuzz_target;
+use poai_core::digest::ProgramId;
+use poai_core::snark::keys::{
+    KeyIdentity, KeyOwner, read_header, read_proving_key, read_verifying_key, write_proving_key,
+    write_verifying_key,
+};
+use poai_core::snark::setup::insecure_single_party_setup;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+#[path = "../../../poai-core/tests/support/chain.rs"]
+#[allow(dead_code, reason = "the tests' own system, of which the matrices are needed")]
+mod chain;
+
+const OWNER: KeyOwner = KeyOwner::Program(ProgramId([7; 32]));
+const HASH: usize = 32;
+
+/// A directory, and in it the honest files' bytes: proving and verifying key.
+struct Files {
+    directory: TempDir,
+    honest: [Vec<u8>; 2],
+}
+
+static FILES: LazyLock<Files> = LazyLock::new(|| {
+    let matrices = chain::chain(5, 3, 11).matrices;
+    let key: ProvingKey<Bn254> =
+        insecure_single_party_setup(&matrices, &mut StdRng::seed_from_u64(3)).unwrap();
+    let identity = KeyIdentity::new(OWNER, 5, &matrices).unwrap();
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("honest.key");
+    write_proving_key(&path, &identity, &key, |_, _| ()).unwrap();
+    let proving = fs::read(&path).unwrap();
+    write_verifying_key(&path, &identity, &key.vk).unwrap();
+    let honest = [proving, fs::read(&path).unwrap()];
+    Files { directory, honest }
+});
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    verifying: bool,
+    changes: Vec<(u16, u8)>,
+    cut: Option<u16>,
+    add: Vec<u8>,
+    /// Put the hash behind it that its bytes have.
+    rehash: bool,
+}
+
+impl Input {
+    fn bytes(&self, honest: &[u8]) -> Vec<u8> {
+        let mut bytes = honest.to_vec();
+        for (at, mask) in &self.changes {
+            let at = usize::from(*at) % bytes.len();
+            bytes[at] ^= mask;
+        }
+        bytes.truncate(self.cut.map_or(bytes.len(), usize::from));
+        bytes.extend(&self.add);
+        if let (true, Some(body)) = (self.rehash, bytes.len().checked_sub(HASH)) {
+            let mut hasher = blake3::Hasher::new_derive_key("poai-1 key file");
+            hasher.update(&bytes[..body]);
+            bytes[body..].copy_from_slice(hasher.finalize().as_bytes());
+        }
+        bytes
+    }
+}
+
+/// Writes what was read, and compares.
+fn same_again(path: &Path, bytes: &[u8], write: impl FnOnce(&Path)) {
+    let again: PathBuf = path.with_extension("again");
+    write(&again);
+    assert_eq!(fs::read(again).unwrap(), bytes);
+}
+
+fuzz_target!(|input: Input| {
+    let Files { directory, honest } = &*FILES;
+    let bytes = input.bytes(&honest[usize::from(input.verifying)]);
+    let path = directory.path().join("fuzzed.key");
+    fs::write(&path, &bytes).unwrap();
+    let Ok(header) = read_header(&path) else {
+        return;
+    };
+    let KeyIdentity { owner, visibility, .. } = header.identity;
+    if let Ok(key) = read_proving_key(&path, &header.identity, |_, _| ()) {
+        same_again(&path, &bytes, |path| {
+            write_proving_key(path, &header.identity, &key, |_, _| ()).unwrap();
+        });
+    }
+    if let Ok((read, key)) = read_verifying_key(&path, owner, visibility) {
+        assert_eq!(read, header);
+        same_again(&path, &bytes, |path| {
+            write_verifying_key(path, &header.identity, &key).unwrap();
+        });
+    }
+});

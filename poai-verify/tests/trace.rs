@@ -353,6 +353,7 @@ fn mined_products_are_linked_to_their_trace() {
 
 #[test]
 fn headers_that_lie_are_frauds() {
+    let mut others = 0;
     for trace in traces() {
         let checker = checker(trace);
         let input = trace.fraud_proof(ValueId(0), 0).unwrap();
@@ -371,7 +372,17 @@ fn headers_that_lie_are_frauds() {
         proof[..144].copy_from_slice(&header.encode());
         let fraud = checker.fraud(&header.root(), &proof).unwrap();
         assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
+        // It is about all inputs, and goes by the first: one message for one lie.
+        for other in (1..trace.network().program().inputs().len() as u32).map(ValueId) {
+            assert_eq!(trace.fraud_proof(other, 0).unwrap(), input);
+            proof[144..148].copy_from_slice(&other.0.to_le_bytes());
+            let error = checker.fraud(&header.root(), &proof).unwrap_err();
+            let expected = TraceMalformed::Tile { value: other, tile: 0 };
+            assert_eq!(error, TraceError::Malformed(expected));
+            others += 1;
+        }
     }
+    assert!(others > 0, "no program has two inputs");
 }
 
 #[test]

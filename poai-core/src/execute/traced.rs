@@ -235,8 +235,8 @@ impl Trace {
 
     /// What convinces anyone who has the trace root that a tile is wrong, if
     /// it is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path
-    /// of each input's value)… ‖ tile openings`. For an input of the program,
-    /// tile 0: `header ‖ u32 value ‖ u64 0 ‖ (record ‖ path) of every input`,
+    /// of each input's value)… ‖ tile openings`. For any input of the program,
+    /// tile 0: `header ‖ u32 0 ‖ u64 0 ‖ (record ‖ path) of every input`,
     /// which shows whether the header's input is theirs. Where a record lies,
     /// tile 0 is about that, and nothing follows the records.
     ///
@@ -245,10 +245,11 @@ impl Trace {
     pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
         let no_tile = ProveError::Tile { value, tile };
         let program = self.network.program();
+        let inputs = (value.0 as usize) < program.inputs().len() && tile == 0;
         let mut bytes = self.header().encode();
-        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(if inputs { 0 } else { value.0 }.to_le_bytes());
         bytes.extend(tile.to_le_bytes());
-        if (value.0 as usize) < program.inputs().len() && tile == 0 {
+        if inputs {
             for input in 0..program.inputs().len() as u32 {
                 bytes.extend(self.record_opening(ValueId(input)).ok_or(no_tile.clone())?);
             }

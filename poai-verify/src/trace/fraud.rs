@@ -62,6 +62,8 @@ impl Checker {
         let tile = u64::from_le_bytes(from.array()?);
         if (value.0 as usize) < self.program().inputs().len() {
             return match tile.checked_sub(1) {
+                // One message for one lie: all inputs' records go by the first.
+                None if value.0 > 0 => Err(TraceMalformed::Tile { value, tile }.into()),
                 None => self.input_fraud(&head, value, from),
                 Some(strip) => self.unclean_input(&head, value, strip, from),
             };

@@ -14,7 +14,7 @@ use poai_core::inference::{
     Address, InferenceProof, Job, Proof, Signals, TensorVisibility, VerifyingKey, Visibility,
     WeightsVisibility, packing,
 };
-use poai_core::program::{Clamp, Dtype};
+use poai_core::program::{Builder, Clamp, Dtype, Op};
 use poai_core::snark::circuit::{Circuit, CircuitError};
 use poai_core::snark::commitment::{commit, commit_weights};
 use poai_core::snark::prove::For;
@@ -86,6 +86,24 @@ fn programs_are_proven_and_what_they_show_is_seen() {
     }
 }
 
+/// The same steps, whose products are held to a narrower range.
+fn with_other_ranges(network: &Network) -> Network {
+    let program = network.program();
+    let mut builder = Builder::new(program.inputs());
+    for constant in program.constants() {
+        builder.constant(&constant.name, constant.root, constant.extent);
+    }
+    for step in program.steps() {
+        let mut op = step.op.clone();
+        if let Op::Linear { clamp, .. } = &mut op {
+            clamp.max -= 1;
+        }
+        builder.step(&step.name, op, &step.inputs).unwrap();
+    }
+    let tensors = network.constants().iter().map(|held| held.tensor.clone()).collect();
+    Network::new(builder.finish().unwrap(), tensors).unwrap()
+}
+
 /// One key for all networks of an architecture; another's commitment tells them
 /// apart.
 #[test]
@@ -114,8 +132,13 @@ fn committed_weights_share_a_key() {
     // A network of another architecture, and one whose weights are fixed.
     let error = Circuit::new(one.clone(), RUN, seen).unwrap().for_network(cnn()).unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
-    let error = Circuit::new(one, RUN, HASHED).unwrap().for_network(other).unwrap_err();
+    let error = Circuit::new(one.clone(), RUN, HASHED).unwrap().for_network(other).unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
+    // The same architecture and weights with other numbers: other rows.
+    let clamped = with_other_ranges(&one);
+    assert_eq!(clamped.program().architecture_id(), one.program().architecture_id());
+    let error = Circuit::new(one, RUN, seen).unwrap().for_network(clamped.into()).unwrap_err();
+    assert!(matches!(error, CircuitError::Numbers));
 }
 
 /// Every way to say something else with a proof's bytes.

@@ -46,11 +46,18 @@ pub enum TensorError {
     Padding(Extent),
 }
 
-/// A tensor: padded, row-major, little-endian bytes (spec §11).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tensor: padded, row-major, little-endian bytes (spec §11). `{:?}` says its
+/// extent and none of its entries, which may be somebody's secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tensor {
     extent: Extent,
     bytes: Buffer,
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tensor").field("extent", &self.extent).finish_non_exhaustive()
+    }
 }
 
 impl Tensor {

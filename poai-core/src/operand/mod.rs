@@ -87,12 +87,23 @@ pub enum OperandError {
 /// of the tile and k of the rank. B is held transposed, as Bᵀ.
 ///
 /// It keeps the parameters that it was checked against, and everything made
-/// from it follows them. Cloning shares the entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// from it follows them. Cloning shares the entries. `{:?}` says its shape and
+/// none of its entries, which may be somebody's secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Operand {
     params: Params,
     side: Side,
     entries: Arc<Array2<i8>>,
+}
+
+impl std::fmt::Debug for Operand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operand")
+            .field("params", &self.params)
+            .field("side", &self.side)
+            .field("shape", &self.entries.dim())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Operand {

@@ -118,9 +118,9 @@ impl Prover {
     /// [`ProveError::Key`] for a key of another size, and
     /// [`ProveError::Memory`], with the estimate, where a proof would not fit.
     pub fn new(circuit: Circuit, key: ProvingKey<Bn254>) -> Result<Prover, ProveError> {
-        let built = circuit.build(None, true)?;
-        Estimate::of(&built.system).check_memory()?;
-        let (matrices, _) = built.system.into_parts();
+        // Counted first, and refused, before any row is kept.
+        Estimate::of(&circuit.build(None, false)?.system).check_memory()?;
+        let (matrices, _) = circuit.build(None, true)?.system.into_parts();
         for (what, expected, got) in [
             ("signals", matrices.signals + 1, key.vk.gamma_abc_g1.len()),
             ("variables", matrices.variables, key.a_query.len()),

@@ -71,7 +71,7 @@ impl Lc {
 }
 
 /// A system under construction.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct System {
     a: Vec<Vec<(Fr, usize)>>,
     b: Vec<Vec<(Fr, usize)>>,
@@ -82,6 +82,18 @@ pub struct System {
     /// One, the signals, the witnesses.
     assignment: Vec<Fr>,
     keep_rows: bool,
+}
+
+impl std::fmt::Debug for System {
+    /// Its size, and no values: a proof may hide them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("System")
+            .field("constraints", &self.constraints)
+            .field("variables", &self.assignment.len())
+            .field("signals", &self.signals)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
 }
 
 impl System {
@@ -160,6 +172,14 @@ impl System {
         };
         let rows = self.a.iter().zip(&self.b).zip(&self.c);
         rows.into_iter().position(|((a, b), c)| value(a) * value(b) != value(c))
+    }
+
+    /// All constraints that an assignment does not satisfy.
+    #[cfg(test)]
+    pub(super) fn unsatisfied(&self, assignment: &[Fr]) -> Vec<usize> {
+        let value = |row: &Vec<(Fr, usize)>| Lc(row.clone()).evaluate(assignment);
+        let broken = |&at: &usize| value(&self.a[at]) * value(&self.b[at]) != value(&self.c[at]);
+        (0..self.constraints).filter(broken).collect()
     }
 
     /// The rows and the assignment.

@@ -102,6 +102,10 @@ pub enum CircuitError {
     /// Another architecture than the circuit's.
     #[error("the network is of another architecture than the circuit")]
     Architecture,
+    /// The circuit's architecture with other numbers: shifts, ranges and
+    /// multipliers of steps are part of a circuit, whatever is committed.
+    #[error("the network has other shifts, ranges or multipliers than the circuit")]
+    Numbers,
     /// Tensors do not have the shapes that the program implies, or the hash has
     /// no parameters: a defect of the library.
     #[error("tensors do not have the shapes that the program implies")]
@@ -113,7 +117,8 @@ pub enum CircuitError {
 
 /// The statement's shape: which program, on which run, what of it is seen. One
 /// key is for one of these; with committed weights, for all networks of the
-/// program's architecture.
+/// program's architecture and numbers (shifts, ranges, multipliers) whose
+/// constants fit the same ranges.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     network: Arc<Network>,
@@ -124,7 +129,7 @@ pub struct Circuit {
 }
 
 /// What a proof is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Witness {
     /// The input.
     pub input: Tensor,
@@ -133,6 +138,13 @@ pub struct Witness {
     /// What hides the commitments to input, weights and output, where they are
     /// committed to.
     pub salts: [Salt; 3],
+}
+
+impl std::fmt::Debug for Witness {
+    /// Nothing that the proof hides.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Witness").field("binding", &self.binding).finish_non_exhaustive()
+    }
 }
 
 impl Circuit {
@@ -160,16 +172,20 @@ impl Circuit {
         Ok(Circuit { network, run, extents, layout, ranges })
     }
 
-    /// The same statement about another network of the same architecture, with
-    /// committed weights: the same rows, so the same key.
+    /// The same statement about another network of the same architecture and
+    /// numbers, with committed weights: the same rows, so the same key.
     ///
     /// # Errors
-    /// [`CircuitError::Architecture`], [`CircuitError::Constant`].
+    /// [`CircuitError::Architecture`], [`CircuitError::Numbers`],
+    /// [`CircuitError::Constant`].
     pub fn for_network(&self, network: Arc<Network>) -> Result<Circuit, CircuitError> {
         let architecture = |network: &Network| network.program().architecture_id();
         let fixed = self.layout.visibility().weights == WeightsVisibility::Fixed;
         if fixed || architecture(&network) != architecture(&self.network) {
             return Err(CircuitError::Architecture);
+        }
+        if !network.program().has_numbers_of(self.network.program()) {
+            return Err(CircuitError::Numbers);
         }
         self.ranges.check(&network)?;
         Ok(Circuit { network, ..self.clone() })
@@ -324,12 +340,18 @@ impl Circuit {
 }
 
 /// A circuit's system, and the output that it computed on the way.
-#[derive(Debug)]
 pub struct Built {
     /// The system.
     pub system: System,
     /// The output's entries, row-major.
     pub output: Vec<i32>,
+}
+
+impl std::fmt::Debug for Built {
+    /// No values: a proof may hide them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Built").field("system", &self.system).finish_non_exhaustive()
+    }
 }
 
 struct Builder {

@@ -90,16 +90,30 @@ fn freivalds(
     x: &Entries,
     weights: &Entries,
 ) -> Result<Vec<Vec<Number>>, PoseidonError> {
-    // Powers of two, which one decomposition holds a sum to.
-    let bits = sum_bits(x, weights);
-    let bounds = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
     let dot = |row: &[Number], weights: &[Number]| -> i128 {
         row.iter().zip(weights).map(|(x, w)| x.value() * w.value()).sum()
     };
-    let mut all = Vec::with_capacity(x.extent.rows as usize);
-    for row in x.rows() {
-        let values = weights.rows().map(|weights| dot(row, weights));
-        all.push(values.map(|value| Number::witness(system, value, bounds)).collect::<Vec<_>>());
+    let row = |row| weights.rows().map(|weights| dot(row, weights)).collect();
+    let values: Vec<Vec<i128>> = x.rows().map(row).collect();
+    checked(system, poseidon, x, weights, &values)
+}
+
+/// Sums of these values, with the constraints that show whether they are the
+/// product's.
+pub(super) fn checked(
+    system: &mut System,
+    poseidon: &mut Poseidon,
+    x: &Entries,
+    weights: &Entries,
+    values: &[Vec<i128>],
+) -> Result<Vec<Vec<Number>>, PoseidonError> {
+    // Powers of two, which one decomposition holds a sum to.
+    let bits = sum_bits(x, weights);
+    let bounds = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+    let mut all = Vec::with_capacity(values.len());
+    for row in values {
+        let sums = row.iter().map(|&value| Number::witness(system, value, bounds));
+        all.push(sums.collect::<Vec<_>>());
     }
     all.iter().flatten().for_each(|sum| hold(system, sum));
     let challenge = challenge(system, poseidon, x, weights, &all)?;

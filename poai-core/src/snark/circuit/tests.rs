@@ -203,10 +203,9 @@ fn matrix(system: &mut System, [rows, columns]: [u32; 2], seed: i128) -> Entries
     Entries::new(extent, entries.collect())
 }
 
-/// A forger of a product that is checked with one challenge: knows ρ, changes
-/// two sums of a row so that the equation still holds, and recomputes all that
-/// depends on them. With a challenge that does not depend on the sums it
-/// succeeds; with the circuit's it does not, because ρ is another one then.
+/// A forger of a product that is checked with one challenge: knows ρ, and changes
+/// two sums of a row so that the equation still holds. With a challenge that does
+/// not depend on the sums it succeeds.
 #[test]
 fn sums_cannot_be_chosen_after_the_challenge() {
     let mut system = System::new(0, true);
@@ -246,11 +245,76 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     assignment[first] += rho;
     assignment[second] -= Fr::ONE;
     assert!(system.first_unsatisfied(&assignment).is_some());
-    // And where only small integers move, the equation fails under the old ρ,
-    // and the hash under a new one.
-    let mut assignment = system.assignment().to_vec();
-    assignment[first] += Fr::ONE;
-    assert!(system.first_unsatisfied(&assignment).is_some());
+}
+
+/// Whoever changes any entry of any of the three matrices gets another ρ.
+#[test]
+fn the_challenge_is_of_every_entry_of_all_three() {
+    let mut system = System::new(0, true);
+    let (x, weights) = (matrix(&mut system, [5, 33], 37), matrix(&mut system, [4, 33], 91));
+    let sums: Vec<Vec<Number>> = (0..5)
+        .map(|i| {
+            (0..4).map(|j| number(&mut system, i * 7 - j, (-(1 << 18), (1 << 18) - 1))).collect()
+        })
+        .collect();
+    let mut poseidon = Poseidon::default();
+    let mut rho = |x: &Entries, weights: &Entries, sums: &[Vec<Number>]| {
+        let rho = product::challenge(&mut system, &mut poseidon, x, weights, sums).unwrap();
+        assert_eq!(rho.lc.evaluate(system.assignment()), rho.value);
+        rho.value
+    };
+    let mut seen = vec![rho(&x, &weights, &sums)];
+    // As the prover's numbers are: another value, and another variable for it.
+    let other = |number: &Number| number.plus(1 - 2 * i128::from(number.value() > 0));
+    for at in 0..x.entries.len() {
+        let mut x = x.clone();
+        x.entries[at] = other(&x.entries[at]);
+        seen.push(rho(&x, &weights, &sums));
+    }
+    for at in 0..weights.entries.len() {
+        let mut weights = weights.clone();
+        weights.entries[at] = other(&weights.entries[at]);
+        seen.push(rho(&x, &weights, &sums));
+    }
+    for (i, j) in (0..5).flat_map(|i| (0..4).map(move |j| (i, j))) {
+        let mut sums = sums.clone();
+        sums[i][j] = other(&sums[i][j]);
+        seen.push(rho(&x, &weights, &sums));
+    }
+    let count = seen.len();
+    assert_eq!(count, 1 + 5 * 33 + 4 * 33 + 5 * 4);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), count, "two have one challenge");
+}
+
+/// A forger who recomputes all that depends on wrong sums, their bits and the
+/// hash included: every constraint holds but the equation of the wrong row.
+#[test]
+fn wrong_sums_fail_their_rows_equation_alone() {
+    for (row, column, by) in [(0, 0, 1), (3, 5, -1), (4, 7, 1000), (2, 3, 1 << 40)] {
+        let mut system = System::new(0, true);
+        let (x, weights) = (matrix(&mut system, [5, 16], 37), matrix(&mut system, [8, 16], 91));
+        let dot = |i: usize, j: usize| -> i128 {
+            x.row(i).iter().zip(weights.row(j)).map(|(a, b)| a.value() * b.value()).sum()
+        };
+        let mut values: Vec<Vec<i128>> =
+            (0..5).map(|i| (0..8).map(|j| dot(i, j)).collect()).collect();
+        let mut honest = system.clone();
+        product::checked(&mut honest, &mut Poseidon::default(), &x, &weights, &values).unwrap();
+        assert!(holds(&honest));
+        values[row][column] += by;
+        product::checked(&mut system, &mut Poseidon::default(), &x, &weights, &values).unwrap();
+        let broken = system.unsatisfied(system.assignment());
+        // Of each row the last constraint is its equation, behind n products of
+        // Horner's rule on the left and k on the right.
+        let equation = system.constraints() - 1 - (4 - row) * (8 + 16 + 1);
+        // Beyond its bits a sum would also leave its place in the hash: there it
+        // is not let go.
+        let bounds = if by >> 20 != 0 { 1 } else { 0 };
+        assert_eq!(broken.len(), 1 + bounds, "{by}: {broken:?}");
+        assert_eq!(broken.last(), Some(&equation));
+    }
 }
 
 /// Where sums are few, or weights constants, they are made product by product.

@@ -101,7 +101,10 @@ impl fmt::Display for KeyKind {
 pub enum KeyOwner {
     /// One program: its weights are constants of the constraints.
     Program(ProgramId),
-    /// Every program of an architecture: weights are witnesses.
+    /// Every program of an architecture that has the numbers (shifts, ranges,
+    /// multipliers) and fits the ranges of constants that the circuit was made
+    /// for: weights are witnesses. Which numbers, ranges and run those are, the
+    /// digest of the constraints says.
     Architecture(ArchitectureId),
 }
 

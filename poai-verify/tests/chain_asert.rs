@@ -125,6 +125,42 @@ fn parameters_have_bounds() {
     assert!(new(86_400, 31_536_000).is_ok());
     assert!(new(86_400, 31_536_001).is_err());
     assert!(new(u32::MAX, u32::MAX).is_err());
+    let rules = new(15, 7200).unwrap();
+    assert_eq!((rules.block_time(), rules.half_life()), (15, 7200));
+}
+
+/// 2^n.
+fn power(n: usize) -> BaseTarget {
+    let mut bytes = [0; 32];
+    bytes[31 - n / 8] = 1 << (n % 8);
+    BaseTarget::from_be_bytes(bytes).unwrap()
+}
+
+#[test]
+fn the_largest_power_is_reached_and_none_beyond() {
+    let rules = Asert::new(15, 7200, Difficulty::ONE).unwrap();
+    let anchor = Anchor { height: 0, parent_time: 0, target: power(200) };
+    let late = |half_lives: u64| rules.next(&anchor, 0, 15 + 7200 * half_lives);
+    assert_eq!(late(54), power(254));
+    assert_eq!(late(55), power(255));
+    assert_eq!(late(56).to_be_bytes(), [0xff; 32]);
+}
+
+#[test]
+fn base_targets_are_written_in_full() {
+    let zeros = "0".repeat(62);
+    assert_eq!(power(9).to_string(), format!("0x{}200", &zeros[1..]));
+    assert_eq!(BaseTarget::ONE.to_string(), format!("0x{zeros}01"));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn base_targets_come_back_from_json() {
+    let text = serde_json::to_string(&power(9)).unwrap();
+    assert_eq!(text, format!("\"{:064x}\"", 512));
+    assert_eq!(serde_json::from_str::<BaseTarget>(&text).unwrap(), power(9));
+    let zero = format!("\"{}\"", "0".repeat(64));
+    assert!(serde_json::from_str::<BaseTarget>(&zero).is_err());
 }
 
 // --- every input --------------------------------------------------------

@@ -30,6 +30,8 @@ fn compact_difficulties() {
         assert_eq!(compact.bits(), bits, "{macs}: {compact}");
         assert_eq!(compact.difficulty().macs(), kept);
         assert_eq!(CompactDifficulty::decode(bits), Ok(compact));
+        assert_eq!(CompactDifficulty::try_from(u32::from(compact)), Ok(compact));
+        assert_eq!(compact.to_string(), format!("{bits:#010x}"));
     }
     let length = |bits, length| Err(CompactError::Length { bits, length });
     let twice = |bits| Err(CompactError::NotCanonical { bits });
@@ -241,6 +243,8 @@ fn an_account_holds_blocks_to_the_schedule() {
         Err(IncomeError::Fees { height: 4, fees: supply + 1, supply })
     );
     assert_eq!(account, before, "a refused block leaves no trace");
+    let everything = Income { subsidy, fees: supply };
+    assert_eq!(account.clone().enter(everything), Ok(()), "all that exists may be paid");
     assert_eq!(account.height(), 3);
     assert_eq!(account.income(), Income { subsidy: 3 * subsidy, fees: paid.iter().sum() });
     assert_eq!(account.supply(), EAI.issued(3), "fees issue nothing");

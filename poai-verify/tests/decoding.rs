@@ -227,5 +227,13 @@ fn entries_out_of_range() {
                 assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Target { .. }))));
             }
         }
+        // Of several the first is named, however many there are.
+        for offsets in [&[3, 700][..], &[3, 4, 5], &[3, 9, 10, 1023]] {
+            let mut forged = honest.clone();
+            offsets.iter().for_each(|offset| forged[start + offset] = 64);
+            let lenient = Verifier::new(rules, Difficulty::ONE).unwrap();
+            let expected = Malformed::Entry { side, offset: 3, value: 64 };
+            assert_eq!(lenient.verify(&CHALLENGE, &forged), Err(expected.into()));
+        }
     }
 }

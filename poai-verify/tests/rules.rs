@@ -22,6 +22,9 @@ fn contradictory_rules_are_refused() {
     ));
     assert!(matches!(check(Rules { rows_max: 31, ..Rules::BLOCK }), RulesError::EmptyRange { .. }));
     assert!(matches!(check(Rules { k_max: 1 << 17, ..Rules::BLOCK }), RulesError::Deep { .. }));
+    // One size is a range.
+    assert_eq!(Rules { k_min: 1024, k_max: 1024, ..Rules::BLOCK }.check(), Ok(()));
+    assert_eq!(Rules { rows_max: 32, ..Rules::BLOCK }.check(), Ok(()));
     let none = Rules { rows_max: 31, ..Rules::SHARE };
     assert!(matches!(Verifier::new(none, Difficulty::ONE), Err(RulesError::EmptyRange { .. })));
     for rules in [Rules::BLOCK, Rules::SHARE, Rules::research(Params::CONSENSUS)] {
@@ -155,6 +158,18 @@ fn no_permitted_proof_is_longer_than_the_rules_say() {
         let max = rules.proof_bytes_max();
         assert!(longest <= max, "{longest} of {max} bytes");
         assert!(max - longest < 2 * (1023 * 2 + 32 * 64), "{longest} of {max} bytes is far off");
+    }
+}
+
+/// The numbers themselves, which nodes set their peers' limits by.
+#[test]
+fn the_longest_proofs_are_so_long() {
+    for (rules, bytes) in [
+        (Rules::BLOCK, 1_056_528),
+        (Rules { rows_max: 1 << 16, k_max: 1024, ..Rules::BLOCK }, 71_952),
+        (Rules::research(Params::new(32, 16).unwrap()), 4_202_512),
+    ] {
+        assert_eq!(rules.proof_bytes_max(), bytes);
     }
 }
 

@@ -18,9 +18,9 @@ use edges::Case;
 use poai_core::Cpu;
 use poai_core::execute::{ExecuteError, Model, RunOptions};
 use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
-use poai_core::snark::Matrices;
 use poai_core::snark::circuit::{Built, Circuit, CircuitError, Witness};
 use poai_core::snark::commitment::{Salt, commit, commit_weights};
+use poai_core::snark::{Estimate, Matrices};
 use std::sync::Arc;
 
 const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
@@ -190,19 +190,45 @@ fn no_variable_can_be_changed_alone() {
 #[test]
 fn no_variable_of_a_network_can_be_changed_alone() {
     let mut rng = StdRng::seed_from_u64(6);
-    let (network, run) = (layers::cnn(), layers::RUN);
-    let input = layers::input(&network, 8);
-    let model = Model::new((*network).clone(), Arc::new(Cpu::new())).unwrap();
-    let expected = model.run(&run, vec![input.clone()], &RunOptions::new()).unwrap().output;
-    for visibility in visibilities() {
+    let run = layers::RUN;
+    for (name, network, every, visibility) in visibilities().flat_map(|visibility| {
+        [
+            ("convolutions", layers::cnn(), 23, visibility),
+            ("many rows", layers::wide(), 211, visibility),
+        ]
+    }) {
+        let input = layers::input(&network, 8);
+        let model = Model::new((*network).clone(), Arc::new(Cpu::new())).unwrap();
+        let expected = model.run(&run, vec![input.clone()], &RunOptions::new()).unwrap().output;
         let circuit = Circuit::new(network.clone(), run, visibility).unwrap();
         let witness = Witness { input: input.clone(), binding: Fr::from(77u64), salts: SALTS };
         let built = circuit.build(Some(&witness), true).unwrap();
         assert_eq!(built.output, expected.entries());
         assert_eq!(built.system.first_unsatisfied(built.system.assignment()), None);
         let variables = Variables::new(built);
-        let name = format!("convolutions {visibility:?}");
-        let free = variables.check(&name, 23, &mut rng);
+        let name = format!("{name} {visibility:?}");
+        let free = variables.check(&name, every, &mut rng);
         println!("{name}: {} variables, {free} of a sample are free", variables.matrices.variables);
+    }
+}
+
+/// What does not fit is refused with the estimate; what just fits is not.
+#[test]
+fn memory_is_asked_for_by_setup_and_proof() {
+    let case = edges::cases().into_iter().find(|case| case.inputs.len() == 1).unwrap();
+    let visibility = visibilities().next().unwrap();
+    let circuit = Circuit::new(Arc::new(case.network.clone()), case.run, visibility).unwrap();
+    let estimate = Estimate::of(&circuit.build(None, false).unwrap().system);
+    assert!(estimate.setup_memory_bytes > estimate.proving_key_bytes);
+    let (proof, setup) = (estimate.peak_memory_bytes, estimate.setup_memory_bytes);
+    assert_eq!(estimate.check_available(proof), Ok(()));
+    assert_eq!(estimate.check_setup_available(setup), Ok(()));
+    for (error, what, needed) in [
+        (estimate.check_available(proof - 1).unwrap_err(), "proof", proof),
+        (estimate.check_setup_available(setup - 1).unwrap_err(), "setup", setup),
+    ] {
+        assert_eq!((error.what, error.needed, error.available), (what, needed, needed - 1));
+        assert_eq!(*error.estimate, estimate);
+        assert!(error.to_string().starts_with(&format!("a {what} takes")), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use poai_core::snark::keys::{
     KeyIdentity, KeyOwner, read_proving_key, write_proving_key, write_verifying_key,
 };
 use poai_core::snark::setup::insecure_single_party_setup;
-use poai_core::snark::{Circuit, Matrices};
+use poai_core::snark::{Circuit, Estimate, Matrices};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -91,13 +91,13 @@ impl Source {
         &self,
         circuit: &Circuit,
         matrices: &Matrices,
-        expected: Option<f64>,
+        estimate: &Estimate,
     ) -> Result<Key, Failure> {
         let start = Instant::now();
         match self {
-            Source::New => make(matrices, expected),
+            Source::New => make(matrices, estimate),
             Source::Folder(folder) => {
-                in_folder(folder, &identity(circuit, matrices)?, || make(matrices, expected))
+                in_folder(folder, &identity(circuit, matrices)?, || make(matrices, estimate))
             }
             Source::Ceremony(path) => {
                 let file = BufReader::new(File::open(path).map_err(Failure::io(path))?);
@@ -151,8 +151,9 @@ fn in_folder(
     Ok(made)
 }
 
-fn make(matrices: &Matrices, expected: Option<f64>) -> Result<Key, Failure> {
-    let waiting = spinner("making a single-party key", expected);
+fn make(matrices: &Matrices, estimate: &Estimate) -> Result<Key, Failure> {
+    estimate.check_setup_memory()?;
+    let waiting = spinner("making a single-party key", estimate.setup_seconds);
     let start = Instant::now();
     let key = insecure_single_party_setup(matrices, &mut OsRng);
     waiting.finish_and_clear();

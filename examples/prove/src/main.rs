@@ -180,7 +180,7 @@ fn prove<'a>(
         (Some(folder), None) => Source::Folder(folder.clone()),
         (None, None) => Source::New,
     };
-    let key = source.key(&circuit, &matrices(&circuit)?, estimate.setup_seconds)?;
+    let key = source.key(&circuit, &matrices(&circuit)?, &estimate)?;
     let prover = Prover::new(circuit, key.key)?;
     let what_for = For { job: args.job, prover: args.prover };
     let waiting = key::spinner("proving", estimate.prove_seconds);

@@ -241,7 +241,7 @@ fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Strin
          program id  {}\n\
          statement   input {input}, output {output}, weights {weights}: {} public inputs\n\
          estimate    {} constraints, {} variables, {} terms\n\
-         \x20           setup {}, proof {}, {} MiB of memory, a key of {:.1} MiB\n",
+         \x20           setup {} and {} MiB, proof {} and {} MiB, a key of {:.1} MiB\n",
         subject.name,
         program.steps().len(),
         program.total_macs(&subject.run),
@@ -251,6 +251,7 @@ fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Strin
         estimate.variables,
         estimate.terms,
         seconds(estimate.setup_seconds),
+        estimate.setup_memory_bytes.div_ceil(1 << 20),
         seconds(estimate.prove_seconds),
         estimate.peak_memory_bytes.div_ceil(1 << 20),
         estimate.proving_key_bytes as f64 / f64::from(1 << 20),

@@ -70,6 +70,10 @@ fn the_object_has_its_fields_and_keys_are_kept() {
             let peak = number(object, "peak_memory_bytes");
             assert!(peak > number(&object["estimate"], "proving_key_bytes"), "{peak}");
             assert!(peak < 2e10, "{peak}");
+            // The estimates are meant to be enough.
+            let part = if object["peak_memory_has_setup"] == true { "setup" } else { "peak" };
+            let estimated = number(&object["estimate"], &format!("{part}_memory_bytes"));
+            assert!(peak <= estimated, "{peak} of {estimated}");
         }
     }
     assert!(number(&made, "setup_seconds") > 0.0);
@@ -250,7 +254,7 @@ fn constraints_are_estimated_and_exported() {
     assert!(number(&estimated["estimate"], "prove_seconds") > 0.0);
     let sizes = object(&prove(&["--json", "--estimate-only", "--no-timing"]));
     assert!(sizes["estimate"]["prove_seconds"].is_null());
-    for field in ["constraints", "terms", "peak_memory_bytes"] {
+    for field in ["constraints", "terms", "peak_memory_bytes", "setup_memory_bytes"] {
         assert_eq!(sizes["estimate"][field], estimated["estimate"][field]);
     }
     let r1cs = path(folder.path(), "mlp.r1cs");

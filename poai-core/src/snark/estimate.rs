@@ -15,9 +15,13 @@ use sysinfo::System as Machine;
 const G1_BYTES: u64 = 64;
 const G2_BYTES: u64 = 128;
 /// Bytes of a field element, and of a matrix's term in memory, with what its
-/// row takes besides.
+/// row takes besides while it grows.
 const FIELD_BYTES: u64 = 32;
-const TERM_BYTES: u64 = 60;
+const TERM_BYTES: u64 = 100;
+/// Of a setup: bytes of a term, which the generator has copies of, and of a
+/// variable or a point of the domain, of which it holds scalars and sums.
+const SETUP_TERM_BYTES: u64 = 150;
+const SETUP_BYTES: u64 = 300;
 /// Bytes of the process itself, and of what is freed and not given back.
 const BASE_BYTES: u64 = 24 << 20;
 /// Gas of the contract's call with one signal, and of each further one: what
@@ -49,6 +53,8 @@ pub struct Estimate {
     pub verifying_key_bytes: u64,
     /// Memory that proving takes at its peak, key included.
     pub peak_memory_bytes: u64,
+    /// The same of a single-party setup, the circuit's rows included.
+    pub setup_memory_bytes: u64,
     /// Gas of the verifying contract's call.
     pub gas: u64,
     /// Seconds of a single-party setup; `None` where nothing was measured.
@@ -57,16 +63,19 @@ pub struct Estimate {
     pub prove_seconds: Option<f64>,
 }
 
-/// Proving would take more memory than there is.
+/// A setup or a proof would take more memory than there is.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "a proof takes {} MiB of memory, and {} MiB are available: {} constraints, {} variables, \
+    "a {what} takes {} MiB of memory, and {} MiB are available: {} constraints, {} variables, \
      {} terms",
-    estimate.peak_memory_bytes >> 20, available >> 20,
-    estimate.constraints, estimate.variables, estimate.terms
+    needed >> 20, available >> 20, estimate.constraints, estimate.variables, estimate.terms
 )]
 pub struct MemoryError {
-    /// What it takes.
+    /// Which: "setup" or "proof".
+    pub what: &'static str,
+    /// Bytes that it takes.
+    pub needed: u64,
+    /// All of the estimate.
     pub estimate: Box<Estimate>,
     /// Bytes that the system says are available.
     pub available: u64,
@@ -125,6 +134,10 @@ impl Estimate {
             proving_key_bytes,
             verifying_key_bytes: 32 * (signals + 2) + 3 * 64,
             peak_memory_bytes: BASE_BYTES + proving_key_bytes + TERM_BYTES * terms + working,
+            setup_memory_bytes: BASE_BYTES
+                + proving_key_bytes
+                + SETUP_TERM_BYTES * terms
+                + SETUP_BYTES * (variables + domain),
             gas: GAS.0 + GAS.1 * signals.saturating_sub(1),
             setup_seconds: None,
             prove_seconds: None,
@@ -136,13 +149,7 @@ impl Estimate {
     /// # Errors
     /// [`MemoryError`].
     pub fn check_memory(&self) -> Result<(), MemoryError> {
-        // A system that does not tell cannot be asked: allocations will say.
-        let Ok(mut machine) = Machine::new() else { return Ok(()) };
-        machine.refresh_memory();
-        match machine.available_memory() {
-            0 => Ok(()),
-            available => self.check_available(available),
-        }
+        available_memory().map_or(Ok(()), |available| self.check_available(available))
     }
 
     /// The same for memory that somebody knows of.
@@ -150,11 +157,40 @@ impl Estimate {
     /// # Errors
     /// [`MemoryError`].
     pub fn check_available(&self, available: u64) -> Result<(), MemoryError> {
-        if self.peak_memory_bytes > available {
-            return Err(MemoryError { estimate: Box::new(self.clone()), available });
+        self.check("proof", self.peak_memory_bytes, available)
+    }
+
+    /// Whether a single-party setup fits into the memory that the machine has
+    /// now.
+    ///
+    /// # Errors
+    /// [`MemoryError`].
+    pub fn check_setup_memory(&self) -> Result<(), MemoryError> {
+        available_memory().map_or(Ok(()), |available| self.check_setup_available(available))
+    }
+
+    /// The same for memory that somebody knows of.
+    ///
+    /// # Errors
+    /// [`MemoryError`].
+    pub fn check_setup_available(&self, available: u64) -> Result<(), MemoryError> {
+        self.check("setup", self.setup_memory_bytes, available)
+    }
+
+    fn check(&self, what: &'static str, needed: u64, available: u64) -> Result<(), MemoryError> {
+        if needed > available {
+            return Err(MemoryError { what, needed, estimate: Box::new(self.clone()), available });
         }
         Ok(())
     }
+}
+
+/// Bytes that are available now. A system that does not tell cannot be asked:
+/// allocations will say.
+fn available_memory() -> Option<u64> {
+    let mut machine = Machine::new().ok()?;
+    machine.refresh_memory();
+    Some(machine.available_memory()).filter(|&available| available > 0)
 }
 
 /// Seconds of setup and proof of a small system of bits, which is what circuits

@@ -92,6 +92,15 @@ pub fn cnn() -> Arc<Network> {
     layers.finish()
 }
 
+/// One dense layer of many rows, whose sums with committed weights are checked
+/// by Freivalds.
+pub fn wide() -> Arc<Network> {
+    let mut layers = Layers::new(32, 48, 17);
+    let x = layers.builder.input(0);
+    layers.linear(x, [48, 48], Clamp::full(Dtype::I8));
+    layers.finish()
+}
+
 /// An input for one of them.
 pub fn input(network: &Network, seed: i64) -> Tensor {
     let extent = network.program().extents(&RUN).unwrap()[0];

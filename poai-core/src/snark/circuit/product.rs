@@ -21,15 +21,32 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 use light_poseidon::PoseidonError;
 
-/// `x·Wᵀ`, a row for each row of x.
+/// Terms of the sums with constant weights, all rows together: each row's are
+/// made when they are used ([`fixed_row`]).
+pub(super) fn fixed_terms(x: &Entries, weights: &Entries) -> Option<usize> {
+    if !weights.entries.iter().all(Number::is_constant) {
+        return None;
+    }
+    let terms = weights.entries.iter().filter(|weight| weight.value() != 0).count();
+    Some(terms.saturating_mul(x.extent.rows as usize))
+}
+
+/// The sums of a row with constant weights: no constraint.
+pub(super) fn fixed_row(row: &[Number], weights: &Entries) -> impl Iterator<Item = Number> {
+    weights.rows().map(move |weights| {
+        let parts: Vec<_> = weights.iter().map(Number::value).zip(row).collect();
+        Number::sum(parts.iter().copied(), 0)
+    })
+}
+
+/// `x·Wᵀ` with committed weights, a row for each row of x.
 pub(super) fn sums(
     system: &mut System,
     poseidon: &mut Poseidon,
     x: &Entries,
     weights: &Entries,
 ) -> Result<Vec<Vec<Number>>, PoseidonError> {
-    let fixed = weights.entries.iter().all(Number::is_constant);
-    if fixed || direct_cost(x, weights) <= freivalds_cost(x, weights) {
+    if direct_cost(x, weights) <= freivalds_cost(x, weights) {
         return Ok(x.rows().map(|row| each(system, row, weights)).collect());
     }
     freivalds(system, poseidon, x, weights)
@@ -38,10 +55,6 @@ pub(super) fn sums(
 /// A row's sums, product by product.
 fn each(system: &mut System, row: &[Number], weights: &Entries) -> Vec<Number> {
     let sum = |weights: &[Number]| {
-        if weights.iter().all(Number::is_constant) {
-            let parts: Vec<_> = weights.iter().map(Number::value).zip(row).collect();
-            return Number::sum(parts.iter().copied(), 0);
-        }
         let products: Vec<Number> =
             row.iter().zip(weights).map(|(x, w)| Number::product(system, x, w)).collect();
         let parts: Vec<_> = products.iter().map(|product| (1, product)).collect();

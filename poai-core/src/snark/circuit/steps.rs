@@ -2,13 +2,13 @@
 //! bit, as [`crate::step`] computes.
 
 use super::super::system::System;
-use super::CircuitError;
 use super::bits::{decompose, divide, floor, max, width};
 use super::number::{Bit, Number};
 use super::poseidon::Poseidon;
-use super::product::sums;
+use super::product::{fixed_row, fixed_terms, sums};
 use super::table::look_up;
 use super::tensor::Entries;
+use super::{CircuitError, TERMS_MAX};
 use crate::program::{Clamp, Extent, Op, Window};
 use crate::step::Local;
 use crate::step::pool::pixels;
@@ -134,14 +134,29 @@ impl Step<'_> {
         clamp: &Clamp,
     ) -> Result<Vec<Number>, CircuitError> {
         let (x, weights, channels) = (self.slot(0)?, self.constant(0)?, self.constant(1)?);
-        let all = sums(system, poseidon, x, weights)?;
         let clamp = self.clamp(clamp);
         let mut entries = Vec::with_capacity(self.local.output.rows as usize);
-        for row in &all {
+        let mut requantised = |system: &mut System, sum: &Number, channel: &[Number]| {
+            let [before, multiplier, after] = channel else { return Err(CircuitError::Layout) };
+            let channel = [before, multiplier, after];
+            entries.push(requantise(system, sum, channel, shifts, clamp));
+            Ok(())
+        };
+        if let Some(terms) = fixed_terms(x, weights) {
+            // Known before any is made; and no more than one is kept.
+            if system.terms().saturating_add(terms) > TERMS_MAX {
+                return Err(CircuitError::Large);
+            }
+            for row in x.rows() {
+                for (sum, channel) in fixed_row(row, weights).zip(channels.rows()) {
+                    requantised(system, &sum, channel)?;
+                }
+            }
+            return Ok(entries);
+        }
+        for row in &sums(system, poseidon, x, weights)? {
             for (sum, channel) in row.iter().zip(channels.rows()) {
-                let [before, multiplier, after] = channel else { return Err(CircuitError::Layout) };
-                let channel = [before, multiplier, after];
-                entries.push(requantise(system, sum, channel, shifts, clamp));
+                requantised(system, sum, channel)?;
             }
         }
         Ok(entries)

@@ -6,9 +6,13 @@ use super::number::{Number, field, is_zero};
 use super::packing::Element;
 use super::poseidon::Poseidon;
 use super::product;
+use super::ranges::Range;
 use super::table::look_up;
 use super::tensor::Entries;
-use crate::program::{Dtype, Extent};
+use super::{Builder, Circuit};
+use crate::execute::Network;
+use crate::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use crate::program::{Builder as ProgramBuilder, Dim, Dtype, Extent, Form, Op, RunShape};
 use crate::step::arithmetic::{rdiv, rsh};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
@@ -118,6 +122,100 @@ fn quotients_of_any_divisor_are_the_executors() {
             }
         }
     }
+}
+
+/// Bits are bits: a forger who puts all of a number into its lowest one gets no
+/// other number through, in range or out of it.
+#[test]
+fn nothing_but_bits_decomposes() {
+    for width in 1..6 {
+        for value in 0..200 {
+            let mut system = System::new(0, true);
+            let x = number(&mut system, value % (1 << width), (0, (1 << width) - 1));
+            decompose(&mut system, &x, 0, width);
+            assert!(holds(&system));
+            let mut assignment = system.assignment().to_vec();
+            assignment[1] = field(value);
+            // x, then its bits.
+            assignment[2..].fill(Fr::ZERO);
+            assignment[2] = field(value);
+            let is_bit = value < 2;
+            assert_eq!(system.first_unsatisfied(&assignment).is_none(), is_bit, "{value}");
+        }
+    }
+}
+
+/// A forger of a mean: any remainder has a quotient in the field, and no bits.
+#[test]
+fn quotients_are_held_as_remainders_are() {
+    let (n, bounds) = (7i128, (-400, 400));
+    for value in [-400, -1, 0, 1, 6, 7, 399, 400i128] {
+        for remainder in 0..n {
+            // Another number with that remainder has its bits, and the number's
+            // own quotient's.
+            let other = value - value.rem_euclid(n) + remainder;
+            let mut system = System::new(0, true);
+            let x = number(&mut system, other, bounds);
+            let quotient = divide(&mut system, &x, n);
+            assert!(holds(&system));
+            let mut assignment = system.assignment().to_vec();
+            assignment[1] = field(value);
+            let [(_, at)] = quotient.lc().terms() else { panic!("a witness") };
+            assignment[*at] = field(value - remainder) * field(n).inverse().unwrap();
+            let honest = remainder == value.rem_euclid(n);
+            let satisfied = system.first_unsatisfied(&assignment).is_none();
+            assert_eq!(satisfied, honest, "{value} with the remainder {remainder}");
+        }
+    }
+}
+
+/// What comes from outside is held to its type, or to its range.
+#[test]
+fn inputs_and_committed_constants_are_held() {
+    let range = |bits, signed| Range { bits, signed };
+    for (dtype, range, inside, outside) in [
+        (Dtype::I8, range(6, true), [-64, 63], [-65, 64]),
+        (Dtype::I32, range(3, false), [0, 7], [-1, 8]),
+        (Dtype::I32, range(31, true), [i32::MIN, i32::MAX], [i32::MIN, i32::MAX]),
+    ] {
+        for (entries, expected) in [(inside, true), (outside, range.bits == 31)] {
+            for entry in entries {
+                let mut builder = builder();
+                let extent = Extent::new(1, 2, dtype).unwrap();
+                let held = builder.held(extent, &[entry, inside[0]], &[range]);
+                assert_eq!(held.bounds(), {
+                    let (least, most) = range.bounds();
+                    (least.min(0), most.max(0))
+                });
+                assert_eq!(holds(&builder.system), expected, "{entry} as {range:?}");
+            }
+        }
+    }
+    // The input's ranges are its type's.
+    for (dtype, bounds) in [
+        (Dtype::I8, (-64, 63)),
+        (Dtype::I16, (i16::MIN.into(), i16::MAX.into())),
+        (Dtype::I32, (i32::MIN.into(), i32::MAX.into())),
+    ] {
+        let form = Form::new(Dim::fixed(1), Dim::fixed(3), dtype);
+        let mut program = ProgramBuilder::new(&[form]);
+        let input = program.input(0);
+        program.step("relu", Op::Relu, &[input]).unwrap();
+        let network = Network::new(program.finish().unwrap(), vec![]).unwrap();
+        let hashed = TensorVisibility::Hashed;
+        let visibility =
+            Visibility { input: hashed, output: hashed, weights: WeightsVisibility::Fixed };
+        let run = RunShape { batch: 1, sequence: 1 };
+        let circuit = Circuit::new(network.into(), run, visibility).unwrap();
+        let mut builder = builder();
+        let input = circuit.input(&mut builder, None).unwrap();
+        assert_eq!(input.bounds(), bounds, "{dtype:?}");
+        assert!(builder.system.constraints() >= 3 * 7, "nothing holds them");
+    }
+}
+
+fn builder() -> Builder {
+    Builder { system: System::new(0, true), poseidon: Poseidon::default(), signals: 0 }
 }
 
 #[test]
@@ -311,7 +409,7 @@ fn wrong_sums_fail_their_rows_equation_alone() {
         let equation = system.constraints() - 1 - (4 - row) * (8 + 16 + 1);
         // Beyond its bits a sum would also leave its place in the hash: there it
         // is not let go.
-        let bounds = if by >> 20 != 0 { 1 } else { 0 };
+        let bounds = usize::from(by == 1 << 40);
         assert_eq!(broken.len(), 1 + bounds, "{by}: {broken:?}");
         assert_eq!(broken.last(), Some(&equation));
     }
@@ -325,11 +423,13 @@ fn small_products_are_made_directly() {
     let before = system.constraints();
     product::sums(&mut system, &mut Poseidon::default(), &x, &weights).unwrap();
     assert_eq!(system.constraints() - before, 32);
+    assert_eq!(product::fixed_terms(&x, &weights), None);
     let fixed = weights.entries.iter().map(|entry| Number::constant(entry.value())).collect();
     let fixed = Entries::new(weights.extent, fixed);
-    let before = system.constraints();
-    product::sums(&mut system, &mut Poseidon::default(), &x, &fixed).unwrap();
-    assert_eq!(system.constraints(), before);
+    let sums: Vec<i128> = product::fixed_row(x.row(0), &fixed).map(|sum| sum.value()).collect();
+    let dot = |row: &[Number]| x.row(0).iter().zip(row).map(|(a, b)| a.value() * b.value()).sum();
+    assert_eq!(sums, fixed.rows().map(dot).collect::<Vec<i128>>());
+    assert_eq!(product::fixed_terms(&x, &fixed), Some(32));
     assert!(holds(&system));
 }
 

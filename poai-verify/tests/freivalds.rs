@@ -188,6 +188,11 @@ fn shapes_that_do_not_fit() {
     assert_eq!(check(*shape, &a[1..], bt, c), length(Matrix::A, 8, 7));
     assert_eq!(check(*shape, a, &[&bt[..], &[0]].concat(), c), length(Matrix::Bt, 12, 13));
     assert_eq!(check(*shape, a, bt, &[]), length(Matrix::C, 6, 0));
+    for (matrix, name) in [(Matrix::A, "A"), (Matrix::Bt, "Bᵀ"), (Matrix::C, "C")] {
+        let error = FreivaldsError::Length { matrix, expected: 8, got: 7 };
+        let text = format!("{name} has 7 entries, and a matrix of its shape 8");
+        assert_eq!(error.to_string(), text);
+    }
     // Nothing is allocated for what is not there.
     let (m, n) = (u32::MAX, u32::MAX);
     let vast = u64::from(u32::MAX) * 4;

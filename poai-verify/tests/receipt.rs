@@ -125,3 +125,10 @@ fn the_header_is_checked_too() {
         TraceError::Invalid(TraceInvalid::Receipt(ReceiptError::Rules { .. }))
     ));
 }
+
+/// The numbers that the digest in receipts stands for.
+#[test]
+fn the_default_rules_never_change() {
+    let TraceRules { batch_max, sequence_max, samples } = TraceRules::DEFAULT;
+    assert_eq!((batch_max, sequence_max, samples), (65_536, 16_384, 40));
+}

@@ -3,7 +3,7 @@
 
 use num_bigint::BigUint;
 use poai_core::Difficulty;
-use poai_verify::chain::{Anchor, Asert, AsertError, BaseTarget};
+use poai_verify::chain::{Anchor, Asert, AsertError, BaseTarget, CompactDifficulty};
 use proptest::prelude::*;
 
 const EAI: (u32, u32) = (15, 7_200);
@@ -125,6 +125,10 @@ fn parameters_have_bounds() {
     assert!(new(86_400, 31_536_000).is_ok());
     assert!(new(86_400, 31_536_001).is_err());
     assert!(new(u32::MAX, u32::MAX).is_err());
+    for difficulty_min in [(1 << 24) + 1, 5_000_000_000, u128::MAX].map(difficulty) {
+        let error = AsertError::DifficultyMin { difficulty_min };
+        assert_eq!(Asert::new(15, 7200, difficulty_min), Err(error));
+    }
     let rules = new(15, 7200).unwrap();
     assert_eq!((rules.block_time(), rules.half_life()), (15, 7200));
 }
@@ -186,7 +190,8 @@ fn any_rules() -> impl Strategy<Value = (Asert, Difficulty)> {
     (1..=86_400u32, any::<u32>(), 1..=u128::MAX).prop_map(|(block_time, half_life, least)| {
         let range = 31_536_000 - 16 * block_time + 1;
         let half_life = 16 * block_time + half_life % range;
-        (Asert::new(block_time, half_life, difficulty(least)).unwrap(), difficulty(least))
+        let least = CompactDifficulty::new(difficulty(least)).difficulty();
+        (Asert::new(block_time, half_life, least).unwrap(), least)
     })
 }
 
@@ -207,6 +212,9 @@ proptest! {
         let next = |height, time| rules.next(&anchor, height, time);
         // A later parent makes it easier, a higher one harder; never both ways.
         prop_assert!(next(height, time) <= next(height, later));
+        // What headers say of it is never below the least.
+        let header = CompactDifficulty::new(next(height, time).difficulty());
+        prop_assert!(header.difficulty() >= least);
         prop_assert!(next(higher, time) <= next(height, time));
         prop_assert!(next(height, time) >= BaseTarget::ONE);
         prop_assert!(next(height, later).difficulty() >= least);

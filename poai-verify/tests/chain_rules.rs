@@ -224,6 +224,22 @@ proptest! {
 // --- income -------------------------------------------------------------
 
 #[test]
+fn the_last_paid_height_is_the_last_paid() {
+    let last = EAI.last_paid_height();
+    assert!(EAI.subsidy(last) > 0);
+    assert_eq!(EAI.subsidy(last + 1), 0);
+    let mut profile = EAI;
+    (profile.era_blocks, profile.era_divisor) = (1 << 63, 255);
+    (profile.supply_max, profile.foundation) = (u128::MAX, 0);
+    assert_eq!(profile.last_paid_height(), u64::MAX);
+    // More for the foundation than there may be: all of it, and nothing else.
+    (profile.supply_max, profile.foundation) = (5, 7);
+    assert_eq!((profile.last_paid_height(), profile.subsidy(1)), (0, 0));
+    assert_eq!([0, 1, u64::MAX].map(|height| profile.issued(height)), [5; 3]);
+    assert_eq!((Account::new(profile).supply(), Account::new(profile).left()), (5, 0));
+}
+
+#[test]
 fn an_account_holds_blocks_to_the_schedule() {
     let mut account = Account::new(EAI);
     let subsidy = EAI.subsidy(1);

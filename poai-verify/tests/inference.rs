@@ -2,6 +2,7 @@
 //! something else passes for.
 
 #[path = "../../poai-core/tests/support/layers.rs"]
+#[allow(dead_code, reason = "the tests' own networks, of which two are needed")]
 mod layers;
 
 use ark_bn254::{Fr, G1Affine, G2Affine};

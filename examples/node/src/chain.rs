@@ -107,8 +107,12 @@ impl Chain {
         if self.blocks.contains_key(&id) {
             return Ok(Ok(Accepted::Known));
         }
-        let arrives = self.network.times().check_future(block.header.time, self.network.now());
-        if let Err(refusal) = arrives.map_err(Refusal::from).and_then(|()| self.check(&block)) {
+        // The clock last, so that a block from the future has cost its work.
+        let arrives = |()| {
+            let times = self.network.times();
+            Ok(times.check_future(block.header.time, self.network.now())?)
+        };
+        if let Err(refusal) = self.check(&block).and_then(arrives) {
             return Ok(Err(refusal));
         }
         let stored = block.clone();
@@ -242,9 +246,12 @@ impl Chain {
         }
     }
 
-    /// Ids of the chain, the tip's first, ever farther apart, the genesis' last.
-    pub fn locator(&self) -> Vec<Id> {
-        let (mut ids, mut next, mut step) = (Vec::new(), 0, 1);
+    /// Ids of the chain, the tip's first, ever farther apart, the genesis' last;
+    /// before them the block that was got last, where there is one: on a branch
+    /// that is not the heaviest yet it is where to go on.
+    pub fn locator(&self, last: Option<Id>) -> Vec<Id> {
+        let last = last.filter(|last| self.blocks.contains_key(last));
+        let (mut ids, mut next, mut step) = (Vec::from_iter(last), 0, 1);
         for (index, (id, _)) in self.ancestors(&self.tip).enumerate() {
             if index == next {
                 ids.push(id);
@@ -332,12 +339,37 @@ mod tests {
         assert_eq!(chain_one.tip(), heavy[2].id());
         assert_eq!(chain_one.after(&[light[0].id(), heavy[0].id()], 9), heavy[1..]);
         assert_eq!(chain_one.after(&[light[0].id()], 2), heavy[..2]);
-        assert_eq!(chain_one.locator().last(), Some(&Network::new(0).unwrap().genesis().id()));
+        assert_eq!(chain_one.locator(None).last(), Some(&Network::new(0).unwrap().genesis().id()));
 
         drop(chain_one);
         let opened = chain(folder.path()).unwrap();
         assert_eq!((opened.tip(), opened.len()), (heavy[2].id(), 6));
         assert_eq!(opened.best().1.to_string(), (3 * (1u64 << 26)).to_string());
+    }
+
+    #[test]
+    fn a_branch_longer_than_an_answer_is_got_in_parts() {
+        let (layer, folders) = (Layer::new().unwrap(), [(); 2].map(|()| tempfile::tempdir()));
+        let mut chains =
+            folders.each_ref().map(|folder| chain(folder.as_ref().unwrap().path()).unwrap());
+        for (chain, (miner, length)) in chains.iter_mut().zip([(1, 7), (2, 8)]) {
+            for block in branch(&layer, miner, length) {
+                chain.accept(block).unwrap().unwrap();
+            }
+        }
+        // Three blocks an answer: the first answers are no heavier than the chain.
+        let [light, heavy] = &mut chains;
+        let (mut last, mut answers) = (None, 0);
+        while light.tip() != heavy.tip() {
+            answers += 1;
+            assert!(answers <= 3, "the same blocks again");
+            for block in heavy.after(&light.locator(last), 3) {
+                last = Some(block.id());
+                light.accept(block).unwrap().unwrap();
+            }
+        }
+        assert_eq!(answers, 3);
+        assert_eq!(light.len(), 1 + 7 + 8);
     }
 
     #[test]
@@ -390,8 +422,14 @@ mod tests {
         // This network begins now: its clock shows the genesis' time.
         let late = || Network::new(Network::machine_clock() + 60_000).unwrap();
         let store = || Store::open(&folder.path().join("chain.redb")).unwrap();
-        let mut early = good.clone();
-        early.header.time += 100;
+        let mut header = good.header.clone();
+        header.time += 100;
+        let early = loop {
+            header.nonce += 1;
+            if let Some(block) = layer.attempt(&header).unwrap() {
+                break block;
+            }
+        };
         let refusal = Chain::open(late(), store()).unwrap().accept(early).unwrap().unwrap_err();
         assert!(matches!(refusal, Refusal::Time(TimeError::Future { .. })), "{refusal}");
         assert!(!refusal.is_fault());

@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Connections at once.
 const PEERS_MAX: usize = 16;
-/// Blocks without a known parent that a peer may send before it is sent away.
+/// Blocks without a known parent or from the future that a peer may send before
+/// it is sent away.
 const STRAYS_MAX: u32 = 32;
 
 /// Why a node ends.
@@ -90,6 +91,9 @@ fn say(event: &Event) -> Result<(), NodeError> {
 impl Node {
     async fn obey(&mut self, command: Command) -> Result<(), NodeError> {
         match command {
+            Command::Connect(address) if self.peers.len() >= PEERS_MAX => {
+                say(&Event::Refused { reason: format!("{address}: no room"), parted: false })?;
+            }
             Command::Connect(address) => match TcpStream::connect(address).await {
                 Ok(stream) => self.meet(stream),
                 Err(error) => {
@@ -183,24 +187,27 @@ impl Node {
 
     /// Asks a peer for what it has beyond this node's chain, unless it was asked.
     fn ask(&mut self, of: PeerId) {
-        let locator = self.chain.locator();
         if let Some(peer) = self.peers.get_mut(&of)
             && !peer.asked
         {
+            let locator = self.chain.locator(peer.last);
             peer.asked = peer.send(Message::GetBlocks { locator });
         }
     }
 
     /// Verifies a block, from a peer or the own miner, and passes it on.
     fn take(&mut self, from: Option<PeerId>, block: Block) -> Result<(), NodeError> {
-        let passed_on = block.clone();
+        let (id, passed_on) = (block.id(), block.clone());
         // Verifying and syncing take milliseconds: the connections' tasks go on.
         let answer = tokio::task::block_in_place(|| self.chain.accept(block))?;
         match answer {
-            Ok(Accepted::Known) => return Ok(()),
             Ok(accepted) => {
                 if let Some(peer) = from.and_then(|id| self.peers.get_mut(&id)) {
-                    peer.strays = 0;
+                    peer.last = Some(id);
+                    peer.strays = if accepted == Accepted::Known { peer.strays } else { 0 };
+                }
+                if accepted == Accepted::Known {
+                    return Ok(());
                 }
                 if let Accepted::Tip { left } = accepted {
                     self.set_job();
@@ -233,11 +240,11 @@ impl Node {
         }
         if let Refusal::Parent(_) = refusal {
             self.ask(from);
-            let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
-            peer.strays += 1;
-            if peer.strays > STRAYS_MAX {
-                return self.part(from, "too many blocks without a known parent");
-            }
+        }
+        let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
+        peer.strays += 1;
+        if peer.strays > STRAYS_MAX {
+            return self.part(from, "too many blocks of no use");
         }
         say(&Event::Refused { reason: refusal.to_string(), parted: false })
     }

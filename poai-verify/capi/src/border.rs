@@ -33,12 +33,12 @@ pub unsafe fn array<const N: usize>(data: *const u8) -> Result<[u8; N], i32> {
 /// Writes a value where the pointer is not null.
 ///
 /// # Safety
-/// `to` is null, or points to memory of a `T` that is writable and aligned.
+/// `to` is null, or points to memory of a `T` that is writable.
 pub unsafe fn put<T>(to: *mut T, value: T) {
     if !to.is_null() {
-        // SAFETY: not null, writable and aligned by the caller's word. What was
-        // there may be uninitialised, so it is not dropped.
-        unsafe { to.write(value) };
+        // SAFETY: not null, and writable by the caller's word; aligned it need
+        // not be. What was there may be uninitialised, so it is not dropped.
+        unsafe { to.write_unaligned(value) };
     }
 }
 
@@ -75,8 +75,9 @@ mod tests {
 
     #[test]
     fn null_and_any_length() {
-        // SAFETY: null is refused or empty before anything is read; the other
-        // pointer is to one byte, and longer lengths of it are refused.
+        // SAFETY: null is refused or empty before anything is read; one pointer is
+        // to one byte, and longer lengths of it are refused; behind the last are
+        // the eight bytes that are written.
         unsafe {
             assert_eq!(bytes(std::ptr::null(), 0), Ok(&[][..]));
             assert_eq!(bytes(std::ptr::null(), 1), Err(POAI_ERROR_ARGUMENT));
@@ -85,6 +86,9 @@ mod tests {
             assert_eq!(bytes(&7, 1), Ok(&[7][..]));
             assert_eq!(array::<32>(std::ptr::null()), Err(POAI_ERROR_ARGUMENT));
             put(std::ptr::null_mut(), 1);
+            let mut odd = [0u8; 9];
+            put(odd.as_mut_ptr().add(1).cast(), 0x0102_0304_0506_0708_u64.to_be());
+            assert_eq!(odd, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         }
     }
 }

@@ -29,6 +29,7 @@ fuzz_target!(|input: Input| {
         assert!(work > Work::from_be_bytes(target));
     }
     let Ok(target) = BaseTarget::from_be_bytes(target) else { return };
+    let difficulty = CompactDifficulty::new(difficulty).difficulty();
     let Ok(asert) = Asert::new(block_time, half_life, difficulty) else { return };
     let anchor = Anchor { height, parent_time: time, target };
     let next = asert.next(&anchor, parent_height, parent_time);

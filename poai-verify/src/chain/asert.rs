@@ -9,6 +9,7 @@
 //! errors nor a miner's influence.
 
 use super::base_target::BaseTarget;
+use super::compact::CompactDifficulty;
 use poai_core::Difficulty;
 use ruint::{Uint, aliases::U256};
 
@@ -48,6 +49,12 @@ pub enum AsertError {
         /// The least one.
         min: u32,
     },
+    /// A least difficulty that headers round down to below it.
+    #[error("the least difficulty {difficulty_min} MACs has no compact encoding of its own")]
+    DifficultyMin {
+        /// The difficulty.
+        difficulty_min: Difficulty,
+    },
 }
 
 /// The parameters of a chain's retargeting.
@@ -56,6 +63,7 @@ pub enum AsertError {
 /// | --- | --- | --- |
 /// | block time | 1..=86400 s | a division by zero; a schedule nobody can check |
 /// | half-life | 16 block times..=365 days | one block's time moving the difficulty by more than a few per cent |
+/// | least difficulty | any with a compact encoding of its own | a chain that halts at its floor |
 /// | least difficulty | any | a chain so easy that a proof's price saturates |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -68,6 +76,11 @@ pub struct Asert {
 impl Asert {
     /// Blocks every `block_time` seconds, half the difficulty for every
     /// `half_life` seconds behind schedule, never below `difficulty_min`.
+    ///
+    /// The least is one that [`CompactDifficulty`] has exactly, as the block
+    /// rules' is: headers round another one down, and a verifier that is held to
+    /// the least itself would refuse every block at the floor. Chains that do not
+    /// use compact difficulties take [`Asert::with_easiest`].
     ///
     /// # Errors
     /// [`AsertError`].
@@ -82,6 +95,9 @@ impl Asert {
         let min = 16 * block_time;
         if !(min..=31_536_000).contains(&half_life) {
             return Err(AsertError::HalfLife { half_life, min });
+        }
+        if CompactDifficulty::new(difficulty_min).difficulty() != difficulty_min {
+            return Err(AsertError::DifficultyMin { difficulty_min });
         }
         Ok(Asert { block_time, half_life, easiest: BaseTarget::new(difficulty_min) })
     }

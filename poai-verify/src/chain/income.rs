@@ -121,7 +121,7 @@ impl Account {
 
     /// What exists: the foundation's part and all subsidies.
     pub fn supply(&self) -> u128 {
-        self.profile.foundation.saturating_add(self.income.subsidy)
+        self.profile.issued(0).saturating_add(self.income.subsidy)
     }
 
     /// What will never be more than this: the cap less what exists.

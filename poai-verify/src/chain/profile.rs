@@ -77,19 +77,23 @@ impl Profile {
     /// All that exists after the block of a height: the foundation's part and
     /// every subsidy up to this one. Never above [`Profile::supply_max`].
     pub fn issued(&self, height: u64) -> u128 {
-        let Some(index) = height.checked_sub(1) else { return self.foundation };
+        let Some(index) = height.checked_sub(1) else {
+            return self.foundation.min(self.supply_max);
+        };
         let era = self.era(self.era_of(index));
         let blocks = index % self.blocks() + 1;
         self.supply_max - era.left + era.subsidy * u128::from(blocks)
     }
 
-    /// The least height from which on the subsidy is 0.
+    /// The last height whose block is paid, or `u64::MAX` where that is beyond
+    /// every height; 0 where none is.
     pub fn last_paid_height(&self) -> u64 {
-        let mut number = 0;
-        while self.era(number).subsidy > 0 {
+        let (mut era, mut number) = (self.era(0), 0u64);
+        while era.subsidy > 0 {
+            era = self.after(&era);
             number += 1;
         }
-        number * self.blocks()
+        number.saturating_mul(self.blocks())
     }
 
     /// The genesis' difficulty.
@@ -137,18 +141,26 @@ impl Profile {
     /// Walks from the first era, and stops where nothing is paid any more: some
     /// hundreds of steps, whatever the number.
     fn era(&self, number: u64) -> Era {
-        let parts = u128::from(self.era_divisor.max(1)) * u128::from(self.blocks());
-        let mut left = self.mined_max();
-        let mut subsidy = left / parts;
+        let mut era = self.beginning(self.mined_max());
         for _ in 0..number {
-            if subsidy == 0 {
+            if era.subsidy == 0 {
                 break;
             }
-            // At most a part of what is left, so it never passes below zero.
-            left -= subsidy * u128::from(self.blocks());
-            subsidy = left / parts;
+            era = self.after(&era);
         }
-        Era { left, subsidy }
+        era
+    }
+
+    /// The era after one.
+    fn after(&self, era: &Era) -> Era {
+        // At most a part of what is left, so it never passes below zero.
+        self.beginning(era.left - era.subsidy * u128::from(self.blocks()))
+    }
+
+    /// An era at whose beginning so much is left.
+    fn beginning(&self, left: u128) -> Era {
+        let parts = u128::from(self.era_divisor.max(1)) * u128::from(self.blocks());
+        Era { left, subsidy: left / parts }
     }
 }
 

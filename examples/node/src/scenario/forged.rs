@@ -158,7 +158,7 @@ fn forgeries(tip: &Block, earlier: &Block) -> Result<Vec<Forgery>, WireError> {
         block("this proof, under an unknown parent", &["invalid", "unknown"], &|block| {
             block.header.parent = Id([5; 32])
         }),
-        block("a time far ahead", &["after"], &|block| block.header.time += 1_000_000),
+        block("a time far ahead, without its work", unwon, &|block| block.header.time += 1_000_000),
         block("a time before the median", &["median"], &|block| block.header.time -= 100_000),
         block("another beneficiary", unwon, &|block| block.header.miner ^= 1),
         block("other transactions", unwon, &|block| block.header.transactions[0] ^= 1),

@@ -63,8 +63,7 @@ pub enum AsertError {
 /// | --- | --- | --- |
 /// | block time | 1..=86400 s | a division by zero; a schedule nobody can check |
 /// | half-life | 16 block times..=365 days | one block's time moving the difficulty by more than a few per cent |
-/// | least difficulty | any with a compact encoding of its own | a chain that halts at its floor |
-/// | least difficulty | any | a chain so easy that a proof's price saturates |
+/// | least difficulty | any with a compact encoding of its own | a chain that halts at its floor; one so easy that a proof's price saturates |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Asert {

@@ -137,7 +137,7 @@ fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Fa
         percent => Range::Percentile(percent),
     };
     let weights = if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel };
-    let options = quantise::Options { range, weights };
+    let options = quantise::Options { range, weights, ..quantise::Options::default() };
     let count = digits.train.len().min(args.calibration.into());
     let samples = digits.train.pixels(graph, count)?;
     Ok(quantise::quantise(graph, samples, &options)?)

@@ -24,6 +24,7 @@ use key::Source;
 use network::{Bundled, Choice, Subject};
 use out::Out;
 use poai_core::inference::{Address, Binding, InferenceProof, Job};
+use poai_core::snark::circuit::ranges::Ranges;
 use poai_core::snark::iden3::r1cs::write_r1cs;
 use poai_core::snark::prove::For;
 use poai_core::snark::{Circuit, Estimate, Matrices, Prover, estimate};
@@ -134,9 +135,13 @@ fn run(args: &Args) -> Result<String, Failure> {
         samples: args.samples.clone(),
         image: args.image,
         batch: args.batch,
+        weights: args.visibility.0.weights,
     };
     let subject = choice.subject()?;
-    let circuit = Circuit::new(subject.network.clone(), subject.run, args.visibility.0)?;
+    let mut circuit = Circuit::new(subject.network.clone(), subject.run, args.visibility.0)?;
+    if subject.standard {
+        circuit = circuit.with_ranges(Ranges::standard(subject.network.program()))?;
+    }
     if let Some(path) = &args.export_r1cs {
         let matrices = matrices(&circuit)?;
         out::write_file(path, |to| {

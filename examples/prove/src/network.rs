@@ -8,7 +8,8 @@ use ndarray::{Array2, ArrayView2, s};
 use poai_core::execute::{Constants, Network, Tensor};
 use poai_core::import::graph::Graph;
 use poai_core::import::onnx::{self, Limits};
-use poai_core::import::quantise::{self, Options};
+use poai_core::import::quantise::{self, Numbers, Options};
+use poai_core::inference::WeightsVisibility;
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
 use std::fs::File;
 use std::io::Read;
@@ -49,6 +50,9 @@ pub struct Choice {
     pub image: usize,
     /// How many are.
     pub batch: u16,
+    /// Committed weights are quantised in standard form, for one key an
+    /// architecture.
+    pub weights: WeightsVisibility,
 }
 
 /// A network and an input.
@@ -63,6 +67,8 @@ pub struct Subject {
     pub input: Tensor,
     /// Whether the largest output of a row is a class.
     pub classifies: bool,
+    /// Whether its numbers are in standard form.
+    pub standard: bool,
 }
 
 impl Choice {
@@ -106,7 +112,9 @@ impl Choice {
     ) -> Result<Subject, Failure> {
         let rows = graph.input.rows();
         let measured = known.nrows().min(CALIBRATION * rows);
-        let options = Options::default();
+        let standard = self.weights == WeightsVisibility::Committed;
+        let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
+        let options = Options { numbers, ..Options::default() };
         let quantised = quantise::quantise(graph, known.slice(s![..measured, ..]), &options)?;
         let (image, batch) = (self.image, usize::from(self.batch));
         let count = new.nrows() / rows;
@@ -114,7 +122,8 @@ impl Choice {
         let end = end.ok_or(Failure::Image { image, batch, count })?;
         let input = quantised.quantise_input(new.slice(s![image * rows..end * rows, ..]))?;
         let run = RunShape { batch: self.batch.into(), sequence: 1 };
-        Ok(Subject { name, network: Arc::new(quantised.network), run, input, classifies: true })
+        let network = Arc::new(quantised.network);
+        Ok(Subject { name, network, run, input, classifies: true, standard })
     }
 }
 
@@ -142,6 +151,7 @@ fn product() -> Result<Subject, Failure> {
         run: RunShape { batch: 1, sequence: 1 },
         input: Tensor::new(size, size, Dtype::I8, &x)?,
         classifies: false,
+        standard: false,
     })
 }
 

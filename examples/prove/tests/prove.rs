@@ -1,5 +1,9 @@
 //! The example as it is called.
 
+#[path = "../../../poai-core/tests/support/onnx.rs"]
+#[allow(dead_code, reason = "the importer's tests have more kinds of models")]
+mod models;
+
 use poai_core::execute::Tensor;
 use poai_core::inference::{
     Address, Binding, Entries, InferenceProof, Job, Layout, TensorVisibility, VerifyingKey,
@@ -100,6 +104,40 @@ fn a_key_of_another_model_is_refused() {
     assert_eq!(before, std::fs::read(folder.path().join("keys/proving.key")).unwrap());
     std::fs::write(folder.path().join("keys/proving.key"), &before[..before.len() - 1]).unwrap();
     refused(&prove(&["--keys", &keys]), 2, "its header implies");
+}
+
+/// Trainings of one architecture, of which the second has larger weights, are
+/// proven with the first one's key; their commitments tell them apart.
+#[test]
+fn committed_weights_of_an_architecture_have_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = path(folder.path(), "keys");
+    let samples = path(folder.path(), "samples.csv");
+    std::fs::write(&samples, "0.5,-1,0.25,1\n1,0.75,-0.5,0\n").unwrap();
+    let said = [(1, 1.0), (40, 7.0)].map(|(seed, size)| {
+        let entries = |seed, count| -> Vec<f32> {
+            models::numbers(seed, count).iter().map(|entry| entry * size).collect()
+        };
+        let transposed = [models::int("transB", 1)];
+        let model = models::Model::new(&[-1, 4])
+            .floats("w", &[6, 4], &entries(seed, 24))
+            .floats("b", &[6], &entries(seed + 1, 6))
+            .floats("v", &[3, 6], &entries(seed + 2, 18))
+            .floats("c", &[3], &entries(seed + 3, 3))
+            .node("Gemm", &["x", "w", "b"], "h", &transposed)
+            .node("Relu", &["h"], "r", &[])
+            .node("Gemm", &["r", "v", "c"], "y", &transposed);
+        let file = path(folder.path(), &format!("{seed}.onnx"));
+        std::fs::write(&file, model.bytes()).unwrap();
+        let seen = ["--visibility", "weights=committed", "--keys", &keys];
+        let arguments = ["--json", "--onnx", &file, "--samples", &samples];
+        object(&prove(&[&arguments[..], &seen].concat()))
+    });
+    assert_eq!(said[0]["key"], "single-party");
+    assert_eq!(said[1]["key"], "file");
+    assert_eq!(said[0]["architecture_id"], said[1]["architecture_id"]);
+    assert_ne!(said[0]["program_id"], said[1]["program_id"]);
+    assert_eq!(said[0]["verifying_key"], said[1]["verifying_key"]);
 }
 
 #[test]

@@ -117,12 +117,6 @@ impl Program {
         ArchitectureId(derive!("architecture", &self.sections().structure))
     }
 
-    /// Whether another program has the same numbers: shifts, ranges, multipliers.
-    #[cfg(feature = "snark")]
-    pub(crate) fn has_numbers_of(&self, other: &Program) -> bool {
-        self.sections().numbers == other.sections().numbers
-    }
-
     /// Binds the architecture, the quantisation's numbers, and every constant
     /// by (root, rows, columns, type). It does not bind names.
     pub fn program_id(&self) -> ProgramId {

@@ -8,12 +8,14 @@
 //! - [`tensor`]: forms, extents, and the layout in which tensors are committed.
 //! - [`op`]: the kinds of steps.
 //! - [`encoding`]: canonical bytes, `architecture_id` and `program_id`.
+//! - [`standard`]: numbers that follow from the architecture alone.
 
 mod builder;
 mod check;
 pub mod encoding;
 mod error;
 pub mod op;
+pub mod standard;
 pub mod tensor;
 
 pub use builder::Builder;

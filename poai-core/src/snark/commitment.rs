@@ -1,6 +1,7 @@
 //! Hiding commitments to tensors and weights: Poseidon over packed entries and
 //! a salt, outside circuits as in them.
 
+use super::multipliers;
 use crate::digest::ArchitectureId;
 use crate::execute::{Network, Tensor};
 use crate::inference::packing::{PackingError, pack};
@@ -66,7 +67,8 @@ pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
     Fr::from_le_bytes_mod_order(&bytes)
 }
 
-/// The commitment to a network's constants under a salt: what circuits of
+/// The commitment to a network's constants and to its steps' multipliers (of add
+/// and requantise, where they have a shift) under a salt: what circuits of
 /// committed weights have as a signal.
 ///
 /// # Errors
@@ -76,6 +78,8 @@ pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, CommitmentEr
     for held in network.constants() {
         elements.extend(pack(held.tensor.extent().dtype, &held.tensor.entries())?);
     }
+    let multipliers: Vec<i32> = multipliers::of(network.program()).collect();
+    elements.extend(pack(Dtype::I32, &multipliers)?);
     chain(&elements)
 }
 

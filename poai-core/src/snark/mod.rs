@@ -18,6 +18,7 @@ pub mod estimate;
 pub mod iden3;
 pub mod keys;
 pub mod matrices;
+mod multipliers;
 mod points;
 pub mod prove;
 pub mod reduction;

@@ -2,10 +2,10 @@
 
 use super::super::graph::{self, Graph, Kind, Layer};
 use super::ranges::Plan;
-use super::{Granularity, NARROW, QuantiseError, WIDE, finite, integer};
+use super::{Granularity, NARROW, Numbers, Options, QuantiseError, WIDE, finite, integer};
 use crate::execute::Network;
 use crate::execute::network::Constants;
-use crate::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId, Window};
+use crate::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId, Window, standard};
 use ndarray::{Array2, Axis};
 
 /// A network, and the program's value of every value of the graph.
@@ -29,14 +29,14 @@ pub(super) fn build(
     graph: &Graph,
     shapes: &[graph::Extent],
     plan: &Plan,
-    weights: Granularity,
+    options: &Options,
 ) -> Result<Built, QuantiseError> {
     let rows = dim("input", graph.input.rows())?;
     let columns = dim("input", graph.input.channels)?;
     let builder = Builder::new(&[Form::new(Dim::fixed(rows), Dim::fixed(columns), Dtype::I8)]);
     let values = vec![builder.input(0)];
     let constants = Constants::default();
-    let mut build = Build { plan, shapes, granularity: weights, builder, constants, values };
+    let mut build = Build { plan, shapes, options, builder, constants, values };
     for layer in &graph.layers {
         let value = build.layer(layer)?;
         build.values.push(value);
@@ -49,7 +49,7 @@ pub(super) fn build(
 struct Build<'a> {
     plan: &'a Plan,
     shapes: &'a [graph::Extent],
-    granularity: Granularity,
+    options: &'a Options,
     builder: Builder,
     constants: Constants,
     /// Of the graph's values so far.
@@ -89,7 +89,8 @@ impl Build<'_> {
             }
             Kind::Add => {
                 let ratios = [0, 1].map(|input| self.ratio(layer.inputs[input]));
-                let (multipliers, shift) = fixed_point(&ratios);
+                let bits = standard::MULTIPLIER_BITS;
+                let (multipliers, shift) = self.fixed_point(layer, &ratios, bits)?;
                 let multipliers = [multipliers[0], multipliers[1]];
                 let op = Op::Add { multipliers, shift, clamp: self.clamp() };
                 self.step(name, op, &[x, self.values[layer.inputs[1]]])
@@ -165,7 +166,11 @@ impl Build<'_> {
         finite(&layer.name, "its weights", weights.iter())?;
         finite(&layer.name, "its bias", bias.iter())?;
         let scale_x = self.plan.scales[layer.inputs[0]];
-        let scales = weight_scales(weights, bias, scale_x, self.granularity);
+        let bound = match self.options.numbers {
+            Numbers::Fitted => BOUND,
+            Numbers::Standard => (1 << standard::BIAS_BITS) - 1,
+        };
+        let scales = weight_scales(weights, bias, scale_x, bound, self.options.weights);
         let channels = weights.outer_iter().zip(&scales);
         let integers: Vec<i32> = channels
             .flat_map(|(row, &scale)| {
@@ -176,12 +181,12 @@ impl Build<'_> {
             .collect();
         let ratio = self.ratio(layer.inputs[0]);
         let ratios: Vec<f64> = scales.iter().map(|scale| ratio * scale).collect();
-        let (multipliers, shift) = fixed_point(&ratios);
+        let (multipliers, shift) = self.fixed_point(layer, &ratios, standard::CHANNEL_BITS)?;
         let requantise: Vec<i32> = bias
             .iter()
             .zip(scales.iter().zip(&multipliers))
             .flat_map(|(&bias, (scale, &multiplier))| {
-                [integer(f64::from(bias) / (scale_x * scale), BOUND), multiplier, 0]
+                [integer(f64::from(bias) / (scale_x * scale), bound), multiplier, 0]
             })
             .collect();
         let weights = self.constant(layer, ".weights", weights.dim(), Dtype::I8, &integers)?;
@@ -189,6 +194,28 @@ impl Build<'_> {
         let requantise = self.constant(layer, ".requantise", size, Dtype::I32, &requantise)?;
         let op = Op::Linear { weights, requantise, shifts: [shift, 0, 0], clamp: self.clamp() };
         self.step(&layer.name, op, &[x])
+    }
+
+    /// Positive numbers as multipliers of one shift, that of the layer's own
+    /// type in standard form, where they are below 2^bits.
+    fn fixed_point(
+        &self,
+        layer: &Layer,
+        numbers: &[f64],
+        bits: u8,
+    ) -> Result<(Vec<i32>, u8), QuantiseError> {
+        if self.options.numbers == Numbers::Fitted {
+            return Ok(fitted(numbers));
+        }
+        let shift = standard::shift(self.clamp().dtype);
+        let (most, scale) = ((1 << bits) - 1, 2f64.powi(shift.into()));
+        match numbers.iter().find(|&&number| (number * scale).round() > f64::from(most)) {
+            Some(&ratio) => {
+                let limit = f64::from(most) / scale;
+                Err(QuantiseError::Standard { layer: layer.name.clone(), ratio, limit })
+            }
+            None => Ok((numbers.iter().map(|&one| integer(one * scale, most)).collect(), shift)),
+        }
     }
 
     /// A mean in i16, eight bits finer than what it reads, then in its own
@@ -205,7 +232,7 @@ impl Build<'_> {
         let op = Op::AveragePool(self.window(layer, window)?);
         let x = self.step(&suffixed(&layer.name, ".mean"), op, &[x])?;
         let ratio = self.ratio(layer.inputs[0]) / f64::from(FINER);
-        let (multipliers, shift) = fixed_point(&[ratio]);
+        let (multipliers, shift) = self.fixed_point(layer, &[ratio], standard::MULTIPLIER_BITS)?;
         let op = Op::Requantise { multiplier: multipliers[0], shift, clamp: self.clamp() };
         self.step(&layer.name, op, &[x])
     }
@@ -216,6 +243,7 @@ fn weight_scales(
     weights: &Array2<f32>,
     bias: &[f32],
     scale_x: f64,
+    bound: i32,
     granularity: Granularity,
 ) -> Vec<f64> {
     let largest = |entries: &mut dyn Iterator<Item = &f32>| {
@@ -223,7 +251,7 @@ fn weight_scales(
     };
     let max = f64::from(WEIGHT_MAX);
     // In every scale the bias fits its integer.
-    let room = |bias: f64| bias / scale_x / f64::from(BOUND);
+    let room = |bias: f64| bias / scale_x / f64::from(bound);
     let largest_bias = largest(&mut bias.iter());
     let tensor = match largest(&mut weights.iter()) / max {
         // Without weights the bias alone asks for a scale, and no fine one.
@@ -246,7 +274,7 @@ fn weight_scales(
 /// Positive numbers as multipliers below 2^30 of one shift, as fine as it can
 /// be. One that is larger still becomes the largest: what it multiplies is
 /// clipped anyhow.
-fn fixed_point(numbers: &[f64]) -> (Vec<i32>, u8) {
+fn fitted(numbers: &[f64]) -> (Vec<i32>, u8) {
     let largest = numbers.iter().copied().fold(0.0, f64::max);
     let scaled = |number: f64, shift: u8| (number * 2f64.powi(shift.into())).round();
     let fits = |&shift: &u8| scaled(largest, shift) <= f64::from(BOUND);

@@ -41,6 +41,16 @@ pub enum QuantiseError {
         /// The layer.
         layer: String,
     },
+    /// A layer whose scales are too far apart for the standard form.
+    #[error("{layer}: a multiplier of {ratio:e}, the standard form has less than {limit}")]
+    Standard {
+        /// The layer.
+        layer: String,
+        /// What it multiplies by.
+        ratio: f64,
+        /// What the form's shift leaves room for.
+        limit: f64,
+    },
     /// Weights, or samples, are no tensor.
     #[error("{layer}: {source}")]
     Tensor {

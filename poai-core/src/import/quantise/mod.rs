@@ -47,6 +47,20 @@ pub enum Granularity {
     PerChannel,
 }
 
+/// The numbers beside weights: multipliers, their shifts, biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Numbers {
+    /// Multipliers as fine as each layer's shift lets them be.
+    #[default]
+    Fitted,
+    /// In standard form ([`crate::program::standard`]): one shift a type, so
+    /// that proofs with committed weights of all networks of the architecture
+    /// have one key. Outputs move by less than a unit where products have fewer
+    /// than 8 000 entries.
+    Standard,
+}
+
 /// How a network is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -55,6 +69,9 @@ pub struct Options {
     pub range: Range,
     /// The scales of weights.
     pub weights: Granularity,
+    /// The numbers beside weights.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub numbers: Numbers,
 }
 
 /// A network of exact integers, and its measure.
@@ -93,7 +110,7 @@ pub fn quantise(
         finite(&layer.name, "its values", value.iter())?;
     }
     let plan = ranges::Plan::new(graph, &values, options.range)?;
-    let built = build::build(graph, &shapes, &plan, options.weights)?;
+    let built = build::build(graph, &shapes, &plan, options)?;
     let mut quantised = Quantised {
         network: built.network,
         report: vec![],

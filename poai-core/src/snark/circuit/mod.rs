@@ -4,7 +4,7 @@
 //! - [`number`]: integers with bounds, bits, choices.
 //! - `bits`: decompositions; floors, saturation and maxima that share them.
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
-//! - [`ranges`]: how far committed constants may go.
+//! - [`ranges`]: how far committed constants and multipliers may go.
 //! - `tensor`, `steps`, `product`, `table`: a run's tensors and its steps.
 //! - this file: signals, commitments, and the program from end to end.
 //!
@@ -26,6 +26,7 @@ mod tensor;
 mod tests;
 
 use super::commitment::{Salt, tag, weights_tag};
+use super::multipliers;
 use super::system::System;
 use crate::execute::{Network, Tensor};
 use crate::inference::{
@@ -99,12 +100,25 @@ pub enum CircuitError {
         /// The largest.
         most: i64,
     },
+    /// A multiplier of a step that the circuit has no room for.
+    #[error("step {name} has the multiplier {multiplier}, the circuit takes {least}..={most}")]
+    Multiplier {
+        /// The step's name.
+        name: String,
+        /// The multiplier.
+        multiplier: i32,
+        /// The least that the circuit takes.
+        least: i64,
+        /// The largest.
+        most: i64,
+    },
     /// Another architecture than the circuit's.
     #[error("the network is of another architecture than the circuit")]
     Architecture,
-    /// The circuit's architecture with other numbers: shifts, ranges and
-    /// multipliers of steps are part of a circuit, whatever is committed.
-    #[error("the network has other shifts, ranges or multipliers than the circuit")]
+    /// The circuit's architecture with other shifts or ranges of steps, which
+    /// are part of a circuit, whatever is committed. Networks in standard form
+    /// ([`crate::program::standard`]) have those of their architecture.
+    #[error("the network has other shifts or ranges than the circuit")]
     Numbers,
     /// Tensors do not have the shapes that the program implies, or the hash has
     /// no parameters: a defect of the library.
@@ -117,8 +131,9 @@ pub enum CircuitError {
 
 /// The statement's shape: which program, on which run, what of it is seen. One
 /// key is for one of these; with committed weights, for all networks of the
-/// program's architecture and numbers (shifts, ranges, multipliers) whose
-/// constants fit the same ranges.
+/// program's architecture, shifts and ranges whose constants and multipliers fit
+/// the same [`Ranges`]: in standard form ([`crate::program::standard`], with
+/// [`Ranges::standard`]) for all of the architecture.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     network: Arc<Network>,
@@ -172,35 +187,37 @@ impl Circuit {
         Ok(Circuit { network, run, extents, layout, ranges })
     }
 
-    /// The same statement about another network of the same architecture and
-    /// numbers, with committed weights: the same rows, so the same key.
+    /// The same statement about another network of the same architecture, shifts
+    /// and ranges, with committed weights: the same rows, so the same key.
     ///
     /// # Errors
     /// [`CircuitError::Architecture`], [`CircuitError::Numbers`],
-    /// [`CircuitError::Constant`].
+    /// [`CircuitError::Constant`], [`CircuitError::Multiplier`].
     pub fn for_network(&self, network: Arc<Network>) -> Result<Circuit, CircuitError> {
         let architecture = |network: &Network| network.program().architecture_id();
         let fixed = self.layout.visibility().weights == WeightsVisibility::Fixed;
         if fixed || architecture(&network) != architecture(&self.network) {
             return Err(CircuitError::Architecture);
         }
-        if !network.program().has_numbers_of(self.network.program()) {
+        if !multipliers::differ_alone(network.program(), self.network.program()) {
             return Err(CircuitError::Numbers);
         }
         self.ranges.check(&network)?;
         Ok(Circuit { network, ..self.clone() })
     }
 
-    /// The same statement with room for constants of wider ranges.
+    /// The same statement with room for constants and multipliers of wider
+    /// ranges.
     ///
     /// # Errors
-    /// [`CircuitError::Constant`] where the network's own do not fit.
+    /// [`CircuitError::Constant`] or [`CircuitError::Multiplier`] where the
+    /// network's own do not fit.
     pub fn with_ranges(self, ranges: Ranges) -> Result<Circuit, CircuitError> {
         ranges.check(&self.network)?;
         Ok(Circuit { ranges, ..self })
     }
 
-    /// What committed constants are held to.
+    /// What committed constants and multipliers are held to.
     pub fn ranges(&self) -> &Ranges {
         &self.ranges
     }
@@ -249,11 +266,11 @@ impl Circuit {
         let visibility = self.layout.visibility();
         let input = self.input(&mut builder, witness)?;
         builder.show(visibility.input, &input, salt(0))?;
-        let constants = self.constants(&mut builder, salt(1))?;
+        let weights = self.weights(&mut builder, salt(1))?;
         let mut values = vec![input];
         for index in 1..program.values() {
             // Exact: at most 2^16 + 16 values.
-            let output = self.step(&mut builder, &values, &constants, ValueId(index as u32))?;
+            let output = self.step(&mut builder, &values, &weights, ValueId(index as u32))?;
             values.push(output);
             if builder.system.terms() > TERMS_MAX {
                 return Err(CircuitError::Large);
@@ -282,45 +299,56 @@ impl Circuit {
         let bits = 8 * expected.dtype.size() as u8;
         // Clean i8 entries have a bit less than bytes.
         let bits = if expected.dtype == Dtype::I8 { 6 } else { bits - 1 };
-        Ok(builder.held(expected, &entries, &[Range { bits, signed: true }]))
+        let columns = expected.columns as usize;
+        let held = builder.held(columns, &entries, &[Range { bits, signed: true }]);
+        Ok(Entries::new(expected, held))
     }
 
-    /// The constants' entries, and the signal of their commitment.
-    fn constants(
-        &self,
-        builder: &mut Builder,
-        salt: Option<Salt>,
-    ) -> Result<Vec<Entries>, CircuitError> {
-        let all = self.network.constants().iter().zip(self.network.program().constants());
+    /// The constants' entries and the multipliers, and the signal of their
+    /// commitment.
+    fn weights(&self, builder: &mut Builder, salt: Option<Salt>) -> Result<Weights, CircuitError> {
+        let program = self.network.program();
+        let all = self.network.constants().iter().zip(program.constants());
+        let steps = program.steps().iter().map(|step| multipliers::of_step(&step.op));
         if self.layout.visibility().weights == WeightsVisibility::Fixed {
-            let fixed = all.map(|(held, constant)| {
-                let entries = held.tensor.entries().into_iter();
-                let entries = entries.map(|entry| Number::constant(entry.into())).collect();
-                Entries::new(constant.extent, entries)
+            let fixed = |entries: &[i32]| -> Vec<Number> {
+                entries.iter().map(|&entry| Number::constant(entry.into())).collect()
+            };
+            let constants = all.map(|(held, constant)| {
+                Entries::new(constant.extent, fixed(&held.tensor.entries()))
             });
-            return Ok(fixed.collect());
+            return Ok(Weights {
+                constants: constants.collect(),
+                multipliers: steps.map(fixed).collect(),
+            });
         }
-        let mut elements = vec![
-            Element::constant(weights_tag(&self.network.program().architecture_id())),
-            builder.secret(salt),
-        ];
+        let mut elements =
+            vec![Element::constant(weights_tag(&program.architecture_id())), builder.secret(salt)];
         let mut constants = vec![];
-        for ((held, constant), ranges) in all.zip(&self.ranges.0) {
-            let entries = held.tensor.entries();
-            let entries = builder.held(constant.extent, &entries, ranges);
-            elements.extend(pack(&entries.entries, entry_bits(constant.extent.dtype) as usize));
-            constants.push(entries);
+        for ((held, constant), ranges) in all.zip(&self.ranges.constants) {
+            let columns = constant.extent.columns as usize;
+            let entries = builder.held(columns, &held.tensor.entries(), ranges);
+            elements.extend(pack(&entries, entry_bits(constant.extent.dtype) as usize));
+            constants.push(Entries::new(constant.extent, entries));
         }
+        let mut ranges = &self.ranges.multipliers[..];
+        let mut multipliers = vec![];
+        for of_step in steps {
+            let (own, rest) = ranges.split_at_checked(of_step.len()).ok_or(CircuitError::Layout)?;
+            ranges = rest;
+            multipliers.push(builder.held(of_step.len(), of_step, own));
+        }
+        elements.extend(pack(&multipliers.concat(), entry_bits(Dtype::I32) as usize));
         let commitment = builder.poseidon.chain(&mut builder.system, &elements)?;
         builder.signal(&commitment);
-        Ok(constants)
+        Ok(Weights { constants, multipliers })
     }
 
     fn step(
         &self,
         builder: &mut Builder,
         values: &[Entries],
-        constants: &[Entries],
+        weights: &Weights,
         value: ValueId,
     ) -> Result<Entries, CircuitError> {
         let program = self.network.program();
@@ -329,10 +357,14 @@ impl Circuit {
             Local::new(program, &self.extents, self.run, value).ok_or(CircuitError::Layout)?;
         let inputs = step.inputs.iter().map(|input| values.get(input.0 as usize));
         let (ids, count) = step.op.constants();
-        let held = ids.iter().take(count).map(|id| constants.get(id.0 as usize));
+        let held = ids.iter().take(count).map(|id| weights.constants.get(id.0 as usize));
         let slots: Option<Vec<&Entries>> = inputs.chain(held).collect();
         let slots = slots.ok_or(CircuitError::Layout)?;
-        let step_of = Step { local: &local, slots, rectified: is_rectified(program, value) };
+        // One input, and a value of each step.
+        let multipliers = weights.multipliers.get(value.0 as usize - 1);
+        let multipliers = multipliers.ok_or(CircuitError::Layout)?;
+        let rectified = is_rectified(program, value);
+        let step_of = Step { local: &local, slots, multipliers, rectified };
         step_of.build(&mut builder.system, &mut builder.poseidon).map_err(|source| {
             CircuitError::Step { name: step.name.clone(), source: Box::new(source) }
         })
@@ -352,6 +384,14 @@ impl std::fmt::Debug for Built {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Built").field("system", &self.system).finish_non_exhaustive()
     }
+}
+
+/// What the weights' visibility is about.
+struct Weights {
+    /// Of each constant.
+    constants: Vec<Entries>,
+    /// Of each step.
+    multipliers: Vec<Vec<Number>>,
 }
 
 struct Builder {
@@ -385,9 +425,8 @@ impl Builder {
         Element { lc: self.system.witness(value), value }
     }
 
-    /// Witnesses that are held within ranges.
-    fn held(&mut self, extent: Extent, entries: &[i32], ranges: &[Range]) -> Entries {
-        let columns = extent.columns as usize;
+    /// Witnesses, row-major, that are held within ranges.
+    fn held(&mut self, columns: usize, entries: &[i32], ranges: &[Range]) -> Vec<Number> {
         let entry = |(at, &entry): (usize, &i32)| {
             let range = column(ranges, at % columns);
             if range == Range::default() {
@@ -397,7 +436,7 @@ impl Builder {
             hold(&mut self.system, &number);
             number
         };
-        Entries::new(extent, entries.iter().enumerate().map(entry).collect())
+        entries.iter().enumerate().map(entry).collect()
     }
 
     /// A tensor's signals.

@@ -18,6 +18,8 @@ pub(super) struct Step<'a> {
     pub(super) local: &'a Local<'a>,
     /// The inputs, then the constants.
     pub(super) slots: Vec<&'a Entries>,
+    /// The committed multipliers, or constants.
+    pub(super) multipliers: &'a [Number],
     /// Whether nothing but `Relu`s reads the output, so that its sign alone
     /// matters below 0.
     pub(super) rectified: bool,
@@ -71,18 +73,26 @@ impl Step<'_> {
             }
             Op::Unfold(window) => self.unfold(window)?,
             Op::Add { multipliers, shift, clamp } => {
-                let [m0, m1] = multipliers.map(i128::from);
+                let [m0, m1] = multipliers.map(|own| Number::constant(own.into()));
+                let (m0, m1) = match self.multipliers {
+                    [m0, m1] => (m0, m1),
+                    _ => (&m0, &m1),
+                };
                 let clamp = self.clamp(clamp);
                 self.pairs(|a, b| {
-                    let sum = Number::sum([(m0, a), (m1, b)], 0);
-                    let sum = floored(system, &sum, 0, I64);
+                    let (a, b) = (Number::product(system, m0, a), Number::product(system, m1, b));
+                    let sum = floored(system, &Number::sum([(1, &a), (1, &b)], 0), 0, I64);
                     shifted(system, &sum, *shift, clamp)
                 })?
             }
             Op::Requantise { multiplier, shift, clamp } => {
                 let clamp = self.clamp(clamp);
-                let entry =
-                    |x: &Number| shifted(system, &x.times((*multiplier).into()), *shift, clamp);
+                let own = Number::constant((*multiplier).into());
+                let multiplier = self.multipliers.first().unwrap_or(&own);
+                let entry = |x: &Number| {
+                    let product = Number::product(system, multiplier, x);
+                    shifted(system, &product, *shift, clamp)
+                };
                 self.slot(0)?.entries.iter().map(entry).collect()
             }
             Op::ScaleColumns { shift, clamp, .. } => self.scale_columns(system, *shift, clamp)?,

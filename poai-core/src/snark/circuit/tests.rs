@@ -12,11 +12,12 @@ use super::tensor::Entries;
 use super::{Builder, Circuit};
 use crate::execute::Network;
 use crate::inference::{TensorVisibility, Visibility, WeightsVisibility};
-use crate::program::{Builder as ProgramBuilder, Dim, Dtype, Extent, Form, Op, RunShape};
+use crate::program::{Builder as ProgramBuilder, Clamp, Dim, Dtype, Extent, Form, Op, RunShape};
 use crate::step::arithmetic::{rdiv, rsh};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 use light_poseidon::{Poseidon as Outside, PoseidonHasher};
+use std::sync::Arc;
 
 fn holds(system: &System) -> bool {
     system.first_unsatisfied(system.assignment()).is_none()
@@ -182,7 +183,8 @@ fn inputs_and_committed_constants_are_held() {
             for entry in entries {
                 let mut builder = builder();
                 let extent = Extent::new(1, 2, dtype).unwrap();
-                let held = builder.held(extent, &[entry, inside[0]], &[range]);
+                let held = builder.held(2, &[entry, inside[0]], &[range]);
+                let held = Entries::new(extent, held);
                 assert_eq!(held.bounds(), {
                     let (least, most) = range.bounds();
                     (least.min(0), most.max(0))
@@ -211,6 +213,39 @@ fn inputs_and_committed_constants_are_held() {
         let input = circuit.input(&mut builder, None).unwrap();
         assert_eq!(input.bounds(), bounds, "{dtype:?}");
         assert!(builder.system.constraints() >= 3 * 7, "nothing holds them");
+    }
+}
+
+/// A multiplier beyond its range fits no circuit, and satisfies none.
+#[test]
+fn committed_multipliers_are_held() {
+    let form = Form::new(Dim::fixed(1), Dim::fixed(3), Dtype::I8);
+    let network = |multiplier| {
+        let mut program = ProgramBuilder::new(&[form]);
+        let input = program.input(0);
+        let clamp = Clamp::full(Dtype::I16);
+        let op = Op::Requantise { multiplier, shift: 3, clamp };
+        program.step("requantise", op, &[input]).unwrap();
+        Arc::new(Network::new(program.finish().unwrap(), vec![]).unwrap())
+    };
+    let hashed = TensorVisibility::Hashed;
+    let weights = WeightsVisibility::Committed;
+    let visibility = Visibility { input: hashed, output: hashed, weights };
+    let run = RunShape { batch: 1, sequence: 1 };
+    let circuit = Circuit::new(network(100), run, visibility).unwrap();
+    for (multiplier, fits) in [(0, true), (127, true), (128, false), (-1, false)] {
+        let other = circuit.for_network(network(multiplier));
+        assert_eq!(other.is_ok(), fits, "{multiplier}");
+        if let Err(error) = other {
+            let expected = "step requantise has the multiplier";
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+        // A forger does not ask.
+        let forged = Circuit { network: network(multiplier), ..circuit.clone() };
+        let system = forged.build(None, true).unwrap().system;
+        // Salts and input are zeros: all but the signals is satisfied.
+        let broken = system.unsatisfied(system.assignment());
+        assert_eq!(broken.is_empty(), fits, "{multiplier}: {broken:?}");
     }
 }
 

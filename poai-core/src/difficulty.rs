@@ -36,7 +36,7 @@ impl Difficulty {
     /// chance of a win saturates and pricing would depend on k.
     pub const BLOCK_MIN: Difficulty = match NonZeroU128::new(1 << 24) {
         Some(macs) => Difficulty(macs),
-        None => Difficulty::ONE,
+        None => panic!("2^24 is not 0"),
     };
 
     /// A difficulty of so many MACs.

@@ -152,6 +152,28 @@ fn strips_of_inputs_are_within() {
     assert!(proof <= max && max < proof + 2048, "{proof} {max}");
 }
 
+/// Of tensors that are opened whole nothing is guessed: the longest messages are
+/// as long as the bounds, records and places to the byte.
+#[test]
+fn bounds_of_small_tensors_are_exact() {
+    let form = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I8);
+    let mut builder = Builder::new(&[form]);
+    let mut value = builder.input(0);
+    for _ in 0..60 {
+        value = builder.step("relu", Op::Relu, &[value]).unwrap();
+    }
+    let network = Network::new(builder.finish().unwrap(), vec![]).unwrap();
+    let shape = RunShape { batch: 1, sequence: 1 };
+    let input = Tensor::new(1, 1, Dtype::I8, &[5]).unwrap();
+    let trace = run(network, shape, vec![input]);
+    let rules = TraceRules { samples: 1, ..RULES };
+    let checker = Checker::new(trace.network().program().clone(), rules);
+    let audit = trace.audit(&BEACON, rules.samples).unwrap().len() as u64;
+    assert_eq!(checker.audit_bytes_max(&shape), Ok(audit));
+    let longest = steps(&trace).map(|value| trace.fraud_proof(value, 0).unwrap().len() as u64);
+    assert_eq!(checker.fraud_bytes_max(&shape).ok(), longest.max());
+}
+
 /// Bounds of the largest runs there are come back at once, and never wrap.
 #[test]
 fn bounds_of_huge_runs_are_arithmetic() {

@@ -8,6 +8,7 @@ use common::{Tensors, bytes_of, checker, moved, steps, zoo};
 use poai_core::backend;
 use poai_core::execute::{Constants, Model, Network, RunOptions, Tensor, Trace};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
+use poai_core::trace::Header;
 use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{Checked, Data, Method, TraceError, TraceInvalid, TraceMalformed};
 use proptest::prelude::*;
@@ -73,6 +74,22 @@ fn a_full_check_decides_every_entry() {
         // Other tensors than the roots are of.
         let error = check(&trace, &Data { values: &values[1..], ..data }).unwrap_err();
         assert_eq!(error, TraceMalformed::Data.into());
+        // One tensor too few or too many, the others as long as they should be.
+        let more = [&constants[..], &constants[..1]].concat();
+        for constants in [&constants[1..], &constants[..constants.len() - 1], &more] {
+            let error = check(&trace, &Data { constants, ..data }).unwrap_err();
+            assert_eq!(error, TraceMalformed::Data.into());
+        }
+        let more = [&values[..], &values[..1]].concat();
+        for values in [&values[..values.len() - 1], &more] {
+            let error = check(&trace, &Data { values, ..data }).unwrap_err();
+            assert_eq!(error, TraceMalformed::Data.into());
+        }
+        // The right number, one of them a byte shorter.
+        let mut altered = constants.clone();
+        altered[0] = &constants[0][1..];
+        let error = check(&trace, &Data { constants: &altered, ..data }).unwrap_err();
+        assert_eq!(error, TraceMalformed::Data.into());
         let mut other = constants[0].to_vec();
         other[0] ^= 1;
         let mut altered = constants.clone();
@@ -86,6 +103,32 @@ fn a_full_check_decides_every_entry() {
         let error = check(&trace, &Data { values: &altered, ..data }).unwrap_err();
         assert_eq!(error, TraceInvalid::Records.into());
         assert!(checker.full(&trace.root(), &header[1..], &data, &method()).is_err());
+    }
+}
+
+/// A header whose output is not the last value's, under a trace root of its own.
+#[test]
+fn an_output_of_nothing_is_refused() {
+    let shape = RunShape { batch: 2, sequence: 1 };
+    let trace = common::run(zoo::classifier(), shape, zoo::images(&shape));
+    let (values, constants, sums) = bytes_of(&trace);
+    let data = Data { values: &values, constants: &constants, sums: &sums };
+    let honest = trace.header();
+    checker(&trace).full(&honest.root(), &honest.encode(), &data, &method()).unwrap();
+    let forged = Header { output: poai_core::Root(honest.records), ..honest };
+    let error = checker(&trace).full(&forged.root(), &forged.encode(), &data, &method());
+    assert_eq!(error, Err(TraceInvalid::Output.into()));
+}
+
+/// At the threshold itself sums are read: 64·128·128 true MACs are 32 times the
+/// entries of the three matrices.
+#[test]
+fn a_product_at_the_threshold_is_not_recomputed() {
+    let trace = product(64, 128, 128);
+    let parts = bytes_of(&trace);
+    for (below, freivalds) in [(15, 1), (16, 1), (17, 0)] {
+        let method = Method { recompute_below: below, ..Method::new(Seed32([6; 32]), 2) };
+        assert_eq!(full(&trace, &parts, &method).unwrap().freivalds, freivalds, "{below}");
     }
 }
 

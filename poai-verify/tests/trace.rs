@@ -222,6 +222,11 @@ fn soundness_and_its_inverse() {
     assert_eq!(soundness(10, 0.0, 0), 1.0);
     assert_eq!(soundness(1, 1.0, 80), 0.0);
     assert_eq!(soundness(3, f64::NAN, 0), 1.0);
+    // What is exact is not rounded; what is not, up: 1 less 0.6 of the last
+    // place below it would be nearer to 1 less one.
+    assert_eq!(soundness(1, 0.375, 0), 0.625);
+    assert_eq!(soundness(1, 0.625, 0), 0.375);
+    assert_eq!(soundness(1, 0.6 * 2f64.powi(-53), 0), 1.0);
     assert_eq!(samples_for(0.5, 40, 0), Some(40));
     assert_eq!(samples_for(0.5, 40, 60), Some(100));
     assert_eq!(samples_for(0.0, 1, 0), None);

@@ -353,3 +353,70 @@ impl<'a> Tile<'a> {
         vec![weights, values, self.of_columns(2)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use poai_core::program::Dtype;
+
+    fn bytes(extent: &Extent, first: u32, rows: u32) -> u64 {
+        let strip = extent.strip(&(first..first + rows)).unwrap();
+        strip.opened_len() + 32 * u64::from(strip.siblings())
+    }
+
+    /// The most bytes of `ranges` ranges of so many rows each at multiples of
+    /// `align`, by trying all: each is opened apart, so that the worst place is
+    /// the worst for all of them where there is room.
+    fn most(extent: &Extent, rows: u32, align: u32) -> u64 {
+        let starts = (0..=extent.padded_rows() - rows).step_by(align as usize);
+        starts.map(|first| bytes(extent, first, rows)).max().unwrap()
+    }
+
+    /// A bound is one: no opening is longer, and none much shorter than the
+    /// longest; for every fourth shape some opening is as long.
+    #[test]
+    fn bounds_of_ranges_are_tight() {
+        let (mut exact, mut all) = (0, 0);
+        for columns in [1, 3, 100, 128, 129, 256, 300, 700, 1000, 1024, 1100, 3000] {
+            for (dtype, total) in [Dtype::I8, Dtype::I16, Dtype::I32]
+                .into_iter()
+                .flat_map(|dtype| [1, 32, 33, 64, 96, 200].map(|total| (dtype, total)))
+            {
+                let extent = Extent::new(total, columns, dtype).unwrap();
+                for (align, rows) in [1, 2, 3, 5, 8, 16, 32]
+                    .into_iter()
+                    .flat_map(|align| [1, 2, 3, 7, 8, 16, 31, 32, 40].map(|rows| (align, rows)))
+                    .filter(|&(_, rows)| rows <= extent.padded_rows())
+                {
+                    let most = most(&extent, rows, align);
+                    let bound = strip_bytes(&extent, rows, align);
+                    let name = format!("{rows} rows at {align} of {extent}");
+                    assert!(
+                        bound >= most && bound < most + CHUNK + 16 * 32,
+                        "{name}: {most} {bound}"
+                    );
+                    exact += u32::from(bound == most);
+                    all += 1;
+                    // Three of them, where there is room.
+                    if 3 * rows > extent.padded_rows() {
+                        continue;
+                    }
+                    let (ranges, rows) = (3, 3 * u64::from(rows));
+                    let reach = Reach { slot: 0, rows, ranges, align: align.into() };
+                    let bound = opened(&extent, &reach);
+                    let slack = ranges * (2 * CHUNK + 16 * 32);
+                    assert!(
+                        bound >= 3 * most && bound < 3 * most + slack,
+                        "{name}: {most} {bound}"
+                    );
+                }
+            }
+        }
+        assert!(4 * exact > all, "{exact} of {all}");
+        // No rows, no bytes; and more ranges than rows are as many as rows.
+        let extent = Extent::new(64, 128, Dtype::I8).unwrap();
+        let reach = |rows, ranges| opened(&extent, &Reach { slot: 0, rows, ranges, align: 1 });
+        assert_eq!((reach(0, 3), reach(3, 0), reach(2, 9)), (0, 0, reach(2, 2)));
+    }
+}

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../poai-verify/fuzz"
 seconds=${1:?usage: fuzz.sh SECONDS [TARGET...]}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(proof verify program trace inference zkey keys onnx safetensors chain backends)
+[ ${#targets[@]} -gt 0 ] || targets=(proof json verify program trace inference zkey keys onnx safetensors store chain backends)
 if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "SKIPPED: no nightly toolchain"
     exit 0
@@ -21,7 +21,7 @@ fi
 
 seeds() {
     case $1 in
-    proof) echo ../tests/fixtures/v1 ;;
+    proof | json) echo ../tests/fixtures/v1 ;;
     program | trace) echo ../tests/trace-fixtures/v1 ;;
     zkey) echo ../../poai-core/tests/known/ceremony ;;
     onnx) echo ../../examples/classify/data ;;

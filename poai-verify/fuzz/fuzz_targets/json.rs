@@ -1,0 +1,70 @@
+//! Any bytes through the C interface, and any text as a proof in JSON: what is
+//! decoded there is what Rust decodes, and nothing that JSON can say panics.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use poai_capi::code::POAI_OK;
+use poai_capi::facts::POAI_RULES_BLOCK;
+use poai_capi::json::{poai_decode_json, poai_string_free};
+use poai_capi::verify::poai_verify;
+use poai_core::inference::InferenceProof;
+use poai_core::{Params, Proof};
+use std::ffi::CStr;
+use std::ptr;
+
+/// What the C interface makes of bytes.
+fn decoded(bytes: &[u8]) -> Option<String> {
+    let mut text = ptr::null_mut();
+    // SAFETY: the bytes are readable, the pointer is writable.
+    let code =
+        unsafe { poai_decode_json(POAI_RULES_BLOCK, bytes.as_ptr(), bytes.len(), &raw mut text) };
+    assert_eq!(code == POAI_OK, !text.is_null());
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so text that ends with a zero.
+    let owned = unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned();
+    // SAFETY: of poai_decode_json, and freed once.
+    unsafe { poai_string_free(text) };
+    Some(owned)
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let params = Params::CONSENSUS;
+    let proof = Proof::decode(&params, bytes).ok();
+    match (decoded(bytes), &proof) {
+        (Some(text), Some(proof)) => {
+            assert_eq!(&serde_json::from_str::<Proof>(&text).unwrap(), proof);
+        }
+        // The rules of blocks are narrower than the encoding.
+        (None, _) => {}
+        (Some(text), None) => panic!("decoded what is no proof: {text}"),
+    }
+    let (challenge, difficulty) = ([1; 32], (1u128 << 24).to_be_bytes());
+    // SAFETY: all pointers are of as many bytes as they should be, or null.
+    let code = unsafe {
+        poai_verify(
+            POAI_RULES_BLOCK,
+            challenge.as_ptr(),
+            difficulty.as_ptr(),
+            bytes.as_ptr(),
+            bytes.len(),
+            ptr::null_mut(),
+        )
+    };
+    assert_ne!(code, POAI_OK, "nobody mined for this challenge");
+    if let Ok(proof) = serde_json::from_slice::<Proof>(bytes) {
+        // What JSON says may have no bytes; what has some is read back.
+        for (rank, tile) in [(128, 32), (32, 16)] {
+            let params = Params::new(rank, tile).unwrap();
+            if let Ok(bytes) = proof.encode(&params) {
+                assert_eq!(Proof::decode(&params, &bytes).unwrap(), proof);
+            }
+        }
+        let text = serde_json::to_string(&proof).unwrap();
+        assert_eq!(serde_json::from_str::<Proof>(&text).unwrap(), proof);
+    }
+    if let Ok(proof) = serde_json::from_slice::<InferenceProof>(bytes) {
+        assert_eq!(InferenceProof::decode(&proof.encode()).unwrap(), proof);
+    }
+});

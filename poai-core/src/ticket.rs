@@ -27,3 +27,18 @@ impl TicketKey {
         Ticket(*blake3::keyed_hash(&self.0, &transcript.to_bytes()).as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a device is given draws the same tickets.
+    #[test]
+    fn the_key_is_what_tickets_are_hashed_with() {
+        let key = TicketKey::new(&Seed([7; 32]));
+        let transcript = Transcript::default();
+        let hash = blake3::keyed_hash(key.as_bytes(), &transcript.to_bytes());
+        assert_eq!(key.ticket(&transcript).0, *hash.as_bytes());
+        assert_eq!(*key.as_bytes(), derive!("ticket", &[7; 32]));
+    }
+}

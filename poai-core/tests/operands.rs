@@ -3,7 +3,7 @@
 
 use ndarray::{Array2, s};
 use poai_core::operand::{OperandError, Padded, Split, pseudorandom};
-use poai_core::statement::{Dimension, ShapeError};
+use poai_core::statement::{Dimension, ShapeError, Side, Tile};
 use poai_core::*;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -182,9 +182,27 @@ fn shapes_are_checked_as_a_verifier_would() {
     let good = Shape { m: 32, n: 64, k: 128 };
     assert_eq!(good.check(&P), Ok(()));
     assert_eq!((good.tiles(&P), good.tickets(&P), good.steps(&P)), ((1, 2), 2, 1));
+    assert_eq!(good.macs(), 32 * 64 * 128);
+    let deep = Shape { m: 96, n: 160, k: 384 };
+    assert_eq!((deep.tiles(&P), deep.tickets(&P), deep.steps(&P)), ((3, 5), 15, 3));
+    assert_eq!(deep.macs(), 96 * 160 * 384);
     let largest = Shape { m: u32::MAX - 31, n: u32::MAX - 31, k: (1 << 17) - 128 };
     assert_eq!(largest.check(&P), Ok(()));
     let n = ShapeError::Multiple { dimension: Dimension::N, value: 33, unit: 32 };
     assert_eq!(Shape { n: 33, ..good }.check(&P), Err(n));
+    assert_eq!(n.to_string(), "n = 33 is not a positive multiple of 32");
+    for (shape, dimension, value, unit) in [
+        (Shape { m: 0, ..good }, Dimension::M, 0, 32),
+        (Shape { m: 31, ..good }, Dimension::M, 31, 32),
+        (Shape { n: 0, ..good }, Dimension::N, 0, 32),
+        (Shape { k: 0, ..good }, Dimension::K, 0, 128),
+        (Shape { k: 129, ..good }, Dimension::K, 129, 128),
+    ] {
+        let expected = ShapeError::Multiple { dimension, value, unit };
+        assert_eq!(shape.check(&P), Err(expected), "{shape:?}");
+    }
+    let text = format!("{} {} {}", Dimension::M, Dimension::N, Dimension::K);
+    let tile = Tile { row: 3, column: 4 };
+    assert_eq!(format!("{text} {} {} {tile}", Side::A, Side::B), "m n k A B (3, 4)");
     assert_eq!(Shape { k: 1 << 17, ..good }.check(&P), Err(ShapeError::Deep { value: 1 << 17 }));
 }

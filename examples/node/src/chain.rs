@@ -8,6 +8,12 @@ use poai_verify::chain::{CompactDifficulty, CompactError, TimeError, Work};
 use poai_verify::{RulesError, Seal, Verifier, VerifyError};
 use std::collections::HashMap;
 
+/// How far below the tip's height a block may be that is new. Blocks of side
+/// branches are kept for ever, and far down they may cost as little as the
+/// least difficulty. A network that was cut in two for longer than this does
+/// not heal by itself: somebody has to say which side goes on.
+pub const DEPTH_MAX: u64 = 288;
+
 /// A node's blocks. Every one of them was verified, this time or before.
 pub struct Chain {
     network: Network,
@@ -31,6 +37,8 @@ pub enum Refusal {
     Parent(Id),
     #[error("height {got}, not {asked}")]
     Height { got: u64, asked: u64 },
+    #[error("{0} blocks below the tip, at most {DEPTH_MAX}")]
+    Deep(u64),
     #[error(transparent)]
     Compact(#[from] CompactError),
     #[error("difficulty {got}, not {asked}")]
@@ -42,10 +50,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether whoever sent it must have known. A peer whose clock is ahead, or
-    /// that knows a parent which this node lacks, may be honest.
+    /// Whether whoever sent it must have known. A peer whose clock is ahead, that
+    /// knows a parent which this node lacks, or that is on another side of a long
+    /// cut, may be honest.
     pub fn is_fault(&self) -> bool {
-        !matches!(self, Refusal::Parent(_) | Refusal::Time(TimeError::Future { .. }))
+        use Refusal::{Deep, Parent, Time};
+        !matches!(self, Parent(_) | Deep(_) | Time(TimeError::Future { .. }))
     }
 }
 
@@ -106,6 +116,11 @@ impl Chain {
         let id = block.id();
         if self.blocks.contains_key(&id) {
             return Ok(Ok(Accepted::Known));
+        }
+        // A claim, which `check` holds against the parent's.
+        let depth = self.height().saturating_sub(block.header.height);
+        if depth > DEPTH_MAX {
+            return Ok(Err(Refusal::Deep(depth)));
         }
         // The clock last, so that a block from the future has cost its work.
         let arrives = |()| {
@@ -218,6 +233,16 @@ impl Chain {
     pub fn best(&self) -> (Block, Work) {
         let genesis = || (self.network.genesis(), Work::ZERO);
         self.blocks.get(&self.tip).map_or_else(genesis, |tip| (tip.block.clone(), tip.work))
+    }
+
+    /// The best block's height.
+    pub fn height(&self) -> u64 {
+        self.blocks.get(&self.tip).map_or(0, |tip| tip.block.header.height)
+    }
+
+    /// The work behind the best block.
+    pub fn tip_work(&self) -> Work {
+        self.work(&self.tip)
     }
 
     /// How many blocks are known, branches and the genesis included.
@@ -385,6 +410,28 @@ mod tests {
             chain.tip()
         });
         assert_eq!(tips, [blocks[0].id().min(blocks[1].id()); 2]);
+    }
+
+    #[test]
+    fn branches_from_far_below_the_tip_are_not_kept() {
+        let (layer, folder) = (Layer::new().unwrap(), tempfile::tempdir().unwrap());
+        let mut chain_one = chain(folder.path()).unwrap();
+        let blocks = branch(&layer, 1, DEPTH_MAX as usize + 2);
+        for block in &blocks {
+            chain_one.accept(block.clone()).unwrap().unwrap();
+        }
+        let genesis = Network::new(0).unwrap().genesis();
+        let (deep, within) = (child(&layer, &genesis, 2), child(&layer, &blocks[0], 2));
+        let refusal = chain_one.accept(deep).unwrap().unwrap_err();
+        assert_eq!(refusal, Refusal::Deep(DEPTH_MAX + 1));
+        assert!(!refusal.is_fault());
+        assert_eq!(chain_one.accept(within).unwrap(), Ok(Accepted::Branch));
+        // What was kept is read again, however far below the tip it is by now.
+        let top = child(&layer, blocks.last().unwrap(), 1);
+        chain_one.accept(top).unwrap().unwrap();
+        let kept = chain_one.len();
+        drop(chain_one);
+        assert_eq!(chain(folder.path()).unwrap().len(), kept);
     }
 
     #[test]

@@ -5,19 +5,31 @@ use crate::chain::{Accepted, Chain, ChainError, Refusal};
 use crate::control::{Command, Event, Tip};
 use crate::miner::{self, Job};
 use crate::network::Network;
-use crate::peer::{Heard, Peer, PeerId};
+use crate::peer::{HELLO, Heard, Peer, PeerId};
 use crate::store::{Store, StoreError};
 use crate::wire::{BLOCKS_PER_REQUEST, Message};
 use poai_verify::chain::Work;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Connections at once.
 const PEERS_MAX: usize = 16;
+/// Of these, which others may begin: nobody who dials takes all places, and this
+/// node can always dial whom it chose.
+const INCOMING_MAX: usize = 12;
+/// How often all peers are told the tip, which shows them that this node is there.
+const ROUND: Duration = Duration::from_secs(10);
+/// Rounds in which a peer may say nothing before its place is another's.
+const SILENT_MAX: u32 = 6;
+/// Requests for blocks that a peer may make in a round; each may be answered with
+/// two megabytes. Who verifies what it got does not come near.
+const REQUESTS_MAX: u32 = 512;
 /// Blocks without a known parent or from the future that a peer may send before
 /// it is sent away.
 const STRAYS_MAX: u32 = 32;
@@ -67,6 +79,8 @@ pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> 
     let peers = BTreeMap::new();
     let mut node =
         Node { name, network, chain, peers, next_peer: 0, isolated: false, rate: 0.0, job, inbox };
+    let mut rounds = interval(ROUND);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     loop {
         tokio::select! {
@@ -74,7 +88,8 @@ pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> 
                 None | Some(Command::Quit) => return Ok(()),
                 Some(command) => node.obey(command).await?,
             },
-            Ok((stream, _)) = listener.accept() => node.meet(stream),
+            Ok((stream, _)) = listener.accept() => node.meet(stream, true),
+            _ = rounds.tick() => node.look_after_peers()?,
             Some((from, heard)) = heard.recv() => node.hear(from, heard)?,
             Some(block) = found.recv() => node.take(None, block)?,
         }
@@ -95,7 +110,7 @@ impl Node {
                 say(&Event::Refused { reason: format!("{address}: no room"), parted: false })?;
             }
             Command::Connect(address) => match TcpStream::connect(address).await {
-                Ok(stream) => self.meet(stream),
+                Ok(stream) => self.meet(stream, false),
                 Err(error) => {
                     say(&Event::Refused { reason: format!("{address}: {error}"), parted: false })?;
                 }
@@ -133,13 +148,16 @@ impl Node {
     }
 
     /// Begins a connection, in or out.
-    fn meet(&mut self, stream: TcpStream) {
-        if self.isolated || self.peers.len() >= PEERS_MAX {
+    fn meet(&mut self, stream: TcpStream, incoming: bool) {
+        let others = self.peers.values().filter(|peer| peer.incoming).count();
+        let full = self.peers.len() >= PEERS_MAX || incoming && others >= INCOMING_MAX;
+        if self.isolated || full {
             return;
         }
         let id = self.next_peer;
         self.next_peer += 1;
-        let peer = Peer::start(id, stream, self.inbox.clone());
+        let mut peer = Peer::start(id, stream, self.inbox.clone(), HELLO);
+        peer.incoming = incoming;
         if peer.send(Message::Hello { network: self.network.digest() })
             && peer.send(self.tip_message())
         {
@@ -148,12 +166,28 @@ impl Node {
     }
 
     fn tip_message(&self) -> Message {
-        Message::Tip { id: self.chain.tip(), work: self.chain.best().1.to_be_bytes() }
+        Message::Tip { id: self.chain.tip(), work: self.chain.tip_work().to_be_bytes() }
+    }
+
+    /// Tells all the tip, and parts from those that say nothing or do not read.
+    fn look_after_peers(&mut self) -> Result<(), NodeError> {
+        let tip = self.tip_message();
+        let mut leaving = Vec::new();
+        for (id, peer) in &mut self.peers {
+            (peer.silent, peer.requests) = (peer.silent + 1, 0);
+            if peer.silent > SILENT_MAX {
+                leaving.push((*id, "silent"));
+            } else if !peer.send(tip.clone()) {
+                leaving.push((*id, "too slow"));
+            }
+        }
+        leaving.into_iter().try_for_each(|(id, why)| self.part(id, why))
     }
 
     fn hear(&mut self, from: PeerId, heard: Heard) -> Result<(), NodeError> {
         let tip = self.tip_message();
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
+        peer.silent = 0;
         match heard {
             Heard::Gone(None) => {
                 self.peers.remove(&from);
@@ -168,11 +202,15 @@ impl Node {
             Heard::Message(_) if !peer.greeted => self.part(from, "no hello")?,
             Heard::Message(Message::Tip { work, .. }) => {
                 peer.asked = false;
-                if Work::from_be_bytes(work) > self.chain.best().1 {
+                if Work::from_be_bytes(work) > self.chain.tip_work() {
                     self.ask(from);
                 }
             }
+            Heard::Message(Message::GetBlocks { .. }) if peer.requests >= REQUESTS_MAX => {
+                self.part(from, "too many requests")?;
+            }
             Heard::Message(Message::GetBlocks { locator }) => {
+                peer.requests += 1;
                 let blocks = self.chain.after(&locator, BLOCKS_PER_REQUEST);
                 let mut messages = blocks.into_iter().map(Message::Block).chain([tip]);
                 let kept_up = messages.all(|message| peer.send(message));
@@ -252,5 +290,101 @@ impl Node {
     fn part(&mut self, from: PeerId, reason: &str) -> Result<(), NodeError> {
         self.peers.remove(&from);
         say(&Event::Refused { reason: reason.into(), parted: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Id;
+
+    type Inbox = mpsc::Receiver<(PeerId, Heard)>;
+
+    /// A node without a miner, and what its peers tell it.
+    fn node(folder: &Path) -> (Node, Inbox) {
+        let network = Network::new(0).unwrap();
+        let chain = Chain::open(network, Store::open(&folder.join("chain.redb")).unwrap()).unwrap();
+        let ((job, _), (inbox, heard)) = (watch::channel(Job::default()), mpsc::channel(64));
+        let peers = BTreeMap::new();
+        let (name, next_peer, isolated, rate) = (1, 0, false, 0.0);
+        (Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox }, heard)
+    }
+
+    /// So many connections to the node, whose other ends read nothing.
+    async fn connect(node: &mut Node, count: usize, incoming: bool) -> Vec<TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut ends = Vec::new();
+        for _ in 0..count {
+            ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            node.meet(listener.accept().await.unwrap().0, incoming);
+        }
+        ends
+    }
+
+    fn hello(node: &mut Node, from: PeerId) {
+        let network = node.network.digest();
+        node.hear(from, Heard::Message(Message::Hello { network })).unwrap();
+    }
+
+    #[tokio::test]
+    async fn places_are_left_for_whom_the_node_dials() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut node, _heard) = node(folder.path());
+        let _in = connect(&mut node, PEERS_MAX + 4, true).await;
+        assert_eq!(node.peers.len(), INCOMING_MAX);
+        let _out = connect(&mut node, PEERS_MAX, false).await;
+        assert_eq!(node.peers.len(), PEERS_MAX);
+        assert_eq!(node.peers.values().filter(|peer| peer.incoming).count(), INCOMING_MAX);
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_leaves_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut node, _heard) = node(folder.path());
+        let _ends = connect(&mut node, 2, true).await;
+        for from in [0, 1] {
+            hello(&mut node, from);
+        }
+        for _ in 0..SILENT_MAX {
+            node.look_after_peers().unwrap();
+        }
+        assert_eq!(node.peers.len(), 2);
+        // The first tells what it has told before, which is enough.
+        let tip = Message::Tip { id: Id([1; 32]), work: [0; 32] };
+        node.hear(0, Heard::Message(tip)).unwrap();
+        node.look_after_peers().unwrap();
+        assert_eq!(node.peers.keys().copied().collect::<Vec<_>>(), [0]);
+    }
+
+    #[tokio::test]
+    async fn requests_have_an_allowance() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut node, _heard) = node(folder.path());
+        let ends = connect(&mut node, 1, true).await;
+        // Read what the node answers: the queue is not what is tested here.
+        let reader = tokio::spawn(async move {
+            let mut to = vec![0; 1 << 16];
+            while let Some(end) = ends.first() {
+                end.readable().await.unwrap();
+                if matches!(end.try_read(&mut to), Ok(0)) {
+                    break;
+                }
+            }
+        });
+        hello(&mut node, 0);
+        for round in 0..2 {
+            for _ in 0..REQUESTS_MAX {
+                let locator = node.chain.locator(None);
+                node.hear(0, Heard::Message(Message::GetBlocks { locator })).unwrap();
+                tokio::time::sleep(Duration::from_micros(10)).await;
+                assert_eq!(node.peers.len(), 1, "round {round}");
+            }
+            if round == 0 {
+                node.look_after_peers().unwrap();
+            }
+        }
+        node.hear(0, Heard::Message(Message::GetBlocks { locator: vec![] })).unwrap();
+        assert!(node.peers.is_empty());
+        reader.await.unwrap();
     }
 }

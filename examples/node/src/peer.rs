@@ -15,7 +15,7 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 const QUEUE: usize = 256;
 
 /// How long a peer may take for its first message.
-const HELLO: Duration = Duration::from_secs(5);
+pub const HELLO: Duration = Duration::from_secs(5);
 
 /// Names a connection within one node.
 pub type PeerId = u64;
@@ -32,6 +32,12 @@ pub struct Peer {
     pub strays: u32,
     /// The last block from it that is known here: where its answers go on.
     pub last: Option<Id>,
+    /// Whether it dialled.
+    pub incoming: bool,
+    /// Rounds since its last message.
+    pub silent: u32,
+    /// Requests since the last round.
+    pub requests: u32,
 }
 
 /// What a connection tells its node.
@@ -43,8 +49,13 @@ pub enum Heard {
 }
 
 impl Peer {
-    /// Starts both tasks.
-    pub fn start(id: PeerId, stream: TcpStream, node: mpsc::Sender<(PeerId, Heard)>) -> Peer {
+    /// Starts both tasks; `hello` is how long the first message may take.
+    pub fn start(
+        id: PeerId,
+        stream: TcpStream,
+        node: mpsc::Sender<(PeerId, Heard)>,
+        hello: Duration,
+    ) -> Peer {
         let (read, write) = stream.into_split();
         let (queue, mut waiting) = mpsc::channel::<Message>(QUEUE);
         let writer = tokio::spawn(async move {
@@ -59,7 +70,7 @@ impl Peer {
         });
         let reader = tokio::spawn(async move {
             let mut frames = FramedRead::new(read, codec());
-            let mut patience = Some(HELLO);
+            let mut patience = Some(hello);
             let fault = loop {
                 // Who says nothing keeps a place from others.
                 let next = match patience.take() {
@@ -89,7 +100,17 @@ impl Peer {
             let _ = node.send((id, Heard::Gone(fault))).await; // the node may be gone
         });
         let tasks = [reader, writer];
-        Peer { queue, tasks, greeted: false, asked: false, strays: 0, last: None }
+        Peer {
+            queue,
+            tasks,
+            greeted: false,
+            asked: false,
+            strays: 0,
+            last: None,
+            incoming: false,
+            silent: 0,
+            requests: 0,
+        }
     }
 
     /// Queues a message; `false` where the peer is too slow or gone.
@@ -102,5 +123,71 @@ impl Drop for Peer {
     /// Ends both, the writer too: it may be waiting for one who never reads.
     fn drop(&mut self) {
         self.tasks.iter().for_each(|task| task.abort());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// Two ends of a connection.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (dialled, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn who_never_says_hello_is_gone() {
+        let ((near, _far), (node, mut heard)) = (pair().await, mpsc::channel(4));
+        let _peer = Peer::start(7, near, node, Duration::from_millis(20));
+        let (id, said) = heard.recv().await.unwrap();
+        assert!(id == 7 && matches!(said, Heard::Gone(None)));
+        assert!(heard.recv().await.is_none(), "its reader has ended");
+    }
+
+    /// Who said hello may take its time.
+    #[tokio::test]
+    async fn a_greeted_peer_is_waited_for() {
+        let ((near, far), (node, mut heard)) = (pair().await, mpsc::channel(4));
+        let _peer = Peer::start(7, near, node, Duration::from_millis(100));
+        let mut far = FramedWrite::new(far, codec());
+        let hello = Message::Hello { network: [1; 32] };
+        far.send(Bytes::from(hello.encode().unwrap())).await.unwrap();
+        assert!(
+            matches!(heard.recv().await, Some((7, Heard::Message(message))) if message == hello)
+        );
+        assert!(timeout(Duration::from_millis(400), heard.recv()).await.is_err(), "it is there");
+        drop(far);
+        assert!(matches!(heard.recv().await, Some((7, Heard::Gone(None)))));
+    }
+
+    /// A peer that never reads: its queue fills, and when it is sent away both
+    /// tasks end, whatever they were waiting for.
+    #[tokio::test]
+    async fn who_never_reads_is_left_with_nothing_running() {
+        let ((near, mut far), (node, mut heard)) = (pair().await, mpsc::channel(4));
+        let peer = Peer::start(7, near, node, HELLO);
+        let long = Message::GetBlocks { locator: vec![Id([9; 32]); crate::wire::LOCATOR_MAX] };
+        // The system's buffers first, some megabytes, then the queue.
+        let mut sent = 0u64;
+        loop {
+            sent += 1;
+            if !peer.send(long.clone()) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                if !peer.send(long.clone()) {
+                    break;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(sent > QUEUE as u64);
+        drop(peer);
+        // Nobody has the other end of the node's channel any more, nor the stream.
+        assert!(heard.recv().await.is_none());
+        let mut bytes = Vec::new();
+        let _ = far.read_to_end(&mut bytes).await; // to the end, or cut off
     }
 }

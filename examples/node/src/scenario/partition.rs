@@ -4,9 +4,12 @@
 use super::{Failed, World, agreed, ensure, line_of_three, mine, until};
 use crate::control::{Command, Tip};
 use crate::network::INITIAL_RATE;
+use crate::wire::BLOCKS_PER_REQUEST;
 
-/// Blocks that each side has to find.
-const BLOCKS: u64 = 4;
+/// Blocks that each side has to find: more than an answer has, so that the
+/// losing side gets the other's in parts, the first of them no heavier than its
+/// own.
+const BLOCKS: u64 = BLOCKS_PER_REQUEST as u64 + 4;
 
 pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
     let mut nodes = line_of_three(world).await?;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the C library and the WebAssembly module, and runs one table of good and bad proofs through
-# C (static and shared, under valgrind), Python, Go and JavaScript.
+# C (static and shared, under valgrind), Python, Go and JavaScript; retargeting's published vectors through C and Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,23 +8,30 @@ capi=poai-verify/capi
 out="${CARGO_TARGET_DIR:-target}/capi"
 mkdir -p "$out"
 cases=("$capi/tests/cases.txt" poai-verify/tests/fixtures/v1 "$capi/tests")
+vectors=poai-verify/tests/known/aserti3-2d.txt
 
 cargo build --release --locked -p poai-verify-capi
 lib="${CARGO_TARGET_DIR:-target}/release"
 flags=(-std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror "-I$capi/include")
 # The system libraries are those of `rustc --print native-static-libs`.
-gcc "${flags[@]}" "$capi/examples/c/verify.c" "$lib/libpoai_capi.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -o "$out/verify-static"
-gcc "${flags[@]}" "$capi/examples/c/verify.c" "-L$lib" -lpoai_capi "-Wl,-rpath,$(realpath "$lib")" -o "$out/verify-shared"
+for program in verify chain; do
+    gcc "${flags[@]}" "$capi/examples/c/$program.c" "$lib/libpoai_capi.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -o "$out/$program-static"
+    gcc "${flags[@]}" "$capi/examples/c/$program.c" "-L$lib" -lpoai_capi "-Wl,-rpath,$(realpath "$lib")" -o "$out/$program-shared"
+done
 
 echo "== C, the static library"
 "$out/verify-static" "${cases[@]}"
+"$out/chain-static" "$vectors"
 echo "== C, the shared library"
 if command -v valgrind >/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }; then
     # The verifier picks instructions by what valgrind's processor says it has.
-    valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all "$out/verify-shared" "${cases[@]}"
+    checked=(valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all)
+    "${checked[@]}" "$out/verify-shared" "${cases[@]}"
+    "${checked[@]}" "$out/chain-shared" "$vectors"
 else
     echo "SKIPPED: valgrind cannot be installed"
     "$out/verify-shared" "${cases[@]}"
+    "$out/chain-shared" "$vectors"
 fi
 
 echo "== Python"

@@ -43,6 +43,17 @@
 #define POAI_ERROR_INTERNAL 4
 
 /*
+ A block time, a half-life or a least difficulty that retargeting does not
+ permit.
+ */
+#define POAI_ERROR_ASERT 5
+
+/*
+ A target of 0, which no block could meet.
+ */
+#define POAI_ERROR_TARGET 6
+
+/*
  The bytes are no proof: length, shape or tile.
  */
 #define POAI_MALFORMED_ENCODING 16
@@ -56,6 +67,11 @@
  The bytes are no proof: an opened entry out of range.
  */
 #define POAI_MALFORMED_ENTRY 18
+
+/*
+ The bits are no compact difficulty.
+ */
+#define POAI_MALFORMED_COMPACT 19
 
 /*
  The proof is false: its ticket does not win.
@@ -117,6 +133,42 @@ typedef struct poai_verified {
    */
   uint8_t rules_digest[32];
 } poai_verified;
+
+/*
+ A chain's retargeting, from an anchor on. All of it is the chain's
+ constitution, nothing a peer's. Numbers of more than 64 bits are bytes, the
+ highest first.
+ */
+typedef struct poai_asert {
+  /*
+   The anchor's height.
+   */
+  uint64_t anchor_height;
+  /*
+   The time of the anchor's *parent*, in seconds. A genesis has none: its own
+   time less the block time.
+   */
+  uint64_t anchor_parent_time;
+  /*
+   Seconds between blocks: 1 to 86400.
+   */
+  uint32_t block_time;
+  /*
+   Seconds behind schedule that halve the difficulty: 16 block times to 365
+   days.
+   */
+  uint32_t half_life;
+  /*
+   The anchor's base target, not rounded; poai_base_target makes it of a
+   difficulty.
+   */
+  uint8_t anchor_target[32];
+  /*
+   The least difficulty, one that poai_compact_encode does not round; 2^24 is
+   what a block's rules ask for.
+   */
+  uint8_t difficulty_min[16];
+} poai_asert;
 
 #ifdef __cplusplus
 extern "C" {
@@ -211,6 +263,79 @@ int32_t poai_decode_json(uint32_t rules, const uint8_t *proof, size_t proof_len,
  `text` is null, or of poai_decode_json and not yet freed.
  */
 void poai_string_free(char *text);
+
+/*
+ Writes the difficulty of the block after a parent of this height and time, in
+ seconds, and its base target. A header is valid at this difficulty and no
+ other, or, where a chain's headers carry compact ones, at this one rounded by
+ poai_compact_encode and poai_compact_decode.
+
+ Compare the block's height with its parent's plus one and its parent's hash
+ with the header's before: a parent that is another's, or a height that is
+ claimed, makes any difficulty.
+
+ - `asert`: the chain's.
+ - `difficulty`: null, or where to write 16 bytes, the highest first.
+ - `target`: null, or where to write 32 bytes, the highest first.
+
+ POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY or
+ POAI_ERROR_TARGET where a number of it is 0, POAI_ERROR_ASERT. Written on
+ POAI_OK alone. Defined for every height and time.
+
+ # Safety
+ `asert` is null or points to a readable struct, `difficulty` to 16 writable
+ bytes, `target` to 32. Nothing of it is kept.
+ */
+int32_t poai_asert_next(const struct poai_asert *asert,
+                        uint64_t parent_height,
+                        uint64_t parent_time,
+                        uint8_t *difficulty,
+                        uint8_t *target);
+
+/*
+ Writes the base target of a difficulty, `⌊2^256 / difficulty⌋`, 2^256 − 1 for
+ difficulty 1. It is the target of one multiply-accumulate, not of a ticket.
+ POAI_OK, POAI_ERROR_DIFFICULTY for 0, or POAI_ERROR_ARGUMENT where either is
+ null.
+
+ # Safety
+ `difficulty` is null or points to 16 readable bytes, `target` to 32 writable
+ ones. Numbers are bytes, the highest first.
+ */
+int32_t poai_base_target(const uint8_t *difficulty, uint8_t *target);
+
+/*
+ Writes the difficulty of a base target, `⌊2^256 / target⌋`, at most
+ 2^128 − 1: poai_base_target undone, for every difficulty. POAI_OK,
+ POAI_ERROR_TARGET for 0, or POAI_ERROR_ARGUMENT where either is null.
+
+ # Safety
+ `target` is null or points to 32 readable bytes, `difficulty` to 16 writable
+ ones. Numbers are bytes, the highest first.
+ */
+int32_t poai_base_target_difficulty(const uint8_t *target, uint8_t *difficulty);
+
+/*
+ Writes a difficulty in the 32 bits that a header has for it, rounded down by a
+ factor under 2^-15. POAI_OK, POAI_ERROR_DIFFICULTY for 0, or
+ POAI_ERROR_ARGUMENT where either is null.
+
+ # Safety
+ `difficulty` is null or points to 16 readable bytes, the highest first; `bits`
+ is null or points to a writable number.
+ */
+int32_t poai_compact_encode(const uint8_t *difficulty, uint32_t *bits);
+
+/*
+ Writes the difficulty that a header's 32 bits stand for, exactly. POAI_OK,
+ POAI_MALFORMED_COMPACT where they are not what poai_compact_encode makes of
+ some difficulty, or POAI_ERROR_ARGUMENT where `difficulty` is null.
+
+ # Safety
+ `difficulty` is null or points to 16 writable bytes; the highest is written
+ first.
+ */
+int32_t poai_compact_decode(uint32_t bits, uint8_t *difficulty);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -30,6 +30,18 @@ pub unsafe fn array<const N: usize>(data: *const u8) -> Result<[u8; N], i32> {
     slice.try_into().map_err(|_| POAI_ERROR_ARGUMENT)
 }
 
+/// The value at a pointer that is not null.
+///
+/// # Safety
+/// `from` is null, or points to a readable `T` that its bytes are a value of.
+pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, i32> {
+    if from.is_null() {
+        return Err(POAI_ERROR_ARGUMENT);
+    }
+    // SAFETY: not null, and readable by the caller's word; aligned it need not be.
+    Ok(unsafe { from.read_unaligned() })
+}
+
 /// Writes a value where the pointer is not null.
 ///
 /// # Safety
@@ -77,7 +89,7 @@ mod tests {
     fn null_and_any_length() {
         // SAFETY: null is refused or empty before anything is read; one pointer is
         // to one byte, and longer lengths of it are refused; behind the last are
-        // the eight bytes that are written.
+        // the eight bytes that are written and read.
         unsafe {
             assert_eq!(bytes(std::ptr::null(), 0), Ok(&[][..]));
             assert_eq!(bytes(std::ptr::null(), 1), Err(POAI_ERROR_ARGUMENT));
@@ -89,6 +101,8 @@ mod tests {
             let mut odd = [0u8; 9];
             put(odd.as_mut_ptr().add(1).cast(), 0x0102_0304_0506_0708_u64.to_be());
             assert_eq!(odd, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(read(odd.as_ptr().add(1).cast()), Ok(0x0102_0304_0506_0708_u64.to_be()));
+            assert_eq!(read(std::ptr::null::<u64>()), Err(POAI_ERROR_ARGUMENT));
         }
     }
 }

@@ -13,12 +13,19 @@ pub const POAI_ERROR_RULES: i32 = 2;
 pub const POAI_ERROR_DIFFICULTY: i32 = 3;
 /// A defect of the library; nothing was decided about the proof.
 pub const POAI_ERROR_INTERNAL: i32 = 4;
+/// A block time, a half-life or a least difficulty that retargeting does not
+/// permit.
+pub const POAI_ERROR_ASERT: i32 = 5;
+/// A target of 0, which no block could meet.
+pub const POAI_ERROR_TARGET: i32 = 6;
 /// The bytes are no proof: length, shape or tile.
 pub const POAI_MALFORMED_ENCODING: i32 = 16;
 /// The bytes are no proof: a dimension that the rules do not permit.
 pub const POAI_MALFORMED_LIMIT: i32 = 17;
 /// The bytes are no proof: an opened entry out of range.
 pub const POAI_MALFORMED_ENTRY: i32 = 18;
+/// The bits are no compact difficulty.
+pub const POAI_MALFORMED_COMPACT: i32 = 19;
 /// The proof is false: its ticket does not win.
 pub const POAI_INVALID_TARGET: i32 = 32;
 /// The proof is false: an opening does not lead to its root.
@@ -40,15 +47,18 @@ pub(crate) fn of(error: &VerifyError) -> i32 {
     }
 }
 
-const MESSAGES: [(i32, &CStr); 11] = [
+const MESSAGES: [(i32, &CStr); 14] = [
     (POAI_OK, c"ok"),
     (POAI_ERROR_ARGUMENT, c"a pointer is null, or a length beyond all memory"),
     (POAI_ERROR_RULES, c"no such rules"),
     (POAI_ERROR_DIFFICULTY, c"the difficulty is 0 or below the least permitted"),
     (POAI_ERROR_INTERNAL, c"a defect of the library"),
+    (POAI_ERROR_ASERT, c"no such retargeting: block time, half-life or least difficulty"),
+    (POAI_ERROR_TARGET, c"a target of 0"),
     (POAI_MALFORMED_ENCODING, c"malformed: length, shape or tile"),
     (POAI_MALFORMED_LIMIT, c"malformed: a dimension that the rules do not permit"),
     (POAI_MALFORMED_ENTRY, c"malformed: an opened entry out of range"),
+    (POAI_MALFORMED_COMPACT, c"malformed: no compact difficulty"),
     (POAI_INVALID_TARGET, c"invalid: the ticket does not win"),
     (POAI_INVALID_OPENING, c"invalid: an opening does not lead to its root"),
     (POAI_INVALID_TRANSCRIPT, c"invalid: the recomputed transcript is another"),

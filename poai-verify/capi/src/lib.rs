@@ -4,6 +4,8 @@
 //! - [`code`]: what functions return, and what it means.
 //! - [`verify`]: proofs checked, wholly or by the cheap checks.
 //! - [`json`]: proofs decoded for people to read.
+//! - [`chain`]: what a chain computes around proofs; not in WebAssembly, where
+//!   pages check proofs and no node retargets.
 //! - [`facts`]: version, rules, limits.
 //! - [`border`]: pointers become slices here, and panics error codes.
 //!
@@ -12,6 +14,8 @@
 #![deny(missing_docs)]
 
 pub mod border;
+#[cfg(not(target_family = "wasm"))]
+pub mod chain;
 pub mod code;
 pub mod facts;
 pub mod json;

@@ -1,0 +1,176 @@
+//! What a chain computes around proofs: compact difficulties, base targets,
+//! retargeting (specification §17).
+
+use crate::border::{array, guard, put, read};
+use crate::code::{
+    POAI_ERROR_ARGUMENT, POAI_ERROR_ASERT, POAI_ERROR_DIFFICULTY, POAI_ERROR_TARGET,
+    POAI_MALFORMED_COMPACT,
+};
+use poai_verify::Difficulty;
+use poai_verify::chain::{Anchor, Asert, BaseTarget, CompactDifficulty};
+
+/// A chain's retargeting, from an anchor on. All of it is the chain's
+/// constitution, nothing a peer's. Numbers of more than 64 bits are bytes, the
+/// highest first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct poai_asert {
+    /// The anchor's height.
+    pub anchor_height: u64,
+    /// The time of the anchor's *parent*, in seconds. A genesis has none: its own
+    /// time less the block time.
+    pub anchor_parent_time: u64,
+    /// Seconds between blocks: 1 to 86400.
+    pub block_time: u32,
+    /// Seconds behind schedule that halve the difficulty: 16 block times to 365
+    /// days.
+    pub half_life: u32,
+    /// The anchor's base target, not rounded; poai_base_target makes it of a
+    /// difficulty.
+    pub anchor_target: [u8; 32],
+    /// The least difficulty, one that poai_compact_encode does not round; 2^24 is
+    /// what a block's rules ask for.
+    pub difficulty_min: [u8; 16],
+}
+
+/// Writes the difficulty of the block after a parent of this height and time, in
+/// seconds, and its base target. A header is valid at this difficulty and no
+/// other, or, where a chain's headers carry compact ones, at this one rounded by
+/// poai_compact_encode and poai_compact_decode.
+///
+/// Compare the block's height with its parent's plus one and its parent's hash
+/// with the header's before: a parent that is another's, or a height that is
+/// claimed, makes any difficulty.
+///
+/// - `asert`: the chain's.
+/// - `difficulty`: null, or where to write 16 bytes, the highest first.
+/// - `target`: null, or where to write 32 bytes, the highest first.
+///
+/// POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY or
+/// POAI_ERROR_TARGET where a number of it is 0, POAI_ERROR_ASERT. Written on
+/// POAI_OK alone. Defined for every height and time.
+///
+/// # Safety
+/// `asert` is null or points to a readable struct, `difficulty` to 16 writable
+/// bytes, `target` to 32. Nothing of it is kept.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_asert_next(
+    asert: *const poai_asert,
+    parent_height: u64,
+    parent_time: u64,
+    difficulty: *mut u8,
+    target: *mut u8,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the caller's word on the struct, in which every bit pattern is
+        // a value.
+        let asked = unsafe { read(asert) }?;
+        let min = number(asked.difficulty_min)?;
+        let asert = Asert::new(asked.block_time, asked.half_life, min);
+        let asert = asert.map_err(|_| POAI_ERROR_ASERT)?;
+        let anchor = Anchor {
+            height: asked.anchor_height,
+            parent_time: asked.anchor_parent_time,
+            target: base_target(asked.anchor_target)?,
+        };
+        let next = asert.next(&anchor, parent_height, parent_time);
+        // SAFETY: the caller's word on both; bytes need no alignment.
+        unsafe {
+            put(difficulty.cast::<[u8; 16]>(), next.difficulty().macs().to_be_bytes());
+            put(target.cast::<[u8; 32]>(), next.to_be_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// Writes the base target of a difficulty, `⌊2^256 / difficulty⌋`, 2^256 − 1 for
+/// difficulty 1. It is the target of one multiply-accumulate, not of a ticket.
+/// POAI_OK, POAI_ERROR_DIFFICULTY for 0, or POAI_ERROR_ARGUMENT where either is
+/// null.
+///
+/// # Safety
+/// `difficulty` is null or points to 16 readable bytes, `target` to 32 writable
+/// ones. Numbers are bytes, the highest first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_base_target(difficulty: *const u8, target: *mut u8) -> i32 {
+    guard(|| {
+        // SAFETY: the caller's word.
+        let difficulty = number(unsafe { array(difficulty) }?)?;
+        // SAFETY: the caller's word.
+        unsafe { write(target, BaseTarget::new(difficulty).to_be_bytes()) }
+    })
+}
+
+/// Writes the difficulty of a base target, `⌊2^256 / target⌋`, at most
+/// 2^128 − 1: poai_base_target undone, for every difficulty. POAI_OK,
+/// POAI_ERROR_TARGET for 0, or POAI_ERROR_ARGUMENT where either is null.
+///
+/// # Safety
+/// `target` is null or points to 32 readable bytes, `difficulty` to 16 writable
+/// ones. Numbers are bytes, the highest first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_base_target_difficulty(
+    target: *const u8,
+    difficulty: *mut u8,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the caller's word.
+        let target = base_target(unsafe { array(target) }?)?;
+        // SAFETY: the caller's word.
+        unsafe { write(difficulty, target.difficulty().macs().to_be_bytes()) }
+    })
+}
+
+/// Writes a difficulty in the 32 bits that a header has for it, rounded down by a
+/// factor under 2^-15. POAI_OK, POAI_ERROR_DIFFICULTY for 0, or
+/// POAI_ERROR_ARGUMENT where either is null.
+///
+/// # Safety
+/// `difficulty` is null or points to 16 readable bytes, the highest first; `bits`
+/// is null or points to a writable number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_compact_encode(difficulty: *const u8, bits: *mut u32) -> i32 {
+    guard(|| {
+        // SAFETY: the caller's word.
+        let difficulty = number(unsafe { array(difficulty) }?)?;
+        // SAFETY: the caller's word.
+        unsafe { write(bits, CompactDifficulty::new(difficulty).bits()) }
+    })
+}
+
+/// Writes the difficulty that a header's 32 bits stand for, exactly. POAI_OK,
+/// POAI_MALFORMED_COMPACT where they are not what poai_compact_encode makes of
+/// some difficulty, or POAI_ERROR_ARGUMENT where `difficulty` is null.
+///
+/// # Safety
+/// `difficulty` is null or points to 16 writable bytes; the highest is written
+/// first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_compact_decode(bits: u32, difficulty: *mut u8) -> i32 {
+    guard(|| {
+        let compact = CompactDifficulty::decode(bits).map_err(|_| POAI_MALFORMED_COMPACT)?;
+        // SAFETY: the caller's word.
+        unsafe { write(difficulty, compact.difficulty().macs().to_be_bytes()) }
+    })
+}
+
+/// Writes a value to a pointer that may not be null.
+///
+/// # Safety
+/// `to` is null, or points to writable memory of the value's size.
+unsafe fn write<P, T>(to: *mut P, value: T) -> Result<(), i32> {
+    if to.is_null() {
+        return Err(POAI_ERROR_ARGUMENT);
+    }
+    // SAFETY: the caller's; `put` asks for no alignment.
+    unsafe { put(to.cast(), value) };
+    Ok(())
+}
+
+fn number(bytes: [u8; 16]) -> Result<Difficulty, i32> {
+    Difficulty::new(u128::from_be_bytes(bytes)).map_err(|_| POAI_ERROR_DIFFICULTY)
+}
+
+fn base_target(bytes: [u8; 32]) -> Result<BaseTarget, i32> {
+    BaseTarget::from_be_bytes(bytes).map_err(|_| POAI_ERROR_TARGET)
+}

@@ -257,10 +257,12 @@ int32_t poai_preliminary_verify(uint32_t rules,
 int32_t poai_decode_json(uint32_t rules, const uint8_t *proof, size_t proof_len, char **json);
 
 /*
- Frees what poai_decode_json made, once. Null is nothing to free.
+ Frees what poai_decode_json made, once. Null is nothing to free. How much to
+ free is found by the zero at the end: a caller may read the text, not change
+ it. To change it, copy it.
 
  # Safety
- `text` is null, or of poai_decode_json and not yet freed.
+ `text` is null, or of poai_decode_json, unchanged and not yet freed.
  */
 void poai_string_free(char *text);
 

@@ -45,10 +45,12 @@ pub unsafe extern "C" fn poai_decode_json(
     })
 }
 
-/// Frees what poai_decode_json made, once. Null is nothing to free.
+/// Frees what poai_decode_json made, once. Null is nothing to free. How much to
+/// free is found by the zero at the end: a caller may read the text, not change
+/// it. To change it, copy it.
 ///
 /// # Safety
-/// `text` is null, or of poai_decode_json and not yet freed.
+/// `text` is null, or of poai_decode_json, unchanged and not yet freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poai_string_free(text: *mut c_char) {
     if !text.is_null() {

@@ -28,11 +28,13 @@ export class Verifier {
   }
 
   /**
-   * Checks a proof (Uint8Array) against a challenge (32 bytes) and a difficulty (BigInt, in MACs):
-   * { code, message } and, where code is 0, what the proof is of.
+   * Checks a proof (Uint8Array) against a challenge (Uint8Array of 32) and a difficulty (BigInt, in
+   * MACs): { code, message } and, where code is 0, what the proof is of. Throws a TypeError or
+   * RangeError where an argument is none.
    */
   verify({ rules = 0, challenge, difficulty, proof }) {
-    return this.#with([challenge, bigEndian(difficulty), proof, new Uint8Array(180)], (c, d, p, out) => {
+    const arrays = asked(rules, challenge, difficulty, proof);
+    return this.#with([...arrays, new Uint8Array(180)], (c, d, p, out) => {
       const code = this.#c.poai_verify(rules, c, d, p, proof.length, out);
       const answer = { code, message: this.message(code) };
       return code === 0 ? { ...answer, ...this.#verified(out) } : answer;
@@ -41,12 +43,14 @@ export class Verifier {
 
   /** The cheap checks alone: the code. */
   preliminaryVerify({ rules = 0, challenge, difficulty, proof }) {
-    return this.#with([challenge, bigEndian(difficulty), proof], (c, d, p) =>
+    return this.#with(asked(rules, challenge, difficulty, proof), (c, d, p) =>
       this.#c.poai_preliminary_verify(rules, c, d, p, proof.length)) ?? ARGUMENT;
   }
 
   /** The proof's parts, unverified, as Rust's serde_json writes them. */
   decode(proof, rules = 0) {
+    checkRules(rules);
+    checkBytes("proof", proof);
     return this.#with([proof, new Uint8Array(4)], (p, out) => {
       const code = this.#c.poai_decode_json(rules, p, proof.length, out);
       if (code !== 0) throw new Error(this.message(code));
@@ -93,7 +97,30 @@ export class Verifier {
   }
 }
 
+/** The arrays that the module takes, which sees neither types nor lengths. */
+function asked(rules, challenge, difficulty, proof) {
+  checkRules(rules);
+  checkBytes("challenge", challenge);
+  if (challenge.length !== 32) throw new RangeError(`challenge has to be 32 bytes, not ${challenge.length}`);
+  checkBytes("proof", proof);
+  return [challenge, bigEndian(difficulty), proof];
+}
+
+/** WebAssembly cuts numbers to 32 bits. */
+function checkRules(rules) {
+  if (!Number.isInteger(rules)) throw new TypeError("rules has to be an integer");
+  if (rules < 0 || rules >= 2 ** 32) throw new RangeError(`rules has to be within 0 and 2^32-1, not ${rules}`);
+}
+
+function checkBytes(name, bytes) {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name} has to be a Uint8Array`);
+}
+
+/** 16 bytes. Zero is left to the module, which has a code for it. */
 function bigEndian(difficulty) {
-  if (difficulty < 0n || difficulty >> 128n !== 0n) throw new RangeError("a difficulty has 128 bits");
+  if (typeof difficulty !== "bigint") throw new TypeError(`difficulty has to be a BigInt, not ${typeof difficulty}`);
+  if (difficulty < 0n || difficulty >> 128n !== 0n) {
+    throw new RangeError(`difficulty has to be within 0 and 2^128-1, not ${difficulty}`);
+  }
   return Uint8Array.from({ length: 16 }, (_, i) => Number((difficulty >> BigInt(8 * (15 - i))) & 255n));
 }

@@ -38,4 +38,37 @@ for (const line of readFileSync(casesPath, "utf8").trimEnd().split("\n")) {
   good ? passed++ : failed++;
 }
 console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed > 0 || passed === 0 ? 1 : 0);
+
+// Questions that are none are refused by name before the module is asked.
+const question = { challenge: new Uint8Array(32), difficulty: 1n << 24n, proof: new Uint8Array(0) };
+let missed = 0;
+for (const [name, value, error] of [
+  ["rules", 2 ** 32, RangeError],
+  ["rules", 0.5, TypeError],
+  ["rules", "0", TypeError],
+  ["challenge", new Uint8Array(31), RangeError],
+  ["challenge", new Uint8Array(64), RangeError],
+  ["challenge", new Uint16Array(32), TypeError],
+  ["challenge", "0b".repeat(32), TypeError],
+  ["challenge", undefined, TypeError],
+  ["difficulty", -1n, RangeError],
+  ["difficulty", 1n << 128n, RangeError],
+  ["difficulty", 2 ** 24, TypeError],
+  ["difficulty", undefined, TypeError],
+  ["proof", [1, 2, 3], TypeError],
+  ["proof", undefined, TypeError],
+]) {
+  for (const check of ["verify", "preliminaryVerify"]) {
+    let said = "nothing";
+    try {
+      poai[check]({ ...question, [name]: value });
+    } catch (caught) {
+      said = `${caught.name}: ${caught.message}`;
+    }
+    if (said.startsWith(`${error.name}: ${name} has to be `)) continue;
+    console.log(`${check} with ${name} = ${String(value)}: ${said}`);
+    missed++;
+  }
+}
+console.log(missed === 0 ? "questions that are none are refused" : `${missed} that are none were asked`);
+process.exit(failed + missed > 0 || passed === 0 ? 1 : 0);

@@ -14,29 +14,55 @@ class Verified(ctypes.Structure):
     ]
 
 
+def asked(rules, challenge, difficulty, proof):
+    """The arguments as C takes them. C cannot see how long bytes are, and ctypes cuts numbers to 32 bits."""
+    for name, value, kind in [
+        ("rules", rules, int),
+        ("challenge", challenge, bytes),
+        ("difficulty", difficulty, int),
+        ("proof", proof, bytes),
+    ]:
+        if type(value) is not kind:
+            raise TypeError(f"{name} has to be {kind.__name__}, not {type(value).__name__}")
+    if not 0 <= rules < 2**32:
+        raise ValueError(f"rules has to be within 0 and 2^32-1, not {rules}")
+    if len(challenge) != 32:
+        raise ValueError(f"challenge has to be 32 bytes, not {len(challenge)}")
+    # Zero is left to C, which has a code for it.
+    if not 0 <= difficulty < 2**128:
+        raise ValueError(f"difficulty has to be within 0 and 2^128-1, not {difficulty}")
+    return rules, challenge, difficulty.to_bytes(16, "big"), proof, len(proof)
+
+
 class Library:
     def __init__(self, path):
         self.c = ctypes.CDLL(path)
-        asked = [ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
-        self.c.poai_verify.argtypes = asked + [ctypes.POINTER(Verified)]
-        self.c.poai_preliminary_verify.argtypes = asked
+        question = [ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+        self.c.poai_verify.argtypes = question + [ctypes.POINTER(Verified)]
+        self.c.poai_preliminary_verify.argtypes = question
         self.c.poai_error_message.restype = self.c.poai_version.restype = ctypes.c_char_p
         # As a pointer: a c_char_p would be copied, and never freed.
         text = ctypes.POINTER(ctypes.c_char)
-        self.c.poai_decode_json.argtypes = [*asked[:1], *asked[3:], ctypes.POINTER(text)]
+        self.c.poai_decode_json.argtypes = [*question[:1], *question[3:], ctypes.POINTER(text)]
         self.c.poai_string_free.argtypes = [text]
         self.c.poai_string_free.restype = None
         self.text = text
 
     def verify(self, rules, challenge, difficulty, proof):
-        """The code, and what the proof is of where it is 0."""
+        """The code, and what the proof is of where it is 0. The difficulty is an int, in MACs."""
         verified = Verified()
-        code = self.c.poai_verify(rules, challenge, difficulty, proof, len(proof), verified)
+        code = self.c.poai_verify(*asked(rules, challenge, difficulty, proof), verified)
         return code, verified if code == 0 else None
 
+    def preliminary_verify(self, rules, challenge, difficulty, proof):
+        """The cheap checks alone: the code."""
+        return self.c.poai_preliminary_verify(*asked(rules, challenge, difficulty, proof))
+
     def decode(self, rules, proof):
+        """The proof's parts, unverified."""
+        rules, _, _, proof, length = asked(rules, bytes(32), 0, proof)
         text = self.text()
-        code = self.c.poai_decode_json(rules, proof, len(proof), text)
+        code = self.c.poai_decode_json(rules, proof, length, text)
         if code != 0:
             raise ValueError(self.message(code))
         try:
@@ -61,6 +87,38 @@ def changed(proof, how):
     return proof
 
 
+def refusals(library):
+    """How many questions that are none were not refused by name, before C was asked."""
+    good = {"rules": 0, "challenge": bytes(32), "difficulty": 1 << 24, "proof": b""}
+    missed = 0
+    for name, value, error in [
+        ("rules", 2**32, ValueError),
+        ("rules", "0", TypeError),
+        ("challenge", bytes(31), ValueError),
+        ("challenge", bytes(64), ValueError),
+        ("challenge", b"", ValueError),
+        ("challenge", None, TypeError),
+        ("challenge", "0b" * 32, TypeError),
+        ("difficulty", -1, ValueError),
+        ("difficulty", 2**128, ValueError),
+        ("difficulty", bytes(16), TypeError),
+        ("difficulty", 1.5, TypeError),
+        ("difficulty", None, TypeError),
+        ("proof", None, TypeError),
+        ("proof", "proof", TypeError),
+    ]:
+        for check in (library.verify, library.preliminary_verify):
+            try:
+                check(**{**good, name: value})
+                said = "nothing"
+            except (TypeError, ValueError) as caught:
+                said = f"{type(caught).__name__}: {caught}"
+            if not said.startswith(f"{error.__name__}: {name} has to be "):
+                print(f"{check.__name__} with {name}={value!r}: {said}")
+                missed += 1
+    return missed
+
+
 def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
@@ -73,9 +131,9 @@ def main():
         name, expected, rules, challenge, difficulty, file, how = line.split(" ")
         path = next(folder / file for folder in folders if (folder / file).exists())
         proof = changed(path.read_bytes(), how)
-        asked = (int(rules), bytes.fromhex(challenge), bytes.fromhex(difficulty), proof)
-        code, verified = library.verify(*asked)
-        cheap = library.c.poai_preliminary_verify(*asked, len(proof))
+        question = (int(rules), bytes.fromhex(challenge), int(difficulty, 16), proof)
+        code, verified = library.verify(*question)
+        cheap = library.preliminary_verify(*question)
         good = code == int(expected) and cheap in (0, code)
         if verified is not None:
             decoded = library.decode(int(rules), proof)
@@ -84,7 +142,9 @@ def main():
         cases += 1
         wrong += not good
     print(f"{cases - wrong} passed, {wrong} failed")
-    sys.exit(wrong != 0 or cases == 0)
+    missed = refusals(library)
+    print("questions that are none are refused" if missed == 0 else f"{missed} that are none were asked")
+    sys.exit(wrong + missed != 0 or cases == 0)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ package poai
 import "C"
 
 import (
-	"errors"
+	"fmt"
 	"math/big"
 	"runtime"
 	"unsafe"
@@ -39,11 +39,9 @@ type Verified struct {
 	ProofHash                    [32]byte
 }
 
-var errDifficulty = errors.New("a difficulty has at most 128 bits and is not negative")
-
 // Verify checks a proof. The difficulty is the node's own, as go-ethereum has it in a header.
 func Verify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) (*Verified, error) {
-	asked, err := bytesOf(difficulty)
+	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +63,7 @@ func Verify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) 
 
 // PreliminaryVerify makes the cheap checks alone: nil says that the proof deserves Verify.
 func PreliminaryVerify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) error {
-	asked, err := bytesOf(difficulty)
+	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
 		return err
 	}
@@ -79,9 +77,13 @@ func PreliminaryVerify(rules Rules, challenge [32]byte, difficulty *big.Int, pro
 // ProofBytesMax is above what any proof under the rules has: refuse longer messages unread.
 func ProofBytesMax(rules Rules) uint64 { return uint64(C.poai_proof_bytes_max(C.uint32_t(rules))) }
 
-func bytesOf(difficulty *big.Int) (asked [16]byte, err error) {
+// bytesOf is a difficulty as C takes it. Zero is left to C, which has a code for it.
+func bytesOf(name string, difficulty *big.Int) (asked [16]byte, err error) {
+	if difficulty == nil {
+		return asked, fmt.Errorf("poai: %s is nil", name)
+	}
 	if difficulty.Sign() < 0 || difficulty.BitLen() > 128 {
-		return asked, errDifficulty
+		return asked, fmt.Errorf("poai: %s is not within 0 and 2^128-1: %v", name, difficulty)
 	}
 	difficulty.FillBytes(asked[:])
 	return asked, nil

@@ -91,9 +91,13 @@ func TestCases(t *testing.T) {
 }
 
 func TestDifficultiesThatAreNone(t *testing.T) {
-	for _, difficulty := range []*big.Int{big.NewInt(-1), new(big.Int).Lsh(big.NewInt(1), 128)} {
-		if _, err := Verify(Block, [32]byte{}, difficulty, nil); err != errDifficulty {
-			t.Errorf("%v: %v", difficulty, err)
+	for _, difficulty := range []*big.Int{nil, big.NewInt(-1), new(big.Int).Lsh(big.NewInt(1), 128)} {
+		_, err := Verify(Block, [32]byte{}, difficulty, nil)
+		for _, err := range []error{err, PreliminaryVerify(Block, [32]byte{}, difficulty, nil)} {
+			var code Error
+			if err == nil || errors.As(err, &code) || !strings.HasPrefix(err.Error(), "poai: difficulty is n") {
+				t.Errorf("%v: %v", difficulty, err)
+			}
 		}
 	}
 }

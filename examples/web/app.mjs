@@ -3,7 +3,7 @@ import { load } from "./poai.mjs";
 import { drawMatrix, drawTicket, drawTree } from "./draw.mjs";
 
 const at = (id) => document.getElementById(id);
-const state = { poai: undefined, proof: undefined };
+const state = { poai: undefined, proof: undefined, turn: 0 };
 const SAMPLE_CHALLENGE = "0b7a3db984e72a861feade78ed678e1294fb370ad361954e40d302984f715847";
 
 function show(kind, headline, reason, facts = []) {
@@ -19,23 +19,38 @@ function show(kind, headline, reason, facts = []) {
   }));
 }
 
-function take(name, proof) {
+/**
+ * Names another file. What was said of the one before goes first: a verdict beside another's name would be taken for its own.
+ * Of two that are dropped in a row, the first may be read last: the number says whether it is still the one that is named.
+ */
+function name(file, size) {
+  state.proof = undefined;
+  at("check").disabled = true;
+  at("verdict").hidden = true;
+  at("picture").hidden = true;
+  at("file-name").textContent = file;
+  at("file-size").textContent = `${size.toLocaleString("en")} bytes`;
+  return ++state.turn;
+}
+
+function take(proof) {
   state.proof = proof;
-  at("file-name").textContent = name;
-  at("file-size").textContent = `${proof.length.toLocaleString("en")} bytes`;
   at("check").disabled = state.poai === undefined;
 }
 
 async function takeFile(file) {
+  const turn = name(file.name, file.size);
   const most = state.poai?.proofBytesMax(0) ?? 0;
   if (file.size > most) {
-    state.proof = undefined;
-    at("check").disabled = true;
-    at("picture").hidden = true;
     show("bad", "Not read", `${file.name} has ${file.size.toLocaleString("en")} bytes, and no proof has more than ${most.toLocaleString("en")}.`);
     return;
   }
-  take(file.name, new Uint8Array(await file.arrayBuffer()));
+  try {
+    const bytes = await file.arrayBuffer();
+    if (turn === state.turn) take(new Uint8Array(bytes));
+  } catch {
+    if (turn === state.turn) show("bad", "Not read", `${file.name} cannot be read.`);
+  }
 }
 
 /** The field's value by `read`, or undefined and the field marked. */
@@ -132,7 +147,8 @@ async function sample(change) {
   at("challenge").value = SAMPLE_CHALLENGE;
   at("difficulty").value = "16777216";
   at("rules").value = "0";
-  take("sample.proof", proof);
+  name("sample.proof", proof.length);
+  take(proof);
   check();
 }
 

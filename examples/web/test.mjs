@@ -99,17 +99,45 @@ await test("fields that are none", async (page) => {
   assert.equal(await headline(page), "The proof holds");
 });
 
-await test("a dropped file", async (page) => {
-  const transfer = await page.evaluateHandle((data) => {
+const drop = async (page, buffer, name) => {
+  const transfer = await page.evaluateHandle(([data, name]) => {
     const transfer = new DataTransfer();
-    transfer.items.add(new File([Uint8Array.from(data)], "dropped.proof"));
+    transfer.items.add(new File([Uint8Array.from(data)], name));
     return transfer;
-  }, [...proof]);
+  }, [[...buffer], name]);
   await page.dispatchEvent("#drop", "drop", { dataTransfer: transfer });
-  await page.waitForFunction(() => document.getElementById("file-name").textContent === "dropped.proof");
+  await page.waitForFunction((name) => document.getElementById("file-name").textContent === name, name);
+};
+const shown = (page) => Promise.all(["#verdict", "#picture"].map((id) => page.isVisible(id)));
+
+await test("a dropped file", async (page) => {
+  await drop(page, proof, "dropped.proof");
+  await settled(page);
   await page.fill("#challenge", CHALLENGE);
   await page.click("#check");
   assert.equal(await headline(page), "The proof holds");
+});
+
+await test("no verdict stays beside another file's name", async (page) => {
+  await page.click("#sample");
+  assert.equal(await headline(page), "The proof holds");
+  assert.deepEqual(await shown(page), [true, true]);
+  // While it is read, and no reading ends by itself.
+  await page.evaluate(() => {
+    File.prototype.arrayBuffer = () => new Promise((read, fail) => { window.reading = { read, fail }; });
+  });
+  await drop(page, proof, "slow.proof");
+  assert.deepEqual(await shown(page), [false, false]);
+  assert.ok(await page.isDisabled("#check"));
+  await page.evaluate(() => { window.slow = window.reading; });
+  await drop(page, proof, "gone.proof");
+  await page.evaluate(() => { window.reading.fail(new Error("gone")); window.slow.read(new ArrayBuffer(1)); });
+  assert.equal(await headline(page), "Not read");
+  assert.equal(await page.textContent("#reason"), "gone.proof cannot be read.");
+  assert.ok(await page.isDisabled("#check"));
+  await choose(page, Buffer.alloc(2_000_000), "large.bin");
+  assert.equal(await headline(page), "Not read");
+  assert.equal(await page.textContent("#file-name"), "large.bin");
 });
 
 await test("dark, on a telephone", async (page) => {

@@ -245,3 +245,30 @@ proptest! {
         prop_assert_eq!(committed.check(&forged, index), Err(OpeningError::Root));
     }
 }
+
+/// Rows of any number and place; what is none, or beyond the matrix, is no strip.
+#[test]
+#[allow(clippy::reversed_empty_ranges, reason = "these are refused")]
+fn strips_of_any_rows_lie_in_their_matrix() {
+    let opened = |rows, total, row_bytes| {
+        Strip::of_rows(&rows, total, row_bytes).map(|strip| (strip.opened(), strip.own()))
+    };
+    for (rows, total, row_bytes) in [
+        (3..3, 4, 128),
+        (4..3, 4, 128),
+        (0..5, 4, 128),
+        (4..5, 4, 128),
+        (0..4, 4, 0),
+        (0..0, 0, 128),
+        (0..u32::MAX, u32::MAX, u64::MAX),
+    ] {
+        assert_eq!(opened(rows.clone(), total, row_bytes), None, "{rows:?} of {total}");
+    }
+    // Whole, to the end, within a chunk, over chunks' ends.
+    assert_eq!(opened(0..4, 4, 128), Some((0..512, 0..512)));
+    assert_eq!(opened(3..4, 4, 128), Some((0..512, 384..512)));
+    assert_eq!(opened(1..2, 100, 100), Some((0..1024, 100..200)));
+    assert_eq!(opened(10..11, 100, 100), Some((0..2048, 1000..1100)));
+    assert_eq!(opened(1..2, 4, 3000), Some((2048..6144, 952..3952)));
+    assert_eq!(opened(8..16, 16, 128), Some((1024..2048, 0..1024)));
+}

@@ -20,34 +20,36 @@ trap 'rm -rf "$clone"' EXIT
 git clone --quiet . "$clone"
 export CARGO_TARGET_DIR="$out/target" CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_CASES=64
 
-# mutate NAME SECONDS PACKAGE TESTED "FILES" CARGO-ARGUMENTS: built and tested by the same arguments, so that nothing else is.
+# mutate NAME SECONDS PACKAGE "FILES" CARGO-ARGUMENTS: built and tested by the same arguments, so that nothing else is.
 mutate() {
-    local name=$1 seconds=$2 package=$3 tested=$4 file argument arguments=()
-    for file in $5; do arguments+=(-f "$package/src/$file"); done
-    shift 5
+    local name=$1 seconds=$2 package=$3 file argument arguments=()
+    for file in $4; do arguments+=(-f "$package/src/$file"); done
+    shift 4
     for argument in --locked "$@"; do arguments+=("--cargo-arg=$argument"); done
-    (cd "$clone" && cargo mutants --in-place --no-shuffle -o "$out/$name" -p "$package" --test-package "$tested" \
+    (cd "$clone" && cargo mutants --in-place --no-shuffle -o "$out/$name" -p "$package" \
         --build-timeout 600 --timeout "$seconds" "${arguments[@]}") || failed+=("$name")
     git -C "$clone" checkout --quiet . && git -C "$clone" clean --quiet -fd
 }
 
+# The protocol's files are tested by the verifier, too.
+verifier=(--package=poai-verify --features=poai-verify/parallel)
 failed=()
 for group in "${groups[@]}"; do
     echo "== $group"
     case $group in
-    chain) mutate chain 60 poai-verify poai-verify "chain/*.rs seal.rs" --features=chain,parallel,serde --lib --test=chain_asert --test=chain_rules --test=seal ;;
-    verifier) mutate verifier 60 poai-verify poai-verify "verifier.rs rules.rs failures.rs" --features=parallel --lib --test=attacks --test=decoding --test=failures --test=rules --test=seal ;;
-    freivalds) mutate freivalds 60 poai-verify poai-verify "freivalds/*.rs" --features=parallel,std --lib --test=freivalds --test=challenge ;;
-    bounds) mutate bounds 60 poai-verify poai-verify trace/reach.rs --features=parallel --lib --test=bounds ;;
-    trace) mutate trace 90 poai-verify poai-verify "trace/[!r]*.rs trace/receipt.rs trace/rules.rs" --features=parallel --lib --test=bounds --test=full --test=receipt --test=trace --test=trace_fixtures --test=unclean ;;
-    snark) mutate snark 200 poai-verify poai-verify "snark/*.rs" --features=snark,serde --test=deployment --test=snark ;;
-    protocol) mutate protocol 60 poai-core poai-verify "ticket.rs seeds.rs transcript.rs difficulty.rs statement.rs proof/*.rs params.rs recompute.rs" --features=parallel --test=attacks --test=decoding --test=rules ;;
-    commitment) mutate commitment 60 poai-core poai-core "commitment/*.rs" --test=openings --test=vectors ;;
-    noise) mutate noise 60 poai-core poai-core "noise/*.rs" --test=noise --test=vectors ;;
-    inference) mutate inference 60 poai-core poai-core "inference/*.rs" --features=snark,serde --lib ;;
-    core-trace) mutate core-trace 60 poai-core poai-verify "trace/*.rs" --features=parallel --test=trace --test=trace_fixtures --test=unclean ;;
-    program) mutate program 60 poai-core poai-core "program/*.rs" --test=programs --test=steps ;;
-    step) mutate step 60 poai-core poai-core "step/*.rs" --test=programs --test=steps ;;
+    chain) mutate chain 60 poai-verify "chain/*.rs seal.rs" --features=chain,parallel,serde --lib --test=chain_asert --test=chain_rules --test=seal ;;
+    verifier) mutate verifier 60 poai-verify "verifier.rs rules.rs failures.rs" --features=parallel --lib --test=attacks --test=decoding --test=failures --test=rules --test=seal ;;
+    freivalds) mutate freivalds 60 poai-verify "freivalds/*.rs" --features=parallel,std --lib --test=freivalds --test=challenge ;;
+    bounds) mutate bounds 60 poai-verify trace/reach.rs --features=parallel --lib --test=bounds --test=tile_memory ;;
+    trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/rules.rs" --features=parallel --lib --test=bounds --test=full --test=receipt --test=trace --test=trace_fixtures --test=unclean ;;
+    snark) mutate snark 200 poai-verify "snark/*.rs" --features=snark,serde --test=deployment --test=snark ;;
+    protocol) mutate protocol 60 poai-core "ticket.rs seeds.rs transcript.rs difficulty.rs statement.rs proof/*.rs params.rs recompute.rs" "${verifier[@]}" --lib --test=attacks --test=decoding --test=difficulty --test=openings --test=operands --test=recompute --test=rules --test=vectors ;;
+    commitment) mutate commitment 60 poai-core "commitment/*.rs" --test=openings --test=vectors ;;
+    noise) mutate noise 60 poai-core "noise/*.rs" --test=noise --test=vectors ;;
+    inference) mutate inference 60 poai-core "inference/*.rs" --features=snark,serde --lib ;;
+    core-trace) mutate core-trace 60 poai-core "trace/*.rs" "${verifier[@]}" --test=trace --test=trace_fixtures --test=unclean ;;
+    program) mutate program 60 poai-core "program/*.rs" --test=programs --test=steps ;;
+    step) mutate step 60 poai-core "step/*.rs" --test=programs --test=steps ;;
     *)
         echo "no such group: $group" >&2
         exit 2

@@ -3,8 +3,9 @@
 use poai_core::commitment::opening::OpeningError;
 use poai_core::commitment::{Opening, Strip, Tree};
 use poai_core::operand::pseudorandom;
+use poai_core::proof::EncodeError;
 use poai_core::reference::{self, Matrix};
-use poai_core::{Params, Root};
+use poai_core::{Params, Proof, Root, Shape, Side, Statement, Tile, Transcript};
 use proptest::prelude::*;
 
 struct Committed {
@@ -271,4 +272,60 @@ fn strips_of_any_rows_lie_in_their_matrix() {
     assert_eq!(opened(10..11, 100, 100), Some((0..2048, 1000..1100)));
     assert_eq!(opened(1..2, 4, 3000), Some((2048..6144, 952..3952)));
     assert_eq!(opened(8..16, 16, 128), Some((1024..2048, 0..1024)));
+}
+
+/// Groups that were hashed elsewhere are as many as the bytes have, and two at
+/// least.
+#[test]
+fn groups_are_as_many_as_the_bytes_have() {
+    let groups = |count: usize| Tree::of_groups(2 * Tree::GROUP_BYTES, vec![[7; 32]; count]);
+    assert_eq!([0, 1, 2, 3].map(|count| groups(count).is_some()), [false, false, true, false]);
+    let of = |len: u64, count: usize| Tree::of_groups(len, vec![[7; 32]; count]).is_some();
+    assert!(!of(0, 0) && !of(Tree::GROUP_BYTES, 1) && !of(1, 1));
+    assert!(of(Tree::GROUP_BYTES + 1, 2) && of(2 * Tree::GROUP_BYTES + 1, 3));
+}
+
+/// A proof whose parts do not fit one another has no bytes.
+#[test]
+fn misfits_are_not_encoded() {
+    let params = Params::CONSENSUS;
+    let shape = Shape { m: 64, n: 32, k: 1024 };
+    let opening = |rows: u32, index| {
+        let bytes = vec![0; rows as usize * 1024];
+        let strip = Strip::new(&params, rows, 1024, index).unwrap();
+        Tree::new(&bytes).open(&bytes, &strip).unwrap()
+    };
+    let good = Proof {
+        statement: Statement { shape, root_a: Root([1; 32]), root_b: Root([2; 32]) },
+        tile: Tile { row: 1, column: 0 },
+        transcript: Transcript([7; 16]),
+        opening_a: opening(64, 1),
+        opening_b: opening(32, 0),
+    };
+    let bytes = good.encode(&params).unwrap();
+    assert_eq!(Proof::decode(&params, &bytes).unwrap(), good);
+    let changed = |change: &dyn Fn(&mut Proof)| {
+        let mut proof = good.clone();
+        change(&mut proof);
+        proof.encode(&params).unwrap_err()
+    };
+    for (side, change) in [
+        (Side::A, &(|proof: &mut Proof| proof.opening_a.bytes.push(0)) as &dyn Fn(&mut Proof)),
+        (Side::A, &|proof| proof.opening_a.siblings.push([0; 32])),
+        (Side::A, &|proof| drop(proof.opening_a.siblings.pop())),
+        (Side::B, &|proof| drop(proof.opening_b.bytes.pop())),
+        (Side::B, &|proof| proof.opening_b.siblings.push([0; 32])),
+    ] {
+        let error = changed(change);
+        let EncodeError::Opening { side: named, .. } = error else { panic!("{error}") };
+        assert_eq!(named, side);
+    }
+    for change in [
+        &(|proof: &mut Proof| proof.tile.row = 2) as &dyn Fn(&mut Proof),
+        &|proof| proof.tile.column = 1,
+        &|proof| proof.statement.shape.m = 65,
+        &|proof| proof.statement.shape.k = 0,
+    ] {
+        assert!(matches!(changed(change), EncodeError::Header(_)));
+    }
 }

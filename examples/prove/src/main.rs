@@ -24,7 +24,6 @@ use key::Source;
 use network::{Bundled, Choice, Subject};
 use out::Out;
 use poai_core::inference::{Address, Binding, InferenceProof, Job};
-use poai_core::snark::circuit::ranges::Ranges;
 use poai_core::snark::iden3::r1cs::write_r1cs;
 use poai_core::snark::prove::For;
 use poai_core::snark::{Circuit, Estimate, Matrices, Prover, estimate};
@@ -70,6 +69,10 @@ struct Args {
         default_value = "input=hashed,output=public,weights=fixed"
     )]
     visibility: Visible,
+    /// With committed weights: quantise with numbers of this network's own, which
+    /// are finer, and then its key serves no other network.
+    #[arg(long)]
+    fitted: bool,
     /// Who may use the proof: an address on the EVM.
     #[arg(long, value_name = "0x…", default_value_t = Address([0x11; 20]))]
     prover: Address,
@@ -136,12 +139,11 @@ fn run(args: &Args) -> Result<String, Failure> {
         image: args.image,
         batch: args.batch,
         weights: args.visibility.0.weights,
+        fitted: args.fitted,
     };
     let subject = choice.subject()?;
-    let mut circuit = Circuit::new(subject.network.clone(), subject.run, args.visibility.0)?;
-    if subject.standard {
-        circuit = circuit.with_ranges(Ranges::standard(subject.network.program()))?;
-    }
+    let circuit = if subject.standard { Circuit::standard } else { Circuit::new };
+    let circuit = circuit(subject.network.clone(), subject.run, args.visibility.0)?;
     if let Some(path) = &args.export_r1cs {
         let matrices = matrices(&circuit)?;
         out::write_file(path, |to| {

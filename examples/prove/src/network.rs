@@ -53,6 +53,8 @@ pub struct Choice {
     /// Committed weights are quantised in standard form, for one key an
     /// architecture.
     pub weights: WeightsVisibility,
+    /// But not in standard form: a key of this network's own.
+    pub fitted: bool,
 }
 
 /// A network and an input.
@@ -112,7 +114,7 @@ impl Choice {
     ) -> Result<Subject, Failure> {
         let rows = graph.input.rows();
         let measured = known.nrows().min(CALIBRATION * rows);
-        let standard = self.weights == WeightsVisibility::Committed;
+        let standard = self.weights == WeightsVisibility::Committed && !self.fitted;
         let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
         let options = Options { numbers, ..Options::default() };
         let quantised = quantise::quantise(graph, known.slice(s![..measured, ..]), &options)?;

@@ -106,6 +106,45 @@ fn a_key_of_another_model_is_refused() {
     refused(&prove(&["--keys", &keys]), 2, "its header implies");
 }
 
+/// A model of one dense layer, of these outputs and inputs, and two samples.
+fn dense(folder: &Path, outputs: usize, inputs: usize) -> [String; 2] {
+    let (model, samples) = (path(folder, "dense.onnx"), path(folder, "dense.csv"));
+    let bytes = models::Model::new(&[-1, inputs as i64])
+        .floats("w", &[outputs as i64, inputs as i64], &models::numbers(5, outputs * inputs))
+        .floats("b", &[outputs as i64], &models::numbers(6, outputs))
+        .node("Gemm", &["x", "w", "b"], "y", &[models::int("transB", 1)])
+        .bytes();
+    std::fs::write(&model, bytes).unwrap();
+    let line = |seed| {
+        let entries: Vec<_> = models::numbers(seed, inputs).iter().map(f32::to_string).collect();
+        entries.join(",")
+    };
+    std::fs::write(&samples, format!("{}\n{}\n", line(7), line(8))).unwrap();
+    [model, samples]
+}
+
+/// A dense layer has as many weights as terms: a setup and a proof of it stay
+/// within their estimates, too.
+#[test]
+fn estimates_are_enough_for_dense_layers() {
+    if !cfg!(target_os = "linux") {
+        println!("SKIPPED: no peak of memory on this system");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [model, samples] = dense(folder.path(), 256, 4096);
+    let keys = path(folder.path(), "keys");
+    for part in ["setup", "peak"] {
+        let arguments = ["--json", "--no-timing", "--visibility", "output=hashed"];
+        let files = ["--onnx", &model, "--samples", &samples, "--keys", &keys];
+        let said = object(&prove(&[&arguments[..], &files].concat()));
+        let peak = number(&said, "peak_memory_bytes");
+        let estimated = number(&said["estimate"], &format!("{part}_memory_bytes"));
+        assert!(peak <= estimated, "{part}: {peak} of {estimated}");
+        assert!(2.5 * peak > estimated, "{part}: {peak} of {estimated}");
+    }
+}
+
 /// Trainings of one architecture, of which the second has larger weights, are
 /// proven with the first one's key; their commitments tell them apart.
 #[test]

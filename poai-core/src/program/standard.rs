@@ -4,9 +4,12 @@
 //! Numbers that are fitted to a network's weights say which network it is: a
 //! circuit that has them as constants is of that network. In the standard form
 //! all networks of one architecture share a circuit of committed weights, and
-//! so a key. A product of k entries moves by at most 63²·k·2^-25 of a unit of
-//! an i8 output for the rounding of its multiplier: less than one below
-//! k = 8 000.
+//! so a key.
+//!
+//! Rounding a multiplier to the form's shift moves an i8 entry, before it is
+//! rounded itself, by at most (63²·k + 2^24)·2^-25 for k weights and a bias:
+//! less than 1.5 below k = 8 000. An i16 entry moves by at most 16 times as many
+//! of its units, which are finer by far. Later layers pass that on.
 
 use super::tensor::Dtype;
 

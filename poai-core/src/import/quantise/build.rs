@@ -211,7 +211,7 @@ impl Build<'_> {
         let (most, scale) = ((1 << bits) - 1, 2f64.powi(shift.into()));
         match numbers.iter().find(|&&number| (number * scale).round() > f64::from(most)) {
             Some(&ratio) => {
-                let limit = f64::from(most) / scale;
+                let limit = f64::from(1 << bits) / scale;
                 Err(QuantiseError::Standard { layer: layer.name.clone(), ratio, limit })
             }
             None => Ok((numbers.iter().map(|&one| integer(one * scale, most)).collect(), shift)),

@@ -42,7 +42,11 @@ pub enum QuantiseError {
         layer: String,
     },
     /// A layer whose scales are too far apart for the standard form.
-    #[error("{layer}: a multiplier of {ratio:e}, the standard form has less than {limit}")]
+    #[error(
+        "{layer}: a multiplier of {ratio:.1}, the standard form has less than {limit}: the range \
+         of its output is very small beside that of its input. Calibrate with more samples, or \
+         take fitted numbers and a key of this network's own"
+    )]
     Standard {
         /// The layer.
         layer: String,

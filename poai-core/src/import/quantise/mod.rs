@@ -56,8 +56,8 @@ pub enum Numbers {
     Fitted,
     /// In standard form ([`crate::program::standard`]): one shift a type, so
     /// that proofs with committed weights of all networks of the architecture
-    /// have one key. Outputs move by less than a unit where products have fewer
-    /// than 8 000 entries.
+    /// have one key. Multipliers are coarser, which moves entries here and there
+    /// by a unit; some networks do not fit.
     Standard,
 }
 

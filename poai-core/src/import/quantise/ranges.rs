@@ -57,9 +57,10 @@ impl Plan {
                 _ => {
                     wide[index] &= layer.is_some();
                     let top = if wide[index] { WIDE_TOP } else { NARROW_TOP };
-                    // Of a value that is always zero any scale is right.
+                    // Of a value that is always zero any scale is right; that of
+                    // what made it is not far from those of what reads it.
                     match measure(value, rectified[index], range) {
-                        0.0 => 1.0,
+                        0.0 => layer.map_or(1.0, |layer| scales[layer.inputs[0]]),
                         largest => f64::from(largest) / top,
                     }
                 }

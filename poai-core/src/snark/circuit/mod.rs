@@ -132,8 +132,8 @@ pub enum CircuitError {
 /// The statement's shape: which program, on which run, what of it is seen. One
 /// key is for one of these; with committed weights, for all networks of the
 /// program's architecture, shifts and ranges whose constants and multipliers fit
-/// the same [`Ranges`]: in standard form ([`crate::program::standard`], with
-/// [`Ranges::standard`]) for all of the architecture.
+/// the same [`Ranges`]: in standard form ([`Circuit::standard`]) for all of the
+/// architecture.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     network: Arc<Network>,
@@ -187,6 +187,20 @@ impl Circuit {
         Ok(Circuit { network, run, extents, layout, ranges })
     }
 
+    /// The statement with committed weights about a network in standard form
+    /// ([`crate::program::standard`]): the same for all of its architecture.
+    ///
+    /// # Errors
+    /// As [`Circuit::new`] and [`Circuit::with_ranges`].
+    pub fn standard(
+        network: Arc<Network>,
+        run: RunShape,
+        visibility: Visibility,
+    ) -> Result<Circuit, CircuitError> {
+        let ranges = Ranges::standard(network.program());
+        Circuit::new(network, run, visibility)?.with_ranges(ranges)
+    }
+
     /// The same statement about another network of the same architecture, shifts
     /// and ranges, with committed weights: the same rows, so the same key.
     ///
@@ -211,7 +225,8 @@ impl Circuit {
     ///
     /// # Errors
     /// [`CircuitError::Constant`] or [`CircuitError::Multiplier`] where the
-    /// network's own do not fit.
+    /// network's own do not fit, [`CircuitError::Architecture`] where the ranges
+    /// are another architecture's.
     pub fn with_ranges(self, ranges: Ranges) -> Result<Circuit, CircuitError> {
         ranges.check(&self.network)?;
         Ok(Circuit { ranges, ..self })
@@ -311,16 +326,7 @@ impl Circuit {
         let all = self.network.constants().iter().zip(program.constants());
         let steps = program.steps().iter().map(|step| multipliers::of_step(&step.op));
         if self.layout.visibility().weights == WeightsVisibility::Fixed {
-            let fixed = |entries: &[i32]| -> Vec<Number> {
-                entries.iter().map(|&entry| Number::constant(entry.into())).collect()
-            };
-            let constants = all.map(|(held, constant)| {
-                Entries::new(constant.extent, fixed(&held.tensor.entries()))
-            });
-            return Ok(Weights {
-                constants: constants.collect(),
-                multipliers: steps.map(fixed).collect(),
-            });
+            return Ok(Weights::Fixed);
         }
         let mut elements =
             vec![Element::constant(weights_tag(&program.architecture_id())), builder.secret(salt)];
@@ -341,7 +347,7 @@ impl Circuit {
         elements.extend(pack(&multipliers.concat(), entry_bits(Dtype::I32) as usize));
         let commitment = builder.poseidon.chain(&mut builder.system, &elements)?;
         builder.signal(&commitment);
-        Ok(Weights { constants, multipliers })
+        Ok(Weights::Committed { constants, multipliers })
     }
 
     fn step(
@@ -357,14 +363,34 @@ impl Circuit {
             Local::new(program, &self.extents, self.run, value).ok_or(CircuitError::Layout)?;
         let inputs = step.inputs.iter().map(|input| values.get(input.0 as usize));
         let (ids, count) = step.op.constants();
-        let held = ids.iter().take(count).map(|id| weights.constants.get(id.0 as usize));
+        let ids = &ids[..count];
+        // Of fixed weights a step has its own, for as long as it is built.
+        let (mut made, mut fixed) = (vec![], None);
+        let (held, multipliers): (Vec<Option<&Entries>>, &[Number]) = match weights {
+            Weights::Fixed => {
+                for (slot, id) in ids.iter().enumerate() {
+                    let held = self.network.constants().get(id.0 as usize);
+                    let tensor = &held.ok_or(CircuitError::Layout)?.tensor;
+                    if slot == 0 && matches!(step.op, Op::Linear { .. }) {
+                        fixed = Some(tensor.entries());
+                        made.push(Entries::none(*tensor.extent()));
+                    } else {
+                        made.push(Entries::fixed(*tensor.extent(), &tensor.entries()));
+                    }
+                }
+                (made.iter().map(Some).collect(), &[])
+            }
+            Weights::Committed { constants, multipliers } => {
+                // One input, and a value of each step.
+                let own = multipliers.get(value.0 as usize - 1).ok_or(CircuitError::Layout)?;
+                (ids.iter().map(|id| constants.get(id.0 as usize)).collect(), own)
+            }
+        };
         let slots: Option<Vec<&Entries>> = inputs.chain(held).collect();
         let slots = slots.ok_or(CircuitError::Layout)?;
-        // One input, and a value of each step.
-        let multipliers = weights.multipliers.get(value.0 as usize - 1);
-        let multipliers = multipliers.ok_or(CircuitError::Layout)?;
         let rectified = is_rectified(program, value);
-        let step_of = Step { local: &local, slots, multipliers, rectified };
+        let fixed = fixed.as_deref();
+        let step_of = Step { local: &local, slots, fixed, multipliers, rectified };
         step_of.build(&mut builder.system, &mut builder.poseidon).map_err(|source| {
             CircuitError::Step { name: step.name.clone(), source: Box::new(source) }
         })
@@ -387,11 +413,16 @@ impl std::fmt::Debug for Built {
 }
 
 /// What the weights' visibility is about.
-struct Weights {
-    /// Of each constant.
-    constants: Vec<Entries>,
-    /// Of each step.
-    multipliers: Vec<Vec<Number>>,
+enum Weights {
+    /// Constants of the circuit, which each step makes of the network's.
+    Fixed,
+    /// Witnesses.
+    Committed {
+        /// Of each constant.
+        constants: Vec<Entries>,
+        /// Of each step.
+        multipliers: Vec<Vec<Number>>,
+    },
 }
 
 struct Builder {

@@ -23,18 +23,16 @@ use light_poseidon::PoseidonError;
 
 /// Terms of the sums with constant weights, all rows together: each row's are
 /// made when they are used ([`fixed_row`]).
-pub(super) fn fixed_terms(x: &Entries, weights: &Entries) -> Option<usize> {
-    if !weights.entries.iter().all(Number::is_constant) {
-        return None;
-    }
-    let terms = weights.entries.iter().filter(|weight| weight.value() != 0).count();
-    Some(terms.saturating_mul(x.extent.rows as usize))
+pub(super) fn fixed_terms(x: &Entries, weights: &[i32]) -> usize {
+    let terms = weights.iter().filter(|&&weight| weight != 0).count();
+    terms.saturating_mul(x.extent.rows as usize)
 }
 
-/// The sums of a row with constant weights: no constraint.
-pub(super) fn fixed_row(row: &[Number], weights: &Entries) -> impl Iterator<Item = Number> {
-    weights.rows().map(move |weights| {
-        let parts: Vec<_> = weights.iter().map(Number::value).zip(row).collect();
+/// The sums of a row with constant weights: no constraint. Of a large layer the
+/// weights are most of what a circuit is made of, so they stay integers.
+pub(super) fn fixed_row(row: &[Number], weights: &[i32]) -> impl Iterator<Item = Number> {
+    weights.chunks_exact(row.len().max(1)).map(move |weights| {
+        let parts: Vec<_> = weights.iter().map(|&weight| i128::from(weight)).zip(row).collect();
         Number::sum(parts.iter().copied(), 0)
     })
 }

@@ -63,9 +63,8 @@ impl Ranges {
         }
     }
 
-    /// Those of the standard form ([`standard`]): the same for all programs of
-    /// an architecture. Where steps have the form's shifts too, so is the
-    /// circuit.
+    /// Those of the standard form ([`standard`]): the same for all programs in
+    /// that form of an architecture, and so is the circuit.
     pub fn standard(program: &Program) -> Ranges {
         let range = |bits, signed| Range { bits, signed };
         let channels = [
@@ -108,9 +107,13 @@ impl Ranges {
     ///
     /// # Errors
     /// [`CircuitError::Constant`] or [`CircuitError::Multiplier`] names the first
-    /// that does not.
+    /// that does not, [`CircuitError::Architecture`] other numbers of them.
     pub(super) fn check(&self, network: &Network) -> Result<(), CircuitError> {
         let named = network.program().constants();
+        let multipliers = multipliers::of(network.program()).count();
+        if (self.constants.len(), self.multipliers.len()) != (named.len(), multipliers) {
+            return Err(CircuitError::Architecture);
+        }
         let all = network.constants().iter().zip(named).zip(&self.constants);
         for ((held, constant), ranges) in all {
             let columns = constant.extent.columns as usize;

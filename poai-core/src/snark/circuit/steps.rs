@@ -18,6 +18,8 @@ pub(super) struct Step<'a> {
     pub(super) local: &'a Local<'a>,
     /// The inputs, then the constants.
     pub(super) slots: Vec<&'a Entries>,
+    /// A product's weights where they are constants: their slot is empty.
+    pub(super) fixed: Option<&'a [i32]>,
     /// The committed multipliers, or constants.
     pub(super) multipliers: &'a [Number],
     /// Whether nothing but `Relu`s reads the output, so that its sign alone
@@ -143,7 +145,7 @@ impl Step<'_> {
         shifts: &[u8; 3],
         clamp: &Clamp,
     ) -> Result<Vec<Number>, CircuitError> {
-        let (x, weights, channels) = (self.slot(0)?, self.constant(0)?, self.constant(1)?);
+        let (x, channels) = (self.slot(0)?, self.constant(1)?);
         let clamp = self.clamp(clamp);
         let mut entries = Vec::with_capacity(self.local.output.rows as usize);
         let mut requantised = |system: &mut System, sum: &Number, channel: &[Number]| {
@@ -152,9 +154,9 @@ impl Step<'_> {
             entries.push(requantise(system, sum, channel, shifts, clamp));
             Ok(())
         };
-        if let Some(terms) = fixed_terms(x, weights) {
+        if let Some(weights) = self.fixed {
             // Known before any is made; and no more than one is kept.
-            if system.terms().saturating_add(terms) > TERMS_MAX {
+            if system.terms().saturating_add(fixed_terms(x, weights)) > TERMS_MAX {
                 return Err(CircuitError::Large);
             }
             for row in x.rows() {
@@ -164,7 +166,7 @@ impl Step<'_> {
             }
             return Ok(entries);
         }
-        for row in &sums(system, poseidon, x, weights)? {
+        for row in &sums(system, poseidon, x, self.constant(0)?)? {
             for (sum, channel) in row.iter().zip(channels.rows()) {
                 requantised(system, sum, channel)?;
             }

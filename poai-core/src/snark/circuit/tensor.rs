@@ -16,6 +16,17 @@ impl Entries {
         Entries { extent, entries }
     }
 
+    /// Constants of the circuit.
+    pub(super) fn fixed(extent: Extent, entries: &[i32]) -> Entries {
+        let constant = |&entry: &i32| Number::constant(entry.into());
+        Entries::new(extent, entries.iter().map(constant).collect())
+    }
+
+    /// The extent alone, of weights that are kept as integers.
+    pub(super) fn none(extent: Extent) -> Entries {
+        Entries { extent, entries: vec![] }
+    }
+
     /// A row; of one that is not there, nothing.
     pub(super) fn row(&self, row: usize) -> &[Number] {
         let columns = self.extent.columns as usize;

@@ -240,6 +240,11 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
         4 => vec![form(fixed(a), fixed(b * d), i16)],
         5 => vec![form(Dim::TOKENS, fixed(a * b), i8)],
         6 => vec![form(Dim::TOKENS, fixed(hidden), i8), form(Dim::TOKENS, fixed(hidden), i8)],
+        12 => vec![
+            form(Dim::TOKENS, fixed(hidden), i8),
+            form(Dim::TOKENS, fixed(hidden), i8),
+            form(fixed(1), fixed(1), i32),
+        ],
         7 => vec![form(Dim::per_token(c), Dim::TOKENS, i8), form(fixed(hidden), Dim::TOKENS, i8)],
         8 => vec![form(Dim::TOKENS, fixed(a * b), i16), form(fixed(1), fixed(1), i32)],
         9 => vec![form(fixed(a), fixed(1), i32)],
@@ -263,7 +268,7 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
         3 => Op::AveragePool(window),
         4 => Op::Reshape { rows: fixed(a * d), columns: fixed(b) },
         5 => Op::Transpose,
-        6 => Op::AttentionWeights {
+        6 | 12 => Op::AttentionWeights {
             heads: c,
             alpha: constant(c, 1, i32),
             shift: 1,
@@ -300,11 +305,10 @@ fn table() -> String {
         [90, 2, 3, 64],
     ];
     let mut lines = String::new();
-    for kind in 0..12 {
-        for (sizes, (batch, sequence)) in sizes
-            .into_iter()
-            .flat_map(|sizes| [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24)].map(|run| (sizes, run)))
-        {
+    for kind in 0..13 {
+        for (sizes, (batch, sequence)) in sizes.into_iter().flat_map(|sizes| {
+            [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24), (7, 16)].map(|run| (sizes, run))
+        }) {
             let run = RunShape { batch, sequence };
             let Some(program) = program(kind, sizes) else { continue };
             let (value, name) = (program.output(), program.steps()[0].op.name());
@@ -339,7 +343,7 @@ proptest! {
     /// Any kind of step, any shape: no tile opens more than the bound says.
     #[test]
     fn no_tile_of_any_step_is_beyond_its_bound(
-        kind in 0u32..12, sizes in prop::array::uniform4(1u32..20),
+        kind in 0u32..13, sizes in prop::array::uniform4(1u32..20),
         batch in prop_oneof![1u32..5, 1u32..70], sequence in prop_oneof![1u32..70, Just(32u32)],
     ) {
         let program = program(kind, sizes);

@@ -8,3 +8,19 @@ pub mod steps;
 
 pub use rows::RowNoise;
 pub use steps::{StepFactor, StepNoise};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Seed;
+    use crate::params::Params;
+    use crate::seeds::derive;
+
+    /// What devices are given to make the same noise.
+    #[test]
+    fn keys_are_of_the_seed() {
+        let (params, seed) = (Params::CONSENSUS, Seed([7; 32]));
+        assert_eq!(*RowNoise::new(&seed).key(), derive!("noise rows", &[7; 32]));
+        assert_eq!(*StepNoise::new(&params, &seed).key(), derive!("noise steps", &[7; 32]));
+    }
+}

@@ -6,6 +6,7 @@
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
 //! - [`ranges`]: how far committed constants and multipliers may go.
 //! - `tensor`, `steps`, `product`, `table`: a run's tensors and its steps.
+//! - `weights`: constants and multipliers, fixed or committed.
 //! - this file: signals, commitments, and the program from end to end.
 //!
 //! Every number's bounds are enforced by constraints, by induction: what comes
@@ -24,8 +25,9 @@ mod table;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod weights;
 
-use super::commitment::{Salt, tag, weights_tag};
+use super::commitment::{Salt, tag};
 use super::multipliers;
 use super::system::System;
 use crate::execute::{Network, Tensor};
@@ -46,6 +48,7 @@ use ranges::{Range, Ranges, column};
 use std::sync::Arc;
 use steps::Step;
 use tensor::Entries;
+use weights::Weights;
 
 /// Terms of the matrices beyond which no circuit is built: some 40 GiB.
 pub const TERMS_MAX: usize = 1 << 30;
@@ -319,37 +322,6 @@ impl Circuit {
         Ok(Entries::new(expected, held))
     }
 
-    /// The constants' entries and the multipliers, and the signal of their
-    /// commitment.
-    fn weights(&self, builder: &mut Builder, salt: Option<Salt>) -> Result<Weights, CircuitError> {
-        let program = self.network.program();
-        let all = self.network.constants().iter().zip(program.constants());
-        let steps = program.steps().iter().map(|step| multipliers::of_step(&step.op));
-        if self.layout.visibility().weights == WeightsVisibility::Fixed {
-            return Ok(Weights::Fixed);
-        }
-        let mut elements =
-            vec![Element::constant(weights_tag(&program.architecture_id())), builder.secret(salt)];
-        let mut constants = vec![];
-        for ((held, constant), ranges) in all.zip(&self.ranges.constants) {
-            let columns = constant.extent.columns as usize;
-            let entries = builder.held(columns, &held.tensor.entries(), ranges);
-            elements.extend(pack(&entries, entry_bits(constant.extent.dtype) as usize));
-            constants.push(Entries::new(constant.extent, entries));
-        }
-        let mut ranges = &self.ranges.multipliers[..];
-        let mut multipliers = vec![];
-        for of_step in steps {
-            let (own, rest) = ranges.split_at_checked(of_step.len()).ok_or(CircuitError::Layout)?;
-            ranges = rest;
-            multipliers.push(builder.held(of_step.len(), of_step, own));
-        }
-        elements.extend(pack(&multipliers.concat(), entry_bits(Dtype::I32) as usize));
-        let commitment = builder.poseidon.chain(&mut builder.system, &elements)?;
-        builder.signal(&commitment);
-        Ok(Weights::Committed { constants, multipliers })
-    }
-
     fn step(
         &self,
         builder: &mut Builder,
@@ -362,34 +334,12 @@ impl Circuit {
         let local =
             Local::new(program, &self.extents, self.run, value).ok_or(CircuitError::Layout)?;
         let inputs = step.inputs.iter().map(|input| values.get(input.0 as usize));
-        let (ids, count) = step.op.constants();
-        let ids = &ids[..count];
-        // Of fixed weights a step has its own, for as long as it is built.
-        let (mut made, mut fixed) = (vec![], None);
-        let (held, multipliers): (Vec<Option<&Entries>>, &[Number]) = match weights {
-            Weights::Fixed => {
-                for (slot, id) in ids.iter().enumerate() {
-                    let held = self.network.constants().get(id.0 as usize);
-                    let tensor = &held.ok_or(CircuitError::Layout)?.tensor;
-                    if slot == 0 && matches!(step.op, Op::Linear { .. }) {
-                        fixed = Some(tensor.entries());
-                        made.push(Entries::none(*tensor.extent()));
-                    } else {
-                        made.push(Entries::fixed(*tensor.extent(), &tensor.entries()));
-                    }
-                }
-                (made.iter().map(Some).collect(), &[])
-            }
-            Weights::Committed { constants, multipliers } => {
-                // One input, and a value of each step.
-                let own = multipliers.get(value.0 as usize - 1).ok_or(CircuitError::Layout)?;
-                (ids.iter().map(|id| constants.get(id.0 as usize)).collect(), own)
-            }
-        };
+        let own = weights.of_step(&self.network, step, value)?;
+        let held = own.constants.iter().map(|entries| Some(&**entries));
         let slots: Option<Vec<&Entries>> = inputs.chain(held).collect();
         let slots = slots.ok_or(CircuitError::Layout)?;
         let rectified = is_rectified(program, value);
-        let fixed = fixed.as_deref();
+        let (fixed, multipliers) = (own.fixed.as_deref(), own.multipliers);
         let step_of = Step { local: &local, slots, fixed, multipliers, rectified };
         step_of.build(&mut builder.system, &mut builder.poseidon).map_err(|source| {
             CircuitError::Step { name: step.name.clone(), source: Box::new(source) }
@@ -410,19 +360,6 @@ impl std::fmt::Debug for Built {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Built").field("system", &self.system).finish_non_exhaustive()
     }
-}
-
-/// What the weights' visibility is about.
-enum Weights {
-    /// Constants of the circuit, which each step makes of the network's.
-    Fixed,
-    /// Witnesses.
-    Committed {
-        /// Of each constant.
-        constants: Vec<Entries>,
-        /// Of each step.
-        multipliers: Vec<Vec<Number>>,
-    },
 }
 
 struct Builder {

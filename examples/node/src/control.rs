@@ -56,6 +56,8 @@ pub enum Event {
         /// Whether the peer was sent away for it.
         parted: bool,
     },
+    /// So many events were not said here, because nobody read those before.
+    Missed(u64),
 }
 
 /// A best block.

@@ -10,6 +10,7 @@ mod block;
 mod chain;
 mod child;
 mod control;
+mod events;
 mod miner;
 mod network;
 mod node;

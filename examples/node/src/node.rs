@@ -3,6 +3,7 @@
 use crate::block::Block;
 use crate::chain::{Accepted, Chain, ChainError, Refusal};
 use crate::control::{Command, Event, Tip};
+use crate::events::Events;
 use crate::miner::{self, Job};
 use crate::network::Network;
 use crate::peer::{HELLO, Heard, Peer, PeerId};
@@ -10,7 +11,6 @@ use crate::store::{Store, StoreError};
 use crate::wire::{BLOCKS_PER_REQUEST, Message};
 use poai_verify::chain::Work;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -59,11 +59,19 @@ struct Node {
     rate: f64,
     job: watch::Sender<Job>,
     inbox: mpsc::Sender<(PeerId, Heard)>,
+    events: Events,
 }
 
 /// Runs the node `name`, whose database is in `folder`, until its standard
 /// input ends or says so.
 pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> {
+    let (events, writer) = Events::start(tokio::io::stdout());
+    let result = serve(name, folder, epoch, events).await;
+    writer.finish().await;
+    result
+}
+
+async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Result<(), NodeError> {
     let network = Network::new(epoch)?;
     let chain = Chain::open(network, Store::open(&folder.join("chain.redb"))?)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -71,14 +79,12 @@ pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> 
     let (mined, mut found) = mpsc::channel(4);
     let (inbox, mut heard) = mpsc::channel(64);
     std::thread::spawn(move || miner::run(jobs, mined));
-    say(&Event::Ready {
-        address: listener.local_addr()?,
-        blocks: chain.len() - 1,
-        height: chain.best().0.header.height,
-    })?;
+    let (address, blocks, height) = (listener.local_addr()?, chain.len() - 1, chain.height());
+    events.answer(&Event::Ready { address, blocks, height }).await?;
     let peers = BTreeMap::new();
+    let (next_peer, isolated, rate) = (0, false, 0.0);
     let mut node =
-        Node { name, network, chain, peers, next_peer: 0, isolated: false, rate: 0.0, job, inbox };
+        Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox, events };
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
@@ -96,24 +102,15 @@ pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> 
     }
 }
 
-fn say(event: &Event) -> Result<(), NodeError> {
-    let line = serde_json::to_string(event)? + "\n";
-    let mut out = std::io::stdout();
-    out.write_all(line.as_bytes())?;
-    Ok(out.flush()?)
-}
-
 impl Node {
     async fn obey(&mut self, command: Command) -> Result<(), NodeError> {
         match command {
             Command::Connect(address) if self.peers.len() >= PEERS_MAX => {
-                say(&Event::Refused { reason: format!("{address}: no room"), parted: false })?;
+                self.note(format!("{address}: no room"), false)?;
             }
             Command::Connect(address) => match TcpStream::connect(address).await {
                 Ok(stream) => self.meet(stream, false),
-                Err(error) => {
-                    say(&Event::Refused { reason: format!("{address}: {error}"), parted: false })?;
-                }
+                Err(error) => self.note(format!("{address}: {error}"), false)?,
             },
             Command::Isolate => {
                 self.isolated = true;
@@ -124,8 +121,8 @@ impl Node {
                 self.rate = rate;
                 self.set_job();
             }
-            Command::Tip => say(&Event::Tip(self.tip()))?,
-            Command::Times => say(&Event::Times(self.chain.chain_times()))?,
+            Command::Tip => self.events.answer(&Event::Tip(self.tip())).await?,
+            Command::Times => self.events.answer(&Event::Times(self.chain.chain_times())).await?,
             Command::Quit => {}
         }
         Ok(())
@@ -250,7 +247,8 @@ impl Node {
                 if let Accepted::Tip { left } = accepted {
                     self.set_job();
                     if left > 0 {
-                        say(&Event::Reorganised { left, height: passed_on.header.height })?;
+                        self.events
+                            .say(&Event::Reorganised { left, height: passed_on.header.height })?;
                     }
                 }
                 // Only what was verified is relayed.
@@ -284,12 +282,16 @@ impl Node {
         if peer.strays > STRAYS_MAX {
             return self.part(from, "too many blocks of no use");
         }
-        say(&Event::Refused { reason: refusal.to_string(), parted: false })
+        self.note(refusal.to_string(), false)
     }
 
     fn part(&mut self, from: PeerId, reason: &str) -> Result<(), NodeError> {
         self.peers.remove(&from);
-        say(&Event::Refused { reason: reason.into(), parted: true })
+        self.note(reason.into(), true)
+    }
+
+    fn note(&mut self, reason: String, parted: bool) -> Result<(), NodeError> {
+        Ok(self.events.say(&Event::Refused { reason, parted })?)
     }
 }
 

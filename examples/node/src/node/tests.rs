@@ -10,7 +10,8 @@ fn node(folder: &Path) -> (Node, Inbox) {
     let ((job, _), (inbox, heard)) = (watch::channel(Job::default()), mpsc::channel(64));
     let peers = BTreeMap::new();
     let (name, next_peer, isolated, rate) = (1, 0, false, 0.0);
-    (Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox }, heard)
+    let (events, _) = Events::start(tokio::io::sink());
+    (Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox, events }, heard)
 }
 
 /// So many connections to the node, whose other ends read nothing.

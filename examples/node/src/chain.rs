@@ -1,18 +1,13 @@
 //! All blocks that a node accepted, and which branch is the chain.
 
 use crate::block::{Block, Header, Id};
+use crate::branch::{End, REACH, Shown};
 use crate::network::{Network, RULES};
 use crate::store::{Store, StoreError};
 use poai_core::Difficulty;
 use poai_verify::chain::{CompactDifficulty, CompactError, TimeError, Work};
 use poai_verify::{RulesError, Seal, Verifier, VerifyError};
 use std::collections::HashMap;
-
-/// How far below the tip's height a block may be that is new. Blocks of side
-/// branches are kept for ever, and far down they may cost as little as the
-/// least difficulty. A network that was cut in two for longer than this does
-/// not heal by itself: somebody has to say which side goes on.
-pub const DEPTH_MAX: u64 = 288;
 
 /// A node's blocks. Every one of them was verified, this time or before.
 pub struct Chain {
@@ -37,8 +32,10 @@ pub enum Refusal {
     Parent(Id),
     #[error("height {got}, not {asked}")]
     Height { got: u64, asked: u64 },
-    #[error("{0} blocks below the tip, at most {DEPTH_MAX}")]
-    Deep(u64),
+    #[error(
+        "its branch has less work than the chain had {REACH} blocks ago, and claims no more than it has"
+    )]
+    Light,
     #[error(transparent)]
     Compact(#[from] CompactError),
     #[error("difficulty {got}, not {asked}")]
@@ -51,11 +48,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether whoever sent it must have known. A peer whose clock is ahead, that
-    /// knows a parent which this node lacks, or that is on another side of a long
-    /// cut, may be honest.
+    /// knows a parent which this node lacks, or that is on the lighter side of a
+    /// long cut, may be honest.
     pub fn is_fault(&self) -> bool {
-        use Refusal::{Deep, Parent, Time};
-        !matches!(self, Parent(_) | Deep(_) | Time(TimeError::Future { .. }))
+        use Refusal::{Light, Parent, Time};
+        !matches!(self, Parent(_) | Light | Time(TimeError::Future { .. }))
     }
 }
 
@@ -79,6 +76,9 @@ pub enum Accepted {
     Known,
     /// Beside the chain.
     Branch,
+    /// Of a light branch, and not kept; whether the branch has shown more work
+    /// than the chain has, so that it is to be fetched again from its beginning.
+    Shown { enough: bool },
     /// The new tip; so many blocks left the chain for it.
     Tip { left: u64 },
 }
@@ -99,7 +99,11 @@ impl Chain {
             store,
         };
         for block in stored.blocks {
-            chain.check(&block)?;
+            let (seal, claimed) = seal(&block)?;
+            let parent = block.header.parent;
+            let parent = chain.end(&parent).ok_or(Refusal::Parent(parent))?;
+            chain.check_header(&block.header, claimed, &parent)?;
+            chain.check_seal(&seal)?;
             chain.insert(block.id(), block);
         }
         match stored.tip {
@@ -110,25 +114,24 @@ impl Chain {
         }
     }
 
-    /// Takes a block: verified, on disk, and the tip if it is the heaviest. The
-    /// clock is asked here, where blocks arrive, and never of stored ones.
-    pub fn accept(&mut self, block: Block) -> Result<Result<Accepted, Refusal>, StoreError> {
+    /// Takes a block: verified, on disk, and the tip if it is the heaviest. `shown`
+    /// is its sender's; what is on a light branch may be kept only by that.
+    pub fn accept(
+        &mut self,
+        block: Block,
+        shown: &mut Shown,
+    ) -> Result<Result<Accepted, Refusal>, StoreError> {
         let id = block.id();
         if self.blocks.contains_key(&id) {
             return Ok(Ok(Accepted::Known));
         }
-        // A claim, which `check` holds against the parent's.
-        let depth = self.height().saturating_sub(block.header.height);
-        if depth > DEPTH_MAX {
-            return Ok(Err(Refusal::Deep(depth)));
-        }
-        // The clock last, so that a block from the future has cost its work.
-        let arrives = |()| {
-            let times = self.network.times();
-            Ok(times.check_future(block.header.time, self.network.now())?)
+        let (end, light, kept) = match self.check(&id, &block, shown) {
+            Ok(checked) => checked,
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Err(refusal) = self.check(&block).and_then(arrives) {
-            return Ok(Err(refusal));
+        if !kept {
+            let enough = shown.extend(end, self.tip_work());
+            return Ok(Ok(Accepted::Shown { enough }));
         }
         let stored = block.clone();
         let before = self.tip;
@@ -139,35 +142,82 @@ impl Chain {
             self.tip = before;
             return Err(error);
         }
+        if light {
+            shown.spend();
+        }
         Ok(Ok(accepted))
     }
 
-    /// Everything but the clock, the cheapest first.
-    fn check(&self, block: &Block) -> Result<(), Refusal> {
+    /// Everything, the cheapest first: the block as a parent, whether it is light,
+    /// and whether it is to be kept.
+    fn check(&self, id: &Id, block: &Block, shown: &Shown) -> Result<(End, bool, bool), Refusal> {
         let header = &block.header;
-        let claimed = CompactDifficulty::decode(header.difficulty)?;
-        let seal = Seal {
-            challenge: header.challenge(),
-            difficulty: claimed.difficulty(),
-            proof: &block.proof,
-        };
-        let Some(parent) = self.blocks.get(&header.parent) else {
+        let (seal, claimed) = seal(block)?;
+        let known = self.end(&header.parent);
+        let Some(parent) = known.as_ref().or(shown.end(&header.parent)) else {
             // Worth asking for its ancestors only if some work is behind it.
             self.verifier.preliminary_verify_seal(&seal)?;
             return Err(Refusal::Parent(header.parent));
         };
-        let parent = &parent.block.header;
-        if header.height != parent.height + 1 {
-            return Err(Refusal::Height { got: header.height, asked: parent.height + 1 });
+        let end = self.check_header(header, claimed, parent)?;
+        let light = self.is_light(end.work);
+        let kept = known.is_some() && (!light || shown.has_credit());
+        // Before the proof, which costs a thousand times as much as all this.
+        if !kept && shown.claim <= self.tip_work() {
+            return Err(Refusal::Light);
         }
-        let asked = self.network.difficulty_after(parent);
+        self.check_seal(&seal)?;
+        // The clock last, so that a block from the future has cost its work; and
+        // only here, where blocks arrive, never of stored ones.
+        self.network.times().check_future(header.time, self.network.now())?;
+        Ok((End { id: *id, ..end }, light, kept))
+    }
+
+    /// Holds a header against its parent.
+    fn check_header(
+        &self,
+        header: &Header,
+        claimed: CompactDifficulty,
+        parent: &End,
+    ) -> Result<End, Refusal> {
+        let height = parent.header.height + 1;
+        if header.height != height {
+            return Err(Refusal::Height { got: header.height, asked: height });
+        }
+        let asked = self.network.difficulty_after(&parent.header);
         if claimed != asked {
             return Err(Refusal::Difficulty { got: claimed, asked });
         }
-        self.network.times().check_past(header.time, &self.times(&header.parent))?;
-        self.verifier.preliminary_verify_seal(&seal)?;
-        self.verifier.verify_seal(&seal)?;
+        self.network.times().check_past(header.time, &parent.times)?;
+        let ancestors = parent.times.iter().copied();
+        let times = std::iter::once(header.time).chain(ancestors);
+        Ok(End {
+            id: Id([0; 32]),
+            header: header.clone(),
+            times: times.take(self.network.times().ancestors()).collect(),
+            // 2^128 blocks are not reached.
+            work: parent.work.with(claimed.difficulty()).unwrap_or(parent.work),
+        })
+    }
+
+    fn check_seal(&self, seal: &Seal<'_>) -> Result<(), Refusal> {
+        self.verifier.preliminary_verify_seal(seal)?;
+        self.verifier.verify_seal(seal)?;
         Ok(())
+    }
+
+    /// A kept block, as a parent.
+    fn end(&self, id: &Id) -> Option<End> {
+        let entry = self.blocks.get(id)?;
+        let header = entry.block.header.clone();
+        Some(End { id: *id, header, times: self.times(id), work: entry.work })
+    }
+
+    /// Whether a block with this much work behind it is light: see [`REACH`].
+    fn is_light(&self, work: Work) -> bool {
+        // Of the common case, a block on the tip, the chain is not walked for.
+        work < self.tip_work()
+            && self.ancestors(&self.tip).nth(REACH).is_some_and(|(id, _)| work < self.work(&id))
     }
 
     /// Adds a checked block, whose parent is there.
@@ -272,10 +322,9 @@ impl Chain {
     }
 
     /// Ids of the chain, the tip's first, ever farther apart, the genesis' last;
-    /// before them the block that was got last, where there is one: on a branch
-    /// that is not the heaviest yet it is where to go on.
+    /// before them the block that was got last, where there is one, kept or not: on
+    /// a branch that is not the heaviest yet it is where to go on.
     pub fn locator(&self, last: Option<Id>) -> Vec<Id> {
-        let last = last.filter(|last| self.blocks.contains_key(last));
         let (mut ids, mut next, mut step) = (Vec::from_iter(last), 0, 1);
         for (index, (id, _)) in self.ancestors(&self.tip).enumerate() {
             if index == next {
@@ -304,5 +353,13 @@ impl Chain {
     }
 }
 
+/// What the verifier is asked, and the difficulty that the header claims.
+fn seal(block: &Block) -> Result<(Seal<'_>, CompactDifficulty), Refusal> {
+    let header = &block.header;
+    let claimed = CompactDifficulty::decode(header.difficulty)?;
+    let (challenge, difficulty) = (header.challenge(), claimed.difficulty());
+    Ok((Seal { challenge, difficulty, proof: &block.proof }, claimed))
+}
+
 #[cfg(test)]
-mod tests;
+pub mod tests;

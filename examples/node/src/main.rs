@@ -7,6 +7,7 @@
 //! Exit codes: 0 all passed, 1 one failed, 2 bad arguments or files.
 
 mod block;
+mod branch;
 mod chain;
 mod child;
 mod control;

@@ -1,6 +1,7 @@
 //! A node: one task that owns the chain, and is told everything in turn.
 
-use crate::block::Block;
+use crate::block::{Block, Id};
+use crate::branch::Shown;
 use crate::chain::{Accepted, Chain, ChainError, Refusal};
 use crate::control::{Command, Event, Tip};
 use crate::events::Events;
@@ -55,6 +56,8 @@ struct Node {
     chain: Chain,
     peers: BTreeMap<PeerId, Peer>,
     next_peer: PeerId,
+    /// The tip that the peers were told of last.
+    told: Id,
     isolated: bool,
     rate: f64,
     job: watch::Sender<Job>,
@@ -82,9 +85,9 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
     let (address, blocks, height) = (listener.local_addr()?, chain.len() - 1, chain.height());
     events.answer(&Event::Ready { address, blocks, height }).await?;
     let peers = BTreeMap::new();
-    let (next_peer, isolated, rate) = (0, false, 0.0);
+    let (told, next_peer, isolated, rate) = (chain.tip(), 0, false, 0.0);
     let mut node =
-        Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox, events };
+        Node { name, network, chain, peers, next_peer, told, isolated, rate, job, inbox, events };
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
@@ -198,10 +201,11 @@ impl Node {
             }
             Heard::Message(_) if !peer.greeted => self.part(from, "no hello")?,
             Heard::Message(Message::Tip { work, .. }) => {
-                peer.asked = false;
-                if Work::from_be_bytes(work) > self.chain.tip_work() {
+                (peer.asked, peer.shown.claim) = (false, Work::from_be_bytes(work));
+                if peer.shown.claim > self.chain.tip_work() {
                     self.ask(from);
                 }
+                self.tell_tip(Some(from));
             }
             Heard::Message(Message::GetBlocks { .. }) if peer.requests >= REQUESTS_MAX => {
                 self.part(from, "too many requests")?;
@@ -233,41 +237,58 @@ impl Node {
     /// Verifies a block, from a peer or the own miner, and passes it on.
     fn take(&mut self, from: Option<PeerId>, block: Block) -> Result<(), NodeError> {
         let (id, passed_on) = (block.id(), block.clone());
+        let (mut none, mut sender) = (Shown::default(), None);
+        if let Some(from) = from {
+            sender = self.peers.get_mut(&from);
+        }
+        let shown = sender.as_deref_mut().map_or(&mut none, |peer| &mut peer.shown);
         // Verifying and syncing take milliseconds: the connections' tasks go on.
-        let answer = tokio::task::block_in_place(|| self.chain.accept(block))?;
-        match answer {
-            Ok(accepted) => {
-                if let Some(peer) = from.and_then(|id| self.peers.get_mut(&id)) {
-                    peer.last = Some(id);
-                    peer.strays = if accepted == Accepted::Known { peer.strays } else { 0 };
-                }
-                if accepted == Accepted::Known {
-                    return Ok(());
-                }
-                if let Accepted::Tip { left } = accepted {
-                    self.set_job();
-                    if left > 0 {
-                        self.events
-                            .say(&Event::Reorganised { left, height: passed_on.header.height })?;
-                    }
-                }
-                // Only what was verified is relayed.
-                self.relay(from, &passed_on);
-            }
+        let answer = tokio::task::block_in_place(|| self.chain.accept(block, shown))?;
+        let accepted = match answer {
+            Ok(accepted) => accepted,
             Err(refusal) => {
                 self.set_job();
-                if let Some(from) = from {
-                    self.refuse(from, &refusal)?;
-                }
+                return from.map_or(Ok(()), |from| self.refuse(from, &refusal));
             }
+        };
+        let asked = sender.as_ref().is_some_and(|peer| peer.asked);
+        if let Some(peer) = sender {
+            let again = accepted == Accepted::Shown { enough: true };
+            peer.last = (!again).then_some(id);
+            peer.strays = if accepted == Accepted::Known { peer.strays } else { 0 };
+        }
+        if let Accepted::Tip { left } = accepted {
+            self.set_job();
+            if left > 0 {
+                let height = passed_on.header.height;
+                self.events.say(&Event::Reorganised { left, height })?;
+            }
+        }
+        // Only what was verified and kept is relayed, and of an answer nothing: whoever
+        // lacks a long branch would get it without its beginning. The others are told
+        // the tip when the answer ends, and ask.
+        if !asked && matches!(accepted, Accepted::Tip { .. } | Accepted::Branch) {
+            self.relay(from, &passed_on);
         }
         Ok(())
     }
 
     fn relay(&mut self, from: Option<PeerId>, block: &Block) {
-        self.peers.retain(|id, peer| {
-            Some(*id) == from || !peer.greeted || peer.send(Message::Block(block.clone()))
-        });
+        self.told = self.chain.tip();
+        self.send_all(from, &Message::Block(block.clone()));
+    }
+
+    /// Tells the others the tip, if it is another than they were told.
+    fn tell_tip(&mut self, from: Option<PeerId>) {
+        if self.told != self.chain.tip() {
+            self.told = self.chain.tip();
+            self.send_all(from, &self.tip_message());
+        }
+    }
+
+    fn send_all(&mut self, but: Option<PeerId>, message: &Message) {
+        self.peers
+            .retain(|id, peer| Some(*id) == but || !peer.greeted || peer.send(message.clone()));
     }
 
     fn refuse(&mut self, from: PeerId, refusal: &Refusal) -> Result<(), NodeError> {
@@ -278,6 +299,9 @@ impl Node {
             self.ask(from);
         }
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
+        if *refusal == Refusal::Light && peer.asked {
+            return Ok(()); // who answers does not choose what was asked for
+        }
         peer.strays += 1;
         if peer.strays > STRAYS_MAX {
             return self.part(from, "too many blocks of no use");

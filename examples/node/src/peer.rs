@@ -1,6 +1,7 @@
 //! A connection: one task that reads frames, one that writes them.
 
 use crate::block::Id;
+use crate::branch::Shown;
 use crate::wire::{Message, WireError, codec};
 use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
@@ -30,8 +31,10 @@ pub struct Peer {
     pub asked: bool,
     /// Blocks of no use yet that it sent since its last good one.
     pub strays: u32,
-    /// The last block from it that is known here: where its answers go on.
+    /// The last block from it that was verified: where its answers go on.
     pub last: Option<Id>,
+    /// What it shows of a branch too light to be kept.
+    pub shown: Shown,
     /// Whether it dialled.
     pub incoming: bool,
     /// Rounds since its last message.
@@ -107,6 +110,7 @@ impl Peer {
             asked: false,
             strays: 0,
             last: None,
+            shown: Shown::default(),
             incoming: false,
             silent: 0,
             requests: 0,
@@ -165,7 +169,8 @@ mod tests {
     }
 
     /// A peer that never reads: its queue fills, and when it is sent away both
-    /// tasks end, whatever they were waiting for.
+    /// tasks end, whatever they were waiting for. Nothing is read before they have:
+    /// that would let a writer go on to its end.
     #[tokio::test]
     async fn who_never_reads_is_left_with_nothing_running() {
         let ((near, mut far), (node, mut heard)) = (pair().await, mpsc::channel(4));
@@ -184,9 +189,15 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(sent > QUEUE as u64);
+        let tasks = peer.tasks.each_ref().map(|task| task.abort_handle());
         drop(peer);
-        // Nobody has the other end of the node's channel any more, nor the stream.
-        assert!(heard.recv().await.is_none());
+        let ended = async {
+            while !tasks.iter().all(|task| task.is_finished()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), ended).await.expect("a task is left");
+        assert!(heard.recv().await.is_none(), "nobody has the node's channel any more");
         let mut bytes = Vec::new();
         let _ = far.read_to_end(&mut bytes).await; // to the end, or cut off
     }

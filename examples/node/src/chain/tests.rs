@@ -2,7 +2,7 @@ use super::*;
 use crate::miner::Layer;
 
 /// A chain whose clock is far ahead of every block's time.
-fn chain(folder: &std::path::Path) -> Result<Chain, ChainError> {
+pub fn chain(folder: &std::path::Path) -> Result<Chain, ChainError> {
     Chain::open(Network::new(0).unwrap(), Store::open(&folder.join("chain.redb"))?)
 }
 
@@ -26,7 +26,7 @@ fn child(layer: &Layer, parent: &Block, miner: u32) -> Block {
     }
 }
 
-fn branch(layer: &Layer, miner: u32, length: usize) -> Vec<Block> {
+pub fn branch(layer: &Layer, miner: u32, length: usize) -> Vec<Block> {
     let mut blocks = vec![Network::new(0).unwrap().genesis()];
     for _ in 0..length {
         blocks.push(child(layer, blocks.last().unwrap(), miner));
@@ -40,19 +40,31 @@ fn the_heaviest_branch_is_the_chain_and_is_there_after_opening_again() {
     let (light, heavy) = (branch(&layer, 1, 2), branch(&layer, 2, 3));
     let mut chain_one = chain(folder.path()).unwrap();
     for block in &light {
-        assert_eq!(chain_one.accept(block.clone()).unwrap(), Ok(Accepted::Tip { left: 0 }));
+        assert_eq!(
+            chain_one.accept(block.clone(), &mut Shown::default()).unwrap(),
+            Ok(Accepted::Tip { left: 0 })
+        );
     }
-    assert_eq!(chain_one.accept(light[0].clone()).unwrap(), Ok(Accepted::Known));
-    let orphan = chain_one.accept(heavy[1].clone()).unwrap();
+    assert_eq!(
+        chain_one.accept(light[0].clone(), &mut Shown::default()).unwrap(),
+        Ok(Accepted::Known)
+    );
+    let orphan = chain_one.accept(heavy[1].clone(), &mut Shown::default()).unwrap();
     assert_eq!(orphan, Err(Refusal::Parent(heavy[0].id())));
     assert!(!orphan.unwrap_err().is_fault());
-    assert_eq!(chain_one.accept(heavy[0].clone()).unwrap(), Ok(Accepted::Branch));
-    let second = chain_one.accept(heavy[1].clone()).unwrap();
+    assert_eq!(
+        chain_one.accept(heavy[0].clone(), &mut Shown::default()).unwrap(),
+        Ok(Accepted::Branch)
+    );
+    let second = chain_one.accept(heavy[1].clone(), &mut Shown::default()).unwrap();
     // Of equal work the lower id is the tip.
     let lower = heavy[1].id() < light[1].id();
     assert_eq!(second, Ok(if lower { Accepted::Tip { left: 2 } } else { Accepted::Branch }));
     let left = if lower { 0 } else { 2 };
-    assert_eq!(chain_one.accept(heavy[2].clone()).unwrap(), Ok(Accepted::Tip { left }));
+    assert_eq!(
+        chain_one.accept(heavy[2].clone(), &mut Shown::default()).unwrap(),
+        Ok(Accepted::Tip { left })
+    );
     assert_eq!(chain_one.tip(), heavy[2].id());
     assert_eq!(chain_one.after(&[light[0].id(), heavy[0].id()], 9), heavy[1..]);
     assert_eq!(chain_one.after(&[light[0].id()], 2), heavy[..2]);
@@ -71,7 +83,7 @@ fn a_branch_longer_than_an_answer_is_got_in_parts() {
         folders.each_ref().map(|folder| chain(folder.as_ref().unwrap().path()).unwrap());
     for (chain, (miner, length)) in chains.iter_mut().zip([(1, 7), (2, 8)]) {
         for block in branch(&layer, miner, length) {
-            chain.accept(block).unwrap().unwrap();
+            chain.accept(block, &mut Shown::default()).unwrap().unwrap();
         }
     }
     // Three blocks an answer: the first answers are no heavier than the chain.
@@ -82,7 +94,7 @@ fn a_branch_longer_than_an_answer_is_got_in_parts() {
         assert!(answers <= 3, "the same blocks again");
         for block in heavy.after(&light.locator(last), 3) {
             last = Some(block.id());
-            light.accept(block).unwrap().unwrap();
+            light.accept(block, &mut Shown::default()).unwrap().unwrap();
         }
     }
     assert_eq!(answers, 3);
@@ -97,33 +109,119 @@ fn two_nodes_take_the_same_of_two_blocks_whichever_came_first() {
         let folder = tempfile::tempdir().unwrap();
         let mut chain = chain(folder.path()).unwrap();
         for index in order {
-            chain.accept(blocks[index].clone()).unwrap().unwrap();
+            chain.accept(blocks[index].clone(), &mut Shown::default()).unwrap().unwrap();
         }
         chain.tip()
     });
     assert_eq!(tips, [blocks[0].id().min(blocks[1].id()); 2]);
 }
 
-#[test]
-fn branches_from_far_below_the_tip_are_not_kept() {
+/// A branch from the genesis against a chain that is long past it.
+fn deep() -> (tempfile::TempDir, Chain, Vec<Block>, Vec<Block>) {
     let (layer, folder) = (Layer::new().unwrap(), tempfile::tempdir().unwrap());
     let mut chain_one = chain(folder.path()).unwrap();
-    let blocks = branch(&layer, 1, DEPTH_MAX as usize + 2);
-    for block in &blocks {
-        chain_one.accept(block.clone()).unwrap().unwrap();
+    let (own, other) = (branch(&layer, 1, REACH + 4), branch(&layer, 2, REACH + 6));
+    for block in &own {
+        chain_one.accept(block.clone(), &mut Shown::default()).unwrap().unwrap();
     }
-    let genesis = Network::new(0).unwrap().genesis();
-    let (deep, within) = (child(&layer, &genesis, 2), child(&layer, &blocks[0], 2));
-    let refusal = chain_one.accept(deep).unwrap().unwrap_err();
-    assert_eq!(refusal, Refusal::Deep(DEPTH_MAX + 1));
-    assert!(!refusal.is_fault());
-    assert_eq!(chain_one.accept(within).unwrap(), Ok(Accepted::Branch));
-    // What was kept is read again, however far below the tip it is by now.
-    let top = child(&layer, blocks.last().unwrap(), 1);
-    chain_one.accept(top).unwrap().unwrap();
-    let kept = chain_one.len();
+    (folder, chain_one, own, other)
+}
+
+/// What a peer has shown that claims so much.
+fn claiming(work: Work) -> Shown {
+    let mut shown = Shown::default();
+    shown.claim = work;
+    shown
+}
+
+fn heaviest() -> Work {
+    Work::from_be_bytes([0xff; 32])
+}
+
+#[test]
+fn light_blocks_of_who_claims_no_more_are_refused_before_their_proof() {
+    let (_folder, mut chain_one, own, other) = deep();
+    let mut shown = claiming(chain_one.tip_work());
+    let mut forged = other[0].clone();
+    forged.proof[1000] ^= 1;
+    for block in [&other[0], &forged] {
+        let refusal = chain_one.accept(block.clone(), &mut shown).unwrap().unwrap_err();
+        assert_eq!(refusal, Refusal::Light);
+        assert!(!refusal.is_fault());
+    }
+    // The proof is what the claim is heard with.
+    let forged = chain_one.accept(forged, &mut claiming(heaviest())).unwrap();
+    assert!(matches!(forged, Err(Refusal::Proof(_))));
+    // Work as the chain's at the edge is not light.
+    let layer = Layer::new().unwrap();
+    let edge = |above: usize| child(&layer, &own[own.len() - 1 - REACH - 2 + above], 3);
+    assert_eq!(chain_one.accept(edge(0), &mut Shown::default()).unwrap(), Err(Refusal::Light));
+    assert_eq!(chain_one.accept(edge(1), &mut Shown::default()).unwrap(), Ok(Accepted::Branch));
+}
+
+#[test]
+fn a_claim_without_its_work_has_nothing_kept() {
+    let (folder, mut chain_one, own, other) = deep();
+    let mut shown = claiming(heaviest());
+    // Again and again, as far as the chain's own work.
+    for _ in 0..3 {
+        for block in &other[..own.len()] {
+            let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
+            assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+        }
+    }
+    assert_eq!(chain_one.len(), 1 + own.len());
+    // Nor is a gap passed over.
+    let gap = chain_one.accept(other[own.len() + 1].clone(), &mut shown).unwrap();
+    assert_eq!(gap, Err(Refusal::Parent(other[own.len()].id())));
     drop(chain_one);
-    assert_eq!(chain(folder.path()).unwrap().len(), kept);
+    assert_eq!(chain(folder.path()).unwrap().len(), 1 + own.len());
+}
+
+#[test]
+fn a_heavier_branch_wins_however_deep_it_begins() {
+    let (folder, mut chain_one, own, other) = deep();
+    let mut shown = claiming(heaviest());
+    for (index, block) in other.iter().enumerate() {
+        let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
+        assert_eq!(answer, Ok(Accepted::Shown { enough: index >= own.len() }));
+    }
+    assert_eq!(chain_one.tip(), own.last().unwrap().id());
+    // Another peer has shown nothing by it.
+    let answer = chain_one.accept(other[0].clone(), &mut claiming(heaviest())).unwrap();
+    assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+    for block in &other {
+        let answer = chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
+        assert!(matches!(answer, Accepted::Branch | Accepted::Tip { .. }), "{answer:?}");
+    }
+    assert_eq!(chain_one.tip(), other.last().unwrap().id());
+    // What was kept is read again, however far below the tip it is.
+    drop(chain_one);
+    let opened = chain(folder.path()).unwrap();
+    assert_eq!(
+        (opened.tip(), opened.len()),
+        (other.last().unwrap().id(), 1 + own.len() + other.len())
+    );
+}
+
+#[test]
+fn who_showed_a_heavier_branch_has_no_more_kept_than_that() {
+    let (_folder, mut chain_one, own, other) = deep();
+    let mut shown = claiming(heaviest());
+    for block in &other[..=own.len()] {
+        chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
+    }
+    // Children of the genesis instead, which cost the least.
+    let layer = Layer::new().unwrap();
+    let genesis = Network::new(0).unwrap().genesis();
+    for number in 0..=own.len() {
+        let sibling = child(&layer, &genesis, 100 + number as u32);
+        let answer = chain_one.accept(sibling, &mut shown).unwrap();
+        assert_eq!(answer, Ok(Accepted::Branch), "{number}");
+    }
+    let sibling = child(&layer, &genesis, 99);
+    let answer = chain_one.accept(sibling, &mut shown).unwrap();
+    assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
 }
 
 #[test]
@@ -134,7 +232,7 @@ fn a_changed_block_is_refused_where_it_arrives_and_where_it_was_stored() {
     let mut refused = |change: &dyn Fn(&mut Block)| {
         let mut block = good.clone();
         change(&mut block);
-        chain_one.accept(block).unwrap().unwrap_err()
+        chain_one.accept(block, &mut Shown::default()).unwrap().unwrap_err()
     };
     let refusal = refused(&|block| block.header.height = 2);
     assert_eq!(refusal, Refusal::Height { got: 2, asked: 1 });
@@ -169,10 +267,14 @@ fn the_clock_is_asked_of_arriving_blocks_alone() {
             break block;
         }
     };
-    let refusal = Chain::open(late(), store()).unwrap().accept(early).unwrap().unwrap_err();
+    let refusal = Chain::open(late(), store())
+        .unwrap()
+        .accept(early, &mut Shown::default())
+        .unwrap()
+        .unwrap_err();
     assert!(matches!(refusal, Refusal::Time(TimeError::Future { .. })), "{refusal}");
     assert!(!refusal.is_fault());
 
-    assert!(chain(folder.path()).unwrap().accept(good).unwrap().is_ok());
+    assert!(chain(folder.path()).unwrap().accept(good, &mut Shown::default()).unwrap().is_ok());
     assert_eq!(Chain::open(late(), store()).unwrap().len(), 2);
 }

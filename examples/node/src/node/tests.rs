@@ -1,5 +1,9 @@
 use super::*;
-use crate::block::Id;
+use crate::chain::tests::{branch, chain};
+use crate::miner::Layer;
+use crate::wire::codec;
+use futures_util::StreamExt;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 type Inbox = mpsc::Receiver<(PeerId, Heard)>;
 
@@ -8,10 +12,12 @@ fn node(folder: &Path) -> (Node, Inbox) {
     let network = Network::new(0).unwrap();
     let chain = Chain::open(network, Store::open(&folder.join("chain.redb")).unwrap()).unwrap();
     let ((job, _), (inbox, heard)) = (watch::channel(Job::default()), mpsc::channel(64));
-    let peers = BTreeMap::new();
+    let (peers, told) = (BTreeMap::new(), chain.tip());
     let (name, next_peer, isolated, rate) = (1, 0, false, 0.0);
     let (events, _) = Events::start(tokio::io::sink());
-    (Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox, events }, heard)
+    let node =
+        Node { name, network, chain, peers, next_peer, told, isolated, rate, job, inbox, events };
+    (node, heard)
 }
 
 /// So many connections to the node, whose other ends read nothing.
@@ -90,4 +96,119 @@ async fn requests_have_an_allowance() {
     node.hear(0, Heard::Message(Message::GetBlocks { locator: vec![] })).unwrap();
     assert!(node.peers.is_empty());
     reader.await.unwrap();
+}
+
+type Frames = Framed<TcpStream, LengthDelimitedCodec>;
+
+/// A peer that said hello, and has read the greeting.
+async fn greeted(node: &mut Node) -> (PeerId, Frames) {
+    let from = node.next_peer;
+    let end = connect(node, 1, true).await.remove(0);
+    hello(node, from);
+    let mut frames = Framed::new(end, codec());
+    assert!(matches!(told(&mut frames).await, Message::Hello { .. }));
+    assert!(matches!(told(&mut frames).await, Message::Tip { .. }));
+    (from, frames)
+}
+
+/// What the node says next to a peer.
+async fn told(frames: &mut Frames) -> Message {
+    Message::decode(&frames.next().await.unwrap().unwrap()).unwrap()
+}
+
+fn tip_of(chain: &Chain) -> Message {
+    Message::Tip { id: chain.tip(), work: chain.tip_work().to_be_bytes() }
+}
+
+/// A node on a branch of `own` blocks, and a chain of `other`, both from the genesis.
+fn two_sides(folder: &Path, other: &Path, lengths: [usize; 2]) -> (Node, Inbox, Chain) {
+    let layer = Layer::new().unwrap();
+    let ((mut node, inbox), mut heavy) = (node(folder), chain(other).unwrap());
+    for (chain, (miner, length)) in
+        [&mut node.chain, &mut heavy].into_iter().zip([1, 2].into_iter().zip(lengths))
+    {
+        for block in branch(&layer, miner, length) {
+            chain.accept(block, &mut Shown::default()).unwrap().unwrap();
+        }
+    }
+    node.told = node.chain.tip();
+    (node, inbox, heavy)
+}
+
+/// A cut longer than an answer and than light branches may be deep. The heavier
+/// side's peer answers as a node does; the third reads what it is told meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let lengths = [2 * BLOCKS_PER_REQUEST + 2, 2 * BLOCKS_PER_REQUEST + 6];
+    let (mut node, _heard, heavy) = two_sides(folders[0].path(), folders[1].path(), lengths);
+    let (from, mut frames) = greeted(&mut node).await;
+    let (_, mut third) = greeted(&mut node).await;
+
+    node.hear(from, Heard::Message(tip_of(&heavy))).unwrap();
+    let mut firsts = Vec::new();
+    while node.chain.tip() != heavy.tip() {
+        assert!(firsts.len() < 6, "the same blocks again: {firsts:?}");
+        let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
+        let blocks = heavy.after(&locator, BLOCKS_PER_REQUEST);
+        firsts.push(blocks[0].header.height);
+        let heard = blocks.into_iter().map(Message::Block).chain([tip_of(&heavy)]);
+        heard.for_each(|message| node.hear(from, Heard::Message(message)).unwrap());
+        assert!(node.peers.contains_key(&from));
+        // Three answers show that the branch is the heavier; nothing of it is kept before.
+        if firsts.len() < 4 {
+            assert_eq!(node.chain.len(), 1 + lengths[0]);
+        }
+    }
+    assert_eq!(firsts, [1, 33, 65, 1, 33, 65]);
+    assert_eq!(node.chain.len(), 1 + lengths[0] + lengths[1]);
+    // No block of it: it would lack the parent.
+    assert_eq!(told(&mut third).await, tip_of(&node.chain));
+}
+
+/// Blocks that nobody asked for are passed on as they come, but no light ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn light_blocks_are_neither_kept_nor_relayed_and_too_many_part() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let lengths = [crate::branch::REACH + 4, 2];
+    let (mut node, _heard, light) = two_sides(folders[0].path(), folders[1].path(), lengths);
+    let (from, _frames) = greeted(&mut node).await;
+    let (_, mut third) = greeted(&mut node).await;
+    node.hear(from, Heard::Message(tip_of(&light))).unwrap();
+    let blocks = light.after(&[], 1);
+    for _ in 0..STRAYS_MAX {
+        node.hear(from, Heard::Message(Message::Block(blocks[0].clone()))).unwrap();
+        assert!(node.peers.contains_key(&from));
+    }
+    node.hear(from, Heard::Message(Message::Block(blocks[0].clone()))).unwrap();
+    assert!(!node.peers.contains_key(&from));
+    assert_eq!(node.chain.len(), 1 + lengths[0]);
+
+    // A good one is relayed, and is the first that the third is told of.
+    let layer = Layer::new().unwrap();
+    let good = loop {
+        let mut header = node.chain.template(2);
+        (header.time, header.nonce) = (header.time.min(node.network.now()), rand::random());
+        if let Some(block) = layer.attempt(&header).unwrap() {
+            break block;
+        }
+    };
+    let (from, _frames) = greeted(&mut node).await;
+    node.hear(from, Heard::Message(Message::Block(good.clone()))).unwrap();
+    assert_eq!(told(&mut third).await, Message::Block(good));
+}
+
+/// A node that answers a request sends the blocks, then its tip.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_what_follows_the_locator_and_then_the_tip() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut node, _heard, _) = two_sides(folders[0].path(), folders[1].path(), [3, 0]);
+    let (from, mut frames) = greeted(&mut node).await;
+    let blocks = node.chain.after(&[], 3);
+    let locator = vec![blocks[0].id()];
+    node.hear(from, Heard::Message(Message::GetBlocks { locator })).unwrap();
+    for block in &blocks[1..] {
+        assert_eq!(told(&mut frames).await, Message::Block(block.clone()));
+    }
+    assert_eq!(told(&mut frames).await, tip_of(&node.chain));
 }

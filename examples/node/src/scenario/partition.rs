@@ -2,14 +2,16 @@
 //! heavier branch.
 
 use super::{Failed, World, agreed, ensure, line_of_three, mine, until};
+use crate::branch::REACH;
 use crate::control::{Command, Tip};
 use crate::network::INITIAL_RATE;
 use crate::wire::BLOCKS_PER_REQUEST;
 
-/// Blocks that each side has to find: more than an answer has, so that the
-/// losing side gets the other's in parts, the first of them no heavier than its
-/// own.
+/// Blocks that each side has to find: more than an answer has, and more than a
+/// light branch may be deep, so that the losing side gets the other's in parts and
+/// has to be shown that it is the heavier before anything of it is kept.
 const BLOCKS: u64 = BLOCKS_PER_REQUEST as u64 + 4;
+const _: () = assert!(BLOCKS > REACH as u64);
 
 pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
     let mut nodes = line_of_three(world).await?;

@@ -231,6 +231,7 @@ impl Node {
         {
             let locator = self.chain.locator(peer.last);
             peer.asked = peer.send(Message::GetBlocks { locator });
+            peer.due = BLOCKS_PER_REQUEST;
         }
     }
 
@@ -295,16 +296,19 @@ impl Node {
         if refusal.is_fault() {
             return self.part(from, &refusal.to_string());
         }
-        if let Refusal::Parent(_) = refusal {
-            self.ask(from);
-        }
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
-        if *refusal == Refusal::Light && peer.asked {
-            return Ok(()); // who answers does not choose what was asked for
+        // Who answers does not choose what was asked for: of a light branch the first
+        // blocks are light, and those after them have no parent here.
+        if peer.asked && peer.due > 0 && matches!(refusal, Refusal::Light | Refusal::Parent(_)) {
+            peer.due -= 1;
+            return Ok(());
         }
         peer.strays += 1;
         if peer.strays > STRAYS_MAX {
             return self.part(from, "too many blocks of no use");
+        }
+        if let Refusal::Parent(_) = refusal {
+            self.ask(from);
         }
         self.note(refusal.to_string(), false)
     }

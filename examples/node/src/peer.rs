@@ -29,6 +29,8 @@ pub struct Peer {
     pub greeted: bool,
     /// Whether an answer to a request is due; there is one at a time.
     pub asked: bool,
+    /// Blocks of no use that the answer may still have without being held against it.
+    pub due: usize,
     /// Blocks of no use yet that it sent since its last good one.
     pub strays: u32,
     /// The last block from it that was verified: where its answers go on.
@@ -108,6 +110,7 @@ impl Peer {
             tasks,
             greeted: false,
             asked: false,
+            due: 0,
             strays: 0,
             last: None,
             shown: Shown::default(),

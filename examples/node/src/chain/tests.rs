@@ -171,6 +171,11 @@ fn a_claim_without_its_work_has_nothing_kept() {
         }
     }
     assert_eq!(chain_one.len(), 1 + own.len());
+    // Shown blocks' times are ancestors' times.
+    let mut early = other[own.len()].clone();
+    early.header.time -= 15 * 7;
+    let early = chain_one.accept(early, &mut shown).unwrap();
+    assert!(matches!(early, Err(Refusal::Time(TimeError::Past { .. }))), "{early:?}");
     // Nor is a gap passed over.
     let gap = chain_one.accept(other[own.len() + 1].clone(), &mut shown).unwrap();
     assert_eq!(gap, Err(Refusal::Parent(other[own.len()].id())));
@@ -208,7 +213,8 @@ fn a_heavier_branch_wins_however_deep_it_begins() {
 fn who_showed_a_heavier_branch_has_no_more_kept_than_that() {
     let (_folder, mut chain_one, own, other) = deep();
     let mut shown = claiming(heaviest());
-    for block in &other[..=own.len()] {
+    // What is shown twice counts once.
+    for block in other[..own.len()].iter().chain(&other[..=own.len()]) {
         chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
     }
     // Children of the genesis instead, which cost the least.

@@ -113,7 +113,8 @@ async fn greeted(node: &mut Node) -> (PeerId, Frames) {
 
 /// What the node says next to a peer.
 async fn told(frames: &mut Frames) -> Message {
-    Message::decode(&frames.next().await.unwrap().unwrap()).unwrap()
+    let next = tokio::time::timeout(Duration::from_secs(60), frames.next()).await;
+    Message::decode(&next.expect("nothing is told").unwrap().unwrap()).unwrap()
 }
 
 fn tip_of(chain: &Chain) -> Message {
@@ -196,6 +197,39 @@ async fn light_blocks_are_neither_kept_nor_relayed_and_too_many_part() {
     let (from, _frames) = greeted(&mut node).await;
     node.hear(from, Heard::Message(Message::Block(good.clone()))).unwrap();
     assert_eq!(told(&mut third).await, Message::Block(good));
+}
+
+/// The lighter side may be asked for its branch, and answers all that it is asked
+/// for: it stays, since it is yet to follow the heavier.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_answers_with_a_light_branch_stays() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let length = BLOCKS_PER_REQUEST + 4;
+    let (mut node, _heard, light) =
+        two_sides(folders[0].path(), folders[1].path(), [length + 4, length]);
+    let (from, mut frames) = greeted(&mut node).await;
+    node.hear(from, Heard::Message(tip_of(&light))).unwrap();
+    // It relays its newest block, whose parent is not known.
+    for _ in 0..2 {
+        let newest = light.best().0;
+        node.hear(from, Heard::Message(Message::Block(newest))).unwrap();
+        let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
+        let blocks = light.after(&locator, BLOCKS_PER_REQUEST);
+        assert_eq!(blocks.len(), BLOCKS_PER_REQUEST);
+        let heard = blocks.into_iter().map(Message::Block).chain([tip_of(&light)]);
+        heard.for_each(|message| node.hear(from, Heard::Message(message)).unwrap());
+        assert!(node.peers.contains_key(&from));
+    }
+    assert_eq!(node.chain.len(), 1 + length + 4);
+    // But an answer has an end: one orphan asks, so many are the answer's, and then
+    // they count as what nobody asked for.
+    let newest = light.best().0;
+    let orphans = (0..1000).take_while(|_| {
+        node.hear(from, Heard::Message(Message::Block(newest.clone()))).unwrap();
+        node.peers.contains_key(&from)
+    });
+    // Two counted before, of the relayed blocks.
+    assert_eq!(orphans.count(), BLOCKS_PER_REQUEST + STRAYS_MAX as usize - 2);
 }
 
 /// A node that answers a request sends the blocks, then its tip.

@@ -45,7 +45,7 @@ for group in "${groups[@]}"; do
     snark) mutate snark 200 poai-verify "snark/*.rs" --features=snark,serde --test=deployment --test=snark ;;
     protocol) mutate protocol 60 poai-core "ticket.rs seeds.rs transcript.rs difficulty.rs statement.rs proof/*.rs params.rs recompute.rs" "${verifier[@]}" --lib --test=attacks --test=decoding --test=difficulty --test=openings --test=operands --test=recompute --test=rules --test=vectors ;;
     commitment) mutate commitment 60 poai-core "commitment/*.rs" --test=openings --test=vectors ;;
-    noise) mutate noise 60 poai-core "noise/*.rs" --test=noise --test=vectors ;;
+    noise) mutate noise 60 poai-core "noise/*.rs" --lib --test=noise --test=vectors ;;
     inference) mutate inference 60 poai-core "inference/*.rs" --features=snark,serde --lib ;;
     core-trace) mutate core-trace 60 poai-core "trace/*.rs" "${verifier[@]}" --test=trace --test=trace_fixtures --test=unclean ;;
     program) mutate program 60 poai-core "program/*.rs" --test=programs --test=steps ;;

@@ -1,8 +1,13 @@
 //! Networks in standard form: one circuit, and so one key, an architecture.
 #![cfg(all(feature = "snark", feature = "import"))]
 
+#[path = "support/onnx.rs"]
+#[allow(dead_code, reason = "the importer's tests have models, too")]
+mod models;
+
 use ark_bn254::Fr;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
+use models::numbers;
 use ndarray::Array2;
 use poai_core::Cpu;
 use poai_core::execute::{Model, Network, RunOptions, Tensor};
@@ -26,17 +31,6 @@ const SEEN: Visibility = Visibility {
     output: TensorVisibility::Hashed,
     weights: WeightsVisibility::Committed,
 };
-
-/// Numbers in −1..1 that depend on the seed alone.
-fn numbers(seed: u64, count: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let next = |_| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(next).collect()
-}
 
 fn matrix(seed: u64, rows: usize, columns: usize, scale: f32) -> Array2<f32> {
     Array2::from_shape_vec((rows, columns), numbers(seed, rows * columns)).unwrap() * scale

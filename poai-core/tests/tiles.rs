@@ -430,3 +430,49 @@ fn a_tile_reads_what_the_table_says() {
     assert_eq!(kinds.len(), 22, "{kinds:?}");
     assert!(refused > 0, "no id is out of range");
 }
+
+/// Entries that no two places share by chance, as a step's slots.
+struct Mixed;
+
+impl Source for Mixed {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        for (column, to) in (0u64..).zip(to) {
+            let place = (slot as u64) << 40 | u64::from(row) << 16 | column;
+            *to = (place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as i32 - 64;
+        }
+        Ok(())
+    }
+}
+
+/// Heads that begin and end within tiles: each tile is what its entries are.
+#[test]
+fn heads_may_begin_anywhere_in_a_tile() {
+    let (heads, width, run) = (5, 16, RunShape { batch: 2, sequence: 21 });
+    let op = Op::AttentionContext { heads, scale: ConstantId(0), shifts: [14, 2] };
+    let extent = |rows, columns, dtype| Extent::new(rows, columns, dtype).unwrap();
+    let output = extent(run.batch * run.sequence, heads * width, Dtype::I16);
+    let slots = vec![
+        extent(run.batch * heads * run.sequence, run.sequence, Dtype::I8),
+        extent(run.batch * heads * width, run.sequence, Dtype::I8),
+        extent(heads * width, 1, Dtype::I32),
+    ];
+    let local = Local { op: &op, run, output, slots, inputs: 2 };
+    let compute = |region: &Region| {
+        let mut out = vec![0; region.rows.len() * region.width()];
+        local.compute(&Mixed, region, None, &mut out).unwrap();
+        out
+    };
+    let mut seen = BTreeSet::new();
+    for tile in 0..local.grid().tiles() {
+        let region = local.within(&local.grid().tile(tile).unwrap()).unwrap();
+        let mut single = vec![];
+        for row in region.rows.clone() {
+            for column in region.columns.clone() {
+                single.extend(compute(&Region { rows: row..row + 1, columns: column..column + 1 }));
+            }
+        }
+        assert_eq!(compute(&region), single, "tile {tile}");
+        seen.extend(single);
+    }
+    assert!(seen.len() > 100, "hardly any entry differs");
+}

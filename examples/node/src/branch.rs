@@ -3,6 +3,7 @@
 
 use crate::block::{Header, Id};
 use poai_verify::chain::Work;
+use std::collections::HashSet;
 
 /// How far below the tip, in blocks, a branch may have its work: with less than
 /// the chain had there, its blocks are *light*. They are not kept and not relayed
@@ -26,49 +27,52 @@ pub struct End {
     pub work: Work,
 }
 
+/// Blocks of a light branch that are noted at most, 32 bytes each; longer ones are
+/// got in several goes.
+const NOTED_MAX: usize = 1 << 14;
+
 /// What a peer shows of a light branch.
 ///
 /// Long branches come from long cuts, and the heavier must win whatever its
 /// length. So a peer that claims more work than the chain has is heard twice: the
-/// first time each block is verified and forgotten, but for the last one's
-/// header; once they add up to more than the chain, as many light blocks as were
-/// shown may be kept. What is kept for nothing has cost more work than the chain.
+/// first time each block is verified and forgotten, but for its id and the last
+/// one's header; once they add up to more than the chain, those blocks and no
+/// others may be kept. So what is kept has cost more work than the chain.
 #[derive(Debug, Default)]
 pub struct Shown {
     /// The work that it claims its best block has.
     pub claim: Work,
-    /// The last block of the branch, and how many there were.
-    end: Option<(End, u64)>,
-    /// Light blocks that it may have kept.
-    credit: u64,
+    /// The last block of the branch.
+    end: Option<End>,
+    /// The first blocks of the branch.
+    noted: HashSet<Id>,
+    /// Whether it has more work than the chain had.
+    enough: bool,
 }
 
 impl Shown {
     /// The end of the branch, if it is this block.
     pub fn end(&self, id: &Id) -> Option<&End> {
-        self.end.as_ref().map(|(end, _)| end).filter(|end| end.id == *id)
+        self.end.as_ref().filter(|end| end.id == *id)
     }
 
     /// Notes a verified block that is not kept; whether its branch, which goes on
     /// from here or from a block that is kept, has more work than `best`.
     pub fn extend(&mut self, end: End, best: Work) -> bool {
-        let before = self.end.take().filter(|(before, _)| before.id == end.header.parent);
-        let length = before.map_or(0, |(_, length)| length) + 1;
-        let enough = end.work > best;
-        if enough {
-            self.credit = length;
+        if self.end(&end.header.parent).is_none() {
+            (self.noted, self.enough) = (HashSet::new(), false);
         }
-        self.end = Some((end, length));
+        if self.noted.len() < NOTED_MAX {
+            self.noted.insert(end.id);
+        }
+        let enough = end.work > best;
+        self.enough |= enough;
+        self.end = Some(end);
         enough
     }
 
     /// Whether a light block may be kept.
-    pub fn has_credit(&self) -> bool {
-        self.credit > 0
-    }
-
-    /// Counts a light block that is kept.
-    pub fn spend(&mut self) {
-        self.credit = self.credit.saturating_sub(1);
+    pub fn admits(&self, id: &Id) -> bool {
+        self.enough && self.noted.contains(id)
     }
 }

@@ -16,6 +16,8 @@ pub struct Chain {
     blocks: HashMap<Id, Entry>,
     genesis: Id,
     tip: Id,
+    /// The chain's ids by height, the genesis' first.
+    by_height: Vec<Id>,
     store: Store,
 }
 
@@ -76,6 +78,8 @@ pub enum Accepted {
     Known,
     /// Beside the chain.
     Branch,
+    /// On a light branch that has shown more work than the chain.
+    Light,
     /// Of a light branch, and not kept; whether the branch has shown more work
     /// than the chain has, so that it is to be fetched again from its beginning.
     Shown { enough: bool },
@@ -96,6 +100,7 @@ impl Chain {
             blocks: HashMap::from([(id, entry)]),
             genesis: id,
             tip: id,
+            by_height: vec![id],
             store,
         };
         for block in stored.blocks {
@@ -139,13 +144,11 @@ impl Chain {
         if let Err(error) = self.store.write(&id, &stored, &self.tip) {
             // What is not on disk was not accepted.
             self.blocks.remove(&id);
-            self.tip = before;
+            self.follow(before);
             return Err(error);
         }
-        if light {
-            shown.spend();
-        }
-        Ok(Ok(accepted))
+        // What is light has less work than the chain: it is no tip.
+        Ok(Ok(if light { Accepted::Light } else { accepted }))
     }
 
     /// Everything, the cheapest first: the block as a parent, whether it is light,
@@ -161,7 +164,7 @@ impl Chain {
         };
         let end = self.check_header(header, claimed, parent)?;
         let light = self.is_light(end.work);
-        let kept = known.is_some() && (!light || shown.has_credit());
+        let kept = known.is_some() && (!light || shown.admits(id));
         // Before the proof, which costs a thousand times as much as all this.
         if !kept && shown.claim <= self.tip_work() {
             return Err(Refusal::Light);
@@ -234,8 +237,22 @@ impl Chain {
             return Accepted::Branch;
         }
         let left = self.depth_below(&self.tip, &id);
-        self.tip = id;
+        self.follow(id);
         Accepted::Tip { left }
+    }
+
+    /// Makes a known block the tip.
+    fn follow(&mut self, tip: Id) {
+        let joined = |(id, block): &(Id, &Block)| {
+            self.by_height.get(block.header.height as usize) == Some(id)
+        };
+        let newer = self.ancestors(&tip).take_while(|ancestor| !joined(ancestor));
+        let mut newer: Vec<Id> = newer.map(|(id, _)| id).collect();
+        newer.reverse();
+        let height = self.blocks.get(&tip).map_or(0, |tip| tip.block.header.height as usize);
+        self.by_height.truncate(height + 1 - newer.len());
+        self.by_height.extend(newer);
+        self.tip = tip;
     }
 
     /// The blocks of the branch up to `old` that the branch up to `new` has not.
@@ -339,17 +356,16 @@ impl Chain {
         ids
     }
 
-    /// The chain's blocks after the first of `locator` that is on it, oldest
+    /// The chain's blocks after the highest of `locator` that is on it, oldest
     /// first, at most `count`. The genesis is in no message.
     pub fn after(&self, locator: &[Id], count: usize) -> Vec<Block> {
-        let mut newer: Vec<&Block> = Vec::new();
-        for (id, block) in self.ancestors(&self.tip) {
-            if locator.contains(&id) || block.header.height == 0 {
-                break;
-            }
-            newer.push(block);
-        }
-        newer.into_iter().rev().take(count).cloned().collect()
+        let on_chain = |id: &Id| {
+            let height = self.blocks.get(id)?.block.header.height as usize;
+            (self.by_height.get(height) == Some(id)).then_some(height)
+        };
+        let first = locator.iter().filter_map(on_chain).max().unwrap_or(0);
+        let newer = self.by_height.iter().skip(first + 1).take(count);
+        newer.filter_map(|id| Some(self.blocks.get(id)?.block.clone())).collect()
     }
 }
 

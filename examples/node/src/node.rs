@@ -34,6 +34,9 @@ const REQUESTS_MAX: u32 = 512;
 /// Blocks without a known parent or from the future that a peer may send before
 /// it is sent away.
 const STRAYS_MAX: u32 = 32;
+/// Answers without anything to keep whose blocks are no strays, in a round: who
+/// claims much and has nothing is not asked for ever.
+const EXCUSED_MAX: u32 = 4;
 
 /// Why a node ends.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +177,7 @@ impl Node {
         let tip = self.tip_message();
         let mut leaving = Vec::new();
         for (id, peer) in &mut self.peers {
-            (peer.silent, peer.requests) = (peer.silent + 1, 0);
+            (peer.silent, peer.requests, peer.asks) = (peer.silent + 1, 0, 0);
             if peer.silent > SILENT_MAX {
                 leaving.push((*id, "silent"));
             } else if !peer.send(tip.clone()) {
@@ -231,7 +234,8 @@ impl Node {
         {
             let locator = self.chain.locator(peer.last);
             peer.asked = peer.send(Message::GetBlocks { locator });
-            peer.due = BLOCKS_PER_REQUEST;
+            peer.asks += 1;
+            peer.due = if peer.asks <= EXCUSED_MAX { BLOCKS_PER_REQUEST } else { 0 };
         }
     }
 
@@ -256,7 +260,9 @@ impl Node {
         if let Some(peer) = sender {
             let again = accepted == Accepted::Shown { enough: true };
             peer.last = (!again).then_some(id);
-            peer.strays = if accepted == Accepted::Known { peer.strays } else { 0 };
+            if !matches!(accepted, Accepted::Known | Accepted::Shown { enough: false }) {
+                (peer.strays, peer.asks) = (0, 0);
+            }
         }
         if let Accepted::Tip { left } = accepted {
             self.set_job();
@@ -265,9 +271,9 @@ impl Node {
                 self.events.say(&Event::Reorganised { left, height })?;
             }
         }
-        // Only what was verified and kept is relayed, and of an answer nothing: whoever
-        // lacks a long branch would get it without its beginning. The others are told
-        // the tip when the answer ends, and ask.
+        // Only what was verified and kept is relayed, of an answer nothing, and nothing
+        // light: whoever lacks a long branch would get it without its beginning. The
+        // others are told the tip when the answer ends, and ask.
         if !asked && matches!(accepted, Accepted::Tip { .. } | Accepted::Branch) {
             self.relay(from, &passed_on);
         }

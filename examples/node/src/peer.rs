@@ -33,6 +33,8 @@ pub struct Peer {
     pub due: usize,
     /// Blocks of no use yet that it sent since its last good one.
     pub strays: u32,
+    /// How often it was asked since it sent anything to keep, or a round passed.
+    pub asks: u32,
     /// The last block from it that was verified: where its answers go on.
     pub last: Option<Id>,
     /// What it shows of a branch too light to be kept.
@@ -112,6 +114,7 @@ impl Peer {
             asked: false,
             due: 0,
             strays: 0,
+            asks: 0,
             last: None,
             shown: Shown::default(),
             incoming: false,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::digest::ProgramId;
 use crate::program::Dtype;
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use ark_bn254::{Fq, Fq2};
@@ -198,6 +199,8 @@ fn layouts_hold_six_signals() {
     };
     let layout = Layout::new(private, entries(u64::MAX), entries(u64::MAX)).unwrap();
     assert_eq!((layout.count(), layout.input(), layout.output()), (2, 0, 1));
+    let shown = Layout::new(Visibility::PUBLIC, entries(1), entries(94)).unwrap();
+    assert_eq!((shown.count(), shown.input(), shown.output()), (6, 1, 4));
 }
 
 #[test]
@@ -307,6 +310,53 @@ fn refused_words() {
     let mut other = words;
     other[2..6].copy_from_slice(&points::g2_words(&outside()));
     assert_eq!(Proof::of_words(&other), at('B', PointError::Subgroup));
+}
+
+/// The parts of keys, proofs and signals are those that they were made of.
+#[test]
+fn parts_are_what_they_were_made_of() {
+    for signals in 1..=6 {
+        let key = key(signals);
+        assert_eq!(key.signals(), signals as usize);
+        let ic: Vec<G1Affine> = (0..=signals).map(|i| g1(10 + i)).collect();
+        assert_eq!((key.alpha(), key.ic()), (&g1(2), &ic[..]));
+        assert_eq!([key.beta(), key.gamma(), key.delta()], [&g2(3), &g2(4), &g2(5)]);
+        assert_eq!(points::g1_of_words(&key.alpha_words()), Ok(g1(2)));
+        let [beta, gamma, delta] = key.g2_words().map(|words| points::g2_of_words(&words).unwrap());
+        assert_eq!([beta, gamma, delta], [g2(3), g2(4), g2(5)]);
+        let words = key.ic_words();
+        let read: Vec<G1Affine> =
+            words.iter().map(|words| points::g1_of_words(words).unwrap()).collect();
+        assert_eq!(read, ic);
+        assert_eq!(key.encode().len(), 32 * (1 + 2 * 3 + ic.len()));
+    }
+    assert_eq!((proof().a(), proof().b(), proof().c()), (&g1(5), &g2(6), &g1(7)));
+    let signals = Signals::new(vec![Fr::from(8), Fr::from(9)]).unwrap();
+    assert_eq!(signals.binding(), Fr::from(8));
+    let text = KeyError::Length(5).to_string();
+    assert_eq!(text, "5 bytes are no key's: 224 and 2 to 7 times 32 are");
+    let text = InferenceDecodeError::Length(5).to_string();
+    assert_eq!(text, "5 bytes are no proof of inference: 160 and 1 to 6 words are");
+    let object = InferenceProof { proof: proof(), key: key(6).digest(), signals };
+    assert_eq!(object.encode().len(), 160 + 2 * 32);
+    assert_eq!(InferenceProof::LEN_MAX, 160 + 6 * 32);
+}
+
+/// Infinity is zeros alone: a point whose x or y is zero is on the curve or not.
+#[test]
+fn half_of_infinity_is_no_point() {
+    let (zero, mut one) = ([0; 32], [0; 32]);
+    one[31] = 1;
+    for words in [[zero, one], [one, zero]] {
+        assert_eq!(points::g1_of_words(&words), Err(PointError::Curve));
+    }
+    assert_eq!(points::g1_of_words(&[zero; 2]), Err(PointError::Infinity));
+    for place in 0..4 {
+        let mut words = [zero; 4];
+        words[place] = one;
+        assert_eq!(points::g2_of_words(&words), Err(PointError::Curve));
+    }
+    assert_eq!(points::g2_of_words(&[zero; 4]), Err(PointError::Infinity));
 }
 
 #[test]

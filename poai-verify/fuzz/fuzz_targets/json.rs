@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use poai_capi::code::POAI_OK;
-use poai_capi::facts::POAI_RULES_BLOCK;
+use poai_capi::facts::{POAI_RULES_BLOCK, poai_proof_bytes_max};
 use poai_capi::json::{poai_decode_json, poai_string_free};
 use poai_capi::verify::poai_verify;
 use poai_core::inference::InferenceProof;
@@ -36,8 +36,9 @@ fuzz_target!(|bytes: &[u8]| {
         (Some(text), Some(proof)) => {
             assert_eq!(&serde_json::from_str::<Proof>(&text).unwrap(), proof);
         }
-        // The rules of blocks are narrower than the encoding.
-        (None, _) => {}
+        // More bytes than a block's proof may have are not read.
+        (None, Some(_)) => assert!(bytes.len() as u64 > poai_proof_bytes_max(POAI_RULES_BLOCK), "a proof is not decoded"),
+        (None, None) => {}
         (Some(text), None) => panic!("decoded what is no proof: {text}"),
     }
     let (challenge, difficulty) = ([1; 32], (1u128 << 24).to_be_bytes());

@@ -197,7 +197,8 @@ fn a_heavier_branch_wins_however_deep_it_begins() {
     assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
     for block in &other {
         let answer = chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
-        assert!(matches!(answer, Accepted::Branch | Accepted::Tip { .. }), "{answer:?}");
+        use Accepted::{Branch, Light, Tip};
+        assert!(matches!(answer, Branch | Light | Tip { .. }), "{answer:?}");
     }
     assert_eq!(chain_one.tip(), other.last().unwrap().id());
     // What was kept is read again, however far below the tip it is.
@@ -210,24 +211,58 @@ fn a_heavier_branch_wins_however_deep_it_begins() {
 }
 
 #[test]
-fn who_showed_a_heavier_branch_has_no_more_kept_than_that() {
+fn who_showed_a_heavier_branch_has_that_kept_and_nothing_else() {
     let (_folder, mut chain_one, own, other) = deep();
     let mut shown = claiming(heaviest());
-    // What is shown twice counts once.
-    for block in other[..own.len()].iter().chain(&other[..=own.len()]) {
-        chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
-    }
-    // Children of the genesis instead, which cost the least.
     let layer = Layer::new().unwrap();
     let genesis = Network::new(0).unwrap().genesis();
-    for number in 0..=own.len() {
-        let sibling = child(&layer, &genesis, 100 + number as u32);
+    // Shown again, it is worth no more.
+    for number in 0..3 {
+        for block in &other[..=own.len()] {
+            let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
+            assert!(matches!(answer, Ok(Accepted::Shown { .. })), "{answer:?}");
+        }
+        // A child of the genesis instead, which costs the least.
+        let sibling = child(&layer, &genesis, 100 + number);
+        assert!(!shown.admits(&sibling.id()) && shown.admits(&other[0].id()));
         let answer = chain_one.accept(sibling, &mut shown).unwrap();
-        assert_eq!(answer, Ok(Accepted::Branch), "{number}");
+        assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+        // It began another branch.
+        assert!(!shown.admits(&other[0].id()));
     }
-    let sibling = child(&layer, &genesis, 99);
-    let answer = chain_one.accept(sibling, &mut shown).unwrap();
-    assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+    assert_eq!(chain_one.len(), 1 + own.len());
+    for block in &other[..=own.len()] {
+        chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
+    }
+    assert_eq!(chain_one.accept(other[0].clone(), &mut shown).unwrap(), Ok(Accepted::Light));
+    assert_eq!(chain_one.accept(other[0].clone(), &mut shown).unwrap(), Ok(Accepted::Known));
+}
+
+/// By height and by walking from the tip.
+#[test]
+fn what_follows_a_locator_is_of_the_chain_whatever_it_was_before() {
+    let (layer, folder) = (Layer::new().unwrap(), tempfile::tempdir().unwrap());
+    let mut chain_one = chain(folder.path()).unwrap();
+    let (short, long) = (branch(&layer, 1, 3), branch(&layer, 2, 5));
+    let take = |chain_one: &mut Chain, blocks: &[Block]| {
+        for block in blocks {
+            chain_one.accept(block.clone(), &mut Shown::default()).unwrap().unwrap();
+            let mut walked: Vec<Id> =
+                chain_one.ancestors(&chain_one.tip).map(|(id, _)| id).collect();
+            walked.reverse();
+            assert_eq!(chain_one.by_height, walked);
+        }
+    };
+    take(&mut chain_one, &short);
+    take(&mut chain_one, &long);
+    let ids = |blocks: Vec<Block>| blocks.iter().map(Block::id).collect::<Vec<_>>();
+    let long = ids(long);
+    assert_eq!(ids(chain_one.after(&[], 9)), long);
+    // What left the chain is no place on it; of two places the higher counts.
+    assert_eq!(ids(chain_one.after(&[short[2].id(), Id([9; 32])], 9)), long);
+    assert_eq!(ids(chain_one.after(&[chain_one.genesis, long[1], short[2].id()], 9)), long[2..]);
+    assert_eq!(ids(chain_one.after(&[long[0]], 2)), long[1..3]);
+    assert_eq!(chain_one.after(&[long[4]], 9), []);
 }
 
 #[test]

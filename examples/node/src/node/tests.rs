@@ -246,3 +246,49 @@ async fn an_answer_is_what_follows_the_locator_and_then_the_tip() {
     }
     assert_eq!(told(&mut frames).await, tip_of(&node.chain));
 }
+
+/// Blocks of a light branch that was shown are kept, but not relayed: to others
+/// they would be of no use.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn light_blocks_that_are_kept_are_not_relayed() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let lengths = [crate::branch::REACH + 4, crate::branch::REACH + 6];
+    let (mut node, _heard, heavy) = two_sides(folders[0].path(), folders[1].path(), lengths);
+    let (from, mut answers) = greeted(&mut node).await;
+    tokio::spawn(async move { while answers.next().await.is_some() {} });
+    let (_, mut third) = greeted(&mut node).await;
+    let claim = |work: u8| Message::Tip { id: Id([1; 32]), work: [work; 32] };
+    node.hear(from, Heard::Message(claim(0xff))).unwrap();
+    let blocks = heavy.after(&[], lengths[1]);
+    for block in &blocks {
+        node.hear(from, Heard::Message(Message::Block(block.clone()))).unwrap();
+    }
+    // Nothing is asked for any more.
+    node.hear(from, Heard::Message(claim(0))).unwrap();
+    assert_eq!(node.chain.len(), 1 + lengths[0]);
+    node.hear(from, Heard::Message(Message::Block(blocks[0].clone()))).unwrap();
+    assert_eq!(node.chain.len(), 2 + lengths[0]);
+    node.look_after_peers().unwrap();
+    assert_eq!(told(&mut third).await, tip_of(&node.chain));
+}
+
+/// A claim excuses the blocks of a few answers, unless something of them is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_claims_and_sends_orphans_parts() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut node, _heard, light) = two_sides(folders[0].path(), folders[1].path(), [4, 3]);
+    let (from, mut answers) = greeted(&mut node).await;
+    tokio::spawn(async move { while answers.next().await.is_some() {} });
+    let (orphan, _) = light.best();
+    let mut sent = 0;
+    while node.peers.contains_key(&from) && sent < 10 * BLOCKS_PER_REQUEST {
+        if sent % BLOCKS_PER_REQUEST == 0 {
+            let claim = Message::Tip { id: Id([1; 32]), work: [0xff; 32] };
+            node.hear(from, Heard::Message(claim)).unwrap();
+        }
+        node.hear(from, Heard::Message(Message::Block(orphan.clone()))).unwrap();
+        sent += 1;
+    }
+    let excused = EXCUSED_MAX as usize * BLOCKS_PER_REQUEST;
+    assert_eq!(sent, excused + STRAYS_MAX as usize + 1);
+}

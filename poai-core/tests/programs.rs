@@ -224,6 +224,70 @@ fn bad_runs_are_refused() {
     assert_eq!(error, "step attention weights: entry 0 of slot 2, row 0, is outside 1..=40");
 }
 
+#[test]
+fn products_are_told_from_other_steps() {
+    for network in [zoo::encoder(), zoo::classifier()] {
+        let program = network.program();
+        let run = RunShape { batch: 3, sequence: 5 };
+        let (mut products, mut with_weights) = (0, 0);
+        for value in (0..program.values() as u32).map(ValueId) {
+            let Some(step) = program.step_of(value) else { continue };
+            let name = step.op.name();
+            let product = matches!(name, "linear" | "attention weights" | "attention context");
+            assert_eq!(step.op.is_product(), product, "{name}");
+            // Only products have multiply-accumulates, and all have.
+            assert_eq!(program.macs(value, &run) > 0, product, "{name}");
+            products += program.macs(value, &run);
+            with_weights += if name == "linear" { program.macs(value, &run) } else { 0 };
+        }
+        assert!(with_weights > 1);
+        assert_eq!(program.macs_with_weights(&run), with_weights);
+        assert_eq!(program.total_macs(&run), products);
+    }
+}
+
+/// Bytes of an encoding before its two parts' lengths.
+const MAGIC: usize = b"poai program 1\n".len();
+
+#[test]
+fn no_byte_of_an_encoding_is_left_over() {
+    let bytes = zoo_bytes();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let lengths = [word(MAGIC), word(MAGIC + 4)];
+    let mut end = MAGIC + 8;
+    for (part, length) in lengths.into_iter().enumerate() {
+        end += length as usize;
+        // A byte more in the part, and in its length.
+        let mut longer = bytes.to_vec();
+        longer.insert(end, 0);
+        longer[MAGIC + 4 * part..][..4].copy_from_slice(&(length + 1).to_le_bytes());
+        assert_eq!(Program::decode(&longer), Err(ProgramDecodeError::Length), "part {part}");
+    }
+}
+
+#[test]
+fn encodings_have_limits() {
+    use poai_core::program::encoding::PROGRAM_BYTES_MAX;
+    let mut bytes = vec![0; PROGRAM_BYTES_MAX];
+    assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Magic));
+    bytes.push(0);
+    assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Length));
+    // Wherever a count stands, more than there may be is refused as such.
+    for value in [(1 << 16) + 1, u32::MAX] {
+        let mut refused = std::collections::BTreeSet::new();
+        for at in MAGIC + 8..MAGIC + 8 + 400 {
+            let mut bytes = zoo_bytes().to_vec();
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            if let Err(ProgramDecodeError::Field { what, value: got }) = Program::decode(&bytes)
+                && got == u64::from(value)
+            {
+                refused.insert(what);
+            }
+        }
+        assert!(refused.contains("constants") && refused.contains("steps"), "{refused:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -47,7 +47,7 @@ for group in "${groups[@]}"; do
     commitment) mutate commitment 60 poai-core "commitment/*.rs" --test=openings --test=vectors ;;
     noise) mutate noise 60 poai-core "noise/*.rs" --lib --test=noise --test=vectors ;;
     inference) mutate inference 60 poai-core "inference/*.rs" --features=snark,serde --lib ;;
-    core-trace) mutate core-trace 60 poai-core "trace/*.rs" "${verifier[@]}" --test=trace --test=trace_fixtures --test=unclean ;;
+    core-trace) mutate core-trace 60 poai-core "trace/*.rs" "${verifier[@]}" --test=records --test=trace --test=trace_fixtures --test=unclean ;;
     program) mutate program 60 poai-core "program/*.rs" --test=program_checks --test=programs --test=steps --test=tiles ;;
     step) mutate step 60 poai-core "step/*.rs" --test=programs --test=steps --test=tiles ;;
     *)

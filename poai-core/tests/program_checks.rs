@@ -210,6 +210,9 @@ fn shapes_of_attention() {
     }
     let columns = Form::new(Dim::TOKENS, Dim::TOKENS, I8);
     refused(weights(2, &[columns, columns], two, exponentials), "a multiple of 2 columns");
+    // Not even one head has as many columns in every run.
+    let one = (1, 1, I32);
+    refused(weights(1, &[columns, columns], one, exponentials), "a multiple of 1 columns");
     for lengths in [fixed(1, 1, I16), fixed(2, 1, I32), fixed(1, 2, I32), tokens(1, I32)] {
         refused(weights(2, &[q, q, lengths], two, exponentials), "input 2 expected batch·1×1 i32");
     }

@@ -178,6 +178,9 @@ fn unclean_inputs_are_convicted_by_their_rows() {
                     accuse_input(program, &forged.header, &encoded(&forged), input, bytes)
                 };
                 let proof = accuse(bytes).unwrap();
+                // Bytes of another length are not this input's.
+                assert_eq!(accuse(&[&bytes[..], &[1]].concat()), None);
+                assert_eq!(accuse(&bytes[..bytes.len() - 1]), None);
                 let row = (at / extent.row_bytes()) as u32;
                 let root = forged.root();
                 let fraud = checker.fraud(&root, &proof).unwrap();

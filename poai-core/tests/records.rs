@@ -1,0 +1,105 @@
+//! Paths in the tree over a trace's records, and which tiles an audit draws
+//! (spec §13, §14).
+
+use poai_core::program::{Builder, Dim, Dtype, Form, Op, RunShape, ValueId};
+use poai_core::trace::Header;
+use poai_core::trace::record::{path, path_len, path_root, records_root};
+use poai_core::trace::sample::{Sample, samples};
+use poai_core::trace::unclean::accuse_input;
+use poai_core::{Root, TraceRoot};
+
+fn leaf(number: u64) -> [u8; 32] {
+    *blake3::hash(&number.to_le_bytes()).as_bytes()
+}
+
+/// The tree as the specification has it: the largest power of two below the
+/// number of leaves is on the left.
+fn plain(leaves: &[[u8; 32]]) -> [u8; 32] {
+    let [leaf] = leaves else {
+        let left = (leaves.len().next_power_of_two() / 2).max(1);
+        let (left, right) = leaves.split_at(left);
+        return blake3::derive_key("poai-1 trace node", &[plain(left), plain(right)].concat());
+    };
+    *leaf
+}
+
+#[test]
+fn paths_lead_to_the_root_from_their_place_alone() {
+    for count in 1..=20u64 {
+        let leaves: Vec<[u8; 32]> = (0..count).map(leaf).collect();
+        let root = plain(&leaves);
+        assert_eq!(records_root(&leaves), root, "{count} leaves");
+        for index in 0..count {
+            let siblings = path(&leaves, index);
+            assert_eq!(siblings.len(), path_len(count, index));
+            let lead = |index, siblings: &[[u8; 32]]| {
+                path_root(leaves[index as usize % leaves.len()], count, index, siblings)
+            };
+            assert_eq!(lead(index, &siblings), Some(root));
+            // Another number of siblings, also at a place that there is.
+            assert_eq!(lead(index, &[&siblings[..], &[[0; 32]]].concat()), None);
+            if let Some((_, fewer)) = siblings.split_last() {
+                assert_eq!(lead(index, fewer), None);
+            }
+        }
+        // Beyond the leaves there is no place, with any number of siblings.
+        for index in [count, count + 1, u64::MAX] {
+            for siblings in 0..7 {
+                assert_eq!(path_root(leaves[0], count, index, &vec![[0; 32]; siblings]), None);
+            }
+        }
+    }
+}
+
+/// Four steps without multiply-accumulates, of equal weight.
+fn relus() -> poai_core::program::Program {
+    let mut builder = Builder::new(&[Form::new(Dim::fixed(70), Dim::fixed(5), Dtype::I8)]);
+    for value in 0..4 {
+        builder.step("relu", Op::Relu, &[ValueId(value)]).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+
+#[test]
+fn small_weights_are_drawn_to_the_unit() {
+    let program = relus();
+    let extents = program.extents(&RUN).unwrap();
+    let (root, beacon) = (TraceRoot([3; 32]), [4; 32]);
+    let mut stream = blake3::Hasher::new_derive_key("poai-1 audit");
+    stream.update(&root.0).update(&beacon);
+    let mut stream = stream.finalize_xof();
+    let mut draw = |modulus: u128| {
+        let mut bytes = [0; 16];
+        stream.fill(&mut bytes);
+        u128::from_le_bytes(bytes) % modulus
+    };
+    // Each weighs 1, and has 70 rows: three tiles.
+    let expected: Vec<Sample> = (0..200)
+        .map(|_| Sample { value: ValueId(1 + draw(4) as u32), tile: draw(3) as u64 })
+        .collect();
+    assert_eq!(samples(&program, &extents, &RUN, &root, &beacon, 200), expected);
+}
+
+/// Only inputs are accused by their bytes: values that steps made have tiles.
+#[test]
+fn what_a_step_made_is_not_accused_as_an_input() {
+    let program = relus();
+    let extent = program.extents(&RUN).unwrap()[0];
+    let header = Header {
+        program: program.program_id(),
+        run: RUN,
+        input: Root([1; 32]),
+        output: Root([0; 32]),
+        macs: 0,
+        records: [0; 32],
+    };
+    let records = vec![vec![0; 100]; 5];
+    let dirty = vec![0x7f; extent.bytes() as usize];
+    let accuse = |value| accuse_input(&program, &header, &records, ValueId(value), &dirty);
+    assert!(accuse(0).is_some());
+    for value in [1, 4, 5] {
+        assert_eq!(accuse(value), None);
+    }
+}

@@ -369,6 +369,25 @@ proptest! {
     }
 }
 
+/// The last own row and column, and the first of the padding.
+#[test]
+fn padding_begins_where_rows_and_columns_end() {
+    for (dtype, largest) in [(I8, 63), (I16, 0xff), (I32, 0xff)] {
+        let extent = Extent::new(40, 130, dtype).unwrap();
+        let (row, size) = (extent.row_bytes(), dtype.size());
+        let clean = |at: usize, byte: u8| {
+            let mut bytes = vec![0; extent.bytes() as usize];
+            bytes[at] = byte;
+            extent.is_clean(0, &bytes)
+        };
+        assert!(clean(39 * row + 129 * size, largest) && clean(130 * size - 1, largest));
+        for at in [40 * row, 40 * row + 1, 41 * row - 1, 63 * row] {
+            assert!(!clean(at, 1), "{dtype}: byte {at}");
+        }
+        assert_eq!(clean(39 * row + 130 * size, 1), dtype != I8, "{dtype}");
+    }
+}
+
 #[test]
 fn extents_say_themselves_and_have_strips() {
     let extent = Extent::new(40, 130, I8).unwrap();

@@ -384,7 +384,8 @@ fn padding_begins_where_rows_and_columns_end() {
         for at in [40 * row, 40 * row + 1, 41 * row - 1, 63 * row] {
             assert!(!clean(at, 1), "{dtype}: byte {at}");
         }
-        assert_eq!(clean(39 * row + 130 * size, 1), dtype != I8, "{dtype}");
+        // A padding column, or without those the first padding row.
+        assert!(!clean(39 * row + 130 * size, 1), "{dtype}");
     }
 }
 

@@ -59,8 +59,8 @@ impl Window {
     pub fn output(&self) -> Option<[u32; 2]> {
         let side = |size: u32, kernel: u32, stride: u32, before: u32, after: u32| {
             let room = size.checked_add(before)?.checked_add(after)?.checked_sub(kernel)?;
-            // A window that lies in the padding alone would see nothing.
-            let fits = kernel > 0 && before < kernel && after < kernel;
+            // A window that lies in the padding alone would see nothing, as an empty one.
+            let fits = before < kernel && after < kernel;
             fits.then(|| room.checked_div(stride))?.map(|steps| steps + 1)
         };
         let [top, left, bottom, right] = self.pads;

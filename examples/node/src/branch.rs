@@ -6,7 +6,7 @@ use poai_verify::chain::Work;
 use std::collections::HashSet;
 
 /// How far below the tip, in blocks, a branch may have its work: with less than
-/// the chain had there, its blocks are *light*. They are not kept and not relayed
+/// the chain had there, its blocks are *light*. They are never relayed, and not kept
 /// unless the peer shows that the branch ends in more work than the chain has.
 ///
 /// 32 blocks' time is two half-lives of the retargeting, so whoever begins a

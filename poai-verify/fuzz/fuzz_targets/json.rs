@@ -37,7 +37,10 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(&serde_json::from_str::<Proof>(&text).unwrap(), proof);
         }
         // More bytes than a block's proof may have are not read.
-        (None, Some(_)) => assert!(bytes.len() as u64 > poai_proof_bytes_max(POAI_RULES_BLOCK), "a proof is not decoded"),
+        (None, Some(_)) => assert!(
+            bytes.len() as u64 > poai_proof_bytes_max(POAI_RULES_BLOCK),
+            "a proof is not decoded"
+        ),
         (None, None) => {}
         (Some(text), None) => panic!("decoded what is no proof: {text}"),
     }

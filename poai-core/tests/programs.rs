@@ -1,5 +1,7 @@
 //! Programs: the same bytes on every backend, and the same encoding back.
 
+#[path = "support/runs.rs"]
+mod runs;
 #[path = "support/zoo.rs"]
 mod zoo;
 
@@ -11,20 +13,7 @@ use poai_core::program::{
 };
 use poai_core::step::{Local, Region};
 use proptest::prelude::*;
-
-type Inputs = fn(&RunShape) -> Vec<Tensor>;
-
-fn cases() -> Vec<(Network, Inputs, RunShape)> {
-    let run = |batch, sequence| RunShape { batch, sequence };
-    vec![
-        (zoo::encoder(), zoo::tokens, run(3, 40)),
-        (zoo::encoder(), zoo::tokens, run(2, 1)),
-        (zoo::encoder(), zoo::tokens, run(1, 64)),
-        (zoo::encoder(), zoo::tokens, run(5, 33)),
-        (zoo::classifier(), zoo::images, run(7, 1)),
-        (zoo::classifier(), zoo::images, run(33, 1)),
-    ]
-}
+use runs::{ZooRun, runs};
 
 fn traced(network: Network, backend: &str, run: &RunShape, inputs: Vec<Tensor>) -> Run {
     let model = Model::new(network, backend::by_name(backend).unwrap()).unwrap();
@@ -33,21 +22,21 @@ fn traced(network: Network, backend: &str, run: &RunShape, inputs: Vec<Tensor>) 
 
 #[test]
 fn every_backend_leaves_the_same_trace() {
-    for (network, inputs, run) in cases() {
+    for ZooRun { name: of, network, run, inputs } in runs() {
         let roots: Vec<_> = backend::present()
             .iter()
             .map(|backend| {
-                let result = traced(network.clone(), backend.name(), &run, inputs(&run));
+                let result = traced(network.clone(), backend.name(), &run, inputs.clone());
                 let plain = Model::new(network.clone(), backend.clone())
                     .unwrap()
-                    .run(&run, inputs(&run), &RunOptions::new())
+                    .run(&run, inputs.clone(), &RunOptions::new())
                     .unwrap();
-                assert_eq!(plain.output, result.output, "{} untraced", backend.name());
+                assert_eq!(plain.output, result.output, "{of} on {}, untraced", backend.name());
                 (backend.name(), result.trace.unwrap().root())
             })
             .collect();
         for (name, root) in &roots {
-            assert_eq!(*root, roots[0].1, "{name} and {}", roots[0].0);
+            assert_eq!(*root, roots[0].1, "{of} on {name} and {}", roots[0].0);
         }
     }
 }
@@ -56,10 +45,10 @@ fn every_backend_leaves_the_same_trace() {
 /// or a layout changes these.
 #[test]
 fn known_answers() {
-    let known: Vec<String> = cases()
+    let known: Vec<String> = runs()
         .into_iter()
-        .map(|(network, inputs, run)| {
-            let trace = traced(network, "reference", &run, inputs(&run)).trace.unwrap();
+        .map(|ZooRun { network, run, inputs, .. }| {
+            let trace = traced(network, "reference", &run, inputs).trace.unwrap();
             trace.root().to_string()
         })
         .collect();
@@ -68,8 +57,8 @@ fn known_answers() {
 
 #[test]
 fn any_region_is_what_the_whole_says() {
-    for (network, inputs, run) in cases() {
-        let trace = traced(network.clone(), "cpu-scalar", &run, inputs(&run)).trace.unwrap();
+    for ZooRun { network, run, inputs, .. } in runs() {
+        let trace = traced(network.clone(), "cpu-scalar", &run, inputs.clone()).trace.unwrap();
         let program = network.program();
         let extents = program.extents(&run).unwrap();
         let values = (program.inputs().len() as u32..program.values() as u32).map(ValueId);

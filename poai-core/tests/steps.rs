@@ -4,35 +4,25 @@
 
 #[path = "support/edges.rs"]
 mod edges;
+#[path = "support/runs.rs"]
+mod runs;
 #[path = "support/zoo.rs"]
 mod zoo;
 
 use edges::Case;
 use poai_core::backend::{self, Backend};
-use poai_core::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
-use poai_core::program::{RunShape, ValueId};
+use poai_core::execute::{ExecuteError, Model, RunOptions, Tensor, Trace};
+use poai_core::program::ValueId;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The zoo's programs and one program an edge.
 fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, network: Network, inputs: fn(&RunShape) -> Vec<Tensor>, run: [u32; 2]| {
-            let [batch, sequence] = run;
-            let run = RunShape { batch, sequence };
-            let name = format!("{name}, {batch} of {sequence}");
-            Case { name, about: String::new(), network, inputs: inputs(&run), run }
-        };
-    let mut cases = vec![
-        case("encoder", zoo::encoder(), zoo::tokens, [3, 40]),
-        case("encoder", zoo::encoder(), zoo::tokens, [2, 1]),
-        case("encoder", zoo::encoder(), zoo::tokens, [1, 64]),
-        case("encoder", zoo::encoder(), zoo::tokens, [5, 33]),
-        case("classifier", zoo::classifier(), zoo::images, [7, 1]),
-        case("classifier", zoo::classifier(), zoo::images, [33, 1]),
-    ];
-    cases.extend(edges::cases());
-    cases
+    let of_zoo = runs::runs().into_iter().map(|runs::ZooRun { name, network, run, inputs }| {
+        let name = format!("{name}, {} of {}", run.batch, run.sequence);
+        Case { name, about: String::new(), network, inputs, run }
+    });
+    of_zoo.chain(edges::cases()).collect()
 }
 
 /// The trace of a run, or nothing where a step has no output.

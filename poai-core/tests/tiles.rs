@@ -4,6 +4,8 @@
 
 #[path = "support/edges.rs"]
 mod edges;
+#[path = "support/runs.rs"]
+mod runs;
 #[path = "support/zoo.rs"]
 mod zoo;
 
@@ -360,19 +362,13 @@ fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
 
 /// The zoo's networks and an edge's each, in their runs.
 fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
-    let run = |batch, sequence| RunShape { batch, sequence };
-    let mut networks = vec![];
-    for run in [run(3, 40), run(2, 1), run(1, 64), run(5, 33)] {
-        networks.push(("encoder".into(), zoo::encoder(), run, zoo::tokens(&run)));
-    }
-    for run in [run(7, 1), run(33, 1)] {
-        networks.push(("classifier".into(), zoo::classifier(), run, zoo::images(&run)));
-    }
-    for case in edges::cases() {
+    let of_zoo = runs::runs().into_iter();
+    let of_zoo = of_zoo.map(|case| (case.name.into(), case.network, case.run, case.inputs));
+    let edges = edges::cases().into_iter().map(|case| {
         let name = format!("{}, {}", case.name, case.about);
-        networks.push((name, case.network, case.run, case.inputs));
-    }
-    networks
+        (name, case.network, case.run, case.inputs)
+    });
+    of_zoo.chain(edges).collect()
 }
 
 /// A run's inputs as the slots of a step that reads them alone.

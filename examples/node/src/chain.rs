@@ -15,8 +15,7 @@ pub struct Chain {
     verifier: Verifier,
     blocks: HashMap<Id, Entry>,
     genesis: Id,
-    tip: Id,
-    /// The chain's ids by height, the genesis' first.
+    /// The chain's ids by height, from the genesis to the tip.
     by_height: Vec<Id>,
     store: Store,
 }
@@ -99,7 +98,6 @@ impl Chain {
             verifier: Verifier::new(RULES, Difficulty::BLOCK_MIN)?,
             blocks: HashMap::from([(id, entry)]),
             genesis: id,
-            tip: id,
             by_height: vec![id],
             store,
         };
@@ -112,8 +110,8 @@ impl Chain {
             chain.insert(block.id(), block);
         }
         match stored.tip {
-            Some(stored) if stored != chain.tip => {
-                Err(ChainError::Tip { stored, heaviest: chain.tip })
+            Some(stored) if stored != chain.tip() => {
+                Err(ChainError::Tip { stored, heaviest: chain.tip() })
             }
             _ => Ok(chain),
         }
@@ -139,9 +137,9 @@ impl Chain {
             return Ok(Ok(Accepted::Shown { enough }));
         }
         let stored = block.clone();
-        let before = self.tip;
+        let before = self.tip();
         let accepted = self.insert(id, block);
-        if let Err(error) = self.store.write(&id, &stored, &self.tip) {
+        if let Err(error) = self.store.write(&id, &stored, &self.tip()) {
             // What is not on disk was not accepted.
             self.blocks.remove(&id);
             self.follow(before);
@@ -218,9 +216,8 @@ impl Chain {
 
     /// Whether a block with this much work behind it is light: see [`REACH`].
     fn is_light(&self, work: Work) -> bool {
-        // Of the common case, a block on the tip, the chain is not walked for.
-        work < self.tip_work()
-            && self.ancestors(&self.tip).nth(REACH).is_some_and(|(id, _)| work < self.work(&id))
+        let then = self.by_height.iter().rev().nth(REACH);
+        then.is_some_and(|id| work < self.work(id))
     }
 
     /// Adds a checked block, whose parent is there.
@@ -231,12 +228,13 @@ impl Chain {
         // Checked before: the difficulty decodes, and 2^128 blocks are not reached.
         let work = difficulty.ok().and_then(|macs| parent.with(macs)).unwrap_or(parent);
         self.blocks.insert(id, Entry { block, work });
-        let best = (self.work(&self.tip), std::cmp::Reverse(self.tip));
+        let tip = self.tip();
+        let best = (self.work(&tip), std::cmp::Reverse(tip));
         // Of equal work the lower id, so that all nodes agree whatever arrived first.
         if (work, std::cmp::Reverse(id)) <= best {
             return Accepted::Branch;
         }
-        let left = self.depth_below(&self.tip, &id);
+        let left = self.depth_below(&tip, &id);
         self.follow(id);
         Accepted::Tip { left }
     }
@@ -252,7 +250,6 @@ impl Chain {
         let height = self.blocks.get(&tip).map_or(0, |tip| tip.block.header.height as usize);
         self.by_height.truncate(height + 1 - newer.len());
         self.by_height.extend(newer);
-        self.tip = tip;
     }
 
     /// The blocks of the branch up to `old` that the branch up to `new` has not.
@@ -293,23 +290,23 @@ impl Chain {
 
     /// The best block's id.
     pub fn tip(&self) -> Id {
-        self.tip
+        self.by_height.last().copied().unwrap_or(self.genesis)
     }
 
     /// The best block, and the work behind it.
     pub fn best(&self) -> (Block, Work) {
         let genesis = || (self.network.genesis(), Work::ZERO);
-        self.blocks.get(&self.tip).map_or_else(genesis, |tip| (tip.block.clone(), tip.work))
+        self.blocks.get(&self.tip()).map_or_else(genesis, |tip| (tip.block.clone(), tip.work))
     }
 
     /// The best block's height.
     pub fn height(&self) -> u64 {
-        self.blocks.get(&self.tip).map_or(0, |tip| tip.block.header.height)
+        self.by_height.len() as u64 - 1
     }
 
     /// The work behind the best block.
     pub fn tip_work(&self) -> Work {
-        self.work(&self.tip)
+        self.work(&self.tip())
     }
 
     /// How many blocks are known, branches and the genesis included.
@@ -319,16 +316,16 @@ impl Chain {
 
     /// The chain's times, the tip's first.
     pub fn chain_times(&self) -> Vec<u64> {
-        self.ancestors(&self.tip).map(|(_, block)| block.header.time).collect()
+        self.ancestors(&self.tip()).map(|(_, block)| block.header.time).collect()
     }
 
     /// A header to mine: the tip's child, whose time is the clock's or just
     /// after the median of its ancestors'.
     pub fn template(&self, miner: u32) -> Header {
         let (tip, _) = self.best();
-        let median = poai_verify::chain::median_time_past(&self.times(&self.tip)).unwrap_or(0);
+        let median = poai_verify::chain::median_time_past(&self.times(&self.tip())).unwrap_or(0);
         Header {
-            parent: self.tip,
+            parent: self.tip(),
             height: tip.header.height + 1,
             time: self.network.now().max(median + 1),
             difficulty: self.network.difficulty_after(&tip.header).bits(),
@@ -343,9 +340,9 @@ impl Chain {
     /// a branch that is not the heaviest yet it is where to go on.
     pub fn locator(&self, last: Option<Id>) -> Vec<Id> {
         let (mut ids, mut next, mut step) = (Vec::from_iter(last), 0, 1);
-        for (index, (id, _)) in self.ancestors(&self.tip).enumerate() {
+        for (index, id) in self.by_height.iter().rev().enumerate() {
             if index == next {
-                ids.push(id);
+                ids.push(*id);
                 step *= if ids.len() > 8 { 2 } else { 1 };
                 next += step;
             }

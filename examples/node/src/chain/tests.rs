@@ -248,7 +248,7 @@ fn what_follows_a_locator_is_of_the_chain_whatever_it_was_before() {
         for block in blocks {
             chain_one.accept(block.clone(), &mut Shown::default()).unwrap().unwrap();
             let mut walked: Vec<Id> =
-                chain_one.ancestors(&chain_one.tip).map(|(id, _)| id).collect();
+                chain_one.ancestors(&chain_one.tip()).map(|(id, _)| id).collect();
             walked.reverse();
             assert_eq!(chain_one.by_height, walked);
         }

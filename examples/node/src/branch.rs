@@ -48,6 +48,19 @@ pub struct Shown {
     noted: HashSet<Id>,
     /// Whether it has more work than the chain had.
     enough: bool,
+    /// The most work that any of its branches had.
+    most: Work,
+}
+
+/// What a block added to a branch that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The branch has more work than the chain, and is to be fetched again from its
+    /// beginning.
+    pub enough: bool,
+    /// The branch has more work than any that the peer showed before: the block is no
+    /// repetition.
+    pub new: bool,
 }
 
 impl Shown {
@@ -56,19 +69,20 @@ impl Shown {
         self.end.as_ref().filter(|end| end.id == *id)
     }
 
-    /// Notes a verified block that is not kept; whether its branch, which goes on
-    /// from here or from a block that is kept, has more work than `best`.
-    pub fn extend(&mut self, end: End, best: Work) -> bool {
+    /// Notes a verified block that is not kept; its branch goes on from here or from
+    /// a block that is kept, and has enough work with more than `best`.
+    pub fn extend(&mut self, end: End, best: Work) -> Progress {
         if self.end(&end.header.parent).is_none() {
             (self.noted, self.enough) = (HashSet::new(), false);
         }
         if self.noted.len() < NOTED_MAX {
             self.noted.insert(end.id);
         }
-        let enough = end.work > best;
+        let (enough, new) = (end.work > best, end.work > self.most);
         self.enough |= enough;
+        self.most = self.most.max(end.work);
         self.end = Some(end);
-        enough
+        Progress { enough, new }
     }
 
     /// Whether a light block may be kept.

@@ -1,13 +1,17 @@
 //! All blocks that a node accepted, and which branch is the chain.
 
 use crate::block::{Block, Header, Id};
-use crate::branch::{End, REACH, Shown};
+use crate::branch::{End, Progress, REACH, Shown};
 use crate::network::{Network, RULES};
 use crate::store::{Store, StoreError};
 use poai_core::Difficulty;
 use poai_verify::chain::{CompactDifficulty, CompactError, TimeError, Work};
 use poai_verify::{RulesError, Seal, Verifier, VerifyError};
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+/// Ids of early blocks that are kept in mind.
+const EARLY_MAX: usize = 256;
 
 /// A node's blocks. Every one of them was verified, this time or before.
 pub struct Chain {
@@ -17,6 +21,9 @@ pub struct Chain {
     genesis: Id,
     /// The chain's ids by height, from the genesis to the tip.
     by_height: Vec<Id>,
+    /// Blocks that were right but for the clock: they are not verified again before
+    /// their time.
+    early: HashSet<Id>,
     store: Store,
 }
 
@@ -52,8 +59,12 @@ impl Refusal {
     /// knows a parent which this node lacks, or that is on the lighter side of a
     /// long cut, may be honest.
     pub fn is_fault(&self) -> bool {
-        use Refusal::{Light, Parent, Time};
-        !matches!(self, Parent(_) | Light | Time(TimeError::Future { .. }))
+        !matches!(self, Refusal::Parent(_) | Refusal::Light) && !self.is_early()
+    }
+
+    /// Whether only the clock speaks against the block: it has cost its work.
+    pub fn is_early(&self) -> bool {
+        matches!(self, Refusal::Time(TimeError::Future { .. }))
     }
 }
 
@@ -79,9 +90,8 @@ pub enum Accepted {
     Branch,
     /// On a light branch that has shown more work than the chain.
     Light,
-    /// Of a light branch, and not kept; whether the branch has shown more work
-    /// than the chain has, so that it is to be fetched again from its beginning.
-    Shown { enough: bool },
+    /// Of a light branch, and not kept.
+    Shown(Progress),
     /// The new tip; so many blocks left the chain for it.
     Tip { left: u64 },
 }
@@ -99,6 +109,7 @@ impl Chain {
             blocks: HashMap::from([(id, entry)]),
             genesis: id,
             by_height: vec![id],
+            early: HashSet::new(),
             store,
         };
         for block in stored.blocks {
@@ -130,11 +141,16 @@ impl Chain {
         }
         let (end, light, kept) = match self.check(&id, &block, shown) {
             Ok(checked) => checked,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => {
+                if refusal.is_early() {
+                    self.note_early(id);
+                }
+                return Ok(Err(refusal));
+            }
         };
+        self.early.remove(&id);
         if !kept {
-            let enough = shown.extend(end, self.tip_work());
-            return Ok(Ok(Accepted::Shown { enough }));
+            return Ok(Ok(Accepted::Shown(shown.extend(end, self.tip_work()))));
         }
         let stored = block.clone();
         let before = self.tip();
@@ -167,11 +183,22 @@ impl Chain {
         if !kept && shown.claim <= self.tip_work() {
             return Err(Refusal::Light);
         }
+        // The clock last, so that a block from the future has cost its work, but once;
+        // and only here, where blocks arrive, never of stored ones.
+        let on_time = || self.network.times().check_future(header.time, self.network.now());
+        if self.early.contains(id) {
+            on_time()?;
+        }
         self.check_seal(&seal)?;
-        // The clock last, so that a block from the future has cost its work; and
-        // only here, where blocks arrive, never of stored ones.
-        self.network.times().check_future(header.time, self.network.now())?;
+        on_time()?;
         Ok((End { id: *id, ..end }, light, kept))
+    }
+
+    fn note_early(&mut self, id: Id) {
+        if self.early.len() >= EARLY_MAX {
+            self.early.clear();
+        }
+        self.early.insert(id);
     }
 
     /// Holds a header against its parent.
@@ -228,13 +255,10 @@ impl Chain {
         // Checked before: the difficulty decodes, and 2^128 blocks are not reached.
         let work = difficulty.ok().and_then(|macs| parent.with(macs)).unwrap_or(parent);
         self.blocks.insert(id, Entry { block, work });
-        let tip = self.tip();
-        let best = (self.work(&tip), std::cmp::Reverse(tip));
-        // Of equal work the lower id, so that all nodes agree whatever arrived first.
-        if (work, std::cmp::Reverse(id)) <= best {
+        if !self.is_surpassed_by(work, id) {
             return Accepted::Branch;
         }
-        let left = self.depth_below(&tip, &id);
+        let left = self.depth_below(&self.tip(), &id);
         self.follow(id);
         Accepted::Tip { left }
     }
@@ -309,6 +333,12 @@ impl Chain {
         self.work(&self.tip())
     }
 
+    /// Whether a block with this much work behind it would be the tip. Of equal work
+    /// it is the lower id's, so that all nodes agree whatever arrived first.
+    pub fn is_surpassed_by(&self, work: Work, id: Id) -> bool {
+        (work, Reverse(id)) > (self.tip_work(), Reverse(self.tip()))
+    }
+
     /// How many blocks are known, branches and the genesis included.
     pub fn len(&self) -> usize {
         self.blocks.len()
@@ -340,12 +370,10 @@ impl Chain {
     /// a branch that is not the heaviest yet it is where to go on.
     pub fn locator(&self, last: Option<Id>) -> Vec<Id> {
         let (mut ids, mut next, mut step) = (Vec::from_iter(last), 0, 1);
-        for (index, id) in self.by_height.iter().rev().enumerate() {
-            if index == next {
-                ids.push(*id);
-                step *= if ids.len() > 8 { 2 } else { 1 };
-                next += step;
-            }
+        while let Some(id) = self.by_height.iter().rev().nth(next) {
+            ids.push(*id);
+            step *= if ids.len() > 8 { 2 } else { 1 };
+            next += step;
         }
         if ids.last() != Some(&self.genesis) {
             ids.push(self.genesis);

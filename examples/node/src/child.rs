@@ -42,6 +42,17 @@ impl World {
 
     /// Starts a node, or starts it again on its own database.
     pub async fn start(&self, name: u32) -> Result<Child, Failed> {
+        let mut child = self.spawn(name)?;
+        let ready = |event: &Event| match event {
+            Event::Ready { address, blocks, height } => Some((*address, *blocks, *height)),
+            _ => None,
+        };
+        (child.address, child.blocks, child.height) = child.wait_for(ready).await?;
+        Ok(child)
+    }
+
+    /// Starts its process, which is not ready yet.
+    pub fn spawn(&self, name: u32) -> Result<Child, Failed> {
         let folder = self.folder.join(format!("node-{name}"));
         std::fs::create_dir_all(&folder)?;
         let mut process = tokio::process::Command::new(std::env::current_exe()?)
@@ -57,14 +68,7 @@ impl World {
         let output = BufReader::new(process.stdout.take().ok_or_else(silent)?).lines();
         let heard = VecDeque::new();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut child =
-            Child { name, process, input, output, heard, address, blocks: 0, height: 0 };
-        let ready = |event: &Event| match event {
-            Event::Ready { address, blocks, height } => Some((*address, *blocks, *height)),
-            _ => None,
-        };
-        (child.address, child.blocks, child.height) = child.wait_for(ready).await?;
-        Ok(child)
+        Ok(Child { name, process, input, output, heard, address, blocks: 0, height: 0 })
     }
 }
 

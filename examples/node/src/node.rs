@@ -1,7 +1,7 @@
 //! A node: one task that owns the chain, and is told everything in turn.
 
 use crate::block::{Block, Id};
-use crate::branch::Shown;
+use crate::branch::{Progress, Shown};
 use crate::chain::{Accepted, Chain, ChainError, Refusal};
 use crate::control::{Command, Event, Tip};
 use crate::events::Events;
@@ -12,12 +12,13 @@ use crate::store::{Store, StoreError};
 use crate::wire::{BLOCKS_PER_REQUEST, Message};
 use poai_verify::chain::Work;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Connections at once.
 const PEERS_MAX: usize = 16;
@@ -28,15 +29,21 @@ const INCOMING_MAX: usize = 12;
 const ROUND: Duration = Duration::from_secs(10);
 /// Rounds in which a peer may say nothing before its place is another's.
 const SILENT_MAX: u32 = 6;
-/// Requests for blocks that a peer may make in a round; each may be answered with
-/// two megabytes. Who verifies what it got does not come near.
+/// Requests for blocks that are answered in a round, each with two megabytes at
+/// most. One more waits for the next.
 const REQUESTS_MAX: u32 = 512;
-/// Blocks without a known parent or from the future that a peer may send before
-/// it is sent away.
+/// Messages that a peer may have left to read when its request is answered: who
+/// asks and does not read gets no second answer.
+const UNREAD_MAX: usize = 8;
+/// Light blocks and blocks without a known parent that a peer may send before it is
+/// sent away. Early blocks are not among them: whoever relays them has an honest
+/// clock, only another.
 const STRAYS_MAX: u32 = 32;
 /// Answers without anything to keep whose blocks are no strays, in a round: who
 /// claims much and has nothing is not asked for ever.
 const EXCUSED_MAX: u32 = 4;
+/// How long dialling may take.
+const DIAL: Duration = Duration::from_secs(5);
 
 /// Why a node ends.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +72,7 @@ struct Node {
     rate: f64,
     job: watch::Sender<Job>,
     inbox: mpsc::Sender<(PeerId, Heard)>,
+    dialled: mpsc::Sender<(SocketAddr, std::io::Result<TcpStream>)>,
     events: Events,
 }
 
@@ -84,13 +92,26 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
     let (job, jobs) = watch::channel(Job::default());
     let (mined, mut found) = mpsc::channel(4);
     let (inbox, mut heard) = mpsc::channel(64);
+    let (dialled, mut reached) = mpsc::channel(4);
     std::thread::spawn(move || miner::run(jobs, mined));
     let (address, blocks, height) = (listener.local_addr()?, chain.len() - 1, chain.height());
     events.answer(&Event::Ready { address, blocks, height }).await?;
     let peers = BTreeMap::new();
     let (told, next_peer, isolated, rate) = (chain.tip(), 0, false, 0.0);
-    let mut node =
-        Node { name, network, chain, peers, next_peer, told, isolated, rate, job, inbox, events };
+    let mut node = Node {
+        name,
+        network,
+        chain,
+        peers,
+        next_peer,
+        told,
+        isolated,
+        rate,
+        job,
+        inbox,
+        dialled,
+        events,
+    };
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
@@ -100,7 +121,10 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
                 None | Some(Command::Quit) => return Ok(()),
                 Some(command) => node.obey(command).await?,
             },
-            Ok((stream, _)) = listener.accept() => node.meet(stream, true),
+            Ok((stream, _)) = listener.accept() => {
+                node.meet(stream, true);
+            }
+            Some((address, stream)) = reached.recv() => node.reach(address, stream)?,
             _ = rounds.tick() => node.look_after_peers()?,
             Some((from, heard)) = heard.recv() => node.hear(from, heard)?,
             Some(block) = found.recv() => node.take(None, block)?,
@@ -111,13 +135,7 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
 impl Node {
     async fn obey(&mut self, command: Command) -> Result<(), NodeError> {
         match command {
-            Command::Connect(address) if self.peers.len() >= PEERS_MAX => {
-                self.note(format!("{address}: no room"), false)?;
-            }
-            Command::Connect(address) => match TcpStream::connect(address).await {
-                Ok(stream) => self.meet(stream, false),
-                Err(error) => self.note(format!("{address}: {error}"), false)?,
-            },
+            Command::Connect(address) => self.dial(address),
             Command::Isolate => {
                 self.isolated = true;
                 self.peers.clear();
@@ -150,45 +168,73 @@ impl Node {
         self.job.send_replace(Job { header, rate: self.rate });
     }
 
-    /// Begins a connection, in or out.
-    fn meet(&mut self, stream: TcpStream, incoming: bool) {
+    /// Dials in a task of its own: an address that does not answer holds up nothing.
+    fn dial(&self, address: SocketAddr) {
+        let dialled = self.dialled.clone();
+        tokio::spawn(async move {
+            let stream = timeout(DIAL, TcpStream::connect(address)).await;
+            let stream = stream.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+            let _ = dialled.send((address, stream)).await; // the node may be gone
+        });
+    }
+
+    fn reach(
+        &mut self,
+        address: SocketAddr,
+        stream: std::io::Result<TcpStream>,
+    ) -> Result<(), NodeError> {
+        let why = match stream {
+            Ok(stream) => match self.meet(stream, false) {
+                true => return Ok(()),
+                false => "no room".into(),
+            },
+            Err(error) => error.to_string(),
+        };
+        self.note(format!("{address}: {why}"), false)
+    }
+
+    /// Begins a connection, in or out, if there is room.
+    fn meet(&mut self, stream: TcpStream, incoming: bool) -> bool {
         let others = self.peers.values().filter(|peer| peer.incoming).count();
         let full = self.peers.len() >= PEERS_MAX || incoming && others >= INCOMING_MAX;
         if self.isolated || full {
-            return;
+            return false;
         }
         let id = self.next_peer;
         self.next_peer += 1;
         let mut peer = Peer::start(id, stream, self.inbox.clone(), HELLO);
         peer.incoming = incoming;
-        if peer.send(Message::Hello { network: self.network.digest() })
-            && peer.send(self.tip_message())
-        {
-            self.peers.insert(id, peer);
-        }
+        // A new queue has room.
+        peer.send(Message::Hello { network: self.network.digest() });
+        peer.send(self.tip_message());
+        self.peers.insert(id, peer);
+        true
     }
 
     fn tip_message(&self) -> Message {
         Message::Tip { id: self.chain.tip(), work: self.chain.tip_work().to_be_bytes() }
     }
 
-    /// Tells all the tip, and parts from those that say nothing or do not read.
+    /// Tells all the tip, answers what had to wait, and parts from those that say
+    /// nothing or do not read.
     fn look_after_peers(&mut self) -> Result<(), NodeError> {
         let tip = self.tip_message();
-        let mut leaving = Vec::new();
+        let (mut leaving, mut waiting) = (Vec::new(), Vec::new());
         for (id, peer) in &mut self.peers {
             (peer.silent, peer.requests, peer.asks) = (peer.silent + 1, 0, 0);
             if peer.silent > SILENT_MAX {
                 leaving.push((*id, "silent"));
             } else if !peer.send(tip.clone()) {
                 leaving.push((*id, "too slow"));
+            } else {
+                waiting.push(*id);
             }
         }
-        leaving.into_iter().try_for_each(|(id, why)| self.part(id, why))
+        leaving.into_iter().try_for_each(|(id, why)| self.part(id, why))?;
+        waiting.into_iter().try_for_each(|id| self.answer(id))
     }
 
     fn hear(&mut self, from: PeerId, heard: Heard) -> Result<(), NodeError> {
-        let tip = self.tip_message();
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
         peer.silent = 0;
         match heard {
@@ -203,28 +249,35 @@ impl Node {
                 peer.greeted = true;
             }
             Heard::Message(_) if !peer.greeted => self.part(from, "no hello")?,
-            Heard::Message(Message::Tip { work, .. }) => {
-                (peer.asked, peer.shown.claim) = (false, Work::from_be_bytes(work));
-                if peer.shown.claim > self.chain.tip_work() {
+            Heard::Message(Message::Tip { id, work }) => {
+                let work = Work::from_be_bytes(work);
+                (peer.asked, peer.shown.claim) = (false, work);
+                if self.chain.is_surpassed_by(work, id) {
                     self.ask(from);
                 }
-                self.tell_tip(Some(from));
-            }
-            Heard::Message(Message::GetBlocks { .. }) if peer.requests >= REQUESTS_MAX => {
-                self.part(from, "too many requests")?;
+                self.tell_tip(Some(from))?;
             }
             Heard::Message(Message::GetBlocks { locator }) => {
-                peer.requests += 1;
-                let blocks = self.chain.after(&locator, BLOCKS_PER_REQUEST);
-                let mut messages = blocks.into_iter().map(Message::Block).chain([tip]);
-                let kept_up = messages.all(|message| peer.send(message));
-                if !kept_up {
-                    self.part(from, "too slow")?;
-                }
+                peer.request = Some(locator);
+                self.answer(from)?;
             }
             Heard::Message(Message::Block(block)) => self.take(Some(from), block)?,
         }
         Ok(())
+    }
+
+    /// Answers a peer's request, unless it has to wait for the next round.
+    fn answer(&mut self, to: PeerId) -> Result<(), NodeError> {
+        let tip = self.tip_message();
+        let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
+        if peer.requests >= REQUESTS_MAX || peer.queued() > UNREAD_MAX {
+            return Ok(());
+        }
+        let Some(locator) = peer.request.take() else { return Ok(()) };
+        peer.requests += 1;
+        let blocks = self.chain.after(&locator, BLOCKS_PER_REQUEST);
+        let mut messages = blocks.into_iter().map(Message::Block).chain([tip]);
+        if messages.all(|message| peer.send(message)) { Ok(()) } else { self.part(to, "too slow") }
     }
 
     /// Asks a peer for what it has beyond this node's chain, unless it was asked.
@@ -258,10 +311,15 @@ impl Node {
         };
         let asked = sender.as_ref().is_some_and(|peer| peer.asked);
         if let Some(peer) = sender {
-            let again = accepted == Accepted::Shown { enough: true };
+            let (again, good) = match accepted {
+                Accepted::Known => (false, false),
+                Accepted::Shown(Progress { enough, new }) => (enough, new),
+                Accepted::Branch | Accepted::Light | Accepted::Tip { .. } => (false, true),
+            };
             peer.last = (!again).then_some(id);
-            if !matches!(accepted, Accepted::Known | Accepted::Shown { enough: false }) {
+            if good {
                 (peer.strays, peer.asks) = (0, 0);
+                peer.due = BLOCKS_PER_REQUEST;
             }
         }
         if let Accepted::Tip { left } = accepted {
@@ -271,31 +329,34 @@ impl Node {
                 self.events.say(&Event::Reorganised { left, height })?;
             }
         }
-        // Only what was verified and kept is relayed, of an answer nothing, and nothing
-        // light: whoever lacks a long branch would get it without its beginning. The
-        // others are told the tip when the answer ends, and ask.
-        if !asked && matches!(accepted, Accepted::Tip { .. } | Accepted::Branch) {
-            self.relay(from, &passed_on);
+        // Only a tip, and only on the tip that they were told of last: a block whose
+        // parent they lack is of no use to them, and they would hold it against this
+        // node. Else they are told the tip, of an answer when it ends, and ask.
+        match accepted {
+            Accepted::Tip { .. } if asked => Ok(()),
+            Accepted::Tip { .. } if passed_on.header.parent == self.told => {
+                self.told = id;
+                self.send_all(from, &Message::Block(passed_on))
+            }
+            Accepted::Tip { .. } => self.tell_tip(from),
+            _ => Ok(()),
         }
-        Ok(())
-    }
-
-    fn relay(&mut self, from: Option<PeerId>, block: &Block) {
-        self.told = self.chain.tip();
-        self.send_all(from, &Message::Block(block.clone()));
     }
 
     /// Tells the others the tip, if it is another than they were told.
-    fn tell_tip(&mut self, from: Option<PeerId>) {
-        if self.told != self.chain.tip() {
-            self.told = self.chain.tip();
-            self.send_all(from, &self.tip_message());
+    fn tell_tip(&mut self, from: Option<PeerId>) -> Result<(), NodeError> {
+        if self.told == self.chain.tip() {
+            return Ok(());
         }
+        self.told = self.chain.tip();
+        self.send_all(from, &self.tip_message())
     }
 
-    fn send_all(&mut self, but: Option<PeerId>, message: &Message) {
-        self.peers
-            .retain(|id, peer| Some(*id) == but || !peer.greeted || peer.send(message.clone()));
+    fn send_all(&mut self, but: Option<PeerId>, message: &Message) -> Result<(), NodeError> {
+        let addressed = self.peers.iter().filter(|(id, peer)| Some(**id) != but && peer.greeted);
+        let slow = addressed.filter(|(_, peer)| !peer.send(message.clone()));
+        let slow: Vec<PeerId> = slow.map(|(id, _)| *id).collect();
+        slow.into_iter().try_for_each(|id| self.part(id, "too slow"))
     }
 
     fn refuse(&mut self, from: PeerId, refusal: &Refusal) -> Result<(), NodeError> {
@@ -308,6 +369,9 @@ impl Node {
         if peer.asked && peer.due > 0 && matches!(refusal, Refusal::Light | Refusal::Parent(_)) {
             peer.due -= 1;
             return Ok(());
+        }
+        if refusal.is_early() {
+            return self.note(refusal.to_string(), false);
         }
         peer.strays += 1;
         if peer.strays > STRAYS_MAX {

@@ -45,6 +45,8 @@ pub struct Peer {
     pub silent: u32,
     /// Requests since the last round.
     pub requests: u32,
+    /// What it asks for, where that waits.
+    pub request: Option<Vec<Id>>,
 }
 
 /// What a connection tells its node.
@@ -120,12 +122,18 @@ impl Peer {
             incoming: false,
             silent: 0,
             requests: 0,
+            request: None,
         }
     }
 
     /// Queues a message; `false` where the peer is too slow or gone.
     pub fn send(&self, message: Message) -> bool {
         self.queue.try_send(message).is_ok()
+    }
+
+    /// Messages that it has not read yet.
+    pub fn queued(&self) -> usize {
+        QUEUE - self.queue.capacity()
     }
 }
 

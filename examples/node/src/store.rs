@@ -1,11 +1,13 @@
 //! Blocks on disk, in redb: one transaction a block, with the tip's id.
 //!
-//! redb commits by writing elsewhere, syncing, and switching one root over.
-//! Whenever the process dies, the file opens as of the last commit.
+//! redb commits by writing elsewhere, syncing, and switching one root over:
+//! whenever the process dies, the file opens as of the last commit. A file that
+//! redb has only begun does not open, so the first one is made beside its place.
 
 use crate::block::{Block, Id};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
+use std::{fs, io};
 
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
 const TIP: TableDefinition<'_, (), &[u8]> = TableDefinition::new("tip");
@@ -18,6 +20,8 @@ pub struct Store(Database);
 pub enum StoreError {
     #[error("the database: {0}")]
     Database(#[from] redb::Error),
+    #[error("the database's file: {0}")]
+    File(#[from] io::Error),
     #[error("a stored block: {0}")]
     Block(#[from] postcard::Error),
     #[error("the stored tip has {0} bytes, not 32")]
@@ -38,7 +42,10 @@ pub struct Stored {
 impl Store {
     /// Opens or makes the file.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
-        Ok(Store(Database::create(path).map_err(redb::Error::from)?))
+        if !path.try_exists()? {
+            create(path)?;
+        }
+        Ok(Store(Database::open(path).map_err(redb::Error::from)?))
     }
 
     /// Writes a block and the tip, both or neither.
@@ -90,10 +97,45 @@ impl Store {
     }
 }
 
+/// Makes an empty database: whole, or not there.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        // Whoever began it was killed.
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    drop(Database::create(&new).map_err(redb::Error::from)?);
+    fs::File::open(&new)?.sync_all()?;
+    fs::rename(&new, path)?;
+    // The name, too: only some systems have folders that can be synced.
+    #[cfg(unix)]
+    if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::Network;
+
+    /// As a process leaves it that is killed while redb makes the file.
+    #[test]
+    fn a_database_that_was_only_begun_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain.redb");
+        fs::write(path.with_extension("new"), vec![0; 73_728]).unwrap();
+        assert_eq!(Store::open(&path).unwrap().read().unwrap(), Stored::default());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        // What is in its place is never taken for one that was begun.
+        fs::write(&path, vec![0; 73_728]).unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::Database(_))));
+        assert_eq!(fs::metadata(&path).unwrap().len(), 73_728);
+    }
 
     #[test]
     fn what_was_written_is_there_when_it_is_opened_again() {

@@ -134,6 +134,10 @@ fn claiming(work: Work) -> Shown {
     shown
 }
 
+fn not_enough(new: bool) -> Accepted {
+    Accepted::Shown(Progress { enough: false, new })
+}
+
 fn heaviest() -> Work {
     Work::from_be_bytes([0xff; 32])
 }
@@ -163,11 +167,11 @@ fn light_blocks_of_who_claims_no_more_are_refused_before_their_proof() {
 fn a_claim_without_its_work_has_nothing_kept() {
     let (folder, mut chain_one, own, other) = deep();
     let mut shown = claiming(heaviest());
-    // Again and again, as far as the chain's own work.
-    for _ in 0..3 {
+    // Again and again, as far as the chain's own work; only the first time is new.
+    for time in 0..3 {
         for block in &other[..own.len()] {
             let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
-            assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+            assert_eq!(answer, Ok(not_enough(time == 0)));
         }
     }
     assert_eq!(chain_one.len(), 1 + own.len());
@@ -189,12 +193,13 @@ fn a_heavier_branch_wins_however_deep_it_begins() {
     let mut shown = claiming(heaviest());
     for (index, block) in other.iter().enumerate() {
         let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
-        assert_eq!(answer, Ok(Accepted::Shown { enough: index >= own.len() }));
+        let progress = Progress { enough: index >= own.len(), new: true };
+        assert_eq!(answer, Ok(Accepted::Shown(progress)));
     }
     assert_eq!(chain_one.tip(), own.last().unwrap().id());
     // Another peer has shown nothing by it.
     let answer = chain_one.accept(other[0].clone(), &mut claiming(heaviest())).unwrap();
-    assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+    assert_eq!(answer, Ok(not_enough(true)));
     for block in &other {
         let answer = chain_one.accept(block.clone(), &mut shown).unwrap().unwrap();
         use Accepted::{Branch, Light, Tip};
@@ -220,13 +225,13 @@ fn who_showed_a_heavier_branch_has_that_kept_and_nothing_else() {
     for number in 0..3 {
         for block in &other[..=own.len()] {
             let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
-            assert!(matches!(answer, Ok(Accepted::Shown { .. })), "{answer:?}");
+            assert!(matches!(answer, Ok(Accepted::Shown(_))), "{answer:?}");
         }
         // A child of the genesis instead, which costs the least.
         let sibling = child(&layer, &genesis, 100 + number);
         assert!(!shown.admits(&sibling.id()) && shown.admits(&other[0].id()));
         let answer = chain_one.accept(sibling, &mut shown).unwrap();
-        assert_eq!(answer, Ok(Accepted::Shown { enough: false }));
+        assert_eq!(answer, Ok(not_enough(false)));
         // It began another branch.
         assert!(!shown.admits(&other[0].id()));
     }
@@ -308,14 +313,30 @@ fn the_clock_is_asked_of_arriving_blocks_alone() {
             break block;
         }
     };
-    let refusal = Chain::open(late(), store())
-        .unwrap()
-        .accept(early, &mut Shown::default())
-        .unwrap()
-        .unwrap_err();
-    assert!(matches!(refusal, Refusal::Time(TimeError::Future { .. })), "{refusal}");
-    assert!(!refusal.is_fault());
+    let mut chain_one = Chain::open(late(), store()).unwrap();
+    // Its proof is decided once; of what is kept in mind the proof is in the id.
+    for _ in 0..2 {
+        let refusal = chain_one.accept(early.clone(), &mut Shown::default()).unwrap().unwrap_err();
+        assert!(matches!(refusal, Refusal::Time(TimeError::Future { .. })), "{refusal}");
+        assert!(refusal.is_early() && !refusal.is_fault());
+        assert_eq!(chain_one.early, HashSet::from([early.id()]));
+    }
+    let mut forged = early.clone();
+    forged.proof[1000] ^= 1;
+    let refusal = chain_one.accept(forged, &mut Shown::default()).unwrap().unwrap_err();
+    assert!(matches!(refusal, Refusal::Proof(_)), "{refusal}");
+    // Its time comes: the network's clock begins a minute and a half earlier.
+    chain_one.network = Network::new(Network::machine_clock() - 90_000).unwrap();
+    assert!(chain_one.accept(early, &mut Shown::default()).unwrap().is_ok());
+    assert_eq!((chain_one.len(), chain_one.early.len()), (2, 0));
+    for number in 0..=EARLY_MAX {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        chain_one.note_early(Id(id));
+        assert!(chain_one.early.len() <= EARLY_MAX);
+    }
+    drop(chain_one);
 
     assert!(chain(folder.path()).unwrap().accept(good, &mut Shown::default()).unwrap().is_ok());
-    assert_eq!(Chain::open(late(), store()).unwrap().len(), 2);
+    assert_eq!(Chain::open(late(), store()).unwrap().len(), 3);
 }

@@ -12,11 +12,24 @@ fn node(folder: &Path) -> (Node, Inbox) {
     let network = Network::new(0).unwrap();
     let chain = Chain::open(network, Store::open(&folder.join("chain.redb")).unwrap()).unwrap();
     let ((job, _), (inbox, heard)) = (watch::channel(Job::default()), mpsc::channel(64));
+    let (dialled, _) = mpsc::channel(4);
     let (peers, told) = (BTreeMap::new(), chain.tip());
     let (name, next_peer, isolated, rate) = (1, 0, false, 0.0);
     let (events, _) = Events::start(tokio::io::sink());
-    let node =
-        Node { name, network, chain, peers, next_peer, told, isolated, rate, job, inbox, events };
+    let node = Node {
+        name,
+        network,
+        chain,
+        peers,
+        next_peer,
+        told,
+        isolated,
+        rate,
+        job,
+        inbox,
+        dialled,
+        events,
+    };
     (node, heard)
 }
 
@@ -64,38 +77,6 @@ async fn who_says_nothing_leaves_its_place() {
     node.hear(0, Heard::Message(tip)).unwrap();
     node.look_after_peers().unwrap();
     assert_eq!(node.peers.keys().copied().collect::<Vec<_>>(), [0]);
-}
-
-#[tokio::test]
-async fn requests_have_an_allowance() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut node, _heard) = node(folder.path());
-    let ends = connect(&mut node, 1, true).await;
-    // Read what the node answers: the queue is not what is tested here.
-    let reader = tokio::spawn(async move {
-        let mut to = vec![0; 1 << 16];
-        while let Some(end) = ends.first() {
-            end.readable().await.unwrap();
-            if matches!(end.try_read(&mut to), Ok(0)) {
-                break;
-            }
-        }
-    });
-    hello(&mut node, 0);
-    for round in 0..2 {
-        for _ in 0..REQUESTS_MAX {
-            let locator = node.chain.locator(None);
-            node.hear(0, Heard::Message(Message::GetBlocks { locator })).unwrap();
-            tokio::time::sleep(Duration::from_micros(10)).await;
-            assert_eq!(node.peers.len(), 1, "round {round}");
-        }
-        if round == 0 {
-            node.look_after_peers().unwrap();
-        }
-    }
-    node.hear(0, Heard::Message(Message::GetBlocks { locator: vec![] })).unwrap();
-    assert!(node.peers.is_empty());
-    reader.await.unwrap();
 }
 
 type Frames = Framed<TcpStream, LengthDelimitedCodec>;
@@ -245,6 +226,139 @@ async fn an_answer_is_what_follows_the_locator_and_then_the_tip() {
         assert_eq!(told(&mut frames).await, Message::Block(block.clone()));
     }
     assert_eq!(told(&mut frames).await, tip_of(&node.chain));
+}
+
+/// What is beyond a round's allowance is answered in the next round, once.
+#[tokio::test]
+async fn requests_have_an_allowance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _heard) = node(folder.path());
+    let (from, mut frames) = greeted(&mut node).await;
+    let request = || Heard::Message(Message::GetBlocks { locator: vec![] });
+    for _ in 0..REQUESTS_MAX {
+        node.hear(from, request()).unwrap();
+        assert_eq!(told(&mut frames).await, tip_of(&node.chain));
+    }
+    node.hear(from, request()).unwrap();
+    node.hear(from, request()).unwrap();
+    assert_eq!(node.peers[&from].queued(), 0);
+    node.look_after_peers().unwrap();
+    // The round's own, and the answer.
+    assert_eq!(node.peers[&from].queued(), 2);
+    assert!(node.peers[&from].request.is_none());
+}
+
+/// Who asks again and again without reading gets no more than one answer, whatever
+/// the system's buffers take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_is_not_answered() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut node, _heard, _) = two_sides(folders[0].path(), folders[1].path(), [32, 0]);
+    let (from, mut frames) = greeted(&mut node).await;
+    let mut most = 0;
+    for _ in 0..300 {
+        node.hear(from, Heard::Message(Message::GetBlocks { locator: vec![] })).unwrap();
+        most = most.max(node.peers[&from].queued());
+    }
+    assert!((BLOCKS_PER_REQUEST..=UNREAD_MAX + BLOCKS_PER_REQUEST + 1).contains(&most), "{most}");
+    assert!(node.peers[&from].request.is_some());
+    // It reads, and the next round answers.
+    while node.peers[&from].queued() > 0 {
+        told(&mut frames).await;
+    }
+    node.look_after_peers().unwrap();
+    assert!(node.peers[&from].request.is_none() && node.peers[&from].queued() > 0);
+}
+
+/// Of two branches only the tip is told, and a block only to those who have its
+/// parent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_is_relayed_only_on_what_was_told() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut node, _heard, other) = two_sides(folders[0].path(), folders[1].path(), [2, 4]);
+    let (from, _frames) = greeted(&mut node).await;
+    let (_, mut third) = greeted(&mut node).await;
+    let take = |node: &mut Node, block: &Block| {
+        node.hear(from, Heard::Message(Message::Block(block.clone()))).unwrap();
+    };
+    let blocks = other.after(&[], 4);
+    let before = node.chain.tip();
+    take(&mut node, &blocks[0]);
+    assert_eq!(node.chain.tip(), before);
+    take(&mut node, &blocks[1]);
+    take(&mut node, &blocks[2]);
+    assert_eq!(node.chain.tip(), blocks[2].id());
+    // Nothing of the first two, unless the second has the lower id.
+    let mut next = told(&mut third).await;
+    if blocks[1].id().0 < before.0 {
+        assert!(matches!(next, Message::Tip { id, .. } if id == blocks[1].id()));
+        next = told(&mut third).await;
+        assert_eq!(next, Message::Block(blocks[2].clone()));
+    } else {
+        assert_eq!(next, tip_of(&node.chain));
+    }
+    take(&mut node, &blocks[3]);
+    assert_eq!(told(&mut third).await, Message::Block(blocks[3].clone()));
+}
+
+/// Work alone does not say whose tip stands: of equal work the lower id does, and
+/// who has the other has to ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tip_of_equal_work_and_a_lower_id_is_asked_for() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut node, _heard, _) = two_sides(folders[0].path(), folders[1].path(), [2, 0]);
+    let (from, mut frames) = greeted(&mut node).await;
+    let work = node.chain.tip_work().to_be_bytes();
+    for id in [Id([0xff; 32]), node.chain.tip(), Id([0; 32])] {
+        node.hear(from, Heard::Message(Message::Tip { id, work })).unwrap();
+    }
+    assert_eq!(node.peers[&from].asks, 1);
+    assert!(matches!(told(&mut frames).await, Message::GetBlocks { .. }));
+}
+
+/// A peer that shows a long branch relays meanwhile what it gets itself, whose
+/// parents this node lacks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_shows_a_long_branch_may_relay_meanwhile() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut node, _heard, heavy) = two_sides(folders[0].path(), folders[1].path(), [236, 240]);
+    let (from, mut frames) = greeted(&mut node).await;
+    node.hear(from, Heard::Message(tip_of(&heavy))).unwrap();
+    let mut answers = 0;
+    while node.chain.tip() != heavy.tip() {
+        let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
+        for block in heavy.after(&locator, BLOCKS_PER_REQUEST) {
+            for block in [block, heavy.best().0] {
+                node.hear(from, Heard::Message(Message::Block(block))).unwrap();
+                assert!(node.peers.contains_key(&from), "parted in answer {answers}");
+            }
+        }
+        node.hear(from, Heard::Message(tip_of(&heavy))).unwrap();
+        answers += 1;
+        assert!(answers < 20);
+    }
+    assert_eq!(answers, 16);
+}
+
+/// Early blocks are nobody's fault, however many there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_relays_early_blocks_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _heard) = node(folder.path());
+    let layer = Layer::new().unwrap();
+    let early = loop {
+        let mut header = node.chain.template(2);
+        (header.time, header.nonce) = (header.time + 100_000, rand::random());
+        if let Some(block) = layer.attempt(&header).unwrap() {
+            break block;
+        }
+    };
+    let (from, _frames) = greeted(&mut node).await;
+    for _ in 0..10 * STRAYS_MAX {
+        node.hear(from, Heard::Message(Message::Block(early.clone()))).unwrap();
+        assert_eq!(node.peers[&from].strays, 0);
+    }
+    assert_eq!(node.chain.len(), 1);
 }
 
 /// Blocks of a light branch that was shown are kept, but not relayed: to others

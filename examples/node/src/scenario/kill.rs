@@ -1,5 +1,5 @@
-//! A node is killed (SIGKILL) at random moments while it writes blocks, and
-//! started again on the same database.
+//! A node is killed (SIGKILL) at random moments while it makes its database and
+//! while it writes blocks, and started again on the same database.
 //!
 //! Opening verifies every stored block again and holds the stored tip against
 //! the heaviest, so that a torn write would end the node with an error.
@@ -10,8 +10,18 @@ use crate::network::INITIAL_RATE;
 use std::time::Duration;
 
 const KILLS: usize = 10;
+/// Nodes that are killed before they are ready.
+const BIRTHS: u32 = 20;
 
 pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
+    for name in 100..100 + BIRTHS {
+        let node = world.spawn(name)?;
+        tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
+        node.kill().await?;
+        let node = world.start(name).await?;
+        ensure(node.blocks == 0, || "blocks from nowhere".into())?;
+        node.kill().await?;
+    }
     let mut miner = world.start(1).await?;
     miner.order(Command::Mine(8.0 * INITIAL_RATE)).await?;
     let mut nodes = [miner];

@@ -7,6 +7,11 @@
 #include <stdint.h>
 
 /*
+ What a pointer is given for is read before the function returns, and not after; meanwhile nobody
+ may change it. What a function fills is written only by it. Nothing here keeps a pointer.
+ */
+
+/*
  A block's rules: rank 128, tile 32, k from 1024 to 16384, m and n up to 2^24,
  difficulty at least 2^24.
  */

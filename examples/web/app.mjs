@@ -19,15 +19,20 @@ function show(kind, headline, reason, facts = []) {
   }));
 }
 
+/** Takes back what was said: beside another file's name, or another challenge, it would be taken for their verdict. */
+function forget() {
+  at("verdict").hidden = true;
+  at("picture").hidden = true;
+}
+
 /**
- * Names another file. What was said of the one before goes first: a verdict beside another's name would be taken for its own.
+ * Names another file.
  * Of two that are dropped in a row, the first may be read last: the number says whether it is still the one that is named.
  */
 function name(file, size) {
   state.proof = undefined;
   at("check").disabled = true;
-  at("verdict").hidden = true;
-  at("picture").hidden = true;
+  forget();
   at("file-name").textContent = file;
   at("file-size").textContent = `${size.toLocaleString("en")} bytes`;
   return ++state.turn;
@@ -156,6 +161,7 @@ at("question").addEventListener("submit", (event) => {
   event.preventDefault();
   if (state.proof !== undefined) check();
 });
+at("question").addEventListener("input", forget);
 at("file").addEventListener("change", () => at("file").files[0] && busily(() => takeFile(at("file").files[0])));
 at("sample").addEventListener("click", () => busily(() => sample(() => {})));
 at("altered").addEventListener("click", () => busily(() => sample((proof) => { proof[1000] ^= 1; })));

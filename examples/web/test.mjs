@@ -140,6 +140,20 @@ await test("no verdict stays beside another file's name", async (page) => {
   assert.equal(await page.textContent("#file-name"), "large.bin");
 });
 
+await test("no verdict stays beside another question", async (page) => {
+  for (const change of [
+    () => page.fill("#challenge", "00"),
+    () => page.fill("#difficulty", "1"),
+    () => page.selectOption("#rules", "1"),
+  ]) {
+    await page.click("#sample");
+    assert.equal(await headline(page), "The proof holds");
+    assert.deepEqual(await shown(page), [true, true]);
+    await change();
+    assert.deepEqual(await shown(page), [false, false]);
+  }
+});
+
 await test("dark, on a telephone", async (page) => {
   await page.click("#sample");
   assert.equal(await headline(page), "The proof holds");

@@ -47,7 +47,7 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
     let tips = until(&mut nodes, "the same tip", agreed).await?;
     let height = tips.first().map_or(0, |tip| tip.height);
     Ok(vec![format!(
-        "killed {KILLS} times; its database held the chain up to heights {heights:?}, every block verified again; \
+        "{BIRTHS} killed as they began; one killed {KILLS} times: its database held the chain up to heights {heights:?}, every block verified again; \
          then it caught up to {height}",
     )])
 }

@@ -88,6 +88,65 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Header;
+    use proptest::prelude::*;
+
+    fn message() -> impl Strategy<Value = Message> {
+        let id = any::<[u8; 32]>().prop_map(Id);
+        let header = (id.clone(), any::<[u64; 3]>(), any::<[u32; 2]>(), any::<[u8; 32]>());
+        let header =
+            header.prop_map(|(parent, [height, time, nonce], [difficulty, miner], hash)| Header {
+                parent,
+                height,
+                time,
+                difficulty,
+                miner,
+                transactions: hash,
+                nonce,
+            });
+        let proof = prop::collection::vec(any::<u8>(), 0..300);
+        prop_oneof![
+            any::<[u8; 32]>().prop_map(|network| Message::Hello { network }),
+            (id.clone(), any::<[u8; 32]>()).prop_map(|(id, work)| Message::Tip { id, work }),
+            prop::collection::vec(id, 0..=LOCATOR_MAX)
+                .prop_map(|locator| Message::GetBlocks { locator }),
+            (header, proof).prop_map(|(header, proof)| Message::Block(Block { header, proof })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_is_read_as_it_was_written(message in message()) {
+            prop_assert_eq!(&Message::decode(&message.encode().unwrap()).unwrap(), &message);
+        }
+
+        /// Altered and cut messages, and any bytes: a message within the limits, or an
+        /// error.
+        #[test]
+        fn any_bytes_are_a_message_or_none(
+            message in message(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+            more in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut bytes = message.encode().unwrap();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+                bytes.extend(&more);
+            }
+            for bytes in [bytes, more] {
+                let Ok(read) = Message::decode(&bytes) else { continue };
+                if let Message::GetBlocks { locator } = &read {
+                    prop_assert!(locator.len() <= LOCATOR_MAX);
+                }
+                prop_assert_eq!(Message::decode(&read.encode().unwrap()).unwrap(), read);
+            }
+        }
+    }
 
     #[test]
     fn messages_are_read_as_they_were_written() {

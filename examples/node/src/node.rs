@@ -219,6 +219,7 @@ impl Node {
     /// nothing or do not read.
     fn look_after_peers(&mut self) -> Result<(), NodeError> {
         let tip = self.tip_message();
+        self.told = self.chain.tip();
         let (mut leaving, mut waiting) = (Vec::new(), Vec::new());
         for (id, peer) in &mut self.peers {
             (peer.silent, peer.requests, peer.asks) = (peer.silent + 1, 0, 0);

@@ -43,7 +43,7 @@ for group in "${groups[@]}"; do
     bounds) mutate bounds 60 poai-verify trace/reach.rs --features=parallel --lib --test=bounds --test=tile_memory ;;
     trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/rules.rs" --features=parallel --lib --test=bounds --test=full --test=receipt --test=trace --test=trace_fixtures --test=unclean ;;
     snark) mutate snark 200 poai-verify "snark/*.rs" --features=snark,serde --test=deployment --test=snark ;;
-    protocol) mutate protocol 60 poai-core "ticket.rs seeds.rs transcript.rs difficulty.rs statement.rs proof/*.rs params.rs recompute.rs" "${verifier[@]}" --lib --test=attacks --test=decoding --test=difficulty --test=openings --test=operands --test=recompute --test=rules --test=vectors ;;
+    protocol) mutate protocol 60 poai-core "ticket.rs seeds.rs transcript.rs difficulty.rs statement.rs proof/*.rs params.rs recompute.rs" "${verifier[@]}" --features=poai-core/serde --lib --test=attacks --test=decoding --test=difficulty --test=openings --test=operands --test=recompute --test=rules --test=serialisation --test=vectors ;;
     commitment) mutate commitment 60 poai-core "commitment/*.rs" --test=openings --test=vectors ;;
     noise) mutate noise 60 poai-core "noise/*.rs" --lib --test=noise --test=vectors ;;
     inference) mutate inference 60 poai-core "inference/*.rs" --features=snark,serde --lib ;;

@@ -6,8 +6,8 @@ use poai_verify::chain::Work;
 use std::collections::HashSet;
 
 /// How far below the tip, in blocks, a branch may have its work: with less than
-/// the chain had there, its blocks are *light*. They are never relayed, and not kept
-/// unless the peer shows that the branch ends in more work than the chain has.
+/// the chain had there, its blocks are *light*, and not kept unless the peer shows
+/// that the branch ends in a better tip than the chain's.
 ///
 /// 32 blocks' time is two half-lives of the retargeting, so whoever begins a
 /// branch within them and takes the latest time there is pays a quarter of the
@@ -34,29 +34,31 @@ const NOTED_MAX: usize = 1 << 14;
 /// What a peer shows of a light branch.
 ///
 /// Long branches come from long cuts, and the heavier must win whatever its
-/// length. So a peer that claims more work than the chain has is heard twice: the
-/// first time each block is verified and forgotten, but for its id and the last
-/// one's header; once they add up to more than the chain, those blocks and no
-/// others may be kept. So what is kept has cost more work than the chain.
+/// length. So a peer that claims a better tip is heard twice: the first time each
+/// block is verified and forgotten, but for its id and the last one's header; once
+/// they add up to a better tip, those blocks and no others may be kept. So what is
+/// kept has cost as much work as the chain.
 #[derive(Debug, Default)]
 pub struct Shown {
-    /// The work that it claims its best block has.
-    pub claim: Work,
+    /// The work and the id of the best block that it claims to have.
+    pub claim: Option<(Work, Id)>,
+    /// The kept block on which the branch begins.
+    start: Option<Id>,
     /// The last block of the branch.
     end: Option<End>,
     /// The first blocks of the branch.
     noted: HashSet<Id>,
-    /// Whether it has more work than the chain had.
+    /// Whether it has shown a better tip than the chain's.
     enough: bool,
-    /// The most work that any of its branches had.
+    /// The most work that any of its branches had since something was kept.
     most: Work,
 }
 
 /// What a block added to a branch that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The branch has more work than the chain, and is to be fetched again from its
-    /// beginning.
+    /// The branch ends in a better tip than the chain's, and is to be fetched again
+    /// from its beginning.
     pub enough: bool,
     /// The branch has more work than any that the peer showed before: the block is no
     /// repetition.
@@ -70,19 +72,30 @@ impl Shown {
     }
 
     /// Notes a verified block that is not kept; its branch goes on from here or from
-    /// a block that is kept, and has enough work with more than `best`.
-    pub fn extend(&mut self, end: End, best: Work) -> Progress {
+    /// a block that is kept. `enough` if it would be the tip.
+    pub fn extend(&mut self, end: End, enough: bool) -> Progress {
         if self.end(&end.header.parent).is_none() {
             (self.noted, self.enough) = (HashSet::new(), false);
+            self.start = Some(end.header.parent);
         }
         if self.noted.len() < NOTED_MAX {
             self.noted.insert(end.id);
         }
-        let (enough, new) = (end.work > best, end.work > self.most);
+        let new = end.work > self.most;
         self.enough |= enough;
         self.most = self.most.max(end.work);
         self.end = Some(end);
         Progress { enough, new }
+    }
+
+    /// Where to ask again for the branch that was shown.
+    pub fn start(&self) -> Option<Id> {
+        self.start
+    }
+
+    /// Something was kept, which cannot be repeated: what is shown now is new.
+    pub fn advance(&mut self) {
+        self.most = Work::ZERO;
     }
 
     /// Whether a light block may be kept.

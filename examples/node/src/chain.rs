@@ -8,10 +8,7 @@ use poai_core::Difficulty;
 use poai_verify::chain::{CompactDifficulty, CompactError, TimeError, Work};
 use poai_verify::{RulesError, Seal, Verifier, VerifyError};
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
-
-/// Ids of early blocks that are kept in mind.
-const EARLY_MAX: usize = 256;
+use std::collections::HashMap;
 
 /// A node's blocks. Every one of them was verified, this time or before.
 pub struct Chain {
@@ -21,9 +18,6 @@ pub struct Chain {
     genesis: Id,
     /// The chain's ids by height, from the genesis to the tip.
     by_height: Vec<Id>,
-    /// Blocks that were right but for the clock: they are not verified again before
-    /// their time.
-    early: HashSet<Id>,
     store: Store,
 }
 
@@ -41,7 +35,7 @@ pub enum Refusal {
     #[error("height {got}, not {asked}")]
     Height { got: u64, asked: u64 },
     #[error(
-        "its branch has less work than the chain had {REACH} blocks ago, and claims no more than it has"
+        "its branch has less work than the chain had {REACH} blocks ago, and claims no better tip"
     )]
     Light,
     #[error(transparent)]
@@ -55,16 +49,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether whoever sent it must have known. A peer whose clock is ahead, that
-    /// knows a parent which this node lacks, or that is on the lighter side of a
-    /// long cut, may be honest.
+    /// Whether whoever sent it in an answer must have known. A peer whose clock is
+    /// ahead, or whose claim the chain has surpassed meanwhile, may be honest.
     pub fn is_fault(&self) -> bool {
-        !matches!(self, Refusal::Parent(_) | Refusal::Light) && !self.is_early()
-    }
-
-    /// Whether only the clock speaks against the block: it has cost its work.
-    pub fn is_early(&self) -> bool {
-        matches!(self, Refusal::Time(TimeError::Future { .. }))
+        !matches!(self, Refusal::Light | Refusal::Time(TimeError::Future { .. }))
     }
 }
 
@@ -109,7 +97,6 @@ impl Chain {
             blocks: HashMap::from([(id, entry)]),
             genesis: id,
             by_height: vec![id],
-            early: HashSet::new(),
             store,
         };
         for block in stored.blocks {
@@ -141,16 +128,11 @@ impl Chain {
         }
         let (end, light, kept) = match self.check(&id, &block, shown) {
             Ok(checked) => checked,
-            Err(refusal) => {
-                if refusal.is_early() {
-                    self.note_early(id);
-                }
-                return Ok(Err(refusal));
-            }
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        self.early.remove(&id);
         if !kept {
-            return Ok(Ok(Accepted::Shown(shown.extend(end, self.tip_work()))));
+            let enough = self.is_surpassed_by(end.work, id);
+            return Ok(Ok(Accepted::Shown(shown.extend(end, enough))));
         }
         let stored = block.clone();
         let before = self.tip();
@@ -161,6 +143,7 @@ impl Chain {
             self.follow(before);
             return Err(error);
         }
+        shown.advance();
         // What is light has less work than the chain: it is no tip.
         Ok(Ok(if light { Accepted::Light } else { accepted }))
     }
@@ -172,33 +155,21 @@ impl Chain {
         let (seal, claimed) = seal(block)?;
         let known = self.end(&header.parent);
         let Some(parent) = known.as_ref().or(shown.end(&header.parent)) else {
-            // Worth asking for its ancestors only if some work is behind it.
-            self.verifier.preliminary_verify_seal(&seal)?;
             return Err(Refusal::Parent(header.parent));
         };
         let end = self.check_header(header, claimed, parent)?;
         let light = self.is_light(end.work);
         let kept = known.is_some() && (!light || shown.admits(id));
         // Before the proof, which costs a thousand times as much as all this.
-        if !kept && shown.claim <= self.tip_work() {
+        let claims_better = shown.claim.is_some_and(|(work, id)| self.is_surpassed_by(work, id));
+        if !kept && !claims_better {
             return Err(Refusal::Light);
         }
-        // The clock last, so that a block from the future has cost its work, but once;
-        // and only here, where blocks arrive, never of stored ones.
-        let on_time = || self.network.times().check_future(header.time, self.network.now());
-        if self.early.contains(id) {
-            on_time()?;
-        }
         self.check_seal(&seal)?;
-        on_time()?;
+        // The clock last, so that a block from the future has cost its work; and
+        // only here, where blocks arrive, never of stored ones.
+        self.network.times().check_future(header.time, self.network.now())?;
         Ok((End { id: *id, ..end }, light, kept))
-    }
-
-    fn note_early(&mut self, id: Id) {
-        if self.early.len() >= EARLY_MAX {
-            self.early.clear();
-        }
-        self.early.insert(id);
     }
 
     /// Holds a header against its parent.

@@ -1,13 +1,13 @@
 //! A node: one task that owns the chain, and is told everything in turn.
 
-use crate::block::{Block, Id};
+use crate::block::Block;
 use crate::branch::{Progress, Shown};
 use crate::chain::{Accepted, Chain, ChainError, Refusal};
 use crate::control::{Command, Event, Tip};
 use crate::events::Events;
 use crate::miner::{self, Job};
 use crate::network::Network;
-use crate::peer::{HELLO, Heard, Peer, PeerId};
+use crate::peer::{Answer, HELLO, Heard, Peer, PeerId};
 use crate::store::{Store, StoreError};
 use crate::wire::{BLOCKS_PER_REQUEST, Message};
 use poai_verify::chain::Work;
@@ -27,7 +27,8 @@ const PEERS_MAX: usize = 16;
 const INCOMING_MAX: usize = 12;
 /// How often all peers are told the tip, which shows them that this node is there.
 const ROUND: Duration = Duration::from_secs(10);
-/// Rounds in which a peer may say nothing before its place is another's.
+/// Rounds in which a peer may say nothing, or not end an answer, before its place is
+/// another's.
 const SILENT_MAX: u32 = 6;
 /// Requests for blocks that are answered in a round, each with two megabytes at
 /// most. One more waits for the next.
@@ -35,13 +36,9 @@ const REQUESTS_MAX: u32 = 512;
 /// Messages that a peer may have left to read when its request is answered: who
 /// asks and does not read gets no second answer.
 const UNREAD_MAX: usize = 8;
-/// Light blocks and blocks without a known parent that a peer may send before it is
-/// sent away. Early blocks are not among them: whoever relays them has an honest
-/// clock, only another.
-const STRAYS_MAX: u32 = 32;
-/// Answers without anything to keep whose blocks are no strays, in a round: who
-/// claims much and has nothing is not asked for ever.
-const EXCUSED_MAX: u32 = 4;
+/// Who answered with nothing that this node can use yet, as a block too early for
+/// its clock, is asked again so much later.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long dialling may take.
 const DIAL: Duration = Duration::from_secs(5);
 
@@ -66,8 +63,6 @@ struct Node {
     chain: Chain,
     peers: BTreeMap<PeerId, Peer>,
     next_peer: PeerId,
-    /// The tip that the peers were told of last.
-    told: Id,
     isolated: bool,
     rate: f64,
     job: watch::Sender<Job>,
@@ -97,14 +92,13 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
     let (address, blocks, height) = (listener.local_addr()?, chain.len() - 1, chain.height());
     events.answer(&Event::Ready { address, blocks, height }).await?;
     let peers = BTreeMap::new();
-    let (told, next_peer, isolated, rate) = (chain.tip(), 0, false, 0.0);
+    let (next_peer, isolated, rate) = (0, false, 0.0);
     let mut node = Node {
         name,
         network,
         chain,
         peers,
         next_peer,
-        told,
         isolated,
         rate,
         job,
@@ -113,7 +107,10 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
         events,
     };
     let mut rounds = interval(ROUND);
-    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pauses = interval(PAUSE);
+    for ticks in [&mut rounds, &mut pauses] {
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     loop {
         tokio::select! {
@@ -126,6 +123,7 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
             }
             Some((address, stream)) = reached.recv() => node.reach(address, stream)?,
             _ = rounds.tick() => node.look_after_peers()?,
+            _ = pauses.tick() => node.ask_again(),
             Some((from, heard)) = heard.recv() => node.hear(from, heard)?,
             Some(block) = found.recv() => node.take(None, block)?,
         }
@@ -219,12 +217,15 @@ impl Node {
     /// nothing or do not read.
     fn look_after_peers(&mut self) -> Result<(), NodeError> {
         let tip = self.tip_message();
-        self.told = self.chain.tip();
         let (mut leaving, mut waiting) = (Vec::new(), Vec::new());
         for (id, peer) in &mut self.peers {
-            (peer.silent, peer.requests, peer.asks) = (peer.silent + 1, 0, 0);
-            if peer.silent > SILENT_MAX {
-                leaving.push((*id, "silent"));
+            (peer.silent, peer.requests) = (peer.silent + 1, 0);
+            let rounds = peer.answer.as_mut().map_or(0, |answer| {
+                answer.rounds += 1;
+                answer.rounds
+            });
+            if peer.silent.max(rounds) > SILENT_MAX {
+                leaving.push((*id, if rounds > SILENT_MAX { "no answer" } else { "silent" }));
             } else if !peer.send(tip.clone()) {
                 leaving.push((*id, "too slow"));
             } else {
@@ -251,25 +252,37 @@ impl Node {
             }
             Heard::Message(_) if !peer.greeted => self.part(from, "no hello")?,
             Heard::Message(Message::Tip { id, work }) => {
-                let work = Work::from_be_bytes(work);
-                (peer.asked, peer.shown.claim) = (false, work);
-                if self.chain.is_surpassed_by(work, id) {
-                    self.ask(from);
-                }
-                self.tell_tip(Some(from))?;
+                peer.shown.claim = Some((Work::from_be_bytes(work), id));
+                self.ask(from);
             }
             Heard::Message(Message::GetBlocks { locator }) => {
                 peer.request = Some(locator);
                 self.answer(from)?;
             }
-            Heard::Message(Message::Block(block)) => self.take(Some(from), block)?,
+            Heard::Message(Message::Block(block)) => match &mut peer.answer {
+                None | Some(Answer { left: 0, .. }) => {
+                    self.part(from, "a block that was not asked for")?;
+                }
+                Some(answer) => {
+                    answer.left -= 1;
+                    if !answer.refused {
+                        self.take(Some(from), block)?;
+                    }
+                }
+            },
+            Heard::Message(Message::End) => match peer.answer.take() {
+                None => self.part(from, "the end of no answer")?,
+                Some(answer) => {
+                    peer.paused = !answer.useful;
+                    self.ask(from);
+                }
+            },
         }
         Ok(())
     }
 
     /// Answers a peer's request, unless it has to wait for the next round.
     fn answer(&mut self, to: PeerId) -> Result<(), NodeError> {
-        let tip = self.tip_message();
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
         if peer.requests >= REQUESTS_MAX || peer.queued() > UNREAD_MAX {
             return Ok(());
@@ -277,79 +290,68 @@ impl Node {
         let Some(locator) = peer.request.take() else { return Ok(()) };
         peer.requests += 1;
         let blocks = self.chain.after(&locator, BLOCKS_PER_REQUEST);
-        let mut messages = blocks.into_iter().map(Message::Block).chain([tip]);
+        let mut messages = blocks.into_iter().map(Message::Block).chain([Message::End]);
         if messages.all(|message| peer.send(message)) { Ok(()) } else { self.part(to, "too slow") }
     }
 
-    /// Asks a peer for what it has beyond this node's chain, unless it was asked.
+    /// Asks a peer for its blocks if it claims a better tip, one answer at a time.
     fn ask(&mut self, of: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&of)
-            && !peer.asked
-        {
+        let Some(peer) = self.peers.get_mut(&of) else { return };
+        let better = |(work, id)| self.chain.is_surpassed_by(work, id);
+        if peer.answer.is_none() && !peer.paused && peer.shown.claim.is_some_and(better) {
             let locator = self.chain.locator(peer.last);
-            peer.asked = peer.send(Message::GetBlocks { locator });
-            peer.asks += 1;
-            peer.due = if peer.asks <= EXCUSED_MAX { BLOCKS_PER_REQUEST } else { 0 };
+            let asked = peer.send(Message::GetBlocks { locator });
+            let left = BLOCKS_PER_REQUEST;
+            peer.answer =
+                asked.then_some(Answer { left, refused: false, useful: false, rounds: 0 });
         }
     }
 
-    /// Verifies a block, from a peer or the own miner, and passes it on.
+    /// Asks those whose last answer brought nothing.
+    fn ask_again(&mut self) {
+        let paused = self.peers.iter_mut().filter(|(_, peer)| peer.paused);
+        let paused = paused.map(|(id, peer)| {
+            peer.paused = false;
+            *id
+        });
+        paused.collect::<Vec<_>>().into_iter().for_each(|id| self.ask(id));
+    }
+
+    /// Verifies a block, of a peer's answer or from the own miner, and tells the
+    /// peers if it is the tip.
     fn take(&mut self, from: Option<PeerId>, block: Block) -> Result<(), NodeError> {
-        let (id, passed_on) = (block.id(), block.clone());
+        let (id, height) = (block.id(), block.header.height);
         let (mut none, mut sender) = (Shown::default(), None);
         if let Some(from) = from {
             sender = self.peers.get_mut(&from);
         }
         let shown = sender.as_deref_mut().map_or(&mut none, |peer| &mut peer.shown);
         // Verifying and syncing take milliseconds: the connections' tasks go on.
-        let answer = tokio::task::block_in_place(|| self.chain.accept(block, shown))?;
-        let accepted = match answer {
+        let taken = tokio::task::block_in_place(|| self.chain.accept(block, shown))?;
+        let accepted = match taken {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 self.set_job();
                 return from.map_or(Ok(()), |from| self.refuse(from, &refusal));
             }
         };
-        let asked = sender.as_ref().is_some_and(|peer| peer.asked);
         if let Some(peer) = sender {
-            let (again, good) = match accepted {
-                Accepted::Known => (false, false),
-                Accepted::Shown(Progress { enough, new }) => (enough, new),
-                Accepted::Branch | Accepted::Light | Accepted::Tip { .. } => (false, true),
+            let (last, useful) = match accepted {
+                Accepted::Shown(Progress { enough: true, new }) => (peer.shown.start(), new),
+                Accepted::Shown(Progress { enough: false, new }) => (Some(id), new),
+                // To know a block again costs no more than to read it.
+                _ => (Some(id), true),
             };
-            peer.last = (!again).then_some(id);
-            if good {
-                (peer.strays, peer.asks) = (0, 0);
-                peer.due = BLOCKS_PER_REQUEST;
+            peer.last = last;
+            if let Some(answer) = &mut peer.answer {
+                answer.useful |= useful;
             }
         }
-        if let Accepted::Tip { left } = accepted {
-            self.set_job();
-            if left > 0 {
-                let height = passed_on.header.height;
-                self.events.say(&Event::Reorganised { left, height })?;
-            }
+        let Accepted::Tip { left } = accepted else { return Ok(()) };
+        self.set_job();
+        if left > 0 {
+            self.events.say(&Event::Reorganised { left, height })?;
         }
-        // Only a tip, and only on the tip that they were told of last: a block whose
-        // parent they lack is of no use to them, and they would hold it against this
-        // node. Else they are told the tip, of an answer when it ends, and ask.
-        match accepted {
-            Accepted::Tip { .. } if asked => Ok(()),
-            Accepted::Tip { .. } if passed_on.header.parent == self.told => {
-                self.told = id;
-                self.send_all(from, &Message::Block(passed_on))
-            }
-            Accepted::Tip { .. } => self.tell_tip(from),
-            _ => Ok(()),
-        }
-    }
-
-    /// Tells the others the tip, if it is another than they were told.
-    fn tell_tip(&mut self, from: Option<PeerId>) -> Result<(), NodeError> {
-        if self.told == self.chain.tip() {
-            return Ok(());
-        }
-        self.told = self.chain.tip();
         self.send_all(from, &self.tip_message())
     }
 
@@ -364,22 +366,8 @@ impl Node {
         if refusal.is_fault() {
             return self.part(from, &refusal.to_string());
         }
-        let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
-        // Who answers does not choose what was asked for: of a light branch the first
-        // blocks are light, and those after them have no parent here.
-        if peer.asked && peer.due > 0 && matches!(refusal, Refusal::Light | Refusal::Parent(_)) {
-            peer.due -= 1;
-            return Ok(());
-        }
-        if refusal.is_early() {
-            return self.note(refusal.to_string(), false);
-        }
-        peer.strays += 1;
-        if peer.strays > STRAYS_MAX {
-            return self.part(from, "too many blocks of no use");
-        }
-        if let Refusal::Parent(_) = refusal {
-            self.ask(from);
+        if let Some(answer) = self.peers.get_mut(&from).and_then(|peer| peer.answer.as_mut()) {
+            answer.refused = true;
         }
         self.note(refusal.to_string(), false)
     }

@@ -27,15 +27,11 @@ pub struct Peer {
     tasks: [tokio::task::JoinHandle<()>; 2],
     /// Whether it said the right hello.
     pub greeted: bool,
-    /// Whether an answer to a request is due; there is one at a time.
-    pub asked: bool,
-    /// Blocks of no use that the answer may still have without being held against it.
-    pub due: usize,
-    /// Blocks of no use yet that it sent since its last good one.
-    pub strays: u32,
-    /// How often it was asked since it sent anything to keep, or a round passed.
-    pub asks: u32,
-    /// The last block from it that was verified: where its answers go on.
+    /// The answer that it owes; there is one at a time.
+    pub answer: Option<Answer>,
+    /// Whether its last answer brought nothing: it is asked again after a pause.
+    pub paused: bool,
+    /// Where its answers go on: the last block from it that was verified.
     pub last: Option<Id>,
     /// What it shows of a branch too light to be kept.
     pub shown: Shown,
@@ -47,6 +43,18 @@ pub struct Peer {
     pub requests: u32,
     /// What it asks for, where that waits.
     pub request: Option<Vec<Id>>,
+}
+
+/// An answer that is awaited.
+pub struct Answer {
+    /// Blocks that it may yet have.
+    pub left: usize,
+    /// Whether one was refused: what follows has no parent.
+    pub refused: bool,
+    /// Whether it brought anything that cannot be had for nothing again and again.
+    pub useful: bool,
+    /// Rounds since it was asked for.
+    pub rounds: u32,
 }
 
 /// What a connection tells its node.
@@ -113,10 +121,8 @@ impl Peer {
             queue,
             tasks,
             greeted: false,
-            asked: false,
-            due: 0,
-            strays: 0,
-            asks: 0,
+            answer: None,
+            paused: false,
             last: None,
             shown: Shown::default(),
             incoming: false,

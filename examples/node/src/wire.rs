@@ -1,5 +1,10 @@
 //! Messages between nodes, and how long they may be.
 //!
+//! A node tells its peers each new tip, and whoever has a worse one asks for the
+//! blocks. Blocks come only in answers, on a block that the asker named: one that
+//! nobody asked for, or without a parent, is the sender's fault and not a matter of
+//! who heard what first.
+//!
 //! A frame is a length in four bytes and a message in postcard's encoding.
 //! Longer frames than any message are refused by their length, unread.
 
@@ -37,8 +42,10 @@ pub enum Message {
         /// At most [`LOCATOR_MAX`].
         locator: Vec<Id>,
     },
-    /// One block.
+    /// One block of an answer.
     Block(Block),
+    /// The end of an answer.
+    End,
 }
 
 /// Why a frame is no message.
@@ -155,6 +162,7 @@ mod tests {
             Message::Hello { network: [7; 32] },
             Message::Tip { id: Id([1; 32]), work: [2; 32] },
             Message::GetBlocks { locator: ids(LOCATOR_MAX as u8) },
+            Message::End,
         ] {
             let bytes = message.encode().unwrap();
             assert!(bytes.len() < frame_max());

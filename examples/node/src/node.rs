@@ -28,7 +28,7 @@ const INCOMING_MAX: usize = 12;
 /// How often all peers are told the tip, which shows them that this node is there.
 const ROUND: Duration = Duration::from_secs(10);
 /// Rounds in which a peer may say nothing, or not end an answer, before its place is
-/// another's.
+/// another's: a block a round is enough.
 const SILENT_MAX: u32 = 6;
 /// Requests for blocks that are answered in a round, each with two megabytes at
 /// most. One more waits for the next.
@@ -36,8 +36,8 @@ const REQUESTS_MAX: u32 = 512;
 /// Messages that a peer may have left to read when its request is answered: who
 /// asks and does not read gets no second answer.
 const UNREAD_MAX: usize = 8;
-/// Who answered with nothing that this node can use yet, as a block too early for
-/// its clock, is asked again so much later.
+/// Who answered with what this node cannot use yet, as a block too early for its
+/// clock, or showed it before, is asked again so much later at most.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long dialling may take.
 const DIAL: Duration = Duration::from_secs(5);
@@ -123,7 +123,7 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
             }
             Some((address, stream)) = reached.recv() => node.reach(address, stream)?,
             _ = rounds.tick() => node.look_after_peers()?,
-            _ = pauses.tick() => node.ask_again(),
+            _ = pauses.tick() => node.go_on()?,
             Some((from, heard)) = heard.recv() => node.hear(from, heard)?,
             Some(block) = found.recv() => node.take(None, block)?,
         }
@@ -264,7 +264,7 @@ impl Node {
                     self.part(from, "a block that was not asked for")?;
                 }
                 Some(answer) => {
-                    answer.left -= 1;
+                    (answer.left, answer.rounds) = (answer.left - 1, 0);
                     if !answer.refused {
                         self.take(Some(from), block)?;
                     }
@@ -273,7 +273,7 @@ impl Node {
             Heard::Message(Message::End) => match peer.answer.take() {
                 None => self.part(from, "the end of no answer")?,
                 Some(answer) => {
-                    peer.paused = !answer.useful;
+                    peer.paused = answer.wasted || !answer.useful;
                     self.ask(from);
                 }
             },
@@ -281,7 +281,8 @@ impl Node {
         Ok(())
     }
 
-    /// Answers a peer's request, unless it has to wait for the next round.
+    /// Answers a peer's request, unless it has to wait until it has read more, or for
+    /// the next round.
     fn answer(&mut self, to: PeerId) -> Result<(), NodeError> {
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
         if peer.requests >= REQUESTS_MAX || peer.queued() > UNREAD_MAX {
@@ -302,19 +303,21 @@ impl Node {
             let locator = self.chain.locator(peer.last);
             let asked = peer.send(Message::GetBlocks { locator });
             let left = BLOCKS_PER_REQUEST;
-            peer.answer =
-                asked.then_some(Answer { left, refused: false, useful: false, rounds: 0 });
+            let (refused, useful, wasted, rounds) = (false, false, false, 0);
+            peer.answer = asked.then_some(Answer { left, refused, useful, wasted, rounds });
         }
     }
 
-    /// Asks those whose last answer brought nothing.
-    fn ask_again(&mut self) {
-        let paused = self.peers.iter_mut().filter(|(_, peer)| peer.paused);
-        let paused = paused.map(|(id, peer)| {
-            peer.paused = false;
-            *id
-        });
-        paused.collect::<Vec<_>>().into_iter().for_each(|id| self.ask(id));
+    /// Ends pauses, and answers those who have read what they had.
+    fn go_on(&mut self) -> Result<(), NodeError> {
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.paused = false;
+            }
+            self.ask(id);
+            self.answer(id)?;
+        }
+        Ok(())
     }
 
     /// Verifies a block, of a peer's answer or from the own miner, and tells the
@@ -336,15 +339,14 @@ impl Node {
             }
         };
         if let Some(peer) = sender {
-            let (last, useful) = match accepted {
-                Accepted::Shown(Progress { enough: true, new }) => (peer.shown.start(), new),
-                Accepted::Shown(Progress { enough: false, new }) => (Some(id), new),
+            let (again, new) = match accepted {
+                Accepted::Shown(Progress { enough, new }) => (enough, new),
                 // To know a block again costs no more than to read it.
-                _ => (Some(id), true),
+                _ => (false, true),
             };
-            peer.last = last;
+            peer.last = if again { peer.shown.start() } else { Some(id) };
             if let Some(answer) = &mut peer.answer {
-                answer.useful |= useful;
+                (answer.useful, answer.wasted) = (answer.useful | new, answer.wasted | !new);
             }
         }
         let Accepted::Tip { left } = accepted else { return Ok(()) };
@@ -356,7 +358,8 @@ impl Node {
     }
 
     fn send_all(&mut self, but: Option<PeerId>, message: &Message) -> Result<(), NodeError> {
-        let addressed = self.peers.iter().filter(|(id, peer)| Some(**id) != but && peer.greeted);
+        // Whoever has not said hello yet has been told an older tip already.
+        let addressed = self.peers.iter().filter(|(id, _)| Some(**id) != but);
         let slow = addressed.filter(|(_, peer)| !peer.send(message.clone()));
         let slow: Vec<PeerId> = slow.map(|(id, _)| *id).collect();
         slow.into_iter().try_for_each(|id| self.part(id, "too slow"))
@@ -367,7 +370,7 @@ impl Node {
             return self.part(from, &refusal.to_string());
         }
         if let Some(answer) = self.peers.get_mut(&from).and_then(|peer| peer.answer.as_mut()) {
-            answer.refused = true;
+            (answer.refused, answer.wasted) = (true, true);
         }
         self.note(refusal.to_string(), false)
     }

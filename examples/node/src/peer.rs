@@ -29,7 +29,7 @@ pub struct Peer {
     pub greeted: bool,
     /// The answer that it owes; there is one at a time.
     pub answer: Option<Answer>,
-    /// Whether its last answer brought nothing: it is asked again after a pause.
+    /// Whether its last answer was of little use: it is asked again after a pause.
     pub paused: bool,
     /// Where its answers go on: the last block from it that was verified.
     pub last: Option<Id>,
@@ -51,9 +51,11 @@ pub struct Answer {
     pub left: usize,
     /// Whether one was refused: what follows has no parent.
     pub refused: bool,
-    /// Whether it brought anything that cannot be had for nothing again and again.
+    /// Whether it brought anything.
     pub useful: bool,
-    /// Rounds since it was asked for.
+    /// Whether anything of it was verified for nothing.
+    pub wasted: bool,
+    /// Rounds since its last block, or since it was asked for.
     pub rounds: u32,
 }
 

@@ -36,8 +36,8 @@ pub enum Message {
         /// [`poai_verify::chain::Work`], the most significant byte first.
         work: [u8; 32],
     },
-    /// Asks for the blocks after the first of these that is on the receiver's
-    /// chain: the sender's own tip first, then ever farther back.
+    /// Asks for the blocks after the highest of these that is on the receiver's
+    /// chain: where the last answer ended, the sender's tip, then ever farther back.
     GetBlocks {
         /// At most [`LOCATOR_MAX`].
         locator: Vec<Id>,
@@ -118,6 +118,7 @@ mod tests {
             prop::collection::vec(id, 0..=LOCATOR_MAX)
                 .prop_map(|locator| Message::GetBlocks { locator }),
             (header, proof).prop_map(|(header, proof)| Message::Block(Block { header, proof })),
+            Just(Message::End),
         ]
     }
 

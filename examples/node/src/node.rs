@@ -91,21 +91,7 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
     std::thread::spawn(move || miner::run(jobs, mined));
     let (address, blocks, height) = (listener.local_addr()?, chain.len() - 1, chain.height());
     events.answer(&Event::Ready { address, blocks, height }).await?;
-    let peers = BTreeMap::new();
-    let (next_peer, isolated, rate) = (0, false, 0.0);
-    let mut node = Node {
-        name,
-        network,
-        chain,
-        peers,
-        next_peer,
-        isolated,
-        rate,
-        job,
-        inbox,
-        dialled,
-        events,
-    };
+    let mut node = Node::new(name, network, chain, job, inbox, dialled, events);
     let mut rounds = interval(ROUND);
     let mut pauses = interval(PAUSE);
     for ticks in [&mut rounds, &mut pauses] {
@@ -131,6 +117,19 @@ async fn serve(name: u32, folder: &Path, epoch: u64, mut events: Events) -> Resu
 }
 
 impl Node {
+    fn new(
+        name: u32,
+        network: Network,
+        chain: Chain,
+        job: watch::Sender<Job>,
+        inbox: mpsc::Sender<(PeerId, Heard)>,
+        dialled: mpsc::Sender<(SocketAddr, std::io::Result<TcpStream>)>,
+        events: Events,
+    ) -> Node {
+        let (peers, next_peer, isolated, rate) = (BTreeMap::new(), 0, false, 0.0);
+        Node { name, network, chain, peers, next_peer, isolated, rate, job, inbox, dialled, events }
+    }
+
     async fn obey(&mut self, command: Command) -> Result<(), NodeError> {
         match command {
             Command::Connect(address) => self.dial(address),

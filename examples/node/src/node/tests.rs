@@ -19,20 +19,7 @@ fn node_of(folder: &Path, epoch: u64) -> (Node, Inbox) {
     let chain = Chain::open(network, Store::open(&folder.join("chain.redb")).unwrap()).unwrap();
     let ((job, _), (inbox, heard)) = (watch::channel(Job::default()), mpsc::channel(64));
     let ((dialled, _), (events, _)) = (mpsc::channel(4), Events::start(tokio::io::sink()));
-    let (name, peers, next_peer, isolated, rate) = (1, BTreeMap::new(), 0, false, 0.0);
-    let node = Node {
-        name,
-        network,
-        chain,
-        peers,
-        next_peer,
-        isolated,
-        rate,
-        job,
-        inbox,
-        dialled,
-        events,
-    };
+    let node = Node::new(1, network, chain, job, inbox, dialled, events);
     (node, heard)
 }
 

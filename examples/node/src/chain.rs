@@ -76,7 +76,7 @@ pub enum Accepted {
     Known,
     /// Beside the chain.
     Branch,
-    /// On a light branch that has shown more work than the chain.
+    /// On a light branch that has shown a better tip than the chain's.
     Light,
     /// Of a light branch, and not kept.
     Shown(Progress),

@@ -212,11 +212,9 @@ impl Node {
         Message::Tip { id: self.chain.tip(), work: self.chain.tip_work().to_be_bytes() }
     }
 
-    /// Tells all the tip, answers what had to wait, and parts from those that say
-    /// nothing or do not read.
+    /// Tells all the tip, and parts from those that say nothing or do not read.
     fn look_after_peers(&mut self) -> Result<(), NodeError> {
-        let tip = self.tip_message();
-        let (mut leaving, mut waiting) = (Vec::new(), Vec::new());
+        let mut leaving = Vec::new();
         for (id, peer) in &mut self.peers {
             (peer.silent, peer.requests) = (peer.silent + 1, 0);
             let rounds = peer.answer.as_mut().map_or(0, |answer| {
@@ -225,14 +223,10 @@ impl Node {
             });
             if peer.silent.max(rounds) > SILENT_MAX {
                 leaving.push((*id, if rounds > SILENT_MAX { "no answer" } else { "silent" }));
-            } else if !peer.send(tip.clone()) {
-                leaving.push((*id, "too slow"));
-            } else {
-                waiting.push(*id);
             }
         }
         leaving.into_iter().try_for_each(|(id, why)| self.part(id, why))?;
-        waiting.into_iter().try_for_each(|id| self.answer(id))
+        self.tell_tip(None)
     }
 
     fn hear(&mut self, from: PeerId, heard: Heard) -> Result<(), NodeError> {
@@ -272,7 +266,7 @@ impl Node {
             Heard::Message(Message::End) => match peer.answer.take() {
                 None => self.part(from, "the end of no answer")?,
                 Some(answer) => {
-                    peer.paused = answer.wasted || !answer.useful;
+                    peer.paused = answer.refused || answer.repeated || !answer.useful;
                     self.ask(from);
                 }
             },
@@ -302,8 +296,8 @@ impl Node {
             let locator = self.chain.locator(peer.last);
             let asked = peer.send(Message::GetBlocks { locator });
             let left = BLOCKS_PER_REQUEST;
-            let (refused, useful, wasted, rounds) = (false, false, false, 0);
-            peer.answer = asked.then_some(Answer { left, refused, useful, wasted, rounds });
+            let (refused, useful, repeated, rounds) = (false, false, false, 0);
+            peer.answer = asked.then_some(Answer { left, refused, useful, repeated, rounds });
         }
     }
 
@@ -345,7 +339,7 @@ impl Node {
             };
             peer.last = if again { peer.shown.start() } else { Some(id) };
             if let Some(answer) = &mut peer.answer {
-                (answer.useful, answer.wasted) = (answer.useful | new, answer.wasted | !new);
+                (answer.useful, answer.repeated) = (answer.useful | new, answer.repeated | !new);
             }
         }
         let Accepted::Tip { left } = accepted else { return Ok(()) };
@@ -353,13 +347,15 @@ impl Node {
         if left > 0 {
             self.events.say(&Event::Reorganised { left, height })?;
         }
-        self.send_all(from, &self.tip_message())
+        self.tell_tip(from)
     }
 
-    fn send_all(&mut self, but: Option<PeerId>, message: &Message) -> Result<(), NodeError> {
+    /// Tells all the tip, but for one who has it.
+    fn tell_tip(&mut self, but: Option<PeerId>) -> Result<(), NodeError> {
+        let tip = self.tip_message();
         // Whoever has not said hello yet has been told an older tip already.
         let addressed = self.peers.iter().filter(|(id, _)| Some(**id) != but);
-        let slow = addressed.filter(|(_, peer)| !peer.send(message.clone()));
+        let slow = addressed.filter(|(_, peer)| !peer.send(tip.clone()));
         let slow: Vec<PeerId> = slow.map(|(id, _)| *id).collect();
         slow.into_iter().try_for_each(|id| self.part(id, "too slow"))
     }
@@ -369,7 +365,7 @@ impl Node {
             return self.part(from, &refusal.to_string());
         }
         if let Some(answer) = self.peers.get_mut(&from).and_then(|peer| peer.answer.as_mut()) {
-            (answer.refused, answer.wasted) = (true, true);
+            answer.refused = true;
         }
         self.note(refusal.to_string(), false)
     }

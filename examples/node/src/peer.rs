@@ -53,8 +53,8 @@ pub struct Answer {
     pub refused: bool,
     /// Whether it brought anything.
     pub useful: bool,
-    /// Whether anything of it was verified for nothing.
-    pub wasted: bool,
+    /// Whether it showed again what it had shown: verified for nothing.
+    pub repeated: bool,
     /// Rounds since its last block, or since it was asked for.
     pub rounds: u32,
 }

@@ -107,7 +107,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         Err(error) => return Err(error.into()),
     }
     drop(Database::create(&new).map_err(redb::Error::from)?);
-    fs::File::open(&new)?.sync_all()?;
+    fs::OpenOptions::new().write(true).open(&new)?.sync_all()?;
     fs::rename(&new, path)?;
     // The name, too: only some systems have folders that can be synced.
     #[cfg(unix)]

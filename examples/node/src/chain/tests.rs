@@ -241,6 +241,9 @@ fn who_showed_a_heavier_branch_has_that_kept_and_nothing_else() {
     }
     assert_eq!(chain_one.accept(other[0].clone(), &mut shown).unwrap(), Ok(Accepted::Light));
     assert_eq!(chain_one.accept(other[0].clone(), &mut shown).unwrap(), Ok(Accepted::Known));
+    // Once something was kept, what is shown is no repetition.
+    let answer = chain_one.accept(child(&layer, &genesis, 200), &mut shown).unwrap();
+    assert_eq!(answer, Ok(not_enough(true)));
 }
 
 /// By height and by walking from the tip.

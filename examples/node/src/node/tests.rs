@@ -135,11 +135,7 @@ async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
         assert!(firsts.len() < 6, "the same blocks again: {firsts:?}");
         // Meanwhile it asks for nothing else.
         say(&mut node, from, tip_of(&heavy));
-        let mut request = told(&mut frames).await;
-        while let Message::Tip { .. } = request {
-            request = told(&mut frames).await;
-        }
-        let Message::GetBlocks { locator } = request else { panic!("no request") };
+        let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
         let blocks = heavy.after(&locator, BLOCKS_PER_REQUEST);
         firsts.push(blocks[0].header.height);
         answer(&mut node, from, blocks);
@@ -415,6 +411,7 @@ async fn requests_have_an_allowance() {
     say(&mut node, from, request());
     assert_eq!(node.peers[&from].queued(), 0);
     node.look_after_peers().unwrap();
+    node.go_on().unwrap();
     // The round's own, and the answer.
     assert_eq!(node.peers[&from].queued(), 2);
     assert!(node.peers[&from].request.is_none());
@@ -433,10 +430,10 @@ async fn who_does_not_read_is_not_answered() {
         most = most.max(node.peers[&from].queued());
     }
     assert!(most <= UNREAD_MAX + BLOCKS_PER_REQUEST + 1, "{most}");
-    // It reads, and the next round answers.
+    // It reads, and is answered.
     while node.peers[&from].queued() > 0 {
         told(&mut frames).await;
     }
-    node.look_after_peers().unwrap();
+    node.go_on().unwrap();
     assert!(node.peers[&from].request.is_none());
 }

@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-have() { cargo "$1" --version >/dev/null 2>&1 || cargo install --quiet --locked "cargo-$1"; }
+# Not optimised: building such a tool takes longer than its work here.
+have() { cargo "$1" --version >/dev/null 2>&1 || cargo install --quiet --locked --debug "cargo-$1"; }
 
 echo "== every crate, as it is published"
 cargo package --locked --quiet --allow-dirty -p poai-core -p poai-verify -p poai-cuda -p poai-verify-capi -p poai

@@ -50,19 +50,6 @@ pub struct Shown {
     noted: HashSet<Id>,
     /// Whether it has shown a better tip than the chain's.
     enough: bool,
-    /// The most work that any of its branches had since something was kept.
-    most: Work,
-}
-
-/// What a block added to a branch that is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The branch ends in a better tip than the chain's, and is to be fetched again
-    /// from its beginning.
-    pub enough: bool,
-    /// The branch has more work than any that the peer showed before: the block is no
-    /// repetition.
-    pub new: bool,
 }
 
 impl Shown {
@@ -72,8 +59,9 @@ impl Shown {
     }
 
     /// Notes a verified block that is not kept; its branch goes on from here or from
-    /// a block that is kept. `enough` if it would be the tip.
-    pub fn extend(&mut self, end: End, enough: bool) -> Progress {
+    /// a block that is kept. `enough` if it would be the tip: the branch may then be
+    /// kept.
+    pub fn extend(&mut self, end: End, enough: bool) {
         if self.end(&end.header.parent).is_none() {
             (self.noted, self.enough) = (HashSet::new(), false);
             self.start = Some(end.header.parent);
@@ -81,21 +69,13 @@ impl Shown {
         if self.noted.len() < NOTED_MAX {
             self.noted.insert(end.id);
         }
-        let new = end.work > self.most;
         self.enough |= enough;
-        self.most = self.most.max(end.work);
         self.end = Some(end);
-        Progress { enough, new }
     }
 
     /// Where to ask again for the branch that was shown.
     pub fn start(&self) -> Option<Id> {
         self.start
-    }
-
-    /// Something was kept, which cannot be repeated: what is shown now is new.
-    pub fn advance(&mut self) {
-        self.most = Work::ZERO;
     }
 
     /// Whether a light block may be kept.

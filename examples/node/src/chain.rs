@@ -1,7 +1,7 @@
 //! All blocks that a node accepted, and which branch is the chain.
 
 use crate::block::{Block, Header, Id};
-use crate::branch::{End, Progress, REACH, Shown};
+use crate::branch::{End, REACH, Shown};
 use crate::network::{Network, RULES};
 use crate::store::{Store, StoreError};
 use poai_core::Difficulty;
@@ -34,9 +34,7 @@ pub enum Refusal {
     Parent(Id),
     #[error("height {got}, not {asked}")]
     Height { got: u64, asked: u64 },
-    #[error(
-        "its branch has less work than the chain had {REACH} blocks ago, and claims no better tip"
-    )]
+    #[error("its branch began with too little work to be kept, and claims no better tip")]
     Light,
     #[error(transparent)]
     Compact(#[from] CompactError),
@@ -76,10 +74,9 @@ pub enum Accepted {
     Known,
     /// Beside the chain.
     Branch,
-    /// On a light branch that has shown a better tip than the chain's.
-    Light,
-    /// Of a light branch, and not kept.
-    Shown(Progress),
+    /// Of a light branch, and not kept. With `enough` the branch ends in a better tip
+    /// than the chain's, and is to be fetched again from its beginning.
+    Shown { enough: bool },
     /// The new tip; so many blocks left the chain for it.
     Tip { left: u64 },
 }
@@ -103,9 +100,9 @@ impl Chain {
             let (seal, claimed) = seal(&block)?;
             let parent = block.header.parent;
             let parent = chain.end(&parent).ok_or(Refusal::Parent(parent))?;
-            chain.check_header(&block.header, claimed, &parent)?;
+            let end = chain.check_header(&block.header, claimed, &parent)?;
             chain.check_seal(&seal)?;
-            chain.insert(block.id(), block);
+            chain.insert(block.id(), block, end.work);
         }
         match stored.tip {
             Some(stored) if stored != chain.tip() => {
@@ -126,31 +123,23 @@ impl Chain {
         if self.blocks.contains_key(&id) {
             return Ok(Ok(Accepted::Known));
         }
-        let (end, light, kept) = match self.check(&id, &block, shown) {
+        let (end, kept) = match self.check(&id, &block, shown) {
             Ok(checked) => checked,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let better = self.is_surpassed_by(end.work, id);
         if !kept {
-            let enough = self.is_surpassed_by(end.work, id);
-            return Ok(Ok(Accepted::Shown(shown.extend(end, enough))));
+            shown.extend(end, better);
+            return Ok(Ok(Accepted::Shown { enough: better }));
         }
-        let stored = block.clone();
-        let before = self.tip();
-        let accepted = self.insert(id, block);
-        if let Err(error) = self.store.write(&id, &stored, &self.tip()) {
-            // What is not on disk was not accepted.
-            self.blocks.remove(&id);
-            self.follow(before);
-            return Err(error);
-        }
-        shown.advance();
-        // What is light has less work than the chain: it is no tip.
-        Ok(Ok(if light { Accepted::Light } else { accepted }))
+        // First on disk: what is not there is not accepted.
+        self.store.write(&id, &block, &if better { id } else { self.tip() })?;
+        Ok(Ok(self.insert(id, block, end.work)))
     }
 
-    /// Everything, the cheapest first: the block as a parent, whether it is light,
-    /// and whether it is to be kept.
-    fn check(&self, id: &Id, block: &Block, shown: &Shown) -> Result<(End, bool, bool), Refusal> {
+    /// Everything, the cheapest first: the block as a parent, and whether it is to be
+    /// kept.
+    fn check(&self, id: &Id, block: &Block, shown: &Shown) -> Result<(End, bool), Refusal> {
         let header = &block.header;
         let (seal, claimed) = seal(block)?;
         let known = self.end(&header.parent);
@@ -169,7 +158,7 @@ impl Chain {
         // The clock last, so that a block from the future has cost its work; and
         // only here, where blocks arrive, never of stored ones.
         self.network.times().check_future(header.time, self.network.now())?;
-        Ok((End { id: *id, ..end }, light, kept))
+        Ok((End { id: *id, ..end }, kept))
     }
 
     /// Holds a header against its parent.
@@ -219,12 +208,7 @@ impl Chain {
     }
 
     /// Adds a checked block, whose parent is there.
-    fn insert(&mut self, id: Id, block: Block) -> Accepted {
-        let difficulty =
-            CompactDifficulty::decode(block.header.difficulty).map(|compact| compact.difficulty());
-        let parent = self.work(&block.header.parent);
-        // Checked before: the difficulty decodes, and 2^128 blocks are not reached.
-        let work = difficulty.ok().and_then(|macs| parent.with(macs)).unwrap_or(parent);
+    fn insert(&mut self, id: Id, block: Block, work: Work) -> Accepted {
         self.blocks.insert(id, Entry { block, work });
         if !self.is_surpassed_by(work, id) {
             return Accepted::Branch;

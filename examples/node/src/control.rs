@@ -49,7 +49,7 @@ pub enum Event {
         /// The new tip's height.
         height: u64,
     },
-    /// Something a peer sent was refused.
+    /// Something a peer sent was refused, or a peer is not to be had any more.
     Refused {
         /// Why.
         reason: String,

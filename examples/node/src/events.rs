@@ -1,5 +1,6 @@
 //! What a node says, written by a task of its own: whoever does not read its
-//! output holds up neither the chain nor the peers.
+//! output holds up neither the chain nor the peers, unless it asks and does not read
+//! the answers.
 
 use crate::control::Event;
 use std::io::{Error, ErrorKind};

@@ -3,8 +3,9 @@
 //! `cargo run --release -p example-node` starts them as processes of their own,
 //! over TCP on the loopback interface, and puts them through five scenarios. It
 //! shows where the verifier goes in a node; it is no product: there is no body,
-//! no state, no discovery of peers and no pruning. All blocks are in memory, too,
-//! 66 kB each and as much again while they are read at the start.
+//! no state, no pruning, no discovery of peers and no dialling again, and idle peers
+//! may hold the places of others. All blocks are in memory, too, 66 kB each and as
+//! much again while they are read at the start.
 //! Exit codes: 0 all passed, 1 one failed, 2 bad arguments or files.
 
 mod block;

@@ -18,10 +18,12 @@ use tokio::sync::{mpsc, watch};
 pub struct Job {
     /// The header, but for its nonce. `None` while nothing is to be mined.
     pub header: Option<Header>,
-    /// Products a second.
+    /// Products a second, [`SLOWEST`] at least.
     pub rate: f64,
 }
 
+/// The least rate: a miner that waits for its next product hears of no other job.
+const SLOWEST: f64 = 0.1;
 /// How much of its schedule a miner may make up for.
 const LATE: Duration = Duration::from_millis(100);
 
@@ -100,7 +102,7 @@ fn mine(jobs: watch::Receiver<Job>, found: &mpsc::Sender<Block>) -> Result<(), M
             std::thread::sleep(Duration::from_millis(2));
         }
         // A machine that falls behind does not make up for all of it later.
-        let due = next + Duration::from_secs_f64(1.0 / job.rate);
+        let due = next + Duration::from_secs_f64(1.0 / job.rate.max(SLOWEST));
         next = Instant::now().checked_sub(LATE).map_or(due, |earliest| due.max(earliest));
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }

@@ -116,6 +116,7 @@ impl Network {
         hasher.update(&self.genesis().id().0);
         hasher.update(&self.asert.block_time().to_le_bytes());
         hasher.update(&self.asert.half_life().to_le_bytes());
+        hasher.update(&(self.times.ancestors() as u64).to_le_bytes());
         *hasher.finalize().as_bytes()
     }
 }

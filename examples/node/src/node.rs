@@ -1,7 +1,7 @@
 //! A node: one task that owns the chain, and is told everything in turn.
 
 use crate::block::Block;
-use crate::branch::{Progress, Shown};
+use crate::branch::Shown;
 use crate::chain::{Accepted, Chain, ChainError, Refusal};
 use crate::control::{Command, Event, Tip};
 use crate::events::Events;
@@ -22,22 +22,23 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Connections at once.
 const PEERS_MAX: usize = 16;
-/// Of these, which others may begin: nobody who dials takes all places, and this
-/// node can always dial whom it chose.
+/// Of these, which others may begin: whoever dials, this node has places for whom it
+/// dials itself.
 const INCOMING_MAX: usize = 12;
 /// How often all peers are told the tip, which shows them that this node is there.
 const ROUND: Duration = Duration::from_secs(10);
-/// Rounds in which a peer may say nothing, or not end an answer, before its place is
-/// another's: a block a round is enough.
+/// Rounds in which a peer may say nothing, or owe an answer without a block of it,
+/// before its place is another's.
 const SILENT_MAX: u32 = 6;
 /// Requests for blocks that are answered in a round, each with two megabytes at
 /// most. One more waits for the next.
 const REQUESTS_MAX: u32 = 512;
-/// Messages that a peer may have left to read when its request is answered: who
-/// asks and does not read gets no second answer.
+/// Messages that may wait for a peer, beyond what the system holds, when its request
+/// is answered: who asks and does not read is soon answered no more.
 const UNREAD_MAX: usize = 8;
-/// Who answered with what this node cannot use yet, as a block too early for its
-/// clock, or showed it before, is asked again so much later at most.
+/// Who answered with what this node keeps nothing of, as a block too early for its
+/// clock or a light branch, is asked again so much later at most. What verifies and
+/// is forgotten costs the node more than its peer, who may show it again and again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long dialling may take.
 const DIAL: Duration = Duration::from_secs(5);
@@ -183,7 +184,7 @@ impl Node {
         let why = match stream {
             Ok(stream) => match self.meet(stream, false) {
                 true => return Ok(()),
-                false => "no room".into(),
+                false => "no place for it".into(),
             },
             Err(error) => error.to_string(),
         };
@@ -200,7 +201,8 @@ impl Node {
         let id = self.next_peer;
         self.next_peer += 1;
         let mut peer = Peer::start(id, stream, self.inbox.clone(), HELLO);
-        peer.incoming = incoming;
+        // Who dials does not end a pause by dialling again.
+        (peer.incoming, peer.paused) = (incoming, incoming);
         // A new queue has room.
         peer.send(Message::Hello { network: self.network.digest() });
         peer.send(self.tip_message());
@@ -266,7 +268,8 @@ impl Node {
             Heard::Message(Message::End) => match peer.answer.take() {
                 None => self.part(from, "the end of no answer")?,
                 Some(answer) => {
-                    peer.paused = answer.refused || answer.repeated || !answer.useful;
+                    let empty = answer.left == BLOCKS_PER_REQUEST;
+                    peer.paused = empty || answer.refused || answer.shown;
                     self.ask(from);
                 }
             },
@@ -295,9 +298,8 @@ impl Node {
         if peer.answer.is_none() && !peer.paused && peer.shown.claim.is_some_and(better) {
             let locator = self.chain.locator(peer.last);
             let asked = peer.send(Message::GetBlocks { locator });
-            let left = BLOCKS_PER_REQUEST;
-            let (refused, useful, repeated, rounds) = (false, false, false, 0);
-            peer.answer = asked.then_some(Answer { left, refused, useful, repeated, rounds });
+            let (left, refused, shown, rounds) = (BLOCKS_PER_REQUEST, false, false, 0);
+            peer.answer = asked.then_some(Answer { left, refused, shown, rounds });
         }
     }
 
@@ -327,19 +329,19 @@ impl Node {
         let accepted = match taken {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                self.set_job();
-                return from.map_or(Ok(()), |from| self.refuse(from, &refusal));
+                let Some(from) = from else {
+                    // The clock was set back, say: the next header has another time.
+                    self.set_job();
+                    return self.note(refusal.to_string(), false);
+                };
+                return self.refuse(from, &refusal);
             }
         };
         if let Some(peer) = sender {
-            let (again, new) = match accepted {
-                Accepted::Shown(Progress { enough, new }) => (enough, new),
-                // To know a block again costs no more than to read it.
-                _ => (false, true),
-            };
-            peer.last = if again { peer.shown.start() } else { Some(id) };
-            if let Some(answer) = &mut peer.answer {
-                (answer.useful, answer.repeated) = (answer.useful | new, answer.repeated | !new);
+            let enough = matches!(accepted, Accepted::Shown { enough: true });
+            peer.last = if enough { peer.shown.start() } else { Some(id) };
+            if let (Accepted::Shown { .. }, Some(answer)) = (accepted, &mut peer.answer) {
+                answer.shown = true;
             }
         }
         let Accepted::Tip { left } = accepted else { return Ok(()) };

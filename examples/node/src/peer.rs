@@ -29,7 +29,8 @@ pub struct Peer {
     pub greeted: bool,
     /// The answer that it owes; there is one at a time.
     pub answer: Option<Answer>,
-    /// Whether its last answer was of little use: it is asked again after a pause.
+    /// Whether it is asked only after a pause: for what its last answer was, or as
+    /// it has just dialled.
     pub paused: bool,
     /// Where its answers go on: the last block from it that was verified.
     pub last: Option<Id>,
@@ -51,10 +52,8 @@ pub struct Answer {
     pub left: usize,
     /// Whether one was refused: what follows has no parent.
     pub refused: bool,
-    /// Whether it brought anything.
-    pub useful: bool,
-    /// Whether it showed again what it had shown: verified for nothing.
-    pub repeated: bool,
+    /// Whether one was verified and not kept.
+    pub shown: bool,
     /// Rounds since its last block, or since it was asked for.
     pub rounds: u32,
 }
@@ -139,7 +138,7 @@ impl Peer {
         self.queue.try_send(message).is_ok()
     }
 
-    /// Messages that it has not read yet.
+    /// Messages that wait to be written to it.
     pub fn queued(&self) -> usize {
         QUEUE - self.queue.capacity()
     }

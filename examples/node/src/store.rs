@@ -106,7 +106,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    drop(Database::create(&new).map_err(redb::Error::from)?);
+    Database::create(&new).and_then(Database::close).map_err(redb::Error::from)?;
     fs::OpenOptions::new().write(true).open(&new)?.sync_all()?;
     fs::rename(&new, path)?;
     // The name, too: only some systems have folders that can be synced.

@@ -11,6 +11,7 @@ use crate::child::{Child, Failed, World};
 use crate::control::{Command, Tip};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// The scenarios, in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -28,19 +29,26 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// Runs it, with databases below `folder`. The first line is the summary.
+    /// Runs it, with databases below `folder`, for [`LIMIT`] at most. The first line is
+    /// the summary.
     pub async fn run(self, folder: &Path) -> Result<Vec<String>, Failed> {
         let world = World::new(folder);
-        match self {
-            Scenario::Gossip => gossip::run(&world).await,
-            Scenario::Partition => partition::run(&world).await,
-            Scenario::Retarget => retarget::run(&world).await,
-            Scenario::Forged => forged::run(&world).await,
-            Scenario::Kill => kill::run(&world).await,
-        }
+        let run = async {
+            match self {
+                Scenario::Gossip => gossip::run(&world).await,
+                Scenario::Partition => partition::run(&world).await,
+                Scenario::Retarget => retarget::run(&world).await,
+                Scenario::Forged => forged::run(&world).await,
+                Scenario::Kill => kill::run(&world).await,
+            }
+        };
+        let late = |_| Err(Failed::Unmet(format!("not done in {} s", LIMIT.as_secs())));
+        timeout(LIMIT, run).await.unwrap_or_else(late)
     }
 }
 
+/// How long a scenario may take, whatever it waits for.
+const LIMIT: Duration = Duration::from_secs(300);
 /// How long a state may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(40);
 

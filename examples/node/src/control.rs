@@ -15,7 +15,8 @@ pub enum Command {
     Isolate,
     /// Take peers again.
     Join,
-    /// Mine so many products a second, each of [`crate::network::PRODUCT_MACS`]; 0 stops.
+    /// Mine so many products a second, each of [`crate::network::PRODUCT_MACS`], a tenth
+    /// at least; 0 stops.
     Mine(f64),
     /// Answer with [`Event::Tip`].
     Tip,
@@ -49,7 +50,8 @@ pub enum Event {
         /// The new tip's height.
         height: u64,
     },
-    /// Something a peer sent was refused, or a peer is not to be had any more.
+    /// What a peer sent was refused, or what this node's miner found, or a peer is not
+    /// to be had any more.
     Refused {
         /// Why.
         reason: String,

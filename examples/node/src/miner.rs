@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 pub struct Job {
     /// The header, but for its nonce. `None` while nothing is to be mined.
     pub header: Option<Header>,
-    /// Products a second, [`SLOWEST`] at least.
+    /// Products a second; less than [`SLOWEST`] is as that.
     pub rate: f64,
 }
 

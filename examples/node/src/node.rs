@@ -36,9 +36,10 @@ const REQUESTS_MAX: u32 = 512;
 /// Messages that may wait for a peer, beyond what the system holds, when its request
 /// is answered: who asks and does not read is soon answered no more.
 const UNREAD_MAX: usize = 8;
-/// Who answered with what this node keeps nothing of, as a block too early for its
-/// clock or a light branch, is asked again so much later at most. What verifies and
-/// is forgotten costs the node more than its peer, who may show it again and again.
+/// Who answered with nothing, with what was refused (as too early for this node's
+/// clock) or with light blocks that are not kept, and who has just dialled, is asked
+/// so much later at most. To verify and forget a block costs the node more than its
+/// peer, who may show it again and again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long dialling may take.
 const DIAL: Duration = Duration::from_secs(5);

@@ -447,7 +447,7 @@ async fn who_does_not_read_is_not_answered() {
     for _ in 0..1000 {
         say(&mut node, from, Message::GetBlocks { locator: vec![] });
         most = most.max(node.peers[&from].queued());
-        // Until nothing is written any more.
+        // Time to write what the system takes.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let peer = &node.peers[&from];
         left = peer.request.is_some() && peer.queued() > UNREAD_MAX;

@@ -28,25 +28,30 @@ seeds() {
     esac
 }
 
-cargo +nightly fuzz build
-failed=()
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-printf '%-12s %10s %8s %9s %9s %7s\n' target runs runs/s coverage features corpus
-for target in "${targets[@]}"; do
+# fuzz TARGET: one row; what it said only where it found something.
+fuzz() {
+    local target=$1 log outcome=0
+    log=$(mktemp)
     mkdir -p "corpus/$target"
     # shellcheck disable=SC2046
-    if ! cargo +nightly fuzz run "$target" "corpus/$target" $(seeds "$target") -- \
-        -max_total_time="$seconds" -len_control=0 -timeout=30 -rss_limit_mb=4096 -print_final_stats=1 >"$log" 2>&1; then
-        failed+=("$target")
-        tail -n 40 "$log"
-    fi
+    cargo +nightly fuzz run "$target" "corpus/$target" $(seeds "$target") -- \
+        -max_total_time="$seconds" -len_control=0 -timeout=30 -rss_limit_mb=4096 -print_final_stats=1 >"$log" 2>&1 || outcome=1
     stat() { sed -n "s/^stat::$1: *//p" "$log" | tail -n 1; }
     last() { grep -oE "$1: [0-9]+" "$log" | tail -n 1 | cut -d' ' -f2; }
-    printf '%-12s %10s %8s %9s %9s %7s\n' "$target" "$(stat number_of_executed_units)" \
-        "$(stat average_exec_per_sec)" "$(last cov)" "$(last ft)" "$(find "corpus/$target" -type f | wc -l)"
-done
-if [ ${#failed[@]} -gt 0 ]; then
-    echo "failed: ${failed[*]}; see poai-verify/fuzz/artifacts"
+    [ "$outcome" = 0 ] || tail -n 40 "$log"
+    printf '%-12s %10s %8s %9s %9s %7s%s\n' "$target" "$(stat number_of_executed_units)" "$(stat average_exec_per_sec)" \
+        "$(last cov)" "$(last ft)" "$(find "corpus/$target" -type f | wc -l)" "$([ "$outcome" = 0 ] || echo '  FAILED')"
+    rm -f "$log"
+    return "$outcome"
+}
+
+cargo +nightly fuzz build
+printf '%-12s %10s %8s %9s %9s %7s\n' target runs runs/s coverage features corpus
+export -f seeds fuzz
+export seconds
+# As many at once as there are processors, of up to 4 GB each: four at most.
+jobs=$(nproc)
+if ! printf '%s\n' "${targets[@]}" | xargs -P "$((jobs < 4 ? jobs : 4))" -I TARGET bash -c 'set -uo pipefail; fuzz TARGET'; then
+    echo "some failed; see poai-verify/fuzz/artifacts"
     exit 1
 fi

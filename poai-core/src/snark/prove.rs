@@ -178,6 +178,19 @@ impl Prover {
         salts: [Salt; 3],
         rng: &mut R,
     ) -> Result<Proven, ProveError> {
+        let masks = [(); 2].map(|()| Fr::rand(rng));
+        self.prove_masked(input, what_for, salts, masks)
+    }
+
+    /// The same with `[r, s]`, which hide the witness. Compiled here, once, and not
+    /// again by all who call it with some source of randomness.
+    fn prove_masked(
+        &self,
+        input: &Tensor,
+        what_for: &For,
+        salts: [Salt; 3],
+        [r, s]: [Fr; 2],
+    ) -> Result<Proven, ProveError> {
         let (program, run) = (self.circuit.network().program(), self.circuit.run());
         let binding = Binding {
             program: program.program_id(),
@@ -193,7 +206,6 @@ impl Prover {
             return Err(ProveError::Differs);
         }
         let signals = Signals::new(assignment[1..=self.signals].to_vec())?;
-        let (r, s) = (Fr::rand(rng), Fr::rand(rng));
         let points = Groth16::<Bn254, CircomReduction>::create_proof_with_reduction_and_matrices(
             &self.key,
             r,

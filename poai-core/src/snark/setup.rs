@@ -35,11 +35,19 @@ pub fn insecure_single_party_setup<R: RngCore + CryptoRng>(
     matrices: &Matrices,
     rng: &mut R,
 ) -> Result<ProvingKey<Bn254>, SetupError> {
+    generate(matrices, rng)
+}
+
+/// For whatever source: compiled here, once, and not again by all who call it.
+fn generate(
+    matrices: &Matrices,
+    mut rng: &mut dyn RngCore,
+) -> Result<ProvingKey<Bn254>, SetupError> {
     matrices.check()?;
     matrices.check_signals()?;
     Groth16::<Bn254, CircomReduction>::generate_random_parameters_with_reduction(
         Replay(matrices),
-        rng,
+        &mut rng,
     )
     .map_err(SetupError::Synthesis)
 }

@@ -190,7 +190,7 @@ async fn heal(lengths: [usize; 2], mined: usize) -> [Node; 2] {
         // Nothing is under way: a pause, or both are done.
         if tokio::time::timeout(Duration::from_millis(500), next).await.is_err() {
             pauses += 1;
-            assert!(pauses < 60, "they are stuck");
+            assert!(pauses < 20, "they are stuck");
             for node in [&mut one, &mut other] {
                 node.go_on().unwrap();
             }

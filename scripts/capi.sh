@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 capi=poai-verify/capi
 out="${CARGO_TARGET_DIR:-target}/capi"
 mkdir -p "$out"
-cases=("$capi/tests/cases.txt" poai-verify/tests/fixtures/v1 "$capi/tests")
-vectors=poai-verify/tests/known/aserti3-2d.txt
+cases=("$capi/tests/cases.txt" test_vectors/proofs/v1 "$capi/tests")
+vectors=test_vectors/aserti3-2d.txt
 
 cargo build --release --locked -p poai-verify-capi
 lib="${CARGO_TARGET_DIR:-target}/release"

@@ -29,7 +29,7 @@ else
 fi
 
 [ -x "$tools/node_modules/.bin/snarkjs" ] || npm ci --prefix "$tools" --no-audit --no-fund
-cargo build --locked -p poai-core --features snark --example ceremony
+cargo build --locked -p poai-prover --example ceremony
 ours=${CARGO_TARGET_DIR:-target}/debug/examples/ceremony
 [ "${ours#/}" != "$ours" ] || ours=$PWD/$ours
 cd "$dir"

@@ -7,12 +7,12 @@ writes:
 
     POAI_CASES=$PWD/target/cases.json cargo test -p poai-core --test steps -- --ignored
     pip install -r scripts/requirements-steps.txt
-    scripts/check-steps.py target/cases.json --known poai-core/tests/known/steps.txt
+    scripts/check-steps.py target/cases.json --known test_vectors/steps.txt
 
 For every case the program is decoded, run, and compared with what Rust says:
 the ids, the entries and the commitment root of every value, the trace root.
 The first difference ends the check. `--write` keeps this implementation's
-answers, which `poai-core/tests/steps.rs` holds Rust to; `--known` compares them
+answers, which `poai-engine/tests/it/steps.rs` holds Rust to; `--known` compares them
 with those kept before.
 """
 

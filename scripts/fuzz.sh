@@ -21,9 +21,9 @@ fi
 
 seeds() {
     case $1 in
-    proof | json) echo ../tests/fixtures/v1 ;;
-    program | trace) echo ../tests/trace-fixtures/v1 ;;
-    zkey) echo ../../poai-core/tests/known/ceremony ;;
+    proof | json) echo ../../test_vectors/proofs/v1 ;;
+    program | trace) echo ../../test_vectors/messages/v1 ;;
+    zkey) echo ../../test_vectors/ceremony ;;
     onnx) echo ../../examples/classify/data ;;
     esac
 }

@@ -13,7 +13,7 @@ if ! rustup target add "$target"; then
 fi
 scripts/build-wasm.sh "$site/poai.wasm"
 cp examples/web/{index.html,style.css,app.mjs,draw.mjs} poai-verify/capi/examples/javascript/poai.mjs "$site"
-cp poai-verify/tests/fixtures/v1/block.proof "$site/sample.proof"
+cp test_vectors/proofs/v1/block.proof "$site/sample.proof"
 
 if [ "${1:-}" = serve ]; then
     exec python3 -m http.server --bind 127.0.0.1 --directory "$site" "${2:-8000}"

@@ -1,11 +1,11 @@
 //! Choosing a backend by name, the GPUs' among them.
 //!
-//! Names are those of [`crate::backend::list`], and with feature `cuda` also
+//! Names are those of [`crate::choose::list`], and with feature `cuda` also
 //! `cuda` (the first GPU with its fastest kernels), `cuda-dp4a` and the like
 //! (these kernels and no others), each with `:1` and so on for further GPUs,
 //! `:0,2` for several at once and `:all` for every one that has the kernels.
 
-use crate::backend::{self, Backend};
+use crate::execute::Device;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub enum ChooseError {
     /// No backend of the CPU has the name, or not on this machine.
     #[error(transparent)]
-    Cpu(#[from] backend::ChooseError),
+    Cpu(#[from] crate::backend::ChooseError),
     /// The GPUs cannot be used.
     #[cfg(feature = "cuda")]
     #[error(transparent)]
@@ -34,7 +34,7 @@ pub enum ChooseError {
 ///
 /// # Errors
 /// [`ChooseError`] where there is none of this name, or not on this machine.
-pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, ChooseError> {
+pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
     #[cfg(feature = "cuda")]
     if let Some(cuda) = poai_cuda::choose::by_name(name) {
         return Ok(cuda?);
@@ -45,7 +45,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Backend>, ChooseError> {
         #[cfg(not(feature = "cuda"))]
         return Err(ChooseError::NoCuda(name.to_owned()));
     }
-    Ok(backend::by_name(name)?)
+    Ok(crate::choose::by_name(name)?)
 }
 
 /// How GPUs are named.
@@ -81,7 +81,7 @@ impl fmt::Display for Listed {
 
 /// Every backend that this build knows, the CPU's first.
 pub fn list() -> Vec<Listed> {
-    let listed = backend::list().into_iter();
+    let listed = crate::choose::list().into_iter();
     #[allow(unused_mut, reason = "GPUs are added with feature cuda")]
     let mut list: Vec<Listed> = listed
         .map(|listed| Listed {

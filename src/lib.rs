@@ -5,10 +5,14 @@
 pub mod backends;
 
 pub use poai_core::*;
-pub use poai_verify as verify;
-
 #[cfg(feature = "cuda")]
 pub use poai_cuda as cuda;
+pub use poai_engine::*;
+#[cfg(feature = "import")]
+pub use poai_import as import;
+#[cfg(feature = "inference")]
+pub use poai_prover as prover;
+pub use poai_verify as verify;
 
 /// The code of `docs/embedding.md`, run as README.md's is.
 #[cfg(doctest)]

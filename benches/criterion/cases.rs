@@ -1,18 +1,24 @@
 //! Which backends run which sizes, and what all of them have to answer.
 
 use poai_benches::workload::P;
-use poai_core::backend::{self, Backend};
-use poai_core::{Challenge, Cpu, Difficulty, Miner, Operand, Options, Side, reference};
+use poai_core::{Challenge, Difficulty, Side};
+use poai_engine::backend::Backend;
+use poai_engine::backend::error::REFERENCE;
+use poai_engine::execute::Device;
+use poai_engine::{Cpu, Miner, Operand, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Every backend of this machine but the plain reference, which takes a second
 /// where they take a millisecond. Prints what is missing.
-pub fn backends() -> Vec<Arc<dyn Backend>> {
+pub fn backends() -> Vec<Arc<dyn Device>> {
     for listed in Cpu::list().iter().filter(|listed| !listed.present) {
         println!("SKIPPED: {}: it needs {}", listed.name, listed.needs);
     }
-    backend::present().into_iter().filter(|backend| backend.name() != reference::NAME).collect()
+    poai_engine::choose::present()
+        .into_iter()
+        .filter(|backend| backend.name() != REFERENCE)
+        .collect()
 }
 
 /// Those of these sizes that a backend takes in a moment.

@@ -4,7 +4,7 @@
 use super::cases::{Answers, backends, operand};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use poai_core::Side;
-use poai_core::commitment::Tree;
+use poai_core::puzzle::commitment::Tree;
 use std::hint::black_box;
 
 /// Columns of every operand.

@@ -3,8 +3,9 @@
 use super::cases::{Answers, backends};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use poai_benches::workload::{Workload, cube};
-use poai_core::backend::Backend;
-use poai_core::{Cpu, Side};
+use poai_core::Side;
+use poai_engine::Cpu;
+use poai_engine::backend::Backend;
 use poai_verify::freivalds::{Seed32, check_product};
 use std::hint::black_box;
 

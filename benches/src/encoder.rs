@@ -2,9 +2,9 @@
 //! tracing and checking cost does not depend on what was trained.
 
 use crate::Failure;
-use poai_core::execute::{Network, Tensor};
-use poai_core::import::bert::{self, Encoder, Options};
 use poai_core::program::RunShape;
+use poai_engine::execute::{Network, Tensor};
+use poai_import::bert::{self, Encoder, Options};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Sizes of an encoder.

@@ -2,11 +2,12 @@
 //! with them as one call each.
 
 use crate::Failure;
-use poai_core::backend::{
+use poai_core::puzzle::seeds::{seed_a, seed_b};
+use poai_core::*;
+use poai_engine::backend::{
     Backend, BackendError, Job, Noised, Output, Plain, Prepared, Watch, Winner,
 };
-use poai_core::seeds::{seed_a, seed_b};
-use poai_core::*;
+use poai_engine::*;
 use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};

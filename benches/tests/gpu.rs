@@ -116,7 +116,7 @@ fn on_an_emulated_card_a_table_comes_out() {
         }
     }
     // What the processor's own backend makes of the same operands.
-    let cpu = poai_core::Cpu::new();
+    let cpu = poai_engine::Cpu::new();
     let workload = Workload::new(&cpu, cube(256)).expect("operands");
     workload.plain().expect("a product");
     assert_eq!(lines["root-c/256³"]["digest"], workload.digest());

@@ -1,7 +1,7 @@
 //! The register-only loops do all the multiply-accumulates that they count.
 
 use poai_benches::peak;
-use poai_core::Cpu;
+use poai_engine::Cpu;
 
 #[test]
 fn every_loop_of_this_machine_gives_the_known_sum() {

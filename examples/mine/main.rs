@@ -12,7 +12,6 @@ mod support;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array2;
-use poai::backend::Backend;
 use poai::backends;
 use poai::operand::{Split, pseudorandom, split};
 use poai::verify::{Rules, Verified, Verifier};
@@ -154,7 +153,7 @@ fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
 }
 
 /// The backend asked for, never another one in its stead.
-fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
+fn pick_backend(args: &Args) -> Result<Arc<dyn poai::execute::Device>, Failure> {
     let Some(threads) = args.threads else {
         return match &args.backend {
             Some(name) => backends::by_name(name).map_err(Failure::usage),
@@ -162,7 +161,7 @@ fn pick_backend(args: &Args) -> Result<Arc<dyn Backend>, Failure> {
         };
     };
     let cpu = match args.backend.as_deref() {
-        Some(poai::reference::NAME) => {
+        Some(poai::backend::error::REFERENCE) => {
             return Err(Failure::Usage("the reference does not take --threads".into()));
         }
         Some(name) => Cpu::named(name).map_err(Failure::usage)?,

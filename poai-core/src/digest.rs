@@ -3,81 +3,23 @@
 //!
 //! All print as 64 lower-case hexadecimal digits and parse from the same.
 
-use core::fmt;
-use core::str::FromStr;
+use crate::encoding::bytes::bytes;
 
-/// Why a text is not a 32-byte value.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("expected 64 hexadecimal digits: {0}")]
-pub struct ParseDigestError(hex::FromHexError);
+/// `H(label, message)` of spec §2: BLAKE3 in derive-key mode with context
+/// `"poai-1 " + label`. A macro, because the context has to be a constant.
+macro_rules! derive {
+    ($label:literal, $($part:expr),+ $(,)?) => {{
+        let mut hasher = blake3::Hasher::new_derive_key(concat!("poai-1 ", $label));
+        $(hasher.update($part);)+
+        *hasher.finalize().as_bytes()
+    }};
+}
+pub(crate) use derive;
 
+/// A 32-byte value without a prefix.
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub [u8; 32]);
-
-        impl $name {
-            /// The 32 bytes.
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl From<[u8; 32]> for $name {
-            fn from(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-        }
-
-        impl AsRef<[u8]> for $name {
-            fn as_ref(&self) -> &[u8] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = ParseDigestError;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let mut bytes = [0; 32];
-                hex::decode_to_slice(text, &mut bytes).map_err(ParseDigestError)?;
-                Ok(Self(bytes))
-            }
-        }
-
-        #[cfg(feature = "serde")]
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                serdect::array::serialize_hex_lower_or_bin(&self.0, to)
-            }
-        }
-
-        #[cfg(feature = "serde")]
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                use serde::de::Error;
-                let mut bytes = [0; 32];
-                // For text the length is ours to check: a shorter one decodes.
-                let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
-                if len != bytes.len() {
-                    return Err(D::Error::invalid_length(len, &"32 bytes"));
-                }
-                Ok(Self(bytes))
-            }
-        }
+        bytes!($(#[$doc])* $name, 32, "");
     };
 }
 

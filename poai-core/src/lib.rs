@@ -1,57 +1,39 @@
-//! The PoAI-1 puzzle: a matrix product that is wanted anyway, each 32×32 tile
-//! of which is also a lottery ticket.
+//! The PoAI protocol: what every party computes alike, in exact integers.
 //!
-//! Data flows one way, and each room is named after what it holds:
-//! operands → [`commitment`] → [`noise`] → product and [`transcript`] →
-//! [`ticket`] → [`proof`] → bytes → verifier (the crate `poai-verify`).
+//! - [`params`], [`digest`], [`difficulty`], [`encoding`]: the ground.
+//! - [`puzzle`]: a matrix product, each 32×32 tile of which is also a lottery
+//!   ticket, and the proof that one has won.
+//! - [`simd`] and [`recompute`]: one tile computed again, on any instruction set.
+//! - [`program`]: networks as programs of exact integer steps, and what each
+//!   step computes ([`program::ops`]).
+//! - [`trace`]: records, headers and receipts of a run.
+//! - `inference` (feature): public inputs, keys and proofs on BN254.
 //!
-//! Without default features the crate is `no_std + alloc` and holds the
-//! protocol alone; this half is what verifiers link. Feature `simd` recomputes
-//! tiles with the processor's widest instructions, chosen at run time, which
-//! needs the standard library; `std` adds the ndarray operands, the backends
-//! and the miner; `serde` adds serialisation of every public data type of the
-//! puzzle; `import` reads trained networks from files.
+//! The crate is `no_std + alloc`; this is what verifiers link. Feature `std`
+//! recomputes tiles with the processor's widest instructions, chosen at run
+//! time; `parallel` hashes on all threads; `serde` adds serialisation of every
+//! public data type. The crate `poai-engine` mines and runs, `poai-verify`
+//! verifies.
 //!
 //! The normative text is `docs/spec.md`; `docs/design.md` says why.
-#![cfg_attr(not(feature = "simd"), no_std)]
+#![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
 extern crate alloc;
 
-pub mod commitment;
 pub mod difficulty;
 pub mod digest;
+pub mod encoding;
 #[cfg(feature = "inference")]
 pub mod inference;
-mod kernel;
-pub mod noise;
 pub mod params;
 pub mod program;
-pub mod proof;
+pub mod puzzle;
 pub mod recompute;
-pub mod seeds;
-pub mod statement;
-pub mod step;
-pub mod ticket;
+pub mod simd;
 pub mod trace;
-pub mod transcript;
 mod vectorise;
-
-#[cfg(feature = "std")]
-pub mod backend;
-#[cfg(feature = "std")]
-pub mod execute;
-#[cfg(feature = "import")]
-pub mod import;
-#[cfg(feature = "std")]
-pub mod miner;
-#[cfg(feature = "std")]
-pub mod operand;
-#[cfg(feature = "std")]
-pub mod reference;
-#[cfg(feature = "snark")]
-pub mod snark;
 
 pub use difficulty::{Difficulty, Target};
 pub use digest::{
@@ -59,13 +41,6 @@ pub use digest::{
 };
 pub use params::Params;
 pub use program::Program;
-pub use proof::{Proof, ProofView};
-pub use statement::{Shape, Side, Statement, Tile};
-pub use transcript::Transcript;
-
-#[cfg(feature = "std")]
-pub use backend::{Backend, cpu::Cpu};
-#[cfg(feature = "std")]
-pub use miner::{Cancel, Keep, Mined, Miner, Options, Winner};
-#[cfg(feature = "std")]
-pub use operand::{Operand, Operands};
+pub use puzzle::proof::{Proof, ProofView};
+pub use puzzle::statement::{Shape, Side, Statement, Tile};
+pub use puzzle::transcript::Transcript;

@@ -2,12 +2,12 @@
 //! matrix at hand (spec §7).
 
 use crate::digest::Seed;
-use crate::kernel::{Entry, Kernel};
-use crate::noise::{RowNoise, StepNoise};
 use crate::params::{K_END, Params};
-use crate::seeds::Seeds;
-use crate::statement::{Side, Tile};
-use crate::transcript::Transcript;
+use crate::puzzle::noise::{RowNoise, StepNoise};
+use crate::puzzle::seeds::Seeds;
+use crate::puzzle::statement::{Side, Tile};
+use crate::puzzle::transcript::Transcript;
+use crate::simd::{Entry, Kernel};
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -12,7 +12,7 @@ macro_rules! vectorise {
     {$(
         $(#[$attribute])*
         #[cfg_attr(
-            feature = "std",
+            feature = "parallel",
             multiversion::multiversion(targets(
                 "x86_64+avx512f+avx512bw+avx512dq+avx512vl",
                 "x86_64+avx2",

@@ -5,7 +5,6 @@ use crate::backend::variant::Variant;
 use crate::cards::{Cards, CardsError, check_once};
 use crate::device::{Device, devices};
 use crate::error::CudaError;
-use poai_core::backend::Backend;
 use std::sync::Arc;
 
 /// What chooses a GPU with the fastest kernels that it has.
@@ -27,7 +26,7 @@ enum Which {
 /// device's ordinal, 0 without one, or several with commas between, or `all`
 /// for every device that has the kernels. Several make a [`Cards`], one a
 /// [`Cuda`]. `None` where the name is none of a GPU's.
-pub fn by_name(name: &str) -> Option<Result<Arc<dyn Backend>, CardsError>> {
+pub fn by_name(name: &str) -> Option<Result<Arc<dyn poai_engine::execute::Device>, CardsError>> {
     let (variant, which) = read(name)?;
     Some(open(variant, which))
 }
@@ -57,7 +56,10 @@ fn read(name: &str) -> Option<(Option<Variant>, Which)> {
     (variant.is_some() || kernels == FASTEST).then_some((variant, which))
 }
 
-fn open(variant: Option<Variant>, which: Which) -> Result<Arc<dyn Backend>, CardsError> {
+fn open(
+    variant: Option<Variant>,
+    which: Which,
+) -> Result<Arc<dyn poai_engine::execute::Device>, CardsError> {
     // Before a driver is looked for: this is wrong on every machine.
     if let Which::These(ordinals) = &which {
         check_once(ordinals)?;

@@ -21,10 +21,11 @@ use crate::card::{Argument, Memory, Rows};
 use crate::driver;
 use crate::error::CudaError;
 use crate::version::Version;
-use poai_core::backend::{BackendError, Output, Watch, Winner};
-use poai_core::commitment::Tree;
 use poai_core::difficulty::Target;
-use poai_core::{Operand, Params, Seed, Shape, Ticket};
+use poai_core::puzzle::commitment::Tree;
+use poai_core::{Params, Seed, Shape, Ticket};
+use poai_engine::Operand;
+use poai_engine::backend::{BackendError, Output, Watch, Winner};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 

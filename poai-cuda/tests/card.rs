@@ -9,19 +9,18 @@
 //! `POAI_SOAK_TILES` tiles a side.
 
 mod drawn;
-#[path = "../../poai-core/tests/support/edges.rs"]
-mod edges;
-#[path = "../../poai-core/tests/support/zoo.rs"]
-mod zoo;
-
-use poai_core::backend::tester::{self, Case};
-use poai_core::backend::{Backend, Dual};
-use poai_core::execute::{Mining, Model, Network, RunOptions, Tensor};
-use poai_core::operand::{Padded, pseudorandom, test_challenge};
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
 use poai_core::program::RunShape;
 use poai_core::*;
 use poai_cuda::{Cuda, CudaError, Variant, devices};
+use poai_engine::backend::Backend;
+use poai_engine::execute::{Mining, Model, Network, RunOptions, Tensor};
+use poai_engine::operand::{Padded, pseudorandom, test_challenge};
+use poai_engine::*;
+use poai_testing::dual::Dual;
+use poai_testing::edges;
+use poai_testing::tester::{self, Case};
+use poai_testing::zoo;
 use poai_verify::{Rules, Seed32, Verifier, check_product};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -408,7 +407,7 @@ fn digest(bytes: impl Iterator<Item = u8>) -> [u8; 32] {
 #[test]
 fn the_vectors_hold() {
     let cards = cards();
-    let text = include_str!("../../poai-core/tests/vectors.json");
+    let text = include_str!("../../test_vectors/puzzle.json");
     let file: Value = serde_json::from_str(text).expect("the vector file is JSON");
     let list = file["cases"].as_array().expect("a list of cases").iter();
     let list: Vec<_> = list.filter(|value| value["rank"] == 128 && value["tile"] == 32).collect();

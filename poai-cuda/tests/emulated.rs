@@ -12,9 +12,12 @@ mod host;
 
 use bands::Watched;
 use harness::{Settings, WITHOUT_MAPS, with_driver_of};
-use poai_core::backend::{Backend, BackendError, Job, Output, tester};
-use poai_core::{Difficulty, Operand, Params, Seed, Side, operand::pseudorandom};
+use poai_core::{Difficulty, Params, Seed, Side};
 use poai_cuda::{Cuda, CudaError, Device, Variant, devices};
+use poai_engine::Operand;
+use poai_engine::backend::{Backend, BackendError, Job, Output};
+use poai_engine::operand::pseudorandom;
+use poai_testing::tester;
 
 const FILES: [&str; 7] =
     ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
@@ -103,7 +106,7 @@ fn commitments_are_the_cpus() {
             let operand = operand(rows, k);
             let bytes = operand.as_bytes().to_vec();
             let prepared = cuda.prepare(operand).unwrap();
-            let expected = poai_core::commitment::Tree::new(&bytes);
+            let expected = poai_core::puzzle::commitment::Tree::new(&bytes);
             assert_eq!(format!("{:?}", prepared.tree()), format!("{expected:?}"), "{rows}×{k}");
         }
     });

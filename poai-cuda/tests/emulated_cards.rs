@@ -8,19 +8,19 @@ mod apart;
 #[path = "emulated/harness.rs"]
 mod harness;
 mod host;
-#[path = "../../poai-core/tests/support/zoo.rs"]
-mod zoo;
-
 use harness::{Settings, told, with_driver_of};
-use poai_core::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Prepared, Watch, Winner, tester,
-};
-use poai_core::commitment::Tree;
-use poai_core::execute::{Mining, Model, RunOptions};
-use poai_core::operand::pseudorandom;
 use poai_core::program::RunShape;
-use poai_core::{Challenge, Cpu, Difficulty, Operand, Options, Params, Seed, Side};
+use poai_core::puzzle::commitment::Tree;
+use poai_core::{Challenge, Difficulty, Params, Seed, Side};
 use poai_cuda::{Cards, CardsError, Cuda, CudaError, Variant, choose, devices};
+use poai_engine::backend::{
+    Backend, BackendError, Completion, Job, Noised, Output, Prepared, Watch, Winner,
+};
+use poai_engine::execute::{Mining, Model, RunOptions};
+use poai_engine::operand::pseudorandom;
+use poai_engine::{Cpu, Operand, Options};
+use poai_testing::tester;
+use poai_testing::zoo;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -2,21 +2,19 @@
 //! processor's outputs, traces, winners and errors, in every order of streams.
 #![cfg(target_os = "linux")]
 
-#[path = "../../poai-core/tests/support/edges.rs"]
-mod edges;
 #[path = "emulated/harness.rs"]
 mod harness;
 mod host;
-#[path = "../../poai-core/tests/support/zoo.rs"]
-mod zoo;
-
 use harness::{Settings, with_driver_of};
-use poai_core::backend::{self, Backend};
-use poai_core::execute::network::Constants;
-use poai_core::execute::{Mining, Model, Network, ProveError, RunOptions, Tensor, ValueError};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::{Challenge, Cpu, Difficulty, Options};
+use poai_core::{Challenge, Difficulty};
 use poai_cuda::{Cuda, Device, devices};
+use poai_engine::backend::{self, Backend};
+use poai_engine::execute::network::Constants;
+use poai_engine::execute::{Mining, Model, Network, ProveError, RunOptions, Tensor, ValueError};
+use poai_engine::{Cpu, Options};
+use poai_testing::edges;
+use poai_testing::zoo;
 use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +93,7 @@ fn steps_at_their_edges_are_the_cpus() {
                 let model = Model::new(case.network.clone(), backend).unwrap();
                 model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace())
             };
-            match (on(cuda.clone()), on(backend::by_name("cpu-scalar").unwrap())) {
+            match (on(cuda.clone()), on(poai_engine::choose::by_name("cpu-scalar").unwrap())) {
                 (Ok(card), Ok(cpu)) => {
                     assert_eq!(card.output, cpu.output, "{} ({})", case.name, case.about);
                     let (card, cpu) = (card.trace.unwrap(), cpu.trace.unwrap());

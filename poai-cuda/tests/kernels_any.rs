@@ -4,8 +4,8 @@ mod host;
 mod puzzle;
 
 use host::{Arg, Kernels, Shape, input, values};
-use poai_core::reference::{self, Matrix};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
+use poai_engine::backend::reference::{self, Matrix};
 use puzzle::{Drawn, Pair, bytes, compiled, matrix, room, winners};
 
 /// Clean operands, their noised ones and the seeds of both sides.

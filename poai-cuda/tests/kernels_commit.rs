@@ -4,8 +4,10 @@
 mod host;
 
 use host::{Arg, Kernels, Shape, input, values};
-use poai_core::commitment::{Strip, Tree};
-use poai_core::{Params, Seed, Transcript, reference, ticket::TicketKey};
+use poai_core::puzzle::commitment::{Strip, Tree};
+use poai_core::puzzle::ticket::TicketKey;
+use poai_core::{Params, Seed, Transcript};
+use poai_engine::backend::reference;
 use std::ops::Range;
 use std::sync::OnceLock;
 

@@ -4,10 +4,10 @@
 mod host;
 
 use host::{Arg, Kernels, Shape, input, values};
-use poai_core::noise::{RowNoise, StepNoise};
-use poai_core::operand::pseudorandom;
-use poai_core::reference::{self, Matrix};
+use poai_core::puzzle::noise::{RowNoise, StepNoise};
 use poai_core::{Params, Seed};
+use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::operand::pseudorandom;
 use std::sync::OnceLock;
 
 /// What is added to an entry's row where its sign is −1.
@@ -199,7 +199,7 @@ fn extreme_noise_does_not_carry() {
 #[test]
 fn the_vectors_hold() {
     let Some(kernels) = kernels() else { return };
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../poai-core/tests/vectors.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../test_vectors/puzzle.json");
     let file: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut consensus = 0;

@@ -5,7 +5,8 @@ mod puzzle;
 
 use host::{Arg, Kernels, ORDERS, Order};
 use poai_core::difficulty::Difficulty;
-use poai_core::{Params, Ticket, reference};
+use poai_core::{Params, Ticket};
+use poai_engine::backend::reference;
 use puzzle::{
     Drawn, NARROW, Pair, RANK, TILE, VARIANTS, Variant, check_ticketed, matrix, ticketed,
 };

@@ -5,8 +5,8 @@ mod host;
 mod puzzle;
 
 use host::{Arg, Kernels, ORDERS, Order, Shape, input, values};
-use poai_core::reference::{self, Matrix};
 use poai_core::{Params, Seed};
+use poai_engine::backend::reference::{self, Matrix};
 use puzzle::{
     DP4A, MMA, NARROW, Pair, RANK, THIN, Thin, VARIANTS, WGMMA, by_row, bytes, check_ticketed,
     compiled, dense, matrix, row_factors,

@@ -6,12 +6,13 @@
 mod harness;
 mod host;
 
-use poai_core::backend::{Backend, BackendError, Winner};
-use poai_core::operand::test_challenge;
-use poai_core::seeds::{seed_a, seed_b};
-use poai_core::{Cpu, Difficulty, Operand, Params, Shape, Side};
+use poai_core::puzzle::seeds::{seed_a, seed_b};
+use poai_core::{Difficulty, Params, Shape, Side};
 use poai_cuda::measure::{Measure, tickets};
 use poai_cuda::{Cuda, CudaError, Variant, devices};
+use poai_engine::backend::{Backend, BackendError, Winner};
+use poai_engine::operand::test_challenge;
+use poai_engine::{Cpu, Operand};
 
 const P: Params = Params::CONSENSUS;
 const SHAPE: Shape = Shape { m: 96, n: 160, k: 1024 };

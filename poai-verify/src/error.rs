@@ -2,9 +2,9 @@
 //! them differently. Malformed bytes are no proof of anything under any
 //! challenge; an invalid proof is well-formed and false.
 
-use poai_core::commitment::opening::OpeningError;
-use poai_core::proof::DecodeError;
-use poai_core::statement::Dimension;
+use poai_core::puzzle::commitment::opening::OpeningError;
+use poai_core::puzzle::proof::DecodeError;
+use poai_core::puzzle::statement::Dimension;
 use poai_core::{Difficulty, Side, Ticket};
 
 /// Why a proof was refused.

@@ -13,7 +13,7 @@
 //! - [`freivalds`]: apart from proofs, whether a whole product is right.
 //! - [`trace`]: audits, fraud proofs and links of whole networks.
 //! - `chain` (feature): what a chain computes around proofs.
-//! - `snark` (feature): proofs of inference, which the EVM checks as well.
+//! - `inference` (feature): proofs of inference, which the EVM checks as well.
 //!
 //! There is no mode that skips a check.
 #![no_std]
@@ -27,10 +27,10 @@ pub mod chain;
 pub mod error;
 pub mod failures;
 pub mod freivalds;
+#[cfg(feature = "inference")]
+pub mod inference;
 pub mod rules;
 pub mod seal;
-#[cfg(feature = "snark")]
-pub mod snark;
 pub mod trace;
 pub mod verifier;
 

@@ -1,7 +1,7 @@
 //! What a node permits. All of it comes from the node, nothing from a proof.
 
 use poai_core::params::K_END;
-use poai_core::statement::Dimension;
+use poai_core::puzzle::statement::Dimension;
 use poai_core::{Difficulty, Params, RulesDigest, Shape};
 
 /// Why rules are contradictory.
@@ -120,7 +120,7 @@ impl Rules {
         // One sibling a level on either side of the strip at most.
         let chunks = (u64::from(self.rows_max) * k).div_ceil(1024).max(1);
         let levels = u64::from(u64::BITS - chunks.leading_zeros());
-        poai_core::proof::HEADER_LEN as u64 + 2 * (opened + 32 * 2 * levels)
+        poai_core::puzzle::proof::HEADER_LEN as u64 + 2 * (opened + 32 * 2 * levels)
     }
 
     /// The digest that names these rules in a receipt:

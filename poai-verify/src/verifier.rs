@@ -3,8 +3,8 @@
 use crate::error::{Invalid, Malformed, VerifyError};
 use crate::rules::{Rules, RulesError};
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
-use poai_core::proof::{DecodeError, ProofView, strip};
-use poai_core::seeds::Seeds;
+use poai_core::puzzle::proof::{DecodeError, ProofView, strip};
+use poai_core::puzzle::seeds::Seeds;
 use poai_core::{
     Challenge, Difficulty, RulesDigest, Side, Statement, Ticket, Tile, Transcript, recompute,
 };
@@ -168,7 +168,7 @@ impl Verifier {
         &self,
         proof: &ProofView<'_>,
         side: Side,
-    ) -> Result<poai_core::commitment::Strip, VerifyError> {
+    ) -> Result<poai_core::puzzle::commitment::Strip, VerifyError> {
         strip(&self.rules.params, &proof.statement.shape, proof.tile, side)
             .ok_or_else(|| length(proof.opening(side).bytes))
     }

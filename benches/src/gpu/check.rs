@@ -2,10 +2,11 @@
 
 use poai_benches::Failure;
 use poai_benches::workload::P;
-use poai_core::seeds::Seeds;
-use poai_core::ticket::TicketKey;
-use poai_core::{Operand, Shape, Ticket, Tile, recompute};
+use poai_core::puzzle::seeds::Seeds;
+use poai_core::puzzle::ticket::TicketKey;
+use poai_core::{Shape, Ticket, Tile, recompute};
 use poai_cuda::measure::{Measure, OnCard};
+use poai_engine::Operand;
 
 /// Entries of a product that are computed again.
 pub const ENTRIES: u64 = 256;

@@ -23,8 +23,8 @@ mod turns;
 
 use clap::{Args, Parser, Subcommand};
 use poai_benches::Failure;
-use poai_core::Backend;
 use poai_cuda::{CardsError, CudaError, choose};
+use poai_engine::execute::Device;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ fn failed(error: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn soak(backend: &Arc<dyn Backend>, options: &Soak) -> Result<(), Failure> {
+fn soak(backend: &Arc<dyn Device>, options: &Soak) -> Result<(), Failure> {
     let &Soak { seconds, seed, first, tiles, .. } = options;
     let soaked = soak::run(backend, seed, first, tiles, Duration::from_secs(seconds))?;
     let soak::Soaked { products, tickets, tiles, proofs } = soaked;

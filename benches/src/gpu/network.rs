@@ -4,12 +4,12 @@ use crate::turns::{self, Work};
 use poai_benches::Failure;
 use poai_benches::encoder::{self, Sizes};
 use poai_benches::lines::Section;
-use poai_core::Cpu;
-use poai_core::backend::Backend;
-use poai_core::execute::{Model, Network, RunOptions, Tensor};
-use poai_core::import::bert::{self, Encoder};
 use poai_core::program::RunShape;
 use poai_cuda::Cuda;
+use poai_engine::Cpu;
+use poai_engine::execute::Device;
+use poai_engine::execute::{Model, Network, RunOptions, Tensor};
+use poai_import::bert::{self, Encoder};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ fn one(
 ) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build()?;
     // Those of the pool: the CPU backend has none of its own.
-    let card: Arc<dyn Backend> = Arc::new(cuda.clone());
+    let card: Arc<dyn Device> = Arc::new(cuda.clone());
     let models = [
         Model::new(network.clone(), card.clone())?,
         Model::by_products(network.clone(), card)?,

@@ -9,9 +9,10 @@ use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::workload::{P, Workload};
 use poai_core::difficulty::Target;
-use poai_core::seeds::{self, Seeds};
-use poai_core::{Challenge, Difficulty, Operand, Seed, Shape, Side, Ticket};
+use poai_core::puzzle::seeds::{self, Seeds};
+use poai_core::{Challenge, Difficulty, Seed, Shape, Side, Ticket};
 use poai_cuda::measure::{self, Measure, Noised, OnCard};
+use poai_engine::Operand;
 
 /// One tile in so many wins where winners are compared.
 const WINS: u128 = 16;
@@ -203,7 +204,7 @@ fn check_all(
     let wrong = |what: &str| -> Failure { format!("{name}: {what}").into() };
     // The commitment, by the CPU's.
     let tree = measure.tree(&pair.a)?;
-    if *tree.root() != *poai_core::commitment::Tree::new(a.as_bytes()).root() {
+    if *tree.root() != *poai_core::puzzle::commitment::Tree::new(a.as_bytes()).root() {
         return Err(wrong("A's root is not the CPU's"));
     }
     section.digest(format!("root-a/{name}"), format!("{name} root of A"), tree.root().to_string());

@@ -4,8 +4,10 @@
 use crate::check::{self, Numbers};
 use poai_benches::Failure;
 use poai_benches::workload::P;
-use poai_core::operand::test_challenge;
-use poai_core::{Backend, Difficulty, Keep, Miner, Operand, Options, Side, Tile};
+use poai_core::{Difficulty, Side, Tile};
+use poai_engine::execute::Device;
+use poai_engine::operand::test_challenge;
+use poai_engine::{Keep, Miner, Operand, Options};
 use poai_verify::{Rules, Seed32, Verifier, check_product};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +38,7 @@ pub struct Soaked {
 /// # Errors
 /// The first mismatch, with what makes it again.
 pub fn run(
-    backend: &Arc<dyn Backend>,
+    backend: &Arc<dyn Device>,
     seed: u64,
     first: u64,
     tiles: u64,

@@ -5,7 +5,8 @@ use clap::Parser;
 use peak_alloc::PeakAlloc;
 use poai_benches::Failure;
 use poai_benches::workload::P;
-use poai_core::{Challenge, Cpu, Difficulty, Miner, Operand, Options, Side};
+use poai_core::{Challenge, Difficulty, Side};
+use poai_engine::{Cpu, Miner, Operand, Options};
 use std::sync::Arc;
 
 #[global_allocator]

@@ -2,7 +2,7 @@
 
 use super::{OPERANDS, Operands, Peak};
 use core::arch::asm;
-use poai_core::Cpu;
+use poai_engine::Cpu;
 
 /// Independent accumulators, 16×16 sums of 64 products each.
 const ACCUMULATORS: usize = 4;

@@ -1,6 +1,6 @@
 //! What the report ran on.
 
-use poai_core::Cpu;
+use poai_engine::Cpu;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;

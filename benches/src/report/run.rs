@@ -3,7 +3,7 @@
 use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::quiet::{Medians, Quiet, Work};
-use poai_core::{Backend, Cpu};
+use poai_engine::{Backend, Cpu};
 use std::time::Duration;
 
 /// One run of the report.

@@ -1,9 +1,9 @@
 //! What becomes of a prover that computes one tile wrongly.
 
 use super::Failure;
-use poai_core::execute::{Tensor, Trace};
+use poai_core::program::ops::Local;
 use poai_core::program::{Op, ValueId};
-use poai_core::step::Local;
+use poai_engine::execute::{Tensor, Trace};
 use poai_verify::trace::{Checker, TraceRules, Wrong};
 use std::time::Instant;
 

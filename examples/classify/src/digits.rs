@@ -1,7 +1,7 @@
 //! The bundled digits: images of 8×8 pixels in 0..=16, and what they show.
 
 use ndarray::{ArrayView2, s};
-use poai_core::import::graph::{Graph, GraphError};
+use poai_import::graph::{Graph, GraphError};
 
 const BUNDLED: &str = include_str!("../data/digits.csv");
 /// Pixels of a digit.

@@ -14,13 +14,14 @@ use clap::Parser;
 use digits::Digits;
 use ndarray::ArrayView2;
 use poai::backends::{self, ChooseError};
-use poai_core::backend::{Backend, cpu::Cpu};
-use poai_core::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError, ValueError};
-use poai_core::import::float;
-use poai_core::import::graph::{Graph, GraphError};
-use poai_core::import::onnx::{self, Limits, OnnxError};
-use poai_core::import::quantise::{self, Granularity, QuantiseError, Quantised, Range};
 use poai_core::program::{RunShape, RunShapeError};
+use poai_engine::backend::cpu::Cpu;
+use poai_engine::execute::Device;
+use poai_engine::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError, ValueError};
+use poai_import::float;
+use poai_import::graph::{Graph, GraphError};
+use poai_import::onnx::{self, Limits, OnnxError};
+use poai_import::quantise::{self, Granularity, QuantiseError, Quantised, Range};
 use poai_verify::trace::TraceError;
 use report::{Accuracy, Outcome};
 use std::io::{ErrorKind, Write};
@@ -105,7 +106,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         print(&lines.collect::<String>())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let backend: Arc<dyn Backend> = match &args.backend {
+    let backend: Arc<dyn Device> = match &args.backend {
         Some(name) => backends::by_name(name)?,
         None => Arc::new(Cpu::new()),
     };
@@ -149,7 +150,7 @@ fn classify<'a>(
     graph: &Graph,
     quantised: &'a Quantised,
     digits: &Digits,
-    backend: &Arc<dyn Backend>,
+    backend: &Arc<dyn Device>,
 ) -> Result<Outcome<'a>, Failure> {
     let test = &digits.test;
     let samples: ArrayView2<'_, f32> = test.pixels(graph, test.len())?;

@@ -1,8 +1,8 @@
 //! What is printed of a network.
 
 use ndarray::Array2;
-use poai_core::execute::Trace;
-use poai_core::import::quantise::Quantised;
+use poai_engine::execute::Trace;
+use poai_import::quantise::Quantised;
 use std::time::Duration;
 
 /// How many digits were classified as they are.

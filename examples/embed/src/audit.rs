@@ -1,8 +1,8 @@
 //! What others check of a run: an audit of its trace, and that a win is of it.
 
 use super::failure::Failure;
-use poai_core::execute::{MinedStep, Trace};
 use poai_core::{Challenge, Difficulty, Params};
+use poai_engine::execute::{MinedStep, Trace};
 use poai_verify::trace::{Checker, TraceRules};
 use poai_verify::{Rules, Verifier};
 use std::time::Instant;

@@ -1,9 +1,9 @@
 //! Why the example ends early.
 
 use poai::backends::ChooseError;
-use poai_core::execute::{ExecuteError, ProveError};
-use poai_core::import::bert::BertError;
-use poai_core::proof::EncodeError;
+use poai_core::puzzle::proof::EncodeError;
+use poai_engine::execute::{ExecuteError, ProveError};
+use poai_import::bert::BertError;
 use poai_verify::trace::TraceError;
 use poai_verify::{RulesError, VerifyError};
 use std::path::PathBuf;

@@ -15,10 +15,12 @@ use clap::Parser;
 use failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use poai::backends;
-use poai_core::backend::{Backend, cpu::Cpu};
-use poai_core::execute::{Mining, Model, Run, RunOptions};
-use poai_core::import::bert;
-use poai_core::{Challenge, Difficulty, Keep, Options};
+use poai_core::{Challenge, Difficulty};
+use poai_engine::backend::cpu::Cpu;
+use poai_engine::execute::Device;
+use poai_engine::execute::{Mining, Model, Run, RunOptions};
+use poai_engine::{Keep, Options};
+use poai_import::bert;
 use report::{Best, Outcome};
 use std::io::Write;
 use std::path::PathBuf;
@@ -92,7 +94,7 @@ fn run(args: &Args) -> Result<String, Failure> {
     if args.backend.as_deref() == Some("list") {
         return Ok(backends::list().iter().map(|listed| format!("{listed}\n")).collect());
     }
-    let backend: Arc<dyn Backend> = match &args.backend {
+    let backend: Arc<dyn Device> = match &args.backend {
         Some(name) => backends::by_name(name)?,
         None => Arc::new(Cpu::new()),
     };

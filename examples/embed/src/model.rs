@@ -1,7 +1,7 @@
 //! The model's files.
 
 use crate::failure::Failure;
-use poai_core::import::bert::Encoder;
+use poai_import::bert::Encoder;
 use std::path::{Path, PathBuf};
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;

@@ -1,7 +1,7 @@
 //! What the example prints.
 
-use poai_core::import::bert::LayerError;
 use poai_core::{Ticket, TraceRoot};
+use poai_import::bert::LayerError;
 use serde_json::{Value, json};
 
 /// The lowest ticket that won.

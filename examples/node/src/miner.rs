@@ -5,9 +5,10 @@
 
 use crate::block::{Block, Header};
 use crate::network::{DEPTH, ROWS};
-use poai_core::backend::Prepared;
-use poai_core::operand::{Operand, pseudorandom};
-use poai_core::{Cpu, Miner, Options, Params, Side};
+use poai_core::{Params, Side};
+use poai_engine::backend::Prepared;
+use poai_engine::operand::{Operand, pseudorandom};
+use poai_engine::{Cpu, Miner, Options};
 use poai_verify::chain::CompactDifficulty;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,11 +32,11 @@ const LATE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum MinerError {
     #[error(transparent)]
-    Backend(#[from] poai_core::backend::Unsupported),
+    Backend(#[from] poai_engine::backend::Unsupported),
     #[error(transparent)]
-    Operand(#[from] poai_core::operand::OperandError),
+    Operand(#[from] poai_engine::operand::OperandError),
     #[error(transparent)]
-    Mine(#[from] poai_core::miner::MineError),
+    Mine(#[from] poai_engine::miner::MineError),
     #[error("{0}")]
     Other(String),
 }

@@ -2,19 +2,19 @@
 
 use crate::digits::DigitsError;
 use crate::statement::Unsaid;
-use poai_core::execute::{NetworkError, TensorError};
-use poai_core::import::graph::GraphError;
-use poai_core::import::onnx::OnnxError;
-use poai_core::import::quantise::QuantiseError;
 use poai_core::program::ProgramError;
-use poai_core::snark::CircuitError;
-use poai_core::snark::estimate::{EstimateError, MemoryError};
-use poai_core::snark::iden3::r1cs::ExportError;
-use poai_core::snark::iden3::zkey::ZkeyError;
-use poai_core::snark::keys::{KeyError, KeyProblem};
-use poai_core::snark::prove::ProveError;
-use poai_core::snark::setup::SetupError;
-use poai_verify::snark::{DeploymentError, SnarkError};
+use poai_engine::execute::{NetworkError, TensorError};
+use poai_import::graph::GraphError;
+use poai_import::onnx::OnnxError;
+use poai_import::quantise::QuantiseError;
+use poai_prover::CircuitError;
+use poai_prover::estimate::{EstimateError, MemoryError};
+use poai_prover::iden3::r1cs::ExportError;
+use poai_prover::iden3::zkey::ZkeyError;
+use poai_prover::keys::{KeyError, KeyProblem};
+use poai_prover::prove::ProveError;
+use poai_prover::setup::SetupError;
+use poai_verify::inference::{DeploymentError, SnarkError};
 use std::path::PathBuf;
 
 /// Why there is no proof, or none that holds.

@@ -6,12 +6,12 @@ use ark_groth16::ProvingKey;
 use ark_std::rand::rngs::OsRng;
 use indicatif::{ProgressBar, ProgressStyle};
 use poai_core::inference::WeightsVisibility;
-use poai_core::snark::iden3::zkey::read_zkey;
-use poai_core::snark::keys::{
+use poai_prover::iden3::zkey::read_zkey;
+use poai_prover::keys::{
     KeyIdentity, KeyOwner, read_proving_key, write_proving_key, write_verifying_key,
 };
-use poai_core::snark::setup::insecure_single_party_setup;
-use poai_core::snark::{Circuit, Estimate, Matrices};
+use poai_prover::setup::insecure_single_party_setup;
+use poai_prover::{Circuit, Estimate, Matrices};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};

@@ -24,10 +24,10 @@ use key::Source;
 use network::{Bundled, Choice, Subject};
 use out::Out;
 use poai_core::inference::{Address, Binding, InferenceProof, Job};
-use poai_core::snark::iden3::r1cs::write_r1cs;
-use poai_core::snark::prove::For;
-use poai_core::snark::{Circuit, Estimate, Matrices, Prover, estimate};
-use poai_verify::snark::{Deployment, Verified, Verifier};
+use poai_prover::iden3::r1cs::write_r1cs;
+use poai_prover::prove::For;
+use poai_prover::{Circuit, Estimate, Matrices, Prover, estimate};
+use poai_verify::inference::{Deployment, Verified, Verifier};
 use report::{Costs, Report};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -212,7 +212,7 @@ fn prove<'a>(
     let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
     statement::check(circuit, &subject.input, &proven, &verified.signals)?;
     let read_back = InferenceProof::decode(&bytes)
-        .map_err(|why| Failure::Verify(poai_verify::snark::Malformed::Encoding(why).into()))?;
+        .map_err(|why| Failure::Verify(poai_verify::inference::Malformed::Encoding(why).into()))?;
     let deployment =
         Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
     Ok(Report {

@@ -7,9 +7,9 @@ use crate::out::Out;
 use crate::{memory, visible};
 use ark_groth16::Proof;
 use poai_core::inference::{Binding, TensorVisibility, VerifyingKey, Visibility};
-use poai_core::snark::iden3::json::{proof_to_json, signals_to_json, verifying_key_to_json};
-use poai_core::snark::{Circuit, Estimate, Matrices, Proven};
-use poai_verify::snark::Deployment;
+use poai_prover::iden3::json::{proof_to_json, signals_to_json, verifying_key_to_json};
+use poai_prover::{Circuit, Estimate, Matrices, Proven};
+use poai_verify::inference::Deployment;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 

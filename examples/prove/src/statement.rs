@@ -1,11 +1,11 @@
 //! What the signals of a proof that holds say, compared with what was run.
 
 use ark_bn254::Fr;
-use poai_core::execute::Tensor;
 use poai_core::inference::packing::{PackingError, pack};
 use poai_core::inference::{Signals, SignalsError, TensorVisibility};
-use poai_core::snark::commitment::{CommitmentError, commit, commit_weights};
-use poai_core::snark::{Circuit, Proven, Salt};
+use poai_engine::execute::Tensor;
+use poai_prover::commitment::{CommitmentError, commit, commit_weights};
+use poai_prover::{Circuit, Proven, Salt};
 
 /// Why a proof does not say what it should.
 #[derive(Debug, thiserror::Error)]

@@ -1,19 +1,16 @@
 //! The example as it is called.
 
-#[path = "../../../poai-core/tests/support/onnx.rs"]
-#[allow(dead_code, reason = "the importer's tests have more kinds of models")]
-mod models;
-
-use poai_core::execute::Tensor;
 use poai_core::inference::{
     Address, Binding, Entries, InferenceProof, Job, Layout, TensorVisibility, VerifyingKey,
     Visibility, WeightsVisibility,
 };
 use poai_core::program::Dtype;
-use poai_core::snark::Salt;
-use poai_core::snark::commitment::commit;
-use poai_core::snark::iden3::json::{proof_from_json, signals_from_json};
-use poai_verify::snark::{SnarkError, Verifier};
+use poai_engine::execute::Tensor;
+use poai_prover::Salt;
+use poai_prover::commitment::commit;
+use poai_prover::iden3::json::{proof_from_json, signals_from_json};
+use poai_testing::onnx as models;
+use poai_verify::inference::{SnarkError, Verifier};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};

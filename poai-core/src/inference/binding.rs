@@ -1,8 +1,8 @@
 //! The first signal: what a proof is tied to.
 
-use super::hex::bytes;
 use super::{Fr, field};
 use crate::digest::ProgramId;
+use crate::encoding::bytes::bytes;
 use sha3::{Digest, Keccak256};
 
 bytes! {

@@ -1,10 +1,10 @@
 //! Verifying keys.
 
-use super::hex::{bytes, through_bytes};
 use super::points::{self, G1_LEN, G2_LEN, PointError};
 use super::signals::SIGNALS_MAX;
 use super::{G1Affine, G2Affine};
-use crate::seeds::derive;
+use crate::digest::derive;
+use crate::encoding::bytes::{bytes, through_bytes};
 use alloc::vec::Vec;
 
 bytes! {

@@ -15,13 +15,12 @@
 //! - [`object`]: a proof with its signals and its key's digest.
 //! - [`evm`]: words and calldata for contracts.
 //!
-//! Nothing here makes a proof or checks one: the prover is `snark`, the
-//! verifier is in the crate `poai-verify`.
+//! Nothing here makes a proof or checks one: the prover is the crate
+//! `poai-prover`, the verifier the crate `poai-verify`.
 
 pub mod binding;
 pub mod evm;
 mod field;
-mod hex;
 pub mod key;
 pub mod object;
 pub mod packing;

@@ -1,8 +1,8 @@
 //! A Groth16 proof: three points.
 
-use super::hex::through_bytes;
 use super::points::{self, G1_LEN, G2_LEN, PointError};
 use super::{G1Affine, G2Affine};
+use crate::encoding::bytes::through_bytes;
 
 /// Why there is no such proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

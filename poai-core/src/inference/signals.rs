@@ -1,10 +1,10 @@
 //! A proof's public inputs: at most six field elements.
 
 use super::binding::Binding;
-use super::hex::through_bytes;
 use super::packing::Entries;
 use super::visibility::{TensorVisibility, Visibility, WeightsVisibility};
 use super::{Fr, field};
+use crate::encoding::bytes::through_bytes;
 use alloc::vec::Vec;
 
 /// The most signals of a statement: each costs gas on the EVM.

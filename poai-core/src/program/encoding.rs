@@ -14,8 +14,8 @@
 use super::op::{Clamp, ConstantId, Op, ValueId, Window};
 use super::tensor::{Dim, Dtype, Extent, Form};
 use super::{Builder, Program, ProgramError};
+use crate::digest::derive;
 use crate::digest::{ArchitectureId, ProgramId, Root};
-use crate::seeds::derive;
 use alloc::vec::Vec;
 
 /// What the bytes of a program start with.

@@ -6,7 +6,7 @@
 //! alike.
 //!
 //! - [`tensor`]: forms, extents, and the layout in which tensors are committed.
-//! - [`op`]: the kinds of steps.
+//! - [`op`]: the kinds of steps; [`ops`]: what each of them computes.
 //! - [`encoding`]: canonical bytes, `architecture_id` and `program_id`.
 //! - [`standard`]: numbers that follow from the architecture alone.
 
@@ -15,6 +15,7 @@ mod check;
 pub mod encoding;
 mod error;
 pub mod op;
+pub mod ops;
 pub mod standard;
 pub mod tensor;
 

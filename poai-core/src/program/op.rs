@@ -1,5 +1,5 @@
 //! The steps that a program is made of. Their arithmetic is defined in spec
-//! §12 and written once, in [`crate::step`].
+//! §12 and written once, in [`crate::program::ops`].
 
 use super::tensor::{Dim, Dtype};
 

@@ -1,8 +1,8 @@
 //! What a value of a program is: its symbolic form, its extent in one run, and
 //! the one layout in which every tensor is committed (spec §11).
 
-use crate::commitment::Strip;
 use crate::params::Params;
+use crate::puzzle::commitment::Strip;
 use crate::vectorise::vectorise;
 use core::fmt;
 use core::ops::Range;
@@ -39,7 +39,7 @@ impl Dtype {
     }
 
     /// The byte that stands for it in encodings.
-    pub(crate) const fn tag(self) -> u8 {
+    pub const fn tag(self) -> u8 {
         match self {
             Dtype::I8 => 1,
             Dtype::I16 => 2,
@@ -48,7 +48,7 @@ impl Dtype {
     }
 
     /// The type that a byte stands for.
-    pub(crate) const fn of_tag(tag: u8) -> Option<Dtype> {
+    pub const fn of_tag(tag: u8) -> Option<Dtype> {
         match tag {
             1 => Some(Dtype::I8),
             2 => Some(Dtype::I16),
@@ -94,7 +94,7 @@ impl Dim {
     }
 
     /// The dimension in a run, or `None` beyond 32 bits.
-    pub(crate) fn of(self, run: &RunShape) -> Option<u32> {
+    pub fn of(self, run: &RunShape) -> Option<u32> {
         if self.per_token { self.units.checked_mul(run.sequence) } else { Some(self.units) }
     }
 }
@@ -275,8 +275,7 @@ impl Rows<'_> {
 }
 
 /// Writes a row's entries as bytes; entries are in the type's range.
-#[cfg(feature = "std")]
-pub(crate) fn write_row(dtype: Dtype, entries: &[i32], to: &mut [u8]) {
+pub fn write_row(dtype: Dtype, entries: &[i32], to: &mut [u8]) {
     match dtype {
         Dtype::I8 => write_i8(to, entries),
         Dtype::I16 => write_i16(to, entries),
@@ -304,7 +303,6 @@ vectorise! {
     }
 }
 
-#[cfg(feature = "std")]
 vectorise! {
     /// i8 entries into bytes.
     fn write_i8(to: &mut [u8], entries: &[i32]) {

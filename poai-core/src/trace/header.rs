@@ -1,8 +1,8 @@
 //! What a trace root binds beside the records.
 
+use crate::digest::derive;
 use crate::digest::{ProgramId, Root, TraceRoot};
 use crate::program::RunShape;
-use crate::seeds::derive;
 use alloc::vec::Vec;
 
 /// The head of a trace. Its root is

@@ -75,6 +75,6 @@ impl Receipt {
 
     /// What a prover signs: `H("receipt", bytes)`.
     pub fn digest(&self) -> [u8; 32] {
-        crate::seeds::derive!("receipt", &self.encode())
+        crate::digest::derive!("receipt", &self.encode())
     }
 }

@@ -1,9 +1,9 @@
 //! The record of one value of a run, and the tree over all of them.
 
-use crate::commitment::strip::split;
 use crate::digest::Root;
+use crate::digest::derive;
 use crate::program::{Extent, Program, RunShape, ValueId};
-use crate::seeds::derive;
+use crate::puzzle::commitment::strip::split;
 use alloc::vec::Vec;
 use core::ops::Range;
 

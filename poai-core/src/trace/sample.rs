@@ -1,8 +1,8 @@
 //! Which tiles an audit looks at (spec §14).
 
 use crate::digest::TraceRoot;
+use crate::program::ops::Local;
 use crate::program::{Extent, Program, RunShape, ValueId};
-use crate::step::Local;
 use alloc::vec::Vec;
 
 /// A tile of a step's output.

@@ -2,9 +2,9 @@
 
 use super::header::Header;
 use super::record::{self, Record};
-use crate::commitment::Tree;
 use crate::params::Params;
 use crate::program::{Extent, Program, ValueId};
+use crate::puzzle::commitment::Tree;
 use alloc::vec::Vec;
 use core::ops::Range;
 

@@ -19,15 +19,14 @@ use crate::device::Device;
 use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};
-use crate::program::{self, Program};
 use multiply::{Place, Work};
 use operand::{Clean, NoisedOnCard};
-use poai_core::backend::{
+use poai_core::{Params, Seed, Shape};
+use poai_engine::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
     product_shape,
 };
-use poai_core::execute::{Network, Resident};
-use poai_core::{Cpu, Operand, Params, Seed, Shape};
+use poai_engine::{Cpu, Operand};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use variant::Variant;
@@ -298,14 +297,6 @@ impl Backend for Cuda {
     ) -> Result<(), BackendError> {
         // Done before a card would have been asked.
         self.small.product_small(a, b, k, memory)
-    }
-
-    fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
-        let steps = network.program().steps();
-        if !steps.iter().all(|step| program::has_kernels(&step.op)) {
-            return Ok(None);
-        }
-        Ok(Some(Arc::new(Program::new(self, network)?)))
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {

@@ -6,10 +6,10 @@ use super::operand::NoisedOnCard;
 use super::{BAND_BYTES, Cuda};
 use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::error::CudaError;
-use poai_core::backend::{BackendError, Completion, Output, Watch, Winner};
 use poai_core::difficulty::Target;
-use poai_core::ticket::TicketKey;
+use poai_core::puzzle::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
+use poai_engine::backend::{BackendError, Completion, Output, Watch, Winner};
 
 pub(crate) const TILE: u32 = Params::CONSENSUS.tile() as u32;
 pub(crate) const RANK: u32 = Params::CONSENSUS.rank() as u32;

@@ -4,10 +4,11 @@
 use super::Cuda;
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
-use poai_core::backend::Prepared;
-use poai_core::commitment::Tree;
-use poai_core::noise::{RowNoise, StepNoise};
-use poai_core::{Operand, Params, Seed};
+use poai_core::puzzle::commitment::Tree;
+use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::{Params, Seed};
+use poai_engine::Operand;
+use poai_engine::backend::Prepared;
 use std::sync::Arc;
 
 /// Chunks that a block hashes, and nodes that it merges.

@@ -1,5 +1,5 @@
 use crate::error::CudaError;
-use poai_core::backend::BackendError;
+use poai_engine::backend::BackendError;
 
 /// Why GPUs cannot be used together, or which of them failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -27,12 +27,13 @@ use crate::backend::multiply::{Place, Work};
 use crate::backend::operand::{Clean, NoisedOnCard};
 use core::ops::Range;
 use parts::{OnCards, Part, cut, outputs, pairs, ranges, rows_of};
-use poai_core::backend::{
+use poai_core::puzzle::commitment::Tree;
+use poai_core::{Params, Seed, Shape, Side};
+use poai_engine::Operand;
+use poai_engine::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
     product_shape,
 };
-use poai_core::commitment::Tree;
-use poai_core::{Operand, Params, Seed, Shape, Side};
 use std::sync::Arc;
 use threads::{Shared, Stop, each, each_beside};
 
@@ -160,6 +161,9 @@ pub(crate) fn check_once(ordinals: &[usize]) -> Result<(), CardsError> {
 fn foreign() -> BackendError {
     BackendError::Foreign { backend: NAME, owner: NAME }
 }
+
+/// Programs run product by product.
+impl poai_engine::execute::Device for Cards {}
 
 impl Backend for Cards {
     fn name(&self) -> &'static str {

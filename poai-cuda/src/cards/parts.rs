@@ -3,7 +3,7 @@
 
 use crate::backend::Cuda;
 use core::ops::Range;
-use poai_core::backend::{BackendError, Output};
+use poai_engine::backend::{BackendError, Output};
 use std::sync::Arc;
 
 /// What a handle has on each card.

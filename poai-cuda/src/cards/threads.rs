@@ -3,7 +3,7 @@
 use super::error::on_card;
 use crate::backend::Cuda;
 use core::ops::ControlFlow;
-use poai_core::backend::{BackendError, Watch, Winner};
+use poai_engine::backend::{BackendError, Watch, Winner};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

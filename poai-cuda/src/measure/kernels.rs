@@ -8,8 +8,9 @@ use crate::backend::operand::{
 };
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
-use poai_core::noise::{RowNoise, StepNoise};
-use poai_core::{Operand, Seed};
+use poai_core::Seed;
+use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_engine::Operand;
 use std::sync::Arc;
 
 /// One kernel, ready to be launched any number of times: it writes what it

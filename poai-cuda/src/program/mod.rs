@@ -17,17 +17,26 @@ mod ready;
 mod run;
 mod steps;
 
-pub(crate) use steps::has_kernels;
-
 use crate::backend::Cuda;
 use crate::card::Memory;
 use crate::error::CudaError;
-use poai_core::backend::{BackendError, Prepared};
-use poai_core::execute::{ExecuteError, Network};
 use poai_core::program::ConstantId;
+use poai_engine::backend::{BackendError, Prepared};
+use poai_engine::execute::{Device, ExecuteError, Network, Resident};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+
+/// Networks run whole on one card, if it has a kernel for every step.
+impl Device for Cuda {
+    fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
+        let steps = network.program().steps();
+        if !steps.iter().all(|step| steps::has_kernels(&step.op)) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Program::new(self, network)?)))
+    }
+}
 
 /// A network on a card.
 pub(crate) struct Program {

@@ -6,11 +6,11 @@ use crate::backend::BAND_BYTES;
 use crate::backend::multiply::Place;
 use crate::card::{Argument, Memory};
 use crate::error::CudaError;
-use poai_core::backend::{BackendError, Prepared};
-use poai_core::execute::{ExecuteError, MinedStep, Mining, Tensor};
-use poai_core::miner::Miner;
 use poai_core::program::{ConstantId, Extent, Op, ValueId};
 use poai_core::{Params, Side};
+use poai_engine::backend::{BackendError, Prepared};
+use poai_engine::execute::{ExecuteError, MinedStep, Mining, Tensor};
+use poai_engine::miner::Miner;
 use std::sync::{Arc, PoisonError};
 
 /// Rows that follow a band's sums.

@@ -3,8 +3,8 @@
 use crate::backend::Cuda;
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
+use poai_core::program::ops::Local;
 use poai_core::program::{Clamp, Extent, Window};
-use poai_core::step::Local;
 use std::sync::Arc;
 
 /// Threads of a block of every kernel of steps, and the rows that it makes where

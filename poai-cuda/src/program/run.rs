@@ -5,14 +5,14 @@ use super::ready::Ready;
 use crate::backend::Cuda;
 use crate::backend::operand::Nodes;
 use crate::card::Memory;
-use poai_core::backend::BackendError;
-use poai_core::commitment::Tree;
-use poai_core::execute::run::{Progress, last_uses, mineable};
-use poai_core::execute::{
+use poai_core::program::ops::{Local, StepError};
+use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::puzzle::commitment::Tree;
+use poai_engine::backend::BackendError;
+use poai_engine::execute::options::{Progress, last_uses, mineable};
+use poai_engine::execute::{
     ExecuteError, Kept, MinedStep, Resident, ResidentRun, RunOptions, Tensor, Traced,
 };
-use poai_core::program::{Extent, Op, RunShape, ValueId};
-use poai_core::step::{Local, StepError};
 use std::sync::Arc;
 
 /// A tensor that a run left on its card.

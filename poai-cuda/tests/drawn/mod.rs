@@ -2,11 +2,11 @@
 //! inputs.
 
 use super::Draw;
-use poai_core::execute::network::Constants;
-use poai_core::execute::{Network, Tensor};
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId, Window,
 };
+use poai_engine::execute::network::Constants;
+use poai_engine::execute::{Network, Tensor};
 
 /// A program under construction, each step drawn and put on one before it.
 struct Chain<'a> {

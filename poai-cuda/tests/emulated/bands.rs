@@ -3,11 +3,12 @@
 
 use super::harness::{Settings, told, with_driver_of};
 use super::{FILES, device};
-use poai_core::backend::tester::{self, Case};
-use poai_core::backend::{Backend, Completion, Job, Noised, Output, Watch, Winner};
-use poai_core::operand::{pseudorandom, test_challenge};
-use poai_core::{Difficulty, Operand, Params, Seed, Side};
+use poai_core::{Difficulty, Params, Seed, Side};
 use poai_cuda::{Cuda, Variant};
+use poai_engine::Operand;
+use poai_engine::backend::{Backend, Completion, Job, Noised, Output, Watch, Winner};
+use poai_engine::operand::{pseudorandom, test_challenge};
+use poai_testing::tester::{self, Case};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

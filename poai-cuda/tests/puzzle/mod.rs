@@ -3,8 +3,8 @@
 #![allow(dead_code)] // Every test file uses a part.
 
 use super::host::{Arg, Failure, Kernels, Order, Shape, input, values};
-use poai_core::reference::{self, Matrix};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
+use poai_engine::backend::reference::{self, Matrix};
 use std::collections::HashMap;
 use std::sync::Mutex;
 

@@ -2,19 +2,16 @@
 //! the cases of poai-core's own tests.
 #![allow(dead_code)] // Every test file uses a part.
 
-#[path = "../../../poai-core/tests/support/edges.rs"]
-mod edges;
-#[path = "../../../poai-core/tests/support/zoo.rs"]
-mod zoo;
-
 use crate::host::{Arg, Kernels, Shape, input, values};
-use poai_core::backend;
-use poai_core::execute::network::Constants;
-use poai_core::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
+use poai_core::program::ops::StepError;
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId,
 };
-use poai_core::step::StepError;
+use poai_engine::backend;
+use poai_engine::execute::network::Constants;
+use poai_engine::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
+use poai_testing::edges;
+use poai_testing::zoo;
 
 /// What an error word is before a launch.
 const NONE: [u32; 1] = [u32::MAX];
@@ -34,7 +31,8 @@ pub struct Step {
 
 /// The steps of a network's run.
 pub fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape) -> Vec<Step> {
-    let model = Model::new(network.clone(), backend::by_name("cpu-scalar").unwrap()).unwrap();
+    let model =
+        Model::new(network.clone(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let program = network.program();
     let result: Result<Trace, u32> =
         match model.run(&run, inputs.to_vec(), &RunOptions::new().trace()) {

@@ -27,7 +27,7 @@ fn case(line: &str) -> Case {
         panic!("{line:?}")
     };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = [here.join("../tests/fixtures/v1"), here.join("tests")];
+    let folders = [here.join("../../test_vectors/proofs/v1"), here.join("tests")];
     let found = folders.iter().find_map(|folder| std::fs::read(folder.join(file)).ok());
     let mut proof = found.unwrap_or_else(|| panic!("{file}"));
     let number = |text: &str| text.parse::<usize>().unwrap();

@@ -65,7 +65,7 @@ fn the_published_vectors() {
     // the same nBits.
     asert.difficulty_min = 0x1_0001_0000u128.to_be_bytes();
     let mut lines = 0;
-    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/known/aserti3-2d.txt");
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test_vectors/aserti3-2d.txt");
     for line in std::fs::read_to_string(vectors).unwrap().lines() {
         let words: Vec<_> = line.split_whitespace().collect();
         match words[..] {

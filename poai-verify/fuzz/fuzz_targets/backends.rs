@@ -5,8 +5,9 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
-use poai_core::backend::tester::{Case, compare};
-use poai_core::{Challenge, Params, backend};
+use poai_testing::tester::{Case, compare};
+use poai_core::{Challenge, Params};
+use poai_engine::backend;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -38,7 +39,7 @@ fuzz_target!(|input: Input| {
         bt: operand(rows(input.tiles.1), k, &input.bt),
         challenge: Challenge(input.challenge),
     };
-    for backend in backend::present() {
+    for backend in poai_engine::choose::present() {
         if backend.name() != "reference" && backend.supports(&params).is_ok() {
             compare(&*backend, &case, "a fuzzed product");
         }

@@ -5,13 +5,13 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use poai_core::inference::{InferenceProof, Proof, Signals, VerifyingKey};
-use poai_core::snark::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
-use poai_verify::snark::Verifier;
+use poai_prover::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
+use poai_verify::inference::Verifier;
 use std::sync::LazyLock;
 
 macro_rules! made {
     ($name:literal) => {
-        include_str!(concat!("../../../poai-core/tests/known/ceremony/snarkjs-", $name, ".json"))
+        include_str!(concat!("../../../test_vectors/ceremony/snarkjs-", $name, ".json"))
     };
 }
 

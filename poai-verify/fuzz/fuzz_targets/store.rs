@@ -2,16 +2,13 @@
 //! the program names, and is written as the same bytes.
 #![no_main]
 
+use poai_testing::layers;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::import::store::{CONSTANTS_FILE, PROGRAM_FILE, load, save};
+use poai_import::store::{CONSTANTS_FILE, PROGRAM_FILE, load, save};
 use std::fs;
 use std::sync::LazyLock;
 use tempfile::TempDir;
-
-#[path = "../../../poai-core/tests/support/layers.rs"]
-#[allow(dead_code, reason = "the tests' own networks, of which one is needed")]
-mod layers;
 
 struct Files {
     /// Of the altered files, and of what is written again.

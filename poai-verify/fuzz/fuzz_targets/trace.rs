@@ -10,7 +10,7 @@ use poai_verify::trace::{Checker, TraceRules};
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../tests/trace-fixtures/v1/", $name))
+        include_bytes!(concat!("../../../test_vectors/messages/v1/", $name))
     };
 }
 

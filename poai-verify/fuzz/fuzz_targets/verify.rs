@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use poai_core::{Challenge, Difficulty, Params};
 use poai_verify::{Failures, Rules, Verifier, VerifyError};
 
-const HONEST: &[u8] = include_bytes!("../../tests/fixtures/v1/small.proof");
+const HONEST: &[u8] = include_bytes!("../../../test_vectors/proofs/v1/small.proof");
 const CHALLENGE: [u8; 32] = *b"\x0b\x7a\x3d\xb9\x84\xe7\x2a\x86\x1f\xea\xde\x78\xed\x67\x8e\x12\
 \x94\xfb\x37\x0a\xd3\x61\x95\x4e\x40\xd3\x02\x98\x4f\x71\x58\x47";
 

@@ -1,14 +1,11 @@
 //! Any bytes as a ceremony's key, and as snarkjs' JSON. What is read is checked.
 #![no_main]
 
+use poai_testing::chain;
 use libfuzzer_sys::fuzz_target;
-use poai_core::snark::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
-use poai_core::snark::iden3::zkey::read_zkey;
+use poai_prover::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
+use poai_prover::iden3::zkey::read_zkey;
 use std::io::Cursor;
-
-#[path = "../../../poai-core/tests/support/chain.rs"]
-#[allow(dead_code, reason = "the tests' own system, of which the matrices are needed")]
-mod chain;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = read_zkey(Cursor::new(bytes), &chain::chain(5, 7, 1234).matrices);

@@ -1,7 +1,7 @@
 //! Why a product is not accepted.
 
 use poai_core::params::K_END;
-use poai_core::statement::Dimension;
+use poai_core::puzzle::statement::Dimension;
 
 /// One of the three matrices of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

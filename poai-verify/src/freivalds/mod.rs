@@ -56,7 +56,7 @@ use alloc::vec::Vec;
 use dot::{BLOCK, X, dot};
 use poai_core::Shape;
 use poai_core::params::K_END;
-use poai_core::statement::Dimension;
+use poai_core::puzzle::statement::Dimension;
 
 /// Rounds that share one pass over the matrices. More would only take memory:
 /// by then arithmetic takes longer than reading.

@@ -9,8 +9,8 @@ use super::error::TraceMalformed;
 use super::reach::{strip_bytes, worst};
 use alloc::vec::Vec;
 use poai_core::Params;
+use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};
-use poai_core::step::Local;
 use poai_core::trace::{Header, Record, record};
 
 /// Bounds of a step's worst tile.

@@ -2,9 +2,9 @@
 
 use super::receipt::ReceiptError;
 use crate::freivalds::FreivaldsError;
-use poai_core::commitment::opening::OpeningError;
+use poai_core::program::ops::StepError;
 use poai_core::program::{RunShapeError, ValueId};
-use poai_core::step::StepError;
+use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::trace::RecordError;
 use poai_core::{ProgramId, Root, TraceRoot};
 

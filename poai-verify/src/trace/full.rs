@@ -10,9 +10,9 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use crate::freivalds::{FreivaldsError, Seed32, check_product, error_bits};
 use alloc::vec;
 use alloc::vec::Vec;
+use poai_core::program::ops::{Local, Region, Source, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, Op, ValueId};
-use poai_core::step::{Local, Region, Source, StepError};
 use poai_core::trace::{Header, Record, header, record};
 use poai_core::{Root, RulesDigest, Shape, TraceRoot};
 

@@ -7,8 +7,8 @@
 use super::bounds::TileBound;
 use alloc::vec;
 use alloc::vec::Vec;
+use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, Window};
-use poai_core::step::Local;
 
 /// BLAKE3's chunk.
 const CHUNK: u64 = blake3::CHUNK_LEN as u64;

@@ -6,10 +6,10 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use alloc::vec;
 use alloc::vec::Vec;
 use poai_core::Root;
-use poai_core::commitment::OpeningView;
+use poai_core::program::ops::{Local, Read, Region, Source, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, ValueId};
-use poai_core::step::{Local, Read, Region, Source, StepError};
+use poai_core::puzzle::commitment::OpeningView;
 use poai_core::trace::Sample;
 
 /// What recomputing a tile says.

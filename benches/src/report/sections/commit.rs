@@ -4,7 +4,7 @@ use crate::run::{Run, same};
 use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::quiet::timed_always;
-use poai_core::commitment::Tree;
+use poai_core::puzzle::commitment::Tree;
 use std::hint::black_box;
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {

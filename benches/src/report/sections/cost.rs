@@ -5,7 +5,8 @@ use poai_benches::Failure;
 use poai_benches::lines::{Section, Table, digits};
 use poai_benches::quiet::timed;
 use poai_benches::workload::{Workload, cube};
-use poai_core::{Backend, Cpu, Shape};
+use poai_core::Shape;
+use poai_engine::{Backend, Cpu};
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let backend = Cpu::new();

@@ -6,7 +6,9 @@ use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::quiet::timed;
 use poai_benches::workload::{Workload, cube};
-use poai_core::{Cpu, Shape, reference};
+use poai_core::Shape;
+use poai_engine::Cpu;
+use poai_engine::backend::reference;
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let size = run.full_or(1024, 256);

@@ -7,7 +7,7 @@ use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::quiet::{Medians, Work, timed};
 use poai_benches::workload::{Workload, cube};
-use poai_core::{Backend, Cpu};
+use poai_engine::{Backend, Cpu};
 use std::process::Command;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use poai_benches::Failure;
 use poai_benches::lines::{Axis, Mark, Plot, Section, Series};
 use poai_benches::quiet::{Work, timed};
 use poai_benches::workload::{Workload, cube};
-use poai_core::Cpu;
+use poai_engine::Cpu;
 use std::time::Duration;
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {

@@ -9,7 +9,8 @@ use poai_benches::lines::{Axis, Mark, Plot, Section, Series};
 use poai_benches::peak::{self, Peak};
 use poai_benches::quiet::{Medians, timed};
 use poai_benches::workload::{Workload, cube};
-use poai_core::{Backend, Cpu, Shape};
+use poai_core::Shape;
+use poai_engine::{Backend, Cpu};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use crate::run::Run;
 use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::workload::{P, Workload, cube};
-use poai_core::{Backend, Cpu};
+use poai_engine::{Backend, Cpu};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -34,7 +34,7 @@ func toNbits(target [32]byte) uint32 {
 }
 
 func TestPublishedVectors(t *testing.T) {
-	table, err := os.ReadFile(filepath.Join(capi, "../tests/known/aserti3-2d.txt"))
+	table, err := os.ReadFile(filepath.Join(capi, "../../test_vectors/aserti3-2d.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ const capi = "../../.."
 
 func read(t *testing.T, name string) []byte {
 	t.Helper()
-	for _, folder := range []string{"../tests/fixtures/v1", "tests"} {
+	for _, folder := range []string{"../../test_vectors/proofs/v1", "tests"} {
 		if bytes, err := os.ReadFile(filepath.Join(capi, folder, name)); err == nil {
 			return bytes
 		}

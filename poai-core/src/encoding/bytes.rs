@@ -1,0 +1,113 @@
+//! Byte strings of one length, one type per role, which print as lower-case
+//! hexadecimal digits.
+
+/// Why a text is not a byte string of one length.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("expected {digits} hexadecimal digits: {cause}")]
+pub struct ParseBytesError {
+    /// How many digits the type has, without a prefix.
+    pub digits: usize,
+    pub(crate) cause: ::hex::FromHexError,
+}
+
+/// Defines a type of `$len` bytes. `$prefix` is what stands before the digits
+/// where it is printed; it may be left out where it is read.
+macro_rules! bytes {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl $name {
+            /// The bytes.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl From<[u8; $len]> for $name {
+            fn from(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+        }
+
+        impl AsRef<[u8]> for $name {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str($prefix)?;
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = $crate::encoding::ParseBytesError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let mut bytes = [0; $len];
+                let digits = text.strip_prefix($prefix).unwrap_or(text);
+                match ::hex::decode_to_slice(digits, &mut bytes) {
+                    Ok(()) => Ok(Self(bytes)),
+                    Err(cause) => {
+                        Err($crate::encoding::ParseBytesError { digits: 2 * $len, cause })
+                    }
+                }
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                serdect::array::serialize_hex_lower_or_bin(&self.0, to)
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
+                let mut bytes = [0; $len];
+                // For text the length is ours to check: a shorter one decodes.
+                let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
+                if len != bytes.len() {
+                    return Err(D::Error::invalid_length(len, &concat!($len, " bytes")));
+                }
+                Ok(Self(bytes))
+            }
+        }
+    };
+}
+pub(crate) use bytes;
+
+/// Serialisation of a type through its canonical bytes: `encode` and `decode`.
+#[cfg(feature = "inference")]
+macro_rules! through_bytes {
+    ($name:ident) => {
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                crate::encoding::hex_or_bytes::serialize(&self.encode(), to)
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let bytes = crate::encoding::hex_or_bytes::deserialize(from)?;
+                $name::decode(&bytes).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+#[cfg(feature = "inference")]
+pub(crate) use through_bytes;

@@ -1,0 +1,147 @@
+//! The opening of a strip, and its check against a root.
+
+use super::strip::{CHUNK, Place, Strip, place, split};
+use crate::digest::Root;
+use alloc::vec::Vec;
+use blake3::hazmat::{
+    ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root,
+};
+use core::ops::Range;
+
+/// A strip's opening: its bytes (whole chunks) and the chaining value of every
+/// maximal subtree outside, in pre-order.
+///
+/// It binds the bytes to a root under a given number of rows and columns. It
+/// does not bind those numbers, nor which of several shapes was meant: the
+/// seeds do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Opening {
+    /// The opened bytes of the matrix.
+    #[cfg_attr(feature = "serde", serde(with = "crate::encoding::hex_or_bytes"))]
+    pub bytes: Vec<u8>,
+    /// The siblings, in pre-order.
+    #[cfg_attr(feature = "serde", serde(with = "crate::encoding::hex_or_bytes::chaining_values"))]
+    pub siblings: Vec<ChainingValue>,
+}
+
+impl Opening {
+    /// Borrows the opening.
+    pub fn view(&self) -> OpeningView<'_> {
+        OpeningView { bytes: &self.bytes, siblings: &self.siblings }
+    }
+}
+
+/// A borrowed [`Opening`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpeningView<'a> {
+    /// The opened bytes of the matrix.
+    pub bytes: &'a [u8],
+    /// The siblings, in pre-order.
+    pub siblings: &'a [ChainingValue],
+}
+
+/// Why an opening does not show a strip under a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpeningError {
+    /// It carries another number of bytes than the strip has.
+    #[error("an opening of {expected} bytes, got {got}")]
+    Bytes {
+        /// The bytes that the shape implies.
+        expected: u64,
+        /// The bytes that came.
+        got: u64,
+    },
+    /// It carries another number of siblings than the tree has.
+    #[error("an opening of {expected} siblings, got {got}")]
+    Siblings {
+        /// The siblings that the shape implies.
+        expected: u64,
+        /// The siblings that came.
+        got: u64,
+    },
+    /// Its bytes and siblings hash to another root.
+    #[error("the opened bytes and siblings do not hash to the root")]
+    Root,
+}
+
+impl OpeningView<'_> {
+    /// Checks that the bytes are this strip's under `root`, consuming exactly
+    /// the bytes and siblings there are.
+    ///
+    /// # Errors
+    /// [`OpeningError`]: of its shape, or of its root.
+    pub fn check(&self, strip: &Strip, root: &Root) -> Result<(), OpeningError> {
+        let (expected, got) = (strip.opened_len(), self.bytes.len() as u64);
+        if expected != got {
+            return Err(OpeningError::Bytes { expected, got });
+        }
+        let (expected, got) = (u64::from(strip.siblings()), self.siblings.len() as u64);
+        if expected != got {
+            return Err(OpeningError::Siblings { expected, got });
+        }
+        match self.root(strip) {
+            Some(found) if found == *root => Ok(()),
+            _ => Err(OpeningError::Root),
+        }
+    }
+
+    /// The root that the bytes and siblings hash to, or `None` where there are
+    /// too few of them.
+    fn root(&self, strip: &Strip) -> Option<Root> {
+        let chunks = strip.chunks();
+        let whole = strip.all_chunks();
+        if let Place::Inside = place(&whole, &chunks) {
+            return Some(Root(*blake3::hash(self.bytes).as_bytes()));
+        }
+        let mut rebuild = Rebuild {
+            bytes: self.bytes,
+            first: chunks.start * CHUNK,
+            siblings: self.siblings.iter(),
+            chunks,
+        };
+        let (left, right) = split(&whole);
+        let left = rebuild.node(left)?;
+        let right = rebuild.node(right)?;
+        Some(Root(*merge_subtrees_root(&left, &right, Mode::Hash).as_bytes()))
+    }
+}
+
+/// The walk that hashes an opening back to its root.
+struct Rebuild<'a> {
+    bytes: &'a [u8],
+    /// Where in the matrix `bytes` starts.
+    first: u64,
+    siblings: core::slice::Iter<'a, ChainingValue>,
+    chunks: Range<u64>,
+}
+
+impl Rebuild<'_> {
+    /// The chaining value of a node below the root.
+    fn node(&mut self, node: Range<u64>) -> Option<ChainingValue> {
+        match place(&node, &self.chunks) {
+            Place::Outside => self.siblings.next().copied(),
+            Place::Inside => {
+                let start = usize::try_from(node.start * CHUNK - self.first).ok()?;
+                let end = usize::try_from(node.end * CHUNK - self.first).ok()?;
+                let bytes = self.bytes.get(start..end.min(self.bytes.len()))?;
+                (!bytes.is_empty()).then(|| subtree(node.start * CHUNK, bytes))
+            }
+            Place::Across => {
+                let (left, right) = split(&node);
+                let left = self.node(left)?;
+                let right = self.node(right)?;
+                Some(merge_subtrees_non_root(&left, &right, Mode::Hash))
+            }
+        }
+    }
+}
+
+/// The chaining value of a maximal subtree from its bytes, which start at
+/// `offset` of the matrix and are not empty.
+pub(crate) fn subtree(offset: u64, bytes: &[u8]) -> ChainingValue {
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(offset);
+    hasher.update(bytes);
+    hasher.finalize_non_root()
+}

@@ -1,0 +1,153 @@
+//! The cached BLAKE3 tree of one matrix.
+
+use super::opening::{Opening, subtree};
+use super::strip::{CHUNK, Strip, walk};
+use crate::digest::Root;
+use alloc::vec::Vec;
+use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use core::ops::Range;
+
+/// The chunks under one cached leaf: four times what fills the widest SIMD
+/// hash, so that what a call costs beside it is small; the cache is 1/1024 of the
+/// matrix.
+const GROUP_CHUNKS: u64 = 64;
+const GROUP: usize = (GROUP_CHUNKS * CHUNK) as usize;
+
+/// The root of a matrix and the chaining values of its groups of 64 chunks and
+/// all above them, so that opening a strip hashes at most the two groups that
+/// it covers in part.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    root: Root,
+    len: u64,
+    /// `levels[0]` are the groups; each next level merges pairs and carries an
+    /// odd last one up unchanged, which is BLAKE3's tree.
+    levels: Vec<Vec<ChainingValue>>,
+}
+
+/// An opening was asked of bytes or a strip that are not the committed
+/// matrix's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the tree commits to {committed} bytes, the matrix has {matrix} and the strip lies in {strip}"
+)]
+pub struct LengthError {
+    /// The length that the tree was built from.
+    pub committed: u64,
+    /// The length of the bytes given.
+    pub matrix: u64,
+    /// The length of the matrix that the strip was made for.
+    pub strip: u64,
+}
+
+impl Tree {
+    /// The bytes under one node of [`Tree::of_groups`].
+    pub const GROUP_BYTES: u64 = GROUP as u64;
+
+    /// Commits to a matrix's bytes; on every core with feature `std`.
+    pub fn new(bytes: &[u8]) -> Tree {
+        let groups = group_values(bytes);
+        if let Some(tree) = Tree::of_groups(bytes.len() as u64, groups.clone()) {
+            return tree;
+        }
+        let root = Root(*blake3::hash(bytes).as_bytes());
+        Tree { root, len: bytes.len() as u64, levels: alloc::vec![groups] }
+    }
+
+    /// The tree of a matrix of `len` bytes whose groups were hashed elsewhere:
+    /// the chaining value of every [`Tree::GROUP_BYTES`], the last maybe
+    /// shorter. `None` for another number of groups, or fewer than two: a
+    /// matrix of one is hashed at once.
+    pub fn of_groups(len: u64, groups: Vec<ChainingValue>) -> Option<Tree> {
+        if groups.len() < 2 || groups.len() as u64 != len.div_ceil(Tree::GROUP_BYTES) {
+            return None;
+        }
+        let (mut levels, mut level) = (Vec::new(), groups);
+        while level.len() > 2 {
+            let above = level.chunks(2).map(merge_pair).collect();
+            levels.push(core::mem::replace(&mut level, above));
+        }
+        let [left, right] = level.as_slice() else { return None };
+        let root = merge_subtrees_root(left, right, Mode::Hash);
+        levels.push(level);
+        Some(Tree { root: Root(*root.as_bytes()), len, levels })
+    }
+
+    /// The commitment: plain BLAKE3 of the bytes.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Opens a strip of the committed matrix, whose bytes are given again.
+    ///
+    /// # Errors
+    /// [`LengthError`] where the bytes or the strip belong to a matrix of
+    /// another length. Other bytes of the same length make an opening that
+    /// does not verify.
+    pub fn open(&self, bytes: &[u8], strip: &Strip) -> Result<Opening, LengthError> {
+        let range = self.byte_range(bytes, strip, strip.opened())?;
+        let mut siblings = Vec::with_capacity(strip.siblings() as usize);
+        walk(strip.all_chunks(), &strip.chunks(), &mut |node| {
+            siblings.push(self.node(bytes, node));
+        });
+        Ok(Opening { bytes: bytes[range].to_vec(), siblings })
+    }
+
+    /// Checks that all three lengths agree, and turns a range of the matrix
+    /// into one of the slice.
+    fn byte_range(
+        &self,
+        bytes: &[u8],
+        strip: &Strip,
+        range: Range<u64>,
+    ) -> Result<Range<usize>, LengthError> {
+        if bytes.len() as u64 != self.len || strip.total() != self.len {
+            return Err(LengthError {
+                committed: self.len,
+                matrix: bytes.len() as u64,
+                strip: strip.total(),
+            });
+        }
+        // Exact: it lies inside a slice.
+        Ok(range.start as usize..range.end as usize)
+    }
+
+    /// The chaining value of a node that is not the root: looked up from the
+    /// groups upwards, hashed below them.
+    fn node(&self, bytes: &[u8], node: Range<u64>) -> ChainingValue {
+        let mut height = (node.end - node.start).next_power_of_two();
+        // The last group may be shorter.
+        if node.start.is_multiple_of(GROUP_CHUNKS) && node.end * CHUNK >= self.len {
+            height = height.max(GROUP_CHUNKS);
+        }
+        if height < GROUP_CHUNKS {
+            let start = (node.start * CHUNK) as usize;
+            let end = bytes.len().min((node.end * CHUNK) as usize);
+            return subtree(start as u64, &bytes[start..end]);
+        }
+        let level = (height / GROUP_CHUNKS).trailing_zeros() as usize;
+        self.levels[level][(node.start / height) as usize]
+    }
+}
+
+/// The chaining values of all groups.
+fn group_values(bytes: &[u8]) -> Vec<ChainingValue> {
+    let value = |(index, group): (usize, &[u8])| subtree((index * GROUP) as u64, group);
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::prelude::*;
+        bytes.par_chunks(GROUP).enumerate().map(value).collect()
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        bytes.chunks(GROUP).enumerate().map(value).collect()
+    }
+}
+
+/// The parent of two neighbours; an odd last one is carried up unchanged.
+fn merge_pair(pair: &[ChainingValue]) -> ChainingValue {
+    match pair {
+        [left, right] => merge_subtrees_non_root(left, right, Mode::Hash),
+        odd => odd[0],
+    }
+}

@@ -1,0 +1,230 @@
+//! `u32 m, n, k ‖ root_a ‖ root_b ‖ u32 I, J ‖ T ‖ bytes_A ‖ siblings_A ‖
+//! bytes_B ‖ siblings_B`: no prefixes, every length follows from the header.
+
+use super::{ProofView, strip};
+use crate::digest::Root;
+use crate::params::Params;
+use crate::puzzle::commitment::{OpeningView, Strip};
+use crate::puzzle::statement::{Shape, ShapeError, Side, Statement, Tile};
+use crate::puzzle::transcript::{self, Transcript};
+use alloc::vec::Vec;
+
+/// The bytes before the openings.
+pub const HEADER_LEN: usize = 3 * 4 + 2 * 32 + 2 * 4 + transcript::BYTES;
+
+/// Why bytes are no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// There are too few bytes for a header.
+    #[error("{got} bytes are fewer than a header's {HEADER_LEN}")]
+    Header {
+        /// The bytes that came.
+        got: u64,
+    },
+    /// The shape is impossible under the verifier's parameters.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The tile lies outside the product.
+    #[error("tile index {index} of side {side} is not below {count}")]
+    Tile {
+        /// A for the row I, B for the column J.
+        side: Side,
+        /// The index.
+        index: u32,
+        /// How many tiles the product has in that direction.
+        count: u32,
+    },
+    /// The total length is not the one that the header implies.
+    #[error("a proof of this shape has {expected} bytes, got {got}")]
+    Length {
+        /// The bytes that m, n, k, I and J imply.
+        expected: u64,
+        /// The bytes that came.
+        got: u64,
+    },
+}
+
+/// Why a proof has no bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The shape or the tile is impossible.
+    #[error(transparent)]
+    Header(#[from] DecodeError),
+    /// An opening has another size than its strip.
+    #[error("opening of {side}: {bytes} bytes and {siblings} siblings do not fit the strip")]
+    Opening {
+        /// Which opening.
+        side: Side,
+        /// Its bytes.
+        bytes: usize,
+        /// Its siblings.
+        siblings: usize,
+    },
+}
+
+/// What stands before the openings, checked for consistency with itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Header {
+    /// The product.
+    pub statement: Statement,
+    /// The tile.
+    pub tile: Tile,
+    /// The claimed transcript.
+    pub transcript: Transcript,
+}
+
+impl Header {
+    /// Reads the header and leaves the openings' bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Header`], [`DecodeError::Shape`], [`DecodeError::Tile`].
+    pub fn decode<'a>(params: &Params, bytes: &'a [u8]) -> Result<(Header, &'a [u8]), DecodeError> {
+        let mut reader = Reader(bytes);
+        let header = reader.header().ok_or(DecodeError::Header { got: bytes.len() as u64 })?;
+        header.check(params)?;
+        Ok((header, reader.0))
+    }
+
+    /// Checks the shape, then the tile.
+    fn check(&self, params: &Params) -> Result<(), DecodeError> {
+        self.statement.shape.check(params)?;
+        let (rows, columns) = self.statement.shape.tiles(params);
+        for (side, count) in [(Side::A, rows), (Side::B, columns)] {
+            let index = self.tile.strip(side);
+            if index >= count {
+                return Err(DecodeError::Tile { side, index, count });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the two strips lie.
+    fn strips(&self, params: &Params) -> Option<[Strip; 2]> {
+        let shape = &self.statement.shape;
+        let a = strip(params, shape, self.tile, Side::A)?;
+        let b = strip(params, shape, self.tile, Side::B)?;
+        Some([a, b])
+    }
+
+    /// The length of the whole proof, or `None` for a header that `decode`
+    /// would refuse.
+    pub fn proof_len(&self, params: &Params) -> Option<u64> {
+        let strips = self.strips(params)?;
+        Some(HEADER_LEN as u64 + strips.iter().map(opening_len).sum::<u64>())
+    }
+
+    fn encode(&self, to: &mut Vec<u8>) {
+        let Statement { shape, root_a, root_b } = &self.statement;
+        for dimension in [shape.m, shape.n, shape.k] {
+            to.extend_from_slice(&dimension.to_le_bytes());
+        }
+        to.extend_from_slice(&root_a.0);
+        to.extend_from_slice(&root_b.0);
+        to.extend_from_slice(&self.tile.row.to_le_bytes());
+        to.extend_from_slice(&self.tile.column.to_le_bytes());
+        to.extend_from_slice(&self.transcript.to_bytes());
+    }
+}
+
+/// The encoded length of a strip's opening; far below 2^63.
+fn opening_len(strip: &Strip) -> u64 {
+    strip.opened_len() + 32 * u64::from(strip.siblings())
+}
+
+impl<'a> ProofView<'a> {
+    /// Reads the canonical bytes without copying or allocating.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for every byte string that is no proof's. The entries'
+    /// range and everything that takes hashing is for the verifier to check.
+    pub fn decode(params: &Params, bytes: &'a [u8]) -> Result<ProofView<'a>, DecodeError> {
+        let (header, openings) = Header::decode(params, bytes)?;
+        let got = bytes.len() as u64;
+        // `decode` checked shape and tile, so the strips exist.
+        let expected = header.proof_len(params).unwrap_or(0);
+        if expected != got {
+            return Err(DecodeError::Length { expected, got });
+        }
+        let mut reader = Reader(openings);
+        let [a, b] = header.strips(params).ok_or(DecodeError::Length { expected, got })?;
+        let openings = reader.opening(&a).zip(reader.opening(&b));
+        let (opening_a, opening_b) = openings.ok_or(DecodeError::Length { expected, got })?;
+        Ok(ProofView {
+            statement: header.statement,
+            tile: header.tile,
+            transcript: header.transcript,
+            opening_a,
+            opening_b,
+        })
+    }
+
+    /// The header of this proof.
+    pub fn header(&self) -> Header {
+        Header { statement: self.statement, tile: self.tile, transcript: self.transcript }
+    }
+
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where the parts do not fit one another.
+    pub fn encode(&self, params: &Params) -> Result<Vec<u8>, EncodeError> {
+        let header = self.header();
+        header.check(params)?;
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        for side in [Side::A, Side::B] {
+            let opening = self.opening(side);
+            let fits = strip(params, &self.statement.shape, self.tile, side).is_some_and(|strip| {
+                strip.opened_len() == opening.bytes.len() as u64
+                    && u64::from(strip.siblings()) == opening.siblings.len() as u64
+            });
+            if !fits {
+                return Err(EncodeError::Opening {
+                    side,
+                    bytes: opening.bytes.len(),
+                    siblings: opening.siblings.len(),
+                });
+            }
+            bytes.extend_from_slice(opening.bytes);
+            bytes.extend_from_slice(opening.siblings.as_flattened());
+        }
+        Ok(bytes)
+    }
+}
+
+/// Takes fields off the front of a byte string.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: u64) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn header(&mut self) -> Option<Header> {
+        let shape = Shape { m: self.u32()?, n: self.u32()?, k: self.u32()? };
+        let statement =
+            Statement { shape, root_a: Root(self.array()?), root_b: Root(self.array()?) };
+        let tile = Tile { row: self.u32()?, column: self.u32()? };
+        let transcript = Transcript::from_bytes(&self.array()?);
+        Some(Header { statement, tile, transcript })
+    }
+
+    fn opening(&mut self, strip: &Strip) -> Option<OpeningView<'a>> {
+        let bytes = self.take(strip.opened_len())?;
+        let siblings = self.take(32 * u64::from(strip.siblings()))?;
+        Some(OpeningView { bytes, siblings: siblings.as_chunks().0 })
+    }
+}

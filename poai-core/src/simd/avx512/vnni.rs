@@ -1,0 +1,247 @@
+//! AVX-512 VNNI: four products a lane and instruction (`vpdpbusd`).
+//!
+//! The instruction multiplies unsigned by signed bytes. Side B's entries are
+//! stored with their top bit flipped, which adds 128 to each; each step then
+//! starts from −128 times the sum of side A's row, so that the partial sums of
+//! the transcript are true at every step.
+
+use super::registers::{load, store};
+use super::{Avx512, STEP, T};
+use crate::params::Params;
+use crate::puzzle::noise::StepFactor;
+use crate::puzzle::statement::Side;
+use crate::simd::Kernel;
+use crate::simd::layout::interleave;
+use core::arch::x86_64::*;
+
+/// A packed step of side A: the entries, then each row's start value.
+const STEP_A: usize = STEP + 4 * T;
+/// Rows of one block of accumulators: 8 rows by 2 registers of 16 columns.
+const ROWS: usize = 8;
+/// Steps of both sides that the first cache holds at once.
+const NEAR: usize = 4;
+
+/// Made by `find` alone, on processors with what it needs.
+#[derive(Debug)]
+struct Avx512Vnni(Avx512);
+
+/// The kernel, on a processor that has what it needs.
+pub(in crate::simd) fn find() -> Option<&'static dyn Kernel> {
+    Avx512::find()?;
+    Some(&Avx512Vnni(Avx512(())))
+}
+
+impl Kernel for Avx512Vnni {
+    fn packed_len(&self, _: &Params, side: Side) -> usize {
+        match side {
+            Side::A => STEP_A,
+            Side::B => STEP,
+        }
+    }
+
+    fn pack(&self, side: Side, _: usize, rows: &[i8], packed: &mut [i8]) {
+        let rows = rows.as_array().expect("a step has 32×128 entries");
+        let (entries, starts) = packed.split_at_mut(STEP);
+        let entries = entries.as_mut_array().expect("a packed step has 32×128 entries");
+        self.0.transpose(rows, entries);
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe {
+            match side {
+                Side::A => write_starts(entries, starts),
+                Side::B => flip(entries),
+            }
+        }
+    }
+
+    fn unpack(&self, _: Side, _: usize, packed: &[i8], rows: &mut [i8]) {
+        let rows = rows.as_mut_array().expect("a step has 32×128 entries");
+        let (entries, starts) = packed.split_at(STEP);
+        let entries = entries.as_array().expect("a packed step has 32×128 entries");
+        self.0.transpose(entries, rows);
+        if starts.is_empty() {
+            // SAFETY: `find` makes this kernel only where the features are.
+            unsafe { flip(rows) };
+        }
+    }
+
+    fn step(&self, _: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+        let (a, b) = (a.as_chunks().0, b.as_chunks().0);
+        assert!(a.len() == 1 && b.len() == 1, "one step of each side");
+        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
+        let mut lanes = [[0; 16]];
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe { add_steps::<true>(a, b, sums, &mut lanes) };
+        lanes[0].into_iter().fold(0, |x, lane| x ^ lane)
+    }
+
+    fn fold(&self, _: usize, a: &[&[i8]], b: &[i8], sums: &mut [i32], xs: &mut [u32]) {
+        let b = b.as_chunks().0;
+        let tiles = a.iter().zip(sums.as_chunks_mut().0).zip(xs.chunks_exact_mut(b.len()));
+        for ((a, sums), xs) in tiles {
+            let a = a.as_chunks().0;
+            assert!(a.len() == b.len(), "as many steps of each side");
+            for ((a, b), xs) in a.chunks(NEAR).zip(b.chunks(NEAR)).zip(xs.chunks_mut(NEAR)) {
+                let mut lanes = [[0; 16]; NEAR];
+                let lanes = &mut lanes[..xs.len()];
+                // SAFETY: `find` makes this kernel only where the features are.
+                unsafe { add_steps::<true>(a, b, sums, lanes) };
+                self.0.fold_lanes(lanes, xs);
+            }
+        }
+    }
+
+    fn accumulate(&self, _: usize, a: &[&[i8]], b: &[i8], _: usize, sums: &mut [i32]) {
+        let b = b.as_chunks().0;
+        for (a, sums) in a.iter().zip(sums.as_chunks_mut().0) {
+            let a = a.as_chunks().0;
+            assert!(a.len() == b.len(), "as many steps of each side");
+            for (a, b) in a.chunks(NEAR).zip(b.chunks(NEAR)) {
+                // SAFETY: `find` makes this kernel only where the features are.
+                unsafe { add_steps::<false>(a, b, sums, &mut []) };
+            }
+        }
+    }
+
+    fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+        self.0.add_noise(step, factors, entries);
+    }
+
+    fn project(&self, by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+        self.0.project(by_row, entries, sums);
+    }
+
+    fn pack_thin(&self, _: Side, t: usize, rows: &[i16], packed: &mut [i16]) -> bool {
+        interleave::<2, _>(t, rows, packed);
+        true
+    }
+
+    fn correct_tile(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
+        assert!(a.len() == b.len() && a.len().is_multiple_of(2 * T));
+        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
+        // SAFETY: `find` makes this kernel only where the features are.
+        unsafe { correct(a, b, sums) }
+    }
+}
+
+/// Flips the top bit of every entry: adds 128, as unsigned bytes see it.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn flip(entries: &mut [i8; STEP]) {
+    for entries in entries.as_chunks_mut::<64>().0 {
+        let flipped = _mm512_xor_si512(load(&entries[..]), _mm512_set1_epi8(i8::MIN));
+        store(&mut entries[..], flipped);
+    }
+}
+
+/// Writes −128 times the sum of each row: what flipping the other side adds.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn write_starts(entries: &[i8; STEP], starts: &mut [i8]) {
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for group in entries.as_chunks::<{ 4 * T }>().0 {
+        for (half, sums) in sums.iter_mut().enumerate() {
+            *sums = _mm512_dpbusd_epi32(*sums, _mm512_set1_epi8(1), load(&group[64 * half..]));
+        }
+    }
+    for (half, sums) in sums.into_iter().enumerate() {
+        let start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
+        store(&mut starts[64 * half..], start);
+    }
+}
+
+/// Adds consecutive steps to a tile's sums. The accumulators stay in registers
+/// from step to step; where `FOLD` is set, the XOR of all sums after step ℓ
+/// goes, lane by lane, into `lanes[ℓ]`, which starts as zeros.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn add_steps<const FOLD: bool>(
+    a: &[[i8; STEP_A]],
+    b: &[[i8; STEP]],
+    sums: &mut [i32; T * T],
+    lanes: &mut [[u32; 16]],
+) {
+    assert!(!FOLD || lanes.len() == a.len(), "room for every step's lanes");
+    for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
+        let mut accumulators = [[_mm512_setzero_si512(); 2]; ROWS];
+        for (i, accumulators) in accumulators.iter_mut().enumerate() {
+            // Without folds nobody sees the partial sums: one start for all.
+            let starts = if FOLD { 0 } else { a.iter().map(|a| start(a, block * ROWS + i)).sum() };
+            for (half, accumulator) in accumulators.iter_mut().enumerate() {
+                let before = load(&sums[i * T + 16 * half..]);
+                *accumulator = _mm512_add_epi32(before, _mm512_set1_epi32(starts));
+            }
+        }
+        for (step, (a, b)) in a.iter().zip(b).enumerate() {
+            if FOLD {
+                for (i, accumulators) in accumulators.iter_mut().enumerate() {
+                    let start = _mm512_set1_epi32(start(a, block * ROWS + i));
+                    for accumulator in accumulators {
+                        *accumulator = _mm512_add_epi32(*accumulator, start);
+                    }
+                }
+            }
+            add_step(block, a, b, &mut accumulators);
+            if FOLD {
+                let all = accumulators.as_flattened().iter();
+                let folded = all.fold(load(&lanes[step]), |x, &sums| _mm512_xor_si512(x, sums));
+                store(&mut lanes[step], folded);
+            }
+        }
+        for (i, accumulators) in accumulators.into_iter().enumerate() {
+            for (half, accumulator) in accumulators.into_iter().enumerate() {
+                store(&mut sums[i * T + 16 * half..], accumulator);
+            }
+        }
+    }
+}
+
+/// Adds one step's products to 8 rows of sums in registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+fn add_step(
+    block: usize,
+    a: &[i8; STEP_A],
+    b: &[i8; STEP],
+    accumulators: &mut [[__m512i; 2]; ROWS],
+) {
+    // Each chunk is four columns of all 32 rows.
+    let groups = a[..STEP].as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
+    for (a, b) in groups {
+        let b = [load(&b[..64]), load(&b[64..])];
+        let a = &a.as_chunks::<4>().0[block * ROWS..][..ROWS];
+        for (accumulators, a) in accumulators.iter_mut().zip(a) {
+            let a = _mm512_set1_epi32(i32::from_le_bytes(a.map(|byte| byte as u8)));
+            for (accumulator, b) in accumulators.iter_mut().zip(b) {
+                *accumulator = _mm512_dpbusd_epi32(*accumulator, b, a);
+            }
+        }
+    }
+}
+
+/// Where a row's sums start in a packed step of side A.
+fn start(a: &[i8; STEP_A], row: usize) -> i32 {
+    i32::from_le_bytes(a[STEP..].as_chunks::<4>().0[row].map(|byte| byte as u8))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn correct(a: &[i16], b: &[i16], sums: &mut [i32; T * T]) {
+    for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
+        let mut products = [[_mm512_setzero_si512(); 2]; ROWS];
+        // Each chunk is two columns of all 32 rows.
+        let groups = a.as_chunks::<{ 2 * T }>().0.iter().zip(b.as_chunks::<{ 2 * T }>().0);
+        for (a, b) in groups {
+            let b = [load(&b[..32]), load(&b[32..])];
+            let a = &a.as_chunks::<2>().0[block * ROWS..][..ROWS];
+            for (products, a) in products.iter_mut().zip(a) {
+                let a = _mm512_set1_epi32(i32::from(a[0]) & 0xffff | i32::from(a[1]) << 16);
+                for (product, b) in products.iter_mut().zip(b) {
+                    *product = _mm512_dpwssd_epi32(*product, b, a);
+                }
+            }
+        }
+        for (i, products) in products.into_iter().enumerate() {
+            for (half, product) in products.into_iter().enumerate() {
+                let place = &mut sums[i * T + 16 * half..];
+                let before = load(place);
+                store(place, _mm512_sub_epi32(before, product));
+            }
+        }
+    }
+}

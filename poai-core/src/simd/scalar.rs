@@ -1,0 +1,65 @@
+//! Portable code that the compiler vectorises, on any processor and for every
+//! permitted (rank, tile).
+
+use super::Kernel;
+use crate::params::Params;
+use crate::puzzle::statement::Side;
+
+/// The name by which it is forced.
+pub(super) const NAME: &str = "cpu-scalar";
+
+/// Rows as they are.
+#[derive(Debug)]
+pub(super) struct Scalar;
+
+/// Always there.
+pub(super) fn find() -> Option<&'static dyn Kernel> {
+    Some(&Scalar)
+}
+
+impl Kernel for Scalar {
+    fn supports(&self, _: &Params) -> bool {
+        true
+    }
+
+    fn pack(&self, _: Side, _: usize, rows: &[i8], packed: &mut [i8]) {
+        packed.copy_from_slice(rows);
+    }
+
+    fn unpack(&self, _: Side, _: usize, packed: &[i8], rows: &mut [i8]) {
+        rows.copy_from_slice(packed);
+    }
+
+    fn step(&self, t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+        add_step(t, a, b, sums)
+    }
+}
+
+/// Adds one rank-step of noised rows to a tile's partial sums (row-major t×t)
+/// and returns the XOR of all sums, which is what the transcript folds.
+///
+/// `a` and `b` hold `t` rows each, row-major, all of the length
+/// `a.len() / t`, which is the rank.
+///
+/// # Panics
+/// If the lengths do not fit: `sums` is no square of `t`, or `a` and `b` are
+/// not equally many whole rows.
+fn add_step(t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
+    assert!(sums.len() == t * t && a.len() == b.len() && a.len().is_multiple_of(t));
+    let rank = a.len() / t;
+    let mut x = 0;
+    for (a_row, sums) in a.chunks_exact(rank).zip(sums.chunks_exact_mut(t)) {
+        for (b_row, sum) in b.chunks_exact(rank).zip(sums) {
+            *sum += dot(a_row, b_row);
+            x ^= *sum as u32;
+        }
+    }
+    x
+}
+
+/// The exact dot product of two rows of one step.
+fn dot(a: &[i8], b: &[i8]) -> i32 {
+    // At most 256 products of magnitude 2^14: no overflow. Widening to i16
+    // first is what compilers turn into multiply-add-pairs instructions.
+    a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a)) * i32::from(i16::from(b))).sum()
+}

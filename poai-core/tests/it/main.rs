@@ -1,0 +1,13 @@
+//! The protocol against the plain reference and known answers.
+
+mod chance;
+mod difficulty;
+mod kernels;
+mod modular;
+mod noise;
+mod openings;
+mod program_checks;
+mod rank;
+mod recompute;
+mod records;
+mod serialisation;

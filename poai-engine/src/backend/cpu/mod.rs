@@ -1,0 +1,222 @@
+//! The parallel CPU backends: one per instruction set, chosen at run time,
+//! each able to be forced by name.
+//!
+//! - `poai_core::simd`: the instruction sets;
+//! - `packed`: operands in a kernel's layout, `noised`: the same with noise;
+//! - `product`: the walk over all tiles, spread by rayon; `aligned`: its memory;
+//! - `recover`: the thin products that turn noised tiles into exact ones.
+
+mod aligned;
+mod noised;
+mod packed;
+mod product;
+mod recover;
+mod small;
+
+use super::{
+    Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, check_memory, check_small, shape_of,
+};
+use crate::operand::Operand;
+use core::ops::ControlFlow;
+use noised::NoisedEntries;
+use packed::Steps;
+use poai_core::digest::Seed;
+use poai_core::params::Params;
+use poai_core::puzzle::commitment::Tree;
+use poai_core::puzzle::ticket::TicketKey;
+use poai_core::simd::{self, Kernel};
+use product::{Product, Tickets};
+use recover::Correction;
+use std::sync::Arc;
+
+/// A parallel CPU backend. Bit for bit the same with every kernel.
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    name: &'static str,
+    kernel: &'static dyn Kernel,
+    /// Its own threads, or those of whoever calls.
+    pool: Option<Arc<rayon::ThreadPool>>,
+}
+
+impl Default for Cpu {
+    fn default() -> Cpu {
+        Cpu::new()
+    }
+}
+
+impl Cpu {
+    /// The fastest kernel that this processor has for blocks, on the caller's
+    /// rayon pool: by default one thread per core. Where the processor has AMX,
+    /// this asks Linux, once, to let the process use it; refused, the next
+    /// kernel is the fastest.
+    pub fn new() -> Cpu {
+        Cpu::for_params(&Params::CONSENSUS)
+    }
+
+    /// The fastest kernel that this processor has for a (rank, tile).
+    pub fn for_params(params: &Params) -> Cpu {
+        let (name, kernel) = simd::Entry::fastest(params);
+        Cpu { name, kernel, pool: None }
+    }
+
+    /// A kernel that is in no list, under a name of its own.
+    pub fn of(name: &'static str, kernel: &'static dyn Kernel) -> Cpu {
+        Cpu { name, kernel, pool: None }
+    }
+
+    /// The kernel of this name, or an error; never another one in its stead.
+    ///
+    /// # Errors
+    /// [`ChooseError`] where there is none of this name, or the processor does
+    /// not have what it needs.
+    pub fn named(name: &str) -> Result<Cpu, ChooseError> {
+        let entry = simd::ALL
+            .iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| ChooseError::Unknown { name: name.to_owned() })?;
+        let kernel =
+            (entry.find)().ok_or(ChooseError::Missing { name: entry.name, needs: entry.needs })?;
+        Ok(Cpu { name: entry.name, kernel, pool: None })
+    }
+
+    /// The same with so many threads of its own.
+    ///
+    /// # Errors
+    /// [`BackendError::Threads`] where they cannot be started.
+    pub fn threads(self, threads: usize) -> Result<Cpu, BackendError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|error| BackendError::Threads(error.to_string()))?;
+        Ok(Cpu { pool: Some(Arc::new(pool)), ..self })
+    }
+
+    /// Every kernel, the fastest first, whether this processor has it or not.
+    /// Looking for `cpu-amx` asks Linux, once, to let this process use AMX.
+    pub fn list() -> Vec<Listed> {
+        simd::ALL
+            .iter()
+            .map(|entry| Listed {
+                name: entry.name,
+                needs: entry.needs,
+                present: (entry.find)().is_some(),
+            })
+            .collect()
+    }
+
+    fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn supports(&self, params: &Params) -> Result<(), Unsupported> {
+        if self.kernel.supports(params) {
+            return Ok(());
+        }
+        Err(Unsupported { backend: self.name, rank: params.rank(), tile: params.tile() })
+    }
+
+    fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
+        self.supports(operand.params())?;
+        let tree = self.run(|| Tree::new(operand.as_bytes()));
+        // Nothing to pack: noise goes straight from row-major into the packed
+        // layout, once per challenge.
+        Ok(Prepared::new(self.name, operand, tree, ()))
+    }
+
+    fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
+        self.supports(prepared.operand().params())?;
+        let () = prepared.data(self.name)?;
+        let noised = self.run(|| NoisedEntries::new(self.kernel, seed, prepared.operand()));
+        Ok(Noised::new(prepared, seed, noised))
+    }
+
+    fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
+        self.supports(prepared.operand().params())?;
+        let () = prepared.data(self.name)?;
+        let steps = self.run(|| Steps::new(self.kernel, prepared.operand()));
+        Ok(Plain::new(prepared, steps))
+    }
+
+    fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+        let shape = shape_of(a.operand(), b.operand())?;
+        check_memory(&shape, memory)?;
+        let params = *a.operand().params();
+        let (a, b): (&Steps, &Steps) = (a.data(self.name)?, b.data(self.name)?);
+        let product = Product::new(self.kernel, &params, shape, a, b);
+        // Nobody watches, so nobody stops it.
+        let _: ControlFlow<()> = self.run(|| product.run(Some(memory)));
+        Ok(())
+    }
+
+    fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
+        self.supports(a.params())?;
+        let shape = shape_of(&a, b.operand())?;
+        check_memory(&shape, memory)?;
+        let b: &Steps = b.data(self.name)?;
+        self.run(|| {
+            // Nobody asks for a commitment, so nothing is hashed.
+            let steps = Steps::new(self.kernel, &a);
+            let product = Product::new(self.kernel, a.params(), shape, &steps, b);
+            let _: ControlFlow<()> = product.run(Some(memory));
+        });
+        Ok(())
+    }
+
+    fn product_small(
+        &self,
+        a: &[i8],
+        b: &[i8],
+        k: usize,
+        memory: &mut [i32],
+    ) -> Result<(), BackendError> {
+        let n = check_small(a, b, k, memory)?;
+        small::product(self.kernel, a, b, k, n, memory);
+        Ok(())
+    }
+
+    fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
+        let entries: &NoisedEntries = noised.data(self.name)?;
+        Ok(entries.steps.unpack(self.kernel))
+    }
+
+    fn multiply(
+        &self,
+        job: &Job<'_>,
+        output: Output<'_>,
+        watch: &dyn Watch,
+    ) -> Result<Completion, BackendError> {
+        let shape = job.shape()?;
+        job.check_output(&shape, &output)?;
+        let a: &NoisedEntries = job.a.data(self.name)?;
+        let b: &NoisedEntries = job.b.data(self.name)?;
+        self.run(|| {
+            let (memory, correction) = match output {
+                Output::Tickets => (None, None),
+                Output::Noised(memory) => (Some(memory), None),
+                Output::Exact(memory) => {
+                    (Some(memory), Some(Correction::new(self.kernel, job, a, b)))
+                }
+            };
+            let tickets = Tickets { key: TicketKey::new(job.a.seed()), target: job.target, watch };
+            let product = Product {
+                tickets: Some(tickets),
+                correction,
+                ..Product::new(self.kernel, job.params(), shape, &a.steps, &b.steps)
+            };
+            Ok(match product.run(memory) {
+                ControlFlow::Continue(()) => Completion::Complete,
+                ControlFlow::Break(()) => Completion::Stopped,
+            })
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! An operand packed for a kernel, strip by strip and step by step.
+
+use super::aligned::Aligned;
+use crate::operand::Operand;
+use core::ops::Range;
+use poai_core::puzzle::statement::Side;
+use poai_core::simd::Kernel;
+use rayon::prelude::*;
+
+/// The packed entries of one operand, noised or clean.
+pub(super) struct Steps {
+    side: Side,
+    t: usize,
+    rank: usize,
+    /// Steps of a strip.
+    count: usize,
+    /// Bytes of a packed step.
+    len: usize,
+    /// The steps of each strip. Strips grow step by step, because zeroing
+    /// memory first takes as long as filling it.
+    strips: Vec<Aligned<i8>>,
+}
+
+impl Steps {
+    /// Packs an operand as it is, on every thread.
+    pub(super) fn new(kernel: &dyn Kernel, operand: &Operand) -> Steps {
+        Steps::with(kernel, operand, |_| (), |(), _, _| ())
+    }
+
+    /// Packs an operand on every thread, after `change` has had each step's
+    /// row-major entries. `begin` is called once a strip, with its number.
+    pub(super) fn with<S>(
+        kernel: &dyn Kernel,
+        operand: &Operand,
+        begin: impl Fn(usize) -> S + Sync,
+        change: impl Fn(&S, usize, &mut [i8]) + Sync,
+    ) -> Steps {
+        let params = operand.params();
+        let (t, rank, k) = (params.tile(), params.rank(), operand.k() as usize);
+        let (side, len, count) =
+            (operand.side(), kernel.packed_len(params, operand.side()), k / rank);
+        let strips = operand
+            .as_slice()
+            .par_chunks_exact(t * k)
+            .enumerate()
+            .map_init(
+                || vec![0; t * rank],
+                |rows, (strip, clean)| {
+                    let state = begin(strip);
+                    let mut steps = Aligned::with_capacity(count * len);
+                    for step in 0..count {
+                        copy_step(clean, k, rank, step, rows);
+                        change(&state, step, rows);
+                        kernel.pack(side, t, rows, steps.extend(len));
+                    }
+                    steps
+                },
+            )
+            .collect();
+        Steps { side, t, rank, count, len, strips }
+    }
+
+    /// How many steps a strip has.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Some steps of strip `strip`, packed.
+    pub(super) fn steps(&self, strip: usize, steps: Range<usize>) -> &[i8] {
+        &self.strips[strip][steps.start * self.len..steps.end * self.len]
+    }
+
+    /// The entries of one step of a strip, row-major t×r.
+    pub(super) fn unpack_step(
+        &self,
+        kernel: &dyn Kernel,
+        strip: usize,
+        step: usize,
+        rows: &mut [i8],
+    ) {
+        kernel.unpack(self.side, self.t, self.steps(strip, step..step + 1), rows);
+    }
+
+    /// All entries, row-major.
+    pub(super) fn unpack(&self, kernel: &dyn Kernel) -> Vec<i8> {
+        let (t, rank) = (self.t, self.rank);
+        let k = self.count * rank;
+        let mut entries = vec![0; self.strips.len() * t * k];
+        let mut rows = vec![0; t * rank];
+        for (strip, entries) in entries.chunks_exact_mut(t * k).enumerate() {
+            for step in 0..self.count {
+                self.unpack_step(kernel, strip, step, &mut rows);
+                for (to, from) in entries.chunks_exact_mut(k).zip(rows.chunks_exact(rank)) {
+                    to[step * rank..][..rank].copy_from_slice(from);
+                }
+            }
+        }
+        entries
+    }
+}
+
+/// Copies one step of a row-major strip of `k` columns.
+pub(super) fn copy_step(strip: &[i8], k: usize, rank: usize, step: usize, rows: &mut [i8]) {
+    for (to, from) in rows.chunks_exact_mut(rank).zip(strip.chunks_exact(k)) {
+        to.copy_from_slice(&from[step * rank..][..rank]);
+    }
+}

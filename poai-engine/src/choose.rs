@@ -1,0 +1,33 @@
+//! Backends of this crate by name: `cpu-avx2` and the like, and `reference`.
+//!
+//! The crate `poai` has the registry of all backends, the GPUs' among them.
+
+use crate::backend::cpu::Cpu;
+use crate::backend::error::REFERENCE;
+use crate::backend::reference::Reference;
+use crate::backend::{ChooseError, Listed};
+use crate::execute::Device;
+use std::sync::Arc;
+
+/// Every backend of this crate, the fastest first.
+pub fn list() -> Vec<Listed> {
+    let mut list = Cpu::list();
+    list.push(Listed { name: REFERENCE, needs: "any processor", present: true });
+    list
+}
+
+/// Every backend that this machine can run, the fastest first.
+pub fn present() -> Vec<Arc<dyn Device>> {
+    list().iter().filter_map(|listed| by_name(listed.name).ok()).collect()
+}
+
+/// The backend of a name; never another one in its stead.
+///
+/// # Errors
+/// [`ChooseError`] where there is none of this name, or not on this machine.
+pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
+    if name == REFERENCE {
+        return Ok(Arc::new(Reference));
+    }
+    Ok(Arc::new(Cpu::named(name)?))
+}

@@ -1,0 +1,144 @@
+//! Memory that runs use again: fresh pages cost more than the arithmetic of
+//! most steps.
+//!
+//! A tensor made by a run gives its memory back to its model when it is
+//! dropped, after its last reader or with the trace. What is kept is bounded,
+//! and belongs to the model: nothing is global.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a model keeps unless told otherwise: enough for a traced run of a
+/// small encoder.
+pub(super) const KEPT_BYTES: u64 = 1 << 30;
+
+/// Freed memory of one model's runs.
+#[derive(Clone)]
+pub(super) struct Buffers(Arc<Mutex<Pool>>);
+
+struct Pool {
+    limit: u64,
+    bytes: u64,
+    free: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    pub(super) fn new(limit: u64) -> Buffers {
+        Buffers(Arc::new(Mutex::new(Pool { limit, bytes: 0, free: vec![] })))
+    }
+
+    /// Memory of a length, with any contents.
+    pub(super) fn take(&self, len: usize) -> Buffer {
+        let free = self.with(|kept| {
+            // The last one given back is most likely in a cache.
+            let at = kept.free.iter().rposition(|bytes| bytes.len() == len)?;
+            kept.bytes -= len as u64;
+            Some(kept.free.remove(at))
+        });
+        let bytes = free.unwrap_or_else(|| vec![0; len]);
+        Buffer { bytes, home: Some(self.clone()) }
+    }
+
+    /// Sets how many bytes are kept, and frees what is above.
+    pub(super) fn limit(&self, limit: u64) {
+        let freed = self.with(|kept| {
+            kept.limit = limit;
+            kept.trim()
+        });
+        drop(freed);
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> u64 {
+        self.with(|kept| kept.bytes)
+    }
+
+    fn give_back(&self, bytes: Vec<u8>) {
+        let freed = self.with(|kept| {
+            kept.bytes += bytes.len() as u64;
+            kept.free.push(bytes);
+            kept.trim()
+        });
+        drop(freed);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Pool) -> T) -> T {
+        // Nothing panics while it is locked, and every state is sound.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Pool {
+    /// Takes out the oldest until the rest is within the limit; they are freed
+    /// where nobody waits for the lock.
+    fn trim(&mut self) -> Vec<Vec<u8>> {
+        let mut count = 0;
+        while self.bytes > self.limit && count < self.free.len() {
+            self.bytes -= self.free[count].len() as u64;
+            count += 1;
+        }
+        self.free.drain(..count).collect()
+    }
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffers({} bytes kept)", self.kept())
+    }
+}
+
+/// A tensor's bytes, and the model that made them.
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    home: Option<Buffers>,
+}
+
+impl Buffer {
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Buffer {
+        Buffer { bytes, home: None }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Clone for Buffer {
+    /// A copy belongs to whoever made it.
+    fn clone(&self) -> Buffer {
+        self.bytes.clone().into()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.give_back(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Buffer) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Buffer {}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(f)
+    }
+}

@@ -1,0 +1,100 @@
+//! A network on a device, its weights prepared once.
+
+use super::device::{Device, Resident};
+use super::error::ExecuteError;
+use super::host::Host;
+use super::network::Network;
+use super::options::RunOptions;
+use super::run::{Executor, Run, check_inputs};
+use super::tensor::Tensor;
+use poai_core::program::{Program, RunShape};
+use std::sync::Arc;
+
+/// A network on a device. Cloning shares everything, also the memory of
+/// finished runs that is kept for the next one.
+#[derive(Clone, Debug)]
+pub struct Model {
+    host: Host,
+    /// Where the device runs the whole network; then it alone has weights.
+    resident: Option<Arc<dyn Resident>>,
+}
+
+impl Model {
+    /// Brings a network to a device, once in its life: all of it to a device
+    /// that runs whole programs, and to others the weights of its products.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] where the device does not take them.
+    pub fn new(network: Network, device: Arc<dyn Device>) -> Result<Model, ExecuteError> {
+        let network = Arc::new(network);
+        let Some(resident) = device.resident(&network)? else {
+            return Model::by_products(network, device);
+        };
+        Ok(Model { host: Host::bare(network, device), resident: Some(resident) })
+    }
+
+    /// The same with the device for products alone, whatever else it could
+    /// do: the processor computes all other steps. For comparing.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] where the device does not take the weights.
+    pub fn by_products(
+        network: impl Into<Arc<Network>>,
+        device: Arc<dyn Device>,
+    ) -> Result<Model, ExecuteError> {
+        Ok(Model { host: Host::new(network.into(), device)?, resident: None })
+    }
+
+    /// Executes the program.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] names the input or step and what is wrong with it.
+    pub fn run(
+        &self,
+        shape: &RunShape,
+        inputs: Vec<Tensor>,
+        options: &RunOptions,
+    ) -> Result<Run, ExecuteError> {
+        let program = self.program();
+        let extents = program.extents(shape)?;
+        check_inputs(program.inputs().len(), &extents, &inputs)?;
+        let inputs = inputs.into_iter().map(Arc::new).collect();
+        let executor = Executor { host: &self.host, shape, options };
+        match &self.resident {
+            Some(resident) => executor.on_device(&**resident, extents, inputs),
+            None => executor.step_by_step(extents, inputs),
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.host.network
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        self.host.network.program()
+    }
+
+    /// Whether the device runs whole programs in memory of its own.
+    pub fn is_resident(&self) -> bool {
+        self.resident.is_some()
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Arc<dyn Device> {
+        &self.host.device
+    }
+
+    /// Sets how many bytes of finished tensors this model and its clones keep
+    /// for the next run, 1 GiB at first, and frees what is above; 0 keeps
+    /// none.
+    pub fn keep_at_most(&self, bytes: u64) {
+        self.host.buffers.limit(bytes);
+    }
+
+    /// How many bytes of finished tensors are kept at this moment.
+    pub fn kept_bytes(&self) -> u64 {
+        self.host.buffers.kept()
+    }
+}

@@ -1,0 +1,239 @@
+//! Executing a program: its output, and where asked for its trace and what its
+//! products mined.
+
+use super::device::{Resident, ResidentRun, Traced};
+use super::error::ExecuteError;
+use super::host::Host;
+use super::lazy::Lazy;
+use super::network::Held;
+use super::options::{MinedStep, Mining, Progress, RunOptions, last_uses, mineable};
+use super::steps::{Done, Slots, Task};
+use super::tensor::Tensor;
+use super::trace::Trace;
+use crate::backend::BackendError;
+use crate::miner::Miner;
+use poai_core::params::Params;
+use poai_core::program::ops::Local;
+use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::puzzle::commitment::Tree;
+use poai_core::puzzle::statement::Side;
+use std::sync::{Arc, OnceLock};
+
+/// A run's results.
+#[derive(Debug)]
+pub struct Run {
+    /// The output.
+    pub output: Arc<Tensor>,
+    /// The trace, where it was asked for.
+    pub trace: Option<Trace>,
+    /// What was mined, product by product.
+    pub mined: Vec<MinedStep>,
+}
+
+/// What the steps leave beside their tensors.
+struct Finished {
+    sums: Vec<Option<Vec<i32>>>,
+    mined: Vec<MinedStep>,
+}
+
+/// One run of a network.
+#[derive(Clone, Copy)]
+pub(super) struct Executor<'a> {
+    pub(super) host: &'a Host,
+    pub(super) shape: &'a RunShape,
+    pub(super) options: &'a RunOptions,
+}
+
+impl Executor<'_> {
+    /// Steps on the processor, products on the device. The caller has checked
+    /// the inputs.
+    pub(super) fn step_by_step(
+        &self,
+        extents: Vec<Extent>,
+        inputs: Vec<Arc<Tensor>>,
+    ) -> Result<Run, ExecuteError> {
+        let mut values: Vec<Option<Arc<Tensor>>> = inputs.into_iter().map(Some).collect();
+        let mut done = Finished { sums: vec![None; values.len()], mined: vec![] };
+        let trees = match self.options.is_traced() {
+            true => Some(self.traced_steps(&extents, &mut values, &mut done)?),
+            false => {
+                self.steps(&extents, &mut values, &mut done, &|_, _| ())?;
+                None
+            }
+        };
+        let output = values.last().cloned().flatten().ok_or(ExecuteError::Layout)?;
+        let Finished { sums, mined } = done;
+        let trace = trees.map(|trees| {
+            let values = values.into_iter().flatten().map(Lazy::here).collect();
+            Trace::new(self.host.network.clone(), *self.shape, extents, values, trees, sums)
+        });
+        Ok(Run { output, trace, mined })
+    }
+
+    /// All of it on the device.
+    pub(super) fn on_device(
+        &self,
+        resident: &dyn Resident,
+        extents: Vec<Extent>,
+        inputs: Vec<Arc<Tensor>>,
+    ) -> Result<Run, ExecuteError> {
+        let ResidentRun { output, traced, sums, mined } =
+            resident.run(self.shape, &inputs, self.options)?;
+        let trace = traced.map(|Traced { steps, trees }| {
+            let sums = inputs.iter().map(|_| None).chain(sums).collect();
+            let steps = extents.iter().skip(inputs.len()).zip(steps);
+            let steps = steps.map(|(extent, kept)| Lazy::away(*extent, kept));
+            let values = inputs.into_iter().map(Lazy::here).chain(steps).collect();
+            Trace::new(self.host.network.clone(), *self.shape, extents, values, trees, sums)
+        });
+        Ok(Run { output, trace, mined })
+    }
+
+    /// Every step, and on the way the trees of all values: a tensor is hashed
+    /// while later steps run, by threads that wait for others.
+    fn traced_steps(
+        &self,
+        extents: &[Extent],
+        values: &mut Vec<Option<Arc<Tensor>>>,
+        done: &mut Finished,
+    ) -> Result<Vec<Tree>, ExecuteError> {
+        let trees: Vec<OnceLock<Tree>> = extents.iter().map(|_| OnceLock::new()).collect();
+        // On a thread of the pool, whose queue the others take trees from.
+        rayon::scope(|scope| {
+            let hash = |index: usize, tensor: &Arc<Tensor>| {
+                if let Some(place) = trees.get(index) {
+                    let tensor = tensor.clone();
+                    scope.spawn(move |_| {
+                        // Nobody else sets it.
+                        let _ = place.set(tensor.tree());
+                    });
+                }
+            };
+            for (index, input) in values.iter().flatten().enumerate() {
+                hash(index, input);
+            }
+            self.steps(extents, values, done, &hash)
+        })?;
+        let trees: Option<Vec<Tree>> = trees.into_iter().map(OnceLock::into_inner).collect();
+        trees.ok_or(ExecuteError::Layout)
+    }
+
+    /// Every step; `finished` sees each output.
+    fn steps(
+        &self,
+        extents: &[Extent],
+        values: &mut Vec<Option<Arc<Tensor>>>,
+        done: &mut Finished,
+        finished: &dyn Fn(usize, &Arc<Tensor>),
+    ) -> Result<(), ExecuteError> {
+        let program = self.host.network.program();
+        let last_use = last_uses(program);
+        let total = program.steps().len();
+        let mut memory = vec![];
+        for (index, step) in program.steps().iter().enumerate() {
+            let value = program.inputs().len() + index;
+            // Exact: at most 2^16 + 16 values.
+            let (output, sums) =
+                self.step(extents, values, ValueId(value as u32), &mut done.mined, &mut memory)?;
+            done.sums.push(sums);
+            let output = Arc::new(output);
+            finished(value, &output);
+            values.push(Some(output));
+            if !self.options.is_traced() {
+                // What nobody reads again gives its memory back.
+                for &input in &step.inputs {
+                    if last_use[input.0 as usize] as usize == value {
+                        values[input.0 as usize] = None;
+                    }
+                }
+            }
+            self.options.report(Progress { done: index + 1, total });
+        }
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        extents: &[Extent],
+        values: &[Option<Arc<Tensor>>],
+        value: ValueId,
+        mined: &mut Vec<MinedStep>,
+        memory: &mut Vec<i32>,
+    ) -> Result<Done, ExecuteError> {
+        let Executor { host, shape, options } = *self;
+        let program = host.network.program();
+        let step = program.step_of(value).ok_or(ExecuteError::Layout)?;
+        let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
+        let held = host.network.constants();
+        let slots = slots(&local, &step.inputs, values, held).ok_or(ExecuteError::Layout)?;
+        let keep_sums = options.keeps_sums();
+        let task = Task { host, local, slots, keep_sums };
+        let output = match options.mining() {
+            Some(mining) if mineable(&task.local) => self.mine(&task, mining, value, mined),
+            _ => task.run(memory),
+        };
+        output.map_err(|error| match error {
+            ExecuteError::Local(source) => ExecuteError::Step { name: step.name.clone(), source },
+            other => other,
+        })
+    }
+
+    /// A product with weights, mined.
+    fn mine(
+        &self,
+        task: &Task<'_>,
+        mining: &Mining,
+        value: ValueId,
+        mined: &mut Vec<MinedStep>,
+    ) -> Result<Done, ExecuteError> {
+        let Op::Linear { weights, .. } = *task.local.op else { return Err(ExecuteError::Layout) };
+        let weights = self.host.weights(weights).ok_or(ExecuteError::Layout)?;
+        let x = task.slots.0.first().ok_or(ExecuteError::Layout)?;
+        let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| ExecuteError::Layout)?;
+        let a = self.host.device.prepare(a.operand(Side::A)?)?;
+        let miner =
+            Miner::new(Params::CONSENSUS, self.host.device.clone()).map_err(BackendError::from)?;
+        let round = miner.round(&mining.challenge, &weights.prepared)?;
+        let product = round.mine(&a, &mining.options)?;
+        mined.push(MinedStep { value, found: product.found });
+        let stride = product.product.ncols();
+        let sums = product.product.into_raw_vec_and_offset().0;
+        let output = task.finish(&sums, stride)?;
+        Ok((output, task.keep_sums.then_some(sums)))
+    }
+}
+
+/// Checks the inputs against the program.
+pub(super) fn check_inputs(
+    expected: usize,
+    extents: &[Extent],
+    inputs: &[Tensor],
+) -> Result<(), ExecuteError> {
+    if inputs.len() != expected {
+        return Err(ExecuteError::Inputs { expected, got: inputs.len() });
+    }
+    for (input, (tensor, expected)) in inputs.iter().zip(extents).enumerate() {
+        if tensor.extent() != expected {
+            let (expected, got) = (*expected, *tensor.extent());
+            return Err(ExecuteError::Input { input, expected, got });
+        }
+    }
+    Ok(())
+}
+
+fn slots<'a>(
+    local: &Local<'_>,
+    inputs: &[ValueId],
+    values: &'a [Option<Arc<Tensor>>],
+    held: &'a [Held],
+) -> Option<Slots<'a>> {
+    let mut slots = vec![];
+    for input in inputs {
+        slots.push(values.get(input.0 as usize)?.as_ref()?.rows());
+    }
+    let (constants, count) = local.op.constants();
+    for constant in constants.iter().take(count) {
+        slots.push(held.get(constant.0 as usize)?.tensor.rows());
+    }
+    Some(Slots(slots))
+}

@@ -1,0 +1,253 @@
+//! One step of a program on every thread.
+//!
+//! Sums of products come from the backend; all else is [`Local::compute`] on
+//! some rows at a time.
+
+use super::error::ExecuteError;
+use super::host::Host;
+use super::tensor::{Tensor, rows_operand};
+use core::ops::Range;
+use poai_core::params::Params;
+use poai_core::program::ops::{Local, Region, Source, StepError};
+use poai_core::program::tensor::{Rows, write_row};
+use poai_core::program::{ConstantId, Op};
+use poai_core::puzzle::statement::Side;
+use rayon::prelude::*;
+
+/// Rows of a product that are multiplied before they are requantised, so that
+/// their sums are still in a cache.
+const PRODUCT_ROWS: usize = 512;
+
+/// The whole tensors that a step reads.
+pub(super) struct Slots<'a>(pub(super) Vec<Rows<'a>>);
+
+impl Source for Slots<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        self.0.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
+    }
+
+    /// Without a call for each row: those of constants are short.
+    fn read_rows(
+        &self,
+        slot: usize,
+        rows: Range<u32>,
+        width: usize,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        let missing = |row| StepError::Missing { slot, row };
+        let from = self.0.get(slot).ok_or(missing(rows.start))?;
+        for (row, to) in rows.zip(to.chunks_exact_mut(width.max(1))) {
+            from.read(row, to).ok_or(missing(row))?;
+        }
+        Ok(())
+    }
+}
+
+/// A thread's memory, used from block to block.
+#[derive(Default)]
+struct Scratch {
+    entries: Vec<i32>,
+    sums: Vec<i32>,
+    own: Vec<i32>,
+    a: Vec<i8>,
+    b: Vec<i8>,
+}
+
+/// A step ready to run.
+pub(super) struct Task<'a> {
+    pub(super) host: &'a Host,
+    pub(super) local: Local<'a>,
+    pub(super) slots: Slots<'a>,
+    /// Whether the sums of a product with weights are handed out as well.
+    pub(super) keep_sums: bool,
+}
+
+/// A step's output, and where they are kept a product's sums.
+pub(super) type Done = (Tensor, Option<Vec<i32>>);
+
+impl Task<'_> {
+    /// The step's output; `memory` is for sums that nobody keeps, and goes
+    /// from step to step.
+    pub(super) fn run(&self, memory: &mut Vec<i32>) -> Result<Done, ExecuteError> {
+        let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
+        match *self.local.op {
+            Op::Linear { weights, .. } => {
+                let sums = self.linear(weights, &mut output, memory)?;
+                return Ok((output, sums));
+            }
+            Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
+            Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
+            _ => self.blocks(self.local.block_rows() as usize, &mut output, |_, _| Ok(false))?,
+        }
+        Ok((output, None))
+    }
+
+    /// A product's output where its sums, rows×`stride`, are there already.
+    pub(super) fn finish(&self, sums: &[i32], stride: usize) -> Result<Tensor, ExecuteError> {
+        let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
+        self.finish_rows(0, sums, stride, &mut output)?;
+        Ok(output)
+    }
+
+    fn finish_rows(
+        &self,
+        first: usize,
+        sums: &[i32],
+        stride: usize,
+        output: &mut Tensor,
+    ) -> Result<(), ExecuteError> {
+        let columns = self.local.output.columns as usize;
+        let rows = (self.local.output.rows as usize).saturating_sub(first).min(sums.len() / stride);
+        let row_bytes = self.local.output.row_bytes();
+        let bytes = &mut output.bytes_mut()[first * row_bytes..][..rows * row_bytes];
+        let tile = Params::CONSENSUS.tile();
+        let blocks = bytes.par_chunks_mut(tile * row_bytes).enumerate();
+        blocks.try_for_each_init(Scratch::default, |scratch, (index, bytes)| {
+            let start = index * tile;
+            let count = bytes.len() / row_bytes;
+            let own = &sums[start * stride..(start + count) * stride];
+            if stride == columns {
+                return self.rows(first + start, Some(own), bytes, &mut scratch.entries);
+            }
+            scratch.sums.clear();
+            for row in own.chunks_exact(stride) {
+                scratch.sums.extend_from_slice(&row[..columns]);
+            }
+            self.rows(first + start, Some(&scratch.sums), bytes, &mut scratch.entries)
+        })
+    }
+
+    fn linear(
+        &self,
+        weights: ConstantId,
+        output: &mut Tensor,
+        shared: &mut Vec<i32>,
+    ) -> Result<Option<Vec<i32>>, ExecuteError> {
+        let weights = self.host.weights(weights).ok_or(ExecuteError::Layout)?;
+        let x = self.slots.0.first().ok_or(ExecuteError::Layout)?;
+        let row_bytes = x.extent.row_bytes();
+        let stride = weights.plain.operand().rows() as usize;
+        let rows = x.bytes.len() / row_bytes;
+        let block_rows = PRODUCT_ROWS.min(rows);
+        // All of them, or one block's over and over.
+        let mut kept = vec![];
+        let memory = if self.keep_sums { &mut kept } else { shared };
+        memory.resize(if self.keep_sums { rows } else { block_rows } * stride, 0);
+        for (block, bytes) in x.bytes.chunks(block_rows * row_bytes).enumerate() {
+            let first = block * block_rows;
+            let start = if self.keep_sums { first * stride } else { 0 };
+            let sums = &mut memory[start..][..bytes.len() / row_bytes * stride];
+            let a = rows_operand(Side::A, bytes, row_bytes)?;
+            self.host.device.apply(a, &weights.plain, sums)?;
+            self.finish_rows(first, sums, stride, output)?;
+        }
+        Ok(self.keep_sums.then_some(kept))
+    }
+
+    /// Queries with keys, one (item, head) at a time.
+    fn attention_weights(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
+        let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
+        let [q, k] = self.pair()?;
+        let d = q.extent.columns as usize / heads;
+        let device = &*self.host.device;
+        self.blocks(sequence, output, |first, scratch| {
+            let (item, head) = (first / sequence / heads, first / sequence % heads);
+            columns(q, item * sequence, sequence, head * d, d, &mut scratch.a);
+            columns(k, item * sequence, sequence, head * d, d, &mut scratch.b);
+            scratch.sums.resize(sequence * sequence, 0);
+            device.product_small(&scratch.a, &scratch.b, d, &mut scratch.sums)?;
+            Ok(true)
+        })
+    }
+
+    /// Weights with values, one item at a time, head by head.
+    fn attention_context(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
+        let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
+        let [weights, values] = self.pair()?;
+        let hidden = self.local.output.columns as usize;
+        let d = hidden / heads;
+        let device = &*self.host.device;
+        self.blocks(sequence, output, |first, scratch| {
+            let item = first / sequence;
+            scratch.sums.resize(sequence * hidden, 0);
+            scratch.own.resize(sequence * d, 0);
+            for head in 0..heads {
+                let rows = (item * heads + head) * sequence;
+                columns(weights, rows, sequence, 0, sequence, &mut scratch.a);
+                columns(values, item * hidden + head * d, d, 0, sequence, &mut scratch.b);
+                device.product_small(&scratch.a, &scratch.b, sequence, &mut scratch.own)?;
+                let all = scratch.sums.chunks_exact_mut(hidden);
+                for (sums, own) in all.zip(scratch.own.chunks_exact(d)) {
+                    sums[head * d..][..d].copy_from_slice(own);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// The output, so many rows at a time, on every thread; `sums` computes
+    /// those of the block that starts at a row, where there are any.
+    fn blocks(
+        &self,
+        rows: usize,
+        output: &mut Tensor,
+        sums: impl Fn(usize, &mut Scratch) -> Result<bool, ExecuteError> + Sync,
+    ) -> Result<(), ExecuteError> {
+        let row_bytes = self.local.output.row_bytes();
+        let used = self.local.output.rows as usize * row_bytes;
+        let bytes = output.bytes_mut().get_mut(..used).ok_or(ExecuteError::Layout)?;
+        let blocks = bytes.par_chunks_mut(rows * row_bytes).enumerate();
+        blocks.try_for_each_init(Scratch::default, |scratch, (index, bytes)| {
+            let first = index * rows;
+            let sums = sums(first, scratch)?.then_some(&*scratch.sums);
+            self.rows(first, sums, bytes, &mut scratch.entries)
+        })
+    }
+
+    /// Some rows of the output.
+    fn rows(
+        &self,
+        first: usize,
+        sums: Option<&[i32]>,
+        bytes: &mut [u8],
+        entries: &mut Vec<i32>,
+    ) -> Result<(), ExecuteError> {
+        let output = &self.local.output;
+        let count = bytes.len() / output.row_bytes();
+        let columns = output.columns as usize;
+        entries.resize(count * columns, 0);
+        // Exact: a tensor's rows are numbered by u32.
+        let rows = first as u32..(first + count) as u32;
+        let region = Region { rows, columns: 0..output.columns };
+        self.local.compute(&self.slots, &region, sums, entries)?;
+        let rows = bytes.chunks_exact_mut(output.row_bytes()).zip(entries.chunks_exact(columns));
+        for (bytes, entries) in rows {
+            write_row(output.dtype, entries, bytes);
+        }
+        Ok(())
+    }
+
+    fn pair(&self) -> Result<[&Rows<'_>; 2], ExecuteError> {
+        match self.slots.0.as_slice() {
+            [a, b, ..] => Ok([a, b]),
+            _ => Err(ExecuteError::Layout),
+        }
+    }
+}
+
+/// A block of an i8 tensor, dense.
+fn columns(
+    from: &Rows<'_>,
+    row: usize,
+    rows: usize,
+    column: usize,
+    width: usize,
+    to: &mut Vec<i8>,
+) {
+    to.clear();
+    let row_bytes = from.extent.row_bytes();
+    for row in from.bytes.chunks_exact(row_bytes).skip(row).take(rows) {
+        to.extend_from_slice(bytemuck::cast_slice(&row[column..column + width]));
+    }
+}

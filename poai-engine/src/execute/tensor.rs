@@ -1,0 +1,217 @@
+//! Tensors, held in the layout in which they are committed.
+
+use super::buffers::{Buffer, Buffers};
+use super::error::ExecuteError;
+use crate::operand::Operand;
+use ndarray::Array2;
+use poai_core::digest::Root;
+use poai_core::params::Params;
+use poai_core::program::tensor::{Rows, write_row};
+use poai_core::program::{Dtype, Extent};
+use poai_core::puzzle::commitment::Tree;
+use poai_core::puzzle::statement::Side;
+
+/// Why entries are no tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TensorError {
+    /// Empty, or larger than spec §11 permits.
+    #[error("no tensor is {rows}×{columns} {dtype}")]
+    Extent {
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        columns: usize,
+        /// Type.
+        dtype: Dtype,
+    },
+    /// Another number of entries than rows·columns.
+    #[error("{got} entries, where {extent} has {expected}")]
+    Length {
+        /// The extent.
+        extent: Extent,
+        /// Its entries.
+        expected: u64,
+        /// The entries given.
+        got: usize,
+    },
+    /// An entry outside the type's range.
+    #[error("entry [{row}, {column}] = {value} is outside {}..={}", dtype.range().0, dtype.range().1)]
+    Entry {
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// Its value.
+        value: i32,
+        /// The type.
+        dtype: Dtype,
+    },
+    /// Padded bytes whose padding is not zero.
+    #[error("the padding of a tensor of {0} is not zero")]
+    Padding(Extent),
+}
+
+/// A tensor: padded, row-major, little-endian bytes (spec §11). `{:?}` says its
+/// extent and none of its entries, which may be somebody's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tensor {
+    extent: Extent,
+    bytes: Buffer,
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tensor").field("extent", &self.extent).finish_non_exhaustive()
+    }
+}
+
+impl Tensor {
+    /// A tensor of row-major entries.
+    ///
+    /// # Errors
+    /// [`TensorError`] names what is wrong, and the entry that is.
+    pub fn new(
+        rows: usize,
+        columns: usize,
+        dtype: Dtype,
+        entries: &[i32],
+    ) -> Result<Tensor, TensorError> {
+        let size = u32::try_from(rows).ok().zip(u32::try_from(columns).ok());
+        let extent = size
+            .and_then(|(rows, columns)| Extent::new(rows, columns, dtype))
+            .ok_or(TensorError::Extent { rows, columns, dtype })?;
+        let expected = rows as u64 * columns as u64;
+        if entries.len() as u64 != expected {
+            return Err(TensorError::Length { extent, expected, got: entries.len() });
+        }
+        let (min, max) = dtype.range();
+        if let Some(at) = entries.iter().position(|entry| !(min..=max).contains(entry)) {
+            let (row, column) = (at / columns, at % columns);
+            return Err(TensorError::Entry { row, column, value: entries[at], dtype });
+        }
+        let mut tensor = Tensor::zeros(extent);
+        let row_bytes = extent.row_bytes();
+        for (entries, bytes) in
+            entries.chunks_exact(columns).zip(tensor.bytes.bytes_mut().chunks_exact_mut(row_bytes))
+        {
+            write_row(dtype, entries, bytes);
+        }
+        Ok(tensor)
+    }
+
+    /// A tensor of padded bytes, as they are committed.
+    ///
+    /// # Errors
+    /// [`TensorError`]: their number, an entry outside i8's range, or padding
+    /// that is not zero.
+    pub fn from_bytes(extent: Extent, bytes: Vec<u8>) -> Result<Tensor, TensorError> {
+        if bytes.len() as u64 != extent.bytes() {
+            let got = bytes.len();
+            return Err(TensorError::Length { extent, expected: extent.bytes(), got });
+        }
+        let tensor = Tensor { extent, bytes: bytes.into() };
+        let dtype = extent.dtype;
+        let used = extent.columns as usize * dtype.size();
+        let (min, max) = dtype.range();
+        for (row, bytes) in tensor.bytes.chunks_exact(extent.row_bytes()).enumerate() {
+            let (own, padding) = bytes.split_at(if row < extent.rows as usize { used } else { 0 });
+            if padding.iter().any(|&byte| byte != 0) {
+                return Err(TensorError::Padding(extent));
+            }
+            let bad = |&byte: &u8| !(min..=max).contains(&i32::from(byte as i8));
+            if dtype == Dtype::I8
+                && let Some(column) = own.iter().position(bad)
+            {
+                let value = i32::from(own[column] as i8);
+                return Err(TensorError::Entry { row, column, value, dtype });
+            }
+        }
+        Ok(tensor)
+    }
+
+    /// Received bytes of the right number, which may be unclean.
+    pub(super) fn unchecked(extent: Extent, bytes: Vec<u8>) -> Tensor {
+        debug_assert_eq!(bytes.len() as u64, extent.bytes());
+        Tensor { extent, bytes: bytes.into() }
+    }
+
+    pub(super) fn zeros(extent: Extent) -> Tensor {
+        Tensor { extent, bytes: vec![0; extent.bytes() as usize].into() }
+    }
+
+    /// A tensor in memory that may have been another's: its padding is zero,
+    /// its entries are what they were and all still to be written.
+    pub(super) fn unwritten(extent: Extent, buffers: &Buffers) -> Tensor {
+        let mut bytes = buffers.take(extent.bytes() as usize);
+        let used = extent.columns as usize * extent.dtype.size();
+        let rows = bytes.bytes_mut().chunks_exact_mut(extent.row_bytes());
+        for (row, bytes) in rows.enumerate() {
+            bytes[if row < extent.rows as usize { used } else { 0 }..].fill(0);
+        }
+        Tensor { extent, bytes }
+    }
+
+    /// Its true extent.
+    pub fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// The padded bytes, as they are committed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes.bytes_mut()
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows { extent: self.extent, first: 0, bytes: &self.bytes }
+    }
+
+    /// The true entries, row-major.
+    pub fn entries(&self) -> Vec<i32> {
+        let columns = self.extent.columns as usize;
+        let mut entries = vec![0; self.extent.rows as usize * columns];
+        for (row, entries) in (0..).zip(entries.chunks_exact_mut(columns)) {
+            // There is every row.
+            let _ = self.rows().read(row, entries);
+        }
+        entries
+    }
+
+    /// An i8 tensor, padded as it is, as an operand of a mined product.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Operand`] for entries, and [`ExecuteError::Layout`] for
+    /// a type, that no operand has.
+    pub fn operand(&self, side: Side) -> Result<Operand, ExecuteError> {
+        if self.extent().dtype != Dtype::I8 {
+            return Err(ExecuteError::Layout);
+        }
+        rows_operand(side, self.bytes(), self.extent().row_bytes())
+    }
+
+    /// The commitment's cached tree.
+    pub fn tree(&self) -> Tree {
+        Tree::new(&self.bytes)
+    }
+
+    /// The commitment.
+    pub fn root(&self) -> Root {
+        *self.tree().root()
+    }
+}
+
+/// Some padded rows of an i8 tensor as an operand.
+pub(super) fn rows_operand(
+    side: Side,
+    bytes: &[u8],
+    row_bytes: usize,
+) -> Result<Operand, ExecuteError> {
+    let entries: Vec<i8> = bytemuck::cast_slice(bytes).to_vec();
+    let shape = (bytes.len() / row_bytes.max(1), row_bytes);
+    let entries = Array2::from_shape_vec(shape, entries).map_err(|_| ExecuteError::Layout)?;
+    Ok(Operand::new(&Params::CONSENSUS, side, entries)?)
+}

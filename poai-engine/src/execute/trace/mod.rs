@@ -1,0 +1,410 @@
+//! A run's tensors with their trees, and what is opened of them: audits, fraud
+//! proofs and links from mined products (spec §13 and §14).
+
+mod received;
+
+pub use received::ReceivedError;
+
+use crate::execute::error::ValueError;
+use crate::execute::lazy::Lazy;
+use crate::execute::network::Network;
+use crate::execute::tensor::Tensor;
+use core::ops::Range;
+use poai_core::digest::{ProgramId, Root, RulesDigest, TraceRoot};
+use poai_core::program::ops::{Local, Read, Source, StepError};
+use poai_core::program::tensor::Rows;
+use poai_core::program::{Extent, RunShape, ValueId};
+use poai_core::puzzle::commitment::{Opening, Tree};
+use poai_core::trace::record::{self, Record};
+use poai_core::trace::{Header, Receipt, Sample, header, sample};
+use std::sync::Arc;
+
+/// Why nothing was opened.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// The value has no such tile.
+    #[error("value {} has no tile {tile}", value.0)]
+    Tile {
+        /// The value.
+        value: ValueId,
+        /// The tile.
+        tile: u64,
+    },
+    /// A tensor that has to be opened cannot be read.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+/// A program, a run of it, and a tensor and tree for each value. Whether the
+/// tensors are what the program computes is for others to check: a trace can
+/// be made to carry a fault, to see it found.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    network: Arc<Network>,
+    header: Header,
+    extents: Vec<Extent>,
+    values: Vec<Lazy>,
+    trees: Vec<Tree>,
+    sums: Arc<[Option<Vec<i32>>]>,
+    /// Encoded; what others published may be no record at all.
+    records: Vec<Vec<u8>>,
+    leaves: Vec<[u8; 32]>,
+}
+
+/// Names of a job and a prover for a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The requester's name for the job.
+    pub job: [u8; 32],
+    /// The prover's name.
+    pub prover: [u8; 32],
+    /// The rules under which the trace is to be verified.
+    pub rules: RulesDigest,
+}
+
+impl Trace {
+    pub(in crate::execute) fn new(
+        network: Arc<Network>,
+        run: RunShape,
+        extents: Vec<Extent>,
+        values: Vec<Lazy>,
+        trees: Vec<Tree>,
+        sums: Vec<Option<Vec<i32>>>,
+    ) -> Trace {
+        let program = network.program().program_id();
+        let (records, leaves) = (vec![], vec![]);
+        let header = unwritten(program, run);
+        let sums = sums.into();
+        let mut trace = Trace { network, header, extents, values, trees, sums, records, leaves };
+        trace.write_records();
+        trace
+    }
+
+    /// A trace whose records and header may lie.
+    pub(in crate::execute) fn of_parts(
+        network: Arc<Network>,
+        header: Header,
+        extents: Vec<Extent>,
+        values: Vec<Lazy>,
+        trees: Vec<Tree>,
+        records: Vec<Vec<u8>>,
+    ) -> Trace {
+        let leaves = leaves(&records);
+        let sums = Arc::new([]);
+        Trace { network, header, extents, values, trees, sums, records, leaves }
+    }
+
+    fn write_records(&mut self) {
+        let program = self.network.program();
+        let run = self.header.run;
+        let records = (0..self.values.len()).map(|index| {
+            let value = ValueId(index as u32);
+            let inputs = program.step_of(value).map_or(&[][..], |step| &step.inputs);
+            let record = Record {
+                value,
+                root: *self.trees[index].root(),
+                extent: self.extents[index],
+                macs: program.macs(value, &run),
+                inputs: inputs.iter().map(|input| *self.trees[input.0 as usize].root()).collect(),
+            };
+            record.encode()
+        });
+        self.records = records.collect();
+        self.leaves = leaves(&self.records);
+        let roots: Vec<Root> = self.trees.iter().map(|tree| *tree.root()).collect();
+        let (inputs, steps) = roots.split_at(program.inputs().len());
+        self.header = Header {
+            program: self.header.program,
+            run,
+            input: header::input_root(&run, inputs),
+            output: steps.last().copied().unwrap_or_default(),
+            macs: program.total_macs(&run),
+            records: record::records_root(&self.leaves),
+        };
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunShape {
+        &self.header.run
+    }
+
+    /// A value's tensor. Where a device ran the program, it is fetched when it
+    /// is first asked for, and the device's memory given back.
+    ///
+    /// # Errors
+    /// [`ValueError`]: there is no such value, or its device failed.
+    pub fn value(&self, value: ValueId) -> Result<&Tensor, ValueError> {
+        self.values.get(value.0 as usize).ok_or(ValueError::None(value))?.fetch(value)
+    }
+
+    /// Fetches what a device still keeps: afterwards the trace needs it no
+    /// more.
+    ///
+    /// # Errors
+    /// [`ValueError::Fetch`].
+    pub fn fetch(&self) -> Result<(), ValueError> {
+        (0..).map(ValueId).zip(&self.values).try_for_each(|(value, tensor)| {
+            tensor.fetch(value)?;
+            Ok(())
+        })
+    }
+
+    /// The sums of a product with weights, row-major, (padded rows of the
+    /// input)×(padded rows of the weights), where they were kept. Nothing
+    /// commits to them.
+    pub fn sums(&self, value: ValueId) -> Option<&[i32]> {
+        self.sums.get(value.0 as usize)?.as_deref()
+    }
+
+    /// The same trace with another tensor for a value, as a prover would
+    /// commit to it who computed it wrongly; what later steps made stays. For
+    /// tests and demonstrations of audits and fraud proofs. `None` for a value
+    /// or a tensor that does not fit.
+    pub fn with_fault(&self, value: ValueId, tensor: Tensor) -> Option<Trace> {
+        let index = value.0 as usize;
+        if self.extents.get(index)? != tensor.extent() {
+            return None;
+        }
+        let mut faulty = self.clone();
+        faulty.trees[index] = tensor.tree();
+        faulty.values[index] = Lazy::here(Arc::new(tensor));
+        faulty.write_records();
+        Some(faulty)
+    }
+
+    /// The head.
+    pub fn header(&self) -> Header {
+        self.header
+    }
+
+    /// The trace root.
+    pub fn root(&self) -> TraceRoot {
+        self.header().root()
+    }
+
+    /// A receipt of this trace.
+    pub fn receipt(&self, claim: &Claim) -> Receipt {
+        let program = self.network.program();
+        let header = self.header();
+        let macs_weights = program.macs_with_weights(&header.run);
+        Receipt {
+            program: header.program,
+            input: header.input,
+            output: header.output,
+            trace: header.root(),
+            macs_weights,
+            macs_activations: header.macs.saturating_sub(macs_weights),
+            job: claim.job,
+            prover: claim.prover,
+            rules: claim.rules,
+        }
+    }
+
+    /// All records, inputs first, encoded.
+    pub fn records(&self) -> &[Vec<u8>] {
+        &self.records
+    }
+
+    /// A record and its path: `record ‖ siblings from the root down`.
+    pub fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
+        let index = value.0 as usize;
+        let mut bytes = self.records.get(index)?.clone();
+        bytes.extend(record::path(&self.leaves, index as u64).concat());
+        Some(bytes)
+    }
+
+    /// An audit of so many tiles under a beacon that was fixed after the trace
+    /// root was published: `header ‖ all records ‖ tile openings`.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, ProveError> {
+        let header = self.header();
+        let mut bytes = header.encode();
+        bytes.extend(self.records.concat());
+        let program = self.network.program();
+        let root = header.root();
+        for Sample { value, tile } in
+            sample::samples(program, &self.extents, &self.header.run, &root, beacon, samples)
+        {
+            bytes.extend(self.tile_openings(value, tile)?);
+        }
+        Ok(bytes)
+    }
+
+    /// What convinces anyone who has the trace root that a tile is wrong, if
+    /// it is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path
+    /// of each input's value)… ‖ tile openings`. For any input of the program,
+    /// tile 0: `header ‖ u32 0 ‖ u64 0 ‖ (record ‖ path) of every input`,
+    /// which shows whether the header's input is theirs. Where a record lies,
+    /// tile 0 is about that, and nothing follows the records.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
+        let no_tile = ProveError::Tile { value, tile };
+        let program = self.network.program();
+        let inputs = (value.0 as usize) < program.inputs().len() && tile == 0;
+        let mut bytes = self.header().encode();
+        bytes.extend(if inputs { 0 } else { value.0 }.to_le_bytes());
+        bytes.extend(tile.to_le_bytes());
+        if inputs {
+            for input in 0..program.inputs().len() as u32 {
+                bytes.extend(self.record_opening(ValueId(input)).ok_or(no_tile.clone())?);
+            }
+            return Ok(bytes);
+        }
+        let step = program.step_of(value).ok_or(no_tile.clone())?;
+        for value in [&value].into_iter().chain(&step.inputs) {
+            bytes.extend(self.record_opening(*value).ok_or(no_tile.clone())?);
+        }
+        if tile > 0 || !self.record_lies(value) {
+            bytes.extend(self.tile_openings(value, tile)?);
+        }
+        Ok(bytes)
+    }
+
+    /// Whether a step's record, or that of a value it reads, is not what the
+    /// program implies, or they do not fit together.
+    pub(in crate::execute) fn record_lies(&self, value: ValueId) -> bool {
+        let program = self.network.program();
+        let Some(step) = program.step_of(value) else { return false };
+        let Some(own) = self.implied(value) else { return true };
+        let made: Option<Vec<Record>> =
+            step.inputs.iter().map(|&input| self.implied(input)).collect();
+        let Some(made) = made else { return true };
+        own.check_wiring(made.iter().map(|record| &record.root)).is_err()
+            || (value == program.output() && own.root != self.header.output)
+    }
+
+    /// A value's record, where its fields follow from the program.
+    pub(in crate::execute) fn implied(&self, value: ValueId) -> Option<Record> {
+        let (program, run) = (self.network.program(), &self.header.run);
+        let bytes = self.records.get(value.0 as usize)?;
+        Record::decode(bytes, program, &self.extents, run, value).ok()
+    }
+
+    /// What shows that a product with weights was mined on operands of this
+    /// trace: `header ‖ u32 value ‖ record ‖ path`.
+    ///
+    /// # Errors
+    /// [`ProveError`] where the value is no step.
+    pub fn link(&self, value: ValueId) -> Result<Vec<u8>, ProveError> {
+        let no_step = ProveError::Tile { value, tile: 0 };
+        self.network.program().step_of(value).ok_or(no_step.clone())?;
+        let mut bytes = self.header().encode();
+        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(self.record_opening(value).ok_or(no_step.clone())?);
+        Ok(bytes)
+    }
+
+    /// A step in this run.
+    pub(in crate::execute) fn local(&self, value: ValueId) -> Option<Local<'_>> {
+        Local::new(self.network.program(), &self.extents, self.header.run, value)
+    }
+
+    /// Everything that a tile's recomputation needs: the openings of what it
+    /// is made of, in order, then of its own rows.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
+        let no_tile = ProveError::Tile { value, tile };
+        let local = self.local(value).ok_or(no_tile.clone())?;
+        let region = local.grid().tile(tile).ok_or(no_tile.clone())?;
+        self.fetch_slots(value)?;
+        let source = Values { trace: self, value };
+        let mut bytes = vec![];
+        if let Some(within) = local.within(&region) {
+            for Read { slot, rows } in local.reads(&within) {
+                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
+            }
+            // A row that names none has no more to open, and is wrong by itself.
+            for Read { slot, rows } in local.further_reads(&within, &source).unwrap_or_default() {
+                bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
+            }
+        }
+        let tree = &self.trees[value.0 as usize];
+        bytes.extend(open(tree, self.value(value)?, &region.rows).ok_or(no_tile.clone())?);
+        Ok(bytes)
+    }
+
+    /// Fetches what a step reads, for [`Values`].
+    pub(in crate::execute) fn fetch_slots(&self, value: ValueId) -> Result<(), ValueError> {
+        let inputs = self.network.program().step_of(value).map_or(&[][..], |step| &step.inputs);
+        inputs.iter().try_for_each(|&input| self.value(input).map(drop))
+    }
+}
+
+/// A header of which only these two are known yet.
+fn unwritten(program: ProgramId, run: RunShape) -> Header {
+    let (input, output) = (Root::default(), Root::default());
+    Header { program, run, input, output, macs: 0, records: [0; 32] }
+}
+
+fn leaves(records: &[Vec<u8>]) -> Vec<[u8; 32]> {
+    records.iter().map(|record| Record::leaf(record)).collect()
+}
+
+/// A trace's tensors as a step's slots, which [`Trace::fetch_slots`] has
+/// brought here.
+pub(in crate::execute) struct Values<'a> {
+    pub(in crate::execute) trace: &'a Trace,
+    pub(in crate::execute) value: ValueId,
+}
+
+impl Values<'_> {
+    fn held(&self, slot: usize) -> Option<(&Tensor, &Tree)> {
+        let step = self.trace.network.program().step_of(self.value)?;
+        match step.inputs.get(slot) {
+            Some(input) => {
+                let index = input.0 as usize;
+                Some((self.trace.values.get(index)?.get()?, self.trace.trees.get(index)?))
+            }
+            None => {
+                let (constants, count) = step.op.constants();
+                let constant = constants.get(..count)?.get(slot - step.inputs.len())?;
+                let held = self.trace.network.constants().get(constant.0 as usize)?;
+                Some((&held.tensor, &held.tree))
+            }
+        }
+    }
+
+    /// Whether rows that a step reads are what honest runs have.
+    pub(in crate::execute) fn is_clean(&self, read: &Read) -> bool {
+        let Some((tensor, _)) = self.held(read.slot) else { return false };
+        let row_bytes = tensor.extent().row_bytes();
+        let bytes = read.rows.start as usize * row_bytes..read.rows.end as usize * row_bytes;
+        let bytes = tensor.bytes().get(bytes);
+        bytes.is_some_and(|bytes| tensor.extent().is_clean(read.rows.start, bytes))
+    }
+
+    fn open(&self, slot: usize, extent: &Extent, rows: Range<u32>) -> Option<Vec<u8>> {
+        let (tensor, tree) = self.held(slot)?;
+        debug_assert_eq!(tensor.extent(), extent);
+        open(tree, tensor, &rows)
+    }
+}
+
+impl Source for Values<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        let (tensor, _) = self.held(slot).ok_or(missing)?;
+        let rows: Rows<'_> = tensor.rows();
+        rows.read(row, to).ok_or(missing)
+    }
+}
+
+/// The bytes and siblings of some rows.
+fn open(tree: &Tree, tensor: &Tensor, rows: &Range<u32>) -> Option<Vec<u8>> {
+    let strip = tensor.extent().strip(rows)?;
+    let Opening { mut bytes, siblings } = tree.open(tensor.bytes(), &strip).ok()?;
+    bytes.extend(siblings.concat());
+    Some(bytes)
+}

@@ -1,0 +1,25 @@
+//! The engine of PoAI: everything that needs the standard library and all
+//! threads, and nothing that a verifier needs.
+//!
+//! - [`operand`]: checked i8 matrices in the layout that is committed.
+//! - [`backend`]: units that multiply, bit for bit alike: the plain reference
+//!   and one CPU backend per instruction set.
+//! - [`miner`]: commits, noises once per challenge, multiplies, finds winners,
+//!   makes proofs.
+//! - [`execute`]: networks on a device, traced and mined or not.
+//!
+//! - [`choose`]: backends by name.
+//!
+//! Data flows one way: `operand` → `backend` → `miner` → `execute` → `choose`.
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod backend;
+pub mod choose;
+pub mod execute;
+pub mod miner;
+pub mod operand;
+
+pub use backend::{Backend, cpu::Cpu};
+pub use miner::{Cancel, Keep, Mined, Miner, Options, Winner};
+pub use operand::{Operand, Operands};

@@ -1,0 +1,108 @@
+//! What mining found, and proofs of it.
+
+use super::Winner;
+use crate::backend::Prepared;
+use ndarray::Array2;
+use poai_core::params::Params;
+use poai_core::puzzle::commitment::tree::LengthError;
+use poai_core::puzzle::proof::{Proof, strip};
+use poai_core::puzzle::seeds::Seeds;
+use poai_core::puzzle::statement::{Side, Statement};
+
+/// A product mined to its end.
+#[derive(Debug)]
+pub struct Mined {
+    /// The exact product `A·B`, m×n.
+    pub product: Array2<i32>,
+    /// What its tickets won.
+    pub found: Found,
+}
+
+/// The winners among the tickets of one statement.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub(super) params: Params,
+    pub(super) statement: Statement,
+    pub(super) seeds: Seeds,
+    pub(super) a: Prepared,
+    pub(super) bt: Prepared,
+    pub(super) winners: Vec<Winner>,
+    pub(super) won: u64,
+    pub(super) drawn: u64,
+}
+
+/// Why a winner cannot be proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProveError {
+    /// It is none of the winners kept.
+    #[error("tile {0} with this ticket is none of this statement's winners", winner.tile)]
+    Foreign {
+        /// The winner.
+        winner: Winner,
+    },
+    /// The operand and its commitment do not belong together.
+    #[error(transparent)]
+    Length(#[from] LengthError),
+}
+
+impl Found {
+    /// The statement that was mined.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// The seeds of the statement under the round's challenge.
+    pub fn seeds(&self) -> &Seeds {
+        &self.seeds
+    }
+
+    /// The winners that were kept, the lowest ticket first.
+    pub fn winners(&self) -> &[Winner] {
+        &self.winners
+    }
+
+    /// The winner of the lowest ticket.
+    pub fn best(&self) -> Option<&Winner> {
+        self.winners.first()
+    }
+
+    /// How many tickets won, kept or not.
+    pub fn won(&self) -> u64 {
+        self.won
+    }
+
+    /// How many tickets were drawn.
+    pub fn drawn(&self) -> u64 {
+        self.drawn
+    }
+
+    /// The proof of the best winner, or `None` where no tile has won.
+    pub fn proof(&self) -> Option<Proof> {
+        // The best is a winner of this very statement: `prove` takes it.
+        self.best().and_then(|winner| self.prove(winner).ok())
+    }
+
+    /// The proof of one of the winners: opens both strips of its tile.
+    ///
+    /// # Errors
+    /// [`ProveError::Foreign`] for what is none of the winners kept.
+    pub fn prove(&self, winner: &Winner) -> Result<Proof, ProveError> {
+        let foreign = ProveError::Foreign { winner: *winner };
+        if !self.winners.contains(winner) {
+            return Err(foreign);
+        }
+        let open = |side, prepared: &Prepared| {
+            let strip =
+                strip(&self.params, &self.statement.shape, winner.tile, side).ok_or(foreign)?;
+            let bytes = prepared.operand().as_bytes();
+            Ok::<_, ProveError>(prepared.tree().open(bytes, &strip)?)
+        };
+        Ok(Proof {
+            statement: self.statement,
+            tile: winner.tile,
+            transcript: winner.transcript,
+            opening_a: open(Side::A, &self.a)?,
+            opening_b: open(Side::B, &self.bt)?,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! What a caller asks of one product.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use poai_core::difficulty::Difficulty;
+use std::sync::Arc;
+
+/// Which winning tiles are kept. Memory is bounded by it: easy targets make
+/// every tile win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Keep {
+    /// The one of the lowest ticket (ties by tile): the same on every backend.
+    Best,
+    /// Up to so many, those of the lowest tickets: a pool's shares.
+    UpTo(usize),
+}
+
+impl Keep {
+    /// How many winners are kept at most.
+    pub(super) fn limit(&self) -> usize {
+        match self {
+            Keep::Best => 1,
+            Keep::UpTo(limit) => *limit,
+        }
+    }
+}
+
+/// How far a product is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Progress {
+    /// Tiles done.
+    pub done: u64,
+    /// Tiles in all.
+    pub total: u64,
+}
+
+type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// What to do with one product.
+#[derive(Clone)]
+pub struct Options {
+    pub(super) difficulty: Difficulty,
+    pub(super) keep: Keep,
+    pub(super) cancel: Option<Cancel>,
+    pub(super) progress: Option<OnProgress>,
+}
+
+impl Options {
+    /// Keeps the best winner at this difficulty.
+    pub fn new(difficulty: Difficulty) -> Options {
+        Options { difficulty, keep: Keep::Best, cancel: None, progress: None }
+    }
+
+    /// Which winners are kept.
+    pub fn keep(mut self, keep: Keep) -> Options {
+        self.keep = keep;
+        self
+    }
+
+    /// Stops when `cancel` is cancelled, from any thread.
+    pub fn cancel(mut self, cancel: &Cancel) -> Options {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// Calls back as tiles are done: from any thread, often, in no strict
+    /// order. Keep it quick.
+    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Options {
+        self.progress = Some(Arc::new(callback));
+        self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("difficulty", &self.difficulty)
+            .field("keep", &self.keep)
+            .field("cancel", &self.cancel)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A switch that stops a product under way. Clones share it; it is never reset.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A switch that nobody has thrown yet.
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Stops every product that has this switch.
+    pub fn cancel(&self) {
+        // Relaxed: the flag guards no other memory.
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was thrown.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,276 @@
+//! One challenge and one noised right operand, for any number of left ones.
+
+use super::options::{Options, Progress};
+use super::{Found, Mined, Miner, Winner};
+use crate::backend::{BackendError, Completion, Job, Noised, Output, Prepared, Watch};
+use crate::operand::Operand;
+use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use ndarray::Array2;
+use poai_core::digest::{Challenge, Seed};
+use poai_core::params::Params;
+use poai_core::puzzle::seeds::{Seeds, seed_a, seed_b};
+use poai_core::puzzle::statement::{Shape, Side, Statement};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Why a product was not mined to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum MineError {
+    /// The backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// An operand was made for another rank or tile than the miner's.
+    #[error("an operand made for {got:?} was given to a miner of {expected:?}")]
+    Params {
+        /// The miner's.
+        expected: Params,
+        /// The operand's.
+        got: Params,
+    },
+    /// There is no memory for the product.
+    #[error("no memory for a product of {entries} entries")]
+    Memory {
+        /// m·n.
+        entries: u64,
+    },
+    /// An operand was given for the wrong side.
+    #[error("an operand of side {expected} is wanted here, got one of side {got}")]
+    Side {
+        /// The side wanted.
+        expected: Side,
+        /// The operand's side.
+        got: Side,
+    },
+    /// A and Bᵀ have different numbers of columns.
+    #[error("A has {a} columns but Bᵀ has {b}: they do not multiply")]
+    Inner {
+        /// Columns of A.
+        a: u32,
+        /// Columns of Bᵀ.
+        b: u32,
+    },
+    /// The caller cancelled. What was won until then is kept.
+    #[error("cancelled after {} tickets", found.drawn())]
+    Cancelled {
+        /// The winners until then: their proofs are as good as any.
+        found: Box<Found>,
+    },
+}
+
+/// A challenge and a right operand, noised once; serves many left operands.
+#[derive(Clone, Debug)]
+pub struct Round {
+    miner: Miner,
+    seed_b: Seed,
+    bt: Noised,
+}
+
+impl Round {
+    pub(super) fn new(
+        miner: &Miner,
+        challenge: &Challenge,
+        bt: &Prepared,
+    ) -> Result<Round, MineError> {
+        check_operand(&miner.params, Side::B, bt)?;
+        let (n, k) = (bt.operand().rows(), bt.operand().k());
+        let seed_b = seed_b(&miner.params, challenge, n, k, bt.root());
+        let bt = miner.backend.noise(&seed_b, bt)?;
+        Ok(Round { miner: miner.clone(), seed_b, bt })
+    }
+
+    /// Multiplies to the end: the exact product, and what its tickets won.
+    ///
+    /// # Errors
+    /// [`MineError`]; a cancelled product keeps its winners.
+    pub fn mine(&self, a: &Prepared, options: &Options) -> Result<Mined, MineError> {
+        let shape = self.shape(a)?;
+        let no_memory = MineError::Memory { entries: u64::from(shape.m) * u64::from(shape.n) };
+        let Some(mut memory) = zeros(&shape) else { return Err(no_memory) };
+        let multiply = |job: &Job<'_>, watch: &dyn Watch| {
+            self.miner.backend.multiply(job, Output::Exact(&mut memory), watch)
+        };
+        let found = self.mine_with(a, options, multiply)?;
+        let dim = (shape.m as usize, shape.n as usize);
+        let Ok(product) = Array2::from_shape_vec(dim, memory) else { return Err(no_memory) };
+        Ok(Mined { product, found })
+    }
+
+    /// The same for a product that a device keeps: `multiply` does what
+    /// [`crate::backend::Backend::multiply`] would, and leaves the exact
+    /// product where it likes.
+    ///
+    /// # Errors
+    /// [`MineError`]; a cancelled product keeps its winners.
+    pub fn mine_with(
+        &self,
+        a: &Prepared,
+        options: &Options,
+        multiply: impl FnOnce(&Job<'_>, &dyn Watch) -> Result<Completion, BackendError>,
+    ) -> Result<Found, MineError> {
+        let shape = self.shape(a)?;
+        match self.multiply(a, shape, options, false, multiply)? {
+            (Completion::Complete, found) => Ok(found),
+            (Completion::Stopped, found) => Err(MineError::Cancelled { found: Box::new(found) }),
+        }
+    }
+
+    /// Draws tickets without keeping the product, and stops as soon as it has
+    /// as many winners as it keeps: any one for `Keep::Best`, for a miner who
+    /// only wants a block.
+    ///
+    /// # Errors
+    /// [`MineError`]; a cancelled search keeps its winners.
+    pub fn search(&self, a: &Prepared, options: &Options) -> Result<Found, MineError> {
+        let shape = self.shape(a)?;
+        let multiply = |job: &Job<'_>, watch: &dyn Watch| {
+            self.miner.backend.multiply(job, Output::Tickets, watch)
+        };
+        let (completion, found) = self.multiply(a, shape, options, true, multiply)?;
+        let full = found.winners.len() >= options.keep.limit();
+        match completion {
+            Completion::Stopped if !full => Err(MineError::Cancelled { found: Box::new(found) }),
+            _ => Ok(found),
+        }
+    }
+
+    fn shape(&self, a: &Prepared) -> Result<Shape, MineError> {
+        check_operand(&self.miner.params, Side::A, a)?;
+        let (a, bt) = (a.operand(), self.bt.operand());
+        if a.k() != bt.k() {
+            return Err(MineError::Inner { a: a.k(), b: bt.k() });
+        }
+        Ok(Shape { m: a.rows(), n: bt.rows(), k: a.k() })
+    }
+
+    fn multiply(
+        &self,
+        a: &Prepared,
+        shape: Shape,
+        options: &Options,
+        stop_when_full: bool,
+        multiply: impl FnOnce(&Job<'_>, &dyn Watch) -> Result<Completion, BackendError>,
+    ) -> Result<(Completion, Found), MineError> {
+        let Miner { params, backend } = &self.miner;
+        let seeds = Seeds { a: seed_a(&self.seed_b, shape.m, a.root()), b: self.seed_b };
+        let noised = backend.noise(&seeds.a, a)?;
+        let job =
+            Job { a: &noised, b: &self.bt, target: options.difficulty.target(params, shape.k) };
+        let tally = Tally::new(options, shape.tickets(params), stop_when_full);
+        let completion = multiply(&job, &tally)?;
+        Ok((completion, tally.into_found(*params, shape, seeds, a, self.bt.prepared())))
+    }
+}
+
+/// Zeroed memory for a product, or `None` where there is none.
+fn zeros(shape: &Shape) -> Option<Vec<i32>> {
+    let entries = usize::try_from(shape.m).ok()?.checked_mul(usize::try_from(shape.n).ok()?)?;
+    // Asks whether there is room, and then takes it untouched from the system:
+    // filling it with zeros here would cost one thread a pass over it.
+    Vec::<i32>::new().try_reserve_exact(entries).ok()?;
+    Some(vec![0; entries])
+}
+
+fn check_operand(params: &Params, side: Side, operand: &Prepared) -> Result<(), MineError> {
+    let operand = operand.operand();
+    check_params(params, operand)?;
+    if operand.side() != side {
+        return Err(MineError::Side { expected: side, got: operand.side() });
+    }
+    Ok(())
+}
+
+/// Checks that an operand was made for the miner's rank and tile.
+pub(super) fn check_params(expected: &Params, operand: &Operand) -> Result<(), MineError> {
+    let (expected, got) = (*expected, *operand.params());
+    if got != expected {
+        return Err(MineError::Params { expected, got });
+    }
+    Ok(())
+}
+
+/// Collects winners and counts tiles.
+struct Tally<'a> {
+    options: &'a Options,
+    total: u64,
+    stop_when_full: bool,
+    done: AtomicU64,
+    won: AtomicU64,
+    stop: AtomicBool,
+    /// Ordered by ticket, then tile: what falls off at the end is worst.
+    winners: Mutex<BTreeSet<Ranked>>,
+}
+
+/// A winner in the order in which winners are kept.
+type Ranked = (poai_core::Ticket, poai_core::Tile, [u32; 16]);
+
+impl<'a> Tally<'a> {
+    fn new(options: &'a Options, total: u64, stop_when_full: bool) -> Tally<'a> {
+        Tally {
+            options,
+            total,
+            stop_when_full,
+            done: AtomicU64::new(0),
+            won: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            winners: Mutex::default(),
+        }
+    }
+
+    fn into_found(
+        self,
+        params: Params,
+        shape: Shape,
+        seeds: Seeds,
+        a: &Prepared,
+        bt: &Prepared,
+    ) -> Found {
+        let winners = self.winners.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Found {
+            params,
+            statement: Statement { shape, root_a: *a.root(), root_b: *bt.root() },
+            seeds,
+            a: a.clone(),
+            bt: bt.clone(),
+            winners: winners
+                .into_iter()
+                .map(|(ticket, tile, transcript)| Winner {
+                    tile,
+                    transcript: poai_core::Transcript(transcript),
+                    ticket,
+                })
+                .collect(),
+            won: self.won.into_inner(),
+            drawn: self.done.into_inner(),
+        }
+    }
+}
+
+impl Watch for Tally<'_> {
+    fn winner(&self, winner: Winner) {
+        self.won.fetch_add(1, Ordering::Relaxed);
+        let limit = self.options.keep.limit();
+        // A poisoned set is still a set: a callback's panic loses no winner.
+        let mut winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
+        winners.insert((winner.ticket, winner.tile, winner.transcript.0));
+        if winners.len() > limit {
+            winners.pop_last();
+        }
+        if self.stop_when_full && winners.len() >= limit {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn advance(&self, tiles: u64) -> ControlFlow<()> {
+        let done = self.done.fetch_add(tiles, Ordering::Relaxed) + tiles;
+        if let Some(progress) = &self.options.progress {
+            progress(Progress { done, total: self.total });
+        }
+        let cancelled = self.options.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
+        // After the last tile there is nothing left to stop.
+        if done < self.total && (cancelled || self.stop.load(Ordering::Relaxed)) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}

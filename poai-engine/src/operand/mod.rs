@@ -1,0 +1,275 @@
+//! Operands: checked i8 matrices in the layout that is committed (spec §3).
+//!
+//! - [`Operand`]: one matrix, A or Bᵀ; [`Operands`]: a pair that multiplies.
+//! - [`pad`]: any shape, padded explicitly, with the true shape kept.
+//! - [`split`]: a `k` too large for one statement, cut into several.
+
+pub mod pad;
+#[cfg(feature = "serde")]
+mod serialise;
+pub mod split;
+
+pub use pad::Padded;
+pub use split::Split;
+
+use ndarray::{Array2, ArrayView2};
+use poai_core::digest::Challenge;
+use poai_core::params::{ENTRY_MAX, ENTRY_MIN, Params};
+use poai_core::puzzle::statement::{Dimension, Shape, ShapeError, Side, check_depth, check_rows};
+use std::sync::Arc;
+
+/// Why a matrix is no operand, or two are no pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperandError {
+    /// The shape is impossible under the parameters.
+    #[error("operand {side}: {source}; the padding helper makes any shape fit")]
+    Shape {
+        /// Which operand.
+        side: Side,
+        /// What is wrong with it.
+        source: ShapeError,
+    },
+    /// More rows or columns than 32 bits count.
+    #[error("operand {side}: {rows}×{columns} has more than 2^32 − 1 rows or columns")]
+    TooLarge {
+        /// Which operand.
+        side: Side,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+    },
+    /// An entry lies outside the clean range.
+    #[error(
+        "operand {side}: entry [{row}, {column}] = {value} is outside {ENTRY_MIN}..={ENTRY_MAX}"
+    )]
+    Entry {
+        /// Which operand.
+        side: Side,
+        /// The entry's row: of A, or of Bᵀ.
+        row: usize,
+        /// The entry's column.
+        column: usize,
+        /// Its value.
+        value: i8,
+    },
+    /// A and Bᵀ have different numbers of columns.
+    #[error("A has {a} columns but Bᵀ has {b}: they do not multiply")]
+    Inner {
+        /// Columns of A.
+        a: usize,
+        /// Columns of Bᵀ.
+        b: usize,
+    },
+    /// A sum of so many products could leave i32 even without noise.
+    #[error("k = {k} is not below 2^19, where 32-bit sums of clean entries stay exact")]
+    TooDeep {
+        /// The number of columns.
+        k: usize,
+    },
+    /// Two operands of the same side, or made for different parameters.
+    #[error("the operands are no pair of sides A and B with the same rank and tile")]
+    Pair,
+    /// An operand without rows or columns.
+    #[error("operand {side} is empty: {rows}×{columns}")]
+    Empty {
+        /// Which operand.
+        side: Side,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+    },
+}
+
+/// One operand: rows×k i8, row-major, every entry in -64..=63, rows a multiple
+/// of the tile and k of the rank. B is held transposed, as Bᵀ.
+///
+/// It keeps the parameters that it was checked against, and everything made
+/// from it follows them. Cloning shares the entries. `{:?}` says its shape and
+/// none of its entries, which may be somebody's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Operand {
+    params: Params,
+    side: Side,
+    entries: Arc<Array2<i8>>,
+}
+
+impl std::fmt::Debug for Operand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operand")
+            .field("params", &self.params)
+            .field("side", &self.side)
+            .field("shape", &self.entries.dim())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operand {
+    /// Checks a matrix: A (m×k), or Bᵀ (n×k) for side B. Takes it without
+    /// copying where it is row-major already.
+    ///
+    /// # Errors
+    /// [`OperandError`] says which bound was broken, and by which entry.
+    pub fn new(params: &Params, side: Side, entries: Array2<i8>) -> Result<Operand, OperandError> {
+        let (rows, columns) = entries.dim();
+        let too_large = |_| OperandError::TooLarge { side, rows, columns };
+        let (r, k) =
+            (u32::try_from(rows).map_err(too_large)?, u32::try_from(columns).map_err(too_large)?);
+        let dimension = match side {
+            Side::A => Dimension::M,
+            Side::B => Dimension::N,
+        };
+        check_rows(params, dimension, r)
+            .and_then(|()| check_depth(params, k))
+            .map_err(|source| OperandError::Shape { side, source })?;
+        check_entries(side, &entries.view())?;
+        let entries = if entries.is_standard_layout() {
+            entries
+        } else {
+            entries.as_standard_layout().into_owned()
+        };
+        Ok(Operand { params: *params, side, entries: Arc::new(entries) })
+    }
+
+    /// The pseudo-random operand of spec §9, for tests and benchmarks: entries
+    /// uniform in -64..=63 from `H-xof("test operand", seed)`.
+    ///
+    /// # Errors
+    /// [`OperandError::Shape`] for a shape that no operand has.
+    pub fn pseudorandom(
+        params: &Params,
+        side: Side,
+        seed: &[u8],
+        rows: usize,
+        k: usize,
+    ) -> Result<Operand, OperandError> {
+        Operand::new(params, side, pseudorandom(seed, rows, k))
+    }
+
+    /// Rank and tile.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Which operand it is.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The number of rows: m of A, n of Bᵀ.
+    pub fn rows(&self) -> u32 {
+        // Exact: checked when it was made.
+        self.entries.nrows() as u32
+    }
+
+    /// The number of columns.
+    pub fn k(&self) -> u32 {
+        self.entries.ncols() as u32
+    }
+
+    /// The matrix.
+    pub fn entries(&self) -> ArrayView2<'_, i8> {
+        self.entries.view()
+    }
+
+    /// The entries, row-major.
+    pub fn as_slice(&self) -> &[i8] {
+        // Row-major since `new`; the empty slice stands for what cannot be.
+        self.entries.as_slice().unwrap_or_default()
+    }
+
+    /// The bytes that are committed.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(self.as_slice())
+    }
+}
+
+/// The matrix of spec §9: bytes of `H-xof("test operand", seed)`, row-major,
+/// `entry = (byte & 127) − 64`. Any shape.
+///
+/// # Panics
+/// If there is no memory for `rows·columns` entries.
+pub fn pseudorandom(seed: &[u8], rows: usize, columns: usize) -> Array2<i8> {
+    let mut bytes = vec![0u8; rows * columns];
+    blake3::Hasher::new_derive_key("poai-1 test operand")
+        .update(seed)
+        .finalize_xof()
+        .fill(&mut bytes);
+    Array2::from_shape_fn((rows, columns), |(row, column)| {
+        (bytes[row * columns + column] & 127) as i8 - 64
+    })
+}
+
+/// The challenge of spec §9: `H("test challenge", tag)`.
+pub fn test_challenge(tag: &[u8]) -> Challenge {
+    let mut hasher = blake3::Hasher::new_derive_key("poai-1 test challenge");
+    Challenge(*hasher.update(tag).finalize().as_bytes())
+}
+
+fn check_entries(side: Side, entries: &ArrayView2<'_, i8>) -> Result<(), OperandError> {
+    let bad = |&value: &i8| !(ENTRY_MIN..=ENTRY_MAX).contains(&value);
+    // The whole at once first: this vectorises, naming the entry does not.
+    if !entries.iter().fold(false, |any, value| any | bad(value)) {
+        return Ok(());
+    }
+    match entries.indexed_iter().find(|(_, value)| bad(value)) {
+        Some(((row, column), &value)) => Err(OperandError::Entry { side, row, column, value }),
+        None => Ok(()),
+    }
+}
+
+/// A pair of operands that multiplies: A (m×k) and Bᵀ (n×k).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Operands {
+    a: Operand,
+    bt: Operand,
+}
+
+impl Operands {
+    /// Checks both matrices and that they multiply.
+    ///
+    /// # Errors
+    /// [`OperandError`] says which bound was broken, and by which entry.
+    pub fn new(params: &Params, a: Array2<i8>, bt: Array2<i8>) -> Result<Operands, OperandError> {
+        check_inner(&a, &bt)?;
+        Operands::of(Operand::new(params, Side::A, a)?, Operand::new(params, Side::B, bt)?)
+    }
+
+    /// A pair of operands that were checked before.
+    ///
+    /// # Errors
+    /// [`OperandError::Inner`] and [`OperandError::Pair`].
+    pub fn of(a: Operand, bt: Operand) -> Result<Operands, OperandError> {
+        check_inner(&a.entries, &bt.entries)?;
+        if a.side != Side::A || bt.side != Side::B || a.params != bt.params {
+            return Err(OperandError::Pair);
+        }
+        Ok(Operands { a, bt })
+    }
+
+    /// The left operand, m×k.
+    pub fn a(&self) -> &Operand {
+        &self.a
+    }
+
+    /// The right operand transposed, n×k.
+    pub fn bt(&self) -> &Operand {
+        &self.bt
+    }
+
+    /// The shape of the product.
+    pub fn shape(&self) -> Shape {
+        Shape { m: self.a.rows(), n: self.bt.rows(), k: self.a.k() }
+    }
+}
+
+/// Checks that A and Bᵀ have the same number of columns.
+pub(crate) fn check_inner(a: &Array2<i8>, bt: &Array2<i8>) -> Result<(), OperandError> {
+    let (a, b) = (a.ncols(), bt.ncols());
+    if a != b {
+        return Err(OperandError::Inner { a, b });
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Operands, backends, the miner and execution, compared with the reference.
+
+mod amx;
+mod backends;
+mod dual;
+mod miner;
+mod operands;
+mod programs;
+mod reuse;
+mod steps;
+mod stress;
+mod tiles;
+mod vectors;

@@ -1,0 +1,297 @@
+//! Programs: the same bytes on every backend, and the same encoding back.
+
+use poai_core::program::ops::{Local, Region};
+use poai_core::program::{
+    Builder, Clamp, Dim, Dtype, Form, Op, Program, ProgramDecodeError, ProgramError, RunShape,
+    RunShapeError, ValueId,
+};
+use poai_engine::execute::{ExecuteError, Model, Network, Run, RunOptions, Tensor};
+use poai_testing::runs::{ZooRun, runs};
+use poai_testing::zoo;
+use proptest::prelude::*;
+
+fn traced(network: Network, backend: &str, run: &RunShape, inputs: Vec<Tensor>) -> Run {
+    let model = Model::new(network, poai_engine::choose::by_name(backend).unwrap()).unwrap();
+    model.run(run, inputs, &RunOptions::new().trace()).unwrap()
+}
+
+#[test]
+fn every_backend_leaves_the_same_trace() {
+    for ZooRun { name: of, network, run, inputs } in runs() {
+        let roots: Vec<_> = poai_engine::choose::present()
+            .iter()
+            .map(|backend| {
+                let result = traced(network.clone(), backend.name(), &run, inputs.clone());
+                let plain = Model::new(network.clone(), backend.clone())
+                    .unwrap()
+                    .run(&run, inputs.clone(), &RunOptions::new())
+                    .unwrap();
+                assert_eq!(plain.output, result.output, "{of} on {}, untraced", backend.name());
+                (backend.name(), result.trace.unwrap().root())
+            })
+            .collect();
+        for (name, root) in &roots {
+            assert_eq!(*root, roots[0].1, "{of} on {name} and {}", roots[0].0);
+        }
+    }
+}
+
+/// The trace roots of the zoo, as in `known/steps.txt`: whoever changes a step's arithmetic, an encoding
+/// or a layout changes these.
+#[test]
+fn known_answers() {
+    let known: Vec<String> = runs()
+        .into_iter()
+        .map(|ZooRun { network, run, inputs, .. }| {
+            let trace = traced(network, "reference", &run, inputs).trace.unwrap();
+            trace.root().to_string()
+        })
+        .collect();
+    assert_eq!(known, include_str!("../../../test_vectors/traces.txt").lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn any_region_is_what_the_whole_says() {
+    for ZooRun { network, run, inputs, .. } in runs() {
+        let trace = traced(network.clone(), "cpu-scalar", &run, inputs.clone()).trace.unwrap();
+        let program = network.program();
+        let extents = program.extents(&run).unwrap();
+        let values = (program.inputs().len() as u32..program.values() as u32).map(ValueId);
+        for value in values {
+            let local = Local::new(program, &extents, run, value).unwrap();
+            let whole = trace.value(value).unwrap().entries();
+            let columns = local.output.columns as usize;
+            for index in 0..local.grid().tiles() {
+                let tile = local.grid().tile(index).unwrap();
+                let Some(Region { rows, columns: range }) = local.within(&tile) else { continue };
+                let mut own = vec![0; rows.len() * range.len()];
+                let region = Region { rows: rows.clone(), columns: range.clone() };
+                local.compute(&Values(&trace, value), &region, None, &mut own).unwrap();
+                let expected: Vec<i32> = rows
+                    .flat_map(|row| {
+                        &whole[row as usize * columns..][range.start as usize..range.end as usize]
+                    })
+                    .copied()
+                    .collect();
+                assert_eq!(own, expected, "{} tile {index}", local.op.name());
+            }
+        }
+    }
+}
+
+/// A trace's tensors as a step's slots.
+struct Values<'a>(&'a poai_engine::execute::Trace, ValueId);
+
+impl poai_core::program::ops::Source for Values<'_> {
+    fn read(
+        &self,
+        slot: usize,
+        row: u32,
+        to: &mut [i32],
+    ) -> Result<(), poai_core::program::ops::StepError> {
+        let network = self.0.network();
+        let step = network.program().step_of(self.1).unwrap();
+        let tensor = match step.inputs.get(slot) {
+            Some(&input) => self.0.value(input).unwrap(),
+            None => {
+                let constant = step.op.constants().0[slot - step.inputs.len()];
+                &network.constants()[constant.0 as usize].tensor
+            }
+        };
+        tensor.rows().read(row, to).ok_or(poai_core::program::ops::StepError::Missing { slot, row })
+    }
+}
+
+#[test]
+fn products_that_are_mined_are_the_same() {
+    use poai_core::{Challenge, Difficulty};
+    use poai_engine::Options;
+    use poai_engine::execute::Mining;
+    let run = RunShape { batch: 7, sequence: 1 };
+    let network = zoo::classifier();
+    let plain = traced(network.clone(), "cpu-scalar", &run, zoo::images(&run));
+    let model = Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+    let options = Options::new(Difficulty::new(1).unwrap());
+    let mining = Mining { challenge: Challenge([3; 32]), options };
+    let mined =
+        model.run(&run, zoo::images(&run), &RunOptions::new().trace().mine(mining)).unwrap();
+    assert_eq!(mined.trace.unwrap().root(), plain.trace.unwrap().root());
+    // Only the product of 1200 columns, padded to 1280, is deep enough.
+    assert_eq!(mined.mined.len(), 1);
+    assert_eq!(mined.mined[0].found.drawn(), 1);
+}
+
+#[test]
+fn encoding_is_canonical() {
+    for network in [zoo::encoder(), zoo::classifier()] {
+        let program = network.program();
+        let bytes = program.encode();
+        let decoded = Program::decode(&bytes).unwrap();
+        assert_eq!(&decoded, program);
+        assert_eq!(decoded.encode(), bytes);
+        assert_eq!(decoded.program_id(), program.program_id());
+        for len in 0..bytes.len() {
+            assert!(Program::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(Program::decode(&longer), Err(ProgramDecodeError::Length));
+    }
+}
+
+#[test]
+fn ids_bind_what_they_say() {
+    let build = |units, max, root: u8, name: &str| {
+        let mut builder = Builder::new(&[Form::new(Dim::fixed(units), Dim::fixed(5), Dtype::I8)]);
+        let extent = poai_core::program::Extent::new(5, 1, Dtype::I32).unwrap();
+        let scale = builder.constant(name, poai_core::Root([root; 32]), extent);
+        let clamp = Clamp { dtype: Dtype::I8, min: 0, max };
+        builder.step(name, Op::ScaleColumns { scale, shift: 3, clamp }, &[ValueId(0)]).unwrap();
+        let program = builder.finish().unwrap();
+        (program.architecture_id(), program.program_id())
+    };
+    let base = build(4, 9, 0, "a");
+    assert_eq!(build(4, 9, 0, "b"), base, "names are not bound");
+    let numbers = build(4, 8, 0, "a");
+    assert!(numbers.0 == base.0 && numbers.1 != base.1);
+    let root = build(4, 9, 1, "a");
+    assert!(root.0 == base.0 && root.1 != base.1);
+    let shape = build(3, 9, 0, "a");
+    assert!(shape.0 != base.0 && shape.1 != base.1);
+}
+
+#[test]
+fn shapes_are_checked_as_steps_are_added() {
+    let form = Form::new(Dim::fixed(4), Dim::fixed(5), Dtype::I8);
+    let mut builder = Builder::new(&[form]);
+    let x = builder.input(0);
+    let error = builder.step(
+        "sum",
+        Op::Add { multipliers: [1, 1], shift: 0, clamp: Clamp::SYMMETRIC },
+        &[x],
+    );
+    assert_eq!(error.unwrap_err().to_string(), "step sum: add takes 2 inputs, got 1");
+    let error = builder.step("norm", Op::Relu, &[ValueId(7)]).unwrap_err();
+    assert_eq!(error.to_string(), "step norm: value 7 does not exist before it");
+    let rows = Op::Reshape { rows: Dim::fixed(2), columns: Dim::fixed(9) };
+    let error = builder.step("flat", rows, &[x]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "step flat: input 0 expected as many entries as 2×9, got batch·4×5 i8"
+    );
+    let clamp = Clamp { dtype: Dtype::I8, min: -65, max: 0 };
+    let op = Op::Requantise { multiplier: 1, shift: 0, clamp };
+    let error = builder.step("out", op, &[x]).unwrap_err();
+    assert!(matches!(error, ProgramError::Number { .. }), "{error}");
+}
+
+#[test]
+fn bad_runs_are_refused() {
+    let model =
+        Model::new(zoo::encoder(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+    let run = RunShape { batch: 2, sequence: 40 };
+    let go = |run: &RunShape, inputs| model.run(run, inputs, &RunOptions::new());
+    let error = go(&RunShape { batch: 0, sequence: 4 }, vec![]).unwrap_err();
+    assert!(matches!(error, ExecuteError::Run(RunShapeError::Empty { .. })));
+    let error = go(&RunShape { batch: 1, sequence: 71 }, vec![]).unwrap_err();
+    assert!(matches!(error, ExecuteError::Run(RunShapeError::TooLong { length: 70, .. })));
+    let error = go(&RunShape { batch: u32::MAX, sequence: 64 }, vec![]).unwrap_err();
+    assert!(matches!(error, ExecuteError::Run(RunShapeError::TooLarge { .. })));
+    let error = go(&run, vec![]).unwrap_err();
+    assert!(matches!(error, ExecuteError::Inputs { expected: 2, got: 0 }));
+    let error = go(&run, zoo::tokens(&RunShape { batch: 2, sequence: 39 })).unwrap_err();
+    assert!(matches!(error, ExecuteError::Input { input: 0, .. }));
+    let mut inputs = zoo::tokens(&run);
+    inputs[0] = Tensor::new(80, 1, Dtype::I32, &[300; 80]).unwrap();
+    let error = go(&run, inputs).unwrap_err().to_string();
+    assert_eq!(error, "step embed: entry 300 of slot 0, row 0, is outside 0..=299");
+    let mut inputs = zoo::tokens(&run);
+    inputs[1] = Tensor::new(2, 1, Dtype::I32, &[0, 5]).unwrap();
+    let error = go(&run, inputs).unwrap_err().to_string();
+    assert_eq!(error, "step attention weights: entry 0 of slot 2, row 0, is outside 1..=40");
+}
+
+#[test]
+fn products_are_told_from_other_steps() {
+    for network in [zoo::encoder(), zoo::classifier()] {
+        let program = network.program();
+        let run = RunShape { batch: 3, sequence: 5 };
+        let (mut products, mut with_weights) = (0, 0);
+        for value in (0..program.values() as u32).map(ValueId) {
+            let Some(step) = program.step_of(value) else { continue };
+            let name = step.op.name();
+            let product = matches!(name, "linear" | "attention weights" | "attention context");
+            assert_eq!(step.op.is_product(), product, "{name}");
+            // Only products have multiply-accumulates, and all have.
+            assert_eq!(program.macs(value, &run) > 0, product, "{name}");
+            products += program.macs(value, &run);
+            with_weights += if name == "linear" { program.macs(value, &run) } else { 0 };
+        }
+        assert!(with_weights > 1);
+        assert_eq!(program.macs_with_weights(&run), with_weights);
+        assert_eq!(program.total_macs(&run), products);
+    }
+}
+
+/// Bytes of an encoding before its two parts' lengths.
+const MAGIC: usize = b"poai program 1\n".len();
+
+#[test]
+fn no_byte_of_an_encoding_is_left_over() {
+    let bytes = zoo_bytes();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let lengths = [word(MAGIC), word(MAGIC + 4)];
+    let mut end = MAGIC + 8;
+    for (part, length) in lengths.into_iter().enumerate() {
+        end += length as usize;
+        // A byte more in the part, and in its length.
+        let mut longer = bytes.to_vec();
+        longer.insert(end, 0);
+        longer[MAGIC + 4 * part..][..4].copy_from_slice(&(length + 1).to_le_bytes());
+        assert_eq!(Program::decode(&longer), Err(ProgramDecodeError::Length), "part {part}");
+    }
+}
+
+#[test]
+fn encodings_have_limits() {
+    use poai_core::program::encoding::PROGRAM_BYTES_MAX;
+    let mut bytes = vec![0; PROGRAM_BYTES_MAX];
+    assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Magic));
+    bytes.push(0);
+    assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Length));
+    // Wherever a count stands, more than there may be is refused as such.
+    for value in [(1 << 16) + 1, u32::MAX] {
+        let mut refused = std::collections::BTreeSet::new();
+        for at in MAGIC + 8..MAGIC + 8 + 400 {
+            let mut bytes = zoo_bytes().to_vec();
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            if let Err(ProgramDecodeError::Field { what, value: got }) = Program::decode(&bytes)
+                && got == u64::from(value)
+            {
+                refused.insert(what);
+            }
+        }
+        assert!(refused.contains("constants") && refused.contains("steps"), "{refused:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn decoding_never_panics(at in 0usize..4000, value: u8, cut in 0usize..4000) {
+        let mut bytes = zoo_bytes().to_vec();
+        let at = at % bytes.len();
+        bytes[at] = value;
+        if cut % 3 == 0 {
+            bytes.truncate(cut % bytes.len());
+        }
+        if let Ok(program) = Program::decode(&bytes) {
+            prop_assert_eq!(program.encode(), bytes);
+        }
+    }
+}
+
+fn zoo_bytes() -> &'static [u8] {
+    static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BYTES.get_or_init(|| zoo::encoder().program().encode())
+}

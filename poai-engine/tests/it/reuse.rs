@@ -1,0 +1,87 @@
+//! Memory that runs use again holds nothing of the run before.
+
+use poai_core::program::RunShape;
+use poai_engine::execute::{Model, Network, RunOptions, Tensor};
+use poai_testing::zoo;
+
+type Inputs = fn(&RunShape) -> Vec<Tensor>;
+
+fn model(network: Network) -> Model {
+    Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap()
+}
+
+fn root(model: &Model, run: &RunShape, inputs: Inputs) -> String {
+    let run = model.run(run, inputs(run), &RunOptions::new().trace()).unwrap();
+    run.trace.unwrap().root().to_string()
+}
+
+#[test]
+fn later_runs_are_as_the_first() {
+    let zoo: [(fn() -> Network, Inputs); 2] =
+        [(zoo::encoder, zoo::tokens), (zoo::classifier, zoo::images)];
+    for (network, inputs) in zoo {
+        let model = model(network());
+        // Extents whose padded bytes are alike and their padding is not, too.
+        for (batch, sequence) in [(3, 40), (3, 39), (1, 64), (3, 40), (7, 1), (6, 1), (1, 1)] {
+            let run = RunShape { batch, sequence };
+            let expected = root(&self::model(network()), &run, inputs);
+            assert_eq!(root(&model, &run, inputs), expected, "{batch}×{sequence}");
+            assert!(model.kept_bytes() > 0, "a finished run leaves its memory");
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let model = model(zoo::encoder());
+    let run = RunShape { batch: 3, sequence: 40 };
+    let first = root(&model, &run, zoo::tokens);
+    let kept = model.kept_bytes();
+    model.keep_at_most(kept / 2);
+    assert!(model.kept_bytes() <= kept / 2);
+    assert_eq!(root(&model, &run, zoo::tokens), first);
+    assert!(model.kept_bytes() <= kept / 2);
+    model.keep_at_most(0);
+    assert_eq!(root(&model, &run, zoo::tokens), first);
+    assert_eq!(model.kept_bytes(), 0);
+    // What somebody holds is not the model's.
+    model.keep_at_most(u64::MAX);
+    let held = model.run(&run, zoo::tokens(&run), &RunOptions::new()).unwrap().output;
+    let copy = held.as_ref().clone();
+    drop(held);
+    let before = model.kept_bytes();
+    drop(copy);
+    assert_eq!(model.kept_bytes(), before);
+}
+
+/// Runs of several extents at once on one model, while what it may keep changes.
+#[test]
+fn a_model_is_shared_while_its_memory_is_taken_away() {
+    let model = model(zoo::encoder());
+    let runs = [(3, 40), (3, 39), (1, 64), (7, 1), (1, 1)]
+        .map(|(batch, sequence)| RunShape { batch, sequence });
+    let expected = runs.map(|run| root(&model, &run, zoo::tokens));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|thread| {
+                let (runs, expected, model) = (&runs, &expected, &model);
+                scope.spawn(move || {
+                    for step in 0..15 {
+                        let index = (step * (thread + 1) + thread) % runs.len();
+                        assert_eq!(root(model, &runs[index], zoo::tokens), expected[index]);
+                    }
+                })
+            })
+            .collect();
+        let mut limit = 1u64;
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            // From nothing to 4 MiB, in no order.
+            limit = limit.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            model.keep_at_most(limit >> 42);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    model.keep_at_most(0);
+    assert_eq!(model.kept_bytes(), 0);
+    assert_eq!(root(&model, &runs[0], zoo::tokens), expected[0]);
+}

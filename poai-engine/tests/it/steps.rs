@@ -1,0 +1,105 @@
+//! Every step's values, against what an independent implementation of
+//! docs/spec.md makes of them: scripts/check-steps.py, in Python, which wrote
+//! `known/steps.txt`. That script reads the cases that `emit_cases` writes.
+
+use poai_core::program::ValueId;
+use poai_engine::execute::Device;
+use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor, Trace};
+use poai_testing::edges;
+use poai_testing::edges::Case;
+use poai_testing::runs;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The zoo's programs and one program an edge.
+fn cases() -> Vec<Case> {
+    let of_zoo = runs::runs().into_iter().map(|runs::ZooRun { name, network, run, inputs }| {
+        let name = format!("{name}, {} of {}", run.batch, run.sequence);
+        Case { name, about: String::new(), network, inputs, run }
+    });
+    of_zoo.chain(edges::cases()).collect()
+}
+
+/// The trace of a run, or nothing where a step has no output.
+fn traced(case: &Case, backend: Arc<dyn Device>) -> Option<Trace> {
+    let model = Model::new(case.network.clone(), backend).unwrap();
+    match model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace()) {
+        Ok(run) => run.trace,
+        Err(ExecuteError::Step { .. }) => None,
+        Err(error) => panic!("{}: {error}", case.name),
+    }
+}
+
+fn values(trace: &Trace) -> impl Iterator<Item = (ValueId, &Tensor)> {
+    (0..).map(ValueId).map_while(|value| Some((value, trace.value(value).ok()?)))
+}
+
+/// A case's lines in `known/steps.txt`: the trace root, which binds all else,
+/// and the steps' roots where there are several.
+fn answers(case: &Case, trace: Option<&Trace>) -> Vec<String> {
+    let program = case.network.program();
+    let Some(trace) = trace else { return vec![format!("{}: no output", case.name)] };
+    let step = |(value, tensor): (ValueId, &Tensor)| {
+        let name = &program.step_of(value)?.name;
+        Some(format!("{} {name} {}", value.0, tensor.root()))
+    };
+    let mut lines: Vec<String> = values(trace).filter_map(step).collect();
+    if lines.len() == 1 {
+        lines.clear();
+    }
+    lines.push(format!("trace {}", trace.root()));
+    lines.into_iter().map(|line| format!("{}: {line}", case.name)).collect()
+}
+
+#[test]
+fn an_independent_implementation_has_the_same_answers() {
+    let known = include_str!("../../../test_vectors/steps.txt");
+    let cases = cases();
+    for backend in poai_engine::choose::present() {
+        let answers =
+            cases.iter().flat_map(|case| answers(case, traced(case, backend.clone()).as_ref()));
+        let mut known = known.lines();
+        for line in answers {
+            assert_eq!(known.next(), Some(line.as_str()), "{}", backend.name());
+        }
+        assert_eq!(known.next(), None);
+    }
+}
+
+/// Writes the cases to the file named by `POAI_CASES`.
+#[test]
+#[ignore = "writes a file for scripts/check-steps.py"]
+fn emit_cases() {
+    let tensor = |tensor: &Tensor| {
+        let rows: Vec<Vec<i32>> = tensor
+            .entries()
+            .chunks(tensor.extent().columns as usize)
+            .map(<[i32]>::to_vec)
+            .collect();
+        let root = tensor.root().to_string();
+        json!({ "type": tensor.extent().dtype.size(), "rows": rows, "root": root })
+    };
+    let emitted: Vec<Value> = cases()
+        .iter()
+        .map(|case| {
+            let trace = traced(case, poai_engine::choose::by_name("reference").unwrap());
+            let program = case.network.program();
+            let constants = case.network.constants().iter();
+            json!({
+                "name": case.name,
+                "about": case.about,
+                "program": hex::encode(program.encode()),
+                "architecture_id": program.architecture_id().to_string(),
+                "program_id": program.program_id().to_string(),
+                "batch": case.run.batch,
+                "sequence": case.run.sequence,
+                "constants": constants.map(|held| tensor(&held.tensor)).collect::<Vec<_>>(),
+                "inputs": case.inputs.iter().map(tensor).collect::<Vec<_>>(),
+                "values": trace.iter().flat_map(values).map(|(_, t)| tensor(t)).collect::<Vec<_>>(),
+                "trace_root": trace.map(|trace| trace.root().to_string()),
+            })
+        })
+        .collect();
+    let path = std::env::var("POAI_CASES").expect("POAI_CASES names the file to write");
+    std::fs::write(path, serde_json::to_vec(&emitted).unwrap()).unwrap();
+}

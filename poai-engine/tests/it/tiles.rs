@@ -1,0 +1,469 @@
+//! How steps' outputs are cut into tiles, which rows a tile is made of, and
+//! where a tile that is not right differs first: each said again, entry by
+//! entry, as the tables of docs/spec.md §14 have it.
+
+use poai_core::program::ops::{Local, Read, Region, Source, StepError};
+use poai_core::program::tensor::Rows;
+use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape, ValueId, Window};
+use poai_engine::execute::{Network, Tensor};
+use poai_testing::edges;
+use poai_testing::runs;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// One op of each way to cut.
+fn ops() -> [Op; 6] {
+    let constant = ConstantId(0);
+    let clamp = Clamp::full(Dtype::I8);
+    [
+        Op::Relu,
+        Op::Linear { weights: constant, requantise: constant, shifts: [0; 3], clamp },
+        Op::AttentionContext { heads: 1, scale: constant, shifts: [0; 2] },
+        Op::AttentionWeights {
+            heads: 1,
+            alpha: constant,
+            shift: 0,
+            table: constant,
+            causal: false,
+        },
+        Op::MeanPool,
+        Op::Transpose,
+    ]
+}
+
+fn local(op: &Op, output: Extent, run: RunShape) -> Local<'_> {
+    Local { op, run, output, slots: vec![], inputs: 0 }
+}
+
+const ONE: RunShape = RunShape { batch: 1, sequence: 1 };
+
+fn extent() -> impl Strategy<Value = Extent> {
+    let dtype = prop_oneof![Just(Dtype::I8), Just(Dtype::I16), Just(Dtype::I32)];
+    let side = || prop_oneof![1u32..130, Just(32), Just(64), Just(33)];
+    (side(), side(), dtype)
+        .prop_map(|(rows, columns, dtype)| Extent::new(rows, columns, dtype).unwrap())
+}
+
+proptest! {
+    /// A tile is 32×32 for linear and attention context, one row for mean
+    /// pool, 32 whole rows for the others; the last ones reach over the padding.
+    #[test]
+    fn tiles_are_counted_row_by_row(which in 0usize..6, output in extent()) {
+        let ops = ops();
+        let local = local(&ops[which], output, ONE);
+        let grid = local.grid();
+        let (tile_rows, tile_columns) = match which {
+            1 | 2 => (32, 32),
+            4 => (1, output.columns),
+            _ => (32, output.columns),
+        };
+        let (down, across) =
+            (output.rows.div_ceil(tile_rows), output.columns.div_ceil(tile_columns));
+        prop_assert_eq!((grid.down, grid.across), (down, across));
+        prop_assert_eq!(grid.tiles(), u64::from(down) * u64::from(across));
+        let mut held = vec![0u32; grid.tiles() as usize];
+        let mut regions: Vec<Region> = vec![];
+        for index in 0..grid.tiles() {
+            regions.push(grid.tile(index).unwrap());
+        }
+        for row in 0..output.padded_rows() {
+            for column in 0..output.padded_columns() {
+                let true_row = row.min(output.rows - 1);
+                let true_column = column.min(output.columns - 1);
+                let tile = true_row / tile_rows * across + true_column / tile_columns;
+                prop_assert_eq!(grid.at(row, column), Some(u64::from(tile)));
+                let region = &regions[tile as usize];
+                prop_assert!(region.rows.contains(&row) && region.columns.contains(&column));
+                held[tile as usize] += 1;
+            }
+        }
+        // No region holds more than what was counted, so that none overlap.
+        for (region, held) in regions.iter().zip(held) {
+            prop_assert_eq!(region.rows.len() * region.width(), held as usize);
+        }
+        prop_assert_eq!(grid.tile(grid.tiles()), None);
+        prop_assert_eq!(grid.tile(u64::MAX), None);
+        for (row, column) in [
+            (output.padded_rows(), 0),
+            (0, output.padded_columns()),
+            (output.padded_rows(), output.padded_columns()),
+            (u32::MAX, u32::MAX),
+        ] {
+            prop_assert_eq!(grid.at(row, column), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_padding_is_within(
+        output in extent(), rows in (0u32..200, 0u32..200), columns in (0u32..200, 0u32..200),
+    ) {
+        let op = Op::Relu;
+        let local = local(&op, output, ONE);
+        let region = Region { rows: rows.0..rows.1, columns: columns.0..columns.1 };
+        let own: BTreeSet<u32> = region.rows.clone().filter(|&row| row < output.rows).collect();
+        let across: BTreeSet<u32> =
+            region.columns.clone().filter(|&column| column < output.columns).collect();
+        let range = |of: &BTreeSet<u32>| Some(*of.first()?..*of.last()? + 1);
+        let expected = range(&own)
+            .zip(range(&across))
+            .map(|(rows, columns)| Region { rows, columns });
+        prop_assert_eq!(local.within(&region), expected);
+    }
+
+    /// The first difference of a tile, entry by entry, and none where the
+    /// committed rows are those computed and zero in the padding.
+    #[test]
+    fn the_first_difference_is_found(
+        output in extent(),
+        which in 0usize..6,
+        tile: prop::sample::Index,
+        spoiled in prop::collection::vec((any::<prop::sample::Index>(), 1i32..60), 0..3),
+        absent: bool,
+        first in 0u32..3,
+    ) {
+        let ops = ops();
+        let local = local(&ops[which], output, ONE);
+        let region = local.grid().tile(tile.index(local.grid().tiles() as usize) as u64).unwrap();
+        let within = local.within(&region).unwrap();
+        let size = output.dtype.size();
+        let value = |row: u32, column: u32| (row * 7 + column * 3) as i32 % 50 + 1;
+        let mut rows: Vec<Vec<i32>> = region
+            .rows
+            .clone()
+            .map(|row| {
+                (0..output.padded_columns())
+                    .map(|column| {
+                        let padding = row >= output.rows || column >= output.columns;
+                        if padding { 0 } else { value(row, column) }
+                    })
+                    .collect()
+            })
+            .collect();
+        // Rows before the region, and rows that are not there at its end.
+        let before = first.min(region.rows.start);
+        let kept = region.rows.len() - usize::from(absent);
+        let mut changed = BTreeSet::new();
+        for (at, by) in &spoiled {
+            let at = at.index(kept.max(1) * output.padded_columns() as usize) as u32;
+            let (row, column) = (at / output.padded_columns(), at % output.padded_columns());
+            rows[row as usize][column as usize] -= by;
+            changed.insert((region.rows.start + row, column));
+        }
+        let mut bytes = vec![0x55; before as usize * output.row_bytes()];
+        for entry in rows[..kept].iter().flatten() {
+            bytes.extend(&entry.to_le_bytes()[..size]);
+        }
+        let committed = Rows { extent: output, first: region.rows.start - before, bytes: &bytes };
+        let own: Vec<i32> = within
+            .rows
+            .clone()
+            .flat_map(|row| within.columns.clone().map(move |column| value(row, column)))
+            .collect();
+        let mut expected = None;
+        for row in region.rows.clone() {
+            for column in region.columns.clone() {
+                let there = (row - region.rows.start) < kept as u32;
+                let true_entry = row < output.rows && column < output.columns;
+                let is = match there {
+                    true => rows[(row - region.rows.start) as usize][column as usize],
+                    false => 0,
+                };
+                let ought = if true_entry { value(row, column) } else { 0 };
+                if is != ought && expected.is_none() {
+                    expected = Some((row, column));
+                }
+            }
+        }
+        prop_assert_eq!(local.first_difference(&region, &own, &committed), expected);
+        // Changes of an entry only add up: the first one within the region is found.
+        let seen = changed.iter().find(|(_, column)| region.columns.contains(column));
+        if let (false, Some(first)) = (absent, seen) {
+            prop_assert_eq!(expected, Some(*first));
+        }
+    }
+}
+
+/// Rows that share what they are made of are computed at once.
+#[test]
+fn blocks_of_rows() {
+    let output = Extent::new(120, 7, Dtype::I16).unwrap();
+    let run = RunShape { batch: 3, sequence: 20 };
+    let blocks = ops().each_ref().map(|op| local(op, output, run).block_rows());
+    assert_eq!(blocks, [32, 32, 20, 20, 1, 40]);
+}
+
+/// A source of zeros.
+struct Zeros;
+
+impl Source for Zeros {
+    fn read(&self, _: usize, _: u32, to: &mut [i32]) -> Result<(), StepError> {
+        to.fill(0);
+        Ok(())
+    }
+}
+
+#[test]
+fn regions_and_memory_must_fit() {
+    let op = Op::Relu;
+    let extent = Extent::new(40, 5, Dtype::I16).unwrap();
+    let local = Local { op: &op, run: ONE, output: extent, slots: vec![extent], inputs: 1 };
+    let compute = |rows: u32, columns: u32, sums: Option<usize>, out: usize| {
+        let region = Region { rows: rows - 2..rows, columns: columns - 2..columns };
+        let sums = sums.map(|sums| vec![0; sums]);
+        local.compute(&Zeros, &region, sums.as_deref(), &mut vec![0; out])
+    };
+    assert_eq!(compute(40, 5, None, 4), Ok(()));
+    assert_eq!(compute(40, 5, Some(4), 4), Ok(()));
+    for (rows, columns, sums, out) in [
+        (41, 5, None, 4),
+        (40, 6, None, 4),
+        (41, 6, None, 4),
+        (40, 5, None, 3),
+        (40, 5, None, 5),
+        (40, 5, Some(3), 4),
+        (40, 5, Some(5), 4),
+        (40, 5, Some(5), 5),
+    ] {
+        let region = Err(StepError::Region);
+        assert_eq!(compute(rows, columns, sums, out), region, "{rows} {columns} {sums:?} {out}");
+    }
+    let none = Region { rows: 3..3, columns: 0..2 };
+    assert_eq!(local.compute(&Zeros, &none, None, &mut []), Err(StepError::Region));
+}
+
+/// The rows of image `item` that the windows of these rows reach into, whole
+/// rows of pixels, from the first to the last.
+fn image_rows(window: &Window, item_rows: u32, per_item: u32, rows: &[u32]) -> BTreeSet<u32> {
+    let [_, across] = window.output().unwrap();
+    let items: BTreeSet<u32> = rows.iter().map(|row| row / per_item).collect();
+    let mut pixels = BTreeSet::new();
+    for item in items {
+        let mut reached = BTreeSet::new();
+        for row in rows.iter().filter(|&row| row / per_item == item) {
+            let down = row % per_item / across;
+            for y in 0..window.kernel[0] {
+                let y = i64::from(down * window.stride[0] + y) - i64::from(window.pads[0]);
+                reached.extend(u32::try_from(y).ok().filter(|&y| y < window.height));
+            }
+        }
+        let (first, last) = (*reached.first().unwrap(), *reached.last().unwrap());
+        pixels.extend(
+            (first * window.width..(last + 1) * window.width).map(|pixel| item * item_rows + pixel),
+        );
+    }
+    pixels
+}
+
+/// The table of docs/spec.md §14, row by row: (slot, row) of all that a region
+/// is made of, but for what its entries name.
+fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
+    let mut read = BTreeSet::new();
+    let rows: Vec<u32> = region.rows.clone().collect();
+    let columns: Vec<u32> = region.columns.clone().collect();
+    let (batch, sequence) = (local.run.batch, local.run.sequence);
+    let slot_rows = |slot: usize| local.slots[slot].rows;
+    let constant = local.inputs;
+    let mut add = |slot: usize, rows: &[u32]| read.extend(rows.iter().map(|&row| (slot, row)));
+    let all = |slot: usize| (0..slot_rows(slot)).collect::<Vec<u32>>();
+    match local.op {
+        Op::Linear { .. } => {
+            (0..local.inputs).for_each(|slot| add(slot, &rows));
+            add(constant, &columns);
+            add(constant + 1, &columns);
+        }
+        Op::Unfold(window) | Op::MaxPool(window) | Op::AveragePool(window) => {
+            let [down, across] = window.output().unwrap();
+            let pixels = image_rows(window, slot_rows(0) / batch, down * across, &rows);
+            add(0, &pixels.into_iter().collect::<Vec<_>>());
+        }
+        Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } => {
+            add(0, &rows);
+            add(1, &all(1));
+        }
+        Op::ScaleColumns { .. } => {
+            add(0, &rows);
+            add(1, &columns);
+        }
+        Op::Add { .. } | Op::Quantise => [0, 1].into_iter().for_each(|slot| add(slot, &rows)),
+        Op::Requantise { .. } | Op::Relu | Op::RowScale | Op::L2Normalise | Op::Embed { .. } => {
+            add(0, &rows);
+        }
+        Op::AddRows { .. } => {
+            add(0, &rows);
+            let per_item = slot_rows(0) / batch;
+            add(1, &rows.iter().map(|row| row % per_item).collect::<Vec<_>>());
+        }
+        Op::AttentionWeights { heads, .. } => {
+            for &row in &rows {
+                let (item, head) = (row / sequence / heads, row / sequence % heads);
+                add(0, &[item * sequence + row % sequence]);
+                (0..sequence).for_each(|key| add(1, &[item * sequence + key]));
+                if local.inputs == 3 {
+                    add(2, &[item]);
+                }
+                add(constant, &[head]);
+            }
+            add(constant + 1, &all(constant + 1));
+        }
+        Op::AttentionContext { heads, .. } => {
+            let hidden = local.output.columns;
+            for &row in &rows {
+                let (item, place) = (row / sequence, row % sequence);
+                for &column in &columns {
+                    let head = column / (hidden / heads);
+                    add(0, &[(item * heads + head) * sequence + place]);
+                    add(1, &[item * hidden + column]);
+                }
+            }
+            add(2, &columns);
+        }
+        Op::Transpose => {
+            let (own, per_item) = (local.output.rows / batch, slot_rows(0) / batch);
+            for row in &rows {
+                (0..per_item).for_each(|of| add(0, &[row / own * per_item + of]));
+            }
+        }
+        Op::Reshape { .. } => {
+            let (own, other) = (u64::from(local.output.columns), u64::from(local.slots[0].columns));
+            for &row in &rows {
+                for column in 0..own {
+                    add(0, &[((u64::from(row) * own + column) / other) as u32]);
+                }
+            }
+        }
+        Op::MeanPool => {
+            let per_item = slot_rows(0) / batch;
+            for &row in &rows {
+                (0..per_item).for_each(|token| add(0, &[row * per_item + token]));
+                (1..local.inputs).for_each(|slot| add(slot, &[row]));
+            }
+        }
+        _ => panic!("{}: not in the table", local.op.name()),
+    }
+    read
+}
+
+/// Ranges of rows, by slot, then row, touching ones joined.
+fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
+    let mut reads: Vec<Read> = vec![];
+    for &(slot, row) in rows {
+        match reads.last_mut() {
+            Some(last) if last.slot == slot && last.rows.end == row => last.rows.end += 1,
+            _ => reads.push(Read { slot, rows: row..row + 1 }),
+        }
+    }
+    reads
+}
+
+/// The zoo's networks and an edge's each, in their runs.
+fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
+    let of_zoo = runs::runs().into_iter();
+    let of_zoo = of_zoo.map(|case| (case.name.into(), case.network, case.run, case.inputs));
+    let edges = edges::cases().into_iter().map(|case| {
+        let name = format!("{}, {}", case.name, case.about);
+        (name, case.network, case.run, case.inputs)
+    });
+    of_zoo.chain(edges).collect()
+}
+
+/// A run's inputs as the slots of a step that reads them alone.
+struct Inputs<'a>(&'a [Tensor], &'a [ValueId]);
+
+impl Source for Inputs<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let tensor = self.1.get(slot).and_then(|value| self.0.get(value.0 as usize));
+        tensor
+            .and_then(|tensor| tensor.rows().read(row, to))
+            .ok_or(StepError::Missing { slot, row })
+    }
+}
+
+/// The rows of its table and of its scales that an embedding's ids name, or
+/// the first id that names none.
+fn named(local: &Local<'_>, region: &Region, ids: &Tensor) -> Result<Vec<Read>, StepError> {
+    let mut rows = BTreeSet::new();
+    for row in region.rows.clone() {
+        let id = ids.entries()[row as usize];
+        let max = local.slots[1].rows - 1;
+        match u32::try_from(id) {
+            Ok(id) if id <= max => rows.extend([(1, id), (2, id)]),
+            _ => return Err(StepError::Index { slot: 0, row, value: id, min: 0, max }),
+        }
+    }
+    Ok(joined(&rows))
+}
+
+#[test]
+fn a_tile_reads_what_the_table_says() {
+    let (mut kinds, mut refused) = (BTreeSet::new(), 0);
+    for (name, network, run, inputs) in networks() {
+        let program = network.program();
+        let extents = program.extents(&run).unwrap();
+        for value in (program.inputs().len() as u32..program.values() as u32).map(ValueId) {
+            let local = Local::new(program, &extents, run, value).unwrap();
+            let step = program.step_of(value).unwrap();
+            let source = Inputs(&inputs, &step.inputs);
+            kinds.insert(local.op.name());
+            for tile in 0..local.grid().tiles() {
+                let region = local.within(&local.grid().tile(tile).unwrap()).unwrap();
+                let expected = joined(&table(&local, &region));
+                let about = format!("{name}: {}, tile {tile}", local.op.name());
+                assert_eq!(local.reads(&region), expected, "{about}");
+                let expected = match local.op {
+                    Op::Embed { .. } => named(&local, &region, &inputs[step.inputs[0].0 as usize]),
+                    _ => Ok(vec![]),
+                };
+                refused += u32::from(expected.is_err());
+                assert_eq!(local.further_reads(&region, &source), expected, "{about}");
+            }
+        }
+    }
+    assert_eq!(kinds.len(), 22, "{kinds:?}");
+    assert!(refused > 0, "no id is out of range");
+}
+
+/// Entries that no two places share by chance, as a step's slots.
+struct Mixed;
+
+impl Source for Mixed {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        for (column, to) in (0u64..).zip(to) {
+            let place = (slot as u64) << 40 | u64::from(row) << 16 | column;
+            *to = (place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as i32 - 64;
+        }
+        Ok(())
+    }
+}
+
+/// Heads that begin and end within tiles: each tile is what its entries are.
+#[test]
+fn heads_may_begin_anywhere_in_a_tile() {
+    let (heads, width, run) = (5, 16, RunShape { batch: 2, sequence: 21 });
+    let op = Op::AttentionContext { heads, scale: ConstantId(0), shifts: [14, 2] };
+    let extent = |rows, columns, dtype| Extent::new(rows, columns, dtype).unwrap();
+    let output = extent(run.batch * run.sequence, heads * width, Dtype::I16);
+    let slots = vec![
+        extent(run.batch * heads * run.sequence, run.sequence, Dtype::I8),
+        extent(run.batch * heads * width, run.sequence, Dtype::I8),
+        extent(heads * width, 1, Dtype::I32),
+    ];
+    let local = Local { op: &op, run, output, slots, inputs: 2 };
+    let compute = |region: &Region| {
+        let mut out = vec![0; region.rows.len() * region.width()];
+        local.compute(&Mixed, region, None, &mut out).unwrap();
+        out
+    };
+    let mut seen = BTreeSet::new();
+    for tile in 0..local.grid().tiles() {
+        let region = local.within(&local.grid().tile(tile).unwrap()).unwrap();
+        let mut single = vec![];
+        for row in region.rows.clone() {
+            for column in region.columns.clone() {
+                single.extend(compute(&Region { rows: row..row + 1, columns: column..column + 1 }));
+            }
+        }
+        assert_eq!(compute(&region), single, "tile {tile}");
+        seen.extend(single);
+    }
+    assert!(seen.len() > 100, "hardly any entry differs");
+}

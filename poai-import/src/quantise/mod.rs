@@ -1,0 +1,174 @@
+//! Post-training quantisation: a float network with its weights becomes a
+//! program of exact integers.
+//!
+//! Every value gets one scale (real = integer · scale), measured on samples:
+//! the largest magnitude, or a percentile of all, becomes ±63 in i8. Relu,
+//! MaxPool and Flatten keep the scale of what they read. The network's output
+//! is finer: its largest magnitude becomes ±2^14 in i16.
+//!
+//! - `ranges`: which values are measured how, and the scales.
+//! - `build`: the program, layer by layer.
+//! - `report`: how far the integers are from the floats.
+
+mod build;
+mod error;
+mod ranges;
+mod report;
+
+pub use error::QuantiseError;
+pub use report::LayerReport;
+
+use super::float;
+use super::graph::{Extent, Graph, GraphError};
+use ndarray::{Array2, ArrayView2};
+use poai_core::program::{Clamp, Dtype};
+use poai_engine::execute::{Network, Tensor};
+
+/// How the range of an activation is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub enum Range {
+    /// The largest magnitude; nothing is clipped.
+    #[default]
+    MinMax,
+    /// So many percent of the magnitudes, above 0 and at most 100, lie within;
+    /// the others are clipped. Where that would be 0, the largest.
+    Percentile(f64),
+}
+
+/// What shares one scale of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum Granularity {
+    /// All weights of a layer.
+    PerTensor,
+    /// The weights of one output channel.
+    #[default]
+    PerChannel,
+}
+
+/// The numbers beside weights: multipliers, their shifts, biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum Numbers {
+    /// Multipliers as fine as each layer's shift lets them be.
+    #[default]
+    Fitted,
+    /// In standard form ([`poai_core::program::standard`]): one shift a type, so
+    /// that proofs with committed weights of all networks of the architecture
+    /// have one key. Multipliers are coarser, which moves entries here and there
+    /// by a unit; some networks do not fit.
+    Standard,
+}
+
+/// How a network is quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Options {
+    /// The ranges of activations.
+    pub range: Range,
+    /// The scales of weights.
+    pub weights: Granularity,
+    /// The numbers beside weights.
+    #[serde(default)]
+    pub numbers: Numbers,
+}
+
+/// A network of exact integers, and its measure.
+#[derive(Clone, Debug)]
+pub struct Quantised {
+    /// The program with its constants. It takes one i8 input, a row a pixel
+    /// (or one row a vector), for every sample of the batch.
+    pub network: Network,
+    /// The layers in order, on the calibration data.
+    pub report: Vec<LayerReport>,
+    /// The shape of one sample.
+    pub input: Extent,
+    /// What 1 of the program's input stands for.
+    pub input_scale: f64,
+    /// What 1 of the program's output stands for.
+    pub output_scale: f64,
+}
+
+/// Quantises a network; `calibration` holds samples one after another, pixel
+/// by pixel, as [`float::run`] takes them.
+///
+/// # Errors
+/// [`QuantiseError`] names the layer and what is wrong.
+pub fn quantise(
+    graph: &Graph,
+    calibration: ArrayView2<'_, f32>,
+    options: &Options,
+) -> Result<Quantised, QuantiseError> {
+    let shapes = graph.shapes()?;
+    if calibration.nrows() == 0 {
+        return Err(QuantiseError::NoCalibration);
+    }
+    finite("input", "calibration data", calibration.iter())?;
+    let values = float::run(graph, calibration)?;
+    for (layer, value) in graph.layers.iter().zip(&values[1..]) {
+        finite(&layer.name, "its values", value.iter())?;
+    }
+    let plan = ranges::Plan::new(graph, &values, options.range)?;
+    let built = build::build(graph, &shapes, &plan, options)?;
+    let mut quantised = Quantised {
+        network: built.network,
+        report: vec![],
+        input: graph.input,
+        input_scale: plan.scales[0],
+        output_scale: plan.scales[graph.layers.len()],
+    };
+    let input = quantised.quantise_input(calibration)?;
+    let batch = calibration.nrows() / graph.input.rows();
+    let trace = report::run(&quantised.network, batch, input)?;
+    quantised.report = report::layers(graph, &values, &plan, &built.values, &trace)?;
+    Ok(quantised)
+}
+
+impl Quantised {
+    /// Samples as the program's input: rounded, and clipped at ±63.
+    ///
+    /// # Errors
+    /// [`QuantiseError`] where they are no samples of this network, or not
+    /// finite.
+    pub fn quantise_input(&self, samples: ArrayView2<'_, f32>) -> Result<Tensor, QuantiseError> {
+        let (rows, columns) = samples.dim();
+        let input = self.input;
+        if columns != input.channels || rows == 0 || !rows.is_multiple_of(input.rows()) {
+            return Err(GraphError::Input { input, rows, columns }.into());
+        }
+        finite("input", "samples", samples.iter())?;
+        let integers: Vec<i32> =
+            samples.iter().map(|&x| integer(f64::from(x) / self.input_scale, 63)).collect();
+        let named = |source| QuantiseError::Tensor { layer: "input".to_owned(), source };
+        Tensor::new(rows, columns, Dtype::I8, &integers).map_err(named)
+    }
+
+    /// The program's output, a row a pixel (or a vector), as floats.
+    pub fn dequantise_output(&self, output: &Tensor) -> Array2<f32> {
+        let columns = output.extent().columns as usize;
+        let entries = output.entries();
+        Array2::from_shape_fn((output.extent().rows as usize, columns), |(row, column)| {
+            (f64::from(entries[row * columns + column]) * self.output_scale) as f32
+        })
+    }
+}
+
+/// The nearest integer of at most so large a magnitude.
+fn integer(x: f64, max: i32) -> i32 {
+    // Saturates, and is exact within i32.
+    x.round().clamp((-max).into(), max.into()) as i32
+}
+
+/// Refuses infinities and what is no number.
+fn finite<'a>(
+    layer: &str,
+    what: &'static str,
+    mut entries: impl Iterator<Item = &'a f32>,
+) -> Result<(), QuantiseError> {
+    match entries.position(|entry| !entry.is_finite()) {
+        Some(index) => Err(QuantiseError::NotFinite { layer: layer.to_owned(), what, index }),
+        None => Ok(()),
+    }
+}
+
+/// The output of steps that end a layer inside the network.
+const NARROW: Clamp = Clamp::SYMMETRIC;
+/// The output of the network's last product, sum or mean.
+const WIDE: Clamp = Clamp::full(Dtype::I16);

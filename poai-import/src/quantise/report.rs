@@ -1,0 +1,57 @@
+//! How far the integers are from the floats.
+
+use super::super::graph::Graph;
+use super::QuantiseError;
+use super::ranges::Plan;
+use ndarray::Array2;
+use poai_core::program::{RunShape, ValueId};
+use poai_engine::backend::cpu::Cpu;
+use poai_engine::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
+use std::sync::Arc;
+
+/// How far a layer's integers are from the floats.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LayerReport {
+    /// The layer.
+    pub name: String,
+    /// What 1 of its integers stands for.
+    pub scale: f64,
+    /// √(Σ (integer·scale − float)² / Σ float²), all layers before it being
+    /// integers too. Where only a Relu reads the value, of its entries above 0.
+    /// 0 where both are all zero, infinite where the floats alone are.
+    pub relative_error: f64,
+}
+
+/// Runs the program and keeps every value.
+pub(super) fn run(network: &Network, batch: usize, input: Tensor) -> Result<Trace, QuantiseError> {
+    let model = Model::new(network.clone(), Arc::new(Cpu::new()))?;
+    // A batch that is cut off is refused by the input's extent.
+    let shape = RunShape { batch: u32::try_from(batch).unwrap_or(u32::MAX), sequence: 1 };
+    let run = model.run(&shape, vec![input], &RunOptions::new().trace())?;
+    Ok(run.trace.ok_or(poai_engine::execute::ExecuteError::Layout)?)
+}
+
+/// Compares value by value.
+pub(super) fn layers(
+    graph: &Graph,
+    floats: &[Array2<f32>],
+    plan: &Plan,
+    values: &[ValueId],
+    trace: &Trace,
+) -> Result<Vec<LayerReport>, ExecuteError> {
+    let compare = |(index, name): (usize, &str)| {
+        let (scale, rectified) = (plan.scales[index], plan.rectified[index]);
+        let seen = |x: f64| if rectified { x.max(0.0) } else { x };
+        let integers = trace.value(values[index])?.entries();
+        let (mut error, mut total) = (0.0, 0.0);
+        for (&integer, &float) in integers.iter().zip(&floats[index]) {
+            let float = seen(float.into());
+            error += (seen(f64::from(integer) * scale) - float).powi(2);
+            total += float.powi(2);
+        }
+        let relative_error = if error == 0.0 { 0.0 } else { (error / total).sqrt() };
+        Ok(LayerReport { name: name.to_owned(), scale, relative_error })
+    };
+    let names = graph.layers.iter().map(|layer| layer.name.as_str());
+    names.enumerate().map(|(index, name)| compare((index + 1, name))).collect()
+}

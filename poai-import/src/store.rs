@@ -1,0 +1,202 @@
+//! Integer networks in files: a directory of two.
+//!
+//! `program.poai` holds the program's canonical bytes, `constants.safetensors`
+//! each constant's padded bytes under its number, as they are committed. The
+//! program names the constants by their roots, so that neither file passes for
+//! another network's.
+
+use poai_core::program::encoding::PROGRAM_BYTES_MAX;
+use poai_core::program::{Dtype, Extent, Program, ProgramDecodeError};
+use poai_engine::execute::{Network, NetworkError, Tensor, TensorError};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype as FileDtype, SafeTensors};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The file of the program.
+pub const PROGRAM_FILE: &str = "program.poai";
+/// The file of the constants.
+pub const CONSTANTS_FILE: &str = "constants.safetensors";
+/// Most bytes that the second file has beside the constants' own, and those for
+/// each constant.
+const HEADER_BYTES: (u64, u64) = (1 << 12, 1 << 8);
+
+/// Why a network was not written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file or the directory could not be written or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is larger than it can be.
+    #[error("{} has more than {limit} bytes", path.display())]
+    Size {
+        /// Which.
+        path: PathBuf,
+        /// The most.
+        limit: u64,
+    },
+    /// The program's bytes are no program.
+    #[error("{}: {source}", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ProgramDecodeError,
+    },
+    /// The constants' bytes are no safetensors file, or are cut off.
+    #[error("{}: no whole safetensors file: {why}", path.display())]
+    Constants {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A constant is missing, or has another type or shape than the program
+    /// implies.
+    #[error("{}: constant {index} ({name}): expected {expected}, padded, {got}", path.display())]
+    Constant {
+        /// The file.
+        path: PathBuf,
+        /// Its number.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Its extent in the program.
+        expected: Extent,
+        /// What there is.
+        got: String,
+    },
+    /// A constant's bytes are no tensor.
+    #[error("{}: constant {index}: {source}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// Its number.
+        index: usize,
+        /// What is wrong.
+        source: TensorError,
+    },
+    /// The constants are another network's.
+    #[error("{}: {source}", path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: NetworkError,
+    },
+}
+
+/// Writes a network into a directory, which is made where it is missing. Each
+/// file takes its place whole or not at all.
+///
+/// # Errors
+/// [`StoreError`] where the directory cannot be written.
+pub fn save(network: &Network, directory: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(directory).map_err(io(directory))?;
+    let views: Vec<(String, TensorView<'_>)> = network
+        .constants()
+        .iter()
+        .enumerate()
+        .map(|(index, held)| {
+            let extent = held.tensor.extent();
+            let view =
+                TensorView::new(file_dtype(extent.dtype), shape(extent), held.tensor.bytes());
+            Ok((index.to_string(), view?))
+        })
+        .collect::<Result<_, safetensors::SafeTensorError>>()
+        .map_err(constants(directory))?;
+    let bytes = safetensors::serialize(views, None).map_err(constants(directory))?;
+    // The program last: a directory that holds one is whole.
+    replace(directory, CONSTANTS_FILE, &bytes)?;
+    replace(directory, PROGRAM_FILE, &network.program().encode())
+}
+
+/// Reads a network from a directory. Everything is checked, the constants
+/// against the program's roots.
+///
+/// # Errors
+/// [`StoreError`] names the file and what is wrong with it.
+pub fn load(directory: &Path) -> Result<Network, StoreError> {
+    let path = directory.join(PROGRAM_FILE);
+    let bytes = read(&path, PROGRAM_BYTES_MAX as u64)?;
+    let program = Program::decode(&bytes).map_err(|source| StoreError::Program { path, source })?;
+    let path = directory.join(CONSTANTS_FILE);
+    let (fixed, each) = HEADER_BYTES;
+    let limit = program.constants().iter().fold(fixed, |sum, constant| {
+        sum.saturating_add(each).saturating_add(constant.extent.bytes())
+    });
+    let bytes = read(&path, limit)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(constants(directory))?;
+    let mut held = Vec::with_capacity(program.constants().len());
+    for (index, constant) in program.constants().iter().enumerate() {
+        let expected = constant.extent;
+        let wrong = |got| {
+            let (path, name) = (path.clone(), constant.name.clone());
+            StoreError::Constant { path, index, name, expected, got }
+        };
+        let view = tensors.tensor(&index.to_string());
+        let view = view.map_err(|_| wrong("it is missing".to_owned()))?;
+        if view.dtype() != file_dtype(expected.dtype) || view.shape() != shape(&expected) {
+            return Err(wrong(format!("got {:?} {:?}", view.shape(), view.dtype())));
+        }
+        let tensor = Tensor::from_bytes(expected, view.data().to_vec());
+        let path = || path.clone();
+        held.push(tensor.map_err(|source| StoreError::Tensor { path: path(), index, source })?);
+    }
+    Network::new(program, held).map_err(|source| StoreError::Network { path, source })
+}
+
+/// The padded shape.
+fn shape(extent: &Extent) -> Vec<usize> {
+    vec![extent.padded_rows() as usize, extent.padded_columns() as usize]
+}
+
+fn file_dtype(dtype: Dtype) -> FileDtype {
+    match dtype {
+        Dtype::I8 => FileDtype::I8,
+        Dtype::I16 => FileDtype::I16,
+        Dtype::I32 => FileDtype::I32,
+    }
+}
+
+/// At most so many bytes of a file.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
+    let file = File::open(path).map_err(io(path))?;
+    let mut bytes = vec![];
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io(path))?;
+    if bytes.len() as u64 > limit {
+        return Err(StoreError::Size { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+/// Writes a file beside its place, then moves it there.
+fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = directory.join(name);
+    let mut options = tempfile::Builder::new();
+    // Who may read it is for the umask to say, as of any file.
+    #[cfg(unix)]
+    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = options.tempfile_in(directory).map_err(io(directory))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io(&path))?;
+    file.persist(&path).map_err(|error| io(&path)(error.error))?;
+    Ok(())
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
+    move |source| StoreError::Io { path: path.to_owned(), source }
+}
+
+fn constants(directory: &Path) -> impl Fn(safetensors::SafeTensorError) -> StoreError {
+    move |error| StoreError::Constants {
+        path: directory.join(CONSTANTS_FILE),
+        why: error.to_string(),
+    }
+}

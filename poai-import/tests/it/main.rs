@@ -1,0 +1,5 @@
+//! Readers of trained networks, and quantisation.
+
+mod bert;
+mod onnx;
+mod quantise;

@@ -1,0 +1,475 @@
+//! Quantised networks: their integers are close to the floats, and what cannot
+//! be quantised is an error that names it.
+use ndarray::{Array2, ArrayView2};
+use poai_core::program::ops::{Local, Read, Source, StepError};
+use poai_core::program::{Dtype, RunShape, ValueId};
+use poai_engine::backend::cpu::Cpu;
+use poai_engine::execute::{Model, RunOptions, Tensor};
+use poai_import::float;
+use poai_import::graph::{Extent, Graph, GraphError, Kind, Layer, Window};
+use poai_import::quantise::{
+    Granularity, Numbers, Options, QuantiseError, Quantised, Range, quantise,
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Numbers in −1..1 that depend on the seed alone.
+fn numbers(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = |_| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(next).collect()
+}
+
+fn matrix(seed: u64, rows: usize, columns: usize) -> Array2<f32> {
+    let scale = (columns as f32).sqrt().recip();
+    Array2::from_shape_vec((rows, columns), numbers(seed, rows * columns)).unwrap() * scale * 2.0
+}
+
+fn samples(seed: u64, rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_vec((rows, columns), numbers(seed, rows * columns)).unwrap()
+}
+
+fn layer(name: &str, kind: Kind, inputs: &[usize]) -> Layer {
+    Layer { name: name.to_owned(), kind, inputs: inputs.to_vec() }
+}
+
+fn gemm(seed: u64, outputs: usize, inputs: usize) -> Kind {
+    Kind::Gemm { weights: matrix(seed, outputs, inputs), bias: numbers(seed + 100, outputs) }
+}
+
+fn conv(seed: u64, outputs: usize, inputs: usize, window: Window) -> Kind {
+    let weights = matrix(seed, outputs, window.area() * inputs);
+    Kind::Conv { weights, bias: numbers(seed + 100, outputs), window }
+}
+
+fn window(kernel: usize, stride: usize, pad: usize) -> Window {
+    Window { kernel: [kernel; 2], stride: [stride; 2], pads: [pad; 4] }
+}
+
+fn mlp() -> Graph {
+    let layers = vec![
+        layer("first", gemm(1, 48, 20), &[0]),
+        layer("relu 1", Kind::Relu, &[1]),
+        layer("second", gemm(2, 32, 48), &[2]),
+        layer("relu 2", Kind::Relu, &[3]),
+        layer("logits", gemm(3, 10, 32), &[4]),
+    ];
+    Graph { input: Extent::features(20), layers }
+}
+
+fn cnn() -> Graph {
+    let layers = vec![
+        layer("conv 1", conv(1, 8, 3, window(3, 1, 1)), &[0]),
+        layer("pool", Kind::MaxPool { window: window(2, 2, 0) }, &[1]),
+        layer("relu 1", Kind::Relu, &[2]),
+        layer("conv 2", conv(2, 6, 8, window(3, 2, 1)), &[3]),
+        layer("relu 2", Kind::Relu, &[4]),
+        layer("mean", average(window(3, 1, 1), false), &[5]),
+        layer("flat", Kind::Flatten, &[6]),
+        layer("logits", gemm(3, 10, 2 * 3 * 6), &[7]),
+    ];
+    Graph { input: Extent { height: 8, width: 12, channels: 3 }, layers }
+}
+
+fn average(window: Window, count_include_pad: bool) -> Kind {
+    Kind::AveragePool { window, count_include_pad }
+}
+
+/// Two residual blocks, one with a projection of single pixels.
+fn residual() -> Graph {
+    let layers = vec![
+        layer("stem", conv(1, 8, 2, window(3, 1, 1)), &[0]),
+        layer("relu 1", Kind::Relu, &[1]),
+        layer("branch 1", conv(2, 8, 8, window(3, 1, 1)), &[2]),
+        layer("sum 1", Kind::Add, &[3, 2]),
+        layer("relu 2", Kind::Relu, &[4]),
+        layer("branch 2", conv(3, 12, 8, window(1, 1, 0)), &[5]),
+        layer("projection", conv(4, 12, 8, window(1, 1, 0)), &[5]),
+        layer("sum 2", Kind::Add, &[6, 7]),
+        layer("mean", Kind::GlobalAveragePool, &[8]),
+        layer("logits", gemm(5, 7, 12), &[9]),
+    ];
+    Graph { input: Extent { height: 6, width: 5, channels: 2 }, layers }
+}
+
+fn run(quantised: &Quantised, samples: ArrayView2<'_, f32>) -> Array2<f32> {
+    let model = Model::new(quantised.network.clone(), Arc::new(Cpu::new())).unwrap();
+    let batch = (samples.nrows() / quantised.input.rows()) as u32;
+    let input = quantised.quantise_input(samples).unwrap();
+    let shape = RunShape { batch, sequence: 1 };
+    let run = model.run(&shape, vec![input], &RunOptions::new()).unwrap();
+    quantised.dequantise_output(&run.output)
+}
+
+fn relative_error(got: &Array2<f32>, expected: &Array2<f32>) -> f64 {
+    assert_eq!(got.dim(), expected.dim());
+    let square = |x: f32| f64::from(x).powi(2);
+    let error: f64 = got.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
+    (error / expected.iter().map(|&x| square(x)).sum::<f64>()).sqrt()
+}
+
+fn inputs(graph: &Graph, seed: u64, batch: usize) -> Array2<f32> {
+    samples(seed, batch * graph.input.rows(), graph.input.channels)
+}
+
+#[test]
+fn integers_are_close_to_floats() {
+    let granularities = [Granularity::PerTensor, Granularity::PerChannel];
+    let ranges = [Range::MinMax, Range::Percentile(99.9)];
+    let choices = granularities.into_iter().flat_map(|weights| {
+        let numbers = [Numbers::Fitted, Numbers::Standard];
+        let all = ranges.into_iter().flat_map(move |range| numbers.map(|numbers| (range, numbers)));
+        all.map(move |(range, numbers)| Options { range, weights, numbers })
+    });
+    for options in choices {
+        for (name, graph) in [("mlp", mlp()), ("cnn", cnn()), ("residual", residual())] {
+            let calibration = inputs(&graph, 9, 64);
+            let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+            assert_eq!(quantised.report.len(), graph.layers.len());
+            for (layer, report) in graph.layers.iter().zip(&quantised.report) {
+                assert_eq!(layer.name, report.name);
+                assert!(report.relative_error < 0.06, "{name} {options:?}: {report:?}");
+            }
+            // Samples that it has not seen.
+            let fresh = inputs(&graph, 77, 16);
+            let floats = float::run(&graph, fresh.view()).unwrap();
+            let error = relative_error(&run(&quantised, fresh.view()), floats.last().unwrap());
+            assert!(error < 0.06, "{name} {options:?}: {error}");
+        }
+    }
+}
+
+/// Networks in standard form are their fitted selves, but for an i8 unit here
+/// and there; and say where their scales leave no room.
+#[test]
+fn the_standard_form_is_as_exact() {
+    let standard = Options { numbers: Numbers::Standard, ..Options::default() };
+    for graph in [mlp(), cnn(), residual()] {
+        let calibration = inputs(&graph, 9, 64);
+        let fitted = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let quantised = quantise(&graph, calibration.view(), &standard).unwrap();
+        let error =
+            relative_error(&run(&quantised, calibration.view()), &run(&fitted, calibration.view()));
+        assert!(error < 0.005, "{error}");
+    }
+    // Of numbers that nearly cancel little is left, and made large again.
+    let weights = Array2::from_shape_vec((1, 2), vec![1.0, -1.0]).unwrap();
+    let layers = vec![layer("difference", Kind::Gemm { weights, bias: vec![0.0] }, &[0])];
+    let graph = Graph { input: Extent::features(2), layers };
+    for (second, fits) in [(0.5, true), (0.98, false)] {
+        let samples = Array2::from_shape_vec((1, 2), vec![1.0, second]).unwrap();
+        let error = match quantise(&graph, samples.view(), &standard) {
+            Ok(quantised) => {
+                assert!(fits);
+                let float = f64::from(run(&quantised, samples.view())[[0, 0]]);
+                assert!((float - 0.5).abs() < 0.02, "{float}");
+                continue;
+            }
+            Err(error) => error,
+        };
+        assert!(!fits, "{error}");
+        let QuantiseError::Standard { layer, ratio, limit } = error else { panic!("{error}") };
+        assert_eq!(layer, "difference");
+        assert!(ratio > 64.0 && limit == 64.0, "{ratio} {limit}");
+    }
+}
+
+#[test]
+fn report_measures_the_output_on_the_calibration_data() {
+    let graph = cnn();
+    let calibration = inputs(&graph, 9, 32);
+    let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+    let floats = float::run(&graph, calibration.view()).unwrap();
+    let error = relative_error(&run(&quantised, calibration.view()), floats.last().unwrap());
+    let last = quantised.report.last().unwrap();
+    assert!((last.relative_error - error).abs() < 1e-6);
+    assert_eq!(last.scale, quantised.output_scale);
+    // The output's largest entry is 2^14 of i16.
+    let largest = floats.last().unwrap().iter().fold(0f32, |a, &b| a.max(b.abs()));
+    assert!((f64::from(largest) / quantised.output_scale - 16384.0).abs() < 1e-6);
+    let program = quantised.network.program();
+    assert_eq!(program.form(program.output()).unwrap().dtype, Dtype::I16);
+}
+
+#[test]
+fn channels_of_their_own_scale_are_no_worse() {
+    let mut graph = mlp();
+    // Output channels whose weights lie between 1 and 1/1000 of their size.
+    let by = |channel: usize| 10f32.powi(-(channel as i32 % 4));
+    let Kind::Gemm { weights, bias } = &mut graph.layers[0].kind else { panic!() };
+    for (channel, mut row) in weights.outer_iter_mut().enumerate() {
+        row *= by(channel);
+        bias[channel] *= by(channel);
+    }
+    let calibration = inputs(&graph, 9, 64);
+    let error = |weights| {
+        let options = Options { weights, ..Options::default() };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        quantised.report.iter().map(|layer| layer.relative_error).collect::<Vec<_>>()
+    };
+    let (tensor, channel) = (error(Granularity::PerTensor), error(Granularity::PerChannel));
+    assert!(channel[0] <= tensor[0], "{channel:?} {tensor:?}");
+    assert!(channel[4] <= tensor[4], "{channel:?} {tensor:?}");
+}
+
+#[test]
+fn small_channels_survive_with_a_scale_of_their_own() {
+    // One channel's weights are a thousandth of the other's.
+    let weights = Array2::from_shape_fn((2, 8), |(row, column)| {
+        let entry = (column as f32 - 3.5) / 4.0;
+        if row == 0 { entry * 1000.0 } else { entry }
+    });
+    let graph = Graph {
+        input: Extent::features(8),
+        layers: vec![layer("only", Kind::Gemm { weights, bias: vec![0.0, 0.0] }, &[0])],
+    };
+    let calibration = inputs(&graph, 4, 32);
+    let floats = float::run(&graph, calibration.view()).unwrap();
+    let error = |weights| {
+        let options = Options { weights, ..Options::default() };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        let column = |values: &Array2<f32>| values.slice(ndarray::s![.., 1..]).to_owned();
+        relative_error(&column(&run(&quantised, calibration.view())), &column(&floats[1]))
+    };
+    assert_eq!(error(Granularity::PerTensor), 1.0);
+    assert!(error(Granularity::PerChannel) < 0.1);
+}
+
+#[test]
+fn a_percentile_clips_outliers() {
+    let graph = mlp();
+    let mut calibration = inputs(&graph, 9, 200);
+    calibration[[3, 4]] = 1000.0;
+    let error = |range| {
+        let options = Options { range, ..Options::default() };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        let usual = inputs(&graph, 77, 16);
+        let floats = float::run(&graph, usual.view()).unwrap();
+        relative_error(&run(&quantised, usual.view()), floats.last().unwrap())
+    };
+    assert!(error(Range::Percentile(99.5)) < 0.15);
+    assert!(error(Range::MinMax) > 0.4);
+}
+
+#[test]
+fn dead_layers_and_inputs_stay_zero() {
+    let mut graph = mlp();
+    // Nothing comes through: weights of zero and biases below it.
+    graph.layers[2].kind = Kind::Gemm { weights: Array2::zeros((32, 48)), bias: vec![-1.0; 32] };
+    let calibration = Array2::zeros((4, 20));
+    for weights in [Granularity::PerTensor, Granularity::PerChannel] {
+        let options = Options { weights, range: Range::Percentile(50.0), ..Options::default() };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        let floats = float::run(&graph, calibration.view()).unwrap();
+        assert_eq!(quantised.input_scale, 1.0);
+        let dead = &quantised.report[3];
+        assert_eq!((dead.scale, dead.relative_error), (quantised.report[1].scale, 0.0));
+        // The logits are their bias, as fine as accumulators are.
+        let error = relative_error(&run(&quantised, calibration.view()), &floats[5]);
+        assert!(error < 0.02, "{error}");
+    }
+}
+
+#[test]
+fn channels_without_weights_keep_their_bias() {
+    let mut graph = mlp();
+    let Kind::Gemm { weights, bias } = &mut graph.layers[4].kind else { panic!() };
+    weights.row_mut(3).fill(0.0);
+    bias[3] = 1.25;
+    weights.row_mut(4).fill(1e-20);
+    bias[4] = -0.5;
+    let calibration = inputs(&graph, 9, 8);
+    let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+    let got = run(&quantised, calibration.view());
+    assert!(got.column(3).iter().all(|x| (x - 1.25).abs() < 0.01), "{}", got.column(3));
+    assert!(got.column(4).iter().all(|x| (x + 0.5).abs() < 0.01), "{}", got.column(4));
+}
+
+#[test]
+fn networks_without_products() {
+    let shape = Extent { height: 4, width: 4, channels: 3 };
+    let alone = |kind: Kind, inputs: &[usize]| Graph {
+        input: shape,
+        layers: vec![layer("only", kind, inputs)],
+    };
+    let kinds = [
+        (Kind::Relu, &[0][..]),
+        (Kind::MaxPool { window: window(2, 2, 1) }, &[0]),
+        (average(window(3, 1, 0), true), &[0]),
+        (average(window(3, 2, 1), false), &[0]),
+        (Kind::GlobalAveragePool, &[0]),
+        (Kind::Flatten, &[0]),
+        (Kind::Add, &[0, 0]),
+    ];
+    for (kind, reads) in kinds {
+        let graph = alone(kind, reads);
+        let calibration = inputs(&graph, 5, 3);
+        let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let floats = float::run(&graph, calibration.view()).unwrap();
+        let error = relative_error(&run(&quantised, calibration.view()), &floats[1]);
+        assert!(error < 0.04, "{:?}: {error}", graph.layers[0].kind);
+    }
+}
+
+#[test]
+fn long_names_are_cut() {
+    let mut graph = mlp();
+    graph.layers[0].name = "ü".repeat(300);
+    let calibration = inputs(&graph, 9, 8);
+    let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+    assert_eq!(quantised.report[0].name, graph.layers[0].name);
+    assert_eq!(quantised.network.program().steps()[0].name, "ü".repeat(127));
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    let graph = mlp();
+    let good = inputs(&graph, 9, 8);
+    let fails = |graph: &Graph, calibration: &Array2<f32>, options: &Options| {
+        quantise(graph, calibration.view(), options).unwrap_err()
+    };
+    let default = Options::default();
+
+    let error = fails(&graph, &Array2::zeros((0, 20)), &default);
+    assert!(matches!(error, QuantiseError::NoCalibration));
+
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut calibration = good.clone();
+        calibration[[1, 2]] = bad;
+        let error = fails(&graph, &calibration, &default);
+        assert!(
+            matches!(&error, QuantiseError::NotFinite { layer, index: 22, .. } if layer == "input")
+        );
+        let quantised = quantise(&graph, good.view(), &default).unwrap();
+        let error = quantised.quantise_input(calibration.view()).unwrap_err();
+        assert!(matches!(error, QuantiseError::NotFinite { index: 22, .. }));
+    }
+
+    let error = fails(&graph, &Array2::zeros((8, 19)), &default);
+    assert!(matches!(error, QuantiseError::Graph(GraphError::Input { columns: 19, .. })));
+    let images = cnn();
+    let error = fails(&images, &Array2::zeros((images.input.rows() + 1, 3)), &default);
+    assert!(matches!(error, QuantiseError::Graph(GraphError::Input { rows: 97, .. })));
+    let quantised = quantise(&graph, good.view(), &default).unwrap();
+    let error = quantised.quantise_input(Array2::zeros((8, 19)).view()).unwrap_err();
+    assert!(matches!(error, QuantiseError::Graph(GraphError::Input { .. })));
+
+    for percent in [0.0, -1.0, 100.1, f64::NAN] {
+        let options = Options { range: Range::Percentile(percent), ..default };
+        let error = fails(&graph, &good, &options);
+        assert!(matches!(error, QuantiseError::Percentile(_)));
+    }
+
+    // Values that overflow, and a weight that is no number where none shows.
+    let mut graph = mlp();
+    let Kind::Gemm { weights, .. } = &mut graph.layers[2].kind else { panic!() };
+    weights.fill(f32::MAX);
+    let error = fails(&graph, &good, &default);
+    assert!(matches!(&error, QuantiseError::NotFinite { layer, .. } if layer == "second"));
+    assert!(error.to_string().starts_with("second: "));
+
+    let mut graph = mlp();
+    let Kind::Gemm { bias, .. } = &mut graph.layers[2].kind else { panic!() };
+    bias[5] = f32::NEG_INFINITY;
+    let error = fails(&graph, &good, &default);
+    assert!(matches!(&error, QuantiseError::NotFinite { layer, .. } if layer == "second"));
+
+    let mut graph = cnn();
+    graph.layers[5].kind = average(window(3, 1, 1), true);
+    let error = fails(&graph, &inputs(&graph, 9, 2), &default);
+    assert!(matches!(&error, QuantiseError::Unsupported { layer, .. } if layer == "mean"));
+
+    // Pads as wide as the kernel: a window would see nothing of the image.
+    let mut graph = cnn();
+    graph.layers[0].kind = conv(1, 8, 3, window(1, 1, 1));
+    graph.layers.truncate(1);
+    let error = fails(&graph, &inputs(&graph, 9, 2), &default);
+    assert!(matches!(error, QuantiseError::Program(_)), "{error}");
+    assert!(error.to_string().contains("conv 1"));
+}
+
+/// A step's slots, of which only the rows that it says it reads are there.
+struct Declared<'a> {
+    tensors: Vec<&'a Tensor>,
+    reads: Vec<Read>,
+}
+
+impl Source for Declared<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let declared = self.reads.iter().any(|read| read.slot == slot && read.rows.contains(&row));
+        let read = || self.tensors[slot].rows().read(row, to);
+        declared.then(read).flatten().ok_or(StepError::Missing { slot, row })
+    }
+}
+
+#[test]
+fn every_tile_is_made_of_the_rows_that_it_declares() {
+    for graph in [mlp(), cnn(), residual()] {
+        let calibration = inputs(&graph, 9, 5);
+        let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let (network, program) = (&quantised.network, quantised.network.program());
+        let model = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+        let shape = RunShape { batch: 5, sequence: 1 };
+        let input = quantised.quantise_input(calibration.view()).unwrap();
+        let run = model.run(&shape, vec![input], &RunOptions::new().trace()).unwrap();
+        let trace = run.trace.unwrap();
+        let extents = program.extents(&shape).unwrap();
+        for value in (0..program.values() as u32).map(ValueId) {
+            let Some(step) = program.step_of(value) else { continue };
+            let local = Local::new(program, &extents, shape, value).unwrap();
+            let (constants, count) = step.op.constants();
+            let constants = constants[..count].iter();
+            let constants = constants.map(|id| &network.constants()[id.0 as usize].tensor);
+            let values = step.inputs.iter().map(|&input| trace.value(input).unwrap());
+            let tensors: Vec<&Tensor> = values.chain(constants).collect();
+            let output = trace.value(value).unwrap();
+            let (columns, entries) = (output.extent().columns as usize, output.entries());
+            for tile in 0..local.grid().tiles() {
+                let Some(region) = local.within(&local.grid().tile(tile).unwrap()) else {
+                    continue;
+                };
+                let source = Declared { tensors: tensors.clone(), reads: local.reads(&region) };
+                let mut got = vec![0; region.rows.len() * region.width()];
+                local.compute(&source, &region, None, &mut got).unwrap();
+                for (row, got) in region.rows.clone().zip(got.chunks(region.width())) {
+                    let first = row as usize * columns + region.columns.start as usize;
+                    assert_eq!(got, &entries[first..first + got.len()], "{} {row}", step.name);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Weights, biases and samples of any size: numbers, and close ones where
+    /// no layer drowns in its bias.
+    #[test]
+    fn any_scale_is_a_scale(
+        seed in 0u64..1000,
+        input in -30i32..10,
+        weights in -20i32..10,
+        bias in -30i32..10,
+        per_channel: bool,
+    ) {
+        let mut graph = mlp();
+        for layer in &mut graph.layers {
+            let Kind::Gemm { weights: entries, bias: added } = &mut layer.kind else { continue };
+            *entries *= 10f32.powi(weights / 3);
+            added.iter_mut().for_each(|entry| *entry *= 10f32.powi(bias));
+        }
+        let calibration = inputs(&graph, seed, 16) * 10f32.powi(input);
+        let weights = if per_channel { Granularity::PerChannel } else { Granularity::PerTensor };
+        let options = Options { weights, ..Options::default() };
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        prop_assert!(quantised.output_scale > 0.0 && quantised.output_scale.is_finite());
+        let floats = float::run(&graph, calibration.view()).unwrap();
+        let error = relative_error(&run(&quantised, calibration.view()), &floats[5]);
+        prop_assert!(error < 0.1, "{} {:?}", error, quantised.report);
+    }
+}

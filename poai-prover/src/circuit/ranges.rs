@@ -1,0 +1,168 @@
+//! How far committed constants and multipliers may go: part of a circuit, so
+//! that it is the same for every network whose numbers fit.
+//!
+//! A circuit for all that i32 can be would prove of every sum that it does not
+//! saturate, at several times the cost. Importers leave far smaller numbers. So
+//! i32 and i16 constants are held to as many bits as the network has that the
+//! circuit is made of, column by column where there are few (a product's
+//! biases and multipliers). Whoever has the key learns these numbers of bits,
+//! and no entry; i8 weights have their type's range whatever they are. Ranges
+//! of the standard form follow from the architecture, and tell nothing at all.
+
+use super::super::circuit::CircuitError;
+use super::super::multipliers;
+use poai_core::program::{Dtype, Op, Program, standard};
+use poai_engine::execute::{Network, Tensor};
+
+/// Columns up to which each has a range of its own.
+const COLUMNS: usize = 4;
+
+/// Of one column, or all of a constant: 2^bits values from 0 on, or where
+/// `signed` from −2^bits on as many as above; none but 0 with 0 bits unsigned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Range {
+    /// Bits of the largest magnitude.
+    pub bits: u8,
+    /// Whether entries may be below 0.
+    pub signed: bool,
+}
+
+impl Range {
+    /// The least and the largest entry.
+    pub(super) fn bounds(&self) -> (i128, i128) {
+        let end = 1i128 << self.bits;
+        (if self.signed { -end } else { 0 }, end - 1)
+    }
+
+    fn of(entries: impl Iterator<Item = i32>) -> Range {
+        entries.fold(Range::default(), |range, entry| {
+            // −2^bits is in the range, as its magnitude less one shows.
+            let magnitude = if entry < 0 { !entry } else { entry };
+            let bits = (i32::BITS - magnitude.leading_zeros()) as u8;
+            Range { bits: range.bits.max(bits), signed: range.signed || entry < 0 }
+        })
+    }
+}
+
+/// The ranges of all constants, in order: of a constant one for each column, or
+/// one for all; and of the steps' committed multipliers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ranges {
+    pub(super) constants: Vec<Vec<Range>>,
+    pub(super) multipliers: Vec<Range>,
+}
+
+impl Ranges {
+    /// The narrowest that a network's constants and multipliers fit.
+    pub fn of(network: &Network) -> Ranges {
+        let constants = network.constants().iter().map(|held| ranges_of(&held.tensor));
+        let multipliers = multipliers::of(network.program());
+        Ranges {
+            constants: constants.collect(),
+            multipliers: multipliers.map(|one| Range::of([one].into_iter())).collect(),
+        }
+    }
+
+    /// Those of the standard form ([`standard`]): the same for all programs in
+    /// that form of an architecture, and so is the circuit.
+    pub fn standard(program: &Program) -> Ranges {
+        let range = |bits, signed| Range { bits, signed };
+        let channels = [
+            range(standard::BIAS_BITS, true),
+            range(standard::CHANNEL_BITS, false),
+            Range::default(),
+        ];
+        let of_type = |dtype: Dtype| match dtype {
+            Dtype::I8 => range(6, true),
+            Dtype::I16 => range(15, true),
+            Dtype::I32 => range(31, true),
+        };
+        let constants = program.constants().iter().map(|constant| of_type(constant.extent.dtype));
+        let mut constants: Vec<Vec<Range>> = constants.map(|range| vec![range]).collect();
+        for step in program.steps() {
+            let Op::Linear { requantise, .. } = &step.op else { continue };
+            if let Some(ranges) = constants.get_mut(requantise.0 as usize) {
+                *ranges = channels.to_vec();
+            }
+        }
+        let multiplier = range(standard::MULTIPLIER_BITS, false);
+        let multipliers = multipliers::of(program).map(|_| multiplier).collect();
+        Ranges { constants, multipliers }
+    }
+
+    /// The narrowest that both fit: for networks of one architecture.
+    pub fn union(&self, other: &Ranges) -> Ranges {
+        let wider =
+            |a: &Range, b: &Range| Range { bits: a.bits.max(b.bits), signed: a.signed || b.signed };
+        let both = |(a, b): (&Vec<Range>, &Vec<Range>)| {
+            a.iter().zip(b).map(|(a, b)| wider(a, b)).collect()
+        };
+        Ranges {
+            constants: self.constants.iter().zip(&other.constants).map(both).collect(),
+            multipliers: both((&self.multipliers, &other.multipliers)),
+        }
+    }
+
+    /// Whether a network's constants and multipliers fit.
+    ///
+    /// # Errors
+    /// [`CircuitError::Constant`] or [`CircuitError::Multiplier`] names the first
+    /// that does not, [`CircuitError::Architecture`] other numbers of them.
+    pub(super) fn check(&self, network: &Network) -> Result<(), CircuitError> {
+        let named = network.program().constants();
+        let multipliers = multipliers::of(network.program()).count();
+        if (self.constants.len(), self.multipliers.len()) != (named.len(), multipliers) {
+            return Err(CircuitError::Architecture);
+        }
+        let all = network.constants().iter().zip(named).zip(&self.constants);
+        for ((held, constant), ranges) in all {
+            let columns = constant.extent.columns as usize;
+            for (at, entry) in held.tensor.entries().into_iter().enumerate() {
+                let range = column(ranges, at % columns);
+                let (least, most) = range.bounds();
+                if !(least..=most).contains(&entry.into()) {
+                    return Err(CircuitError::Constant {
+                        name: constant.name.clone(),
+                        entry,
+                        least: least as i64,
+                        most: most as i64,
+                    });
+                }
+            }
+        }
+        let mut ranges = self.multipliers.iter();
+        for step in network.program().steps() {
+            for &multiplier in multipliers::of_step(&step.op) {
+                let (least, most) = ranges.next().copied().unwrap_or_default().bounds();
+                if !(least..=most).contains(&multiplier.into()) {
+                    return Err(CircuitError::Multiplier {
+                        name: step.name.clone(),
+                        multiplier,
+                        least: least as i64,
+                        most: most as i64,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The range of a column.
+pub(super) fn column(ranges: &[Range], column: usize) -> Range {
+    ranges.get(column).or(ranges.first()).copied().unwrap_or_default()
+}
+
+fn ranges_of(tensor: &Tensor) -> Vec<Range> {
+    let extent = tensor.extent();
+    let columns = extent.columns as usize;
+    if extent.dtype == Dtype::I8 {
+        return vec![Range { bits: 6, signed: true }];
+    }
+    let entries = tensor.entries();
+    if columns > COLUMNS {
+        return vec![Range::of(entries.into_iter())];
+    }
+    let of = |column| Range::of(entries.iter().copied().skip(column).step_by(columns));
+    (0..columns).map(of).collect()
+}

@@ -1,0 +1,336 @@
+//! The steps of a program as constraints (spec §12): the same numbers, bit for
+//! bit, as [`poai_core::program::ops`] computes.
+
+use super::super::system::System;
+use super::bits::{decompose, divide, floor, max, width};
+use super::number::{Bit, Number};
+use super::poseidon::Poseidon;
+use super::product::{fixed_row, fixed_terms, sums};
+use super::table::look_up;
+use super::tensor::Entries;
+use super::{CircuitError, TERMS_MAX};
+use poai_core::program::ops::Local;
+use poai_core::program::ops::pool::pixels;
+use poai_core::program::{Clamp, Extent, Op, Window};
+
+/// A step in a circuit.
+pub(super) struct Step<'a> {
+    pub(super) local: &'a Local<'a>,
+    /// The inputs, then the constants.
+    pub(super) slots: Vec<&'a Entries>,
+    /// A product's weights where they are constants: their slot is empty.
+    pub(super) fixed: Option<&'a [i32]>,
+    /// The committed multipliers, or constants.
+    pub(super) multipliers: &'a [Number],
+    /// Whether nothing but `Relu`s reads the output, so that its sign alone
+    /// matters below 0.
+    pub(super) rectified: bool,
+}
+
+/// `min(max(⌊(x + half)·2⁻ˢ⌋, least), most)`.
+fn shifted(system: &mut System, x: &Number, shift: u8, clamp: (i128, i128)) -> Number {
+    let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+    // Saturates where the executor's 64 bits would: at the ends of i32 alone.
+    let sum = floored(system, &x.plus(half), 0, I64);
+    floored(system, &sum, shift.into(), clamp)
+}
+
+/// `min(max(⌊x·2⁻ˢ⌋, least), most)`.
+fn floored(system: &mut System, x: &Number, shift: u32, (least, most): (i128, i128)) -> Number {
+    let (from, to) = x.bounds();
+    if x.is_constant() {
+        return Number::constant((x.value() >> shift).clamp(least, most));
+    }
+    if shift == 0 && least <= from && to <= most {
+        return x.clone();
+    }
+    // No entry needs its bits where all lie beyond one end.
+    if to >> shift <= least {
+        return Number::constant(least);
+    }
+    if from >> shift >= most {
+        return Number::constant(most);
+    }
+    floor(system, x, shift, least).clamp(system, least, most)
+}
+
+const I64: (i128, i128) = (i64::MIN as i128, i64::MAX as i128);
+const I32: (i128, i128) = (i32::MIN as i128, i32::MAX as i128);
+
+fn within((least, most): (i128, i128), (from, to): (i128, i128)) -> bool {
+    least <= from && to <= most
+}
+
+impl Step<'_> {
+    /// The output's entries.
+    pub(super) fn build(
+        &self,
+        system: &mut System,
+        poseidon: &mut Poseidon,
+    ) -> Result<Entries, CircuitError> {
+        let output = self.local.output;
+        let entries = match self.local.op {
+            Op::Linear { shifts, clamp, .. } if self.local.inputs == 1 => {
+                self.linear(system, poseidon, shifts, clamp)?
+            }
+            Op::Unfold(window) => self.unfold(window)?,
+            Op::Add { multipliers, shift, clamp } => {
+                let [m0, m1] = multipliers.map(|own| Number::constant(own.into()));
+                let (m0, m1) = match self.multipliers {
+                    [m0, m1] => (m0, m1),
+                    _ => (&m0, &m1),
+                };
+                let clamp = self.clamp(clamp);
+                self.pairs(|a, b| {
+                    let (a, b) = (Number::product(system, m0, a), Number::product(system, m1, b));
+                    let sum = floored(system, &Number::sum([(1, &a), (1, &b)], 0), 0, I64);
+                    shifted(system, &sum, *shift, clamp)
+                })?
+            }
+            Op::Requantise { multiplier, shift, clamp } => {
+                let clamp = self.clamp(clamp);
+                let own = Number::constant((*multiplier).into());
+                let multiplier = self.multipliers.first().unwrap_or(&own);
+                let entry = |x: &Number| {
+                    let product = Number::product(system, multiplier, x);
+                    shifted(system, &product, *shift, clamp)
+                };
+                self.slot(0)?.entries.iter().map(entry).collect()
+            }
+            Op::ScaleColumns { shift, clamp, .. } => self.scale_columns(system, *shift, clamp)?,
+            Op::Relu => {
+                let entry = |x: &Number| floored(system, x, 0, (0, x.bounds().1.max(0)));
+                self.slot(0)?.entries.iter().map(entry).collect()
+            }
+            Op::Table { shift, pass_above, .. } => self.table(system, *shift, *pass_above)?,
+            Op::MaxPool(window) => self.pool(system, window, false)?,
+            Op::AveragePool(window) => self.pool(system, window, true)?,
+            Op::Transpose => self.transpose()?,
+            Op::Reshape { .. } => self.slot(0)?.entries.clone(),
+            _ => return Err(self.unsupported()),
+        };
+        Ok(Entries::new(output, entries))
+    }
+
+    fn unsupported(&self) -> CircuitError {
+        CircuitError::Unsupported { kind: self.local.op.name() }
+    }
+
+    fn slot(&self, slot: usize) -> Result<&Entries, CircuitError> {
+        self.slots.get(slot).copied().ok_or(CircuitError::Layout)
+    }
+
+    fn constant(&self, constant: usize) -> Result<&Entries, CircuitError> {
+        self.slot(self.local.inputs + constant)
+    }
+
+    /// An output's range; of one that only `Relu`s read, what they see.
+    fn clamp(&self, clamp: &Clamp) -> (i128, i128) {
+        let (least, most) = (clamp.min.into(), clamp.max.into());
+        if self.rectified && most > 0 { (0.max(least), most) } else { (least, most) }
+    }
+
+    fn pairs(
+        &self,
+        mut entry: impl FnMut(&Number, &Number) -> Number,
+    ) -> Result<Vec<Number>, CircuitError> {
+        let (a, b) = (self.slot(0)?, self.slot(1)?);
+        Ok(a.entries.iter().zip(&b.entries).map(|(a, b)| entry(a, b)).collect())
+    }
+
+    fn linear(
+        &self,
+        system: &mut System,
+        poseidon: &mut Poseidon,
+        shifts: &[u8; 3],
+        clamp: &Clamp,
+    ) -> Result<Vec<Number>, CircuitError> {
+        let (x, channels) = (self.slot(0)?, self.constant(1)?);
+        let clamp = self.clamp(clamp);
+        let mut entries = Vec::with_capacity(self.local.output.rows as usize);
+        let mut requantised = |system: &mut System, sum: &Number, channel: &[Number]| {
+            let [before, multiplier, after] = channel else { return Err(CircuitError::Layout) };
+            let channel = [before, multiplier, after];
+            entries.push(requantise(system, sum, channel, shifts, clamp));
+            Ok(())
+        };
+        if let Some(weights) = self.fixed {
+            // Known before any is made; and no more than one is kept.
+            if system.terms().saturating_add(fixed_terms(x, weights)) > TERMS_MAX {
+                return Err(CircuitError::Large);
+            }
+            for row in x.rows() {
+                for (sum, channel) in fixed_row(row, weights).zip(channels.rows()) {
+                    requantised(system, &sum, channel)?;
+                }
+            }
+            return Ok(entries);
+        }
+        for row in &sums(system, poseidon, x, self.constant(0)?)? {
+            for (sum, channel) in row.iter().zip(channels.rows()) {
+                requantised(system, sum, channel)?;
+            }
+        }
+        Ok(entries)
+    }
+
+    fn unfold(&self, window: &Window) -> Result<Vec<Number>, CircuitError> {
+        let x = self.slot(0)?;
+        let zeros = vec![Number::constant(0); x.extent.columns as usize];
+        let mut entries = vec![];
+        for row in 0..self.local.output.rows {
+            for pixel in pixels(self.local, window, row) {
+                let pixel = pixel.map_or(&zeros[..], |pixel| x.row(pixel as usize));
+                entries.extend_from_slice(pixel);
+            }
+        }
+        Ok(entries)
+    }
+
+    fn scale_columns(
+        &self,
+        system: &mut System,
+        shift: u8,
+        clamp: &Clamp,
+    ) -> Result<Vec<Number>, CircuitError> {
+        let (x, scales) = (self.slot(0)?, self.constant(0)?);
+        let clamp = self.clamp(clamp);
+        let mut entries = vec![];
+        for row in x.rows() {
+            for (x, scale) in row.iter().zip(&scales.entries) {
+                let product = Number::product(system, x, scale);
+                entries.push(shifted(system, &product, shift, clamp));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Means are ⌊(sum + n/2)/n⌋, whatever the sign.
+    fn pool(
+        &self,
+        system: &mut System,
+        window: &Window,
+        mean: bool,
+    ) -> Result<Vec<Number>, CircuitError> {
+        let x = self.slot(0)?;
+        let mut entries = vec![];
+        for row in 0..self.local.output.rows {
+            let under: Vec<&[Number]> = pixels(self.local, window, row)
+                .flatten()
+                .map(|pixel| x.row(pixel as usize))
+                .collect();
+            for column in 0..x.extent.columns as usize {
+                let mut pixels = under.iter().filter_map(|pixel| pixel.get(column));
+                if mean {
+                    let parts: Vec<_> = pixels.map(|pixel| (1, pixel)).collect();
+                    let n = parts.len().max(1) as i128;
+                    let sum = Number::sum(parts.iter().copied(), n / 2);
+                    entries.push(quotient(system, &sum, n));
+                } else {
+                    let first = pixels.next().ok_or(CircuitError::Layout)?.clone();
+                    entries.push(pixels.fold(first, |most, pixel| max(system, &most, pixel)));
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    fn transpose(&self) -> Result<Vec<Number>, CircuitError> {
+        let x = self.slot(0)?;
+        let batch = self.local.run.batch.max(1);
+        let (in_rows, columns) = (x.extent.rows / batch, x.extent.columns);
+        let mut entries = vec![];
+        for item in 0..batch {
+            for column in 0..columns as usize {
+                for row in 0..in_rows {
+                    let row = x.row((item * in_rows + row) as usize);
+                    entries.push(row.get(column).ok_or(CircuitError::Layout)?.clone());
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// `⌊x·2⁻ˢ⌋ + 128` as the index, clamped; above, the entry or x.
+    fn table(
+        &self,
+        system: &mut System,
+        shift: u8,
+        pass_above: bool,
+    ) -> Result<Vec<Number>, CircuitError> {
+        let (x, table) = (self.slot(0)?, self.constant(0)?);
+        let range = Extent::new(1, 1, self.local.output.dtype).map(|one| one.dtype.range());
+        let (least, most) = range.ok_or(CircuitError::Layout)?;
+        let shift = u32::from(shift.min(62));
+        let mut entries = vec![];
+        for x in &x.entries {
+            let index = match shift {
+                0 => x.clone(),
+                _ => floor(system, x, shift, x.bounds().0 >> shift).quotient,
+            };
+            let found = entry(system, &index, &table.entries)?;
+            if !pass_above || index.bounds().1 < 128 {
+                entries.push(found);
+                continue;
+            }
+            let above = floor(system, &index, 0, 128).at_least(128);
+            let above = above.unwrap_or_else(|| Bit::constant(false));
+            let passed = floored(system, x, 0, (least.into(), most.into()));
+            entries.push(above.choose(system, &passed, &found));
+        }
+        Ok(entries)
+    }
+}
+
+/// A table's entry by an index from −128 on, clamped to its ends.
+fn entry(system: &mut System, index: &Number, table: &[Number]) -> Result<Number, CircuitError> {
+    let index = floored(system, index, 0, (-128, 127));
+    let (least, most) = index.bounds();
+    let named = table.get((least + 128) as usize..=(most + 128) as usize);
+    let named = named.ok_or(CircuitError::Layout)?;
+    let bits = decompose(system, &index, least, width(most - least)).bits;
+    Ok(look_up(system, &bits, named))
+}
+
+/// ⌊x/n⌋ for n > 0.
+fn quotient(system: &mut System, x: &Number, n: i128) -> Number {
+    match n {
+        1 => x.clone(),
+        n if n.count_ones() == 1 => {
+            let shift = n.trailing_zeros();
+            floor(system, x, shift, x.bounds().0 >> shift).quotient
+        }
+        n => divide(system, x, n),
+    }
+}
+
+/// What follows a sum, with `(b0, M, b1)`.
+///
+/// Where nothing can saturate on the way, the floors join:
+/// `⌊(⌊(p + h0)/2^s0⌋ + b1 + h2)/2^s2⌋ = ⌊(p + h0 + (b1 + h2)·2^s0)/2^(s0+s2)⌋`,
+/// so that one decomposition does.
+fn requantise(
+    system: &mut System,
+    sum: &Number,
+    [before, multiplier, after]: [&Number; 3],
+    &[s0, _, s2]: &[u8; 3],
+    clamp: (i128, i128),
+) -> Number {
+    let half = |shift: u8| if shift == 0 { 0i128 } else { 1 << (shift - 1) };
+    let first = Number::sum([(1, sum), (1, before)], 0);
+    let first = floored(system, &first, 0, I32);
+    let product = Number::product(system, &first, multiplier);
+    let (least, most) = product.plus(half(s0)).bounds();
+    let second = (least >> s0, most >> s0);
+    let (b_least, b_most) = after.bounds();
+    let third = (second.0 + b_least, second.1 + b_most);
+    if s0 + s2 <= 62 && within(I32, second) && within(I32, third) {
+        let scale = 1i128 << s0;
+        let all = Number::sum([(1, &product), (scale, after)], half(s0) + half(s2) * scale);
+        return floored(system, &all, u32::from(s0) + u32::from(s2), clamp);
+    }
+    let second = shifted(system, &product, s0, I32);
+    let third = Number::sum([(1, &second), (1, after)], 0);
+    let third = floored(system, &third, 0, I32);
+    shifted(system, &third, s2, clamp)
+}

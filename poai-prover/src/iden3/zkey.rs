@@ -1,0 +1,327 @@
+//! `.zkey` files of Groth16, version 1: a ceremony's key, for our prover.
+//!
+//! | section | holds |
+//! | --- | --- |
+//! | 1 | the protocol, 1 for Groth16 |
+//! | 2 | both fields' orders, the counts, α, β, γ, δ |
+//! | 3 | the verifying key's points for the one and the signals |
+//! | 4 | the coefficients of A and B, with the rows added for signals |
+//! | 5, 6, 7 | points of A, of B, and of B in G2, one a variable |
+//! | 8 | points of witnesses in the third element of a proof |
+//! | 9 | points for the quotient, one a point of the domain |
+//! | 10 | a hash of the circuit, and the contributions |
+//!
+//! What reading checks: the frame and every length before anything is
+//! allocated; that the file is for the given constraints, as far as it says;
+//! that points are on their curves, in their groups, and where needed not at
+//! infinity; that α, β and δ agree in both groups; and that someone
+//! contributed.
+//!
+//! What it cannot check: the file does not hold C, and nothing in it shows that
+//! its points were made as they should. `snarkjs zkey verify` with the `.r1cs`
+//! file and the powers of tau shows both, and who relies on a ceremony runs it.
+//! A prover that gets a wrong key notices when its own proofs fail.
+
+use super::container::{Container, ContainerError, read_u32};
+use crate::matrices::{Matrices, MatricesError, canonical};
+use crate::points::{self, FIELD_BYTES, PointError, ReadError, Subgroup};
+use ark_bn254::{Bn254, Fq, Fr, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
+use ark_ec::pairing::Pairing;
+use ark_ff::{BigInteger, Field, PrimeField};
+use ark_groth16::{ProvingKey, VerifyingKey};
+use std::io::{self, Read, Seek};
+
+const GROTH16: u32 = 1;
+const G1_BYTES: u64 = 2 * FIELD_BYTES as u64;
+const G2_BYTES: u64 = 4 * FIELD_BYTES as u64;
+const HEADER_BYTES: u64 = 2 * (4 + FIELD_BYTES as u64) + 3 * 4 + 3 * (G1_BYTES + G2_BYTES);
+/// Bytes of a coefficient: matrix, constraint, variable, value.
+const COEFFICIENT_BYTES: usize = 3 * 4 + FIELD_BYTES;
+/// Coefficients that are read at a time.
+const CHUNK: usize = 1 << 12;
+/// Bytes of the circuit's hash in the last section.
+const HASH_BYTES: usize = 64;
+
+const PROTOCOL: u32 = 1;
+const HEADER: u32 = 2;
+const SIGNALS: u32 = 3;
+const COEFFICIENTS: u32 = 4;
+const A: u32 = 5;
+const B_G1: u32 = 6;
+const B_G2: u32 = 7;
+const WITNESSES: u32 = 8;
+const QUOTIENT: u32 = 9;
+const CONTRIBUTIONS: u32 = 10;
+
+/// Why a file is no key for a system.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ZkeyError {
+    /// The file is no whole `.zkey`.
+    #[error("no whole .zkey file: {0}")]
+    Container(#[from] ContainerError),
+    /// The matrices are no system that can have a key.
+    #[error(transparent)]
+    Matrices(#[from] MatricesError),
+    /// It is a key of another proof system than Groth16.
+    #[error("a key of protocol {got}; Groth16 is {GROTH16}")]
+    Protocol {
+        /// The file's number of it.
+        got: u32,
+    },
+    /// It is a key on another curve than BN254.
+    #[error("the key's {field} field is not BN254's")]
+    Curve {
+        /// `base` or `scalar`.
+        field: &'static str,
+    },
+    /// It is the key of a system of another size.
+    #[error("a key of another system: {got} {what}, not {expected}")]
+    Size {
+        /// What was counted.
+        what: &'static str,
+        /// In the given system.
+        expected: u64,
+        /// In the file.
+        got: u64,
+    },
+    /// It is the key of a system of the same size with another coefficient in A
+    /// or B.
+    #[error("a key of another system: coefficient {index} differs")]
+    Coefficient {
+        /// Which, in the file's order.
+        index: usize,
+    },
+    /// A point is none.
+    #[error("section {section}, point {index}: {why}")]
+    Point {
+        /// The section.
+        section: u32,
+        /// Which of its points. In the header: α, β, β, γ, δ, δ.
+        index: usize,
+        /// What is wrong.
+        why: PointError,
+    },
+    /// An element has different values in the two groups.
+    #[error("{name} differs between the groups")]
+    Unequal {
+        /// Its name.
+        name: &'static str,
+    },
+    /// δ is γ still: nobody contributed, and anyone can forge.
+    #[error("nobody contributed to this key: anyone can forge proofs for it")]
+    NoContribution,
+}
+
+impl From<io::Error> for ZkeyError {
+    fn from(error: io::Error) -> Self {
+        Self::Container(error.into())
+    }
+}
+
+/// A ceremony's key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zkey {
+    /// The key, for [`CircomReduction`](crate::CircomReduction).
+    pub key: ProvingKey<Bn254>,
+    /// snarkjs' hash of the circuit, as the ceremony's participants see it.
+    pub circuit_hash: [u8; HASH_BYTES],
+    /// How many contributions the file says that it had, the beacon among them.
+    pub contributions: u32,
+}
+
+/// Reads a ceremony's key for a system. `from` should be buffered; of it no
+/// more is held in memory than the key itself.
+///
+/// # Errors
+/// [`ZkeyError`] says what is wrong. The key of another system is
+/// [`ZkeyError::Size`] or [`ZkeyError::Coefficient`].
+pub fn read_zkey(from: impl Read + Seek, matrices: &Matrices) -> Result<Zkey, ZkeyError> {
+    matrices.check()?;
+    matrices.check_signals()?;
+    let domain = matrices.domain()?;
+    let mut file = Container::open(from, "zkey", 1, PROTOCOL..=CONTRIBUTIONS)?;
+    match read_u32(&mut file.section(PROTOCOL, 4)?)? {
+        GROTH16 => {}
+        got => return Err(ZkeyError::Protocol { got }),
+    }
+    let header = Header::read(&mut file, matrices, domain)?;
+    compare_coefficients(&mut file, matrices)?;
+
+    let gamma_abc_g1: Vec<G1Affine> = read_points(&mut file, SIGNALS, matrices.signals + 1)?;
+    if let Some(index) = gamma_abc_g1.iter().position(AffineRepr::is_zero) {
+        return Err(ZkeyError::Point { section: SIGNALS, index, why: PointError::Infinity });
+    }
+    let a_query = read_points(&mut file, A, matrices.variables)?;
+    let b_g1_query = read_points(&mut file, B_G1, matrices.variables)?;
+    let b_g2_query = read_points(&mut file, B_G2, matrices.variables)?;
+    let l_query = read_points(&mut file, WITNESSES, matrices.witnesses())?;
+    let h_query = read_points(&mut file, QUOTIENT, domain)?;
+
+    let mut section = file.start_of(CONTRIBUTIONS, HASH_BYTES as u64 + 4)?;
+    let mut circuit_hash = [0; HASH_BYTES];
+    section.read_exact(&mut circuit_hash)?;
+    let contributions = read_u32(&mut section)?;
+    header.check_groups()?;
+    let Header { alpha_g1, beta_g1, beta_g2, gamma_g2, delta_g1, delta_g2 } = header;
+    let vk = VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 };
+    let key =
+        ProvingKey { vk, beta_g1, delta_g1, a_query, b_g1_query, b_g2_query, h_query, l_query };
+    Ok(Zkey { key, circuit_hash, contributions })
+}
+
+/// The points of the second section.
+struct Header {
+    alpha_g1: G1Affine,
+    beta_g1: G1Affine,
+    beta_g2: G2Affine,
+    gamma_g2: G2Affine,
+    delta_g1: G1Affine,
+    delta_g2: G2Affine,
+}
+
+impl Header {
+    fn read<R: Read + Seek>(
+        file: &mut Container<R>,
+        matrices: &Matrices,
+        domain: usize,
+    ) -> Result<Self, ZkeyError> {
+        let mut section = file.section(HEADER, HEADER_BYTES)?;
+        read_order::<Fq>(&mut section, "base")?;
+        read_order::<Fr>(&mut section, "scalar")?;
+        let sizes = [
+            ("variables", matrices.variables),
+            ("signals", matrices.signals),
+            ("points of the domain", domain),
+        ];
+        for (what, expected) in sizes {
+            let (expected, got) = (expected as u64, u64::from(read_u32(&mut section)?));
+            if expected != got {
+                return Err(ZkeyError::Size { what, expected, got });
+            }
+        }
+        let at = |index| move |error| located(error, HEADER, index);
+        let header = Self {
+            alpha_g1: points::read_one(&mut section).map_err(at(0))?,
+            beta_g1: points::read_one(&mut section).map_err(at(1))?,
+            beta_g2: points::read_one(&mut section).map_err(at(2))?,
+            gamma_g2: points::read_one(&mut section).map_err(at(3))?,
+            delta_g1: points::read_one(&mut section).map_err(at(4))?,
+            delta_g2: points::read_one(&mut section).map_err(at(5))?,
+        };
+        match header.delta_g2 == header.gamma_g2 {
+            true => Err(ZkeyError::NoContribution),
+            false => Ok(header),
+        }
+    }
+
+    /// β and δ are the same number in both groups.
+    fn check_groups(&self) -> Result<(), ZkeyError> {
+        let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
+        for (name, in_g1, in_g2) in
+            [("β", self.beta_g1, self.beta_g2), ("δ", self.delta_g1, self.delta_g2)]
+        {
+            if Bn254::pairing(in_g1, g2) != Bn254::pairing(g1, in_g2) {
+                return Err(ZkeyError::Unequal { name });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field's order, after the length of its elements.
+fn read_order<F: PrimeField>(from: &mut impl Read, field: &'static str) -> Result<(), ZkeyError> {
+    let bytes = read_u32(from)?;
+    let mut order = [0; FIELD_BYTES];
+    from.read_exact(&mut order)?;
+    match bytes as usize == FIELD_BYTES && order[..] == F::MODULUS.to_bytes_le()[..] {
+        true => Ok(()),
+        false => Err(ZkeyError::Curve { field }),
+    }
+}
+
+/// The points of one section, all of it.
+fn read_points<P: points::Encoded, R: Read + Seek>(
+    file: &mut Container<R>,
+    id: u32,
+    count: usize,
+) -> Result<Vec<P>, ZkeyError> {
+    let mut section = file.section(id, (count as u64).saturating_mul(P::BYTES as u64))?;
+    points::read(&mut section, count, Subgroup::Check).map_err(|error| match error {
+        ReadError::Io(error) => error.into(),
+        ReadError::Point { index, why } => ZkeyError::Point { section: id, index, why },
+    })
+}
+
+fn located(error: ReadError, section: u32, index: usize) -> ZkeyError {
+    match error {
+        ReadError::Io(error) => error.into(),
+        ReadError::Point { why, .. } => ZkeyError::Point { section, index, why },
+    }
+}
+
+/// Compares the file's coefficients with the system's, one by one: snarkjs
+/// writes a constraint's terms of A, then of B, in the `.r1cs` file's order,
+/// and last the rows added for the one and the signals.
+fn compare_coefficients<R: Read + Seek>(
+    file: &mut Container<R>,
+    matrices: &Matrices,
+) -> Result<(), ZkeyError> {
+    let terms =
+        |rows: &[Vec<(Fr, usize)>]| -> usize { rows.iter().map(|row| canonical(row).len()).sum() };
+    let count = terms(&matrices.a) + terms(&matrices.b) + matrices.signals + 1;
+    // Compared before the length, for an error that says more.
+    let got = u64::from(read_u32(&mut file.start_of(COEFFICIENTS, 4)?)?);
+    let expected = count as u64;
+    if got != expected {
+        return Err(ZkeyError::Size { what: "coefficients", expected, got });
+    }
+    let length = expected.saturating_mul(COEFFICIENT_BYTES as u64).saturating_add(4);
+    let mut section = file.section(COEFFICIENTS, length)?;
+    read_u32(&mut section)?;
+
+    let rows = matrices.a.iter().zip(&matrices.b).enumerate();
+    let of_rows = rows.flat_map(|(row, (a, b))| {
+        let term =
+            move |matrix: u32| move |(value, variable): (Fr, usize)| (matrix, row, variable, value);
+        let a = canonical(a).into_owned().into_iter().map(term(0));
+        a.chain(canonical(b).into_owned().into_iter().map(term(1)))
+    });
+    let of_signals =
+        (0..=matrices.signals).map(|signal| (0, matrices.rows() + signal, signal, Fr::ONE));
+    let mut expected = of_rows.chain(of_signals);
+    // The file holds values times R² modulo the order, R = 2^256, so that a
+    // Montgomery product with a plain witness is in Montgomery form.
+    let factor = Fr::from(2u64).pow([256]);
+
+    let mut bytes = vec![0; CHUNK.min(count) * COEFFICIENT_BYTES];
+    let mut done = 0;
+    while done < count {
+        let chunk = CHUNK.min(count - done);
+        let bytes = bytes.get_mut(..chunk * COEFFICIENT_BYTES).unwrap_or_default();
+        section.read_exact(bytes)?;
+        for (at, got) in bytes.chunks(COEFFICIENT_BYTES).enumerate() {
+            let same = expected.next().is_some_and(|term| same_coefficient(got, term, factor));
+            if !same {
+                return Err(ZkeyError::Coefficient { index: done + at });
+            }
+        }
+        done += chunk;
+    }
+    Ok(())
+}
+
+/// Whether the file's bytes are this coefficient.
+fn same_coefficient(
+    mut bytes: &[u8],
+    (matrix, row, variable, value): (u32, usize, usize, Fr),
+    factor: Fr,
+) -> bool {
+    let expected = [matrix as usize, row, variable];
+    let named = expected
+        .iter()
+        .all(|expected| matches!(read_u32(&mut bytes), Ok(got) if got as usize == *expected));
+    // Read as an element in Montgomery form, one R of the two is gone.
+    named && points::fr(bytes) == Some(value * factor)
+}

@@ -1,0 +1,288 @@
+//! What a key's file says about it, in 128 bytes. Numbers are little-endian.
+//!
+//! | bytes | hold |
+//! | --- | --- |
+//! | 0..8 | `poai key` |
+//! | 8..10 | the version, 1 |
+//! | 10 | the curve, 1 for BN254 |
+//! | 11 | 0 for a proving key, 1 for a verifying key |
+//! | 12 | 0 for a program, 1 for an architecture |
+//! | 13 | the visibility |
+//! | 14..16 | signals, without the one |
+//! | 16..48 | the program's or architecture's id |
+//! | 48..80 | the digest of the constraints |
+//! | 80..112 | the digest of the verifying key |
+//! | 112..120 | variables |
+//! | 120..128 | points of the evaluation domain |
+
+use super::KeyProblem;
+use crate::matrices::{ConstraintDigest, Matrices};
+use ark_bn254::Bn254;
+use ark_groth16::VerifyingKey;
+use poai_core::digest::{ArchitectureId, ProgramId};
+use poai_core::inference::{self, VerifyingKeyDigest};
+use std::fmt;
+
+/// The first bytes of a key's file.
+const MAGIC: [u8; 8] = *b"poai key";
+const VERSION: u16 = 1;
+/// BN254 is the only curve.
+const CURVE: u8 = 1;
+
+/// Bytes of a header.
+pub(super) const HEADER_BYTES: usize = 8 + 2 + 6 + 3 * 32 + 2 * 8;
+
+/// A field of a key's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyField {
+    /// The format's version.
+    Version,
+    /// Proving or verifying key.
+    Kind,
+    /// The curve.
+    Curve,
+    /// Whether a program or an architecture is named.
+    OwnerKind,
+    /// The program or the architecture.
+    Owner,
+    /// What is public, hashed or private.
+    Visibility,
+    /// The digest of the constraints.
+    Constraints,
+    /// The digest of the verifying key.
+    VerifyingKey,
+    /// The number of signals.
+    Signals,
+    /// The number of variables.
+    Variables,
+    /// The points of the evaluation domain.
+    Domain,
+}
+
+impl fmt::Display for KeyField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "version",
+            Self::Kind => "kind",
+            Self::Curve => "curve",
+            Self::OwnerKind => "kind of owner",
+            Self::Owner => "owner",
+            Self::Visibility => "visibility",
+            Self::Constraints => "constraint digest",
+            Self::VerifyingKey => "verifying key digest",
+            Self::Signals => "number of signals",
+            Self::Variables => "number of variables",
+            Self::Domain => "domain",
+        })
+    }
+}
+
+/// Which half of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// What a prover needs, the verifying key included.
+    Proving,
+    /// What a verifier needs.
+    Verifying,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proving => "proving",
+            Self::Verifying => "verifying",
+        })
+    }
+}
+
+/// What a key proves runs of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOwner {
+    /// One program: its weights are constants of the constraints.
+    Program(ProgramId),
+    /// Every program of an architecture that has the numbers (shifts, ranges,
+    /// multipliers) and fits the ranges of constants that the circuit was made
+    /// for: weights are witnesses. Which numbers, ranges and run those are, the
+    /// digest of the constraints says.
+    Architecture(ArchitectureId),
+}
+
+impl KeyOwner {
+    fn encode(&self) -> (u8, [u8; 32]) {
+        match self {
+            Self::Program(id) => (0, id.0),
+            Self::Architecture(id) => (1, id.0),
+        }
+    }
+}
+
+impl fmt::Display for KeyOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(id) => write!(f, "program {id}"),
+            Self::Architecture(id) => write!(f, "architecture {id}"),
+        }
+    }
+}
+
+/// The digest of a verifying key's points, by which proofs name it.
+pub(super) fn digest(key: &VerifyingKey<Bn254>) -> Result<VerifyingKeyDigest, KeyProblem> {
+    let key = inference::VerifyingKey::new(
+        key.alpha_g1,
+        key.beta_g2,
+        key.gamma_g2,
+        key.delta_g2,
+        key.gamma_abc_g1.clone(),
+    )?;
+    Ok(key.digest())
+}
+
+/// What a key is for, by which it is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyIdentity {
+    /// What it proves runs of.
+    pub owner: KeyOwner,
+    /// What is public, hashed or private: [`inference::Visibility::encode`].
+    pub visibility: u8,
+    /// The digest of the constraints.
+    pub constraints: ConstraintDigest,
+    /// Signals, without the one.
+    pub signals: u16,
+    /// Variables: the one, the signals and the witnesses.
+    pub variables: u64,
+    /// Points of the evaluation domain.
+    pub domain: u64,
+}
+
+impl KeyIdentity {
+    /// The identity of keys for these constraints.
+    ///
+    /// # Errors
+    /// [`KeyProblem::Matrices`] where the matrices can have no key, and
+    /// [`KeyProblem::Unknown`] where the signals
+    /// do not fit 16 bits.
+    pub fn new(owner: KeyOwner, visibility: u8, matrices: &Matrices) -> Result<Self, KeyProblem> {
+        matrices.check()?;
+        let signals = matrices.signals;
+        let too_many = |_| KeyProblem::Unknown { field: KeyField::Signals, got: signals as u64 };
+        Ok(Self {
+            owner,
+            visibility,
+            constraints: matrices.digest(),
+            signals: u16::try_from(signals).map_err(too_many)?,
+            variables: matrices.variables as u64,
+            domain: matrices.domain()? as u64,
+        })
+    }
+}
+
+/// The header of a key's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHeader {
+    /// Which half of a key.
+    pub kind: KeyKind,
+    /// What it is for.
+    pub identity: KeyIdentity,
+    /// The digest of the verifying key, the proving key's own included.
+    pub verifying_key: VerifyingKeyDigest,
+}
+
+impl KeyHeader {
+    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let identity = &self.identity;
+        let (owner_kind, owner) = identity.owner.encode();
+        let kind = match self.kind {
+            KeyKind::Proving => 0,
+            KeyKind::Verifying => 1,
+        };
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[CURVE, kind, owner_kind, identity.visibility]);
+        bytes.extend_from_slice(&identity.signals.to_le_bytes());
+        for digest in [owner, identity.constraints.0, self.verifying_key.0] {
+            bytes.extend_from_slice(&digest);
+        }
+        bytes.extend_from_slice(&identity.variables.to_le_bytes());
+        bytes.extend_from_slice(&identity.domain.to_le_bytes());
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(&bytes);
+        header
+    }
+
+    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, KeyProblem> {
+        let mut rest = bytes.as_slice();
+        if take::<8>(&mut rest)? != MAGIC {
+            return Err(KeyProblem::NotAKey);
+        }
+        let unknown = |field, got: u64| Err(KeyProblem::Unknown { field, got });
+        let version = u16::from_le_bytes(take(&mut rest)?);
+        if version != VERSION {
+            return unknown(KeyField::Version, version.into());
+        }
+        let [curve, kind, owner_kind, visibility] = take(&mut rest)?;
+        let signals = u16::from_le_bytes(take(&mut rest)?);
+        if curve != CURVE {
+            return unknown(KeyField::Curve, curve.into());
+        }
+        let kind = match kind {
+            0 => KeyKind::Proving,
+            1 => KeyKind::Verifying,
+            _ => return unknown(KeyField::Kind, kind.into()),
+        };
+        let owner = take(&mut rest)?;
+        let owner = match owner_kind {
+            0 => KeyOwner::Program(ProgramId(owner)),
+            1 => KeyOwner::Architecture(ArchitectureId(owner)),
+            _ => return unknown(KeyField::OwnerKind, owner_kind.into()),
+        };
+        let constraints = ConstraintDigest(take(&mut rest)?);
+        let verifying_key = VerifyingKeyDigest(take(&mut rest)?);
+        let variables = u64::from_le_bytes(take(&mut rest)?);
+        let domain = u64::from_le_bytes(take(&mut rest)?);
+        let identity = KeyIdentity { owner, visibility, constraints, signals, variables, domain };
+        Ok(Self { kind, identity, verifying_key })
+    }
+
+    /// Checks that this is a key of that kind for that purpose.
+    pub(super) fn expect(&self, kind: KeyKind, identity: &KeyIdentity) -> Result<(), KeyProblem> {
+        self.expect_use(kind, identity.owner, identity.visibility)?;
+        let (got, expected) = (&self.identity, identity);
+        same(KeyField::Constraints, &expected.constraints, &got.constraints)?;
+        same(KeyField::Signals, &expected.signals, &got.signals)?;
+        same(KeyField::Variables, &expected.variables, &got.variables)?;
+        same(KeyField::Domain, &expected.domain, &got.domain)
+    }
+
+    /// Checks kind, owner and visibility alone, which a verifier knows.
+    pub(super) fn expect_use(
+        &self,
+        kind: KeyKind,
+        owner: KeyOwner,
+        visibility: u8,
+    ) -> Result<(), KeyProblem> {
+        same(KeyField::Kind, &kind, &self.kind)?;
+        same(KeyField::Owner, &owner, &self.identity.owner)?;
+        same(KeyField::Visibility, &visibility, &self.identity.visibility)
+    }
+}
+
+pub(super) fn same<T: PartialEq + fmt::Display>(
+    field: KeyField,
+    expected: &T,
+    got: &T,
+) -> Result<(), KeyProblem> {
+    if expected == got {
+        return Ok(());
+    }
+    let (expected, got) = (expected.to_string(), got.to_string());
+    Err(KeyProblem::Differs { field, expected, got })
+}
+
+/// The next bytes of a header.
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], KeyProblem> {
+    let (taken, left) = rest.split_first_chunk().ok_or(KeyProblem::NotAKey)?;
+    *rest = left;
+    Ok(*taken)
+}

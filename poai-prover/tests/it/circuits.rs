@@ -1,0 +1,224 @@
+//! Programs as circuits: the executor's output, satisfied by it alone.
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field, UniformRand};
+use ark_std::rand::{SeedableRng, rngs::StdRng};
+use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use poai_engine::Cpu;
+use poai_engine::execute::{ExecuteError, Model, RunOptions};
+use poai_prover::circuit::{Built, Circuit, CircuitError, Witness};
+use poai_prover::commitment::{Salt, commit, commit_weights};
+use poai_prover::{Estimate, Matrices};
+use poai_testing::edges;
+use poai_testing::edges::Case;
+use poai_testing::layers;
+use std::sync::Arc;
+
+const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
+
+fn visibilities() -> impl Iterator<Item = Visibility> {
+    let weights = [WeightsVisibility::Fixed, WeightsVisibility::Committed];
+    weights.into_iter().map(|weights| Visibility {
+        input: TensorVisibility::Hashed,
+        output: TensorVisibility::Hashed,
+        weights,
+    })
+}
+
+fn witness(case: &Case) -> Witness {
+    Witness { input: case.inputs[0].clone(), binding: Fr::from(77u64), salts: SALTS }
+}
+
+/// Cases that proofs have: their circuits agree with the executor.
+#[test]
+fn every_step_computes_what_the_executor_does() {
+    let (mut proven, mut unsupported) = (0, 0);
+    for case in edges::cases() {
+        if case.inputs.len() != 1 {
+            continue;
+        }
+        for visibility in visibilities() {
+            let name = format!("{} ({}) {visibility:?}", case.name, case.about);
+            let circuit =
+                Circuit::new(Arc::new(case.network.clone()), case.run, visibility).unwrap();
+            let built = match circuit.build(Some(&witness(&case)), true) {
+                Err(CircuitError::Step { source, .. })
+                    if matches!(*source, CircuitError::Unsupported { .. }) =>
+                {
+                    unsupported += 1;
+                    continue;
+                }
+                built => built.unwrap_or_else(|error| panic!("{name}: {error}")),
+            };
+            let model = Model::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
+            let run = match model.run(&case.run, case.inputs.clone(), &RunOptions::new()) {
+                Ok(run) => run,
+                Err(ExecuteError::Step { .. }) => panic!("{name}: no output"),
+                Err(error) => panic!("{name}: {error}"),
+            };
+            assert_eq!(built.output, run.output.entries(), "{name}");
+            let system = &built.system;
+            assert_eq!(system.first_unsatisfied(system.assignment()), None, "{name}");
+            // The signals are what anyone can compute outside.
+            let signals = &system.assignment()[1..=system.signals()];
+            assert_eq!(signals[0], Fr::from(77u64));
+            assert_eq!(signals[1], commit(&case.inputs[0], &SALTS[0]).unwrap(), "{name}");
+            let last = signals.len() - 1;
+            assert_eq!(signals[last], commit(&run.output, &SALTS[2]).unwrap(), "{name}");
+            if visibility.weights == WeightsVisibility::Committed {
+                assert_eq!(signals[2], commit_weights(&case.network, &SALTS[1]).unwrap(), "{name}");
+            }
+            // Structure is the same without values.
+            let empty = circuit.build(None, true).unwrap().system;
+            assert_eq!(empty.constraints(), system.constraints());
+            let (empty, _) = empty.into_parts();
+            let (full, assignment) = built.system.into_parts();
+            assert_eq!(empty, full, "{name}");
+            assert_eq!(assignment.len(), full.variables);
+            proven += 1;
+        }
+    }
+    println!("{proven} proven, {unsupported} of other kinds");
+    assert!(proven > 500 && unsupported > 0);
+}
+
+/// A system with rows by variable, so that a change looks at its own.
+struct Variables {
+    matrices: Matrices,
+    assignment: Vec<Fr>,
+    rows: Vec<Vec<usize>>,
+}
+
+fn dot(row: &[(Fr, usize)], assignment: &[Fr]) -> Fr {
+    row.iter().map(|&(factor, variable)| factor * assignment[variable]).sum()
+}
+
+impl Variables {
+    fn new(built: Built) -> Variables {
+        let (matrices, assignment) = built.system.into_parts();
+        let mut rows: Vec<Vec<usize>> = vec![vec![]; matrices.variables];
+        for all in [&matrices.a, &matrices.b, &matrices.c] {
+            for (row, terms) in all.iter().enumerate() {
+                for &(_, variable) in terms {
+                    rows[variable].push(row);
+                }
+            }
+        }
+        for rows in &mut rows {
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        Variables { matrices, assignment, rows }
+    }
+
+    /// Whether the constraints hold with a variable changed, which the last
+    /// argument has been.
+    fn holds(&self, variable: usize, changed: &[Fr]) -> bool {
+        let Matrices { a, b, c, .. } = &self.matrices;
+        let row =
+            |&row: &usize| dot(&a[row], changed) * dot(&b[row], changed) == dot(&c[row], changed);
+        self.rows[variable].iter().all(row)
+    }
+
+    /// An inverse beside a zero: in one row alone, as b, and there a is 0.
+    fn is_free(&self, variable: usize) -> bool {
+        let Matrices { a, b, .. } = &self.matrices;
+        match self.rows[variable][..] {
+            [row] => b[row] == [(Fr::ONE, variable)] && dot(&a[row], &self.assignment) == Fr::ZERO,
+            _ => false,
+        }
+    }
+
+    /// Changes every so manieth variable alone: a constraint fails, or it is
+    /// free. Answers with how many are.
+    fn check(&self, name: &str, every: usize, rng: &mut StdRng) -> usize {
+        let (mut changed, mut free) = (self.assignment.clone(), 0);
+        for variable in (1..self.matrices.variables).step_by(every) {
+            let far = Fr::from(2u64).pow([64u64]);
+            for delta in [Fr::ONE, -Fr::ONE, far, Fr::rand(rng)] {
+                changed[variable] = self.assignment[variable] + delta;
+                if self.holds(variable, &changed) {
+                    let all = self.matrices.variables;
+                    assert!(self.is_free(variable), "{name}: variable {variable} of {all}");
+                    free += 1;
+                }
+            }
+            changed[variable] = self.assignment[variable];
+        }
+        free / 4
+    }
+}
+
+/// Every witness variable matters: changed alone, a constraint fails. The one
+/// kind that may change is the inverse beside a zero, which no constraint has
+/// but multiplied by that zero.
+#[test]
+fn no_variable_can_be_changed_alone() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let mut cases = 0;
+    for case in edges::cases() {
+        if case.inputs.len() != 1 {
+            continue;
+        }
+        for visibility in visibilities() {
+            let circuit =
+                Circuit::new(Arc::new(case.network.clone()), case.run, visibility).unwrap();
+            let Ok(built) = circuit.build(Some(&witness(&case)), true) else { continue };
+            if built.system.constraints() > 40_000 {
+                continue;
+            }
+            let name = format!("{} ({}) {visibility:?}", case.name, case.about);
+            Variables::new(built).check(&name, 1, &mut rng);
+            cases += 1;
+        }
+    }
+    println!("{cases} circuits");
+    assert!(cases > 100);
+}
+
+/// The same of a whole network, sampled, with weights of both kinds; some of
+/// its inverses are free, and nothing else.
+#[test]
+fn no_variable_of_a_network_can_be_changed_alone() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let run = layers::RUN;
+    for (name, network, every, visibility) in visibilities().flat_map(|visibility| {
+        [
+            ("convolutions", layers::cnn(), 23, visibility),
+            ("many rows", layers::wide(), 211, visibility),
+        ]
+    }) {
+        let input = layers::input(&network, 8);
+        let model = Model::new((*network).clone(), Arc::new(Cpu::new())).unwrap();
+        let expected = model.run(&run, vec![input.clone()], &RunOptions::new()).unwrap().output;
+        let circuit = Circuit::new(network.clone(), run, visibility).unwrap();
+        let witness = Witness { input: input.clone(), binding: Fr::from(77u64), salts: SALTS };
+        let built = circuit.build(Some(&witness), true).unwrap();
+        assert_eq!(built.output, expected.entries());
+        assert_eq!(built.system.first_unsatisfied(built.system.assignment()), None);
+        let variables = Variables::new(built);
+        let name = format!("{name} {visibility:?}");
+        let free = variables.check(&name, every, &mut rng);
+        println!("{name}: {} variables, {free} of a sample are free", variables.matrices.variables);
+    }
+}
+
+/// What does not fit is refused with the estimate; what just fits is not.
+#[test]
+fn memory_is_asked_for_by_setup_and_proof() {
+    let case = edges::cases().into_iter().find(|case| case.inputs.len() == 1).unwrap();
+    let visibility = visibilities().next().unwrap();
+    let circuit = Circuit::new(Arc::new(case.network.clone()), case.run, visibility).unwrap();
+    let estimate = Estimate::of(&circuit.build(None, false).unwrap().system);
+    assert!(estimate.setup_memory_bytes > estimate.proving_key_bytes);
+    let (proof, setup) = (estimate.peak_memory_bytes, estimate.setup_memory_bytes);
+    assert_eq!(estimate.check_available(proof), Ok(()));
+    assert_eq!(estimate.check_setup_available(setup), Ok(()));
+    for (error, what, needed) in [
+        (estimate.check_available(proof - 1).unwrap_err(), "proof", proof),
+        (estimate.check_setup_available(setup - 1).unwrap_err(), "setup", setup),
+    ] {
+        assert_eq!((error.what, error.needed, error.available), (what, needed, needed - 1));
+        assert_eq!(*error.estimate, estimate);
+        assert!(error.to_string().starts_with(&format!("a {what} takes")), "{error}");
+    }
+}

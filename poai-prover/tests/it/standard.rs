@@ -1,0 +1,245 @@
+//! Networks in standard form: one circuit, and so one key, an architecture.
+use ark_bn254::Fr;
+use ark_std::rand::{SeedableRng, rngs::StdRng};
+use ndarray::Array2;
+use poai_core::inference::{Address, Job, Layout, TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::program::{Op, RunShape, standard};
+use poai_engine::Cpu;
+use poai_engine::execute::{Model, Network, RunOptions, Tensor};
+use poai_import::graph::{Extent, Graph, Kind, Layer, Window};
+use poai_import::quantise::{Numbers, Options, Quantised, quantise};
+use poai_prover::circuit::ranges::Ranges;
+use poai_prover::circuit::{Circuit, CircuitError, Witness};
+use poai_prover::commitment::{Salt, commit_weights};
+use poai_prover::prove::For;
+use poai_prover::setup::insecure_single_party_setup;
+use poai_prover::{Matrices, Prover};
+use poai_testing::onnx::numbers;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
+const SEEN: Visibility = Visibility {
+    input: TensorVisibility::Hashed,
+    output: TensorVisibility::Hashed,
+    weights: WeightsVisibility::Committed,
+};
+
+fn matrix(seed: u64, rows: usize, columns: usize, scale: f32) -> Array2<f32> {
+    Array2::from_shape_vec((rows, columns), numbers(seed, rows * columns)).unwrap() * scale
+}
+
+fn layer(name: &str, kind: Kind, inputs: &[usize]) -> Layer {
+    Layer { name: name.to_owned(), kind, inputs: inputs.to_vec() }
+}
+
+/// Two layers, trained somehow: weights of any size.
+fn mlp(seed: u64, size: f32) -> Graph {
+    let gemm = |seed, outputs, inputs| Kind::Gemm {
+        weights: matrix(seed, outputs, inputs, size),
+        bias: numbers(seed + 1, outputs),
+    };
+    let layers = vec![
+        layer("first", gemm(seed, 12, 8), &[0]),
+        layer("relu", Kind::Relu, &[1]),
+        layer("second", gemm(seed + 2, 5, 12), &[2]),
+    ];
+    Graph { input: Extent::features(8), layers }
+}
+
+/// With a sum of branches and a mean, whose multipliers are steps' own.
+fn residual(seed: u64, size: f32) -> Graph {
+    let window = Window { kernel: [3; 2], stride: [1; 2], pads: [1; 4] };
+    let conv = |seed, outputs, inputs: usize| Kind::Conv {
+        weights: matrix(seed, outputs, 9 * inputs, size),
+        bias: numbers(seed + 1, outputs),
+        window,
+    };
+    let layers = vec![
+        layer("stem", conv(seed, 3, 1), &[0]),
+        layer("relu", Kind::Relu, &[1]),
+        layer("branch", conv(seed + 2, 3, 3), &[2]),
+        layer("sum", Kind::Add, &[3, 2]),
+        layer("mean", Kind::GlobalAveragePool, &[4]),
+        layer(
+            "logits",
+            Kind::Gemm { weights: matrix(seed + 4, 4, 3, size), bias: numbers(seed + 5, 4) },
+            &[5],
+        ),
+    ];
+    Graph { input: Extent { height: 4, width: 4, channels: 1 }, layers }
+}
+
+fn quantised(graph: &Graph, numbers_of: Numbers) -> Quantised {
+    let rows = 32 * graph.input.rows();
+    let channels = graph.input.channels;
+    let samples = Array2::from_shape_vec((rows, channels), numbers(9, rows * channels)).unwrap();
+    let options = Options { numbers: numbers_of, ..Options::default() };
+    quantise(graph, samples.view(), &options).unwrap()
+}
+
+fn network(graph: &Graph, numbers_of: Numbers) -> Arc<Network> {
+    Arc::new(quantised(graph, numbers_of).network)
+}
+
+/// The standard circuit of a network.
+fn standard_circuit(network: &Arc<Network>) -> Circuit {
+    let circuit = Circuit::new(network.clone(), RUN, SEEN).unwrap();
+    circuit.with_ranges(Ranges::standard(network.program())).unwrap()
+}
+
+fn matrices(circuit: &Circuit) -> Matrices {
+    circuit.build(None, true).unwrap().system.into_parts().0
+}
+
+fn input(network: &Network) -> Tensor {
+    let extent = network.program().extents(&RUN).unwrap()[0];
+    let (rows, columns) = (extent.rows as usize, extent.columns as usize);
+    let entries: Vec<i32> = numbers(77, rows * columns).iter().map(|x| (x * 63.0) as i32).collect();
+    Tensor::new(rows, columns, extent.dtype, &entries).unwrap()
+}
+
+/// Trainings of one architecture: weights a hundred times as large, or small.
+fn trainings(graph: fn(u64, f32) -> Graph, numbers_of: Numbers) -> Vec<Arc<Network>> {
+    [(1, 1.0), (20, 0.05), (300, 5.0)]
+        .map(|(seed, size)| network(&graph(seed, size), numbers_of))
+        .to_vec()
+}
+
+#[test]
+fn trainings_of_an_architecture_share_one_circuit() {
+    for (name, graph) in [("mlp", mlp as fn(u64, f32) -> Graph), ("residual", residual)] {
+        let networks = trainings(graph, Numbers::Standard);
+        let first = standard_circuit(&networks[0]);
+        let shared = matrices(&first);
+        let tight = matrices(&Circuit::new(networks[0].clone(), RUN, SEEN).unwrap());
+        println!("{name}: {} constraints, fitted {}", shared.rows(), tight.rows());
+        let mut commitments = vec![];
+        for network in &networks {
+            let program = network.program();
+            assert_eq!(program.architecture_id(), networks[0].program().architecture_id());
+            // Made from either, it is the same circuit.
+            let circuit = first.for_network(network.clone()).unwrap();
+            assert_eq!(matrices(&circuit), shared, "{name}");
+            assert_eq!(matrices(&standard_circuit(network)), shared, "{name}");
+            // It computes what the executor does, and shows whose it is.
+            let input = input(network);
+            let model = Model::new((**network).clone(), Arc::new(Cpu::new())).unwrap();
+            let run = model.run(&RUN, vec![input.clone()], &RunOptions::new()).unwrap();
+            let witness = Witness { input, binding: Fr::from(7u64), salts: SALTS };
+            let built = circuit.build(Some(&witness), true).unwrap();
+            assert_eq!(built.output, run.output.entries(), "{name}");
+            let mut assignment = built.system.assignment().to_vec();
+            assert_eq!(built.system.first_unsatisfied(&assignment), None, "{name}");
+            let commitment = commit_weights(network, &SALTS[1]).unwrap();
+            assert_eq!(assignment[3], commitment, "{name}");
+            // Nobody else's.
+            for other in &commitments {
+                assignment[3] = *other;
+                assert!(built.system.first_unsatisfied(&assignment).is_some(), "{name}");
+            }
+            commitments.push(commitment);
+        }
+        let distinct: HashSet<_> = commitments.iter().collect();
+        assert_eq!(distinct.len(), networks.len(), "{name}");
+        // Fitted numbers are of a network, and so is a circuit of them.
+        let fitted = trainings(graph, Numbers::Fitted);
+        let circuit = Circuit::new(fitted[0].clone(), RUN, SEEN).unwrap();
+        let error = circuit.for_network(fitted[1].clone()).unwrap_err();
+        assert!(matches!(error, CircuitError::Numbers), "{name}: {error}");
+    }
+}
+
+/// Networks that differ in a step's multiplier alone have commitments of their
+/// own: a proof says which was multiplied by.
+#[test]
+fn multipliers_are_committed() {
+    let network = network(&residual(1, 1.0), Numbers::Standard);
+    let mut programs = vec![network.clone()];
+    for at in 0..network.program().steps().len() {
+        for slot in 0..2 {
+            programs.extend(with_multiplier(&network, at, slot).map(Arc::new));
+        }
+    }
+    // Two of the sum, one of the mean.
+    assert_eq!(programs.len(), 1 + 3);
+    let circuit = standard_circuit(&network);
+    let commitments: HashSet<_> = programs
+        .iter()
+        .map(|network| {
+            let circuit = circuit.for_network(network.clone()).unwrap();
+            let input = input(network);
+            let witness = Witness { input, binding: Fr::from(7u64), salts: SALTS };
+            let system = circuit.build(Some(&witness), true).unwrap().system;
+            assert_eq!(system.first_unsatisfied(system.assignment()), None);
+            system.assignment()[3]
+        })
+        .collect();
+    assert_eq!(commitments.len(), programs.len());
+}
+
+/// The network with one multiplier of a step one larger, where it has a shift.
+fn with_multiplier(network: &Network, at: usize, slot: usize) -> Option<Network> {
+    let program = network.program();
+    let mut builder = poai_core::program::Builder::new(program.inputs());
+    for constant in program.constants() {
+        builder.constant(&constant.name, constant.root, constant.extent);
+    }
+    let mut changed = false;
+    for (index, step) in program.steps().iter().enumerate() {
+        let mut op = step.op.clone();
+        match &mut op {
+            Op::Add { multipliers, shift: 1.., .. } if index == at => {
+                multipliers[slot] += 1;
+                changed = true;
+            }
+            Op::Requantise { multiplier, shift: 1.., .. } if index == at && slot == 0 => {
+                *multiplier += 1;
+                changed = true;
+            }
+            _ => {}
+        }
+        builder.step(&step.name, op, &step.inputs).unwrap();
+    }
+    let tensors = network.constants().iter().map(|held| held.tensor.clone()).collect();
+    changed.then(|| Network::new(builder.finish().unwrap(), tensors).unwrap())
+}
+
+/// One key proves for all of them.
+#[test]
+fn one_key_proves_for_all_trainings() {
+    let networks = trainings(residual, Numbers::Standard);
+    let circuit = standard_circuit(&networks[0]);
+    let mut rng = StdRng::seed_from_u64(1);
+    let key = insecure_single_party_setup(&matrices(&circuit), &mut rng).unwrap();
+    let what_for = For { job: Job([5; 32]), prover: Address([7; 20]) };
+    for network in &networks {
+        let prover = Prover::new(standard_circuit(network), key.clone()).unwrap();
+        let input = input(network);
+        let proven = prover.prove_salted(&input, &what_for, SALTS, &mut rng).unwrap();
+        let layout: &Layout = prover.circuit().layout();
+        let parts = layout.split(&proven.proof.signals).unwrap();
+        assert_eq!(parts.weights, Some(commit_weights(network, &SALTS[1]).unwrap()));
+    }
+}
+
+/// The form's numbers are of types alone; what a network of another form has
+/// does not fit it.
+#[test]
+fn the_form_is_of_the_architecture() {
+    let (one, other) = (mlp(1, 1.0), mlp(2, 9.0));
+    let standard_of = |graph: &Graph| network(graph, Numbers::Standard);
+    let ranges = Ranges::standard(standard_of(&one).program());
+    assert_eq!(ranges, Ranges::standard(standard_of(&other).program()));
+    for step in standard_of(&one).program().steps() {
+        if let Op::Linear { shifts, clamp, .. } = step.op {
+            assert_eq!(shifts, [standard::shift(clamp.dtype), 0, 0]);
+        }
+    }
+    // Fitted multipliers use all 30 bits, the form has 26 of them.
+    let fitted = network(&one, Numbers::Fitted);
+    let circuit = Circuit::new(fitted.clone(), RUN, SEEN).unwrap();
+    let error = circuit.with_ranges(Ranges::standard(fitted.program())).unwrap_err();
+    assert!(matches!(error, CircuitError::Constant { .. }), "{error}");
+}

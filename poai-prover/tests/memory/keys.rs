@@ -1,0 +1,383 @@
+//! Files of keys.
+use crate::MEMORY;
+use ark_bn254::{Bn254, G1Affine};
+use ark_ec::AffineRepr;
+use ark_groth16::ProvingKey;
+use ark_std::rand::{SeedableRng, rngs::StdRng};
+use poai_core::digest::{ArchitectureId, ProgramId};
+use poai_prover::keys::{
+    KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem, read_header,
+    read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
+};
+use poai_prover::prove::verifying_key;
+use poai_prover::setup::insecure_single_party_setup;
+use poai_prover::{ConstraintDigest, Matrices, PointError};
+use poai_testing::chain::{Chain, chain, verify};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const OWNER: KeyOwner = KeyOwner::Program(ProgramId([7; 32]));
+const VISIBILITY: u8 = 5;
+const HEADER: usize = 128;
+
+/// A key's files in a directory of their own.
+struct Files {
+    directory: TempDir,
+    chain: Chain,
+    identity: KeyIdentity,
+    key: ProvingKey<Bn254>,
+}
+
+impl Files {
+    fn new() -> Self {
+        let chain = chain(5, 3, 11);
+        let mut rng = StdRng::seed_from_u64(3);
+        let key = insecure_single_party_setup(&chain.matrices, &mut rng).unwrap();
+        let identity = KeyIdentity::new(OWNER, VISIBILITY, &chain.matrices).unwrap();
+        let files = Self { directory: TempDir::new().unwrap(), chain, identity, key };
+        write_proving_key(&files.proving(), &identity, &files.key, |_, _| ()).unwrap();
+        write_verifying_key(&files.verifying(), &identity, &files.key.vk).unwrap();
+        files
+    }
+
+    fn proving(&self) -> PathBuf {
+        self.directory.path().join("proving.key")
+    }
+
+    fn verifying(&self) -> PathBuf {
+        self.directory.path().join("verifying.key")
+    }
+
+    fn read(&self) -> Result<ProvingKey<Bn254>, KeyProblem> {
+        self.read_for(&self.identity)
+    }
+
+    fn read_for(&self, identity: &KeyIdentity) -> Result<ProvingKey<Bn254>, KeyProblem> {
+        read_proving_key(&self.proving(), identity, |_, _| ()).map_err(why)
+    }
+
+    /// What reading says of the proving key's file with other bytes.
+    fn read_bytes(&self, bytes: &[u8]) -> Result<ProvingKey<Bn254>, KeyProblem> {
+        fs::write(self.proving(), bytes).unwrap();
+        self.read()
+    }
+}
+
+fn why(error: KeyError) -> KeyProblem {
+    error.why
+}
+
+/// Writes the hash that the bytes before it have.
+fn rehash(bytes: &mut [u8]) {
+    let body = bytes.len() - 32;
+    let mut hasher = blake3::Hasher::new_derive_key("poai-1 key file");
+    hasher.update(&bytes[..body]);
+    bytes[body..].copy_from_slice(hasher.finalize().as_bytes());
+}
+
+#[test]
+fn keys_come_back() {
+    let files = Files::new();
+    let key = files.read().unwrap();
+    assert_eq!(key, files.key);
+    let digest = verifying_key(&key).unwrap().digest();
+    let (header, verifying) = read_verifying_key(&files.verifying(), OWNER, VISIBILITY).unwrap();
+    assert_eq!(verifying, key.vk);
+    let expected =
+        KeyHeader { kind: KeyKind::Verifying, identity: files.identity, verifying_key: digest };
+    assert_eq!(header, expected);
+    let expected = KeyHeader { kind: KeyKind::Proving, ..expected };
+    assert_eq!(read_header(&files.proving()).unwrap(), expected);
+    let proof = files.chain.prove(&key, &mut StdRng::seed_from_u64(4));
+    assert!(verify(&verifying, files.chain.signals(), &proof));
+    // 8 variables, 3 instances, 8 points of the domain.
+    let points = 64 * (1 + 3 + 2 + 2 * 8 + 8 + 5) + 128 * (3 + 8);
+    assert_eq!(fs::metadata(files.proving()).unwrap().len(), HEADER as u64 + points + 32);
+    let points = 64 * (1 + 3) + 128 * 3;
+    assert_eq!(fs::metadata(files.verifying()).unwrap().len(), HEADER as u64 + points + 32);
+}
+
+#[test]
+fn a_larger_key_comes_back_in_parts() {
+    // More points than are read at a time.
+    let files = Files::new();
+    let rows = 20_000;
+    let point = |at: usize| (G1Affine::generator() * ark_bn254::Fr::from(at as u64 + 1)).into();
+    let mut key = files.key.clone();
+    let mut identity = files.identity;
+    (identity.variables, identity.domain) = (rows, 1 << 15);
+    key.a_query = (0..rows as usize).map(point).collect();
+    key.b_g1_query = key.a_query.iter().rev().copied().collect();
+    key.b_g2_query = vec![key.vk.delta_g2; rows as usize];
+    key.h_query = vec![key.delta_g1; 1 << 15];
+    key.l_query = key.a_query[3..].to_vec();
+    let path = files.proving();
+    let (mut calls, mut before, mut last) = (0, 0, (0, 1));
+    let mut progress = |done: u64, total: u64| {
+        assert!(before <= done && done <= total);
+        (calls, before, last) = (calls + 1, done, (done, total));
+    };
+    write_proving_key(&path, &identity, &key, &mut progress).unwrap();
+    let bytes = fs::metadata(&path).unwrap().len();
+    assert!(calls > 10);
+    assert_eq!(last, (bytes, bytes));
+    (calls, before, last) = (0, 0, (0, 1));
+    let mut progress = |done: u64, total: u64| {
+        assert!(before <= done && done <= total);
+        (calls, before, last) = (calls + 1, done, (done, total));
+    };
+    assert_eq!(read_proving_key(&path, &identity, &mut progress).unwrap(), key);
+    assert!(calls > 10);
+    assert_eq!(last, (bytes, bytes));
+}
+
+#[test]
+fn a_wrong_key_is_named_by_the_field_that_differs() {
+    let files = Files::new();
+    let field = |change: &dyn Fn(&mut KeyIdentity)| {
+        let mut identity = files.identity;
+        change(&mut identity);
+        match files.read_for(&identity) {
+            Err(KeyProblem::Differs { field, expected, got }) => {
+                assert_ne!(expected, got);
+                field
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let owner = KeyField::Owner;
+    assert_eq!(field(&|wanted| wanted.owner = KeyOwner::Program(ProgramId([8; 32]))), owner);
+    // An architecture with the program's id.
+    let architecture = KeyOwner::Architecture(ArchitectureId([7; 32]));
+    assert_eq!(field(&|wanted| wanted.owner = architecture), owner);
+    assert_eq!(field(&|wanted| wanted.visibility = 4), KeyField::Visibility);
+    let constraints = ConstraintDigest([1; 32]);
+    assert_eq!(field(&|wanted| wanted.constraints = constraints), KeyField::Constraints);
+    assert_eq!(field(&|wanted| wanted.signals += 1), KeyField::Signals);
+    assert_eq!(field(&|wanted| wanted.variables += 1), KeyField::Variables);
+    assert_eq!(field(&|wanted| wanted.domain *= 2), KeyField::Domain);
+    // One half of the key in the place of the other.
+    let kind = |result: Result<(), KeyError>| match result.map_err(why) {
+        Err(KeyProblem::Differs { field: KeyField::Kind, expected, got }) => (expected, got),
+        other => panic!("{other:?}"),
+    };
+    let proving = read_proving_key(&files.verifying(), &files.identity, |_, _| ()).map(drop);
+    assert_eq!(kind(proving), ("proving".to_owned(), "verifying".to_owned()));
+    let verifying = read_verifying_key(&files.proving(), OWNER, VISIBILITY).map(drop);
+    assert_eq!(kind(verifying), ("verifying".to_owned(), "proving".to_owned()));
+    let visibility = read_verifying_key(&files.verifying(), OWNER, 6).map_err(why);
+    assert!(matches!(visibility, Err(KeyProblem::Differs { field: KeyField::Visibility, .. })));
+    let owner = read_verifying_key(&files.verifying(), architecture, VISIBILITY).map_err(why);
+    assert!(matches!(owner, Err(KeyProblem::Differs { field: KeyField::Owner, .. })));
+    let error = read_verifying_key(&files.verifying(), OWNER, 6).unwrap_err().to_string();
+    let expected = "verifying.key: a key for something else: its visibility is 5, not 6";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn a_cut_file_is_refused() {
+    let files = Files::new();
+    for (path, read) in [
+        (files.proving(), &(|| files.read().map(drop)) as &dyn Fn() -> Result<(), KeyProblem>),
+        (files.verifying(), &|| {
+            read_verifying_key(&files.verifying(), OWNER, VISIBILITY).map(drop).map_err(why)
+        }),
+    ] {
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            match read() {
+                Err(KeyProblem::NotAKey) => assert!(length < HEADER),
+                Err(KeyProblem::Length { expected, got }) => {
+                    assert!(length >= HEADER);
+                    assert_eq!((expected, got), (whole.len() as u64, length as u64));
+                }
+                other => panic!("{length} bytes: {other:?}"),
+            }
+        }
+        fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
+        assert!(matches!(read(), Err(KeyProblem::Length { .. })));
+    }
+}
+
+#[test]
+fn no_byte_can_change_a_key() {
+    let files = Files::new();
+    let whole = fs::read(files.proving()).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let error = files.read_bytes(&bytes).unwrap_err();
+        // The verifying key's digest is hashed, but not asked for.
+        let hashed = at >= whole.len() - 32 || (80..112).contains(&at);
+        assert!(!hashed || matches!(error, KeyProblem::Damaged), "byte {at}: {error}");
+    }
+    let whole = fs::read(files.verifying()).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(files.verifying(), bytes).unwrap();
+        let read = read_verifying_key(&files.verifying(), OWNER, VISIBILITY);
+        assert!(read.is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn what_the_header_says_is_checked() {
+    let files = Files::new();
+    let whole = fs::read(files.proving()).unwrap();
+    let error = |at: usize, value: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = value;
+        files.read_bytes(&bytes).unwrap_err()
+    };
+    assert!(matches!(error(0, b'q'), KeyProblem::NotAKey));
+    for (at, expected) in [
+        (8, KeyField::Version),
+        (10, KeyField::Curve),
+        (11, KeyField::Kind),
+        (12, KeyField::OwnerKind),
+    ] {
+        let error = error(at, 9);
+        assert!(
+            matches!(error, KeyProblem::Unknown { field, got: 9 } if field == expected),
+            "{at}: {error}"
+        );
+    }
+    let mut zkey = include_bytes!("../../../test_vectors/ceremony/final.zkey").to_vec();
+    assert!(matches!(files.read_bytes(&zkey), Err(KeyProblem::NotAKey)));
+    zkey.truncate(3);
+    assert!(matches!(files.read_bytes(&zkey), Err(KeyProblem::NotAKey)));
+}
+
+#[test]
+fn claims_of_size_allocate_nothing() {
+    let files = Files::new();
+    let whole = fs::read(files.proving()).unwrap();
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    for at in [112, 120] {
+        for claim in [u64::MAX, u64::MAX / 64, u64::MAX / 128, 1 << 40, 0] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 8].copy_from_slice(&claim.to_le_bytes());
+            let error = files.read_bytes(&bytes).unwrap_err();
+            let sized = matches!(
+                error,
+                KeyProblem::Length { .. } | KeyProblem::Unknown { field: KeyField::Variables, .. }
+            );
+            assert!(sized, "{at}, {claim}: {error}");
+        }
+    }
+    // Another test writes a key of some megabytes meanwhile.
+    assert!(MEMORY.peak_usage() < before + (64 << 20));
+}
+
+#[test]
+fn points_are_checked_under_a_right_hash() {
+    let files = Files::new();
+    let whole = fs::read(files.proving()).unwrap();
+    let refused = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        rehash(&mut bytes);
+        files.read_bytes(&bytes).unwrap_err()
+    };
+    // The parts' first points, in the file's order.
+    let parts: [(&str, usize, usize); 12] = [
+        ("α", 64, 1),
+        ("β in G2", 128, 1),
+        ("γ", 128, 1),
+        ("δ in G2", 128, 1),
+        ("signals", 64, 3),
+        ("β", 64, 1),
+        ("δ", 64, 1),
+        ("A", 64, 8),
+        ("B", 64, 8),
+        ("B in G2", 128, 8),
+        ("the quotient", 64, 8),
+        ("witnesses", 64, 5),
+    ];
+    let mut at = HEADER;
+    for (name, bytes, points) in parts {
+        let last = at + (points - 1) * bytes;
+        let off = refused(&|file| file[last..last + bytes].fill(1));
+        assert!(
+            matches!(off, KeyProblem::Point { part, index, why: PointError::OffCurve }
+                if part == name && index == points - 1),
+            "{name}: {off}"
+        );
+        let large = refused(&|file| file[last..last + bytes].fill(0xff));
+        assert!(matches!(large, KeyProblem::Point { why: PointError::NotReduced, .. }), "{name}");
+        if points == 1 || name == "signals" {
+            let infinity = refused(&|file| file[last..last + bytes].fill(0));
+            assert!(
+                matches!(infinity, KeyProblem::Point { why: PointError::Infinity, .. }),
+                "{name}"
+            );
+        }
+        at += bytes * points;
+    }
+    assert_eq!(at, whole.len() - 32);
+}
+
+#[test]
+fn the_header_names_the_verifying_key_that_follows() {
+    let files = Files::new();
+    let whole = fs::read(files.proving()).unwrap();
+    let mut bytes = whole.clone();
+    bytes[80] ^= 1;
+    rehash(&mut bytes);
+    let error = files.read_bytes(&bytes).unwrap_err();
+    let field = KeyField::VerifyingKey;
+    assert!(matches!(error, KeyProblem::Differs { field: got, .. } if got == field), "{error}");
+    // Unchanged, the hash made here is the file's.
+    let mut same = whole.clone();
+    rehash(&mut same);
+    assert_eq!(same, whole);
+    // Queries may hold infinity: a variable need not be in every matrix. What
+    // hashes right is the key that someone wrote.
+    let a = HEADER + 64 * (1 + 3 + 2) + 128 * 3;
+    let mut bytes = whole;
+    bytes[a..a + 64].fill(0);
+    rehash(&mut bytes);
+    assert!(files.read_bytes(&bytes).unwrap().a_query[0].is_zero());
+}
+
+#[test]
+fn a_key_that_is_not_written_leaves_the_old_one() {
+    let files = Files::new();
+    let part = |change: &dyn Fn(&mut ProvingKey<Bn254>)| {
+        let mut key = files.key.clone();
+        change(&mut key);
+        let written = write_proving_key(&files.proving(), &files.identity, &key, |_, _| ());
+        match written.map_err(why) {
+            Err(KeyProblem::Points { part, .. }) => part,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(part(&|key| key.vk.gamma_abc_g1.truncate(1)), "signals");
+    assert_eq!(part(&|key| key.a_query.truncate(1)), "A");
+    assert_eq!(part(&|key| key.b_g1_query.truncate(1)), "B");
+    assert_eq!(part(&|key| key.b_g2_query.truncate(1)), "B in G2");
+    assert_eq!(part(&|key| key.h_query.truncate(1)), "the quotient");
+    assert_eq!(part(&|key| key.l_query.truncate(1)), "witnesses");
+    assert_eq!(files.read().unwrap(), files.key);
+    let names = fs::read_dir(files.directory.path()).unwrap().count();
+    assert_eq!(names, 2, "nothing else is left in the directory");
+    let nowhere = files.directory.path().join("missing/proving.key");
+    let error = write_proving_key(&nowhere, &files.identity, &files.key, |_, _| ()).unwrap_err();
+    assert!(matches!(error.why, KeyProblem::Io(_)) && error.path == nowhere);
+    let error = read_proving_key(Path::new("missing.key"), &files.identity, |_, _| ());
+    assert!(matches!(error.map_err(why), Err(KeyProblem::Io(_))));
+}
+
+#[test]
+fn identities_are_of_systems_that_can_have_keys() {
+    let mut matrices = chain(70_000, 3, 11).matrices;
+    matrices.signals = 1 << 16;
+    let many = KeyIdentity::new(OWNER, 0, &matrices);
+    assert!(matches!(many, Err(KeyProblem::Unknown { field: KeyField::Signals, got: 0x1_0000 })));
+    let none = KeyIdentity::new(OWNER, 0, &Matrices::default());
+    assert!(matches!(none, Err(KeyProblem::Matrices(_))));
+}

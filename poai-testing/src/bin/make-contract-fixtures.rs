@@ -1,0 +1,28 @@
+//! Writes the verifiers of the test keys, from which `compile.js` makes the
+//! artefacts of the tests, and a proof for `scripts/evm-e2e.sh`:
+//!
+//! `cargo run -p poai-verify --features snark,serde --example make-snark-fixtures`
+//!
+//! Setups and proofs are of seeds that everybody knows, so that the files come
+//! out alike each time, and anybody can forge proofs of these keys.
+
+use poai_testing::groth16::Setup;
+use poai_testing::statement;
+use poai_verify::inference::solidity;
+use std::error::Error;
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts/fixtures");
+    std::fs::create_dir_all(&directory)?;
+    for signals in 1..=6 {
+        let name = format!("TestVerifier{signals}");
+        let source = solidity(&Setup::new(signals, signals as u64).key, &name)?;
+        std::fs::write(directory.join(name + ".sol"), source)?;
+    }
+    for (file, seed, visibility) in statement::FIXTURES {
+        let json = serde_json::to_string_pretty(&statement::deployment(seed, visibility)?)?;
+        std::fs::write(directory.join(file), json + "\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Makes a new version's fixtures of audits, fraud proofs, links and receipts:
+//! `cargo run -p poai-verify --example make-trace-fixtures -- DIRECTORY`.
+//!
+//! Fixtures of an earlier version are never made again: today's and every
+//! later code has to read them as they are. It refuses a directory that exists.
+
+use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
+use poai_core::trace::{Header, Record, unclean};
+use poai_core::{Challenge, Difficulty, Params, Root};
+use poai_engine::execute::network::Constants;
+use poai_engine::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
+use poai_engine::{Cpu, Options};
+use poai_testing::forge::Forged;
+use poai_testing::zoo;
+use poai_verify::trace::{Checker, TraceError, TraceInvalid, TraceRules};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+type Failure = Box<dyn std::error::Error>;
+
+const RULES: TraceRules = TraceRules { batch_max: 64, sequence_max: 64, samples: 3 };
+const BEACON: [u8; 32] = [0x51; 32];
+
+/// One product that can be mined.
+fn deep() -> Result<Network, Failure> {
+    let mut builder = Builder::new(&[Form::new(Dim::fixed(1), Dim::fixed(1000), Dtype::I8)]);
+    let mut constants = Constants::default();
+    let entries = zoo::entries("fixture weights", 20 * 1000, -63, 63);
+    let weights = constants.add(&mut builder, "weights", (20, 1000), Dtype::I8, &entries)?;
+    let scales = [0, 1 << 20, 0].repeat(20);
+    let requantise = constants.add(&mut builder, "scales", (20, 3), Dtype::I32, &scales)?;
+    let op = Op::Linear { weights, requantise, shifts: [28, 0, 0], clamp: Clamp::SYMMETRIC };
+    builder.step("linear", op, &[builder.input(0)])?;
+    Ok(Network::new(builder.finish()?, constants.into_tensors())?)
+}
+
+struct Writer<'a> {
+    directory: &'a Path,
+    manifest: Vec<Value>,
+}
+
+impl Writer<'_> {
+    /// Writes one file and its line of the manifest, with what its check needs
+    /// beside it. `expect` is `valid`, or how the error's text begins.
+    fn add(
+        &mut self,
+        kind: &str,
+        name: &str,
+        bytes: &[u8],
+        expect: &str,
+        mut with: Value,
+    ) -> Result<(), Failure> {
+        self.file(name, bytes)?;
+        for (key, value) in [("kind", kind), ("file", name), ("expect", expect)] {
+            with[key] = value.into();
+        }
+        with["rules"] = json!([RULES.batch_max, RULES.sequence_max, RULES.samples]);
+        self.manifest.push(with);
+        Ok(())
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(std::fs::write(self.directory.join(name), bytes)?)
+    }
+}
+
+fn step_named(trace: &Trace, name: &str) -> Result<ValueId, Failure> {
+    let program = trace.network().program();
+    let at =
+        program.steps().iter().position(|step| step.op.name() == name).ok_or("no such step")?;
+    Ok(ValueId(u32::try_from(program.inputs().len() + at)?))
+}
+
+/// A beacon whose audit samples the first tile of the step that is wrong.
+fn caught(faulty: &Trace) -> Result<([u8; 32], Vec<u8>), Failure> {
+    let checker = Checker::new(faulty.network().program().clone(), RULES);
+    for byte in 0..=255 {
+        let audit = faulty.audit(&[byte; 32], RULES.samples)?;
+        let result = checker.audit(&faulty.root(), &[byte; 32], &audit);
+        if matches!(result, Err(TraceError::Invalid(TraceInvalid::Entry { row: 0, column: 1, .. })))
+        {
+            return Ok(([byte; 32], audit));
+        }
+    }
+    Err("no beacon finds the fault".into())
+}
+
+fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
+    let run = RunShape { batch: 2, sequence: 3 };
+    let model = Model::new(zoo::encoder(), Arc::new(Cpu::new()))?;
+    let options = RunOptions::new().trace();
+    let trace = model.run(&run, zoo::tokens(&run), &options)?.trace.ok_or("no trace")?;
+    let program = trace.network().program();
+    writer.file("encoder.program", &program.encode())?;
+    let of = |root| json!({ "program": "encoder.program", "trace": root, "beacon": Root(BEACON) });
+
+    let audit = trace.audit(&BEACON, RULES.samples)?;
+    writer.add("audit", "honest.audit", &audit, "valid", of(trace.root()))?;
+    let mut other = of(trace.root());
+    other["beacon"] = json!(Root([0x52; 32]));
+    writer.add("audit", "honest.audit", &audit, "invalid", other)?;
+
+    for name in ["linear", "embed", "mean pool"] {
+        let value = step_named(&trace, name)?;
+        let tensor = trace.value(value)?;
+        let mut entries = tensor.entries();
+        entries[1] = if entries[1] > 0 { entries[1] - 1 } else { entries[1] + 1 };
+        let extent = tensor.extent();
+        let (rows, columns) = (extent.rows as usize, extent.columns as usize);
+        let wrong = Tensor::new(rows, columns, extent.dtype, &entries)?;
+        let faulty = trace.with_fault(value, wrong).ok_or("no fault")?;
+        let file = format!("{}-tile.fraud", name.replace(' ', "-"));
+        let proof = faulty.fraud_proof(value, 0)?;
+        writer.add("fraud", &file, &proof, "valid", of(faulty.root()))?;
+        if name == "mean pool" {
+            let (beacon, audit) = caught(&faulty)?;
+            let mut with = of(faulty.root());
+            with["beacon"] = json!(Root(beacon));
+            let expect = format!("invalid: value {}, tile 0: entry [0, 1] is wrong", value.0);
+            writer.add("audit", "wrong-tile.audit", &audit, &expect, with)?;
+        }
+    }
+    let value = step_named(&trace, "mean pool")?;
+    let right = trace.fraud_proof(value, 0)?;
+    let expect = format!("invalid: value {}, tile 0 is right", value.0);
+    writer.add("fraud", "right-tile.fraud", &right, &expect, of(trace.root()))?;
+    let mut header = trace.header();
+    header.macs += 1;
+    writer.add("fraud", "header-macs.fraud", &header.encode(), "valid", of(header.root()))?;
+
+    let input = ValueId(0);
+    let clean = trace.value(input)?.bytes().to_vec();
+    let mut forged = Forged::new(&trace, input, clean.clone());
+    forged.header.input.0[0] ^= 1;
+    let proof = forged.input_proof(input);
+    writer.add("fraud", "header-input.fraud", &proof, "valid", of(forged.root()))?;
+    let forged = Forged::new(&trace, input, clean.clone())
+        .with_records(|records| records[value.0 as usize].inputs[0].0[0] ^= 1);
+    let proof = forged.record_proof(value);
+    writer.add("fraud", "record-wiring.fraud", &proof, "valid", of(forged.root()))?;
+    let mut stained = clean.clone();
+    *stained.last_mut().ok_or("an empty input")? = 1;
+    let forged = Forged::new(&trace, input, stained);
+    let Forged { header, records, values, .. } = &forged;
+    let records: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+    let proof = unclean::accuse_input(program, header, &records, input, &values[0]);
+    let proof = proof.ok_or("a clean input")?;
+    writer.add("fraud", "unclean-input.fraud", &proof, "valid", of(forged.root()))?;
+    let forged = Forged::new(&trace, input, clean);
+    let proof = forged.input_strip(input, 0);
+    let expect = "invalid: value 0, tile 1 is right";
+    writer.add("fraud", "clean-input.fraud", &proof, expect, of(forged.root()))
+}
+
+fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
+    let run = RunShape { batch: 3, sequence: 1 };
+    let model = Model::new(deep()?, Arc::new(Cpu::new()))?;
+    let entries = zoo::entries("fixture input", 3000, -64, 63);
+    let input = Tensor::new(3, 1000, Dtype::I8, &entries)?;
+    let (challenge, difficulty) = (Challenge([0x53; 32]), Difficulty::new(1)?);
+    let mining = Mining { challenge, options: Options::new(difficulty) };
+    let done = model.run(&run, vec![input], &RunOptions::new().trace().mine(mining))?;
+    let trace = done.trace.ok_or("no trace")?;
+    let mined = done.mined.first().ok_or("nothing mined")?;
+    let proof = mined.found.proof().ok_or("no win")?.encode(&Params::CONSENSUS)?;
+    writer.file("deep.program", &trace.network().program().encode())?;
+    writer.file("win.proof", &proof)?;
+    let of = || {
+        json!({
+            "program": "deep.program", "trace": trace.root(),
+            "proof": "win.proof", "challenge": challenge, "difficulty": difficulty,
+        })
+    };
+    let link = trace.link(mined.value)?;
+    writer.add("link", "honest.link", &link, "valid", of())?;
+    let value = ValueId(1);
+    let bytes = trace.value(value)?.bytes().to_vec();
+    let other =
+        Forged::new(&trace, value, bytes).with_records(|records| records[1].inputs[0].0[0] ^= 1);
+    let link = [&other.header.encode()[..], &1u32.to_le_bytes(), &other.record(value)].concat();
+    let mut with = of();
+    with["trace"] = json!(other.root());
+    writer.add("link", "other-operand.link", &link, "invalid: the proof's A", with)?;
+
+    let claim = Claim { job: [0x54; 32], prover: [0x55; 32], rules: RULES.digest() };
+    let receipt = trace.receipt(&claim);
+    let header: Header = trace.header();
+    writer.file("deep.header", &header.encode())?;
+    let of = |receipt: &poai_core::trace::Receipt| {
+        json!({
+            "program": "deep.program", "header": "deep.header",
+            "trace": trace.root(), "digest": Root(receipt.digest()),
+        })
+    };
+    writer.add("receipt", "honest.receipt", &receipt.encode(), "valid", of(&receipt))?;
+    let mut other = receipt;
+    other.macs_weights -= 1;
+    let expect = "invalid: the receipt says";
+    writer.add("receipt", "fewer-macs.receipt", &other.encode(), expect, of(&other))
+}
+
+fn main() -> Result<(), Failure> {
+    let directory = std::env::args_os().nth(1).ok_or("usage: make-trace-fixtures DIRECTORY")?;
+    let directory = Path::new(&directory);
+    std::fs::create_dir(directory)?;
+    let mut writer = Writer { directory, manifest: vec![] };
+    audits_and_frauds(&mut writer)?;
+    link_and_receipts(&mut writer)?;
+    let manifest = serde_json::to_string_pretty(&writer.manifest)?;
+    std::fs::write(directory.join("manifest.json"), manifest + "\n")?;
+    Ok(())
+}

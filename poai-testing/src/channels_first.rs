@@ -1,0 +1,73 @@
+//! The reference: layers straight from ONNX's definitions, channels-first.
+
+use ndarray::{Array, Array2, Array4, Dimension};
+use poai_import::graph::Window;
+
+/// Channels-first to the graph's rows of pixels.
+pub fn rows(x: &Array4<f32>) -> Array2<f32> {
+    let (n, c, h, w) = x.dim();
+    Array2::from_shape_fn((n * h * w, c), |(row, c)| x[[row / (h * w), c, row / w % h, row % w]])
+}
+
+pub fn assert_close(got: &Array2<f32>, expected: &Array2<f32>) {
+    assert_eq!(got.dim(), expected.dim());
+    for (got, expected) in got.iter().zip(expected) {
+        assert!((got - expected).abs() <= 1e-4 * (1.0 + expected.abs()), "{got} vs {expected}");
+    }
+}
+
+/// The reference convolution, channels-first, straight from the definition.
+pub fn conv(x: &Array4<f32>, w: &[f32], b: &[f32], out: usize, window: &Window) -> Array4<f32> {
+    let (n, cin, h, width) = x.dim();
+    let ([kh, kw], [sh, sw], [top, left, bottom, right]) =
+        (window.kernel, window.stride, window.pads);
+    let (oh, ow) = ((h + top + bottom - kh) / sh + 1, (width + left + right - kw) / sw + 1);
+    Array4::from_shape_fn((n, out, oh, ow), |(n, o, y, x0)| {
+        let mut sum = b[o];
+        for c in 0..cin {
+            for ky in 0..kh {
+                for kx in 0..kw {
+                    let at = [(y * sh + ky).wrapping_sub(top), (x0 * sw + kx).wrapping_sub(left)];
+                    if let Some(entry) = x.get([n, c, at[0], at[1]]) {
+                        sum += entry * w[((o * cin + c) * kh + ky) * kw + kx];
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+/// The reference pooling: the entries under each window go to `reduce`.
+pub fn pool(x: &Array4<f32>, window: &Window, reduce: impl Fn(&[f32]) -> f32) -> Array4<f32> {
+    let (n, c, h, w) = x.dim();
+    let ([kh, kw], [sh, sw], [top, left, bottom, right]) =
+        (window.kernel, window.stride, window.pads);
+    let (oh, ow) = ((h + top + bottom - kh) / sh + 1, (w + left + right - kw) / sw + 1);
+    Array4::from_shape_fn((n, c, oh, ow), |(n, c, y, x0)| {
+        let taps = (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx)));
+        let entries: Vec<f32> = taps
+            .filter_map(|(ky, kx)| {
+                let at = [(y * sh + ky).wrapping_sub(top), (x0 * sw + kx).wrapping_sub(left)];
+                x.get([n, c, at[0], at[1]]).copied()
+            })
+            .collect();
+        reduce(&entries)
+    })
+}
+
+/// The reference product with W (outputs × inputs), row-major.
+pub fn dense(x: &Array2<f32>, w: &[f32], b: &[f32]) -> Array2<f32> {
+    Array2::from_shape_fn((x.nrows(), b.len()), |(row, o)| {
+        let w = &w[o * x.ncols()..(o + 1) * x.ncols()];
+        b[o] + x.row(row).iter().zip(w).map(|(x, w)| x * w).sum::<f32>()
+    })
+}
+
+pub fn relu<D: Dimension>(x: Array<f32, D>) -> Array<f32, D> {
+    x.mapv(|x| if x > 0.0 { x } else { 0.0 })
+}
+
+pub fn image(n: usize, c: usize, h: usize, w: usize) -> Array4<f32> {
+    Array4::from_shape_vec((n, c, h, w), crate::onnx::numbers(99, n * c * h * w)).unwrap()
+}

@@ -1,0 +1,208 @@
+//! Traces that no honest code makes: any bytes as a value's, with records,
+//! header and openings made from them by public types alone.
+#![allow(dead_code, reason = "each user takes its own part")]
+
+use poai_core::program::ops::{Local, Read, Source, StepError};
+use poai_core::program::tensor::Rows;
+use poai_core::program::{Extent, Program, ValueId};
+use poai_core::puzzle::commitment::Tree;
+use poai_core::trace::{Header, Record, Sample, header, record, sample};
+use poai_core::{Root, TraceRoot};
+use poai_engine::execute::Trace;
+
+pub struct Forged {
+    pub program: Program,
+    pub values: Vec<Vec<u8>>,
+    pub constants: Vec<Vec<u8>>,
+    pub header: Header,
+    pub records: Vec<Record>,
+    extents: Vec<Extent>,
+    trees: Vec<Tree>,
+    constant_trees: Vec<Tree>,
+}
+
+impl Forged {
+    /// A trace with a value's bytes replaced; what later steps made stays.
+    pub fn new(trace: &Trace, value: ValueId, bytes: Vec<u8>) -> Forged {
+        let program = trace.network().program().clone();
+        let run = *trace.run();
+        let extents = program.extents(&run).unwrap();
+        let all = (0..program.values() as u32).map(ValueId);
+        let mut values: Vec<Vec<u8>> =
+            all.clone().map(|value| trace.value(value).unwrap().bytes().to_vec()).collect();
+        assert_eq!(bytes.len(), values[value.0 as usize].len());
+        values[value.0 as usize] = bytes;
+        let held = trace.network().constants().iter();
+        let constants: Vec<Vec<u8>> = held.map(|held| held.tensor.bytes().to_vec()).collect();
+        let trees: Vec<Tree> = values.iter().map(|bytes| Tree::new(bytes)).collect();
+        let root = |value: &ValueId| *trees[value.0 as usize].root();
+        let records: Vec<Record> = all
+            .map(|value| Record {
+                value,
+                root: root(&value),
+                extent: extents[value.0 as usize],
+                macs: program.macs(value, &run),
+                inputs: program
+                    .step_of(value)
+                    .map_or(vec![], |step| step.inputs.iter().map(root).collect()),
+            })
+            .collect();
+        let leaves: Vec<_> = records.iter().map(|record| Record::leaf(&record.encode())).collect();
+        let inputs: Vec<Root> =
+            records[..program.inputs().len()].iter().map(|record| record.root).collect();
+        let header = Header {
+            program: program.program_id(),
+            run,
+            input: header::input_root(&run, &inputs),
+            output: root(&program.output()),
+            macs: program.total_macs(&run),
+            records: record::records_root(&leaves),
+        };
+        let constant_trees = constants.iter().map(|bytes| Tree::new(bytes)).collect();
+        Forged { program, values, constants, header, records, extents, trees, constant_trees }
+    }
+
+    /// The same with records changed: what they say of each other is no longer
+    /// true, but they are under the header.
+    pub fn with_records(mut self, change: impl FnOnce(&mut [Record])) -> Forged {
+        change(&mut self.records);
+        let encoded = self.records.iter().map(|record| Record::leaf(&record.encode()));
+        self.header.records = record::records_root(&encoded.collect::<Vec<_>>());
+        self
+    }
+
+    pub fn root(&self) -> TraceRoot {
+        self.header.root()
+    }
+
+    /// A record and its path.
+    pub fn record(&self, value: ValueId) -> Vec<u8> {
+        let encoded: Vec<Vec<u8>> = self.records.iter().map(Record::encode).collect();
+        let leaves: Vec<_> = encoded.iter().map(|record| Record::leaf(record)).collect();
+        let path = record::path(&leaves, value.0.into()).concat();
+        [encoded[value.0 as usize].clone(), path].concat()
+    }
+
+    pub fn local(&self, value: ValueId) -> Local<'_> {
+        Local::new(&self.program, &self.extents, self.header.run, value).unwrap()
+    }
+
+    fn openings(&self, value: ValueId, tile: u64) -> Vec<u8> {
+        let local = self.local(value);
+        let region = local.grid().tile(tile).unwrap();
+        let slots = Slots { forged: self, value };
+        let mut bytes = vec![];
+        if let Some(within) = local.within(&region) {
+            for Read { slot, rows } in local.reads(&within) {
+                bytes.extend(slots.open(&local, slot, rows));
+            }
+            for Read { slot, rows } in local.further_reads(&within, &slots).unwrap() {
+                bytes.extend(slots.open(&local, slot, rows));
+            }
+        }
+        let index = value.0 as usize;
+        bytes.extend(open(&self.trees[index], &self.values[index], &local.output, region.rows));
+        bytes
+    }
+
+    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(tile.to_le_bytes());
+        for value in [value].iter().chain(&self.program.step_of(value).unwrap().inputs) {
+            bytes.extend(self.record(*value));
+        }
+        bytes.extend(self.openings(value, tile));
+        bytes
+    }
+
+    /// A proof that a record lies: tile 0, and nothing after the records.
+    pub fn record_proof(&self, value: ValueId) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        bytes.extend(value.0.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        for value in [value].iter().chain(&self.program.step_of(value).unwrap().inputs) {
+            bytes.extend(self.record(*value));
+        }
+        bytes
+    }
+
+    pub fn samples(&self, beacon: &[u8; 32], count: u32) -> Vec<Sample> {
+        let Forged { program, extents, header, .. } = self;
+        sample::samples(program, extents, &header.run, &self.root(), beacon, count)
+    }
+
+    pub fn audit(&self, beacon: &[u8; 32], count: u32) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        self.records.iter().for_each(|record| bytes.extend(record.encode()));
+        for Sample { value, tile } in self.samples(beacon, count) {
+            bytes.extend(self.openings(value, tile));
+        }
+        bytes
+    }
+
+    /// The records of all inputs, which show whether the header's input is
+    /// theirs.
+    pub fn input_proof(&self, input: ValueId) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        bytes.extend(input.0.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        for input in 0..self.program.inputs().len() as u32 {
+            bytes.extend(self.record(ValueId(input)));
+        }
+        bytes
+    }
+
+    /// The strip of an input, as `accuse_input` would open it were it unclean.
+    pub fn input_strip(&self, input: ValueId, strip: u32) -> Vec<u8> {
+        let mut bytes = self.header.encode();
+        bytes.extend(input.0.to_le_bytes());
+        bytes.extend((u64::from(strip) + 1).to_le_bytes());
+        bytes.extend(self.record(input));
+        let index = input.0 as usize;
+        let (tree, extent) = (&self.trees[index], &self.extents[index]);
+        let rows = strip * 32..(strip + 1) * 32;
+        bytes.extend(open(tree, &self.values[index], extent, rows));
+        bytes
+    }
+}
+
+/// A step's inputs and constants.
+struct Slots<'a> {
+    forged: &'a Forged,
+    value: ValueId,
+}
+
+impl Slots<'_> {
+    fn held(&self, slot: usize) -> (&Tree, &[u8]) {
+        let step = self.forged.program.step_of(self.value).unwrap();
+        match step.inputs.get(slot) {
+            Some(input) => {
+                let index = input.0 as usize;
+                (&self.forged.trees[index], &self.forged.values[index])
+            }
+            None => {
+                let index = step.op.constants().0[slot - step.inputs.len()].0 as usize;
+                (&self.forged.constant_trees[index], &self.forged.constants[index])
+            }
+        }
+    }
+
+    fn open(&self, local: &Local<'_>, slot: usize, rows: std::ops::Range<u32>) -> Vec<u8> {
+        let (tree, bytes) = self.held(slot);
+        open(tree, bytes, &local.slots[slot], rows)
+    }
+}
+
+impl Source for Slots<'_> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        let local = self.forged.local(self.value);
+        let rows = Rows { extent: local.slots[slot], first: 0, bytes: self.held(slot).1 };
+        rows.read(row, to).ok_or(StepError::Missing { slot, row })
+    }
+}
+
+fn open(tree: &Tree, bytes: &[u8], extent: &Extent, rows: std::ops::Range<u32>) -> Vec<u8> {
+    let opening = tree.open(bytes, &extent.strip(&rows).unwrap()).unwrap();
+    [opening.bytes, opening.siblings.concat()].concat()
+}

@@ -1,0 +1,44 @@
+//! What the tests of several crates share. Never published.
+//!
+//! - [`tester`]: what every backend has to pass; [`dual`]: two devices in lock
+//!   step, compared at every call; `amx`: AMX instructions in software.
+//! - [`zoo`], [`runs`], [`layers`]: networks; [`edges`]: every step at the ends
+//!   of its ranges.
+//! - `onnx`, `channels_first` (feature `import`): networks for importers.
+//! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
+//!   keys and proofs.
+//! - `traces`, `forge` (feature `verify`): traces and their forgeries.
+//! - `evm` (feature `evm`): the EVM with its real precompiles.
+#![allow(missing_docs, reason = "tests' names say what they are")]
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod amx;
+#[cfg(feature = "groth16")]
+pub mod chain;
+#[cfg(feature = "import")]
+pub mod channels_first;
+pub mod dual;
+pub mod edges;
+#[cfg(feature = "evm")]
+pub mod evm;
+#[cfg(feature = "verify")]
+pub mod forge;
+#[cfg(feature = "groth16")]
+pub mod groth16;
+pub mod layers;
+#[cfg(feature = "import")]
+pub mod onnx;
+pub mod runs;
+#[cfg(feature = "groth16")]
+pub mod statement;
+pub mod tester;
+#[cfg(feature = "verify")]
+pub mod traces;
+pub mod zoo;
+
+use std::path::{Path, PathBuf};
+
+/// A file or folder of the repository's `test_vectors/`.
+pub fn vectors(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_vectors").join(name)
+}

@@ -1,0 +1,361 @@
+//! Bounds of messages and tiles: honest ones are within, and not far.
+
+use poai_core::Root;
+use poai_core::program::ops::{Local, Source, StepError};
+use poai_core::program::{
+    Builder, Clamp, Dim, Dtype, Extent, Form, Op, Program, RunShape, ValueId, Window,
+};
+use poai_core::trace::{Header, Record, record};
+use poai_engine::execute::{Network, Tensor};
+use poai_testing::traces::{BEACON, RULES, run, steps, tiles};
+use poai_testing::zoo;
+use poai_verify::trace::{Checker, TraceError, TraceMalformed, TraceRules};
+use proptest::prelude::*;
+
+/// No bound is more than so many times what the worst tile of a step opens.
+const SLACK: f64 = 2.0;
+
+/// Nor more than so many times for steps of the oddest sizes, like images one
+/// pixel wide.
+const FAR: f64 = 6.0;
+
+type Case = (fn() -> Network, fn(&RunShape) -> Vec<Tensor>, Vec<RunShape>);
+
+fn cases() -> [Case; 2] {
+    let shape = |(batch, sequence)| RunShape { batch, sequence };
+    let encoder = [(1, 1), (1, 70), (2, 33), (3, 40), (5, 7), (33, 2), (40, 1), (2, 64), (4, 32)];
+    let classifier = [(1, 1), (2, 1), (7, 1), (40, 1)];
+    [
+        (zoo::encoder, zoo::tokens, encoder.map(shape).to_vec()),
+        (zoo::classifier, zoo::images, classifier.map(shape).to_vec()),
+    ]
+}
+
+#[test]
+fn honest_messages_of_the_zoo_are_within() {
+    let rules = TraceRules { sequence_max: 70, ..RULES };
+    for (network, inputs, shapes) in cases() {
+        for shape in shapes {
+            let trace = run(network(), shape, inputs(&shape));
+            let checker = Checker::new(trace.network().program().clone(), rules);
+            let audit_max = checker.audit_bytes_max(&shape).unwrap();
+            let fraud_max = checker.fraud_bytes_max(&shape).unwrap();
+            let mut longest = 0;
+            for value in steps(&trace) {
+                let bound = checker.tile_bound(&shape, value).unwrap().unwrap();
+                let mut worst = 0;
+                for tile in 0..tiles(&trace, value) {
+                    worst = worst.max(trace.tile_openings(value, tile).unwrap().len());
+                    let proof = trace.fraud_proof(value, tile).unwrap().len();
+                    assert!(proof as u64 <= fraud_max, "{shape:?} {value:?}");
+                    longest = longest.max(proof);
+                }
+                let name = trace.network().program().step_of(value).unwrap().op.name();
+                assert!(worst as u64 <= bound.bytes, "{shape:?} {name}: {worst} {bound:?}");
+                let slack = bound.bytes as f64 / worst as f64;
+                assert!(slack <= SLACK, "{shape:?} {name}: {worst} {bound:?}");
+                if name == "linear" {
+                    let link = trace.link(value).unwrap().len() as u64;
+                    let max = checker.link_bytes_max();
+                    assert!(link <= max && max <= link + 64, "{link} {max}");
+                }
+            }
+            assert!(fraud_max as f64 <= SLACK * longest as f64, "{shape:?} {longest} {fraud_max}");
+            for beacon in 0..40 {
+                let audit = trace.audit(&[beacon; 32], rules.samples).unwrap();
+                assert!((audit.len() as u64) <= audit_max, "{shape:?}");
+                checker.audit(&trace.root(), &[beacon; 32], &audit).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn one_byte_more_is_refused_before_any_work() {
+    let shape = RunShape { batch: 3, sequence: 40 };
+    let trace = run(zoo::encoder(), shape, zoo::tokens(&shape));
+    let checker = Checker::new(trace.network().program().clone(), RULES);
+    // Nothing behind the header is read: it may be anything.
+    let longer = |honest: &[u8], max: u64| {
+        let mut bytes = honest[..144].to_vec();
+        bytes.resize(max as usize + 1, 0xa5);
+        bytes
+    };
+    let size = |max: u64| TraceError::from(TraceMalformed::Size { max, got: max as usize + 1 });
+    let audit = trace.audit(&BEACON, RULES.samples).unwrap();
+    let max = checker.audit_bytes_max(&shape).unwrap();
+    let mut bytes = longer(&audit, max);
+    assert_eq!(checker.audit(&trace.root(), &BEACON, &bytes), Err(size(max)));
+    bytes.pop();
+    let error = checker.audit(&trace.root(), &BEACON, &bytes).unwrap_err();
+    assert!(matches!(error, TraceError::Invalid(_)), "the longest is read: {error}");
+    // Fraud proofs are bounded value by value, the largest by the bound for all.
+    let max = checker.fraud_bytes_max(&shape).unwrap();
+    let bounds = (0..trace.network().program().values() as u32).map(|value| {
+        let mut bytes = longer(&audit, max);
+        bytes[144..148].copy_from_slice(&value.to_le_bytes());
+        let error = checker.fraud(&trace.root(), &bytes).unwrap_err();
+        let TraceError::Malformed(TraceMalformed::Size { max: own, got }) = error else {
+            panic!("{value}: {error}");
+        };
+        assert_eq!(got, bytes.len());
+        bytes.truncate(own as usize);
+        assert!(!matches!(
+            checker.fraud(&trace.root(), &bytes),
+            Err(TraceError::Malformed(TraceMalformed::Size { .. }))
+        ));
+        own
+    });
+    assert_eq!(bounds.max(), Some(max));
+}
+
+#[test]
+fn runs_whose_tiles_take_too_much_memory_are_refused() {
+    let shape = RunShape { batch: 3, sequence: 40 };
+    let trace = run(zoo::encoder(), shape, zoo::tokens(&shape));
+    let program = trace.network().program();
+    let checker = Checker::new(program.clone(), RULES);
+    let bound = |value| checker.tile_bound(&shape, value).unwrap().unwrap().memory;
+    let most = steps(&trace).map(bound).max().unwrap();
+    let limited = |most| Checker::new(program.clone(), RULES).with_tile_memory_max(most);
+    let exact = limited(most);
+    let audit = trace.audit(&BEACON, RULES.samples).unwrap();
+    exact.audit(&trace.root(), &BEACON, &audit).unwrap();
+    let value = steps(&trace).find(|&value| bound(value) == most).unwrap();
+    let less = limited(most - 1);
+    let memory = TraceMalformed::Memory { value, bytes: most, max: most - 1 };
+    assert_eq!(less.audit(&trace.root(), &BEACON, &audit), Err(memory.into()));
+    let proof = trace.fraud_proof(value, 0).unwrap();
+    assert_eq!(less.fraud(&trace.root(), &proof), Err(memory.into()));
+    assert_eq!(less.audit_bytes_max(&shape), Err(memory));
+    assert_eq!(less.fraud_bytes_max(&shape), Err(memory));
+    // A node's own protection, and no rule.
+    assert_eq!(less.rules().digest(), exact.rules().digest());
+}
+
+/// A strip of an input may be more than any tile opens.
+#[test]
+fn strips_of_inputs_are_within() {
+    // The mean of one row of 19·19 columns: a tile opens that row.
+    let program = program(8, [19, 19, 1, 1]).unwrap();
+    let run = RunShape { batch: 64, sequence: 1 };
+    let checker = Checker::new(program.clone(), RULES);
+    let extent = program.extents(&run).unwrap()[0];
+    let strip = extent.strip(&(32..64)).unwrap();
+    let record = Record::len(0) + 32 * record::path_len(3, 0);
+    let opening = strip.opened_len() + 32 * u64::from(strip.siblings());
+    let proof = (Header::LEN + 4 + 8 + record) as u64 + opening;
+    assert!(opening > checker.tile_bound(&run, program.output()).unwrap().unwrap().bytes);
+    let max = checker.fraud_bytes_max(&run).unwrap();
+    assert!(proof <= max && max < proof + 2048, "{proof} {max}");
+}
+
+/// Of tensors that are opened whole nothing is guessed: the longest messages are
+/// as long as the bounds, records and places to the byte.
+#[test]
+fn bounds_of_small_tensors_are_exact() {
+    let form = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I8);
+    let mut builder = Builder::new(&[form]);
+    let mut value = builder.input(0);
+    for _ in 0..60 {
+        value = builder.step("relu", Op::Relu, &[value]).unwrap();
+    }
+    let network = Network::new(builder.finish().unwrap(), vec![]).unwrap();
+    let shape = RunShape { batch: 1, sequence: 1 };
+    let input = Tensor::new(1, 1, Dtype::I8, &[5]).unwrap();
+    let trace = run(network, shape, vec![input]);
+    let rules = TraceRules { samples: 1, ..RULES };
+    let checker = Checker::new(trace.network().program().clone(), rules);
+    let audit = trace.audit(&BEACON, rules.samples).unwrap().len() as u64;
+    assert_eq!(checker.audit_bytes_max(&shape), Ok(audit));
+    let longest = steps(&trace).map(|value| trace.fraud_proof(value, 0).unwrap().len() as u64);
+    assert_eq!(checker.fraud_bytes_max(&shape).ok(), longest.max());
+}
+
+/// Bounds of the largest runs there are come back at once, and never wrap.
+#[test]
+fn bounds_of_huge_runs_are_arithmetic() {
+    let rules = TraceRules { batch_max: u32::MAX, sequence_max: u32::MAX, samples: u32::MAX };
+    let checker = Checker::new(zoo::classifier().program().clone(), rules);
+    let checker = checker.with_tile_memory_max(u64::MAX);
+    let small = checker.audit_bytes_max(&RunShape { batch: 32, sequence: 1 }).unwrap();
+    let batch = (1..=u32::MAX / 63)
+        .rev()
+        .step_by(1 << 16)
+        .find(|&batch| checker.audit_bytes_max(&RunShape { batch, sequence: 1 }).is_ok());
+    let shape = RunShape { batch: batch.unwrap(), sequence: 1 };
+    let large = checker.audit_bytes_max(&shape).unwrap();
+    // Only paths are longer: 32 bytes a level on either side of a range.
+    assert!(large > small && large < 4 * small, "{shape:?} {small} {large}");
+}
+
+/// Ids that name every other row of a table, the worst there are.
+struct Spread(u32);
+
+impl Source for Spread {
+    fn read(&self, _: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        to.fill((row % self.0.div_ceil(2) * 2) as i32);
+        Ok(())
+    }
+}
+
+/// What the worst tile of a step opens, by walking all of them.
+fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
+    let extents = program.extents(&run).unwrap();
+    let local = Local::new(program, &extents, run, value).unwrap();
+    let bytes = |extent: &Extent, rows| {
+        let strip = extent.strip(&rows).unwrap();
+        strip.opened_len() + 32 * u64::from(strip.siblings())
+    };
+    let tile = |tile| {
+        let region = local.grid().tile(tile).unwrap();
+        let within = local.within(&region).unwrap();
+        let table = local.slots.get(1).map_or(1, |extent| extent.rows);
+        let mut reads = local.reads(&within);
+        reads.extend(local.further_reads(&within, &Spread(table)).unwrap());
+        let own = bytes(&local.output, region.rows.clone());
+        reads.into_iter().map(|read| bytes(&local.slots[read.slot], read.rows)).sum::<u64>() + own
+    };
+    (0..local.grid().tiles()).map(tile).max().unwrap()
+}
+
+/// One step of a kind, by number, of any size.
+fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
+    let fixed = Dim::fixed;
+    let form = |rows, columns, dtype| Form::new(rows, columns, dtype);
+    let (i8, i16, i32) = (Dtype::I8, Dtype::I16, Dtype::I32);
+    let window = Window {
+        height: a,
+        width: b,
+        kernel: [1 + c % 4, 1 + d % 4],
+        stride: [1 + c % 3, 1 + d % 3],
+        pads: [c % 2, d % 2, c % 3 % 2, d % 3 % 2].map(|pad| pad.min(c % 4).min(d % 4)),
+    };
+    let hidden = c * d;
+    let inputs = match kind {
+        0 => vec![form(fixed(a), fixed(8 * b), i8), form(fixed(a), fixed(1), i32)],
+        1..=3 => vec![form(fixed(a * b), fixed(c * d), i8)],
+        4 => vec![form(fixed(a), fixed(b * d), i16)],
+        5 => vec![form(Dim::TOKENS, fixed(a * b), i8)],
+        6 => vec![form(Dim::TOKENS, fixed(hidden), i8), form(Dim::TOKENS, fixed(hidden), i8)],
+        12 => vec![
+            form(Dim::TOKENS, fixed(hidden), i8),
+            form(Dim::TOKENS, fixed(hidden), i8),
+            form(fixed(1), fixed(1), i32),
+        ],
+        7 => vec![form(Dim::per_token(c), Dim::TOKENS, i8), form(fixed(hidden), Dim::TOKENS, i8)],
+        8 => vec![form(Dim::TOKENS, fixed(a * b), i16), form(fixed(1), fixed(1), i32)],
+        9 => vec![form(fixed(a), fixed(1), i32)],
+        10 => vec![form(Dim::TOKENS, fixed(a), i16)],
+        _ => vec![form(fixed(a), fixed(b * c), i16), form(fixed(a), fixed(b * c), i32)],
+    };
+    let mut builder = Builder::new(&inputs);
+    let values: Vec<ValueId> = (0..inputs.len()).map(|input| builder.input(input)).collect();
+    let mut constant = |rows, columns, dtype| {
+        builder.constant("constant", Root([0; 32]), Extent::new(rows, columns, dtype).unwrap())
+    };
+    let op = match kind {
+        0 => Op::Linear {
+            weights: constant(c * d, 8 * b, i8),
+            requantise: constant(c * d, 3, i32),
+            shifts: [1; 3],
+            clamp: Clamp::SYMMETRIC,
+        },
+        1 => Op::Unfold(window),
+        2 => Op::MaxPool(window),
+        3 => Op::AveragePool(window),
+        4 => Op::Reshape { rows: fixed(a * d), columns: fixed(b) },
+        5 => Op::Transpose,
+        6 | 12 => Op::AttentionWeights {
+            heads: c,
+            alpha: constant(c, 1, i32),
+            shift: 1,
+            table: constant(256, 1, i16),
+            causal: false,
+        },
+        7 => Op::AttentionContext { heads: c, scale: constant(hidden, 1, i32), shifts: [1; 2] },
+        8 => Op::MeanPool,
+        9 => Op::Embed {
+            table: constant(b * c * d, a, i8),
+            scales: constant(b * c * d, 1, i32),
+            shift: 1,
+        },
+        10 => Op::AddRows { table: constant(70, a, i16) },
+        _ => Op::Add { multipliers: [1; 2], shift: 1, clamp: Clamp::full(i16) },
+    };
+    builder.step("step", op, &values).ok()?;
+    builder.finish().ok()
+}
+
+/// Bounds of a step of each kind and some sizes, a line each: bytes and memory of
+/// the worst tile, bytes of an audit and of a fraud proof.
+fn table() -> String {
+    let sizes = [
+        [1, 1, 1, 1],
+        [2, 3, 4, 5],
+        [7, 5, 3, 2],
+        [19, 4, 2, 3],
+        [6, 17, 5, 2],
+        [11, 9, 7, 4],
+        [40, 13, 3, 4],
+        [64, 3, 8, 18],
+        [5, 29, 12, 12],
+        [90, 2, 3, 64],
+    ];
+    let mut lines = String::new();
+    for kind in 0..13 {
+        for (sizes, (batch, sequence)) in sizes.into_iter().flat_map(|sizes| {
+            [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24), (7, 16)].map(|run| (sizes, run))
+        }) {
+            let run = RunShape { batch, sequence };
+            let Some(program) = program(kind, sizes) else { continue };
+            let (value, name) = (program.output(), program.steps()[0].op.name());
+            let checker = Checker::new(program.clone(), RULES);
+            let Ok(Some(bound)) = checker.tile_bound(&run, value) else { continue };
+            let (bytes, memory) = (bound.bytes, bound.memory);
+            let [audit, fraud] =
+                [checker.audit_bytes_max(&run), checker.fraud_bytes_max(&run)].map(Result::unwrap);
+            let run = format!("{batch}x{sequence}");
+            lines += &format!("{name} {sizes:?} {run}: {bytes} {memory} {audit} {fraud}\n");
+        }
+    }
+    lines
+}
+
+/// Nodes that bound messages otherwise disagree on which they read: bounds are as
+/// much a part of the rules as what is in a message.
+#[test]
+fn bounds_are_what_they_were() {
+    let known = include_str!("../../../test_vectors/trace-bounds.txt");
+    let table = table();
+    for (line, known) in table.lines().zip(known.lines()) {
+        assert_eq!(line, known);
+    }
+    assert!(table.lines().count() > 400);
+    assert_eq!(table.lines().count(), known.lines().count(), "the table is:\n{table}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    /// Any kind of step, any shape: no tile opens more than the bound says.
+    #[test]
+    fn no_tile_of_any_step_is_beyond_its_bound(
+        kind in 0u32..13, sizes in prop::array::uniform4(1u32..20),
+        batch in prop_oneof![1u32..5, 1u32..70], sequence in prop_oneof![1u32..70, Just(32u32)],
+    ) {
+        let program = program(kind, sizes);
+        prop_assume!(program.is_some());
+        let program = program.unwrap();
+        let run = RunShape { batch, sequence };
+        prop_assume!(program.extents(&run).is_ok());
+        let rules = TraceRules { batch_max: 70, sequence_max: 70, ..TraceRules::DEFAULT };
+        let checker = Checker::new(program.clone(), rules);
+        let value = program.output();
+        let bound = checker.tile_bound(&run, value).unwrap().unwrap();
+        let worst = worst(&program, run, value);
+        let slack = bound.bytes as f64 / worst as f64;
+        prop_assert!(worst <= bound.bytes, "{} opens {}", worst, bound.bytes);
+        prop_assert!(slack <= FAR, "{} opens {}", worst, bound.bytes);
+    }
+}

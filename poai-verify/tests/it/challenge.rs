@@ -1,0 +1,202 @@
+//! A challenger who received a trace proves its first lie, whatever it is, and
+//! finds none in an honest one.
+
+use poai_core::Root;
+use poai_core::program::{Dtype, Op, RunShape, ValueId};
+use poai_core::trace::{Header, Record, record};
+use poai_engine::execute::{ReceivedError, Trace};
+use poai_testing::forge::Forged;
+use poai_testing::traces::{checker, traces};
+use poai_verify::trace::{Fraud, TraceInvalid, Wrong};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn received(trace: &Trace, forged: &Forged) -> Result<Trace, ReceivedError> {
+    let network = Arc::new(trace.network().clone());
+    Trace::received(network, forged.header, records(forged), forged.values.clone())
+}
+
+fn records(forged: &Forged) -> Vec<Vec<u8>> {
+    forged.records.iter().map(Record::encode).collect()
+}
+
+fn found(trace: &Trace, forged: &Forged) -> Option<Fraud> {
+    let received = received(trace, forged).unwrap();
+    assert_eq!(received.root(), forged.root());
+    let proof = received.find_fraud().unwrap()?;
+    Some(checker(trace).fraud(&forged.root(), &proof).unwrap())
+}
+
+fn honest(trace: &Trace) -> Forged {
+    let value = ValueId(0);
+    Forged::new(trace, value, trace.value(value).unwrap().bytes().to_vec())
+}
+
+#[test]
+fn an_honest_trace_has_no_fraud() {
+    for trace in traces() {
+        assert_eq!(trace.find_fraud().unwrap(), None);
+        assert_eq!(found(trace, &honest(trace)), None);
+    }
+}
+
+#[test]
+fn lies_in_records_and_header_are_proven() {
+    for trace in traces() {
+        let program = trace.network().program();
+        let inputs = program.inputs().len() as u32;
+        for value in 0..program.values() as u32 {
+            let index = value as usize;
+            let macs = honest(trace).with_records(|records| records[index].macs ^= 1);
+            let rows = honest(trace).with_records(|records| records[index].extent.rows += 1);
+            for forged in [macs, rows] {
+                let fraud = found(trace, &forged).unwrap();
+                assert!(matches!(fraud.wrong, Wrong::Record(_)), "{value}: {fraud:?}");
+            }
+            if value >= inputs {
+                let wiring =
+                    honest(trace).with_records(|records| records[index].inputs[0].0[0] ^= 1);
+                let fraud = found(trace, &wiring).unwrap();
+                assert!(matches!(fraud.wrong, Wrong::Record(_)), "{value}: {fraud:?}");
+                assert_eq!(fraud.value, ValueId(value));
+            }
+        }
+        let mut input = honest(trace);
+        input.header.input = Root([1; 32]);
+        let fraud = found(trace, &input).unwrap();
+        assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
+        let mut output = honest(trace);
+        output.header.output = Root([1; 32]);
+        let fraud = found(trace, &output).unwrap();
+        assert_eq!(fraud.wrong, Wrong::Record(TraceInvalid::Output));
+        let mut macs = honest(trace);
+        macs.header.macs += 1;
+        let fraud = found(trace, &macs).unwrap();
+        assert!(matches!(fraud.wrong, Wrong::Header(TraceInvalid::Macs { .. })));
+    }
+}
+
+fn root_of(record: &[u8]) -> Root {
+    Root(record[Record::ROOT].try_into().unwrap())
+}
+
+/// Records that are none, and of other lengths: convicted where an audit could
+/// have them, refused where none could.
+#[test]
+fn records_that_are_none_are_proven_or_refused() {
+    for trace in traces() {
+        let mut all: Vec<Vec<u8>> = trace.records().to_vec();
+        let header_of = |all: &[Vec<u8>]| {
+            let leaves: Vec<_> = all.iter().map(|record| Record::leaf(record)).collect();
+            Header { records: record::records_root(&leaves), ..trace.header() }
+        };
+        let values = honest(trace).values;
+        let network = Arc::new(trace.network().clone());
+        // A type that there is none of.
+        all[3][44] = 3;
+        let header = header_of(&all);
+        let received =
+            Trace::received(network.clone(), header, all.clone(), values.clone()).unwrap();
+        let proof = received.find_fraud().unwrap().unwrap();
+        let fraud = checker(trace).fraud(&header.root(), &proof).unwrap();
+        assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{fraud:?}");
+        // One input more, and less.
+        for (value, cut) in [(2, 0), (3, 32)] {
+            let mut all = trace.records().to_vec();
+            match cut {
+                0 => all[value].extend([3; 32]),
+                cut => drop(all[value].drain(54 - cut..54)),
+            }
+            let received = Trace::received(network.clone(), header_of(&all), all, values.clone());
+            let value = ValueId(value as u32);
+            assert_eq!(received.map(drop), Err(ReceivedError::Record { value }));
+        }
+    }
+}
+
+/// The same bytes, claimed to be of fewer items: the input root is another.
+#[test]
+fn another_run_is_another_input_root() {
+    let trace = &traces()[0];
+    let run = *trace.run();
+    let roots: Vec<Root> = trace.records()[..2].iter().map(|record| root_of(record)).collect();
+    let root = |run: &RunShape| poai_core::trace::header::input_root(run, &roots);
+    assert_eq!(root(&run), trace.header().input);
+    assert_ne!(root(&RunShape { batch: run.sequence, sequence: run.batch }), root(&run));
+    assert_ne!(root(&RunShape { batch: run.batch - 1, ..run }), root(&run));
+}
+
+/// Ids and lengths that no run accepts: the steps that read them are wrong.
+#[test]
+fn entries_that_name_nothing_are_proven() {
+    let trace = &traces()[0];
+    for (input, entry) in [(0, -1i32), (0, 300), (0, i32::MAX), (1, 0), (1, -1), (1, 41)] {
+        let value = ValueId(input);
+        let mut bytes = trace.value(value).unwrap().bytes().to_vec();
+        bytes[..4].copy_from_slice(&entry.to_le_bytes());
+        let fraud = found(trace, &Forged::new(trace, value, bytes)).unwrap();
+        let Wrong::Tile(TraceInvalid::Step { .. }) = fraud.wrong else {
+            panic!("{input}, {entry}: {fraud:?}");
+        };
+        let op = &trace.network().program().step_of(fraud.value).unwrap().op;
+        assert!(matches!(op, Op::Embed { .. } | Op::AttentionWeights { .. }), "{op:?}");
+    }
+}
+
+#[test]
+fn what_is_not_the_traces_is_refused() {
+    let trace = &traces()[1];
+    let of = |change: fn(&mut Forged)| {
+        let mut forged = honest(trace);
+        change(&mut forged);
+        received(trace, &forged).map(drop)
+    };
+    assert_eq!(of(|_| ()), Ok(()));
+    assert_eq!(of(|forged| forged.header.program.0[0] ^= 1), Err(ReceivedError::Program));
+    assert_eq!(of(|forged| forged.header.records[0] ^= 1), Err(ReceivedError::Records));
+    let value = ValueId(3);
+    assert_eq!(of(|forged| forged.values[3][0] ^= 1), Err(ReceivedError::Root { value }));
+    assert!(matches!(
+        of(|forged| forged.values[3].truncate(1)),
+        Err(ReceivedError::Length { value: ValueId(3), .. })
+    ));
+    assert!(matches!(
+        of(|forged| drop(forged.values.pop())),
+        Err(ReceivedError::Count { what: "tensors", .. })
+    ));
+    assert!(matches!(
+        of(|forged| drop(forged.records.pop())),
+        Err(ReceivedError::Count { what: "records", .. })
+    ));
+    assert!(matches!(of(|forged| forged.header.run.batch = 0), Err(ReceivedError::Run(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any byte of any value: a step's is its own lie, an input's the lie of
+    /// what reads it, or of whoever committed to it.
+    #[test]
+    fn any_wrong_byte_is_proven(
+        which in 0..2usize, value in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(),
+        mask in 1..=255u8,
+    ) {
+        let trace = &traces()[which];
+        let value = ValueId(value.index(trace.network().program().values()) as u32);
+        let tensor = trace.value(value).unwrap();
+        let mut bytes = tensor.bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] ^= mask;
+        let forged = Forged::new(trace, value, bytes);
+        match found(trace, &forged) {
+            Some(fraud) => prop_assert!(fraud.value >= value),
+            // Another input that nobody can tell from an honest one: what reads
+            // it has the same result.
+            None => {
+                let clean = tensor.extent().is_clean(0, &forged.values[value.0 as usize]);
+                let input = (value.0 as usize) < trace.network().program().inputs().len();
+                prop_assert!(input && clean && tensor.extent().dtype == Dtype::I8);
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Proofs of inference, checked natively.
+
+use ark_bn254::{Fr, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
+use poai_core::ProgramId;
+use poai_core::inference::{
+    Address, Binding, InferenceDecodeError, InferenceProof, Job, PointError, Proof,
+    ProofDecodeError, Signals, SignalsError, VerifyingKey,
+};
+use poai_testing::groth16::Setup;
+use poai_verify::inference::{False, Malformed, SnarkError, Verifier, solidity};
+use std::ops::Neg;
+use std::time::Instant;
+
+fn binding() -> Binding {
+    Binding { program: ProgramId([1; 32]), job: Job([2; 32]), prover: Address([3; 20]), macs: 4 }
+}
+
+/// A binding and small numbers.
+fn signals(count: usize) -> Signals {
+    let others = (1..count).map(|index| Fr::from(100 + index as u64));
+    Signals::new([binding().signal()].into_iter().chain(others).collect()).unwrap()
+}
+
+/// A setup, its verifier, and a proof that holds.
+fn proven(count: usize) -> (Setup, Verifier, InferenceProof) {
+    let setup = Setup::new(count, count as u64);
+    let verifier = Verifier::new(setup.key.clone());
+    let signals = signals(count);
+    let proof = setup.prove(&signals, 1);
+    let proof = InferenceProof { proof, key: setup.key.digest(), signals };
+    (setup, verifier, proof)
+}
+
+const FALSE: SnarkError = SnarkError::False(False::Pairing);
+
+#[test]
+fn proofs_hold_for_one_to_six_signals() {
+    for count in 1..=6 {
+        let (setup, verifier, proof) = proven(count);
+        let verified = verifier.verify(&binding(), &proof).unwrap();
+        assert_eq!((&verified.signals, verified.key), (&proof.signals, setup.key.digest()));
+        let bytes = proof.encode();
+        assert_eq!(bytes.len(), 128 + 32 + 32 * count);
+        assert_eq!(verifier.verify_bytes(&binding(), &bytes), Ok(verified));
+        // The key as bytes is the same key.
+        let other = Verifier::new(VerifyingKey::decode(&setup.key.encode()).unwrap());
+        other.verify(&binding(), &proof).unwrap();
+    }
+}
+
+#[test]
+fn verifiers_are_shared_by_threads() {
+    fn shared<T: Send + Sync + Clone>(_: &T) {}
+    let (_, verifier, proof) = proven(2);
+    shared(&verifier);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| verifier.clone().verify(&binding(), &proof).unwrap());
+        }
+    });
+}
+
+#[test]
+fn another_binding_is_refused() {
+    let (_, verifier, proof) = proven(4);
+    let others = [
+        Binding { program: ProgramId([9; 32]), ..binding() },
+        Binding { job: Job([9; 32]), ..binding() },
+        Binding { prover: Address([9; 20]), ..binding() },
+        Binding { macs: 5, ..binding() },
+    ];
+    for other in others {
+        assert_eq!(verifier.verify(&other, &proof), Err(False::Binding.into()));
+        // Nor does it help to put the other binding in.
+        let mut elements = proof.signals.elements().to_vec();
+        elements[0] = other.signal();
+        let signals = Signals::new(elements).unwrap();
+        let proof = InferenceProof { signals, ..proof.clone() };
+        assert_eq!(verifier.verify(&other, &proof), Err(FALSE));
+    }
+}
+
+#[test]
+fn other_signals_are_refused() {
+    let (_, verifier, proof) = proven(4);
+    let elements = proof.signals.elements();
+    let refuse = |elements: Vec<Fr>| {
+        let signals = Signals::new(elements).unwrap();
+        assert_eq!(verifier.verify_signals(&proof.proof, &signals), Err(FALSE), "{signals:?}");
+    };
+    for index in 0..4 {
+        for changed in [elements[index] + Fr::from(1), -elements[index], Fr::from(0)] {
+            let mut other = elements.to_vec();
+            other[index] = changed;
+            refuse(other);
+        }
+        for second in 0..index {
+            let mut other = elements.to_vec();
+            other.swap(index, second);
+            refuse(other);
+        }
+    }
+    for count in [1, 3, 5, 6] {
+        let other = InferenceProof { signals: signals(count), ..proof.clone() };
+        let error = Malformed::Signals { expected: 4, got: count };
+        assert_eq!(verifier.verify(&binding(), &other), Err(error.into()));
+    }
+}
+
+#[test]
+fn other_points_are_refused() {
+    let (_, verifier, proof) = proven(4);
+    let refuse = |a: G1Affine, b: G2Affine, c: G1Affine| {
+        let proof = Proof::new(a, b, c).unwrap();
+        assert_eq!(verifier.verify_signals(&proof, &signals(4)), Err(FALSE));
+    };
+    let (a, b, c) = (*proof.proof.a(), *proof.proof.b(), *proof.proof.c());
+    let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
+    refuse((a + g1).into(), b, c);
+    refuse(a, (b + g2).into(), c);
+    refuse(a, b, (c + g1).into());
+    refuse(a.neg(), b, c);
+    refuse(a, b.neg(), c);
+    refuse(a, b, c.neg());
+    refuse(c, b, a);
+    // Both negated is the same product: another proof of the same statement,
+    // and so is a rerandomised one.
+    let both = Proof::new(a.neg(), b.neg(), c).unwrap();
+    verifier.verify_signals(&both, &signals(4)).unwrap();
+    let setup = Setup::new(4, 4);
+    let other = setup.rerandomised(&proof.proof, 5);
+    assert_ne!(other, proof.proof);
+    verifier.verify_signals(&other, &signals(4)).unwrap();
+    // Neither is one of another statement.
+    assert_eq!(setup.rerandomised(&both, 6).encode().len(), 128);
+    let mut elements = signals(4).elements().to_vec();
+    elements.swap(2, 3);
+    let swapped = Signals::new(elements).unwrap();
+    assert_eq!(verifier.verify_signals(&other, &swapped), Err(FALSE));
+}
+
+#[test]
+fn another_key_is_refused() {
+    let (setup, verifier, proof) = proven(4);
+    let other = Setup::new(4, 104);
+    let others = Verifier::new(other.key.clone());
+    let error = Malformed::Key { expected: others.digest(), got: setup.key.digest() };
+    assert_eq!(others.verify(&binding(), &proof), Err(error.into()));
+    // Nor does it help to name the other key.
+    let named = InferenceProof { key: others.digest(), ..proof.clone() };
+    assert_eq!(others.verify(&binding(), &named), Err(FALSE));
+    let theirs = InferenceProof { proof: other.prove(&proof.signals, 1), ..proof };
+    assert_eq!(verifier.verify(&binding(), &theirs), Err(FALSE));
+}
+
+/// Every bit of a proof's bytes: none may be flipped.
+#[test]
+fn flipped_bits_are_refused() {
+    let (_, verifier, proof) = proven(2);
+    let bytes = proof.encode();
+    let (mut malformed, mut false_) = (0, 0);
+    for bit in 0..8 * bytes.len() {
+        let mut other = bytes.clone();
+        other[bit / 8] ^= 1 << (bit % 8);
+        match verifier.verify_bytes(&binding(), &other) {
+            Err(SnarkError::Malformed(_)) => malformed += 1,
+            Err(SnarkError::False(_)) => false_ += 1,
+            Ok(_) => panic!("bit {bit} flipped"),
+        }
+    }
+    // A flip in G1's x or a sign leaves a point about half the time.
+    assert!(malformed > 500 && false_ > 500, "{malformed} malformed, {false_} false");
+}
+
+#[test]
+fn other_encodings_are_refused() {
+    let (_, verifier, proof) = proven(2);
+    let bytes = proof.encode();
+    let verify = |bytes: &[u8]| verifier.verify_bytes(&binding(), bytes);
+    let malformed = |error: InferenceDecodeError| Err(Malformed::Encoding(error).into());
+    let length = |length| malformed(InferenceDecodeError::Length(length));
+    assert_eq!(verify(&[]), length(0));
+    assert_eq!(verify(&bytes[..223]), length(223));
+    assert_eq!(verify(&[&bytes[..], &[0]].concat()), length(225));
+    assert_eq!(verify(&vec![0; 1 << 20]), length(1 << 20));
+    // Signal 1 is 101; with the modulus added it is still a word.
+    let mut other = bytes.clone();
+    let modulus = hex::decode("30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001");
+    other[192..].copy_from_slice(&modulus.unwrap());
+    other[223] += 101;
+    let element = SignalsError::Element { index: 1 };
+    assert_eq!(verify(&other), malformed(element.into()));
+    let mut other = bytes.clone();
+    other[..32].fill(0);
+    other[31] = 0x40;
+    let infinity = ProofDecodeError::Point { point: 'A', source: PointError::Infinity };
+    assert_eq!(verify(&other), malformed(infinity.into()));
+}
+
+#[test]
+fn contracts_need_a_name() {
+    let key = Setup::new(1, 1).key;
+    for name in ["", "1a", "a b", "a-b", "ä", "a;", &"a".repeat(65)] {
+        assert!(solidity(&key, name).is_err(), "{name}");
+    }
+    let text = solidity(&key, "_Name1").unwrap();
+    assert!(text.contains("contract _Name1 {") && !text.contains("{{"), "{text}");
+    assert!(text.contains(&format!("0x{}", key.digest())));
+}
+
+#[test]
+fn how_long_it_takes() {
+    let (_, verifier, proof) = proven(6);
+    let bytes = proof.encode();
+    let took = (0..20).map(|_| {
+        let start = Instant::now();
+        verifier.verify_bytes(&binding(), &bytes).unwrap();
+        start.elapsed()
+    });
+    let least = took.min().unwrap();
+    println!("a proof of six signals is checked in {least:?} (least of 20)");
+    // Far above what an optimised build takes, far below a pairing by schoolbook.
+    assert!(least.as_millis() < 100);
+}

@@ -1,0 +1,291 @@
+//! Whole programs, proven and checked: what a proof shows, and what no proof of
+//! something else passes for.
+
+use ark_bn254::{Fr, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
+use ark_ff::{AdditiveGroup, Field};
+use ark_std::rand::{SeedableRng, rngs::StdRng};
+use poai_core::inference::{
+    Address, InferenceProof, Job, Proof, Signals, TensorVisibility, VerifyingKey, Visibility,
+    WeightsVisibility, packing,
+};
+use poai_core::program::{Builder, Clamp, Dtype, Op};
+use poai_engine::execute::Network;
+use poai_prover::circuit::{Circuit, CircuitError};
+use poai_prover::commitment::{commit, commit_weights};
+use poai_prover::prove::For;
+use poai_prover::setup::insecure_single_party_setup;
+use poai_prover::{ProveError, Prover, Salt};
+use poai_testing::layers::{Layers, RUN, cnn, input, mlp};
+use poai_verify::inference::{False, Malformed, SnarkError, Verifier};
+use std::sync::Arc;
+
+const FOR: For = For { job: Job([5; 32]), prover: Address([7; 20]) };
+
+fn rng(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed)
+}
+
+fn visibility(input: TensorVisibility, weights: WeightsVisibility) -> Visibility {
+    Visibility { input, output: TensorVisibility::Public, weights }
+}
+
+const HASHED: Visibility = Visibility {
+    input: TensorVisibility::Hashed,
+    output: TensorVisibility::Public,
+    weights: WeightsVisibility::Fixed,
+};
+
+fn prover(network: &Arc<Network>, visibility: Visibility) -> Prover {
+    let circuit = Circuit::new(network.clone(), RUN, visibility).unwrap();
+    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
+    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
+    Prover::new(circuit, key).unwrap()
+}
+
+fn verifier(prover: &Prover) -> Verifier {
+    Verifier::new(VerifyingKey::decode(&prover.verifying_key().encode()).unwrap())
+}
+
+#[test]
+fn programs_are_proven_and_what_they_show_is_seen() {
+    use TensorVisibility::{Hashed, Private, Public};
+    use WeightsVisibility::{Committed, Fixed};
+    for (network, input_seen, weights) in [
+        (mlp(3), Public, Fixed),
+        (mlp(3), Hashed, Fixed),
+        (mlp(3), Private, Committed),
+        (mlp(3), Hashed, Committed),
+        (cnn(), Hashed, Fixed),
+    ] {
+        let prover = prover(&network, visibility(input_seen, weights));
+        let verifier = verifier(&prover);
+        let input = input(&network, 8);
+        let proven = prover.prove(&input, &FOR, &mut rng(2)).unwrap();
+        let bytes = proven.proof.encode();
+        assert_eq!(proven.proof.proof.encode().len(), 128);
+        let verified = verifier.verify_bytes(&proven.binding, &bytes).unwrap();
+        let parts = prover.circuit().layout().split(&verified.signals).unwrap();
+        assert_eq!(proven.binding.macs, network.program().total_macs(&RUN));
+        // Anyone can hold the output, the input's commitment and the weights'
+        // against the signals.
+        let output = &proven.output;
+        let packed = packing::pack(output.extent().dtype, &output.entries()).unwrap();
+        assert_eq!(parts.output, packed);
+        match input_seen {
+            Public => assert_eq!(parts.input, packing::pack(Dtype::I8, &input.entries()).unwrap()),
+            Hashed => assert_eq!(parts.input, [commit(&input, &proven.salts[0]).unwrap()]),
+            Private => assert!(parts.input.is_empty()),
+        }
+        let commitment =
+            (weights == Committed).then(|| commit_weights(&network, &proven.salts[1]).unwrap());
+        assert_eq!(parts.weights, commitment);
+    }
+}
+
+/// The same steps, whose products are held to a narrower range.
+fn with_other_ranges(network: &Network) -> Network {
+    let program = network.program();
+    let mut builder = Builder::new(program.inputs());
+    for constant in program.constants() {
+        builder.constant(&constant.name, constant.root, constant.extent);
+    }
+    for step in program.steps() {
+        let mut op = step.op.clone();
+        if let Op::Linear { clamp, .. } = &mut op {
+            clamp.max -= 1;
+        }
+        builder.step(&step.name, op, &step.inputs).unwrap();
+    }
+    let tensors = network.constants().iter().map(|held| held.tensor.clone()).collect();
+    Network::new(builder.finish().unwrap(), tensors).unwrap()
+}
+
+/// One key for all networks of an architecture; another's commitment tells them
+/// apart.
+#[test]
+fn committed_weights_share_a_key() {
+    let (one, other) = (mlp(3), mlp(300));
+    let seen = visibility(TensorVisibility::Hashed, WeightsVisibility::Committed);
+    let circuit = Circuit::new(one.clone(), RUN, seen).unwrap();
+    let ranges = circuit.ranges().union(Circuit::new(other.clone(), RUN, seen).unwrap().ranges());
+    let circuit = circuit.with_ranges(ranges).unwrap();
+    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
+    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
+    let second = circuit.for_network(other.clone()).unwrap();
+    assert_eq!(second.build(None, true).unwrap().system.into_parts().0, matrices);
+    let salts = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
+    let proofs = [(circuit, &one), (second, &other)].map(|(circuit, network)| {
+        let prover = Prover::new(circuit, key.clone()).unwrap();
+        let input = input(network, 8);
+        let proven = prover.prove_salted(&input, &FOR, salts, &mut rng(2)).unwrap();
+        let verified = verifier(&prover).verify(&proven.binding, &proven.proof).unwrap();
+        let parts = prover.circuit().layout().split(&verified.signals).unwrap();
+        assert_eq!(parts.weights, Some(commit_weights(network, &salts[1]).unwrap()));
+        (parts.weights, parts.input.to_vec())
+    });
+    assert_ne!(proofs[0].0, proofs[1].0);
+    assert_eq!(proofs[0].1, proofs[1].1);
+    // A network of another architecture, and one whose weights are fixed.
+    let error = Circuit::new(one.clone(), RUN, seen).unwrap().for_network(cnn()).unwrap_err();
+    assert!(matches!(error, CircuitError::Architecture));
+    let error = Circuit::new(one.clone(), RUN, HASHED).unwrap().for_network(other).unwrap_err();
+    assert!(matches!(error, CircuitError::Architecture));
+    // The same architecture and weights with other numbers: other rows.
+    let clamped = with_other_ranges(&one);
+    assert_eq!(clamped.program().architecture_id(), one.program().architecture_id());
+    let error = Circuit::new(one, RUN, seen).unwrap().for_network(clamped.into()).unwrap_err();
+    assert!(matches!(error, CircuitError::Numbers));
+}
+
+/// Every way to say something else with a proof's bytes.
+#[test]
+fn a_proof_shows_nothing_else() {
+    let network = mlp(3);
+    let prover = prover(&network, HASHED);
+    let verifier = verifier(&prover);
+    let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
+    let of = |elements: Vec<Fr>| InferenceProof {
+        signals: Signals::new(elements).unwrap(),
+        ..proven.proof.clone()
+    };
+    let signals = proven.proof.signals.elements().to_vec();
+    assert_eq!(signals.len(), 3);
+    verifier.verify(&proven.binding, &proven.proof).unwrap();
+    let pairing = |proof: &InferenceProof| {
+        verifier.verify(&proven.binding, proof) == Err(SnarkError::False(False::Pairing))
+    };
+    // Another input, another output, both exchanged; by one, by digits, at random.
+    for at in 1..3 {
+        for delta in [Fr::ONE, -Fr::ONE, Fr::from(256u64), Fr::from(3u64).pow([100])] {
+            let mut changed = signals.clone();
+            changed[at] += delta;
+            assert!(pairing(&of(changed)), "signal {at}");
+        }
+    }
+    assert!(pairing(&of(vec![signals[0], signals[2], signals[1]])));
+    assert!(pairing(&of(vec![signals[0], Fr::ZERO, signals[2]])));
+    // The commitment under another salt, and of another input.
+    for (seed, salt) in [(8, Salt([9; 31])), (9, proven.salts[0])] {
+        let other = commit(&input(&network, seed), &salt).unwrap();
+        assert!(pairing(&of(vec![signals[0], other, signals[2]])));
+    }
+    // Another binding, whichever part of it; with the signal changed along, the
+    // equation fails.
+    let binding = proven.binding;
+    for other in [
+        poai_core::inference::Binding { job: Job([6; 32]), ..binding },
+        poai_core::inference::Binding { prover: Address([8; 20]), ..binding },
+        poai_core::inference::Binding { macs: binding.macs + 1, ..binding },
+        poai_core::inference::Binding { program: mlp(4).program().program_id(), ..binding },
+    ] {
+        let refused = verifier.verify(&other, &proven.proof);
+        assert_eq!(refused, Err(SnarkError::False(False::Binding)));
+        let moved = of(vec![other.signal(), signals[1], signals[2]]);
+        assert_eq!(verifier.verify(&other, &moved), Err(SnarkError::False(False::Pairing)));
+    }
+    // Another number of signals.
+    for count in [1, 2, 4] {
+        let mut changed = signals.clone();
+        changed.resize(count, Fr::ONE);
+        let refused = verifier.verify(&binding, &of(changed));
+        let expected = Malformed::Signals { expected: 3, got: count };
+        assert_eq!(refused, Err(SnarkError::Malformed(expected)));
+    }
+    // Points moved about.
+    let (a, b, c) = (*proven.proof.proof.a(), *proven.proof.proof.b(), *proven.proof.proof.c());
+    let [minus_a, minus_c]: [G1Affine; 2] = [a, c].map(|point| (-point.into_group()).into());
+    let minus_b: G2Affine = (-b.into_group()).into();
+    assert!(minus_a != a && minus_b != b && minus_c != c);
+    let points = [(c, b, a), (minus_a, b, c), (a, minus_b, c), (a, b, minus_c)];
+    for (a, b, c) in points {
+        let moved = InferenceProof { proof: Proof::new(a, b, c).unwrap(), ..proven.proof.clone() };
+        assert!(pairing(&moved));
+    }
+    // (−A, −B, C) is the same proof in other words: it verifies, and says no
+    // more than the first did, which is why receipts go by job and not by proof.
+    let same = Proof::new(minus_a, minus_b, c).unwrap();
+    let same = InferenceProof { proof: same, ..proven.proof.clone() };
+    verifier.verify(&binding, &same).unwrap();
+}
+
+/// Every byte of a proof flipped: malformed or false, never true.
+#[test]
+fn no_bit_can_be_flipped() {
+    let network = mlp(3);
+    let prover = prover(&network, HASHED);
+    let verifier = verifier(&prover);
+    let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
+    let bytes = proven.proof.encode();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        assert!(verifier.verify_bytes(&proven.binding, &flipped).is_err(), "byte {at}");
+    }
+    for length in 0..bytes.len() {
+        assert!(verifier.verify_bytes(&proven.binding, &bytes[..length]).is_err());
+    }
+}
+
+#[test]
+fn another_models_key_and_proof_are_refused() {
+    let (one, other) = (prover(&mlp(3), HASHED), prover(&mlp(4), HASHED));
+    let proven = one.prove(&input(&mlp(3), 8), &FOR, &mut rng(2)).unwrap();
+    let refused = verifier(&other).verify(&proven.binding, &proven.proof);
+    assert!(matches!(refused, Err(SnarkError::Malformed(Malformed::Key { .. }))));
+    // Even where the proof is made to name the other's key.
+    let renamed = InferenceProof { key: other.verifying_key().digest(), ..proven.proof.clone() };
+    let refused = verifier(&other).verify(&proven.binding, &renamed);
+    assert_eq!(refused, Err(SnarkError::False(False::Pairing)));
+    // A prover does not take another circuit's key where the sizes tell, and
+    // does not hand out a proof where they do not.
+    let circuit = Circuit::new(cnn(), RUN, HASHED).unwrap();
+    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
+    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
+    let circuit = Circuit::new(mlp(3), RUN, HASHED).unwrap();
+    assert!(matches!(Prover::new(circuit, key), Err(ProveError::Key { .. })));
+    let circuit = Circuit::new(mlp(4), RUN, HASHED).unwrap();
+    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
+    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
+    let third = Circuit::new(mlp(3), RUN, HASHED).unwrap();
+    if let Ok(prover) = Prover::new(third, key) {
+        let made = prover.prove(&input(&mlp(3), 8), &FOR, &mut rng(2));
+        assert!(matches!(made, Err(ProveError::False)), "{made:?}");
+    }
+}
+
+/// Two proofs of one input have no common element, and nothing of the input is
+/// in what is shown.
+#[test]
+fn proofs_hide_their_input() {
+    let network = mlp(3);
+    let seen = visibility(TensorVisibility::Hashed, WeightsVisibility::Committed);
+    let prover = prover(&network, seen);
+    let input = input(&network, 8);
+    let mut rng = rng(2);
+    let [one, two] = [(); 2].map(|()| prover.prove(&input, &FOR, &mut rng).unwrap());
+    assert_ne!(one.proof.proof.a(), two.proof.proof.a());
+    assert_ne!(one.proof.proof.b(), two.proof.proof.b());
+    assert_ne!(one.proof.proof.c(), two.proof.proof.c());
+    let [first, second] = [&one, &two].map(|proven| proven.proof.signals.elements());
+    // The binding and the public output are the same, and nothing else.
+    assert_eq!((first[0], first[3]), (second[0], second[3]));
+    assert!(first[1] != second[1] && first[2] != second[2]);
+    let shown = format!("{one:?}{:?}", one.salts);
+    for salt in &one.salts {
+        let bytes = format!("{:?}", salt.0);
+        assert!(!shown.contains(&bytes) && !shown.contains(&hex::encode(salt.0)));
+    }
+    assert!(!shown.contains(&format!("{:?}", input.entries())));
+}
+
+#[test]
+fn too_many_public_inputs_are_refused_with_the_reason() {
+    let large = Layers::new(1, 200, 1);
+    let x = large.builder.input(0);
+    let mut large = large;
+    large.linear(x, [200, 4], Clamp::full(Dtype::I8));
+    let seen = visibility(TensorVisibility::Public, WeightsVisibility::Fixed);
+    let error = Circuit::new(large.finish(), RUN, seen).unwrap_err().to_string();
+    assert!(error.contains("9 public inputs") && error.contains("hashed"), "{error}");
+}

@@ -29,8 +29,8 @@ else
 fi
 
 [ -x "$tools/node_modules/.bin/snarkjs" ] || npm ci --prefix "$tools" --no-audit --no-fund
-cargo build --locked -p poai-prover --example ceremony
-ours=${CARGO_TARGET_DIR:-target}/debug/examples/ceremony
+cargo build --locked -p poai-testing --features ceremony --bin ceremony
+ours=${CARGO_TARGET_DIR:-target}/debug/ceremony
 [ "${ours#/}" != "$ours" ] || ours=$PWD/$ours
 cd "$dir"
 

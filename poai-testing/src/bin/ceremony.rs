@@ -16,7 +16,6 @@
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use ark_std::rand::rngs::OsRng;
-use indicatif::ProgressBar;
 use poai_core::digest::ProgramId;
 use poai_core::inference::{TensorVisibility, Visibility};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
@@ -121,12 +120,7 @@ fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let owner = KeyOwner::Program(ProgramId::default());
     let identity = KeyIdentity::new(owner, 0, &chain.matrices)?;
     let path = directory.join("proving.key");
-    let bar = ProgressBar::new(0);
-    let digest = write_proving_key(&path, &identity, &zkey.key, |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    })?;
-    bar.finish();
+    let digest = write_proving_key(&path, &identity, &zkey.key, |_, _| ())?;
     let key = read_proving_key(&path, &identity, |_, _| ())?;
     if key != zkey.key {
         return Err("the key's file holds another key".into());

@@ -20,19 +20,45 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Err
 }
 
 /// A list of 32-byte values, each as hex or as bytes.
-pub(crate) mod chaining_values {
-    use crate::digest::Root;
+pub mod chaining_values {
     use alloc::vec::Vec;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    // `Root` is any digest type here: they all serialise alike.
-    pub(crate) fn serialize<S: Serializer>(values: &[[u8; 32]], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(values.iter().copied().map(Root))
+    /// One value of the list.
+    struct Value([u8; 32]);
+
+    impl Serialize for Value {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            serdect::array::serialize_hex_lower_or_bin(&self.0, to)
+        }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<[u8; 32]>, D::Error> {
-        Ok(Vec::<Root>::deserialize(from)?.into_iter().map(|value| value.0).collect())
+    impl<'de> Deserialize<'de> for Value {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
+            let mut bytes = [0; 32];
+            // For text the length is ours to check: a shorter one decodes.
+            let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
+            if len != bytes.len() {
+                return Err(D::Error::invalid_length(len, &"32 bytes"));
+            }
+            Ok(Value(bytes))
+        }
+    }
+
+    /// Serialises the list.
+    ///
+    /// # Errors
+    /// The serialiser's.
+    pub fn serialize<S: Serializer>(values: &[[u8; 32]], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().copied().map(Value))
+    }
+
+    /// Deserialises the list.
+    ///
+    /// # Errors
+    /// The deserialiser's, or a value that is not 32 bytes.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<[u8; 32]>, D::Error> {
+        Ok(Vec::<Value>::deserialize(from)?.into_iter().map(|value| value.0).collect())
     }
 }

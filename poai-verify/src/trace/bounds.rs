@@ -6,22 +6,12 @@
 
 use super::checker::{Checker, Head};
 use super::error::TraceMalformed;
-use super::reach::{strip_bytes, worst};
+use super::reach::{TileBound, strip_bytes, worst};
 use alloc::vec::Vec;
 use poai_core::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::trace::{Header, Record, record};
-
-/// Bounds of a step's worst tile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TileBound {
-    /// No tile's openings have more bytes.
-    pub bytes: u64,
-    /// Recomputing no tile allocates more bytes beside the message. It is what
-    /// [`Checker::with_tile_memory_max`] limits.
-    pub memory: u64,
-}
 
 /// The number of a value and that of a tile.
 const PLACE: u64 = 4 + 8;

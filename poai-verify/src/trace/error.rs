@@ -1,12 +1,11 @@
 //! Malformed messages and invalid ones.
 
-use super::receipt::ReceiptError;
 use crate::freivalds::FreivaldsError;
 use poai_core::program::ops::StepError;
 use poai_core::program::{RunShapeError, ValueId};
 use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::trace::RecordError;
-use poai_core::{ProgramId, Root, TraceRoot};
+use poai_core::{ProgramId, Root, RulesDigest, TraceRoot};
 
 /// Why a message about a trace was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -223,4 +222,65 @@ pub enum TraceInvalid {
     /// A receipt says something else of the trace.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
+}
+
+/// Which field of a receipt is not the trace's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// It names another program.
+    #[error("the receipt is of program {got}, the trace of {expected}")]
+    Program {
+        /// The trace's.
+        expected: ProgramId,
+        /// The receipt's.
+        got: ProgramId,
+    },
+    /// It names other inputs.
+    #[error("the receipt is of inputs {got}, the trace of {expected}")]
+    Input {
+        /// The trace's.
+        expected: Root,
+        /// The receipt's.
+        got: Root,
+    },
+    /// It names another output.
+    #[error("the receipt is of output {got}, the trace of {expected}")]
+    Output {
+        /// The trace's.
+        expected: Root,
+        /// The receipt's.
+        got: Root,
+    },
+    /// It names another trace.
+    #[error("the receipt is of trace {got}, not {expected}")]
+    Trace {
+        /// The header's root.
+        expected: TraceRoot,
+        /// The receipt's.
+        got: TraceRoot,
+    },
+    /// It counts other MACs of products with weights.
+    #[error("the receipt says {got} MACs with weights, the run has {expected}")]
+    MacsWeights {
+        /// The program's in this run.
+        expected: u64,
+        /// The receipt's.
+        got: u64,
+    },
+    /// It counts other MACs of products of activations.
+    #[error("the receipt says {got} MACs of activations, the run has {expected}")]
+    MacsActivations {
+        /// The program's in this run.
+        expected: u64,
+        /// The receipt's.
+        got: u64,
+    },
+    /// It asks for verification under other rules than the checker's.
+    #[error("the receipt asks for rules {got}, the checker has {expected}")]
+    Rules {
+        /// The checker's.
+        expected: RulesDigest,
+        /// The receipt's.
+        got: RulesDigest,
+    },
 }

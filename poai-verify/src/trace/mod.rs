@@ -31,12 +31,11 @@ pub mod soundness;
 pub mod tile;
 
 pub use audit::Audited;
-pub use bounds::TileBound;
 pub use checker::Checker;
-pub use error::{TraceError, TraceInvalid, TraceMalformed};
+pub use error::{ReceiptError, TraceError, TraceInvalid, TraceMalformed};
 pub use fraud::{Fraud, Wrong};
 pub use full::{Checked, Data, Method};
 pub use link::Useful;
-pub use receipt::ReceiptError;
+pub use reach::TileBound;
 pub use rules::TraceRules;
 pub use soundness::{samples_for, soundness};

@@ -4,11 +4,20 @@
 //! arithmetic. It mirrors [`Local::reads`] and [`Local::further_reads`]; a test
 //! holds it against every tile of runs that are small enough.
 
-use super::bounds::TileBound;
 use alloc::vec;
 use alloc::vec::Vec;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, Window};
+
+/// Bounds of a step's worst tile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TileBound {
+    /// No tile's openings have more bytes.
+    pub bytes: u64,
+    /// Recomputing no tile allocates more bytes beside the message. It is what
+    /// [`super::Checker::with_tile_memory_max`] limits.
+    pub memory: u64,
+}
 
 /// BLAKE3's chunk.
 const CHUNK: u64 = blake3::CHUNK_LEN as u64;

@@ -11,7 +11,7 @@ use poai_core::digest::{Challenge, Root, Seed};
 use poai_core::puzzle::noise::{RowNoise, StepFactor, StepNoise};
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::{Params, Shape, Statement};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use std::collections::HashSet;
 
 const RANKS: [u16; 4] = [32, 64, 128, 256];
@@ -356,7 +356,7 @@ fn noised_matrices_agree_with_the_reference() {
         let params = params(rank);
         let (rows, columns) = (32, 4 * params.rank());
         let clean =
-            Matrix { rows, columns, entries: entries(rank.into(), rows * columns, -64, 63) };
+            PlainMatrix { rows, columns, entries: entries(rank.into(), rows * columns, -64, 63) };
         let expected = reference::noised(&params, &seed(0), &clean);
         let (row_noise, steps) = (RowNoise::new(&seed(0)), StepNoise::new(&params, &seed(0)));
         let mut fast = clean.entries.clone();

@@ -3,7 +3,7 @@
 use super::checker::Checker;
 use super::cursor::Cursor;
 use super::error::{ReceiptError, TraceError, TraceInvalid};
-use poai_core::trace::{Header, Receipt};
+use poai_core::trace::{Receipt, TraceHeader};
 
 impl Checker {
     /// Checks that a receipt says of a trace what its header and the program
@@ -17,7 +17,7 @@ impl Checker {
     /// # Errors
     /// [`TraceError`]: a header that is not of this program, or
     /// [`TraceInvalid::Receipt`] with the first field that differs.
-    pub fn receipt(&self, receipt: &Receipt, header: &Header) -> Result<(), TraceError> {
+    pub fn receipt(&self, receipt: &Receipt, header: &TraceHeader) -> Result<(), TraceError> {
         let trace = header.root();
         let head = self.head(&trace, &mut Cursor::new(&header.encode()))?;
         self.check_macs(&head)?;

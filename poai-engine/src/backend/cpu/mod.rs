@@ -14,8 +14,8 @@ mod recover;
 mod small;
 
 use super::{
-    Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Plain, Prepared,
-    Unsupported, Watch, check_memory, check_small, shape_of,
+    Backend, BackendError, Completion, CpuChooseError, ListedCpu, Multiplication, Noised, Output,
+    Plain, Prepared, Unsupported, Watch, check_memory, check_small, shape_of,
 };
 use crate::operand::Operand;
 use core::ops::ControlFlow;
@@ -68,15 +68,15 @@ impl Cpu {
     /// The kernel of this name, or an error; never another one in its stead.
     ///
     /// # Errors
-    /// [`ChooseError`] where there is none of this name, or the processor does
+    /// [`CpuChooseError`] where there is none of this name, or the processor does
     /// not have what it needs.
-    pub fn named(name: &str) -> Result<Cpu, ChooseError> {
+    pub fn named(name: &str) -> Result<Cpu, CpuChooseError> {
         let entry = simd::ALL
             .iter()
             .find(|entry| entry.name == name)
-            .ok_or_else(|| ChooseError::Unknown { name: name.to_owned() })?;
-        let kernel =
-            (entry.find)().ok_or(ChooseError::Missing { name: entry.name, needs: entry.needs })?;
+            .ok_or_else(|| CpuChooseError::Unknown { name: name.to_owned() })?;
+        let kernel = (entry.find)()
+            .ok_or(CpuChooseError::Missing { name: entry.name, needs: entry.needs })?;
         Ok(Cpu { name: entry.name, kernel, pool: None })
     }
 
@@ -94,10 +94,10 @@ impl Cpu {
 
     /// Every kernel, the fastest first, whether this processor has it or not.
     /// Looking for `cpu-amx` asks Linux, once, to let this process use AMX.
-    pub fn list() -> Vec<Listed> {
+    pub fn list() -> Vec<ListedCpu> {
         simd::ALL
             .iter()
-            .map(|entry| Listed {
+            .map(|entry| ListedCpu {
                 name: entry.name,
                 needs: entry.needs,
                 present: (entry.find)().is_some(),
@@ -191,7 +191,7 @@ impl Backend for Cpu {
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {

@@ -7,7 +7,7 @@
 use super::aligned::Aligned;
 use super::noised::NoisedEntries;
 use super::packed::copy_step;
-use crate::backend::Job;
+use crate::backend::Multiplication;
 use core::ops::Range;
 use poai_core::params::Params;
 use poai_core::puzzle::noise::StepFactor;
@@ -33,7 +33,7 @@ impl Correction {
     /// Computes the thin factors on every thread.
     pub(super) fn new(
         kernel: &dyn Kernel,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         a: &NoisedEntries,
         b: &NoisedEntries,
     ) -> Correction {

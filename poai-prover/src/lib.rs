@@ -29,6 +29,6 @@ pub use circuit::{Circuit, CircuitError};
 pub use commitment::Salt;
 pub use estimate::{Estimate, estimate};
 pub use matrices::{ConstraintDigest, Matrices};
-pub use points::PointError;
+pub use poai_core::inference::PointError;
 pub use prove::{ProveError, Proven, Prover};
 pub use reduction::CircomReduction;

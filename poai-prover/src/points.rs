@@ -11,6 +11,7 @@ use ark_bn254::{Fq, Fq2, Fr};
 use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_ff::{BigInt, PrimeField};
+use poai_core::inference::PointError;
 use rayon::prelude::*;
 use std::io::{self, Read, Write};
 
@@ -18,24 +19,6 @@ use std::io::{self, Read, Write};
 pub(super) const FIELD_BYTES: usize = 32;
 /// Points that are read or written at a time.
 const CHUNK: usize = 1 << 14;
-
-/// Why bytes are no point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PointError {
-    /// A coordinate is not below the field's order.
-    #[error("a coordinate is not below the field's order")]
-    NotReduced,
-    /// The coordinates satisfy no equation of the curve.
-    #[error("it is not on the curve")]
-    OffCurve,
-    /// It is on the curve, outside the group of prime order.
-    #[error("it is outside the subgroup")]
-    OutsideSubgroup,
-    /// It is the point at infinity, where that makes no sense.
-    #[error("it is the point at infinity")]
-    Infinity,
-}
 
 /// Why points could not be read.
 #[derive(Debug)]
@@ -75,12 +58,12 @@ pub(super) trait Encoded: AffineRepr + Send + Sync {
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(Self::zero());
         }
-        let point = Self::from_coordinates(bytes).ok_or(PointError::NotReduced)?;
+        let point = Self::from_coordinates(bytes).ok_or(PointError::Encoding)?;
         if !point.on_curve() {
-            return Err(PointError::OffCurve);
+            return Err(PointError::Curve);
         }
         if subgroup == Subgroup::Check && !point.in_subgroup() {
-            return Err(PointError::OutsideSubgroup);
+            return Err(PointError::Subgroup);
         }
         Ok(point)
     }
@@ -241,13 +224,13 @@ mod tests {
         let mut off = point.clone();
         off[0] ^= 1;
         let decode = |bytes: &[u8]| G1Affine::decode(bytes, Subgroup::Check);
-        assert_eq!(decode(&off), Err(PointError::OffCurve));
+        assert_eq!(decode(&off), Err(PointError::Curve));
         // The same x, written with the order added.
         let mut limbs = limbs(&point[..32]).unwrap();
         assert!(!limbs.add_with_carry(&Fq::MODULUS));
         let large = [&limbs.to_bytes_le()[..], &point[32..]].concat();
-        assert_eq!(decode(&large), Err(PointError::NotReduced));
-        assert_eq!(decode(&point[..63]), Err(PointError::NotReduced));
+        assert_eq!(decode(&large), Err(PointError::Encoding));
+        assert_eq!(decode(&point[..63]), Err(PointError::Encoding));
     }
 
     #[test]
@@ -261,7 +244,7 @@ mod tests {
         assert!(outside.on_curve() && outside.x.c0.inverse().is_some());
         let bytes = encode(outside);
         let checked = G2Affine::decode(&bytes, Subgroup::Check);
-        assert_eq!(checked, Err(PointError::OutsideSubgroup));
+        assert_eq!(checked, Err(PointError::Subgroup));
         assert_eq!(G2Affine::decode(&bytes, Subgroup::Skip), Ok(outside));
         let read = read_one::<G2Affine>(&mut [0; 128].as_slice());
         assert!(matches!(read, Err(ReadError::Point { why: PointError::Infinity, .. })));

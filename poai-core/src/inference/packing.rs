@@ -11,7 +11,7 @@ use ark_ff::{BigInt, PrimeField};
 
 /// The bits of an element that carry digits: below the modulus's 254, and whole
 /// bytes.
-const BITS: u32 = 248;
+pub const BITS: u32 = 248;
 
 /// How many entries a tensor has, and of which type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

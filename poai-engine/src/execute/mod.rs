@@ -6,7 +6,7 @@
 //!   in memory of their own; `lazy`: tensors that are still there.
 //! - [`options`]: what a run is asked for; [`run`]: executing it, traced and
 //!   mined or not.
-//! - `host`, `steps`: one step, on every thread; `buffers`: memory that runs
+//! - `host`, `task`: one step, on every thread; `buffers`: memory that runs
 //!   use again.
 //! - [`trace`]: a run's tensors and trees, and what is opened of them; received
 //!   traces, and the proof of their first lie.
@@ -20,7 +20,7 @@ mod model;
 pub mod network;
 pub mod options;
 pub mod run;
-mod steps;
+mod task;
 pub mod tensor;
 pub mod trace;
 

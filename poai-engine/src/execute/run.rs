@@ -7,7 +7,7 @@ use super::host::Host;
 use super::lazy::Lazy;
 use super::network::Held;
 use super::options::{MinedStep, Mining, RunOptions, RunProgress, last_uses, mineable};
-use super::steps::{Done, Slots, Task};
+use super::task::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::trace::Trace;
 use crate::backend::BackendError;

@@ -5,7 +5,7 @@
 //! - `bits`: decompositions; floors, saturation and maxima that share them.
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
 //! - [`ranges`]: how far committed constants and multipliers may go.
-//! - `tensor`, `steps`, `product`, `table`: a run's tensors and its steps.
+//! - `tensor`, `gadgets`, `product`, `table`: a run's tensors and its steps.
 //! - `weights`: constants and multipliers, fixed or committed.
 //! - this file: signals, commitments, and the program from end to end.
 //!
@@ -15,12 +15,12 @@
 //! saturate needs no constraint to say so.
 
 mod bits;
+mod gadgets;
 pub mod number;
 mod packing;
 mod poseidon;
 mod product;
 pub mod ranges;
-mod steps;
 mod table;
 mod tensor;
 #[cfg(test)]
@@ -33,6 +33,7 @@ use super::system::System;
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use bits::hold;
+use gadgets::Step;
 use light_poseidon::PoseidonError;
 use number::Number;
 use packing::{Element, pack};
@@ -46,7 +47,6 @@ use poai_engine::execute::{Network, Tensor};
 use poseidon::Poseidon;
 use ranges::{EntryRange, Ranges, column};
 use std::sync::Arc;
-use steps::Step;
 use tensor::Entries;
 use weights::Weights;
 

@@ -45,8 +45,8 @@ impl From<&Number> for Element {
     }
 }
 
-/// Bits of an element that entries fill, as [`poai_core::inference::packing`] has it.
-const ROOM: usize = 248;
+/// Bits of an element that entries fill.
+const ROOM: usize = poai_core::inference::packing::BITS as usize;
 
 /// Entries from −2^(bits−1) on, each plus that, as digits from the lowest on.
 /// Injective where every entry is held to `bits` bits. `bits` need not be a

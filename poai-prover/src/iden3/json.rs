@@ -3,12 +3,13 @@
 //! Numbers are decimal, in strings. Points are projective, with a third
 //! coordinate of one; elements of the extension are written c0 before c1.
 
-use crate::points::{Encoded, PointError};
+use crate::points::Encoded;
 use ark_bn254::{Bn254, Fq, Fq2, Fq6, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::Pairing;
 use ark_ff::PrimeField;
 use ark_groth16::{Proof, VerifyingKey};
+use poai_core::inference::PointError;
 use serde::{Deserialize, Serialize};
 
 /// iden3's names of Groth16 and of BN254.
@@ -229,8 +230,8 @@ fn parse_g2(field: &'static str, [x, y, z]: &TextG2) -> Result<G2Affine, JsonErr
 fn checked<P: Encoded>(field: &'static str, affine: bool, point: P) -> Result<P, JsonError> {
     let why = match () {
         () if !affine => PointError::Infinity,
-        () if !point.on_curve() => PointError::OffCurve,
-        () if !point.in_subgroup() => PointError::OutsideSubgroup,
+        () if !point.on_curve() => PointError::Curve,
+        () if !point.in_subgroup() => PointError::Subgroup,
         () => return Ok(point),
     };
     Err(JsonError::Point { field, why })

@@ -24,12 +24,13 @@
 
 use super::container::{Container, ContainerError, read_u32};
 use crate::matrices::{Matrices, MatricesError, canonical};
-use crate::points::{self, FIELD_BYTES, PointError, ReadError, Subgroup};
+use crate::points::{self, FIELD_BYTES, ReadError, Subgroup};
 use ark_bn254::{Bn254, Fq, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::Pairing;
 use ark_ff::{BigInteger, Field, PrimeField};
 use ark_groth16::{ProvingKey, VerifyingKey};
+use poai_core::inference::PointError;
 use std::io::{self, Read, Seek};
 
 const GROTH16: u32 = 1;

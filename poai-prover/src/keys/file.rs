@@ -6,6 +6,7 @@ use crate::points::{self, Encoded, ReadError, Subgroup};
 use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_groth16::{ProvingKey, VerifyingKey};
+use poai_core::inference::PointError;
 use poai_core::inference::VerifyingKeyDigest;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -311,7 +312,7 @@ impl<F: Read> Hashed<'_, F> {
         match key.gamma_abc_g1.iter().position(AffineRepr::is_zero) {
             None => Ok(key),
             Some(index) => {
-                let why = points::PointError::Infinity;
+                let why = PointError::Infinity;
                 Err(KeyProblem::Point { part: "signals", index, why })
             }
         }

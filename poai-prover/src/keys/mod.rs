@@ -29,7 +29,7 @@ pub use file::{
 pub use header::{KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner};
 
 use super::matrices::MatricesError;
-use super::points::PointError;
+use poai_core::inference::PointError;
 use std::path::PathBuf;
 
 /// Why a key was not written or read.

@@ -1,0 +1,3 @@
+//! The facade and the glossary.
+
+mod names;

@@ -1,6 +1,6 @@
 //! Measures where `Checker::full` is quicker to recompute a product than to
 //! check its sums by Freivalds' method:
-//! `cargo run --release -p poai-verify --example full-crossover [--features parallel]`.
+//! `cargo run --release -p poai-testing --features verify --bin full-crossover`.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_engine::Cpu;

@@ -1,6 +1,6 @@
 //! Searches for the bytes that cost a verifier most, and holds them against an
 //! honest proof of the same depth:
-//! `cargo run --release -p poai-verify --features std --example hostile [SECONDS]`.
+//! `cargo run --release -p poai-testing --features verify --bin hostile [SECONDS]`.
 //!
 //! First by knowledge: bytes that fail at each check, the last one included, and
 //! statements whose openings have the most neighbours and siblings. Then by

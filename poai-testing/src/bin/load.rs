@@ -1,6 +1,6 @@
 //! Verifies good and bad proofs on four threads for a while, and says how many a
 //! second a thread gets through and whether memory grows:
-//! `cargo run --release -p poai-verify --features std --example load [SECONDS]`.
+//! `cargo run --release -p poai-testing --features verify --bin load [SECONDS]`.
 
 use poai_core::{Challenge, Difficulty, Params};
 use poai_engine::operand::pseudorandom;

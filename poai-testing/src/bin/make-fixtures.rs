@@ -1,5 +1,5 @@
 //! Makes a new version's proof fixtures:
-//! `cargo run -p poai-verify --example make-fixtures -- DIRECTORY`.
+//! `cargo run -p poai-testing --bin make-fixtures -- DIRECTORY`.
 //!
 //! Fixtures of an earlier version are never made again: today's and every
 //! later code has to read them as they are. It refuses a directory that exists.

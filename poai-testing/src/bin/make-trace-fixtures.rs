@@ -1,5 +1,5 @@
 //! Makes a new version's fixtures of audits, fraud proofs, links and receipts:
-//! `cargo run -p poai-verify --example make-trace-fixtures -- DIRECTORY`.
+//! `cargo run -p poai-testing --features verify --bin make-trace-fixtures -- DIRECTORY`.
 //!
 //! Fixtures of an earlier version are never made again: today's and every
 //! later code has to read them as they are. It refuses a directory that exists.

@@ -17,7 +17,7 @@ fn committed_fixtures_are_current() {
         let committed = std::fs::read(directory.join(file)).unwrap();
         let committed: serde_json::Value = serde_json::from_slice(&committed).unwrap();
         let made = serde_json::to_value(statement::deployment(seed, visibility).unwrap()).unwrap();
-        assert!(committed == made, "run the example make-snark-fixtures");
+        assert!(committed == made, "run the program make-contract-fixtures of poai-testing");
     }
 }
 

@@ -6,7 +6,7 @@ use poai_benches::Failure;
 use poai_benches::lines::{Axis, Mark, Plot, Section, Series, Share};
 use poai_benches::quiet::{timed, timed_always};
 use poai_benches::workload::{P, Workload, draw};
-use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::puzzle::proof::strip;
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::*;
@@ -95,7 +95,7 @@ impl Sample {
 
     fn step_factors(&self) {
         for seed in [&self.seeds.a, &self.seeds.b] {
-            let noise = StepNoise::new(&P, seed);
+            let noise = RankStepNoise::new(&P, seed);
             (0..self.k / P.rank() as u32).for_each(|step| _ = black_box(noise.factor(step)));
         }
     }

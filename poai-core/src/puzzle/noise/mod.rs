@@ -1,13 +1,13 @@
 //! The noise (spec §4), the same rule for both sides: `E_ℓ = L·R_ℓ`.
 //!
 //! - [`rows`]: the row factor `L`, one row per row of the operand.
-//! - [`steps`]: the step factors `R_ℓ`, each of determinant ±2.
+//! - [`rank_steps`]: the factors `R_ℓ` of rank-steps, each of determinant ±2.
 
+pub mod rank_steps;
 pub mod rows;
-pub mod steps;
 
+pub use rank_steps::{RankStepFactor, RankStepNoise};
 pub use rows::RowNoise;
-pub use steps::{StepFactor, StepNoise};
 
 #[cfg(test)]
 mod tests {
@@ -21,6 +21,6 @@ mod tests {
     fn keys_are_of_the_seed() {
         let (params, seed) = (Params::CONSENSUS, Seed([7; 32]));
         assert_eq!(*RowNoise::new(&seed).key(), derive!("noise rows", &[7; 32]));
-        assert_eq!(*StepNoise::new(&params, &seed).key(), derive!("noise steps", &[7; 32]));
+        assert_eq!(*RankStepNoise::new(&params, &seed).key(), derive!("noise steps", &[7; 32]));
     }
 }

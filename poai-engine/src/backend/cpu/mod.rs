@@ -20,7 +20,7 @@ use super::{
 use crate::operand::Operand;
 use core::ops::ControlFlow;
 use noised::NoisedEntries;
-use packed::Steps;
+use packed::RankSteps;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
 use poai_core::puzzle::commitment::Tree;
@@ -143,7 +143,7 @@ impl Backend for Cpu {
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
         self.supports(prepared.operand().params())?;
         let () = prepared.data(self.name)?;
-        let steps = self.run(|| Steps::new(self.kernel, prepared.operand()));
+        let steps = self.run(|| RankSteps::new(self.kernel, prepared.operand()));
         Ok(Plain::new(prepared, steps))
     }
 
@@ -151,7 +151,7 @@ impl Backend for Cpu {
         let shape = shape_of(a.operand(), b.operand())?;
         check_memory(&shape, memory)?;
         let params = *a.operand().params();
-        let (a, b): (&Steps, &Steps) = (a.data(self.name)?, b.data(self.name)?);
+        let (a, b): (&RankSteps, &RankSteps) = (a.data(self.name)?, b.data(self.name)?);
         let product = Product::new(self.kernel, &params, shape, a, b);
         // Nobody watches, so nobody stops it.
         let _: ControlFlow<()> = self.run(|| product.run(Some(memory)));
@@ -162,10 +162,10 @@ impl Backend for Cpu {
         self.supports(a.params())?;
         let shape = shape_of(&a, b.operand())?;
         check_memory(&shape, memory)?;
-        let b: &Steps = b.data(self.name)?;
+        let b: &RankSteps = b.data(self.name)?;
         self.run(|| {
             // Nobody asks for a commitment, so nothing is hashed.
-            let steps = Steps::new(self.kernel, &a);
+            let steps = RankSteps::new(self.kernel, &a);
             let product = Product::new(self.kernel, a.params(), shape, &steps, b);
             let _: ControlFlow<()> = product.run(Some(memory));
         });

@@ -2,8 +2,8 @@
 
 use crate::backend::Cuda;
 use crate::backend::variant::Variant;
-use crate::cards::{Cards, CardsError, check_once};
-use crate::device::{Device, devices};
+use crate::multi::{Cards, CardsError, check_once};
+use crate::detection::{Device, devices};
 use crate::error::CudaError;
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@ use std::ffi::CStr;
 
 use cudarc::driver::{DriverError, sys::CUresult};
 
-use crate::device::Device;
+use crate::detection::Device;
 use crate::driver::{LIBRARY, NEEDED};
 use crate::kernels::Architecture;
 use crate::version::Version;

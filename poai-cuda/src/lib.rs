@@ -9,23 +9,23 @@
 #![deny(missing_docs)]
 
 pub mod backend;
-mod card;
-pub mod cards;
+mod gpu;
+pub mod multi;
 pub mod choose;
-mod device;
+mod detection;
 mod driver;
 mod error;
 pub mod kernels;
 #[cfg(feature = "measure")]
 pub mod measure;
-mod program;
+mod execute;
 mod tensor_map;
 mod version;
 
 pub use backend::Cuda;
 pub use backend::variant::Variant;
-pub use card::Card;
-pub use cards::{Cards, CardsError};
-pub use device::{Device, devices};
+pub use gpu::Card;
+pub use multi::{Cards, CardsError};
+pub use detection::{Device, devices};
 pub use error::CudaError;
 pub use version::Version;

@@ -17,7 +17,7 @@ pub use clock::Rates;
 use crate::backend::multiply::{Place, RANK, TILE, Thin, WINNER_WORDS, Work, draw, winner};
 use crate::backend::operand::{Clean, NoisedOnCard};
 use crate::backend::{Cuda, multiply};
-use crate::card::{Argument, Memory, Rows};
+use crate::gpu::{Argument, Memory, Rows};
 use crate::driver;
 use crate::error::CudaError;
 use crate::version::Version;

@@ -14,8 +14,8 @@ pub(crate) mod multiply;
 pub(crate) mod operand;
 pub mod variant;
 
-use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
-use crate::device::Device;
+use crate::gpu::{Argument, Card, Fetch, Launch, Memory, Rows};
+use crate::detection::Device;
 use crate::driver;
 use crate::error::CudaError;
 use crate::kernels::{self, CHECK_THREADS};

@@ -4,7 +4,7 @@
 
 use super::operand::NoisedOnCard;
 use super::{BAND_BYTES, Cuda};
-use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
+use crate::gpu::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::error::CudaError;
 use poai_core::difficulty::Target;
 use poai_core::puzzle::ticket::TicketKey;

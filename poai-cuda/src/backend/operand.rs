@@ -2,7 +2,7 @@
 //! its noise (`kernels/commit.cu`, `kernels/noise.cu`).
 
 use super::Cuda;
-use crate::card::{Argument, Launch, Memory};
+use crate::gpu::{Argument, Launch, Memory};
 use crate::error::CudaError;
 use poai_core::puzzle::commitment::Tree;
 use poai_core::puzzle::noise::{RowNoise, StepNoise};

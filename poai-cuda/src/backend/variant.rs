@@ -1,6 +1,6 @@
 //! The ways to multiply, and which cards have them.
 
-use crate::card::Launch;
+use crate::gpu::Launch;
 use crate::kernels::Architecture;
 use crate::version::Version;
 use core::fmt;

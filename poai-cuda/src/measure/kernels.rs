@@ -6,7 +6,7 @@ use crate::backend::multiply::{RANK, THIN_BYTES};
 use crate::backend::operand::{
     CHUNK_BYTES, COMMIT_LEVELS, COMMIT_THREADS, NODE_BYTES, NOISE_COLUMNS, NOISE_ROWS,
 };
-use crate::card::{Argument, Launch, Memory};
+use crate::gpu::{Argument, Launch, Memory};
 use crate::error::CudaError;
 use poai_core::Seed;
 use poai_core::puzzle::noise::{RowNoise, StepNoise};

@@ -4,7 +4,7 @@ use super::Program;
 use super::ready::Ready;
 use crate::backend::Cuda;
 use crate::backend::operand::Nodes;
-use crate::card::Memory;
+use crate::gpu::Memory;
 use poai_core::program::ops::{Local, StepError};
 use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;

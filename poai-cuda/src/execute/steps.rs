@@ -2,7 +2,7 @@
 //! `product`.
 
 use super::ready::{Ready, bounds, signed, small, window};
-use crate::card::Argument;
+use crate::gpu::Argument;
 use crate::error::CudaError;
 use poai_core::program::{Extent, Op};
 

@@ -18,7 +18,7 @@ mod run;
 mod steps;
 
 use crate::backend::Cuda;
-use crate::card::Memory;
+use crate::gpu::Memory;
 use crate::error::CudaError;
 use poai_core::program::ConstantId;
 use poai_engine::backend::{BackendError, Prepared};

@@ -1,7 +1,7 @@
 //! What a step is launched with.
 
 use crate::backend::Cuda;
-use crate::card::{Argument, Launch, Memory};
+use crate::gpu::{Argument, Launch, Memory};
 use crate::error::CudaError;
 use poai_core::program::ops::Local;
 use poai_core::program::{Clamp, Extent, Window};

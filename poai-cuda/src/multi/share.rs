@@ -2,7 +2,7 @@
 
 use crate::backend::Cuda;
 use crate::backend::variant::Variant;
-use crate::device::Device;
+use crate::detection::Device;
 use crate::version::Version;
 use core::ops::Range;
 use cudarc::driver::{result, sys::CUdevice_attribute as Attribute};

@@ -4,7 +4,7 @@ use super::Program;
 use super::ready::{Ready, bounds, small};
 use crate::backend::BAND_BYTES;
 use crate::backend::multiply::Place;
-use crate::card::{Argument, Memory};
+use crate::gpu::{Argument, Memory};
 use crate::error::CudaError;
 use poai_core::program::{ConstantId, Extent, Op, ValueId};
 use poai_core::{Params, Side};

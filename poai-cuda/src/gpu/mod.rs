@@ -17,7 +17,7 @@ mod tests;
 pub(crate) use copy::Fetch;
 pub(crate) use memory::Memory;
 
-use crate::device::Device;
+use crate::detection::Device;
 use crate::error::{CudaError, failed, refused, refused_on};
 use crate::kernels;
 use crate::tensor_map;

@@ -5,7 +5,7 @@
 //! ordered by events: each block of memory remembers where it was last used.
 
 use super::memory::Block;
-use crate::device::Device;
+use crate::detection::Device;
 use crate::error::{CudaError, failed, refused_on};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
 use std::array;

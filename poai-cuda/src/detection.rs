@@ -4,45 +4,43 @@ use cudarc::driver::{result::device, sys::CUdevice_attribute as Attribute};
 
 use crate::driver;
 use crate::error::{CudaError, refused};
+use crate::requirements::CAPABILITY;
 use crate::version::Version;
-
-/// The lowest compute capability with `dp4a`, the product of four i8 pairs.
-const NEEDED: Version = Version { major: 6, minor: 1 };
 
 /// What the driver says about one GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Device {
-    /// The driver's number for it, from 0. It counts the devices visible to
+pub struct Gpu {
+    /// The driver's number for it, from 0. It counts the GPUs visible to
     /// this process, so it changes with `CUDA_VISIBLE_DEVICES`.
     pub ordinal: usize,
     /// The product name, like `NVIDIA GeForce RTX 4090`.
     pub name: String,
     /// The compute capability.
     pub capability: Version,
-    /// All memory on the device, in bytes, used or free.
+    /// All memory on the GPU, in bytes, used or free.
     pub memory: u64,
     /// The number of multiprocessors.
     pub multiprocessors: u32,
 }
 
-impl Device {
-    /// Whether the device has the instructions that the kernels use.
+impl Gpu {
+    /// Whether the GPU has the instructions that the kernels use.
     ///
     /// # Errors
     /// [`CudaError::TooOld`] below compute capability 6.1.
     pub fn check_supported(&self) -> Result<(), CudaError> {
-        if self.capability < NEEDED {
+        if self.capability < CAPABILITY {
             return Err(CudaError::TooOld {
                 name: self.name.clone(),
                 capability: self.capability,
-                needed: NEEDED,
+                needed: CAPABILITY,
             });
         }
         Ok(())
     }
 
-    fn read(ordinal: c_int) -> Result<Device, CudaError> {
+    fn read(ordinal: c_int) -> Result<Gpu, CudaError> {
         let handle = device::get(ordinal).map_err(refused("cuDeviceGet"))?;
         let attribute = |which| {
             // SAFETY: the handle comes from `device::get`.
@@ -55,7 +53,7 @@ impl Device {
         };
         // SAFETY: the handle comes from `device::get`.
         let memory = unsafe { device::total_mem(handle) };
-        Ok(Device {
+        Ok(Gpu {
             ordinal: usize::try_from(ordinal).unwrap_or(0),
             name: device::get_name(handle).map_err(refused("cuDeviceGetName"))?,
             capability: Version {
@@ -68,17 +66,17 @@ impl Device {
     }
 }
 
-/// Every device that the driver shows, in the order of its ordinals, those
-/// included that [`Device::check_supported`] turns down. Never empty.
+/// Every GPU that the driver shows, in the order of its ordinals, those
+/// included that [`Gpu::check_supported`] turns down. Never empty.
 ///
-/// Creates no context, so it takes no memory on a card. After an error it may
+/// Creates no context, so it takes no memory on a GPU. After an error it may
 /// be called again, for example once the driver is installed.
 ///
 /// ```
-/// match poai_cuda::devices() {
-///     Ok(devices) => {
-///         for device in devices {
-///             println!("{}: {}, {} bytes", device.ordinal, device.name, device.memory);
+/// match poai_cuda::gpus() {
+///     Ok(gpus) => {
+///         for gpu in gpus {
+///             println!("{}: {}, {} bytes", gpu.ordinal, gpu.name, gpu.memory);
 ///         }
 ///     }
 ///     Err(error) => eprintln!("{error}"),
@@ -89,15 +87,15 @@ impl Device {
 /// - [`CudaError::NoDriver`], [`CudaError::Incomplete`] or [`CudaError::Stub`]
 ///   where there is no driver, or something else in its place.
 /// - [`CudaError::DriverTooOld`] for a driver older than CUDA 12.0.
-/// - [`CudaError::NoDevice`] where the driver shows no device.
+/// - [`CudaError::NoGpu`] where the driver shows no GPU.
 /// - [`CudaError::Driver`] for whatever else the driver reports.
-pub fn devices() -> Result<Vec<Device>, CudaError> {
+pub fn gpus() -> Result<Vec<Gpu>, CudaError> {
     driver::load()?;
     let count = device::get_count().map_err(refused("cuDeviceGetCount"))?;
     if count < 1 {
-        return Err(CudaError::NoDevice);
+        return Err(CudaError::NoGpu);
     }
-    (0..count).map(Device::read).collect()
+    (0..count).map(Gpu::read).collect()
 }
 
 #[cfg(test)]
@@ -108,15 +106,15 @@ mod tests {
     fn a_device_is_supported_from_the_needed_capability_on() {
         let check = |major, minor| {
             let capability = Version { major, minor };
-            let name = "a card".to_string();
-            Device { ordinal: 0, name, capability, memory: 1 << 33, multiprocessors: 20 }
+            let name = "a GPU".to_string();
+            Gpu { ordinal: 0, name, capability, memory: 1 << 33, multiprocessors: 20 }
                 .check_supported()
         };
         for (major, minor) in [(5, 2), (6, 0)] {
             let capability = Version { major, minor };
             assert_eq!(
                 check(major, minor),
-                Err(CudaError::TooOld { name: "a card".into(), capability, needed: NEEDED })
+                Err(CudaError::TooOld { name: "a GPU".into(), capability, needed: CAPABILITY })
             );
         }
         for (major, minor) in [(6, 1), (7, 0), (12, 0)] {

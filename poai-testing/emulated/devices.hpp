@@ -1,11 +1,11 @@
-// The devices of the emulated driver. Each has a context of its own, and every
-// thread a current one. What is of one device and used under another's context
-// ends the process with a message: memory, streams, modules and functions, the
-// host's pinned memory among it, which a driver would let pass. Events alone may
-// be waited for anywhere.
+// The devices of the emulated driver: the driver's interface calls a GPU so.
+// Each has a context of its own, and every thread a current one. What is of one
+// device and used under another's context ends the process with a message:
+// memory, streams, modules and functions, the host's pinned memory among it,
+// which a driver would let pass. Events alone may be waited for anywhere.
 //
 // POAI_EMULATED_FAIL, like cuLaunchKernel:3:700, makes the third call of a
-// function answer 700, and every later call of any on the same device, as a card
+// function answer 700, and every later call of any on the same device, as a GPU
 // does that has failed; memory that is not there (2) and a value that is refused
 // (1) leave it as it was. It is device 1 that fails with :1 behind it, otherwise
 // device 0.
@@ -51,7 +51,7 @@ static const char* setting(const char* name, const char* otherwise) {
 }
 
 static int device_count() {
-    int count = atoi(setting("POAI_EMULATED_DEVICES", "1"));
+    int count = atoi(setting("POAI_EMULATED_GPUS", "1"));
     return count < DEVICES_MAX ? count : DEVICES_MAX;
 }
 

@@ -1,10 +1,10 @@
-// An NVIDIA driver whose cards, one or several, are the processor: the kernels
-// run through the shim in ../shim. Everything that the library does with a card
+// An NVIDIA driver whose GPUs, one or several, are the processor: the kernels
+// run through the shim in shim/. Everything that the library does with a GPU
 // is so tested where there is none, through the same cudarc.
 //
 // POAI_EMULATED_KERNELS names the libraries that the kernels were compiled to,
-// one for each file, separated by colons; POAI_EMULATED_DEVICES is how many
-// cards there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of each,
+// one for each file, separated by colons; POAI_EMULATED_GPUS is how many
+// GPUs there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of each,
 // like 8.0,6.1, the last also that of all further ones; POAI_EMULATED_MEMORY the
 // bytes of each; POAI_EMULATED_MULTIPROCESSORS how many each has;
 // POAI_EMULATED_ORDER the order of threads, as in Rust's harness;
@@ -58,7 +58,7 @@ struct Module {
     int device;
     std::shared_ptr<int> queued;  // kernels that have not run
 };
-// The 128 bytes of a tensor map: what ../shim/hopper.hpp reads, and a mark.
+// The 128 bytes of a tensor map: what shim/hopper.hpp reads, and a mark.
 struct alignas(64) TensorMap {
     uint64_t columns, rows, address, mark, unused[12];
 };
@@ -78,7 +78,7 @@ static void own_stream(const char* call, Stream* stream) {
 }
 
 // A cluster of two blocks is one block of the shim, with half as many stages:
-// no more shared memory than one block of a card may have.
+// no more shared memory than one block of a GPU may have.
 static bool as_clusters(SimtLaunch& launch) {
     const uint32_t stages = 2 * (128 + 256) * 128;
     if (launch.grid[0] % 2 || launch.dynamic_bytes < stages) return false;
@@ -110,7 +110,7 @@ uint64_t poai_emulated_fewest_launches() {
     std::lock_guard<std::mutex> guard(lock);
     return *std::min_element(launched, launched + device_count());
 }
-// For other libraries of cards that are the processor: queues work that uses
+// For other libraries of GPUs that are the processor: queues work that uses
 // memory as a kernel does.
 int poai_emulated_queue(Stream* stream, const uint64_t* addresses, size_t count,
                         int (*run)(void*), void* data) {
@@ -189,7 +189,7 @@ int cuDevicePrimaryCtxRelease_v2(int device) {
     if (--retained[device] > 0) {
         return OK;
     }
-    // What is left now, nobody frees any more. Of a card that has failed host
+    // What is left now, nobody frees any more. Of a GPU that has failed host
     // memory may be left: nobody can tell whether copies still use it.
     size_t left = 0;
     for (auto& [address, memory] : allocations) {
@@ -201,7 +201,7 @@ int cuDevicePrimaryCtxRelease_v2(int device) {
     return left == 0 ? OK : (fprintf(stderr, "%zu allocations leak\n", left), abort(), 1);
 }
 int cuCtxGetCurrent(void** context) { *context = current; return OK; }
-// Even of a card that has failed: its memory is still to be freed.
+// Even of a GPU that has failed: its memory is still to be freed.
 int cuCtxSetCurrent(void* context) { current = (Context*)context; return OK; }
 
 int cuStreamCreate(Stream** stream, unsigned) {
@@ -461,7 +461,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
             memcpy(&map, parameters[i], sizeof(TensorMap));
             Allocation* memory = owner("cuLaunchKernel", map.address, map.rows * map.columns);
             if (map.mark != MAP_MARK || !memory) {
-                fprintf(stderr, "%s: argument %zu is no map of memory of the card\n",
+                fprintf(stderr, "%s: argument %zu is no map of memory of the GPU\n",
                         f.name.c_str(), i);
                 return broken[f.device] = ILLEGAL_ADDRESS;
             }
@@ -480,7 +480,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
         if (kinds[i] == 'p' && value) {
             Allocation* memory = owner("cuLaunchKernel", value, 1);
             if (!memory) {
-                fprintf(stderr, "%s: argument %zu is no memory of the card\n", f.name.c_str(), i);
+                fprintf(stderr, "%s: argument %zu is no memory of the GPU\n", f.name.c_str(), i);
                 return broken[f.device] = ILLEGAL_ADDRESS;
             }
             streams::touch(memory->uses, streams::KERNEL, stream, clock);

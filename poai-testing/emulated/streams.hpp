@@ -50,7 +50,7 @@ using Reached = std::shared_ptr<Point>;
 struct Operation {
     std::function<int()> run;
     Reached waits, records;
-    // Runs on a card that has failed, too: what gives memory back.
+    // Runs on a GPU that has failed, too: what gives memory back.
     bool always = false;
 };
 

@@ -1,4 +1,4 @@
-// The part of cuBLASLt that the program `gpu` calls, for a card that is the
+// The part of cuBLASLt that the program `gpu` calls, for a GPU that is the
 // processor: products are queued with the emulated driver, matrices go by columns, and what NVIDIA's documentation asks of an
 // int8 product is looked for. Of the two algorithms that it names, the first is
 // refused when it is to run.

@@ -1,22 +1,15 @@
-//! The program `gpu` where there is no card, and on a driver whose card is the
-//! processor (`poai-cuda/tests/emulated/driver.cpp`): a table comes out, of
+//! The program `gpu` where there is no GPU, and on a driver whose GPU is the
+//! processor (`poai-testing/emulated/driver.cpp`): a table comes out, of
 //! which nothing but the checks means anything.
-#![cfg(target_os = "linux")]
 
-#[path = "../../poai-cuda/tests/emulated/harness.rs"]
-mod harness;
-#[path = "../../poai-cuda/tests/host/mod.rs"]
-mod host;
-
-use harness::{Build, Wrong, library, succeed};
 use poai_benches::workload::{Workload, cube};
-use poai_cuda::{CudaError, devices};
+use poai_cuda::{CudaError, gpus};
+use poai_testing::emulated::{Driver, Wrong, compile, succeed};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 /// The files of kernels that products and programs take.
 const FILES: [&str; 10] = [
@@ -32,27 +25,29 @@ const FILES: [&str; 10] = [
     "steps_rows",
 ];
 
-/// An emulated card and another library, as they should be, compiled once for
-/// all tests; none without a compiler.
-fn emulated() -> Option<&'static Build> {
-    static BUILD: OnceLock<Option<Build>> = OnceLock::new();
-    BUILD.get_or_init(|| compile("gpu", None)).as_ref()
+/// An emulated GPU and the folder of another library.
+struct Emulated {
+    driver: Driver,
+    cublaslt: PathBuf,
 }
 
-/// The same in a folder of the target's, a kernel wrongly if that is asked for.
-fn compile(name: &str, wrong: Option<Wrong<'_>>) -> Option<Build> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let build = Build::new(folder, &FILES, wrong)?;
-    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_cublaslt.cpp");
-    library(&other, &build.folder.join("libcublasLt.so.12"), &[]);
-    Some(build)
-}
+impl Emulated {
+    /// As they should be, or with a kernel that is wrong; `None` without a
+    /// compiler.
+    fn new(wrong: Option<Wrong<'_>>) -> Option<Emulated> {
+        let driver = Driver::new(&FILES, wrong)?;
+        let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fake_cublaslt.cpp");
+        let other = compile::library(&other, "libcublasLt.so.12", &[])?;
+        let cublaslt = other.parent().expect("a library is in a folder").to_owned();
+        Some(Emulated { driver, cublaslt })
+    }
 
-/// The program with the emulated driver before any other.
-fn emulated_gpu(build: &Build) -> Command {
-    let mut command = build.command(".", env!("CARGO_BIN_EXE_gpu"));
-    command.env("POAI_EMULATED_CAPABILITY", "9.0");
-    command
+    /// The program with the emulated driver before any other.
+    fn gpu(&self) -> Command {
+        let mut command = self.driver.command(&[&self.cublaslt], env!("CARGO_BIN_EXE_gpu"));
+        command.env("POAI_EMULATED_CAPABILITY", "9.0");
+        command
+    }
 }
 
 fn gpu() -> Command {
@@ -61,15 +56,15 @@ fn gpu() -> Command {
 
 #[test]
 fn without_a_card_it_says_so() {
-    if let Ok(_) | Err(CudaError::Stub | CudaError::Incomplete { .. }) = devices() {
+    if let Ok(_) | Err(CudaError::Stub | CudaError::Incomplete { .. }) = gpus() {
         println!("SKIPPED: there is a driver");
         return;
     }
     for command in ["table", "soak"] {
         let seen = succeed(gpu().arg(command).output().expect("runs"));
-        assert!(seen.starts_with("SKIPPED: no card: "), "{seen}");
+        assert!(seen.starts_with("SKIPPED: no GPU: "), "{seen}");
     }
-    let refused = gpu().args(["table", "--device", "cpu-avx2"]).output().expect("runs");
+    let refused = gpu().args(["table", "--backend", "cpu-avx2"]).output().expect("runs");
     assert!(!refused.status.success());
     let refused = gpu().args(["table", "--sizes", "100"]).output().expect("runs");
     assert!(!refused.status.success());
@@ -83,16 +78,17 @@ fn lines(data: &Value) -> BTreeMap<&str, &Value> {
 
 #[test]
 fn on_an_emulated_card_a_table_comes_out() {
-    let Some(emulated) = emulated() else { return };
-    let out = emulated.folder.join("out");
-    let mut command = emulated_gpu(emulated);
-    command.args(["table", "--quick", "--sizes", "128,256", "--out"]).arg(&out);
-    let seen = succeed(command.arg("--cublaslt").arg(&emulated.folder).output().expect("runs"));
+    let Some(emulated) = Emulated::new(None) else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let out = out.path();
+    let mut command = emulated.gpu();
+    command.args(["table", "--quick", "--sizes", "128,256", "--out"]).arg(out);
+    let seen = succeed(command.arg("--cublaslt").arg(&emulated.cublaslt).output().expect("runs"));
     for text in [
-        "- card: Emulated GPU\n",
+        "- GPU: Emulated GPU\n",
         "- kernels: cuda-wgmma\n",
         "- cuBLASLt: version 120000, ",
-        "| on the card | 128³ | 256³ |\n| --- | --- | --- |\n| plain / cuBLASLt int8 | ",
+        "| on the GPU | 128³ | 256³ |\n| --- | --- | --- |\n| plain / cuBLASLt int8 | ",
         "| 256³ recovered / the roofline |",
         "| 256³ cuBLASLt int8, the best of 2 algorithms |",
         "| all-MiniLM-L6-v2 | SKIPPED: ",
@@ -124,8 +120,8 @@ fn on_an_emulated_card_a_table_comes_out() {
 
 #[test]
 fn what_is_not_there_is_skipped() {
-    let Some(emulated) = emulated() else { return };
-    let mut command = emulated_gpu(emulated);
+    let Some(emulated) = Emulated::new(None) else { return };
+    let mut command = emulated.gpu();
     command.args(["table", "--quick", "--sizes", "128", "--json", "--cublaslt", "/none"]);
     // The emulated driver states clocks, and nobody knows this generation's.
     command.env("POAI_EMULATED_CAPABILITY", "12.0");
@@ -141,11 +137,11 @@ fn what_is_not_there_is_skipped() {
 fn wrong_kernels_are_seen() {
     let wrong =
         ["recover", "take_digit(int32_t (&p)[4]) {", "take_digit(int32_t (&p)[4]) { p[0]++;"];
-    let Some(emulated) = &compile("recover", Some(wrong)) else { return };
+    let Some(emulated) = Emulated::new(Some(wrong)) else { return };
     for command in
         [&["table", "--quick", "--sizes", "128"][..], &["soak", "--seconds", "0", "--tiles", "4"]]
     {
-        let output = emulated_gpu(emulated).args(command).output().expect("runs");
+        let output = emulated.gpu().args(command).output().expect("runs");
         let errors = String::from_utf8(output.stderr).expect("UTF-8");
         assert_eq!(output.status.code(), Some(1), "{errors}");
         let expected = match command[0] {
@@ -163,11 +159,11 @@ fn wrong_tickets_are_seen() {
         "keyed_word_output(out, key, first + row, part);",
         "keyed_word_output(out, key, first + row, part); out[0] ^= 1;",
     ];
-    let Some(emulated) = &compile("noise", Some(wrong)) else { return };
+    let Some(emulated) = Emulated::new(Some(wrong)) else { return };
     for command in
         [&["table", "--quick", "--sizes", "128"][..], &["soak", "--seconds", "0", "--tiles", "4"]]
     {
-        let output = emulated_gpu(emulated).args(command).output().expect("runs");
+        let output = emulated.gpu().args(command).output().expect("runs");
         let errors = String::from_utf8(output.stderr).expect("UTF-8");
         assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(errors.contains("ticket"), "{errors}");
@@ -176,9 +172,9 @@ fn wrong_tickets_are_seen() {
 
 #[test]
 fn on_an_emulated_card_a_soak_counts_what_it_compared() {
-    let Some(emulated) = emulated() else { return };
+    let Some(emulated) = Emulated::new(None) else { return };
     let soak = |seed: &str| {
-        let mut command = emulated_gpu(emulated);
+        let mut command = emulated.gpu();
         command.args(["soak", "--seconds", "0", "--tiles", "2", "--seed", seed]);
         succeed(command.output().expect("runs"))
     };

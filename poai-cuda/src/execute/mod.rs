@@ -1,4 +1,4 @@
-//! Whole programs on one GPU: constants are on the card from the start, a run's
+//! Whole programs on one GPU: constants are on the GPU from the start, a run's
 //! tensors stay there, and their commitments are made there.
 //!
 //! Of a run the host sends the inputs, and reads the output, the roots of a
@@ -18,8 +18,8 @@ mod run;
 mod steps;
 
 use crate::backend::Cuda;
-use crate::gpu::Memory;
 use crate::error::CudaError;
+use crate::gpu::Memory;
 use poai_core::program::ConstantId;
 use poai_engine::backend::{BackendError, Prepared};
 use poai_engine::execute::{Device, ExecuteError, Network, Resident};
@@ -27,19 +27,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// Networks run whole on one card, if it has a kernel for every step.
+/// Networks run whole on one GPU, if it has a kernel for every step.
 impl Device for Cuda {
     fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
         let steps = network.program().steps();
         if !steps.iter().all(|step| steps::has_kernels(&step.op)) {
             return Ok(None);
         }
-        Ok(Some(Arc::new(Program::new(self, network)?)))
+        Ok(Some(Arc::new(Executor::new(self, network)?)))
     }
 }
 
-/// A network on a card.
-pub(crate) struct Program {
+/// A network on a GPU, ready to run there.
+pub(crate) struct Executor {
     cuda: Cuda,
     network: Arc<Network>,
     /// The constants' padded bytes, in order.
@@ -48,15 +48,15 @@ pub(crate) struct Program {
     weights: Mutex<BTreeMap<ConstantId, Prepared>>,
 }
 
-impl Program {
-    /// Brings a network onto a card.
-    pub(crate) fn new(cuda: &Cuda, network: &Arc<Network>) -> Result<Program, BackendError> {
+impl Executor {
+    /// Brings a network onto a GPU.
+    pub(crate) fn new(cuda: &Cuda, network: &Arc<Network>) -> Result<Executor, BackendError> {
         let mut constants = vec![];
         for held in network.constants() {
             constants.push(Arc::new(cuda.upload(held.tensor.bytes())?));
         }
         let (cuda, network, weights) = (cuda.clone(), network.clone(), Mutex::default());
-        Ok(Program { cuda, network, constants, weights })
+        Ok(Executor { cuda, network, constants, weights })
     }
 }
 
@@ -66,9 +66,9 @@ impl From<CudaError> for ExecuteError {
     }
 }
 
-impl fmt::Debug for Program {
+impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program")
+        f.debug_struct("Executor")
             .field("cuda", &self.cuda)
             .field("program", &self.network.program().program_id())
             .finish_non_exhaustive()

@@ -1,11 +1,11 @@
 //! Products with weights: sums band by band, and what follows them.
 
-use super::Program;
+use super::Executor;
 use super::ready::{Ready, bounds, small};
 use crate::backend::BAND_BYTES;
 use crate::backend::multiply::Place;
-use crate::gpu::{Argument, Memory};
 use crate::error::CudaError;
+use crate::gpu::{Argument, Memory};
 use poai_core::program::{ConstantId, Extent, Op, ValueId};
 use poai_core::{Params, Side};
 use poai_engine::backend::{BackendError, Prepared};
@@ -20,7 +20,7 @@ struct Part<'a> {
     rows: u32,
 }
 
-impl Program {
+impl Executor {
     /// A product with weights that nobody mines; its sums, where they are kept.
     pub(super) fn linear(
         &self,
@@ -28,10 +28,10 @@ impl Program {
         keep: bool,
     ) -> Result<Option<Vec<i32>>, CudaError> {
         let [m, n, k] = shape(ready);
-        let card = self.cuda.card();
-        let multiprocessors = card.device().multiprocessors;
+        let gpu = self.cuda.gpu();
+        let multiprocessors = gpu.info().multiprocessors;
         let band = self.cuda.variant().band(n, multiprocessors, Some(BAND_BYTES)).min(m);
-        let sums = card.allocate(4 * u64::from(band) * u64::from(n))?;
+        let sums = gpu.allocate(4 * u64::from(band) * u64::from(n))?;
         let mut kept = if keep { Some(zeros(m, n)?) } else { None };
         let [Some(x), Some(weights)] = [ready.slots.first(), ready.slots.get(ready.local.inputs)]
         else {
@@ -44,7 +44,7 @@ impl Program {
             if let Some(kept) = &mut kept {
                 let start = first as usize * n as usize;
                 let entries = &mut kept[start..][..rows as usize * n as usize];
-                card.download(&sums, 0, bytemuck::cast_slice_mut(entries))?;
+                gpu.download(&sums, 0, bytemuck::cast_slice_mut(entries))?;
             }
         }
         Ok(kept)
@@ -103,10 +103,10 @@ impl Program {
         let miner = Miner::new(Params::CONSENSUS, backend).map_err(BackendError::from)?;
         let round = miner.round(&mining.challenge, &b)?;
         let [m, n, _] = shape(ready);
-        let card = self.cuda.card();
-        let sums = card.allocate(4 * u64::from(m) * u64::from(n))?;
+        let gpu = self.cuda.gpu();
+        let sums = gpu.allocate(4 * u64::from(m) * u64::from(n))?;
         let found = round.mine_with(&a, &mining.options, |job, watch| {
-            self.cuda.draw(&self.cuda.work(job)?, Place::Card(&sums), watch)
+            self.cuda.draw(&self.cuda.work(job)?, Place::OpenGpu(&sums), watch)
         })?;
         mined.push(MinedStep { value, found });
         self.follow(ready, &Part { sums: &sums, first: 0, rows: m })?;
@@ -114,7 +114,7 @@ impl Program {
             return Ok(None);
         }
         let mut kept = zeros(m, n)?;
-        card.download(&sums, 0, bytemuck::cast_slice_mut(&mut kept))?;
+        gpu.download(&sums, 0, bytemuck::cast_slice_mut(&mut kept))?;
         Ok(Some(kept))
     }
 
@@ -122,7 +122,7 @@ impl Program {
     /// case that a ticket wins and strips have to be opened.
     fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, ExecuteError> {
         let mut bytes = vec![0; extent.bytes() as usize];
-        self.cuda.card().download(x, 0, &mut bytes)?;
+        self.cuda.gpu().download(x, 0, &mut bytes)?;
         let x_here = Tensor::from_bytes(*extent, bytes).map_err(|_| ExecuteError::Layout)?;
         let operand = x_here.operand(Side::A)?;
         Ok(self.cuda.resident_operand(operand, x.clone(), None)?)

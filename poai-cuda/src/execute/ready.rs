@@ -1,8 +1,8 @@
 //! What a step is launched with.
 
 use crate::backend::Cuda;
-use crate::gpu::{Argument, Launch, Memory};
 use crate::error::CudaError;
+use crate::gpu::{Argument, Launch, Memory};
 use poai_core::program::ops::Local;
 use poai_core::program::{Clamp, Extent, Window};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const THREADS: u32 = 256;
 const ROWS: u32 = THREADS / 32;
 
-/// A step whose slots are on the card.
+/// A step whose slots are on the GPU.
 pub(super) struct Ready<'a> {
     pub(super) cuda: &'a Cuda,
     pub(super) local: &'a Local<'a>,
@@ -128,7 +128,7 @@ impl<'a> Ready<'a> {
     ) -> Result<(), CudaError> {
         let launch = Launch { file, kernel, grid, block: THREADS, shared: 0 };
         // SAFETY: the caller's word; no kernel of steps takes maps.
-        unsafe { self.cuda.card().launch(&launch, arguments) }
+        unsafe { self.cuda.gpu().launch(&launch, arguments) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run: everything is queued, and then the host waits once.
 
-use super::Program;
+use super::Executor;
 use super::ready::Ready;
 use crate::backend::Cuda;
 use crate::backend::operand::Nodes;
@@ -15,16 +15,16 @@ use poai_engine::execute::{
 };
 use std::sync::Arc;
 
-/// A tensor that a run left on its card.
+/// A tensor that a run left on its GPU.
 #[derive(Debug)]
-struct OnCard {
+struct OnGpu {
     cuda: Cuda,
     memory: Arc<Memory>,
 }
 
-impl Kept for OnCard {
+impl Kept for OnGpu {
     fn fetch(&self, to: &mut [u8]) -> Result<(), BackendError> {
-        Ok(self.cuda.card().download(&self.memory, 0, to)?)
+        Ok(self.cuda.gpu().download(&self.memory, 0, to)?)
     }
 }
 
@@ -59,7 +59,7 @@ struct Asked<'a> {
     options: &'a RunOptions,
 }
 
-impl Resident for Program {
+impl Resident for Executor {
     fn run(
         &self,
         shape: &RunShape,
@@ -80,7 +80,7 @@ impl Resident for Program {
     }
 }
 
-impl Program {
+impl Executor {
     /// Sends the inputs.
     fn start(&self, inputs: &[Arc<Tensor>], options: &RunOptions) -> Result<Queued, BackendError> {
         let untold = vec![u8::MAX; 4 * self.network.program().steps().len()];
@@ -160,7 +160,7 @@ impl Program {
         }
         let index = value.0 as usize - program.inputs().len();
         queued.named.extend(named(&local, &slots, index));
-        let out = self.cuda.card().allocate(local.output.bytes())?;
+        let out = self.cuda.gpu().allocate(local.output.bytes())?;
         let errors = (&queued.errors, index as u64);
         let ready = Ready { cuda: &self.cuda, local: &local, slots, out: &out, errors };
         let keep = options.keeps_sums();
@@ -221,8 +221,8 @@ impl Program {
             let memory = memory.ok_or(ExecuteError::Layout)?;
             trees.push(self.tree(&memory, nodes, extent)?);
             if index >= inputs {
-                let on_card = OnCard { cuda: self.cuda.clone(), memory };
-                steps.push(Arc::new(on_card) as Arc<dyn Kept>);
+                let on_gpu = OnGpu { cuda: self.cuda.clone(), memory };
+                steps.push(Arc::new(on_gpu) as Arc<dyn Kept>);
             }
         }
         let traced = Some(Traced { steps, trees });
@@ -239,14 +239,14 @@ impl Program {
             let tree = self.cuda.fetch_tree(&nodes)?;
             return tree.ok_or(ExecuteError::Layout);
         }
-        // What one group holds is hashed here before the card has begun.
+        // What one group holds is hashed here before the GPU has begun.
         let mut bytes = vec![0; extent.bytes() as usize];
         self.download(memory, 0, &mut bytes)?;
         Ok(Tree::new(&bytes))
     }
 
     fn download(&self, from: &Memory, offset: u64, to: &mut [u8]) -> Result<(), BackendError> {
-        Ok(self.cuda.card().download(from, offset, to)?)
+        Ok(self.cuda.gpu().download(from, offset, to)?)
     }
 }
 

@@ -2,8 +2,8 @@
 //! `product`.
 
 use super::ready::{Ready, bounds, signed, small, window};
-use crate::gpu::Argument;
 use crate::error::CudaError;
+use crate::gpu::Argument;
 use poai_core::program::{Extent, Op};
 
 const ROWS: &str = "steps_rows";

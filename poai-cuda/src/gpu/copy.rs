@@ -1,29 +1,29 @@
-//! Copies to and from the card.
+//! Copies to and from the GPU.
 
 use super::memory::{Block, Memory};
 use super::staging::Taken;
 use super::stream::{Point, Queue};
-use super::{Card, STAGE_BYTES};
+use super::{OpenGpu, STAGE_BYTES};
 use crate::error::CudaError;
 use cudarc::driver::{result, sys};
 use std::iter;
 use std::sync::Arc;
 
-/// A copy from the card that was asked for, and what was asked for later does
+/// A copy from the GPU that was asked for, and what was asked for later does
 /// not change what it brings, so long as nothing writes the memory that was
 /// copied before it is finished.
 ///
 /// Dropped without being finished, it is as if it had not been asked for.
 #[derive(Debug)]
 pub(crate) struct Fetch<'a> {
-    card: &'a Card,
+    gpu: &'a OpenGpu,
     block: Arc<Block>,
     place: sys::CUdeviceptr,
     bytes: usize,
     stage: Stage<'a>,
 }
 
-/// How far a copy from the card has come.
+/// How far a copy from the GPU has come.
 #[derive(Debug)]
 enum Stage<'a> {
     /// It is queued.
@@ -36,18 +36,18 @@ enum Stage<'a> {
 impl Fetch<'_> {
     /// Waits for the copy, and not for what was asked for after it.
     pub(crate) fn finish(self, to: &mut [u8]) -> Result<(), CudaError> {
-        let Fetch { card, block, place, bytes, stage } = self;
+        let Fetch { gpu, block, place, bytes, stage } = self;
         if bytes != to.len() {
             return Err(CudaError::Bounds);
         }
-        card.bind()?;
+        gpu.bind()?;
         match stage {
             Stage::Queued(mut taken) => taken.slot()?.read(to),
             Stage::After(points) => {
-                let read = card.read_pieces(&points, place, to);
+                let read = gpu.read_pieces(&points, place, to);
                 if read.is_err() {
                     // Some pieces may be under way, in memory that may be freed.
-                    let _ = card.streams.drain(Queue::Down);
+                    let _ = gpu.streams.drain(Queue::Down);
                 }
                 drop(block);
                 read
@@ -56,7 +56,7 @@ impl Fetch<'_> {
     }
 }
 
-impl Card {
+impl OpenGpu {
     /// Memory with these contents. The copy waits for nothing that was asked
     /// for before and is done before anything that uses the memory; `from` may
     /// be changed when this returns.
@@ -67,9 +67,9 @@ impl Card {
         Ok(memory)
     }
 
-    /// Copies to the card, after everything that was asked for before and uses
+    /// Copies to the GPU, after everything that was asked for before and uses
     /// the memory; `from` may be changed when it returns. Into memory that is
-    /// new from [`Card::load`] the copy is made as there; else it waits for its
+    /// new from [`OpenGpu::load`] the copy is made as there; else it waits for its
     /// turn among the launches, and the host for it if it is large.
     pub(crate) fn upload(&self, from: &[u8], to: &Memory, offset: u64) -> Result<(), CudaError> {
         self.bind()?;
@@ -85,7 +85,7 @@ impl Card {
         place: sys::CUdeviceptr,
         queue: Queue,
     ) -> Result<(), CudaError> {
-        self.streams.order(queue, iter::once(block))?;
+        self.streams.order(queue, iter::once(block.uses()))?;
         let staging = if from.len() <= self.small.bytes() { &self.small } else { &self.large_up };
         let copied = match from.len() <= staging.bytes() {
             true => staging
@@ -109,7 +109,7 @@ impl Card {
         }
     }
 
-    /// Copies from the card, after everything that was asked for before.
+    /// Copies from the GPU, after everything that was asked for before.
     pub(crate) fn download(
         &self,
         from: &Memory,
@@ -119,7 +119,7 @@ impl Card {
         self.fetch(from, offset, to.len() as u64)?.finish(to)
     }
 
-    /// Asks for a copy from the card of what is there after everything that was
+    /// Asks for a copy from the GPU of what is there after everything that was
     /// asked for before. Until [`Fetch::finish`] nothing may be asked for that
     /// writes there.
     pub(crate) fn fetch(
@@ -138,14 +138,14 @@ impl Card {
         };
         let stage = match idle {
             Some(mut taken) => {
-                self.streams.order(Queue::Down, iter::once(&*block))?;
+                self.streams.order(Queue::Down, iter::once(block.uses()))?;
                 taken.slot()?.down(place, bytes)?;
                 block.used(Queue::Down)?;
                 Stage::Queued(taken)
             }
-            None => Stage::After(self.streams.before(Queue::Down, &block)?),
+            None => Stage::After(self.streams.before(Queue::Down, &block.uses())?),
         };
-        Ok(Fetch { card: self, block, place, bytes, stage })
+        Ok(Fetch { gpu: self, block, place, bytes, stage })
     }
 
     fn read_pieces(
@@ -179,7 +179,7 @@ impl Card {
         self.bind()?;
         let place = memory.block.place(offset, bytes)?;
         let len = usize::try_from(bytes).map_err(|_| CudaError::Bounds)?;
-        self.streams.order(Queue::Compute, iter::once(&*memory.block))?;
+        self.streams.order(Queue::Compute, iter::once(memory.block.uses()))?;
         let stream = self.streams.of(Queue::Compute).cu_stream();
         // SAFETY: so many bytes lie inside the memory.
         let set = unsafe { result::memset_d8_async(place, 0, len, stream) };

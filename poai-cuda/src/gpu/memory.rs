@@ -1,4 +1,4 @@
-//! Memory on the card: in the order of the queues where the driver has pools.
+//! Memory on the GPU: in the order of the queues where the driver has pools.
 
 use super::stream::{Queue, Streams, Uses};
 use crate::error::{CudaError, failed};
@@ -7,10 +7,10 @@ use cudarc::driver::sys::{self, CUmemPool_attribute_enum as PoolAttribute};
 use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The part of a card's memory that freed memory may keep: one in so many.
+/// The part of a GPU's memory that freed memory may keep: one in so many.
 const KEPT: u64 = 4;
 
-/// Memory on the card, freed when it is dropped and nothing in a queue uses it
+/// Memory on the GPU, freed when it is dropped and nothing in a queue uses it
 /// any more.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -55,7 +55,7 @@ impl Block {
             // SAFETY: the same.
             false => unsafe { result::malloc_sync(len) },
         };
-        let address = address.map_err(failed("cuMemAlloc", streams.device(), Some(bytes)))?;
+        let address = address.map_err(failed("cuMemAlloc", &streams.info().name, Some(bytes)))?;
         let uses = Mutex::default();
         let block = Block { address, bytes: len as u64, streams: streams.clone(), uses };
         match queue {
@@ -111,12 +111,12 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let streams = &self.streams;
-        // Nothing can be done about a card that is lost by now.
+        // Nothing can be done about a GPU that is lost by now.
         if streams.bind().is_err() {
             return;
         }
         let ordered = match streams.pools() {
-            true => streams.order(Queue::Compute, iter::once(&*self)),
+            true => streams.order(Queue::Compute, iter::once(self.uses())),
             false => streams.drain_all(),
         };
         if ordered.is_err() {
@@ -135,22 +135,22 @@ impl Drop for Block {
 }
 
 /// Lets freed memory stay with this process for the next product, up to a
-/// quarter of the card: by default the driver gives all of it back at every
+/// quarter of the GPU: by default the driver gives all of it back at every
 /// wait, and asking for it again takes longer than a small product. The setting
-/// is that of the device's default pool, which everything in the process shares;
+/// is that of the GPU's default pool, which everything in the process shares;
 /// a higher one is left as it is.
 pub(super) fn keep_freed(streams: &Streams) -> Result<(), CudaError> {
     if !streams.pools() {
         return Ok(());
     }
-    let ordinal = i32::try_from(streams.device().ordinal).map_err(|_| CudaError::NoDevice)?;
-    let device = result::device::get(ordinal).map_err(streams.told("cuDeviceGet"))?;
+    let ordinal = i32::try_from(streams.info().ordinal).map_err(|_| CudaError::NoGpu)?;
+    let gpu = result::device::get(ordinal).map_err(streams.told("cuDeviceGet"))?;
     // SAFETY: the handle comes from `device::get`.
-    let pool = unsafe { result::device::get_default_mem_pool(device) };
+    let pool = unsafe { result::device::get_default_mem_pool(gpu) };
     let pool = pool.map_err(streams.told("cuDeviceGetDefaultMemPool"))?;
-    let (mut kept, wanted) = (0u64, streams.device().memory / KEPT);
+    let (mut kept, wanted) = (0u64, streams.info().memory / KEPT);
     let attribute = PoolAttribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    // SAFETY: the device's pool is never destroyed; the attribute is a u64.
+    // SAFETY: the GPU's pool is never destroyed; the attribute is a u64.
     let got = unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut kept).cast()) };
     got.map_err(streams.told("cuMemPoolGetAttribute"))?;
     if kept < wanted {

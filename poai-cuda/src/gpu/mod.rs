@@ -3,7 +3,7 @@
 //! run beside launches that they have nothing to do with.
 //!
 //! - `stream`: the queues and the order among them.
-//! - `memory`: memory on the card.
+//! - `memory`: memory on the GPU.
 //! - `staging`: memory of the host that copies go through.
 //! - `copy`: copies.
 
@@ -17,7 +17,7 @@ mod tests;
 pub(crate) use copy::Fetch;
 pub(crate) use memory::Memory;
 
-use crate::detection::Device;
+use crate::detection::Gpu;
 use crate::error::{CudaError, failed, refused, refused_on};
 use crate::kernels;
 use crate::tensor_map;
@@ -36,10 +36,10 @@ const STAGE_BYTES: usize = 4 << 20;
 /// And how many such pieces there are in each direction: a core copies some
 /// 10 GB/s, so that fewer than eight of them would hold up a fast bus.
 const STAGES: usize = 8;
-/// Copies from the card that may be under way unfinished; what is asked for
+/// Copies from the GPU that may be under way unfinished; what is asked for
 /// beside them is copied when it is finished. A product has two.
 const FETCHED: usize = 4;
-/// Copies to the card up to this size have slots of their own, of which there
+/// Copies to the GPU up to this size have slots of their own, of which there
 /// are many: one may have to wait for its turn among launches.
 const SMALL_BYTES: usize = 4 << 10;
 const SMALL_STAGES: usize = 64;
@@ -134,18 +134,18 @@ impl Argument<'_> {
 /// One GPU with queues of its own and the kernels for its compute capability,
 /// each compiled by the driver when it is first used.
 #[derive(Debug)]
-pub struct Card {
+pub struct OpenGpu {
     streams: Arc<Streams>,
     small: Staging,
     large_up: Staging,
     large_down: Staging,
-    /// For copies from the card that are under way until somebody finishes
+    /// For copies from the GPU that are under way until somebody finishes
     /// them, which may be a thread that waits for one of the pieces above.
     fetched: Staging,
     modules: Mutex<BTreeMap<&'static str, Module>>,
 }
 
-/// A file of kernels, loaded; never unloaded while the card is open.
+/// A file of kernels, loaded; never unloaded while the GPU is open.
 #[derive(Debug)]
 struct Module {
     module: sys::CUmodule,
@@ -156,21 +156,21 @@ struct Module {
 // context, which each call here binds first.
 unsafe impl Send for Module {}
 
-impl Card {
-    /// Opens a device that [`crate::devices`] listed. Takes some hundred MB of
+impl OpenGpu {
+    /// Opens a GPU that [`crate::gpus`] listed. Takes some hundred MB of
     /// its memory, as every program that uses it does. Copies pin up to 80 MiB of
-    /// the host's, and a quarter of the card's may stay with this process when
+    /// the host's, and a quarter of the GPU's may stay with this process when
     /// it is freed, until the process ends.
     ///
     /// # Errors
-    /// [`CudaError::TooOld`] for a card without the instructions needed, or
+    /// [`CudaError::TooOld`] for a GPU without the instructions needed, or
     /// what the driver reports.
-    pub fn open(device: &Device) -> Result<Card, CudaError> {
-        device.check_supported()?;
-        crate::driver::load_for_cards()?;
-        let streams = Streams::open(device)?;
+    pub fn open(gpu: &Gpu) -> Result<OpenGpu, CudaError> {
+        gpu.check_supported()?;
+        crate::driver::load_for_gpus()?;
+        let streams = Streams::open(gpu)?;
         keep_freed(&streams)?;
-        Ok(Card {
+        Ok(OpenGpu {
             streams,
             small: Staging::new(SMALL_BYTES, SMALL_STAGES),
             large_up: Staging::new(STAGE_BYTES, STAGES),
@@ -180,12 +180,12 @@ impl Card {
         })
     }
 
-    /// The device.
-    pub fn device(&self) -> &Device {
-        self.streams.device()
+    /// The GPU.
+    pub fn info(&self) -> &Gpu {
+        self.streams.info()
     }
 
-    /// Makes the calling thread's calls go to this card.
+    /// Makes the calling thread's calls go to this GPU.
     pub(crate) fn bind(&self) -> Result<(), CudaError> {
         self.streams.bind()
     }
@@ -195,12 +195,11 @@ impl Card {
         let missing = CudaError::NoKernel { file: launch.file, kernel: launch.kernel };
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         if !modules.contains_key(launch.file) {
-            let ptx =
-                kernels::find(launch.file, self.device().capability).ok_or(missing.clone())?;
+            let ptx = kernels::find(launch.file, self.info().capability).ok_or(missing.clone())?;
             let text = CString::new(ptx.text).map_err(|_| missing.clone())?;
             // SAFETY: a string that ends in zero, which the call only reads.
             let module = unsafe { result::module::load_data(text.as_ptr().cast()) };
-            let module = module.map_err(refused_on("cuModuleLoadData", self.device()))?;
+            let module = module.map_err(refused_on("cuModuleLoadData", &self.info().name))?;
             modules.insert(launch.file, Module { module, functions: BTreeMap::new() });
         }
         let module = modules.get_mut(launch.file).ok_or(missing.clone())?;
@@ -210,15 +209,15 @@ impl Card {
         let name = CString::new(launch.kernel).map_err(|_| missing)?;
         // SAFETY: the module was loaded above and is never unloaded before.
         let function = unsafe { result::module::get_function(module.module, name) };
-        let function = function.map_err(refused_on("cuModuleGetFunction", self.device()))?;
+        let function = function.map_err(refused_on("cuModuleGetFunction", &self.info().name))?;
         module.functions.insert(launch.kernel, function);
         Ok(function)
     }
 }
 
-impl Drop for Card {
+impl Drop for OpenGpu {
     fn drop(&mut self) {
-        // Memory may outlive the card; kernels in the queues must be done before
+        // Memory may outlive the GPU; kernels in the queues must be done before
         // their code goes.
         if self.wait().is_err() {
             return;
@@ -231,10 +230,10 @@ impl Drop for Card {
     }
 }
 
-impl Card {
+impl OpenGpu {
     /// Memory with any contents, freed when it is dropped and nothing that was
     /// asked for uses it any more. In its turn among the launches: for an
-    /// operand [`Card::load`] need not wait for it.
+    /// operand [`OpenGpu::load`] need not wait for it.
     pub(crate) fn allocate(&self, bytes: u64) -> Result<Memory, CudaError> {
         self.bind()?;
         self.allocate_in(Queue::Compute, bytes)
@@ -244,8 +243,8 @@ impl Card {
         Ok(Memory { block: Arc::new(Block::new(&self.streams, queue, bytes)?) })
     }
 
-    /// Whether memory was allocated by this card, and not by another or by the
-    /// same device opened once more, whose queues know nothing of each other.
+    /// Whether memory was allocated by this GPU, and not by another or by the
+    /// same GPU opened once more, whose queues know nothing of each other.
     pub(crate) fn owns(&self, memory: &Memory) -> bool {
         memory.block.is_of(&self.streams)
     }
@@ -265,11 +264,11 @@ impl Card {
         unsafe { self.launch_in(Queue::Compute, launch, arguments) }
     }
 
-    /// Queues a launch that may run beside what [`Card::launch`] is asked for
+    /// Queues a launch that may run beside what [`OpenGpu::launch`] is asked for
     /// from now on, until that uses some of the same memory.
     ///
     /// # Safety
-    /// As [`Card::launch`].
+    /// As [`OpenGpu::launch`].
     pub(crate) unsafe fn launch_beside(
         &self,
         launch: &Launch,
@@ -283,7 +282,7 @@ impl Card {
     }
 
     /// # Safety
-    /// As [`Card::launch`].
+    /// As [`OpenGpu::launch`].
     unsafe fn launch_in(
         &self,
         queue: Queue,
@@ -294,7 +293,7 @@ impl Card {
         let function = self.function(launch)?;
         if launch.shared > SHARED_UNASKED {
             let attribute = FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            // Exact: no card has 2 GiB of it.
+            // Exact: no GPU has 2 GiB of it.
             let bytes = launch.shared as i32;
             // SAFETY: the function belongs to a module that is loaded.
             let set =
@@ -313,7 +312,7 @@ impl Card {
                 Value::Map(map) => std::ptr::from_mut(map).cast(),
             })
             .collect();
-        self.streams.order(queue, arguments.iter().filter_map(Argument::block))?;
+        self.streams.order(queue, arguments.iter().filter_map(Argument::block).map(Block::uses))?;
         let [x, y, z] = launch.grid;
         // SAFETY: the caller vouches for the arguments; the places live until
         // the call returns, which has copied them by then.
@@ -327,7 +326,7 @@ impl Card {
                 &mut places,
             )
         };
-        launched.map_err(failed(launch.kernel, self.device(), None))
+        launched.map_err(failed(launch.kernel, &self.info().name, None))
     }
 
     /// Waits for everything that was asked for.
@@ -339,20 +338,20 @@ impl Card {
 
 /// What times the queues.
 #[cfg(feature = "measure")]
-impl Card {
-    /// The stream of [`Card::launch`].
+impl OpenGpu {
+    /// The stream of [`OpenGpu::launch`].
     pub(crate) fn stream(&self) -> sys::CUstream {
         self.streams.of(Queue::Compute).cu_stream()
     }
 
     /// Lets what is asked for from now on begin after what was asked of
-    /// [`Card::stream`], in whichever queue.
+    /// [`OpenGpu::stream`], in whichever queue.
     pub(crate) fn fork(&self) -> Result<(), CudaError> {
         self.bind()?;
         self.streams.fork()
     }
 
-    /// Lets what is asked of [`Card::stream`] from now on begin after all that
+    /// Lets what is asked of [`OpenGpu::stream`] from now on begin after all that
     /// was asked for before.
     pub(crate) fn join(&self) -> Result<(), CudaError> {
         self.bind()?;

@@ -56,7 +56,7 @@ impl Slot {
         Ok(unsafe { slice::from_raw_parts_mut(self.address.as_ptr(), bytes) })
     }
 
-    /// Queues a copy of `from` to the card, which `from` need not outlive.
+    /// Queues a copy of `from` to the GPU, which `from` need not outlive.
     pub(super) fn up(
         &mut self,
         from: &[u8],
@@ -70,7 +70,7 @@ impl Slot {
         })
     }
 
-    /// Queues a copy from the card into this slot.
+    /// Queues a copy from the GPU into this slot.
     pub(super) fn down(&mut self, place: sys::CUdeviceptr, bytes: usize) -> Result<(), CudaError> {
         // SAFETY: the callers' place has so many bytes.
         self.copy(bytes, Queue::Down, "cuMemcpyDtoHAsync", |memory, stream| unsafe {
@@ -78,7 +78,7 @@ impl Slot {
         })
     }
 
-    /// Waits for the copy from the card and hands on what came.
+    /// Waits for the copy from the GPU and hands on what came.
     pub(super) fn read(&mut self, to: &mut [u8]) -> Result<(), CudaError> {
         to.copy_from_slice(self.memory(to.len())?);
         Ok(())

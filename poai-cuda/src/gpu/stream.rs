@@ -1,26 +1,25 @@
-//! The queues of a card and the order among them.
+//! The queues of a GPU and the order among them.
 //!
 //! A queue is a stream of the driver: it does one thing after the other, and
 //! beside the others' things. What touches the same memory in two queues is
 //! ordered by events: each block of memory remembers where it was last used.
 
-use super::memory::Block;
-use crate::detection::Device;
+use crate::detection::Gpu;
 use crate::error::{CudaError, failed, refused_on};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
 use std::array;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
-/// A queue of a card.
+/// A queue of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queue {
     /// Launches, in the order in which they are asked for.
     Compute,
     /// Launches that may run beside those.
     Side,
-    /// Copies to the card.
+    /// Copies to the GPU.
     Up,
-    /// Copies from the card.
+    /// Copies from the GPU.
     Down,
 }
 
@@ -65,28 +64,28 @@ impl Uses {
     }
 }
 
-/// The queues of an open card. Memory shares them, so that they outlive it.
+/// The queues of an open GPU. Memory shares them, so that they outlive it.
 #[derive(Debug)]
 pub(super) struct Streams {
-    device: Device,
+    gpu: Gpu,
     context: Arc<CudaContext>,
     queues: [Arc<CudaStream>; Queue::ALL.len()],
 }
 
 impl Streams {
-    pub(super) fn open(device: &Device) -> Result<Arc<Streams>, CudaError> {
-        let context = CudaContext::new(device.ordinal)
-            .map_err(refused_on("cuDevicePrimaryCtxRetain", device))?;
+    pub(super) fn open(gpu: &Gpu) -> Result<Arc<Streams>, CudaError> {
+        let context = CudaContext::new(gpu.ordinal)
+            .map_err(refused_on("cuDevicePrimaryCtxRetain", &gpu.name))?;
         // SAFETY: cudarc's own slices, whose lives that would track, are not
         // used at all.
         unsafe { context.disable_event_tracking() };
-        let open = || context.new_stream().map_err(refused_on("cuStreamCreate", device));
+        let open = || context.new_stream().map_err(refused_on("cuStreamCreate", &gpu.name));
         let queues = [open()?, open()?, open()?, open()?];
-        Ok(Arc::new(Streams { device: device.clone(), context, queues }))
+        Ok(Arc::new(Streams { gpu: gpu.clone(), context, queues }))
     }
 
-    pub(super) fn device(&self) -> &Device {
-        &self.device
+    pub(super) fn info(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// Whether memory is allocated and freed in the order of a queue.
@@ -98,12 +97,12 @@ impl Streams {
         &self.queues[queue as usize]
     }
 
-    /// Puts an error of a call on the open card into words.
+    /// Puts an error of a call on the open GPU into words.
     pub(super) fn told(&self, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
-        failed(call, &self.device, None)
+        failed(call, &self.gpu.name, None)
     }
 
-    /// Makes the calling thread's calls go to this card.
+    /// Makes the calling thread's calls go to this GPU.
     pub(super) fn bind(&self) -> Result<(), CudaError> {
         self.context.bind_to_thread().map_err(self.told("cuCtxSetCurrent"))
     }
@@ -154,9 +153,9 @@ impl Streams {
         others.try_for_each(|other| self.wait(other, &point))
     }
 
-    /// What a use of a block in a copy's queue has to come after.
-    pub(super) fn before(&self, queue: Queue, block: &Block) -> Result<Vec<Point>, CudaError> {
-        let uses = block.uses();
+    /// What a use in a copy's queue has to come after, of memory that was used
+    /// so.
+    pub(super) fn before(&self, queue: Queue, uses: &Uses) -> Result<Vec<Point>, CudaError> {
         let mut points: Vec<_> = uses.others(queue).cloned().collect();
         if uses.compute {
             points.push(self.record(Queue::Compute)?);
@@ -164,16 +163,15 @@ impl Streams {
         Ok(points)
     }
 
-    /// Lets what is asked of a queue next come after all uses of these blocks
-    /// in other queues.
+    /// Lets what is asked of a queue next come after all these uses in other
+    /// queues, each of one block of memory.
     pub(super) fn order<'a>(
         &self,
         queue: Queue,
-        blocks: impl Iterator<Item = &'a Block>,
+        blocks: impl Iterator<Item = MutexGuard<'a, Uses>>,
     ) -> Result<(), CudaError> {
         let mut computed = false;
-        for block in blocks {
-            let mut uses = block.uses();
+        for mut uses in blocks {
             for point in uses.others(queue) {
                 self.wait(queue, point)?;
             }

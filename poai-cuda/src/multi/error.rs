@@ -4,20 +4,20 @@ use poai_engine::backend::BackendError;
 /// Why GPUs cannot be used together, or which of them failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CardsError {
-    /// No card was given.
+pub enum MultiGpuError {
+    /// No GPU was given.
     #[error("a backend of several GPUs was given none")]
     Empty,
-    /// A device was given more than once.
+    /// A GPU was given more than once.
     #[error("GPU {ordinal} is named twice: name each once")]
     Twice {
         /// Its ordinal.
         ordinal: usize,
     },
-    /// One of several cards failed.
+    /// One of several GPUs failed.
     #[error("GPU {ordinal} of those used together: {source}")]
-    Card {
-        /// Its ordinal, because cards of one model have one name.
+    Gpu {
+        /// Its ordinal, because GPUs of one model have one name.
         ordinal: usize,
         /// What happened.
         source: CudaError,
@@ -27,17 +27,17 @@ pub enum CardsError {
     Cuda(#[from] CudaError),
 }
 
-impl From<CardsError> for BackendError {
-    fn from(error: CardsError) -> BackendError {
+impl From<MultiGpuError> for BackendError {
+    fn from(error: MultiGpuError) -> BackendError {
         BackendError::Device(Box::new(error))
     }
 }
 
-/// Says which card an error is of.
-pub(super) fn on_card(ordinal: usize, error: BackendError) -> BackendError {
+/// Says which GPU an error is of.
+pub(super) fn on_gpu(ordinal: usize, error: BackendError) -> BackendError {
     match error {
         BackendError::Device(error) => match error.downcast::<CudaError>() {
-            Ok(source) => CardsError::Card { ordinal, source: *source }.into(),
+            Ok(source) => MultiGpuError::Gpu { ordinal, source: *source }.into(),
             Err(other) => BackendError::Device(other),
         },
         other => other,

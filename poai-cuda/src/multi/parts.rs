@@ -1,4 +1,4 @@
-//! What is of each card: its rows, and what of the host's memory belongs to
+//! What is of each GPU: its rows, and what of the host's memory belongs to
 //! them.
 
 use crate::backend::Cuda;
@@ -6,15 +6,15 @@ use core::ops::Range;
 use poai_engine::backend::{BackendError, Output};
 use std::sync::Arc;
 
-/// What a handle has on each card.
-pub(super) struct OnCards<T> {
-    /// Whose it is: memory of one card is nothing to another.
+/// What a handle has on each GPU.
+pub(super) struct OnGpus<T> {
+    /// Whose it is: memory of one GPU is nothing to another.
     pub(super) owner: Arc<[Cuda]>,
-    /// One for each card, none where it got no rows. Of side B each has all.
+    /// One for each GPU, none where it got no rows. Of side B each has all.
     pub(super) parts: Vec<Option<Part<T>>>,
 }
 
-/// One card's rows.
+/// One GPU's rows.
 pub(super) struct Part<T> {
     pub(super) rows: Range<u32>,
     pub(super) data: T,
@@ -32,24 +32,24 @@ pub(super) fn rows_of<'a>(bytes: &'a [u8], rows: &Range<u32>, k: u32) -> Option<
     bytes.get(rows.start as usize * k as usize..rows.end as usize * k as usize)
 }
 
-/// Each card's rows of both sides.
+/// Each GPU's rows of both sides.
 pub(super) type Pairs<'a, T> = Vec<Option<(&'a Part<T>, &'a T)>>;
 
-/// Pairs each card's rows of A with its B.
+/// Pairs each GPU's rows of A with its B.
 pub(super) fn pairs<'a, T>(
-    a: &'a OnCards<T>,
-    b: &'a OnCards<T>,
+    a: &'a OnGpus<T>,
+    b: &'a OnGpus<T>,
 ) -> Result<Pairs<'a, T>, BackendError> {
     let pair = |(a, b): (&'a Option<Part<T>>, &'a Option<Part<T>>)| match (a, b) {
         (None, _) => Ok(None),
         (Some(a), Some(b)) => Ok(Some((a, &b.data))),
-        // Every card has all of B: this is no side B.
+        // Every GPU has all of B: this is no side B.
         (Some(_), None) => Err(BackendError::Pair),
     };
     a.parts.iter().zip(&b.parts).map(pair).collect()
 }
 
-/// Cuts memory for rows of n entries into what each card writes, in order.
+/// Cuts memory for rows of n entries into what each GPU writes, in order.
 pub(super) fn cut<T>(
     rows: impl Iterator<Item = Option<Range<u32>>>,
     n: u32,
@@ -61,12 +61,12 @@ pub(super) fn cut<T>(
     rows.map(own).collect()
 }
 
-/// The rows of each card.
+/// The rows of each GPU.
 pub(super) fn ranges<T>(parts: &[Option<Part<T>>]) -> impl Iterator<Item = Option<Range<u32>>> {
     parts.iter().map(|part| part.as_ref().map(|part| part.rows.clone()))
 }
 
-/// What each card leaves of its rows.
+/// What each GPU leaves of its rows.
 pub(super) fn outputs<'m, T>(
     parts: &[Option<Part<T>>],
     n: u32,

@@ -1,8 +1,8 @@
-//! Which rows each card takes.
+//! Which rows each GPU takes.
 
 use crate::backend::Cuda;
 use crate::backend::variant::Variant;
-use crate::detection::Device;
+use crate::detection::Gpu;
 use crate::version::Version;
 use core::ops::Range;
 use cudarc::driver::{result, sys::CUdevice_attribute as Attribute};
@@ -10,26 +10,26 @@ use poai_core::Params;
 
 const TILE: u32 = Params::CONSENSUS.tile() as u32;
 
-/// How fast each card multiplies beside the others, above 0: its
+/// How fast each GPU multiplies beside the others, above 0: its
 /// multiprocessors by its clock by what its kernels do in a cycle.
-pub(super) fn weights(cards: &[Cuda]) -> Vec<u64> {
-    let clocks = cards.iter().map(|cuda| clock(cuda.card().device())).collect();
+pub(super) fn weights(gpus: &[Cuda]) -> Vec<u64> {
+    let clocks = gpus.iter().map(|cuda| clock(cuda.gpu().info())).collect();
     // One that is not known makes the others useless.
-    let clocks: Vec<u64> = Option::unwrap_or(clocks, vec![1; cards.len()]);
+    let clocks: Vec<u64> = Option::unwrap_or(clocks, vec![1; gpus.len()]);
     let weight = |(cuda, clock): (&Cuda, u64)| {
-        let device = cuda.card().device();
-        u64::from(device.multiprocessors.max(1)) * clock * rate(cuda.variant(), device.capability)
+        let gpu = cuda.gpu().info();
+        u64::from(gpu.multiprocessors.max(1)) * clock * rate(cuda.variant(), gpu.capability)
     };
-    cards.iter().zip(clocks).map(weight).collect()
+    gpus.iter().zip(clocks).map(weight).collect()
 }
 
 /// Multiply-accumulates of a multiprocessor in a cycle, by data sheets. A wrong
-/// one leaves cards idle at the end of a product, and no result wrong.
+/// one leaves GPUs idle at the end of a product, and no result wrong.
 const fn rate(variant: Variant, capability: Version) -> u64 {
     match (variant, capability.major, capability.minor) {
         (Variant::Dp4a, 6, _) => 512,
         (Variant::Dp4a, ..) => 256,
-        // Cards for data centres, and those for desktops.
+        // GPUs for data centres, and those for desktops.
         (Variant::Mma, 8, 0) | (Variant::Mma, 9 | 10, _) => 2048,
         (Variant::Mma, ..) => 1024,
         (Variant::Wgmma, ..) => 4096,
@@ -37,18 +37,18 @@ const fn rate(variant: Variant, capability: Version) -> u64 {
 }
 
 /// The highest clock of the multiprocessors in kHz, where the driver tells it.
-fn clock(device: &Device) -> Option<u64> {
-    let handle = result::device::get(i32::try_from(device.ordinal).ok()?).ok()?;
+fn clock(gpu: &Gpu) -> Option<u64> {
+    let handle = result::device::get(i32::try_from(gpu.ordinal).ok()?).ok()?;
     let attribute = Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE;
     // SAFETY: the handle comes from `device::get`.
     let clock = unsafe { result::device::get_attribute(handle, attribute) };
     u64::try_from(clock.ok()?).ok().filter(|clock| *clock > 0)
 }
 
-/// The rows of each card, none where it gets none: whole tiles, in order, in
-/// proportion to the weights. A row moves `row_bytes` between host and card.
-/// Where the slowest card's share would move fewer bytes than `least`, it is
-/// left out, down to one card.
+/// The rows of each GPU, none where it gets none: whole tiles, in order, in
+/// proportion to the weights. A row moves `row_bytes` between host and GPU.
+/// Where the slowest GPU's share would move fewer bytes than `least`, it is
+/// left out, down to one GPU.
 pub(super) fn shares(
     rows: u32,
     row_bytes: u64,

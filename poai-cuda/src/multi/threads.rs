@@ -1,6 +1,6 @@
-//! A host thread for each card.
+//! A host thread for each GPU.
 
-use super::error::on_card;
+use super::error::on_gpu;
 use crate::backend::Cuda;
 use core::ops::ControlFlow;
 use poai_engine::backend::{BackendError, Watch, Winner};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// What ends the work of all cards before it is done.
+/// What ends the work of all GPUs before it is done.
 #[derive(Default)]
 pub(super) struct Stop {
     /// Looked at between bands.
@@ -40,11 +40,11 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Runs `work` for every card that has a task, each on a thread of its own, and
+/// Runs `work` for every GPU that has a task, each on a thread of its own, and
 /// `beside` on this one; returns when all of them are done. The first error is
 /// the one returned, and the others are asked to stop.
 pub(super) fn each_beside<T: Send, R: Send, B>(
-    cards: &[Cuda],
+    gpus: &[Cuda],
     tasks: Vec<Option<T>>,
     stop: &Stop,
     work: impl Fn(&Cuda, T) -> Result<R, BackendError> + Sync,
@@ -52,8 +52,8 @@ pub(super) fn each_beside<T: Send, R: Send, B>(
 ) -> Result<(Vec<Option<R>>, B), BackendError> {
     let run = |cuda: &Cuda, task: T| {
         let _guard = Guard(stop);
-        let ordinal = cuda.card().device().ordinal;
-        work(cuda, task).map_err(|error| stop.fail(on_card(ordinal, error))).ok()
+        let ordinal = cuda.gpu().info().ordinal;
+        work(cuda, task).map_err(|error| stop.fail(on_gpu(ordinal, error))).ok()
     };
     let run = &run;
     let done = thread::scope(|scope| {
@@ -62,7 +62,7 @@ pub(super) fn each_beside<T: Send, R: Send, B>(
             let thread = thread::Builder::new().spawn_scoped(scope, move || run(cuda, task));
             thread.map_err(|error| stop.fail(BackendError::Threads(error.to_string()))).ok()
         };
-        let threads: Vec<_> = cards.iter().zip(tasks).map(start).collect();
+        let threads: Vec<_> = gpus.iter().zip(tasks).map(start).collect();
         let beside = beside();
         let join = |thread: Option<thread::ScopedJoinHandle<'_, Option<R>>>| {
             thread?.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -77,22 +77,22 @@ pub(super) fn each_beside<T: Send, R: Send, B>(
 
 /// The same with nothing beside. One task alone runs on this thread.
 pub(super) fn each<T: Send, R: Send>(
-    cards: &[Cuda],
+    gpus: &[Cuda],
     tasks: Vec<Option<T>>,
     stop: &Stop,
     work: impl Fn(&Cuda, T) -> Result<R, BackendError> + Sync,
 ) -> Result<Vec<Option<R>>, BackendError> {
     if tasks.iter().flatten().count() > 1 {
-        return each_beside(cards, tasks, stop, work, || ()).map(|(done, ())| done);
+        return each_beside(gpus, tasks, stop, work, || ()).map(|(done, ())| done);
     }
     let run = |(cuda, task): (&Cuda, Option<T>)| {
-        let ordinal = cuda.card().device().ordinal;
-        task.map(|task| work(cuda, task).map_err(|error| on_card(ordinal, error))).transpose()
+        let ordinal = cuda.gpu().info().ordinal;
+        task.map(|task| work(cuda, task).map_err(|error| on_gpu(ordinal, error))).transpose()
     };
-    cards.iter().zip(tasks).map(run).collect()
+    gpus.iter().zip(tasks).map(run).collect()
 }
 
-/// Whoever watches all cards, seen from one of them.
+/// Whoever watches all GPUs, seen from one of them.
 pub(super) struct Shared<'a> {
     pub(super) watch: &'a dyn Watch,
     pub(super) stop: &'a Stop,

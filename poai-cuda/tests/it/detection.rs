@@ -1,10 +1,10 @@
 //! Detection on this machine, and with drivers that are made up.
 
-use poai_cuda::{CudaError, Version, devices};
+use poai_cuda::{CudaError, Version, gpus};
 
 #[test]
 fn a_machine_without_a_gpu_gets_advice() {
-    let error = match devices() {
+    let error = match gpus() {
         Ok(_) => {
             println!("SKIPPED: this machine has a GPU");
             return;
@@ -13,19 +13,19 @@ fn a_machine_without_a_gpu_gets_advice() {
     };
     let advice = match error {
         CudaError::NoDriver => ["libcuda", "nvcuda"].as_slice(),
-        CudaError::NoDevice => ["CUDA_VISIBLE_DEVICES", "container"].as_slice(),
+        CudaError::NoGpu => ["CUDA_VISIBLE_DEVICES", "container"].as_slice(),
         _ => panic!("this machine's driver does not work: {error}"),
     };
     let message = error.to_string();
     assert!(advice.iter().any(|word| message.contains(word)), "{message}");
     assert!(message.contains("NVIDIA driver"), "{message}");
     // The failure leaves nothing behind that would make the next call panic.
-    assert_eq!(devices(), Err(error));
+    assert_eq!(gpus(), Err(error));
 }
 
 #[test]
 fn a_machine_with_a_gpu_lists_it() {
-    let list = match devices() {
+    let list = match gpus() {
         Ok(list) => list,
         Err(error) => {
             println!("SKIPPED: no GPU to list: {error}");
@@ -33,88 +33,45 @@ fn a_machine_with_a_gpu_lists_it() {
         }
     };
     assert!(!list.is_empty());
-    for (ordinal, device) in list.iter().enumerate() {
-        println!("{device:?}");
-        assert_eq!(device.ordinal, ordinal);
-        assert!(!device.name.is_empty());
+    for (ordinal, gpu) in list.iter().enumerate() {
+        println!("{gpu:?}");
+        assert_eq!(gpu.ordinal, ordinal);
+        assert!(!gpu.name.is_empty());
         // No driver accepted here supports less than Maxwell's 5.0.
-        assert!((5..100).contains(&device.capability.major), "{device:?}");
-        assert!((1 << 28..1 << 48).contains(&device.memory), "{device:?}");
-        assert!((1..10_000).contains(&device.multiprocessors), "{device:?}");
-        let supported = device.capability >= Version { major: 6, minor: 1 };
-        assert_eq!(device.check_supported().is_ok(), supported);
+        assert!((5..100).contains(&gpu.capability.major), "{gpu:?}");
+        assert!((1 << 28..1 << 48).contains(&gpu.memory), "{gpu:?}");
+        assert!((1..10_000).contains(&gpu.multiprocessors), "{gpu:?}");
+        let supported = gpu.capability >= Version { major: 6, minor: 1 };
+        assert_eq!(gpu.check_supported().is_ok(), supported);
     }
-    assert_eq!(devices(), Ok(list));
+    assert_eq!(gpus(), Ok(list));
 }
 
-/// The library search path is fixed when a process starts, and a driver stays
-/// loaded until it ends. So each of these tests compiles its own driver and
-/// runs itself again, in a process that finds that one before any other.
+/// Each of these tests compiles its own driver and runs itself again, in a
+/// process that finds that one before any other.
 #[cfg(target_os = "linux")]
 mod fake {
-    use std::io::ErrorKind;
-    use std::path::Path;
-    use std::process::{Command, Output};
-    use std::{env, fs};
-
-    use poai_cuda::{CudaError, Device, Version, devices};
-
-    const INSIDE: &str = "POAI_CUDA_FAKE_DRIVER";
-
-    /// Runs `check` where the driver is the fake one, compiled with `macros`.
-    /// `test` is the name of the calling test.
-    fn with_driver(test: &str, macros: &[&str], check: impl FnOnce()) {
-        if env::var_os(INSIDE).is_some() {
-            return check();
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        fs::create_dir_all(&folder).unwrap();
-        let source = folder.join("fake_driver.c");
-        fs::write(&source, include_str!("fake_driver.c")).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-w"]).args(macros).arg(source);
-        match compiler.arg("-o").arg(folder.join("libcuda.so")).output() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                println!("SKIPPED: no C compiler for a fake driver");
-                return;
-            }
-            compiled => succeed(compiled.unwrap()),
-        };
-        let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        let search = [folder].into_iter().chain(env::split_paths(&search));
-        let mut again = Command::new(env::current_exe().unwrap());
-        again.args(["--exact", &format!("fake::{test}"), "--nocapture"]);
-        again.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap()).env(INSIDE, "1");
-        let seen = succeed(again.output().unwrap());
-        // A name that no test has would succeed as well, by running nothing.
-        assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
-    }
-
-    fn succeed(output: Output) -> String {
-        let [seen, errors] =
-            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        assert!(output.status.success(), "{}\n{seen}\n{errors}", output.status);
-        seen
-    }
+    use poai_cuda::{CudaError, Gpu, Version, gpus};
+    use poai_testing::emulated::fake::with_driver;
 
     #[test]
     fn every_device_is_listed_and_the_old_one_turned_down() {
-        with_driver("every_device_is_listed_and_the_old_one_turned_down", &[], || {
-            let old = Device {
+        with_driver(&[], || {
+            let old = Gpu {
                 ordinal: 0,
                 name: "Fake Old".into(),
                 capability: Version { major: 5, minor: 2 },
                 memory: 4 << 30,
                 multiprocessors: 16,
             };
-            let new = Device {
+            let new = Gpu {
                 ordinal: 1,
                 name: "Fake New".into(),
                 capability: Version { major: 8, minor: 9 },
                 memory: 24 << 30,
                 multiprocessors: 128,
             };
-            assert_eq!(devices(), Ok(vec![old.clone(), new.clone()]));
+            assert_eq!(gpus(), Ok(vec![old.clone(), new.clone()]));
             let error = old.check_supported().unwrap_err();
             assert_eq!(
                 error,
@@ -134,9 +91,9 @@ mod fake {
 
     #[test]
     fn no_device_is_an_error_and_not_an_empty_list() {
-        with_driver("no_device_is_an_error_and_not_an_empty_list", &["-DCOUNT=0"], || {
-            let error = devices().unwrap_err();
-            assert_eq!(error, CudaError::NoDevice);
+        with_driver(&["-DCOUNT=0"], || {
+            let error = gpus().unwrap_err();
+            assert_eq!(error, CudaError::NoGpu);
             let message = error.to_string();
             for word in ["CUDA_VISIBLE_DEVICES", "container", "nvidia-smi"] {
                 assert!(message.contains(word), "{message}");
@@ -147,17 +104,17 @@ mod fake {
     #[test]
     fn a_device_that_appears_later_is_found() {
         // cuInit answers CUDA_ERROR_NO_DEVICE (100) twice, then succeeds.
-        with_driver("a_device_that_appears_later_is_found", &["-DINIT=calls<2?100:0"], || {
-            assert_eq!(devices(), Err(CudaError::NoDevice));
-            assert_eq!(devices(), Err(CudaError::NoDevice));
-            assert_eq!(devices().map(|list| list.len()), Ok(2));
+        with_driver(&["-DINIT=calls<2?100:0"], || {
+            assert_eq!(gpus(), Err(CudaError::NoGpu));
+            assert_eq!(gpus(), Err(CudaError::NoGpu));
+            assert_eq!(gpus().map(|list| list.len()), Ok(2));
         });
     }
 
     #[test]
     fn an_old_driver_is_named_with_what_is_needed() {
-        with_driver("an_old_driver_is_named_with_what_is_needed", &["-DVERSION=11080"], || {
-            let error = devices().unwrap_err();
+        with_driver(&["-DVERSION=11080"], || {
+            let error = gpus().unwrap_err();
             assert_eq!(
                 error,
                 CudaError::DriverTooOld {
@@ -175,8 +132,8 @@ mod fake {
     #[test]
     fn a_stub_is_told_from_a_driver() {
         // CUDA_ERROR_STUB_LIBRARY.
-        with_driver("a_stub_is_told_from_a_driver", &["-DINIT=34"], || {
-            let error = devices().unwrap_err();
+        with_driver(&["-DINIT=34"], || {
+            let error = gpus().unwrap_err();
             assert_eq!(error, CudaError::Stub);
             assert!(error.to_string().contains("LD_LIBRARY_PATH"), "{error}");
         });
@@ -185,8 +142,8 @@ mod fake {
     #[test]
     fn another_error_comes_with_its_call_code_and_words() {
         // CUDA_ERROR_SYSTEM_DRIVER_MISMATCH.
-        with_driver("another_error_comes_with_its_call_code_and_words", &["-DINIT=803"], || {
-            let error = devices().unwrap_err();
+        with_driver(&["-DINIT=803"], || {
+            let error = gpus().unwrap_err();
             assert_eq!(
                 error,
                 CudaError::Driver {
@@ -211,8 +168,8 @@ mod fake {
             #[allow(non_snake_case)]
             fn $function() {
                 let function = stringify!($function);
-                with_driver(function, &[&format!("-D{function}=gone")], || {
-                    let error = devices().unwrap_err();
+                with_driver(&[&format!("-D{function}=gone")], || {
+                    let error = gpus().unwrap_err();
                     assert_eq!(error, CudaError::Incomplete { function });
                     assert!(error.to_string().contains(function), "{error}");
                 });

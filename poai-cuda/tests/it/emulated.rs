@@ -1,40 +1,28 @@
-//! The whole backend, through cudarc, on a driver whose one card is the
+//! The whole backend, through cudarc, on a driver whose one GPU is the
 //! processor (`emulated/driver.cpp`): the same kernels, the same launches, the
 //! shared tester. Each test runs itself again in a process that finds that
 //! driver before any other.
-#![cfg(target_os = "linux")]
-
-#[path = "emulated/bands.rs"]
 mod bands;
-#[path = "emulated/harness.rs"]
-mod harness;
-mod host;
 
 use bands::Watched;
-use harness::{Settings, WITHOUT_MAPS, with_driver_of};
 use poai_core::{Difficulty, Params, Seed, Side};
-use poai_cuda::{Cuda, CudaError, Device, Variant, devices};
+use poai_cuda::{Cuda, CudaError, Gpu, Variant, gpus};
 use poai_engine::Operand;
 use poai_engine::backend::{Backend, BackendError, Job, Output};
 use poai_engine::operand::pseudorandom;
+use poai_testing::emulated::{self, Settings};
 use poai_testing::tester;
 
 const FILES: [&str; 7] =
     ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
 
-/// Runs `check` where the driver is the emulated one. `test` is the name of the
-/// calling test.
-fn with_driver(test: &str, settings: Settings<'_>, check: impl FnOnce()) {
-    with_driver_in(".", test, settings, check);
+/// Runs `check` where the driver is the emulated one.
+fn with_driver(settings: Settings<'_>, check: impl FnOnce()) {
+    emulated::with_driver(&FILES, &[settings], check);
 }
 
-/// The same with the driver of a folder.
-fn with_driver_in(place: &str, test: &str, settings: Settings<'_>, check: impl FnOnce()) {
-    with_driver_of(&FILES, place, test, &[settings], check);
-}
-
-fn device() -> Device {
-    devices().unwrap().remove(0)
+fn gpu() -> Gpu {
+    gpus().unwrap().remove(0)
 }
 
 fn operand(rows: usize, k: usize) -> Operand {
@@ -44,43 +32,43 @@ fn operand(rows: usize, k: usize) -> Operand {
 #[test]
 fn an_old_card_passes_the_tester() {
     let settings = [("POAI_EMULATED_CAPABILITY", "6.1")];
-    with_driver("an_old_card_passes_the_tester", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_driver(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         assert_eq!(cuda.variant(), Variant::Dp4a);
         tester::check(&cuda);
-        let error = Cuda::forced(&device(), Variant::Mma).unwrap_err();
+        let error = Cuda::forced(&gpu(), Variant::Mma).unwrap_err();
         assert!(matches!(error, CudaError::NoVariant { variant: "cuda-mma", .. }), "{error}");
     });
 }
 
 #[test]
 fn tensor_cores_pass_the_tester() {
-    with_driver("tensor_cores_pass_the_tester", &[("POAI_EMULATED_ORDER", "1")], || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_driver(&[("POAI_EMULATED_ORDER", "1")], || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         assert_eq!(cuda.variant(), Variant::Mma);
         tester::check(&cuda);
-        assert_eq!(Cuda::forced(&device(), Variant::Dp4a).unwrap().name(), "cuda-dp4a");
+        assert_eq!(Cuda::forced(&gpu(), Variant::Dp4a).unwrap().name(), "cuda-dp4a");
     });
 }
 
 #[test]
 fn hopper_passes_the_tester() {
     let settings = [("POAI_EMULATED_CAPABILITY", "9.0")];
-    with_driver("hopper_passes_the_tester", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_driver(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         assert_eq!((cuda.variant(), cuda.name()), (Variant::Wgmma, "cuda-wgmma"));
         tester::check(&cuda);
-        assert_eq!(Cuda::forced(&device(), Variant::Mma).unwrap().name(), "cuda-mma");
+        assert_eq!(Cuda::forced(&gpu(), Variant::Mma).unwrap().name(), "cuda-mma");
     });
 }
 
-/// Later cards have no `wgmma`.
+/// Later GPUs have no `wgmma`.
 #[test]
 fn hoppers_kernels_are_hoppers_alone() {
     let settings = [("POAI_EMULATED_CAPABILITY", "12.0")];
-    with_driver("hoppers_kernels_are_hoppers_alone", &settings, || {
-        assert_eq!(Cuda::open(&device()).unwrap().variant(), Variant::Mma);
-        let error = Cuda::forced(&device(), Variant::Wgmma).unwrap_err().to_string();
+    with_driver(&settings, || {
+        assert_eq!(Cuda::open(&gpu()).unwrap().variant(), Variant::Mma);
+        let error = Cuda::forced(&gpu(), Variant::Wgmma).unwrap_err().to_string();
         assert!(error.contains("cuda-wgmma needs 9.0 and no other"), "{error}");
     });
 }
@@ -88,10 +76,9 @@ fn hoppers_kernels_are_hoppers_alone() {
 #[test]
 fn a_driver_without_maps_multiplies_on_hopper() {
     let settings = [("POAI_EMULATED_CAPABILITY", "9.0")];
-    let test = "a_driver_without_maps_multiplies_on_hopper";
-    with_driver_in(WITHOUT_MAPS, test, &settings, || {
-        assert_eq!(Cuda::open(&device()).unwrap().variant(), Variant::Mma);
-        let error = Cuda::forced(&device(), Variant::Wgmma).unwrap_err();
+    emulated::with_driver_without_maps(&FILES, &[&settings], || {
+        assert_eq!(Cuda::open(&gpu()).unwrap().variant(), Variant::Mma);
+        let error = Cuda::forced(&gpu(), Variant::Wgmma).unwrap_err();
         assert_eq!(error, CudaError::Incomplete { function: "cuTensorMapEncodeTiled" });
     });
 }
@@ -100,8 +87,8 @@ fn a_driver_without_maps_multiplies_on_hopper() {
 /// launch makes have the trees that the CPU makes.
 #[test]
 fn commitments_are_the_cpus() {
-    with_driver("commitments_are_the_cpus", &[], || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_driver(&[], || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         for (rows, k) in [(32, 128), (32, 2048), (64, 1024), (544, 128), (1056, 384), (4128, 256)] {
             let operand = operand(rows, k);
             let bytes = operand.as_bytes().to_vec();
@@ -112,12 +99,12 @@ fn commitments_are_the_cpus() {
     });
 }
 
-/// Memory that runs out is an error, and the card is as good as before.
+/// Memory that runs out is an error, and the GPU is as good as before.
 #[test]
 fn memory_that_is_not_there_is_an_error() {
     let settings = [("POAI_EMULATED_MEMORY", "2000000")];
-    with_driver("memory_that_is_not_there_is_an_error", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_driver(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         let error = cuda.prepare(operand(2048, 1024)).unwrap_err().to_string();
         for word in ["Emulated GPU", "2097152 bytes", "smaller batches"] {
             assert!(error.contains(word), "{error}");
@@ -126,7 +113,7 @@ fn memory_that_is_not_there_is_an_error() {
     });
 }
 
-/// Prepares, noises and multiplies: every kind of call that a card gets.
+/// Prepares, noises and multiplies: every kind of call that a GPU gets.
 fn everything(cuda: &Cuda) -> Result<(), BackendError> {
     let [a, b] = [(Side::A, 288), (Side::B, 64)].map(|(side, rows)| {
         let entries = pseudorandom(b"everything", rows, 1024);
@@ -141,7 +128,7 @@ fn everything(cuda: &Cuda) -> Result<(), BackendError> {
 }
 
 fn failure() -> CudaError {
-    let failed = Cuda::open(&device()).and_then(|cuda| {
+    let failed = Cuda::open(&gpu()).and_then(|cuda| {
         everything(&cuda).map_err(|error| match error {
             BackendError::Device(error) => *error.downcast::<CudaError>().unwrap(),
             other => panic!("{other}"),
@@ -156,7 +143,7 @@ macro_rules! failures {
     ($($test:ident: $fail:literal, $expected:pat, [$($word:literal),*];)*) => {$(
         #[test]
         fn $test() {
-            with_driver(stringify!($test), &[("POAI_EMULATED_FAIL", $fail)], || {
+            with_driver(&[("POAI_EMULATED_FAIL", $fail)], || {
                 let error = failure();
                 assert!(matches!(error, $expected), "{error:?}");
                 let message = error.to_string();
@@ -209,14 +196,14 @@ macro_rules! refusals {
             let settings = [$(
                 &[("POAI_EMULATED_FAIL", concat!($call, ":", $at, ":1")), hopper] as Settings<'_>
             ),*];
-            with_driver_of(&FILES, ".", stringify!($test), &settings, || {
+            emulated::with_driver(&FILES, &settings, || {
                 let error = failure();
                 assert!(
                     matches!(error, CudaError::Driver { call, .. } if $call.starts_with(call)),
                     "{error:?}"
                 );
                 assert!(error.to_string().contains("check that `nvidia-smi` works"), "{error}");
-                everything(&Cuda::open(&device()).unwrap()).unwrap();
+                everything(&Cuda::open(&gpu()).unwrap()).unwrap();
             });
         }
     )*};
@@ -241,22 +228,22 @@ fn pinned_memory_that_is_not_there_is_told() {
     let settings = ["1", "2", "3"].map(|at| format!("cuMemHostAlloc:{at}:2"));
     let settings = settings.each_ref().map(|fail| [("POAI_EMULATED_FAIL", fail.as_str())]);
     let settings = settings.each_ref().map(|fail| fail as Settings<'_>);
-    with_driver_of(&FILES, ".", "pinned_memory_that_is_not_there_is_told", &settings, || {
+    emulated::with_driver(&FILES, &settings, || {
         let error = failure();
         assert!(matches!(error, CudaError::OutOfHostMemory { bytes: 4096.. }), "{error:?}");
         for word in ["the host has no", "bytes", "pin", "ulimit -l"] {
             assert!(error.to_string().contains(word), "{error}");
         }
-        everything(&Cuda::open(&device()).unwrap()).unwrap();
+        everything(&Cuda::open(&gpu()).unwrap()).unwrap();
     });
 }
 
-/// A drop has nobody to tell: it waits on the host in place of the card.
+/// A drop has nobody to tell: it waits on the host in place of the GPU.
 #[test]
 fn a_wait_that_a_drop_is_refused_is_made_up_for() {
     let settings = [("POAI_EMULATED_FAIL", "cuStreamWaitEvent:4:1")];
-    with_driver("a_wait_that_a_drop_is_refused_is_made_up_for", &settings, || {
-        everything(&Cuda::open(&device()).unwrap()).unwrap();
+    with_driver(&settings, || {
+        everything(&Cuda::open(&gpu()).unwrap()).unwrap();
     });
 }
 
@@ -264,8 +251,9 @@ fn a_wait_that_a_drop_is_refused_is_made_up_for() {
 /// loads one, and cudarc panics where it wants another.
 #[test]
 fn every_driver_function_that_is_reached_is_looked_for() {
-    let asked = concat!(include_str!("../src/driver.rs"), include_str!("../src/measure/clock.rs"));
-    let driver = include_str!("emulated/driver.cpp");
+    let asked =
+        concat!(include_str!("../../src/driver.rs"), include_str!("../../src/measure/clock.rs"));
+    let driver = emulated::DRIVER;
     let lines = driver.lines().filter_map(|line| line.strip_prefix("int cu"));
     let functions: Vec<_> = lines.filter_map(|line| line.split_once('(')).collect();
     assert!(functions.len() > 30);

@@ -1,24 +1,18 @@
-//! Several cards as one backend, on the emulated driver (`emulated/driver.cpp`),
-//! whose cards are all the processor: it ends the process where anything of one
-//! card is used under another's context.
-#![cfg(target_os = "linux")]
-
-#[path = "emulated/apart.rs"]
+//! Several GPUs as one backend, on the emulated driver (`emulated/driver.cpp`),
+//! whose GPUs are all the processor: it ends the process where anything of one
+//! GPU is used under another's context.
 mod apart;
-#[path = "emulated/harness.rs"]
-mod harness;
-mod host;
-use harness::{Settings, told, with_driver_of};
 use poai_core::program::RunShape;
 use poai_core::puzzle::commitment::Tree;
 use poai_core::{Challenge, Difficulty, Params, Seed, Side};
-use poai_cuda::{Cards, CardsError, Cuda, CudaError, Variant, choose, devices};
+use poai_cuda::{Cuda, CudaError, MultiGpu, MultiGpuError, Variant, choose, gpus};
 use poai_engine::backend::{
     Backend, BackendError, Completion, Job, Noised, Output, Prepared, Watch, Winner,
 };
-use poai_engine::execute::{Mining, Model, RunOptions};
+use poai_engine::execute::{Device, Mining, Model, RunOptions};
 use poai_engine::operand::pseudorandom;
 use poai_engine::{Cpu, Operand, Options};
+use poai_testing::emulated::{self, Settings, told};
 use poai_testing::tester;
 use poai_testing::zoo;
 use std::ops::ControlFlow;
@@ -29,21 +23,20 @@ use std::time::Duration;
 const FILES: [&str; 7] =
     ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
 
-const TWO: (&str, &str) = ("POAI_EMULATED_DEVICES", "2");
-const THREE: (&str, &str) = ("POAI_EMULATED_DEVICES", "3");
+const TWO: (&str, &str) = ("POAI_EMULATED_GPUS", "2");
+const THREE: (&str, &str) = ("POAI_EMULATED_GPUS", "3");
 const EARLY: (&str, &str) = ("POAI_EMULATED_STREAMS", "early");
 const RANDOM: (&str, &str) = ("POAI_EMULATED_STREAMS", "random7");
 
-/// Runs `check` where the driver is the emulated one. `test` is the name of the
-/// calling test.
-fn with_driver(test: &str, all: &[Settings<'_>], check: impl FnOnce()) {
-    with_driver_of(&FILES, ".", test, all, check);
+/// Runs `check` where the driver is the emulated one.
+fn with_driver(all: &[Settings<'_>], check: impl FnOnce()) {
+    emulated::with_driver(&FILES, all, check);
 }
 
-/// All cards, splitting whatever has two tiles of rows.
-fn cards() -> Cards {
-    let cards = devices().unwrap().iter().map(|device| Cuda::open(device).unwrap()).collect();
-    Cards::new(cards).unwrap().share_bytes(0)
+/// All GPUs, splitting whatever has two tiles of rows.
+fn multi() -> MultiGpu {
+    let opened = gpus().unwrap().iter().map(|gpu| Cuda::open(gpu).unwrap()).collect();
+    MultiGpu::new(opened).unwrap().share_bytes(0)
 }
 
 fn operand(side: Side, rows: usize, k: usize) -> Operand {
@@ -116,19 +109,19 @@ fn none_left(before: usize) {
     panic!("{} threads, {before} before", threads());
 }
 
-fn error_of(error: BackendError) -> CardsError {
+fn error_of(error: BackendError) -> MultiGpuError {
     match error {
-        BackendError::Device(error) => *error.downcast::<CardsError>().unwrap(),
+        BackendError::Device(error) => *error.downcast::<MultiGpuError>().unwrap(),
         other => panic!("{other}"),
     }
 }
 
 #[test]
 fn two_cards_pass_the_tester() {
-    with_driver("two_cards_pass_the_tester", &[&[TWO], &[TWO, EARLY]], || {
-        let cards = cards();
-        assert_eq!((cards.name(), cards.cards().len()), ("cuda-cards", 2));
-        tester::check(&cards);
+    with_driver(&[&[TWO], &[TWO, EARLY]], || {
+        let multi = multi();
+        assert_eq!((multi.name(), multi.gpus().len()), ("cuda-multi", 2));
+        tester::check(&multi);
     });
 }
 
@@ -136,26 +129,26 @@ fn two_cards_pass_the_tester() {
 #[test]
 fn three_cards_of_three_kinds_pass_the_tester() {
     let settings = [THREE, RANDOM, ("POAI_EMULATED_CAPABILITY", "6.1,9.0,8.0")];
-    with_driver("three_cards_of_three_kinds_pass_the_tester", &[&settings], || {
-        let cards = cards();
-        let variants: Vec<_> = cards.cards().iter().map(Cuda::variant).collect();
+    with_driver(&[&settings], || {
+        let multi = multi();
+        let variants: Vec<_> = multi.gpus().iter().map(Cuda::variant).collect();
         assert_eq!(variants, [Variant::Dp4a, Variant::Wgmma, Variant::Mma]);
-        tester::check(&cards);
+        tester::check(&multi);
     });
 }
 
-/// With the least share that is worth a card, small products stay on one, and
+/// With the least share that is worth a GPU, small products stay on one, and
 /// those around the bound are the same as on the processor.
 #[test]
 fn small_products_go_to_one_card() {
     let settings = [TWO, ("POAI_EMULATED_CAPABILITY", "6.1,8.0")];
-    with_driver("small_products_go_to_one_card", &[&settings], || {
-        let cards = cards().share_bytes(32 * 256);
+    with_driver(&[&settings], || {
+        let multi = multi().share_bytes(32 * 256);
         let cpu = Cpu::new();
         // Weights are 512 and 2048: a fifth and four fifths.
         for (rows, split) in [(32, false), (64, false), (96, true), (192, true)] {
             let mut seen = vec![];
-            for backend in [&cards as &dyn Backend, &cpu] {
+            for backend in [&multi as &dyn Backend, &cpu] {
                 let pair = pair(backend, [rows, 64, 256]);
                 let watch = Seen::new(usize::MAX);
                 let mut product = vec![1; rows * 64];
@@ -168,7 +161,7 @@ fn small_products_go_to_one_card() {
                 backend.apply(a.operand().clone(), &b, &mut applied).unwrap();
                 assert!(plain == product && applied == product, "{rows} rows");
                 if seen.is_empty() {
-                    // One band of each card's rows.
+                    // One band of each GPU's rows.
                     assert_eq!(bands, 1 + usize::from(split), "{rows} rows");
                 }
                 seen.push((product, watch.sorted()));
@@ -182,42 +175,42 @@ fn small_products_go_to_one_card() {
 #[test]
 fn commitments_are_the_cpus() {
     let settings = [THREE, ("POAI_EMULATED_CAPABILITY", "8.0,6.1")];
-    with_driver("commitments_are_the_cpus", &[&settings], || {
-        let cards = cards();
+    with_driver(&[&settings], || {
+        let multi = multi();
         for (rows, k) in [(32, 128), (64, 1024), (544, 128), (1056, 384)] {
             for side in [Side::A, Side::B] {
                 let operand = operand(side, rows, k);
                 let expected = Tree::new(operand.as_bytes());
-                let prepared = cards.prepare(operand).unwrap();
+                let prepared = multi.prepare(operand).unwrap();
                 assert_eq!(format!("{:?}", prepared.tree()), format!("{expected:?}"), "{rows}×{k}");
             }
         }
     });
 }
 
-/// A watch that stops one card stops all, and nothing runs on.
+/// A watch that stops one GPU stops all, and nothing runs on.
 #[test]
 fn stopping_stops_every_card() {
     let settings = [THREE, ("POAI_EMULATED_MULTIPROCESSORS", "1")];
-    with_driver("stopping_stops_every_card", &[&settings], || {
-        let cards = cards();
-        // Two bands for each card: one multiprocessor computes 32 blocks of
+    with_driver(&[&settings], || {
+        let multi = multi();
+        // Two bands for each GPU: one multiprocessor computes 32 blocks of
         // 128×256 in one, and 4096 columns are 16 of them.
-        let pair = pair(&cards, [3 * 512, 4096, 128]);
+        let pair = pair(&multi, [3 * 512, 4096, 128]);
         // The pool that hashes small matrices stays.
         let before = threads();
         let watch = Seen::new(1);
-        let stopped = cards.multiply(&job(&pair), Output::Tickets, &watch).unwrap();
+        let stopped = multi.multiply(&job(&pair), Output::Tickets, &watch).unwrap();
         assert_eq!(stopped, Completion::Stopped);
         let advances = watch.advances.into_inner().unwrap();
-        // No card went on after its first band.
+        // No GPU went on after its first band.
         assert!((1..=3).contains(&advances.len()), "{advances:?}");
         assert!(advances.iter().all(|tiles| *tiles == 8 * 128), "{advances:?}");
         none_left(before);
     });
 }
 
-/// A panic of whoever watches comes out, after the other cards have stopped.
+/// A panic of whoever watches comes out, after the other GPUs have stopped.
 #[test]
 fn a_watch_that_panics_leaves_no_thread() {
     struct Panics;
@@ -227,59 +220,59 @@ fn a_watch_that_panics_leaves_no_thread() {
             panic!("seen by the caller")
         }
     }
-    with_driver("a_watch_that_panics_leaves_no_thread", &[&[TWO]], || {
-        let cards = cards();
-        let pair = pair(&cards, [128, 64, 128]);
+    with_driver(&[&[TWO]], || {
+        let multi = multi();
+        let pair = pair(&multi, [128, 64, 128]);
         // The pool that hashes small matrices stays.
         let before = threads();
-        let multiply = || cards.multiply(&job(&pair), Output::Tickets, &Panics);
+        let multiply = || multi.multiply(&job(&pair), Output::Tickets, &Panics);
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(multiply)).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"seen by the caller"));
         none_left(before);
     });
 }
 
-/// One of three cards fails in the middle of a product: the error says which,
+/// One of three GPUs fails in the middle of a product: the error says which,
 /// and the others are as good as before.
 #[test]
 fn the_card_that_failed_is_named() {
-    // The kernels of card 1: check, then both sides' noise (3 each), and the
+    // The kernels of GPU 1: check, then both sides' noise (3 each), and the
     // product.
     let settings = [THREE, ("POAI_EMULATED_FAIL", "cuLaunchKernel:8:719:1")];
-    with_driver("the_card_that_failed_is_named", &[&settings], || {
-        let cards = cards();
-        let pair = pair(&cards, [192, 64, 128]);
+    with_driver(&[&settings], || {
+        let multi = multi();
+        let pair = pair(&multi, [192, 64, 128]);
         // The pool that hashes small matrices stays.
         let before = threads();
         let watch = Seen::new(usize::MAX);
-        let error = cards.multiply(&job(&pair), Output::Tickets, &watch).unwrap_err();
+        let error = multi.multiply(&job(&pair), Output::Tickets, &watch).unwrap_err();
         let error = error_of(error);
         let text = error.to_string();
         assert!(
-            matches!(error, CardsError::Card { ordinal: 1, source: CudaError::Kernel { .. } }),
+            matches!(error, MultiGpuError::Gpu { ordinal: 1, source: CudaError::Kernel { .. } }),
             "{error:?}"
         );
         assert!(text.starts_with("GPU 1 of those used together: a kernel failed on"), "{text}");
         none_left(before);
-        let error = error_of(cards.prepare(operand(Side::B, 32, 128)).unwrap_err());
-        assert!(matches!(error, CardsError::Card { ordinal: 1, .. }), "{error:?}");
+        let error = error_of(multi.prepare(operand(Side::B, 32, 128)).unwrap_err());
+        assert!(matches!(error, MultiGpuError::Gpu { ordinal: 1, .. }), "{error:?}");
         tester::compare(
-            &Cards::new([0, 2].map(|i| cards.cards()[i].clone()).into()).unwrap(),
+            &MultiGpu::new([0, 2].map(|i| multi.gpus()[i].clone()).into()).unwrap(),
             &tester::Case {
                 params: Params::CONSENSUS,
                 a: pseudorandom(b"a", 64, 128),
                 bt: pseudorandom(b"b", 32, 128),
                 challenge: poai_core::Challenge([1; 32]),
             },
-            "the cards that are left",
+            "the multi that are left",
         );
     });
 }
 
-/// A card that fails stops the others before their next band.
+/// A GPU that fails stops the others before their next band.
 #[test]
 fn a_card_that_fails_stops_the_others() {
-    /// Lets card 1 go on once card 0's thread has ended.
+    /// Lets GPU 1 go on once GPU 0's thread has ended.
     struct Behind {
         threads: usize,
         advances: AtomicUsize,
@@ -293,36 +286,36 @@ fn a_card_that_fails_stops_the_others() {
             ControlFlow::Continue(())
         }
     }
-    // As above, now of card 0. With no multiprocessors to keep busy a band is
-    // one row of blocks: each card has 8.
+    // As above, now of GPU 0. With no multiprocessors to keep busy a band is
+    // one row of blocks: each GPU has 8.
     let settings = [
         TWO,
         ("POAI_EMULATED_MULTIPROCESSORS", "0"),
         ("POAI_EMULATED_FAIL", "cuLaunchKernel:8:719"),
     ];
-    with_driver("a_card_that_fails_stops_the_others", &[&settings], || {
-        let cards = cards();
-        let pair = pair(&cards, [2 * 8 * 128, 32, 128]);
+    with_driver(&[&settings], || {
+        let multi = multi();
+        let pair = pair(&multi, [2 * 8 * 128, 32, 128]);
         let watch = Behind { threads: threads(), advances: AtomicUsize::new(0) };
-        let error = error_of(cards.multiply(&job(&pair), Output::Tickets, &watch).unwrap_err());
-        assert!(matches!(error, CardsError::Card { ordinal: 0, .. }), "{error:?}");
+        let error = error_of(multi.multiply(&job(&pair), Output::Tickets, &watch).unwrap_err());
+        assert!(matches!(error, MultiGpuError::Gpu { ordinal: 0, .. }), "{error:?}");
         assert_eq!(watch.advances.into_inner(), 1);
         none_left(watch.threads);
     });
 }
 
-/// Handles of cards that work together, of others that do, of one alone, of
-/// another of the same kind, and of the same device opened once more are not
+/// Handles of GPUs that work together, of others that do, of one alone, of
+/// another of the same kind, and of the same GPU opened once more are not
 /// taken for each other's.
 #[test]
 fn handles_stay_with_their_cards() {
-    with_driver("handles_stay_with_their_cards", &[&[TWO]], || {
-        let cards = cards();
-        let [alone, other] = [0, 1].map(|card| cards.cards()[card].clone());
-        let again = Cuda::open(alone.card().device()).unwrap();
-        let others = Cards::new(cards.cards().iter().rev().cloned().collect()).unwrap();
+    with_driver(&[&[TWO]], || {
+        let multi = multi();
+        let [alone, other] = [0, 1].map(|gpu| multi.gpus()[gpu].clone());
+        let again = Cuda::open(alone.gpu().info()).unwrap();
+        let others = MultiGpu::new(multi.gpus().iter().rev().cloned().collect()).unwrap();
         let seed = Seed([1; 32]);
-        let all: [&dyn Backend; 5] = [&cards, &others, &alone, &other, &again];
+        let all: [&dyn Backend; 5] = [&multi, &others, &alone, &other, &again];
         assert!(alone.name() == other.name() && alone.name() == again.name());
         let made = all.map(|backend| pair(backend, [64, 32, 128]));
         let sides = |[a, b]: &[(Prepared, Noised); 2], of: &dyn Backend| {
@@ -355,18 +348,18 @@ fn handles_stay_with_their_cards() {
                 }
             }
         }
-        // Clones are the same cards.
-        cards.clone().noise(&seed, &made[0][0].0).unwrap();
+        // Clones are the same GPUs.
+        multi.clone().noise(&seed, &made[0][0].0).unwrap();
         alone.clone().noise(&seed, &made[2][0].0).unwrap();
     });
 }
 
-/// Programs run product by product, with rows on both cards: the processor's
+/// Programs run product by product, with rows on both GPUs: the processor's
 /// outputs, traces and proofs.
 #[test]
 fn programs_leave_the_cpus_traces() {
-    with_driver("programs_leave_the_cpus_traces", &[&[TWO], &[TWO, EARLY]], || {
-        let cards = Arc::new(cards());
+    with_driver(&[&[TWO], &[TWO, EARLY]], || {
+        let multi = Arc::new(multi());
         let run = |batch, sequence| RunShape { batch, sequence };
         // Two tiles of rows in each product that is mined.
         let (encoder, classifier) = (run(3, 20), run(40, 1));
@@ -377,7 +370,7 @@ fn programs_leave_the_cpus_traces() {
             let mining =
                 Mining { challenge: Challenge([3; 32]), options: Options::new(Difficulty::ONE) };
             let options = RunOptions::new().trace().mine(mining);
-            let on = |backend: Arc<dyn Backend>| {
+            let on = |backend: Arc<dyn Device>| {
                 let model = Model::new(network.clone(), backend).unwrap();
                 assert!(!model.is_resident());
                 let run = model.run(&run, inputs.clone(), &options).unwrap();
@@ -385,8 +378,8 @@ fn programs_leave_the_cpus_traces() {
                 (run.output, run.trace.unwrap().root(), proofs)
             };
             let before = told("fewest_launches");
-            let shared = on(cards.clone());
-            assert!(told("fewest_launches") > before, "both cards had rows");
+            let shared = on(multi.clone());
+            assert!(told("fewest_launches") > before, "both multi had rows");
             assert!(shared == on(Arc::new(Cpu::new())), "{mined} products mined");
             assert_eq!(shared.2.len(), mined);
         }
@@ -396,33 +389,33 @@ fn programs_leave_the_cpus_traces() {
 #[test]
 fn names_choose_cards() {
     let settings = [THREE, ("POAI_EMULATED_CAPABILITY", "9.0,5.2,8.0")];
-    with_driver("names_choose_cards", &[&settings], || {
+    with_driver(&[&settings], || {
         let open = |name| choose::by_name(name).expect("a GPU's name");
         for (name, opened) in [
             ("cuda", "cuda-wgmma"),
             ("cuda:2", "cuda-mma"),
-            ("cuda:2,0", "cuda-cards"),
-            ("cuda:all", "cuda-cards"),
-            ("cuda-dp4a:0,2", "cuda-cards"),
-            // Of one card there is no need of more than that card.
+            ("cuda:2,0", "cuda-multi"),
+            ("cuda:all", "cuda-multi"),
+            ("cuda-dp4a:0,2", "cuda-multi"),
+            // Of one GPU there is no need of more than that GPU.
             ("cuda-wgmma:all", "cuda-wgmma"),
         ] {
             assert_eq!(open(name).unwrap().name(), opened, "{name}");
         }
         let none = CudaError::NoOrdinal { ordinal: 3, count: 3 };
-        assert_eq!(open("cuda:0,3").unwrap_err(), CardsError::Cuda(none));
-        assert_eq!(open("cuda:0,2,0").unwrap_err(), CardsError::Twice { ordinal: 0 });
+        assert_eq!(open("cuda:0,3").unwrap_err(), MultiGpuError::Cuda(none));
+        assert_eq!(open("cuda:0,2,0").unwrap_err(), MultiGpuError::Twice { ordinal: 0 });
         let error = open("cuda:0,1").unwrap_err();
         let old =
-            matches!(error, CardsError::Card { ordinal: 1, source: CudaError::TooOld { .. } });
+            matches!(error, MultiGpuError::Gpu { ordinal: 1, source: CudaError::TooOld { .. } });
         assert!(old, "{error}");
         let error = open("cuda-wgmma:0,2").unwrap_err().to_string();
         assert!(error.starts_with("GPU 2 ") && error.contains("cuda-wgmma needs"), "{error}");
 
-        let device = devices().unwrap().remove(0);
-        let card = Cuda::open(&device).unwrap();
-        let twice = Cards::new(vec![card.clone(), card]).unwrap_err();
-        assert_eq!(twice, CardsError::Twice { ordinal: 0 });
-        assert_eq!(Cards::new(vec![]).unwrap_err(), CardsError::Empty);
+        let gpu = gpus().unwrap().remove(0);
+        let gpu = Cuda::open(&gpu).unwrap();
+        let twice = MultiGpu::new(vec![gpu.clone(), gpu]).unwrap_err();
+        assert_eq!(twice, MultiGpuError::Twice { ordinal: 0 });
+        assert_eq!(MultiGpu::new(vec![]).unwrap_err(), MultiGpuError::Empty);
     });
 }

@@ -1,19 +1,15 @@
-//! Whole programs on a card that is emulated (`emulated/driver.cpp`): the
+//! Whole programs on a GPU that is emulated (`emulated/driver.cpp`): the
 //! processor's outputs, traces, winners and errors, in every order of streams.
-#![cfg(target_os = "linux")]
-
-#[path = "emulated/harness.rs"]
-mod harness;
-mod host;
-use harness::{Settings, with_driver_of};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::{Challenge, Difficulty};
-use poai_cuda::{Cuda, Device, devices};
-use poai_engine::backend::{self, Backend};
+use poai_cuda::{Cuda, Gpu, gpus};
 use poai_engine::execute::network::Constants;
-use poai_engine::execute::{Mining, Model, Network, ProveError, RunOptions, Tensor, ValueError};
+use poai_engine::execute::{
+    Device, Mining, Model, Network, ProveError, RunOptions, Tensor, ValueError,
+};
 use poai_engine::{Cpu, Options};
 use poai_testing::edges;
+use poai_testing::emulated::{self, Settings};
 use poai_testing::zoo;
 use std::env;
 use std::sync::Arc;
@@ -38,21 +34,20 @@ const ORDERS: [Settings<'_>; 3] = [
     &[("POAI_EMULATED_STREAMS", "random7")],
 ];
 
-/// Runs `check` where the driver is the emulated one. `test` is the name of the
-/// calling test.
-fn with_driver(test: &str, settings: &[Settings<'_>], check: impl FnOnce()) {
-    with_driver_of(&FILES, ".", test, settings, check);
+/// Runs `check` where the driver is the emulated one.
+fn with_driver(settings: &[Settings<'_>], check: impl FnOnce()) {
+    emulated::with_driver(&FILES, settings, check);
 }
 
-fn device() -> Device {
-    devices().unwrap().remove(0)
+fn gpu() -> Gpu {
+    gpus().unwrap().remove(0)
 }
 
-/// Whole programs, on the card and product by product, traced and mined.
+/// Whole programs, on the GPU and product by product, traced and mined.
 #[test]
 fn programs_leave_the_cpus_traces() {
-    with_driver("programs_leave_the_cpus_traces", &ORDERS, || {
-        let cuda = Arc::new(Cuda::open(&device()).unwrap());
+    with_driver(&ORDERS, || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
         let run = |batch, sequence| RunShape { batch, sequence };
         let (encoder, classifier) = (run(3, 20), run(5, 1));
         for (network, run, inputs) in [
@@ -73,11 +68,11 @@ fn programs_leave_the_cpus_traces() {
             let products = Model::by_products(network.clone(), cuda.clone()).unwrap();
             let cpu = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
             assert!(resident.is_resident() && !products.is_resident() && !cpu.is_resident());
-            let card = on(&resident);
-            assert_eq!(card, on(&cpu));
-            assert_eq!(card, on(&products));
+            let gpu = on(&resident);
+            assert_eq!(gpu, on(&cpu));
+            assert_eq!(gpu, on(&products));
             // The classifier's second product is deep enough to be mined.
-            assert!(card.2.iter().all(Option::is_some) || card.2.is_empty());
+            assert!(gpu.2.iter().all(Option::is_some) || gpu.2.is_empty());
         }
     });
 }
@@ -85,67 +80,67 @@ fn programs_leave_the_cpus_traces() {
 /// Every kind of step at its edges: the CPU's output, trace and errors.
 #[test]
 fn steps_at_their_edges_are_the_cpus() {
-    with_driver("steps_at_their_edges_are_the_cpus", &[&[]], || {
-        let cuda = Arc::new(Cuda::open(&device()).unwrap());
+    with_driver(&[&[]], || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
         let (mut outputs, mut errors) = (0, 0);
         for case in edges::cases() {
-            let on = |backend: Arc<dyn Backend>| {
+            let on = |backend: Arc<dyn Device>| {
                 let model = Model::new(case.network.clone(), backend).unwrap();
                 model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace())
             };
             match (on(cuda.clone()), on(poai_engine::choose::by_name("cpu-scalar").unwrap())) {
-                (Ok(card), Ok(cpu)) => {
-                    assert_eq!(card.output, cpu.output, "{} ({})", case.name, case.about);
-                    let (card, cpu) = (card.trace.unwrap(), cpu.trace.unwrap());
-                    assert_eq!(card.root(), cpu.root(), "{} ({})", case.name, case.about);
+                (Ok(gpu), Ok(cpu)) => {
+                    assert_eq!(gpu.output, cpu.output, "{} ({})", case.name, case.about);
+                    let (gpu, cpu) = (gpu.trace.unwrap(), cpu.trace.unwrap());
+                    assert_eq!(gpu.root(), cpu.root(), "{} ({})", case.name, case.about);
                     outputs += 1;
                 }
-                (Err(card), Err(cpu)) => {
-                    assert_eq!(card.to_string(), cpu.to_string(), "{} ({})", case.name, case.about);
+                (Err(gpu), Err(cpu)) => {
+                    assert_eq!(gpu.to_string(), cpu.to_string(), "{} ({})", case.name, case.about);
                     errors += 1;
                 }
-                (card, cpu) => panic!("{} ({}): {card:?}, {cpu:?}", case.name, case.about),
+                (gpu, cpu) => panic!("{} ({}): {gpu:?}, {cpu:?}", case.name, case.about),
             }
         }
         assert!(outputs > 100 && errors > 3, "{outputs} outputs, {errors} errors");
     });
 }
 
-/// What a run leaves on the card is fetched when it is read, and then the card
+/// What a run leaves on the GPU is fetched when it is read, and then the GPU
 /// is needed no more.
 #[test]
 fn traces_stay_on_the_card_until_they_are_read() {
-    with_driver("traces_stay_on_the_card_until_they_are_read", &ORDERS, || {
+    with_driver(&ORDERS, || {
         let run = RunShape { batch: 3, sequence: 20 };
         let options = RunOptions::new().trace().sums();
-        let on = |backend: Arc<dyn Backend>| {
+        let on = |backend: Arc<dyn Device>| {
             let model = Model::new(zoo::encoder(), backend).unwrap();
             model.run(&run, zoo::tokens(&run), &options).unwrap().trace.unwrap()
         };
-        let card = on(Arc::new(Cuda::open(&device()).unwrap()));
+        let gpu = on(Arc::new(Cuda::open(&gpu()).unwrap()));
         let cpu = on(Arc::new(Cpu::new()));
-        assert_eq!(card.audit(&[7; 32], 30).unwrap(), cpu.audit(&[7; 32], 30).unwrap());
-        let copy = card.clone();
+        assert_eq!(gpu.audit(&[7; 32], 30).unwrap(), cpu.audit(&[7; 32], 30).unwrap());
+        let copy = gpu.clone();
         copy.fetch().unwrap();
         for value in (0..cpu.records().len() as u32).map(ValueId) {
-            assert_eq!(card.value(value).unwrap(), cpu.value(value).unwrap(), "{value:?}");
+            assert_eq!(gpu.value(value).unwrap(), cpu.value(value).unwrap(), "{value:?}");
             // Clones share the one copy.
-            assert!(std::ptr::eq(card.value(value).unwrap(), copy.value(value).unwrap()));
-            assert_eq!(card.sums(value), cpu.sums(value), "{value:?}");
+            assert!(std::ptr::eq(gpu.value(value).unwrap(), copy.value(value).unwrap()));
+            assert_eq!(gpu.sums(value), cpu.sums(value), "{value:?}");
         }
         let beyond = ValueId(cpu.records().len() as u32);
-        assert!(matches!(card.value(beyond), Err(ValueError::None(value)) if value == beyond));
-        assert_eq!(card.find_fraud().unwrap(), None);
+        assert!(matches!(gpu.value(beyond), Err(ValueError::None(value)) if value == beyond));
+        assert_eq!(gpu.find_fraud().unwrap(), None);
     });
 }
 
-/// A card that is lost before a trace is read: an error that says so, and what
+/// A GPU that is lost before a trace is read: an error that says so, and what
 /// was read before stays.
 #[test]
 fn a_trace_on_a_lost_card_is_told() {
-    with_driver("a_trace_on_a_lost_card_is_told", &[&[]], || {
+    with_driver(&[&[]], || {
         let run = RunShape { batch: 3, sequence: 20 };
-        let cuda = Arc::new(Cuda::open(&device()).unwrap());
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
         let model = Model::new(zoo::encoder(), cuda).unwrap();
         let run = model.run(&run, zoo::tokens(&run), &RunOptions::new().trace()).unwrap();
         let trace = run.trace.unwrap();
@@ -170,8 +165,8 @@ fn a_trace_on_a_lost_card_is_told() {
 fn products_of_several_bands_are_the_cpus() {
     // With no multiprocessors to keep busy, a band is one row of blocks.
     let settings: [Settings<'_>; 1] = [&[("POAI_EMULATED_MULTIPROCESSORS", "0")]];
-    with_driver("products_of_several_bands_are_the_cpus", &settings, || {
-        let cuda = Arc::new(Cuda::open(&device()).unwrap());
+    with_driver(&settings, || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
         for (rows, columns, scaled) in [(300, 100, true), (420, 1100, false)] {
             let network = dense(columns, scaled);
             let entries = zoo::entries("rows", rows * columns, -64, 63);
@@ -185,7 +180,7 @@ fn products_of_several_bands_are_the_cpus() {
                 Mining { challenge: Challenge([4; 32]), options: Options::new(Difficulty::ONE) };
             for options in [RunOptions::new(), RunOptions::new().mine(mining)] {
                 let options = options.trace().sums();
-                let on = |backend: Arc<dyn Backend>| {
+                let on = |backend: Arc<dyn Device>| {
                     let model = Model::new(network.clone(), backend).unwrap();
                     let run = model.run(&run, inputs.clone(), &options).unwrap();
                     let trace = run.trace.unwrap();
@@ -193,9 +188,9 @@ fn products_of_several_bands_are_the_cpus() {
                     let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
                     (run.output, trace.root(), sums, proofs)
                 };
-                let card = on(cuda.clone());
-                assert!(card.2.is_some());
-                assert_eq!(card, on(Arc::new(Cpu::new())), "{rows}×{columns}");
+                let gpu = on(cuda.clone());
+                assert!(gpu.2.is_some());
+                assert_eq!(gpu, on(Arc::new(Cpu::new())), "{rows}×{columns}");
             }
         }
     });
@@ -221,7 +216,7 @@ fn dense(columns: usize, scaled: bool) -> Network {
 /// Nothing is mined of what has no result, and the error is the first step's.
 #[test]
 fn nothing_is_mined_behind_an_entry_without_a_result() {
-    with_driver("nothing_is_mined_behind_an_entry_without_a_result", &[&[]], || {
+    with_driver(&[&[]], || {
         let ids = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I32);
         let (mut builder, mut held) = (Builder::new(&[ids]), Constants::default());
         let mut constant = |builder: &mut Builder, shape: (usize, usize), dtype, least, most| {
@@ -247,14 +242,14 @@ fn nothing_is_mined_behind_an_entry_without_a_result() {
         let options =
             Options::new(Difficulty::ONE).progress(move |_| seen.store(true, Ordering::Relaxed));
         let mining = Mining { challenge: Challenge([4; 32]), options };
-        let cuda: Arc<dyn Backend> = Arc::new(Cuda::open(&device()).unwrap());
-        let [card, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {
+        let cuda: Arc<dyn Device> = Arc::new(Cuda::open(&gpu()).unwrap());
+        let [gpu, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {
             let model = Model::new(network.clone(), backend).unwrap();
             let options = RunOptions::new().mine(mining.clone());
             model.run(&run, vec![ids.clone()], &options).unwrap_err().to_string()
         });
-        assert_eq!(card, cpu);
-        assert!(card.contains("embed") && card.contains("entry 9"), "{card}");
+        assert_eq!(gpu, cpu);
+        assert!(gpu.contains("embed") && gpu.contains("entry 9"), "{gpu}");
         assert!(!drawn.load(Ordering::Relaxed));
     });
 }

@@ -1,5 +1,5 @@
-//! What only a card can show: the shared tester, the vectors, the CPU and the
-//! card in lock step, and a soak of mining. Without a card every test says that
+//! What only a GPU can show: the shared tester, the vectors, the CPU and the
+//! GPU in lock step, and a soak of mining. Without a GPU every test says that
 //! it was skipped.
 //!
 //! `scripts/gpu-suite.sh` runs these at length. Settings, all environment
@@ -12,7 +12,7 @@ mod drawn;
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
 use poai_core::program::RunShape;
 use poai_core::*;
-use poai_cuda::{Cuda, CudaError, Variant, devices};
+use poai_cuda::{Cuda, CudaError, Variant, gpus};
 use poai_engine::backend::Backend;
 use poai_engine::execute::{Mining, Model, Network, RunOptions, Tensor};
 use poai_engine::operand::{Padded, pseudorandom, test_challenge};
@@ -29,35 +29,35 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Every variant of every card; none, and a line that says so, without a card.
-/// A card that is there and does not work is a failure.
-fn cards() -> Vec<Cuda> {
-    let list = match devices() {
+/// Every variant of every GPU; none, and a line that says so, without a GPU.
+/// A GPU that is there and does not work is a failure.
+fn opened() -> Vec<Cuda> {
+    let list = match gpus() {
         Ok(list) => list,
-        Err(error @ (CudaError::NoDriver | CudaError::NoDevice)) => {
-            println!("SKIPPED: no card: {error}");
+        Err(error @ (CudaError::NoDriver | CudaError::NoGpu)) => {
+            println!("SKIPPED: no GPU: {error}");
             return vec![];
         }
         Err(error) => panic!("{error}"),
     };
-    let mut cards = vec![];
-    for device in &list {
-        if let Err(error) = device.check_supported() {
+    let mut opened = vec![];
+    for gpu in &list {
+        if let Err(error) = gpu.check_supported() {
             println!("SKIPPED: {error}");
             continue;
         }
         for variant in Variant::ALL {
-            match Cuda::forced(device, variant) {
-                Ok(cuda) => cards.push(cuda),
+            match Cuda::forced(gpu, variant) {
+                Ok(cuda) => opened.push(cuda),
                 Err(error @ CudaError::NoVariant { .. }) => println!("SKIPPED: {error}"),
                 Err(error) => panic!("{error}"),
             }
         }
     }
-    if cards.is_empty() {
-        println!("SKIPPED: no card that the kernels run on");
+    if opened.is_empty() {
+        println!("SKIPPED: no GPU that the kernels run on");
     }
-    cards
+    opened
 }
 
 /// A number that the environment sets.
@@ -69,11 +69,11 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 fn described(cuda: &Cuda) -> String {
-    let device = cuda.card().device();
-    format!("{} on {} ({})", cuda.name(), device.name, device.ordinal)
+    let gpu = cuda.gpu().info();
+    format!("{} on {} ({})", cuda.name(), gpu.name, gpu.ordinal)
 }
 
-/// The CPU's fastest and a card in lock step.
+/// The CPU's fastest and a GPU in lock step.
 fn dual(cuda: &Cuda) -> Arc<Dual> {
     Arc::new(Dual::new(Arc::new(Cpu::new()), Arc::new(cuda.clone())))
 }
@@ -132,7 +132,7 @@ fn product(name: &str, [m, n, k]: [usize; 3], fill: u64) -> Case {
 
 #[test]
 fn every_variant_passes_the_tester() {
-    for cuda in cards() {
+    for cuda in opened() {
         tester::check(&cuda);
         println!("{} agrees with the reference", described(&cuda));
     }
@@ -141,7 +141,7 @@ fn every_variant_passes_the_tester() {
 /// Every kernel of mining, at sizes at which the sanitizers end.
 #[test]
 fn products_at_small_sizes() {
-    for cuda in cards() {
+    for cuda in opened() {
         for (m, n, k) in [(97, 161, 300), (32, 32, 128), (160, 32, 1152)] {
             let name = format!("{m}×{n}×{k}");
             tester::compare(&cuda, &product(&name, [m, n, k], 1), &name);
@@ -150,16 +150,16 @@ fn products_at_small_sizes() {
     }
 }
 
-/// Cases in lock step, with the cards in turns, until there is no time left.
+/// Cases in lock step, with the GPUs in turns, until there is no time left.
 fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
-    let cards = cards();
-    if cards.is_empty() {
+    let opened = opened();
+    if opened.is_empty() {
         return;
     }
     let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 100));
     let lasting = Duration::from_secs(setting("POAI_DUAL_SECONDS", 3600));
     let (start, mut done) = (Instant::now(), 0);
-    for (index, cuda) in (0..cases).zip(cards.iter().cycle()) {
+    for (index, cuda) in (0..cases).zip(opened.iter().cycle()) {
         if start.elapsed() >= lasting {
             break;
         }
@@ -188,7 +188,7 @@ fn products_in_lock_step_with_the_cpu() {
 /// the tile, the rank or the block.
 #[test]
 fn a_million_entries_in_lock_step_with_the_cpu() {
-    for cuda in cards() {
+    for cuda in opened() {
         for sizes in [[1024; 3], [1000, 1050, 1100]] {
             println!("{sizes:?}, {}", described(&cuda));
             tester::run(&*dual(&cuda), &product("a million", sizes, 1));
@@ -206,8 +206,8 @@ fn kinds(network: &Network) -> impl Iterator<Item = &'static str> {
 /// kind before the second of any.
 #[test]
 fn every_step_at_small_sizes() {
-    let cards = cards();
-    if cards.is_empty() {
+    let opened = opened();
+    if opened.is_empty() {
         return;
     }
     let mut cases = edges::cases();
@@ -224,16 +224,16 @@ fn every_step_at_small_sizes() {
         ("encoder", zoo::encoder(), encoder, zoo::tokens(&encoder)),
         ("classifier", zoo::classifier(), classifier, zoo::images(&classifier)),
     ];
-    for cuda in &cards {
+    for cuda in &opened {
         let agree = |name: &str, network: &Network, run: &RunShape, inputs: &[Tensor], mined| {
             let options = options(name, mined);
             let on = |backend| {
                 let model = Model::new(network.clone(), backend).unwrap();
                 left(&model, run, inputs, &options)
             };
-            let (card, cpu) = (on(Arc::new(cuda.clone())), on(Arc::new(Cpu::new())));
-            assert!(card == cpu, "{name} on {}:\n{card:?}\n{cpu:?}", described(cuda));
-            card
+            let (gpu, cpu) = (on(Arc::new(cuda.clone())), on(Arc::new(Cpu::new())));
+            assert!(gpu == cpu, "{name} on {}:\n{gpu:?}\n{cpu:?}", described(cuda));
+            gpu
         };
         for case in &cases {
             let name = format!("{} ({})", case.name, case.about);
@@ -253,8 +253,8 @@ fn kinds_of(cases: &[edges::Case]) -> BTreeSet<&'static str> {
 }
 
 /// Programs that are drawn, and one in eight of the zoo's at a shape that is,
-/// every other one mined: whole on the card, and product by product on the CPU
-/// and the card at once.
+/// every other one mined: whole on the GPU, and product by product on the CPU
+/// and the GPU at once.
 #[test]
 fn programs_in_lock_step_with_the_cpu() {
     let networks = [zoo::encoder(), zoo::classifier()];
@@ -279,7 +279,7 @@ fn programs_in_lock_step_with_the_cpu() {
         assert!(whole.is_resident() && !products.is_resident(), "{name}");
         let options = options(name, draw.below(2) == 0);
         let expected = left(&cpu, &run, &inputs, &options);
-        for (how, model) in [("whole on the card", &whole), ("product by product", &products)] {
+        for (how, model) in [("whole on the GPU", &whole), ("product by product", &products)] {
             let got = left(model, &run, &inputs, &options);
             let errors = [got.as_ref().err(), expected.as_ref().err()];
             assert!(got == expected, "{name}, {how}: errors {errors:?}");
@@ -320,9 +320,9 @@ fn left(
 fn a_soak_of_mining_draws_no_wrong_ticket() {
     let seconds = Duration::from_secs(setting("POAI_SOAK_SECONDS", 2));
     let tiles = setting("POAI_SOAK_TILES", 8);
-    let cards = cards();
-    let share = seconds / cards.len().max(1) as u32;
-    for cuda in cards {
+    let opened = opened();
+    let share = seconds / opened.len().max(1) as u32;
+    for cuda in opened {
         let (start, mut products, mut winners, mut sampled) = (Instant::now(), 0u64, 0, 0);
         while start.elapsed() < share || winners == 0 {
             let tag = format!("soak {products} of {}", described(&cuda));
@@ -379,13 +379,13 @@ fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
         let transcript =
             recompute::transcript(&params, found.seeds(), tile, k as u32, &strip_a, &strip_b);
         let transcript = transcript.unwrap();
-        let ticket = ticket::TicketKey::new(&found.seeds().a).ticket(&transcript);
+        let ticket = puzzle::ticket::TicketKey::new(&found.seeds().a).ticket(&transcript);
         let expected = difficulty.wins(&params, k as u32, &ticket);
         let winner = Winner { tile, transcript, ticket };
         assert_eq!(found.winners().contains(&winner), expected, "{tag}: {winner:?}");
     }
     let product = mined.product.as_slice().expect("row-major");
-    // No card chooses its errors, so the seed need not be a secret.
+    // No GPU chooses its errors, so the seed need not be a secret.
     let secret = Seed32(challenge.0);
     check_product(found.statement().shape, a.as_slice(), bt.as_slice(), product, &secret, 2)
         .unwrap_or_else(|error| panic!("{tag}: {error}"));
@@ -403,16 +403,16 @@ fn digest(bytes: impl Iterator<Item = u8>) -> [u8; 32] {
 }
 
 /// The vectors of the consensus pair, which an independent implementation
-/// made: everything that a card computes of them.
+/// made: everything that a GPU computes of them.
 #[test]
 fn the_vectors_hold() {
-    let cards = cards();
-    let text = include_str!("../../test_vectors/puzzle.json");
+    let opened = opened();
+    let text = include_str!("../../../test_vectors/puzzle.json");
     let file: Value = serde_json::from_str(text).expect("the vector file is JSON");
     let list = file["cases"].as_array().expect("a list of cases").iter();
     let list: Vec<_> = list.filter(|value| value["rank"] == 128 && value["tile"] == 32).collect();
     assert!(!list.is_empty());
-    for cuda in cards {
+    for cuda in opened {
         list.iter().for_each(|value| check_vector(value, &cuda));
         println!("{}: {} vectors hold", described(&cuda), list.len());
     }

@@ -1,12 +1,9 @@
 //! Products, tickets and recovery of every permitted rank and tile.
 
-mod host;
-mod puzzle;
-
-use host::{Arg, Kernels, Shape, input, values};
+use crate::puzzle::{Drawn, Pair, by_row, bytes, dense, matrix, room, row_factors, winners};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
 use poai_engine::backend::reference::{self, Matrix};
-use puzzle::{Drawn, Pair, bytes, compiled, matrix, room, winners};
+use poai_testing::emulated::{Arg, Kernels, ORDERS, Shape, input, values};
 
 /// Clean operands, their noised ones and the seeds of both sides.
 struct Case {
@@ -52,7 +49,7 @@ fn all_pairs() -> impl Iterator<Item = Params> {
 
 #[test]
 fn every_pair_draws_the_references_tickets() {
-    let Some(kernels) = compiled("product_any.cu") else { return };
+    let Some(kernels) = Kernels::compile("product_any.cu") else { return };
     let more = [([3, 2], 17), ([1, 1], 33)].map(|(tiles, steps)| (Params::CONSENSUS, tiles, steps));
     let each = all_pairs().map(|params| (params, [2, 1], 3)).chain(more);
     for (params, tiles, steps) in each {
@@ -78,7 +75,7 @@ fn every_pair_draws_the_references_tickets() {
             Arg::U32(params.tile() as u32),
         ];
         let shape = Shape::new(drawn.len() as u32, 256);
-        for order in host::ORDERS {
+        for order in ORDERS {
             let out = kernels.run_in("product_any", shape, &args, order).unwrap();
             assert!(values::<i32>(&out[0]) == case.noised.product(), "{params:?}");
             assert_eq!(winners(&out[1]), (won.len() as u32, won.clone()), "{params:?}");
@@ -111,14 +108,15 @@ fn plain(kernels: &Kernels, a: &Matrix, bt: &Matrix) -> Vec<i32> {
 
 #[test]
 fn every_pair_is_recovered() {
-    let [Some(products), Some(recover)] = ["product_any.cu", "recover.cu"].map(compiled) else {
+    let [Some(products), Some(recover)] = ["product_any.cu", "recover.cu"].map(Kernels::compile)
+    else {
         return;
     };
     for params in all_pairs() {
         let case = Case::new(params, [1, 2], 2);
         let ((m, n, k), rank) = (case.noised.sizes(), params.rank());
         let factors = case.seeds.map(|seed| {
-            let words = puzzle::by_row(&puzzle::dense(&params, &seed, k));
+            let words = by_row(&dense(&params, &seed, k));
             let shape = Shape::new((k / rank) as u32, rank as u32);
             let args = [input(&words), Arg::Out(rank * k), Arg::U32(k as u32)];
             let out = recover.run("recover_factors", shape, &args);
@@ -127,8 +125,7 @@ fn every_pair_is_recovered() {
         let product_a = plain(products, &case.clean[0], &factors[1]);
         let product_b = plain(products, &case.noised.bt, &factors[0]);
         let rows = [m, n];
-        let row_factors =
-            [0, 1].map(|side| puzzle::row_factors(&params, &case.seeds[side], rows[side]));
+        let row_factors = [0, 1].map(|side| row_factors(&params, &case.seeds[side], rows[side]));
         let product = plain(products, &case.noised.a, &case.noised.bt);
         let args = [
             Arg::InOut(bytemuck::cast_slice(&product)),

@@ -1,15 +1,12 @@
 //! `kernels/commit.cu` and `kernels/blake3.cuh` on the processor, against the
 //! `blake3` crate and poai-core.
 
-mod host;
-
-use host::{Arg, Kernels, Shape, input, values};
 use poai_core::puzzle::commitment::{Strip, Tree};
 use poai_core::puzzle::ticket::TicketKey;
 use poai_core::{Params, Seed, Transcript};
 use poai_engine::backend::reference;
+use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// Chunks, or nodes, of one block of the kernels.
 const BLOCK: u64 = 256;
@@ -68,8 +65,7 @@ fn commit(kernels: &Kernels, bytes: &[u8]) -> Levels {
 
 /// Compiled once for all tests.
 fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
-    KERNELS.get_or_init(|| Kernels::compile("commit.cu")).as_ref()
+    Kernels::compile("commit.cu")
 }
 
 /// Bytes without a pattern.
@@ -117,7 +113,7 @@ fn trees_of_several_blocks_hash_as_blake3() {
 fn cards_without_asynchronous_copies_hash_the_same() {
     let Some(kernels) = Kernels::compile_with("commit.cu", &["-DPOAI_ARCH=610"]) else { return };
     for len in [1, 65, 1023, 1024, 1025, 5 * 1024 + 7, 33 * 1024 - 15, 257 * 1024 + 129] {
-        check_root(&kernels, len);
+        check_root(kernels, len);
     }
 }
 

@@ -1,14 +1,11 @@
 //! `kernels/noise.cu` on the processor, against poai-core's noise and the
 //! vectors of the repository.
 
-mod host;
-
-use host::{Arg, Kernels, Shape, input, values};
 use poai_core::puzzle::noise::{RowNoise, StepNoise};
 use poai_core::{Params, Seed};
 use poai_engine::backend::reference::{self, Matrix};
 use poai_engine::operand::pseudorandom;
-use std::sync::OnceLock;
+use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 
 /// What is added to an entry's row where its sign is −1.
 const NEGATIVE: u32 = 256;
@@ -77,8 +74,7 @@ impl Noise<'_> {
 
 /// Compiled once for all tests.
 fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
-    KERNELS.get_or_init(|| Kernels::compile("noise.cu")).as_ref()
+    Kernels::compile("noise.cu")
 }
 
 const RANKS: [u32; 4] = [32, 64, 128, 256];

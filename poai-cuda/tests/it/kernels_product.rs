@@ -1,15 +1,13 @@
 //! The product kernels on the processor, bit for bit against the reference.
 
-mod host;
-mod puzzle;
-
-use host::{Arg, Kernels, ORDERS, Order};
+use crate::puzzle::{
+    Drawn, NARROW, Pair, RANK, TILE, VARIANTS, Variant, check_ticketed, matrix, room, ticketed,
+    winners,
+};
 use poai_core::difficulty::Difficulty;
 use poai_core::{Params, Ticket};
 use poai_engine::backend::reference;
-use puzzle::{
-    Drawn, NARROW, Pair, RANK, TILE, VARIANTS, Variant, check_ticketed, matrix, ticketed,
-};
+use poai_testing::emulated::{Arg, Kernels, ORDERS, Order};
 
 /// Every variant that can be compiled here.
 fn each(check: impl Fn(&Variant, &Kernels)) {
@@ -148,7 +146,7 @@ fn winners_beyond_the_room_are_counted() {
 fn outputs_can_be_left_out() {
     each(|variant, kernels| {
         let pair = Pair::random(96, 64, 256);
-        let (draw, room) = (pair.draw(&Ticket([255; 32])), puzzle::room(6));
+        let (draw, room) = (pair.draw(&Ticket([255; 32])), room(6));
         let [a, bt] = [&pair.a, &pair.bt].map(|side| variant.operand(&side.entries, 256));
         let args = [
             variant.handed(&a),
@@ -164,7 +162,7 @@ fn outputs_can_be_left_out() {
         ];
         let name = format!("{}_ticket", variant.name);
         let out = kernels.run_in(&name, variant.shape(96, 64), &args, Order::Forward).unwrap();
-        assert_eq!(puzzle::winners(&out[0]), (6, pair.drawn()));
+        assert_eq!(winners(&out[0]), (6, pair.drawn()));
     });
 }
 

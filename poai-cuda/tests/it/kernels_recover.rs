@@ -1,16 +1,13 @@
 //! Exact recovery on the processor: from the noise's factors to the product of
 //! the clean operands, bit for bit.
 
-mod host;
-mod puzzle;
-
-use host::{Arg, Kernels, ORDERS, Order, Shape, input, values};
+use crate::puzzle::{
+    DP4A, MMA, NARROW, Pair, RANK, THIN, Thin, VARIANTS, WGMMA, by_row, bytes, check_ticketed,
+    dense, matrix, row_factors,
+};
 use poai_core::{Params, Seed};
 use poai_engine::backend::reference::{self, Matrix};
-use puzzle::{
-    DP4A, MMA, NARROW, Pair, RANK, THIN, Thin, VARIANTS, WGMMA, by_row, bytes, check_ticketed,
-    compiled, dense, matrix, row_factors,
-};
+use poai_testing::emulated::{Arg, Kernels, ORDERS, Order, Shape, input, values};
 
 const P: Params = Params::CONSENSUS;
 const BASE: i32 = 255;
@@ -95,7 +92,7 @@ fn corrected(c: &[i32], p_a: &[i32], l_a: &[i8], p_b: &[i32], l_b: &[i8]) -> Vec
 
 #[test]
 fn step_factors_become_dense() {
-    let Some(kernels) = compiled("recover.cu") else { return };
+    let Some(kernels) = Kernels::compile("recover.cu") else { return };
     for (seed, k) in [(1, 128), (2, 384), (3, 2176)] {
         factors_on(kernels, &Seed([seed; 32]), k);
     }
@@ -104,7 +101,9 @@ fn step_factors_become_dense() {
 /// What the noise kernel leaves is what `recover_factors` takes.
 #[test]
 fn the_noise_kernels_rows_are_taken() {
-    let [Some(noise), Some(kernels)] = ["noise.cu", "recover.cu"].map(compiled) else { return };
+    let [Some(noise), Some(kernels)] = ["noise.cu", "recover.cu"].map(Kernels::compile) else {
+        return;
+    };
     let (seed, steps) = (Seed([11; 32]), 3);
     let key = blake3::derive_key("poai-1 noise steps", &seed.0);
     let (words, k) = (steps * RANK, steps * RANK);
@@ -125,7 +124,7 @@ fn the_noise_kernels_rows_are_taken() {
 /// Every edge of one, two and three digits, and all between near zero.
 #[test]
 fn digits_hold_thin_products() {
-    let Some(kernels) = compiled("recover.cu") else { return };
+    let Some(kernels) = Kernels::compile("recover.cu") else { return };
     let edges = [126, 127, 128, 255, 382, 383, 32511, 32512, 1 << 14, 1 << 15, 1 << 17, 1 << 18];
     let mut entries: Vec<i32> = edges.into_iter().flat_map(|edge| [edge, -edge]).collect();
     entries.extend(-400..400);
@@ -157,7 +156,7 @@ fn digits_hold_thin_products() {
 /// From clean operands to their product, by the kernels alone but for the
 /// noise: thin products, digits, and both ways to take noise off.
 fn recover(case: &Case, orders: &[Order]) {
-    let Some(kernels) = compiled("recover.cu") else { return };
+    let Some(kernels) = Kernels::compile("recover.cu") else { return };
     let (m, n, k) = (case.a.rows, case.bt.rows, case.k());
     let (noised, exact) = (case.noised(), reference::product(&case.a, &case.bt));
     let [factors_a, factors_b] =
@@ -220,7 +219,7 @@ fn extreme_operands_are_recovered() {
 /// small enough to test do not have: the sums on the way wrap around.
 #[test]
 fn the_widest_thin_products_are_taken_off() {
-    let Some(kernels) = compiled("recover.cu") else { return };
+    let Some(kernels) = Kernels::compile("recover.cu") else { return };
     for largest in [32512, 1 << 15, 1 << 18] {
         let fill = |seed: &str, rows: usize| -> Vec<i32> {
             let choose = |byte: &u8| match byte % 4 {

@@ -1,11 +1,8 @@
 //! Attention's products, with their own sums and with sums that are given.
 
-mod host;
-mod steps;
-
-use host::{Arg, Kernels, Shape, input, values};
+use crate::steps::{Step, error, steps, strided, words};
 use poai_core::program::Op;
-use steps::{Step, error, steps, strided, words};
+use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 
 fn check_weights(kernels: &Kernels, step: &Step) {
     let Op::AttentionWeights { heads, shift, causal, .. } = step.op else { panic!() };
@@ -112,7 +109,7 @@ fn totals(kernels: &Kernels, step: &Step) -> Vec<i32> {
 fn scores_become_weights_and_a_false_length_is_told() {
     let Some(kernels) = Kernels::compile("steps_attention.cu") else { return };
     let steps = steps(|op| matches!(op, Op::AttentionWeights { .. }));
-    steps.iter().for_each(|step| check_weights(&kernels, step));
+    steps.iter().for_each(|step| check_weights(kernels, step));
     assert!(steps.iter().any(|step| step.expected.is_err()));
 }
 
@@ -120,6 +117,6 @@ fn scores_become_weights_and_a_false_length_is_told() {
 fn weights_become_means_of_values() {
     let Some(kernels) = Kernels::compile("steps_attention.cu") else { return };
     for step in steps(|op| matches!(op, Op::AttentionContext { .. })) {
-        check_context(&kernels, &step);
+        check_context(kernels, &step);
     }
 }

@@ -1,11 +1,8 @@
 //! Steps that move entries, and pools of pixels.
 
-mod host;
-mod steps;
-
-use host::{Arg, Kernels, Shape};
+use crate::steps::{Step, steps};
 use poai_core::program::{Op, Window};
-use steps::{Step, steps};
+use poai_testing::emulated::{Arg, Kernels, Shape};
 
 fn window(window: &Window) -> [Arg<'static>; 10] {
     let Window { height, width, kernel, stride, pads } = *window;
@@ -51,7 +48,7 @@ fn check(kernels: &Kernels, step: &Step) {
 fn check_all(kind: impl Fn(&Op) -> bool) {
     let Some(kernels) = Kernels::compile("steps_move.cu") else { return };
     for step in steps(kind) {
-        check(&kernels, &step);
+        check(kernels, &step);
     }
 }
 

@@ -1,11 +1,8 @@
 //! Steps that scale a row by what is in it, and means over tokens.
 
-mod host;
-mod steps;
-
-use host::{Arg, Kernels};
+use crate::steps::{Step, bounds, error, signed, steps, widest};
 use poai_core::program::{Clamp, Dtype, Op};
-use steps::{Step, bounds, error, signed, steps, widest};
+use poai_testing::emulated::{Arg, Kernels};
 
 fn check(kernels: &Kernels, step: &Step) {
     let (x, dtype, out) = (step.slot(0), step.dtype(0), step.out());
@@ -41,7 +38,7 @@ fn check(kernels: &Kernels, step: &Step) {
 fn check_all(kind: impl Fn(&Op) -> bool) {
     let Some(kernels) = Kernels::compile("steps_norms.cu") else { return };
     for step in steps(kind) {
-        check(&kernels, &step);
+        check(kernels, &step);
     }
 }
 
@@ -73,7 +70,7 @@ fn the_widest_rows_stay_exact() {
     let Some(kernels) = Kernels::compile("steps_norms.cu") else { return };
     const COLUMNS: usize = 1 << 16;
     let least = [i32::MIN; COLUMNS];
-    check(&kernels, &widest(Dtype::I32, &least, None, |_| Op::L2Normalise));
+    check(kernels, &widest(Dtype::I32, &least, None, |_| Op::L2Normalise));
     let least = [i32::from(i16::MIN); COLUMNS];
     let halves: Vec<i32> =
         (0..COLUMNS).map(|at| if at % 2 == 0 { -32768 } else { 32767 }).collect();
@@ -81,10 +78,10 @@ fn the_widest_rows_stay_exact() {
         let affine = [1 << 16, -5].repeat(COLUMNS);
         let affine = Some((COLUMNS, 2, Dtype::I32, affine));
         let op = |affine| Op::Normalise { affine, centre, shift: 20 };
-        check(&kernels, &widest(Dtype::I16, entries, affine, op));
+        check(kernels, &widest(Dtype::I16, entries, affine, op));
     }
     let table = Some((256, 1, Dtype::I16, vec![127; 256]));
     let clamp = Clamp::full(Dtype::I32);
     let op = |table| Op::Softmax { table, multiplier: 1, shift: 0, one: i32::MAX, clamp };
-    check(&kernels, &widest(Dtype::I16, &halves, table, op));
+    check(kernels, &widest(Dtype::I16, &halves, table, op));
 }

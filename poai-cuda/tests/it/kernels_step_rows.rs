@@ -1,11 +1,8 @@
 //! Steps of single rows and look-ups of rows.
 
-mod host;
-mod steps;
-
-use host::{Arg, Kernels};
+use crate::steps::{Step, bounds, error, signed, steps, strided, words};
 use poai_core::program::Op;
-use steps::{Step, bounds, error, signed, steps, strided, words};
+use poai_testing::emulated::{Arg, Kernels};
 
 /// Launches a step's kernel; nothing for steps of other files.
 fn check(kernels: &Kernels, step: &Step) {
@@ -113,7 +110,7 @@ fn products(step: &Step) -> Vec<i32> {
 fn check_all(kind: impl Fn(&Op) -> bool) {
     let Some(kernels) = Kernels::compile("steps_rows.cu") else { return };
     for step in steps(kind) {
-        check(&kernels, &step);
+        check(kernels, &step);
     }
 }
 

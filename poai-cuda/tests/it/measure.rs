@@ -1,15 +1,11 @@
-//! The module `measure` on whatever card there is, and on an emulated one
+//! The module `measure` on whatever GPU there is, and on an emulated one
 //! (`emulated/driver.cpp`): steps by themselves leave what the CPU leaves, and
 //! memory that is too small is refused.
-
-#[path = "emulated/harness.rs"]
-mod harness;
-mod host;
 
 use poai_core::puzzle::seeds::{seed_a, seed_b};
 use poai_core::{Difficulty, Params, Shape, Side};
 use poai_cuda::measure::{Measure, tickets};
-use poai_cuda::{Cuda, CudaError, Variant, devices};
+use poai_cuda::{Cuda, CudaError, Variant, gpus};
 use poai_engine::backend::{Backend, BackendError, Winner};
 use poai_engine::operand::test_challenge;
 use poai_engine::{Cpu, Operand};
@@ -17,17 +13,17 @@ use poai_engine::{Cpu, Operand};
 const P: Params = Params::CONSENSUS;
 const SHAPE: Shape = Shape { m: 96, n: 160, k: 1024 };
 
-/// Every variant of the first card; none, and a line that says so, without.
-fn cards() -> Vec<Cuda> {
-    let device = match devices() {
+/// Every variant of the first GPU; none, and a line that says so, without.
+fn opened() -> Vec<Cuda> {
+    let gpu = match gpus() {
         Ok(mut list) => list.remove(0),
-        Err(error @ (CudaError::NoDriver | CudaError::NoDevice)) => {
-            println!("SKIPPED: no card: {error}");
+        Err(error @ (CudaError::NoDriver | CudaError::NoGpu)) => {
+            println!("SKIPPED: no GPU: {error}");
             return vec![];
         }
         Err(error) => panic!("{error}"),
     };
-    let open = |variant| match Cuda::forced(&device, variant) {
+    let open = |variant| match Cuda::forced(&gpu, variant) {
         Err(error @ CudaError::NoVariant { .. }) => {
             println!("SKIPPED: {error}");
             None
@@ -67,7 +63,7 @@ fn sorted(mut winners: Vec<Winner>) -> Vec<Winner> {
 }
 
 fn check_steps() {
-    for cuda in cards() {
+    for cuda in opened() {
         let measure = Measure::new(&cuda).unwrap();
         let (a, bt) = (operand(Side::A, SHAPE.m), operand(Side::B, SHAPE.n));
         let cpu = Cpu::new();
@@ -89,9 +85,9 @@ fn check_steps() {
         let c = measure.empty(4 * u64::from(SHAPE.m * SHAPE.n)).unwrap();
         let recovery = measure.recovery(&noised_a, &noised_b).unwrap();
         measure.exact(&noised_a, &noised_b, &draw, &recovery, &c).unwrap();
-        let on_card = draw.tickets().unwrap();
-        let mut bytes = vec![0; on_card.bytes() as usize];
-        measure.download(on_card, 0, &mut bytes).unwrap();
+        let on_gpu = draw.tickets().unwrap();
+        let mut bytes = vec![0; on_gpu.bytes() as usize];
+        measure.download(on_gpu, 0, &mut bytes).unwrap();
         let winners = sorted(measure.winners(&draw).unwrap());
         let of_winners: Vec<_> = winners.iter().map(|winner| winner.ticket).collect();
         assert_eq!(tickets(&bytes), of_winners);
@@ -116,7 +112,7 @@ fn check_steps() {
 }
 
 fn check_bounds() {
-    for cuda in cards() {
+    for cuda in opened() {
         let measure = Measure::new(&cuda).unwrap();
         let (a, bt) = (operand(Side::A, SHAPE.m), operand(Side::B, SHAPE.n));
         let [on_a, on_b] = [&a, &bt].map(|side| measure.upload(side.as_bytes()).unwrap());
@@ -156,26 +152,26 @@ fn check_bounds() {
 
 /// The kernels are made for one rank: of another, steps would come out as none.
 fn check_parameters() {
-    for cuda in cards() {
+    for cuda in opened() {
         let measure = Measure::new(&cuda).unwrap();
         let seed = seed_b(&P, &test_challenge(b"measure"), 64, 64, &Default::default());
         for (rank, tile) in [(64, 32), (128, 64)] {
             let params = Params::new(rank, tile).unwrap();
             let k = usize::from(rank);
             let other = Operand::pseudorandom(&params, Side::A, b"measure", 64, k).unwrap();
-            let on_card = measure.upload(other.as_bytes()).unwrap();
+            let on_gpu = measure.upload(other.as_bytes()).unwrap();
             let expected = CudaError::Unsupported { rank: k, tile: tile.into() };
-            assert_eq!(measure.noise(&seed, &other, &on_card).unwrap_err(), expected);
-            assert_eq!(measure.noise_kernels(&seed, &other, &on_card).unwrap_err(), expected);
+            assert_eq!(measure.noise(&seed, &other, &on_gpu).unwrap_err(), expected);
+            assert_eq!(measure.noise_kernels(&seed, &other, &on_gpu).unwrap_err(), expected);
         }
     }
 }
 
-/// What another opening of the card holds is no part of this one's queues.
+/// What another opening of the GPU holds is no part of this one's queues.
 fn check_owner() {
-    for cuda in cards() {
+    for cuda in opened() {
         let own = Measure::new(&cuda).unwrap();
-        let again = Cuda::forced(cuda.card().device(), cuda.variant()).unwrap();
+        let again = Cuda::forced(cuda.gpu().info(), cuda.variant()).unwrap();
         let other = Measure::new(&again).unwrap();
         let (a, bt) = (operand(Side::A, SHAPE.m), operand(Side::B, SHAPE.n));
         let seed = seed_b(&P, &test_challenge(b"measure"), SHAPE.n, SHAPE.k, &Default::default());
@@ -193,7 +189,7 @@ fn check_owner() {
         });
         let [(on_a, on_b, c, a1, b1, draw, recovery), others] = &made;
         let (their_a, their_b, their_c, a2, b2, their_draw, their_recovery) = others;
-        let foreign = CudaError::Foreign { name: cuda.card().device().name.clone() };
+        let foreign = CudaError::Foreign { name: cuda.gpu().info().name.clone() };
         let refused = |result: Result<(), CudaError>| assert_eq!(result, Err(foreign.clone()));
 
         refused(own.tree(their_a).map(drop));
@@ -227,10 +223,10 @@ fn check_owner() {
     }
 }
 
-/// All again on the emulated card, in every order of its streams.
+/// All again on the emulated GPU, in every order of its streams.
 #[cfg(target_os = "linux")]
 mod emulated {
-    use super::harness::{Settings, with_driver_of};
+    use poai_testing::emulated::{Settings, with_driver};
 
     const FILES: [&str; 7] =
         ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
@@ -241,30 +237,30 @@ mod emulated {
         &[HOPPER, ("POAI_EMULATED_STREAMS", "random3")],
     ];
 
-    fn with_cards(test: &str, settings: &[Settings<'_>], check: fn()) {
-        with_driver_of(&FILES, ".", &format!("emulated::{test}"), settings, || {
-            assert_eq!(super::cards().len(), 3);
+    fn with_gpus(settings: &[Settings<'_>], check: fn()) {
+        with_driver(&FILES, settings, || {
+            assert_eq!(super::opened().len(), 3);
             check();
         });
     }
 
     #[test]
     fn steps_leave_what_the_cpu_leaves() {
-        with_cards("steps_leave_what_the_cpu_leaves", &ORDERS, super::check_steps);
+        with_gpus(&ORDERS, super::check_steps);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        with_cards("what_does_not_fit_is_refused", &ORDERS[..1], super::check_bounds);
+        with_gpus(&ORDERS[..1], super::check_bounds);
     }
 
     #[test]
     fn other_parameters_are_refused() {
-        with_cards("other_parameters_are_refused", &ORDERS[..1], super::check_parameters);
+        with_gpus(&ORDERS[..1], super::check_parameters);
     }
 
     #[test]
     fn data_of_another_card_is_refused() {
-        with_cards("data_of_another_card_is_refused", &ORDERS[..1], super::check_owner);
+        with_gpus(&ORDERS[..1], super::check_owner);
     }
 }

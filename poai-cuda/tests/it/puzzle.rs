@@ -1,12 +1,8 @@
 //! Products of noised operands: what the kernels are given, and what
 //! poai-core's reference makes of it.
-#![allow(dead_code)] // Every test file uses a part.
-
-use super::host::{Arg, Failure, Kernels, Order, Shape, input, values};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
 use poai_engine::backend::reference::{self, Matrix};
-use std::collections::HashMap;
-use std::sync::Mutex;
+use poai_testing::emulated::{Arg, Failure, Kernels, Order, Shape, input, values};
 
 pub const TILE: usize = 32;
 pub const RANK: usize = 128;
@@ -67,7 +63,7 @@ pub const NARROW: Variant = Variant {
 
 impl Variant {
     pub fn compile(&self) -> Option<&'static Kernels> {
-        compiled(self.file)
+        Kernels::compile(self.file)
     }
 
     pub fn shape(&self, m: usize, n: usize) -> Shape {
@@ -119,16 +115,6 @@ impl Variant {
         assert_eq!(products.len(), 1, "{name} of {m}×{n}×{k}: orders differ");
         values(&products[0])
     }
-}
-
-/// The kernels of a file, compiled once for all tests of a process; none
-/// without a compiler.
-pub fn compiled(file: &'static str) -> Option<&'static Kernels> {
-    type Compiled = HashMap<&'static str, Option<&'static Kernels>>;
-    static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
-    let mut compiled = COMPILED.lock().expect("kernels compile");
-    let compile = || Kernels::compile(file).map(|kernels| &*Box::leak(Box::new(kernels)));
-    *compiled.get_or_insert_default().entry(file).or_insert_with(compile)
 }
 
 /// A pair of noised operands and the seed that their tickets are keyed by.

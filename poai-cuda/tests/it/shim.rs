@@ -1,15 +1,12 @@
 //! The shim that runs kernels on the processor: what is right comes out right
 //! in every order, and what is wrong is caught.
 
-mod host;
+use poai_testing::emulated::rerun;
+use poai_testing::emulated::{Arg, Failure, Kernels, Shape, input, values};
 
-use host::{Arg, Failure, Kernels, Shape, input, values};
-use std::sync::OnceLock;
-
-/// The kernels of `shim/probes.cu`; none without a compiler.
+/// The kernels of `probes.cu`; none without a compiler.
 fn probes() -> Option<&'static Kernels> {
-    static PROBES: OnceLock<Option<Kernels>> = OnceLock::new();
-    PROBES.get_or_init(|| Kernels::of_source(include_str!("shim/probes.cu"))).as_ref()
+    Kernels::of_source(include_str!("probes.cu"))
 }
 
 /// Words without a pattern (splitmix64).
@@ -121,9 +118,7 @@ fn misaligned_vectors_end_the_process() {
         return;
     }
     assert_eq!(vector(32), [[1; 16]]);
-    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-    again.args(["--exact", "misaligned_vectors_end_the_process", "--nocapture"]);
-    let output = again.env(INSIDE, "1").output().unwrap();
+    let output = rerun::this_test(&[]).env(INSIDE, "1").output().unwrap();
     let seen = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && seen.contains("misaligned address"), "{seen}");
 }

@@ -1,16 +1,13 @@
 //! Steps to run kernels on, with what the processor's backend makes of them:
 //! the cases of poai-core's own tests.
-#![allow(dead_code)] // Every test file uses a part.
-
-use crate::host::{Arg, Kernels, Shape, input, values};
 use poai_core::program::ops::StepError;
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId,
 };
-use poai_engine::backend;
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
 use poai_testing::edges;
+use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 use poai_testing::zoo;
 
 /// What an error word is before a launch.

@@ -209,7 +209,7 @@ typedef const hopper::Map* TensorMap;
 namespace simt {
 template <class T>
 struct Kind;
-// By value on a card: the launch says that it has one.
+// By value on a GPU: the launch says that it has one.
 template <>
 struct Kind<TensorMap> {
     static const char of = 'm';

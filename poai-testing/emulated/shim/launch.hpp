@@ -1,4 +1,4 @@
-// A launch by name: the harness (`tests/host/`) writes a file that includes
+// A launch by name: the harness (`poai_testing::emulated`) writes a file that includes
 // the kernels and this, and lists the kernels in SIMT_KERNELS.
 #pragma once
 
@@ -55,7 +55,7 @@ static std::string check(const SimtLaunch& launch, const std::string& kinds) {
     }
     dim3 b = dimensions(launch.block), g = dimensions(launch.grid);
     uint64_t threads = uint64_t(b.x) * b.y * b.z;
-    // What every card that counts here permits.
+    // What every GPU that counts here permits.
     bool block = threads >= 1 && threads <= 1024 && b.x <= 1024 && b.y <= 1024 && b.z <= 64;
     bool grid = g.x >= 1 && g.x < 1u << 31 && g.y >= 1 && g.y < 1 << 16 && g.z >= 1 && g.z < 1 << 16;
     if (!block || !grid) {

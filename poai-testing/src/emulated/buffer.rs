@@ -2,12 +2,13 @@
 //! bytes, come pages that nobody may touch; before it, and in what was rounded
 //! up, bytes that must stay as they are.
 
-use super::{Arg, Entries};
+use super::entries::Entries;
+use super::launch::Arg;
 use std::slice;
 
-/// What device memory is aligned to; at least so much lies before a buffer.
+/// What a GPU's memory is aligned to; at least so much lies before a buffer.
 const ZONE: usize = 256;
-/// As in `shim/fault.hpp`.
+/// As in `emulated/shim/fault.hpp`.
 const PAGES: usize = 64 << 10;
 
 pub struct Buffer {

@@ -1,146 +1,151 @@
 //! The emulated driver: builds it with the kernels, and runs a test again in a
 //! process that finds it before any other.
 
-#![allow(dead_code)] // Every test file uses a part.
-
-use super::host::compile;
+use super::compile::{self, Source};
+use super::rerun;
+use std::env;
 use std::ffi::OsStr;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
-use std::{env, fs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 const INSIDE: &str = "POAI_EMULATED_KERNELS";
 
-/// The folder of a driver that has no function for tensor maps.
-pub const WITHOUT_MAPS: &str = "without_maps";
+/// The driver's source.
+pub const DRIVER: &str = include_str!("../../emulated/driver.cpp");
 
-/// The kernels, each file of them a library, and the driver.
-pub struct Build {
-    /// Where they are.
-    pub folder: PathBuf,
+/// The emulated driver, and the kernels that it launches.
+pub struct Driver {
+    /// Where it is.
+    folder: PathBuf,
+    /// The libraries of kernels, one for each file.
     kernels: String,
 }
 
 /// A file of kernels, something in it, and what takes its place.
 pub type Wrong<'a> = [&'a str; 3];
 
-impl Build {
-    /// Compiles into a folder, a kernel wrongly if that is asked for; none
-    /// without a compiler.
-    pub fn new(folder: PathBuf, files: &[&str], wrong: Option<Wrong<'_>>) -> Option<Build> {
-        fs::create_dir_all(&folder).unwrap();
-        let mut kernels = vec![];
-        for file in files {
-            let source = compile::folder("kernels").join(format!("{file}.cu"));
-            let mut source = fs::read_to_string(source).unwrap();
-            if let Some([_, from, to]) = wrong.filter(|[of, ..]| of == file) {
-                assert_eq!(source.matches(from).count(), 1, "{from}");
-                source = source.replace(from, to);
-            }
-            let library = folder.join(format!("{file}.so"));
-            let text = format!("#include \"simt.cuh\"\n{source}");
-            compile::build(&text, &compile::names(&source), &[], &library)?;
-            kernels.push(library.into_os_string().into_string().unwrap());
-        }
-        for (place, flag) in [(".", "-Wall"), (WITHOUT_MAPS, "-DPOAI_WITHOUT_TENSOR_MAPS")] {
-            let place = folder.join(place);
-            fs::create_dir_all(&place).unwrap();
-            let source = compile::folder("tests/emulated/driver.cpp");
-            library(&source, &place.join("libcuda.so"), &[flag]);
-        }
-        Some(Build { folder, kernels: kernels.join(":") })
+impl Driver {
+    /// The driver with the kernels of these files, of which one is wrong if that
+    /// is asked for; `None` without a compiler.
+    ///
+    /// # Panics
+    /// If something does not compile.
+    pub fn new(files: &[&str], wrong: Option<Wrong<'_>>) -> Option<Driver> {
+        Driver::compiled(files, wrong, &[])
     }
 
-    /// A program that finds the driver of a folder of these before any other.
-    pub fn command(&self, place: impl AsRef<Path>, program: impl AsRef<OsStr>) -> Command {
-        let search = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        let search = [self.folder.join(place)].into_iter().chain(env::split_paths(&search));
-        let mut command = Command::new(program);
-        command.env("LD_LIBRARY_PATH", env::join_paths(search).unwrap());
+    /// The same, but it has no function for tensor maps.
+    ///
+    /// # Panics
+    /// If something does not compile.
+    pub fn without_maps(files: &[&str]) -> Option<Driver> {
+        Driver::compiled(files, None, &["-DPOAI_WITHOUT_TENSOR_MAPS"])
+    }
+
+    fn compiled(files: &[&str], wrong: Option<Wrong<'_>>, flags: &[&str]) -> Option<Driver> {
+        let library = compile::library(&compile::emulated("driver.cpp"), "libcuda.so", flags)?;
+        let folder = library.parent().expect("a library is in a folder").to_owned();
+        let kernels = at_once(files, |file| {
+            let name = format!("{file}.cu");
+            let source = match wrong {
+                Some([of, from, to]) if of == *file => Source::file_with(&name, from, to),
+                _ => Source::file(&name),
+            };
+            let compiled = compile::compile(&source, &[])?;
+            Some(compiled.library.into_os_string().into_string().expect("a path in UTF-8"))
+        });
+        let kernels: Option<Vec<_>> = kernels.into_iter().collect();
+        Some(Driver { folder, kernels: kernels?.join(":") })
+    }
+
+    /// A program that finds this driver before any other, and what is in `others`
+    /// after it.
+    pub fn command(&self, others: &[&Path], program: impl AsRef<OsStr>) -> Command {
+        let folders = [&[&self.folder as &Path], others].concat();
+        self.beneath(rerun::searching(&folders, program))
+    }
+
+    /// The calling test in such a process, under some settings.
+    fn this_test(&self, settings: Settings<'_>) -> Command {
+        let mut again = self.beneath(rerun::this_test(&[&self.folder as &Path]));
+        again.envs(settings.iter().copied());
+        again
+    }
+
+    fn beneath(&self, mut command: Command) -> Command {
         command.env(INSIDE, &self.kernels);
         command
     }
 }
 
-/// Compiles a library that is not of kernels.
-pub fn library(source: &Path, to: &Path, flags: &[&str]) {
-    let mut compiler = Command::new("c++");
-    compiler.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Werror"]).args(flags);
-    succeed(compiler.arg(source).arg("-o").arg(to).arg("-ldl").output().unwrap());
-}
-
-/// Where to build: each program of tests apart, so that two may run at once.
-/// Unit tests have no folder of their own: they take one beside their program.
-fn folder() -> PathBuf {
-    let own = option_env!("CARGO_TARGET_TMPDIR").map(PathBuf::from);
-    let beside = || env::current_exe().unwrap().parent().unwrap().to_owned();
-    own.unwrap_or_else(beside).join("emulated").join(env!("CARGO_CRATE_NAME"))
-}
-
-/// Compiled once for all tests of a program, which want the same files; none
-/// without a compiler.
-fn build(files: &[&str]) -> Option<&'static Build> {
-    static BUILD: OnceLock<Option<Build>> = OnceLock::new();
-    BUILD.get_or_init(|| Build::new(folder(), files, None)).as_ref()
-}
-
-/// What a program printed, which did not fail.
-pub fn succeed(output: Output) -> String {
-    let [seen, errors] =
-        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    assert!(output.status.success(), "{}\n{seen}\n{errors}", output.status);
-    seen
+/// Does some work for every item, on as many threads as there are cores. The
+/// results come in any order.
+fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let take = || items.get(next.fetch_add(1, Ordering::Relaxed));
+    let run = || std::iter::from_fn(take).map(&work).collect::<Vec<R>>();
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, Vec<R>>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        threads.into_iter().flat_map(join).collect()
+    })
 }
 
 /// Settings of the driver: environment variables.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];
 
-/// Runs `check` where the driver is the emulated one of a folder, with the
-/// kernels of these files: once under each of the settings, in a process of its
-/// own. `test` is the whole name of the calling test, which calls this once.
-pub fn with_driver_of(
-    files: &[&str],
-    place: impl AsRef<Path>,
-    test: &str,
-    all: &[Settings<'_>],
-    check: impl FnOnce(),
-) {
+/// Runs `check` where the driver is the emulated one, with the kernels of these
+/// files: once under each of the settings, in a process of its own. The calling
+/// test calls this once.
+///
+/// # Panics
+/// If `check` does.
+pub fn with_driver(files: &[&str], all: &[Settings<'_>], check: impl FnOnce()) {
+    with(|| Driver::new(files, None), all, check);
+}
+
+/// The same with the driver that has no function for tensor maps.
+///
+/// # Panics
+/// If `check` does.
+pub fn with_driver_without_maps(files: &[&str], all: &[Settings<'_>], check: impl FnOnce()) {
+    with(|| Driver::without_maps(files), all, check);
+}
+
+fn with(driver: impl FnOnce() -> Option<Driver>, all: &[Settings<'_>], check: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return check();
     }
-    let Some(build) = build(files) else { return };
+    let Some(driver) = driver() else { return };
     for settings in all {
         println!("{settings:?}");
-        let seen = succeed(again(build, place.as_ref(), test, settings));
-        // A name that no test has would succeed as well, by running nothing.
-        assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
+        rerun::pass(driver.this_test(settings));
     }
 }
 
 /// What the process that runs `check`, which may end it, left under some
-/// settings; none inside it, or without a compiler.
-pub fn output_of(
-    files: &[&str],
-    test: &str,
-    settings: Settings<'_>,
-    check: impl FnOnce(),
-) -> Option<Output> {
+/// settings; `None` inside it, or without a compiler.
+///
+/// # Panics
+/// If the driver does not compile.
+pub fn output_of(files: &[&str], settings: Settings<'_>, check: impl FnOnce()) -> Option<Output> {
     if env::var_os(INSIDE).is_some() {
         check();
         return None;
     }
-    Some(again(build(files)?, Path::new("."), test, settings))
-}
-
-/// Runs a test of this program in a process that finds the driver of a folder.
-fn again(build: &Build, place: &Path, test: &str, settings: Settings<'_>) -> Output {
-    let mut again = build.command(place, env::current_exe().unwrap());
-    again.args(["--exact", test, "--nocapture"]).envs(settings.iter().copied());
-    again.output().unwrap()
+    Some(Driver::new(files, None)?.this_test(settings).output().unwrap())
 }
 
 /// What the driver says of itself, a number: `poai_emulated_` and this.
+///
+/// # Panics
+/// Where the driver is not the emulated one.
 pub fn told(what: &str) -> u64 {
     type Tell = unsafe extern "C" fn() -> u64;
     // SAFETY: the driver's start-up code does nothing, and the functions of

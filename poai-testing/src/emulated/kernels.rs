@@ -1,142 +1,14 @@
-//! Kernels run on the processor: `kernels/*.cu` compiled by the system's C++
-//! compiler with the shim in `tests/shim/`, launched by name in several orders
-//! of their threads.
-//!
-//! ```ignore
-//! let Some(kernels) = Kernels::compile("commit.cu") else { return };
-//! let out = kernels.run("name", Shape::new(2, 64), &[input(&words), Arg::Out(64), Arg::U64(9)]);
-//! ```
-#![allow(dead_code)] // Every test file uses a part.
+//! Kernels run on the processor: sources compiled with the shim in
+//! `emulated/shim/`, launched by name in several orders of their threads.
 
-mod buffer;
-pub mod compile;
-
-use buffer::Buffer;
-use std::ffi::{CStr, CString, c_char};
-use std::fmt;
-use std::sync::Mutex;
-
-/// In which order the threads of a block and the blocks of a grid run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The lowest thread that can run, for as long as it can.
-    Forward,
-    /// The highest.
-    Backward,
-    /// Any, switching at every wrapped call as well; the seed decides.
-    Random(u64),
-}
-
-/// The orders that every launch is tried in.
-pub const ORDERS: [Order; 5] =
-    [Order::Forward, Order::Backward, Order::Random(1), Order::Random(2), Order::Random(3)];
-
-/// The shape of a launch.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared: u32,
-}
-
-impl Shape {
-    /// A row of `blocks` blocks of `threads` threads.
-    pub fn new(blocks: u32, threads: u32) -> Shape {
-        Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0 }
-    }
-
-    /// Another grid.
-    pub fn grid(self, x: u32, y: u32, z: u32) -> Shape {
-        Shape { grid: [x, y, z], ..self }
-    }
-
-    /// Another block.
-    pub fn block(self, x: u32, y: u32, z: u32) -> Shape {
-        Shape { block: [x, y, z], ..self }
-    }
-
-    /// With so many bytes of dynamic shared memory.
-    pub fn shared(self, bytes: u32) -> Shape {
-        Shape { shared: bytes, ..self }
-    }
-}
-
-/// An argument of a kernel.
-#[derive(Clone, Copy, Debug)]
-pub enum Arg<'a> {
-    /// A pointer to bytes that the kernel must leave as they are.
-    In(&'a [u8]),
-    /// A tensor map (shim/hopper.hpp) with its entries behind it, left likewise.
-    Map(&'a [u8]),
-    /// A pointer to bytes that come back as the kernel leaves them.
-    InOut(&'a [u8]),
-    /// A pointer to so many bytes that come back and that the kernel must write
-    /// all: before, they differ from order to order.
-    Out(usize),
-    /// A pointer to nothing.
-    Null,
-    /// A 32-bit integer.
-    U32(u32),
-    /// A 64-bit integer.
-    U64(u64),
-}
-
-/// A pointer to a copy of these values.
-pub fn input<T: bytemuck::NoUninit>(values: &[T]) -> Arg<'_> {
-    Arg::In(bytemuck::cast_slice(values))
-}
-
-/// Bytes that came back, as values.
-pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
-    bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
-}
-
-/// What is wrong with a kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// It could not end, or did what no device permits.
-    Launch(Order, String),
-    /// It wrote or read outside a buffer, or wrote to an input: argument, where.
-    Stray(Order, usize, String),
-    /// Two orders gave different bytes: of this argument, from this byte on.
-    Race { orders: [Order; 2], argument: usize, at: usize },
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Launch(order, text) => write!(f, "in order {order:?}: {text}"),
-            Failure::Stray(order, argument, text) => {
-                write!(f, "in order {order:?}: argument {argument}: {text}")
-            }
-            Failure::Race { orders: [a, b], argument, at } => write!(
-                f,
-                "a race, or memory that is read or returned unwritten: orders {a:?} and {b:?} \
-                 differ in argument {argument} from byte {at} on"
-            ),
-        }
-    }
-}
-
-/// As in `shim/launch.hpp`.
-#[repr(C)]
-struct Launch {
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared: u32,
-    order: u32,
-    seed: u64,
-    values: *const u64,
-    kinds: *const c_char,
-}
-
-/// The functions of a compiled library.
-#[derive(Clone, Copy)]
-struct Entries {
-    launch: unsafe extern "C" fn(*const c_char, *const Launch, *mut c_char, usize, *mut u64) -> i32,
-    map: unsafe extern "C" fn(usize) -> *mut u8,
-    unmap: unsafe extern "C" fn(*mut u8, usize),
-}
+use super::buffer::Buffer;
+use super::compile::{self, Compiled, Source};
+use super::entries::{Entries, RawLaunch};
+use super::launch::{Arg, Failure, ORDERS, Order, Shape};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// The kernels of one source, compiled for the processor.
 pub struct Kernels {
@@ -149,25 +21,46 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles `kernels/FILE`. None, after a line that says SKIPPED, where
-    /// there is no C++ compiler or no Linux, whose linker the shim needs.
+    /// The kernels of `poai-cuda/kernels/FILE`, compiled and loaded once. `None`,
+    /// after a line that says SKIPPED, where there is no C++ compiler or no Linux,
+    /// whose linker the shim needs.
     ///
     /// # Panics
     /// If the source does not compile.
-    pub fn compile(file: &str) -> Option<Kernels> {
+    pub fn compile(file: &str) -> Option<&'static Kernels> {
         Kernels::compile_with(file, &[])
     }
 
-    /// The same with more flags, such as `-DPOAI_ARCH=610` for an old card.
-    pub fn compile_with(file: &str, flags: &[&str]) -> Option<Kernels> {
-        let path = compile::folder("kernels").join(file);
-        let source = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
-        compile::load(&format!("#include \"{file}\""), &compile::names(&source), flags)
+    /// The same with more flags, such as `-DPOAI_ARCH=610` for an old GPU.
+    ///
+    /// # Panics
+    /// If the source does not compile.
+    pub fn compile_with(file: &str, flags: &[&str]) -> Option<&'static Kernels> {
+        Kernels::load(compile::compile(&Source::file(file), flags)?)
     }
 
-    /// Compiles a source given as text, which includes `simt.cuh` itself.
-    pub fn of_source(source: &str) -> Option<Kernels> {
-        compile::load(source, &compile::names(source), &[])
+    /// The same of a source given as text, which includes `simt.cuh` itself.
+    ///
+    /// # Panics
+    /// If the source does not compile.
+    pub fn of_source(source: &str) -> Option<&'static Kernels> {
+        Kernels::load(compile::compile(&Source::text(source), &[])?)
+    }
+
+    /// A library has one machine in a process, whatever number of tests load it:
+    /// they share the lock, too.
+    fn load(compiled: Compiled) -> Option<&'static Kernels> {
+        static LOADED: Mutex<BTreeMap<PathBuf, &Kernels>> = Mutex::new(BTreeMap::new());
+        let Compiled { library, sanitised } = compiled;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernels) = loaded.get(&library) {
+            return Some(kernels);
+        }
+        let entries = Entries::load(&library);
+        let kernels = Kernels { entries, running: Mutex::new(()), sanitised };
+        let kernels: &'static Kernels = Box::leak(Box::new(kernels));
+        loaded.insert(library, kernels);
+        Some(kernels)
     }
 
     /// Launches a kernel in every order and returns what it left in its `Out`
@@ -226,7 +119,7 @@ impl Kernels {
         }
         let [name, kinds] =
             [name.as_bytes().to_vec(), kinds].map(|bytes| CString::new(bytes).unwrap());
-        let launch = Launch {
+        let launch = RawLaunch {
             grid: shape.grid,
             block: shape.block,
             shared: shape.shared,
@@ -237,7 +130,7 @@ impl Kernels {
         };
         let (mut error, mut fault) = ([0; 1024], 0);
         // A launch that panicked left nothing behind: the next starts anew.
-        let running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the entry has this type (shim/launch.hpp), all pointers live
         // until it returns, and it checks the values against the kernel's own
         // kinds of arguments. What the kernel does with its buffers is what is

@@ -1,13 +1,13 @@
 //! Products of several bands, in every order of the streams, and how often the
 //! host waits.
 
-use super::harness::{Settings, told, with_driver_of};
-use super::{FILES, device};
+use super::{FILES, gpu};
 use poai_core::{Difficulty, Params, Seed, Side};
 use poai_cuda::{Cuda, Variant};
 use poai_engine::Operand;
 use poai_engine::backend::{Backend, Completion, Job, Noised, Output, Watch, Winner};
 use poai_engine::operand::{pseudorandom, test_challenge};
+use poai_testing::emulated::{Settings, told, with_driver};
 use poai_testing::tester::{self, Case};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -20,8 +20,8 @@ const LATE: (&str, &str) = ("POAI_EMULATED_STREAMS", "late");
 const EARLY: (&str, &str) = ("POAI_EMULATED_STREAMS", "early");
 const RANDOM: (&str, &str) = ("POAI_EMULATED_STREAMS", "random7");
 
-fn with_bands(test: &str, settings: &[Settings<'_>], check: impl FnOnce()) {
-    with_driver_of(&FILES, ".", &format!("bands::{test}"), settings, check);
+fn with_bands(settings: &[Settings<'_>], check: impl FnOnce()) {
+    with_driver(&FILES, settings, check);
 }
 
 pub fn case([m, n, k]: [usize; 3]) -> Case {
@@ -69,9 +69,9 @@ impl Watch for Watched {
 fn bands_are_right_in_every_variant_and_order() {
     let settings: [Settings<'_>; 3] =
         [&[NARROW, HOPPER, LATE], &[NARROW, HOPPER, EARLY], &[NARROW, HOPPER, RANDOM]];
-    with_bands("bands_are_right_in_every_variant_and_order", &settings, || {
+    with_bands(&settings, || {
         for variant in Variant::ALL {
-            let cuda = Cuda::forced(&device(), variant).unwrap();
+            let cuda = Cuda::forced(&gpu(), variant).unwrap();
             for sizes in [[544, 64, 256], [288, 32, 640], [128, 64, 128]] {
                 tester::compare(&cuda, &case(sizes), &format!("{sizes:?}"));
             }
@@ -90,8 +90,8 @@ fn bands_are_right_in_every_variant_and_order() {
 fn cards_without_pools_multiply() {
     let pools = ("POAI_EMULATED_POOLS", "0");
     let settings: [Settings<'_>; 2] = [&[NARROW, pools, LATE], &[NARROW, pools, EARLY]];
-    with_bands("cards_without_pools_multiply", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_bands(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         tester::compare(&cuda, &case([416, 96, 256]), "without pools");
         assert_eq!(told("kept"), 0);
     });
@@ -102,8 +102,8 @@ fn cards_without_pools_multiply() {
 #[test]
 fn winners_beyond_the_room_are_drawn_again() {
     let settings: [Settings<'_>; 2] = [&[NARROW, LATE], &[NARROW, EARLY]];
-    with_bands("winners_beyond_the_room_are_drawn_again", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_bands(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         let sizes @ [m, n, k] = [320, 260 * 32, 128];
         let [a, b] = noised(&cuda, sizes);
         let target = Difficulty::ONE.target(&Params::CONSENSUS, k as u32);
@@ -129,12 +129,12 @@ fn winners_beyond_the_room_are_drawn_again() {
     });
 }
 
-/// A watch that stops gets no later band, and the card goes on as before.
+/// A watch that stops gets no later band, and the GPU goes on as before.
 #[test]
 fn a_stop_between_bands_leaves_the_card_as_it_was() {
     let settings: [Settings<'_>; 3] = [&[NARROW, LATE], &[NARROW, EARLY], &[NARROW, RANDOM]];
-    with_bands("a_stop_between_bands_leaves_the_card_as_it_was", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_bands(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         let [a, b] = noised(&cuda, [544, 64, 256]);
         let target = Difficulty::ONE.target(&Params::CONSENSUS, 256);
         let job = Job { a: &a, b: &b, target };
@@ -155,8 +155,8 @@ fn a_stop_between_bands_leaves_the_card_as_it_was() {
 #[test]
 fn small_products_cost_one_wait() {
     let settings: [Settings<'_>; 3] = [&[LATE], &[EARLY], &[HOPPER]];
-    with_bands("small_products_cost_one_wait", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_bands(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         let [a, b] = noised(&cuda, [96, 64, 256]);
         let target = Difficulty::ONE.target(&Params::CONSENSUS, 256);
         let job = Job { a: &a, b: &b, target };
@@ -190,8 +190,8 @@ fn small_products_cost_one_wait() {
 fn large_copies_are_whole() {
     let few = ("POAI_EMULATED_MULTIPROCESSORS", "1");
     let settings: [Settings<'_>; 3] = [&[few, LATE], &[few, EARLY], &[few, RANDOM]];
-    with_bands("large_copies_are_whole", &settings, || {
-        let cuda = Cuda::open(&device()).unwrap();
+    with_bands(&settings, || {
+        let cuda = Cuda::open(&gpu()).unwrap();
         // 6 MiB up; then 1.1 M entries down, of which a band has 1 M.
         for [m, n, k] in [[96, 32, 1 << 16], [544, 2080, 128]] {
             let [a, b] = operands([m, n, k]);
@@ -210,11 +210,11 @@ fn large_copies_are_whole() {
     });
 }
 
-/// A quarter of the card's memory is kept for the next product.
+/// A quarter of the GPU's memory is kept for the next product.
 #[test]
 fn freed_memory_is_kept_for_the_next_product() {
-    with_bands("freed_memory_is_kept_for_the_next_product", &[&[]], || {
-        drop(Cuda::open(&device()).unwrap());
-        assert_eq!(told("kept"), device().memory / 4);
+    with_bands(&[&[]], || {
+        drop(Cuda::open(&gpu()).unwrap());
+        assert_eq!(told("kept"), gpu().memory / 4);
     });
 }

@@ -1,9 +1,9 @@
 //! The emulated driver itself: what is of one device and used under the context
 //! of another ends the process, and events order streams of several devices.
-//! Without that the tests of several cards would pass whatever is mixed up.
+//! Without that the tests of several GPUs would pass whatever is mixed up.
 
-use super::harness::output_of;
 use super::{FILES, with_driver};
+use poai_testing::emulated::output_of;
 use std::env;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::{null, null_mut};
@@ -138,7 +138,6 @@ fn misuse(what: &str) {
 
 #[test]
 fn the_driver_tells_devices_apart() {
-    let test = "apart::the_driver_tells_devices_apart";
     for (what, told) in [
         ("memory that is freed", "cuMemFree_v2: memory"),
         ("memory that is set", "cuMemsetD8Async: memory"),
@@ -149,10 +148,10 @@ fn the_driver_tells_devices_apart() {
         ("a function that is set", "cuFuncSetAttribute: a function"),
         ("a function that is launched", "cuLaunchKernel: a function"),
     ] {
-        let settings = [("POAI_EMULATED_DEVICES", "2"), (MISUSE, what)];
+        let settings = [("POAI_EMULATED_GPUS", "2"), (MISUSE, what)];
         // Inside, what is asked for there.
         let check = || misuse(&env::var(MISUSE).unwrap());
-        let Some(output) = output_of(&FILES, test, &settings, check) else { return };
+        let Some(output) = output_of(&FILES, &settings, check) else { return };
         let errors = String::from_utf8(output.stderr).unwrap();
         let told = format!("{told} of device 0 under the context of device 1");
         assert!(!output.status.success() && errors.contains(&told), "{}\n{errors}", output.status);
@@ -164,10 +163,10 @@ fn the_driver_tells_devices_apart() {
 #[test]
 fn events_order_streams_of_several_devices() {
     let all: [&[_]; 2] = [
-        &[("POAI_EMULATED_DEVICES", "2"), ("POAI_EMULATED_STREAMS", "late")],
-        &[("POAI_EMULATED_DEVICES", "2"), ("POAI_EMULATED_STREAMS", "random7")],
+        &[("POAI_EMULATED_GPUS", "2"), ("POAI_EMULATED_STREAMS", "late")],
+        &[("POAI_EMULATED_GPUS", "2"), ("POAI_EMULATED_STREAMS", "random7")],
     ];
-    with_driver("apart::events_order_streams_of_several_devices", &all, || {
+    with_driver(&all, || {
         let (driver, [first, second]) = Driver::open();
         let record =
             |event, stream| call!(driver, b"cuEventRecord"(event => Handle, stream => Handle));
@@ -180,7 +179,7 @@ fn events_order_streams_of_several_devices() {
         assert_eq!((driver.fill(memory, stream), record(event, stream)), (0, 0));
         driver.enter(second);
         assert_eq!(record(event, behind), 400, "an invalid handle");
-        // SAFETY: the card's memory is this process's, 64 bytes, which nothing
+        // SAFETY: the GPU's memory is this process's, 64 bytes, which nothing
         // writes while nobody calls the driver.
         let seen = || unsafe { *(memory as *const u8) };
         assert_ne!(seen(), 5, "nothing ran that nobody waited for");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that a card has to show, in one go, on a machine that needs neither
+# Everything that a GPU has to show, in one go, on a machine that needs neither
 # cargo nor a network.
 #
 #   scripts/gpu-suite.sh pack DIR   builds the programs and copies them, with
@@ -14,14 +14,14 @@
 # unless told; the table of figures is FOLDER/gpu.md.
 #
 # A row says PASS, PART, FAIL or SKIPPED: PART where all that ran is right and
-# time ended before all that was asked had run; SKIPPED without a card, without
+# time ended before all that was asked had run; SKIPPED without a GPU, without
 # compute-sanitizer, or when no time is left. A part that fails does not stop
 # the others. `run` fails if any row does.
 #
 # Settings, with what they are if left out, and with --long:
 #   POAI_SUITE_SECONDS=510  for all of it (--long: 7200)
 #   POAI_DUAL_CASES=10000   products, and as many programs, on the CPU and the
-#                           card at once; programs whole and by products. All
+#                           GPU at once; programs whole and by products. All
 #                           are drawn; one program in eight is one of two fixed
 #                           networks at a shape that is drawn
 #   POAI_DUAL_SECONDS=75    for each of the two: a row says how many were done
@@ -44,22 +44,20 @@ usage() {
   exit 2
 }
 
-# Test targets of poai-cuda; the program gpu comes beside them.
-programs=(card detection measure)
+# The tests of poai-cuda, and the program that measures.
+programs=(it gpu)
 model=(model.safetensors config.json)
 
 pack() {
-  local dir=$1 program path messages file
+  local dir=$1 messages file
   mkdir -p "$dir"
   dir=$(cd "$dir" && pwd)
   local script
   script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
   cd "$(dirname "$script")/.."
-  for program in "${programs[@]}"; do
-    messages=$(cargo test --quiet -p poai-cuda --features measure --test "$program" --no-run \
-      --message-format=json)
-    take "$program" "$messages" "$dir"
-  done
+  messages=$(cargo test --quiet -p poai-cuda --features measure --test it --no-run \
+    --message-format=json)
+  take it "$messages" "$dir"
   messages=$(cargo build --quiet --release -p poai-benches --bin gpu --message-format=json)
   take gpu "$messages" "$dir"
   [ "$script" -ef "$dir/gpu-suite.sh" ] || cp "$script" "$dir/gpu-suite.sh"
@@ -117,8 +115,8 @@ part() {
     echo "$note" >>"$log"
   elif [ "$status" -ne 0 ]; then
     result=FAIL note="exit status $status"
-  elif grep -qE '^SKIPPED: no (card|GPU)' "$log"; then
-    result=SKIPPED note='no card'
+  elif grep -qE '^SKIPPED: no GPU' "$log"; then
+    result=SKIPPED note='no GPU'
   elif ! grep -qE "$proof" "$log"; then
     result=FAIL note='ran nothing'
   else
@@ -129,7 +127,7 @@ part() {
       [ "${BASH_REMATCH[1]}" -lt "${BASH_REMATCH[2]}" ]; then
       result=PART
     fi
-    # A variant that this card lacks, a library that is not there.
+    # A variant that this GPU lacks, a library that is not there.
     ! grep -q 'SKIPPED:' "$log" || note="${note:+$note; }part SKIPPED"
   fi
   row "$what" "$result" "$note" "$seconds"
@@ -138,14 +136,15 @@ part() {
   fi
 }
 
-# check LIMIT PROGRAM TEST [TOOL…]: a test as a part.
+# check LIMIT MODULE::TEST [TOOL…]: a test as a part.
 check() {
-  local limit=$1 program=$2 test=$3 what
-  shift 3
-  what=${test//_/ }
+  local limit=$1 test=$2 what
+  shift 2
+  what=${test##*::}
+  what=${what//_/ }
   [ $# -eq 0 ] || what="$(basename "$1") ${3:-} of $what"
   part "$what" "$limit" 'test result: ok. 1 passed' \
-    "$@" "$dir/$program" --exact "$test" --nocapture
+    "$@" "$dir/it" --exact "$test" --nocapture
 }
 
 # The folder of a pip package's libcublasLt, if there is one and no other.
@@ -168,7 +167,7 @@ sanitizer() {
   [ ! -x "$path" ] || echo "$path"
 }
 
-# What the card says of itself while the table is made.
+# What the GPU says of itself while the table is made.
 watch_clocks() {
   command -v nvidia-smi >/dev/null || return 0
   nvidia-smi >"$logs/nvidia-smi.log" 2>&1 || true
@@ -181,7 +180,7 @@ watch_clocks() {
 run() {
   local long=$1 program tool watcher='' checker
   dir=$(cd "$3" && pwd)
-  for program in "${programs[@]}" gpu; do
+  for program in "${programs[@]}"; do
     [ -x "$dir/$program" ] || { echo "$dir has no $program: pack it first" >&2; exit 1; }
   done
   logs=${2:-$dir/logs}
@@ -210,32 +209,32 @@ run() {
 
   # The quick ones first, then what is to be measured, then what takes as long
   # as there is.
-  check $((15 * more)) detection a_machine_with_a_gpu_lists_it
-  check $((30 * more)) card products_at_small_sizes
-  check $((60 * more)) card every_step_at_small_sizes
-  check $((30 * more)) card the_vectors_hold
-  check $((30 * more)) measure steps_leave_what_the_cpu_leaves
-  check $((15 * more)) measure what_does_not_fit_is_refused
+  check $((15 * more)) detection::a_machine_with_a_gpu_lists_it
+  check $((30 * more)) gpu::products_at_small_sizes
+  check $((60 * more)) gpu::every_step_at_small_sizes
+  check $((30 * more)) gpu::the_vectors_hold
+  check $((30 * more)) measure::steps_leave_what_the_cpu_leaves
+  check $((15 * more)) measure::what_does_not_fit_is_refused
   watch_clocks
   # Unquoted: several flags are several words.
   # shellcheck disable=SC2086
   part 'table of figures' $((150 * more)) '^# Products on a GPU' \
     "$dir/gpu" table --out "$logs" ${POAI_TABLE_FLAGS:-}
   [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
-  check $((45 * more)) card every_variant_passes_the_tester
-  check $((30 * more)) card a_million_entries_in_lock_step_with_the_cpu
-  check $((POAI_DUAL_SECONDS + 30)) card products_in_lock_step_with_the_cpu
-  check $((POAI_DUAL_SECONDS + 30)) card programs_in_lock_step_with_the_cpu
-  check $((POAI_SOAK_SECONDS + 30)) card a_soak_of_mining_draws_no_wrong_ticket
+  check $((45 * more)) gpu::every_variant_passes_the_tester
+  check $((30 * more)) gpu::a_million_entries_in_lock_step_with_the_cpu
+  check $((POAI_DUAL_SECONDS + 30)) gpu::products_in_lock_step_with_the_cpu
+  check $((POAI_DUAL_SECONDS + 30)) gpu::programs_in_lock_step_with_the_cpu
+  check $((POAI_SOAK_SECONDS + 30)) gpu::a_soak_of_mining_draws_no_wrong_ticket
   part "a soak of $POAI_SOAK_SECONDS seconds" $((POAI_SOAK_SECONDS + 30)) 'all right$' \
     "$dir/gpu" soak --seconds "$POAI_SOAK_SECONDS" --tiles "$POAI_SOAK_TILES" \
     --seed "$POAI_SOAK_SEED"
   checker=$(sanitizer || true)
   for tool in memcheck racecheck initcheck; do
     if [ -n "$checker" ]; then
-      check $((60 * more)) card products_at_small_sizes \
+      check $((60 * more)) gpu::products_at_small_sizes \
         "$checker" --tool "$tool" --error-exitcode 9
-      POAI_EDGE_CASES=$POAI_TOOL_EDGE_CASES check $((60 * more)) card every_step_at_small_sizes \
+      POAI_EDGE_CASES=$POAI_TOOL_EDGE_CASES check $((60 * more)) gpu::every_step_at_small_sizes \
         "$checker" --tool "$tool" --error-exitcode 9
     else
       row "compute-sanitizer $tool" SKIPPED 'no compute-sanitizer (part of the CUDA toolkit)' -

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prints what every kernel takes of a card, and which instructions it became.
+"""Prints what every kernel takes of a GPU, and which instructions it became.
 
     pip install --no-deps -r scripts/requirements-kernels.txt
     scripts/kernel-table.py
 
-Assembles every PTX in poai-cuda/ptx for the kinds of cards that would run it,
+Assembles every PTX in poai-cuda/ptx for the kinds of GPUs that would run it,
 which needs no GPU, and writes docs/kernels.md. Fails if a kernel spills
 registers, if the assembler warns, or if the machine code lacks an instruction
 that the source's comments ask for (see kernels/sources.py). `--check` writes
@@ -12,7 +12,7 @@ nothing and fails where docs/kernels.md is not the table printed.
 
 A driver assembles the PTX itself, so a kernel that is to be fast with old
 drivers is looked at with their assemblers, too: `--ptxas PATH` takes another
-one, of any toolkit since 12.0, and writes nothing. The cards that it does not
+one, of any toolkit since 12.0, and writes nothing. The GPUs that it does not
 know are left out.
 
 Exit status: 1 where something is wrong, 3 where a tool is not installed.
@@ -25,16 +25,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kernels.assembled import CARDS, DISASSEMBLED, Tools
+from kernels.assembled import GPUS, DISASSEMBLED, Tools
 from kernels.sources import ARCHITECTURE, ROOT, Missing, Wrong, sources
 
 TABLE = ROOT / "docs/kernels.md"
 
 TEXT = """\
-# The kernels on cards
+# The kernels on GPUs
 
 Made by `scripts/kernel-table.py`, which CI runs with `--check`: do not edit. For every kernel that the crate embeds, and every
-card that would run it: registers of a thread, and bytes of stack where it needs any. No kernel spills. "Threads" are the most
+GPU that would run it: registers of a thread, and bytes of stack where it needs any. No kernel spills. "Threads" are the most
 in a block, "shared" the bytes of shared memory that are fixed at compilation. The instructions are those of the machine code
 that multiply or move blocks, from sm_{disassembled} on, where there is a disassembler. Assembled by ptxas {release}; a driver brings its own.
 
@@ -46,21 +46,21 @@ MATRIX = re.compile(r"[A-Z]*MMA")
 NOTED = {"IDP", "LDSM", "LDGSTS", "UTMALDG", "UBLKCP", "REDUX"}
 
 
-def cards(source):
-    """Pairs of an architecture of a source and a card that would run that one
+def gpus(source):
+    """Pairs of an architecture of a source and a GPU that would run that one
     rather than another: `kernels::find` chooses alike."""
     parsed = []
     for name in source.architectures:
         major, minor, only_this = ARCHITECTURE.fullmatch(name).groups()
         parsed.append((int(major + minor), bool(only_this), name))
-    for card in CARDS:
-        runs = [one for one in parsed if card == one[0] or (card > one[0] and not one[1])]
+    for gpu in GPUS:
+        runs = [one for one in parsed if gpu == one[0] or (gpu > one[0] and not one[1])]
         if runs:
             _, only_this, name = max(runs)
-            yield name, card, only_this
+            yield name, gpu, only_this
     for capability, _, name in parsed:
-        if capability not in CARDS:
-            raise Wrong(f"{source.path.name}: no card to try for {name}")
+        if capability not in GPUS:
+            raise Wrong(f"{source.path.name}: no GPU to try for {name}")
 
 
 def noted(opcodes):
@@ -83,9 +83,9 @@ def threads(ptx, entry):
 
 
 def complaints(source, architecture, entry, on):
-    """What is wrong with a kernel, `on` being what it is by card."""
-    for card, kernel in on.items():
-        where = f"{source.path.name}, {entry} on sm_{card}"
+    """What is wrong with a kernel, `on` being what it is by GPU."""
+    for gpu, kernel in on.items():
+        where = f"{source.path.name}, {entry} on sm_{gpu}"
         if kernel.spilled:
             yield f"{where}: {kernel.spilled} bytes of spills"
         if kernel.opcodes is not None:
@@ -95,29 +95,29 @@ def complaints(source, architecture, entry, on):
 
 
 def row(source, architecture, entry, on):
-    read = {card: noted(kernel.opcodes) for card, kernel in on.items() if kernel.opcodes}
+    read = {gpu: noted(kernel.opcodes) for gpu, kernel in on.items() if kernel.opcodes}
     words = []
     for instruction in sorted(set().union(*read.values())):
-        has = [card for card in read if instruction in read[card]]
-        where = "" if len(has) == len(read) else f" ({', '.join(f'sm_{card}' for card in has)})"
+        has = [gpu for gpu in read if instruction in read[gpu]]
+        where = "" if len(has) == len(read) else f" ({', '.join(f'sm_{gpu}' for gpu in has)})"
         words.append(instruction + where)
     ptx = source.ptx(architecture).read_text()
     cells = [source.name, f"`{entry}`", architecture, threads(ptx, entry)]
     cells.append("/".join(map(str, sorted({kernel.shared for kernel in on.values()}))))
-    for card in CARDS:
+    for gpu in GPUS:
         cell = ""
-        if card in on:
-            cell = str(on[card].registers)
-            if on[card].stack:
-                cell += f" + {on[card].stack} B"
+        if gpu in on:
+            cell = str(on[gpu].registers)
+            if on[gpu].stack:
+                cell += f" + {on[gpu].stack} B"
         cells.append(cell)
     return cells + [", ".join(words)]
 
 
 def measure(tools):
     """The table's text, and what is wrong with the kernels."""
-    known = {card for card in CARDS if tools.knows(card)}
-    jobs = [(source, *which) for source in sources() for which in cards(source)]
+    known = {gpu for gpu in GPUS if tools.knows(gpu)}
+    jobs = [(source, *which) for source in sources() for which in gpus(source)]
     jobs = [job for job in jobs if job[2] in known]
     for source, architecture, *_ in jobs:
         if not source.ptx(architecture).exists():
@@ -126,10 +126,10 @@ def measure(tools):
         done = list(pool.map(lambda job: tools.assemble(job[0].ptx(job[1]), *job[2:]), jobs))
     wrong = []
     kernels = {}
-    for (source, architecture, card, _), (assembled, advice) in zip(jobs, done):
+    for (source, architecture, gpu, _), (assembled, advice) in zip(jobs, done):
         wrong += advice
         for entry, kernel in assembled.items():
-            kernels.setdefault((source, architecture, entry), {})[card] = kernel
+            kernels.setdefault((source, architecture, entry), {})[gpu] = kernel
     for source in {job[0] for job in jobs}:
         there = {entry for which, _, entry in kernels if which is source}
         unknown = {entry for _, entry, _ in source.needed if entry} - there
@@ -137,7 +137,7 @@ def measure(tools):
             raise Wrong(f"{source.path.name}: instructions are asked of {', '.join(unknown)}")
 
     head = ["file", "kernel", "PTX", "threads", "shared"]
-    head += [f"sm_{card}" for card in CARDS] + ["instructions"]
+    head += [f"sm_{gpu}" for gpu in GPUS] + ["instructions"]
     lines = [head, ["---"] * 3 + ["---:"] * (len(head) - 4) + ["---"]]
     for which, on in kernels.items():
         lines.append(row(*which, on))

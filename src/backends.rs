@@ -19,7 +19,7 @@ pub enum ChooseError {
     /// The GPUs cannot be used.
     #[cfg(feature = "cuda")]
     #[error(transparent)]
-    Cuda(#[from] poai_cuda::CardsError),
+    Cuda(#[from] poai_cuda::MultiGpuError),
     /// A GPU was asked for, and not by one of their names.
     #[cfg(feature = "cuda")]
     #[error("no backend is called {0:?}; GPUs are: {forms}", forms = cuda_forms())]
@@ -91,8 +91,8 @@ pub fn list() -> Vec<Listed> {
         })
         .collect();
     #[cfg(feature = "cuda")]
-    match poai_cuda::devices() {
-        Ok(devices) => list.extend(gpus(devices)),
+    match poai_cuda::gpus() {
+        Ok(gpus) => list.extend(each_gpu(gpus)),
         Err(error) => list.push(no_gpu(&error)),
     }
     list
@@ -111,18 +111,18 @@ fn no_gpu(error: &poai_cuda::CudaError) -> Listed {
 
 /// Each GPU, and all of them together where there are several to be used.
 #[cfg(feature = "cuda")]
-fn gpus(devices: Vec<poai_cuda::Device>) -> Vec<Listed> {
+fn each_gpu(gpus: Vec<poai_cuda::Gpu>) -> Vec<Listed> {
     use poai_cuda::choose::{ALL, FASTEST};
-    let single = |device: poai_cuda::Device| {
-        let supported = device.check_supported();
+    let single = |gpu: poai_cuda::Gpu| {
+        let supported = gpu.check_supported();
         let present = supported.is_ok();
         let needs = match supported {
-            Ok(()) => format!("this GPU, {}", device.name),
+            Ok(()) => format!("this GPU, {}", gpu.name),
             Err(error) => error.to_string(),
         };
-        Listed { name: format!("{FASTEST}:{}", device.ordinal), needs, present }
+        Listed { name: format!("{FASTEST}:{}", gpu.ordinal), needs, present }
     };
-    let mut list: Vec<Listed> = devices.into_iter().map(single).collect();
+    let mut list: Vec<Listed> = gpus.into_iter().map(single).collect();
     let count = list.iter().filter(|listed| listed.present).count();
     if count > 1 {
         let needs = format!("the {count} GPUs above that are present, to multiply together");
@@ -134,26 +134,26 @@ fn gpus(devices: Vec<poai_cuda::Device>) -> Vec<Listed> {
 #[cfg(all(test, feature = "cuda"))]
 mod tests {
     use super::*;
-    use poai_cuda::{CudaError, Device, Variant, Version};
+    use poai_cuda::{CudaError, Gpu, Variant, Version};
 
     #[test]
     fn several_gpus_are_listed_together_where_they_can_be_used() {
-        let listed = |majors: &[u32]| {
-            let device = |(ordinal, &major)| Device {
+        let names = |majors: &[u32]| {
+            let gpu = |(ordinal, &major)| Gpu {
                 ordinal,
-                name: "a card".into(),
+                name: "a GPU".into(),
                 capability: Version { major, minor: 2 },
                 memory: 1 << 33,
                 multiprocessors: 20,
             };
-            let list = gpus(majors.iter().enumerate().map(device).collect());
+            let list = each_gpu(majors.iter().enumerate().map(gpu).collect());
             list.into_iter().map(|listed| (listed.name, listed.present)).collect::<Vec<_>>()
         };
         let gpu = |name: &str, present| (name.to_owned(), present);
-        assert_eq!(listed(&[8]), [gpu("cuda:0", true)]);
-        assert_eq!(listed(&[8, 5]), [gpu("cuda:0", true), gpu("cuda:1", false)]);
+        assert_eq!(names(&[8]), [gpu("cuda:0", true)]);
+        assert_eq!(names(&[8, 5]), [gpu("cuda:0", true), gpu("cuda:1", false)]);
         let two = [gpu("cuda:0", true), gpu("cuda:1", true), gpu("cuda:all", true)];
-        assert_eq!(listed(&[8, 7]), two);
+        assert_eq!(names(&[8, 7]), two);
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         let line = |error: CudaError| no_gpu(&error).to_string();
         let none = line(CudaError::NoDriver);
         assert_eq!(none, "cuda             missing  needs an NVIDIA GPU and its driver");
-        for error in [CudaError::NoDevice, CudaError::Stub] {
+        for error in [CudaError::NoGpu, CudaError::Stub] {
             let words = error.to_string();
             assert_eq!(line(error), format!("{none}: {words}"));
         }

@@ -2,7 +2,7 @@
 // poai: sass IDP
 
 // A sum whose answer the CPU knows (`kernels::check_answer`), for a backend to
-// ask before it trusts a card and its driver with work that pays: global reads,
+// ask before it trusts a GPU and its driver with work that pays: global reads,
 // the dot product, shuffles, shared memory, a barrier and an atomic.
 //
 // One dimension of blocks of 256 threads, as many as one likes. `*answer` is

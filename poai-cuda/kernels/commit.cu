@@ -77,7 +77,7 @@ static __device__ void merge_levels(CommitNodes& nodes, const uint32_t (&own)[8]
     }
 }
 
-// Asks for 16 bytes of the matrix, zeros beyond its end. Cards before 8.0
+// Asks for 16 bytes of the matrix, zeros beyond its end. GPUs before 8.0
 // copy at once.
 static __device__ __forceinline__ void stage_16(uint4* to, const uint8_t* matrix, uint64_t at,
                                                 uint64_t bytes) {
@@ -118,7 +118,7 @@ static __device__ __forceinline__ void stage_16(uint4* to, const uint8_t* matrix
 extern "C" __global__ void __launch_bounds__(256)
 commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
     __shared__ __align__(16) uint4 staged[COMMIT_THREADS / 32][2][32 * 4];
-    // In the place of the first warps' bytes: 32 KiB are three blocks on cards
+    // In the place of the first warps' bytes: 32 KiB are three blocks on GPUs
     // that have 100.
     CommitNodes& nodes = *reinterpret_cast<CommitNodes*>(staged);
 

@@ -1,6 +1,6 @@
 // Hopper's own instructions: barriers in shared memory, bulk tensor copies,
 // clusters, and matrix instructions of a warpgroup. sm_90a alone; on the host
-// they are in `tests/shim/hopper.hpp`, where one block of threads is a cluster.
+// they are in the shim's `hopper.hpp`, where one block of threads is a cluster.
 #pragma once
 
 #include "simt.cuh"

@@ -138,7 +138,7 @@ static __device__ __forceinline__ void transpose_4x4(uint32_t (&w)[4]) {
 // (-64..=63). `clean`, `noised` and `factors` aligned to 16, k a multiple of
 // rank. 256 threads; blockIdx.x takes 8 rows (the last may have fewer), and
 // blockIdx.y every gridDim.y-th 1024 of their columns: 1 where the rows alone
-// fill the card.
+// fill the GPU.
 //
 // Bound by memory, if no more is done for an entry than a byte is worth:
 //

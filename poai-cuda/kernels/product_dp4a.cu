@@ -2,7 +2,7 @@
 // poai: sass IDP
 //
 // The noised product with its transcripts by the four-way dot product: for
-// cards without int8 tensor cores, from compute capability 6.1 on.
+// GPUs without int8 tensor cores, from compute capability 6.1 on.
 #include "place.cuh"
 #include "store.cuh"
 #include "thin.cuh"

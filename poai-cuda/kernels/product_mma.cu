@@ -20,7 +20,7 @@ struct Shape {
     // Copies run this many chunks of columns ahead, less one.
     static constexpr int STAGES = STAGES_;
     // Columns of a chunk. Half a step: the ring then has stages enough to hide
-    // the memory's latency in the 99 KiB that all cards have.
+    // the memory's latency in the 99 KiB that all GPUs have.
     static constexpr int CHUNK = 64;
     static constexpr int THREADS = BM / WM * (BN / WN) * 32;
     static constexpr int STAGE_BYTES = (BM + BN) * CHUNK;

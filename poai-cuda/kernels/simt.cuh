@@ -3,7 +3,7 @@
 // Compiled by NVRTC (or nvcc) this brings integer types, for there is no
 // standard library there, and small functions around the PTX instructions that
 // CUDA C++ has no name for. Compiled for the host with POAI_HOST, the same
-// names come from `tests/shim/simt.hpp`, which runs them on the processor.
+// names come from `poai-testing/emulated/shim`, for the processor.
 // CUDA's own built-in functions (`__shfl_sync`, `__dp4a`, `atomicMin`, ...)
 // are used under their own names in both.
 //
@@ -98,7 +98,7 @@ __device__ __forceinline__ void cp_async_wait() {
 }
 
 // `d += a·b` of a 16×32 A (row) and a 32×8 B (col) of i8 in i32 (16×8), modulo 2^32.
-// Fragments: PTX ISA, "Matrix Fragments for mma.m16n8k32"; see tests/shim/mma.hpp.
+// Fragments: PTX ISA, "Matrix Fragments for mma.m16n8k32"; see the shim's mma.hpp.
 __device__ __forceinline__ void mma_m16n8k32_s8(int32_t (&d)[4], const uint32_t (&a)[4],
                                                 const uint32_t (&b)[2]) {
     asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "

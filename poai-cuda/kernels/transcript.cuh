@@ -9,7 +9,7 @@ constexpr int RANK = 128;
 
 __device__ __forceinline__ uint32_t lane_id() { return threadIdx.x % 32; }
 
-// One instruction on every card, which the compiler does not find by itself
+// One instruction on every GPU, which the compiler does not find by itself
 // among more XORs: the fold of all sums of a step is half as long with it.
 __device__ __forceinline__ uint32_t xor3(uint32_t a, uint32_t b, uint32_t c) {
 #ifdef POAI_HOST

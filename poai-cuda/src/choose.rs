@@ -2,18 +2,19 @@
 
 use crate::backend::Cuda;
 use crate::backend::variant::Variant;
-use crate::cards::{Cards, CardsError, check_once};
-use crate::device::{Device, devices};
+use crate::detection::{Gpu, gpus};
 use crate::error::CudaError;
+use crate::multi::{MultiGpu, MultiGpuError, check_once};
+use poai_engine::execute::Device;
 use std::sync::Arc;
 
 /// What chooses a GPU with the fastest kernels that it has.
 pub const FASTEST: &str = "cuda";
 
-/// What stands for every device behind the colon.
+/// What stands for every GPU behind the colon.
 pub const ALL: &str = "all";
 
-/// The devices that a name asks for.
+/// The GPUs that a name asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Which {
     These(Vec<usize>),
@@ -23,24 +24,25 @@ enum Which {
 
 /// Opens the GPUs of a name: `cuda` with the fastest kernels that they have, or
 /// one of [`Variant::name`] with these and no others; behind a colon the
-/// device's ordinal, 0 without one, or several with commas between, or `all`
-/// for every device that has the kernels. Several make a [`Cards`], one a
-/// [`Cuda`]. `None` where the name is none of a GPU's.
-pub fn by_name(name: &str) -> Option<Result<Arc<dyn poai_engine::execute::Device>, CardsError>> {
+/// GPU's ordinal, 0 without one, or several with commas between, or `all`
+/// for every GPU that has the kernels. Several make a [`MultiGpu`], one a
+/// [`Cuda`]. `None` where the name
+/// belongs to no GPU.
+pub fn by_name(name: &str) -> Option<Result<Arc<dyn Device>, MultiGpuError>> {
     let (variant, which) = read(name)?;
     Some(open(variant, which))
 }
 
-/// Opens the GPU of a name that asks for one, for what measures a card. `None`
-/// where the name is none of a GPU's, or asks for several.
+/// Opens the GPU of a name that asks for one, for what measures a GPU. `None`
+/// where the name belongs to no GPU, or asks for several.
 pub fn one_by_name(name: &str) -> Option<Result<Cuda, CudaError>> {
     let (variant, which) = read(name)?;
     if !matches!(&which, Which::These(ordinals) if ordinals.len() == 1) {
         return None;
     }
-    let chosen = devices().and_then(|devices| choose(devices, variant, &which));
-    let first = |chosen: Vec<Device>| chosen.into_iter().next().ok_or(CudaError::NoDevice);
-    Some(chosen.and_then(first).and_then(|device| open_one(variant, &device)))
+    let chosen = gpus().and_then(|gpus| choose(gpus, variant, &which));
+    let first = |chosen: Vec<Gpu>| chosen.into_iter().next().ok_or(CudaError::NoGpu);
+    Some(chosen.and_then(first).and_then(|gpu| open_one(variant, &gpu)))
 }
 
 fn read(name: &str) -> Option<(Option<Variant>, Which)> {
@@ -56,60 +58,56 @@ fn read(name: &str) -> Option<(Option<Variant>, Which)> {
     (variant.is_some() || kernels == FASTEST).then_some((variant, which))
 }
 
-fn open(
-    variant: Option<Variant>,
-    which: Which,
-) -> Result<Arc<dyn poai_engine::execute::Device>, CardsError> {
+fn open(variant: Option<Variant>, which: Which) -> Result<Arc<dyn Device>, MultiGpuError> {
     // Before a driver is looked for: this is wrong on every machine.
     if let Which::These(ordinals) = &which {
         check_once(ordinals)?;
     }
-    let chosen = choose(devices()?, variant, &which)?;
-    if let [device] = chosen.as_slice() {
-        return Ok(Arc::new(open_one(variant, device)?));
+    let chosen = choose(gpus()?, variant, &which)?;
+    if let [gpu] = chosen.as_slice() {
+        return Ok(Arc::new(open_one(variant, gpu)?));
     }
-    let card = |device: &Device| {
-        open_one(variant, device)
-            .map_err(|source| CardsError::Card { ordinal: device.ordinal, source })
+    let open = |gpu: &Gpu| {
+        open_one(variant, gpu).map_err(|source| MultiGpuError::Gpu { ordinal: gpu.ordinal, source })
     };
-    let cards: Result<_, _> = chosen.iter().map(card).collect();
-    Ok(Arc::new(Cards::new(cards?)?))
+    let opened: Result<_, _> = chosen.iter().map(open).collect();
+    Ok(Arc::new(MultiGpu::new(opened?)?))
 }
 
-fn open_one(variant: Option<Variant>, device: &Device) -> Result<Cuda, CudaError> {
+fn open_one(variant: Option<Variant>, gpu: &Gpu) -> Result<Cuda, CudaError> {
     match variant {
-        Some(variant) => Cuda::forced(device, variant),
-        None => Cuda::open(device),
+        Some(variant) => Cuda::forced(gpu, variant),
+        None => Cuda::open(gpu),
     }
 }
 
-/// The devices asked for, of all that there are.
+/// The GPUs asked for, of all that there are.
 fn choose(
-    mut devices: Vec<Device>,
+    mut gpus: Vec<Gpu>,
     variant: Option<Variant>,
     which: &Which,
-) -> Result<Vec<Device>, CudaError> {
-    let count = devices.len();
+) -> Result<Vec<Gpu>, CudaError> {
+    let count = gpus.len();
     match which {
         Which::These(ordinals) => {
             let find = |&ordinal| {
-                let device = devices.iter().find(|device| device.ordinal == ordinal);
-                device.cloned().ok_or(CudaError::NoOrdinal { ordinal, count })
+                let gpu = gpus.iter().find(|gpu| gpu.ordinal == ordinal);
+                gpu.cloned().ok_or(CudaError::NoOrdinal { ordinal, count })
             };
             ordinals.iter().map(find).collect()
         }
         Which::All => {
-            let has = |device: &Device| {
-                let runs = |variant: Variant| variant.needs().runs_on(device.capability);
-                device.check_supported().is_ok() && variant.is_none_or(runs)
+            let has = |gpu: &Gpu| {
+                let runs = |variant: Variant| variant.needs().runs_on(gpu.capability);
+                gpu.check_supported().is_ok() && variant.is_none_or(runs)
             };
-            if devices.iter().any(has) {
-                devices.retain(has);
+            if gpus.iter().any(has) {
+                gpus.retain(has);
             } else {
                 // Opening one says what they lack.
-                devices.truncate(1);
+                gpus.truncate(1);
             }
-            Ok(devices)
+            Ok(gpus)
         }
     }
 }
@@ -167,23 +165,23 @@ mod tests {
     #[test]
     fn a_device_named_twice_is_told_without_a_driver() {
         let error = by_name("cuda:1,0,1").unwrap().unwrap_err();
-        assert_eq!(error, CardsError::Twice { ordinal: 1 });
+        assert_eq!(error, MultiGpuError::Twice { ordinal: 1 });
         assert_eq!(error.to_string(), "GPU 1 is named twice: name each once");
     }
 
     #[test]
     fn devices_are_chosen_in_the_order_named() {
-        let device = |ordinal, (major, minor)| Device {
+        let gpu = |ordinal, (major, minor)| Gpu {
             ordinal,
-            name: "a card".into(),
+            name: "a GPU".into(),
             capability: Version { major, minor },
             memory: 1 << 33,
             multiprocessors: 20,
         };
         let chosen = |capabilities: &[(u32, u32)], variant, which| {
-            let devices = (0..).zip(capabilities).map(|(i, c)| device(i, *c)).collect();
-            let chosen = choose(devices, variant, &which)?;
-            Ok(chosen.into_iter().map(|device| device.ordinal).collect::<Vec<_>>())
+            let gpus = (0..).zip(capabilities).map(|(i, c)| gpu(i, *c)).collect();
+            let chosen = choose(gpus, variant, &which)?;
+            Ok(chosen.into_iter().map(|gpu| gpu.ordinal).collect::<Vec<_>>())
         };
         let mixed = [(5, 2), (9, 0), (6, 1), (8, 6)];
         let these = |ordinals: &[usize]| Which::These(ordinals.to_vec());

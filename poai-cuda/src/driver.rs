@@ -5,21 +5,10 @@ use std::ffi::c_int;
 use cudarc::driver::{result, sys};
 
 use crate::error::{CudaError, refused};
+use crate::requirements;
 use crate::version::Version;
 
-/// The file that the driver installs, among the names that are tried.
-pub(crate) const LIBRARY: &str = if cfg!(windows) {
-    "nvcuda.dll"
-} else if cfg!(target_os = "macos") {
-    "libcuda.dylib"
-} else {
-    "libcuda.so.1"
-};
-
-/// The oldest driver interface accepted: the one cudarc is pinned to.
-pub(crate) const NEEDED: Version = Version { major: 12, minor: 0 };
-
-/// Every driver function that listing devices reaches, here or through cudarc.
+/// Every driver function that listing GPUs reaches, here or through cudarc.
 const FUNCTIONS: [&str; 9] = [
     "cuInit",
     "cuDriverGetVersion",
@@ -32,8 +21,8 @@ const FUNCTIONS: [&str; 9] = [
     "cuGetErrorString",
 ];
 
-/// And every one that an open card reaches beside them.
-const CARD_FUNCTIONS: [&str; 30] = [
+/// And every one that an open GPU reaches beside them.
+const GPU_FUNCTIONS: [&str; 30] = [
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxGetCurrent",
@@ -66,7 +55,7 @@ const CARD_FUNCTIONS: [&str; 30] = [
     "cuEventDestroy_v2",
 ];
 
-/// And those that launches with tensor maps reach. Cards without such maps do
+/// And those that launches with tensor maps reach. GPUs without such maps do
 /// not need them.
 const MAP_FUNCTIONS: [&str; 1] = ["cuTensorMapEncodeTiled"];
 
@@ -97,10 +86,10 @@ pub(crate) fn load() -> Result<(), CudaError> {
     check(version()?)
 }
 
-/// The same for a card that is to be opened. After [`load`].
-pub(crate) fn load_for_cards() -> Result<(), CudaError> {
+/// The same for a GPU that is to be opened. After [`load`].
+pub(crate) fn load_for_gpus() -> Result<(), CudaError> {
     load()?;
-    whole(&CARD_FUNCTIONS)
+    whole(&GPU_FUNCTIONS)
 }
 
 /// The same for tensor maps.
@@ -131,8 +120,8 @@ fn version() -> Result<Version, CudaError> {
 }
 
 fn check(found: Version) -> Result<(), CudaError> {
-    if found < NEEDED {
-        return Err(CudaError::DriverTooOld { found, needed: NEEDED });
+    if found < requirements::DRIVER {
+        return Err(CudaError::DriverTooOld { found, needed: requirements::DRIVER });
     }
     Ok(())
 }
@@ -144,14 +133,17 @@ mod tests {
     #[test]
     fn the_library_named_is_one_that_is_tried() {
         let tried = ["cuda", "nvcuda"].map(cudarc::get_lib_name_candidates).concat();
-        assert!(tried.iter().any(|name| name == LIBRARY), "{tried:?}");
+        assert!(tried.iter().any(|name| name == requirements::LIBRARY), "{tried:?}");
     }
 
     #[test]
     fn a_driver_is_accepted_from_the_needed_version_on() {
         let found = Version { major: 11, minor: 8 };
-        assert_eq!(check(found), Err(CudaError::DriverTooOld { found, needed: NEEDED }));
-        assert_eq!(check(NEEDED), Ok(()));
+        assert_eq!(
+            check(found),
+            Err(CudaError::DriverTooOld { found, needed: requirements::DRIVER })
+        );
+        assert_eq!(check(requirements::DRIVER), Ok(()));
         assert_eq!(check(Version { major: 12, minor: 1 }), Ok(()));
         assert_eq!(check(Version { major: 13, minor: 0 }), Ok(()));
     }

@@ -2,9 +2,8 @@ use std::ffi::CStr;
 
 use cudarc::driver::{DriverError, sys::CUresult};
 
-use crate::device::Device;
-use crate::driver::{LIBRARY, NEEDED};
 use crate::kernels::Architecture;
+use crate::requirements::{DRIVER, LIBRARY};
 use crate::version::Version;
 
 /// Why a GPU cannot be used, with what to do about it.
@@ -20,7 +19,7 @@ pub enum CudaError {
     /// A library was loaded in the driver's place that lacks a function.
     #[error(
         "the library loaded as {LIBRARY} has no function {function}: it is not a whole NVIDIA \
-         driver; install one for CUDA {NEEDED} or newer, and remove other copies of the \
+         driver; install one for CUDA {DRIVER} or newer, and remove other copies of the \
          library from the library search path"
     )]
     Incomplete {
@@ -41,14 +40,14 @@ pub enum CudaError {
         /// The oldest that will do.
         needed: Version,
     },
-    /// The driver is there and shows no device to this process.
+    /// The driver is there and shows no GPU to this process.
     #[error(
         "the NVIDIA driver shows no GPU: check that `nvidia-smi` lists one and that \
          CUDA_VISIBLE_DEVICES does not hide it; in a container, start it with the NVIDIA \
          container runtime (`--gpus all`)"
     )]
-    NoDevice,
-    /// No device has the ordinal that was asked for.
+    NoGpu,
+    /// No GPU has the ordinal that was asked for.
     #[error("there is no GPU {ordinal}: the driver shows {count}, counted from 0")]
     NoOrdinal {
         /// What was asked for.
@@ -56,38 +55,38 @@ pub enum CudaError {
         /// How many there are.
         count: usize,
     },
-    /// The card lacks instructions that the kernels use.
+    /// The GPU lacks instructions that the kernels use.
     #[error(
         "{name} has compute capability {capability}, {needed} or higher is needed: use another \
          GPU (GeForce 10 series or newer), or the CPU"
     )]
     TooOld {
-        /// The card.
+        /// The GPU.
         name: String,
         /// What it has.
         capability: Version,
         /// The lowest that will do.
         needed: Version,
     },
-    /// There is not enough free memory on the card.
+    /// There is not enough free memory on the GPU.
     #[error(
         "{name} has no {bytes} bytes of memory left: use smaller batches or fewer tile rows at \
          once, or end other programs that `nvidia-smi` shows on it"
     )]
     OutOfMemory {
-        /// The card.
+        /// The GPU.
         name: String,
         /// What was asked for.
         bytes: u64,
     },
-    /// There is no memory left on the card for what the driver itself keeps
+    /// There is no memory left on the GPU for what the driver itself keeps
     /// there: it does not say how much it wanted.
     #[error(
         "the memory of {name} is full (noticed in {call}): end other programs that `nvidia-smi` \
          shows on it, such as another miner"
     )]
     Full {
-        /// The card.
+        /// The GPU.
         name: String,
         /// The call that noticed.
         call: &'static str,
@@ -102,40 +101,40 @@ pub enum CudaError {
         /// What was asked for.
         bytes: u64,
     },
-    /// The card stopped answering, or its memory failed.
+    /// The GPU stopped answering, or its memory failed.
     #[error(
         "{name} is lost ({code}, in {call}): see the system log for `Xid`, lower any overclock, \
          and restart the machine if `nvidia-smi` does not show it any more"
     )]
     Lost {
-        /// The card.
+        /// The GPU.
         name: String,
         /// The driver's name of what happened.
         code: String,
         /// The call that noticed.
         call: &'static str,
     },
-    /// A kernel, in this call or an earlier one, was ended by the card.
+    /// A kernel, in this call or an earlier one, was ended by the GPU.
     #[error(
         "a kernel failed on {name} ({code}, noticed in {call}): its results are void and this \
-         process can use the card no more; start it again, and if it happens again check the \
-         card's memory and clocks, then report it"
+         process can use the GPU no more; start it again, and if it happens again check the \
+         GPU's memory and clocks, then report it"
     )]
     Kernel {
-        /// The card.
+        /// The GPU.
         name: String,
         /// The driver's name of what happened.
         code: String,
         /// The call that noticed.
         call: &'static str,
     },
-    /// The card lacks a variant that was asked for by name.
+    /// The GPU lacks a variant that was asked for by name.
     #[error(
         "{name} has compute capability {capability}, {variant} needs {needed}: leave the \
          choice to the library, or take another variant"
     )]
     NoVariant {
-        /// The card.
+        /// The GPU.
         name: String,
         /// What it has.
         capability: Version,
@@ -144,22 +143,22 @@ pub enum CudaError {
         /// What will do.
         needed: Architecture,
     },
-    /// The card computed a wrong sum when it was opened.
+    /// The GPU computed a wrong sum when it was opened.
     #[error(
         "{name} computes wrongly ({got:#010x}, and not {expected:#010x}): lower any overclock, \
          install another driver, and do not mine with it until this is gone"
     )]
     Wrong {
-        /// The card.
+        /// The GPU.
         name: String,
         /// The right sum.
         expected: u32,
-        /// The card's.
+        /// The GPU's.
         got: u32,
     },
-    /// No kernel for a card of this compute capability: a defect of this
+    /// No kernel for a GPU of this compute capability: a defect of this
     /// library.
-    #[error("there is no kernel {kernel} of {file} for this card")]
+    #[error("there is no kernel {kernel} of {file} for this GPU")]
     NoKernel {
         /// The file of kernels.
         file: &'static str,
@@ -174,14 +173,14 @@ pub enum CudaError {
         /// The tile's side.
         tile: usize,
     },
-    /// Data was put on another card, or on the same device opened once more.
-    #[error("the data is not on this opening of {name}: use it with what put it on the card")]
+    /// Data was put on another GPU, or on the same GPU opened once more.
+    #[error("the data is not on this opening of {name}: use it with what put it on the GPU")]
     Foreign {
-        /// The card asked to use it.
+        /// The GPU asked to use it.
         name: String,
     },
     /// More bytes than the memory has: a defect of this library.
-    #[error("a copy reaches beyond the memory on the card")]
+    #[error("a copy reaches beyond the memory on the GPU")]
     Bounds,
     /// The driver reported any other error.
     #[error(
@@ -204,7 +203,7 @@ pub enum CudaError {
 /// the functions that put an error into words.
 pub(crate) fn refused(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
     move |error| match error.0 {
-        CUresult::CUDA_ERROR_NO_DEVICE => CudaError::NoDevice,
+        CUresult::CUDA_ERROR_NO_DEVICE => CudaError::NoGpu,
         CUresult::CUDA_ERROR_STUB_LIBRARY => CudaError::Stub,
         code => CudaError::Driver {
             call,
@@ -215,28 +214,25 @@ pub(crate) fn refused(call: &'static str) -> impl FnOnce(DriverError) -> CudaErr
     }
 }
 
-/// The same for a call that takes memory of a device's for the driver: on a card
-/// that other programs fill, these calls notice first.
-pub(crate) fn refused_on(
-    call: &'static str,
-    device: &Device,
-) -> impl FnOnce(DriverError) -> CudaError {
-    let name = device.name.clone();
+/// The same for a call that takes memory of the GPU of this name for the driver:
+/// on a GPU that other programs fill, these calls notice first.
+pub(crate) fn refused_on(call: &'static str, gpu: &str) -> impl FnOnce(DriverError) -> CudaError {
+    let name = gpu.to_owned();
     move |error| match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::Full { name, call },
         _ => refused(call)(error),
     }
 }
 
-/// Sorts what a call on an open device reports: memory that is not there, a
-/// card that is lost, a kernel that was ended, or anything else. `bytes` are what
-/// was asked for, where it was memory.
+/// Sorts what a call on the open GPU of this name reports: memory that is not
+/// there, a GPU that is lost, a kernel that was ended, or anything else. `bytes`
+/// are what was asked for, where it was memory.
 pub(crate) fn failed(
     call: &'static str,
-    device: &Device,
+    gpu: &str,
     bytes: Option<u64>,
 ) -> impl FnOnce(DriverError) -> CudaError {
-    let name = device.name.clone();
+    let name = gpu.to_owned();
     move |error| {
         let code = words(error.error_name());
         match error.0 {

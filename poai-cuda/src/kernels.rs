@@ -1,5 +1,5 @@
 //! The kernels that the crate carries, as PTX: the driver makes machine code
-//! of it for the card that is there, so that nothing else need be installed.
+//! of it for the GPU that is there, so that nothing else need be installed.
 //!
 //! The sources are `kernels/*.cu`; README.md says how to compile them.
 
@@ -18,13 +18,13 @@ pub const CHECK_THREADS: u32 = 256;
 pub struct Architecture {
     /// The compute capability.
     pub capability: Version,
-    /// Whether it runs on cards of this capability alone, and not on later
-    /// ones: it uses instructions that later cards do not have.
+    /// Whether it runs on GPUs of this capability alone, and not on later
+    /// ones: it uses instructions that later GPUs do not have.
     pub only_this: bool,
 }
 
 impl Architecture {
-    /// Whether a card of the given compute capability runs what was compiled
+    /// Whether a GPU of the given compute capability runs what was compiled
     /// for this architecture.
     pub fn runs_on(&self, capability: Version) -> bool {
         if self.only_this { capability == self.capability } else { capability >= self.capability }
@@ -56,15 +56,15 @@ pub fn embedded() -> &'static [Ptx] {
     include!("../ptx/table.rs")
 }
 
-/// A file of kernels for a card of the given compute capability, compiled for
-/// the highest architecture that the card runs. None if there is no such file,
-/// or none for so old a card.
+/// A file of kernels for a GPU of the given compute capability, compiled for
+/// the highest architecture that the GPU runs. None if there is no such file,
+/// or none for so old a GPU.
 ///
 /// ```
 /// use poai_cuda::{Version, kernels};
 ///
 /// let hopper = Version { major: 9, minor: 0 };
-/// let ptx = kernels::find("check", hopper).expect("every card runs it");
+/// let ptx = kernels::find("check", hopper).expect("every GPU runs it");
 /// assert_eq!(ptx.entries, ["check"]);
 /// ```
 pub fn find(file: &str, capability: Version) -> Option<&'static Ptx> {
@@ -95,7 +95,7 @@ pub fn check_answer(a: &[u32], b: &[u32]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::NEEDED;
+    use crate::requirements::DRIVER;
 
     fn ptx(file: &'static str, major: u32, minor: u32, only_this: bool) -> Ptx {
         let architecture = Architecture { capability: Version { major, minor }, only_this };
@@ -108,7 +108,7 @@ mod tests {
         // Whoever changes one looks the other up, and pins NVRTC of the same
         // release in scripts/requirements-kernels.txt.
         let release = Version { major: 12, minor: 0 };
-        assert_eq!((NEEDED, PTX_VERSION), (release, Version { major: 8, minor: 0 }));
+        assert_eq!((DRIVER, PTX_VERSION), (release, Version { major: 8, minor: 0 }));
     }
 
     #[test]

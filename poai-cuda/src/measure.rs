@@ -1,9 +1,9 @@
-//! What the figures of a GPU are made with: time by the card's own events, and
-//! what the backend does with operands, step by step and on the card alone.
+//! What the figures of a GPU are made with: time by the GPU's own events, and
+//! what the backend does with operands, step by step and on the GPU alone.
 //!
-//! [`crate::Cuda`] is what programs use; it brings operands to the card and
+//! [`crate::Cuda`] is what programs use; it brings operands to the GPU and
 //! products back. Here data stays where it is, so that a time is that of the
-//! card's work. Every call queues its work and returns, but for those that
+//! GPU's work. Every call queues its work and returns, but for those that
 //! say that they wait.
 //!
 //! [`Measure::milliseconds`] times whatever is queued in it. [`kernels`] has
@@ -15,11 +15,11 @@ pub mod kernels;
 pub use clock::Rates;
 
 use crate::backend::multiply::{Place, RANK, TILE, Thin, WINNER_WORDS, Work, draw, winner};
-use crate::backend::operand::{Clean, NoisedOnCard};
+use crate::backend::operand::{Clean, NoisedOnGpu};
 use crate::backend::{Cuda, multiply};
-use crate::card::{Argument, Memory, Rows};
 use crate::driver;
 use crate::error::CudaError;
+use crate::gpu::{Argument, Memory, Rows};
 use crate::version::Version;
 use poai_core::difficulty::Target;
 use poai_core::puzzle::commitment::Tree;
@@ -38,22 +38,22 @@ pub struct Measure {
     cuda: Cuda,
 }
 
-/// Bytes on the card. Cloning shares them.
+/// Bytes on the GPU. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct OnCard {
+pub struct OnGpu {
     memory: Arc<Memory>,
     bytes: u64,
 }
 
-/// A noised operand on the card.
+/// A noised operand on the GPU.
 #[derive(Debug)]
-pub struct Noised {
-    noised: NoisedOnCard,
+pub struct MeasuredOperand {
+    noised: NoisedOnGpu,
     rows: u32,
     k: u32,
 }
 
-/// What makes a product exact, on the card.
+/// What makes a product exact, on the GPU.
 #[derive(Debug)]
 pub struct Recovery {
     thin: Thin,
@@ -65,10 +65,10 @@ pub struct Recovery {
 pub struct Draw {
     draw: Memory,
     winners: Memory,
-    tickets: Option<OnCard>,
+    tickets: Option<OnGpu>,
 }
 
-impl OnCard {
+impl OnGpu {
     /// The address, for other libraries that work in [`Measure::stream`].
     pub fn address(&self) -> u64 {
         self.memory.address()
@@ -80,7 +80,7 @@ impl OnCard {
     }
 }
 
-impl Noised {
+impl MeasuredOperand {
     /// The noised entries, row-major. They live as long as `self`.
     fn at(&self) -> &Memory {
         &self.noised.matrix
@@ -90,18 +90,18 @@ impl Noised {
 impl Draw {
     /// Where the tickets of all tiles lie, row by row, 32 bytes each, if that
     /// was asked for.
-    pub fn tickets(&self) -> Option<&OnCard> {
+    pub fn tickets(&self) -> Option<&OnGpu> {
         self.tickets.as_ref()
     }
 }
 
 impl Measure {
-    /// Whatever `cuda` does, by its card and its variant.
+    /// Whatever `cuda` does, by its GPU and its variant.
     ///
     /// # Errors
     /// [`CudaError::Incomplete`] where the driver does not time.
     pub fn new(cuda: &Cuda) -> Result<Measure, CudaError> {
-        driver::load_for_cards()?;
+        driver::load_for_gpus()?;
         driver::whole(&clock::FUNCTIONS)?;
         Ok(Measure { cuda: cuda.clone() })
     }
@@ -116,16 +116,16 @@ impl Measure {
     /// # Errors
     /// What the driver reports.
     pub fn wait(&self) -> Result<(), CudaError> {
-        self.cuda.card.wait()
+        self.cuda.gpu.wait()
     }
 
-    /// Copies to the card, and waits for it.
+    /// Copies to the GPU, and waits for it.
     ///
     /// # Errors
     /// What the driver reports.
-    pub fn upload(&self, bytes: &[u8]) -> Result<OnCard, CudaError> {
+    pub fn upload(&self, bytes: &[u8]) -> Result<OnGpu, CudaError> {
         let to = self.empty(bytes.len() as u64)?;
-        self.cuda.card.upload(bytes, &to.memory, 0)?;
+        self.cuda.gpu.upload(bytes, &to.memory, 0)?;
         Ok(to)
     }
 
@@ -133,26 +133,26 @@ impl Measure {
     ///
     /// # Errors
     /// What the driver reports.
-    pub fn empty(&self, bytes: u64) -> Result<OnCard, CudaError> {
-        Ok(OnCard { memory: Arc::new(self.cuda.card.allocate(bytes)?), bytes })
+    pub fn empty(&self, bytes: u64) -> Result<OnGpu, CudaError> {
+        Ok(OnGpu { memory: Arc::new(self.cuda.gpu.allocate(bytes)?), bytes })
     }
 
-    /// Copies from the card, from an offset on, and waits for it.
+    /// Copies from the GPU, from an offset on, and waits for it.
     ///
     /// # Errors
     /// [`CudaError::Foreign`], [`CudaError::Bounds`], or what the driver
     /// reports.
-    pub fn download(&self, from: &OnCard, offset: u64, to: &mut [u8]) -> Result<(), CudaError> {
+    pub fn download(&self, from: &OnGpu, offset: u64, to: &mut [u8]) -> Result<(), CudaError> {
         self.own(&from.memory)?;
-        self.cuda.card.download(&from.memory, offset, to)
+        self.cuda.gpu.download(&from.memory, offset, to)
     }
 
-    /// The tree of bytes on the card, hashed there. Waits for the upper levels,
+    /// The tree of bytes on the GPU, hashed there. Waits for the upper levels,
     /// which the host makes.
     ///
     /// # Errors
     /// [`CudaError::Foreign`], or what the driver reports.
-    pub fn tree(&self, of: &OnCard) -> Result<Tree, CudaError> {
+    pub fn tree(&self, of: &OnGpu) -> Result<Tree, CudaError> {
         self.own(&of.memory)?;
         if let Some(nodes) = self.cuda.nodes(&of.memory, of.bytes)?
             && let Some(tree) = self.cuda.fetch_tree(&nodes)?
@@ -175,21 +175,21 @@ impl Measure {
         &self,
         seed: &Seed,
         operand: &Operand,
-        clean: &OnCard,
-    ) -> Result<Noised, CudaError> {
+        clean: &OnGpu,
+    ) -> Result<MeasuredOperand, CudaError> {
         let [rows, k] = self.noisable(operand, clean)?;
         let clean = Clean { matrix: clean.memory.clone() };
-        Ok(Noised { noised: self.cuda.noised(seed, &clean, 0, [rows, k])?, rows, k })
+        Ok(MeasuredOperand { noised: self.cuda.noised(seed, &clean, 0, [rows, k])?, rows, k })
     }
 
     /// A copy of the noised entries, row-major. Waits.
     ///
     /// # Errors
     /// [`CudaError::Foreign`], or what the driver reports.
-    pub fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, CudaError> {
+    pub fn noised_entries(&self, noised: &MeasuredOperand) -> Result<Vec<i8>, CudaError> {
         self.own(noised.at())?;
         let mut entries = vec![0i8; noised.rows as usize * noised.k as usize];
-        self.cuda.card.download(noised.at(), 0, bytemuck::cast_slice_mut(&mut entries))?;
+        self.cuda.gpu.download(noised.at(), 0, bytemuck::cast_slice_mut(&mut entries))?;
         Ok(entries)
     }
 
@@ -198,13 +198,7 @@ impl Measure {
     /// # Errors
     /// [`CudaError::Foreign`], [`CudaError::Bounds`] where an operand or `c` is
     /// too small, or what the driver reports.
-    pub fn plain(
-        &self,
-        a: &OnCard,
-        bt: &OnCard,
-        c: &OnCard,
-        shape: &Shape,
-    ) -> Result<(), CudaError> {
+    pub fn plain(&self, a: &OnGpu, bt: &OnGpu, c: &OnGpu, shape: &Shape) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
         aligned(shape)?;
         self.holds(a, m, k.into())?;
@@ -217,7 +211,12 @@ impl Measure {
     ///
     /// # Errors
     /// As [`Measure::plain`], and where the operands are no pair.
-    pub fn plain_noised(&self, a: &Noised, b: &Noised, c: &OnCard) -> Result<(), CudaError> {
+    pub fn plain_noised(
+        &self,
+        a: &MeasuredOperand,
+        b: &MeasuredOperand,
+        c: &OnGpu,
+    ) -> Result<(), CudaError> {
         let Shape { m, n, k } = self.shape_of(a, b)?;
         self.holds(c, m, 4 * u64::from(n))?;
         self.cuda.plain(a.at(), 0, b.at(), &c.memory, [m, n, k])
@@ -234,12 +233,12 @@ impl Measure {
         target: &Target,
         tickets_of: Option<&Shape>,
     ) -> Result<Draw, CudaError> {
-        let card = &self.cuda.card;
+        let gpu = &self.cuda.gpu;
         let bytes = draw(seed_a, target);
-        let draw = card.allocate(bytes.len() as u64)?;
-        card.upload(&bytes, &draw, 0)?;
-        let winners = card.allocate(8 + 4 * WINNER_WORDS as u64 * u64::from(ROOM))?;
-        card.upload(bytemuck::cast_slice(&[0, ROOM]), &winners, 0)?;
+        let draw = gpu.allocate(bytes.len() as u64)?;
+        gpu.upload(&bytes, &draw, 0)?;
+        let winners = gpu.allocate(8 + 4 * WINNER_WORDS as u64 * u64::from(ROOM))?;
+        gpu.upload(bytemuck::cast_slice(&[0, ROOM]), &winners, 0)?;
         let tiles = |shape: &Shape| u64::from(shape.m / TILE) * u64::from(shape.n / TILE);
         let tickets = tickets_of.map(|shape| self.empty(32 * tiles(shape))).transpose()?;
         Ok(Draw { draw, winners, tickets })
@@ -253,13 +252,13 @@ impl Measure {
     pub fn winners(&self, draw: &Draw) -> Result<Vec<Winner>, CudaError> {
         self.own(&draw.winners)?;
         let mut count = [0u32];
-        self.cuda.card.download(&draw.winners, 0, bytemuck::cast_slice_mut(&mut count))?;
+        self.cuda.gpu.download(&draw.winners, 0, bytemuck::cast_slice_mut(&mut count))?;
         let [count] = count;
         if count > ROOM {
             return Err(CudaError::Bounds);
         }
         let mut words = vec![0u32; WINNER_WORDS * count as usize];
-        self.cuda.card.download(&draw.winners, 8, bytemuck::cast_slice_mut(&mut words))?;
+        self.cuda.gpu.download(&draw.winners, 8, bytemuck::cast_slice_mut(&mut words))?;
         Ok(words.as_chunks::<WINNER_WORDS>().0.iter().map(winner).collect())
     }
 
@@ -271,10 +270,10 @@ impl Measure {
     /// pair or `c` is too small, or what the driver reports.
     pub fn ticketed(
         &self,
-        a: &Noised,
-        b: &Noised,
+        a: &MeasuredOperand,
+        b: &MeasuredOperand,
         draw: &Draw,
-        c: Option<&OnCard>,
+        c: Option<&OnGpu>,
     ) -> Result<(), CudaError> {
         self.product(a, b, draw, c, None)
     }
@@ -284,7 +283,11 @@ impl Measure {
     /// # Errors
     /// [`CudaError::Foreign`], [`CudaError::Bounds`] where they are no pair, or
     /// what the driver reports.
-    pub fn recovery(&self, a: &Noised, b: &Noised) -> Result<Recovery, CudaError> {
+    pub fn recovery(
+        &self,
+        a: &MeasuredOperand,
+        b: &MeasuredOperand,
+    ) -> Result<Recovery, CudaError> {
         let shape = self.shape_of(a, b)?;
         Ok(Recovery { thin: self.cuda.thin(&a.noised, &b.noised, &shape)?, shape })
     }
@@ -296,18 +299,18 @@ impl Measure {
     /// As [`Measure::ticketed`], and where the recovery is another pair's.
     pub fn exact(
         &self,
-        a: &Noised,
-        b: &Noised,
+        a: &MeasuredOperand,
+        b: &MeasuredOperand,
         draw: &Draw,
         recovery: &Recovery,
-        c: &OnCard,
+        c: &OnGpu,
     ) -> Result<(), CudaError> {
         self.product(a, b, draw, Some(c), Some(recovery))
     }
 
     /// What the backend does with noised operands: the product with its
     /// tickets, band by band, of which the host reads the winners while the
-    /// card is at the next. Leaves the exact product in `c`, where that is asked
+    /// GPU is at the next. Leaves the exact product in `c`, where that is asked
     /// for. Waits for the winners, which come in any order.
     ///
     /// # Errors
@@ -315,11 +318,11 @@ impl Measure {
     /// pair or `c` is too small, or what the driver reports.
     pub fn mine(
         &self,
-        a: &Noised,
-        b: &Noised,
+        a: &MeasuredOperand,
+        b: &MeasuredOperand,
         seed_a: &Seed,
         target: &Target,
-        c: Option<&OnCard>,
+        c: Option<&OnGpu>,
     ) -> Result<Vec<Winner>, BackendError> {
         let (shape, target) = (self.shape_of(a, b)?, *target);
         if let Some(c) = c {
@@ -327,7 +330,7 @@ impl Measure {
         }
         let (a, b) = (&a.noised, &b.noised);
         let work = Work { a, b, shape, first: 0, seed: seed_a, target };
-        let place = c.map_or(Place::Host(Output::Tickets), |c| Place::Card(&c.memory));
+        let place = c.map_or(Place::Host(Output::Tickets), |c| Place::OpenGpu(&c.memory));
         let winners = Winners::default();
         self.cuda.draw(&work, place, &winners)?;
         Ok(winners.0.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -335,10 +338,10 @@ impl Measure {
 
     fn product(
         &self,
-        a: &Noised,
-        b: &Noised,
+        a: &MeasuredOperand,
+        b: &MeasuredOperand,
         draw: &Draw,
-        c: Option<&OnCard>,
+        c: Option<&OnGpu>,
         recovery: Option<&Recovery>,
     ) -> Result<(), CudaError> {
         let shape = self.shape_of(a, b)?;
@@ -356,7 +359,7 @@ impl Measure {
                 return Err(CudaError::Bounds);
             }
         }
-        let memory = |on_card: Option<&'_ OnCard>| on_card.map(|on_card| on_card.memory.clone());
+        let memory = |on_gpu: Option<&'_ OnGpu>| on_gpu.map(|on_gpu| on_gpu.memory.clone());
         let (c, tickets) = (memory(c), memory(draw.tickets.as_ref()));
         let side = |memory, rows, columns| {
             Cuda::rows(self.cuda.variant(), Rows { memory, first: 0, rows, columns })
@@ -373,7 +376,7 @@ impl Measure {
             tickets.as_deref().map_or(Argument::Null, Argument::Memory),
             Argument::U32(0),
         ];
-        let multiprocessors = self.cuda.card.device().multiprocessors;
+        let multiprocessors = self.cuda.gpu.info().multiprocessors;
         let launch = match recovery {
             Some(Recovery { thin, .. }) => {
                 let columns = multiply::THIN_BYTES;
@@ -388,33 +391,33 @@ impl Measure {
         // `noise` and `recovery` made them, m·n entries of c and a ticket for
         // each tile were looked for above, and there is room for winners as it
         // says. A variant with maps was opened by `Cuda::forced`.
-        unsafe { self.cuda.card.launch(&launch, &arguments) }
+        unsafe { self.cuda.gpu.launch(&launch, &arguments) }
     }
 
-    /// The card's compute capability.
+    /// The GPU's compute capability.
     pub fn capability(&self) -> Version {
-        self.cuda.card.device().capability
+        self.cuda.gpu.info().capability
     }
 
-    /// Whether memory is this card's: another's queues know nothing of the uses
+    /// Whether memory is this GPU's: another's queues know nothing of the uses
     /// here, nor has its memory to be within reach.
     fn own(&self, memory: &Memory) -> Result<(), CudaError> {
-        match self.cuda.card.owns(memory) {
+        match self.cuda.gpu.owns(memory) {
             true => Ok(()),
-            false => Err(CudaError::Foreign { name: self.cuda.card.device().name.clone() }),
+            false => Err(CudaError::Foreign { name: self.cuda.gpu.info().name.clone() }),
         }
     }
 
-    /// Whether bytes are this card's, and as many.
-    fn holds(&self, on_card: &OnCard, rows: u32, row_bytes: u64) -> Result<(), CudaError> {
-        self.own(&on_card.memory)?;
+    /// Whether bytes are this GPU's, and as many.
+    fn holds(&self, on_gpu: &OnGpu, rows: u32, row_bytes: u64) -> Result<(), CudaError> {
+        self.own(&on_gpu.memory)?;
         let needed = u64::from(rows).checked_mul(row_bytes);
-        needed.filter(|bytes| *bytes <= on_card.bytes).map(drop).ok_or(CudaError::Bounds)
+        needed.filter(|bytes| *bytes <= on_gpu.bytes).map(drop).ok_or(CudaError::Bounds)
     }
 
     /// Rows and k of an operand, if the kernels noise such ones and `clean` has
     /// its entries.
-    fn noisable(&self, operand: &Operand, clean: &OnCard) -> Result<[u32; 2], CudaError> {
+    fn noisable(&self, operand: &Operand, clean: &OnGpu) -> Result<[u32; 2], CudaError> {
         let params = operand.params();
         if *params != Params::CONSENSUS {
             return Err(CudaError::Unsupported { rank: params.rank(), tile: params.tile() });
@@ -424,7 +427,7 @@ impl Measure {
     }
 
     /// The product of a pair.
-    fn shape_of(&self, a: &Noised, b: &Noised) -> Result<Shape, CudaError> {
+    fn shape_of(&self, a: &MeasuredOperand, b: &MeasuredOperand) -> Result<Shape, CudaError> {
         self.own(a.at())?;
         self.own(b.at())?;
         let shape = Shape { m: a.rows, n: b.rows, k: a.k };

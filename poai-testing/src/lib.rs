@@ -8,6 +8,7 @@
 //! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
 //!   keys and proofs.
 //! - `traces`, `forge` (feature `verify`): traces and their forgeries.
+//! - `emulated` (feature `emulated`): NVIDIA GPUs in software.
 //! - `evm` (feature `evm`): the EVM with its real precompiles.
 #![allow(missing_docs, reason = "tests' names say what they are")]
 
@@ -19,6 +20,8 @@ pub mod chain;
 pub mod channels_first;
 pub mod dual;
 pub mod edges;
+#[cfg(feature = "emulated")]
+pub mod emulated;
 #[cfg(feature = "evm")]
 pub mod evm;
 #[cfg(feature = "verify")]

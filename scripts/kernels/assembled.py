@@ -8,11 +8,11 @@ from pathlib import Path
 from . import packages
 from .sources import Wrong, entries
 
-# Cards to try, oldest first: Pascal, Turing, Ampere (A100, RTX 30), Ada, Hopper,
+# GPUs to try, oldest first: Pascal, Turing, Ampere (A100, RTX 30), Ada, Hopper,
 # Blackwell (B200, RTX 50).
-CARDS = [61, 75, 80, 86, 89, 90, 100, 120]
+GPUS = [61, 75, 80, 86, 89, 90, 100, 120]
 
-# The oldest card that the pinned disassembler knows.
+# The oldest GPU that the pinned disassembler knows.
 DISASSEMBLED = 75
 
 # What the assembler warns of, and its numbered remarks: that matrix instructions
@@ -28,7 +28,7 @@ OPCODE = re.compile(r"\s*/\*[0-9a-f]+\*/\s+(?:@!?U?PT?\d*\s+)?([A-Z][A-Z0-9_.x]*
 
 
 class Kernel:
-    """One kernel on one card."""
+    """One kernel on one GPU."""
 
     def __init__(self):
         self.registers = 0
@@ -55,20 +55,20 @@ class Tools:
         """The assembler's release, like 12.9."""
         return RELEASE.search(run(self._ptxas, "--version"))[1]
 
-    def knows(self, card):
-        """Whether the assembler makes code for a card."""
-        return f"'sm_{card}'" in run(self._ptxas, "--help")
+    def knows(self, gpu):
+        """Whether the assembler makes code for a GPU."""
+        return f"'sm_{gpu}'" in run(self._ptxas, "--help")
 
-    def assemble(self, path, card, only_this):
-        """The kernels of a PTX file on a card, by name, and what the assembler
+    def assemble(self, path, gpu, only_this):
+        """The kernels of a PTX file on a GPU, by name, and what the assembler
         advises against."""
-        target = f"sm_{card}{'a' if only_this else ''}"
+        target = f"sm_{gpu}{'a' if only_this else ''}"
         with tempfile.TemporaryDirectory() as folder:
             binary = Path(folder) / "kernels.cubin"
             said = run(self._ptxas, "-v", f"-arch={target}", path, "-o", binary)
             advice = [line for line in said.splitlines() if ADVICE.search(line)]
             kernels = resources(path, said)
-            if card >= DISASSEMBLED:
+            if gpu >= DISASSEMBLED:
                 listing = run(self._nvdisasm, "--print-code", binary)
                 for name, opcodes in instructions(listing).items():
                     kernels[name].opcodes = opcodes

@@ -1,11 +1,11 @@
-//! Whether what a card computed is right: sampled against the CPU.
+//! Whether what a GPU computed is right: sampled against the CPU.
 
 use poai_benches::Failure;
 use poai_benches::workload::P;
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::puzzle::ticket::TicketKey;
 use poai_core::{Shape, Ticket, Tile, recompute};
-use poai_cuda::measure::{Measure, OnCard};
+use poai_cuda::measure::{Measure, OnGpu};
 use poai_engine::Operand;
 
 /// Entries of a product that are computed again.
@@ -52,7 +52,7 @@ pub fn strip(operand: &Operand, index: u32) -> &[u8] {
 ///
 /// # Errors
 /// The first entry that is wrong, or what the driver reports.
-pub fn product(measure: &Measure, a: &Operand, bt: &Operand, c: &OnCard) -> Result<(), Failure> {
+pub fn product(measure: &Measure, a: &Operand, bt: &Operand, c: &OnGpu) -> Result<(), Failure> {
     let (m, n) = (a.rows(), bt.rows());
     let mut numbers = Numbers::new("entries of a product");
     let corners = [(0, 0), (0, n - 1), (m - 1, 0), (m - 1, n - 1)];

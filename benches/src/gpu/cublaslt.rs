@@ -4,7 +4,7 @@
 use libloading::Library;
 use poai_benches::Failure;
 use poai_core::Shape;
-use poai_cuda::measure::{Measure, OnCard};
+use poai_cuda::measure::{Measure, OnGpu};
 use std::ffi::{c_int, c_void};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +82,7 @@ functions! {
     ) -> Status = b"cublasLtMatmul\0";
 }
 
-/// The library, open on the calling thread's card.
+/// The library, open on the calling thread's GPU.
 pub struct CublasLt {
     functions: Functions,
     handle: Handle,
@@ -129,7 +129,7 @@ fn candidates(path: Option<&Path>) -> Vec<PathBuf> {
 }
 
 impl CublasLt {
-    /// Loads it from a file or folder, or from wherever it is found. The card
+    /// Loads it from a file or folder, or from wherever it is found. The GPU
     /// of `measure` becomes the calling thread's.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl CublasLt {
         let functions = Functions::find(&library)?;
         measure.wait()?;
         let mut handle = std::ptr::null_mut();
-        // SAFETY: writes one handle; the thread has the card's context.
+        // SAFETY: writes one handle; the thread has the GPU's context.
         done("cublasLtCreate", unsafe { (functions.create)(&mut handle) })?;
         Ok(CublasLt { functions, handle, _library: library })
     }
@@ -207,16 +207,16 @@ impl Drop for CublasLt {
     }
 }
 
-/// A·B of clean operands on the card, m×n, by one of the library's algorithms.
+/// A·B of clean operands on the GPU, m×n, by one of the library's algorithms.
 pub struct Product<'a> {
     library: &'a CublasLt,
     stream: *mut c_void,
     description: Object,
     /// Of Bᵀ, A and the product, as the library sees them.
     layouts: [Object; 3],
-    operands: [OnCard; 2],
-    c: OnCard,
-    workspace: OnCard,
+    operands: [OnGpu; 2],
+    c: OnGpu,
+    workspace: OnGpu,
     algorithms: Vec<[u64; 8]>,
     best: usize,
 }
@@ -234,7 +234,7 @@ impl<'a> Product<'a> {
     pub fn new(
         library: &'a CublasLt,
         measure: &Measure,
-        [a, bt, c]: [&OnCard; 3],
+        [a, bt, c]: [&OnGpu; 3],
         shape: &Shape,
     ) -> Result<Product<'a>, Failure> {
         let &Shape { m, n, k } = shape;

@@ -3,17 +3,18 @@
 //! `-- soak`: mining on and on, compared with the CPU.
 //!
 //! Every result is checked before it is timed. Exit codes: 0 all went well or
-//! there is no card, which it says; 1 something failed or was wrong.
+//! there is no GPU, which it says; 1 something failed or was wrong.
 //!
-//! - `product`, `parts`: products of one size, whole and by kernel; `network`: a
-//!   text encoder; `soak`: mining;
-//! - `check`: against the CPU; `turns`: medians by the card's events; `roof`:
-//!   what the card can do; `cublaslt`: another library;
+//! - `product`, `parts`: products of one size, whole and by kernel, of a `pair` of
+//!   operands; `network`: a text encoder; `soak`: mining;
+//! - `check`: against the CPU; `turns`: medians by the GPU's events; `roof`:
+//!   what the GPU can do; `cublaslt`: another library;
 //! - `table`: all of it as Markdown and JSON.
 
 mod check;
 mod cublaslt;
 mod network;
+mod pair;
 mod parts;
 mod product;
 mod roof;
@@ -23,7 +24,7 @@ mod turns;
 
 use clap::{Args, Parser, Subcommand};
 use poai_benches::Failure;
-use poai_cuda::{CardsError, CudaError, choose};
+use poai_cuda::{CudaError, MultiGpuError, choose};
 use poai_engine::execute::Device;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,9 +59,9 @@ struct Table {
     /// Samples of each figure.
     #[arg(long, value_name = "N")]
     repeats: Option<usize>,
-    /// The backend's name, `cuda` for the fastest kernels of the first card.
+    /// The backend's name, `cuda` for the fastest kernels of the first GPU.
     #[arg(long, value_name = "NAME", default_value = choose::FASTEST)]
-    device: String,
+    backend: String,
     /// Print JSON in place of Markdown.
     #[arg(long)]
     json: bool,
@@ -90,10 +91,10 @@ struct Soak {
     /// Tiles a side of the largest product.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     tiles: u64,
-    /// The backend's name, `cuda` for the fastest kernels of the first card;
-    /// several cards like `cuda:all`.
+    /// The backend's name, `cuda` for the fastest kernels of the first GPU;
+    /// several GPUs like `cuda:all`.
     #[arg(long, value_name = "NAME", default_value = choose::FASTEST)]
-    device: String,
+    backend: String,
 }
 
 fn size(text: &str) -> Result<u32, String> {
@@ -108,28 +109,28 @@ fn main() -> ExitCode {
     let command = Line::parse().command;
     let done = match &command {
         Command::Table(options) => {
-            let opened = choose::one_by_name(&options.device);
-            let opened = opened.map(|opened| opened.map_err(CardsError::from));
-            with_opened(&options.device, opened, |cuda| table::print(&cuda, options))
+            let opened = choose::one_by_name(&options.backend);
+            let opened = opened.map(|opened| opened.map_err(MultiGpuError::from));
+            with_opened(&options.backend, opened, |cuda| table::print(&cuda, options))
         }
         Command::Soak(options) => {
-            let opened = choose::by_name(&options.device);
-            with_opened(&options.device, opened, |backend| soak(&backend, options))
+            let opened = choose::by_name(&options.backend);
+            with_opened(&options.backend, opened, |backend| soak(&backend, options))
         }
     };
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-/// Works with what has a name, and says so where there is no card.
+/// Works with what has a name, and says so where there is no GPU.
 fn with_opened<T>(
     name: &str,
-    opened: Option<Result<T, CardsError>>,
+    opened: Option<Result<T, MultiGpuError>>,
     work: impl FnOnce(T) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     match opened {
         Some(Ok(opened)) => work(opened),
-        Some(Err(CardsError::Cuda(error @ (CudaError::NoDriver | CudaError::NoDevice)))) => {
-            println!("SKIPPED: no card: {error}");
+        Some(Err(MultiGpuError::Cuda(error @ (CudaError::NoDriver | CudaError::NoGpu)))) => {
+            println!("SKIPPED: no GPU: {error}");
             Ok(())
         }
         Some(Err(error)) => Err(error.into()),

@@ -1,4 +1,4 @@
-//! A whole text encoder, on the card and on two threads of the same machine.
+//! A whole text encoder, on the GPU and on two threads of the same machine.
 
 use crate::turns::{self, Work};
 use poai_benches::Failure;
@@ -13,7 +13,7 @@ use poai_import::bert::{self, Encoder};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Threads that the card is held against.
+/// Threads that the GPU is compared with.
 const THREADS: usize = 2;
 /// What a batch is, sequences by tokens, and a quick table's.
 const BATCH: [usize; 2] = [256, 128];
@@ -55,7 +55,7 @@ pub fn measure(
         id: "network",
         title: "A text encoder",
         about: "One run of the program, inputs on the host and output on the host, by the host's clock: no trace, no \
-                tickets. *On the card* the whole program runs there; *product by product* the card has the products \
+                tickets. *On the GPU* the whole program runs there; *product by product* the GPU has the products \
                 alone and the host's threads all other steps. The CPU's run has two threads for all of it.",
         ..Section::default()
     };
@@ -97,21 +97,21 @@ fn one(
 ) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build()?;
     // Those of the pool: the CPU backend has none of its own.
-    let card: Arc<dyn Device> = Arc::new(cuda.clone());
+    let gpu: Arc<dyn Device> = Arc::new(cuda.clone());
     let models = [
-        Model::new(network.clone(), card.clone())?,
-        Model::by_products(network.clone(), card)?,
+        Model::new(network.clone(), gpu.clone())?,
+        Model::by_products(network.clone(), gpu)?,
         Model::new(network, Arc::new(Cpu::new()))?,
     ];
     let run = |model: &Model| model.run(&shape, inputs.clone(), &RunOptions::new());
-    let [on_card, by_products, on_threads] = &models;
-    if !on_card.is_resident() {
-        return Err(format!("{name}: the card does not run the whole program").into());
+    let [on_gpu, by_products, on_threads] = &models;
+    if !on_gpu.is_resident() {
+        return Err(format!("{name}: the GPU does not run the whole program").into());
     }
-    let output = run(on_card)?.output;
+    let output = run(on_gpu)?.output;
     let expected = pool.install(|| run(on_threads))?.output;
     if output.entries() != expected.entries() {
-        return Err(format!("{name}: the card's output is not the CPU's").into());
+        return Err(format!("{name}: the GPU's output is not the CPU's").into());
     }
     if run(by_products)?.output.entries() != expected.entries() {
         return Err(format!("{name}: the output product by product is not the CPU's").into());
@@ -119,27 +119,27 @@ fn one(
     let id = |kind: &str| format!("{kind}/{name}");
     let digest = blake3::hash(output.bytes());
     section.digest(id("output"), format!("{name}, hash of the output"), digest.to_string());
-    let macs = on_card.program().total_macs(&shape) as f64;
+    let macs = on_gpu.program().total_macs(&shape) as f64;
     let mut works: Vec<Work<'_>> = vec![
-        Box::new(|| Ok(run(on_card).map(drop)?)),
+        Box::new(|| Ok(run(on_gpu).map(drop)?)),
         Box::new(|| Ok(run(by_products).map(drop)?)),
         Box::new(|| Ok(pool.install(|| run(on_threads)).map(drop)?)),
     ];
     // The CPU takes seconds.
     let repeats = repeats.min(3);
     let times = turns::by_host(repeats, &mut works)?;
-    let &[card, products, threads] = times.as_slice() else {
+    let &[gpu, products, threads] = times.as_slice() else {
         return Err("as many times as works".into());
     };
     let share = turns::share(repeats);
-    let what = format!("{name}, on the card, host included");
-    section.figure(id("card"), &what, card, "ms", share);
-    section.figure(id("card-rate"), what, macs / card / 1e9, "TMAC/s", share);
+    let what = format!("{name}, on the GPU, host included");
+    section.figure(id("gpu"), &what, gpu, "ms", share);
+    section.figure(id("gpu-rate"), what, macs / gpu / 1e9, "TMAC/s", share);
     let what = format!("{name}, product by product, the steps between on the host");
     section.figure(id("products"), what, products, "ms", share);
     let what = format!("{name}, on {THREADS} threads of the CPU");
     section.figure(id("threads"), what, threads, "ms", share);
-    let what = format!("{name}, card / {THREADS} threads of the CPU, how many times as fast");
-    section.figure(id("to-threads"), what, threads / card, "", share);
+    let what = format!("{name}, GPU / {THREADS} threads of the CPU, how many times as fast");
+    section.figure(id("to-threads"), what, threads / gpu, "", share);
     Ok(())
 }

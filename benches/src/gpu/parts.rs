@@ -1,7 +1,7 @@
-//! What each millisecond of a product is: its parts on the card, and every
+//! What each millisecond of a product is: its parts on the GPU, and every
 //! kernel by itself.
 
-use crate::product::{Pair, Setting};
+use crate::pair::{Pair, Setting};
 use crate::turns::{self, Work};
 use poai_benches::Failure;
 use poai_benches::lines::Section;

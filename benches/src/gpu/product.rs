@@ -2,99 +2,20 @@
 //! then timed in turns.
 
 use crate::check;
-use crate::cublaslt::{self, CublasLt};
+use crate::cublaslt;
+use crate::pair::{Pair, Setting};
 use crate::parts;
 use crate::turns::{self, Work};
 use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::workload::{P, Workload};
-use poai_core::difficulty::Target;
-use poai_core::puzzle::seeds::{self, Seeds};
-use poai_core::{Challenge, Difficulty, Seed, Shape, Side, Ticket};
-use poai_cuda::measure::{self, Measure, Noised, OnCard};
+use poai_core::puzzle::seeds::Seeds;
+use poai_core::{Difficulty, Shape, Side, Ticket};
+use poai_cuda::measure::{self, Measure};
 use poai_engine::Operand;
 
 /// One tile in so many wins where winners are compared.
 const WINS: u128 = 16;
-
-/// What it is measured with.
-pub struct Setting<'a> {
-    /// The card.
-    pub measure: &'a Measure,
-    /// Another library, or why there is none.
-    pub cublaslt: Result<&'a CublasLt, &'a str>,
-    /// Samples of each.
-    pub repeats: usize,
-    /// The card's tera-MACs a second, where that is known.
-    pub peak: Option<f64>,
-}
-
-/// A pair of operands, on the host and on the card, and room for products.
-pub struct Pair<'a> {
-    /// The same on the backend.
-    pub workload: &'a Workload<'a>,
-    /// The product's.
-    pub shape: Shape,
-    /// A and Bᵀ on the card, clean.
-    pub a: OnCard,
-    /// The other.
-    pub bt: OnCard,
-    /// B's seed: of the challenge and B alone.
-    pub seed_b: Seed,
-    /// Bᵀ, noised once.
-    pub b: Noised,
-    /// m·n entries.
-    pub c: OnCard,
-}
-
-impl<'a> Pair<'a> {
-    fn new(
-        measure: &Measure,
-        workload: &'a Workload<'a>,
-        shape: Shape,
-    ) -> Result<Pair<'a>, Failure> {
-        let [on_a, on_b] = [Side::A, Side::B].map(|side| workload.prepared(side));
-        let (a, bt) = (
-            measure.upload(on_a.operand().as_bytes())?,
-            measure.upload(on_b.operand().as_bytes())?,
-        );
-        let seed_b = seeds::seed_b(&P, &Challenge::default(), shape.n, shape.k, on_b.root());
-        let b = measure.noise(&seed_b, on_b.operand(), &bt)?;
-        let c = measure.empty(4 * u64::from(shape.m) * u64::from(shape.n))?;
-        Ok(Pair { workload, shape, a, bt, seed_b, b, c })
-    }
-
-    /// The operand of a side.
-    pub fn operand(&self, side: Side) -> &Operand {
-        self.workload.prepared(side).operand()
-    }
-
-    /// Commits to A on the card and noises it under the seed that follows.
-    pub fn commit_and_noise(&self, measure: &Measure) -> Result<(Seed, Noised), Failure> {
-        let root = *measure.tree(&self.a)?.root();
-        let seed_a = seeds::seed_a(&self.seed_b, self.shape.m, &root);
-        let noised = measure.noise(&seed_a, self.operand(Side::A), &self.a)?;
-        Ok((seed_a, noised))
-    }
-
-    /// No tile of this product is likely to win.
-    pub fn target(&self) -> Target {
-        let macs = self.shape.macs().saturating_mul(1 << 20);
-        Difficulty::new(macs).unwrap_or(Difficulty::BLOCK_MIN).target(&P, self.shape.k)
-    }
-
-    /// What tickets take: A committed and noised, every ticket drawn.
-    fn ticketed(&self, measure: &Measure) -> Result<(), Failure> {
-        let (seed_a, a) = self.commit_and_noise(measure)?;
-        Ok(measure.mine(&a, &self.b, &seed_a, &self.target(), None).map(drop)?)
-    }
-
-    /// The same, and the exact product.
-    fn recovered(&self, measure: &Measure) -> Result<(), Failure> {
-        let (seed_a, a) = self.commit_and_noise(measure)?;
-        Ok(measure.mine(&a, &self.b, &seed_a, &self.target(), Some(&self.c)).map(drop)?)
-    }
-}
 
 /// `8192³`, or the three sizes.
 fn name(shape: &Shape) -> String {
@@ -149,12 +70,12 @@ pub fn measure(set: &Setting<'_>, shape: Shape) -> Result<Section, Failure> {
 }
 
 const ABOUT: &str = "A is committed and noised anew in every sample, B once before. *Plain* is A·B of clean \
-operands. *Ticketed* is A hashed on the card, A's noise, and every ticket drawn: it keeps no product. *Recovered* is the same and leaves \
-A·B, exactly, as the backend does it, band by band. All leave what they make on the card. *On the card* is by its own events, the \
+operands. *Ticketed* is A hashed on the GPU, A's noise, and every ticket drawn: it keeps no product. *Recovered* is the same and leaves \
+A·B, exactly, as the backend does it, band by band. All leave what they make on the GPU. *On the GPU* is by its own events, the \
 host's part in between (the commitment's upper levels, small copies, each band's winners) included; *with the host* is the backend's own calls by the host's clock, operands copied to the \
-card and products back.";
+GPU and products back.";
 
-/// The three whole ways, and what they are held against.
+/// The three whole ways, and what they are compared with.
 fn chains(
     set: &Setting<'_>,
     name: &str,
@@ -167,13 +88,13 @@ fn chains(
     let tera = |milliseconds: f64| shape.macs() as f64 / milliseconds / 1e9;
     for (way, time) in ["plain", "ticketed", "recovered"].into_iter().zip(times) {
         let id = |kind: &str| format!("{way}{kind}/{name}");
-        let what = format!("{name} {way} on the card");
+        let what = format!("{name} {way} on the GPU");
         section.figure(id(""), &what, *time, "ms", share);
         section.figure(id("-rate"), what + ", rate", tera(*time), "TMAC/s", share);
         let to_roof = format!("{name} {way} / the roofline");
         match set.peak {
             Some(peak) => section.figure(id("-to-roof"), to_roof, tera(*time) / peak, "", share),
-            None => section.skipped(id("-to-roof"), to_roof, "the card's int8 peak is not known"),
+            None => section.skipped(id("-to-roof"), to_roof, "the GPU's int8 peak is not known"),
         }
         let to_other = format!("{name} {way} / cuBLASLt int8");
         match (against, set.cublaslt) {
@@ -272,9 +193,9 @@ fn tickets_of(
     a: &Operand,
     bt: &Operand,
 ) -> Result<(blake3::Hash, Vec<Ticket>), Failure> {
-    let on_card = draw.tickets().ok_or("tickets were not asked for")?;
-    let mut bytes = vec![0; usize::try_from(on_card.bytes())?];
-    measure.download(on_card, 0, &mut bytes)?;
+    let on_gpu = draw.tickets().ok_or("tickets were not asked for")?;
+    let mut bytes = vec![0; usize::try_from(on_gpu.bytes())?];
+    measure.download(on_gpu, 0, &mut bytes)?;
     let tickets = measure::tickets(&bytes);
     check::tickets(seeds, a, bt, &tickets)?;
     Ok((blake3::hash(&bytes), tickets))
@@ -297,12 +218,12 @@ fn walls(
     let repeats = set.repeats.min(5);
     let times = turns::by_host(repeats, &mut works)?;
     drop(works);
-    // What the last left, by the plain product on the card.
+    // What the last left, by the plain product on the GPU.
     let product: Vec<u8> =
         workload.product().iter().flat_map(|entry| entry.to_le_bytes()).collect();
     set.measure.plain(&pair.a, &pair.bt, &pair.c, &pair.shape)?;
     if blake3::hash(&product).as_bytes() != &set.measure.tree(&pair.c)?.root().0 {
-        return Err(format!("{name}: the backend's product is not the card's").into());
+        return Err(format!("{name}: the backend's product is not the GPU's").into());
     }
     for (way, time) in ["plain", "ticketed", "recovered"].into_iter().zip(times) {
         // The backend's own ticketing noises both sides.

@@ -1,10 +1,10 @@
-//! What a card can do at most, of what its driver says.
+//! What a GPU can do at most, of what its driver says.
 
 use poai_cuda::Version;
 use poai_cuda::measure::Rates;
 
 /// int8 multiply-accumulates that the tensor cores of one multiprocessor do in
-/// a cycle, dense: NVIDIA's peak figures of the generation's cards, divided by
+/// a cycle, dense: NVIDIA's peak figures of the generation's GPUs, divided by
 /// their multiprocessors and boost clocks. `None` for generations that have
 /// none, or of which no figure was looked up.
 pub fn macs_a_cycle(capability: Version) -> Option<u32> {
@@ -16,7 +16,7 @@ pub fn macs_a_cycle(capability: Version) -> Option<u32> {
     }
 }
 
-/// Tera-MACs a second of a card at the highest clock that its driver states.
+/// Tera-MACs a second of a GPU at the highest clock that its driver states.
 pub fn peak(capability: Version, multiprocessors: u32, rates: &Rates) -> Option<f64> {
     let a_cycle = f64::from(macs_a_cycle(capability)?) * f64::from(multiprocessors);
     Some(a_cycle * f64::from(rates.clock?) * 1e3 / 1e12)

@@ -109,7 +109,7 @@ fn one(
         soaked.proofs += 1;
     }
     let entries = mined.product.as_slice().ok_or("a product that is not row-major")?;
-    // No card chooses its errors, so the seed need not be a secret.
+    // No GPU chooses its errors, so the seed need not be a secret.
     let secret = Seed32(challenge.0);
     check_product(found.statement().shape, a.as_slice(), bt.as_slice(), entries, &secret, 2)
         .map_err(|error| format!("mismatch: the product: {error}"))?;

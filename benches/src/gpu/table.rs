@@ -1,6 +1,7 @@
-//! All figures of a card, as Markdown and JSON.
+//! All figures of a GPU, as Markdown and JSON.
 
 use crate::cublaslt::CublasLt;
+use crate::pair::Setting;
 use crate::{Table as Wanted, network, product, roof};
 use poai_benches::Failure;
 use poai_benches::lines::{Outcome, Section, Table, digits};
@@ -44,7 +45,7 @@ fn report(cuda: &Cuda, options: &Wanted) -> Result<Report, Failure> {
     let library = CublasLt::load(options.cublaslt.as_deref(), &measure);
     let library = library.map_err(|error| error.to_string());
     let peak =
-        roof::peak(measure.capability(), cuda.card().device().multiprocessors, &measure.rates());
+        roof::peak(measure.capability(), cuda.gpu().info().multiprocessors, &measure.rates());
     let mut report = Report {
         machine: machine(&measure, &library, repeats, options.quick),
         ..Report::default()
@@ -53,7 +54,7 @@ fn report(cuda: &Cuda, options: &Wanted) -> Result<Report, Failure> {
     for size in sizes {
         eprintln!("products of {size}³");
         let cublaslt = library.as_ref().map_err(String::as_str);
-        let set = product::Setting { measure: &measure, cublaslt, repeats, peak };
+        let set = Setting { measure: &measure, cublaslt, repeats, peak };
         let one = product::measure(&set, cube(size))?;
         let mut lines = std::mem::take(&mut products.lines);
         lines.extend(one.lines.iter().cloned());
@@ -106,11 +107,11 @@ fn short(section: &Section) -> Table {
         let cells = sizes.iter().map(|size| cell(id, size));
         std::iter::once(name.to_owned()).chain(cells).collect()
     };
-    let columns = std::iter::once("on the card").chain(sizes.iter().copied());
+    let columns = std::iter::once("on the GPU").chain(sizes.iter().copied());
     Table { columns: columns.map(str::to_owned).collect(), rows: SHORT.map(row).to_vec() }
 }
 
-/// Facts about the card, and what is assumed of it.
+/// Facts about the GPU, and what is assumed of it.
 fn machine(
     measure: &Measure,
     library: &Result<CublasLt, String>,
@@ -118,17 +119,17 @@ fn machine(
     quick: bool,
 ) -> Vec<(String, Value)> {
     let cuda = measure.cuda();
-    let device = cuda.card().device();
-    let (rates, capability) = (measure.rates(), device.capability);
+    let gpu = cuda.gpu().info();
+    let (rates, capability) = (measure.rates(), gpu.capability);
     let megahertz = |clock: Option<u32>| {
         clock.map_or("unknown".into(), |clock| format!("{} MHz", clock / 1000))
     };
-    let roof = match roof::peak(capability, device.multiprocessors, &rates) {
+    let roof = match roof::peak(capability, gpu.multiprocessors, &rates) {
         Some(peak) => format!(
             "{} TMAC/s: {} multiprocessors × {} int8 MACs a cycle (assumed of {capability}) × the highest clock, \
-             which a card under load may not keep",
+             which a GPU under load may not keep",
             digits(peak),
-            device.multiprocessors,
+            gpu.multiprocessors,
             roof::macs_a_cycle(capability).unwrap_or(0),
         ),
         None => "unknown".into(),
@@ -139,10 +140,10 @@ fn machine(
         Err(why) => format!("SKIPPED: {why}"),
     };
     let mut facts = vec![
-        ("card", device.name.clone()),
+        ("GPU", gpu.name.clone()),
         ("compute capability", capability.to_string()),
-        ("multiprocessors", device.multiprocessors.to_string()),
-        ("memory", format!("{:.1} GiB", device.memory as f64 / f64::from(1 << 30))),
+        ("multiprocessors", gpu.multiprocessors.to_string()),
+        ("memory", format!("{:.1} GiB", gpu.memory as f64 / f64::from(1 << 30))),
         ("highest clock", megahertz(rates.clock)),
         (
             "memory bandwidth",

@@ -1,20 +1,20 @@
-//! Timing on a card: things in turns, medians of each.
+//! Timing on a GPU: things in turns, medians of each.
 
 use poai_benches::Failure;
 use poai_benches::lines::Share;
 use poai_cuda::measure::Measure;
 use std::time::Instant;
 
-/// Something that queues work on the card.
+/// Something that queues work on the GPU.
 pub type Work<'a> = Box<dyn FnMut() -> Result<(), Failure> + 'a>;
 
-/// A sample lasts about as long, by repeating what is shorter: the card has not
+/// A sample lasts about as long, by repeating what is shorter: the GPU has not
 /// begun with the first launch when it is asked for the first event.
 const SAMPLE: f64 = 2.0;
 /// And repeats it at most so often.
 const INSIDE_MAX: f64 = 50.0;
 
-/// Median milliseconds of each of `works`, by the card's events, in turns:
+/// Median milliseconds of each of `works`, by the GPU's events, in turns:
 /// clocks and temperature drift for all of them alike. A first turn does not
 /// count.
 ///
@@ -31,7 +31,7 @@ pub fn by_events(
     })
 }
 
-/// The same by the host's clock: works have to wait for the card themselves.
+/// The same by the host's clock: works have to wait for the GPU themselves.
 ///
 /// # Errors
 /// The first one of a work.
@@ -68,7 +68,7 @@ fn median(mut samples: Vec<f64>) -> f64 {
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Every sample counts: nothing else runs on the card.
+/// Every sample counts: nothing else runs on the GPU.
 pub fn share(repeats: usize) -> Share {
     Share { kept: repeats.max(1), taken: repeats.max(1) }
 }

@@ -1,10 +1,10 @@
 //! PoAI-1 on one GPU, as a [`Backend`].
 //!
-//! Data stays on the card: clean operands from [`Backend::prepare`] on, which
+//! Data stays on the GPU: clean operands from [`Backend::prepare`] on, which
 //! also hashes them there, noised ones from [`Backend::noise`]. A product goes
-//! down its rows in bands; the card compares tickets with the target, and the
+//! down its rows in bands; the GPU compares tickets with the target, and the
 //! host fetches the winners and, where it is wanted, the band of the product,
-//! while the card is at the next.
+//! while the GPU is at the next.
 //!
 //! - [`variant`]: the ways to multiply.
 //! - `operand`: what is kept of an operand, and how it gets there.
@@ -14,13 +14,13 @@ pub(crate) mod multiply;
 pub(crate) mod operand;
 pub mod variant;
 
-use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
-use crate::device::Device;
+use crate::detection::Gpu;
 use crate::driver;
 use crate::error::CudaError;
+use crate::gpu::{Argument, Fetch, Launch, Memory, OpenGpu, Rows};
 use crate::kernels::{self, CHECK_THREADS};
 use multiply::{Place, Work};
-use operand::{Clean, NoisedOnCard};
+use operand::{Clean, NoisedOnGpu};
 use poai_core::{Params, Seed, Shape};
 use poai_engine::backend::{
     Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
@@ -31,45 +31,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use variant::Variant;
 
-/// A band of a product that is kept on the card, in bytes; there are two.
+/// A band of a product that is kept on the GPU, in bytes; there are two.
 pub(crate) const BAND_BYTES: u64 = 256 << 20;
 
-/// A GPU that multiplies. Cloning shares the card.
+/// A GPU that multiplies. Cloning shares the GPU.
 #[derive(Clone, Debug)]
 pub struct Cuda {
-    pub(crate) card: Arc<Card>,
+    pub(crate) gpu: Arc<OpenGpu>,
     variant: Variant,
-    /// For products that are too small for a card.
+    /// For products that are too small for a GPU.
     small: Arc<Cpu>,
 }
 
 impl Cuda {
-    /// Opens a device that [`crate::devices`] listed, with the fastest kernels
+    /// Opens a GPU that [`crate::gpus`] listed, with the fastest kernels
     /// that it has, and lets it prove that they compute what they should.
     ///
     /// # Errors
     /// [`CudaError`].
-    pub fn open(device: &Device) -> Result<Cuda, CudaError> {
-        device.check_supported()?;
-        let variant = match Variant::fastest(device.capability) {
+    pub fn open(gpu: &Gpu) -> Result<Cuda, CudaError> {
+        gpu.check_supported()?;
+        let variant = match Variant::fastest(gpu.capability) {
             // A driver that cannot make maps still has the next.
             Some(Variant::Wgmma) if driver::load_for_maps().is_err() => Some(Variant::Mma),
             fastest => fastest,
         };
         // The check above asks for what the slowest needs.
-        Cuda::forced(device, variant.unwrap_or(Variant::Dp4a))
+        Cuda::forced(gpu, variant.unwrap_or(Variant::Dp4a))
     }
 
     /// The same with one variant and no other.
     ///
     /// # Errors
-    /// [`CudaError::NoVariant`] where the card lacks it, or another
+    /// [`CudaError::NoVariant`] where the GPU lacks it, or another
     /// [`CudaError`].
-    pub fn forced(device: &Device, variant: Variant) -> Result<Cuda, CudaError> {
-        if !variant.needs().runs_on(device.capability) {
+    pub fn forced(gpu: &Gpu, variant: Variant) -> Result<Cuda, CudaError> {
+        if !variant.needs().runs_on(gpu.capability) {
             return Err(CudaError::NoVariant {
-                name: device.name.clone(),
-                capability: device.capability,
+                name: gpu.name.clone(),
+                capability: gpu.capability,
                 variant: variant.name(),
                 needed: variant.needs(),
             });
@@ -77,15 +77,15 @@ impl Cuda {
         if variant.takes_maps() {
             driver::load_for_maps()?;
         }
-        let card = Arc::new(Card::open(device)?);
-        let cuda = Cuda { card, variant, small: Arc::new(Cpu::new()) };
+        let gpu = Arc::new(OpenGpu::open(gpu)?);
+        let cuda = Cuda { gpu, variant, small: Arc::new(Cpu::new()) };
         cuda.check()?;
         Ok(cuda)
     }
 
-    /// The card.
-    pub fn card(&self) -> &Card {
-        &self.card
+    /// The GPU.
+    pub fn gpu(&self) -> &OpenGpu {
+        &self.gpu
     }
 
     /// Which kernels multiply.
@@ -93,8 +93,8 @@ impl Cuda {
         self.variant
     }
 
-    /// Asks the card for a sum that the host knows: a driver that compiles our
-    /// kernels wrongly, or a card that computes wrongly, is found here.
+    /// Asks the GPU for a sum that the host knows: a driver that compiles our
+    /// kernels wrongly, or a GPU that computes wrongly, is found here.
     fn check(&self) -> Result<(), CudaError> {
         let words = |seed: u32| -> Vec<u32> {
             (0..4 * CHECK_THREADS + 1).map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9)).collect()
@@ -102,8 +102,8 @@ impl Cuda {
         let (a, b) = (words(1), words(2));
         let (on_a, on_b) =
             (self.upload(bytemuck::cast_slice(&a))?, self.upload(bytemuck::cast_slice(&b))?);
-        let answer = self.card.allocate(4)?;
-        self.card.clear(&answer)?;
+        let answer = self.gpu.allocate(4)?;
+        self.gpu.clear(&answer)?;
         let count = a.len() as u32;
         let launch = Launch {
             file: "check",
@@ -115,20 +115,20 @@ impl Cuda {
         let (a_at, b_at) = (Argument::Memory(&on_a), Argument::Memory(&on_b));
         let arguments = [a_at, b_at, Argument::U32(count), Argument::Memory(&answer)];
         // SAFETY: check(a, b, count, answer): `count` words each, and one.
-        unsafe { self.card.launch(&launch, &arguments)? };
+        unsafe { self.gpu.launch(&launch, &arguments)? };
         let mut got = [0; 4];
-        self.card.download(&answer, 0, &mut got)?;
+        self.gpu.download(&answer, 0, &mut got)?;
         let (expected, got) = (kernels::check_answer(&a, &b), u32::from_le_bytes(got));
         if expected != got {
-            return Err(CudaError::Wrong { name: self.card.device().name.clone(), expected, got });
+            return Err(CudaError::Wrong { name: self.gpu.info().name.clone(), expected, got });
         }
         Ok(())
     }
 
-    /// A handle's data, where it was made on this card: on another one, or on
+    /// A handle's data, where it was made on this GPU: on another one, or on
     /// this one opened once more, a backend of the same name has nothing for it.
     fn own<'a, T: AsRef<Memory>>(&self, data: &'a T) -> Result<&'a T, BackendError> {
-        match self.card.owns(data.as_ref()) {
+        match self.gpu.owns(data.as_ref()) {
             true => Ok(data),
             false => Err(BackendError::Foreign { backend: self.name(), owner: self.name() }),
         }
@@ -136,14 +136,14 @@ impl Cuda {
 
     /// A whole product.
     pub(crate) fn work<'a>(&self, job: &Multiplication<'a>) -> Result<Work<'a>, BackendError> {
-        let a: &NoisedOnCard = self.own(job.a.data(self.name())?)?;
-        let b: &NoisedOnCard = self.own(job.b.data(self.name())?)?;
+        let a: &NoisedOnGpu = self.own(job.a.data(self.name())?)?;
+        let b: &NoisedOnGpu = self.own(job.b.data(self.name())?)?;
         let (shape, seed, target) = (job.shape()?, job.a.seed(), job.target);
         Ok(Work { a, b, shape, first: 0, seed, target })
     }
 
     pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Memory, CudaError> {
-        self.card.load(bytes)
+        self.gpu.load(bytes)
     }
 
     /// Rows of an operand as the kernels of a variant take them.
@@ -154,7 +154,7 @@ impl Cuda {
         }
     }
 
-    /// A plain product of `m` rows from `first` on, into memory of the card.
+    /// A plain product of `m` rows from `first` on, into memory of the GPU.
     pub(crate) fn plain(
         &self,
         a: &Memory,
@@ -167,7 +167,7 @@ impl Cuda {
         // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
         // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
         // variant with maps was opened by `forced`, which looked for them.
-        unsafe { self.card.launch(&launch, &arguments) }
+        unsafe { self.gpu.launch(&launch, &arguments) }
     }
 
     /// What [`Cuda::plain`] launches.
@@ -179,7 +179,7 @@ impl Cuda {
         c: &'a Memory,
         [m, n, k]: [u32; 3],
     ) -> (Launch, [Argument<'a>; 6]) {
-        let multiprocessors = self.card.device().multiprocessors;
+        let multiprocessors = self.gpu.info().multiprocessors;
         let launch = self.variant.plain([m, n], multiprocessors);
         let variant = self.variant.of_plain(n);
         let arguments = [
@@ -204,10 +204,10 @@ impl Cuda {
         stopped: &AtomicBool,
     ) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
-        let multiprocessors = self.card.device().multiprocessors;
+        let multiprocessors = self.gpu.info().multiprocessors;
         let band = self.variant.band(n, multiprocessors, Some(BAND_BYTES)).min(m);
         let entries = band as usize * n as usize;
-        let room = || self.card.allocate(4 * entries as u64);
+        let room = || self.gpu.allocate(4 * entries as u64);
         // One is read while the next is written.
         let mut rooms = vec![room()?];
         if band < m {
@@ -224,7 +224,7 @@ impl Cuda {
             if let Some((fetch, to)) = before.take() {
                 fetch.finish(bytemuck::cast_slice_mut(to))?;
             }
-            before = Some((self.card.fetch(c, 0, 4 * rows.len() as u64)?, rows));
+            before = Some((self.gpu.fetch(c, 0, 4 * rows.len() as u64)?, rows));
         }
         match before {
             Some((fetch, to)) => fetch.finish(bytemuck::cast_slice_mut(to)),
@@ -295,14 +295,14 @@ impl Backend for Cuda {
         k: usize,
         memory: &mut [i32],
     ) -> Result<(), BackendError> {
-        // Done before a card would have been asked.
+        // Done before a GPU would have been asked.
         self.small.product_small(a, b, k, memory)
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
-        let on_card: &NoisedOnCard = self.own(noised.data(self.name())?)?;
+        let on_gpu: &NoisedOnGpu = self.own(noised.data(self.name())?)?;
         let mut entries = vec![0i8; noised.operand().as_slice().len()];
-        self.card.download(&on_card.matrix, 0, bytemuck::cast_slice_mut(&mut entries))?;
+        self.gpu.download(&on_gpu.matrix, 0, bytemuck::cast_slice_mut(&mut entries))?;
         Ok(entries)
     }
 

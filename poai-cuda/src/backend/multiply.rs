@@ -1,11 +1,11 @@
 //! Noised products, band by band: winners, and what is left of the product
 //! (`kernels/product_*.cu`, `kernels/recover.cu`). The host reads a band while
-//! the card is at the next.
+//! the GPU is at the next.
 
-use super::operand::NoisedOnCard;
+use super::operand::NoisedOnGpu;
 use super::{BAND_BYTES, Cuda};
-use crate::card::{Argument, Card, Fetch, Launch, Memory, Rows};
 use crate::error::CudaError;
+use crate::gpu::{Argument, Fetch, Launch, Memory, OpenGpu, Rows};
 use poai_core::difficulty::Target;
 use poai_core::puzzle::ticket::TicketKey;
 use poai_core::{Params, Seed, Shape, Ticket, Tile, Transcript};
@@ -23,10 +23,10 @@ const ROOM: u32 = 1024;
 /// Bytes of a row of a thin operand: three digits of 2r columns.
 pub(crate) const THIN_BYTES: u32 = 3 * 2 * RANK;
 
-/// A noised product on one card: all of it, or the rows that are this card's.
+/// A noised product on one GPU: all of it, or the rows that are this GPU's.
 pub(crate) struct Work<'a> {
-    pub(crate) a: &'a NoisedOnCard,
-    pub(crate) b: &'a NoisedOnCard,
+    pub(crate) a: &'a NoisedOnGpu,
+    pub(crate) b: &'a NoisedOnGpu,
     /// What is multiplied here.
     pub(crate) shape: Shape,
     /// The first row's number in the whole product, a multiple of the tile.
@@ -45,7 +45,7 @@ pub(crate) struct Thin {
     pub(crate) wide: Memory,
 }
 
-/// Room for winners on the card.
+/// Room for winners on the GPU.
 struct Room {
     memory: Memory,
     capacity: u32,
@@ -59,7 +59,7 @@ impl Room {
     }
 }
 
-/// What the card writes of a band. There are two, taken in turn, so that one is
+/// What the GPU writes of a band. There are two, taken in turn, so that one is
 /// read while the other is written.
 struct Lane {
     room: Room,
@@ -79,8 +79,8 @@ struct Drawn<'a> {
 pub(crate) enum Place<'a> {
     /// To the host, if anywhere.
     Host(Output<'a>),
-    /// The exact product, to memory of m·n entries on the card.
-    Card(&'a Memory),
+    /// The exact product, to memory of m·n entries on the GPU.
+    OpenGpu(&'a Memory),
 }
 
 impl Cuda {
@@ -97,7 +97,7 @@ impl Cuda {
             Place::Host(Output::Tickets) => (None, None, false),
             Place::Host(Output::Noised(product)) => (Some(product), None, false),
             Place::Host(Output::Exact(product)) => (Some(product), None, true),
-            Place::Card(kept) => (None, Some(kept), true),
+            Place::OpenGpu(kept) => (None, Some(kept), true),
         };
         let entries = u64::from(shape.m) * u64::from(shape.n);
         if kept.is_some_and(|kept| kept.bytes() < 4 * entries) {
@@ -105,7 +105,7 @@ impl Cuda {
         }
         let thin = if exact { Some(self.thin(work.a, work.b, shape)?) } else { None };
         let bytes = product.as_ref().map(|_| BAND_BYTES);
-        let multiprocessors = self.card.device().multiprocessors;
+        let multiprocessors = self.gpu.info().multiprocessors;
         let band = self.variant.band(shape.n, multiprocessors, bytes).min(shape.m);
         let mut lanes = self.lanes(shape, band, product.is_some())?;
         let sides = Sides { work, draw: &draw, thin: thin.as_ref(), kept };
@@ -142,7 +142,7 @@ impl Cuda {
         let entries = u64::from(band) * u64::from(shape.n);
         let lane = |_| {
             let c = match product {
-                true => Some(self.card.allocate(4 * entries)?),
+                true => Some(self.gpu.allocate(4 * entries)?),
                 false => None,
             };
             Ok(Lane { room: self.room(capacity)?, c })
@@ -151,10 +151,10 @@ impl Cuda {
     }
 
     fn room(&self, capacity: u32) -> Result<Room, CudaError> {
-        let memory = self.card.allocate(Room::bytes(capacity))?;
+        let memory = self.gpu.allocate(Room::bytes(capacity))?;
         // All of it is fetched, whatever is written there.
-        self.card.clear(&memory)?;
-        self.card.upload(&capacity.to_le_bytes(), &memory, 4)?;
+        self.gpu.clear(&memory)?;
+        self.gpu.upload(&capacity.to_le_bytes(), &memory, 4)?;
         Ok(Room { memory, capacity })
     }
 
@@ -170,10 +170,10 @@ impl Cuda {
         let bytes = 4 * u64::from(rows) * u64::from(shape.n);
         // First, so that the winners' wait is the only one where it is small.
         let product = match c {
-            Some(c) => Some(self.card.fetch(c, 0, bytes)?),
+            Some(c) => Some(self.gpu.fetch(c, 0, bytes)?),
             None => None,
         };
-        let winners = self.card.fetch(&room.memory, 0, Room::bytes(room.capacity))?;
+        let winners = self.gpu.fetch(&room.memory, 0, Room::bytes(room.capacity))?;
         Ok(Drawn { first, rows, lane, winners, product })
     }
 
@@ -206,12 +206,12 @@ impl Cuda {
             if let Some((entries, place)) = product.take() {
                 entries.finish(bytemuck::cast_slice_mut(place))?;
             }
-            // The same again, behind the band that is under way: the card
+            // The same again, behind the band that is under way: the GPU
             // forgot those that had no room.
             lane.room = self.room(count)?;
             self.launch_band(sides, first, rows, lane)?;
             let size = Room::bytes(lane.room.capacity);
-            winners = self.card.fetch(&lane.room.memory, 0, size)?;
+            winners = self.gpu.fetch(&lane.room.memory, 0, size)?;
         }
         // After the winners, whose wait is the only one where it is small.
         if let Some((entries, place)) = product {
@@ -229,8 +229,8 @@ impl Cuda {
         Lane { room, c }: &Lane,
     ) -> Result<(), CudaError> {
         let &Work { a, b, ref shape, first: before, .. } = sides.work;
-        self.card.clear_part(&room.memory, 0, 4)?;
-        let multiprocessors = self.card.device().multiprocessors;
+        self.gpu.clear_part(&room.memory, 0, 4)?;
+        let multiprocessors = self.gpu.info().multiprocessors;
         let left =
             |memory, columns| Cuda::rows(self.variant, Rows { memory, first, rows, columns });
         let right = |memory, columns| {
@@ -267,19 +267,19 @@ impl Cuda {
         // first_row, thin_a, thin_b, wide): rows `first` and on of a and
         // thin_a, all of bt and thin_b, m·n entries of c, room as it says. A
         // variant with maps was opened by `forced`, which looked for them.
-        unsafe { self.card.launch(&launch, &arguments) }
+        unsafe { self.gpu.launch(&launch, &arguments) }
     }
 
     /// The thin operands: A·F_L and B'ᵀ·E_Rᵀ in digits, beside row factors.
-    /// B's is made beside A's: neither fills the card at its end.
+    /// B's is made beside A's: neither fills the GPU at its end.
     pub(crate) fn thin(
         &self,
-        a: &NoisedOnCard,
-        b: &NoisedOnCard,
+        a: &NoisedOnGpu,
+        b: &NoisedOnGpu,
         &Shape { m, n, k }: &Shape,
     ) -> Result<Thin, CudaError> {
-        let wide = self.card.allocate(4)?;
-        self.card.clear(&wide)?;
+        let wide = self.gpu.allocate(4)?;
+        self.gpu.clear(&wide)?;
         let (of_a, of_b) = (self.step_factors(&a.by_row, k)?, self.step_factors(&b.by_row, k)?);
         let side_b = Digits {
             matrix: &b.matrix,
@@ -297,20 +297,20 @@ impl Cuda {
         };
         let ([product_a, thin_a], [product_b, thin_b]) =
             (self.thin_memory(m)?, self.thin_memory(n)?);
-        self.digits(&side_b, &product_b, &thin_b, &wide, Card::launch_beside)?;
-        self.digits(&side_a, &product_a, &thin_a, &wide, Card::launch)?;
+        self.digits(&side_b, &product_b, &thin_b, &wide, OpenGpu::launch_beside)?;
+        self.digits(&side_a, &product_a, &thin_a, &wide, OpenGpu::launch)?;
         Ok(Thin { a: thin_a, b: thin_b, wide })
     }
 
     /// Memory for a side's thin product and its thin operand.
     fn thin_memory(&self, rows: u32) -> Result<[Memory; 2], CudaError> {
         let bytes = |columns: u32| u64::from(rows) * u64::from(columns);
-        Ok([self.card.allocate(bytes(4 * RANK))?, self.card.allocate(bytes(THIN_BYTES))?])
+        Ok([self.gpu.allocate(bytes(4 * RANK))?, self.gpu.allocate(bytes(THIN_BYTES))?])
     }
 
     /// A side's step factors as a dense matrix of r rows.
     fn step_factors(&self, by_row: &Memory, k: u32) -> Result<Memory, CudaError> {
-        let factors = self.card.allocate(u64::from(RANK) * u64::from(k))?;
+        let factors = self.gpu.allocate(u64::from(RANK) * u64::from(k))?;
         let launch = Launch {
             file: "recover",
             kernel: "recover_factors",
@@ -320,7 +320,7 @@ impl Cuda {
         };
         let arguments = [Argument::Memory(by_row), Argument::Memory(&factors), Argument::U32(k)];
         // SAFETY: recover_factors(by_row, factors, k): k words and r·k bytes.
-        unsafe { self.card.launch(&launch, &arguments)? };
+        unsafe { self.gpu.launch(&launch, &arguments)? };
         Ok(factors)
     }
 
@@ -337,7 +337,7 @@ impl Cuda {
         let &Digits { matrix, steps, factors, sizes, product_first } = side;
         let (plain, arguments) = self.plain_launch(matrix, 0, steps, product, sizes);
         // SAFETY: as in `Cuda::plain`: `product` has r i32 for each row.
-        unsafe { ask(&self.card, &plain, &arguments)? };
+        unsafe { ask(&self.gpu, &plain, &arguments)? };
         let [rows, ..] = sizes;
         let launch = Launch {
             file: "recover",
@@ -357,12 +357,12 @@ impl Cuda {
         ];
         // SAFETY: recover_digits(product, row_factors, thin, wide, rows,
         // product_first): rows of r i32, r bytes and 6r bytes, one word.
-        unsafe { ask(&self.card, &launch, &arguments) }
+        unsafe { ask(&self.gpu, &launch, &arguments) }
     }
 }
 
-/// How a launch is asked for: [`Card::launch`] or [`Card::launch_beside`].
-type Ask = unsafe fn(&Card, &Launch, &[Argument<'_>]) -> Result<(), CudaError>;
+/// How a launch is asked for: [`OpenGpu::launch`] or [`OpenGpu::launch_beside`].
+type Ask = unsafe fn(&OpenGpu, &Launch, &[Argument<'_>]) -> Result<(), CudaError>;
 
 /// What one side's thin operand is made of.
 struct Digits<'a> {
@@ -381,7 +381,7 @@ struct Sides<'a> {
     work: &'a Work<'a>,
     draw: &'a Memory,
     thin: Option<&'a Thin>,
-    /// Where the whole product stays on the card.
+    /// Where the whole product stays on the GPU.
     kept: Option<&'a Memory>,
 }
 

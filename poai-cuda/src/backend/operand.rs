@@ -1,9 +1,9 @@
-//! What is kept of an operand on the card: its entries, and under a challenge
+//! What is kept of an operand on the GPU: its entries, and under a challenge
 //! its noise (`kernels/commit.cu`, `kernels/noise.cu`).
 
 use super::Cuda;
-use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
+use crate::gpu::{Argument, Launch, Memory};
 use poai_core::puzzle::commitment::Tree;
 use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::{Params, Seed};
@@ -19,18 +19,18 @@ pub(crate) const CHUNK_BYTES: u64 = 1024;
 pub(crate) const NODE_BYTES: u64 = 32;
 /// Rows that a block noises.
 pub(crate) const NOISE_ROWS: u32 = 8;
-/// Columns that a block goes along where rows alone do not fill the card.
+/// Columns that a block goes along where rows alone do not fill the GPU.
 pub(crate) const NOISE_COLUMNS: u32 = 1024;
 
-/// A clean operand on the card, row-major. Cloning shares it.
+/// A clean operand on the GPU, row-major. Cloning shares it.
 #[derive(Clone, Debug)]
 pub(crate) struct Clean {
     pub(crate) matrix: Arc<Memory>,
 }
 
-/// A noised operand on the card.
+/// A noised operand on the GPU.
 #[derive(Debug)]
-pub(crate) struct NoisedOnCard {
+pub(crate) struct NoisedOnGpu {
     /// The noised entries, row-major.
     pub(crate) matrix: Memory,
     /// The clean ones.
@@ -47,13 +47,13 @@ impl AsRef<Memory> for Clean {
     }
 }
 
-impl AsRef<Memory> for NoisedOnCard {
+impl AsRef<Memory> for NoisedOnGpu {
     fn as_ref(&self) -> &Memory {
         &self.matrix
     }
 }
 
-/// A matrix's chaining values on the card, and where its groups' begin.
+/// A matrix's chaining values on the GPU, and where its groups' begin.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     values: Memory,
@@ -64,12 +64,12 @@ pub(crate) struct Nodes {
 }
 
 impl Cuda {
-    /// Brings rows onto the card, and hashes nothing.
+    /// Brings rows onto the GPU, and hashes nothing.
     pub(crate) fn hold(&self, rows: &[u8]) -> Result<Clean, CudaError> {
         Ok(Clean { matrix: Arc::new(self.upload(rows)?) })
     }
 
-    /// Brings an operand onto the card and hashes it there.
+    /// Brings an operand onto the GPU and hashes it there.
     pub(crate) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
         let bytes = operand.as_bytes();
         let matrix = self.upload(bytes)?;
@@ -81,7 +81,7 @@ impl Cuda {
         Ok((Clean { matrix: Arc::new(matrix) }, tree))
     }
 
-    /// An operand that is on the card already, hashed there unless it has been.
+    /// An operand that is on the GPU already, hashed there unless it has been.
     pub(crate) fn resident_operand(
         &self,
         operand: Operand,
@@ -98,8 +98,8 @@ impl Cuda {
         Ok(Prepared::new(self.variant.name(), operand, tree, Clean { matrix }))
     }
 
-    /// Queues the hashing of a matrix on the card. `None` for what one group
-    /// holds, which the host hashes before a card has begun.
+    /// Queues the hashing of a matrix on the GPU. `None` for what one group
+    /// holds, which the host hashes before a GPU has begun.
     pub(crate) fn nodes(&self, matrix: &Memory, bytes: u64) -> Result<Option<Nodes>, CudaError> {
         if bytes <= Tree::GROUP_BYTES {
             return Ok(None);
@@ -110,7 +110,7 @@ impl Cuda {
             levels.push((start + count, count.div_ceil(2)));
         }
         let nodes: u64 = levels.iter().map(|(_, count)| count).sum();
-        let values = self.card.allocate(nodes * NODE_BYTES)?;
+        let values = self.gpu.allocate(nodes * NODE_BYTES)?;
         let blocks = |count: u64| [count.div_ceil(COMMIT_THREADS) as u32, 1, 1];
         let launch = |kernel, count| Launch {
             file: "commit",
@@ -122,7 +122,7 @@ impl Cuda {
         let arguments = [Argument::Memory(matrix), Argument::U64(bytes), Argument::Memory(&values)];
         // SAFETY: commit_chunks(matrix, bytes, values): `values` has room for
         // the nodes of every level.
-        unsafe { self.card.launch(&launch("commit_chunks", levels[0].1), &arguments)? };
+        unsafe { self.gpu.launch(&launch("commit_chunks", levels[0].1), &arguments)? };
         for &(start, count) in levels.iter().skip(COMMIT_LEVELS).step_by(COMMIT_LEVELS) {
             if count < 2 {
                 break;
@@ -130,7 +130,7 @@ impl Cuda {
             let arguments = [Argument::Memory(&values), Argument::U64(start), Argument::U64(count)];
             // SAFETY: commit_merge(values, level_start, count), of a level that
             // the launch before wrote.
-            unsafe { self.card.launch(&launch("commit_merge", count), &arguments)? };
+            unsafe { self.gpu.launch(&launch("commit_merge", count), &arguments)? };
         }
         let height = (Tree::GROUP_BYTES / CHUNK_BYTES).trailing_zeros() as usize;
         let Some(&(start, count)) = levels.get(height) else { return Ok(None) };
@@ -140,7 +140,7 @@ impl Cuda {
     /// The tree over nodes that were queued.
     pub(crate) fn fetch_tree(&self, nodes: &Nodes) -> Result<Option<Tree>, CudaError> {
         let mut groups = vec![[0u8; NODE_BYTES as usize]; nodes.count as usize];
-        self.card.download(&nodes.values, nodes.start * NODE_BYTES, groups.as_flattened_mut())?;
+        self.gpu.download(&nodes.values, nodes.start * NODE_BYTES, groups.as_flattened_mut())?;
         Ok(Tree::of_groups(nodes.bytes, groups))
     }
 
@@ -152,17 +152,17 @@ impl Cuda {
         clean: &Clean,
         first_row: u32,
         [rows, k]: [u32; 2],
-    ) -> Result<NoisedOnCard, CudaError> {
+    ) -> Result<NoisedOnGpu, CudaError> {
         // Exact: 128.
         let rank = Params::CONSENSUS.rank() as u32;
         let steps = k / rank;
         let keys =
             [*RowNoise::new(seed).key(), *RankStepNoise::new(&Params::CONSENSUS, seed).key()];
         let keys = self.upload(keys.as_flattened())?;
-        let factors = self.card.allocate(u64::from(rows) * u64::from(rank))?;
+        let factors = self.gpu.allocate(u64::from(rows) * u64::from(rank))?;
         let words = 4 * u64::from(steps) * u64::from(rank);
-        let (columns, by_row) = (self.card.allocate(words)?, self.card.allocate(words)?);
-        let matrix = self.card.allocate(u64::from(rows) * u64::from(k))?;
+        let (columns, by_row) = (self.gpu.allocate(words)?, self.gpu.allocate(words)?);
+        let matrix = self.gpu.allocate(u64::from(rows) * u64::from(k))?;
         let launch = |kernel, grid, block| Launch { file: "noise", kernel, grid, block, shared: 0 };
 
         // Exact: at most 2^32·2/128.
@@ -172,17 +172,17 @@ impl Cuda {
         let arguments =
             [Argument::At(&keys, 0), first, Argument::U32(rows), rank, Argument::Memory(&factors)];
         // SAFETY: noise_rows(key, first, rows, rank, factors): rows·rank bytes.
-        unsafe { self.card.launch(&launch("noise_rows", grid, 128), &arguments)? };
+        unsafe { self.gpu.launch(&launch("noise_rows", grid, 128), &arguments)? };
 
         let (columns_at, by_row_at) = (Argument::Memory(&columns), Argument::Memory(&by_row));
         let arguments = [Argument::At(&keys, 32), Argument::U32(0), rank, columns_at, by_row_at];
         // SAFETY: noise_steps(key, first, rank, columns, by_row): steps·rank
         // words each.
-        unsafe { self.card.launch(&launch("noise_steps", [steps, 1, 1], 32), &arguments)? };
+        unsafe { self.gpu.launch(&launch("noise_steps", [steps, 1, 1], 32), &arguments)? };
 
         let down = rows.div_ceil(NOISE_ROWS);
-        // Rows alone fill a card of many rows; each block then builds one table.
-        let wanted = (8 * self.card.device().multiprocessors).div_ceil(down);
+        // Rows alone fill a GPU of many rows; each block then builds one table.
+        let wanted = (8 * self.gpu.info().multiprocessors).div_ceil(down);
         let grid = [down, wanted.clamp(1, k.div_ceil(NOISE_COLUMNS)), 1];
         let arguments = [
             Argument::Memory(&clean.matrix),
@@ -195,7 +195,7 @@ impl Cuda {
         ];
         // SAFETY: noise_operand(clean, factors, columns, noised, rows, k,
         // rank): rows·k bytes each of clean and noised.
-        unsafe { self.card.launch(&launch("noise_operand", grid, 256), &arguments)? };
-        Ok(NoisedOnCard { matrix, clean: clean.clone(), factors, by_row })
+        unsafe { self.gpu.launch(&launch("noise_operand", grid, 256), &arguments)? };
+        Ok(NoisedOnGpu { matrix, clean: clean.clone(), factors, by_row })
     }
 }

@@ -1,6 +1,6 @@
-//! The ways to multiply, and which cards have them.
+//! The ways to multiply, and which GPUs have them.
 
-use crate::card::Launch;
+use crate::gpu::Launch;
 use crate::kernels::Architecture;
 use crate::version::Version;
 use core::fmt;
@@ -52,7 +52,7 @@ impl Variant {
         Architecture { capability: Version { major, minor }, only_this }
     }
 
-    /// The fastest that a card of this compute capability has.
+    /// The fastest that a GPU of this compute capability has.
     pub fn fastest(capability: Version) -> Option<Variant> {
         Variant::ALL.into_iter().find(|variant| variant.needs().runs_on(capability))
     }
@@ -74,7 +74,7 @@ impl Variant {
     pub(super) const fn of_plain(self, n: u32) -> Variant {
         match self {
             // Half of each block would be idle, and its smaller ones fill the
-            // card.
+            // GPU.
             Variant::Wgmma if n <= NARROW => Variant::Mma,
             other => other,
         }

@@ -1,4 +1,4 @@
-//! Time by the card's own events, and the clocks that it has.
+//! Time by the GPU's own events, and the clocks that it has.
 
 use super::Measure;
 use crate::error::{CudaError, failed, refused};
@@ -6,10 +6,10 @@ use cudarc::driver::result::{device, event};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 use std::ffi::c_void;
 
-/// The driver's functions that timing needs, beside those of a card.
+/// The driver's functions that timing needs, beside those of a GPU.
 pub(super) const FUNCTIONS: [&str; 1] = ["cuEventElapsedTime"];
 
-/// What the driver says of a card's speed. `None` where it does not say.
+/// What the driver says of a GPU's speed. `None` where it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// The highest clock of the multiprocessors, in kHz.
@@ -27,22 +27,22 @@ struct Event(sys::CUevent);
 impl Drop for Event {
     fn drop(&mut self) {
         // SAFETY: created here and destroyed once. Nothing can be done about a
-        // card that is lost.
+        // GPU that is lost.
         let _ = unsafe { event::destroy(self.0) };
     }
 }
 
 impl Measure {
-    /// The stream of the card's launches: a `CUstream`, valid for as long as
+    /// The stream of the GPU's launches: a `CUstream`, valid for as long as
     /// `self` is. What another library queues there comes after all that was
     /// asked for before, except for copies and launches beside the others,
     /// which [`Measure::wait`] waits for, and before all that is asked for
     /// later and uses the same memory.
     pub fn stream(&self) -> *mut c_void {
-        self.cuda.card.stream().cast()
+        self.cuda.gpu.stream().cast()
     }
 
-    /// How long the card takes for what `work` queues, by its own clock, from
+    /// How long the GPU takes for what `work` queues, by its own clock, from
     /// when it has come to it until it is done. Waits for all that was queued
     /// before, and for the work. If the work itself waits for the host, the
     /// time has that in it.
@@ -56,42 +56,42 @@ impl Measure {
         self.wait()?;
         let (start, end) = (self.event()?, self.event()?);
         self.record(&start)?;
-        // The card's other queues are in the time, too.
-        self.cuda.card.fork()?;
+        // The GPU's other queues are in the time, too.
+        self.cuda.gpu.fork()?;
         work()?;
-        self.cuda.card.join()?;
+        self.cuda.gpu.join()?;
         self.record(&end)?;
         self.wait()?;
         // SAFETY: both were created with timing, recorded in one stream and
         // are alive.
         let elapsed = unsafe { event::elapsed(start.0, end.0) };
-        let device = self.cuda.card.device();
-        let elapsed = elapsed.map_err(failed("cuEventElapsedTime", device, None))?;
+        let gpu = self.cuda.gpu.info();
+        let elapsed = elapsed.map_err(failed("cuEventElapsedTime", &gpu.name, None))?;
         Ok(elapsed.into())
     }
 
     fn event(&self) -> Result<Event, CudaError> {
-        self.cuda.card.bind()?;
+        self.cuda.gpu.bind()?;
         let created = event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
         created.map(Event).map_err(refused("cuEventCreate"))
     }
 
     fn record(&self, at: &Event) -> Result<(), CudaError> {
-        self.cuda.card.bind()?;
-        let device = self.cuda.card.device();
+        self.cuda.gpu.bind()?;
+        let gpu = self.cuda.gpu.info();
         // SAFETY: both are alive and of one context.
         let recorded = unsafe { event::record(at.0, self.stream().cast()) };
-        recorded.map_err(failed("cuEventRecord", device, None))
+        recorded.map_err(failed("cuEventRecord", &gpu.name, None))
     }
 
-    /// The card's clocks, as the driver states them: the highest, which a card
+    /// The GPU's clocks, as the driver states them: the highest, which a GPU
     /// under load may not keep.
     pub fn rates(&self) -> Rates {
-        let device = i32::try_from(self.cuda.card.device().ordinal).ok();
-        let device = device.and_then(|ordinal| device::get(ordinal).ok());
+        let gpu = i32::try_from(self.cuda.gpu.info().ordinal).ok();
+        let gpu = gpu.and_then(|ordinal| device::get(ordinal).ok());
         let read = |which| {
             // SAFETY: the handle comes from `device::get`.
-            let value = unsafe { device::get_attribute(device?, which) };
+            let value = unsafe { device::get_attribute(gpu?, which) };
             value.ok().and_then(|value| u32::try_from(value).ok()).filter(|value| *value > 0)
         };
         Rates {

@@ -1,13 +1,13 @@
 //! Every kernel by itself, for a table of what each millisecond is: launched as
 //! the backend launches it, on operands of one side.
 
-use super::{Measure, Noised, OnCard};
+use super::{Measure, MeasuredOperand, OnGpu};
 use crate::backend::multiply::{RANK, THIN_BYTES};
 use crate::backend::operand::{
     CHUNK_BYTES, COMMIT_LEVELS, COMMIT_THREADS, NODE_BYTES, NOISE_COLUMNS, NOISE_ROWS,
 };
-use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
+use crate::gpu::{Argument, Launch, Memory};
 use poai_core::Seed;
 use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_engine::Operand;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// One kernel, ready to be launched any number of times: it writes what it
 /// reads nowhere.
 #[derive(Debug)]
-pub struct Kernel<'a> {
+pub struct MeasuredKernel<'a> {
     measure: &'a Measure,
     launch: Launch,
     arguments: Vec<Owned>,
@@ -30,7 +30,7 @@ enum Owned {
     U64(u64),
 }
 
-impl Kernel<'_> {
+impl MeasuredKernel<'_> {
     /// Its name in the sources.
     pub fn name(&self) -> &'static str {
         self.launch.kernel
@@ -49,17 +49,17 @@ impl Kernel<'_> {
         let arguments: Vec<_> = arguments.collect();
         // SAFETY: the functions below, which alone make kernels, say what each
         // takes, and keep as much memory as it uses.
-        unsafe { self.measure.cuda.card.launch(&self.launch, &arguments) }
+        unsafe { self.measure.cuda.gpu.launch(&self.launch, &arguments) }
     }
 }
 
 impl Measure {
-    /// The launches that hash bytes on the card: `commit_chunks`, and
+    /// The launches that hash bytes on the GPU: `commit_chunks`, and
     /// `commit_merge` as often as there are levels for.
     ///
     /// # Errors
     /// [`CudaError::Foreign`], or what the driver reports.
-    pub fn commit_kernels(&self, of: &OnCard) -> Result<Vec<Kernel<'_>>, CudaError> {
+    pub fn commit_kernels(&self, of: &OnGpu) -> Result<Vec<MeasuredKernel<'_>>, CudaError> {
         self.own(&of.memory)?;
         // Where each level begins, in nodes, and how many it has.
         let mut levels = vec![(0, of.bytes.div_ceil(CHUNK_BYTES))];
@@ -68,7 +68,7 @@ impl Measure {
         }
         let nodes: u64 = levels.iter().map(|(_, count)| count).sum();
         let values = self.empty(nodes * NODE_BYTES)?;
-        let at = |on_card: &OnCard| Owned::Memory(on_card.memory.clone(), 0);
+        let at = |on_gpu: &OnGpu| Owned::Memory(on_gpu.memory.clone(), 0);
         let kernel = |kernel, count: u64, arguments| {
             let grid = [u32::try_from(count.div_ceil(COMMIT_THREADS)).unwrap_or(u32::MAX), 1, 1];
             self.kernel("commit", kernel, grid, COMMIT_THREADS as u32, arguments)
@@ -96,8 +96,8 @@ impl Measure {
         &self,
         seed: &Seed,
         operand: &Operand,
-        clean: &OnCard,
-    ) -> Result<Vec<Kernel<'_>>, CudaError> {
+        clean: &OnGpu,
+    ) -> Result<Vec<MeasuredKernel<'_>>, CudaError> {
         let [rows, k] = self.noisable(operand, clean)?;
         let steps = k / RANK;
         let keys = [*RowNoise::new(seed).key(), *RankStepNoise::new(operand.params(), seed).key()];
@@ -106,7 +106,7 @@ impl Measure {
         let words = 4 * u64::from(steps) * u64::from(RANK);
         let (columns, by_row) = (self.empty(words)?, self.empty(words)?);
         let noised = self.empty(u64::from(rows) * u64::from(k))?;
-        let at = |on_card: &OnCard| Owned::Memory(on_card.memory.clone(), 0);
+        let at = |on_gpu: &OnGpu| Owned::Memory(on_gpu.memory.clone(), 0);
         let number = Owned::U32;
 
         // noise_rows(key, first, rows, rank, factors): rows·rank bytes.
@@ -121,7 +121,7 @@ impl Measure {
         // noise_operand(clean, factors, columns, noised, rows, k, rank): rows·k
         // bytes each of clean and noised.
         let down = rows.div_ceil(NOISE_ROWS);
-        let wanted = (8 * self.cuda.card.device().multiprocessors).div_ceil(down);
+        let wanted = (8 * self.cuda.gpu.info().multiprocessors).div_ceil(down);
         let grid = [down, wanted.clamp(1, k.div_ceil(NOISE_COLUMNS)), 1];
         let mut arguments = vec![at(clean), at(&factors), at(&columns), at(&noised)];
         arguments.extend([number(rows), number(k), number(RANK)]);
@@ -136,7 +136,10 @@ impl Measure {
     ///
     /// # Errors
     /// [`CudaError::Foreign`], or what the driver reports.
-    pub fn recover_kernels(&self, of: &Noised) -> Result<Vec<Kernel<'_>>, CudaError> {
+    pub fn recover_kernels(
+        &self,
+        of: &MeasuredOperand,
+    ) -> Result<Vec<MeasuredKernel<'_>>, CudaError> {
         self.own(of.at())?;
         let (rows, k) = (of.rows, of.k);
         let words = 4 * u64::from(k / RANK) * u64::from(RANK);
@@ -146,7 +149,7 @@ impl Measure {
         let product = self.zeros(bytes(4 * RANK))?;
         let factors = self.empty(u64::from(RANK) * u64::from(k))?;
         let (thin, wide) = (self.empty(bytes(THIN_BYTES))?, self.zeros(4)?);
-        let at = |on_card: &OnCard| Owned::Memory(on_card.memory.clone(), 0);
+        let at = |on_gpu: &OnGpu| Owned::Memory(on_gpu.memory.clone(), 0);
         // recover_factors(by_row, factors, k): k words and r·k bytes.
         let arguments = vec![at(&by_row), at(&factors), Owned::U32(k)];
         let first = self.kernel("recover", "recover_factors", [k / RANK, 1, 1], RANK, arguments);
@@ -159,9 +162,9 @@ impl Measure {
         Ok(vec![first, second])
     }
 
-    fn zeros(&self, bytes: u64) -> Result<OnCard, CudaError> {
+    fn zeros(&self, bytes: u64) -> Result<OnGpu, CudaError> {
         let memory = self.empty(bytes)?;
-        self.cuda.card.clear(&memory.memory)?;
+        self.cuda.gpu.clear(&memory.memory)?;
         Ok(memory)
     }
 
@@ -172,8 +175,8 @@ impl Measure {
         grid: [u32; 3],
         block: u32,
         arguments: Vec<Owned>,
-    ) -> Kernel<'_> {
+    ) -> MeasuredKernel<'_> {
         let launch = Launch { file, kernel, grid, block, shared: 0 };
-        Kernel { measure: self, launch, arguments }
+        MeasuredKernel { measure: self, launch, arguments }
     }
 }

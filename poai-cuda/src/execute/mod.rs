@@ -1,0 +1,76 @@
+//! Whole programs on one GPU: constants are on the GPU from the start, a run's
+//! tensors stay there, and their commitments are made there.
+//!
+//! Of a run the host sends the inputs, and reads the output, the roots of a
+//! trace, and one word a step for entries that have no result: all after the
+//! last step is queued, whatever the batch. Only sums that are kept and products
+//! that are mined come to the host on the way; of the latter side A, in case
+//! that a ticket wins and its strips have to be opened.
+//!
+//! - `run`: a run from its inputs to its output.
+//! - `steps`: the kernels of each step.
+//! - `product`: products with weights, mined or not.
+//! - `ready`: what a step is launched with.
+
+mod product;
+mod ready;
+mod run;
+mod steps;
+
+use crate::backend::Cuda;
+use crate::error::CudaError;
+use crate::gpu::Memory;
+use poai_core::program::ConstantId;
+use poai_engine::backend::{BackendError, Prepared};
+use poai_engine::execute::{Device, ExecuteError, Network, Resident};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+/// Networks run whole on one GPU, if it has a kernel for every step.
+impl Device for Cuda {
+    fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
+        let steps = network.program().steps();
+        if !steps.iter().all(|step| steps::has_kernels(&step.op)) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Executor::new(self, network)?)))
+    }
+}
+
+/// A network on a GPU, ready to run there.
+pub(crate) struct Executor {
+    cuda: Cuda,
+    network: Arc<Network>,
+    /// The constants' padded bytes, in order.
+    constants: Vec<Arc<Memory>>,
+    /// Weights as a miner takes them, from when they are first mined.
+    weights: Mutex<BTreeMap<ConstantId, Prepared>>,
+}
+
+impl Executor {
+    /// Brings a network onto a GPU.
+    pub(crate) fn new(cuda: &Cuda, network: &Arc<Network>) -> Result<Executor, BackendError> {
+        let mut constants = vec![];
+        for held in network.constants() {
+            constants.push(Arc::new(cuda.upload(held.tensor.bytes())?));
+        }
+        let (cuda, network, weights) = (cuda.clone(), network.clone(), Mutex::default());
+        Ok(Executor { cuda, network, constants, weights })
+    }
+}
+
+impl From<CudaError> for ExecuteError {
+    fn from(error: CudaError) -> ExecuteError {
+        ExecuteError::Backend(error.into())
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("cuda", &self.cuda)
+            .field("program", &self.network.program().program_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! Products with weights: sums band by band, and what follows them.
+
+use super::Executor;
+use super::ready::{Ready, bounds, small};
+use crate::backend::BAND_BYTES;
+use crate::backend::multiply::Place;
+use crate::error::CudaError;
+use crate::gpu::{Argument, Memory};
+use poai_core::program::{ConstantId, Extent, Op, ValueId};
+use poai_core::{Params, Side};
+use poai_engine::backend::{BackendError, Prepared};
+use poai_engine::execute::{ExecuteError, MinedStep, Mining, Tensor};
+use poai_engine::miner::Miner;
+use std::sync::{Arc, PoisonError};
+
+/// Rows that follow a band's sums.
+struct Part<'a> {
+    sums: &'a Memory,
+    first: u32,
+    rows: u32,
+}
+
+impl Executor {
+    /// A product with weights that nobody mines; its sums, where they are kept.
+    pub(super) fn linear(
+        &self,
+        ready: &Ready<'_>,
+        keep: bool,
+    ) -> Result<Option<Vec<i32>>, CudaError> {
+        let [m, n, k] = shape(ready);
+        let gpu = self.cuda.gpu();
+        let multiprocessors = gpu.info().multiprocessors;
+        let band = self.cuda.variant().band(n, multiprocessors, Some(BAND_BYTES)).min(m);
+        let sums = gpu.allocate(4 * u64::from(band) * u64::from(n))?;
+        let mut kept = if keep { Some(zeros(m, n)?) } else { None };
+        let [Some(x), Some(weights)] = [ready.slots.first(), ready.slots.get(ready.local.inputs)]
+        else {
+            return Err(CudaError::Bounds);
+        };
+        for first in (0..m).step_by(band as usize) {
+            let rows = band.min(m - first);
+            self.cuda.plain(x, first, weights, &sums, [rows, n, k])?;
+            self.follow(ready, &Part { sums: &sums, first, rows })?;
+            if let Some(kept) = &mut kept {
+                let start = first as usize * n as usize;
+                let entries = &mut kept[start..][..rows as usize * n as usize];
+                gpu.download(&sums, 0, bytemuck::cast_slice_mut(entries))?;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// What follows the sums of some rows.
+    fn follow(&self, ready: &Ready<'_>, part: &Part<'_>) -> Result<(), CudaError> {
+        let Op::Linear { shifts, ref clamp, .. } = *ready.local.op else {
+            return Err(CudaError::Bounds);
+        };
+        let output = &ready.local.output;
+        let row_bytes = output.row_bytes() as u64;
+        let scales = match ready.slots.get(1) {
+            Some(scales) if ready.local.inputs > 1 => {
+                Argument::At(scales, 4 * u64::from(part.first))
+            }
+            _ => Argument::Null,
+        };
+        let ([s0, s1, s2], [least, most]) = (shifts.map(small), bounds(clamp));
+        let [_, n, _] = shape(ready);
+        let arguments = [
+            Argument::Memory(part.sums),
+            Argument::U32(n),
+            ready.constant(1),
+            scales,
+            Argument::At(ready.out, u64::from(part.first) * row_bytes),
+            ready.out_dtype(),
+            // True rows of the part: of the last one padding may be a part.
+            Argument::U32(output.rows.saturating_sub(part.first).min(part.rows)),
+            ready.columns(),
+            s0,
+            s1,
+            s2,
+            least,
+            most,
+        ];
+        // SAFETY: step_linear's arguments, in order: sums of `rows` rows of n
+        // entries, and as many rows of the output from `first` on.
+        unsafe { ready.by_some_rows(part.rows, "steps_rows", "step_linear", &arguments) }
+    }
+
+    /// A product with weights, mined; its sums, where they are kept.
+    pub(super) fn mine(
+        &self,
+        ready: &Ready<'_>,
+        value: ValueId,
+        mining: &Mining,
+        mined: &mut Vec<MinedStep>,
+        keep: bool,
+    ) -> Result<Option<Vec<i32>>, ExecuteError> {
+        let Op::Linear { weights, .. } = *ready.local.op else { return Err(ExecuteError::Layout) };
+        let x = ready.slots.first().ok_or(ExecuteError::Layout)?;
+        let a = self.left(&ready.extent(0), x)?;
+        let b = self.right(weights)?;
+        let backend = Arc::new(self.cuda.clone());
+        let miner = Miner::new(Params::CONSENSUS, backend).map_err(BackendError::from)?;
+        let round = miner.round(&mining.challenge, &b)?;
+        let [m, n, _] = shape(ready);
+        let gpu = self.cuda.gpu();
+        let sums = gpu.allocate(4 * u64::from(m) * u64::from(n))?;
+        let found = round.mine_with(&a, &mining.options, |job, watch| {
+            self.cuda.draw(&self.cuda.work(job)?, Place::OpenGpu(&sums), watch)
+        })?;
+        mined.push(MinedStep { value, found });
+        self.follow(ready, &Part { sums: &sums, first: 0, rows: m })?;
+        if !keep {
+            return Ok(None);
+        }
+        let mut kept = zeros(m, n)?;
+        gpu.download(&sums, 0, bytemuck::cast_slice_mut(&mut kept))?;
+        Ok(Some(kept))
+    }
+
+    /// An input of the product as side A. Its entries come to the host too, in
+    /// case that a ticket wins and strips have to be opened.
+    fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, ExecuteError> {
+        let mut bytes = vec![0; extent.bytes() as usize];
+        self.cuda.gpu().download(x, 0, &mut bytes)?;
+        let x_here = Tensor::from_bytes(*extent, bytes).map_err(|_| ExecuteError::Layout)?;
+        let operand = x_here.operand(Side::A)?;
+        Ok(self.cuda.resident_operand(operand, x.clone(), None)?)
+    }
+
+    /// Weights as side B, prepared when they are first mined.
+    fn right(&self, id: ConstantId) -> Result<Prepared, ExecuteError> {
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = weights.get(&id) {
+            return Ok(prepared.clone());
+        }
+        let at = id.0 as usize;
+        let held = self.network.constants().get(at).ok_or(ExecuteError::Layout)?;
+        let memory = self.constants.get(at).ok_or(ExecuteError::Layout)?;
+        let operand = held.tensor.operand(Side::B)?;
+        let tree = Some(held.tree.clone());
+        let prepared = self.cuda.resident_operand(operand, memory.clone(), tree)?;
+        weights.insert(id, prepared.clone());
+        Ok(prepared)
+    }
+}
+
+/// Memory of the host for sums.
+fn zeros(m: u32, n: u32) -> Result<Vec<i32>, CudaError> {
+    let entries = m as usize * n as usize;
+    // Asks whether there is room, and then takes it untouched.
+    let room = Vec::<i32>::new().try_reserve_exact(entries);
+    room.map_err(|_| CudaError::OutOfHostMemory { bytes: 4 * entries as u64 })?;
+    Ok(vec![0; entries])
+}
+
+/// The product's m, n and k.
+fn shape(ready: &Ready<'_>) -> [u32; 3] {
+    let (x, weights) = (ready.extent(0), ready.extent(ready.local.inputs));
+    [x.padded_rows(), weights.padded_rows(), x.padded_columns()]
+}

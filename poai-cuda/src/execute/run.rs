@@ -1,0 +1,269 @@
+//! A run: everything is queued, and then the host waits once.
+
+use super::Executor;
+use super::ready::Ready;
+use crate::backend::Cuda;
+use crate::backend::operand::Nodes;
+use crate::gpu::Memory;
+use poai_core::program::ops::{Local, StepError};
+use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::puzzle::commitment::Tree;
+use poai_engine::backend::BackendError;
+use poai_engine::execute::options::{RunProgress, last_uses, mineable};
+use poai_engine::execute::{
+    ExecuteError, Kept, MinedStep, Resident, ResidentRun, RunOptions, Tensor, Traced,
+};
+use std::sync::Arc;
+
+/// A tensor that a run left on its GPU.
+#[derive(Debug)]
+struct OnGpu {
+    cuda: Cuda,
+    memory: Arc<Memory>,
+}
+
+impl Kept for OnGpu {
+    fn fetch(&self, to: &mut [u8]) -> Result<(), BackendError> {
+        Ok(self.cuda.gpu().download(&self.memory, 0, to)?)
+    }
+}
+
+/// Entries of a step that may have no result.
+struct Named {
+    /// The step, in order.
+    step: usize,
+    slot: usize,
+    /// Which entries: of one column, i32.
+    entries: Arc<Memory>,
+    min: u32,
+    max: u32,
+}
+
+/// What a run has queued.
+struct Queued {
+    /// Values that are still to be read, inputs first.
+    values: Vec<Option<Arc<Memory>>>,
+    /// Nodes of the values' trees, where the run is traced.
+    nodes: Vec<Option<Nodes>>,
+    sums: Vec<Option<Vec<i32>>>,
+    mined: Vec<MinedStep>,
+    /// A word for every step.
+    errors: Memory,
+    named: Vec<Named>,
+}
+
+/// What a run is asked for.
+struct Asked<'a> {
+    shape: &'a RunShape,
+    extents: &'a [Extent],
+    options: &'a RunOptions,
+}
+
+impl Resident for Executor {
+    fn run(
+        &self,
+        shape: &RunShape,
+        inputs: &[Arc<Tensor>],
+        options: &RunOptions,
+    ) -> Result<ResidentRun, ExecuteError> {
+        let extents = self.network.program().extents(shape)?;
+        let asked = Asked { shape, extents: &extents, options };
+        let mut queued = self.start(inputs, options)?;
+        let steps = self.queue_steps(&asked, &mut queued);
+        // An entry without a result came before whatever stopped a later step.
+        match (self.check_errors(&queued), steps) {
+            (Err(told @ ExecuteError::Step { .. }), _) | (_, Err(told)) | (Err(told), _) => {
+                Err(told)
+            }
+            (Ok(()), Ok(())) => self.finish(&asked, queued),
+        }
+    }
+}
+
+impl Executor {
+    /// Sends the inputs.
+    fn start(&self, inputs: &[Arc<Tensor>], options: &RunOptions) -> Result<Queued, BackendError> {
+        let untold = vec![u8::MAX; 4 * self.network.program().steps().len()];
+        let mut queued = Queued {
+            values: vec![],
+            nodes: vec![],
+            sums: vec![],
+            mined: vec![],
+            errors: self.cuda.upload(&untold)?,
+            named: vec![],
+        };
+        for input in inputs {
+            let memory = self.cuda.upload(input.bytes())?;
+            self.made(&mut queued, memory, input.extent(), options)?;
+        }
+        Ok(queued)
+    }
+
+    /// Takes a value's memory, and hashes it where the run is traced.
+    fn made(
+        &self,
+        queued: &mut Queued,
+        memory: Memory,
+        extent: &Extent,
+        options: &RunOptions,
+    ) -> Result<(), BackendError> {
+        let nodes = match options.is_traced() {
+            true => self.cuda.nodes(&memory, extent.bytes())?,
+            false => None,
+        };
+        queued.nodes.push(nodes);
+        queued.values.push(Some(Arc::new(memory)));
+        Ok(())
+    }
+
+    fn queue_steps(&self, asked: &Asked<'_>, queued: &mut Queued) -> Result<(), ExecuteError> {
+        let program = self.network.program();
+        let (total, inputs) = (program.steps().len(), program.inputs().len());
+        let last_use = last_uses(program);
+        for (index, step) in program.steps().iter().enumerate() {
+            let at = inputs + index;
+            // Exact: at most 2^16 + 16 values.
+            self.queue_step(asked, queued, ValueId(at as u32))?;
+            if !asked.options.is_traced() {
+                // What nobody reads again gives its memory back.
+                for input in &step.inputs {
+                    let input = input.0 as usize;
+                    if last_use.get(input) == Some(&(at as u32)) {
+                        queued.values[input] = None;
+                    }
+                }
+            }
+            asked.options.report(RunProgress { done: index + 1, total });
+        }
+        Ok(())
+    }
+
+    fn queue_step(
+        &self,
+        asked: &Asked<'_>,
+        queued: &mut Queued,
+        value: ValueId,
+    ) -> Result<(), ExecuteError> {
+        let &Asked { shape, extents, options } = asked;
+        let program = self.network.program();
+        let step = program.step_of(value).ok_or(ExecuteError::Layout)?;
+        let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
+        let mut slots = vec![];
+        for input in &step.inputs {
+            let memory = queued.values.get(input.0 as usize).cloned().flatten();
+            slots.push(memory.ok_or(ExecuteError::Layout)?);
+        }
+        let (constants, count) = step.op.constants();
+        for constant in constants.iter().take(count) {
+            let memory = self.constants.get(constant.0 as usize).cloned();
+            slots.push(memory.ok_or(ExecuteError::Layout)?);
+        }
+        let index = value.0 as usize - program.inputs().len();
+        queued.named.extend(named(&local, &slots, index));
+        let out = self.cuda.gpu().allocate(local.output.bytes())?;
+        let errors = (&queued.errors, index as u64);
+        let ready = Ready { cuda: &self.cuda, local: &local, slots, out: &out, errors };
+        let keep = options.keeps_sums();
+        let sums = match (local.op, options.mining()) {
+            (Op::Linear { .. }, Some(mining)) if mineable(&local) => {
+                // The host waits here anyhow, and nobody mines what is no result.
+                self.check_errors(queued)?;
+                self.mine(&ready, value, mining, &mut queued.mined, keep)?
+            }
+            (Op::Linear { .. }, _) => self.linear(&ready, keep)?,
+            _ => {
+                let launched = ready.queue().ok_or(ExecuteError::Layout)?;
+                launched?;
+                None
+            }
+        };
+        queued.sums.push(sums);
+        self.made(queued, out, &local.output, options)?;
+        Ok(())
+    }
+
+    /// Whether every step had a result.
+    fn check_errors(&self, queued: &Queued) -> Result<(), ExecuteError> {
+        let program = self.network.program();
+        let mut words = vec![0u32; program.steps().len()];
+        self.download(&queued.errors, 0, bytemuck::cast_slice_mut(&mut words))?;
+        let told = |named: &&Named| words.get(named.step).is_some_and(|&row| row != u32::MAX);
+        let Some(first) = queued.named.iter().find(told) else { return Ok(()) };
+        let &Named { step, slot, ref entries, min, max } = first;
+        let row = words[step];
+        let mut value = [0; 4];
+        self.download(entries, 4 * u64::from(row), &mut value)?;
+        let value = i32::from_le_bytes(value);
+        let name = program.steps().get(step).map_or_else(String::new, |step| step.name.clone());
+        let source = StepError::Index { slot, row, value, min, max };
+        Err(ExecuteError::Step { name, source })
+    }
+
+    /// Brings the output here, and a trace's roots.
+    fn finish(&self, asked: &Asked<'_>, queued: Queued) -> Result<ResidentRun, ExecuteError> {
+        let Queued { values, nodes, sums, mined, .. } = queued;
+        let (Some(memory), Some(extent)) = (values.last().cloned().flatten(), asked.extents.last())
+        else {
+            return Err(ExecuteError::Layout);
+        };
+        let mut bytes = vec![0; extent.bytes() as usize];
+        self.download(&memory, 0, &mut bytes)?;
+        let output = Tensor::from_bytes(*extent, bytes).map_err(|_| ExecuteError::Layout)?;
+        let output = Arc::new(output);
+        if !asked.options.is_traced() {
+            return Ok(ResidentRun { output, traced: None, sums, mined });
+        }
+        let (mut steps, mut trees) = (vec![], vec![]);
+        let inputs = self.network.program().inputs().len();
+        for (index, ((memory, nodes), extent)) in
+            values.into_iter().zip(nodes).zip(asked.extents).enumerate()
+        {
+            let memory = memory.ok_or(ExecuteError::Layout)?;
+            trees.push(self.tree(&memory, nodes, extent)?);
+            if index >= inputs {
+                let on_gpu = OnGpu { cuda: self.cuda.clone(), memory };
+                steps.push(Arc::new(on_gpu) as Arc<dyn Kept>);
+            }
+        }
+        let traced = Some(Traced { steps, trees });
+        Ok(ResidentRun { output, traced, sums, mined })
+    }
+
+    fn tree(
+        &self,
+        memory: &Memory,
+        nodes: Option<Nodes>,
+        extent: &Extent,
+    ) -> Result<Tree, ExecuteError> {
+        if let Some(nodes) = nodes {
+            let tree = self.cuda.fetch_tree(&nodes)?;
+            return tree.ok_or(ExecuteError::Layout);
+        }
+        // What one group holds is hashed here before the GPU has begun.
+        let mut bytes = vec![0; extent.bytes() as usize];
+        self.download(memory, 0, &mut bytes)?;
+        Ok(Tree::new(&bytes))
+    }
+
+    fn download(&self, from: &Memory, offset: u64, to: &mut [u8]) -> Result<(), BackendError> {
+        Ok(self.cuda.gpu().download(from, offset, to)?)
+    }
+}
+
+/// The entries of a step that name rows or lengths (spec §12).
+fn named(local: &Local<'_>, slots: &[Arc<Memory>], step: usize) -> Option<Named> {
+    let lengths = |slot| (slot, 1, local.run.sequence);
+    let (slot, min, max) = match local.op {
+        Op::Embed { .. } => {
+            let table = local.slots.get(local.inputs)?;
+            (0, 0, table.rows.saturating_sub(1))
+        }
+        Op::AttentionWeights { .. } => lengths(2),
+        Op::MeanPool => lengths(1),
+        _ => return None,
+    };
+    if slot >= local.inputs {
+        return None;
+    }
+    Some(Named { step, slot, entries: slots.get(slot)?.clone(), min, max })
+}

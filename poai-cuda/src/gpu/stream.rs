@@ -1,0 +1,189 @@
+//! The queues of a GPU and the order among them.
+//!
+//! A queue is a stream of the driver: it does one thing after the other, and
+//! beside the others' things. What touches the same memory in two queues is
+//! ordered by events: each block of memory remembers where it was last used.
+
+use crate::detection::Gpu;
+use crate::error::{CudaError, failed, refused_on};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
+use std::array;
+use std::sync::{Arc, MutexGuard};
+
+/// A queue of a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// Launches, in the order in which they are asked for.
+    Compute,
+    /// Launches that may run beside those.
+    Side,
+    /// Copies to the GPU.
+    Up,
+    /// Copies from the GPU.
+    Down,
+}
+
+impl Queue {
+    const ALL: [Queue; 4] = [Queue::Compute, Queue::Side, Queue::Up, Queue::Down];
+}
+
+/// A point in a queue: what was asked of it before is done once it is reached.
+pub(super) type Point = Arc<CudaEvent>;
+
+/// Where a block of memory was last used.
+///
+/// Of the compute queue only whether it was: a point is recorded there when
+/// another queue has to wait for it, since most launches are waited for by
+/// nothing but the next launch.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    compute: bool,
+    beside: [Option<Point>; Queue::ALL.len()],
+}
+
+impl Uses {
+    /// The compute queue used it, or allocated it there.
+    pub(super) fn computed(&mut self) {
+        self.compute = true;
+    }
+
+    /// Whether the compute queue never used it.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.compute
+    }
+
+    /// The last use in another queue than the compute queue.
+    pub(super) fn last(&mut self, queue: Queue, point: Point) {
+        self.beside[queue as usize] = Some(point);
+    }
+
+    /// The last uses in other queues than this.
+    fn others(&self, queue: Queue) -> impl Iterator<Item = &Point> {
+        let uses = Queue::ALL.into_iter().zip(&self.beside);
+        uses.filter(move |(of, _)| *of != queue).filter_map(|(_, point)| point.as_ref())
+    }
+}
+
+/// The queues of an open GPU. Memory shares them, so that they outlive it.
+#[derive(Debug)]
+pub(super) struct Streams {
+    gpu: Gpu,
+    context: Arc<CudaContext>,
+    queues: [Arc<CudaStream>; Queue::ALL.len()],
+}
+
+impl Streams {
+    pub(super) fn open(gpu: &Gpu) -> Result<Arc<Streams>, CudaError> {
+        let context = CudaContext::new(gpu.ordinal)
+            .map_err(refused_on("cuDevicePrimaryCtxRetain", &gpu.name))?;
+        // SAFETY: cudarc's own slices, whose lives that would track, are not
+        // used at all.
+        unsafe { context.disable_event_tracking() };
+        let open = || context.new_stream().map_err(refused_on("cuStreamCreate", &gpu.name));
+        let queues = [open()?, open()?, open()?, open()?];
+        Ok(Arc::new(Streams { gpu: gpu.clone(), context, queues }))
+    }
+
+    pub(super) fn info(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Whether memory is allocated and freed in the order of a queue.
+    pub(super) fn pools(&self) -> bool {
+        self.context.has_async_alloc()
+    }
+
+    pub(super) fn of(&self, queue: Queue) -> &CudaStream {
+        &self.queues[queue as usize]
+    }
+
+    /// Puts an error of a call on the open GPU into words.
+    pub(super) fn told(&self, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+        failed(call, &self.gpu.name, None)
+    }
+
+    /// Makes the calling thread's calls go to this GPU.
+    pub(super) fn bind(&self) -> Result<(), CudaError> {
+        self.context.bind_to_thread().map_err(self.told("cuCtxSetCurrent"))
+    }
+
+    /// The end of what was asked of a queue until now.
+    pub(super) fn record(&self, queue: Queue) -> Result<Point, CudaError> {
+        let event = self.context.new_event(None).map_err(self.told("cuEventCreate"))?;
+        event.record(self.of(queue)).map_err(self.told("cuEventRecord"))?;
+        Ok(Arc::new(event))
+    }
+
+    /// Lets what is asked of a queue from now on begin after a point of
+    /// another. Nothing on the host waits.
+    pub(super) fn wait(&self, queue: Queue, point: &Point) -> Result<(), CudaError> {
+        self.of(queue).wait(point).map_err(self.told("cuStreamWaitEvent"))
+    }
+
+    /// Waits on the host until a point is reached.
+    pub(super) fn reach(&self, point: &Point) -> Result<(), CudaError> {
+        point.synchronize().map_err(self.told("cuEventSynchronize"))
+    }
+
+    /// Waits on the host for everything that was asked of a queue.
+    pub(super) fn drain(&self, queue: Queue) -> Result<(), CudaError> {
+        self.of(queue).synchronize().map_err(self.told("cuStreamSynchronize"))
+    }
+
+    /// The same for all queues, in whichever of them something failed.
+    pub(super) fn drain_all(&self) -> Result<(), CudaError> {
+        let drained: [_; Queue::ALL.len()] = array::from_fn(|i| self.drain(Queue::ALL[i]));
+        drained.into_iter().collect()
+    }
+
+    /// Lets what is asked of the compute queue from now on begin after what was
+    /// asked of all others.
+    #[cfg(feature = "measure")]
+    pub(super) fn join(&self) -> Result<(), CudaError> {
+        let mut others = Queue::ALL.into_iter().filter(|queue| *queue != Queue::Compute);
+        others.try_for_each(|other| self.wait(Queue::Compute, &self.record(other)?))
+    }
+
+    /// Lets what is asked of all others from now on begin after what was asked
+    /// of the compute queue.
+    #[cfg(feature = "measure")]
+    pub(super) fn fork(&self) -> Result<(), CudaError> {
+        let point = self.record(Queue::Compute)?;
+        let mut others = Queue::ALL.into_iter().filter(|queue| *queue != Queue::Compute);
+        others.try_for_each(|other| self.wait(other, &point))
+    }
+
+    /// What a use in a copy's queue has to come after, of memory that was used
+    /// so.
+    pub(super) fn before(&self, queue: Queue, uses: &Uses) -> Result<Vec<Point>, CudaError> {
+        let mut points: Vec<_> = uses.others(queue).cloned().collect();
+        if uses.compute {
+            points.push(self.record(Queue::Compute)?);
+        }
+        Ok(points)
+    }
+
+    /// Lets what is asked of a queue next come after all these uses in other
+    /// queues, each of one block of memory.
+    pub(super) fn order<'a>(
+        &self,
+        queue: Queue,
+        blocks: impl Iterator<Item = MutexGuard<'a, Uses>>,
+    ) -> Result<(), CudaError> {
+        let mut computed = false;
+        for mut uses in blocks {
+            for point in uses.others(queue) {
+                self.wait(queue, point)?;
+            }
+            if queue == Queue::Compute {
+                // Whoever waits for the compute queue now, waits for them too.
+                *uses = Uses { compute: true, beside: Default::default() };
+            }
+            computed |= uses.compute;
+        }
+        if computed && queue != Queue::Compute {
+            self.wait(queue, &self.record(Queue::Compute)?)?;
+        }
+        Ok(())
+    }
+}

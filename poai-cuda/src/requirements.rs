@@ -1,0 +1,18 @@
+//! What a machine needs before its GPUs can mine.
+
+use crate::version::Version;
+
+/// The file that the driver installs, among the names that are tried.
+pub(crate) const LIBRARY: &str = if cfg!(windows) {
+    "nvcuda.dll"
+} else if cfg!(target_os = "macos") {
+    "libcuda.dylib"
+} else {
+    "libcuda.so.1"
+};
+
+/// The oldest driver interface accepted: the one cudarc is pinned to.
+pub(crate) const DRIVER: Version = Version { major: 12, minor: 0 };
+
+/// The lowest compute capability with `dp4a`, the product of four i8 pairs.
+pub(crate) const CAPABILITY: Version = Version { major: 6, minor: 1 };

@@ -1,0 +1,259 @@
+//! Whole programs on a GPU that is emulated (`emulated/driver.cpp`): the
+//! processor's outputs, traces, winners and errors, in every order of streams.
+use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
+use poai_core::{Challenge, Difficulty};
+use poai_cuda::{Cuda, Gpu, gpus};
+use poai_engine::execute::network::Constants;
+use poai_engine::execute::{
+    Device, Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError,
+};
+use poai_engine::{Cpu, MineOptions};
+use poai_testing::edges;
+use poai_testing::emulated::{self, Settings};
+use poai_testing::zoo;
+use std::env;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const FILES: [&str; 9] = [
+    "check",
+    "commit",
+    "noise",
+    "product_mma",
+    "recover",
+    "steps_attention",
+    "steps_move",
+    "steps_norms",
+    "steps_rows",
+];
+
+/// Streams as late, as early and as mixed as events permit.
+const ORDERS: [Settings<'_>; 3] = [
+    &[("POAI_EMULATED_STREAMS", "late")],
+    &[("POAI_EMULATED_STREAMS", "early")],
+    &[("POAI_EMULATED_STREAMS", "random7")],
+];
+
+/// Runs `check` where the driver is the emulated one.
+fn with_driver(settings: &[Settings<'_>], check: impl FnOnce()) {
+    emulated::with_driver(&FILES, settings, check);
+}
+
+fn gpu() -> Gpu {
+    gpus().unwrap().remove(0)
+}
+
+/// Whole programs, on the GPU and product by product, traced and mined.
+#[test]
+fn programs_leave_the_cpus_traces() {
+    with_driver(&ORDERS, || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
+        let run = |batch, sequence| RunShape { batch, sequence };
+        let (encoder, classifier) = (run(3, 20), run(5, 1));
+        for (network, run, inputs) in [
+            (zoo::encoder(), encoder, zoo::tokens(&encoder)),
+            (zoo::classifier(), classifier, zoo::images(&classifier)),
+        ] {
+            let mining = Mining {
+                challenge: Challenge([3; 32]),
+                options: MineOptions::new(Difficulty::ONE),
+            };
+            let options = RunOptions::new().trace().mine(mining);
+            let on = |model: &Model| {
+                let run = model.run(&run, inputs.clone(), &options).unwrap();
+                let tickets: Vec<_> =
+                    run.mined.iter().map(|step| step.found.best().copied()).collect();
+                let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
+                (run.output, run.trace.unwrap().root(), tickets, proofs)
+            };
+            let resident = Model::new(network.clone(), cuda.clone()).unwrap();
+            let products = Model::by_products(network.clone(), cuda.clone()).unwrap();
+            let cpu = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+            assert!(resident.is_resident() && !products.is_resident() && !cpu.is_resident());
+            let gpu = on(&resident);
+            assert_eq!(gpu, on(&cpu));
+            assert_eq!(gpu, on(&products));
+            // The classifier's second product is deep enough to be mined.
+            assert!(gpu.2.iter().all(Option::is_some) || gpu.2.is_empty());
+        }
+    });
+}
+
+/// Every kind of step at its edges: the CPU's output, trace and errors.
+#[test]
+fn steps_at_their_edges_are_the_cpus() {
+    with_driver(&[&[]], || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
+        let (mut outputs, mut errors) = (0, 0);
+        for case in edges::cases() {
+            let on = |backend: Arc<dyn Device>| {
+                let model = Model::new(case.network.clone(), backend).unwrap();
+                model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace())
+            };
+            match (on(cuda.clone()), on(poai_engine::choose::by_name("cpu-scalar").unwrap())) {
+                (Ok(gpu), Ok(cpu)) => {
+                    assert_eq!(gpu.output, cpu.output, "{} ({})", case.name, case.about);
+                    let (gpu, cpu) = (gpu.trace.unwrap(), cpu.trace.unwrap());
+                    assert_eq!(gpu.root(), cpu.root(), "{} ({})", case.name, case.about);
+                    outputs += 1;
+                }
+                (Err(gpu), Err(cpu)) => {
+                    assert_eq!(gpu.to_string(), cpu.to_string(), "{} ({})", case.name, case.about);
+                    errors += 1;
+                }
+                (gpu, cpu) => panic!("{} ({}): {gpu:?}, {cpu:?}", case.name, case.about),
+            }
+        }
+        assert!(outputs > 100 && errors > 3, "{outputs} outputs, {errors} errors");
+    });
+}
+
+/// What a run leaves on the GPU is fetched when it is read, and then the GPU
+/// is needed no more.
+#[test]
+fn traces_stay_on_the_card_until_they_are_read() {
+    with_driver(&ORDERS, || {
+        let run = RunShape { batch: 3, sequence: 20 };
+        let options = RunOptions::new().trace().sums();
+        let on = |backend: Arc<dyn Device>| {
+            let model = Model::new(zoo::encoder(), backend).unwrap();
+            model.run(&run, zoo::tokens(&run), &options).unwrap().trace.unwrap()
+        };
+        let gpu = on(Arc::new(Cuda::open(&gpu()).unwrap()));
+        let cpu = on(Arc::new(Cpu::new()));
+        assert_eq!(gpu.audit(&[7; 32], 30).unwrap(), cpu.audit(&[7; 32], 30).unwrap());
+        let copy = gpu.clone();
+        copy.fetch().unwrap();
+        for value in (0..cpu.records().len() as u32).map(ValueId) {
+            assert_eq!(gpu.value(value).unwrap(), cpu.value(value).unwrap(), "{value:?}");
+            // Clones share the one copy.
+            assert!(std::ptr::eq(gpu.value(value).unwrap(), copy.value(value).unwrap()));
+            assert_eq!(gpu.sums(value), cpu.sums(value), "{value:?}");
+        }
+        let beyond = ValueId(cpu.records().len() as u32);
+        assert!(matches!(gpu.value(beyond), Err(ValueError::None(value)) if value == beyond));
+        assert_eq!(gpu.find_fraud().unwrap(), None);
+    });
+}
+
+/// A GPU that is lost before a trace is read: an error that says so, and what
+/// was read before stays.
+#[test]
+fn a_trace_on_a_lost_card_is_told() {
+    with_driver(&[&[]], || {
+        let run = RunShape { batch: 3, sequence: 20 };
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
+        let model = Model::new(zoo::encoder(), cuda).unwrap();
+        let run = model.run(&run, zoo::tokens(&run), &RunOptions::new().trace()).unwrap();
+        let trace = run.trace.unwrap();
+        let [read, unread] = [ValueId(5), ValueId(6)];
+        let first = trace.value(read).unwrap().clone();
+        // SAFETY: of this process's threads only the driver, which is called
+        // from here, looks at the environment.
+        unsafe { env::set_var("POAI_EMULATED_FAIL", "cuMemcpyDtoHAsync_v2:1:46") };
+        let error = trace.value(unread).unwrap_err();
+        assert!(matches!(error, ValueError::Fetch { value, .. } if value == unread), "{error}");
+        assert!(error.to_string().contains("value 6 is still on its device"), "{error}");
+        assert!(matches!(trace.fetch(), Err(ValueError::Fetch { .. })));
+        assert_eq!(trace.value(read).unwrap(), &first);
+        // An opening that needs it is an error as well, and no wrong proof.
+        assert!(matches!(trace.tile_openings(unread, 0), Err(OpenError::Value(_))));
+    });
+}
+
+/// Products with weights in several bands, and a last one that is shorter: with
+/// scales of rows, with sums kept, and mined.
+#[test]
+fn products_of_several_bands_are_the_cpus() {
+    // With no multiprocessors to keep busy, a band is one row of blocks.
+    let settings: [Settings<'_>; 1] = [&[("POAI_EMULATED_MULTIPROCESSORS", "0")]];
+    with_driver(&settings, || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
+        for (rows, columns, scaled) in [(300, 100, true), (420, 1100, false)] {
+            let network = dense(columns, scaled);
+            let entries = zoo::entries("rows", rows * columns, -64, 63);
+            let mut inputs = vec![Tensor::new(rows, columns, Dtype::I8, &entries).unwrap()];
+            if scaled {
+                let scales = zoo::entries("scales", rows, 1, 1 << 20);
+                inputs.push(Tensor::new(rows, 1, Dtype::I32, &scales).unwrap());
+            }
+            let run = RunShape { batch: rows as u32, sequence: 1 };
+            let mining = Mining {
+                challenge: Challenge([4; 32]),
+                options: MineOptions::new(Difficulty::ONE),
+            };
+            for options in [RunOptions::new(), RunOptions::new().mine(mining)] {
+                let options = options.trace().sums();
+                let on = |backend: Arc<dyn Device>| {
+                    let model = Model::new(network.clone(), backend).unwrap();
+                    let run = model.run(&run, inputs.clone(), &options).unwrap();
+                    let trace = run.trace.unwrap();
+                    let sums = trace.sums(ValueId(inputs.len() as u32)).map(<[i32]>::to_vec);
+                    let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
+                    (run.output, trace.root(), sums, proofs)
+                };
+                let gpu = on(cuda.clone());
+                assert!(gpu.2.is_some());
+                assert_eq!(gpu, on(Arc::new(Cpu::new())), "{rows}×{columns}");
+            }
+        }
+    });
+}
+
+/// One dense layer, a row an item; its rows maybe scaled.
+fn dense(columns: usize, scaled: bool) -> Network {
+    let form = |columns, dtype| Form::new(Dim::fixed(1), Dim::fixed(columns), dtype);
+    let mut forms = vec![form(columns as u32, Dtype::I8)];
+    forms.extend(scaled.then(|| form(1, Dtype::I32)));
+    let (mut builder, mut held) = (Builder::new(&forms), Constants::default());
+    let weights = zoo::entries("weights", 40 * columns, -63, 63);
+    let weights = held.add(&mut builder, "w", (40, columns), Dtype::I8, &weights).unwrap();
+    let channels = zoo::entries("channels", 40 * 3, -900, 900);
+    let requantise = held.add(&mut builder, "r", (40, 3), Dtype::I32, &channels).unwrap();
+    let clamp = Clamp::full(Dtype::I16);
+    let op = Op::Linear { weights, requantise, shifts: [9, 12, 1], clamp };
+    let inputs: Vec<ValueId> = (0..forms.len()).map(|input| builder.input(input)).collect();
+    builder.step("dense", op, &inputs).unwrap();
+    Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap()
+}
+
+/// Nothing is mined of what has no result, and the error is the first step's.
+#[test]
+fn nothing_is_mined_behind_an_entry_without_a_result() {
+    with_driver(&[&[]], || {
+        let ids = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I32);
+        let (mut builder, mut held) = (Builder::new(&[ids]), Constants::default());
+        let mut constant = |builder: &mut Builder, shape: (usize, usize), dtype, least, most| {
+            let entries = zoo::entries("constant", shape.0 * shape.1, least, most);
+            held.add(builder, "c", shape, dtype, &entries).unwrap()
+        };
+        let table = constant(&mut builder, (9, 1024), Dtype::I8, -63, 63);
+        let scales = constant(&mut builder, (9, 1), Dtype::I32, 1, 99);
+        let weights = constant(&mut builder, (32, 1024), Dtype::I8, -63, 63);
+        let requantise = constant(&mut builder, (32, 3), Dtype::I32, 1, 99);
+        let x = builder.input(0);
+        let x = builder.step("embed", Op::Embed { table, scales, shift: 3 }, &[x]).unwrap();
+        let clamp = Clamp::full(Dtype::I8);
+        let narrow = Op::Requantise { multiplier: 1, shift: 5, clamp };
+        let x = builder.step("narrow", narrow, &[x]).unwrap();
+        let op = Op::Linear { weights, requantise, shifts: [9, 0, 0], clamp };
+        builder.step("dense", op, &[x]).unwrap();
+        let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
+        let ids = Tensor::new(3, 1, Dtype::I32, &[4, 9, 2]).unwrap();
+        let run = RunShape { batch: 3, sequence: 1 };
+        let drawn = Arc::new(AtomicBool::new(false));
+        let seen = drawn.clone();
+        let options = MineOptions::new(Difficulty::ONE)
+            .progress(move |_| seen.store(true, Ordering::Relaxed));
+        let mining = Mining { challenge: Challenge([4; 32]), options };
+        let cuda: Arc<dyn Device> = Arc::new(Cuda::open(&gpu()).unwrap());
+        let [gpu, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {
+            let model = Model::new(network.clone(), backend).unwrap();
+            let options = RunOptions::new().mine(mining.clone());
+            model.run(&run, vec![ids.clone()], &options).unwrap_err().to_string()
+        });
+        assert_eq!(gpu, cpu);
+        assert!(gpu.contains("embed") && gpu.contains("entry 9"), "{gpu}");
+        assert!(!drawn.load(Ordering::Relaxed));
+    });
+}

@@ -1,0 +1,458 @@
+//! What only a GPU can show: the shared tester, the vectors, the CPU and the
+//! GPU in lock step, and a soak of mining. Without a GPU every test says that
+//! it was skipped.
+//!
+//! `scripts/gpu-suite.sh` runs these at length. Settings, all environment
+//! variables: `POAI_DUAL_CASES` products and as many programs in lock step, of
+//! `POAI_DUAL_SEED`, for at most `POAI_DUAL_SECONDS` each; `POAI_EDGE_CASES` of
+//! the steps' edge cases; `POAI_SOAK_SECONDS` of mining, of at most
+//! `POAI_SOAK_TILES` tiles a side.
+
+mod drawn;
+use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
+use poai_core::program::RunShape;
+use poai_core::*;
+use poai_cuda::{Cuda, CudaError, Variant, gpus};
+use poai_engine::backend::Backend;
+use poai_engine::execute::{Mining, Model, Network, RunOptions, Tensor};
+use poai_engine::operand::{Padded, pseudorandom, test_challenge};
+use poai_engine::*;
+use poai_testing::dual::Dual;
+use poai_testing::edges;
+use poai_testing::tester::{self, Case};
+use poai_testing::zoo;
+use poai_verify::{Rules, Seed32, Verifier, check_product};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::env;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Every variant of every GPU; none, and a line that says so, without a GPU.
+/// A GPU that is there and does not work is a failure.
+fn opened() -> Vec<Cuda> {
+    let list = match gpus() {
+        Ok(list) => list,
+        Err(error @ (CudaError::NoDriver | CudaError::NoGpu)) => {
+            println!("SKIPPED: no GPU: {error}");
+            return vec![];
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let mut opened = vec![];
+    for gpu in &list {
+        if let Err(error) = gpu.check_supported() {
+            println!("SKIPPED: {error}");
+            continue;
+        }
+        for variant in Variant::ALL {
+            match Cuda::forced(gpu, variant) {
+                Ok(cuda) => opened.push(cuda),
+                Err(error @ CudaError::NoVariant { .. }) => println!("SKIPPED: {error}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    if opened.is_empty() {
+        println!("SKIPPED: no GPU that the kernels run on");
+    }
+    opened
+}
+
+/// A number that the environment sets.
+fn setting(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")),
+        Err(_) => default,
+    }
+}
+
+fn described(cuda: &Cuda) -> String {
+    let gpu = cuda.gpu().info();
+    format!("{} on {} ({})", cuda.name(), gpu.name, gpu.ordinal)
+}
+
+/// The CPU's fastest and a GPU in lock step.
+fn dual(cuda: &Cuda) -> Arc<Dual> {
+    Arc::new(Dual::new(Arc::new(Cpu::new()), Arc::new(cuda.clone())))
+}
+
+/// Pseudo-random numbers of a name.
+struct Draw(blake3::OutputReader);
+
+impl Draw {
+    fn new(name: &str) -> Draw {
+        Draw(blake3::Hasher::new().update(name.as_bytes()).finalize_xof())
+    }
+
+    /// One of 0..end, all but equally likely.
+    fn below(&mut self, end: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % end
+    }
+
+    /// One of min..=max, all but equally likely.
+    fn within(&mut self, (min, max): (i32, i32)) -> i32 {
+        let span = (i64::from(max) - i64::from(min) + 1) as u64;
+        (i64::from(min) + self.below(span) as i64) as i32
+    }
+
+    fn of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len() as u64) as usize]
+    }
+
+    /// Up to 40 less or more.
+    fn around(&mut self, size: usize) -> usize {
+        size - 40 + self.below(81) as usize
+    }
+}
+
+/// A product of any shape, padded; one in four has extreme entries.
+fn product(name: &str, [m, n, k]: [usize; 3], fill: u64) -> Case {
+    let side = |side: &str, rows| {
+        let entries = pseudorandom(format!("{name}/{side}").as_bytes(), rows, k);
+        entries.mapv(|entry| match fill {
+            0 => {
+                if entry < 0 {
+                    ENTRY_MIN
+                } else {
+                    ENTRY_MAX
+                }
+            }
+            _ => entry,
+        })
+    };
+    let padded = Padded::new(&Params::CONSENSUS, side("a", m), side("b", n)).unwrap();
+    let [a, bt] =
+        [padded.operands().a(), padded.operands().bt()].map(|operand| operand.entries().to_owned());
+    Case { params: Params::CONSENSUS, a, bt, challenge: test_challenge(name.as_bytes()) }
+}
+
+#[test]
+fn every_variant_passes_the_tester() {
+    for cuda in opened() {
+        tester::check(&cuda);
+        println!("{} agrees with the reference", described(&cuda));
+    }
+}
+
+/// Every kernel of mining, at sizes at which the sanitizers end.
+#[test]
+fn products_at_small_sizes() {
+    for cuda in opened() {
+        for (m, n, k) in [(97, 161, 300), (32, 32, 128), (160, 32, 1152)] {
+            let name = format!("{m}×{n}×{k}");
+            tester::compare(&cuda, &product(&name, [m, n, k], 1), &name);
+        }
+        println!("{} agrees with the reference", described(&cuda));
+    }
+}
+
+/// Cases in lock step, with the GPUs in turns, until there is no time left.
+fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
+    let opened = opened();
+    if opened.is_empty() {
+        return;
+    }
+    let (seed, cases) = (setting("POAI_DUAL_SEED", 0), setting("POAI_DUAL_CASES", 100));
+    let lasting = Duration::from_secs(setting("POAI_DUAL_SECONDS", 3600));
+    let (start, mut done) = (Instant::now(), 0);
+    for (index, cuda) in (0..cases).zip(opened.iter().cycle()) {
+        if start.elapsed() >= lasting {
+            break;
+        }
+        case(&format!("{what} {index} of seed {seed}"), cuda);
+        done += 1;
+    }
+    assert!(done > 0, "POAI_DUAL_CASES and POAI_DUAL_SECONDS leave nothing to do");
+    println!("DONE: {done} of {cases}");
+}
+
+/// Products around the sizes at which blocks and bands end.
+#[test]
+fn products_in_lock_step_with_the_cpu() {
+    lock_step("product", |name, cuda| {
+        let mut draw = Draw::new(name);
+        let sizes = [(); 3].map(|()| {
+            let size = draw.of(&[64, 128, 256]);
+            draw.around(size)
+        });
+        println!("{name}: {sizes:?}, {}", described(cuda));
+        tester::run(&*dual(cuda), &product(name, sizes, draw.below(4)));
+    });
+}
+
+/// A million entries on either side and in the product, and none in step with
+/// the tile, the rank or the block.
+#[test]
+fn a_million_entries_in_lock_step_with_the_cpu() {
+    for cuda in opened() {
+        for sizes in [[1024; 3], [1000, 1050, 1100]] {
+            println!("{sizes:?}, {}", described(&cuda));
+            tester::run(&*dual(&cuda), &product("a million", sizes, 1));
+        }
+    }
+}
+
+/// The kinds of step that a case has.
+fn kinds(network: &Network) -> impl Iterator<Item = &'static str> {
+    network.program().steps().iter().map(|step| step.op.name())
+}
+
+/// Every kind of step at its edges, and two networks that are mined, at sizes at
+/// which the sanitizers end. Of the edges `POAI_EDGE_CASES`, the first of every
+/// kind before the second of any.
+#[test]
+fn every_step_at_small_sizes() {
+    let opened = opened();
+    if opened.is_empty() {
+        return;
+    }
+    let mut cases = edges::cases();
+    let (all, every) = (cases.len(), kinds_of(&cases));
+    // Names end in the case's number among those of its kind; the sort is stable.
+    let number = |name: &str| name.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+    cases.sort_by_key(|case| number(&case.name));
+    cases.truncate(setting("POAI_EDGE_CASES", all as u64) as usize);
+    assert_eq!(kinds_of(&cases), every, "POAI_EDGE_CASES leaves out a kind of step");
+
+    let (encoder, classifier) =
+        (RunShape { batch: 3, sequence: 20 }, RunShape { batch: 5, sequence: 1 });
+    let networks = [
+        ("encoder", zoo::encoder(), encoder, zoo::tokens(&encoder)),
+        ("classifier", zoo::classifier(), classifier, zoo::images(&classifier)),
+    ];
+    for cuda in &opened {
+        let agree = |name: &str, network: &Network, run: &RunShape, inputs: &[Tensor], mined| {
+            let options = options(name, mined);
+            let on = |backend| {
+                let model = Model::new(network.clone(), backend).unwrap();
+                left(&model, run, inputs, &options)
+            };
+            let (gpu, cpu) = (on(Arc::new(cuda.clone())), on(Arc::new(Cpu::new())));
+            assert!(gpu == cpu, "{name} on {}:\n{gpu:?}\n{cpu:?}", described(cuda));
+            gpu
+        };
+        for case in &cases {
+            let name = format!("{} ({})", case.name, case.about);
+            // Its error is compared as well, where it has one.
+            let _ = agree(&name, &case.network, &case.run, &case.inputs, false);
+        }
+        for (name, network, run, inputs) in &networks {
+            agree(name, network, run, inputs, true).unwrap();
+        }
+        println!("{}: the steps agree with the CPU", described(cuda));
+    }
+    println!("DONE: {} of {all} edge cases, {} kinds of step", cases.len(), every.len());
+}
+
+fn kinds_of(cases: &[edges::Case]) -> BTreeSet<&'static str> {
+    cases.iter().flat_map(|case| kinds(&case.network)).collect()
+}
+
+/// Programs that are drawn, and one in eight of the zoo's at a shape that is,
+/// every other one mined: whole on the GPU, and product by product on the CPU
+/// and the GPU at once.
+#[test]
+fn programs_in_lock_step_with_the_cpu() {
+    let networks = [zoo::encoder(), zoo::classifier()];
+    lock_step("program", |name, cuda| {
+        let mut draw = Draw::new(name);
+        let (batch, sequence) = (1 + draw.below(9) as u32, 1 + draw.below(64) as u32);
+        let mut run = RunShape { batch, sequence };
+        let (network, inputs) = match draw.below(16) {
+            0 => (networks[0].clone(), zoo::tokens(&run)),
+            1 => {
+                run.sequence = 1;
+                (networks[1].clone(), zoo::images(&run))
+            }
+            _ => drawn::program(&mut draw, run),
+        };
+        let steps: Vec<_> = kinds(&network).collect();
+        println!("{name}: {run:?}, {steps:?}, {}", described(cuda));
+
+        let cpu = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+        let whole = Model::new(network.clone(), Arc::new(cuda.clone())).unwrap();
+        let products = Model::by_products(network, dual(cuda)).unwrap();
+        assert!(whole.is_resident() && !products.is_resident(), "{name}");
+        let options = options(name, draw.below(2) == 0);
+        let expected = left(&cpu, &run, &inputs, &options);
+        for (how, model) in [("whole on the GPU", &whole), ("product by product", &products)] {
+            let got = left(model, &run, &inputs, &options);
+            let errors = [got.as_ref().err(), expected.as_ref().err()];
+            assert!(got == expected, "{name}, {how}: errors {errors:?}");
+        }
+    });
+}
+
+/// To trace, and to mine or not.
+fn options(name: &str, mined: bool) -> RunOptions {
+    let options = RunOptions::new().trace();
+    if !mined {
+        return options;
+    }
+    let of_mining = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(4));
+    options.mine(Mining { challenge: test_challenge(name.as_bytes()), options: of_mining })
+}
+
+/// What a traced run leaves: its output, the trace's root, and of every mined
+/// step the best tickets and the winner's proof; or the text of its error.
+fn left(
+    model: &Model,
+    run: &RunShape,
+    inputs: &[Tensor],
+    options: &RunOptions,
+) -> Result<impl PartialEq + Debug + use<>, String> {
+    let run = model.run(run, inputs.to_vec(), options).map_err(|error| error.to_string())?;
+    let mined: Vec<_> = run
+        .mined
+        .iter()
+        .map(|step| (step.value, step.found.winners().to_vec(), step.found.proof()))
+        .collect();
+    Ok((run.output, run.trace.unwrap().root(), mined))
+}
+
+/// Mines on and on. The verifier takes every winner, of some tiles in each
+/// product it is recomputed whether they win, and the product is checked.
+#[test]
+fn a_soak_of_mining_draws_no_wrong_ticket() {
+    let seconds = Duration::from_secs(setting("POAI_SOAK_SECONDS", 2));
+    let tiles = setting("POAI_SOAK_TILES", 8);
+    let opened = opened();
+    let share = seconds / opened.len().max(1) as u32;
+    for cuda in opened {
+        let (start, mut products, mut winners, mut sampled) = (Instant::now(), 0u64, 0, 0);
+        while start.elapsed() < share || winners == 0 {
+            let tag = format!("soak {products} of {}", described(&cuda));
+            let (won, drawn) = mine(&cuda, &tag, tiles);
+            (products, winners, sampled) = (products + 1, winners + won, sampled + drawn);
+        }
+        println!(
+            "{}: {products} products, {winners} winners and {sampled} sampled tiles are right",
+            described(&cuda)
+        );
+    }
+}
+
+/// Mines one product and checks it; how many winners, and how many tiles
+/// sampled.
+fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
+    let params = Params::CONSENSUS;
+    let mut draw = Draw::new(tag);
+    let [m, n] = [(); 2].map(|()| params.tile() * (1 + draw.below(tiles) as usize));
+    let k = params.rank() * (8 + draw.below(8) as usize);
+    let operand = |side, rows| {
+        Operand::pseudorandom(&params, side, format!("{tag}/{side:?}").as_bytes(), rows, k).unwrap()
+    };
+    let (a, bt) = (operand(Side::A, m), operand(Side::B, n));
+    let challenge = test_challenge(tag.as_bytes());
+    // Every fourth tile wins.
+    let difficulty = Difficulty::new(4 * (params.tile() * params.tile() * k) as u128).unwrap();
+
+    let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
+    let [on_a, on_b] = [&a, &bt].map(|operand| miner.prepare(operand.clone()).unwrap());
+    let round = miner.round(&challenge, &on_b).unwrap();
+    let options = MineOptions::new(difficulty).keep(Keep::UpTo(usize::MAX));
+    let mined = round.mine(&on_a, &options).unwrap();
+    let found = &mined.found;
+
+    let verifier = Verifier::new(Rules::SHARE, difficulty).unwrap();
+    for winner in found.winners() {
+        let proof = found.prove(winner).unwrap().encode(&params).unwrap();
+        let verified = verifier.verify(&challenge, &proof);
+        let verified = verified.unwrap_or_else(|error| panic!("{tag}: {winner:?}: {error}"));
+        assert_eq!((verified.tile, verified.ticket), (winner.tile, winner.ticket), "{tag}");
+    }
+    let (rows, columns) = found.statement().shape.tiles(&params);
+    assert_eq!(found.drawn(), u64::from(rows) * u64::from(columns), "{tag}");
+    let samples = 4;
+    for _ in 0..samples {
+        let tile =
+            Tile { row: draw.below(rows.into()) as u32, column: draw.below(columns.into()) as u32 };
+        let strip = |operand: &Operand, index: u32| {
+            let bytes = params.tile() * k;
+            operand.as_bytes()[index as usize * bytes..][..bytes].to_vec()
+        };
+        let (strip_a, strip_b) = (strip(&a, tile.row), strip(&bt, tile.column));
+        let transcript =
+            recompute::transcript(&params, found.seeds(), tile, k as u32, &strip_a, &strip_b);
+        let transcript = transcript.unwrap();
+        let ticket = puzzle::ticket::TicketKey::new(&found.seeds().a).ticket(&transcript);
+        let expected = difficulty.wins(&params, k as u32, &ticket);
+        let winner = Winner { tile, transcript, ticket };
+        assert_eq!(found.winners().contains(&winner), expected, "{tag}: {winner:?}");
+    }
+    let product = mined.product.as_slice().expect("row-major");
+    // No GPU chooses its errors, so the seed need not be a secret.
+    let secret = Seed32(challenge.0);
+    check_product(found.statement().shape, a.as_slice(), bt.as_slice(), product, &secret, 2)
+        .unwrap_or_else(|error| panic!("{tag}: {error}"));
+    (found.winners().len() as u64, samples)
+}
+
+fn hex32<T: From<[u8; 32]>>(value: &Value) -> T {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(value.as_str().expect("hex text"), &mut bytes).expect("64 hex digits");
+    T::from(bytes)
+}
+
+fn digest(bytes: impl Iterator<Item = u8>) -> [u8; 32] {
+    *blake3::hash(&bytes.collect::<Vec<_>>()).as_bytes()
+}
+
+/// The vectors of the consensus pair, which an independent implementation
+/// made: everything that a GPU computes of them.
+#[test]
+fn the_vectors_hold() {
+    let opened = opened();
+    let text = include_str!("../../../test_vectors/puzzle.json");
+    let file: Value = serde_json::from_str(text).expect("the vector file is JSON");
+    let list = file["cases"].as_array().expect("a list of cases").iter();
+    let list: Vec<_> = list.filter(|value| value["rank"] == 128 && value["tile"] == 32).collect();
+    assert!(!list.is_empty());
+    for cuda in opened {
+        list.iter().for_each(|value| check_vector(value, &cuda));
+        println!("{}: {} vectors hold", described(&cuda), list.len());
+    }
+}
+
+fn check_vector(value: &Value, cuda: &Cuda) {
+    let params = Params::CONSENSUS;
+    let name = value["tag"].as_str().expect("a tag");
+    let tag = hex::decode(name).expect("hex");
+    let number = |key: &str| value[key].as_u64().expect("a number") as usize;
+    let operand = |suffix: &[u8], rows| pseudorandom(&[&tag, suffix].concat(), rows, number("k"));
+    let (a, bt) = (operand(b"/a", number("m")), operand(b"/b", number("n")));
+    let case = Case { params, a, bt, challenge: test_challenge(&tag) };
+
+    let result = tester::run(cuda, &case);
+    let of_bytes = |entries: &[i8]| digest(entries.iter().map(|&entry| entry as u8));
+    let of_sums = |entries: &[i32]| digest(entries.iter().flat_map(|entry| entry.to_le_bytes()));
+    for (key, got) in [
+        ("noised_a", of_bytes(&result.noised_a)),
+        ("noised_bt", of_bytes(&result.noised_bt)),
+        ("noised_product", of_sums(&result.noised_product)),
+        ("product", of_sums(&result.product)),
+        ("product", of_sums(&result.plain)),
+    ] {
+        assert_eq!(got, hex32::<[u8; 32]>(&value[key]), "{key} of {name}");
+    }
+    let rows = value["tickets"].as_array().expect("rows of tickets").iter();
+    let tickets: Vec<Ticket> =
+        rows.flat_map(|row| row.as_array().expect("a row of tickets").iter().map(hex32)).collect();
+    let got: Vec<_> = result.tickets.iter().map(|winner| winner.ticket).collect();
+    assert_eq!(got, tickets, "tickets of {name}");
+
+    let best = &value["best"];
+    let operands = Operands::new(&params, case.a, case.bt).unwrap();
+    let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
+    let [a, bt] = [operands.a(), operands.bt()].map(|side| miner.prepare(side.clone()).unwrap());
+    assert_eq!([*a.root(), *bt.root()], [hex32(&value["root_a"]), hex32(&value["root_b"])]);
+    let edge = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
+    let round = miner.round(&case.challenge, &bt).unwrap();
+    let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
+    let proof = mined.found.proof().expect("it wins at the edge").encode(&params).unwrap();
+    assert_eq!(digest(proof.into_iter()), hex32::<[u8; 32]>(&best["proof_blake3"]), "{name}");
+}

@@ -1,0 +1,322 @@
+// Hopper's instructions on the host: the names of `kernels/hopper.cuh`.
+//
+// A block of the launch is a whole cluster here, for blocks run one after the
+// other: its threads are those of block 0, then those of block 1, and its shared
+// memory is halved between them. Addresses of shared memory are offsets into a
+// block's half, as on the device.
+//
+// Matrix instructions are done when they are waited for, and until then the
+// sums hold rubbish: that finds sums that are read early, and stages that are
+// given back early. Copies are done at once; they write only what their
+// barrier says is free, or the order in which threads run shows it.
+#pragma once
+
+#include <deque>
+
+#include "simt.hpp"
+
+#define __cluster_dims__(...)
+#define __grid_constant__
+
+namespace hopper {
+
+const uint32_t BLOCKS = 2;
+
+// What a tensor map is here. Without a start the entries follow it.
+struct Map {
+    uint64_t columns, rows;
+    const int8_t* start;
+    const int8_t* entries() const {
+        return start ? start : reinterpret_cast<const int8_t*>(this + 1);
+    }
+};
+
+// In the 8 bytes that a barrier has.
+struct Barrier {
+    uint8_t count, pending, phase, valid;
+    int32_t bytes;
+};
+
+struct Product {
+    int32_t* sums;
+    uint64_t a, b;
+    bool add;
+};
+
+struct Named {
+    uint32_t arrived, threads;
+};
+
+static std::vector<std::vector<std::deque<Product>>> groups;  // of each thread, the last open
+static Named named[BLOCKS][16];
+// Not names of barriers of the shim's own: those are below 16.
+const uint32_t NAMED_ID = 16, MBARRIER_ID = 64;
+
+static uint32_t threads() { return blockDim.x / BLOCKS; }
+static uint32_t rank() { return threadIdx.x / threads(); }
+static char* memory(uint32_t block) {
+    return simt::machine.dynamic + block * (simt::machine.dynamic_bytes / BLOCKS);
+}
+
+static char* at(uint32_t block, uint32_t address, uint32_t bytes) {
+    if (uint64_t(address) + bytes > simt::machine.dynamic_bytes / BLOCKS) {
+        simt::fail("shared address %u is beyond the block's memory", address);
+    }
+    return memory(block) + address;
+}
+
+static void wake(uint32_t id) {
+    for (simt::Fiber& fiber : simt::machine.fibers) {
+        if (fiber.state == simt::State::Named && fiber.named_id == id) {
+            simt::set_ready(fiber);
+        }
+    }
+}
+
+static void sleep(uint32_t id, const char* what, int line) {
+    simt::wait_as(simt::State::Named, what, line);
+    simt::machine.current->named_id = id;
+    simt::machine.current->named_threads = 0;
+    simt::suspend();
+}
+
+static bool arrive(uint32_t id, uint32_t threads) {
+    Named& barrier = named[rank()][id];
+    if (barrier.arrived > 0 && barrier.threads != threads) {
+        simt::fail("barrier %u of %u and of %u threads", id, threads, barrier.threads);
+    }
+    barrier.threads = threads;
+    barrier.arrived++;
+    if (barrier.arrived < threads) {
+        return false;
+    }
+    barrier.arrived = 0;
+    wake(NAMED_ID + rank() * 16 + id);
+    return true;
+}
+
+static Barrier& barrier_at(uint32_t block, uint32_t address) {
+    auto& barrier = *reinterpret_cast<Barrier*>(at(block, address, 8));
+    if (address % 8 != 0 || barrier.valid != 0x5b) {
+        simt::fail("no mbarrier at shared address %u", address);
+    }
+    return barrier;
+}
+
+static uint32_t barrier_id(uint32_t block, uint32_t address) {
+    return MBARRIER_ID + 2 * address + block;
+}
+
+// After arrivals or bytes: ends the phase when it is complete.
+static void settle(uint32_t block, uint32_t address) {
+    Barrier& barrier = barrier_at(block, address);
+    if (barrier.pending == 0 && barrier.bytes == 0) {
+        barrier.pending = barrier.count;
+        barrier.phase ^= 1;
+        wake(barrier_id(block, address));
+    }
+}
+
+static void arrive_at(uint32_t block, uint32_t address, int32_t bytes) {
+    Barrier& barrier = barrier_at(block, address);
+    if (barrier.pending == 0) {
+        simt::fail("more arrivals than the mbarrier at %u has in a phase", address);
+    }
+    barrier.pending--;
+    barrier.bytes += bytes;
+    settle(block, address);
+}
+
+// The 128-byte swizzle, which is of the address: 16-byte columns are exchanged
+// by the number of their 128-byte line.
+static uint32_t swizzle(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
+
+static void copy(uint32_t blocks, uint32_t to, const Map& map, uint32_t column, uint32_t row,
+                 uint32_t barrier) {
+    if (to % 1024 != 0) {
+        simt::fail("a swizzled copy to shared address %u", to);
+    }
+    for (uint32_t block = 0; block < BLOCKS; block++) {
+        if (!(blocks >> block & 1)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < 128 * 128; i++) {
+            uint64_t r = row + i / 128, c = column + i % 128;
+            bool inside = r < map.rows && c < map.columns;
+            *at(block, swizzle(to + i), 1) = inside ? map.entries()[r * map.columns + c] : 0;
+        }
+        // May come before the thread that waits for the bytes says how many.
+        barrier_at(block, barrier).bytes -= 128 * 128;
+        settle(block, barrier);
+    }
+    simt::point();
+}
+
+// Byte `c` of row `r` of what a descriptor describes.
+static int8_t described(uint64_t descriptor, uint32_t r, uint32_t c) {
+    uint32_t start = uint32_t(descriptor & 0x3fff) << 4;
+    uint32_t groups_apart = uint32_t(descriptor >> 32 & 0x3fff) << 4;
+    return *at(rank(), swizzle(start + r / 8 * groups_apart + r % 8 * 128 + c), 1);
+}
+
+static void perform(const Product& product) {
+    if (product.a >> 62 != 1 || product.b >> 62 != 1) {
+        simt::fail("a descriptor of another layout than the 128-byte swizzle");
+    }
+    uint32_t warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
+    for (uint32_t half = 0; half < 2; half++) {
+        int8_t a[32];
+        for (uint32_t c = 0; c < 32; c++) {
+            a[c] = described(product.a, 16 * warp + 8 * half + lane / 4, c);
+        }
+        for (uint32_t j = 0; j < 64; j++) {
+            uint32_t column = j / 2 * 8 + lane % 4 * 2 + j % 2;
+            int32_t sum = 0;
+            for (uint32_t c = 0; c < 32; c++) {
+                sum += a[c] * described(product.b, column, c);
+            }
+            int32_t& to = product.sums[j / 2 * 4 + half * 2 + j % 2];
+            to = int32_t(uint32_t(product.add ? to : 0) + uint32_t(sum));
+        }
+    }
+}
+
+static std::vector<std::deque<Product>>& own_groups() {
+    groups.resize(blockDim.x);
+    auto& own = groups[threadIdx.x];
+    if (own.empty()) {
+        own.emplace_back();
+    }
+    return own;
+}
+
+// The sums that products under way are going to change, to rubbish and back.
+static void spoil(const std::vector<std::deque<Product>>& groups) {
+    for (const auto& group : groups) {
+        if (!group.empty()) {
+            for (int i = 0; i < 128; i++) {
+                group.front().sums[i] ^= 0x5a3c96f1;
+            }
+            return;
+        }
+    }
+}
+
+}  // namespace hopper
+
+typedef const hopper::Map* TensorMap;
+
+namespace simt {
+template <class T>
+struct Kind;
+// By value on a GPU: the launch says that it has one.
+template <>
+struct Kind<TensorMap> {
+    static const char of = 'm';
+    static TensorMap from(uint64_t value) { return reinterpret_cast<TensorMap>(value); }
+};
+}  // namespace simt
+
+static inline void tensor_map_prefetch(const TensorMap&) {}
+
+static inline uint32_t shared_address(const void* shared) {
+    return uint32_t(static_cast<const char*>(shared) - hopper::memory(hopper::rank()));
+}
+
+static inline void mbarrier_init(uint32_t barrier, uint32_t arrivals) {
+    *reinterpret_cast<hopper::Barrier*>(hopper::at(hopper::rank(), barrier, 8)) = {
+        uint8_t(arrivals), uint8_t(arrivals), 0, 0x5b, 0};
+}
+static inline void mbarrier_init_fence() {
+    // Nobody is past the barrier of the cluster that follows: a fresh start,
+    // even after a launch that failed.
+    memset(hopper::named, 0, sizeof hopper::named);
+    hopper::groups.clear();
+}
+static inline void mbarrier_expect(uint32_t barrier, uint32_t bytes) {
+    hopper::arrive_at(hopper::rank(), barrier, bytes);
+    simt::point();
+}
+static inline void mbarrier_arrive_at(uint32_t barrier, uint32_t rank) {
+    hopper::arrive_at(rank, barrier, 0);
+    simt::point();
+}
+static inline void mbarrier_wait(uint32_t barrier, uint32_t parity, int line = __builtin_LINE()) {
+    simt::point();
+    while (hopper::barrier_at(hopper::rank(), barrier).phase == parity) {
+        hopper::sleep(hopper::barrier_id(hopper::rank(), barrier), "mbarrier_wait", line);
+    }
+}
+
+static inline uint32_t thread_of_block() { return threadIdx.x % hopper::threads(); }
+static inline uint8_t* memory_of_block() {
+    return reinterpret_cast<uint8_t*>(hopper::memory(hopper::rank()));
+}
+static inline void block_barrier_sync(uint32_t id, uint32_t threads, int line = __builtin_LINE()) {
+    uint32_t key = hopper::NAMED_ID + hopper::rank() * 16 + id;
+    if (!hopper::arrive(id, threads)) {
+        hopper::sleep(key, "block_barrier_sync", line);
+    }
+}
+static inline void block_barrier_arrive(uint32_t id, uint32_t threads) {
+    hopper::arrive(id, threads);
+    simt::point();
+}
+
+template <int blocks>
+static inline uint32_t cluster_index() {
+    static_assert(blocks == hopper::BLOCKS, "as many as there are here");
+    return blockIdx.x;
+}
+template <int blocks>
+static inline uint32_t cluster_count() {
+    return gridDim.x;
+}
+static inline uint32_t cluster_rank() { return hopper::rank(); }
+static inline void cluster_sync() { __syncthreads(); }
+
+static inline void tensor_copy(uint32_t shared, const TensorMap& map, uint32_t column,
+                               uint32_t row, uint32_t barrier) {
+    hopper::copy(1u << hopper::rank(), shared, *map, column, row, barrier);
+}
+static inline void tensor_copy_to(uint16_t blocks, uint32_t shared, const TensorMap& map,
+                                  uint32_t column, uint32_t row, uint32_t barrier) {
+    hopper::copy(blocks, shared, *map, column, row, barrier);
+}
+
+static inline uint64_t wgmma_rows(uint32_t shared) {
+    return uint64_t(shared >> 4 & 0x3fff) | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
+           uint64_t(1) << 62;
+}
+static inline void wgmma_fence() {}
+static inline void wgmma_hold(int32_t (&)[128]) {}
+static inline void wgmma_commit() { hopper::own_groups().emplace_back(); }
+
+template <int pending>
+static inline void wgmma_wait() {
+    auto& groups = hopper::own_groups();
+    simt::point();
+    hopper::spoil(groups);
+    while (groups.size() > pending + 1) {
+        for (const hopper::Product& product : groups.front()) {
+            hopper::perform(product);
+        }
+        groups.erase(groups.begin());
+    }
+    hopper::spoil(groups);
+    // Of a warp: no lane goes on before all have read their operands.
+    __syncwarp();
+}
+
+static inline void wgmma_m64n256k32(int32_t (&d)[128], uint64_t a, uint64_t b, uint32_t add) {
+    auto& groups = hopper::own_groups();
+    hopper::spoil(groups);
+    groups.back().push_back({d, a, b, add != 0});
+    hopper::spoil(groups);
+    simt::point();
+}
+
+template <int registers>
+static inline void registers_more() {}
+template <int registers>
+static inline void registers_fewer() {}

@@ -1,0 +1,105 @@
+//! Memory that a kernel gets a pointer to. After its end, rounded up to 256
+//! bytes, come pages that nobody may touch; before it, and in what was rounded
+//! up, bytes that must stay as they are.
+
+use super::entries::Entries;
+use super::launch::Arg;
+use std::slice;
+
+/// What a GPU's memory is aligned to; at least so much lies before a buffer.
+const ZONE: usize = 256;
+/// As in `emulated/shim/fault.hpp`.
+const PAGES: usize = 64 << 10;
+
+pub struct Buffer {
+    entries: Entries,
+    memory: *mut u8,
+    mapped: usize,
+    start: usize,
+    len: usize,
+    poison: u8,
+}
+
+impl Buffer {
+    /// What an argument points to; none for integers.
+    pub fn of(entries: &Entries, arg: &Arg, poison: u8) -> Option<Buffer> {
+        let (len, bytes) = match *arg {
+            Arg::In(bytes) | Arg::Map(bytes) | Arg::InOut(bytes) => (bytes.len(), bytes),
+            Arg::Out(len) => (len, [].as_slice()),
+            Arg::Null | Arg::U32(_) | Arg::U64(_) => return None,
+        };
+        let mapped = (len + 2 * ZONE).next_multiple_of(PAGES);
+        // SAFETY: a multiple of PAGES is what it takes.
+        let memory = unsafe { (entries.map)(mapped) };
+        assert!(!memory.is_null(), "no memory for a buffer of {len} bytes");
+        let start = mapped - len.next_multiple_of(ZONE);
+        let mut buffer = Buffer { entries: *entries, memory, mapped, start, len, poison };
+        let all = buffer.all_mut();
+        all.fill(poison);
+        all[start..start + bytes.len()].copy_from_slice(bytes);
+        Some(buffer)
+    }
+
+    fn all(&self) -> &[u8] {
+        // SAFETY: mapped and filled in `of`, until dropped; kernels write to it
+        // only while a launch runs, and nobody holds this then.
+        unsafe { slice::from_raw_parts(self.memory, self.mapped) }
+    }
+
+    fn all_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and borrowed alone; fresh pages hold zeros.
+        unsafe { slice::from_raw_parts_mut(self.memory, self.mapped) }
+    }
+
+    pub fn address(&mut self) -> u64 {
+        self.memory as u64 + self.start as u64
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.all()[self.start..self.start + self.len]
+    }
+
+    /// Where an address is that nobody may touch, if it is near this buffer.
+    pub fn describe(&self, address: u64) -> Option<String> {
+        let start = self.memory as u64 + self.start as u64;
+        let end = start + self.len as u64;
+        let pages = PAGES as u64;
+        let first = self.memory as u64 - pages;
+        let last = self.memory as u64 + self.mapped as u64 + pages;
+        match address {
+            _ if !(first..last).contains(&address) => None,
+            _ if address < start => {
+                Some(format!("an access {} bytes before its start", start - address))
+            }
+            _ => Some(format!("an access {} bytes after its end", address - end)),
+        }
+    }
+
+    /// What the kernel must have left alone.
+    pub fn check(&self, arg: &Arg) -> Result<(), String> {
+        let end = self.start + self.len;
+        let stray = |zone: &[u8]| zone.iter().position(|&byte| byte != self.poison);
+        if let Some(at) = stray(&self.all()[..self.start]) {
+            return Err(format!("a write {} bytes before its start", self.start - at));
+        }
+        if let Some(at) = stray(&self.all()[end..]) {
+            return Err(format!("a write {at} bytes after its end"));
+        }
+        match arg {
+            Arg::In(bytes) | Arg::Map(bytes) => {
+                match self.bytes().iter().zip(*bytes).position(|(a, b)| a != b) {
+                    Some(at) => Err(format!("a write to byte {at} of an input")),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `of` with this size, and no slice outlives it.
+        unsafe { (self.entries.unmap)(self.memory, self.mapped) }
+    }
+}

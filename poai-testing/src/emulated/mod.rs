@@ -1,0 +1,31 @@
+//! NVIDIA GPUs in software: the kernels of `poai-cuda/kernels` run on the
+//! processor, and so does a driver that launches them.
+//!
+//! - [`Kernels`]: kernels by themselves, launched by name in several orders of
+//!   their threads; [`launch`]: what a launch takes and what can be wrong.
+//! - [`harness`]: a test run again where the driver is the emulated one
+//!   (`emulated/driver.cpp`); [`fake`]: where it lists GPUs and no more.
+//! - [`compile`]: libraries from sources; [`cache`]: each compiled once for all
+//!   programs of tests.
+//!
+//! ```ignore
+//! let Some(kernels) = Kernels::compile("commit.cu") else { return };
+//! let out = kernels.run("name", Shape::new(2, 64), &[input(&words), Arg::Out(64), Arg::U64(9)]);
+//! ```
+
+mod buffer;
+pub mod cache;
+pub mod compile;
+mod entries;
+pub mod fake;
+pub mod harness;
+mod kernels;
+pub mod launch;
+pub mod rerun;
+
+pub use harness::{
+    DRIVER, Driver, Settings, Wrong, output_of, told, with_driver, with_driver_without_maps,
+};
+pub use kernels::Kernels;
+pub use launch::{Arg, Failure, ORDERS, Order, Shape, input, values};
+pub use rerun::succeed;

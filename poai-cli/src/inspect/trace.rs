@@ -34,7 +34,7 @@ pub fn message(bytes: &[u8]) -> Option<Found> {
         if header.run.batch == 0 || header.run.sequence == 0 {
             return None;
         }
-        Found::new("header of a trace, which proves fraud where its MACs are wrong")
+        Found::new("header of a trace")
     } else if record(rest, 0, 0) {
         Found::new("audit of a trace")
     } else if let Some(value) = number(0)

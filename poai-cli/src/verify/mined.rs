@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Mined {
     /// The file of the proof.
     proof: PathBuf,
     /// The challenge that it was mined for, 64 hexadecimal digits.
@@ -22,7 +22,7 @@ pub struct Args {
     difficulty: Difficulty,
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub fn run(args: &Mined) -> Result<(), Failure> {
     let rules = arguments::rules(args.difficulty);
     let bytes = files::read(&args.proof, rules.proof_bytes_max())?;
     let verifier = Verifier::new(rules, args.difficulty)?;

@@ -18,7 +18,7 @@ pub struct Args {
     #[command(subcommand)]
     claim: Option<Claim>,
     #[command(flatten)]
-    mined: Option<mined::Args>,
+    mined: Option<mined::Mined>,
 }
 
 /// What else there is to verify.

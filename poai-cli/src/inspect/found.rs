@@ -25,7 +25,7 @@ impl Found {
         self.with(name, value.to_string())
     }
 
-    /// One JSON object, with `kind` first.
+    /// One JSON object: `kind`, and the fields.
     pub fn json(&self) -> Value {
         let mut object = Map::new();
         object.insert("kind".to_owned(), self.kind.into());

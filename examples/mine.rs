@@ -5,7 +5,7 @@
 
 use ndarray::Array2;
 use poai::verify::{Rules, Verifier};
-use poai::{Challenge, Cpu, Difficulty, Miner, Operands, Options, Params};
+use poai::{Challenge, Cpu, Difficulty, MineOptions, Miner, Operands, Params};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let weights = miner.prepare(operands.bt().clone())?; // committed once in its life
     let activations = miner.prepare(operands.a().clone())?;
     let round = miner.round(&challenge, &weights)?; // noised once per challenge
-    let mined = round.mine(&activations, &Options::new(difficulty))?;
+    let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
 
     let product: Vec<u8> = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
     println!("product     {M}×{N}×{K}, exactly; BLAKE3 {}", blake3::hash(&product));
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = proof.encode(&params)?;
 
     // A node knows the bytes, the challenge and the difficulty, and nothing else.
-    let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::BLOCK };
+    let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
     let verified = Verifier::new(rules, difficulty)?.verify(&challenge, &bytes)?;
     println!("winner      {}, ticket {}", verified.tile, verified.ticket);
     println!("verified    from {} bytes", bytes.len());

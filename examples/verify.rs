@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (challenge.parse()?, difficulty.parse()?);
 
     // Below the least difficulty of a block a proof is a pool's share.
-    let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::BLOCK };
+    let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
     let mut bytes = vec![];
     // One byte more than any proof has shows a longer file, which is refused.
     File::open(file)?.take(rules.proof_bytes_max() + 1).read_to_end(&mut bytes)?;

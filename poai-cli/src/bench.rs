@@ -7,7 +7,7 @@ use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
 use poai::operand::{Operands, pseudorandom, test_challenge};
 use poai::verify::{Rules, Verifier};
-use poai::{Difficulty, Keep, Miner, Options, Params};
+use poai::{Difficulty, Keep, MineOptions, Miner, Params};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -119,9 +119,9 @@ impl Product {
     }
 }
 
-/// Options under which every ticket wins.
-fn easiest() -> Options {
-    Options::new(Difficulty::ONE).keep(Keep::Best)
+/// MineOptions under which every ticket wins.
+fn easiest() -> MineOptions {
+    MineOptions::new(Difficulty::ONE).keep(Keep::Best)
 }
 
 impl Answer {

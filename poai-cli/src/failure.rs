@@ -99,12 +99,12 @@ macro_rules! verified {
 
 usage! {
     poai::backend::BackendError,
-    poai::backend::ChooseError,
+    poai::backend::CpuChooseError,
     poai::backend::Unsupported,
     poai::backends::ChooseError,
     poai::execute::ExecuteError,
     poai::execute::NetworkError,
-    poai::execute::ProveError,
+    poai::execute::OpenError,
     poai::execute::TensorError,
     poai::execute::ValueError,
     poai::import::bert::BertError,

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayView2, s};
 use poai::execute::{Constants, Network, Tensor};
 use poai::import::graph::Graph;
 use poai::import::onnx::{self, Limits};
-use poai::import::quantise::{self, Numbers, Options};
+use poai::import::quantise::{self, Numbers, QuantiseOptions};
 use poai::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,7 +144,7 @@ impl NetworkArgs {
     ) -> Result<Subject, Failure> {
         let rows = graph.input.rows();
         let measured = known.nrows().min(CALIBRATION * rows);
-        let options = Options { numbers, ..Options::default() };
+        let options = QuantiseOptions { numbers, ..QuantiseOptions::default() };
         let quantised = quantise::quantise(graph, known.slice(s![..measured, ..]), &options)?;
         let (image, count) = (self.image, new.nrows() / rows);
         let batch = batch.unwrap_or(count.saturating_sub(image).max(1));

@@ -13,7 +13,7 @@ use ndarray::ArrayView2;
 use poai::execute::{Device, Model, RunOptions};
 use poai::import::float;
 use poai::import::graph::{Graph, GraphError};
-use poai::import::quantise::{self, Granularity, Quantised, Range};
+use poai::import::quantise::{self, Granularity, Quantised, RangeMethod};
 use poai::program::RunShape;
 use report::{Accuracy, Outcome};
 use std::sync::Arc;
@@ -70,11 +70,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Failure> {
     let range = match args.percentile {
-        100.0 => Range::MinMax,
-        percent => Range::Percentile(percent),
+        100.0 => RangeMethod::MinMax,
+        percent => RangeMethod::Percentile(percent),
     };
     let weights = if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel };
-    let options = quantise::Options { range, weights, ..quantise::Options::default() };
+    let options =
+        quantise::QuantiseOptions { range, weights, ..quantise::QuantiseOptions::default() };
     let count = digits.train.len().min(args.calibration.into());
     let samples = digits.train.pixels(graph, count)?;
     Ok(quantise::quantise(graph, samples, &options)?)

@@ -12,7 +12,7 @@ use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
 use poai::execute::{Mining, Model, Run, RunOptions};
 use poai::import::bert;
-use poai::{Challenge, Difficulty, Keep, Options};
+use poai::{Challenge, Difficulty, Keep, MineOptions};
 use report::{Best, Outcome};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let spinner = terminal::spinner("quantising the model", None);
     let encoder = model::encoder(&args.model)?;
     let calibration = model::tokenise(&tokeniser, &text::calibration())?;
-    let quantised = encoder.quantise(&calibration, &bert::Options::default())?;
+    let quantised = encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
     let report = quantised.report;
     let model = Model::new(quantised.network, backend)?;
     spinner.finish_and_clear();
@@ -84,7 +84,7 @@ fn embed(
     let bar = terminal::bar((batches.len() * steps) as u64, "{pos}/{len} steps, {eta} left");
     let mining = Mining {
         challenge: args.challenge,
-        options: Options::new(args.difficulty).keep(Keep::Best),
+        options: MineOptions::new(args.difficulty).keep(Keep::Best),
     };
     for (index, batch) in batches.iter().enumerate() {
         let start = Instant::now();

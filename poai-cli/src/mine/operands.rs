@@ -75,4 +75,4 @@ fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
 }
 
 // The largest k of one statement is the miner's business; it is a block's too.
-const _: () = assert!(poai::operand::split::K_MAX == Rules::BLOCK.k_max as usize);
+const _: () = assert!(poai::operand::split::K_MAX == Rules::CONSENSUS.k_max as usize);

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use indicatif::ProgressBar;
 use ndarray::Array2;
 use poai::operand::Split;
-use poai::{Challenge, Difficulty, Miner, Options, Proof};
+use poai::{Challenge, Difficulty, MineOptions, Miner, Proof};
 use std::time::{Duration, Instant};
 
 /// How many tickets the work draws.
@@ -46,7 +46,7 @@ pub fn mine(
         let a = miner.prepare(operands.a().clone())?;
         let round = miner.round(challenge, &bt)?;
         let (on_tiles, before) = (bar.clone(), bar.position());
-        let options = Options::new(difficulty)
+        let options = MineOptions::new(difficulty)
             .progress(move |progress| on_tiles.set_position(before + progress.done));
         let mined = round.mine(&a, &options)?;
         bar.set_position(before + mined.found.drawn());

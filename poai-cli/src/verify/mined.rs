@@ -30,7 +30,7 @@ pub fn run(args: &Mined) -> Result<(), Failure> {
     let verified = verifier.verify(&args.challenge, &bytes)?;
     let time = start.elapsed();
     let shape = verified.statement.shape;
-    let kind = if rules == Rules::BLOCK { "block" } else { "share, too easy for a block" };
+    let kind = if rules == Rules::CONSENSUS { "block" } else { "share, too easy for a block" };
     let won = Difficulty::largest_won(&Params::CONSENSUS, shape.k, &verified.ticket);
     terminal::print(&format!(
         "valid: {kind}, difficulty {}\n\

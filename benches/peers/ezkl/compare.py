@@ -202,7 +202,7 @@ def worker(command, name, folder):
 
 def ours(name, folder, binary):
     """One proof; the first call makes the key."""
-    arguments = [binary, "--json", "--no-timing", "--keys", str(folder / "keys")]
+    arguments = [binary, "prove", "--json", "--no-timing", "--keys", str(folder / "keys")]
     arguments += ["--visibility", OURS_VISIBILITY[name]]
     if name == "product":
         arguments += ["--model", "product"]
@@ -290,7 +290,7 @@ def main():
         print(json.dumps(WORKERS[command](name, Path(folder))))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ours", required=True, help="example-prove")
+    parser.add_argument("--ours", required=True, help="the program poai")
     parser.add_argument("--runs", type=int, default=3, help="proofs of each, of which the median")
     parser.add_argument("--only", choices=STATEMENTS, action="append")
     parser.add_argument("--json", type=Path, help="write the figures there, too")

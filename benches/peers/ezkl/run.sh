@@ -20,6 +20,6 @@ fi
 if grep -qw bmi2 /proc/cpuinfo 2>/dev/null && grep -qw adx /proc/cpuinfo; then
   export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+bmi2,+adx"
 fi
-cargo build --release --locked -p example-prove
-ours="${CARGO_TARGET_DIR:-target}/release/example-prove"
+cargo build --release --locked -p poai-cli
+ours="${CARGO_TARGET_DIR:-target}/release/poai"
 exec "$venv/bin/python" -B "$here/compare.py" --ours "$ours" "$@"

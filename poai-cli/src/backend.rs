@@ -1,0 +1,67 @@
+//! `--backend` and `--threads`: the one way in which subcommands choose what
+//! multiplies.
+
+use crate::failure::Failure;
+use poai::Cpu;
+use poai::backend::error::REFERENCE;
+use poai::backends;
+use poai::execute::Device;
+use std::sync::Arc;
+
+/// Which backend multiplies.
+#[derive(clap::Args, Clone, Debug)]
+pub struct BackendArgs {
+    /// Which backend multiplies, by default the fastest of the processor; `list`
+    /// prints them. GPUs are `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`,
+    /// with feature cuda.
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// How many threads of the processor; by default one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl BackendArgs {
+    /// The list, where the caller asks for it instead of work.
+    pub fn list(&self) -> Option<String> {
+        (self.backend.as_deref() == Some("list")).then(table)
+    }
+
+    /// The name of the backend that the caller asks for, or else of every one that
+    /// is present. The reference, which is there to be read, has to be asked for.
+    pub fn names(&self) -> Vec<String> {
+        if let Some(name) = &self.backend {
+            return vec![name.clone()];
+        }
+        let present = backends::list().into_iter().filter(|listed| listed.present);
+        present.map(|listed| listed.name).filter(|name| name != REFERENCE).collect()
+    }
+
+    /// The backend asked for, never another one in its stead.
+    pub fn device(&self) -> Result<Arc<dyn Device>, Failure> {
+        self.named(self.backend.as_deref())
+    }
+
+    /// The backend of a name, with the threads asked for.
+    pub fn named(&self, name: Option<&str>) -> Result<Arc<dyn Device>, Failure> {
+        let Some(threads) = self.threads else {
+            return match name {
+                Some(name) => Ok(backends::by_name(name)?),
+                None => Ok(Arc::new(Cpu::new())),
+            };
+        };
+        let cpu = match name {
+            Some(REFERENCE) => {
+                return Err(Failure::usage("the reference does not take --threads"));
+            }
+            Some(name) => Cpu::named(name)?,
+            None => Cpu::new(),
+        };
+        Ok(Arc::new(cpu.threads(threads.into())?))
+    }
+}
+
+/// Every backend that this build knows, one a line.
+pub fn table() -> String {
+    backends::list().iter().map(|listed| format!("{listed}\n")).collect()
+}

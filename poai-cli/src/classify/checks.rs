@@ -1,0 +1,57 @@
+//! What becomes of a prover that computes one tile wrongly.
+
+use crate::failure::Failure;
+use crate::fault::{self, Faulty};
+use poai::execute::Trace;
+use poai::verify::trace::{Checker, TraceRules, Wrong};
+use std::time::Instant;
+
+/// How many audits the faulty trace faces.
+const AUDITS: u32 = 100;
+
+/// Audits the honest trace, plants a fault in the first product, and shows
+/// that audits find it about as often as they should and that a fraud proof
+/// convicts it.
+pub fn run(honest: &Trace) -> Result<String, Failure> {
+    let checker = Checker::new(honest.network().program().clone(), TraceRules::DEFAULT);
+    let samples = checker.rules().samples;
+    let audit = honest.audit(&beacon(0), samples)?;
+    let start = Instant::now();
+    checker.audit(&honest.root(), &beacon(0), &audit)?;
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    let faulty = fault::plant(honest)?;
+    let Faulty { trace, value, tile, .. } = &faulty;
+    let root = trace.root();
+    let mut caught = 0;
+    for number in 0..AUDITS {
+        let audit = trace.audit(&beacon(number), samples)?;
+        caught += u32::from(checker.audit(&root, &beacon(number), &audit).is_err());
+    }
+    let proof = trace.fraud_proof(*value, *tile)?;
+    let fraud = checker.fraud(&root, &proof)?;
+    let no_fraud = || Failure::failed("the checker took a wrong tile for a right one");
+    let Wrong::Tile(found) = fraud.wrong else { return Err(no_fraud()) };
+    let honest_proof = honest.fraud_proof(*value, *tile)?;
+    let acquitted = match checker.fraud(&honest.root(), &honest_proof) {
+        Err(why) => why,
+        Ok(_) => return Err(no_fraud()),
+    };
+    Ok(format!(
+        "audit       {samples} tiles, {} bytes, verified in {milliseconds:.1} ms\n\
+         fault       {}\n\
+         faulty root {root}\n\
+         audits      {caught} of {AUDITS} find that one tile\n\
+         fraud proof {} bytes: {found}\n\
+         honest tile {acquitted}\n\n",
+        audit.len(),
+        faulty.text(),
+        proof.len(),
+    ))
+}
+
+/// A beacon: what no prover knew when the trace was published.
+fn beacon(number: u32) -> [u8; 32] {
+    let mut beacon = [7; 32];
+    beacon[..4].copy_from_slice(&number.to_le_bytes());
+    beacon
+}

@@ -1,0 +1,84 @@
+//! What is printed of a network.
+
+use ndarray::Array2;
+use poai::execute::Trace;
+use poai::import::quantise::Quantised;
+use std::time::Duration;
+
+/// How many digits were classified as they are.
+#[derive(Clone, Copy)]
+pub struct Accuracy {
+    right: usize,
+    of: usize,
+}
+
+impl Accuracy {
+    /// The largest logit of every row against its label.
+    pub fn of(logits: &Array2<f32>, labels: &[usize]) -> Accuracy {
+        let largest = |row: &[f32]| {
+            let all = row.iter().enumerate();
+            all.max_by(|a, b| a.1.total_cmp(b.1)).map(|(digit, _)| digit)
+        };
+        let rows = logits.outer_iter().zip(labels);
+        let right = rows.filter(|(row, label)| largest(&row.to_vec()) == Some(**label)).count();
+        Accuracy { right, of: labels.len() }
+    }
+
+    /// Of a hundred.
+    pub fn percent(&self) -> f64 {
+        100.0 * self.right as f64 / self.of.max(1) as f64
+    }
+}
+
+/// A network on the test digits.
+pub struct Outcome<'a> {
+    /// The network.
+    pub name: &'static str,
+    /// Its integers.
+    pub quantised: &'a Quantised,
+    /// How well the floats classify.
+    pub float: Accuracy,
+    /// How well the integers do.
+    pub integer: Accuracy,
+    /// The integers' run.
+    pub trace: Trace,
+    /// How long it took, commitments included.
+    pub time: Duration,
+}
+
+impl Outcome<'_> {
+    /// Several lines of text.
+    pub fn text(&self) -> String {
+        let Outcome { name, quantised, float, integer, trace, time } = self;
+        let program = quantised.network.program();
+        let mut text = format!(
+            "{name}: {} layers in {} steps\n\
+             program id  {}\n\
+             accuracy    float {:.2} %, integers {:.2} % of {} test digits\n\
+             layer errors on the calibration digits, relative to the floats:\n",
+            quantised.report.len(),
+            program.steps().len(),
+            program.program_id(),
+            float.percent(),
+            integer.percent(),
+            integer.of,
+        );
+        for layer in &quantised.report {
+            text += &format!(
+                "  {:<28} {:>7.3} %   scale {:.3e}\n",
+                layer.name,
+                100.0 * layer.relative_error,
+                layer.scale
+            );
+        }
+        let header = trace.header();
+        text += &format!(
+            "run         {} multiply-accumulates in {:.1} ms, all values committed\n\
+             trace root  {}\n",
+            header.macs,
+            time.as_secs_f64() * 1e3,
+            trace.root()
+        );
+        text
+    }
+}

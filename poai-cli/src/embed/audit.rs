@@ -1,0 +1,46 @@
+//! What others check of a run: an audit of its trace, and that a win is of it.
+
+use crate::failure::Failure;
+use poai::execute::{MinedStep, Trace};
+use poai::verify::trace::{Checker, TraceRules};
+use poai::verify::{Rules, Verifier};
+use poai::{Challenge, Difficulty, Params};
+use std::time::Instant;
+
+/// An audit's bytes, and the seconds that verifying it took. Its beacon is the
+/// trace root (Fiat–Shamir): a prover that hashes 2^g traces escapes 2^g times as
+/// often. A chain that can takes a beacon fixed after the trace was published.
+///
+/// # Errors
+/// Where it does not hold.
+pub fn audit(trace: &Trace) -> Result<(usize, f64), Failure> {
+    let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
+    let root = trace.root();
+    let audit = trace.audit(root.as_bytes(), checker.rules().samples)?;
+    let start = Instant::now();
+    checker.audit(&root, root.as_bytes(), &audit)?;
+    Ok((audit.len(), start.elapsed().as_secs_f64()))
+}
+
+/// How many of a run's best wins, product by product, verify and belong to its
+/// trace: all, or an error.
+///
+/// # Errors
+/// Where a win does not verify, or is not of the trace.
+pub fn linked(
+    trace: &Trace,
+    mined: &[MinedStep],
+    challenge: &Challenge,
+    difficulty: Difficulty,
+) -> Result<usize, Failure> {
+    let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
+    let verifier = Verifier::new(Rules::SHARE, difficulty)?;
+    let mut linked = 0;
+    for step in mined {
+        let Some(proof) = step.found.proof() else { continue };
+        let win = verifier.verify(challenge, &proof.encode(&Params::CONSENSUS)?)?;
+        checker.link(&trace.root(), &win, &trace.link(step.value)?)?;
+        linked += 1;
+    }
+    Ok(linked)
+}

@@ -1,0 +1,126 @@
+//! `poai embed`: sentences with an integer MiniLM. Every product is exact, the
+//! whole run is committed to one trace root, and tickets are drawn on the way.
+
+mod audit;
+mod model;
+mod report;
+mod text;
+
+use crate::arguments::example_challenge;
+use crate::backend::BackendArgs;
+use crate::failure::{EXIT_CODES, Failure};
+use crate::terminal;
+use poai::execute::{Mining, Model, Run, RunOptions};
+use poai::import::bert;
+use poai::{Challenge, Difficulty, Keep, MineOptions};
+use report::{Best, Outcome};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Tokens, padding included, that are embedded at once.
+const BATCH_TOKENS: usize = 4096;
+
+/// Embed sentences: their embeddings, the run's trace root, and the tickets that its products drew.
+#[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// The model's directory: model.safetensors, config.json and tokenizer.json
+    /// or vocab.txt. scripts/fetch-minilm.sh of the repository makes the default.
+    #[arg(long, value_name = "DIR", default_value = "target/minilm")]
+    model: PathBuf,
+    /// One sentence a line, `-` for standard input. By default some pairs of
+    /// sentences that are compared.
+    #[arg(long, value_name = "FILE|-")]
+    text: Option<PathBuf>,
+    /// Print one JSON object instead of text. Many sentences are several
+    /// batches, each with a trace: `trace_roots` has all roots, `trace_root` the
+    /// last; MACs, tickets, and audits' bytes and seconds are sums.
+    #[arg(long)]
+    json: bool,
+    /// Cut sentences at this many tokens, the two at their ends included.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(3..=4096))]
+    sequence: u16,
+    /// The challenge: the hash of a block's header, 64 hexadecimal digits.
+    #[arg(long, value_name = "HEX", default_value_t = example_challenge())]
+    challenge: Challenge,
+    /// Expected multiply-accumulates per win, an integer or like 5e9.
+    #[arg(long, value_name = "MACS", default_value_t = Difficulty::BLOCK_MIN)]
+    difficulty: Difficulty,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(list) = args.backend.list() {
+        return terminal::print(&list);
+    }
+    let backend = args.backend.device()?;
+    let sentences = text::sentences(args.text.as_deref())?;
+    let tokeniser = model::tokeniser(&args.model, args.sequence.into())?;
+    let ids = model::tokenise(&tokeniser, &sentences)?;
+
+    let spinner = terminal::spinner("quantising the model", None);
+    let encoder = model::encoder(&args.model)?;
+    let calibration = model::tokenise(&tokeniser, &text::calibration())?;
+    let quantised = encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
+    let report = quantised.report;
+    let model = Model::new(quantised.network, backend)?;
+    spinner.finish_and_clear();
+
+    let mut outcome = Outcome::new(sentences, report, args.text.is_none());
+    embed(args, &model, &ids, &mut outcome)?;
+    terminal::print(&if args.json { outcome.json().to_string() + "\n" } else { outcome.text() })
+}
+
+/// Embeds all sentences, batch by batch.
+fn embed(
+    args: &Args,
+    model: &Model,
+    ids: &[Vec<u32>],
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let batches = text::batches(ids, BATCH_TOKENS);
+    let steps = model.program().steps().len();
+    let bar = terminal::bar((batches.len() * steps) as u64, "{pos}/{len} steps, {eta} left");
+    let mining = Mining {
+        challenge: args.challenge,
+        options: MineOptions::new(args.difficulty).keep(Keep::Best),
+    };
+    for (index, batch) in batches.iter().enumerate() {
+        let start = Instant::now();
+        let own: Vec<Vec<u32>> = batch.iter().map(|&sentence| ids[sentence].clone()).collect();
+        let (shape, inputs) = bert::inputs(&own)?;
+        let to = bar.clone();
+        let options = RunOptions::new().trace().mine(mining.clone()).progress(move |progress| {
+            to.set_position((index * steps + progress.done) as u64);
+        });
+        let Run { output, trace, mined } = model.run(&shape, inputs, &options)?;
+        let columns = output.extent().columns as usize;
+        for (&sentence, entries) in batch.iter().zip(output.entries().chunks_exact(columns)) {
+            outcome.embeddings[sentence] = report::unit(entries);
+        }
+        outcome.macs += model.program().total_macs(&shape);
+        for step in &mined {
+            outcome.tickets += step.found.drawn();
+            outcome.won += step.found.won();
+            if let Some(winner) = step.found.best()
+                && outcome.best.as_ref().is_none_or(|best| winner.ticket < best.ticket)
+            {
+                let step = model.program().step_of(step.value);
+                let step = step.map_or_else(String::new, |step| step.name.clone());
+                outcome.best = Some(Best { ticket: winner.ticket, step });
+            }
+        }
+        if let Some(trace) = &trace {
+            outcome.trace_roots.push(trace.root());
+            outcome.linked += audit::linked(trace, &mined, &args.challenge, args.difficulty)?;
+            // A trace keeps every tensor: only one is held at a time.
+            outcome.seconds += start.elapsed().as_secs_f64();
+            let (bytes, seconds) = audit::audit(trace)?;
+            let (all, total) = outcome.audit.unwrap_or_default();
+            outcome.audit = Some((all + bytes, total + seconds));
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! How a subcommand fails: an error, and the exit code that it means.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What `--help` says about exit codes.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  the work is done, and all that was checked holds
+  1  a check failed: a proof is false, or no proof can be made of what was asked for
+  2  arguments, files or bytes are wrong: nothing was checked
+  3  mine: no tile won";
+
+/// What an exit code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A check failed.
+    Failed = 1,
+    /// Arguments are wrong, files cannot be read or written, or bytes are
+    /// malformed.
+    Usage = 2,
+    /// No tile won.
+    NoTile = 3,
+}
+
+/// An error and its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    code: Code,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+impl Failure {
+    /// An error of this code.
+    pub fn new(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure { code, error: error.into() }
+    }
+
+    /// The caller can put it right: arguments, files, bytes.
+    pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure::new(Code::Usage, error)
+    }
+
+    /// A check failed.
+    pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure::new(Code::Failed, error)
+    }
+
+    /// A file's content is wrong.
+    pub fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
+        move |why| Failure::usage(format!("{}: {why}", path.display()))
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> ExitCode {
+        ExitCode::from(self.code as u8)
+    }
+}
+
+/// The library's errors that the caller of the program can put right.
+macro_rules! usage {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::usage(error)
+            }
+        })*
+    };
+}
+
+/// The library's errors that mean that a check failed.
+macro_rules! failed {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::failed(error)
+            }
+        })*
+    };
+}
+
+/// The verifiers' errors: malformed bytes, or a check that failed.
+macro_rules! verified {
+    ($($error:path),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                use $error as Kind;
+                let code = match error {
+                    Kind::Malformed(_) => Code::Usage,
+                    _ => Code::Failed,
+                };
+                Failure::new(code, error)
+            }
+        })*
+    };
+}
+
+usage! {
+    poai::backend::BackendError,
+    poai::backend::CpuChooseError,
+    poai::backend::Unsupported,
+    poai::backends::ChooseError,
+    poai::execute::ExecuteError,
+    poai::execute::NetworkError,
+    poai::execute::OpenError,
+    poai::execute::TensorError,
+    poai::execute::ValueError,
+    poai::import::bert::BertError,
+    poai::import::graph::GraphError,
+    poai::import::quantise::QuantiseError,
+    poai::import::store::StoreError,
+    poai::inference::VerifyingKeyError,
+    poai::inference::InferenceDecodeError,
+    poai::miner::MineError,
+    poai::operand::OperandError,
+    poai::program::ProgramError,
+    poai::program::RunShapeError,
+    poai::prover::CircuitError,
+    poai::prover::keys::KeyFileError,
+    poai::prover::keys::KeyProblem,
+    poai::puzzle::proof::EncodeError,
+    poai::verify::RulesError,
+}
+
+failed! {
+    poai::prover::ProveError,
+    poai::prover::estimate::EstimateError,
+    poai::prover::estimate::MemoryError,
+    poai::prover::setup::SetupError,
+    poai::verify::inference::DeploymentError,
+    serde_json::Error,
+}
+
+verified! {
+    poai::verify::VerifyError,
+    poai::verify::inference::InferenceError,
+    poai::verify::trace::TraceError,
+}

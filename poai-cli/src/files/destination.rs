@@ -1,0 +1,124 @@
+//! `--out` of one file: there whole or not at all.
+
+use super::place::{cannot_write, parent};
+use crate::failure::Failure;
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Where a result goes. It is made before the work, so that a bad path costs
+/// none of it.
+pub struct Destination {
+    path: PathBuf,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A file, written whole or not at all: beside it first, then renamed. The
+    /// file that was there before keeps its permissions.
+    File { beside: Box<NamedTempFile>, before: Option<Permissions> },
+    /// A device or pipe, written into.
+    Stream(File),
+}
+
+impl Destination {
+    /// Checks that the path can be written. What a link points to is meant,
+    /// not the link.
+    pub fn new(path: &Path) -> Result<Destination, Failure> {
+        let failed =
+            |why: String| Failure::usage(format!("cannot write {}: {why}", path.display()));
+        let path = resolve(path);
+        let before = std::fs::metadata(&path).ok();
+        let kind = match &before {
+            Some(metadata) if metadata.is_dir() => return Err(failed("it is a folder".into())),
+            Some(metadata) if !metadata.is_file() => {
+                let stream = File::options().write(true).open(&path);
+                Kind::Stream(stream.map_err(|error| failed(error.to_string()))?)
+            }
+            Some(metadata) if metadata.permissions().readonly() => {
+                return Err(failed("it is read-only".into()));
+            }
+            _ => {
+                let beside = builder().tempfile_in(parent(&path));
+                // The temporary file's own name is of no interest.
+                let beside = beside
+                    .map_err(|error| failed(std::io::Error::from(error.kind()).to_string()))?;
+                Kind::File {
+                    beside: Box::new(beside),
+                    before: before.map(|file| file.permissions()),
+                }
+            }
+        };
+        Ok(Destination { path, kind })
+    }
+
+    /// Whether both write to the same place.
+    pub fn is_same(&self, other: &Destination) -> bool {
+        self.path == other.path
+    }
+
+    /// Writes everything.
+    pub fn write(self, bytes: &[u8]) -> Result<(), Failure> {
+        let failed = cannot_write(&self.path);
+        self.write_with(|to| to.write_all(bytes).map_err(&failed))
+    }
+
+    /// Writes what `write` writes.
+    pub fn write_with(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let failed = cannot_write(&self.path);
+        match self.kind {
+            Kind::Stream(stream) => {
+                let mut to = BufWriter::new(stream);
+                write(&mut to)?;
+                to.flush().map_err(failed)
+            }
+            Kind::File { beside, before } => {
+                let mut to = BufWriter::new(beside.as_file());
+                write(&mut to)?;
+                to.flush().map_err(&failed)?;
+                drop(to);
+                if let Some(before) = before {
+                    beside.as_file().set_permissions(before).map_err(&failed)?;
+                }
+                beside.as_file().sync_all().map_err(&failed)?;
+                beside.persist(&self.path).map_err(|error| failed(error.error))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The path that is meant: links followed, even those to nowhere yet.
+fn resolve(path: &Path) -> PathBuf {
+    // As many links as systems follow.
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        let folder = parent(&path);
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        path = path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name));
+        match std::fs::read_link(&path) {
+            Ok(target) => path = folder.join(target),
+            Err(_) => break,
+        }
+    }
+    path
+}
+
+/// Temporary files are private by default; what is written here is the user's
+/// like any other file, and the umask has its say.
+#[cfg(unix)]
+fn builder() -> tempfile::Builder<'static, 'static> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(std::fs::Permissions::from_mode(0o666));
+    builder
+}
+
+#[cfg(not(unix))]
+fn builder() -> tempfile::Builder<'static, 'static> {
+    tempfile::Builder::new()
+}

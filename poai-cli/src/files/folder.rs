@@ -1,0 +1,87 @@
+//! `--out` of several files: a folder, there whole or not at all.
+
+use super::place::{cannot_write, parent};
+use crate::failure::Failure;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A folder beside its place, until all is in it.
+pub struct Folder {
+    path: PathBuf,
+    beside: TempDir,
+}
+
+impl Folder {
+    /// Checks, before any work, that the folder can be made and is not there.
+    pub fn new(path: &Path) -> Result<Folder, Failure> {
+        // A link to nowhere is there, too.
+        if path.symlink_metadata().is_ok() {
+            return Err(Failure::usage(format!(
+                "{}: it is there already; --out makes a new folder",
+                path.display()
+            )));
+        }
+        let mut builder = tempfile::Builder::new();
+        // Who may read it is for the umask to say, as of any folder.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let beside = builder.tempdir_in(parent(path));
+        // The temporary folder's own name is of no interest.
+        let beside = beside.map_err(|error| cannot_write(path)(error.kind().into()))?;
+        Ok(Folder { path: path.to_owned(), beside })
+    }
+
+    /// Where files are put until [`Folder::finish`].
+    pub fn beside(&self) -> &Path {
+        self.beside.path()
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.write_as(name, bytes, false)
+    }
+
+    /// Writes a file into it that its owner alone may read, where the system
+    /// knows of owners.
+    pub fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.write_as(name, bytes, true)
+    }
+
+    fn write_as(&self, name: &str, bytes: &[u8], secret: bool) -> Result<(), Failure> {
+        let path = self.beside.path().join(name);
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, if secret { 0o600 } else { 0o666 });
+        #[cfg(not(unix))]
+        let _ = secret;
+        let write = || {
+            let mut file = options.open(&path)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write().map_err(cannot_write(&self.path.join(name)))
+    }
+
+    /// Moves it to its place. Fails, too, where another process made the folder
+    /// meanwhile.
+    pub fn finish(self) -> Result<(), Failure> {
+        std::fs::rename(self.beside.path(), &self.path).map_err(cannot_write(&self.path))?;
+        // It is no temporary folder any more.
+        _ = self.beside.keep();
+        Ok(())
+    }
+}
+
+/// Checks that files can be written into a folder, or that the folder can be
+/// made. Makes nothing that stays.
+pub fn check_folder(path: &Path) -> Result<(), Failure> {
+    let mut nearest = path;
+    while !nearest.exists() {
+        nearest = parent(nearest);
+    }
+    let written = tempfile::tempfile_in(nearest).map(drop);
+    written.map_err(|error| cannot_write(path)(error.kind().into()))
+}

@@ -1,0 +1,11 @@
+//! Files: bounded reads, and writes that are whole or not at all.
+
+mod destination;
+mod folder;
+mod place;
+mod read;
+
+pub use destination::Destination;
+pub use folder::{Folder, check_folder};
+pub use place::cannot_write;
+pub use read::{FILE_MAX, cannot_read, read, regular_len};

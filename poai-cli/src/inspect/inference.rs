@@ -1,0 +1,72 @@
+//! Proofs of inference, their keys and deployments.
+
+use super::found::Found;
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::keyfile;
+use poai::inference::{InferenceProof, VerifyingKey, Visibility};
+use poai::prover::keys::{self, KeyOwner};
+use std::path::Path;
+
+/// A proof of inference.
+pub fn proof(bytes: &[u8]) -> Option<Found> {
+    let proof = InferenceProof::decode(bytes).ok()?;
+    let found = of_proof(Found::new("proof of inference"), &proof);
+    Some(found.with("bytes", bytes.len()))
+}
+
+fn of_proof(found: Found, proof: &InferenceProof) -> Found {
+    let signals: Vec<_> = proof.signals.words().iter().map(hex::encode).collect();
+    found.text_of("verifying_key", proof.key).with("signals", signals)
+}
+
+/// A verifying key without a header.
+pub fn verifying_key(bytes: &[u8]) -> Option<Found> {
+    let key = VerifyingKey::decode(bytes).ok()?;
+    Some(
+        Found::new("verifying key")
+            .text_of("verifying_key", key.digest())
+            .with("signals", key.signals())
+            .with("bytes", bytes.len()),
+    )
+}
+
+/// A key file with a header, of either half; only the header is read.
+pub fn key_file(path: &Path) -> Result<Option<Found>, Failure> {
+    if !keyfile::starts_with_magic(path)? {
+        return Ok(None);
+    }
+    let header = keys::read_header(path)?;
+    let identity = &header.identity;
+    let owner = match identity.owner {
+        KeyOwner::Program(id) => format!("program {id}"),
+        KeyOwner::Architecture(id) => format!("architecture {id}"),
+    };
+    let visibility = Visibility::decode(identity.visibility);
+    let visibility = visibility.map_or_else(|why| why.to_string(), |known| format!("{known:?}"));
+    Ok(Some(
+        Found::new("key file")
+            .text_of("half", header.kind)
+            .text_of("owner", owner)
+            .text_of("visibility", visibility)
+            .text_of("constraints", identity.constraints)
+            .text_of("verifying_key", header.verifying_key)
+            .with("signals", identity.signals)
+            .with("variables", identity.variables)
+            .with("domain", identity.domain),
+    ))
+}
+
+/// A deployment's JSON.
+pub fn deployment(bytes: &[u8]) -> Option<Found> {
+    let deployment = Deployment::parse(bytes).ok()?;
+    let binding = deployment.binding;
+    let found = Found::new("deployment")
+        .text_of("contract", &deployment.contract)
+        .text_of("program_id", binding.program)
+        .text_of("job", binding.job)
+        .text_of("prover", binding.prover)
+        .with("macs", binding.macs)
+        .with("calldata_bytes", deployment.calldata.len());
+    Some(of_proof(found, &deployment.proof))
+}

@@ -1,0 +1,70 @@
+//! `poai inspect`: says what a file is, and prints its fields. It checks no claim:
+//! a field is what the file says.
+
+mod found;
+mod inference;
+mod puzzle;
+mod tensors;
+mod trace;
+
+use crate::failure::{EXIT_CODES, Failure};
+use crate::{files, terminal};
+use found::Found;
+use poai::import::store::PROGRAM_FILE;
+use std::path::PathBuf;
+
+/// Say what a file is (proof, program, key, trace message, deployment, network), and print its
+/// fields.
+///
+/// It checks no claim: `poai verify` does.
+#[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// The file, or a folder that holds a program.
+    file: PathBuf,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One that says whether bytes are of its format.
+type Reader = fn(&[u8]) -> Option<Found>;
+
+/// Formats that start with a name of their own first, then those whose lengths
+/// say most.
+const READERS: [Reader; 9] = [
+    puzzle::program,
+    inference::deployment,
+    puzzle::proof,
+    inference::proof,
+    inference::verifying_key,
+    trace::receipt,
+    trace::message,
+    tensors::safetensors,
+    tensors::onnx,
+];
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let path = match args.file.is_dir() {
+        true => args.file.join(PROGRAM_FILE),
+        false => args.file.clone(),
+    };
+    // A proving key may be larger than what is read whole.
+    let found = match inference::key_file(&path)? {
+        Some(found) => found,
+        None => {
+            let bytes = files::read(&path, files::FILE_MAX)?;
+            READERS.iter().find_map(|reader| reader(&bytes)).ok_or_else(|| {
+                let why = format!(
+                    "expected a mined proof, a program, a key, a message about a trace, a proof of \
+                     inference, a deployment, an ONNX or a safetensors file, got {} bytes of another \
+                     format",
+                    bytes.len()
+                );
+                Failure::in_file(&path)(&why)
+            })?
+        }
+    };
+    let text = if args.json { found.json().to_string() + "\n" } else { found.text() };
+    terminal::print(&text)
+}

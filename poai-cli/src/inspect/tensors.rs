@@ -1,0 +1,28 @@
+//! Files of others' formats: tensors and float networks.
+
+use super::found::Found;
+use poai::import::onnx::{self, Limits};
+use safetensors::SafeTensors;
+
+/// A safetensors file: operands, constants or weights.
+pub fn safetensors(bytes: &[u8]) -> Option<Found> {
+    let file = SafeTensors::deserialize(bytes).ok()?;
+    let mut tensors: Vec<String> = file
+        .iter()
+        .map(|(name, view)| format!("{name}: {:?} {:?}", view.dtype(), view.shape()))
+        .collect();
+    tensors.sort();
+    Some(Found::new("safetensors file").with("bytes", bytes.len()).with("tensors", tensors))
+}
+
+/// An ONNX file whose network is known.
+pub fn onnx(bytes: &[u8]) -> Option<Found> {
+    let graph = onnx::read(bytes, &Limits::default()).ok()?;
+    let layers: Vec<&str> = graph.layers.iter().map(|layer| layer.name.as_str()).collect();
+    Some(
+        Found::new("ONNX network")
+            .with("bytes", bytes.len())
+            .text_of("input", graph.input)
+            .with("layers", layers),
+    )
+}

@@ -1,0 +1,96 @@
+//! The program `poai`: mines matrix products, runs and proves networks of exact
+//! integers, and verifies what others claim. Each subcommand is a thin module
+//! over the crate `poai`.
+
+mod arguments;
+mod backend;
+mod backends;
+mod bench;
+mod classify;
+mod deployment;
+mod digits;
+mod embed;
+mod failure;
+mod fault;
+mod files;
+mod inspect;
+mod keyfile;
+mod memory;
+mod mine;
+mod network;
+mod prove;
+mod run;
+mod shell;
+mod terminal;
+mod verify;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use failure::{EXIT_CODES, Failure};
+use std::process::ExitCode;
+
+/// Proof of AI: mine matrix products, run and prove networks of exact integers, and verify what
+/// others claim.
+#[derive(Parser)]
+#[command(name = "poai", version, after_help = EXIT_CODES)]
+struct Program {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Mine(mine::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Classify(classify::Args),
+    Embed(embed::Args),
+    Prove(prove::Args),
+    Inspect(inspect::Args),
+    Bench(bench::Args),
+    Backends(backends::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+impl Task {
+    fn run(&self) -> Result<(), Failure> {
+        match self {
+            Task::Mine(args) => mine::run(args),
+            Task::Verify(args) => verify::run(args),
+            Task::Run(args) => run::run(args),
+            Task::Classify(args) => classify::run(args),
+            Task::Embed(args) => embed::run(args),
+            Task::Prove(args) => prove::run(args),
+            Task::Inspect(args) => inspect::run(args),
+            Task::Bench(args) => bench::run(args),
+            Task::Backends(args) => backends::run(args),
+            Task::Completions(args) => shell::completions(args, Program::command()),
+            Task::Man(args) => shell::man(args, Program::command()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Program::try_parse() {
+        Ok(program) => program.task.run(),
+        Err(help) if !help.use_stderr() => terminal::print(&help.to_string()),
+        Err(error) => Err(Failure::usage(one_line(&error))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal::complain(&failure.to_string());
+            failure.exit()
+        }
+    }
+}
+
+/// The first paragraph says what is wrong, the rest how to use the program.
+fn one_line(error: &clap::Error) -> String {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return error.to_string();
+    }
+    let text = error.to_string();
+    let wrong: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    wrong.join(" ")
+}

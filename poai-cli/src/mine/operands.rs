@@ -1,0 +1,78 @@
+//! The operands: of a file, pseudo-random, or the bundled layer's.
+
+use crate::failure::Failure;
+use crate::{files, memory};
+use ndarray::Array2;
+use poai::operand::{Split, pseudorandom};
+use poai::verify::Rules;
+use poai::{Challenge, Params};
+use safetensors::{Dtype, SafeTensors};
+use std::path::Path;
+
+/// The bundled operands: a feed-forward product of all-MiniLM-L6-v2.
+const BUNDLED: &[u8] = include_bytes!("../../data/operands/minilm-ffn.safetensors");
+
+/// The bundled operands, padded and cut to statements that a block takes.
+pub fn bundled() -> Result<Split, Failure> {
+    cut(from_safetensors(BUNDLED)?)
+}
+
+/// The operands of a safetensors file, likewise.
+pub fn of_file(path: &Path) -> Result<Split, Failure> {
+    let len = files::regular_len(path)?;
+    memory::check(u128::from(len) * 4)?;
+    let in_file = |why: Failure| Failure::in_file(path)(&why);
+    let (a, bt) = from_safetensors(&files::read(path, len)?).map_err(in_file)?;
+    memory::check(memory::of_mining([a.nrows(), bt.nrows(), a.ncols()]))?;
+    cut((a, bt)).map_err(in_file)
+}
+
+/// Pseudo-random operands of a shape, likewise.
+pub fn random(challenge: &Challenge, shape: [usize; 3]) -> Result<Split, Failure> {
+    memory::check(memory::of_mining(shape))?;
+    let [m, n, k] = shape;
+    let seed = |side: &[u8]| [&challenge.0, side].concat();
+    cut((pseudorandom(&seed(b"/a"), m, k), pseudorandom(&seed(b"/b"), n, k)))
+}
+
+fn cut((a, bt): (Array2<i8>, Array2<i8>)) -> Result<Split, Failure> {
+    Ok(Split::new(&Params::CONSENSUS, a, bt)?)
+}
+
+/// Refuses what no block would take before it is mined.
+pub fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
+    let depths = work.parts().iter().map(|part| part.operands().shape().k);
+    match depths.into_iter().find(|k| !(rules.k_min..=rules.k_max).contains(k)) {
+        Some(k) => Err(Failure::usage(format!(
+            "k = {k} after padding, but a block's statement needs {}..={}",
+            rules.k_min, rules.k_max
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The tensors `a` and `bt` of a safetensors file.
+fn from_safetensors(bytes: &[u8]) -> Result<(Array2<i8>, Array2<i8>), Failure> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| Failure::usage(format!("no safetensors file: {error}")))?;
+    Ok((tensor(&file, "a")?, tensor(&file, "bt")?))
+}
+
+fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
+    let view =
+        file.tensor(name).map_err(|_| Failure::usage(format!("no tensor is called `{name}`")))?;
+    if view.dtype() != Dtype::I8 {
+        return Err(Failure::usage(format!("tensor `{name}` is {:?}, not I8", view.dtype())));
+    }
+    let [rows, columns] = view.shape()[..] else {
+        let shape = view.shape();
+        return Err(Failure::usage(format!(
+            "tensor `{name}` has shape {shape:?}, not two dimensions"
+        )));
+    };
+    let entries = view.data().iter().map(|&byte| byte as i8).collect();
+    Array2::from_shape_vec((rows, columns), entries).map_err(Failure::usage)
+}
+
+// The largest k of one statement is the miner's business; it is a block's too.
+const _: () = assert!(poai::operand::split::K_MAX == Rules::CONSENSUS.k_max as usize);

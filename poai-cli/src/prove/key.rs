@@ -1,0 +1,176 @@
+//! The proving key: read, taken from a ceremony, or made here.
+
+use crate::failure::Failure;
+use crate::files;
+use crate::terminal::{bar_of_bytes, follow, spinner};
+use ark_bn254::Bn254;
+use ark_groth16::ProvingKey;
+use ark_std::rand::rngs::OsRng;
+use poai::inference::WeightsVisibility;
+use poai::prover::iden3::zkey::read_zkey;
+use poai::prover::keys::{
+    KeyIdentity, KeyOwner, read_proving_key, write_proving_key, write_verifying_key,
+};
+use poai::prover::setup::insecure_single_party_setup;
+use poai::prover::{Circuit, Estimate, Matrices};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The files of `--keys`.
+const PROVING: &str = "proving.key";
+const VERIFYING: &str = "verifying.key";
+
+/// Where the key comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Made, and forgotten.
+    New,
+    /// A folder: read from there, or made and kept there.
+    Folder(PathBuf),
+    /// A ceremony's file.
+    Ceremony(PathBuf),
+}
+
+/// Who may be able to forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made in this process.
+    Made,
+    /// It was read from a folder, which does not name its maker.
+    Read,
+    /// A ceremony; the number is that of its contributions.
+    Ceremony(u32),
+}
+
+impl Origin {
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Origin::Made => "single-party",
+            Origin::Read => "file",
+            Origin::Ceremony(_) => "ceremony",
+        }
+    }
+
+    /// What it means.
+    pub fn warning(self) -> String {
+        match self {
+            Origin::Made => "a single-party key: its maker, this process, can forge proofs of \
+                             anything"
+                .to_owned(),
+            Origin::Read => "read from a file; if `poai prove` made it, it is a \
+                             single-party key, whose maker can forge proofs of anything"
+                .to_owned(),
+            Origin::Ceremony(count) => format!(
+                "of a ceremony that says it had {count} contributions; `snarkjs zkey verify` \
+                 checks them, `poai prove` does not"
+            ),
+        }
+    }
+}
+
+/// A key.
+pub struct Key {
+    /// The points.
+    pub key: ProvingKey<Bn254>,
+    /// Where from.
+    pub origin: Origin,
+    /// Seconds that making it took.
+    pub setup_seconds: Option<f64>,
+    /// Seconds that reading it took.
+    pub load_seconds: Option<f64>,
+}
+
+impl Source {
+    /// The key that the flags name; where a folder has to take one, that it can is
+    /// checked here, before any work.
+    pub fn new(folder: Option<&Path>, ceremony: Option<&Path>) -> Result<Source, Failure> {
+        match (folder, ceremony) {
+            (_, Some(path)) => Ok(Source::Ceremony(path.to_owned())),
+            (Some(folder), None) => {
+                if !folder.join(PROVING).exists() {
+                    files::check_folder(folder)?;
+                }
+                Ok(Source::Folder(folder.to_owned()))
+            }
+            (None, None) => Ok(Source::New),
+        }
+    }
+
+    /// The key for a circuit, whose matrices these are.
+    ///
+    /// # Errors
+    /// [`Failure`]: a file that is no key, or the key of something else.
+    pub fn key(
+        &self,
+        circuit: &Circuit,
+        matrices: &Matrices,
+        estimate: &Estimate,
+    ) -> Result<Key, Failure> {
+        let start = Instant::now();
+        match self {
+            Source::New => make(matrices, estimate),
+            Source::Folder(folder) => {
+                in_folder(folder, &identity(circuit, matrices)?, || make(matrices, estimate))
+            }
+            Source::Ceremony(path) => {
+                let file = BufReader::new(File::open(path).map_err(files::cannot_read(path))?);
+                let waiting = spinner("checking the ceremony's key", None);
+                let zkey = read_zkey(file, matrices);
+                waiting.finish_and_clear();
+                let zkey = zkey.map_err(|why| Failure::in_file(path)(&why))?;
+                let origin = Origin::Ceremony(zkey.contributions);
+                let load_seconds = Some(start.elapsed().as_secs_f64());
+                Ok(Key { key: zkey.key, origin, setup_seconds: None, load_seconds })
+            }
+        }
+    }
+}
+
+/// What a key of the circuit is for.
+fn identity(circuit: &Circuit, matrices: &Matrices) -> Result<KeyIdentity, Failure> {
+    let program = circuit.network().program();
+    let visibility = circuit.layout().visibility();
+    let owner = match visibility.weights {
+        WeightsVisibility::Fixed => KeyOwner::Program(program.program_id()),
+        WeightsVisibility::Committed => KeyOwner::Architecture(program.architecture_id()),
+    };
+    Ok(KeyIdentity::new(owner, visibility.encode(), matrices)?)
+}
+
+fn in_folder(
+    folder: &Path,
+    identity: &KeyIdentity,
+    make: impl FnOnce() -> Result<Key, Failure>,
+) -> Result<Key, Failure> {
+    let path = folder.join(PROVING);
+    if path.try_exists().map_err(files::cannot_read(&path))? {
+        let start = Instant::now();
+        let bar = bar_of_bytes("reading the key");
+        let key = read_proving_key(&path, identity, follow(&bar));
+        bar.finish_and_clear();
+        let load_seconds = Some(start.elapsed().as_secs_f64());
+        return Ok(Key { key: key?, origin: Origin::Read, setup_seconds: None, load_seconds });
+    }
+    let made = make()?;
+    std::fs::create_dir_all(folder).map_err(files::cannot_write(folder))?;
+    // The proving key last: where it is, both are.
+    write_verifying_key(&folder.join(VERIFYING), identity, &made.key.vk)?;
+    let bar = bar_of_bytes("writing the key");
+    let written = write_proving_key(&path, identity, &made.key, follow(&bar));
+    bar.finish_and_clear();
+    written?;
+    Ok(made)
+}
+
+fn make(matrices: &Matrices, estimate: &Estimate) -> Result<Key, Failure> {
+    estimate.check_setup_memory()?;
+    let waiting = spinner("making a single-party key", estimate.setup_seconds);
+    let start = Instant::now();
+    let key = insecure_single_party_setup(matrices, &mut OsRng);
+    waiting.finish_and_clear();
+    let setup_seconds = Some(start.elapsed().as_secs_f64());
+    Ok(Key { key: key?, origin: Origin::Made, setup_seconds, load_seconds: None })
+}

@@ -1,0 +1,290 @@
+//! What is printed and written of a proof.
+
+use super::key::Origin;
+use super::visible;
+use crate::failure::Failure;
+use crate::files::Folder;
+use crate::memory;
+use crate::network::Subject;
+use ark_groth16::Proof;
+use poai::inference::{Binding, TensorVisibility, VerifyingKey, Visibility};
+use poai::prover::iden3::json::{proof_to_json, signals_to_json, verifying_key_to_json};
+use poai::prover::{Circuit, Estimate, Matrices, Proven};
+use poai::verify::inference::Deployment;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// What it took.
+pub struct Costs {
+    /// Seconds of the key's making, where it was made.
+    pub setup_seconds: Option<f64>,
+    /// Seconds of the key's reading, where it was read.
+    pub load_seconds: Option<f64>,
+    /// Seconds of the proof, the execution with it.
+    pub prove_seconds: f64,
+    /// Seconds of a verification.
+    pub verify_seconds: f64,
+    /// Bytes until the proof was there.
+    pub peak_memory: Option<u64>,
+}
+
+/// A proof that was verified.
+pub struct Report<'a> {
+    /// What was run.
+    pub subject: &'a Subject,
+    /// What every verifier sees.
+    pub visibility: Visibility,
+    /// What was expected.
+    pub estimate: Estimate,
+    /// What the proof is bound to.
+    pub binding: Binding,
+    /// Where the key is from.
+    pub origin: Origin,
+    /// Its public half.
+    pub verifying_key: VerifyingKey,
+    /// The proof and what it hides.
+    pub proven: Proven,
+    /// The proof's canonical bytes.
+    pub bytes: Vec<u8>,
+    /// What scripts take.
+    pub deployment: Deployment,
+    /// Whether to print what the proof hides.
+    pub reveal: bool,
+    /// What it took.
+    pub costs: Costs,
+}
+
+impl Report<'_> {
+    /// The output where it is public, or all is revealed.
+    fn output(&self) -> Option<Vec<i32>> {
+        let shown = self.visibility.output == TensorVisibility::Public || self.reveal;
+        shown.then(|| self.proven.output.entries())
+    }
+
+    /// The class of each row of such an output.
+    fn classes(&self) -> Option<Vec<usize>> {
+        let entries = self.output().filter(|_| self.subject.classifies)?;
+        let columns = self.proven.output.extent().columns as usize;
+        let largest = |row: &[i32]| {
+            let all = row.iter().enumerate();
+            // The first of equals.
+            all.rev().max_by_key(|(_, entry)| **entry).map(|(class, _)| class)
+        };
+        entries.chunks(columns.max(1)).map(largest).collect()
+    }
+
+    /// Bytes of the proof alone, without signals and the key's digest.
+    fn proof_bytes(&self) -> usize {
+        self.proven.proof.proof.encode().len()
+    }
+
+    /// All that the proof hides.
+    fn revealed(&self) -> Value {
+        let [input, weights, output] = self.proven.salts.map(|salt| hex::encode(salt.0));
+        json!({
+            "input": self.subject.input.entries(),
+            "output": self.proven.output.entries(),
+            "salts": { "input": input, "weights": weights, "output": output },
+        })
+    }
+
+    /// Everything as one JSON object.
+    pub fn json(&self) -> Result<String, Failure> {
+        let Report { subject, estimate, binding, costs, .. } = self;
+        let mut object = statement(subject, self.visibility, estimate);
+        let more = json!({
+            "job": binding.job,
+            "prover": binding.prover.to_string(),
+            "key": self.origin.word(),
+            "verifying_key": self.proven.proof.key,
+            "setup_seconds": costs.setup_seconds,
+            "load_seconds": costs.load_seconds,
+            "prove_seconds": costs.prove_seconds,
+            "verify_seconds": costs.verify_seconds,
+            "peak_memory_bytes": costs.peak_memory,
+            "peak_memory_source": memory::SOURCE,
+            "peak_memory_has_setup": costs.setup_seconds.is_some(),
+            "proof_bytes": self.proof_bytes(),
+            "object_bytes": self.bytes.len(),
+            "calldata_bytes": self.deployment.calldata.len(),
+            "gas": estimate.gas,
+            "proof": hex::encode(&self.bytes),
+            "estimate": serde_json::to_value(estimate)?,
+        });
+        object.extend(more.as_object().cloned().unwrap_or_default());
+        if let Some(output) = self.output() {
+            object.insert("output".to_owned(), output.into());
+        }
+        if let Some(classes) = self.classes() {
+            object.insert("classes".to_owned(), classes.into());
+        }
+        if self.reveal {
+            object.insert("revealed".to_owned(), self.revealed());
+        }
+        line(object)
+    }
+
+    /// The same in words.
+    pub fn text(&self) -> Result<String, Failure> {
+        let Report { subject, estimate, binding, costs, .. } = self;
+        let mut text = head(subject, self.visibility, estimate);
+        text += &format!("key         {}\n", self.origin.warning());
+        if let Some(seconds) = costs.setup_seconds {
+            text += &format!("            made in {seconds:.2} s\n");
+        }
+        if let Some(seconds) = costs.load_seconds {
+            text += &format!("            read in {seconds:.2} s\n");
+        }
+        text += &format!(
+            "            verifying key {}\n\
+             proof       {} bytes, {} with signals and the key's digest, made in {:.3} s\n\
+             bound to    prover {}, job {}\n\
+             verified    in {:.2} ms\n\
+             calldata    {} bytes; the verifier's call takes about {} gas\n",
+            self.proven.proof.key,
+            self.proof_bytes(),
+            self.bytes.len(),
+            costs.prove_seconds,
+            binding.prover,
+            binding.job,
+            costs.verify_seconds * 1e3,
+            self.deployment.calldata.len(),
+            estimate.gas,
+        );
+        if let Some(peak) = costs.peak_memory {
+            let what = if costs.setup_seconds.is_some() { "setup and proof" } else { "proof" };
+            let (mebibytes, source) = (peak >> 20, memory::SOURCE);
+            text += &format!("memory      {mebibytes} MiB at the peak of {what} ({source})\n");
+        }
+        if let Some(output) = self.output() {
+            text += &format!("output      {output:?}\n");
+        }
+        if let Some(classes) = self.classes() {
+            text += &format!("class       {classes:?}\n");
+        }
+        if self.reveal {
+            text += &format!("revealed    {}\n", self.revealed());
+        }
+        Ok(text)
+    }
+
+    /// The files that `snarkjs groth16 verify` takes.
+    fn snarkjs(&self) -> [(&'static str, String); 3] {
+        let (points, key) = (&self.proven.proof.proof, &self.verifying_key);
+        let proof = Proof { a: *points.a(), b: *points.b(), c: *points.c() };
+        let key = ark_groth16::VerifyingKey {
+            alpha_g1: *key.alpha(),
+            beta_g2: *key.beta(),
+            gamma_g2: *key.gamma(),
+            delta_g2: *key.delta(),
+            gamma_abc_g1: key.ic().to_vec(),
+        };
+        [
+            ("snarkjs-proof.json", proof_to_json(&proof)),
+            ("snarkjs-public.json", signals_to_json(self.proven.proof.signals.elements())),
+            ("snarkjs-verification-key.json", verifying_key_to_json(&key)),
+        ]
+    }
+
+    /// Writes the files of `--out`.
+    pub fn write(&self, out: Folder) -> Result<(), Failure> {
+        out.write("proof.bin", &self.bytes)?;
+        out.write("verifying-key.bin", &self.verifying_key.encode())?;
+        let calldata = format!("0x{}\n", hex::encode(&self.deployment.calldata));
+        out.write("calldata.hex", calldata.as_bytes())?;
+        let deployment = serde_json::to_string_pretty(&self.deployment)? + "\n";
+        out.write("deployment.json", deployment.as_bytes())?;
+        for (name, text) in self.snarkjs() {
+            out.write(name, (text + "\n").as_bytes())?;
+        }
+        if self.reveal {
+            out.write_secret("private.json", format!("{}\n", self.revealed()).as_bytes())?;
+        }
+        out.finish()
+    }
+}
+
+/// What of a statement is known before there is a key.
+fn statement(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Map<String, Value> {
+    let program = subject.network.program();
+    let [input, output, weights] = visible::names(visibility);
+    let object = json!({
+        "model": subject.name,
+        "program_id": program.program_id().to_string(),
+        "architecture_id": program.architecture_id().to_string(),
+        "batch": subject.run.batch,
+        "macs": program.total_macs(&subject.run),
+        "visibility": { "input": input, "output": output, "weights": weights },
+        "constraints": estimate.constraints,
+        "signals": estimate.signals,
+    });
+    object.as_object().cloned().unwrap_or_default()
+}
+
+fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> String {
+    let program = subject.network.program();
+    let [input, output, weights] = visible::names(visibility);
+    let seconds = |seconds: Option<f64>| match seconds {
+        Some(seconds) => format!("{seconds:.2} s"),
+        None => "an unknown time".to_owned(),
+    };
+    format!(
+        "{}: {} steps, {} multiply-accumulates\n\
+         program id  {}\n\
+         statement   input {input}, output {output}, weights {weights}: {} public inputs\n\
+         estimate    {} constraints, {} variables, {} terms\n\
+         \x20           setup {} and {} MiB, proof {} and {} MiB, a key of {:.1} MiB\n",
+        subject.name,
+        program.steps().len(),
+        program.total_macs(&subject.run),
+        program.program_id(),
+        estimate.signals,
+        estimate.constraints,
+        estimate.variables,
+        estimate.terms,
+        seconds(estimate.setup_seconds),
+        estimate.setup_memory_bytes.div_ceil(1 << 20),
+        seconds(estimate.prove_seconds),
+        estimate.peak_memory_bytes.div_ceil(1 << 20),
+        estimate.proving_key_bytes as f64 / f64::from(1 << 20),
+    )
+}
+
+/// What `--estimate-only` prints.
+pub fn estimated(
+    as_json: bool,
+    subject: &Subject,
+    circuit: &Circuit,
+    estimate: &Estimate,
+) -> Result<String, Failure> {
+    let visibility = circuit.layout().visibility();
+    if !as_json {
+        let gas = format!("gas         about {} for the verifier's call\n", estimate.gas);
+        return Ok(head(subject, visibility, estimate) + &gas);
+    }
+    let mut object = statement(subject, visibility, estimate);
+    object.insert("gas".to_owned(), estimate.gas.into());
+    object.insert("estimate".to_owned(), serde_json::to_value(estimate)?);
+    line(object)
+}
+
+/// What `--export-r1cs` prints.
+pub fn exported(as_json: bool, path: &Path, matrices: &Matrices) -> Result<String, Failure> {
+    let (constraints, digest) = (matrices.rows(), matrices.digest().to_string());
+    let (path, domain) = (path.display().to_string(), matrices.domain().unwrap_or_default());
+    let power = domain.trailing_zeros();
+    if as_json {
+        let object = json!({
+            "r1cs": path, "constraints": constraints, "constraint_digest": digest, "power": power,
+        });
+        return line(object.as_object().cloned().unwrap_or_default());
+    }
+    Ok(format!(
+        "{path}: {constraints} constraints, digest {digest}; a ceremony needs powers of tau up to \
+         2^{power}\n"
+    ))
+}
+
+fn line(object: Map<String, Value>) -> Result<String, Failure> {
+    Ok(serde_json::to_string(&Value::Object(object))? + "\n")
+}

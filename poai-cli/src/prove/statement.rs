@@ -1,0 +1,65 @@
+//! What the signals of a proof that holds say, compared with what was run.
+
+use crate::failure::Failure;
+use ark_bn254::Fr;
+use poai::execute::Tensor;
+use poai::inference::packing::{PackingError, pack};
+use poai::inference::{Signals, SignalsError, TensorVisibility};
+use poai::prover::commitment::{CommitmentError, commit, commit_weights};
+use poai::prover::{Circuit, Proven, Salt};
+
+/// Why a proof does not say what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsaid {
+    #[error(transparent)]
+    Signals(#[from] SignalsError),
+    #[error(transparent)]
+    Packing(#[from] PackingError),
+    #[error(transparent)]
+    Commitment(#[from] CommitmentError),
+    #[error("its {0} is another one")]
+    Differs(&'static str),
+}
+
+impl From<Unsaid> for Failure {
+    fn from(error: Unsaid) -> Failure {
+        Failure::failed(format!("the proof holds, and does not say what it should: {error}"))
+    }
+}
+
+/// Compares signals with input, weights and output: what a verifier does that
+/// knows them, and the salts of those that are hashed.
+///
+/// # Errors
+/// [`Unsaid::Differs`] names the part.
+pub fn check(
+    circuit: &Circuit,
+    input: &Tensor,
+    proven: &Proven,
+    signals: &Signals,
+) -> Result<(), Unsaid> {
+    let layout = circuit.layout();
+    let visibility = layout.visibility();
+    let parts = layout.split(signals)?;
+    let [input_salt, weights_salt, output_salt] = &proven.salts;
+    if parts.input != shown(visibility.input, input, input_salt)? {
+        return Err(Unsaid::Differs("input"));
+    }
+    if let Some(weights) = parts.weights
+        && weights != commit_weights(circuit.network(), weights_salt)?
+    {
+        return Err(Unsaid::Differs("weights"));
+    }
+    match parts.output == shown(visibility.output, &proven.output, output_salt)? {
+        true => Ok(()),
+        false => Err(Unsaid::Differs("output")),
+    }
+}
+
+fn shown(visibility: TensorVisibility, tensor: &Tensor, salt: &Salt) -> Result<Vec<Fr>, Unsaid> {
+    Ok(match visibility {
+        TensorVisibility::Public => pack(tensor.extent().dtype, &tensor.entries())?,
+        TensorVisibility::Hashed => vec![commit(tensor, salt)?],
+        TensorVisibility::Private => vec![],
+    })
+}

@@ -1,0 +1,129 @@
+//! `poai run`: executes a network of exact integers, with or without a trace,
+//! and writes what others verify.
+
+mod report;
+mod traced;
+mod work;
+
+use crate::arguments::bytes32;
+use crate::backend::BackendArgs;
+use crate::failure::{EXIT_CODES, Failure};
+use crate::files::Folder;
+use crate::network::NetworkArgs;
+use crate::terminal;
+use poai::execute::{Model, RunOptions};
+use poai::import::quantise::Numbers;
+use poai::verify::trace::TraceRules;
+use report::Report;
+use std::path::PathBuf;
+use std::time::Instant;
+use traced::{Named, Traced};
+use work::Work;
+
+/// Run a network: an ONNX file, a stored program or a bundled one; commit to every value with --trace.
+///
+/// With --out FOLDER it writes program.poai and constants.safetensors (the network),
+/// input-0.csv and so on (its inputs) and output.csv, all of integers; with --trace, too,
+/// header.bin, audit.bin, receipt.bin and, with --fault, fraud.bin.
+#[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// How many samples are the input, from --image on; by default all that follow.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// A stored network instead: the folder that holds its program and constants.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        requires = "input",
+        conflicts_with_all = ["model", "onnx", "samples", "image", "batch"]
+    )]
+    stored: Option<PathBuf>,
+    /// An input of the stored network, in the program's order: integers separated
+    /// by commas, one row a line.
+    #[arg(long, value_name = "FILE", requires = "stored")]
+    input: Vec<PathBuf>,
+    /// The tokens of each item, where the stored program has tokens.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "stored", value_parser = clap::value_parser!(u32).range(1..))]
+    sequence: u32,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// Commit to every value of the run; audit the trace, and make a receipt.
+    #[arg(long)]
+    trace: bool,
+    /// What draws the audit's tiles: fixed after the trace root was published. By
+    /// default the trace root itself, under which a prover that hashes 2^g traces
+    /// escapes 2^g times as often.
+    #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32)]
+    beacon: Option<[u8; 32]>,
+    /// How many tiles the audit opens.
+    #[arg(long, value_name = "N", requires = "trace", default_value_t = TraceRules::DEFAULT.samples)]
+    tiles: u32,
+    /// The requester's name for the job, in the receipt.
+    #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
+    job: [u8; 32],
+    /// The prover's name, in the receipt.
+    #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
+    prover: [u8; 32],
+    /// Commit to one wrong entry of the first product, and make the fraud proof of
+    /// it: to try audits and fraud proofs.
+    #[arg(long, requires = "trace")]
+    fault: bool,
+    /// Write the files into this folder, which must not be there yet.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The name of no job and no prover.
+const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(list) = args.backend.list() {
+        return terminal::print(&list);
+    }
+    // A bad place costs nothing of the work.
+    let out = args.out.as_deref().map(Folder::new).transpose()?;
+    let backend = args.backend.device()?;
+    let Work { name, network, shape, inputs } = work(args)?;
+    let model = Model::new(network, backend)?;
+    let bar = terminal::bar(model.program().steps().len() as u64, "{pos}/{len} steps");
+    let to = bar.clone();
+    let mut options = RunOptions::new().progress(move |at| to.set_position(at.done as u64));
+    if args.trace {
+        options = options.trace();
+    }
+    let start = Instant::now();
+    let run = model.run(&shape, inputs.clone(), &options)?;
+    let seconds = start.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let rules = TraceRules { samples: args.tiles, ..TraceRules::DEFAULT };
+    let named = Named { job: args.job, prover: args.prover, beacon: args.beacon };
+    let traced = run.trace.map(|trace| Traced::new(trace, rules, &named, args.fault));
+    let report = Report {
+        name,
+        network: model.network(),
+        shape,
+        backend: model.device().name(),
+        output: &run.output,
+        traced: traced.transpose()?,
+        seconds,
+    };
+    if let Some(out) = out {
+        report.write(&inputs, out)?;
+    }
+    let text = if args.json { report.json().to_string() + "\n" } else { report.text() };
+    terminal::print(&text)
+}
+
+fn work(args: &Args) -> Result<Work, Failure> {
+    if let Some(folder) = &args.stored {
+        return Work::stored(folder, &args.input, args.sequence);
+    }
+    let batch = args.batch.map(|batch| batch as usize);
+    Ok(args.network.subject(Numbers::Fitted, batch)?.into())
+}

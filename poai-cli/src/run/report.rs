@@ -1,0 +1,122 @@
+//! What `poai run` prints and writes.
+
+use super::traced::Traced;
+use super::work::csv;
+use crate::failure::Failure;
+use crate::files::Folder;
+use poai::execute::{Network, Tensor};
+use poai::import::store;
+use poai::program::RunShape;
+use serde_json::{Value, json};
+
+/// How many rows of the output are printed as text.
+const ROWS: usize = 4;
+
+/// Everything that a run came to.
+pub struct Report<'a> {
+    /// The network's name.
+    pub name: String,
+    /// The network.
+    pub network: &'a Network,
+    /// The run.
+    pub shape: RunShape,
+    /// What multiplied.
+    pub backend: &'a str,
+    /// The output.
+    pub output: &'a Tensor,
+    /// What is left of a traced run.
+    pub traced: Option<Traced>,
+    /// How long the run took, commitments included.
+    pub seconds: f64,
+}
+
+impl Report<'_> {
+    /// One object; what there is only with a trace is null without.
+    pub fn json(&self) -> Value {
+        let program = self.network.program();
+        let traced = self.traced.as_ref();
+        let extent = self.output.extent();
+        json!({
+            "model": self.name,
+            "program_id": program.program_id(),
+            "backend": self.backend,
+            "batch": self.shape.batch,
+            "sequence": self.shape.sequence,
+            "macs": program.total_macs(&self.shape),
+            "seconds": self.seconds,
+            "output_rows": extent.rows,
+            "output_columns": extent.columns,
+            "output": self.output.entries(),
+            "output_root": self.output.root(),
+            "trace_root": traced.map(|traced| traced.trace.root()),
+            "beacon": traced.map(|traced| hex::encode(traced.beacon)),
+            "tiles": traced.map(|traced| traced.rules.samples),
+            "audit_bytes": traced.map(|traced| traced.audit.len()),
+            "audit_holds": traced.map(|traced| traced.audit_holds),
+            "receipt": traced.map(|traced| traced.receipt),
+            "fault": traced.and_then(|traced| traced.fault.as_ref()).map(|(text, _)| text),
+        })
+    }
+
+    /// The same for people.
+    pub fn text(&self) -> String {
+        let program = self.network.program();
+        let (RunShape { batch, sequence }, extent) = (self.shape, self.output.extent());
+        let mut text = format!(
+            "{}: {} steps on {}\n\
+             program id  {}\n\
+             run         batch {batch}, sequence {sequence}: {} MACs in {:.1} ms\n\
+             output      {extent}, root {}\n",
+            self.name,
+            program.steps().len(),
+            self.backend,
+            program.program_id(),
+            program.total_macs(&self.shape),
+            self.seconds * 1e3,
+            self.output.root(),
+        );
+        for row in csv(self.output).lines().take(ROWS) {
+            text += &format!("            {row}\n");
+        }
+        if extent.rows as usize > ROWS {
+            text += &format!("            and {} rows more\n", extent.rows as usize - ROWS);
+        }
+        let Some(traced) = &self.traced else { return text };
+        text += &format!(
+            "trace root  {}\n\
+             audit       {} tiles, {} bytes, beacon {}\n",
+            traced.trace.root(),
+            traced.rules.samples,
+            traced.audit.len(),
+            hex::encode(traced.beacon),
+        );
+        text += &format!("receipt     to sign {}\n", hex::encode(traced.receipt.digest()));
+        if let Some((fault, proof)) = &traced.fault {
+            let caught = if traced.audit_holds { "does not find" } else { "finds" };
+            text += &format!(
+                "fault       {fault}; the audit {caught} it\n\
+                 fraud proof {} bytes\n",
+                proof.len()
+            );
+        }
+        text
+    }
+
+    /// Writes the files of `--out`.
+    pub fn write(&self, inputs: &[Tensor], out: Folder) -> Result<(), Failure> {
+        store::save(self.network, out.beside())?;
+        for (index, input) in inputs.iter().enumerate() {
+            out.write(&format!("input-{index}.csv"), csv(input).as_bytes())?;
+        }
+        out.write("output.csv", csv(self.output).as_bytes())?;
+        if let Some(traced) = &self.traced {
+            out.write("header.bin", &traced.trace.header().encode())?;
+            out.write("audit.bin", &traced.audit)?;
+            out.write("receipt.bin", &traced.receipt.encode())?;
+            if let Some((_, proof)) = &traced.fault {
+                out.write("fraud.bin", proof)?;
+            }
+        }
+        out.finish()
+    }
+}

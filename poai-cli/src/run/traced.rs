@@ -1,0 +1,68 @@
+//! What a traced run leaves for others to verify.
+
+use crate::failure::Failure;
+use crate::fault::{self, Faulty};
+use poai::execute::{Claim, Trace};
+use poai::trace::Receipt;
+use poai::verify::trace::{Checker, TraceRules};
+
+/// Whom a receipt names, and what draws an audit's tiles.
+pub struct Named {
+    /// The requester's name for the job.
+    pub job: [u8; 32],
+    /// The prover's name.
+    pub prover: [u8; 32],
+    /// By default the trace root.
+    pub beacon: Option<[u8; 32]>,
+}
+
+/// A trace and its messages.
+pub struct Traced {
+    /// The trace: the run's own, or the one with the fault.
+    pub trace: Trace,
+    /// The fault in words, and the fraud proof of it.
+    pub fault: Option<(String, Vec<u8>)>,
+    /// What drew the audit's tiles.
+    pub beacon: [u8; 32],
+    /// The rules of the audit.
+    pub rules: TraceRules,
+    /// The audit.
+    pub audit: Vec<u8>,
+    /// Whether the audit holds: a fault may be in one of its tiles.
+    pub audit_holds: bool,
+    /// The receipt.
+    pub receipt: Receipt,
+}
+
+impl Traced {
+    /// Makes the messages, and checks those of an honest trace.
+    pub fn new(
+        trace: Trace,
+        rules: TraceRules,
+        named: &Named,
+        fault: bool,
+    ) -> Result<Traced, Failure> {
+        let (trace, fault) = match fault {
+            false => (trace, None),
+            true => {
+                let faulty = fault::plant(&trace)?;
+                let text = faulty.text();
+                let Faulty { trace, value, tile, .. } = faulty;
+                let proof = trace.fraud_proof(value, tile)?;
+                (trace, Some((text, proof)))
+            }
+        };
+        let root = trace.root();
+        let beacon = named.beacon.unwrap_or(root.0);
+        let audit = trace.audit(&beacon, rules.samples)?;
+        let checker = Checker::new(trace.network().program().clone(), rules);
+        let checked = checker.audit(&root, &beacon, &audit);
+        let audit_holds = checked.is_ok();
+        if fault.is_none() {
+            checked?;
+        }
+        let claim = Claim { job: named.job, prover: named.prover, rules: rules.digest() };
+        let receipt = trace.receipt(&claim);
+        Ok(Traced { trace, fault, beacon, rules, audit, audit_holds, receipt })
+    }
+}

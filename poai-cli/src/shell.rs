@@ -1,0 +1,35 @@
+//! `poai completions` and `poai man`: what shells and readers of manuals take.
+
+use crate::failure::Failure;
+use crate::files::cannot_write;
+use crate::terminal;
+use clap::Command;
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Print a script that completes the program's arguments in a shell.
+#[derive(clap::Args)]
+pub struct Completions {
+    /// The shell.
+    shell: Shell,
+}
+
+/// Write the manual, a page for the program and for each subcommand.
+#[derive(clap::Args)]
+pub struct Man {
+    /// The folder for the pages; it is made where it is missing.
+    folder: PathBuf,
+}
+
+pub fn completions(args: &Completions, mut program: Command) -> Result<(), Failure> {
+    let mut script = vec![];
+    let name = program.get_name().to_owned();
+    clap_complete::generate(args.shell, &mut program, name, &mut script);
+    terminal::print(&String::from_utf8_lossy(&script))
+}
+
+pub fn man(args: &Man, program: Command) -> Result<(), Failure> {
+    let folder = &args.folder;
+    std::fs::create_dir_all(folder).map_err(cannot_write(folder))?;
+    clap_mangen::generate_to(program, folder).map_err(cannot_write(folder))
+}

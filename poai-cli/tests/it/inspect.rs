@@ -1,0 +1,100 @@
+//! `poai inspect`, of every kind of file that there is.
+
+use crate::program::{object, path, poai, printed, refused};
+use crate::proof_of_inference::{KEYS, WRITTEN};
+use serde_json::Value;
+use std::path::Path;
+
+fn inspect(file: &str) -> Value {
+    object(&poai(&["inspect", "--json", file]))
+}
+
+/// It is of this kind, and the fields are these.
+fn is(file: &str, kind: &str, fields: &[(&str, &Value)]) {
+    let found = inspect(file);
+    assert_eq!(found["kind"], kind, "{file}");
+    for (field, value) in fields {
+        assert_eq!(&found[*field], *value, "{field} of {file}");
+    }
+    // For people the kind is the first line, and every field has one.
+    let text = printed(&poai(&["inspect", file]));
+    assert_eq!(text.lines().next(), Some(kind));
+    assert!(text.lines().count() >= found.as_object().unwrap().len());
+}
+
+fn bundled(name: &str) -> String {
+    path(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/data")), name)
+}
+
+#[test]
+fn a_mined_proof_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let proof = path(folder.path(), "win.proof");
+    let random = ["--random", "64,96,1024", "--difficulty", "1"];
+    let arguments = [&["mine", "--json", "--out", &proof], &random[..]].concat();
+    let said = object(&poai(&arguments));
+    let fields = [
+        ("root_a", &said["root_a"]),
+        ("root_b", &said["root_b"]),
+        ("bytes", &said["proof_bytes"]),
+        ("shape", &"64×96×1024".into()),
+    ];
+    is(&proof, "mined proof", &fields);
+}
+
+#[test]
+fn what_a_run_writes_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let run = ["run", "--json", "--batch", "2", "--trace", "--fault", "--out", &out];
+    let said = object(&poai(&run));
+    let file = |name: &str| path(Path::new(&out), name);
+    let (program, root) = (&said["program_id"], &said["trace_root"]);
+    is(&file("program.poai"), "program", &[("program_id", program)]);
+    is(&out, "program", &[("program_id", program)]);
+    let of_trace = [("trace_root", root), ("program_id", program)];
+    is(&file("header.bin"), "header of a trace", &of_trace);
+    is(&file("audit.bin"), "audit of a trace", &of_trace);
+    is(&file("receipt.bin"), "receipt", &of_trace);
+    let value = 1.into();
+    let fraud = [&of_trace[..], &[("value", &value)]].concat();
+    is(&file("fraud.bin"), "fraud proof", &fraud);
+    is(&file("constants.safetensors"), "safetensors file", &[]);
+    refused(&poai(&["inspect", &file("input-0.csv")]), 2, "of another format");
+}
+
+#[test]
+fn what_a_proof_of_inference_writes_is_known() {
+    let key = &WRITTEN.said["verifying_key"];
+    let of_key = [("verifying_key", key)];
+    is(&WRITTEN.path("proof.bin"), "proof of inference", &of_key);
+    is(&WRITTEN.path("verifying-key.bin"), "verifying key", &of_key);
+    let program = &WRITTEN.said["program_id"];
+    let bound = [("verifying_key", key), ("program_id", program), ("macs", &17024.into())];
+    is(&WRITTEN.path("deployment.json"), "deployment", &bound);
+    let owner = format!("program {}", program.as_str().unwrap()).into();
+    let of_file = [("verifying_key", key), ("owner", &owner)];
+    for (file, half) in [("proving.key", "proving"), ("verifying.key", "verifying")] {
+        let half = half.into();
+        is(&KEYS.path(file), "key file", &[&of_file[..], &[("half", &half)]].concat());
+    }
+}
+
+#[test]
+fn files_of_other_formats_are_known_or_refused() {
+    let layers = inspect(&bundled("digits/cnn.onnx"));
+    assert_eq!(layers["kind"], "ONNX network");
+    assert_eq!(layers["layers"].as_array().unwrap().len(), 8);
+    let operands = inspect(&bundled("operands/minilm-ffn.safetensors"));
+    assert_eq!(operands["tensors"][0], "a: I8 [512, 1536]");
+    refused(&poai(&["inspect", &bundled("digits/README.md")]), 2, "of another format");
+    refused(&poai(&["inspect", &bundled("missing")]), 2, "missing");
+    refused(&poai(&["inspect", &bundled("digits")]), 2, "program.poai");
+    let folder = tempfile::tempdir().unwrap();
+    let empty = path(folder.path(), "empty");
+    std::fs::write(&empty, "").unwrap();
+    refused(&poai(&["inspect", &empty]), 2, "got 0 bytes");
+    // A key file that is cut off says so.
+    std::fs::write(&empty, &KEYS.read("proving.key")[..200]).unwrap();
+    refused(&poai(&["inspect", &empty]), 2, "its header implies");
+}

@@ -1,0 +1,14 @@
+//! The program as a user runs it, one module a subcommand.
+
+mod bench;
+mod embed;
+mod inspect;
+#[cfg(unix)]
+mod killed;
+mod mine;
+mod program;
+mod proof_of_inference;
+mod prove;
+mod run;
+mod shell;
+mod verify;

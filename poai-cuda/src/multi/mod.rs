@@ -31,8 +31,8 @@ use poai_core::puzzle::commitment::Tree;
 use poai_core::{Params, Seed, Shape, Side};
 use poai_engine::Operand;
 use poai_engine::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
-    product_shape,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, product_shape,
 };
 use poai_engine::execute::Device;
 use std::sync::Arc;
@@ -283,7 +283,7 @@ impl Backend for MultiGpu {
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {

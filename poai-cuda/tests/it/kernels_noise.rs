@@ -1,9 +1,9 @@
 //! `kernels/noise.cu` on the processor, against poai-core's noise and the
 //! vectors of the repository.
 
-use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::{Params, Seed};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 
@@ -104,7 +104,7 @@ fn step_factors_are_those_of_the_specification() {
     for rank in RANKS {
         let params = Params::new(rank as u16, 16).unwrap();
         let noise = Noise { kernels, seed: Seed([7 + rank as u8; 32]), rank };
-        let expected = StepNoise::new(&params, &noise.seed);
+        let expected = RankStepNoise::new(&params, &noise.seed);
         for (first, count) in [(0, 67), (4095, 1)] {
             let steps = noise.steps(first, count);
             for step in 0..count {
@@ -142,7 +142,7 @@ fn noised_operands_are_the_reference_s() {
         clean[..k as usize].fill(-64);
         clean[k as usize..2 * k as usize].fill(63);
         let got = noise.noised(&clean, rows, k);
-        let matrix = Matrix { rows: rows as usize, columns: k as usize, entries: clean };
+        let matrix = PlainMatrix { rows: rows as usize, columns: k as usize, entries: clean };
         let expected = reference::noised(&params, &noise.seed, &matrix);
         assert!(got == expected.entries, "{rows}×{k} of rank {rank}");
     }

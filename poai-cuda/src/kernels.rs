@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_ptx_version_is_that_of_the_oldest_driver_accepted() {
         // Release notes of the PTX manual: version 8.0 came with CUDA 12.0.
-        // Whoever changes one looks the other up, and pins NVRTC of the same
+        // A change of one needs a look at the other, and NVRTC pinned to the same
         // release in scripts/requirements-kernels.txt.
         let release = Version { major: 12, minor: 0 };
         assert_eq!((DRIVER, PTX_VERSION), (release, Version { major: 8, minor: 0 }));

@@ -1,4 +1,4 @@
-//! Tensor maps: what Hopper's copies are told of a matrix. A kernel takes one
+//! Tensor maps: what Hopper's copies need to know of a matrix. A kernel takes one
 //! by value.
 
 use crate::error::{CudaError, refused};

@@ -123,7 +123,7 @@ fn what_is_not_there_is_skipped() {
     let Some(emulated) = Emulated::new(None) else { return };
     let mut command = emulated.gpu();
     command.args(["table", "--quick", "--sizes", "128", "--json", "--cublaslt", "/none"]);
-    // The emulated driver states clocks, and nobody knows this generation's.
+    // The emulated driver states clocks, and the program does not know this generation's.
     command.env("POAI_EMULATED_CAPABILITY", "12.0");
     let data: Value =
         serde_json::from_str(&succeed(command.output().expect("runs"))).expect("JSON");

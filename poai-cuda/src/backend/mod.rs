@@ -282,7 +282,7 @@ impl Backend for Cuda {
         self.supports(a.params())?;
         let shape = product_shape(&a, b.operand(), memory)?;
         let on_b: &Clean = self.own(b.data(self.name())?)?;
-        // Nobody asks for a commitment, so nothing is hashed.
+        // No caller asks for a commitment, so nothing is hashed.
         let on_a = self.upload(a.as_bytes())?;
         let stopped = AtomicBool::new(false);
         Ok(self.fetch_product(&on_a, &on_b.matrix, &shape, memory, &stopped)?)

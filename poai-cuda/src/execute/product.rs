@@ -21,7 +21,7 @@ struct Part<'a> {
 }
 
 impl Executor {
-    /// A product with weights that nobody mines; its sums, where they are kept.
+    /// A product with weights that is not mined; its sums, where they are kept.
     pub(super) fn linear(
         &self,
         ready: &Ready<'_>,

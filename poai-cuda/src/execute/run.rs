@@ -125,7 +125,7 @@ impl Executor {
             // Exact: at most 2^16 + 16 values.
             self.queue_step(asked, queued, ValueId(at as u32))?;
             if !asked.options.is_traced() {
-                // What nobody reads again gives its memory back.
+                // What no later step reads gives its memory back.
                 for input in &step.inputs {
                     let input = input.0 as usize;
                     if last_use.get(input) == Some(&(at as u32)) {
@@ -166,7 +166,7 @@ impl Executor {
         let keep = options.keeps_sums();
         let sums = match (local.op, options.mining()) {
             (Op::Linear { .. }, Some(mining)) if mineable(&local) => {
-                // The host waits here anyhow, and nobody mines what is no result.
+                // The host waits here anyhow, and what is no result is not mined.
                 self.check_errors(queued)?;
                 self.mine(&ready, value, mining, &mut queued.mined, keep)?
             }

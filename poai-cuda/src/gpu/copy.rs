@@ -183,6 +183,6 @@ impl OpenGpu {
         let stream = self.streams.of(Queue::Compute).cu_stream();
         // SAFETY: so many bytes lie inside the memory.
         let set = unsafe { result::memset_d8_async(place, 0, len, stream) };
-        set.map_err(self.streams.told("cuMemsetD8Async"))
+        set.map_err(self.streams.failed("cuMemsetD8Async"))
     }
 }

@@ -7,7 +7,7 @@ use cudarc::driver::sys::{self, CUmemPool_attribute_enum as PoolAttribute};
 use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The part of a GPU's memory that freed memory may keep: one in so many.
+/// The part of a GPU's memory that freed memory may keep: one in this number.
 const KEPT: u64 = 4;
 
 /// Memory on the GPU, freed when it is dropped and nothing in a queue uses it
@@ -101,7 +101,7 @@ impl Block {
         self.address
     }
 
-    /// The bytes from an offset on, where there are so many.
+    /// The bytes from an offset on, where there are as many.
     pub(super) fn place(&self, offset: u64, bytes: u64) -> Result<sys::CUdeviceptr, CudaError> {
         let end = offset.checked_add(bytes).filter(|end| *end <= self.bytes);
         end.map(|_| self.address + offset).ok_or(CudaError::Bounds)
@@ -144,21 +144,21 @@ pub(super) fn keep_freed(streams: &Streams) -> Result<(), CudaError> {
         return Ok(());
     }
     let ordinal = i32::try_from(streams.info().ordinal).map_err(|_| CudaError::NoGpu)?;
-    let gpu = result::device::get(ordinal).map_err(streams.told("cuDeviceGet"))?;
+    let gpu = result::device::get(ordinal).map_err(streams.failed("cuDeviceGet"))?;
     // SAFETY: the handle comes from `device::get`.
     let pool = unsafe { result::device::get_default_mem_pool(gpu) };
-    let pool = pool.map_err(streams.told("cuDeviceGetDefaultMemPool"))?;
+    let pool = pool.map_err(streams.failed("cuDeviceGetDefaultMemPool"))?;
     let (mut kept, wanted) = (0u64, streams.info().memory / KEPT);
     let attribute = PoolAttribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     // SAFETY: the GPU's pool is never destroyed; the attribute is a u64.
     let got = unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut kept).cast()) };
-    got.map_err(streams.told("cuMemPoolGetAttribute"))?;
+    got.map_err(streams.failed("cuMemPoolGetAttribute"))?;
     if kept < wanted {
         kept = wanted;
         // SAFETY: the same; the call only reads it.
         let set =
             unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut kept).cast()) };
-        set.map_err(streams.told("cuMemPoolSetAttribute"))?;
+        set.map_err(streams.failed("cuMemPoolSetAttribute"))?;
     }
     Ok(())
 }

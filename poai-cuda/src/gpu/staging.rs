@@ -33,7 +33,7 @@ impl Slot {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 CudaError::OutOfHostMemory { bytes: bytes as u64 }
             }
-            _ => streams.told("cuMemHostAlloc")(error),
+            _ => streams.failed("cuMemHostAlloc")(error),
         })?;
         let address = NonNull::new(memory.cast::<u8>()).ok_or(CudaError::Bounds)?;
         // SAFETY: that many bytes, just allocated.
@@ -93,7 +93,7 @@ impl Slot {
     ) -> Result<(), CudaError> {
         let streams = self.streams.clone();
         let copied = copy(self.memory(bytes)?, streams.of(queue).cu_stream());
-        let recorded = copied.map_err(streams.told(call)).and_then(|()| streams.record(queue));
+        let recorded = copied.map_err(streams.failed(call)).and_then(|()| streams.record(queue));
         match recorded {
             Ok(point) => {
                 self.under_way = Some(point);
@@ -116,7 +116,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let bound = self.streams.bind().is_ok();
-        // Where the end of a copy cannot be told, the memory is left to it.
+        // Where the end of a copy is unknown, the memory is left to it.
         if bound && self.memory(0).is_ok() {
             // SAFETY: allocated likewise, freed once, and no copy uses it.
             let _ = unsafe { result::free_host(self.address.as_ptr().cast()) };
@@ -133,7 +133,7 @@ pub(super) struct Staging {
     given: Condvar,
 }
 
-/// The slots that nobody has, the one given back first at the front, and how
+/// The slots that are free, the one given back first at the front, and how
 /// many there are beside them.
 #[derive(Debug, Default)]
 struct Slots {

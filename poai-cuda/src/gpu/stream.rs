@@ -98,36 +98,36 @@ impl Streams {
     }
 
     /// Puts an error of a call on the open GPU into words.
-    pub(super) fn told(&self, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+    pub(super) fn failed(&self, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
         failed(call, &self.gpu.name, None)
     }
 
     /// Makes the calling thread's calls go to this GPU.
     pub(super) fn bind(&self) -> Result<(), CudaError> {
-        self.context.bind_to_thread().map_err(self.told("cuCtxSetCurrent"))
+        self.context.bind_to_thread().map_err(self.failed("cuCtxSetCurrent"))
     }
 
     /// The end of what was asked of a queue until now.
     pub(super) fn record(&self, queue: Queue) -> Result<Point, CudaError> {
-        let event = self.context.new_event(None).map_err(self.told("cuEventCreate"))?;
-        event.record(self.of(queue)).map_err(self.told("cuEventRecord"))?;
+        let event = self.context.new_event(None).map_err(self.failed("cuEventCreate"))?;
+        event.record(self.of(queue)).map_err(self.failed("cuEventRecord"))?;
         Ok(Arc::new(event))
     }
 
     /// Lets what is asked of a queue from now on begin after a point of
     /// another. Nothing on the host waits.
     pub(super) fn wait(&self, queue: Queue, point: &Point) -> Result<(), CudaError> {
-        self.of(queue).wait(point).map_err(self.told("cuStreamWaitEvent"))
+        self.of(queue).wait(point).map_err(self.failed("cuStreamWaitEvent"))
     }
 
     /// Waits on the host until a point is reached.
     pub(super) fn reach(&self, point: &Point) -> Result<(), CudaError> {
-        point.synchronize().map_err(self.told("cuEventSynchronize"))
+        point.synchronize().map_err(self.failed("cuEventSynchronize"))
     }
 
     /// Waits on the host for everything that was asked of a queue.
     pub(super) fn drain(&self, queue: Queue) -> Result<(), CudaError> {
-        self.of(queue).synchronize().map_err(self.told("cuStreamSynchronize"))
+        self.of(queue).synchronize().map_err(self.failed("cuStreamSynchronize"))
     }
 
     /// The same for all queues, in whichever of them something failed.
@@ -176,7 +176,7 @@ impl Streams {
                 self.wait(queue, point)?;
             }
             if queue == Queue::Compute {
-                // Whoever waits for the compute queue now, waits for them too.
+                // What waits for the compute queue now, waits for them too.
                 *uses = Uses { compute: true, beside: Default::default() };
             }
             computed |= uses.compute;

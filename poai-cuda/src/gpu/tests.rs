@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::kernels::{CHECK_THREADS, check_answer};
-use poai_testing::emulated::{Settings, told, with_driver};
+use poai_testing::emulated::{Settings, counted, with_driver};
 use std::thread;
 
 const ORDERS: [Settings<'_>; 5] = [
@@ -149,7 +149,7 @@ fn large_copies_are_whole() {
     });
 }
 
-/// An upload has left its slice when it returns, and nobody waited for the
+/// An upload has left its slice when it returns, and the host did not wait for the
 /// launches.
 #[test]
 fn uploads_wait_for_no_launch() {
@@ -162,7 +162,7 @@ fn uploads_wait_for_no_launch() {
         let on_a = gpu.load(&a).unwrap();
         a.fill(0);
         check(gpu, &on_a, &on_b, LEN, &answer, false);
-        assert_eq!(told("waits"), 0);
+        assert_eq!(counted("waits"), 0);
         assert_eq!(word(gpu, &answer), expected ^ answer_of(&b[..LEN], &b[..LEN]));
     });
 }
@@ -204,11 +204,11 @@ fn forks_and_joins_are_of_all_queues() {
         // A copy that by itself would wait for nothing.
         let other = gpu.load(&bytes(3, LEN)).unwrap();
         gpu.streams.drain(Queue::Up).unwrap();
-        assert_eq!(told("unrun"), 0);
+        assert_eq!(counted("unrun"), 0);
         check(gpu, &a, &other, LEN, &answers[1], true);
         gpu.join().unwrap();
         gpu.streams.drain(Queue::Compute).unwrap();
-        assert_eq!(told("unrun"), 0);
+        assert_eq!(counted("unrun"), 0);
     });
 }
 
@@ -242,9 +242,9 @@ fn a_card_is_closed_after_what_it_was_asked_for() {
             check(&gpu, &memory, &memory, LEN, &answer, beside);
             drop(gpu.fetch(&answer, 0, 4).unwrap());
             let never_used = gpu.load(&bytes(2, LEN)).unwrap();
-            let before = told("waits");
+            let before = counted("waits");
             drop(gpu);
-            assert!(told("waits") > before);
+            assert!(counted("waits") > before);
             drop((memory, answer, never_used));
         }
     });

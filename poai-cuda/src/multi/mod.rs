@@ -84,7 +84,7 @@ impl MultiGpu {
         &self.gpus
     }
 
-    /// The rows of each GPU of `rows`, each of which moves so many bytes.
+    /// The rows of each GPU of `rows`, each of which moves this number of bytes.
     fn shares(&self, rows: u32, row_bytes: u64) -> Vec<Option<Range<u32>>> {
         share::shares(rows, row_bytes, &self.weights, self.share_bytes)
     }
@@ -241,7 +241,7 @@ impl Backend for MultiGpu {
         let tasks = tasks.map(|((rows, b), memory)| Some((rows?, b?, memory?))).collect();
         let stop = Stop::default();
         let multiply = |cuda: &Cuda, (rows, b, memory): (&[u8], &Clean, &mut [i32])| {
-            // Nobody asks for a commitment, so nothing is hashed.
+            // No caller asks for a commitment, so nothing is hashed.
             let a = cuda.hold(rows)?;
             let shape = Shape { m: (memory.len() / n as usize) as u32, n, k };
             Ok(cuda.fetch_product(&a.matrix, &b.matrix, &shape, memory, &stop.stopped)?)

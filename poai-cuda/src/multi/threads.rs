@@ -29,7 +29,7 @@ impl Stop {
     }
 }
 
-/// Whoever panics stops the others as well.
+/// A thread that panics stops the others as well.
 struct Guard<'a>(&'a Stop);
 
 impl Drop for Guard<'_> {
@@ -92,7 +92,7 @@ pub(super) fn each<T: Send, R: Send>(
     gpus.iter().zip(tasks).map(run).collect()
 }
 
-/// Whoever watches all GPUs, seen from one of them.
+/// The watch of all GPUs, seen from one of them.
 pub(super) struct Shared<'a> {
     pub(super) watch: &'a dyn Watch,
     pub(super) stop: &'a Stop,

@@ -242,7 +242,7 @@ fn pinned_memory_that_is_not_there_is_told() {
     });
 }
 
-/// A drop has nobody to tell: it waits on the host in place of the GPU.
+/// A drop returns no error: it waits on the host in place of the GPU.
 #[test]
 fn a_wait_that_a_drop_is_refused_is_made_up_for() {
     let settings = [("POAI_EMULATED_FAIL", "cuStreamWaitEvent:4:1")];

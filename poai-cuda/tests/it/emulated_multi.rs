@@ -12,7 +12,7 @@ use poai_engine::backend::{
 use poai_engine::execute::{Device, Mining, Model, RunOptions};
 use poai_engine::operand::pseudorandom;
 use poai_engine::{Cpu, MineOptions, Operand};
-use poai_testing::emulated::{self, Settings, told};
+use poai_testing::emulated::{self, Settings, counted};
 use poai_testing::tester;
 use poai_testing::zoo;
 use std::ops::ControlFlow;
@@ -210,7 +210,7 @@ fn stopping_stops_every_card() {
     });
 }
 
-/// A panic of whoever watches comes out, after the other GPUs have stopped.
+/// A panic of the watch comes out, after the other GPUs have stopped.
 #[test]
 fn a_watch_that_panics_leaves_no_thread() {
     struct Panics;
@@ -264,7 +264,7 @@ fn the_card_that_failed_is_named() {
                 bt: pseudorandom(b"b", 32, 128),
                 challenge: poai_core::Challenge([1; 32]),
             },
-            "the multi that are left",
+            "the GPUs that are left",
         );
     });
 }
@@ -379,9 +379,9 @@ fn programs_leave_the_cpus_traces() {
                 let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
                 (run.output, run.trace.unwrap().root(), proofs)
             };
-            let before = told("fewest_launches");
+            let before = counted("fewest_launches");
             let shared = on(multi.clone());
-            assert!(told("fewest_launches") > before, "both multi had rows");
+            assert!(counted("fewest_launches") > before, "both GPUs had rows");
             assert!(shared == on(Arc::new(Cpu::new())), "{mined} products mined");
             assert_eq!(shared.2.len(), mined);
         }

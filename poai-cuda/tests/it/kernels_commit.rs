@@ -19,7 +19,7 @@ struct Levels {
 }
 
 impl Levels {
-    /// The levels of so many nodes, not filled.
+    /// The levels of a number of nodes, not filled.
     fn new(nodes: u64) -> Levels {
         let mut spans = vec![(0, nodes as usize)];
         while let Some(&(start, count @ 2..)) = spans.last() {

@@ -12,7 +12,7 @@ use poai_testing::emulated::{Arg, Kernels, ORDERS, Order, Shape, input, values};
 const P: Params = Params::CONSENSUS;
 const BASE: i32 = 255;
 
-/// Which side a thin operand is of, as the kernel is told.
+/// Which side a thin operand is of, as the kernel takes it.
 const SIDE_A: u32 = 1;
 const SIDE_B: u32 = 0;
 

@@ -59,7 +59,7 @@ fn every_ptx_is_as_its_row_says() {
         assert!(!entries.is_empty(), "{name}");
         // The driver has nothing to link them with.
         assert!(!ptx.text.contains(".extern .func"), "{name}");
-        // Neither a folder nor a file of whoever compiled it.
+        // Neither a folder nor a file of the machine that compiled it.
         let mut first_words = ptx.text.lines().filter_map(|line| line.split_whitespace().next());
         assert!(first_words.all(|word| word != ".file" && word != ".loc"), "{name}");
     }

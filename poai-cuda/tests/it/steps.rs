@@ -97,7 +97,7 @@ pub fn steps(kind: impl Fn(&Op) -> bool) -> Vec<Step> {
     let run = RunShape { batch: 7, sequence: 1 };
     all.extend(steps_of("classifier", &zoo::classifier(), &zoo::images(&run), run));
     for case in edges::cases() {
-        // Nobody runs what is not asked for.
+        // What is not asked for is not run.
         let program = case.network.program();
         if program.steps().iter().any(|step| kind(&step.op)) {
             let name = format!("{} ({})", case.name, case.about);

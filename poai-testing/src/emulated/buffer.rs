@@ -1,5 +1,5 @@
 //! Memory that a kernel gets a pointer to. After its end, rounded up to 256
-//! bytes, come pages that nobody may touch; before it, and in what was rounded
+//! bytes, come pages that no access may touch; before it, and in what was rounded
 //! up, bytes that must stay as they are.
 
 use super::entries::Entries;
@@ -42,7 +42,7 @@ impl Buffer {
 
     fn all(&self) -> &[u8] {
         // SAFETY: mapped and filled in `of`, until dropped; kernels write to it
-        // only while a launch runs, and nobody holds this then.
+        // only while a launch runs, when no slice is held.
         unsafe { slice::from_raw_parts(self.memory, self.mapped) }
     }
 
@@ -59,7 +59,7 @@ impl Buffer {
         &self.all()[self.start..self.start + self.len]
     }
 
-    /// Where an address is that nobody may touch, if it is near this buffer.
+    /// Where an address is that no access may touch, if it is near this buffer.
     pub fn describe(&self, address: u64) -> Option<String> {
         let start = self.memory as u64 + self.start as u64;
         let end = start + self.len as u64;

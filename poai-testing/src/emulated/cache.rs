@@ -101,7 +101,7 @@ fn entry(content: &Content) -> PathBuf {
 }
 
 /// `emulated` in the target folder that this program was built in, or beside
-/// the program where it is in none.
+/// a program that lies elsewhere.
 fn folder() -> PathBuf {
     let program = env::current_exe().expect("a program knows its path");
     // Cargo marks its target folder for programs that make backups.

@@ -142,11 +142,11 @@ pub fn output_of(files: &[&str], settings: Settings<'_>, check: impl FnOnce()) -
     Some(Driver::new(files, None)?.this_test(settings).output().unwrap())
 }
 
-/// What the driver says of itself, a number: `poai_emulated_` and this.
+/// A count that the driver keeps: its function `poai_emulated_` and this.
 ///
 /// # Panics
 /// Where the driver is not the emulated one.
-pub fn told(what: &str) -> u64 {
+pub fn counted(what: &str) -> u64 {
     type Tell = unsafe extern "C" fn() -> u64;
     // SAFETY: the driver's start-up code does nothing, and the functions of
     // these names take nothing and return a number.

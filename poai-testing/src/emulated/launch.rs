@@ -42,7 +42,7 @@ impl Shape {
         Shape { block: [x, y, z], ..self }
     }
 
-    /// With so many bytes of dynamic shared memory.
+    /// With this number of bytes of dynamic shared memory.
     pub fn shared(self, bytes: u32) -> Shape {
         Shape { shared: bytes, ..self }
     }
@@ -57,7 +57,7 @@ pub enum Arg<'a> {
     Map(&'a [u8]),
     /// A pointer to bytes that come back as the kernel leaves them.
     InOut(&'a [u8]),
-    /// A pointer to so many bytes that come back and that the kernel must write
+    /// A pointer to this number of bytes that come back and that the kernel must write
     /// all: before, they differ from order to order.
     Out(usize),
     /// A pointer to nothing.

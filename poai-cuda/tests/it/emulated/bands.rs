@@ -7,7 +7,7 @@ use poai_cuda::{Cuda, Variant};
 use poai_engine::Operand;
 use poai_engine::backend::{Backend, Completion, Multiplication, Noised, Output, Watch, Winner};
 use poai_engine::operand::{pseudorandom, test_challenge};
-use poai_testing::emulated::{Settings, told, with_driver};
+use poai_testing::emulated::{Settings, counted, with_driver};
 use poai_testing::tester::{self, Case};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -40,7 +40,7 @@ fn noised(cuda: &Cuda, sizes: [usize; 3]) -> [Noised; 2] {
         .map(|operand| cuda.noise(&Seed([3; 32]), &cuda.prepare(operand).unwrap()).unwrap())
 }
 
-/// What a watch was told; it stops after so many bands, if any.
+/// What a watch saw; it stops after a number of bands, if one is set.
 #[derive(Default)]
 pub struct Watched {
     winners: Mutex<Vec<Winner>>,
@@ -94,7 +94,7 @@ fn cards_without_pools_multiply() {
     with_bands(&settings, || {
         let cuda = Cuda::open(&gpu()).unwrap();
         tester::compare(&cuda, &case([416, 96, 256]), "without pools");
-        assert_eq!(told("kept"), 0);
+        assert_eq!(counted("kept"), 0);
     });
 }
 
@@ -162,9 +162,9 @@ fn small_products_cost_one_wait() {
         let target = Difficulty::ONE.target(&Params::CONSENSUS, 256);
         let job = Multiplication { a: &a, b: &b, target };
         let waits = |work: &mut dyn FnMut()| {
-            let before = told("waits");
+            let before = counted("waits");
             work();
-            told("waits") - before
+            counted("waits") - before
         };
         let multiply = |output: Output<'_>| {
             cuda.multiply(&job, output, &Watched::default()).unwrap();
@@ -216,6 +216,6 @@ fn large_copies_are_whole() {
 fn freed_memory_is_kept_for_the_next_product() {
     with_bands(&[&[]], || {
         drop(Cuda::open(&gpu()).unwrap());
-        assert_eq!(told("kept"), gpu().memory / 4);
+        assert_eq!(counted("kept"), gpu().memory / 4);
     });
 }

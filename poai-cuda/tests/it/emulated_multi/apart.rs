@@ -180,9 +180,9 @@ fn events_order_streams_of_several_devices() {
         driver.enter(second);
         assert_eq!(record(event, behind), 400, "an invalid handle");
         // SAFETY: the GPU's memory is this process's, 64 bytes, which nothing
-        // writes while nobody calls the driver.
+        // writes while no call of the driver runs.
         let seen = || unsafe { *(memory as *const u8) };
-        assert_ne!(seen(), 5, "nothing ran that nobody waited for");
+        assert_ne!(seen(), 5, "nothing runs before a wait for it");
         let waited = call!(
             driver,
             b"cuStreamWaitEvent"(behind => Handle, event => Handle, 0 => c_uint)

@@ -70,7 +70,7 @@ impl Chain<'_> {
         Some(value)
     }
 
-    /// A window on an image of so many pixels.
+    /// A window on an image of this number of pixels.
     fn window(&mut self, pixels: u32) -> Window {
         let heights: Vec<u32> = (1..=pixels).filter(|side| pixels.is_multiple_of(*side)).collect();
         let height = self.draw.of(&heights);

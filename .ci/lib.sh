@@ -86,21 +86,31 @@ PY
 }
 
 # A pool of two jobs at once, for programs that have one thread or sleep.
-# pool_start NAME COMMAND...: starts it when a place is free. Its words are printed by pool_end.
-pool=()
+pool=() groups=()
+end_groups() {
+    local group
+    for group in "${groups[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+}
+
+# pool_start NAME COMMAND...: starts it when a place is free; pool_end prints what it says.
 pool_start() {
     local name=$1
     shift
-    while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n || true; done
-    (
+    while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n 2>/dev/null || true; done
+    # A process group of its own, which ends with the lane.
+    set -m
+    {
         start=$SECONDS
-        ended_by "$@" >"$state/pool-$name.log" 2>&1 </dev/null
+        ended_by "$@"
         echo "$result $((SECONDS - start))" >"$state/pool-$name.result"
-    ) &
+    } >"$state/pool-$name.log" 2>&1 </dev/null &
+    set +m
+    groups+=($!)
+    trap end_groups EXIT
     pool+=("$name")
 }
 
-# pool_end: waits for all jobs, prints what they printed, and fails if one failed.
+# pool_end: waits for all jobs, prints what they said, and fails if one failed.
 pool_end() {
     local name result seconds failed=()
     wait
@@ -110,6 +120,6 @@ pool_end() {
         cat "$state/pool-$name.log"
         [ "$result" = 0 ] || failed+=("$name")
     done
-    pool=()
+    pool=() groups=()
     [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}"; return 1; }
 }

@@ -2,7 +2,7 @@
 # What is built from what: every crate as it would be published, every combination of features, the least toolchain that is
 # promised, and the licences, versions and sources of all dependencies.
 #
-#   POAI_FEATURES_DEPTH=N   combinations of at most N features; all of them by default
+#   POAI_FEATURES_DEPTH=N   combinations of at most N features of the facade; all of them by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,9 +41,8 @@ echo "== every combination of features"
 if have hack; then
     # Each crate's default is one of its features, or none. The crates without features are checked by all else.
     combinations=(check --quiet --locked --feature-powerset --exclude-features default)
-    cargo hack "${combinations[@]}" ${POAI_FEATURES_DEPTH:+--depth "$POAI_FEATURES_DEPTH"} -p poai-core -p poai-verify -p poai-engine -p poai-cuda
-    # What the facade re-exports does not depend on more than two of its features.
-    cargo hack "${combinations[@]}" --depth 2 -p poai
+    cargo hack "${combinations[@]}" -p poai-core -p poai-verify -p poai-engine -p poai-cuda
+    cargo hack "${combinations[@]}" ${POAI_FEATURES_DEPTH:+--depth "$POAI_FEATURES_DEPTH"} -p poai
 else
     echo "SKIPPED: cargo-hack cannot be installed"
 fi

@@ -32,4 +32,5 @@ await targets
 POAI_KERNELS_PYTHON="$python" cargo test --workspace --all-features --locked -- --show-output
 
 step "tests of the verifier without threads, as nodes have it"
-cargo test -p poai-verify --locked --test it -- freivalds:: full:: fixtures:: failures:: attacks::
+cargo test -p poai-verify --locked --test it -- freivalds:: full:: fixtures::
+cargo test -p poai-verify --locked --test memory -- decoding::

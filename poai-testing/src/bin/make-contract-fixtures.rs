@@ -1,7 +1,7 @@
 //! Writes the verifiers of the test keys, from which `compile.js` makes the
 //! artefacts of the tests, and a proof for `scripts/evm-e2e.sh`:
 //!
-//! `cargo run -p poai-verify --features snark,serde --example make-snark-fixtures`
+//! `cargo run -p poai-testing --features groth16 --bin make-contract-fixtures`
 //!
 //! Setups and proofs are of seeds that everybody knows, so that the files come
 //! out alike each time, and anybody can forge proofs of these keys.
@@ -13,7 +13,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts/fixtures");
+    let directory =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../poai-verify/contracts/fixtures");
     std::fs::create_dir_all(&directory)?;
     for signals in 1..=6 {
         let name = format!("TestVerifier{signals}");

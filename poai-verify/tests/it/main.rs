@@ -1,4 +1,5 @@
-//! The verifier: honest messages hold, and every attack is refused.
+//! The verifier: honest messages hold, and every attack is refused. Proofs of inference, which need a prover, are verified
+//! in poai-prover's tests.
 
 mod attacks;
 mod bounds;
@@ -18,15 +19,3 @@ mod seal;
 mod trace;
 mod trace_fixtures;
 mod unclean;
-
-// Pairings and the EVM, whose crates Miri does without (Cargo.toml).
-#[cfg(not(miri))]
-mod contracts;
-#[cfg(not(miri))]
-mod deployment;
-#[cfg(not(miri))]
-mod groth16;
-#[cfg(not(miri))]
-mod inference;
-#[cfg(not(miri))]
-mod registry;

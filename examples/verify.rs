@@ -44,7 +44,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     })?;
     let time = start.elapsed();
     let shape = verified.statement.shape;
-    let kind = if rules == Rules::BLOCK { "block" } else { "share, too easy for a block" };
+    let kind = if rules == Rules::CONSENSUS { "block" } else { "share, too easy for a block" };
     let won = Difficulty::largest_won(&Params::CONSENSUS, shape.k, &verified.ticket);
     support::print(&format!(
         "valid: {kind}, difficulty {}\n\

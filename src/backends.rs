@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub enum ChooseError {
     /// No backend of the CPU has the name, or not on this machine.
     #[error(transparent)]
-    Cpu(#[from] crate::backend::ChooseError),
+    Cpu(#[from] crate::backend::CpuChooseError),
     /// The GPUs cannot be used.
     #[cfg(feature = "cuda")]
     #[error(transparent)]

@@ -4,7 +4,7 @@
 use crate::Failure;
 use poai_core::program::RunShape;
 use poai_engine::execute::{Network, Tensor};
-use poai_import::bert::{self, Encoder, Options};
+use poai_import::bert::{self, Encoder, EncoderOptions};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Sizes of an encoder.
@@ -41,7 +41,7 @@ const VOCABULARY: usize = 1000;
 pub fn network(sizes: &Sizes) -> Result<Network, Failure> {
     let encoder = Encoder::read(&weights(sizes)?, config(sizes).as_bytes())?;
     let calibration = vec![(0..24).map(|token| token * 37).collect()];
-    Ok(encoder.quantise(&calibration, &Options::default())?.network)
+    Ok(encoder.quantise(&calibration, &EncoderOptions::default())?.network)
 }
 
 /// Sequences of full length.

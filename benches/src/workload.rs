@@ -5,7 +5,7 @@ use crate::Failure;
 use poai_core::puzzle::seeds::{seed_a, seed_b};
 use poai_core::*;
 use poai_engine::backend::{
-    Backend, BackendError, Job, Noised, Output, Plain, Prepared, Watch, Winner,
+    Backend, BackendError, Multiplication, Noised, Output, Plain, Prepared, Watch, Winner,
 };
 use poai_engine::*;
 use std::cell::{OnceCell, RefCell};
@@ -43,7 +43,7 @@ impl Watch for Nobody {
 /// Whatever the backend says.
 pub fn draw(backend: &dyn Backend, a: &Noised, b: &Noised) -> Result<(), BackendError> {
     let target = Difficulty::BLOCK_MIN.target(&P, a.operand().k());
-    backend.multiply(&Job { a, b, target }, Output::Tickets, &Nobody).map(drop)
+    backend.multiply(&Multiplication { a, b, target }, Output::Tickets, &Nobody).map(drop)
 }
 
 /// Keeps every winner.
@@ -169,7 +169,7 @@ impl<'a> Workload<'a> {
         }
         let target = Difficulty::BLOCK_MIN.target(&P, self.shape.k);
         let output = Output::Exact(&mut self.memory());
-        self.backend.multiply(&Job { a, b, target }, output, &Nobody).map(drop)
+        self.backend.multiply(&Multiplication { a, b, target }, output, &Nobody).map(drop)
     }
 
     /// Every tile's transcript, row by row.
@@ -180,7 +180,7 @@ impl<'a> Workload<'a> {
         let (a, b) = self.noise()?;
         let target = Difficulty::ONE.target(&P, self.shape.k);
         let watch = Everybody::default();
-        self.backend.multiply(&Job { a: &a, b: &b, target }, Output::Tickets, &watch)?;
+        self.backend.multiply(&Multiplication { a: &a, b: &b, target }, Output::Tickets, &watch)?;
         let mut winners = watch.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         winners.sort_by_key(|winner| (winner.tile.row, winner.tile.column));
         let tickets = self.shape.tickets(&P);

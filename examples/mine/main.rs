@@ -15,7 +15,7 @@ use ndarray::Array2;
 use poai::backends;
 use poai::operand::{Split, pseudorandom, split};
 use poai::verify::{Rules, Verified, Verifier};
-use poai::{Challenge, Cpu, Difficulty, Miner, Options, Params, Proof};
+use poai::{Challenge, Cpu, Difficulty, MineOptions, Miner, Params, Proof};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -206,7 +206,7 @@ fn mine(args: &Args, work: &Split, miner: &Miner) -> Result<AllMined, Failure> {
         let a = miner.prepare(operands.a().clone()).map_err(Failure::usage)?;
         let round = miner.round(&args.challenge, &bt).map_err(Failure::usage)?;
         let (on_tiles, before) = (bar.clone(), bar.position());
-        let options = Options::new(args.difficulty)
+        let options = MineOptions::new(args.difficulty)
             .progress(move |progress| on_tiles.set_position(before + progress.done));
         let mined = round.mine(&a, &options).map_err(Failure::usage)?;
         bar.set_position(before + mined.found.drawn());
@@ -258,4 +258,4 @@ fn verify(bytes: &[u8], args: &Args, rules: Rules) -> Result<(Verified, Duration
 }
 
 // The largest k of one statement is the miner's business; it is a block's too.
-const _: () = assert!(split::K_MAX == Rules::BLOCK.k_max as usize);
+const _: () = assert!(split::K_MAX == Rules::CONSENSUS.k_max as usize);

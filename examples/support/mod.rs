@@ -110,7 +110,7 @@ pub fn example_challenge() -> Challenge {
 
 /// Rules of blocks, or of shares below the least difficulty of a block.
 pub fn rules(difficulty: Difficulty) -> Rules {
-    if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::BLOCK }
+    if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS }
 }
 
 /// `M,N,K`, each positive.

@@ -3,7 +3,7 @@
 
 use crate::digest::Seed;
 use crate::params::{K_END, Params};
-use crate::puzzle::noise::{RowNoise, StepNoise};
+use crate::puzzle::noise::{RankStepNoise, RowNoise};
 use crate::puzzle::seeds::Seeds;
 use crate::puzzle::statement::{Side, Tile};
 use crate::puzzle::transcript::Transcript;
@@ -72,7 +72,7 @@ struct NoisedStrip {
     rank: usize,
     /// The `t` rows of the row factor.
     factors: Vec<i8>,
-    steps: StepNoise,
+    steps: RankStepNoise,
     entries: Vec<i8>,
     packed: Vec<i8>,
 }
@@ -100,7 +100,7 @@ impl NoisedStrip {
             tile,
             rank,
             factors,
-            steps: StepNoise::new(params, seed),
+            steps: RankStepNoise::new(params, seed),
             entries: vec![0; tile * rank],
             packed: vec![0; kernel.packed_len(params, side)],
         }

@@ -293,7 +293,7 @@ fn options(name: &str, mined: bool) -> RunOptions {
     if !mined {
         return options;
     }
-    let of_mining = Options::new(Difficulty::ONE).keep(Keep::UpTo(4));
+    let of_mining = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(4));
     options.mine(Mining { challenge: test_challenge(name.as_bytes()), options: of_mining })
 }
 
@@ -354,7 +354,7 @@ fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
     let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
     let [on_a, on_b] = [&a, &bt].map(|operand| miner.prepare(operand.clone()).unwrap());
     let round = miner.round(&challenge, &on_b).unwrap();
-    let options = Options::new(difficulty).keep(Keep::UpTo(usize::MAX));
+    let options = MineOptions::new(difficulty).keep(Keep::UpTo(usize::MAX));
     let mined = round.mine(&on_a, &options).unwrap();
     let found = &mined.found;
 
@@ -452,7 +452,7 @@ fn check_vector(value: &Value, cuda: &Cuda) {
     assert_eq!([*a.root(), *bt.root()], [hex32(&value["root_a"]), hex32(&value["root_b"])]);
     let edge = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
     let round = miner.round(&case.challenge, &bt).unwrap();
-    let mined = round.mine(&a, &Options::new(edge)).unwrap();
+    let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
     let proof = mined.found.proof().expect("it wins at the edge").encode(&params).unwrap();
     assert_eq!(digest(proof.into_iter()), hex32::<[u8; 32]>(&best["proof_blake3"]), "{name}");
 }

@@ -15,7 +15,7 @@ use harness::{Settings, WITHOUT_MAPS, with_driver_of};
 use poai_core::{Difficulty, Params, Seed, Side};
 use poai_cuda::{Cuda, CudaError, Device, Variant, devices};
 use poai_engine::Operand;
-use poai_engine::backend::{Backend, BackendError, Job, Output};
+use poai_engine::backend::{Backend, BackendError, Multiplication, Output};
 use poai_engine::operand::pseudorandom;
 use poai_testing::tester;
 
@@ -136,7 +136,11 @@ fn everything(cuda: &Cuda) -> Result<(), BackendError> {
     let (a, b) = (cuda.noise(&Seed([1; 32]), &a)?, cuda.noise(&Seed([2; 32]), &b)?);
     let mut product = vec![0; 288 * 64];
     let target = Difficulty::ONE.target(&Params::CONSENSUS, 1024);
-    cuda.multiply(&Job { a: &a, b: &b, target }, Output::Exact(&mut product), &Watched::default())?;
+    cuda.multiply(
+        &Multiplication { a: &a, b: &b, target },
+        Output::Exact(&mut product),
+        &Watched::default(),
+    )?;
     Ok(())
 }
 

@@ -14,11 +14,11 @@ use poai_core::puzzle::commitment::Tree;
 use poai_core::{Challenge, Difficulty, Params, Seed, Side};
 use poai_cuda::{Cards, CardsError, Cuda, CudaError, Variant, choose, devices};
 use poai_engine::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Prepared, Watch, Winner,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Prepared, Watch, Winner,
 };
 use poai_engine::execute::{Mining, Model, RunOptions};
 use poai_engine::operand::pseudorandom;
-use poai_engine::{Cpu, Operand, Options};
+use poai_engine::{Cpu, MineOptions, Operand};
 use poai_testing::tester;
 use poai_testing::zoo;
 use std::ops::ControlFlow;
@@ -59,9 +59,9 @@ fn pair(backend: &dyn Backend, [m, n, k]: [usize; 3]) -> [(Prepared, Noised); 2]
     })
 }
 
-fn job<'a>([a, b]: &'a [(Prepared, Noised); 2]) -> Job<'a> {
+fn job<'a>([a, b]: &'a [(Prepared, Noised); 2]) -> Multiplication<'a> {
     let target = Difficulty::ONE.target(&Params::CONSENSUS, a.0.operand().k());
-    Job { a: &a.1, b: &b.1, target }
+    Multiplication { a: &a.1, b: &b.1, target }
 }
 
 /// What is seen of a product, of whose reports the one with a number asks to
@@ -334,7 +334,7 @@ fn handles_stay_with_their_cards() {
             for (j, k) in (0..all.len()).flat_map(|j| (0..all.len()).map(move |k| (j, k))) {
                 let (a, b) = (&made[j][0], &made[k][1]);
                 let ([plain_a, _], [_, plain_b]) = (&packed[j], &packed[k]);
-                let job = Job { a: &a.1, ..job(&made[k]) };
+                let job = Multiplication { a: &a.1, ..job(&made[k]) };
                 let mut product = vec![0; 64 * 32];
                 for (own, refused) in [
                     (i == j, backend.noise(&seed, &a.0).err()),
@@ -374,8 +374,10 @@ fn programs_leave_the_cpus_traces() {
             (zoo::encoder(), encoder, zoo::tokens(&encoder), 0),
             (zoo::classifier(), classifier, zoo::images(&classifier), 1),
         ] {
-            let mining =
-                Mining { challenge: Challenge([3; 32]), options: Options::new(Difficulty::ONE) };
+            let mining = Mining {
+                challenge: Challenge([3; 32]),
+                options: MineOptions::new(Difficulty::ONE),
+            };
             let options = RunOptions::new().trace().mine(mining);
             let on = |backend: Arc<dyn Backend>| {
                 let model = Model::new(network.clone(), backend).unwrap();

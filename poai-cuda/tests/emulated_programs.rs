@@ -11,8 +11,8 @@ use poai_core::{Challenge, Difficulty};
 use poai_cuda::{Cuda, Device, devices};
 use poai_engine::backend::{self, Backend};
 use poai_engine::execute::network::Constants;
-use poai_engine::execute::{Mining, Model, Network, ProveError, RunOptions, Tensor, ValueError};
-use poai_engine::{Cpu, Options};
+use poai_engine::execute::{Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError};
+use poai_engine::{Cpu, MineOptions};
 use poai_testing::edges;
 use poai_testing::zoo;
 use std::env;
@@ -59,8 +59,10 @@ fn programs_leave_the_cpus_traces() {
             (zoo::encoder(), encoder, zoo::tokens(&encoder)),
             (zoo::classifier(), classifier, zoo::images(&classifier)),
         ] {
-            let mining =
-                Mining { challenge: Challenge([3; 32]), options: Options::new(Difficulty::ONE) };
+            let mining = Mining {
+                challenge: Challenge([3; 32]),
+                options: MineOptions::new(Difficulty::ONE),
+            };
             let options = RunOptions::new().trace().mine(mining);
             let on = |model: &Model| {
                 let run = model.run(&run, inputs.clone(), &options).unwrap();
@@ -160,7 +162,7 @@ fn a_trace_on_a_lost_card_is_told() {
         assert!(matches!(trace.fetch(), Err(ValueError::Fetch { .. })));
         assert_eq!(trace.value(read).unwrap(), &first);
         // An opening that needs it is an error as well, and no wrong proof.
-        assert!(matches!(trace.tile_openings(unread, 0), Err(ProveError::Value(_))));
+        assert!(matches!(trace.tile_openings(unread, 0), Err(OpenError::Value(_))));
     });
 }
 
@@ -181,8 +183,10 @@ fn products_of_several_bands_are_the_cpus() {
                 inputs.push(Tensor::new(rows, 1, Dtype::I32, &scales).unwrap());
             }
             let run = RunShape { batch: rows as u32, sequence: 1 };
-            let mining =
-                Mining { challenge: Challenge([4; 32]), options: Options::new(Difficulty::ONE) };
+            let mining = Mining {
+                challenge: Challenge([4; 32]),
+                options: MineOptions::new(Difficulty::ONE),
+            };
             for options in [RunOptions::new(), RunOptions::new().mine(mining)] {
                 let options = options.trace().sums();
                 let on = |backend: Arc<dyn Backend>| {
@@ -244,8 +248,8 @@ fn nothing_is_mined_behind_an_entry_without_a_result() {
         let run = RunShape { batch: 3, sequence: 1 };
         let drawn = Arc::new(AtomicBool::new(false));
         let seen = drawn.clone();
-        let options =
-            Options::new(Difficulty::ONE).progress(move |_| seen.store(true, Ordering::Relaxed));
+        let options = MineOptions::new(Difficulty::ONE)
+            .progress(move |_| seen.store(true, Ordering::Relaxed));
         let mining = Mining { challenge: Challenge([4; 32]), options };
         let cuda: Arc<dyn Backend> = Arc::new(Cuda::open(&device()).unwrap());
         let [card, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {

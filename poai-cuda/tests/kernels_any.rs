@@ -5,13 +5,13 @@ mod puzzle;
 
 use host::{Arg, Kernels, Shape, input, values};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use puzzle::{Drawn, Pair, bytes, compiled, matrix, room, winners};
 
 /// Clean operands, their noised ones and the seeds of both sides.
 struct Case {
     params: Params,
-    clean: [Matrix; 2],
+    clean: [PlainMatrix; 2],
     noised: Pair,
     seeds: [Seed; 2],
 }
@@ -89,7 +89,7 @@ fn every_pair_draws_the_references_tickets() {
 }
 
 /// A product of any rows and columns that are multiples of 16, without tickets.
-fn plain(kernels: &Kernels, a: &Matrix, bt: &Matrix) -> Vec<i32> {
+fn plain(kernels: &Kernels, a: &PlainMatrix, bt: &PlainMatrix) -> Vec<i32> {
     let (m, n, k) = (a.rows, bt.rows, a.columns);
     let args = [
         input(&a.entries),
@@ -122,7 +122,7 @@ fn every_pair_is_recovered() {
             let shape = Shape::new((k / rank) as u32, rank as u32);
             let args = [input(&words), Arg::Out(rank * k), Arg::U32(k as u32)];
             let out = recover.run("recover_factors", shape, &args);
-            Matrix { rows: rank, columns: k, entries: values(&out[0]) }
+            PlainMatrix { rows: rank, columns: k, entries: values(&out[0]) }
         });
         let product_a = plain(products, &case.clean[0], &factors[1]);
         let product_b = plain(products, &case.noised.bt, &factors[0]);

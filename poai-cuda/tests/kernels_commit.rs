@@ -181,7 +181,7 @@ fn every_sibling_of_an_opening_is_kept() {
             assert_eq!(found, opening.siblings, "strip {index} of {rows}×{k}");
         }
     }
-    let matrix = reference::Matrix { rows: 3, columns: 1024, entries: vec![5; 3072] };
+    let matrix = reference::PlainMatrix { rows: 3, columns: 1024, entries: vec![5; 3072] };
     assert_eq!(commit(kernels, &[5; 3072]).root(), reference::root_from_chunks(&matrix).0);
 }
 

@@ -4,9 +4,9 @@
 mod host;
 
 use host::{Arg, Kernels, Shape, input, values};
-use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::{Params, Seed};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use std::sync::OnceLock;
 
@@ -108,7 +108,7 @@ fn step_factors_are_those_of_the_specification() {
     for rank in RANKS {
         let params = Params::new(rank as u16, 16).unwrap();
         let noise = Noise { kernels, seed: Seed([7 + rank as u8; 32]), rank };
-        let expected = StepNoise::new(&params, &noise.seed);
+        let expected = RankStepNoise::new(&params, &noise.seed);
         for (first, count) in [(0, 67), (4095, 1)] {
             let steps = noise.steps(first, count);
             for step in 0..count {
@@ -146,7 +146,7 @@ fn noised_operands_are_the_reference_s() {
         clean[..k as usize].fill(-64);
         clean[k as usize..2 * k as usize].fill(63);
         let got = noise.noised(&clean, rows, k);
-        let matrix = Matrix { rows: rows as usize, columns: k as usize, entries: clean };
+        let matrix = PlainMatrix { rows: rows as usize, columns: k as usize, entries: clean };
         let expected = reference::noised(&params, &noise.seed, &matrix);
         assert!(got == expected.entries, "{rows}×{k} of rank {rank}");
     }

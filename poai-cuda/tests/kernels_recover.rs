@@ -6,7 +6,7 @@ mod puzzle;
 
 use host::{Arg, Kernels, ORDERS, Order, Shape, input, values};
 use poai_core::{Params, Seed};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use puzzle::{
     DP4A, MMA, NARROW, Pair, RANK, THIN, Thin, VARIANTS, WGMMA, by_row, bytes, check_ticketed,
     compiled, dense, matrix, row_factors,
@@ -21,14 +21,14 @@ const SIDE_B: u32 = 0;
 
 /// Clean operands and their seeds.
 struct Case {
-    a: Matrix,
-    bt: Matrix,
+    a: PlainMatrix,
+    bt: PlainMatrix,
     seed_a: Seed,
     seed_b: Seed,
 }
 
 impl Case {
-    fn new(a: Matrix, bt: Matrix) -> Case {
+    fn new(a: PlainMatrix, bt: PlainMatrix) -> Case {
         Case { a, bt, seed_a: Seed([3; 32]), seed_b: Seed([5; 32]) }
     }
 
@@ -53,13 +53,13 @@ impl Case {
     }
 }
 
-fn factors_on(kernels: &Kernels, seed: &Seed, k: usize) -> Matrix {
+fn factors_on(kernels: &Kernels, seed: &Seed, k: usize) -> PlainMatrix {
     let expected = dense(&P, seed, k);
     let shape = Shape::new((k / RANK) as u32, RANK as u32);
     let words = by_row(&expected);
     let args = [input(&words), Arg::Out(RANK * k), Arg::U32(k as u32)];
     let out = kernels.run("recover_factors", shape, &args);
-    let factors = Matrix { rows: RANK, columns: k, entries: values(&out[0]) };
+    let factors = PlainMatrix { rows: RANK, columns: k, entries: values(&out[0]) };
     assert!(factors == expected, "step factors of {k} columns");
     factors
 }
@@ -165,7 +165,7 @@ fn recover(case: &Case, orders: &[Order]) {
     let [l_a, l_b] = [row_factors(&P, &case.seed_a, m), row_factors(&P, &case.seed_b, n)];
     for (variant, of_few_columns) in [(DP4A, DP4A), (MMA, NARROW), (WGMMA, WGMMA)] {
         let Some(products) = variant.compile() else { return };
-        let thin_product = |rows: &Matrix, factors: &Matrix| {
+        let thin_product = |rows: &PlainMatrix, factors: &PlainMatrix| {
             of_few_columns.plain(products, rows, factors, &orders[..1])
         };
         // A is clean, B is noised.

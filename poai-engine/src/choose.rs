@@ -5,14 +5,14 @@
 use crate::backend::cpu::Cpu;
 use crate::backend::error::REFERENCE;
 use crate::backend::reference::Reference;
-use crate::backend::{ChooseError, Listed};
+use crate::backend::{CpuChooseError, ListedCpu};
 use crate::execute::Device;
 use std::sync::Arc;
 
 /// Every backend of this crate, the fastest first.
-pub fn list() -> Vec<Listed> {
+pub fn list() -> Vec<ListedCpu> {
     let mut list = Cpu::list();
-    list.push(Listed { name: REFERENCE, needs: "any processor", present: true });
+    list.push(ListedCpu { name: REFERENCE, needs: "any processor", present: true });
     list
 }
 
@@ -24,8 +24,8 @@ pub fn present() -> Vec<Arc<dyn Device>> {
 /// The backend of a name; never another one in its stead.
 ///
 /// # Errors
-/// [`ChooseError`] where there is none of this name, or not on this machine.
-pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
+/// [`CpuChooseError`] where there is none of this name, or not on this machine.
+pub fn by_name(name: &str) -> Result<Arc<dyn Device>, CpuChooseError> {
     if name == REFERENCE {
         return Ok(Arc::new(Reference));
     }

@@ -21,5 +21,5 @@ pub mod miner;
 pub mod operand;
 
 pub use backend::{Backend, cpu::Cpu};
-pub use miner::{Cancel, Keep, Mined, Miner, Options, Winner};
+pub use miner::{Cancel, Keep, MineOptions, Mined, Miner, Winner};
 pub use operand::{Operand, Operands};

@@ -5,7 +5,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_import::bert::{Encoder, Options};
+use poai_import::bert::{Encoder, EncoderOptions};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -160,5 +160,5 @@ fuzz_target!(|input: Input| {
     let ids: Vec<u32> = input.ids.iter().take(6).map(|&id| u32::from(id)).collect();
     let sequences = [ids, vec![1, 2]];
     let _ = encoder.run_float(&sequences);
-    let _ = encoder.quantise(&sequences, &Options::default());
+    let _ = encoder.quantise(&sequences, &EncoderOptions::default());
 });

@@ -1,6 +1,6 @@
 //! The network in f32, written for reading: the reference of what comes after.
 
-use super::graph::{Extent, Graph, GraphError, Kind, Window};
+use super::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use std::ops::Range;
@@ -71,9 +71,9 @@ fn convolve(
     x: &Array2<f32>,
     weights: &Array2<f32>,
     bias: &[f32],
-    window: &Window,
-    from: Extent,
-    to: Extent,
+    window: &ImageWindow,
+    from: ImageExtent,
+    to: ImageExtent,
 ) -> Array2<f32> {
     let mut y = Array2::zeros((x.nrows() / from.rows() * to.rows(), to.channels));
     let samples = x.axis_chunks_iter(Axis(0), from.rows());
@@ -87,9 +87,9 @@ fn convolve(
 /// (kernel row, kernel column, channel) order, zeros where the kernel overhangs.
 pub(crate) fn unfold(
     x: ArrayView2<'_, f32>,
-    window: &Window,
-    from: Extent,
-    to: Extent,
+    window: &ImageWindow,
+    from: ImageExtent,
+    to: ImageExtent,
 ) -> Array2<f32> {
     let mut rows = Array2::zeros((to.rows(), window.area() * from.channels));
     for (pixel, mut row) in rows.outer_iter_mut().enumerate() {
@@ -112,9 +112,9 @@ pub(crate) fn unfold(
 fn pool(
     x: &Array2<f32>,
     batch: usize,
-    window: &Window,
-    from: Extent,
-    to: Extent,
+    window: &ImageWindow,
+    from: ImageExtent,
+    to: ImageExtent,
     reduce: impl Fn(&mut dyn Iterator<Item = f32>) -> f32,
 ) -> Array2<f32> {
     Array2::from_shape_fn((batch * to.rows(), to.channels), |(row, channel)| {
@@ -126,7 +126,12 @@ fn pool(
 }
 
 /// The image's rows and columns under the window of an output pixel.
-fn under(window: &Window, from: Extent, to: Extent, pixel: usize) -> (Range<usize>, Range<usize>) {
+fn under(
+    window: &ImageWindow,
+    from: ImageExtent,
+    to: ImageExtent,
+    pixel: usize,
+) -> (Range<usize>, Range<usize>) {
     let range = |at: usize, axis: usize, size: usize| {
         let (start, pad) = (at * window.stride[axis], window.pads[axis]);
         let end = (start + window.kernel[axis]).saturating_sub(pad).min(size);

@@ -11,8 +11,8 @@ use ark_groth16::{Groth16, ProvingKey};
 use ark_relations::gr1cs::SynthesisError;
 use ark_std::rand::{CryptoRng, RngCore};
 use poai_core::inference::{
-    Address, Binding, InferenceProof, Job, KeyError, Proof, ProofDecodeError, Signals,
-    SignalsError, VerifyingKey,
+    Address, Binding, Groth16Proof, InferenceProof, Job, ProofDecodeError, Signals, SignalsError,
+    VerifyingKey, VerifyingKeyError,
 };
 use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor};
 use rayon::prelude::*;
@@ -37,7 +37,7 @@ pub enum ProveError {
     },
     /// The key's points are no verifying key.
     #[error(transparent)]
-    VerifyingKey(#[from] KeyError),
+    VerifyingKey(#[from] VerifyingKeyError),
     /// There is no memory for it.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -56,7 +56,7 @@ pub enum ProveError {
     Synthesis(SynthesisError),
     /// Points that are no proof: a defect of the library.
     #[error(transparent)]
-    Proof(#[from] ProofDecodeError),
+    Groth16Proof(#[from] ProofDecodeError),
     /// Signals that no proof has: a defect of the library.
     #[error(transparent)]
     Signals(#[from] SignalsError),
@@ -223,7 +223,7 @@ impl Prover {
         if !holds.map_err(ProveError::Synthesis)? {
             return Err(ProveError::False);
         }
-        let proof = Proof::new(points.a, points.b, points.c)?;
+        let proof = Groth16Proof::new(points.a, points.b, points.c)?;
         let proof = InferenceProof { proof, key: self.verifying_key.digest(), signals };
         Ok(Proven { proof, binding, output: executed.output, salts })
     }
@@ -245,8 +245,8 @@ impl Prover {
 /// The verifying half of a proving key.
 ///
 /// # Errors
-/// [`KeyError`] for points that are none.
-pub fn verifying_key(key: &ProvingKey<Bn254>) -> Result<VerifyingKey, KeyError> {
+/// [`VerifyingKeyError`] for points that are none.
+pub fn verifying_key(key: &ProvingKey<Bn254>) -> Result<VerifyingKey, VerifyingKeyError> {
     let vk = &key.vk;
     VerifyingKey::new(vk.alpha_g1, vk.beta_g2, vk.gamma_g2, vk.delta_g2, vk.gamma_abc_g1.clone())
 }

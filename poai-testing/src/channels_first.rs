@@ -1,7 +1,7 @@
 //! The reference: layers straight from ONNX's definitions, channels-first.
 
 use ndarray::{Array, Array2, Array4, Dimension};
-use poai_import::graph::Window;
+use poai_import::graph::ImageWindow;
 
 /// Channels-first to the graph's rows of pixels.
 pub fn rows(x: &Array4<f32>) -> Array2<f32> {
@@ -17,7 +17,13 @@ pub fn assert_close(got: &Array2<f32>, expected: &Array2<f32>) {
 }
 
 /// The reference convolution, channels-first, straight from the definition.
-pub fn conv(x: &Array4<f32>, w: &[f32], b: &[f32], out: usize, window: &Window) -> Array4<f32> {
+pub fn conv(
+    x: &Array4<f32>,
+    w: &[f32],
+    b: &[f32],
+    out: usize,
+    window: &ImageWindow,
+) -> Array4<f32> {
     let (n, cin, h, width) = x.dim();
     let ([kh, kw], [sh, sw], [top, left, bottom, right]) =
         (window.kernel, window.stride, window.pads);
@@ -39,7 +45,7 @@ pub fn conv(x: &Array4<f32>, w: &[f32], b: &[f32], out: usize, window: &Window) 
 }
 
 /// The reference pooling: the entries under each window go to `reduce`.
-pub fn pool(x: &Array4<f32>, window: &Window, reduce: impl Fn(&[f32]) -> f32) -> Array4<f32> {
+pub fn pool(x: &Array4<f32>, window: &ImageWindow, reduce: impl Fn(&[f32]) -> f32) -> Array4<f32> {
     let (n, c, h, w) = x.dim();
     let ([kh, kw], [sh, sw], [top, left, bottom, right]) =
         (window.kernel, window.stride, window.pads);

@@ -10,8 +10,8 @@ use poai_core::Side;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
 use poai_engine::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
-    Winner,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, Winner,
 };
 use poai_engine::operand::Operand;
 use std::collections::BTreeMap;
@@ -216,12 +216,12 @@ impl Backend for Dual {
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         mut output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
         let (a, b): (&Both<Noised>, &Both<Noised>) = (job.a.data(NAME)?, job.b.data(NAME)?);
-        let [first_job, second_job] = [Which::First, Which::Second].map(|which| Job {
+        let [first_job, second_job] = [Which::First, Which::Second].map(|which| Multiplication {
             a: a.half(which),
             b: b.half(which),
             target: job.target,

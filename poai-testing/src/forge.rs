@@ -2,11 +2,11 @@
 //! header and openings made from them by public types alone.
 #![allow(dead_code, reason = "each user takes its own part")]
 
-use poai_core::program::ops::{Local, Read, Source, StepError};
+use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, Program, ValueId};
 use poai_core::puzzle::commitment::Tree;
-use poai_core::trace::{Header, Record, Sample, header, record, sample};
+use poai_core::trace::{Record, Sample, TraceHeader, header, record, sample};
 use poai_core::{Root, TraceRoot};
 use poai_engine::execute::Trace;
 
@@ -14,7 +14,7 @@ pub struct Forged {
     pub program: Program,
     pub values: Vec<Vec<u8>>,
     pub constants: Vec<Vec<u8>>,
-    pub header: Header,
+    pub header: TraceHeader,
     pub records: Vec<Record>,
     extents: Vec<Extent>,
     trees: Vec<Tree>,
@@ -50,7 +50,7 @@ impl Forged {
         let leaves: Vec<_> = records.iter().map(|record| Record::leaf(&record.encode())).collect();
         let inputs: Vec<Root> =
             records[..program.inputs().len()].iter().map(|record| record.root).collect();
-        let header = Header {
+        let header = TraceHeader {
             program: program.program_id(),
             run,
             input: header::input_root(&run, &inputs),
@@ -194,7 +194,7 @@ impl Slots<'_> {
     }
 }
 
-impl Source for Slots<'_> {
+impl RowSource for Slots<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let local = self.forged.local(self.value);
         let rows = Rows { extent: local.slots[slot], first: 0, bytes: self.held(slot).1 };

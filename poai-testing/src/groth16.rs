@@ -8,7 +8,7 @@ use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
 use ark_std::rand::{SeedableRng, rngs::StdRng};
-use poai_core::inference::{Proof, Signals, VerifyingKey};
+use poai_core::inference::{Groth16Proof, Signals, VerifyingKey};
 
 /// Takes any signals: each times a witness is another witness.
 struct Circuit {
@@ -57,7 +57,7 @@ impl Setup {
         Setup { key, proving }
     }
 
-    pub fn prove(&self, signals: &Signals, seed: u64) -> Proof {
+    pub fn prove(&self, signals: &Signals, seed: u64) -> Groth16Proof {
         let mut random = StdRng::seed_from_u64(seed);
         let signals = signals.elements().to_vec();
         let circuit = Circuit { count: signals.len(), signals: Some(signals) };
@@ -67,14 +67,14 @@ impl Setup {
             &mut random,
         )
         .unwrap();
-        Proof::new(proof.a, proof.b, proof.c).unwrap()
+        Groth16Proof::new(proof.a, proof.b, proof.c).unwrap()
     }
 
     /// Another proof of what a proof says, made without knowing why it holds.
-    pub fn rerandomised(&self, proof: &Proof, seed: u64) -> Proof {
+    pub fn rerandomised(&self, proof: &Groth16Proof, seed: u64) -> Groth16Proof {
         let mut random = StdRng::seed_from_u64(seed);
         let proof = ark_groth16::Proof { a: *proof.a(), b: *proof.b(), c: *proof.c() };
         let other = Groth16::<Bn254>::rerandomize_proof(&self.proving.vk, &proof, &mut random);
-        Proof::new(other.a, other.b, other.c).unwrap()
+        Groth16Proof::new(other.a, other.b, other.c).unwrap()
     }
 }

@@ -8,7 +8,7 @@ use poai_core::inference::{
     WeightsVisibility, packing,
 };
 use poai_core::program::Dtype;
-use poai_verify::inference::{Deployment, Verifier};
+use poai_verify::inference::{Deployment, InferenceVerifier};
 use std::error::Error;
 
 /// All parts of a deployment.
@@ -62,12 +62,12 @@ pub fn parts(seed: u64, visibility: Visibility) -> Result<Parts, Box<dyn Error>>
     let setup = Setup::new(layout.count(), seed);
     let proof = setup.prove(&signals, seed);
     let proof = InferenceProof { proof, key: setup.key.digest(), signals };
-    Verifier::new(setup.key.clone()).verify(&binding, &proof)?;
+    InferenceVerifier::new(setup.key.clone()).verify(&binding, &proof)?;
     Ok(Parts { binding, layout, setup, proof })
 }
 
 /// The deployment of it.
 pub fn deployment(seed: u64, visibility: Visibility) -> Result<Deployment, Box<dyn Error>> {
     let Parts { binding, layout, setup, proof } = parts(seed, visibility)?;
-    Ok(Deployment::new(&binding, &layout, &setup.key, &proof, &format!("Verifier{seed}"))?)
+    Ok(Deployment::new(&binding, &layout, &setup.key, &proof, &format!("InferenceVerifier{seed}"))?)
 }

@@ -13,7 +13,9 @@ use poai_core::params::{ENTRY_MAX, ENTRY_MIN, Params};
 use poai_core::puzzle::seeds::{seed_a, seed_b};
 use poai_core::{Challenge, Side};
 use poai_engine::backend::reference::Reference;
-use poai_engine::backend::{Backend, BackendError, Completion, Job, Noised, Output, Watch, Winner};
+use poai_engine::backend::{
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Watch, Winner,
+};
 use poai_engine::operand::{Operand, Padded, pseudorandom};
 use std::sync::Mutex;
 
@@ -56,7 +58,7 @@ pub fn run(backend: &dyn Backend, case: &Case) -> Result {
     let params = &case.params;
     let (m, n, k) = (a.operand().rows(), b.operand().rows(), a.operand().k());
     let every = Difficulty::ONE.target(params, k);
-    let job = Job { a: &a, b: &b, target: every };
+    let job = Multiplication { a: &a, b: &b, target: every };
 
     let multiply = |output: Output<'_>| {
         let watch = Collect::default();
@@ -237,9 +239,14 @@ fn noise(
 }
 
 /// Only tickets up to the target come back.
-fn check_target(backend: &dyn Backend, job: Job<'_>, largest: poai_core::Ticket, all: &[Winner]) {
+fn check_target(
+    backend: &dyn Backend,
+    job: Multiplication<'_>,
+    largest: poai_core::Ticket,
+    all: &[Winner],
+) {
     let watch = Collect::default();
-    let job = Job { target: Target::up_to(largest), ..job };
+    let job = Multiplication { target: Target::up_to(largest), ..job };
     backend.multiply(&job, Output::Tickets, &watch).expect("the backend multiplies");
     let expected: Vec<_> = all.iter().filter(|winner| winner.ticket <= largest).copied().collect();
     assert_eq!(sorted(watch.winners), expected, "winners at a target");
@@ -252,7 +259,7 @@ fn check_contract(backend: &dyn Backend) {
     let case = Case { params, a: entries(96), bt: entries(64), challenge: Challenge([7; 32]) };
     let (a, b) = noise(backend, &case).expect("valid");
     let target = Difficulty::ONE.target(&params, 256);
-    let job = Job { a: &a, b: &b, target };
+    let job = Multiplication { a: &a, b: &b, target };
 
     let stop = StopAtOnce;
     let stopped = backend.multiply(&job, Output::Tickets, &stop).expect("stopping is no error");
@@ -262,7 +269,7 @@ fn check_contract(backend: &dyn Backend) {
     let refused = backend.multiply(&job, Output::Exact(&mut short), &stop);
     assert!(matches!(refused, Err(BackendError::Output { expected: 6144, got: 6143 })));
 
-    let swapped = Job { a: &b, b: &a, ..job };
+    let swapped = Multiplication { a: &b, b: &a, ..job };
     let refused = backend.multiply(&swapped, Output::Tickets, &stop);
     assert!(matches!(refused, Err(BackendError::Pair)));
 
@@ -272,7 +279,8 @@ fn check_contract(backend: &dyn Backend) {
         let case = Case { params: other, a: entries(64), bt: entries(64), ..case.clone() };
         if backend.supports(&other).is_ok() {
             let (other_a, _) = noise(backend, &case).expect("valid");
-            let refused = backend.multiply(&Job { a: &other_a, ..job }, Output::Tickets, &stop);
+            let refused =
+                backend.multiply(&Multiplication { a: &other_a, ..job }, Output::Tickets, &stop);
             assert!(matches!(refused, Err(BackendError::Pair)));
         }
     }
@@ -287,7 +295,7 @@ fn check_contract(backend: &dyn Backend) {
     let refused = backend.noise(a.seed(), &strange);
     assert!(matches!(refused, Err(BackendError::Foreign { owner: "stranger", .. })));
     let strange = Noised::new(&strange, a.seed(), Stranger);
-    let job = Job { a: &strange, ..job };
+    let job = Multiplication { a: &strange, ..job };
     let refused = backend.multiply(&job, Output::Tickets, &stop);
     assert!(matches!(refused, Err(BackendError::Foreign { owner: "stranger", .. })));
 }

@@ -5,7 +5,7 @@
 //! things first, allocates nothing that hostile bytes ask for, and tells
 //! *malformed* bytes from *invalid* proofs.
 //!
-//! - [`rules`]: what the node permits; [`Rules::BLOCK`] is what a block needs.
+//! - [`rules`]: what the node permits; [`Rules::CONSENSUS`] is what a block needs.
 //! - [`verifier`]: the checks, in the order of spec §7.
 //! - [`seal`]: the same for headers of several difficulties, and for batches.
 //! - [`error`]: malformed or invalid, with the field and the check.

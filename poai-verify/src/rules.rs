@@ -37,7 +37,7 @@ pub enum RulesError {
 /// What a node permits: rank and tile, and the ranges of the dimensions and
 /// the difficulty.
 ///
-/// Only [`Rules::BLOCK`] are a block's; a proof under other rules says nothing
+/// Only [`Rules::CONSENSUS`] are a block's; a proof under other rules says nothing
 /// about a block, which is why every [`crate::Verified`] names its rules by
 /// digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Rules {
 impl Rules {
     /// What a block needs (spec §2 and §6): rank 128, tile 32,
     /// 1024 ≤ k ≤ 16384, m and n ≤ 2^24, difficulty ≥ 2^24.
-    pub const BLOCK: Rules = Rules {
+    pub const CONSENSUS: Rules = Rules {
         params: Params::CONSENSUS,
         k_min: 1024,
         k_max: 16384,
@@ -67,7 +67,7 @@ impl Rules {
     };
 
     /// A pool's shares: as for a block, at any difficulty.
-    pub const SHARE: Rules = Rules { difficulty_min: Difficulty::ONE, ..Rules::BLOCK };
+    pub const SHARE: Rules = Rules { difficulty_min: Difficulty::ONE, ..Rules::CONSENSUS };
 
     /// Everything that is permitted for tests and research with a (rank,
     /// tile).

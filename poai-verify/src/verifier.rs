@@ -45,7 +45,7 @@ impl Verifier {
     /// # Errors
     /// [`RulesError::Difficulty`] below 2^24.
     pub fn block(difficulty: Difficulty) -> Result<Verifier, RulesError> {
-        Verifier::new(Rules::BLOCK, difficulty)
+        Verifier::new(Rules::CONSENSUS, difficulty)
     }
 
     /// A verifier under other rules, for shares, tests and research.

@@ -31,7 +31,7 @@ fn minilm(folder: &Path) -> Result<Network, Failure> {
     };
     let encoder = Encoder::read(&read("model.safetensors")?, &read("config.json")?)?;
     let calibration: Vec<Vec<u32>> = vec![(0..48).map(|token| 1000 + token * 37).collect()];
-    Ok(encoder.quantise(&calibration, &bert::Options::default())?.network)
+    Ok(encoder.quantise(&calibration, &bert::EncoderOptions::default())?.network)
 }
 
 fn batch([sequences, tokens]: [usize; 2]) -> Result<(RunShape, Vec<Tensor>), Failure> {

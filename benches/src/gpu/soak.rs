@@ -7,7 +7,7 @@ use poai_benches::workload::P;
 use poai_core::{Difficulty, Side, Tile};
 use poai_engine::execute::Device;
 use poai_engine::operand::test_challenge;
-use poai_engine::{Keep, Miner, Operand, Options};
+use poai_engine::{Keep, MineOptions, Miner, Operand};
 use poai_verify::{Rules, Seed32, Verifier, check_product};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ fn one(
 
     let [on_a, on_b] = [miner.prepare(a.clone())?, miner.prepare(bt.clone())?];
     let round = miner.round(&challenge, &on_b)?;
-    let mined = round.mine(&on_a, &Options::new(difficulty).keep(Keep::UpTo(usize::MAX)))?;
+    let mined = round.mine(&on_a, &MineOptions::new(difficulty).keep(Keep::UpTo(usize::MAX)))?;
     let found = &mined.found;
     let (rows, columns) = found.statement().shape.tiles(&P);
     if found.drawn() != u64::from(rows) * u64::from(columns) {

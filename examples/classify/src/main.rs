@@ -17,11 +17,11 @@ use poai::backends::{self, ChooseError};
 use poai_core::program::{RunShape, RunShapeError};
 use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::Device;
-use poai_engine::execute::{ExecuteError, Model, ProveError, RunOptions, TensorError, ValueError};
+use poai_engine::execute::{ExecuteError, Model, OpenError, RunOptions, TensorError, ValueError};
 use poai_import::float;
 use poai_import::graph::{Graph, GraphError};
 use poai_import::onnx::{self, Limits, OnnxError};
-use poai_import::quantise::{self, Granularity, QuantiseError, Quantised, Range};
+use poai_import::quantise::{self, Granularity, QuantiseError, Quantised, RangeMethod};
 use poai_verify::trace::TraceError;
 use report::{Accuracy, Outcome};
 use std::io::{ErrorKind, Write};
@@ -78,7 +78,7 @@ enum Failure {
     #[error(transparent)]
     Run(#[from] RunShapeError),
     #[error(transparent)]
-    Prove(#[from] ProveError),
+    Prove(#[from] OpenError),
     #[error(transparent)]
     Value(#[from] ValueError),
     #[error(transparent)]
@@ -134,11 +134,12 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Failure> {
     let range = match args.percentile {
-        100.0 => Range::MinMax,
-        percent => Range::Percentile(percent),
+        100.0 => RangeMethod::MinMax,
+        percent => RangeMethod::Percentile(percent),
     };
     let weights = if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel };
-    let options = quantise::Options { range, weights, ..quantise::Options::default() };
+    let options =
+        quantise::QuantiseOptions { range, weights, ..quantise::QuantiseOptions::default() };
     let count = digits.train.len().min(args.calibration.into());
     let samples = digits.train.pixels(graph, count)?;
     Ok(quantise::quantise(graph, samples, &options)?)

@@ -2,7 +2,7 @@
 
 use poai::backends::ChooseError;
 use poai_core::puzzle::proof::EncodeError;
-use poai_engine::execute::{ExecuteError, ProveError};
+use poai_engine::execute::{ExecuteError, OpenError};
 use poai_import::bert::BertError;
 use poai_verify::trace::TraceError;
 use poai_verify::{RulesError, VerifyError};
@@ -43,7 +43,7 @@ pub enum Failure {
     Execute(#[from] ExecuteError),
     /// Nothing can be opened of the trace.
     #[error(transparent)]
-    Prove(#[from] ProveError),
+    Prove(#[from] OpenError),
     /// The trace does not hold.
     #[error(transparent)]
     Trace(#[from] TraceError),

@@ -19,7 +19,7 @@ use poai_core::{Challenge, Difficulty};
 use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::Device;
 use poai_engine::execute::{Mining, Model, Run, RunOptions};
-use poai_engine::{Keep, Options};
+use poai_engine::{Keep, MineOptions};
 use poai_import::bert;
 use report::{Best, Outcome};
 use std::io::Write;
@@ -107,7 +107,7 @@ fn run(args: &Args) -> Result<String, Failure> {
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     let encoder = model::encoder(&directory)?;
     let calibration = model::tokenise(&tokeniser, &text::calibration())?;
-    let quantised = encoder.quantise(&calibration, &bert::Options::default())?;
+    let quantised = encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
     let report = quantised.report;
     let model = Model::new(quantised.network, backend)?;
     spinner.finish_and_clear();
@@ -132,7 +132,7 @@ fn embed(
     }
     let mining = Mining {
         challenge: args.challenge,
-        options: Options::new(args.difficulty).keep(Keep::Best),
+        options: MineOptions::new(args.difficulty).keep(Keep::Best),
     };
     for (index, batch) in batches.iter().enumerate() {
         let start = Instant::now();

@@ -8,7 +8,7 @@ use crate::network::{DEPTH, ROWS};
 use poai_core::{Params, Side};
 use poai_engine::backend::Prepared;
 use poai_engine::operand::{Operand, pseudorandom};
-use poai_engine::{Cpu, Miner, Options};
+use poai_engine::{Cpu, MineOptions, Miner};
 use poai_verify::chain::CompactDifficulty;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ impl Layer {
             .map_err(|error| MinerError::Other(error.to_string()))?
             .difficulty();
         let round = self.miner.round(&header.challenge(), &self.weights)?;
-        let mined = round.mine(&activations, &Options::new(difficulty))?;
+        let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
         // Here a real miner would hand `mined.product` to whoever pays for it.
         let Some(proof) = mined.found.proof() else { return Ok(None) };
         let proof = proof.encode(params).map_err(|error| MinerError::Other(error.to_string()))?;

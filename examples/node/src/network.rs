@@ -28,7 +28,7 @@ const HALF_LIFE: u32 = 240;
 const GENESIS_TIME: u64 = 1_700_000_000;
 
 /// A block's rules, at this chain's one depth: messages stay below 70 kB.
-pub const RULES: Rules = Rules { k_max: DEPTH as u32, rows_max: 4096, ..Rules::BLOCK };
+pub const RULES: Rules = Rules { k_max: DEPTH as u32, rows_max: 4096, ..Rules::CONSENSUS };
 
 /// The consensus, and the clock.
 #[derive(Clone, Copy, Debug)]

@@ -11,10 +11,10 @@ use poai_prover::CircuitError;
 use poai_prover::estimate::{EstimateError, MemoryError};
 use poai_prover::iden3::r1cs::ExportError;
 use poai_prover::iden3::zkey::ZkeyError;
-use poai_prover::keys::{KeyError, KeyProblem};
+use poai_prover::keys::{KeyFileError, KeyProblem};
 use poai_prover::prove::ProveError;
 use poai_prover::setup::SetupError;
-use poai_verify::inference::{DeploymentError, SnarkError};
+use poai_verify::inference::{DeploymentError, InferenceError};
 use std::path::PathBuf;
 
 /// Why there is no proof, or none that holds.
@@ -50,7 +50,7 @@ pub enum Failure {
     #[error(transparent)]
     Circuit(#[from] CircuitError),
     #[error(transparent)]
-    KeyFile(#[from] KeyError),
+    KeyFile(#[from] KeyFileError),
     #[error(transparent)]
     Identity(#[from] KeyProblem),
     #[error("{}: {source}", path.display())]
@@ -68,7 +68,7 @@ pub enum Failure {
     #[error(transparent)]
     Prove(#[from] ProveError),
     #[error("the verifier refuses the proof: {0}")]
-    Verify(#[from] SnarkError),
+    Verify(#[from] InferenceError),
     #[error("the proof holds, and does not say what it should: {0}")]
     Unsaid(#[from] Unsaid),
     #[error(transparent)]

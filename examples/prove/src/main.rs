@@ -27,7 +27,7 @@ use poai_core::inference::{Address, Binding, InferenceProof, Job};
 use poai_prover::iden3::r1cs::write_r1cs;
 use poai_prover::prove::For;
 use poai_prover::{Circuit, Estimate, Matrices, Prover, estimate};
-use poai_verify::inference::{Deployment, Verified, Verifier};
+use poai_verify::inference::{Deployment, InferenceVerified, InferenceVerifier};
 use report::{Costs, Report};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -207,14 +207,20 @@ fn prove<'a>(
         prover: args.prover,
         macs: program.total_macs(circuit.run()),
     };
-    let verifier = Verifier::new(prover.verifying_key().clone());
+    let verifier = InferenceVerifier::new(prover.verifying_key().clone());
     let bytes = proven.proof.encode();
     let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
     statement::check(circuit, &subject.input, &proven, &verified.signals)?;
-    let read_back = InferenceProof::decode(&bytes)
-        .map_err(|why| Failure::Verify(poai_verify::inference::Malformed::Encoding(why).into()))?;
-    let deployment =
-        Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
+    let read_back = InferenceProof::decode(&bytes).map_err(|why| {
+        Failure::Verify(poai_verify::inference::InferenceMalformed::Encoding(why).into())
+    })?;
+    let deployment = Deployment::new(
+        &binding,
+        circuit.layout(),
+        verifier.key(),
+        &read_back,
+        "InferenceVerifier",
+    )?;
     Ok(Report {
         subject,
         visibility: args.visibility.0,
@@ -238,10 +244,10 @@ fn prove<'a>(
 
 /// Verifies the bytes some times, and says how long it took: the median.
 fn verify(
-    verifier: &Verifier,
+    verifier: &InferenceVerifier,
     binding: &Binding,
     bytes: &[u8],
-) -> Result<(Verified, f64), Failure> {
+) -> Result<(InferenceVerified, f64), Failure> {
     let mut verified = verifier.verify_bytes(binding, bytes)?;
     let mut seconds = vec![];
     for _ in 0..VERIFIED {

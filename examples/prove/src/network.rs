@@ -10,7 +10,7 @@ use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
 use poai_engine::execute::{Constants, Network, Tensor};
 use poai_import::graph::Graph;
 use poai_import::onnx::{self, Limits};
-use poai_import::quantise::{self, Numbers, Options};
+use poai_import::quantise::{self, Numbers, QuantiseOptions};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ impl Choice {
         let measured = known.nrows().min(CALIBRATION * rows);
         let standard = self.weights == WeightsVisibility::Committed && !self.fitted;
         let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
-        let options = Options { numbers, ..Options::default() };
+        let options = QuantiseOptions { numbers, ..QuantiseOptions::default() };
         let quantised = quantise::quantise(graph, known.slice(s![..measured, ..]), &options)?;
         let (image, batch) = (self.image, usize::from(self.batch));
         let count = new.nrows() / rows;

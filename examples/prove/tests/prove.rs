@@ -10,7 +10,7 @@ use poai_prover::Salt;
 use poai_prover::commitment::commit;
 use poai_prover::iden3::json::{proof_from_json, signals_from_json};
 use poai_testing::onnx as models;
-use poai_verify::inference::{SnarkError, Verifier};
+use poai_verify::inference::{InferenceError, InferenceVerifier};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -193,18 +193,20 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
         prover: prover.parse().unwrap(),
         macs: MACS,
     };
-    let verifier = Verifier::new(key);
+    let verifier = InferenceVerifier::new(key);
     let proof = read("proof.bin");
     let verified = verifier.verify_bytes(&binding, &proof).unwrap();
     // It is worth nothing to another sender.
     let other = Binding { prover: Address([0xbb; 20]), ..binding };
-    assert!(matches!(verifier.verify_bytes(&other, &proof), Err(SnarkError::False(_))));
+    assert!(matches!(verifier.verify_bytes(&other, &proof), Err(InferenceError::False(_))));
 
     let deployment: Value = serde_json::from_slice(&read("deployment.json")).unwrap();
     let calldata = String::from_utf8(read("calldata.hex")).unwrap();
     assert_eq!(format!("0x{}\n", deployment["calldata"].as_str().unwrap()), calldata);
     assert_eq!(deployment["macs"], MACS.to_string());
-    assert!(deployment["verifier"]["source"].as_str().unwrap().contains("contract Verifier"));
+    assert!(
+        deployment["verifier"]["source"].as_str().unwrap().contains("contract InferenceVerifier")
+    );
 
     // What snarkjs takes is the same proof.
     let signals = String::from_utf8(read("snarkjs-public.json")).unwrap();

@@ -2,7 +2,7 @@
 
 use super::binding::Job;
 use super::object::InferenceProof;
-use super::proof::Proof;
+use super::proof::Groth16Proof;
 use super::signals::Signals;
 use crate::digest::ProgramId;
 use alloc::vec::Vec;
@@ -21,7 +21,7 @@ pub fn selector(signature: &str) -> [u8; 4] {
 }
 
 /// Calldata of [`VERIFY`], for a verifier contract alone.
-pub fn verify_calldata(proof: &Proof, signals: &Signals) -> Vec<u8> {
+pub fn verify_calldata(proof: &Groth16Proof, signals: &Signals) -> Vec<u8> {
     calldata(VERIFY, &[], proof, signals)
 }
 
@@ -36,7 +36,12 @@ pub fn verify_inference_calldata(
 }
 
 /// Static words, the proof's words, and the signals as an array behind them.
-fn calldata(signature: &str, words: &[[u8; 32]], proof: &Proof, signals: &Signals) -> Vec<u8> {
+fn calldata(
+    signature: &str,
+    words: &[[u8; 32]],
+    proof: &Groth16Proof,
+    signals: &Signals,
+) -> Vec<u8> {
     let signals = signals.words();
     // The array stands behind all static words and the word that says where.
     let offset = 32 * (words.len() + 8 + 1);

@@ -18,7 +18,7 @@ const HEADER_LEN: usize = G1_LEN + 3 * G2_LEN;
 
 /// Why there is no such key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub enum VerifyingKeyError {
     /// A number of points that no statement has.
     #[error("a key of {0} points for signals: 2 to {max} are permitted", max = SIGNALS_MAX + 1)]
     Count(usize),
@@ -68,18 +68,18 @@ impl VerifyingKey {
     /// 1 to 6 signals.
     ///
     /// # Errors
-    /// [`KeyError::Count`], [`KeyError::Point`].
+    /// [`VerifyingKeyError::Count`], [`VerifyingKeyError::Point`].
     pub fn new(
         alpha: G1Affine,
         beta: G2Affine,
         gamma: G2Affine,
         delta: G2Affine,
         ic: Vec<G1Affine>,
-    ) -> Result<VerifyingKey, KeyError> {
+    ) -> Result<VerifyingKey, VerifyingKeyError> {
         if !(2..=SIGNALS_MAX + 1).contains(&ic.len()) {
-            return Err(KeyError::Count(ic.len()));
+            return Err(VerifyingKeyError::Count(ic.len()));
         }
-        let at = |point, index| move |source| KeyError::Point { point, index, source };
+        let at = |point, index| move |source| VerifyingKeyError::Point { point, index, source };
         points::check(&alpha).map_err(at("alpha", None))?;
         for (name, point) in [("beta", &beta), ("gamma", &gamma), ("delta", &delta)] {
             points::check(point).map_err(at(name, None))?;
@@ -138,9 +138,9 @@ impl VerifyingKey {
     /// Reads the canonical bytes; `encode` gives exactly them again.
     ///
     /// # Errors
-    /// [`KeyError::Length`], [`KeyError::Point`].
-    pub fn decode(bytes: &[u8]) -> Result<VerifyingKey, KeyError> {
-        let length = KeyError::Length(bytes.len());
+    /// [`VerifyingKeyError::Length`], [`VerifyingKeyError::Point`].
+    pub fn decode(bytes: &[u8]) -> Result<VerifyingKey, VerifyingKeyError> {
+        let length = VerifyingKeyError::Length(bytes.len());
         let (alpha, rest) = bytes.split_first_chunk().ok_or(length)?;
         let (beta, rest) = rest.split_first_chunk().ok_or(length)?;
         let (gamma, rest) = rest.split_first_chunk().ok_or(length)?;
@@ -149,7 +149,7 @@ impl VerifyingKey {
         if !rest.is_empty() || !(2..=SIGNALS_MAX + 1).contains(&ic.len()) {
             return Err(length);
         }
-        let at = |point, index| move |source| KeyError::Point { point, index, source };
+        let at = |point, index| move |source| VerifyingKeyError::Point { point, index, source };
         let g2 = |name, bytes: &[u8; G2_LEN]| points::decode(bytes).map_err(at(name, None));
         let ic_point = |(index, bytes): (usize, &[u8; G1_LEN])| {
             points::decode(bytes).map_err(at("ic", Some(index)))

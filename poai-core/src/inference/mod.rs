@@ -31,11 +31,11 @@ pub mod visibility;
 
 pub use ark_bn254::{Fr, G1Affine, G2Affine};
 pub use binding::{Address, Binding, Job};
-pub use key::{KeyError, VerifyingKey, VerifyingKeyDigest};
+pub use key::{VerifyingKey, VerifyingKeyDigest, VerifyingKeyError};
 pub use object::{InferenceDecodeError, InferenceProof};
 pub use packing::{Entries, PackingError};
 pub use points::PointError;
-pub use proof::{Proof, ProofDecodeError};
+pub use proof::{Groth16Proof, ProofDecodeError};
 pub use signals::{Layout, Parts, SIGNALS_MAX, Signals, SignalsError};
 pub use visibility::{TensorVisibility, Visibility, VisibilityError, WeightsVisibility};
 

@@ -1,12 +1,12 @@
 //! A proof with what it is of.
 
 use super::key::VerifyingKeyDigest;
-use super::proof::{Proof, ProofDecodeError};
+use super::proof::{Groth16Proof, ProofDecodeError};
 use super::signals::{SIGNALS_MAX, Signals, SignalsError};
 use alloc::vec::Vec;
 
 /// Bytes before the signals.
-const HEADER_LEN: usize = Proof::LEN + 32;
+const HEADER_LEN: usize = Groth16Proof::LEN + 32;
 
 /// Why bytes are no proof of inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum InferenceDecodeError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InferenceProof {
     /// The proof.
-    pub proof: Proof,
+    pub proof: Groth16Proof,
     /// Names the key that it is to be checked with, so that another key is
     /// told from a false proof. No verifier takes its key from here.
     pub key: VerifyingKeyDigest,
@@ -59,13 +59,17 @@ impl InferenceProof {
         if bytes.len() > InferenceProof::LEN_MAX {
             return Err(length);
         }
-        let (proof, rest) = bytes.split_at_checked(Proof::LEN).ok_or(length)?;
+        let (proof, rest) = bytes.split_at_checked(Groth16Proof::LEN).ok_or(length)?;
         let (key, rest) = rest.split_first_chunk().ok_or(length)?;
         // The cheap part first: points cost square roots.
         let signals = match Signals::decode(rest) {
             Err(SignalsError::Length(_)) => return Err(length),
             signals => signals?,
         };
-        Ok(InferenceProof { proof: Proof::decode(proof)?, key: VerifyingKeyDigest(*key), signals })
+        Ok(InferenceProof {
+            proof: Groth16Proof::decode(proof)?,
+            key: VerifyingKeyDigest(*key),
+            signals,
+        })
     }
 }

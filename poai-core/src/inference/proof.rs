@@ -8,7 +8,7 @@ use crate::encoding::bytes::through_bytes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofDecodeError {
     /// A number of bytes that no proof has.
-    #[error("a proof has {len} bytes, got {0}", len = Proof::LEN)]
+    #[error("a proof has {len} bytes, got {0}", len = Groth16Proof::LEN)]
     Length(usize),
     /// A point is refused.
     #[error("point {point}: {source}")]
@@ -26,15 +26,15 @@ pub enum ProofDecodeError {
 /// Anybody can turn a proof that holds into another one of the same statement:
 /// what must happen once has to be recorded by statement and never by proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Proof {
+pub struct Groth16Proof {
     a: G1Affine,
     b: G2Affine,
     c: G1Affine,
 }
 
-through_bytes!(Proof);
+through_bytes!(Groth16Proof);
 
-impl Proof {
+impl Groth16Proof {
     /// The length of a proof's bytes.
     pub const LEN: usize = 2 * G1_LEN + G2_LEN;
 
@@ -42,11 +42,11 @@ impl Proof {
     ///
     /// # Errors
     /// [`ProofDecodeError::Point`].
-    pub fn new(a: G1Affine, b: G2Affine, c: G1Affine) -> Result<Proof, ProofDecodeError> {
+    pub fn new(a: G1Affine, b: G2Affine, c: G1Affine) -> Result<Groth16Proof, ProofDecodeError> {
         points::check(&a).map_err(at('A'))?;
         points::check(&b).map_err(at('B'))?;
         points::check(&c).map_err(at('C'))?;
-        Ok(Proof { a, b, c })
+        Ok(Groth16Proof { a, b, c })
     }
 
     /// The point A of G1.
@@ -65,8 +65,8 @@ impl Proof {
     }
 
     /// The canonical bytes: A, B and C, compressed.
-    pub fn encode(&self) -> [u8; Proof::LEN] {
-        let mut bytes = [0; Proof::LEN];
+    pub fn encode(&self) -> [u8; Groth16Proof::LEN] {
+        let mut bytes = [0; Groth16Proof::LEN];
         let (a, rest) = bytes.split_at_mut(G1_LEN);
         let (b, c) = rest.split_at_mut(G2_LEN);
         a.copy_from_slice(&points::encode::<_, G1_LEN>(&self.a));
@@ -79,12 +79,12 @@ impl Proof {
     ///
     /// # Errors
     /// [`ProofDecodeError`] for every byte string that is no proof's.
-    pub fn decode(bytes: &[u8]) -> Result<Proof, ProofDecodeError> {
+    pub fn decode(bytes: &[u8]) -> Result<Groth16Proof, ProofDecodeError> {
         let length = ProofDecodeError::Length(bytes.len());
         let (a, rest) = bytes.split_first_chunk().ok_or(length)?;
         let (b, rest) = rest.split_first_chunk().ok_or(length)?;
         let c: &[u8; G1_LEN] = rest.try_into().map_err(|_| length)?;
-        Ok(Proof {
+        Ok(Groth16Proof {
             a: points::decode::<_, G1_LEN>(a).map_err(at('A'))?,
             b: points::decode::<_, G2_LEN>(b).map_err(at('B'))?,
             c: points::decode(c).map_err(at('C'))?,
@@ -103,9 +103,9 @@ impl Proof {
     ///
     /// # Errors
     /// [`ProofDecodeError::Point`].
-    pub fn of_words(words: &[[u8; 32]; 8]) -> Result<Proof, ProofDecodeError> {
+    pub fn of_words(words: &[[u8; 32]; 8]) -> Result<Groth16Proof, ProofDecodeError> {
         let [ax, ay, bx1, bx0, by1, by0, cx, cy] = *words;
-        Ok(Proof {
+        Ok(Groth16Proof {
             a: points::g1_of_words(&[ax, ay]).map_err(at('A'))?,
             b: points::g2_of_words(&[bx1, bx0, by1, by0]).map_err(at('B'))?,
             c: points::g1_of_words(&[cx, cy]).map_err(at('C'))?,

@@ -22,8 +22,8 @@ fn g2(scalar: u64) -> G2Affine {
     (G2Affine::generator() * Fr::from(scalar)).into()
 }
 
-fn proof() -> Proof {
-    Proof::new(g1(5), g2(6), g1(7)).unwrap()
+fn proof() -> Groth16Proof {
+    Groth16Proof::new(g1(5), g2(6), g1(7)).unwrap()
 }
 
 fn key(signals: u64) -> VerifyingKey {
@@ -227,20 +227,20 @@ fn refused_points() {
         G2Affine::new_unchecked(Fq2::from(1), Fq2::from(1)),
     );
     let at = |point, source| ProofDecodeError::Point { point, source };
-    let Proof { .. } = proof();
+    let Groth16Proof { .. } = proof();
     let (a, b, c) = (*proof().a(), *proof().b(), *proof().c());
     for (g1, g2, source) in
         [(infinity.0, infinity.1, PointError::Infinity), (off.0, off.1, PointError::Curve)]
     {
-        assert_eq!(Proof::new(g1, b, c), Err(at('A', source)));
-        assert_eq!(Proof::new(a, g2, c), Err(at('B', source)));
-        assert_eq!(Proof::new(a, b, g1), Err(at('C', source)));
+        assert_eq!(Groth16Proof::new(g1, b, c), Err(at('A', source)));
+        assert_eq!(Groth16Proof::new(a, g2, c), Err(at('B', source)));
+        assert_eq!(Groth16Proof::new(a, b, g1), Err(at('C', source)));
     }
-    assert_eq!(Proof::new(a, outside(), c), Err(at('B', PointError::Subgroup)));
+    assert_eq!(Groth16Proof::new(a, outside(), c), Err(at('B', PointError::Subgroup)));
 
     let ic = vec![g1(1), g1(2)];
     let key = |alpha, beta, gamma, delta, ic| VerifyingKey::new(alpha, beta, gamma, delta, ic);
-    let at = |point, source| KeyError::Point { point, index: None, source };
+    let at = |point, source| VerifyingKeyError::Point { point, index: None, source };
     let (inf, off2) = (G1Affine::zero(), off.1);
     assert_eq!(key(inf, b, b, b, ic.clone()), Err(at("alpha", PointError::Infinity)));
     assert_eq!(key(a, outside(), b, b, ic.clone()), Err(at("beta", PointError::Subgroup)));
@@ -249,7 +249,7 @@ fn refused_points() {
     let error = key(a, b, b, b, vec![g1(1), inf]).unwrap_err();
     assert_eq!(alloc::format!("{error}"), "point ic[1]: the point at infinity");
     for count in [0, 1, 8] {
-        assert_eq!(key(a, b, b, b, vec![g1(1); count]), Err(KeyError::Count(count)));
+        assert_eq!(key(a, b, b, b, vec![g1(1); count]), Err(VerifyingKeyError::Count(count)));
     }
 }
 
@@ -257,59 +257,62 @@ fn refused_points() {
 fn refused_encodings() {
     let at = |point, source| Err(ProofDecodeError::Point { point, source });
     let bytes = proof().encode();
-    assert_eq!(Proof::decode(&bytes[..127]), Err(ProofDecodeError::Length(127)));
-    assert_eq!(Proof::decode(&[&bytes[..], &[0]].concat()), Err(ProofDecodeError::Length(129)));
+    assert_eq!(Groth16Proof::decode(&bytes[..127]), Err(ProofDecodeError::Length(127)));
+    assert_eq!(
+        Groth16Proof::decode(&[&bytes[..], &[0]].concat()),
+        Err(ProofDecodeError::Length(129))
+    );
     // Infinity, by itself and over another coordinate; two flags at once.
     for (start, last, point) in [(0, 31, 'A'), (32, 95, 'B'), (96, 127, 'C')] {
         let mut other = bytes;
         other[start..=last].fill(0);
         other[last] = 0x40;
-        assert_eq!(Proof::decode(&other), at(point, PointError::Infinity));
+        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Infinity));
         other = bytes;
         other[last] = other[last] & 0x3f | 0xc0;
-        assert_eq!(Proof::decode(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
         other[start..=last].fill(0xff);
-        assert_eq!(Proof::decode(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
         // The modulus stands for zero nowhere.
         let modulus = ark_ff::BigInteger::to_bytes_le(&Fq::MODULUS);
         other = bytes;
         other[last - 31..=last].copy_from_slice(&modulus);
-        assert_eq!(Proof::decode(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
     }
     let mut other = bytes;
     outside().serialize_compressed(&mut other[32..96]).unwrap();
-    assert_eq!(Proof::decode(&other), at('B', PointError::Subgroup));
+    assert_eq!(Groth16Proof::decode(&other), at('B', PointError::Subgroup));
 
     let bytes = key(6).encode();
     assert_eq!(VerifyingKey::decode(&bytes).unwrap(), key(6));
     for length in [0, 31, 224, 256, bytes.len() - 1] {
-        assert_eq!(VerifyingKey::decode(&bytes[..length]), Err(KeyError::Length(length)));
+        assert_eq!(VerifyingKey::decode(&bytes[..length]), Err(VerifyingKeyError::Length(length)));
     }
     let long = [&bytes[..], &[0; 32]].concat();
-    assert_eq!(VerifyingKey::decode(&long), Err(KeyError::Length(long.len())));
+    assert_eq!(VerifyingKey::decode(&long), Err(VerifyingKeyError::Length(long.len())));
 }
 
 #[test]
 fn refused_words() {
     let at = |point, source| Err(ProofDecodeError::Point { point, source });
     let words = proof().words();
-    assert_eq!(Proof::of_words(&words), Ok(proof()));
+    assert_eq!(Groth16Proof::of_words(&words), Ok(proof()));
     let modulus = word(&::hex::encode(ark_ff::BigInteger::to_bytes_be(&Fq::MODULUS)));
     for (index, point) in "AABBBBCC".chars().enumerate() {
         let mut other = words;
         other[index][31] ^= 1;
-        assert_eq!(Proof::of_words(&other), at(point, PointError::Curve));
+        assert_eq!(Groth16Proof::of_words(&other), at(point, PointError::Curve));
         other[index] = modulus;
-        assert_eq!(Proof::of_words(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::of_words(&other), at(point, PointError::Encoding));
     }
     for (range, point) in [(0..2, 'A'), (2..6, 'B'), (6..8, 'C')] {
         let mut other = words;
         other[range].fill([0; 32]);
-        assert_eq!(Proof::of_words(&other), at(point, PointError::Infinity));
+        assert_eq!(Groth16Proof::of_words(&other), at(point, PointError::Infinity));
     }
     let mut other = words;
     other[2..6].copy_from_slice(&points::g2_words(&outside()));
-    assert_eq!(Proof::of_words(&other), at('B', PointError::Subgroup));
+    assert_eq!(Groth16Proof::of_words(&other), at('B', PointError::Subgroup));
 }
 
 /// The parts of keys, proofs and signals are those that they were made of.
@@ -333,7 +336,7 @@ fn parts_are_what_they_were_made_of() {
     assert_eq!((proof().a(), proof().b(), proof().c()), (&g1(5), &g2(6), &g1(7)));
     let signals = Signals::new(vec![Fr::from(8), Fr::from(9)]).unwrap();
     assert_eq!(signals.binding(), Fr::from(8));
-    let text = KeyError::Length(5).to_string();
+    let text = VerifyingKeyError::Length(5).to_string();
     assert_eq!(text, "5 bytes are no key's: 224 and 2 to 7 times 32 are");
     let text = InferenceDecodeError::Length(5).to_string();
     assert_eq!(text, "5 bytes are no proof of inference: 160 and 1 to 6 words are");
@@ -434,13 +437,13 @@ proptest! {
     #[test]
     fn objects_come_back(scalars: [u32; 3], signals in 1_usize..=6, seed: u64) {
         let [a, b, c] = scalars.map(|scalar| u64::from(scalar) + 1);
-        let proof = Proof::new(g1(a), g2(b), g1(c)).unwrap();
+        let proof = Groth16Proof::new(g1(a), g2(b), g1(c)).unwrap();
         let elements = (0..signals).map(|i| -Fr::from(seed) * Fr::from(i as u64)).collect();
         let signals = Signals::new(elements).unwrap();
         let object = InferenceProof { proof, key: VerifyingKeyDigest([seed as u8; 32]), signals };
         let bytes = object.encode();
         prop_assert_eq!(InferenceProof::decode(&bytes).unwrap(), object);
-        prop_assert_eq!(Proof::of_words(&proof.words()).unwrap(), proof);
+        prop_assert_eq!(Groth16Proof::of_words(&proof.words()).unwrap(), proof);
         prop_assert!(InferenceProof::decode(&bytes[..bytes.len() - 1]).is_err());
         prop_assert!(InferenceProof::decode(&[&bytes[..], &[0]].concat()).is_err());
     }
@@ -472,7 +475,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
-        let _ = Proof::decode(&bytes);
+        let _ = Groth16Proof::decode(&bytes);
         let _ = Signals::decode(&bytes);
         let _ = VerifyingKey::decode(&bytes);
         let _ = InferenceProof::decode(&bytes);

@@ -21,7 +21,7 @@ mod scalar;
 pub use amx::assume as assume_amx;
 
 use crate::params::Params;
-use crate::puzzle::noise::StepFactor;
+use crate::puzzle::noise::RankStepFactor;
 use crate::puzzle::statement::Side;
 use core::fmt;
 
@@ -83,7 +83,7 @@ pub trait Kernel: fmt::Debug + Send + Sync {
 
     /// Adds the noise of a step: `factors` are the t rows of the row factor,
     /// `entries` the t clean rows.
-    fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+    fn add_noise(&self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
         let rank = step.rank();
         for (row, entries) in factors.chunks_exact(rank).zip(entries.chunks_exact_mut(rank)) {
             step.add_noise(row, entries);
@@ -92,7 +92,7 @@ pub trait Kernel: fmt::Debug + Send + Sync {
 
     /// Adds `R_ℓ` times each of the t rows of a step to `sums` (t×r), wrapping
     /// at 16 bits. `by_row` is the step factor transposed.
-    fn project(&self, by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+    fn project(&self, by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
         let rank = by_row.rank();
         let first = || by_row.sources(0).iter().zip(by_row.signs(0));
         let second = || by_row.sources(1).iter().zip(by_row.signs(1));

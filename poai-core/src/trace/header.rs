@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 /// The head of a trace. Its root is
 /// `H("trace", program_id ‖ u32 batch ‖ u32 sequence ‖ input ‖ output ‖
-/// u64 macs ‖ records)`, over exactly these [`Header::LEN`] bytes.
+/// u64 macs ‖ records)`, over exactly these [`TraceHeader::LEN`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Header {
+pub struct TraceHeader {
     /// The program. It binds structure, numbers and constants.
     pub program: ProgramId,
     /// Items and tokens.
@@ -27,13 +27,13 @@ pub struct Header {
     pub records: [u8; 32],
 }
 
-impl Header {
+impl TraceHeader {
     /// The length of a header's bytes.
     pub const LEN: usize = 32 + 4 + 4 + 32 + 32 + 8 + 32;
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Header::LEN);
+        let mut bytes = Vec::with_capacity(TraceHeader::LEN);
         bytes.extend(self.program.as_bytes());
         bytes.extend(self.run.batch.to_le_bytes());
         bytes.extend(self.run.sequence.to_le_bytes());
@@ -44,15 +44,15 @@ impl Header {
         bytes
     }
 
-    /// Reads exactly [`Header::LEN`] bytes; `None` for another number. Every
+    /// Reads exactly [`TraceHeader::LEN`] bytes; `None` for another number. Every
     /// such string is a header's.
-    pub fn decode(bytes: &[u8]) -> Option<Header> {
-        let bytes: &[u8; Header::LEN] = bytes.try_into().ok()?;
+    pub fn decode(bytes: &[u8]) -> Option<TraceHeader> {
+        let bytes: &[u8; TraceHeader::LEN] = bytes.try_into().ok()?;
         let hash = |at: usize| -> Option<[u8; 32]> { bytes.get(at..at + 32)?.try_into().ok() };
         let word = |at: usize| -> Option<u32> {
             Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
         };
-        Some(Header {
+        Some(TraceHeader {
             program: ProgramId(hash(0)?),
             run: RunShape { batch: word(32)?, sequence: word(36)? },
             input: Root(hash(40)?),

@@ -16,7 +16,7 @@ pub mod record;
 pub mod sample;
 pub mod unclean;
 
-pub use header::Header;
+pub use header::TraceHeader;
 pub use receipt::Receipt;
 pub use record::{Record, RecordError};
 pub use sample::Sample;

@@ -1,6 +1,6 @@
 //! What convicts a trace whose input is unclean.
 
-use super::header::Header;
+use super::header::TraceHeader;
 use super::record::{self, Record};
 use crate::params::Params;
 use crate::program::{Extent, Program, ValueId};
@@ -34,7 +34,7 @@ pub fn first_unclean(extent: &Extent, first: u32, bytes: &[u8]) -> Option<u32> {
 /// padded ones. `None` where these are clean, or not of this run.
 pub fn accuse_input(
     program: &Program,
-    header: &Header,
+    header: &TraceHeader,
     records: &[Vec<u8>],
     input: ValueId,
     bytes: &[u8],

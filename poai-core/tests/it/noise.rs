@@ -8,10 +8,10 @@
 
 use crate::chance::{assert_chance, assert_uniform, chi_square, sigmas, table_statistic};
 use poai_core::digest::{Challenge, Root, Seed};
-use poai_core::puzzle::noise::{RowNoise, StepFactor, StepNoise};
+use poai_core::puzzle::noise::{RankStepFactor, RankStepNoise, RowNoise};
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::{Params, Shape, Statement};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use std::collections::HashSet;
 
 const RANKS: [u16; 4] = [32, 64, 128, 256];
@@ -41,20 +41,20 @@ fn entries(number: u32, len: usize, low: i32, high: i32) -> Vec<i8> {
 }
 
 /// The factors of the first `steps` steps of a few seeds.
-fn factors(params: &Params, seeds: u32, steps: u32) -> impl Iterator<Item = StepFactor> {
+fn factors(params: &Params, seeds: u32, steps: u32) -> impl Iterator<Item = RankStepFactor> {
     (0..seeds).flat_map(move |number| {
-        let noise = StepNoise::new(params, &seed(number));
+        let noise = RankStepNoise::new(params, &seed(number));
         (0..steps).map(move |step| noise.factor(step))
     })
 }
 
 /// π of a factor: its first entry of column c lies in row π[c].
-fn permutation(params: &Params, factor: &StepFactor) -> Vec<usize> {
+fn permutation(params: &Params, factor: &RankStepFactor) -> Vec<usize> {
     (0..params.rank()).map(|c| factor.column(c)[0].0).collect()
 }
 
 /// The signs d1, then d2.
-fn signs(params: &Params, factor: &StepFactor) -> Vec<i8> {
+fn signs(params: &Params, factor: &RankStepFactor) -> Vec<i8> {
     let half = |half: usize| (0..params.rank()).map(move |c| factor.column(c)[half].1);
     half(0).chain(half(1)).collect()
 }
@@ -62,7 +62,7 @@ fn signs(params: &Params, factor: &StepFactor) -> Vec<i8> {
 // ---- The range --------------------------------------------------------------
 
 /// `A' = A + E` of one step, in i32 and by the columns' definition.
-fn noised_by_hand(factor: &StepFactor, row: &[i8], clean: &[i8]) -> Vec<i32> {
+fn noised_by_hand(factor: &RankStepFactor, row: &[i8], clean: &[i8]) -> Vec<i32> {
     let noise = |c: usize| -> i32 {
         factor.column(c).iter().map(|&(p, sign)| i32::from(sign) * i32::from(row[p])).sum()
     };
@@ -71,7 +71,7 @@ fn noised_by_hand(factor: &StepFactor, row: &[i8], clean: &[i8]) -> Vec<i32> {
 
 /// Adds the noise the fast way and compares; returns the least and the
 /// greatest noised entry.
-fn check_noising(factor: &StepFactor, row: &[i8], clean: &[i8]) -> [i32; 2] {
+fn check_noising(factor: &RankStepFactor, row: &[i8], clean: &[i8]) -> [i32; 2] {
     let expected = noised_by_hand(factor, row, clean);
     let mut noised = clean.to_vec();
     factor.add_noise(row, &mut noised);
@@ -91,7 +91,7 @@ fn noised_entries_fit_i8() {
         let params = params(rank);
         for number in 0..64 {
             let rows = RowNoise::new(&seed(number));
-            let steps = StepNoise::new(&params, &seed(number));
+            let steps = RankStepNoise::new(&params, &seed(number));
             for index in 0..8 {
                 let (row, factor) = (row(&rows, index, params.rank()), steps.factor(index));
                 for clean in clean_rows(number, params.rank()) {
@@ -225,7 +225,7 @@ fn the_table_of_positions_refuses_a_naive_shuffle() {
 
 /// δ of a factor, from its columns: the second entry of column c lies in row
 /// π[(c + δ) mod r].
-fn shift(params: &Params, factor: &StepFactor) -> usize {
+fn shift(params: &Params, factor: &RankStepFactor) -> usize {
     let (rank, permutation) = (params.rank(), permutation(params, factor));
     let target = factor.column(0)[1].0;
     let delta = permutation.iter().position(|&p| p == target).expect("a row of the factor");
@@ -334,7 +334,7 @@ fn steps_agree_with_the_reference() {
     for rank in RANKS {
         let params = params(rank);
         for number in 0..8 {
-            let noise = StepNoise::new(&params, &seed(number));
+            let noise = RankStepNoise::new(&params, &seed(number));
             for step in (0..512).chain(INDICES) {
                 let mut dense = reference::step_factor(&params, &seed(number), step);
                 let factor = noise.factor(step);
@@ -356,9 +356,9 @@ fn noised_matrices_agree_with_the_reference() {
         let params = params(rank);
         let (rows, columns) = (32, 4 * params.rank());
         let clean =
-            Matrix { rows, columns, entries: entries(rank.into(), rows * columns, -64, 63) };
+            PlainMatrix { rows, columns, entries: entries(rank.into(), rows * columns, -64, 63) };
         let expected = reference::noised(&params, &seed(0), &clean);
-        let (row_noise, steps) = (RowNoise::new(&seed(0)), StepNoise::new(&params, &seed(0)));
+        let (row_noise, steps) = (RowNoise::new(&seed(0)), RankStepNoise::new(&params, &seed(0)));
         let mut fast = clean.entries.clone();
         for (index, entries) in (0..).zip(fast.chunks_mut(columns)) {
             let row = row(&row_noise, index, params.rank());
@@ -385,7 +385,7 @@ fn project_agrees_with_the_dense_product() {
             };
             let start: Vec<i32> = (0..i32::from(rank)).map(|p| 1000 * p - 7).collect();
             let mut sums = start.clone();
-            StepNoise::new(&params, &seed(number)).factor(number).project(&entries, &mut sums);
+            RankStepNoise::new(&params, &seed(number)).factor(number).project(&entries, &mut sums);
             for (p, sum) in sums.into_iter().enumerate() {
                 let dot = dense[p].iter().zip(&entries).map(|(a, &b)| a * i32::from(b));
                 assert_eq!(sum, start[p] + dot.sum::<i32>(), "rank {rank}, row {p}");
@@ -437,7 +437,7 @@ fn every_seed_side_and_step_has_its_own_step_factor() {
         let params = params(rank);
         let (mut permutations, mut all_signs) = (HashSet::new(), HashSet::new());
         for seed in derived_seeds(&params) {
-            let noise = StepNoise::new(&params, &seed);
+            let noise = RankStepNoise::new(&params, &seed);
             for step in (0..512).chain([65_536, 1 << 24, u32::MAX]) {
                 let factor = noise.factor(step);
                 let new = permutations.insert(permutation(&params, &factor));

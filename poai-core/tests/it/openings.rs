@@ -4,13 +4,13 @@ use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::puzzle::commitment::{Opening, Strip, Tree};
 use poai_core::puzzle::proof::EncodeError;
 use poai_core::{Params, Proof, Root, Shape, Side, Statement, Tile, Transcript};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use proptest::prelude::*;
 
 struct Committed {
     params: Params,
-    matrix: Matrix,
+    matrix: PlainMatrix,
     bytes: Vec<u8>,
     tree: Tree,
 }
@@ -21,7 +21,7 @@ impl Committed {
         let entries: Vec<i8> = pseudorandom(&[strips as u8], rows, k).into_iter().collect();
         let bytes: Vec<u8> = entries.iter().map(|&entry| entry as u8).collect();
         let tree = Tree::new(&bytes);
-        let matrix = Matrix { rows, columns: k, entries };
+        let matrix = PlainMatrix { rows, columns: k, entries };
         Committed { params, matrix, bytes, tree }
     }
 

@@ -5,7 +5,7 @@
 //! is a statement about the integers. Figures are printed with `--nocapture`.
 
 use poai_core::digest::{Challenge, Root, Seed};
-use poai_core::puzzle::noise::{RowNoise, StepFactor, StepNoise};
+use poai_core::puzzle::noise::{RankStepFactor, RankStepNoise, RowNoise};
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::{Params, Shape, Statement};
 use poai_engine::backend::reference;
@@ -63,7 +63,7 @@ fn from_columns(rank: usize, column: impl Fn(usize) -> [(usize, i8); 2]) -> Dens
     dense
 }
 
-fn dense(params: &Params, factor: &StepFactor) -> Dense {
+fn dense(params: &Params, factor: &RankStepFactor) -> Dense {
     from_columns(params.rank(), |c| factor.column(c))
 }
 
@@ -87,7 +87,7 @@ fn plus(left: &Dense, sign: i32, right: &Dense) -> Dense {
 /// `L·(Σ R_u·R'_uᵀ)·L'ᵀ`.
 fn step_products(params: &Params, k: u32, number: u32) -> Vec<Dense> {
     let seeds = seeds(params, k, number);
-    let (a, b) = (StepNoise::new(params, &seeds.a), StepNoise::new(params, &seeds.b));
+    let (a, b) = (RankStepNoise::new(params, &seeds.a), RankStepNoise::new(params, &seeds.b));
     (0..k / params.rank() as u32)
         .map(|step| {
             let [a, b] = [&a, &b].map(|side| dense(params, &side.factor(step)));
@@ -165,7 +165,7 @@ fn sample(params: &Params) -> impl Iterator<Item = (Seed, u32, Dense)> {
     (0..12).flat_map(move |number| {
         let Seeds { a, b } = seeds(params, 4096, number);
         [a, b].into_iter().flat_map(move |seed| {
-            let noise = StepNoise::new(params, &seed);
+            let noise = RankStepNoise::new(params, &seed);
             (0..16).map(move |step| (seed, step, dense(params, &noise.factor(step))))
         })
     })
@@ -278,7 +278,7 @@ fn sampled_pairs_of_steps_keep_their_rank() {
 /// The noised rows of a zero operand, at one step.
 fn noised_zeros(params: &Params, seed: &Seed, step: u32, rows: u32) -> Dense {
     let (rank, noise) = (params.rank(), RowNoise::new(seed));
-    let factor = StepNoise::new(params, seed).factor(step);
+    let factor = RankStepNoise::new(params, seed).factor(step);
     (0..rows)
         .map(|index| {
             let (mut row, mut entries) = (vec![0; rank], vec![0; rank]);

@@ -2,7 +2,7 @@
 //! (spec §13, §14).
 
 use poai_core::program::{Builder, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::Header;
+use poai_core::trace::TraceHeader;
 use poai_core::trace::record::{path, path_len, path_root, records_root};
 use poai_core::trace::sample::{Sample, samples};
 use poai_core::trace::unclean::accuse_input;
@@ -87,7 +87,7 @@ fn small_weights_are_drawn_to_the_unit() {
 fn what_a_step_made_is_not_accused_as_an_input() {
     let program = relus();
     let extent = program.extents(&RUN).unwrap()[0];
-    let header = Header {
+    let header = TraceHeader {
         program: program.program_id(),
         run: RUN,
         input: Root([1; 32]),

@@ -23,8 +23,8 @@ use multiply::{Place, Work};
 use operand::{Clean, NoisedOnCard};
 use poai_core::{Params, Seed, Shape};
 use poai_engine::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
-    product_shape,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, product_shape,
 };
 use poai_engine::{Cpu, Operand};
 use std::sync::Arc;
@@ -135,7 +135,7 @@ impl Cuda {
     }
 
     /// A whole product.
-    pub(crate) fn work<'a>(&self, job: &Job<'a>) -> Result<Work<'a>, BackendError> {
+    pub(crate) fn work<'a>(&self, job: &Multiplication<'a>) -> Result<Work<'a>, BackendError> {
         let a: &NoisedOnCard = self.own(job.a.data(self.name())?)?;
         let b: &NoisedOnCard = self.own(job.b.data(self.name())?)?;
         let (shape, seed, target) = (job.shape()?, job.a.seed(), job.target);
@@ -308,7 +308,7 @@ impl Backend for Cuda {
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {

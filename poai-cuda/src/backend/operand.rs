@@ -5,7 +5,7 @@ use super::Cuda;
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
 use poai_core::puzzle::commitment::Tree;
-use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::{Params, Seed};
 use poai_engine::Operand;
 use poai_engine::backend::Prepared;
@@ -156,7 +156,8 @@ impl Cuda {
         // Exact: 128.
         let rank = Params::CONSENSUS.rank() as u32;
         let steps = k / rank;
-        let keys = [*RowNoise::new(seed).key(), *StepNoise::new(&Params::CONSENSUS, seed).key()];
+        let keys =
+            [*RowNoise::new(seed).key(), *RankStepNoise::new(&Params::CONSENSUS, seed).key()];
         let keys = self.upload(keys.as_flattened())?;
         let factors = self.card.allocate(u64::from(rows) * u64::from(rank))?;
         let words = 4 * u64::from(steps) * u64::from(rank);

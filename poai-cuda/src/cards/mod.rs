@@ -31,8 +31,8 @@ use poai_core::puzzle::commitment::Tree;
 use poai_core::{Params, Seed, Shape, Side};
 use poai_engine::Operand;
 use poai_engine::backend::{
-    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
-    product_shape,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, product_shape,
 };
 use std::sync::Arc;
 use threads::{Shared, Stop, each, each_beside};
@@ -282,7 +282,7 @@ impl Backend for Cards {
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {

@@ -9,7 +9,7 @@ use crate::backend::operand::{
 use crate::card::{Argument, Launch, Memory};
 use crate::error::CudaError;
 use poai_core::Seed;
-use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_engine::Operand;
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ impl Measure {
     ) -> Result<Vec<Kernel<'_>>, CudaError> {
         let [rows, k] = self.noisable(operand, clean)?;
         let steps = k / RANK;
-        let keys = [*RowNoise::new(seed).key(), *StepNoise::new(operand.params(), seed).key()];
+        let keys = [*RowNoise::new(seed).key(), *RankStepNoise::new(operand.params(), seed).key()];
         let keys = self.upload(keys.as_flattened())?;
         let factors = self.empty(u64::from(rows) * u64::from(RANK))?;
         let words = 4 * u64::from(steps) * u64::from(RANK);

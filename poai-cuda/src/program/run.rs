@@ -9,7 +9,7 @@ use poai_core::program::ops::{Local, StepError};
 use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_engine::backend::BackendError;
-use poai_engine::execute::options::{Progress, last_uses, mineable};
+use poai_engine::execute::options::{RunProgress, last_uses, mineable};
 use poai_engine::execute::{
     ExecuteError, Kept, MinedStep, Resident, ResidentRun, RunOptions, Tensor, Traced,
 };
@@ -133,7 +133,7 @@ impl Program {
                     }
                 }
             }
-            asked.options.report(Progress { done: index + 1, total });
+            asked.options.report(RunProgress { done: index + 1, total });
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::{FILES, device};
 use poai_core::{Difficulty, Params, Seed, Side};
 use poai_cuda::{Cuda, Variant};
 use poai_engine::Operand;
-use poai_engine::backend::{Backend, Completion, Job, Noised, Output, Watch, Winner};
+use poai_engine::backend::{Backend, Completion, Multiplication, Noised, Output, Watch, Winner};
 use poai_engine::operand::{pseudorandom, test_challenge};
 use poai_testing::tester::{self, Case};
 use std::ops::ControlFlow;
@@ -78,7 +78,8 @@ fn bands_are_right_in_every_variant_and_order() {
             let [a, b] = noised(&cuda, [544, 64, 256]);
             let target = Difficulty::ONE.target(&Params::CONSENSUS, 256);
             let watch = Watched::default();
-            cuda.multiply(&Job { a: &a, b: &b, target }, Output::Tickets, &watch).unwrap();
+            cuda.multiply(&Multiplication { a: &a, b: &b, target }, Output::Tickets, &watch)
+                .unwrap();
             let expected = if variant == Variant::Wgmma { 3 } else { 5 };
             assert_eq!(watch.bands.into_inner(), expected, "{variant}");
         }
@@ -110,7 +111,7 @@ fn winners_beyond_the_room_are_drawn_again() {
         let mut product = vec![0; m * n];
         let watch = Watched::default();
         let output = Output::Noised(&mut product);
-        let done = cuda.multiply(&Job { a: &a, b: &b, target }, output, &watch).unwrap();
+        let done = cuda.multiply(&Multiplication { a: &a, b: &b, target }, output, &watch).unwrap();
         assert_eq!((done, watch.bands.into_inner()), (Completion::Complete, 3));
         let mut tiles: Vec<_> =
             watch.winners.into_inner().unwrap().iter().map(|winner| winner.tile).collect();
@@ -137,7 +138,7 @@ fn a_stop_between_bands_leaves_the_card_as_it_was() {
         let cuda = Cuda::open(&device()).unwrap();
         let [a, b] = noised(&cuda, [544, 64, 256]);
         let target = Difficulty::ONE.target(&Params::CONSENSUS, 256);
-        let job = Job { a: &a, b: &b, target };
+        let job = Multiplication { a: &a, b: &b, target };
         for bands in 1..=5 {
             let watch = Watched { stop_after: Some(bands), ..Watched::default() };
             let mut product = vec![0; 544 * 64];
@@ -159,7 +160,7 @@ fn small_products_cost_one_wait() {
         let cuda = Cuda::open(&device()).unwrap();
         let [a, b] = noised(&cuda, [96, 64, 256]);
         let target = Difficulty::ONE.target(&Params::CONSENSUS, 256);
-        let job = Job { a: &a, b: &b, target };
+        let job = Multiplication { a: &a, b: &b, target };
         let waits = |work: &mut dyn FnMut()| {
             let before = told("waits");
             work();

@@ -4,7 +4,7 @@
 
 use super::host::{Arg, Failure, Kernels, Order, Shape, input, values};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -97,7 +97,13 @@ impl Variant {
     }
 
     /// A plain product in every order of threads.
-    pub fn plain(&self, kernels: &Kernels, a: &Matrix, bt: &Matrix, orders: &[Order]) -> Vec<i32> {
+    pub fn plain(
+        &self,
+        kernels: &Kernels,
+        a: &PlainMatrix,
+        bt: &PlainMatrix,
+        orders: &[Order],
+    ) -> Vec<i32> {
         let (m, n, k) = (a.rows, bt.rows, a.columns);
         let [a, bt] = [a, bt].map(|side| self.operand(&side.entries, k));
         let args = [
@@ -133,8 +139,8 @@ pub fn compiled(file: &'static str) -> Option<&'static Kernels> {
 
 /// A pair of noised operands and the seed that their tickets are keyed by.
 pub struct Pair {
-    pub a: Matrix,
-    pub bt: Matrix,
+    pub a: PlainMatrix,
+    pub bt: PlainMatrix,
     pub seed_a: Seed,
 }
 
@@ -153,13 +159,13 @@ pub fn bytes(seed: &str, count: usize) -> Vec<u8> {
     bytes
 }
 
-pub fn matrix(rows: usize, columns: usize, fill: impl Fn(usize, usize) -> i8) -> Matrix {
+pub fn matrix(rows: usize, columns: usize, fill: impl Fn(usize, usize) -> i8) -> PlainMatrix {
     let entries = (0..rows * columns).map(|i| fill(i / columns, i % columns)).collect();
-    Matrix { rows, columns, entries }
+    PlainMatrix { rows, columns, entries }
 }
 
 /// The step factors of a side, side by side: r rows and k columns.
-pub fn dense(params: &Params, seed: &Seed, k: usize) -> Matrix {
+pub fn dense(params: &Params, seed: &Seed, k: usize) -> PlainMatrix {
     let r = params.rank();
     let steps: Vec<_> =
         (0..k / r).map(|l| reference::step_factor(params, seed, l as u32)).collect();
@@ -167,7 +173,7 @@ pub fn dense(params: &Params, seed: &Seed, k: usize) -> Matrix {
 }
 
 /// The same as the noise kernel leaves them: a word for each row of each.
-pub fn by_row(dense: &Matrix) -> Vec<u32> {
+pub fn by_row(dense: &PlainMatrix) -> Vec<u32> {
     let rank = dense.rows;
     let mut words = Vec::new();
     for step in 0..dense.columns / rank {
@@ -185,7 +191,7 @@ pub fn by_row(dense: &Matrix) -> Vec<u32> {
 }
 
 /// The row factors of a side.
-pub fn row_factors(params: &Params, seed: &Seed, rows: usize) -> Matrix {
+pub fn row_factors(params: &Params, seed: &Seed, rows: usize) -> PlainMatrix {
     let factors: Vec<_> =
         (0..rows).map(|i| reference::row_factor(params, seed, i as u32)).collect();
     matrix(rows, params.rank(), |i, p| factors[i][p] as i8)

@@ -59,7 +59,7 @@ pub enum BackendError {
 
 /// Why no backend was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChooseError {
+pub enum CpuChooseError {
     /// No backend has the name.
     #[error("no backend is called {name:?}; there are: {}", names().join(", "))]
     Unknown {

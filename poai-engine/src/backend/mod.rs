@@ -18,7 +18,7 @@ pub mod error;
 pub mod handle;
 pub mod reference;
 
-pub use error::{BackendError, ChooseError, Unsupported};
+pub use error::{BackendError, CpuChooseError, Unsupported};
 pub use handle::{Noised, Plain, Prepared};
 
 use crate::operand::Operand;
@@ -66,7 +66,7 @@ pub enum Output<'a> {
 
 /// One multiplication.
 #[derive(Clone, Copy, Debug)]
-pub struct Job<'a> {
+pub struct Multiplication<'a> {
     /// Side A, noised.
     pub a: &'a Noised,
     /// Side B, noised.
@@ -75,7 +75,7 @@ pub struct Job<'a> {
     pub target: Target,
 }
 
-impl Job<'_> {
+impl Multiplication<'_> {
     /// Rank and tile.
     pub fn params(&self) -> &Params {
         self.a.operand().params()
@@ -240,7 +240,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// [`BackendError`].
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError>;
@@ -249,7 +249,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 /// A backend of this crate, and whether this machine can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Listed {
+pub struct ListedCpu {
     /// The name by which it is chosen.
     pub name: &'static str,
     /// What it asks of the machine.

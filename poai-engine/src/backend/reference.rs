@@ -8,8 +8,8 @@
 
 use super::error::REFERENCE;
 use super::{
-    Backend, BackendError, Completion, Job, Noised, Output, Plain, Prepared, Unsupported, Watch,
-    Winner, check_memory, shape_of,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
+    Unsupported, Watch, Winner, check_memory, shape_of,
 };
 use crate::Operand;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
@@ -19,7 +19,7 @@ use poai_core::{Challenge, Params, Root, Seed, Statement, Ticket, Tile, Transcri
 
 /// A matrix of i8, row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matrix {
+pub struct PlainMatrix {
     /// Rows.
     pub rows: usize,
     /// Columns.
@@ -28,10 +28,10 @@ pub struct Matrix {
     pub entries: Vec<i8>,
 }
 
-impl Matrix {
+impl PlainMatrix {
     /// The matrix of an operand.
-    pub fn of(operand: &Operand) -> Matrix {
-        Matrix {
+    pub fn of(operand: &Operand) -> PlainMatrix {
+        PlainMatrix {
             rows: operand.rows() as usize,
             columns: operand.k() as usize,
             entries: operand.as_slice().to_vec(),
@@ -65,12 +65,12 @@ fn keyed(key: [u8; 32], message: &[u8], len: usize) -> Vec<u8> {
 // ---- §3 Operands and commitments --------------------------------------------
 
 /// The root of a matrix.
-pub fn root(matrix: &Matrix) -> Root {
+pub fn root(matrix: &PlainMatrix) -> Root {
     Root(*blake3::hash(&matrix.bytes()).as_bytes())
 }
 
 /// The opening of a strip: its bytes, in whole chunks, and its siblings.
-pub fn open(params: &Params, matrix: &Matrix, strip: u32) -> (Vec<u8>, Vec<[u8; 32]>) {
+pub fn open(params: &Params, matrix: &PlainMatrix, strip: u32) -> (Vec<u8>, Vec<[u8; 32]>) {
     let bytes = matrix.bytes();
     let strip_len = params.tile() * matrix.columns;
     let start = strip as usize * strip_len;
@@ -121,7 +121,7 @@ fn chaining_value(bytes: &[u8], node: Range<usize>) -> [u8; 32] {
 }
 
 /// The root of a matrix of two chunks or more, from its chunks.
-pub fn root_from_chunks(matrix: &Matrix) -> Root {
+pub fn root_from_chunks(matrix: &PlainMatrix) -> Root {
     let bytes = matrix.bytes();
     let chunks = bytes.len().div_ceil(1024);
     let left = chaining_value(&bytes, 0..left_chunks(chunks));
@@ -185,7 +185,7 @@ pub fn step_factor(params: &Params, seed: &Seed, step: u32) -> Vec<Vec<i32>> {
 }
 
 /// A matrix with one side's noise on it.
-pub fn noised(params: &Params, seed: &Seed, clean: &Matrix) -> Matrix {
+pub fn noised(params: &Params, seed: &Seed, clean: &PlainMatrix) -> PlainMatrix {
     let r = params.rank();
     let mut noised = clean.clone();
     let factors: Vec<_> =
@@ -206,7 +206,7 @@ pub fn noised(params: &Params, seed: &Seed, clean: &Matrix) -> Matrix {
 // ---- §5 Product, transcript, ticket -----------------------------------------
 
 /// `A·Bᵀᵀ`, row-major, with 64-bit sums to show that 32 bits are enough.
-pub fn product(a: &Matrix, bt: &Matrix) -> Vec<i32> {
+pub fn product(a: &PlainMatrix, bt: &PlainMatrix) -> Vec<i32> {
     let mut product = Vec::with_capacity(a.rows * bt.rows);
     for i in 0..a.rows {
         for j in 0..bt.rows {
@@ -218,7 +218,7 @@ pub fn product(a: &Matrix, bt: &Matrix) -> Vec<i32> {
 }
 
 /// The transcript of a tile of the noised operands.
-pub fn transcript(params: &Params, a: &Matrix, bt: &Matrix, tile: Tile) -> Transcript {
+pub fn transcript(params: &Params, a: &PlainMatrix, bt: &PlainMatrix, tile: Tile) -> Transcript {
     let (t, r) = (params.tile(), params.rank());
     let mut sums = vec![0i32; t * t];
     let mut words = [0u32; 16];
@@ -250,8 +250,8 @@ pub fn ticket(seed_a: &Seed, transcript: &Transcript) -> Ticket {
 pub fn recover(
     params: &Params,
     seeds: (&Seed, &Seed),
-    a: &Matrix,
-    noised_bt: &Matrix,
+    a: &PlainMatrix,
+    noised_bt: &PlainMatrix,
     noised: &[i32],
 ) -> Vec<i32> {
     let (seed_b, seed_a) = seeds;
@@ -261,7 +261,7 @@ pub fn recover(
     };
     let (steps_a, steps_b) = (steps(seed_a), steps(seed_b));
     // A·F_L (m×r) and, transposed, E_R·B' (n×r): thin.
-    let thin = |matrix: &Matrix, factors: &[Vec<Vec<i32>>], row: usize| -> Vec<i32> {
+    let thin = |matrix: &PlainMatrix, factors: &[Vec<Vec<i32>>], row: usize| -> Vec<i32> {
         (0..r).map(|p| (0..k).map(|c| factors[c / r][p][c % r] * matrix.at(row, c)).sum()).collect()
     };
     let columns: Vec<_> = (0..n)
@@ -311,8 +311,8 @@ pub fn proof_bytes(
     statement: &Statement,
     tile: Tile,
     transcript: &Transcript,
-    a: &Matrix,
-    bt: &Matrix,
+    a: &PlainMatrix,
+    bt: &PlainMatrix,
 ) -> Vec<u8> {
     let shape = statement.shape;
     let mut bytes = Vec::new();
@@ -349,17 +349,17 @@ impl Backend for Reference {
         // The handle's tree belongs to every backend; `open` above is what
         // openings are tested against.
         let tree = Tree::new(operand.as_bytes());
-        let matrix = Matrix::of(&operand);
+        let matrix = PlainMatrix::of(&operand);
         Ok(Prepared::new(REFERENCE, operand, tree, matrix))
     }
 
     fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError> {
-        let clean: &Matrix = prepared.data(REFERENCE)?;
+        let clean: &PlainMatrix = prepared.data(REFERENCE)?;
         Ok(Noised::new(prepared, seed, noised(prepared.operand().params(), seed, clean)))
     }
 
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
-        Ok(Plain::new(prepared, prepared.data::<Matrix>(REFERENCE)?.clone()))
+        Ok(Plain::new(prepared, prepared.data::<PlainMatrix>(REFERENCE)?.clone()))
     }
 
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
@@ -369,18 +369,19 @@ impl Backend for Reference {
     }
 
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError> {
-        Ok(noised.data::<Matrix>(REFERENCE)?.entries.clone())
+        Ok(noised.data::<PlainMatrix>(REFERENCE)?.entries.clone())
     }
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
         let shape = job.shape()?;
         job.check_output(&shape, &output)?;
-        let (a, bt): (&Matrix, &Matrix) = (job.a.data(REFERENCE)?, job.b.data(REFERENCE)?);
+        let (a, bt): (&PlainMatrix, &PlainMatrix) =
+            (job.a.data(REFERENCE)?, job.b.data(REFERENCE)?);
         let (rows, columns) = shape.tiles(job.params());
         for row in 0..rows {
             for column in 0..columns {
@@ -399,7 +400,7 @@ impl Backend for Reference {
             Output::Tickets => {}
             Output::Noised(memory) => memory.copy_from_slice(&product(a, bt)),
             Output::Exact(memory) => {
-                let clean: &Matrix = job.a.prepared().data(REFERENCE)?;
+                let clean: &PlainMatrix = job.a.prepared().data(REFERENCE)?;
                 let seeds = (job.b.seed(), job.a.seed());
                 memory.copy_from_slice(&recover(job.params(), seeds, clean, bt, &product(a, bt)));
             }

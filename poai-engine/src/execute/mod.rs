@@ -31,4 +31,4 @@ pub use network::{Constants, Network, NetworkError};
 pub use options::{MinedStep, Mining, RunOptions};
 pub use run::Run;
 pub use tensor::{Tensor, TensorError};
-pub use trace::{Claim, ProveError, ReceivedError, Trace};
+pub use trace::{Claim, OpenError, ReceivedError, Trace};

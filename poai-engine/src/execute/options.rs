@@ -1,6 +1,6 @@
 //! What a run is asked for beside its output, and which products it mines.
 
-use crate::miner::{Found, Options};
+use crate::miner::{Found, MineOptions};
 use core::fmt;
 use poai_core::Challenge;
 use poai_core::program::ops::Local;
@@ -19,19 +19,19 @@ pub struct Mining {
     /// The challenge.
     pub challenge: Challenge,
     /// Difficulty, what to keep, cancellation; for each product.
-    pub options: Options,
+    pub options: MineOptions,
 }
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct RunProgress {
     /// Steps done.
     pub done: usize,
     /// Steps in all.
     pub total: usize,
 }
 
-type Callback = Arc<dyn Fn(Progress) + Send + Sync>;
+type Callback = Arc<dyn Fn(RunProgress) + Send + Sync>;
 
 /// What a run leaves beside its output.
 #[derive(Clone, Default)]
@@ -72,7 +72,10 @@ impl RunOptions {
 
     /// Calls back after every step; where a device runs the program, when the
     /// step is queued there.
-    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> RunOptions {
+    pub fn progress(
+        mut self,
+        callback: impl Fn(RunProgress) + Send + Sync + 'static,
+    ) -> RunOptions {
         self.progress = Some(Arc::new(callback));
         self
     }
@@ -93,7 +96,7 @@ impl RunOptions {
     }
 
     /// Calls back, where somebody wants to know.
-    pub fn report(&self, progress: Progress) {
+    pub fn report(&self, progress: RunProgress) {
         if let Some(callback) = &self.progress {
             callback(progress);
         }

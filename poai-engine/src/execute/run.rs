@@ -6,7 +6,7 @@ use super::error::ExecuteError;
 use super::host::Host;
 use super::lazy::Lazy;
 use super::network::Held;
-use super::options::{MinedStep, Mining, Progress, RunOptions, last_uses, mineable};
+use super::options::{MinedStep, Mining, RunOptions, RunProgress, last_uses, mineable};
 use super::steps::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::trace::Trace;
@@ -147,7 +147,7 @@ impl Executor<'_> {
                     }
                 }
             }
-            self.options.report(Progress { done: index + 1, total });
+            self.options.report(RunProgress { done: index + 1, total });
         }
         Ok(())
     }

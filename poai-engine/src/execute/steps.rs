@@ -8,7 +8,7 @@ use super::host::Host;
 use super::tensor::{Tensor, rows_operand};
 use core::ops::Range;
 use poai_core::params::Params;
-use poai_core::program::ops::{Local, Region, Source, StepError};
+use poai_core::program::ops::{Local, Region, RowSource, StepError};
 use poai_core::program::tensor::{Rows, write_row};
 use poai_core::program::{ConstantId, Op};
 use poai_core::puzzle::statement::Side;
@@ -21,7 +21,7 @@ const PRODUCT_ROWS: usize = 512;
 /// The whole tensors that a step reads.
 pub(super) struct Slots<'a>(pub(super) Vec<Rows<'a>>);
 
-impl Source for Slots<'_> {
+impl RowSource for Slots<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let missing = StepError::Missing { slot, row };
         self.0.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)

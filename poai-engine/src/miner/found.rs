@@ -33,7 +33,7 @@ pub struct Found {
 
 /// Why a winner cannot be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProveError {
+pub enum WinnerError {
     /// It is none of the winners kept.
     #[error("tile {0} with this ticket is none of this statement's winners", winner.tile)]
     Foreign {
@@ -85,9 +85,9 @@ impl Found {
     /// The proof of one of the winners: opens both strips of its tile.
     ///
     /// # Errors
-    /// [`ProveError::Foreign`] for what is none of the winners kept.
-    pub fn prove(&self, winner: &Winner) -> Result<Proof, ProveError> {
-        let foreign = ProveError::Foreign { winner: *winner };
+    /// [`WinnerError::Foreign`] for what is none of the winners kept.
+    pub fn prove(&self, winner: &Winner) -> Result<Proof, WinnerError> {
+        let foreign = WinnerError::Foreign { winner: *winner };
         if !self.winners.contains(winner) {
             return Err(foreign);
         }
@@ -95,7 +95,7 @@ impl Found {
             let strip =
                 strip(&self.params, &self.statement.shape, winner.tile, side).ok_or(foreign)?;
             let bytes = prepared.operand().as_bytes();
-            Ok::<_, ProveError>(prepared.tree().open(bytes, &strip)?)
+            Ok::<_, WinnerError>(prepared.tree().open(bytes, &strip)?)
         };
         Ok(Proof {
             statement: self.statement,

@@ -14,8 +14,8 @@ mod options;
 mod round;
 
 pub use crate::backend::Winner;
-pub use found::{Found, Mined, ProveError};
-pub use options::{Cancel, Keep, Options, Progress};
+pub use found::{Found, Mined, WinnerError};
+pub use options::{Cancel, Keep, MineOptions, MineProgress};
 pub use round::{MineError, Round};
 
 use crate::backend::{Backend, Prepared, Unsupported};

@@ -29,53 +29,56 @@ impl Keep {
 /// How far a product is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Progress {
+pub struct MineProgress {
     /// Tiles done.
     pub done: u64,
     /// Tiles in all.
     pub total: u64,
 }
 
-type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+type OnProgress = Arc<dyn Fn(MineProgress) + Send + Sync>;
 
 /// What to do with one product.
 #[derive(Clone)]
-pub struct Options {
+pub struct MineOptions {
     pub(super) difficulty: Difficulty,
     pub(super) keep: Keep,
     pub(super) cancel: Option<Cancel>,
     pub(super) progress: Option<OnProgress>,
 }
 
-impl Options {
+impl MineOptions {
     /// Keeps the best winner at this difficulty.
-    pub fn new(difficulty: Difficulty) -> Options {
-        Options { difficulty, keep: Keep::Best, cancel: None, progress: None }
+    pub fn new(difficulty: Difficulty) -> MineOptions {
+        MineOptions { difficulty, keep: Keep::Best, cancel: None, progress: None }
     }
 
     /// Which winners are kept.
-    pub fn keep(mut self, keep: Keep) -> Options {
+    pub fn keep(mut self, keep: Keep) -> MineOptions {
         self.keep = keep;
         self
     }
 
     /// Stops when `cancel` is cancelled, from any thread.
-    pub fn cancel(mut self, cancel: &Cancel) -> Options {
+    pub fn cancel(mut self, cancel: &Cancel) -> MineOptions {
         self.cancel = Some(cancel.clone());
         self
     }
 
     /// Calls back as tiles are done: from any thread, often, in no strict
     /// order. Keep it quick.
-    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Options {
+    pub fn progress(
+        mut self,
+        callback: impl Fn(MineProgress) + Send + Sync + 'static,
+    ) -> MineOptions {
         self.progress = Some(Arc::new(callback));
         self
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for MineOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        f.debug_struct("MineOptions")
             .field("difficulty", &self.difficulty)
             .field("keep", &self.keep)
             .field("cancel", &self.cancel)

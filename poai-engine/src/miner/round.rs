@@ -1,8 +1,8 @@
 //! One challenge and one noised right operand, for any number of left ones.
 
-use super::options::{Options, Progress};
+use super::options::{MineOptions, MineProgress};
 use super::{Found, Mined, Miner, Winner};
-use crate::backend::{BackendError, Completion, Job, Noised, Output, Prepared, Watch};
+use crate::backend::{BackendError, Completion, Multiplication, Noised, Output, Prepared, Watch};
 use crate::operand::Operand;
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,11 +83,11 @@ impl Round {
     ///
     /// # Errors
     /// [`MineError`]; a cancelled product keeps its winners.
-    pub fn mine(&self, a: &Prepared, options: &Options) -> Result<Mined, MineError> {
+    pub fn mine(&self, a: &Prepared, options: &MineOptions) -> Result<Mined, MineError> {
         let shape = self.shape(a)?;
         let no_memory = MineError::Memory { entries: u64::from(shape.m) * u64::from(shape.n) };
         let Some(mut memory) = zeros(&shape) else { return Err(no_memory) };
-        let multiply = |job: &Job<'_>, watch: &dyn Watch| {
+        let multiply = |job: &Multiplication<'_>, watch: &dyn Watch| {
             self.miner.backend.multiply(job, Output::Exact(&mut memory), watch)
         };
         let found = self.mine_with(a, options, multiply)?;
@@ -105,8 +105,8 @@ impl Round {
     pub fn mine_with(
         &self,
         a: &Prepared,
-        options: &Options,
-        multiply: impl FnOnce(&Job<'_>, &dyn Watch) -> Result<Completion, BackendError>,
+        options: &MineOptions,
+        multiply: impl FnOnce(&Multiplication<'_>, &dyn Watch) -> Result<Completion, BackendError>,
     ) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
         match self.multiply(a, shape, options, false, multiply)? {
@@ -121,9 +121,9 @@ impl Round {
     ///
     /// # Errors
     /// [`MineError`]; a cancelled search keeps its winners.
-    pub fn search(&self, a: &Prepared, options: &Options) -> Result<Found, MineError> {
+    pub fn search(&self, a: &Prepared, options: &MineOptions) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
-        let multiply = |job: &Job<'_>, watch: &dyn Watch| {
+        let multiply = |job: &Multiplication<'_>, watch: &dyn Watch| {
             self.miner.backend.multiply(job, Output::Tickets, watch)
         };
         let (completion, found) = self.multiply(a, shape, options, true, multiply)?;
@@ -147,15 +147,18 @@ impl Round {
         &self,
         a: &Prepared,
         shape: Shape,
-        options: &Options,
+        options: &MineOptions,
         stop_when_full: bool,
-        multiply: impl FnOnce(&Job<'_>, &dyn Watch) -> Result<Completion, BackendError>,
+        multiply: impl FnOnce(&Multiplication<'_>, &dyn Watch) -> Result<Completion, BackendError>,
     ) -> Result<(Completion, Found), MineError> {
         let Miner { params, backend } = &self.miner;
         let seeds = Seeds { a: seed_a(&self.seed_b, shape.m, a.root()), b: self.seed_b };
         let noised = backend.noise(&seeds.a, a)?;
-        let job =
-            Job { a: &noised, b: &self.bt, target: options.difficulty.target(params, shape.k) };
+        let job = Multiplication {
+            a: &noised,
+            b: &self.bt,
+            target: options.difficulty.target(params, shape.k),
+        };
         let tally = Tally::new(options, shape.tickets(params), stop_when_full);
         let completion = multiply(&job, &tally)?;
         Ok((completion, tally.into_found(*params, shape, seeds, a, self.bt.prepared())))
@@ -191,7 +194,7 @@ pub(super) fn check_params(expected: &Params, operand: &Operand) -> Result<(), M
 
 /// Collects winners and counts tiles.
 struct Tally<'a> {
-    options: &'a Options,
+    options: &'a MineOptions,
     total: u64,
     stop_when_full: bool,
     done: AtomicU64,
@@ -205,7 +208,7 @@ struct Tally<'a> {
 type Ranked = (poai_core::Ticket, poai_core::Tile, [u32; 16]);
 
 impl<'a> Tally<'a> {
-    fn new(options: &'a Options, total: u64, stop_when_full: bool) -> Tally<'a> {
+    fn new(options: &'a MineOptions, total: u64, stop_when_full: bool) -> Tally<'a> {
         Tally {
             options,
             total,
@@ -264,7 +267,7 @@ impl Watch for Tally<'_> {
     fn advance(&self, tiles: u64) -> ControlFlow<()> {
         let done = self.done.fetch_add(tiles, Ordering::Relaxed) + tiles;
         if let Some(progress) = &self.options.progress {
-            progress(Progress { done, total: self.total });
+            progress(MineProgress { done, total: self.total });
         }
         let cancelled = self.options.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
         // After the last tile there is nothing left to stop.

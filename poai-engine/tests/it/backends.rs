@@ -1,8 +1,8 @@
 //! Every backend against the plain reference, through the shared tester.
 
 use poai_core::*;
-use poai_engine::backend::reference::{self, Matrix};
-use poai_engine::backend::{self, BackendError, ChooseError, Unsupported};
+use poai_engine::backend::reference::{self, PlainMatrix};
+use poai_engine::backend::{self, BackendError, CpuChooseError, Unsupported};
 use poai_engine::operand::pseudorandom;
 use poai_engine::*;
 use poai_testing::tester::{Case, check, check_all, compare, run};
@@ -32,13 +32,13 @@ fn every_backend_passes_the_tester() {
 #[test]
 fn a_missing_backend_is_an_error() {
     let unknown = poai_engine::choose::by_name("cpu-unheard-of").unwrap_err();
-    assert_eq!(unknown, ChooseError::Unknown { name: "cpu-unheard-of".into() });
+    assert_eq!(unknown, CpuChooseError::Unknown { name: "cpu-unheard-of".into() });
     for listed in poai_engine::choose::list() {
         assert!(unknown.to_string().contains(listed.name), "{unknown}");
         match poai_engine::choose::by_name(listed.name) {
             Ok(backend) => assert!(listed.present && backend.name() == listed.name),
             Err(error) => {
-                let missing = ChooseError::Missing { name: listed.name, needs: listed.needs };
+                let missing = CpuChooseError::Missing { name: listed.name, needs: listed.needs };
                 assert!(!listed.present && error == missing, "{error}");
             }
         }
@@ -53,7 +53,7 @@ fn a_missing_backend_is_an_error() {
 /// other takes.
 #[test]
 fn handles_of_another_backend_are_refused() {
-    use backend::{Job, Output, Watch, Winner};
+    use backend::{Multiplication, Output, Watch, Winner};
     struct Nobody;
     impl Watch for Nobody {
         fn winner(&self, _: Winner) {}
@@ -76,7 +76,7 @@ fn handles_of_another_backend_are_refused() {
             let noised = [&a, &b].map(|side| one.noise(&Seed([1; 32]), side).unwrap());
             assert!(foreign(other.noised_entries(&noised[0]).unwrap_err()));
             let target = Difficulty::ONE.target(params, 128);
-            let job = Job { a: &noised[0], b: &noised[1], target };
+            let job = Multiplication { a: &noised[0], b: &noised[1], target };
             assert!(foreign(other.multiply(&job, Output::Tickets, &Nobody).unwrap_err()));
             let plain = [&a, &b].map(|side| one.pack(side).unwrap());
             assert!(foreign(other.product(&plain[0], &plain[1], &mut memory).unwrap_err()));
@@ -136,7 +136,7 @@ fn the_tester_notices_one_wrong_entry() {
         }
         fn multiply(
             &self,
-            job: &Job<'_>,
+            job: &Multiplication<'_>,
             output: Output<'_>,
             watch: &dyn Watch,
         ) -> Result<Completion, BackendError> {
@@ -190,7 +190,7 @@ proptest! {
         let product = run(&Cpu::for_params(&case.params), &case).product;
         prop_assert_eq!(&product, &naive(&case.a, &case.bt));
         let [a, bt] = [(Side::A, &case.a), (Side::B, &case.bt)]
-            .map(|(side, entries)| Matrix::of(&Operand::new(&case.params, side, entries.clone()).unwrap()));
+            .map(|(side, entries)| PlainMatrix::of(&Operand::new(&case.params, side, entries.clone()).unwrap()));
         prop_assert_eq!(product, reference::product(&a, &bt));
     }
 }

@@ -96,7 +96,7 @@ impl Backend for Liar {
     }
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
@@ -179,7 +179,7 @@ fn everything(backend: &dyn Backend) -> Vec<Winner> {
         .map(|(side, rows)| backend.prepare(operand(side, rows)).unwrap());
     let [noised_a, noised_b] = [&a, &b].map(|side| backend.noise(&Seed([7; 32]), side).unwrap());
     let target = Difficulty::ONE.target(&Params::CONSENSUS, K as u32);
-    let job = Job { a: &noised_a, b: &noised_b, target };
+    let job = Multiplication { a: &noised_a, b: &noised_b, target };
     let watch = Collect::default();
     let mut memory = vec![0; 96 * 64];
     backend.multiply(&job, Output::Tickets, &watch).unwrap();

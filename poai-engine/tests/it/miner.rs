@@ -2,7 +2,7 @@
 
 use poai_core::*;
 use poai_engine::backend::reference::Reference;
-use poai_engine::miner::{MineError, Progress, ProveError};
+use poai_engine::miner::{MineError, MineProgress, WinnerError};
 use poai_engine::operand::pseudorandom;
 use poai_engine::*;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ fn the_product_comes_back_whether_or_not_a_tile_wins() {
     let (round, a) = round(&miner());
     let expected = naive(&operand(Side::A, b"a", 160), &operand(Side::B, b"b", 64));
     for (difficulty, wins) in [(1, true), (u128::MAX, false)] {
-        let options = Options::new(Difficulty::new(difficulty).unwrap());
+        let options = MineOptions::new(Difficulty::new(difficulty).unwrap());
         let mined = round.mine(&a, &options).unwrap();
         assert_eq!(mined.product, expected);
         assert_eq!(mined.found.best().is_some(), wins);
@@ -47,7 +47,7 @@ fn the_product_comes_back_whether_or_not_a_tile_wins() {
 #[test]
 fn every_winning_tile_can_be_kept_in_order_and_within_a_limit() {
     let (round, a) = round(&miner());
-    let found = |keep| round.mine(&a, &Options::new(Difficulty::ONE).keep(keep)).unwrap().found;
+    let found = |keep| round.mine(&a, &MineOptions::new(Difficulty::ONE).keep(keep)).unwrap().found;
     let all = found(Keep::UpTo(100));
     assert_eq!((all.winners().len(), all.won()), (10, 10));
     assert!(all.winners().is_sorted_by_key(|winner| winner.ticket));
@@ -73,7 +73,7 @@ fn prepared_weights_serve_many_activations_and_challenges() {
         for name in [b"x", b"y"] {
             let a = operand(Side::A, name, 64);
             let prepared = miner.prepare(a.clone()).unwrap();
-            let mined = round.mine(&prepared, &Options::new(Difficulty::ONE)).unwrap();
+            let mined = round.mine(&prepared, &MineOptions::new(Difficulty::ONE)).unwrap();
             assert_eq!(mined.product, naive(&a, bt.operand()));
             assert_eq!(mined.found.statement().root_b, *bt.root());
             assert!(statements.insert(mined.found.seeds().a), "every pair has a seed of its own");
@@ -88,7 +88,7 @@ fn a_search_stops_when_it_has_what_it_keeps() {
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 3200)).unwrap();
     let round = miner.round(&CHALLENGE, &bt).unwrap();
-    let search = |difficulty, keep| round.search(&a, &Options::new(difficulty).keep(keep));
+    let search = |difficulty, keep| round.search(&a, &MineOptions::new(difficulty).keep(keep));
     for keep in [1, 5] {
         let found = search(Difficulty::ONE, Keep::UpTo(keep)).unwrap();
         assert_eq!(found.winners().len(), keep);
@@ -108,13 +108,14 @@ fn cancelling_keeps_the_winners_so_far() {
     let round = miner.round(&CHALLENGE, &bt).unwrap();
     let cancel = Cancel::new();
     let after = cancel.clone();
-    let options = Options::new(Difficulty::ONE).keep(Keep::UpTo(1000)).cancel(&cancel).progress(
-        move |progress: Progress| {
+    let options = MineOptions::new(Difficulty::ONE)
+        .keep(Keep::UpTo(1000))
+        .cancel(&cancel)
+        .progress(move |progress: MineProgress| {
             if progress.done >= 7 {
                 after.cancel()
             }
-        },
-    );
+        });
     let Err(MineError::Cancelled { found }) = round.mine(&a, &options) else {
         panic!("a cancelled product is an error");
     };
@@ -136,7 +137,7 @@ fn a_cancelled_search_is_told_from_a_finished_one() {
     let search = |difficulty| {
         let cancel = Cancel::new();
         let after = cancel.clone();
-        let options = Options::new(difficulty).keep(Keep::UpTo(150)).cancel(&cancel).progress(
+        let options = MineOptions::new(difficulty).keep(Keep::UpTo(150)).cancel(&cancel).progress(
             move |progress| {
                 if progress.done >= 20 {
                     after.cancel();
@@ -163,7 +164,7 @@ fn cancelling_at_the_end_loses_no_product() {
     let (round, a) = round(&miner);
     let cancel = Cancel::new();
     let after = cancel.clone();
-    let options = Options::new(Difficulty::ONE).cancel(&cancel).progress(move |progress| {
+    let options = MineOptions::new(Difficulty::ONE).cancel(&cancel).progress(move |progress| {
         if progress.done == progress.total {
             after.cancel();
         }
@@ -188,7 +189,7 @@ fn operands_of_other_parameters_are_refused() {
     assert!(matches!(miner.round(&CHALLENGE, &foreign(Side::B)), Err(MineError::Params { .. })));
     let bt = miner.prepare(Operand::pseudorandom(&P, Side::B, b"", 32, 1024).unwrap()).unwrap();
     let round = miner.round(&CHALLENGE, &bt).unwrap();
-    let options = Options::new(Difficulty::ONE);
+    let options = MineOptions::new(Difficulty::ONE);
     assert!(matches!(round.mine(&foreign(Side::A), &options), Err(MineError::Params { .. })));
     assert!(matches!(round.search(&foreign(Side::A), &options), Err(MineError::Params { .. })));
 }
@@ -198,7 +199,7 @@ fn progress_counts_every_tile() {
     let (round, a) = round(&miner());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let on_progress = seen.clone();
-    let options = Options::new(Difficulty::ONE)
+    let options = MineOptions::new(Difficulty::ONE)
         .progress(move |progress| on_progress.lock().unwrap().push(progress));
     round.mine(&a, &options).unwrap();
     let seen = seen.lock().unwrap();
@@ -216,7 +217,7 @@ fn operands_of_the_wrong_side_or_depth_are_refused() {
     let swapped = miner.round(&CHALLENGE, &a);
     assert!(matches!(swapped, Err(MineError::Side { expected: Side::B, got: Side::A })));
     let round = miner.round(&CHALLENGE, &bt).unwrap();
-    let options = Options::new(Difficulty::ONE);
+    let options = MineOptions::new(Difficulty::ONE);
     let swapped = round.mine(&bt, &options);
     assert!(matches!(swapped, Err(MineError::Side { expected: Side::A, got: Side::B })));
     let deeper = Operand::pseudorandom(&P, Side::A, b"a", 32, 384).unwrap();
@@ -230,14 +231,14 @@ fn operands_of_the_wrong_side_or_depth_are_refused() {
 #[test]
 fn a_winner_of_another_statement_is_not_proven() {
     let (round, a) = round(&miner());
-    let options = Options::new(Difficulty::ONE);
+    let options = MineOptions::new(Difficulty::ONE);
     let found = round.mine(&a, &options).unwrap().found;
     let other = miner().prepare(operand(Side::A, b"other", 160)).unwrap();
     let foreign = *round.mine(&other, &options).unwrap().found.best().unwrap();
-    assert_eq!(found.prove(&foreign), Err(ProveError::Foreign { winner: foreign }));
+    assert_eq!(found.prove(&foreign), Err(WinnerError::Foreign { winner: foreign }));
     let mut beyond = *found.best().unwrap();
     beyond.tile.row ^= 1;
-    assert!(matches!(found.prove(&beyond), Err(ProveError::Foreign { .. })));
+    assert!(matches!(found.prove(&beyond), Err(WinnerError::Foreign { .. })));
 }
 
 #[test]
@@ -245,7 +246,7 @@ fn threads_do_not_change_what_is_best() {
     let best = |backend: Arc<dyn Backend>| {
         let miner = Miner::new(P, backend).unwrap();
         let (round, a) = round(&miner);
-        *round.mine(&a, &Options::new(Difficulty::ONE)).unwrap().found.best().unwrap()
+        *round.mine(&a, &MineOptions::new(Difficulty::ONE)).unwrap().found.best().unwrap()
     };
     let expected = best(Arc::new(Reference));
     for threads in 1..=4 {

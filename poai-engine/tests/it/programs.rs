@@ -82,7 +82,7 @@ fn any_region_is_what_the_whole_says() {
 /// A trace's tensors as a step's slots.
 struct Values<'a>(&'a poai_engine::execute::Trace, ValueId);
 
-impl poai_core::program::ops::Source for Values<'_> {
+impl poai_core::program::ops::RowSource for Values<'_> {
     fn read(
         &self,
         slot: usize,
@@ -105,13 +105,13 @@ impl poai_core::program::ops::Source for Values<'_> {
 #[test]
 fn products_that_are_mined_are_the_same() {
     use poai_core::{Challenge, Difficulty};
-    use poai_engine::Options;
+    use poai_engine::MineOptions;
     use poai_engine::execute::Mining;
     let run = RunShape { batch: 7, sequence: 1 };
     let network = zoo::classifier();
     let plain = traced(network.clone(), "cpu-scalar", &run, zoo::images(&run));
     let model = Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
-    let options = Options::new(Difficulty::new(1).unwrap());
+    let options = MineOptions::new(Difficulty::new(1).unwrap());
     let mining = Mining { challenge: Challenge([3; 32]), options };
     let mined =
         model.run(&run, zoo::images(&run), &RunOptions::new().trace().mine(mining)).unwrap();

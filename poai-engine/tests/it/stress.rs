@@ -32,7 +32,7 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
     let a = miner.prepare(operand(Side::A, b"a", 512).unwrap()).unwrap();
     let bt = miner.prepare(operand(Side::B, b"b", 256).unwrap()).unwrap();
     let round = miner.round(&Challenge([9; 32]), &bt).unwrap();
-    let options = Options::new(Difficulty::ONE).keep(Keep::UpTo(1000));
+    let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1000));
     let clock = Instant::now();
     let whole = round.mine(&a, &options).unwrap();
     let (took, before) = (clock.elapsed(), threads());
@@ -54,7 +54,7 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
                         std::thread::sleep(wait);
                         after.cancel();
                     });
-                    let options = Options::new(Difficulty::ONE).keep(Keep::UpTo(1000));
+                    let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1000));
                     match round.mine(a, &options.cancel(&cancel)) {
                         Ok(mined) => {
                             assert_eq!(mined.product, whole.product);

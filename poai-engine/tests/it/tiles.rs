@@ -2,7 +2,7 @@
 //! where a tile that is not right differs first: each said again, entry by
 //! entry, as the tables of docs/spec.md §14 have it.
 
-use poai_core::program::ops::{Local, Read, Region, Source, StepError};
+use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape, ValueId, Window};
 use poai_engine::execute::{Network, Tensor};
@@ -195,7 +195,7 @@ fn blocks_of_rows() {
 /// A source of zeros.
 struct Zeros;
 
-impl Source for Zeros {
+impl RowSource for Zeros {
     fn read(&self, _: usize, _: u32, to: &mut [i32]) -> Result<(), StepError> {
         to.fill(0);
         Ok(())
@@ -369,7 +369,7 @@ fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
 /// A run's inputs as the slots of a step that reads them alone.
 struct Inputs<'a>(&'a [Tensor], &'a [ValueId]);
 
-impl Source for Inputs<'_> {
+impl RowSource for Inputs<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let tensor = self.1.get(slot).and_then(|value| self.0.get(value.0 as usize));
         tensor
@@ -425,7 +425,7 @@ fn a_tile_reads_what_the_table_says() {
 /// Entries that no two places share by chance, as a step's slots.
 struct Mixed;
 
-impl Source for Mixed {
+impl RowSource for Mixed {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         for (column, to) in (0u64..).zip(to) {
             let place = (slot as u64) << 40 | u64::from(row) << 16 | column;

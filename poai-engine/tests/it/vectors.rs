@@ -7,7 +7,7 @@ use poai_core::puzzle::proof::strip;
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::*;
 use poai_engine::backend::Backend;
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::{pseudorandom, test_challenge};
 use poai_engine::*;
 use poai_testing::tester::{Case, run};
@@ -77,9 +77,9 @@ fn check_protocol(value: &Value, puzzle: &Puzzle) {
             root,
             "root of {name}"
         );
-        assert_eq!(reference::root(&Matrix::of(operand)), *root);
+        assert_eq!(reference::root(&PlainMatrix::of(operand)), *root);
         if operand.as_bytes().len() > 1024 {
-            assert_eq!(reference::root_from_chunks(&Matrix::of(operand)), *root);
+            assert_eq!(reference::root_from_chunks(&PlainMatrix::of(operand)), *root);
         }
     }
     let seeds = Seeds::derive(params, &case.challenge, statement);
@@ -132,7 +132,7 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
     let round = miner.round(&case.challenge, &bt).unwrap();
 
     let edge: Difficulty = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
-    let mined = round.mine(&a, &Options::new(edge)).unwrap();
+    let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
     let winner = *mined.found.best().expect("it wins at the edge");
     let tile = Tile { row: number(&best["tile"][0]), column: number(&best["tile"][1]) };
     let transcript: Vec<u32> = best["transcript"].as_array().unwrap().iter().map(number).collect();
@@ -141,7 +141,7 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
     assert_eq!(winner.transcript.0[..], transcript[..], "{name}");
 
     let one_more = Difficulty::new(edge.macs() + 1).unwrap();
-    assert!(round.mine(&a, &Options::new(one_more)).unwrap().found.best().is_none(), "{name}");
+    assert!(round.mine(&a, &MineOptions::new(one_more)).unwrap().found.best().is_none(), "{name}");
     check_edge(params, statement.shape.k, edge, &winner.ticket);
 
     let proof = mined.found.proof().expect("a winner has a proof");
@@ -168,7 +168,7 @@ fn check_edge(params: &Params, k: u32, edge: Difficulty, ticket: &Ticket) {
 
 fn check_openings(puzzle: &Puzzle, operands: &Operands, proof: &Proof, bytes: &[u8]) {
     let Puzzle { case, statement, .. } = puzzle;
-    let (a, bt) = (Matrix::of(operands.a()), Matrix::of(operands.bt()));
+    let (a, bt) = (PlainMatrix::of(operands.a()), PlainMatrix::of(operands.bt()));
     let params = &case.params;
     let expected =
         reference::proof_bytes(params, statement, proof.tile, &proof.transcript, &a, &bt);

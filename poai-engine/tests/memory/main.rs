@@ -23,7 +23,7 @@ fn mining_takes_little_more_than_its_matrices() {
         });
         ALLOCATOR.reset_peak_usage();
         let round = miner.round(&Challenge([1; 32]), &bt).unwrap();
-        let mined = round.mine(&a, &Options::new(Difficulty::BLOCK_MIN)).unwrap();
+        let mined = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN)).unwrap();
         assert!(mined.product.iter().all(|&entry| entry == 49 * size as i32));
         let peak = ALLOCATOR.peak_usage() - before;
         let matrices = 4 * size * size + 4 * size * size;

@@ -27,7 +27,7 @@ mod weights;
 pub use config::Config;
 pub use error::BertError;
 pub use float::Floats;
-pub use quantise::{LayerError, Options, Quantised};
+pub use quantise::{EncoderOptions, LayerError, QuantisedEncoder};
 
 use poai_core::program::{Dtype, RunShape};
 use poai_engine::execute::Tensor;

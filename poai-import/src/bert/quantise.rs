@@ -8,7 +8,7 @@ use super::numbers::{
 use super::ranges::{LayerRanges, Part};
 use super::weights::{Dense, Layer, Norm};
 use super::{BertError, Encoder, inputs};
-use crate::quantise::{Granularity, Range};
+use crate::quantise::{Granularity, RangeMethod};
 use ndarray::Array2;
 use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId};
 use poai_engine::backend::cpu::Cpu;
@@ -22,10 +22,10 @@ const COMPARED: (usize, usize) = (8, 1024);
 
 /// How an encoder is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Options {
+pub struct EncoderOptions {
     /// Which range of queries, keys and values, token by token, is kept; what is
     /// beyond saturates.
-    pub range: Range,
+    pub range: RangeMethod,
     /// Whether weights have a scale for each output, or one for all. One for all
     /// costs a trained encoder most of its accuracy.
     pub weights: Granularity,
@@ -34,9 +34,13 @@ pub struct Options {
     pub smoothing: Option<f64>,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options { range: Range::MinMax, weights: Granularity::PerChannel, smoothing: Some(0.7) }
+impl Default for EncoderOptions {
+    fn default() -> EncoderOptions {
+        EncoderOptions {
+            range: RangeMethod::MinMax,
+            weights: Granularity::PerChannel,
+            smoothing: Some(0.7),
+        }
     }
 }
 
@@ -51,7 +55,7 @@ pub struct LayerError {
 
 /// An integer network, and how close it comes.
 #[derive(Clone, Debug)]
-pub struct Quantised {
+pub struct QuantisedEncoder {
     /// The network. Inputs: token ids (i32, a row a token) and lengths (i32, a
     /// row an item); output: embeddings of length 2¹⁴, a row an item.
     pub network: Network,
@@ -68,8 +72,8 @@ impl Encoder {
     pub fn quantise(
         &self,
         calibration: &[Vec<u32>],
-        options: &Options,
-    ) -> Result<Quantised, BertError> {
+        options: &EncoderOptions,
+    ) -> Result<QuantisedEncoder, BertError> {
         if calibration.is_empty() {
             return Err(BertError::NoSequences);
         }
@@ -79,9 +83,9 @@ impl Encoder {
             if fits { Ok(value) } else { Err(BertError::Option { option, value, permitted }) }
         };
         let percentile = match options.range {
-            Range::MinMax => 100.0,
-            Range::Percentile(value) if value > 0.0 && value <= 100.0 => value,
-            Range::Percentile(value) => {
+            RangeMethod::MinMax => 100.0,
+            RangeMethod::Percentile(value) if value > 0.0 && value <= 100.0 => value,
+            RangeMethod::Percentile(value) => {
                 let permitted = "above 0 and at most 100";
                 return Err(BertError::Option { option: "range", value, permitted });
             }
@@ -95,7 +99,7 @@ impl Encoder {
         let program = assembly.builder.finish()?;
         let network = Network::new(program, assembly.constants.into_tensors())?;
         let report = self.compare(&network, &states, calibration)?;
-        Ok(Quantised { network, report })
+        Ok(QuantisedEncoder { network, report })
     }
 
     /// Runs both on some sequences.
@@ -150,14 +154,14 @@ fn relative_error(pairs: impl Iterator<Item = (f64, f32)>) -> f64 {
 /// A program under construction.
 struct Assembly<'a> {
     encoder: &'a Encoder,
-    options: &'a Options,
+    options: &'a EncoderOptions,
     percentile: f64,
     builder: Builder,
     constants: Constants,
 }
 
 impl<'a> Assembly<'a> {
-    fn new(encoder: &'a Encoder, options: &'a Options, percentile: f64) -> Assembly<'a> {
+    fn new(encoder: &'a Encoder, options: &'a EncoderOptions, percentile: f64) -> Assembly<'a> {
         let inputs = [
             Form::new(Dim::TOKENS, Dim::fixed(1), Dtype::I32),
             Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I32),

@@ -1,6 +1,6 @@
 //! Why a network does not fit together.
 
-use super::{Extent, MAX_ENTRIES, Window};
+use super::{ImageExtent, ImageWindow, MAX_ENTRIES};
 
 /// Why a network does not fit together, or an input does not fit the network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum GraphError {
         /// The layer, or the input.
         layer: String,
         /// The shape, height × width × channels.
-        extent: Extent,
+        extent: ImageExtent,
     },
     /// A value, or an unfolded convolution, beyond the bound.
     #[error("{layer}: more than {MAX_ENTRIES} entries a sample")]
@@ -46,9 +46,9 @@ pub enum GraphError {
         /// The layer that reads it.
         layer: String,
         /// The shape that fits, height × width × channels.
-        expected: Extent,
+        expected: ImageExtent,
         /// Its shape.
-        got: Extent,
+        got: ImageExtent,
     },
     /// A layer's own parameters have the wrong size.
     #[error("{layer}: expected {expected} entries of {what}, got {got}")]
@@ -68,15 +68,15 @@ pub enum GraphError {
         /// The layer.
         layer: String,
         /// The window.
-        window: Window,
+        window: ImageWindow,
         /// The shape of what it slides over.
-        input: Extent,
+        input: ImageExtent,
     },
     /// The matrix given as input is no batch of samples.
     #[error("an input of {rows}×{columns} is no batch of {input} samples")]
     Input {
         /// The shape of one sample, height × width × channels.
-        input: Extent,
+        input: ImageExtent,
         /// Rows given.
         rows: usize,
         /// Columns given.

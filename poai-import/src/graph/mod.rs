@@ -19,7 +19,7 @@ pub const MAX_ENTRIES: usize = 1 << 28;
 
 /// The shape of one sample's value: height × width pixels of `channels` each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct ImageExtent {
     /// Pixels from top to bottom.
     pub height: usize,
     /// Pixels from left to right.
@@ -28,10 +28,10 @@ pub struct Extent {
     pub channels: usize,
 }
 
-impl Extent {
+impl ImageExtent {
     /// A vector: one pixel of `features` channels.
-    pub const fn features(features: usize) -> Extent {
-        Extent { height: 1, width: 1, channels: features }
+    pub const fn features(features: usize) -> ImageExtent {
+        ImageExtent { height: 1, width: 1, channels: features }
     }
 
     /// Rows that one sample takes: height·width, saturating.
@@ -45,7 +45,7 @@ impl Extent {
     }
 }
 
-impl fmt::Display for Extent {
+impl fmt::Display for ImageExtent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}×{}×{}", self.height, self.width, self.channels)
     }
@@ -53,7 +53,7 @@ impl fmt::Display for Extent {
 
 /// How a kernel slides over an image. All counts are pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct ImageWindow {
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
     /// Steps down and to the right.
@@ -62,10 +62,10 @@ pub struct Window {
     pub pads: [usize; 4],
 }
 
-impl Window {
+impl ImageWindow {
     /// Height and width of what comes out; `None` where no kernel fits, or the
     /// kernel or the stride is zero.
-    pub fn output(&self, input: Extent) -> Option<[usize; 2]> {
+    pub fn output(&self, input: ImageExtent) -> Option<[usize; 2]> {
         let [top, left, bottom, right] = self.pads;
         let span = |size: usize, axis: usize, before: usize, after: usize| {
             let [kernel, stride] = [self.kernel[axis], self.stride[axis]];
@@ -82,9 +82,9 @@ impl Window {
     }
 }
 
-impl fmt::Display for Window {
+impl fmt::Display for ImageWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Window { kernel: [h, w], stride: [down, right], pads } = self;
+        let ImageWindow { kernel: [h, w], stride: [down, right], pads } = self;
         write!(f, "kernel {h}×{w}, stride {down}×{right}, pads {pads:?}")
     }
 }
@@ -107,19 +107,19 @@ pub enum Kind {
         /// One entry an output.
         bias: Vec<f32>,
         /// The kernel and how it slides.
-        window: Window,
+        window: ImageWindow,
     },
     /// `max(x, 0)` of every entry.
     Relu,
     /// The greatest entry under the window, channel by channel; pads never win.
     MaxPool {
         /// The window; every pad is smaller than the kernel.
-        window: Window,
+        window: ImageWindow,
     },
     /// The mean under the window, channel by channel.
     AveragePool {
         /// The window; every pad is smaller than the kernel.
-        window: Window,
+        window: ImageWindow,
         /// Whether pads count as zeros; without it the mean is over the image.
         count_include_pad: bool,
     },
@@ -142,7 +142,7 @@ impl Kind {
     ///
     /// # Errors
     /// [`GraphError`] says what does not fit, and how.
-    pub fn output(&self, layer: &str, inputs: &[Extent]) -> Result<Extent, GraphError> {
+    pub fn output(&self, layer: &str, inputs: &[ImageExtent]) -> Result<ImageExtent, GraphError> {
         let named = || layer.to_owned();
         let (first, second) = match (self, inputs) {
             (Kind::Add, &[first, second]) => (first, second),
@@ -156,13 +156,13 @@ impl Kind {
             true => Ok(()),
             false => Err(GraphError::Size { layer: layer.to_owned(), what, expected, got }),
         };
-        let slid = |window: &Window| {
+        let slid = |window: &ImageWindow| {
             let none =
                 || GraphError::Window { layer: layer.to_owned(), window: *window, input: first };
             let [height, width] = window.output(first).ok_or_else(none)?;
-            Ok(Extent { height, width, channels: first.channels })
+            Ok(ImageExtent { height, width, channels: first.channels })
         };
-        let pooled = |window: &Window| {
+        let pooled = |window: &ImageWindow| {
             let [top, left, bottom, right] = window.pads;
             let [height, width] = window.kernel;
             // Else a window could lie wholly outside the image, without a mean.
@@ -174,26 +174,26 @@ impl Kind {
         };
         let output = match self {
             Kind::Gemm { weights, bias } => {
-                let expected = Extent::features(weights.ncols());
+                let expected = ImageExtent::features(weights.ncols());
                 if first != expected {
                     return Err(GraphError::Shape { layer: named(), expected, got: first });
                 }
                 size("bias", weights.nrows(), bias.len())?;
-                Extent::features(weights.nrows())
+                ImageExtent::features(weights.nrows())
             }
             Kind::Conv { weights, bias, window } => {
                 let columns = window.area().saturating_mul(first.channels);
                 size("weight columns", columns, weights.ncols())?;
                 size("bias", weights.nrows(), bias.len())?;
-                let output = Extent { channels: weights.nrows(), ..slid(window)? };
+                let output = ImageExtent { channels: weights.nrows(), ..slid(window)? };
                 if output.rows().saturating_mul(columns) > MAX_ENTRIES {
                     return Err(GraphError::TooLarge { layer: named() });
                 }
                 output
             }
             Kind::MaxPool { window } | Kind::AveragePool { window, .. } => pooled(window)?,
-            Kind::GlobalAveragePool => Extent::features(first.channels),
-            Kind::Flatten => Extent::features(first.entries()),
+            Kind::GlobalAveragePool => ImageExtent::features(first.channels),
+            Kind::Flatten => ImageExtent::features(first.entries()),
             Kind::Relu => first,
             Kind::Add if first == second => first,
             Kind::Add => {
@@ -219,7 +219,7 @@ pub struct Layer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The shape of value 0.
-    pub input: Extent,
+    pub input: ImageExtent,
     /// The layers in order; the last one makes the output.
     pub layers: Vec<Layer>,
 }
@@ -229,7 +229,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError`] names the first layer that does not fit what it reads.
-    pub fn shapes(&self) -> Result<Vec<Extent>, GraphError> {
+    pub fn shapes(&self) -> Result<Vec<ImageExtent>, GraphError> {
         if self.layers.is_empty() {
             return Err(GraphError::NoLayers);
         }
@@ -249,7 +249,7 @@ impl Graph {
 }
 
 /// Refuses a value without entries, and one of too many.
-pub(super) fn bounded(layer: &str, extent: Extent) -> Result<Extent, GraphError> {
+pub(super) fn bounded(layer: &str, extent: ImageExtent) -> Result<ImageExtent, GraphError> {
     match extent.entries() {
         0 => Err(GraphError::Empty { layer: layer.to_owned(), extent }),
         entries if entries > MAX_ENTRIES => Err(GraphError::TooLarge { layer: layer.to_owned() }),

@@ -1,9 +1,9 @@
 //! The graph under construction: what each name stands for, and folding.
 
-use super::error::{OnnxError, TensorError};
+use super::error::{OnnxError, OnnxTensorError};
 use super::node::Node;
 use super::tensor::{self, Constant, Floats};
-use crate::graph::{Extent, Graph, Kind, Layer, bounded};
+use crate::graph::{Graph, ImageExtent, Kind, Layer, bounded};
 use ndarray::Array2;
 use rten_onnx::onnx::GraphProto;
 use std::collections::HashMap;
@@ -14,12 +14,12 @@ pub(super) struct Value {
     /// Which value of the graph.
     pub(super) index: usize,
     /// Its shape.
-    pub(super) extent: Extent,
+    pub(super) extent: ImageExtent,
     /// Whether the file holds it as N×F rather than N×C×H×W.
     pub(super) flat: bool,
     /// The image that it is a flattening of: the file has its entries
     /// channels-first, the graph channels-last.
-    pub(super) flattened: Option<Extent>,
+    pub(super) flattened: Option<ImageExtent>,
 }
 
 /// What a name stands for.
@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
 
     /// The constant of that name, decoded, its entries counted.
     pub(super) fn floats(&mut self, name: &str) -> Result<Floats, OnnxError> {
-        let missing = || tensor::failed(name, TensorError::Missing);
+        let missing = || tensor::failed(name, OnnxTensorError::Missing);
         let constant = self.constant(name).ok_or_else(missing)?;
         tensor::floats(name, constant, &mut self.budget, self.weights)
     }
@@ -125,9 +125,9 @@ impl<'a> Builder<'a> {
         kind: Kind,
         inputs: &[Value],
         flat: bool,
-        flattened: Option<Extent>,
+        flattened: Option<ImageExtent>,
     ) -> Result<(), OnnxError> {
-        let extents: Vec<Extent> = inputs.iter().map(|value| value.extent).collect();
+        let extents: Vec<ImageExtent> = inputs.iter().map(|value| value.extent).collect();
         let extent = kind.output(&node.name, &extents)?;
         let inputs: Vec<usize> = inputs.iter().map(|value| value.index).collect();
         for &input in &inputs {

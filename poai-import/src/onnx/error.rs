@@ -92,7 +92,7 @@ pub enum OnnxError {
         /// The tensor.
         tensor: String,
         /// What is wrong with it.
-        source: TensorError,
+        source: OnnxTensorError,
     },
     /// The layers do not fit together.
     #[error(transparent)]
@@ -101,7 +101,7 @@ pub enum OnnxError {
 
 /// Why a stored tensor cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TensorError {
+pub enum OnnxTensorError {
     /// It is no constant of the file.
     #[error("expected a constant of the file")]
     Missing,

@@ -22,9 +22,9 @@ mod node;
 mod operators;
 mod tensor;
 
-pub use error::{OnnxError, TensorError};
+pub use error::{OnnxError, OnnxTensorError};
 
-use super::graph::{Extent, Graph};
+use super::graph::{Graph, ImageExtent};
 use build::{Builder, Value};
 use rten_onnx::onnx::{DataType, GraphProto, ModelProto};
 use std::collections::HashSet;
@@ -98,9 +98,9 @@ fn input(graph: &GraphProto) -> Result<(&str, Value, Option<usize>), OnnxError> 
         .map(|dim| dim.dim_value.and_then(|size| usize::try_from(size).ok()).filter(|&s| s > 0))
         .collect();
     let (extent, flat, batch) = match *sizes.as_slice() {
-        [batch, Some(features)] => (Extent::features(features), true, batch),
+        [batch, Some(features)] => (ImageExtent::features(features), true, batch),
         [batch, Some(channels), Some(height), Some(width)] => {
-            (Extent { height, width, channels }, false, batch)
+            (ImageExtent { height, width, channels }, false, batch)
         }
         _ => return Err(wrong()),
     };

@@ -1,7 +1,7 @@
 //! One node of the file: its names and its attributes.
 
 use super::error::OnnxError;
-use crate::graph::{Extent, Window};
+use crate::graph::{ImageExtent, ImageWindow};
 use rten_onnx::onnx::{AttributeProto, NodeProto, TensorProto};
 
 /// A node with the name that errors give.
@@ -111,9 +111,9 @@ impl<'a> Node<'a> {
     /// pooling, whose kernel is an attribute.
     pub(super) fn window(
         &self,
-        input: Extent,
+        input: ImageExtent,
         weights: Option<[usize; 2]>,
-    ) -> Result<Window, OnnxError> {
+    ) -> Result<ImageWindow, OnnxError> {
         let named = self.sizes("kernel_shape")?;
         let kernel = match (weights, named) {
             (Some(kernel), None) | (None, Some(kernel)) => kernel,
@@ -138,7 +138,7 @@ impl<'a> Node<'a> {
             }
             _ => return Err(self.attribute("auto_pad")),
         };
-        Ok(Window { kernel, stride, pads })
+        Ok(ImageWindow { kernel, stride, pads })
     }
 }
 

@@ -1,10 +1,10 @@
 //! Operators, each read into a layer, folded into one, or passed through.
 
 use super::build::{Builder, Value};
-use super::error::{OnnxError, TensorError};
+use super::error::{OnnxError, OnnxTensorError};
 use super::node::Node;
 use super::tensor::{self, Constant, Floats};
-use crate::graph::{Extent, Kind};
+use crate::graph::{ImageExtent, Kind};
 use ndarray::{Array2, Axis};
 
 const SLIDING: [&str; 5] = ["auto_pad", "dilations", "kernel_shape", "pads", "strides"];
@@ -72,7 +72,9 @@ fn push_gemm<'a>(
     bias: Vec<f32>,
 ) -> Result<(), OnnxError> {
     let weights = match value.flattened {
-        Some(Extent { height, width, channels }) if weights.ncols() == value.extent.channels => {
+        Some(ImageExtent { height, width, channels })
+            if weights.ncols() == value.extent.channels =>
+        {
             let order = |column: usize| {
                 let (pixel, channel) = (column / channels, column % channels);
                 channel * height * width + pixel
@@ -267,10 +269,10 @@ fn reshape<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxErr
     node.only(&["allowzero"])?;
     let value = builder.value(node, 0)?;
     let name = node.input(1)?;
-    let missing = || tensor::failed(name, TensorError::Missing);
+    let missing = || tensor::failed(name, OnnxTensorError::Missing);
     // One more than is read, so that a longer list is seen to be longer.
     let to = tensor::integers(name, builder.constant(name).ok_or_else(missing)?, 5)?;
-    let Extent { height, width, channels } = value.extent;
+    let ImageExtent { height, width, channels } = value.extent;
     let is = |dim: i64, size: usize| usize::try_from(dim) == Ok(size);
     // Zero keeps the dimension of that place, unless the node says otherwise.
     let keeps = node.integer("allowzero", 0) == 0;

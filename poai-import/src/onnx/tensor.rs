@@ -1,6 +1,6 @@
 //! Stored tensors: decoded only where a layer uses them, and checked then.
 
-use super::error::{OnnxError, TensorError};
+use super::error::{OnnxError, OnnxTensorError};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 
 /// A constant of the file.
@@ -22,18 +22,18 @@ impl Floats {
     /// The error that names this tensor's dimensions.
     pub(super) fn unexpected(&self, tensor: &str, expected: &'static str) -> OnnxError {
         let got = self.dims.iter().map(|&dim| dim as i64).collect();
-        failed(tensor, TensorError::Dimensions { expected, got })
+        failed(tensor, OnnxTensorError::Dimensions { expected, got })
     }
 }
 
-pub(super) fn failed(tensor: &str, source: TensorError) -> OnnxError {
+pub(super) fn failed(tensor: &str, source: OnnxTensorError) -> OnnxError {
     OnnxError::Tensor { tensor: tensor.to_owned(), source }
 }
 
 /// Refuses infinities and what is no number, naming the first.
 pub(super) fn finite(tensor: &str, entries: &[f32]) -> Result<(), OnnxError> {
     match entries.iter().position(|entry| !entry.is_finite()) {
-        Some(index) => Err(failed(tensor, TensorError::NotFinite { index })),
+        Some(index) => Err(failed(tensor, OnnxTensorError::NotFinite { index })),
         None => Ok(()),
     }
 }
@@ -48,12 +48,12 @@ pub(super) fn floats(
 ) -> Result<Floats, OnnxError> {
     let Constant::Tensor(tensor) = constant else {
         let got = DataType::INT64.to_string();
-        return Err(failed(name, TensorError::Type { expected: "FLOAT", got }));
+        return Err(failed(name, OnnxTensorError::Type { expected: "FLOAT", got }));
     };
     let fail = |source| failed(name, source);
     let dims = positive_dims(tensor, DataType::FLOAT, "FLOAT").map_err(fail)?;
     let bytes = size(tensor, tensor.float_data.len(), 4);
-    let length = || fail(TensorError::Length { dims: tensor.dims.clone(), bytes });
+    let length = || fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes });
     let count = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
     let count = count.filter(|&count| count.checked_mul(4) == Some(bytes)).ok_or_else(length)?;
     *budget = budget.checked_sub(count).ok_or(OnnxError::TooMany { what: "weights", limit })?;
@@ -83,11 +83,11 @@ pub(super) fn integers(
     let dims = positive_dims(tensor, DataType::INT64, "INT64").map_err(fail)?;
     let &[count] = dims.as_slice() else {
         let (expected, got) = ("of a list", tensor.dims.clone());
-        return Err(fail(TensorError::Dimensions { expected, got }));
+        return Err(fail(OnnxTensorError::Dimensions { expected, got }));
     };
     let bytes = size(tensor, tensor.int64_data.len(), 8);
     if count.checked_mul(8) != Some(bytes) {
-        return Err(fail(TensorError::Length { dims: tensor.dims.clone(), bytes }));
+        return Err(fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes }));
     }
     Ok(match &tensor.raw_data {
         Some(raw) if tensor.int64_data.is_empty() => {
@@ -110,19 +110,18 @@ fn positive_dims(
     tensor: &TensorProto,
     kind: DataType,
     expected: &'static str,
-) -> Result<Vec<usize>, TensorError> {
+) -> Result<Vec<usize>, OnnxTensorError> {
     if tensor.data_location.is_some_and(|location| location != DataLocation::DEFAULT)
         || !tensor.external_data.is_empty()
     {
-        return Err(TensorError::External);
+        return Err(OnnxTensorError::External);
     }
     if tensor.data_type != Some(kind) {
         let got = tensor.data_type.map_or("none".to_owned(), |kind| kind.to_string());
-        return Err(TensorError::Type { expected, got });
+        return Err(OnnxTensorError::Type { expected, got });
     }
     let positive = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
-    tensor.dims.iter().map(positive).collect::<Option<_>>().ok_or_else(|| TensorError::Dimensions {
-        expected: "all positive",
-        got: tensor.dims.clone(),
+    tensor.dims.iter().map(positive).collect::<Option<_>>().ok_or_else(|| {
+        OnnxTensorError::Dimensions { expected: "all positive", got: tensor.dims.clone() }
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::graph::{self, Graph, Kind, Layer};
 use super::ranges::Plan;
-use super::{Granularity, NARROW, Numbers, Options, QuantiseError, WIDE, finite, integer};
+use super::{Granularity, NARROW, Numbers, QuantiseError, QuantiseOptions, WIDE, finite, integer};
 use ndarray::{Array2, Axis};
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId, Window, standard,
@@ -29,9 +29,9 @@ const NAME_MAX: usize = 255;
 
 pub(super) fn build(
     graph: &Graph,
-    shapes: &[graph::Extent],
+    shapes: &[graph::ImageExtent],
     plan: &Plan,
-    options: &Options,
+    options: &QuantiseOptions,
 ) -> Result<Built, QuantiseError> {
     let rows = dim("input", graph.input.rows())?;
     let columns = dim("input", graph.input.channels)?;
@@ -50,8 +50,8 @@ pub(super) fn build(
 
 struct Build<'a> {
     plan: &'a Plan,
-    shapes: &'a [graph::Extent],
-    options: &'a Options,
+    shapes: &'a [graph::ImageExtent],
+    options: &'a QuantiseOptions,
     builder: Builder,
     constants: Constants,
     /// Of the graph's values so far.
@@ -81,8 +81,9 @@ impl Build<'_> {
                 self.mean(layer, x, window)
             }
             Kind::GlobalAveragePool => {
-                let graph::Extent { height, width, .. } = self.shapes[read];
-                let all = graph::Window { kernel: [height, width], stride: [1, 1], pads: [0; 4] };
+                let graph::ImageExtent { height, width, .. } = self.shapes[read];
+                let all =
+                    graph::ImageWindow { kernel: [height, width], stride: [1, 1], pads: [0; 4] };
                 self.mean(layer, x, &all)
             }
             Kind::Flatten => {
@@ -128,10 +129,10 @@ impl Build<'_> {
     }
 
     /// The program's window over what a layer reads.
-    fn window(&self, layer: &Layer, window: &graph::Window) -> Result<Window, QuantiseError> {
+    fn window(&self, layer: &Layer, window: &graph::ImageWindow) -> Result<Window, QuantiseError> {
         let of = |size: usize| dim(&layer.name, size);
-        let graph::Extent { height, width, .. } = self.shapes[layer.inputs[0]];
-        let graph::Window { kernel, stride, pads } = *window;
+        let graph::ImageExtent { height, width, .. } = self.shapes[layer.inputs[0]];
+        let graph::ImageWindow { kernel, stride, pads } = *window;
         Ok(Window {
             height: of(height)?,
             width: of(width)?,
@@ -146,9 +147,9 @@ impl Build<'_> {
         &mut self,
         layer: &Layer,
         x: ValueId,
-        window: &graph::Window,
+        window: &graph::ImageWindow,
     ) -> Result<ValueId, QuantiseError> {
-        let pixel = graph::Window { kernel: [1, 1], stride: [1, 1], pads: [0; 4] };
+        let pixel = graph::ImageWindow { kernel: [1, 1], stride: [1, 1], pads: [0; 4] };
         if *window == pixel {
             return Ok(x);
         }
@@ -226,7 +227,7 @@ impl Build<'_> {
         &mut self,
         layer: &Layer,
         x: ValueId,
-        window: &graph::Window,
+        window: &graph::ImageWindow,
     ) -> Result<ValueId, QuantiseError> {
         const FINER: i32 = 1 << 8;
         let widen = Op::Requantise { multiplier: FINER, shift: 0, clamp: WIDE };

@@ -19,14 +19,14 @@ pub use error::QuantiseError;
 pub use report::LayerReport;
 
 use super::float;
-use super::graph::{Extent, Graph, GraphError};
+use super::graph::{Graph, GraphError, ImageExtent};
 use ndarray::{Array2, ArrayView2};
 use poai_core::program::{Clamp, Dtype};
 use poai_engine::execute::{Network, Tensor};
 
 /// How the range of an activation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub enum Range {
+pub enum RangeMethod {
     /// The largest magnitude; nothing is clipped.
     #[default]
     MinMax,
@@ -60,9 +60,9 @@ pub enum Numbers {
 
 /// How a network is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Options {
+pub struct QuantiseOptions {
     /// The ranges of activations.
-    pub range: Range,
+    pub range: RangeMethod,
     /// The scales of weights.
     pub weights: Granularity,
     /// The numbers beside weights.
@@ -79,7 +79,7 @@ pub struct Quantised {
     /// The layers in order, on the calibration data.
     pub report: Vec<LayerReport>,
     /// The shape of one sample.
-    pub input: Extent,
+    pub input: ImageExtent,
     /// What 1 of the program's input stands for.
     pub input_scale: f64,
     /// What 1 of the program's output stands for.
@@ -94,7 +94,7 @@ pub struct Quantised {
 pub fn quantise(
     graph: &Graph,
     calibration: ArrayView2<'_, f32>,
-    options: &Options,
+    options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
     let shapes = graph.shapes()?;
     if calibration.nrows() == 0 {

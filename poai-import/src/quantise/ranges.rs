@@ -1,7 +1,7 @@
 //! Which values are measured, how, and what scale they get.
 
 use super::super::graph::{Graph, Kind};
-use super::{QuantiseError, Range};
+use super::{QuantiseError, RangeMethod};
 use ndarray::Array2;
 
 /// What 63 of an i8 value, and what 2^14 of an i16 value, are scaled to.
@@ -28,9 +28,9 @@ impl Plan {
     pub(super) fn new(
         graph: &Graph,
         values: &[Array2<f32>],
-        range: Range,
+        range: RangeMethod,
     ) -> Result<Plan, QuantiseError> {
-        if let Range::Percentile(percent) = range
+        if let RangeMethod::Percentile(percent) = range
             && !(percent > 0.0 && percent <= 100.0)
         {
             return Err(QuantiseError::Percentile(percent));
@@ -80,10 +80,10 @@ fn only_reader(graph: &Graph, value: usize) -> Option<usize> {
     readers.next().is_none().then_some(reader)
 }
 
-fn measure(value: &Array2<f32>, rectified: bool, range: Range) -> f32 {
+fn measure(value: &Array2<f32>, rectified: bool, range: RangeMethod) -> f32 {
     let magnitude = |&x: &f32| if rectified { x.max(0.0) } else { x.abs() };
     let largest = value.iter().map(magnitude).fold(0.0, f32::max);
-    let Range::Percentile(percent) = range else { return largest };
+    let RangeMethod::Percentile(percent) = range else { return largest };
     let mut magnitudes: Vec<f32> = value.iter().map(magnitude).collect();
     let within = (percent / 100.0 * magnitudes.len() as f64).ceil() as usize;
     let at = within.clamp(1, magnitudes.len()) - 1;

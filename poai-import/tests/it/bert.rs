@@ -1,8 +1,8 @@
 //! BERT encoders: read, run in floats, quantised, kept in files.
 use poai_engine::Cpu;
 use poai_engine::execute::{Model, Network, RunOptions};
-use poai_import::bert::{self, BertError, Encoder, Options};
-use poai_import::quantise::{Granularity, Range};
+use poai_import::bert::{self, BertError, Encoder, EncoderOptions};
+use poai_import::quantise::{Granularity, RangeMethod};
 use poai_import::store::{self, CONSTANTS_FILE, PROGRAM_FILE, StoreError};
 use proptest::prelude::*;
 use safetensors::Dtype;
@@ -96,8 +96,9 @@ fn sequences(count: usize) -> Vec<Vec<u32>> {
     (0..count).map(ids).collect()
 }
 
-static NETWORK: LazyLock<Network> =
-    LazyLock::new(|| encoder().quantise(&sequences(20), &Options::default()).unwrap().network);
+static NETWORK: LazyLock<Network> = LazyLock::new(|| {
+    encoder().quantise(&sequences(20), &EncoderOptions::default()).unwrap().network
+});
 
 /// Embeddings of length 1.
 fn run_integer(network: &Network, sequences: &[Vec<u32>]) -> Vec<Vec<f64>> {
@@ -125,10 +126,14 @@ fn the_integer_network_is_close_to_the_floats() {
     let encoder = encoder();
     let unseen = sequences(60)[20..].to_vec();
     let all = [
-        Options::default(),
-        Options { smoothing: None, ..Options::default() },
-        Options { range: Range::Percentile(99.0), ..Options::default() },
-        Options { weights: Granularity::PerTensor, smoothing: Some(0.5), ..Options::default() },
+        EncoderOptions::default(),
+        EncoderOptions { smoothing: None, ..EncoderOptions::default() },
+        EncoderOptions { range: RangeMethod::Percentile(99.0), ..EncoderOptions::default() },
+        EncoderOptions {
+            weights: Granularity::PerTensor,
+            smoothing: Some(0.5),
+            ..EncoderOptions::default()
+        },
     ];
     for options in all {
         let quantised = encoder.quantise(&sequences(20), &options).unwrap();
@@ -154,7 +159,7 @@ fn padding_changes_nothing() {
 
 #[test]
 fn quantising_twice_makes_the_same_network() {
-    let again = encoder().quantise(&sequences(20), &Options::default()).unwrap().network;
+    let again = encoder().quantise(&sequences(20), &EncoderOptions::default()).unwrap().network;
     assert_eq!(again.program().program_id(), NETWORK.program().program_id());
 }
 
@@ -283,20 +288,21 @@ fn wrong_sequences_and_options_are_refused() {
     let encoder = encoder();
     let good = sequences(3);
     let quantise = |ids: &[Vec<u32>], options| encoder.quantise(ids, &options).unwrap_err();
-    assert!(matches!(quantise(&[], Options::default()), BertError::NoSequences));
+    assert!(matches!(quantise(&[], EncoderOptions::default()), BertError::NoSequences));
     for (ids, sequence) in [(vec![vec![1], vec![]], 1), (vec![vec![1; POSITIONS + 1]], 0)] {
-        let error = quantise(&ids, Options::default());
+        let error = quantise(&ids, EncoderOptions::default());
         assert!(matches!(error, BertError::Sequence { sequence: s, .. } if s == sequence));
         assert!(matches!(encoder.run_float(&ids), Err(BertError::Sequence { .. })));
     }
-    let error = quantise(&[vec![1, 50]], Options::default());
+    let error = quantise(&[vec![1, 50]], EncoderOptions::default());
     assert!(matches!(error, BertError::Token { sequence: 0, id: 50, vocabulary: 50 }));
     for value in [-0.1, 0.0, 100.1, f64::NAN] {
-        let options = Options { range: Range::Percentile(value), ..Options::default() };
+        let options =
+            EncoderOptions { range: RangeMethod::Percentile(value), ..EncoderOptions::default() };
         assert!(matches!(quantise(&good, options), BertError::Option { option: "range", .. }));
     }
     for value in [-0.1, 1.1, f64::NAN] {
-        let options = Options { smoothing: Some(value), ..Options::default() };
+        let options = EncoderOptions { smoothing: Some(value), ..EncoderOptions::default() };
         let error = quantise(&good, options);
         assert!(matches!(error, BertError::Option { option: "smoothing", .. }));
     }
@@ -319,7 +325,7 @@ fn extreme_weights_give_a_network_or_an_error() {
                 }
             }
             let encoder = Encoder::read(&file(&tensors), CONFIG.as_bytes()).unwrap();
-            match encoder.quantise(&sequences(4), &Options::default()) {
+            match encoder.quantise(&sequences(4), &EncoderOptions::default()) {
                 Ok(quantised) => assert_eq!(quantised.report.len(), 4),
                 Err(error) => assert!(
                     matches!(error, BertError::Activations { .. } | BertError::Scale { .. }),
@@ -424,7 +430,10 @@ fn broken_stores_are_refused_by_name() {
     assert!(matches!(store::load(path), Err(StoreError::Io { .. })));
 
     let other = encoder()
-        .quantise(&sequences(20), &Options { smoothing: Some(0.2), ..Options::default() })
+        .quantise(
+            &sequences(20),
+            &EncoderOptions { smoothing: Some(0.2), ..EncoderOptions::default() },
+        )
         .unwrap();
     store::save(&other.network, path).unwrap();
     std::fs::write(path.join(PROGRAM_FILE), NETWORK.program().encode()).unwrap();

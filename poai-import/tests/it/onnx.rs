@@ -2,8 +2,8 @@
 //! is an error that names it.
 use ndarray::Array2;
 use poai_import::float::run;
-use poai_import::graph::{Extent, Graph, GraphError, Kind, Layer, Window};
-use poai_import::onnx::{Limits, OnnxError, TensorError, read};
+use poai_import::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind, Layer};
+use poai_import::onnx::{Limits, OnnxError, OnnxTensorError, read};
 use poai_testing::channels_first::*;
 use poai_testing::onnx::*;
 use proptest::prelude::*;
@@ -54,8 +54,8 @@ fn convolutional_network_with_normalisation_pooling_and_flattening() {
     // 6×5 pixels; the convolution gives 4×3, the pooling 2×2.
     let dense_w = numbers(7, 6 * 4 * 2 * 2);
     let dense_b = numbers(8, 6);
-    let conv_window = Window { kernel: [3, 2], stride: [2, 2], pads: [2, 1, 1, 0] };
-    let pool_window = Window { kernel: [3, 2], stride: [2, 1], pads: [1, 0, 1, 0] };
+    let conv_window = ImageWindow { kernel: [3, 2], stride: [2, 2], pads: [2, 1, 1, 0] };
+    let pool_window = ImageWindow { kernel: [3, 2], stride: [2, 1], pads: [1, 0, 1, 0] };
     for (average, padded) in [(false, false), (true, false), (true, true)] {
         let mut pooling = vec![
             ints("kernel_shape", &[3, 2]),
@@ -94,8 +94,8 @@ fn convolutional_network_with_normalisation_pooling_and_flattening() {
             .node("Gemm", &["f2", "dw", "db"], "y", &[int("transB", 1)]);
         let graph = import(&model).unwrap();
         let shapes = graph.shapes().unwrap();
-        assert_eq!(shapes[1], Extent { height: 4, width: 3, channels: 4 });
-        assert_eq!(shapes[3], Extent { height: 2, width: 2, channels: 4 });
+        assert_eq!(shapes[1], ImageExtent { height: 4, width: 3, channels: 4 });
+        assert_eq!(shapes[3], ImageExtent { height: 2, width: 2, channels: 4 });
 
         let x = image(2, 3, 6, 5);
         let mut c = conv(&x, &w, &b, 4, &conv_window);
@@ -138,8 +138,9 @@ fn residual_with_automatic_pads_and_global_average() {
 
     let x = image(3, 2, 5, 4);
     let stride = [1, 1];
-    let a = conv(&x, &w1, &bias, 2, &Window { kernel: [3, 3], stride, pads: [1, 1, 1, 1] });
-    let b = conv(&a, &w2, &[0.0; 2], 2, &Window { kernel: [2, 2], stride, pads: [0, 0, 1, 1] });
+    let a = conv(&x, &w1, &bias, 2, &ImageWindow { kernel: [3, 3], stride, pads: [1, 1, 1, 1] });
+    let b =
+        conv(&a, &w2, &[0.0; 2], 2, &ImageWindow { kernel: [2, 2], stride, pads: [0, 0, 1, 1] });
     let r = relu(b + &x);
     let expected =
         Array2::from_shape_fn((3, 2), |(n, c)| r.slice(ndarray::s![n, c, .., ..]).mean().unwrap());
@@ -232,32 +233,35 @@ fn broken_tensors_and_shapes_are_named() {
         product(floats("w", &[3, 2], &[1.0; 6])).unwrap_err(),
         OnnxError::Graph(GraphError::Shape {
             layer: "y".to_owned(),
-            expected: Extent::features(3),
-            got: Extent::features(4),
+            expected: ImageExtent::features(3),
+            got: ImageExtent::features(4),
         })
     );
     for dims in [[4, 3], [i64::MAX, i64::MAX], [1 << 32, 1 << 32], [1 << 40, 1 << 24]] {
         let got = fails(floats("w", &dims, &[1.0; 8]));
-        assert_eq!(got, TensorError::Length { dims: dims.to_vec(), bytes: 32 });
+        assert_eq!(got, OnnxTensorError::Length { dims: dims.to_vec(), bytes: 32 });
     }
     for dims in [[-4, -2], [0, i64::MAX], [4, 0]] {
-        assert!(matches!(fails(floats("w", &dims, &[])), TensorError::Dimensions { .. }));
+        assert!(matches!(fails(floats("w", &dims, &[])), OnnxTensorError::Dimensions { .. }));
     }
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let entries = [1.0, 1.0, 1.0, 1.0, 1.0, bad, 1.0, bad];
-        assert_eq!(fails(floats("w", &[4, 2], &entries)), TensorError::NotFinite { index: 5 });
+        assert_eq!(fails(floats("w", &[4, 2], &entries)), OnnxTensorError::NotFinite { index: 5 });
         let packed = float_data("w", &[4, 2], &entries);
-        assert_eq!(fails(packed), TensorError::NotFinite { index: 5 });
+        assert_eq!(fails(packed), OnnxTensorError::NotFinite { index: 5 });
     }
     let mut outside = floats("w", &[4, 2], &[]);
     outside.data_location = Some(DataLocation::EXTERNAL);
-    assert_eq!(fails(outside), TensorError::External);
-    assert!(matches!(fails(integers("w", &[1, 2])), TensorError::Type { expected: "FLOAT", .. }));
+    assert_eq!(fails(outside), OnnxTensorError::External);
+    assert!(matches!(
+        fails(integers("w", &[1, 2])),
+        OnnxTensorError::Type { expected: "FLOAT", .. }
+    ));
     let both = TensorProto {
         raw_data: floats("", &[], &[1.0]).raw_data,
         ..float_data("w", &[1, 1], &[1.0])
     };
-    assert!(matches!(fails(both), TensorError::Length { .. }));
+    assert!(matches!(fails(both), OnnxTensorError::Length { .. }));
 }
 
 #[test]
@@ -330,7 +334,7 @@ fn graphs_and_inputs_that_do_not_fit_are_errors() {
         kind,
         inputs: inputs.to_vec(),
     };
-    let graph = |layers| Graph { input: Extent { height: 2, width: 2, channels: 3 }, layers };
+    let graph = |layers| Graph { input: ImageExtent { height: 2, width: 2, channels: 3 }, layers };
     assert_eq!(graph(vec![]).shapes(), Err(GraphError::NoLayers));
     let error = |kind, inputs: &[usize]| graph(vec![layer(kind, inputs)]).shapes().unwrap_err();
     assert!(matches!(error(Kind::Relu, &[1]), GraphError::Value { value: 1, .. }));
@@ -339,10 +343,10 @@ fn graphs_and_inputs_that_do_not_fit_are_errors() {
     let weights = Array2::zeros((2, 12));
     let gemm = Kind::Gemm { weights: weights.clone(), bias: vec![0.0; 2] };
     assert!(matches!(error(gemm, &[0]), GraphError::Shape { .. }));
-    let window = Window { kernel: [2, 2], stride: [1, 1], pads: [0; 4] };
+    let window = ImageWindow { kernel: [2, 2], stride: [1, 1], pads: [0; 4] };
     let conv = |bias, window| Kind::Conv { weights: weights.clone(), bias, window };
     assert!(matches!(error(conv(vec![], window), &[0]), GraphError::Size { what: "bias", .. }));
-    let large = Window { kernel: [1, 4], ..window };
+    let large = ImageWindow { kernel: [1, 4], ..window };
     assert!(matches!(error(conv(vec![0.0; 2], large), &[0]), GraphError::Window { .. }));
 
     let fits = graph(vec![layer(conv(vec![0.0; 2], window), &[0])]);

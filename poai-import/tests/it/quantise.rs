@@ -1,14 +1,14 @@
 //! Quantised networks: their integers are close to the floats, and what cannot
 //! be quantised is an error that names it.
 use ndarray::{Array2, ArrayView2};
-use poai_core::program::ops::{Local, Read, Source, StepError};
+use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::{Model, RunOptions, Tensor};
 use poai_import::float;
-use poai_import::graph::{Extent, Graph, GraphError, Kind, Layer, Window};
+use poai_import::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind, Layer};
 use poai_import::quantise::{
-    Granularity, Numbers, Options, QuantiseError, Quantised, Range, quantise,
+    Granularity, Numbers, QuantiseError, QuantiseOptions, Quantised, RangeMethod, quantise,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -41,13 +41,13 @@ fn gemm(seed: u64, outputs: usize, inputs: usize) -> Kind {
     Kind::Gemm { weights: matrix(seed, outputs, inputs), bias: numbers(seed + 100, outputs) }
 }
 
-fn conv(seed: u64, outputs: usize, inputs: usize, window: Window) -> Kind {
+fn conv(seed: u64, outputs: usize, inputs: usize, window: ImageWindow) -> Kind {
     let weights = matrix(seed, outputs, window.area() * inputs);
     Kind::Conv { weights, bias: numbers(seed + 100, outputs), window }
 }
 
-fn window(kernel: usize, stride: usize, pad: usize) -> Window {
-    Window { kernel: [kernel; 2], stride: [stride; 2], pads: [pad; 4] }
+fn window(kernel: usize, stride: usize, pad: usize) -> ImageWindow {
+    ImageWindow { kernel: [kernel; 2], stride: [stride; 2], pads: [pad; 4] }
 }
 
 fn mlp() -> Graph {
@@ -58,7 +58,7 @@ fn mlp() -> Graph {
         layer("relu 2", Kind::Relu, &[3]),
         layer("logits", gemm(3, 10, 32), &[4]),
     ];
-    Graph { input: Extent::features(20), layers }
+    Graph { input: ImageExtent::features(20), layers }
 }
 
 fn cnn() -> Graph {
@@ -72,10 +72,10 @@ fn cnn() -> Graph {
         layer("flat", Kind::Flatten, &[6]),
         layer("logits", gemm(3, 10, 2 * 3 * 6), &[7]),
     ];
-    Graph { input: Extent { height: 8, width: 12, channels: 3 }, layers }
+    Graph { input: ImageExtent { height: 8, width: 12, channels: 3 }, layers }
 }
 
-fn average(window: Window, count_include_pad: bool) -> Kind {
+fn average(window: ImageWindow, count_include_pad: bool) -> Kind {
     Kind::AveragePool { window, count_include_pad }
 }
 
@@ -93,7 +93,7 @@ fn residual() -> Graph {
         layer("mean", Kind::GlobalAveragePool, &[8]),
         layer("logits", gemm(5, 7, 12), &[9]),
     ];
-    Graph { input: Extent { height: 6, width: 5, channels: 2 }, layers }
+    Graph { input: ImageExtent { height: 6, width: 5, channels: 2 }, layers }
 }
 
 fn run(quantised: &Quantised, samples: ArrayView2<'_, f32>) -> Array2<f32> {
@@ -119,11 +119,11 @@ fn inputs(graph: &Graph, seed: u64, batch: usize) -> Array2<f32> {
 #[test]
 fn integers_are_close_to_floats() {
     let granularities = [Granularity::PerTensor, Granularity::PerChannel];
-    let ranges = [Range::MinMax, Range::Percentile(99.9)];
+    let ranges = [RangeMethod::MinMax, RangeMethod::Percentile(99.9)];
     let choices = granularities.into_iter().flat_map(|weights| {
         let numbers = [Numbers::Fitted, Numbers::Standard];
         let all = ranges.into_iter().flat_map(move |range| numbers.map(|numbers| (range, numbers)));
-        all.map(move |(range, numbers)| Options { range, weights, numbers })
+        all.map(move |(range, numbers)| QuantiseOptions { range, weights, numbers })
     });
     for options in choices {
         for (name, graph) in [("mlp", mlp()), ("cnn", cnn()), ("residual", residual())] {
@@ -147,10 +147,10 @@ fn integers_are_close_to_floats() {
 /// and there; and say where their scales leave no room.
 #[test]
 fn the_standard_form_is_as_exact() {
-    let standard = Options { numbers: Numbers::Standard, ..Options::default() };
+    let standard = QuantiseOptions { numbers: Numbers::Standard, ..QuantiseOptions::default() };
     for graph in [mlp(), cnn(), residual()] {
         let calibration = inputs(&graph, 9, 64);
-        let fitted = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let fitted = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         let quantised = quantise(&graph, calibration.view(), &standard).unwrap();
         let error =
             relative_error(&run(&quantised, calibration.view()), &run(&fitted, calibration.view()));
@@ -159,7 +159,7 @@ fn the_standard_form_is_as_exact() {
     // Of numbers that nearly cancel little is left, and made large again.
     let weights = Array2::from_shape_vec((1, 2), vec![1.0, -1.0]).unwrap();
     let layers = vec![layer("difference", Kind::Gemm { weights, bias: vec![0.0] }, &[0])];
-    let graph = Graph { input: Extent::features(2), layers };
+    let graph = Graph { input: ImageExtent::features(2), layers };
     for (second, fits) in [(0.5, true), (0.98, false)] {
         let samples = Array2::from_shape_vec((1, 2), vec![1.0, second]).unwrap();
         let error = match quantise(&graph, samples.view(), &standard) {
@@ -182,7 +182,7 @@ fn the_standard_form_is_as_exact() {
 fn report_measures_the_output_on_the_calibration_data() {
     let graph = cnn();
     let calibration = inputs(&graph, 9, 32);
-    let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+    let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
     let floats = float::run(&graph, calibration.view()).unwrap();
     let error = relative_error(&run(&quantised, calibration.view()), floats.last().unwrap());
     let last = quantised.report.last().unwrap();
@@ -207,7 +207,7 @@ fn channels_of_their_own_scale_are_no_worse() {
     }
     let calibration = inputs(&graph, 9, 64);
     let error = |weights| {
-        let options = Options { weights, ..Options::default() };
+        let options = QuantiseOptions { weights, ..QuantiseOptions::default() };
         let quantised = quantise(&graph, calibration.view(), &options).unwrap();
         quantised.report.iter().map(|layer| layer.relative_error).collect::<Vec<_>>()
     };
@@ -224,13 +224,13 @@ fn small_channels_survive_with_a_scale_of_their_own() {
         if row == 0 { entry * 1000.0 } else { entry }
     });
     let graph = Graph {
-        input: Extent::features(8),
+        input: ImageExtent::features(8),
         layers: vec![layer("only", Kind::Gemm { weights, bias: vec![0.0, 0.0] }, &[0])],
     };
     let calibration = inputs(&graph, 4, 32);
     let floats = float::run(&graph, calibration.view()).unwrap();
     let error = |weights| {
-        let options = Options { weights, ..Options::default() };
+        let options = QuantiseOptions { weights, ..QuantiseOptions::default() };
         let quantised = quantise(&graph, calibration.view(), &options).unwrap();
         let column = |values: &Array2<f32>| values.slice(ndarray::s![.., 1..]).to_owned();
         relative_error(&column(&run(&quantised, calibration.view())), &column(&floats[1]))
@@ -245,14 +245,14 @@ fn a_percentile_clips_outliers() {
     let mut calibration = inputs(&graph, 9, 200);
     calibration[[3, 4]] = 1000.0;
     let error = |range| {
-        let options = Options { range, ..Options::default() };
+        let options = QuantiseOptions { range, ..QuantiseOptions::default() };
         let quantised = quantise(&graph, calibration.view(), &options).unwrap();
         let usual = inputs(&graph, 77, 16);
         let floats = float::run(&graph, usual.view()).unwrap();
         relative_error(&run(&quantised, usual.view()), floats.last().unwrap())
     };
-    assert!(error(Range::Percentile(99.5)) < 0.15);
-    assert!(error(Range::MinMax) > 0.4);
+    assert!(error(RangeMethod::Percentile(99.5)) < 0.15);
+    assert!(error(RangeMethod::MinMax) > 0.4);
 }
 
 #[test]
@@ -262,7 +262,11 @@ fn dead_layers_and_inputs_stay_zero() {
     graph.layers[2].kind = Kind::Gemm { weights: Array2::zeros((32, 48)), bias: vec![-1.0; 32] };
     let calibration = Array2::zeros((4, 20));
     for weights in [Granularity::PerTensor, Granularity::PerChannel] {
-        let options = Options { weights, range: Range::Percentile(50.0), ..Options::default() };
+        let options = QuantiseOptions {
+            weights,
+            range: RangeMethod::Percentile(50.0),
+            ..QuantiseOptions::default()
+        };
         let quantised = quantise(&graph, calibration.view(), &options).unwrap();
         let floats = float::run(&graph, calibration.view()).unwrap();
         assert_eq!(quantised.input_scale, 1.0);
@@ -283,7 +287,7 @@ fn channels_without_weights_keep_their_bias() {
     weights.row_mut(4).fill(1e-20);
     bias[4] = -0.5;
     let calibration = inputs(&graph, 9, 8);
-    let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+    let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
     let got = run(&quantised, calibration.view());
     assert!(got.column(3).iter().all(|x| (x - 1.25).abs() < 0.01), "{}", got.column(3));
     assert!(got.column(4).iter().all(|x| (x + 0.5).abs() < 0.01), "{}", got.column(4));
@@ -291,7 +295,7 @@ fn channels_without_weights_keep_their_bias() {
 
 #[test]
 fn networks_without_products() {
-    let shape = Extent { height: 4, width: 4, channels: 3 };
+    let shape = ImageExtent { height: 4, width: 4, channels: 3 };
     let alone = |kind: Kind, inputs: &[usize]| Graph {
         input: shape,
         layers: vec![layer("only", kind, inputs)],
@@ -308,7 +312,7 @@ fn networks_without_products() {
     for (kind, reads) in kinds {
         let graph = alone(kind, reads);
         let calibration = inputs(&graph, 5, 3);
-        let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         let floats = float::run(&graph, calibration.view()).unwrap();
         let error = relative_error(&run(&quantised, calibration.view()), &floats[1]);
         assert!(error < 0.04, "{:?}: {error}", graph.layers[0].kind);
@@ -320,7 +324,7 @@ fn long_names_are_cut() {
     let mut graph = mlp();
     graph.layers[0].name = "ü".repeat(300);
     let calibration = inputs(&graph, 9, 8);
-    let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+    let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
     assert_eq!(quantised.report[0].name, graph.layers[0].name);
     assert_eq!(quantised.network.program().steps()[0].name, "ü".repeat(127));
 }
@@ -329,10 +333,10 @@ fn long_names_are_cut() {
 fn errors_name_what_is_wrong() {
     let graph = mlp();
     let good = inputs(&graph, 9, 8);
-    let fails = |graph: &Graph, calibration: &Array2<f32>, options: &Options| {
+    let fails = |graph: &Graph, calibration: &Array2<f32>, options: &QuantiseOptions| {
         quantise(graph, calibration.view(), options).unwrap_err()
     };
-    let default = Options::default();
+    let default = QuantiseOptions::default();
 
     let error = fails(&graph, &Array2::zeros((0, 20)), &default);
     assert!(matches!(error, QuantiseError::NoCalibration));
@@ -359,7 +363,7 @@ fn errors_name_what_is_wrong() {
     assert!(matches!(error, QuantiseError::Graph(GraphError::Input { .. })));
 
     for percent in [0.0, -1.0, 100.1, f64::NAN] {
-        let options = Options { range: Range::Percentile(percent), ..default };
+        let options = QuantiseOptions { range: RangeMethod::Percentile(percent), ..default };
         let error = fails(&graph, &good, &options);
         assert!(matches!(error, QuantiseError::Percentile(_)));
     }
@@ -398,7 +402,7 @@ struct Declared<'a> {
     reads: Vec<Read>,
 }
 
-impl Source for Declared<'_> {
+impl RowSource for Declared<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let declared = self.reads.iter().any(|read| read.slot == slot && read.rows.contains(&row));
         let read = || self.tensors[slot].rows().read(row, to);
@@ -410,7 +414,7 @@ impl Source for Declared<'_> {
 fn every_tile_is_made_of_the_rows_that_it_declares() {
     for graph in [mlp(), cnn(), residual()] {
         let calibration = inputs(&graph, 9, 5);
-        let quantised = quantise(&graph, calibration.view(), &Options::default()).unwrap();
+        let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         let (network, program) = (&quantised.network, quantised.network.program());
         let model = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
         let shape = RunShape { batch: 5, sequence: 1 };
@@ -465,7 +469,7 @@ proptest! {
         }
         let calibration = inputs(&graph, seed, 16) * 10f32.powi(input);
         let weights = if per_channel { Granularity::PerChannel } else { Granularity::PerTensor };
-        let options = Options { weights, ..Options::default() };
+        let options = QuantiseOptions { weights, ..QuantiseOptions::default() };
         let quantised = quantise(&graph, calibration.view(), &options).unwrap();
         prop_assert!(quantised.output_scale > 0.0 && quantised.output_scale.is_finite());
         let floats = float::run(&graph, calibration.view()).unwrap();

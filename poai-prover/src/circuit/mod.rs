@@ -44,7 +44,7 @@ use poai_core::program::ops::Local;
 use poai_core::program::{Dtype, Extent, Op, Program, RunShape, RunShapeError, ValueId};
 use poai_engine::execute::{Network, Tensor};
 use poseidon::Poseidon;
-use ranges::{Range, Ranges, column};
+use ranges::{EntryRange, Ranges, column};
 use std::sync::Arc;
 use steps::Step;
 use tensor::Entries;
@@ -318,7 +318,7 @@ impl Circuit {
         // Clean i8 entries have a bit less than bytes.
         let bits = if expected.dtype == Dtype::I8 { 6 } else { bits - 1 };
         let columns = expected.columns as usize;
-        let held = builder.held(columns, &entries, &[Range { bits, signed: true }]);
+        let held = builder.held(columns, &entries, &[EntryRange { bits, signed: true }]);
         Ok(Entries::new(expected, held))
     }
 
@@ -394,10 +394,10 @@ impl Builder {
     }
 
     /// Witnesses, row-major, that are held within ranges.
-    fn held(&mut self, columns: usize, entries: &[i32], ranges: &[Range]) -> Vec<Number> {
+    fn held(&mut self, columns: usize, entries: &[i32], ranges: &[EntryRange]) -> Vec<Number> {
         let entry = |(at, &entry): (usize, &i32)| {
             let range = column(ranges, at % columns);
-            if range == Range::default() {
+            if range == EntryRange::default() {
                 return Number::constant(0);
             }
             let number = Number::witness(&mut self.system, entry.into(), range.bounds());

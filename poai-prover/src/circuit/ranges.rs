@@ -20,26 +20,26 @@ const COLUMNS: usize = 4;
 /// Of one column, or all of a constant: 2^bits values from 0 on, or where
 /// `signed` from −2^bits on as many as above; none but 0 with 0 bits unsigned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Range {
+pub struct EntryRange {
     /// Bits of the largest magnitude.
     pub bits: u8,
     /// Whether entries may be below 0.
     pub signed: bool,
 }
 
-impl Range {
+impl EntryRange {
     /// The least and the largest entry.
     pub(super) fn bounds(&self) -> (i128, i128) {
         let end = 1i128 << self.bits;
         (if self.signed { -end } else { 0 }, end - 1)
     }
 
-    fn of(entries: impl Iterator<Item = i32>) -> Range {
-        entries.fold(Range::default(), |range, entry| {
+    fn of(entries: impl Iterator<Item = i32>) -> EntryRange {
+        entries.fold(EntryRange::default(), |range, entry| {
             // −2^bits is in the range, as its magnitude less one shows.
             let magnitude = if entry < 0 { !entry } else { entry };
             let bits = (i32::BITS - magnitude.leading_zeros()) as u8;
-            Range { bits: range.bits.max(bits), signed: range.signed || entry < 0 }
+            EntryRange { bits: range.bits.max(bits), signed: range.signed || entry < 0 }
         })
     }
 }
@@ -48,8 +48,8 @@ impl Range {
 /// one for all; and of the steps' committed multipliers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ranges {
-    pub(super) constants: Vec<Vec<Range>>,
-    pub(super) multipliers: Vec<Range>,
+    pub(super) constants: Vec<Vec<EntryRange>>,
+    pub(super) multipliers: Vec<EntryRange>,
 }
 
 impl Ranges {
@@ -59,18 +59,18 @@ impl Ranges {
         let multipliers = multipliers::of(network.program());
         Ranges {
             constants: constants.collect(),
-            multipliers: multipliers.map(|one| Range::of([one].into_iter())).collect(),
+            multipliers: multipliers.map(|one| EntryRange::of([one].into_iter())).collect(),
         }
     }
 
     /// Those of the standard form ([`standard`]): the same for all programs in
     /// that form of an architecture, and so is the circuit.
     pub fn standard(program: &Program) -> Ranges {
-        let range = |bits, signed| Range { bits, signed };
+        let range = |bits, signed| EntryRange { bits, signed };
         let channels = [
             range(standard::BIAS_BITS, true),
             range(standard::CHANNEL_BITS, false),
-            Range::default(),
+            EntryRange::default(),
         ];
         let of_type = |dtype: Dtype| match dtype {
             Dtype::I8 => range(6, true),
@@ -78,7 +78,7 @@ impl Ranges {
             Dtype::I32 => range(31, true),
         };
         let constants = program.constants().iter().map(|constant| of_type(constant.extent.dtype));
-        let mut constants: Vec<Vec<Range>> = constants.map(|range| vec![range]).collect();
+        let mut constants: Vec<Vec<EntryRange>> = constants.map(|range| vec![range]).collect();
         for step in program.steps() {
             let Op::Linear { requantise, .. } = &step.op else { continue };
             if let Some(ranges) = constants.get_mut(requantise.0 as usize) {
@@ -92,9 +92,11 @@ impl Ranges {
 
     /// The narrowest that both fit: for networks of one architecture.
     pub fn union(&self, other: &Ranges) -> Ranges {
-        let wider =
-            |a: &Range, b: &Range| Range { bits: a.bits.max(b.bits), signed: a.signed || b.signed };
-        let both = |(a, b): (&Vec<Range>, &Vec<Range>)| {
+        let wider = |a: &EntryRange, b: &EntryRange| EntryRange {
+            bits: a.bits.max(b.bits),
+            signed: a.signed || b.signed,
+        };
+        let both = |(a, b): (&Vec<EntryRange>, &Vec<EntryRange>)| {
             a.iter().zip(b).map(|(a, b)| wider(a, b)).collect()
         };
         Ranges {
@@ -149,20 +151,20 @@ impl Ranges {
 }
 
 /// The range of a column.
-pub(super) fn column(ranges: &[Range], column: usize) -> Range {
+pub(super) fn column(ranges: &[EntryRange], column: usize) -> EntryRange {
     ranges.get(column).or(ranges.first()).copied().unwrap_or_default()
 }
 
-fn ranges_of(tensor: &Tensor) -> Vec<Range> {
+fn ranges_of(tensor: &Tensor) -> Vec<EntryRange> {
     let extent = tensor.extent();
     let columns = extent.columns as usize;
     if extent.dtype == Dtype::I8 {
-        return vec![Range { bits: 6, signed: true }];
+        return vec![EntryRange { bits: 6, signed: true }];
     }
     let entries = tensor.entries();
     if columns > COLUMNS {
-        return vec![Range::of(entries.into_iter())];
+        return vec![EntryRange::of(entries.into_iter())];
     }
-    let of = |column| Range::of(entries.iter().copied().skip(column).step_by(columns));
+    let of = |column| EntryRange::of(entries.iter().copied().skip(column).step_by(columns));
     (0..columns).map(of).collect()
 }

@@ -6,7 +6,7 @@ use super::number::{Number, field, is_zero};
 use super::packing::Element;
 use super::poseidon::Poseidon;
 use super::product;
-use super::ranges::Range;
+use super::ranges::EntryRange;
 use super::table::look_up;
 use super::tensor::Entries;
 use super::{Builder, Circuit};
@@ -175,7 +175,7 @@ fn quotients_are_held_as_remainders_are() {
 /// What comes from outside is held to its type, or to its range.
 #[test]
 fn inputs_and_committed_constants_are_held() {
-    let range = |bits, signed| Range { bits, signed };
+    let range = |bits, signed| EntryRange { bits, signed };
     for (dtype, range, inside, outside) in [
         (Dtype::I8, range(6, true), [-64, 63], [-65, 64]),
         (Dtype::I32, range(3, false), [0, 7], [-1, 8]),

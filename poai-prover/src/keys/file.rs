@@ -1,7 +1,7 @@
 //! Writing and reading the files.
 
 use super::header::{HEADER_BYTES, digest, same};
-use super::{KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem};
+use super::{KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem};
 use crate::points::{self, Encoded, ReadError, Subgroup};
 use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -17,14 +17,14 @@ const HASH_BYTES: usize = 32;
 /// `progress` hears how many bytes are done, and of how many.
 ///
 /// # Errors
-/// [`KeyError`] where the file cannot be written, or where the key has other
+/// [`KeyFileError`] where the file cannot be written, or where the key has other
 /// numbers of points than `identity` implies.
 pub fn write_proving_key(
     path: &Path,
     identity: &KeyIdentity,
     key: &ProvingKey<Bn254>,
     mut progress: impl FnMut(u64, u64),
-) -> Result<VerifyingKeyDigest, KeyError> {
+) -> Result<VerifyingKeyDigest, KeyFileError> {
     let parts = Parts::of(identity);
     located(path, || {
         parts.check_verifying(&key.vk)?;
@@ -52,7 +52,7 @@ pub fn write_verifying_key(
     path: &Path,
     identity: &KeyIdentity,
     key: &VerifyingKey<Bn254>,
-) -> Result<VerifyingKeyDigest, KeyError> {
+) -> Result<VerifyingKeyDigest, KeyFileError> {
     let parts = Parts::of(identity);
     located(path, || {
         parts.check_verifying(key)?;
@@ -66,8 +66,8 @@ pub fn write_verifying_key(
 /// Reads what a key's file says about it, and checks the file's length.
 ///
 /// # Errors
-/// [`KeyError`] where the file is no key, or is cut off.
-pub fn read_header(path: &Path) -> Result<KeyHeader, KeyError> {
+/// [`KeyFileError`] where the file is no key, or is cut off.
+pub fn read_header(path: &Path) -> Result<KeyHeader, KeyFileError> {
     located(path, || Ok(open(path)?.1))
 }
 
@@ -75,13 +75,13 @@ pub fn read_header(path: &Path) -> Result<KeyHeader, KeyError> {
 /// and of how many.
 ///
 /// # Errors
-/// [`KeyError`] where the file is no whole key, or the key is for something
+/// [`KeyFileError`] where the file is no whole key, or the key is for something
 /// else: [`KeyProblem::Differs`] names the field.
 pub fn read_proving_key(
     path: &Path,
     identity: &KeyIdentity,
     mut progress: impl FnMut(u64, u64),
-) -> Result<ProvingKey<Bn254>, KeyError> {
+) -> Result<ProvingKey<Bn254>, KeyFileError> {
     located(path, || {
         let (file, header) = open(path)?;
         header.expect(KeyKind::Proving, identity)?;
@@ -112,7 +112,7 @@ pub fn read_verifying_key(
     path: &Path,
     owner: KeyOwner,
     visibility: u8,
-) -> Result<(KeyHeader, VerifyingKey<Bn254>), KeyError> {
+) -> Result<(KeyHeader, VerifyingKey<Bn254>), KeyFileError> {
     located(path, || {
         let (file, header) = open(path)?;
         header.expect_use(KeyKind::Verifying, owner, visibility)?;
@@ -330,6 +330,9 @@ impl<F: Read> Hashed<'_, F> {
     }
 }
 
-fn located<T>(path: &Path, work: impl FnOnce() -> Result<T, KeyProblem>) -> Result<T, KeyError> {
-    work().map_err(|why| KeyError { path: path.to_owned(), why })
+fn located<T>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, KeyProblem>,
+) -> Result<T, KeyFileError> {
+    work().map_err(|why| KeyFileError { path: path.to_owned(), why })
 }

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 /// Why a key was not written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", path.display())]
-pub struct KeyError {
+pub struct KeyFileError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong.
@@ -55,7 +55,7 @@ pub enum KeyProblem {
     Matrices(#[from] MatricesError),
     /// The verifying key is none of proofs of inference.
     #[error(transparent)]
-    VerifyingKey(#[from] poai_core::inference::KeyError),
+    VerifyingKey(#[from] poai_core::inference::VerifyingKeyError),
     /// The file is no key.
     #[error("it is no key file")]
     NotAKey,

@@ -4,11 +4,13 @@ use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use poai_core::ProgramId;
 use poai_core::inference::{
-    Address, Binding, InferenceDecodeError, InferenceProof, Job, PointError, Proof,
+    Address, Binding, Groth16Proof, InferenceDecodeError, InferenceProof, Job, PointError,
     ProofDecodeError, Signals, SignalsError, VerifyingKey,
 };
 use poai_testing::groth16::Setup;
-use poai_verify::inference::{False, Malformed, SnarkError, Verifier, solidity};
+use poai_verify::inference::{
+    False, InferenceError, InferenceMalformed, InferenceVerifier, solidity,
+};
 use std::ops::Neg;
 use std::time::Instant;
 
@@ -23,16 +25,16 @@ fn signals(count: usize) -> Signals {
 }
 
 /// A setup, its verifier, and a proof that holds.
-fn proven(count: usize) -> (Setup, Verifier, InferenceProof) {
+fn proven(count: usize) -> (Setup, InferenceVerifier, InferenceProof) {
     let setup = Setup::new(count, count as u64);
-    let verifier = Verifier::new(setup.key.clone());
+    let verifier = InferenceVerifier::new(setup.key.clone());
     let signals = signals(count);
     let proof = setup.prove(&signals, 1);
     let proof = InferenceProof { proof, key: setup.key.digest(), signals };
     (setup, verifier, proof)
 }
 
-const FALSE: SnarkError = SnarkError::False(False::Pairing);
+const FALSE: InferenceError = InferenceError::False(False::Pairing);
 
 #[test]
 fn proofs_hold_for_one_to_six_signals() {
@@ -44,7 +46,7 @@ fn proofs_hold_for_one_to_six_signals() {
         assert_eq!(bytes.len(), 128 + 32 + 32 * count);
         assert_eq!(verifier.verify_bytes(&binding(), &bytes), Ok(verified));
         // The key as bytes is the same key.
-        let other = Verifier::new(VerifyingKey::decode(&setup.key.encode()).unwrap());
+        let other = InferenceVerifier::new(VerifyingKey::decode(&setup.key.encode()).unwrap());
         other.verify(&binding(), &proof).unwrap();
     }
 }
@@ -103,7 +105,7 @@ fn other_signals_are_refused() {
     }
     for count in [1, 3, 5, 6] {
         let other = InferenceProof { signals: signals(count), ..proof.clone() };
-        let error = Malformed::Signals { expected: 4, got: count };
+        let error = InferenceMalformed::Signals { expected: 4, got: count };
         assert_eq!(verifier.verify(&binding(), &other), Err(error.into()));
     }
 }
@@ -112,7 +114,7 @@ fn other_signals_are_refused() {
 fn other_points_are_refused() {
     let (_, verifier, proof) = proven(4);
     let refuse = |a: G1Affine, b: G2Affine, c: G1Affine| {
-        let proof = Proof::new(a, b, c).unwrap();
+        let proof = Groth16Proof::new(a, b, c).unwrap();
         assert_eq!(verifier.verify_signals(&proof, &signals(4)), Err(FALSE));
     };
     let (a, b, c) = (*proof.proof.a(), *proof.proof.b(), *proof.proof.c());
@@ -126,7 +128,7 @@ fn other_points_are_refused() {
     refuse(c, b, a);
     // Both negated is the same product: another proof of the same statement,
     // and so is a rerandomised one.
-    let both = Proof::new(a.neg(), b.neg(), c).unwrap();
+    let both = Groth16Proof::new(a.neg(), b.neg(), c).unwrap();
     verifier.verify_signals(&both, &signals(4)).unwrap();
     let setup = Setup::new(4, 4);
     let other = setup.rerandomised(&proof.proof, 5);
@@ -144,8 +146,8 @@ fn other_points_are_refused() {
 fn another_key_is_refused() {
     let (setup, verifier, proof) = proven(4);
     let other = Setup::new(4, 104);
-    let others = Verifier::new(other.key.clone());
-    let error = Malformed::Key { expected: others.digest(), got: setup.key.digest() };
+    let others = InferenceVerifier::new(other.key.clone());
+    let error = InferenceMalformed::Key { expected: others.digest(), got: setup.key.digest() };
     assert_eq!(others.verify(&binding(), &proof), Err(error.into()));
     // Nor does it help to name the other key.
     let named = InferenceProof { key: others.digest(), ..proof.clone() };
@@ -164,8 +166,8 @@ fn flipped_bits_are_refused() {
         let mut other = bytes.clone();
         other[bit / 8] ^= 1 << (bit % 8);
         match verifier.verify_bytes(&binding(), &other) {
-            Err(SnarkError::Malformed(_)) => malformed += 1,
-            Err(SnarkError::False(_)) => false_ += 1,
+            Err(InferenceError::Malformed(_)) => malformed += 1,
+            Err(InferenceError::False(_)) => false_ += 1,
             Ok(_) => panic!("bit {bit} flipped"),
         }
     }
@@ -178,7 +180,7 @@ fn other_encodings_are_refused() {
     let (_, verifier, proof) = proven(2);
     let bytes = proof.encode();
     let verify = |bytes: &[u8]| verifier.verify_bytes(&binding(), bytes);
-    let malformed = |error: InferenceDecodeError| Err(Malformed::Encoding(error).into());
+    let malformed = |error: InferenceDecodeError| Err(InferenceMalformed::Encoding(error).into());
     let length = |length| malformed(InferenceDecodeError::Length(length));
     assert_eq!(verify(&[]), length(0));
     assert_eq!(verify(&bytes[..223]), length(223));

@@ -6,8 +6,8 @@ use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::inference::{
-    Address, InferenceProof, Job, Proof, Signals, TensorVisibility, VerifyingKey, Visibility,
-    WeightsVisibility, packing,
+    Address, Groth16Proof, InferenceProof, Job, Signals, TensorVisibility, VerifyingKey,
+    Visibility, WeightsVisibility, packing,
 };
 use poai_core::program::{Builder, Clamp, Dtype, Op};
 use poai_engine::execute::Network;
@@ -17,7 +17,7 @@ use poai_prover::prove::For;
 use poai_prover::setup::insecure_single_party_setup;
 use poai_prover::{ProveError, Prover, Salt};
 use poai_testing::layers::{Layers, RUN, cnn, input, mlp};
-use poai_verify::inference::{False, Malformed, SnarkError, Verifier};
+use poai_verify::inference::{False, InferenceError, InferenceMalformed, InferenceVerifier};
 use std::sync::Arc;
 
 const FOR: For = For { job: Job([5; 32]), prover: Address([7; 20]) };
@@ -43,8 +43,8 @@ fn prover(network: &Arc<Network>, visibility: Visibility) -> Prover {
     Prover::new(circuit, key).unwrap()
 }
 
-fn verifier(prover: &Prover) -> Verifier {
-    Verifier::new(VerifyingKey::decode(&prover.verifying_key().encode()).unwrap())
+fn verifier(prover: &Prover) -> InferenceVerifier {
+    InferenceVerifier::new(VerifyingKey::decode(&prover.verifying_key().encode()).unwrap())
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_proof_shows_nothing_else() {
     assert_eq!(signals.len(), 3);
     verifier.verify(&proven.binding, &proven.proof).unwrap();
     let pairing = |proof: &InferenceProof| {
-        verifier.verify(&proven.binding, proof) == Err(SnarkError::False(False::Pairing))
+        verifier.verify(&proven.binding, proof) == Err(InferenceError::False(False::Pairing))
     };
     // Another input, another output, both exchanged; by one, by digits, at random.
     for at in 1..3 {
@@ -180,17 +180,17 @@ fn a_proof_shows_nothing_else() {
         poai_core::inference::Binding { program: mlp(4).program().program_id(), ..binding },
     ] {
         let refused = verifier.verify(&other, &proven.proof);
-        assert_eq!(refused, Err(SnarkError::False(False::Binding)));
+        assert_eq!(refused, Err(InferenceError::False(False::Binding)));
         let moved = of(vec![other.signal(), signals[1], signals[2]]);
-        assert_eq!(verifier.verify(&other, &moved), Err(SnarkError::False(False::Pairing)));
+        assert_eq!(verifier.verify(&other, &moved), Err(InferenceError::False(False::Pairing)));
     }
     // Another number of signals.
     for count in [1, 2, 4] {
         let mut changed = signals.clone();
         changed.resize(count, Fr::ONE);
         let refused = verifier.verify(&binding, &of(changed));
-        let expected = Malformed::Signals { expected: 3, got: count };
-        assert_eq!(refused, Err(SnarkError::Malformed(expected)));
+        let expected = InferenceMalformed::Signals { expected: 3, got: count };
+        assert_eq!(refused, Err(InferenceError::Malformed(expected)));
     }
     // Points moved about.
     let (a, b, c) = (*proven.proof.proof.a(), *proven.proof.proof.b(), *proven.proof.proof.c());
@@ -199,12 +199,13 @@ fn a_proof_shows_nothing_else() {
     assert!(minus_a != a && minus_b != b && minus_c != c);
     let points = [(c, b, a), (minus_a, b, c), (a, minus_b, c), (a, b, minus_c)];
     for (a, b, c) in points {
-        let moved = InferenceProof { proof: Proof::new(a, b, c).unwrap(), ..proven.proof.clone() };
+        let moved =
+            InferenceProof { proof: Groth16Proof::new(a, b, c).unwrap(), ..proven.proof.clone() };
         assert!(pairing(&moved));
     }
     // (−A, −B, C) is the same proof in other words: it verifies, and says no
     // more than the first did, which is why receipts go by job and not by proof.
-    let same = Proof::new(minus_a, minus_b, c).unwrap();
+    let same = Groth16Proof::new(minus_a, minus_b, c).unwrap();
     let same = InferenceProof { proof: same, ..proven.proof.clone() };
     verifier.verify(&binding, &same).unwrap();
 }
@@ -232,11 +233,11 @@ fn another_models_key_and_proof_are_refused() {
     let (one, other) = (prover(&mlp(3), HASHED), prover(&mlp(4), HASHED));
     let proven = one.prove(&input(&mlp(3), 8), &FOR, &mut rng(2)).unwrap();
     let refused = verifier(&other).verify(&proven.binding, &proven.proof);
-    assert!(matches!(refused, Err(SnarkError::Malformed(Malformed::Key { .. }))));
+    assert!(matches!(refused, Err(InferenceError::Malformed(InferenceMalformed::Key { .. }))));
     // Even where the proof is made to name the other's key.
     let renamed = InferenceProof { key: other.verifying_key().digest(), ..proven.proof.clone() };
     let refused = verifier(&other).verify(&proven.binding, &renamed);
-    assert_eq!(refused, Err(SnarkError::False(False::Pairing)));
+    assert_eq!(refused, Err(InferenceError::False(False::Pairing)));
     // A prover does not take another circuit's key where the sizes tell, and
     // does not hand out a proof where they do not.
     let circuit = Circuit::new(cnn(), RUN, HASHED).unwrap();

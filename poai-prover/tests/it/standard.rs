@@ -6,8 +6,8 @@ use poai_core::inference::{Address, Job, Layout, TensorVisibility, Visibility, W
 use poai_core::program::{Op, RunShape, standard};
 use poai_engine::Cpu;
 use poai_engine::execute::{Model, Network, RunOptions, Tensor};
-use poai_import::graph::{Extent, Graph, Kind, Layer, Window};
-use poai_import::quantise::{Numbers, Options, Quantised, quantise};
+use poai_import::graph::{Graph, ImageExtent, ImageWindow, Kind, Layer};
+use poai_import::quantise::{Numbers, QuantiseOptions, Quantised, quantise};
 use poai_prover::circuit::ranges::Ranges;
 use poai_prover::circuit::{Circuit, CircuitError, Witness};
 use poai_prover::commitment::{Salt, commit_weights};
@@ -45,12 +45,12 @@ fn mlp(seed: u64, size: f32) -> Graph {
         layer("relu", Kind::Relu, &[1]),
         layer("second", gemm(seed + 2, 5, 12), &[2]),
     ];
-    Graph { input: Extent::features(8), layers }
+    Graph { input: ImageExtent::features(8), layers }
 }
 
 /// With a sum of branches and a mean, whose multipliers are steps' own.
 fn residual(seed: u64, size: f32) -> Graph {
-    let window = Window { kernel: [3; 2], stride: [1; 2], pads: [1; 4] };
+    let window = ImageWindow { kernel: [3; 2], stride: [1; 2], pads: [1; 4] };
     let conv = |seed, outputs, inputs: usize| Kind::Conv {
         weights: matrix(seed, outputs, 9 * inputs, size),
         bias: numbers(seed + 1, outputs),
@@ -68,14 +68,14 @@ fn residual(seed: u64, size: f32) -> Graph {
             &[5],
         ),
     ];
-    Graph { input: Extent { height: 4, width: 4, channels: 1 }, layers }
+    Graph { input: ImageExtent { height: 4, width: 4, channels: 1 }, layers }
 }
 
 fn quantised(graph: &Graph, numbers_of: Numbers) -> Quantised {
     let rows = 32 * graph.input.rows();
     let channels = graph.input.channels;
     let samples = Array2::from_shape_vec((rows, channels), numbers(9, rows * channels)).unwrap();
-    let options = Options { numbers: numbers_of, ..Options::default() };
+    let options = QuantiseOptions { numbers: numbers_of, ..QuantiseOptions::default() };
     quantise(graph, samples.view(), &options).unwrap()
 }
 

@@ -6,7 +6,7 @@ use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::digest::{ArchitectureId, ProgramId};
 use poai_prover::keys::{
-    KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem, read_header,
+    KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem, read_header,
     read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
 };
 use poai_prover::prove::verifying_key;
@@ -64,7 +64,7 @@ impl Files {
     }
 }
 
-fn why(error: KeyError) -> KeyProblem {
+fn why(error: KeyFileError) -> KeyProblem {
     error.why
 }
 
@@ -158,7 +158,7 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
     assert_eq!(field(&|wanted| wanted.variables += 1), KeyField::Variables);
     assert_eq!(field(&|wanted| wanted.domain *= 2), KeyField::Domain);
     // One half of the key in the place of the other.
-    let kind = |result: Result<(), KeyError>| match result.map_err(why) {
+    let kind = |result: Result<(), KeyFileError>| match result.map_err(why) {
         Err(KeyProblem::Differs { field: KeyField::Kind, expected, got }) => (expected, got),
         other => panic!("{other:?}"),
     };

@@ -9,7 +9,7 @@
 use ndarray::Array2;
 use poai_core::{Challenge, Difficulty, Params};
 use poai_engine::operand::pseudorandom;
-use poai_engine::{Cpu, Keep, Miner, Operands, Options};
+use poai_engine::{Cpu, Keep, MineOptions, Miner, Operands};
 use poai_verify::{Rules, Verifier};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn mine(m: usize, n: usize, k: usize) -> Result<Vec<u8>, Failure> {
     let entries = |name: &[u8], rows| -> Array2<i8> { pseudorandom(name, rows, k) };
     let operands = Operands::new(&params, entries(b"a", m), entries(b"b", n))?;
     let round = miner.round(&CHALLENGE, &miner.prepare(operands.bt().clone())?)?;
-    let options = Options::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
+    let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
     let mined = round.mine(&miner.prepare(operands.a().clone())?, &options)?;
     let winner = mined.found.winners().last().ok_or("every ticket wins")?;
     Ok(mined.found.prove(winner)?.encode(&params)?)

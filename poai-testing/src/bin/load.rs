@@ -4,7 +4,7 @@
 
 use poai_core::{Challenge, Difficulty, Params};
 use poai_engine::operand::pseudorandom;
-use poai_engine::{Cpu, Keep, Miner, Operands, Options};
+use poai_engine::{Cpu, Keep, MineOptions, Miner, Operands};
 use poai_verify::{Failures, Rules, Verifier};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,7 +24,7 @@ fn proofs() -> Result<Vec<(Vec<u8>, bool)>, Failure> {
     let operands = Operands::new(&params, pseudorandom(b"a", 128, K), pseudorandom(b"b", 128, K))?;
     let miner = Miner::new(params, Arc::new(Cpu::new()))?;
     let round = miner.round(&CHALLENGE, &miner.prepare(operands.bt().clone())?)?;
-    let options = Options::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
+    let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
     let mined = round.mine(&miner.prepare(operands.a().clone())?, &options)?;
     let mut proofs = Vec::new();
     for (index, winner) in mined.found.winners().iter().enumerate() {

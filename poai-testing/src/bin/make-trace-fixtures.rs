@@ -5,11 +5,11 @@
 //! later code has to read them as they are. It refuses a directory that exists.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::{Header, Record, unclean};
+use poai_core::trace::{Record, TraceHeader, unclean};
 use poai_core::{Challenge, Difficulty, Params, Root};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
-use poai_engine::{Cpu, Options};
+use poai_engine::{Cpu, MineOptions};
 use poai_testing::forge::Forged;
 use poai_testing::zoo;
 use poai_verify::trace::{Checker, TraceError, TraceInvalid, TraceRules};
@@ -159,7 +159,7 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let entries = zoo::entries("fixture input", 3000, -64, 63);
     let input = Tensor::new(3, 1000, Dtype::I8, &entries)?;
     let (challenge, difficulty) = (Challenge([0x53; 32]), Difficulty::new(1)?);
-    let mining = Mining { challenge, options: Options::new(difficulty) };
+    let mining = Mining { challenge, options: MineOptions::new(difficulty) };
     let done = model.run(&run, vec![input], &RunOptions::new().trace().mine(mining))?;
     let trace = done.trace.ok_or("no trace")?;
     let mined = done.mined.first().ok_or("nothing mined")?;
@@ -185,7 +185,7 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
 
     let claim = Claim { job: [0x54; 32], prover: [0x55; 32], rules: RULES.digest() };
     let receipt = trace.receipt(&claim);
-    let header: Header = trace.header();
+    let header: TraceHeader = trace.header();
     writer.file("deep.header", &header.encode())?;
     let of = |receipt: &poai_core::trace::Receipt| {
         json!({

@@ -19,7 +19,7 @@ const VERSION: &CStr =
 
 pub(crate) fn rules(number: u32) -> Result<Rules, i32> {
     match number {
-        POAI_RULES_BLOCK => Ok(Rules::BLOCK),
+        POAI_RULES_BLOCK => Ok(Rules::CONSENSUS),
         POAI_RULES_SHARE => Ok(Rules::SHARE),
         _ => Err(POAI_ERROR_RULES),
     }

@@ -137,7 +137,7 @@ fn json_is_the_proof() {
     assert_eq!(decode(0, &case.proof[1..]).0, 16);
     assert_eq!(decode(0, &[]).0, 16);
     assert_eq!(decode(9, &case.proof).0, 2);
-    assert_eq!(decode(0, &vec![0; Rules::BLOCK.proof_bytes_max() as usize + 1]).0, 16);
+    assert_eq!(decode(0, &vec![0; Rules::CONSENSUS.proof_bytes_max() as usize + 1]).0, 16);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn facts_are_the_library_s() {
     unsafe {
         let version = CStr::from_ptr(facts::poai_version());
         assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
-        for (number, rules) in [(0, Rules::BLOCK), (1, Rules::SHARE)] {
+        for (number, rules) in [(0, Rules::CONSENSUS), (1, Rules::SHARE)] {
             let mut digest = [0; 32];
             assert_eq!(facts::poai_rules_digest(number, digest.as_mut_ptr()), 0);
             assert_eq!(digest, rules.digest().0);

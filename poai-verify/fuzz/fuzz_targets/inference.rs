@@ -4,9 +4,9 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::inference::{InferenceProof, Proof, Signals, VerifyingKey};
+use poai_core::inference::{InferenceProof, Groth16Proof, Signals, VerifyingKey};
 use poai_prover::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
-use poai_verify::inference::Verifier;
+use poai_verify::inference::InferenceVerifier;
 use std::sync::LazyLock;
 
 macro_rules! made {
@@ -21,7 +21,7 @@ static HONEST: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let key = VerifyingKey::new(vk.alpha_g1, vk.beta_g2, vk.gamma_g2, vk.delta_g2, vk.gamma_abc_g1);
     let key = key.unwrap();
     let proof = proof_from_json(made!("proof")).unwrap();
-    let proof = Proof::new(proof.a, proof.b, proof.c).unwrap();
+    let proof = Groth16Proof::new(proof.a, proof.b, proof.c).unwrap();
     let signals = Signals::new(signals_from_json(made!("public")).unwrap()).unwrap();
     let object = InferenceProof { proof, key: key.digest(), signals };
     (key.encode(), object.encode())
@@ -60,10 +60,10 @@ fuzz_target!(|input: Input| {
         assert_eq!(&read.encode(), &proof);
     }
     if let (Ok(key_read), Ok(read)) = (key_read, read) {
-        let verifier = Verifier::new(key_read);
+        let verifier = InferenceVerifier::new(key_read);
         let holds = verifier.verify_signals(&read.proof, &read.signals).is_ok();
         // The digest in the object is not asked here: it is the key's name.
-        let digest = Proof::LEN..Proof::LEN + 32;
+        let digest = Groth16Proof::LEN..Groth16Proof::LEN + 32;
         let same = |range: &dyn Fn(&[u8]) -> Vec<u8>| range(&proof) == range(honest_proof);
         let same = same(&|bytes| [&bytes[..digest.start], &bytes[digest.end..]].concat());
         assert_eq!(

@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::trace::{Header, Receipt};
+use poai_core::trace::{TraceHeader, Receipt};
 use poai_core::{Program, TraceRoot};
 use poai_verify::trace::{Checker, TraceRules};
 
@@ -79,7 +79,7 @@ fuzz_target!(|input: Input| {
         Message::Bytes(_) => assert!(audit.is_err() && fraud.is_err(), "an honest trace convicted"),
         _ => assert_eq!((audit.is_ok(), fraud.is_ok()), (false, same)),
     }
-    if let Some(header) = Header::decode(&altered) {
+    if let Some(header) = TraceHeader::decode(&altered) {
         assert_eq!(header.encode().as_slice(), altered);
     }
     if let Some(receipt) = Receipt::decode(&altered) {

@@ -5,7 +5,7 @@ use poai_core::puzzle::statement::Dimension;
 
 /// One of the three matrices of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Matrix {
+pub enum ProductMatrix {
     /// The left operand, m×k.
     A,
     /// The right operand, transposed, n×k.
@@ -14,12 +14,12 @@ pub enum Matrix {
     C,
 }
 
-impl core::fmt::Display for Matrix {
+impl core::fmt::Display for ProductMatrix {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Matrix::A => "A",
-            Matrix::Bt => "Bᵀ",
-            Matrix::C => "C",
+            ProductMatrix::A => "A",
+            ProductMatrix::Bt => "Bᵀ",
+            ProductMatrix::C => "C",
         })
     }
 }
@@ -47,7 +47,7 @@ pub enum FreivaldsError {
     #[error("{matrix} has {got} entries, and a matrix of its shape {expected}")]
     Length {
         /// Which matrix.
-        matrix: Matrix,
+        matrix: ProductMatrix,
         /// How many entries the shape asks for.
         expected: u64,
         /// How many there are.

@@ -50,7 +50,7 @@
 mod dot;
 mod error;
 
-pub use error::{FreivaldsError, Matrix};
+pub use error::{FreivaldsError, ProductMatrix};
 
 use alloc::vec::Vec;
 use dot::{BLOCK, X, dot};
@@ -139,9 +139,9 @@ pub fn check_product(
     if k >= K_END {
         return Err(FreivaldsError::Deep { value: k });
     }
-    check_length(Matrix::A, a.len(), m, k)?;
-    check_length(Matrix::Bt, bt.len(), n, k)?;
-    check_length(Matrix::C, c.len(), m, n)?;
+    check_length(ProductMatrix::A, a.len(), m, k)?;
+    check_length(ProductMatrix::Bt, bt.len(), n, k)?;
+    check_length(ProductMatrix::C, c.len(), m, n)?;
     // Exact: there is a slice of at least as many entries.
     let (n, k) = (n as usize, k as usize);
     let mut first = 0;
@@ -158,7 +158,12 @@ pub fn check_product(
     Ok(())
 }
 
-fn check_length(matrix: Matrix, got: usize, rows: u32, columns: u32) -> Result<(), FreivaldsError> {
+fn check_length(
+    matrix: ProductMatrix,
+    got: usize,
+    rows: u32,
+    columns: u32,
+) -> Result<(), FreivaldsError> {
     let expected = u64::from(rows) * u64::from(columns);
     if got as u64 != expected {
         return Err(FreivaldsError::Length { matrix, expected, got });

@@ -30,7 +30,7 @@ pub enum DeploymentError {
 
 /// A contract's source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Source {
+pub struct ContractSource {
     /// The contract's name.
     pub name: String,
     /// Its text in Solidity.
@@ -43,7 +43,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deployment {
     /// The contract that checks proofs of this key.
-    pub verifier: Source,
+    pub verifier: ContractSource,
     /// The key's digest.
     pub verifying_key: VerifyingKeyDigest,
     /// The program.
@@ -96,7 +96,7 @@ impl Deployment {
             return Err(DeploymentError::Binding);
         }
         Ok(Deployment {
-            verifier: Source { name: name.into(), source: solidity(key, name)? },
+            verifier: ContractSource { name: name.into(), source: solidity(key, name)? },
             verifying_key: proof.key,
             program_id: binding.program,
             job: binding.job,

@@ -1,14 +1,14 @@
-//! Malformed and false proofs: different errors, because a node treats them
+//! InferenceMalformed and false proofs: different errors, because a node treats them
 //! differently.
 
 use poai_core::inference::{InferenceDecodeError, VerifyingKeyDigest};
 
 /// Why a proof of inference was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnarkError {
+pub enum InferenceError {
     /// It can't be checked with this key, whatever it is about.
     #[error("malformed: {0}")]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] InferenceMalformed),
     /// It was checked, and what it says was not shown.
     #[error("false: {0}")]
     False(#[from] False),
@@ -16,7 +16,7 @@ pub enum SnarkError {
 
 /// Why there is nothing to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum InferenceMalformed {
     /// The bytes are no proof of inference.
     #[error(transparent)]
     Encoding(#[from] InferenceDecodeError),

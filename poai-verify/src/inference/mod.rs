@@ -1,6 +1,6 @@
 //! Whether proofs of inference hold: one pairing equation on BN254.
 //!
-//! A [`Verifier`] is built once from the node's own verifying key and checks
+//! A [`InferenceVerifier`] is built once from the node's own verifying key and checks
 //! any number of proofs; [`solidity`] renders the same key as a contract that
 //! checks the same. With feature `serde`, `Deployment` is all that a script
 //! needs to put a proof before the contracts.
@@ -12,7 +12,7 @@ mod solidity;
 mod verifier;
 
 #[cfg(feature = "serde")]
-pub use deployment::{Deployment, DeploymentError, Source};
-pub use error::{False, Malformed, SnarkError};
+pub use deployment::{ContractSource, Deployment, DeploymentError};
+pub use error::{False, InferenceError, InferenceMalformed};
 pub use solidity::{NameError, solidity};
-pub use verifier::{Verified, Verifier};
+pub use verifier::{InferenceVerified, InferenceVerifier};

@@ -1,6 +1,6 @@
 //! The pairing equation, with all of it that is the key's computed once.
 
-use super::error::{False, Malformed, SnarkError};
+use super::error::{False, InferenceError, InferenceMalformed};
 use alloc::vec::Vec;
 use ark_bn254::{Bn254, G1Affine, G1Projective};
 use ark_ec::AffineRepr;
@@ -8,7 +8,7 @@ use ark_ec::pairing::{Pairing, PairingOutput};
 use ark_ff::PrimeField;
 use core::ops::Neg;
 use poai_core::inference::{
-    Binding, InferenceProof, Proof, Signals, VerifyingKey, VerifyingKeyDigest,
+    Binding, Groth16Proof, InferenceProof, Signals, VerifyingKey, VerifyingKeyDigest,
 };
 
 type Prepared = <Bn254 as Pairing>::G2Prepared;
@@ -20,7 +20,7 @@ type Prepared = <Bn254 as Pairing>::G2Prepared;
 /// visibility and MACs a key stands for, whoever registered it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Verified {
+pub struct InferenceVerified {
     /// The public inputs, the binding first.
     pub signals: Signals,
     /// The key.
@@ -29,7 +29,7 @@ pub struct Verified {
 
 /// Checks proofs of one verifying key. Built once, cheap to share.
 #[derive(Clone, Debug)]
-pub struct Verifier {
+pub struct InferenceVerifier {
     key: VerifyingKey,
     digest: VerifyingKeyDigest,
     /// e(α, β).
@@ -40,11 +40,11 @@ pub struct Verifier {
     delta: Prepared,
 }
 
-impl Verifier {
+impl InferenceVerifier {
     /// A verifier with a key that the caller trusts: never one that came with a
     /// proof.
-    pub fn new(key: VerifyingKey) -> Verifier {
-        Verifier {
+    pub fn new(key: VerifyingKey) -> InferenceVerifier {
+        InferenceVerifier {
             digest: key.digest(),
             alpha_beta: Bn254::pairing(key.alpha(), key.beta()),
             gamma: key.gamma().neg().into(),
@@ -68,14 +68,14 @@ impl Verifier {
     /// was asked for.
     ///
     /// # Errors
-    /// [`SnarkError`] names the check that failed.
+    /// [`InferenceError`] names the check that failed.
     pub fn verify(
         &self,
         binding: &Binding,
         proof: &InferenceProof,
-    ) -> Result<Verified, SnarkError> {
+    ) -> Result<InferenceVerified, InferenceError> {
         if proof.key != self.digest {
-            return Err(Malformed::Key { expected: self.digest, got: proof.key }.into());
+            return Err(InferenceMalformed::Key { expected: self.digest, got: proof.key }.into());
         }
         self.count(&proof.signals)?;
         // Before the pairing: it costs a thousandth of it.
@@ -83,15 +83,19 @@ impl Verifier {
             return Err(False::Binding.into());
         }
         self.verify_signals(&proof.proof, &proof.signals)?;
-        Ok(Verified { signals: proof.signals.clone(), key: self.digest })
+        Ok(InferenceVerified { signals: proof.signals.clone(), key: self.digest })
     }
 
-    /// [`Verifier::verify`] of canonical bytes.
+    /// [`InferenceVerifier::verify`] of canonical bytes.
     ///
     /// # Errors
-    /// [`SnarkError`], for bytes that are no proof [`Malformed::Encoding`].
-    pub fn verify_bytes(&self, binding: &Binding, proof: &[u8]) -> Result<Verified, SnarkError> {
-        let proof = InferenceProof::decode(proof).map_err(Malformed::Encoding)?;
+    /// [`InferenceError`], for bytes that are no proof [`InferenceMalformed::Encoding`].
+    pub fn verify_bytes(
+        &self,
+        binding: &Binding,
+        proof: &[u8],
+    ) -> Result<InferenceVerified, InferenceError> {
+        let proof = InferenceProof::decode(proof).map_err(InferenceMalformed::Encoding)?;
         self.verify(binding, &proof)
     }
 
@@ -100,8 +104,12 @@ impl Verifier {
     /// the signals are about.
     ///
     /// # Errors
-    /// [`Malformed::Signals`], [`False::Pairing`].
-    pub fn verify_signals(&self, proof: &Proof, signals: &Signals) -> Result<(), SnarkError> {
+    /// [`InferenceMalformed::Signals`], [`False::Pairing`].
+    pub fn verify_signals(
+        &self,
+        proof: &Groth16Proof,
+        signals: &Signals,
+    ) -> Result<(), InferenceError> {
         self.count(signals)?;
         let combination = self.combination(signals);
         let points: [G1Affine; 3] = [*proof.a(), combination, *proof.c()];
@@ -114,9 +122,9 @@ impl Verifier {
         }
     }
 
-    fn count(&self, signals: &Signals) -> Result<(), Malformed> {
+    fn count(&self, signals: &Signals) -> Result<(), InferenceMalformed> {
         let (expected, got) = (self.key.signals(), signals.elements().len());
-        if expected == got { Ok(()) } else { Err(Malformed::Signals { expected, got }) }
+        if expected == got { Ok(()) } else { Err(InferenceMalformed::Signals { expected, got }) }
     }
 
     /// ic₀ + Σ signalᵢ · icᵢ₊₁.

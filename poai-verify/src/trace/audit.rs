@@ -6,7 +6,7 @@ use super::error::{TraceError, TraceInvalid};
 use super::tile::Verdict;
 use alloc::vec::Vec;
 use poai_core::program::ValueId;
-use poai_core::trace::{Header, Record, header, record, sample};
+use poai_core::trace::{Record, TraceHeader, header, record, sample};
 use poai_core::{Root, RulesDigest, TraceRoot};
 
 /// An audit that holds: every record follows from the program and is wired to
@@ -22,7 +22,7 @@ pub struct Audited {
     /// The trace.
     pub trace: TraceRoot,
     /// Its head.
-    pub header: Header,
+    pub header: TraceHeader,
     /// How many tiles were recomputed.
     pub samples: u32,
     /// The rules it was checked under.

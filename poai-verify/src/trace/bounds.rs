@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use poai_core::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};
-use poai_core::trace::{Header, Record, record};
+use poai_core::trace::{Record, TraceHeader, record};
 
 /// Bounds of a step's worst tile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const PLACE: u64 = 4 + 8;
 
 impl Checker {
     /// No audit of a run of this shape has more bytes than this. The shape
-    /// stands in a message's first [`Header::LEN`] bytes.
+    /// stands in a message's first [`TraceHeader::LEN`] bytes.
     ///
     /// # Errors
     /// [`TraceMalformed`] where the rules do not permit the run.
@@ -53,7 +53,7 @@ impl Checker {
             program.step_of(*value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
         };
         let records = self.values().filter(linear).map(|value| self.opened_record_bytes(value));
-        Header::LEN as u64 + 4 + records.max().unwrap_or(0)
+        TraceHeader::LEN as u64 + 4 + records.max().unwrap_or(0)
     }
 
     /// Bounds of a value's worst tile in a run of this shape; `None` for an
@@ -91,7 +91,7 @@ impl Checker {
     ) -> Result<(), TraceMalformed> {
         self.check_tile_memory(&head.run, &head.extents, value)?;
         let most = self.fraud_bytes_of(&head.run, &head.extents, value);
-        within(most.saturating_add(Header::LEN as u64 + PLACE), got)
+        within(most.saturating_add(TraceHeader::LEN as u64 + PLACE), got)
     }
 
     /// Refuses a link that is longer than any, likewise.
@@ -122,7 +122,7 @@ impl Checker {
     /// The header and all records.
     fn records_bytes(&self) -> u64 {
         let records = self.values().map(|value| self.record_len(value));
-        records.fold(Header::LEN as u64, u64::saturating_add)
+        records.fold(TraceHeader::LEN as u64, u64::saturating_add)
     }
 
     fn audit_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
@@ -135,7 +135,7 @@ impl Checker {
     fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
         let of_value = |value| self.fraud_bytes_of(run, extents, value);
         let most = self.values().map(of_value).max().unwrap_or(0);
-        most.saturating_add(Header::LEN as u64 + PLACE)
+        most.saturating_add(TraceHeader::LEN as u64 + PLACE)
     }
 
     /// What follows the value and the tile: for an input all inputs' records,

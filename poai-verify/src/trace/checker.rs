@@ -5,7 +5,7 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use super::rules::TraceRules;
 use alloc::vec::Vec;
 use poai_core::program::{Extent, Program, RunShape, ValueId};
-use poai_core::trace::{Header, Record, record};
+use poai_core::trace::{Record, TraceHeader, record};
 use poai_core::{ProgramId, TraceRoot};
 
 /// Checks messages about traces of one program under a node's rules.
@@ -21,7 +21,7 @@ pub struct Checker {
 
 /// A run whose header was checked.
 pub(super) struct Head {
-    pub(super) header: Header,
+    pub(super) header: TraceHeader,
     pub(super) root: TraceRoot,
     pub(super) run: RunShape,
     pub(super) extents: Vec<Extent>,
@@ -78,8 +78,8 @@ impl Checker {
         trace: &TraceRoot,
         from: &mut Cursor<'_>,
     ) -> Result<Head, TraceError> {
-        let bytes = from.take(Header::LEN as u64)?;
-        let header = Header::decode(bytes).ok_or(TraceMalformed::Short)?;
+        let bytes = from.take(TraceHeader::LEN as u64)?;
+        let header = TraceHeader::decode(bytes).ok_or(TraceMalformed::Short)?;
         let (expected, got) = (*trace, header.root());
         if expected != got {
             return Err(TraceInvalid::Trace { expected, got }.into());

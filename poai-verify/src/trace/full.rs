@@ -10,10 +10,10 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use crate::freivalds::{FreivaldsError, Seed32, check_product, error_bits};
 use alloc::vec;
 use alloc::vec::Vec;
-use poai_core::program::ops::{Local, Region, Source, StepError};
+use poai_core::program::ops::{Local, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, Op, ValueId};
-use poai_core::trace::{Header, Record, header, record};
+use poai_core::trace::{Record, TraceHeader, header, record};
 use poai_core::{Root, RulesDigest, Shape, TraceRoot};
 
 /// Every tensor of a run, as its padded bytes. Nothing of it is trusted: all
@@ -74,7 +74,7 @@ pub struct Checked {
     /// The trace.
     pub trace: TraceRoot,
     /// Its head.
-    pub header: Header,
+    pub header: TraceHeader,
     /// How many products were checked by Freivalds' method.
     pub freivalds: u32,
     /// How many steps were recomputed, products that are quicker multiplied
@@ -267,7 +267,7 @@ impl Whole<'_> {
     }
 }
 
-impl Source for Whole<'_> {
+impl RowSource for Whole<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let missing = StepError::Missing { slot, row };
         self.slots.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)

@@ -3,7 +3,7 @@
 use super::checker::Checker;
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid};
-use poai_core::trace::{Header, Receipt};
+use poai_core::trace::{Receipt, TraceHeader};
 use poai_core::{ProgramId, Root, RulesDigest, TraceRoot};
 
 /// Which field of a receipt is not the trace's.
@@ -79,7 +79,7 @@ impl Checker {
     /// # Errors
     /// [`TraceError`]: a header that is not of this program, or
     /// [`TraceInvalid::Receipt`] with the first field that differs.
-    pub fn receipt(&self, receipt: &Receipt, header: &Header) -> Result<(), TraceError> {
+    pub fn receipt(&self, receipt: &Receipt, header: &TraceHeader) -> Result<(), TraceError> {
         let trace = header.root();
         let head = self.head(&trace, &mut Cursor::new(&header.encode()))?;
         self.check_macs(&head)?;

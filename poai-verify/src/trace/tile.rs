@@ -6,7 +6,7 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use alloc::vec;
 use alloc::vec::Vec;
 use poai_core::Root;
-use poai_core::program::ops::{Local, Read, Region, Source, StepError};
+use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, ValueId};
 use poai_core::puzzle::commitment::OpeningView;
@@ -26,7 +26,7 @@ struct Opened<'a> {
     rows: Vec<(usize, Rows<'a>)>,
 }
 
-impl Source for Opened<'_> {
+impl RowSource for Opened<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         // In the order of slots, then rows: the last that starts no later.
         let at = self.rows.partition_point(|(own, rows)| (*own, rows.first) <= (slot, row));

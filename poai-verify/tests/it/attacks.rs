@@ -8,7 +8,7 @@ use poai_core::puzzle::commitment::Opening;
 use poai_core::puzzle::proof::{DecodeError, strip};
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::*;
-use poai_engine::backend::reference::{self, Matrix};
+use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use poai_engine::*;
 use poai_verify::{Invalid, Malformed, Rules, RulesError, Verifier, VerifyError};
@@ -58,11 +58,11 @@ fn rank(mut rows: Vec<Vec<i64>>) -> usize {
 fn assert_work_unchanged(a: Array2<i8>, bt: Array2<i8>) {
     let puzzle = Puzzle::new(P, CHALLENGE, a, bt);
     let seeds = puzzle.mined.found.seeds();
-    let noised = |seed, operand| reference::noised(&P, seed, &Matrix::of(operand));
+    let noised = |seed, operand| reference::noised(&P, seed, &PlainMatrix::of(operand));
     let a = noised(&seeds.a, puzzle.operands.a());
     let bt = noised(&seeds.b, puzzle.operands.bt());
     for step in 0..a.columns / 128 {
-        let of_step = |matrix: &Matrix, row: usize| -> Vec<i64> {
+        let of_step = |matrix: &PlainMatrix, row: usize| -> Vec<i64> {
             let start = row * matrix.columns + step * 128;
             matrix.entries[start..start + 128].iter().map(|&entry| i64::from(entry)).collect()
         };
@@ -117,7 +117,7 @@ fn sparse_operands() {
 fn choosing_operands_after_the_noise() {
     let honest = Puzzle::random(32, 32);
     let seed = honest.mined.found.seeds().a;
-    let zero = Matrix { rows: 32, columns: 1024, entries: vec![0; 32 * 1024] };
+    let zero = PlainMatrix { rows: 32, columns: 1024, entries: vec![0; 32 * 1024] };
     let noise = reference::noised(&P, &seed, &zero);
     let chosen: Vec<i8> =
         noise.entries.iter().map(|&e| (-i32::from(e)).clamp(-64, 63) as i8).collect();
@@ -131,12 +131,15 @@ fn choosing_operands_after_the_noise() {
     assert_ne!(real.mined.found.seeds().a, seed);
     // What the cheat hoped for: the transcript under the noise it knew.
     let known = {
-        let mut entries = Matrix::of(real.operands.a());
+        let mut entries = PlainMatrix::of(real.operands.a());
         for (entry, e) in entries.entries.iter_mut().zip(&noise.entries) {
             *entry += e;
         }
-        let bt =
-            reference::noised(&P, &honest.mined.found.seeds().b, &Matrix::of(real.operands.bt()));
+        let bt = reference::noised(
+            &P,
+            &honest.mined.found.seeds().b,
+            &PlainMatrix::of(real.operands.bt()),
+        );
         reference::transcript(&P, &entries, &bt, Tile { row: 0, column: 0 })
     };
     let mut forged = real.proof(0, 0);
@@ -240,13 +243,13 @@ fn shape_and_rank_grinding() {
 #[test]
 fn overlapping_or_repeated_tiles() {
     let puzzle = Puzzle::random(64, 32);
-    let (a, bt) = (Matrix::of(puzzle.operands.a()), Matrix::of(puzzle.operands.bt()));
+    let (a, bt) = (PlainMatrix::of(puzzle.operands.a()), PlainMatrix::of(puzzle.operands.bt()));
     let seeds = puzzle.mined.found.seeds();
     let (noised_a, noised_bt) =
         (reference::noised(&P, &seeds.a, &a), reference::noised(&P, &seeds.b, &bt));
     // Rows 16..48: half of each strip. Its transcript is real work's, but no
     // index names it, under either strip's opening.
-    let between = Matrix {
+    let between = PlainMatrix {
         rows: 32,
         columns: 1024,
         entries: noised_a.entries[16 * 1024..48 * 1024].to_vec(),

@@ -1,11 +1,11 @@
 //! Bounds of messages and tiles: honest ones are within, and not far.
 
 use poai_core::Root;
-use poai_core::program::ops::{Local, Source, StepError};
+use poai_core::program::ops::{Local, RowSource, StepError};
 use poai_core::program::{
     Builder, Clamp, Dim, Dtype, Extent, Form, Op, Program, RunShape, ValueId, Window,
 };
-use poai_core::trace::{Header, Record, record};
+use poai_core::trace::{Record, TraceHeader, record};
 use poai_engine::execute::{Network, Tensor};
 use poai_testing::traces::{BEACON, RULES, run, steps, tiles};
 use poai_testing::zoo;
@@ -144,7 +144,7 @@ fn strips_of_inputs_are_within() {
     let strip = extent.strip(&(32..64)).unwrap();
     let record = Record::len(0) + 32 * record::path_len(3, 0);
     let opening = strip.opened_len() + 32 * u64::from(strip.siblings());
-    let proof = (Header::LEN + 4 + 8 + record) as u64 + opening;
+    let proof = (TraceHeader::LEN + 4 + 8 + record) as u64 + opening;
     assert!(opening > checker.tile_bound(&run, program.output()).unwrap().unwrap().bytes);
     let max = checker.fraud_bytes_max(&run).unwrap();
     assert!(proof <= max && max < proof + 2048, "{proof} {max}");
@@ -192,7 +192,7 @@ fn bounds_of_huge_runs_are_arithmetic() {
 /// Ids that name every other row of a table, the worst there are.
 struct Spread(u32);
 
-impl Source for Spread {
+impl RowSource for Spread {
     fn read(&self, _: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         to.fill((row % self.0.div_ceil(2) * 2) as i32);
         Ok(())

@@ -3,7 +3,7 @@
 
 use poai_core::Root;
 use poai_core::program::{Dtype, Op, RunShape, ValueId};
-use poai_core::trace::{Header, Record, record};
+use poai_core::trace::{Record, TraceHeader, record};
 use poai_engine::execute::{ReceivedError, Trace};
 use poai_testing::forge::Forged;
 use poai_testing::traces::{checker, traces};
@@ -88,7 +88,7 @@ fn records_that_are_none_are_proven_or_refused() {
         let mut all: Vec<Vec<u8>> = trace.records().to_vec();
         let header_of = |all: &[Vec<u8>]| {
             let leaves: Vec<_> = all.iter().map(|record| Record::leaf(record)).collect();
-            Header { records: record::records_root(&leaves), ..trace.header() }
+            TraceHeader { records: record::records_root(&leaves), ..trace.header() }
         };
         let values = honest(trace).values;
         let network = Arc::new(trace.network().clone());

@@ -32,7 +32,7 @@ impl Puzzle {
         let a = miner.prepare(operands.a().clone()).unwrap();
         let bt = miner.prepare(operands.bt().clone()).unwrap();
         let round = miner.round(&challenge, &bt).unwrap();
-        let options = Options::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
+        let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
         let mined = round.mine(&a, &options).unwrap();
         Puzzle { params, challenge, operands, mined }
     }

@@ -4,7 +4,9 @@
 use poai_core::Shape;
 use poai_core::puzzle::statement::Dimension;
 use poai_engine::operand::pseudorandom;
-use poai_verify::freivalds::{FreivaldsError, Matrix, Seed32, check_product, error_bits, vector};
+use poai_verify::freivalds::{
+    FreivaldsError, ProductMatrix, Seed32, check_product, error_bits, vector,
+};
 use proptest::prelude::*;
 
 const SEED: Seed32 = Seed32([7; 32]);
@@ -185,10 +187,12 @@ fn shapes_that_do_not_fit() {
         assert_eq!(check(deep, a, bt, c), Err(FreivaldsError::Deep { value }));
     }
     let length = |matrix, expected, got| Err(FreivaldsError::Length { matrix, expected, got });
-    assert_eq!(check(*shape, &a[1..], bt, c), length(Matrix::A, 8, 7));
-    assert_eq!(check(*shape, a, &[&bt[..], &[0]].concat(), c), length(Matrix::Bt, 12, 13));
-    assert_eq!(check(*shape, a, bt, &[]), length(Matrix::C, 6, 0));
-    for (matrix, name) in [(Matrix::A, "A"), (Matrix::Bt, "Bᵀ"), (Matrix::C, "C")] {
+    assert_eq!(check(*shape, &a[1..], bt, c), length(ProductMatrix::A, 8, 7));
+    assert_eq!(check(*shape, a, &[&bt[..], &[0]].concat(), c), length(ProductMatrix::Bt, 12, 13));
+    assert_eq!(check(*shape, a, bt, &[]), length(ProductMatrix::C, 6, 0));
+    for (matrix, name) in
+        [(ProductMatrix::A, "A"), (ProductMatrix::Bt, "Bᵀ"), (ProductMatrix::C, "C")]
+    {
         let error = FreivaldsError::Length { matrix, expected: 8, got: 7 };
         let text = format!("{name} has 7 entries, and a matrix of its shape 8");
         assert_eq!(error.to_string(), text);
@@ -196,8 +200,8 @@ fn shapes_that_do_not_fit() {
     // Nothing is allocated for what is not there.
     let (m, n) = (u32::MAX, u32::MAX);
     let vast = u64::from(u32::MAX) * 4;
-    assert_eq!(check(Shape { m, ..*shape }, a, bt, c), length(Matrix::A, vast, 8));
-    assert_eq!(check(Shape { n, ..*shape }, a, bt, c), length(Matrix::Bt, vast, 12));
+    assert_eq!(check(Shape { m, ..*shape }, a, bt, c), length(ProductMatrix::A, vast, 8));
+    assert_eq!(check(Shape { n, ..*shape }, a, bt, c), length(ProductMatrix::Bt, vast, 12));
 }
 
 #[test]

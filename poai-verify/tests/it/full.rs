@@ -2,7 +2,7 @@
 //! product is checked by its sums or multiplied again.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::Header;
+use poai_core::trace::TraceHeader;
 use poai_engine::execute::{Constants, Model, Network, RunOptions, Tensor, Trace};
 use poai_testing::traces as common;
 use poai_testing::traces::{Tensors, bytes_of, checker, moved, steps};
@@ -114,7 +114,7 @@ fn an_output_of_nothing_is_refused() {
     let data = Data { values: &values, constants: &constants, sums: &sums };
     let honest = trace.header();
     checker(&trace).full(&honest.root(), &honest.encode(), &data, &method()).unwrap();
-    let forged = Header { output: poai_core::Root(honest.records), ..honest };
+    let forged = TraceHeader { output: poai_core::Root(honest.records), ..honest };
     let error = checker(&trace).full(&forged.root(), &forged.encode(), &data, &method());
     assert_eq!(error, Err(TraceInvalid::Output.into()));
 }

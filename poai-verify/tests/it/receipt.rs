@@ -1,7 +1,7 @@
 //! Receipts: one byte string each, and every field that a trace binds is held
 //! against it.
 
-use poai_core::trace::{Header, Receipt};
+use poai_core::trace::{Receipt, TraceHeader};
 use poai_engine::execute::{Claim, Trace};
 use poai_testing::traces::{RULES, checker, traces};
 use poai_verify::trace::{
@@ -96,7 +96,7 @@ fn every_field_that_a_trace_binds_is_checked() {
 fn the_header_is_checked_too() {
     let [encoder, classifier] = traces();
     let receipt = encoder.receipt(&claim());
-    let refused = |header: &Header| checker(encoder).receipt(&receipt, header).unwrap_err();
+    let refused = |header: &TraceHeader| checker(encoder).receipt(&receipt, header).unwrap_err();
     let error = checker(classifier).receipt(&receipt, &encoder.header()).unwrap_err();
     assert!(matches!(error, TraceError::Invalid(TraceInvalid::Program { .. })));
     let mut header = encoder.header();

@@ -11,22 +11,25 @@ use poai_verify::{
 fn contradictory_rules_are_refused() {
     let check = |rules: Rules| rules.check().unwrap_err();
     assert!(matches!(
-        check(Rules { k_min: 2048, k_max: 1024, ..Rules::BLOCK }),
+        check(Rules { k_min: 2048, k_max: 1024, ..Rules::CONSENSUS }),
         RulesError::EmptyRange { .. }
     ));
     // No multiple of 128 lies between.
     assert!(matches!(
-        check(Rules { k_min: 129, k_max: 255, ..Rules::BLOCK }),
+        check(Rules { k_min: 129, k_max: 255, ..Rules::CONSENSUS }),
         RulesError::EmptyRange { .. }
     ));
-    assert!(matches!(check(Rules { rows_max: 31, ..Rules::BLOCK }), RulesError::EmptyRange { .. }));
-    assert!(matches!(check(Rules { k_max: 1 << 17, ..Rules::BLOCK }), RulesError::Deep { .. }));
+    assert!(matches!(
+        check(Rules { rows_max: 31, ..Rules::CONSENSUS }),
+        RulesError::EmptyRange { .. }
+    ));
+    assert!(matches!(check(Rules { k_max: 1 << 17, ..Rules::CONSENSUS }), RulesError::Deep { .. }));
     // One size is a range.
-    assert_eq!(Rules { k_min: 1024, k_max: 1024, ..Rules::BLOCK }.check(), Ok(()));
-    assert_eq!(Rules { rows_max: 32, ..Rules::BLOCK }.check(), Ok(()));
+    assert_eq!(Rules { k_min: 1024, k_max: 1024, ..Rules::CONSENSUS }.check(), Ok(()));
+    assert_eq!(Rules { rows_max: 32, ..Rules::CONSENSUS }.check(), Ok(()));
     let none = Rules { rows_max: 31, ..Rules::SHARE };
     assert!(matches!(Verifier::new(none, Difficulty::ONE), Err(RulesError::EmptyRange { .. })));
-    for rules in [Rules::BLOCK, Rules::SHARE, Rules::research(Params::CONSENSUS)] {
+    for rules in [Rules::CONSENSUS, Rules::SHARE, Rules::research(Params::CONSENSUS)] {
         assert_eq!(rules.check(), Ok(()));
     }
 }
@@ -39,12 +42,12 @@ fn a_block_has_its_least_difficulty() {
     let expected = RulesError::Difficulty { difficulty: below, min: Difficulty::BLOCK_MIN };
     assert_eq!(Verifier::block(below).unwrap_err(), expected);
     assert!(Verifier::new(Rules::SHARE, below).is_ok());
-    assert_eq!(Rules { difficulty_min: Difficulty::BLOCK_MIN, ..Rules::SHARE }, Rules::BLOCK);
+    assert_eq!(Rules { difficulty_min: Difficulty::BLOCK_MIN, ..Rules::SHARE }, Rules::CONSENSUS);
 }
 
 #[test]
 fn every_rule_changes_the_digest() {
-    let block = Rules::BLOCK;
+    let block = Rules::CONSENSUS;
     let digests = [
         block,
         Rules { params: Params::new(64, 32).unwrap(), ..block },
@@ -74,15 +77,15 @@ fn limits_are_the_nodes_own() {
         verifier.unwrap().verify(&CHALLENGE, &bytes).unwrap_err().to_string()
     };
     assert_eq!(
-        refused(Rules { rows_max: 64, ..Rules::BLOCK }),
+        refused(Rules { rows_max: 64, ..Rules::CONSENSUS }),
         "malformed: m = 96 is outside 1..=64"
     );
     assert_eq!(
-        refused(Rules { k_min: 1025, ..Rules::BLOCK }),
+        refused(Rules { k_min: 1025, ..Rules::CONSENSUS }),
         "malformed: k = 1024 is outside 1025..=16384"
     );
     assert_eq!(
-        refused(Rules { k_min: 1, k_max: 1023, ..Rules::BLOCK }),
+        refused(Rules { k_min: 1, k_max: 1023, ..Rules::CONSENSUS }),
         "malformed: k = 1024 is outside 1..=1023"
     );
 }
@@ -128,12 +131,12 @@ fn what_was_verified_is_said_whole() {
 /// longer, and the bound is close.
 #[test]
 fn no_permitted_proof_is_longer_than_the_rules_say() {
-    use poai_core::puzzle::proof::Header;
+    use poai_core::puzzle::proof::ProofHeader;
     let roots = Root([0; 32]);
     for rules in [
-        Rules::BLOCK,
-        Rules { rows_max: 32, k_max: 1024, ..Rules::BLOCK },
-        Rules { rows_max: 416, ..Rules::BLOCK },
+        Rules::CONSENSUS,
+        Rules { rows_max: 32, k_max: 1024, ..Rules::CONSENSUS },
+        Rules { rows_max: 416, ..Rules::CONSENSUS },
         Rules::research(Params::new(32, 16).unwrap()),
         Rules::research(Params::new(256, 64).unwrap()),
     ] {
@@ -147,7 +150,7 @@ fn no_permitted_proof_is_longer_than_the_rules_say() {
             .chain(strips.saturating_sub(64)..strips)
         {
             let shape = Shape { m: rows, n: rows, k };
-            let header = Header {
+            let header = ProofHeader {
                 statement: Statement { shape, root_a: roots, root_b: roots },
                 tile: Tile { row: index, column: index },
                 transcript: Transcript::default(),
@@ -164,8 +167,8 @@ fn no_permitted_proof_is_longer_than_the_rules_say() {
 #[test]
 fn the_longest_proofs_are_so_long() {
     for (rules, bytes) in [
-        (Rules::BLOCK, 1_056_528),
-        (Rules { rows_max: 1 << 16, k_max: 1024, ..Rules::BLOCK }, 71_952),
+        (Rules::CONSENSUS, 1_056_528),
+        (Rules { rows_max: 1 << 16, k_max: 1024, ..Rules::CONSENSUS }, 71_952),
         (Rules::research(Params::new(32, 16).unwrap()), 4_202_512),
     ] {
         assert_eq!(rules.proof_bytes_max(), bytes);

@@ -4,7 +4,7 @@
 use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_core::trace::{Sample, sample};
 use poai_core::{Challenge, Difficulty, TraceRoot};
-use poai_engine::Options;
+use poai_engine::MineOptions;
 use poai_engine::execute::{Mining, Model, RunOptions, Tensor, Trace};
 use poai_testing::traces::{BEACON, RULES, checker, moved, run, steps, tile_of, tiles, traces};
 use poai_testing::zoo;
@@ -323,7 +323,7 @@ fn mined_products_are_linked_to_their_trace() {
         Model::new(zoo::classifier(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let challenge = Challenge([5; 32]);
     let difficulty = Difficulty::new(1).unwrap();
-    let mining = Mining { challenge, options: Options::new(difficulty) };
+    let mining = Mining { challenge, options: MineOptions::new(difficulty) };
     let done =
         model.run(&shape, zoo::images(&shape), &RunOptions::new().trace().mine(mining)).unwrap();
     let trace = done.trace.unwrap();

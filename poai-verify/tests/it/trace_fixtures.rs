@@ -3,7 +3,7 @@
 //! for the same reason.
 
 use poai_core::program::Program;
-use poai_core::trace::{Header, Receipt};
+use poai_core::trace::{Receipt, TraceHeader};
 use poai_core::{Challenge, Difficulty, Root, TraceRoot};
 use poai_verify::trace::{Checker, TraceError, TraceRules};
 use poai_verify::{Rules, Verified, Verifier};
@@ -31,7 +31,7 @@ struct Case<'a> {
     entry: &'a Entry,
     checker: Checker,
     win: Option<Verified>,
-    header: Option<Header>,
+    header: Option<TraceHeader>,
 }
 
 impl Case<'_> {
@@ -46,7 +46,7 @@ impl Case<'_> {
             let verifier = Verifier::new(Rules::SHARE, entry.difficulty.unwrap()).unwrap();
             verifier.verify(&entry.challenge.unwrap(), &read(proof)).unwrap()
         });
-        let header = entry.header.as_ref().map(|file| Header::decode(&read(file)).unwrap());
+        let header = entry.header.as_ref().map(|file| TraceHeader::decode(&read(file)).unwrap());
         Case { entry, checker: Checker::new(program, rules), win, header }
     }
 

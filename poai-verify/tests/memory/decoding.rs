@@ -174,8 +174,8 @@ fn the_longest_proof_takes_no_more_memory() {
     let operand = |name: &[u8]| operand::pseudorandom(name, 96, 16384);
     let puzzle = Puzzle::new(Params::CONSENSUS, CHALLENGE, operand(b"a"), operand(b"b"));
     let bytes = puzzle.bytes(1, 1);
-    assert!(bytes.len() as u64 <= Rules::BLOCK.proof_bytes_max());
-    assert!(Rules::BLOCK.proof_bytes_max() < 1_100_000, "spec §7: under 1.1 MB");
+    assert!(bytes.len() as u64 <= Rules::CONSENSUS.proof_bytes_max());
+    assert!(Rules::CONSENSUS.proof_bytes_max() < 1_100_000, "spec §7: under 1.1 MB");
     let (result, used) = measured(&verifier(), &bytes);
     result.unwrap();
     println!("{} bytes of proof, {used} bytes allocated", bytes.len());

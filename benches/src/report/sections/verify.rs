@@ -6,7 +6,7 @@ use poai_benches::Failure;
 use poai_benches::lines::{Axis, Mark, Plot, Section, Series, Share};
 use poai_benches::quiet::{timed, timed_always};
 use poai_benches::workload::{P, Workload, draw};
-use poai_core::puzzle::noise::{RowNoise, StepNoise};
+use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::puzzle::proof::strip;
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::*;
@@ -77,7 +77,7 @@ impl Sample {
         let bt = miner.prepare(operand(Side::B, b"b")?)?;
         let a = miner.prepare(operand(Side::A, b"a")?)?;
         let round = miner.round(&Challenge::default(), &bt)?;
-        let found = round.mine(&a, &Options::new(Difficulty::BLOCK_MIN))?.found;
+        let found = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN))?.found;
         let proof = found.proof().ok_or("no tile won")?;
         let best = found.best().ok_or("no tile won")?;
         let bytes = proof.encode(&P)?;
@@ -95,7 +95,7 @@ impl Sample {
 
     fn step_factors(&self) {
         for seed in [&self.seeds.a, &self.seeds.b] {
-            let noise = StepNoise::new(&P, seed);
+            let noise = RankStepNoise::new(&P, seed);
             (0..self.k / P.rank() as u32).for_each(|step| _ = black_box(noise.factor(step)));
         }
     }

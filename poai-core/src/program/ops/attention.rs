@@ -2,7 +2,7 @@
 
 use super::arithmetic::rdiv;
 use super::rows::{self, OFFSET};
-use super::{Local, Region, Source, StepError, dot, read_rows, table};
+use super::{Local, Region, RowSource, StepError, dot, read_rows, table};
 use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 /// Scores and their exponentials: rows (item, head, i), columns j.
 pub(super) fn weights(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     sums: Option<&[i32]>,
     out: &mut [i32],
@@ -63,7 +63,7 @@ struct Keys {
 impl Keys {
     fn load(
         &mut self,
-        source: &dyn Source,
+        source: &dyn RowSource,
         item: u32,
         sequence: u32,
         columns: usize,
@@ -79,7 +79,7 @@ impl Keys {
 /// Weighted means of values: rows (item, i), columns (head, channel).
 pub(super) fn context(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     sums: Option<&[i32]>,
     out: &mut [i32],

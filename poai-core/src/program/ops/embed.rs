@@ -1,13 +1,13 @@
 //! Look-ups in tables of rows.
 
 use super::arithmetic::{rsh, sat16};
-use super::{Local, Region, Source, StepError};
+use super::{Local, Region, RowSource, StepError};
 use alloc::vec;
 
 /// Rows of a table, by id, each by its own scale.
 pub(super) fn embed(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
     shift: u8,
@@ -26,7 +26,7 @@ pub(super) fn embed(
 }
 
 /// The table row that an output row looks up.
-pub(super) fn id(local: &Local<'_>, source: &dyn Source, row: u32) -> Result<u32, StepError> {
+pub(super) fn id(local: &Local<'_>, source: &dyn RowSource, row: u32) -> Result<u32, StepError> {
     let mut value = [0];
     source.read(0, row, &mut value)?;
     let rows = local.slot(1).rows;
@@ -43,7 +43,7 @@ pub(super) fn id(local: &Local<'_>, source: &dyn Source, row: u32) -> Result<u32
 /// Adds row i of a table to row i of every item.
 pub(super) fn add_rows(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {

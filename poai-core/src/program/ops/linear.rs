@@ -1,13 +1,13 @@
 //! Products with weights.
 
 use super::rows::{Channels, Requantise, requantise_sums};
-use super::{Local, Region, Source, StepError, dot, read_rows};
+use super::{Local, Region, RowSource, StepError, dot, read_rows};
 use crate::program::Clamp;
 use alloc::vec;
 
 pub(super) fn compute(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     sums: Option<&[i32]>,
     out: &mut [i32],
@@ -44,7 +44,7 @@ pub(super) fn compute(
 }
 
 /// The region's channels, one vector for each number.
-fn channels(source: &dyn Source, slot: usize, region: &Region) -> Result<Channels, StepError> {
+fn channels(source: &dyn RowSource, slot: usize, region: &Region) -> Result<Channels, StepError> {
     let entries = read_rows(source, slot, region.columns.clone(), 3)?;
     let of = |at: usize| entries.as_chunks::<3>().0.iter().map(|channel| channel[at]).collect();
     Ok(Channels { before: of(0), multiplier: of(1), after: of(2) })

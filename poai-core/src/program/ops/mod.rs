@@ -60,7 +60,7 @@ pub enum StepError {
 }
 
 /// Where a step's rows are read from.
-pub trait Source {
+pub trait RowSource {
     /// Reads the first entries of a row of a slot.
     ///
     /// # Errors
@@ -271,7 +271,7 @@ impl<'a> Local<'a> {
     /// region outside the output.
     pub fn compute(
         &self,
-        source: &dyn Source,
+        source: &dyn RowSource,
         region: &Region,
         sums: Option<&[i32]>,
         out: &mut [i32],
@@ -331,7 +331,7 @@ impl<'a> Local<'a> {
 
     /// The true length of an item: an entry of the slot, or the sequence where
     /// there is no such slot.
-    pub fn length(&self, source: &dyn Source, slot: usize, item: u32) -> Result<u32, StepError> {
+    pub fn length(&self, source: &dyn RowSource, slot: usize, item: u32) -> Result<u32, StepError> {
         if slot >= self.inputs {
             return Ok(self.run.sequence);
         }
@@ -347,7 +347,7 @@ impl<'a> Local<'a> {
 
 /// Reads consecutive rows of a slot, `width` entries each.
 fn read_rows(
-    source: &dyn Source,
+    source: &dyn RowSource,
     slot: usize,
     rows: Range<u32>,
     width: usize,
@@ -358,7 +358,7 @@ fn read_rows(
 }
 
 /// A constant of 256 entries.
-fn table(source: &dyn Source, slot: usize) -> Result<rows::Table, StepError> {
+fn table(source: &dyn RowSource, slot: usize) -> Result<rows::Table, StepError> {
     let mut table = [0; 256];
     source.read_rows(slot, 0..256, 1, &mut table)?;
     Ok(table)

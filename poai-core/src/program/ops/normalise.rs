@@ -2,14 +2,14 @@
 
 use super::arithmetic::{clamp, rdiv, sat16};
 use super::rows;
-use super::{Local, Region, Source, StepError, read_rows, table};
+use super::{Local, Region, RowSource, StepError, read_rows, table};
 use crate::program::Op;
 use alloc::vec;
 
 /// Softmax of each row, by table.
 pub(super) fn softmax(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {
@@ -31,7 +31,7 @@ pub(super) fn softmax(
 /// LayerNorm with `centre`, RMSNorm without.
 pub(super) fn normalise(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
     centre: bool,
@@ -58,7 +58,7 @@ pub(super) fn normalise(
 /// Each row by its Euclidean length.
 pub(super) fn l2(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {

@@ -1,13 +1,13 @@
 //! Steps whose entries come from the same row of their inputs.
 
 use super::rows;
-use super::{Local, Region, Source, StepError, read_rows, table};
+use super::{Local, Region, RowSource, StepError, read_rows, table};
 use crate::program::{Clamp, Dtype, Op};
 use alloc::vec;
 
 pub(super) fn compute(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {

@@ -1,14 +1,14 @@
 //! Means and maxima over pixels and tokens.
 
 use super::arithmetic::{rdiv, sat32};
-use super::{Local, Region, Source, StepError};
+use super::{Local, Region, RowSource, StepError};
 use crate::program::{Op, Window};
 use alloc::vec;
 
 /// Maximum or mean of the pixels under the window.
 pub(super) fn window(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
     window: &Window,
@@ -59,7 +59,7 @@ pub fn pixels(local: &Local<'_>, window: &Window, row: u32) -> impl Iterator<Ite
 /// The mean of an item's tokens.
 pub(super) fn mean(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {

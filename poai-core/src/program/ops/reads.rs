@@ -1,6 +1,6 @@
 //! Which rows of which inputs and constants a region is made of.
 
-use super::{Local, Region, Source, StepError, embed};
+use super::{Local, Region, RowSource, StepError, embed};
 use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -85,7 +85,7 @@ impl Local<'_> {
     pub fn further_reads(
         &self,
         region: &Region,
-        source: &dyn Source,
+        source: &dyn RowSource,
     ) -> Result<Vec<Read>, StepError> {
         let Op::Embed { .. } = self.op else { return Ok(vec![]) };
         let mut reads = Vec::with_capacity(2 * region.rows.len());

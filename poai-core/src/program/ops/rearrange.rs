@@ -1,14 +1,14 @@
 //! Steps that move entries and change none.
 
 use super::pool::pixels;
-use super::{Local, Region, Source, StepError};
+use super::{Local, Region, RowSource, StepError};
 use crate::program::Window;
 use alloc::vec;
 
 /// Every position of a window as a row.
 pub(super) fn unfold(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
     window: &Window,
@@ -32,7 +32,7 @@ pub(super) fn unfold(
 /// Every item transposed.
 pub(super) fn transpose(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {
@@ -59,7 +59,7 @@ pub(super) fn transpose(
 /// The same entries in order under another shape.
 pub(super) fn reshape(
     local: &Local<'_>,
-    source: &dyn Source,
+    source: &dyn RowSource,
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {

@@ -7,7 +7,7 @@ pub mod rows;
 pub mod steps;
 
 pub use rows::RowNoise;
-pub use steps::{StepFactor, StepNoise};
+pub use steps::{RankStepFactor, RankStepNoise};
 
 #[cfg(test)]
 mod tests {
@@ -21,6 +21,6 @@ mod tests {
     fn keys_are_of_the_seed() {
         let (params, seed) = (Params::CONSENSUS, Seed([7; 32]));
         assert_eq!(*RowNoise::new(&seed).key(), derive!("noise rows", &[7; 32]));
-        assert_eq!(*StepNoise::new(&params, &seed).key(), derive!("noise steps", &[7; 32]));
+        assert_eq!(*RankStepNoise::new(&params, &seed).key(), derive!("noise steps", &[7; 32]));
     }
 }

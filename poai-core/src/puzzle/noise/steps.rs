@@ -9,15 +9,15 @@ const RAW_MAX: usize = 4 * RANK_MAX + 2 + RANK_MAX / 4;
 
 /// Gives the step factors of one side.
 #[derive(Clone, Copy)]
-pub struct StepNoise {
+pub struct RankStepNoise {
     key: [u8; 32],
     rank: usize,
 }
 
-impl StepNoise {
+impl RankStepNoise {
     /// Keyed by `H("noise steps", seed)`.
-    pub fn new(params: &Params, seed: &Seed) -> StepNoise {
-        StepNoise { key: derive!("noise steps", &seed.0), rank: params.rank() }
+    pub fn new(params: &Params, seed: &Seed) -> RankStepNoise {
+        RankStepNoise { key: derive!("noise steps", &seed.0), rank: params.rank() }
     }
 
     /// The key itself, for devices that make noise.
@@ -26,7 +26,7 @@ impl StepNoise {
     }
 
     /// The factor of step `step`.
-    pub fn factor(&self, step: u32) -> StepFactor {
+    pub fn factor(&self, step: u32) -> RankStepFactor {
         let rank = self.rank;
         let mut raw = [0; RAW_MAX];
         let raw = &mut raw[..4 * rank + 2 + rank / 4];
@@ -41,7 +41,7 @@ impl StepNoise {
         let odd = signs.iter().map(|byte| byte.count_ones()).sum::<u32>() % 2 == 1;
 
         let mut factor =
-            StepFactor { rank, sources: [[0; RANK_MAX]; 2], signs: [[0; RANK_MAX]; 2] };
+            RankStepFactor { rank, sources: [[0; RANK_MAX]; 2], signs: [[0; RANK_MAX]; 2] };
         for c in 0..rank {
             factor.sources[0][c] = permutation[c];
             factor.sources[1][c] = permutation[(c + delta) % rank];
@@ -76,13 +76,13 @@ fn shuffle(words: &[u8], rank: usize) -> [u8; RANK_MAX] {
 /// One step factor `R_ℓ`: column c has the two nonzero entries
 /// `signs[0][c]` in row `sources[0][c]` and `signs[1][c]` in `sources[1][c]`.
 #[derive(Clone)]
-pub struct StepFactor {
+pub struct RankStepFactor {
     rank: usize,
     sources: [[u8; RANK_MAX]; 2],
     signs: [[i8; RANK_MAX]; 2],
 }
 
-impl StepFactor {
+impl RankStepFactor {
     /// The two nonzero entries of column `column`, as (row, sign).
     ///
     /// # Panics
@@ -129,7 +129,7 @@ impl StepFactor {
     /// The same factor by rows: row p has its two nonzero entries in columns
     /// `sources(0)[p]` and `sources(1)[p]`. It is what the thin products of
     /// exact recovery (spec §5) gather with.
-    pub fn transposed(&self) -> StepFactor {
+    pub fn transposed(&self) -> RankStepFactor {
         let mut by_row = self.clone();
         for half in 0..2 {
             for (c, (&p, &sign)) in self.sources(half).iter().zip(self.signs(half)).enumerate() {

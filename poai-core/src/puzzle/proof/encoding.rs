@@ -65,7 +65,7 @@ pub enum EncodeError {
 /// What stands before the openings, checked for consistency with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Header {
+pub struct ProofHeader {
     /// The product.
     pub statement: Statement,
     /// The tile.
@@ -74,12 +74,15 @@ pub struct Header {
     pub transcript: Transcript,
 }
 
-impl Header {
+impl ProofHeader {
     /// Reads the header and leaves the openings' bytes.
     ///
     /// # Errors
     /// [`DecodeError::Header`], [`DecodeError::Shape`], [`DecodeError::Tile`].
-    pub fn decode<'a>(params: &Params, bytes: &'a [u8]) -> Result<(Header, &'a [u8]), DecodeError> {
+    pub fn decode<'a>(
+        params: &Params,
+        bytes: &'a [u8],
+    ) -> Result<(ProofHeader, &'a [u8]), DecodeError> {
         let mut reader = Reader(bytes);
         let header = reader.header().ok_or(DecodeError::Header { got: bytes.len() as u64 })?;
         header.check(params)?;
@@ -139,7 +142,7 @@ impl<'a> ProofView<'a> {
     /// [`DecodeError`] for every byte string that is no proof's. The entries'
     /// range and everything that takes hashing is for the verifier to check.
     pub fn decode(params: &Params, bytes: &'a [u8]) -> Result<ProofView<'a>, DecodeError> {
-        let (header, openings) = Header::decode(params, bytes)?;
+        let (header, openings) = ProofHeader::decode(params, bytes)?;
         let got = bytes.len() as u64;
         // `decode` checked shape and tile, so the strips exist.
         let expected = header.proof_len(params).unwrap_or(0);
@@ -160,8 +163,8 @@ impl<'a> ProofView<'a> {
     }
 
     /// The header of this proof.
-    pub fn header(&self) -> Header {
-        Header { statement: self.statement, tile: self.tile, transcript: self.transcript }
+    pub fn header(&self) -> ProofHeader {
+        ProofHeader { statement: self.statement, tile: self.tile, transcript: self.transcript }
     }
 
     /// The canonical bytes.
@@ -213,13 +216,13 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn header(&mut self) -> Option<Header> {
+    fn header(&mut self) -> Option<ProofHeader> {
         let shape = Shape { m: self.u32()?, n: self.u32()?, k: self.u32()? };
         let statement =
             Statement { shape, root_a: Root(self.array()?), root_b: Root(self.array()?) };
         let tile = Tile { row: self.u32()?, column: self.u32()? };
         let transcript = Transcript::from_bytes(&self.array()?);
-        Some(Header { statement, tile, transcript })
+        Some(ProofHeader { statement, tile, transcript })
     }
 
     fn opening(&mut self, strip: &Strip) -> Option<OpeningView<'a>> {

@@ -5,7 +5,7 @@
 
 mod encoding;
 
-pub use encoding::{DecodeError, EncodeError, HEADER_LEN, Header};
+pub use encoding::{DecodeError, EncodeError, HEADER_LEN, ProofHeader};
 
 use crate::digest::{Challenge, Seed, Ticket};
 use crate::params::Params;

@@ -18,7 +18,7 @@ mod tiles;
 use super::avx512::{Avx512, STEP};
 use super::{Block, Kernel};
 use crate::params::Params;
-use crate::puzzle::noise::StepFactor;
+use crate::puzzle::noise::RankStepFactor;
 use crate::puzzle::statement::Side;
 
 /// Made by `find` alone, where AMX may be used.
@@ -87,11 +87,11 @@ impl Kernel for Amx {
         self.tiles.accumulate(a, b, sums);
     }
 
-    fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+    fn add_noise(&self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
         self.avx512.add_noise(step, factors, entries);
     }
 
-    fn project(&self, by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+    fn project(&self, by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
         self.avx512.project(by_row, entries, sums);
     }
 

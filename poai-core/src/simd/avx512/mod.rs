@@ -10,7 +10,7 @@ mod noise;
 mod registers;
 pub(super) mod vnni;
 
-use crate::puzzle::noise::StepFactor;
+use crate::puzzle::noise::RankStepFactor;
 
 /// Rows of a tile.
 pub(super) const T: usize = 32;
@@ -54,14 +54,14 @@ impl Avx512 {
     }
 
     /// [`super::Kernel::add_noise`].
-    pub(super) fn add_noise(self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+    pub(super) fn add_noise(self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
         assert_eq!((step.rank(), factors.len(), entries.len()), (R, STEP, STEP));
         // SAFETY: `self` shows that the features are there.
         unsafe { noise::add(step, factors, entries) }
     }
 
     /// [`super::Kernel::project`].
-    pub(super) fn project(self, by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+    pub(super) fn project(self, by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
         assert_eq!((by_row.rank(), entries.len(), sums.len()), (R, STEP, STEP));
         // SAFETY: `self` shows that the features are there.
         unsafe { noise::project(by_row, entries, sums) }

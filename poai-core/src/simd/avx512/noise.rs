@@ -3,7 +3,7 @@
 
 use super::R;
 use super::registers::{load, store};
-use crate::puzzle::noise::StepFactor;
+use crate::puzzle::noise::RankStepFactor;
 use core::arch::x86_64::*;
 
 /// One step factor in registers: per half of the columns and per nonzero
@@ -15,7 +15,7 @@ struct Gather {
 
 impl Gather {
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    fn new(factor: &StepFactor) -> Gather {
+    fn new(factor: &RankStepFactor) -> Gather {
         let mut gather =
             Gather { indices: [[_mm512_setzero_si512(); 2]; 2], negative: [[0; 2]; 2] };
         for entry in 0..2 {
@@ -39,7 +39,7 @@ impl Gather {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn add(step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+pub(super) fn add(step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
     let gather = Gather::new(step);
     for (row, entries) in factors.as_chunks::<R>().0.iter().zip(entries.as_chunks_mut::<R>().0) {
         let row = [load(&row[..64]), load(&row[64..])];
@@ -55,7 +55,7 @@ pub(super) fn add(step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
 /// Adds R_ℓ times each row to 16-bit sums. Signs are applied after widening:
 /// −(−128) is no i8.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn project(by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+pub(super) fn project(by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
     let gather = Gather::new(by_row);
     for (entries, sums) in entries.as_chunks::<R>().0.iter().zip(sums.as_chunks_mut::<R>().0) {
         let entries = [load(&entries[..64]), load(&entries[64..])];

@@ -8,7 +8,7 @@
 use super::registers::{load, store};
 use super::{Avx512, STEP, T};
 use crate::params::Params;
-use crate::puzzle::noise::StepFactor;
+use crate::puzzle::noise::RankStepFactor;
 use crate::puzzle::statement::Side;
 use crate::simd::Kernel;
 use crate::simd::layout::interleave;
@@ -102,11 +102,11 @@ impl Kernel for Avx512Vnni {
         }
     }
 
-    fn add_noise(&self, step: &StepFactor, factors: &[i8], entries: &mut [i8]) {
+    fn add_noise(&self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
         self.0.add_noise(step, factors, entries);
     }
 
-    fn project(&self, by_row: &StepFactor, entries: &[i8], sums: &mut [i16]) {
+    fn project(&self, by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
         self.0.project(by_row, entries, sums);
     }
 

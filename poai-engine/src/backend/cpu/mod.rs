@@ -14,13 +14,13 @@ mod recover;
 mod small;
 
 use super::{
-    Backend, BackendError, ChooseError, Completion, Job, Listed, Noised, Output, Plain, Prepared,
-    Unsupported, Watch, check_memory, check_small, shape_of,
+    Backend, BackendError, Completion, CpuChooseError, ListedCpu, Multiplication, Noised, Output,
+    Plain, Prepared, Unsupported, Watch, check_memory, check_small, shape_of,
 };
 use crate::operand::Operand;
 use core::ops::ControlFlow;
 use noised::NoisedEntries;
-use packed::Steps;
+use packed::RankSteps;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
 use poai_core::puzzle::commitment::Tree;
@@ -68,15 +68,15 @@ impl Cpu {
     /// The kernel of this name, or an error; never another one in its stead.
     ///
     /// # Errors
-    /// [`ChooseError`] where there is none of this name, or the processor does
+    /// [`CpuChooseError`] where there is none of this name, or the processor does
     /// not have what it needs.
-    pub fn named(name: &str) -> Result<Cpu, ChooseError> {
+    pub fn named(name: &str) -> Result<Cpu, CpuChooseError> {
         let entry = simd::ALL
             .iter()
             .find(|entry| entry.name == name)
-            .ok_or_else(|| ChooseError::Unknown { name: name.to_owned() })?;
-        let kernel =
-            (entry.find)().ok_or(ChooseError::Missing { name: entry.name, needs: entry.needs })?;
+            .ok_or_else(|| CpuChooseError::Unknown { name: name.to_owned() })?;
+        let kernel = (entry.find)()
+            .ok_or(CpuChooseError::Missing { name: entry.name, needs: entry.needs })?;
         Ok(Cpu { name: entry.name, kernel, pool: None })
     }
 
@@ -94,10 +94,10 @@ impl Cpu {
 
     /// Every kernel, the fastest first, whether this processor has it or not.
     /// Looking for `cpu-amx` asks Linux, once, to let this process use AMX.
-    pub fn list() -> Vec<Listed> {
+    pub fn list() -> Vec<ListedCpu> {
         simd::ALL
             .iter()
-            .map(|entry| Listed {
+            .map(|entry| ListedCpu {
                 name: entry.name,
                 needs: entry.needs,
                 present: (entry.find)().is_some(),
@@ -143,7 +143,7 @@ impl Backend for Cpu {
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError> {
         self.supports(prepared.operand().params())?;
         let () = prepared.data(self.name)?;
-        let steps = self.run(|| Steps::new(self.kernel, prepared.operand()));
+        let steps = self.run(|| RankSteps::new(self.kernel, prepared.operand()));
         Ok(Plain::new(prepared, steps))
     }
 
@@ -151,7 +151,7 @@ impl Backend for Cpu {
         let shape = shape_of(a.operand(), b.operand())?;
         check_memory(&shape, memory)?;
         let params = *a.operand().params();
-        let (a, b): (&Steps, &Steps) = (a.data(self.name)?, b.data(self.name)?);
+        let (a, b): (&RankSteps, &RankSteps) = (a.data(self.name)?, b.data(self.name)?);
         let product = Product::new(self.kernel, &params, shape, a, b);
         // Nobody watches, so nobody stops it.
         let _: ControlFlow<()> = self.run(|| product.run(Some(memory)));
@@ -162,10 +162,10 @@ impl Backend for Cpu {
         self.supports(a.params())?;
         let shape = shape_of(&a, b.operand())?;
         check_memory(&shape, memory)?;
-        let b: &Steps = b.data(self.name)?;
+        let b: &RankSteps = b.data(self.name)?;
         self.run(|| {
             // Nobody asks for a commitment, so nothing is hashed.
-            let steps = Steps::new(self.kernel, &a);
+            let steps = RankSteps::new(self.kernel, &a);
             let product = Product::new(self.kernel, a.params(), shape, &steps, b);
             let _: ControlFlow<()> = product.run(Some(memory));
         });
@@ -191,7 +191,7 @@ impl Backend for Cpu {
 
     fn multiply(
         &self,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {

@@ -1,19 +1,19 @@
 //! An operand with its noise, and the noise's factors, which recovery needs.
 
-use super::packed::Steps;
+use super::packed::RankSteps;
 use crate::operand::Operand;
 use poai_core::digest::Seed;
-use poai_core::puzzle::noise::{RowNoise, StepFactor, StepNoise};
+use poai_core::puzzle::noise::{RankStepFactor, RankStepNoise, RowNoise};
 use poai_core::simd::Kernel;
 use rayon::prelude::*;
 
 /// `A'` or `B'ᵀ`, packed, and the two factors of its noise.
 pub(super) struct NoisedEntries {
-    pub(super) steps: Steps,
+    pub(super) steps: RankSteps,
     /// The row factor, rows×r.
     pub(super) rows: Vec<i8>,
     /// The step factors.
-    pub(super) factors: Vec<StepFactor>,
+    pub(super) factors: Vec<RankStepFactor>,
 }
 
 impl NoisedEntries {
@@ -21,7 +21,7 @@ impl NoisedEntries {
     pub(super) fn new(kernel: &dyn Kernel, seed: &Seed, operand: &Operand) -> NoisedEntries {
         let params = operand.params();
         let rank = params.rank();
-        let step_noise = StepNoise::new(params, seed);
+        let step_noise = RankStepNoise::new(params, seed);
         let row_noise = RowNoise::new(seed);
         let factors: Vec<_> = (0..operand.k() / rank as u32)
             .into_par_iter()
@@ -32,7 +32,7 @@ impl NoisedEntries {
             .enumerate()
             .for_each(|(index, row)| row_noise.row(index as u32, row));
         let strip_len = params.tile() * rank;
-        let steps = Steps::with(
+        let steps = RankSteps::with(
             kernel,
             operand,
             |strip| &rows[strip * strip_len..][..strip_len],

@@ -8,11 +8,11 @@ use poai_core::simd::Kernel;
 use rayon::prelude::*;
 
 /// The packed entries of one operand, noised or clean.
-pub(super) struct Steps {
+pub(super) struct RankSteps {
     side: Side,
     t: usize,
     rank: usize,
-    /// Steps of a strip.
+    /// RankSteps of a strip.
     count: usize,
     /// Bytes of a packed step.
     len: usize,
@@ -21,10 +21,10 @@ pub(super) struct Steps {
     strips: Vec<Aligned<i8>>,
 }
 
-impl Steps {
+impl RankSteps {
     /// Packs an operand as it is, on every thread.
-    pub(super) fn new(kernel: &dyn Kernel, operand: &Operand) -> Steps {
-        Steps::with(kernel, operand, |_| (), |(), _, _| ())
+    pub(super) fn new(kernel: &dyn Kernel, operand: &Operand) -> RankSteps {
+        RankSteps::with(kernel, operand, |_| (), |(), _, _| ())
     }
 
     /// Packs an operand on every thread, after `change` has had each step's
@@ -34,7 +34,7 @@ impl Steps {
         operand: &Operand,
         begin: impl Fn(usize) -> S + Sync,
         change: impl Fn(&S, usize, &mut [i8]) + Sync,
-    ) -> Steps {
+    ) -> RankSteps {
         let params = operand.params();
         let (t, rank, k) = (params.tile(), params.rank(), operand.k() as usize);
         let (side, len, count) =
@@ -57,7 +57,7 @@ impl Steps {
                 },
             )
             .collect();
-        Steps { side, t, rank, count, len, strips }
+        RankSteps { side, t, rank, count, len, strips }
     }
 
     /// How many steps a strip has.

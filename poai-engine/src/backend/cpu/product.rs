@@ -6,7 +6,7 @@
 //! allocated on the way: each thread takes its scratch from a pool.
 
 use super::aligned::Aligned;
-use super::packed::Steps;
+use super::packed::RankSteps;
 use super::recover::Correction;
 use crate::backend::{Watch, Winner};
 use core::ops::{ControlFlow, Range};
@@ -28,8 +28,8 @@ pub(super) struct Product<'a> {
     pub(super) kernel: &'a dyn Kernel,
     pub(super) params: &'a Params,
     pub(super) shape: Shape,
-    pub(super) a: &'a Steps,
-    pub(super) b: &'a Steps,
+    pub(super) a: &'a RankSteps,
+    pub(super) b: &'a RankSteps,
     /// Where tickets are drawn.
     pub(super) tickets: Option<Tickets<'a>>,
     /// What is taken off the tiles before they are written.
@@ -61,8 +61,8 @@ impl<'a> Product<'a> {
         kernel: &'a dyn Kernel,
         params: &'a Params,
         shape: Shape,
-        a: &'a Steps,
-        b: &'a Steps,
+        a: &'a RankSteps,
+        b: &'a RankSteps,
     ) -> Product<'a> {
         Product { kernel, params, shape, a, b, tickets: None, correction: None }
     }

@@ -7,10 +7,10 @@
 use super::aligned::Aligned;
 use super::noised::NoisedEntries;
 use super::packed::copy_step;
-use crate::backend::Job;
+use crate::backend::Multiplication;
 use core::ops::Range;
 use poai_core::params::Params;
-use poai_core::puzzle::noise::StepFactor;
+use poai_core::puzzle::noise::RankStepFactor;
 use poai_core::puzzle::statement::Side;
 use poai_core::simd::{Block, Kernel};
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ impl Correction {
     /// Computes the thin factors on every thread.
     pub(super) fn new(
         kernel: &dyn Kernel,
-        job: &Job<'_>,
+        job: &Multiplication<'_>,
         a: &NoisedEntries,
         b: &NoisedEntries,
     ) -> Correction {
@@ -114,13 +114,13 @@ impl Sides<'_> {
         &self,
         side: Side,
         rows: &[i8],
-        factors: &[StepFactor],
+        factors: &[RankStepFactor],
         step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
     ) -> Option<Aligned<i16>> {
         if factors.len() > NARROW_STEPS {
             return None;
         }
-        let by_row: Vec<_> = factors.par_iter().map(StepFactor::transposed).collect();
+        let by_row: Vec<_> = factors.par_iter().map(RankStepFactor::transposed).collect();
         let (t, rank) = (self.params.tile(), self.params.rank());
         let (step_len, packed_len) = (t * rank, self.kernel.thin_len(self.params));
         let mut packed = Aligned::zeros(rows.len() / step_len * packed_len);
@@ -152,7 +152,7 @@ impl Sides<'_> {
         &self,
         side: Side,
         rows: &[i8],
-        factors: &[StepFactor],
+        factors: &[RankStepFactor],
         step_rows: impl Fn(usize, usize, &mut [i8]) + Sync,
     ) -> Vec<i32> {
         let rank = self.params.rank();
@@ -202,7 +202,7 @@ fn join<T: Copy + From<i8>>(
 mod tests {
     use super::*;
     use poai_core::Seed;
-    use poai_core::puzzle::noise::StepNoise;
+    use poai_core::puzzle::noise::RankStepNoise;
     use poai_core::simd::{ALL, Kernel};
 
     const P: Params = Params::CONSENSUS;
@@ -210,8 +210,8 @@ mod tests {
     const R: usize = 128;
 
     /// A step factor and the two columns of a row that holds two −1.
-    fn double_negative() -> (StepFactor, [usize; 2]) {
-        let noise = StepNoise::new(&P, &Seed([5; 32]));
+    fn double_negative() -> (RankStepFactor, [usize; 2]) {
+        let noise = RankStepNoise::new(&P, &Seed([5; 32]));
         let factor = noise.factor(0);
         let by_row = factor.transposed();
         let row = (0..R).find(|&row| by_row.signs(0)[row] == -1 && by_row.signs(1)[row] == -1);

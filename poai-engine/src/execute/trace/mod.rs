@@ -11,18 +11,18 @@ use crate::execute::network::Network;
 use crate::execute::tensor::Tensor;
 use core::ops::Range;
 use poai_core::digest::{ProgramId, Root, RulesDigest, TraceRoot};
-use poai_core::program::ops::{Local, Read, Source, StepError};
+use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, RunShape, ValueId};
 use poai_core::puzzle::commitment::{Opening, Tree};
 use poai_core::trace::record::{self, Record};
-use poai_core::trace::{Header, Receipt, Sample, header, sample};
+use poai_core::trace::{Receipt, Sample, TraceHeader, header, sample};
 use std::sync::Arc;
 
 /// Why nothing was opened.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ProveError {
+pub enum OpenError {
     /// The value has no such tile.
     #[error("value {} has no tile {tile}", value.0)]
     Tile {
@@ -42,7 +42,7 @@ pub enum ProveError {
 #[derive(Clone, Debug)]
 pub struct Trace {
     network: Arc<Network>,
-    header: Header,
+    header: TraceHeader,
     extents: Vec<Extent>,
     values: Vec<Lazy>,
     trees: Vec<Tree>,
@@ -84,7 +84,7 @@ impl Trace {
     /// A trace whose records and header may lie.
     pub(in crate::execute) fn of_parts(
         network: Arc<Network>,
-        header: Header,
+        header: TraceHeader,
         extents: Vec<Extent>,
         values: Vec<Lazy>,
         trees: Vec<Tree>,
@@ -114,7 +114,7 @@ impl Trace {
         self.leaves = leaves(&self.records);
         let roots: Vec<Root> = self.trees.iter().map(|tree| *tree.root()).collect();
         let (inputs, steps) = roots.split_at(program.inputs().len());
-        self.header = Header {
+        self.header = TraceHeader {
             program: self.header.program,
             run,
             input: header::input_root(&run, inputs),
@@ -179,7 +179,7 @@ impl Trace {
     }
 
     /// The head.
-    pub fn header(&self) -> Header {
+    pub fn header(&self) -> TraceHeader {
         self.header
     }
 
@@ -223,8 +223,8 @@ impl Trace {
     /// root was published: `header ‖ all records ‖ tile openings`.
     ///
     /// # Errors
-    /// [`ProveError`].
-    pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, ProveError> {
+    /// [`OpenError`].
+    pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, OpenError> {
         let header = self.header();
         let mut bytes = header.encode();
         bytes.extend(self.records.concat());
@@ -246,9 +246,9 @@ impl Trace {
     /// tile 0 is about that, and nothing follows the records.
     ///
     /// # Errors
-    /// [`ProveError`].
-    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
-        let no_tile = ProveError::Tile { value, tile };
+    /// [`OpenError`].
+    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+        let no_tile = OpenError::Tile { value, tile };
         let program = self.network.program();
         let inputs = (value.0 as usize) < program.inputs().len() && tile == 0;
         let mut bytes = self.header().encode();
@@ -294,9 +294,9 @@ impl Trace {
     /// trace: `header ‖ u32 value ‖ record ‖ path`.
     ///
     /// # Errors
-    /// [`ProveError`] where the value is no step.
-    pub fn link(&self, value: ValueId) -> Result<Vec<u8>, ProveError> {
-        let no_step = ProveError::Tile { value, tile: 0 };
+    /// [`OpenError`] where the value is no step.
+    pub fn link(&self, value: ValueId) -> Result<Vec<u8>, OpenError> {
+        let no_step = OpenError::Tile { value, tile: 0 };
         self.network.program().step_of(value).ok_or(no_step.clone())?;
         let mut bytes = self.header().encode();
         bytes.extend(value.0.to_le_bytes());
@@ -313,9 +313,9 @@ impl Trace {
     /// is made of, in order, then of its own rows.
     ///
     /// # Errors
-    /// [`ProveError`].
-    pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, ProveError> {
-        let no_tile = ProveError::Tile { value, tile };
+    /// [`OpenError`].
+    pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+        let no_tile = OpenError::Tile { value, tile };
         let local = self.local(value).ok_or(no_tile.clone())?;
         let region = local.grid().tile(tile).ok_or(no_tile.clone())?;
         self.fetch_slots(value)?;
@@ -343,9 +343,9 @@ impl Trace {
 }
 
 /// A header of which only these two are known yet.
-fn unwritten(program: ProgramId, run: RunShape) -> Header {
+fn unwritten(program: ProgramId, run: RunShape) -> TraceHeader {
     let (input, output) = (Root::default(), Root::default());
-    Header { program, run, input, output, macs: 0, records: [0; 32] }
+    TraceHeader { program, run, input, output, macs: 0, records: [0; 32] }
 }
 
 fn leaves(records: &[Vec<u8>]) -> Vec<[u8; 32]> {
@@ -392,7 +392,7 @@ impl Values<'_> {
     }
 }
 
-impl Source for Values<'_> {
+impl RowSource for Values<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let missing = StepError::Missing { slot, row };
         let (tensor, _) = self.held(slot).ok_or(missing)?;

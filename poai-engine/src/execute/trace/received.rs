@@ -1,7 +1,7 @@
 //! What a challenger does: holds received tensors and records against the
 //! program, and proves the first lie (spec §14).
 
-use super::{ProveError, Trace, Values};
+use super::{OpenError, Trace, Values};
 use crate::execute::error::ValueError;
 use crate::execute::lazy::Lazy;
 use crate::execute::network::Network;
@@ -10,7 +10,7 @@ use poai_core::program::ops::{Grid, Local, Region, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{RunShapeError, ValueId};
 use poai_core::puzzle::commitment::Tree;
-use poai_core::trace::{Header, Record, header, record, unclean};
+use poai_core::trace::{Record, TraceHeader, header, record, unclean};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ impl Trace {
     /// [`ReceivedError`]: what was received is not the trace's.
     pub fn received(
         network: Arc<Network>,
-        header: Header,
+        header: TraceHeader,
         records: Vec<Vec<u8>>,
         values: Vec<Vec<u8>>,
     ) -> Result<Trace, ReceivedError> {
@@ -123,9 +123,9 @@ impl Trace {
     /// the run, and slower: it is done tile by tile.
     ///
     /// # Errors
-    /// [`ProveError`]: a device that keeps a tensor failed, or the library is
+    /// [`OpenError`]: a device that keeps a tensor failed, or the library is
     /// wrong.
-    pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, ProveError> {
+    pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, OpenError> {
         let program = self.network().program();
         let header = self.header();
         if header.macs != program.total_macs(&header.run) {

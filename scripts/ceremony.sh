@@ -13,7 +13,8 @@
 # "N passed, M failed", which the exit code repeats.
 #
 # Settings, with what they are if left out:
-#   POAI_CEREMONY_ROWS=   so many constraints of a system that is no network's
+#   POAI_CEREMONY_ROWS=N       constraints of a system that is no network's, in place of the network
+#   POAI_CEREMONY_PROGRAM=FILE poai-testing's program `ceremony`, in place of one that this script builds
 set -euo pipefail
 
 : "${POAI_CEREMONY_ROWS:=}"
@@ -29,8 +30,11 @@ else
 fi
 
 [ -x "$tools/node_modules/.bin/snarkjs" ] || npm ci --prefix "$tools" --no-audit --no-fund
-cargo build --locked -p poai-testing --features ceremony --bin ceremony
-ours=${CARGO_TARGET_DIR:-target}/debug/ceremony
+ours=${POAI_CEREMONY_PROGRAM:-}
+if [ -z "$ours" ]; then
+  cargo build --locked -p poai-testing --features ceremony --bin ceremony
+  ours=${CARGO_TARGET_DIR:-target}/debug/ceremony
+fi
 [ "${ours#/}" != "$ours" ] || ours=$PWD/$ours
 cd "$dir"
 

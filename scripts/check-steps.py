@@ -2,17 +2,17 @@
 """Checks steps and traces against an implementation in Python.
 
 The implementation in `steps/` was written from docs/spec.md (§11 to §13) and
-not from the Rust code. `cases` is what the test `emit_cases` of poai-core
+not from the Rust code. `cases` is what the test `emit_cases` of poai-engine
 writes:
 
-    POAI_CASES=$PWD/target/cases.json cargo test -p poai-core --test steps -- --ignored
+    POAI_CASES=$PWD/target/cases.json cargo test -p poai-engine --test it -- --ignored steps::
     pip install -r scripts/requirements-steps.txt
     scripts/check-steps.py target/cases.json --known test_vectors/steps.txt
 
 For every case the program is decoded, run, and compared with what Rust says:
 the ids, the entries and the commitment root of every value, the trace root.
 The first difference ends the check. `--write` keeps this implementation's
-answers, which `poai-engine/tests/it/steps.rs` holds Rust to; `--known` compares them
+answers, with which `poai-engine/tests/it/steps.rs` compares Rust; `--known` compares them
 with those kept before.
 """
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for some seconds, or those that are named: fuzz.sh SECONDS [TARGET...]
 #
-# Fixtures of the tests are the seeds. What is found lies in poai-verify/fuzz/artifacts, and the corpus that grows in
-# poai-verify/fuzz/corpus; neither is committed. Needs a nightly toolchain and cargo-fuzz.
+# A target lies in the folder fuzz/ of the crate that it fuzzes; poai-verify/fuzz builds them all. Fixtures of the tests are
+# the seeds. What is found lies in poai-verify/fuzz/artifacts, and the corpus that grows in poai-verify/fuzz/corpus; neither
+# is committed. Needs a nightly toolchain and cargo-fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/../poai-verify/fuzz"
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # What is built from what: every crate as it would be published, every combination of features, the least toolchain that is
 # promised, and the licences, versions and sources of all dependencies.
+#
+#   POAI_FEATURES_DEPTH=N   combinations of at most N features of the facade; all of them by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,24 +10,39 @@ cd "$(dirname "$0")/.."
 have() { cargo "$1" --version >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug "cargo-$1"; }
 
 echo "== every crate, as it is published"
-cargo package --locked --quiet --allow-dirty -p poai-core -p poai-verify -p poai-cuda -p poai-verify-capi -p poai
+mapfile -t crates < <(cargo metadata --no-deps --format-version 1 --locked | python3 -c '
+import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["publish"] is None:
+        print("--package=" + package["name"])')
+[ ${#crates[@]} -gt 0 ]
+# Each is unpacked and built from its own files. That it builds is the question; nothing of it runs.
+CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo package --locked --quiet --allow-dirty "${crates[@]}"
+for crate in "${crates[@]}"; do
+    listed=$(cargo package --list --quiet --allow-dirty "$crate" 2>/dev/null)
+    for file in LICENSE-APACHE LICENSE-MIT README.md; do
+        grep -qx "$file" <<<"$listed" || { echo "expected $file in $crate; add it to the crate's folder"; exit 1; }
+    done
+done
+echo "${#crates[@]} crates"
 
 echo "== the least toolchain"
 least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-if rustup toolchain list | grep -q "^$least"; then
-    cargo "+$(rustup toolchain list | sed -n "s/^\($least[^ ]*\).*/\1/p" | head -n 1)" check --quiet --locked -p poai -p poai-verify-capi --all-features
-    echo "$least builds"
-elif rustc --version | grep -q "^rustc $least"; then
+if rustc --version | grep -q "^rustc $least"; then
     echo "$least is the one that builds all of this"
+elif rustup toolchain list | grep -q "^$least"; then
+    cargo "+$(rustup toolchain list | sed -n "s/^\($least[^ ]*\).*/\1/p" | head -n 1)" check --quiet --locked "${crates[@]}" --all-features
+    echo "$least builds"
 else
     echo "SKIPPED: no toolchain $least"
 fi
 
 echo "== every combination of features"
 if have hack; then
-    # Each crate's default is one of its features, or none.
-    cargo hack check --quiet --locked --feature-powerset --exclude-features default -p poai-verify
-    cargo hack check --quiet --locked --feature-powerset --depth 2 --exclude-features default -p poai-core -p poai-cuda -p poai
+    # Each crate's default is one of its features, or none. The crates without features are checked by all else.
+    combinations=(check --quiet --locked --feature-powerset --exclude-features default)
+    cargo hack "${combinations[@]}" -p poai-core -p poai-verify -p poai-engine -p poai-cuda
+    cargo hack "${combinations[@]}" ${POAI_FEATURES_DEPTH:+--depth "$POAI_FEATURES_DEPTH"} -p poai
 else
     echo "SKIPPED: cargo-hack cannot be installed"
 fi

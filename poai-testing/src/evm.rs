@@ -62,6 +62,12 @@ pub struct Chain {
 /// Under the limit of gas for one transaction (EIP-7825).
 pub const GAS: u64 = 10_000_000;
 
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain::new()
+    }
+}
+
 impl Chain {
     pub fn new() -> Chain {
         let context = Context::mainnet()

@@ -7,7 +7,7 @@
 //! there is the plain one, [`Backend::pack`] and [`Backend::product`], for
 //! products that nobody mines.
 //!
-//! - [`reference`]: the plain one, readable beside the spec.
+//! - [`mod@reference`]: the plain one, readable beside the spec.
 //! - [`cpu`]: the parallel one.
 //!
 //! The crate `poai-testing` has what every backend has to pass, and two backends

@@ -1,6 +1,11 @@
-//! Circuits, keys, ceremonies and proofs.
+//! Circuits, keys, ceremonies and proofs, and the verifiers of proofs: poai-verify's and its contracts in the EVM.
 
 mod circuits;
 mod commitment;
+mod contracts;
+mod deployment;
+mod groth16;
+mod inference;
+mod registry;
 mod setup;
 mod standard;

@@ -13,7 +13,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts/fixtures");
+    let directory =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../poai-verify/contracts/fixtures");
     std::fs::create_dir_all(&directory)?;
     for signals in 1..=6 {
         let name = format!("TestVerifier{signals}");

@@ -84,7 +84,7 @@ fn sources_and_code_are_of_the_test_keys() {
         let key = Setup::new(count, count as u64).key;
         assert!(
             artefact.source == solidity(&key, &name).unwrap(),
-            "run the program make-contract-fixtures of poai-testing, and node compile.js in contracts/"
+            "run make-contract-fixtures of poai-testing, and node compile.js in contracts/"
         );
         println!("{name}: {} bytes of code", artefact.runtime.len());
         assert!(artefact.runtime.len() < 24_576);

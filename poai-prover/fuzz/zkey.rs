@@ -1,10 +1,10 @@
 //! Any bytes as a ceremony's key, and as snarkjs' JSON. What is read is checked.
 #![no_main]
 
-use poai_testing::chain;
 use libfuzzer_sys::fuzz_target;
 use poai_prover::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
 use poai_prover::iden3::zkey::read_zkey;
+use poai_testing::chain;
 use std::io::Cursor;
 
 fuzz_target!(|bytes: &[u8]| {

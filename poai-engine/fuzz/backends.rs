@@ -5,9 +5,8 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
-use poai_testing::tester::{Case, compare};
 use poai_core::{Challenge, Params};
-use poai_engine::backend;
+use poai_testing::tester::{Case, compare};
 
 #[derive(Arbitrary, Debug)]
 struct Input {

@@ -2,10 +2,10 @@
 //! the program names, and is written as the same bytes.
 #![no_main]
 
-use poai_testing::layers;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use poai_import::store::{CONSTANTS_FILE, PROGRAM_FILE, load, save};
+use poai_testing::layers;
 use std::fs;
 use std::sync::LazyLock;
 use tempfile::TempDir;

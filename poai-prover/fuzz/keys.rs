@@ -2,15 +2,18 @@
 //! what is read has no other bytes, and nothing is allocated that the file lacks.
 #![no_main]
 
-use poai_testing::chain;
 use arbitrary::Arbitrary;
 use ark_bn254::Bn254;
 use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use libfuzzer_sys::fuzz_target;
 use poai_core::digest::ProgramId;
-use poai_prover::keys::{KeyIdentity, KeyOwner, read_header, read_proving_key, read_verifying_key, write_proving_key, write_verifying_key};
+use poai_prover::keys::{
+    KeyIdentity, KeyOwner, read_header, read_proving_key, read_verifying_key, write_proving_key,
+    write_verifying_key,
+};
 use poai_prover::setup::insecure_single_party_setup;
+use poai_testing::chain;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

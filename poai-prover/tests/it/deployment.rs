@@ -12,12 +12,13 @@ use std::path::PathBuf;
 
 #[test]
 fn committed_fixtures_are_current() {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts/fixtures");
+    let directory =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../poai-verify/contracts/fixtures");
     for (file, seed, visibility) in FIXTURES {
         let committed = std::fs::read(directory.join(file)).unwrap();
         let committed: serde_json::Value = serde_json::from_slice(&committed).unwrap();
         let made = serde_json::to_value(statement::deployment(seed, visibility).unwrap()).unwrap();
-        assert!(committed == made, "run the program make-contract-fixtures of poai-testing");
+        assert!(committed == made, "run make-contract-fixtures of poai-testing");
     }
 }
 

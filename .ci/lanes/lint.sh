@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Format, clippy, documentation, and the verifier where there is no standard library. Nothing is built to run: clippy and
+# the documentation share what they read of other crates.
+set -euo pipefail
+. .ci/lib.sh
+
+step "format"
+cargo fmt --all --check
+cargo fmt --manifest-path poai-verify/fuzz/Cargo.toml --check
+
+step "clippy"
+cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+cargo clippy -p poai-core -p poai-verify --no-default-features --locked -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+RUSTDOCFLAGS="-D warnings" cargo doc -p poai-core -p poai-verify --no-deps --no-default-features --locked
+
+step "the verifier for targets without std"
+await targets
+for one in "${bare_targets[@]}"; do
+    if has_target "$one"; then
+        cargo check -p poai-verify --lib --no-default-features --target "$one" --locked
+        cargo check -p poai-verify --lib --no-default-features --features inference,chain --target "$one" --locked
+    else
+        skipped "the target $one cannot be added"
+    fi
+done

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Every crate as it is published, every combination of features, the least toolchain, and the licences, versions and sources
+# of all dependencies.
+set -euo pipefail
+. .ci/lib.sh
+
+for tool in cargo-hack cargo-deny; do await "$tool" || skipped "$tool cannot be installed"; done
+if turn "every combination of more than two features of the facade" 2; then
+    scripts/supply-chain.sh
+else
+    POAI_FEATURES_DEPTH=2 scripts/supply-chain.sh
+fi

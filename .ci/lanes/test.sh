@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# One build with all features, and what it is good for: every test, the steps in Python, a ceremony, an Ethereum node, and
+# the benchmarks once.
+set -euo pipefail
+. .ci/lib.sh
+
+step "the build"
+build_dev
+
+step "every step, against an implementation in Python"
+await wheels
+cases="$state/cases.json"
+(cd poai-engine && POAI_CASES="$cases" "$(test_program poai-engine it)" --ignored steps::emit_cases)
+"$python" -B scripts/check-steps.py "$cases" --known test_vectors/steps.txt
+
+step "the benchmarks run once"
+cargo test --workspace --all-features --locked --bench puzzle
+
+step "a ceremony, and a proof of inference before an Ethereum node"
+if await modules; then
+    POAI_CEREMONY_PROGRAM="$target/debug/ceremony" scripts/ceremony.sh
+    scripts/evm-e2e.sh
+elif { command -v node && command -v npm; } >/dev/null; then
+    exit 1
+else
+    skipped "no node and npm"
+fi
+
+step "tests"
+await targets
+# With this set, a test of poai-cuda fails without the kernels' compiler and assembler, rather than skip.
+POAI_KERNELS_PYTHON="$python" cargo test --workspace --all-features --locked -- --show-output
+
+step "tests of the verifier without threads, as nodes have it"
+cargo test -p poai-verify --locked --test it -- freivalds:: full:: fixtures::
+cargo test -p poai-verify --locked --test memory -- decoding::

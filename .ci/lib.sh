@@ -1,0 +1,125 @@
+# What the lanes share: settings of cargo, headings, downloads, tools, the dev build's programs, and the turns of long parts.
+# shellcheck shell=bash
+
+# What is built here runs for a short time: neither what speeds a second build, nor what a debugger reads, nor optimising
+# across crates or their parts is worth its time.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_LTO=off CARGO_PROFILE_RELEASE_LTO=off
+
+target="${CARGO_TARGET_DIR:-$PWD/target}"
+# Emptied at the start of each run.
+state="$target/ci"
+python="$target/ci-python/bin/python"
+: "${POAI_CI_TOOLS:=${HOME:-/root}/.cache/poai-ci}"
+export POAI_CI_TOOLS PATH="$POAI_CI_TOOLS/bin:$PATH"
+
+# The versions are pinned, so that a new release of a tool changes no result.
+tools=(cargo-hack@0.6.46 cargo-fuzz@0.13.2 cargo-deny@0.20.2)
+bare_targets=(thumbv7em-none-eabihf wasm32-unknown-unknown)
+arm=aarch64-unknown-linux-gnu
+
+# step WHAT: a heading, which says how long the lane has run.
+step() { printf '\n== %s (at %s s)\n' "$*" "$SECONDS"; }
+
+skipped() { echo "SKIPPED: $*"; }
+
+# await DOWNLOAD: waits for a download of .ci/prefetch.sh. Where it failed, says why and returns 1.
+await() {
+    local seconds=0
+    until [ -e "$state/$1.result" ]; do
+        if [ $((seconds += 1)) -gt 3600 ]; then
+            echo "the download $1 has not ended after an hour; see $state/prefetch.log"
+            return 1
+        fi
+        sleep 1
+    done
+    [ "$(cat "$state/$1.result")" = 0 ] || { tail -n 15 "$state/$1.log"; return 1; }
+}
+
+has_target() { [ -d "$(rustc --print target-libdir --target "$1")" ]; }
+
+# ended_by COMMAND...: its exit status, in `result`. A function ends at its first error, which `||` would switch off.
+ended_by() {
+    set +e
+    (
+        set -e
+        "$@"
+    )
+    result=$?
+    set -e
+}
+
+# turn PART INDEX: whether PART runs today. The days go round in fours, and INDEX, from 0 to 3, is PART's day.
+turn() {
+    local today wait
+    today=$(($(date +%s) / 86400))
+    wait=$((($2 - today % 4 + 4) % 4))
+    [ "${CI_FULL:-}" != 1 ] && [ "$wait" != 0 ] || return 0
+    echo "ROTATED: $1 runs on $(date -u -d "+$wait days" '+day %-j of the year (%F)'); CI_FULL=1 runs it today"
+    return 1
+}
+
+# build_dev: the one build with all features, for tests and all else that the dev profile is good enough for.
+build_dev() {
+    local all=(--workspace --all-features --locked)
+    cargo test "${all[@]}" --no-run --message-format=json-render-diagnostics >"$state/built.json"
+    cargo build "${all[@]}" --bins
+}
+
+# test_program CRATE TARGET [BUILT.json]: the path of a built test program, whose TARGET is lib or a test's name.
+test_program() {
+    python3 - "$1" "$2" "${3:-$state/built.json}" <<'PY'
+import json, sys
+crate, wanted, messages = sys.argv[1:]
+found = set()
+for line in open(messages, encoding="utf-8"):
+    message = json.loads(line)
+    if message.get("reason") != "compiler-artifact" or not message["executable"] or not message["profile"]["test"]:
+        continue
+    target = message["target"]
+    name = "lib" if "lib" in target["kind"] else target["name"]
+    if message["manifest_path"].endswith(f"/{crate}/Cargo.toml") and name == wanted:
+        found.add(message["executable"])
+if len(found) != 1:
+    sys.exit(f"expected one test program {wanted} of {crate}, got {sorted(found)}")
+print(found.pop())
+PY
+}
+
+# A pool of two jobs at once, for programs that have one thread or sleep.
+pool=() groups=()
+end_groups() {
+    local group
+    for group in "${groups[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+}
+
+# pool_start NAME COMMAND...: starts it when a place is free; pool_end prints what it says.
+pool_start() {
+    local name=$1
+    shift
+    while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n 2>/dev/null || true; done
+    # A process group of its own, which ends with the lane.
+    set -m
+    {
+        start=$SECONDS
+        ended_by "$@"
+        echo "$result $((SECONDS - start))" >"$state/pool-$name.result"
+    } >"$state/pool-$name.log" 2>&1 </dev/null &
+    set +m
+    groups+=($!)
+    trap end_groups EXIT
+    pool+=("$name")
+}
+
+# pool_end: waits for all jobs, prints what they said, and fails if one failed.
+pool_end() {
+    local name result seconds failed=()
+    wait
+    for name in "${pool[@]}"; do
+        read -r result seconds <"$state/pool-$name.result"
+        echo "-- $name, $seconds s"
+        cat "$state/pool-$name.log"
+        [ "$result" = 0 ] || failed+=("$name")
+    done
+    pool=() groups=()
+    [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}"; return 1; }
+}

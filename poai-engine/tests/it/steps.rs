@@ -1,5 +1,5 @@
 //! Every step's values, against what an independent implementation of
-//! docs/spec.md makes of them: scripts/check-steps.py, in Python, which wrote
+//! docs/spec.md makes of them: scripts/check-programs.py, in Python, which wrote
 //! `known/steps.txt`. That script reads the cases that `emit_cases` writes.
 
 use poai_core::program::ValueId;
@@ -68,7 +68,7 @@ fn an_independent_implementation_has_the_same_answers() {
 
 /// Writes the cases to the file named by `POAI_CASES`.
 #[test]
-#[ignore = "writes a file for scripts/check-steps.py"]
+#[ignore = "writes a file for scripts/check-programs.py"]
 fn emit_cases() {
     let tensor = |tensor: &Tensor| {
         let rows: Vec<Vec<i32>> = tensor

@@ -6,8 +6,8 @@ not from the Rust code. `cases` is what the test `emit_cases` of poai-engine
 writes:
 
     POAI_CASES=$PWD/target/cases.json cargo test -p poai-engine --test it -- --ignored steps::
-    pip install -r scripts/requirements-steps.txt
-    scripts/check-steps.py target/cases.json --known test_vectors/steps.txt
+    pip install -r scripts/requirements-programs.txt
+    scripts/check-programs.py target/cases.json --known test_vectors/steps.txt
 
 For every case the program is decoded, run, and compared with what Rust says:
 the ids, the entries and the commitment root of every value, the trace root.
@@ -20,10 +20,10 @@ import argparse
 import json
 import sys
 
-from steps.execute import run
-from steps.numbers import NoOutput
-from steps.program import decode
-from steps.trace import Tensor, trace_root
+from programs.execute import run
+from programs.numbers import NoOutput
+from programs.program import decode
+from programs.trace import Tensor, trace_root
 
 
 class Differs(Exception):

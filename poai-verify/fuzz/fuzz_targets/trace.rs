@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::trace::{TraceHeader, Receipt};
+use poai_core::trace::{Receipt, TraceHeader};
 use poai_core::{Program, TraceRoot};
 use poai_verify::trace::{Checker, TraceRules};
 

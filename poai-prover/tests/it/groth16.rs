@@ -1,7 +1,8 @@
 //! Proofs of inference, checked natively.
 
-use ark_bn254::{Fr, G1Affine, G2Affine};
+use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::AffineRepr;
+use ark_ff::AdditiveGroup;
 use poai_core::ProgramId;
 use poai_core::inference::{
     Address, Binding, Groth16Proof, InferenceDecodeError, InferenceProof, Job, PointError,
@@ -11,7 +12,9 @@ use poai_testing::groth16::Setup;
 use poai_verify::inference::{
     False, InferenceError, InferenceMalformed, InferenceVerifier, solidity,
 };
+use std::fs;
 use std::ops::Neg;
+use std::path::Path;
 use std::time::Instant;
 
 fn binding() -> Binding {
@@ -32,6 +35,63 @@ fn proven(count: usize) -> (Setup, InferenceVerifier, InferenceProof) {
     let proof = setup.prove(&signals, 1);
     let proof = InferenceProof { proof, key: setup.key.digest(), signals };
     (setup, verifier, proof)
+}
+
+/// rustc 1.95 miscompiles some closures that negate points (SECURITY.md), and
+/// the verifier negates two points of every key. It calls `neg`, whose sums are
+/// compared here; what a closure makes of the same points is printed.
+#[test]
+fn negated_points_sum_to_zero() {
+    let (mut g1, mut g2) = (G1Affine::generator(), G2Affine::generator());
+    let mut closures = true;
+    for _ in 0..16 {
+        assert_eq!(g1.neg() + g1, G1Projective::ZERO);
+        assert_eq!(g2.neg() + g2, G2Projective::ZERO);
+        let (first, second) = ([g1].map(|p| -p), [g2].map(|p| -p));
+        closures &= first[0] + g1 == G1Projective::ZERO && second[0] + g2 == G2Projective::ZERO;
+        (g1, g2) = ((g1 + g1).into(), (g2 + g2).into());
+    }
+    println!(
+        "closures that negate points are compiled {}",
+        if closures { "right" } else { "WRONG" }
+    );
+}
+
+/// No library code has a closure that negates its argument.
+#[test]
+fn no_closure_negates_its_argument() {
+    fn search(folder: &Path, found: &mut Vec<String>, files: &mut usize) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                search(&path, found, files);
+                continue;
+            }
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            *files += 1;
+            for line in text.lines() {
+                // `|name| -name`, also with a reference on either side.
+                let mut parts = line.split('|').skip(1);
+                while let (Some(name), Some(body)) = (parts.next(), parts.clone().next()) {
+                    let name = name.trim().trim_start_matches('&');
+                    let body = body.trim_start();
+                    let negated = body.strip_prefix('-').map(|rest| rest.trim_start_matches('*'));
+                    let word =
+                        |text: &str| !text.is_empty() && text.chars().all(char::is_alphanumeric);
+                    if word(name) && negated.is_some_and(|rest| rest.starts_with(name)) {
+                        found.push(format!("{}: {line}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut found, mut files) = (vec![], 0);
+    for library in ["poai-core", "poai-prover", "poai-verify"] {
+        search(&root.join(library).join("src"), &mut found, &mut files);
+    }
+    assert!(files > 100, "{files} files were read");
+    assert!(found.is_empty(), "expected `neg` in place of a closure, got {found:#?}");
 }
 
 const FALSE: InferenceError = InferenceError::False(False::Pairing);

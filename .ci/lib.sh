@@ -17,8 +17,18 @@ tools=(cargo-hack@0.6.46 cargo-fuzz@0.13.2 cargo-deny@0.20.2)
 bare_targets=(thumbv7em-none-eabihf wasm32-unknown-unknown)
 arm=aarch64-unknown-linux-gnu
 
+# processors: sets `processors` to the processor seconds of all programs that this script started and waited for. Other work
+# on the machine does not change them. (A subshell would give its own.)
+processors() {
+    times >"$state/times"
+    processors=$(awk -F'[ms ]' 'NR == 2 { printf "%d", $1 * 60 + $2 + $4 * 60 + $5 }' "$state/times")
+}
+
 # step WHAT: a heading, which says how long the lane has run.
-step() { printf '\n== %s (at %s s)\n' "$*" "$SECONDS"; }
+step() {
+    processors
+    printf '\n== %s (at %s s, %s processor seconds)\n' "$*" "$SECONDS" "$processors"
+}
 
 skipped() { echo "SKIPPED: $*"; }
 
@@ -62,7 +72,8 @@ turn() {
 build_dev() {
     local all=(--workspace --all-features --locked)
     cargo test "${all[@]}" --no-run --message-format=json-render-diagnostics >"$state/built.json"
-    cargo build "${all[@]}" --bins
+    cargo build "${all[@]}" --bin ceremony
+    cargo test "${all[@]}" --no-run --bench puzzle
 }
 
 # test_program CRATE TARGET [BUILT.json]: the path of a built test program, whose TARGET is lib or a test's name.

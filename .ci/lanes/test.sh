@@ -13,18 +13,17 @@ cases="$state/cases.json"
 (cd poai-engine && POAI_CASES="$cases" "$(test_program poai-engine it)" --ignored steps::emit_cases)
 "$python" -B scripts/check-programs.py "$cases" --known test_vectors/steps.txt
 
-step "the benchmarks run once"
-cargo test --workspace --all-features --locked --bench puzzle
-
-step "a ceremony, and a proof of inference before an Ethereum node"
+step "the benchmarks once; a ceremony, and a proof of inference before an Ethereum node"
+pool_start benchmarks cargo test --workspace --all-features --locked --bench puzzle
 if await modules; then
-    POAI_CEREMONY_PROGRAM="$target/debug/ceremony" scripts/ceremony.sh
-    scripts/evm-e2e.sh
+    pool_start ceremony env POAI_CEREMONY_PROGRAM="$target/debug/ceremony" scripts/ceremony.sh
+    pool_start ethereum scripts/evm-e2e.sh
 elif { command -v node && command -v npm; } >/dev/null; then
     exit 1
 else
     skipped "no node and npm"
 fi
+pool_end
 
 step "tests"
 await targets

@@ -18,7 +18,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    include_str!("cases.txt").lines().filter(|line| !line.starts_with('#')).map(case).collect()
+    include_str!("../cases.txt").lines().filter(|line| !line.starts_with('#')).map(case).collect()
 }
 
 fn case(line: &str) -> Case {

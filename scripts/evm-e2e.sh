@@ -4,7 +4,7 @@
 #
 #   scripts/evm-e2e.sh [PROOF.json]
 #
-# PROOF.json is what poai_verify::snark::Deployment serialises as; without it a
+# PROOF.json is what poai_verify::inference::Deployment serialises as; without it a
 # committed one of a small circuit is taken. Installs node's packages with
 # `npm ci` where they are not there, and needs no network afterwards: the
 # compiler is solc's package, and the node listens on 127.0.0.1 alone.

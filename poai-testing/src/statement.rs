@@ -69,5 +69,5 @@ pub fn parts(seed: u64, visibility: Visibility) -> Result<Parts, Box<dyn Error>>
 /// The deployment of it.
 pub fn deployment(seed: u64, visibility: Visibility) -> Result<Deployment, Box<dyn Error>> {
     let Parts { binding, layout, setup, proof } = parts(seed, visibility)?;
-    Ok(Deployment::new(&binding, &layout, &setup.key, &proof, &format!("InferenceVerifier{seed}"))?)
+    Ok(Deployment::new(&binding, &layout, &setup.key, &proof, &format!("Verifier{seed}"))?)
 }

@@ -5,11 +5,13 @@ set -euo pipefail
 
 # emulated CRATE EMULATOR PROGRAM FILTER...: tests of a crate, one at least.
 emulated() {
-    local crate=$1 emulator=$2
+    local crate=$1 emulator=$2 log
     shift 2
+    # Named before the pipe, whose parts are processes of their own.
+    log=$(mktemp "$state/emulated-XXXXXX")
     # shellcheck disable=SC2086
-    (cd "$crate" && $emulator "$@") | tee "$state/emulated-$BASHPID"
-    grep -q "[1-9][0-9]* passed" "$state/emulated-$BASHPID"
+    (cd "$crate" && $emulator "$@") | tee "$log"
+    grep -q "[1-9][0-9]* passed" "$log"
 }
 
 miri() { MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked "$@"; }

@@ -8,6 +8,5 @@ mod operands;
 mod programs;
 mod reuse;
 mod steps;
-mod stress;
 mod tiles;
 mod vectors;

@@ -1,36 +1,17 @@
-//! Peak memory of mining, counted at the allocator.
+//! What mining leaves behind: memory and threads. Both are counted for the whole
+//! process, so one test runs at a time.
+
+mod mining;
+mod stress;
 
 use peak_alloc::PeakAlloc;
-use poai_core::*;
-use poai_engine::*;
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
+static PEAK: PeakAlloc = PeakAlloc;
 
-/// A, B, A', B' in bytes and C in 32-bit sums, and a tenth beside: trees, thin
-/// factors and scratch. Alone in its file: the allocator counts every thread.
-#[test]
-fn mining_takes_little_more_than_its_matrices() {
-    for backend in [Cpu::new(), Cpu::named("cpu-scalar").expect("any processor")] {
-        // The slow kernel on a shape that it can do.
-        let size: usize = if backend.name() == "cpu-scalar" { 1024 } else { 4096 };
-        let before = ALLOCATOR.current_usage();
-        let miner = Miner::new(Params::CONSENSUS, Arc::new(backend)).unwrap();
-        let [a, bt] = [Side::A, Side::B].map(|side| {
-            let entries = ndarray::Array2::from_elem((size, size), 7);
-            miner.prepare(Operand::new(miner.params(), side, entries).unwrap()).unwrap()
-        });
-        ALLOCATOR.reset_peak_usage();
-        let round = miner.round(&Challenge([1; 32]), &bt).unwrap();
-        let mined = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN)).unwrap();
-        assert!(mined.product.iter().all(|&entry| entry == 49 * size as i32));
-        let peak = ALLOCATOR.peak_usage() - before;
-        let matrices = 4 * size * size + 4 * size * size;
-        let share = peak as f64 / matrices as f64;
-        println!("{} at {size}³: {share:.3} of the matrices", miner.backend().name());
-        assert!(size < 4096 || peak * 10 <= matrices * 11, "{peak} bytes, {matrices} of matrices");
-        // Smaller products have more beside them, but never half as much again.
-        assert!(peak * 2 <= matrices * 3, "{peak} bytes, {matrices} of matrices");
-    }
+/// Waits until no other test runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
 //! iden3's files, against a ceremony that snarkjs made.
-use crate::MEMORY;
+use crate::{PEAK, alone};
 use ark_bn254::{Fq, Fq2, Fr, G2Affine};
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
@@ -79,6 +79,7 @@ fn refusal(id: u32, change: impl FnOnce(&mut Vec<u8>)) -> ZkeyError {
 
 #[test]
 fn a_ceremonys_key_proves() {
+    let _alone = alone();
     let ceremony = ceremony();
     let zkey = read(ZKEY).unwrap();
     assert_eq!(zkey.contributions, 3);
@@ -100,6 +101,7 @@ fn a_ceremonys_key_proves() {
 
 #[test]
 fn snarkjs_own_proof_passes() {
+    let _alone = alone();
     let key = read(ZKEY).unwrap().key.vk;
     let (proof, signals) = (proof_from_json(PROOF).unwrap(), signals_from_json(PUBLIC).unwrap());
     assert_eq!(signals, ceremony().signals());
@@ -110,6 +112,7 @@ fn snarkjs_own_proof_passes() {
 
 #[test]
 fn exports_are_what_snarkjs_took_and_makes() {
+    let _alone = alone();
     let ceremony = ceremony();
     let (mut r1cs, mut wtns) = (vec![], vec![]);
     write_r1cs(&ceremony.matrices, &mut r1cs).unwrap();
@@ -127,6 +130,7 @@ fn exports_are_what_snarkjs_took_and_makes() {
 
 #[test]
 fn rows_in_any_writing_are_one_system() {
+    let _alone = alone();
     let mut ceremony = ceremony();
     ceremony.matrices.a[1].reverse();
     ceremony.matrices.b[0].extend([(Fr::ONE, 4), (-Fr::ONE, 4), (Fr::ZERO, 1)]);
@@ -138,6 +142,7 @@ fn rows_in_any_writing_are_one_system() {
 
 #[test]
 fn a_system_without_a_key_is_not_exported() {
+    let _alone = alone();
     let mut matrices = ceremony().matrices;
     matrices.signals += 1;
     // Witness 0 is a signal now, and used.
@@ -151,6 +156,7 @@ fn a_system_without_a_key_is_not_exported() {
 
 #[test]
 fn sections_come_in_any_order() {
+    let _alone = alone();
     let whole = read(ZKEY).unwrap();
     let mut sections = sections(ZKEY);
     sections.reverse();
@@ -161,6 +167,7 @@ fn sections_come_in_any_order() {
 
 #[test]
 fn another_systems_key_is_named_so() {
+    let _alone = alone();
     let size = |change: &dyn Fn(&mut Matrices)| {
         let mut matrices = ceremony().matrices;
         change(&mut matrices);
@@ -202,6 +209,7 @@ fn another_systems_key_is_named_so() {
 
 #[test]
 fn a_broken_frame_is_refused() {
+    let _alone = alone();
     let container = |bytes: &[u8]| match read(bytes) {
         Err(ZkeyError::Container(why)) => why,
         other => panic!("{other:?}"),
@@ -241,6 +249,7 @@ fn a_broken_frame_is_refused() {
 
 #[test]
 fn foreign_protocols_and_curves_are_refused() {
+    let _alone = alone();
     let protocol = refusal(1, |content| content[0] = 2);
     assert!(matches!(protocol, ZkeyError::Protocol { got: 2 }));
     for (at, name) in [(0, "base"), (4, "base"), (36, "scalar"), (71, "scalar")] {
@@ -251,8 +260,9 @@ fn foreign_protocols_and_curves_are_refused() {
 
 #[test]
 fn claims_of_size_allocate_nothing() {
-    MEMORY.reset_peak_usage();
-    let before = MEMORY.current_usage();
+    let _alone = alone();
+    PEAK.reset_peak_usage();
+    let before = PEAK.current_usage();
     for at in (72..84).step_by(4) {
         let error = refusal(2, |content| content[at..at + 4].fill(0xff));
         assert!(matches!(error, ZkeyError::Size { got: 0xffff_ffff, .. }), "{at}: {error}");
@@ -274,18 +284,20 @@ fn claims_of_size_allocate_nothing() {
     let mut bytes = ZKEY.to_vec();
     bytes[8..12].fill(0xff);
     assert!(matches!(read(&bytes), Err(ZkeyError::Container(ContainerError::Io(_)))));
-    // Other tests run beside this one, on files of some kilobytes.
-    assert!(MEMORY.peak_usage() < before + (64 << 20));
+    let most = PEAK.peak_usage() - before;
+    assert!(most < 1 << 20, "{most} bytes");
 }
 
 #[test]
 fn a_key_that_nobody_contributed_to_is_refused() {
+    let _alone = alone();
     let error = refusal(2, |content| content.copy_within(GAMMA..GAMMA + 128, DELTA_G2));
     assert!(matches!(error, ZkeyError::NoContribution));
 }
 
 #[test]
 fn numbers_agree_between_the_groups() {
+    let _alone = alone();
     // One element's point in G1 in the place of the other's.
     let beta = refusal(2, |content| content.copy_within(DELTA_G1..DELTA_G1 + 64, BETA_G1));
     assert!(matches!(beta, ZkeyError::Unequal { name: "β" }), "{beta}");
@@ -295,6 +307,7 @@ fn numbers_agree_between_the_groups() {
 
 #[test]
 fn points_that_are_none_are_refused() {
+    let _alone = alone();
     let points =
         [(ALPHA, 64), (BETA_G1, 64), (BETA_G2, 128), (GAMMA, 128), (DELTA_G1, 64), (DELTA_G2, 128)];
     for (expected, (at, length)) in points.into_iter().enumerate() {
@@ -341,6 +354,7 @@ fn points_that_are_none_are_refused() {
 
 #[test]
 fn points_outside_the_subgroup_are_refused() {
+    let _alone = alone();
     let outside = (1u64..)
         .filter_map(|x| G2Affine::get_point_from_x_unchecked(Fq2::from(x), false))
         .find(|point| !point.is_in_correct_subgroup_assuming_on_curve())
@@ -358,6 +372,7 @@ fn points_outside_the_subgroup_are_refused() {
 
 #[test]
 fn no_byte_can_change_the_key() {
+    let _alone = alone();
     let whole = read(ZKEY).unwrap().key;
     let contributions = ZKEY.len() - sections(ZKEY).iter().find(|s| s.0 == 10).unwrap().1.len();
     let last = sections(ZKEY).last().unwrap().0;
@@ -383,6 +398,7 @@ proptest! {
         bytes in vec(any::<u8>(), 0..80),
         cut in 0..160usize,
     ) {
+        let _alone = alone();
         let end = (at + cut).min(ZKEY.len());
         let mut damaged = ZKEY.to_vec();
         damaged.splice(at..end, bytes);
@@ -394,6 +410,7 @@ proptest! {
 
 #[test]
 fn json_has_one_spelling() {
+    let _alone = alone();
     let refused = |text: &str| proof_from_json(text).unwrap_err();
     let whole: serde_json::Value = serde_json::from_str(PROOF).unwrap();
     let with = |change: &dyn Fn(&mut serde_json::Value)| {

@@ -1,9 +1,17 @@
-//! Files that claim sizes: readers allocate nothing for a claim alone.
+//! Files that claim sizes: readers allocate nothing for a claim alone. The
+//! allocator counts for the whole process, so one test runs at a time.
 
 mod iden3;
 mod keys;
 
 use peak_alloc::PeakAlloc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+static PEAK: PeakAlloc = PeakAlloc;
+
+/// Waits until no other test runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,6 +1,6 @@
-//! Products cancelled at any moment leave nothing behind. One test alone, because
-//! it counts the process' threads.
+//! Products cancelled at any moment leave nothing behind, no thread either.
 
+use crate::alone;
 use poai_core::*;
 use poai_engine::miner::MineError;
 use poai_engine::*;
@@ -27,6 +27,7 @@ fn threads() -> Option<usize> {
 /// an outcome is the whole product or a part of its winners, never another.
 #[test]
 fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
+    let _alone = alone();
     let operand = |side, name: &[u8], rows| Operand::pseudorandom(&P, side, name, rows, 1024);
     let miner = Miner::new(P, Arc::new(Cpu::new())).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 512).unwrap()).unwrap();

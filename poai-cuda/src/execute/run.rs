@@ -10,6 +10,7 @@ use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_engine::backend::BackendError;
 use poai_engine::execute::options::{RunProgress, last_uses, mineable};
+use poai_engine::execute::run::check_inputs;
 use poai_engine::execute::{
     ExecuteError, Kept, MinedStep, Resident, ResidentRun, RunOptions, Tensor, Traced,
 };
@@ -66,7 +67,8 @@ impl Resident for Executor {
         inputs: &[Arc<Tensor>],
         options: &RunOptions,
     ) -> Result<ResidentRun, ExecuteError> {
-        let extents = self.network.program().extents(shape)?;
+        // Kernels read as much as the extents say, whatever was sent.
+        let extents = check_inputs(self.network.program(), shape, inputs)?;
         let asked = Asked { shape, extents: &extents, options };
         let mut queued = self.start(inputs, options)?;
         let steps = self.queue_steps(&asked, &mut queued);

@@ -1,11 +1,12 @@
-//! Whole programs on a GPU that is emulated (`emulated/driver.cpp`): the
-//! processor's outputs, traces, winners and errors, in every order of streams.
+//! Whole programs on a GPU that is emulated
+//! (`poai-testing/emulated/driver.cpp`): the processor's outputs, traces, winners
+//! and errors, in every order of streams.
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::{Challenge, Difficulty};
 use poai_cuda::{Cuda, Gpu, gpus};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{
-    Device, Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError,
+    Device, ExecuteError, Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError,
 };
 use poai_engine::{Cpu, MineOptions};
 use poai_testing::edges;
@@ -105,6 +106,38 @@ fn steps_at_their_edges_are_the_cpus() {
             }
         }
         assert!(outputs > 100 && errors > 3, "{outputs} outputs, {errors} errors");
+    });
+}
+
+/// Anybody may call the device's own run: inputs that do not fit are refused
+/// before a kernel reads what is not there.
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    with_driver(&[&[]], || {
+        let cuda = Cuda::open(&gpu()).unwrap();
+        let resident = cuda.resident(&Arc::new(zoo::encoder())).unwrap().unwrap();
+        let shape = RunShape { batch: 3, sequence: 20 };
+        let inputs: Vec<_> = zoo::tokens(&shape).into_iter().map(Arc::new).collect();
+        let run = |shape, inputs: &[Arc<Tensor>]| {
+            resident.run(&shape, inputs, &RunOptions::new()).map(drop)
+        };
+        run(shape, &inputs).unwrap();
+        let (expected, fewer, more) = (inputs.len(), &inputs[1..], [&inputs[..], &inputs[..1]]);
+        for wrong in [&[], fewer, &more.concat()] {
+            let got = wrong.len();
+            let error = run(shape, wrong).unwrap_err();
+            assert!(
+                matches!(error, ExecuteError::Inputs { expected: e, got: g } if (e, g) == (expected, got)),
+                "{error}"
+            );
+        }
+        // A run of more items than the inputs have.
+        let error = run(RunShape { batch: 4, ..shape }, &inputs).unwrap_err();
+        assert!(matches!(error, ExecuteError::Input { input: 0, .. }), "{error}");
+        let mut swapped = inputs.clone();
+        swapped[1] = Arc::new(Tensor::new(1, 1, Dtype::I8, &[0]).unwrap());
+        let error = run(shape, &swapped).unwrap_err();
+        assert!(matches!(error, ExecuteError::Input { input: 1, .. }), "{error}");
     });
 }
 

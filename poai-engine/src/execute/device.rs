@@ -40,8 +40,8 @@ impl Device for Reference {}
 /// A network in a device's memory.
 pub trait Resident: fmt::Debug + Send + Sync {
     /// Executes the network's program, as [`super::Model::run`] would step by
-    /// step: the same tensors, roots, winners and errors. The caller has
-    /// checked the inputs' number and extents.
+    /// step: the same tensors, roots, winners and errors. It checks the inputs'
+    /// number and extents by [`super::run::check_inputs`]: anybody may call it.
     ///
     /// # Errors
     /// [`ExecuteError`]; of several entries without a result the first step's

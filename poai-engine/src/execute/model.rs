@@ -55,9 +55,7 @@ impl Model {
         inputs: Vec<Tensor>,
         options: &RunOptions,
     ) -> Result<Run, ExecuteError> {
-        let program = self.program();
-        let extents = program.extents(shape)?;
-        check_inputs(program.inputs().len(), &extents, &inputs)?;
+        let extents = check_inputs(self.program(), shape, &inputs)?;
         let inputs = inputs.into_iter().map(Arc::new).collect();
         let executor = Executor { host: &self.host, shape, options };
         match &self.resident {

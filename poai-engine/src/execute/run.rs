@@ -14,9 +14,10 @@ use crate::backend::BackendError;
 use crate::miner::Miner;
 use poai_core::params::Params;
 use poai_core::program::ops::Local;
-use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::program::{Extent, Op, Program, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_core::puzzle::statement::Side;
+use std::borrow::Borrow;
 use std::sync::{Arc, OnceLock};
 
 /// A run's results.
@@ -203,22 +204,29 @@ impl Executor<'_> {
     }
 }
 
-/// Checks the inputs against the program.
-pub(super) fn check_inputs(
-    expected: usize,
-    extents: &[Extent],
-    inputs: &[Tensor],
-) -> Result<(), ExecuteError> {
+/// Checks the inputs' number and extents against the program, and gives the
+/// extents of all values. Whatever runs programs calls it first: what is no
+/// input of this run has other lengths than the steps read.
+///
+/// # Errors
+/// [`ExecuteError`] names the run's shape or the input that does not fit.
+pub fn check_inputs(
+    program: &Program,
+    shape: &RunShape,
+    inputs: &[impl Borrow<Tensor>],
+) -> Result<Vec<Extent>, ExecuteError> {
+    let extents = program.extents(shape)?;
+    let expected = program.inputs().len();
     if inputs.len() != expected {
         return Err(ExecuteError::Inputs { expected, got: inputs.len() });
     }
-    for (input, (tensor, expected)) in inputs.iter().zip(extents).enumerate() {
-        if tensor.extent() != expected {
-            let (expected, got) = (*expected, *tensor.extent());
+    for (input, (tensor, expected)) in inputs.iter().zip(&extents).enumerate() {
+        let (expected, got) = (*expected, *tensor.borrow().extent());
+        if got != expected {
             return Err(ExecuteError::Input { input, expected, got });
         }
     }
-    Ok(())
+    Ok(extents)
 }
 
 fn slots<'a>(

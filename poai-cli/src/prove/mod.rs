@@ -161,13 +161,8 @@ fn prove<'a>(
     let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
     statement::check(circuit, &subject.input, &proven, &verified.signals)?;
     let read_back = InferenceProof::decode(&bytes).map_err(Failure::failed)?;
-    let deployment = Deployment::new(
-        &binding,
-        circuit.layout(),
-        verifier.key(),
-        &read_back,
-        "InferenceVerifier",
-    )?;
+    let deployment =
+        Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
     Ok(Report {
         subject,
         visibility: args.visibility.0,

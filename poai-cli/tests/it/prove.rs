@@ -181,9 +181,7 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     let calldata = String::from_utf8(read("calldata.hex")).unwrap();
     assert_eq!(format!("0x{}\n", deployment["calldata"].as_str().unwrap()), calldata);
     assert_eq!(deployment["macs"], MACS.to_string());
-    assert!(
-        deployment["verifier"]["source"].as_str().unwrap().contains("contract InferenceVerifier")
-    );
+    assert!(deployment["verifier"]["source"].as_str().unwrap().contains("contract Verifier"));
 
     // What snarkjs takes is the same proof.
     let signals = String::from_utf8(read("snarkjs-public.json")).unwrap();

@@ -5,7 +5,7 @@ mod report;
 mod traced;
 mod work;
 
-use crate::arguments::bytes32;
+use crate::arguments::{bytes32, tiles};
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::files::Folder;
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32)]
     beacon: Option<[u8; 32]>,
     /// How many tiles the audit opens.
-    #[arg(long, value_name = "N", requires = "trace", default_value_t = TraceRules::DEFAULT.samples)]
+    #[arg(long, value_name = "N", requires = "trace", default_value_t = TraceRules::DEFAULT.samples, value_parser = tiles())]
     tiles: u32,
     /// The requester's name for the job, in the receipt.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]

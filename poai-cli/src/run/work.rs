@@ -63,8 +63,9 @@ impl Work {
 fn integers(path: &Path, form: &Form) -> Result<Tensor, Failure> {
     let bytes = files::read(path, files::FILE_MAX)?;
     let text = String::from_utf8_lossy(&bytes);
-    let (mut entries, mut rows) = (vec![], 0);
+    let (mut entries, mut rows, mut columns) = (vec![], 0, 0);
     for (index, line) in text.lines().enumerate() {
+        let before = entries.len();
         for field in line.split(',') {
             entries.push(field.trim().parse::<i32>().map_err(|_| {
                 let line = index + 1;
@@ -74,12 +75,14 @@ fn integers(path: &Path, form: &Form) -> Result<Tensor, Failure> {
             })?);
         }
         rows += 1;
-        if !entries.len().is_multiple_of(rows) {
-            let why = format!("line {rows} has another number of integers than the first");
+        let got = entries.len() - before;
+        if rows == 1 {
+            columns = got;
+        } else if got != columns {
+            let why = format!("line {rows}: expected {columns} integers as in line 1, got {got}");
             return Err(Failure::in_file(path)(&why));
         }
     }
-    let columns = entries.len() / rows.max(1);
     Tensor::new(rows, columns, form.dtype, &entries).map_err(|why| Failure::in_file(path)(&why))
 }
 

@@ -1,7 +1,7 @@
 //! Messages about a trace: audits, fraud proofs and receipts, checked with the
 //! verifier's own program and rules.
 
-use crate::arguments::bytes32;
+use crate::arguments::{bytes32, tiles};
 use crate::failure::{EXIT_CODES, Failure};
 use crate::{files, terminal};
 use poai::import::store::PROGRAM_FILE;
@@ -18,7 +18,7 @@ struct Known {
     #[arg(long, value_name = "FILE|FOLDER")]
     program: PathBuf,
     /// How many tiles an audit opens.
-    #[arg(long, value_name = "N", default_value_t = TraceRules::DEFAULT.samples)]
+    #[arg(long, value_name = "N", default_value_t = TraceRules::DEFAULT.samples, value_parser = tiles())]
     tiles: u32,
     /// The most items of a run.
     #[arg(long, value_name = "N", default_value_t = TraceRules::DEFAULT.batch_max)]

@@ -61,6 +61,12 @@ fn an_audit_travels_to_the_verifier() {
     let in_folder = ["verify", "audit", &audit, "--program", folder.to_str().unwrap()];
     printed(&poai(&[&in_folder[..], &known].concat()));
 
+    // A number of tiles that shows nothing, and one that no memory holds.
+    for tiles in ["0", "65537", "4294967295"] {
+        let known = ["--trace-root", &root, "--beacon", OTHER, "--tiles", tiles];
+        refused(&traced.verify("audit", "audit.bin", &known), 2, "--tiles");
+        refused(&poai(&["run", "--trace", "--tiles", tiles]), 2, "--tiles");
+    }
     // Of another trace, drawn by another beacon, changed, cut off.
     let other = ["--trace-root", OTHER, "--beacon", OTHER, "--tiles", "5"];
     refused(&traced.verify("audit", "audit.bin", &other), 1, "invalid: ");
@@ -148,7 +154,9 @@ fn a_stored_network_runs_again() {
     let arguments = ["run", "--stored", out.to_str().unwrap(), "--input", &bad];
     for (text, why) in [
         ("1,2,3,x\n", "line 1: expected integers"),
-        ("1,2\n3\n", "line 2 has another number"),
+        ("1,2\n3\n", "line 2: expected 2 integers as in line 1, got 1"),
+        // As many in all as a table of two columns has.
+        ("1\n2,3,4\n", "line 2: expected 1 integers as in line 1, got 3"),
         ("1,200\n", "200"),
         ("1,2\n", "input"),
         ("", ""),

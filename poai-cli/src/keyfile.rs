@@ -10,10 +10,18 @@ use std::path::Path;
 /// What key files with a header start with.
 const MAGIC: &[u8] = b"poai key";
 
+/// A file that may be a key's.
+pub enum Content {
+    /// A key with a header. Only its start was read: the rest may be larger than
+    /// what is read whole.
+    Key,
+    /// All bytes of another file, or of a key without a header.
+    Other(Vec<u8>),
+}
+
 /// Reads a verifying key.
 pub fn verifying(path: &Path) -> Result<VerifyingKey, Failure> {
-    if !starts_with_magic(path)? {
-        let bytes = files::read(path, files::FILE_MAX)?;
+    if let Content::Other(bytes) = content(path)? {
         return VerifyingKey::decode(&bytes).map_err(|why| Failure::in_file(path)(&why));
     }
     let header = keys::read_header(path)?;
@@ -28,11 +36,14 @@ pub fn verifying(path: &Path) -> Result<VerifyingKey, Failure> {
     Ok(VerifyingKey::new(alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1)?)
 }
 
-/// Whether the file has a header.
-pub fn starts_with_magic(path: &Path) -> Result<bool, Failure> {
-    use std::io::Read;
-    let mut start = vec![];
-    let file = std::fs::File::open(path).map_err(files::cannot_read(path))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(files::cannot_read(path))?;
-    Ok(start == MAGIC)
+/// Reads a file that may be a key's. It is opened once: what was read of a pipe
+/// is gone.
+pub fn content(path: &Path) -> Result<Content, Failure> {
+    let file = files::Start::read(path, MAGIC.len() as u64)?;
+    if file.bytes() != MAGIC {
+        return Ok(Content::Other(file.rest(files::FILE_MAX)?));
+    }
+    // Keys are read by their names, from the start.
+    files::regular_len(path)?;
+    Ok(Content::Key)
 }

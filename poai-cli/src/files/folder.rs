@@ -80,6 +80,11 @@ impl Folder {
 pub fn check_folder(path: &Path) -> Result<(), Failure> {
     let mut nearest = path;
     while !nearest.exists() {
+        // Nothing can be made in the place of a link that leads nowhere.
+        if nearest.is_symlink() {
+            let why = format!("{} is a link to nothing", nearest.display());
+            return Err(cannot_write(path)(std::io::Error::other(why)));
+        }
         nearest = parent(nearest);
     }
     let written = tempfile::tempfile_in(nearest).map(drop);

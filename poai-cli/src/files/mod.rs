@@ -8,4 +8,4 @@ mod read;
 pub use destination::Destination;
 pub use folder::{Folder, check_folder};
 pub use place::cannot_write;
-pub use read::{FILE_MAX, cannot_read, read, regular_len};
+pub use read::{FILE_MAX, Start, cannot_read, read, regular_len};

@@ -10,14 +10,41 @@ pub const FILE_MAX: u64 = 1 << 30;
 
 /// Reads at most `max` bytes of a file or pipe.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    // One byte more than permitted tells a file that is too long.
-    let file = File::open(path).map_err(cannot_read(path))?;
-    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot_read(path))?;
-    if bytes.len() as u64 > max {
-        return Err(Failure::usage(format!("{} is longer than {max} bytes", path.display())));
+    Start::read(path, 0)?.rest(max)
+}
+
+/// A file or pipe of which the start was read.
+pub struct Start<'a> {
+    path: &'a Path,
+    file: File,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Start<'a> {
+    /// Reads the first bytes, or all where there are fewer.
+    pub fn read(path: &'a Path, len: u64) -> Result<Start<'a>, Failure> {
+        let file = File::open(path).map_err(cannot_read(path))?;
+        let mut bytes = vec![];
+        (&file).take(len).read_to_end(&mut bytes).map_err(cannot_read(path))?;
+        Ok(Start { path, file, bytes })
     }
-    Ok(bytes)
+
+    /// The first bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// All bytes, the first ones too, of which at most `max` are read.
+    pub fn rest(self, max: u64) -> Result<Vec<u8>, Failure> {
+        let Start { path, file, mut bytes } = self;
+        // One byte more than permitted tells a file that is too long.
+        let more = max.saturating_add(1).saturating_sub(bytes.len() as u64);
+        file.take(more).read_to_end(&mut bytes).map_err(cannot_read(path))?;
+        if bytes.len() as u64 > max {
+            return Err(Failure::usage(format!("{} is longer than {max} bytes", path.display())));
+        }
+        Ok(bytes)
+    }
 }
 
 /// The length of a regular file: what an endless device does not have.

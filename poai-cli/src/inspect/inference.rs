@@ -3,7 +3,6 @@
 use super::found::Found;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::keyfile;
 use poai::inference::{InferenceProof, VerifyingKey, Visibility};
 use poai::prover::keys::{self, KeyOwner};
 use std::path::Path;
@@ -32,10 +31,7 @@ pub fn verifying_key(bytes: &[u8]) -> Option<Found> {
 }
 
 /// A key file with a header, of either half; only the header is read.
-pub fn key_file(path: &Path) -> Result<Option<Found>, Failure> {
-    if !keyfile::starts_with_magic(path)? {
-        return Ok(None);
-    }
+pub fn key_file(path: &Path) -> Result<Found, Failure> {
     let header = keys::read_header(path)?;
     let identity = &header.identity;
     let owner = match identity.owner {
@@ -44,17 +40,15 @@ pub fn key_file(path: &Path) -> Result<Option<Found>, Failure> {
     };
     let visibility = Visibility::decode(identity.visibility);
     let visibility = visibility.map_or_else(|why| why.to_string(), |known| format!("{known:?}"));
-    Ok(Some(
-        Found::new("key file")
-            .text_of("half", header.kind)
-            .text_of("owner", owner)
-            .text_of("visibility", visibility)
-            .text_of("constraints", identity.constraints)
-            .text_of("verifying_key", header.verifying_key)
-            .with("signals", identity.signals)
-            .with("variables", identity.variables)
-            .with("domain", identity.domain),
-    ))
+    Ok(Found::new("key file")
+        .text_of("half", header.kind)
+        .text_of("owner", owner)
+        .text_of("visibility", visibility)
+        .text_of("constraints", identity.constraints)
+        .text_of("verifying_key", header.verifying_key)
+        .with("signals", identity.signals)
+        .with("variables", identity.variables)
+        .with("domain", identity.domain))
 }
 
 /// A deployment's JSON.

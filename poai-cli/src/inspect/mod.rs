@@ -8,7 +8,8 @@ mod tensors;
 mod trace;
 
 use crate::failure::{EXIT_CODES, Failure};
-use crate::{files, terminal};
+use crate::keyfile::{self, Content};
+use crate::terminal;
 use found::Found;
 use poai::import::store::PROGRAM_FILE;
 use std::path::PathBuf;
@@ -49,11 +50,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         true => args.file.join(PROGRAM_FILE),
         false => args.file.clone(),
     };
-    // A proving key may be larger than what is read whole.
-    let found = match inference::key_file(&path)? {
-        Some(found) => found,
-        None => {
-            let bytes = files::read(&path, files::FILE_MAX)?;
+    let found = match keyfile::content(&path)? {
+        Content::Key => inference::key_file(&path)?,
+        Content::Other(bytes) => {
             READERS.iter().find_map(|reader| reader(&bytes)).ok_or_else(|| {
                 let why = format!(
                     "expected a mined proof, a program, a key, a message about a trace, a proof of \

@@ -3,7 +3,11 @@
 use crate::program::{object, path, poai, printed, refused};
 use crate::proof_of_inference::{KEYS, WRITTEN};
 use serde_json::Value;
+#[cfg(unix)]
+use std::io::Write;
 use std::path::Path;
+#[cfg(unix)]
+use std::process::{Command, Output, Stdio};
 
 fn inspect(file: &str) -> Value {
     object(&poai(&["inspect", "--json", file]))
@@ -97,4 +101,21 @@ fn files_of_other_formats_are_known_or_refused() {
     // A key file that is cut off says so.
     std::fs::write(&empty, &KEYS.read("proving.key")[..200]).unwrap();
     refused(&poai(&["inspect", &empty]), 2, "its header implies");
+}
+
+/// Its bytes are there once, so it is opened once.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_known_unless_it_has_a_key() {
+    let from_pipe = |bytes: &[u8]| -> Output {
+        let mut inspect = Command::new(env!("CARGO_BIN_EXE_poai"));
+        inspect.args(["inspect", "/dev/stdin"]).stdin(Stdio::piped());
+        let mut inspect = inspect.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that refuses early breaks the pipe.
+        inspect.stdin.take().unwrap().write_all(bytes).ok();
+        inspect.wait_with_output().unwrap()
+    };
+    let proof = from_pipe(&WRITTEN.read("proof.bin"));
+    assert!(printed(&proof).starts_with("proof of inference\n"));
+    refused(&from_pipe(&KEYS.read("verifying.key")), 2, "it is no regular file");
 }

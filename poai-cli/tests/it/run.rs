@@ -206,6 +206,15 @@ fn a_bad_place_is_found_before_the_work() {
     let file = path(folder.path(), "file");
     std::fs::write(&file, "").unwrap();
     refused(&prove(&["--keys", &path(Path::new(&file), "keys")]), 2, "cannot write");
+    #[cfg(unix)]
+    {
+        let link = path(folder.path(), "link");
+        std::os::unix::fs::symlink("no/such/folder", &link).unwrap();
+        for keys in [&link, &path(Path::new(&link), "keys")] {
+            refused(&prove(&["--keys", keys]), 2, "link is a link to nothing");
+        }
+        std::fs::remove_file(&link).unwrap();
+    }
     for (flag, place) in [("--out", &nowhere), ("--product", &taken)] {
         refused(&poai(&["mine", "--operands", &missing, flag, place]), 2, "cannot write");
     }

@@ -1,6 +1,8 @@
 //! The program `poai`: mines matrix products, runs and proves networks of exact
 //! integers, and verifies what others claim. Each subcommand is a thin module
 //! over the crate `poai`.
+// Not forbidden: ndarray's macro `s!` permits the unsafe code that it expands to.
+#![deny(unsafe_code)]
 
 mod arguments;
 mod backend;

@@ -10,6 +10,8 @@
 //!
 //! Files are not trusted: a reader bounds sizes before it allocates and
 //! answers anything that it does not know with an error that names it.
+// Not forbidden: ndarray's macro `s!` permits the unsafe code that it expands to.
+#![deny(unsafe_code)]
 
 pub mod bert;
 pub mod float;

@@ -11,6 +11,7 @@
 //!
 //! Files are not trusted: a reader bounds sizes before it allocates and answers
 //! what it does not know with an error that names it.
+#![forbid(unsafe_code)]
 
 pub mod circuit;
 pub mod commitment;

@@ -3,22 +3,58 @@
 #
 # A group is some files and the tests that are about them; a mutant that they miss may still be caught by others. Which
 # mutants no test can tell, and why, .cargo/mutants.toml says. Works in a clone of its own: the tree is not touched.
+#
+# mutants.sh --check [GROUP...] mutates nothing: it looks whether the groups' files and modules of tests are there. A filter
+# that matches no test runs nothing, and its mutants live.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 out=${OUT:-target/mutants}
 mkdir -p "$out"
 out=$(realpath "$out")
+check=
+if [ "${1:-}" = --check ]; then
+    check=1
+    shift
+fi
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(chain verifier freivalds bounds trace groth16 protocol commitment noise inference core-trace program step)
-if ! cargo mutants --version >/dev/null 2>&1 && ! cargo install --quiet --locked cargo-mutants; then
+if [ -z "$check" ] && ! cargo mutants --version >/dev/null 2>&1 && ! cargo install --quiet --locked cargo-mutants; then
     echo "SKIPPED: cargo-mutants cannot be installed"
     exit 0
 fi
-clone=$(mktemp -d)
-trap 'rm -rf "$clone"' EXIT
-git clone --quiet . "$clone"
+if [ -z "$check" ]; then
+    clone=$(mktemp -d)
+    trap 'rm -rf "$clone"' EXIT
+    git clone --quiet . "$clone"
+fi
 export CARGO_TARGET_DIR="$out/target" CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_CASES=64
+
+missing() {
+    echo "the group $group: expected $1, got none; mend the group in scripts/mutants.sh" >&2
+    exit 1
+}
+
+# expect PACKAGE "FILES" "TESTS" CARGO-ARGUMENTS: ends the script where a file or a module of tests is missing.
+expect() {
+    local package=$1 files=$2 tests=$3 crates=("$1") places=() argument one crate
+    shift 3
+    for argument in "$@"; do
+        case $argument in --package=*) crates+=("${argument#*=}") ;; esac
+    done
+    for argument in "$@"; do
+        case $argument in
+        --lib) for crate in "${crates[@]}"; do places+=("$crate/src"); done ;;
+        --test=*) for crate in "${crates[@]}"; do places+=("$crate/tests/${argument#*=}"); done ;;
+        esac
+    done
+    for one in $files; do
+        compgen -G "$package/src/$one" >/dev/null || missing "$package/src/$one"
+    done
+    for one in $tests; do
+        grep -Eqrs --include='*.rs' "^mod ${one%::}( \{|;)" "${places[@]}" || missing "a module ${one%::} in ${places[*]}"
+    done
+}
 
 # mutate NAME SECONDS PACKAGE "FILES" "TESTS" CARGO-ARGUMENTS: built and tested by the same arguments, so that nothing else
 # is. TESTS are the modules of the tests that run: "tests::" are those beside the code.
@@ -26,6 +62,8 @@ mutate() {
     local name=$1 seconds=$2 package=$3 file argument arguments=() tests
     for file in $4; do arguments+=(-f "$package/src/$file"); done
     read -ra tests <<<"$5"
+    expect "$package" "$4" "$5" "${@:6}"
+    [ -z "$check" ] || return 0
     shift 5
     for argument in --locked "$@"; do arguments+=("--cargo-arg=$argument"); done
     (cd "$clone" && cargo mutants --in-place --no-shuffle -o "$out/$name" -p "$package" \
@@ -42,7 +80,7 @@ for group in "${groups[@]}"; do
     case $group in
     chain) mutate chain 60 poai-verify "chain/*.rs seal.rs" "tests:: chain_asert:: chain_rules:: seal::" --features=chain,parallel,serde --lib --test=it ;;
     verifier) mutate verifier 60 poai-verify "verifier.rs rules.rs failures.rs" "tests:: attacks:: decoding:: failures:: rules:: seal::" --features=parallel --lib --test=it --test=memory ;;
-    freivalds) mutate freivalds 60 poai-verify "freivalds/*.rs" "tests:: freivalds:: challenge::" --features=parallel,std --lib --test=it ;;
+    freivalds) mutate freivalds 60 poai-verify "freivalds/*.rs" "tests:: freivalds:: fraud::" --features=parallel,std --lib --test=it ;;
     bounds) mutate bounds 60 poai-verify trace/reach.rs "tests:: bounds:: tile_memory::" --features=parallel --lib --test=it --test=memory ;;
     trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/rules.rs" "tests:: bounds:: full:: receipt:: trace:: trace_fixtures:: unclean::" --features=parallel --lib --test=it ;;
     groth16) mutate groth16 200 poai-verify "inference/*.rs" "deployment:: groth16::" --package=poai-prover --features=poai-verify/inference,poai-verify/serde --test=it ;;

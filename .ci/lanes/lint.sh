@@ -8,6 +8,9 @@ step "format"
 cargo fmt --all --check
 cargo fmt --manifest-path poai-verify/fuzz/Cargo.toml --check
 
+step "the groups of mutation tests"
+scripts/mutants.sh --check
+
 step "clippy"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 cargo clippy -p poai-core -p poai-verify --no-default-features --locked -- -D warnings

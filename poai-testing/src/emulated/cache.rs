@@ -56,7 +56,7 @@ fn included(line: &str) -> Option<&str> {
 }
 
 /// The path of what has this content and name, if it is there.
-pub fn find(content: &Content, name: &str) -> Option<PathBuf> {
+fn find(content: &Content, name: &str) -> Option<PathBuf> {
     Some(entry(content).join(name)).filter(|path| path.is_file())
 }
 

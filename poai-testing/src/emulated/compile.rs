@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 /// the compiler can: misaligned vectors, above all.
 const SANITISE: [&str; 2] = ["-fsanitize=alignment,bounds,shift", "-fno-sanitize-recover=all"];
 
+/// A source that the sanitiser checks: it needs the sanitiser's library.
+const PROBE: &str = "int shifted(int by) { return 1 << by; }\n";
+
 /// Hidden, and without symbols that are unique in a process: every library has a
 /// machine of its own. Fortified longjmp does not let fibers switch.
 const FLAGS: [&str; 12] = [
@@ -85,6 +88,25 @@ impl Compiler {
         command.args(arguments).arg(file).arg("-o").arg(library).arg("-ldl");
         let output = command.output().unwrap();
         if output.status.success() { Ok(()) } else { Err(output) }
+    }
+
+    /// Whether it brings the sanitiser's library, which not every compiler does.
+    /// A process that finds none tries once: it may be installed before the
+    /// next, and what was compiled without it has other flags and so another key.
+    fn sanitises(&self) -> bool {
+        static SANITISES: OnceLock<bool> = OnceLock::new();
+        *SANITISES.get_or_init(|| {
+            let own: Vec<&str> = self.arguments.iter().filter_map(|own| own.to_str()).collect();
+            let arguments = [&own[..], &FLAGS, &SANITISE].concat();
+            let mut content = self.content(&arguments);
+            content.add(PROBE);
+            let made = cache::made(&content, "sanitiser.so", |library| {
+                let file = library.with_extension("cpp");
+                fs::write(&file, PROBE).unwrap();
+                self.run(&arguments, &file, library)
+            });
+            made.is_ok()
+        })
     }
 
     /// The content of all that it compiles with these arguments.
@@ -203,16 +225,11 @@ pub fn compile(source: &Source, flags: &[&str]) -> Option<Compiled> {
             compiler.run(&arguments, &file, library)
         })
     };
-    let (checked, plain) = (arguments(&SANITISE), arguments(&[]));
-    let [of_checked, of_plain] = [&checked, &plain].map(|arguments| content(arguments));
-    // Not every compiler brings a sanitiser's library: it is tried once.
-    if cache::find(&of_plain, &name).is_none()
-        && let Ok(library) = made(&checked, &of_checked)
-    {
-        return Some(Compiled { library, sanitised: true });
-    }
-    let library = made(&plain, &of_plain).unwrap_or_else(|output| panic!("{}", said(&output)));
-    Some(Compiled { library, sanitised: false })
+    let sanitised = compiler.sanitises();
+    let arguments = arguments(if sanitised { &SANITISE } else { &[] });
+    let library = made(&arguments, &content(&arguments));
+    let library = library.unwrap_or_else(|output| panic!("{}", said(&output)));
+    Some(Compiled { library, sanitised })
 }
 
 /// Compiles a library that is not of kernels, of this name, unless it has been;

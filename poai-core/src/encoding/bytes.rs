@@ -68,21 +68,14 @@ macro_rules! bytes {
         #[cfg(feature = "serde")]
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                serdect::array::serialize_hex_lower_or_bin(&self.0, to)
+                $crate::encoding::hex_or_bytes::serialize_array(&self.0, to)
             }
         }
 
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                use serde::de::Error;
-                let mut bytes = [0; $len];
-                // For text the length is ours to check: a shorter one decodes.
-                let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
-                if len != bytes.len() {
-                    return Err(D::Error::invalid_length(len, &concat!($len, " bytes")));
-                }
-                Ok(Self(bytes))
+                $crate::encoding::hex_or_bytes::deserialize_array(from).map(Self)
             }
         }
     };

@@ -1,6 +1,8 @@
 //! Byte strings as hex in human-readable formats, as bytes in binary ones.
 
+use alloc::format;
 use alloc::vec::Vec;
+use serde::de::Error;
 use serde::{Deserializer, Serializer};
 
 /// Serialises a byte string.
@@ -19,10 +21,36 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Err
     serdect::slice::deserialize_hex_or_bin_vec(from)
 }
 
+/// Serialises a byte string of one length.
+///
+/// # Errors
+/// The serialiser's.
+pub(crate) fn serialize_array<const LEN: usize, S: Serializer>(
+    bytes: &[u8; LEN],
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    serdect::array::serialize_hex_lower_or_bin(bytes, to)
+}
+
+/// Deserialises a byte string of one length.
+///
+/// # Errors
+/// The deserialiser's, a text that is not hexadecimal, or another length.
+pub(crate) fn deserialize_array<'de, const LEN: usize, D: Deserializer<'de>>(
+    from: D,
+) -> Result<[u8; LEN], D::Error> {
+    let mut bytes = [0; LEN];
+    // For text the length is ours to check: a shorter one decodes.
+    let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
+    if len != LEN {
+        return Err(D::Error::invalid_length(len, &format!("{LEN} bytes").as_str()));
+    }
+    Ok(bytes)
+}
+
 /// A list of 32-byte values, each as hex or as bytes.
 pub mod chaining_values {
     use alloc::vec::Vec;
-    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     /// One value of the list.
@@ -30,19 +58,13 @@ pub mod chaining_values {
 
     impl Serialize for Value {
         fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            serdect::array::serialize_hex_lower_or_bin(&self.0, to)
+            super::serialize_array(&self.0, to)
         }
     }
 
     impl<'de> Deserialize<'de> for Value {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
-            let mut bytes = [0; 32];
-            // For text the length is ours to check: a shorter one decodes.
-            let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
-            if len != bytes.len() {
-                return Err(D::Error::invalid_length(len, &"32 bytes"));
-            }
-            Ok(Value(bytes))
+            super::deserialize_array(from).map(Value)
         }
     }
 

@@ -1,17 +1,15 @@
-//! Multiplies a real layer's operands, mines every tile of the product on the
-//! way, and verifies the best win as a node would.
+//! Multiplies two operands, mines every tile of the product on the way, and
+//! verifies the best win as a node would.
 //!
 //! `cargo run --release --example mine [CHALLENGE_HEX DIFFICULTY OUT]`
 
-use ndarray::Array2;
 use poai::verify::{Rules, Verifier};
-use poai::{Challenge, Cpu, Difficulty, MineOptions, Miner, Operands, Params};
+use poai::{Challenge, Cpu, Difficulty, MineOptions, Miner, Operand, Params, Side};
 use std::error::Error;
+use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 
-/// A feed-forward product of all-MiniLM-L6-v2: 512 tokens, 384 outputs, k = 1536. The file ends
-/// with the entries of A, then those of Bᵀ.
-const LAYER: &[u8] = include_bytes!("../poai-cli/data/operands/minilm-ffn.safetensors");
+/// The shape of a feed-forward product of all-MiniLM-L6-v2: 512 tokens, 384 outputs, k = 1536.
 const M: usize = 512;
 const N: usize = 384;
 const K: usize = 1536;
@@ -24,33 +22,38 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("expected no arguments, or CHALLENGE_HEX DIFFICULTY OUT".into()),
     };
     let params = Params::CONSENSUS;
-    let (a, bt) = LAYER[LAYER.len() - (M + N) * K..].split_at(M * K);
-    let matrix = |rows, bytes: &[u8]| {
-        Array2::from_shape_vec((rows, K), bytes.iter().map(|&byte| byte as i8).collect())
-    };
-    let operands = Operands::new(&params, matrix(M, a)?, matrix(N, bt)?)?;
+    // Yours are of `Operand::new`: a matrix of entries from -64 to 63.
+    let a = Operand::pseudorandom(&params, Side::A, b"activations", M, K)?;
+    let bt = Operand::pseudorandom(&params, Side::B, b"weights", N, K)?;
 
     let miner = Miner::new(params, Arc::new(Cpu::new()))?;
-    let weights = miner.prepare(operands.bt().clone())?; // committed once in its life
-    let activations = miner.prepare(operands.a().clone())?;
+    let weights = miner.prepare(bt)?; // committed once in its life
+    let activations = miner.prepare(a)?;
     let round = miner.round(&challenge, &weights)?; // noised once per challenge
     let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
 
     let product: Vec<u8> = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-    println!("product     {M}×{N}×{K}, exactly; BLAKE3 {}", blake3::hash(&product));
-    println!("tickets     {} drawn, {} won", mined.found.drawn(), mined.found.won());
-    let Some(proof) = mined.found.proof() else {
-        return Err("no tile won: try another challenge or a lower difficulty".into());
-    };
-    let bytes = proof.encode(&params)?;
+    let (product, found) = (blake3::hash(&product), mined.found);
+    let none = "no tile won: try another challenge or a lower difficulty";
+    let bytes = found.proof().ok_or(none)?.encode(&params)?;
+    if let Some(out) = out {
+        std::fs::write(out, &bytes)?;
+    }
 
     // A node knows the bytes, the challenge and the difficulty, and nothing else.
     let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
     let verified = Verifier::new(rules, difficulty)?.verify(&challenge, &bytes)?;
-    println!("winner      {}, ticket {}", verified.tile, verified.ticket);
-    println!("verified    from {} bytes", bytes.len());
-    if let Some(out) = out {
-        std::fs::write(out, &bytes)?;
+    let (drawn, won, length) = (found.drawn(), found.won(), bytes.len());
+    let told = format!(
+        "product     {M}×{N}×{K}, exactly; BLAKE3 {product}\n\
+         tickets     {drawn} drawn, {won} won\n\
+         winner      {}, ticket {}\n\
+         verified    from {length} bytes\n",
+        verified.tile, verified.ticket
+    );
+    match std::io::stdout().write_all(told.as_bytes()) {
+        // The work is done, whoever reads of it.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(())
 }

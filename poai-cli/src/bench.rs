@@ -119,7 +119,7 @@ impl Product {
     }
 }
 
-/// MineOptions under which every ticket wins.
+/// Options under which every ticket wins.
 fn easiest() -> MineOptions {
     MineOptions::new(Difficulty::ONE).keep(Keep::Best)
 }

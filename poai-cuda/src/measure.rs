@@ -330,7 +330,7 @@ impl Measure {
         }
         let (a, b) = (&a.noised, &b.noised);
         let work = Work { a, b, shape, first: 0, seed: seed_a, target };
-        let place = c.map_or(Place::Host(Output::Tickets), |c| Place::OpenGpu(&c.memory));
+        let place = c.map_or(Place::Host(Output::Tickets), |c| Place::Gpu(&c.memory));
         let winners = Winners::default();
         self.cuda.draw(&work, place, &winners)?;
         Ok(winners.0.into_inner().unwrap_or_else(PoisonError::into_inner))

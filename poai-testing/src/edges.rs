@@ -17,7 +17,7 @@ const MIN: i32 = i32::MIN;
 const MAX: i32 = i32::MAX;
 
 /// A network, and a run of it.
-pub struct Case {
+pub struct ProgramCase {
     pub name: String,
     /// What a name leaves out.
     pub about: String,
@@ -33,7 +33,7 @@ struct Given(usize, usize, Dtype, Vec<i32>);
 struct Input(Form, Vec<i32>);
 
 /// The cases so far.
-struct Edges(Vec<Case>);
+struct Edges(Vec<ProgramCase>);
 
 impl Edges {
     /// Adds one step on all inputs and constants.
@@ -67,7 +67,7 @@ impl Edges {
             Tensor::new(rows as usize, columns as usize, dtype, entries).unwrap()
         };
         let inputs = inputs.iter().map(tensor).collect();
-        self.0.push(Case { name, about, network, inputs, run });
+        self.0.push(ProgramCase { name, about, network, inputs, run });
     }
 }
 
@@ -114,7 +114,7 @@ fn exponentials() -> Given {
 }
 
 /// The cases of every kind of step.
-pub fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<ProgramCase> {
     let mut edges = Edges(Vec::new());
     linear(&mut edges);
     windows(&mut edges);

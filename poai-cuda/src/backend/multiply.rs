@@ -80,7 +80,7 @@ pub(crate) enum Place<'a> {
     /// To the host, if anywhere.
     Host(Output<'a>),
     /// The exact product, to memory of m·n entries on the GPU.
-    OpenGpu(&'a Memory),
+    Gpu(&'a Memory),
 }
 
 impl Cuda {
@@ -97,7 +97,7 @@ impl Cuda {
             Place::Host(Output::Tickets) => (None, None, false),
             Place::Host(Output::Noised(product)) => (Some(product), None, false),
             Place::Host(Output::Exact(product)) => (Some(product), None, true),
-            Place::OpenGpu(kept) => (None, Some(kept), true),
+            Place::Gpu(kept) => (None, Some(kept), true),
         };
         let entries = u64::from(shape.m) * u64::from(shape.n);
         if kept.is_some_and(|kept| kept.bytes() < 4 * entries) {

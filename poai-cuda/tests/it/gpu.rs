@@ -248,7 +248,7 @@ fn every_step_at_small_sizes() {
     println!("DONE: {} of {all} edge cases, {} kinds of step", cases.len(), every.len());
 }
 
-fn kinds_of(cases: &[edges::Case]) -> BTreeSet<&'static str> {
+fn kinds_of(cases: &[edges::ProgramCase]) -> BTreeSet<&'static str> {
     cases.iter().flat_map(|case| kinds(&case.network)).collect()
 }
 

@@ -72,7 +72,7 @@ fn the_emulated_backend_reproduces_the_vectors() {
         assert!(tickets.eq(expected.map(text)), "tickets of {value}");
         cases += 1;
     }
-    assert!(cases > 0, "the file has cases of blocks' parameters");
+    assert!(cases > 0, "the file has cases of the consensus parameters");
 }
 
 /// Verifiers must not change what the process is allowed.

@@ -1,27 +1,27 @@
 //! Every step's values, against what an independent implementation of
 //! docs/spec.md makes of them: scripts/check-programs.py, in Python, which wrote
-//! `known/steps.txt`. That script reads the cases that `emit_cases` writes.
+//! `test_vectors/steps.txt`. That script reads the cases that `emit_cases` writes.
 
 use poai_core::program::ValueId;
 use poai_engine::execute::Device;
 use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor, Trace};
 use poai_testing::edges;
-use poai_testing::edges::Case;
+use poai_testing::edges::ProgramCase;
 use poai_testing::runs;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The zoo's programs and one program an edge.
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<ProgramCase> {
     let of_zoo = runs::runs().into_iter().map(|runs::ZooRun { name, network, run, inputs }| {
         let name = format!("{name}, {} of {}", run.batch, run.sequence);
-        Case { name, about: String::new(), network, inputs, run }
+        ProgramCase { name, about: String::new(), network, inputs, run }
     });
     of_zoo.chain(edges::cases()).collect()
 }
 
 /// The trace of a run, or nothing where a step has no output.
-fn traced(case: &Case, backend: Arc<dyn Device>) -> Option<Trace> {
+fn traced(case: &ProgramCase, backend: Arc<dyn Device>) -> Option<Trace> {
     let model = Model::new(case.network.clone(), backend).unwrap();
     match model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace()) {
         Ok(run) => run.trace,
@@ -34,9 +34,9 @@ fn values(trace: &Trace) -> impl Iterator<Item = (ValueId, &Tensor)> {
     (0..).map(ValueId).map_while(|value| Some((value, trace.value(value).ok()?)))
 }
 
-/// A case's lines in `known/steps.txt`: the trace root, which binds all else,
+/// A case's lines in `test_vectors/steps.txt`: the trace root, which binds all else,
 /// and the steps' roots where there are several.
-fn answers(case: &Case, trace: Option<&Trace>) -> Vec<String> {
+fn answers(case: &ProgramCase, trace: Option<&Trace>) -> Vec<String> {
     let program = case.network.program();
     let Some(trace) = trace else { return vec![format!("{}: no output", case.name)] };
     let step = |(value, tensor): (ValueId, &Tensor)| {

@@ -9,7 +9,7 @@ use poai_prover::circuit::{Built, Circuit, CircuitError, Witness};
 use poai_prover::commitment::{Salt, commit, commit_weights};
 use poai_prover::{Estimate, Matrices};
 use poai_testing::edges;
-use poai_testing::edges::Case;
+use poai_testing::edges::ProgramCase;
 use poai_testing::layers;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -25,7 +25,7 @@ fn visibilities() -> impl Iterator<Item = Visibility> {
     })
 }
 
-fn witness(case: &Case) -> Witness {
+fn witness(case: &ProgramCase) -> Witness {
     Witness { input: case.inputs[0].clone(), binding: Fr::from(77u64), salts: SALTS }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks steps and traces against an implementation in Python.
 
-The implementation in `steps/` was written from docs/spec.md (§11 to §13) and
+The implementation in `programs/` was written from docs/spec.md (§11 to §13) and
 not from the Rust code. `cases` is what the test `emit_cases` of poai-engine
 writes:
 

@@ -149,7 +149,7 @@ def embed(tensors, ids):
     return mean / np.linalg.norm(mean)
 
 
-def run_example(model, text):
+def run_embed(model, text):
     command = ["cargo", "run", "--release", "-q", "-p", "poai-cli", "--", "embed"]
     command += ["--model", str(model.resolve()), "--text", str(text.resolve()), "--json"]
     try:
@@ -208,7 +208,7 @@ def main():
     sentences = read_sentences(arguments.text)
     tensors, tokenizer = read_model(arguments.model)
     if arguments.run:
-        text, source = run_example(arguments.model, arguments.text), "poai embed"
+        text, source = run_embed(arguments.model, arguments.text), "poai embed"
     else:
         source = str(arguments.json)
         try:

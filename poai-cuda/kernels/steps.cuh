@@ -1,5 +1,5 @@
 // What the steps of a program share (spec §11, §12): tensors' layout, the
-// arithmetic of poai-core/src/step/arithmetic.rs, sums over a warp.
+// arithmetic of poai-core/src/program/ops/arithmetic.rs, sums over a warp.
 //
 // A tensor is row-major; its type is the number of bytes of an entry: 1, 2 or
 // 4. Rows are padded to a multiple of 32, columns to one of 128 where the type

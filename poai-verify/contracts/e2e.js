@@ -2,7 +2,7 @@
 //
 //   node e2e.js URL PROOF.json OTHER.json
 //
-// Both files are objects as `poai_verify::snark::Deployment` serialises; the
+// Both files are objects as `poai_verify::inference::Deployment` serialises; the
 // second is of another model. Prints what it did, and "N passed, M failed".
 "use strict";
 

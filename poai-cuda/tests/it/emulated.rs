@@ -1,7 +1,7 @@
 //! The whole backend, through cudarc, on a driver whose one GPU is the
-//! processor (`emulated/driver.cpp`): the same kernels, the same launches, the
-//! shared tester. Each test runs itself again in a process that finds that
-//! driver before any other.
+//! processor (`poai-testing/emulated/driver.cpp`): the same kernels, the same
+//! launches, the shared tester. Each test runs itself again in a process that
+//! finds that driver before any other.
 mod bands;
 
 use bands::Watched;

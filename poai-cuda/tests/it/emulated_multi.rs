@@ -1,6 +1,6 @@
-//! Several GPUs as one backend, on the emulated driver (`emulated/driver.cpp`),
-//! whose GPUs are all the processor: it ends the process where anything of one
-//! GPU is used under another's context.
+//! Several GPUs as one backend, on the emulated driver
+//! (`poai-testing/emulated/driver.cpp`), whose GPUs are all the processor: it ends
+//! the process where anything of one GPU is used under another's context.
 mod apart;
 use poai_core::program::RunShape;
 use poai_core::puzzle::commitment::Tree;

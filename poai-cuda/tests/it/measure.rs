@@ -1,6 +1,6 @@
 //! The module `measure` on whatever GPU there is, and on an emulated one
-//! (`emulated/driver.cpp`): steps by themselves leave what the CPU leaves, and
-//! memory that is too small is refused.
+//! (`poai-testing/emulated/driver.cpp`): steps by themselves leave what the CPU
+//! leaves, and memory that is too small is refused.
 
 use poai_core::puzzle::seeds::{seed_a, seed_b};
 use poai_core::{Difficulty, Params, Shape, Side};

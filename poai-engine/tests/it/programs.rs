@@ -36,8 +36,8 @@ fn every_backend_leaves_the_same_trace() {
     }
 }
 
-/// The trace roots of the zoo, as in `known/steps.txt`: whoever changes a step's arithmetic, an encoding
-/// or a layout changes these.
+/// The trace roots of the zoo, as in `test_vectors/traces.txt`: whoever changes a
+/// step's arithmetic, an encoding or a layout changes these.
 #[test]
 fn known_answers() {
     let known: Vec<String> = runs()

@@ -1,4 +1,5 @@
-// Hopper's instructions on the host: the names of `kernels/hopper.cuh`.
+// Hopper's instructions on the host: the names of
+// `poai-cuda/kernels/hopper.cuh`.
 //
 // A block of the launch is a whole cluster here, for blocks run one after the
 // other: its threads are those of block 0, then those of block 1, and its shared

@@ -1,6 +1,6 @@
-// The host's side of `kernels/simt.cuh`: CUDA's words, built-in functions and
-// the wrapped instructions, run on the processor so that kernels are tested
-// without a GPU. Used in tests alone.
+// The host's side of `poai-cuda/kernels/simt.cuh`: CUDA's words, built-in
+// functions and the wrapped instructions, run on the processor so that kernels
+// are tested without a GPU. Used in tests alone.
 //
 // - types.hpp: keywords, vector types and functions of one thread;
 // - block.hpp: threads of a block as fibers, their scheduling, the barriers;

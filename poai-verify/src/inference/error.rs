@@ -1,4 +1,4 @@
-//! InferenceMalformed and false proofs: different errors, because a node treats them
+//! Malformed and false proofs: different errors, because a node treats them
 //! differently.
 
 use poai_core::inference::{InferenceDecodeError, VerifyingKeyDigest};

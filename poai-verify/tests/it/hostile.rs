@@ -1,5 +1,5 @@
 //! What hostile bytes cost: the cheap checks stop what is drawn at random. The
-//! time they take is in the benchmarks; `examples/hostile.rs` searches for the
+//! time they take is in the benchmarks; `poai-testing/src/bin/hostile.rs` searches for the
 //! dearest bytes.
 
 use poai_core::{Challenge, Difficulty, Params};

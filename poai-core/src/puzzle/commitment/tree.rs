@@ -44,7 +44,7 @@ impl Tree {
     /// The bytes under one node of [`Tree::of_groups`].
     pub const GROUP_BYTES: u64 = GROUP as u64;
 
-    /// Commits to a matrix's bytes; on every core with feature `std`.
+    /// Commits to a matrix's bytes; on every core with feature `parallel`.
     pub fn new(bytes: &[u8]) -> Tree {
         let groups = group_values(bytes);
         if let Some(tree) = Tree::of_groups(bytes.len() as u64, groups.clone()) {

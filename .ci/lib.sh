@@ -9,7 +9,8 @@ target="${CARGO_TARGET_DIR:-$PWD/target}"
 # Emptied at the start of each run.
 state="$target/ci"
 python="$target/ci-python/bin/python"
-: "${POAI_CI_TOOLS:=${HOME:-/root}/.cache/poai-ci}"
+# The shell knows the home folder even where HOME is not set.
+[ -n "${POAI_CI_TOOLS:-}" ] || POAI_CI_TOOLS=~/.cache/poai-ci
 export POAI_CI_TOOLS PATH="$POAI_CI_TOOLS/bin:$PATH"
 
 # The versions are pinned, so that a new release of a tool changes no result.

@@ -30,8 +30,7 @@ pub fn verifying(path: &Path) -> Result<VerifyingKey, Failure> {
         return Err(Failure::in_file(path)(&why));
     }
     // Whatever the key is for: the caller names the file and so the purpose.
-    let (_, key) =
-        keys::read_verifying_key(path, header.identity.owner, header.identity.visibility)?;
+    let (_, key) = keys::read_verifying_key(path, &header.identity.purpose)?;
     let ark_groth16::VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 } = key;
     Ok(VerifyingKey::new(alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1)?)
 }

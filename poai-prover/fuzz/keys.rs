@@ -8,9 +8,11 @@ use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use libfuzzer_sys::fuzz_target;
 use poai_core::digest::ProgramId;
+use poai_core::inference::Visibility;
+use poai_core::program::RunShape;
 use poai_prover::keys::{
-    KeyIdentity, KeyOwner, read_header, read_proving_key, read_verifying_key, write_proving_key,
-    write_verifying_key,
+    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_header, read_proving_key,
+    read_verifying_key, write_proving_key, write_verifying_key,
 };
 use poai_prover::setup::insecure_single_party_setup;
 use poai_testing::chain;
@@ -19,7 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-const OWNER: KeyOwner = KeyOwner::Program(ProgramId([7; 32]));
+const PURPOSE: KeyPurpose = KeyPurpose {
+    owner: KeyOwner::Program(ProgramId([7; 32])),
+    visibility: Visibility::PUBLIC,
+    run: RunShape { batch: 1, sequence: 1 },
+};
 const HASH: usize = 32;
 
 /// A directory, and in it the honest files' bytes: proving and verifying key.
@@ -32,12 +38,13 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
     let matrices = chain::chain(5, 3, 11).matrices;
     let key: ProvingKey<Bn254> =
         insecure_single_party_setup(&matrices, &mut StdRng::seed_from_u64(3)).unwrap();
-    let identity = KeyIdentity::new(OWNER, 5, &matrices).unwrap();
+    let identity = KeyIdentity::new(PURPOSE, &matrices).unwrap();
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("honest.key");
-    write_proving_key(&path, &identity, &key, |_, _| ()).unwrap();
+    let origin = KeyOrigin::SingleParty;
+    write_proving_key(&path, &identity, origin, &key, |_, _| ()).unwrap();
     let proving = fs::read(&path).unwrap();
-    write_verifying_key(&path, &identity, &key.vk).unwrap();
+    write_verifying_key(&path, &identity, origin, &key.vk).unwrap();
     let honest = [proving, fs::read(&path).unwrap()];
     Files { directory, honest }
 });
@@ -85,16 +92,16 @@ fuzz_target!(|input: Input| {
     let Ok(header) = read_header(&path) else {
         return;
     };
-    let KeyIdentity { owner, visibility, .. } = header.identity;
-    if let Ok(key) = read_proving_key(&path, &header.identity, |_, _| ()) {
-        same_again(&path, &bytes, |path| {
-            write_proving_key(path, &header.identity, &key, |_, _| ()).unwrap();
-        });
-    }
-    if let Ok((read, key)) = read_verifying_key(&path, owner, visibility) {
+    if let Ok((read, key)) = read_proving_key(&path, &header.identity, |_, _| ()) {
         assert_eq!(read, header);
         same_again(&path, &bytes, |path| {
-            write_verifying_key(path, &header.identity, &key).unwrap();
+            write_proving_key(path, &header.identity, header.origin, &key, |_, _| ()).unwrap();
+        });
+    }
+    if let Ok((read, key)) = read_verifying_key(&path, &header.identity.purpose) {
+        assert_eq!(read, header);
+        same_again(&path, &bytes, |path| {
+            write_verifying_key(path, &header.identity, header.origin, &key).unwrap();
         });
     }
 });

@@ -25,6 +25,7 @@ pub mod prove;
 pub mod reduction;
 pub mod setup;
 pub mod system;
+mod verifying;
 
 pub use circuit::{Circuit, CircuitError};
 pub use commitment::Salt;

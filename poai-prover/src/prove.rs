@@ -5,6 +5,7 @@ use super::commitment::{CommitmentError, Salt};
 use super::estimate::{Estimate, MemoryError};
 use super::matrices::{Matrices, Row};
 use super::reduction::CircomReduction;
+use super::verifying;
 use ark_bn254::{Bn254, Fr};
 use ark_ff::{AdditiveGroup, UniformRand};
 use ark_groth16::{Groth16, ProvingKey};
@@ -245,8 +246,7 @@ impl Prover {
 /// The verifying half of a proving key.
 ///
 /// # Errors
-/// [`VerifyingKeyError`] for points that are none.
+/// [`VerifyingKeyError`] for points that are none, and for degenerate keys.
 pub fn verifying_key(key: &ProvingKey<Bn254>) -> Result<VerifyingKey, VerifyingKeyError> {
-    let vk = &key.vk;
-    VerifyingKey::new(vk.alpha_g1, vk.beta_g2, vk.gamma_g2, vk.delta_g2, vk.gamma_abc_g1.clone())
+    verifying::checked(&key.vk)
 }

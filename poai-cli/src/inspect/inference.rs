@@ -3,8 +3,8 @@
 use super::found::Found;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use poai::inference::{InferenceProof, VerifyingKey, Visibility};
-use poai::prover::keys::{self, KeyOwner};
+use poai::inference::{InferenceProof, VerifyingKey};
+use poai::prover::keys::{self, KeyPurpose};
 use std::path::Path;
 
 /// A proof of inference.
@@ -34,16 +34,14 @@ pub fn verifying_key(bytes: &[u8]) -> Option<Found> {
 pub fn key_file(path: &Path) -> Result<Found, Failure> {
     let header = keys::read_header(path)?;
     let identity = &header.identity;
-    let owner = match identity.owner {
-        KeyOwner::Program(id) => format!("program {id}"),
-        KeyOwner::Architecture(id) => format!("architecture {id}"),
-    };
-    let visibility = Visibility::decode(identity.visibility);
-    let visibility = visibility.map_or_else(|why| why.to_string(), |known| format!("{known:?}"));
+    let KeyPurpose { owner, visibility, run } = identity.purpose;
     Ok(Found::new("key file")
         .text_of("half", header.kind)
         .text_of("owner", owner)
         .text_of("visibility", visibility)
+        .with("batch", run.batch)
+        .with("sequence", run.sequence)
+        .text_of("made_by", header.origin)
         .text_of("constraints", identity.constraints)
         .text_of("verifying_key", header.verifying_key)
         .with("signals", identity.signals)

@@ -9,12 +9,14 @@ use ark_std::rand::rngs::OsRng;
 use poai::inference::WeightsVisibility;
 use poai::prover::iden3::zkey::read_zkey;
 use poai::prover::keys::{
-    KeyIdentity, KeyOwner, read_proving_key, write_proving_key, write_verifying_key,
+    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_proving_key, write_proving_key,
+    write_verifying_key,
 };
 use poai::prover::setup::insecure_single_party_setup;
 use poai::prover::{Circuit, Estimate, Matrices};
 use std::fs::File;
 use std::io::BufReader;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -38,10 +40,10 @@ pub enum Source {
 pub enum Origin {
     /// It was made in this process.
     Made,
-    /// It was read from a folder, which does not name its maker.
-    Read,
-    /// A ceremony; the number is that of its contributions.
-    Ceremony(u32),
+    /// It was read from a folder, whose file says this.
+    Read(KeyOrigin),
+    /// It was read from a ceremony's file, with so many contributions.
+    Ceremony(NonZeroU32),
 }
 
 impl Origin {
@@ -49,7 +51,8 @@ impl Origin {
     pub fn word(self) -> &'static str {
         match self {
             Origin::Made => "single-party",
-            Origin::Read => "file",
+            Origin::Read(KeyOrigin::SingleParty) => "single-party file",
+            Origin::Read(KeyOrigin::Ceremony { .. }) => "ceremony file",
             Origin::Ceremony(_) => "ceremony",
         }
     }
@@ -60,9 +63,15 @@ impl Origin {
             Origin::Made => "a single-party key: its maker, this process, can forge proofs of \
                              anything"
                 .to_owned(),
-            Origin::Read => "read from a file; if `poai prove` made it, it is a \
-                             single-party key, whose maker can forge proofs of anything"
-                .to_owned(),
+            Origin::Read(KeyOrigin::SingleParty) => {
+                "read from a file, which says that it is a single-party key: its maker can forge \
+                 proofs of anything"
+                    .to_owned()
+            }
+            Origin::Read(KeyOrigin::Ceremony { contributions }) => format!(
+                "read from a file, which says that it is of a ceremony with {contributions} \
+                 contributions; `snarkjs zkey verify` checks the ceremony's own file"
+            ),
             Origin::Ceremony(count) => format!(
                 "of a ceremony that says it had {count} contributions; `snarkjs zkey verify` \
                  checks them, `poai prove` does not"
@@ -137,7 +146,8 @@ fn identity(circuit: &Circuit, matrices: &Matrices) -> Result<KeyIdentity, Failu
         WeightsVisibility::Fixed => KeyOwner::Program(program.program_id()),
         WeightsVisibility::Committed => KeyOwner::Architecture(program.architecture_id()),
     };
-    Ok(KeyIdentity::new(owner, visibility.encode(), matrices)?)
+    let purpose = KeyPurpose { owner, visibility, run: *circuit.run() };
+    Ok(KeyIdentity::new(purpose, matrices)?)
 }
 
 fn in_folder(
@@ -152,14 +162,17 @@ fn in_folder(
         let key = read_proving_key(&path, identity, follow(&bar));
         bar.finish_and_clear();
         let load_seconds = Some(start.elapsed().as_secs_f64());
-        return Ok(Key { key: key?, origin: Origin::Read, setup_seconds: None, load_seconds });
+        let (header, key) = key?;
+        let origin = Origin::Read(header.origin);
+        return Ok(Key { key, origin, setup_seconds: None, load_seconds });
     }
     let made = make()?;
     std::fs::create_dir_all(folder).map_err(files::cannot_write(folder))?;
     // The proving key last: where it is, both are.
-    write_verifying_key(&folder.join(VERIFYING), identity, &made.key.vk)?;
+    let origin = KeyOrigin::SingleParty;
+    write_verifying_key(&folder.join(VERIFYING), identity, origin, &made.key.vk)?;
     let bar = bar_of_bytes("writing the key");
-    let written = write_proving_key(&path, identity, &made.key, follow(&bar));
+    let written = write_proving_key(&path, identity, origin, &made.key, follow(&bar));
     bar.finish_and_clear();
     written?;
     Ok(made)

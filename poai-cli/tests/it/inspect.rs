@@ -77,7 +77,16 @@ fn what_a_proof_of_inference_writes_is_known() {
     let bound = [("verifying_key", key), ("program_id", program), ("macs", &17024.into())];
     is(&WRITTEN.path("deployment.json"), "deployment", &bound);
     let owner = format!("program {}", program.as_str().unwrap()).into();
-    let of_file = [("verifying_key", key), ("owner", &owner)];
+    let (one, shown) = (1.into(), "input=hashed,output=public,weights=fixed".into());
+    let maker = "a single party".into();
+    let of_file = [
+        ("verifying_key", key),
+        ("owner", &owner),
+        ("visibility", &shown),
+        ("batch", &one),
+        ("sequence", &one),
+        ("made_by", &maker),
+    ];
     for (file, half) in [("proving.key", "proving"), ("verifying.key", "verifying")] {
         let half = half.into();
         is(&KEYS.path(file), "key file", &[&of_file[..], &[("half", &half)]].concat());

@@ -63,7 +63,7 @@ fn the_object_has_its_fields_and_keys_are_kept() {
     assert_eq!(made["key"], "single-party");
     assert!(read["setup_seconds"].is_null());
     assert!(number(read, "load_seconds") > 0.0);
-    assert_eq!(read["key"], "file");
+    assert_eq!(read["key"], "single-party file");
     assert_eq!(made["verifying_key"], read["verifying_key"]);
     // Another salt and another blinding each time.
     assert_ne!(made["proof"], read["proof"]);
@@ -76,10 +76,19 @@ fn a_key_of_another_model_is_refused() {
     let before = KEYS.read("proving.key");
     std::fs::create_dir(&keys).unwrap();
     std::fs::write(folder.path().join("keys/proving.key"), &before).unwrap();
-    refused(&prove(&["--model", "cnn", "--keys", &keys]), 2, "a key for something else: its owner");
+    refused(
+        &prove(&["--model", "cnn", "--keys", &keys]),
+        2,
+        "a key for something else: expected owner",
+    );
     // The same model with another statement, too.
     let other = prove(&["--visibility", "output=hashed", "--keys", &keys]);
-    refused(&other, 2, "its visibility is");
+    let why = "expected visibility input=hashed,output=hashed,weights=fixed, got \
+               input=hashed,output=public,weights=fixed";
+    refused(&other, 2, why);
+    // Another batch has other constraints, and the file says for which it is.
+    let other = prove(&["--batch", "2", "--keys", &keys]);
+    refused(&other, 2, "expected run batch 2, sequence 1, got batch 1, sequence 1");
     assert_eq!(before, std::fs::read(folder.path().join("keys/proving.key")).unwrap());
     std::fs::write(folder.path().join("keys/proving.key"), &before[..before.len() - 1]).unwrap();
     refused(&prove(&["--keys", &keys]), 2, "its header implies");
@@ -152,7 +161,7 @@ fn committed_weights_of_an_architecture_have_one_key() {
         object(&prove(&[&arguments[..], &seen].concat()))
     });
     assert_eq!(said[0]["key"], "single-party");
-    assert_eq!(said[1]["key"], "file");
+    assert_eq!(said[1]["key"], "single-party file");
     assert_eq!(said[0]["architecture_id"], said[1]["architecture_id"]);
     assert_ne!(said[0]["program_id"], said[1]["program_id"]);
     assert_eq!(said[0]["verifying_key"], said[1]["verifying_key"]);

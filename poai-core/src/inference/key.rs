@@ -6,6 +6,7 @@ use super::{G1Affine, G2Affine};
 use crate::digest::derive;
 use crate::encoding::bytes::{bytes, through_bytes};
 use alloc::vec::Vec;
+use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 
 bytes! {
     /// Names a verifying key: `H("inference verifying key", bytes)`. It binds
@@ -36,6 +37,39 @@ pub enum VerifyingKeyError {
         /// What is wrong with it.
         source: PointError,
     },
+    /// Two of β, γ and δ are equal, or opposite: whoever sees such a key forges
+    /// proofs of any signals.
+    #[error(
+        "expected three unrelated points of G2, got {first} = {}{second}; make the key again, in a \
+         ceremony with contributions", sign(*.opposite)
+    )]
+    Related {
+        /// One: "beta" or "gamma".
+        first: &'static str,
+        /// The other: "gamma" or "delta".
+        second: &'static str,
+        /// Whether it is the negative.
+        opposite: bool,
+    },
+    /// Two signals have equal or opposite points: a proof binds their sum or
+    /// their difference, and neither of them.
+    #[error(
+        "expected a point of its own for each signal, got ic[{first}] = {}ic[{second}]; make the \
+         key again, from a circuit that binds each signal", sign(*.opposite)
+    )]
+    Interchangeable {
+        /// One, an index of `ic`, 1 or more.
+        first: usize,
+        /// The other, a larger index.
+        second: usize,
+        /// Whether it is the negative.
+        opposite: bool,
+    },
+}
+
+/// What stands before a negative.
+fn sign(opposite: bool) -> &'static str {
+    if opposite { "−" } else { "" }
 }
 
 /// Prints an index where there is one.
@@ -47,11 +81,15 @@ impl core::fmt::Display for Index {
     }
 }
 
-/// What a proof is checked with: of one circuit and one setup. Every key there
-/// is holds points of the right groups, none at infinity: were a signal's point
-/// there, the signal could be anything.
+/// What a proof is checked with: of one circuit and one setup.
 ///
-/// Whoever made the setup alone, and kept its secrets, can forge proofs.
+/// Every key there is holds points of the right groups, none at infinity: were
+/// a signal's point there, the signal could be anything. No two of β, γ and δ are
+/// equal or opposite, and no two signals' points are (spec §16): such keys exist
+/// where nobody contributed to a ceremony, and everybody can forge under them.
+///
+/// Other degenerate keys cannot be told: whoever made the setup alone, and kept
+/// its secrets, can forge proofs, and whoever knows any ratio of β, γ and δ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VerifyingKey {
     alpha: G1Affine,
@@ -68,7 +106,8 @@ impl VerifyingKey {
     /// 1 to 6 signals.
     ///
     /// # Errors
-    /// [`VerifyingKeyError::Count`], [`VerifyingKeyError::Point`].
+    /// [`VerifyingKeyError::Count`], [`VerifyingKeyError::Point`],
+    /// [`VerifyingKeyError::Related`], [`VerifyingKeyError::Interchangeable`].
     pub fn new(
         alpha: G1Affine,
         beta: G2Affine,
@@ -87,7 +126,30 @@ impl VerifyingKey {
         for (index, point) in ic.iter().enumerate() {
             points::check(point).map_err(at("ic", Some(index)))?;
         }
-        Ok(VerifyingKey { alpha, beta, gamma, delta, ic })
+        VerifyingKey { alpha, beta, gamma, delta, ic }.independent()
+    }
+
+    /// The key, if its points are of the groups and unrelated.
+    ///
+    /// If β, γ or δ is ± another, two of the four pairings are of one base, and
+    /// points that everybody knows cancel: with δ = γ, C = −L cancels the signals.
+    fn independent(self) -> Result<VerifyingKey, VerifyingKeyError> {
+        let [b, c, d] = [("beta", &self.beta), ("gamma", &self.gamma), ("delta", &self.delta)];
+        for [(first, one), (second, other)] in [[b, c], [b, d], [c, d]] {
+            if let Some(opposite) = opposite(one, other) {
+                return Err(VerifyingKeyError::Related { first, second, opposite });
+            }
+        }
+        // The constant's point is no signal's.
+        let signals = self.ic.iter().enumerate().skip(1);
+        for (first, one) in signals.clone() {
+            for (second, other) in signals.clone().skip(first) {
+                if let Some(opposite) = opposite(one, other) {
+                    return Err(VerifyingKeyError::Interchangeable { first, second, opposite });
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// How many signals it takes.
@@ -138,7 +200,8 @@ impl VerifyingKey {
     /// Reads the canonical bytes; `encode` gives exactly them again.
     ///
     /// # Errors
-    /// [`VerifyingKeyError::Length`], [`VerifyingKeyError::Point`].
+    /// [`VerifyingKeyError::Length`], [`VerifyingKeyError::Point`],
+    /// [`VerifyingKeyError::Related`], [`VerifyingKeyError::Interchangeable`].
     pub fn decode(bytes: &[u8]) -> Result<VerifyingKey, VerifyingKeyError> {
         let length = VerifyingKeyError::Length(bytes.len());
         let (alpha, rest) = bytes.split_first_chunk().ok_or(length)?;
@@ -154,13 +217,14 @@ impl VerifyingKey {
         let ic_point = |(index, bytes): (usize, &[u8; G1_LEN])| {
             points::decode(bytes).map_err(at("ic", Some(index)))
         };
-        Ok(VerifyingKey {
+        let key = VerifyingKey {
             alpha: points::decode::<_, G1_LEN>(alpha).map_err(at("alpha", None))?,
             beta: g2("beta", beta)?,
             gamma: g2("gamma", gamma)?,
             delta: g2("delta", delta)?,
             ic: ic.iter().enumerate().map(ic_point).collect::<Result<_, _>>()?,
-        })
+        };
+        key.independent()
     }
 
     /// The key's name, which proofs carry.
@@ -183,4 +247,11 @@ impl VerifyingKey {
     pub fn ic_words(&self) -> Vec<[[u8; 32]; 2]> {
         self.ic.iter().map(points::g1_words).collect()
     }
+}
+
+/// Whether two points of a group, none at infinity, are opposite or equal;
+/// `None` if they are neither. Equal x have two points alone, one the other's
+/// negative.
+fn opposite<P: SWCurveConfig>(one: &Affine<P>, other: &Affine<P>) -> Option<bool> {
+    (one.x == other.x).then_some(one.y != other.y)
 }

@@ -1,5 +1,7 @@
 //! What of a run everybody sees.
 
+use core::fmt;
+
 /// Who sees a tensor of the statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -36,6 +38,23 @@ pub struct Visibility {
     pub output: TensorVisibility,
     /// The weights.
     pub weights: WeightsVisibility,
+}
+
+impl fmt::Display for Visibility {
+    /// As the program `poai` takes it: `input=hashed,output=public,weights=fixed`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tensor = |tensor| match tensor {
+            TensorVisibility::Public => "public",
+            TensorVisibility::Hashed => "hashed",
+            TensorVisibility::Private => "private",
+        };
+        let weights = match self.weights {
+            WeightsVisibility::Fixed => "fixed",
+            WeightsVisibility::Committed => "committed",
+        };
+        let (input, output) = (tensor(self.input), tensor(self.output));
+        write!(f, "input={input},output={output},weights={weights}")
+    }
 }
 
 /// A byte that stands for no visibility.

@@ -4,12 +4,13 @@
 //! coordinate of one; elements of the extension are written c0 before c1.
 
 use crate::points::Encoded;
+use crate::verifying;
 use ark_bn254::{Bn254, Fq, Fq2, Fq6, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::Pairing;
 use ark_ff::PrimeField;
 use ark_groth16::{Proof, VerifyingKey};
-use poai_core::inference::PointError;
+use poai_core::inference::{PointError, VerifyingKeyError};
 use serde::{Deserialize, Serialize};
 
 /// iden3's names of Groth16 and of BN254.
@@ -55,6 +56,9 @@ pub enum JsonError {
         /// Signals, by `nPublic`.
         signals: usize,
     },
+    /// The points make no verifying key of proofs of inference.
+    #[error(transparent)]
+    VerifyingKey(#[from] VerifyingKeyError),
 }
 
 type TextG1 = [String; 3];
@@ -147,7 +151,9 @@ pub fn signals_from_json(text: &str) -> Result<Vec<Fr>, JsonError> {
 /// A verifying key from `verification_key.json`.
 ///
 /// # Errors
-/// [`JsonError`] names the first field that is wrong, as for proofs.
+/// [`JsonError`] names the first field that is wrong, as for proofs;
+/// [`JsonError::VerifyingKey`] is of degenerate keys, and of keys with more than
+/// 6 signals.
 pub fn verifying_key_from_json(text: &str) -> Result<VerifyingKey<Bn254>, JsonError> {
     let key: TextVerifyingKey = serde_json::from_str(text)?;
     check_names(&key.protocol, &key.curve)?;
@@ -155,13 +161,15 @@ pub fn verifying_key_from_json(text: &str) -> Result<VerifyingKey<Bn254>, JsonEr
     if points.checked_sub(1) != Some(signals) {
         return Err(JsonError::Signals { points, signals });
     }
-    Ok(VerifyingKey {
+    let key = VerifyingKey {
         alpha_g1: parse_g1("vk_alpha_1", &key.vk_alpha_1)?,
         beta_g2: parse_g2("vk_beta_2", &key.vk_beta_2)?,
         gamma_g2: parse_g2("vk_gamma_2", &key.vk_gamma_2)?,
         delta_g2: parse_g2("vk_delta_2", &key.vk_delta_2)?,
         gamma_abc_g1: key.ic.iter().map(|point| parse_g1("IC", point)).collect::<Result<_, _>>()?,
-    })
+    };
+    verifying::checked(&key)?;
+    Ok(key)
 }
 
 fn text(value: &impl Serialize) -> String {

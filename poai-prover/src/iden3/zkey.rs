@@ -14,8 +14,9 @@
 //! What reading checks: the frame and every length before anything is
 //! allocated; that the file is for the given constraints, as far as it says;
 //! that points are on their curves, in their groups, and where needed not at
-//! infinity; that α, β and δ agree in both groups; and that someone
-//! contributed.
+//! infinity; that β and δ agree in both groups; that γ is the generator; that no
+//! two of β, γ and δ are equal or opposite, nor two signals' points; and that
+//! the file lists a contribution.
 //!
 //! What it cannot check: the file does not hold C, and nothing in it shows that
 //! its points were made as they should. `snarkjs zkey verify` with the `.r1cs`
@@ -25,13 +26,15 @@
 use super::container::{Container, ContainerError, read_u32};
 use crate::matrices::{Matrices, MatricesError, canonical};
 use crate::points::{self, FIELD_BYTES, ReadError, Subgroup};
+use crate::verifying;
 use ark_bn254::{Bn254, Fq, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::Pairing;
 use ark_ff::{BigInteger, Field, PrimeField};
 use ark_groth16::{ProvingKey, VerifyingKey};
-use poai_core::inference::PointError;
+use poai_core::inference::{PointError, VerifyingKeyError};
 use std::io::{self, Read, Seek};
+use std::num::NonZeroU32;
 
 const GROTH16: u32 = 1;
 const G1_BYTES: u64 = 2 * FIELD_BYTES as u64;
@@ -110,9 +113,17 @@ pub enum ZkeyError {
         /// Its name.
         name: &'static str,
     },
-    /// δ is γ still: nobody contributed, and anyone can forge.
+    /// The file lists no contribution, or δ is γ or −γ still: nobody contributed,
+    /// and anyone can forge.
     #[error("nobody contributed to this key: anyone can forge proofs for it")]
     NoContribution,
+    /// γ is not the generator, as it is in every file of snarkjs: whoever put
+    /// another there may know a ratio by which to forge.
+    #[error("expected the generator of G2 as γ, got another point; take the ceremony's own file")]
+    Gamma,
+    /// The points make no verifying key of proofs of inference.
+    #[error(transparent)]
+    VerifyingKey(#[from] VerifyingKeyError),
 }
 
 impl From<io::Error> for ZkeyError {
@@ -129,7 +140,7 @@ pub struct Zkey {
     /// snarkjs' hash of the circuit, as the ceremony's participants see it.
     pub circuit_hash: [u8; HASH_BYTES],
     /// How many contributions the file says that it had, the beacon among them.
-    pub contributions: u32,
+    pub contributions: NonZeroU32,
 }
 
 /// Reads a ceremony's key for a system. `from` should be buffered; of it no
@@ -163,10 +174,12 @@ pub fn read_zkey(from: impl Read + Seek, matrices: &Matrices) -> Result<Zkey, Zk
     let mut section = file.start_of(CONTRIBUTIONS, HASH_BYTES as u64 + 4)?;
     let mut circuit_hash = [0; HASH_BYTES];
     section.read_exact(&mut circuit_hash)?;
-    let contributions = read_u32(&mut section)?;
+    let contributions =
+        NonZeroU32::new(read_u32(&mut section)?).ok_or(ZkeyError::NoContribution)?;
     header.check_groups()?;
     let Header { alpha_g1, beta_g1, beta_g2, gamma_g2, delta_g1, delta_g2 } = header;
     let vk = VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 };
+    verifying::checked(&vk)?;
     let key =
         ProvingKey { vk, beta_g1, delta_g1, a_query, b_g1_query, b_g2_query, h_query, l_query };
     Ok(Zkey { key, circuit_hash, contributions })
@@ -211,7 +224,11 @@ impl Header {
             delta_g1: points::read_one(&mut section).map_err(at(4))?,
             delta_g2: points::read_one(&mut section).map_err(at(5))?,
         };
-        match header.delta_g2 == header.gamma_g2 {
+        if header.gamma_g2 != G2Affine::generator() {
+            return Err(ZkeyError::Gamma);
+        }
+        // Equal x: δ is γ or its negative.
+        match header.delta_g2.x == header.gamma_g2.x {
             true => Err(ZkeyError::NoContribution),
             false => Ok(header),
         }

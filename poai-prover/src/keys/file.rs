@@ -1,7 +1,9 @@
 //! Writing and reading the files.
 
 use super::header::{HEADER_BYTES, digest, same};
-use super::{KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem};
+use super::{
+    KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyProblem, KeyPurpose,
+};
 use crate::points::{self, Encoded, ReadError, Subgroup};
 use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -15,7 +17,8 @@ use std::path::Path;
 const HASH_BYTES: usize = 32;
 
 /// Writes a proving key, and answers with the digest of its verifying key.
-/// `progress` hears how many bytes are done, and of how many.
+/// `origin` is what the file will say of who made it: [`KeyOrigin::Ceremony`]
+/// for a key of [`read_zkey`](crate::iden3::zkey::read_zkey) alone. `progress` hears how many bytes are done, and of how many.
 ///
 /// # Errors
 /// [`KeyFileError`] where the file cannot be written, or where the key has other
@@ -23,6 +26,7 @@ const HASH_BYTES: usize = 32;
 pub fn write_proving_key(
     path: &Path,
     identity: &KeyIdentity,
+    origin: KeyOrigin,
     key: &ProvingKey<Bn254>,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<VerifyingKeyDigest, KeyFileError> {
@@ -31,7 +35,8 @@ pub fn write_proving_key(
         parts.check_verifying(&key.vk)?;
         parts.check_proving(key)?;
         let verifying_key = digest(&key.vk)?;
-        let header = KeyHeader { kind: KeyKind::Proving, identity: *identity, verifying_key };
+        let (kind, identity) = (KeyKind::Proving, *identity);
+        let header = KeyHeader { kind, identity, verifying_key, origin };
         write_file(path, &header, &parts, &mut progress, |to| {
             put_verifying(to, &key.vk)?;
             points::write(to, &[key.beta_g1, key.delta_g1])?;
@@ -52,13 +57,15 @@ pub fn write_proving_key(
 pub fn write_verifying_key(
     path: &Path,
     identity: &KeyIdentity,
+    origin: KeyOrigin,
     key: &VerifyingKey<Bn254>,
 ) -> Result<VerifyingKeyDigest, KeyFileError> {
     let parts = Parts::of(identity);
     located(path, || {
         parts.check_verifying(key)?;
         let verifying_key = digest(key)?;
-        let header = KeyHeader { kind: KeyKind::Verifying, identity: *identity, verifying_key };
+        let (kind, identity) = (KeyKind::Verifying, *identity);
+        let header = KeyHeader { kind, identity, verifying_key, origin };
         write_file(path, &header, &parts, &mut |_, _| (), |to| put_verifying(to, key))?;
         Ok(verifying_key)
     })
@@ -72,8 +79,8 @@ pub fn read_header(path: &Path) -> Result<KeyHeader, KeyFileError> {
     located(path, || Ok(open(path)?.1))
 }
 
-/// Reads a proving key for a purpose. `progress` hears how many bytes are done,
-/// and of how many.
+/// Reads a proving key for a purpose, and what its file says about it. `progress`
+/// hears how many bytes are done, and of how many.
 ///
 /// # Errors
 /// [`KeyFileError`] where the file is no whole key, or the key is for something
@@ -82,7 +89,7 @@ pub fn read_proving_key(
     path: &Path,
     identity: &KeyIdentity,
     mut progress: impl FnMut(u64, u64),
-) -> Result<ProvingKey<Bn254>, KeyFileError> {
+) -> Result<(KeyHeader, ProvingKey<Bn254>), KeyFileError> {
     located(path, || {
         let (file, header) = open(path)?;
         header.expect(KeyKind::Proving, identity)?;
@@ -101,7 +108,7 @@ pub fn read_proving_key(
         };
         from.finish()?;
         same(KeyField::VerifyingKey, &header.verifying_key, &digest(&key.vk)?)?;
-        Ok(key)
+        Ok((header, key))
     })
 }
 
@@ -111,12 +118,11 @@ pub fn read_proving_key(
 /// As of [`read_proving_key`].
 pub fn read_verifying_key(
     path: &Path,
-    owner: KeyOwner,
-    visibility: u8,
+    purpose: &KeyPurpose,
 ) -> Result<(KeyHeader, VerifyingKey<Bn254>), KeyFileError> {
     located(path, || {
         let (file, header) = open(path)?;
-        header.expect_use(KeyKind::Verifying, owner, visibility)?;
+        header.expect_use(KeyKind::Verifying, purpose)?;
         let parts = Parts::of(&header.identity);
         let mut silent = |_, _| ();
         let mut from = Hashed::new(file, &header, parts.file_bytes(header.kind)?, &mut silent);

@@ -1,9 +1,9 @@
-//! What a key's file says about it, in 128 bytes. Numbers are little-endian.
+//! What a key's file says about it, in 140 bytes. Numbers are little-endian.
 //!
 //! | bytes | hold |
 //! | --- | --- |
 //! | 0..8 | `poai key` |
-//! | 8..10 | the version, 1 |
+//! | 8..10 | the version, 2 |
 //! | 10 | the curve, 1 for BN254 |
 //! | 11 | 0 for a proving key, 1 for a verifying key |
 //! | 12 | 0 for a program, 1 for an architecture |
@@ -14,30 +14,36 @@
 //! | 80..112 | the digest of the verifying key |
 //! | 112..120 | variables |
 //! | 120..128 | points of the evaluation domain |
+//! | 128..132 | the run's batch |
+//! | 132..136 | the run's sequence |
+//! | 136..140 | contributions of the key's ceremony; 0 for a single party |
+//!
+//! Version 1 had neither the run nor the contributions; its files are refused.
 
 use super::KeyProblem;
 use crate::matrices::{ConstraintDigest, Matrices};
+use crate::verifying;
 use ark_bn254::Bn254;
 use ark_groth16::VerifyingKey;
 use poai_core::digest::{ArchitectureId, ProgramId};
-use poai_core::inference::{self, VerifyingKeyDigest};
+use poai_core::inference::{VerifyingKeyDigest, Visibility};
+use poai_core::program::RunShape;
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// The first bytes of a key's file.
 const MAGIC: [u8; 8] = *b"poai key";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// BN254 is the only curve.
 const CURVE: u8 = 1;
 
 /// Bytes of a header.
-pub(super) const HEADER_BYTES: usize = 8 + 2 + 6 + 3 * 32 + 2 * 8;
+pub(super) const HEADER_BYTES: usize = 8 + 2 + 6 + 3 * 32 + 2 * 8 + 3 * 4;
 
 /// A field of a key's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyField {
-    /// The format's version.
-    Version,
     /// Proving or verifying key.
     Kind,
     /// The curve.
@@ -48,6 +54,8 @@ pub enum KeyField {
     Owner,
     /// What is public, hashed or private.
     Visibility,
+    /// The run: batch and sequence.
+    Run,
     /// The digest of the constraints.
     Constraints,
     /// The digest of the verifying key.
@@ -63,12 +71,12 @@ pub enum KeyField {
 impl fmt::Display for KeyField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Version => "version",
             Self::Kind => "kind",
             Self::Curve => "curve",
             Self::OwnerKind => "kind of owner",
             Self::Owner => "owner",
             Self::Visibility => "visibility",
+            Self::Run => "run",
             Self::Constraints => "constraint digest",
             Self::VerifyingKey => "verifying key digest",
             Self::Signals => "number of signals",
@@ -103,8 +111,8 @@ pub enum KeyOwner {
     Program(ProgramId),
     /// Every program of an architecture that has the numbers (shifts, ranges,
     /// multipliers) and fits the ranges of constants that the circuit was made
-    /// for: weights are witnesses. Which numbers, ranges and run those are, the
-    /// digest of the constraints says.
+    /// for: weights are witnesses. Which numbers and ranges those are, the digest
+    /// of the constraints says.
     Architecture(ArchitectureId),
 }
 
@@ -128,23 +136,80 @@ impl fmt::Display for KeyOwner {
 
 /// The digest of a verifying key's points, by which proofs name it.
 pub(super) fn digest(key: &VerifyingKey<Bn254>) -> Result<VerifyingKeyDigest, KeyProblem> {
-    let key = inference::VerifyingKey::new(
-        key.alpha_g1,
-        key.beta_g2,
-        key.gamma_g2,
-        key.delta_g2,
-        key.gamma_abc_g1.clone(),
-    )?;
-    Ok(key.digest())
+    Ok(verifying::checked(key)?.digest())
+}
+
+/// Who made a key, by its file's own word: whoever can write a file can write
+/// either. A ceremony's record is its `.zkey` file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// One party, which can forge proofs of anything: [`crate::setup`].
+    SingleParty,
+    /// A ceremony that lists so many contributions.
+    Ceremony {
+        /// How many, the beacon among them.
+        contributions: NonZeroU32,
+    },
+}
+
+impl KeyOrigin {
+    fn encode(self) -> u32 {
+        match self {
+            Self::SingleParty => 0,
+            Self::Ceremony { contributions } => contributions.get(),
+        }
+    }
+
+    fn decode(contributions: u32) -> Self {
+        let ceremony = |contributions| Self::Ceremony { contributions };
+        NonZeroU32::new(contributions).map_or(Self::SingleParty, ceremony)
+    }
+}
+
+impl fmt::Display for KeyOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SingleParty => f.write_str("a single party"),
+            Self::Ceremony { contributions } => {
+                write!(f, "a ceremony of {contributions} contributions")
+            }
+        }
+    }
+}
+
+/// What a key is for, in words that a verifier has without the circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPurpose {
+    /// What it proves runs of.
+    pub owner: KeyOwner,
+    /// What is public, hashed or private.
+    pub visibility: Visibility,
+    /// The run: a key is of one batch and one sequence.
+    pub run: RunShape,
+}
+
+impl fmt::Display for KeyPurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owner, visibility, run } = self;
+        write!(f, "{owner}, {visibility}, {}", Run(*run))
+    }
+}
+
+/// Prints a run.
+#[derive(PartialEq)]
+struct Run(RunShape);
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch {}, sequence {}", self.0.batch, self.0.sequence)
+    }
 }
 
 /// What a key is for, by which it is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyIdentity {
-    /// What it proves runs of.
-    pub owner: KeyOwner,
-    /// What is public, hashed or private: [`inference::Visibility::encode`].
-    pub visibility: u8,
+    /// What it is for.
+    pub purpose: KeyPurpose,
     /// The digest of the constraints.
     pub constraints: ConstraintDigest,
     /// Signals, without the one.
@@ -162,13 +227,12 @@ impl KeyIdentity {
     /// [`KeyProblem::Matrices`] where the matrices can have no key, and
     /// [`KeyProblem::Unknown`] where the signals
     /// do not fit 16 bits.
-    pub fn new(owner: KeyOwner, visibility: u8, matrices: &Matrices) -> Result<Self, KeyProblem> {
+    pub fn new(purpose: KeyPurpose, matrices: &Matrices) -> Result<Self, KeyProblem> {
         matrices.check()?;
         let signals = matrices.signals;
         let too_many = |_| KeyProblem::Unknown { field: KeyField::Signals, got: signals as u64 };
         Ok(Self {
-            owner,
-            visibility,
+            purpose,
             constraints: matrices.digest(),
             signals: u16::try_from(signals).map_err(too_many)?,
             variables: matrices.variables as u64,
@@ -186,12 +250,15 @@ pub struct KeyHeader {
     pub identity: KeyIdentity,
     /// The digest of the verifying key, the proving key's own included.
     pub verifying_key: VerifyingKeyDigest,
+    /// Who made it, by the file's word.
+    pub origin: KeyOrigin,
 }
 
 impl KeyHeader {
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let identity = &self.identity;
-        let (owner_kind, owner) = identity.owner.encode();
+        let KeyPurpose { owner, visibility, run } = identity.purpose;
+        let (owner_kind, owner) = owner.encode();
         let kind = match self.kind {
             KeyKind::Proving => 0,
             KeyKind::Verifying => 1,
@@ -199,13 +266,16 @@ impl KeyHeader {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[CURVE, kind, owner_kind, identity.visibility]);
+        bytes.extend_from_slice(&[CURVE, kind, owner_kind, visibility.encode()]);
         bytes.extend_from_slice(&identity.signals.to_le_bytes());
         for digest in [owner, identity.constraints.0, self.verifying_key.0] {
             bytes.extend_from_slice(&digest);
         }
         bytes.extend_from_slice(&identity.variables.to_le_bytes());
         bytes.extend_from_slice(&identity.domain.to_le_bytes());
+        for number in [run.batch, run.sequence, self.origin.encode()] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(&bytes);
         header
@@ -219,7 +289,7 @@ impl KeyHeader {
         let unknown = |field, got: u64| Err(KeyProblem::Unknown { field, got });
         let version = u16::from_le_bytes(take(&mut rest)?);
         if version != VERSION {
-            return unknown(KeyField::Version, version.into());
+            return Err(KeyProblem::Version { expected: VERSION, got: version });
         }
         let [curve, kind, owner_kind, visibility] = take(&mut rest)?;
         let signals = u16::from_le_bytes(take(&mut rest)?);
@@ -231,6 +301,10 @@ impl KeyHeader {
             1 => KeyKind::Verifying,
             _ => return unknown(KeyField::Kind, kind.into()),
         };
+        let byte = visibility;
+        let Ok(visibility) = Visibility::decode(byte) else {
+            return unknown(KeyField::Visibility, byte.into());
+        };
         let owner = take(&mut rest)?;
         let owner = match owner_kind {
             0 => KeyOwner::Program(ProgramId(owner)),
@@ -241,13 +315,17 @@ impl KeyHeader {
         let verifying_key = VerifyingKeyDigest(take(&mut rest)?);
         let variables = u64::from_le_bytes(take(&mut rest)?);
         let domain = u64::from_le_bytes(take(&mut rest)?);
-        let identity = KeyIdentity { owner, visibility, constraints, signals, variables, domain };
-        Ok(Self { kind, identity, verifying_key })
+        let batch = u32::from_le_bytes(take(&mut rest)?);
+        let sequence = u32::from_le_bytes(take(&mut rest)?);
+        let origin = KeyOrigin::decode(u32::from_le_bytes(take(&mut rest)?));
+        let purpose = KeyPurpose { owner, visibility, run: RunShape { batch, sequence } };
+        let identity = KeyIdentity { purpose, constraints, signals, variables, domain };
+        Ok(Self { kind, identity, verifying_key, origin })
     }
 
     /// Checks that this is a key of that kind for that purpose.
     pub(super) fn expect(&self, kind: KeyKind, identity: &KeyIdentity) -> Result<(), KeyProblem> {
-        self.expect_use(kind, identity.owner, identity.visibility)?;
+        self.expect_use(kind, &identity.purpose)?;
         let (got, expected) = (&self.identity, identity);
         same(KeyField::Constraints, &expected.constraints, &got.constraints)?;
         same(KeyField::Signals, &expected.signals, &got.signals)?;
@@ -255,16 +333,17 @@ impl KeyHeader {
         same(KeyField::Domain, &expected.domain, &got.domain)
     }
 
-    /// Checks kind, owner and visibility alone, which a verifier knows.
+    /// Checks kind and purpose alone, which a verifier knows.
     pub(super) fn expect_use(
         &self,
         kind: KeyKind,
-        owner: KeyOwner,
-        visibility: u8,
+        expected: &KeyPurpose,
     ) -> Result<(), KeyProblem> {
+        let got = &self.identity.purpose;
         same(KeyField::Kind, &kind, &self.kind)?;
-        same(KeyField::Owner, &owner, &self.identity.owner)?;
-        same(KeyField::Visibility, &visibility, &self.identity.visibility)
+        same(KeyField::Owner, &expected.owner, &got.owner)?;
+        same(KeyField::Visibility, &expected.visibility, &got.visibility)?;
+        same(KeyField::Run, &Run(expected.run), &Run(got.run))
     }
 }
 

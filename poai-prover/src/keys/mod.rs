@@ -9,6 +9,9 @@
 //! They are read from front to back, a few megabytes at a time, so that memory
 //! holds little more than the key.
 //!
+//! A header says what the key is for ([`KeyPurpose`]: program or architecture,
+//! visibility, run), and by its word who made it ([`KeyOrigin`]).
+//!
 //! # What a file's hash is worth
 //! It shows damage, not malice: whoever can write a file can hash it. A reader
 //! checks that every point is on its curve, which for G1 is all there is to
@@ -26,7 +29,7 @@ mod header;
 pub use file::{
     read_header, read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
 };
-pub use header::{KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOwner};
+pub use header::{KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyOwner, KeyPurpose};
 
 use super::matrices::MatricesError;
 use poai_core::inference::PointError;
@@ -59,6 +62,17 @@ pub enum KeyProblem {
     /// The file is no key.
     #[error("it is no key file")]
     NotAKey,
+    /// The file is of another version of the format.
+    #[error(
+        "expected a key file of version {expected}, got version {got}; make the key again, or \
+         take it from the ceremony's .zkey file"
+    )]
+    Version {
+        /// The version that is read.
+        expected: u16,
+        /// The file's.
+        got: u16,
+    },
     /// The header holds a value that this version does not know.
     #[error("its header's {field} is {got}, which is unknown here")]
     Unknown {
@@ -68,7 +82,7 @@ pub enum KeyProblem {
         got: u64,
     },
     /// The key is for something else.
-    #[error("a key for something else: its {field} is {got}, not {expected}")]
+    #[error("a key for something else: expected {field} {expected}, got {got}; take another key")]
     Differs {
         /// Which field of the header.
         field: KeyField,

@@ -3,6 +3,7 @@
 mod circuits;
 mod commitment;
 mod contracts;
+mod degenerate;
 mod deployment;
 mod groth16;
 mod inference;

@@ -1,8 +1,10 @@
 //! iden3's files, against a ceremony that snarkjs made.
 use crate::{PEAK, alone};
-use ark_bn254::{Fq, Fq2, Fr, G2Affine};
+use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
+use poai_core::inference::VerifyingKeyError;
 use poai_prover::iden3::ContainerError;
 use poai_prover::iden3::json::{
     JsonError, proof_from_json, proof_to_json, signals_from_json, signals_to_json,
@@ -82,7 +84,7 @@ fn a_ceremonys_key_proves() {
     let _alone = alone();
     let ceremony = ceremony();
     let zkey = read(ZKEY).unwrap();
-    assert_eq!(zkey.contributions, 3);
+    assert_eq!(zkey.contributions.get(), 3);
     assert!(ceremony.satisfied());
     let proof = ceremony.prove(&zkey.key, &mut StdRng::seed_from_u64(2));
     assert!(verify(&zkey.key.vk, ceremony.signals(), &proof));
@@ -288,11 +290,74 @@ fn claims_of_size_allocate_nothing() {
     assert!(most < 1 << 20, "{most} bytes");
 }
 
+/// The negative of a point of G2, in the header.
+fn negate(content: &mut [u8], at: usize) {
+    for y in [at + 64, at + 96] {
+        let mut limbs = [0u64; 4];
+        for (limb, bytes) in limbs.iter_mut().zip(content[y..y + 32].chunks(8)) {
+            *limb = u64::from_le_bytes(bytes.try_into().unwrap());
+        }
+        let mut negative = Fq::MODULUS;
+        assert!(!negative.sub_with_borrow(&ark_ff::BigInt(limbs)));
+        // Zero is its own negative.
+        if limbs != [0; 4] {
+            content[y..y + 32].copy_from_slice(&negative.to_bytes_le());
+        }
+    }
+}
+
+/// δ is γ, as snarkjs leaves it without a contribution, or its negative; or the
+/// file lists none. Forgeries under such keys are in `it`, `degenerate`.
 #[test]
 fn a_key_that_nobody_contributed_to_is_refused() {
     let _alone = alone();
-    let error = refusal(2, |content| content.copy_within(GAMMA..GAMMA + 128, DELTA_G2));
-    assert!(matches!(error, ZkeyError::NoContribution));
+    let equal = refusal(2, |content| content.copy_within(GAMMA..GAMMA + 128, DELTA_G2));
+    let opposite = refusal(2, |content| {
+        content.copy_within(GAMMA..GAMMA + 128, DELTA_G2);
+        negate(content, DELTA_G2);
+    });
+    let unlisted = refusal(10, |content| content[64..68].fill(0));
+    for error in [equal, opposite, unlisted] {
+        assert!(matches!(error, ZkeyError::NoContribution), "{error}");
+    }
+}
+
+/// Other degenerate keys: β is ±γ or ±δ, two signals have one point, γ is not
+/// the generator.
+#[test]
+fn degenerate_keys_are_refused() {
+    let related = |error| match error {
+        ZkeyError::VerifyingKey(VerifyingKeyError::Related { first, second, opposite }) => {
+            (first, second, opposite)
+        }
+        other => panic!("{other}"),
+    };
+    let generator = G1Affine::generator();
+    let generator: Vec<u8> =
+        [generator.x, generator.y].iter().flat_map(|element| element.0.to_bytes_le()).collect();
+    let delta = refusal(2, |content| {
+        content.copy_within(DELTA_G1..DELTA_G1 + 64, BETA_G1);
+        content.copy_within(DELTA_G2..DELTA_G2 + 128, BETA_G2);
+    });
+    assert_eq!(related(delta), ("beta", "delta", false));
+    // γ is the generator: so is β in G1.
+    let gamma = refusal(2, |content| {
+        content[BETA_G1..BETA_G1 + 64].copy_from_slice(&generator);
+        content.copy_within(GAMMA..GAMMA + 128, BETA_G2);
+    });
+    assert_eq!(related(gamma), ("beta", "gamma", false));
+    for (first, second) in [(1, 2), (2, 1)] {
+        let error = refusal(3, |content| {
+            content.copy_within(64 * first..64 * (first + 1), 64 * second);
+        });
+        let ZkeyError::VerifyingKey(VerifyingKeyError::Interchangeable { opposite, .. }) = error
+        else {
+            panic!("{error}")
+        };
+        assert!(!opposite);
+    }
+    let gamma = refusal(2, |content| content.copy_within(BETA_G2..BETA_G2 + 128, GAMMA));
+    assert!(matches!(gamma, ZkeyError::Gamma), "{gamma}");
 }
 
 #[test]

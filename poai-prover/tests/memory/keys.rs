@@ -5,9 +5,12 @@ use ark_ec::AffineRepr;
 use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::digest::{ArchitectureId, ProgramId};
+use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::program::RunShape;
 use poai_prover::keys::{
-    KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOwner, KeyProblem, read_header,
-    read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
+    KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyOwner, KeyProblem,
+    KeyPurpose, read_header, read_proving_key, read_verifying_key, write_proving_key,
+    write_verifying_key,
 };
 use poai_prover::prove::verifying_key;
 use poai_prover::setup::insecure_single_party_setup;
@@ -17,9 +20,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-const OWNER: KeyOwner = KeyOwner::Program(ProgramId([7; 32]));
-const VISIBILITY: u8 = 5;
-const HEADER: usize = 128;
+const PURPOSE: KeyPurpose = KeyPurpose {
+    owner: KeyOwner::Program(ProgramId([7; 32])),
+    visibility: Visibility {
+        input: TensorVisibility::Hashed,
+        output: TensorVisibility::Hashed,
+        weights: WeightsVisibility::Fixed,
+    },
+    run: RunShape { batch: 3, sequence: 1 },
+};
+const ORIGIN: KeyOrigin = KeyOrigin::SingleParty;
+const HEADER: usize = 140;
 
 /// A key's files in a directory of their own.
 struct Files {
@@ -34,10 +45,10 @@ impl Files {
         let chain = chain(5, 3, 11);
         let mut rng = StdRng::seed_from_u64(3);
         let key = insecure_single_party_setup(&chain.matrices, &mut rng).unwrap();
-        let identity = KeyIdentity::new(OWNER, VISIBILITY, &chain.matrices).unwrap();
+        let identity = KeyIdentity::new(PURPOSE, &chain.matrices).unwrap();
         let files = Self { directory: TempDir::new().unwrap(), chain, identity, key };
-        write_proving_key(&files.proving(), &identity, &files.key, |_, _| ()).unwrap();
-        write_verifying_key(&files.verifying(), &identity, &files.key.vk).unwrap();
+        write_proving_key(&files.proving(), &identity, ORIGIN, &files.key, |_, _| ()).unwrap();
+        write_verifying_key(&files.verifying(), &identity, ORIGIN, &files.key.vk).unwrap();
         files
     }
 
@@ -54,7 +65,7 @@ impl Files {
     }
 
     fn read_for(&self, identity: &KeyIdentity) -> Result<ProvingKey<Bn254>, KeyProblem> {
-        read_proving_key(&self.proving(), identity, |_, _| ()).map_err(why)
+        read_proving_key(&self.proving(), identity, |_, _| ()).map(|read| read.1).map_err(why)
     }
 
     /// What reading says of the proving key's file with other bytes.
@@ -83,10 +94,14 @@ fn keys_come_back() {
     let key = files.read().unwrap();
     assert_eq!(key, files.key);
     let digest = verifying_key(&key).unwrap().digest();
-    let (header, verifying) = read_verifying_key(&files.verifying(), OWNER, VISIBILITY).unwrap();
+    let (header, verifying) = read_verifying_key(&files.verifying(), &PURPOSE).unwrap();
     assert_eq!(verifying, key.vk);
-    let expected =
-        KeyHeader { kind: KeyKind::Verifying, identity: files.identity, verifying_key: digest };
+    let expected = KeyHeader {
+        kind: KeyKind::Verifying,
+        identity: files.identity,
+        verifying_key: digest,
+        origin: ORIGIN,
+    };
     assert_eq!(header, expected);
     let expected = KeyHeader { kind: KeyKind::Proving, ..expected };
     assert_eq!(read_header(&files.proving()).unwrap(), expected);
@@ -120,7 +135,7 @@ fn a_larger_key_comes_back_in_parts() {
         assert!(before <= done && done <= total);
         (calls, before, last) = (calls + 1, done, (done, total));
     };
-    write_proving_key(&path, &identity, &key, &mut progress).unwrap();
+    write_proving_key(&path, &identity, ORIGIN, &key, &mut progress).unwrap();
     let bytes = fs::metadata(&path).unwrap().len();
     assert!(calls > 10);
     assert_eq!(last, (bytes, bytes));
@@ -129,7 +144,7 @@ fn a_larger_key_comes_back_in_parts() {
         assert!(before <= done && done <= total);
         (calls, before, last) = (calls + 1, done, (done, total));
     };
-    assert_eq!(read_proving_key(&path, &identity, &mut progress).unwrap(), key);
+    assert_eq!(read_proving_key(&path, &identity, &mut progress).unwrap().1, key);
     assert!(calls > 10);
     assert_eq!(last, (bytes, bytes));
 }
@@ -149,12 +164,18 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
             other => panic!("{other:?}"),
         }
     };
-    let owner = KeyField::Owner;
-    assert_eq!(field(&|wanted| wanted.owner = KeyOwner::Program(ProgramId([8; 32]))), owner);
+    let owner = |owner| KeyPurpose { owner, ..PURPOSE };
+    let other = owner(KeyOwner::Program(ProgramId([8; 32])));
+    assert_eq!(field(&|wanted| wanted.purpose = other), KeyField::Owner);
     // An architecture with the program's id.
-    let architecture = KeyOwner::Architecture(ArchitectureId([7; 32]));
-    assert_eq!(field(&|wanted| wanted.owner = architecture), owner);
-    assert_eq!(field(&|wanted| wanted.visibility = 4), KeyField::Visibility);
+    let architecture = owner(KeyOwner::Architecture(ArchitectureId([7; 32])));
+    assert_eq!(field(&|wanted| wanted.purpose = architecture), KeyField::Owner);
+    let shown = KeyPurpose { visibility: Visibility::PUBLIC, ..PURPOSE };
+    assert_eq!(field(&|wanted| wanted.purpose = shown), KeyField::Visibility);
+    let [batch, sequence] = [(4, 1), (3, 2)]
+        .map(|(batch, sequence)| KeyPurpose { run: RunShape { batch, sequence }, ..PURPOSE });
+    assert_eq!(field(&|wanted| wanted.purpose = batch), KeyField::Run);
+    assert_eq!(field(&|wanted| wanted.purpose = sequence), KeyField::Run);
     let constraints = ConstraintDigest([1; 32]);
     assert_eq!(field(&|wanted| wanted.constraints = constraints), KeyField::Constraints);
     assert_eq!(field(&|wanted| wanted.signals += 1), KeyField::Signals);
@@ -167,15 +188,58 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
     };
     let proving = read_proving_key(&files.verifying(), &files.identity, |_, _| ()).map(drop);
     assert_eq!(kind(proving), ("proving".to_owned(), "verifying".to_owned()));
-    let verifying = read_verifying_key(&files.proving(), OWNER, VISIBILITY).map(drop);
+    let verifying = read_verifying_key(&files.proving(), &PURPOSE).map(drop);
     assert_eq!(kind(verifying), ("verifying".to_owned(), "proving".to_owned()));
-    let visibility = read_verifying_key(&files.verifying(), OWNER, 6).map_err(why);
-    assert!(matches!(visibility, Err(KeyProblem::Differs { field: KeyField::Visibility, .. })));
-    let owner = read_verifying_key(&files.verifying(), architecture, VISIBILITY).map_err(why);
-    assert!(matches!(owner, Err(KeyProblem::Differs { field: KeyField::Owner, .. })));
-    let error = read_verifying_key(&files.verifying(), OWNER, 6).unwrap_err().to_string();
-    let expected = "verifying.key: a key for something else: its visibility is 5, not 6";
-    assert!(error.ends_with(expected), "{error}");
+    // Errors say in words what a key is for.
+    for (purpose, expected) in [
+        (architecture, "expected owner architecture 0707"),
+        (
+            shown,
+            "expected visibility input=public,output=public,weights=fixed, got \
+             input=hashed,output=hashed,weights=fixed; take another key",
+        ),
+        (batch, "expected run batch 4, sequence 1, got batch 3, sequence 1; take another key"),
+    ] {
+        let error = read_verifying_key(&files.verifying(), &purpose).unwrap_err().to_string();
+        assert!(error.contains(&format!("a key for something else: {expected}")), "{error}");
+    }
+}
+
+/// A file says whether a ceremony made its key, in either half.
+#[test]
+fn a_files_origin_comes_back() {
+    let files = Files::new();
+    assert_eq!(read_header(&files.proving()).unwrap().origin, KeyOrigin::SingleParty);
+    for contributions in [1, 3, u32::MAX] {
+        let contributions = contributions.try_into().unwrap();
+        let origin = KeyOrigin::Ceremony { contributions };
+        let Files { identity, key, .. } = &files;
+        write_proving_key(&files.proving(), identity, origin, key, |_, _| ()).unwrap();
+        let (header, _) = read_proving_key(&files.proving(), identity, |_, _| ()).unwrap();
+        assert_eq!(header.origin, origin);
+        write_verifying_key(&files.verifying(), identity, origin, &key.vk).unwrap();
+        assert_eq!(read_verifying_key(&files.verifying(), &PURPOSE).unwrap().0.origin, origin);
+        let said = format!("a ceremony of {contributions} contributions");
+        assert_eq!(origin.to_string(), said);
+    }
+}
+
+/// Version 1's header was 12 bytes shorter: neither is read as the other.
+#[test]
+fn files_of_version_1_are_refused() {
+    let files = Files::new();
+    let whole = fs::read(files.proving()).unwrap();
+    let mut old = whole[..128].to_vec();
+    old[8] = 1;
+    old.extend(&whole[HEADER..]);
+    rehash(&mut old);
+    for bytes in [old, [&whole[..8], &[1, 0], &whole[10..]].concat()] {
+        let error = files.read_bytes(&bytes).unwrap_err();
+        assert!(matches!(error, KeyProblem::Version { expected: 2, got: 1 }), "{error}");
+        let text = "expected a key file of version 2, got version 1; make the key again";
+        assert!(error.to_string().starts_with(text), "{error}");
+        assert!(read_header(&files.proving()).is_err());
+    }
 }
 
 #[test]
@@ -185,7 +249,7 @@ fn a_cut_file_is_refused() {
     for (path, read) in [
         (files.proving(), &(|| files.read().map(drop)) as &dyn Fn() -> Result<(), KeyProblem>),
         (files.verifying(), &|| {
-            read_verifying_key(&files.verifying(), OWNER, VISIBILITY).map(drop).map_err(why)
+            read_verifying_key(&files.verifying(), &PURPOSE).map(drop).map_err(why)
         }),
     ] {
         let whole = fs::read(&path).unwrap();
@@ -223,7 +287,7 @@ fn no_byte_can_change_a_key() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(files.verifying(), bytes).unwrap();
-        let read = read_verifying_key(&files.verifying(), OWNER, VISIBILITY);
+        let read = read_verifying_key(&files.verifying(), &PURPOSE);
         assert!(read.is_err(), "byte {at}");
     }
 }
@@ -240,17 +304,18 @@ fn what_the_header_says_is_checked() {
     };
     assert!(matches!(error(0, b'q'), KeyProblem::NotAKey));
     for (at, expected) in [
-        (8, KeyField::Version),
         (10, KeyField::Curve),
         (11, KeyField::Kind),
         (12, KeyField::OwnerKind),
+        (13, KeyField::Visibility),
     ] {
-        let error = error(at, 9);
+        let error = error(at, 0x29);
         assert!(
-            matches!(error, KeyProblem::Unknown { field, got: 9 } if field == expected),
+            matches!(error, KeyProblem::Unknown { field, got: 0x29 } if field == expected),
             "{at}: {error}"
         );
     }
+    assert!(matches!(error(8, 9), KeyProblem::Version { expected: 2, got: 9 }));
     let mut zkey = include_bytes!("../../../test_vectors/ceremony/final.zkey").to_vec();
     assert!(matches!(files.read_bytes(&zkey), Err(KeyProblem::NotAKey)));
     zkey.truncate(3);
@@ -360,7 +425,7 @@ fn a_key_that_is_not_written_leaves_the_old_one() {
     let part = |change: &dyn Fn(&mut ProvingKey<Bn254>)| {
         let mut key = files.key.clone();
         change(&mut key);
-        let written = write_proving_key(&files.proving(), &files.identity, &key, |_, _| ());
+        let written = write_proving_key(&files.proving(), &files.identity, ORIGIN, &key, |_, _| ());
         match written.map_err(why) {
             Err(KeyProblem::Points { part, .. }) => part,
             other => panic!("{other:?}"),
@@ -376,7 +441,8 @@ fn a_key_that_is_not_written_leaves_the_old_one() {
     let names = fs::read_dir(files.directory.path()).unwrap().count();
     assert_eq!(names, 2, "nothing else is left in the directory");
     let nowhere = files.directory.path().join("missing/proving.key");
-    let error = write_proving_key(&nowhere, &files.identity, &files.key, |_, _| ()).unwrap_err();
+    let written = write_proving_key(&nowhere, &files.identity, ORIGIN, &files.key, |_, _| ());
+    let error = written.unwrap_err();
     assert!(matches!(error.why, KeyProblem::Io(_)) && error.path == nowhere);
     let error = read_proving_key(Path::new("missing.key"), &files.identity, |_, _| ());
     assert!(matches!(error.map_err(why), Err(KeyProblem::Io(_))));
@@ -387,8 +453,8 @@ fn identities_are_of_systems_that_can_have_keys() {
     let _alone = alone();
     let mut matrices = chain(70_000, 3, 11).matrices;
     matrices.signals = 1 << 16;
-    let many = KeyIdentity::new(OWNER, 0, &matrices);
+    let many = KeyIdentity::new(PURPOSE, &matrices);
     assert!(matches!(many, Err(KeyProblem::Unknown { field: KeyField::Signals, got: 0x1_0000 })));
-    let none = KeyIdentity::new(OWNER, 0, &Matrices::default());
+    let none = KeyIdentity::new(PURPOSE, &Matrices::default());
     assert!(matches!(none, Err(KeyProblem::Matrices(_))));
 }

@@ -29,7 +29,9 @@ use poai_prover::iden3::json::{
 use poai_prover::iden3::r1cs::write_r1cs;
 use poai_prover::iden3::wtns::write_wtns;
 use poai_prover::iden3::zkey::{Zkey, ZkeyError, read_zkey};
-use poai_prover::keys::{KeyIdentity, KeyOwner, read_proving_key, write_proving_key};
+use poai_prover::keys::{
+    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_proving_key, write_proving_key,
+};
 use poai_testing::chain::{Chain, chain, verify};
 use std::error::Error;
 use std::fs::{File, read_to_string, write};
@@ -117,12 +119,17 @@ fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let zkey = zkey(directory, chain)?;
     println!("read a key with {} contributions", zkey.contributions);
     // An id that is no program's: the same code keeps keys of systems that are none.
-    let owner = KeyOwner::Program(ProgramId::default());
-    let identity = KeyIdentity::new(owner, 0, &chain.matrices)?;
+    let purpose = KeyPurpose {
+        owner: KeyOwner::Program(ProgramId::default()),
+        visibility: Visibility::PUBLIC,
+        run: RunShape { batch: 1, sequence: 1 },
+    };
+    let identity = KeyIdentity::new(purpose, &chain.matrices)?;
     let path = directory.join("proving.key");
-    let digest = write_proving_key(&path, &identity, &zkey.key, |_, _| ())?;
-    let key = read_proving_key(&path, &identity, |_, _| ())?;
-    if key != zkey.key {
+    let origin = KeyOrigin::Ceremony { contributions: zkey.contributions };
+    let digest = write_proving_key(&path, &identity, origin, &zkey.key, |_, _| ())?;
+    let (header, key) = read_proving_key(&path, &identity, |_, _| ())?;
+    if key != zkey.key || header.origin != origin {
         return Err("the key's file holds another key".into());
     }
     println!("kept it as a key file, verifying key {digest}");

@@ -1,13 +1,15 @@
+//! Formats of proofs of inference.
+
+mod refused;
+
 use super::*;
 use crate::digest::ProgramId;
 use crate::program::Dtype;
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
-use ark_bn254::{Fq, Fq2};
 use ark_ec::AffineRepr;
 use ark_ff::PrimeField;
-use ark_serialize::CanonicalSerialize;
 use proptest::prelude::*;
 
 fn word(text: &str) -> [u8; 32] {
@@ -28,16 +30,6 @@ fn proof() -> Groth16Proof {
 
 fn key(signals: u64) -> VerifyingKey {
     VerifyingKey::new(g1(2), g2(3), g2(4), g2(5), (0..=signals).map(|i| g1(10 + i)).collect())
-        .unwrap()
-}
-
-/// A point of G2's curve outside the subgroup: nearly every x has one.
-fn outside() -> G2Affine {
-    (1_u64..)
-        .filter_map(|x| {
-            G2Affine::get_point_from_x_unchecked(Fq2::new(Fq::from(x), Fq::from(1)), false)
-        })
-        .find(|point| !point.is_in_correct_subgroup_assuming_on_curve())
         .unwrap()
 }
 
@@ -217,102 +209,6 @@ fn signals_are_one_to_six_canonical_words() {
     assert_eq!(Signals::decode(&modulus).unwrap().elements(), [-Fr::from(1)]);
     let second = [[0; 32], [0xff; 32]].concat();
     assert_eq!(Signals::decode(&second), Err(SignalsError::Element { index: 1 }));
-}
-
-#[test]
-fn refused_points() {
-    let infinity = (G1Affine::zero(), G2Affine::zero());
-    let off = (
-        G1Affine::new_unchecked(Fq::from(1), Fq::from(1)),
-        G2Affine::new_unchecked(Fq2::from(1), Fq2::from(1)),
-    );
-    let at = |point, source| ProofDecodeError::Point { point, source };
-    let Groth16Proof { .. } = proof();
-    let (a, b, c) = (*proof().a(), *proof().b(), *proof().c());
-    for (g1, g2, source) in
-        [(infinity.0, infinity.1, PointError::Infinity), (off.0, off.1, PointError::Curve)]
-    {
-        assert_eq!(Groth16Proof::new(g1, b, c), Err(at('A', source)));
-        assert_eq!(Groth16Proof::new(a, g2, c), Err(at('B', source)));
-        assert_eq!(Groth16Proof::new(a, b, g1), Err(at('C', source)));
-    }
-    assert_eq!(Groth16Proof::new(a, outside(), c), Err(at('B', PointError::Subgroup)));
-
-    let ic = vec![g1(1), g1(2)];
-    let key = |alpha, beta, gamma, delta, ic| VerifyingKey::new(alpha, beta, gamma, delta, ic);
-    let at = |point, source| VerifyingKeyError::Point { point, index: None, source };
-    let (inf, off2) = (G1Affine::zero(), off.1);
-    assert_eq!(key(inf, b, b, b, ic.clone()), Err(at("alpha", PointError::Infinity)));
-    assert_eq!(key(a, outside(), b, b, ic.clone()), Err(at("beta", PointError::Subgroup)));
-    assert_eq!(key(a, b, G2Affine::zero(), b, ic.clone()), Err(at("gamma", PointError::Infinity)));
-    assert_eq!(key(a, b, b, off2, ic.clone()), Err(at("delta", PointError::Curve)));
-    let error = key(a, b, b, b, vec![g1(1), inf]).unwrap_err();
-    assert_eq!(alloc::format!("{error}"), "point ic[1]: the point at infinity");
-    for count in [0, 1, 8] {
-        assert_eq!(key(a, b, b, b, vec![g1(1); count]), Err(VerifyingKeyError::Count(count)));
-    }
-}
-
-#[test]
-fn refused_encodings() {
-    let at = |point, source| Err(ProofDecodeError::Point { point, source });
-    let bytes = proof().encode();
-    assert_eq!(Groth16Proof::decode(&bytes[..127]), Err(ProofDecodeError::Length(127)));
-    assert_eq!(
-        Groth16Proof::decode(&[&bytes[..], &[0]].concat()),
-        Err(ProofDecodeError::Length(129))
-    );
-    // Infinity, by itself and over another coordinate; two flags at once.
-    for (start, last, point) in [(0, 31, 'A'), (32, 95, 'B'), (96, 127, 'C')] {
-        let mut other = bytes;
-        other[start..=last].fill(0);
-        other[last] = 0x40;
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Infinity));
-        other = bytes;
-        other[last] = other[last] & 0x3f | 0xc0;
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
-        other[start..=last].fill(0xff);
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
-        // The modulus stands for zero nowhere.
-        let modulus = ark_ff::BigInteger::to_bytes_le(&Fq::MODULUS);
-        other = bytes;
-        other[last - 31..=last].copy_from_slice(&modulus);
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
-    }
-    let mut other = bytes;
-    outside().serialize_compressed(&mut other[32..96]).unwrap();
-    assert_eq!(Groth16Proof::decode(&other), at('B', PointError::Subgroup));
-
-    let bytes = key(6).encode();
-    assert_eq!(VerifyingKey::decode(&bytes).unwrap(), key(6));
-    for length in [0, 31, 224, 256, bytes.len() - 1] {
-        assert_eq!(VerifyingKey::decode(&bytes[..length]), Err(VerifyingKeyError::Length(length)));
-    }
-    let long = [&bytes[..], &[0; 32]].concat();
-    assert_eq!(VerifyingKey::decode(&long), Err(VerifyingKeyError::Length(long.len())));
-}
-
-#[test]
-fn refused_words() {
-    let at = |point, source| Err(ProofDecodeError::Point { point, source });
-    let words = proof().words();
-    assert_eq!(Groth16Proof::of_words(&words), Ok(proof()));
-    let modulus = word(&::hex::encode(ark_ff::BigInteger::to_bytes_be(&Fq::MODULUS)));
-    for (index, point) in "AABBBBCC".chars().enumerate() {
-        let mut other = words;
-        other[index][31] ^= 1;
-        assert_eq!(Groth16Proof::of_words(&other), at(point, PointError::Curve));
-        other[index] = modulus;
-        assert_eq!(Groth16Proof::of_words(&other), at(point, PointError::Encoding));
-    }
-    for (range, point) in [(0..2, 'A'), (2..6, 'B'), (6..8, 'C')] {
-        let mut other = words;
-        other[range].fill([0; 32]);
-        assert_eq!(Groth16Proof::of_words(&other), at(point, PointError::Infinity));
-    }
-    let mut other = words;
-    other[2..6].copy_from_slice(&points::g2_words(&outside()));
-    assert_eq!(Groth16Proof::of_words(&other), at('B', PointError::Subgroup));
 }
 
 /// The parts of keys, proofs and signals are those that they were made of.

@@ -67,9 +67,14 @@ impl Chain {
         key: &ProvingKey<Bn254>,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Proof<Bn254> {
+        self.prove_masked(key, [Fr::rand(rng), Fr::rand(rng)])
+    }
+
+    /// The same with what hides the witness. Compiled here, once, and not again by
+    /// all who call it with some source of randomness.
+    pub fn prove_masked(&self, key: &ProvingKey<Bn254>, [r, s]: [Fr; 2]) -> Proof<Bn254> {
         let Matrices { a, b, c, signals, .. } = self.matrices.clone();
         let rows = a.len();
-        let (r, s) = (Fr::rand(rng), Fr::rand(rng));
         Scheme::create_proof_with_reduction_and_matrices(
             key,
             r,

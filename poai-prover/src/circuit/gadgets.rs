@@ -4,6 +4,7 @@
 use super::super::system::System;
 use super::bits::{decompose, divide, floor, max, width};
 use super::number::{Bit, Number};
+use super::packing::Element;
 use super::poseidon::Poseidon;
 use super::product::{fixed_row, fixed_terms, sums};
 use super::table::look_up;
@@ -22,6 +23,8 @@ pub(super) struct Step<'a> {
     pub(super) fixed: Option<&'a [i32]>,
     /// The committed multipliers, or constants.
     pub(super) multipliers: &'a [Number],
+    /// The binding, of which challenges are.
+    pub(super) binding: &'a Element,
     /// Whether nothing but `Relu`s reads the output, so that its sign alone
     /// matters below 0.
     pub(super) rectified: bool,
@@ -166,7 +169,7 @@ impl Step<'_> {
             }
             return Ok(entries);
         }
-        for row in &sums(system, poseidon, x, self.constant(0)?)? {
+        for row in &sums(system, poseidon, self.binding, x, self.constant(0)?)? {
             for (sum, channel) in row.iter().zip(channels.rows()) {
                 requantised(system, sum, channel)?;
             }

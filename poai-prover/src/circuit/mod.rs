@@ -279,7 +279,7 @@ impl Circuit {
             poseidon: Poseidon::default(),
             signals: 0,
         };
-        builder.bind(witness.map_or(Fr::ZERO, |witness| witness.binding));
+        let binding = builder.bind(witness.map_or(Fr::ZERO, |witness| witness.binding));
         let salt = |which: usize| witness.map(|witness| witness.salts[which]);
         let visibility = self.layout.visibility();
         let input = self.input(&mut builder, witness)?;
@@ -288,7 +288,8 @@ impl Circuit {
         let mut values = vec![input];
         for index in 1..program.values() {
             // Exact: at most 2^16 + 16 values.
-            let output = self.step(&mut builder, &values, &weights, ValueId(index as u32))?;
+            let output =
+                self.step(&mut builder, &binding, &values, &weights, ValueId(index as u32))?;
             values.push(output);
             if builder.system.terms() > TERMS_MAX {
                 return Err(CircuitError::Large);
@@ -325,6 +326,7 @@ impl Circuit {
     fn step(
         &self,
         builder: &mut Builder,
+        binding: &Element,
         values: &[Entries],
         weights: &Weights,
         value: ValueId,
@@ -340,7 +342,7 @@ impl Circuit {
         let slots = slots.ok_or(CircuitError::Layout)?;
         let rectified = is_rectified(program, value);
         let (fixed, multipliers) = (own.fixed.as_deref(), own.multipliers);
-        let step_of = Step { local: &local, slots, fixed, multipliers, rectified };
+        let step_of = Step { local: &local, slots, fixed, multipliers, binding, rectified };
         step_of.build(&mut builder.system, &mut builder.poseidon).map_err(|source| {
             CircuitError::Step { name: step.name.clone(), source: Box::new(source) }
         })
@@ -378,13 +380,15 @@ impl Builder {
         Element::enforce_equal(&mut self.system, &signal, element);
     }
 
-    /// The first signal, which nothing else is about: squared, so that a
-    /// constraint has it and a proof is worth nothing with another.
-    fn bind(&mut self, value: Fr) {
+    /// The first signal. Squared, so that a constraint has it and a proof is worth
+    /// nothing with another; besides, challenges are hashes of it ([`product`]). A
+    /// circuit without a challenge has it in the square alone.
+    fn bind(&mut self, value: Fr) -> Element {
         let lc = self.system.signal(self.signals, value);
         self.signals += 1;
         let binding = Element { lc, value };
         Element::product(&mut self.system, &binding, &binding);
+        binding
     }
 
     /// A salt, which nobody sees.

@@ -2,8 +2,9 @@
 //!
 //! Weights that are constants cost nothing but terms. Committed ones are
 //! multiplied entry by entry, or where that is dearer checked by Freivalds:
-//! with ρ a hash of all three matrices and r = (ρ, ρ², …),
-//! `sums·r = x·(Wᵀr)` row by row. The challenge is made *inside* the circuit,
+//! with ρ a hash of the binding and all three matrices, and r = (ρ, ρ², …),
+//! `sums·r = x·(Wᵀr)` row by row. The binding is hashed first, so that another
+//! binding has another ρ, and all that follows of ρ is other witnesses. The challenge is made *inside* the circuit,
 //! of the very entries that the equation is about: a prover who wants to know
 //! it has to fix x, W and the sums first, and a wrong row then passes for at
 //! most n of the field's 2^254 elements. (A challenge that came from outside,
@@ -41,13 +42,14 @@ pub(super) fn fixed_row(row: &[Number], weights: &[i32]) -> impl Iterator<Item =
 pub(super) fn sums(
     system: &mut System,
     poseidon: &mut Poseidon,
+    binding: &Element,
     x: &Entries,
     weights: &Entries,
 ) -> Result<Vec<Vec<Number>>, PoseidonError> {
     if direct_cost(x, weights) <= freivalds_cost(x, weights) {
         return Ok(x.rows().map(|row| each(system, row, weights)).collect());
     }
-    freivalds(system, poseidon, x, weights)
+    freivalds(system, poseidon, binding, x, weights)
 }
 
 /// A row's sums, product by product.
@@ -98,6 +100,7 @@ fn sum_bits(x: &Entries, weights: &Entries) -> usize {
 fn freivalds(
     system: &mut System,
     poseidon: &mut Poseidon,
+    binding: &Element,
     x: &Entries,
     weights: &Entries,
 ) -> Result<Vec<Vec<Number>>, PoseidonError> {
@@ -106,7 +109,7 @@ fn freivalds(
     };
     let row = |row| weights.rows().map(|weights| dot(row, weights)).collect();
     let values: Vec<Vec<i128>> = x.rows().map(row).collect();
-    checked(system, poseidon, x, weights, &values)
+    checked(system, poseidon, binding, x, weights, &values)
 }
 
 /// Sums of these values, with the constraints that show whether they are the
@@ -114,6 +117,7 @@ fn freivalds(
 pub(super) fn checked(
     system: &mut System,
     poseidon: &mut Poseidon,
+    binding: &Element,
     x: &Entries,
     weights: &Entries,
     values: &[Vec<i128>],
@@ -127,21 +131,22 @@ pub(super) fn checked(
         all.push(sums.collect::<Vec<_>>());
     }
     all.iter().flatten().for_each(|sum| hold(system, sum));
-    let challenge = challenge(system, poseidon, x, weights, &all)?;
+    let challenge = challenge(system, poseidon, binding, x, weights, &all)?;
     check(system, &challenge, x, weights, &all);
     Ok(all)
 }
 
-/// ρ: a hash of all three.
+/// ρ: a hash of the binding and of all three.
 pub(super) fn challenge(
     system: &mut System,
     poseidon: &mut Poseidon,
+    binding: &Element,
     x: &Entries,
     weights: &Entries,
     sums: &[Vec<Number>],
 ) -> Result<Element, PoseidonError> {
     let tag = Fr::from_le_bytes_mod_order(b"poai:freivalds");
-    let mut elements = vec![Element::constant(tag)];
+    let mut elements = vec![Element::constant(tag), binding.clone()];
     let of = |entries: &[Number], (least, most): (i128, i128)| {
         pack(entries, width(most.max(-least)) + 1)
     };

@@ -347,7 +347,7 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     let (x, weights) = (matrix(&mut system, [64, 48], 37), matrix(&mut system, [48, 48], 91));
     let before = system.variables();
     let mut poseidon = Poseidon::default();
-    let sums = product::sums(&mut system, &mut poseidon, &x, &weights).unwrap();
+    let sums = product::sums(&mut system, &mut poseidon, &binding(), &x, &weights).unwrap();
     assert!(holds(&system));
     let expected = |row: usize, column: usize| -> i128 {
         x.row(row).iter().zip(weights.row(column)).map(|(a, b)| a.value() * b.value()).sum()
@@ -373,7 +373,8 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     // In the circuit ρ is the hash, and the row is folded with it. The same move
     // against its value: the sums it needs are no integers within their bounds,
     // and their bits cannot be theirs.
-    let rho = product::challenge(&mut system, &mut poseidon, &x, &weights, &sums).unwrap().value;
+    let rho = product::challenge(&mut system, &mut poseidon, &binding(), &x, &weights, &sums);
+    let rho = rho.unwrap().value;
     let folded = honest.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * rho);
     assert!(system.assignment().contains(&folded));
     let mut assignment = system.assignment().to_vec();
@@ -382,7 +383,13 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     assert!(system.first_unsatisfied(&assignment).is_some());
 }
 
-/// Whoever changes any entry of any of the three matrices gets another ρ.
+/// What challenges are of, where no test is about it.
+fn binding() -> Element {
+    Element::constant(Fr::from(77u64))
+}
+
+/// Whoever changes any entry of any of the three matrices, or the binding, gets
+/// another ρ.
 #[test]
 fn the_challenge_is_of_every_entry_of_all_three() {
     let mut system = System::new(0, true);
@@ -394,8 +401,12 @@ fn the_challenge_is_of_every_entry_of_all_three() {
         .collect();
     let mut poseidon = Poseidon::default();
     let mut rho = |x: &Entries, weights: &Entries, sums: &[Vec<Number>]| {
-        let rho = product::challenge(&mut system, &mut poseidon, x, weights, sums).unwrap();
+        let other = Element::constant(Fr::from(78u64));
+        let [rho, bound] = [binding(), other].map(|binding| {
+            product::challenge(&mut system, &mut poseidon, &binding, x, weights, sums).unwrap()
+        });
         assert_eq!(rho.lc.evaluate(system.assignment()), rho.value);
+        assert_ne!(rho.value, bound.value);
         rho.value
     };
     let mut seen = vec![rho(&x, &weights, &sums)];
@@ -436,10 +447,14 @@ fn wrong_sums_fail_their_rows_equation_alone() {
         let mut values: Vec<Vec<i128>> =
             (0..5).map(|i| (0..8).map(|j| dot(i, j)).collect()).collect();
         let mut honest = system.clone();
-        product::checked(&mut honest, &mut Poseidon::default(), &x, &weights, &values).unwrap();
+        let checked = |system: &mut System, values: &[Vec<i128>]| {
+            product::checked(system, &mut Poseidon::default(), &binding(), &x, &weights, values)
+                .unwrap();
+        };
+        checked(&mut honest, &values);
         assert!(holds(&honest));
         values[row][column] += by;
-        product::checked(&mut system, &mut Poseidon::default(), &x, &weights, &values).unwrap();
+        checked(&mut system, &values);
         let broken = system.unsatisfied(system.assignment());
         // Of each row the last constraint is its equation, behind n products of
         // Horner's rule on the left and k on the right.
@@ -458,7 +473,7 @@ fn small_products_are_made_directly() {
     let mut system = System::new(0, true);
     let (x, weights) = (matrix(&mut system, [1, 8], 3), matrix(&mut system, [4, 8], 5));
     let before = system.constraints();
-    product::sums(&mut system, &mut Poseidon::default(), &x, &weights).unwrap();
+    product::sums(&mut system, &mut Poseidon::default(), &binding(), &x, &weights).unwrap();
     assert_eq!(system.constraints() - before, 32);
     let fixed: Vec<i32> = weights.entries.iter().map(|entry| entry.value() as i32).collect();
     let sums: Vec<i128> = product::fixed_row(x.row(0), &fixed).map(|sum| sum.value()).collect();

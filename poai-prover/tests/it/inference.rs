@@ -1,10 +1,10 @@
 //! Whole programs, proven and checked: what a proof shows, and what no proof of
 //! something else passes for.
 
+use crate::shared::{FOR, HASHED, MLP, key, prover, rng};
 use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
-use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::inference::{
     Address, Groth16Proof, InferenceProof, Job, Signals, TensorVisibility, VerifyingKey,
     Visibility, WeightsVisibility, packing,
@@ -13,34 +13,12 @@ use poai_core::program::{Builder, Clamp, Dtype, Op};
 use poai_engine::execute::Network;
 use poai_prover::circuit::{Circuit, CircuitError};
 use poai_prover::commitment::{commit, commit_weights};
-use poai_prover::prove::For;
-use poai_prover::setup::insecure_single_party_setup;
 use poai_prover::{ProveError, Prover, Salt};
 use poai_testing::layers::{Layers, RUN, cnn, input, mlp};
 use poai_verify::inference::{False, InferenceError, InferenceMalformed, InferenceVerifier};
-use std::sync::Arc;
-
-const FOR: For = For { job: Job([5; 32]), prover: Address([7; 20]) };
-
-fn rng(seed: u64) -> StdRng {
-    StdRng::seed_from_u64(seed)
-}
 
 fn visibility(input: TensorVisibility, weights: WeightsVisibility) -> Visibility {
     Visibility { input, output: TensorVisibility::Public, weights }
-}
-
-const HASHED: Visibility = Visibility {
-    input: TensorVisibility::Hashed,
-    output: TensorVisibility::Public,
-    weights: WeightsVisibility::Fixed,
-};
-
-fn prover(network: &Arc<Network>, visibility: Visibility) -> Prover {
-    let circuit = Circuit::new(network.clone(), RUN, visibility).unwrap();
-    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
-    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
-    Prover::new(circuit, key).unwrap()
 }
 
 fn verifier(prover: &Prover) -> InferenceVerifier {
@@ -51,20 +29,25 @@ fn verifier(prover: &Prover) -> InferenceVerifier {
 fn programs_are_proven_and_what_they_show_is_seen() {
     use TensorVisibility::{Hashed, Private, Public};
     use WeightsVisibility::{Committed, Fixed};
+    let mut provers = vec![];
     for (network, input_seen, weights) in [
         (mlp(3), Public, Fixed),
-        (mlp(3), Hashed, Fixed),
         (mlp(3), Private, Committed),
         (mlp(3), Hashed, Committed),
         (cnn(), Hashed, Fixed),
     ] {
         let prover = prover(&network, visibility(input_seen, weights));
-        let verifier = verifier(&prover);
-        let input = input(&network, 8);
-        let proven = prover.prove(&input, &FOR, &mut rng(2)).unwrap();
+        let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
+        provers.push((prover, proven));
+    }
+    let made = provers.iter().map(|(prover, proven)| (prover, proven));
+    for (prover, proven) in made.chain([(&MLP.prover, &MLP.proven)]) {
+        let network = prover.circuit().network();
+        let Visibility { input: input_seen, weights, .. } = prover.circuit().layout().visibility();
+        let input = input(network, 8);
         let bytes = proven.proof.encode();
         assert_eq!(proven.proof.proof.encode().len(), 128);
-        let verified = verifier.verify_bytes(&proven.binding, &bytes).unwrap();
+        let verified = verifier(prover).verify_bytes(&proven.binding, &bytes).unwrap();
         let parts = prover.circuit().layout().split(&verified.signals).unwrap();
         assert_eq!(proven.binding.macs, network.program().total_macs(&RUN));
         // Anyone can hold the output, the input's commitment and the weights'
@@ -78,7 +61,7 @@ fn programs_are_proven_and_what_they_show_is_seen() {
             Private => assert!(parts.input.is_empty()),
         }
         let commitment =
-            (weights == Committed).then(|| commit_weights(&network, &proven.salts[1]).unwrap());
+            (weights == Committed).then(|| commit_weights(network, &proven.salts[1]).unwrap());
         assert_eq!(parts.weights, commitment);
     }
 }
@@ -110,8 +93,7 @@ fn committed_weights_share_a_key() {
     let circuit = Circuit::new(one.clone(), RUN, seen).unwrap();
     let ranges = circuit.ranges().union(Circuit::new(other.clone(), RUN, seen).unwrap().ranges());
     let circuit = circuit.with_ranges(ranges).unwrap();
-    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
-    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
+    let (matrices, key) = key(&circuit);
     let second = circuit.for_network(other.clone()).unwrap();
     assert_eq!(second.build(None, true).unwrap().system.into_parts().0, matrices);
     let salts = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
@@ -142,9 +124,7 @@ fn committed_weights_share_a_key() {
 #[test]
 fn a_proof_shows_nothing_else() {
     let network = mlp(3);
-    let prover = prover(&network, HASHED);
-    let verifier = verifier(&prover);
-    let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
+    let (verifier, proven) = (verifier(&MLP.prover), &MLP.proven);
     let of = |elements: Vec<Fr>| InferenceProof {
         signals: Signals::new(elements).unwrap(),
         ..proven.proof.clone()
@@ -213,10 +193,7 @@ fn a_proof_shows_nothing_else() {
 /// Every byte of a proof flipped: malformed or false, never true.
 #[test]
 fn no_bit_can_be_flipped() {
-    let network = mlp(3);
-    let prover = prover(&network, HASHED);
-    let verifier = verifier(&prover);
-    let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
+    let (verifier, proven) = (verifier(&MLP.prover), &MLP.proven);
     let bytes = proven.proof.encode();
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
@@ -230,8 +207,9 @@ fn no_bit_can_be_flipped() {
 
 #[test]
 fn another_models_key_and_proof_are_refused() {
-    let (one, other) = (prover(&mlp(3), HASHED), prover(&mlp(4), HASHED));
-    let proven = one.prove(&input(&mlp(3), 8), &FOR, &mut rng(2)).unwrap();
+    let second = Circuit::new(mlp(4), RUN, HASHED).unwrap();
+    let (_, second_key) = key(&second);
+    let (proven, other) = (&MLP.proven, Prover::new(second, second_key.clone()).unwrap());
     let refused = verifier(&other).verify(&proven.binding, &proven.proof);
     assert!(matches!(refused, Err(InferenceError::Malformed(InferenceMalformed::Key { .. }))));
     // Even where the proof is made to name the other's key.
@@ -240,16 +218,10 @@ fn another_models_key_and_proof_are_refused() {
     assert_eq!(refused, Err(InferenceError::False(False::Pairing)));
     // A prover does not take another circuit's key where the sizes tell, and
     // does not hand out a proof where they do not.
-    let circuit = Circuit::new(cnn(), RUN, HASHED).unwrap();
-    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
-    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
-    let circuit = Circuit::new(mlp(3), RUN, HASHED).unwrap();
-    assert!(matches!(Prover::new(circuit, key), Err(ProveError::Key { .. })));
-    let circuit = Circuit::new(mlp(4), RUN, HASHED).unwrap();
-    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
-    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
+    let refused = Prover::new(Circuit::new(cnn(), RUN, HASHED).unwrap(), MLP.key.clone());
+    assert!(matches!(refused, Err(ProveError::Key { .. })));
     let third = Circuit::new(mlp(3), RUN, HASHED).unwrap();
-    if let Ok(prover) = Prover::new(third, key) {
+    if let Ok(prover) = Prover::new(third, second_key) {
         let made = prover.prove(&input(&mlp(3), 8), &FOR, &mut rng(2));
         assert!(matches!(made, Err(ProveError::False)), "{made:?}");
     }

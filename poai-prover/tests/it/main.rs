@@ -1,5 +1,6 @@
 //! Circuits, keys, ceremonies and proofs, and the verifiers of proofs: poai-verify's and its contracts in the EVM.
 
+mod certificates;
 mod circuits;
 mod commitment;
 mod contracts;
@@ -9,4 +10,5 @@ mod groth16;
 mod inference;
 mod registry;
 mod setup;
+mod shared;
 mod standard;

@@ -5,7 +5,6 @@ use super::super::system::System;
 use super::bits::{decompose, divide, floor, max, width};
 use super::number::{Bit, Number};
 use super::packing::Element;
-use super::poseidon::Poseidon;
 use super::product::{fixed_row, fixed_terms, sums};
 use super::table::look_up;
 use super::tensor::Entries;
@@ -66,15 +65,11 @@ fn within((least, most): (i128, i128), (from, to): (i128, i128)) -> bool {
 
 impl Step<'_> {
     /// The output's entries.
-    pub(super) fn build(
-        &self,
-        system: &mut System,
-        poseidon: &mut Poseidon,
-    ) -> Result<Entries, CircuitError> {
+    pub(super) fn build(&self, system: &mut System) -> Result<Entries, CircuitError> {
         let output = self.local.output;
         let entries = match self.local.op {
             Op::Linear { shifts, clamp, .. } if self.local.inputs == 1 => {
-                self.linear(system, poseidon, shifts, clamp)?
+                self.linear(system, shifts, clamp)?
             }
             Op::Unfold(window) => self.unfold(window)?,
             Op::Add { multipliers, shift, clamp } => {
@@ -144,7 +139,6 @@ impl Step<'_> {
     fn linear(
         &self,
         system: &mut System,
-        poseidon: &mut Poseidon,
         shifts: &[u8; 3],
         clamp: &Clamp,
     ) -> Result<Vec<Number>, CircuitError> {
@@ -169,7 +163,7 @@ impl Step<'_> {
             }
             return Ok(entries);
         }
-        for row in &sums(system, poseidon, self.binding, x, self.constant(0)?)? {
+        for row in &sums(system, self.binding, x, self.constant(0)?)? {
             for (sum, channel) in row.iter().zip(channels.rows()) {
                 requantised(system, sum, channel)?;
             }

@@ -44,7 +44,7 @@ use poai_core::inference::{
 use poai_core::program::ops::Local;
 use poai_core::program::{Dtype, Extent, Op, Program, RunShape, RunShapeError, ValueId};
 use poai_engine::execute::{Network, Tensor};
-use poseidon::Poseidon;
+use poseidon::chain;
 use ranges::{EntryRange, Ranges, column};
 use std::sync::Arc;
 use tensor::Entries;
@@ -274,11 +274,8 @@ impl Circuit {
     /// [`CircuitError`].
     pub fn build(&self, witness: Option<&Witness>, keep_rows: bool) -> Result<Built, CircuitError> {
         let program = self.network.program();
-        let mut builder = Builder {
-            system: System::new(self.layout.count(), keep_rows),
-            poseidon: Poseidon::default(),
-            signals: 0,
-        };
+        let mut builder =
+            Builder { system: System::new(self.layout.count(), keep_rows), signals: 0 };
         let binding = builder.bind(witness.map_or(Fr::ZERO, |witness| witness.binding));
         let salt = |which: usize| witness.map(|witness| witness.salts[which]);
         let visibility = self.layout.visibility();
@@ -343,8 +340,9 @@ impl Circuit {
         let rectified = is_rectified(program, value);
         let (fixed, multipliers) = (own.fixed.as_deref(), own.multipliers);
         let step_of = Step { local: &local, slots, fixed, multipliers, binding, rectified };
-        step_of.build(&mut builder.system, &mut builder.poseidon).map_err(|source| {
-            CircuitError::Step { name: step.name.clone(), source: Box::new(source) }
+        step_of.build(&mut builder.system).map_err(|source| CircuitError::Step {
+            name: step.name.clone(),
+            source: Box::new(source),
         })
     }
 }
@@ -366,7 +364,6 @@ impl std::fmt::Debug for Built {
 
 struct Builder {
     system: System,
-    poseidon: Poseidon,
     /// How many are set.
     signals: usize,
 }
@@ -425,7 +422,7 @@ impl Builder {
             TensorVisibility::Hashed => {
                 let head = [Element::constant(tag(&entries.extent)), self.secret(salt)];
                 let elements: Vec<Element> = head.into_iter().chain(packed).collect();
-                let commitment = self.poseidon.chain(&mut self.system, &elements)?;
+                let commitment = chain(&mut self.system, &elements)?;
                 self.signal(&commitment);
             }
         }

@@ -2,6 +2,11 @@
 //! begin behind a 0; the first of the state is the hash), as constraints.
 //! Source: Grassi et al., "Poseidon", USENIX Security 2021; the numbers are
 //! light-poseidon's.
+//!
+//! A partial round takes one element of the state to its fifth power and mixes
+//! them all. Over all partial rounds the state is a combination of what entered
+//! them and of the powers so far; an [`Instance`] has these combinations, once a
+//! process, so that no hash multiplies the matrix with combinations again.
 
 use super::super::system::System;
 use super::packing::Element;
@@ -9,68 +14,139 @@ use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use light_poseidon::parameters::bn254_x5::get_poseidon_parameters;
 use light_poseidon::{PoseidonError, PoseidonParameters};
-use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// Inputs of the widest instance.
 const INPUTS_MAX: usize = 12;
 
-/// Instances by their number of inputs, each made when it is first used.
-#[derive(Default)]
-pub(super) struct Poseidon(BTreeMap<usize, PoseidonParameters<Fr>>);
+/// Instances by their number of inputs less one, each made when it is first used.
+static INSTANCES: [OnceLock<Instance>; INPUTS_MAX] = [const { OnceLock::new() }; INPUTS_MAX];
 
-impl Poseidon {
-    /// The hash of 1 to 12 elements.
-    fn hash(&mut self, system: &mut System, inputs: &[Element]) -> Result<Element, PoseidonError> {
-        let parameters = match self.0.entry(inputs.len()) {
-            std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
-                // As wide as the inputs and one more: 255 at most.
-                let width = u8::try_from(inputs.len() + 1).unwrap_or(u8::MAX);
-                free.insert(get_poseidon_parameters::<Fr>(width)?)
+/// The hash of one number of inputs.
+struct Instance {
+    parameters: PoseidonParameters<Fr>,
+    /// What each partial round takes to the fifth power: a constant, factors of
+    /// the state that entered the first, factors of the powers before.
+    powered: Vec<Vec<Fr>>,
+    /// The same of each element of the state behind the last.
+    after: Vec<Vec<Fr>>,
+}
+
+impl Instance {
+    /// Of 1 to 12 inputs.
+    fn of(inputs: usize) -> Result<&'static Instance, PoseidonError> {
+        let place = inputs.checked_sub(1).and_then(|at| INSTANCES.get(at));
+        let wrong = PoseidonError::InvalidNumberOfInputs {
+            inputs,
+            max_limit: INPUTS_MAX,
+            width: inputs.saturating_add(1),
+        };
+        let place = place.ok_or(wrong)?;
+        if let Some(made) = place.get() {
+            return Ok(made);
+        }
+        let made = Instance::new(inputs)?;
+        Ok(place.get_or_init(|| made))
+    }
+
+    fn new(inputs: usize) -> Result<Instance, PoseidonError> {
+        // As wide as the inputs and one more: 13 at most.
+        let width = u8::try_from(inputs + 1).unwrap_or(u8::MAX);
+        let parameters = get_poseidon_parameters::<Fr>(width)?;
+        let (width, partial) = (parameters.width, parameters.partial_rounds);
+        // Each element as factors of one, the elements before, and the powers.
+        let unit = |at: usize| -> Vec<Fr> {
+            (0..1 + width + partial).map(|of| Fr::from(u64::from(of == at))).collect()
+        };
+        let mut state: Vec<Vec<Fr>> = (0..width).map(|at| unit(1 + at)).collect();
+        let mut powered = Vec::with_capacity(partial);
+        let constants = parameters.ark.chunks_exact(width).skip(parameters.full_rounds / 2);
+        for (round, constants) in constants.take(partial).enumerate() {
+            for (element, constant) in state.iter_mut().zip(constants) {
+                if let Some(one) = element.first_mut() {
+                    *one += constant;
+                }
             }
+            let power = unit(1 + width + round);
+            if let Some(first) = state.first_mut() {
+                let mut taken = std::mem::replace(first, power);
+                taken.truncate(1 + width + round);
+                powered.push(taken);
+            }
+            state = mixed(&parameters, |row| {
+                let factor = |at: usize| {
+                    let parts = row.iter().zip(&state);
+                    parts.map(|(by, element)| element.get(at).map_or(Fr::ZERO, |of| *by * of)).sum()
+                };
+                (0..1 + width + partial).map(factor).collect()
+            });
+        }
+        Ok(Instance { parameters, powered, after: state })
+    }
+
+    /// The hash.
+    fn hash(&self, system: &mut System, inputs: &[Element]) -> Element {
+        let parameters = &self.parameters;
+        let (half, partial) = (parameters.full_rounds / 2, parameters.partial_rounds);
+        let mix = |state: &[Element]| {
+            mixed(parameters, |row| Element::sum(row.iter().copied().zip(state)))
         };
         let mut state = vec![Element::constant(Fr::ZERO)];
         state.extend_from_slice(inputs);
-        let (full, partial) = (parameters.full_rounds, parameters.partial_rounds);
-        let width = parameters.width;
-        for (round, constants) in parameters.ark.chunks_exact(width).enumerate() {
-            for (element, &constant) in state.iter_mut().zip(constants) {
-                let constant = Element::constant(constant);
-                *element = Element::sum([(Fr::from(1u64), &*element), (Fr::from(1u64), &constant)]);
-            }
-            let is_full = round < full / 2 || round >= full / 2 + partial;
-            let powered = if is_full { width } else { 1 };
-            for element in state.iter_mut().take(powered) {
-                *element = fifth_power(system, element);
-            }
-            state = parameters
-                .mds
-                .iter()
-                .map(|row| {
-                    let parts: Vec<_> = row.iter().copied().zip(&state).collect();
-                    Element::sum(parts.iter().copied())
-                })
-                .collect();
+        for constants in parameters.ark.chunks_exact(parameters.width).take(half) {
+            state = mix(&full(system, &state, constants));
+        }
+        // What entered, and then the powers.
+        let mut of = state;
+        for factors in &self.powered {
+            let power = fifth_power(system, &combination(factors, &of));
+            of.push(power);
+        }
+        state = self.after.iter().map(|factors| combination(factors, &of)).collect();
+        for constants in parameters.ark.chunks_exact(parameters.width).skip(half + partial) {
+            state = mix(&full(system, &state, constants));
         }
         // There is a first: the 0's place.
-        Ok(state.swap_remove(0))
+        state.swap_remove(0)
     }
+}
 
-    /// The hash of any number of elements: as long as they are too many for one
-    /// instance, the first 12 become one. Injective for messages of one length.
-    pub(super) fn chain(
-        &mut self,
-        system: &mut System,
-        elements: &[Element],
-    ) -> Result<Element, PoseidonError> {
-        let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
-        let mut hash = self.hash(system, first)?;
-        for part in rest.chunks(INPUTS_MAX - 1) {
-            let inputs: Vec<Element> = [&hash].into_iter().chain(part).cloned().collect();
-            hash = self.hash(system, &inputs)?;
-        }
-        Ok(hash)
+/// The matrix's rows, each made into an element.
+fn mixed<T>(parameters: &PoseidonParameters<Fr>, row: impl FnMut(&Vec<Fr>) -> T) -> Vec<T> {
+    parameters.mds.iter().map(row).collect()
+}
+
+/// A constant, and factors of elements.
+fn combination(factors: &[Fr], of: &[Element]) -> Element {
+    let Some((constant, factors)) = factors.split_first() else {
+        return Element::constant(Fr::ZERO);
+    };
+    let constant = Element::constant(*constant);
+    let parts = factors.iter().copied().zip(of);
+    Element::sum([(Fr::from(1u64), &constant)].into_iter().chain(parts))
+}
+
+/// A full round but its matrix: constants added, and all taken to the fifth power.
+fn full(system: &mut System, state: &[Element], constants: &[Fr]) -> Vec<Element> {
+    let mut powers = Vec::with_capacity(state.len());
+    for (element, &constant) in state.iter().zip(constants) {
+        let constant = Element::constant(constant);
+        let sum = Element::sum([(Fr::from(1u64), element), (Fr::from(1u64), &constant)]);
+        powers.push(fifth_power(system, &sum));
     }
+    powers
+}
+
+/// The hash of any number of elements: as long as they are too many for one
+/// instance, the first 12 become one. Injective for messages of one length.
+pub(super) fn chain(system: &mut System, elements: &[Element]) -> Result<Element, PoseidonError> {
+    let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
+    let mut hash = Instance::of(first.len())?.hash(system, first);
+    for part in rest.chunks(INPUTS_MAX - 1) {
+        let inputs: Vec<Element> = [&hash].into_iter().chain(part).cloned().collect();
+        hash = Instance::of(inputs.len())?.hash(system, &inputs);
+    }
+    Ok(hash)
 }
 
 /// x⁵ in three constraints; of a constant in none.

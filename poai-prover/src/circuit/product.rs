@@ -16,7 +16,7 @@ use super::super::system::{Lc, System};
 use super::bits::{hold, width};
 use super::number::Number;
 use super::packing::{Element, pack};
-use super::poseidon::Poseidon;
+use super::poseidon::chain;
 use super::tensor::Entries;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
@@ -41,7 +41,6 @@ pub(super) fn fixed_row(row: &[Number], weights: &[i32]) -> impl Iterator<Item =
 /// `x·Wᵀ` with committed weights, a row for each row of x.
 pub(super) fn sums(
     system: &mut System,
-    poseidon: &mut Poseidon,
     binding: &Element,
     x: &Entries,
     weights: &Entries,
@@ -49,7 +48,7 @@ pub(super) fn sums(
     if direct_cost(x, weights) <= freivalds_cost(x, weights) {
         return Ok(x.rows().map(|row| each(system, row, weights)).collect());
     }
-    freivalds(system, poseidon, binding, x, weights)
+    freivalds(system, binding, x, weights)
 }
 
 /// A row's sums, product by product.
@@ -99,7 +98,6 @@ fn sum_bits(x: &Entries, weights: &Entries) -> usize {
 
 fn freivalds(
     system: &mut System,
-    poseidon: &mut Poseidon,
     binding: &Element,
     x: &Entries,
     weights: &Entries,
@@ -109,14 +107,13 @@ fn freivalds(
     };
     let row = |row| weights.rows().map(|weights| dot(row, weights)).collect();
     let values: Vec<Vec<i128>> = x.rows().map(row).collect();
-    checked(system, poseidon, binding, x, weights, &values)
+    checked(system, binding, x, weights, &values)
 }
 
 /// Sums of these values, with the constraints that show whether they are the
 /// product's.
 pub(super) fn checked(
     system: &mut System,
-    poseidon: &mut Poseidon,
     binding: &Element,
     x: &Entries,
     weights: &Entries,
@@ -131,7 +128,7 @@ pub(super) fn checked(
         all.push(sums.collect::<Vec<_>>());
     }
     all.iter().flatten().for_each(|sum| hold(system, sum));
-    let challenge = challenge(system, poseidon, binding, x, weights, &all)?;
+    let challenge = challenge(system, binding, x, weights, &all)?;
     check(system, &challenge, x, weights, &all);
     Ok(all)
 }
@@ -139,7 +136,6 @@ pub(super) fn checked(
 /// ρ: a hash of the binding and of all three.
 pub(super) fn challenge(
     system: &mut System,
-    poseidon: &mut Poseidon,
     binding: &Element,
     x: &Entries,
     weights: &Entries,
@@ -154,7 +150,7 @@ pub(super) fn challenge(
     elements.extend(of(&weights.entries, weights.bounds()));
     let sums: Vec<Number> = sums.iter().flatten().cloned().collect();
     elements.extend(pack(&sums, sum_bits(x, weights)));
-    poseidon.chain(system, &elements)
+    chain(system, &elements)
 }
 
 /// `sums·r = x·(Wᵀr)`, by Horner's rule in ρ from the last column of W on.

@@ -4,7 +4,7 @@ use super::super::system::{Lc, System};
 use super::bits::{decompose, divide, floor, hold, max};
 use super::number::{Number, field, is_zero};
 use super::packing::Element;
-use super::poseidon::Poseidon;
+use super::poseidon::chain;
 use super::product;
 use super::ranges::EntryRange;
 use super::table::look_up;
@@ -252,7 +252,7 @@ fn committed_multipliers_are_held() {
 }
 
 fn builder() -> Builder {
-    Builder { system: System::new(0, true), poseidon: Poseidon::default(), signals: 0 }
+    Builder { system: System::new(0, true), signals: 0 }
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn hashes_are_those_outside() {
         let mut system = System::new(0, true);
         let elements: Vec<Element> =
             inputs.iter().map(|&value| Element { lc: system.witness(value), value }).collect();
-        let hash = Poseidon::default().chain(&mut system, &elements).unwrap();
+        let hash = chain(&mut system, &elements).unwrap();
         let mut outside = Outside::<Fr>::new_circom(inputs.len()).unwrap();
         assert_eq!(hash.value, outside.hash(&inputs).unwrap(), "{count} inputs");
         assert_eq!(hash.lc.evaluate(system.assignment()), hash.value);
@@ -346,8 +346,7 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     let mut system = System::new(0, true);
     let (x, weights) = (matrix(&mut system, [64, 48], 37), matrix(&mut system, [48, 48], 91));
     let before = system.variables();
-    let mut poseidon = Poseidon::default();
-    let sums = product::sums(&mut system, &mut poseidon, &binding(), &x, &weights).unwrap();
+    let sums = product::sums(&mut system, &binding(), &x, &weights).unwrap();
     assert!(holds(&system));
     let expected = |row: usize, column: usize| -> i128 {
         x.row(row).iter().zip(weights.row(column)).map(|(a, b)| a.value() * b.value()).sum()
@@ -373,7 +372,7 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     // In the circuit ρ is the hash, and the row is folded with it. The same move
     // against its value: the sums it needs are no integers within their bounds,
     // and their bits cannot be theirs.
-    let rho = product::challenge(&mut system, &mut poseidon, &binding(), &x, &weights, &sums);
+    let rho = product::challenge(&mut system, &binding(), &x, &weights, &sums);
     let rho = rho.unwrap().value;
     let folded = honest.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * rho);
     assert!(system.assignment().contains(&folded));
@@ -399,12 +398,10 @@ fn the_challenge_is_of_every_entry_of_all_three() {
             (0..4).map(|j| number(&mut system, i * 7 - j, (-(1 << 18), (1 << 18) - 1))).collect()
         })
         .collect();
-    let mut poseidon = Poseidon::default();
     let mut rho = |x: &Entries, weights: &Entries, sums: &[Vec<Number>]| {
         let other = Element::constant(Fr::from(78u64));
-        let [rho, bound] = [binding(), other].map(|binding| {
-            product::challenge(&mut system, &mut poseidon, &binding, x, weights, sums).unwrap()
-        });
+        let [rho, bound] = [binding(), other]
+            .map(|binding| product::challenge(&mut system, &binding, x, weights, sums).unwrap());
         assert_eq!(rho.lc.evaluate(system.assignment()), rho.value);
         assert_ne!(rho.value, bound.value);
         rho.value
@@ -448,8 +445,7 @@ fn wrong_sums_fail_their_rows_equation_alone() {
             (0..5).map(|i| (0..8).map(|j| dot(i, j)).collect()).collect();
         let mut honest = system.clone();
         let checked = |system: &mut System, values: &[Vec<i128>]| {
-            product::checked(system, &mut Poseidon::default(), &binding(), &x, &weights, values)
-                .unwrap();
+            product::checked(system, &binding(), &x, &weights, values).unwrap();
         };
         checked(&mut honest, &values);
         assert!(holds(&honest));
@@ -473,7 +469,7 @@ fn small_products_are_made_directly() {
     let mut system = System::new(0, true);
     let (x, weights) = (matrix(&mut system, [1, 8], 3), matrix(&mut system, [4, 8], 5));
     let before = system.constraints();
-    product::sums(&mut system, &mut Poseidon::default(), &binding(), &x, &weights).unwrap();
+    product::sums(&mut system, &binding(), &x, &weights).unwrap();
     assert_eq!(system.constraints() - before, 32);
     let fixed: Vec<i32> = weights.entries.iter().map(|entry| entry.value() as i32).collect();
     let sums: Vec<i128> = product::fixed_row(x.row(0), &fixed).map(|sum| sum.value()).collect();

@@ -5,6 +5,7 @@ use super::super::commitment::{Salt, weights_tag};
 use super::super::multipliers;
 use super::number::Number;
 use super::packing::{Element, pack};
+use super::poseidon::chain;
 use super::tensor::Entries;
 use super::{Builder, Circuit, CircuitError};
 use poai_core::inference::WeightsVisibility;
@@ -107,7 +108,7 @@ impl Circuit {
             multipliers.push(builder.held(of_step.len(), of_step, own));
         }
         elements.extend(pack(&multipliers.concat(), entry_bits(Dtype::I32) as usize));
-        let commitment = builder.poseidon.chain(&mut builder.system, &elements)?;
+        let commitment = chain(&mut builder.system, &elements)?;
         builder.signal(&commitment);
         Ok(Weights::Committed { constants, multipliers })
     }

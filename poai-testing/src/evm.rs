@@ -5,7 +5,8 @@ use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, Output};
 use revm::database::{CacheDB, EmptyDB};
 use revm::precompile::Precompiles;
-use revm::primitives::{Address, Bytes, Log, TxKind};
+use revm::primitives::hardfork::SpecId;
+use revm::primitives::{Address, Bytes, Log, TxKind, U256};
 use revm::{Context, ExecuteCommitEvm, MainBuilder, MainContext, MainnetEvm};
 use sha3::{Digest, Keccak256};
 use std::path::PathBuf;
@@ -70,10 +71,28 @@ impl Default for Chain {
 
 impl Chain {
     pub fn new() -> Chain {
+        Chain::of(SpecId::default())
+    }
+
+    /// A chain that has not forked since Shanghai: contracts that destroy
+    /// themselves are gone, and can come back (before EIP-6780).
+    pub fn shanghai() -> Chain {
+        Chain::of(SpecId::SHANGHAI)
+    }
+
+    fn of(spec: SpecId) -> Chain {
         let context = Context::mainnet()
             .with_db(CacheDB::new(EmptyDB::default()))
-            .modify_cfg_chained(|cfg| cfg.disable_nonce_check = true);
+            .modify_cfg_chained(|cfg| {
+                cfg.set_spec_and_mainnet_gas_params(spec);
+                cfg.disable_nonce_check = true;
+            });
         Chain { evm: context.build_mainnet() }
+    }
+
+    /// The time of the blocks from now on, in seconds.
+    pub fn set_time(&mut self, seconds: u64) {
+        self.evm.ctx.block.timestamp = U256::from(seconds);
     }
 
     /// The same chain without one precompile: its address is an empty account.

@@ -14,29 +14,41 @@ interface IInferenceVerifier {
 }
 
 /// @title A registry of models and of the runs that were proven
-/// @notice Records who has proven which run of which model for which job, and certifies the run's
-/// multiply-accumulates (MACs). A payment contract reads `certifiedMacs` or `statementOf`.
-/// @dev Who registers a model says what its verifier stands for: that its key is of a circuit of this program, and that
-/// a run costs these MACs. A verifier that accepts everything would certify anything, so that registration is not open to
-/// all: one registrar, best a multisignature or a governance contract, registers, and cannot change or replace what was
-/// registered, nor anything that was certified. Whoever trusts no registrar deploys a registry and is it.
+/// @notice Records who has proven which run of which model, under which verifying key, for which job. A payment
+/// contract reads `statementOf` and compares it with the input and the output that it asked for.
+/// @dev A receipt says that a statement is true. It measures no work: whoever has proven one run proves the same run for
+/// other jobs and other provers at a few multiplications of points each, and nothing here says whose input it was. So pay
+/// for a statement, once, with the input that you chose; never by the number of receipts.
 ///
-/// A binding names neither chain nor registry. The sender has to be the prover everywhere, so nobody gains by another's
-/// proof; but a prover may use its own in each registry that knows the program. A requester that pays on more than one
-/// chain gives each its own job.
+/// Who registers a model says what its verifier stands for: that its key is of a circuit of this program, and that a run
+/// takes these multiply-accumulates (MACs). A verifier that accepts everything would certify anything, so that
+/// registration is not open to all: one registrar, best a multisignature or a governance contract, registers, and cannot
+/// change or replace what was registered, nor anything that was certified. Whoever trusts no registrar deploys a registry
+/// and is it.
+///
+/// A model is a program under a verifying key. If a key's setup leaks, the registrar retires that model and registers the
+/// program under another key; receipts name the key, so that none under the leaked key passes for one under the other.
+///
+/// A binding names neither chain nor registry nor key. The sender has to be the prover everywhere, so nobody gains by
+/// another's proof; but a prover may use its own in each registry that knows the model. A requester that pays on more
+/// than one chain gives each its own job.
 contract PoaiRegistry {
     /// @notice The sender is not who may do this.
     error NotPermitted(address sender);
     /// @notice An address is zero.
     error ZeroAddress();
-    /// @notice The program is registered, and stays as it is.
-    error AlreadyRegistered(bytes32 programId);
-    /// @notice No such program is registered.
-    error UnknownProgram(bytes32 programId);
-    /// @notice The program is retired: what it certified stays, and nothing is added.
-    error Retired(bytes32 programId);
+    /// @notice The program is registered under this key, and stays as it is.
+    error AlreadyRegistered(bytes32 programId, bytes32 verifyingKey);
+    /// @notice No such program is registered under this key.
+    error UnknownModel(bytes32 programId, bytes32 verifyingKey);
+    /// @notice The model's retirement is announced, and its time stays as it is.
+    error AlreadyRetiring(bytes32 programId, bytes32 verifyingKey, uint64 retiresAt);
+    /// @notice The model is retired: what it certified stays, and nothing is added.
+    error Retired(bytes32 programId, bytes32 verifyingKey, uint64 retiredAt);
     /// @notice The verifier is of another key than the registration says.
     error KeyMismatch(bytes32 got, bytes32 expected);
+    /// @notice The verifier has other code than was registered.
+    error CodeMismatch(bytes32 got, bytes32 expected);
     /// @notice A byte that stands for no visibility, or numbers of signals that this visibility does not have.
     error BadVisibility(uint8 visibility, uint8 inputSignals, uint8 outputSignals);
     /// @notice A number of signals that is not the model's.
@@ -47,17 +59,18 @@ contract PoaiRegistry {
     error BindingMismatch(uint256 got, uint256 expected);
     /// @notice The proof is of other weights.
     error WeightsMismatch(uint256 got, uint256 expected);
-    /// @notice This prover has proven a run of this program for this job before.
-    error AlreadyCertified(bytes32 programId, bytes32 job, address prover);
+    /// @notice This prover has proven a run of this model for this job before.
+    error AlreadyCertified(bytes32 programId, bytes32 verifyingKey, bytes32 job, address prover);
 
     /// @notice A registered model.
     /// @param verifier The contract that checks its proofs
-    /// @param macs Multiply-accumulates of a run
+    /// @param macs Multiply-accumulates of a run, a part of every binding
     /// @param visibility Who sees what: the input in bits 0 and 1, the output in bits 2 and 3 (0 public, 1 hashed,
     /// 2 private), bit 4 set where weights are committed
     /// @param inputSignals How many signals are the input's
     /// @param outputSignals How many signals are the output's
-    /// @param retired Whether no more proofs are taken
+    /// @param retiresAt From which time on no more proofs are taken, or 0 while no retirement is announced
+    /// @param codeHash Keccak-256 of the verifier's code
     /// @param weights The commitment to the weights, or 0 where they are constants of the circuit
     struct Model {
         IInferenceVerifier verifier;
@@ -65,7 +78,8 @@ contract PoaiRegistry {
         uint8 visibility;
         uint8 inputSignals;
         uint8 outputSignals;
-        bool retired;
+        uint64 retiresAt;
+        bytes32 codeHash;
         uint256 weights;
     }
 
@@ -76,35 +90,40 @@ contract PoaiRegistry {
     /// @notice A model was registered.
     event ModelRegistered(
         bytes32 indexed programId,
+        bytes32 indexed verifyingKey,
         address indexed verifier,
-        bytes32 verifyingKey,
+        bytes32 codeHash,
         uint64 macs,
         uint8 visibility,
         uint8 inputSignals,
         uint8 outputSignals,
         uint256 weights
     );
-    /// @notice A model takes no more proofs.
-    event ModelRetired(bytes32 indexed programId);
-    /// @notice A run was proven.
+    /// @notice From `retiresAt` on a model takes no more proofs.
+    event ModelRetiring(bytes32 indexed programId, bytes32 indexed verifyingKey, uint64 retiresAt);
+    /// @notice A statement about a run was proven. It counts no work.
     event InferenceCertified(
-        address indexed prover, bytes32 indexed job, bytes32 indexed programId, uint64 macs, uint256[] signals
+        address indexed prover,
+        bytes32 indexed job,
+        bytes32 indexed programId,
+        bytes32 verifyingKey,
+        uint256[] signals
     );
 
     /// @notice What every binding begins with: "poai inference v1".
     bytes32 public constant TAG = "poai inference v1";
+    /// @notice How long a model takes proofs after its retirement is announced, in seconds. A prover whose proof is on
+    /// its way when the registrar retires the model has this long.
+    uint64 public constant RETIREMENT_DELAY = 1 days;
 
     /// @notice Who registers models.
     address public registrar;
     /// @notice Who may become registrar by accepting, or zero.
     address public nextRegistrar;
 
-    /// @notice The MACs of all runs that a prover has proven for a job, of any registered programs.
-    /// @dev Whoever pays for a certain program, input or output reads `statementOf` instead.
-    mapping(address prover => mapping(bytes32 job => uint256 macs)) public certifiedMacs;
-
-    mapping(bytes32 programId => Model) private models;
-    mapping(bytes32 programId => mapping(bytes32 job => mapping(address prover => bytes32))) private statements;
+    mapping(bytes32 programId => mapping(bytes32 verifyingKey => Model)) private models;
+    mapping(bytes32 programId => mapping(bytes32 verifyingKey => mapping(bytes32 job => mapping(address prover => bytes32))))
+        private statements;
 
     modifier onlyRegistrar() {
         if (msg.sender != registrar) revert NotPermitted(msg.sender);
@@ -133,11 +152,13 @@ contract PoaiRegistry {
         emit RegistrarChanged(msg.sender);
     }
 
-    /// @notice Registers a model, once and for all.
+    /// @notice Registers a program under a verifying key, once and for all.
     /// @param programId The program's id
-    /// @param verifier The contract that checks its proofs, rendered from its verifying key. The registrar has looked at
-    /// its code: it is trusted with this program's receipts
     /// @param verifyingKey The digest of the verifying key that is meant
+    /// @param verifier The contract that checks its proofs, rendered from its verifying key. The registrar has looked at
+    /// its code: it is trusted with this model's receipts. Code that calls other contracts is none to register: the hash
+    /// pins this contract's code alone
+    /// @param codeHash Keccak-256 of the code that the registrar has looked at
     /// @param macs Multiply-accumulates of a run
     /// @param visibility Who sees what, see `Model`
     /// @param inputSignals How many signals are the input's
@@ -145,97 +166,147 @@ contract PoaiRegistry {
     /// @param weights The commitment to the weights, or 0 where they are constants of the circuit
     function register(
         bytes32 programId,
-        IInferenceVerifier verifier,
         bytes32 verifyingKey,
+        IInferenceVerifier verifier,
+        bytes32 codeHash,
         uint64 macs,
         uint8 visibility,
         uint8 inputSignals,
         uint8 outputSignals,
         uint256 weights
     ) external onlyRegistrar {
-        if (address(models[programId].verifier) != address(0)) revert AlreadyRegistered(programId);
+        if (address(models[programId][verifyingKey].verifier) != address(0)) {
+            revert AlreadyRegistered(programId, verifyingKey);
+        }
         if (address(verifier) == address(0)) revert ZeroAddress();
         checkVisibility(visibility, inputSignals, outputSignals);
         if ((visibility >> 4 == 1) != (weights != 0)) revert BadWeights(weights);
 
         Model memory model =
-            Model(verifier, macs, visibility, inputSignals, outputSignals, false, weights);
+            Model(verifier, macs, visibility, inputSignals, outputSignals, 0, codeHash, weights);
+        checkCode(verifier, codeHash);
         uint256 expected = verifier.SIGNALS();
-        if (count(model) != expected) revert SignalsCount(count(model), expected);
+        if (count(visibility, inputSignals, outputSignals) != expected) {
+            revert SignalsCount(count(visibility, inputSignals, outputSignals), expected);
+        }
         bytes32 key = verifier.VERIFYING_KEY();
         if (key != verifyingKey) revert KeyMismatch(key, verifyingKey);
 
-        models[programId] = model;
+        models[programId][verifyingKey] = model;
         emit ModelRegistered(
-            programId, address(verifier), key, macs, visibility, inputSignals, outputSignals, weights
+            programId,
+            verifyingKey,
+            address(verifier),
+            codeHash,
+            macs,
+            visibility,
+            inputSignals,
+            outputSignals,
+            weights
         );
     }
 
-    /// @notice Takes no more proofs of a program, like after its key's setup has leaked. What was certified stays.
+    /// @notice Announces that a model takes no more proofs from `RETIREMENT_DELAY` later on, like after its key's setup
+    /// has leaked. What was certified stays. Whoever pays by a key that is known to have leaked stops at the
+    /// announcement: `modelOf` has its time.
     /// @param programId The program's id
-    function retire(bytes32 programId) external onlyRegistrar {
-        known(programId).retired = true;
-        emit ModelRetired(programId);
+    /// @param verifyingKey The digest of the verifying key
+    function retire(bytes32 programId, bytes32 verifyingKey) external onlyRegistrar {
+        Model storage model = known(programId, verifyingKey);
+        // Were it moved, a proof on its way could be shut out after all.
+        if (model.retiresAt != 0) revert AlreadyRetiring(programId, verifyingKey, model.retiresAt);
+        model.retiresAt = uint64(block.timestamp) + RETIREMENT_DELAY;
+        emit ModelRetiring(programId, verifyingKey, model.retiresAt);
     }
 
-    /// @notice Records that the sender has proven a run of a program for a job; reverts where the proof shows no such
-    /// thing.
-    /// @dev The proof is bound to its sender, so that who sees it on its way cannot use it. Receipts are by program, job
-    /// and prover: not by proof, because anybody can turn a proof into another one of the same statement; not by program
-    /// and job alone, because then a stranger's proof about an input of its own could shut the prover of the job out.
+    /// @notice Records that the sender has proven a statement about a run of a model for a job; reverts where the proof
+    /// shows no such thing.
+    /// @dev The proof is bound to its sender, so that who sees it on its way cannot use it. Receipts are by program, key,
+    /// job and prover: by key, because a proof under a leaked one must not pass for, or stand in the way of, one under
+    /// another; not by proof, because anybody can turn a proof into another one of the same statement; not without the
+    /// prover, because then a stranger's proof about an input of its own could shut the prover of the job out.
     /// The verifier is called before anything is written, as a static call: it cannot write, so neither can whom it
     /// might call back into.
     /// @param programId The program's id
+    /// @param verifyingKey The digest of the verifying key
     /// @param job The requester's name for the job
     /// @param proof The proof's eight words
     /// @param signals The public inputs: the binding; the input's; the weights' commitment where they are committed; the
     /// output's
-    /// @return macs The MACs that were certified
-    function verifyInference(bytes32 programId, bytes32 job, uint256[8] calldata proof, uint256[] calldata signals)
-        external
-        returns (uint64 macs)
-    {
-        Model storage model = known(programId);
-        if (model.retired) revert Retired(programId);
-        if (statements[programId][job][msg.sender] != 0) revert AlreadyCertified(programId, job, msg.sender);
+    /// @return statement What `statementOf` answers from now on
+    function verifyInference(
+        bytes32 programId,
+        bytes32 verifyingKey,
+        bytes32 job,
+        uint256[8] calldata proof,
+        uint256[] calldata signals
+    ) external returns (bytes32 statement) {
+        Model storage model = known(programId, verifyingKey);
+        uint64 retiresAt = model.retiresAt;
+        if (retiresAt != 0 && block.timestamp >= retiresAt) revert Retired(programId, verifyingKey, retiresAt);
+        if (statements[programId][verifyingKey][job][msg.sender] != 0) {
+            revert AlreadyCertified(programId, verifyingKey, job, msg.sender);
+        }
         checkSignals(model, programId, job, signals);
+        checkCode(model.verifier, model.codeHash);
         model.verifier.verify(proof, signals);
 
-        macs = model.macs;
-        statements[programId][job][msg.sender] = keccak256(abi.encodePacked(signals));
-        certifiedMacs[msg.sender][job] += macs;
-        emit InferenceCertified(msg.sender, job, programId, macs, signals);
+        statement = keccak256(abi.encodePacked(signals));
+        statements[programId][verifyingKey][job][msg.sender] = statement;
+        emit InferenceCertified(msg.sender, job, programId, verifyingKey, signals);
     }
 
-    /// @notice The registered model of a program.
+    /// @notice The registered model of a program and a verifying key.
     /// @param programId The program's id
-    function modelOf(bytes32 programId) external view returns (Model memory) {
-        return known(programId);
+    /// @param verifyingKey The digest of the verifying key
+    function modelOf(bytes32 programId, bytes32 verifyingKey) external view returns (Model memory) {
+        return known(programId, verifyingKey);
     }
 
-    /// @notice What a prover has proven of a program for a job: Keccak-256 of the signals' words one after another, or 0
+    /// @notice What a prover has proven of a model for a job: Keccak-256 of the signals' words one after another, or 0
     /// if nothing. By it a payment contract compares input and output with what was asked for.
     /// @param programId The program's id
+    /// @param verifyingKey The digest of the verifying key, whose setup the reader trusts
     /// @param job The requester's name for the job
     /// @param prover The prover's address
-    function statementOf(bytes32 programId, bytes32 job, address prover) external view returns (bytes32) {
-        return statements[programId][job][prover];
+    function statementOf(bytes32 programId, bytes32 verifyingKey, bytes32 job, address prover)
+        external
+        view
+        returns (bytes32)
+    {
+        return statements[programId][verifyingKey][job][prover];
     }
 
     /// @notice The first signal of a prover's proofs for a job.
     /// @param programId The program's id
+    /// @param verifyingKey The digest of the verifying key
     /// @param job The requester's name for the job
     /// @param prover The prover's address
-    function bindingOf(bytes32 programId, bytes32 job, address prover) public view returns (uint256) {
-        uint256 macs = known(programId).macs;
+    function bindingOf(bytes32 programId, bytes32 verifyingKey, bytes32 job, address prover)
+        external
+        view
+        returns (uint256)
+    {
+        return bindingTo(programId, job, prover, known(programId, verifyingKey).macs);
+    }
+
+    /// The binding of a program, a job, a prover and MACs.
+    function bindingTo(bytes32 programId, bytes32 job, address prover, uint256 macs) private pure returns (uint256) {
         return uint256(keccak256(abi.encode(TAG, programId, job, prover, macs))) & (2 ** 253 - 1);
+    }
+
+    /// Reverts where a verifier's code is not what was registered. A contract that destroys itself may come back at its
+    /// address with other code, on chains that have it so.
+    function checkCode(IInferenceVerifier verifier, bytes32 expected) private view {
+        bytes32 got = address(verifier).codehash;
+        if (got != expected) revert CodeMismatch(got, expected);
     }
 
     /// Reverts where the signals are not of this model, job and sender. The verifier checks that they are field elements.
     function checkSignals(Model storage model, bytes32 programId, bytes32 job, uint256[] calldata signals) private view {
-        uint256 expected = count(model);
+        uint256 expected = count(model.visibility, model.inputSignals, model.outputSignals);
         if (signals.length != expected) revert SignalsCount(signals.length, expected);
-        uint256 binding = bindingOf(programId, job, msg.sender);
+        uint256 binding = bindingTo(programId, job, msg.sender, model.macs);
         if (signals[0] != binding) revert BindingMismatch(signals[0], binding);
         if (model.visibility >> 4 == 1) {
             uint256 got = signals[1 + uint256(model.inputSignals)];
@@ -258,12 +329,12 @@ contract PoaiRegistry {
     }
 
     /// The signals of a model: the binding, the input's, the weights' and the output's.
-    function count(Model memory model) private pure returns (uint256) {
-        return 1 + uint256(model.inputSignals) + (model.visibility >> 4) + model.outputSignals;
+    function count(uint8 visibility, uint8 inputSignals, uint8 outputSignals) private pure returns (uint256) {
+        return 1 + uint256(inputSignals) + (visibility >> 4) + outputSignals;
     }
 
-    function known(bytes32 programId) private view returns (Model storage model) {
-        model = models[programId];
-        if (address(model.verifier) == address(0)) revert UnknownProgram(programId);
+    function known(bytes32 programId, bytes32 verifyingKey) private view returns (Model storage model) {
+        model = models[programId][verifyingKey];
+        if (address(model.verifier) == address(0)) revert UnknownModel(programId, verifyingKey);
     }
 }

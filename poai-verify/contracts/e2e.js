@@ -92,8 +92,9 @@ class Test {
     const verifier = await factory.deploy();
     await verifier.waitForDeployment();
     this.interfaces.push(verifier.interface);
+    const code = ethers.keccak256(await this.provider.getCode(await verifier.getAddress()));
     const transaction = await this.registry.register(
-      it.program, verifier, it.key, it.macs, it.visibility, it.inputSignals, it.outputSignals, it.weights);
+      it.program, it.key, verifier, code, it.macs, it.visibility, it.inputSignals, it.outputSignals, it.weights);
     const receipt = await transaction.wait();
     check(`the model of ${it.verifier.name} is registered`, receipt.status === 1, `${receipt.gasUsed} gas`);
     return verifier;
@@ -103,19 +104,16 @@ class Test {
   async accept(what, it) {
     const signer = await this.account(it.prover);
     const registry = this.registry.connect(signer);
-    const before = await registry.certifiedMacs(it.prover, it.job);
     const transaction = await signer.sendTransaction({ to: await registry.getAddress(), data: it.calldata });
     const receipt = await transaction.wait();
     check(`${what} is accepted`, receipt.status === 1, `${receipt.gasUsed} gas`);
     const events = receipt.logs.map((log) => registry.interface.parseLog(log));
     const event = events.find((event) => event?.name === "InferenceCertified");
-    const { prover, job, programId, macs } = event?.args ?? {};
+    const { prover, job, programId, verifyingKey } = event?.args ?? {};
     check(`${what} is in the log`,
-      prover === it.prover && job === it.job && programId === it.program && macs === it.macs);
-    const certified = await registry.certifiedMacs(it.prover, it.job);
-    check(`${what} certifies its MACs`, certified - before === it.macs, `${it.macs}`);
+      prover === it.prover && job === it.job && programId === it.program && verifyingKey === it.key);
     const packed = ethers.solidityPackedKeccak256(["uint256[]"], [it.signals]);
-    const statement = await registry.statementOf(it.program, it.job, it.prover);
+    const statement = await registry.statementOf(it.program, it.key, it.job, it.prover);
     check(`${what} leaves its statement`, statement === packed);
   }
 
@@ -123,7 +121,7 @@ class Test {
   async refuse(what, it, errors) {
     const signer = await this.account(it.prover);
     const registry = this.registry.connect(signer);
-    const call = [it.program, it.job, it.proof, it.signals];
+    const call = [it.program, it.key, it.job, it.proof, it.signals];
     let got = "accepted";
     try {
       await registry.verifyInference.staticCall(...call);
@@ -179,7 +177,8 @@ async function refuseChanges(test, it) {
   await test.refuse("a signal more", { ...it, signals: [...it.signals, 0n] }, ["SignalsCount"]);
 
   const flip = (word) => ethers.toBeHex(BigInt(word) ^ 1n, 32);
-  await test.refuse("another program", { ...it, program: flip(it.program) }, ["UnknownProgram"]);
+  await test.refuse("another program", { ...it, program: flip(it.program) }, ["UnknownModel"]);
+  await test.refuse("another key", { ...it, key: flip(it.key) }, ["UnknownModel"]);
   await test.refuse("another job", { ...it, job: flip(it.job) }, ["BindingMismatch"]);
   await test.refuse("another sender", { ...it, prover: ethers.getAddress(`0x${"be".repeat(20)}`) }, ["BindingMismatch"]);
 }
@@ -198,9 +197,9 @@ async function main() {
 
   const verifier = await test.register(it);
   await test.register(other);
-  const binding = await registry.bindingOf(it.program, it.job, it.prover);
+  const binding = await registry.bindingOf(it.program, it.key, it.job, it.prover);
   check("the registry computes the proof's binding", binding === it.signals[0]);
-  const call = [it.program, it.job, it.proof, it.signals];
+  const call = [it.program, it.key, it.job, it.proof, it.signals];
   check("the calldata is what ethers encodes", registry.interface.encodeFunctionData("verifyInference", call) === it.calldata);
 
   // All of these before the proof itself, so that no receipt is in the way.
@@ -219,7 +218,18 @@ async function main() {
 
   await test.accept("the proof", it);
   await test.refuse("the proof once more", it, ["AlreadyCertified"]);
-  await test.accept("another model's proof, as its own,", other);
+
+  // A retirement that is announced while a proof is on its way.
+  await (await registry.retire(other.program, other.key)).wait();
+  const { retiresAt } = await registry.modelOf(other.program, other.key);
+  const later = async (seconds) => {
+    await provider.send("evm_setNextBlockTimestamp", [`0x${seconds.toString(16)}`]);
+    await provider.send("evm_mine", []);
+  };
+  await later(retiresAt - 60n);
+  await test.accept("another model's proof, as its own, before the model retires,", other);
+  await later(retiresAt);
+  await test.refuse("a proof of a retired model", other, ["Retired"]);
 }
 
 main()

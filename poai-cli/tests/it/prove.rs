@@ -39,7 +39,7 @@ fn the_object_has_its_fields_and_keys_are_kept() {
         }
         assert_eq!(object["proof_bytes"], 128);
         assert_eq!(object["object_bytes"], 128 + 32 + 3 * 32);
-        assert_eq!(object["calldata_bytes"], 4 + 32 * (2 + 8 + 1 + 1 + 3));
+        assert_eq!(object["calldata_bytes"], 4 + 32 * (3 + 8 + 1 + 1 + 3));
         assert_eq!(object["macs"], MACS);
         assert_eq!(object["signals"], 3);
         assert!(number(object, "constraints") > 1000.0);

@@ -12,7 +12,7 @@ use sha3::{Digest, Keccak256};
 pub const VERIFY: &str = "verify(uint256[8],uint256[])";
 
 /// What the registry is called with.
-pub const VERIFY_INFERENCE: &str = "verifyInference(bytes32,bytes32,uint256[8],uint256[])";
+pub const VERIFY_INFERENCE: &str = "verifyInference(bytes32,bytes32,bytes32,uint256[8],uint256[])";
 
 /// The first four bytes of calldata: of Keccak-256 of the signature.
 pub fn selector(signature: &str) -> [u8; 4] {
@@ -25,14 +25,15 @@ pub fn verify_calldata(proof: &Groth16Proof, signals: &Signals) -> Vec<u8> {
     calldata(VERIFY, &[], proof, signals)
 }
 
-/// Calldata of [`VERIFY_INFERENCE`], for the registry. It has to be sent from
-/// the address that the proof is bound to.
+/// Calldata of [`VERIFY_INFERENCE`], for the registry: program, the proof's key,
+/// job. It has to be sent from the address that the proof is bound to.
 pub fn verify_inference_calldata(
     program: &ProgramId,
     job: &Job,
     proof: &InferenceProof,
 ) -> Vec<u8> {
-    calldata(VERIFY_INFERENCE, &[program.0, job.0], &proof.proof, &proof.signals)
+    let words = [program.0, proof.key.0, job.0];
+    calldata(VERIFY_INFERENCE, &words, &proof.proof, &proof.signals)
 }
 
 /// Static words, the proof's words, and the signals as an array behind them.

@@ -38,7 +38,7 @@ fn the_object_is_hex_and_numbers() {
     let signals: Vec<String> = proof.signals.words().iter().map(hex::encode).collect();
     assert_eq!(json["signals"], serde_json::json!(signals));
     let calldata = json["calldata"].as_str().unwrap();
-    assert!(calldata.starts_with("f18b21a1") && calldata.ends_with(&signals[3]));
+    assert!(calldata.starts_with("2391b6dc") && calldata.ends_with(&signals[3]));
 
     let json = serde_json::to_value(statement::deployment(104, PRIVATE).unwrap()).unwrap();
     assert_eq!((&json["input_signals"], &json["output_signals"]), (&2.into(), &0.into()));

@@ -60,7 +60,7 @@ fn the_binding_is_what_the_evm_computes() {
 const ZERO: &str = "0293f7dcd178db6ecaf755327e9cae53e98b2680eec8d10267d1c8468e9afebd";
 const REPEATED: &str = "0c119f8af523f77a6b29620e24bf0ca25301d4edf95d98a1b45189ef407ecdd0";
 const COUNTING: &str = "0c009ed57f9b0cce5158e6c93d64d38b1c8881f094267874e046ab830d2b5a9c";
-const SELECTORS: [[u8; 4]; 2] = [[0x8f, 0x33, 0x08, 0xd9], [0xf1, 0x8b, 0x21, 0xa1]];
+const SELECTORS: [[u8; 4]; 2] = [[0x8f, 0x33, 0x08, 0xd9], [0x23, 0x91, 0xb6, 0xdc]];
 
 #[test]
 fn every_part_of_the_binding_binds() {
@@ -269,8 +269,8 @@ fn calldata_is_words() {
     assert_eq!((bytes[355], bytes[387]), (8, 9));
     let object = InferenceProof { proof: proof(), key: key(2).digest(), signals };
     let bytes = evm::verify_inference_calldata(&ProgramId([1; 32]), &Job([2; 32]), &object);
-    assert_eq!(bytes[4..68], [[1; 32], [2; 32]].concat());
-    assert_eq!(bytes[68 + 256 + 30..68 + 288], [1, 96]);
+    assert_eq!(bytes[4..100], [[1; 32], object.key.0, [2; 32]].concat());
+    assert_eq!(bytes[100 + 256 + 30..100 + 288], [1, 128]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The registry, in the EVM with its real precompiles.
 
+mod attacks;
+
 use poai_core::ProgramId;
-use poai_core::inference::evm::verify_inference_calldata;
+use poai_core::inference::evm::{VERIFY_INFERENCE, verify_calldata, verify_inference_calldata};
 use poai_core::inference::{Address, Binding, Fr, InferenceProof, Job, Signals};
 use poai_testing::evm::{Artefact, Chain, Outcome, Word, address, encode, number};
 use poai_testing::groth16::Setup;
@@ -17,12 +19,17 @@ const WEIGHTS: u64 = 43;
 /// Hashed input, committed weights, public output.
 const VISIBILITY: u8 = 0b1_00_01;
 
-const REGISTER: &str = "register(bytes32,address,bytes32,uint64,uint8,uint8,uint8,uint256)";
+const REGISTER: &str = "register(bytes32,bytes32,address,bytes32,uint64,uint8,uint8,uint8,uint256)";
+const RETIRE: &str = "retire(bytes32,bytes32)";
+/// The contract's, in seconds.
+const RETIREMENT_DELAY: u64 = 86_400;
 
 struct Registry {
     chain: Chain,
     address: [u8; 20],
     verifier: [u8; 20],
+    /// Keccak-256 of the verifier's code.
+    code: Word,
     setup: Setup,
 }
 
@@ -30,8 +37,9 @@ struct Registry {
 #[derive(Clone, Copy)]
 struct Registration {
     program: Word,
-    verifier: [u8; 20],
     key: Word,
+    verifier: [u8; 20],
+    code: Word,
     visibility: u8,
     input: u64,
     output: u64,
@@ -41,11 +49,16 @@ struct Registration {
 impl Registry {
     /// A registry, and a verifier of four signals.
     fn new() -> Registry {
-        let mut chain = Chain::new();
+        Registry::on(Chain::new())
+    }
+
+    fn on(mut chain: Chain) -> Registry {
         let code = [Artefact::read("PoaiRegistry").bytecode, address(REGISTRAR).to_vec()].concat();
         let registry = chain.deploy(STRANGER, code);
-        let verifier = chain.deploy(STRANGER, Artefact::read("TestVerifier4").bytecode);
-        Registry { chain, address: registry, verifier, setup: Setup::new(4, 4) }
+        let artefact = Artefact::read("TestVerifier4");
+        let verifier = chain.deploy(STRANGER, artefact.bytecode);
+        let code = keccak(&artefact.runtime);
+        Registry { chain, address: registry, verifier, code, setup: Setup::new(4, 4) }
     }
 
     /// One with the program registered.
@@ -59,8 +72,9 @@ impl Registry {
     fn registration(&self) -> Registration {
         Registration {
             program: PROGRAM,
+            key: self.key(),
             verifier: self.verifier,
-            key: self.setup.key.digest().0,
+            code: self.code,
             visibility: VISIBILITY,
             input: 1,
             output: 1,
@@ -68,15 +82,20 @@ impl Registry {
         }
     }
 
+    /// The digest of the verifying key.
+    fn key(&self) -> Word {
+        self.setup.key.digest().0
+    }
+
     fn call(&mut self, from: [u8; 20], signature: &str, words: &[Word]) -> Outcome {
         self.chain.call(from, self.address, encode(signature, words))
     }
 
     fn register(&mut self, from: [u8; 20], registration: Registration) -> Outcome {
-        let Registration { program, verifier, key, visibility, input, output, weights } =
+        let Registration { program, key, verifier, code, visibility, input, output, weights } =
             registration;
         let numbers = [MACS, visibility.into(), input, output, weights].map(number);
-        let words = [&[program, address(verifier), key][..], &numbers].concat();
+        let words = [&[program, key, address(verifier), code][..], &numbers].concat();
         self.call(from, REGISTER, &words)
     }
 
@@ -86,16 +105,17 @@ impl Registry {
         self.chain.call(from, self.address, data)
     }
 
-    fn certified(&mut self, prover: [u8; 20], job: Word) -> Word {
-        let outcome =
-            self.call(STRANGER, "certifiedMacs(address,bytes32)", &[address(prover), job]);
+    /// What the registry has under a key.
+    fn statement_under(&mut self, key: Word, binding: &Binding) -> Word {
+        let Binding { program, job, prover, .. } = binding;
+        let words = [program.0, key, job.0, address(prover.0)];
+        let outcome = self.call(STRANGER, "statementOf(bytes32,bytes32,bytes32,address)", &words);
         outcome.output().try_into().unwrap()
     }
 
-    fn statement(&mut self, program: Word, job: Word, prover: [u8; 20]) -> Word {
-        let words = [program, job, address(prover)];
-        let outcome = self.call(STRANGER, "statementOf(bytes32,bytes32,address)", &words);
-        outcome.output().try_into().unwrap()
+    /// What it has under the verifier's key.
+    fn statement(&mut self, binding: &Binding) -> Word {
+        self.statement_under(self.key(), binding)
     }
 
     /// A proof that holds for these signals.
@@ -120,35 +140,44 @@ fn element(element: Fr) -> Word {
     Signals::new(vec![element]).unwrap().encode().try_into().unwrap()
 }
 
+fn keccak(bytes: &[u8]) -> Word {
+    Keccak256::digest(bytes).into()
+}
+
+/// What a receipt of these signals is.
+fn statement_of(proof: &InferenceProof) -> Word {
+    keccak(proof.signals.words().as_flattened())
+}
+
 const BINDING_MISMATCH: &str = "BindingMismatch(uint256,uint256)";
-const ALREADY_CERTIFIED: &str = "AlreadyCertified(bytes32,bytes32,address)";
+const ALREADY_CERTIFIED: &str = "AlreadyCertified(bytes32,bytes32,bytes32,address)";
+const ALREADY_REGISTERED: &str = "AlreadyRegistered(bytes32,bytes32)";
+const CODE_MISMATCH: &str = "CodeMismatch(bytes32,bytes32)";
+const NONE: Word = [0; 32];
 
 #[test]
 fn a_run_is_certified_once() {
     let mut registry = Registry::registered();
     let proof = registry.proof(binding());
-    assert_eq!(registry.certified(PROVER, JOB), [0; 32]);
-    assert_eq!(registry.statement(PROGRAM, JOB, PROVER), [0; 32]);
+    let key = registry.key();
+    assert_eq!(registry.statement(&binding()), NONE);
 
     let outcome = registry.send(PROVER, &proof);
     println!("the registry takes {} gas for a first run of four signals", outcome.gas());
-    assert_eq!(outcome.output(), number(MACS));
+    let statement = statement_of(&proof.1);
+    assert_eq!(outcome.output(), statement);
     let Outcome::Success { logs, .. } = &outcome else { unreachable!() };
     let [log] = &logs[..] else { panic!("one event: {logs:?}") };
-    let event = "InferenceCertified(address,bytes32,bytes32,uint64,uint256[])";
+    let event = "InferenceCertified(address,bytes32,bytes32,bytes32,uint256[])";
     let topics: Vec<Word> = log.topics().iter().map(|topic| topic.0).collect();
-    let name: Word = Keccak256::digest(event.as_bytes()).into();
-    assert_eq!(topics, [name, address(PROVER), JOB, PROGRAM]);
+    assert_eq!(topics, [keccak(event.as_bytes()), address(PROVER), JOB, PROGRAM]);
+    let head = [key, number(64), number(4)];
     let words = proof.1.signals.words();
-    let head = [number(MACS), number(64), number(4)];
     assert_eq!(*log.data.data, *[&head[..], &words].concat().as_flattened());
-
-    assert_eq!(registry.certified(PROVER, JOB), number(MACS));
-    let statement: Word = Keccak256::digest(words.as_flattened()).into();
-    assert_eq!(registry.statement(PROGRAM, JOB, PROVER), statement);
+    assert_eq!(registry.statement(&binding()), statement);
 
     // The same, another proof of the same, one of another input.
-    let error = [PROGRAM, JOB, address(PROVER)];
+    let error = [PROGRAM, key, JOB, address(PROVER)];
     registry.send(PROVER, &proof).expect_error(ALREADY_CERTIFIED, &error);
     let other = registry.setup.rerandomised(&proof.1.proof, 7);
     assert_ne!(other, proof.1.proof);
@@ -157,7 +186,7 @@ fn a_run_is_certified_once() {
     let elements = [&[binding().signal()][..], &[99, WEIGHTS, 12].map(Fr::from)].concat();
     let other = registry.proof_of(binding(), elements);
     registry.send(PROVER, &other).expect_error(ALREADY_CERTIFIED, &error);
-    assert_eq!(registry.certified(PROVER, JOB), number(MACS));
+    assert_eq!(registry.statement(&binding()), statement);
 }
 
 #[test]
@@ -165,10 +194,11 @@ fn other_spellings_and_proofs_are_refused() {
     let mut registry = Registry::registered();
     let (binding, proof) = registry.proof(binding());
     let signals = proof.signals.words();
-    let signature = "verifyInference(bytes32,bytes32,uint256[8],uint256[])";
+    let signature = VERIFY_INFERENCE;
+    let key = registry.key();
     let words = |program: Word, signals: &[Word]| {
-        let tail = [number(11 * 32), number(signals.len() as u64)];
-        [&[program, JOB][..], &proof.proof.words(), &tail, signals].concat()
+        let tail = [number(12 * 32), number(signals.len() as u64)];
+        [&[program, key, JOB][..], &proof.proof.words(), &tail, signals].concat()
     };
     for count in [0, 1, 3] {
         let error = [number(count), number(4)];
@@ -197,12 +227,17 @@ fn other_spellings_and_proofs_are_refused() {
 
     let unknown = words([0x22; 32], &signals);
     let outcome = registry.call(PROVER, signature, &unknown);
-    outcome.expect_error("UnknownProgram(bytes32)", &[[0x22; 32]]);
-    // Another key's proof of the same signals.
-    let theirs = Setup::new(4, 104).prove(&proof.signals, 1);
-    let theirs = (binding, InferenceProof { proof: theirs, ..proof.clone() });
+    outcome.expect_error("UnknownModel(bytes32,bytes32)", &[[0x22; 32], key]);
+    // Another key's proof of the same signals, under this key and under its own.
+    let setup = Setup::new(4, 104);
+    let proof_of_other = setup.prove(&proof.signals, 1);
+    let theirs = (binding, InferenceProof { proof: proof_of_other, ..proof.clone() });
     registry.send(PROVER, &theirs).expect_error("ProofFalse()", &[]);
-    assert_eq!(registry.certified(PROVER, JOB), [0; 32]);
+    let other = setup.key.digest();
+    let theirs = (binding, InferenceProof { key: other, ..theirs.1 });
+    let outcome = registry.send(PROVER, &theirs);
+    outcome.expect_error("UnknownModel(bytes32,bytes32)", &[PROGRAM, other.0]);
+    assert_eq!(registry.statement(&binding), NONE);
     registry.send(PROVER, &(binding, proof.clone())).gas();
 }
 
@@ -234,13 +269,13 @@ fn another_binding_is_refused() {
     let error = [number(WEIGHTS + 1), number(WEIGHTS)];
     registry.send(PROVER, &other).expect_error("WeightsMismatch(uint256,uint256)", &error);
 
-    let words = [PROGRAM, JOB, address(PROVER)];
-    let got = registry.call(STRANGER, "bindingOf(bytes32,bytes32,address)", &words);
+    let words = [PROGRAM, registry.key(), JOB, address(PROVER)];
+    let got = registry.call(STRANGER, "bindingOf(bytes32,bytes32,bytes32,address)", &words);
     assert_eq!(got.output(), own);
 }
 
 #[test]
-fn receipts_are_by_program_job_and_prover() {
+fn receipts_are_by_program_key_job_and_prover() {
     let mut registry = Registry::registered();
     let second = Registration { program: [0x22; 32], ..registry.registration() };
     registry.register(REGISTRAR, second).gas();
@@ -250,15 +285,15 @@ fn receipts_are_by_program_job_and_prover() {
         Binding { job: Job([9; 32]), ..binding() },
         Binding { program: ProgramId([0x22; 32]), ..binding() },
     ];
-    for binding in bindings {
-        let proof = registry.proof(binding);
+    for (at, binding) in bindings.iter().enumerate() {
+        let proof = registry.proof(*binding);
         registry.send(binding.prover.0, &proof).gas();
+        assert_eq!(registry.statement(binding), statement_of(&proof.1));
+        for later in &bindings[at + 1..] {
+            assert_eq!(registry.statement(later), NONE);
+        }
     }
-    // One job's MACs add up over programs.
-    assert_eq!(registry.certified(PROVER, JOB), number(2 * MACS));
-    assert_eq!(registry.certified(STRANGER, JOB), number(MACS));
-    assert_eq!(registry.certified(PROVER, [9; 32]), number(MACS));
-    assert_eq!(registry.certified(STRANGER, [9; 32]), [0; 32]);
+    assert_eq!(registry.statement_under([9; 32], &binding()), NONE);
 }
 
 #[test]
@@ -268,13 +303,14 @@ fn the_registrar_alone_registers_once() {
     let not_permitted = "NotPermitted(address)";
     registry.register(STRANGER, right).expect_error(not_permitted, &[address(STRANGER)]);
     registry.register(REGISTRAR, right).gas();
-    let error = [PROGRAM];
-    registry.register(REGISTRAR, right).expect_error("AlreadyRegistered(bytes32)", &error);
+    let model = [PROGRAM, registry.key()];
+    registry.register(REGISTRAR, right).expect_error(ALREADY_REGISTERED, &model);
 
-    let model = registry.call(STRANGER, "modelOf(bytes32)", &[PROGRAM]);
-    let numbers = [MACS, VISIBILITY.into(), 1, 1, 0, WEIGHTS].map(number);
-    let words = [&[address(registry.verifier)][..], &numbers].concat();
-    assert_eq!(model.output(), words.as_flattened());
+    let got = registry.call(STRANGER, "modelOf(bytes32,bytes32)", &model);
+    let numbers = [MACS, VISIBILITY.into(), 1, 1, 0].map(number);
+    let words =
+        [&[address(registry.verifier)][..], &numbers, &[registry.code, number(WEIGHTS)]].concat();
+    assert_eq!(got.output(), words.as_flattened());
 }
 
 #[test]
@@ -304,30 +340,14 @@ fn registrations_that_contradict_themselves_are_refused() {
     }
     let other = Registration { output: 2, ..right };
     error(&mut registry, other, "SignalsCount(uint256,uint256)", &[number(5), number(4)]);
-    // An address without code.
+    // Other code than the registrar has looked at, and an address without code.
+    let other = Registration { code: [7; 32], ..right };
+    error(&mut registry, other, CODE_MISMATCH, &[right.code, [7; 32]]);
     let other = Registration { verifier: [5; 20], ..right };
+    error(&mut registry, other, CODE_MISMATCH, &[NONE, right.code]);
+    let other = Registration { verifier: [5; 20], code: NONE, ..right };
     assert!(matches!(registry.register(REGISTRAR, other), Outcome::Revert(_)));
     registry.register(REGISTRAR, right).gas();
-}
-
-#[test]
-fn retired_programs_keep_what_they_certified() {
-    let mut registry = Registry::registered();
-    let proof = registry.proof(binding());
-    registry.send(PROVER, &proof).gas();
-    let retire = "retire(bytes32)";
-    registry
-        .call(STRANGER, retire, &[PROGRAM])
-        .expect_error("NotPermitted(address)", &[address(STRANGER)]);
-    registry
-        .call(REGISTRAR, retire, &[[9; 32]])
-        .expect_error("UnknownProgram(bytes32)", &[[9; 32]]);
-    registry.call(REGISTRAR, retire, &[PROGRAM]).gas();
-    let other = registry.proof(Binding { job: Job([9; 32]), ..binding() });
-    registry.send(PROVER, &other).expect_error("Retired(bytes32)", &[PROGRAM]);
-    assert_eq!(registry.certified(PROVER, JOB), number(MACS));
-    let right = registry.registration();
-    registry.register(REGISTRAR, right).expect_error("AlreadyRegistered(bytes32)", &[PROGRAM]);
 }
 
 #[test]
@@ -353,34 +373,4 @@ fn registrars_hand_over_in_two_steps() {
     let code = [Artefact::read("PoaiRegistry").bytecode, vec![0; 32]].concat();
     let refused = Chain::new().try_deploy(STRANGER, code).unwrap_err();
     refused.expect_error("ZeroAddress()", &[]);
-}
-
-/// Should a registrar be had: a verifier that takes everything certifies what
-/// it likes, but each run once, because it can't write while it is asked.
-#[test]
-fn verifiers_cannot_call_back() {
-    let mut registry = Registry::new();
-    let code = Artefact::read("ReentrantVerifier").bytecode;
-    let verifier = registry.chain.deploy(STRANGER, code);
-    let registration = Registration { verifier, key: [0; 32], ..registry.registration() };
-    registry.register(REGISTRAR, registration).gas();
-
-    // What it sends is bound to itself, and would be certified from outside.
-    let own = registry.proof(Binding { prover: Address(verifier), ..binding() });
-    let again = verify_inference_calldata(&own.0.program, &own.0.job, &own.1);
-    let padding = vec![0; again.len().next_multiple_of(32) - again.len()];
-    let length = number(again.len() as u64);
-    let prepare = [encode("prepare(bytes)", &[number(32), length]), again, padding].concat();
-    registry.chain.call(STRANGER, verifier, prepare).gas();
-
-    let proof = registry.proof(binding());
-    let outcome = registry.send(PROVER, &proof);
-    let Outcome::Success { logs, .. } = &outcome else { panic!("{outcome:?}") };
-    assert_eq!(logs.len(), 1, "{logs:?}");
-    assert_eq!(registry.certified(PROVER, JOB), number(MACS));
-    assert_eq!(registry.certified(verifier, JOB), [0; 32]);
-    // When it isn't being asked, the same call is taken.
-    let data = encode("send(address)", &[address(registry.address)]);
-    registry.chain.call(STRANGER, verifier, data).gas();
-    assert_eq!(registry.certified(verifier, JOB), number(MACS));
 }

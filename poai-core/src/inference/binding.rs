@@ -23,8 +23,12 @@ pub const TAG: [u8; 32] = *b"poai inference v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 ///
 /// It does not bind input and output: the other signals do. It does not say
 /// that the program has this id or costs these MACs: whoever registered its
-/// verifying key says so. It names no chain and no contract: a requester that
-/// pays in more than one place gives each its own job.
+/// verifying key says so. It names no chain, no contract and no key: a requester
+/// that pays in more than one place gives each its own job.
+///
+/// Nor does it measure work: whoever has proven one run proves the same run for
+/// another binding at next to no cost (spec §16). A payer compares the other
+/// signals with its own input, and counts neither proofs nor MACs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Binding {
@@ -34,7 +38,8 @@ pub struct Binding {
     pub job: Job,
     /// Who may use the proof.
     pub prover: Address,
-    /// Multiply-accumulates of the run.
+    /// Multiply-accumulates of the run, by which requester and prover agree on a
+    /// price. The circuit does not know them.
     pub macs: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Proofs of inference: what such a proof says, and its bytes.
 //!
 //! A proof says: *the program with this id maps an input to an output, both as
-//! visible as [`Visibility`] has it, at this many MACs, for this job and by
-//! this prover*. It is a Groth16 proof on BN254, of 128 bytes whatever the
+//! visible as [`Visibility`] has it, for this job and by this prover*. It says
+//! nothing about whose input it was, and measures no work (spec §16). It is a Groth16 proof on BN254, of 128 bytes whatever the
 //! program, which the EVM checks; what it is about is at most six field
 //! elements, the [`Signals`].
 //!

@@ -25,6 +25,7 @@ pub enum ProofDecodeError {
 ///
 /// Anybody can turn a proof that holds into another one of the same statement:
 /// what must happen once has to be recorded by statement and never by proof.
+/// Whoever has the witness turns it into one of another binding, too (spec §16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Groth16Proof {
     a: G1Affine,

@@ -52,6 +52,11 @@ pub enum SignalsError {
 }
 
 /// The public inputs, one to six, in the order of [`Layout`].
+///
+/// A verifier compares the first with the binding. The others say which input,
+/// weights and output were proven: callers split them ([`Layout::split`]) and
+/// compare them with what they asked for. None says the run (batch, sequence):
+/// a key is of one run, which is registered with it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signals(Vec<Fr>);
 

@@ -44,7 +44,7 @@ pub struct ContractSource {
 pub struct Deployment {
     /// The contract that checks proofs of this key.
     pub verifier: ContractSource,
-    /// The key's digest.
+    /// The key's digest, under which the registry has the program.
     pub verifying_key: VerifyingKeyDigest,
     /// The program.
     pub program_id: ProgramId,
@@ -52,7 +52,7 @@ pub struct Deployment {
     pub job: Job,
     /// Who has to send the proof.
     pub prover: Address,
-    /// Multiply-accumulates of the run.
+    /// Multiply-accumulates of the run, a part of the binding.
     #[serde(serialize_with = "decimal")]
     pub macs: u64,
     /// Who sees what.

@@ -24,6 +24,8 @@ pub struct NameError;
 /// proofs of this key, which is baked in: `verify(uint256[8],uint256[])`
 /// returns for proofs that hold and reverts with a reason for all others.
 ///
+/// No degenerate key is rendered: there is no [`VerifyingKey`] of one.
+///
 /// The compiler need be 0.8.24 or later; no import, constructor argument or
 /// library is needed. One key and one name give one text.
 ///

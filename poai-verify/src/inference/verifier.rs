@@ -17,13 +17,17 @@ type Prepared = <Bn254 as Pairing>::G2Prepared;
 /// It can only be had from one.
 ///
 /// It says that the signals are what the key's circuit permits. Which program,
-/// visibility and MACs a key stands for, whoever registered it says.
+/// visibility, run (batch, sequence) and MACs a key stands for, whoever
+/// registered it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InferenceVerified {
-    /// The public inputs, the binding first.
+    /// The public inputs, the binding first. **Compare the others**: input, weights
+    /// and output are what the prover chose until they are compared with what was
+    /// asked for (spec §16, `Layout::split`).
     pub signals: Signals,
-    /// The key.
+    /// The key. It is of one run: batch and sequence are no signals, so keep them
+    /// beside the digest.
     pub key: VerifyingKeyDigest,
 }
 
@@ -65,7 +69,7 @@ impl InferenceVerifier {
 
     /// Everything: on `Ok` the proof holds, for this program, job, prover and
     /// MACs. What the signals after the first say is left to compare with what
-    /// was asked for.
+    /// was asked for: without that, a proof of any old run holds (spec §16).
     ///
     /// # Errors
     /// [`InferenceError`] names the check that failed.

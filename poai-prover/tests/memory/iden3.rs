@@ -326,6 +326,7 @@ fn a_key_that_nobody_contributed_to_is_refused() {
 /// the generator.
 #[test]
 fn degenerate_keys_are_refused() {
+    let _alone = alone();
     let related = |error| match error {
         ZkeyError::VerifyingKey(VerifyingKeyError::Related { first, second, opposite }) => {
             (first, second, opposite)

@@ -208,6 +208,7 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
 /// A file says whether a ceremony made its key, in either half.
 #[test]
 fn a_files_origin_comes_back() {
+    let _alone = alone();
     let files = Files::new();
     assert_eq!(read_header(&files.proving()).unwrap().origin, KeyOrigin::SingleParty);
     for contributions in [1, 3, u32::MAX] {
@@ -227,6 +228,7 @@ fn a_files_origin_comes_back() {
 /// Version 1's header was 12 bytes shorter: neither is read as the other.
 #[test]
 fn files_of_version_1_are_refused() {
+    let _alone = alone();
     let files = Files::new();
     let whole = fs::read(files.proving()).unwrap();
     let mut old = whole[..128].to_vec();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks steps and traces against an implementation in Python.
 
-The implementation in `programs/` was written from docs/spec.md (§11 to §13) and
+The implementation in `programs/` was written from docs/spec.md (§11 to §14) and
 not from the Rust code. `cases` is what the test `emit_cases` of poai-engine
 writes:
 
@@ -10,7 +10,8 @@ writes:
     scripts/check-programs.py target/cases.json --known test_vectors/steps.txt
 
 For every case the program is decoded, run, and compared with what Rust says:
-the ids, the entries and the commitment root of every value, the trace root.
+the ids, the entries and the commitment root of every value, the trace root, a
+receipt and the tiles that an audit of it opens (§11 to §14).
 The first difference ends the check. `--write` keeps this implementation's
 answers, with which `poai-engine/tests/it/steps.rs` compares Rust; `--known` compares them
 with those kept before.
@@ -20,10 +21,13 @@ import argparse
 import json
 import sys
 
+from blake3 import blake3
+
+from programs.audit import Rules, opened_tiles, receipt_digest
 from programs.execute import run
 from programs.numbers import NoOutput
-from programs.program import decode
-from programs.trace import Tensor, trace_root
+from programs.program import decode, digest
+from programs.trace import Tensor, trace_header
 
 
 class Differs(Exception):
@@ -66,9 +70,25 @@ def check(case):
         same(f"root of {what}", value.root.hex(), theirs["root"])
         if step and len(program.steps) > 1:
             lines.append(f"{case['name']}: {index} {step.name} {value.root.hex()}")
-    root = trace_root(program, batch, sequence, values).hex()
-    same("trace root", root, case["trace_root"])
-    return lines + [f"{case['name']}: trace {root}"]
+    header = trace_header(program, batch, sequence, values)
+    root = digest("trace", header)
+    same("trace root", root.hex(), case["trace_root"])
+    audit = check_audit(case, program, header, root, list(zip(values, steps, strict=True)))
+    return lines + [f"{case['name']}: trace {root.hex()}", f"{case['name']}: {audit}"]
+
+
+def check_audit(case, program, header, root, values):
+    """Compares a receipt's digest and the tiles of an audit of it, and returns
+    the line of their known answers."""
+    theirs = case["audit"]
+    rules = Rules(**theirs["rules"])
+    job, prover, beacon = (bytes.fromhex(theirs[name]) for name in ("job", "prover", "beacon"))
+    receipt = receipt_digest(program, header, root, values, job, prover, rules)
+    same("receipt's digest", receipt.hex(), theirs["receipt"])
+    tiles = opened_tiles(rules, values, root, receipt, beacon)
+    same("tiles of the audit", tiles, [tuple(tile) for tile in theirs["tiles"]])
+    named = " ".join(f"{value}/{tile}" for value, tile in tiles)
+    return f"audit {receipt.hex()} {blake3(named.encode()).hexdigest()}"
 
 
 def main():

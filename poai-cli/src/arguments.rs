@@ -1,6 +1,5 @@
 //! Values of arguments that several subcommands take.
 
-use clap::builder::RangedI64ValueParser;
 use poai::verify::Rules;
 use poai::{Challenge, Difficulty};
 
@@ -27,12 +26,6 @@ pub fn shape(text: &str) -> Result<[usize; 3], String> {
         return Err("every size is at least 1".into());
     }
     Ok([m, n, k])
-}
-
-/// How many tiles an audit opens. None would show nothing; more would take
-/// memory for samples that repeat.
-pub fn tiles() -> RangedI64ValueParser<u32> {
-    RangedI64ValueParser::new().range(1..=65536)
 }
 
 /// 32 bytes as 64 hexadecimal digits.

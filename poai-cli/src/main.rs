@@ -21,6 +21,7 @@ mod memory;
 mod mine;
 mod network;
 mod prove;
+mod rules;
 mod run;
 mod shell;
 mod terminal;

@@ -61,6 +61,8 @@ impl Edges {
         let values: Vec<_> = (0..inputs.len()).map(|index| builder.input(index)).collect();
         builder.step(kind, op, &values).unwrap_or_else(|error| panic!("{name}: {error}"));
         let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
+        // Without tokens, a run has one.
+        let sequence = if network.program().has_tokens() { sequence } else { 1 };
         let run = RunShape { batch, sequence };
         let tensor = |Input(form, entries): &Input| {
             let Extent { rows, columns, dtype } = Extent::of(form, &run).unwrap();

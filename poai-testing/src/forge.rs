@@ -6,9 +6,9 @@ use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, Program, ValueId};
 use poai_core::puzzle::commitment::Tree;
-use poai_core::trace::{Record, Sample, TraceHeader, header, record, sample};
+use poai_core::trace::{Receipt, Record, Sample, Sampling, TraceHeader, header, record};
 use poai_core::{Root, TraceRoot};
-use poai_engine::execute::Trace;
+use poai_engine::execute::{Claim, Trace};
 
 pub struct Forged {
     pub program: Program,
@@ -127,15 +127,33 @@ impl Forged {
         bytes
     }
 
-    pub fn samples(&self, beacon: &[u8; 32], count: u32) -> Vec<Sample> {
-        let Forged { program, extents, header, .. } = self;
-        sample::samples(program, extents, &header.run, &self.root(), beacon, count)
+    /// A receipt that says of the forged header what an honest one would.
+    pub fn receipt(&self, claim: &Claim) -> Receipt {
+        let Forged { program, header, .. } = self;
+        let macs_weights = program.macs_with_weights(&header.run);
+        Receipt {
+            program: header.program,
+            input: header.input,
+            output: header.output,
+            trace: self.root(),
+            macs_weights,
+            macs_activations: program.total_macs(&header.run) - macs_weights,
+            job: claim.job,
+            prover: claim.prover,
+            rules: claim.rules.digest(),
+        }
     }
 
-    pub fn audit(&self, beacon: &[u8; 32], count: u32) -> Vec<u8> {
+    pub fn samples(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<Sample> {
+        let Forged { program, extents, header, .. } = self;
+        let sampling = Sampling { program, extents, run: &header.run, rules: &claim.rules };
+        sampling.tiles(&self.root(), &self.receipt(claim).digest(), beacon)
+    }
+
+    pub fn audit(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<u8> {
         let mut bytes = self.header.encode();
         self.records.iter().for_each(|record| bytes.extend(record.encode()));
-        for Sample { value, tile } in self.samples(beacon, count) {
+        for Sample { value, tile } in self.samples(claim, beacon) {
             bytes.extend(self.openings(value, tile));
         }
         bytes

@@ -4,12 +4,21 @@
 
 use crate::zoo;
 use poai_core::program::{RunShape, ValueId};
-use poai_engine::execute::{Model, Network, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Claim, Model, Network, RunOptions, Tensor, Trace};
 use poai_verify::trace::{Checker, TraceRules};
 use std::sync::OnceLock;
 
 pub const BEACON: [u8; 32] = [9; 32];
-pub const RULES: TraceRules = TraceRules { batch_max: 64, sequence_max: 64, samples: 25 };
+pub const RULES: TraceRules = TraceRules {
+    batch_max: 64,
+    sequence_max: 64,
+    product_samples: 15,
+    step_samples: 10,
+    output_tiles: 8,
+    ..TraceRules::DEFAULT
+};
+/// What the tests' audits are of.
+pub const CLAIM: Claim = Claim { job: [0x11; 32], prover: [0x22; 32], rules: RULES };
 
 pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
     let model = Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();

@@ -8,6 +8,7 @@ from blake3 import blake3
 from .numbers import RANGES
 from .program import digest
 
+VERSION = struct.pack("<I", 2)
 CODES = {1: "b", 2: "h", 4: "i"}
 
 
@@ -53,14 +54,15 @@ def tree(leaves):
     return digest("trace node", tree(leaves[:left]) + tree(leaves[left:]))
 
 
-def trace_root(program, batch, sequence, values):
-    """The trace root of all values of a run, inputs first."""
+def trace_header(program, batch, sequence, values):
+    """The header of all values of a run, inputs first."""
     count = len(program.inputs)
     wiring = [[]] * count + [[values[i] for i in step.inputs] for step in program.steps]
     records = [value.record(index, inputs)
                for index, (value, inputs) in enumerate(zip(values, wiring, strict=True))]
     header = (
-        program.program_id
+        VERSION
+        + program.program_id
         + struct.pack("<II", batch, sequence)
         + digest("trace inputs", struct.pack("<II", batch, sequence)
                  + b"".join(value.root for value in values[:count]))
@@ -68,5 +70,5 @@ def trace_root(program, batch, sequence, values):
         + struct.pack("<Q", sum(value.macs for value in values))
         + tree([digest("trace record", record) for record in records])
     )
-    assert len(header) == 144
-    return digest("trace", header)
+    assert len(header) == 148
+    return header

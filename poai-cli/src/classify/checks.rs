@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
-use poai::execute::Trace;
+use poai::execute::{Claim, Trace};
 use poai::verify::trace::{Checker, TraceRules, Wrong};
 use std::time::Instant;
 
@@ -14,18 +14,18 @@ const AUDITS: u32 = 100;
 /// convicts it.
 pub fn run(honest: &Trace) -> Result<String, Failure> {
     let checker = Checker::new(honest.network().program().clone(), TraceRules::DEFAULT);
-    let samples = checker.rules().samples;
-    let audit = honest.audit(&beacon(0), samples)?;
+    let claim = Claim { job: [0; 32], prover: [0; 32], rules: *checker.rules() };
+    let audit = honest.audit(&claim, &beacon(0))?;
     let start = Instant::now();
-    checker.audit(&honest.root(), &beacon(0), &audit)?;
+    let tiles = checker.audit(&honest.receipt(&claim), &beacon(0), &audit)?.tiles;
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     let faulty = fault::plant(honest)?;
     let Faulty { trace, value, tile, .. } = &faulty;
     let root = trace.root();
-    let mut caught = 0;
+    let (receipt, mut caught) = (trace.receipt(&claim), 0);
     for number in 0..AUDITS {
-        let audit = trace.audit(&beacon(number), samples)?;
-        caught += u32::from(checker.audit(&root, &beacon(number), &audit).is_err());
+        let audit = trace.audit(&claim, &beacon(number))?;
+        caught += u32::from(checker.audit(&receipt, &beacon(number), &audit).is_err());
     }
     let proof = trace.fraud_proof(*value, *tile)?;
     let fraud = checker.fraud(&root, &proof)?;
@@ -37,7 +37,7 @@ pub fn run(honest: &Trace) -> Result<String, Failure> {
         Ok(_) => return Err(no_fraud()),
     };
     Ok(format!(
-        "audit       {samples} tiles, {} bytes, verified in {milliseconds:.1} ms\n\
+        "audit       {tiles} tiles, {} bytes, verified in {milliseconds:.1} ms\n\
          fault       {}\n\
          faulty root {root}\n\
          audits      {caught} of {AUDITS} find that one tile\n\

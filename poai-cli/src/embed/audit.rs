@@ -1,7 +1,7 @@
 //! What others check of a run: an audit of its trace, and that a win is of it.
 
 use crate::failure::Failure;
-use poai::execute::{MinedStep, Trace};
+use poai::execute::{Claim, MinedStep, Trace};
 use poai::verify::trace::{Checker, TraceRules};
 use poai::verify::{Rules, Verifier};
 use poai::{Challenge, Difficulty, Params};
@@ -16,9 +16,10 @@ use std::time::Instant;
 pub fn audit(trace: &Trace) -> Result<(usize, f64), Failure> {
     let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
     let root = trace.root();
-    let audit = trace.audit(root.as_bytes(), checker.rules().samples)?;
+    let claim = Claim { job: [0; 32], prover: [0; 32], rules: *checker.rules() };
+    let audit = trace.audit(&claim, root.as_bytes())?;
     let start = Instant::now();
-    checker.audit(&root, root.as_bytes(), &audit)?;
+    checker.audit(&trace.receipt(&claim), root.as_bytes(), &audit)?;
     Ok((audit.len(), start.elapsed().as_secs_f64()))
 }
 

@@ -33,13 +33,14 @@ type Reader = fn(&[u8]) -> Option<Found>;
 
 /// Formats that start with a name of their own first, then those whose lengths
 /// say most.
-const READERS: [Reader; 9] = [
+const READERS: [Reader; 10] = [
     puzzle::program,
     inference::deployment,
     puzzle::proof,
     inference::proof,
     inference::verifying_key,
     trace::receipt,
+    trace::demand,
     trace::message,
     tensors::safetensors,
     tensors::onnx,

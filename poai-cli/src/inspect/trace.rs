@@ -4,11 +4,11 @@
 use super::found::Found;
 use poai::program::Extent;
 use poai::program::tensor::Dtype;
-use poai::trace::{Receipt, Record, TraceHeader};
+use poai::trace::{Demand, Receipt, Record, TraceHeader};
 
 /// A receipt.
 pub fn receipt(bytes: &[u8]) -> Option<Found> {
-    let receipt = Receipt::decode(bytes)?;
+    let receipt = Receipt::decode(bytes).ok()?;
     Some(
         Found::new("receipt")
             .text_of("program_id", receipt.program)
@@ -24,10 +24,17 @@ pub fn receipt(bytes: &[u8]) -> Option<Found> {
     )
 }
 
+/// A demand.
+pub fn demand(bytes: &[u8]) -> Option<Found> {
+    let Demand { trace, value, tile } = Demand::decode(bytes).ok()?;
+    let found = Found::new("demand to open a tile of a trace");
+    Some(found.text_of("trace_root", trace).with("value", value.0).with("tile", tile))
+}
+
 /// A header, and what may follow it.
 pub fn message(bytes: &[u8]) -> Option<Found> {
     let (head, rest) = bytes.split_at_checked(TraceHeader::LEN)?;
-    let header = TraceHeader::decode(head)?;
+    let header = TraceHeader::decode(head).ok()?;
     let number = |at: usize| Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?));
     let found = if rest.is_empty() {
         // A header has no mark of its own: that its run is one is all there is.
@@ -41,7 +48,7 @@ pub fn message(bytes: &[u8]) -> Option<Found> {
         && record(rest, 12, value)
     {
         let tile = u64::from_le_bytes(rest.get(4..12)?.try_into().ok()?);
-        Found::new("fraud proof").with("value", value).with("tile", tile)
+        Found::new("fraud proof, or answer to a demand").with("value", value).with("tile", tile)
     } else if let Some(value) = number(0)
         && record(rest, 4, value)
     {

@@ -5,15 +5,15 @@ mod report;
 mod traced;
 mod work;
 
-use crate::arguments::{bytes32, tiles};
+use crate::arguments::bytes32;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::files::Folder;
 use crate::network::NetworkArgs;
+use crate::rules::RulesArgs;
 use crate::terminal;
 use poai::execute::{Model, RunOptions};
 use poai::import::quantise::Numbers;
-use poai::verify::trace::TraceRules;
 use report::Report;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,7 +24,7 @@ use work::Work;
 ///
 /// With --out FOLDER it writes program.poai and constants.safetensors (the network),
 /// input-0.csv and so on (its inputs) and output.csv, all of integers; with --trace, too,
-/// header.bin, audit.bin, receipt.bin and, with --fault, fraud.bin.
+/// header.bin, audit.bin, receipt.bin, with --fault fraud.bin, with --demand demand.bin and answer.bin.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
@@ -58,15 +58,18 @@ pub struct Args {
     /// escapes 2^g times as often.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32)]
     beacon: Option<[u8; 32]>,
-    /// How many tiles the audit opens.
-    #[arg(long, value_name = "N", requires = "trace", default_value_t = TraceRules::DEFAULT.samples, value_parser = tiles())]
-    tiles: u32,
+    #[command(flatten)]
+    rules: RulesArgs,
     /// The requester's name for the job, in the receipt.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
     job: [u8; 32],
     /// The prover's name, in the receipt.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
     prover: [u8; 32],
+    /// Answer a demand to open a tile of the trace; with --out, demand.bin and
+    /// answer.bin are written.
+    #[arg(long, value_name = "VALUE:TILE", requires = "trace", value_parser = place)]
+    demand: Option<(u32, u64)>,
     /// Commit to one wrong entry of the first product, and make the fraud proof of
     /// it: to try audits and fraud proofs.
     #[arg(long, requires = "trace")]
@@ -79,6 +82,13 @@ pub struct Args {
     json: bool,
 }
 
+/// A value and a tile of it.
+fn place(text: &str) -> Result<(u32, u64), String> {
+    let parts = text.split_once(':');
+    let place = parts.and_then(|(value, tile)| Some((value.parse().ok()?, tile.parse().ok()?)));
+    place.ok_or_else(|| format!("expected VALUE:TILE, two numbers, got {text}"))
+}
+
 /// The name of no job and no prover.
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -86,6 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(list) = args.backend.list() {
         return terminal::print(&list);
     }
+    let rules = args.rules.rules()?;
     // A bad place costs nothing of the work.
     let out = args.out.as_deref().map(Folder::new).transpose()?;
     let backend = args.backend.device()?;
@@ -101,8 +112,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let run = model.run(&shape, inputs.clone(), &options)?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    let rules = TraceRules { samples: args.tiles, ..TraceRules::DEFAULT };
-    let named = Named { job: args.job, prover: args.prover, beacon: args.beacon };
+    let Args { job, prover, beacon, demand, .. } = *args;
+    let named = Named { job, prover, beacon, demand };
     let traced = run.trace.map(|trace| Traced::new(trace, rules, &named, args.fault));
     let report = Report {
         name,

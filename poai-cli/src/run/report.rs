@@ -50,7 +50,7 @@ impl Report<'_> {
             "output_root": self.output.root(),
             "trace_root": traced.map(|traced| traced.trace.root()),
             "beacon": traced.map(|traced| hex::encode(traced.beacon)),
-            "tiles": traced.map(|traced| traced.rules.samples),
+            "tiles": traced.map(|traced| traced.tiles),
             "audit_bytes": traced.map(|traced| traced.audit.len()),
             "audit_holds": traced.map(|traced| traced.audit_holds),
             "receipt": traced.map(|traced| traced.receipt),
@@ -86,11 +86,14 @@ impl Report<'_> {
             "trace root  {}\n\
              audit       {} tiles, {} bytes, beacon {}\n",
             traced.trace.root(),
-            traced.rules.samples,
+            traced.tiles,
             traced.audit.len(),
             hex::encode(traced.beacon),
         );
         text += &format!("receipt     to sign {}\n", hex::encode(traced.receipt.digest()));
+        if let Some((_, answer)) = &traced.demand {
+            text += &format!("answer      {} bytes open the demanded tile\n", answer.len());
+        }
         if let Some((fault, proof)) = &traced.fault {
             let caught = if traced.audit_holds { "does not find" } else { "finds" };
             text += &format!(
@@ -115,6 +118,10 @@ impl Report<'_> {
             out.write("receipt.bin", &traced.receipt.encode())?;
             if let Some((_, proof)) = &traced.fault {
                 out.write("fraud.bin", proof)?;
+            }
+            if let Some((demand, answer)) = &traced.demand {
+                out.write("demand.bin", &demand.encode())?;
+                out.write("answer.bin", answer)?;
             }
         }
         out.finish()

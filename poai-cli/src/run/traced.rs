@@ -3,7 +3,8 @@
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
 use poai::execute::{Claim, Trace};
-use poai::trace::Receipt;
+use poai::program::ValueId;
+use poai::trace::{Demand, Receipt};
 use poai::verify::trace::{Checker, TraceRules};
 
 /// Whom a receipt names, and what draws an audit's tiles.
@@ -14,6 +15,8 @@ pub struct Named {
     pub prover: [u8; 32],
     /// By default the trace root.
     pub beacon: Option<[u8; 32]>,
+    /// The value and the tile that are demanded.
+    pub demand: Option<(u32, u64)>,
 }
 
 /// A trace and its messages.
@@ -24,14 +27,16 @@ pub struct Traced {
     pub fault: Option<(String, Vec<u8>)>,
     /// What drew the audit's tiles.
     pub beacon: [u8; 32],
-    /// The rules of the audit.
-    pub rules: TraceRules,
+    /// How many tiles the audit opens.
+    pub tiles: usize,
     /// The audit.
     pub audit: Vec<u8>,
     /// Whether the audit holds: a fault may be in one of its tiles.
     pub audit_holds: bool,
     /// The receipt.
     pub receipt: Receipt,
+    /// A demand, and the answer to it.
+    pub demand: Option<(Demand, Vec<u8>)>,
 }
 
 impl Traced {
@@ -54,15 +59,21 @@ impl Traced {
         };
         let root = trace.root();
         let beacon = named.beacon.unwrap_or(root.0);
-        let audit = trace.audit(&beacon, rules.samples)?;
+        let demand = named.demand.map(|(value, tile)| {
+            let demand = Demand { trace: root, value: ValueId(value), tile };
+            trace.answer(&demand).map(|answer| (demand, answer))
+        });
+        let demand = demand.transpose().map_err(Failure::usage)?;
+        let claim = Claim { job: named.job, prover: named.prover, rules };
+        let receipt = trace.receipt(&claim);
+        let audit = trace.audit(&claim, &beacon)?;
+        let tiles = trace.audit_tiles(&claim, &beacon).len();
         let checker = Checker::new(trace.network().program().clone(), rules);
-        let checked = checker.audit(&root, &beacon, &audit);
+        let checked = checker.audit(&receipt, &beacon, &audit);
         let audit_holds = checked.is_ok();
         if fault.is_none() {
             checked?;
         }
-        let claim = Claim { job: named.job, prover: named.prover, rules: rules.digest() };
-        let receipt = trace.receipt(&claim);
-        Ok(Traced { trace, fault, beacon, rules, audit, audit_holds, receipt })
+        Ok(Traced { trace, fault, beacon, tiles, audit, audit_holds, receipt, demand })
     }
 }

@@ -26,6 +26,7 @@ pub struct Args {
 enum Claim {
     Audit(trace::Audit),
     Fraud(trace::Fraud),
+    Answer(trace::Answer),
     Receipt(trace::Receipt),
     Inference(inference::Args),
 }
@@ -34,6 +35,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match (&args.claim, &args.mined) {
         (Some(Claim::Audit(args)), _) => trace::audit(args),
         (Some(Claim::Fraud(args)), _) => trace::fraud(args),
+        (Some(Claim::Answer(args)), _) => trace::answer(args),
         (Some(Claim::Receipt(args)), _) => trace::receipt(args),
         (Some(Claim::Inference(args)), _) => inference::run(args),
         (None, Some(args)) => mined::run(args),

@@ -1,12 +1,15 @@
-//! Messages about a trace: audits, fraud proofs and receipts, checked with the
-//! verifier's own program and rules.
+//! Messages about a trace: audits, fraud proofs, answers and receipts, checked
+//! with the verifier's own program and rules.
 
-use crate::arguments::{bytes32, tiles};
+use crate::arguments::bytes32;
 use crate::failure::{EXIT_CODES, Failure};
+use crate::rules::RulesArgs;
 use crate::{files, terminal};
 use poai::import::store::PROGRAM_FILE;
 use poai::program::encoding::PROGRAM_BYTES_MAX;
-use poai::verify::trace::{Audited, Checker, TraceRules, Wrong};
+use poai::trace::{Demand, TraceHeader};
+use poai::verify;
+use poai::verify::trace::{Checker, TraceError, Wrong};
 use poai::{Program, TraceRoot};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,31 +20,24 @@ struct Known {
     /// The program: its file, or the folder that `poai run --out` wrote.
     #[arg(long, value_name = "FILE|FOLDER")]
     program: PathBuf,
-    /// How many tiles an audit opens.
-    #[arg(long, value_name = "N", default_value_t = TraceRules::DEFAULT.samples, value_parser = tiles())]
-    tiles: u32,
-    /// The most items of a run.
-    #[arg(long, value_name = "N", default_value_t = TraceRules::DEFAULT.batch_max)]
-    batch_max: u32,
-    /// The most tokens of an item.
-    #[arg(long, value_name = "N", default_value_t = TraceRules::DEFAULT.sequence_max)]
-    sequence_max: u32,
+    #[command(flatten)]
+    rules: RulesArgs,
 }
 
 impl Known {
     fn checker(&self) -> Result<Checker, Failure> {
+        let rules = self.rules.rules()?;
         let path = match self.program.is_dir() {
             true => self.program.join(PROGRAM_FILE),
             false => self.program.clone(),
         };
         let bytes = files::read(&path, PROGRAM_BYTES_MAX as u64)?;
         let program = Program::decode(&bytes).map_err(|why| Failure::in_file(&path)(&why))?;
-        let Known { tiles: samples, batch_max, sequence_max, .. } = *self;
-        Ok(Checker::new(program, TraceRules { batch_max, sequence_max, samples }))
+        Ok(Checker::new(program, rules))
     }
 }
 
-/// Verify an audit: its sampled tiles are what the program computes.
+/// Verify an audit of a receipt: the tiles that it opens are what the program computes.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Audit {
@@ -49,42 +45,86 @@ pub struct Audit {
     audit: PathBuf,
     #[command(flatten)]
     known: Known,
-    /// The trace root that the prover published, 64 hexadecimal digits.
-    #[arg(long, value_name = "HEX")]
-    trace_root: TraceRoot,
-    /// What drew the tiles: fixed after the trace root was published. By default
+    /// The receipt that the prover published before the beacon was fixed.
+    #[arg(long, value_name = "FILE")]
+    receipt: PathBuf,
+    #[command(flatten)]
+    named: Named,
+    /// What drew the tiles: fixed after the receipt was published. By default
     /// the trace root itself, under which a prover that hashes 2^g traces
     /// escapes 2^g times as often.
     #[arg(long, value_name = "HEX", value_parser = bytes32)]
     beacon: Option<[u8; 32]>,
 }
 
+/// What a receipt has to name.
+#[derive(clap::Args)]
+struct Named {
+    /// The trace root that the receipt has to name; by default any.
+    #[arg(long, value_name = "HEX")]
+    trace_root: Option<TraceRoot>,
+    /// The job that the receipt has to name; by default any.
+    #[arg(long, value_name = "HEX", value_parser = bytes32)]
+    job: Option<[u8; 32]>,
+    /// The prover that the receipt has to name; by default any.
+    #[arg(long, value_name = "HEX", value_parser = bytes32)]
+    prover: Option<[u8; 32]>,
+}
+
+impl Named {
+    fn check(&self, receipt: &poai::trace::Receipt) -> Result<(), Failure> {
+        let named = [
+            ("trace", self.trace_root.map(|root| root.0), receipt.trace.0),
+            ("job", self.job, receipt.job),
+            ("prover", self.prover, receipt.prover),
+        ];
+        for (what, expected, got) in named {
+            if let Some(expected) = expected.filter(|expected| *expected != got) {
+                let [expected, got] = [expected, got].map(hex::encode);
+                return Err(Failure::failed(format!(
+                    "invalid: expected a receipt of {what} {expected}, got {got}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 pub fn audit(args: &Audit) -> Result<(), Failure> {
     let checker = args.known.checker()?;
+    let receipt = read_receipt(&args.receipt)?;
     let bytes = files::read(&args.audit, files::FILE_MAX)?;
+    args.named.check(&receipt)?;
     let start = Instant::now();
-    let beacon = args.beacon.unwrap_or(args.trace_root.0);
-    let audited = checker.audit(&args.trace_root, &beacon, &bytes)?;
+    let beacon = args.beacon.unwrap_or(receipt.trace.0);
+    let audited = checker.audit(&receipt, &beacon, &bytes)?;
     let time = start.elapsed();
+    let sound = checker.soundness(&audited.header.run, HALF, 0).map_err(TraceError::from)?;
     terminal::print(&format!(
-        "valid: {} sampled tiles are right\n{}rules       {}\nverified in {:.3} ms\n",
-        audited.samples,
-        of_run(&audited),
+        "valid: {} opened tiles are right\n{}rules       {}\n\
+         soundness   half of the work skipped passes with {:.1e}, one wrong tile with {:.2}\n\
+         verified in {:.3} ms\n",
+        audited.tiles,
+        of_run(&audited.header),
         audited.rules,
+        sound.work_skipped,
+        sound.answer_wrong,
         time.as_secs_f64() * 1e3,
     ))
 }
 
-/// The run that an audit is about.
-fn of_run(audited: &Audited) -> String {
-    let header = &audited.header;
+/// The fraction of skipped work for which soundness is printed.
+const HALF: f64 = 0.5;
+
+/// The run that a header is of.
+fn of_run(header: &TraceHeader) -> String {
     format!(
         "trace root  {}\n\
          program id  {}\n\
          run         batch {}, sequence {}: {} MACs\n\
          input       {}\n\
          output      {}\n",
-        audited.trace,
+        header.root(),
         header.program,
         header.run.batch,
         header.run.sequence,
@@ -131,7 +171,7 @@ pub fn fraud(args: &Fraud) -> Result<(), Failure> {
     ))
 }
 
-/// Verify a receipt: it says of a trace what an audit of the trace shows.
+/// Verify a receipt: a chain can admit it with its header. It does not say that the trace is right.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Receipt {
@@ -139,68 +179,81 @@ pub struct Receipt {
     receipt: PathBuf,
     #[command(flatten)]
     known: Known,
-    /// An audit of the receipt's trace.
+    /// The header of the receipt's trace.
     #[arg(long, value_name = "FILE")]
-    audit: PathBuf,
-    /// What drew the audit's tiles; by default the trace root.
-    #[arg(long, value_name = "HEX", value_parser = bytes32)]
-    beacon: Option<[u8; 32]>,
-    /// The trace root that the receipt has to name; by default any.
-    #[arg(long, value_name = "HEX")]
-    trace_root: Option<TraceRoot>,
-    /// The job that the receipt has to name; by default any.
-    #[arg(long, value_name = "HEX", value_parser = bytes32)]
-    job: Option<[u8; 32]>,
-    /// The prover that the receipt has to name; by default any.
-    #[arg(long, value_name = "HEX", value_parser = bytes32)]
-    prover: Option<[u8; 32]>,
+    header: PathBuf,
+    #[command(flatten)]
+    named: Named,
 }
 
 pub fn receipt(args: &Receipt) -> Result<(), Failure> {
     let checker = args.known.checker()?;
     let receipt = read_receipt(&args.receipt)?;
-    let audit = files::read(&args.audit, files::FILE_MAX)?;
+    let header = read_header(&args.header)?;
+    args.named.check(&receipt)?;
     let start = Instant::now();
-    let named = [
-        ("trace", args.trace_root.map(|root| root.0), receipt.trace.0),
-        ("job", args.job, receipt.job),
-        ("prover", args.prover, receipt.prover),
-    ];
-    for (what, expected, got) in named {
-        if let Some(expected) = expected.filter(|expected| *expected != got) {
-            let [expected, got] = [expected, got].map(hex::encode);
-            return Err(Failure::failed(format!(
-                "invalid: expected a receipt of {what} {expected}, got {got}"
-            )));
-        }
-    }
-    let beacon = args.beacon.unwrap_or(receipt.trace.0);
-    let audited = checker.audit(&receipt.trace, &beacon, &audit)?;
-    checker.receipt(&receipt, &audited.header)?;
+    checker.receipt(&receipt, &header)?;
     let time = start.elapsed();
     terminal::print(&format!(
-        "valid: the receipt is of the audited trace\n{}\
+        "valid: the receipt can be admitted\n{}\
          MACs        {} with weights, {} of activations\n\
          job         {}\n\
          prover      {}\n\
          to sign     {}\n\
-         verified in {:.3} ms, the audit of {} tiles included\n",
-        of_run(&audited),
+         verified in {:.3} ms; an audit says whether the trace is right\n",
+        of_run(&header),
         receipt.macs_weights,
         receipt.macs_activations,
         hex::encode(receipt.job),
         hex::encode(receipt.prover),
         hex::encode(receipt.digest()),
         time.as_secs_f64() * 1e3,
-        audited.samples,
     ))
+}
+
+/// Verify an answer to a demand: it opens the demanded tile, and the tile is right.
+#[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Answer {
+    /// The file of the answer.
+    answer: PathBuf,
+    #[command(flatten)]
+    known: Known,
+    /// The demand.
+    #[arg(long, value_name = "FILE")]
+    demand: PathBuf,
+}
+
+pub fn answer(args: &Answer) -> Result<(), Failure> {
+    let checker = args.known.checker()?;
+    let demand = files::read(&args.demand, files::FILE_MAX)?;
+    let demand = Demand::decode(&demand).map_err(|why| Failure::in_file(&args.demand)(&why))?;
+    let bytes = files::read(&args.answer, files::FILE_MAX)?;
+    let start = Instant::now();
+    let answer = checker.answer(&demand, &bytes)?;
+    let time = start.elapsed();
+    let Demand { trace, value, tile } = demand;
+    match answer {
+        verify::trace::Answer::Right => terminal::print(&format!(
+            "valid: the demanded tile is right\n\
+             trace root  {trace}\n\
+             tile        {tile} of value {}\n\
+             verified in {:.3} ms\n",
+            value.0,
+            time.as_secs_f64() * 1e3,
+        )),
+        verify::trace::Answer::Fraud(_) => Err(Failure::failed(
+            "invalid: the answer convicts its trace; `poai verify fraud` takes it as it is",
+        )),
+    }
+}
+
+fn read_header(path: &Path) -> Result<TraceHeader, Failure> {
+    let bytes = files::read(path, files::FILE_MAX)?;
+    TraceHeader::decode(&bytes).map_err(|why| Failure::in_file(path)(&why))
 }
 
 fn read_receipt(path: &Path) -> Result<poai::trace::Receipt, Failure> {
     let bytes = files::read(path, files::FILE_MAX)?;
-    let length = poai::trace::Receipt::LEN;
-    poai::trace::Receipt::decode(&bytes).ok_or_else(|| {
-        let why = format!("expected a receipt of {length} bytes, got {}", bytes.len());
-        Failure::in_file(path)(&why)
-    })
+    poai::trace::Receipt::decode(&bytes).map_err(|why| Failure::in_file(path)(&why))
 }

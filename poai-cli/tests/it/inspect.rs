@@ -62,7 +62,7 @@ fn what_a_run_writes_is_known() {
     is(&file("receipt.bin"), "receipt", &of_trace);
     let value = 1.into();
     let fraud = [&of_trace[..], &[("value", &value)]].concat();
-    is(&file("fraud.bin"), "fraud proof", &fraud);
+    is(&file("fraud.bin"), "fraud proof, or answer to a demand", &fraud);
     is(&file("constants.safetensors"), "safetensors file", &[]);
     refused(&poai(&["inspect", &file("input-0.csv")]), 2, "of another format");
 }

@@ -48,29 +48,30 @@ fn changed(from: &str, to: &str, at: usize) {
     std::fs::write(to, bytes).unwrap();
 }
 
+const FEW: [&str; 6] = ["--product-samples", "3", "--step-samples", "2", "--output-tiles", "1"];
+
 #[test]
 fn an_audit_travels_to_the_verifier() {
-    let traced = traced(&["--beacon", OTHER, "--tiles", "5"]);
+    let traced = traced(&[&["--beacon", OTHER][..], &FEW].concat());
     let root = traced.root().to_owned();
-    let known = ["--trace-root", &root, "--beacon", OTHER, "--tiles", "5"];
+    let (receipt, audit) = (traced.path("receipt.bin"), traced.path("audit.bin"));
+    let of = [&["--receipt", &receipt][..], &FEW].concat();
+    let known = [&of[..], &["--trace-root", &root, "--beacon", OTHER]].concat();
     let text = printed(&traced.verify("audit", "audit.bin", &known));
-    assert!(text.contains("5 sampled tiles are right") && text.contains(&root), "{text}");
+    let tiles = &traced.said["tiles"];
+    assert!(text.contains(&format!("{tiles} opened tiles are right")) && text.contains(&root));
     // The folder stands for the program in it.
     let folder = traced.out();
-    let audit = traced.path("audit.bin");
     let in_folder = ["verify", "audit", &audit, "--program", folder.to_str().unwrap()];
     printed(&poai(&[&in_folder[..], &known].concat()));
 
-    // A number of tiles that shows nothing, and one that no memory holds.
-    for tiles in ["0", "65537", "4294967295"] {
-        let known = ["--trace-root", &root, "--beacon", OTHER, "--tiles", tiles];
-        refused(&traced.verify("audit", "audit.bin", &known), 2, "--tiles");
-        refused(&poai(&["run", "--trace", "--tiles", tiles]), 2, "--tiles");
+    // Of another trace, job or prover, drawn by another beacon, changed, cut off.
+    for (flag, what) in [("--trace-root", "trace"), ("--job", "job"), ("--prover", "prover")] {
+        let other = [&of[..], &["--beacon", OTHER, flag, OTHER]].concat();
+        let why = format!("expected a receipt of {what} {OTHER}");
+        refused(&traced.verify("audit", "audit.bin", &other), 1, &why);
     }
-    // Of another trace, drawn by another beacon, changed, cut off.
-    let other = ["--trace-root", OTHER, "--beacon", OTHER, "--tiles", "5"];
-    refused(&traced.verify("audit", "audit.bin", &other), 1, "invalid: ");
-    let other = ["--trace-root", &root, "--beacon", JOB, "--tiles", "5"];
+    let other = [&of[..], &["--beacon", JOB]].concat();
     refused(&traced.verify("audit", "audit.bin", &other), 1, "invalid: ");
     let length = std::fs::metadata(&audit).unwrap().len() as usize;
     changed(&audit, &traced.path("changed.bin"), length - 1);
@@ -78,12 +79,47 @@ fn an_audit_travels_to_the_verifier() {
     let bytes = std::fs::read(&audit).unwrap();
     std::fs::write(traced.path("short.bin"), &bytes[..bytes.len() - 1]).unwrap();
     refused(&traced.verify("audit", "short.bin", &known), 2, "malformed: ");
+    // A receipt under other rules, and none at all.
+    let rules = [&known[..], &["--batch-max", "64"]].concat();
+    refused(&traced.verify("audit", "audit.bin", &rules), 1, "rules");
+    let none = ["--receipt", &traced.path("audit.bin")];
+    refused(&traced.verify("audit", "audit.bin", &none), 2, "expected 244 bytes");
+    // An audit of nothing, and of more than there is memory for.
+    let nothing = ["--product-samples", "0", "--step-samples", "0", "--output-tiles", "0"];
+    let nothing = [&["--receipt", &receipt][..], &nothing].concat();
+    refused(&traced.verify("audit", "audit.bin", &nothing), 2, "one tile at least");
+    let many = ["--receipt", &receipt, "--step-samples", "4294967295"];
+    refused(&traced.verify("audit", "audit.bin", &many), 2, "4294967295");
     // Another program.
     let cnn = tempfile::tempdir().unwrap();
     let out = path(cnn.path(), "out");
     printed(&poai(&["run", "--model", "cnn", "--batch", "1", "--out", &out]));
     let arguments = ["verify", "audit", &audit, "--program", &out];
     refused(&poai(&[&arguments[..], &known].concat()), 1, "the trace is of program");
+}
+
+/// A prover answers what is demanded of it; a fault's tile convicts.
+#[test]
+fn an_answer_opens_what_was_demanded() {
+    let folder = traced(&["--demand", "1:0"]);
+    let demand = folder.path("demand.bin");
+    let asked = ["--demand", &demand];
+    let text = printed(&folder.verify("answer", "answer.bin", &asked));
+    assert!(text.contains("the demanded tile is right") && text.contains(folder.root()), "{text}");
+    refused(&folder.verify("answer", "header.bin", &asked), 2, "header alone");
+    refused(&folder.verify("answer", "receipt.bin", &asked), 2, "malformed");
+    let fraud = object(&poai(&["inspect", "--json", &traced(&["--fault"]).path("fraud.bin")]));
+    let place = format!("{}:{}", fraud["value"], fraud["tile"]);
+    let faulty = traced(&["--demand", &place, "--fault"]);
+    let demand = faulty.path("demand.bin");
+    let convicts = faulty.verify("answer", "answer.bin", &["--demand", &demand]);
+    refused(&convicts, 1, "the answer convicts");
+    let fraud = faulty.verify("fraud", "answer.bin", &["--trace-root", faulty.root()]);
+    assert!(printed(&fraud).contains("the trace is fraudulent"));
+    // There is no such tile, and no such place.
+    let none = poai(&["run", "--batch", "1", "--trace", "--demand", "1:999"]);
+    refused(&none, 2, "value 1 has no tile 999");
+    refused(&poai(&["run", "--trace", "--demand", "1"]), 2, "expected VALUE:TILE");
 }
 
 #[test]
@@ -100,36 +136,39 @@ fn a_fraud_proof_convicts_a_fault_and_no_honest_trace() {
     refused(&faulty.verify("fraud", "fraud.bin", &["--trace-root", &own]), 1, "invalid: ");
     let header = faulty.verify("fraud", "header.bin", &["--trace-root", &root]);
     refused(&header, 1, "there is no fraud");
-    refused(&faulty.verify("fraud", "program.poai", &["--trace-root", &root]), 1, "invalid: ");
-    std::fs::write(faulty.path("short.bin"), [0; 100]).unwrap();
+    let program = faulty.verify("fraud", "program.poai", &["--trace-root", &root]);
+    refused(&program, 2, "expected version 2");
+    std::fs::write(faulty.path("short.bin"), [&[2, 0, 0, 0][..], &[0; 100]].concat()).unwrap();
     refused(&faulty.verify("fraud", "short.bin", &["--trace-root", &root]), 2, "malformed: ");
 }
 
 #[test]
-fn a_receipt_is_checked_against_an_audit() {
+fn a_receipt_is_admitted_with_its_header() {
     let traced = traced(&["--prover", OTHER]);
-    let audit = traced.path("audit.bin");
+    let header = traced.path("header.bin");
     let root = traced.root().to_owned();
-    let all = ["--audit", &audit, "--job", JOB, "--prover", OTHER, "--trace-root", &root];
+    let all = ["--header", &header, "--job", JOB, "--prover", OTHER, "--trace-root", &root];
     let text = printed(&traced.verify("receipt", "receipt.bin", &all));
     for expected in [JOB, OTHER, &root, "51072 with weights"] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
-    printed(&traced.verify("receipt", "receipt.bin", &["--audit", &audit]));
+    printed(&traced.verify("receipt", "receipt.bin", &["--header", &header]));
     for (flag, other, what) in
         [("--job", OTHER, "job"), ("--prover", JOB, "prover"), ("--trace-root", JOB, "trace")]
     {
-        let output = traced.verify("receipt", "receipt.bin", &["--audit", &audit, flag, other]);
+        let output = traced.verify("receipt", "receipt.bin", &["--header", &header, flag, other]);
         refused(&output, 1, &format!("expected a receipt of {what} {other}"));
     }
-    // Other rules, other MACs, and no receipt.
-    let rules = ["--audit", &audit, "--batch-max", "64"];
+    // Other rules, runs that these do not permit, other MACs, and no receipt.
+    let rules = ["--header", &header, "--batch-max", "64"];
     refused(&traced.verify("receipt", "receipt.bin", &rules), 1, "rules");
-    changed(&traced.path("receipt.bin"), &traced.path("changed.bin"), 128);
-    let output = traced.verify("receipt", "changed.bin", &["--audit", &audit]);
+    let small = ["--header", &header, "--tile-memory-max", "64"];
+    refused(&traced.verify("receipt", "receipt.bin", &small), 2, "the rules permit 64");
+    changed(&traced.path("receipt.bin"), &traced.path("changed.bin"), 132);
+    let output = traced.verify("receipt", "changed.bin", &["--header", &header]);
     refused(&output, 1, "MACs with weights");
-    let output = traced.verify("receipt", "audit.bin", &["--audit", &audit]);
-    refused(&output, 2, "expected a receipt of 240 bytes");
+    let output = traced.verify("receipt", "audit.bin", &["--header", &header]);
+    refused(&output, 2, "expected 244 bytes");
 }
 
 /// What `--out` writes is enough to run the same again: outputs and trace roots

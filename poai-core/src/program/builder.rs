@@ -83,7 +83,8 @@ impl Builder {
     /// The program; its output is the last step's value.
     ///
     /// # Errors
-    /// [`ProgramError`] where it is empty or too large, or a name too long.
+    /// [`ProgramError`] if it is empty or too large, no step reads an input, or a
+    /// name is too long.
     pub fn finish(self) -> Result<Program, ProgramError> {
         let (inputs, constants, steps) =
             (self.inputs.len(), self.constants.len(), self.steps.len());
@@ -97,6 +98,12 @@ impl Builder {
         if let Some(input) = self.inputs.iter().position(empty) {
             let step = alloc::format!("input {input}");
             return Err(ProgramError::Number { step, what: "it is empty" });
+        }
+        let read = |input: &usize| {
+            self.steps.iter().any(|step| step.inputs.iter().any(|value| value.0 as usize == *input))
+        };
+        if let Some(input) = (0..inputs).find(|input| !read(input)) {
+            return Err(ProgramError::Unread(input));
         }
         let names = self.steps.iter().map(|step| &step.name);
         let mut names = names.chain(self.constants.iter().map(|constant| &constant.name));

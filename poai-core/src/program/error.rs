@@ -80,6 +80,10 @@ pub enum ProgramError {
         /// Steps.
         steps: usize,
     },
+    /// No step reads an input: it would change what a run is called, and nothing
+    /// of what the run computes.
+    #[error("input {0} is read by no step; remove it")]
+    Unread(usize),
     /// A name is too long.
     #[error("a name of {0} bytes: at most 255")]
     Name(usize),
@@ -93,6 +97,15 @@ pub enum RunShapeError {
     Empty {
         /// Items.
         batch: u32,
+        /// Tokens.
+        sequence: u32,
+    },
+    /// Tokens of a program without a form per token: they would change what a
+    /// run is called, and nothing of what it computes.
+    #[error(
+        "expected a sequence of 1, because no form of the program is per token; got {sequence}"
+    )]
+    Tokens {
         /// Tokens.
         sequence: u32,
     },

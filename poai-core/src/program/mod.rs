@@ -107,14 +107,25 @@ impl Program {
         self.steps.get((value.0 as usize).checked_sub(self.inputs.len())?)
     }
 
+    /// Whether a value's form grows with the sequence. If none does, every run
+    /// has a sequence of 1.
+    pub fn has_tokens(&self) -> bool {
+        let forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
+        forms.into_iter().any(|form| form.rows.per_token || form.columns.per_token)
+    }
+
     /// The extents of all values in a run.
     ///
     /// # Errors
-    /// [`RunShapeError`] where the run is empty or a tensor too large.
+    /// [`RunShapeError`] if the run is empty, a tensor too large, or the sequence
+    /// not 1 though no form is per token.
     pub fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, RunShapeError> {
         let RunShape { batch, sequence } = *run;
         if batch == 0 || sequence == 0 {
             return Err(RunShapeError::Empty { batch, sequence });
+        }
+        if sequence != 1 && !self.has_tokens() {
+            return Err(RunShapeError::Tokens { sequence });
         }
         let forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
         let extents: Vec<Extent> = forms

@@ -1,19 +1,20 @@
 //! What a trace root binds beside the records.
 
+use super::error::{Fields, TraceDecodeError};
 use crate::digest::derive;
 use crate::digest::{ProgramId, Root, TraceRoot};
 use crate::program::RunShape;
 use alloc::vec::Vec;
 
-/// The head of a trace. Its root is
-/// `H("trace", program_id ‖ u32 batch ‖ u32 sequence ‖ input ‖ output ‖
-/// u64 macs ‖ records)`, over exactly these [`TraceHeader::LEN`] bytes.
+/// The header of a trace. Its root is `H("trace", u32 version ‖ program_id ‖
+/// u32 batch ‖ u32 sequence ‖ input ‖ output ‖ u64 macs ‖ records)`, over
+/// exactly these [`TraceHeader::LEN`] bytes (spec §13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TraceHeader {
     /// The program. It binds structure, numbers and constants.
     pub program: ProgramId,
-    /// Items and tokens.
+    /// Items and tokens. Tokens are 1 if the program has no form per token.
     pub run: RunShape,
     /// [`input_root`] of the run and the inputs' commitments. It does not say
     /// whose they are, nor that anybody can get them.
@@ -29,11 +30,12 @@ pub struct TraceHeader {
 
 impl TraceHeader {
     /// The length of a header's bytes.
-    pub const LEN: usize = 32 + 4 + 4 + 32 + 32 + 8 + 32;
+    pub const LEN: usize = 4 + 32 + 4 + 4 + 32 + 32 + 8 + 32;
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(TraceHeader::LEN);
+        bytes.extend(super::VERSION.to_le_bytes());
         bytes.extend(self.program.as_bytes());
         bytes.extend(self.run.batch.to_le_bytes());
         bytes.extend(self.run.sequence.to_le_bytes());
@@ -44,21 +46,20 @@ impl TraceHeader {
         bytes
     }
 
-    /// Reads exactly [`TraceHeader::LEN`] bytes; `None` for another number. Every
-    /// such string is a header's.
-    pub fn decode(bytes: &[u8]) -> Option<TraceHeader> {
-        let bytes: &[u8; TraceHeader::LEN] = bytes.try_into().ok()?;
-        let hash = |at: usize| -> Option<[u8; 32]> { bytes.get(at..at + 32)?.try_into().ok() };
-        let word = |at: usize| -> Option<u32> {
-            Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-        };
-        Some(TraceHeader {
-            program: ProgramId(hash(0)?),
-            run: RunShape { batch: word(32)?, sequence: word(36)? },
-            input: Root(hash(40)?),
-            output: Root(hash(72)?),
-            macs: u64::from_le_bytes(bytes.get(104..112)?.try_into().ok()?),
-            records: hash(112)?,
+    /// Reads exactly [`TraceHeader::LEN`] bytes of this version. Every such
+    /// string is a header's.
+    ///
+    /// # Errors
+    /// [`TraceDecodeError`].
+    pub fn decode(bytes: &[u8]) -> Result<TraceHeader, TraceDecodeError> {
+        let mut fields = Fields::after_version(bytes, TraceHeader::LEN)?;
+        Ok(TraceHeader {
+            program: ProgramId(fields.next()),
+            run: RunShape { batch: fields.u32(), sequence: fields.u32() },
+            input: Root(fields.next()),
+            output: Root(fields.next()),
+            macs: fields.u64(),
+            records: fields.next(),
         })
     }
 

@@ -3,20 +3,33 @@
 //!
 //! - [`record`]: the record of a value, and the tree over all records.
 //! - [`header`]: what the trace root binds beside the records.
-//! - [`sample`]: which tiles an audit looks at.
+//! - [`rules`]: which runs a node permits, and how much an audit opens.
+//! - [`sample`]: which tiles an audit opens.
 //! - [`receipt`]: what a requester keeps.
+//! - [`demand`]: what a challenger may force a prover to open.
 //! - [`unclean`]: what convicts a trace whose input is unclean.
 //!
-//! With `std`, `execute` makes traces and opens them; the crate
+//! `execute` of the crate `poai-engine` makes traces and opens them; the crate
 //! `poai-verify` checks what was opened.
 
+pub mod demand;
+mod error;
 pub mod header;
 pub mod receipt;
 pub mod record;
+pub mod rules;
 pub mod sample;
 pub mod unclean;
 
+pub use demand::Demand;
+pub use error::TraceDecodeError;
 pub use header::TraceHeader;
 pub use receipt::Receipt;
 pub use record::{Record, RecordError};
-pub use sample::Sample;
+pub use rules::TraceRules;
+pub use sample::{Sample, Sampling};
+
+/// The version of headers, receipts and demands, and of all messages that begin
+/// with a header: the first four bytes, little-endian. Version 1 had no such
+/// field, so that it reads as another version.
+pub const VERSION: u32 = 2;

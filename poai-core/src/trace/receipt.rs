@@ -1,11 +1,12 @@
 //! What a requester keeps of a run.
 
+use super::error::{Fields, TraceDecodeError};
 use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
 use alloc::vec::Vec;
 
-/// A claim that a prover ran a program, in canonical bytes of one length. By
-/// itself it proves nothing: an audit, a fraud proof or a proof of inference
-/// under the rules it names decides whether it is true.
+/// A prover's claim that it ran a program for a job, in canonical bytes of one
+/// length (spec §13). By itself it proves nothing: an audit, a fraud proof or a
+/// proof of inference under the rules it names decides whether it is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Receipt {
@@ -25,10 +26,12 @@ pub struct Receipt {
     pub macs_weights: u64,
     /// Multiply-accumulates of products of activations. Likewise.
     pub macs_activations: u64,
-    /// The requester's name for the job. Not bound by the trace.
+    /// The requester's name for the job. The trace does not bind it; an audit
+    /// does, because its samples follow from the receipt's digest.
     pub job: [u8; 32],
-    /// The prover's name, like a key's hash. Not bound by the trace: a
-    /// signature over the receipt's digest binds it.
+    /// The prover's name, like a key's hash. The trace does not bind it, and an
+    /// audit as the job. Only a signature over the receipt's digest shows that
+    /// the prover agrees.
     pub prover: [u8; 32],
     /// The rules under which the trace has to be verified.
     pub rules: RulesDigest,
@@ -36,11 +39,12 @@ pub struct Receipt {
 
 impl Receipt {
     /// The length of a receipt's bytes.
-    pub const LEN: usize = 4 * 32 + 2 * 8 + 3 * 32;
+    pub const LEN: usize = 4 + 4 * 32 + 2 * 8 + 3 * 32;
 
-    /// The canonical bytes: the fields in order.
+    /// The canonical bytes: the version, then the fields in order.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Receipt::LEN);
+        bytes.extend(super::VERSION.to_le_bytes());
         for hash in [&self.program.0, &self.input.0, &self.output.0, &self.trace.0] {
             bytes.extend(hash);
         }
@@ -52,28 +56,28 @@ impl Receipt {
         bytes
     }
 
-    /// Reads exactly [`Receipt::LEN`] bytes; `None` for another number. Every
-    /// such string is a receipt's.
-    pub fn decode(bytes: &[u8]) -> Option<Receipt> {
-        let bytes: &[u8; Receipt::LEN] = bytes.try_into().ok()?;
-        let hash = |at: usize| -> Option<[u8; 32]> { bytes.get(at..at + 32)?.try_into().ok() };
-        let number = |at: usize| -> Option<u64> {
-            Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
-        };
-        Some(Receipt {
-            program: ProgramId(hash(0)?),
-            input: Root(hash(32)?),
-            output: Root(hash(64)?),
-            trace: TraceRoot(hash(96)?),
-            macs_weights: number(128)?,
-            macs_activations: number(136)?,
-            job: hash(144)?,
-            prover: hash(176)?,
-            rules: RulesDigest(hash(208)?),
+    /// Reads exactly [`Receipt::LEN`] bytes of this version. Every such string
+    /// is a receipt's.
+    ///
+    /// # Errors
+    /// [`TraceDecodeError`].
+    pub fn decode(bytes: &[u8]) -> Result<Receipt, TraceDecodeError> {
+        let mut fields = Fields::after_version(bytes, Receipt::LEN)?;
+        Ok(Receipt {
+            program: ProgramId(fields.next()),
+            input: Root(fields.next()),
+            output: Root(fields.next()),
+            trace: TraceRoot(fields.next()),
+            macs_weights: fields.u64(),
+            macs_activations: fields.u64(),
+            job: fields.next(),
+            prover: fields.next(),
+            rules: RulesDigest(fields.next()),
         })
     }
 
-    /// What a prover signs: `H("receipt", bytes)`.
+    /// The digest that a prover signs, commits to before it publishes the
+    /// trace, and draws an audit's samples with: `H("receipt", bytes)`.
     pub fn digest(&self) -> [u8; 32] {
         crate::digest::derive!("receipt", &self.encode())
     }

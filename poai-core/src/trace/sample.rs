@@ -1,8 +1,10 @@
-//! Which tiles an audit looks at (spec §14).
+//! Which tiles an audit opens (spec §14).
 
+use super::rules::TraceRules;
 use crate::digest::TraceRoot;
 use crate::program::ops::Local;
 use crate::program::{Extent, Program, RunShape, ValueId};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 /// A tile of a step's output.
@@ -15,59 +17,176 @@ pub struct Sample {
     pub tile: u64,
 }
 
-/// What each step weighs when samples are drawn: its MACs, and a floor of a
-/// quarter of the mean, so that no step is free to fake. In the order of steps.
-pub fn weights(program: &Program, run: &RunShape) -> Vec<u128> {
-    let inputs = program.inputs().len() as u32;
-    let steps = program.steps().len() as u32;
-    let macs: Vec<u128> =
-        (inputs..inputs + steps).map(|value| program.macs(ValueId(value), run).into()).collect();
-    let floor = macs.iter().sum::<u128>() / (4 * u128::from(steps).max(1)) + 1;
-    macs.into_iter().map(|macs| macs + floor).collect()
+/// A run whose tiles are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// The extents of its values in this run, [`Program::extents`].
+    pub extents: &'a [Extent],
+    /// The run.
+    pub run: &'a RunShape,
+    /// The rules, which say how many tiles.
+    pub rules: &'a TraceRules,
 }
 
-/// `count` samples under a 32-byte beacon: from the extendable output of
-/// `H("audit", trace_root ‖ beacon)`, 32 bytes a sample: a u128 modulo the
-/// total weight picks the step, a u128 modulo its tiles the tile.
-///
-/// The beacon has to be fixed after the trace root was published. A beacon
-/// that the prover can influence, the trace root itself included (Fiat–Shamir),
-/// lets it grind: see `soundness` in `poai-verify`.
-pub fn samples(
-    program: &Program,
-    extents: &[Extent],
-    run: &RunShape,
-    root: &TraceRoot,
-    beacon: &[u8; 32],
-    count: u32,
-) -> Vec<Sample> {
-    let weights = weights(program, run);
-    let total: u128 = weights.iter().sum();
-    let mut xof = blake3::Hasher::new_derive_key("poai-1 audit")
-        .update(root.as_bytes())
-        .update(beacon)
-        .finalize_xof();
-    let mut draw = |modulus: u128| {
+/// Binary logarithm of the units of a step when steps are drawn: far more than
+/// it has entries, at most 2^38.
+const UNITS: u32 = 56;
+
+/// Draws numbers from the extendable output of `H("audit", trace_root ‖
+/// receipt ‖ beacon)`.
+struct Draws(blake3::OutputReader);
+
+impl Draws {
+    /// The next 16 bytes as a little-endian number, modulo `modulus`.
+    fn below(&mut self, modulus: u128) -> u128 {
         let mut bytes = [0; 16];
-        xof.fill(&mut bytes);
+        self.0.fill(&mut bytes);
         u128::from_le_bytes(bytes) % modulus.max(1)
-    };
-    let mut samples = Vec::new();
-    for _ in 0..count {
-        let mut at = draw(total);
-        let mut step = 0;
-        for (index, &weight) in weights.iter().enumerate() {
-            step = index;
-            if at < weight {
+    }
+
+    /// One of the `total` units, from the `index`-th of `count` strata: these cut
+    /// the units, each in 2^32 parts, as equally as whole parts permit. `total`
+    /// is 1 to 2^80.
+    fn stratum(&mut self, total: u128, index: u32, count: u32) -> u128 {
+        const SCALE: u32 = 32;
+        let (scaled, count) = (total << SCALE, u128::from(count));
+        // ⌊index·scaled/count⌋, which has no overflow so.
+        let start = |index: u128| index * (scaled / count) + index * (scaled % count) / count;
+        let (low, high) = (start(index.into()), start(u128::from(index) + 1));
+        // Not empty unless there are 2^32 strata for each unit.
+        (low + self.below(high - low)) >> SCALE
+    }
+}
+
+impl Sampling<'_> {
+    /// The tiles that an audit of a receipt opens under a 32-byte beacon, each
+    /// once, in the order in which they are drawn (spec §14):
+    ///
+    /// 1. of the output all tiles, or the tiles of [`TraceRules::output_tiles`]
+    ///    entries if there are more;
+    /// 2. the tiles of [`TraceRules::product_samples`] MACs;
+    /// 3. the tiles of [`TraceRules::step_samples`] entries of the steps before
+    ///    the last: as many of each, and what is left of some of them.
+    ///
+    /// What is drawn is a MAC or a true entry, from strata of equal size, and
+    /// its tile is opened: tiles at an edge hold fewer.
+    ///
+    /// The beacon has to be fixed after the receipt's digest was published. A
+    /// beacon that the prover can influence, the trace root itself included
+    /// (Fiat–Shamir), lets it grind: see `soundness` in `poai-verify`.
+    pub fn tiles(&self, trace: &TraceRoot, receipt: &[u8; 32], beacon: &[u8; 32]) -> Vec<Sample> {
+        let mut hasher = blake3::Hasher::new_derive_key("poai-1 audit");
+        hasher.update(trace.as_bytes()).update(receipt).update(beacon);
+        let mut draws = Draws(hasher.finalize_xof());
+        let mut all = Distinct::default();
+        self.outputs(&mut draws, &mut all);
+        self.products(&mut draws, &mut all);
+        self.steps(&mut draws, &mut all);
+        all.order
+    }
+
+    fn outputs(&self, draws: &mut Draws, all: &mut Distinct) {
+        let value = self.program.output();
+        let Some(local) = self.local(value) else { return };
+        let (tiles, count) = (local.grid().tiles(), self.rules.output_tiles);
+        if tiles <= count.into() {
+            (0..tiles).for_each(|tile| all.add(Sample { value, tile }));
+            return;
+        }
+        for index in 0..count {
+            let entry = draws.stratum(entries(&local.output), index, count);
+            all.add(tile_of(&local, value, entry));
+        }
+    }
+
+    fn products(&self, draws: &mut Draws, all: &mut Distinct) {
+        let macs: Vec<u128> =
+            self.values().map(|value| self.program.macs(value, self.run).into()).collect();
+        let total: u128 = macs.iter().sum();
+        if total == 0 {
+            return;
+        }
+        let count = self.rules.product_samples;
+        for index in 0..count {
+            let mut at = draws.stratum(total, index, count);
+            for (value, &macs) in self.values().zip(&macs) {
+                if at >= macs {
+                    at -= macs;
+                    continue;
+                }
+                if let Some(local) = self.local(value) {
+                    // Below 2^64 and 2^38. Every entry has as many MACs.
+                    all.add(tile_of(&local, value, at * entries(&local.output) / macs));
+                }
                 break;
             }
-            at -= weight;
         }
-        let value = ValueId((program.inputs().len() + step) as u32);
-        let local = Local::new(program, extents, *run, value);
-        let tiles = local.map_or(1, |local| local.grid().tiles());
-        // Exact: below a u64.
-        samples.push(Sample { value, tile: draw(tiles.into()) as u64 });
     }
-    samples
+
+    fn steps(&self, draws: &mut Draws, all: &mut Distinct) {
+        // The last step has tiles of its own.
+        let steps = self.program.steps().len() as u32 - 1;
+        if steps == 0 {
+            return;
+        }
+        // Exact: at most 2^16 steps and 16 inputs.
+        let first = self.program.inputs().len() as u32;
+        let mut add = |step: u32, unit: u128| {
+            let value = ValueId(first + step);
+            if let Some(local) = self.local(value) {
+                all.add(tile_of(&local, value, (unit * entries(&local.output)) >> UNITS));
+            }
+        };
+        // Each step as often as all can be; then some of them.
+        let (rounds, rest) = (self.rules.step_samples / steps, self.rules.step_samples % steps);
+        for round in 0..rounds {
+            for step in 0..steps {
+                add(step, draws.stratum(1 << UNITS, round, rounds));
+            }
+        }
+        for index in 0..rest {
+            let at = draws.stratum(u128::from(steps) << UNITS, index, rest);
+            add((at >> UNITS) as u32, at & ((1 << UNITS) - 1));
+        }
+    }
+
+    /// The values that steps make.
+    fn values(&self) -> impl Iterator<Item = ValueId> {
+        // Exact: at most 2^16 + 16 values.
+        (self.program.inputs().len() as u32..self.program.values() as u32).map(ValueId)
+    }
+
+    fn local(&self, value: ValueId) -> Option<Local<'_>> {
+        Local::new(self.program, self.extents, *self.run, value)
+    }
+}
+
+/// True entries of a tensor: at most 2^38.
+fn entries(extent: &Extent) -> u128 {
+    u128::from(extent.rows) * u128::from(extent.columns)
+}
+
+/// The tile of a true entry, counted row by row.
+fn tile_of(local: &Local<'_>, value: ValueId, entry: u128) -> Sample {
+    let columns = u128::from(local.output.columns).max(1);
+    // Exact: a row and a column of the output.
+    let (row, column) = ((entry / columns) as u32, (entry % columns) as u32);
+    Sample { value, tile: local.grid().at(row, column).unwrap_or(0) }
+}
+
+/// Tiles in the order in which they came first.
+#[derive(Default)]
+struct Distinct {
+    order: Vec<Sample>,
+    seen: BTreeSet<Sample>,
+}
+
+impl Distinct {
+    fn add(&mut self, sample: Sample) {
+        if self.seen.insert(sample) {
+            self.order.push(sample);
+        }
+    }
 }

@@ -46,12 +46,13 @@ fn programs_have_sizes() {
         for _ in 0..constants {
             builder.constant("", Root([0; 32]), Extent { rows: 1, columns: 1, dtype: I8 });
         }
-        for _ in 0..steps {
-            builder.step("", Op::Relu, &[ValueId(0)]).unwrap();
+        for step in 0..steps {
+            let input = step.checked_rem(inputs).unwrap_or(0);
+            builder.step("", Op::Relu, &[ValueId(input as u32)]).unwrap();
         }
         builder.finish()
     };
-    for (inputs, constants, steps) in [(1, 0, 1), (16, 0, 1), (1, 1 << 16, 1), (1, 0, 1 << 16)] {
+    for (inputs, constants, steps) in [(1, 0, 1), (16, 0, 16), (1, 1 << 16, 1), (1, 0, 1 << 16)] {
         let program = build(inputs, constants, steps).unwrap();
         assert_eq!(program.values(), inputs + steps);
         assert_eq!(program.output(), ValueId((inputs + steps) as u32 - 1));
@@ -63,6 +64,9 @@ fn programs_have_sizes() {
         let size = ProgramError::Size { inputs, constants, steps };
         assert_eq!(build(inputs, constants, steps), Err(size));
     }
+    // An input that no step reads would change what a run is called, and no more.
+    assert_eq!(build(2, 0, 1), Err(ProgramError::Unread(1)));
+    assert_eq!(build(16, 0, 15), Err(ProgramError::Unread(15)));
     let none = Builder::new(&[]).finish();
     assert_eq!(none, Err(ProgramError::Size { inputs: 0, constants: 0, steps: 0 }));
 }

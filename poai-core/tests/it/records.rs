@@ -1,12 +1,10 @@
-//! Paths in the tree over a trace's records, and which tiles an audit draws
-//! (spec §13, §14).
+//! Paths in the tree over a trace's records (spec §13).
 
+use poai_core::Root;
 use poai_core::program::{Builder, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::TraceHeader;
 use poai_core::trace::record::{path, path_len, path_root, records_root};
-use poai_core::trace::sample::{Sample, samples};
 use poai_core::trace::unclean::accuse_input;
-use poai_core::{Root, TraceRoot};
 
 fn leaf(number: u64) -> [u8; 32] {
     *blake3::hash(&number.to_le_bytes()).as_bytes()
@@ -61,26 +59,6 @@ fn relus() -> poai_core::program::Program {
 }
 
 const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
-
-#[test]
-fn small_weights_are_drawn_to_the_unit() {
-    let program = relus();
-    let extents = program.extents(&RUN).unwrap();
-    let (root, beacon) = (TraceRoot([3; 32]), [4; 32]);
-    let mut stream = blake3::Hasher::new_derive_key("poai-1 audit");
-    stream.update(&root.0).update(&beacon);
-    let mut stream = stream.finalize_xof();
-    let mut draw = |modulus: u128| {
-        let mut bytes = [0; 16];
-        stream.fill(&mut bytes);
-        u128::from_le_bytes(bytes) % modulus
-    };
-    // Each weighs 1, and has 70 rows: three tiles.
-    let expected: Vec<Sample> = (0..200)
-        .map(|_| Sample { value: ValueId(1 + draw(4) as u32), tile: draw(3) as u64 })
-        .collect();
-    assert_eq!(samples(&program, &extents, &RUN, &root, &beacon, 200), expected);
-}
 
 /// Only inputs are accused by their bytes: values that steps made have tiles.
 #[test]

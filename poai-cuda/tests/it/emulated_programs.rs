@@ -2,11 +2,12 @@
 //! (`poai-testing/emulated/driver.cpp`): the processor's outputs, traces, winners
 //! and errors, in every order of streams.
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
+use poai_core::trace::TraceRules;
 use poai_core::{Challenge, Difficulty};
 use poai_cuda::{Cuda, Gpu, gpus};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{
-    Device, ExecuteError, Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError,
+    Claim, Device, ExecuteError, Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError,
 };
 use poai_engine::{Cpu, MineOptions};
 use poai_testing::edges;
@@ -154,7 +155,8 @@ fn traces_stay_on_the_card_until_they_are_read() {
         };
         let gpu = on(Arc::new(Cuda::open(&gpu()).unwrap()));
         let cpu = on(Arc::new(Cpu::new()));
-        assert_eq!(gpu.audit(&[7; 32], 30).unwrap(), cpu.audit(&[7; 32], 30).unwrap());
+        let claim = Claim { job: [1; 32], prover: [2; 32], rules: TraceRules::DEFAULT };
+        assert_eq!(gpu.audit(&claim, &[7; 32]).unwrap(), cpu.audit(&claim, &[7; 32]).unwrap());
         let copy = gpu.clone();
         copy.fetch().unwrap();
         for value in (0..cpu.records().len() as u32).map(ValueId) {

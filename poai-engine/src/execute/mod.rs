@@ -8,8 +8,8 @@
 //!   mined or not.
 //! - `host`, `task`: one step, on every thread; `buffers`: memory that runs
 //!   use again.
-//! - [`trace`]: a run's tensors and trees, and what is opened of them; received
-//!   traces, and the proof of their first lie.
+//! - [`trace`]: a run's tensors and trees, and what is opened of them; published
+//!   traces as they are received, and the proof of their first lie.
 
 mod buffers;
 pub mod device;
@@ -31,4 +31,4 @@ pub use network::{Constants, Network, NetworkError};
 pub use options::{MinedStep, Mining, RunOptions};
 pub use run::Run;
 pub use tensor::{Tensor, TensorError};
-pub use trace::{Claim, OpenError, ReceivedError, Trace};
+pub use trace::{Claim, OpenError, Published, ReceivedError, Trace};

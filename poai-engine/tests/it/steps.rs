@@ -3,13 +3,27 @@
 //! `test_vectors/steps.txt`. That script reads the cases that `emit_cases` writes.
 
 use poai_core::program::ValueId;
+use poai_core::trace::TraceRules;
 use poai_engine::execute::Device;
-use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Claim, ExecuteError, Model, RunOptions, Tensor, Trace};
 use poai_testing::edges;
 use poai_testing::edges::ProgramCase;
 use poai_testing::runs;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Few of each, so that outputs of more tiles than are opened are among the cases.
+const CLAIM: Claim = Claim {
+    job: [0x11; 32],
+    prover: [0x22; 32],
+    rules: TraceRules {
+        product_samples: 7,
+        step_samples: 9,
+        output_tiles: 2,
+        ..TraceRules::DEFAULT
+    },
+};
+const BEACON: [u8; 32] = [0x33; 32];
 
 /// The zoo's programs and one program an edge.
 fn cases() -> Vec<ProgramCase> {
@@ -35,7 +49,7 @@ fn values(trace: &Trace) -> impl Iterator<Item = (ValueId, &Tensor)> {
 }
 
 /// A case's lines in `test_vectors/steps.txt`: the trace root, which binds all else,
-/// and the steps' roots where there are several.
+/// the steps' roots if there are several, and the tiles that an audit opens.
 fn answers(case: &ProgramCase, trace: Option<&Trace>) -> Vec<String> {
     let program = case.network.program();
     let Some(trace) = trace else { return vec![format!("{}: no output", case.name)] };
@@ -48,6 +62,11 @@ fn answers(case: &ProgramCase, trace: Option<&Trace>) -> Vec<String> {
         lines.clear();
     }
     lines.push(format!("trace {}", trace.root()));
+    let tiles = trace.audit_tiles(&CLAIM, &BEACON);
+    let tiles: Vec<String> =
+        tiles.iter().map(|sample| format!("{}/{}", sample.value.0, sample.tile)).collect();
+    let tiles = blake3::hash(tiles.join(" ").as_bytes());
+    lines.push(format!("audit {} {tiles}", hex::encode(trace.receipt(&CLAIM).digest())));
     lines.into_iter().map(|line| format!("{}: {line}", case.name)).collect()
 }
 
@@ -85,6 +104,26 @@ fn emit_cases() {
             let trace = traced(case, poai_engine::choose::by_name("reference").unwrap());
             let program = case.network.program();
             let constants = case.network.constants().iter();
+            let audit = |trace: &Trace| {
+                let Claim { job, prover, rules } = CLAIM;
+                let tiles = trace.audit_tiles(&CLAIM, &BEACON);
+                let tiles = tiles.iter().map(|sample| (sample.value.0, sample.tile));
+                json!({
+                    "rules": {
+                        "batch_max": rules.batch_max,
+                        "sequence_max": rules.sequence_max,
+                        "tile_memory_max": rules.tile_memory_max,
+                        "product_samples": rules.product_samples,
+                        "step_samples": rules.step_samples,
+                        "output_tiles": rules.output_tiles,
+                    },
+                    "job": hex::encode(job),
+                    "prover": hex::encode(prover),
+                    "beacon": hex::encode(BEACON),
+                    "receipt": hex::encode(trace.receipt(&CLAIM).digest()),
+                    "tiles": tiles.collect::<Vec<_>>(),
+                })
+            };
             json!({
                 "name": case.name,
                 "about": case.about,
@@ -96,7 +135,8 @@ fn emit_cases() {
                 "constants": constants.map(|held| tensor(&held.tensor)).collect::<Vec<_>>(),
                 "inputs": case.inputs.iter().map(tensor).collect::<Vec<_>>(),
                 "values": trace.iter().flat_map(values).map(|(_, t)| tensor(t)).collect::<Vec<_>>(),
-                "trace_root": trace.map(|trace| trace.root().to_string()),
+                "trace_root": trace.as_ref().map(|trace| trace.root().to_string()),
+                "audit": trace.as_ref().map(audit),
             })
         })
         .collect();

@@ -1,11 +1,12 @@
-//! Makes a new version's fixtures of audits, fraud proofs, links and receipts:
+//! Makes a new version's fixtures of audits, fraud proofs, demands, answers,
+//! links and receipts:
 //! `cargo run -p poai-testing --features verify --bin make-trace-fixtures -- DIRECTORY`.
 //!
 //! Fixtures of an earlier version are never made again: today's and every
 //! later code has to read them as they are. It refuses a directory that exists.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::{Record, TraceHeader, unclean};
+use poai_core::trace::{Demand, Receipt, Record, TraceHeader, unclean};
 use poai_core::{Challenge, Difficulty, Params, Root};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
@@ -19,7 +20,15 @@ use std::sync::Arc;
 
 type Failure = Box<dyn std::error::Error>;
 
-const RULES: TraceRules = TraceRules { batch_max: 64, sequence_max: 64, samples: 3 };
+const RULES: TraceRules = TraceRules {
+    batch_max: 64,
+    sequence_max: 64,
+    product_samples: 2,
+    step_samples: 2,
+    output_tiles: 1,
+    ..TraceRules::DEFAULT
+};
+const CLAIM: Claim = Claim { job: [0x54; 32], prover: [0x55; 32], rules: RULES };
 const BEACON: [u8; 32] = [0x51; 32];
 
 /// One product that can be mined.
@@ -55,7 +64,7 @@ impl Writer<'_> {
         for (key, value) in [("kind", kind), ("file", name), ("expect", expect)] {
             with[key] = value.into();
         }
-        with["rules"] = json!([RULES.batch_max, RULES.sequence_max, RULES.samples]);
+        with["rules"] = json!(RULES);
         self.manifest.push(with);
         Ok(())
     }
@@ -72,12 +81,12 @@ fn step_named(trace: &Trace, name: &str) -> Result<ValueId, Failure> {
     Ok(ValueId(u32::try_from(program.inputs().len() + at)?))
 }
 
-/// A beacon whose audit samples the first tile of the step that is wrong.
+/// A beacon whose audit opens the first tile of the step that is wrong.
 fn caught(faulty: &Trace) -> Result<([u8; 32], Vec<u8>), Failure> {
     let checker = Checker::new(faulty.network().program().clone(), RULES);
     for byte in 0..=255 {
-        let audit = faulty.audit(&[byte; 32], RULES.samples)?;
-        let result = checker.audit(&faulty.root(), &[byte; 32], &audit);
+        let audit = faulty.audit(&CLAIM, &[byte; 32])?;
+        let result = checker.audit(&faulty.receipt(&CLAIM), &[byte; 32], &audit);
         if matches!(result, Err(TraceError::Invalid(TraceInvalid::Entry { row: 0, column: 1, .. })))
         {
             return Ok(([byte; 32], audit));
@@ -95,11 +104,23 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     writer.file("encoder.program", &program.encode())?;
     let of = |root| json!({ "program": "encoder.program", "trace": root, "beacon": Root(BEACON) });
 
-    let audit = trace.audit(&BEACON, RULES.samples)?;
-    writer.add("audit", "honest.audit", &audit, "valid", of(trace.root()))?;
-    let mut other = of(trace.root());
+    let audit = trace.audit(&CLAIM, &BEACON)?;
+    writer.file("encoder.receipt", &trace.receipt(&CLAIM).encode())?;
+    let audited = || {
+        let mut with = of(trace.root());
+        with["receipt"] = "encoder.receipt".into();
+        with
+    };
+    writer.add("audit", "honest.audit", &audit, "valid", audited())?;
+    let mut other = audited();
     other["beacon"] = json!(Root([0x52; 32]));
     writer.add("audit", "honest.audit", &audit, "invalid", other)?;
+    // Copied by another prover: its receipt is right, and the audit not its own.
+    let copier = Receipt { prover: [0x56; 32], ..trace.receipt(&CLAIM) };
+    writer.file("copied.receipt", &copier.encode())?;
+    let mut copied = audited();
+    copied["receipt"] = "copied.receipt".into();
+    writer.add("audit", "honest.audit", &audit, "invalid", copied)?;
 
     for name in ["linear", "embed", "mean pool"] {
         let value = step_named(&trace, name)?;
@@ -117,6 +138,15 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
             let (beacon, audit) = caught(&faulty)?;
             let mut with = of(faulty.root());
             with["beacon"] = json!(Root(beacon));
+            with["receipt"] = "faulty.receipt".into();
+            writer.file("faulty.receipt", &faulty.receipt(&CLAIM).encode())?;
+            let demand = Demand { trace: faulty.root(), value, tile: 0 };
+            writer.file("faulty.demand", &demand.encode())?;
+            let mut asked = of(faulty.root());
+            asked["demand"] = "faulty.demand".into();
+            let convicts = format!("invalid: value {}, tile 0: entry", value.0);
+            let answer = faulty.answer(&demand)?;
+            writer.add("answer", "convicting.answer", &answer, &convicts, asked)?;
             let expect = format!("invalid: value {}, tile 0: entry [0, 1] is wrong", value.0);
             writer.add("audit", "wrong-tile.audit", &audit, &expect, with)?;
         }
@@ -125,6 +155,7 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let right = trace.fraud_proof(value, 0)?;
     let expect = format!("invalid: value {}, tile 0 is right", value.0);
     writer.add("fraud", "right-tile.fraud", &right, &expect, of(trace.root()))?;
+    demands_and_answers(writer, &trace, value)?;
     let mut header = trace.header();
     header.macs += 1;
     writer.add("fraud", "header-macs.fraud", &header.encode(), "valid", of(header.root()))?;
@@ -151,6 +182,36 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let proof = forged.input_strip(input, 0);
     let expect = "invalid: value 0, tile 1 is right";
     writer.add("fraud", "clean-input.fraud", &proof, expect, of(forged.root()))
+}
+
+fn demands_and_answers(
+    writer: &mut Writer<'_>,
+    trace: &Trace,
+    value: ValueId,
+) -> Result<(), Failure> {
+    writer.file("encoder.header", &trace.header().encode())?;
+    let of = || json!({ "program": "encoder.program", "trace": trace.root(), "header": "encoder.header" });
+    let input = ValueId(0);
+    for (name, value, tile) in
+        [("tile", value, 0), ("input-records", input, 0), ("input-strip", input, 1)]
+    {
+        let demand = Demand { trace: trace.root(), value, tile };
+        let file = format!("{name}.demand");
+        writer.add("demand", &file, &demand.encode(), "valid", of())?;
+        let mut with = of();
+        with["demand"] = file.into();
+        let answer = trace.answer(&demand)?;
+        writer.add("answer", &format!("{name}.answer"), &answer, "valid", with)?;
+    }
+    let mut with = of();
+    with["demand"] = "tile.demand".into();
+    let expect = format!("malformed: expected tile 0 of value {}", value.0);
+    writer.add("answer", "header-alone.answer", &trace.header().encode(), &expect, with.clone())?;
+    let other = trace.fraud_proof(value, 1)?;
+    writer.add("answer", "another-tile.answer", &other, &expect, with)?;
+    let demand = Demand { trace: trace.root(), value, tile: 1 << 40 };
+    let expect = format!("malformed: value {} has no tile", value.0);
+    writer.add("demand", "no-tile.demand", &demand.encode(), &expect, of())
 }
 
 fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
@@ -183,11 +244,10 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     with["trace"] = json!(other.root());
     writer.add("link", "other-operand.link", &link, "invalid: the proof's A", with)?;
 
-    let claim = Claim { job: [0x54; 32], prover: [0x55; 32], rules: RULES.digest() };
-    let receipt = trace.receipt(&claim);
+    let receipt = trace.receipt(&CLAIM);
     let header: TraceHeader = trace.header();
     writer.file("deep.header", &header.encode())?;
-    let of = |receipt: &poai_core::trace::Receipt| {
+    let of = |receipt: &Receipt| {
         json!({
             "program": "deep.program", "header": "deep.header",
             "trace": trace.root(), "digest": Root(receipt.digest()),

@@ -1,22 +1,24 @@
-//! Messages about traces, altered anywhere: audits hold as they were alone, and
-//! nobody is convicted by an altered fraud proof.
+//! Messages about traces, altered anywhere: audits and answers hold as they were
+//! alone, and nobody is convicted by an altered fraud proof.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::trace::{Receipt, TraceHeader};
-use poai_core::{Program, TraceRoot};
-use poai_verify::trace::{Checker, TraceRules};
+use poai_core::Program;
+use poai_core::trace::{Demand, Receipt, TraceHeader, TraceRules};
+use poai_verify::trace::{Answer, Checker};
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../../test_vectors/messages/v1/", $name))
+        include_bytes!(concat!("../../../test_vectors/messages/v2/", $name))
     };
 }
 
 #[derive(Arbitrary, Debug)]
 enum Message {
     Audit,
+    Answer,
+    Convicting,
     Linear,
     Embed,
     Input,
@@ -31,36 +33,41 @@ struct Input {
     bits: Vec<(u16, u8)>,
     cut: Option<u16>,
     add: Vec<u8>,
+    /// A demand of the fuzzer's own about the honest trace.
+    demand: (u32, u64),
 }
 
-fn root(text: &str) -> TraceRoot {
-    text.parse().unwrap()
+/// The rules of the fixtures.
+const RULES: TraceRules = TraceRules {
+    batch_max: 64,
+    sequence_max: 64,
+    product_samples: 2,
+    step_samples: 2,
+    output_tiles: 1,
+    ..TraceRules::DEFAULT
+};
+
+fn header(message: &[u8]) -> TraceHeader {
+    TraceHeader::decode(&message[..TraceHeader::LEN]).unwrap()
 }
 
 fuzz_target!(|input: Input| {
-    let rules = TraceRules { batch_max: 64, sequence_max: 64, samples: 3 };
-    let program = Program::decode(fixture!("encoder.program")).unwrap();
-    let checker = Checker::new(program, rules);
-    let honest = root("483b152689b4331c3627b00d192eb8ced7625765d7e31f74422788b19bcabc25");
-    let (bytes, trace): (&[u8], _) = match &input.message {
-        Message::Audit => (fixture!("honest.audit"), honest),
-        Message::Linear => (
-            fixture!("linear-tile.fraud"),
-            root("25f89738d1bd16046111d544a188c4f773abc1034c9b3de12b45a4d47a919580"),
-        ),
-        Message::Embed => (
-            fixture!("embed-tile.fraud"),
-            root("74281978cc4832d7962ed04cb581fa4e8379a5dde71e0eb313e9e64b2ba56124"),
-        ),
-        Message::Input => (
-            fixture!("header-input.fraud"),
-            root("dd3e4cc715b2a2979e8ff24e152d91339bc6c74f4191306d31b746ff94a9b0dd"),
-        ),
-        Message::Record => (
-            fixture!("record-wiring.fraud"),
-            root("4d2d581465191637a03a062e69a4f9c1ad422aaf7be2027f9a4d429ec34723b8"),
-        ),
-        Message::Bytes(bytes) => (bytes, honest),
+    let checker = Checker::new(Program::decode(fixture!("encoder.program")).unwrap(), RULES);
+    let receipt = Receipt::decode(fixture!("encoder.receipt")).unwrap();
+    let honest = header(fixture!("honest.audit"));
+    let bytes: &[u8] = match &input.message {
+        Message::Audit => fixture!("honest.audit"),
+        Message::Answer => fixture!("tile.answer"),
+        Message::Convicting => fixture!("convicting.answer"),
+        Message::Linear => fixture!("linear-tile.fraud"),
+        Message::Embed => fixture!("embed-tile.fraud"),
+        Message::Input => fixture!("header-input.fraud"),
+        Message::Record => fixture!("record-wiring.fraud"),
+        Message::Bytes(bytes) => bytes,
+    };
+    let trace = match input.message {
+        Message::Bytes(_) => honest.root(),
+        _ => header(bytes).root(),
     };
     let mut altered = bytes.to_vec();
     for (at, mask) in &input.bits {
@@ -72,17 +79,39 @@ fuzz_target!(|input: Input| {
     altered.extend(&input.add);
     let same = altered == bytes && !matches!(input.message, Message::Bytes(_));
 
-    let audit = checker.audit(&trace, &[0x51; 32], &altered);
+    let audit = checker.audit(&receipt, &[0x51; 32], &altered);
     let fraud = checker.fraud(&trace, &altered);
+    let demanded = match &input.message {
+        Message::Convicting => fixture!("faulty.demand"),
+        _ => fixture!("tile.demand"),
+    };
+    let answer = checker.answer(&Demand::decode(demanded).unwrap(), &altered);
+    let right = answer == Ok(Answer::Right);
+    let convicted = matches!(answer, Ok(Answer::Fraud(_)));
     match input.message {
-        Message::Audit => assert_eq!((audit.is_ok(), fraud.is_ok()), (same, false)),
-        Message::Bytes(_) => assert!(audit.is_err() && fraud.is_err(), "an honest trace convicted"),
+        Message::Audit => {
+            assert_eq!((audit.is_ok(), fraud.is_ok(), answer.is_ok()), (same, false, false));
+        }
+        Message::Answer => assert_eq!((fraud.is_ok(), right, convicted), (false, same, false)),
+        Message::Convicting => assert_eq!((fraud.is_ok(), right, convicted), (same, false, same)),
+        Message::Bytes(bytes) if altered == fixture!("tile.answer") => drop(bytes),
+        Message::Bytes(_) => {
+            assert!(audit.is_err() && fraud.is_err(), "an honest trace convicted");
+            assert!(answer.is_err(), "an answer out of nothing");
+        }
         _ => assert_eq!((audit.is_ok(), fraud.is_ok()), (false, same)),
     }
-    if let Some(header) = TraceHeader::decode(&altered) {
+    // Whatever tile is demanded, there is a bound of its answer or none such.
+    let (value, tile) = input.demand;
+    let demand = Demand { trace: honest.root(), value: poai_core::program::ValueId(value), tile };
+    let _ = checker.demand(&honest, &demand);
+    if let Ok(header) = TraceHeader::decode(&altered) {
         assert_eq!(header.encode().as_slice(), altered);
     }
-    if let Some(receipt) = Receipt::decode(&altered) {
+    if let Ok(receipt) = Receipt::decode(&altered) {
         assert_eq!(receipt.encode().as_slice(), altered);
+    }
+    if let Ok(demand) = Demand::decode(&altered) {
+        assert_eq!(demand.encode().as_slice(), altered);
     }
 });

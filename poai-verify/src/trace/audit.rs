@@ -1,4 +1,4 @@
-//! Audits: sampled tiles of a trace hold.
+//! Audits: the output's tiles and sampled tiles of a trace hold.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -6,60 +6,68 @@ use super::error::{TraceError, TraceInvalid};
 use super::tile::Verdict;
 use alloc::vec::Vec;
 use poai_core::program::ValueId;
-use poai_core::trace::{Record, TraceHeader, header, record, sample};
+use poai_core::trace::{Receipt, Record, Sampling, TraceHeader, header, record};
 use poai_core::{Root, RulesDigest, TraceRoot};
 
 /// An audit that holds: every record follows from the program and is wired to
-/// its producers, and every sampled tile is what its step computes.
+/// its producers, and every tile that it opens is what its step computes. These
+/// are the output's tiles (all, or [`poai_core::trace::TraceRules::output_tiles`])
+/// and those that were drawn.
 ///
-/// It does not say that tiles which were not sampled are right;
-/// [`super::soundness()`] says how likely a fault escapes. It binds no
-/// requester, no prover, and nothing of what the inputs mean.
+/// It does not say that other tiles are right; [`super::Soundness`] says how
+/// likely skipped work and a wrong answer escape. It says nothing of what the
+/// inputs mean, nor that the prover of the receipt agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Audited {
     /// The trace.
     pub trace: TraceRoot,
-    /// Its head.
+    /// Its header.
     pub header: TraceHeader,
+    /// [`Receipt::digest`] of the receipt: the audit's tiles follow from it, so
+    /// that the audit is of this job and prover alone.
+    pub receipt: [u8; 32],
     /// How many tiles were recomputed.
-    pub samples: u32,
+    pub tiles: u32,
     /// The rules it was checked under.
     pub rules: RulesDigest,
 }
 
 impl Checker {
-    /// Checks an audit of a trace under a beacon. The beacon must have been
-    /// fixed after the trace root was published.
+    /// Checks an audit of a receipt's trace under a beacon. The beacon must have
+    /// been fixed after the receipt's digest was published. That the prover of
+    /// the receipt agrees, its signature shows.
     ///
     /// # Errors
-    /// [`TraceError`] names the first thing that does not hold.
+    /// [`TraceError`] names the first thing that does not hold; a receipt that
+    /// is not of this trace is [`TraceInvalid::Receipt`].
     pub fn audit(
         &self,
-        trace: &TraceRoot,
+        receipt: &Receipt,
         beacon: &[u8; 32],
         audit: &[u8],
     ) -> Result<Audited, TraceError> {
         let mut from = Cursor::new(audit);
-        let head = self.head(trace, &mut from)?;
+        let head = self.head(&receipt.trace, &mut from)?;
         self.check_audit_bytes(&head, audit.len())?;
-        self.check_macs(&head)?;
+        self.check_receipt(&head, receipt)?;
         let records = self.all_records(&head, &mut from)?;
-        let samples = self.rules().samples;
-        let program = self.program();
-        let drawn = sample::samples(program, &head.extents, &head.run, &head.root, beacon, samples);
-        for sample in drawn {
+        let (program, digest) = (self.program(), receipt.digest());
+        let Head { header, root, run, extents } = &head;
+        let sampling = Sampling { program, extents, run, rules: self.rules() };
+        let mut tiles = 0;
+        for sample in sampling.tiles(root, &digest, beacon) {
             let index = sample.value.0 as usize;
             let Some(own) = records.get(index) else { return Err(TraceInvalid::Records.into()) };
             match self.tile(&head, sample, &own.inputs, &own.root, &mut from)? {
-                Verdict::Right => {}
+                Verdict::Right => tiles += 1,
                 Verdict::Wrong(why) => return Err(why.into()),
             }
         }
         from.end()?;
-        let (header, rules) = (head.header, self.rules().digest());
-        Ok(Audited { trace: head.root, header, samples, rules })
+        let rules = self.rules().digest();
+        Ok(Audited { trace: *root, header: *header, receipt: digest, tiles, rules })
     }
 
     /// All records: under the header, as the program implies, wired.

@@ -14,14 +14,14 @@ use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::trace::{Record, TraceHeader, record};
 
 /// The number of a value and that of a tile.
-const PLACE: u64 = 4 + 8;
+pub(super) const PLACE: u64 = 4 + 8;
 
 impl Checker {
     /// No audit of a run of this shape has more bytes than this. The shape
     /// stands in a message's first [`TraceHeader::LEN`] bytes.
     ///
     /// # Errors
-    /// [`TraceMalformed`] where the rules do not permit the run.
+    /// [`TraceMalformed`] if the rules do not permit the run.
     pub fn audit_bytes_max(&self, run: &RunShape) -> Result<u64, TraceMalformed> {
         let extents = self.permitted(run)?;
         Ok(self.audit_bytes(run, &extents))
@@ -80,8 +80,14 @@ impl Checker {
         got: usize,
     ) -> Result<(), TraceMalformed> {
         self.check_tile_memory(&head.run, &head.extents, value)?;
-        let most = self.fraud_bytes_of(&head.run, &head.extents, value);
-        within(most.saturating_add(TraceHeader::LEN as u64 + PLACE), got)
+        within(self.answer_bytes(head, value), got)
+    }
+
+    /// No fraud proof about a value, and so no answer to a demand for a tile of
+    /// it, has more bytes.
+    pub(super) fn answer_bytes(&self, head: &Head, value: ValueId) -> u64 {
+        let tile = self.worst(&head.run, &head.extents, value);
+        self.fraud_bytes_of(&head.extents, value, tile.bytes)
     }
 
     /// Refuses a link that is longer than any, likewise.
@@ -95,7 +101,11 @@ impl Checker {
         Ok(extents)
     }
 
-    fn check_memory(&self, run: &RunShape, extents: &[Extent]) -> Result<(), TraceMalformed> {
+    pub(super) fn check_memory(
+        &self,
+        run: &RunShape,
+        extents: &[Extent],
+    ) -> Result<(), TraceMalformed> {
         self.values().try_for_each(|value| self.check_tile_memory(run, extents, value))
     }
 
@@ -105,8 +115,19 @@ impl Checker {
         extents: &[Extent],
         value: ValueId,
     ) -> Result<(), TraceMalformed> {
-        let (bytes, max) = (self.worst(run, extents, value).memory, self.tile_memory_max());
-        if bytes > max { Err(TraceMalformed::Memory { value, bytes, max }) } else { Ok(()) }
+        self.permitted_tile(run, extents, value).map(drop)
+    }
+
+    /// A value's worst tile, if the rules permit the memory that it takes.
+    pub(super) fn permitted_tile(
+        &self,
+        run: &RunShape,
+        extents: &[Extent],
+        value: ValueId,
+    ) -> Result<TileBound, TraceMalformed> {
+        let tile = self.worst(run, extents, value);
+        let (bytes, max) = (tile.memory, self.rules().tile_memory_max);
+        if bytes > max { Err(TraceMalformed::Memory { value, bytes, max }) } else { Ok(tile) }
     }
 
     /// The header and all records.
@@ -116,33 +137,42 @@ impl Checker {
     }
 
     fn audit_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
-        let records = self.records_bytes();
         let tiles = self.values().map(|value| self.worst(run, extents, value).bytes);
-        let tile = tiles.max().unwrap_or(0);
-        records.saturating_add(tile.saturating_mul(self.rules().samples.into()))
+        self.audit_bytes_of(tiles.max().unwrap_or(0))
+    }
+
+    /// An audit whose tiles open so many bytes each.
+    pub(super) fn audit_bytes_of(&self, tile: u64) -> u64 {
+        self.records_bytes().saturating_add(tile.saturating_mul(self.rules().tiles_max()))
     }
 
     fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
-        let of_value = |value| self.fraud_bytes_of(run, extents, value);
-        let most = self.values().map(of_value).max().unwrap_or(0);
-        most.saturating_add(TraceHeader::LEN as u64 + PLACE)
+        let of_value =
+            |value| self.fraud_bytes_of(extents, value, self.worst(run, extents, value).bytes);
+        self.values().map(of_value).max().unwrap_or(0)
     }
 
-    /// What follows the value and the tile: for an input all inputs' records,
-    /// or its own and a strip; for a step its record, its inputs' and a tile.
-    fn fraud_bytes_of(&self, run: &RunShape, extents: &[Extent], value: ValueId) -> u64 {
+    /// A fraud proof about a value. What follows the value and the tile: for an
+    /// input all inputs' records, or its own and a strip; for a step its record,
+    /// its inputs' and a tile, which opens so many bytes.
+    pub(super) fn fraud_bytes_of(&self, extents: &[Extent], value: ValueId, tile: u64) -> u64 {
         let opened = |value: ValueId| self.opened_record_bytes(value);
         let program = self.program();
-        let Some(step) = program.step_of(value) else {
-            let inputs = self.values().take(program.inputs().len());
-            let all = inputs.map(opened).fold(0, u64::saturating_add);
-            let rows = Params::CONSENSUS.tile() as u32;
-            let extent = extents.get(value.0 as usize);
-            let strip = extent.map_or(0, |extent| strip_bytes(extent, rows, rows));
-            return all.max(opened(value).saturating_add(strip));
+        let most = match program.step_of(value) {
+            None => {
+                let inputs = self.values().take(program.inputs().len());
+                let all = inputs.map(opened).fold(0, u64::saturating_add);
+                let rows = Params::CONSENSUS.tile() as u32;
+                let extent = extents.get(value.0 as usize);
+                let strip = extent.map_or(0, |extent| strip_bytes(extent, rows, rows));
+                all.max(opened(value).saturating_add(strip))
+            }
+            Some(step) => {
+                let records = step.inputs.iter().chain([&value]).map(|&value| opened(value));
+                records.fold(tile, u64::saturating_add)
+            }
         };
-        let records = step.inputs.iter().chain([&value]).map(|&value| opened(value));
-        records.fold(self.worst(run, extents, value).bytes, u64::saturating_add)
+        most.saturating_add(TraceHeader::LEN as u64 + PLACE)
     }
 
     /// A value's worst tile; an input has none.

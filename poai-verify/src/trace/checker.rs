@@ -2,10 +2,9 @@
 
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
-use super::rules::TraceRules;
 use alloc::vec::Vec;
 use poai_core::program::{Extent, Program, RunShape, ValueId};
-use poai_core::trace::{Record, TraceHeader, record};
+use poai_core::trace::{Record, TraceDecodeError, TraceHeader, TraceRules, record};
 use poai_core::{ProgramId, TraceRoot};
 
 /// Checks messages about traces of one program under a node's rules.
@@ -16,7 +15,6 @@ pub struct Checker {
     program: Program,
     program_id: ProgramId,
     rules: TraceRules,
-    tile_memory_max: u64,
 }
 
 /// A run whose header was checked.
@@ -28,32 +26,12 @@ pub(super) struct Head {
 }
 
 impl Checker {
-    /// The heap that a tile may take unless a node says otherwise: the keys of
-    /// 16384 tokens of 2048 columns take half of it.
-    pub const TILE_MEMORY_MAX: u64 = 1 << 28;
-
-    /// A checker of a program's traces.
+    /// A checker of a program's traces. A tile of attention opens all keys of
+    /// an item, so that [`TraceRules::tile_memory_max`] bounds sequences by
+    /// their width; [`Checker::largest`] says whether every run that the other
+    /// rules permit fits.
     pub fn new(program: Program, rules: TraceRules) -> Checker {
-        let tile_memory_max = Checker::TILE_MEMORY_MAX;
-        Checker { program_id: program.program_id(), program, rules, tile_memory_max }
-    }
-
-    /// Limits the heap that recomputing any tile of a run may take, as
-    /// [`super::TileBound::memory`] bounds it. A tile of attention opens all
-    /// keys of an item, so that sequences are bounded by their width, which the
-    /// rules' `sequence_max` does not do.
-    ///
-    /// This protects one node and is no rule: messages about a run beyond it
-    /// are refused unread, whether they hold or not, and no digest names it.
-    /// Where nodes have to agree, register only programs whose
-    /// [`Checker::tile_bound`] fits in all runs that the rules permit.
-    pub fn with_tile_memory_max(mut self, bytes: u64) -> Checker {
-        self.tile_memory_max = bytes;
-        self
-    }
-
-    pub(super) fn tile_memory_max(&self) -> u64 {
-        self.tile_memory_max
+        Checker { program_id: program.program_id(), program, rules }
     }
 
     /// The program.
@@ -78,8 +56,12 @@ impl Checker {
         trace: &TraceRoot,
         from: &mut Cursor<'_>,
     ) -> Result<Head, TraceError> {
-        let bytes = from.take(TraceHeader::LEN as u64)?;
-        let header = TraceHeader::decode(bytes).ok_or(TraceMalformed::Short)?;
+        // The version stands first: whatever follows, another is unsupported.
+        let header = TraceHeader::decode(from.peek(TraceHeader::LEN)).map_err(|why| match why {
+            TraceDecodeError::Length { .. } => TraceMalformed::Short,
+            why => TraceMalformed::Decode(why),
+        })?;
+        from.take(TraceHeader::LEN as u64)?;
         let (expected, got) = (*trace, header.root());
         if expected != got {
             return Err(TraceInvalid::Trace { expected, got }.into());

@@ -16,6 +16,11 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    /// The next bytes, at most so many, which are not taken.
+    pub(super) fn peek(&self, most: usize) -> &'a [u8] {
+        self.0.get(..most).unwrap_or(self.0)
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], TraceMalformed> {
         let (array, rest) = self.0.split_first_chunk().ok_or(TraceMalformed::Short)?;
         self.0 = rest;

@@ -4,7 +4,7 @@ use crate::freivalds::FreivaldsError;
 use poai_core::program::ops::StepError;
 use poai_core::program::{RunShapeError, ValueId};
 use poai_core::puzzle::commitment::opening::OpeningError;
-use poai_core::trace::RecordError;
+use poai_core::trace::{RecordError, TraceDecodeError};
 use poai_core::{ProgramId, Root, RulesDigest, TraceRoot};
 
 /// Why a message about a trace was refused.
@@ -21,6 +21,9 @@ pub enum TraceError {
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceMalformed {
+    /// Its header, or a demand, is of another version or length.
+    #[error(transparent)]
+    Decode(#[from] TraceDecodeError),
     /// They end before all is there.
     #[error("the message ends early")]
     Short,
@@ -43,15 +46,15 @@ pub enum TraceMalformed {
         /// How many there are.
         got: usize,
     },
-    /// Recomputing a tile could take more memory than this node spends on one;
-    /// whether the message holds is not said.
-    #[error("a tile of value {} may take {bytes} bytes of memory, this node permits {max}", value.0)]
+    /// Recomputing a tile could take more memory than the rules permit: the run
+    /// is inadmissible, whether the message holds or not.
+    #[error("a tile of value {} may take {bytes} bytes of memory, the rules permit {max}", value.0)]
     Memory {
         /// The value.
         value: ValueId,
         /// What its worst tile takes.
         bytes: u64,
-        /// What is permitted.
+        /// [`poai_core::trace::TraceRules::tile_memory_max`].
         max: u64,
     },
     /// The run has no tensors.
@@ -78,6 +81,14 @@ pub enum TraceMalformed {
         /// The value.
         value: ValueId,
         /// The tile.
+        tile: u64,
+    },
+    /// It answers another demand, or none: the demand stays open.
+    #[error("expected tile {tile} of value {}, got another or the header alone", value.0)]
+    Answer {
+        /// The value demanded.
+        value: ValueId,
+        /// The tile demanded.
         tile: u64,
     },
 }

@@ -88,7 +88,8 @@ pub struct Checked {
 }
 
 impl Checker {
-    /// Decides every entry of a trace. `header` is the trace's, 144 bytes.
+    /// Decides every entry of a trace. `header` is the trace's,
+    /// [`TraceHeader::LEN`] bytes.
     ///
     /// # Errors
     /// [`TraceError`]: tensors of other lengths are malformed, everything else
@@ -103,6 +104,7 @@ impl Checker {
         let mut from = Cursor::new(header);
         let head = self.head(trace, &mut from)?;
         from.end()?;
+        self.check_memory(&head.run, &head.extents)?;
         self.check_macs(&head)?;
         self.check_lengths(&head, data)?;
         self.check_clean(&head, data)?;

@@ -1,17 +1,17 @@
 //! Checking traces of whole networks (spec §13 and §14).
 //!
 //! A [`Checker`] is built from the node's own program and [`TraceRules`]. It
-//! decides *audits* (sampled tiles hold), *fraud proofs* (one tile is wrong)
-//! and *links* (a mined product belongs to a trace), each from one message
-//! whose every length is implied. Each tile is recomputed by the same code that
-//! executes programs.
+//! decides *audits* (sampled tiles hold), *fraud proofs* (one tile is wrong),
+//! *answers* (a demanded tile is right) and *links* (a mined product belongs to
+//! a trace), each from one message whose every length is implied. Each tile is
+//! recomputed by the same code that executes programs.
 //!
-//! - [`rules`]: what the node permits.
 //! - [`checker`]: header and records.
 //! - [`bounds`]: how long messages and how large tiles can be.
 //! - [`tile`]: one tile recomputed from its openings.
-//! - [`audit`], [`fraud`], [`link`]: the three messages.
-//! - [`receipt`]: a claim held against a trace.
+//! - [`audit`], [`fraud`], [`demand`], [`link`]: the messages.
+//! - [`receipt`]: a claim compared with a trace, and whether a chain admits it.
+//! - [`registration`]: what a program's largest run costs its checkers.
 //! - [`full`]: every entry, with all tensors at hand.
 //! - [`mod@soundness`]: what an audit is worth.
 //! - [`error`]: malformed or invalid.
@@ -20,22 +20,25 @@ pub mod audit;
 pub mod bounds;
 pub mod checker;
 mod cursor;
+pub mod demand;
 pub mod error;
 pub mod fraud;
 pub mod full;
 pub mod link;
 mod reach;
 pub mod receipt;
-pub mod rules;
+pub mod registration;
 pub mod soundness;
 pub mod tile;
 
 pub use audit::Audited;
 pub use checker::Checker;
+pub use demand::Answer;
 pub use error::{ReceiptError, TraceError, TraceInvalid, TraceMalformed};
 pub use fraud::{Fraud, Wrong};
 pub use full::{Checked, Data, Method};
 pub use link::Useful;
+pub use poai_core::trace::TraceRules;
 pub use reach::TileBound;
-pub use rules::TraceRules;
-pub use soundness::{samples_for, soundness};
+pub use registration::Largest;
+pub use soundness::{Soundness, samples_for, work_skipped};

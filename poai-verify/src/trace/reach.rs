@@ -11,11 +11,12 @@ use poai_core::program::{Extent, Op, Window};
 
 /// Bounds of a step's worst tile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TileBound {
     /// No tile's openings have more bytes.
     pub bytes: u64,
     /// Recomputing no tile allocates more bytes beside the message. It is what
-    /// [`super::Checker::with_tile_memory_max`] limits.
+    /// [`super::TraceRules::tile_memory_max`] limits.
     pub memory: u64,
 }
 

@@ -1,26 +1,36 @@
-//! Receipts: a claim held against the trace that it is about.
+//! Receipts: a claim compared with the trace that it is about.
 
-use super::checker::Checker;
+use super::checker::{Checker, Head};
 use super::cursor::Cursor;
 use super::error::{ReceiptError, TraceError, TraceInvalid};
 use poai_core::trace::{Receipt, TraceHeader};
 
 impl Checker {
-    /// Checks that a receipt says of a trace what its header and the program
-    /// say, and that it asks for this checker's rules. The header is that of a
-    /// trace which an audit or a full check accepted
-    /// ([`super::Audited::header`], [`super::Checked::header`]); this adds
-    /// nothing to what they found. Nor does it look at job and prover, which
-    /// no trace binds: the requester compares the job, and a signature over
+    /// Checks that a chain can admit a receipt: its header's run is one that the
+    /// rules permit, tiles' memory included, and the receipt says of the trace
+    /// what header and program say, under this checker's rules. Chains call it
+    /// when a trace is posted, and refuse what fails: nobody could audit it.
+    ///
+    /// It does not say that there is such a trace. That is for an audit, a full
+    /// check ([`super::Audited::header`], [`super::Checked::header`]) or the end
+    /// of the time for demands and fraud proofs. Nor does it look at job and
+    /// prover: the requester compares the job, and a signature over
     /// [`Receipt::digest`] names the prover.
     ///
     /// # Errors
-    /// [`TraceError`]: a header that is not of this program, or
-    /// [`TraceInvalid::Receipt`] with the first field that differs.
+    /// [`TraceError`]: an inadmissible run, a header that is not of this
+    /// program, or [`TraceInvalid::Receipt`] with the first field that differs.
     pub fn receipt(&self, receipt: &Receipt, header: &TraceHeader) -> Result<(), TraceError> {
         let trace = header.root();
         let head = self.head(&trace, &mut Cursor::new(&header.encode()))?;
-        self.check_macs(&head)?;
+        self.check_memory(&head.run, &head.extents)?;
+        Ok(self.check_receipt(&head, receipt)?)
+    }
+
+    /// The header's MACs and every field of the receipt.
+    pub(super) fn check_receipt(&self, head: &Head, receipt: &Receipt) -> Result<(), TraceInvalid> {
+        self.check_macs(head)?;
+        let (header, trace) = (&head.header, head.root);
         let weights = self.program().macs_with_weights(&head.run);
         let activations = header.macs.saturating_sub(weights);
         // A macro, because each field has its own type.
@@ -29,7 +39,7 @@ impl Checker {
                 let (expected, got) = ($expected, $got);
                 if expected != got {
                     let differs = ReceiptError::$variant { expected, got };
-                    return Err(TraceInvalid::Receipt(differs).into());
+                    return Err(TraceInvalid::Receipt(differs));
                 }
             };
         }

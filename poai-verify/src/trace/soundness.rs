@@ -1,25 +1,111 @@
-//! What an audit is worth.
+//! What an audit is worth (spec §14).
 
-/// An upper bound on the chance that an audit of `samples` tiles passes a
-/// trace of which tiles that hold `cheated_fraction` of the sampling weight
-/// are wrong (a step's weight spread evenly over its tiles), where the prover
-/// can try `2^grinding_bits` traces or beacons: `min(1, 2^g·(1 − f)^q)`.
+use super::checker::Checker;
+use super::error::TraceMalformed;
+use poai_core::program::ops::Local;
+use poai_core::program::{RunShape, ValueId};
+
+/// How likely an audit under a checker's rules passes a false trace: upper
+/// bounds, in 0..=1.
 ///
-/// With a beacon fixed after the trace root by nobody, g is 0. With the trace
-/// root itself as beacon (Fiat–Shamir), g is the binary logarithm of how many
-/// traces the prover can afford to hash: 60 to 80 is customary.
+/// The two are far apart. Skipped work is spread over many tiles, of which few
+/// samples find one. One wrong tile can make an answer wrong, and few samples
+/// of a large run rarely find it: a full check, or the time for demands and
+/// fraud proofs, decides whether an answer is right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Soundness {
+    /// The chance for a trace in which the asked fraction of the MACs is in
+    /// wrong tiles. It does not bound how wrong the answer is.
+    pub work_skipped: f64,
+    /// The chance for a trace in which any one tile is wrong, the one that is
+    /// drawn most rarely. It bounds every wrong answer to right inputs.
+    pub answer_wrong: f64,
+}
+
+/// What the rounding of strata and of this module's fractions takes at most.
+const ROUNDING: f64 = 1.0 - 1.0 / 32768.0;
+
+impl Checker {
+    /// What an audit of a run is worth, if the prover skips `skipped` of the
+    /// MACs and can try `2^grinding_bits` traces, receipts or beacons.
+    ///
+    /// If a beacon is fixed after the receipt's digest by a source that the
+    /// prover has no part in, g is 0. With the trace root itself as beacon
+    /// (Fiat–Shamir), g is the binary logarithm of how many traces the prover
+    /// can afford to hash: 60 to 80 is customary.
+    ///
+    /// `skipped` outside 0..=1 is taken as the nearer end, NaN as 0.
+    ///
+    /// # Errors
+    /// [`TraceMalformed`] if the rules do not permit the run.
+    pub fn soundness(
+        &self,
+        run: &RunShape,
+        skipped: f64,
+        grinding_bits: u32,
+    ) -> Result<Soundness, TraceMalformed> {
+        let (program, rules, extents) = (self.program(), self.rules(), self.extents(run)?);
+        let inputs = program.inputs().len();
+        let total: u128 = (0..program.values() as u32)
+            .map(|value| u128::from(program.macs(ValueId(value), run)))
+            .sum();
+        // Exact: at most 2^16. Where it is 0, there is the output alone.
+        let steps = program.steps().len() as u32 - 1;
+        let mut worst = Scaled { mantissa: 0.0, exponent: 0 };
+        for index in inputs..program.values() {
+            // Exact: at most 2^16 + 16 values.
+            let value = ValueId(index as u32);
+            let Some(local) = Local::new(program, &extents, *run, value) else { continue };
+            let grid = local.grid();
+            // The tile at the last row and column is the smallest.
+            let rows = local.output.rows - (grid.down - 1) * grid.tile_rows;
+            let columns = local.output.columns - (grid.across - 1) * grid.tile_columns;
+            let of = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
+            let tile = of(rows, local.output.rows) * of(columns, local.output.columns) * ROUNDING;
+            let macs = program.macs(value, run) as f64 / (total as f64).max(1.0);
+            let products = Scaled::kept(tile * macs).power(rules.product_samples);
+            let own = if value != program.output() {
+                let (rounds, rest) = (rules.step_samples / steps, rules.step_samples % steps);
+                let some = Scaled::kept(tile / f64::from(steps)).power(rest);
+                Scaled::kept(tile).power(rounds).times(some)
+            } else if grid.tiles() <= rules.output_tiles.into() {
+                Scaled { mantissa: 0.0, exponent: 0 }
+            } else {
+                Scaled::kept(tile).power(rules.output_tiles)
+            };
+            let escape = products.times(own);
+            if worst.is_below(&escape) {
+                worst = escape;
+            }
+        }
+        worst.exponent += i64::from(grinding_bits);
+        let work_skipped = if total == 0 {
+            // There is no work of products to skip; nothing is drawn by it.
+            1.0
+        } else {
+            work_skipped(rules.product_samples, skipped.clamp(0.0, 1.0) * ROUNDING, grinding_bits)
+        };
+        Ok(Soundness { work_skipped, answer_wrong: worst.at_most_one() })
+    }
+}
+
+/// An upper bound on the chance that `samples` tiles, drawn by MACs, miss a
+/// `skipped` fraction of the MACs, if the prover can try `2^grinding_bits`
+/// traces, receipts or beacons: `min(1, 2^g·(1 − f)^q)`. Strata make it no
+/// larger, but for their rounding, below one part in 2^15.
 ///
-/// `cheated_fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
-pub fn soundness(samples: u32, cheated_fraction: f64, grinding_bits: u32) -> f64 {
-    let mut escape = Scaled::kept(cheated_fraction).power(samples);
+/// `skipped` outside 0..=1 is taken as the nearer end, NaN as 0.
+pub fn work_skipped(samples: u32, skipped: f64, grinding_bits: u32) -> f64 {
+    let mut escape = Scaled::kept(skipped).power(samples);
     escape.exponent += i64::from(grinding_bits);
     escape.at_most_one()
 }
 
-/// The fewest samples with which a fault of that weight escapes with a chance
-/// of at most `2^-target_bits`; `None` where 2^32 − 1 are not enough.
-pub fn samples_for(cheated_fraction: f64, target_bits: u32, grinding_bits: u32) -> Option<u32> {
-    let kept = Scaled::kept(cheated_fraction);
+/// The fewest samples with which [`work_skipped`] is at most `2^-target_bits`;
+/// `None` if 2^32 − 1 are not enough.
+pub fn samples_for(skipped: f64, target_bits: u32, grinding_bits: u32) -> Option<u32> {
+    let kept = Scaled::kept(skipped);
     let bits = i64::from(target_bits) + i64::from(grinding_bits);
     let enough = |samples| kept.power(samples).is_at_most(-bits);
     if !enough(u32::MAX) {
@@ -88,6 +174,14 @@ impl Scaled {
             exponent >>= 1;
         }
         power
+    }
+
+    /// Whether it is smaller.
+    fn is_below(&self, other: &Scaled) -> bool {
+        match (self.mantissa > 0.0, other.mantissa > 0.0) {
+            (true, true) => (self.exponent, self.mantissa) < (other.exponent, other.mantissa),
+            (own, theirs) => !own && theirs,
+        }
     }
 
     /// Whether it is at most 2^bits.

@@ -6,8 +6,8 @@ use poai_core::program::{
     Builder, Clamp, Dim, Dtype, Extent, Form, Op, Program, RunShape, ValueId, Window,
 };
 use poai_core::trace::{Record, TraceHeader, record};
-use poai_engine::execute::{Network, Tensor};
-use poai_testing::traces::{BEACON, RULES, run, steps, tiles};
+use poai_engine::execute::{Claim, Network, Tensor};
+use poai_testing::traces::{BEACON, CLAIM, RULES, run, steps, tiles};
 use poai_testing::zoo;
 use poai_verify::trace::{Checker, TraceError, TraceMalformed, TraceRules};
 use proptest::prelude::*;
@@ -61,10 +61,11 @@ fn honest_messages_of_the_zoo_are_within() {
                 }
             }
             assert!(fraud_max as f64 <= SLACK * longest as f64, "{shape:?} {longest} {fraud_max}");
+            let claim = Claim { rules, ..CLAIM };
             for beacon in 0..40 {
-                let audit = trace.audit(&[beacon; 32], rules.samples).unwrap();
+                let audit = trace.audit(&claim, &[beacon; 32]).unwrap();
                 assert!((audit.len() as u64) <= audit_max, "{shape:?}");
-                checker.audit(&trace.root(), &[beacon; 32], &audit).unwrap();
+                checker.audit(&trace.receipt(&claim), &[beacon; 32], &audit).unwrap();
             }
         }
     }
@@ -77,23 +78,23 @@ fn one_byte_more_is_refused_before_any_work() {
     let checker = Checker::new(trace.network().program().clone(), RULES);
     // Nothing behind the header is read: it may be anything.
     let longer = |honest: &[u8], max: u64| {
-        let mut bytes = honest[..144].to_vec();
+        let mut bytes = honest[..TraceHeader::LEN].to_vec();
         bytes.resize(max as usize + 1, 0xa5);
         bytes
     };
     let size = |max: u64| TraceError::from(TraceMalformed::Size { max, got: max as usize + 1 });
-    let audit = trace.audit(&BEACON, RULES.samples).unwrap();
+    let audit = trace.audit(&CLAIM, &BEACON).unwrap();
     let max = checker.audit_bytes_max(&shape).unwrap();
     let mut bytes = longer(&audit, max);
-    assert_eq!(checker.audit(&trace.root(), &BEACON, &bytes), Err(size(max)));
+    assert_eq!(checker.audit(&trace.receipt(&CLAIM), &BEACON, &bytes), Err(size(max)));
     bytes.pop();
-    let error = checker.audit(&trace.root(), &BEACON, &bytes).unwrap_err();
+    let error = checker.audit(&trace.receipt(&CLAIM), &BEACON, &bytes).unwrap_err();
     assert!(matches!(error, TraceError::Invalid(_)), "the longest is read: {error}");
     // Fraud proofs are bounded value by value, the largest by the bound for all.
     let max = checker.fraud_bytes_max(&shape).unwrap();
     let bounds = (0..trace.network().program().values() as u32).map(|value| {
         let mut bytes = longer(&audit, max);
-        bytes[144..148].copy_from_slice(&value.to_le_bytes());
+        bytes[TraceHeader::LEN..TraceHeader::LEN + 4].copy_from_slice(&value.to_le_bytes());
         let error = checker.fraud(&trace.root(), &bytes).unwrap_err();
         let TraceError::Malformed(TraceMalformed::Size { max: own, got }) = error else {
             panic!("{value}: {error}");
@@ -117,20 +118,24 @@ fn runs_whose_tiles_take_too_much_memory_are_refused() {
     let checker = Checker::new(program.clone(), RULES);
     let bound = |value| checker.tile_bound(&shape, value).unwrap().unwrap().memory;
     let most = steps(&trace).map(bound).max().unwrap();
-    let limited = |most| Checker::new(program.clone(), RULES).with_tile_memory_max(most);
+    let rules = |tile_memory_max| TraceRules { tile_memory_max, ..RULES };
+    let limited = |most| Checker::new(program.clone(), rules(most));
+    let claim = |most| Claim { rules: rules(most), ..CLAIM };
     let exact = limited(most);
-    let audit = trace.audit(&BEACON, RULES.samples).unwrap();
-    exact.audit(&trace.root(), &BEACON, &audit).unwrap();
+    let audit = trace.audit(&claim(most), &BEACON).unwrap();
+    exact.audit(&trace.receipt(&claim(most)), &BEACON, &audit).unwrap();
     let value = steps(&trace).find(|&value| bound(value) == most).unwrap();
     let less = limited(most - 1);
     let memory = TraceMalformed::Memory { value, bytes: most, max: most - 1 };
-    assert_eq!(less.audit(&trace.root(), &BEACON, &audit), Err(memory.into()));
+    let receipt = trace.receipt(&claim(most - 1));
+    assert_eq!(less.audit(&receipt, &BEACON, &audit), Err(memory.into()));
     let proof = trace.fraud_proof(value, 0).unwrap();
     assert_eq!(less.fraud(&trace.root(), &proof), Err(memory.into()));
     assert_eq!(less.audit_bytes_max(&shape), Err(memory));
     assert_eq!(less.fraud_bytes_max(&shape), Err(memory));
-    // A node's own protection, and no rule.
-    assert_eq!(less.rules().digest(), exact.rules().digest());
+    // It decides what is admissible, so that rules and receipts bind it.
+    assert_eq!(less.receipt(&receipt, &trace.header()), Err(memory.into()));
+    assert_ne!(less.rules().digest(), exact.rules().digest());
 }
 
 /// A strip of an input may be more than any tile opens.
@@ -164,9 +169,9 @@ fn bounds_of_small_tensors_are_exact() {
     let shape = RunShape { batch: 1, sequence: 1 };
     let input = Tensor::new(1, 1, Dtype::I8, &[5]).unwrap();
     let trace = run(network, shape, vec![input]);
-    let rules = TraceRules { samples: 1, ..RULES };
+    let rules = TraceRules { product_samples: 0, step_samples: 1, output_tiles: 1, ..RULES };
     let checker = Checker::new(trace.network().program().clone(), rules);
-    let audit = trace.audit(&BEACON, rules.samples).unwrap().len() as u64;
+    let audit = trace.audit(&Claim { rules, ..CLAIM }, &BEACON).unwrap().len() as u64;
     assert_eq!(checker.audit_bytes_max(&shape), Ok(audit));
     let longest = steps(&trace).map(|value| trace.fraud_proof(value, 0).unwrap().len() as u64);
     assert_eq!(checker.fraud_bytes_max(&shape).ok(), longest.max());
@@ -175,9 +180,15 @@ fn bounds_of_small_tensors_are_exact() {
 /// Bounds of the largest runs there are come back at once, and never wrap.
 #[test]
 fn bounds_of_huge_runs_are_arithmetic() {
-    let rules = TraceRules { batch_max: u32::MAX, sequence_max: u32::MAX, samples: u32::MAX };
+    let rules = TraceRules {
+        batch_max: u32::MAX,
+        sequence_max: u32::MAX,
+        tile_memory_max: u64::MAX,
+        product_samples: u32::MAX,
+        step_samples: u32::MAX,
+        output_tiles: u32::MAX,
+    };
     let checker = Checker::new(zoo::classifier().program().clone(), rules);
-    let checker = checker.with_tile_memory_max(u64::MAX);
     let small = checker.audit_bytes_max(&RunShape { batch: 32, sequence: 1 }).unwrap();
     let batch = (1..=u32::MAX / 63)
         .rev()
@@ -307,8 +318,9 @@ fn table() -> String {
         for (sizes, (batch, sequence)) in sizes.into_iter().flat_map(|sizes| {
             [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24), (7, 16)].map(|run| (sizes, run))
         }) {
-            let run = RunShape { batch, sequence };
             let Some(program) = program(kind, sizes) else { continue };
+            let sequence = if program.has_tokens() { sequence } else { 1 };
+            let run = RunShape { batch, sequence };
             let (value, name) = (program.output(), program.steps()[0].op.name());
             let checker = Checker::new(program.clone(), RULES);
             let Ok(Some(bound)) = checker.tile_bound(&run, value) else { continue };
@@ -347,6 +359,7 @@ proptest! {
         let program = program(kind, sizes);
         prop_assume!(program.is_some());
         let program = program.unwrap();
+        let sequence = if program.has_tokens() { sequence } else { 1 };
         let run = RunShape { batch, sequence };
         prop_assume!(program.extents(&run).is_ok());
         let rules = TraceRules { batch_max: 70, sequence_max: 70, ..TraceRules::DEFAULT };
@@ -357,5 +370,36 @@ proptest! {
         let slack = bound.bytes as f64 / worst as f64;
         prop_assert!(worst <= bound.bytes, "{} opens {}", worst, bound.bytes);
         prop_assert!(slack <= FAR, "{} opens {}", worst, bound.bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// What a registration is told, against every run that it permits.
+    #[test]
+    fn no_run_is_beyond_the_largest(
+        kind in prop::sample::select(vec![5u32, 6, 7, 8, 10, 12]),
+        sizes in prop::array::uniform4(1u32..9), batch_max in 1u32..70,
+        // Positions end at 70.
+        sequence_max in 1u32..150,
+    ) {
+        let sequence_max = if kind == 10 { sequence_max.min(70) } else { sequence_max };
+        let program = program(kind, sizes);
+        prop_assume!(program.is_some());
+        let program = program.unwrap();
+        let rules = TraceRules { batch_max, sequence_max, ..RULES };
+        let checker = Checker::new(program.clone(), rules);
+        let largest = checker.largest().unwrap();
+        for sequence in 1..=sequence_max {
+            for batch in 1..=batch_max {
+                let run = RunShape { batch, sequence };
+                let bound = checker.tile_bound(&run, program.output()).unwrap().unwrap();
+                prop_assert!(bound.bytes <= largest.tile.bytes, "{:?}", run);
+                prop_assert!(bound.memory <= largest.tile.memory, "{:?}", run);
+                prop_assert!(checker.audit_bytes_max(&run).unwrap() <= largest.audit_bytes);
+                prop_assert!(checker.fraud_bytes_max(&run).unwrap() <= largest.fraud_bytes);
+            }
+        }
     }
 }

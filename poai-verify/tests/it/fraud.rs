@@ -4,16 +4,20 @@
 use poai_core::Root;
 use poai_core::program::{Dtype, Op, RunShape, ValueId};
 use poai_core::trace::{Record, TraceHeader, record};
-use poai_engine::execute::{ReceivedError, Trace};
+use poai_engine::execute::{Published, ReceivedError, Trace};
 use poai_testing::forge::Forged;
 use poai_testing::traces::{checker, traces};
 use poai_verify::trace::{Fraud, TraceInvalid, Wrong};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn received(trace: &Trace, forged: &Forged) -> Result<Trace, ReceivedError> {
+fn published(trace: &Trace, forged: &Forged) -> Result<Published, ReceivedError> {
     let network = Arc::new(trace.network().clone());
-    Trace::received(network, forged.header, records(forged), forged.values.clone())
+    Published::new(network, forged.header, records(forged))
+}
+
+fn received(trace: &Trace, forged: &Forged) -> Result<Trace, ReceivedError> {
+    published(trace, forged)?.with_tensors(forged.values.clone())
 }
 
 fn records(forged: &Forged) -> Vec<Vec<u8>> {
@@ -21,9 +25,14 @@ fn records(forged: &Forged) -> Vec<Vec<u8>> {
 }
 
 fn found(trace: &Trace, forged: &Forged) -> Option<Fraud> {
-    let received = received(trace, forged).unwrap();
-    assert_eq!(received.root(), forged.root());
-    let proof = received.find_fraud().unwrap()?;
+    let proof = match received(trace, forged) {
+        Err(ReceivedError::Fraud(proof)) => proof,
+        received => {
+            let received = received.unwrap();
+            assert_eq!(received.root(), forged.root());
+            received.find_fraud().unwrap()?
+        }
+    };
     Some(checker(trace).fraud(&forged.root(), &proof).unwrap())
 }
 
@@ -90,14 +99,12 @@ fn records_that_are_none_are_proven_or_refused() {
             let leaves: Vec<_> = all.iter().map(|record| Record::leaf(record)).collect();
             TraceHeader { records: record::records_root(&leaves), ..trace.header() }
         };
-        let values = honest(trace).values;
         let network = Arc::new(trace.network().clone());
         // A type that there is none of.
         all[3][44] = 3;
         let header = header_of(&all);
-        let received =
-            Trace::received(network.clone(), header, all.clone(), values.clone()).unwrap();
-        let proof = received.find_fraud().unwrap().unwrap();
+        let received = Published::new(network.clone(), header, all.clone()).unwrap_err();
+        let ReceivedError::Fraud(proof) = received else { panic!("{received}") };
         let fraud = checker(trace).fraud(&header.root(), &proof).unwrap();
         assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{fraud:?}");
         // One input more, and less.
@@ -107,7 +114,7 @@ fn records_that_are_none_are_proven_or_refused() {
                 0 => all[value].extend([3; 32]),
                 cut => drop(all[value].drain(54 - cut..54)),
             }
-            let received = Trace::received(network.clone(), header_of(&all), all, values.clone());
+            let received = Published::new(network.clone(), header_of(&all), all);
             let value = ValueId(value as u32);
             assert_eq!(received.map(drop), Err(ReceivedError::Record { value }));
         }

@@ -17,5 +17,6 @@ mod receipt;
 mod rules;
 mod seal;
 mod trace;
+mod trace_attacks;
 mod trace_fixtures;
 mod unclean;

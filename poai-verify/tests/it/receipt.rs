@@ -1,7 +1,7 @@
 //! Receipts: one byte string each, and every field that a trace binds is held
 //! against it.
 
-use poai_core::trace::{Receipt, TraceHeader};
+use poai_core::trace::{Receipt, TraceDecodeError, TraceHeader};
 use poai_engine::execute::{Claim, Trace};
 use poai_testing::traces::{RULES, checker, traces};
 use poai_verify::trace::{
@@ -9,7 +9,7 @@ use poai_verify::trace::{
 };
 
 fn claim() -> Claim {
-    Claim { job: [1; 32], prover: [2; 32], rules: RULES.digest() }
+    Claim { job: [1; 32], prover: [2; 32], rules: RULES }
 }
 
 #[test]
@@ -23,10 +23,18 @@ fn receipts_have_one_byte_string() {
         assert!(receipt.macs_weights > 0);
         let bytes = receipt.encode();
         assert_eq!(bytes.len(), Receipt::LEN);
-        assert_eq!(Receipt::decode(&bytes), Some(receipt));
-        assert_eq!(Receipt::decode(&bytes[1..]), None);
-        // Every byte counts.
-        for at in 0..bytes.len() {
+        assert_eq!(Receipt::decode(&bytes), Ok(receipt));
+        let (expected, got) = (Receipt::LEN, Receipt::LEN - 1);
+        let short = TraceDecodeError::Length { expected, got };
+        assert_eq!(Receipt::decode(&bytes[..got]), Err(short));
+        // Every byte counts; the first four are the version.
+        for at in 0..4 {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            let error = Receipt::decode(&other).unwrap_err();
+            assert!(matches!(error, TraceDecodeError::UnsupportedVersion { expected: 2, .. }));
+        }
+        for at in 4..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;
             let other = Receipt::decode(&other).unwrap();
@@ -115,7 +123,7 @@ fn the_header_is_checked_too() {
     let error = refused(&header);
     assert!(matches!(error, TraceError::Malformed(TraceMalformed::Limit { batch: 65, .. })));
     let program = encoder.network().program().clone();
-    let other = Checker::new(program, TraceRules { samples: RULES.samples + 1, ..RULES });
+    let other = Checker::new(program, TraceRules { step_samples: RULES.step_samples + 1, ..RULES });
     let error = other.receipt(&receipt, &encoder.header()).unwrap_err();
     assert!(matches!(
         error,
@@ -126,6 +134,13 @@ fn the_header_is_checked_too() {
 /// The numbers that the digest in receipts stands for.
 #[test]
 fn the_default_rules_never_change() {
-    let TraceRules { batch_max, sequence_max, samples } = TraceRules::DEFAULT;
-    assert_eq!((batch_max, sequence_max, samples), (65_536, 16_384, 40));
+    let expected = TraceRules {
+        batch_max: 65_536,
+        sequence_max: 16_384,
+        tile_memory_max: 268_435_456,
+        product_samples: 40,
+        step_samples: 40,
+        output_tiles: 32,
+    };
+    assert_eq!(TraceRules::DEFAULT, expected);
 }

@@ -2,14 +2,16 @@
 //! what is wrong is found, and nothing else convinces anybody.
 
 use poai_core::program::{Dtype, RunShape, ValueId};
-use poai_core::trace::{Sample, sample};
-use poai_core::{Challenge, Difficulty, TraceRoot};
+use poai_core::trace::{Receipt, TraceHeader};
+use poai_core::{Challenge, Difficulty};
 use poai_engine::MineOptions;
 use poai_engine::execute::{Mining, Model, RunOptions, Tensor, Trace};
-use poai_testing::traces::{BEACON, RULES, checker, moved, run, steps, tile_of, tiles, traces};
+use poai_testing::traces::{
+    BEACON, CLAIM, RULES, checker, moved, run, steps, tile_of, tiles, traces,
+};
 use poai_testing::zoo;
 use poai_verify::trace::{
-    Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong, samples_for, soundness,
+    Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong, samples_for, work_skipped,
 };
 use poai_verify::{Rules, Verifier};
 use proptest::prelude::*;
@@ -35,12 +37,12 @@ fn the_zoo_is_worth_testing() {
 #[test]
 fn honest_audits_pass() {
     for trace in traces() {
-        let audit = trace.audit(&BEACON, RULES.samples).unwrap();
-        let audited = checker(trace).audit(&trace.root(), &BEACON, &audit).unwrap();
+        let audit = trace.audit(&CLAIM, &BEACON).unwrap();
+        let audited = checker(trace).audit(&trace.receipt(&CLAIM), &BEACON, &audit).unwrap();
         assert_eq!(audited.header, trace.header());
         assert_eq!(audited.rules, RULES.digest());
         // Under another beacon other tiles are wanted.
-        assert!(checker(trace).audit(&trace.root(), &[8; 32], &audit).is_err());
+        assert!(checker(trace).audit(&trace.receipt(&CLAIM), &[8; 32], &audit).is_err());
     }
 }
 
@@ -105,15 +107,15 @@ proptest! {
             bytes[at] ^= 1 << bit;
             bytes
         };
-        prop_assert!(checker.audit(&trace.root(), &BEACON, &flip(audit)).is_err());
+        prop_assert!(checker.audit(&trace.receipt(&CLAIM), &BEACON, &flip(audit)).is_err());
         prop_assert!(checker.fraud(&trace.root(), &flip(proof)).is_err());
         let short = &audit[..cut as usize % audit.len()];
-        prop_assert!(checker.audit(&trace.root(), &BEACON, short).is_err());
+        prop_assert!(checker.audit(&trace.receipt(&CLAIM), &BEACON, short).is_err());
         let short = &proof[..cut as usize % proof.len()];
         prop_assert!(checker.fraud(&trace.root(), short).is_err());
         let longer = [&audit[..], &[0]].concat();
         prop_assert_eq!(
-            checker.audit(&trace.root(), &BEACON, &longer),
+            checker.audit(&trace.receipt(&CLAIM), &BEACON, &longer),
             Err(TraceMalformed::Long(1).into())
         );
     }
@@ -126,7 +128,7 @@ fn messages() -> &'static [Messages; 2] {
     static MESSAGES: OnceLock<[Messages; 2]> = OnceLock::new();
     MESSAGES.get_or_init(|| {
         traces().clone().map(|trace| {
-            let audit = trace.audit(&BEACON, RULES.samples).unwrap();
+            let audit = trace.audit(&CLAIM, &BEACON).unwrap();
             let proof = trace.fraud_proof(steps(&trace).nth(1).unwrap(), 0).unwrap();
             (trace, audit, proof)
         })
@@ -148,94 +150,29 @@ fn padding_that_is_not_zero_makes_no_tensor() {
 }
 
 #[test]
-fn audits_find_faults_as_often_as_soundness_says() {
-    let trace = &traces()[0];
-    let program = trace.network().program();
-    // All of one step is wrong: its share of the weight is the fraction.
-    let value = steps(trace).nth(6).unwrap();
-    let tensor = trace.value(value).unwrap();
-    let wrong: Vec<i32> = tensor
-        .entries()
-        .iter()
-        .map(|&entry| if entry > 0 { entry - 1 } else { entry + 1 })
-        .collect();
-    let extent = tensor.extent();
-    let wrong = Tensor::new(extent.rows as usize, extent.columns as usize, extent.dtype, &wrong);
-    let faulty = trace.with_fault(value, wrong.unwrap()).unwrap();
-    let extents = program.extents(trace.run()).unwrap();
-    let weights = sample::weights(program, trace.run());
-    let total: u128 = weights.iter().sum();
-    // What the step's consumers made of the right values is now wrong, too:
-    // whether a tile passes is asked of the checker.
-    let checker = Checker::new(program.clone(), TraceRules { samples: 1, ..RULES });
-    let mut caught = 0u32;
-    let trials = 2000;
-    for trial in 0..trials {
-        let mut beacon = [0; 32];
-        beacon[..4].copy_from_slice(&u32::to_le_bytes(trial));
-        let audit = faulty.audit(&beacon, 1).unwrap();
-        caught += u32::from(checker.audit(&faulty.root(), &beacon, &audit).is_err());
-    }
-    let own = weights[6] as f64 / total as f64;
-    let consumers: f64 = program
-        .steps()
-        .iter()
-        .zip(&weights)
-        .filter(|(step, _)| step.inputs.contains(&value))
-        .map(|(_, &weight)| weight as f64 / total as f64)
-        .sum();
-    let rate = f64::from(caught) / f64::from(trials);
-    let slack = 4.0 * (0.25 / f64::from(trials)).sqrt();
-    assert!(rate > own - slack && rate < own + consumers + slack, "{own} {rate} {consumers}");
-    // Several samples escape as powers of one.
-    let many = 5;
-    let checker = Checker::new(program.clone(), TraceRules { samples: many, ..RULES });
-    let escaped = (0..trials)
-        .filter(|&trial: &u32| {
-            let mut beacon = [1; 32];
-            beacon[..4].copy_from_slice(&trial.to_le_bytes());
-            let audit = faulty.audit(&beacon, many).unwrap();
-            checker.audit(&faulty.root(), &beacon, &audit).is_ok()
-        })
-        .count();
-    let expected = soundness(many, rate, 0);
-    let escaped = escaped as f64 / f64::from(trials);
-    assert!((escaped - expected).abs() < 2.0 * slack, "{escaped} {expected}");
-    // No step is left out, and samples follow the weights.
-    let drawn =
-        sample::samples(program, &extents, trace.run(), &TraceRoot([1; 32]), &BEACON, 20_000);
-    for (index, &weight) in weights.iter().enumerate() {
-        let value = ValueId((program.inputs().len() + index) as u32);
-        let count = drawn.iter().filter(|sample: &&Sample| sample.value == value).count();
-        let (share, seen) = (weight as f64 / total as f64, count as f64 / 20_000.0);
-        assert!(count > 0 && (share - seen).abs() < 0.02, "step {index}: {share} {seen}");
-    }
-}
-
-#[test]
-fn soundness_and_its_inverse() {
-    assert_eq!(soundness(0, 0.5, 0), 1.0);
-    assert_eq!(soundness(10, 0.5, 0), 2f64.powi(-10));
-    assert_eq!(soundness(10, 0.5, 4), 2f64.powi(-6));
-    assert_eq!(soundness(10, 0.5, 40), 1.0);
-    assert_eq!(soundness(10, 0.0, 0), 1.0);
-    assert_eq!(soundness(1, 1.0, 80), 0.0);
-    assert_eq!(soundness(3, f64::NAN, 0), 1.0);
+fn work_skipped_and_its_inverse() {
+    assert_eq!(work_skipped(0, 0.5, 0), 1.0);
+    assert_eq!(work_skipped(10, 0.5, 0), 2f64.powi(-10));
+    assert_eq!(work_skipped(10, 0.5, 4), 2f64.powi(-6));
+    assert_eq!(work_skipped(10, 0.5, 40), 1.0);
+    assert_eq!(work_skipped(10, 0.0, 0), 1.0);
+    assert_eq!(work_skipped(1, 1.0, 80), 0.0);
+    assert_eq!(work_skipped(3, f64::NAN, 0), 1.0);
     // What is exact is not rounded; what is not, up: 1 less 0.6 of the last
     // place below it would be nearer to 1 less one.
-    assert_eq!(soundness(1, 0.375, 0), 0.625);
-    assert_eq!(soundness(1, 0.625, 0), 0.375);
-    assert_eq!(soundness(1, 0.6 * 2f64.powi(-53), 0), 1.0);
+    assert_eq!(work_skipped(1, 0.375, 0), 0.625);
+    assert_eq!(work_skipped(1, 0.625, 0), 0.375);
+    assert_eq!(work_skipped(1, 0.6 * 2f64.powi(-53), 0), 1.0);
     assert_eq!(samples_for(0.5, 40, 0), Some(40));
     assert_eq!(samples_for(0.5, 40, 60), Some(100));
     assert_eq!(samples_for(0.0, 1, 0), None);
     // Where neither factor is a number of 64 bits.
-    assert_eq!(soundness(1100, 0.5, 1100), 1.0);
-    assert_eq!(soundness(1100, 0.5, 1090), 2f64.powi(-10));
+    assert_eq!(work_skipped(1100, 0.5, 1100), 1.0);
+    assert_eq!(work_skipped(1100, 0.5, 1090), 2f64.powi(-10));
     assert_eq!(samples_for(0.5, 1000, 100), Some(1100));
     // Rounded up: (5/8)^q is 5^q of 8^q.
     for samples in 1..=42 {
-        let bound = soundness(samples, 0.375, 0) * 2f64.powi(126);
+        let bound = work_skipped(samples, 0.375, 0) * 2f64.powi(126);
         let exact = 5u128.pow(samples) << (126 - 3 * samples);
         assert!(bound as u128 >= exact && bound * (1.0 - 1e-12) <= exact as f64, "{samples}");
     }
@@ -243,8 +180,8 @@ fn soundness_and_its_inverse() {
     {
         let samples = samples_for(fraction, bits, grinding).unwrap();
         let target = 2f64.powi(-(bits as i32));
-        assert!(soundness(samples, fraction, grinding) <= target);
-        assert!(soundness(samples - 1, fraction, grinding) > target);
+        assert!(work_skipped(samples, fraction, grinding) <= target);
+        assert!(work_skipped(samples - 1, fraction, grinding) > target);
     }
 }
 
@@ -277,10 +214,11 @@ fn a_record_that_lies_is_a_fraud() {
             proof.extend(poai_core::trace::record::path(&leaves, u64::from(opened.0)).concat());
         }
         let audit = [header.encode(), records.concat()].concat();
-        (header.root(), proof, audit)
+        let receipt = Receipt { trace: header.root(), ..trace.receipt(&CLAIM) };
+        (receipt, proof, audit)
     };
     let checker = checker(trace);
-    let (root, mut proof, _) = lie(&|_| {});
+    let (Receipt { trace: root, .. }, mut proof, _) = lie(&|_| {});
     proof.extend(trace.tile_openings(value, 0).unwrap());
     assert!(matches!(
         checker.fraud(&root, &proof),
@@ -288,13 +226,14 @@ fn a_record_that_lies_is_a_fraud() {
     ));
     // An input's root, the value's number, the extent, the MACs.
     for at in [60, 0, 36, 45] {
-        let (root, proof, audit) = lie(&|record| record[at] ^= 1);
+        let (receipt, proof, audit) = lie(&|record| record[at] ^= 1);
+        let root = receipt.trace;
         let fraud = checker.fraud(&root, &proof).unwrap();
         let longer = [&proof[..], &[0]].concat();
         assert_eq!(checker.fraud(&root, &longer), Err(TraceMalformed::Long(1).into()));
         assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{at}: {fraud:?}");
         assert!(matches!(
-            checker.audit(&root, &BEACON, &audit),
+            checker.audit(&receipt, &BEACON, &audit),
             Err(TraceError::Invalid(TraceInvalid::Record(_)))
         ));
     }
@@ -303,15 +242,15 @@ fn a_record_that_lies_is_a_fraud() {
 #[test]
 fn limits_and_programs_are_the_nodes_own() {
     let [encoder, classifier] = traces();
-    let audit = encoder.audit(&BEACON, RULES.samples).unwrap();
+    let audit = encoder.audit(&CLAIM, &BEACON).unwrap();
     assert!(matches!(
-        checker(classifier).audit(&encoder.root(), &BEACON, &audit),
+        checker(classifier).audit(&encoder.receipt(&CLAIM), &BEACON, &audit),
         Err(TraceError::Invalid(TraceInvalid::Program { .. }))
     ));
     let program = encoder.network().program().clone();
     let small = Checker::new(program, TraceRules { sequence_max: 39, ..RULES });
     assert_eq!(
-        small.audit(&encoder.root(), &BEACON, &audit),
+        small.audit(&encoder.receipt(&CLAIM), &BEACON, &audit),
         Err(TraceMalformed::Limit { batch: 3, sequence: 40 }.into())
     );
 }
@@ -374,13 +313,13 @@ fn headers_that_lie_are_frauds() {
         let mut header = trace.header();
         header.input.0[0] ^= 1;
         let mut proof = input.clone();
-        proof[..144].copy_from_slice(&header.encode());
+        proof[..TraceHeader::LEN].copy_from_slice(&header.encode());
         let fraud = checker.fraud(&header.root(), &proof).unwrap();
         assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
         // It is about all inputs, and goes by the first: one message for one lie.
         for other in (1..trace.network().program().inputs().len() as u32).map(ValueId) {
             assert_eq!(trace.fraud_proof(other, 0).unwrap(), input);
-            proof[144..148].copy_from_slice(&other.0.to_le_bytes());
+            proof[TraceHeader::LEN..TraceHeader::LEN + 4].copy_from_slice(&other.0.to_le_bytes());
             let error = checker.fraud(&header.root(), &proof).unwrap_err();
             let expected = TraceMalformed::Tile { value: other, tile: 0 };
             assert_eq!(error, TraceError::Malformed(expected));

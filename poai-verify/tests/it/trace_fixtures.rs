@@ -1,11 +1,11 @@
-//! Audits, fraud proofs, links and receipts made by earlier versions: today's
-//! and every later code accepts what they accept and refuses what they refuse,
-//! for the same reason.
+//! Audits, fraud proofs, answers, links and receipts made by earlier versions:
+//! today's and every later code accepts what they accept and refuses what they
+//! refuse, for the same reason. Version 1 is refused as a whole.
 
 use poai_core::program::Program;
-use poai_core::trace::{Receipt, TraceHeader};
+use poai_core::trace::{Demand, Receipt, TraceDecodeError, TraceHeader};
 use poai_core::{Challenge, Difficulty, Root, TraceRoot};
-use poai_verify::trace::{Checker, TraceError, TraceRules};
+use poai_verify::trace::{Answer, Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules};
 use poai_verify::{Rules, Verified, Verifier};
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,11 @@ struct Entry {
     file: PathBuf,
     program: PathBuf,
     trace: TraceRoot,
-    /// Batch, sequence, samples, a tile's memory.
-    rules: (u32, u32, u32),
+    rules: TraceRules,
     expect: String,
     beacon: Option<Root>,
+    receipt: Option<PathBuf>,
+    demand: Option<PathBuf>,
     proof: Option<PathBuf>,
     challenge: Option<Challenge>,
     difficulty: Option<Difficulty>,
@@ -32,6 +33,12 @@ struct Case<'a> {
     checker: Checker,
     win: Option<Verified>,
     header: Option<TraceHeader>,
+    receipt: Option<Receipt>,
+    demand: Option<Demand>,
+}
+
+fn win(challenge: Challenge, difficulty: Difficulty, proof: &[u8]) -> Verified {
+    Verifier::new(Rules::SHARE, difficulty).unwrap().verify(&challenge, proof).unwrap()
 }
 
 impl Case<'_> {
@@ -40,50 +47,80 @@ impl Case<'_> {
         let bytes = read(&entry.program);
         let program = Program::decode(&bytes).unwrap();
         assert_eq!(program.encode(), bytes);
-        let (batch_max, sequence_max, samples) = entry.rules;
-        let rules = TraceRules { batch_max, sequence_max, samples };
-        let win = entry.proof.as_ref().map(|proof| {
-            let verifier = Verifier::new(Rules::SHARE, entry.difficulty.unwrap()).unwrap();
-            verifier.verify(&entry.challenge.unwrap(), &read(proof)).unwrap()
-        });
-        let header = entry.header.as_ref().map(|file| TraceHeader::decode(&read(file)).unwrap());
-        Case { entry, checker: Checker::new(program, rules), win, header }
+        let proof = entry.proof.as_ref().map(read);
+        Case {
+            entry,
+            checker: Checker::new(program, entry.rules),
+            win: proof
+                .map(|proof| win(entry.challenge.unwrap(), entry.difficulty.unwrap(), &proof)),
+            header: entry.header.as_ref().map(|file| TraceHeader::decode(&read(file)).unwrap()),
+            receipt: entry.receipt.as_ref().map(|file| Receipt::decode(&read(file)).unwrap()),
+            demand: entry.demand.as_ref().map(|file| Demand::decode(&read(file)).unwrap()),
+        }
     }
 
     /// What the check says of some bytes; `None` for a receipt of another
-    /// length or digest, which has no error of the checker's.
+    /// digest, which has no error of the checker's.
     fn check(&self, bytes: &[u8]) -> Option<Result<(), TraceError>> {
         let Case { entry, checker, .. } = self;
         let trace = &entry.trace;
         Some(match entry.kind.as_str() {
-            "audit" => checker.audit(trace, &entry.beacon.unwrap().0, bytes).map(drop),
-            "fraud" => checker.fraud(trace, bytes).map(drop),
-            "link" => checker.link(trace, self.win.as_ref().unwrap(), bytes).map(drop),
-            "receipt" => {
-                let receipt = Receipt::decode(bytes)?;
-                assert_eq!(receipt.encode(), bytes);
-                if receipt.digest() != entry.digest.unwrap().0 {
-                    return None;
-                }
-                checker.receipt(&receipt, self.header.as_ref().unwrap())
+            "audit" => {
+                let receipt = self.receipt.as_ref().unwrap();
+                checker.audit(receipt, &entry.beacon.unwrap().0, bytes).map(drop)
             }
+            "fraud" => checker.fraud(trace, bytes).map(drop),
+            "answer" => match checker.answer(self.demand.as_ref().unwrap(), bytes) {
+                // An answer that convicts is no right one.
+                Ok(Answer::Fraud(fraud)) => {
+                    let (value, tile) = (fraud.value, self.demand.unwrap().tile);
+                    Err(TraceInvalid::Entry { value, tile, row: 0, column: 1 }.into())
+                }
+                Ok(Answer::Right) => Ok(()),
+                Err(error) => Err(error),
+            },
+            "demand" => match Demand::decode(bytes) {
+                Ok(demand) => {
+                    assert_eq!(demand.encode(), bytes);
+                    checker.demand(self.header.as_ref().unwrap(), &demand).map(drop)
+                }
+                Err(error) => Err(TraceMalformed::from(error).into()),
+            },
+            "link" => checker.link(trace, self.win.as_ref().unwrap(), bytes).map(drop),
+            "receipt" => match Receipt::decode(bytes) {
+                Ok(receipt) => {
+                    assert_eq!(receipt.encode(), bytes);
+                    if receipt.digest() != entry.digest.unwrap().0 {
+                        return None;
+                    }
+                    checker.receipt(&receipt, self.header.as_ref().unwrap())
+                }
+                Err(error) => Err(TraceMalformed::from(error).into()),
+            },
             kind => panic!("a fixture of kind {kind}"),
         })
     }
 }
 
+fn messages(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_vectors/messages").join(version)
+}
+
+fn entries<T: serde::de::DeserializeOwned>(directory: &Path) -> Vec<T> {
+    let manifest = std::fs::read_to_string(directory.join("manifest.json")).unwrap();
+    serde_json::from_str(&manifest).unwrap()
+}
+
 #[test]
 fn every_version_of_trace_fixtures() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_vectors/messages");
-    let mut versions = 0;
-    for version in std::fs::read_dir(root).unwrap() {
+    let mut versions = vec![];
+    for version in std::fs::read_dir(messages("")).unwrap() {
         let directory = version.unwrap().path();
-        if !directory.is_dir() {
+        if !directory.is_dir() || directory.ends_with("v1") {
             continue;
         }
-        let manifest = std::fs::read_to_string(directory.join("manifest.json")).unwrap();
-        let entries: Vec<Entry> = serde_json::from_str(&manifest).unwrap();
-        for kind in ["audit", "fraud", "link", "receipt"] {
+        let entries: Vec<Entry> = entries(&directory);
+        for kind in ["audit", "fraud", "demand", "answer", "link", "receipt"] {
             for valid in [true, false] {
                 let is = |entry: &Entry| entry.kind == kind && (entry.expect == "valid") == valid;
                 assert!(entries.iter().any(is), "{kind} {valid}");
@@ -100,30 +137,92 @@ fn every_version_of_trace_fixtures() {
             }
         }
         println!("{}: {} fixtures", directory.display(), entries.len());
-        versions += 1;
+        versions.push(directory);
     }
-    assert!(versions >= 1, "version 1 is never removed");
+    assert!(versions.contains(&messages("v2")), "version 2 is never removed");
+}
+
+/// An entry of version 1, as far as it is read.
+#[derive(serde::Deserialize)]
+struct First {
+    kind: String,
+    file: PathBuf,
+    program: PathBuf,
+    trace: TraceRoot,
+    proof: Option<PathBuf>,
+    challenge: Option<Challenge>,
+    difficulty: Option<Difficulty>,
+}
+
+/// Version 1 had no version in its bytes: what was valid then, and what was not,
+/// is of an unsupported version now.
+#[test]
+fn every_message_of_version_1_is_of_an_unsupported_version() {
+    let directory = messages("v1");
+    let read = |file: &PathBuf| std::fs::read(directory.join(file)).unwrap();
+    let all: Vec<First> = entries(&directory);
+    let mut kinds = std::collections::BTreeSet::new();
+    for entry in &all {
+        let program = Program::decode(&read(&entry.program)).unwrap();
+        let checker = Checker::new(program, TraceRules::DEFAULT);
+        let bytes = read(&entry.file);
+        let error = match entry.kind.as_str() {
+            "audit" => {
+                let receipt = Receipt { trace: entry.trace, ..any_receipt() };
+                checker.audit(&receipt, &[0; 32], &bytes).map(drop).unwrap_err()
+            }
+            "fraud" => checker.fraud(&entry.trace, &bytes).map(drop).unwrap_err(),
+            "link" => {
+                let proof = read(entry.proof.as_ref().unwrap());
+                let win = win(entry.challenge.unwrap(), entry.difficulty.unwrap(), &proof);
+                checker.link(&entry.trace, &win, &bytes).map(drop).unwrap_err()
+            }
+            "receipt" => TraceMalformed::from(Receipt::decode(&bytes).unwrap_err()).into(),
+            kind => panic!("a fixture of kind {kind}"),
+        };
+        let TraceError::Malformed(TraceMalformed::Decode(TraceDecodeError::UnsupportedVersion {
+            expected: 2,
+            got,
+        })) = error
+        else {
+            panic!("{:?}: {error}", entry.file);
+        };
+        assert_eq!(bytes[..4], got.to_le_bytes());
+        kinds.insert(&entry.kind);
+    }
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
+    // And so a header by itself.
+    let error = TraceHeader::decode(&read(&"deep.header".into())).unwrap_err();
+    assert!(matches!(error, TraceDecodeError::UnsupportedVersion { .. }), "{error}");
+}
+
+fn any_receipt() -> Receipt {
+    let mut bytes = 2u32.to_le_bytes().to_vec();
+    bytes.resize(Receipt::LEN, 0);
+    Receipt::decode(&bytes).unwrap()
 }
 
 /// One byte of each message that is valid, flipped, cut off or added.
 #[test]
 fn no_altered_trace_fixture_is_valid() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_vectors/messages/v1");
-    let manifest = std::fs::read_to_string(directory.join("manifest.json")).unwrap();
-    let entries: Vec<Entry> = serde_json::from_str(&manifest).unwrap();
+    let directory = messages("v2");
+    let entries: Vec<Entry> = entries(&directory);
     for entry in entries.iter().filter(|entry| entry.expect == "valid") {
         let case = Case::new(&directory, entry);
         let mut bytes = std::fs::read(directory.join(&entry.file)).unwrap();
         let valid = |bytes: &[u8]| case.check(bytes).is_some_and(|result| result.is_ok());
         assert!(valid(&bytes));
+        // A demand for another tile that there is would be another demand.
+        let last = if entry.kind == "demand" { Demand::LEN - 12 } else { bytes.len() };
         // Every byte of the short ones and of the first records, then some.
-        let rest = (2048..bytes.len()).step_by(101);
-        for at in (0..bytes.len().min(2048)).chain(rest).chain([bytes.len() - 1]) {
+        let rest = (2048..last).step_by(101);
+        for at in (0..last.min(2048)).chain(rest).chain([last - 1]) {
             bytes[at] ^= 0x10;
             assert!(!valid(&bytes), "{:?} byte {at}", entry.file);
             bytes[at] ^= 0x10;
         }
-        let cuts = [0, 1, 143, 144, bytes.len() / 2, bytes.len() - 1];
+        let header = TraceHeader::LEN;
+        let cuts = [0, 1, header - 1, header, bytes.len() / 2, bytes.len() - 1];
         for cut in cuts.into_iter().filter(|&cut| cut < bytes.len()) {
             assert!(!valid(&bytes[..cut]), "{:?} cut {cut}", entry.file);
         }

@@ -6,7 +6,7 @@ use poai_core::program::{Dtype, Extent, RunShape, ValueId};
 use poai_core::trace::unclean::accuse_input;
 use poai_engine::execute::Trace;
 use poai_testing::forge::Forged;
-use poai_testing::traces::{RULES, checker, run, steps, tiles, traces};
+use poai_testing::traces::{CLAIM, checker, run, steps, tiles, traces};
 use poai_testing::zoo;
 use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{Checker, Data, Method, TraceError, TraceInvalid, TraceMalformed, Wrong};
@@ -82,7 +82,7 @@ fn what_is_forged_of_honest_bytes_is_the_honest_trace() {
         let value = ValueId(0);
         let forged = Forged::new(trace, value, trace.value(value).unwrap().bytes().to_vec());
         assert_eq!(forged.root(), trace.root());
-        assert_eq!(forged.audit(&[3; 32], 9), trace.audit(&[3; 32], 9).unwrap());
+        assert_eq!(forged.audit(&CLAIM, &[3; 32]), trace.audit(&CLAIM, &[3; 32]).unwrap());
         assert_eq!(convicted(&checker(trace), &forged, trace), []);
         assert_eq!(full(&checker(trace), &forged, trace), Ok(()));
     }
@@ -141,12 +141,12 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
                     convicted.iter().map(|&(value, tile, _)| (value, tile)).collect();
                 for beacon in 0..4 {
                     let beacon = [beacon; 32];
-                    let sampled = forged.samples(&beacon, RULES.samples).into_iter();
+                    let sampled = forged.samples(&CLAIM, &beacon).into_iter();
                     let hit = sampled
                         .map(|sample| (sample.value, sample.tile))
                         .any(|tile| tiles.contains(&tile));
-                    let audit = forged.audit(&beacon, RULES.samples);
-                    let result = checker.audit(&forged.root(), &beacon, &audit);
+                    let audit = forged.audit(&CLAIM, &beacon);
+                    let result = checker.audit(&forged.receipt(&CLAIM), &beacon, &audit);
                     assert_eq!(result.is_err(), hit, "{case}");
                 }
                 let tensor = value.0 as usize;
@@ -206,8 +206,8 @@ fn unclean_inputs_are_convicted_by_their_rows() {
                 assert_eq!(accuse(&bytes[1..]), None);
                 // What no step reads passes audits; the full check sees it.
                 if stain.ends_with("padding row") {
-                    let audit = forged.audit(&[5; 32], RULES.samples);
-                    assert!(checker.audit(&root, &[5; 32], &audit).is_ok());
+                    let audit = forged.audit(&CLAIM, &[5; 32]);
+                    assert!(checker.audit(&forged.receipt(&CLAIM), &[5; 32], &audit).is_ok());
                 }
                 let tensor = input.0 as usize;
                 let refused = Err(TraceInvalid::UncleanTensor { tensor }.into());
@@ -237,7 +237,8 @@ fn no_clean_input_is_convicted() {
             // Strips beyond the last, up to the largest number there is.
             for tile in [u64::from(strips) + 1, 1 << 27, 1 << 32, u64::MAX] {
                 let mut proof = honest.input_strip(input, 0);
-                proof[148..156].copy_from_slice(&tile.to_le_bytes());
+                let at = poai_core::trace::TraceHeader::LEN + 4;
+                proof[at..at + 8].copy_from_slice(&tile.to_le_bytes());
                 let none = TraceMalformed::Tile { value: input, tile };
                 assert_eq!(checker.fraud(&trace.root(), &proof), Err(none.into()));
             }

@@ -7,7 +7,7 @@ use poai_benches::lines::Section;
 use poai_benches::quiet::{Work, timed};
 use poai_core::program::{RunShape, ValueId};
 use poai_engine::Cpu;
-use poai_engine::execute::{Model, RunOptions};
+use poai_engine::execute::{Claim, Model, RunOptions};
 use poai_verify::trace::{Checker, TraceRules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,16 +45,17 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let what = format!("{name} tokens, traced / plain time");
     section.figure(format!("traced-to-plain/{name}"), what, medians.speedup(0, 1), "", share);
     let rules = TraceRules::DEFAULT;
-    let audit = trace.audit(&BEACON, rules.samples)?;
+    let claim = Claim { job: [0; 32], prover: [0; 32], rules };
+    let (receipt, audit) = (trace.receipt(&claim), trace.audit(&claim, &BEACON)?);
+    let tiles = trace.audit_tiles(&claim, &BEACON).len();
     let checker = Checker::new(model.program().clone(), rules);
-    let root = trace.root();
     let works: &mut [Work<'_>] =
-        &mut [&mut || timed(|| checker.audit(&root, &BEACON, &audit).map(drop))];
+        &mut [&mut || timed(|| checker.audit(&receipt, &BEACON, &audit).map(drop))];
     let medians = run.measure(7, works)?;
-    let what = format!("{name} tokens, an audit of {} tiles verified", rules.samples);
+    let what = format!("{name} tokens, an audit of {tiles} tiles verified");
     let milliseconds = medians.times[0].as_secs_f64() * 1e3;
     section.figure(format!("audit/{name}"), what, milliseconds, "ms", medians.share);
-    let what = format!("{name} tokens, an audit of {} tiles", rules.samples);
+    let what = format!("{name} tokens, an audit of {tiles} tiles");
     let megabytes = audit.len() as f64 / f64::from(1 << 20);
     section.figure(format!("audit-bytes/{name}"), what, megabytes, "MiB", medians.share);
     for (id, what, bytes) in [

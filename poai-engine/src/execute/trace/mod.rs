@@ -1,22 +1,24 @@
 //! A run's tensors with their trees, and what is opened of them: audits, fraud
-//! proofs and links from mined products (spec §13 and §14).
+//! proofs, answers to demands and links from mined products (spec §13 and §14).
 
-mod received;
+mod fraud;
+mod published;
 
-pub use received::ReceivedError;
+pub use published::{Published, ReceivedError};
 
 use crate::execute::error::ValueError;
 use crate::execute::lazy::Lazy;
 use crate::execute::network::Network;
 use crate::execute::tensor::Tensor;
 use core::ops::Range;
-use poai_core::digest::{ProgramId, Root, RulesDigest, TraceRoot};
+use poai_core::digest::{ProgramId, Root, TraceRoot};
 use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, RunShape, ValueId};
+use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::puzzle::commitment::{Opening, Tree};
 use poai_core::trace::record::{self, Record};
-use poai_core::trace::{Receipt, Sample, TraceHeader, header, sample};
+use poai_core::trace::{Receipt, Sample, Sampling, TraceHeader, TraceRules, header};
 use std::sync::Arc;
 
 /// Why nothing was opened.
@@ -30,6 +32,24 @@ pub enum OpenError {
         value: ValueId,
         /// The tile.
         tile: u64,
+    },
+    /// A demand is about another trace.
+    #[error("expected a demand about trace {expected}, got one about {got}")]
+    Trace {
+        /// This trace.
+        expected: TraceRoot,
+        /// The demand's.
+        got: TraceRoot,
+    },
+    /// An answer does not open the rows that were demanded.
+    #[error("the answer does not open tile {tile} of value {}: {source}", value.0)]
+    Answer {
+        /// The value.
+        value: ValueId,
+        /// The tile.
+        tile: u64,
+        /// Why.
+        source: OpeningError,
     },
     /// A tensor that has to be opened cannot be read.
     #[error(transparent)]
@@ -52,7 +72,8 @@ pub struct Trace {
     leaves: Vec<[u8; 32]>,
 }
 
-/// Names of a job and a prover for a receipt.
+/// What a prover claims a trace for, and under which rules. Receipts and audits
+/// are of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The requester's name for the job.
@@ -60,7 +81,7 @@ pub struct Claim {
     /// The prover's name.
     pub prover: [u8; 32],
     /// The rules under which the trace is to be verified.
-    pub rules: RulesDigest,
+    pub rules: TraceRules,
 }
 
 impl Trace {
@@ -202,7 +223,7 @@ impl Trace {
             macs_activations: header.macs.saturating_sub(macs_weights),
             job: claim.job,
             prover: claim.prover,
-            rules: claim.rules,
+            rules: claim.rules.digest(),
         }
     }
 
@@ -219,75 +240,26 @@ impl Trace {
         Some(bytes)
     }
 
-    /// An audit of so many tiles under a beacon that was fixed after the trace
-    /// root was published: `header ‖ all records ‖ tile openings`.
+    /// An audit of a claim under a beacon that was fixed after the digest of the
+    /// claim's receipt was published: `header ‖ all records ‖ tile openings`.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn audit(&self, beacon: &[u8; 32], samples: u32) -> Result<Vec<u8>, OpenError> {
+    pub fn audit(&self, claim: &Claim, beacon: &[u8; 32]) -> Result<Vec<u8>, OpenError> {
         let header = self.header();
         let mut bytes = header.encode();
         bytes.extend(self.records.concat());
-        let program = self.network.program();
-        let root = header.root();
-        for Sample { value, tile } in
-            sample::samples(program, &self.extents, &self.header.run, &root, beacon, samples)
-        {
+        for Sample { value, tile } in self.audit_tiles(claim, beacon) {
             bytes.extend(self.tile_openings(value, tile)?);
         }
         Ok(bytes)
     }
 
-    /// What convinces anyone who has the trace root that a tile is wrong, if
-    /// it is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path
-    /// of each input's value)… ‖ tile openings`. For any input of the program,
-    /// tile 0: `header ‖ u32 0 ‖ u64 0 ‖ (record ‖ path) of every input`,
-    /// which shows whether the header's input is theirs. Where a record lies,
-    /// tile 0 is about that, and nothing follows the records.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
-        let no_tile = OpenError::Tile { value, tile };
-        let program = self.network.program();
-        let inputs = (value.0 as usize) < program.inputs().len() && tile == 0;
-        let mut bytes = self.header().encode();
-        bytes.extend(if inputs { 0 } else { value.0 }.to_le_bytes());
-        bytes.extend(tile.to_le_bytes());
-        if inputs {
-            for input in 0..program.inputs().len() as u32 {
-                bytes.extend(self.record_opening(ValueId(input)).ok_or(no_tile.clone())?);
-            }
-            return Ok(bytes);
-        }
-        let step = program.step_of(value).ok_or(no_tile.clone())?;
-        for value in [&value].into_iter().chain(&step.inputs) {
-            bytes.extend(self.record_opening(*value).ok_or(no_tile.clone())?);
-        }
-        if tile > 0 || !self.record_lies(value) {
-            bytes.extend(self.tile_openings(value, tile)?);
-        }
-        Ok(bytes)
-    }
-
-    /// Whether a step's record, or that of a value it reads, is not what the
-    /// program implies, or they do not fit together.
-    pub(in crate::execute) fn record_lies(&self, value: ValueId) -> bool {
-        let program = self.network.program();
-        let Some(step) = program.step_of(value) else { return false };
-        let Some(own) = self.implied(value) else { return true };
-        let made: Option<Vec<Record>> =
-            step.inputs.iter().map(|&input| self.implied(input)).collect();
-        let Some(made) = made else { return true };
-        own.check_wiring(made.iter().map(|record| &record.root)).is_err()
-            || (value == program.output() && own.root != self.header.output)
-    }
-
-    /// A value's record, where its fields follow from the program.
-    pub(in crate::execute) fn implied(&self, value: ValueId) -> Option<Record> {
-        let (program, run) = (self.network.program(), &self.header.run);
-        let bytes = self.records.get(value.0 as usize)?;
-        Record::decode(bytes, program, &self.extents, run, value).ok()
+    /// The tiles that an audit of a claim opens under a beacon, in their order.
+    pub fn audit_tiles(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<Sample> {
+        let (program, rules) = (self.network.program(), &claim.rules);
+        let sampling = Sampling { program, extents: &self.extents, run: &self.header.run, rules };
+        sampling.tiles(&self.root(), &self.receipt(claim).digest(), beacon)
     }
 
     /// What shows that a product with weights was mined on operands of this
@@ -305,7 +277,7 @@ impl Trace {
     }
 
     /// A step in this run.
-    pub(in crate::execute) fn local(&self, value: ValueId) -> Option<Local<'_>> {
+    fn local(&self, value: ValueId) -> Option<Local<'_>> {
         Local::new(self.network.program(), &self.extents, self.header.run, value)
     }
 
@@ -336,7 +308,7 @@ impl Trace {
     }
 
     /// Fetches what a step reads, for [`Values`].
-    pub(in crate::execute) fn fetch_slots(&self, value: ValueId) -> Result<(), ValueError> {
+    fn fetch_slots(&self, value: ValueId) -> Result<(), ValueError> {
         let inputs = self.network.program().step_of(value).map_or(&[][..], |step| &step.inputs);
         inputs.iter().try_for_each(|&input| self.value(input).map(drop))
     }

@@ -1,0 +1,67 @@
+//! Why bytes are no header, receipt or demand.
+
+/// Why bytes do not decode as a [`super::TraceHeader`], a [`super::Receipt`]
+/// or a [`super::Demand`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceDecodeError {
+    /// Their number is not that of the message.
+    #[error("expected {expected} bytes, got {got}")]
+    Length {
+        /// The message's length.
+        expected: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// They are of another version of the format: an earlier one, or one that
+    /// this library does not know yet.
+    #[error(
+        "expected version {expected} of traces, got {got}; make the message again with this version"
+    )]
+    UnsupportedVersion {
+        /// The version that this library reads.
+        expected: u32,
+        /// What the first four bytes say.
+        got: u32,
+    },
+}
+
+/// Takes fields off the front of a message whose length was checked.
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The fields after the version, of a message that has `expected` bytes.
+    pub(super) fn after_version(
+        bytes: &'a [u8],
+        expected: usize,
+    ) -> Result<Fields<'a>, TraceDecodeError> {
+        let got = bytes.len();
+        let length = TraceDecodeError::Length { expected, got };
+        let (version, rest) = bytes.split_first_chunk().ok_or(length)?;
+        let version = u32::from_le_bytes(*version);
+        if version != super::VERSION {
+            let (expected, got) = (super::VERSION, version);
+            return Err(TraceDecodeError::UnsupportedVersion { expected, got });
+        }
+        if got == expected { Ok(Fields(rest)) } else { Err(length) }
+    }
+
+    /// The next field.
+    pub(super) fn next<const N: usize>(&mut self) -> [u8; N] {
+        // The length was checked, so that there is one; zeros would be a bug
+        // that the round trip's test finds.
+        let Some((field, rest)) = self.0.split_first_chunk() else { return [0; N] };
+        self.0 = rest;
+        *field
+    }
+
+    /// The next field as a number.
+    pub(super) fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.next())
+    }
+
+    /// The next field as a number.
+    pub(super) fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.next())
+    }
+}

@@ -1,0 +1,70 @@
+//! What a node permits of traces, and how much of one an audit opens.
+
+use crate::digest::RulesDigest;
+use crate::program::RunShape;
+
+/// The largest runs that a node checks, and how many tiles an audit opens
+/// (spec §14). All of it comes from the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TraceRules {
+    /// The most items.
+    pub batch_max: u32,
+    /// The most tokens of an item.
+    pub sequence_max: u32,
+    /// The most bytes of heap that recomputing a tile may take. A run with a
+    /// tile whose bound is above it is inadmissible, and so is its receipt.
+    pub tile_memory_max: u64,
+    /// How many tiles an audit draws by the MACs of their products. They bound
+    /// the work that a prover can skip.
+    pub product_samples: u32,
+    /// How many tiles an audit draws from all steps but the last: as many of each
+    /// step, and what is left of some steps. They bound what is wrong in steps of
+    /// few or no MACs.
+    pub step_samples: u32,
+    /// How many tiles of the output an audit opens: all of them if there are no
+    /// more.
+    pub output_tiles: u32,
+}
+
+impl TraceRules {
+    /// Runs of up to 65536 items and 16384 tokens, whose tiles take 256 MiB at
+    /// most: the keys of 16384 tokens of 2048 columns take half of it. Audits
+    /// draw 40 tiles by MACs, 40 by steps and open 32 of the output.
+    pub const DEFAULT: TraceRules = TraceRules {
+        batch_max: 1 << 16,
+        sequence_max: 1 << 14,
+        tile_memory_max: 1 << 28,
+        product_samples: 40,
+        step_samples: 40,
+        output_tiles: 32,
+    };
+
+    /// Whether batch and sequence are within the limits. The memory of tiles
+    /// follows from the program, too: `Checker` of poai-verify adds it.
+    pub fn permits(&self, run: &RunShape) -> bool {
+        run.batch <= self.batch_max && run.sequence <= self.sequence_max
+    }
+
+    /// The most tiles that an audit opens.
+    pub fn tiles_max(&self) -> u64 {
+        [self.product_samples, self.step_samples, self.output_tiles]
+            .into_iter()
+            .map(u64::from)
+            .sum()
+    }
+
+    /// The digest that names these rules in a receipt: `H("trace rules",
+    /// u32 batch_max ‖ u32 sequence_max ‖ u64 tile_memory_max ‖
+    /// u32 product_samples ‖ u32 step_samples ‖ u32 output_tiles)`.
+    pub fn digest(&self) -> RulesDigest {
+        let mut hasher = blake3::Hasher::new_derive_key("poai-1 trace rules");
+        hasher.update(&self.batch_max.to_le_bytes());
+        hasher.update(&self.sequence_max.to_le_bytes());
+        hasher.update(&self.tile_memory_max.to_le_bytes());
+        for number in [self.product_samples, self.step_samples, self.output_tiles] {
+            hasher.update(&number.to_le_bytes());
+        }
+        RulesDigest(*hasher.finalize().as_bytes())
+    }
+}

@@ -1,0 +1,204 @@
+//! What convicts a trace, and what answers a demand (spec §14).
+
+use super::{OpenError, Trace, Values, open};
+use crate::execute::error::ValueError;
+use poai_core::digest::Root;
+use poai_core::program::ops::{Grid, Local, Region, StepError};
+use poai_core::program::tensor::Rows;
+use poai_core::program::{Program, ValueId};
+use poai_core::trace::{Demand, Record, header, unclean};
+use rayon::prelude::*;
+
+impl Trace {
+    /// What convinces anyone who has the trace root that a tile is wrong, if it
+    /// is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path of
+    /// each input's value)… ‖ tile openings`.
+    ///
+    /// For any input of the program, tile 0 is the records of all inputs, which
+    /// show whether the header's input is theirs: `header ‖ u32 0 ‖ u64 0 ‖
+    /// (record ‖ path) of every input`. Tile s + 1 of an input is its padded
+    /// rows 32s to 32s + 31, which show whether they are clean. If a step's
+    /// record lies, tile 0 is about that, and nothing follows the records.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+        let no_tile = OpenError::Tile { value, tile };
+        let program = self.network.program();
+        let inputs = program.inputs().len();
+        let is_input = (value.0 as usize) < inputs;
+        let mut bytes = self.header().encode();
+        bytes.extend(if is_input && tile == 0 { 0 } else { value.0 }.to_le_bytes());
+        bytes.extend(tile.to_le_bytes());
+        let mut records = |values: &[ValueId]| -> Result<(), OpenError> {
+            for &value in values {
+                bytes.extend(self.record_opening(value).ok_or(no_tile.clone())?);
+            }
+            Ok(())
+        };
+        match program.step_of(value) {
+            None if !is_input => return Err(no_tile),
+            None if tile == 0 => {
+                // Exact: at most 16 inputs.
+                records(&(0..inputs as u32).map(ValueId).collect::<Vec<_>>())?;
+            }
+            None => {
+                records(&[value])?;
+                bytes.extend(self.strip_opening(value, tile - 1)?);
+            }
+            Some(step) => {
+                records(&[value])?;
+                records(&step.inputs)?;
+                if tile > 0 || !self.record_lies(value) {
+                    bytes.extend(self.tile_openings(value, tile)?);
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The answer to a demand: [`Trace::fraud_proof`] of its tile, which shows
+    /// no fraud if the tile is right. A prover answers before the deadline, or
+    /// the chain rejects its trace.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a demand about another trace or a tile that there is not.
+    pub fn answer(&self, demand: &Demand) -> Result<Vec<u8>, OpenError> {
+        let (expected, got) = (self.root(), demand.trace);
+        if expected != got {
+            return Err(OpenError::Trace { expected, got });
+        }
+        let Demand { value, tile, .. } = *demand;
+        if value.0 > 0 && (value.0 as usize) < self.network.program().inputs().len() && tile == 0 {
+            // All inputs' records go by the first.
+            return Err(OpenError::Tile { value, tile });
+        }
+        self.fraud_proof(value, tile)
+    }
+
+    /// The opening of an input's strip.
+    fn strip_opening(&self, value: ValueId, strip: u64) -> Result<Vec<u8>, OpenError> {
+        let no_tile = OpenError::Tile { value, tile: strip + 1 };
+        let tensor = self.value(value)?;
+        let rows = unclean::strip_rows(tensor.extent(), strip).ok_or(no_tile.clone())?;
+        open(&self.trees[value.0 as usize], tensor, &rows).ok_or(no_tile)
+    }
+
+    /// Whether a step's record, or that of a value it reads, is not what the
+    /// program implies, or they do not fit together.
+    fn record_lies(&self, value: ValueId) -> bool {
+        let implied = |value: ValueId| self.implied(value);
+        record_lies(self.network.program(), &self.header.output, implied, value)
+    }
+
+    /// A value's record, where its fields follow from the program.
+    fn implied(&self, value: ValueId) -> Option<Record> {
+        let (program, run) = (self.network.program(), &self.header.run);
+        let bytes = self.records.get(value.0 as usize)?;
+        Record::decode(bytes, program, &self.extents, run, value).ok()
+    }
+
+    /// Recomputes everything and proves the first lie: a message for
+    /// `Checker::fraud`, or `None` where the trace is honest. As much work as
+    /// the run, and slower: it is done tile by tile.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a device that keeps a tensor failed, or the library is
+    /// wrong.
+    pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, OpenError> {
+        let program = self.network().program();
+        let header = self.header();
+        if header.macs != program.total_macs(&header.run) {
+            return Ok(Some(header.encode()));
+        }
+        let inputs = program.inputs().len();
+        let roots = (0..inputs as u32).map(|input| Some(self.implied(ValueId(input))?.root));
+        let roots: Option<Vec<_>> = roots.collect();
+        let root = roots.map(|roots| header::input_root(&header.run, &roots));
+        if root != Some(header.input) {
+            return self.fraud_proof(ValueId(0), 0).map(Some);
+        }
+        for value in (0..program.values() as u32).map(ValueId) {
+            let found = match program.step_of(value) {
+                None => {
+                    let (records, tensor) = (self.records(), self.value(value)?);
+                    unclean::accuse_input(program, &header, records, value, tensor.bytes())
+                }
+                Some(_) => {
+                    let lies = self.record_lies(value);
+                    let tile = if lies { Some(0) } else { self.wrong_tile(value)? };
+                    tile.map(|tile| self.fraud_proof(value, tile)).transpose()?
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first tile of a step that is not what the step computes of its
+    /// committed inputs.
+    fn wrong_tile(&self, value: ValueId) -> Result<Option<u64>, ValueError> {
+        let Some(local) = self.local(value) else { return Ok(None) };
+        self.fetch_slots(value)?;
+        let (grid, committed) = (local.grid(), self.value(value)?.rows());
+        let source = Values { trace: self, value };
+        let wrong = |tile: &u64| !right(&local, &grid, *tile, &source, &committed);
+        Ok((0..grid.tiles()).into_par_iter().find_first(wrong))
+    }
+}
+
+/// Whether a step's record, or that of a value it reads, is not what the
+/// program implies, or they do not fit together. `implied` gives a value's
+/// record if its fields follow from the program.
+pub(super) fn record_lies(
+    program: &Program,
+    output: &Root,
+    implied: impl Fn(ValueId) -> Option<Record>,
+    value: ValueId,
+) -> bool {
+    let Some(step) = program.step_of(value) else { return false };
+    let Some(own) = implied(value) else { return true };
+    let made: Option<Vec<Record>> = step.inputs.iter().map(|&input| implied(input)).collect();
+    let Some(made) = made else { return true };
+    own.check_wiring(made.iter().map(|record| &record.root)).is_err()
+        || (value == program.output() && own.root != *output)
+}
+
+fn right(
+    local: &Local<'_>,
+    grid: &Grid,
+    tile: u64,
+    source: &Values<'_>,
+    committed: &Rows<'_>,
+) -> bool {
+    let Some(region) = grid.tile(tile) else { return true };
+    let within = local.within(&region);
+    let expected = match &within {
+        Some(within) => match recompute(local, within, source) {
+            Ok(entries) => entries,
+            Err(_) => return false,
+        },
+        None => vec![],
+    };
+    local.first_difference(&region, &expected, committed).is_none()
+}
+
+/// What the tile should be, of rows that are all clean.
+fn recompute(
+    local: &Local<'_>,
+    within: &Region,
+    source: &Values<'_>,
+) -> Result<Vec<i32>, StepError> {
+    let mut reads = local.reads(within);
+    reads.extend(local.further_reads(within, source)?);
+    for read in reads {
+        if !source.is_clean(&read) {
+            return Err(StepError::Region);
+        }
+    }
+    let mut entries = vec![0; within.rows.len() * within.width()];
+    local.compute(source, within, None, &mut entries)?;
+    Ok(entries)
+}

@@ -1,0 +1,271 @@
+//! What a challenger receives of a trace, piece by piece: its header and
+//! records, then its tensors, and what it demands if they are withheld (spec
+//! §14).
+
+use super::fraud::record_lies;
+use super::{OpenError, Trace, leaves};
+use crate::execute::lazy::Lazy;
+use crate::execute::network::Network;
+use crate::execute::tensor::Tensor;
+use core::ops::Range;
+use poai_core::program::ops::Local;
+use poai_core::program::{Extent, Program, RunShapeError, ValueId};
+use poai_core::puzzle::commitment::{OpeningView, Tree};
+use poai_core::trace::{Demand, Record, TraceHeader, header, record, unclean};
+use std::sync::Arc;
+
+/// Why received data is not a trace's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceivedError {
+    /// What was received proves that the trace lies: a message that
+    /// `Checker::fraud` of poai-verify takes.
+    #[error("the header or a record lies; post the fraud proof of {} bytes", .0.len())]
+    Fraud(Vec<u8>),
+    /// The header is of another program.
+    #[error("the header is of another program")]
+    Program,
+    /// The header's run has no tensors, or too large ones: no node audits it.
+    #[error(transparent)]
+    Run(#[from] RunShapeError),
+    /// Another number of tensors or records than the program has values.
+    #[error("{got} {what}, the program has {expected} values")]
+    Count {
+        /// Tensors or records.
+        what: &'static str,
+        /// The program's values.
+        expected: usize,
+        /// What was given.
+        got: usize,
+    },
+    /// A tensor of another length.
+    #[error("value {} has {got} bytes, in this run it has {expected}", value.0)]
+    Length {
+        /// The value.
+        value: ValueId,
+        /// The length of its padded bytes.
+        expected: u64,
+        /// What was given.
+        got: usize,
+    },
+    /// A record of another length than every record of this value has.
+    #[error("the record of value {} has another length than the program implies", value.0)]
+    Record {
+        /// The value.
+        value: ValueId,
+    },
+    /// A tensor that does not hash to its record's root.
+    #[error("value {} is not the tensor that its record commits to", value.0)]
+    Root {
+        /// The value.
+        value: ValueId,
+    },
+    /// The records do not lead to the header.
+    #[error("the records are not those that the header commits to")]
+    Records,
+}
+
+/// A trace of which header and records were received, and no tensor yet. The
+/// records are those that the header commits to, and none of them lies.
+#[derive(Clone, Debug)]
+pub struct Published {
+    network: Arc<Network>,
+    header: TraceHeader,
+    extents: Vec<Extent>,
+    records: Vec<Vec<u8>>,
+}
+
+impl Published {
+    /// Reads a header and every record's bytes, inputs first, as whoever posted
+    /// the trace published them. They take little: a challenger asks for them
+    /// before it asks for tensors.
+    ///
+    /// # Errors
+    /// [`ReceivedError::Fraud`] with the proof if header or records lie. All
+    /// other errors are no proof: what was received is not the trace's, and as
+    /// good as withheld.
+    pub fn new(
+        network: Arc<Network>,
+        header: TraceHeader,
+        records: Vec<Vec<u8>>,
+    ) -> Result<Published, ReceivedError> {
+        let program = network.program();
+        if header.program != program.program_id() {
+            return Err(ReceivedError::Program);
+        }
+        let extents = program.extents(&header.run)?;
+        if header.macs != program.total_macs(&header.run) {
+            return Err(ReceivedError::Fraud(header.encode()));
+        }
+        let (expected, got) = (extents.len(), records.len());
+        if got != expected {
+            return Err(ReceivedError::Count { what: "records", expected, got });
+        }
+        for (value, bytes) in (0..).map(ValueId).zip(&records) {
+            let inputs = program.step_of(value).map_or(0, |step| step.inputs.len());
+            if bytes.len() != Record::len(inputs) {
+                return Err(ReceivedError::Record { value });
+            }
+        }
+        if record::records_root(&leaves(&records)) != header.records {
+            return Err(ReceivedError::Records);
+        }
+        let published = Published { network, header, extents, records };
+        match published.lie() {
+            Some(proof) => Err(ReceivedError::Fraud(proof)),
+            None => Ok(published),
+        }
+    }
+
+    /// The header.
+    pub fn header(&self) -> TraceHeader {
+        self.header
+    }
+
+    /// The extents of all values, inputs first.
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// The trace with every value's padded bytes, inputs first. The tensors are
+    /// those that the records commit to; whether they are right is for
+    /// [`Trace::find_fraud`].
+    ///
+    /// # Errors
+    /// [`ReceivedError`]: a tensor is not the trace's, and as good as withheld.
+    /// [`Published::demands`] says what to demand then.
+    pub fn with_tensors(self, values: Vec<Vec<u8>>) -> Result<Trace, ReceivedError> {
+        let Published { network, header, extents, records } = self;
+        let (expected, got) = (extents.len(), values.len());
+        if got != expected {
+            return Err(ReceivedError::Count { what: "tensors", expected, got });
+        }
+        for ((value, extent), bytes) in (0..).map(ValueId).zip(&extents).zip(&values) {
+            if bytes.len() as u64 != extent.bytes() {
+                let (expected, got) = (extent.bytes(), bytes.len());
+                return Err(ReceivedError::Length { value, expected, got });
+            }
+        }
+        let trees: Vec<Tree> = values.iter().map(|bytes| Tree::new(bytes)).collect();
+        let mut pairs = (0..).map(ValueId).zip(trees.iter().zip(&records));
+        let other = |(_, (tree, record)): &(ValueId, (&Tree, &Vec<u8>))| {
+            record.get(Record::ROOT) != Some(tree.root().as_bytes().as_slice())
+        };
+        if let Some((value, _)) = pairs.find(other) {
+            return Err(ReceivedError::Root { value });
+        }
+        let tensors = extents.iter().zip(values);
+        let tensors =
+            tensors.map(|(extent, bytes)| Lazy::here(Arc::new(Tensor::unchecked(*extent, bytes))));
+        let tensors = tensors.collect();
+        Ok(Trace::of_parts(network, header, extents, tensors, trees, records))
+    }
+
+    /// The demands that together open some padded rows of a value: those that
+    /// were withheld, or came with other bytes than the root's. Empty for rows
+    /// that the value does not have.
+    pub fn demands(&self, value: ValueId, rows: Range<u32>) -> Vec<Demand> {
+        let trace = self.header.root();
+        let demand = |tile| Demand { trace, value, tile };
+        let Some(extent) = self.extents.get(value.0 as usize) else { return vec![] };
+        let rows = rows.start..rows.end.min(extent.padded_rows());
+        if rows.is_empty() {
+            return vec![];
+        }
+        let Some(local) = self.local(value) else {
+            let strips =
+                (0..).map_while(|strip| Some((strip, unclean::strip_rows(extent, strip)?)));
+            let wanted = strips.filter(|(_, own)| own.start < rows.end && rows.start < own.end);
+            return wanted.map(|(strip, _)| demand(strip + 1)).collect();
+        };
+        let grid = local.grid();
+        let tiles = (0..grid.tiles()).filter_map(|tile| Some((tile, grid.tile(tile)?.rows)));
+        let wanted = tiles.filter(|(_, own)| own.start < rows.end && rows.start < own.end);
+        wanted.map(|(tile, _)| demand(tile)).collect()
+    }
+
+    /// The padded rows of the demanded value that an answer opens, checked
+    /// against the value's record: the first row, and their bytes. A challenger
+    /// fills in with them what was withheld; whether the answer is right,
+    /// `Checker::answer` of poai-verify says.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a demand about another trace or without rows, or bytes
+    /// that do not open them.
+    pub fn opened_rows<'a>(
+        &self,
+        demand: &Demand,
+        answer: &'a [u8],
+    ) -> Result<(u32, &'a [u8]), OpenError> {
+        let Demand { trace: got, value, tile } = *demand;
+        let expected = self.header.root();
+        if expected != got {
+            return Err(OpenError::Trace { expected, got });
+        }
+        let no_tile = OpenError::Tile { value, tile };
+        let extent = self.extents.get(value.0 as usize).ok_or(no_tile.clone())?;
+        let rows = match self.local(value) {
+            Some(local) => local.grid().tile(tile).map(|region| region.rows),
+            None => tile.checked_sub(1).and_then(|strip| unclean::strip_rows(extent, strip)),
+        };
+        let rows = rows.ok_or(no_tile.clone())?;
+        let strip = extent.strip(&rows).ok_or(no_tile.clone())?;
+        let root = self.record(value).ok_or(no_tile)?.root;
+        // An answer ends with the opening of the value's own rows.
+        let siblings = strip.siblings() as usize * 32;
+        let (bytes, siblings) = answer.split_at(answer.len().saturating_sub(siblings));
+        let len = usize::try_from(strip.opened_len()).unwrap_or(usize::MAX);
+        let (_, bytes) = bytes.split_at(bytes.len().saturating_sub(len));
+        OpeningView { bytes, siblings: siblings.as_chunks().0 }
+            .check(&strip, &root)
+            .map_err(|source| OpenError::Answer { value, tile, source })?;
+        // The check compared the lengths.
+        Ok((rows.start, bytes.get(strip.own()).unwrap_or_default()))
+    }
+
+    /// The proof that the header's input or a record lies.
+    fn lie(&self) -> Option<Vec<u8>> {
+        let program = self.network.program();
+        let inputs: Vec<ValueId> = (0..program.inputs().len() as u32).map(ValueId).collect();
+        let roots = inputs.iter().map(|&input| Some(self.record(input)?.root));
+        let roots: Option<Vec<_>> = roots.collect();
+        let root = roots.map(|roots| header::input_root(&self.header.run, &roots));
+        if root != Some(self.header.input) {
+            return Some(self.accuse(ValueId(0), &inputs));
+        }
+        let implied = |value: ValueId| self.record(value);
+        let lies = |value: &ValueId| record_lies(program, &self.header.output, implied, *value);
+        // Exact: at most 2^16 + 16 values.
+        let value = (0..program.values() as u32).map(ValueId).find(lies)?;
+        let mut values = vec![value];
+        values.extend(&program.step_of(value)?.inputs);
+        Some(self.accuse(value, &values))
+    }
+
+    /// A fraud proof that ends after these records.
+    fn accuse(&self, value: ValueId, records: &[ValueId]) -> Vec<u8> {
+        let leaves = leaves(&self.records);
+        let mut proof = self.header.encode();
+        proof.extend(value.0.to_le_bytes());
+        proof.extend(0u64.to_le_bytes());
+        for value in records {
+            proof.extend(&self.records[value.0 as usize]);
+            proof.extend(record::path(&leaves, value.0.into()).concat());
+        }
+        proof
+    }
+
+    /// A value's record, if its fields follow from the program.
+    fn record(&self, value: ValueId) -> Option<Record> {
+        let bytes = self.records.get(value.0 as usize)?;
+        Record::decode(bytes, self.program(), &self.extents, &self.header.run, value).ok()
+    }
+
+    fn program(&self) -> &Program {
+        self.network.program()
+    }
+
+    fn local(&self, value: ValueId) -> Option<Local<'_>> {
+        Local::new(self.program(), &self.extents, self.header.run, value)
+    }
+}

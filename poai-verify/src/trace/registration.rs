@@ -1,0 +1,134 @@
+//! What a program costs its checkers, to be known when it is registered.
+
+use super::checker::Checker;
+use super::error::TraceMalformed;
+use super::reach::TileBound;
+use poai_core::Params;
+use poai_core::program::{RunShape, ValueId};
+use poai_core::trace::TraceRules;
+
+/// Rows of a tile.
+const TILE: u32 = Params::CONSENSUS.tile() as u32;
+
+/// From this sequence on, a tile of rows per token lies in two items at most.
+const FEW: u32 = 2 * TILE;
+
+/// What the runs that the rules permit cost at most. A smaller run can cost more
+/// than a larger one: its tiles reach into more items, or over more padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Largest {
+    /// The run of most entries: [`TraceRules::batch_max`] items of
+    /// [`TraceRules::sequence_max`] tokens, of 1 if no form is per token.
+    pub run: RunShape,
+    /// Bounds of its worst tile: bytes and memory, which may be two tiles'.
+    pub tile: TileBound,
+    /// Bytes of an audit.
+    pub audit_bytes: u64,
+    /// Bytes of a fraud proof, and of an answer to a demand.
+    pub fraud_bytes: u64,
+    /// Bytes of a link.
+    pub link_bytes: u64,
+}
+
+impl Checker {
+    /// The largest sizes of messages about runs that the rules permit. If it is an
+    /// error, the rules permit runs that no checker takes: a chain registers the
+    /// program under lower ones, [`Checker::fitted`].
+    ///
+    /// It looks at up to 6144 runs, a microsecond or so a step each.
+    ///
+    /// # Errors
+    /// [`TraceMalformed`] says what of a run is too large.
+    pub fn largest(&self) -> Result<Largest, TraceMalformed> {
+        let [batch, sequence] = self.corner();
+        let mut worst = Worst::default();
+        // The first batches and the last: of each remainder by a tile's rows.
+        for batch in ends(batch, TILE) {
+            for sequence in ends(sequence, FEW) {
+                self.widen(&mut worst, RunShape { batch, sequence })?;
+            }
+        }
+        let run = RunShape { batch, sequence };
+        // No run at all is permitted.
+        self.widen(&mut worst, run)?;
+        let Worst { tile, fraud_bytes } = worst;
+        let audit_bytes = self.audit_bytes_of(tile.bytes);
+        Ok(Largest { run, tile, audit_bytes, fraud_bytes, link_bytes: self.link_bytes_max() })
+    }
+
+    /// The checker under the same rules, but for the longest sequence and then the
+    /// largest batch for which [`Checker::largest`] is no error. `None` if not even
+    /// one item of one token fits.
+    pub fn fitted(self) -> Option<Checker> {
+        let (program, rules) = (self.program().clone(), *self.rules());
+        let under = |batch_max: u32, sequence_max: u32| {
+            Checker::new(program.clone(), TraceRules { batch_max, sequence_max, ..rules })
+        };
+        // Few runs first: what is too large for these is too large.
+        let roughly = |batch: u32, last: u32| {
+            let (checker, mut worst) = (under(batch, last), Worst::default());
+            let [batch, last] = checker.corner();
+            ends(last, FEW)
+                .all(|sequence| checker.widen(&mut worst, RunShape { batch, sequence }).is_ok())
+        };
+        let sequence_max = last(rules.sequence_max, |sequence| roughly(1, sequence))?;
+        let mut batch_max = last(rules.batch_max, |batch| roughly(batch, sequence_max))?;
+        // A smaller batch may cost a little more.
+        while under(batch_max, sequence_max).largest().is_err() {
+            batch_max -= 1;
+            if batch_max == 0 {
+                return None;
+            }
+        }
+        Some(under(batch_max, sequence_max))
+    }
+
+    /// The batch and the sequence of the run of most entries.
+    fn corner(&self) -> [u32; 2] {
+        let TraceRules { batch_max, sequence_max, .. } = *self.rules();
+        [batch_max, if self.program().has_tokens() { sequence_max } else { sequence_max.min(1) }]
+    }
+
+    /// Adds what a run costs.
+    fn widen(&self, worst: &mut Worst, run: RunShape) -> Result<(), TraceMalformed> {
+        let extents = self.extents(&run)?;
+        // Exact: at most 2^16 + 16 values.
+        for value in (0..self.program().values() as u32).map(ValueId) {
+            let tile = self.permitted_tile(&run, &extents, value)?;
+            worst.tile.bytes = worst.tile.bytes.max(tile.bytes);
+            worst.tile.memory = worst.tile.memory.max(tile.memory);
+            let fraud = self.fraud_bytes_of(&extents, value, tile.bytes);
+            worst.fraud_bytes = worst.fraud_bytes.max(fraud);
+        }
+        Ok(())
+    }
+}
+
+/// What some runs cost at most.
+#[derive(Default)]
+struct Worst {
+    tile: TileBound,
+    fraud_bytes: u64,
+}
+
+/// The first of 1..=last, where a tile reaches into many items, and the last one
+/// of each remainder by a tile's rows, which says how items lie in tiles.
+fn ends(last: u32, first: u32) -> impl Iterator<Item = u32> {
+    (1..=last.min(first)).chain(last.saturating_sub(TILE - 1).max(first + 1)..=last)
+}
+
+/// The last of 1..=most that fits; what is larger than one that does not fit
+/// fits neither.
+fn last(most: u32, fits: impl Fn(u32) -> bool) -> Option<u32> {
+    if most == 0 || !fits(1) {
+        return None;
+    }
+    let (mut low, mut high) = (1, most);
+    while low < high {
+        let middle = high - (high - low) / 2;
+        if fits(middle) { low = middle } else { high = middle - 1 }
+    }
+    Some(low)
+}

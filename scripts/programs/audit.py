@@ -1,0 +1,110 @@
+"""Receipts, and which tiles an audit of one opens (§13, §14)."""
+
+import struct
+from dataclasses import dataclass, fields
+
+from blake3 import blake3
+
+from .program import digest
+from .trace import VERSION
+
+
+@dataclass
+class Rules:
+    batch_max: int
+    sequence_max: int
+    tile_memory_max: int
+    product_samples: int
+    step_samples: int
+    output_tiles: int
+
+    def digest(self):
+        numbers = [getattr(self, each.name) for each in fields(self)]
+        return digest("trace rules", struct.pack("<IIQIII", *numbers))
+
+
+def receipt_digest(program, header, root, values, job, prover, rules):
+    """The digest of a receipt of a header, whose bytes are given."""
+    linear = sum(value.macs for value, step in values if step and step.kind == "linear")
+    total = sum(value.macs for value, _ in values)
+    receipt = (
+        VERSION
+        + program.program_id
+        + header[44:76]
+        + header[76:108]
+        + root
+        + struct.pack("<QQ", linear, total - linear)
+        + job
+        + prover
+        + rules.digest()
+    )
+    assert len(receipt) == 244
+    return digest("receipt", receipt)
+
+
+class Stream:
+    def __init__(self, material):
+        self.hash = blake3(material, derive_key_context="poai-1 audit")
+        self.taken = 0
+
+    def stratum(self, index, count, units):
+        """The index-th of count strata of some units."""
+        start, end = (at * units * 2**32 // count for at in (index, index + 1))
+        number = int.from_bytes(self.hash.digest(length=16, seek=self.taken), "little")
+        self.taken += 16
+        return start + number % (end - start) >> 32
+
+
+class Grid:
+    """How a step's value is cut into tiles."""
+
+    def __init__(self, value, step):
+        self.rows, self.columns = len(value.rows), value.columns
+        self.tile_rows = 1 if step.kind == "mean pool" else 32
+        product = step.kind in ("linear", "attention context")
+        self.tile_columns = 32 if product else self.columns
+        self.across = -(-self.columns // self.tile_columns)
+        self.tiles = -(-self.rows // self.tile_rows) * self.across
+        self.entries = self.rows * self.columns
+
+    def tile(self, entry):
+        row, column = divmod(entry, self.columns)
+        return row // self.tile_rows * self.across + column // self.tile_columns
+
+
+def opened_tiles(rules, values, root, receipt, beacon):
+    """The tiles that an audit opens: pairs of a value's number and a tile.
+    `values` are pairs of a tensor and its step, which an input has not."""
+    stream = Stream(root + receipt + beacon)
+    steps = [(number, value, Grid(value, step))
+             for number, (value, step) in enumerate(values) if step]
+    opened = []
+
+    number, _, grid = steps[-1]
+    if grid.tiles <= rules.output_tiles:
+        opened += [(number, tile) for tile in range(grid.tiles)]
+    else:
+        for index in range(rules.output_tiles):
+            entry = stream.stratum(index, rules.output_tiles, grid.entries)
+            opened.append((number, grid.tile(entry)))
+
+    total = sum(value.macs for _, value, _ in steps)
+    for index in range(rules.product_samples if total else 0):
+        at = stream.stratum(index, rules.product_samples, total)
+        for number, value, grid in steps:
+            if at < value.macs:
+                opened.append((number, grid.tile(at * grid.entries // value.macs)))
+                break
+            at -= value.macs
+
+    others = steps[:-1]
+    rounds, rest = divmod(rules.step_samples, len(others)) if others else (0, 0)
+    for turn in range(rounds):
+        for number, _, grid in others:
+            unit = stream.stratum(turn, rounds, 1 << 56)
+            opened.append((number, grid.tile(unit * grid.entries >> 56)))
+    for index in range(rest):
+        at = stream.stratum(index, rest, len(others) << 56)
+        number, _, grid = others[at >> 56]
+        opened.append((number, grid.tile(at % 2**56 * grid.entries >> 56)))
+    return list(dict.fromkeys(opened))

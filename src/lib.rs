@@ -14,6 +14,16 @@ pub use poai_import as import;
 pub use poai_prover as prover;
 pub use poai_verify as verify;
 
+/// The code of `docs/mining.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/mining.md")]
+struct Mining;
+
+/// The code of `docs/networks.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/networks.md")]
+struct Networks;
+
 /// The code of `docs/embedding.md`, run as README.md's is, with the feature that it shows.
 #[cfg(all(doctest, feature = "chain"))]
 #[doc = include_str!("../docs/embedding.md")]

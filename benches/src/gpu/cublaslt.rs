@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_advice_is_as_large_as_the_librarys() {
+    fn an_advice_is_as_large_as_in_the_library() {
         assert_eq!(size_of::<Advice>(), 64 + 8 + 4 + 4 + 16);
     }
 

@@ -1,4 +1,4 @@
-//! Any bytes as an ONNX file, within small limits.
+//! Reads arbitrary bytes as an ONNX file, within small limits.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
-//! A BERT encoder's two files, altered: tensors of other shapes, types and names,
-//! other numbers in the configuration, and bits anywhere. What is read runs, and is
-//! quantised or refused.
+//! Reads the two files of a BERT encoder after changes. The fuzzer changes the shapes, types and
+//! names of tensors, numbers in the configuration, and any bits. An encoder that is read must run,
+//! and its quantisation must succeed or be refused.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -22,13 +22,14 @@ enum Type {
     I8,
 }
 
-/// What becomes of one tensor.
+/// Changes of one tensor.
 #[derive(Arbitrary, Debug)]
 struct Change {
     which: u8,
     shape: Option<Vec<u8>>,
     dtype: Option<Type>,
-    /// All its entries begin anew from these bytes, infinities and NaN included.
+    /// Replaces all entries by a repetition of these bytes, which may hold
+    /// infinities and NaN.
     entries: Option<Vec<u8>>,
     rename: Option<String>,
     absent: bool,
@@ -37,9 +38,9 @@ struct Change {
 #[derive(Arbitrary, Debug)]
 struct Input {
     changes: Vec<Change>,
-    /// Field, and its number, a small one.
+    /// The index of a field, and its new (small) number.
     config: Vec<(u8, u8)>,
-    /// Bits of the finished file.
+    /// Bits to flip in the finished file.
     bits: Vec<(u16, u8)>,
     cut: Option<u16>,
     ids: Vec<u8>,
@@ -52,7 +53,7 @@ struct Tensor {
     entries: Vec<u8>,
 }
 
-/// One layer, two heads.
+/// The tensors of an encoder with one layer and two heads.
 fn tensors() -> Vec<Tensor> {
     let mut all: Vec<(String, Vec<u8>)> = vec![];
     for (name, rows) in [("word", 9), ("position", 5), ("token_type", 2)] {
@@ -114,7 +115,7 @@ fn file(input: &Input) -> Option<Vec<u8>> {
         let bytes = tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
         tensor.entries = tensor.entries.iter().copied().cycle().take(bytes).collect();
     }
-    // The crate that writes such files panics at two tensors of one name.
+    // The crate that writes safetensors panics if two tensors have one name.
     let mut names = BTreeSet::new();
     all.retain(|tensor| names.insert(tensor.name.clone()));
     let views = all.iter().map(|tensor| {

@@ -1,5 +1,5 @@
-//! A network's two files, altered anywhere: what is read has the constants that
-//! the program names, and is written as the same bytes.
+//! Reads a network's two files after arbitrary changes. A network that is read
+//! has the constants that its program names, and is written as the same bytes.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 
 struct Files {
-    /// Of the altered files, and of what is written again.
+    /// Folders of the altered files, and of the files written again.
     altered: TempDir,
     again: TempDir,
-    /// Program, and constants.
+    /// The honest program and constants.
     honest: [Vec<u8>; 2],
 }
 

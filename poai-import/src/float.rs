@@ -1,22 +1,25 @@
-//! The network in f32, written for reading: the reference of what comes after.
+//! The network in f32, written for readability. Quantisation is compared with
+//! it.
 
 use super::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use std::ops::Range;
 
-/// Runs the network on a batch and returns every value, the input's first:
-/// value `i` is (batch·height·width) × channels of the shape `i` of
-/// [`Graph::shapes`], row-major. `input` holds the samples one after another,
-/// pixel by pixel.
+/// Runs the network on a batch and returns every value, with the input first.
+/// Value `i` is a row-major matrix of (batch·height·width) × channels, with the
+/// extent that [`Graph::shapes`] gives for `i`. `input` holds the samples one
+/// after another, pixel by pixel.
 ///
-/// Everything is kept, so memory grows with the batch times all values.
+/// Every value is kept, so memory grows with the batch times the size of all
+/// values.
 ///
 /// # Errors
-/// [`GraphError`] where the network does not fit together, or `input` is not a
+/// [`GraphError`] if the network does not fit together, or if `input` is not a
 /// whole positive number of samples.
 pub fn run(graph: &Graph, input: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>, GraphError> {
-    // From here on every index and product below is within what was checked.
+    // The shapes are checked here, so every index and product below is in
+    // range.
     let shapes = graph.shapes()?;
     let (rows, columns) = input.dim();
     if columns != graph.input.channels || rows == 0 || !rows.is_multiple_of(graph.input.rows()) {
@@ -47,7 +50,8 @@ pub fn run(graph: &Graph, input: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>
                     x.slice(s![pixels, channel]).sum() / from.rows() as f32
                 })
             }
-            // Row-major rows of pixels are already one long row a sample.
+            // The row-major rows of a sample's pixels already form one long
+            // row.
             Kind::Flatten => Array2::from_shape_fn((batch, to.channels), |(sample, entry)| {
                 let (pixel, channel) = (entry / from.channels, entry % from.channels);
                 x[[sample * from.rows() + pixel, channel]]
@@ -66,7 +70,7 @@ fn affine(x: ArrayView2<'_, f32>, weights: &Array2<f32>, bias: &[f32]) -> Array2
     y
 }
 
-/// Sample by sample, so that only one is held unfolded.
+/// Works sample by sample, so that only one sample is unfolded at a time.
 fn convolve(
     x: &Array2<f32>,
     weights: &Array2<f32>,
@@ -83,8 +87,9 @@ fn convolve(
     y
 }
 
-/// One sample's rows under the kernel: an output pixel a row, its columns in
-/// (kernel row, kernel column, channel) order, zeros where the kernel overhangs.
+/// One sample's rows under the kernel, one row per output pixel. Columns are in
+/// (kernel row, kernel column, channel) order. Entries are zero where the
+/// kernel extends beyond the image.
 pub(crate) fn unfold(
     x: ArrayView2<'_, f32>,
     window: &ImageWindow,
@@ -94,7 +99,8 @@ pub(crate) fn unfold(
     let mut rows = Array2::zeros((to.rows(), window.area() * from.channels));
     for (pixel, mut row) in rows.outer_iter_mut().enumerate() {
         let (ys, xs) = under(window, from, to, pixel);
-        // The kernel's own row and column of the first pixel that it covers.
+        // The row and column within the kernel of the first pixel that it
+        // covers.
         let down = window.pads[0].saturating_sub(pixel / to.width * window.stride[0]);
         let right = window.pads[1].saturating_sub(pixel % to.width * window.stride[1]);
         for (ky, y) in ys.enumerate() {
@@ -108,7 +114,7 @@ pub(crate) fn unfold(
     rows
 }
 
-/// Reduces what the window covers, channel by channel.
+/// Reduces the pixels under the window, channel by channel.
 fn pool(
     x: &Array2<f32>,
     batch: usize,

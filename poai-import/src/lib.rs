@@ -1,16 +1,17 @@
-//! Trained networks, read from files into programs of exact integers.
+//! Conversion of trained networks from files into programs of exact integers.
 //!
-//! For feed-forward and convolutional networks: a reader of one file format
-//! ([`onnx`]) makes the neutral network of [`graph`], [`float`] runs it in f32,
-//! keeping every value, which is the reference for what comes after and the
-//! measure of its ranges, and [`quantise`] makes a program of it, and says how
-//! far from the reference each layer is. [`bert`] goes the whole way for text
-//! encoders: from safetensors to a program. [`store`] keeps programs and their
-//! constants in files.
+//! - [`onnx`]: reads ONNX files of feed-forward and convolutional networks into
+//!   the float network of [`graph`].
+//! - [`float`]: runs that network in f32 and keeps every value. The values are
+//!   the reference for quantisation and the source of its ranges.
+//! - [`quantise`]: makes a program of that network, and reports each layer's
+//!   error against the reference.
+//! - [`bert`]: converts text encoders from safetensors to a program.
+//! - [`store`]: keeps programs and their constants in files.
 //!
-//! Files are not trusted: a reader bounds sizes before it allocates and
-//! answers anything that it does not know with an error that names it.
-// Not forbidden: ndarray's macro `s!` permits the unsafe code that it expands to.
+//! Files are not trusted. A reader bounds sizes before it allocates. Anything
+//! that it does not know is an error that names it.
+// Denied and not forbidden: ndarray's macro `s!` expands to unsafe code and permits it locally.
 #![deny(unsafe_code)]
 
 pub mod bert;

@@ -1,9 +1,9 @@
-//! Integer networks in files: a directory of two.
+//! Storage of integer networks in a directory with two files.
 //!
-//! `program.poai` holds the program's canonical bytes, `constants.safetensors`
-//! each constant's padded bytes under its number, as they are committed. The
-//! program names the constants by their roots, so that neither file passes for
-//! another network's.
+//! `program.poai` holds the program's canonical bytes. `constants.safetensors`
+//! holds each constant's padded bytes, as they are committed, under the
+//! constant's number. The program names the constants by their roots, so
+//! neither file is accepted with another network's.
 
 use poai_core::program::encoding::PROGRAM_BYTES_MAX;
 use poai_core::program::{Dtype, Extent, Program, ProgramDecodeError};
@@ -14,12 +14,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The file of the program.
+/// The program's file name.
 pub const PROGRAM_FILE: &str = "program.poai";
-/// The file of the constants.
+/// The constants' file name.
 pub const CONSTANTS_FILE: &str = "constants.safetensors";
-/// Most bytes that the second file has beside the constants' own, and those for
-/// each constant.
+/// The most bytes that the second file has beside the constants' own: a fixed
+/// part, and a part per constant.
 const HEADER_BYTES: (u64, u64) = (1 << 12, 1 << 8);
 
 /// Why a network was not written or read.
@@ -29,37 +29,36 @@ pub enum StoreError {
     /// A file or the directory could not be written or read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is larger than it can be.
-    #[error("{} has more than {limit} bytes", path.display())]
+    /// A file exceeds its largest possible size.
+    #[error("{}: expected at most {limit} bytes, got more", path.display())]
     Size {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// The most.
+        /// The most bytes.
         limit: u64,
     },
-    /// The program's bytes are no program.
+    /// The program's bytes do not decode.
     #[error("{}: {source}", path.display())]
     Program {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         source: ProgramDecodeError,
     },
-    /// The constants' bytes are no safetensors file, or are cut off.
-    #[error("{}: no whole safetensors file: {why}", path.display())]
+    /// The constants' bytes are not a safetensors file, or are truncated.
+    #[error("{}: not a complete safetensors file: {why}", path.display())]
     Constants {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
-    /// A constant is missing, or has another type or shape than the program
-    /// implies.
+    /// A constant is missing, or its type or shape differs from the program.
     #[error("{}: constant {index} ({name}): expected {expected}, padded, {got}", path.display())]
     Constant {
         /// The file.
@@ -70,34 +69,34 @@ pub enum StoreError {
         name: String,
         /// Its extent in the program.
         expected: Extent,
-        /// What there is.
+        /// What the file has.
         got: String,
     },
-    /// A constant's bytes are no tensor.
+    /// A constant's bytes do not form a tensor.
     #[error("{}: constant {index}: {source}", path.display())]
     Tensor {
         /// The file.
         path: PathBuf,
         /// Its number.
         index: usize,
-        /// What is wrong.
+        /// The problem.
         source: TensorError,
     },
-    /// The constants are another network's.
+    /// The constants belong to another network.
     #[error("{}: {source}", path.display())]
     Network {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         source: NetworkError,
     },
 }
 
-/// Writes a network into a directory, which is made where it is missing. Each
-/// file takes its place whole or not at all.
+/// Writes a network into a directory, and creates the directory if it is
+/// missing. Each file is replaced as a whole or not at all.
 ///
 /// # Errors
-/// [`StoreError`] where the directory cannot be written.
+/// [`StoreError`] if the directory cannot be written.
 pub fn save(network: &Network, directory: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(directory).map_err(io(directory))?;
     let views: Vec<(String, TensorView<'_>)> = network
@@ -113,16 +112,16 @@ pub fn save(network: &Network, directory: &Path) -> Result<(), StoreError> {
         .collect::<Result<_, safetensors::SafeTensorError>>()
         .map_err(constants(directory))?;
     let bytes = safetensors::serialize(views, None).map_err(constants(directory))?;
-    // The program last: a directory that holds one is whole.
+    // The program goes last, so that a directory with a program is complete.
     replace(directory, CONSTANTS_FILE, &bytes)?;
     replace(directory, PROGRAM_FILE, &network.program().encode())
 }
 
-/// Reads a network from a directory. Everything is checked, the constants
-/// against the program's roots.
+/// Reads a network from a directory. It checks everything, including the
+/// constants against the program's roots.
 ///
 /// # Errors
-/// [`StoreError`] names the file and what is wrong with it.
+/// [`StoreError`] names the file and the problem.
 pub fn load(directory: &Path) -> Result<Network, StoreError> {
     let path = directory.join(PROGRAM_FILE);
     let bytes = read(&path, PROGRAM_BYTES_MAX as u64)?;
@@ -142,7 +141,7 @@ pub fn load(directory: &Path) -> Result<Network, StoreError> {
             StoreError::Constant { path, index, name, expected, got }
         };
         let view = tensors.tensor(&index.to_string());
-        let view = view.map_err(|_| wrong("it is missing".to_owned()))?;
+        let view = view.map_err(|_| wrong("got none".to_owned()))?;
         if view.dtype() != file_dtype(expected.dtype) || view.shape() != shape(&expected) {
             return Err(wrong(format!("got {:?} {:?}", view.shape(), view.dtype())));
         }
@@ -153,7 +152,7 @@ pub fn load(directory: &Path) -> Result<Network, StoreError> {
     Network::new(program, held).map_err(|source| StoreError::Network { path, source })
 }
 
-/// The padded shape.
+/// The padded shape of an extent.
 fn shape(extent: &Extent) -> Vec<usize> {
     vec![extent.padded_rows() as usize, extent.padded_columns() as usize]
 }
@@ -166,7 +165,7 @@ fn file_dtype(dtype: Dtype) -> FileDtype {
     }
 }
 
-/// At most so many bytes of a file.
+/// Reads a file, and refuses one with more than `limit` bytes.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
     let file = File::open(path).map_err(io(path))?;
     let mut bytes = vec![];
@@ -177,11 +176,11 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-/// Writes a file beside its place, then moves it there.
+/// Writes a temporary file in the same directory, then moves it into place.
 fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let path = directory.join(name);
     let mut options = tempfile::Builder::new();
-    // Who may read it is for the umask to say, as of any file.
+    // The umask decides the final permissions, as for any other file.
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = options.tempfile_in(directory).map_err(io(directory))?;

@@ -1,36 +1,37 @@
-//! What is read of `config.json`.
+//! The fields of `config.json` that the reader uses.
 
 use super::BertError;
 use serde::Deserialize;
 
-/// No `config.json` is larger.
+/// The largest `config.json` that is read, in bytes.
 const BYTES_MAX: usize = 1 << 20;
-/// Most columns: those of an operand that is mined.
+/// The most columns: those of an operand that is mined.
 const WIDTH_MAX: u64 = 1 << 14;
 
 /// An encoder's sizes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Tokens that there are.
+    /// Number of tokens in the vocabulary.
     pub vocabulary: usize,
-    /// Columns of hidden states.
+    /// Columns of the hidden states.
     pub hidden: usize,
     /// Layers.
     pub layers: usize,
     /// Heads of attention.
     pub heads: usize,
-    /// Columns between the two products of a feed-forward part.
+    /// Columns between the two products of the feed-forward part.
     pub intermediate: usize,
-    /// Most tokens of a sequence.
+    /// The most tokens of a sequence.
     pub positions: usize,
-    /// Types of tokens; all tokens are of the first.
+    /// Types of tokens. The reader gives every token the first type.
     pub types: usize,
-    /// What is added to variances. The integer network adds nothing.
+    /// The number that LayerNorm adds to variances. The integer network adds
+    /// nothing.
     pub epsilon: f64,
 }
 
-/// The fields of the file that matter; other fields are left alone.
+/// The fields of the file that the reader uses; it ignores all others.
 #[derive(Deserialize)]
 struct Fields {
     model_type: Option<String>,
@@ -50,7 +51,7 @@ struct Fields {
 impl Config {
     pub(super) fn read(json: &[u8]) -> Result<Config, BertError> {
         if json.len() > BYTES_MAX {
-            return Err(BertError::Config(format!("it has more than {BYTES_MAX} bytes")));
+            return Err(BertError::Config(format!("expected at most {BYTES_MAX} bytes, got more")));
         }
         let fields: Fields =
             serde_json::from_slice(json).map_err(|error| BertError::Config(error.to_string()))?;
@@ -100,7 +101,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Columns of a head.
+    /// Columns of one head.
     pub fn head(&self) -> usize {
         self.hidden / self.heads
     }

@@ -1,4 +1,4 @@
-//! Why a model was not read or not quantised.
+//! Errors of reading and quantising an encoder.
 
 use poai_core::program::ProgramError;
 use poai_engine::execute::{ExecuteError, NetworkError, TensorError};
@@ -7,31 +7,31 @@ use poai_engine::execute::{ExecuteError, NetworkError, TensorError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BertError {
-    /// `config.json` is no such file.
+    /// `config.json` is not valid.
     #[error("config.json: {0}")]
     Config(String),
     /// A field of `config.json` has a value that is not supported.
-    #[error("config.json: {field} is {value}, supported is {supported}")]
+    #[error("config.json: expected {field} to be {supported}, got {value}")]
     Unsupported {
         /// The field.
         field: &'static str,
         /// Its value.
         value: String,
-        /// What is supported.
+        /// The supported values.
         supported: &'static str,
     },
     /// A size in `config.json` is 0 or too large.
-    #[error("config.json: {field} is {value}, permitted is 1..={limit}")]
+    #[error("config.json: expected {field} in 1..={limit}, got {value}")]
     Limit {
         /// The field.
         field: &'static str,
         /// Its value.
         value: u64,
-        /// The largest permitted.
+        /// The largest permitted value.
         limit: u64,
     },
-    /// The bytes are no safetensors file, or are cut off.
-    #[error("no whole safetensors file: {0}")]
+    /// The bytes are not a safetensors file, or are truncated.
+    #[error("not a complete safetensors file: {0}")]
     File(String),
     /// A tensor is missing.
     #[error("tensor {tensor} is missing")]
@@ -40,7 +40,7 @@ pub enum BertError {
         tensor: String,
     },
     /// A tensor has another type than f32.
-    #[error("tensor {tensor} is of type {got}, expected F32")]
+    #[error("tensor {tensor}: expected type F32, got {got}; convert it to F32")]
     Dtype {
         /// Its name.
         tensor: String,
@@ -48,80 +48,81 @@ pub enum BertError {
         got: String,
     },
     /// A tensor has another shape than `config.json` implies.
-    #[error("tensor {tensor} has shape {got:?}, expected {expected:?}")]
+    #[error("tensor {tensor}: expected shape {expected:?}, got {got:?}")]
     Shape {
         /// Its name.
         tensor: String,
-        /// What `config.json` implies.
+        /// The shape that `config.json` implies.
         expected: Vec<usize>,
         /// Its shape.
         got: Vec<usize>,
     },
-    /// A weight is infinite or no number.
-    #[error("tensor {tensor} holds {value} at entry {entry}")]
+    /// A weight is infinite or NaN.
+    #[error("tensor {tensor}: expected finite entries, got {value} at entry {entry}")]
     NotFinite {
         /// The tensor.
         tensor: String,
-        /// Which entry, row-major.
+        /// The entry's index, row-major.
         entry: usize,
-        /// What it holds.
+        /// The entry's value.
         value: f32,
     },
-    /// No sequences were given.
-    #[error("no sequences were given")]
+    /// The caller passed no sequences.
+    #[error("expected at least one sequence, got none")]
     NoSequences,
     /// A sequence is empty or too long.
     #[error("sequence {sequence} has {tokens} tokens, permitted is 1..={limit}")]
     Sequence {
-        /// Which sequence.
+        /// The sequence's index.
         sequence: usize,
-        /// Its tokens.
+        /// Its number of tokens.
         tokens: usize,
-        /// Most tokens.
+        /// The most tokens.
         limit: usize,
     },
     /// A token is not in the vocabulary.
-    #[error("sequence {sequence} holds token {id}, the vocabulary has {vocabulary}")]
+    #[error("sequence {sequence}: expected tokens below {vocabulary}, got {id}")]
     Token {
-        /// Which sequence.
+        /// The sequence's index.
         sequence: usize,
         /// The token.
         id: u32,
-        /// Tokens that there are.
+        /// Number of tokens in the vocabulary.
         vocabulary: usize,
     },
-    /// A percentile outside 0..=100, or an exponent outside 0..=1.
-    #[error("option {option} is {value}, permitted is {permitted}")]
+    /// A percentile is not above 0 and at most 100, or an exponent is outside
+    /// 0..=1.
+    #[error("option {option}: expected {permitted}, got {value}")]
     Option {
         /// The option.
         option: &'static str,
         /// Its value.
         value: f64,
-        /// What is permitted.
+        /// The permitted values.
         permitted: &'static str,
     },
-    /// The float model leaves the numbers that f32 has.
-    #[error("activations of layer {layer} are infinite or no numbers")]
+    /// Activations of the float model exceed the range of f32.
+    #[error("layer {layer}: the activations are infinite or NaN; check the weights")]
     Activations {
         /// The layer.
         layer: usize,
     },
-    /// Weights too large for the integers of a step.
-    #[error("{step}: weights are too large for its multipliers")]
+    /// Weights are too large for the integers of a step.
+    #[error("{step}: the weights are too large for its multipliers")]
     Scale {
         /// The step.
         step: String,
     },
-    /// A constant is no tensor.
+    /// A constant is not a valid tensor.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The steps do not fit one another.
+    /// The steps do not fit together.
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// The constants do not fit the program.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// The integer network did not run, to compare it.
+    /// The integer network failed to run in the comparison.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
 }

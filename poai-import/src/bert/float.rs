@@ -10,25 +10,27 @@ use std::ops::Range;
 /// Tokens that are multiplied at once.
 const GROUP_TOKENS: usize = 512;
 
-/// What the float model makes of one sequence.
+/// The values that the float model computes for one sequence.
 #[derive(Clone, Debug)]
 pub struct Floats {
-    /// Hidden states, tokens×hidden: the embeddings' first, then every layer's.
+    /// Hidden states, tokens×hidden: first the embeddings, then the output of
+    /// every layer.
     pub hidden: Vec<Array2<f32>>,
-    /// The mean of the last over the tokens, of Euclidean length 1.
+    /// The mean of the last hidden states over the tokens, scaled to Euclidean
+    /// length 1.
     pub embedding: Vec<f32>,
 }
 
-/// A layer's values on some tokens.
+/// One layer's values for a group of tokens.
 pub(super) struct Values {
-    /// Its input.
+    /// The layer's input.
     pub(super) x: Array2<f32>,
     pub(super) q: Array2<f32>,
     pub(super) k: Array2<f32>,
     pub(super) v: Array2<f32>,
-    /// After attention, normalised.
+    /// The normalised state after attention.
     pub(super) middle: Array2<f32>,
-    /// Its output.
+    /// The layer's output.
     pub(super) output: Array2<f32>,
 }
 
@@ -36,8 +38,8 @@ impl Encoder {
     /// Runs the float model, sequence by sequence.
     ///
     /// # Errors
-    /// [`BertError`] for a sequence that is empty or too long, a token outside
-    /// the vocabulary, or activations that f32 does not hold.
+    /// [`BertError`] if a sequence is empty or too long, a token is outside the
+    /// vocabulary, or an activation exceeds f32.
     pub fn run_float(&self, sequences: &[Vec<u32>]) -> Result<Vec<Floats>, BertError> {
         self.check(sequences)?;
         let groups = groups(sequences);
@@ -68,7 +70,7 @@ impl Encoder {
         Ok(runs.into_iter().flatten().collect())
     }
 
-    /// One group of sequences, layer by layer.
+    /// Runs one group of sequences, layer by layer.
     pub(super) fn forward(
         &self,
         group: &[Vec<u32>],
@@ -94,7 +96,8 @@ impl Encoder {
             let outer = dense(&inner, &layer.down) + &middle;
             let output = normalise(outer, &layer.norm, config.epsilon);
             let values = Values { x, q, k, v, middle, output };
-            // What is infinite anywhere is no number after a normalisation.
+            // An infinite entry anywhere becomes NaN in a normalisation, so
+            // this check of the output is enough.
             if values.output.iter().any(|entry| !entry.is_finite()) {
                 return Err(BertError::Activations { layer: index });
             }
@@ -104,7 +107,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Attention within each sequence.
+    /// Computes attention within each sequence.
     fn attend(&self, group: &[Vec<u32>], [q, k, v]: [&Array2<f32>; 3]) -> Array2<f32> {
         let d = self.config.head();
         let scale = 1.0 / (d as f32).sqrt();
@@ -127,7 +130,7 @@ impl Encoder {
     }
 }
 
-/// Runs of sequences with few tokens each; no sequence is cut.
+/// Groups of sequences with few tokens each. No sequence is cut.
 pub(super) fn groups(sequences: &[Vec<u32>]) -> Vec<&[Vec<u32>]> {
     let mut groups = vec![];
     let (mut start, mut tokens) = (0, 0);

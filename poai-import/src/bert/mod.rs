@@ -1,19 +1,19 @@
-//! Text encoders of BERT's kind: from their safetensors and `config.json` to an
+//! BERT text encoders: conversion from safetensors and `config.json` to an
 //! integer network.
 //!
-//! [`Encoder::read`] holds the float weights, [`Encoder::run_float`] is the
-//! reference, and [`Encoder::quantise`] measures ranges on calibration
-//! sequences and makes the network:
+//! [`Encoder::read`] reads the float weights, and [`Encoder::run_float`] is the
+//! reference. [`Encoder::quantise`] measures ranges on calibration sequences
+//! and makes the network.
 //!
-//! - `config`: what is read of `config.json`, within limits;
+//! - `config`: the fields of `config.json`, within limits;
 //! - `weights`: the float tensors, each checked;
 //! - `float`: the forward pass in f32;
-//! - `ranges`: how far activations reach;
-//! - `numbers`: from floats to the integers of steps;
-//! - `quantise`: the program and its constants, and how close they come.
+//! - `ranges`: the ranges of activations;
+//! - `numbers`: conversion of floats to the integers of steps;
+//! - `quantise`: the program, its constants and its error.
 //!
-//! On the integer side hidden states are Q8 in 16 bits, every product's
-//! operands are 7 bits with a scale for each row, and an embedding's length is
+//! In the integer network, hidden states are Q8 in 16 bits. Operands of
+//! products have 7 bits, with a scale for each row. An embedding has length
 //! 2¹⁴.
 
 mod config;
@@ -41,12 +41,12 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Reads a model: the bytes of its safetensors and of its `config.json`.
-    /// Tensors may carry the prefix `bert.`; those that an encoder does not
-    /// need are left alone.
+    /// Reads a model from the bytes of its safetensors and of its
+    /// `config.json`. Tensors may carry the prefix `bert.`. The reader ignores
+    /// tensors that an encoder does not need.
     ///
     /// # Errors
-    /// [`BertError`] names the field or tensor and what is wrong with it.
+    /// [`BertError`] names the field or tensor and the problem.
     pub fn read(safetensors: &[u8], config_json: &[u8]) -> Result<Encoder, BertError> {
         let config = Config::read(config_json)?;
         let weights = Weights::read(safetensors, &config)?;
@@ -58,7 +58,7 @@ impl Encoder {
         &self.config
     }
 
-    /// Refuses sequences that the encoder does not take.
+    /// Refuses sequences that the encoder does not support.
     fn check(&self, sequences: &[Vec<u32>]) -> Result<(), BertError> {
         for (sequence, ids) in sequences.iter().enumerate() {
             let limit = self.config.positions;
@@ -78,7 +78,8 @@ impl Encoder {
 /// longest sequence, and lengths.
 ///
 /// # Errors
-/// [`BertError`] for no sequences, an empty one, or an id beyond 31 bits.
+/// [`BertError`] if there are no sequences, a sequence is empty, or an id
+/// exceeds 31 bits.
 pub fn inputs(sequences: &[Vec<u32>]) -> Result<(RunShape, Vec<Tensor>), BertError> {
     let longest = sequences.iter().map(Vec::len).max().ok_or(BertError::NoSequences)?;
     let mut ids = Vec::with_capacity(sequences.len() * longest);
@@ -93,7 +94,7 @@ pub fn inputs(sequences: &[Vec<u32>]) -> Result<(RunShape, Vec<Tensor>), BertErr
             ids.push(id?);
         }
         ids.resize(ids.len() + longest - tokens.len(), 0);
-        // The tensors below refuse what 32 bits do not number.
+        // The tensors below refuse sizes that exceed 32 bits.
         lengths.push(i32::try_from(tokens.len()).unwrap_or(i32::MAX));
     }
     let batch = sequences.len();
@@ -101,6 +102,6 @@ pub fn inputs(sequences: &[Vec<u32>]) -> Result<(RunShape, Vec<Tensor>), BertErr
         Tensor::new(ids.len(), 1, Dtype::I32, &ids)?,
         Tensor::new(batch, 1, Dtype::I32, &lengths)?,
     ];
-    // Exact: the tensors have as many rows.
+    // Exact: the tensors have this number of rows.
     Ok((RunShape { batch: batch as u32, sequence: longest as u32 }, tensors))
 }

@@ -1,55 +1,58 @@
-//! From floats to the integers that steps are made of.
+//! Conversion from floats to the integers of steps.
 
 use super::BertError;
 use super::float::gelu;
 use super::weights::{Dense, Norm};
 use ndarray::Array2;
 
-/// Units of a hidden state in 1: Q8.
+/// Units of a hidden state that represent 1: Q8.
 pub(super) const BUS: f64 = 256.0;
 /// The largest entry of a quantised operand.
 pub(super) const OPERAND: f64 = 63.0;
-/// Fractional bits of what biases are added to, beyond the output's.
+/// Fractional bits of the sums to which biases are added, beyond the output's.
 pub(super) const GUARD: u8 = 6;
-/// The shift of scaled embeddings.
+/// The shift after scaling embeddings.
 pub(super) const EMBED_SHIFT: u8 = 16;
-/// The shift of z·γ: z has 14 fractional bits, γ 12, the bus 8.
+/// The shift of z·γ. z has 14 fractional bits, γ has 12 and the hidden state
+/// has 8.
 pub(super) const NORM_SHIFT: u8 = 18;
-/// The shift of scaled columns.
+/// The shift after scaling columns.
 pub(super) const SMOOTH_SHIFT: u8 = 14;
-/// The shift of scaled scores.
+/// The shift after scaling scores.
 pub(super) const SCORE_SHIFT: u8 = 20;
-/// Entries of the table of exponentials in which they fall by e.
+/// Entries of the table of exponentials over which its values fall by a factor
+/// of e.
 pub(super) const EXP_STEPS: f64 = 46.0;
-/// The first shift of a context: 22 − 12 bits stay below the point.
+/// The first shift of a context. 22 − 12 fractional bits remain.
 pub(super) const CONTEXT_SHIFT: u8 = 12;
-/// The shift of an activation's table: it reaches from −1024 to 1023, ±4.
+/// The shift of an activation's table. The table covers −1024 to 1023, that is
+/// ±4.
 pub(super) const TABLE_SHIFT: u8 = 3;
 
-/// The nearest integer, halves up.
+/// The nearest integer, with halves rounded up.
 pub(super) fn round(x: f64) -> i64 {
     (x + 0.5).floor() as i64
 }
 
-/// The nearest integer that i32 holds.
+/// The nearest integer in the range of i32.
 pub(super) fn round32(x: f64) -> i32 {
     round(x).clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }
 
-/// The nearest integer in Q8 that i16 holds.
+/// The nearest Q8 integer in the range of i16.
 pub(super) fn bus(x: f64) -> i32 {
     round(x * BUS).clamp(i16::MIN.into(), i16::MAX.into()) as i32
 }
 
-/// Rows of 7-bit integers, and what 1 of each row stands for.
+/// Rows of 7-bit integers, with the real value of 1 in each row.
 pub(super) struct Rows {
     pub(super) entries: Vec<i32>,
     pub(super) scales: Vec<f64>,
 }
 
 impl Rows {
-    /// Quantises each row by its largest magnitude, or all by the largest of
-    /// all. `columns` are multiplied in before.
+    /// Quantises each row by its own largest magnitude, or all rows by the
+    /// largest of all. The factors in `columns` are multiplied in first.
     pub(super) fn new(matrix: &Array2<f32>, columns: Option<&[f64]>, per_row: bool) -> Rows {
         let factor = |column: usize| columns.map_or(1.0, |columns| columns[column]);
         let scaled = |row: usize| {
@@ -74,17 +77,17 @@ impl Rows {
     }
 }
 
-/// A product's constants.
+/// The constants of a product.
 pub(super) struct Product {
     pub(super) weights: Vec<i32>,
-    /// b0, M, b1 for each output.
+    /// b0, M and b1 of each output.
     pub(super) requantise: Vec<i32>,
     pub(super) shifts: [u8; 3],
 }
 
 impl Product {
-    /// A product with row-scaled operands whose output `n` has `units(n)` for
-    /// 1.
+    /// A product with row-scaled operands. `units(n)` is the integer that
+    /// represents 1 in output `n`.
     pub(super) fn new(
         step: &str,
         dense: &Dense,
@@ -104,13 +107,13 @@ impl Product {
         if !max.is_finite() {
             return Err(too_large());
         }
-        // The largest multiplier has 30 bits, or fewer where the shifts would
-        // be longer than any.
+        // The largest multiplier has 30 bits, or fewer if a shift would exceed
+        // its maximum.
         let mut shift = largest_shift(max, 1 << 30, 80);
         let sums = 63 * 64 * dense.weights.ncols() as i128;
         let bits = |shift: i32| {
             let largest = i128::from(round(max * 2f64.powi(shift)));
-            // The least by which no sum leaves 32 bits.
+            // The smallest shift at which no sum exceeds 32 bits.
             (0..).find(|&bits| (sums * largest) >> bits < i128::from(i32::MAX)).unwrap_or(62)
         };
         let mut first: i32 = bits(shift);
@@ -133,14 +136,14 @@ impl Product {
     }
 }
 
-/// The largest shift at most `most` by which a factor stays below a limit as an
-/// integer.
+/// The largest shift, at most `most`, at which the factor as an integer stays
+/// below the limit.
 pub(super) fn largest_shift(factor: f64, limit: i64, most: i32) -> i32 {
     let fits = |shift: &i32| round(factor * 2f64.powi(*shift)) < limit;
     (-1100..=most).rev().find(fits).unwrap_or(-1100)
 }
 
-/// γ and β of a Q8 LayerNorm.
+/// γ and β of a Q8 LayerNorm, as pairs.
 pub(super) fn affine(norm: &Norm) -> Vec<i32> {
     let pairs = norm.gamma.iter().zip(&norm.beta);
     pairs
@@ -149,8 +152,9 @@ pub(super) fn affine(norm: &Norm) -> Vec<i32> {
 }
 
 /// Factors of a product's weights, by input, that move range from activations
-/// into weights: `aᵉ/b^(1−e)`, of geometric mean 1. `activations` are the
-/// inputs' largest magnitudes; b is the weights' largest in each column.
+/// into weights. They are `aᵉ/b^(1−e)`, scaled to geometric mean 1. Here a is
+/// the largest magnitude of each input (`activations`), b is the largest weight
+/// of each column and e is the exponent.
 pub(super) fn smoothing(activations: &[f32], weights: &[&Array2<f32>], exponent: f64) -> Vec<f64> {
     let mut logs: Vec<f64> = activations
         .iter()
@@ -169,12 +173,13 @@ pub(super) fn smoothing(activations: &[f32], weights: &[&Array2<f32>], exponent:
     logs
 }
 
-/// e to the power of minus the distance: 127 for 1.
+/// The table of e to the power of minus the distance, with 127 for 1.
 pub(super) fn exponentials() -> Vec<i32> {
     (0..256).map(|i| round32(127.0 * (-f64::from(i) / EXP_STEPS).exp())).collect()
 }
 
-/// GELU from Q8 to Q8, at the middle of what shares an entry.
+/// The table of GELU from Q8 to Q8, at the middle of the inputs that share an
+/// entry.
 pub(super) fn gelu_table() -> Vec<i32> {
     let middle = |i: i32| (f64::from((i - 128) << TABLE_SHIFT) + 3.5) / BUS;
     (0..256).map(|i| bus(gelu(middle(i)))).collect()

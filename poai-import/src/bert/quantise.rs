@@ -1,4 +1,4 @@
-//! The integer network: its program, its constants, and how close it comes.
+//! The integer network: its program, its constants and its error.
 
 use super::numbers::{
     BUS, CONTEXT_SHIFT, EMBED_SHIFT, EXP_STEPS, NORM_SHIFT, OPERAND, Product, Rows, SCORE_SHIFT,
@@ -16,21 +16,21 @@ use poai_engine::execute::network::Constants;
 use poai_engine::execute::{ExecuteError, Model, Network, RunOptions};
 use std::sync::Arc;
 
-/// Most sequences, and tokens with padding, on which the integer network is
-/// compared.
+/// The most sequences, and the most tokens with padding, of the comparison with
+/// the float model.
 const COMPARED: (usize, usize) = (8, 1024);
 
-/// How an encoder is quantised.
+/// Options of quantising an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EncoderOptions {
-    /// Which range of queries, keys and values, token by token, is kept; what is
-    /// beyond saturates.
+    /// The range of queries, keys and values that is kept, measured over
+    /// tokens. Values beyond it saturate.
     pub range: RangeMethod,
-    /// Whether weights have a scale for each output, or one for all. One for all
-    /// costs a trained encoder most of its accuracy.
+    /// Whether weights have a scale per output or one for all. One scale for
+    /// all costs a trained encoder most of its accuracy.
     pub weights: Granularity,
     /// How much range moves from activations into weights, 0 to 1, before the
-    /// products that follow a LayerNorm; `None` leaves out the step.
+    /// products that follow a LayerNorm. `None` omits the step.
     pub smoothing: Option<f64>,
 }
 
@@ -44,31 +44,35 @@ impl Default for EncoderOptions {
     }
 }
 
-/// How far the integer network is from the float model in one place.
+/// The difference of the integer network from the float model at one place.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerError {
-    /// Which place: the embeddings, a layer's output, or the whole.
+    /// The place: the embeddings, a layer's output or the final output.
     pub layer: String,
-    /// The Euclidean length of the difference by that of the float values.
+    /// The Euclidean length of the difference, divided by that of the float
+    /// values.
     pub relative_error: f64,
 }
 
-/// An integer network, and how close it comes.
+/// An integer network and its measured error.
 #[derive(Clone, Debug)]
 pub struct QuantisedEncoder {
-    /// The network. Inputs: token ids (i32, a row a token) and lengths (i32, a
-    /// row an item); output: embeddings of length 2¹⁴, a row an item.
+    /// The network. Its inputs are token ids (i32, one row per token) and
+    /// lengths (i32, one row per item). Its output is embeddings of length 2¹⁴,
+    /// one row per item.
     pub network: Network,
-    /// Its error on some calibration sequences, from the input to the output.
+    /// The error on some calibration sequences, from the embeddings to the
+    /// output.
     pub report: Vec<LayerError>,
 }
 
 impl Encoder {
-    /// Makes the integer network, its ranges measured on calibration sequences.
+    /// Makes the integer network, with ranges measured on calibration
+    /// sequences.
     ///
     /// # Errors
-    /// [`BertError`] for sequences that the encoder does not take, options out
-    /// of range, or weights that do not fit the integers.
+    /// [`BertError`] if the encoder does not support a sequence, an option is
+    /// out of range, or the weights do not fit the integers.
     pub fn quantise(
         &self,
         calibration: &[Vec<u32>],
@@ -102,7 +106,8 @@ impl Encoder {
         Ok(QuantisedEncoder { network, report })
     }
 
-    /// Runs both on some sequences.
+    /// Runs the integer network and the float model on some sequences, and
+    /// compares them.
     fn compare(
         &self,
         network: &Network,
@@ -170,7 +175,8 @@ impl<'a> Assembly<'a> {
         Assembly { encoder, options, percentile, builder, constants: Constants::default() }
     }
 
-    /// All steps; the values of hidden states, the embeddings' first.
+    /// Adds all steps. Returns the values of hidden states, the embeddings
+    /// first.
     fn network(&mut self, ranges: &[LayerRanges]) -> Result<Vec<ValueId>, BertError> {
         let weights = &self.encoder.weights;
         let lengths = self.builder.input(1);
@@ -276,7 +282,7 @@ impl<'a> Assembly<'a> {
         self.residual(&part.step("down"), &layer.down, &layer.norm, operand, x)
     }
 
-    /// A product, what went round it added, normalised.
+    /// Adds a product, its residual sum and its normalisation.
     fn residual(
         &mut self,
         name: &str,
@@ -310,8 +316,8 @@ impl<'a> Assembly<'a> {
         Ok(self.builder.step(name, Op::Linear { weights, requantise, shifts, clamp }, &operand)?)
     }
 
-    /// The columns of a product's input divided by factors that its weights are
-    /// multiplied by.
+    /// Divides the columns of a product's input by factors. The product's
+    /// weights are multiplied by the same factors.
     fn smooth(
         &mut self,
         name: &str,
@@ -330,7 +336,7 @@ impl<'a> Assembly<'a> {
         Ok((value, Some(factors)))
     }
 
-    /// Rows as operands, and their scales.
+    /// Converts rows to operands. Returns the operands and their scales.
     fn operand(&mut self, name: &str, x: ValueId) -> Result<[ValueId; 2], BertError> {
         let scale = self.builder.step(&format!("{name} / row scales"), Op::RowScale, &[x])?;
         let rows = self.builder.step(&format!("{name} / operand"), Op::Quantise, &[x, scale])?;
@@ -356,12 +362,12 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// What a layer is made of.
+/// The parameters of one layer's steps.
 struct LayerPart<'a> {
     name: String,
     layer: &'a Layer,
     ranges: &'a LayerRanges,
-    /// Exponentials, and GELU.
+    /// The tables of exponentials and of GELU.
     tables: [ConstantId; 2],
 }
 

@@ -1,23 +1,24 @@
-//! How far the float model's activations reach on calibration sequences.
+//! Ranges of the float model's activations on calibration sequences.
 
 use super::float::{Values, groups};
 use super::{BertError, Encoder};
 use ndarray::Array2;
 use rayon::prelude::*;
 
-/// What is measured of one layer.
+/// The measured ranges of one layer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerRanges {
     /// Largest magnitude of each column of the layer's input.
     pub(super) x: Vec<f32>,
-    /// And of its state between attention and feed-forward.
+    /// Largest magnitude of each column of the state between attention and
+    /// feed-forward.
     pub(super) middle: Vec<f32>,
-    /// Largest magnitude in each head of queries, keys and values: an entry a
-    /// token and head.
+    /// Largest magnitude in each head of queries, keys and values, one entry
+    /// per token and head.
     heads: [Vec<f32>; 3],
 }
 
-/// Which part of attention.
+/// A part of attention.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
     Query,
@@ -49,7 +50,8 @@ impl LayerRanges {
         }
     }
 
-    /// For each head, what so many per cent of the tokens stay within; never 0.
+    /// For each head, the magnitude that `percentile` per cent of the tokens do
+    /// not exceed; never 0.
     pub(super) fn head_ranges(&self, part: Part, heads: usize, percentile: f64) -> Vec<f64> {
         let tokens = &self.heads[part as usize];
         let range = |head: usize| {
@@ -63,7 +65,7 @@ impl LayerRanges {
     }
 }
 
-/// Raises maxima to a matrix's columns' magnitudes.
+/// Raises `maxima` to the largest magnitudes of a matrix's columns.
 fn columns(maxima: &mut Vec<f32>, values: &Array2<f32>) {
     maxima.resize(values.ncols(), 0.0);
     for row in values.rows() {
@@ -74,7 +76,7 @@ fn columns(maxima: &mut Vec<f32>, values: &Array2<f32>) {
 }
 
 impl Encoder {
-    /// Runs the float model on all sequences.
+    /// Runs the float model on all sequences and measures the ranges.
     pub(super) fn measure(&self, sequences: &[Vec<u32>]) -> Result<Vec<LayerRanges>, BertError> {
         let none = || vec![LayerRanges::default(); self.config.layers];
         let groups = groups(sequences);

@@ -4,7 +4,7 @@ use super::{BertError, Config};
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors};
 
-/// `x·Wᵀ + b`: W is outputs×inputs.
+/// `x·Wᵀ + b`, where W is outputs×inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Dense {
     pub(super) weights: Array2<f32>,
@@ -36,15 +36,15 @@ pub(super) struct Layer {
 pub(super) struct Weights {
     /// vocabulary×hidden.
     pub(super) words: Array2<f32>,
-    /// positions×hidden, the embedding of the first type added.
+    /// positions×hidden, with the embedding of the first token type added.
     pub(super) positions: Array2<f32>,
     pub(super) norm: Norm,
     pub(super) layers: Vec<Layer>,
 }
 
 impl Weights {
-    /// Reads what `config` implies. What is allocated is at most what the file
-    /// holds: its own lengths are checked first.
+    /// Reads the tensors that `config` implies. It allocates no more than the
+    /// file holds, because it checks the file's own lengths first.
     pub(super) fn read(bytes: &[u8], config: &Config) -> Result<Weights, BertError> {
         let tensors =
             SafeTensors::deserialize(bytes).map_err(|error| BertError::File(error.to_string()))?;

@@ -1,14 +1,14 @@
-//! Why a network does not fit together.
+//! Errors of a network or of its input.
 
 use super::{ImageExtent, ImageWindow, MAX_ENTRIES};
 
 /// Why a network does not fit together, or an input does not fit the network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
-    /// Nothing is computed.
-    #[error("the network has no layer")]
+    /// The network has no layers, so it computes nothing.
+    #[error("expected at least one layer, got none")]
     NoLayers,
-    /// A value without entries.
+    /// A value has no entries.
     #[error("{layer}: a value of {extent} is empty")]
     Empty {
         /// The layer, or the input.
@@ -16,28 +16,28 @@ pub enum GraphError {
         /// The shape, height × width × channels.
         extent: ImageExtent,
     },
-    /// A value, or an unfolded convolution, beyond the bound.
-    #[error("{layer}: more than {MAX_ENTRIES} entries a sample")]
+    /// A value or an unfolded convolution exceeds the bound of entries.
+    #[error("{layer}: expected at most {MAX_ENTRIES} entries per sample, got more")]
     TooLarge {
         /// The layer, or the input.
         layer: String,
     },
-    /// A layer reads what is not made before it.
-    #[error("{layer}: value {value} is not made before it")]
+    /// A layer reads a value that no earlier layer makes.
+    #[error("{layer}: expected a value of an earlier layer, got value {value}")]
     Value {
         /// The layer.
         layer: String,
         /// The value that it reads.
         value: usize,
     },
-    /// A layer reads too many values, or too few.
-    #[error("{layer}: reads {expected} values, got {got}")]
+    /// A layer reads the wrong number of values.
+    #[error("{layer}: expected {expected} values, got {got}")]
     Arity {
         /// The layer.
         layer: String,
-        /// How many its kind reads.
+        /// The number of values that its kind reads.
         expected: usize,
-        /// How many it names.
+        /// The number of values that it names.
         got: usize,
     },
     /// A value has the wrong shape.
@@ -55,31 +55,31 @@ pub enum GraphError {
     Size {
         /// The layer.
         layer: String,
-        /// Which parameter.
+        /// The parameter.
         what: &'static str,
         /// The size that fits.
         expected: usize,
         /// Its size.
         got: usize,
     },
-    /// A window that does not fit the image, or whose pads reach too far.
+    /// A window does not fit the image, or its pads are too large.
     #[error("{layer}: the window ({window}) does not fit a value of {input}")]
     Window {
         /// The layer.
         layer: String,
         /// The window.
         window: ImageWindow,
-        /// The shape of what it slides over.
+        /// The shape of the image.
         input: ImageExtent,
     },
-    /// The matrix given as input is no batch of samples.
-    #[error("an input of {rows}×{columns} is no batch of {input} samples")]
+    /// The input matrix is not a batch of samples.
+    #[error("expected a batch of {input} samples, got a matrix of {rows}×{columns}")]
     Input {
         /// The shape of one sample, height × width × channels.
         input: ImageExtent,
-        /// Rows given.
+        /// Rows of the input.
         rows: usize,
-        /// Columns given.
+        /// Columns of the input.
         columns: usize,
     },
 }

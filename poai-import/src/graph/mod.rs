@@ -1,9 +1,11 @@
-//! The neutral float network: layers in order, each naming the values it reads.
+//! The float network, independent of any file format: layers in order, each
+//! naming the values that it reads.
 //!
-//! Value 0 is the input and layer `i` makes value `i + 1`; the last layer makes
-//! the output. A value is held channels-last: a matrix of (batch·height·width)
-//! rows × channels columns. A convolution is then a product of unfolded rows
-//! with weights, and a plain vector of features is an image of one pixel.
+//! Value 0 is the input. Layer `i` makes value `i + 1`, and the last layer
+//! makes the output. A value is stored channels-last, as a matrix of
+//! (batch·height·width) rows × channels columns. A convolution is then a
+//! product of unfolded rows with weights. A plain vector of features is an
+//! image of one pixel.
 
 mod error;
 
@@ -13,8 +15,8 @@ use ndarray::Array2;
 use std::fmt;
 
 /// The most entries of one sample's value, and of one sample's unfolded
-/// convolution: 2^28, 1 GiB of f32. What a file declares is held to it before
-/// anything of that size is allocated.
+/// convolution: 2^28, 1 GiB of f32. Declared sizes are checked against it
+/// before anything of that size is allocated.
 pub const MAX_ENTRIES: usize = 1 << 28;
 
 /// The shape of one sample's value: height × width pixels of `channels` each.
@@ -34,7 +36,7 @@ impl ImageExtent {
         ImageExtent { height: 1, width: 1, channels: features }
     }
 
-    /// Rows that one sample takes: height·width, saturating.
+    /// Rows of one sample: height·width, saturating.
     pub const fn rows(&self) -> usize {
         self.height.saturating_mul(self.width)
     }
@@ -63,8 +65,8 @@ pub struct ImageWindow {
 }
 
 impl ImageWindow {
-    /// Height and width of what comes out; `None` where no kernel fits, or the
-    /// kernel or the stride is zero.
+    /// Height and width of the output. `None` if the kernel does not fit, or if
+    /// the kernel or the stride is zero.
     pub fn output(&self, input: ImageExtent) -> Option<[usize; 2]> {
         let [top, left, bottom, right] = self.pads;
         let span = |size: usize, axis: usize, before: usize, after: usize| {
@@ -96,22 +98,22 @@ pub enum Kind {
     Gemm {
         /// W: outputs × inputs.
         weights: Array2<f32>,
-        /// b: one entry an output.
+        /// b: one entry per output.
         bias: Vec<f32>,
     },
     /// A convolution; pads are zeros.
     Conv {
-        /// Outputs × (kernel height · kernel width · input channels), columns
-        /// in that order, the channels running fastest.
+        /// W: outputs × (kernel height · kernel width · input channels).
+        /// Columns are in that order, with the channels running fastest.
         weights: Array2<f32>,
-        /// One entry an output.
+        /// b: one entry per output.
         bias: Vec<f32>,
-        /// The kernel and how it slides.
+        /// The kernel, its stride and its pads.
         window: ImageWindow,
     },
     /// `max(x, 0)` of every entry.
     Relu,
-    /// The greatest entry under the window, channel by channel; pads never win.
+    /// The greatest entry under the window, channel by channel. Pads never win.
     MaxPool {
         /// The window; every pad is smaller than the kernel.
         window: ImageWindow,
@@ -120,10 +122,11 @@ pub enum Kind {
     AveragePool {
         /// The window; every pad is smaller than the kernel.
         window: ImageWindow,
-        /// Whether pads count as zeros; without it the mean is over the image.
+        /// Whether pads count as zeros. If not, the mean is over the image's
+        /// pixels only.
         count_include_pad: bool,
     },
-    /// The mean over all pixels, channel by channel: one pixel comes out.
+    /// The mean over all pixels, channel by channel. The output is one pixel.
     GlobalAveragePool,
     /// All pixels of a sample as one vector, in (height, width, channel) order.
     Flatten,
@@ -132,16 +135,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// How many values the layer reads.
+    /// The number of values that the layer reads.
     pub const fn arity(&self) -> usize {
         if matches!(self, Kind::Add) { 2 } else { 1 }
     }
 
-    /// The shape of what the layer makes of values of the shapes `inputs`;
-    /// `layer` is the name that an error gives.
+    /// The shape of the layer's output for inputs of the shapes `inputs`.
+    /// Errors name the layer `layer`.
     ///
     /// # Errors
-    /// [`GraphError`] says what does not fit, and how.
+    /// [`GraphError`] names the mismatch.
     pub fn output(&self, layer: &str, inputs: &[ImageExtent]) -> Result<ImageExtent, GraphError> {
         let named = || layer.to_owned();
         let (first, second) = match (self, inputs) {
@@ -165,7 +168,8 @@ impl Kind {
         let pooled = |window: &ImageWindow| {
             let [top, left, bottom, right] = window.pads;
             let [height, width] = window.kernel;
-            // Else a window could lie wholly outside the image, without a mean.
+            // Otherwise a window could lie wholly outside the image and would
+            // have no mean.
             if top.max(bottom) >= height || left.max(right) >= width {
                 let (layer, window) = (layer.to_owned(), *window);
                 return Err(GraphError::Window { layer, window, input: first });
@@ -204,18 +208,18 @@ impl Kind {
     }
 }
 
-/// One step of a network.
+/// One layer of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
-    /// What errors and reports call it.
+    /// The name that errors and reports use.
     pub name: String,
-    /// What it computes.
+    /// What the layer computes.
     pub kind: Kind,
-    /// The values that it reads, each made before it.
+    /// The values that the layer reads, each made before it.
     pub inputs: Vec<usize>,
 }
 
-/// A network.
+/// A float network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The shape of value 0.
@@ -225,10 +229,11 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The shape of every value, the input's first: one more than layers.
+    /// The shape of every value, with the input first: one more than there are
+    /// layers.
     ///
     /// # Errors
-    /// [`GraphError`] names the first layer that does not fit what it reads.
+    /// [`GraphError`] names the first layer that does not fit its inputs.
     pub fn shapes(&self) -> Result<Vec<ImageExtent>, GraphError> {
         if self.layers.is_empty() {
             return Err(GraphError::NoLayers);
@@ -248,7 +253,7 @@ impl Graph {
     }
 }
 
-/// Refuses a value without entries, and one of too many.
+/// Refuses a value without entries, or with too many.
 pub(super) fn bounded(layer: &str, extent: ImageExtent) -> Result<ImageExtent, GraphError> {
     match extent.entries() {
         0 => Err(GraphError::Empty { layer: layer.to_owned(), extent }),

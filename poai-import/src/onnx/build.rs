@@ -1,4 +1,4 @@
-//! The graph under construction: what each name stands for, and folding.
+//! The graph under construction: the meaning of each name, and folding.
 
 use super::error::{OnnxError, OnnxTensorError};
 use super::node::Node;
@@ -8,32 +8,33 @@ use ndarray::Array2;
 use rten_onnx::onnx::GraphProto;
 use std::collections::HashMap;
 
-/// A value of the graph as a name of the file sees it.
+/// A value of the graph, as a name of the file refers to it.
 #[derive(Clone, Copy)]
 pub(super) struct Value {
-    /// Which value of the graph.
+    /// The value's index in the graph.
     pub(super) index: usize,
     /// Its shape.
     pub(super) extent: ImageExtent,
-    /// Whether the file holds it as N×F rather than N×C×H×W.
+    /// Whether the file's shape is N×F and not N×C×H×W.
     pub(super) flat: bool,
-    /// The image that it is a flattening of: the file has its entries
-    /// channels-first, the graph channels-last.
+    /// The image that the value flattens, if any. The file has its entries
+    /// channels-first, and the graph has them channels-last.
     pub(super) flattened: Option<ImageExtent>,
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 enum Meaning<'a> {
     Constant(Constant<'a>),
-    /// A value, and how often its layer had been folded into by then.
+    /// A value, and how often its layer had been folded into when it got the
+    /// name.
     Value(Value, usize),
 }
 
 pub(super) struct Builder<'a> {
     names: HashMap<&'a str, Meaning<'a>>,
     graph: Graph,
-    /// For every value, how often something was folded into its layer: a name
-    /// from before stands for what the graph no longer computes.
+    /// For every value, how often other nodes were folded into its layer. A
+    /// name from before a fold means a value that the graph no longer computes.
     folds: Vec<usize>,
     /// For every value, whether a layer reads it.
     read: Vec<bool>,
@@ -63,7 +64,7 @@ impl<'a> Builder<'a> {
         Ok(Builder { names, graph, folds, read, batch, budget: weights, weights })
     }
 
-    /// The constant of that name.
+    /// The constant of a name.
     pub(super) fn constant(&self, name: &str) -> Option<Constant<'a>> {
         match self.names.get(name) {
             Some(&Meaning::Constant(constant)) => Some(constant),
@@ -71,7 +72,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The value that the node's input stands for.
+    /// The value of the node's input.
     pub(super) fn value(&self, node: &Node<'_>, index: usize) -> Result<Value, OnnxError> {
         self.named(&node.name, node.input(index)?)
     }
@@ -85,7 +86,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The constant of that name, decoded, its entries counted.
+    /// The constant of a name, decoded. Its entries count against the budget.
     pub(super) fn floats(&mut self, name: &str) -> Result<Floats, OnnxError> {
         let missing = || tensor::failed(name, OnnxTensorError::Missing);
         let constant = self.constant(name).ok_or_else(missing)?;
@@ -103,7 +104,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The node's output is a constant.
+    /// Defines the node's output as a constant.
     pub(super) fn keep(
         &mut self,
         node: &Node<'a>,
@@ -112,13 +113,13 @@ impl<'a> Builder<'a> {
         self.mean(node, Meaning::Constant(constant))
     }
 
-    /// The node's output is this value, whose layer there is already.
+    /// Defines the node's output as this value, whose layer already exists.
     pub(super) fn alias(&mut self, node: &Node<'a>, value: Value) -> Result<(), OnnxError> {
         let folds = self.folds.get(value.index).copied().unwrap_or_default();
         self.mean(node, Meaning::Value(value, folds))
     }
 
-    /// The node is a layer. Its output is held as `flat` and `flattened` say.
+    /// Adds the node as a layer. `flat` and `flattened` describe its output.
     pub(super) fn push(
         &mut self,
         node: &Node<'a>,
@@ -142,9 +143,9 @@ impl<'a> Builder<'a> {
         self.alias(node, Value { index, extent, flat, flattened })
     }
 
-    /// Rewrites the weights and the bias of the layer that makes the value,
-    /// and lets the node's output be that value. `None` where it is made by no
-    /// layer with weights, or where a layer read it as it was.
+    /// Rewrites the weights and the bias of the layer that makes the value, and
+    /// defines the node's output as that value. `None` if no layer with weights
+    /// makes the value, or if a layer already read the unfolded value.
     pub(super) fn fold(
         &mut self,
         node: &Node<'a>,
@@ -168,8 +169,8 @@ impl<'a> Builder<'a> {
         self.alias(node, value).map(Some)
     }
 
-    /// The graph that makes the output: layers that it does not need are left
-    /// out, so that the last one makes it.
+    /// The graph that makes the output. Layers that the output does not need
+    /// are removed, so that the last layer makes it.
     pub(super) fn finish(self, output: &str) -> Result<Graph, OnnxError> {
         let Value { index: last, .. } = self.named("output", output)?;
         if last == 0 {
@@ -182,7 +183,7 @@ impl<'a> Builder<'a> {
                 layer.inputs.iter().for_each(|&input| needed[input] = true);
             }
         }
-        // The input keeps its place, whether or not it is read.
+        // The input keeps its place, even if no layer reads it.
         let mut places = vec![0; needed.len()];
         let mut layers = Vec::new();
         for (mut layer, made) in self.graph.layers.into_iter().zip(1..) {

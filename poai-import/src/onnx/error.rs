@@ -1,4 +1,4 @@
-//! Why a file is no network that can be read.
+//! Errors of reading an ONNX file.
 
 use crate::graph::GraphError;
 
@@ -6,61 +6,61 @@ use crate::graph::GraphError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxError {
     /// The file is larger than the caller allows.
-    #[error("the file has {bytes} bytes, more than the limit of {limit}")]
+    #[error("expected a file of at most {limit} bytes, got {bytes}; raise the limit to read it")]
     FileSize {
         /// Its size.
         bytes: usize,
         /// The limit.
         limit: usize,
     },
-    /// The bytes are no protobuf message, or are cut off.
-    #[error("no whole protobuf message: broken or truncated at byte {offset}")]
+    /// The bytes are not a protobuf message, or are truncated.
+    #[error("not a complete protobuf message: broken or truncated at byte {offset}")]
     Frame {
-        /// Where the field starts that is broken.
+        /// The offset at which the broken field starts.
         offset: usize,
     },
-    /// More of something than the limit.
-    #[error("more {what} than the limit of {limit}")]
+    /// A count exceeds its limit.
+    #[error("expected at most {limit} {what}, got more")]
     TooMany {
-        /// Of what.
+        /// What is counted.
         what: &'static str,
         /// The limit.
         limit: usize,
     },
-    /// The protobuf message is no ONNX model.
-    #[error("no ONNX model: {0}")]
+    /// The protobuf message is not an ONNX model.
+    #[error("not an ONNX model: {0}")]
     Message(String),
-    /// The model holds no graph.
+    /// The model has no graph.
     #[error("the model has no graph")]
     NoGraph,
-    /// The operator set is missing, or older than 7, where operators changed.
-    #[error("operator set {0:?} of the model is missing or older than 7")]
+    /// The operator set is missing or older than 7, at which operators changed.
+    #[error("expected operator set 7 or later, got {0:?}; export the model again")]
     OperatorSet(Option<i64>),
-    /// The graph does not have one float input N×C×H×W or N×F of fixed sizes
-    /// but for N.
-    #[error("input {name}: expected one float input N×C×H×W or N×F, its sizes fixed but for N")]
+    /// The graph does not have exactly one float input N×C×H×W or N×F. All
+    /// sizes must be fixed except N.
+    #[error("input {name}: expected one float input N×C×H×W or N×F, with fixed sizes except N")]
     Input {
-        /// The input, or all of them.
+        /// The input's name, or all names.
         name: String,
     },
-    /// The graph does not have one output that a layer makes.
+    /// The graph does not have exactly one output that a layer makes.
     #[error("output {name}: expected one output, made by a node")]
     Output {
-        /// The output, or all of them.
+        /// The output's name, or all names.
         name: String,
     },
-    /// An operator that is not read, or not where it stands.
+    /// An operator is not supported, or not supported in this place.
     #[error("node {node}: operator {operator} is not supported{}{because}", if because.is_empty() { "" } else { ": " })]
     Unsupported {
         /// The node.
         node: String,
         /// Its operator.
         operator: String,
-        /// What about it; empty where it is the operator itself.
+        /// The reason; empty if the operator itself is not supported.
         because: &'static str,
     },
-    /// An attribute that is not read, or has a value that is not.
-    #[error("node {node}: attribute {attribute} of {operator} is not supported, or not this value")]
+    /// An attribute, or its value, is not supported.
+    #[error("node {node}: attribute {attribute} of {operator} or its value is not supported")]
     Attribute {
         /// The node.
         node: String,
@@ -69,17 +69,17 @@ pub enum OnnxError {
         /// The attribute.
         attribute: String,
     },
-    /// A node names a value that no earlier node makes, or that was folded
-    /// into another since.
-    #[error("node {node}: value {value} is missing, no activation here, or was folded")]
+    /// A node names a value that no earlier node makes, that is not an
+    /// activation, or that has since been folded into another value.
+    #[error("node {node}: value {value} is missing, not an activation here, or was folded")]
     Value {
         /// The node, or the output.
         node: String,
         /// The value.
         value: String,
     },
-    /// Two values have one name.
-    #[error("node {node}: value {value} is there already")]
+    /// Two values have the same name.
+    #[error("node {node}: value {value} already exists; give it another name")]
     Redefined {
         /// The later node.
         node: String,
@@ -91,7 +91,7 @@ pub enum OnnxError {
     Tensor {
         /// The tensor.
         tensor: String,
-        /// What is wrong with it.
+        /// The problem.
         source: OnnxTensorError,
     },
     /// The layers do not fit together.
@@ -102,38 +102,38 @@ pub enum OnnxError {
 /// Why a stored tensor cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxTensorError {
-    /// It is no constant of the file.
-    #[error("expected a constant of the file")]
+    /// The name is not a constant of the file.
+    #[error("expected a constant of the file, got none")]
     Missing,
-    /// Its data lies in another file.
-    #[error("its data is in another file")]
+    /// The data is in another file.
+    #[error("expected data in this file, got a reference to another; embed the data")]
     External,
-    /// Its entries have another type.
+    /// The entries have another type.
     #[error("expected entries of type {expected}, got {got}")]
     Type {
-        /// The type that is read here.
+        /// The supported type.
         expected: &'static str,
-        /// Its type.
+        /// The tensor's type.
         got: String,
     },
-    /// Its dimensions are not what is wanted there.
+    /// The dimensions do not fit the place.
     #[error("expected dimensions {expected}, got {got:?}")]
     Dimensions {
-        /// In words.
+        /// The expected dimensions, in words.
         expected: &'static str,
-        /// Its dimensions.
+        /// The tensor's dimensions.
         got: Vec<i64>,
     },
-    /// Its data does not fill its dimensions.
-    #[error("dimensions {dims:?} do not match {bytes} bytes of data")]
+    /// The data does not fill the dimensions.
+    #[error("expected data that fills dimensions {dims:?}, got {bytes} bytes")]
     Length {
-        /// Its dimensions.
+        /// The tensor's dimensions.
         dims: Vec<i64>,
-        /// Its data's size.
+        /// The size of its data, in bytes.
         bytes: usize,
     },
-    /// An entry is infinite or no number; also after folding into it.
-    #[error("entry {index} is infinite or no number")]
+    /// An entry is infinite or NaN, in the file or after folding.
+    #[error("expected finite entries, got infinity or NaN at entry {index}")]
     NotFinite {
         /// The first such entry, in row-major order.
         index: usize,

@@ -1,21 +1,23 @@
 //! The framing of a protobuf message, checked before anything is decoded.
 //!
-//! The decoder takes lengths at their word and nests as deep as the bytes ask.
-//! So this walk comes first, allocates nothing, and bounds what the decoder
-//! will do: every length lies within its message, every varint ends, nesting
-//! has a depth, and fields (each of which costs the decoder a fixed amount of
-//! memory besides its bytes) and nodes have a number.
+//! The decoder trusts lengths and nests as deep as the bytes demand. This check
+//! therefore comes first. It allocates nothing and bounds the decoder's work.
+//! Every length lies within its message, every varint ends, and nesting has a
+//! maximum depth. The number of nodes is limited, and so is the number of
+//! fields. Each field costs the decoder a fixed amount of memory besides its
+//! bytes.
 
 use super::error::OnnxError;
 
-/// Nested messages, one in another: plain graphs reach 7.
+/// The deepest nesting of messages. Plain graphs reach 7.
 const MAX_DEPTH: usize = 32;
 
-/// Fields of all messages together; the largest costs the decoder some 600
-/// bytes. A network of thousands of nodes has tens of thousands.
+/// The most fields of all messages together. The largest field costs the
+/// decoder about 600 bytes. A network of thousands of nodes has tens of
+/// thousands of fields.
 const MAX_FIELDS: usize = 1 << 18;
 
-/// A message of the ONNX schema, as far as it holds others.
+/// A message of the ONNX schema that may contain other messages.
 #[derive(Clone, Copy, PartialEq)]
 enum Message {
     Model,
@@ -28,16 +30,16 @@ enum Message {
     TensorType,
     Sequence,
     Shape,
-    /// Holds none.
+    /// A message that contains no other message.
     Leaf,
 }
 
-/// What a length-delimited field holds.
+/// The content of a length-delimited field.
 enum Content {
     Message(Message),
-    /// Whole varints.
+    /// A sequence of whole varints.
     Varints,
-    /// Whole numbers of so many bytes.
+    /// A sequence of whole numbers with this many bytes each.
     Fixed(usize),
     Bytes,
 }
@@ -78,7 +80,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Walks the message of the bytes `at..end`.
+    /// Checks the message in the bytes `at..end`.
     fn message(
         &mut self,
         message: Message,
@@ -109,7 +111,7 @@ impl Walk<'_> {
                     None => None,
                 },
                 5 => value.checked_add(4),
-                // Groups are not part of ONNX.
+                // Groups do not exist in ONNX.
                 _ => None,
             };
             at = next.filter(|&next| next <= end).ok_or(broken)?;
@@ -147,11 +149,11 @@ impl Walk<'_> {
         }
     }
 
-    /// The varint at `at` and where it ends, no later than `end`.
+    /// The varint at `at`, and its end, which is at most `end`.
     fn varint(&self, at: usize, end: usize) -> Option<(u64, usize)> {
         let mut value = 0u64;
         for (index, &byte) in self.bytes.get(at..end)?.iter().take(10).enumerate() {
-            // Ten bytes hold 70 bits: of the last, one fits.
+            // Ten bytes hold 70 bits, so the last byte may only be 0 or 1.
             if index == 9 && byte > 1 {
                 return None;
             }

@@ -1,19 +1,24 @@
-//! ONNX files, read into the neutral [`Graph`].
+//! Reading of ONNX files into the float network [`Graph`].
 //!
-//! Operators: Gemm, MatMul by a constant, Add (a bias or a second value),
-//! Conv (one group, no dilation), BatchNormalization (folded into the layer
-//! before), Relu, MaxPool, AveragePool, GlobalAveragePool, Flatten, Reshape
-//! where it flattens or keeps, Identity, Dropout (as in inference) and
-//! Constant. Anything else is an error that names node and operator.
+//! The reader supports these operators:
+//! - Gemm, MatMul by a constant, Add (of a bias or of a second value);
+//! - Conv (one group, no dilation), BatchNormalization (folded into the layer
+//!   before);
+//! - Relu, MaxPool, AveragePool, GlobalAveragePool, Flatten;
+//! - Reshape if it flattens or keeps its input, Identity, Dropout (as in
+//!   inference), Constant.
 //!
-//! ONNX holds images channels-first, the graph channels-last; so weights of
-//! convolutions, and of the first Gemm or MatMul after a Flatten, have their
-//! columns permuted. An output that is a flattened image keeps the graph's
-//! order (height, width, channel).
+//! Any other operator is an error that names the node and the operator.
 //!
-//! - `frame`: bounds what decoding the bytes can cost, before it is done.
+//! ONNX stores images channels-first, and the graph stores them channels-last.
+//! The reader therefore permutes the columns of a convolution's weights. It
+//! does the same for the first Gemm or MatMul after a Flatten. An output that
+//! is a flattened image keeps the graph's order (height, width, channel).
+//!
+//! - `frame`: bounds the cost of decoding the bytes before they are decoded.
 //! - `tensor`, `node`: stored tensors and nodes, checked where they are used.
-//! - `build`: names, values, folding; `operators`: one function an operator.
+//! - `build`: names, values and folding; `operators`: one function per
+//!   operator.
 
 mod build;
 mod error;
@@ -29,14 +34,14 @@ use build::{Builder, Value};
 use rten_onnx::onnx::{DataType, GraphProto, ModelProto};
 use std::collections::HashSet;
 
-/// What a file may cost.
+/// Limits of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the file.
     pub bytes: usize,
-    /// Nodes, those inside attributes included.
+    /// Nodes, including those inside attributes.
     pub nodes: usize,
-    /// f32 entries of all weights as the layers hold them, 4 bytes each; a
+    /// f32 entries of all weights as the layers hold them, 4 bytes each. A
     /// tensor that two nodes use counts twice.
     pub weights: usize,
 }
@@ -48,12 +53,12 @@ impl Default for Limits {
     }
 }
 
-/// Reads an ONNX file. Never panics, whatever the bytes; needs memory for
-/// about three times its weights.
+/// Reads an ONNX file. It never panics, whatever the bytes are, and needs
+/// memory for about three times the weights.
 ///
 /// # Errors
-/// [`OnnxError`] names the node, tensor or attribute that is not supported or
-/// broken, or the limit that was passed.
+/// [`OnnxError`] names the node, tensor or attribute that is broken or not
+/// supported, or the limit that was exceeded.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Graph, OnnxError> {
     if bytes.len() > limits.bytes {
         return Err(OnnxError::FileSize { bytes: bytes.len(), limit: limits.bytes });
@@ -79,10 +84,10 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Graph, OnnxError> {
     builder.finish(only.name.as_deref().ok_or_else(|| output(""))?)
 }
 
-/// The one input that is no initialiser: its name, its value and its batch
-/// where that is fixed.
+/// The one input that is not an initialiser: its name, its value, and its batch
+/// if that is fixed.
 fn input(graph: &GraphProto) -> Result<(&str, Value, Option<usize>), OnnxError> {
-    // Files of old list their initialisers among the inputs.
+    // Old files list their initialisers among the inputs.
     let stored: HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
     let mut inputs = graph.input.iter().filter(|info| !stored.contains(&info.name));
     let list = || OnnxError::Input { name: "list".to_owned() };

@@ -1,23 +1,25 @@
-//! One node of the file: its names and its attributes.
+//! One node of the file: its names and attributes.
 
 use super::error::OnnxError;
 use crate::graph::{ImageExtent, ImageWindow};
 use rten_onnx::onnx::{AttributeProto, NodeProto, TensorProto};
 
-/// A node with the name that errors give.
+/// A node, with the name that errors use.
 pub(super) struct Node<'a> {
     proto: &'a NodeProto,
     pub(super) name: String,
 }
 
 impl<'a> Node<'a> {
-    /// The node's name; where it has none its output's, else its place.
+    /// A node, named by its own name, by its first output's name, or by its
+    /// index, whichever exists first.
     pub(super) fn new(proto: &'a NodeProto, index: usize) -> Node<'a> {
         let named = proto.name.iter().chain(proto.output.first()).find(|name| !name.is_empty());
         Node { proto, name: named.cloned().unwrap_or_else(|| format!("number {index}")) }
     }
 
-    /// The operator; empty where the file names none, or a foreign one.
+    /// The operator; empty if the file names none, or an operator of another
+    /// domain.
     pub(super) fn operator(&self) -> &'a str {
         match self.proto.domain.as_deref() {
             None | Some("" | "ai.onnx") => self.proto.op_type.as_deref().unwrap_or_default(),
@@ -33,7 +35,7 @@ impl<'a> Node<'a> {
         OnnxError::Unsupported { node: self.name.clone(), operator, because }
     }
 
-    /// The input's name; `None` where it is left out.
+    /// The input's name; `None` if the input is omitted.
     pub(super) fn optional(&self, index: usize) -> Option<&'a str> {
         self.proto.input.get(index).map(String::as_str).filter(|name| !name.is_empty())
     }
@@ -43,14 +45,14 @@ impl<'a> Node<'a> {
         self.optional(index).ok_or_else(|| self.unsupported("an input is missing"))
     }
 
-    /// The first output's name. Further ones are never made: a node that reads
-    /// one finds it missing.
+    /// The first output's name. The reader never makes further outputs, so a
+    /// node that reads one finds it missing.
     pub(super) fn output(&self) -> Result<&'a str, OnnxError> {
         let first = self.proto.output.first().filter(|name| !name.is_empty());
         first.map(String::as_str).ok_or_else(|| self.unsupported("it has no output"))
     }
 
-    /// Refuses every attribute that is not in `known`.
+    /// Refuses any attribute that is not in `known`.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), OnnxError> {
         let foreign = |attribute: &&AttributeProto| !known.contains(&name(attribute));
         match self.proto.attribute.iter().find(foreign) {
@@ -59,7 +61,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The error of an attribute's value.
+    /// The error for an attribute's value.
     pub(super) fn attribute(&self, attribute: &str) -> OnnxError {
         let operator = self.operator().to_owned();
         OnnxError::Attribute { node: self.name.clone(), operator, attribute: attribute.to_owned() }
@@ -70,11 +72,12 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn integer(&self, attribute: &str, default: i64) -> i64 {
-        // Protobuf leaves out what is zero.
+        // Protobuf omits zeros.
         self.get(attribute).map_or(default, |attribute| attribute.i.unwrap_or(0))
     }
 
-    /// Refuses any value of the attribute but `only`, which is its default.
+    /// Refuses any value of the attribute other than `only`, which is its
+    /// default.
     pub(super) fn fixed(&self, attribute: &str, only: i64) -> Result<(), OnnxError> {
         match self.integer(attribute, only) == only {
             true => Ok(()),
@@ -99,7 +102,7 @@ impl<'a> Node<'a> {
         self.get(attribute).map(|attribute| attribute.ints.as_slice())
     }
 
-    /// A list of `N` sizes; `None` where the attribute is not there.
+    /// A list of `N` sizes; `None` if the attribute does not exist.
     fn sizes<const N: usize>(&self, attribute: &str) -> Result<Option<[usize; N]>, OnnxError> {
         let Some(list) = self.integers(attribute) else { return Ok(None) };
         let sizes: Option<Vec<usize>> = list.iter().map(|&size| size.try_into().ok()).collect();
@@ -107,8 +110,8 @@ impl<'a> Node<'a> {
         sizes.map(Some).ok_or_else(|| self.attribute(attribute))
     }
 
-    /// The window of a convolution, whose kernel its weights give, or of a
-    /// pooling, whose kernel is an attribute.
+    /// The window of a convolution or a pooling. A convolution's weights give
+    /// its kernel; a pooling has an attribute for it.
     pub(super) fn window(
         &self,
         input: ImageExtent,
@@ -146,7 +149,7 @@ fn name(attribute: &AttributeProto) -> &str {
     attribute.name.as_deref().unwrap_or_default()
 }
 
-/// Pads that make ⌈size / stride⌉ windows fit, the odd one at the end.
+/// Pads with which ⌈size / stride⌉ windows fit. An odd pad goes to the end.
 fn same(size: usize, kernel: usize, stride: usize) -> [usize; 2] {
     let last = (size.div_ceil(stride).saturating_sub(1)).saturating_mul(stride);
     let total = last.saturating_add(kernel).saturating_sub(size);

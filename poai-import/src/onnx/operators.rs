@@ -1,4 +1,4 @@
-//! Operators, each read into a layer, folded into one, or passed through.
+//! Operators. Each is read into a layer, folded into one, or passed through.
 
 use super::build::{Builder, Value};
 use super::error::{OnnxError, OnnxTensorError};
@@ -45,16 +45,20 @@ pub(super) fn read<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(),
 /// The first input, which must be an image.
 fn image(builder: &Builder<'_>, node: &Node<'_>) -> Result<Value, OnnxError> {
     let value = builder.value(node, 0)?;
-    if value.flat { Err(node.unsupported("its input is no image N×C×H×W")) } else { Ok(value) }
+    if value.flat {
+        Err(node.unsupported("its input is not an image N×C×H×W"))
+    } else {
+        Ok(value)
+    }
 }
 
 /// The first input, which must be a vector.
 fn vector(builder: &Builder<'_>, node: &Node<'_>) -> Result<Value, OnnxError> {
     let value = builder.value(node, 0)?;
-    if value.flat { Ok(value) } else { Err(node.unsupported("its input is no vector N×F")) }
+    if value.flat { Ok(value) } else { Err(node.unsupported("its input is not a vector N×F")) }
 }
 
-/// A constant matrix, turned into outputs × inputs, row-major.
+/// A constant matrix, transposed to outputs × inputs if `turn`, row-major.
 fn matrix(builder: &mut Builder<'_>, name: &str, turn: bool) -> Result<Array2<f32>, OnnxError> {
     let floats = builder.floats(name)?;
     let wrong = floats.unexpected(name, "of a matrix");
@@ -63,7 +67,7 @@ fn matrix(builder: &mut Builder<'_>, name: &str, turn: bool) -> Result<Array2<f3
     Ok(if turn { matrix.reversed_axes().as_standard_layout().into_owned() } else { matrix })
 }
 
-/// Pushes a Gemm, its columns in the order of the value that it reads.
+/// Adds a Gemm layer, with its columns in the order of the value that it reads.
 fn push_gemm<'a>(
     builder: &mut Builder<'a>,
     node: &Node<'a>,
@@ -82,7 +86,7 @@ fn push_gemm<'a>(
             let order: Vec<usize> = (0..weights.ncols()).map(order).collect();
             weights.select(Axis(1), &order).as_standard_layout().into_owned()
         }
-        // Where the number is wrong, pushing says so.
+        // If the number of columns is wrong, `push` reports it.
         _ => weights,
     };
     builder.push(node, Kind::Gemm { weights, bias }, &[value], true, None)
@@ -115,8 +119,8 @@ fn gemm<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError>
     push_gemm(builder, node, value, weights, bias)
 }
 
-/// One entry a channel, of a tensor that broadcasts over an activation of
-/// `rank` dimensions whose channels have `after` more behind them.
+/// Expands a tensor to one entry per channel, if it broadcasts over an
+/// activation of `rank` dimensions with `after` dimensions behind the channels.
 fn spread(floats: &Floats, channels: usize, rank: usize, after: usize) -> Option<Vec<f32>> {
     let Floats { dims, entries } = floats;
     if dims.len() > rank {
@@ -125,7 +129,8 @@ fn spread(floats: &Floats, channels: usize, rank: usize, after: usize) -> Option
     if let [only] = entries.as_slice() {
         return Some(vec![*only; channels]);
     }
-    // From the back: ones over the pixels, then the channels, then ones.
+    // From the last dimension: ones over the pixels, then the channels, then
+    // ones.
     let behind = |(place, &dim): (usize, &usize)| dim == if place == after { channels } else { 1 };
     let fits = entries.len() == channels && dims.iter().rev().enumerate().all(behind);
     fits.then(|| entries.clone())
@@ -149,7 +154,7 @@ fn add<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError> 
         (None, None) => {
             let (a, b) = (builder.value(node, 0)?, builder.value(node, 1)?);
             if (a.flat, a.flattened) != (b.flat, b.flattened) {
-                return Err(node.unsupported("its inputs hold their entries in different orders"));
+                return Err(node.unsupported("its inputs have different entry orders"));
             }
             return builder.push(node, Kind::Add, &[a, b], a.flat, a.flattened);
         }
@@ -161,7 +166,7 @@ fn add<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError> 
     let folded = builder.fold(node, value, |_, bias| {
         bias.iter_mut().zip(&addend).for_each(|(bias, addend)| *bias += addend);
     })?;
-    folded.ok_or_else(|| node.unsupported("no layer with weights, unread so far, is before it"))
+    folded.ok_or_else(|| node.unsupported("no unread layer with weights precedes it"))
 }
 
 fn conv<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError> {
@@ -174,7 +179,8 @@ fn conv<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError>
     let &[outputs, channels, height, width] = floats.dims.as_slice() else {
         return Err(floats.unexpected(name, "of outputs × channels × height × width"));
     };
-    // Before any product of these sizes: the data filled the dimensions.
+    // Checked before any product of these sizes: the data filled the
+    // dimensions.
     let window = node.window(value.extent, Some([height, width]))?;
     let weights =
         Array2::from_shape_fn((outputs, height * width * channels), |(output, column)| {
@@ -211,7 +217,7 @@ fn batch_normalization<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result
     let (scale, shift) = (parameter(1)?, parameter(2)?);
     let (mean, variance) = (parameter(3)?, parameter(4)?);
     let folded = builder.fold(node, value, |weights, bias| {
-        // In f64, so that folding rounds once.
+        // Computed in f64, so that folding rounds once.
         for (channel, mut weights) in weights.outer_iter_mut().enumerate() {
             let by = f64::from(scale[channel]) / (f64::from(variance[channel]) + epsilon).sqrt();
             weights.mapv_inplace(|weight| (f64::from(weight) * by) as f32);
@@ -219,7 +225,7 @@ fn batch_normalization<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result
             bias[channel] = (centred * by + f64::from(shift[channel])) as f32;
         }
     })?;
-    folded.ok_or_else(|| node.unsupported("no layer with weights, unread so far, is before it"))
+    folded.ok_or_else(|| node.unsupported("no unread layer with weights precedes it"))
 }
 
 fn pool<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError> {
@@ -239,7 +245,7 @@ fn pool<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxError>
     builder.push(node, kind, &[value], false, None)
 }
 
-/// Makes a vector of the value; one that is flat already stays.
+/// Makes a vector of the value. A flat value stays as it is.
 fn push_flatten<'a>(
     builder: &mut Builder<'a>,
     node: &Node<'a>,
@@ -248,7 +254,7 @@ fn push_flatten<'a>(
     if value.flat {
         return builder.alias(node, value);
     }
-    // With one pixel, or one channel, both orders are the same.
+    // With one pixel or one channel, both orders are the same.
     let same = value.extent.rows() == 1 || value.extent.channels == 1;
     let flattened = (!same).then_some(value.extent);
     builder.push(node, Kind::Flatten, &[value], true, flattened)
@@ -270,11 +276,13 @@ fn reshape<'a>(builder: &mut Builder<'a>, node: &Node<'a>) -> Result<(), OnnxErr
     let value = builder.value(node, 0)?;
     let name = node.input(1)?;
     let missing = || tensor::failed(name, OnnxTensorError::Missing);
-    // One more than is read, so that a longer list is seen to be longer.
+    // Reads one dimension more than is used, so that a longer list is
+    // recognised.
     let to = tensor::integers(name, builder.constant(name).ok_or_else(missing)?, 5)?;
     let ImageExtent { height, width, channels } = value.extent;
     let is = |dim: i64, size: usize| usize::try_from(dim) == Ok(size);
-    // Zero keeps the dimension of that place, unless the node says otherwise.
+    // Zero keeps the dimension at that place, unless the node's `allowzero` is
+    // set.
     let keeps = node.integer("allowzero", 0) == 0;
     let first = |dim: i64| (dim == 0 && keeps) || builder.batch.is_some_and(|batch| is(dim, batch));
     let kept = |dim: i64, size: usize| (dim == 0 && keeps) || is(dim, size);

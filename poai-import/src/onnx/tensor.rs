@@ -1,4 +1,4 @@
-//! Stored tensors: decoded only where a layer uses them, and checked then.
+//! Stored tensors, decoded and checked only when a layer uses them.
 
 use super::error::{OnnxError, OnnxTensorError};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
@@ -19,7 +19,7 @@ pub(super) struct Floats {
 }
 
 impl Floats {
-    /// The error that names this tensor's dimensions.
+    /// The error for this tensor's dimensions.
     pub(super) fn unexpected(&self, tensor: &str, expected: &'static str) -> OnnxError {
         let got = self.dims.iter().map(|&dim| dim as i64).collect();
         failed(tensor, OnnxTensorError::Dimensions { expected, got })
@@ -30,7 +30,7 @@ pub(super) fn failed(tensor: &str, source: OnnxTensorError) -> OnnxError {
     OnnxError::Tensor { tensor: tensor.to_owned(), source }
 }
 
-/// Refuses infinities and what is no number, naming the first.
+/// Refuses infinities and NaN; the error gives the first such entry.
 pub(super) fn finite(tensor: &str, entries: &[f32]) -> Result<(), OnnxError> {
     match entries.iter().position(|entry| !entry.is_finite()) {
         Some(index) => Err(failed(tensor, OnnxTensorError::NotFinite { index })),
@@ -38,8 +38,9 @@ pub(super) fn finite(tensor: &str, entries: &[f32]) -> Result<(), OnnxError> {
     }
 }
 
-/// Decodes f32 entries, taking them from `budget`, the entries that may still
-/// be decoded: one tensor can be used by many nodes.
+/// Decodes f32 entries and subtracts them from `budget`, the number of entries
+/// that may still be decoded. The budget is needed because many nodes can use
+/// one tensor.
 pub(super) fn floats(
     name: &str,
     constant: Constant<'_>,
@@ -98,7 +99,7 @@ pub(super) fn integers(
     })
 }
 
-/// Bytes of data: raw, or so many entries of `width` bytes.
+/// Bytes of data: the raw data, or `entries` entries of `width` bytes.
 fn size(tensor: &TensorProto, entries: usize, width: usize) -> usize {
     match &tensor.raw_data {
         Some(raw) if entries == 0 => raw.borrow().len(),

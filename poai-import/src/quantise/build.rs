@@ -1,4 +1,4 @@
-//! The program, layer by layer.
+//! Building of the program, layer by layer.
 
 use super::super::graph::{self, Graph, Kind, Layer};
 use super::ranges::Plan;
@@ -10,21 +10,22 @@ use poai_core::program::{
 use poai_engine::execute::Network;
 use poai_engine::execute::network::Constants;
 
-/// A network, and the program's value of every value of the graph.
+/// A network, and the program's value for every value of the graph.
 pub(super) struct Built {
     pub(super) network: Network,
     pub(super) values: Vec<ValueId>,
 }
 
-/// Largest magnitude of weights.
+/// Largest magnitude of a weight.
 const WEIGHT_MAX: i32 = 63;
-/// Bound of multipliers and of biases: sums with an accumulator stay in i32,
-/// and products with a multiplier in i64.
+/// Bound of multipliers and biases. Within it, a sum with an accumulator fits
+/// i32, and a product with a multiplier fits i64.
 const BOUND: i32 = (1 << 30) - 1;
-/// Channels of smaller weights than this part of the layer's largest share one
-/// scale: multipliers have one shift and keep this many bits less.
+/// A channel's scale is at least 2^−16 of the scale of the layer's largest
+/// weight. All multipliers share one shift, so those of small channels have up
+/// to this many bits less.
 const CHANNEL_BITS: i32 = 16;
-/// Longest name of a step.
+/// Longest name of a step, in bytes.
 const NAME_MAX: usize = 255;
 
 pub(super) fn build(
@@ -54,7 +55,7 @@ struct Build<'a> {
     options: &'a QuantiseOptions,
     builder: Builder,
     constants: Constants,
-    /// Of the graph's values so far.
+    /// The program's values for the graph's values so far.
     values: Vec<ValueId>,
 }
 
@@ -101,12 +102,12 @@ impl Build<'_> {
         }
     }
 
-    /// What 1 of a value is in the layer's own scale.
+    /// The value of 1 of an input, in the layer's own scale.
     fn ratio(&self, value: usize) -> f64 {
         self.plan.scales[value] / self.plan.scales[self.values.len()]
     }
 
-    /// The range of the layer's own value.
+    /// The range of the layer's own output.
     fn clamp(&self) -> Clamp {
         if self.plan.wide[self.values.len()] { WIDE } else { NARROW }
     }
@@ -128,7 +129,7 @@ impl Build<'_> {
         self.constants.add(&mut self.builder, &name, size, dtype, entries).map_err(named)
     }
 
-    /// The program's window over what a layer reads.
+    /// The program's window over the layer's input.
     fn window(&self, layer: &Layer, window: &graph::ImageWindow) -> Result<Window, QuantiseError> {
         let of = |size: usize| dim(&layer.name, size);
         let graph::ImageExtent { height, width, .. } = self.shapes[layer.inputs[0]];
@@ -142,7 +143,7 @@ impl Build<'_> {
         })
     }
 
-    /// A convolution's rows; those of single pixels are there already.
+    /// Unfolds a convolution's rows. Windows of single pixels need no step.
     fn unfold(
         &mut self,
         layer: &Layer,
@@ -157,8 +158,8 @@ impl Build<'_> {
         self.step(&suffixed(&layer.name, ".unfold"), op, &[x])
     }
 
-    /// `x·Wᵀ + b`: the bias in the accumulator's scale, one multiplier a
-    /// channel, one shift.
+    /// `x·Wᵀ + b`, with the bias in the accumulator's scale, one multiplier per
+    /// channel, and one shift.
     fn linear(
         &mut self,
         layer: &Layer,
@@ -199,8 +200,9 @@ impl Build<'_> {
         self.step(&layer.name, op, &[x])
     }
 
-    /// Positive numbers as multipliers of one shift, that of the layer's own
-    /// type in standard form, where they are below 2^bits.
+    /// Positive numbers as multipliers with one shift. In standard form it is
+    /// the shift of the layer's own type, and the multipliers must be below
+    /// 2^bits.
     fn fixed_point(
         &self,
         layer: &Layer,
@@ -221,8 +223,8 @@ impl Build<'_> {
         }
     }
 
-    /// A mean in i16, eight bits finer than what it reads, then in its own
-    /// scale: means have smaller ranges.
+    /// A mean in i16, eight bits finer than its input, and then in its own
+    /// scale. The extra bits are needed because means have smaller ranges.
     fn mean(
         &mut self,
         layer: &Layer,
@@ -241,7 +243,7 @@ impl Build<'_> {
     }
 }
 
-/// One scale an output channel, none of them zero.
+/// One scale per output channel; none is zero.
 fn weight_scales(
     weights: &Array2<f32>,
     bias: &[f32],
@@ -253,18 +255,19 @@ fn weight_scales(
         f64::from(entries.fold(0.0, |largest: f32, entry| largest.max(entry.abs())))
     };
     let max = f64::from(WEIGHT_MAX);
-    // In every scale the bias fits its integer.
+    // A lower bound of each scale, so that the bias fits its integer.
     let room = |bias: f64| bias / scale_x / f64::from(bound);
     let largest_bias = largest(&mut bias.iter());
     let tensor = match largest(&mut weights.iter()) / max {
-        // Without weights the bias alone asks for a scale, and no fine one.
+        // Without weights, only the bias determines the scale, and a coarse
+        // scale is enough.
         0.0 if largest_bias > 0.0 => largest_bias / scale_x / f64::from(1 << 15),
         0.0 => 1.0,
         scale => scale.max(room(largest_bias)),
     };
     let channel = |(row, &bias): (ndarray::ArrayView1<'_, f32>, &f32)| {
         let own = largest(&mut row.iter()) / max;
-        // Zeros are zeros in any scale.
+        // Zeros are exact in any scale.
         let own = if own > 0.0 { own } else { tensor };
         own.max(tensor * 0.5f64.powi(CHANNEL_BITS)).max(room(f64::from(bias).abs()))
     };
@@ -274,9 +277,9 @@ fn weight_scales(
     }
 }
 
-/// Positive numbers as multipliers below 2^30 of one shift, as fine as it can
-/// be. One that is larger still becomes the largest: what it multiplies is
-/// clipped anyhow.
+/// Positive numbers as multipliers below 2^30 with one shift, which is as large
+/// as possible. A number that is still too large becomes the largest
+/// multiplier, because its product is clipped anyway.
 fn fitted(numbers: &[f64]) -> (Vec<i32>, u8) {
     let largest = numbers.iter().copied().fold(0.0, f64::max);
     let scaled = |number: f64, shift: u8| (number * 2f64.powi(shift.into())).round();
@@ -294,7 +297,7 @@ fn suffixed(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", short(name, NAME_MAX - suffix.len()))
 }
 
-/// The longest beginning of a name of at most so many bytes.
+/// The longest prefix of a name with at most `bytes` bytes.
 fn short(name: &str, bytes: usize) -> &str {
     &name[..name.floor_char_boundary(bytes)]
 }

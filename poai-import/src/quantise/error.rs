@@ -1,4 +1,4 @@
-//! Why a network is not quantised.
+//! Errors of quantising a network.
 
 use super::super::graph::GraphError;
 use poai_core::program::ProgramError;
@@ -11,62 +11,62 @@ pub enum QuantiseError {
     /// The network does not fit together, or samples do not fit it.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// No sample to measure ranges on.
-    #[error("there are no samples to calibrate with")]
+    /// The caller passed no calibration samples.
+    #[error("expected at least one calibration sample, got none")]
     NoCalibration,
-    /// An infinity, or no number.
-    #[error("{layer}: entry {index} of {what} is not finite")]
+    /// An entry is infinite or NaN.
+    #[error("{layer}: expected finite values, got infinity or NaN at entry {index} of {what}")]
     NotFinite {
         /// The layer, or the input.
         layer: String,
-        /// Which entries.
+        /// The entries that were checked.
         what: &'static str,
         /// The first such entry, row-major.
         index: usize,
     },
     /// A percentile that is not above 0 and at most 100.
-    #[error("a percentile of {0} is not above 0 and at most 100")]
+    #[error("expected a percentile above 0 and at most 100, got {0}")]
     Percentile(f64),
-    /// A layer that no step computes.
+    /// No step computes the layer.
     #[error("{layer}: {what} is not supported")]
     Unsupported {
         /// The layer.
         layer: String,
-        /// What it asks for.
+        /// The unsupported feature.
         what: &'static str,
     },
-    /// A size beyond 32 bits.
-    #[error("{layer}: a size beyond 32 bits")]
+    /// A size exceeds 32 bits.
+    #[error("{layer}: expected sizes below 2^32, got a larger one")]
     TooLarge {
         /// The layer.
         layer: String,
     },
-    /// A layer whose scales are too far apart for the standard form.
+    /// A layer's scales are too far apart for the standard form.
     #[error(
-        "{layer}: a multiplier of {ratio:.1}, the standard form has less than {limit}: the range \
-         of its output is very small beside that of its input. Calibrate with more samples, or \
-         take fitted numbers and a key of this network's own"
+        "{layer}: expected a multiplier below {limit} in standard form, got {ratio:.1}: the \
+         output's range is very small beside the input's; calibrate with more samples, or use \
+         fitted numbers and this network's own key"
     )]
     Standard {
         /// The layer.
         layer: String,
-        /// What it multiplies by.
+        /// The layer's multiplier.
         ratio: f64,
-        /// What the form's shift leaves room for.
+        /// The bound that the form's shift sets.
         limit: f64,
     },
-    /// Weights, or samples, are no tensor.
+    /// Weights or samples do not form a tensor.
     #[error("{layer}: {source}")]
     Tensor {
         /// The layer, or the input.
         layer: String,
-        /// What is wrong.
+        /// The problem.
         source: TensorError,
     },
-    /// The program refuses a step: it names the layer.
+    /// The program refuses a step; the error names the layer.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// The constants are not the program's: a defect of the library.
+    /// The constants do not match the program. This is a defect of the library.
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The program does not run on the calibration data.

@@ -1,14 +1,14 @@
-//! Post-training quantisation: a float network with its weights becomes a
-//! program of exact integers.
+//! Post-training quantisation: conversion of a float network to a program of
+//! exact integers.
 //!
-//! Every value gets one scale (real = integer · scale), measured on samples:
-//! the largest magnitude, or a percentile of all, becomes ±63 in i8. Relu,
-//! MaxPool and Flatten keep the scale of what they read. The network's output
-//! is finer: its largest magnitude becomes ±2^14 in i16.
+//! Every value gets one scale (real = integer · scale), measured on samples.
+//! The largest magnitude, or a percentile of all magnitudes, becomes ±63 in i8.
+//! Relu, MaxPool and Flatten keep the scale of their input. The network's
+//! output is finer: its largest magnitude becomes ±2^14 in i16.
 //!
-//! - `ranges`: which values are measured how, and the scales.
+//! - `ranges`: which values are measured, how, and the resulting scales.
 //! - `build`: the program, layer by layer.
-//! - `report`: how far the integers are from the floats.
+//! - `report`: the error of the integers against the floats.
 
 mod build;
 mod error;
@@ -30,12 +30,13 @@ pub enum RangeMethod {
     /// The largest magnitude; nothing is clipped.
     #[default]
     MinMax,
-    /// So many percent of the magnitudes, above 0 and at most 100, lie within;
-    /// the others are clipped. Where that would be 0, the largest.
+    /// This percentage of the magnitudes, above 0 and at most 100, lies within
+    /// the range, and the others are clipped. If the range would be 0, it is
+    /// the largest magnitude.
     Percentile(f64),
 }
 
-/// What shares one scale of weights.
+/// The weights that share one scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Granularity {
     /// All weights of a layer.
@@ -45,52 +46,52 @@ pub enum Granularity {
     PerChannel,
 }
 
-/// The numbers beside weights: multipliers, their shifts, biases.
+/// The constants other than weights: multipliers, their shifts and biases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Numbers {
-    /// Multipliers as fine as each layer's shift lets them be.
+    /// Multipliers as fine as each layer's shift permits.
     #[default]
     Fitted,
-    /// In standard form ([`poai_core::program::standard`]): one shift a type, so
-    /// that proofs with committed weights of all networks of the architecture
-    /// have one key. Multipliers are coarser, which moves entries here and there
-    /// by a unit; some networks do not fit.
+    /// Standard form ([`poai_core::program::standard`]): one shift per type.
+    /// Proofs with committed weights then have one key for all networks of the
+    /// architecture. Multipliers are coarser, which changes some entries by one
+    /// unit, and some networks do not fit.
     Standard,
 }
 
-/// How a network is quantised.
+/// Options of quantising a network.
 #[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct QuantiseOptions {
     /// The ranges of activations.
     pub range: RangeMethod,
     /// The scales of weights.
     pub weights: Granularity,
-    /// The numbers beside weights.
+    /// The constants other than weights.
     #[serde(default)]
     pub numbers: Numbers,
 }
 
-/// A network of exact integers, and its measure.
+/// A network of exact integers, and its measured error.
 #[derive(Clone, Debug)]
 pub struct Quantised {
-    /// The program with its constants. It takes one i8 input, a row a pixel
-    /// (or one row a vector), for every sample of the batch.
+    /// The program with its constants. It has one i8 input with one row per
+    /// pixel (or one row per vector) for every sample of the batch.
     pub network: Network,
-    /// The layers in order, on the calibration data.
+    /// The error of each layer in order, on the calibration data.
     pub report: Vec<LayerReport>,
     /// The shape of one sample.
     pub input: ImageExtent,
-    /// What 1 of the program's input stands for.
+    /// The real value of 1 in the program's input.
     pub input_scale: f64,
-    /// What 1 of the program's output stands for.
+    /// The real value of 1 in the program's output.
     pub output_scale: f64,
 }
 
-/// Quantises a network; `calibration` holds samples one after another, pixel
-/// by pixel, as [`float::run`] takes them.
+/// Quantises a network. `calibration` holds samples one after another, pixel by
+/// pixel, as in [`float::run`].
 ///
 /// # Errors
-/// [`QuantiseError`] names the layer and what is wrong.
+/// [`QuantiseError`] names the layer and the problem.
 pub fn quantise(
     graph: &Graph,
     calibration: ArrayView2<'_, f32>,
@@ -122,10 +123,10 @@ pub fn quantise(
 }
 
 impl Quantised {
-    /// Samples as the program's input: rounded, and clipped at ±63.
+    /// Converts samples to the program's input: rounded, and clipped at ±63.
     ///
     /// # Errors
-    /// [`QuantiseError`] where they are no samples of this network, or not
+    /// [`QuantiseError`] if the samples do not fit this network, or are not
     /// finite.
     pub fn quantise_input(&self, samples: ArrayView2<'_, f32>) -> Result<Tensor, QuantiseError> {
         let (rows, columns) = samples.dim();
@@ -140,7 +141,8 @@ impl Quantised {
         Tensor::new(rows, columns, Dtype::I8, &integers).map_err(named)
     }
 
-    /// The program's output, a row a pixel (or a vector), as floats.
+    /// Converts the program's output to floats, one row per pixel (or per
+    /// vector).
     pub fn dequantise_output(&self, output: &Tensor) -> Array2<f32> {
         let columns = output.extent().columns as usize;
         let entries = output.entries();
@@ -150,13 +152,13 @@ impl Quantised {
     }
 }
 
-/// The nearest integer of at most so large a magnitude.
+/// The nearest integer with a magnitude of at most `max`.
 fn integer(x: f64, max: i32) -> i32 {
-    // Saturates, and is exact within i32.
+    // The clamp makes the conversion exact within i32.
     x.round().clamp((-max).into(), max.into()) as i32
 }
 
-/// Refuses infinities and what is no number.
+/// Refuses infinities and NaN.
 fn finite<'a>(
     layer: &str,
     what: &'static str,
@@ -168,7 +170,7 @@ fn finite<'a>(
     }
 }
 
-/// The output of steps that end a layer inside the network.
+/// The range of steps that end a layer inside the network.
 const NARROW: Clamp = Clamp::SYMMETRIC;
-/// The output of the network's last product, sum or mean.
+/// The range of the network's last product, sum or mean.
 const WIDE: Clamp = Clamp::full(Dtype::I16);

@@ -1,25 +1,26 @@
-//! Which values are measured, how, and what scale they get.
+//! Which values are measured, how, and the scales that they get.
 
 use super::super::graph::{Graph, Kind};
 use super::{QuantiseError, RangeMethod};
 use ndarray::Array2;
 
-/// What 63 of an i8 value, and what 2^14 of an i16 value, are scaled to.
+/// The integers that an i8 range and an i16 range are scaled to: 63 and 2^14.
 const NARROW_TOP: f64 = 63.0;
 const WIDE_TOP: f64 = 16384.0;
 
-/// Of every value of a graph, the input's first.
+/// The scales of every value of a graph, with the input first.
 pub(super) struct Plan {
-    /// What 1 stands for.
+    /// The real value of 1.
     pub(super) scales: Vec<f64>,
-    /// Whether it is an i16: it becomes the output, and no product reads it.
+    /// Whether the value is an i16: it becomes the output, and no product reads
+    /// it.
     pub(super) wide: Vec<bool>,
-    /// Whether nobody sees its negative entries: the one that reads it is a
-    /// Relu, perhaps after pooling or flattening.
+    /// Whether negative entries have no effect: the only reader is a Relu,
+    /// possibly after pooling or flattening.
     pub(super) rectified: Vec<bool>,
 }
 
-/// Whether a layer moves or chooses entries and keeps their scale.
+/// Whether a layer only moves or selects entries and so keeps their scale.
 pub(super) fn keeps_scale(kind: &Kind) -> bool {
     matches!(kind, Kind::Relu | Kind::MaxPool { .. } | Kind::Flatten)
 }
@@ -50,15 +51,16 @@ impl Plan {
             let layer = index.checked_sub(1).map(|layer| &graph.layers[layer]);
             let scale = match layer {
                 Some(layer) if keeps_scale(&layer.kind) => {
-                    // And with the scale its type.
+                    // The type is kept together with the scale.
                     wide[index] &= wide[layer.inputs[0]];
                     scales[layer.inputs[0]]
                 }
                 _ => {
                     wide[index] &= layer.is_some();
                     let top = if wide[index] { WIDE_TOP } else { NARROW_TOP };
-                    // Of a value that is always zero any scale is right; that of
-                    // what made it is not far from those of what reads it.
+                    // For a value that is always zero any scale is right. The
+                    // scale of its layer's input is close to the scales of the
+                    // layers that read it.
                     match measure(value, rectified[index], range) {
                         0.0 => layer.map_or(1.0, |layer| scales[layer.inputs[0]]),
                         largest => f64::from(largest) / top,
@@ -71,7 +73,7 @@ impl Plan {
     }
 }
 
-/// The layer that reads a value, where there is exactly one and it does so once.
+/// The layer that reads a value, if exactly one layer reads it, once.
 fn only_reader(graph: &Graph, value: usize) -> Option<usize> {
     let mut readers = graph.layers.iter().enumerate().flat_map(|(index, layer)| {
         layer.inputs.iter().filter(move |&&read| read == value).map(move |_| index)

@@ -1,4 +1,4 @@
-//! How far the integers are from the floats.
+//! The error of the integers against the floats.
 
 use super::super::graph::Graph;
 use super::QuantiseError;
@@ -9,29 +9,31 @@ use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
 use std::sync::Arc;
 
-/// How far a layer's integers are from the floats.
+/// The error of one layer's integers against the floats.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerReport {
     /// The layer.
     pub name: String,
-    /// What 1 of its integers stands for.
+    /// The real value of 1 of its integers.
     pub scale: f64,
-    /// √(Σ (integer·scale − float)² / Σ float²), all layers before it being
-    /// integers too. Where only a Relu reads the value, of its entries above 0.
-    /// 0 where both are all zero, infinite where the floats alone are.
+    /// √(Σ (integer·scale − float)² / Σ float²), with integers in all layers
+    /// before it. If only a Relu reads the value, negative entries count as 0.
+    /// The error is 0 if all integers and floats are zero, and infinite if only
+    /// the floats are.
     pub relative_error: f64,
 }
 
 /// Runs the program and keeps every value.
 pub(super) fn run(network: &Network, batch: usize, input: Tensor) -> Result<Trace, QuantiseError> {
     let model = Model::new(network.clone(), Arc::new(Cpu::new()))?;
-    // A batch that is cut off is refused by the input's extent.
+    // If the batch exceeds u32, the input's extent does not match and the run
+    // is refused.
     let shape = RunShape { batch: u32::try_from(batch).unwrap_or(u32::MAX), sequence: 1 };
     let run = model.run(&shape, vec![input], &RunOptions::new().trace())?;
     Ok(run.trace.ok_or(poai_engine::execute::ExecuteError::Layout)?)
 }
 
-/// Compares value by value.
+/// Compares the network value by value.
 pub(super) fn layers(
     graph: &Graph,
     floats: &[Array2<f32>],

@@ -1,4 +1,4 @@
-//! BERT encoders: read, run in floats, quantised, kept in files.
+//! BERT encoders: reading, float runs, quantisation and storage.
 use poai_engine::Cpu;
 use poai_engine::execute::{Model, Network, RunOptions};
 use poai_import::bert::{self, BertError, Encoder, EncoderOptions};
@@ -24,7 +24,7 @@ const CONFIG: &str = r#"{
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// Evenly spread numbers that are the same in every run.
+/// Evenly spread numbers, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -100,7 +100,7 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
     encoder().quantise(&sequences(20), &EncoderOptions::default()).unwrap().network
 });
 
-/// Embeddings of length 1.
+/// The embeddings, scaled to length 1.
 fn run_integer(network: &Network, sequences: &[Vec<u32>]) -> Vec<Vec<f64>> {
     let model = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
     let (shape, inputs) = bert::inputs(sequences).unwrap();
@@ -214,7 +214,7 @@ fn wrong_tensors_are_named() {
             "{error}"
         );
     }
-    assert!(error_text(&shape).contains("[64, 32], expected [32, 64]"));
+    assert!(error_text(&shape).contains("expected shape [32, 64], got [64, 32]"));
 }
 
 fn error_text(error: &BertError) -> String {
@@ -277,7 +277,7 @@ fn truncated_files_are_refused() {
         let error = Encoder::read(&FILE[..len], CONFIG.as_bytes()).unwrap_err();
         assert!(matches!(error, BertError::File(_)), "{len}: {error}");
     }
-    // A header that claims to be as long as no memory is.
+    // A header that claims more bytes than any memory has.
     let mut hostile = FILE.clone();
     hostile[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(matches!(Encoder::read(&hostile, CONFIG.as_bytes()), Err(BertError::File(_))));
@@ -376,7 +376,7 @@ proptest! {
         bytes[at] ^= 1 << bit;
         std::fs::write(&path, bytes).unwrap();
         if let Ok(network) = store::load(directory.path()) {
-            // A changed shift or wiring is another program; constants are the same.
+            // A changed shift or connection is another program; the constants stay the same.
             prop_assert!(network.constants().iter().zip(NETWORK.constants()).all(
                 |(a, b)| a.tensor == b.tensor
             ));
@@ -389,7 +389,7 @@ fn networks_are_kept_and_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made").join("here");
     store::save(&NETWORK, &path).unwrap();
-    // And over one that is there.
+    // Saving also replaces an existing network.
     store::save(&NETWORK, &path).unwrap();
     let read = store::load(&path).unwrap();
     assert_eq!(read.program(), NETWORK.program());
@@ -421,7 +421,7 @@ fn broken_stores_are_refused_by_name() {
         assert!(matches!(error, StoreError::Constants { .. }), "{len}: {error}");
     }
     for name in [PROGRAM_FILE, CONSTANTS_FILE] {
-        // Far larger than memory; sparse on disk.
+        // Far larger than memory, but sparse on disk.
         let error = cut(name, 1 << 34);
         assert!(matches!(error, StoreError::Size { .. }), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Readers of trained networks, and quantisation.
+//! Tests of the readers of trained networks, and of quantisation.
 
 mod bert;
 mod onnx;

@@ -1,5 +1,5 @@
-//! ONNX files: what is read computes what ONNX says, and what cannot be read
-//! is an error that names it.
+//! ONNX files. A network that is read computes what ONNX specifies. A file that
+//! cannot be read is an error that names the cause.
 use ndarray::Array2;
 use poai_import::float::run;
 use poai_import::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind, Layer};
@@ -51,7 +51,7 @@ fn convolutional_network_with_normalisation_pooling_and_flattening() {
     let (w, b) = (numbers(1, 4 * 3 * 3 * 2), numbers(2, 4));
     let [scale, shift, mean] = [3, 4, 5].map(|seed| numbers(seed, 4));
     let variance: Vec<f32> = numbers(6, 4).iter().map(|v| v.abs() + 0.1).collect();
-    // 6×5 pixels; the convolution gives 4×3, the pooling 2×2.
+    // 6×5 pixels; the convolution gives 4×3 pixels and the pooling 2×2.
     let dense_w = numbers(7, 6 * 4 * 2 * 2);
     let dense_b = numbers(8, 6);
     let conv_window = ImageWindow { kernel: [3, 2], stride: [2, 2], pads: [2, 1, 1, 0] };
@@ -132,7 +132,8 @@ fn residual_with_automatic_pads_and_global_average() {
         .node("GlobalAveragePool", &["r"], "g", &[])
         .node("Flatten", &["g"], "y", &[]);
     let graph = import(&model).unwrap();
-    // The relu that nothing reads is left out, and what follows renumbered.
+    // No layer reads the first Relu, so it is removed and later layers are
+    // renumbered.
     assert_eq!(graph.layers.len(), 6);
     assert_eq!(graph.layers[2].inputs, [2, 0]);
 
@@ -167,14 +168,14 @@ fn unsupported_nodes_are_named() {
         ),
         (vector().node("Relu", &["x"], "y", &[int("novel", 1)]), "node y: attribute novel of Relu"),
         (vector().node("Relu", &["z"], "y", &[]), "node y: value z is missing"),
-        (vector().node("Relu", &["x"], "x", &[]), "node x: value x is there already"),
-        (vector().node("Relu", &["w"], "y", &[]), "node y: value w is missing, no activation"),
+        (vector().node("Relu", &["x"], "x", &[]), "node x: value x already exists"),
+        (vector().node("Relu", &["w"], "y", &[]), "node y: value w is missing, not an activation"),
         (vector().node("Add", &["x", "w"], "y", &[]), "tensor w: expected dimensions of a bias"),
         (vector().node("MatMul", &["x", "x"], "y", &[]), "tensor x: expected a constant"),
         (vector().node("Conv", &["x", "w"], "y", &[]), "node y: operator Conv is not supported: "),
         (
             picture().node("MatMul", &["x", "w"], "y", &[]),
-            "node y: operator MatMul is not supported: its input is no vector",
+            "node y: operator MatMul is not supported: its input is not a vector",
         ),
         (
             picture().node("Conv", &["x", "w"], "y", &[int("group", 2)]),
@@ -201,7 +202,7 @@ fn unsupported_nodes_are_named() {
                 picture().node("Conv", &["x", "w"], "c", &[]).node("Relu", &["c"], "r", &[]),
                 "c",
             ),
-            "node y: operator BatchNormalization is not supported: no layer",
+            "node y: operator BatchNormalization is not supported: no unread layer",
         ),
         (
             normalised(picture().node("Conv", &["x", "w"], "c", &[]), "c").node(
@@ -210,7 +211,7 @@ fn unsupported_nodes_are_named() {
                 "y2",
                 &[],
             ),
-            "node y2: value c is missing, no activation here, or was folded",
+            "node y2: value c is missing, not an activation here, or was folded",
         ),
     ];
     for (model, expected) in cases {
@@ -282,14 +283,15 @@ fn limits_hold_before_anything_is_decoded() {
     for end in 0..bytes.len() {
         assert!(read(&bytes[..end], &limits).is_err(), "cut at {end}");
     }
-    // A length that would make any reader allocate or overflow.
+    // A length with which an unchecked reader would allocate too much or
+    // overflow.
     for length in [u64::MAX, u64::MAX / 2, 1 << 40] {
         let mut hostile = vec![0x12];
         hostile.extend(varint(length));
         assert_eq!(read(&hostile, &limits), Err(OnnxError::Frame { offset: 0 }));
     }
     assert_eq!(read(&[0xff; 64], &limits), Err(OnnxError::Frame { offset: 0 }));
-    // Graphs in attributes of nodes in graphs, as deep as the bytes allow.
+    // Graphs in attributes of nodes in graphs, as deep as the bytes permit.
     let mut deep = Vec::new();
     for tag in [0x32, 0x2a, 0x0a].into_iter().cycle().take(3000) {
         let mut outer = varint(deep.len() as u64);
@@ -301,7 +303,7 @@ fn limits_hold_before_anything_is_decoded() {
     outer.extend(varint(deep.len() as u64));
     outer.extend(deep);
     assert_eq!(read(&outer, &limits), Err(many("levels of nesting", 32)));
-    // Sizes beyond any memory in what the graph declares.
+    // Declared sizes beyond any memory.
     let huge = Model::new(&[-1, 1 << 20, 1 << 20, 1 << 20]).node("Relu", &["x"], "y", &[]);
     assert!(matches!(import(&huge), Err(OnnxError::Graph(GraphError::TooLarge { .. }))));
     let padded = Model::new(&[-1, 1, 4, 4]).floats("w", &[1, 1, 1, 1], &[1.0]);
@@ -366,7 +368,7 @@ fn the_model_to_be_changed_is_read() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
-    /// Whatever is changed, reading ends with a graph that fits, or an error.
+    /// After any change of bytes, reading gives a consistent graph or an error.
     #[test]
     fn mutated_bytes_never_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
@@ -382,7 +384,8 @@ proptest! {
         }
         if let Ok(graph) = read(&bytes, &Limits::default()) {
             let shapes = graph.shapes().unwrap();
-            // Small ones are run, too: whatever passed must not panic there.
+            // Small graphs are also run, because a graph that was accepted must
+            // not panic there.
             if shapes.iter().all(|extent| extent.entries() < 1 << 12) {
                 let x = Array2::ones((graph.input.rows(), graph.input.channels));
                 prop_assert_eq!(run(&graph, x.view()).unwrap().len(), shapes.len());

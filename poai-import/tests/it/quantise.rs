@@ -1,5 +1,5 @@
-//! Quantised networks: their integers are close to the floats, and what cannot
-//! be quantised is an error that names it.
+//! Quantised networks. Their integers are close to the floats, and a network
+//! that cannot be quantised is an error that names the cause.
 use ndarray::{Array2, ArrayView2};
 use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::{Dtype, RunShape, ValueId};
@@ -79,7 +79,7 @@ fn average(window: ImageWindow, count_include_pad: bool) -> Kind {
     Kind::AveragePool { window, count_include_pad }
 }
 
-/// Two residual blocks, one with a projection of single pixels.
+/// Two residual blocks, one with a 1×1 projection.
 fn residual() -> Graph {
     let layers = vec![
         layer("stem", conv(1, 8, 2, window(3, 1, 1)), &[0]),
@@ -134,7 +134,7 @@ fn integers_are_close_to_floats() {
                 assert_eq!(layer.name, report.name);
                 assert!(report.relative_error < 0.06, "{name} {options:?}: {report:?}");
             }
-            // Samples that it has not seen.
+            // Samples that were not used for calibration.
             let fresh = inputs(&graph, 77, 16);
             let floats = float::run(&graph, fresh.view()).unwrap();
             let error = relative_error(&run(&quantised, fresh.view()), floats.last().unwrap());
@@ -143,8 +143,8 @@ fn integers_are_close_to_floats() {
     }
 }
 
-/// Networks in standard form are their fitted selves, but for an i8 unit here
-/// and there; and say where their scales leave no room.
+/// Networks in standard form equal their fitted form, up to single i8 units. If
+/// their scales leave no room, the error says so.
 #[test]
 fn the_standard_form_is_as_exact() {
     let standard = QuantiseOptions { numbers: Numbers::Standard, ..QuantiseOptions::default() };
@@ -156,7 +156,8 @@ fn the_standard_form_is_as_exact() {
             relative_error(&run(&quantised, calibration.view()), &run(&fitted, calibration.view()));
         assert!(error < 0.005, "{error}");
     }
-    // Of numbers that nearly cancel little is left, and made large again.
+    // Differences of nearly equal numbers are small and must be scaled up
+    // again.
     let weights = Array2::from_shape_vec((1, 2), vec![1.0, -1.0]).unwrap();
     let layers = vec![layer("difference", Kind::Gemm { weights, bias: vec![0.0] }, &[0])];
     let graph = Graph { input: ImageExtent::features(2), layers };
@@ -188,7 +189,7 @@ fn report_measures_the_output_on_the_calibration_data() {
     let last = quantised.report.last().unwrap();
     assert!((last.relative_error - error).abs() < 1e-6);
     assert_eq!(last.scale, quantised.output_scale);
-    // The output's largest entry is 2^14 of i16.
+    // The output's largest entry is 2^14 in i16.
     let largest = floats.last().unwrap().iter().fold(0f32, |a, &b| a.max(b.abs()));
     assert!((f64::from(largest) / quantised.output_scale - 16384.0).abs() < 1e-6);
     let program = quantised.network.program();
@@ -198,7 +199,7 @@ fn report_measures_the_output_on_the_calibration_data() {
 #[test]
 fn channels_of_their_own_scale_are_no_worse() {
     let mut graph = mlp();
-    // Output channels whose weights lie between 1 and 1/1000 of their size.
+    // Output channels with weights scaled by 1 to 1/1000.
     let by = |channel: usize| 10f32.powi(-(channel as i32 % 4));
     let Kind::Gemm { weights, bias } = &mut graph.layers[0].kind else { panic!() };
     for (channel, mut row) in weights.outer_iter_mut().enumerate() {
@@ -258,7 +259,8 @@ fn a_percentile_clips_outliers() {
 #[test]
 fn dead_layers_and_inputs_stay_zero() {
     let mut graph = mlp();
-    // Nothing comes through: weights of zero and biases below it.
+    // The layer outputs nothing: its weights are zero and its biases are
+    // negative.
     graph.layers[2].kind = Kind::Gemm { weights: Array2::zeros((32, 48)), bias: vec![-1.0; 32] };
     let calibration = Array2::zeros((4, 20));
     for weights in [Granularity::PerTensor, Granularity::PerChannel] {
@@ -272,7 +274,7 @@ fn dead_layers_and_inputs_stay_zero() {
         assert_eq!(quantised.input_scale, 1.0);
         let dead = &quantised.report[3];
         assert_eq!((dead.scale, dead.relative_error), (quantised.report[1].scale, 0.0));
-        // The logits are their bias, as fine as accumulators are.
+        // The logits equal their bias, at the resolution of accumulators.
         let error = relative_error(&run(&quantised, calibration.view()), &floats[5]);
         assert!(error < 0.02, "{error}");
     }
@@ -368,7 +370,7 @@ fn errors_name_what_is_wrong() {
         assert!(matches!(error, QuantiseError::Percentile(_)));
     }
 
-    // Values that overflow, and a weight that is no number where none shows.
+    // Values that overflow, and a NaN weight that affects no value.
     let mut graph = mlp();
     let Kind::Gemm { weights, .. } = &mut graph.layers[2].kind else { panic!() };
     weights.fill(f32::MAX);
@@ -387,7 +389,8 @@ fn errors_name_what_is_wrong() {
     let error = fails(&graph, &inputs(&graph, 9, 2), &default);
     assert!(matches!(&error, QuantiseError::Unsupported { layer, .. } if layer == "mean"));
 
-    // Pads as wide as the kernel: a window would see nothing of the image.
+    // Pads as wide as the kernel, with which a window could cover no pixel of
+    // the image.
     let mut graph = cnn();
     graph.layers[0].kind = conv(1, 8, 3, window(1, 1, 1));
     graph.layers.truncate(1);
@@ -396,7 +399,7 @@ fn errors_name_what_is_wrong() {
     assert!(error.to_string().contains("conv 1"));
 }
 
-/// A step's slots, of which only the rows that it says it reads are there.
+/// A step's slots with only the rows that the step declares.
 struct Declared<'a> {
     tensors: Vec<&'a Tensor>,
     reads: Vec<Read>,
@@ -451,8 +454,8 @@ fn every_tile_is_made_of_the_rows_that_it_declares() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// Weights, biases and samples of any size: numbers, and close ones where
-    /// no layer drowns in its bias.
+    /// Weights, biases and samples of any size give finite results. The results
+    /// are close if no layer is dominated by its bias.
     #[test]
     fn any_scale_is_a_scale(
         seed in 0u64..1000,

@@ -1,5 +1,5 @@
-//! Every backend of this processor against the plain reference, on operands of
-//! the fuzzer's choice.
+//! Compares every CPU backend of this processor with the plain reference, on
+//! operands that the fuzzer chooses.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -14,14 +14,15 @@ struct Input {
     tiles: (u8, u8),
     steps: u8,
     challenge: [u8; 32],
-    /// Repeated over the operands, so that few bytes reach every entry.
+    /// Pattern of A's entries. Both patterns repeat over the operands, so that
+    /// few bytes reach every entry.
     a: Vec<i8>,
     bt: Vec<i8>,
 }
 
 fn operand(rows: usize, k: usize, pattern: &[i8]) -> Array2<i8> {
     let pattern = if pattern.is_empty() { &[0] } else { pattern };
-    // Clean entries: 7 bits, with their sign.
+    // Keep entries clean: 7 bits, with their sign.
     let entry = |index: usize| pattern[index % pattern.len()] << 1 >> 1;
     Array2::from_shape_fn((rows, k), |(row, column)| entry(row * (k + 1) + column))
 }
@@ -29,7 +30,8 @@ fn operand(rows: usize, k: usize, pattern: &[i8]) -> Array2<i8> {
 fuzz_target!(|input: Input| {
     let (rank, tile) = [(128, 32), (32, 16), (64, 64), (128, 48)][usize::from(input.params % 4)];
     let params = Params::new(rank, tile).unwrap();
-    // Small, so that many are tried: the reference is slow under sanitizers.
+    // Small shapes, because the reference is slow under sanitizers and many
+    // cases should run.
     let rows = |tiles: u8| usize::from(tiles % 2 + 1) * usize::from(tile);
     let k = usize::from(input.steps % 2 + 1) * usize::from(rank);
     let case = Case {

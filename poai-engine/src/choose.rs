@@ -1,6 +1,7 @@
-//! Backends of this crate by name: `cpu-avx2` and the like, and `reference`.
+//! Backends of this crate by name, such as `cpu-avx2` and `reference`.
 //!
-//! The crate `poai` has the registry of all backends, the GPUs' among them.
+//! The crate `poai` has the registry of all backends, including the GPU
+//! backends.
 
 use crate::backend::cpu::Cpu;
 use crate::backend::error::REFERENCE;
@@ -21,10 +22,11 @@ pub fn present() -> Vec<Arc<dyn Device>> {
     list().iter().filter_map(|listed| by_name(listed.name).ok()).collect()
 }
 
-/// The backend of a name; never another one in its stead.
+/// The backend of a name. It never substitutes another backend.
 ///
 /// # Errors
-/// [`CpuChooseError`] where there is none of this name, or not on this machine.
+/// [`CpuChooseError`] if no backend has this name, or if this machine cannot
+/// run it.
 pub fn by_name(name: &str) -> Result<Arc<dyn Device>, CpuChooseError> {
     if name == REFERENCE {
         return Ok(Arc::new(Reference));

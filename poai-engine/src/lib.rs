@@ -1,13 +1,12 @@
 //! The engine of PoAI: everything that needs the standard library and all
-//! threads, and nothing that a verifier needs.
+//! threads. Verifiers need nothing from this crate.
 //!
 //! - [`operand`]: checked i8 matrices in the layout that is committed.
-//! - [`backend`]: units that multiply, bit for bit alike: the plain reference
-//!   and one CPU backend per instruction set.
-//! - [`miner`]: commits, noises once per challenge, multiplies, finds winners,
-//!   makes proofs.
-//! - [`execute`]: networks on a device, traced and mined or not.
-//!
+//! - [`backend`]: units that multiply with the same results, bit for bit: the
+//!   plain reference and one CPU backend per instruction set.
+//! - [`miner`]: commits, noises once per challenge, multiplies, finds winners
+//!   and makes proofs.
+//! - [`execute`]: runs networks on a device, optionally traced and mined.
 //! - [`choose`]: backends by name.
 //!
 //! Data flows one way: `operand` → `backend` → `miner` → `execute` → `choose`.

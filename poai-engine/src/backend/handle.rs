@@ -1,5 +1,5 @@
-//! What a backend hands out: an operand that it prepared, and one that it
-//! noised.
+//! Handles that a backend returns: an operand that it prepared, noised or
+//! packed.
 
 use super::BackendError;
 use crate::operand::Operand;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// The backend's own data behind a handle.
 type Data = Arc<dyn Any + Send + Sync>;
 
-/// An operand that a backend has committed to and brought into its own layout.
-/// Serves many challenges. Cloning shares everything.
+/// An operand that a backend has committed to and converted to its own layout.
+/// It serves many challenges. Cloning shares everything.
 #[derive(Clone)]
 pub struct Prepared {
     operand: Operand,
@@ -22,8 +22,7 @@ pub struct Prepared {
     data: Data,
 }
 
-/// A prepared operand with one challenge's noise on it. Cloning shares
-/// everything.
+/// A prepared operand with one challenge's noise. Cloning shares everything.
 #[derive(Clone)]
 pub struct Noised {
     prepared: Prepared,
@@ -53,14 +52,14 @@ impl Plain {
     /// The backend's own data.
     ///
     /// # Errors
-    /// [`BackendError::Foreign`] where another backend made the handle.
+    /// [`BackendError::Foreign`] if another backend made the handle.
     pub fn data<T: Any>(&self, backend: &'static str) -> Result<&T, BackendError> {
         downcast(&self.data, backend, self.prepared.owner)
     }
 }
 
 impl Prepared {
-    /// A handle for backend `owner`; `data` is for its eyes only.
+    /// A handle for backend `owner`. Only that backend reads `data`.
     pub fn new(
         owner: &'static str,
         operand: Operand,
@@ -85,7 +84,7 @@ impl Prepared {
         self.tree.root()
     }
 
-    /// The backend that made it.
+    /// The backend that made the handle.
     pub fn owner(&self) -> &'static str {
         self.owner
     }
@@ -93,7 +92,7 @@ impl Prepared {
     /// The backend's own data.
     ///
     /// # Errors
-    /// [`BackendError::Foreign`] where another backend made the handle.
+    /// [`BackendError::Foreign`] if another backend made the handle.
     pub fn data<T: Any>(&self, backend: &'static str) -> Result<&T, BackendError> {
         downcast(&self.data, backend, self.owner)
     }
@@ -123,7 +122,7 @@ impl Noised {
     /// The backend's own data.
     ///
     /// # Errors
-    /// [`BackendError::Foreign`] where another backend made the handle.
+    /// [`BackendError::Foreign`] if another backend made the handle.
     pub fn data<T: Any>(&self, backend: &'static str) -> Result<&T, BackendError> {
         downcast(&self.data, backend, self.prepared.owner)
     }

@@ -1,17 +1,18 @@
-//! Backends: the heavy half of mining, behind one trait.
+//! Backends: the expensive part of mining, behind one trait.
 //!
-//! Data flows one way: [`Backend::prepare`] commits to an operand and brings
-//! it into the backend's own layout, once in its life; [`Backend::noise`]
-//! noises it, once per challenge; [`Backend::multiply`] computes the noised
-//! product, draws every ticket and recovers the exact product. Beside that way
-//! there is the plain one, [`Backend::pack`] and [`Backend::product`], for
-//! products that nobody mines.
+//! A mined product takes three calls. [`Backend::prepare`] commits to an
+//! operand and converts it to the backend's own layout, once per operand.
+//! [`Backend::noise`] noises it, once per challenge. [`Backend::multiply`]
+//! computes the noised product, draws every ticket and recovers the exact
+//! product. For products that are not mined there are [`Backend::pack`] and
+//! [`Backend::product`].
 //!
-//! - [`mod@reference`]: the plain one, readable beside the spec.
-//! - [`cpu`]: the parallel one.
+//! - [`mod@reference`]: the plain backend, readable beside the spec.
+//! - [`cpu`]: the parallel backend.
 //!
-//! The crate `poai-testing` has what every backend has to pass, and two backends
-//! in lock step, compared at every call.
+//! The crate `poai-testing` has the tests that every backend must pass. It also
+//! has a backend that runs two others in lock step and compares them at every
+//! call.
 
 pub mod cpu;
 pub mod error;
@@ -43,17 +44,18 @@ pub struct Winner {
     pub ticket: Ticket,
 }
 
-/// Where a backend reports while it multiplies; called from any thread.
+/// Receives reports while a backend multiplies; called from any thread.
 pub trait Watch: Sync {
-    /// A tile has won. Called once per winning tile, in no particular order.
+    /// A tile has won. The backend calls this once per winning tile, in no
+    /// particular order.
     fn winner(&self, winner: Winner);
 
-    /// So many more tiles are done. `Break` asks the backend to stop soon;
-    /// winners of tiles in flight may still be reported.
+    /// `tiles` more tiles are done. `Break` asks the backend to stop soon; it
+    /// may still report winners of tiles in flight.
     fn advance(&self, tiles: u64) -> ControlFlow<()>;
 }
 
-/// What a multiplication leaves beside its tickets.
+/// What a multiplication leaves in addition to its tickets.
 #[derive(Debug)]
 pub enum Output<'a> {
     /// Nothing: only tickets are drawn.
@@ -84,7 +86,7 @@ impl Multiplication<'_> {
     /// The shape of the product.
     ///
     /// # Errors
-    /// [`BackendError::Pair`] where the operands are none.
+    /// [`BackendError::Pair`] if the operands do not form a pair.
     pub fn shape(&self) -> Result<Shape, BackendError> {
         shape_of(self.a.operand(), self.b.operand())
     }
@@ -101,7 +103,7 @@ impl Multiplication<'_> {
     }
 }
 
-/// The shape of a product of two operands, where they are a pair.
+/// The shape of a product of two operands, if they form a pair.
 pub fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> {
     if a.side() != Side::A || b.side() != Side::B || a.k() != b.k() || a.params() != b.params() {
         return Err(BackendError::Pair);
@@ -109,7 +111,8 @@ pub fn shape_of(a: &Operand, b: &Operand) -> Result<Shape, BackendError> {
     Ok(Shape { m: a.rows(), n: b.rows(), k: a.k() })
 }
 
-/// The shape of a plain product whose memory fits, for backends.
+/// The shape of a plain product, for backends. Checks that `memory` has its
+/// size.
 ///
 /// # Errors
 /// [`BackendError::Pair`], [`BackendError::Output`].
@@ -119,7 +122,7 @@ pub fn product_shape(a: &Operand, b: &Operand, memory: &[i32]) -> Result<Shape, 
     Ok(shape)
 }
 
-/// [`Backend::product_small`], plainly.
+/// [`Backend::product_small`] as plain loops.
 fn product_small(a: &[i8], b: &[i8], k: usize, memory: &mut [i32]) -> Result<(), BackendError> {
     let n = check_small(a, b, k, memory)?;
     for (a, sums) in a.chunks_exact(k).zip(memory.chunks_exact_mut(n)) {
@@ -130,7 +133,7 @@ fn product_small(a: &[i8], b: &[i8], k: usize, memory: &mut [i32]) -> Result<(),
     Ok(())
 }
 
-/// The n of a small product whose memory fits.
+/// The n of a small product. Checks that `memory` has its size.
 pub fn check_small(a: &[i8], b: &[i8], k: usize, memory: &[i32]) -> Result<usize, BackendError> {
     let whole = |entries: usize| entries.checked_div(k).filter(|rows| rows * k == entries);
     let expected = whole(a.len()).zip(whole(b.len()));
@@ -144,7 +147,7 @@ pub fn check_small(a: &[i8], b: &[i8], k: usize, memory: &[i32]) -> Result<usize
     }
 }
 
-/// Checks that there is memory for exactly the product.
+/// Checks that `memory` has exactly the size of the product.
 pub fn check_memory(shape: &Shape, memory: &[i32]) -> Result<(), BackendError> {
     let (expected, got) = (shape.m as usize * shape.n as usize, memory.len());
     if expected != got {
@@ -157,25 +160,25 @@ pub fn check_memory(shape: &Shape, memory: &[i32]) -> Result<(), BackendError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Completion {
-    /// Every ticket was drawn and the output is whole.
+    /// The backend drew every ticket, and the output is whole.
     Complete,
-    /// The watch asked to stop; the output is not to be used.
+    /// The watch asked to stop; the caller must not use the output.
     Stopped,
 }
 
-/// A unit that multiplies. Bit for bit the same as every other.
+/// A unit that multiplies, with the same results as every other, bit for bit.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// The name by which it is chosen, like `cpu-scalar`.
+    /// The name that selects the backend, such as `cpu-scalar`.
     fn name(&self) -> &'static str;
 
-    /// Whether it takes a (rank, tile) pair. Every backend takes
-    /// [`Params::CONSENSUS`].
+    /// Checks whether the backend supports a (rank, tile) pair. Every backend
+    /// supports [`Params::CONSENSUS`].
     ///
     /// # Errors
     /// [`Unsupported`].
     fn supports(&self, params: &Params) -> Result<(), Unsupported>;
 
-    /// Commits to an operand and brings it into this backend's layout.
+    /// Commits to an operand and converts it to this backend's layout.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -187,22 +190,22 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// [`BackendError`].
     fn noise(&self, seed: &Seed, prepared: &Prepared) -> Result<Noised, BackendError>;
 
-    /// Brings a prepared operand into the layout of [`Backend::product`]
-    /// without noise: once for weights that serve many plain products.
+    /// Converts a prepared operand to the layout of [`Backend::product`],
+    /// without noise. Weights that serve many plain products need this once.
     ///
     /// # Errors
     /// [`BackendError`].
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError>;
 
-    /// The plain product `A·B`, row-major m×n: no noise, no tickets. The same
-    /// entries as [`Output::Exact`] leaves.
+    /// The plain product `A·B`, row-major m×n, without noise or tickets. The
+    /// entries are those of [`Output::Exact`].
     ///
     /// # Errors
     /// [`BackendError`].
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError>;
 
-    /// The plain product of an operand that nobody committed to with weights
-    /// that were packed once, as [`Backend::product`] leaves it.
+    /// The plain product of an uncommitted operand with weights that were
+    /// packed once. The result is that of [`Backend::product`].
     ///
     /// # Errors
     /// [`BackendError`].
@@ -211,12 +214,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
         self.product(&a, b, memory)
     }
 
-    /// A small plain product on the calling thread: a is m×k, b is n×k, both
-    /// row-major and clean, of any shape with k below 2^17; `memory` is m×n.
-    /// For the products of attention, of which there are many at once.
+    /// A small plain product on the calling thread: `a` is m×k and `b` is n×k,
+    /// both row-major and clean. Any shape with k below 2^17 is valid; `memory`
+    /// is m×n. It serves the products of attention, of which many run at once.
     ///
     /// # Errors
-    /// [`BackendError::Output`] where the memory has another size.
+    /// [`BackendError::Output`] if `memory` has another size.
     fn product_small(
         &self,
         a: &[i8],
@@ -233,8 +236,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// [`BackendError`].
     fn noised_entries(&self, noised: &Noised) -> Result<Vec<i8>, BackendError>;
 
-    /// Computes the noised product, draws every ticket and reports those that
-    /// meet the target.
+    /// Computes the noised product, draws every ticket and reports the tickets
+    /// that meet the target.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -250,10 +253,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ListedCpu {
-    /// The name by which it is chosen.
+    /// The name that selects the backend.
     pub name: &'static str,
-    /// What it asks of the machine.
+    /// What the backend needs from the machine.
     pub needs: &'static str,
-    /// Whether the machine has it.
+    /// Whether the machine meets the needs.
     pub present: bool,
 }

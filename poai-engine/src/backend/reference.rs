@@ -1,10 +1,10 @@
-//! The puzzle once more, as plainly as possible: read it beside `docs/spec.md`,
-//! section by section.
+//! A second implementation of the puzzle, as plain as possible. Read it beside
+//! `docs/spec.md`, section by section.
 //!
-//! It shares no code with the fast paths (only the types that name things),
-//! allocates freely, does everything in the order of the spec on one thread,
-//! and exists so that every fast path can be tested against it. As a backend
-//! it is called `reference`. It takes every permitted (rank, tile).
+//! It shares only type definitions with the fast paths. It allocates freely and
+//! follows the order of the spec on one thread. Tests compare every fast path
+//! with it. As a backend its name is `reference`, and it supports every
+//! permitted (rank, tile) pair.
 
 use super::error::REFERENCE;
 use super::{
@@ -332,7 +332,7 @@ pub fn proof_bytes(
 
 // ---- The backend ------------------------------------------------------------
 
-/// The plain reference as a backend: for tests, not for mining.
+/// The plain reference as a backend, for tests and not for mining.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
@@ -346,8 +346,8 @@ impl Backend for Reference {
     }
 
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
-        // The handle's tree belongs to every backend; `open` above is what
-        // openings are tested against.
+        // Every backend's handle has this tree. Tests compare openings with
+        // `open` above instead.
         let tree = Tree::new(operand.as_bytes());
         let matrix = PlainMatrix::of(&operand);
         Ok(Prepared::new(REFERENCE, operand, tree, matrix))

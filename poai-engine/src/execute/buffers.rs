@@ -1,16 +1,16 @@
-//! Memory that runs use again: fresh pages cost more than the arithmetic of
-//! most steps.
+//! Memory that runs reuse. Fresh pages cost more than the arithmetic of most
+//! steps.
 //!
-//! A tensor made by a run gives its memory back to its model when it is
-//! dropped, after its last reader or with the trace. What is kept is bounded,
-//! and belongs to the model: nothing is global.
+//! A tensor made by a run returns its memory to its model when it is dropped,
+//! after its last reader or with the trace. The memory kept is bounded and
+//! belongs to the model: nothing is global.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a model keeps unless told otherwise: enough for a traced run of a
-/// small encoder.
+/// Bytes that a model keeps by default: enough for a traced run of a small
+/// encoder.
 pub(super) const KEPT_BYTES: u64 = 1 << 30;
 
 /// Freed memory of one model's runs.
@@ -28,10 +28,10 @@ impl Buffers {
         Buffers(Arc::new(Mutex::new(Pool { limit, bytes: 0, free: vec![] })))
     }
 
-    /// Memory of a length, with any contents.
+    /// Memory of `len` bytes with arbitrary contents.
     pub(super) fn take(&self, len: usize) -> Buffer {
         let free = self.with(|kept| {
-            // The last one given back is most likely in a cache.
+            // The buffer returned last is most likely still in a cache.
             let at = kept.free.iter().rposition(|bytes| bytes.len() == len)?;
             kept.bytes -= len as u64;
             Some(kept.free.remove(at))
@@ -40,7 +40,7 @@ impl Buffers {
         Buffer { bytes, home: Some(self.clone()) }
     }
 
-    /// Sets how many bytes are kept, and frees what is above.
+    /// Sets the limit of kept bytes, and frees any excess.
     pub(super) fn limit(&self, limit: u64) {
         let freed = self.with(|kept| {
             kept.limit = limit;
@@ -49,7 +49,7 @@ impl Buffers {
         drop(freed);
     }
 
-    /// How many bytes are kept.
+    /// The number of bytes kept.
     pub(super) fn kept(&self) -> u64 {
         self.with(|kept| kept.bytes)
     }
@@ -64,14 +64,15 @@ impl Buffers {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Pool) -> T) -> T {
-        // Nothing panics while it is locked, and every state is sound.
+        // Nothing panics while the lock is held, and every state of the pool is
+        // valid.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Pool {
-    /// Takes out the oldest until the rest is within the limit; they are freed
-    /// where nobody waits for the lock.
+    /// Removes the oldest buffers until the rest is within the limit. The
+    /// caller frees them after it releases the lock.
     fn trim(&mut self) -> Vec<Vec<u8>> {
         let mut count = 0;
         while self.bytes > self.limit && count < self.free.len() {
@@ -115,7 +116,7 @@ impl Deref for Buffer {
 }
 
 impl Clone for Buffer {
-    /// A copy belongs to whoever made it.
+    /// The copy does not belong to the model: dropping it returns no memory.
     fn clone(&self) -> Buffer {
         self.bytes.clone().into()
     }

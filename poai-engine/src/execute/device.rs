@@ -1,12 +1,12 @@
 //! Devices: backends that models run on.
 //!
-//! A backend multiplies. A [`Device`] is a backend that may also run networks
-//! whole, in its own memory.
+//! A backend multiplies. A [`Device`] is a backend that may also run whole
+//! networks in its own memory.
 //!
-//! Step by step, a device would move every tensor to the host and back. A
-//! backend that has a [`Resident`] for a network keeps all of it: constants from
-//! the start, tensors until somebody reads them, of which commitments alone
-//! come back at once.
+//! If a network ran step by step, a device would move every tensor to the host
+//! and back. A backend that has a [`Resident`] for a network keeps everything
+//! in its memory. Constants stay there from the start, and tensors stay until
+//! the caller reads them. Only their commitments come back at once.
 
 use super::error::ExecuteError;
 use super::network::Network;
@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 /// A backend that models run on.
 pub trait Device: Backend {
-    /// The network in this backend's own memory, where it runs whole programs
-    /// there; `None` where it only multiplies, as backends of the CPU do.
+    /// The network in this backend's own memory, if the backend runs whole
+    /// programs. `None` if it only multiplies, as the CPU backends do.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -39,13 +39,14 @@ impl Device for Reference {}
 
 /// A network in a device's memory.
 pub trait Resident: fmt::Debug + Send + Sync {
-    /// Executes the network's program, as [`super::Model::run`] would step by
-    /// step: the same tensors, roots, winners and errors. It checks the inputs'
-    /// number and extents by [`super::run::check_inputs`]: anybody may call it.
+    /// Executes the network's program with the same tensors, roots, winners and
+    /// errors as [`super::Model::run`] gives step by step. The implementation
+    /// checks the inputs' number and extents by [`super::run::check_inputs`],
+    /// because any caller may call it directly.
     ///
     /// # Errors
-    /// [`ExecuteError`]; of several entries without a result the first step's
-    /// first row.
+    /// [`ExecuteError`]. If several entries have no result, the error names the
+    /// first row of the first such step.
     fn run(
         &self,
         shape: &RunShape,
@@ -54,27 +55,27 @@ pub trait Resident: fmt::Debug + Send + Sync {
     ) -> Result<ResidentRun, ExecuteError>;
 }
 
-/// A tensor in a device's memory, freed with the last handle to it.
+/// A tensor in a device's memory. Dropping the last handle frees it.
 pub trait Kept: fmt::Debug + Send + Sync {
-    /// Copies its padded bytes into `to`, which has their number.
+    /// Copies its padded bytes into `to`, which has exactly that length.
     ///
     /// # Errors
-    /// [`BackendError`] where the device fails.
+    /// [`BackendError`] if the device fails.
     fn fetch(&self, to: &mut [u8]) -> Result<(), BackendError>;
 }
 
-/// What a run on a device leaves.
+/// The results of a run on a device.
 #[derive(Debug)]
 pub struct ResidentRun {
     /// The output.
     pub output: Arc<Tensor>,
-    /// What was traced, where that was asked for.
+    /// The traced tensors, if the caller requested a trace.
     pub traced: Option<Traced>,
-    /// For every step the sums of its product with weights, where they were
-    /// asked for: row-major, (padded rows of the input)×(padded rows of the
-    /// weights).
+    /// For every step, the sums of its product with weights, if the caller
+    /// requested them. They are row-major, (padded rows of the input)×(padded
+    /// rows of the weights).
     pub sums: Vec<Option<Vec<i32>>>,
-    /// What was mined, product by product.
+    /// The mining results, one per product.
     pub mined: Vec<MinedStep>,
 }
 

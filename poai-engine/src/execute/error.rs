@@ -1,4 +1,4 @@
-//! Why a program was not executed, or a value of its trace cannot be read.
+//! Errors of executing a program and of reading a value of its trace.
 
 use crate::backend::BackendError;
 use crate::miner::MineError;
@@ -11,25 +11,25 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecuteError {
-    /// The run has no tensors, or too large ones.
+    /// The run's shape has empty tensors, or tensors that are too large.
     #[error(transparent)]
     Run(#[from] RunShapeError),
-    /// Another number of inputs than the program has.
-    #[error("{got} inputs, the program has {expected}")]
+    /// The number of inputs is not the program's.
+    #[error("expected {expected} inputs, got {got}; pass one tensor per input of the program")]
     Inputs {
-        /// The program's.
+        /// The program's number of inputs.
         expected: usize,
-        /// What was given.
+        /// The number of inputs that the caller passed.
         got: usize,
     },
-    /// An input of another extent.
-    #[error("input {input} is {got}, this run takes {expected}")]
+    /// An input has the wrong extent for this run.
+    #[error("input {input}: expected {expected} for this run, got {got}")]
     Input {
-        /// Which input.
+        /// The input's index.
         input: usize,
-        /// What the run takes.
+        /// The extent that the run expects.
         expected: Extent,
-        /// What was given.
+        /// The extent that the caller passed.
         got: Extent,
     },
     /// A step's entries have no result: an id or a length is out of range.
@@ -46,34 +46,35 @@ pub enum ExecuteError {
     /// Mining failed or was cancelled.
     #[error(transparent)]
     Mine(#[from] MineError),
-    /// A tensor is no operand.
+    /// A tensor is not a valid operand.
     #[error(transparent)]
     Operand(#[from] OperandError),
-    /// A step alone failed; named by [`ExecuteError::Step`] to callers.
+    /// A single step failed. Callers see it as [`ExecuteError::Step`], with the
+    /// step's name.
     #[error(transparent)]
     Local(#[from] StepError),
     /// A traced tensor cannot be read.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A tensor's bytes do not have its extent's layout: a defect of the
-    /// library.
-    #[error("a tensor's bytes do not have its extent's layout")]
+    /// A tensor's bytes do not have its extent's layout. This is a defect of
+    /// the library.
+    #[error("a tensor's bytes do not match the layout of its extent; report this as a bug")]
     Layout,
 }
 
-/// A value of a trace cannot be read.
+/// Why a value of a trace cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// There is no such value.
-    #[error("the program has no value {}", .0.0)]
+    /// The value does not exist.
+    #[error("value {} does not exist in the program", .0.0)]
     None(ValueId),
-    /// The device that keeps it failed.
+    /// The device that keeps the value failed.
     #[error("value {} is still on its device: {source}", value.0)]
     Fetch {
         /// The value.
         value: ValueId,
-        /// What the device says.
+        /// The device's error.
         source: Arc<BackendError>,
     },
 }

@@ -1,4 +1,4 @@
-//! What a run step by step uses: the network, its device, the weights of its
+//! The state of a step-by-step run: the network, its device, the weights of its
 //! products and the memory of finished runs.
 
 use super::buffers::{Buffers, KEPT_BYTES};
@@ -28,7 +28,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Without weights: the device has them.
+    /// A host without weights, for a device that holds the weights itself.
     pub(super) fn bare(network: Arc<Network>, device: Arc<dyn Device>) -> Host {
         Host { network, device, weights: Arc::default(), buffers: Buffers::new(KEPT_BYTES) }
     }

@@ -1,15 +1,16 @@
-//! Running programs: bit for bit the same on every backend.
+//! Execution of programs, with the same results on every backend, bit for bit.
 //!
 //! - [`tensor`]: tensors in the committed layout.
-//! - [`network`]: a program with its constants; [`Model`]: on a device.
-//! - [`device`]: backends that models run on, some of which run networks whole
-//!   in memory of their own; `lazy`: tensors that are still there.
-//! - [`options`]: what a run is asked for; [`run`]: executing it, traced and
-//!   mined or not.
+//! - [`network`]: a program with its constants; [`Model`]: a network on a
+//!   device.
+//! - [`device`]: backends that models run on, some of which run whole networks
+//!   in their own memory; `lazy`: tensors that are still on a device.
+//! - [`options`]: the options of a run; [`run`]: executing a program,
+//!   optionally traced and mined.
 //! - `host`, `task`: one step, on every thread; `buffers`: memory that runs
-//!   use again.
-//! - [`trace`]: a run's tensors and trees, and what is opened of them; published
-//!   traces as they are received, and the proof of their first lie.
+//!   reuse.
+//! - [`trace`]: a run's tensors, trees and openings; published traces as they
+//!   are received, and the proof of their first false value.
 
 mod buffers;
 pub mod device;

@@ -1,4 +1,4 @@
-//! A network on a device, its weights prepared once.
+//! A network on a device, with its weights prepared once.
 
 use super::device::{Device, Resident};
 use super::error::ExecuteError;
@@ -10,21 +10,23 @@ use super::tensor::Tensor;
 use poai_core::program::{Program, RunShape};
 use std::sync::Arc;
 
-/// A network on a device. Cloning shares everything, also the memory of
-/// finished runs that is kept for the next one.
+/// A network on a device. Cloning shares everything, including the memory of
+/// finished runs that is kept for the next run.
 #[derive(Clone, Debug)]
 pub struct Model {
     host: Host,
-    /// Where the device runs the whole network; then it alone has weights.
+    /// The network in the device's memory, if the device runs whole programs.
+    /// Only the device then holds weights.
     resident: Option<Arc<dyn Resident>>,
 }
 
 impl Model {
-    /// Brings a network to a device, once in its life: all of it to a device
-    /// that runs whole programs, and to others the weights of its products.
+    /// Brings a network to a device, once per network. A device that runs whole
+    /// programs gets the whole network; other devices get the weights of its
+    /// products.
     ///
     /// # Errors
-    /// [`ExecuteError`] where the device does not take them.
+    /// [`ExecuteError`] if the device does not accept them.
     pub fn new(network: Network, device: Arc<dyn Device>) -> Result<Model, ExecuteError> {
         let network = Arc::new(network);
         let Some(resident) = device.resident(&network)? else {
@@ -33,11 +35,12 @@ impl Model {
         Ok(Model { host: Host::bare(network, device), resident: Some(resident) })
     }
 
-    /// The same with the device for products alone, whatever else it could
-    /// do: the processor computes all other steps. For comparing.
+    /// The same, but the device computes only products and the processor
+    /// computes all other steps. It ignores any other ability of the device,
+    /// for comparison.
     ///
     /// # Errors
-    /// [`ExecuteError`] where the device does not take the weights.
+    /// [`ExecuteError`] if the device does not accept the weights.
     pub fn by_products(
         network: impl Into<Arc<Network>>,
         device: Arc<dyn Device>,
@@ -74,7 +77,7 @@ impl Model {
         self.host.network.program()
     }
 
-    /// Whether the device runs whole programs in memory of its own.
+    /// Whether the device runs whole programs in its own memory.
     pub fn is_resident(&self) -> bool {
         self.resident.is_some()
     }
@@ -85,13 +88,13 @@ impl Model {
     }
 
     /// Sets how many bytes of finished tensors this model and its clones keep
-    /// for the next run, 1 GiB at first, and frees what is above; 0 keeps
-    /// none.
+    /// for the next run, and frees any excess. The default is 1 GiB; 0 keeps
+    /// nothing.
     pub fn keep_at_most(&self, bytes: u64) {
         self.host.buffers.limit(bytes);
     }
 
-    /// How many bytes of finished tensors are kept at this moment.
+    /// The number of bytes of finished tensors that are kept now.
     pub fn kept_bytes(&self) -> u64 {
         self.host.buffers.kept()
     }

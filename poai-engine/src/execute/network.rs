@@ -6,35 +6,39 @@ use poai_core::program::{Builder, ConstantId, Dtype, Extent, Program};
 use poai_core::puzzle::commitment::Tree;
 use std::sync::Arc;
 
-/// Why constants are not a program's.
+/// Why constants do not match a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// Another number of constants.
-    #[error("{got} constants, the program has {expected}")]
+    /// The number of constants is not the program's.
+    #[error(
+        "expected {expected} constants, got {got}; pass one tensor per constant of the program"
+    )]
     Count {
-        /// The program's.
+        /// The program's number of constants.
         expected: usize,
-        /// What was given.
+        /// The number that the caller passed.
         got: usize,
     },
-    /// A constant has another extent.
-    #[error("constant {name} is {got}, the program has {expected}")]
+    /// A constant has the wrong extent.
+    #[error("constant {name}: expected {expected}, got {got}")]
     Extent {
         /// Its name.
         name: String,
-        /// The program's.
+        /// The extent in the program.
         expected: Extent,
-        /// What was given.
+        /// The extent that the caller passed.
         got: Extent,
     },
-    /// A constant's bytes hash to another root.
-    #[error("constant {name} hashes to {got}, the program has {expected}")]
+    /// A constant's bytes hash to the wrong root.
+    #[error(
+        "constant {name}: expected root {expected}, got {got}; use the constants of this program"
+    )]
     Root {
         /// Its name.
         name: String,
-        /// The program's.
+        /// The root in the program.
         expected: Root,
-        /// What was given.
+        /// The root of the bytes that the caller passed.
         got: Root,
     },
 }
@@ -48,7 +52,8 @@ pub struct Held {
     pub tree: Tree,
 }
 
-/// A program with the tensors of its constants, which hash to its roots.
+/// A program with the tensors of its constants, which hash to the program's
+/// roots.
 #[derive(Clone, Debug)]
 pub struct Network {
     program: Program,
@@ -56,10 +61,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Checks that the constants are the program's.
+    /// Pairs a program with its constants, and checks that they match.
     ///
     /// # Errors
-    /// [`NetworkError`] names the constant.
+    /// [`NetworkError`] names the constant that does not match.
     pub fn new(program: Program, constants: Vec<Tensor>) -> Result<Network, NetworkError> {
         let (expected, got) = (program.constants().len(), constants.len());
         if expected != got {
@@ -99,7 +104,8 @@ pub struct Constants {
 }
 
 impl Constants {
-    /// Makes a tensor of row-major entries and adds it to the program.
+    /// Makes a tensor of row-major entries and adds it to the program as a
+    /// constant.
     ///
     /// # Errors
     /// [`TensorError`].

@@ -1,4 +1,4 @@
-//! What a run is asked for beside its output, and which products it mines.
+//! Options of a run, and which products it mines.
 
 use crate::miner::{Found, MineOptions};
 use core::fmt;
@@ -7,22 +7,22 @@ use poai_core::program::ops::Local;
 use poai_core::program::{Op, Program, ValueId};
 use std::sync::Arc;
 
-/// Products with at least so many (padded) columns are mined: a block takes no
-/// shallower ones.
+/// The fewest (padded) columns of a product that is mined: a block accepts no
+/// shallower product.
 pub const MINED_K_MIN: u32 = 1024;
-/// And no deeper ones.
+/// The most (padded) columns of a product that is mined.
 pub const MINED_K_MAX: u32 = 16384;
 
-/// Mining on the way: under which challenge, and what is kept of each product.
+/// Mining during a run: the challenge, and what is kept of each product.
 #[derive(Clone, Debug)]
 pub struct Mining {
     /// The challenge.
     pub challenge: Challenge,
-    /// Difficulty, what to keep, cancellation; for each product.
+    /// Difficulty, winners to keep and cancellation, the same for each product.
     pub options: MineOptions,
 }
 
-/// Where a run stands.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunProgress {
     /// Steps done.
@@ -33,7 +33,7 @@ pub struct RunProgress {
 
 type Callback = Arc<dyn Fn(RunProgress) + Send + Sync>;
 
-/// What a run leaves beside its output.
+/// What a run returns in addition to its output.
 #[derive(Clone, Default)]
 pub struct RunOptions {
     trace: bool,
@@ -43,35 +43,35 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// The output alone.
+    /// Options for the output alone.
     pub fn new() -> RunOptions {
         RunOptions::default()
     }
 
     /// Commits every tensor and keeps them all. Tensors are hashed while later
-    /// steps run, for which the run moves to a thread of rayon's pool: progress
-    /// is called there, and of many traced runs at once one may wait in the
-    /// middle for another.
+    /// steps run, so the run moves to a thread of rayon's pool. The progress
+    /// callback is called on that thread. If many traced runs execute at once,
+    /// one may wait in the middle for another.
     pub fn trace(mut self) -> RunOptions {
         self.trace = true;
         self
     }
 
-    /// Keeps the sums of products with weights beside the trace, four bytes
-    /// for each entry: with them a checker needs not multiply.
+    /// Keeps the sums of products with weights beside the trace, four bytes per
+    /// entry. With them a checker does not have to multiply.
     pub fn sums(mut self) -> RunOptions {
         self.sums = true;
         self
     }
 
-    /// Mines every product with weights whose k a block takes.
+    /// Mines every product with weights whose k a block accepts.
     pub fn mine(mut self, mining: Mining) -> RunOptions {
         self.mining = Some(mining);
         self
     }
 
-    /// Calls back after every step; where a device runs the program, when the
-    /// step is queued there.
+    /// Calls `callback` after every step. If a device runs the program, the
+    /// call comes when the step is queued there.
     pub fn progress(
         mut self,
         callback: impl Fn(RunProgress) + Send + Sync + 'static,
@@ -90,12 +90,12 @@ impl RunOptions {
         self.sums && self.trace
     }
 
-    /// What is mined.
+    /// The mining options, if any.
     pub fn mining(&self) -> Option<&Mining> {
         self.mining.as_ref()
     }
 
-    /// Calls back, where somebody wants to know.
+    /// Calls the progress callback, if any.
     pub fn report(&self, progress: RunProgress) {
         if let Some(callback) = &self.progress {
             callback(progress);
@@ -113,23 +113,23 @@ impl fmt::Debug for RunOptions {
     }
 }
 
-/// What one product mined.
+/// The mining result of one product.
 #[derive(Clone, Debug)]
 pub struct MinedStep {
     /// The product's value.
     pub value: ValueId,
-    /// Its winners, and how many tickets were drawn.
+    /// Its winners, and the number of tickets drawn.
     pub found: Found,
 }
 
-/// Whether a step is a product whose k a block takes: those that
-/// [`RunOptions::mine`] mines.
+/// Whether a step is a product whose k a block accepts. [`RunOptions::mine`]
+/// mines these steps.
 pub fn mineable(local: &Local<'_>) -> bool {
     let k = local.slot(0).padded_columns();
     matches!(local.op, Op::Linear { .. }) && (MINED_K_MIN..=MINED_K_MAX).contains(&k)
 }
 
-/// Which value reads each value last; 0 for one that none reads.
+/// For each value, the value that reads it last; 0 if no value reads it.
 pub fn last_uses(program: &Program) -> Vec<u32> {
     let mut last = vec![0; program.values()];
     for (index, step) in program.steps().iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Executing a program: its output, and where asked for its trace and what its
-//! products mined.
+//! Executing a program: its output and, if requested, its trace and the mining
+//! results of its products.
 
 use super::device::{Resident, ResidentRun, Traced};
 use super::error::ExecuteError;
@@ -25,13 +25,13 @@ use std::sync::{Arc, OnceLock};
 pub struct Run {
     /// The output.
     pub output: Arc<Tensor>,
-    /// The trace, where it was asked for.
+    /// The trace, if the caller requested one.
     pub trace: Option<Trace>,
-    /// What was mined, product by product.
+    /// The mining results, one per product.
     pub mined: Vec<MinedStep>,
 }
 
-/// What the steps leave beside their tensors.
+/// The results of the steps in addition to their tensors.
 struct Finished {
     sums: Vec<Option<Vec<i32>>>,
     mined: Vec<MinedStep>,
@@ -46,8 +46,8 @@ pub(super) struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Steps on the processor, products on the device. The caller has checked
-    /// the inputs.
+    /// Runs steps on the processor and products on the device. The caller has
+    /// checked the inputs.
     pub(super) fn step_by_step(
         &self,
         extents: Vec<Extent>,
@@ -71,7 +71,7 @@ impl Executor<'_> {
         Ok(Run { output, trace, mined })
     }
 
-    /// All of it on the device.
+    /// Runs the whole program on the device.
     pub(super) fn on_device(
         &self,
         resident: &dyn Resident,
@@ -90,8 +90,8 @@ impl Executor<'_> {
         Ok(Run { output, trace, mined })
     }
 
-    /// Every step, and on the way the trees of all values: a tensor is hashed
-    /// while later steps run, by threads that wait for others.
+    /// Runs every step and builds the trees of all values. Idle threads of the
+    /// pool hash a tensor while later steps run.
     fn traced_steps(
         &self,
         extents: &[Extent],
@@ -99,13 +99,14 @@ impl Executor<'_> {
         done: &mut Finished,
     ) -> Result<Vec<Tree>, ExecuteError> {
         let trees: Vec<OnceLock<Tree>> = extents.iter().map(|_| OnceLock::new()).collect();
-        // On a thread of the pool, whose queue the others take trees from.
+        // This runs on a thread of the pool, so that the other threads can take
+        // the hashing tasks from its queue.
         rayon::scope(|scope| {
             let hash = |index: usize, tensor: &Arc<Tensor>| {
                 if let Some(place) = trees.get(index) {
                     let tensor = tensor.clone();
                     scope.spawn(move |_| {
-                        // Nobody else sets it.
+                        // No other task sets this place.
                         let _ = place.set(tensor.tree());
                     });
                 }
@@ -119,7 +120,7 @@ impl Executor<'_> {
         trees.ok_or(ExecuteError::Layout)
     }
 
-    /// Every step; `finished` sees each output.
+    /// Runs every step; `finished` receives each output.
     fn steps(
         &self,
         extents: &[Extent],
@@ -141,7 +142,7 @@ impl Executor<'_> {
             finished(value, &output);
             values.push(Some(output));
             if !self.options.is_traced() {
-                // What nobody reads again gives its memory back.
+                // A value without later readers returns its memory here.
                 for &input in &step.inputs {
                     if last_use[input.0 as usize] as usize == value {
                         values[input.0 as usize] = None;
@@ -179,7 +180,7 @@ impl Executor<'_> {
         })
     }
 
-    /// A product with weights, mined.
+    /// Mines a product with weights.
     fn mine(
         &self,
         task: &Task<'_>,
@@ -204,12 +205,13 @@ impl Executor<'_> {
     }
 }
 
-/// Checks the inputs' number and extents against the program, and gives the
-/// extents of all values. Whatever runs programs calls it first: what is no
-/// input of this run has other lengths than the steps read.
+/// Checks the inputs' number and extents against the program, and returns the
+/// extents of all values. Every executor of programs calls it first, because
+/// steps assume the lengths that it checks.
 ///
 /// # Errors
-/// [`ExecuteError`] names the run's shape or the input that does not fit.
+/// [`ExecuteError`] names the run's shape, or the first input that does not
+/// match.
 pub fn check_inputs(
     program: &Program,
     shape: &RunShape,

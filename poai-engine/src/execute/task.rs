@@ -1,7 +1,7 @@
-//! One step of a program on every thread.
+//! One step of a program, on every thread.
 //!
-//! Sums of products come from the backend; all else is [`Local::compute`] on
-//! some rows at a time.
+//! The backend computes sums of products. [`Local::compute`] does everything
+//! else, a few rows at a time.
 
 use super::error::ExecuteError;
 use super::host::Host;
@@ -14,8 +14,8 @@ use poai_core::program::{ConstantId, Op};
 use poai_core::puzzle::statement::Side;
 use rayon::prelude::*;
 
-/// Rows of a product that are multiplied before they are requantised, so that
-/// their sums are still in a cache.
+/// Rows of a product that are multiplied before they are requantised. The block
+/// is small enough that its sums are still in a cache.
 const PRODUCT_ROWS: usize = 512;
 
 /// The whole tensors that a step reads.
@@ -27,7 +27,8 @@ impl RowSource for Slots<'_> {
         self.0.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
     }
 
-    /// Without a call for each row: those of constants are short.
+    /// Reads constants' rows without a call per row, because these rows are
+    /// short.
     fn read_rows(
         &self,
         slot: usize,
@@ -44,7 +45,7 @@ impl RowSource for Slots<'_> {
     }
 }
 
-/// A thread's memory, used from block to block.
+/// A thread's memory, reused from block to block.
 #[derive(Default)]
 struct Scratch {
     entries: Vec<i32>,
@@ -54,21 +55,21 @@ struct Scratch {
     b: Vec<i8>,
 }
 
-/// A step ready to run.
+/// A step that is ready to run.
 pub(super) struct Task<'a> {
     pub(super) host: &'a Host,
     pub(super) local: Local<'a>,
     pub(super) slots: Slots<'a>,
-    /// Whether the sums of a product with weights are handed out as well.
+    /// Whether to return the sums of a product with weights as well.
     pub(super) keep_sums: bool,
 }
 
-/// A step's output, and where they are kept a product's sums.
+/// A step's output and, if they are kept, its product's sums.
 pub(super) type Done = (Tensor, Option<Vec<i32>>);
 
 impl Task<'_> {
-    /// The step's output; `memory` is for sums that nobody keeps, and goes
-    /// from step to step.
+    /// Computes the step's output. `memory` holds sums that are not kept and is
+    /// reused from step to step.
     pub(super) fn run(&self, memory: &mut Vec<i32>) -> Result<Done, ExecuteError> {
         let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
         match *self.local.op {
@@ -83,7 +84,7 @@ impl Task<'_> {
         Ok((output, None))
     }
 
-    /// A product's output where its sums, rows×`stride`, are there already.
+    /// A product's output from given sums, rows×`stride`.
     pub(super) fn finish(&self, sums: &[i32], stride: usize) -> Result<Tensor, ExecuteError> {
         let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
         self.finish_rows(0, sums, stride, &mut output)?;
@@ -130,7 +131,8 @@ impl Task<'_> {
         let stride = weights.plain.operand().rows() as usize;
         let rows = x.bytes.len() / row_bytes;
         let block_rows = PRODUCT_ROWS.min(rows);
-        // All of them, or one block's over and over.
+        // All sums if they are kept; otherwise one block of memory that is
+        // reused.
         let mut kept = vec![];
         let memory = if self.keep_sums { &mut kept } else { shared };
         memory.resize(if self.keep_sums { rows } else { block_rows } * stride, 0);
@@ -145,7 +147,7 @@ impl Task<'_> {
         Ok(self.keep_sums.then_some(kept))
     }
 
-    /// Queries with keys, one (item, head) at a time.
+    /// Multiplies queries by keys, one (item, head) at a time.
     fn attention_weights(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
         let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
         let [q, k] = self.pair()?;
@@ -161,7 +163,7 @@ impl Task<'_> {
         })
     }
 
-    /// Weights with values, one item at a time, head by head.
+    /// Multiplies weights by values, one item at a time, head by head.
     fn attention_context(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
         let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
         let [weights, values] = self.pair()?;
@@ -186,8 +188,8 @@ impl Task<'_> {
         })
     }
 
-    /// The output, so many rows at a time, on every thread; `sums` computes
-    /// those of the block that starts at a row, where there are any.
+    /// Computes the output in blocks of rows, on every thread. `sums` computes
+    /// the sums of the block that starts at a given row, if the step has any.
     fn blocks(
         &self,
         rows: usize,
@@ -205,7 +207,7 @@ impl Task<'_> {
         })
     }
 
-    /// Some rows of the output.
+    /// Computes a range of rows of the output.
     fn rows(
         &self,
         first: usize,

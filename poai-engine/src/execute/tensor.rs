@@ -1,4 +1,4 @@
-//! Tensors, held in the layout in which they are committed.
+//! Tensors, stored in the layout in which they are committed.
 
 use super::buffers::{Buffer, Buffers};
 use super::error::ExecuteError;
@@ -11,11 +11,11 @@ use poai_core::program::{Dtype, Extent};
 use poai_core::puzzle::commitment::Tree;
 use poai_core::puzzle::statement::Side;
 
-/// Why entries are no tensor.
+/// Why entries do not form a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
-    /// Empty, or larger than spec §11 permits.
-    #[error("no tensor is {rows}×{columns} {dtype}")]
+    /// The extent is empty, or larger than spec §11 permits.
+    #[error("no tensor can be {rows}×{columns} {dtype}; see spec §11 for the permitted sizes")]
     Extent {
         /// Rows.
         rows: usize,
@@ -24,17 +24,17 @@ pub enum TensorError {
         /// Type.
         dtype: Dtype,
     },
-    /// Another number of entries than rows·columns.
-    #[error("{got} entries, where {extent} has {expected}")]
+    /// The number of entries is not rows·columns.
+    #[error("expected {expected} entries for {extent}, got {got}")]
     Length {
         /// The extent.
         extent: Extent,
-        /// Its entries.
+        /// The extent's number of entries.
         expected: u64,
-        /// The entries given.
+        /// The number of entries that the caller passed.
         got: usize,
     },
-    /// An entry outside the type's range.
+    /// An entry is outside the type's range.
     #[error("entry [{row}, {column}] = {value} is outside {}..={}", dtype.range().0, dtype.range().1)]
     Entry {
         /// Its row.
@@ -46,13 +46,13 @@ pub enum TensorError {
         /// The type.
         dtype: Dtype,
     },
-    /// Padded bytes whose padding is not zero.
-    #[error("the padding of a tensor of {0} is not zero")]
+    /// The padding of padded bytes is not zero.
+    #[error("the padding of a tensor of {0} is not zero; pad it with zeros")]
     Padding(Extent),
 }
 
-/// A tensor: padded, row-major, little-endian bytes (spec §11). `{:?}` says its
-/// extent and none of its entries, which may be somebody's secret.
+/// A tensor: padded, row-major, little-endian bytes (spec §11). `{:?}` prints
+/// its extent but no entries, which may be secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tensor {
     extent: Extent,
@@ -69,7 +69,7 @@ impl Tensor {
     /// A tensor of row-major entries.
     ///
     /// # Errors
-    /// [`TensorError`] names what is wrong, and the entry that is.
+    /// [`TensorError`] names the problem, and the entry if an entry caused it.
     pub fn new(
         rows: usize,
         columns: usize,
@@ -99,11 +99,11 @@ impl Tensor {
         Ok(tensor)
     }
 
-    /// A tensor of padded bytes, as they are committed.
+    /// A tensor from padded bytes, as they are committed.
     ///
     /// # Errors
-    /// [`TensorError`]: their number, an entry outside i8's range, or padding
-    /// that is not zero.
+    /// [`TensorError`] if the number of bytes is wrong, an i8 entry is outside
+    /// its range, or padding is not zero.
     pub fn from_bytes(extent: Extent, bytes: Vec<u8>) -> Result<Tensor, TensorError> {
         if bytes.len() as u64 != extent.bytes() {
             let got = bytes.len();
@@ -129,7 +129,8 @@ impl Tensor {
         Ok(tensor)
     }
 
-    /// Received bytes of the right number, which may be unclean.
+    /// A tensor of received bytes. Their number is right, but the entries may
+    /// be unclean.
     pub(super) fn unchecked(extent: Extent, bytes: Vec<u8>) -> Tensor {
         debug_assert_eq!(bytes.len() as u64, extent.bytes());
         Tensor { extent, bytes: bytes.into() }
@@ -139,8 +140,8 @@ impl Tensor {
         Tensor { extent, bytes: vec![0; extent.bytes() as usize].into() }
     }
 
-    /// A tensor in memory that may have been another's: its padding is zero,
-    /// its entries are what they were and all still to be written.
+    /// A tensor in reused memory. Its padding is zero. Its entries are stale
+    /// and the caller must write all of them.
     pub(super) fn unwritten(extent: Extent, buffers: &Buffers) -> Tensor {
         let mut bytes = buffers.take(extent.bytes() as usize);
         let used = extent.columns as usize * extent.dtype.size();
@@ -151,7 +152,7 @@ impl Tensor {
         Tensor { extent, bytes }
     }
 
-    /// Its true extent.
+    /// The true extent.
     pub fn extent(&self) -> &Extent {
         &self.extent
     }
@@ -175,17 +176,17 @@ impl Tensor {
         let columns = self.extent.columns as usize;
         let mut entries = vec![0; self.extent.rows as usize * columns];
         for (row, entries) in (0..).zip(entries.chunks_exact_mut(columns)) {
-            // There is every row.
+            // Every row exists, so reading cannot fail.
             let _ = self.rows().read(row, entries);
         }
         entries
     }
 
-    /// An i8 tensor, padded as it is, as an operand of a mined product.
+    /// An i8 tensor with its padding as an operand of a mined product.
     ///
     /// # Errors
-    /// [`ExecuteError::Operand`] for entries, and [`ExecuteError::Layout`] for
-    /// a type, that no operand has.
+    /// [`ExecuteError::Operand`] if no operand can have the entries,
+    /// [`ExecuteError::Layout`] if the type is not i8.
     pub fn operand(&self, side: Side) -> Result<Operand, ExecuteError> {
         if self.extent().dtype != Dtype::I8 {
             return Err(ExecuteError::Layout);
@@ -204,7 +205,7 @@ impl Tensor {
     }
 }
 
-/// Some padded rows of an i8 tensor as an operand.
+/// A range of padded rows of an i8 tensor as an operand.
 pub(super) fn rows_operand(
     side: Side,
     bytes: &[u8],

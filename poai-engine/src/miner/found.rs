@@ -1,4 +1,4 @@
-//! What mining found, and proofs of it.
+//! Mining results, and proofs of them.
 
 use super::Winner;
 use crate::backend::Prepared;
@@ -9,12 +9,12 @@ use poai_core::puzzle::proof::{Proof, strip};
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::puzzle::statement::{Side, Statement};
 
-/// A product mined to its end.
+/// The result of a completely mined product.
 #[derive(Debug)]
 pub struct Mined {
     /// The exact product `A·B`, m×n.
     pub product: Array2<i32>,
-    /// What its tickets won.
+    /// The winners among its tickets.
     pub found: Found,
 }
 
@@ -34,13 +34,13 @@ pub struct Found {
 /// Why a winner cannot be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WinnerError {
-    /// It is none of the winners kept.
-    #[error("tile {0} with this ticket is none of this statement's winners", winner.tile)]
+    /// The winner is not one of the winners kept.
+    #[error("tile {0} with this ticket is not a kept winner of this statement", winner.tile)]
     Foreign {
         /// The winner.
         winner: Winner,
     },
-    /// The operand and its commitment do not belong together.
+    /// The operand and its commitment do not match.
     #[error(transparent)]
     Length(#[from] LengthError),
 }
@@ -51,7 +51,7 @@ impl Found {
         &self.statement
     }
 
-    /// The seeds of the statement under the round's challenge.
+    /// The statement's seeds under the round's challenge.
     pub fn seeds(&self) -> &Seeds {
         &self.seeds
     }
@@ -61,31 +61,31 @@ impl Found {
         &self.winners
     }
 
-    /// The winner of the lowest ticket.
+    /// The winner with the lowest ticket.
     pub fn best(&self) -> Option<&Winner> {
         self.winners.first()
     }
 
-    /// How many tickets won, kept or not.
+    /// The number of winning tickets, kept or not.
     pub fn won(&self) -> u64 {
         self.won
     }
 
-    /// How many tickets were drawn.
+    /// The number of tickets drawn.
     pub fn drawn(&self) -> u64 {
         self.drawn
     }
 
-    /// The proof of the best winner, or `None` where no tile has won.
+    /// The proof of the best winner, or `None` if no tile has won.
     pub fn proof(&self) -> Option<Proof> {
-        // The best is a winner of this very statement: `prove` takes it.
+        // The best winner belongs to this statement, so `prove` accepts it.
         self.best().and_then(|winner| self.prove(winner).ok())
     }
 
     /// The proof of one of the winners: opens both strips of its tile.
     ///
     /// # Errors
-    /// [`WinnerError::Foreign`] for what is none of the winners kept.
+    /// [`WinnerError::Foreign`] if `winner` is not one of the winners kept.
     pub fn prove(&self, winner: &Winner) -> Result<Proof, WinnerError> {
         let foreign = WinnerError::Foreign { winner: *winner };
         if !self.winners.contains(winner) {

@@ -1,13 +1,15 @@
-//! The miner: a wanted product, and every ticket that it draws on the way.
+//! The miner: computes a wanted product and draws a ticket from each of its
+//! tiles.
 //!
-//! 1. [`Miner::prepare`] commits to an operand, once in its life.
-//! 2. [`Miner::round`] fixes the challenge and the B side, and noises B once.
-//! 3. [`Round::mine`] multiplies one A: the exact product always, and the
-//!    winning tiles. [`Round::search`] draws tickets only, and can stop early.
+//! 1. [`Miner::prepare`] commits to an operand, once per operand.
+//! 2. [`Miner::round`] fixes the challenge and side B, and noises B once.
+//! 3. [`Round::mine`] multiplies one A. It always returns the exact product,
+//!    and the winning tiles. [`Round::search`] only draws tickets, and can stop
+//!    early.
 //! 4. [`Found::prove`] makes a proof of a winner.
 //!
-//! Trying another nonce means another challenge, hence another product: that
-//! loop belongs to the caller.
+//! Another nonce means another challenge and so another product. The caller
+//! owns that loop.
 
 mod found;
 mod options;
@@ -36,7 +38,7 @@ impl Miner {
     /// A miner on a backend.
     ///
     /// # Errors
-    /// [`Unsupported`] where the backend does not take the parameters.
+    /// [`Unsupported`] if the backend does not support the parameters.
     pub fn new(params: Params, backend: Arc<dyn Backend>) -> Result<Miner, Unsupported> {
         backend.supports(&params)?;
         Ok(Miner { params, backend })
@@ -52,23 +54,23 @@ impl Miner {
         &*self.backend
     }
 
-    /// Commits to an operand and brings it into the backend's layout. What
-    /// comes back serves any number of challenges.
+    /// Commits to an operand and converts it to the backend's layout. The
+    /// result serves any number of challenges.
     ///
     /// # Errors
-    /// [`MineError::Params`] for an operand that was made for other parameters,
-    /// and whatever the backend says.
+    /// [`MineError::Params`] if the operand was made for other parameters, and
+    /// any error of the backend.
     pub fn prepare(&self, operand: Operand) -> Result<Prepared, MineError> {
         round::check_params(&self.params, &operand)?;
         Ok(self.backend.prepare(operand)?)
     }
 
-    /// Fixes the challenge and the right operand Bᵀ, and noises the latter.
-    /// What comes back serves any number of left operands.
+    /// Fixes the challenge and the right operand Bᵀ, and noises Bᵀ. The result
+    /// serves any number of left operands.
     ///
     /// # Errors
-    /// [`MineError::Side`] for an operand of side A, and whatever the backend
-    /// says.
+    /// [`MineError::Side`] if the operand is of side A, and any error of the
+    /// backend.
     pub fn round(&self, challenge: &Challenge, bt: &Prepared) -> Result<Round, MineError> {
         Round::new(self, challenge, bt)
     }

@@ -1,23 +1,25 @@
-//! What a caller asks of one product.
+//! A caller's options for one product.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use poai_core::difficulty::Difficulty;
 use std::sync::Arc;
 
-/// Which winning tiles are kept. Memory is bounded by it: easy targets make
-/// every tile win.
+/// Which winning tiles are kept. This bounds memory, because every tile wins at
+/// an easy target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Keep {
-    /// The one of the lowest ticket (ties by tile): the same on every backend.
+    /// The winner with the lowest ticket (ties by tile): the same on every
+    /// backend.
     Best,
-    /// Up to so many, those of the lowest tickets: a pool's shares.
+    /// Up to this many winners, those with the lowest tickets, such as a pool's
+    /// shares.
     UpTo(usize),
 }
 
 impl Keep {
-    /// How many winners are kept at most.
+    /// The most winners that are kept.
     pub(super) fn limit(&self) -> usize {
         match self {
             Keep::Best => 1,
@@ -26,7 +28,7 @@ impl Keep {
     }
 }
 
-/// How far a product is.
+/// Progress of one product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MineProgress {
@@ -38,7 +40,7 @@ pub struct MineProgress {
 
 type OnProgress = Arc<dyn Fn(MineProgress) + Send + Sync>;
 
-/// What to do with one product.
+/// Options of mining one product.
 #[derive(Clone)]
 pub struct MineOptions {
     pub(super) difficulty: Difficulty,
@@ -53,7 +55,7 @@ impl MineOptions {
         MineOptions { difficulty, keep: Keep::Best, cancel: None, progress: None }
     }
 
-    /// Which winners are kept.
+    /// Sets which winners are kept.
     pub fn keep(mut self, keep: Keep) -> MineOptions {
         self.keep = keep;
         self
@@ -65,8 +67,8 @@ impl MineOptions {
         self
     }
 
-    /// Calls back as tiles are done: from any thread, often, in no strict
-    /// order. Keep it quick.
+    /// Calls `callback` as tiles are done: often, from any thread and in no
+    /// strict order. The callback must be quick.
     pub fn progress(
         mut self,
         callback: impl Fn(MineProgress) + Send + Sync + 'static,
@@ -86,12 +88,12 @@ impl fmt::Debug for MineOptions {
     }
 }
 
-/// A switch that stops a product under way. Clones share it; it is never reset.
+/// A switch that stops a running product. Clones share it; it is never reset.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// A switch that nobody has thrown yet.
+    /// A switch that is not cancelled.
     pub fn new() -> Cancel {
         Cancel::default()
     }
@@ -102,7 +104,7 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was thrown.
+    /// Whether the switch was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,5 @@
-//! One challenge and one noised right operand, for any number of left ones.
+//! A challenge and a noised right operand that serve any number of left
+//! operands.
 
 use super::options::{MineOptions, MineProgress};
 use super::{Found, Mined, Miner, Winner};
@@ -14,30 +15,32 @@ use poai_core::puzzle::statement::{Shape, Side, Statement};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Why a product was not mined to its end.
+/// Why a product was not mined completely.
 #[derive(Debug, thiserror::Error)]
 pub enum MineError {
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// An operand was made for another rank or tile than the miner's.
-    #[error("an operand made for {got:?} was given to a miner of {expected:?}")]
+    #[error(
+        "expected an operand for {expected:?}, got one for {got:?}; make it with the miner's params"
+    )]
     Params {
-        /// The miner's.
+        /// The miner's parameters.
         expected: Params,
-        /// The operand's.
+        /// The operand's parameters.
         got: Params,
     },
-    /// There is no memory for the product.
-    #[error("no memory for a product of {entries} entries")]
+    /// There is not enough memory for the product.
+    #[error("no memory for a product of {entries} entries; split the product or free memory")]
     Memory {
         /// m·n.
         entries: u64,
     },
     /// An operand was given for the wrong side.
-    #[error("an operand of side {expected} is wanted here, got one of side {got}")]
+    #[error("expected an operand of side {expected}, got one of side {got}")]
     Side {
-        /// The side wanted.
+        /// The side that is required.
         expected: Side,
         /// The operand's side.
         got: Side,
@@ -50,10 +53,10 @@ pub enum MineError {
         /// Columns of Bᵀ.
         b: u32,
     },
-    /// The caller cancelled. What was won until then is kept.
+    /// The caller cancelled. The winners so far are kept.
     #[error("cancelled after {} tickets", found.drawn())]
     Cancelled {
-        /// The winners until then: their proofs are as good as any.
+        /// The winners so far. Their proofs are as valid as any others.
         found: Box<Found>,
     },
 }
@@ -79,7 +82,7 @@ impl Round {
         Ok(Round { miner: miner.clone(), seed_b, bt })
     }
 
-    /// Multiplies to the end: the exact product, and what its tickets won.
+    /// Multiplies to the end. Returns the exact product and the winners.
     ///
     /// # Errors
     /// [`MineError`]; a cancelled product keeps its winners.
@@ -96,9 +99,9 @@ impl Round {
         Ok(Mined { product, found })
     }
 
-    /// The same for a product that a device keeps: `multiply` does what
-    /// [`crate::backend::Backend::multiply`] would, and leaves the exact
-    /// product where it likes.
+    /// The same for a product that stays on a device. `multiply` does the work
+    /// of [`crate::backend::Backend::multiply`] and stores the exact product
+    /// where it chooses.
     ///
     /// # Errors
     /// [`MineError`]; a cancelled product keeps its winners.
@@ -116,8 +119,8 @@ impl Round {
     }
 
     /// Draws tickets without keeping the product, and stops as soon as it has
-    /// as many winners as it keeps: any one for `Keep::Best`, for a miner who
-    /// only wants a block.
+    /// as many winners as it keeps. With `Keep::Best` that is the first winner
+    /// found, which is enough for a miner that only needs a block.
     ///
     /// # Errors
     /// [`MineError`]; a cancelled search keeps its winners.
@@ -165,11 +168,11 @@ impl Round {
     }
 }
 
-/// Zeroed memory for a product, or `None` where there is none.
+/// Zeroed memory for a product, or `None` if there is not enough.
 fn zeros(shape: &Shape) -> Option<Vec<i32>> {
     let entries = usize::try_from(shape.m).ok()?.checked_mul(usize::try_from(shape.n).ok()?)?;
-    // Asks whether there is room, and then takes it untouched from the system:
-    // filling it with zeros here would cost one thread a pass over it.
+    // Tests whether there is room, and then takes zeroed, untouched memory from
+    // the system. Filling it here would cost one thread a pass over it.
     Vec::<i32>::new().try_reserve_exact(entries).ok()?;
     Some(vec![0; entries])
 }
@@ -200,11 +203,12 @@ struct Tally<'a> {
     done: AtomicU64,
     won: AtomicU64,
     stop: AtomicBool,
-    /// Ordered by ticket, then tile: what falls off at the end is worst.
+    /// Ordered by ticket, then tile: the set drops the worst winner from its
+    /// end.
     winners: Mutex<BTreeSet<Ranked>>,
 }
 
-/// A winner in the order in which winners are kept.
+/// A winner, as a tuple in the order in which winners are ranked.
 type Ranked = (poai_core::Ticket, poai_core::Tile, [u32; 16]);
 
 impl<'a> Tally<'a> {
@@ -253,7 +257,8 @@ impl Watch for Tally<'_> {
     fn winner(&self, winner: Winner) {
         self.won.fetch_add(1, Ordering::Relaxed);
         let limit = self.options.keep.limit();
-        // A poisoned set is still a set: a callback's panic loses no winner.
+        // A callback's panic poisons the lock but leaves the set valid, so no
+        // winner is lost.
         let mut winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
         winners.insert((winner.ticket, winner.tile, winner.transcript.0));
         if winners.len() > limit {
@@ -270,7 +275,7 @@ impl Watch for Tally<'_> {
             progress(MineProgress { done, total: self.total });
         }
         let cancelled = self.options.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
-        // After the last tile there is nothing left to stop.
+        // After the last tile there is nothing to stop.
         if done < self.total && (cancelled || self.stop.load(Ordering::Relaxed)) {
             return ControlFlow::Break(());
         }

@@ -1,8 +1,8 @@
 //! Operands: checked i8 matrices in the layout that is committed (spec §3).
 //!
 //! - [`Operand`]: one matrix, A or Bᵀ; [`Operands`]: a pair that multiplies.
-//! - [`pad`]: any shape, padded explicitly, with the true shape kept.
-//! - [`split`]: a `k` too large for one statement, cut into several.
+//! - [`pad`]: pads any shape explicitly and keeps the true shape.
+//! - [`split`]: cuts a `k` too large for one statement into several statements.
 
 pub mod pad;
 #[cfg(feature = "serde")]
@@ -18,18 +18,18 @@ use poai_core::params::{ENTRY_MAX, ENTRY_MIN, Params};
 use poai_core::puzzle::statement::{Dimension, Shape, ShapeError, Side, check_depth, check_rows};
 use std::sync::Arc;
 
-/// Why a matrix is no operand, or two are no pair.
+/// Why a matrix is not a valid operand, or two matrices are not a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperandError {
-    /// The shape is impossible under the parameters.
-    #[error("operand {side}: {source}; the padding helper makes any shape fit")]
+    /// The shape is not permitted under the parameters.
+    #[error("operand {side}: {source}; use `Padded` to make any shape fit")]
     Shape {
         /// Which operand.
         side: Side,
-        /// What is wrong with it.
+        /// The error of the shape.
         source: ShapeError,
     },
-    /// More rows or columns than 32 bits count.
+    /// More rows or columns than 32 bits can count.
     #[error("operand {side}: {rows}×{columns} has more than 2^32 − 1 rows or columns")]
     TooLarge {
         /// Which operand.
@@ -61,14 +61,14 @@ pub enum OperandError {
         /// Columns of Bᵀ.
         b: usize,
     },
-    /// A sum of so many products could leave i32 even without noise.
-    #[error("k = {k} is not below 2^19, where 32-bit sums of clean entries stay exact")]
+    /// At this k, a sum of products could overflow i32 even without noise.
+    #[error("expected k below 2^19, where 32-bit sums of clean entries stay exact, got {k}")]
     TooDeep {
         /// The number of columns.
         k: usize,
     },
     /// Two operands of the same side, or made for different parameters.
-    #[error("the operands are no pair of sides A and B with the same rank and tile")]
+    #[error("the operands are not a pair; pass sides A and B with the same rank and tile")]
     Pair,
     /// An operand without rows or columns.
     #[error("operand {side} is empty: {rows}×{columns}")]
@@ -82,12 +82,13 @@ pub enum OperandError {
     },
 }
 
-/// One operand: rows×k i8, row-major, every entry in -64..=63, rows a multiple
-/// of the tile and k of the rank. B is held transposed, as Bᵀ.
+/// One operand: a rows×k matrix of i8, row-major. Every entry is in -64..=63,
+/// rows are a multiple of the tile and k is a multiple of the rank. B is stored
+/// transposed, as Bᵀ.
 ///
-/// It keeps the parameters that it was checked against, and everything made
-/// from it follows them. Cloning shares the entries. `{:?}` says its shape and
-/// none of its entries, which may be somebody's secret.
+/// The operand keeps the parameters that it was checked against, and everything
+/// made from it uses them. Cloning shares the entries. `{:?}` prints its shape
+/// but no entries, which may be secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Operand {
     params: Params,
@@ -106,11 +107,11 @@ impl std::fmt::Debug for Operand {
 }
 
 impl Operand {
-    /// Checks a matrix: A (m×k), or Bᵀ (n×k) for side B. Takes it without
-    /// copying where it is row-major already.
+    /// Checks a matrix: A (m×k), or Bᵀ (n×k) for side B. A row-major matrix is
+    /// not copied.
     ///
     /// # Errors
-    /// [`OperandError`] says which bound was broken, and by which entry.
+    /// [`OperandError`] names the broken bound, and the entry that broke it.
     pub fn new(params: &Params, side: Side, entries: Array2<i8>) -> Result<Operand, OperandError> {
         let (rows, columns) = entries.dim();
         let too_large = |_| OperandError::TooLarge { side, rows, columns };
@@ -136,7 +137,7 @@ impl Operand {
     /// uniform in -64..=63 from `H-xof("test operand", seed)`.
     ///
     /// # Errors
-    /// [`OperandError::Shape`] for a shape that no operand has.
+    /// [`OperandError::Shape`] if the parameters do not permit the shape.
     pub fn pseudorandom(
         params: &Params,
         side: Side,
@@ -152,14 +153,14 @@ impl Operand {
         &self.params
     }
 
-    /// Which operand it is.
+    /// The operand's side.
     pub fn side(&self) -> Side {
         self.side
     }
 
     /// The number of rows: m of A, n of Bᵀ.
     pub fn rows(&self) -> u32 {
-        // Exact: checked when it was made.
+        // Exact: `new` has checked it.
         self.entries.nrows() as u32
     }
 
@@ -175,7 +176,8 @@ impl Operand {
 
     /// The entries, row-major.
     pub fn as_slice(&self) -> &[i8] {
-        // Row-major since `new`; the empty slice stands for what cannot be.
+        // Row-major since `new`, so the slice exists; the empty slice is never
+        // returned.
         self.entries.as_slice().unwrap_or_default()
     }
 
@@ -185,11 +187,11 @@ impl Operand {
     }
 }
 
-/// The matrix of spec §9: bytes of `H-xof("test operand", seed)`, row-major,
-/// `entry = (byte & 127) − 64`. Any shape.
+/// The matrix of spec §9, of any shape: bytes of `H-xof("test operand", seed)`,
+/// row-major, `entry = (byte & 127) − 64`.
 ///
 /// # Panics
-/// If there is no memory for `rows·columns` entries.
+/// Panics if there is no memory for `rows·columns` entries.
 pub fn pseudorandom(seed: &[u8], rows: usize, columns: usize) -> Array2<i8> {
     let mut bytes = vec![0u8; rows * columns];
     blake3::Hasher::new_derive_key("poai-1 test operand")
@@ -209,7 +211,8 @@ pub fn test_challenge(tag: &[u8]) -> Challenge {
 
 fn check_entries(side: Side, entries: &ArrayView2<'_, i8>) -> Result<(), OperandError> {
     let bad = |&value: &i8| !(ENTRY_MIN..=ENTRY_MAX).contains(&value);
-    // The whole at once first: this vectorises, naming the entry does not.
+    // Check all entries at once first: this loop vectorises, and the search for
+    // the bad entry does not.
     if !entries.iter().fold(false, |any, value| any | bad(value)) {
         return Ok(());
     }
@@ -228,19 +231,19 @@ pub struct Operands {
 }
 
 impl Operands {
-    /// Checks both matrices and that they multiply.
+    /// Checks both matrices, and that they multiply.
     ///
     /// # Errors
-    /// [`OperandError`] says which bound was broken, and by which entry.
+    /// [`OperandError`] names the broken bound, and the entry that broke it.
     pub fn new(params: &Params, a: Array2<i8>, bt: Array2<i8>) -> Result<Operands, OperandError> {
         check_inner(&a, &bt)?;
         Operands::of(Operand::new(params, Side::A, a)?, Operand::new(params, Side::B, bt)?)
     }
 
-    /// A pair of operands that were checked before.
+    /// A pair of operands that are already checked.
     ///
     /// # Errors
-    /// [`OperandError::Inner`] and [`OperandError::Pair`].
+    /// [`OperandError::Inner`] or [`OperandError::Pair`].
     pub fn of(a: Operand, bt: Operand) -> Result<Operands, OperandError> {
         check_inner(&a.entries, &bt.entries)?;
         if a.side != Side::A || bt.side != Side::B || a.params != bt.params {

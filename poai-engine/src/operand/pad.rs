@@ -1,15 +1,15 @@
-//! Padding any shape to one that the puzzle takes.
+//! Padding of any shape to one that the puzzle permits.
 //!
-//! Zeros are added below and to the right, in the open: the statement is about
-//! the padded matrices, whose zeros are hashed, noised and priced like any
-//! other entry. The true shape is kept beside them.
+//! Padding adds zeros below and to the right, explicitly. The statement is
+//! about the padded matrices: their zeros are hashed, noised and counted as
+//! work like any other entry. The true shape is kept beside them.
 
 use super::{OperandError, Operands, check_inner};
 use ndarray::{Array2, s};
 use poai_core::params::Params;
 use poai_core::puzzle::statement::Side;
 
-/// Padded operands and the shape that they had.
+/// Padded operands and their true shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Padded {
@@ -20,11 +20,13 @@ pub struct Padded {
 
 impl Padded {
     /// Pads A (m×k) and Bᵀ (n×k) with zeros until m and n are multiples of the
-    /// tile and k of the rank. Nothing is copied where they already are.
+    /// tile and k is a multiple of the rank. A matrix that already fits is not
+    /// copied.
     ///
     /// # Errors
-    /// [`OperandError`]: empty, not multiplying, too large, or an entry out of
-    /// range (named by its place before padding, which is the same after).
+    /// [`OperandError`] if a matrix is empty or too large, the two do not
+    /// multiply, or an entry is out of range. The error gives the entry's place
+    /// before padding, which padding does not change.
     pub fn new(params: &Params, a: Array2<i8>, bt: Array2<i8>) -> Result<Padded, OperandError> {
         check_inner(&a, &bt)?;
         check_not_empty(Side::A, &a)?;
@@ -34,15 +36,16 @@ impl Padded {
         Ok(Padded { operands, true_shape })
     }
 
-    /// Operands that were padded before, from this shape, or `None` where
-    /// padding it does not give them.
+    /// Operands that were already padded from this shape, or `None` if padding
+    /// the shape does not give them.
     #[cfg(feature = "serde")]
     pub(super) fn of(operands: Operands, true_shape: (usize, usize, usize)) -> Option<Padded> {
         let (m, n, k) = true_shape;
         let fits = [(operands.a(), m), (operands.bt(), n)].into_iter().all(|(operand, rows)| {
             let params = operand.params();
             let entries = operand.entries();
-            // Compared from above: the true shape may be any number.
+            // Subtract instead of rounding up: the true shape may be any number,
+            // and rounding it up could overflow.
             let (padded_rows, columns) = entries.dim();
             rows <= padded_rows
                 && k <= columns
@@ -54,7 +57,7 @@ impl Padded {
         (fits && m > 0 && n > 0 && k > 0).then_some(Padded { operands, true_shape })
     }
 
-    /// The padded operands, which are what the statement is about.
+    /// The padded operands, which the statement is about.
     pub fn operands(&self) -> &Operands {
         &self.operands
     }
@@ -64,11 +67,11 @@ impl Padded {
         self.true_shape
     }
 
-    /// Cuts the padded product (or any matrix of at least m×n) to the true
+    /// Crops the padded product (or any matrix of at least m×n) to the true
     /// shape m×n.
     ///
     /// # Panics
-    /// If the product is smaller than the true shape.
+    /// Panics if the product is smaller than the true shape.
     pub fn crop(&self, product: Array2<i32>) -> Array2<i32> {
         let (m, n, _) = self.true_shape;
         if product.dim() == (m, n) {

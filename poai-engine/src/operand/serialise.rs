@@ -1,5 +1,4 @@
-//! Operands in serde: checked again when they are read, as if they were made
-//! anew.
+//! Operands in serde. Deserialisation checks them as their constructors do.
 
 use super::pad::Padded;
 use super::split::Split;
@@ -10,7 +9,7 @@ use poai_core::puzzle::statement::Side;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An operand's parts; the entries row-major, as bytes.
+/// An operand's parts, with the entries row-major as bytes.
 #[derive(Serialize, Deserialize)]
 struct Parts {
     params: Params,
@@ -44,7 +43,7 @@ impl<'de> Deserialize<'de> for Operand {
     }
 }
 
-/// A pair before it is checked.
+/// A pair that is not checked yet.
 #[derive(Deserialize)]
 struct Pair {
     a: Operand,
@@ -65,8 +64,8 @@ impl<'de> Deserialize<'de> for Operands {
     }
 }
 
-/// Padded operands as they are, so that reading takes no more memory than was
-/// written.
+/// Padded operands in their stored form. Reading then takes no more memory than
+/// was written.
 #[derive(Deserialize)]
 struct RawPadded {
     operands: Operands,
@@ -76,8 +75,9 @@ struct RawPadded {
 impl<'de> Deserialize<'de> for Padded {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Padded, D::Error> {
         let RawPadded { operands, true_shape } = RawPadded::deserialize(from)?;
-        Padded::of(operands, true_shape)
-            .ok_or_else(|| D::Error::custom("the true shape does not pad to this one"))
+        Padded::of(operands, true_shape).ok_or_else(|| {
+            D::Error::custom("the true shape does not pad to the shape of the operands")
+        })
     }
 }
 
@@ -90,6 +90,6 @@ struct RawSplit {
 impl<'de> Deserialize<'de> for Split {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Split, D::Error> {
         let RawSplit { parts } = RawSplit::deserialize(from)?;
-        Split::of(parts).ok_or_else(|| D::Error::custom("the parts are none that splitting makes"))
+        Split::of(parts).ok_or_else(|| D::Error::custom("splitting does not give these parts"))
     }
 }

@@ -1,4 +1,4 @@
-//! A `k` beyond what one block statement may have, cut into several.
+//! Splitting of a `k` beyond one block statement into several statements.
 
 use super::pad::check_not_empty;
 use super::{OperandError, Padded, check_entries, check_inner};
@@ -8,11 +8,12 @@ use poai_core::puzzle::statement::Side;
 
 /// The largest `k` of a block statement.
 pub const K_MAX: usize = 16384;
-/// Sums of this many clean products (magnitude 2^12) could leave i32.
+/// Sums of this many clean products (magnitude 2^12) could overflow i32.
 const TRUE_K_END: usize = 1 << 19;
 
-/// A product whose `k` is cut into statements of as equal depths as the rank
-/// allows, each at most [`K_MAX`]. The exact product is the sum of theirs.
+/// A product whose `k` is cut into several statements. Their depths are as
+/// equal as the rank allows, and each is at most [`K_MAX`]. The exact product
+/// is the sum of theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Split {
@@ -24,8 +25,8 @@ impl Split {
     /// part.
     ///
     /// # Errors
-    /// [`OperandError`]: empty, not multiplying, `k` of 2^19 or more, or an
-    /// entry out of range.
+    /// [`OperandError`] if a matrix is empty, the two do not multiply, `k` is
+    /// 2^19 or more, or an entry is out of range.
     pub fn new(params: &Params, a: Array2<i8>, bt: Array2<i8>) -> Result<Split, OperandError> {
         check_inner(&a, &bt)?;
         check_not_empty(Side::A, &a)?;
@@ -38,7 +39,8 @@ impl Split {
         let parts = if let [_] = cuts[..] {
             vec![Padded::new(params, a, bt)?]
         } else {
-            // Before cutting, so that an error names the entry's true place.
+            // Checked before cutting, so that an error names the entry's true
+            // place.
             check_entries(Side::A, &a.view())?;
             check_entries(Side::B, &bt.view())?;
             cuts.iter()
@@ -51,17 +53,17 @@ impl Split {
         Ok(Split { parts })
     }
 
-    /// The parts, in the order of their columns; each is one statement.
+    /// The parts, in the order of their columns. Each part is one statement.
     pub fn parts(&self) -> &[Padded] {
         &self.parts
     }
 
-    /// Adds up the parts' exact products, given in their order, and cuts the
-    /// sum to the true m×n. `None` where there is not one product of the
-    /// parts' shape for each part.
+    /// Adds the parts' exact products, given in order, and crops the sum to the
+    /// true m×n. Returns `None` unless there is exactly one product of the
+    /// right shape per part.
     ///
-    /// Exact for products of these parts; entries that no such product has may
-    /// overflow, which panics where overflow checks are on.
+    /// The sum is exact for products of these parts. Entries that no such
+    /// product has may overflow, which panics if overflow checks are on.
     pub fn assemble(&self, products: impl IntoIterator<Item = Array2<i32>>) -> Option<Array2<i32>> {
         let mut products = products.into_iter();
         let first = self.parts.first()?;
@@ -73,7 +75,7 @@ impl Split {
             if product.dim() != dim {
                 return None;
             }
-            // Exact: below 2^19 products of magnitude 2^12.
+            // Exact: fewer than 2^19 products of magnitude 2^12.
             sum += &product;
             added += 1;
         }
@@ -82,11 +84,11 @@ impl Split {
 
     /// m and n before padding.
     pub fn true_rows(&self) -> (usize, usize) {
-        // There is at least one part, and all have the same rows.
+        // There is at least one part, and all parts have the same rows.
         self.parts.first().map_or((0, 0), |part| (part.true_shape().0, part.true_shape().1))
     }
 
-    /// Parts that were cut before, or `None` where cutting does not give them.
+    /// Parts that were already cut, or `None` if cutting does not give them.
     #[cfg(feature = "serde")]
     pub(super) fn of(parts: Vec<Padded>) -> Option<Split> {
         let (m, n, _) = parts.first()?.true_shape();
@@ -103,8 +105,8 @@ impl Split {
     }
 }
 
-/// The column ranges: whole rank-steps each (the last may end early), depths
-/// differing by at most one step.
+/// The column ranges of the parts. Each has whole rank-steps (the last may end
+/// early), and depths differ by at most one rank-step.
 fn cuts(params: &Params, k: usize) -> Vec<(usize, usize)> {
     let rank = params.rank();
     let steps = k.div_ceil(rank);
@@ -112,7 +114,7 @@ fn cuts(params: &Params, k: usize) -> Vec<(usize, usize)> {
     let mut start = 0;
     (0..parts)
         .map(|part| {
-            // The first `steps % parts` parts take one step more.
+            // The first `steps % parts` parts take one rank-step more.
             let take = steps / parts + usize::from(part < steps % parts);
             let range = (start, (start + take * rank).min(k));
             start = range.1;

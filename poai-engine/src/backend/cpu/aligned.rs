@@ -1,5 +1,5 @@
-//! Memory that starts a cache line: loads of whole registers then never cross
-//! one, which would make two of each.
+//! Memory that starts at a cache line. Loads of whole registers then never
+//! cross a line, which would turn each load into two.
 
 use core::ops::{Deref, DerefMut};
 
@@ -10,13 +10,13 @@ const LINE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Aligned<T> {
     memory: Vec<T>,
-    /// Entries before the first.
+    /// Index of the first entry: the number of padding entries before it.
     start: usize,
 }
 
 impl<T: Copy + Default> Aligned<T> {
-    /// `len` zeros, untouched until they are written: the system hands out
-    /// zeroed memory.
+    /// `len` zeros. The system hands out zeroed memory, so its pages stay
+    /// untouched until they are written.
     pub(super) fn zeros(len: usize) -> Aligned<T> {
         let mut memory = vec![T::default(); len + padding::<T>()];
         let start = start(&memory);
@@ -24,8 +24,7 @@ impl<T: Copy + Default> Aligned<T> {
         Aligned { memory, start }
     }
 
-    /// An empty vector with room for `len` entries, more than which it never
-    /// takes.
+    /// An empty vector with room for `len` entries. It never grows beyond them.
     pub(super) fn with_capacity(len: usize) -> Aligned<T> {
         let mut memory = Vec::with_capacity(len + padding::<T>());
         let start = start(&memory);
@@ -33,10 +32,10 @@ impl<T: Copy + Default> Aligned<T> {
         Aligned { memory, start }
     }
 
-    /// Appends `len` zeros and gives them out to be written.
+    /// Appends `len` zeros and returns them for writing.
     ///
     /// # Panics
-    /// Where there is no room: growing would move the entries.
+    /// Panics if there is no room: growing would move the entries.
     pub(super) fn extend(&mut self, len: usize) -> &mut [T] {
         let end = self.memory.len();
         assert!(len <= self.memory.capacity() - end, "there is room");
@@ -45,13 +44,14 @@ impl<T: Copy + Default> Aligned<T> {
     }
 }
 
-/// Entries that it takes at most to reach the start of a line.
+/// The most entries that may lie before the start of a line.
 fn padding<T>() -> usize {
     LINE / size_of::<T>()
 }
 
 fn start<T>(memory: &[T]) -> usize {
-    // `align_offset` may say that it cannot tell; alignment is for speed alone.
+    // `align_offset` may fail to find an offset. Alignment only affects speed,
+    // so the result is then clamped.
     memory.as_ptr().align_offset(LINE).min(padding::<T>())
 }
 

@@ -1,10 +1,12 @@
-//! The parallel CPU backends: one per instruction set, chosen at run time,
-//! each able to be forced by name.
+//! The parallel CPU backends, one per instruction set. The fastest is chosen at
+//! run time, and a caller can select any of them by name.
 //!
 //! - `poai_core::simd`: the instruction sets;
-//! - `packed`: operands in a kernel's layout, `noised`: the same with noise;
-//! - `product`: the walk over all tiles, spread by rayon; `aligned`: its memory;
-//! - `recover`: the thin products that turn noised tiles into exact ones.
+//! - `packed`: operands in a kernel's layout; `noised`: the same with noise;
+//! - `product`: the loop over all tiles, spread over threads by rayon;
+//!   `aligned`: its memory;
+//! - `recover`: the thin products that turn noised tiles into exact ones;
+//! - `small`: small products on the calling thread.
 
 mod aligned;
 mod noised;
@@ -30,12 +32,12 @@ use product::{Product, Tickets};
 use recover::Correction;
 use std::sync::Arc;
 
-/// A parallel CPU backend. Bit for bit the same with every kernel.
+/// A parallel CPU backend. Every kernel gives the same result, bit for bit.
 #[derive(Clone, Debug)]
 pub struct Cpu {
     name: &'static str,
     kernel: &'static dyn Kernel,
-    /// Its own threads, or those of whoever calls.
+    /// The backend's own threads, or `None` for the caller's rayon pool.
     pool: Option<Arc<rayon::ThreadPool>>,
 }
 
@@ -47,29 +49,30 @@ impl Default for Cpu {
 
 impl Cpu {
     /// The fastest kernel that this processor has for blocks, on the caller's
-    /// rayon pool: by default one thread per core. Where the processor has AMX,
-    /// this asks Linux, once, to let the process use it; refused, the next
-    /// kernel is the fastest.
+    /// rayon pool. By default the pool has one thread per core. If the
+    /// processor has AMX, this asks Linux once for permission to use it. If
+    /// Linux refuses, the next fastest kernel is used.
     pub fn new() -> Cpu {
         Cpu::for_params(&Params::CONSENSUS)
     }
 
-    /// The fastest kernel that this processor has for a (rank, tile).
+    /// The fastest kernel that this processor has for a (rank, tile) pair.
     pub fn for_params(params: &Params) -> Cpu {
         let (name, kernel) = simd::Entry::fastest(params);
         Cpu { name, kernel, pool: None }
     }
 
-    /// A kernel that is in no list, under a name of its own.
+    /// A backend for a kernel that is not in the list, under the given name.
     pub fn of(name: &'static str, kernel: &'static dyn Kernel) -> Cpu {
         Cpu { name, kernel, pool: None }
     }
 
-    /// The kernel of this name, or an error; never another one in its stead.
+    /// The backend for the kernel of this name. It never substitutes another
+    /// kernel.
     ///
     /// # Errors
-    /// [`CpuChooseError`] where there is none of this name, or the processor does
-    /// not have what it needs.
+    /// [`CpuChooseError`] if no kernel has this name, or if the processor lacks what the kernel
+    /// needs.
     pub fn named(name: &str) -> Result<Cpu, CpuChooseError> {
         let entry = simd::ALL
             .iter()
@@ -80,10 +83,10 @@ impl Cpu {
         Ok(Cpu { name: entry.name, kernel, pool: None })
     }
 
-    /// The same with so many threads of its own.
+    /// The same backend with `threads` threads of its own.
     ///
     /// # Errors
-    /// [`BackendError::Threads`] where they cannot be started.
+    /// [`BackendError::Threads`] if the threads cannot be started.
     pub fn threads(self, threads: usize) -> Result<Cpu, BackendError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -93,7 +96,7 @@ impl Cpu {
     }
 
     /// Every kernel, the fastest first, whether this processor has it or not.
-    /// Looking for `cpu-amx` asks Linux, once, to let this process use AMX.
+    /// The check for `cpu-amx` asks Linux once for permission to use AMX.
     pub fn list() -> Vec<ListedCpu> {
         simd::ALL
             .iter()
@@ -128,8 +131,8 @@ impl Backend for Cpu {
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
         self.supports(operand.params())?;
         let tree = self.run(|| Tree::new(operand.as_bytes()));
-        // Nothing to pack: noise goes straight from row-major into the packed
-        // layout, once per challenge.
+        // Nothing to pack here: `noise` writes from row-major straight into the
+        // packed layout, once per challenge.
         Ok(Prepared::new(self.name, operand, tree, ()))
     }
 
@@ -153,7 +156,7 @@ impl Backend for Cpu {
         let params = *a.operand().params();
         let (a, b): (&RankSteps, &RankSteps) = (a.data(self.name)?, b.data(self.name)?);
         let product = Product::new(self.kernel, &params, shape, a, b);
-        // Nobody watches, so nobody stops it.
+        // No watch is attached, so nothing stops this product.
         let _: ControlFlow<()> = self.run(|| product.run(Some(memory)));
         Ok(())
     }
@@ -164,7 +167,7 @@ impl Backend for Cpu {
         check_memory(&shape, memory)?;
         let b: &RankSteps = b.data(self.name)?;
         self.run(|| {
-            // Nobody asks for a commitment, so nothing is hashed.
+            // This path needs no commitment, so it hashes nothing.
             let steps = RankSteps::new(self.kernel, &a);
             let product = Product::new(self.kernel, a.params(), shape, &steps, b);
             let _: ControlFlow<()> = product.run(Some(memory));

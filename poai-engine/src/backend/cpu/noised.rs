@@ -1,4 +1,4 @@
-//! An operand with its noise, and the noise's factors, which recovery needs.
+//! An operand with its noise, and the noise factors that recovery needs.
 
 use super::packed::RankSteps;
 use crate::operand::Operand;
@@ -7,7 +7,7 @@ use poai_core::puzzle::noise::{RankStepFactor, RankStepNoise, RowNoise};
 use poai_core::simd::Kernel;
 use rayon::prelude::*;
 
-/// `A'` or `B'ᵀ`, packed, and the two factors of its noise.
+/// `A'` or `B'ᵀ`, packed, with the two factors of its noise.
 pub(super) struct NoisedEntries {
     pub(super) steps: RankSteps,
     /// The row factor, rows×r.

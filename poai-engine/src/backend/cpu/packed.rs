@@ -1,4 +1,4 @@
-//! An operand packed for a kernel, strip by strip and step by step.
+//! An operand packed for a kernel, strip by strip and rank-step by rank-step.
 
 use super::aligned::Aligned;
 use crate::operand::Operand;
@@ -12,23 +12,24 @@ pub(super) struct RankSteps {
     side: Side,
     t: usize,
     rank: usize,
-    /// RankSteps of a strip.
+    /// Rank-steps of one strip.
     count: usize,
-    /// Bytes of a packed step.
+    /// Bytes of one packed rank-step.
     len: usize,
-    /// The steps of each strip. Strips grow step by step, because zeroing
-    /// memory first takes as long as filling it.
+    /// The packed rank-steps of each strip. Each strip is filled step by step,
+    /// because zeroing memory first takes as long as filling it.
     strips: Vec<Aligned<i8>>,
 }
 
 impl RankSteps {
-    /// Packs an operand as it is, on every thread.
+    /// Packs an operand unchanged, on every thread.
     pub(super) fn new(kernel: &dyn Kernel, operand: &Operand) -> RankSteps {
         RankSteps::with(kernel, operand, |_| (), |(), _, _| ())
     }
 
-    /// Packs an operand on every thread, after `change` has had each step's
-    /// row-major entries. `begin` is called once a strip, with its number.
+    /// Packs an operand on every thread. `change` edits each rank-step's
+    /// row-major entries before they are packed. `begin` is called once per
+    /// strip with the strip's number.
     pub(super) fn with<S>(
         kernel: &dyn Kernel,
         operand: &Operand,
@@ -60,17 +61,17 @@ impl RankSteps {
         RankSteps { side, t, rank, count, len, strips }
     }
 
-    /// How many steps a strip has.
+    /// The number of rank-steps of a strip.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Some steps of strip `strip`, packed.
+    /// A range of rank-steps of strip `strip`, packed.
     pub(super) fn steps(&self, strip: usize, steps: Range<usize>) -> &[i8] {
         &self.strips[strip][steps.start * self.len..steps.end * self.len]
     }
 
-    /// The entries of one step of a strip, row-major t×r.
+    /// The entries of one rank-step of a strip, row-major t×r.
     pub(super) fn unpack_step(
         &self,
         kernel: &dyn Kernel,
@@ -99,7 +100,7 @@ impl RankSteps {
     }
 }
 
-/// Copies one step of a row-major strip of `k` columns.
+/// Copies one rank-step of a row-major strip of `k` columns.
 pub(super) fn copy_step(strip: &[i8], k: usize, rank: usize, step: usize, rows: &mut [i8]) {
     for (to, from) in rows.chunks_exact_mut(rank).zip(strip.chunks_exact(k)) {
         to.copy_from_slice(&from[step * rank..][..rank]);

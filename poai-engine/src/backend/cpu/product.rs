@@ -1,9 +1,10 @@
-//! The walk over all tiles of a product, with their tickets or without.
+//! The loop over all tiles of a product, with or without tickets.
 //!
-//! Work is cut into blocks of tiles, one task each. Within a block a few steps
-//! of one strip of side B stay in the nearest cache and serve all strips of
-//! side A; then come the next strip's, then the next few steps. Nothing is
-//! allocated on the way: each thread takes its scratch from a pool.
+//! Work is cut into blocks of tiles, one task each. Within a block, a few
+//! rank-steps of one strip of side B stay in the nearest cache and serve all
+//! strips of side A. Then the same steps of the next strip follow, and then the
+//! next few steps. The loop allocates nothing: each thread takes its scratch
+//! memory from a pool.
 
 use super::aligned::Aligned;
 use super::packed::RankSteps;
@@ -20,7 +21,7 @@ use poai_core::simd::{Block, Kernel};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
-/// Tasks that each thread should get: enough to even out their ends.
+/// Tasks per thread: enough that all threads finish at about the same time.
 const TASKS: usize = 4;
 
 /// One multiplication.
@@ -30,26 +31,27 @@ pub(super) struct Product<'a> {
     pub(super) shape: Shape,
     pub(super) a: &'a RankSteps,
     pub(super) b: &'a RankSteps,
-    /// Where tickets are drawn.
+    /// How tickets are drawn; `None` for a product without tickets.
     pub(super) tickets: Option<Tickets<'a>>,
-    /// What is taken off the tiles before they are written.
+    /// The correction that is subtracted from the tiles before they are
+    /// written, if any.
     pub(super) correction: Option<Correction>,
 }
 
-/// What tickets are drawn with.
+/// The inputs and outputs of ticket drawing.
 pub(super) struct Tickets<'a> {
     pub(super) key: TicketKey,
     pub(super) target: Target,
     pub(super) watch: &'a dyn Watch,
 }
 
-/// A block's tiles in the making, column by column.
+/// The partial sums and transcripts of a block's tiles, column by column.
 struct Scratch {
     sums: Aligned<i32>,
     transcripts: Vec<Transcript>,
 }
 
-/// One block of tiles.
+/// The rows and columns of one block of tiles.
 struct Place {
     rows: Range<usize>,
     columns: Range<usize>,
@@ -67,7 +69,7 @@ impl<'a> Product<'a> {
         Product { kernel, params, shape, a, b, tickets: None, correction: None }
     }
 
-    /// Goes through all blocks.
+    /// Computes all blocks.
     pub(super) fn run(&self, memory: Option<&mut [i32]>) -> ControlFlow<()> {
         let t = self.params.tile();
         let (rows, columns) = self.shape.tiles(self.params);
@@ -118,7 +120,7 @@ impl<'a> Product<'a> {
         Scratch { sums, transcripts: vec![Transcript::default(); tiles] }
     }
 
-    /// The sums and transcripts of a block.
+    /// Computes the sums and transcripts of a block.
     fn multiply(&self, place: &Place, steps: usize, scratch: &mut Scratch) {
         let t = self.params.tile();
         let height = place.rows.len();
@@ -153,8 +155,8 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Draws a block's tickets, recovers its tiles where that is asked for, and
-    /// writes them into their place.
+    /// Draws a block's tickets, recovers its tiles if requested, and writes
+    /// them into their place.
     fn finish(
         &self,
         place: &Place,
@@ -178,7 +180,8 @@ impl<'a> Product<'a> {
             if let Some(correction) = &self.correction {
                 correction.apply(self.kernel, self.params, place.rows.clone(), column, sums);
             }
-            // The column's tiles lie below each other, in memory as in place.
+            // The column's tiles are stacked vertically, both in scratch memory
+            // and in the product.
             let mut target = target.slice_mut(ndarray::s![.., j * t..(j + 1) * t]);
             for (mut to, from) in target.rows_mut().into_iter().zip(sums.chunks_exact(t)) {
                 to.as_slice_mut().expect("rows are contiguous").copy_from_slice(from);
@@ -197,8 +200,8 @@ impl Tickets<'_> {
     }
 }
 
-/// A kernel's block, halved until every thread gets its tasks: products of few
-/// rows or columns are spread as well.
+/// A kernel's block, halved until every thread gets its tasks. This also
+/// spreads products of few rows or columns.
 fn sized(block: Block, (rows, columns): (usize, usize), threads: usize) -> Block {
     let mut block =
         Block { rows: block.rows.min(rows), columns: block.columns.min(columns), ..block };
@@ -217,8 +220,9 @@ fn sized(block: Block, (rows, columns): (usize, usize), threads: usize) -> Block
 mod tests {
     use super::*;
 
-    /// Every kernel's block, for every small product: no block without tiles,
-    /// none larger than the kernel's, and as many as there are threads to feed.
+    /// Checks every kernel's block for every small product. No block is without
+    /// tiles or larger than the kernel's, and there are enough blocks to feed
+    /// every thread.
     #[test]
     fn blocks_feed_every_thread() {
         const SIZES: Range<usize> = 1..if cfg!(miri) { 8 } else { 40 };

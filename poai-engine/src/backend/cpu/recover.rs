@@ -1,8 +1,8 @@
-//! Exact recovery, `A·B = C' − A·F − E·B'`, through the noise's thin factors:
-//! no second product (spec §5).
+//! Exact recovery, `A·B = C' − A·F − E·B'`, through the noise's thin factors.
+//! It needs no second product (spec §5).
 //!
-//! Both corrections are one product of inner length 2r: side A's rows are
-//! `[A·F_L | L_A]`, side B's `[L_B | (E_R·B')ᵀ]`.
+//! Both corrections form one product of inner length 2r. Side A's rows are
+//! `[A·F_L | L_A]`, side B's are `[L_B | (E_R·B')ᵀ]`.
 
 use super::aligned::Aligned;
 use super::noised::NoisedEntries;
@@ -15,17 +15,16 @@ use poai_core::puzzle::statement::Side;
 use poai_core::simd::{Block, Kernel};
 use rayon::prelude::*;
 
-/// Entries of E_R·B' reach 2^15 where k/r is this: one beyond i16, and the
-/// only value that can be taken for another is i16::MIN.
+/// The k/r at which entries of E_R·B' can reach 2^15, one beyond i16. Up to
+/// this k/r, only that value can wrap, and it wraps to i16::MIN.
 const NARROW_STEPS: usize = 128;
 
-/// The thin factors of both sides, packed for the kernel where they fit 16
-/// bits.
+/// The thin factors of both sides, packed for the kernel if they fit 16 bits.
 pub(super) enum Correction {
-    /// Packed strip by strip.
+    /// 16-bit factors, packed strip by strip.
     Narrow { a: Aligned<i16>, b: Aligned<i16> },
-    /// t×2r a strip, row-major: for deep research statements, and the one
-    /// value that 16 bits do not hold.
+    /// 32-bit factors, t×2r per strip, row-major. They serve deep research
+    /// statements and the one value that 16 bits cannot hold.
     Wide { a: Vec<i32>, b: Vec<i32> },
 }
 
@@ -58,7 +57,7 @@ impl Correction {
         }
     }
 
-    /// Takes both corrections off a column of noised tiles, t×t sums each.
+    /// Subtracts both corrections from a column of noised tiles, t×t sums each.
     pub(super) fn apply(
         &self,
         kernel: &dyn Kernel,
@@ -95,21 +94,22 @@ fn subtract_wide(rank: usize, a: &[i32], b: &[i32], sums: &mut [i32]) {
     let t = rows.len();
     for (a, sums) in rows.zip(sums.chunks_exact_mut(t)) {
         for (b, sum) in b.chunks_exact(2 * rank).zip(sums) {
-            // Magnitudes up to k·(2^12 + 2^13): within i32.
+            // Magnitudes reach at most k·(2^12 + 2^13), which fits i32.
             *sum -= a.iter().zip(b).map(|(&a, &b)| a * b).sum::<i32>();
         }
     }
 }
 
-/// What both sides' factors are computed with.
+/// The inputs from which both sides' factors are computed.
 struct Sides<'a> {
     kernel: &'a dyn Kernel,
     params: &'a Params,
 }
 
 impl Sides<'_> {
-    /// `[projected | rows]` (or the other way round) of every strip, packed;
-    /// `None` where a sum may have left 16 bits, or the kernel's layout.
+    /// `[projected | rows]` (or the reverse order) of every strip, packed.
+    /// Returns `None` if a sum may have left 16 bits, or if the kernel cannot
+    /// pack them.
     fn narrow(
         &self,
         side: Side,
@@ -136,7 +136,7 @@ impl Sides<'_> {
                         step_rows(strip, step, entries);
                         self.kernel.project(by_row, entries, sums);
                     }
-                    // Up to 128 steps no other sum wraps around.
+                    // Up to 128 steps, no other sum wraps.
                     if sums.contains(&i16::MIN) {
                         return None;
                     }
@@ -147,7 +147,7 @@ impl Sides<'_> {
         Some(packed)
     }
 
-    /// The same in 32 bits, row-major.
+    /// The same factors in 32 bits, row-major.
     fn wide(
         &self,
         side: Side,
@@ -178,7 +178,7 @@ impl Sides<'_> {
     }
 }
 
-/// Puts each projected row beside its row factor.
+/// Joins each projected row with its row factor.
 fn join<T: Copy + From<i8>>(
     rank: usize,
     projected: &[T],
@@ -209,7 +209,7 @@ mod tests {
     const T: usize = 32;
     const R: usize = 128;
 
-    /// A step factor and the two columns of a row that holds two −1.
+    /// A step factor, and the two columns of one of its rows that holds two −1.
     fn double_negative() -> (RankStepFactor, [usize; 2]) {
         let noise = RankStepNoise::new(&P, &Seed([5; 32]));
         let factor = noise.factor(0);
@@ -219,9 +219,10 @@ mod tests {
         (factor, [0, 1].map(|half| usize::from(by_row.sources(half)[row])))
     }
 
-    /// `steps` times the same factor over entries of −128, which its two −1
-    /// make the largest sum there is, 256 a step: the tile that takes both
-    /// sides' corrections from zeros, narrow where it goes, and wide.
+    /// Repeats one factor for `steps` steps over entries of −128. Its two −1
+    /// then give the largest possible sum, 256 a step. Returns the tile after
+    /// subtracting both sides' corrections from zeros: by the narrow factors if
+    /// they exist, and by the wide ones.
     fn largest(kernel: &dyn Kernel, steps: usize) -> (Option<Vec<i32>>, Vec<i32>) {
         let (factor, columns) = double_negative();
         let sides = Sides { kernel, params: &P };
@@ -253,8 +254,8 @@ mod tests {
             let (narrow, wide) = largest(kernel, steps);
             assert_eq!(narrow, Some(wide), "{steps} steps on {kernel:?}");
         }
-        // At 128 steps the largest sum is 2^15, one beyond i16: taken for
-        // i16::MIN it would make a wrong product, so the wide way is taken.
+        // At 128 steps the largest sum is 2^15, one beyond i16. Read as
+        // i16::MIN it would give a wrong product, so the wide factors are used.
         assert_eq!(largest(kernel, 128).0, None, "{kernel:?}");
         assert_eq!(largest(kernel, 129).0, None, "beyond it sums may wrap unseen");
     }

@@ -4,8 +4,8 @@ use poai_core::params::Params;
 use poai_core::puzzle::statement::Side;
 use poai_core::simd::{Block, Kernel};
 
-/// a (m×k) by bᵀ (n×k) into row-major m×n; k is padded to whole steps and rows
-/// to whole strips with zeros, which change no sum.
+/// Multiplies a (m×k) by bᵀ (n×k) into row-major m×n. Pads k to whole
+/// rank-steps and rows to whole strips with zeros, which change no sum.
 pub(super) fn product(
     kernel: &dyn Kernel,
     a: &[i8],
@@ -38,7 +38,7 @@ pub(super) fn product(
     }
 }
 
-/// All strips, step by step.
+/// Packs all strips, rank-step by rank-step.
 fn pack(kernel: &dyn Kernel, side: Side, matrix: &[i8], k: usize) -> Vec<i8> {
     let params = &Params::CONSENSUS;
     let (t, rank) = (params.tile(), params.rank());

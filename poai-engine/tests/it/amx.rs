@@ -1,5 +1,5 @@
-//! The AMX kernel, with its instructions answered in software on processors
-//! without them.
+//! The AMX kernel. On processors without AMX, software emulates its
+//! instructions.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use poai_core::Params;
@@ -9,15 +9,15 @@ use poai_engine::operand::{pseudorandom, test_challenge};
 use poai_testing::amx::{self, emulated};
 use poai_testing::tester;
 
-/// Entries of a step.
+/// Entries of one rank-step of a strip.
 const STEP: usize = 32 * 128;
 
-/// The processor's own kernel.
+/// The processor's own kernel, if it has AMX.
 fn found() -> Option<&'static dyn Kernel> {
     ALL.iter().find(|entry| entry.name == "cpu-amx").and_then(|amx| (amx.find)())
 }
 
-/// The whole test of a backend. Every call gives its tile registers back.
+/// Runs the whole backend tester. Every call must release its tile registers.
 #[test]
 fn the_emulated_backend_passes_the_tester() {
     let Some(kernel) = emulated() else { return };
@@ -32,8 +32,8 @@ fn the_emulated_backend_passes_the_tester() {
     assert!(amx::was_used() || found().is_some(), "the instructions were executed");
 }
 
-/// The vector file's cases of blocks' parameters, beside the integration
-/// test that runs the kernels of the processor through all of it.
+/// Runs the vector file's cases with consensus parameters. The integration test
+/// `vectors` runs the processor's own kernels on all cases.
 #[test]
 fn the_emulated_backend_reproduces_the_vectors() {
     let Some(kernel) = emulated() else { return };
@@ -75,14 +75,14 @@ fn the_emulated_backend_reproduces_the_vectors() {
     assert!(cases > 0, "the file has cases of the consensus parameters");
 }
 
-/// Verifiers must not change what the process is allowed.
+/// Verifiers must not change the permissions of the process.
 #[test]
 fn verifiers_never_ask_for_amx() {
     let amx = ALL.iter().find(|entry| entry.name == "cpu-amx");
     assert!(amx.is_some_and(|amx| !amx.for_verifiers));
 }
 
-/// `find` never takes the emulator for the processor.
+/// `find` never mistakes the emulator for the processor.
 #[test]
 fn the_emulator_is_not_found() {
     let before = found().is_some();

@@ -1,4 +1,4 @@
-//! Every backend against the plain reference, through the shared tester.
+//! Compares every backend with the plain reference, through the shared tester.
 
 use poai_core::*;
 use poai_engine::backend::reference::{self, PlainMatrix};
@@ -8,8 +8,9 @@ use poai_engine::*;
 use poai_testing::tester::{Case, check, check_all, compare, run};
 use proptest::prelude::*;
 
-/// Each on the caller's threads, on one of its own, which gets the largest
-/// blocks, and on three, which get odd ones.
+/// Runs each backend with three thread counts: the caller's threads, one
+/// thread, which gets the largest blocks, and three threads, which get uneven
+/// blocks.
 #[test]
 fn every_backend_passes_the_tester() {
     let mut backends = poai_engine::choose::present();
@@ -28,7 +29,8 @@ fn every_backend_passes_the_tester() {
     }
 }
 
-/// Forcing a backend gives that backend or an error, never another one.
+/// Selecting a backend by name gives that backend or an error, never another
+/// backend.
 #[test]
 fn a_missing_backend_is_an_error() {
     let unknown = poai_engine::choose::by_name("cpu-unheard-of").unwrap_err();
@@ -46,11 +48,11 @@ fn a_missing_backend_is_an_error() {
     let present: Vec<_> =
         poai_engine::choose::present().iter().map(|backend| backend.name()).collect();
     assert!(present.contains(&"cpu-scalar") && present.contains(&"reference"), "{present:?}");
-    assert_eq!(Cpu::new().name(), present[0], "the default is the fastest there is");
+    assert_eq!(Cpu::new().name(), present[0], "the default is the fastest present");
 }
 
-/// Kernels have layouts of their own: what one prepared, noised or packed no
-/// other takes.
+/// Each kernel has its own layout, so no backend accepts operands that another
+/// one prepared, noised or packed.
 #[test]
 fn handles_of_another_backend_are_refused() {
     use backend::{Multiplication, Output, Watch, Winner};
@@ -84,7 +86,8 @@ fn handles_of_another_backend_are_refused() {
     }
 }
 
-/// Every backend takes the consensus pair and says which others it does not.
+/// Every backend supports the consensus pair and names the pairs that it does
+/// not support.
 #[test]
 fn unsupported_parameters_are_a_typed_error() {
     let odd = Params::new(64, 48).unwrap();
@@ -103,7 +106,7 @@ fn unsupported_parameters_are_a_typed_error() {
     }
 }
 
-/// The tester must notice a wrong backend, or it proves nothing.
+/// The tester must detect a wrong backend; otherwise its passes prove nothing.
 #[test]
 fn the_tester_notices_one_wrong_entry() {
     use poai_engine::backend::*;
@@ -160,7 +163,7 @@ fn naive(a: &ndarray::Array2<i8>, bt: &ndarray::Array2<i8>) -> Vec<i32> {
     wide(a).dot(&wide(bt).reversed_axes()).iter().copied().collect()
 }
 
-/// Any permitted pair, any small shape, entries drawn by proptest.
+/// Any permitted pair and any small shape, with entries drawn by proptest.
 fn any_case() -> impl Strategy<Value = Case> {
     let pair = (0..4u32, 1..=4u16)
         .prop_map(|(power, tiles)| Params::new(32 << power, 16 * tiles).unwrap());
@@ -195,8 +198,8 @@ proptest! {
     }
 }
 
-/// The deepest block statement with operands of the extremes: the largest sums
-/// there are. The reference runs with overflow checks.
+/// The deepest block statement with extreme operands gives the largest possible
+/// sums. The reference runs with overflow checks.
 #[test]
 fn the_deepest_block_statement_does_not_overflow() {
     for fill in [params::ENTRY_MIN, params::ENTRY_MAX] {
@@ -215,7 +218,8 @@ fn the_deepest_block_statement_does_not_overflow() {
     }
 }
 
-/// Deeper than a block, where the thin factors of recovery leave 16 bits.
+/// Statements deeper than a block, at which the thin factors of recovery exceed
+/// 16 bits.
 #[test]
 fn deep_research_statements_are_recovered_exactly() {
     let (a, bt) = (pseudorandom(b"a", 64, 20_480), pseudorandom(b"b", 96, 20_480));

@@ -1,5 +1,5 @@
-//! Two backends in lock step: equal ones pass for one, and every lie of one is
-//! caught and named.
+//! Two backends in lock step. Equal backends act as one, and every wrong result
+//! of either is caught and named.
 
 use poai_core::program::RunShape;
 use poai_core::puzzle::commitment::Tree;
@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-/// Where a backend differs from the one it wraps.
+/// The way in which a backend differs from the one that it wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     Root,
@@ -128,7 +128,7 @@ fn spoil(really: bool, memory: &mut [i32]) {
     }
 }
 
-/// Lies in what is reported of tile (1, 0).
+/// Falsifies the reports about tile (1, 0).
 struct Tampered<'a>(&'a dyn Watch, Lie);
 
 impl Watch for Tampered<'_> {
@@ -151,7 +151,7 @@ impl Watch for Tampered<'_> {
     }
 }
 
-/// Winners, and whether to stop at once.
+/// Collects winners, and stops at once if requested.
 #[derive(Default)]
 struct Collect {
     winners: Mutex<Vec<Winner>>,
@@ -173,7 +173,7 @@ fn operand(side: Side, rows: usize) -> Operand {
     Operand::pseudorandom(&Params::CONSENSUS, side, b"dual", rows, K).unwrap()
 }
 
-/// Calls everything that a backend has, and gives the winners.
+/// Calls every method of a backend, and returns the winners.
 fn everything(backend: &dyn Backend) -> Vec<Winner> {
     let [a, b] = [(Side::A, 96), (Side::B, 64)]
         .map(|(side, rows)| backend.prepare(operand(side, rows)).unwrap());
@@ -229,8 +229,8 @@ fn networks_run_on_both() {
     }
 }
 
-/// Whichever side lies, the message names the call, both backends and the
-/// place.
+/// Whichever backend is wrong, the message names the call, both backends and
+/// the place.
 #[test]
 fn every_lie_is_caught() {
     let lies = [
@@ -252,14 +252,14 @@ fn every_lie_is_caught() {
         let liar = || Arc::new(Liar(Cpu::named("cpu-scalar").unwrap(), lie));
         let honest = || poai_engine::choose::by_name("reference").unwrap();
         let mut duals = vec![Dual::new(honest(), liar())];
-        // A first that goes on when asked to stop does no wrong: it is asked
-        // to stop soon, and the second then goes on with it.
+        // A first backend may continue when asked to stop, because it only has
+        // to stop soon. The second backend then continues with it.
         if lie != Lie::NeverStops {
             duals.push(Dual::new(liar(), honest()));
         }
         for dual in duals {
             let caught = catch_unwind(AssertUnwindSafe(|| everything(&dual)));
-            let message = caught.expect_err(&format!("{lie:?} goes unnoticed"));
+            let message = caught.expect_err(&format!("{lie:?} is caught"));
             let message = message.downcast::<String>().unwrap();
             assert!(message.starts_with(call) && message.contains(place), "{lie:?}: {message}");
             assert!(message.contains("cpu-scalar") && message.contains("reference"), "{message}");
@@ -267,24 +267,24 @@ fn every_lie_is_caught() {
     }
 }
 
-/// Both lie in the same entry by leaving it as it was.
+/// Both backends are wrong in the same entry: neither writes it.
 #[test]
 fn an_entry_that_neither_writes_is_caught() {
     let liar = || Arc::new(Liar(Cpu::new(), Lie::Unwritten));
     let dual = Dual::new(liar(), liar());
     let caught = catch_unwind(AssertUnwindSafe(|| everything(&dual)));
-    let message = caught.expect_err("it goes unnoticed").downcast::<String>().unwrap();
+    let message = caught.expect_err("the unwritten entry is caught").downcast::<String>().unwrap();
     assert!(message.contains("row 95, column 63"), "{message}");
 }
 
-/// What is no difference comes back as an error.
+/// A problem that is not a difference comes back as an error.
 #[test]
 fn strangers_are_refused_and_unsupported_pairs_named() {
     let dual = Dual::new(scalar(), Arc::new(Cpu::new()));
     let foreign = scalar().prepare(operand(Side::A, 32)).unwrap();
     let refused = dual.noise(&Seed([1; 32]), &foreign).unwrap_err();
     assert!(matches!(refused, BackendError::Foreign { backend: "dual", owner: "cpu-scalar" }));
-    // Another pair's handle has halves of backends that this one lacks.
+    // Another pair's handle holds handles of backends that this pair lacks.
     let other = Dual::new(scalar(), poai_engine::choose::by_name("reference").unwrap());
     let a = other.prepare(operand(Side::A, 32)).unwrap();
     let refused = dual.noise(&Seed([1; 32]), &a);

@@ -1,4 +1,5 @@
-//! Operands, backends, the miner and execution, compared with the reference.
+//! Tests of operands, backends, the miner and execution, compared with the
+//! reference.
 
 mod amx;
 mod backends;

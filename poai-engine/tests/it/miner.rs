@@ -1,4 +1,5 @@
-//! The miner: what it returns, keeps, stops and reports.
+//! The miner: its results, the winners that it keeps, cancellation and
+//! progress.
 
 use poai_core::*;
 use poai_engine::backend::reference::Reference;
@@ -19,7 +20,7 @@ fn miner() -> Miner {
     Miner::new(P, Arc::new(Cpu::new())).unwrap()
 }
 
-/// A round over 64 columns and an A of 160 rows: 10 tickets.
+/// A round over 64 columns of the product, and an A of 160 rows: 10 tickets.
 fn round(miner: &Miner) -> (miner::Round, backend::Prepared) {
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 160)).unwrap();
@@ -76,14 +77,15 @@ fn prepared_weights_serve_many_activations_and_challenges() {
             let mined = round.mine(&prepared, &MineOptions::new(Difficulty::ONE)).unwrap();
             assert_eq!(mined.product, naive(&a, bt.operand()));
             assert_eq!(mined.found.statement().root_b, *bt.root());
-            assert!(statements.insert(mined.found.seeds().a), "every pair has a seed of its own");
+            assert!(statements.insert(mined.found.seeds().a), "every pair has its own seed");
         }
     }
 }
 
 #[test]
 fn a_search_stops_when_it_has_what_it_keeps() {
-    // One thread, so that what is in flight beside the winner is known.
+    // One thread, so that the number of tiles in flight beside the winner is
+    // known.
     let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 3200)).unwrap();
@@ -126,8 +128,8 @@ fn cancelling_keeps_the_winners_so_far() {
     assert!(cancel.is_cancelled());
 }
 
-/// A search that was cancelled before it had what it keeps says so, and keeps
-/// what it has.
+/// A search that is cancelled before it has enough winners reports the
+/// cancellation and keeps the winners that it has.
 #[test]
 fn a_cancelled_search_is_told_from_a_finished_one() {
     let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
@@ -150,14 +152,14 @@ fn a_cancelled_search_is_told_from_a_finished_one() {
         [(Difficulty::ONE, true), (Difficulty::new(u128::MAX).unwrap(), false)]
     {
         let Err(MineError::Cancelled { found }) = search(difficulty) else {
-            panic!("it was cancelled");
+            panic!("a cancelled search is an error");
         };
         assert_eq!(found.won() > 0, wins);
         assert!((20..200).contains(&found.drawn()));
     }
 }
 
-/// Cancelling with the last tile stops nothing: the product is there.
+/// Cancelling at the last tile stops nothing: the product is complete.
 #[test]
 fn cancelling_at_the_end_loses_no_product() {
     let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
@@ -179,7 +181,8 @@ fn operands_of_other_parameters_are_refused() {
     let operand = Operand::pseudorandom(&other, Side::A, b"a", 48, 128).unwrap();
     let refused = miner().prepare(operand).unwrap_err();
     assert!(matches!(refused, MineError::Params { expected: P, got } if got == other), "{refused}");
-    // Nor do handles that the backend itself made for them get in.
+    // Handles of such operands are refused too, although the backend itself
+    // made them.
     let scalar = Arc::new(Cpu::named("cpu-scalar").unwrap());
     let foreign = |side| {
         let operand = Operand::pseudorandom(&other, side, b"", 48, 1024).unwrap();
@@ -204,7 +207,7 @@ fn progress_counts_every_tile() {
     round.mine(&a, &options).unwrap();
     let seen = seen.lock().unwrap();
     let done: BTreeSet<u64> = seen.iter().map(|progress| progress.done).collect();
-    assert_eq!(done.len(), seen.len(), "every call is news");
+    assert_eq!(done.len(), seen.len(), "every call reports progress");
     assert_eq!(done.last(), Some(&10));
     assert!(seen.iter().all(|progress| progress.total == 10 && progress.done >= 1));
 }

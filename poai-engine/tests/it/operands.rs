@@ -1,4 +1,4 @@
-//! Operands: every bound is checked and named; padding and splitting keep the
+//! Operands: every bound is checked and named. Padding and splitting keep the
 //! exact product.
 
 use ndarray::{Array2, s};
@@ -66,7 +66,8 @@ fn parameters_outside_the_table_are_refused() {
     assert_eq!(permitted.collect::<Vec<_>>(), [16, 32, 48, 64]);
 }
 
-/// A column-major matrix is the same operand: what is committed is row-major.
+/// A column-major matrix is the same operand: the commitment is to row-major
+/// bytes.
 #[test]
 fn any_memory_layout_gives_the_same_commitment() {
     let rows = pseudorandom(b"layout", 64, 256);
@@ -98,7 +99,7 @@ fn padding_is_explicit_and_keeps_what_fits() {
     let padded = Padded::new(&P, fitting, pseudorandom(b"b", 32, 1024)).unwrap();
     assert_eq!(padded.operands().a().as_slice().as_ptr(), address, "nothing is copied");
 
-    // 100 and 128 columns would pad alike.
+    // Padding would give 100 and 128 columns the same size.
     let unequal = Padded::new(&P, zeros(32, 100), zeros(32, 128));
     assert_eq!(unequal.unwrap_err(), OperandError::Inner { a: 100, b: 128 });
     for (a, bt) in [(zeros(0, 5), zeros(3, 5)), (zeros(3, 0), zeros(3, 0))] {
@@ -126,7 +127,7 @@ fn splitting_is_as_equal_as_the_rank_allows() {
     }
     let deep = Split::new(&P, zeros(1, 1 << 19), zeros(1, 1 << 19));
     assert_eq!(deep.unwrap_err(), OperandError::TooDeep { k: 1 << 19 });
-    // An entry is named by its place in the whole matrix.
+    // An error gives an entry's place in the whole matrix.
     let mut a = zeros(2, 20_000);
     a[[1, 19_999]] = 64;
     let error = Split::new(&P, a, zeros(1, 20_000)).unwrap_err();
@@ -137,7 +138,7 @@ fn naive(a: &Array2<i8>, bt: &Array2<i8>) -> Array2<i32> {
     a.mapv(i32::from).dot(&bt.mapv(i32::from).reversed_axes())
 }
 
-/// Mines every part of a split and adds up.
+/// Mines every part of a split and adds the products.
 fn product_of(split: &Split) -> Array2<i32> {
     let miner = Miner::new(P, Arc::new(Cpu::new())).unwrap();
     let products: Vec<_> = split
@@ -151,7 +152,10 @@ fn product_of(split: &Split) -> Array2<i32> {
         })
         .collect();
     assert!(split.assemble(products[1..].to_vec()).is_none(), "a part is missing");
-    assert!(split.assemble([&products[..], &products[..1]].concat()).is_none(), "one too many");
+    assert!(
+        split.assemble([&products[..], &products[..1]].concat()).is_none(),
+        "one product too many"
+    );
     assert!(split.assemble(products.iter().map(|_| Array2::zeros((1, 1)))).is_none());
     let mut wrong_last = products.clone();
     *wrong_last.last_mut().unwrap() = Array2::zeros((1, 1));

@@ -1,4 +1,5 @@
-//! Programs: the same bytes on every backend, and the same encoding back.
+//! Programs: the same bytes on every backend, and an encoding that decodes to
+//! the same program.
 
 use poai_core::program::ops::{Local, Region};
 use poai_core::program::{
@@ -36,8 +37,8 @@ fn every_backend_leaves_the_same_trace() {
     }
 }
 
-/// The trace roots of the zoo, as in `test_vectors/traces.txt`: whoever changes a
-/// step's arithmetic, an encoding or a layout changes these.
+/// The trace roots of the zoo, as in `test_vectors/traces.txt`. A change of a step's arithmetic, an
+/// encoding or a layout changes these roots.
 #[test]
 fn known_answers() {
     let known: Vec<String> = runs()
@@ -79,7 +80,7 @@ fn any_region_is_what_the_whole_says() {
     }
 }
 
-/// A trace's tensors as a step's slots.
+/// The tensors of a trace as a step's slots.
 struct Values<'a>(&'a poai_engine::execute::Trace, ValueId);
 
 impl poai_core::program::ops::RowSource for Values<'_> {
@@ -116,7 +117,8 @@ fn products_that_are_mined_are_the_same() {
     let mined =
         model.run(&run, zoo::images(&run), &RunOptions::new().trace().mine(mining)).unwrap();
     assert_eq!(mined.trace.unwrap().root(), plain.trace.unwrap().root());
-    // Only the product of 1200 columns, padded to 1280, is deep enough.
+    // Only the product of 1200 columns, padded to 1280, is deep enough to be
+    // mined.
     assert_eq!(mined.mined.len(), 1);
     assert_eq!(mined.mined[0].found.drawn(), 1);
 }
@@ -221,7 +223,7 @@ fn products_are_told_from_other_steps() {
             let name = step.op.name();
             let product = matches!(name, "linear" | "attention weights" | "attention context");
             assert_eq!(step.op.is_product(), product, "{name}");
-            // Only products have multiply-accumulates, and all have.
+            // Products have multiply-accumulates, and no other steps do.
             assert_eq!(program.macs(value, &run) > 0, product, "{name}");
             products += program.macs(value, &run);
             with_weights += if name == "linear" { program.macs(value, &run) } else { 0 };
@@ -232,7 +234,7 @@ fn products_are_told_from_other_steps() {
     }
 }
 
-/// Bytes of an encoding before its two parts' lengths.
+/// Bytes of an encoding before the lengths of its two parts.
 const MAGIC: usize = b"poai program 1\n".len();
 
 #[test]
@@ -243,7 +245,7 @@ fn no_byte_of_an_encoding_is_left_over() {
     let mut end = MAGIC + 8;
     for (part, length) in lengths.into_iter().enumerate() {
         end += length as usize;
-        // A byte more in the part, and in its length.
+        // One extra byte at the end of the part, counted in its length.
         let mut longer = bytes.to_vec();
         longer.insert(end, 0);
         longer[MAGIC + 4 * part..][..4].copy_from_slice(&(length + 1).to_le_bytes());
@@ -258,7 +260,8 @@ fn encodings_have_limits() {
     assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Magic));
     bytes.push(0);
     assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Length));
-    // Wherever a count stands, more than there may be is refused as such.
+    // At every position that holds a count, a count above the limit is refused
+    // by name.
     for value in [(1 << 16) + 1, u32::MAX] {
         let mut refused = std::collections::BTreeSet::new();
         for at in MAGIC + 8..MAGIC + 8 + 400 {

@@ -1,4 +1,4 @@
-//! Memory that runs use again holds nothing of the run before.
+//! Reused memory holds no data of an earlier run.
 
 use poai_core::program::RunShape;
 use poai_engine::execute::{Model, Network, RunOptions, Tensor};
@@ -21,7 +21,8 @@ fn later_runs_are_as_the_first() {
         [(zoo::encoder, zoo::tokens), (zoo::classifier, zoo::images)];
     for (network, inputs) in zoo {
         let model = model(network());
-        // Extents whose padded bytes are alike and their padding is not, too.
+        // The extents include some with equal padded sizes but different
+        // padding.
         for (batch, sequence) in [(3, 40), (3, 39), (1, 64), (3, 40), (7, 1), (6, 1), (1, 1)] {
             let sequence = if model.program().has_tokens() { sequence } else { 1 };
             let run = RunShape { batch, sequence };
@@ -45,7 +46,7 @@ fn what_is_kept_is_bounded() {
     model.keep_at_most(0);
     assert_eq!(root(&model, &run, zoo::tokens), first);
     assert_eq!(model.kept_bytes(), 0);
-    // What somebody holds is not the model's.
+    // A tensor that the caller still holds does not count as kept by the model.
     model.keep_at_most(u64::MAX);
     let held = model.run(&run, zoo::tokens(&run), &RunOptions::new()).unwrap().output;
     let copy = held.as_ref().clone();
@@ -55,7 +56,8 @@ fn what_is_kept_is_bounded() {
     assert_eq!(model.kept_bytes(), before);
 }
 
-/// Runs of several extents at once on one model, while what it may keep changes.
+/// Runs several extents at once on one model, while its limit of kept bytes
+/// changes.
 #[test]
 fn a_model_is_shared_while_its_memory_is_taken_away() {
     let model = model(zoo::encoder());
@@ -76,7 +78,7 @@ fn a_model_is_shared_while_its_memory_is_taken_away() {
             .collect();
         let mut limit = 1u64;
         while workers.iter().any(|worker| !worker.is_finished()) {
-            // From nothing to 4 MiB, in no order.
+            // Limits from 0 to 4 MiB, in pseudo-random order.
             limit = limit.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             model.keep_at_most(limit >> 42);
             std::thread::sleep(std::time::Duration::from_millis(1));

@@ -1,6 +1,6 @@
-//! Every step's values, against what an independent implementation of
-//! docs/spec.md makes of them: scripts/check-programs.py, in Python, which wrote
-//! `test_vectors/steps.txt`. That script reads the cases that `emit_cases` writes.
+//! Compares every step's values with an independent implementation of docs/spec.md. That
+//! implementation is scripts/check-programs.py, in Python, which wrote `test_vectors/steps.txt`. It
+//! reads the cases that `emit_cases` writes.
 
 use poai_core::program::ValueId;
 use poai_core::trace::TraceRules;
@@ -12,7 +12,7 @@ use poai_testing::runs;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Few of each, so that outputs of more tiles than are opened are among the cases.
+/// Small numbers, so that some cases have outputs with more tiles than an audit opens.
 const CLAIM: Claim = Claim {
     job: [0x11; 32],
     prover: [0x22; 32],
@@ -25,7 +25,7 @@ const CLAIM: Claim = Claim {
 };
 const BEACON: [u8; 32] = [0x33; 32];
 
-/// The zoo's programs and one program an edge.
+/// The zoo's programs, and one program per edge.
 fn cases() -> Vec<ProgramCase> {
     let of_zoo = runs::runs().into_iter().map(|runs::ZooRun { name, network, run, inputs }| {
         let name = format!("{name}, {} of {}", run.batch, run.sequence);
@@ -34,7 +34,7 @@ fn cases() -> Vec<ProgramCase> {
     of_zoo.chain(edges::cases()).collect()
 }
 
-/// The trace of a run, or nothing where a step has no output.
+/// The trace of a run, or `None` if a step has no output.
 fn traced(case: &ProgramCase, backend: Arc<dyn Device>) -> Option<Trace> {
     let model = Model::new(case.network.clone(), backend).unwrap();
     match model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace()) {
@@ -48,8 +48,8 @@ fn values(trace: &Trace) -> impl Iterator<Item = (ValueId, &Tensor)> {
     (0..).map(ValueId).map_while(|value| Some((value, trace.value(value).ok()?)))
 }
 
-/// A case's lines in `test_vectors/steps.txt`: the trace root, which binds all else,
-/// the steps' roots if there are several, and the tiles that an audit opens.
+/// A case's lines in `test_vectors/steps.txt`. They are the trace root, which binds everything
+/// else, the steps' roots if there are several steps, and the tiles that an audit opens.
 fn answers(case: &ProgramCase, trace: Option<&Trace>) -> Vec<String> {
     let program = case.network.program();
     let Some(trace) = trace else { return vec![format!("{}: no output", case.name)] };

@@ -1,6 +1,6 @@
-//! How steps' outputs are cut into tiles, which rows a tile is made of, and
-//! where a tile that is not right differs first: each said again, entry by
-//! entry, as the tables of docs/spec.md §14 have it.
+//! How steps' outputs are cut into tiles, which rows a tile reads, and where a
+//! wrong tile first differs. Each test recomputes the tables of docs/spec.md
+//! §14 entry by entry.
 
 use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
@@ -11,7 +11,7 @@ use poai_testing::runs;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-/// One op of each way to cut.
+/// One op for each way of cutting tiles.
 fn ops() -> [Op; 6] {
     let constant = ConstantId(0);
     let clamp = Clamp::full(Dtype::I8);
@@ -45,8 +45,9 @@ fn extent() -> impl Strategy<Value = Extent> {
 }
 
 proptest! {
-    /// A tile is 32×32 for linear and attention context, one row for mean
-    /// pool, 32 whole rows for the others; the last ones reach over the padding.
+    /// A tile is 32×32 for linear and attention context, one row for mean pool,
+    /// and 32 whole rows for the others. The last tiles extend over the
+    /// padding.
     #[test]
     fn tiles_are_counted_row_by_row(which in 0usize..6, output in extent()) {
         let ops = ops();
@@ -77,7 +78,8 @@ proptest! {
                 held[tile as usize] += 1;
             }
         }
-        // No region holds more than what was counted, so that none overlap.
+        // No region is larger than the entries counted for it, so regions do
+        // not overlap.
         for (region, held) in regions.iter().zip(held) {
             prop_assert_eq!(region.rows.len() * region.width(), held as usize);
         }
@@ -110,8 +112,8 @@ proptest! {
         prop_assert_eq!(local.within(&region), expected);
     }
 
-    /// The first difference of a tile, entry by entry, and none where the
-    /// committed rows are those computed and zero in the padding.
+    /// Finds the first difference of a tile, entry by entry. There is none if
+    /// the committed rows equal the computed rows and are zero in the padding.
     #[test]
     fn the_first_difference_is_found(
         output in extent(),
@@ -139,7 +141,8 @@ proptest! {
                     .collect()
             })
             .collect();
-        // Rows before the region, and rows that are not there at its end.
+        // The source may have rows before the region, and may lack rows at its
+        // end.
         let before = first.min(region.rows.start);
         let kept = region.rows.len() - usize::from(absent);
         let mut changed = BTreeSet::new();
@@ -175,7 +178,7 @@ proptest! {
             }
         }
         prop_assert_eq!(local.first_difference(&region, &own, &committed), expected);
-        // Changes of an entry only add up: the first one within the region is found.
+        // Changes of an entry never cancel, so the first changed entry within the region is found.
         let seen = changed.iter().find(|(_, column)| region.columns.contains(column));
         if let (false, Some(first)) = (absent, seen) {
             prop_assert_eq!(expected, Some(*first));
@@ -183,7 +186,7 @@ proptest! {
     }
 }
 
-/// Rows that share what they are made of are computed at once.
+/// Rows that read the same rows are computed together.
 #[test]
 fn blocks_of_rows() {
     let output = Extent::new(120, 7, Dtype::I16).unwrap();
@@ -231,8 +234,8 @@ fn regions_and_memory_must_fit() {
     assert_eq!(local.compute(&Zeros, &none, None, &mut []), Err(StepError::Region));
 }
 
-/// The rows of image `item` that the windows of these rows reach into, whole
-/// rows of pixels, from the first to the last.
+/// The rows of image `item` that the windows of these rows cover. The result
+/// has whole rows of pixels, from the first to the last.
 fn image_rows(window: &Window, item_rows: u32, per_item: u32, rows: &[u32]) -> BTreeSet<u32> {
     let [_, across] = window.output().unwrap();
     let items: BTreeSet<u32> = rows.iter().map(|row| row / per_item).collect();
@@ -254,8 +257,8 @@ fn image_rows(window: &Window, item_rows: u32, per_item: u32, rows: &[u32]) -> B
     pixels
 }
 
-/// The table of docs/spec.md §14, row by row: (slot, row) of all that a region
-/// is made of, but for what its entries name.
+/// The table of docs/spec.md §14, row by row. Returns each (slot, row) that a
+/// region reads, except the rows that its entries name.
 fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
     let mut read = BTreeSet::new();
     let rows: Vec<u32> = region.rows.clone().collect();
@@ -343,7 +346,7 @@ fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
     read
 }
 
-/// Ranges of rows, by slot, then row, touching ones joined.
+/// Ranges of rows, ordered by slot and row, with adjacent ranges joined.
 fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
     let mut reads: Vec<Read> = vec![];
     for &(slot, row) in rows {
@@ -355,7 +358,7 @@ fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
     reads
 }
 
-/// The zoo's networks and an edge's each, in their runs.
+/// The networks of the zoo and one per edge, with their runs.
 fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
     let of_zoo = runs::runs().into_iter();
     let of_zoo = of_zoo.map(|case| (case.name.into(), case.network, case.run, case.inputs));
@@ -366,7 +369,7 @@ fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
     of_zoo.chain(edges).collect()
 }
 
-/// A run's inputs as the slots of a step that reads them alone.
+/// A run's inputs as the slots of a step that reads only inputs.
 struct Inputs<'a>(&'a [Tensor], &'a [ValueId]);
 
 impl RowSource for Inputs<'_> {
@@ -378,8 +381,8 @@ impl RowSource for Inputs<'_> {
     }
 }
 
-/// The rows of its table and of its scales that an embedding's ids name, or
-/// the first id that names none.
+/// The rows of an embedding's table and scales that its ids name, or the first
+/// id that is out of range.
 fn named(local: &Local<'_>, region: &Region, ids: &Tensor) -> Result<Vec<Read>, StepError> {
     let mut rows = BTreeSet::new();
     for row in region.rows.clone() {
@@ -419,10 +422,11 @@ fn a_tile_reads_what_the_table_says() {
         }
     }
     assert_eq!(kinds.len(), 22, "{kinds:?}");
-    assert!(refused > 0, "no id is out of range");
+    assert!(refused > 0, "some id is out of range");
 }
 
-/// Entries that no two places share by chance, as a step's slots.
+/// A step's slots with pseudo-random entries, so that places seldom agree by
+/// chance.
 struct Mixed;
 
 impl RowSource for Mixed {
@@ -435,7 +439,8 @@ impl RowSource for Mixed {
     }
 }
 
-/// Heads that begin and end within tiles: each tile is what its entries are.
+/// Heads may begin and end within a tile; each tile has the entries of its
+/// position.
 #[test]
 fn heads_may_begin_anywhere_in_a_tile() {
     let (heads, width, run) = (5, 16, RunShape { batch: 2, sequence: 21 });
@@ -465,5 +470,5 @@ fn heads_may_begin_anywhere_in_a_tile() {
         assert_eq!(compute(&region), single, "tile {tile}");
         seen.extend(single);
     }
-    assert!(seen.len() > 100, "hardly any entry differs");
+    assert!(seen.len() > 100, "more than 100 entries are distinct");
 }

@@ -1,7 +1,8 @@
-//! Every value of the vector file, on every backend that supports the case.
+//! Checks every value of the vector file on every backend that supports the
+//! case.
 //!
-//! The file was made by an independent implementation. Another one can be
-//! checked by giving its path in `POAI_VECTORS`.
+//! An independent implementation made the file. To check another
+//! implementation, set `POAI_VECTORS` to the path of its file.
 
 use poai_core::puzzle::proof::strip;
 use poai_core::puzzle::seeds::Seeds;
@@ -63,8 +64,8 @@ impl Puzzle {
     }
 }
 
-/// Commitments, seeds and the openings behind the proof bytes: fast path and
-/// reference.
+/// Checks commitments, seeds and the openings behind the proof bytes, by the
+/// fast path and the reference.
 fn check_protocol(value: &Value, puzzle: &Puzzle) {
     let Puzzle { name, case, statement } = puzzle;
     let params = &case.params;
@@ -91,7 +92,7 @@ fn check_protocol(value: &Value, puzzle: &Puzzle) {
     assert_eq!(reference::seeds(params, &case.challenge, statement), (seeds.b, seeds.a));
 }
 
-/// All that a backend computes.
+/// Checks everything that a backend computes.
 fn check_backend(value: &Value, puzzle: &Puzzle, backend: &dyn Backend) {
     let context = format!("{} on {}", puzzle.name, backend.name());
     let result = run(backend, &puzzle.case);
@@ -120,7 +121,7 @@ fn check_backend(value: &Value, puzzle: &Puzzle, backend: &dyn Backend) {
     assert_eq!(got, expected, "tickets of {context}");
 }
 
-/// The best ticket as a miner finds it, and its proof.
+/// Checks the best ticket that a miner finds, and its proof.
 fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backend>) {
     let Puzzle { name, case, statement } = puzzle;
     let params = &case.params;
@@ -133,7 +134,7 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
 
     let edge: Difficulty = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
     let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
-    let winner = *mined.found.best().expect("it wins at the edge");
+    let winner = *mined.found.best().expect("the best ticket wins at its own difficulty");
     let tile = Tile { row: number(&best["tile"][0]), column: number(&best["tile"][1]) };
     let transcript: Vec<u32> = best["transcript"].as_array().unwrap().iter().map(number).collect();
     assert_eq!(winner.tile, tile, "{name}");
@@ -187,7 +188,8 @@ fn check_openings(puzzle: &Puzzle, operands: &Operands, proof: &Proof, bytes: &[
     assert_eq!(transcript, proof.transcript);
 }
 
-/// A field that nobody checks would be a value that is not reproduced.
+/// Checks that every field is known: an unchecked field would be a value that
+/// is not reproduced.
 fn check_fields(value: &Value) {
     let known = [
         "tag",
@@ -227,8 +229,8 @@ fn check_fields(value: &Value) {
 fn every_field_on_every_backend() {
     let text = match std::env::var_os("POAI_VECTORS") {
         Some(path) => {
-            // Tests run in the package's folder; a relative path is meant from
-            // where the command was given, which is mostly the one above.
+            // Tests run in the package's folder. A relative path refers to the
+            // folder of the command, which is usually the parent.
             let above = Path::new("..").join(&path);
             let path = if Path::new(&path).exists() { path.into() } else { above };
             std::fs::read_to_string(&path)

@@ -5,13 +5,14 @@ use poai_core::*;
 use poai_engine::*;
 use std::sync::Arc;
 
-/// A, B, A', B' in bytes and C in 32-bit sums, and a tenth beside: trees, thin
+/// Bounds peak memory by the matrices and one tenth more. The matrices are A,
+/// B, A', B' in bytes and C in 32-bit sums; the tenth covers trees, thin
 /// factors and scratch.
 #[test]
 fn mining_takes_little_more_than_its_matrices() {
     let _alone = alone();
     for backend in [Cpu::new(), Cpu::named("cpu-scalar").expect("any processor")] {
-        // The slow kernel on a shape that it can do.
+        // The slow kernel gets a shape that it can compute in reasonable time.
         let size: usize = if backend.name() == "cpu-scalar" { 1024 } else { 4096 };
         let before = PEAK.current_usage();
         let miner = Miner::new(Params::CONSENSUS, Arc::new(backend)).unwrap();
@@ -28,7 +29,8 @@ fn mining_takes_little_more_than_its_matrices() {
         let share = peak as f64 / matrices as f64;
         println!("{} at {size}³: {share:.3} of the matrices", miner.backend().name());
         assert!(size < 4096 || peak * 10 <= matrices * 11, "{peak} bytes, {matrices} of matrices");
-        // Smaller products have more beside them, but never half as much again.
+        // Smaller products have a larger share of other memory, but never half
+        // of the matrices.
         assert!(peak * 2 <= matrices * 3, "{peak} bytes, {matrices} of matrices");
     }
 }

@@ -1,4 +1,4 @@
-//! Products cancelled at any moment leave nothing behind, no thread either.
+//! Products cancelled at any moment leave nothing behind, including threads.
 
 use crate::alone;
 use poai_core::*;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const P: Params = Params::CONSENSUS;
 
-/// SplitMix64.
+/// The next number of SplitMix64.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,13 +18,15 @@ fn random(state: &mut u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// Threads of this process; `None` where the system does not tell.
+/// The number of threads of this process; `None` if the system does not report
+/// it.
 fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
-/// Products of shared operands, each cancelled by another thread at some moment:
-/// an outcome is the whole product or a part of its winners, never another.
+/// Shared operands are multiplied while another thread cancels each product at
+/// some moment. The result is the whole product or a subset of its winners, and
+/// nothing else.
 #[test]
 fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
     let _alone = alone();
@@ -48,7 +50,7 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
                 for _ in 0..25 {
                     let cancel = Cancel::new();
                     let after = cancel.clone();
-                    // Four at once take four times as long, or longer.
+                    // Four products at once take at least four times as long.
                     let part = random(&mut state) % 1000;
                     let wait = took.mul_f64(part as f64 / 150.0);
                     let other = std::thread::spawn(move || {
@@ -63,8 +65,8 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
                             finished.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(MineError::Cancelled { found }) => {
-                            // A thread may draw the last tiles after another has
-                            // seen the cancellation: then nothing may be missing.
+                            // One thread may draw the last tiles after another has seen the
+                            // cancellation. Then no winner is missing.
                             assert!(found.drawn() <= whole.found.drawn());
                             for winner in found.winners() {
                                 assert!(whole.found.winners().contains(winner));
@@ -83,17 +85,17 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
     });
     let (finished, stopped) = (finished.into_inner(), stopped.into_inner());
     println!("{finished} finished, {stopped} stopped");
-    assert!(stopped > 0, "nothing was ever cancelled in time");
+    assert!(stopped > 0, "at least one product was cancelled in time");
     assert_eq!(finished + stopped, 100);
     let Some(before) = before else {
         println!("SKIPPED: this system does not count threads");
         return;
     };
-    // A thread that has been joined may take a moment to leave the count.
+    // A joined thread may stay in the count for a moment.
     let patience = Instant::now();
     while threads().unwrap() > before && patience.elapsed() < Duration::from_secs(10) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(threads().unwrap() <= before, "threads are left behind");
+    assert!(threads().unwrap() <= before, "no threads are left behind");
     assert_eq!(round.mine(&a, &options).unwrap().product, whole.product);
 }

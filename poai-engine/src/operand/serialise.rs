@@ -75,9 +75,8 @@ struct RawPadded {
 impl<'de> Deserialize<'de> for Padded {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Padded, D::Error> {
         let RawPadded { operands, true_shape } = RawPadded::deserialize(from)?;
-        Padded::of(operands, true_shape).ok_or_else(|| {
-            D::Error::custom("the true shape does not pad to the shape of the operands")
-        })
+        Padded::of(operands, true_shape)
+            .ok_or_else(|| D::Error::custom("the true shape does not pad to this shape"))
     }
 }
 

@@ -422,7 +422,7 @@ fn a_tile_reads_what_the_table_says() {
         }
     }
     assert_eq!(kinds.len(), 22, "{kinds:?}");
-    assert!(refused > 0, "some id is out of range");
+    assert!(refused > 0, "no id is out of range");
 }
 
 /// A step's slots with pseudo-random entries, so that places seldom agree by
@@ -470,5 +470,5 @@ fn heads_may_begin_anywhere_in_a_tile() {
         assert_eq!(compute(&region), single, "tile {tile}");
         seen.extend(single);
     }
-    assert!(seen.len() > 100, "more than 100 entries are distinct");
+    assert!(seen.len() > 100, "too few entries are distinct");
 }

@@ -85,7 +85,7 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
     });
     let (finished, stopped) = (finished.into_inner(), stopped.into_inner());
     println!("{finished} finished, {stopped} stopped");
-    assert!(stopped > 0, "at least one product was cancelled in time");
+    assert!(stopped > 0, "no product was cancelled in time");
     assert_eq!(finished + stopped, 100);
     let Some(before) = before else {
         println!("SKIPPED: this system does not count threads");
@@ -96,6 +96,6 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
     while threads().unwrap() > before && patience.elapsed() < Duration::from_secs(10) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(threads().unwrap() <= before, "no threads are left behind");
+    assert!(threads().unwrap() <= before, "threads are left behind");
     assert_eq!(round.mine(&a, &options).unwrap().product, whole.product);
 }

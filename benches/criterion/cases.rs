@@ -1,4 +1,5 @@
-//! Which backends run which sizes, and what all of them have to answer.
+//! The backends and sizes of each group, and the answers that all backends must
+//! give.
 
 use poai_benches::workload::P;
 use poai_core::{Challenge, Difficulty, Side};
@@ -9,8 +10,8 @@ use poai_engine::{Cpu, MineOptions, Miner, Operand};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Every backend of this machine but the plain reference, which takes a second
-/// where they take a millisecond. Prints what is missing.
+/// Every backend of this machine except the plain reference, which is about a
+/// thousand times slower. Prints the backends that are missing.
 pub fn backends() -> Vec<Arc<dyn Device>> {
     for listed in Cpu::list().iter().filter(|listed| !listed.present) {
         println!("SKIPPED: {}: it needs {}", listed.name, listed.needs);
@@ -21,7 +22,7 @@ pub fn backends() -> Vec<Arc<dyn Device>> {
         .collect()
 }
 
-/// Those of these sizes that a backend takes in a moment.
+/// The sizes, of those given, that a backend computes quickly.
 pub fn sizes(backend: &dyn Backend, sizes: &[u32]) -> Vec<u32> {
     let largest = if backend.name() == "cpu-scalar" { 512 } else { u32::MAX };
     sizes.iter().copied().filter(|&size| size <= largest).collect()
@@ -40,27 +41,27 @@ pub fn proof(k: usize) -> Vec<u8> {
     let prepare = |side| miner.prepare(operand(side, 64, k)).expect("prepared");
     let (a, bt) = (prepare(Side::A), prepare(Side::B));
     let round = miner.round(&Challenge::default(), &bt).expect("a B side");
-    // Not a search, which keeps whichever thread wins first.
+    // Not a search, which keeps the winner of whichever thread is first.
     let found = round.mine(&a, &MineOptions::new(Difficulty::ONE)).expect("mined").found;
     found.proof().expect("every ticket wins").encode(&P).expect("canonical")
 }
 
-/// The known answers of a group's cases: the same from every backend.
+/// The known answers of a group's cases, which every backend must give.
 pub struct Answers {
     group: &'static str,
     cases: BTreeMap<String, String>,
 }
 
 impl Answers {
-    /// Nothing is known yet.
+    /// Answers without any case.
     pub fn new(group: &'static str) -> Answers {
         Answers { group, cases: BTreeMap::new() }
     }
 
-    /// Prints a case's answer.
+    /// Prints a case's answer and compares it with that of earlier backends.
     ///
     /// # Panics
-    /// If another backend gave another one.
+    /// Panics if another backend gave a different answer.
     pub fn add(&mut self, case: &str, backend: &str, answer: String) {
         let group = self.group;
         println!("{group}/{case} on {backend}: {answer}");

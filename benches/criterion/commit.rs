@@ -1,5 +1,5 @@
-//! Commitments: BLAKE3 itself, the tree that is kept for openings, and the
-//! same with whatever a backend does to an operand once in its life.
+//! Commitments: BLAKE3 itself, the tree that is kept for openings, and the tree
+//! together with each backend's other preparation of an operand.
 
 use super::cases::{Answers, backends, operand};
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -1,4 +1,4 @@
-//! Proofs to bytes, and back.
+//! Encoding and decoding of proofs.
 
 use super::cases::{Answers, proof};
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -1,4 +1,4 @@
-//! Checking a product against multiplying again.
+//! Checking a product, compared with multiplying again.
 
 use super::cases::{Answers, backends};
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -9,7 +9,7 @@ use poai_engine::backend::Backend;
 use poai_verify::freivalds::{Seed32, check_product};
 use std::hint::black_box;
 
-/// Rounds: one, and as many as one pass takes (128 bits).
+/// Rounds: one, and as many as one pass checks (128 bits).
 const ROUNDS: [u32; 2] = [1, 4];
 
 pub fn bench(c: &mut Criterion) {
@@ -26,7 +26,7 @@ pub fn bench(c: &mut Criterion) {
             if name != fastest.name() && !portable {
                 continue;
             }
-            // Portable code takes seconds for the largest.
+            // Portable code takes seconds for the largest sizes.
             group.sample_size(if portable && size > 1024 { 10 } else { 100 });
             let work = Workload::new(&*backend, shape).expect("a valid shape");
             work.plain().expect("multiplied");

@@ -1,10 +1,10 @@
-//! `cargo bench -p poai-benches`: the puzzle's parts by criterion.
+//! `cargo bench -p poai-benches`: criterion benchmarks of the puzzle's parts.
 //!
-//! Each group prints known answers first, so that a fast wrong result is seen,
-//! and stops where two backends differ. `-- --test` runs everything once.
+//! Each group first prints known answers, so that a fast wrong result is
+//! visible. It panics if two backends differ. `-- --test` runs everything once.
 //!
-//! - `cases`: which backends and sizes, and their known answers;
-//! - a file for each group.
+//! - `cases`: the backends and sizes, and their known answers;
+//! - one file for each group.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 mod cases;

@@ -1,4 +1,4 @@
-//! Verification: whole, and the cheap checks that come first.
+//! Verification as a whole, and the cheap checks that come first.
 
 use super::cases::{Answers, proof};
 use criterion::{BenchmarkId, Criterion, Throughput};

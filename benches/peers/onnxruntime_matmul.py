@@ -1,8 +1,8 @@
 """Serves timed runs of ONNX Runtime's MatMulInteger, u8 by constant i8, square.
 
 Usage: onnxruntime_matmul.py SIZE THREADS
-Prints "ready VERSION"; then, for each line of its input, runs once and prints
-the seconds. Ends with its input.
+Prints "ready VERSION". Then, for each line of its input, runs once and prints
+the seconds. Exits at the end of its input.
 Needs the packages onnx, onnxruntime and numpy.
 """
 
@@ -38,7 +38,7 @@ def main():
     a = np.random.default_rng(2).integers(0, 256, (size, size), dtype=np.uint8)
     run = session(weights, threads)
     product = run.run(None, {"a": a})[0]
-    # A known answer: one row and one column, computed in another way.
+    # A known answer: two entries, computed in another way.
     for row, column in [(0, 0), (size - 1, size // 2)]:
         expected = int(a[row].astype(np.int64) @ weights[:, column].astype(np.int64))
         if int(product[row, column]) != expected:

@@ -1,14 +1,15 @@
-//! The puzzle's product as somebody writes it first who has the specification
-//! and no interest in speed: section 5 as index loops over integer matrices.
-//! One file, no dependencies. The report compiles it for the machine that it
-//! runs on (`-C opt-level=3 -C target-cpu=native`).
+//! The puzzle's product as a first implementation without regard to speed:
+//! section 5 of the specification as index loops over integer matrices. One
+//! file, no dependencies. The report compiles it for the machine that it runs
+//! on (`-C opt-level=3 -C target-cpu=native`).
 //!
 //! Usage: straightforward A BT M N K RANK TILE THREADS TRANSCRIPTS
 //!
-//! A and BT are files of the noised operands, one byte an entry, row by row.
-//! Prints "ready"; then, for each line `loops` or `slices` of its input, draws
-//! every transcript that way, writes all of them to the file TRANSCRIPTS (64
-//! bytes each, row by row of tiles) and prints the seconds that drawing took.
+//! A and BT are files of the noised operands, one byte per entry, row by row.
+//! The program prints "ready". Then each line of its input, `loops` or
+//! `slices`, selects a way to draw every transcript. The program writes all
+//! transcripts to the file TRANSCRIPTS (64 bytes each, row by row of tiles) and
+//! prints the seconds that drawing took.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -45,7 +46,7 @@ struct Sizes {
 
 type Transcript = [u32; 16];
 
-/// Tile (I, J) as the specification has it.
+/// Draws the transcript of tile (I, J) as in the specification.
 fn loops(sizes: Sizes, a: &Matrix, bt: &Matrix, i_tile: usize, j_tile: usize) -> Transcript {
     let Sizes { r, t, k } = sizes;
     let mut c = vec![0i32; t * t];
@@ -65,8 +66,8 @@ fn loops(sizes: Sizes, a: &Matrix, bt: &Matrix, i_tile: usize, j_tile: usize) ->
     transcript
 }
 
-/// The same, with the innermost loop as a sum over two slices of a row: the
-/// compiler finds vector instructions for it.
+/// The same, with the innermost loop as a sum over two slices of a row. The
+/// compiler then uses vector instructions.
 fn slices(sizes: Sizes, a: &Matrix, bt: &Matrix, i_tile: usize, j_tile: usize) -> Transcript {
     let Sizes { r, t, k } = sizes;
     let mut c = vec![0i32; t * t];
@@ -86,7 +87,7 @@ fn slices(sizes: Sizes, a: &Matrix, bt: &Matrix, i_tile: usize, j_tile: usize) -
     transcript
 }
 
-/// Every transcript, rows of tiles shared out among threads.
+/// Draws every transcript, with rows of tiles divided among threads.
 fn draw(
     tile: fn(Sizes, &Matrix, &Matrix, usize, usize) -> Transcript,
     sizes: Sizes,
@@ -122,7 +123,7 @@ fn main() {
         let tile = match line.expect("text").as_str() {
             "loops" => loops,
             "slices" => slices,
-            other => panic!("no way of drawing transcripts is called {other:?}"),
+            other => panic!("expected loops or slices, got {other:?}"),
         };
         let start = Instant::now();
         let sizes = Sizes { r, t, k };
@@ -132,6 +133,6 @@ fn main() {
             transcripts.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
         std::fs::write(to, bytes).expect("a place for the transcripts");
         println!("{seconds}");
-        std::io::stdout().flush().expect("somebody reads");
+        std::io::stdout().flush().expect("standard output is open");
     }
 }

@@ -1,5 +1,5 @@
-//! A text encoder of MiniLM's shape with pseudo-random weights: what running,
-//! tracing and checking cost does not depend on what was trained.
+//! A text encoder of MiniLM's shape with pseudo-random weights. The cost of
+//! running, tracing and checking does not depend on the weights' values.
 
 use crate::Failure;
 use poai_core::program::RunShape;
@@ -12,13 +12,13 @@ use safetensors::tensor::{Dtype, TensorView};
 pub struct Sizes {
     /// Layers.
     pub layers: usize,
-    /// Columns of the hidden states; 32 to a head.
+    /// Columns of the hidden states; a head has 32.
     pub hidden: usize,
     /// Columns between the two feed-forward products.
     pub intermediate: usize,
-    /// Items.
+    /// Sequences of a batch.
     pub batch: usize,
-    /// Tokens of each.
+    /// Tokens of each sequence.
     pub sequence: usize,
 }
 
@@ -27,7 +27,7 @@ impl Sizes {
     pub const MINILM: Sizes =
         Sizes { layers: 6, hidden: 384, intermediate: 1536, batch: 32, sequence: 128 };
 
-    /// Something that is quickly done.
+    /// A small encoder for quick runs.
     pub const SMALL: Sizes =
         Sizes { layers: 1, hidden: 128, intermediate: 256, batch: 4, sequence: 32 };
 }
@@ -37,7 +37,7 @@ const VOCABULARY: usize = 1000;
 /// The network.
 ///
 /// # Errors
-/// None, as long as the importer takes what it is given.
+/// Fails only if the importer refuses the generated files.
 pub fn network(sizes: &Sizes) -> Result<Network, Failure> {
     let encoder = Encoder::read(&weights(sizes)?, config(sizes).as_bytes())?;
     let calibration = vec![(0..24).map(|token| token * 37).collect()];
@@ -47,7 +47,7 @@ pub fn network(sizes: &Sizes) -> Result<Network, Failure> {
 /// Sequences of full length.
 ///
 /// # Errors
-/// None.
+/// Never fails for valid sizes.
 pub fn inputs(sizes: &Sizes) -> Result<(RunShape, Vec<Tensor>), Failure> {
     let id = |item: usize, token: usize| ((item * 131 + token * 17) % VOCABULARY) as u32;
     let sequence = |item| (0..sizes.sequence).map(|token| id(item, token)).collect();

@@ -1,10 +1,10 @@
-//! What the benchmarks share.
+//! Code that the benchmarks share.
 //!
-//! - [`quiet`]: timing in turns, at quiet moments only; [`pressure`]: what other
-//!   programs take;
+//! - [`quiet`]: timing in turns, at quiet moments only; [`pressure`]: the
+//!   processor time that other programs take;
 //! - [`workload`]: operands, prepared and noised; [`encoder`]: a whole network;
-//! - [`peak`]: loops that stay in registers, to hold kernels against;
-//! - [`lines`]: what a report holds; [`render`]: the files made of it.
+//! - [`peak`]: loops that stay in registers, as upper bounds for kernels;
+//! - [`lines`]: the content of a report; [`render`]: its files.
 
 pub mod encoder;
 pub mod lines;
@@ -14,5 +14,5 @@ pub mod quiet;
 pub mod render;
 pub mod workload;
 
-/// Why something could not be measured at all.
+/// Why a measurement failed.
 pub type Failure = Box<dyn std::error::Error>;

@@ -1,6 +1,6 @@
-//! What a report holds: sections of measured lines, tables and plots.
+//! The content of a report: sections of measured lines, tables and plots.
 
-/// How many samples count, of those taken.
+/// The number of samples that count, of those taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Samples that count.
@@ -12,12 +12,12 @@ pub struct Share {
 /// One measured line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// What programs know it by, the same in every run: lower-case words with
-    /// hyphens and slashes.
+    /// The line's name for programs, the same in every run: lower-case words
+    /// with hyphens and slashes.
     pub id: String,
-    /// What was measured.
+    /// What was measured, in words.
     pub what: String,
-    /// The figure, or why there is none.
+    /// The figure, or the reason why there is none.
     pub outcome: Outcome,
 }
 
@@ -33,26 +33,26 @@ pub enum Outcome {
         /// The samples behind it.
         share: Share,
     },
-    /// A known answer, by which a fast wrong result would be seen.
+    /// A known answer, which reveals a fast wrong result.
     Digest(String),
-    /// Not measured, and why.
+    /// Not measured, with the reason.
     Skipped(String),
 }
 
 /// One section of a report.
 #[derive(Clone, Debug, Default)]
 pub struct Section {
-    /// What programs know it by.
+    /// The section's name for programs.
     pub id: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// What its figures mean, in a sentence or two.
+    /// The meaning of its figures, in a few sentences.
     pub about: &'static str,
     /// What was measured.
     pub lines: Vec<Line>,
-    /// Some of its figures side by side.
+    /// Some of its figures as tables.
     pub tables: Vec<Table>,
-    /// Some of its figures drawn.
+    /// Some of its figures as plots.
     pub plots: Vec<Plot>,
 }
 
@@ -74,7 +74,7 @@ impl Section {
         self.push(id, what, Outcome::Digest(digest));
     }
 
-    /// Adds a line for what was not measured.
+    /// Adds a line for something that was not measured.
     pub fn skipped(
         &mut self,
         id: impl Into<String>,
@@ -89,19 +89,19 @@ impl Section {
     }
 }
 
-/// Figures side by side; each of them has its line too.
+/// Figures side by side. Each of them also has its own line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// The columns' headings.
     pub columns: Vec<String>,
-    /// The rows, as many cells each as there are columns.
+    /// The rows, each with one cell per column.
     pub rows: Vec<Vec<String>>,
 }
 
 /// A drawing of some series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plot {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub name: String,
     /// The heading.
     pub title: String,
@@ -109,27 +109,27 @@ pub struct Plot {
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// What is drawn.
+    /// The series in the plot.
     pub series: Vec<Series>,
 }
 
 /// An axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axis {
-    /// What it counts.
+    /// What the axis counts.
     pub label: String,
-    /// How its values are spread.
+    /// The scale of its values.
     pub scale: Scale,
 }
 
-/// How an axis's values are spread.
+/// The scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// By powers of two.
     Log,
     /// Evenly from zero.
     Linear,
-    /// Evenly from zero, with whole numbers alone written beside.
+    /// Evenly from zero, labelled with whole numbers only.
     Whole,
 }
 
@@ -153,11 +153,11 @@ impl Axis {
 /// Points that belong together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What they are.
+    /// The name of the series.
     pub name: String,
     /// The points, from left to right.
     pub points: Vec<(f64, f64)>,
-    /// How they are drawn.
+    /// How the points are drawn.
     pub mark: Mark,
 }
 
@@ -172,7 +172,7 @@ pub enum Mark {
     Dots,
 }
 
-/// Three significant digits, or whole numbers.
+/// A value with three significant digits, or as a whole number.
 pub fn digits(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),

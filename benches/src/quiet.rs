@@ -1,5 +1,5 @@
-//! Timing on a noisy machine: things are measured in turns inside one run, and
-//! a sample counts only if the machine was quiet around it.
+//! Timing on a noisy machine. Works run in turns inside one run, and a sample
+//! counts only if the machine was quiet around it.
 
 use crate::Failure;
 use crate::lines::Share;
@@ -8,23 +8,23 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// A sample is quiet if the probes around it took at most this much longer
-/// than the fastest probe, and threads waited for processors for at most this
-/// much of the time.
+/// The noise that a quiet sample may have. The probes around it took at most
+/// this fraction longer than the fastest probe. Threads waited for processors
+/// for at most this fraction of its time.
 const TOLERANCE: f64 = 0.10;
 
-/// For how long it works at most before a sample, to get all threads going.
+/// The most time of busy work before a sample, which wakes all threads.
 const SETTLE: Duration = Duration::from_millis(30);
 
-/// Something to measure: does it once and says how long that took.
+/// Something to measure: it runs once and returns the time that it took.
 pub type Work<'a> = &'a mut dyn FnMut() -> Result<Duration, Failure>;
 
-/// Tells quiet moments by a probe: a fixed piece of work on every thread.
+/// Recognises quiet moments by a probe: a fixed piece of work on every thread.
 pub struct Quiet {
     fastest: Duration,
 }
 
-/// The samples of one thing.
+/// The samples of one work.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
     quiet: Vec<Duration>,
@@ -32,13 +32,13 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Adds a sample, and whether the machine was quiet around it.
+    /// Adds a sample, with whether the machine was quiet around it.
     pub fn add(&mut self, time: Duration, quiet: bool) {
         if quiet { &mut self.quiet } else { &mut self.noisy }.push(time);
     }
 
-    /// The median of the quiet samples, of two in the middle the longer; `None`
-    /// where there is none.
+    /// The median of the quiet samples; of an even number, the longer of the
+    /// middle two. `None` if there are no quiet samples.
     pub fn quiet_median(&self) -> Option<Duration> {
         median(self.quiet.clone())
     }
@@ -48,24 +48,24 @@ impl Samples {
         median([&self.quiet[..], &self.noisy].concat())
     }
 
-    /// How many samples were quiet, of all.
+    /// The number of quiet samples, and of all samples.
     pub fn share(&self) -> Share {
         Share { kept: self.quiet.len(), taken: self.quiet.len() + self.noisy.len() }
     }
 }
 
-/// Medians of things measured in turns.
+/// Medians of works that were measured in turns.
 #[derive(Clone, Debug)]
 pub struct Medians {
-    /// The median time of each.
+    /// The median time of each work.
     pub times: Vec<Duration>,
-    /// The samples of the one of which the fewest were kept.
+    /// The samples of the work with the fewest samples kept.
     pub share: Share,
 }
 
 impl Medians {
-    /// The medians of samples that were taken in turns: of the quiet ones where
-    /// everything has some, or else of all.
+    /// The medians of samples that were taken in turns. Only quiet samples
+    /// count if every work has some; otherwise all samples count.
     pub fn of(samples: &[Samples]) -> Medians {
         let shares = samples.iter().map(Samples::share);
         let mut share = shares.min_by_key(|share| share.kept).unwrap_or_default();
@@ -77,37 +77,38 @@ impl Medians {
         Medians { times, share }
     }
 
-    /// How much faster the first is than the second.
+    /// How many times as fast the first work is as the second.
     pub fn speedup(&self, first: usize, second: usize) -> f64 {
         self.seconds(second) / self.seconds(first)
     }
 
-    /// The median time of one, in seconds.
+    /// The median time of a work, in seconds.
     pub fn seconds(&self, index: usize) -> f64 {
         self.times[index].as_secs_f64()
     }
 
-    /// The rate of one that does so much a time, in units of 10^9 a second.
+    /// The rate of a work that does `amount` each time, in units of 10^9 a
+    /// second.
     pub fn giga(&self, index: usize, amount: f64) -> f64 {
         amount / self.seconds(index) / 1e9
     }
 }
 
 impl Quiet {
-    /// Learns how fast the probe can be.
+    /// Measures how fast the probe can be.
     pub fn new() -> Quiet {
         let fastest = (0..100).map(|_| probe()).min().unwrap_or_default();
         Quiet { fastest }
     }
 
-    /// Measures each of `works` in turns until each has `want` quiet samples
-    /// or `budget` has passed; each at least once after a first time that does
-    /// not count. Where one has no quiet sample at all, all samples of all of
-    /// them count, so that quiet moments are never held against noisy ones, and
-    /// the share says that none was kept.
+    /// Measures each of `works` in turns until each has `want` quiet samples or
+    /// `budget` has passed. Each work first runs once without counting, and
+    /// then at least once more. If any work has no quiet sample, all samples of
+    /// all works count, so quiet moments are never compared with noisy ones.
+    /// The share then says that no sample was kept.
     ///
     /// # Errors
-    /// The first one of a work.
+    /// The first error of a work.
     pub fn in_turns(
         &mut self,
         want: usize,
@@ -139,9 +140,10 @@ impl Quiet {
         Ok(Medians::of(&samples))
     }
 
-    /// Works until all threads are as fast as they get, or for a while: those
-    /// that slept through another program's turn begin on one processor, and
-    /// what they do until they are spread tells nothing of the machine.
+    /// Keeps all threads busy until they reach full speed, or for a limited
+    /// time. Threads that slept while another program ran all start on one
+    /// processor. Their speed before the system spreads them says nothing about
+    /// the machine.
     fn settle(&self) {
         let start = Instant::now();
         while !self.is_near(probe()) && start.elapsed() < SETTLE {}
@@ -163,14 +165,14 @@ fn median(mut samples: Vec<Duration>) -> Option<Duration> {
     samples.get(samples.len() / 2).copied()
 }
 
-/// What was seen around a sample.
+/// Observations around a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// The slower of the two probes around it.
     pub slowest: Duration,
     /// How long the sample and its probes lasted.
     pub lasted: Duration,
-    /// For how long of that threads waited for processors, where it is known.
+    /// How long threads waited for processors meanwhile, if known.
     pub waited: Option<Duration>,
 }
 
@@ -183,20 +185,20 @@ impl Moment {
     }
 }
 
-/// How long a work takes that may fail.
+/// Times a work that may fail.
 ///
 /// # Errors
-/// The work's own.
+/// The work's own error.
 pub fn timed<E: Into<Failure>>(work: impl FnOnce() -> Result<(), E>) -> Result<Duration, Failure> {
     let start = Instant::now();
     work().map_err(Into::into)?;
     Ok(start.elapsed())
 }
 
-/// How long a work takes that cannot fail.
+/// Times a work that cannot fail.
 ///
 /// # Errors
-/// None: the type is that of [`Work`].
+/// Never fails; the type is that of [`Work`].
 pub fn timed_always(work: impl FnOnce()) -> Result<Duration, Failure> {
     timed(|| {
         work();
@@ -211,7 +213,7 @@ fn probe() -> Duration {
         let start = Instant::now();
         let mut state = black_box(1u64);
         for _ in 0..300_000 {
-            // The shift keeps the compiler from doing several rounds in one.
+            // The shift prevents the compiler from merging several rounds.
             state = (state ^ (state >> 29)).wrapping_mul(6364136223846793005);
         }
         black_box(state);

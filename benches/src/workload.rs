@@ -1,5 +1,5 @@
-//! A product to measure: operands prepared, and everything that a backend does
-//! with them as one call each.
+//! A product to measure: prepared operands, and each operation of a backend as
+//! one call.
 
 use crate::Failure;
 use poai_core::puzzle::seeds::{seed_a, seed_b};
@@ -21,13 +21,13 @@ pub struct Workload<'a> {
     shape: Shape,
     a: Prepared,
     bt: Prepared,
-    /// Made when first used: not every measurement multiplies plainly.
+    /// Made on first use, because not every measurement multiplies plainly.
     plain_bt: OnceCell<Plain>,
-    /// The product, likewise.
+    /// Memory of the product, made on first use.
     memory: RefCell<Vec<i32>>,
 }
 
-/// Nobody watches.
+/// A watch that ignores all reports.
 struct Nobody;
 
 impl Watch for Nobody {
@@ -37,16 +37,16 @@ impl Watch for Nobody {
     }
 }
 
-/// Draws the tickets of noised operands and nothing else.
+/// Draws the tickets of noised operands and does nothing else.
 ///
 /// # Errors
-/// Whatever the backend says.
+/// Any error of the backend.
 pub fn draw(backend: &dyn Backend, a: &Noised, b: &Noised) -> Result<(), BackendError> {
     let target = Difficulty::BLOCK_MIN.target(&P, a.operand().k());
     backend.multiply(&Multiplication { a, b, target }, Output::Tickets, &Nobody).map(drop)
 }
 
-/// Keeps every winner.
+/// A watch that keeps every winner.
 #[derive(Default)]
 struct Everybody(Mutex<Vec<Winner>>);
 
@@ -59,7 +59,7 @@ impl Watch for Everybody {
     }
 }
 
-/// A product of a square of this size.
+/// The shape of a product of square matrices of this size.
 pub fn cube(size: u32) -> Shape {
     Shape { m: size, n: size, k: size }
 }
@@ -68,10 +68,10 @@ impl<'a> Workload<'a> {
     /// Prepares both operands.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn new(backend: &'a dyn Backend, shape: Shape) -> Result<Workload<'a>, Failure> {
-        // Two different operands: the product of one with itself is symmetric,
-        // and would not show rows taken for columns.
+        // Two different operands. The product of an operand with itself is
+        // symmetric and would hide rows confused with columns.
         let operand = |side: Side, rows: u32| {
             let seed = format!("benchmark {side}");
             Operand::pseudorandom(&P, side, seed.as_bytes(), rows as usize, shape.k as usize)
@@ -95,10 +95,10 @@ impl<'a> Workload<'a> {
         }
     }
 
-    /// The plain product; the right operand is packed once, the first time.
+    /// The plain product. The right operand is packed on the first call.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn plain(&self) -> Result<(), BackendError> {
         let bt = match self.plain_bt.get() {
             Some(bt) => bt,
@@ -111,11 +111,12 @@ impl<'a> Workload<'a> {
         self.backend.product(&a, bt, self.memory().as_mut_slice())
     }
 
-    /// Everything that tickets take: A committed, both sides noised, every
-    /// ticket drawn. Only the right operand was prepared before.
+    /// The work of a ticketed product: A is committed, both sides are noised
+    /// and every ticket is drawn. Only the right operand is prepared in
+    /// advance.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn ticketed(&self) -> Result<(), BackendError> {
         let (a, b) = self.noise()?;
         self.multiply(&a, &b, false)
@@ -124,7 +125,7 @@ impl<'a> Workload<'a> {
     /// The same with the exact product.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn recovered(&self) -> Result<(), BackendError> {
         let (a, b) = self.noise()?;
         self.multiply(&a, &b, true)
@@ -133,7 +134,7 @@ impl<'a> Workload<'a> {
     /// Commits to A.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn commit(&self) -> Result<Prepared, BackendError> {
         self.backend.prepare(self.a.operand().clone())
     }
@@ -141,16 +142,16 @@ impl<'a> Workload<'a> {
     /// Commits to A and noises both sides.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn noise(&self) -> Result<(Noised, Noised), BackendError> {
         let a = self.commit()?;
         self.noise_committed(&a)
     }
 
-    /// Noises both sides, A being committed.
+    /// Noises both sides after A was committed.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn noise_committed(&self, a: &Prepared) -> Result<(Noised, Noised), BackendError> {
         let Shape { m, n, k } = self.shape;
         let seed_b = seed_b(&P, &Challenge::default(), n, k, self.bt.root());
@@ -158,11 +159,11 @@ impl<'a> Workload<'a> {
         Ok((self.backend.noise(&seed_a, a)?, self.backend.noise(&seed_b, &self.bt)?))
     }
 
-    /// Draws every ticket of noised operands, and recovers the product where
-    /// that is asked for.
+    /// Draws every ticket of noised operands, and recovers the product if
+    /// `exact`.
     ///
     /// # Errors
-    /// Whatever the backend says.
+    /// Any error of the backend.
     pub fn multiply(&self, a: &Noised, b: &Noised, exact: bool) -> Result<(), BackendError> {
         if !exact {
             return draw(self.backend, a, b);
@@ -175,7 +176,7 @@ impl<'a> Workload<'a> {
     /// Every tile's transcript, row by row.
     ///
     /// # Errors
-    /// Whatever the backend says, or that it left tiles out.
+    /// Any error of the backend, or that it omitted tiles.
     pub fn transcripts(&self) -> Result<Vec<Transcript>, Failure> {
         let (a, b) = self.noise()?;
         let target = Difficulty::ONE.target(&P, self.shape.k);
@@ -185,17 +186,17 @@ impl<'a> Workload<'a> {
         winners.sort_by_key(|winner| (winner.tile.row, winner.tile.column));
         let tickets = self.shape.tickets(&P);
         if winners.len() as u64 != tickets {
-            return Err(format!("{} of {tickets} tickets were reported", winners.len()).into());
+            return Err(format!("expected {tickets} tickets, got {}", winners.len()).into());
         }
         Ok(winners.into_iter().map(|winner| winner.transcript).collect())
     }
 
-    /// A copy of what the last product left, row-major; empty before the first.
+    /// A copy of the last product, row-major; empty before the first.
     pub fn product(&self) -> Vec<i32> {
         self.memory.borrow().clone()
     }
 
-    /// BLAKE3 of what the last product left: a known answer.
+    /// BLAKE3 of the last product: a known answer.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for entries in self.memory.borrow().chunks(4096) {
@@ -217,7 +218,7 @@ impl<'a> Workload<'a> {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// The memory of the product, there since its first use.
+    /// The memory of the product, made on first use.
     fn memory(&self) -> std::cell::RefMut<'_, Vec<i32>> {
         let mut memory = self.memory.borrow_mut();
         memory.resize(self.shape.m as usize * self.shape.n as usize, 0);

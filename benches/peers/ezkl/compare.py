@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Proves the same statements with EZKL and with ours, in turns.
+"""Proves the same statements with EZKL and with poai, in turns.
 
-run.sh makes the environment and calls this. Every proof is made by a process of
-its own that reads its keys from files, so that setup counts for neither time
-nor memory; both sides' memory is VmHWM of that process. EZKL's circuits have
+run.sh makes the environment and calls this. Each proof runs in its own process,
+which reads its keys from files, so setup adds neither time nor memory. The
+memory of both sides is VmHWM of that process. EZKL's circuits have
 decomp_base 128 and decomp_legs 4.
 """
 
@@ -24,25 +24,25 @@ STATEMENTS = {
     "cnn": "strided CNN on 28×28 (5×5×8, 5×5×16, dense 10), fixed weights",
     "product": "private 64×64 by 64×64 product",
 }
-# What of a statement everybody sees. EZKL's input is private, not hashed, where
-# ours is: its own hash would cost it more.
+# The public parts of each statement. EZKL's input is private where ours is hashed,
+# because EZKL's own hash would cost it more.
 EZKL_WEIGHTS = {"mlp": "fixed", "cnn": "fixed", "product": "private"}
 OURS_VISIBILITY = {
     "mlp": "input=hashed,output=public,weights=fixed",
     "cnn": "input=hashed,output=public,weights=fixed",
     "product": "input=hashed,output=hashed,weights=committed",
 }
-# Bits after the point. The product is of integers.
+# Fractional bits. The product is of integers.
 EZKL_SCALE = {"mlp": 7, "cnn": 7, "product": 0}
 SAMPLES = 64
-# A load above this is somebody else's work.
+# A higher load means that other programs are running.
 QUIET = 0.5
 VERIFIED = 5
 SEED = 1
 
 
 def peak_memory():
-    """The most resident memory of this process, in bytes."""
+    """The peak resident memory of this process, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) << 10
@@ -124,7 +124,7 @@ def make(name, folder):
     (folder / "input.json").write_text(json.dumps({"input_data": first}))
 
 
-# --- EZKL, each command in a process of its own ----------------------------
+# --- EZKL, each command in its own process ---------------------------------
 
 
 def ezkl_setup(name, folder):
@@ -173,7 +173,7 @@ def ezkl_prove(_name, folder):
             raise RuntimeError("EZKL refuses its own proof")
         seconds.append(time.perf_counter() - start)
     proof = json.loads((folder / "proof.json").read_text())["proof"]
-    # A list of bytes, or their digits.
+    # The proof is a list of bytes, or a string of hexadecimal digits.
     length = len(proof) if isinstance(proof, list) else len(proof.removeprefix("0x")) // 2
     return {
         "prove_seconds": prove_seconds,
@@ -188,7 +188,7 @@ WORKERS = {"make": make, "setup": ezkl_setup, "prove": ezkl_prove}
 
 
 def worker(command, name, folder):
-    """Runs one of the above as `--worker` and takes its last line."""
+    """Runs a function above as `--worker` and returns its last line, decoded."""
     arguments = [sys.executable, "-B", __file__, "--worker", command, name, str(folder)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -239,7 +239,7 @@ def measure(name, folder, binary, runs):
                 made = None
         own.append(ours(name, folder, binary))
     if any(run["peak_memory_has_setup"] for run in own):
-        sys.exit(f"ours, {name}: the key was not kept")
+        sys.exit(f"ours, {name}: expected a key kept from the first proof, got a new setup")
     fields = ["prove_seconds", "verify_seconds", "proof_bytes", "peak_memory_bytes"]
     of = lambda found: {key: statistics.median(run[key] for run in found) for key in fields}
     result = {"name": name, "ours": of(own), "constraints": first["constraints"]}
@@ -275,7 +275,7 @@ def table(results):
 
 
 def settled_load():
-    """The load, once the build before this has faded from it or patience ends."""
+    """The load, after an earlier build no longer affects it, or after 300 seconds."""
     if not hasattr(os, "getloadavg"):
         return float("nan")
     end = time.monotonic() + 300
@@ -290,10 +290,10 @@ def main():
         print(json.dumps(WORKERS[command](name, Path(folder))))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ours", required=True, help="the program poai")
-    parser.add_argument("--runs", type=int, default=3, help="proofs of each, of which the median")
+    parser.add_argument("--ours", required=True, help="path of the program poai")
+    parser.add_argument("--runs", type=int, default=3, help="proofs of each statement, for medians")
     parser.add_argument("--only", choices=STATEMENTS, action="append")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     probe = subprocess.run(
         [sys.executable, "-c", "import ezkl, onnx, numpy"],
@@ -307,7 +307,7 @@ def main():
     print(f"{today}, {platform.machine()}, {os.cpu_count()} threads, load before {load:.2f}; ", end="")
     print(f"medians of {arguments.runs} runs in turns, RUSTFLAGS={os.environ.get('RUSTFLAGS', '')!r}")
     if load > QUIET:
-        print("The machine was busy: these are no figures to keep.")
+        print("The machine was busy: do not use these figures.")
     print(flush=True)
     results = []
     with tempfile.TemporaryDirectory() as folder:

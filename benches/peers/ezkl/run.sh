@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Proves three statements with EZKL and with ours, in turns, and prints a table.
+# Proves three statements with EZKL and with poai, in turns, and prints a table.
 #
 #   benches/peers/ezkl/run.sh [--runs N] [--only mlp|cnn|product] [--json FILE]
 #
-# EZKL comes from PyPI into target/ezkl-venv; its reference string is made here,
-# by ezkl's own generator for tests. Where EZKL cannot be had the script says
-# SKIPPED and why. Ours is built with BMI2 and ADX where the processor has them.
+# Installs EZKL from PyPI into target/ezkl-venv and makes its reference string
+# here, by ezkl's own generator for tests. If EZKL cannot be installed, prints
+# SKIPPED and the reason. Builds poai with BMI2 and ADX if the processor has them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../../.."

@@ -1,7 +1,7 @@
 //! Times the verifier in portable code: `poai-verify` without any feature.
 //!
-//! Build it alone (`-p poai-bench-portable`): cargo unites the features of all
-//! packages that it builds together.
+//! Build it alone (`-p poai-bench-portable`), because cargo unites the features
+//! of all packages that it builds together.
 
 use clap::Parser;
 use poai_core::{Challenge, Difficulty};
@@ -10,19 +10,19 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Samples at most, and how long they may take together.
+/// The most samples, and the most time for all of them.
 const SAMPLES: usize = 201;
 const BUDGET: Duration = Duration::from_millis(800);
 
-/// Print the median microseconds of one proof's verification on one thread,
-/// and of how many samples.
+/// Print the median microseconds of verifying one proof on one thread, and the
+/// number of samples.
 #[derive(Parser)]
 struct Args {
     /// The file of the proof.
     proof: PathBuf,
-    /// The challenge that it was mined for, 64 hexadecimal digits.
+    /// The challenge that it was mined for, as 64 hexadecimal digits.
     challenge: Challenge,
-    /// The difficulty that it has to meet, in MACs.
+    /// The difficulty that it must meet, in MACs.
     difficulty: Difficulty,
 }
 

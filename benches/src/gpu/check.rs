@@ -1,4 +1,4 @@
-//! Whether what a GPU computed is right: sampled against the CPU.
+//! Checks of a GPU's results: samples are computed again on the CPU.
 
 use poai_benches::Failure;
 use poai_benches::workload::P;
@@ -8,28 +8,28 @@ use poai_core::{Shape, Ticket, Tile, recompute};
 use poai_cuda::measure::{Measure, OnGpu};
 use poai_engine::Operand;
 
-/// Entries of a product that are computed again.
+/// Sampled entries of a product that are computed again.
 pub const ENTRIES: u64 = 256;
-/// Tiles whose tickets are drawn again.
+/// Sampled tiles whose tickets are drawn again.
 pub const TILES: u64 = 16;
 
-/// Pseudo-random numbers of a name.
+/// Pseudo-random numbers derived from a name.
 pub struct Numbers(blake3::OutputReader);
 
 impl Numbers {
-    /// Those of this name.
+    /// The numbers of this name.
     pub fn new(name: &str) -> Numbers {
         Numbers(blake3::Hasher::new().update(name.as_bytes()).finalize_xof())
     }
 
-    /// One of 0..end, all but equally likely; 0 where `end` is.
+    /// A number in 0..end with almost equal probabilities; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         u64::from_le_bytes(bytes) % end.max(1)
     }
 
-    /// One of 0..end.
+    /// A number in 0..end.
     pub fn below_u32(&mut self, end: u32) -> u32 {
         // Exact: below a u32.
         self.below(end.into()) as u32
@@ -42,16 +42,16 @@ fn row(operand: &Operand, row: u32) -> &[i8] {
     &operand.as_slice()[row as usize * k..][..k]
 }
 
-/// The rows of a tile's side.
+/// The rows of one tile on one side.
 pub fn strip(operand: &Operand, index: u32) -> &[u8] {
     let bytes = P.tile() * operand.k() as usize;
     &operand.as_bytes()[index as usize * bytes..][..bytes]
 }
 
-/// Compares sampled entries of A·B, and its four corners, with the CPU's.
+/// Compares sampled entries of A·B and its four corners with the CPU's.
 ///
 /// # Errors
-/// The first entry that is wrong, or what the driver reports.
+/// The first wrong entry, or the driver's error.
 pub fn product(measure: &Measure, a: &Operand, bt: &Operand, c: &OnGpu) -> Result<(), Failure> {
     let (m, n) = (a.rows(), bt.rows());
     let mut numbers = Numbers::new("entries of a product");
@@ -65,7 +65,10 @@ pub fn product(measure: &Measure, a: &Operand, bt: &Operand, c: &OnGpu) -> Resul
         let expected: i32 = pairs.map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
         let got = i32::from_le_bytes(bytes);
         if got != expected {
-            return Err(format!("wrong: row {i}, column {j} is {got}, not {expected}").into());
+            return Err(format!(
+                "wrong product: row {i}, column {j}: expected {expected}, got {got}"
+            )
+            .into());
         }
     }
     Ok(())
@@ -74,7 +77,7 @@ pub fn product(measure: &Measure, a: &Operand, bt: &Operand, c: &OnGpu) -> Resul
 /// The ticket of one tile, drawn by the CPU from clean operands.
 ///
 /// # Errors
-/// None for tiles of the product.
+/// Fails only for tiles outside the product.
 pub fn ticket(seeds: &Seeds, a: &Operand, bt: &Operand, tile: Tile) -> Result<Ticket, Failure> {
     let strips = (strip(a, tile.row), strip(bt, tile.column));
     let transcript = recompute::transcript(&P, seeds, tile, a.k(), strips.0, strips.1)?;
@@ -84,7 +87,7 @@ pub fn ticket(seeds: &Seeds, a: &Operand, bt: &Operand, tile: Tile) -> Result<Ti
 /// Compares sampled tickets of all tiles, row by row, with the CPU's.
 ///
 /// # Errors
-/// The first ticket that is wrong.
+/// The first wrong ticket.
 pub fn tickets(
     seeds: &Seeds,
     a: &Operand,
@@ -94,7 +97,11 @@ pub fn tickets(
     let shape = Shape { m: a.rows(), n: bt.rows(), k: a.k() };
     let (rows, columns) = shape.tiles(&P);
     if tickets.len() as u64 != u64::from(rows) * u64::from(columns) {
-        return Err(format!("{} tickets of {rows}×{columns} tiles", tickets.len()).into());
+        return Err(format!(
+            "expected tickets of {rows}×{columns} tiles, got {} tickets",
+            tickets.len()
+        )
+        .into());
     }
     let mut numbers = Numbers::new("tiles of a product");
     for _ in 0..TILES {
@@ -102,7 +109,7 @@ pub fn tickets(
         let got = tickets[tile.row as usize * columns as usize + tile.column as usize];
         let expected = ticket(seeds, a, bt, tile)?;
         if got != expected {
-            return Err(format!("wrong: the ticket of {tile:?} is {got}, not {expected}").into());
+            return Err(format!("wrong ticket of {tile:?}: expected {expected}, got {got}").into());
         }
     }
     Ok(())

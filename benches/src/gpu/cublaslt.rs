@@ -1,5 +1,5 @@
-//! cuBLASLt's int8 product, found at run time: the few functions that it takes,
-//! as NVIDIA's documentation of the library declares them.
+//! cuBLASLt's int8 product, found at run time. The few functions that it needs
+//! are declared as in NVIDIA's documentation of the library.
 
 use libloading::Library;
 use poai_benches::Failure;
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 /// The names of the library's file, the newest release first.
 const NAMES: [&str; 3] = ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"];
-/// Where toolkits put it, beside where the system looks.
+/// Folders of toolkits, in addition to the system's search path.
 const FOLDERS: [&str; 2] = ["/usr/local/cuda/lib64", "/usr/lib/x86_64-linux-gnu"];
-/// Algorithms that the library is asked for.
+/// The number of algorithms that the library is asked for.
 pub const ASKED: usize = 32;
-/// Bytes that an algorithm may work in: what the library's own documents advise
-/// for Hopper, and more than others want.
+/// Bytes of workspace for an algorithm. The library's documentation recommends
+/// this size for Hopper, and other GPUs need less.
 static WORKSPACE: u64 = 64 << 20;
 
 // Numbers of enumerations in cublasLt.h, library_types.h and cublas_api.h.
@@ -31,7 +31,8 @@ type Handle = *mut c_void;
 /// A `cublasStatus_t`; 0 is success.
 type Status = c_int;
 
-/// What the library advises: a `cublasLtMatmulHeuristicResult_t`.
+/// An algorithm that the library recommends: a
+/// `cublasLtMatmulHeuristicResult_t`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct Advice {
@@ -42,7 +43,7 @@ struct Advice {
     reserved: [c_int; 4],
 }
 
-/// Declares the functions used and finds all of them or none.
+/// Declares the functions and finds either all of them or none.
 macro_rules! functions {
     ($($name:ident: fn($($argument:ty),*) -> $result:ty = $symbol:literal;)*) => {
         struct Functions {
@@ -53,7 +54,7 @@ macro_rules! functions {
             fn find(library: &Library) -> Result<Functions, libloading::Error> {
                 Ok(Functions {
                     // SAFETY: the symbol is the library's function of this
-                    // name, whose declaration the type below repeats.
+                    // name, and the type below repeats its declaration.
                     $($name: unsafe { *library.get($symbol)? },)*
                 })
             }
@@ -86,11 +87,12 @@ functions! {
 pub struct CublasLt {
     functions: Functions,
     handle: Handle,
-    /// Last, so that it is unloaded when nothing of it is left.
+    /// The last field, so that the library is unloaded after everything that
+    /// uses it.
     _library: Library,
 }
 
-/// What an object of the library is destroyed with.
+/// An object of the library, with the function that destroys it.
 struct Object {
     handle: Handle,
     destroy: unsafe extern "C" fn(Handle) -> Status,
@@ -98,8 +100,8 @@ struct Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        // SAFETY: created by the function that belongs to this one, destroyed
-        // once, while the library is loaded: products borrow it.
+        // SAFETY: created by the function that matches this one and destroyed
+        // once. The library is still loaded, because products borrow it.
         let _ = unsafe { (self.destroy)(self.handle) };
     }
 }
@@ -107,12 +109,12 @@ impl Drop for Object {
 fn done(what: &str, status: Status) -> Result<(), Failure> {
     match status {
         0 => Ok(()),
-        status => Err(format!("cuBLASLt: {what} answers {status}").into()),
+        status => Err(format!("cuBLASLt: {what} returned status {status}").into()),
     }
 }
 
-/// The files to try: those of a path that was given and no others, a folder's
-/// or the file itself.
+/// The files to try. If the caller gives a path, only that file or the files in
+/// that folder are tried.
 fn candidates(path: Option<&Path>) -> Vec<PathBuf> {
     let of = |folder: &Path| NAMES.map(|name| folder.join(name)).to_vec();
     match path {
@@ -129,29 +131,30 @@ fn candidates(path: Option<&Path>) -> Vec<PathBuf> {
 }
 
 impl CublasLt {
-    /// Loads it from a file or folder, or from wherever it is found. The GPU
-    /// of `measure` becomes the calling thread's.
+    /// Loads the library from a file or folder, or from the default places. The
+    /// GPU of `measure` becomes the calling thread's.
     ///
     /// # Errors
-    /// Where it was looked for in vain, or what it answers.
+    /// The places that were searched, if the library was not found, or the
+    /// library's error.
     pub fn load(path: Option<&Path>, measure: &Measure) -> Result<CublasLt, Failure> {
         let tried = candidates(path);
         // SAFETY: loading runs the start-up code of a library of this name,
-        // which asks for nothing.
+        // which has no preconditions.
         let found = tried.iter().find_map(|path| unsafe { Library::new(path) }.ok());
         let library = found.ok_or_else(|| {
             let names: Vec<_> = tried.iter().map(|path| path.display().to_string()).collect();
-            format!("no libcublasLt (tried {})", names.join(", "))
+            format!("no libcublasLt (tried {}); set --cublaslt", names.join(", "))
         })?;
         let functions = Functions::find(&library)?;
         measure.wait()?;
         let mut handle = std::ptr::null_mut();
-        // SAFETY: writes one handle; the thread has the GPU's context.
+        // SAFETY: writes one handle, and the thread has the GPU's context.
         done("cublasLtCreate", unsafe { (functions.create)(&mut handle) })?;
         Ok(CublasLt { functions, handle, _library: library })
     }
 
-    /// Its version, like 120804 or 130000.
+    /// Its version, such as 120804 or 130000.
     pub fn version(&self) -> usize {
         // SAFETY: takes nothing and returns a number.
         unsafe { (self.functions.version)() }
@@ -167,7 +170,8 @@ impl CublasLt {
         Ok(Object { handle, destroy: self.functions.layout_destroy })
     }
 
-    /// The product's description: i8 by i8 to i32, the left side transposed.
+    /// The description of the product: i8 by i8 to i32, with the left side
+    /// transposed.
     fn description(&self) -> Result<Object, Failure> {
         let mut handle = std::ptr::null_mut();
         // SAFETY: writes one handle.
@@ -176,7 +180,7 @@ impl CublasLt {
         done("cublasLtMatmulDescCreate", status)?;
         let description = Object { handle, destroy: self.functions.desc_destroy };
         let transposed = (&raw const CUBLAS_OP_T).cast();
-        // SAFETY: the attribute is an i32, which is read.
+        // SAFETY: the attribute is an i32, which the call reads.
         let status =
             unsafe { (self.functions.desc_set)(handle, MATMUL_DESC_TRANSA, transposed, 4) };
         done("cublasLtMatmulDescSetAttribute", status)?;
@@ -191,7 +195,7 @@ impl CublasLt {
         })?;
         let preference = Object { handle, destroy: self.functions.preference_destroy };
         let bytes = (&raw const WORKSPACE).cast();
-        // SAFETY: the attribute is a u64, which is read.
+        // SAFETY: the attribute is a u64, which the call reads.
         let status = unsafe {
             (self.functions.preference_set)(handle, MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, 8)
         };
@@ -202,7 +206,7 @@ impl CublasLt {
 
 impl Drop for CublasLt {
     fn drop(&mut self) {
-        // SAFETY: created in `load`, destroyed once.
+        // SAFETY: created in `load` and destroyed once.
         let _ = unsafe { (self.functions.destroy)(self.handle) };
     }
 }
@@ -212,7 +216,7 @@ pub struct Product<'a> {
     library: &'a CublasLt,
     stream: *mut c_void,
     description: Object,
-    /// Of Bᵀ, A and the product, as the library sees them.
+    /// The layouts of Bᵀ, A and the product, as the library sees them.
     layouts: [Object; 3],
     operands: [OnGpu; 2],
     c: OnGpu,
@@ -222,15 +226,16 @@ pub struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
-    /// Asks the library for algorithms; the first is its own choice.
+    /// Asks the library for algorithms. The first one is the library's own
+    /// choice.
     ///
-    /// The library's matrices go by columns. A row-major A (m×k) is to it an
-    /// Aᵀ (k×m), a row-major Bᵀ a B (k×n), and the row-major product a Cᵀ
-    /// (n×m) = (B)ᵀ·(Aᵀ): the form "TN", the only one that it has for i8 in
-    /// plain layouts.
+    /// The library's matrices are column-major. It therefore sees a row-major A
+    /// (m×k) as Aᵀ (k×m), a row-major Bᵀ as B (k×n) and the row-major product
+    /// as Cᵀ (n×m) = (B)ᵀ·(Aᵀ). This is the form "TN", the only form that it
+    /// supports for i8 in plain layouts.
     ///
     /// # Errors
-    /// What the library answers, or that it knows no way.
+    /// The library's error, or that it has no algorithm.
     pub fn new(
         library: &'a CublasLt,
         measure: &Measure,
@@ -240,7 +245,7 @@ impl<'a> Product<'a> {
         let &Shape { m, n, k } = shape;
         let bytes = |rows: u32, columns: u32| u64::from(rows) * u64::from(columns);
         if a.bytes() < bytes(m, k) || bt.bytes() < bytes(n, k) || c.bytes() / 4 < bytes(m, n) {
-            return Err("memory that is too small for the product".into());
+            return Err("expected memory for the whole product, got less".into());
         }
         let description = library.description()?;
         let layouts = [
@@ -251,8 +256,8 @@ impl<'a> Product<'a> {
         let preference = library.preference()?;
         let (mut advice, mut count) = ([Advice::default(); ASKED], 0);
         let [left, right, product] = [0, 1, 2].map(|i: usize| layouts[i].handle);
-        // SAFETY: all objects are alive; at most `ASKED` answers and their
-        // number are written.
+        // SAFETY: all objects are alive. The call writes at most `ASKED`
+        // answers and their number.
         let status = unsafe {
             (library.functions.heuristic)(
                 library.handle,
@@ -275,7 +280,7 @@ impl<'a> Product<'a> {
             .filter(|advice| advice.state == 0 && advice.workspace as u64 <= WORKSPACE);
         let algorithms: Vec<_> = usable.map(|advice| advice.algorithm).collect();
         if algorithms.is_empty() {
-            return Err("cuBLASLt knows no way for this product".into());
+            return Err("cuBLASLt has no algorithm for this product".into());
         }
         Ok(Product {
             library,
@@ -290,11 +295,12 @@ impl<'a> Product<'a> {
         })
     }
 
-    /// Times every algorithm and keeps the fastest; how many there were. An
-    /// algorithm that the library then refuses is passed over.
+    /// Times every algorithm, keeps the fastest and returns the number of
+    /// algorithms. An algorithm that the library then refuses is skipped but
+    /// counted.
     ///
     /// # Errors
-    /// What the driver reports, or that all are refused.
+    /// The driver's error, or that the library refuses every algorithm.
     pub fn choose(&mut self, measure: &Measure) -> Result<usize, Failure> {
         let mut best: Option<(f64, usize)> = None;
         for index in 0..self.algorithms.len() {
@@ -310,22 +316,22 @@ impl<'a> Product<'a> {
                 best = Some((least, index));
             }
         }
-        (_, self.best) = best.ok_or("cuBLASLt refuses every algorithm that it named")?;
+        (_, self.best) = best.ok_or("cuBLASLt refuses every algorithm that it recommended")?;
         Ok(self.algorithms.len())
     }
 
     /// Queues the product.
     ///
     /// # Errors
-    /// What the library answers.
+    /// The library's error.
     pub fn queue(&self) -> Result<(), Failure> {
         let (one, zero) = (1i32, 0i32);
         let [bt, a] = &self.operands;
         let [left, right, product] = &self.layouts;
         let algorithm = self.algorithms.get(self.best).ok_or("no such algorithm")?;
-        // SAFETY: the objects are alive, the memory is as large as `new` found
-        // it and lives as long as `self`, in whose stream it is used and freed;
-        // the factors are i32, read before the call returns.
+        // SAFETY: the objects are alive. `new` checked the memory's size. The
+        // memory lives as long as `self`, and is used and freed in the same
+        // stream. The factors are i32 and are read before the call returns.
         let status = unsafe {
             (self.library.functions.matmul)(
                 self.library.handle,

@@ -1,15 +1,16 @@
-//! `cargo run --release -p poai-benches --bin gpu -- table`: what products cost
-//! on a GPU, against cuBLASLt, its own limits and the CPU beside it.
-//! `-- soak`: mining on and on, compared with the CPU.
+//! `cargo run --release -p poai-benches --bin gpu -- table`: the cost of
+//! products on a GPU, compared with cuBLASLt, the GPU's own limits and the
+//! machine's CPU. `-- soak`: continuous mining, checked by the CPU.
 //!
-//! Every result is checked before it is timed. Exit codes: 0 all went well or
-//! there is no GPU, which it says; 1 something failed or was wrong.
+//! Every result is checked before it is timed. The exit code is 0 if everything
+//! succeeded, or if there is no GPU, which the program reports. It is 1 if
+//! something failed or was wrong.
 //!
-//! - `product`, `parts`: products of one size, whole and by kernel, of a `pair` of
-//!   operands; `network`: a text encoder; `soak`: mining;
-//! - `check`: against the CPU; `turns`: medians by the GPU's events; `roof`:
-//!   what the GPU can do; `cublaslt`: another library;
-//! - `table`: all of it as Markdown and JSON.
+//! - `product`, `parts`: products of one size, whole and by kernel, of a `pair` of operands;
+//!   `network`: a text encoder; `soak`: mining;
+//! - `check`: comparison with the CPU; `turns`: medians by the GPU's events; `roof`: the GPU's
+//!   limits; `cublaslt`: another library;
+//! - `table`: all figures as Markdown and JSON.
 
 mod check;
 mod cublaslt;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Measure and try a GPU.
+/// Measure and test a GPU.
 #[derive(Parser)]
 struct Line {
     #[command(subcommand)]
@@ -42,15 +43,15 @@ struct Line {
 enum Command {
     /// Print the table of figures.
     Table(Table),
-    /// Mine for a while and recompute what is found on the CPU.
+    /// Mine for a while and recompute samples on the CPU.
     Soak(Soak),
 }
 
-/// What the table is made of.
+/// Options of the table.
 #[derive(Args)]
 struct Table {
-    /// Small products, a few samples, a small encoder: shows that everything
-    /// works, and little else.
+    /// Measure small products with few samples, and a small encoder; shows that
+    /// everything works, and little else.
     #[arg(long)]
     quick: bool,
     /// Sizes of products, m = n = k, multiples of 128.
@@ -59,16 +60,17 @@ struct Table {
     /// Samples of each figure.
     #[arg(long, value_name = "N")]
     repeats: Option<usize>,
-    /// The backend's name, `cuda` for the fastest kernels of the first GPU.
+    /// The backend's name; `cuda` means the fastest kernels of the first GPU.
     #[arg(long, value_name = "NAME", default_value = choose::FASTEST)]
     backend: String,
     /// Print JSON in place of Markdown.
     #[arg(long)]
     json: bool,
-    /// Write gpu.md and gpu.json there, too.
+    /// Also write gpu.md and gpu.json to this folder.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// libcublasLt, or the folder that it is in; else wherever it is found.
+    /// The file or folder of libcublasLt; by default the usual places are
+    /// searched.
     #[arg(long, value_name = "PATH", env = "POAI_CUBLASLT")]
     cublaslt: Option<PathBuf>,
     /// The folder of all-MiniLM-L6-v2.
@@ -76,23 +78,23 @@ struct Table {
     minilm: Option<PathBuf>,
 }
 
-/// What is mined.
+/// Options of mining.
 #[derive(Args)]
 struct Soak {
-    /// For how long.
+    /// How long to mine, in seconds.
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
-    /// Which products: others for another number.
+    /// The seed of the products; another number gives other products.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// The product to begin with.
+    /// The index of the first product.
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
-    /// Tiles a side of the largest product.
+    /// Tiles per side of the largest product.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     tiles: u64,
-    /// The backend's name, `cuda` for the fastest kernels of the first GPU;
-    /// several GPUs like `cuda:all`.
+    /// The backend's name; `cuda` means the fastest kernels of the first GPU,
+    /// and `cuda:all` means several GPUs.
     #[arg(long, value_name = "NAME", default_value = choose::FASTEST)]
     backend: String,
 }
@@ -101,7 +103,7 @@ fn size(text: &str) -> Result<u32, String> {
     let size = text.parse::<u32>().map_err(|error| error.to_string())?;
     match size {
         128..=65_536 if size.is_multiple_of(128) => Ok(size),
-        _ => Err("a multiple of 128 from 128 to 65536 is wanted".into()),
+        _ => Err("expected a multiple of 128 from 128 to 65536".into()),
     }
 }
 
@@ -121,7 +123,7 @@ fn main() -> ExitCode {
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-/// Works with what has a name, and says so where there is no GPU.
+/// Calls `work` with the opened GPU, and prints SKIPPED if there is no GPU.
 fn with_opened<T>(
     name: &str,
     opened: Option<Result<T, MultiGpuError>>,
@@ -134,7 +136,7 @@ fn with_opened<T>(
             Ok(())
         }
         Some(Err(error)) => Err(error.into()),
-        None => Err(format!("{name}: not the name of what this takes").into()),
+        None => Err(format!("expected the name of a GPU backend, got {name}; try cuda").into()),
     }
 }
 

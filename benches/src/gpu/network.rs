@@ -13,17 +13,17 @@ use poai_import::bert::{self, Encoder};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Threads that the GPU is compared with.
+/// CPU threads that the GPU is compared with.
 const THREADS: usize = 2;
-/// What a batch is, sequences by tokens, and a quick table's.
+/// Sequences and tokens of a batch, and of a quick table's batch.
 const BATCH: [usize; 2] = [256, 128];
 const QUICK_BATCH: [usize; 2] = [2, 8];
 const QUICK: Sizes = Sizes { layers: 1, hidden: 64, intermediate: 128, batch: 2, sequence: 16 };
-/// Token ids of the model; any below its vocabulary do.
+/// The bound of token ids. Any ids below the model's vocabulary work.
 const IDS: usize = 20_000;
 
-/// The network of all-MiniLM-L6-v2's files, and a batch of token ids for it:
-/// how long a run takes does not depend on which they are.
+/// The network from the files of all-MiniLM-L6-v2. Run time does not depend on
+/// the token ids, so a batch may have any.
 fn minilm(folder: &Path) -> Result<Network, Failure> {
     let read = |name: &str| {
         let path = folder.join(name);
@@ -40,11 +40,11 @@ fn batch([sequences, tokens]: [usize; 2]) -> Result<(RunShape, Vec<Tensor>), Fai
     Ok(bert::inputs(&(0..sequences).map(sequence).collect::<Vec<_>>())?)
 }
 
-/// Measures the encoder of a folder, or says why it does not, and measures one
-/// of its shape with pseudo-random weights.
+/// Measures the encoder of a folder, or reports why it is skipped. Then
+/// measures an encoder of its shape with pseudo-random weights.
 ///
 /// # Errors
-/// An output that is not the CPU's, or what the driver reports.
+/// An output that differs from the CPU's, or the driver's error.
 pub fn measure(
     cuda: &Cuda,
     folder: Option<&Path>,
@@ -54,9 +54,9 @@ pub fn measure(
     let mut section = Section {
         id: "network",
         title: "A text encoder",
-        about: "One run of the program, inputs on the host and output on the host, by the host's clock: no trace, no \
-                tickets. *On the GPU* the whole program runs there; *product by product* the GPU has the products \
-                alone and the host's threads all other steps. The CPU's run has two threads for all of it.",
+        about: "One run of the program without trace and tickets. Inputs and output are on the host, and the host's \
+                clock measures it. *On the GPU*: the GPU runs the whole program. *Product by product*: the GPU \
+                computes only the products, and the host's threads all other steps. The CPU's run has two threads.",
         ..Section::default()
     };
     let of = if quick { QUICK_BATCH } else { BATCH };
@@ -72,7 +72,11 @@ pub fn measure(
             "all-MiniLM-L6-v2",
             format!("{} has no model.safetensors", folder.display()),
         ),
-        None => section.skipped("minilm", "all-MiniLM-L6-v2", "no folder of the model was named"),
+        None => section.skipped(
+            "minilm",
+            "all-MiniLM-L6-v2",
+            "no folder of the model was given; set --minilm",
+        ),
     }
     let sizes = match quick {
         true => QUICK,
@@ -96,7 +100,7 @@ fn one(
     section: &mut Section,
 ) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build()?;
-    // Those of the pool: the CPU backend has none of its own.
+    // The threads are the pool's: this CPU backend has none of its own.
     let gpu: Arc<dyn Device> = Arc::new(cuda.clone());
     let models = [
         Model::new(network.clone(), gpu.clone())?,
@@ -106,15 +110,17 @@ fn one(
     let run = |model: &Model| model.run(&shape, inputs.clone(), &RunOptions::new());
     let [on_gpu, by_products, on_threads] = &models;
     if !on_gpu.is_resident() {
-        return Err(format!("{name}: the GPU does not run the whole program").into());
+        return Err(
+            format!("{name}: expected the GPU to run the whole program, but it cannot").into()
+        );
     }
     let output = run(on_gpu)?.output;
     let expected = pool.install(|| run(on_threads))?.output;
     if output.entries() != expected.entries() {
-        return Err(format!("{name}: the GPU's output is not the CPU's").into());
+        return Err(format!("{name}: the GPU's output differs from the CPU's").into());
     }
     if run(by_products)?.output.entries() != expected.entries() {
-        return Err(format!("{name}: the output product by product is not the CPU's").into());
+        return Err(format!("{name}: the output product by product differs from the CPU's").into());
     }
     let id = |kind: &str| format!("{kind}/{name}");
     let digest = blake3::hash(output.bytes());
@@ -125,11 +131,11 @@ fn one(
         Box::new(|| Ok(run(by_products).map(drop)?)),
         Box::new(|| Ok(pool.install(|| run(on_threads)).map(drop)?)),
     ];
-    // The CPU takes seconds.
+    // The CPU takes seconds per run.
     let repeats = repeats.min(3);
     let times = turns::by_host(repeats, &mut works)?;
     let &[gpu, products, threads] = times.as_slice() else {
-        return Err("as many times as works".into());
+        return Err("expected one time per work, got another number".into());
     };
     let share = turns::share(repeats);
     let what = format!("{name}, on the GPU, host included");

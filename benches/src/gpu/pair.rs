@@ -1,4 +1,4 @@
-//! A pair of operands on the GPU, and what its products are measured with.
+//! A pair of operands on the GPU, and the setting of its measurements.
 
 use crate::cublaslt::CublasLt;
 use poai_benches::Failure;
@@ -9,41 +9,41 @@ use poai_core::{Challenge, Difficulty, Seed, Shape, Side};
 use poai_cuda::measure::{Measure, MeasuredOperand, OnGpu};
 use poai_engine::Operand;
 
-/// What it is measured with.
+/// The setting of a measurement.
 pub struct Setting<'a> {
     /// The GPU.
     pub measure: &'a Measure,
-    /// Another library, or why there is none.
+    /// cuBLASLt, or the reason why it is missing.
     pub cublaslt: Result<&'a CublasLt, &'a str>,
-    /// Samples of each.
+    /// Samples of each figure.
     pub repeats: usize,
-    /// The GPU's tera-MACs a second, where that is known.
+    /// The GPU's tera-MACs a second, if known.
     pub peak: Option<f64>,
 }
 
-/// A pair of operands, on the host and on the GPU, and room for products.
+/// A pair of operands on the host and on the GPU, with memory for products.
 pub struct Pair<'a> {
-    /// The same on the backend.
+    /// The operands on the backend.
     pub workload: &'a Workload<'a>,
-    /// The product's.
+    /// The product's shape.
     pub shape: Shape,
-    /// A and Bᵀ on the GPU, clean.
+    /// A on the GPU, clean.
     pub a: OnGpu,
-    /// The other.
+    /// Bᵀ on the GPU, clean.
     pub bt: OnGpu,
-    /// B's seed: of the challenge and B alone.
+    /// B's seed, which depends only on the challenge and B.
     pub seed_b: Seed,
     /// Bᵀ, noised once.
     pub b: MeasuredOperand,
-    /// m·n entries.
+    /// Memory for the product: m·n entries.
     pub c: OnGpu,
 }
 
 impl<'a> Pair<'a> {
-    /// Brings the workload's operands to the GPU and noises B.
+    /// Copies the workload's operands to the GPU and noises B.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// The driver's error.
     pub fn new(
         measure: &Measure,
         workload: &'a Workload<'a>,
@@ -65,7 +65,7 @@ impl<'a> Pair<'a> {
         self.workload.prepared(side).operand()
     }
 
-    /// Commits to A on the GPU and noises it under the seed that follows.
+    /// Commits to A on the GPU and noises it under the resulting seed.
     pub fn commit_and_noise(&self, measure: &Measure) -> Result<(Seed, MeasuredOperand), Failure> {
         let root = *measure.tree(&self.a)?.root();
         let seed_a = seeds::seed_a(&self.seed_b, self.shape.m, &root);
@@ -73,13 +73,14 @@ impl<'a> Pair<'a> {
         Ok((seed_a, noised))
     }
 
-    /// No tile of this product is likely to win.
+    /// A target that no tile of this product is likely to meet.
     pub fn target(&self) -> Target {
         let macs = self.shape.macs().saturating_mul(1 << 20);
         Difficulty::new(macs).unwrap_or(Difficulty::BLOCK_MIN).target(&P, self.shape.k)
     }
 
-    /// What tickets take: A committed and noised, every ticket drawn.
+    /// The work of a ticketed product: A is committed and noised, and every
+    /// ticket is drawn.
     pub fn ticketed(&self, measure: &Measure) -> Result<(), Failure> {
         let (seed_a, a) = self.commit_and_noise(measure)?;
         Ok(measure.mine(&a, &self.b, &seed_a, &self.target(), None).map(drop)?)

@@ -1,5 +1,4 @@
-//! What each millisecond of a product is: its parts on the GPU, and every
-//! kernel by itself.
+//! The parts of a product's time on the GPU, and every kernel alone.
 
 use crate::pair::{Pair, Setting};
 use crate::turns::{self, Work};
@@ -14,7 +13,7 @@ const THIN: u32 = 128;
 /// Measures the parts of products of one size.
 ///
 /// # Errors
-/// What the driver reports.
+/// The driver's error.
 pub fn measure(
     set: &Setting<'_>,
     pair: &Pair<'_>,
@@ -25,7 +24,7 @@ pub fn measure(
     kernels(set, pair, name, section)
 }
 
-/// The backend's steps.
+/// Measures the backend's steps.
 fn steps(
     set: &Setting<'_>,
     pair: &Pair<'_>,
@@ -48,7 +47,7 @@ fn steps(
     let times = turns::by_events(measure, set.repeats, &mut works)?;
     drop(works);
     let &[commit, noise, tickets, kept, recovery, exact] = times.as_slice() else {
-        return Err("as many times as works".into());
+        return Err("expected one time per work, got another number".into());
     };
     let share = turns::share(set.repeats);
     let mut figure = |id: &str, what: &str, value: f64, unit: &'static str| {
@@ -75,7 +74,7 @@ fn steps(
     Ok(())
 }
 
-/// Every kernel beside the products, launched alone.
+/// Measures every kernel other than the products, each launched alone.
 fn kernels(
     set: &Setting<'_>,
     pair: &Pair<'_>,
@@ -96,7 +95,7 @@ fn kernels(
             count => format!("{} {count}", kernel.name()),
         });
     }
-    // One side's thin product: as many columns as the noise has rank.
+    // One side's thin product has as many columns as the noise has rank.
     let thin = Shape { n: THIN.min(pair.shape.n), ..pair.shape };
     let mut works: Vec<Work<'_>> = vec![];
     for kernel in &list {

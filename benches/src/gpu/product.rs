@@ -1,5 +1,5 @@
-//! Products of one size: everything that goes into the table, checked first and
-//! then timed in turns.
+//! Products of one size: everything in the table, first checked and then timed
+//! in turns.
 
 use crate::check;
 use crate::cublaslt;
@@ -14,10 +14,10 @@ use poai_core::{Difficulty, Shape, Side, Ticket};
 use poai_cuda::measure::{self, Measure};
 use poai_engine::Operand;
 
-/// One tile in so many wins where winners are compared.
+/// When winners are compared, about one tile in this many wins.
 const WINS: u128 = 16;
 
-/// `8192³`, or the three sizes.
+/// The name of a shape: `8192³`, or its three sizes.
 fn name(shape: &Shape) -> String {
     let &Shape { m, n, k } = shape;
     if m == n && n == k { format!("{m}³") } else { format!("{m}×{n}×{k}") }
@@ -26,7 +26,7 @@ fn name(shape: &Shape) -> String {
 /// Checks and measures products of one size.
 ///
 /// # Errors
-/// A result that is wrong, or what the driver or the library reports.
+/// A wrong result, or the error of the driver or of cuBLASLt.
 pub fn measure(set: &Setting<'_>, shape: Shape) -> Result<Section, Failure> {
     let measure = set.measure;
     let workload = Workload::new(measure.cuda(), shape)?;
@@ -36,7 +36,7 @@ pub fn measure(set: &Setting<'_>, shape: Shape) -> Result<Section, Failure> {
     let name = name(&shape);
     let root = check_all(set, &pair, &name, &mut section)?;
 
-    // Another library's product, in memory of its own.
+    // cuBLASLt's product, in separate memory.
     let other_c = measure.empty(pair.c.bytes())?;
     let mut other = match set.cublaslt {
         Ok(library) => {
@@ -49,7 +49,7 @@ pub fn measure(set: &Setting<'_>, shape: Shape) -> Result<Section, Failure> {
         tried = other.choose(measure)?;
         other.queue()?;
         if *measure.tree(&other_c)?.root() != root {
-            return Err(format!("{name}: cuBLASLt's product is another than ours").into());
+            return Err(format!("{name}: cuBLASLt's product differs from ours").into());
         }
     }
     let mut works: Vec<Work<'_>> = vec![
@@ -69,13 +69,13 @@ pub fn measure(set: &Setting<'_>, shape: Shape) -> Result<Section, Failure> {
     Ok(section)
 }
 
-const ABOUT: &str = "A is committed and noised anew in every sample, B once before. *Plain* is A·B of clean \
-operands. *Ticketed* is A hashed on the GPU, A's noise, and every ticket drawn: it keeps no product. *Recovered* is the same and leaves \
-A·B, exactly, as the backend does it, band by band. All leave what they make on the GPU. *On the GPU* is by its own events, the \
-host's part in between (the commitment's upper levels, small copies, each band's winners) included; *with the host* is the backend's own calls by the host's clock, operands copied to the \
-GPU and products back.";
+const ABOUT: &str = "Every sample commits to A and noises it again; B was prepared once. *Plain* is A·B of clean \
+operands. *Ticketed* hashes A on the GPU, noises it and draws every ticket, without a product. *Recovered* is the same and leaves \
+the exact A·B, computed band by band as the backend does. All results stay on the GPU. *On the GPU* is timed by the GPU's own events. It \
+includes the host's work in between: the commitment's upper levels, small copies and each band's winners. *With the host* is the backend's own calls by the host's clock, with operands copied to the \
+GPU and products copied back.";
 
-/// The three whole ways, and what they are compared with.
+/// Measures the three ways to multiply, and what they are compared with.
 fn chains(
     set: &Setting<'_>,
     name: &str,
@@ -113,7 +113,8 @@ fn chains(
     }
 }
 
-/// Compares everything with the CPU or with one another; the product's root.
+/// Compares every result with the CPU's or with another result. Returns the
+/// product's root.
 fn check_all(
     set: &Setting<'_>,
     pair: &Pair<'_>,
@@ -123,18 +124,18 @@ fn check_all(
     let measure = set.measure;
     let (a, bt) = (pair.operand(Side::A), pair.operand(Side::B));
     let wrong = |what: &str| -> Failure { format!("{name}: {what}").into() };
-    // The commitment, by the CPU's.
+    // Compares the commitment with the CPU's.
     let tree = measure.tree(&pair.a)?;
     if *tree.root() != *poai_core::puzzle::commitment::Tree::new(a.as_bytes()).root() {
-        return Err(wrong("A's root is not the CPU's"));
+        return Err(wrong("A's root differs from the CPU's"));
     }
     section.digest(format!("root-a/{name}"), format!("{name} root of A"), tree.root().to_string());
-    // The plain product at sampled entries, by the CPU's.
+    // Compares sampled entries of the plain product with the CPU's.
     measure.plain(&pair.a, &pair.bt, &pair.c, &pair.shape)?;
     check::product(measure, a, bt, &pair.c)?;
     let root = *measure.tree(&pair.c)?.root();
     section.digest(format!("root-c/{name}"), format!("{name} hash of A·B"), root.to_string());
-    // Tickets of sampled tiles, by the CPU's, which takes the noise in with them.
+    // Compares tickets of sampled tiles with the CPU's, which also checks the noise.
     let (seed_a, noised) = pair.commit_and_noise(measure)?;
     let seeds = Seeds { a: seed_a, b: pair.seed_b };
     let kept = measure.empty(pair.c.bytes())?;
@@ -143,13 +144,16 @@ fn check_all(
     let (digest, _) = tickets_of(measure, &draw, &seeds, a, bt)?;
     let what = format!("{name} hash of all tickets");
     section.digest(format!("tickets/{name}"), what, digest.to_string());
-    // The noised product of the same launch, by the plain kernel's.
+    // Compares the noised product of the same launch with the plain kernel's.
     let plain = measure.empty(pair.c.bytes())?;
     measure.plain_noised(&noised, &pair.b, &plain)?;
     if measure.tree(&kept)?.root() != measure.tree(&plain)?.root() {
-        return Err(wrong("the product with tickets is not the plain one of the same operands"));
+        return Err(wrong(
+            "the product with tickets differs from the plain one of the same operands",
+        ));
     }
-    // The exact product, by the plain one of clean operands; its tickets again.
+    // Compares the exact product with the plain one of clean operands, and its
+    // tickets with the earlier ones.
     let again = measure.draw(&seed_a, &pair.target(), Some(&pair.shape))?;
     let recovery = measure.recovery(&noised, &pair.b)?;
     measure.exact(&noised, &pair.b, &again, &recovery, &kept)?;
@@ -158,9 +162,9 @@ fn check_all(
     }
     let (of_exact, tickets) = tickets_of(measure, &again, &seeds, a, bt)?;
     if of_exact != digest {
-        return Err(wrong("the recovered product's tickets are others"));
+        return Err(wrong("the recovered product's tickets differ from the earlier ones"));
     }
-    // What is timed: the backend's own bands, by those tickets.
+    // Compares the backend's own bands, which are timed, with those tickets.
     let macs = (P.tile() * P.tile()) as u128 * u128::from(pair.shape.k);
     let difficulty = Difficulty::new(WINS * macs)?;
     let target = difficulty.target(&P, pair.shape.k);
@@ -173,19 +177,19 @@ fn check_all(
         let mut found: Vec<_> = found.iter().map(|winner| winner.ticket).collect();
         found.sort_unstable();
         if found != expected {
-            return Err(wrong("the bands' winners are others than the tickets that win"));
+            return Err(wrong("the bands' winners differ from the tickets that win"));
         }
         if let Some(c) = c
             && *measure.tree(c)?.root() != root
         {
-            return Err(wrong("the bands' product is not the plain one"));
+            return Err(wrong("the bands' product differs from the plain one"));
         }
     }
     Ok(root)
 }
 
-/// The hash of all tickets of a draw and they, after some of them were drawn
-/// again.
+/// The hash of all tickets of a draw, and the tickets. Some of them are first
+/// drawn again and compared.
 fn tickets_of(
     measure: &Measure,
     draw: &measure::Draw,
@@ -193,7 +197,7 @@ fn tickets_of(
     a: &Operand,
     bt: &Operand,
 ) -> Result<(blake3::Hash, Vec<Ticket>), Failure> {
-    let on_gpu = draw.tickets().ok_or("tickets were not asked for")?;
+    let on_gpu = draw.tickets().ok_or("expected a draw with tickets, got none")?;
     let mut bytes = vec![0; usize::try_from(on_gpu.bytes())?];
     measure.download(on_gpu, 0, &mut bytes)?;
     let tickets = measure::tickets(&bytes);
@@ -201,7 +205,7 @@ fn tickets_of(
     Ok((blake3::hash(&bytes), tickets))
 }
 
-/// The whole backend, by the host's clock.
+/// Measures calls of the whole backend by the host's clock.
 fn walls(
     set: &Setting<'_>,
     pair: &Pair<'_>,
@@ -214,19 +218,19 @@ fn walls(
         Box::new(|| Ok(workload.ticketed()?)),
         Box::new(|| Ok(workload.recovered()?)),
     ];
-    // Copies of gigabytes: a few samples do.
+    // Each sample copies gigabytes, so a few samples are enough.
     let repeats = set.repeats.min(5);
     let times = turns::by_host(repeats, &mut works)?;
     drop(works);
-    // What the last left, by the plain product on the GPU.
+    // Compares the last product with the plain product on the GPU.
     let product: Vec<u8> =
         workload.product().iter().flat_map(|entry| entry.to_le_bytes()).collect();
     set.measure.plain(&pair.a, &pair.bt, &pair.c, &pair.shape)?;
     if blake3::hash(&product).as_bytes() != &set.measure.tree(&pair.c)?.root().0 {
-        return Err(format!("{name}: the backend's product is not the GPU's").into());
+        return Err(format!("{name}: the backend's product differs from the GPU's").into());
     }
     for (way, time) in ["plain", "ticketed", "recovered"].into_iter().zip(times) {
-        // The backend's own ticketing noises both sides.
+        // The backend's own ticketed product noises both sides.
         let both = if way == "plain" { "" } else { ", both sides noised" };
         let what = format!("{name} {way} with the host{both}");
         section.figure(format!("{way}-wall/{name}"), what, time, "ms", turns::share(repeats));

@@ -1,12 +1,12 @@
-//! What a GPU can do at most, of what its driver says.
+//! The limits of a GPU, computed from its driver's data.
 
 use poai_cuda::Version;
 use poai_cuda::measure::Rates;
 
-/// int8 multiply-accumulates that the tensor cores of one multiprocessor do in
-/// a cycle, dense: NVIDIA's peak figures of the generation's GPUs, divided by
-/// their multiprocessors and boost clocks. `None` for generations that have
-/// none, or of which no figure was looked up.
+/// Dense int8 multiply-accumulates of one multiprocessor's tensor cores per
+/// cycle. The numbers are NVIDIA's peak figures of each generation's GPUs,
+/// divided by multiprocessors and boost clock. `None` for generations without
+/// such tensor cores, and for those whose figure was not looked up.
 pub fn macs_a_cycle(capability: Version) -> Option<u32> {
     match (capability.major, capability.minor) {
         (8, 0) => Some(2048),     // A100: 624 TOPS, 108 at 1.41 GHz
@@ -16,13 +16,14 @@ pub fn macs_a_cycle(capability: Version) -> Option<u32> {
     }
 }
 
-/// Tera-MACs a second of a GPU at the highest clock that its driver states.
+/// Peak tera-MACs a second of a GPU at the highest clock that its driver
+/// reports.
 pub fn peak(capability: Version, multiprocessors: u32, rates: &Rates) -> Option<f64> {
     let a_cycle = f64::from(macs_a_cycle(capability)?) * f64::from(multiprocessors);
     Some(a_cycle * f64::from(rates.clock?) * 1e3 / 1e12)
 }
 
-/// The memory's GB/s: two bits a cycle and wire.
+/// The memory's GB/s, at two bits per cycle and wire.
 pub fn memory(rates: &Rates) -> Option<f64> {
     let bits = 2.0 * f64::from(rates.memory_width?);
     Some(bits / 8.0 * f64::from(rates.memory_clock?) * 1e3 / 1e9)

@@ -1,5 +1,5 @@
-//! Mining on and on: random operands, shapes and challenges, and every ticket
-//! of sampled tiles recomputed on the CPU.
+//! Continuous mining with random operands, shapes and challenges. Every ticket
+//! of sampled tiles is recomputed on the CPU.
 
 use crate::check::{self, Numbers};
 use poai_benches::Failure;
@@ -12,15 +12,15 @@ use poai_verify::{Rules, Seed32, Verifier, check_product};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Tiles of each product that are drawn again, whether they win or not.
+/// Sampled tiles of each product that are drawn again, whether they win or not.
 const SAMPLES: u64 = 8;
-/// One tile in so many wins: in every other product each, so that sampled
-/// tickets are compared whether a target lets them through or not.
+/// One tile in this many wins, alternating between products. Sampled tickets
+/// are then compared both when the target accepts them and when it does not.
 const WINS: [u128; 2] = [1, 16];
 /// Winners of each product whose proofs are verified.
 const PROOFS: usize = 16;
 
-/// What a soak came to.
+/// The results of a soak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Soaked {
     /// Products mined.
@@ -33,10 +33,11 @@ pub struct Soaked {
     pub proofs: u64,
 }
 
-/// Mines products `first` and on of a seed for so long, at least one.
+/// Mines products from number `first` on of a seed, for a given time, but at
+/// least one product.
 ///
 /// # Errors
-/// The first mismatch, with what makes it again.
+/// The first mismatch, with the command that reproduces it.
 pub fn run(
     backend: &Arc<dyn Device>,
     seed: u64,
@@ -85,7 +86,11 @@ fn one(
     let found = &mined.found;
     let (rows, columns) = found.statement().shape.tiles(&P);
     if found.drawn() != u64::from(rows) * u64::from(columns) {
-        return Err(format!("mismatch: {} tickets of {rows}×{columns} tiles", found.drawn()).into());
+        return Err(format!(
+            "mismatch: expected tickets of {rows}×{columns} tiles, got {} tickets",
+            found.drawn()
+        )
+        .into());
     }
     for _ in 0..SAMPLES {
         let tile = Tile { row: numbers.below_u32(rows), column: numbers.below_u32(columns) };
@@ -93,7 +98,9 @@ fn one(
         let drawn = found.winners().iter().find(|winner| winner.tile == tile);
         let expected = difficulty.wins(&P, k as u32, &ticket).then_some(ticket);
         if drawn.map(|winner| winner.ticket) != expected {
-            return Err(format!("mismatch: {tile:?} has ticket {ticket}, found {drawn:?}").into());
+            return Err(
+                format!("mismatch: {tile:?}: expected ticket {ticket}, got {drawn:?}").into()
+            );
         }
     }
     let verifier = Verifier::new(Rules::SHARE, difficulty)?;
@@ -104,12 +111,16 @@ fn one(
             .verify(&challenge, &proof)
             .map_err(|error| format!("mismatch: {winner:?}: {error}"))?;
         if (verified.tile, verified.ticket) != (winner.tile, winner.ticket) {
-            return Err(format!("mismatch: {winner:?}, verified {verified:?}").into());
+            return Err(
+                format!("mismatch: expected {winner:?}, the verifier got {verified:?}").into()
+            );
         }
         soaked.proofs += 1;
     }
-    let entries = mined.product.as_slice().ok_or("a product that is not row-major")?;
-    // No GPU chooses its errors, so the seed need not be a secret.
+    let entries =
+        mined.product.as_slice().ok_or("expected a row-major product, got another layout")?;
+    // A GPU cannot choose its errors by the seed, so the seed need not be
+    // secret.
     let secret = Seed32(challenge.0);
     check_product(found.statement().shape, a.as_slice(), bt.as_slice(), entries, &secret, 2)
         .map_err(|error| format!("mismatch: the product: {error}"))?;

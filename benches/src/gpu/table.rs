@@ -11,16 +11,16 @@ use poai_cuda::Cuda;
 use poai_cuda::measure::Measure;
 use serde_json::{Value, json};
 
-/// Sizes without `--sizes`, and of a quick table.
+/// Sizes without `--sizes`, and those of a quick table.
 const SIZES: [u32; 3] = [4096, 8192, 16384];
 const QUICK_SIZES: [u32; 1] = [256];
-/// Samples, likewise.
+/// Samples per figure, and those of a quick table.
 const REPEATS: [usize; 2] = [21, 2];
 
-/// Measures and prints.
+/// Measures everything and prints the table.
 ///
 /// # Errors
-/// A result that is wrong, or whatever fails.
+/// A wrong result, or any other failure.
 pub fn print(cuda: &Cuda, options: &Wanted) -> Result<(), Failure> {
     let report = report(cuda, options)?;
     let (text, data) = (render(&report), json::render(&report)?);
@@ -68,7 +68,8 @@ fn report(cuda: &Cuda, options: &Wanted) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// What is looked at first, by size: ids of lines and their names here.
+/// The summary's figures: the start of each line's id and its name in the
+/// summary.
 const SHORT: [(&str, &str); 12] = [
     ("plain-to-cublaslt", "plain / cuBLASLt int8"),
     ("ticketed-to-cublaslt", "ticketed / cuBLASLt int8"),
@@ -84,7 +85,7 @@ const SHORT: [(&str, &str); 12] = [
     ("recover-extra", "recovery's extra"),
 ];
 
-/// Those figures side by side.
+/// The summary's figures side by side.
 fn short(section: &Section) -> Table {
     let lines = || section.lines.iter().filter_map(|line| Some((line.id.split_once('/')?, line)));
     let mut sizes: Vec<&str> = vec![];
@@ -111,7 +112,7 @@ fn short(section: &Section) -> Table {
     Table { columns: columns.map(str::to_owned).collect(), rows: SHORT.map(row).to_vec() }
 }
 
-/// Facts about the GPU, and what is assumed of it.
+/// Facts about the GPU, and the assumptions about it.
 fn machine(
     measure: &Measure,
     library: &Result<CublasLt, String>,
@@ -126,8 +127,8 @@ fn machine(
     };
     let roof = match roof::peak(capability, gpu.multiprocessors, &rates) {
         Some(peak) => format!(
-            "{} TMAC/s: {} multiprocessors × {} int8 MACs a cycle (assumed of {capability}) × the highest clock, \
-             which a GPU under load may not keep",
+            "{} TMAC/s: {} multiprocessors × {} int8 MACs a cycle (assumed of {capability}) × the highest clock; \
+             a GPU under load may run at a lower clock",
             digits(peak),
             gpu.multiprocessors,
             roof::macs_a_cycle(capability).unwrap_or(0),
@@ -152,11 +153,11 @@ fn machine(
         ("roofline", roof),
         ("kernels", cuda.variant().to_string()),
         ("cuBLASLt", library),
-        ("samples", format!("{repeats} of each, in turns, after one that does not count")),
+        ("samples", format!("{repeats} of each, in turns, after one that is discarded")),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     if quick {
-        let note = "a quick run of small products: compare nothing with it";
+        let note = "a quick run of small products: do not compare its figures";
         facts.push(("note", note.to_owned()));
     }
     facts.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
@@ -167,8 +168,8 @@ fn render(report: &Report) -> String {
     for (key, value) in &report.machine {
         text += &format!("- {key}: {}\n", value.as_str().unwrap_or_default());
     }
-    text += "\nMedians. A fraction like *plain / cuBLASLt int8* is of speeds: above 1 ours is the faster. GB/s are 10^9 bytes a second, TMAC/s\n\
-             10^12 multiply-accumulates.\n";
+    text += "\nAll times are medians. A fraction such as *plain / cuBLASLt int8* compares speeds: above 1, ours is faster. GB/s are 10^9 bytes a\n\
+             second, and TMAC/s are 10^12 multiply-accumulates a second.\n";
     report.sections.iter().for_each(|section| text += &markdown::render_section(section));
     text
 }

@@ -1,25 +1,26 @@
-//! Timing on a GPU: things in turns, medians of each.
+//! Timing on a GPU: works run in turns, and each gets a median.
 
 use poai_benches::Failure;
 use poai_benches::lines::Share;
 use poai_cuda::measure::Measure;
 use std::time::Instant;
 
-/// Something that queues work on the GPU.
+/// A work that queues something on the GPU.
 pub type Work<'a> = Box<dyn FnMut() -> Result<(), Failure> + 'a>;
 
-/// A sample lasts about as long, by repeating what is shorter: the GPU has not
-/// begun with the first launch when it is asked for the first event.
+/// The least milliseconds of a sample. Shorter works are repeated within a
+/// sample, because the GPU has not started the first launch when the first
+/// event is requested.
 const SAMPLE: f64 = 2.0;
-/// And repeats it at most so often.
+/// The most repetitions within a sample.
 const INSIDE_MAX: f64 = 50.0;
 
-/// Median milliseconds of each of `works`, by the GPU's events, in turns:
-/// clocks and temperature drift for all of them alike. A first turn does not
-/// count.
+/// Median milliseconds of each of `works`, by the GPU's events. The works run
+/// in turns, so that changes of clocks and temperature affect all of them
+/// alike. The first turn is discarded.
 ///
 /// # Errors
-/// The first one of a work.
+/// The first error of a work.
 pub fn by_events(
     measure: &Measure,
     repeats: usize,
@@ -31,10 +32,10 @@ pub fn by_events(
     })
 }
 
-/// The same by the host's clock: works have to wait for the GPU themselves.
+/// The same by the host's clock. Works must wait for the GPU themselves.
 ///
 /// # Errors
-/// The first one of a work.
+/// The first error of a work.
 pub fn by_host(repeats: usize, works: &mut [Work<'_>]) -> Result<Vec<f64>, Failure> {
     in_turns(repeats, works, |work, _| {
         let start = Instant::now();
@@ -50,7 +51,8 @@ fn in_turns(
 ) -> Result<Vec<f64>, Failure> {
     let mut inside = vec![];
     for work in works.iter_mut() {
-        // A time of nothing at all is repeated at most so often, too.
+        // The clamp also limits the repetitions of a work that takes no
+        // measurable time.
         inside.push((SAMPLE / time(work, 1)?).ceil().clamp(1.0, INSIDE_MAX) as u32);
     }
     let mut samples = vec![Vec::with_capacity(repeats); works.len()];
@@ -62,13 +64,13 @@ fn in_turns(
     Ok(samples.into_iter().map(median).collect())
 }
 
-/// Of two in the middle the longer.
+/// The median; of an even number of samples, the longer of the middle two.
 fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Every sample counts: nothing else runs on the GPU.
+/// Every sample counts, because nothing else runs on the GPU.
 pub fn share(repeats: usize) -> Share {
     Share { kept: repeats.max(1), taken: repeats.max(1) }
 }

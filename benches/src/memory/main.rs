@@ -1,5 +1,5 @@
-//! The most memory that mining one square product takes at once, operands
-//! included. A program of its own, because it counts every allocation.
+//! The peak memory of mining one square product, operands included. This is a
+//! separate program because it counts every allocation.
 
 use clap::Parser;
 use peak_alloc::PeakAlloc;
@@ -12,11 +12,11 @@ use std::sync::Arc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Print the most bytes that mining held at once, and the bytes of A, B, A',
-/// B' and the product.
+/// Print the peak bytes of mining, and the bytes of A, B, A', B' and the
+/// product.
 #[derive(Parser)]
 struct Args {
-    /// Rows and columns of everything.
+    /// Rows and columns of every matrix.
     size: u32,
 }
 
@@ -27,14 +27,14 @@ fn main() -> Result<(), Failure> {
         |side: Side| Operand::pseudorandom(&P, side, format!("{side}").as_bytes(), rows, rows);
     let miner = Miner::new(P, Arc::new(Cpu::new()))?;
     let (a, bt) = (operand(Side::A)?, operand(Side::B)?);
-    // Making the operands took more than keeping them.
+    // Generating the operands took more memory than keeping them.
     ALLOCATOR.reset_peak_usage();
     let (a, bt) = (miner.prepare(a)?, miner.prepare(bt)?);
     let round = miner.round(&Challenge::default(), &bt)?;
     let mined = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN))?;
     let peak = ALLOCATOR.peak_usage();
     let matrix = u64::from(size) * u64::from(size);
-    assert_eq!(mined.product.len() as u64, matrix, "the product is there, and was counted");
+    assert_eq!(mined.product.len() as u64, matrix, "the product exists and was counted");
     println!("{peak} {}", 4 * matrix + 4 * matrix);
     Ok(())
 }

@@ -4,12 +4,12 @@ use super::{OPERANDS, Operands, Peak};
 use core::arch::asm;
 use poai_engine::Cpu;
 
-/// Independent accumulators, 16×16 sums of 64 products each.
+/// Independent accumulators, each with 16×16 sums of 64 products.
 const ACCUMULATORS: usize = 4;
-/// Bytes of a tile: 16 rows of 64.
+/// Bytes of a tile: 16 rows of 64 bytes.
 const TILE: usize = 16 * 64;
 
-/// What `ldtilecfg` reads.
+/// The configuration that `ldtilecfg` reads.
 #[repr(C, align(64))]
 struct Config {
     palette: u8,
@@ -28,18 +28,19 @@ static CONFIG: Config = Config {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// The loop, where the kernel itself may use AMX.
+/// The loop, if the kernel itself may use AMX.
 pub(super) fn find() -> Option<Peak> {
     permitted().then_some(Peak { macs: (ACCUMULATORS * 16 * TILE) as u64, rounds, sum })
 }
 
-/// The library's own answer, which looks at the processor and asks the system.
+/// Whether the library may use AMX: it checks the processor and asks the
+/// system.
 fn permitted() -> bool {
     Cpu::named("cpu-amx").is_ok()
 }
 
-/// What one round adds: every row of a tile holds the operand's 64 bytes, so
-/// that all 16 rows of the product are alike.
+/// The increase of the sum per round. Every row of a tile holds the operand's
+/// 64 bytes, so all 16 rows of the product are equal.
 fn sum() -> u32 {
     let Operands { a, b } = &OPERANDS;
     let by_place = |bytes: &[i8; 64], place: usize| -> i32 {
@@ -57,10 +58,10 @@ fn rounds(rounds: u32) -> u32 {
     if rounds == 0 {
         return 0;
     }
-    // SAFETY: the system lets this process use the tiles. What is read and
-    // written are the configuration's 64 bytes, the operands' 16 rows of 64
-    // bytes, and four times as much for the sums. The tiles are configured and
-    // released inside, and every tile is declared overwritten.
+    // SAFETY: the system permits this process to use the tiles. The code reads
+    // the configuration's 64 bytes and the operands' 16 rows of 64 bytes, and
+    // writes four times as many bytes of sums. It configures and releases the
+    // tiles itself, and declares every tile as overwritten.
     unsafe {
         asm!(
             "ldtilecfg [{config}]",

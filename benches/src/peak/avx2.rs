@@ -1,5 +1,5 @@
-//! AVX2: `vpmaddwd` and `vpaddd` on entries widened to 16 bits, as the kernel
-//! does it.
+//! AVX2: `vpmaddwd` and `vpaddd` on entries widened to 16 bits, as in the
+//! kernel.
 
 use super::{OPERANDS, Peak, dot};
 use core::arch::asm;
@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 /// Independent accumulators; eight sums of two products each.
 const ACCUMULATORS: usize = 8;
 
-/// The loop, on a processor that has what it needs.
+/// The loop, if the processor has AVX2.
 pub(super) fn find() -> Option<Peak> {
     is_x86_feature_detected!("avx2").then_some(Peak {
         macs: (ACCUMULATORS * 16) as u64,
@@ -19,14 +19,14 @@ pub(super) fn find() -> Option<Peak> {
 
 fn rounds(rounds: u32) -> u32 {
     assert!(is_x86_feature_detected!("avx2"));
-    // SAFETY: AVX2 is there.
+    // SAFETY: the processor has AVX2.
     unsafe { run(rounds) }
 }
 
 #[target_feature(enable = "avx2")]
 fn run(rounds: u32) -> u32 {
-    // SAFETY: both arrays have the 16 bytes that are read; alignment is not
-    // asked for.
+    // SAFETY: both arrays have the 16 bytes that are read, and no alignment is
+    // required.
     let (a, b) = unsafe {
         let a = _mm_loadu_si128(OPERANDS.a.as_ptr().cast());
         let b = _mm_loadu_si128(OPERANDS.b.as_ptr().cast());
@@ -35,8 +35,8 @@ fn run(rounds: u32) -> u32 {
     let zero = _mm256_setzero_si256();
     let [mut s0, mut s1, mut s2, mut s3, mut s4, mut s5, mut s6, mut s7] = [zero; ACCUMULATORS];
     for _ in 0..rounds {
-        // SAFETY: only these registers are read and written. Not `pure`: the
-        // compiler may leave out no round.
+        // SAFETY: reads and writes only these registers. Not `pure`: the
+        // compiler must not omit any round.
         unsafe {
             asm!(
                 "vpmaddwd {p0}, {a}, {b}", "vpmaddwd {p1}, {a}, {b}",

@@ -11,7 +11,7 @@ fn present() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
 }
 
-/// The loop, on a processor that has what it needs.
+/// The loop, if the processor has AVX-512 F and VNNI.
 pub(super) fn find() -> Option<Peak> {
     present().then_some(Peak {
         macs: (ACCUMULATORS * 64) as u64,
@@ -22,22 +22,22 @@ pub(super) fn find() -> Option<Peak> {
 
 fn rounds(rounds: u32) -> u32 {
     assert!(present());
-    // SAFETY: AVX-512 F and VNNI are there.
+    // SAFETY: the processor has AVX-512 F and VNNI.
     unsafe { run(rounds) }
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn run(rounds: u32) -> u32 {
-    // SAFETY: both arrays have the 64 bytes that are read; alignment is not
-    // asked for.
+    // SAFETY: both arrays have the 64 bytes that are read, and no alignment is
+    // required.
     let (a, b) = unsafe {
         let a = _mm512_loadu_si512(OPERANDS.a.as_ptr().cast());
         (a, _mm512_loadu_si512(OPERANDS.b.as_ptr().cast()))
     };
     let mut s = [_mm512_setzero_si512(); ACCUMULATORS];
     for _ in 0..rounds {
-        // SAFETY: only these registers are read and written. Not `pure`: the
-        // compiler may leave out no round.
+        // SAFETY: reads and writes only these registers. Not `pure`: the
+        // compiler must not omit any round.
         unsafe {
             asm!(
                 "vpdpbusd {s0}, {a}, {b}", "vpdpbusd {s1}, {a}, {b}",

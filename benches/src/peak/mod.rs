@@ -1,9 +1,9 @@
-//! Register-only loops: an instruction set's multiply-accumulates with all
-//! operands in registers. No kernel of the same instructions can be faster.
+//! Register-only loops: the multiply-accumulates of an instruction set with all
+//! operands in registers. No kernel with the same instructions can be faster.
 //!
-//! One file per instruction set. The loops are written out in assembly so that
-//! no optimiser shortens them, and each gives a sum that shows that it did all
-//! its multiply-accumulates.
+//! There is one file per instruction set. The loops are written in assembly so
+//! that no optimiser shortens them. Each returns a sum that shows that it did
+//! all its multiply-accumulates.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// The bytes that every loop multiplies, repeated as often as it needs.
 struct Operands {
-    /// Not negative, for instructions that take these unsigned.
+    /// Not negative, because some instructions read them as unsigned.
     a: [i8; 64],
     b: [i8; 64],
 }
@@ -44,17 +44,17 @@ impl Operands {
 pub struct Peak {
     /// Multiply-accumulates of one round on one thread.
     pub macs: u64,
-    /// So many rounds on the calling thread: the wrapping sum of all
-    /// accumulators.
+    /// Runs this many rounds on the calling thread. Returns the wrapping sum of
+    /// all accumulators.
     rounds: fn(u32) -> u32,
-    /// What that sum grows by every round.
+    /// The increase of that sum per round.
     sum: fn() -> u32,
 }
 
 /// The loop of a CPU backend's instruction set.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is no such loop.
 pub fn of(kernel: &str) -> Result<Peak, String> {
     let missing = || format!("this processor has no register-only loop for {kernel}");
     match kernel {
@@ -72,12 +72,12 @@ pub fn of(kernel: &str) -> Result<Peak, String> {
 }
 
 impl Peak {
-    /// The sum after so many rounds, and the one that it has to be.
+    /// The sum after `rounds` rounds, and the expected sum.
     pub fn answer(&self, rounds: u32) -> (u32, u32) {
         ((self.rounds)(rounds), (self.sum)().wrapping_mul(rounds))
     }
 
-    /// How many rounds take about this long on one thread.
+    /// The number of rounds that take about this long on one thread.
     pub fn rounds_in(&self, time: Duration) -> u32 {
         let mut rounds = 1024u32;
         loop {
@@ -92,10 +92,10 @@ impl Peak {
         }
     }
 
-    /// So many rounds on every thread of rayon's pool.
+    /// Runs `rounds` rounds on every thread of rayon's pool.
     ///
     /// # Errors
-    /// Where a thread's sum is wrong.
+    /// An error if a thread's sum is wrong.
     pub fn on_all_threads(&self, rounds: u32) -> Result<(), String> {
         let right = rayon::broadcast(|_| {
             let (sum, expected) = self.answer(rounds);

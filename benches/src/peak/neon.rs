@@ -8,7 +8,7 @@ use std::arch::is_aarch64_feature_detected;
 /// Independent accumulators; four sums of four products each.
 const ACCUMULATORS: usize = 16;
 
-/// The loop, on a processor that has what it needs.
+/// The loop, if the processor has the dot product.
 pub(super) fn find() -> Option<Peak> {
     is_aarch64_feature_detected!("dotprod").then_some(Peak {
         macs: (ACCUMULATORS * 16) as u64,
@@ -19,7 +19,7 @@ pub(super) fn find() -> Option<Peak> {
 
 fn rounds(rounds: u32) -> u32 {
     assert!(is_aarch64_feature_detected!("dotprod"));
-    // SAFETY: the dot product is there.
+    // SAFETY: the processor has the dot product.
     unsafe { run(rounds) }
 }
 
@@ -29,8 +29,8 @@ fn run(rounds: u32) -> u32 {
     let (a, b) = unsafe { (vld1q_s8(OPERANDS.a.as_ptr()), vld1q_s8(OPERANDS.b.as_ptr())) };
     let mut s = [vdupq_n_s32(0); ACCUMULATORS];
     for _ in 0..rounds {
-        // SAFETY: only these registers are read and written. Not `pure`: the
-        // compiler may leave out no round.
+        // SAFETY: reads and writes only these registers. Not `pure`: the
+        // compiler must not omit any round.
         unsafe {
             asm!(
                 "sdot {s0:v}.4s, {a:v}.16b, {b:v}.16b", "sdot {s1:v}.4s, {a:v}.16b, {b:v}.16b",

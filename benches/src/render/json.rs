@@ -5,13 +5,14 @@ use crate::Failure;
 use crate::lines::{Line, Outcome};
 use serde_json::{Map, Value, json};
 
-/// Grows when a program that reads reports has to be changed.
+/// The version of the format. It increases when programs that read reports must
+/// change.
 const VERSION: u32 = 1;
 
 /// The report as JSON: `machine`, and `lines` with `section` and `id`.
 ///
 /// # Errors
-/// Where a line is no JSON: a figure that is no number.
+/// An error if a figure is not finite, which JSON cannot hold.
 pub fn render(report: &Report) -> Result<String, Failure> {
     let mut lines = Vec::new();
     for section in &report.sections {
@@ -28,7 +29,9 @@ fn render_line(section: &str, line: &Line) -> Result<Value, Failure> {
     let mut value = json!({ "section": section, "id": line.id, "what": line.what });
     let own = match &line.outcome {
         Outcome::Figure { value, .. } if !value.is_finite() => {
-            return Err(format!("{section}/{}: {value} is no figure", line.id).into());
+            return Err(
+                format!("{section}/{}: expected a finite figure, got {value}", line.id).into()
+            );
         }
         Outcome::Figure { value, unit, share } => {
             json!({ "value": value, "unit": unit, "kept": share.kept, "taken": share.taken })

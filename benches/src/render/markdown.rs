@@ -1,18 +1,18 @@
-//! The report for people.
+//! The report as text for readers.
 
 use super::Report;
 use crate::lines::{Line, Outcome, Section, Table, digits};
 
-/// The report as Markdown; plots are files beside it.
+/// The report as Markdown. The plots are separate files.
 pub fn render(report: &Report) -> String {
     let mut text = String::from("# What poai costs on this machine\n\n");
     for (key, value) in &report.machine {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         text += &format!("- {key}: {value}\n");
     }
-    text += "\nRatios are of medians measured in turns inside this one run. The last column is the share of samples\n\
-             kept, of the thing of which fewest were: those around which a probe on every thread found the machine quiet, and during which few threads\n\
-             waited for a processor; where none was, all count. GMAC/s are 10^9 multiply-accumulates a second, on\n\
+    text += "\nRatios compare medians that were measured in turns inside this one run. The last column is the share of samples kept, for the work\n\
+             with the fewest. A sample is kept if a probe on every thread found the machine quiet around it, and if few threads waited for a processor\n\
+             meanwhile. If no sample was kept, all samples count. GMAC/s are 10^9 multiply-accumulates a second, on\n\
              all threads unless a line says otherwise.\n";
     let summary = report.summary();
     if !summary.is_empty() {
@@ -64,7 +64,7 @@ pub fn render_line(line: &Line) -> String {
     }
 }
 
-/// A text that ends no cell and no row.
+/// Escapes a text so that it ends neither its cell nor its row.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

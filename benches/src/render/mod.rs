@@ -1,6 +1,6 @@
-//! The files of a report, made from its lines: nothing is measured here.
+//! The files of a report, made from its lines without measuring anything.
 //!
-//! - [`markdown`]: for people; [`json`]: for programs; [`svg`]: the plots.
+//! - [`markdown`]: for readers; [`json`]: for programs; [`svg`]: the plots.
 
 pub mod json;
 pub mod markdown;
@@ -13,16 +13,17 @@ use serde_json::Value;
 /// A whole report.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Facts about the machine and the build, in the order in which they print.
+    /// Facts about the machine and the build, in the order of printing.
     pub machine: Vec<(String, Value)>,
-    /// What was measured.
+    /// The sections that were measured.
     pub sections: Vec<Section>,
-    /// What comes first: sections, and what the ids of lines begin with.
+    /// The lines of the summary: pairs of a section's id and the start of line
+    /// ids.
     pub summary: Vec<(&'static str, &'static str)>,
 }
 
 impl Report {
-    /// The lines of the summary, those that were measured or skipped.
+    /// The lines of the summary that were measured or skipped.
     pub fn summary(&self) -> Vec<&Line> {
         let lines = self.summary.iter().flat_map(|(id, start)| {
             let sections = self.sections.iter().filter(move |section| section.id == *id);
@@ -37,7 +38,7 @@ impl Report {
 /// Every file of a report, by its name.
 ///
 /// # Errors
-/// Where a plot cannot be drawn.
+/// An error if a plot cannot be drawn.
 pub fn files(report: &Report) -> Result<Vec<(String, String)>, Failure> {
     let mut files = vec![
         ("report.md".to_owned(), markdown::render(report)),

@@ -1,4 +1,4 @@
-//! The plots. Text is drawn by whoever shows the file: no font is needed here.
+//! The plots. The viewer of the file draws the text, so no font is needed here.
 
 use crate::Failure;
 use crate::lines::{Axis, Mark, Plot, Scale, Series};
@@ -7,15 +7,15 @@ use plotters::prelude::*;
 use std::ops::Range;
 
 const SIZE: (u32, u32) = (860, 420);
-/// Where the names of the series begin.
+/// Horizontal position of the series' names.
 const LEGEND: i32 = 610;
-/// Between the names of two series.
+/// Vertical distance between the names of two series.
 const LEGEND_STEP: i32 = 24;
 
-/// The room beyond the outermost points of an axis by powers of two.
+/// Factor of space beyond the outermost points of a logarithmic axis.
 const LOG_MARGIN: f64 = 1.25;
 
-/// Colours that colour-blind people tell apart (Okabe and Ito).
+/// Colours that colour-blind readers can distinguish (Okabe and Ito).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -29,7 +29,7 @@ const COLOURS: [RGBColor; 7] = [
 /// A plot as SVG.
 ///
 /// # Errors
-/// Where there is nothing to draw, or a point that its axis does not have.
+/// An error if there is nothing to draw, or if a point is outside its axis.
 pub fn render(plot: &Plot) -> Result<String, Failure> {
     let points: Vec<_> = plot.series.iter().flat_map(|series| series.points.clone()).collect();
     let x = range(&plot.x, points.iter().map(|point| point.0))
@@ -46,8 +46,8 @@ pub fn render(plot: &Plot) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// From zero to beyond the largest, or, by powers of two, from below the least
-/// to beyond the largest.
+/// The range of an axis. It goes from zero to beyond the largest value, or, by
+/// powers of two, from below the smallest to beyond the largest.
 fn range(axis: &Axis, values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let values: Vec<_> = values.collect();
     let log = axis.scale == Scale::Log;
@@ -119,7 +119,7 @@ where
     Ok(())
 }
 
-/// The text at a grid line: no more digits than it needs.
+/// The label of a grid line, with no more digits than necessary.
 fn tick(scale: Scale, value: f64) -> String {
     if scale == Scale::Whole && value.fract() != 0.0 {
         return String::new();

@@ -1,4 +1,4 @@
-//! How fast memory is read.
+//! The read bandwidth of memory.
 
 use crate::run::Run;
 use poai_benches::Failure;
@@ -6,11 +6,11 @@ use poai_benches::lines::Share;
 use poai_benches::quiet::timed;
 use rayon::prelude::*;
 
-/// Bytes a second that all threads together read from memory far larger than
-/// the usual caches, in units of 10^9.
+/// The rate at which all threads together read memory far larger than the usual
+/// caches, in units of 10^9 bytes a second.
 ///
 /// # Errors
-/// Where what was read is not what was written.
+/// An error if the memory does not hold what was written.
 pub fn read(run: &mut Run) -> Result<(f64, Share), Failure> {
     let words = run.full_or(512 << 20, 64 << 20) / size_of::<u64>();
     let memory: Vec<u64> = (0..words as u64).into_par_iter().collect();

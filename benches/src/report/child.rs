@@ -1,13 +1,13 @@
 //! Other programs that measure on request: a line to their input, a line back.
-//! None of them can hang the report, and none outlives one that comes to its
-//! end; where the report itself is killed, they end at their closed input.
+//! No program can hang the report, and none outlives a report that ends
+//! normally. If the report is killed, the programs end when their input closes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// A program that is running.
+/// A running program.
 pub struct Served {
     name: String,
     child: Child,
@@ -17,10 +17,10 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts a program. What goes wrong is named after `name`.
+    /// Starts a program. Errors begin with `name`.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// An error if the program cannot be started.
     pub fn start(name: &str, command: &mut Command) -> Result<Served, String> {
         let mut child = command
             .stdin(Stdio::piped())
@@ -33,22 +33,22 @@ impl Served {
         Ok(Served { name: name.to_owned(), child, input, output, errors })
     }
 
-    /// Sends a line and waits for one.
+    /// Sends a line and waits for one line in return.
     ///
     /// # Errors
-    /// Where the program ends or does not answer in time.
+    /// An error if the program ends or does not answer in time.
     pub fn ask(&mut self, request: &str, limit: Duration) -> Result<String, String> {
         let sent = self.input.as_mut().map(|input| writeln!(input, "{request}"));
         match sent {
             Some(Ok(())) => self.line(limit),
-            _ => Err(self.why("it reads no more")),
+            _ => Err(self.why("it closed its input")),
         }
     }
 
     /// Waits for the program's next line.
     ///
     /// # Errors
-    /// Where the program ends or says nothing in time.
+    /// An error if the program ends or prints nothing in time.
     pub fn line(&mut self, limit: Duration) -> Result<String, String> {
         self.output.recv_timeout(limit).map_err(|error| match error {
             RecvTimeoutError::Timeout => {
@@ -58,11 +58,11 @@ impl Served {
         })
     }
 
-    /// What a program said last that goes wrong.
+    /// The last line of a failing program's standard error.
     fn why(&self, otherwise: &str) -> String {
         let until = Instant::now() + Duration::from_secs(1);
         let mut last = None;
-        // Its last words may still be under way.
+        // Its last lines may not have arrived yet.
         while let Ok(line) =
             self.errors.recv_timeout(until.saturating_duration_since(Instant::now()))
         {
@@ -76,16 +76,18 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // Ended already, or not wanted any more; waiting leaves no zombie.
+        // The program has ended or is no longer needed. Waiting leaves no
+        // zombie.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a program prints in one line, having exited well.
+/// The one line that a program prints before it exits successfully.
 ///
 /// # Errors
-/// Where it fails, prints nothing or takes too long: what it said about it.
+/// An error if it fails, prints nothing or takes too long, with its last
+/// message.
 pub fn output(name: &str, command: &mut Command, limit: Duration) -> Result<String, String> {
     let mut served = Served::start(name, command)?;
     served.input = None;
@@ -93,17 +95,17 @@ pub fn output(name: &str, command: &mut Command, limit: Duration) -> Result<Stri
     finish(&mut served, limit).map(|()| line)
 }
 
-/// Lets a program run to its end that prints nothing of interest.
+/// Runs a program to its end and ignores its output.
 ///
 /// # Errors
-/// Where it fails or takes too long: what it said about it.
+/// An error if it fails or takes too long, with its last message.
 pub fn succeed(name: &str, command: &mut Command, limit: Duration) -> Result<(), String> {
     let mut served = Served::start(name, command)?;
     served.input = None;
     finish(&mut served, limit)
 }
 
-/// Waits for a program's end.
+/// Waits until a program ends.
 fn finish(served: &mut Served, limit: Duration) -> Result<(), String> {
     let start = Instant::now();
     loop {
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn answers_come_line_by_line() {
-        let mut echo = Served::start("echo", &mut shell("cat")).expect("there is a shell");
+        let mut echo = Served::start("echo", &mut shell("cat")).expect("the machine has a shell");
         assert_eq!(echo.ask("one", LONG).as_deref(), Ok("one"));
         assert_eq!(echo.ask("two", LONG).as_deref(), Ok("two"));
     }
@@ -185,6 +187,6 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let error = output("peer", &mut Command::new("no-such-program-anywhere"), LONG);
-        assert!(error.expect_err("it is not there").starts_with("peer: "));
+        assert!(error.expect_err("the program does not exist").starts_with("peer: "));
     }
 }

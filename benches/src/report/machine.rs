@@ -1,15 +1,15 @@
-//! What the report ran on.
+//! Facts about the machine and the build.
 
 use poai_engine::Cpu;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-/// The lock file that the build followed.
+/// The lock file of the build.
 const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
 
-/// The processor's features that kernels, noise or hashing could use, as
-/// Linux names them.
+/// The processor features that kernels, noise or hashing could use, by Linux's
+/// names.
 const FEATURES: [&str; 23] = [
     "sse4_1",
     "avx",
@@ -36,7 +36,7 @@ const FEATURES: [&str; 23] = [
     "sme",
 ];
 
-/// Facts about the machine and the build, in the order in which they print.
+/// Facts about the machine and the build, in the order of printing.
 pub fn describe() -> Vec<(String, Value)> {
     let kernels = |present: bool| {
         let names = Cpu::list().into_iter().filter(|kernel| kernel.present == present);
@@ -62,7 +62,7 @@ pub fn describe() -> Vec<(String, Value)> {
     facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// What a line of `/proc/cpuinfo` says first.
+/// The value of the first line of `/proc/cpuinfo` with one of these keys.
 fn cpuinfo(keys: &[&str]) -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     text.lines().find_map(|line| {
@@ -71,7 +71,7 @@ fn cpuinfo(keys: &[&str]) -> Option<String> {
     })
 }
 
-/// The processor's name where the system tells it.
+/// The processor's name, if the system reports it.
 fn processor() -> Option<String> {
     cpuinfo(&["model name", "Model", "CPU part"])
 }
@@ -105,7 +105,7 @@ fn memory() -> Option<String> {
     Some(format!("{:.1} GiB", kib / f64::from(1 << 20)))
 }
 
-/// The versions of the libraries that the figures depend on.
+/// The versions of the libraries that affect the figures.
 fn libraries() -> String {
     let version = |name: &str| {
         let mut lines = LOCK.lines().skip_while(|line| *line != format!("name = \"{name}\""));
@@ -122,7 +122,7 @@ fn commit() -> Option<String> {
     Some(if changed { format!("{commit}, with changes") } else { commit })
 }
 
-/// What a program prints first, where it is there.
+/// The first line that a program prints, if the program exists.
 fn first_line(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(args)

@@ -1,10 +1,11 @@
-//! `cargo run --release -p poai-benches --bin report`: what the puzzle costs on
-//! this machine, as ratios inside one run, written to `report.md`,
-//! `report.json` and plots.
+//! `cargo run --release -p poai-benches --bin report`: the cost of the puzzle
+//! on this machine, as ratios inside one run. Writes `report.md`, `report.json`
+//! and plots.
 //!
-//! - `sections`: what is measured; `run`: how; `machine`: what it ran on;
+//! - `sections`: the measurements; `run`: how to measure; `machine`: facts
+//!   about the machine;
 //! - `bandwidth`, `rten`, `child`: the memory, another library, other programs;
-//! - `out`: the folder that it is written to.
+//! - `out`: the folder of the report.
 
 mod bandwidth;
 mod child;
@@ -23,19 +24,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Measure what mining and verifying cost here.
+/// Measure the cost of mining and verifying on this machine.
 #[derive(Parser)]
 struct Args {
-    /// Where the report goes.
+    /// The folder of the report.
     #[arg(long, value_name = "FOLDER", default_value = "report")]
     out: PathBuf,
-    /// Measure only the sections whose title contains this.
+    /// Measure only the sections whose title contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// List the sections and measure nothing.
     #[arg(long)]
     list: bool,
-    /// Fewer samples of smaller products: shows that everything works, and
+    /// Take fewer samples of smaller products; shows that everything works, and
     /// little else.
     #[arg(long)]
     quick: bool,
@@ -71,7 +72,7 @@ fn report(args: &Args) -> Result<(), Failure> {
     };
     let mut run = Run::new(args.quick);
     if run.is_quick() {
-        let note = "a quick run of few samples and small products: compare nothing with it";
+        let note = "a quick run of few samples and small products: do not compare its figures";
         report.machine.push(("note".into(), note.into()));
     }
     for (i, planned) in chosen.iter().enumerate() {

@@ -1,17 +1,16 @@
-//! The folder that a report is written to.
+//! The folder of a report.
 
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A folder that was there, or made, and took a file before the measuring
-/// began.
+/// A folder that exists and accepted a file before the measurements began.
 pub struct Out(PathBuf);
 
 impl Out {
-    /// Makes the folder and tries to write into it.
+    /// Creates the folder and tests that it is writable.
     ///
     /// # Errors
-    /// What is wrong with which path.
+    /// The path and the problem.
     pub fn open(folder: &Path) -> Result<Out, String> {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
@@ -20,11 +19,12 @@ impl Out {
         Ok(Out(folder.to_owned()))
     }
 
-    /// Writes files in place of those of an earlier run: all of them beside
-    /// their places first, so that a full disk leaves the earlier ones alone.
+    /// Replaces the files of an earlier run. All new files are first written
+    /// beside their places, so that a full disk leaves the earlier files
+    /// unchanged.
     ///
     /// # Errors
-    /// What is wrong with which path.
+    /// The path and the problem.
     pub fn write(&self, files: &[(String, String)]) -> Result<(), String> {
         let mut written = Vec::new();
         for (name, text) in files {
@@ -43,7 +43,7 @@ impl Out {
     }
 }
 
-/// Temporary files are for their owner alone; reports are for everybody.
+/// Makes a file readable for all users: temporary files are private by default.
 fn readable(path: &Path) -> Result<(), String> {
     #[cfg(unix)]
     {

@@ -1,10 +1,10 @@
-//! Another Rust library's product, in the same process.
+//! A product of another Rust library, in the same process.
 
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
 
-/// rten-gemm's u8×i8 product with the right operand packed before.
+/// rten-gemm's u8×i8 product, with the right operand packed in advance.
 pub struct Rten {
     executor: GemmExecutor<u8, i8, i32>,
     a: NdTensor<u8, 2>,
@@ -23,12 +23,12 @@ impl Rten {
         }
     }
 
-    /// Which of its kernels it chose.
+    /// The name of the kernel that the library chose.
     pub fn kernel(&self) -> String {
         self.executor.kernel_name().to_owned()
     }
 
-    /// Calls `with` with something that multiplies once.
+    /// Calls `with` with a function that multiplies once.
     pub fn run<T>(&mut self, with: impl FnOnce(&mut dyn FnMut() -> Result<(), String>) -> T) -> T {
         let packed = self.executor.prepack_b(self.b.view());
         let (executor, a, output) = (&self.executor, &self.a, &mut self.output);

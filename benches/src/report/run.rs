@@ -1,4 +1,4 @@
-//! How one run measures: how often, how long, how large.
+//! Parameters of one run: how often, how long and how large.
 
 use poai_benches::Failure;
 use poai_benches::lines::Section;
@@ -13,36 +13,37 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run; a quick one takes fewer samples of smaller products. With
-    /// portable code alone a full one would take an hour.
+    /// A run; a quick one takes fewer samples of smaller products. A run with
+    /// portable code only is always quick, because a full one would take an
+    /// hour.
     pub fn new(quick: bool) -> Run {
         let quick = quick || Cpu::new().name() == "cpu-scalar";
         Run { quiet: Quiet::new(), quick }
     }
 
-    /// Whether it is a quick one.
+    /// Whether the run is quick.
     pub fn is_quick(&self) -> bool {
         self.quick
     }
 
-    /// What a full run takes, or a quick one in its stead.
+    /// `full` in a full run, `quick` in a quick one.
     pub fn full_or<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 
-    /// Measures in turns until each work has `want` quiet samples, for a few
-    /// seconds at most.
+    /// Measures in turns until each work has `want` quiet samples, for at most
+    /// a few seconds.
     ///
     /// # Errors
-    /// The first one of a work.
+    /// The first error of a work.
     pub fn measure(&mut self, want: usize, works: &mut [Work<'_>]) -> Result<Medians, Failure> {
         self.measure_for(Duration::from_secs(5), want, works)
     }
 
-    /// The same for works that take long, with so much time for all.
+    /// The same with a given time limit, for works that take long.
     ///
     /// # Errors
-    /// The first one of a work.
+    /// The first error of a work.
     pub fn measure_for(
         &mut self,
         budget: Duration,
@@ -53,11 +54,11 @@ impl Run {
         self.quiet.in_turns(want, budget, works)
     }
 
-    /// The kernels that the ratios are about: the first two present of AMX and
-    /// AVX-512 VNNI, or else the fastest.
+    /// The kernels of the main ratios: AMX and AVX-512 VNNI as far as they are
+    /// present, or else the fastest kernel.
     ///
     /// # Errors
-    /// None, as long as the list of kernels is true.
+    /// Never fails if the list of kernels is right.
     pub fn main_kernels(&self) -> Result<Vec<Cpu>, Failure> {
         let present = Cpu::list().into_iter().filter(|listed| listed.present);
         let mut names: Vec<_> = present.map(|listed| listed.name).collect();
@@ -71,13 +72,13 @@ impl Run {
     }
 }
 
-/// Checks a known answer.
+/// Checks a result against a known answer.
 ///
 /// # Errors
-/// Where something fast computes something else.
+/// An error if the result differs.
 pub fn same(section: &Section, what: &str, expected: &str, got: &str) -> Result<(), Failure> {
     if expected == got {
         return Ok(());
     }
-    Err(format!("{}: {what} is wrong: {got}, and not {expected}", section.title).into())
+    Err(format!("{}: {what} is wrong: expected {expected}, got {got}", section.title).into())
 }

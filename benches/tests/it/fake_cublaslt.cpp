@@ -1,7 +1,8 @@
-// The part of cuBLASLt that the program `gpu` calls, for a GPU that is the
-// processor: products are queued with the emulated driver, matrices go by columns, and what NVIDIA's documentation asks of an
-// int8 product is looked for. Of the two algorithms that it names, the first is
-// refused when it is to run.
+// The part of cuBLASLt that the program `gpu` calls, with the processor in place
+// of a GPU. Products are queued with the emulated driver, matrices are
+// column-major, and each call is checked against the requirements that NVIDIA's
+// documentation has for an int8 product. The library offers two algorithms, and
+// refuses the first when it is to run.
 #include <dlfcn.h>
 
 #include <cstddef>
@@ -32,7 +33,7 @@ struct Advice {
 };
 int opened;
 
-// What is queued, in full.
+// A queued product.
 struct Product {
     Layout a, b, d;
     int32_t alpha;

@@ -1,6 +1,6 @@
-//! The program `gpu` where there is no GPU, and on a driver whose GPU is the
-//! processor (`poai-testing/emulated/driver.cpp`): a table comes out, of
-//! which nothing but the checks means anything.
+//! The program `gpu` without a GPU, and on a driver that emulates one on the
+//! processor (`poai-testing/emulated/driver.cpp`). A table comes out, but only
+//! its checks have a meaning.
 
 use poai_benches::workload::{Workload, cube};
 use poai_cuda::{CudaError, gpus};
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The files of kernels that products and programs take.
+/// The kernel files that products and programs need.
 const FILES: [&str; 10] = [
     "check",
     "commit",
@@ -25,15 +25,14 @@ const FILES: [&str; 10] = [
     "steps_rows",
 ];
 
-/// An emulated GPU and the folder of another library.
+/// An emulated GPU and the folder of an emulated cuBLASLt.
 struct Emulated {
     driver: Driver,
     cublaslt: PathBuf,
 }
 
 impl Emulated {
-    /// As they should be, or with a kernel that is wrong; `None` without a
-    /// compiler.
+    /// Correct kernels, or one wrong kernel; `None` without a compiler.
     fn new(wrong: Option<Wrong<'_>>) -> Option<Emulated> {
         let driver = Driver::new(&FILES, wrong)?;
         let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fake_cublaslt.cpp");
@@ -42,7 +41,7 @@ impl Emulated {
         Some(Emulated { driver, cublaslt })
     }
 
-    /// The program with the emulated driver before any other.
+    /// The program, with the emulated driver preferred over any other.
     fn gpu(&self) -> Command {
         let mut command = self.driver.command(&[&self.cublaslt], env!("CARGO_BIN_EXE_gpu"));
         command.env("POAI_EMULATED_CAPABILITY", "9.0");
@@ -57,7 +56,7 @@ fn gpu() -> Command {
 #[test]
 fn without_a_card_it_says_so() {
     if let Ok(_) | Err(CudaError::Stub | CudaError::Incomplete { .. }) = gpus() {
-        println!("SKIPPED: there is a driver");
+        println!("SKIPPED: this machine has a driver");
         return;
     }
     for command in ["table", "soak"] {
@@ -70,7 +69,7 @@ fn without_a_card_it_says_so() {
     assert!(!refused.status.success());
 }
 
-/// A table's lines by id.
+/// The lines of a table, by id.
 fn lines(data: &Value) -> BTreeMap<&str, &Value> {
     let lines = data["lines"].as_array().expect("lines").iter();
     lines.map(|line| (line["id"].as_str().expect("an id"), line)).collect()
@@ -111,7 +110,7 @@ fn on_an_emulated_card_a_table_comes_out() {
             positive(format!("{id}/{size}"));
         }
     }
-    // What the processor's own backend makes of the same operands.
+    // The result of the CPU backend for the same operands.
     let cpu = poai_engine::Cpu::new();
     let workload = Workload::new(&cpu, cube(256)).expect("operands");
     workload.plain().expect("a product");
@@ -123,7 +122,7 @@ fn what_is_not_there_is_skipped() {
     let Some(emulated) = Emulated::new(None) else { return };
     let mut command = emulated.gpu();
     command.args(["table", "--quick", "--sizes", "128", "--json", "--cublaslt", "/none"]);
-    // The emulated driver states clocks, and the program does not know this generation's.
+    // The emulated driver reports clocks, but the program does not know this generation's peak.
     command.env("POAI_EMULATED_CAPABILITY", "12.0");
     let data: Value =
         serde_json::from_str(&succeed(command.output().expect("runs"))).expect("JSON");

@@ -1,5 +1,5 @@
-//! Tests of what measures: samples, loops and reports, and the program `gpu` on
-//! an emulated GPU.
+//! Tests of the measuring code: samples, loops and reports, and the program
+//! `gpu` on an emulated GPU.
 
 #[cfg(target_os = "linux")]
 mod gpu;

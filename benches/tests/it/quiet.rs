@@ -42,7 +42,8 @@ fn quiet_moments_are_not_held_against_noisy_ones() {
     assert_eq!(both.times, [ms(11), ms(40)]);
     assert_eq!(both.share, Share { kept: 1, taken: 3 });
 
-    // The second has no quiet sample: all of the first count, too.
+    // The second work has no quiet sample, so all samples of the first count
+    // too.
     let none = Medians::of(&[a, samples(&[], &[80, 81, 82])]);
     assert_eq!(none.times, [ms(12), ms(81)]);
     assert_eq!(none.share, Share { kept: 0, taken: 3 });

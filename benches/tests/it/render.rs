@@ -1,4 +1,4 @@
-//! A report's files from lines that were not measured.
+//! Files of a report with lines that were not measured.
 
 use poai_benches::lines::{Axis, Mark, Plot, Scale, Section, Series, Share, Table};
 use poai_benches::render::{self, Report, svg};
@@ -101,7 +101,7 @@ fn a_figure_that_is_no_number_is_an_error() {
     assert!(error.contains("speed/bad"), "{error}");
 }
 
-/// The texts and the circles of an SVG, which has to be well-formed.
+/// The texts of an SVG and its number of circles. The SVG must be well-formed.
 fn parse(text: &str) -> (Vec<String>, usize) {
     let document = roxmltree::Document::parse(text).expect("well-formed");
     assert_eq!(document.root_element().tag_name().name(), "svg");
@@ -123,7 +123,7 @@ fn svg_is_well_formed_and_has_every_series_on_every_kind_of_axis() {
         {
             assert!(texts.iter().any(|text| text == name), "{name} is missing: {texts:?}");
         }
-        // The dots of the two series that have some, and theirs in the legend.
+        // The dots of the two series with dots, and their dots in the legend.
         assert_eq!(circles, 2 + 3 + 2, "{x:?}, {y:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What tickets, noise, commitment and recovery cost of one product.
+//! The cost of tickets, noise, commitment and recovery for one product.
 
 use crate::run::Run;
 use poai_benches::Failure;

@@ -49,7 +49,7 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     plain_reference(run, section)
 }
 
-/// The reference on a small product, as a rate.
+/// Measures the rate of the reference on a small product.
 fn plain_reference(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let shape = Shape { m: 32, n: 32, k: 1024 };
     let work = Workload::new(&reference::Reference, shape)?;

@@ -1,4 +1,4 @@
-//! How much memory mining takes: by a program of its own.
+//! The memory that mining takes, measured by a separate program.
 
 use crate::child;
 use crate::run::Run;
@@ -25,11 +25,11 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The most bytes at once, and those of the matrices.
+/// The peak bytes of mining, and the bytes of the matrices.
 fn peak(command: &mut Command) -> Result<(f64, f64), String> {
     let line = child::output("peak-memory", command, Duration::from_secs(120))?;
     let numbers = line
         .split_once(' ')
         .and_then(|(peak, matrices)| Some((peak.parse().ok()?, matrices.parse().ok()?)));
-    numbers.ok_or_else(|| format!("peak-memory printed {line:?}"))
+    numbers.ok_or_else(|| format!("peak-memory: expected two numbers, got {line:?}"))
 }

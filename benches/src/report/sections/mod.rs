@@ -1,4 +1,4 @@
-//! What the report measures, a file for each section.
+//! The measurements of the report, one file per section.
 
 mod commit;
 mod cost;
@@ -17,23 +17,23 @@ use poai_benches::Failure;
 use poai_benches::lines::Section;
 use std::process::Command;
 
-/// A section before it is measured.
+/// A section that is not measured yet.
 #[derive(Clone, Copy)]
 pub struct Planned {
-    /// What programs know it by.
+    /// The section's name for programs.
     pub id: &'static str,
-    /// Its heading, by which it is chosen.
+    /// Its heading, by which `--only` selects it.
     pub title: &'static str,
-    /// What its figures mean.
+    /// The meaning of its figures.
     about: &'static str,
     measure: fn(&mut Run, &mut Section) -> Result<(), Failure>,
 }
 
 impl Planned {
-    /// Measures it.
+    /// Measures the section.
     ///
     /// # Errors
-    /// Where something fails that should not, or a known answer is wrong.
+    /// An error if something fails unexpectedly, or if a known answer is wrong.
     pub fn measure(&self, run: &mut Run) -> Result<Section, Failure> {
         let Planned { id, title, about, .. } = *self;
         let mut section = Section { id, title, about, ..Section::default() };
@@ -53,34 +53,34 @@ pub const ALL: [Planned; 10] = [
     Planned {
         id: "sizes",
         title: "Ticketing, by size",
-        about: "*Plain* is a kernel's product without noise and tickets, right operand packed before. *Ticketed* is \
-                everything that\ntickets take: A committed, both sides noised, every ticket drawn; right operand \
-                committed before. It keeps no product; *recovered* is the\nsame with the exact product, as plain leaves it. The *register-only loop* repeats \
-                the kernel's instruction without touching memory: no\nkernel can be faster. The roofs of the plots \
+        about: "*Plain* is a kernel's product without noise and tickets, with the right operand packed in advance. *Ticketed* is \
+                everything that\ntickets need: A is committed, both sides are noised and every ticket is drawn. The right operand is \
+                committed in advance, and no product is kept.\n*Recovered* is the same with the exact product, as plain leaves it. The *register-only loop* repeats \
+                the kernel's instruction without touching memory:\nno kernel can be faster. The limits in the plots \
                 are that loop and the memory's read bandwidth.",
         measure: sizes::measure,
     },
     Planned {
         id: "cost",
         title: "What useful mining pays",
-        about: "Every miner draws tickets and noises both sides once per challenge; a pure one commits to its operands \
-                once in their\nlife and keeps no product. A useful one commits to every A and recovers the exact \
-                product beside. All four together,\nin terms of the tickets alone, are the honest price of useful \
+        about: "Every miner draws tickets and noises both sides once per challenge. A pure miner commits to its operands \
+                once and keeps\nno product. A useful miner also commits to every A and recovers the exact \
+                product. The sum of all four, relative to the\ntickets alone, is the full price of useful \
                 mining. Parts are percentages of the tickets.",
         measure: cost::measure,
     },
     Planned {
         id: "kernels",
         title: "Kernels",
-        about: "Every kernel on the same product. All of them have to leave the same entries and transcripts.",
+        about: "Every kernel on the same product. All kernels must give the same entries and transcripts.",
         measure: kernels::measure,
     },
     Planned { id: "scaling", title: "Threads and size", about: "", measure: scaling::measure },
     Planned {
         id: "verification",
         title: "Verification, one thread",
-        about: "A node's check of a proof in memory. The parts that stand alone in the library are timed alone; what is \
-                left of the\nwhole is the noise added and packed. *Portable* is the verifier without \
+        about: "A node's check of a proof in memory. Parts that are separate in the library are timed alone. The rest of \
+                the whole\nis adding and packing noise. *Portable* is the verifier without \
                 feature `std`.",
         measure: verify::measure,
     },
@@ -88,8 +88,8 @@ pub const ALL: [Planned; 10] = [
         id: "networks",
         title: "Whole networks",
         about: "An integer text encoder of all-MiniLM-L6-v2's shape with pseudo-random weights, run with and without \
-                committing to every\ntensor, and audited. The rate counts true MACs; everything beside products is \
-                in the time.",
+                a commitment to every\ntensor, and audited. The rate counts true MACs. The time includes all steps \
+                that are not products.",
         measure: networks::measure,
     },
     Planned {
@@ -101,21 +101,20 @@ pub const ALL: [Planned; 10] = [
     Planned {
         id: "straightforward",
         title: "A straightforward implementation",
-        about: "`benches/peers/straightforward.rs`, section 5 of the specification as index loops over integer \
-                matrices, compiled for\nthis processor (`-C opt-level=3 -C target-cpu=native`), on noised operands that \
-                it is given. Ours commits and noises\nbeside. All transcripts have to agree.",
+        about: "`benches/peers/straightforward.rs`: section 5 of the specification as index loops over integer \
+                matrices, compiled for\nthis processor (`-C opt-level=3 -C target-cpu=native`). It gets noised operands, \
+                while ours also commits and noises.\nAll transcripts must agree.",
         measure: straightforward::measure,
     },
     Planned {
         id: "memory",
         title: "Memory",
-        about: "The most that mining holds at once, operands and product included, counted by the allocator.",
+        about: "The peak memory of mining, operands and product included, counted by the allocator.",
         measure: memory::measure,
     },
 ];
 
-/// What the report begins with: sections, and what the ids of lines begin
-/// with.
+/// The lines of the summary: pairs of a section's id and the start of line ids.
 pub const SUMMARY: [(&str, &str); 24] = [
     ("sizes", "ticketed-to-plain/4096x4096x4096/"),
     ("sizes", "recovered-to-plain/4096x4096x4096/"),
@@ -143,9 +142,9 @@ pub const SUMMARY: [(&str, &str); 24] = [
     ("memory", "peak-to-matrices/"),
 ];
 
-/// Cargo on this workspace, as the report itself was built.
+/// Runs cargo on this workspace, with the cargo that built the report.
 fn cargo(args: &[&str]) -> Command {
-    // Set where cargo runs the report.
+    // Set if cargo runs the report.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let (verb, rest) = args.split_at(1);

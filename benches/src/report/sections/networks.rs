@@ -1,4 +1,5 @@
-//! Whole networks: what tracing costs beside running, and what checking costs.
+//! Whole networks: the cost of tracing compared with running, and the cost of
+//! checking.
 
 use crate::run::Run;
 use poai_benches::Failure;
@@ -12,13 +13,13 @@ use poai_verify::trace::{Checker, TraceRules};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The trace root of the full run and of the quick one.
+/// The trace roots of the full run and of the quick one.
 const KNOWN: [&str; 2] = [
     "a526b0142e8aeafd0902808375686d366f96687005103a332db54450600f0253",
     "aa47db9653a8eda36b48a3d1da4f5bddcbce7b7962f567bb14f9784e397bca93",
 ];
 
-/// Whoever audits; any 32 bytes do here.
+/// The beacon of the audit; any 32 bytes work here.
 const BEACON: [u8; 32] = [7; 32];
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
@@ -69,7 +70,7 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Bytes, as the checker bounds them.
+/// The bytes of the worst tile, as the checker bounds them.
 fn worst_tile(checker: &Checker, shape: &RunShape) -> Result<u64, Failure> {
     let mut worst = 0;
     for value in (0..checker.program().values() as u32).map(ValueId) {

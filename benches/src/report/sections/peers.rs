@@ -1,4 +1,4 @@
-//! Other libraries' products, in turns with ours.
+//! Products of other libraries, in turns with ours.
 
 use crate::child::Served;
 use crate::rten::Rten;
@@ -12,11 +12,11 @@ use std::process::Command;
 use std::time::Duration;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/onnxruntime_matmul.py");
-/// To import, and to multiply once.
+/// Time limit of importing and of the first product.
 const START: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(30);
-/// ONNX Runtime's threads look for more work for up to some 70 ms after a run,
-/// and would take the processors from ours.
+/// ONNX Runtime's threads look for more work for about 70 ms after a run, and
+/// would take processors from ours.
 const REST: Duration = Duration::from_millis(100);
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
@@ -25,7 +25,8 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     onnxruntime(run, section, size)
 }
 
-/// rten has no AMX: it is held against a kernel without it, too.
+/// Compares with rten. rten has no AMX, so it is also compared with a kernel
+/// without AMX.
 fn rten(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Failure> {
     let mut present = Cpu::list().into_iter().filter(|kernel| kernel.present);
     let Some(kernel) = present.find(|kernel| !kernel.name.contains("amx")) else {
@@ -90,11 +91,11 @@ fn onnxruntime(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Fa
     Ok(())
 }
 
-/// Ours ticketed, and a peer's answers to a request, in turns; the inner error
-/// is the peer's.
+/// Measures our ticketed product and a peer's answers to a request, in turns.
+/// The inner error is the peer's.
 ///
 /// # Errors
-/// Ours.
+/// Our own error.
 pub fn in_turns(
     run: &mut Run,
     want: usize,
@@ -115,13 +116,13 @@ pub fn in_turns(
     }
 }
 
-/// The time of one run that a peer measured itself.
+/// The time of one run, as the peer measured it.
 ///
 /// # Errors
-/// What is wrong with the peer.
+/// The peer's error.
 pub fn seconds(peer: &mut Served, request: &str) -> Result<Duration, String> {
     let line = peer.ask(request, ANSWER)?;
     let seconds = line.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
     let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.ok_or_else(|| format!("{line:?} is no time"))
+    time.ok_or_else(|| format!("expected a time in seconds, got {line:?}"))
 }

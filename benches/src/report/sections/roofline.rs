@@ -1,4 +1,4 @@
-//! A kernel's rates under what the processor and the memory could give.
+//! A kernel's rates compared with the limits of the processor and the memory.
 
 use poai_benches::lines::{Axis, Mark, Plot, Series};
 use poai_core::Shape;
@@ -7,18 +7,18 @@ use poai_core::Shape;
 pub struct Roofline {
     name: &'static str,
     bandwidth: f64,
-    /// The fastest register-only loop seen.
+    /// The fastest measured register-only loop.
     peak: Option<f64>,
     ways: [Vec<(f64, f64)>; 3],
 }
 
 impl Roofline {
-    /// No points yet; the bandwidth in GB/s.
+    /// A roofline without points; `bandwidth` is in GB/s.
     pub fn new(name: &'static str, bandwidth: f64) -> Roofline {
         Roofline { name, bandwidth, peak: None, ways: Default::default() }
     }
 
-    /// Plain, ticketed and recovered GMAC/s of one shape, and the loop's.
+    /// Adds plain, ticketed and recovered GMAC/s of one shape, and the loop's.
     pub fn add(&mut self, shape: &Shape, rates: [f64; 3], peak: Option<f64>) {
         for (points, rate) in self.ways.iter_mut().zip(rates) {
             points.push((intensity(shape), rate));
@@ -29,15 +29,15 @@ impl Roofline {
         }
     }
 
-    /// The drawing, where there is a loop to hold the kernel against.
+    /// The plot, if there is a register-only loop to compare with.
     pub fn plot(self) -> Option<Plot> {
         let peak = self.peak?;
         let ridge = peak / self.bandwidth;
         let points = self.ways[0].iter();
         let (left, right) = points
             .fold((ridge, ridge), |(left, right), point| (left.min(point.0), right.max(point.0)));
-        // Half a power of two to the left of everything, so that the slope
-        // of the memory is seen.
+        // Half a power of two to the left of all points, so that the memory's
+        // slope is visible.
         let left = left / 2.0;
         let line = |name: &str, points| Series { name: name.into(), points, mark: Mark::Line };
         let mut series = vec![

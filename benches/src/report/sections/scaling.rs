@@ -57,7 +57,7 @@ fn by_threads(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every number of threads up to eight, then powers of two and all.
+/// Every number of threads up to eight, then powers of two and the full number.
 fn counts(threads: usize) -> Vec<usize> {
     (1..=threads).filter(|&n| n <= 8 || n.is_power_of_two() || n == threads).collect()
 }

@@ -1,5 +1,5 @@
-//! Plain, ticketed and recovered products by size, against the loop that
-//! stays in registers.
+//! Plain, ticketed and recovered products by size, compared with the
+//! register-only loop.
 
 use super::roofline::Roofline;
 use crate::bandwidth;
@@ -47,11 +47,12 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The digest of the product of each m, n and k: the same with every kernel.
+/// The digest of the product of each m, n and k, which is the same for every
+/// kernel.
 type Answers = BTreeMap<[u32; 3], String>;
 
-/// One kernel's products: lines, its roofline, and its two curves of overhead
-/// where it has any.
+/// Measures one kernel's products: lines, its roofline and, if there are any,
+/// its two curves of overhead.
 fn kernel(
     run: &mut Run,
     section: &mut Section,
@@ -94,11 +95,11 @@ fn kernel(
         .collect())
 }
 
-/// Plain, ticketed and recovered, and the register-only loop where there is
-/// one, in turns.
+/// Plain, ticketed and recovered products, and the register-only loop if there
+/// is one, measured in turns.
 pub struct Ways {
     pub medians: Medians,
-    /// The product that the plain and the recovered way left.
+    /// The digest of the product that the plain and the recovered way left.
     pub product: String,
 }
 

@@ -1,4 +1,4 @@
-//! Ours against section 5 as somebody writes it first.
+//! Our product compared with a straightforward implementation of section 5.
 
 use super::peers::{in_turns, seconds};
 use crate::child::{self, Served};
@@ -12,9 +12,9 @@ use std::process::Command;
 use std::time::Duration;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/straightforward.rs");
-/// To compile, and to start.
+/// Time limit of compiling and of starting.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Both ways of writing the innermost loop, and what they are.
+/// Both ways of writing the innermost loop, with their descriptions.
 const WAYS: [(&str, &str); 2] = [
     ("loops", "index loops"),
     ("slices", "index loops, the innermost a sum over slices that the compiler vectorises"),
@@ -37,7 +37,7 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     for (way, text) in WAYS {
         let id = format!("ticketed-to-{way}/{size}");
         let what = format!("{size}³, ticketed on {} / {text}", backend.name());
-        // Once before, to hold its transcripts against ours.
+        // Run once in advance, to compare its transcripts with ours.
         let answered = match seconds(&mut peer, way) {
             Ok(_) => {
                 if std::fs::read(folder.path().join("transcripts"))? != expected {
@@ -64,8 +64,8 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compiles the program and starts it on the noised operands; the inner error
-/// says why it cannot be had here.
+/// Compiles the program and starts it on the noised operands. The inner error
+/// says why that is impossible here.
 fn start(
     folder: &Path,
     backend: &Cpu,

@@ -1,4 +1,4 @@
-//! What a node's check of a proof takes, whole and in parts.
+//! The time of a node's check of a proof, as a whole and in parts.
 
 use crate::child;
 use crate::run::Run;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Rows of the operands of every proof.
 const ROWS: usize = 1024;
-/// To compile the portable verifier.
+/// Time limit of compiling the portable verifier.
 const BUILD: Duration = Duration::from_secs(150);
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -61,7 +61,7 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A proof and all that belongs to it.
+/// A proof with its statement and operands.
 struct Sample {
     k: u32,
     proof: Proof,
@@ -113,7 +113,8 @@ impl Sample {
     }
 }
 
-/// One tile of the same depth on the kernel that verifiers take, noised before.
+/// One tile of the same depth on the kernel that verifiers use, noised in
+/// advance.
 struct OneTile {
     backend: Cpu,
     pool: rayon::ThreadPool,
@@ -121,11 +122,11 @@ struct OneTile {
 }
 
 impl OneTile {
-    /// Repetitions of a sample: one alone is a few clock ticks.
+    /// Repetitions per sample, because one alone takes a few clock ticks.
     const TIMES: u32 = 8;
 
     fn new(k: u32) -> Result<OneTile, Failure> {
-        // The fastest but AMX, which verifiers do not ask for.
+        // The fastest kernel except AMX, for which verifiers do not ask.
         let mut names = Cpu::list().into_iter().filter(|listed| listed.present);
         let name = names.find(|listed| listed.name != "cpu-amx").ok_or("no kernel")?.name;
         let backend = Cpu::named(name)?;
@@ -135,7 +136,7 @@ impl OneTile {
         Ok(OneTile { backend, pool, noised })
     }
 
-    /// Timed on the pool's thread, so that waking it does not count.
+    /// Times on the pool's thread, so that waking it does not count.
     fn multiply(&self) -> Result<Duration, Failure> {
         let (a, b) = &self.noised;
         let time = self.pool.install(|| {
@@ -149,7 +150,8 @@ impl OneTile {
     }
 }
 
-/// The lines of the fast path; the microseconds of the whole.
+/// Adds the lines of the fast path. Returns the microseconds of the whole
+/// check.
 fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Result<f64, Failure> {
     let (k, challenge) = (sample.k, Challenge::default());
     let verifier = Verifier::block(Difficulty::BLOCK_MIN)?;
@@ -194,7 +196,7 @@ fn whole_and_parts(run: &mut Run, section: &mut Section, sample: &Sample) -> Res
 }
 
 /// The median microseconds of the verifier without features, built alone, and
-/// of how many samples.
+/// the number of samples.
 fn in_portable_code(proof: &Path) -> Result<(f64, usize), String> {
     let mut command: Command = super::cargo(&["run", "-p", "poai-bench-portable", "--"]);
     command.arg(proof).arg(Challenge::default().to_string());
@@ -203,5 +205,5 @@ fn in_portable_code(proof: &Path) -> Result<(f64, usize), String> {
     let numbers = line
         .split_once(' ')
         .and_then(|(micros, samples)| Some((micros.parse().ok()?, samples.parse().ok()?)));
-    numbers.ok_or_else(|| format!("poai-bench-portable printed {line:?}"))
+    numbers.ok_or_else(|| format!("poai-bench-portable: expected two numbers, got {line:?}"))
 }

@@ -17,7 +17,7 @@ pub struct Line {
     pub id: String,
     /// What was measured, in words.
     pub what: String,
-    /// The figure, or the reason why there is none.
+    /// The figure, or the reason why it is missing.
     pub outcome: Outcome,
 }
 

@@ -1,6 +1,6 @@
-//! `cargo run --release -p poai-benches --bin gpu -- table`: the cost of
-//! products on a GPU, compared with cuBLASLt, the GPU's own limits and the
-//! machine's CPU. `-- soak`: continuous mining, checked by the CPU.
+//! `cargo run --release -p poai-benches --bin gpu -- table`: the cost of products
+//! on a GPU, beside cuBLASLt, the GPU's own limits and the CPU.
+//! `-- soak`: continuous mining, checked by the CPU.
 //!
 //! Every result is checked before it is timed. The exit code is 0 if everything
 //! succeeded, or if there is no GPU, which the program reports. It is 1 if

@@ -37,7 +37,7 @@ pub enum ExecuteError {
     Step {
         /// The step's name.
         name: String,
-        /// What is wrong.
+        /// The problem.
         source: StepError,
     },
     /// The backend failed.

@@ -51,7 +51,7 @@ impl Model {
     /// Executes the program.
     ///
     /// # Errors
-    /// [`ExecuteError`] names the input or step and what is wrong with it.
+    /// [`ExecuteError`] names the input or step and the problem.
     pub fn run(
         &self,
         shape: &RunShape,

@@ -112,8 +112,8 @@ proptest! {
         prop_assert_eq!(local.within(&region), expected);
     }
 
-    /// Finds the first difference of a tile, entry by entry. There is none if
-    /// the committed rows equal the computed rows and are zero in the padding.
+    /// Finds the first difference of a tile, entry by entry. No difference exists
+    /// if the committed rows equal the computed rows and are zero in the padding.
     #[test]
     fn the_first_difference_is_found(
         output in extent(),

@@ -68,7 +68,7 @@ impl Rows {
         let mut entries = Vec::with_capacity(matrix.len());
         for (row, &scale) in scales.iter().enumerate() {
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            // Saturates where a scale is so small that its inverse overflows.
+            // Saturates if a scale is so small that its inverse overflows.
             let limit = OPERAND as i64;
             let quantised = scaled(row).map(|x| round(x * inverse).clamp(-limit, limit) as i32);
             entries.extend(quantised);

@@ -33,10 +33,11 @@ TABLE = ROOT / "docs/kernels.md"
 TEXT = """\
 # The kernels on GPUs
 
-Made by `scripts/kernel-table.py`, which CI runs with `--check`: do not edit. For every kernel that the crate embeds, and every
-GPU that would run it: registers of a thread, and bytes of stack where it needs any. No kernel spills. "Threads" are the most
-in a block, "shared" the bytes of shared memory that are fixed at compilation. The instructions are those of the machine code
-that multiply or move blocks, from sm_{disassembled} on, where there is a disassembler. Assembled by ptxas {release}; a driver brings its own.
+Do not edit: `scripts/kernel-table.py` writes this file, and CI runs it with `--check`. The table has every kernel that the
+crate embeds. For each GPU that would run the kernel, it gives the registers of a thread and any bytes of stack. No kernel
+spills. "Threads" is the largest number in a block; "shared" is the bytes of shared memory that are fixed at compilation. The
+instructions are those of the machine code that multiply or move blocks. They are listed from sm_{disassembled} on, where there is a
+disassembler. The table was assembled by ptxas {release}; a driver brings its own assembler.
 
 """
 

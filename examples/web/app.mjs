@@ -1,4 +1,4 @@
-// The form: a proof, a challenge and a difficulty go in, a verdict and a picture come out.
+// The form takes a proof, a challenge and a difficulty, and shows a verdict and a picture.
 import { load } from "./poai.mjs";
 import { drawMatrix, drawTicket, drawTree } from "./draw.mjs";
 
@@ -19,15 +19,15 @@ function show(kind, headline, reason, facts = []) {
   }));
 }
 
-/** Takes back what was said: beside another file's name, or another challenge, it would be taken for their verdict. */
+/** Hides the last verdict: beside another file's name or another challenge, it would look like theirs. */
 function forget() {
   at("verdict").hidden = true;
   at("picture").hidden = true;
 }
 
 /**
- * Names another file.
- * Of two that are dropped in a row, the first may be read last: the number says whether it is still the one that is named.
+ * Shows another file's name, and returns its turn.
+ * If two files are dropped in a row, the first may be read last. The turn says whether a file is still the named one.
  */
 function name(file, size) {
   state.proof = undefined;
@@ -58,7 +58,7 @@ async function takeFile(file) {
   }
 }
 
-/** The field's value by `read`, or undefined and the field marked. */
+/** Returns the field's value as `read` parses it; marks the field and returns undefined if the value is invalid. */
 function field(id, read) {
   const value = read(at(id).value.trim());
   at(id).setAttribute("aria-invalid", String(value === undefined));
@@ -104,7 +104,7 @@ function check() {
   draw(rules, found, difficulty);
 }
 
-/** Draws what the bytes say, if they say anything; what was not verified is called a claim. */
+/** Draws the decoded proof, if the bytes decode. Unverified content is called a claim. */
 function draw(rules, found, difficulty) {
   let proof;
   try {
@@ -134,7 +134,7 @@ function draw(rules, found, difficulty) {
   }
 }
 
-/** Marks the page as busy while a proof is read: for assistive technology, and whoever has to wait for the verdict. */
+/** Marks the page as busy while a proof is read, for assistive technology and for tests that wait for the verdict. */
 async function busily(work) {
   document.documentElement.setAttribute("aria-busy", "true");
   try {

@@ -1,4 +1,4 @@
-// Pictures of what a proof is of, in SVG. They decide nothing.
+// Draws in SVG what a proof is about. The pictures decide nothing.
 
 const SVG = "http://www.w3.org/2000/svg";
 const TILE = 32;
@@ -18,7 +18,7 @@ function begin(svg, width, height, label) {
   svg.setAttribute("aria-label", label);
 }
 
-/** A to the left, B above, the product between: the strips meet in the tile. */
+/** Draws A to the left, B above, and the product between them; the strips meet in the tile. */
 export function drawMatrix(svg, { m, n, k }, { row, column }) {
   begin(svg, 400, 340, `Tile ${row}, ${column} of a product of ${m} by ${n}`);
   const unit = 180 / Math.max(m, n);
@@ -42,7 +42,7 @@ export function drawMatrix(svg, { m, n, k }, { row, column }) {
   add(svg, "text", { x, y: y + height + 20 }, `A·B: ${m} × ${n}, tile ${row}, ${column}`);
 }
 
-/** How many zero bits a ticket begins with, against what is asked for. */
+/** Draws and returns how many zero bits the ticket begins with, and how many the difficulty requires. */
 export function drawTicket(svg, ticket, difficulty, k) {
   begin(svg, 400, 130, "The ticket against the difficulty");
   const zeros = 256 - log2(BigInt(`0x${ticket}`));
@@ -65,7 +65,7 @@ function log2(value) {
   return Math.log2(Number(value >> BigInt(shift))) + shift;
 }
 
-/** The opened chunks, the siblings, and what is computed of them; how many siblings there are. */
+/** Draws the opened chunks, the siblings and the nodes computed from both; returns the number of siblings. */
 export function drawTree(svg, rows, k, strip) {
   const chunks = Math.ceil((rows * k) / CHUNK);
   const opened = [Math.floor((strip * TILE * k) / CHUNK), Math.ceil(((strip + 1) * TILE * k) / CHUNK)];
@@ -94,7 +94,7 @@ export function drawTree(svg, rows, k, strip) {
   add(svg, "text", { x: 40, y: depth * step + 66, class: "quiet" }, "● computed   ○ sibling's hash, from the proof");
   return nodes.filter((node) => node.kind === "sibling").length;
 
-  /** As spec §3: the largest power of two below the count lies to the left. */
+  /** Splits as spec §3 does: the left child has the largest power of two below the count. */
   function walk(start, count, level) {
     const node = { level, count };
     nodes.push(node);

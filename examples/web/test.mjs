@@ -1,4 +1,5 @@
-// The page in headless Chromium: node test.mjs URL CHROMIUM FOLDER, where screenshots go; playwright-core beside it.
+// Tests the page in headless Chromium: node test.mjs URL CHROMIUM FOLDER PROOF. Screenshots go to FOLDER.
+// playwright-core has to be installed beside this file.
 import { readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
@@ -25,7 +26,7 @@ async function test(name, work, options = {}) {
   console.log(`ok ${name}`);
 }
 
-// Proofs are read asynchronously, so what a click or a choice shows is there once the page is no longer busy.
+// Proofs are read asynchronously, so the result of a click or a choice is complete once the page is no longer busy.
 const settled = (page) => page.waitForSelector("html:not([aria-busy])");
 const headline = async (page) => {
   await settled(page);
@@ -49,7 +50,7 @@ await test("the sample holds", async (page) => {
   await page.screenshot({ path: `${folder}/good.png`, fullPage: true });
 });
 
-await test("a flipped bit is shown as what it is", async (page) => {
+await test("a flipped bit is shown as false", async (page) => {
   await page.click("#altered");
   assert.equal(await headline(page), "The proof is false");
   assert.match(await page.textContent("#reason"), /opening does not lead to its root/);
@@ -68,7 +69,7 @@ await test("a file, by keyboard", async (page) => {
   assert.match(await page.textContent("#reason"), /ticket does not win/);
 });
 
-await test("bytes that are none", async (page) => {
+await test("malformed bytes", async (page) => {
   await page.fill("#challenge", CHALLENGE);
   for (const buffer of [Buffer.alloc(0), proof.subarray(1), bytes((copy) => { copy[148] ^= 64; })]) {
     await choose(page, buffer);
@@ -80,7 +81,7 @@ await test("bytes that are none", async (page) => {
   assert.ok(await page.isDisabled("#check"));
 });
 
-await test("fields that are none", async (page) => {
+await test("invalid fields", async (page) => {
   await choose(page, proof);
   for (const [challenge, difficulty, reason] of [
     ["12", "16777216", /64 hexadecimal/],
@@ -122,7 +123,7 @@ await test("no verdict stays beside another file's name", async (page) => {
   await page.click("#sample");
   assert.equal(await headline(page), "The proof holds");
   assert.deepEqual(await shown(page), [true, true]);
-  // While it is read, and no reading ends by itself.
+  // Reads end only when the test ends them, so that it can look at the page during a read.
   await page.evaluate(() => {
     File.prototype.arrayBuffer = () => new Promise((read, fail) => { window.reading = { read, fail }; });
   });
@@ -154,7 +155,7 @@ await test("no verdict stays beside another question", async (page) => {
   }
 });
 
-await test("dark, on a telephone", async (page) => {
+await test("dark, on a phone", async (page) => {
   await page.click("#sample");
   assert.equal(await headline(page), "The proof holds");
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);

@@ -1,13 +1,13 @@
-/* Retargeting and compact difficulties through the C interface: chain VECTORS, the published ones of aserti3-2d.
+/* Tests retargeting and compact difficulties through the C interface: chain VECTORS, the published ones of aserti3-2d.
  *
- * A node's own use is `bits_after`: the 32 bits that the header of the block after a parent has to carry. */
+ * A node needs only `bits_after`: the 32 bits that the header of the block after a parent has to carry. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "poai.h"
 
-/* 0 where the chain's parameters are none; compact difficulties never are. */
+/* Returns 0 if the chain's parameters are invalid; a compact difficulty is never 0. */
 static uint32_t bits_after(const struct poai_asert *asert, uint64_t parent_height, uint64_t parent_time) {
     unsigned char difficulty[16];
     uint32_t bits;
@@ -15,7 +15,7 @@ static uint32_t bits_after(const struct poai_asert *asert, uint64_t parent_heigh
     return poai_compact_encode(difficulty, &bits) == POAI_OK ? bits : 0;
 }
 
-/* Bitcoin's nBits, in which the vectors have their targets. */
+/* Decodes Bitcoin's nBits, the form of the targets in the vectors. */
 static int from_nbits(uint32_t bits, unsigned char target[32]) {
     uint32_t length = bits >> 24;
     if (length > 32) return 0;
@@ -29,14 +29,14 @@ static uint32_t to_nbits(const unsigned char target[32]) {
     while (first < 31 && target[first] == 0) first++;
     uint32_t length = 32 - first, mantissa = 0;
     for (uint32_t i = 0; i < 3; i++) mantissa = mantissa << 8 | (first + i < 32 ? target[first + i] : 0);
-    if (mantissa & 0x800000) { /* it would be a sign */
+    if (mantissa & 0x800000) { /* this bit would be a sign */
         mantissa >>= 8;
         length++;
     }
     return length << 24 | mantissa;
 }
 
-/* How many vectors are answered otherwise, or -1 where the file has a line that is none. */
+/* Returns how many vectors get another answer, or -1 if a line of the file is not a vector. */
 static int vectors(FILE *file, int *count) {
     struct poai_asert asert;
     char line[256];
@@ -44,7 +44,7 @@ static int vectors(FILE *file, int *count) {
     memset(&asert, 0, sizeof asert);
     asert.block_time = 600;
     asert.half_life = 172800;
-    /* 2^32 + 2^16, the compact difficulty whose target has the nBits of the easiest one, 0x1d00ffff. */
+    /* 2^32 + 2^16, the compact difficulty whose target has the nBits of the easiest target, 0x1d00ffff. */
     asert.difficulty_min[11] = 1;
     asert.difficulty_min[13] = 1;
     while (fgets(line, sizeof line, file) != NULL) {
@@ -69,7 +69,7 @@ static int vectors(FILE *file, int *count) {
     return wrong;
 }
 
-/* A chain's own retargeting, and what comes of questions that are no good. */
+/* Checks a chain's own retargeting, and the codes of invalid arguments. */
 static int own(void) {
     static const unsigned char start[16] = {[9] = 0x1a, 0xa5, 0x35, 0xd3, 0xd0, 0xc0, 0x00}; /* 7.5e15 */
     unsigned char difficulty[16], zero[32] = {0};

@@ -1,6 +1,6 @@
 /* Runs the table of cases through the C interface: verify CASES FOLDER...
  *
- * A node's own use is the two calls in `run`: refuse by poai_preliminary_verify, decide by poai_verify. */
+ * A node needs only the two calls in `run`: poai_preliminary_verify to refuse early, poai_verify to decide. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static int read_proof(const char *name, char **folders, int count, struct proof 
         snprintf(path, sizeof path, "%s/%s", folders[i], name);
         FILE *file = fopen(path, "rb");
         if (file == NULL) continue;
-        size_t room = (size_t)poai_proof_bytes_max(POAI_RULES_BLOCK) + 1; /* one more for add:1 */
+        size_t room = (size_t)poai_proof_bytes_max(POAI_RULES_BLOCK) + 1; /* one byte more for add:1 */
         proof->bytes = malloc(room);
         proof->len = proof->bytes == NULL ? 0 : fread(proof->bytes, 1, room - 1, file);
         fclose(file);
@@ -56,7 +56,7 @@ static int change(const char *how, struct proof *proof) {
     return 0;
 }
 
-/* Whether all is as the table says. */
+/* Returns whether every result is the one in the table. */
 static int run(const char *name, int expected, unsigned rules, const unsigned char *challenge,
                const unsigned char *difficulty, const struct proof *proof) {
     struct poai_verified verified;

@@ -1,8 +1,8 @@
-// The verifier as a WebAssembly module, for browsers and Node. No imports, no network.
+// The verifier as a WebAssembly module, for browsers and Node.js. It has no imports and uses no network.
 
 const ARGUMENT = 1;
 
-/** A verifier of the module's bytes, or of a compiled WebAssembly.Module. */
+/** Makes a verifier from the module's bytes, or from a compiled WebAssembly.Module. */
 export async function load(source) {
   const made = await WebAssembly.instantiate(source, {});
   return new Verifier((made.instance ?? made).exports);
@@ -28,9 +28,9 @@ export class Verifier {
   }
 
   /**
-   * Checks a proof (Uint8Array) against a challenge (Uint8Array of 32) and a difficulty (BigInt, in
-   * MACs): { code, message } and, where code is 0, what the proof is of. Throws a TypeError or
-   * RangeError where an argument is none.
+   * Checks a proof (Uint8Array) under a challenge (Uint8Array of 32) and a difficulty (BigInt, in
+   * MACs). Returns { code, message } and, if code is 0, the content of the proof. Throws a TypeError
+   * or RangeError if an argument is invalid.
    */
   verify({ rules = 0, challenge, difficulty, proof }) {
     const arrays = asked(rules, challenge, difficulty, proof);
@@ -41,13 +41,13 @@ export class Verifier {
     }) ?? { code: ARGUMENT, message: this.message(ARGUMENT) };
   }
 
-  /** The cheap checks alone: the code. */
+  /** Makes only the cheap checks, and returns the code. */
   preliminaryVerify({ rules = 0, challenge, difficulty, proof }) {
     return this.#with(asked(rules, challenge, difficulty, proof), (c, d, p) =>
       this.#c.poai_preliminary_verify(rules, c, d, p, proof.length)) ?? ARGUMENT;
   }
 
-  /** The proof's parts, unverified, as Rust's serde_json writes them. */
+  /** Returns the proof's parts, unverified, as Rust's serde_json writes them. */
   decode(proof, rules = 0) {
     checkRules(rules);
     checkBytes("proof", proof);
@@ -75,7 +75,7 @@ export class Verifier {
     return read;
   }
 
-  /** Copies arrays into the module's memory for a call; undefined where it has no room. */
+  /** Copies arrays into the module's memory for a call. Returns undefined if the memory has no room. */
   #with(arrays, call) {
     const places = arrays.map((array) => this.#c.poai_alloc(array.length));
     try {
@@ -97,7 +97,7 @@ export class Verifier {
   }
 }
 
-/** The arrays that the module takes, which sees neither types nor lengths. */
+/** Returns the arrays that the module takes. Checks them first, because the module sees neither types nor lengths. */
 function asked(rules, challenge, difficulty, proof) {
   checkRules(rules);
   checkBytes("challenge", challenge);
@@ -106,7 +106,7 @@ function asked(rules, challenge, difficulty, proof) {
   return [challenge, bigEndian(difficulty), proof];
 }
 
-/** WebAssembly cuts numbers to 32 bits. */
+/** Checks the rules, because WebAssembly cuts numbers to 32 bits. */
 function checkRules(rules) {
   if (!Number.isInteger(rules)) throw new TypeError("rules has to be an integer");
   if (rules < 0 || rules >= 2 ** 32) throw new RangeError(`rules has to be within 0 and 2^32-1, not ${rules}`);
@@ -116,7 +116,7 @@ function checkBytes(name, bytes) {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(`${name} has to be a Uint8Array`);
 }
 
-/** 16 bytes. Zero is left to the module, which has a code for it. */
+/** Returns a difficulty as 16 bytes. It passes zero on, because the module has a code for it. */
 function bigEndian(difficulty) {
   if (typeof difficulty !== "bigint") throw new TypeError(`difficulty has to be a BigInt, not ${typeof difficulty}`);
   if (difficulty < 0n || difficulty >> 128n !== 0n) {

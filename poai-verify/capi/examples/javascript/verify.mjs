@@ -39,7 +39,7 @@ for (const line of readFileSync(casesPath, "utf8").trimEnd().split("\n")) {
 }
 console.log(`${passed} passed, ${failed} failed`);
 
-// Questions that are none are refused by name before the module is asked.
+// Invalid arguments are refused by name before the module is called.
 const question = { challenge: new Uint8Array(32), difficulty: 1n << 24n, proof: new Uint8Array(0) };
 let missed = 0;
 for (const [name, value, error] of [
@@ -70,5 +70,5 @@ for (const [name, value, error] of [
     missed++;
   }
 }
-console.log(missed === 0 ? "questions that are none are refused" : `${missed} that are none were asked`);
+console.log(missed === 0 ? "invalid arguments are refused" : `${missed} invalid arguments were not refused`);
 process.exit(failed + missed > 0 || passed === 0 ? 1 : 0);

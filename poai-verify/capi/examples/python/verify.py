@@ -15,7 +15,10 @@ class Verified(ctypes.Structure):
 
 
 def asked(rules, challenge, difficulty, proof):
-    """The arguments as C takes them. C cannot see how long bytes are, and ctypes cuts numbers to 32 bits."""
+    """Checks the arguments, and returns them as C takes them.
+
+    C cannot see how long bytes are, and ctypes cuts numbers to 32 bits.
+    """
     for name, value, kind in [
         ("rules", rules, int),
         ("challenge", challenge, bytes),
@@ -28,7 +31,7 @@ def asked(rules, challenge, difficulty, proof):
         raise ValueError(f"rules has to be within 0 and 2^32-1, not {rules}")
     if len(challenge) != 32:
         raise ValueError(f"challenge has to be 32 bytes, not {len(challenge)}")
-    # Zero is left to C, which has a code for it.
+    # Zero is passed on, because C has a code for it.
     if not 0 <= difficulty < 2**128:
         raise ValueError(f"difficulty has to be within 0 and 2^128-1, not {difficulty}")
     return rules, challenge, difficulty.to_bytes(16, "big"), proof, len(proof)
@@ -41,7 +44,7 @@ class Library:
         self.c.poai_verify.argtypes = question + [ctypes.POINTER(Verified)]
         self.c.poai_preliminary_verify.argtypes = question
         self.c.poai_error_message.restype = self.c.poai_version.restype = ctypes.c_char_p
-        # As a pointer: a c_char_p would be copied, and never freed.
+        # As a pointer: ctypes would copy a c_char_p, and the text would never be freed.
         text = ctypes.POINTER(ctypes.c_char)
         self.c.poai_decode_json.argtypes = [*question[:1], *question[3:], ctypes.POINTER(text)]
         self.c.poai_string_free.argtypes = [text]
@@ -49,17 +52,17 @@ class Library:
         self.text = text
 
     def verify(self, rules, challenge, difficulty, proof):
-        """The code, and what the proof is of where it is 0. The difficulty is an int, in MACs."""
+        """Returns the code and, if it is 0, the content of the proof. The difficulty is an int, in MACs."""
         verified = Verified()
         code = self.c.poai_verify(*asked(rules, challenge, difficulty, proof), verified)
         return code, verified if code == 0 else None
 
     def preliminary_verify(self, rules, challenge, difficulty, proof):
-        """The cheap checks alone: the code."""
+        """Makes only the cheap checks, and returns the code."""
         return self.c.poai_preliminary_verify(*asked(rules, challenge, difficulty, proof))
 
     def decode(self, rules, proof):
-        """The proof's parts, unverified."""
+        """Returns the proof's parts, unverified."""
         rules, _, _, proof, length = asked(rules, bytes(32), 0, proof)
         text = self.text()
         code = self.c.poai_decode_json(rules, proof, length, text)
@@ -88,7 +91,7 @@ def changed(proof, how):
 
 
 def refusals(library):
-    """How many questions that are none were not refused by name, before C was asked."""
+    """Counts the invalid arguments that were not refused by name before C was called."""
     good = {"rules": 0, "challenge": bytes(32), "difficulty": 1 << 24, "proof": b""}
     missed = 0
     for name, value, error in [
@@ -143,7 +146,7 @@ def main():
         wrong += not good
     print(f"{cases - wrong} passed, {wrong} failed")
     missed = refusals(library)
-    print("questions that are none are refused" if missed == 0 else f"{missed} that are none were asked")
+    print("invalid arguments are refused" if missed == 0 else f"{missed} invalid arguments were not refused")
     sys.exit(wrong + missed != 0 or cases == 0)
 
 

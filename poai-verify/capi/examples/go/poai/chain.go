@@ -7,24 +7,24 @@ import "C"
 
 import "math/big"
 
-// Asert is a chain's retargeting from an anchor on, all of it the chain's own constants.
+// Asert is a chain's retargeting from an anchor on. All fields are constants of the chain.
 type Asert struct {
-	// AnchorHeight is the height of a block whose target is given, not computed.
+	// AnchorHeight is the height of the anchor, a block whose target is given, not computed.
 	AnchorHeight uint64
-	// AnchorParentTime is the time of its parent, in seconds; a genesis has none: its own less the block time.
+	// AnchorParentTime is the time of the anchor's parent, in seconds. A genesis has no parent: use its own time less BlockTime.
 	AnchorParentTime uint64
-	// BlockTime is the seconds between blocks.
+	// BlockTime is the number of seconds between blocks.
 	BlockTime uint32
-	// HalfLife is the seconds behind schedule that halve the difficulty.
+	// HalfLife is the number of seconds behind schedule that halves the difficulty.
 	HalfLife uint32
-	// AnchorTarget is the anchor's target, of BaseTarget.
+	// AnchorTarget is the anchor's target, as BaseTarget returns it.
 	AnchorTarget [32]byte
-	// DifficultyMin is the least difficulty, one that CompactEncode does not round.
+	// DifficultyMin is the least difficulty. It has to be one that CompactEncode does not round.
 	DifficultyMin *big.Int
 }
 
-// Next is the difficulty of the block after a parent, and its base target. The parent has to be the block's own: compare
-// hash and number before.
+// Next returns the difficulty of the block after a parent, and its base target. The parent has to be the block's own:
+// compare hash and number first.
 func (a Asert) Next(parentHeight, parentTime uint64) (*big.Int, [32]byte, error) {
 	var difficulty [16]byte
 	var target [32]byte
@@ -51,7 +51,7 @@ func (a Asert) Next(parentHeight, parentTime uint64) (*big.Int, [32]byte, error)
 	return new(big.Int).SetBytes(difficulty[:]), target, nil
 }
 
-// BaseTarget is the target of one multiply-accumulate at a difficulty, the highest byte first.
+// BaseTarget returns the target of one multiply-accumulate at a difficulty, the highest byte first.
 func BaseTarget(difficulty *big.Int) (target [32]byte, err error) {
 	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
@@ -63,7 +63,7 @@ func BaseTarget(difficulty *big.Int) (target [32]byte, err error) {
 	return target, nil
 }
 
-// CompactEncode is a difficulty in 32 bits, rounded down.
+// CompactEncode returns a difficulty in 32 bits, rounded down.
 func CompactEncode(difficulty *big.Int) (uint32, error) {
 	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
@@ -76,7 +76,7 @@ func CompactEncode(difficulty *big.Int) (uint32, error) {
 	return uint32(bits), nil
 }
 
-// CompactDecode is the difficulty that 32 bits stand for.
+// CompactDecode returns the difficulty that 32 bits stand for.
 func CompactDecode(bits uint32) (*big.Int, error) {
 	var difficulty [16]byte
 	if code := C.poai_compact_decode(C.uint32_t(bits), first(difficulty[:])); code != C.POAI_OK {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Bitcoin's nBits, in which the vectors have their targets.
+// fromNbits decodes Bitcoin's nBits, the form of the targets in the vectors.
 func fromNbits(bits uint32) (target [32]byte) {
 	length, mantissa := bits>>24, new(big.Int).SetUint64(uint64(bits&0x7fffff))
 	if length < 3 {
@@ -38,7 +38,7 @@ func TestPublishedVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The compact difficulty whose target has the nBits of the easiest one, 0x1d00ffff.
+	// The compact difficulty whose target has the nBits of the easiest target, 0x1d00ffff.
 	asert := Asert{BlockTime: 600, HalfLife: 172800, DifficultyMin: big.NewInt(1<<32 + 1<<16)}
 	count := 0
 	for _, line := range strings.Split(strings.TrimSpace(string(table)), "\n") {

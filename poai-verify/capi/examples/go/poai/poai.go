@@ -15,7 +15,7 @@ import (
 	"unsafe"
 )
 
-// Rules that a proof is checked under.
+// Rules are the rules that a proof is checked under.
 type Rules uint32
 
 const (
@@ -25,21 +25,21 @@ const (
 	Share Rules = C.POAI_RULES_SHARE
 )
 
-// Error is what a check found, by the numbers of poai.h.
+// Error is the code of a failed check, as numbered in poai.h.
 type Error int32
 
 func (e Error) Error() string { return C.GoString(C.poai_error_message(C.int32_t(e))) }
 
-// Malformed is whether the bytes are no proof at all, which an honest peer never sends.
+// Malformed reports whether the bytes are not a proof at all. An honest peer never sends such bytes.
 func (e Error) Malformed() bool { return e >= C.POAI_MALFORMED_ENCODING && e < C.POAI_INVALID_TARGET }
 
-// Verified is what a proof that holds is of.
+// Verified is the content of a valid proof.
 type Verified struct {
 	M, N, K, TileRow, TileColumn uint32
 	ProofHash                    [32]byte
 }
 
-// Verify checks a proof. The difficulty is the node's own, as go-ethereum has it in a header.
+// Verify checks a proof. The node computes the difficulty itself; the type is that of go-ethereum's headers.
 func Verify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) (*Verified, error) {
 	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
@@ -61,7 +61,7 @@ func Verify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) 
 	return verified, nil
 }
 
-// PreliminaryVerify makes the cheap checks alone: nil says that the proof deserves Verify.
+// PreliminaryVerify makes only the cheap checks. It returns nil if the proof deserves Verify.
 func PreliminaryVerify(rules Rules, challenge [32]byte, difficulty *big.Int, proof []byte) error {
 	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
@@ -74,10 +74,10 @@ func PreliminaryVerify(rules Rules, challenge [32]byte, difficulty *big.Int, pro
 	return nil
 }
 
-// ProofBytesMax is above what any proof under the rules has: refuse longer messages unread.
+// ProofBytesMax is an upper bound on the length of a proof under the rules. Refuse longer messages before reading them.
 func ProofBytesMax(rules Rules) uint64 { return uint64(C.poai_proof_bytes_max(C.uint32_t(rules))) }
 
-// bytesOf is a difficulty as C takes it. Zero is left to C, which has a code for it.
+// bytesOf returns a difficulty in the form that C takes. It passes zero on, because C has a code for it.
 func bytesOf(name string, difficulty *big.Int) (asked [16]byte, err error) {
 	if difficulty == nil {
 		return asked, fmt.Errorf("poai: %s is nil", name)
@@ -89,7 +89,7 @@ func bytesOf(name string, difficulty *big.Int) (asked [16]byte, err error) {
 	return asked, nil
 }
 
-// first is where a slice begins, and null for an empty one.
+// first returns a pointer to a slice's first byte, or null if the slice is empty.
 func first(bytes []byte) *C.uint8_t {
 	if len(bytes) == 0 {
 		return nil

@@ -102,7 +102,7 @@ func TestDifficultiesThatAreNone(t *testing.T) {
 	}
 }
 
-// Many goroutines may verify at once, as go-ethereum's VerifyHeaders does.
+// TestGoroutines verifies in many goroutines at once, as go-ethereum's VerifyHeaders does.
 func TestGoroutines(t *testing.T) {
 	proof := read(t, "block.proof")
 	var challenge [32]byte

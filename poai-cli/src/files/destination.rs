@@ -1,14 +1,14 @@
 //! `--out` of one file: there whole or not at all.
 
-use super::place::{cannot_write, parent};
+use super::place::{cannot_write, parent, probe};
 use crate::failure::Failure;
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
-/// Where a result goes. It is made before the work, so that a bad path costs
-/// none of it.
+/// Where a result goes. It is checked before the work, so that a bad path costs
+/// none of it, and nothing is there until the result is: a process that is
+/// killed at its work leaves the folder as it was.
 pub struct Destination {
     path: PathBuf,
     kind: Kind,
@@ -17,7 +17,7 @@ pub struct Destination {
 enum Kind {
     /// A file, written whole or not at all: beside it first, then renamed. The
     /// file that was there before keeps its permissions.
-    File { beside: Box<NamedTempFile>, before: Option<Permissions> },
+    File { before: Option<Permissions> },
     /// A device or pipe, written into.
     Stream(File),
 }
@@ -40,14 +40,8 @@ impl Destination {
                 return Err(failed("it is read-only".into()));
             }
             _ => {
-                let beside = builder().tempfile_in(parent(&path));
-                // The temporary file's own name is of no interest.
-                let beside = beside
-                    .map_err(|error| failed(std::io::Error::from(error.kind()).to_string()))?;
-                Kind::File {
-                    beside: Box::new(beside),
-                    before: before.map(|file| file.permissions()),
-                }
+                probe(parent(&path)).map_err(|error| failed(error.to_string()))?;
+                Kind::File { before: before.map(|file| file.permissions()) }
             }
         };
         Ok(Destination { path, kind })
@@ -76,7 +70,9 @@ impl Destination {
                 write(&mut to)?;
                 to.flush().map_err(failed)
             }
-            Kind::File { beside, before } => {
+            Kind::File { before } => {
+                let beside = builder().tempfile_in(parent(&self.path));
+                let beside = beside.map_err(|error| failed(error.kind().into()))?;
                 let mut to = BufWriter::new(beside.as_file());
                 write(&mut to)?;
                 to.flush().map_err(&failed)?;

@@ -1,11 +1,45 @@
 //! `--out` of several files: a folder, there whole or not at all.
 
-use super::place::{cannot_write, parent};
+use super::place::{cannot_write, parent, probe};
 use crate::failure::Failure;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+/// The place of a folder that is not there yet. It is checked before the work,
+/// and nothing is there until [`NewFolder::start`]: a process that is killed at
+/// its work leaves no folder behind.
+pub struct NewFolder {
+    path: PathBuf,
+}
+
+impl NewFolder {
+    /// Checks that the folder can be made and is not there.
+    pub fn new(path: &Path) -> Result<NewFolder, Failure> {
+        // A link to nowhere is there, too.
+        if path.symlink_metadata().is_ok() {
+            return Err(Failure::usage(format!(
+                "{}: it is there already; --out makes a new folder",
+                path.display()
+            )));
+        }
+        probe(parent(path)).map_err(cannot_write(path))?;
+        Ok(NewFolder { path: path.to_owned() })
+    }
+
+    /// Makes the folder beside its place, for what is there to write.
+    pub fn start(self) -> Result<Folder, Failure> {
+        let mut builder = tempfile::Builder::new();
+        // Who may read it is for the umask to say, as of any folder.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let beside = builder.tempdir_in(parent(&self.path));
+        // The temporary folder's own name is of no interest.
+        let beside = beside.map_err(|error| cannot_write(&self.path)(error.kind().into()))?;
+        Ok(Folder { path: self.path, beside })
+    }
+}
 
 /// A folder beside its place, until all is in it.
 pub struct Folder {
@@ -14,25 +48,6 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Checks, before any work, that the folder can be made and is not there.
-    pub fn new(path: &Path) -> Result<Folder, Failure> {
-        // A link to nowhere is there, too.
-        if path.symlink_metadata().is_ok() {
-            return Err(Failure::usage(format!(
-                "{}: it is there already; --out makes a new folder",
-                path.display()
-            )));
-        }
-        let mut builder = tempfile::Builder::new();
-        // Who may read it is for the umask to say, as of any folder.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let beside = builder.tempdir_in(parent(path));
-        // The temporary folder's own name is of no interest.
-        let beside = beside.map_err(|error| cannot_write(path)(error.kind().into()))?;
-        Ok(Folder { path: path.to_owned(), beside })
-    }
-
     /// Where files are put until [`Folder::finish`].
     pub fn beside(&self) -> &Path {
         self.beside.path()
@@ -87,6 +102,5 @@ pub fn check_folder(path: &Path) -> Result<(), Failure> {
         }
         nearest = parent(nearest);
     }
-    let written = tempfile::tempfile_in(nearest).map(drop);
-    written.map_err(|error| cannot_write(path)(error.kind().into()))
+    probe(nearest).map_err(cannot_write(path))
 }

@@ -6,6 +6,6 @@ mod place;
 mod read;
 
 pub use destination::Destination;
-pub use folder::{Folder, check_folder};
+pub use folder::{NewFolder, check_folder};
 pub use place::cannot_write;
 pub use read::{FILE_MAX, Start, cannot_read, read, regular_len};

@@ -16,3 +16,10 @@ pub fn parent(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+/// Whether files can be made in a folder. On Linux the file that tells has no
+/// name, and elsewhere it loses it at once, so a killed process leaves none. The
+/// error is without that name, which is of no interest.
+pub fn probe(folder: &Path) -> std::io::Result<()> {
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| error.kind().into())
+}

@@ -8,7 +8,7 @@ mod statement;
 mod visible;
 
 use crate::failure::{EXIT_CODES, Failure};
-use crate::files::{Destination, Folder};
+use crate::files::{Destination, NewFolder};
 use crate::network::{NetworkArgs, Subject};
 use crate::{memory, terminal};
 use ark_std::rand::rngs::OsRng;
@@ -87,7 +87,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     // A bad place costs nothing of the work.
-    let out = args.out.as_deref().map(Folder::new).transpose()?;
+    let out = args.out.as_deref().map(NewFolder::new).transpose()?;
     let r1cs = args.export_r1cs.as_deref().map(Destination::new).transpose()?;
     let source = Source::new(args.keys.as_deref(), args.zkey.as_deref())?;
     let weights = args.visibility.0.weights;

@@ -3,7 +3,7 @@
 use super::key::Origin;
 use super::visible;
 use crate::failure::Failure;
-use crate::files::Folder;
+use crate::files::NewFolder;
 use crate::memory;
 use crate::network::Subject;
 use ark_groth16::Proof;
@@ -187,7 +187,8 @@ impl Report<'_> {
     }
 
     /// Writes the files of `--out`.
-    pub fn write(&self, out: Folder) -> Result<(), Failure> {
+    pub fn write(&self, out: NewFolder) -> Result<(), Failure> {
+        let out = out.start()?;
         out.write("proof.bin", &self.bytes)?;
         out.write("verifying-key.bin", &self.verifying_key.encode())?;
         let calldata = format!("0x{}\n", hex::encode(&self.deployment.calldata));

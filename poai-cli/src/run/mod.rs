@@ -8,7 +8,7 @@ mod work;
 use crate::arguments::bytes32;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
-use crate::files::Folder;
+use crate::files::NewFolder;
 use crate::network::NetworkArgs;
 use crate::rules::RulesArgs;
 use crate::terminal;
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let rules = args.rules.rules()?;
     // A bad place costs nothing of the work.
-    let out = args.out.as_deref().map(Folder::new).transpose()?;
+    let out = args.out.as_deref().map(NewFolder::new).transpose()?;
     let backend = args.backend.device()?;
     let Work { name, network, shape, inputs } = work(args)?;
     let model = Model::new(network, backend)?;

@@ -3,7 +3,7 @@
 use super::traced::Traced;
 use super::work::csv;
 use crate::failure::Failure;
-use crate::files::Folder;
+use crate::files::NewFolder;
 use poai::execute::{Network, Tensor};
 use poai::import::store;
 use poai::program::RunShape;
@@ -106,7 +106,8 @@ impl Report<'_> {
     }
 
     /// Writes the files of `--out`.
-    pub fn write(&self, inputs: &[Tensor], out: Folder) -> Result<(), Failure> {
+    pub fn write(&self, inputs: &[Tensor], out: NewFolder) -> Result<(), Failure> {
+        let out = out.start()?;
         store::save(self.network, out.beside())?;
         for (index, input) in inputs.iter().enumerate() {
             out.write(&format!("input-{index}.csv"), csv(input).as_bytes())?;

@@ -1,7 +1,11 @@
-//! Programs that are killed at any moment leave whole files behind, or none.
+//! Programs that are killed at any moment leave whole files behind, or none;
+//! killed at their work, they leave the folder as it was.
 
 use crate::program::command;
-use std::process::Stdio;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -52,4 +56,80 @@ fn a_killed_miner_leaves_no_truncated_proof() {
     // Undisturbed, it still writes.
     assert!(start().wait().unwrap().success());
     assert_eq!(std::fs::read(&proof).unwrap(), honest);
+}
+
+/// The files of a folder, and what is in them.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // Folders and pipes count by their names alone.
+    let read = |path: &PathBuf| if path.is_file() { std::fs::read(path).unwrap() } else { vec![] };
+    entries.map(|path| (path.clone(), read(&path))).collect()
+}
+
+/// `--out` and `--product`, both new and both there already.
+#[test]
+fn a_miner_killed_at_its_work_leaves_the_folder_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let (proof, product) = (directory.path().join("win.proof"), directory.path().join("product"));
+    for there in [false, true] {
+        if there {
+            std::fs::write(&proof, b"an older proof").unwrap();
+            std::fs::write(&product, b"an older product").unwrap();
+        }
+        let before = files(directory.path());
+        for milliseconds in [50, 200, 400] {
+            // More than a tera-MAC: no machine is done with it by then.
+            let mut child = command()
+                .args(["mine", "--random", "8192,8192,16384", "--difficulty", "1", "--out"])
+                .args([&proof, Path::new("--product"), &product])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            assert!(child.try_wait().unwrap().is_none(), "it works at {milliseconds} ms");
+            child.kill().unwrap();
+            assert_eq!(child.wait().unwrap().code(), None, "ended by the signal");
+            let left = files(directory.path());
+            assert!(left == before, "{:?} after {milliseconds} ms", left.keys());
+        }
+    }
+}
+
+/// Folders and files of the others, at a moment that is known: the program has
+/// checked its places, and waits for its network to come out of a pipe.
+#[test]
+fn a_run_killed_at_its_work_leaves_the_folder_as_it_was() {
+    for arguments in [
+        &["run", "--out"][..],
+        &["prove", "--out"],
+        &["prove", "--keys"],
+        &["prove", "--export-r1cs"],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("network.onnx");
+        if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+            println!("SKIPPED: no mkfifo to make a pipe with");
+            return;
+        }
+        let before = files(directory.path());
+        let mut child = command()
+            .args(arguments)
+            .arg(directory.path().join("new"))
+            .arg("--onnx")
+            .arg(&pipe)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // A pipe opens for its writer once its reader has opened it.
+        let (opened, when_opened) = std::sync::mpsc::channel();
+        std::thread::spawn(move || opened.send(File::options().write(true).open(pipe)));
+        let writer = when_opened.recv_timeout(Duration::from_secs(60));
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().code(), None, "{arguments:?}: ended by the signal");
+        assert!(writer.is_ok_and(|writer| writer.is_ok()), "{arguments:?} reads its network");
+        let left = files(directory.path());
+        assert!(left == before, "{arguments:?} leaves {:?}", left.keys());
+    }
 }

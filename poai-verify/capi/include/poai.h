@@ -170,7 +170,7 @@ typedef struct poai_asert {
   uint8_t anchor_target[32];
   /*
    The least difficulty, one that poai_compact_encode does not round; 2^24 is
-   what a block's rules ask for.
+   what a block's rules ask for. poai_asert_next takes another easiest target.
    */
   uint8_t difficulty_min[16];
 } poai_asert;
@@ -282,18 +282,23 @@ void poai_string_free(char *text);
  claimed, makes any difficulty.
 
  - `asert`: the chain's.
+ - `easiest`: null, and the easiest target is that of the least difficulty. Or
+   32 bytes, the highest first: the easiest target itself, for a chain whose
+   least difficulty no compact one has. `difficulty_min` is then checked, and
+   limits nothing. It is the chain's constitution, too.
  - `difficulty`: null, or where to write 16 bytes, the highest first.
  - `target`: null, or where to write 32 bytes, the highest first.
 
- POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY or
- POAI_ERROR_TARGET where a number of it is 0, POAI_ERROR_ASERT. Written on
- POAI_OK alone. Defined for every height and time.
+ POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY where
+ its least difficulty is 0, POAI_ERROR_TARGET where a target is, POAI_ERROR_ASERT.
+ Written on POAI_OK alone. Defined for every height and time.
 
  # Safety
- `asert` is null or points to a readable struct, `difficulty` to 16 writable
- bytes, `target` to 32. Nothing of it is kept.
+ `asert` is null or points to a readable struct, `easiest` to 32 readable bytes,
+ `difficulty` to 16 writable ones, `target` to 32. Nothing of it is kept.
  */
 int32_t poai_asert_next(const struct poai_asert *asert,
+                        const uint8_t *easiest,
                         uint64_t parent_height,
                         uint64_t parent_time,
                         uint8_t *difficulty,

@@ -29,7 +29,7 @@ pub struct poai_asert {
     /// difficulty.
     pub anchor_target: [u8; 32],
     /// The least difficulty, one that poai_compact_encode does not round; 2^24 is
-    /// what a block's rules ask for.
+    /// what a block's rules ask for. poai_asert_next takes another easiest target.
     pub difficulty_min: [u8; 16],
 }
 
@@ -43,19 +43,24 @@ pub struct poai_asert {
 /// claimed, makes any difficulty.
 ///
 /// - `asert`: the chain's.
+/// - `easiest`: null, and the easiest target is that of the least difficulty. Or
+///   32 bytes, the highest first: the easiest target itself, for a chain whose
+///   least difficulty no compact one has. `difficulty_min` is then checked, and
+///   limits nothing. It is the chain's constitution, too.
 /// - `difficulty`: null, or where to write 16 bytes, the highest first.
 /// - `target`: null, or where to write 32 bytes, the highest first.
 ///
-/// POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY or
-/// POAI_ERROR_TARGET where a number of it is 0, POAI_ERROR_ASERT. Written on
-/// POAI_OK alone. Defined for every height and time.
+/// POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY where
+/// its least difficulty is 0, POAI_ERROR_TARGET where a target is, POAI_ERROR_ASERT.
+/// Written on POAI_OK alone. Defined for every height and time.
 ///
 /// # Safety
-/// `asert` is null or points to a readable struct, `difficulty` to 16 writable
-/// bytes, `target` to 32. Nothing of it is kept.
+/// `asert` is null or points to a readable struct, `easiest` to 32 readable bytes,
+/// `difficulty` to 16 writable ones, `target` to 32. Nothing of it is kept.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poai_asert_next(
     asert: *const poai_asert,
+    easiest: *const u8,
     parent_height: u64,
     parent_time: u64,
     difficulty: *mut u8,
@@ -67,12 +72,16 @@ pub unsafe extern "C" fn poai_asert_next(
         let asked = unsafe { read(asert) }?;
         let min = number(asked.difficulty_min)?;
         let asert = Asert::new(asked.block_time, asked.half_life, min);
-        let asert = asert.map_err(|_| POAI_ERROR_ASERT)?;
+        let mut asert = asert.map_err(|_| POAI_ERROR_ASERT)?;
         let anchor = Anchor {
             height: asked.anchor_height,
             parent_time: asked.anchor_parent_time,
             target: base_target(asked.anchor_target)?,
         };
+        if !easiest.is_null() {
+            // SAFETY: the caller's word.
+            asert = asert.with_easiest(base_target(unsafe { array(easiest) }?)?);
+        }
         let next = asert.next(&anchor, parent_height, parent_time);
         // SAFETY: the caller's word on both; bytes need no alignment.
         unsafe {

@@ -1,12 +1,12 @@
-//! What a chain computes around proofs, through the C functions: published
-//! vectors, edges, and every way of asking badly.
+//! Retargeting, base targets and compact difficulties through the C functions:
+//! published vectors, edges, and every way of asking badly.
 
 use poai_capi::chain::{
     poai_asert, poai_asert_next, poai_base_target, poai_base_target_difficulty,
     poai_compact_decode, poai_compact_encode,
 };
 use poai_verify::Difficulty;
-use poai_verify::chain::{BaseTarget, CompactDifficulty};
+use poai_verify::chain::{Anchor, Asert, BaseTarget, CompactDifficulty};
 use std::ptr::{null, null_mut};
 
 /// EthereumAI's retargeting, of a genesis at time 1000.
@@ -24,10 +24,21 @@ fn eai() -> poai_asert {
 
 /// The code, the difficulty, the target.
 fn next(asert: &poai_asert, height: u64, time: u64) -> (i32, u128, [u8; 32]) {
+    next_to(asert, None, height, time)
+}
+
+/// The same up to an easiest target.
+fn next_to(
+    asert: &poai_asert,
+    easiest: Option<[u8; 32]>,
+    height: u64,
+    time: u64,
+) -> (i32, u128, [u8; 32]) {
     let (mut difficulty, mut target) = ([7; 16], [7; 32]);
-    // SAFETY: a struct, 16 and 32 bytes.
+    let easiest = easiest.as_ref().map_or(null(), |easiest| easiest.as_ptr());
+    // SAFETY: a struct, null or 32 bytes, 16 and 32 bytes.
     let code = unsafe {
-        poai_asert_next(asert, height, time, difficulty.as_mut_ptr(), target.as_mut_ptr())
+        poai_asert_next(asert, easiest, height, time, difficulty.as_mut_ptr(), target.as_mut_ptr())
     };
     (code, u128::from_be_bytes(difficulty), target)
 }
@@ -61,9 +72,8 @@ fn the_published_vectors() {
     let nbits = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).unwrap();
     let mut asert = eai();
     (asert.block_time, asert.half_life) = (600, 172_800);
-    // The easiest target of these chains has no compact difficulty; this one's has
-    // the same nBits.
-    asert.difficulty_min = 0x1_0001_0000u128.to_be_bytes();
+    // No compact difficulty has the easiest target of these chains.
+    let easiest = Some(from_nbits(0x1d00_ffff));
     let mut lines = 0;
     let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test_vectors/aserti3-2d.txt");
     for line in std::fs::read_to_string(vectors).unwrap().lines() {
@@ -76,7 +86,8 @@ fn the_published_vectors() {
                 asert.anchor_target = from_nbits(nbits(bits));
             }
             [height, time, expected] => {
-                let (code, difficulty, target) = next(&asert, number(height), number(time));
+                let (code, difficulty, target) =
+                    next_to(&asert, easiest, number(height), number(time));
                 assert_eq!((code, to_nbits(&target)), (0, nbits(expected)), "{line}");
                 let target = BaseTarget::from_be_bytes(target).unwrap();
                 assert_eq!(difficulty, target.difficulty().macs());
@@ -113,9 +124,36 @@ fn parameters_that_are_not_permitted() {
     ] {
         let mut asert = eai();
         change(&mut asert);
-        let (code, difficulty, target) = next(&asert, 0, 0);
-        assert_eq!(code, expected, "{asert:?}");
-        assert_eq!((difficulty.to_be_bytes(), target), none, "written on an error");
+        for easiest in [None, Some([1; 32])] {
+            let (code, difficulty, target) = next_to(&asert, easiest, 0, 0);
+            assert_eq!(code, expected, "{asert:?}");
+            assert_eq!((difficulty.to_be_bytes(), target), none, "written on an error");
+        }
+    }
+    let (code, difficulty, target) = next_to(&eai(), Some([0; 32]), 0, 0);
+    assert_eq!((code, (difficulty.to_be_bytes(), target)), (6, none));
+}
+
+/// As `Asert::with_easiest`: what is easier than it is cut, and what is harder
+/// stays, whatever the least difficulty is.
+#[test]
+fn the_easiest_target_takes_the_place_of_the_least_difficulty() {
+    let start = Difficulty::new(7_500_000_000_000_000).unwrap();
+    for easiest in [1, 1 << 24, 5_000_000_001, start.macs() - 1, start.macs(), u128::MAX] {
+        let easiest = BaseTarget::new(Difficulty::new(easiest).unwrap());
+        for difficulty_min in [1 << 24, 1 << 127] {
+            let mut asert = eai();
+            asert.difficulty_min = u128::to_be_bytes(difficulty_min);
+            let rules = Asert::new(15, 7200, Difficulty::new(difficulty_min).unwrap()).unwrap();
+            let rules = rules.with_easiest(easiest);
+            let anchor = Anchor { height: 0, parent_time: 985, target: BaseTarget::new(start) };
+            for time in [0, 1000, 8200, 1 << 30, u64::MAX] {
+                let expected = rules.next(&anchor, 9, time);
+                let macs = expected.difficulty().macs();
+                let got = next_to(&asert, Some(easiest.to_be_bytes()), 9, time);
+                assert_eq!(got, (0, macs, expected.to_be_bytes()));
+            }
+        }
     }
 }
 
@@ -152,8 +190,11 @@ fn null_and_zero_are_refused() {
     let (zero, mut target) = ([0; 32], [0; 32]);
     // SAFETY: null is permitted everywhere; the rest is long enough.
     unsafe {
-        assert_eq!(poai_asert_next(null(), 0, 0, number.as_mut_ptr(), target.as_mut_ptr()), 1);
-        assert_eq!(poai_asert_next(&eai(), 0, 0, null_mut(), null_mut()), 0);
+        assert_eq!(
+            poai_asert_next(null(), null(), 0, 0, number.as_mut_ptr(), target.as_mut_ptr()),
+            1
+        );
+        assert_eq!(poai_asert_next(&eai(), null(), 0, 0, null_mut(), null_mut()), 0);
         assert_eq!(poai_base_target(null(), target.as_mut_ptr()), 1);
         assert_eq!(poai_base_target(one.as_ptr(), null_mut()), 1);
         assert_eq!(poai_base_target(zero.as_ptr(), target.as_mut_ptr()), 3);

@@ -21,6 +21,9 @@ type Asert struct {
 	AnchorTarget [32]byte
 	// DifficultyMin is the least difficulty. It has to be one that CompactEncode does not round.
 	DifficultyMin *big.Int
+	// EasiestTarget is nil, or the easiest target itself, for a chain whose least difficulty no compact one has.
+	// DifficultyMin is then checked, and limits nothing.
+	EasiestTarget *[32]byte
 }
 
 // Next returns the difficulty of the block after a parent, and its base target. The parent has to be the block's own:
@@ -44,7 +47,11 @@ func (a Asert) Next(parentHeight, parentTime uint64) (*big.Int, [32]byte, error)
 	for i, b := range least {
 		asked.difficulty_min[i] = C.uint8_t(b)
 	}
-	code := C.poai_asert_next(&asked, C.uint64_t(parentHeight), C.uint64_t(parentTime), first(difficulty[:]), first(target[:]))
+	var easiest *C.uint8_t
+	if a.EasiestTarget != nil {
+		easiest = first(a.EasiestTarget[:])
+	}
+	code := C.poai_asert_next(&asked, easiest, C.uint64_t(parentHeight), C.uint64_t(parentTime), first(difficulty[:]), first(target[:]))
 	if code != C.POAI_OK {
 		return nil, target, Error(code)
 	}

@@ -38,8 +38,9 @@ func TestPublishedVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The compact difficulty whose target has the nBits of the easiest target, 0x1d00ffff.
-	asert := Asert{BlockTime: 600, HalfLife: 172800, DifficultyMin: big.NewInt(1<<32 + 1<<16)}
+	// No compact difficulty has the easiest target of these chains.
+	easiest := fromNbits(0x1d00ffff)
+	asert := Asert{BlockTime: 600, HalfLife: 172800, DifficultyMin: big.NewInt(1), EasiestTarget: &easiest}
 	count := 0
 	for _, line := range strings.Split(strings.TrimSpace(string(table)), "\n") {
 		var name string

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the C library and the WebAssembly module, and runs one table of good and bad proofs through
-# C (static and shared, under valgrind), Python, Go and JavaScript; retargeting's published vectors through C and Go.
+# C (static and shared, under valgrind), Python, Go and JavaScript; retargeting's published vectors and the table of what a
+# chain computes through C and Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,7 +9,7 @@ capi=poai-verify/capi
 out="${CARGO_TARGET_DIR:-target}/capi"
 mkdir -p "$out"
 cases=("$capi/tests/cases.txt" test_vectors/proofs/v1 "$capi/tests")
-vectors=test_vectors/aserti3-2d.txt
+chain=(test_vectors/aserti3-2d.txt "$capi/tests/chain.txt")
 
 cargo build --release --locked -p poai-verify-capi
 lib="${CARGO_TARGET_DIR:-target}/release"
@@ -21,17 +22,17 @@ done
 
 echo "== C, the static library"
 "$out/verify-static" "${cases[@]}"
-"$out/chain-static" "$vectors"
+"$out/chain-static" "${chain[@]}"
 echo "== C, the shared library"
 if command -v valgrind >/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }; then
     # The verifier picks instructions by what valgrind's processor says it has.
     checked=(valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all)
     "${checked[@]}" "$out/verify-shared" "${cases[@]}"
-    "${checked[@]}" "$out/chain-shared" "$vectors"
+    "${checked[@]}" "$out/chain-shared" "${chain[@]}"
 else
     echo "SKIPPED: valgrind cannot be installed"
     "$out/verify-shared" "${cases[@]}"
-    "$out/chain-shared" "$vectors"
+    "$out/chain-shared" "${chain[@]}"
 fi
 
 echo "== Python"

@@ -59,6 +59,22 @@
 #define POAI_ERROR_TARGET 6
 
 /*
+ No such supply: more for the foundation than there may be, an era of no
+ blocks, or a divisor of 0.
+ */
+#define POAI_ERROR_SUPPLY 7
+
+/*
+ A median of an even number of ancestors, of none, or of more than 101.
+ */
+#define POAI_ERROR_TIMES 8
+
+/*
+ Work beyond 256 bits, which takes 2^128 blocks.
+ */
+#define POAI_ERROR_WORK 9
+
+/*
  The bytes are no proof: length, shape or tile.
  */
 #define POAI_MALFORMED_ENCODING 16
@@ -92,6 +108,16 @@
  The proof is false: the recomputed transcript is another.
  */
 #define POAI_INVALID_TRANSCRIPT 34
+
+/*
+ The block is no later than most of its ancestors. It never will be.
+ */
+#define POAI_INVALID_PAST 35
+
+/*
+ The block is too far ahead of the clock. It may be right later.
+ */
+#define POAI_INVALID_FUTURE 36
 
 /*
  What a proof that holds is of. Numbers are the machine's, digests bytes.
@@ -174,6 +200,47 @@ typedef struct poai_asert {
    */
   uint8_t difficulty_min[16];
 } poai_asert;
+
+/*
+ How far a block's time may be from its ancestors' and from now. Both are the
+ chain's constitution.
+ */
+typedef struct poai_times {
+  /*
+   Seconds that a block may be ahead of the clock.
+   */
+  uint64_t future_limit;
+  /*
+   Ancestors whose median time a block has to be after: an odd number, 1 to
+   101.
+   */
+  uint32_t ancestors;
+} poai_times;
+
+/*
+ A chain's schedule of supply, all of it the chain's constitution. Amounts are
+ in base units, and bytes, the highest first.
+ */
+typedef struct poai_supply {
+  /*
+   The most that will ever exist.
+   */
+  uint8_t supply_max[16];
+  /*
+   Of it, what the foundation has from the genesis on.
+   */
+  uint8_t foundation[16];
+  /*
+   Blocks of an era, within which every block has the same subsidy: at least
+   1.
+   */
+  uint64_t era_blocks;
+  /*
+   An era pays one in so many of what is left to pay when it begins: at least
+   1. The number of eras that pay anything is at most some ninety times this.
+   */
+  uint8_t era_divisor;
+} poai_supply;
 
 #ifdef __cplusplus
 extern "C" {
@@ -348,6 +415,120 @@ int32_t poai_compact_encode(const uint8_t *difficulty, uint32_t *bits);
  first.
  */
 int32_t poai_compact_decode(uint32_t bits, uint8_t *difficulty);
+
+/*
+ Writes the work with one more block, of the difficulty that the block was
+ *held against*: a ticket far below the target counts no more. 32 zero bytes
+ are no work, and with one difficulty they are its work.
+
+ POAI_OK, POAI_ERROR_DIFFICULTY for 0, POAI_ERROR_WORK where the sum is beyond
+ 256 bits, or POAI_ERROR_ARGUMENT where any pointer is null. Written on POAI_OK
+ alone. `sum` may be `work`.
+
+ # Safety
+ `work` is null or points to 32 readable bytes, `difficulty` to 16, `sum` to 32
+ writable ones. Numbers are bytes, the highest first.
+ */
+int32_t poai_work_add(const uint8_t *work, const uint8_t *difficulty, uint8_t *sum);
+
+/*
+ Writes -1 where branch `a` has less work than `b`, 1 where it has more, and 0
+ where they have the same. The branch with more of it is the chain, not the
+ longer one. POAI_OK, or POAI_ERROR_ARGUMENT where any pointer is null.
+
+ # Safety
+ `a` and `b` are null or point to 32 readable bytes, the highest first; `order`
+ is null or points to a writable number.
+ */
+int32_t poai_work_compare(const uint8_t *a, const uint8_t *b, int32_t *order);
+
+/*
+ Whether a time is after its ancestors', a rule of consensus: POAI_OK, or
+ POAI_INVALID_PAST where it is not after their median.
+
+ - `times`: the chain's.
+ - `latest`, `len`: the ancestors' times, the parent's first. As many count as
+   the rules ask for or there are, and more are not read. Null where there are
+   none: a genesis may state any time.
+
+ Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null,
+ `latest` is with a length, or the length is beyond all memory.
+
+ # Safety
+ `times` is null or points to a readable struct, `latest` to `len` readable
+ numbers.
+ */
+int32_t poai_times_check_past(const struct poai_times *times,
+                              uint64_t time,
+                              const uint64_t *latest,
+                              size_t len);
+
+/*
+ Whether a time is not too far ahead of the clock, a rule for blocks that
+ *arrive*: POAI_OK, or POAI_INVALID_FUTURE where it is more than the limit
+ after `now`. A block that is refused now may be right in a minute, and one
+ that was accepted stays so: ask about no stored block again.
+
+ Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null.
+
+ # Safety
+ `times` is null or points to a readable struct.
+ */
+int32_t poai_times_check_future(const struct poai_times *times, uint64_t time, uint64_t now);
+
+/*
+ Writes the median of 1 to 101 times in any order; of an even number the later
+ of the middle two. POAI_OK, POAI_ERROR_TIMES for none or more, or
+ POAI_ERROR_ARGUMENT where `times` or `median` is null. Written on POAI_OK
+ alone.
+
+ # Safety
+ `times` is null or points to `len` readable numbers, `median` to a writable
+ one.
+ */
+int32_t poai_median_time_past(const uint64_t *times, size_t len, uint64_t *median);
+
+/*
+ Writes EthereumAI's schedule. POAI_OK, or POAI_ERROR_ARGUMENT where `supply` is
+ null.
+
+ # Safety
+ `supply` is null or points to a writable struct.
+ */
+int32_t poai_supply_eai(struct poai_supply *supply);
+
+/*
+ Writes what the block of a height is paid. The genesis, at height 0, is paid
+ nothing. POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT where either
+ pointer is null. Written on POAI_OK alone. Defined for every height.
+
+ # Safety
+ `supply` is null or points to a readable struct, `subsidy` to 16 writable
+ bytes; the highest is written first.
+ */
+int32_t poai_supply_subsidy(const struct poai_supply *supply, uint64_t height, uint8_t *subsidy);
+
+/*
+ Writes all that exists after the block of a height: the foundation's part and
+ every subsidy up to this one. It is never above the most that will exist.
+ POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT where either pointer is
+ null. Written on POAI_OK alone. Defined for every height.
+
+ # Safety
+ `supply` is null or points to a readable struct, `issued` to 16 writable
+ bytes; the highest is written first.
+ */
+int32_t poai_supply_issued(const struct poai_supply *supply, uint64_t height, uint8_t *issued);
+
+/*
+ Writes the last height whose block is paid: 2^64 − 1 where that is beyond every
+ height, and 0 where none is. POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT
+ where either pointer is null. Written on POAI_OK alone.
+
+ # Safety
+ `supply` is null or points to a readable struct, `height` to a writable number.
+ */
+int32_t poai_supply_last_paid_height(const struct poai_supply *supply, uint64_t *height);
 
 #ifdef __cplusplus
 }  // extern "C"

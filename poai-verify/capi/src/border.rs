@@ -54,6 +54,39 @@ pub unsafe fn put<T>(to: *mut T, value: T) {
     }
 }
 
+/// Writes a value where the pointer may not be null.
+///
+/// # Safety
+/// `to` is null, or points to writable memory of the value's size.
+pub unsafe fn write<P, T>(to: *mut P, value: T) -> Result<(), i32> {
+    if to.is_null() {
+        return Err(POAI_ERROR_ARGUMENT);
+    }
+    // SAFETY: the caller's; `put` asks for no alignment.
+    unsafe { put(to.cast(), value) };
+    Ok(())
+}
+
+/// The first `max` of so many numbers at a pointer, or all where there are fewer.
+/// Null is none where the length is 0. What is behind them is not read.
+///
+/// # Safety
+/// `len` numbers at `data`, or `max` where that is less, are readable and change
+/// by nobody until this returns, unless `data` is null.
+pub unsafe fn numbers(data: *const u64, len: usize, max: usize) -> Result<Vec<u64>, i32> {
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let in_memory =
+        len.checked_mul(size_of::<u64>()).is_some_and(|len| isize::try_from(len).is_ok());
+    if data.is_null() || !in_memory {
+        return Err(POAI_ERROR_ARGUMENT);
+    }
+    // SAFETY: not null, not longer than memory can be, and readable by the
+    // caller's word as far as it is read; aligned it need not be.
+    Ok((0..len.min(max)).map(|index| unsafe { data.add(index).read_unaligned() }).collect())
+}
+
 /// Runs `work`; a panic in it becomes an error code and goes no further.
 pub fn guard(work: impl FnOnce() -> Result<(), i32>) -> i32 {
     match catch_unwind(AssertUnwindSafe(work)) {
@@ -103,6 +136,33 @@ mod tests {
             assert_eq!(odd, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
             assert_eq!(read(odd.as_ptr().add(1).cast()), Ok(0x0102_0304_0506_0708_u64.to_be()));
             assert_eq!(read(std::ptr::null::<u64>()), Err(POAI_ERROR_ARGUMENT));
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_far_as_they_count() {
+        let mut odd = [0u8; 25];
+        for (index, byte) in odd[1..].iter_mut().enumerate() {
+            *byte = index as u8 / 8;
+        }
+        let three = [0, 1, 2].map(|byte| u64::from_ne_bytes([byte; 8]));
+        let data = odd[1..].as_ptr().cast();
+        let longest = isize::MAX as usize / 8;
+        // SAFETY: null is refused or empty before anything is read; of the other
+        // pointer's three numbers no more than three are asked for.
+        unsafe {
+            assert_eq!(numbers(data, 3, 101), Ok(three.to_vec()));
+            assert_eq!(numbers(data, 3, 2), Ok(three[..2].to_vec()));
+            assert_eq!(numbers(data, longest, 3), Ok(three.to_vec()));
+            assert_eq!(numbers(data, 3, 0), Ok(vec![]));
+            assert_eq!(numbers(std::ptr::null(), 0, 3), Ok(vec![]));
+            assert_eq!(numbers(std::ptr::null(), 1, 3), Err(POAI_ERROR_ARGUMENT));
+            assert_eq!(numbers(data, longest + 1, 3), Err(POAI_ERROR_ARGUMENT));
+            assert_eq!(numbers(data, usize::MAX, 3), Err(POAI_ERROR_ARGUMENT));
+            let mut to = 0u64;
+            assert_eq!(write(&mut to, 7u64), Ok(()));
+            assert_eq!(to, 7);
+            assert_eq!(write(std::ptr::null_mut::<u64>(), 7u64), Err(POAI_ERROR_ARGUMENT));
         }
     }
 }

@@ -1,10 +1,9 @@
-//! What a chain computes around proofs: compact difficulties, base targets,
-//! retargeting (specification §17).
+//! What difficulty a block has: retargeting, base targets, compact difficulties
+//! (specification §17).
 
-use crate::border::{array, guard, put, read};
+use crate::border::{array, guard, put, read, write};
 use crate::code::{
-    POAI_ERROR_ARGUMENT, POAI_ERROR_ASERT, POAI_ERROR_DIFFICULTY, POAI_ERROR_TARGET,
-    POAI_MALFORMED_COMPACT,
+    POAI_ERROR_ASERT, POAI_ERROR_DIFFICULTY, POAI_ERROR_TARGET, POAI_MALFORMED_COMPACT,
 };
 use poai_verify::Difficulty;
 use poai_verify::chain::{Anchor, Asert, BaseTarget, CompactDifficulty};
@@ -163,20 +162,7 @@ pub unsafe extern "C" fn poai_compact_decode(bits: u32, difficulty: *mut u8) -> 
     })
 }
 
-/// Writes a value to a pointer that may not be null.
-///
-/// # Safety
-/// `to` is null, or points to writable memory of the value's size.
-unsafe fn write<P, T>(to: *mut P, value: T) -> Result<(), i32> {
-    if to.is_null() {
-        return Err(POAI_ERROR_ARGUMENT);
-    }
-    // SAFETY: the caller's; `put` asks for no alignment.
-    unsafe { put(to.cast(), value) };
-    Ok(())
-}
-
-fn number(bytes: [u8; 16]) -> Result<Difficulty, i32> {
+pub(crate) fn number(bytes: [u8; 16]) -> Result<Difficulty, i32> {
     Difficulty::new(u128::from_be_bytes(bytes)).map_err(|_| POAI_ERROR_DIFFICULTY)
 }
 

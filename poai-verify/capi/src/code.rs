@@ -18,6 +18,13 @@ pub const POAI_ERROR_INTERNAL: i32 = 4;
 pub const POAI_ERROR_ASERT: i32 = 5;
 /// A target of 0, which no block could meet.
 pub const POAI_ERROR_TARGET: i32 = 6;
+/// No such supply: more for the foundation than there may be, an era of no
+/// blocks, or a divisor of 0.
+pub const POAI_ERROR_SUPPLY: i32 = 7;
+/// A median of an even number of ancestors, of none, or of more than 101.
+pub const POAI_ERROR_TIMES: i32 = 8;
+/// Work beyond 256 bits, which takes 2^128 blocks.
+pub const POAI_ERROR_WORK: i32 = 9;
 /// The bytes are no proof: length, shape or tile.
 pub const POAI_MALFORMED_ENCODING: i32 = 16;
 /// The bytes are no proof: a dimension that the rules do not permit.
@@ -32,6 +39,10 @@ pub const POAI_INVALID_TARGET: i32 = 32;
 pub const POAI_INVALID_OPENING: i32 = 33;
 /// The proof is false: the recomputed transcript is another.
 pub const POAI_INVALID_TRANSCRIPT: i32 = 34;
+/// The block is no later than most of its ancestors. It never will be.
+pub const POAI_INVALID_PAST: i32 = 35;
+/// The block is too far ahead of the clock. It may be right later.
+pub const POAI_INVALID_FUTURE: i32 = 36;
 
 pub(crate) fn of(error: &VerifyError) -> i32 {
     match error {
@@ -47,7 +58,7 @@ pub(crate) fn of(error: &VerifyError) -> i32 {
     }
 }
 
-const MESSAGES: [(i32, &CStr); 14] = [
+const MESSAGES: [(i32, &CStr); 19] = [
     (POAI_OK, c"ok"),
     (POAI_ERROR_ARGUMENT, c"a pointer is null, or a length beyond all memory"),
     (POAI_ERROR_RULES, c"no such rules"),
@@ -55,6 +66,9 @@ const MESSAGES: [(i32, &CStr); 14] = [
     (POAI_ERROR_INTERNAL, c"a defect of the library"),
     (POAI_ERROR_ASERT, c"no such retargeting: block time, half-life or least difficulty"),
     (POAI_ERROR_TARGET, c"a target of 0"),
+    (POAI_ERROR_SUPPLY, c"no such supply: foundation, blocks of an era or divisor"),
+    (POAI_ERROR_TIMES, c"no such median: it takes an odd number of times within 1 and 101"),
+    (POAI_ERROR_WORK, c"work beyond 256 bits"),
     (POAI_MALFORMED_ENCODING, c"malformed: length, shape or tile"),
     (POAI_MALFORMED_LIMIT, c"malformed: a dimension that the rules do not permit"),
     (POAI_MALFORMED_ENTRY, c"malformed: an opened entry out of range"),
@@ -62,6 +76,8 @@ const MESSAGES: [(i32, &CStr); 14] = [
     (POAI_INVALID_TARGET, c"invalid: the ticket does not win"),
     (POAI_INVALID_OPENING, c"invalid: an opening does not lead to its root"),
     (POAI_INVALID_TRANSCRIPT, c"invalid: the recomputed transcript is another"),
+    (POAI_INVALID_PAST, c"invalid: the time is not after the median of the ancestors"),
+    (POAI_INVALID_FUTURE, c"invalid: the time is too far ahead of the clock"),
 ];
 
 /// A code in words, as text that ends with a zero and is never freed; of codes

@@ -4,8 +4,8 @@
 //! - [`code`]: what functions return, and what it means.
 //! - [`verify`]: proofs checked, wholly or by the cheap checks.
 //! - [`json`]: proofs decoded for people to read.
-//! - [`chain`]: what a chain computes around proofs; not in WebAssembly, where
-//!   pages check proofs and no node retargets.
+//! - [`chain`], [`work`], [`times`], [`supply`]: what a chain computes around
+//!   proofs; not in WebAssembly, where pages check proofs and no node retargets.
 //! - [`facts`]: version, rules, limits.
 //! - [`border`]: pointers become slices here, and panics error codes.
 //!
@@ -19,6 +19,12 @@ pub mod chain;
 pub mod code;
 pub mod facts;
 pub mod json;
+#[cfg(not(target_family = "wasm"))]
+pub mod supply;
+#[cfg(not(target_family = "wasm"))]
+pub mod times;
 pub mod verify;
 #[cfg(target_family = "wasm")]
 pub mod wasm;
+#[cfg(not(target_family = "wasm"))]
+pub mod work;

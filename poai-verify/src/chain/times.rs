@@ -46,13 +46,16 @@ pub enum TimeError {
 }
 
 impl TimeRules {
+    /// The most ancestors that may count.
+    pub const ANCESTORS_MAX: usize = 101;
+
     /// A time must be after the median of so many ancestors' and at most
     /// `future_limit` seconds after the clock.
     ///
     /// # Errors
     /// [`TimeError::Ancestors`].
     pub const fn new(ancestors: usize, future_limit: u64) -> Result<TimeRules, TimeError> {
-        if ancestors.is_multiple_of(2) || ancestors > 101 {
+        if ancestors.is_multiple_of(2) || ancestors > Self::ANCESTORS_MAX {
             return Err(TimeError::Ancestors { ancestors });
         }
         Ok(TimeRules { ancestors, future_limit })

@@ -28,7 +28,7 @@ fn next(asert: &poai_asert, height: u64, time: u64) -> (i32, u128, [u8; 32]) {
 }
 
 /// The same up to an easiest target.
-fn next_to(
+pub fn next_to(
     asert: &poai_asert,
     easiest: Option<[u8; 32]>,
     height: u64,

@@ -1,5 +1,6 @@
-//! The C library's functions as C calls them, its header, and difficulty adjustment.
+//! The C library's functions as C calls them, its header, and what a chain computes.
 
 mod cases;
 mod chain;
 mod header;
+mod table;

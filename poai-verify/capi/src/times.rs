@@ -1,0 +1,106 @@
+//! Which times a block may state (specification §17). Seconds since some epoch;
+//! the library looks at no clock.
+
+use crate::border::{guard, numbers, read, write};
+use crate::code::{POAI_ERROR_TIMES, POAI_INVALID_FUTURE, POAI_INVALID_PAST};
+use poai_verify::chain::{TimeRules, median_time_past};
+
+/// How far a block's time may be from its ancestors' and from now. Both are the
+/// chain's constitution.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct poai_times {
+    /// Seconds that a block may be ahead of the clock.
+    pub future_limit: u64,
+    /// Ancestors whose median time a block has to be after: an odd number, 1 to
+    /// 101.
+    pub ancestors: u32,
+}
+
+/// Whether a time is after its ancestors', a rule of consensus: POAI_OK, or
+/// POAI_INVALID_PAST where it is not after their median.
+///
+/// - `times`: the chain's.
+/// - `latest`, `len`: the ancestors' times, the parent's first. As many count as
+///   the rules ask for or there are, and more are not read. Null where there are
+///   none: a genesis may state any time.
+///
+/// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null,
+/// `latest` is with a length, or the length is beyond all memory.
+///
+/// # Safety
+/// `times` is null or points to a readable struct, `latest` to `len` readable
+/// numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_times_check_past(
+    times: *const poai_times,
+    time: u64,
+    latest: *const u64,
+    len: usize,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the caller's word.
+        let rules = unsafe { rules(times) }?;
+        // SAFETY: the caller's word.
+        let latest = unsafe { numbers(latest, len, rules.ancestors()) }?;
+        rules.check_past(time, &latest).map_err(|_| POAI_INVALID_PAST)
+    })
+}
+
+/// Whether a time is not too far ahead of the clock, a rule for blocks that
+/// *arrive*: POAI_OK, or POAI_INVALID_FUTURE where it is more than the limit
+/// after `now`. A block that is refused now may be right in a minute, and one
+/// that was accepted stays so: ask about no stored block again.
+///
+/// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null.
+///
+/// # Safety
+/// `times` is null or points to a readable struct.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_times_check_future(
+    times: *const poai_times,
+    time: u64,
+    now: u64,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the caller's word.
+        let rules = unsafe { rules(times) }?;
+        rules.check_future(time, now).map_err(|_| POAI_INVALID_FUTURE)
+    })
+}
+
+/// Writes the median of 1 to 101 times in any order; of an even number the later
+/// of the middle two. POAI_OK, POAI_ERROR_TIMES for none or more, or
+/// POAI_ERROR_ARGUMENT where `times` or `median` is null. Written on POAI_OK
+/// alone.
+///
+/// # Safety
+/// `times` is null or points to `len` readable numbers, `median` to a writable
+/// one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poai_median_time_past(
+    times: *const u64,
+    len: usize,
+    median: *mut u64,
+) -> i32 {
+    guard(|| {
+        if len > TimeRules::ANCESTORS_MAX {
+            return Err(POAI_ERROR_TIMES);
+        }
+        // SAFETY: the caller's word.
+        let times = unsafe { numbers(times, len, len) }?;
+        let found = median_time_past(&times).ok_or(POAI_ERROR_TIMES)?;
+        // SAFETY: the caller's word.
+        unsafe { write(median, found) }
+    })
+}
+
+/// # Safety
+/// `times` is null, or points to a readable struct.
+unsafe fn rules(times: *const poai_times) -> Result<TimeRules, i32> {
+    // SAFETY: the caller's word on the struct, in which every bit pattern is a
+    // value.
+    let asked = unsafe { read(times) }?;
+    let ancestors = usize::try_from(asked.ancestors).map_err(|_| POAI_ERROR_TIMES)?;
+    TimeRules::new(ancestors, asked.future_limit).map_err(|_| POAI_ERROR_TIMES)
+}

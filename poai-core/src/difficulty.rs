@@ -1,4 +1,4 @@
-//! Difficulty, counted in expected multiply-accumulates per win (spec §6).
+//! Difficulty, in expected multiply-accumulates (MACs) per win (spec §6).
 
 use crate::digest::Ticket;
 use crate::params::Params;
@@ -6,43 +6,47 @@ use core::fmt;
 use core::num::NonZeroU128;
 use core::str::FromStr;
 
-/// Why a number or text is no difficulty.
+/// Why a number or a text is not a difficulty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DifficultyError {
-    /// Zero MACs would make every ticket win and divide by nothing.
-    #[error("difficulty 0 is not permitted")]
+    /// Zero MACs: every ticket would win, and prices would divide by zero.
+    #[error("expected a difficulty of at least 1 MAC, got 0")]
     Zero,
-    /// The text is no decimal number like `16777216`, `5e9` or `1.5e12`.
-    #[error("not a number of MACs (write an integer, or like 5e9)")]
+    /// The text is not a decimal number like `16777216`, `5e9` or `1.5e12`.
+    #[error("expected a number of MACs, got other text; write an integer, or like 5e9")]
     Syntax,
-    /// The text is a number, but no integer.
-    #[error("a difficulty is a whole number of MACs")]
+    /// The text is a number, but not an integer.
+    #[error("expected a whole number of MACs, got a fraction; write an integer, or like 5e9")]
     Fraction,
     /// The text is a number that does not fit 128 bits.
-    #[error("difficulty does not fit 128 bits")]
+    #[error("expected a difficulty below 2^128, got a larger number; lower it")]
     TooLarge,
 }
 
-/// The expected multiply-accumulates (MACs) behind one winning ticket; never
-/// zero. Independent of the shape, so a network's hashrate is in MAC/s.
+/// The expected multiply-accumulates (MACs) behind one winning ticket.
+///
+/// It is never zero. It does not depend on the shape, so a network's hashrate
+/// is in MAC/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Difficulty(NonZeroU128);
 
 impl Difficulty {
-    /// Every ticket wins: to list all tickets.
+    /// The difficulty at which every ticket wins. It serves to list all
+    /// tickets.
     pub const ONE: Difficulty = Difficulty(NonZeroU128::MIN);
 
-    /// The least difficulty of a block, `t²·16384 = 2^24` MACs: below it the
-    /// chance of a win saturates and pricing would depend on k.
+    /// The least difficulty of a block, `t²·16384 = 2^24` MACs.
+    ///
+    /// Below it the chance of a win saturates, and pricing would depend on k.
     pub const BLOCK_MIN: Difficulty = match NonZeroU128::new(1 << 24) {
         Some(macs) => Difficulty(macs),
         None => panic!("2^24 is not 0"),
     };
 
-    /// A difficulty of so many MACs.
+    /// A difficulty of `macs` MACs.
     ///
     /// # Errors
-    /// [`DifficultyError::Zero`].
+    /// [`DifficultyError::Zero`] if `macs` is 0.
     pub const fn new(macs: u128) -> Result<Difficulty, DifficultyError> {
         match NonZeroU128::new(macs) {
             Some(macs) => Ok(Difficulty(macs)),
@@ -55,16 +59,18 @@ impl Difficulty {
         self.0.get()
     }
 
-    /// Whether a ticket of a product of depth `k` wins:
-    /// `ticket · difficulty < t·t·k · 2^256`, exactly.
+    /// Whether a ticket of a product of depth `k` wins.
+    ///
+    /// The test is `ticket · difficulty < t·t·k · 2^256`, exactly.
     pub fn wins(&self, params: &Params, k: u32, ticket: &Ticket) -> bool {
-        // The right side is a multiple of 2^256, so comparing what lies above
-        // bit 256 of the 384-bit product is exact.
+        // The right side is a multiple of 2^256. It is therefore exact to
+        // compare only the bits of the 384-bit product from 2^256 up.
         product_above_256(ticket, self.macs()) < u128::from(params.macs_per_ticket(k))
     }
 
-    /// The largest winning ticket of depth `k`, for backends that compare
-    /// 256-bit numbers: `wins` exactly for every ticket up to it.
+    /// The threshold of depth `k`, for backends that compare 256-bit numbers.
+    ///
+    /// `wins` holds for exactly those tickets that are at most this threshold.
     pub fn target(&self, params: &Params, k: u32) -> Target {
         // Greedy from the top bit: `wins` is monotone in the ticket.
         let mut largest = Ticket([0; 32]);
@@ -78,8 +84,11 @@ impl Difficulty {
         Target(largest)
     }
 
-    /// The largest difficulty at which a ticket wins, or `None` where it wins
-    /// at none (impossible for a permitted shape: every ticket wins at 1).
+    /// The largest difficulty at which a ticket wins, or `None` if it never
+    /// wins.
+    ///
+    /// `None` is impossible for a permitted shape, where every ticket wins at
+    /// 1.
     pub fn largest_won(params: &Params, k: u32, ticket: &Ticket) -> Option<Difficulty> {
         let mut largest = 0;
         for bit in (0..128).rev() {
@@ -92,8 +101,9 @@ impl Difficulty {
     }
 }
 
-/// The bits above 2^256 of `ticket · factor`: schoolbook on 64-bit limbs, the
-/// least significant first.
+/// `⌊ticket · factor / 2^256⌋`, by schoolbook multiplication.
+///
+/// The limbs have 64 bits, the least significant first.
 fn product_above_256(ticket: &Ticket, factor: u128) -> u128 {
     let factor = [factor as u64, (factor >> 64) as u64];
     let mut limbs = [0u64; 6];
@@ -118,7 +128,7 @@ fn product_above_256(ticket: &Ticket, factor: u128) -> u128 {
 pub struct Target(Ticket);
 
 impl Target {
-    /// The threshold whose largest winning ticket is given.
+    /// The threshold with `largest` as its largest winning ticket.
     pub const fn up_to(largest: Ticket) -> Target {
         Target(largest)
     }
@@ -151,8 +161,10 @@ impl fmt::Display for Difficulty {
 impl FromStr for Difficulty {
     type Err = DifficultyError;
 
-    /// Reads an integer (`16777216`) or scientific notation that denotes one
-    /// (`5e9`, `1.5e12`), exactly: no floating point is involved.
+    /// Reads an integer (`16777216`), or scientific notation for one (`5e9`,
+    /// `1.5e12`).
+    ///
+    /// The result is exact: no floating point is involved.
     fn from_str(text: &str) -> Result<Self, DifficultyError> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => {
@@ -174,7 +186,7 @@ impl FromStr for Difficulty {
             return Err(DifficultyError::Zero);
         }
         for _ in 0..shift {
-            // Ends after at most 39 rounds: then it no longer fits.
+            // Ends after at most 39 rounds, because then `macs` no longer fits.
             macs = scale(macs, 0)?;
         }
         Difficulty::new(macs)
@@ -188,7 +200,7 @@ fn scale(macs: u128, digit: u128) -> Result<u128, DifficultyError> {
         .ok_or(DifficultyError::TooLarge)
 }
 
-/// A non-empty run of decimal digits.
+/// The value of a non-empty string of decimal digits.
 fn parse_digits(text: &str) -> Result<u128, DifficultyError> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(DifficultyError::Syntax);
@@ -198,7 +210,8 @@ fn parse_digits(text: &str) -> Result<u128, DifficultyError> {
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for Difficulty {
-    /// Decimal text in human-readable formats, whose numbers may stop at 2^53.
+    /// Writes decimal text in human-readable formats, because their numbers may
+    /// be exact only up to 2^53.
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         if to.is_human_readable() { to.collect_str(self) } else { to.serialize_u128(self.macs()) }
     }

@@ -1,21 +1,25 @@
-//! The PoAI protocol: what every party computes alike, in exact integers.
+//! The PoAI protocol: computations that every party repeats in exact integers.
 //!
-//! - [`params`], [`digest`], [`difficulty`], [`encoding`]: the ground.
-//! - [`puzzle`]: a matrix product, each 32×32 tile of which is also a lottery
-//!   ticket, and the proof that one has won.
-//! - [`simd`] and [`recompute`]: one tile computed again, on any instruction set.
+//! - [`params`], [`digest`], [`difficulty`], [`encoding`]: shared types.
+//! - [`puzzle`]: a matrix product whose 32×32 tiles each draw a lottery ticket,
+//!   and the proof that a tile has won.
+//! - [`simd`] and [`recompute`]: one tile recomputed, on any instruction set.
 //! - [`program`]: networks as programs of exact integer steps, and what each
 //!   step computes ([`program::ops`]).
 //! - [`trace`]: records, headers and receipts of a run.
 //! - `inference` (feature): public inputs, keys and proofs on BN254.
 //!
-//! The crate is `no_std + alloc`; this is what verifiers link. Feature `std`
-//! recomputes tiles with the processor's widest instructions, chosen at run
-//! time; `parallel` hashes on all threads; `serde` adds serialisation of every
-//! public data type. The crate `poai-engine` mines and runs, `poai-verify`
+//! The crate is `no_std + alloc`, and verifiers link it. Its features:
+//!
+//! - `std` recomputes tiles with the processor's widest instructions, chosen at
+//!   run time;
+//! - `parallel` hashes on all threads;
+//! - `serde` adds serialisation of every public data type.
+//!
+//! The crate `poai-engine` mines and runs programs. The crate `poai-verify`
 //! verifies.
 //!
-//! The normative text is `docs/spec.md`; `docs/design.md` says why.
+//! The normative text is `docs/spec.md`. The reasons are in `docs/design.md`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

@@ -1,9 +1,9 @@
-//! Consensus constants, and the values permitted beside them for research.
+//! Consensus constants, and other values that are permitted for research.
 //!
-//! | parameter | permitted | a block | what the bound stops |
+//! | parameter | permitted | in a block | what the bound prevents |
 //! | --- | --- | --- | --- |
-//! | rank `r` | power of two, 32..=256 | 128 | an odd cycle length would make a step factor singular; the rank is never the miner's choice, so it cannot be ground |
-//! | tile `t` | multiple of 16, 16..=64 | 32 | likewise |
+//! | rank `r` | power of two, 32..=256 | 128 | an odd cycle length, which would make a step factor singular; grinding, because the miner does not choose the rank |
+//! | tile `t` | multiple of 16, 16..=64 | 32 | the same |
 //! | `k` | multiple of `r`, below 2^17 | 1024..=16384 | i32 overflow (2^17 terms of magnitude 2^14); for a block, too little transcript entropy below and too large a proof above |
 //! | `m`, `n` | multiples of `t`, u32 | up to 2^24 | partial tiles; for a block, oversized encodings |
 //! | clean entries | -64..=63 | same | a noised entry outside i8 |
@@ -12,8 +12,10 @@
 pub const ENTRY_MIN: i8 = -64;
 /// The largest clean operand entry.
 pub const ENTRY_MAX: i8 = 63;
-/// `k` stays below this: 2^17 products of magnitude up to 2^14 are the first
-/// that could leave i32.
+/// The exclusive upper bound of `k`.
+///
+/// A sum of 2^17 products of magnitude up to 2^14 could leave i32. No shorter
+/// sum can.
 pub const K_END: u32 = 1 << 17;
 /// The largest permitted rank.
 pub const RANK_MAX: usize = 256;
@@ -23,16 +25,17 @@ pub const TILE_MAX: usize = 64;
 /// Why a (rank, tile) pair is not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamsError {
-    /// The rank is no power of two in 32..=256.
-    #[error("rank {0} is not a power of two in 32..=256")]
+    /// The rank is not a power of two in 32..=256.
+    #[error("expected a rank that is a power of two in 32..=256, got rank {0}")]
     Rank(u16),
-    /// The tile edge is no multiple of 16 in 16..=64.
-    #[error("tile {0} is not a multiple of 16 in 16..=64")]
+    /// The tile edge is not a multiple of 16 in 16..=64.
+    #[error("expected a tile that is a multiple of 16 in 16..=64, got tile {0}")]
     Tile(u16),
 }
 
-/// A permitted (rank, tile) pair. Both come from the verifier, never from a
-/// proof; the seeds bind them.
+/// A permitted (rank, tile) pair.
+///
+/// Both come from the verifier, never from a proof. The seeds bind them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "RawParams"))]
@@ -58,8 +61,9 @@ impl TryFrom<RawParams> for Params {
 }
 
 impl Params {
-    /// The pair that blocks use, rank 128 and tile 32. A pair outside the
-    /// table above could not be written here: it would not compile.
+    /// The pair that blocks use, rank 128 and tile 32.
+    ///
+    /// A pair outside the module's table would not compile here.
     pub const CONSENSUS: Params = match Params::new(128, 32) {
         Ok(params) => params,
         Err(_) => panic!("the consensus pair is permitted"),
@@ -68,7 +72,7 @@ impl Params {
     /// A pair from the permitted table.
     ///
     /// # Errors
-    /// [`ParamsError`] names the value that is not permitted.
+    /// [`ParamsError`] if a value is not permitted; it names the value.
     pub const fn new(rank: u16, tile: u16) -> Result<Params, ParamsError> {
         if !rank.is_power_of_two() || rank < 32 || rank as usize > RANK_MAX {
             return Err(ParamsError::Rank(rank));
@@ -79,7 +83,7 @@ impl Params {
         Ok(Params { rank, tile })
     }
 
-    /// The rank `r` of the noise, which is also the transcript's step.
+    /// The rank `r` of the noise, which is also the columns of one rank-step.
     pub const fn rank(&self) -> usize {
         self.rank as usize
     }

@@ -1,17 +1,20 @@
-//! Byte strings of one length, one type per role, which print as lower-case
-//! hexadecimal digits.
+//! Types for byte strings of a fixed length, one per role.
+//!
+//! They print as lower-case hexadecimal digits.
 
-/// Why a text is not a byte string of one length.
+/// Why a text is not a byte string of the expected length.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("expected {digits} hexadecimal digits: {cause}")]
 pub struct ParseBytesError {
-    /// How many digits the type has, without a prefix.
+    /// The number of digits that the type has, without a prefix.
     pub digits: usize,
     pub(crate) cause: ::hex::FromHexError,
 }
 
-/// Defines a type of `$len` bytes. `$prefix` is what stands before the digits
-/// where it is printed; it may be left out where it is read.
+/// Defines a type of `$len` bytes.
+///
+/// Printing puts `$prefix` before the digits. Parsing accepts the text with or
+/// without the prefix.
 macro_rules! bytes {
     ($(#[$doc:meta])* $name:ident, $len:literal, $prefix:literal) => {
         $(#[$doc])*
@@ -82,7 +85,7 @@ macro_rules! bytes {
 }
 pub(crate) use bytes;
 
-/// Serialisation of a type through its canonical bytes: `encode` and `decode`.
+/// Serialises a type through its canonical bytes, by `encode` and `decode`.
 #[cfg(feature = "inference")]
 macro_rules! through_bytes {
     ($name:ident) => {

@@ -1,4 +1,4 @@
-//! Byte strings as hex in human-readable formats, as bytes in binary ones.
+//! Byte strings as hex in human-readable formats, and as bytes in binary ones.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use serde::{Deserializer, Serializer};
 /// Serialises a byte string.
 ///
 /// # Errors
-/// The serialiser's.
+/// The serialiser's errors.
 pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
     serdect::slice::serialize_hex_lower_or_bin(&bytes, to)
 }
@@ -16,15 +16,15 @@ pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> 
 /// Deserialises a byte string.
 ///
 /// # Errors
-/// The deserialiser's, or a text that is not hexadecimal.
+/// The deserialiser's errors, or an error for text that is not hexadecimal.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     serdect::slice::deserialize_hex_or_bin_vec(from)
 }
 
-/// Serialises a byte string of one length.
+/// Serialises a byte string of a fixed length.
 ///
 /// # Errors
-/// The serialiser's.
+/// The serialiser's errors.
 pub(crate) fn serialize_array<const LEN: usize, S: Serializer>(
     bytes: &[u8; LEN],
     to: S,
@@ -32,15 +32,16 @@ pub(crate) fn serialize_array<const LEN: usize, S: Serializer>(
     serdect::array::serialize_hex_lower_or_bin(bytes, to)
 }
 
-/// Deserialises a byte string of one length.
+/// Deserialises a byte string of a fixed length.
 ///
 /// # Errors
-/// The deserialiser's, a text that is not hexadecimal, or another length.
+/// The deserialiser's errors, or an error for text that is not hexadecimal or
+/// bytes of another length.
 pub(crate) fn deserialize_array<'de, const LEN: usize, D: Deserializer<'de>>(
     from: D,
 ) -> Result<[u8; LEN], D::Error> {
     let mut bytes = [0; LEN];
-    // For text the length is ours to check: a shorter one decodes.
+    // `serdect` accepts a shorter text, so this function checks the length.
     let len = serdect::array::deserialize_hex_or_bin(&mut bytes, from)?.len();
     if len != LEN {
         return Err(D::Error::invalid_length(len, &format!("{LEN} bytes").as_str()));
@@ -48,7 +49,7 @@ pub(crate) fn deserialize_array<'de, const LEN: usize, D: Deserializer<'de>>(
     Ok(bytes)
 }
 
-/// A list of 32-byte values, each as hex or as bytes.
+/// Serialisation of a list of 32-byte values, each as hex or as bytes.
 pub mod chaining_values {
     use alloc::vec::Vec;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -71,7 +72,7 @@ pub mod chaining_values {
     /// Serialises the list.
     ///
     /// # Errors
-    /// The serialiser's.
+    /// The serialiser's errors.
     pub fn serialize<S: Serializer>(values: &[[u8; 32]], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(values.iter().copied().map(Value))
     }
@@ -79,7 +80,7 @@ pub mod chaining_values {
     /// Deserialises the list.
     ///
     /// # Errors
-    /// The deserialiser's, or a value that is not 32 bytes.
+    /// The deserialiser's errors, or an error for a value that is not 32 bytes.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<[u8; 32]>, D::Error> {
         Ok(Vec::<Value>::deserialize(from)?.into_iter().map(|value| value.0).collect())
     }

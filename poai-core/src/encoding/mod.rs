@@ -1,4 +1,4 @@
-//! Encodings that every format shares: byte strings as hexadecimal digits, and
+//! Encodings that all formats share: byte strings as hexadecimal digits, and
 //! their serialisation.
 //!
 //! - [`bytes`]: types of a fixed number of bytes;

@@ -1,4 +1,4 @@
-//! Building programs, with every shape checked as it is added.
+//! Building programs. Every shape is checked when a step is added.
 
 use super::check::Check;
 use super::{Constant, ConstantId, Extent, Form, Op, Program, ProgramError, Step, ValueId};
@@ -7,11 +7,11 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Most inputs of a program.
+/// The largest number of inputs of a program.
 const INPUTS_MAX: usize = 16;
-/// Most steps, and most constants.
+/// The largest number of steps, and of constants.
 const STEPS_MAX: usize = 1 << 16;
-/// Longest name.
+/// The largest length of a name in bytes.
 const NAME_MAX: usize = 255;
 
 /// Builds a program step by step.
@@ -24,19 +24,19 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A program of these inputs.
+    /// A builder of a program with these inputs.
     pub fn new(inputs: &[Form]) -> Builder {
         Builder { inputs: inputs.to_vec(), ..Builder::default() }
     }
 
-    /// An input's value.
+    /// The value of input number `index`.
     pub fn input(&self, index: usize) -> ValueId {
         ValueId(index as u32)
     }
 
     /// Adds a constant.
     pub fn constant(&mut self, name: &str, root: Root, extent: Extent) -> ConstantId {
-        // More than there may be is refused when the program is finished.
+        // `finish` refuses too many constants.
         let id = ConstantId(u32::try_from(self.constants.len()).unwrap_or(u32::MAX));
         self.constants.push(Constant { name: name.to_owned(), root, extent });
         self.extents.push(extent);
@@ -46,7 +46,8 @@ impl Builder {
     /// Adds a step and returns its value.
     ///
     /// # Errors
-    /// [`ProgramError`] names the step, what it expected and what it got.
+    /// [`ProgramError`] if the step does not fit. It names the step, what the
+    /// step expected and what it got.
     pub fn step(
         &mut self,
         name: &str,
@@ -63,7 +64,7 @@ impl Builder {
         let check = Check { step: name, op: &op, inputs: &forms, constants: &self.extents };
         let form = check.form()?;
         if form.rows.units == 0 || form.columns.units == 0 {
-            let what = "its output is empty";
+            let what = "expected entries in its output, got none";
             return Err(ProgramError::Number { step: name.to_owned(), what });
         }
         let value = ValueId((self.inputs.len() + self.steps.len()) as u32);
@@ -71,7 +72,7 @@ impl Builder {
         Ok(value)
     }
 
-    /// The form of a value that is there.
+    /// The form of a value, or `None` if the value does not exist.
     pub fn form(&self, value: ValueId) -> Option<Form> {
         let index = value.0 as usize;
         match self.inputs.get(index) {
@@ -80,11 +81,11 @@ impl Builder {
         }
     }
 
-    /// The program; its output is the last step's value.
+    /// Finishes the program. Its output is the last step's value.
     ///
     /// # Errors
-    /// [`ProgramError`] if it is empty or too large, no step reads an input, or a
-    /// name is too long.
+    /// [`ProgramError`] if the program is empty or too large, if no step reads
+    /// an input, or if a name is too long.
     pub fn finish(self) -> Result<Program, ProgramError> {
         let (inputs, constants, steps) =
             (self.inputs.len(), self.constants.len(), self.steps.len());
@@ -97,7 +98,7 @@ impl Builder {
         let empty = |form: &Form| form.rows.units == 0 || form.columns.units == 0;
         if let Some(input) = self.inputs.iter().position(empty) {
             let step = alloc::format!("input {input}");
-            return Err(ProgramError::Number { step, what: "it is empty" });
+            return Err(ProgramError::Number { step, what: "expected entries, got none" });
         }
         let read = |input: &usize| {
             self.steps.iter().any(|step| step.inputs.iter().any(|value| value.0 as usize == *input))

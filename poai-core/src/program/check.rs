@@ -1,5 +1,5 @@
-//! The form of a step's output, and all that a step asks of its inputs,
-//! constants and numbers.
+//! The form of a step's output, and every check of its inputs, constants and
+//! numbers.
 
 use super::error::ProgramError;
 use super::op::{Clamp, ConstantId, Op, Window};
@@ -8,10 +8,10 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 
-/// No shift is longer.
+/// The longest shift.
 pub const SHIFT_MAX: u8 = 62;
 
-/// What a step is checked against.
+/// A step with the forms and extents that it is checked against.
 pub(super) struct Check<'a> {
     pub(super) step: &'a str,
     pub(super) op: &'a Op,
@@ -62,7 +62,7 @@ impl Check<'_> {
             Op::Softmax { table, multiplier, shift, one, clamp } => {
                 self.numbers(&[*shift], Some(clamp))?;
                 self.exponentials(*table)?;
-                self.require(*multiplier >= 0 && *one > 0, "multiplier or one is negative")?;
+                self.require(*multiplier >= 0 && *one > 0, "expected multiplier ≥ 0 and one > 0")?;
                 Ok(Form { dtype: clamp.dtype, ..self.one()? })
             }
             Op::Normalise { affine, shift, .. } => {
@@ -152,7 +152,7 @@ impl Check<'_> {
         let columns =
             down.checked_mul(right).and_then(|area| area.checked_mul(self.fixed(&x).ok()?));
         let Some(columns) = columns.filter(|&columns| columns <= COLUMNS_MAX) else {
-            return Err(self.number("the window has more than 65536 entries"));
+            return Err(self.number("expected a window of at most 65536 entries, got more"));
         };
         Ok(Form { rows: self.area(height, width)?, columns: Dim::fixed(columns), ..x })
     }
@@ -215,8 +215,9 @@ impl Check<'_> {
         Ok(Form { rows, columns, ..x })
     }
 
-    /// The first input, where there is one or, with lengths, one more than
-    /// `plain`.
+    /// The first input of a step whose last input, the lengths, is optional.
+    ///
+    /// The step takes `optional` inputs, or one more with the lengths.
     fn lengths(&self, optional: usize) -> Result<Form, ProgramError> {
         let expected = if optional == 1 { "1 or 2" } else { "2 or 3" };
         if !(optional..=optional + 1).contains(&self.inputs.len()) {
@@ -229,7 +230,7 @@ impl Check<'_> {
             }
             Some(_) if self.inputs[0].rows != Dim::TOKENS => Err(self.bad(
                 0,
-                "a row a token, where lengths are given".to_owned(),
+                "one row per token if lengths are given".to_owned(),
                 self.inputs[0],
             )),
             _ => Ok(self.inputs[0]),
@@ -250,12 +251,12 @@ impl Check<'_> {
             return Err(self.bad(0, format!("{}×{} pixels", window.height, window.width), *x));
         }
         let area = window.kernel[0].checked_mul(window.kernel[1]);
-        self.require(area.is_some_and(|area| area <= COLUMNS_MAX), "a window too large")?;
-        window.output().ok_or_else(|| self.number("the window does not fit the image"))
+        self.require(area.is_some_and(|area| area <= COLUMNS_MAX), "expected a window of at most 65536 pixels")?;
+        window.output().ok_or_else(|| self.number("expected a window that fits the image"))
     }
 
     fn area(&self, height: u32, width: u32) -> Result<Dim, ProgramError> {
-        height.checked_mul(width).map(Dim::fixed).ok_or_else(|| self.number("too many pixels"))
+        height.checked_mul(width).map(Dim::fixed).ok_or_else(|| self.number("expected fewer than 2^32 pixels"))
     }
 
     fn exponentials(&self, table: ConstantId) -> Result<(), ProgramError> {
@@ -287,11 +288,11 @@ impl Check<'_> {
     }
 
     fn numbers(&self, shifts: &[u8], clamp: Option<&Clamp>) -> Result<(), ProgramError> {
-        self.require(shifts.iter().all(|&shift| shift <= SHIFT_MAX), "a shift is above 62")?;
+        self.require(shifts.iter().all(|&shift| shift <= SHIFT_MAX), "expected shifts up to 62")?;
         let Some(clamp) = clamp else { return Ok(()) };
         let (min, max) = clamp.dtype.range();
         let fits = min <= clamp.min && clamp.min <= clamp.max && clamp.max <= max;
-        self.require(fits, "the clamp leaves its type")
+        self.require(fits, "expected a clamp within the range of its type")
     }
 
     fn constant(&self, id: ConstantId) -> Result<Extent, ProgramError> {
@@ -317,7 +318,7 @@ impl Check<'_> {
         Ok(*form)
     }
 
-    /// The columns of a form that has as many in every run.
+    /// The columns of a form whose columns do not depend on the run.
     fn fixed(&self, form: &Form) -> Result<u32, ProgramError> {
         if form.columns.per_token {
             return Err(self.bad(

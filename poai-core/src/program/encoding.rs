@@ -7,9 +7,9 @@
 //! program_id      = H("program", architecture_id ‖ numbers ‖ (root ‖ u32 rows ‖ u32 columns ‖ u8 dtype)…)
 //! ```
 //!
-//! Every field of a step is listed once, in `fields`, for writing and reading
-//! alike: shapes and wiring go to the structure, the quantisation's numbers to
-//! the numbers.
+//! `fields` lists every field of a step once, for both writing and reading.
+//! Shapes and wiring go to the structure, and the quantisation's numbers to the
+//! numbers.
 
 use super::op::{Clamp, ConstantId, Op, ValueId, Window};
 use super::tensor::{Dim, Dtype, Extent, Form};
@@ -18,37 +18,38 @@ use crate::digest::derive;
 use crate::digest::{ArchitectureId, ProgramId, Root};
 use alloc::vec::Vec;
 
-/// What the bytes of a program start with.
+/// The first bytes of a program.
 const MAGIC: &[u8] = b"poai program 1\n";
-/// No program has more bytes.
+/// The largest length of a program in bytes.
 pub const PROGRAM_BYTES_MAX: usize = 1 << 26;
-/// Most constants, and most steps.
+/// The largest number of constants, and of steps.
 const COUNT_MAX: u32 = 1 << 16;
-/// No step has more inputs.
+/// The largest number of inputs of a step.
 const STEP_INPUTS_MAX: u8 = 3;
 
-/// Why bytes are no program.
+/// Why bytes are not a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgramDecodeError {
-    /// They do not start as a program's do.
-    #[error("these bytes are no program of version 1")]
+    /// The bytes do not start as those of a program do.
+    #[error("expected a program of version 1, got other bytes")]
     Magic,
-    /// They end early, go on after the end, or are longer than any program's.
-    #[error("a program of another length than its fields imply")]
+    /// The bytes end early, go on after the end, or are longer than any
+    /// program.
+    #[error("expected a program of the length that its fields imply, got another length")]
     Length,
-    /// A field has no meaning.
-    #[error("{what} {value} has no meaning")]
+    /// A field has a value that is not permitted.
+    #[error("{what}: expected a permitted value, got {value}")]
     Field {
         /// Which field.
         what: &'static str,
         /// Its value.
         value: u64,
     },
-    /// A name is no UTF-8.
-    #[error("a name is no UTF-8")]
+    /// A name is not UTF-8.
+    #[error("expected names in UTF-8, got other bytes")]
     Name,
-    /// The steps do not fit one another.
+    /// The steps do not fit together.
     #[error(transparent)]
     Program(#[from] ProgramError),
 }
@@ -74,11 +75,12 @@ impl Program {
         bytes
     }
 
-    /// Reads canonical bytes, checking every shape; `encode` gives exactly
-    /// them again.
+    /// Reads canonical bytes and checks every shape.
+    ///
+    /// `encode` returns exactly these bytes again.
     ///
     /// # Errors
-    /// [`ProgramDecodeError`] for every byte string that is no program's.
+    /// [`ProgramDecodeError`] if the bytes are not those of a program.
     pub fn decode(bytes: &[u8]) -> Result<Program, ProgramDecodeError> {
         if bytes.len() > PROGRAM_BYTES_MAX {
             return Err(ProgramDecodeError::Length);
@@ -112,13 +114,17 @@ impl Program {
         Ok(builder.finish()?)
     }
 
-    /// Binds structure and shapes: kinds of steps, wiring, forms, extents.
+    /// The identifier of structure and shapes.
+    ///
+    /// It binds the kinds of steps, wiring, forms and extents.
     pub fn architecture_id(&self) -> ArchitectureId {
         ArchitectureId(derive!("architecture", &self.sections().structure))
     }
 
-    /// Binds the architecture, the quantisation's numbers, and every constant
-    /// by (root, rows, columns, type). It does not bind names.
+    /// The identifier of the program.
+    ///
+    /// It binds the architecture, the quantisation's numbers, and every
+    /// constant by (root, rows, columns, type). It does not bind names.
     pub fn program_id(&self) -> ProgramId {
         let Sections { structure, numbers } = self.sections();
         let architecture: [u8; 32] = derive!("architecture", &structure);
@@ -178,7 +184,9 @@ fn decode_extents(from: &mut Reader<'_>) -> Result<Vec<Extent>, ProgramDecodeErr
     Ok(extents)
 }
 
-/// A count of what there may be 2^16 of: checked before anything is allocated.
+/// Reads a count of at most [`COUNT_MAX`].
+///
+/// The check precedes every allocation that depends on the count.
 fn count(from: &mut Reader<'_>, what: &'static str) -> Result<u32, ProgramDecodeError> {
     let count = from.structure.u32()?;
     if count > COUNT_MAX {
@@ -207,7 +215,8 @@ fn decode_steps(from: &mut Reader<'_>) -> Result<Steps, ProgramDecodeError> {
     Ok(steps)
 }
 
-/// A step's fields in order: the one description of their encoding.
+/// Writes or reads a step's fields in order. No other code describes their
+/// encoding.
 fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError> {
     match op {
         Op::Linear { weights, requantise, shifts, clamp } => {
@@ -304,7 +313,7 @@ fn tag(op: &Op) -> u8 {
     }
 }
 
-/// A step of a tag's kind, its fields still to be read.
+/// A step of the kind of `tag`. Its fields are still to be read.
 fn blank(tag: u8) -> Option<Op> {
     const NONE: ConstantId = ConstantId(0);
     let clamp = Clamp::full(Dtype::I8);
@@ -336,17 +345,17 @@ fn blank(tag: u8) -> Option<Op> {
     })
 }
 
-/// One way through the fields: writing or reading.
+/// A pass over the fields, which writes or reads them.
 trait Codec {
-    /// Structure: a u32.
+    /// A u32 of the structure.
     fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError>;
-    /// Structure: a byte of 0 or 1.
+    /// A byte of 0 or 1 of the structure.
     fn flag(&mut self, field: &mut bool) -> Result<(), ProgramDecodeError>;
-    /// Structure: a type.
+    /// A type of the structure.
     fn type_of(&mut self, field: &mut Dtype) -> Result<(), ProgramDecodeError>;
-    /// Numbers: an i32.
+    /// An i32 of the numbers.
     fn number(&mut self, field: &mut i32) -> Result<(), ProgramDecodeError>;
-    /// Numbers: a byte.
+    /// A byte of the numbers.
     fn shift(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError>;
 
     fn clamp(&mut self, field: &mut Clamp) -> Result<(), ProgramDecodeError> {
@@ -367,7 +376,7 @@ trait Codec {
     }
 }
 
-/// The two sections, being written.
+/// The writer of the two sections.
 #[derive(Default)]
 struct Sections {
     structure: Vec<u8>,
@@ -411,7 +420,7 @@ impl Codec for Sections {
     }
 }
 
-/// The two sections, being read.
+/// The reader of the two sections.
 struct Reader<'a> {
     structure: Bytes<'a>,
     numbers: Bytes<'a>,
@@ -463,7 +472,7 @@ impl Codec for Reader<'_> {
     }
 }
 
-/// Bytes being consumed.
+/// The bytes that are left to read.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

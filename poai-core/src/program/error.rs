@@ -1,4 +1,4 @@
-//! What can be wrong with a program.
+//! Errors of programs and of their runs.
 
 use super::op::{ConstantId, ValueId};
 use super::tensor::{Extent, Form};
@@ -8,19 +8,19 @@ use alloc::string::String;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgramError {
-    /// A step got another number of inputs.
+    /// A step got the wrong number of inputs.
     #[error("step {step}: {op} takes {expected} inputs, got {got}")]
     Inputs {
         /// The step's name.
         step: String,
-        /// Its kind.
+        /// The step's kind.
         op: &'static str,
-        /// How many it takes.
+        /// The number of inputs that it takes.
         expected: &'static str,
-        /// How many it got.
+        /// The number of inputs that it got.
         got: usize,
     },
-    /// A step reads a value that is not there before it.
+    /// A step reads a value that does not exist before it.
     #[error("step {step}: value {} does not exist before it", value.0)]
     Value {
         /// The step's name.
@@ -28,8 +28,8 @@ pub enum ProgramError {
         /// The value.
         value: ValueId,
     },
-    /// A step reads a constant that is not there.
-    #[error("step {step}: constant {} does not exist", constant.0)]
+    /// A step reads a constant that does not exist.
+    #[error("step {step}: constant {} does not exist; add it before the step", constant.0)]
     Constant {
         /// The step's name.
         step: String,
@@ -43,9 +43,9 @@ pub enum ProgramError {
         step: String,
         /// Which input.
         input: usize,
-        /// What it takes.
+        /// What the step takes.
         expected: String,
-        /// What it got.
+        /// What the step got.
         got: Form,
     },
     /// A step's constant has the wrong extent.
@@ -55,9 +55,9 @@ pub enum ProgramError {
         step: String,
         /// Which constant.
         which: &'static str,
-        /// What it takes.
+        /// What the step takes.
         expected: String,
-        /// What it got.
+        /// What the step got.
         got: Extent,
     },
     /// A number of a step is not permitted.
@@ -65,68 +65,76 @@ pub enum ProgramError {
     Number {
         /// The step's name.
         step: String,
-        /// What is wrong.
+        /// What was expected, and what was found if it helps.
         what: &'static str,
     },
-    /// A program without inputs or steps, or with too many.
+    /// A program has no inputs or no steps, or too many inputs, constants or
+    /// steps.
     #[error(
-        "a program of {inputs} inputs, {constants} constants and {steps} steps; permitted are 1..=16, 0..=65536 and 1..=65536"
+        "expected 1..=16 inputs, 0..=65536 constants and 1..=65536 steps, got {inputs}, {constants} and {steps}"
     )]
     Size {
-        /// Inputs.
+        /// The number of inputs.
         inputs: usize,
-        /// Constants.
+        /// The number of constants.
         constants: usize,
-        /// Steps.
+        /// The number of steps.
         steps: usize,
     },
-    /// No step reads an input: it would change what a run is called, and nothing
-    /// of what the run computes.
-    #[error("input {0} is read by no step; remove it")]
+    /// No step reads an input.
+    ///
+    /// Such an input would change a run's identifier without changing what the
+    /// run computes.
+    #[error("expected a step that reads input {0}, got none; remove the input")]
     Unread(usize),
     /// A name is too long.
-    #[error("a name of {0} bytes: at most 255")]
+    #[error("expected a name of at most 255 bytes, got {0}; shorten it")]
     Name(usize),
 }
 
-/// Why a program has no run of a shape.
+/// Why a program has no run of the given shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunShapeError {
-    /// No items or no tokens.
-    #[error("a batch of {batch} items of {sequence} tokens is empty")]
+    /// The run has no items or no tokens.
+    #[error("expected at least 1 item and 1 token, got {batch} items of {sequence} tokens")]
     Empty {
-        /// Items.
+        /// The items of the batch.
         batch: u32,
-        /// Tokens.
+        /// The tokens of each item.
         sequence: u32,
     },
-    /// Tokens of a program without a form per token: they would change what a
-    /// run is called, and nothing of what it computes.
+    /// The sequence is not 1, although no form of the program is per token.
+    ///
+    /// Such a sequence would change a run's identifier without changing what
+    /// the run computes.
     #[error(
-        "expected a sequence of 1, because no form of the program is per token; got {sequence}"
+        "expected a sequence of 1, because no form of the program is per token, got {sequence}; use 1"
     )]
     Tokens {
-        /// Tokens.
+        /// The tokens of each item.
         sequence: u32,
     },
-    /// A tensor would pass the limits of spec §11.
-    #[error("value {} would be too large at a batch of {batch} items of {sequence} tokens", value.0)]
+    /// A tensor would exceed the limits of spec §11.
+    #[error(
+        "value {}: expected a tensor within the limits, got {batch} items of {sequence} tokens; run fewer",
+        value.0
+    )]
     TooLarge {
         /// The value.
         value: ValueId,
-        /// Items.
+        /// The items of the batch.
         batch: u32,
-        /// Tokens.
+        /// The tokens of each item.
         sequence: u32,
     },
-    /// Longer than a table of positions.
-    #[error("{sequence} tokens, where value {} has {length} positions", value.0)]
+    /// The sequence is longer than a table of positions.
+    #[error("value {}: expected at most {length} tokens, got {sequence}; shorten the sequence", value.0)]
     TooLong {
         /// The value.
         value: ValueId,
-        /// Tokens.
+        /// The tokens of each item.
         sequence: u32,
-        /// Positions.
+        /// The positions in the table.
         length: u32,
     },
 }

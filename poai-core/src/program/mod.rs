@@ -1,14 +1,15 @@
 //! Programs: networks as steps of exact integer arithmetic (spec §11 and §12).
 //!
-//! A [`Program`] is structure and numbers; its constants (weights, tables) are
-//! named by (root, extent) and held elsewhere. It is made by a [`Builder`],
-//! which checks every shape, or read from canonical bytes, which are checked
-//! alike.
+//! A [`Program`] holds structure and numbers. It names its constants (weights,
+//! tables) by (root, extent); their bytes are stored elsewhere. A [`Builder`]
+//! makes a program and checks every shape. [`Program::decode`] reads canonical
+//! bytes with the same checks.
 //!
 //! - [`tensor`]: forms, extents, and the layout in which tensors are committed.
-//! - [`op`]: the kinds of steps; [`ops`]: what each of them computes.
+//! - [`op`]: the kinds of steps.
+//! - [`ops`]: the computation of each kind.
 //! - [`encoding`]: canonical bytes, `architecture_id` and `program_id`.
-//! - [`standard`]: numbers that follow from the architecture alone.
+//! - [`standard`]: numbers that depend only on the architecture.
 
 mod builder;
 mod check;
@@ -30,34 +31,36 @@ use crate::digest::Root;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// A constant of a program: what it is committed to, and its shape.
+/// A constant of a program: its commitment and its shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Constant {
-    /// A name, like the layer's. Bound by no identifier.
+    /// A name, such as the layer's. No identifier binds it.
     pub name: String,
-    /// Plain BLAKE3 of the padded bytes.
+    /// The plain BLAKE3 hash of the padded bytes.
     pub root: Root,
-    /// Its true extent.
+    /// The true extent.
     pub extent: Extent,
 }
 
-/// One step.
+/// A step of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Step {
-    /// A name, like the layer's. Bound by no identifier.
+    /// A name, such as the layer's. No identifier binds it.
     pub name: String,
-    /// What it does.
+    /// The kind of the step, with its numbers.
     pub op: Op,
-    /// What it reads.
+    /// The values that the step reads.
     pub inputs: Vec<ValueId>,
-    /// The form of its output.
+    /// The form of the output.
     pub form: Form,
 }
 
-/// A network as steps of exact integer arithmetic. The last step's value is
-/// the output. Every program there is has passed the builder's checks.
+/// A network as steps of exact integer arithmetic.
+///
+/// The last step's value is the output. Every program has passed the builder's
+/// checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Program {
@@ -67,33 +70,33 @@ pub struct Program {
 }
 
 impl Program {
-    /// The forms of its inputs.
+    /// The forms of the inputs.
     pub fn inputs(&self) -> &[Form] {
         &self.inputs
     }
 
-    /// Its constants.
+    /// The constants.
     pub fn constants(&self) -> &[Constant] {
         &self.constants
     }
 
-    /// Its steps.
+    /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// How many values there are: inputs and steps.
+    /// The number of values, which are the inputs and the outputs of the steps.
     pub fn values(&self) -> usize {
         self.inputs.len() + self.steps.len()
     }
 
-    /// The output: the last step's value.
+    /// The output, which is the last step's value.
     pub fn output(&self) -> ValueId {
         // Exact: at most 2^16 + 16 values, and at least one.
         ValueId(self.values() as u32 - 1)
     }
 
-    /// The form of a value.
+    /// The form of a value, or `None` if it does not exist.
     pub fn form(&self, value: ValueId) -> Option<&Form> {
         let index = value.0 as usize;
         match self.inputs.get(index) {
@@ -102,13 +105,14 @@ impl Program {
         }
     }
 
-    /// The step that makes a value, or `None` for an input.
+    /// The step that computes a value, or `None` for an input.
     pub fn step_of(&self, value: ValueId) -> Option<&Step> {
         self.steps.get((value.0 as usize).checked_sub(self.inputs.len())?)
     }
 
-    /// Whether a value's form grows with the sequence. If none does, every run
-    /// has a sequence of 1.
+    /// Whether a value's form grows with the sequence.
+    ///
+    /// If no form does, every run has a sequence of 1.
     pub fn has_tokens(&self) -> bool {
         let forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
         forms.into_iter().any(|form| form.rows.per_token || form.columns.per_token)
@@ -117,8 +121,9 @@ impl Program {
     /// The extents of all values in a run.
     ///
     /// # Errors
-    /// [`RunShapeError`] if the run is empty, a tensor too large, or the sequence
-    /// not 1 though no form is per token.
+    /// [`RunShapeError`] if the run is empty, a tensor is too large, or the
+    /// sequence is longer than a table of positions. It is also an error if no
+    /// form is per token and the sequence is not 1.
     pub fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, RunShapeError> {
         let RunShape { batch, sequence } = *run;
         if batch == 0 || sequence == 0 {
@@ -149,8 +154,10 @@ impl Program {
         Ok(extents)
     }
 
-    /// The multiply-accumulates of a value's step: the true products' only;
-    /// other steps count none.
+    /// The multiply-accumulates of a value's step.
+    ///
+    /// Only true entries of products count, not padding. Other steps count as
+    /// 0.
     pub fn macs(&self, value: ValueId, run: &RunShape) -> u64 {
         let Some(step) = self.step_of(value) else { return 0 };
         let (batch, sequence) = (u128::from(run.batch), u128::from(run.sequence));
@@ -174,8 +181,9 @@ impl Program {
         u64::try_from(macs).unwrap_or(u64::MAX)
     }
 
-    /// The multiply-accumulates of a run's products with weights; attention's
-    /// are the others.
+    /// The multiply-accumulates of a run's products with weights.
+    ///
+    /// The products of attention are not among them.
     pub fn macs_with_weights(&self, run: &RunShape) -> u64 {
         let linear = |step: &Step| matches!(step.op, Op::Linear { .. });
         (0..self.values() as u32)

@@ -1,20 +1,25 @@
-//! The steps that a program is made of. Their arithmetic is defined in spec
-//! §12 and written once, in [`crate::program::ops`].
+//! The steps of a program.
+//!
+//! Spec §12 defines their arithmetic, and [`crate::program::ops`] implements it
+//! once.
 
 use super::tensor::{Dim, Dtype};
 
-/// Which constant of a program.
+/// The number of a constant of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConstantId(pub u32);
 
-/// Which value of a program: its inputs come first, then one for every step.
+/// The number of a value of a program.
+///
+/// Inputs come first, then one value for every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ValueId(pub u32);
 
-/// The type of a step's output, and the range that it is saturated to, which
-/// lies within the type's.
+/// The type of a step's output, and the range that saturates it.
+///
+/// The range lies within the type's range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Clamp {
@@ -33,12 +38,13 @@ impl Clamp {
         Clamp { dtype, min, max }
     }
 
-    /// −63..=63 in i8: symmetric operands.
+    /// The range −63..=63 in i8, for symmetric operands.
     pub const SYMMETRIC: Clamp = Clamp { dtype: Dtype::I8, min: -63, max: 63 };
 }
 
-/// A window that moves over an image of `height`×`width` pixels, which are the
-/// rows of an item.
+/// A window that moves over an image of `height`×`width` pixels.
+///
+/// The pixels are the rows of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Window {
@@ -48,18 +54,20 @@ pub struct Window {
     pub width: u32,
     /// The window's height and width.
     pub kernel: [u32; 2],
-    /// How far it moves, down and right.
+    /// The pixels by which it moves, down and right.
     pub stride: [u32; 2],
     /// Pixels added at the top, left, bottom and right.
     pub pads: [u32; 4],
 }
 
 impl Window {
-    /// Height and width of what it leaves, or `None` where it does not fit.
+    /// The height and width of the output, or `None` if the window does not
+    /// fit.
     pub fn output(&self) -> Option<[u32; 2]> {
         let side = |size: u32, kernel: u32, stride: u32, before: u32, after: u32| {
             let room = size.checked_add(before)?.checked_add(after)?.checked_sub(kernel)?;
-            // A window that lies in the padding alone would see nothing, as an empty one.
+            // A window that lies only in the padding would cover no pixels,
+            // like an empty one.
             let fits = before < kernel && after < kernel;
             fits.then(|| room.checked_div(stride))?.map(|steps| steps + 1)
         };
@@ -70,15 +78,22 @@ impl Window {
     }
 }
 
-/// One kind of step with its numbers. `rsh(x, s)` below is x·2⁻ˢ rounded to the
-/// nearest integer, halves up; `sat` saturates to i32.
+/// A kind of step with its numbers.
+///
+/// Below, `rsh(x, s)` is x·2⁻ˢ rounded to the nearest integer, halves up. `sat`
+/// saturates to i32.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Op {
-    /// Product with weights, `x·Wᵀ`, then per output channel `(b0, M, b1)` of
-    /// `requantise`: `v = sat(rsh(sat(acc + b0)·M, s0))`; with a second input, the
-    /// row scale m, `v = sat(rsh(v·m, s1))`; `rsh(sat(v + b1), s2)`, clamped.
+    /// Product with weights, `x·Wᵀ`, then requantisation per output channel.
+    ///
+    /// Each channel has `(b0, M, b1)` of `requantise`:
+    ///
+    /// 1. `v = sat(rsh(sat(acc + b0)·M, s0))`;
+    /// 2. if there is a second input, the row scale m, `v = sat(rsh(v·m, s1))`;
+    /// 3. `rsh(sat(v + b1), s2)`, clamped.
+    ///
     /// Inputs: x (i8, rows×k), optionally m (i32, rows×1).
     Linear {
         /// W, n×k i8.
@@ -87,11 +102,14 @@ pub enum Op {
         requantise: ConstantId,
         /// s0, s1, s2.
         shifts: [u8; 3],
-        /// Output.
+        /// The output's type and range.
         clamp: Clamp,
     },
-    /// Every position of a window as a row: kernel height, width, channel.
-    /// Pixels outside are 0. A convolution is an unfolding and a `Linear`.
+    /// Every position of a window as a row, in the order kernel height, width,
+    /// channel.
+    ///
+    /// Pixels outside the image are 0. A convolution is an `Unfold` and a
+    /// `Linear`.
     Unfold(Window),
     /// `rsh(a·m0 + b·m1, shift)`, clamped. Inputs: a and b of one shape.
     Add {
@@ -99,7 +117,7 @@ pub enum Op {
         multipliers: [i32; 2],
         /// The shift.
         shift: u8,
-        /// Output.
+        /// The output's type and range.
         clamp: Clamp,
     },
     /// `rsh(x·multiplier, shift)`, clamped.
@@ -108,7 +126,7 @@ pub enum Op {
         multiplier: i32,
         /// The shift.
         shift: u8,
-        /// Output.
+        /// The output's type and range.
         clamp: Clamp,
     },
     /// `rsh(x·scale[column], shift)`, clamped.
@@ -117,52 +135,60 @@ pub enum Op {
         scale: ConstantId,
         /// The shift.
         shift: u8,
-        /// Output.
+        /// The output's type and range.
         clamp: Clamp,
     },
     /// `max(x, 0)`.
     Relu,
-    /// An activation by table: entry `⌊x·2⁻ˢ⌋ + 128` of 256, the first below;
-    /// above, the last, or x itself.
+    /// An activation by table: entry `⌊x·2⁻ˢ⌋ + 128` of 256.
+    ///
+    /// An index below the table takes the first entry. An index above it takes
+    /// the last entry, or x itself.
     Table {
-        /// 256×1 entries; their type is the output's.
+        /// 256×1 entries of the output's type.
         table: ConstantId,
         /// The shift s.
         shift: u8,
-        /// Whether x above the table passes (saturated) instead of the last
+        /// Whether x above the table passes, saturated, instead of the last
         /// entry.
         pass_above: bool,
     },
     /// The largest pixel under the window, channel by channel.
     MaxPool(Window),
-    /// The mean of the pixels under the window, padding not counted, rounded.
+    /// The rounded mean of the pixels under the window, without padding.
     AveragePool(Window),
-    /// Softmax of each row: `e = table[min(rsh((max − x)·multiplier, shift),
-    /// 255)]`, then `(e·one + S/2)/S`, clamped, S the row's sum.
+    /// Softmax of each row.
+    ///
+    /// First `e = table[min(rsh((max − x)·multiplier, shift), 255)]`, then
+    /// `(e·one + S/2)/S`, clamped. S is the row's sum of e.
     Softmax {
-        /// 256×1 i16 in 0..=127, the first positive.
+        /// 256×1 i16 in 0..=127. The first is positive.
         table: ConstantId,
         /// The multiplier, not negative.
         multiplier: i32,
         /// The shift.
         shift: u8,
-        /// What 1 becomes.
+        /// The output that stands for 1.
         one: i32,
-        /// Output.
+        /// The output's type and range.
         clamp: Clamp,
     },
-    /// LayerNorm, or RMSNorm without `centre`, of each row of an i16 input in
-    /// fixed point (spec §12), with `(γ, β)` per column; output i16.
+    /// LayerNorm of each row, or RMSNorm without `centre`, in fixed point (spec
+    /// §12).
+    ///
+    /// Each column has `(γ, β)`. Input and output are i16.
     Normalise {
         /// columns×2 i32: γ, β.
         affine: ConstantId,
-        /// Whether the mean is taken off.
+        /// Whether the step subtracts the mean.
         centre: bool,
         /// The shift of z·γ.
         shift: u8,
     },
-    /// Row `id` of an i8 table by its scale: `rsh(table[id]·scale[id], shift)`,
-    /// saturated to i16. Input: ids, i32, rows×1.
+    /// Row `id` of an i8 table times its scale.
+    ///
+    /// The output is `rsh(table[id]·scale[id], shift)`, saturated to i16.
+    /// Input: ids, i32, rows×1.
     Embed {
         /// vocabulary×columns i8.
         table: ConstantId,
@@ -171,61 +197,71 @@ pub enum Op {
         /// The shift.
         shift: u8,
     },
-    /// Adds row i of an i16 table to row i of every item, saturated to i16.
+    /// The sum of row i of an i16 table and row i of every item, saturated to
+    /// i16.
     AddRows {
-        /// length×columns i16, length at least the item's rows.
+        /// length×columns i16. The length is at least an item's rows.
         table: ConstantId,
     },
-    /// Scaled scores of queries with keys and their exponentials: row
-    /// (item, head, i), column j: `s = sat(rsh(q·k·alpha[head], shift))`,
-    /// `table[min(max s − s, 255)] − 64`; columns that are masked −64. Inputs:
-    /// q, k (i8, tokens×(heads·d)), optionally lengths (i32, 1 row an item).
+    /// Scaled scores of queries with keys, and their exponentials.
+    ///
+    /// In row (item, head, i) and column j, `s = sat(rsh(q·k·alpha[head],
+    /// shift))`. The entry is `table[min(max s − s, 255)] − 64`, and −64 in
+    /// masked columns. Inputs: q, k (i8, tokens×(heads·d)), optionally lengths
+    /// (i32, 1 row per item).
     AttentionWeights {
-        /// Heads.
+        /// The number of heads.
         heads: u32,
         /// heads×1 i32, not negative.
         alpha: ConstantId,
         /// The shift.
         shift: u8,
-        /// 256×1 i16 in 0..=127, the first positive; stored without the −64.
+        /// 256×1 i16 in 0..=127, stored without the −64. The first is positive.
         table: ConstantId,
-        /// Whether a token sees no later ones.
+        /// Whether later tokens are masked for each token.
         causal: bool,
     },
-    /// Weighted means of values: `acc = Σ (w + 64)·v`, S = Σ (w + 64),
+    /// Weighted means of values.
+    ///
+    /// With `acc = Σ (w + 64)·v` and S = Σ (w + 64), the output is
     /// `rsh(sat(rsh(acc·⌊(2²² + S/2)/S⌋, s0))·scale[column], s1)`, i16. Inputs:
     /// weights of `AttentionWeights`, values transposed (i8, columns×tokens).
     AttentionContext {
-        /// Heads.
+        /// The number of heads.
         heads: u32,
         /// columns×1 i32.
         scale: ConstantId,
         /// s0, s1.
         shifts: [u8; 2],
     },
-    /// Every item transposed.
+    /// The transpose of every item.
     Transpose,
-    /// The entries of every item, in order, under another shape.
+    /// The entries of every item, in the same order, in another shape.
     Reshape {
         /// Rows of an item.
         rows: Dim,
         /// Columns.
         columns: Dim,
     },
-    /// The largest magnitude of each row, at least 1; i32, rows×1.
+    /// The largest magnitude of each row, at least 1. The output is i32,
+    /// rows×1.
     RowScale,
-    /// `rsh(x·⌊(63·2²⁰ + m/2)/m⌋, 20)` in −64..=63: a row as an operand, by its
-    /// scale. Inputs: x, m (i32, rows×1).
+    /// A row as an operand, by its scale m.
+    ///
+    /// The output is `rsh(x·⌊(63·2²⁰ + m/2)/m⌋, 20)` in −64..=63. Inputs: x, m
+    /// (i32, rows×1).
     Quantise,
-    /// The mean of an item's tokens, ·2⁸, rounded; i32, one row an item.
-    /// Inputs: x (i8 or i16), optionally lengths.
+    /// The mean of an item's tokens times 2⁸, rounded.
+    ///
+    /// The output is i32, one row per item. Inputs: x (i8 or i16), optionally
+    /// lengths.
     MeanPool,
-    /// Each row by its Euclidean length, 2¹⁴ for 1; i16.
+    /// Each row divided by its Euclidean length, in i16. 2¹⁴ stands for 1.
     L2Normalise,
 }
 
 impl Op {
-    /// The step's kind, as it is named in errors and records.
+    /// The name of the step's kind in errors and records.
     pub fn name(&self) -> &'static str {
         match self {
             Op::Linear { .. } => "linear",
@@ -271,7 +307,7 @@ impl Op {
         }
     }
 
-    /// Whether it is a product of two operands.
+    /// Whether the step is a product of two operands.
     pub fn is_product(&self) -> bool {
         matches!(
             self,

@@ -1,5 +1,7 @@
-//! What a value of a program is: its symbolic form, its extent in one run, and
-//! the one layout in which every tensor is committed (spec §11).
+//! The shapes of a program's values (spec §11).
+//!
+//! A value has a symbolic form and, in one run, an extent. Every tensor is
+//! committed in the same layout.
 
 use crate::params::Params;
 use crate::puzzle::commitment::Strip;
@@ -11,7 +13,7 @@ use core::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Dtype {
-    /// 8-bit entries in −64..=63: clean entries of an operand.
+    /// 8-bit entries in −64..=63, which are clean entries of an operand.
     I8,
     /// 16-bit entries.
     I16,
@@ -38,7 +40,7 @@ impl Dtype {
         }
     }
 
-    /// The byte that stands for it in encodings.
+    /// The byte that denotes the type in encodings.
     pub const fn tag(self) -> u8 {
         match self {
             Dtype::I8 => 1,
@@ -47,7 +49,7 @@ impl Dtype {
         }
     }
 
-    /// The type that a byte stands for.
+    /// The type that a byte denotes, or `None` if it denotes no type.
     pub const fn of_tag(tag: u8) -> Option<Dtype> {
         match tag {
             1 => Some(Dtype::I8),
@@ -68,14 +70,15 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// A dimension of one item of a batch: a number, or a number for every token
-/// of a sequence.
+/// A dimension of one item of a batch.
+///
+/// It is a number, or a number for every token of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Dim {
-    /// The number.
+    /// The number, per item or per token.
     pub units: u32,
-    /// Whether it is multiplied by the sequence's length.
+    /// Whether the number is multiplied by the sequence's length.
     pub per_token: bool,
 }
 
@@ -83,17 +86,17 @@ impl Dim {
     /// One for every token.
     pub const TOKENS: Dim = Dim { units: 1, per_token: true };
 
-    /// So many, whatever the sequence.
+    /// A dimension of `units` for every sequence.
     pub const fn fixed(units: u32) -> Dim {
         Dim { units, per_token: false }
     }
 
-    /// So many for every token.
+    /// A dimension of `units` for every token.
     pub const fn per_token(units: u32) -> Dim {
         Dim { units, per_token: true }
     }
 
-    /// The dimension in a run, or `None` beyond 32 bits.
+    /// The dimension in a run, or `None` if it does not fit 32 bits.
     pub fn of(self, run: &RunShape) -> Option<u32> {
         if self.per_token { self.units.checked_mul(run.sequence) } else { Some(self.units) }
     }
@@ -109,7 +112,7 @@ impl fmt::Display for Dim {
     }
 }
 
-/// The symbolic shape of a value: `rows` for every item of a batch, by
+/// The symbolic shape of a value: `rows` for every item of a batch, times
 /// `columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -118,12 +121,12 @@ pub struct Form {
     pub rows: Dim,
     /// Columns.
     pub columns: Dim,
-    /// Entries.
+    /// The type of the entries.
     pub dtype: Dtype,
 }
 
 impl Form {
-    /// A form.
+    /// A form of the given rows, columns and type.
     pub const fn new(rows: Dim, columns: Dim, dtype: Dtype) -> Form {
         Form { rows, columns, dtype }
     }
@@ -135,41 +138,46 @@ impl fmt::Display for Form {
     }
 }
 
-/// How large one run is.
+/// The size of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RunShape {
-    /// Items.
+    /// The number of items.
     pub batch: u32,
-    /// Tokens of every item, padding included; 1 for programs without tokens.
+    /// The number of tokens of every item, padding included. It is 1 for
+    /// programs without tokens.
     pub sequence: u32,
 }
 
-/// No tensor has more bytes than this.
+/// The largest length of a padded tensor in bytes.
 pub const TENSOR_BYTES_MAX: u64 = 1 << 38;
 
-/// The shape of a tensor in one run, and with it its layout: row-major,
-/// little-endian; rows padded with zero rows to a multiple of the tile; the
-/// columns of i8 tensors padded with zeros to a multiple of the rank, those of
-/// wider ones, which are never operands, not at all.
+/// The shape of a tensor in one run, which also determines its layout.
+///
+/// The layout is row-major and little-endian. Zero rows pad the rows to a
+/// multiple of the tile. Zeros pad the columns of i8 tensors to a multiple of
+/// the rank. Wider tensors are never operands, and their columns are not
+/// padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Extent {
-    /// True rows.
+    /// The true rows, without padding.
     pub rows: u32,
-    /// True columns.
+    /// The true columns, without padding.
     pub columns: u32,
-    /// Entries.
+    /// The type of the entries.
     pub dtype: Dtype,
 }
 
 impl Extent {
-    /// A constant's or value's extent, or `None` where it is empty or its
-    /// padded bytes would pass [`TENSOR_BYTES_MAX`].
+    /// The extent of a constant or value.
+    ///
+    /// It is `None` if the tensor is empty, has too many columns, or if its
+    /// padded bytes would exceed [`TENSOR_BYTES_MAX`].
     pub fn new(rows: u32, columns: u32, dtype: Dtype) -> Option<Extent> {
         let extent = Extent { rows, columns, dtype };
-        // One formula for every type, which also keeps rows below 2^31 and so
-        // every row number that steps compute within 32 bits.
+        // One formula serves every type. It also keeps rows below 2^31, so
+        // every row number that steps compute fits 32 bits.
         let padded = u64::from(rows) + Params::CONSENSUS.tile() as u64;
         let stride = u64::from(columns) + Params::CONSENSUS.rank() as u64;
         let bytes = padded.checked_mul(stride)?.checked_mul(dtype.size() as u64)?;
@@ -177,18 +185,18 @@ impl Extent {
             .then_some(extent)
     }
 
-    /// The extent of a form in a run.
+    /// The extent of a form in a run, or `None` if the run cannot have it.
     pub fn of(form: &Form, run: &RunShape) -> Option<Extent> {
         let rows = form.rows.of(run)?.checked_mul(run.batch)?;
         Extent::new(rows, form.columns.of(run)?, form.dtype)
     }
 
-    /// Rows with their padding.
+    /// The rows with their padding.
     pub fn padded_rows(&self) -> u32 {
         self.rows.next_multiple_of(Params::CONSENSUS.tile() as u32)
     }
 
-    /// Columns with their padding.
+    /// The columns with their padding.
     pub fn padded_columns(&self) -> u32 {
         match self.dtype {
             Dtype::I8 => self.columns.next_multiple_of(Params::CONSENSUS.rank() as u32),
@@ -196,18 +204,20 @@ impl Extent {
         }
     }
 
-    /// Bytes of one padded row.
+    /// The bytes of one padded row.
     pub fn row_bytes(&self) -> usize {
         self.padded_columns() as usize * self.dtype.size()
     }
 
-    /// Bytes of the padded tensor.
+    /// The bytes of the padded tensor.
     pub fn bytes(&self) -> u64 {
         u64::from(self.padded_rows()) * self.row_bytes() as u64
     }
 
-    /// Whether padded rows starting at `first` are clean: i8 entries in range,
-    /// padding zero.
+    /// Whether the padded rows that start at `first` are clean.
+    ///
+    /// Rows are clean if their i8 entries are in range and their padding is
+    /// zero.
     pub fn is_clean(&self, first: u32, bytes: &[u8]) -> bool {
         let used = self.columns as usize * self.dtype.size();
         let (min, max) = self.dtype.range();
@@ -221,7 +231,7 @@ impl Extent {
         })
     }
 
-    /// Where some of the padded rows lie in the commitment's tree.
+    /// The place of some padded rows in the commitment's tree.
     pub fn strip(&self, rows: &Range<u32>) -> Option<Strip> {
         Strip::of_rows(rows, self.padded_rows(), self.row_bytes() as u64)
     }
@@ -233,10 +243,11 @@ impl fmt::Display for Extent {
     }
 }
 
-/// No tensor has more columns: sums of products of i8 entries stay in i32.
+/// The largest number of columns of a tensor. It keeps sums of products of i8
+/// entries in i32.
 pub const COLUMNS_MAX: u32 = 1 << 16;
 
-/// Some consecutive padded rows of a tensor, as bytes in the committed layout.
+/// Consecutive padded rows of a tensor, as bytes in the committed layout.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     /// The whole tensor's extent.
@@ -248,14 +259,15 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Whether a row is among them.
+    /// Whether a row is among these rows.
     pub fn has(&self, row: u32) -> bool {
         row.checked_sub(self.first)
             .is_some_and(|at| (at as usize) < self.bytes.len() / self.extent.row_bytes().max(1))
     }
 
-    /// Reads the first `to.len()` entries of a row; `None` where the row is not
-    /// among them or is shorter.
+    /// Reads the first `to.len()` entries of a row.
+    ///
+    /// It returns `None` if the row is not among these rows or is shorter.
     pub fn read(&self, row: u32, to: &mut [i32]) -> Option<()> {
         let (size, row_bytes) = (self.extent.dtype.size(), self.extent.row_bytes());
         let start = (row.checked_sub(self.first)? as usize).checked_mul(row_bytes)?;
@@ -274,7 +286,9 @@ impl Rows<'_> {
     }
 }
 
-/// Writes a row's entries as bytes; entries are in the type's range.
+/// Writes a row's entries as bytes.
+///
+/// The caller ensures that the entries are in the type's range.
 pub fn write_row(dtype: Dtype, entries: &[i32], to: &mut [u8]) {
     match dtype {
         Dtype::I8 => write_i8(to, entries),
@@ -288,14 +302,14 @@ pub fn write_row(dtype: Dtype, entries: &[i32], to: &mut [u8]) {
 }
 
 vectorise! {
-    /// i8 entries out of bytes.
+    /// Reads i8 entries from bytes.
     fn read_i8(to: &mut [i32], bytes: &[u8]) {
         for (to, &byte) in to.iter_mut().zip(bytes) {
             *to = i32::from(byte as i8);
         }
     }
 
-    /// i16 entries out of bytes.
+    /// Reads i16 entries from bytes.
     fn read_i16(to: &mut [i32], bytes: &[u8]) {
         for (to, pair) in to.iter_mut().zip(bytes.as_chunks::<2>().0) {
             *to = i32::from(i16::from_le_bytes(*pair));
@@ -304,14 +318,14 @@ vectorise! {
 }
 
 vectorise! {
-    /// i8 entries into bytes.
+    /// Writes i8 entries to bytes.
     fn write_i8(to: &mut [u8], entries: &[i32]) {
         for (to, &entry) in to.iter_mut().zip(entries) {
             *to = entry as u8;
         }
     }
 
-    /// i16 entries into bytes.
+    /// Writes i16 entries to bytes.
     fn write_i16(to: &mut [u8], entries: &[i32]) {
         for (to, &entry) in to.as_chunks_mut::<2>().0.iter_mut().zip(entries) {
             *to = (entry as i16).to_le_bytes();

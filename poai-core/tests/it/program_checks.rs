@@ -89,10 +89,10 @@ fn names_have_lengths() {
 fn nothing_is_empty() {
     for form in [fixed(0, 1, I8), fixed(1, 0, I8)] {
         // A step of an empty input, and an empty input that no step reads.
-        refused(step(Op::Relu, &[form], &[]), "its output is empty");
+        refused(step(Op::Relu, &[form], &[]), "expected entries in its output, got none");
         let mut builder = Builder::new(&[fixed(1, 1, I8), form]);
         builder.step("it", Op::Relu, &[ValueId(0)]).unwrap();
-        assert_eq!(builder.finish().unwrap_err().to_string(), "step input 1: it is empty");
+        assert_eq!(builder.finish().unwrap_err().to_string(), "step input 1: expected entries, got none");
     }
 }
 
@@ -141,7 +141,7 @@ fn shapes_of_tables_and_embeddings() {
     };
     assert_eq!(softmax(0, 1, 256, 1, I16), Ok(fixed(2, 3, I8)));
     for (multiplier, one) in [(-1, 1), (0, 0), (0, -1)] {
-        refused(softmax(multiplier, one, 256, 1, I16), "multiplier or one is negative");
+        refused(softmax(multiplier, one, 256, 1, I16), "expected multiplier ≥ 0 and one > 0");
     }
     for (rows, columns, dtype) in [(255, 1, I16), (256, 2, I16), (256, 1, I8)] {
         refused(softmax(1, 1, rows, columns, dtype), "table expected");
@@ -253,7 +253,7 @@ fn shapes_of_attention() {
     assert_eq!(pool(&[tokens(6, I8), lengths]), Ok(fixed(1, 6, I32)));
     // Rows that are no tokens have no lengths.
     assert_eq!(pool(&[fixed(4, 6, I8)]), Ok(fixed(1, 6, I32)));
-    refused(pool(&[fixed(4, 6, I8), lengths]), "a row a token");
+    refused(pool(&[fixed(4, 6, I8), lengths]), "one row per token");
     refused(pool(&[tokens(6, I8), fixed(1, 1, I16)]), "input 1 expected");
     refused(pool(&[tokens(6, I32)]), "i8 or i16");
     refused(pool(&[]), "takes 1 or 2 inputs, got 0");

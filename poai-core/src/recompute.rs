@@ -1,5 +1,6 @@
-//! A tile recomputed from its two clean strips: what a verifier does, with no
-//! matrix at hand (spec §7).
+//! Recomputation of a tile from its two clean strips (spec §7).
+//!
+//! The verifier does this without the matrices.
 
 use crate::digest::Seed;
 use crate::params::{K_END, Params};
@@ -11,29 +12,31 @@ use crate::simd::{Entry, Kernel};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// A strip has another length than `t·k`, or k is no multiple of the rank or
-/// not below 2^17, where 32-bit sums are exact.
+/// Strips that do not fit the tile and the depth k.
+///
+/// A strip's length is not `t·k`, or k is not a multiple of the rank, or k is
+/// not below 2^17, the limit for exact 32-bit sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "strips of {a} and {b} bytes are not both {expected} bytes of whole rank-steps, with k below {K_END}"
+    "expected strips of {expected} bytes of whole rank-steps, with k below {K_END}, got {a} and {b} bytes"
 )]
 pub struct StripError {
     /// The length of A's strip.
     pub a: usize,
     /// The length of Bᵀ's strip.
     pub b: usize,
-    /// `t·k`.
+    /// The expected length, `t·k`.
     pub expected: usize,
 }
 
-/// The transcript of one tile from the clean strips of both sides, bytes of
-/// `t×k` i8 entries each.
+/// The transcript of a tile, from the clean strips of both sides.
 ///
-/// Allocates at most `6·t·r + 4·t² + 4·t` bytes whatever the strips' lengths:
-/// 28 KiB and 128 bytes for the consensus parameters.
+/// Each strip holds `t×k` i8 entries as bytes. The function allocates at most
+/// `6·t·r + 4·t² + 4·t` bytes, for any length of the strips. This is 28 KiB and
+/// 128 bytes for the consensus parameters.
 ///
 /// # Errors
-/// [`StripError`] where the lengths do not fit.
+/// [`StripError`] if the lengths or k do not fit.
 pub fn transcript(
     params: &Params,
     seeds: &Seeds,
@@ -88,8 +91,8 @@ impl NoisedStrip {
         let (tile, rank) = (params.tile(), params.rank());
         let rows = RowNoise::new(seed);
         let mut factors = vec![0; tile * rank];
-        // Wrapping never happens for a tile of a valid shape, whose rows are
-        // numbered by u32; for any other the answer is worthless anyway.
+        // A tile of a valid shape never wraps, because u32 numbers its rows.
+        // For any other tile the result has no meaning.
         let first = strip.wrapping_mul(tile as u32);
         for (i, row) in factors.chunks_exact_mut(rank).enumerate() {
             rows.row(first.wrapping_add(i as u32), row);
@@ -106,8 +109,7 @@ impl NoisedStrip {
         }
     }
 
-    /// The noised rows of one step, packed, from the clean strip of `k`
-    /// columns.
+    /// The packed noised rows of one step, from the clean strip of `k` columns.
     fn step(&mut self, clean: &[u8], k: usize, step: usize) -> &[i8] {
         let rank = self.rank;
         for (entries, clean) in self.entries.chunks_exact_mut(rank).zip(clean.chunks_exact(k)) {

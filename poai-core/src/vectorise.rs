@@ -1,9 +1,9 @@
-//! Plain loops, compiled once for every instruction set that makes them
-//! quicker; the processor's is taken at run time.
+//! Plain loops, compiled once for every instruction set that makes them faster.
 //!
-//! Integer arithmetic has one result whatever a compiler makes of a loop, so
-//! these need no kernel of their own. Provers alone pay for the copies:
-//! verifiers compute single tiles, by the portable code.
+//! The processor's instruction set is chosen at run time. Integer arithmetic
+//! has the same result however a compiler translates a loop, so these loops
+//! need no kernel of their own. Only provers pay for the copies. Verifiers
+//! compute single tiles with the portable code.
 
 /// Marks functions over slices whose loops the compiler should vectorise.
 macro_rules! vectorise {

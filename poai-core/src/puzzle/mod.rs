@@ -1,9 +1,9 @@
-//! The puzzle: one lottery ticket per tile of a matrix product that somebody
-//! wants anyway (spec §1 to §7).
+//! The puzzle: one lottery ticket per tile of a useful matrix product (spec §1
+//! to §7).
 //!
 //! Data flows one way: operands → [`commitment`] → [`seeds`] → [`noise`] →
 //! product and [`transcript`] → [`ticket`] → [`proof`] → bytes. A [`statement`]
-//! is what a proof is about.
+//! is the subject of a proof.
 
 pub mod commitment;
 pub mod noise;

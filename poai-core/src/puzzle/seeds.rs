@@ -1,7 +1,7 @@
 //! The seed chain and the domain-separated hashes (spec §2 and §3).
 //!
-//! B is fixed before A's seed exists, and B's noise does not depend on A, so
-//! one challenge can serve many activations against the same noised weights.
+//! B is fixed before A's seed exists, and B's noise does not depend on A. One
+//! challenge can therefore serve many activations with the same noised weights.
 
 use crate::digest::{Challenge, Root, Seed, derive};
 use crate::params::Params;

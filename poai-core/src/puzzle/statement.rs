@@ -1,4 +1,4 @@
-//! What a proof is about: the shape, the two roots, and one tile.
+//! The subject of a proof: the shape, the two roots, and one tile.
 
 use crate::digest::Root;
 use crate::params::{K_END, Params};
@@ -10,7 +10,7 @@ use core::fmt;
 pub enum Side {
     /// The left operand, m×k.
     A,
-    /// The right operand, held and committed transposed, n×k.
+    /// The right operand, stored and committed transposed, n×k.
     B,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// A dimension of a [`Shape`], to name it in errors.
+/// A dimension of a [`Shape`]. Errors name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -46,17 +46,17 @@ impl fmt::Display for Dimension {
     }
 }
 
-/// Why a shape cannot be a puzzle's under the given (rank, tile).
+/// Why a shape is not permitted under the given (rank, tile).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// A dimension is zero or no multiple of what it has to be a multiple of.
+    /// A dimension is zero, or is not a multiple of its unit.
     #[error("{dimension} = {value} is not a positive multiple of {unit}")]
     Multiple {
         /// The dimension at fault.
         dimension: Dimension,
         /// Its value.
         value: u32,
-        /// The tile edge (m, n) or the rank (k).
+        /// The tile edge for m and n, or the rank for k.
         unit: u32,
     },
     /// `k` could overflow the 32-bit sums.
@@ -67,25 +67,27 @@ pub enum ShapeError {
     },
 }
 
-/// The shape of a product: m×k times k×n. In the padded layout, where m and n
-/// are multiples of the tile and k of the rank.
+/// The shape of a product, m×k times k×n, in the padded layout.
+///
+/// m and n are multiples of the tile, and k is a multiple of the rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Shape {
-    /// Rows of A and of the product.
+    /// The rows of A and of the product.
     pub m: u32,
-    /// Rows of Bᵀ, columns of the product.
+    /// The rows of Bᵀ, which are the columns of the product.
     pub n: u32,
-    /// Columns of A and of Bᵀ.
+    /// The columns of A and of Bᵀ.
     pub k: u32,
 }
 
 impl Shape {
-    /// Checks the general limits of spec §2. A block's narrower ones are the
-    /// verifier's rules.
+    /// Checks the general limits of spec §2.
+    ///
+    /// The verifier's rules hold the narrower limits of a block.
     ///
     /// # Errors
-    /// [`ShapeError`] names the dimension at fault.
+    /// [`ShapeError`] if a dimension is wrong; it names the dimension.
     pub fn check(&self, params: &Params) -> Result<(), ShapeError> {
         check_rows(params, Dimension::M, self.m)?;
         check_rows(params, Dimension::N, self.n)?;
@@ -97,14 +99,14 @@ impl Shape {
         u128::from(self.m) * u128::from(self.n) * u128::from(self.k)
     }
 
-    /// How many tiles the product has, `(m/t, n/t)`.
+    /// The numbers of tiles of the product, `(m/t, n/t)`.
     pub fn tiles(&self, params: &Params) -> (u32, u32) {
         // Exact: the tile edge is at most 64.
         let tile = params.tile() as u32;
         (self.m / tile, self.n / tile)
     }
 
-    /// How many tickets the product draws.
+    /// The number of tickets that the product draws.
     pub fn tickets(&self, params: &Params) -> u64 {
         let (rows, columns) = self.tiles(params);
         u64::from(rows) * u64::from(columns)
@@ -115,7 +117,7 @@ impl Shape {
         self.k / params.rank() as u32
     }
 
-    /// The rows of one side's operand: m of A, n of Bᵀ.
+    /// The rows of one side's operand, which are m for A and n for Bᵀ.
     pub fn rows(&self, side: Side) -> u32 {
         match side {
             Side::A => self.m,
@@ -127,7 +129,7 @@ impl Shape {
 /// Checks a number of rows against the tile.
 ///
 /// # Errors
-/// [`ShapeError::Multiple`] if it is zero or no multiple of the tile.
+/// [`ShapeError::Multiple`] if it is zero or not a multiple of the tile.
 pub fn check_rows(params: &Params, dimension: Dimension, value: u32) -> Result<(), ShapeError> {
     let unit = params.tile() as u32;
     if value == 0 || !value.is_multiple_of(unit) {
@@ -139,8 +141,8 @@ pub fn check_rows(params: &Params, dimension: Dimension, value: u32) -> Result<(
 /// Checks a `k` against the rank and the overflow limit.
 ///
 /// # Errors
-/// [`ShapeError::Multiple`] if it is zero or no multiple of the rank,
-/// [`ShapeError::Deep`] from 2^17 on.
+/// [`ShapeError::Multiple`] if it is zero or not a multiple of the rank.
+/// [`ShapeError::Deep`] if it is at least 2^17.
 pub fn check_depth(params: &Params, value: u32) -> Result<(), ShapeError> {
     let unit = params.rank() as u32;
     if value == 0 || !value.is_multiple_of(unit) {
@@ -152,18 +154,19 @@ pub fn check_depth(params: &Params, value: u32) -> Result<(), ShapeError> {
     Ok(())
 }
 
-/// What the seeds bind beside the challenge and the parameters (spec §3).
+/// The shape and the roots of the product that a proof is about.
 ///
-/// It does not claim that the operands were useful: that is a statement about
-/// the roots, made elsewhere.
+/// The seeds bind it, together with the challenge and the parameters (spec §3).
+/// It does not claim that the operands were useful. A link makes that claim
+/// about the roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Statement {
     /// The shape of the product.
     pub shape: Shape,
-    /// BLAKE3 of A's bytes. Binds the bytes, not their shape.
+    /// BLAKE3 of A's bytes. It binds the bytes, not their shape.
     pub root_a: Root,
-    /// BLAKE3 of Bᵀ's bytes. Binds the bytes, not their shape.
+    /// BLAKE3 of Bᵀ's bytes. It binds the bytes, not their shape.
     pub root_b: Root,
 }
 
@@ -177,21 +180,21 @@ impl Statement {
     }
 }
 
-/// A tile of the product, counted in tiles: rows `row·t..(row+1)·t`, columns
-/// `column·t..(column+1)·t`. Only aligned tiles can be named.
+/// A tile of the product, by its row and column in tiles.
 ///
-/// Ordered by row, then column.
+/// It covers rows `row·t..(row+1)·t` and columns `column·t..(column+1)·t`, so
+/// every tile is aligned. The order is by row, then by column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tile {
-    /// `I` of the spec: which strip of A.
+    /// `I` of the spec, the number of the strip of A.
     pub row: u32,
-    /// `J` of the spec: which strip of Bᵀ.
+    /// `J` of the spec, the number of the strip of Bᵀ.
     pub column: u32,
 }
 
 impl Tile {
-    /// The strip of one side that this tile is computed from.
+    /// The number of the strip of one side that this tile is computed from.
     pub fn strip(&self, side: Side) -> u32 {
         match side {
             Side::A => self.row,

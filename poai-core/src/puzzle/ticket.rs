@@ -1,28 +1,28 @@
-//! From a transcript to a ticket (spec §5).
+//! The ticket of a transcript (spec §5).
 
 use crate::digest::derive;
 use crate::digest::{Seed, Ticket};
 use crate::puzzle::transcript::Transcript;
 
-/// The key under which a statement's transcripts become tickets.
+/// The key that hashes a statement's transcripts to tickets.
 #[derive(Clone, Copy)]
 pub struct TicketKey([u8; 32]);
 
 impl TicketKey {
-    /// `H("ticket", seed_a)`.
+    /// The key `H("ticket", seed_a)`.
     pub fn new(seed_a: &Seed) -> TicketKey {
         TicketKey(derive!("ticket", &seed_a.0))
     }
 
-    /// The key itself, for devices that draw tickets.
+    /// The key, for devices that draw tickets.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The ticket of a transcript: one keyed compression.
+    /// The ticket of a transcript, by one keyed compression.
     ///
-    /// It binds the statement (through `seed_a`) and the transcript, but
-    /// neither the tile nor the openings: only recomputing the tile does.
+    /// It binds the statement (through `seed_a`) and the transcript. It binds
+    /// neither the tile nor the openings. Only recomputing the tile binds them.
     pub fn ticket(&self, transcript: &Transcript) -> Ticket {
         Ticket(*blake3::keyed_hash(&self.0, &transcript.to_bytes()).as_bytes())
     }
@@ -32,7 +32,7 @@ impl TicketKey {
 mod tests {
     use super::*;
 
-    /// What a device is given draws the same tickets.
+    /// A device that has this key draws the same tickets.
     #[test]
     fn the_key_is_what_tickets_are_hashed_with() {
         let key = TicketKey::new(&Seed([7; 32]));

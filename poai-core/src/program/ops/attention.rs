@@ -1,4 +1,4 @@
-//! The two products of attention, each with what follows it.
+//! The two products of attention, each with the arithmetic that follows it.
 
 use super::arithmetic::rdiv;
 use super::rows::{self, OFFSET};
@@ -7,7 +7,8 @@ use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Scores and their exponentials: rows (item, head, i), columns j.
+/// Computes scores and their exponentials. Rows are (item, head, i), columns
+/// are j.
 pub(super) fn weights(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -19,7 +20,7 @@ pub(super) fn weights(
         return Err(StepError::Region);
     };
     let sequence = local.run.sequence;
-    // A maximum is over the whole row.
+    // The maximum is over the whole row.
     if region.columns != (0..sequence) {
         return Err(StepError::Region);
     }
@@ -54,7 +55,7 @@ pub(super) fn weights(
     Ok(())
 }
 
-/// One item's keys, read once.
+/// The keys of one item, which are read once.
 struct Keys {
     item: Option<u32>,
     entries: Vec<i32>,
@@ -76,7 +77,8 @@ impl Keys {
     }
 }
 
-/// Weighted means of values: rows (item, i), columns (head, channel).
+/// Computes weighted means of values. Rows are (item, i), columns are (head,
+/// channel).
 pub(super) fn context(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -104,7 +106,7 @@ pub(super) fn context(
                 *total = rows::total(values);
             }
         }
-        // The columns of one head after those of the other.
+        // The columns are processed head by head.
         let mut at = 0;
         while at < width {
             let head = (region.columns.start + at as u32) / d;
@@ -130,7 +132,7 @@ pub(super) fn context(
     Ok(())
 }
 
-/// Item, head and token of a row of weights.
+/// The item, head and token of a row of weights.
 fn place(row: u32, heads: u32, sequence: u32) -> (u32, u32, u32) {
     let (block, i) = (row / sequence, row % sequence);
     (block / heads, block % heads, i)

@@ -1,10 +1,10 @@
-//! Look-ups in tables of rows.
+//! Steps that look up rows in tables.
 
 use super::arithmetic::{rsh, sat16};
 use super::{Local, Region, RowSource, StepError};
 use alloc::vec;
 
-/// Rows of a table, by id, each by its own scale.
+/// Looks up rows of a table by id, and multiplies each by its own scale.
 pub(super) fn embed(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -25,7 +25,7 @@ pub(super) fn embed(
     Ok(())
 }
 
-/// The table row that an output row looks up.
+/// The number of the table row that an output row looks up.
 pub(super) fn id(local: &Local<'_>, source: &dyn RowSource, row: u32) -> Result<u32, StepError> {
     let mut value = [0];
     source.read(0, row, &mut value)?;

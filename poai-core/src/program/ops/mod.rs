@@ -1,13 +1,16 @@
-//! What each step computes, written once: execution, audits and fraud proofs
-//! all call [`Local::compute`] (spec §12).
+//! The arithmetic of each step (spec §12).
 //!
-//! A *region* is some rows and columns of a step's output. [`Local::reads`]
-//! says which rows of which inputs and constants it is made of, and
-//! [`Local::compute`] makes it from them. A *tile* is the region that is
-//! checked at once: 32×32 of a product, 32 whole rows of other steps.
+//! It is written once: execution, audits and fraud proofs all call
+//! [`Local::compute`].
+//!
+//! A *region* is a range of rows and columns of a step's output.
+//! [`Local::reads`] lists the rows of inputs and constants that the region
+//! depends on. [`Local::compute`] computes the region from them. A *tile* is
+//! the region that is checked at once: 32×32 entries of a product, or 32 whole
+//! rows of other steps.
 //!
 //! - [`arithmetic`]: rounding and saturation.
-//! - [`reads`]: which rows a region is made of.
+//! - [`reads`]: the rows that a region depends on.
 //! - `rows`: the loops over a row's entries.
 //! - one file for each family of steps.
 
@@ -29,13 +32,13 @@ use crate::program::{Extent, Op, Program, RunShape, ValueId};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Why a region has no value.
+/// Why a region cannot be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
-    /// A row that it needs was not given.
-    #[error("row {row} of slot {slot} is missing")]
+    /// The source lacks a row that the region depends on.
+    #[error("expected row {row} of slot {slot}, got none; supply the row")]
     Missing {
-        /// The slot: an input, or after them a constant.
+        /// The slot: an input, or a constant after the inputs.
         slot: usize,
         /// The row.
         row: u32,
@@ -54,23 +57,24 @@ pub enum StepError {
         /// The largest permitted.
         max: u32,
     },
-    /// A region outside the output, or memory of another size.
-    #[error("the region lies outside the output, or its memory has another size")]
+    /// The region is empty or outside the output, or its memory has another
+    /// size.
+    #[error("expected a region inside the output and memory of its size, got another")]
     Region,
 }
 
-/// Where a step's rows are read from.
+/// A source of the rows that a step reads.
 pub trait RowSource {
     /// Reads the first entries of a row of a slot.
     ///
     /// # Errors
-    /// [`StepError::Missing`] where it is not there.
+    /// [`StepError::Missing`] if the source lacks the row.
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError>;
 
-    /// Reads the first `width` entries of each of some consecutive rows.
+    /// Reads the first `width` entries of each of consecutive rows.
     ///
     /// # Errors
-    /// [`StepError::Missing`] where one is not there.
+    /// [`StepError::Missing`] if the source lacks a row.
     fn read_rows(
         &self,
         slot: usize,
@@ -88,44 +92,46 @@ pub trait RowSource {
 /// A region of a step's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Rows.
+    /// The rows.
     pub rows: Range<u32>,
-    /// Columns.
+    /// The columns.
     pub columns: Range<u32>,
 }
 
 impl Region {
-    /// Entries of a row of it.
+    /// The number of entries in a row of the region.
     pub fn width(&self) -> usize {
         self.columns.len()
     }
 }
 
-/// How an output is cut into tiles. Every tile holds true entries; the last
-/// ones reach over all the padding.
+/// The division of an output into tiles.
+///
+/// Every tile holds true entries. The last tiles extend over all the padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// Rows of a tile.
+    /// The rows of a tile.
     pub tile_rows: u32,
-    /// Columns of a tile.
+    /// The columns of a tile.
     pub tile_columns: u32,
-    /// Tiles one below the other.
+    /// The number of tiles from top to bottom.
     pub down: u32,
-    /// Tiles side by side.
+    /// The number of tiles from left to right.
     pub across: u32,
-    /// Rows with their padding.
+    /// The output's rows with their padding.
     rows: u32,
-    /// Columns with theirs.
+    /// The output's columns with their padding.
     columns: u32,
 }
 
 impl Grid {
-    /// How many tiles there are.
+    /// The number of tiles.
     pub fn tiles(&self) -> u64 {
         u64::from(self.down) * u64::from(self.across)
     }
 
-    /// The number of the tile that holds an entry; `None` outside.
+    /// The number of the tile that holds an entry, or `None` outside the
+    /// output.
     pub fn at(&self, row: u32, column: u32) -> Option<u64> {
         let inside = row < self.rows && column < self.columns;
         // Padding belongs to the last tiles.
@@ -134,7 +140,10 @@ impl Grid {
         inside.then(|| u64::from(down) * u64::from(self.across) + u64::from(across))
     }
 
-    /// A tile by its number, row by row, padding included.
+    /// The region of a tile, padding included, or `None` if there is no such
+    /// tile.
+    ///
+    /// Tiles are numbered row by row.
     pub fn tile(&self, index: u64) -> Option<Region> {
         if index >= self.tiles() {
             return None;
@@ -152,23 +161,25 @@ impl Grid {
     }
 }
 
-/// A step in one run, with the extents of all that it reads.
+/// A step in one run, with the extents of all inputs and constants that it
+/// reads.
 #[derive(Clone, Debug)]
 pub struct Local<'a> {
     /// The step's kind and numbers.
     pub op: &'a Op,
     /// The run.
     pub run: RunShape,
-    /// The output.
+    /// The extent of the output.
     pub output: Extent,
-    /// The inputs, then the constants.
+    /// The extents of the inputs, then of the constants.
     pub slots: Vec<Extent>,
-    /// How many of the slots are inputs.
+    /// The number of slots that are inputs.
     pub inputs: usize,
 }
 
 impl<'a> Local<'a> {
-    /// A value's step in a run whose extents are given; `None` for an input.
+    /// The step of a value in a run with the given extents, or `None` for an
+    /// input.
     pub fn new(
         program: &'a Program,
         extents: &[Extent],
@@ -190,12 +201,12 @@ impl<'a> Local<'a> {
         Some(Local { op: &step.op, run, output, slots, inputs })
     }
 
-    /// How the output is cut into tiles.
+    /// The division of the output into tiles.
     pub fn grid(&self) -> Grid {
         let tile = crate::params::Params::CONSENSUS.tile() as u32;
         let Extent { rows, columns, .. } = self.output;
         let tile_rows = match self.op {
-            // A row of it is made of a whole sequence.
+            // Each of its rows depends on a whole sequence.
             Op::MeanPool => 1,
             _ => tile,
         };
@@ -213,8 +224,9 @@ impl<'a> Local<'a> {
         }
     }
 
-    /// How many rows of the output are best computed at once: those that share
-    /// what they are made of.
+    /// The number of output rows that are best computed at once.
+    ///
+    /// These rows depend on the same inputs.
     pub fn block_rows(&self) -> u32 {
         match self.op {
             Op::MeanPool => 1,
@@ -224,7 +236,8 @@ impl<'a> Local<'a> {
         }
     }
 
-    /// The part of a region that is no padding, or `None` where all is.
+    /// The part of a region that is not padding, or `None` if all of it is
+    /// padding.
     pub fn within(&self, region: &Region) -> Option<Region> {
         let clip = |range: &Range<u32>, end: u32| range.start..range.end.min(end);
         let rows = clip(&region.rows, self.output.rows);
@@ -232,9 +245,10 @@ impl<'a> Local<'a> {
         (!rows.is_empty() && !columns.is_empty()).then_some(Region { rows, columns })
     }
 
-    /// The first place where a region's committed entries are not those of its
-    /// recomputed true part, `own`, or not zero in the padding. A row that is
-    /// not there is zeros.
+    /// The first (row, column) of a region whose committed entry is wrong.
+    ///
+    /// The true part has to equal its recomputed entries, `own`, and the
+    /// padding has to be zero. A row that `committed` lacks counts as zeros.
     pub fn first_difference(
         &self,
         region: &Region,
@@ -262,13 +276,15 @@ impl<'a> Local<'a> {
         None
     }
 
-    /// Computes a region, row-major into `out`. For products `sums` are the
-    /// region's sums of products where somebody has them already; they are
-    /// computed otherwise.
+    /// Computes a region, row-major into `out`.
+    ///
+    /// For products, `sums` are the region's sums of products if the caller
+    /// already has them. Otherwise this function computes them.
     ///
     /// # Errors
-    /// [`StepError`]: a row that was not given, an index out of range, or a
-    /// region outside the output.
+    /// [`StepError`] if a row is missing, an index is out of range, or the
+    /// region is empty, outside the output or of another size than `out` or
+    /// `sums`.
     pub fn compute(
         &self,
         source: &dyn RowSource,
@@ -313,24 +329,28 @@ impl<'a> Local<'a> {
         }
     }
 
-    /// The extent of a slot; what is not there is empty, and read as missing.
+    /// The extent of a slot.
+    ///
+    /// A slot that does not exist is empty, and its rows read as missing.
     pub fn slot(&self, slot: usize) -> Extent {
         const NONE: Extent = Extent { rows: 0, columns: 0, dtype: crate::program::Dtype::I8 };
         self.slots.get(slot).copied().unwrap_or(NONE)
     }
 
-    /// How many rows of a slot belong to one item, at least 1.
+    /// The number of rows of a slot that belong to one item, at least 1.
     pub fn item_rows(&self, slot: usize) -> u32 {
         (self.slot(slot).rows / self.run.batch.max(1)).max(1)
     }
 
-    /// How many rows of the output belong to one item, at least 1.
+    /// The number of rows of the output that belong to one item, at least 1.
     pub fn output_item_rows(&self) -> u32 {
         (self.output.rows / self.run.batch.max(1)).max(1)
     }
 
-    /// The true length of an item: an entry of the slot, or the sequence where
-    /// there is no such slot.
+    /// The true length of an item.
+    ///
+    /// It is an entry of the slot, or the sequence if the step has no such
+    /// input.
     pub fn length(&self, source: &dyn RowSource, slot: usize, item: u32) -> Result<u32, StepError> {
         if slot >= self.inputs {
             return Ok(self.run.sequence);
@@ -357,14 +377,14 @@ fn read_rows(
     Ok(entries)
 }
 
-/// A constant of 256 entries.
+/// Reads a constant of 256 entries.
 fn table(source: &dyn RowSource, slot: usize) -> Result<rows::Table, StepError> {
     let mut table = [0; 256];
     source.read_rows(slot, 0..256, 1, &mut table)?;
     Ok(table)
 }
 
-/// Sum of products, exact for operands of at most 2^16 columns.
+/// The sum of products, which is exact for operands of at most 2^16 columns.
 fn dot(a: &[i32], b: &[i32]) -> i32 {
     a.iter().zip(b).fold(0i32, |sum, (&a, &b)| sum.wrapping_add(a.wrapping_mul(b)))
 }

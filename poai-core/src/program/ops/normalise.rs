@@ -1,4 +1,4 @@
-//! Steps that scale a row by what is in it.
+//! Steps that scale a row by a measure of its own entries.
 
 use super::arithmetic::{clamp, rdiv, sat16};
 use super::rows;
@@ -6,7 +6,7 @@ use super::{Local, Region, RowSource, StepError, read_rows, table};
 use crate::program::Op;
 use alloc::vec;
 
-/// Softmax of each row, by table.
+/// Computes the softmax of each row, by table.
 pub(super) fn softmax(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -28,7 +28,7 @@ pub(super) fn softmax(
     Ok(())
 }
 
-/// LayerNorm with `centre`, RMSNorm without.
+/// Computes LayerNorm with `centre`, and RMSNorm without it.
 pub(super) fn normalise(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -55,7 +55,7 @@ pub(super) fn normalise(
     Ok(())
 }
 
-/// Each row by its Euclidean length.
+/// Divides each row by its Euclidean length.
 pub(super) fn l2(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -65,7 +65,7 @@ pub(super) fn l2(
     let mut x = vec![0; local.output.columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read(0, row, &mut x)?;
-        // 2^16 squares of 2^62 at most.
+        // At most 2^16 squares, each at most 2^62, so the sum fits 128 bits.
         let squares: u128 = x.iter().map(|&x| u128::from(x.unsigned_abs()).pow(2)).sum();
         let length = (squares.isqrt() as i64).max(1);
         for (out, &x) in out.iter_mut().zip(&x[region.columns.start as usize..]) {

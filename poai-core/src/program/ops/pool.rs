@@ -1,11 +1,11 @@
-//! Means and maxima over pixels and tokens.
+//! Steps that compute means and maxima over pixels and tokens.
 
 use super::arithmetic::{rdiv, sat32};
 use super::{Local, Region, RowSource, StepError};
 use crate::program::{Op, Window};
 use alloc::vec;
 
-/// Maximum or mean of the pixels under the window.
+/// Computes the maximum or the mean of the pixels under the window.
 pub(super) fn window(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -35,8 +35,9 @@ pub(super) fn window(
     Ok(())
 }
 
-/// The input rows under the window of an output row, in order; `None` where
-/// the window reaches outside the image.
+/// The input rows under the window of an output row, in order.
+///
+/// An element is `None` if that pixel of the window lies outside the image.
 pub fn pixels(local: &Local<'_>, window: &Window, row: u32) -> impl Iterator<Item = Option<u32>> {
     let Window { height, width, kernel, stride, pads } = *window;
     let [out_height, out_width] = window.output().unwrap_or([1, 1]);
@@ -56,7 +57,7 @@ pub fn pixels(local: &Local<'_>, window: &Window, row: u32) -> impl Iterator<Ite
     })
 }
 
-/// The mean of an item's tokens.
+/// Computes the mean of an item's tokens.
 pub(super) fn mean(
     local: &Local<'_>,
     source: &dyn RowSource,

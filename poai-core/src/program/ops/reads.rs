@@ -1,4 +1,4 @@
-//! Which rows of which inputs and constants a region is made of.
+//! The rows of inputs and constants that a region depends on.
 
 use super::{Local, Region, RowSource, StepError, embed};
 use crate::program::Op;
@@ -6,18 +6,20 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Consecutive rows of a slot.
+/// Consecutive rows of a slot that a region depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The slot: an input, or after them a constant.
+    /// The slot: an input, or a constant after the inputs.
     pub slot: usize,
     /// The rows.
     pub rows: Range<u32>,
 }
 
 impl Local<'_> {
-    /// The rows that a region is made of, as far as they do not depend on any
-    /// entry; in the order of slots, then rows, none twice.
+    /// The rows that a region depends on, except those that entries name.
+    ///
+    /// They are in the order of slots, then of rows, without duplicates.
+    /// [`Local::further_reads`] gives the rows that entries name.
     pub fn reads(&self, region: &Region) -> Vec<Read> {
         let Region { rows, columns } = region;
         let all = |slot: usize| Read { slot, rows: 0..self.slot(slot).rows };
@@ -78,10 +80,10 @@ impl Local<'_> {
         reads
     }
 
-    /// The rows that entries of the first ones name: a table's, by id.
+    /// The rows of a table whose ids the rows of [`Local::reads`] contain.
     ///
     /// # Errors
-    /// [`StepError`] where an id is missing or out of range.
+    /// [`StepError`] if an id is missing or out of range.
     pub fn further_reads(
         &self,
         region: &Region,
@@ -97,7 +99,7 @@ impl Local<'_> {
         Ok(reads)
     }
 
-    /// The rows of pixels that windows reach into.
+    /// The rows of pixels that windows cover.
     fn band(&self, rows: &Range<u32>, window: &crate::program::Window) -> Vec<Read> {
         let [out_height, out_width] = window.output().unwrap_or([1, 1]);
         let (per_item, item_rows) = (out_height * out_width, self.item_rows(0));
@@ -149,12 +151,12 @@ impl Local<'_> {
     }
 }
 
-/// One item's rows of a slot.
+/// The rows of a slot that belong to one item.
 fn whole(slot: usize, item: u32, per_item: u32) -> Read {
     Read { slot, rows: item * per_item..(item + 1) * per_item }
 }
 
-/// Rows cut where items end: (item, its rows).
+/// Splits rows at the ends of items, into pairs (item, its rows).
 fn items(rows: &Range<u32>, per_item: u32) -> impl Iterator<Item = (u32, Range<u32>)> {
     let rows = rows.clone();
     let per_item = per_item.max(1);
@@ -164,7 +166,7 @@ fn items(rows: &Range<u32>, per_item: u32) -> impl Iterator<Item = (u32, Range<u
     })
 }
 
-/// Sorts, and joins what touches.
+/// Sorts the reads, and joins those that touch or overlap.
 fn merge(reads: &mut Vec<Read>) {
     reads.sort_by_key(|read| (read.slot, read.rows.start));
     reads.dedup_by(|next, read| {

@@ -1,11 +1,11 @@
-//! Steps that move entries and change none.
+//! Steps that move entries without changing them.
 
 use super::pool::pixels;
 use super::{Local, Region, RowSource, StepError};
 use crate::program::Window;
 use alloc::vec;
 
-/// Every position of a window as a row.
+/// Writes every position of a window as a row.
 pub(super) fn unfold(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -29,7 +29,7 @@ pub(super) fn unfold(
     Ok(())
 }
 
-/// Every item transposed.
+/// Transposes every item.
 pub(super) fn transpose(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -39,7 +39,7 @@ pub(super) fn transpose(
     let (in_rows, out_rows) = (local.item_rows(0), local.output_item_rows());
     let mut input = vec![0; local.slot(0).columns as usize];
     let width = region.width();
-    // One item at a time, reading each of its rows once.
+    // One item at a time, so that each of its rows is read once.
     let mut row = region.rows.start;
     while row < region.rows.end {
         let item = row / out_rows;
@@ -56,7 +56,7 @@ pub(super) fn transpose(
     Ok(())
 }
 
-/// The same entries in order under another shape.
+/// Writes the same entries, in order, in another shape.
 pub(super) fn reshape(
     local: &Local<'_>,
     source: &dyn RowSource,
@@ -70,7 +70,7 @@ pub(super) fn reshape(
         let first = u64::from(row) * u64::from(local.output.columns);
         for (column, out) in region.columns.clone().zip(out) {
             let at = first + u64::from(column);
-            // Exact: as many entries as a tensor of 32-bit rows has.
+            // Exact: the row number of an input tensor fits 32 bits.
             let from = (at / in_columns) as u32;
             if held.replace(from) != Some(from) {
                 source.read(0, from, &mut input)?;

@@ -1,21 +1,22 @@
 //! The arithmetic of whole rows (spec §12), as plain loops.
 //!
-//! The steps' files fetch rows and hand them to these.
+//! The steps' files read rows and pass them to these functions.
 
 use super::arithmetic::{clamp, rsh, rsh_product, sat16, sat32};
 use crate::program::Clamp;
 use crate::vectorise::vectorise;
 use alloc::vec::Vec;
 
-/// What attention's weights are stored less: they are 0..=127 and operands
-/// −64..=63.
+/// The offset that is subtracted from attention's weights when they are stored.
+///
+/// Weights are in 0..=127, and operands are in −64..=63.
 pub(super) const OFFSET: i32 = 64;
 
 /// A table of 256 entries.
 pub(super) type Table = [i32; 256];
 
-/// The channels of a product: what is added before, the multiplier, what is
-/// added after.
+/// The numbers of a product's channels: the bias before, the multiplier, the
+/// bias after.
 #[derive(Clone, Debug)]
 pub(super) struct Channels {
     pub(super) before: Vec<i32>,
@@ -23,17 +24,17 @@ pub(super) struct Channels {
     pub(super) after: Vec<i32>,
 }
 
-/// How a product is requantised, the same for a whole row.
+/// The parameters that requantise a product, the same for a whole row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Requantise<'a> {
     pub(super) shifts: &'a [u8; 3],
     pub(super) clamp: &'a Clamp,
-    /// The row's own scale, where there is one.
+    /// The row's own scale, if the step has one.
     pub(super) scale: Option<i32>,
 }
 
 vectorise! {
-    /// A row of sums.
+    /// Requantises a row of sums.
     pub(super) fn requantise_sums(
         out: &mut [i32],
         sums: &[i32],
@@ -56,7 +57,7 @@ vectorise! {
         }
     }
 
-    /// Sums into stored weights, by their distance from the largest.
+    /// Turns sums into stored weights, by their distance from the largest.
     pub(super) fn exponentials(
         out: &mut [i32],
         sums: &[i32],
@@ -72,12 +73,12 @@ vectorise! {
         for score in out {
             // Exact: no score is above the largest.
             let distance = max.wrapping_sub(*score) as u32;
-            // Entries of another sign than a table's own are no weights.
+            // A table may hold entries that are not weights. Those are clipped.
             *score = table[distance.min(255) as usize].clamp(0, 127) - OFFSET;
         }
     }
 
-    /// One head's sums of weights with values into means.
+    /// Turns one head's sums of weights with values into means.
     pub(super) fn context(
         out: &mut [i32],
         sums: &[i32],
@@ -94,17 +95,17 @@ vectorise! {
         }
     }
 
-    /// The sum of a row.
+    /// Sums a row.
     pub(super) fn total(row: &[i32]) -> i64 {
         row.iter().map(|&x| i64::from(x)).sum()
     }
 
-    /// The largest magnitude of a row; |−2³¹| is no i32 and saturates.
+    /// The largest magnitude of a row. |−2³¹| does not fit i32 and saturates.
     pub(super) fn magnitude(row: &[i32]) -> i32 {
         row.iter().fold(0, |max, x| max.max(x.saturating_abs()))
     }
 
-    /// `rsh(a·m0 + b·m1, shift)`, clamped.
+    /// Computes `rsh(a·m0 + b·m1, shift)`, clamped.
     pub(super) fn add(out: &mut [i32], a: &[i32], b: &[i32], multipliers: [i32; 2], shift: u8, to: &Clamp) {
         let [m0, m1] = multipliers.map(i64::from);
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -113,31 +114,33 @@ vectorise! {
         }
     }
 
-    /// `rsh(x·multiplier, shift)`, clamped.
+    /// Computes `rsh(x·multiplier, shift)`, clamped.
     pub(super) fn requantise(out: &mut [i32], x: &[i32], multiplier: i32, shift: u8, to: &Clamp) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = clamp(rsh_product(x, multiplier, shift), to);
         }
     }
 
-    /// `rsh(x·scale[column], shift)`, clamped.
+    /// Computes `rsh(x·scale[column], shift)`, clamped.
     pub(super) fn scale_columns(out: &mut [i32], x: &[i32], scales: &[i32], shift: u8, to: &Clamp) {
         for ((out, &x), &scale) in out.iter_mut().zip(x).zip(scales) {
             *out = clamp(rsh_product(x, scale, shift), to);
         }
     }
 
-    /// `max(x, 0)`.
+    /// Computes `max(x, 0)`.
     pub(super) fn relu(out: &mut [i32], x: &[i32]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = x.max(0);
         }
     }
 
-    /// `table[(x >> shift) + 128]`, its ends beyond them; what is above may
-    /// pass as it is.
+    /// Computes `table[(x >> shift) + 128]`.
+    ///
+    /// Indices outside the table take its first or last entry. With `pass`, an
+    /// x above the table passes, clamped.
     pub(super) fn look_up(out: &mut [i32], x: &[i32], table: &Table, shift: u8, pass: bool, to: &Clamp) {
-        // A shift by more than 31 leaves the sign alone, too.
+        // A shift by more than 31 also leaves only the sign.
         let shift = shift.min(31);
         for (out, &x) in out.iter_mut().zip(x) {
             let index = (x >> shift).saturating_add(128);
@@ -146,7 +149,7 @@ vectorise! {
         }
     }
 
-    /// Softmax's numerators in place, and their sum.
+    /// Computes softmax's numerators in place, and returns their sum.
     pub(super) fn numerators(row: &mut [i32], multiplier: i32, shift: u8, table: &Table) -> i64 {
         let max = row.iter().copied().max().unwrap_or(0);
         let mut sum = 0;
@@ -159,12 +162,13 @@ vectorise! {
         sum
     }
 
-    /// The sum of squared distances from a mean.
+    /// Sums the squared distances from a mean.
     pub(super) fn squares(row: &[i32], mean: i64) -> i64 {
         row.iter().map(|&x| (i64::from(x) - mean).pow(2)).sum()
     }
 
-    /// `z·γ + β` of what is left of the mean, times the inverse deviation.
+    /// Computes `z·γ + β`, where z is the distance from the mean times the
+    /// inverse deviation.
     pub(super) fn normalise(
         out: &mut [i32],
         x: &[i32],

@@ -1,8 +1,9 @@
-//! Commitment to operands by plain BLAKE3, and openings of strips out of
-//! BLAKE3's own tree (spec §3).
+//! Commitments to operands by plain BLAKE3, and openings of strips (spec §3).
 //!
-//! - [`strip`]: where a strip lies in the tree: its chunks, how many bytes and
-//!   siblings its opening has.
+//! Openings use BLAKE3's own tree.
+//!
+//! - [`strip`]: the place of a strip in the tree: its chunks, and the bytes and
+//!   siblings of its opening.
 //! - [`opening`]: the opening and its check against a root.
 //! - [`tree`]: the cached tree of one matrix: its root, and openings without
 //!   hashing the matrix again.

@@ -8,12 +8,14 @@ use blake3::hazmat::{
 };
 use core::ops::Range;
 
-/// A strip's opening: its bytes (whole chunks) and the chaining value of every
-/// maximal subtree outside, in pre-order.
+/// The opening of a strip.
+///
+/// It holds the strip's bytes (whole chunks) and the chaining value of every
+/// maximal subtree outside them, in pre-order.
 ///
 /// It binds the bytes to a root under a given number of rows and columns. It
-/// does not bind those numbers, nor which of several shapes was meant: the
-/// seeds do.
+/// does not bind these numbers, so one opening may fit several shapes. The
+/// seeds bind the shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Opening {
@@ -41,36 +43,38 @@ pub struct OpeningView<'a> {
     pub siblings: &'a [ChainingValue],
 }
 
-/// Why an opening does not show a strip under a root.
+/// Why an opening does not prove a strip under a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpeningError {
-    /// It carries another number of bytes than the strip has.
-    #[error("an opening of {expected} bytes, got {got}")]
+    /// The opening has the wrong number of bytes.
+    #[error("expected an opening of {expected} bytes, got {got}")]
     Bytes {
-        /// The bytes that the shape implies.
+        /// The number of bytes that the shape implies.
         expected: u64,
-        /// The bytes that came.
+        /// The number of bytes in the opening.
         got: u64,
     },
-    /// It carries another number of siblings than the tree has.
-    #[error("an opening of {expected} siblings, got {got}")]
+    /// The opening has the wrong number of siblings.
+    #[error("expected an opening of {expected} siblings, got {got}")]
     Siblings {
-        /// The siblings that the shape implies.
+        /// The number of siblings that the shape implies.
         expected: u64,
-        /// The siblings that came.
+        /// The number of siblings in the opening.
         got: u64,
     },
-    /// Its bytes and siblings hash to another root.
-    #[error("the opened bytes and siblings do not hash to the root")]
+    /// The bytes and siblings hash to another root.
+    #[error("expected bytes and siblings that hash to the root, got another hash")]
     Root,
 }
 
 impl OpeningView<'_> {
-    /// Checks that the bytes are this strip's under `root`, consuming exactly
-    /// the bytes and siblings there are.
+    /// Checks that the bytes are those of `strip` under `root`.
+    ///
+    /// The check uses every byte and every sibling of the opening.
     ///
     /// # Errors
-    /// [`OpeningError`]: of its shape, or of its root.
+    /// [`OpeningError`] if the number of bytes or siblings, or the root, is
+    /// wrong.
     pub fn check(&self, strip: &Strip, root: &Root) -> Result<(), OpeningError> {
         let (expected, got) = (strip.opened_len(), self.bytes.len() as u64);
         if expected != got {
@@ -86,8 +90,8 @@ impl OpeningView<'_> {
         }
     }
 
-    /// The root that the bytes and siblings hash to, or `None` where there are
-    /// too few of them.
+    /// The root that the bytes and siblings hash to, or `None` if there are too
+    /// few.
     fn root(&self, strip: &Strip) -> Option<Root> {
         let chunks = strip.chunks();
         let whole = strip.all_chunks();
@@ -110,7 +114,7 @@ impl OpeningView<'_> {
 /// The walk that hashes an opening back to its root.
 struct Rebuild<'a> {
     bytes: &'a [u8],
-    /// Where in the matrix `bytes` starts.
+    /// The offset of `bytes` in the matrix.
     first: u64,
     siblings: core::slice::Iter<'a, ChainingValue>,
     chunks: Range<u64>,
@@ -137,8 +141,9 @@ impl Rebuild<'_> {
     }
 }
 
-/// The chaining value of a maximal subtree from its bytes, which start at
-/// `offset` of the matrix and are not empty.
+/// The chaining value of a maximal subtree, from its bytes.
+///
+/// The bytes start at `offset` of the matrix and are not empty.
 pub(crate) fn subtree(offset: u64, bytes: &[u8]) -> ChainingValue {
     let mut hasher = blake3::Hasher::new();
     hasher.set_input_offset(offset);

@@ -1,4 +1,4 @@
-//! Where a strip lies in its matrix's BLAKE3 tree.
+//! The place of a strip in its matrix's BLAKE3 tree.
 
 use crate::params::Params;
 use core::ops::Range;
@@ -6,8 +6,10 @@ use core::ops::Range;
 /// The length of a BLAKE3 chunk in bytes.
 pub(crate) const CHUNK: u64 = blake3::CHUNK_LEN as u64;
 
-/// A strip, `t` consecutive rows starting at a multiple of `t`, as byte and
-/// chunk ranges of its matrix. All lengths of an opening follow from it.
+/// A strip, as byte and chunk ranges of its matrix.
+///
+/// A strip of the puzzle is `t` consecutive rows that start at a multiple of
+/// `t`. The ranges determine all lengths of an opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Strip {
     /// The matrix's length in bytes.
@@ -18,24 +20,26 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// Strip number `index` of a matrix of `rows` rows and `k` columns, or
-    /// `None` where it does not lie in the matrix.
+    /// Strip number `index` of a matrix of `rows` rows and `k` columns.
     ///
-    /// `rows` is a multiple of the tile: a caller has checked the shape.
+    /// It is `None` if the strip does not lie in the matrix. The caller has
+    /// checked the shape, so `rows` is a multiple of the tile.
     pub fn new(params: &Params, rows: u32, k: u32, index: u32) -> Option<Strip> {
         let tile = params.tile() as u64;
         let first = u64::from(index) * tile;
         if first + tile > u64::from(rows) || k == 0 {
             return None;
         }
-        // At most 2^32 rows of 2^32 bytes: the last one ends within u64.
+        // At most 2^32 rows of 2^32 bytes, so the end of the last row fits u64.
         let total = u64::from(rows).checked_mul(u64::from(k))?;
         let (start, end) = (first * u64::from(k), (first + tile) * u64::from(k));
         Some(Strip { total, start, end })
     }
 
-    /// Some consecutive rows of a matrix of `total` rows, or `None` where they
-    /// are none or do not lie in it.
+    /// Consecutive rows of a matrix of `total` rows.
+    ///
+    /// It is `None` if the range is empty or does not lie in the matrix, or if
+    /// rows have no bytes.
     pub fn of_rows(rows: &Range<u32>, total: u32, row_bytes: u64) -> Option<Strip> {
         if rows.start >= rows.end || rows.end > total || row_bytes == 0 {
             return None;
@@ -44,7 +48,8 @@ impl Strip {
         Some(Strip { total: bytes(total)?, start: bytes(rows.start)?, end: bytes(rows.end)? })
     }
 
-    /// The chunks that hold the strip, those it covers only in part included.
+    /// The chunks that hold the strip, including those that it covers only in
+    /// part.
     pub(crate) fn chunks(&self) -> Range<u64> {
         self.start / CHUNK..self.end.div_ceil(CHUNK)
     }
@@ -59,27 +64,27 @@ impl Strip {
         self.total
     }
 
-    /// Which bytes of the matrix an opening carries: whole chunks.
+    /// The bytes of the matrix that an opening holds, which are whole chunks.
     pub fn opened(&self) -> Range<u64> {
         let chunks = self.chunks();
         chunks.start * CHUNK..(chunks.end * CHUNK).min(self.total)
     }
 
-    /// Which of the opened bytes are the strip's own.
+    /// The range of the strip's own bytes in the opened bytes.
     pub fn own(&self) -> Range<usize> {
         let opened = self.opened().start;
-        // A puzzle's strip is at most 64 rows of 2^17 bytes; whoever opens more
-        // rows holds their bytes.
+        // Exact: a puzzle's strip is at most 64 rows of 2^17 bytes. A caller
+        // that opens more rows has their bytes in memory.
         (self.start - opened) as usize..(self.end - opened) as usize
     }
 
-    /// How many bytes an opening carries.
+    /// The number of bytes that an opening holds.
     pub fn opened_len(&self) -> u64 {
         let opened = self.opened();
         opened.end - opened.start
     }
 
-    /// How many siblings an opening carries.
+    /// The number of siblings that an opening holds.
     pub fn siblings(&self) -> u32 {
         let strip = self.chunks();
         let mut count = 0;
@@ -88,25 +93,28 @@ impl Strip {
     }
 }
 
-/// The chunks of the left and right subtree of a node of two chunks or more:
-/// the left one is the largest power of two below the whole (BLAKE3 §2.1).
+/// The chunks of the left and right subtree of a node of at least two chunks.
+///
+/// The left one has the largest power of two below the node's number of chunks
+/// (BLAKE3 §2.1).
 pub(crate) fn split(node: &Range<u64>) -> (Range<u64>, Range<u64>) {
     let len = node.end - node.start;
     let left = len.next_power_of_two() / 2;
     (node.start..node.start + left, node.start + left..node.end)
 }
 
-/// How a tree node lies to a strip's chunks.
+/// The position of a tree node relative to a strip's chunks.
 pub(crate) enum Place {
-    /// It shares no chunk: a sibling.
+    /// The node shares no chunk with the strip, so it is a sibling.
     Outside,
-    /// It shares every chunk: hashed from the opened bytes.
+    /// All chunks of the node are the strip's, so it is hashed from the opened
+    /// bytes.
     Inside,
-    /// It shares some.
+    /// Some chunks of the node are the strip's.
     Across,
 }
 
-/// How `node` lies to the chunks of a strip.
+/// The position of `node` relative to the chunks of a strip.
 pub(crate) fn place(node: &Range<u64>, strip: &Range<u64>) -> Place {
     if node.end <= strip.start || strip.end <= node.start {
         Place::Outside
@@ -117,8 +125,10 @@ pub(crate) fn place(node: &Range<u64>, strip: &Range<u64>) -> Place {
     }
 }
 
-/// Visits every maximal subtree wholly outside the strip, in pre-order, left
-/// to right. The depth is at most 54 nodes.
+/// Visits every maximal subtree outside the strip, in pre-order from left to
+/// right.
+///
+/// The depth is at most 54 nodes.
 pub(crate) fn walk(node: Range<u64>, strip: &Range<u64>, sibling: &mut dyn FnMut(Range<u64>)) {
     match place(&node, strip) {
         Place::Outside => sibling(node),

@@ -7,44 +7,46 @@ use alloc::vec::Vec;
 use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use core::ops::Range;
 
-/// The chunks under one cached leaf: four times what fills the widest SIMD
-/// hash, so that what a call costs beside it is small; the cache is 1/1024 of the
-/// matrix.
+/// The number of chunks under one cached leaf.
+///
+/// It is four times the number that fills the widest SIMD hash, so the other
+/// costs of a call are small. The cache is about 1/1024 of the matrix.
 const GROUP_CHUNKS: u64 = 64;
 const GROUP: usize = (GROUP_CHUNKS * CHUNK) as usize;
 
-/// The root of a matrix and the chaining values of its groups of 64 chunks and
-/// all above them, so that opening a strip hashes at most the two groups that
-/// it covers in part.
+/// The cached hash tree of a matrix.
+///
+/// It holds the root, and the chaining values of the groups of 64 chunks and of
+/// all nodes above them. Opening a strip then hashes at most the two groups
+/// that the strip covers in part.
 #[derive(Clone, Debug)]
 pub struct Tree {
     root: Root,
     len: u64,
-    /// `levels[0]` are the groups; each next level merges pairs and carries an
-    /// odd last one up unchanged, which is BLAKE3's tree.
+    /// `levels[0]` holds the groups. Each next level merges pairs and carries
+    /// an odd last value up unchanged. This is BLAKE3's tree.
     levels: Vec<Vec<ChainingValue>>,
 }
 
-/// An opening was asked of bytes or a strip that are not the committed
-/// matrix's.
+/// The bytes or the strip do not have the committed matrix's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the tree commits to {committed} bytes, the matrix has {matrix} and the strip lies in {strip}"
+    "expected a matrix of {committed} bytes, got {matrix} bytes and a strip of a matrix of {strip}"
 )]
 pub struct LengthError {
-    /// The length that the tree was built from.
+    /// The length of the matrix that the tree was built from.
     pub committed: u64,
-    /// The length of the bytes given.
+    /// The length of the bytes that the caller passed.
     pub matrix: u64,
     /// The length of the matrix that the strip was made for.
     pub strip: u64,
 }
 
 impl Tree {
-    /// The bytes under one node of [`Tree::of_groups`].
+    /// The number of bytes under one node of [`Tree::of_groups`].
     pub const GROUP_BYTES: u64 = GROUP as u64;
 
-    /// Commits to a matrix's bytes; on every core with feature `parallel`.
+    /// Commits to a matrix's bytes. Feature `parallel` uses every core.
     pub fn new(bytes: &[u8]) -> Tree {
         let groups = group_values(bytes);
         if let Some(tree) = Tree::of_groups(bytes.len() as u64, groups.clone()) {
@@ -54,10 +56,12 @@ impl Tree {
         Tree { root, len: bytes.len() as u64, levels: alloc::vec![groups] }
     }
 
-    /// The tree of a matrix of `len` bytes whose groups were hashed elsewhere:
-    /// the chaining value of every [`Tree::GROUP_BYTES`], the last maybe
-    /// shorter. `None` for another number of groups, or fewer than two: a
-    /// matrix of one is hashed at once.
+    /// The tree of a matrix of `len` bytes whose groups the caller has hashed.
+    ///
+    /// `groups` holds the chaining value of every [`Tree::GROUP_BYTES`] bytes;
+    /// the last group may be shorter. It is `None` if the number of groups does
+    /// not fit `len`, or is below two. A matrix of one group is hashed as a
+    /// whole.
     pub fn of_groups(len: u64, groups: Vec<ChainingValue>) -> Option<Tree> {
         if groups.len() < 2 || groups.len() as u64 != len.div_ceil(Tree::GROUP_BYTES) {
             return None;
@@ -73,17 +77,18 @@ impl Tree {
         Some(Tree { root: Root(*root.as_bytes()), len, levels })
     }
 
-    /// The commitment: plain BLAKE3 of the bytes.
+    /// The commitment, which is plain BLAKE3 of the bytes.
     pub fn root(&self) -> &Root {
         &self.root
     }
 
-    /// Opens a strip of the committed matrix, whose bytes are given again.
+    /// Opens a strip of the committed matrix. The caller passes its bytes
+    /// again.
     ///
     /// # Errors
-    /// [`LengthError`] where the bytes or the strip belong to a matrix of
-    /// another length. Other bytes of the same length make an opening that
-    /// does not verify.
+    /// [`LengthError`] if the bytes or the strip belong to a matrix of another
+    /// length. Other bytes of the same length give an opening that does not
+    /// verify.
     pub fn open(&self, bytes: &[u8], strip: &Strip) -> Result<Opening, LengthError> {
         let range = self.byte_range(bytes, strip, strip.opened())?;
         let mut siblings = Vec::with_capacity(strip.siblings() as usize);
@@ -93,8 +98,8 @@ impl Tree {
         Ok(Opening { bytes: bytes[range].to_vec(), siblings })
     }
 
-    /// Checks that all three lengths agree, and turns a range of the matrix
-    /// into one of the slice.
+    /// Checks that all three lengths agree, and converts a range of the matrix
+    /// to one of the slice.
     fn byte_range(
         &self,
         bytes: &[u8],
@@ -108,12 +113,14 @@ impl Tree {
                 strip: strip.total(),
             });
         }
-        // Exact: it lies inside a slice.
+        // Exact: the range lies inside a slice.
         Ok(range.start as usize..range.end as usize)
     }
 
-    /// The chaining value of a node that is not the root: looked up from the
-    /// groups upwards, hashed below them.
+    /// The chaining value of a node that is not the root.
+    ///
+    /// The cache holds it for groups and nodes above. Below groups it is
+    /// hashed.
     fn node(&self, bytes: &[u8], node: Range<u64>) -> ChainingValue {
         let mut height = (node.end - node.start).next_power_of_two();
         // The last group may be shorter.
@@ -144,7 +151,7 @@ fn group_values(bytes: &[u8]) -> Vec<ChainingValue> {
     }
 }
 
-/// The parent of two neighbours; an odd last one is carried up unchanged.
+/// The parent of two neighbours. An odd last value is carried up unchanged.
 fn merge_pair(pair: &[ChainingValue]) -> ChainingValue {
     match pair {
         [left, right] => merge_subtrees_non_root(left, right, Mode::Hash),

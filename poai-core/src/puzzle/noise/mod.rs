@@ -1,4 +1,4 @@
-//! The noise (spec §4), the same rule for both sides: `E_ℓ = L·R_ℓ`.
+//! The noise (spec §4). Both sides follow the same rule, `E_ℓ = L·R_ℓ`.
 //!
 //! - [`rows`]: the row factor `L`, one row per row of the operand.
 //! - [`rank_steps`]: the factors `R_ℓ` of rank-steps, each of determinant ±2.
@@ -16,7 +16,7 @@ mod tests {
     use crate::digest::derive;
     use crate::params::Params;
 
-    /// What devices are given to make the same noise.
+    /// Devices derive the same noise from these keys.
     #[test]
     fn keys_are_of_the_seed() {
         let (params, seed) = (Params::CONSENSUS, Seed([7; 32]));

@@ -1,13 +1,13 @@
-//! The step factors: `R_ℓ = Π·(D1 + S_δ·D2)`, each of determinant ±2.
+//! The step factors `R_ℓ = Π·(D1 + S_δ·D2)`, each of determinant ±2.
 
 use crate::digest::Seed;
 use crate::digest::derive;
 use crate::params::{Params, RANK_MAX};
 
-/// The raw bytes behind one step factor, for the largest rank.
+/// The number of raw bytes for one step factor of the largest rank.
 const RAW_MAX: usize = 4 * RANK_MAX + 2 + RANK_MAX / 4;
 
-/// Gives the step factors of one side.
+/// The generator of one side's step factors.
 #[derive(Clone, Copy)]
 pub struct RankStepNoise {
     key: [u8; 32],
@@ -15,12 +15,12 @@ pub struct RankStepNoise {
 }
 
 impl RankStepNoise {
-    /// Keyed by `H("noise steps", seed)`.
+    /// A generator with the key `H("noise steps", seed)`.
     pub fn new(params: &Params, seed: &Seed) -> RankStepNoise {
         RankStepNoise { key: derive!("noise steps", &seed.0), rank: params.rank() }
     }
 
-    /// The key itself, for devices that make noise.
+    /// The key, for devices that generate noise.
     pub fn key(&self) -> &[u8; 32] {
         &self.key
     }
@@ -34,7 +34,7 @@ impl RankStepNoise {
         let (words, rest) = raw.split_at(4 * rank);
         let (shift, signs) = rest.split_at(2);
         let permutation = shuffle(words, rank);
-        // Odd, so that the cycle has the even length r and the determinant is
+        // δ is odd, so the cycle has the even length r. The determinant is then
         // the difference of two products of signs.
         let delta = 2 * (usize::from(u16::from_le_bytes([shift[0], shift[1]])) % (rank / 2)) + 1;
         let negative = |bit: usize| signs[bit / 8] >> (bit % 8) & 1 == 1;
@@ -49,14 +49,15 @@ impl RankStepNoise {
             factor.signs[1][c] = if negative(rank + c) { -1 } else { 1 };
         }
         if !odd {
-            // The signs' product has to be −1: that makes the determinant ±2.
+            // The product of all signs has to be −1, which makes the
+            // determinant ±2.
             factor.signs[1][rank - 1] *= -1;
         }
         factor
     }
 }
 
-/// The shuffle of spec §4, driven by `rank` words of which the first is unused.
+/// The shuffle of spec §4, driven by `rank` words. The first word is unused.
 fn shuffle(words: &[u8], rank: usize) -> [u8; RANK_MAX] {
     let mut permutation = core::array::from_fn(|c| c as u8);
     for i in (1..rank).rev() {
@@ -66,15 +67,17 @@ fn shuffle(words: &[u8], rank: usize) -> [u8; RANK_MAX] {
             words[4 * i + 2],
             words[4 * i + 3],
         ]);
-        // Below i + 1: a word is below 2^32.
+        // j is below i + 1, because a word is below 2^32.
         let j = (u64::from(word) * (i as u64 + 1)) >> 32;
         permutation.swap(i, j as usize);
     }
     permutation
 }
 
-/// One step factor `R_ℓ`: column c has the two nonzero entries
-/// `signs[0][c]` in row `sources[0][c]` and `signs[1][c]` in `sources[1][c]`.
+/// A step factor `R_ℓ`.
+///
+/// Column c has two nonzero entries: `signs[0][c]` in row `sources[0][c]`, and
+/// `signs[1][c]` in row `sources[1][c]`.
 #[derive(Clone)]
 pub struct RankStepFactor {
     rank: usize,
@@ -107,10 +110,10 @@ impl RankStepFactor {
         &self.signs[half][..self.rank]
     }
 
-    /// Adds the noise of one row to its entries of this step: `A' = A + E`.
+    /// Adds the noise of one row to its entries of this step, `A' = A + E`.
     ///
-    /// `row` is the row's factor and `entries` its clean entries of this step,
-    /// both as long as the rank; the sums fit i8 where the entries are clean.
+    /// `row` is the row's factor and `entries` its clean entries of this step.
+    /// Both are as long as the rank. The sums fit i8 if the entries are clean.
     ///
     /// # Panics
     /// If the row is shorter than the rank.
@@ -119,16 +122,18 @@ impl RankStepFactor {
         let first = self.sources(0).iter().zip(self.signs(0));
         let second = self.sources(1).iter().zip(self.signs(1));
         for (entry, ((&p, &d1), (&q, &d2))) in entries.iter_mut().zip(first.zip(second)) {
-            // In i8 and exact: factors lie in −32..=31, their signed sum in
+            // Exact in i8: factors lie in −32..=31, and their signed sum in
             // −64..=64.
             let noise = d1 * row[usize::from(p)] + d2 * row[usize::from(q)];
             *entry = entry.wrapping_add(noise);
         }
     }
 
-    /// The same factor by rows: row p has its two nonzero entries in columns
-    /// `sources(0)[p]` and `sources(1)[p]`. It is what the thin products of
-    /// exact recovery (spec §5) gather with.
+    /// The same factor by rows.
+    ///
+    /// Row p has its two nonzero entries in columns `sources(0)[p]` and
+    /// `sources(1)[p]`. The thin products of exact recovery (spec §5) gather
+    /// entries with it.
     pub fn transposed(&self) -> RankStepFactor {
         let mut by_row = self.clone();
         for half in 0..2 {
@@ -140,8 +145,10 @@ impl RankStepFactor {
         by_row
     }
 
-    /// Adds `R_ℓ · entries` to `sums`, both as long as the rank: the thin
-    /// products behind exact recovery (spec §5), two additions per entry.
+    /// Adds `R_ℓ · entries` to `sums`, both as long as the rank.
+    ///
+    /// These are the thin products of exact recovery (spec §5), with two
+    /// additions per entry.
     ///
     /// # Panics
     /// If there are fewer sums than the rank.

@@ -1,20 +1,20 @@
-//! The row factor: `L[i][c]`, uniform in -32..=31.
+//! The row factor `L[i][c]`, uniform in -32..=31.
 
 use crate::digest::Seed;
 use crate::digest::derive;
 use crate::params::RANK_MAX;
 
-/// Gives the rows of one side's row factor.
+/// The generator of the rows of one side's row factor.
 #[derive(Clone, Copy)]
 pub struct RowNoise([u8; 32]);
 
 impl RowNoise {
-    /// Keyed by `H("noise rows", seed)`.
+    /// A generator with the key `H("noise rows", seed)`.
     pub fn new(seed: &Seed) -> RowNoise {
         RowNoise(derive!("noise rows", &seed.0))
     }
 
-    /// The key itself, for devices that make noise.
+    /// The key, for devices that generate noise.
     pub fn key(&self) -> &[u8; 32] {
         &self.0
     }

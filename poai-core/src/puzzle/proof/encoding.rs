@@ -1,5 +1,8 @@
-//! `u32 m, n, k ‖ root_a ‖ root_b ‖ u32 I, J ‖ T ‖ bytes_A ‖ siblings_A ‖
-//! bytes_B ‖ siblings_B`: no prefixes, every length follows from the header.
+//! The canonical bytes of a proof (spec §7).
+//!
+//! They are `u32 m, n, k ‖ root_a ‖ root_b ‖ u32 I, J ‖ T ‖ bytes_A ‖
+//! siblings_A ‖ bytes_B ‖ siblings_B`. There are no length prefixes, because
+//! the header implies every length.
 
 use super::{ProofView, strip};
 use crate::digest::Root;
@@ -9,16 +12,16 @@ use crate::puzzle::statement::{Shape, ShapeError, Side, Statement, Tile};
 use crate::puzzle::transcript::{self, Transcript};
 use alloc::vec::Vec;
 
-/// The bytes before the openings.
+/// The number of bytes before the openings.
 pub const HEADER_LEN: usize = 3 * 4 + 2 * 32 + 2 * 4 + transcript::BYTES;
 
-/// Why bytes are no proof.
+/// Why bytes are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// There are too few bytes for a header.
-    #[error("{got} bytes are fewer than a header's {HEADER_LEN}")]
+    #[error("expected a proof of at least {HEADER_LEN} bytes, got {got}")]
     Header {
-        /// The bytes that came.
+        /// The number of bytes that the caller passed.
         got: u64,
     },
     /// The shape is impossible under the verifier's parameters.
@@ -27,42 +30,45 @@ pub enum DecodeError {
     /// The tile lies outside the product.
     #[error("tile index {index} of side {side} is not below {count}")]
     Tile {
-        /// A for the row I, B for the column J.
+        /// A for the row I, or B for the column J.
         side: Side,
         /// The index.
         index: u32,
-        /// How many tiles the product has in that direction.
+        /// The number of tiles of the product in that direction.
         count: u32,
     },
-    /// The total length is not the one that the header implies.
-    #[error("a proof of this shape has {expected} bytes, got {got}")]
+    /// The total length is not the length that the header implies.
+    #[error("expected a proof of {expected} bytes, got {got}")]
     Length {
-        /// The bytes that m, n, k, I and J imply.
+        /// The number of bytes that m, n, k, I and J imply.
         expected: u64,
-        /// The bytes that came.
+        /// The number of bytes that the caller passed.
         got: u64,
     },
 }
 
-/// Why a proof has no bytes.
+/// Why a proof cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// The shape or the tile is impossible.
     #[error(transparent)]
     Header(#[from] DecodeError),
-    /// An opening has another size than its strip.
-    #[error("opening of {side}: {bytes} bytes and {siblings} siblings do not fit the strip")]
+    /// An opening does not have the size of its strip's opening.
+    #[error("opening of {side}: expected the strip's size, got {bytes} bytes, {siblings} siblings")]
     Opening {
         /// Which opening.
         side: Side,
-        /// Its bytes.
+        /// The number of bytes in the opening.
         bytes: usize,
-        /// Its siblings.
+        /// The number of siblings in the opening.
         siblings: usize,
     },
 }
 
-/// What stands before the openings, checked for consistency with itself.
+/// The part of a proof before the openings.
+///
+/// [`ProofHeader::decode`] checks that its shape is permitted and that the tile
+/// lies in the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProofHeader {
@@ -75,10 +81,11 @@ pub struct ProofHeader {
 }
 
 impl ProofHeader {
-    /// Reads the header and leaves the openings' bytes.
+    /// Reads the header, and returns it with the bytes of the openings.
     ///
     /// # Errors
-    /// [`DecodeError::Header`], [`DecodeError::Shape`], [`DecodeError::Tile`].
+    /// [`DecodeError::Header`], [`DecodeError::Shape`] or
+    /// [`DecodeError::Tile`].
     pub fn decode<'a>(
         params: &Params,
         bytes: &'a [u8],
@@ -102,7 +109,7 @@ impl ProofHeader {
         Ok(())
     }
 
-    /// Where the two strips lie.
+    /// The places of the two strips.
     fn strips(&self, params: &Params) -> Option<[Strip; 2]> {
         let shape = &self.statement.shape;
         let a = strip(params, shape, self.tile, Side::A)?;
@@ -110,8 +117,8 @@ impl ProofHeader {
         Some([a, b])
     }
 
-    /// The length of the whole proof, or `None` for a header that `decode`
-    /// would refuse.
+    /// The length of the whole proof, or `None` if `decode` would refuse the
+    /// header.
     pub fn proof_len(&self, params: &Params) -> Option<u64> {
         let strips = self.strips(params)?;
         Some(HEADER_LEN as u64 + strips.iter().map(opening_len).sum::<u64>())
@@ -130,7 +137,7 @@ impl ProofHeader {
     }
 }
 
-/// The encoded length of a strip's opening; far below 2^63.
+/// The encoded length of a strip's opening, which is far below 2^63.
 fn opening_len(strip: &Strip) -> u64 {
     strip.opened_len() + 32 * u64::from(strip.siblings())
 }
@@ -139,12 +146,13 @@ impl<'a> ProofView<'a> {
     /// Reads the canonical bytes without copying or allocating.
     ///
     /// # Errors
-    /// [`DecodeError`] for every byte string that is no proof's. The entries'
-    /// range and everything that takes hashing is for the verifier to check.
+    /// [`DecodeError`] if the bytes are not a proof. The verifier checks the
+    /// range of the entries and everything that needs hashing.
     pub fn decode(params: &Params, bytes: &'a [u8]) -> Result<ProofView<'a>, DecodeError> {
         let (header, openings) = ProofHeader::decode(params, bytes)?;
         let got = bytes.len() as u64;
-        // `decode` checked shape and tile, so the strips exist.
+        // `ProofHeader::decode` has checked shape and tile, so the strips
+        // exist.
         let expected = header.proof_len(params).unwrap_or(0);
         if expected != got {
             return Err(DecodeError::Length { expected, got });
@@ -170,7 +178,7 @@ impl<'a> ProofView<'a> {
     /// The canonical bytes.
     ///
     /// # Errors
-    /// [`EncodeError`] where the parts do not fit one another.
+    /// [`EncodeError`] if the parts do not fit together.
     pub fn encode(&self, params: &Params) -> Result<Vec<u8>, EncodeError> {
         let header = self.header();
         header.check(params)?;
@@ -196,7 +204,7 @@ impl<'a> ProofView<'a> {
     }
 }
 
-/// Takes fields off the front of a byte string.
+/// A reader that takes fields from the front of a byte string.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,7 +1,7 @@
-//! The proof, and its one canonical byte string (spec §7).
+//! The proof and its canonical bytes (spec §7).
 //!
-//! [`ProofView`] borrows from the bytes and allocates nothing: it is what
-//! verifiers use. [`Proof`] owns its parts: it is what miners make.
+//! Verifiers use [`ProofView`], which borrows from the bytes and allocates
+//! nothing. Miners make a [`Proof`], which owns its parts.
 
 mod encoding;
 
@@ -17,24 +17,26 @@ use crate::puzzle::ticket::TicketKey;
 use crate::puzzle::transcript::Transcript;
 use alloc::vec::Vec;
 
-/// A claim that one tile of one product drew a ticket, with all that is needed
-/// to recompute it.
+/// A claim that a tile of a product drew a ticket, with the data to recompute
+/// it.
 ///
-/// It carries neither the challenge nor the parameters nor the difficulty:
-/// these are the verifier's own.
+/// It does not hold the challenge, the parameters or the difficulty. The
+/// verifier supplies them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Proof {
-    /// The product that was mined.
+    /// The statement of the mined product.
     pub statement: Statement,
-    /// Which tile drew the ticket.
+    /// The tile that drew the ticket.
     pub tile: Tile,
-    /// The claimed transcript. It proves nothing until it was recomputed from
-    /// the openings; it binds neither tile nor openings.
+    /// The claimed transcript.
+    ///
+    /// It proves nothing until the verifier has recomputed it from the
+    /// openings. It binds neither the tile nor the openings.
     pub transcript: Transcript,
-    /// A's strip of the tile.
+    /// The opening of the tile's strip of A.
     pub opening_a: Opening,
-    /// Bᵀ's strip of the tile.
+    /// The opening of the tile's strip of Bᵀ.
     pub opening_b: Opening,
 }
 
@@ -53,16 +55,16 @@ impl Proof {
     /// The canonical bytes.
     ///
     /// # Errors
-    /// [`EncodeError`] where the shape, the tile or an opening's lengths do
-    /// not fit one another: such a proof has no bytes.
+    /// [`EncodeError`] if the shape, the tile and the lengths of the openings
+    /// do not fit together. Such a proof has no encoding.
     pub fn encode(&self, params: &Params) -> Result<Vec<u8>, EncodeError> {
         self.view().encode(params)
     }
 
-    /// Reads the canonical bytes; `encode` gives exactly them again.
+    /// Reads the canonical bytes. `encode` returns exactly these bytes again.
     ///
     /// # Errors
-    /// [`DecodeError`] for every byte string that is no proof's.
+    /// [`DecodeError`] if the bytes are not a proof.
     pub fn decode(params: &Params, bytes: &[u8]) -> Result<Proof, DecodeError> {
         ProofView::decode(params, bytes).map(|view| view.to_proof())
     }
@@ -71,15 +73,15 @@ impl Proof {
 /// A borrowed [`Proof`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofView<'a> {
-    /// The product that was mined.
+    /// The statement of the mined product.
     pub statement: Statement,
-    /// Which tile drew the ticket.
+    /// The tile that drew the ticket.
     pub tile: Tile,
     /// The claimed transcript.
     pub transcript: Transcript,
-    /// A's strip of the tile.
+    /// The opening of the tile's strip of A.
     pub opening_a: OpeningView<'a>,
-    /// Bᵀ's strip of the tile.
+    /// The opening of the tile's strip of Bᵀ.
     pub opening_b: OpeningView<'a>,
 }
 
@@ -112,13 +114,14 @@ impl ProofView<'_> {
         Seeds::derive(params, challenge, &self.statement)
     }
 
-    /// The ticket of the *claimed* transcript.
+    /// The ticket of the claimed transcript, which is not recomputed.
     pub fn claimed_ticket(&self, seed_a: &Seed) -> Ticket {
         TicketKey::new(seed_a).ticket(&self.transcript)
     }
 }
 
-/// Where one side's strip of a tile lies, or `None` for a tile outside.
+/// The place of one side's strip of a tile, or `None` if the tile is outside
+/// the product.
 pub fn strip(params: &Params, shape: &Shape, tile: Tile, side: Side) -> Option<Strip> {
     Strip::new(params, shape.rows(side), shape.k, tile.strip(side))
 }

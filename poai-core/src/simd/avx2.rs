@@ -1,5 +1,7 @@
-//! AVX2: entries widened to 16 bits, multiplied and added in pairs
-//! (`vpmaddwd`), which is exact for the full range of i8.
+//! The AVX2 kernel.
+//!
+//! It widens entries to 16 bits, and multiplies and adds them in pairs
+//! (`vpmaddwd`). This is exact for the full range of i8.
 #![allow(unsafe_code)]
 
 use super::Kernel;
@@ -9,14 +11,14 @@ use core::arch::x86_64::*;
 
 const T: usize = 32;
 const R: usize = 128;
-/// Entries of a step.
+/// The number of entries of a step.
 const STEP: usize = T * R;
 
-/// Made by `find` alone, on processors with AVX2.
+/// The AVX2 kernel. Only `find` returns it, on processors with AVX2.
 #[derive(Debug)]
 struct Avx2;
 
-/// The kernel, on a processor that has what it needs.
+/// The kernel, if the processor has AVX2.
 pub(super) fn find() -> Option<&'static dyn Kernel> {
     is_x86_feature_detected!("avx2").then_some(&Avx2)
 }
@@ -42,7 +44,7 @@ impl Kernel for Avx2 {
     }
 
     fn accumulate(&self, _: usize, a: &[&[i8]], b: &[i8], _: usize, sums: &mut [i32]) {
-        // The folds are a few instructions a step.
+        // The folds cost only a few instructions per step.
         each_step(a, b, sums, |_, _, _| ());
     }
 
@@ -54,17 +56,19 @@ impl Kernel for Avx2 {
     fn correct_tile(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
         assert!(a.len() == b.len() && a.len().is_multiple_of(2 * T));
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
-        // SAFETY: `find` makes this kernel only where AVX2 is.
+        // SAFETY: `find` returns this kernel only if the processor has AVX2.
         unsafe { add::<true>(a, b, sums) };
     }
 }
 
-/// Adds every step of a strip of B with each strip of A, widening B's once, and
-/// tells the XOR of the sums by strip and step.
+/// Adds the products of every step of a strip of B with each strip of A.
+///
+/// It widens B's steps once, and calls `tell` with strip, step and XOR of the
+/// sums.
 fn each_step(a: &[&[i8]], b: &[i8], sums: &mut [i32], mut tell: impl FnMut(usize, usize, u32)) {
     let (b, sums) = (b.as_chunks().0, sums.as_chunks_mut().0);
     for (step, b_step) in b.iter().enumerate() {
-        // SAFETY: `find` makes the kernel only where AVX2 is.
+        // SAFETY: `find` returns the kernel only if the processor has AVX2.
         let b_wide = unsafe { widen(b_step) };
         for (strip, (a, sums)) in a.iter().zip(&mut *sums).enumerate() {
             let a = &a.as_chunks().0[step];
@@ -83,8 +87,8 @@ struct Wide([i16; STEP]);
 fn widen(step: &[i8; STEP]) -> Wide {
     let mut wide = Wide([0; STEP]);
     for (to, from) in wide.0.as_chunks_mut::<16>().0.iter_mut().zip(step.as_chunks::<16>().0) {
-        // SAFETY: both arrays have the 16 entries that are read and written;
-        // neither access asks for alignment.
+        // SAFETY: both arrays have the 16 entries that are read and written.
+        // Neither access needs alignment.
         unsafe {
             let entries = _mm_loadu_si128(from.as_ptr().cast());
             _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_cvtepi8_epi16(entries));
@@ -93,8 +97,10 @@ fn widen(step: &[i8; STEP]) -> Wide {
     wide
 }
 
-/// Adds (or subtracts) the product of two interleaved strips of equally
-/// many column pairs, and returns the XOR of all sums.
+/// Adds or subtracts the product of two interleaved strips, and returns the XOR
+/// of all sums.
+///
+/// Both strips have the same number of column pairs.
 #[target_feature(enable = "avx2")]
 fn add<const SUBTRACT: bool>(a: &[i16], b: &[i16], sums: &mut [i32; T * T]) -> u32 {
     let mut folded = _mm256_setzero_si256();
@@ -109,7 +115,7 @@ fn add<const SUBTRACT: bool>(a: &[i16], b: &[i16], sums: &mut [i32; T * T]) -> u
     lanes.into_iter().fold(0, |x, lane| x ^ lane)
 }
 
-/// Four rows by sixteen columns: eight accumulators.
+/// Computes four rows by sixteen columns, in eight accumulators.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn block<const SUBTRACT: bool>(
@@ -120,7 +126,7 @@ fn block<const SUBTRACT: bool>(
     sums: &mut [i32; T * T],
 ) -> __m256i {
     let mut products = [[_mm256_setzero_si256(); 2]; 4];
-    // Each chunk is one pair of columns of all 32 rows.
+    // Each chunk holds one pair of columns of all 32 rows.
     for (a, b) in a.as_chunks::<{ 2 * T }>().0.iter().zip(b.as_chunks::<{ 2 * T }>().0) {
         let b: &[i16; 32] = b[2 * columns..].first_chunk().expect("16 columns are left");
         // SAFETY: the array has the 64 bytes that are read.

@@ -1,7 +1,8 @@
-//! Interleaving: SIMD lanes run over rows, so groups of `G` neighbouring
-//! columns of all rows stand side by side.
+//! The interleaved layout, in which SIMD lanes run over rows.
+//!
+//! Groups of `G` neighbouring columns of all rows lie side by side.
 
-/// `packed[(q·rows + row)·G + g] = matrix[row·columns + q·G + g]`.
+/// Interleaves: `packed[(q·rows + row)·G + g] = matrix[row·columns + q·G + g]`.
 pub(super) fn interleave<const G: usize, T: Copy>(rows: usize, matrix: &[T], packed: &mut [T]) {
     let columns = matrix.len() / rows;
     for (row, entries) in matrix.chunks_exact(columns).enumerate() {

@@ -1,9 +1,9 @@
-//! Kernels: one rank-step of one tile, on one instruction set, in the packed
-//! layout that it reads.
+//! Kernels: one rank-step of one tile on one instruction set.
 //!
-//! One file per instruction set, chosen at run time. The CPU backend multiplies
-//! with them and lets any be forced by name; verifiers recompute their one tile
-//! with the fastest, where feature `std` is on.
+//! Each kernel reads its own packed layout. There is one file per instruction
+//! set, and the kernel is chosen at run time. The CPU backend multiplies with
+//! kernels, and a user can force one by name. With feature `std`, verifiers
+//! recompute their one tile with the fastest kernel that they may use.
 
 #[cfg(all(feature = "parallel", target_arch = "x86_64", target_os = "linux"))]
 mod amx;
@@ -25,18 +25,20 @@ use crate::puzzle::noise::RankStepFactor;
 use crate::puzzle::statement::Side;
 use core::fmt;
 
-/// One instruction set's way to multiply. A new one implements this in a file
-/// of its own and joins [`ALL`]; the shared tester does the rest.
+/// One instruction set's way to multiply.
 ///
-/// Here a *step* is a rank-step: the `t×r` entries of one strip in it. A strip is
-/// packed step by step, so that a step is contiguous in memory.
+/// A new kernel implements this trait in its own file and is listed in [`ALL`].
+/// The shared tester then tests it.
+///
+/// Here a *step* is the `t×r` entries of one strip in one rank-step. A strip is
+/// packed step by step, so a step is contiguous in memory.
 pub trait Kernel: fmt::Debug + Send + Sync {
-    /// Whether it takes a (rank, tile).
+    /// Whether the kernel supports a (rank, tile).
     fn supports(&self, params: &Params) -> bool {
         *params == Params::CONSENSUS
     }
 
-    /// How many bytes a packed step takes.
+    /// The length of a packed step in bytes.
     fn packed_len(&self, params: &Params, _: Side) -> usize {
         params.tile() * params.rank()
     }
@@ -44,22 +46,25 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// Packs a step of `t` rows, row-major.
     fn pack(&self, side: Side, t: usize, rows: &[i8], packed: &mut [i8]);
 
-    /// Unpacks what `pack` packed.
+    /// Unpacks a step that `pack` packed.
     fn unpack(&self, side: Side, t: usize, packed: &[i8], rows: &mut [i8]);
 
-    /// Adds one step to a tile's sums, row-major t×t, and returns the XOR of
-    /// all of them.
+    /// Adds one step to a tile's sums and returns the XOR of all sums.
+    ///
+    /// The sums are row-major t×t.
     fn step(&self, t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32;
 
-    /// What the caches hold at once.
+    /// The block of a product that the caches hold at once.
     fn block(&self) -> Block {
         Block { rows: 8, columns: 8, steps: 4 }
     }
 
-    /// Adds consecutive steps of one strip of B with each of several strips of
-    /// A to those strips' tiles, t×t sums each in `sums`. The XOR of tile i's
-    /// sums after step ℓ goes to `xs[i·count + ℓ]`, `count` being the number of
-    /// steps.
+    /// Adds the products of consecutive steps of one strip of B with each of
+    /// several strips of A.
+    ///
+    /// Each strip of A has its tile of t×t sums in `sums`. The XOR of tile i's
+    /// sums after step ℓ goes to `xs[i·count + ℓ]`, where `count` is the number
+    /// of steps.
     fn fold(&self, t: usize, a: &[&[i8]], b: &[i8], sums: &mut [i32], xs: &mut [u32]) {
         let count = xs.len() / a.len();
         let tiles = a.iter().zip(sums.chunks_exact_mut(t * t)).zip(xs.chunks_exact_mut(count));
@@ -71,7 +76,7 @@ pub trait Kernel: fmt::Debug + Send + Sync {
         }
     }
 
-    /// The same `count` steps without the folds.
+    /// Adds the same `count` steps as [`Kernel::fold`], without the XORs.
     fn accumulate(&self, t: usize, a: &[&[i8]], b: &[i8], count: usize, sums: &mut [i32]) {
         for (a, sums) in a.iter().zip(sums.chunks_exact_mut(t * t)) {
             let steps = a.chunks_exact(a.len() / count).zip(b.chunks_exact(b.len() / count));
@@ -81,8 +86,10 @@ pub trait Kernel: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Adds the noise of a step: `factors` are the t rows of the row factor,
-    /// `entries` the t clean rows.
+    /// Adds the noise of a step.
+    ///
+    /// `factors` holds the t rows of the row factor, and `entries` the t clean
+    /// rows.
     fn add_noise(&self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
         let rank = step.rank();
         for (row, entries) in factors.chunks_exact(rank).zip(entries.chunks_exact_mut(rank)) {
@@ -90,8 +97,9 @@ pub trait Kernel: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Adds `R_ℓ` times each of the t rows of a step to `sums` (t×r), wrapping
-    /// at 16 bits. `by_row` is the step factor transposed.
+    /// Adds `R_ℓ` times each of the t rows of a step to `sums` (t×r).
+    ///
+    /// Sums wrap at 16 bits. `by_row` is the transposed step factor.
     fn project(&self, by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
         let rank = by_row.rank();
         let first = || by_row.sources(0).iter().zip(by_row.signs(0));
@@ -105,27 +113,30 @@ pub trait Kernel: fmt::Debug + Send + Sync {
         }
     }
 
-    /// How many 16-bit words a packed strip of thin factors takes.
+    /// The length of a packed strip of thin factors in 16-bit words.
     fn thin_len(&self, params: &Params) -> usize {
         2 * params.tile() * params.rank()
     }
 
-    /// Brings a strip of thin factors, t×2r row-major, into the layout that
-    /// `correct` reads; `false` where that layout does not hold a value.
+    /// Packs a strip of thin factors, t×2r row-major, for `correct`.
+    ///
+    /// It returns `false` if the packed layout cannot hold a value.
     fn pack_thin(&self, _: Side, _: usize, rows: &[i16], packed: &mut [i16]) -> bool {
         packed.copy_from_slice(rows);
         true
     }
 
     /// Subtracts the products of one thin strip of B with each of several thin
-    /// strips of A from those strips' tiles, t×t sums each in `sums`.
+    /// strips of A.
+    ///
+    /// Each strip of A has its tile of t×t sums in `sums`.
     fn correct(&self, t: usize, a: &[&[i16]], b: &[i16], sums: &mut [i32]) {
         for (a, sums) in a.iter().zip(sums.chunks_exact_mut(t * t)) {
             self.correct_tile(t, a, b, sums);
         }
     }
 
-    /// [`Kernel::correct`] for one tile.
+    /// Does [`Kernel::correct`] for one tile.
     fn correct_tile(&self, t: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
         let width = a.len() / t;
         for (a, sums) in a.chunks_exact(width).zip(sums.chunks_exact_mut(t)) {
@@ -136,40 +147,44 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     }
 }
 
-/// How much of a product is worked on at once: so many strips of A by so many
-/// of B, so many steps at a time, that the steps of one strip of B stay in the
-/// first cache and everything else in the second.
+/// The part of a product that a backend works on at once.
+///
+/// The sizes keep the steps of one strip of B in the first-level cache, and the
+/// rest of the block in the second-level cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// Strips of A.
+    /// The number of strips of A.
     pub rows: usize,
-    /// Strips of B.
+    /// The number of strips of B.
     pub columns: usize,
-    /// Steps, at most [`Block::STEPS_MAX`].
+    /// The number of steps, at most [`Block::STEPS_MAX`].
     pub steps: usize,
 }
 
 impl Block {
-    /// The most strips of A in a block.
+    /// The largest number of strips of A in a block.
     pub const ROWS_MAX: usize = 16;
-    /// The most steps at a time.
+    /// The largest number of steps in a block.
     pub const STEPS_MAX: usize = 4;
 }
 
-/// A kernel's name, and how to get it where the machine has it.
+/// A kernel's name and requirements, and the function that finds it.
 pub struct Entry {
-    /// The name by which it is forced.
+    /// The name by which a user forces the kernel.
     pub name: &'static str,
-    /// What it asks of the processor.
+    /// What the kernel needs from the machine.
     pub needs: &'static str,
-    /// The kernel, or `None` on a machine without it.
+    /// Returns the kernel, or `None` on a machine without it.
     pub find: fn() -> Option<&'static dyn Kernel>,
-    /// Whether verifiers may take it: not where finding it asks the system for
-    /// something, which is the process's own decision.
+    /// Whether verifiers may use the kernel.
+    ///
+    /// They may not if finding it requests something from the system. That is a
+    /// decision of the process, not of a library.
     pub for_verifiers: bool,
 }
 
-/// Looks on machines of the right architecture, and finds nothing elsewhere.
+/// The finder of a kernel, which finds nothing on machines of another
+/// architecture.
 macro_rules! find {
     ($condition:meta, $($kernel:ident)::+) => {{
         #[cfg($condition)]
@@ -183,12 +198,13 @@ macro_rules! find {
     }};
 }
 
-/// Every kernel, the fastest first. A machine takes the first it has, unless
-/// one is forced.
+/// Every kernel, the fastest first.
+///
+/// A machine uses the first kernel that it has, unless the user forces one.
 pub const ALL: [Entry; 5] = [
     Entry {
         name: "cpu-amx",
-        needs: "x86-64 with AMX-INT8 and AVX-512 F, BW, VBMI and VNNI, and Linux's leave to use AMX",
+        needs: "x86-64 with AMX-INT8 and AVX-512 F, BW, VBMI and VNNI, and Linux's permission to use AMX",
         find: find!(all(feature = "parallel", target_arch = "x86_64", target_os = "linux"), amx),
         for_verifiers: false,
     },
@@ -219,7 +235,7 @@ impl Entry {
         Entry::first(params, |_| true)
     }
 
-    /// The fastest kernel that verifiers may take.
+    /// The fastest kernel that verifiers may use.
     pub fn for_verifier(params: &Params) -> &'static dyn Kernel {
         Entry::first(params, |entry| entry.for_verifiers).1
     }

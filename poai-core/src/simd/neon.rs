@@ -1,5 +1,7 @@
-//! NEON with the dot-product extension: four products a lane and instruction
-//! (`sdot`), signed by signed, so no correction is needed.
+//! The NEON kernel, with the dot-product extension.
+//!
+//! One instruction (`sdot`) does four products per lane. It multiplies signed
+//! by signed bytes, so no correction is needed.
 #![allow(unsafe_code)]
 
 use super::Kernel;
@@ -10,16 +12,17 @@ use core::arch::asm;
 
 const T: usize = 32;
 const R: usize = 128;
-/// Entries of a step.
+/// The number of entries of a step.
 const STEP: usize = T * R;
-/// Rows and columns of a block of accumulators: 8 rows by 2 registers of 4.
+/// The rows and columns of a block of accumulators, which has 8 rows by 2
+/// registers of 4.
 const BLOCK: usize = 8;
 
-/// Made by `find` alone, on processors with the dot product.
+/// The NEON kernel. Only `find` returns it, on processors with the dot product.
 #[derive(Debug)]
 struct Neon;
 
-/// The kernel, on a processor that has what it needs.
+/// The kernel, if the processor has the dot product.
 pub(super) fn find() -> Option<&'static dyn Kernel> {
     std::arch::is_aarch64_feature_detected!("dotprod").then_some(&Neon)
 }
@@ -37,7 +40,8 @@ impl Kernel for Neon {
         let a: &[i8; STEP] = a.as_array().expect("a step has 32×128 entries");
         let b: &[i8; STEP] = b.as_array().expect("a step has 32×128 entries");
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
-        // SAFETY: `find` makes this kernel only where the dot product is.
+        // SAFETY: `find` returns this kernel only if the processor has the dot
+        // product.
         unsafe { step(a, b, sums) }
     }
 
@@ -50,19 +54,19 @@ impl Kernel for Neon {
         assert!(a.len() == b.len() && a.len().is_multiple_of(T));
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
         // SAFETY: NEON is part of every aarch64 target with floating point, and
-        // `find` has seen its extension.
+        // `find` has checked its extension.
         unsafe { correct(a, b, sums) }
     }
 }
 
-/// Adds to each lane four products: of the lane's four bytes in `b`, and of the
-/// four bytes number `LANE` in `a`.
+/// Adds four products to each lane: those of the lane's four bytes in `b` with
+/// the four bytes number `LANE` in `a`.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn dot<const LANE: usize>(sums: int32x4_t, b: int8x16_t, a: int8x16_t) -> int32x4_t {
     let mut sums = sums;
-    // SAFETY: the instruction reads and writes these registers alone. It is
-    // written out because its intrinsic is not stable.
+    // SAFETY: the instruction reads and writes only these registers. It is
+    // written in assembly because its intrinsic is not stable.
     unsafe {
         asm!(
             "sdot {sums:v}.4s, {b:v}.16b, {a:v}.4b[{lane}]",
@@ -87,7 +91,7 @@ fn step(a: &[i8; STEP], b: &[i8; STEP], sums: &mut [i32; T * T]) -> u32 {
     folded
 }
 
-/// 8 rows by 8 columns: 16 accumulators.
+/// Computes 8 rows by 8 columns, in 16 accumulators.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn block(
@@ -98,7 +102,7 @@ fn block(
     sums: &mut [i32; T * T],
 ) -> u32 {
     let mut products = [[vdupq_n_s32(0); 2]; BLOCK];
-    // Each chunk is four columns of all 32 rows.
+    // Each chunk holds four columns of all 32 rows.
     for (a, b) in a.as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0) {
         let (a, b) = (load(&a[4 * rows..]), load(&b[4 * columns..]));
         for (half, b) in b.into_iter().enumerate() {
@@ -130,7 +134,7 @@ fn block(
     lanes.into_iter().fold(0, |x, lane| x ^ lane as u32)
 }
 
-/// The 32 bytes that a slice starts with.
+/// Loads the first 32 bytes of a slice.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn load(entries: &[i8]) -> [int8x16_t; 2] {

@@ -1,18 +1,19 @@
-//! Portable code that the compiler vectorises, on any processor and for every
-//! permitted (rank, tile).
+//! The portable kernel, for any processor and every permitted (rank, tile).
+//!
+//! The compiler vectorises it.
 
 use super::Kernel;
 use crate::params::Params;
 use crate::puzzle::statement::Side;
 
-/// The name by which it is forced.
+/// The name by which a user forces the kernel.
 pub(super) const NAME: &str = "cpu-scalar";
 
-/// Rows as they are.
+/// The portable kernel. Its packed rows are the rows unchanged.
 #[derive(Debug)]
 pub(super) struct Scalar;
 
-/// Always there.
+/// Returns the kernel, which every machine has.
 pub(super) fn find() -> Option<&'static dyn Kernel> {
     Some(&Scalar)
 }
@@ -35,15 +36,15 @@ impl Kernel for Scalar {
     }
 }
 
-/// Adds one rank-step of noised rows to a tile's partial sums (row-major t×t)
-/// and returns the XOR of all sums, which is what the transcript folds.
+/// Adds one rank-step of noised rows to a tile's partial sums (row-major t×t).
 ///
-/// `a` and `b` hold `t` rows each, row-major, all of the length
-/// `a.len() / t`, which is the rank.
+/// It returns the XOR of all sums, which the transcript folds. `a` and `b` hold
+/// `t` rows each, row-major. The length of a row is `a.len() / t`, which is the
+/// rank.
 ///
 /// # Panics
-/// If the lengths do not fit: `sums` is no square of `t`, or `a` and `b` are
-/// not equally many whole rows.
+/// If the length of `sums` is not `t·t`, or `a` and `b` do not have the same
+/// number of whole rows.
 fn add_step(t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
     assert!(sums.len() == t * t && a.len() == b.len() && a.len().is_multiple_of(t));
     let rank = a.len() / t;
@@ -59,7 +60,7 @@ fn add_step(t: usize, a: &[i8], b: &[i8], sums: &mut [i32]) -> u32 {
 
 /// The exact dot product of two rows of one step.
 fn dot(a: &[i8], b: &[i8]) -> i32 {
-    // At most 256 products of magnitude 2^14: no overflow. Widening to i16
-    // first is what compilers turn into multiply-add-pairs instructions.
+    // At most 256 products of magnitude 2^14, so the sum does not overflow.
+    // Compilers turn the widening to i16 into multiply-add-pairs instructions.
     a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a)) * i32::from(i16::from(b))).sum()
 }

@@ -1,14 +1,18 @@
-//! AMX int8: 16×16 sums a register, 16 384 multiply-adds an instruction
-//! (`tdpbssd`), signed by signed, so no correction is needed.
+//! The AMX int8 kernel.
 //!
-//! - [`permission`]: whether the processor has it and Linux lets us;
+//! A register holds 16×16 sums, and one instruction (`tdpbssd`) does 16 384
+//! multiply-adds. It multiplies signed by signed bytes, so no correction is
+//! needed.
+//!
+//! - [`permission`]: whether the processor has AMX and Linux permits its use;
 //! - [`tiles`]: the loops over tile registers, in assembly;
-//! - [`thin`]: recovery's thin factors, as pairs of 8-bit limbs;
+//! - [`thin`]: the thin factors of recovery, as pairs of 8-bit limbs.
 //!
-//! Tests answer the instructions in software on processors without them
+//! On processors without AMX, tests emulate the instructions in software
 //! ([`assume`]).
 //!
-//! A processor with AMX has AVX-512 too, which packs, adds the noise and folds.
+//! A processor with AMX also has AVX-512, which packs, adds the noise and
+//! folds.
 #![allow(unsafe_code)]
 
 mod permission;
@@ -21,15 +25,16 @@ use crate::params::Params;
 use crate::puzzle::noise::RankStepFactor;
 use crate::puzzle::statement::Side;
 
-/// Made by `find` alone, where AMX may be used.
+/// The AMX kernel. Only `find` and `assume` make one, if AMX may be used.
 #[derive(Debug)]
 pub(super) struct Amx {
     avx512: Avx512,
     tiles: tiles::Tiles,
 }
 
-/// The kernel, where the processor has it and the system lets us use it. Asks
-/// for leave the first time.
+/// The kernel, if the processor has AMX and the system permits its use.
+///
+/// The first call asks the system for permission.
 pub(super) fn find() -> Option<&'static dyn Kernel> {
     static FOUND: std::sync::OnceLock<Option<Amx>> = std::sync::OnceLock::new();
     let found = FOUND.get_or_init(|| {
@@ -40,8 +45,10 @@ pub(super) fn find() -> Option<&'static dyn Kernel> {
 }
 
 impl Kernel for Amx {
-    /// Side A's steps are row-major, side B's have groups of four columns of
-    /// all rows side by side: what `tdpbssd` reads.
+    /// Packs a step in the layout that `tdpbssd` reads.
+    ///
+    /// Side A's steps are row-major. Side B's steps have groups of four columns
+    /// of all rows side by side.
     fn pack(&self, side: Side, _: usize, rows: &[i8], packed: &mut [i8]) {
         self.exchange(side, rows, packed);
     }
@@ -65,7 +72,7 @@ impl Kernel for Amx {
         let sums = sums.as_chunks_mut().0;
         let count = b.len();
         assert!(xs.len() == a.len() * count && sums.len() == a.len(), "a tile for each strip");
-        // As many tiles at a time as there is room for lanes of.
+        // The number of tiles whose lanes fit one call.
         let together = (tiles::LANES / count).max(1);
         let tiles = a.chunks(together).zip(sums.chunks_mut(together));
         for ((a, sums), xs) in tiles.zip(xs.chunks_mut(together * count)) {
@@ -74,7 +81,7 @@ impl Kernel for Amx {
                 let mut lanes = [[0; 16]; tiles::LANES];
                 let lanes = &mut lanes[..a.len() * steps.len()];
                 self.tiles.fold(a, b, steps.clone(), sums, lanes);
-                // Either one piece of all steps, or one tile.
+                // The piece has either all steps, or a single tile.
                 let xs = if steps.len() == count { &mut *xs } else { &mut xs[steps] };
                 self.avx512.fold_lanes(lanes, xs);
             }
@@ -109,7 +116,7 @@ impl Kernel for Amx {
 }
 
 impl Amx {
-    /// Packing and unpacking are the same exchange.
+    /// Packs or unpacks, which are the same exchange.
     fn exchange(&self, side: Side, from: &[i8], to: &mut [i8]) {
         let from: &[i8; STEP] = from.as_array().expect("a step has 32×128 entries");
         let to: &mut [i8; STEP] = to.as_mut_array().expect("a step has 32×128 entries");
@@ -120,8 +127,9 @@ impl Amx {
     }
 }
 
-/// The AMX kernel without asking the processor or the system: `None` on
-/// processors without AVX-512 F, BW, VBMI and VNNI.
+/// The AMX kernel, without a query of the processor's AMX or of the system.
+///
+/// It is `None` on processors without AVX-512 F, BW, VBMI and VNNI.
 ///
 /// # Safety
 /// The processor, or an emulator of it in this process, executes AMX-TILE and
@@ -131,7 +139,7 @@ pub unsafe fn assume() -> Option<&'static dyn Kernel> {
     static ASSUMED: std::sync::OnceLock<Option<Amx>> = std::sync::OnceLock::new();
     let assumed = ASSUMED.get_or_init(|| {
         let avx512 = Avx512::find()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises it.
         Some(Amx { avx512, tiles: unsafe { tiles::Tiles::assume() } })
     });
     assumed.as_ref().map(|amx| amx as &dyn Kernel)

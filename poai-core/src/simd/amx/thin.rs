@@ -1,25 +1,31 @@
-//! Recovery's thin factors in 8-bit limbs, so that AMX multiplies them too.
+//! The thin factors of recovery in 8-bit limbs, so that AMX can multiply them.
 //!
-//! A projected entry v is `256·high + low`, both in i8. Row factors are negated,
-//! so that the products *add* what is to be subtracted: `−r` is within −31..=32.
-//! A packed strip has three steps: A's are low, row factors, high; B's are
-//! high, row factors, low. Any two neighbours of A's thus meet the right two of
-//! B's: the first two of A's and the last two of B's are the low limbs'
-//! products, the others the high ones'.
+//! A projected entry v is `256·high + low`, both in i8. Row factors are
+//! negated, so adding the products subtracts the correction. A negated row
+//! factor is within −31..=32.
+//!
+//! A packed strip has three steps. A's steps are low, row factors, high. B's
+//! steps are high, row factors, low. Two neighbouring steps of A thus multiply
+//! with the right two of B. The first two of A and the last two of B give the
+//! products of the low limbs. The last two of A and the first two of B give the
+//! products of the high limbs.
 
 use super::super::avx512::{Avx512, R, STEP, T};
 use super::tiles::Tiles;
 use crate::puzzle::statement::Side;
 
-/// Steps of a packed thin strip.
+/// The number of steps of a packed thin strip.
 const STEPS: usize = 3;
 /// The length of a packed thin strip in 16-bit words.
 pub(super) const LEN: usize = STEPS * STEP / 2;
-/// Tiles whose high limbs' products are held at once, in the first cache.
+/// The number of tiles whose products of high limbs are kept at once, in the
+/// first-level cache.
 const TOGETHER: usize = 4;
 
-/// Packs t×2r joined thin rows: A's `[projected | row]`, B's `[row |
-/// projected]`. `false` where a projected entry is beyond 32 639, whose high
+/// Packs t×2r joined thin rows, which are `[projected | row]` for A and `[row |
+/// projected]` for B.
+///
+/// It returns `false` if a projected entry is above 32 639, because its high
 /// limb would be 128.
 pub(super) fn pack(avx512: Avx512, side: Side, rows: &[i16], packed: &mut [i16]) -> bool {
     let mut steps = [[0i8; STEP]; STEPS];
@@ -54,7 +60,7 @@ pub(super) fn pack(avx512: Avx512, side: Side, rows: &[i16], packed: &mut [i16])
     true
 }
 
-/// High limbs' products, at the start of a cache line.
+/// The products of high limbs, at the start of a cache line.
 #[repr(C, align(64))]
 struct High([[i32; T * T]; TOGETHER]);
 
@@ -89,7 +95,7 @@ pub(super) fn correct(
 mod tests {
     use super::*;
 
-    /// Around the largest value that two limbs hold, on both sides.
+    /// Tests values around the largest that two limbs hold, on both sides.
     #[test]
     fn limbs_hold_what_they_say_and_refuse_the_rest() {
         let Some(avx512) = Avx512::find() else {

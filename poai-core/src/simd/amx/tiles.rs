@@ -1,34 +1,39 @@
-//! The loops over tile registers, in assembly: `tmm0` to `tmm3` hold a 32×32
-//! tile's sums in quarters, `tmm4` and `tmm5` 16 rows each of A, `tmm6` and
-//! `tmm7` 16 columns each of B, 64 of the step's 128 columns at a time.
+//! The loops over tile registers, in assembly.
 //!
-//! Tile registers belong to a thread and have to be set up and given back.
-//! Each call does both, so that nothing outlasts it and a thread that switches
-//! work never meets a stranger's set-up; a call covers a column of tiles, which
-//! makes the cost small.
+//! `tmm0` to `tmm3` hold the sums of a 32×32 tile in quarters. `tmm4` and
+//! `tmm5` hold 16 rows each of A, and `tmm6` and `tmm7` 16 columns each of B.
+//! They hold 64 of the step's 128 columns at a time.
 //!
-//! The fold must not make the matrix unit wait. It lags a step behind: sums are
-//! stored just before the next step's first product overwrites their register,
-//! and read back and XORed during that step's second half. The last step of a
-//! tile is stored and folded during the next tile's first.
+//! Tile registers belong to a thread, which has to configure and release them.
+//! Each call does both, so no configuration outlasts it. A thread that switches
+//! to other work then never uses registers that other code configured. A call
+//! covers a column of tiles, so this cost is small.
+//!
+//! The fold must not make the matrix unit wait, so it lags one step behind.
+//! Sums are stored just before the next step's first product overwrites their
+//! register. They are read back and XORed during that step's second half. The
+//! last step of a tile is stored and folded during the first step of the next
+//! tile.
 
 use super::super::avx512::STEP;
 use core::arch::asm;
 use core::ops::Range;
 
-/// Sums of a tile.
+/// The number of sums of a tile.
 const SUMS: usize = 32 * 32;
-/// The most lanes (tiles times steps) of one call of [`Tiles::fold`].
+/// The largest number of lanes (tiles times steps) of one call of
+/// [`Tiles::fold`].
 pub(super) const LANES: usize = 64;
-/// The most tiles of one call's pointer table.
+/// The largest number of tiles in one call's pointer table.
 const TABLE: usize = 64;
 
-/// AMX int8 that may be used: having one makes this file's functions safe.
+/// A proof that AMX int8 may be used, which makes this file's functions safe.
 #[derive(Debug)]
 pub(super) struct Tiles(());
 
-/// What `ldtilecfg` reads (Intel SDM volume 1, table 18-2): palette 1, eight
-/// registers of 16 rows of 64 bytes.
+/// The configuration that `ldtilecfg` reads (Intel SDM volume 1, table 18-2).
+///
+/// It is palette 1, with eight registers of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Config {
     palette: u8,
@@ -46,12 +51,14 @@ static CONFIG: Config = Config {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// A tile's sums at the start of a cache line, and nothing else in its lines.
+/// A tile's sums in cache lines that hold no other data.
 #[repr(C, align(64))]
 struct Scratch([i32; SUMS]);
 
-/// The products of one half of a step, 64 columns: `$before` and `$after` stand
-/// around each of the four, the loads of operands where they are first needed.
+/// The products of one half of a step, which is 64 columns.
+///
+/// `$before` and `$after` surround each of the four products. Operands are
+/// loaded when they are first needed.
 macro_rules! half {
     (
         a: $a0:literal, $a1:literal; b: $b0:literal, $b1:literal;
@@ -87,7 +94,7 @@ macro_rules! half {
     };
 }
 
-/// The first half of a step, with something before each product.
+/// The first half of a step, with instructions before each product.
 macro_rules! first_half {
     ($before0:expr, $before1:expr, $before2:expr, $before3:expr) => {
         half!(
@@ -98,7 +105,7 @@ macro_rules! first_half {
     };
 }
 
-/// The second half of a step, with something after each product.
+/// The second half of a step, with instructions after each product.
 macro_rules! second_half {
     ($after0:expr, $after1:expr, $after2:expr, $after3:expr) => {
         half!(
@@ -109,14 +116,14 @@ macro_rules! second_half {
     };
 }
 
-/// Stores a quarter of the sums where they belong.
+/// Stores a quarter of the sums in its place in the previous tile.
 macro_rules! store {
     ($tmm:literal, $quarter:literal) => {
         concat!("tilestored [{prev} + {stride} + ", $quarter, "], ", $tmm, "\n")
     };
 }
 
-/// Stores a quarter, and loads the next tile's.
+/// Stores a quarter, and loads the next tile's quarter.
 macro_rules! exchange {
     ($tmm:literal, $quarter:literal) => {
         concat!(
@@ -130,7 +137,7 @@ macro_rules! exchange {
     };
 }
 
-/// Does the same with all quarters.
+/// Applies `$each` to all quarters.
 macro_rules! quarters {
     ($into:ident, $each:ident) => {
         $into!(
@@ -143,7 +150,9 @@ macro_rules! quarters {
 }
 
 /// Reads 1024 bytes of stored sums and XORs them into `zmm16`, two lines at a
-/// time: 0x96 is the XOR of three.
+/// time.
+///
+/// The constant 0x96 selects the XOR of three values.
 macro_rules! fold_kib {
     ($kib:literal) => {
         fold_kib!($kib; "0", "64"; "128", "192"; "256", "320"; "384", "448";
@@ -157,8 +166,10 @@ macro_rules! fold_kib {
     };
 }
 
-/// The second half of a step with the fold of what the first half stored, and
-/// on to the next.
+/// The second half of a step, with the fold of the sums that the first half
+/// stored.
+///
+/// It then moves on to the next lanes.
 macro_rules! second_half_folding {
     () => {
         concat!(
@@ -171,7 +182,7 @@ macro_rules! second_half_folding {
 }
 
 impl Tiles {
-    /// AMX int8 that may be used.
+    /// The proof that AMX int8 may be used.
     ///
     /// # Safety
     /// The processor, or an emulator of it, has AMX-TILE and AMX-INT8 with
@@ -180,13 +191,15 @@ impl Tiles {
         Tiles(())
     }
 
-    /// Adds the steps `steps` of one strip of B with each of several strips of
-    /// A to those strips' tiles. The XOR of tile i's sums after the ℓ-th of
-    /// these steps goes to `lanes[i·steps + ℓ]`, in 16 lanes that are to be
-    /// XORed.
+    /// Adds the products of steps `steps` of one strip of B with each of
+    /// several strips of A.
+    ///
+    /// Each strip of A has its tile in `sums`. The XOR of tile i's sums after
+    /// the ℓ-th of these steps goes to `lanes[i·steps + ℓ]`. It is in 16 lanes
+    /// that the caller still has to XOR.
     ///
     /// # Panics
-    /// Where lengths do not fit, or there are more than [`LANES`].
+    /// If the lengths do not fit, or there are more than [`LANES`] lanes.
     pub(super) fn fold(
         &self,
         a: &[&[i8]],
@@ -199,16 +212,16 @@ impl Tiles {
         let table = table(a, steps);
         assert!(!a.is_empty() && !b.is_empty(), "something to add");
         assert!(sums.len() == a.len() && lanes.len() == a.len() * b.len(), "room for the results");
-        // The lag makes a step before the first: it goes nowhere.
+        // The lag stores a step before the first one. These sums are discarded.
         let mut nowhere = Scratch([0; SUMS]);
         let mut lagging = [[0u32; 16]; LANES + 1];
         assert!(lanes.len() < lagging.len());
-        // SAFETY: `self` says that the instructions may be used. They read
-        // `b.len()` steps of 4096 bytes from `b` and from each of the
-        // `a.len()` pointers of the table, which point at as many; they read
-        // and write `a.len()` tiles of 4096 bytes of `sums`, and write one tile
-        // to `nowhere` and `a.len()·b.len() + 1` lanes to `lagging`. Nothing
-        // asks for alignment, and the tile registers are given back.
+        // SAFETY: `self` proves that the instructions may be used. They read
+        // `b.len()` steps of 4096 bytes from `b` and from each of the `a.len()`
+        // pointers of the table, each of which has that many steps. They read
+        // and write `a.len()` tiles of 4096 bytes of `sums`. They write one
+        // tile to `nowhere` and `a.len()·b.len() + 1` lanes to `lagging`. No
+        // access needs alignment, and the tile registers are released.
         unsafe {
             asm!(
                 "ldtilecfg [{a}]",
@@ -262,11 +275,13 @@ impl Tiles {
         lanes.copy_from_slice(&lagging[1..=lanes.len()]);
     }
 
-    /// Adds all steps of one strip of B with each of several strips of A to
-    /// those strips' tiles. Sums are stored while the next tile begins.
+    /// Adds the products of one strip of B with each of several strips of A.
+    ///
+    /// Each strip of A has its tile in `sums`. The sums are stored while the
+    /// next tile begins.
     ///
     /// # Panics
-    /// Where lengths do not fit.
+    /// If the lengths do not fit.
     pub(super) fn accumulate(&self, a: &[&[i8]], b: &[[i8; STEP]], sums: &mut [[i32; SUMS]]) {
         for (a, sums) in a.chunks(TABLE).zip(sums.chunks_mut(TABLE)) {
             self.accumulate_some(a, b, sums);
@@ -326,7 +341,7 @@ impl Tiles {
     }
 }
 
-/// Pointers at the first of the steps of each strip.
+/// Pointers to the first of the steps of each strip.
 fn table(a: &[&[i8]], steps: Range<usize>) -> [*const i8; TABLE] {
     let mut table = [core::ptr::null(); TABLE];
     assert!(a.len() <= table.len());

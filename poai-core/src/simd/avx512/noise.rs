@@ -1,13 +1,17 @@
-//! Noise by byte permutations: `vpermi2b` looks up 64 of 128 entries at once,
-//! which is a whole row factor.
+//! Noise by byte permutations.
+//!
+//! `vpermi2b` looks up 64 bytes at once in a table of 128, which holds a whole
+//! row of the row factor.
 
 use super::R;
 use super::registers::{load, store};
 use crate::puzzle::noise::RankStepFactor;
 use core::arch::x86_64::*;
 
-/// One step factor in registers: per half of the columns and per nonzero
-/// entry, which of 128 bytes to take and which to negate.
+/// A step factor in registers.
+///
+/// For each nonzero entry and half of the columns, it holds which of 128 bytes
+/// to take and which of them to negate.
 struct Gather {
     indices: [[__m512i; 2]; 2],
     negative: [[__mmask64; 2]; 2],
@@ -28,7 +32,7 @@ impl Gather {
         gather
     }
 
-    /// The signed entries of one half of the columns, from 128 bytes.
+    /// Takes the signed entries of one half of the columns from 128 bytes.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
     fn take(&self, entry: usize, half: usize, bytes: [__m512i; 2]) -> __m512i {
@@ -52,8 +56,9 @@ pub(super) fn add(step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
     }
 }
 
-/// Adds R_ℓ times each row to 16-bit sums. Signs are applied after widening:
-/// −(−128) is no i8.
+/// Adds R_ℓ times each row to 16-bit sums.
+///
+/// Signs are applied after widening, because −(−128) does not fit i8.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(super) fn project(by_row: &RankStepFactor, entries: &[i8], sums: &mut [i16]) {
     let gather = Gather::new(by_row);

@@ -1,28 +1,32 @@
-//! Registers of 64 bytes: loads, stores, and the exchange of rows and columns.
+//! Operations on registers of 64 bytes: loads, stores, folds, and the exchange
+//! of rows and columns.
 
 use super::{STEP, T};
 use core::arch::x86_64::*;
 
-/// The 64 bytes that start an array of entries.
+/// Loads the first 64 bytes of an array of entries.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(super) fn load<E>(entries: &[E]) -> __m512i {
     assert!(size_of_val(entries) >= 64);
-    // SAFETY: 64 bytes are there; alignment is not asked for.
+    // SAFETY: the array has at least 64 bytes, and the access needs no
+    // alignment.
     unsafe { _mm512_loadu_si512(entries.as_ptr().cast()) }
 }
 
-/// The other way.
+/// Stores 64 bytes at the start of an array of entries.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(super) fn store<E>(entries: &mut [E], value: __m512i) {
     assert!(size_of_val(entries) >= 64);
-    // SAFETY: 64 bytes are there; alignment is not asked for.
+    // SAFETY: the array has at least 64 bytes, and the access needs no
+    // alignment.
     unsafe { _mm512_storeu_si512(entries.as_mut_ptr().cast(), value) }
 }
 
-/// Exchanges rows and groups of four columns: 32×32 groups of four bytes.
-/// Packs, and unpacks.
+/// Exchanges rows and groups of four columns, 32×32 groups of four bytes.
+///
+/// It both packs and unpacks.
 #[target_feature(enable = "avx512f")]
 pub(super) fn transpose(from: &[i8; STEP], to: &mut [i8; STEP]) {
     for rows in [0, 16] {
@@ -38,7 +42,8 @@ pub(super) fn transpose(from: &[i8; STEP], to: &mut [i8; STEP]) {
     }
 }
 
-/// 16×16 groups: pairs, fours, then whole quarters change places.
+/// Transposes 16×16 groups, by exchanging pairs, fours, and then whole
+/// quarters.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn transpose_16(rows: [__m512i; 16]) -> [__m512i; 16] {
@@ -69,7 +74,7 @@ fn transpose_16(rows: [__m512i; 16]) -> [__m512i; 16] {
     columns
 }
 
-/// The XOR of the 16 lanes of each of `lanes`, four at a time.
+/// Computes the XOR of the 16 lanes of each of `lanes`, four at a time.
 #[target_feature(enable = "avx512f")]
 pub(super) fn fold_lanes(lanes: &[[u32; 16]], xs: &mut [u32]) {
     assert_eq!(lanes.len(), xs.len(), "one XOR each");
@@ -97,7 +102,7 @@ pub(super) fn fold_lanes(lanes: &[[u32; 16]], xs: &mut [u32]) {
     }
 }
 
-/// Adds 256 times each of `from` to `sums`, which the compiler vectorises.
+/// Adds 256 times each of `from` to `sums`. The compiler vectorises the loop.
 #[cfg(feature = "parallel")]
 #[target_feature(enable = "avx512f")]
 pub(super) fn add_shifted(from: &[i32], sums: &mut [i32]) {

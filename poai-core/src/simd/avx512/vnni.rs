@@ -1,9 +1,10 @@
-//! AVX-512 VNNI: four products a lane and instruction (`vpdpbusd`).
+//! The AVX-512 VNNI kernel, with four products per lane and instruction
+//! (`vpdpbusd`).
 //!
 //! The instruction multiplies unsigned by signed bytes. Side B's entries are
-//! stored with their top bit flipped, which adds 128 to each; each step then
-//! starts from −128 times the sum of side A's row, so that the partial sums of
-//! the transcript are true at every step.
+//! stored with their top bit flipped, which adds 128 to each. Each step
+//! therefore starts from −128 times the sum of side A's row. The partial sums
+//! of the transcript are then right at every step.
 
 use super::registers::{load, store};
 use super::{Avx512, STEP, T};
@@ -14,18 +15,20 @@ use crate::simd::Kernel;
 use crate::simd::layout::interleave;
 use core::arch::x86_64::*;
 
-/// A packed step of side A: the entries, then each row's start value.
+/// The length of a packed step of side A: the entries, then each row's start
+/// value.
 const STEP_A: usize = STEP + 4 * T;
-/// Rows of one block of accumulators: 8 rows by 2 registers of 16 columns.
+/// The rows of one block of accumulators, which has 8 rows by 2 registers of 16
+/// columns.
 const ROWS: usize = 8;
-/// Steps of both sides that the first cache holds at once.
+/// The number of steps of both sides that the first-level cache holds at once.
 const NEAR: usize = 4;
 
-/// Made by `find` alone, on processors with what it needs.
+/// The VNNI kernel. Only `find` returns it, if the processor has the features.
 #[derive(Debug)]
 struct Avx512Vnni(Avx512);
 
-/// The kernel, on a processor that has what it needs.
+/// The kernel, if the processor has the features that it needs.
 pub(in crate::simd) fn find() -> Option<&'static dyn Kernel> {
     Avx512::find()?;
     Some(&Avx512Vnni(Avx512(())))
@@ -44,7 +47,8 @@ impl Kernel for Avx512Vnni {
         let (entries, starts) = packed.split_at_mut(STEP);
         let entries = entries.as_mut_array().expect("a packed step has 32×128 entries");
         self.0.transpose(rows, entries);
-        // SAFETY: `find` makes this kernel only where the features are.
+        // SAFETY: `find` returns this kernel only if the processor has the
+        // features.
         unsafe {
             match side {
                 Side::A => write_starts(entries, starts),
@@ -59,7 +63,8 @@ impl Kernel for Avx512Vnni {
         let entries = entries.as_array().expect("a packed step has 32×128 entries");
         self.0.transpose(entries, rows);
         if starts.is_empty() {
-            // SAFETY: `find` makes this kernel only where the features are.
+            // SAFETY: `find` returns this kernel only if the processor has the
+            // features.
             unsafe { flip(rows) };
         }
     }
@@ -69,7 +74,8 @@ impl Kernel for Avx512Vnni {
         assert!(a.len() == 1 && b.len() == 1, "one step of each side");
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
         let mut lanes = [[0; 16]];
-        // SAFETY: `find` makes this kernel only where the features are.
+        // SAFETY: `find` returns this kernel only if the processor has the
+        // features.
         unsafe { add_steps::<true>(a, b, sums, &mut lanes) };
         lanes[0].into_iter().fold(0, |x, lane| x ^ lane)
     }
@@ -83,7 +89,8 @@ impl Kernel for Avx512Vnni {
             for ((a, b), xs) in a.chunks(NEAR).zip(b.chunks(NEAR)).zip(xs.chunks_mut(NEAR)) {
                 let mut lanes = [[0; 16]; NEAR];
                 let lanes = &mut lanes[..xs.len()];
-                // SAFETY: `find` makes this kernel only where the features are.
+                // SAFETY: `find` returns this kernel only if the processor has
+                // the features.
                 unsafe { add_steps::<true>(a, b, sums, lanes) };
                 self.0.fold_lanes(lanes, xs);
             }
@@ -96,7 +103,8 @@ impl Kernel for Avx512Vnni {
             let a = a.as_chunks().0;
             assert!(a.len() == b.len(), "as many steps of each side");
             for (a, b) in a.chunks(NEAR).zip(b.chunks(NEAR)) {
-                // SAFETY: `find` makes this kernel only where the features are.
+                // SAFETY: `find` returns this kernel only if the processor has
+                // the features.
                 unsafe { add_steps::<false>(a, b, sums, &mut []) };
             }
         }
@@ -118,12 +126,14 @@ impl Kernel for Avx512Vnni {
     fn correct_tile(&self, _: usize, a: &[i16], b: &[i16], sums: &mut [i32]) {
         assert!(a.len() == b.len() && a.len().is_multiple_of(2 * T));
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
-        // SAFETY: `find` makes this kernel only where the features are.
+        // SAFETY: `find` returns this kernel only if the processor has the
+        // features.
         unsafe { correct(a, b, sums) }
     }
 }
 
-/// Flips the top bit of every entry: adds 128, as unsigned bytes see it.
+/// Flips the top bit of every entry, which adds 128 if the bytes are read as
+/// unsigned.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn flip(entries: &mut [i8; STEP]) {
     for entries in entries.as_chunks_mut::<64>().0 {
@@ -132,7 +142,8 @@ fn flip(entries: &mut [i8; STEP]) {
     }
 }
 
-/// Writes −128 times the sum of each row: what flipping the other side adds.
+/// Writes −128 times the sum of each row, which cancels the effect of flipping
+/// the other side.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn write_starts(entries: &[i8; STEP], starts: &mut [i8]) {
     let mut sums = [_mm512_setzero_si512(); 2];
@@ -147,9 +158,11 @@ fn write_starts(entries: &[i8; STEP], starts: &mut [i8]) {
     }
 }
 
-/// Adds consecutive steps to a tile's sums. The accumulators stay in registers
-/// from step to step; where `FOLD` is set, the XOR of all sums after step ℓ
-/// goes, lane by lane, into `lanes[ℓ]`, which starts as zeros.
+/// Adds consecutive steps to a tile's sums.
+///
+/// The accumulators stay in registers from step to step. If `FOLD` is set, the
+/// XOR of all sums after step ℓ goes, lane by lane, into `lanes[ℓ]`, which
+/// starts as zeros.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn add_steps<const FOLD: bool>(
     a: &[[i8; STEP_A]],
@@ -161,7 +174,8 @@ fn add_steps<const FOLD: bool>(
     for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
         let mut accumulators = [[_mm512_setzero_si512(); 2]; ROWS];
         for (i, accumulators) in accumulators.iter_mut().enumerate() {
-            // Without folds nobody sees the partial sums: one start for all.
+            // Without folds the partial sums are not read, so one start value
+            // serves all steps.
             let starts = if FOLD { 0 } else { a.iter().map(|a| start(a, block * ROWS + i)).sum() };
             for (half, accumulator) in accumulators.iter_mut().enumerate() {
                 let before = load(&sums[i * T + 16 * half..]);
@@ -201,7 +215,7 @@ fn add_step(
     b: &[i8; STEP],
     accumulators: &mut [[__m512i; 2]; ROWS],
 ) {
-    // Each chunk is four columns of all 32 rows.
+    // Each chunk holds four columns of all 32 rows.
     let groups = a[..STEP].as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
     for (a, b) in groups {
         let b = [load(&b[..64]), load(&b[64..])];
@@ -215,7 +229,7 @@ fn add_step(
     }
 }
 
-/// Where a row's sums start in a packed step of side A.
+/// The start value of a row's sums, from a packed step of side A.
 fn start(a: &[i8; STEP_A], row: usize) -> i32 {
     i32::from_le_bytes(a[STEP..].as_chunks::<4>().0[row].map(|byte| byte as u8))
 }
@@ -224,7 +238,7 @@ fn start(a: &[i8; STEP_A], row: usize) -> i32 {
 fn correct(a: &[i16], b: &[i16], sums: &mut [i32; T * T]) {
     for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
         let mut products = [[_mm512_setzero_si512(); 2]; ROWS];
-        // Each chunk is two columns of all 32 rows.
+        // Each chunk holds two columns of all 32 rows.
         let groups = a.as_chunks::<{ 2 * T }>().0.iter().zip(b.as_chunks::<{ 2 * T }>().0);
         for (a, b) in groups {
             let b = [load(&b[..32]), load(&b[32..])];

@@ -1,5 +1,5 @@
-//! Multiplies two operands, mines every tile of the product on the way, and
-//! verifies the best win as a node would.
+//! Multiplies two operands, mines every tile of the product, and verifies the
+//! best win as a node does.
 //!
 //! `cargo run --release --example mine [CHALLENGE_HEX DIFFICULTY OUT]`
 
@@ -22,12 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("expected no arguments, or CHALLENGE_HEX DIFFICULTY OUT".into()),
     };
     let params = Params::CONSENSUS;
-    // Yours are of `Operand::new`: a matrix of entries from -64 to 63.
+    // Your own operands come from `Operand::new`, with entries from -64 to 63.
     let a = Operand::pseudorandom(&params, Side::A, b"activations", M, K)?;
     let bt = Operand::pseudorandom(&params, Side::B, b"weights", N, K)?;
 
     let miner = Miner::new(params, Arc::new(Cpu::new()))?;
-    let weights = miner.prepare(bt)?; // committed once in its life
+    let weights = miner.prepare(bt)?; // committed once
     let activations = miner.prepare(a)?;
     let round = miner.round(&challenge, &weights)?; // noised once per challenge
     let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::write(out, &bytes)?;
     }
 
-    // A node knows the bytes, the challenge and the difficulty, and nothing else.
+    // A node knows only the bytes, the challenge and the difficulty.
     let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
     let verified = Verifier::new(rules, difficulty)?.verify(&challenge, &bytes)?;
     let (drawn, won, length) = (found.drawn(), found.won(), bytes.len());
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         verified.tile, verified.ticket
     );
     match std::io::stdout().write_all(told.as_bytes()) {
-        // The work is done, whoever reads of it.
+        // The work is done, even if the reader has closed the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }

@@ -1,8 +1,9 @@
-//! Checks a proof as a node does: it knows the bytes, the challenge and the
-//! difficulty, and nothing else.
+//! Checks a proof as a node does, from only the bytes, the challenge and the
+//! difficulty.
 //!
 //! `cargo run --release --example verify -- FILE CHALLENGE_HEX DIFFICULTY`
-//! Exit codes: 0 the proof holds; 1 it does not, or arguments or the file are wrong.
+//! Exit codes: 0 if the proof is valid; 1 if it is not, or if the arguments or
+//! the file are wrong.
 
 use poai::verify::{Rules, Verified, Verifier};
 use poai::{Challenge, Difficulty, Shape};
@@ -18,10 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (challenge, difficulty): (Challenge, Difficulty) =
         (challenge.parse()?, difficulty.parse()?);
 
-    // Below the least difficulty of a block a proof is a pool's share.
+    // Below the least difficulty of a block, a proof is a pool's share.
     let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
     let mut bytes = vec![];
-    // One byte more than any proof has shows a longer file, which is refused.
+    // Reading one byte more than the longest proof detects a longer file, which
+    // is refused.
     File::open(file)?.take(rules.proof_bytes_max() + 1).read_to_end(&mut bytes)?;
     let verified = Verifier::new(rules, difficulty)?.verify(&challenge, &bytes)?;
 
@@ -36,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
          tile        {tile}, ticket {ticket}\n"
     );
     match std::io::stdout().write_all(told.as_bytes()) {
-        // The proof holds, whoever reads that.
+        // The proof is valid, even if the reader has closed the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }

@@ -1,9 +1,12 @@
-//! Choosing a backend by name, the GPUs' among them.
+//! The choice of a backend by name, including GPUs.
 //!
-//! Names are those of [`crate::choose::list`], and with feature `cuda` also
-//! `cuda` (the first GPU with its fastest kernels), `cuda-dp4a` and the like
-//! (these kernels and no others), each with `:1` and so on for further GPUs,
-//! `:0,2` for several at once and `:all` for every one that has the kernels.
+//! Names are those of [`crate::choose::list`]. Feature `cuda` adds the names of
+//! GPUs:
+//!
+//! - `cuda` is the first GPU with its fastest kernels;
+//! - `cuda-dp4a` and similar names select these kernels and no others;
+//! - a suffix `:1` selects another GPU, `:0,2` several at once, and `:all`
+//!   every GPU that has the kernels.
 
 use crate::execute::Device;
 use std::fmt;
@@ -13,27 +16,27 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChooseError {
-    /// No backend of the CPU has the name, or not on this machine.
+    /// No CPU backend has this name, or this machine lacks it.
     #[error(transparent)]
     Cpu(#[from] crate::backend::CpuChooseError),
-    /// The GPUs cannot be used.
+    /// The GPUs of this name cannot be used.
     #[cfg(feature = "cuda")]
     #[error(transparent)]
     Cuda(#[from] poai_cuda::MultiGpuError),
-    /// A GPU was asked for, and not by one of their names.
+    /// The name asks for a GPU, but no GPU backend has it.
     #[cfg(feature = "cuda")]
-    #[error("no backend is called {0:?}; GPUs are: {forms}", forms = cuda_forms())]
+    #[error("expected the name of a GPU backend, got {0:?}; use one of: {forms}", forms = cuda_forms())]
     UnknownCuda(String),
-    /// A GPU was asked for, which this build has no code for.
+    /// The name asks for a GPU, but this build has no code for GPUs.
     #[cfg(not(feature = "cuda"))]
-    #[error("backend {0} is not built in: build with `--features cuda`")]
+    #[error("expected a backend of this build, got {0}; build with `--features cuda`")]
     NoCuda(String),
 }
 
-/// The backend of a name; never another one in its stead.
+/// The backend of the given name, never a substitute.
 ///
 /// # Errors
-/// [`ChooseError`] where there is none of this name, or not on this machine.
+/// [`ChooseError`] if no backend has this name, or if this machine lacks it.
 pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
     #[cfg(feature = "cuda")]
     if let Some(cuda) = poai_cuda::choose::by_name(name) {
@@ -48,14 +51,14 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
     Ok(crate::choose::by_name(name)?)
 }
 
-/// How GPUs are named.
+/// A text that lists the names of GPU backends.
 #[cfg(feature = "cuda")]
 fn cuda_forms() -> String {
     use poai_cuda::choose::{ALL, FASTEST};
     let variants = poai_cuda::Variant::ALL.map(|variant| variant.name());
     format!(
-        "{FASTEST} (the fastest kernels), {}; each also with :1 behind it for another GPU than \
-         the first, :0,2 for several or :{ALL} for every one",
+        "{FASTEST} (the fastest kernels), {}; append :1 for another GPU than the first, :0,2 for \
+         several GPUs, or :{ALL} for all",
         variants.join(", ")
     )
 }
@@ -63,15 +66,16 @@ fn cuda_forms() -> String {
 /// A backend that this build knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The name by which it is chosen.
+    /// The name that selects the backend.
     pub name: String,
-    /// What it asks of the machine.
+    /// What the backend needs from the machine.
     pub needs: String,
-    /// Whether the machine has it.
+    /// Whether the machine has the backend.
     pub present: bool,
 }
 
-/// One line: the name, whether the machine has it, and what it needs.
+/// Writes one line: the name, whether the machine has the backend, and what it
+/// needs.
 impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.present { "present" } else { "missing" };
@@ -79,7 +83,7 @@ impl fmt::Display for Listed {
     }
 }
 
-/// Every backend that this build knows, the CPU's first.
+/// Every backend that this build knows, CPU backends first.
 pub fn list() -> Vec<Listed> {
     let listed = crate::choose::list().into_iter();
     #[allow(unused_mut, reason = "GPUs are added with feature cuda")]
@@ -98,8 +102,9 @@ pub fn list() -> Vec<Listed> {
     list
 }
 
-/// What is listed where no GPU can be. A driver that is there and does not work
-/// is told from none.
+/// The entry that is listed if no GPU can be used.
+///
+/// It distinguishes a driver that does not work from a missing driver.
 #[cfg(feature = "cuda")]
 fn no_gpu(error: &poai_cuda::CudaError) -> Listed {
     let mut needs = "an NVIDIA GPU and its driver".to_owned();
@@ -109,7 +114,7 @@ fn no_gpu(error: &poai_cuda::CudaError) -> Listed {
     Listed { name: poai_cuda::choose::FASTEST.to_owned(), needs, present: false }
 }
 
-/// Each GPU, and all of them together where there are several to be used.
+/// Lists each GPU, and all of them together if several can be used.
 #[cfg(feature = "cuda")]
 fn each_gpu(gpus: Vec<poai_cuda::Gpu>) -> Vec<Listed> {
     use poai_cuda::choose::{ALL, FASTEST};

@@ -24,7 +24,8 @@ struct Mining;
 #[doc = include_str!("../docs/networks.md")]
 struct Networks;
 
-/// The code of `docs/embedding.md`, run as README.md's is, with the feature that it shows.
+/// The code of `docs/embedding.md`, which is tested like that of README.md,
+/// with the feature that it shows.
 #[cfg(all(doctest, feature = "chain"))]
 #[doc = include_str!("../docs/embedding.md")]
 struct Embedding;

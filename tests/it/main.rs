@@ -1,3 +1,3 @@
-//! The facade and the glossary.
+//! Tests of the facade and the glossary.
 
 mod names;

@@ -1,5 +1,6 @@
-//! One word per thing: no public type name exists twice in the crates that the
-//! facade re-exports.
+//! Tests that one word stands for one thing.
+//!
+//! No public type name exists twice in the crates that the facade re-exports.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +17,7 @@ const SOURCES: [&str; 7] = [
     "src",
 ];
 
-/// Every Rust file below a folder.
+/// Collects every Rust file below a folder.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -38,8 +39,9 @@ fn defined(line: &str) -> Option<&str> {
     rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())
 }
 
-/// The name of a type made by the macros `digest!` and `bytes!`: the first word
-/// after the doc comment.
+/// The names of types that the macros `digest!` and `bytes!` define.
+///
+/// A name is the first word after the doc comment.
 fn generated(text: &str) -> Vec<String> {
     let mut names = vec![];
     for opening in ["\ndigest! {\n", "\nbytes! {\n"] {
@@ -61,7 +63,8 @@ fn types() -> BTreeMap<String, Vec<PathBuf>> {
         files(&root.join(source), &mut found);
         for path in found {
             let text = fs::read_to_string(&path).unwrap();
-            // Associated types are indented: a trait's, not the crate's.
+            // Indented lines define associated types of a trait, not types of
+            // the crate.
             let lines = text.lines().filter(|line| line.starts_with("pub "));
             let names = lines.filter_map(defined).map(str::to_owned).chain(generated(&text));
             for name in names {
@@ -75,15 +78,15 @@ fn types() -> BTreeMap<String, Vec<PathBuf>> {
 #[test]
 fn no_public_type_name_exists_twice() {
     let types = types();
-    // The scan finds structs, enums, traits and the macros' types.
+    // The scan finds structs, enums, traits and the types of the macros.
     for known in ["Params", "Op", "Backend", "Challenge", "Address", "CudaError"] {
         assert!(types.contains_key(known), "{known} is a public type");
     }
     let twice: Vec<_> = types.iter().filter(|(_, files)| files.len() > 1).collect();
-    assert!(twice.is_empty(), "expected one definition a name; rename all but one of {twice:#?}");
+    assert!(twice.is_empty(), "expected one definition per name; rename all but one of {twice:#?}");
 }
 
-/// A type that the glossary names in code type exists.
+/// Every type that the glossary names as code exists.
 #[test]
 fn the_glossary_names_types_that_exist() {
     let types = types();
@@ -95,7 +98,7 @@ fn the_glossary_names_types_that_exist() {
         if !name.starts_with(char::is_uppercase) || !name.chars().all(char::is_alphanumeric) {
             continue;
         }
-        // Constants are upper case throughout.
+        // Names of constants have no lower-case letters.
         if name.chars().any(char::is_lowercase) {
             assert!(types.contains_key(name), "expected a public type {name}: docs/glossary.md");
             checked += 1;

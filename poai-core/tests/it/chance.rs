@@ -1,20 +1,22 @@
-//! The yardstick for what is drawn at random.
+//! Statistical tests of random draws.
 
-/// Pearson's statistic of counts that should all be alike.
+/// Pearson's statistic of counts that should all be equal.
 pub fn chi_square(counts: &[u64]) -> f64 {
     let expected = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
     assert!(expected >= 5.0, "too few draws for a chi-square test");
     counts.iter().map(|&count| (count as f64 - expected).powi(2) / expected).sum()
 }
 
-/// How many σ a chi-square value is above its expectation (Wilson and
-/// Hilferty: its cube root is very nearly normal).
+/// The number of σ that a chi-square value is above its expectation.
+///
+/// Its cube root is nearly normal (Wilson and Hilferty).
 pub fn sigmas(statistic: f64, freedom: usize) -> f64 {
     let spread = 2.0 / (9.0 * freedom as f64);
     ((statistic / freedom as f64).cbrt() - (1.0 - spread)) / spread.sqrt()
 }
 
-/// Fails if the value is 5 σ away on either side: too even is no chance either.
+/// Fails if the value is 5 σ away on either side. Counts that are too even are
+/// not random either.
 #[track_caller]
 pub fn assert_chance(what: &str, statistic: f64, freedom: usize) {
     let sigmas = sigmas(statistic, freedom);
@@ -27,12 +29,12 @@ pub fn assert_uniform(what: &str, counts: &[u64]) {
     assert_chance(what, chi_square(counts), counts.len() - 1);
 }
 
-/// Pearson's statistic of a table of (element, position) over permutations,
-/// made comparable with a chi-square value of (r − 1)² degrees.
+/// Pearson's statistic of a table of (element, position) over permutations.
 ///
-/// Rows and columns of the table have fixed sums, and the deviations of a
-/// uniform permutation matrix have the variance 1/(r − 1) in each of (r − 1)²
-/// directions, where independent cells would have 1/r: hence the factor.
+/// A factor makes it comparable with a chi-square value of (r − 1)² degrees.
+/// Rows and columns of the table have fixed sums. The deviations of a uniform
+/// permutation matrix have the variance 1/(r − 1) in each of (r − 1)²
+/// directions. Independent cells would have 1/r.
 pub fn table_statistic(rank: usize, permutations: impl Iterator<Item = Vec<usize>>) -> f64 {
     let mut counts = vec![0; rank * rank];
     for permutation in permutations {
@@ -43,7 +45,7 @@ pub fn table_statistic(rank: usize, permutations: impl Iterator<Item = Vec<usize
     chi_square(&counts) * (rank - 1) as f64 / rank as f64
 }
 
-/// Published quantiles of the chi-square distribution.
+/// Compares with published quantiles of the chi-square distribution.
 #[test]
 fn the_yardstick_knows_quantiles() {
     for (statistic, freedom, expected) in

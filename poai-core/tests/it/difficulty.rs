@@ -1,11 +1,11 @@
-//! Difficulty is compared exactly, in all 384 bits.
+//! Tests that difficulty is compared exactly, in all 384 bits.
 
 use poai_core::{Difficulty, Params, Ticket};
 use poai_engine::backend::reference;
 use proptest::prelude::*;
 
 /// Tickets with any number of leading zero bits, so that their difficulties
-/// lie all over 128 bits.
+/// cover all 128 bits.
 fn any_ticket() -> impl Strategy<Value = Ticket> {
     (any::<[u8; 32]>(), 0..256usize).prop_map(|(mut bytes, zeros)| {
         bytes[..zeros / 8].fill(0);
@@ -14,7 +14,7 @@ fn any_ticket() -> impl Strategy<Value = Ticket> {
     })
 }
 
-/// Equality does not win: 2^255 times 2·t²·k is t²·k·2^256 to the bit.
+/// Equality does not win: 2^255 times 2·t²·k is exactly t²·k·2^256.
 #[test]
 fn a_ticket_exactly_at_the_bound_loses() {
     let (params, k) = (Params::CONSENSUS, 4096);

@@ -1,12 +1,13 @@
-//! The one test of kernels beneath the backend: what is done for several strips
-//! and steps at once is what single steps give.
+//! Tests of kernels without a backend.
+//!
+//! Several strips and steps at once have to give the result of single steps.
 
 use poai_core::params::Params;
 use poai_core::puzzle::statement::Side;
 use poai_core::simd::{ALL, Kernel};
 use poai_engine::operand::pseudorandom;
 
-/// What blocks use; an interpreter gets through less.
+/// The parameters of blocks, or smaller ones under Miri, which is slow.
 const P: Params =
     match Params::new(if cfg!(miri) { 32 } else { 128 }, if cfg!(miri) { 16 } else { 32 }) {
         Ok(params) => params,
@@ -16,7 +17,7 @@ const P: Params =
 /// `strips` strips of `count` packed steps each.
 fn packed(kernel: &dyn Kernel, side: Side, strips: usize, count: usize) -> Vec<Vec<i8>> {
     let (t, step) = (P.tile(), P.tile() * P.rank());
-    // Noised entries take all of i8.
+    // Noised entries use the whole range of i8.
     let entries = pseudorandom(&[strips as u8, count as u8, side as u8], strips * count, step)
         .mapv(|entry| entry.wrapping_mul(2).wrapping_add(entry & 1));
     let rows = entries.as_slice().expect("row-major");
@@ -60,8 +61,10 @@ fn check_shape(kernel: &dyn Kernel, strips: usize, count: usize) {
     assert!(accumulated == sums, "accumulate: {name}");
 }
 
-/// Around every bound inside the kernels: strips and steps of a block, steps
-/// that are kept near, tiles and lanes of one call.
+/// Checks shapes around every bound inside the kernels.
+///
+/// The bounds are strips and steps of a block, steps that stay in the
+/// first-level cache, and tiles and lanes of one call.
 fn check(kernel: &dyn Kernel) {
     if cfg!(miri) {
         return check_shape(kernel, 2, 3);

@@ -1,4 +1,4 @@
-//! The protocol against the plain reference and known answers.
+//! Tests of the protocol against the plain reference and known answers.
 
 mod chance;
 mod difficulty;

@@ -20,14 +20,15 @@ impl Field {
         Field { prime, bits: prime.next_power_of_two().ilog2() }
     }
 
-    /// Reduces with 2^bits = prime + excess, hence 2^bits ≡ excess.
+    /// Reduces modulo the prime, by 2^bits = prime + excess ≡ excess.
     fn reduce(self, mut value: u128) -> u64 {
         let excess = u128::from((1 << self.bits) - self.prime);
         let low = (1u128 << self.bits) - 1;
         while value > low {
             value = (value >> self.bits) * excess + (value & low);
         }
-        // At most one subtraction is left: the prime is above 2^(bits − 1).
+        // At most one subtraction is left, because the prime is above 2^(bits −
+        // 1).
         let value = value as u64;
         if value >= self.prime { value - self.prime } else { value }
     }
@@ -59,8 +60,10 @@ impl Field {
         result
     }
 
-    /// The rank modulo the prime. It is never above the rank over the
-    /// rationals: a minor that is not 0 modulo the prime is not 0.
+    /// The rank modulo the prime.
+    ///
+    /// It is never above the rank over the rationals, because a minor that is
+    /// not 0 modulo the prime is not 0.
     pub fn rank(self, matrix: &Dense) -> usize {
         self.eliminate(matrix).0
     }
@@ -71,7 +74,8 @@ impl Field {
         self.eliminate(matrix).1
     }
 
-    /// Gaussian elimination: the rank, and the determinant if it is square.
+    /// Gaussian elimination. It returns the rank, and the determinant if the
+    /// matrix is square.
     fn eliminate(self, matrix: &Dense) -> (usize, u64) {
         let mut rows: Vec<Vec<u64>> = matrix
             .iter()

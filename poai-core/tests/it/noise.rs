@@ -1,10 +1,12 @@
-//! The noise (spec §4): it fits i8, it is as random as it says, and the fast
-//! paths agree with the plain reference.
+//! Tests of the noise (spec §4).
 //!
-//! Every draw comes from fixed seeds, so that nothing here fails by chance in
-//! one run and not in the next. A distribution is accepted within 5 σ of its
-//! expectation; under fresh seeds a true one would be refused with p = 5.7e-7
-//! per figure. The figures are printed with `--nocapture`.
+//! The noise fits i8, has the specified distribution, and the fast paths agree
+//! with the plain reference.
+//!
+//! Every draw comes from fixed seeds, so every run has the same result. A
+//! distribution is accepted within 5 σ of its expectation. With fresh seeds, a
+//! right distribution would be refused with p = 5.7e-7 per figure. The figures
+//! are printed with `--nocapture`.
 
 use crate::chance::{assert_chance, assert_uniform, chi_square, sigmas, table_statistic};
 use poai_core::digest::{Challenge, Root, Seed};
@@ -16,7 +18,7 @@ use std::collections::HashSet;
 
 const RANKS: [u16; 4] = [32, 64, 128, 256];
 
-/// Indices of every byte length: the index is hashed as four bytes.
+/// Indices of every byte length. The index is hashed as four bytes.
 const INDICES: [u32; 8] = [0, 1, 2, 255, 256, 65_535, 1 << 24, u32::MAX];
 
 fn params(rank: u16) -> Params {
@@ -33,7 +35,7 @@ fn row(noise: &RowNoise, index: u32, rank: usize) -> Vec<i8> {
     row
 }
 
-/// `len` entries from anywhere in `low..=high`, the same in every run.
+/// `len` entries in `low..=high`, the same in every run.
 fn entries(number: u32, len: usize, low: i32, high: i32) -> Vec<i8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
@@ -48,7 +50,7 @@ fn factors(params: &Params, seeds: u32, steps: u32) -> impl Iterator<Item = Rank
     })
 }
 
-/// π of a factor: its first entry of column c lies in row π[c].
+/// π of a factor. Its first entry of column c lies in row π[c].
 fn permutation(params: &Params, factor: &RankStepFactor) -> Vec<usize> {
     (0..params.rank()).map(|c| factor.column(c)[0].0).collect()
 }
@@ -61,7 +63,7 @@ fn signs(params: &Params, factor: &RankStepFactor) -> Vec<i8> {
 
 // ---- The range --------------------------------------------------------------
 
-/// `A' = A + E` of one step, in i32 and by the columns' definition.
+/// `A' = A + E` of one step, in i32, by the definition of the columns.
 fn noised_by_hand(factor: &RankStepFactor, row: &[i8], clean: &[i8]) -> Vec<i32> {
     let noise = |c: usize| -> i32 {
         factor.column(c).iter().map(|&(p, sign)| i32::from(sign) * i32::from(row[p])).sum()
@@ -69,8 +71,9 @@ fn noised_by_hand(factor: &RankStepFactor, row: &[i8], clean: &[i8]) -> Vec<i32>
     clean.iter().enumerate().map(|(c, &entry)| i32::from(entry) + noise(c)).collect()
 }
 
-/// Adds the noise the fast way and compares; returns the least and the
-/// greatest noised entry.
+/// Adds the noise by the fast path and compares with the definition.
+///
+/// It returns the least and the greatest noised entry.
 fn check_noising(factor: &RankStepFactor, row: &[i8], clean: &[i8]) -> [i32; 2] {
     let expected = noised_by_hand(factor, row, clean);
     let mut noised = clean.to_vec();
@@ -79,7 +82,7 @@ fn check_noising(factor: &RankStepFactor, row: &[i8], clean: &[i8]) -> [i32; 2] 
     [*expected.iter().min().expect("entries"), *expected.iter().max().expect("entries")]
 }
 
-/// Clean rows: both ends of the range, and two that mix.
+/// Four clean rows: one at each end of the range, and two mixed ones.
 fn clean_rows(number: u32, rank: usize) -> [Vec<i8>; 4] {
     let alternating = (0..rank).map(|c| if c % 2 == 0 { -64 } else { 63 }).collect();
     [vec![-64; rank], vec![63; rank], alternating, entries(number, rank, -64, 63)]
@@ -102,8 +105,8 @@ fn noised_entries_fit_i8() {
     }
 }
 
-/// A row factor at the ends of its range drives the noise to −64 and 64: the
-/// noised entries use the whole of i8, and any wider noise would leave it.
+/// A row factor at the ends of its range gives noise of −64 and 64. The noised
+/// entries then use the whole of i8, and any wider noise would overflow.
 #[test]
 fn the_extremes_of_i8_are_reached_and_not_passed() {
     for rank in RANKS {
@@ -136,7 +139,7 @@ fn for_each_row(seeds: u32, rows: u32, rank: usize, mut each: impl FnMut(&[i8]))
     }
 }
 
-/// The bin of an entry; panics outside −32..=31.
+/// The bin of an entry. Panics if the entry is outside −32..=31.
 fn bin(entry: i8) -> usize {
     let bin = usize::try_from(i32::from(entry) + 32).expect("at least -32");
     assert!(bin < 64, "{entry} is above 31");
@@ -152,8 +155,8 @@ fn row_factor_entries_are_uniform() {
     }
 }
 
-/// Every column of the factor by itself: a constant column would hide in the
-/// pooled count of many.
+/// Every column of the factor is uniform by itself. The pooled count of many
+/// columns would hide a constant column.
 #[test]
 fn row_factor_entries_are_uniform_in_every_column() {
     let rank = 128;
@@ -161,7 +164,7 @@ fn row_factor_entries_are_uniform_in_every_column() {
     for_each_row(8, 512, rank, |row| {
         row.iter().enumerate().for_each(|(c, &entry)| counts[c * 64 + bin(entry)] += 1);
     });
-    // Each column's counts add up to the number of rows: 63 free ones.
+    // Each column's counts add up to the number of rows, so 63 are free.
     assert_chance("entries by column", chi_square(&counts), rank * 63);
 }
 
@@ -191,7 +194,8 @@ fn the_shuffle_puts_every_element_everywhere_alike() {
     }
 }
 
-/// Ordered pairs: a mere random rotation would pass the table of positions.
+/// Tests ordered pairs, because a random rotation would pass the table of
+/// positions.
 #[test]
 fn pairs_of_elements_of_the_shuffle_are_uniform() {
     let params = params(32);
@@ -206,8 +210,10 @@ fn pairs_of_elements_of_the_shuffle_are_uniform() {
     }
 }
 
-/// What the table is for: the naive shuffle (each position swapped with any
-/// other, instead of with an earlier one) is biased, and far outside of 5 σ.
+/// The table detects the naive shuffle, which is biased and far outside of 5 σ.
+///
+/// The naive shuffle swaps each position with any other, instead of with an
+/// earlier one.
 #[test]
 fn the_table_of_positions_refuses_a_naive_shuffle() {
     let naive = |number: u32| {
@@ -223,7 +229,7 @@ fn the_table_of_positions_refuses_a_naive_shuffle() {
 
 // ---- The shift --------------------------------------------------------------
 
-/// δ of a factor, from its columns: the second entry of column c lies in row
+/// δ of a factor, from its columns. The second entry of column c lies in row
 /// π[(c + δ) mod r].
 fn shift(params: &Params, factor: &RankStepFactor) -> usize {
     let (rank, permutation) = (params.rank(), permutation(params, factor));
@@ -263,9 +269,11 @@ fn the_product_of_all_signs_is_minus_one() {
     }
 }
 
-/// Each of the 2r signs by itself, the corrected last one too: about half of
-/// them −1. Any 2r − 1 signs are independent, so the 2r squared deviations,
-/// each in units of its σ, add up to a chi-square value of 2r degrees.
+/// Each of the 2r signs is −1 about half of the time, including the corrected
+/// last one.
+///
+/// Any 2r − 1 signs are independent. The 2r squared deviations, each in units
+/// of its σ, therefore add up to a chi-square value of 2r degrees.
 #[test]
 fn every_sign_is_minus_one_half_of_the_time() {
     for rank in RANKS {
@@ -282,9 +290,11 @@ fn every_sign_is_minus_one_half_of_the_time() {
     }
 }
 
-/// Signs at every distance from each other agree half of the time: no half
-/// repeats the other, and no word repeats. Products of different pairs are
-/// uncorrelated, so each distance adds one squared deviation.
+/// Signs at every distance from each other agree half of the time.
+///
+/// This shows that no half repeats the other, and that no word repeats.
+/// Products of different pairs are uncorrelated, so each distance adds one
+/// squared deviation.
 #[test]
 fn signs_at_every_distance_are_independent() {
     for rank in RANKS {
@@ -327,8 +337,10 @@ fn rows_agree_with_the_reference() {
     }
 }
 
-/// Thousands of factors, because the low bytes of the shuffle's words seldom
-/// matter: at rank 256 one factor in about 1 000 tells if the lowest is zero.
+/// Compares thousands of factors, because the low bytes of the shuffle's words
+/// seldom matter.
+///
+/// At rank 256, about one factor in 1 000 differs if the lowest byte is zero.
 #[test]
 fn steps_agree_with_the_reference() {
     for rank in RANKS {
@@ -370,8 +382,8 @@ fn noised_matrices_agree_with_the_reference() {
     }
 }
 
-/// `project` adds `R_ℓ · entries` to sums that are already there; its entries
-/// may be noised ones, anywhere in i8.
+/// `project` adds `R_ℓ · entries` to existing sums. Its entries may be noised
+/// ones, anywhere in i8.
 #[test]
 fn project_agrees_with_the_dense_product() {
     for rank in RANKS {
@@ -396,25 +408,26 @@ fn project_agrees_with_the_dense_product() {
 
 // ---- Nothing repeats --------------------------------------------------------
 
-/// The seeds of a few statements that differ in as little as one number.
+/// The seeds of a few statements, some of which differ in only one number.
 fn derived_seeds(params: &Params) -> Vec<Seed> {
     let shapes = [(32, 32), (64, 32), (32, 64)].map(|(m, n)| Shape { m, n, k: 1024 });
     let mut seeds = Vec::new();
     for (shape, challenge) in shapes.into_iter().flat_map(|shape| [(shape, 0), (shape, 1)]) {
-        // Both operands alike, so that only the side tells their noise apart.
+        // Both operands are equal, so only the side distinguishes their noise.
         let root = Root([7; 32]);
         let statement = Statement { shape, root_a: root, root_b: root };
         let Seeds { a, b } = Seeds::derive(params, &Challenge([challenge; 32]), &statement);
         seeds.extend([a, b]);
     }
-    // m is not part of side B's seed, on purpose: B is noised before A exists.
+    // Side B's seed does not depend on m by design, because B is noised before
+    // A exists.
     seeds.sort();
     seeds.dedup();
     assert_eq!(seeds.len(), 6 + 4);
     seeds
 }
 
-/// 32 entries of 6 bits: two rows that agree by chance have p = 2^-192.
+/// A row has 32 entries of 6 bits, so two rows agree by chance with p = 2^-192.
 #[test]
 fn every_seed_side_and_row_has_its_own_row_factor() {
     let params = params(32);
@@ -429,8 +442,9 @@ fn every_seed_side_and_row_has_its_own_row_factor() {
     assert_eq!(seen.len(), rows);
 }
 
-/// δ has only r/2 values and repeats. π and the signs each must not: 32! of
-/// the one, and 63 free bits of the other, at the smallest rank.
+/// π and the signs must not repeat, but δ has only r/2 values and does.
+///
+/// At the smallest rank there are 32! values of π, and 63 free bits of signs.
 #[test]
 fn every_seed_side_and_step_has_its_own_step_factor() {
     for rank in RANKS {
@@ -442,7 +456,7 @@ fn every_seed_side_and_step_has_its_own_step_factor() {
                 let factor = noise.factor(step);
                 let new = permutations.insert(permutation(&params, &factor));
                 assert!(new, "seed {seed}, step {step}");
-                // Among 5 150 sets of 63 bits one repeats with p = 1.4e-12.
+                // Among 5 150 sets of 63 bits, a repetition has p = 1.4e-12.
                 assert!(all_signs.insert(signs(&params, &factor)), "seed {seed}, step {step}");
             }
         }

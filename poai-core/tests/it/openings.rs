@@ -1,4 +1,5 @@
-//! Openings of every strip for awkward trees, and everything that must fail.
+//! Tests of openings of every strip for unusual trees, and of openings that
+//! must fail.
 
 use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::puzzle::commitment::{Opening, Strip, Tree};
@@ -43,8 +44,10 @@ impl Committed {
     }
 }
 
-/// Strips of half chunks, whole ones, odd numbers of them; trees of one chunk,
-/// of powers of two, one beside, and with more than one cached level.
+/// Matrices with unusual strips and trees.
+///
+/// Strips have half chunks, whole chunks and odd numbers of chunks. Trees have
+/// one chunk, powers of two, one more or less, and more than one cached level.
 fn awkward() -> Vec<Committed> {
     let small = Params::new(32, 16).unwrap();
     let middle = Params::new(32, 48).unwrap();
@@ -96,13 +99,14 @@ fn a_single_chunk_has_no_siblings_and_the_plain_hash() {
     }
 }
 
-/// Every single byte and every single sibling matters.
+/// An opening fails if any single byte or sibling changes.
 #[test]
 fn each_changed_byte_or_sibling_fails() {
     for committed in awkward().into_iter().filter(|committed| committed.bytes.len() <= 48 * 1024) {
         for index in 0..committed.strips() {
             let honest = committed.open(index);
-            // Every byte of small openings, a sample of larger ones.
+            // Every byte of small openings, and a sample of the bytes of larger
+            // ones.
             let stride = honest.bytes.len().div_ceil(512);
             for at in (0..honest.bytes.len()).step_by(stride) {
                 let mut forged = honest.clone();
@@ -153,8 +157,8 @@ fn another_index_fails() {
         for index in 0..committed.strips() {
             let opening = committed.open(index);
             for other in (0..committed.strips()).filter(|&other| other != index) {
-                // Two strips inside one chunk have the same opening; which of
-                // its bytes are the strip's own is then what differs.
+                // Two strips inside one chunk have the same opening. They
+                // differ only in the range of their own bytes.
                 let (strip, claimed) = (committed.strip(index), committed.strip(other));
                 if strip.opened() == claimed.opened() {
                     assert_ne!(strip.own(), claimed.own());
@@ -166,9 +170,10 @@ fn another_index_fails() {
     }
 }
 
-/// A root does not authenticate the shape: siblings are opaque, so one opening
-/// verifies under several numbers of rows. The seeds bind m, n and k; this
-/// shows why they have to.
+/// A root does not authenticate the shape.
+///
+/// Siblings are opaque, so one opening verifies under several numbers of rows.
+/// This shows why the seeds have to bind m, n and k.
 #[test]
 fn another_number_of_rows_may_verify_and_another_k_never_does() {
     let committed = Committed::new(Params::CONSENSUS, 9, 384);
@@ -184,8 +189,8 @@ fn another_number_of_rows_may_verify_and_another_k_never_does() {
             Err(error) => assert_eq!(error, OpeningError::Root),
         }
     }
-    // 108 chunks; every tree of 65 to 128 chunks leads to strip 4 by the same
-    // path, and 6 to 10 strips have so many.
+    // The matrix has 108 chunks. Every tree of 65 to 128 chunks leads to strip
+    // 4 by the same path, and matrices of 6 to 10 strips have such trees.
     assert_eq!(verified, [6, 7, 8, 9, 10]);
     for k in [128, 256, 512, 768] {
         let claimed = Strip::new(&Params::CONSENSUS, 9 * 32, k, 4).unwrap();
@@ -195,8 +200,8 @@ fn another_number_of_rows_may_verify_and_another_k_never_does() {
     assert!(Strip::new(&Params::CONSENSUS, u32::MAX, u32::MAX, u32::MAX).is_none());
 }
 
-/// Opening a strip hashes nothing but the groups that the strip lies in: the
-/// rest of the matrix may be gone.
+/// Opening a strip hashes only the groups that the strip lies in. The rest of
+/// the matrix may be lost.
 #[test]
 fn opening_does_not_hash_the_matrix_again() {
     const GROUP: usize = 64 * 1024;
@@ -247,7 +252,8 @@ proptest! {
     }
 }
 
-/// Rows of any number and place; what is none, or beyond the matrix, is no strip.
+/// A strip may have any number and place of rows, but an empty range or one
+/// beyond the matrix is not a strip.
 #[test]
 #[allow(clippy::reversed_empty_ranges, reason = "these are refused")]
 fn strips_of_any_rows_lie_in_their_matrix() {
@@ -265,7 +271,7 @@ fn strips_of_any_rows_lie_in_their_matrix() {
     ] {
         assert_eq!(opened(rows.clone(), total, row_bytes), None, "{rows:?} of {total}");
     }
-    // Whole, to the end, within a chunk, over chunks' ends.
+    // The whole matrix, to the end, within a chunk, across the ends of chunks.
     assert_eq!(opened(0..4, 4, 128), Some((0..512, 0..512)));
     assert_eq!(opened(3..4, 4, 128), Some((0..512, 384..512)));
     assert_eq!(opened(1..2, 100, 100), Some((0..1024, 100..200)));
@@ -274,8 +280,8 @@ fn strips_of_any_rows_lie_in_their_matrix() {
     assert_eq!(opened(8..16, 16, 128), Some((1024..2048, 0..1024)));
 }
 
-/// Groups that were hashed elsewhere are as many as the bytes have, and two at
-/// least.
+/// `of_groups` takes exactly the number of groups that the bytes have, at least
+/// two.
 #[test]
 fn groups_are_as_many_as_the_bytes_have() {
     let groups = |count: usize| Tree::of_groups(2 * Tree::GROUP_BYTES, vec![[7; 32]; count]);
@@ -285,7 +291,7 @@ fn groups_are_as_many_as_the_bytes_have() {
     assert!(of(Tree::GROUP_BYTES + 1, 2) && of(2 * Tree::GROUP_BYTES + 1, 3));
 }
 
-/// A proof whose parts do not fit one another has no bytes.
+/// A proof whose parts do not fit together cannot be encoded.
 #[test]
 fn misfits_are_not_encoded() {
     let params = Params::CONSENSUS;

@@ -1,5 +1,7 @@
-//! What programs, steps and tensors' shapes may be, at the edges of each
-//! condition: every one is broken alone (spec §11, §12).
+//! Tests of the limits of programs, steps and shapes of tensors (spec §11,
+//! §12).
+//!
+//! Each condition is tested at its edges, and each is violated alone.
 
 use poai_core::Root;
 use poai_core::program::standard::shift;
@@ -22,7 +24,7 @@ fn tokens(columns: u32, dtype: Dtype) -> Form {
     Form::new(Dim::TOKENS, Dim::fixed(columns), dtype)
 }
 
-/// The form of a step's output, or why there is none.
+/// The form of a step's output, or the reason why the step is refused.
 fn step(op: Op, inputs: &[Form], constants: &[(u32, u32, Dtype)]) -> Result<Form, String> {
     let mut builder = Builder::new(inputs);
     for &(rows, columns, dtype) in constants {
@@ -64,7 +66,7 @@ fn programs_have_sizes() {
         let size = ProgramError::Size { inputs, constants, steps };
         assert_eq!(build(inputs, constants, steps), Err(size));
     }
-    // An input that no step reads would change what a run is called, and no more.
+    // An input that no step reads would change only a run's identifier.
     assert_eq!(build(2, 0, 1), Err(ProgramError::Unread(1)));
     assert_eq!(build(16, 0, 15), Err(ProgramError::Unread(15)));
     let none = Builder::new(&[]).finish();
@@ -127,7 +129,7 @@ fn shapes_of_tables_and_embeddings() {
     for rows in [4, 5] {
         assert_eq!(add(x, rows, 3, I16), Ok(x));
     }
-    // Positions of tokens are counted when it is run.
+    // The number of positions of tokens is checked when the program runs.
     assert_eq!(add(tokens(3, I16), 1, 3, I16), Ok(tokens(3, I16)));
     let wide = Form::new(Dim::per_token(9), Dim::fixed(3), I16);
     assert_eq!(add(wide, 2, 3, I16), Ok(wide));
@@ -214,7 +216,7 @@ fn shapes_of_attention() {
     }
     let columns = Form::new(Dim::TOKENS, Dim::TOKENS, I8);
     refused(weights(2, &[columns, columns], two, exponentials), "a multiple of 2 columns");
-    // Not even one head has as many columns in every run.
+    // Columns that grow with the sequence do not divide even into one head.
     let one = (1, 1, I32);
     refused(weights(1, &[columns, columns], one, exponentials), "a multiple of 1 columns");
     for lengths in [fixed(1, 1, I16), fixed(2, 1, I32), fixed(1, 2, I32), tokens(1, I32)] {
@@ -244,14 +246,14 @@ fn shapes_of_attention() {
     }
     refused(context(4, scores(4), values, (6, 1, I32)), "a multiple of 4 columns");
     refused(context(2, scores(2), values, (5, 1, I32)), "scale expected");
-    // Nothing is divided among no heads, even where all else fits.
+    // Zero heads are refused, even if all else fits.
     let none = Form::new(Dim::per_token(0), Dim::TOKENS, I8);
     refused(context(0, none, values, (6, 1, I32)), "a multiple of 0 columns");
 
     let pool = |inputs: &[Form]| step(Op::MeanPool, inputs, &[]);
     assert_eq!(pool(&[tokens(6, I16)]), Ok(fixed(1, 6, I32)));
     assert_eq!(pool(&[tokens(6, I8), lengths]), Ok(fixed(1, 6, I32)));
-    // Rows that are no tokens have no lengths.
+    // Rows that are not tokens have no lengths.
     assert_eq!(pool(&[fixed(4, 6, I8)]), Ok(fixed(1, 6, I32)));
     refused(pool(&[fixed(4, 6, I8), lengths]), "one row per token");
     refused(pool(&[tokens(6, I8), fixed(1, 1, I16)]), "input 1 expected");
@@ -267,7 +269,7 @@ fn shapes_of_reshapes() {
     let x = fixed(4, 6, I8);
     assert_eq!(reshape(x, one(3), one(8)), Ok(fixed(3, 8, I8)));
     refused(reshape(x, one(5), one(5)), "as many entries as 5×5");
-    // As many tokens on both sides, wherever they stand.
+    // The same number of tokens on both sides, in rows or in columns.
     let tokens = Form::new(many(4), one(6), I8);
     for (rows, columns) in [(many(3), one(8)), (one(3), many(8))] {
         assert_eq!(reshape(tokens, rows, columns), Ok(Form::new(rows, columns, I8)));
@@ -294,7 +296,7 @@ fn windows_fit_or_have_no_output() {
     };
     let rows = |height, kernel, stride, before, after| {
         let down = window(height, kernel, stride, before, after).output();
-        // The same across.
+        // The same, from left to right.
         let turned = window(height, kernel, stride, before, after);
         let turned = Window {
             height: turned.width,
@@ -314,7 +316,8 @@ fn windows_fit_or_have_no_output() {
         ((7, 7, 1, 0, 0), Some(1)),
         ((7, 8, 1, 0, 0), None),
         ((7, 8, 1, 1, 0), Some(1)),
-        // Windows in the padding alone, of no pixels, that do not move.
+        // Windows only in the padding, windows of no pixels, windows that do
+        // not move.
         ((7, 3, 1, 3, 0), None),
         ((7, 3, 1, 0, 3), None),
         ((7, 3, 1, 3, 3), None),
@@ -334,7 +337,8 @@ fn shifts_of_the_standard_form() {
 }
 
 proptest! {
-    /// Clean: i8 entries in −64..=63, padding zero; wider types only the latter.
+    /// Rows are clean if i8 entries are in −64..=63 and padding is zero. For
+    /// wider types only the padding counts.
     #[test]
     fn clean_rows_are_clean_byte_by_byte(
         rows in 1u32..70, columns in 1u32..140, which in 0usize..3, first in 0u32..96,
@@ -373,7 +377,7 @@ proptest! {
     }
 }
 
-/// The last own row and column, and the first of the padding.
+/// Tests the last true row and column, and the first of the padding.
 #[test]
 fn padding_begins_where_rows_and_columns_end() {
     for (dtype, largest) in [(I8, 63), (I16, 0xff), (I32, 0xff)] {
@@ -388,7 +392,8 @@ fn padding_begins_where_rows_and_columns_end() {
         for at in [40 * row, 40 * row + 1, 41 * row - 1, 63 * row] {
             assert!(!clean(at, 1), "{dtype}: byte {at}");
         }
-        // A padding column, or without those the first padding row.
+        // A padding column, or the first padding row if there are no padding
+        // columns.
         assert!(!clean(39 * row + 130 * size, 1), "{dtype}");
     }
 }

@@ -1,8 +1,8 @@
-//! The noise has full rank (spec §1 and §4), computed exactly.
+//! Tests that the noise has full rank (spec §1 and §4), computed exactly.
 //!
-//! Determinants are proved, not estimated. Ranks are taken modulo one large
-//! prime, which never gives more than the true rank: every lower bound below
-//! is a statement about the integers. Figures are printed with `--nocapture`.
+//! Determinants are proved, not estimated. Ranks are computed modulo one large
+//! prime, which never gives more than the true rank. Every lower bound below
+//! therefore holds over the integers. Figures are printed with `--nocapture`.
 
 use poai_core::digest::{Challenge, Root, Seed};
 use poai_core::puzzle::noise::{RankStepFactor, RankStepNoise, RowNoise};
@@ -18,7 +18,7 @@ fn params(rank: u16) -> Params {
     Params::new(rank, 32).expect("a permitted pair")
 }
 
-/// The seeds of both sides, derived as a miner's are, one pair per `number`.
+/// The seeds of both sides, derived as by a miner, one pair per `number`.
 fn seeds(params: &Params, k: u32, number: u32) -> Seeds {
     let digest = |label| {
         let name = format!("rank test {label} {number}");
@@ -32,7 +32,7 @@ fn seeds(params: &Params, k: u32, number: u32) -> Seeds {
     Seeds::derive(params, &Challenge(digest("challenge")), &statement)
 }
 
-/// Numbers below `end`, the same in every run.
+/// A generator of numbers, the same in every run.
 struct Draws(blake3::OutputReader);
 
 impl Draws {
@@ -83,8 +83,9 @@ fn plus(left: &Dense, sign: i32, right: &Dense) -> Dense {
     left.iter().zip(right).map(row).collect()
 }
 
-/// `R_u · R'_uᵀ` for every step: what the miner of zero operands computes is
-/// `L·(Σ R_u·R'_uᵀ)·L'ᵀ`.
+/// `R_u · R'_uᵀ` for every step.
+///
+/// A miner of zero operands computes `L·(Σ R_u·R'_uᵀ)·L'ᵀ`.
 fn step_products(params: &Params, k: u32, number: u32) -> Vec<Dense> {
     let seeds = seeds(params, k, number);
     let (a, b) = (RankStepNoise::new(params, &seeds.a), RankStepNoise::new(params, &seeds.b));
@@ -102,7 +103,7 @@ fn large_field() -> Field {
 
 // ---- The tools --------------------------------------------------------------
 
-/// Miller and Rabin's test; these bases decide every number below 2^64.
+/// The Miller-Rabin test. These bases decide every number below 2^64.
 fn is_prime(n: u64) -> bool {
     let field = Field::new(n);
     let twos = (n - 1).trailing_zeros();
@@ -122,13 +123,13 @@ fn the_moduli_are_primes() {
     assert!(!is_prime((1 << 61) - 3) && !is_prime(3_215_031_751));
 }
 
-/// Known determinants and ranks, so that the elimination itself is not trusted.
+/// Checks the elimination itself against known determinants and ranks.
 #[test]
 fn the_elimination_knows_determinants_and_ranks() {
-    // Vandermonde's matrix of 1..=6: 1!·2!·3!·4!·5!.
+    // The Vandermonde matrix of 1..=6 has the determinant 1!·2!·3!·4!·5!.
     let vandermonde: Dense =
         (1..=6i32).map(|x| (0..6).map(|power| x.pow(power)).collect()).collect();
-    // A cyclic shift of six is an odd permutation: the sign turns over.
+    // A cyclic shift of six is an odd permutation, so the sign changes.
     let shifted: Dense = (0..6).map(|row| vandermonde[(row + 1) % 6].clone()).collect();
     for prime in PRIMES {
         let field = Field::new(prime);
@@ -144,11 +145,12 @@ fn the_elimination_knows_determinants_and_ranks() {
 
 // ---- One step factor --------------------------------------------------------
 
-/// The determinant of a step factor if it is 2 or −2.
+/// The determinant of a step factor, if it is 2 or −2.
 ///
-/// Exact: each column has the norm √2, so |det| ≤ 2^(r/2) ≤ 2^128 (Hadamard).
-/// Two numbers of that size that agree modulo three primes above 2^60 differ
-/// by a multiple of their product, which is above 2^180: they are equal.
+/// The result is exact. Each column has the norm √2, so |det| ≤ 2^(r/2) ≤ 2^128
+/// (Hadamard). If two numbers of that size agree modulo three primes above
+/// 2^60, they differ by a multiple of the primes' product. The product is above
+/// 2^180, so the numbers are equal.
 fn determinant_of_two(factor: &Dense) -> Option<i32> {
     let norms = transpose(factor).into_iter().map(|column| column.iter().map(|x| x * x).sum());
     assert!(norms.into_iter().all(|norm: i32| norm == 2), "Hadamard's bound needs norms of √2");
@@ -181,14 +183,15 @@ fn every_step_factor_has_determinant_plus_or_minus_two() {
             assert!(determinant.is_some(), "rank {rank}, seed {seed}, step {step}");
             seen[usize::from(determinant == Some(2))] += 1;
         }
-        // 384 draws: each sign is within 6 σ (59) of half.
+        // Each sign occurs in half of the 384 draws, within 6 σ (59).
         assert!(seen.iter().all(|&count| (133..=251).contains(&count)), "{seen:?}");
         println!("rank {rank}: {} factors of determinant -2, {} of 2", seen[0], seen[1]);
     }
 }
 
 /// Every column has an even sum, so the rows add up to zero modulo 2. No more
-/// is lost: the columns are the edges of one cycle through all rows.
+/// rank is lost, because the columns are the edges of one cycle through all
+/// rows.
 #[test]
 fn every_step_factor_loses_one_rank_modulo_two() {
     for rank in RANKS {
@@ -199,8 +202,8 @@ fn every_step_factor_loses_one_rank_modulo_two() {
     }
 }
 
-/// The rule that makes the signs' product −1 is needed, and its absence would
-/// be noticed: with one sign turned the determinant is zero.
+/// The rule that makes the product of signs −1 is necessary, and these tests
+/// would detect its absence: if one sign changes, the determinant is zero.
 #[test]
 fn one_sign_turned_makes_a_factor_singular() {
     for rank in RANKS {
@@ -225,7 +228,7 @@ fn columns_agree_with_the_dense_reference() {
 
 // ---- Several steps together -------------------------------------------------
 
-/// rank(Σ_{u≤ℓ} R_u·R'_uᵀ) = r for each ℓ.
+/// Checks that rank(Σ_{u≤ℓ} R_u·R'_uᵀ) = r for each ℓ.
 fn check_every_partial_sum(k: u32, numbers: std::ops::Range<u32>) {
     let params = Params::CONSENSUS;
     let rank = params.rank();
@@ -249,8 +252,8 @@ fn every_partial_sum_of_steps_has_full_rank_at_the_largest_k() {
     check_every_partial_sum(16384, 100..102);
 }
 
-/// rank(R_i·R'_iᵀ ± R_j·R'_jᵀ) ≥ r − 2: one step of zero operands is no help
-/// with another.
+/// rank(R_i·R'_iᵀ ± R_j·R'_jᵀ) ≥ r − 2, so one step of zero operands does not
+/// help with another.
 #[test]
 fn sampled_pairs_of_steps_keep_their_rank() {
     let params = Params::CONSENSUS;
@@ -289,8 +292,10 @@ fn noised_zeros(params: &Params, seed: &Seed, step: u32, rows: u32) -> Dense {
         .collect()
 }
 
-/// With m = n = 2r the product of one step could not have more rank than r,
-/// and has no less: a zero operand saves nothing.
+/// Checks that a zero operand saves no work.
+///
+/// If m = n = 2r, the product of one step has at most the rank r. It has to
+/// have exactly r.
 fn check_zero_operands(rank: u16, steps: std::ops::Range<u32>) {
     let params = params(rank);
     let rows = 2 * u32::from(rank);
@@ -312,8 +317,8 @@ fn noised_zero_operands_multiply_at_full_rank() {
 
 // ---- The noise that this design replaces ------------------------------------
 
-/// Low-rank noise as others ship it: one 1 and one −1 per column, in two
-/// different rows at random.
+/// Low-rank noise of other projects: one 1 and one −1 per column, in two random
+/// different rows.
 fn one_of_each_sign(rank: usize, draws: &mut Draws) -> Dense {
     let columns: Vec<_> = (0..rank)
         .map(|_| {
@@ -324,10 +329,13 @@ fn one_of_each_sign(rank: usize, draws: &mut Draws) -> Dense {
     from_columns(rank, |c| columns[c])
 }
 
-/// Such a column is an edge of a graph on the r rows, so the rank is r less
-/// the graph's components: about 0.838 r with r random edges (1 + T²/4 − T/2
-/// with T·e^−T = 2·e^−2), less for the product of both sides. The same tools
-/// that find full rank above have to find this loss.
+/// The tools that find full rank above have to find the rank loss of this
+/// noise.
+///
+/// Such a column is an edge of a graph on the r rows, so the rank is r minus
+/// the number of the graph's components. With r random edges this is about
+/// 0.838 r (1 + T²/4 − T/2 with T·e^−T = 2·e^−2). The product of both sides has
+/// less.
 #[test]
 fn one_of_each_sign_per_column_loses_rank_and_is_noticed() {
     let rank = Params::CONSENSUS.rank();

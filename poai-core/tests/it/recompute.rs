@@ -1,11 +1,11 @@
-//! Tiles recomputed from strips: what fits, and what does not.
+//! Tests of tiles recomputed from strips that fit, and from strips that do not.
 
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::recompute::{StripError, transcript};
 use poai_core::{Params, Root, Statement, Tile};
 
-/// Strips of any other length than the tile's, or of no whole steps, are refused
-/// by their lengths, whichever side they are of.
+/// Strips of the wrong length, or not of whole steps, are refused on either
+/// side.
 #[test]
 fn strips_of_another_length_are_refused() {
     let params = Params::CONSENSUS;
@@ -28,9 +28,9 @@ fn strips_of_another_length_are_refused() {
         (2 * rank, whole + 1, whole),
         (2 * rank, whole, 0),
         (rank, whole, whole),
-        // Lengths fit, and steps do not.
+        // The lengths fit, but the steps do not.
         (2 * rank - 1, tile * (2 * rank as usize - 1), tile * (2 * rank as usize - 1)),
-        // Sums of as many entries could leave 32 bits.
+        // Sums of this number of entries could overflow 32 bits.
         (1 << 17, tile << 17, tile << 17),
     ] {
         let expected = StripError { a, b, expected: tile * k as usize };

@@ -1,4 +1,4 @@
-//! Paths in the tree over a trace's records (spec §13).
+//! Tests of paths in the tree over a trace's records (spec §13).
 
 use poai_core::Root;
 use poai_core::program::{Builder, Dim, Dtype, Form, Op, RunShape, ValueId};
@@ -10,8 +10,10 @@ fn leaf(number: u64) -> [u8; 32] {
     *blake3::hash(&number.to_le_bytes()).as_bytes()
 }
 
-/// The tree as the specification has it: the largest power of two below the
-/// number of leaves is on the left.
+/// The tree as the specification defines it.
+///
+/// The left subtree has the largest power of two of leaves that is below their
+/// number.
 fn plain(leaves: &[[u8; 32]]) -> [u8; 32] {
     let [leaf] = leaves else {
         let left = (leaves.len().next_power_of_two() / 2).max(1);
@@ -34,13 +36,13 @@ fn paths_lead_to_the_root_from_their_place_alone() {
                 path_root(leaves[index as usize], count, index, siblings)
             };
             assert_eq!(lead(index, &siblings), Some(root));
-            // Another number of siblings, also at a place that there is.
+            // The wrong number of siblings at a valid place.
             assert_eq!(lead(index, &[&siblings[..], &[[0; 32]]].concat()), None);
             if let Some((_, fewer)) = siblings.split_last() {
                 assert_eq!(lead(index, fewer), None);
             }
         }
-        // Beyond the leaves there is no place, with any number of siblings.
+        // Beyond the leaves, a path is invalid with any number of siblings.
         for index in [count, count + 1, u64::MAX] {
             for siblings in 0..7 {
                 assert_eq!(path_root(leaves[0], count, index, &vec![[0; 32]; siblings]), None);
@@ -49,7 +51,7 @@ fn paths_lead_to_the_root_from_their_place_alone() {
     }
 }
 
-/// Four steps without multiply-accumulates, of equal weight.
+/// A program of four steps without multiply-accumulates, of equal weight.
 fn relus() -> poai_core::program::Program {
     let mut builder = Builder::new(&[Form::new(Dim::fixed(70), Dim::fixed(5), Dtype::I8)]);
     for value in 0..4 {
@@ -60,7 +62,8 @@ fn relus() -> poai_core::program::Program {
 
 const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
 
-/// Only inputs are accused by their bytes: values that steps made have tiles.
+/// Only inputs can be accused by their bytes, because the values of steps have
+/// tiles.
 #[test]
 fn what_a_step_made_is_not_accused_as_an_input() {
     let program = relus();

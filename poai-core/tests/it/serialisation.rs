@@ -1,4 +1,4 @@
-//! Every public data type survives serde, human-readable and binary.
+//! Tests that every public data type survives serde, human-readable and binary.
 use poai_core::puzzle::commitment::Opening;
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::*;
@@ -80,7 +80,7 @@ fn what_cannot_be_is_refused() {
     );
 }
 
-/// Operands are checked again when they are read.
+/// Operands are checked again when they are deserialised.
 #[test]
 fn operands_and_their_helpers() {
     use poai_engine::operand::{Padded, Split, pseudorandom};

@@ -85,7 +85,7 @@ impl Kernel for Avx512Vnni {
         let tiles = a.iter().zip(sums.as_chunks_mut().0).zip(xs.chunks_exact_mut(b.len()));
         for ((a, sums), xs) in tiles {
             let a = a.as_chunks().0;
-            assert!(a.len() == b.len(), "as many steps of each side");
+            assert!(a.len() == b.len(), "the same number of steps of each side");
             for ((a, b), xs) in a.chunks(NEAR).zip(b.chunks(NEAR)).zip(xs.chunks_mut(NEAR)) {
                 let mut lanes = [[0; 16]; NEAR];
                 let lanes = &mut lanes[..xs.len()];
@@ -101,7 +101,7 @@ impl Kernel for Avx512Vnni {
         let b = b.as_chunks().0;
         for (a, sums) in a.iter().zip(sums.as_chunks_mut().0) {
             let a = a.as_chunks().0;
-            assert!(a.len() == b.len(), "as many steps of each side");
+            assert!(a.len() == b.len(), "the same number of steps of each side");
             for (a, b) in a.chunks(NEAR).zip(b.chunks(NEAR)) {
                 // SAFETY: `find` returns this kernel only if the processor has
                 // the features.

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// Strips that do not fit the tile and the depth k.
 ///
 /// A strip's length is not `t·k`, or k is not a multiple of the rank, or k is
-/// not below 2^17, the limit for exact 32-bit sums.
+/// not below 2^17. Sums of 32 bits are exact only below 2^17.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected strips of {expected} bytes of whole rank-steps, with k below {K_END}, got {a} and {b} bytes"

@@ -251,12 +251,18 @@ impl Check<'_> {
             return Err(self.bad(0, format!("{}×{} pixels", window.height, window.width), *x));
         }
         let area = window.kernel[0].checked_mul(window.kernel[1]);
-        self.require(area.is_some_and(|area| area <= COLUMNS_MAX), "expected a window of at most 65536 pixels")?;
+        self.require(
+            area.is_some_and(|area| area <= COLUMNS_MAX),
+            "expected a window of at most 65536 pixels",
+        )?;
         window.output().ok_or_else(|| self.number("expected a window that fits the image"))
     }
 
     fn area(&self, height: u32, width: u32) -> Result<Dim, ProgramError> {
-        height.checked_mul(width).map(Dim::fixed).ok_or_else(|| self.number("expected fewer than 2^32 pixels"))
+        height
+            .checked_mul(width)
+            .map(Dim::fixed)
+            .ok_or_else(|| self.number("expected fewer than 2^32 pixels"))
     }
 
     fn exponentials(&self, table: ConstantId) -> Result<(), ProgramError> {

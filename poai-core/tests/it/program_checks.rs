@@ -94,7 +94,10 @@ fn nothing_is_empty() {
         refused(step(Op::Relu, &[form], &[]), "expected entries in its output, got none");
         let mut builder = Builder::new(&[fixed(1, 1, I8), form]);
         builder.step("it", Op::Relu, &[ValueId(0)]).unwrap();
-        assert_eq!(builder.finish().unwrap_err().to_string(), "step input 1: expected entries, got none");
+        assert_eq!(
+            builder.finish().unwrap_err().to_string(),
+            "step input 1: expected entries, got none"
+        );
     }
 }
 

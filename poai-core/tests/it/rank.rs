@@ -202,8 +202,8 @@ fn every_step_factor_loses_one_rank_modulo_two() {
     }
 }
 
-/// The rule that makes the product of signs −1 is necessary, and these tests
-/// would detect its absence: if one sign changes, the determinant is zero.
+/// The rule that makes the product of signs −1 is necessary. If one sign
+/// changes, the determinant is zero, and these tests would detect it.
 #[test]
 fn one_sign_turned_makes_a_factor_singular() {
     for rank in RANKS {

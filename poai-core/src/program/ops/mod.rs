@@ -282,9 +282,9 @@ impl<'a> Local<'a> {
     /// already has them. Otherwise this function computes them.
     ///
     /// # Errors
-    /// [`StepError`] if a row is missing, an index is out of range, or the
-    /// region is empty, outside the output or of another size than `out` or
-    /// `sums`.
+    /// [`StepError`] if a row is missing or an index is out of range. It is also
+    /// an error if the region is empty or outside the output, or does not have
+    /// the size of `out` or `sums`.
     pub fn compute(
         &self,
         source: &dyn RowSource,

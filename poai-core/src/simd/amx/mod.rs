@@ -132,9 +132,9 @@ impl Amx {
 /// It is `None` on processors without AVX-512 F, BW, VBMI and VNNI.
 ///
 /// # Safety
-/// The processor, or an emulator of it in this process, executes AMX-TILE and
-/// AMX-INT8 with palette 1 on every thread that calls the kernel, and the
-/// process may use them.
+/// The processor executes AMX-TILE and AMX-INT8 with palette 1 on every thread
+/// that calls the kernel, and the process may use them. An emulator in this
+/// process may stand in for the processor.
 pub unsafe fn assume() -> Option<&'static dyn Kernel> {
     static ASSUMED: std::sync::OnceLock<Option<Amx>> = std::sync::OnceLock::new();
     let assumed = ASSUMED.get_or_init(|| {

@@ -217,11 +217,11 @@ impl Tiles {
         let mut lagging = [[0u32; 16]; LANES + 1];
         assert!(lanes.len() < lagging.len());
         // SAFETY: `self` proves that the instructions may be used. They read
-        // `b.len()` steps of 4096 bytes from `b` and from each of the `a.len()`
-        // pointers of the table, each of which has that many steps. They read
-        // and write `a.len()` tiles of 4096 bytes of `sums`. They write one
-        // tile to `nowhere` and `a.len()·b.len() + 1` lanes to `lagging`. No
-        // access needs alignment, and the tile registers are released.
+        // `b.len()` steps of 4096 bytes from `b`, and the same number from each
+        // of the `a.len()` pointers of the table. They read and write `a.len()`
+        // tiles of 4096 bytes of `sums`. They write one tile to `nowhere` and
+        // `a.len()·b.len() + 1` lanes to `lagging`. No access needs alignment,
+        // and the tile registers are released.
         unsafe {
             asm!(
                 "ldtilecfg [{a}]",

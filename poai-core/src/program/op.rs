@@ -111,7 +111,7 @@ pub enum Op {
     /// Pixels outside the image are 0. A convolution is an `Unfold` and a
     /// `Linear`.
     Unfold(Window),
-    /// `rsh(a·m0 + b·m1, shift)`, clamped. Inputs: a and b of one shape.
+    /// `rsh(a·m0 + b·m1, shift)`, clamped. Inputs: a and b of the same shape.
     Add {
         /// m0, m1.
         multipliers: [i32; 2],

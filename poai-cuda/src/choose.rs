@@ -8,33 +8,34 @@ use crate::multi::{MultiGpu, MultiGpuError, check_once};
 use poai_engine::execute::Device;
 use std::sync::Arc;
 
-/// What chooses a GPU with the fastest kernels that it has.
+/// The name of the GPU backend with the fastest kernels.
 pub const FASTEST: &str = "cuda";
 
-/// What stands for every GPU behind the colon.
+/// The word after the colon that selects every GPU.
 pub const ALL: &str = "all";
 
 /// The GPUs that a name asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Which {
     These(Vec<usize>),
-    /// Every one that has the kernels.
+    /// Every GPU that runs the kernels.
     All,
 }
 
-/// Opens the GPUs of a name: `cuda` with the fastest kernels that they have, or
-/// one of [`Variant::name`] with these and no others; behind a colon the
-/// GPU's ordinal, 0 without one, or several with commas between, or `all`
-/// for every GPU that has the kernels. Several make a [`MultiGpu`], one a
-/// [`Cuda`]. `None` where the name
-/// belongs to no GPU.
+/// Opens the GPUs of a name.
+///
+/// The part before the colon is `cuda`, for each GPU's fastest kernels, or a
+/// [`Variant::name`], for that variant and no other. The part after it is an
+/// ordinal (0 if there is no colon), several ordinals with commas between, or
+/// `all` for every GPU that runs the kernels. Several GPUs make a [`MultiGpu`],
+/// one GPU a [`Cuda`]. Returns `None` if the name belongs to no GPU.
 pub fn by_name(name: &str) -> Option<Result<Arc<dyn Device>, MultiGpuError>> {
     let (variant, which) = read(name)?;
     Some(open(variant, which))
 }
 
-/// Opens the GPU of a name that asks for one, for what measures a GPU. `None`
-/// where the name belongs to no GPU, or asks for several.
+/// Opens the GPU of a name that selects one GPU, to measure it. Returns `None`
+/// if the name belongs to no GPU or selects several.
 pub fn one_by_name(name: &str) -> Option<Result<Cuda, CudaError>> {
     let (variant, which) = read(name)?;
     if !matches!(&which, Which::These(ordinals) if ordinals.len() == 1) {
@@ -59,7 +60,7 @@ fn read(name: &str) -> Option<(Option<Variant>, Which)> {
 }
 
 fn open(variant: Option<Variant>, which: Which) -> Result<Arc<dyn Device>, MultiGpuError> {
-    // Before a driver is looked for: this is wrong on every machine.
+    // Checked before the driver is loaded: this is wrong on every machine.
     if let Which::These(ordinals) = &which {
         check_once(ordinals)?;
     }
@@ -81,7 +82,7 @@ fn open_one(variant: Option<Variant>, gpu: &Gpu) -> Result<Cuda, CudaError> {
     }
 }
 
-/// The GPUs asked for, of all that there are.
+/// The requested GPUs, of all GPUs that exist.
 fn choose(
     mut gpus: Vec<Gpu>,
     variant: Option<Variant>,
@@ -104,7 +105,7 @@ fn choose(
             if gpus.iter().any(has) {
                 gpus.retain(has);
             } else {
-                // Opening one says what they lack.
+                // Opening one reports what the GPUs lack.
                 gpus.truncate(1);
             }
             Ok(gpus)
@@ -141,7 +142,7 @@ mod tests {
             assert!(by_name(name).is_none(), "{name}");
             assert!(one_by_name(name).is_none(), "{name}");
         }
-        // Several, one of them at most, and none.
+        // Names of several GPUs, of which one may exist, or none.
         for name in ["cuda:0,1", "cuda:all", "cuda-mma:all"] {
             assert!(one_by_name(name).is_none(), "{name}");
         }
@@ -166,7 +167,7 @@ mod tests {
     fn a_device_named_twice_is_told_without_a_driver() {
         let error = by_name("cuda:1,0,1").unwrap().unwrap_err();
         assert_eq!(error, MultiGpuError::Twice { ordinal: 1 });
-        assert_eq!(error.to_string(), "GPU 1 is named twice: name each once");
+        assert_eq!(error.to_string(), "expected each GPU once, got GPU 1 twice; name each once");
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(chosen(&mixed, None, Which::All), Ok(vec![1, 2, 3]));
         assert_eq!(chosen(&mixed, Some(Variant::Mma), Which::All), Ok(vec![1, 3]));
         assert_eq!(chosen(&mixed, Some(Variant::Wgmma), Which::All), Ok(vec![1]));
-        // Whose opening is the error.
+        // Opening this GPU returns the error.
         assert_eq!(chosen(&[(5, 2), (6, 0)], None, Which::All), Ok(vec![0]));
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{CudaError, refused};
 use crate::requirements::CAPABILITY;
 use crate::version::Version;
 
-/// What the driver says about one GPU.
+/// One GPU, as the driver describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Gpu {
@@ -45,8 +45,7 @@ impl Gpu {
         let attribute = |which| {
             // SAFETY: the handle comes from `device::get`.
             let value = unsafe { device::get_attribute(handle, which) };
-            // The values read here count something: a negative one means that
-            // there is nothing of it.
+            // The values read here are counts: a negative value means zero.
             value
                 .map(|value| u32::try_from(value).unwrap_or(0))
                 .map_err(refused("cuDeviceGetAttribute"))
@@ -66,11 +65,11 @@ impl Gpu {
     }
 }
 
-/// Every GPU that the driver shows, in the order of its ordinals, those
-/// included that [`Gpu::check_supported`] turns down. Never empty.
+/// Lists every GPU that the driver shows, in the order of ordinals. The list
+/// includes GPUs that [`Gpu::check_supported`] rejects, and is never empty.
 ///
-/// Creates no context, so it takes no memory on a GPU. After an error it may
-/// be called again, for example once the driver is installed.
+/// The call creates no context, so it takes no memory on a GPU. After an error
+/// the caller may call it again, for example once the driver is installed.
 ///
 /// ```
 /// match poai_cuda::gpus() {
@@ -85,10 +84,10 @@ impl Gpu {
 ///
 /// # Errors
 /// - [`CudaError::NoDriver`], [`CudaError::Incomplete`] or [`CudaError::Stub`]
-///   where there is no driver, or something else in its place.
+///   if there is no driver, or another library in its place.
 /// - [`CudaError::DriverTooOld`] for a driver older than CUDA 12.0.
-/// - [`CudaError::NoGpu`] where the driver shows no GPU.
-/// - [`CudaError::Driver`] for whatever else the driver reports.
+/// - [`CudaError::NoGpu`] if the driver shows no GPU.
+/// - [`CudaError::Driver`] for any other error of the driver.
 pub fn gpus() -> Result<Vec<Gpu>, CudaError> {
     driver::load()?;
     let count = device::get_count().map_err(refused("cuDeviceGetCount"))?;

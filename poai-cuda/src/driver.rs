@@ -1,4 +1,4 @@
-//! The driver library: whether it is there, whole and new enough.
+//! The driver library: checks that it exists, is complete and is new enough.
 
 use std::ffi::c_int;
 
@@ -21,7 +21,7 @@ const FUNCTIONS: [&str; 9] = [
     "cuGetErrorString",
 ];
 
-/// And every one that an open GPU reaches beside them.
+/// The driver functions that an open GPU reaches in addition.
 const GPU_FUNCTIONS: [&str; 30] = [
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
@@ -55,54 +55,54 @@ const GPU_FUNCTIONS: [&str; 30] = [
     "cuEventDestroy_v2",
 ];
 
-/// And those that launches with tensor maps reach. GPUs without such maps do
-/// not need them.
+/// The driver functions that launches with tensor maps reach in addition. GPUs
+/// without tensor maps do not need them.
 const MAP_FUNCTIONS: [&str; 1] = ["cuTensorMapEncodeTiled"];
 
-/// Loads and initialises the driver. Before this has succeeded no other call
-/// into cudarc is safe from panics, which it raises where the library or a
-/// function in it is missing.
+/// Loads and initialises the driver. Until this has succeeded, other calls into
+/// cudarc may panic: cudarc panics if the library or a function in it is
+/// missing.
 ///
-/// Four things cannot be guarded from here:
-/// - a library that is removed between the look and the load makes cudarc
-///   panic after all;
-/// - whatever calls itself the driver runs in this process: its load code, and
-///   functions that may break their contract, such as a name without an end,
-///   on which cudarc panics;
-/// - an error code newer than the pinned interface has no place in cudarc's
-///   enum of codes, and holding it there is undefined behaviour. The calls
-///   made here are not known to return one;
-/// - a dependent that has cudarc built for another version of the interface
-///   changes what cudarc calls; `FUNCTIONS` is written for the pinned one.
+/// This function cannot guard against four things:
+/// - If the library is removed between the check and the load, cudarc panics.
+/// - Any library that takes the driver's name runs in this process. Its load
+///   code runs, and its functions may break their contract. For example, cudarc
+///   panics on a name without an end.
+/// - An error code newer than the pinned interface is not in cudarc's enum of
+///   codes. Holding one there is undefined behaviour. The calls made here are
+///   not known to return one.
+/// - A dependent crate may build cudarc for another version of the interface.
+///   That changes what cudarc calls, and `FUNCTIONS` lists only what the pinned
+///   version calls.
 pub(crate) fn load() -> Result<(), CudaError> {
-    // SAFETY: loading runs the library's own start-up code; the names tried
-    // are those of the NVIDIA driver, whose start-up code asks for nothing.
+    // SAFETY: loading runs the library's own start-up code; the names tried are
+    // those of the NVIDIA driver, whose start-up code has no preconditions.
     if !unsafe { sys::is_culib_present() } {
         return Err(CudaError::NoDriver);
     }
     whole(&FUNCTIONS)?;
-    // Before the version, since only this call is promised to work first.
+    // Before the version check: only `cuInit` is guaranteed to work first.
     result::init().map_err(refused("cuInit"))?;
     check(version()?)
 }
 
-/// The same for a GPU that is to be opened. After [`load`].
+/// Loads the driver and checks the functions that an open GPU needs.
 pub(crate) fn load_for_gpus() -> Result<(), CudaError> {
     load()?;
     whole(&GPU_FUNCTIONS)
 }
 
-/// The same for tensor maps.
+/// Loads the driver and checks the functions that tensor maps need.
 pub(crate) fn load_for_maps() -> Result<(), CudaError> {
     load()?;
     whole(&MAP_FUNCTIONS)
 }
 
-/// Whether the library that was loaded has all of these functions.
+/// Checks that the loaded library has all of these functions.
 pub(crate) fn whole(functions: &[&'static str]) -> Result<(), CudaError> {
     for &function in functions {
-        // SAFETY: as in `load` for the load. The symbol is looked up and never
-        // called through this type, so the type need not be its own.
+        // SAFETY: as in `load` for the load. The symbol is looked up but never
+        // called through this type, so the type need not be the symbol's.
         let found = unsafe { sys::culib().get::<unsafe extern "C" fn()>(function).is_ok() };
         if !found {
             return Err(CudaError::Incomplete { function });

@@ -12,14 +12,14 @@ use crate::version::Version;
 pub enum CudaError {
     /// The driver's library could not be loaded.
     #[error(
-        "no NVIDIA driver: {LIBRARY} was not found; install the NVIDIA driver (no CUDA \
+        "expected the NVIDIA driver, got no library {LIBRARY}; install the driver (no CUDA \
          toolkit is needed), or put the folder of that file on the library search path"
     )]
     NoDriver,
-    /// A library was loaded in the driver's place that lacks a function.
+    /// A library in the driver's place lacks a function.
     #[error(
-        "the library loaded as {LIBRARY} has no function {function}: it is not a whole NVIDIA \
-         driver; install one for CUDA {DRIVER} or newer, and remove other copies of the \
+        "expected an NVIDIA driver for CUDA {DRIVER} or newer, got a library {LIBRARY} without \
+         the function {function}; install such a driver, and remove other copies of the \
          library from the library search path"
     )]
     Incomplete {
@@ -28,62 +28,67 @@ pub enum CudaError {
     },
     /// The CUDA toolkit's stand-in for linking was loaded, not the driver.
     #[error(
-        "a stub was loaded in place of the NVIDIA driver: take the CUDA toolkit's `stubs` \
+        "expected the NVIDIA driver, got the CUDA toolkit's stub; take the toolkit's `stubs` \
          folder off the library search path (LD_LIBRARY_PATH)"
     )]
     Stub,
     /// The driver is older than the interface used here.
-    #[error("the NVIDIA driver supports CUDA {found}, {needed} is needed: install a newer driver")]
+    #[error(
+        "expected an NVIDIA driver for CUDA {needed} or newer, got one for CUDA {found}; install \
+         a newer driver"
+    )]
     DriverTooOld {
         /// The newest CUDA version that the driver supports.
         found: Version,
-        /// The oldest that will do.
+        /// The oldest CUDA version that is accepted.
         needed: Version,
     },
-    /// The driver is there and shows no GPU to this process.
+    /// The driver shows no GPU to this process.
     #[error(
-        "the NVIDIA driver shows no GPU: check that `nvidia-smi` lists one and that \
-         CUDA_VISIBLE_DEVICES does not hide it; in a container, start it with the NVIDIA \
+        "expected a GPU, got none from the NVIDIA driver; check that `nvidia-smi` lists one and \
+         that CUDA_VISIBLE_DEVICES does not hide it; start a container with the NVIDIA \
          container runtime (`--gpus all`)"
     )]
     NoGpu,
-    /// No GPU has the ordinal that was asked for.
-    #[error("there is no GPU {ordinal}: the driver shows {count}, counted from 0")]
+    /// No GPU has the requested ordinal.
+    #[error(
+        "expected a GPU ordinal below {count}, got {ordinal}; name a GPU that the driver shows"
+    )]
     NoOrdinal {
-        /// What was asked for.
+        /// The requested ordinal.
         ordinal: usize,
-        /// How many there are.
+        /// The number of GPUs; ordinals count from 0.
         count: usize,
     },
     /// The GPU lacks instructions that the kernels use.
     #[error(
-        "{name} has compute capability {capability}, {needed} or higher is needed: use another \
+        "expected compute capability {needed} or higher, got {capability} of {name}; use another \
          GPU (GeForce 10 series or newer), or the CPU"
     )]
     TooOld {
         /// The GPU.
         name: String,
-        /// What it has.
+        /// The GPU's compute capability.
         capability: Version,
-        /// The lowest that will do.
+        /// The lowest compute capability that is accepted.
         needed: Version,
     },
     /// There is not enough free memory on the GPU.
     #[error(
-        "{name} has no {bytes} bytes of memory left: use smaller batches or fewer tile rows at \
-         once, or end other programs that `nvidia-smi` shows on it"
+        "expected {bytes} bytes of free memory on {name}, got less; use smaller batches or fewer \
+         tile rows at once, or end other programs that `nvidia-smi` shows on it"
     )]
     OutOfMemory {
         /// The GPU.
         name: String,
-        /// What was asked for.
+        /// The requested number of bytes.
         bytes: u64,
     },
-    /// There is no memory left on the GPU for what the driver itself keeps
-    /// there: it does not say how much it wanted.
+    /// The GPU has no memory left for the driver's own use. The driver does not
+    /// say how much it requested.
     #[error(
-        "the memory of {name} is full (noticed in {call}): end other programs that `nvidia-smi` \
-         shows on it, such as another miner"
+        "expected free memory on {name}, got a full GPU in {call}; end other programs that \
+         `nvidia-smi` shows on it, such as another miner"
     )]
     Full {
         /// The GPU.
@@ -93,72 +98,72 @@ pub enum CudaError {
     },
     /// The host has no memory left that the driver may pin for copies.
     #[error(
-        "the host has no {bytes} bytes of memory left to pin for copies to the GPU: end other \
-         programs, or give this one more memory or a higher limit on locked memory \
-         (`ulimit -l`, or the container's)"
+        "the host has no {bytes} bytes left to pin for copies to the GPU; end other programs, \
+         give this one more memory, or raise its limit on locked memory (`ulimit -l`, or the \
+         container's)"
     )]
     OutOfHostMemory {
-        /// What was asked for.
+        /// The requested number of bytes.
         bytes: u64,
     },
     /// The GPU stopped answering, or its memory failed.
     #[error(
-        "{name} is lost ({code}, in {call}): see the system log for `Xid`, lower any overclock, \
-         and restart the machine if `nvidia-smi` does not show it any more"
+        "{name} is lost ({code}, in {call}); see the system log for `Xid`, lower any overclock, \
+         and restart the machine if `nvidia-smi` no longer shows the GPU"
     )]
     Lost {
         /// The GPU.
         name: String,
-        /// The driver's name of what happened.
+        /// The driver's name of the error.
         code: String,
         /// The call that noticed.
         call: &'static str,
     },
-    /// A kernel, in this call or an earlier one, was ended by the GPU.
+    /// The GPU ended a kernel, in this call or an earlier one.
     #[error(
-        "a kernel failed on {name} ({code}, noticed in {call}): its results are void and this \
-         process can use the GPU no more; start it again, and if it happens again check the \
+        "a kernel failed on {name} ({code}, noticed in {call}) and its results are void; this \
+         process can no longer use the GPU, so start it again; if it fails again, check the \
          GPU's memory and clocks, then report it"
     )]
     Kernel {
         /// The GPU.
         name: String,
-        /// The driver's name of what happened.
+        /// The driver's name of the error.
         code: String,
         /// The call that noticed.
         call: &'static str,
     },
-    /// The GPU lacks a variant that was asked for by name.
+    /// The GPU lacks a variant that the caller named.
     #[error(
-        "{name} has compute capability {capability}, {variant} needs {needed}: leave the \
-         choice to the library, or take another variant"
+        "{name} has compute capability {capability}, but {variant} needs {needed}; let the \
+         library choose, or take another variant"
     )]
     NoVariant {
         /// The GPU.
         name: String,
-        /// What it has.
+        /// The GPU's compute capability.
         capability: Version,
         /// The variant.
         variant: &'static str,
-        /// What will do.
+        /// The compute capabilities that run the variant.
         needed: Architecture,
     },
     /// The GPU computed a wrong sum when it was opened.
     #[error(
-        "{name} computes wrongly ({got:#010x}, and not {expected:#010x}): lower any overclock, \
-         install another driver, and do not mine with it until this is gone"
+        "expected {expected:#010x} from the check of {name}, got {got:#010x}; lower any \
+         overclock, install another driver, and do not mine with it until this is fixed"
     )]
     Wrong {
         /// The GPU.
         name: String,
         /// The right sum.
         expected: u32,
-        /// The GPU's.
+        /// The GPU's sum.
         got: u32,
     },
-    /// No kernel for a GPU of this compute capability: a defect of this
-    /// library.
-    #[error("there is no kernel {kernel} of {file} for this GPU")]
+    /// The library has no kernel for a GPU of this compute capability: a defect
+    /// of this library.
+    #[error("expected a kernel {kernel} of {file} for this GPU, got none; report this defect")]
     NoKernel {
         /// The file of kernels.
         file: &'static str,
@@ -166,21 +171,29 @@ pub enum CudaError {
         kernel: &'static str,
     },
     /// The kernels are not made for these parameters.
-    #[error("the kernels for GPUs do not take rank {rank} and tile {tile}: use the CPU")]
+    #[error(
+        "expected the consensus rank and tile, got rank {rank} and tile {tile}; use the CPU"
+    )]
     Unsupported {
         /// The rank of the noise.
         rank: usize,
         /// The tile's side.
         tile: usize,
     },
-    /// Data was put on another GPU, or on the same GPU opened once more.
-    #[error("the data is not on this opening of {name}: use it with what put it on the GPU")]
+    /// The data belongs to another GPU, or to another opening of the same GPU.
+    #[error(
+        "expected data of this opening of {name}, got data of another; use it with the backend \
+         that made it"
+    )]
     Foreign {
-        /// The GPU asked to use it.
+        /// The GPU that was asked to use it.
         name: String,
     },
-    /// More bytes than the memory has: a defect of this library.
-    #[error("a copy reaches beyond the memory on the GPU")]
+    /// An access beyond the end of memory: a defect of this library.
+    #[error(
+        "expected an access within the memory on the GPU, got one beyond its end; report this \
+         defect, or pass larger memory"
+    )]
     Bounds,
     /// The driver reported any other error.
     #[error(
@@ -199,8 +212,8 @@ pub enum CudaError {
     },
 }
 
-/// Names the driver function that failed. Use after `driver::load` has found
-/// the functions that put an error into words.
+/// Converts a driver error and names the driver function that failed. Call it
+/// only after `driver::load` has found the functions that describe errors.
 pub(crate) fn refused(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
     move |error| match error.0 {
         CUresult::CUDA_ERROR_NO_DEVICE => CudaError::NoGpu,
@@ -214,8 +227,8 @@ pub(crate) fn refused(call: &'static str) -> impl FnOnce(DriverError) -> CudaErr
     }
 }
 
-/// The same for a call that takes memory of the GPU of this name for the driver:
-/// on a GPU that other programs fill, these calls notice first.
+/// Converts the error of a call that takes memory of the named GPU for the
+/// driver. If other programs fill the GPU, these calls notice first.
 pub(crate) fn refused_on(call: &'static str, gpu: &str) -> impl FnOnce(DriverError) -> CudaError {
     let name = gpu.to_owned();
     move |error| match error.0 {
@@ -224,9 +237,9 @@ pub(crate) fn refused_on(call: &'static str, gpu: &str) -> impl FnOnce(DriverErr
     }
 }
 
-/// Sorts what a call on the open GPU of this name reports: memory that is not
-/// there, a GPU that is lost, a kernel that was ended, or anything else. `bytes`
-/// are what was asked for, where it was memory.
+/// Classifies the error of a call on the named open GPU: no memory left, a lost
+/// GPU, a kernel that was ended, or any other error. `bytes` is the requested
+/// number of bytes if the call requested memory.
 pub(crate) fn failed(
     call: &'static str,
     gpu: &str,
@@ -259,7 +272,7 @@ pub(crate) fn failed(
     }
 }
 
-// A driver need not know words for every code.
+// A driver need not have a name or a description for every code.
 fn words(text: Result<&CStr, DriverError>) -> String {
     text.map_or_else(|_| "unknown error".into(), |text| text.to_string_lossy().into_owned())
 }

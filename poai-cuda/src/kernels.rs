@@ -1,31 +1,31 @@
-//! The kernels that the crate carries, as PTX: the driver makes machine code
-//! of it for the GPU that is there, so that nothing else need be installed.
+//! The kernels that the crate carries, as PTX. The driver compiles PTX to
+//! machine code for its GPU, so nothing else need be installed.
 //!
 //! The sources are `kernels/*.cu`; README.md says how to compile them.
 
 use crate::version::Version;
 use core::fmt;
 
-/// The PTX version of the embedded kernels: the newest that the oldest driver
-/// accepted, that of CUDA 12.0, can compile.
+/// The PTX version of the embedded kernels: the newest that the oldest accepted
+/// driver, that of CUDA 12.0, can compile.
 pub const PTX_VERSION: Version = Version { major: 8, minor: 0 };
 
 /// Threads in a block of the kernel `check`.
 pub const CHECK_THREADS: u32 = 256;
 
-/// What a kernel was compiled for.
+/// The target of a compiled kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Architecture {
     /// The compute capability.
     pub capability: Version,
-    /// Whether it runs on GPUs of this capability alone, and not on later
-    /// ones: it uses instructions that later GPUs do not have.
+    /// Whether it runs only on GPUs of this capability, and not on later ones,
+    /// because it uses instructions that later GPUs lack.
     pub only_this: bool,
 }
 
 impl Architecture {
-    /// Whether a GPU of the given compute capability runs what was compiled
-    /// for this architecture.
+    /// Whether a GPU of the given compute capability runs code compiled for
+    /// this architecture.
     pub fn runs_on(&self, capability: Version) -> bool {
         if self.only_this { capability == self.capability } else { capability >= self.capability }
     }
@@ -56,9 +56,9 @@ pub fn embedded() -> &'static [Ptx] {
     include!("../ptx/table.rs")
 }
 
-/// A file of kernels for a GPU of the given compute capability, compiled for
-/// the highest architecture that the GPU runs. None if there is no such file,
-/// or none for so old a GPU.
+/// Finds a file of kernels for a GPU of the given compute capability, compiled
+/// for the highest architecture that the GPU runs. Returns `None` if the file
+/// does not exist, or if the GPU is too old for it.
 ///
 /// ```
 /// use poai_cuda::{Version, kernels};
@@ -75,12 +75,13 @@ fn best<'a>(table: &'a [Ptx], file: &str, capability: Version) -> Option<&'a Ptx
     table
         .iter()
         .filter(|ptx| ptx.file == file && ptx.architecture.runs_on(capability))
-        // Where both are for one capability, the one for it alone can do more.
+        // At equal capability, code for that capability alone can use more
+        // instructions.
         .max_by_key(|ptx| (ptx.architecture.capability, ptx.architecture.only_this))
 }
 
-/// What the kernel `check` answers about words of four signed bytes each, of
-/// which the shorter of `a` and `b` says how many there are.
+/// The answer of the kernel `check` for words of four signed bytes each. The
+/// shorter of `a` and `b` determines the number of words.
 pub fn check_answer(a: &[u32], b: &[u32]) -> u32 {
     let dot = |a: u32, b: u32| -> i32 {
         let products = a.to_le_bytes().into_iter().zip(b.to_le_bytes());
@@ -105,8 +106,8 @@ mod tests {
     #[test]
     fn the_ptx_version_is_that_of_the_oldest_driver_accepted() {
         // Release notes of the PTX manual: version 8.0 came with CUDA 12.0.
-        // A change of one needs a look at the other, and NVRTC pinned to the same
-        // release in scripts/requirements-kernels.txt.
+        // If one changes, review the other, and the NVRTC release pinned in
+        // scripts/requirements-kernels.txt.
         let release = Version { major: 12, minor: 0 };
         assert_eq!((DRIVER, PTX_VERSION), (release, Version { major: 8, minor: 0 }));
     }
@@ -142,11 +143,11 @@ mod tests {
         // Bytes 1, 2, 3, −4 by 5, 6, 7, 8: 5 + 12 + 21 − 32 = 6.
         let (a, b) = (0xfc03_0201, 0x0807_0605);
         assert_eq!(check_answer(&[a], &[b]), 6 << 1);
-        // The second word: (6 + 1) turned by 2; the third: −128·−128 + 2 by 3.
+        // The second word: (6 + 1) rotated by 2; the third: −128·−128 + 2 by 3.
         assert_eq!(check_answer(&[a, a], &[b, b]), (6 << 1) ^ (7 << 2));
         let min = 0x80;
         assert_eq!(check_answer(&[a, a, min], &[b, b, min]), 12 ^ 28 ^ (16386 << 3));
-        // A negative sum, turned: −1·1 of word 0 by 1.
+        // A negative sum, rotated: −1·1 of word 0 by 1.
         assert_eq!(check_answer(&[0xff], &[1]), u32::MAX);
     }
 }

@@ -1,22 +1,23 @@
 //! NVIDIA GPUs for PoAI-1, through the driver that is present at run time.
 //!
-//! The crate builds anywhere, without a CUDA toolkit; a machine without a
-//! driver learns so from a [`CudaError`] that says what to do. [`gpus`] lists
-//! the GPUs, [`Gpu::check_supported`] says whether one can mine. Neither
+//! The crate builds anywhere, without a CUDA toolkit. On a machine without a
+//! driver, calls return a [`CudaError`] that says what to do. [`gpus`] lists
+//! the GPUs, and [`Gpu::check_supported`] checks whether one can mine. Neither
 //! allocates memory on a GPU.
-//! [`Cuda`] is a backend on one GPU, which runs whole programs there too;
-//! [`MultiGpu`] one on several, which share the rows of every product.
 //!
-//! Modules, each of which uses those below it alone:
+//! [`Cuda`] is a backend on one GPU; it also runs whole programs there.
+//! [`MultiGpu`] is a backend on several GPUs, which share the rows of every
+//! product.
+//!
+//! Each module uses only the modules listed below it:
 //!
 //! - [`choose`]: backends by name;
-//! - [`multi`]: several GPUs as one backend; `execute`: whole programs on one;
-//!   `measure` (feature `measure`): a backend's
-//!   steps, timed;
+//! - [`multi`]: several GPUs as one backend; `execute`: whole programs on one
+//!   GPU; `measure` (feature `measure`): the steps of a backend, timed;
 //! - [`backend`]: the puzzle on one GPU;
-//! - `gpu`: an open GPU's memory, copies and launches;
-//! - `detection`: which GPUs there are; `driver`: the driver's library;
-//! - `error`, [`kernels`], `requirements`, `version`: on the ground.
+//! - `gpu`: memory, copies and launches of an open GPU;
+//! - `detection`: lists the GPUs; `driver`: the driver's library;
+//! - `error`, [`kernels`], `requirements`, `version`: used by all of the above.
 #![deny(missing_docs)]
 
 pub mod backend;

@@ -1,14 +1,14 @@
 //! PoAI-1 on one GPU, as a [`Backend`].
 //!
-//! Data stays on the GPU: clean operands from [`Backend::prepare`] on, which
-//! also hashes them there, noised ones from [`Backend::noise`]. A product goes
-//! down its rows in bands; the GPU compares tickets with the target, and the
-//! host fetches the winners and, where it is wanted, the band of the product,
-//! while the GPU is at the next.
+//! Data stays on the GPU. [`Backend::prepare`] uploads clean operands and
+//! hashes them there; [`Backend::noise`] makes noised ones there. A product is
+//! computed in bands of rows. The GPU compares tickets with the target. While
+//! the GPU computes the next band, the host fetches the winners and, if the
+//! caller wants it, the band of the product.
 //!
-//! - [`variant`]: the ways to multiply.
-//! - `operand`: what is kept of an operand, and how it gets there.
-//! - `multiply`: noised products, their winners, and exact ones.
+//! - [`variant`]: the product kernels.
+//! - `operand`: what the GPU keeps of an operand, and how it gets there.
+//! - `multiply`: noised products with their winners, and exact products.
 
 pub(crate) mod multiply;
 pub(crate) mod operand;
@@ -31,39 +31,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use variant::Variant;
 
-/// A band of a product that is kept on the GPU, in bytes; there are two.
+/// Bytes of one band of a product on the GPU; two bands are kept.
 pub(crate) const BAND_BYTES: u64 = 256 << 20;
 
-/// A GPU that multiplies. Cloning shares the GPU.
+/// A backend on one GPU. Cloning shares the GPU.
 #[derive(Clone, Debug)]
 pub struct Cuda {
     pub(crate) gpu: Arc<OpenGpu>,
     variant: Variant,
-    /// For products that are too small for a GPU.
+    /// Multiplies products that are too small for a GPU.
     small: Arc<Cpu>,
 }
 
 impl Cuda {
-    /// Opens a GPU that [`crate::gpus`] listed, with the fastest kernels
-    /// that it has, and lets it prove that they compute what they should.
+    /// Opens a GPU that [`crate::gpus`] listed, with its fastest kernels, and
+    /// checks that they compute correctly.
     ///
     /// # Errors
     /// [`CudaError`].
     pub fn open(gpu: &Gpu) -> Result<Cuda, CudaError> {
         gpu.check_supported()?;
         let variant = match Variant::fastest(gpu.capability) {
-            // A driver that cannot make maps still has the next.
+            // A driver that cannot make tensor maps can still run the next
+            // variant.
             Some(Variant::Wgmma) if driver::load_for_maps().is_err() => Some(Variant::Mma),
             fastest => fastest,
         };
-        // The check above asks for what the slowest needs.
+        // `check_supported` above requires what the slowest variant needs.
         Cuda::forced(gpu, variant.unwrap_or(Variant::Dp4a))
     }
 
-    /// The same with one variant and no other.
+    /// Opens a GPU with one variant and no other.
     ///
     /// # Errors
-    /// [`CudaError::NoVariant`] where the GPU lacks it, or another
+    /// [`CudaError::NoVariant`] if the GPU lacks the variant, or another
     /// [`CudaError`].
     pub fn forced(gpu: &Gpu, variant: Variant) -> Result<Cuda, CudaError> {
         if !variant.needs().runs_on(gpu.capability) {
@@ -88,13 +89,14 @@ impl Cuda {
         &self.gpu
     }
 
-    /// Which kernels multiply.
+    /// The kernels that multiply.
     pub fn variant(&self) -> Variant {
         self.variant
     }
 
-    /// Asks the GPU for a sum that the host knows: a driver that compiles our
-    /// kernels wrongly, or a GPU that computes wrongly, is found here.
+    /// Compares a sum that the GPU computes with the host's. This finds a
+    /// driver that compiles the kernels wrongly and a GPU that computes
+    /// wrongly.
     fn check(&self) -> Result<(), CudaError> {
         let words = |seed: u32| -> Vec<u32> {
             (0..4 * CHECK_THREADS + 1).map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9)).collect()
@@ -125,8 +127,9 @@ impl Cuda {
         Ok(())
     }
 
-    /// A handle's data, where it was made on this GPU: on another one, or on
-    /// this one opened once more, a backend of the same name has nothing for it.
+    /// Returns a handle's data if this opening of the GPU made it. Another GPU,
+    /// or a second opening of this one, has a backend of the same name but
+    /// cannot use the data.
     fn own<'a, T: AsRef<Memory>>(&self, data: &'a T) -> Result<&'a T, BackendError> {
         match self.gpu.owns(data.as_ref()) {
             true => Ok(data),
@@ -134,7 +137,7 @@ impl Cuda {
         }
     }
 
-    /// A whole product.
+    /// The work of a whole product.
     pub(crate) fn work<'a>(&self, job: &Multiplication<'a>) -> Result<Work<'a>, BackendError> {
         let a: &NoisedOnGpu = self.own(job.a.data(self.name())?)?;
         let b: &NoisedOnGpu = self.own(job.b.data(self.name())?)?;
@@ -146,7 +149,7 @@ impl Cuda {
         self.gpu.load(bytes)
     }
 
-    /// Rows of an operand as the kernels of a variant take them.
+    /// Rows of an operand, in the form that a variant's kernels take.
     pub(crate) fn rows<'a>(variant: Variant, rows: Rows<'a>) -> Argument<'a> {
         match variant.takes_maps() {
             true => Argument::Map(rows),
@@ -154,7 +157,8 @@ impl Cuda {
         }
     }
 
-    /// A plain product of `m` rows from `first` on, into memory of the GPU.
+    /// Multiplies `m` rows from `first` on, without noise, into memory of the
+    /// GPU.
     pub(crate) fn plain(
         &self,
         a: &Memory,
@@ -165,12 +169,13 @@ impl Cuda {
     ) -> Result<(), CudaError> {
         let (launch, arguments) = self.plain_launch(a, first, b, c, sizes);
         // SAFETY: product_…_plain(a, bt, c, m, n, k): the callers' memory has
-        // rows `first` to `first + m` of a, all of bt, and m·n entries of c. A
-        // variant with maps was opened by `forced`, which looked for them.
+        // rows `first` to `first + m` of a, all of bt, and m·n entries of c.
+        // `forced` opened a variant with maps only after it found the driver's
+        // function for them.
         unsafe { self.gpu.launch(&launch, &arguments) }
     }
 
-    /// What [`Cuda::plain`] launches.
+    /// The launch of [`Cuda::plain`].
     fn plain_launch<'a>(
         &self,
         a: &'a Memory,
@@ -193,8 +198,8 @@ impl Cuda {
         (launch, arguments)
     }
 
-    /// A plain product, band by band into the host's memory, until somebody
-    /// wants no more of it.
+    /// Computes a plain product band by band into the host's memory, until
+    /// `stopped` is set.
     pub(crate) fn fetch_product(
         &self,
         a: &Memory,
@@ -208,7 +213,7 @@ impl Cuda {
         let band = self.variant.band(n, multiprocessors, Some(BAND_BYTES)).min(m);
         let entries = band as usize * n as usize;
         let room = || self.gpu.allocate(4 * entries as u64);
-        // One is read while the next is written.
+        // The host reads one while the GPU writes the other.
         let mut rooms = vec![room()?];
         if band < m {
             rooms.push(room()?);
@@ -295,7 +300,7 @@ impl Backend for Cuda {
         k: usize,
         memory: &mut [i32],
     ) -> Result<(), BackendError> {
-        // Done before a GPU would have been asked.
+        // The processor finishes it before a GPU call would start.
         self.small.product_small(a, b, k, memory)
     }
 

@@ -1,6 +1,6 @@
-//! Noised products, band by band: winners, and what is left of the product
+//! Noised products, band by band: the winners, and the product if it is wanted
 //! (`kernels/product_*.cu`, `kernels/recover.cu`). The host reads a band while
-//! the GPU is at the next.
+//! the GPU computes the next.
 
 use super::operand::NoisedOnGpu;
 use super::{BAND_BYTES, Cuda};
@@ -14,30 +14,32 @@ use poai_engine::backend::{BackendError, Completion, Output, Watch, Winner};
 pub(crate) const TILE: u32 = Params::CONSENSUS.tile() as u32;
 pub(crate) const RANK: u32 = Params::CONSENSUS.rank() as u32;
 
-/// Words of a winner: two for the tile, the transcript, the ticket.
+/// Words of a winner: two for the tile, 16 for the transcript, 8 for the
+/// ticket.
 pub(crate) const WINNER_WORDS: usize = 2 + 16 + 8;
-/// Winners of a band that are fetched at once. More are drawn again with more
-/// room.
+/// Winners of a band that are fetched at once. A band with more winners is
+/// computed again with more room.
 const ROOM: u32 = 1024;
 
-/// Bytes of a row of a thin operand: three digits of 2r columns.
+/// Bytes of a row of a thin operand: three digits of 2r columns, r being the
+/// rank.
 pub(crate) const THIN_BYTES: u32 = 3 * 2 * RANK;
 
-/// A noised product on one GPU: all of it, or the rows that are this GPU's.
+/// A noised product on one GPU: the whole product, or this GPU's rows of it.
 pub(crate) struct Work<'a> {
     pub(crate) a: &'a NoisedOnGpu,
     pub(crate) b: &'a NoisedOnGpu,
-    /// What is multiplied here.
+    /// The shape of what is multiplied here.
     pub(crate) shape: Shape,
     /// The first row's number in the whole product, a multiple of the tile.
     pub(crate) first: u32,
-    /// Side A's, which tickets are drawn with.
+    /// The seed of side A, which keys the tickets.
     pub(crate) seed: &'a Seed,
     pub(crate) target: Target,
 }
 
-/// What makes a product exact: both sides' thin operands, and whether their
-/// third digit counts.
+/// The data that makes a product exact: both sides' thin operands, and a flag
+/// that says whether their third digit counts.
 #[derive(Debug)]
 pub(crate) struct Thin {
     pub(crate) a: Memory,
@@ -52,21 +54,20 @@ struct Room {
 }
 
 impl Room {
-    /// Bytes of the counts, of winners and of those that have room, and of
-    /// these.
+    /// Bytes of the two counts (winners found, and room) and of the winners.
     const fn bytes(capacity: u32) -> u64 {
         8 + 4 * WINNER_WORDS as u64 * capacity as u64
     }
 }
 
-/// What the GPU writes of a band. There are two, taken in turn, so that one is
-/// read while the other is written.
+/// What the GPU writes of a band. Two lanes alternate, so that the host reads
+/// one while the GPU writes the other.
 struct Lane {
     room: Room,
     c: Option<Memory>,
 }
 
-/// A band that was launched and whose results were asked for.
+/// A band that was launched and whose results were requested.
 struct Drawn<'a> {
     first: u32,
     rows: u32,
@@ -75,16 +76,16 @@ struct Drawn<'a> {
     product: Option<Fetch<'a>>,
 }
 
-/// Where a product goes.
+/// The destination of a product.
 pub(crate) enum Place<'a> {
-    /// To the host, if anywhere.
+    /// The host, if the product is wanted at all.
     Host(Output<'a>),
-    /// The exact product, to memory of m·n entries on the GPU.
+    /// Memory of m·n entries on the GPU, for the exact product.
     Gpu(&'a Memory),
 }
 
 impl Cuda {
-    /// Goes through all bands.
+    /// Computes all bands, reports their winners and stores the product.
     pub(crate) fn draw(
         &self,
         work: &Work<'_>,
@@ -112,7 +113,7 @@ impl Cuda {
 
         let mut before: Option<Drawn<'_>> = None;
         let starts = (0..shape.m).step_by(band as usize);
-        // Once more at the end, to read the last.
+        // One more turn at the end, to read the last band.
         for (turn, first) in starts.map(Some).chain([None]).enumerate() {
             let lane = turn % lanes.len();
             let rows = first.map_or(0, |first| band.min(shape.m - first));
@@ -134,10 +135,10 @@ impl Cuda {
         Ok(Completion::Complete)
     }
 
-    /// Two lanes, or one where there is one band.
+    /// Two lanes, or one if there is only one band.
     fn lanes(&self, shape: &Shape, band: u32, product: bool) -> Result<Vec<Lane>, CudaError> {
         let tiles = u64::from(band / TILE) * u64::from(shape.n / TILE);
-        // No band has more winners than tiles.
+        // A band has at most as many winners as tiles.
         let capacity = ROOM.min(u32::try_from(tiles).unwrap_or(ROOM));
         let entries = u64::from(band) * u64::from(shape.n);
         let lane = |_| {
@@ -152,13 +153,13 @@ impl Cuda {
 
     fn room(&self, capacity: u32) -> Result<Room, CudaError> {
         let memory = self.gpu.allocate(Room::bytes(capacity))?;
-        // All of it is fetched, whatever is written there.
+        // All of it is fetched, including parts that the kernel did not write.
         self.gpu.clear(&memory)?;
         self.gpu.upload(&capacity.to_le_bytes(), &memory, 4)?;
         Ok(Room { memory, capacity })
     }
 
-    /// Asks for a band's results.
+    /// Requests the results of a band.
     fn fetch_band(
         &self,
         first: u32,
@@ -168,7 +169,8 @@ impl Cuda {
         Lane { room, c }: &Lane,
     ) -> Result<Drawn<'_>, CudaError> {
         let bytes = 4 * u64::from(rows) * u64::from(shape.n);
-        // First, so that the winners' wait is the only one where it is small.
+        // Requested first: the wait for the winners then covers a small
+        // product.
         let product = match c {
             Some(c) => Some(self.gpu.fetch(c, 0, bytes)?),
             None => None,
@@ -177,7 +179,7 @@ impl Cuda {
         Ok(Drawn { first, rows, lane, winners, product })
     }
 
-    /// Reports a band's winners and brings its product into its place.
+    /// Reports a band's winners and copies its product to its place.
     fn read_band(
         &self,
         drawn: Drawn<'_>,
@@ -202,25 +204,26 @@ impl Cuda {
                 found.iter().take(count as usize).for_each(|words| watch.winner(winner(words)));
                 break;
             }
-            // Before the band is drawn again, over what is copied here.
+            // Copied now, because computing the band again overwrites it.
             if let Some((entries, place)) = product.take() {
                 entries.finish(bytemuck::cast_slice_mut(place))?;
             }
-            // The same again, behind the band that is under way: the GPU
-            // forgot those that had no room.
+            // Compute the band again, queued after the band in progress: the
+            // GPU kept only the winners that had room.
             lane.room = self.room(count)?;
             self.launch_band(sides, first, rows, lane)?;
             let size = Room::bytes(lane.room.capacity);
             winners = self.gpu.fetch(&lane.room.memory, 0, size)?;
         }
-        // After the winners, whose wait is the only one where it is small.
+        // Read after the winners, whose wait covers a small product.
         if let Some((entries, place)) = product {
             entries.finish(bytemuck::cast_slice_mut(place))?;
         }
         Ok(())
     }
 
-    /// Launches the work's rows `first` and on, `first` a multiple of the tile.
+    /// Launches `rows` rows of the work from `first` on, a multiple of the
+    /// tile.
     fn launch_band(
         &self,
         sides: &Sides<'_>,
@@ -251,7 +254,7 @@ impl Cuda {
             Argument::U32(shape.k),
             Argument::Memory(sides.draw),
             Argument::Memory(&room.memory),
-            // No ticket is kept beside the winners'.
+            // The kernel stores no tickets but the winners'.
             Argument::Null,
             Argument::U32((before + first) / TILE),
         ];
@@ -265,13 +268,14 @@ impl Cuda {
         };
         // SAFETY: product_…(a, bt, c, m, n, k, draw, winners, tickets,
         // first_row, thin_a, thin_b, wide): rows `first` and on of a and
-        // thin_a, all of bt and thin_b, m·n entries of c, room as it says. A
-        // variant with maps was opened by `forced`, which looked for them.
+        // thin_a, all of bt and thin_b, m·n entries of c, room for as many
+        // winners as the memory says. `forced` opened a variant with maps only
+        // after it found the driver's function for them.
         unsafe { self.gpu.launch(&launch, &arguments) }
     }
 
-    /// The thin operands: A·F_L and B'ᵀ·E_Rᵀ in digits, beside row factors.
-    /// B's is made beside A's: neither fills the GPU at its end.
+    /// The thin operands: A·F_L and B'ᵀ·E_Rᵀ in digits, beside row factors. B's
+    /// runs beside A's, because neither fills the GPU at its end.
     pub(crate) fn thin(
         &self,
         a: &NoisedOnGpu,
@@ -308,7 +312,7 @@ impl Cuda {
         Ok([self.gpu.allocate(bytes(4 * RANK))?, self.gpu.allocate(bytes(THIN_BYTES))?])
     }
 
-    /// A side's step factors as a dense matrix of r rows.
+    /// A side's step factors, as a dense matrix of r rows.
     fn step_factors(&self, by_row: &Memory, k: u32) -> Result<Memory, CudaError> {
         let factors = self.gpu.allocate(u64::from(RANK) * u64::from(k))?;
         let launch = Launch {
@@ -324,8 +328,8 @@ impl Cuda {
         Ok(factors)
     }
 
-    /// The thin operand of a side: the digits of its product with the other's
-    /// step factors, and its own row factors.
+    /// Makes the thin operand of a side: the digits of its product with the
+    /// other side's step factors, and its own row factors.
     fn digits(
         &self,
         side: &Digits<'_>,
@@ -361,32 +365,33 @@ impl Cuda {
     }
 }
 
-/// How a launch is asked for: [`OpenGpu::launch`] or [`OpenGpu::launch_beside`].
+/// The method that queues a launch: [`OpenGpu::launch`] or
+/// [`OpenGpu::launch_beside`].
 type Ask = unsafe fn(&OpenGpu, &Launch, &[Argument<'_>]) -> Result<(), CudaError>;
 
-/// What one side's thin operand is made of.
+/// The inputs of one side's thin operand.
 struct Digits<'a> {
     matrix: &'a Memory,
     /// The other side's step factors.
     steps: &'a Memory,
-    /// Its own row factors.
+    /// This side's row factors.
     factors: &'a Memory,
-    /// Rows, the rank and k.
+    /// The rows, the rank and k.
     sizes: [u32; 3],
     product_first: bool,
 }
 
-/// What all bands of a product are made of.
+/// The inputs that all bands of a product share.
 struct Sides<'a> {
     work: &'a Work<'a>,
     draw: &'a Memory,
     thin: Option<&'a Thin>,
-    /// Where the whole product stays on the GPU.
+    /// Memory on the GPU that receives the whole product.
     kept: Option<&'a Memory>,
 }
 
-/// The key that tickets are drawn with, and the largest winning one from its
-/// highest word down.
+/// The key of the tickets, and the largest winning ticket from its highest word
+/// down.
 pub(crate) fn draw(seed_a: &Seed, target: &Target) -> Vec<u8> {
     let mut bytes = TicketKey::new(seed_a).as_bytes().to_vec();
     for word in target.largest().0.as_chunks::<4>().0 {

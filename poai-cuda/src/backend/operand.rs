@@ -1,5 +1,5 @@
-//! What is kept of an operand on the GPU: its entries, and under a challenge
-//! its noise (`kernels/commit.cu`, `kernels/noise.cu`).
+//! An operand on the GPU: its entries and, under a challenge, its noise
+//! (`kernels/commit.cu`, `kernels/noise.cu`).
 
 use super::Cuda;
 use crate::error::CudaError;
@@ -11,15 +11,16 @@ use poai_engine::Operand;
 use poai_engine::backend::Prepared;
 use std::sync::Arc;
 
-/// Chunks that a block hashes, and nodes that it merges.
+/// Threads of a block of the commit kernels: a block hashes as many chunks, or
+/// merges as many nodes.
 pub(crate) const COMMIT_THREADS: u64 = 256;
-/// Levels that a launch makes.
+/// Levels of the tree that one launch makes.
 pub(crate) const COMMIT_LEVELS: usize = 8;
 pub(crate) const CHUNK_BYTES: u64 = 1024;
 pub(crate) const NODE_BYTES: u64 = 32;
-/// Rows that a block noises.
+/// Rows that a block of the noise kernel processes.
 pub(crate) const NOISE_ROWS: u32 = 8;
-/// Columns that a block goes along where rows alone do not fill the GPU.
+/// Columns that a block processes if rows alone do not fill the GPU.
 pub(crate) const NOISE_COLUMNS: u32 = 1024;
 
 /// A clean operand on the GPU, row-major. Cloning shares it.
@@ -33,9 +34,9 @@ pub(crate) struct Clean {
 pub(crate) struct NoisedOnGpu {
     /// The noised entries, row-major.
     pub(crate) matrix: Memory,
-    /// The clean ones.
+    /// The clean entries.
     pub(crate) clean: Clean,
-    /// L: a row of r entries for each row.
+    /// L: r entries for each row.
     pub(crate) factors: Memory,
     /// The rows of the step factors: r words for each step.
     pub(crate) by_row: Memory,
@@ -53,23 +54,23 @@ impl AsRef<Memory> for NoisedOnGpu {
     }
 }
 
-/// A matrix's chaining values on the GPU, and where its groups' begin.
+/// The chaining values of a matrix on the GPU, and the range of its groups.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     values: Memory,
     start: u64,
     count: u64,
-    /// The matrix's length.
+    /// Bytes of the matrix.
     bytes: u64,
 }
 
 impl Cuda {
-    /// Brings rows onto the GPU, and hashes nothing.
+    /// Copies rows to the GPU without hashing them.
     pub(crate) fn hold(&self, rows: &[u8]) -> Result<Clean, CudaError> {
         Ok(Clean { matrix: Arc::new(self.upload(rows)?) })
     }
 
-    /// Brings an operand onto the GPU and hashes it there.
+    /// Copies an operand to the GPU and hashes it there.
     pub(crate) fn commit(&self, operand: &Operand) -> Result<(Clean, Tree), CudaError> {
         let bytes = operand.as_bytes();
         let matrix = self.upload(bytes)?;
@@ -81,7 +82,8 @@ impl Cuda {
         Ok((Clean { matrix: Arc::new(matrix) }, tree))
     }
 
-    /// An operand that is on the GPU already, hashed there unless it has been.
+    /// Prepares an operand that is already on the GPU. Hashes it there if
+    /// `tree` is `None`.
     pub(crate) fn resident_operand(
         &self,
         operand: Operand,
@@ -98,13 +100,13 @@ impl Cuda {
         Ok(Prepared::new(self.variant.name(), operand, tree, Clean { matrix }))
     }
 
-    /// Queues the hashing of a matrix on the GPU. `None` for what one group
-    /// holds, which the host hashes before a GPU has begun.
+    /// Queues the hashing of a matrix on the GPU. Returns `None` for a matrix
+    /// of one group or less, which the host hashes before a GPU would start.
     pub(crate) fn nodes(&self, matrix: &Memory, bytes: u64) -> Result<Option<Nodes>, CudaError> {
         if bytes <= Tree::GROUP_BYTES {
             return Ok(None);
         }
-        // Where each level begins, in nodes, and how many it has.
+        // The first node of each level, and its number of nodes.
         let mut levels = vec![(0, bytes.div_ceil(CHUNK_BYTES))];
         while let Some(&(start, count @ 2..)) = levels.last() {
             levels.push((start + count, count.div_ceil(2)));
@@ -128,8 +130,8 @@ impl Cuda {
                 break;
             }
             let arguments = [Argument::Memory(&values), Argument::U64(start), Argument::U64(count)];
-            // SAFETY: commit_merge(values, level_start, count), of a level that
-            // the launch before wrote.
+            // SAFETY: commit_merge(values, level_start, count): the level was
+            // written by the launch before.
             unsafe { self.gpu.launch(&launch("commit_merge", count), &arguments)? };
         }
         let height = (Tree::GROUP_BYTES / CHUNK_BYTES).trailing_zeros() as usize;
@@ -144,8 +146,8 @@ impl Cuda {
         Ok(Tree::of_groups(nodes.bytes, groups))
     }
 
-    /// Noises clean rows under the seed of their operand, of which they are
-    /// `rows` from `first_row` on.
+    /// Noises `rows` clean rows from `first_row` on, under the seed of their
+    /// operand.
     pub(crate) fn noised(
         &self,
         seed: &Seed,
@@ -181,7 +183,8 @@ impl Cuda {
         unsafe { self.gpu.launch(&launch("noise_steps", [steps, 1, 1], 32), &arguments)? };
 
         let down = rows.div_ceil(NOISE_ROWS);
-        // Rows alone fill a GPU of many rows; each block then builds one table.
+        // If there are many rows, they fill the GPU, and each block builds one
+        // table.
         let wanted = (8 * self.gpu.info().multiprocessors).div_ceil(down);
         let grid = [down, wanted.clamp(1, k.div_ceil(NOISE_COLUMNS)), 1];
         let arguments = [

@@ -1,4 +1,4 @@
-//! The ways to multiply, and which GPUs have them.
+//! The product kernels, and the GPUs that run them.
 
 use crate::gpu::Launch;
 use crate::kernels::Architecture;
@@ -13,13 +13,13 @@ pub enum Variant {
     Dp4a,
     /// Tensor cores by `mma.sync` m16n8k32: 8.0 and above.
     Mma,
-    /// Tensor cores by `wgmma` m64n256k32, fed by tensor maps: 9.0 alone.
+    /// Tensor cores by `wgmma` m64n256k32, fed by tensor maps: 9.0 only.
     Wgmma,
 }
 
-/// How a kernel is launched: its name, what a cluster of blocks computes, how
-/// many those are, and a block's threads and dynamic shared memory. As in
-/// `kernels/product.md`.
+/// How a kernel is launched: its name, the rows and columns that a cluster of
+/// blocks computes, the blocks of a cluster, and the threads and dynamic shared
+/// memory of a block. See `kernels/product.md`.
 struct Shape {
     kernel: &'static str,
     rows: u32,
@@ -30,10 +30,10 @@ struct Shape {
 }
 
 impl Variant {
-    /// All of them, the fastest first.
+    /// All variants, the fastest first.
     pub const ALL: [Variant; 3] = [Variant::Wgmma, Variant::Mma, Variant::Dp4a];
 
-    /// The name of the backend that takes it.
+    /// The name of the backend that uses this variant.
     pub const fn name(self) -> &'static str {
         match self {
             Variant::Dp4a => "cuda-dp4a",
@@ -42,7 +42,7 @@ impl Variant {
         }
     }
 
-    /// The compute capabilities that have it.
+    /// The compute capabilities that run this variant.
     pub const fn needs(self) -> Architecture {
         let (major, minor, only_this) = match self {
             Variant::Dp4a => (6, 1, false),
@@ -52,7 +52,7 @@ impl Variant {
         Architecture { capability: Version { major, minor }, only_this }
     }
 
-    /// The fastest that a GPU of this compute capability has.
+    /// The fastest variant for a GPU of this compute capability.
     pub fn fastest(capability: Version) -> Option<Variant> {
         Variant::ALL.into_iter().find(|variant| variant.needs().runs_on(capability))
     }
@@ -65,16 +65,16 @@ impl Variant {
         }
     }
 
-    /// Whether its kernels take tensor maps in place of pointers to operands.
+    /// Whether the kernels take tensor maps instead of pointers to operands.
     pub(crate) const fn takes_maps(self) -> bool {
         matches!(self, Variant::Wgmma)
     }
 
-    /// The variant whose kernel makes a plain product of n columns.
+    /// The variant that makes a plain product of n columns.
     pub(super) const fn of_plain(self, n: u32) -> Variant {
         match self {
-            // Half of each block would be idle, and its smaller ones fill the
-            // GPU.
+            // Half of each block would be idle. The smaller blocks of `Mma`
+            // fill the GPU.
             Variant::Wgmma if n <= NARROW => Variant::Mma,
             other => other,
         }
@@ -118,7 +118,7 @@ impl Variant {
         let blocks = match shape.cluster {
             // Exact: a band of rows has at most `BLOCKS_MAX` blocks.
             1 => blocks as u32,
-            // As many as run at a time: each goes on to further blocks of sums.
+            // As many as run at once; each computes several blocks of sums.
             cluster => (multiprocessors / cluster).max(1) * cluster,
         };
         Launch {
@@ -130,7 +130,7 @@ impl Variant {
         }
     }
 
-    /// A plain m×n product, which [`Variant::of_plain`] makes.
+    /// A plain m×n product, by the variant of [`Variant::of_plain`].
     pub(crate) fn plain(self, [m, n]: [u32; 2], multiprocessors: u32) -> Launch {
         let variant = self.of_plain(n);
         let shape = match variant {
@@ -160,7 +160,7 @@ impl Variant {
         self.launch(&shape, sizes, multiprocessors)
     }
 
-    /// The same, made exact.
+    /// A noised product with its tickets, made exact.
     pub(crate) fn exact(self, sizes: [u32; 2], multiprocessors: u32) -> Launch {
         let shape = self.shape(match self {
             Variant::Dp4a => "product_dp4a_exact",
@@ -170,9 +170,9 @@ impl Variant {
         self.launch(&shape, sizes, multiprocessors)
     }
 
-    /// Rows of a band of an n-column product: whole blocks, enough of them to
-    /// keep `multiprocessors` busy for some rounds, and no more than a launch
-    /// or `bytes` of memory take where every entry is four bytes.
+    /// Rows of a band of an n-column product. A band is whole blocks, enough to
+    /// keep `multiprocessors` busy for [`ROUNDS`] rounds. It is no larger than
+    /// one launch allows or than `bytes` of memory hold at four bytes an entry.
     pub(crate) fn band(self, n: u32, multiprocessors: u32, bytes: Option<u64>) -> u32 {
         let Shape { rows, columns, cluster, .. } = self.shape("");
         let across = u64::from(n.div_ceil(columns));
@@ -183,15 +183,15 @@ impl Variant {
     }
 }
 
-/// Columns up to which a plain product is narrow.
+/// The most columns of a narrow plain product.
 const NARROW: u32 = 128;
 
-/// Blocks that a multiprocessor, or a cluster of two, computes in one band: the
-/// last round's idle ones and the wait for the host after it are then a few per
+/// Blocks that a multiprocessor, or a cluster of two, computes in one band. The
+/// idle blocks of the last round and the wait for the host then cost a few per
 /// cent at most.
 const ROUNDS: u64 = 32;
 
-/// Blocks of a launch; a grid may have 2^31 − 1.
+/// The most blocks of a launch; a grid may have 2^31 − 1.
 const BLOCKS_MAX: u64 = 1 << 30;
 
 impl fmt::Display for Variant {
@@ -262,7 +262,7 @@ mod tests {
                     let launch = variant.ticket([rows, n], 132);
                     assert!(u64::from(launch.grid[0]) <= BLOCKS_MAX);
                     let entries = 4 * u64::from(rows) * u64::from(n);
-                    // One row of blocks is the least.
+                    // A band has at least one row of blocks.
                     assert!(bytes.is_none_or(|b| entries <= b || rows == shape.rows));
                 }
             }

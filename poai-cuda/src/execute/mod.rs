@@ -1,16 +1,16 @@
-//! Whole programs on one GPU: constants are on the GPU from the start, a run's
-//! tensors stay there, and their commitments are made there.
+//! Whole programs on one GPU: it holds the constants from the start, keeps the
+//! tensors of a run, and makes their commitments.
 //!
-//! Of a run the host sends the inputs, and reads the output, the roots of a
-//! trace, and one word a step for entries that have no result: all after the
-//! last step is queued, whatever the batch. Only sums that are kept and products
-//! that are mined come to the host on the way; of the latter side A, in case
-//! that a ticket wins and its strips have to be opened.
+//! For a run the host sends the inputs. After it has queued the last step, it
+//! reads the output, the roots of a trace, and one word per step that reports
+//! entries without a result. This holds for every batch size. On the way, the
+//! host reads only sums that are kept and side A of mined products. It needs
+//! side A to open strips if a ticket wins.
 //!
 //! - `run`: a run from its inputs to its output.
 //! - `steps`: the kernels of each step.
 //! - `product`: products with weights, mined or not.
-//! - `ready`: what a step is launched with.
+//! - `ready`: the arguments and launches of a step.
 
 mod product;
 mod ready;
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// Networks run whole on one GPU, if it has a kernel for every step.
+/// A network runs whole on one GPU if there is a kernel for every step.
 impl Device for Cuda {
     fn resident(&self, network: &Arc<Network>) -> Result<Option<Arc<dyn Resident>>, BackendError> {
         let steps = network.program().steps();
@@ -44,12 +44,12 @@ pub(crate) struct Executor {
     network: Arc<Network>,
     /// The constants' padded bytes, in order.
     constants: Vec<Arc<Memory>>,
-    /// Weights as a miner takes them, from when they are first mined.
+    /// Weights as a miner's operands, made when they are first mined.
     weights: Mutex<BTreeMap<ConstantId, Prepared>>,
 }
 
 impl Executor {
-    /// Brings a network onto a GPU.
+    /// Copies a network's constants to a GPU.
     pub(crate) fn new(cuda: &Cuda, network: &Arc<Network>) -> Result<Executor, BackendError> {
         let mut constants = vec![];
         for held in network.constants() {

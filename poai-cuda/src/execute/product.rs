@@ -1,4 +1,4 @@
-//! Products with weights: sums band by band, and what follows them.
+//! Products with weights: sums band by band, and the requantisation after them.
 
 use super::Executor;
 use super::ready::{Ready, bounds, small};
@@ -13,7 +13,7 @@ use poai_engine::execute::{ExecuteError, MinedStep, Mining, Tensor};
 use poai_engine::miner::Miner;
 use std::sync::{Arc, PoisonError};
 
-/// Rows that follow a band's sums.
+/// Rows whose sums are ready.
 struct Part<'a> {
     sums: &'a Memory,
     first: u32,
@@ -21,7 +21,8 @@ struct Part<'a> {
 }
 
 impl Executor {
-    /// A product with weights that is not mined; its sums, where they are kept.
+    /// Computes a product with weights that is not mined. Returns its sums if
+    /// `keep` is set.
     pub(super) fn linear(
         &self,
         ready: &Ready<'_>,
@@ -50,7 +51,7 @@ impl Executor {
         Ok(kept)
     }
 
-    /// What follows the sums of some rows.
+    /// Launches what follows the sums of some rows.
     fn follow(&self, ready: &Ready<'_>, part: &Part<'_>) -> Result<(), CudaError> {
         let Op::Linear { shifts, ref clamp, .. } = *ready.local.op else {
             return Err(CudaError::Bounds);
@@ -72,7 +73,7 @@ impl Executor {
             scales,
             Argument::At(ready.out, u64::from(part.first) * row_bytes),
             ready.out_dtype(),
-            // True rows of the part: of the last one padding may be a part.
+            // True rows of the part: the last part may have padding.
             Argument::U32(output.rows.saturating_sub(part.first).min(part.rows)),
             ready.columns(),
             s0,
@@ -82,11 +83,11 @@ impl Executor {
             most,
         ];
         // SAFETY: step_linear's arguments, in order: sums of `rows` rows of n
-        // entries, and as many rows of the output from `first` on.
+        // entries, and the same number of rows of the output from `first` on.
         unsafe { ready.by_some_rows(part.rows, "steps_rows", "step_linear", &arguments) }
     }
 
-    /// A product with weights, mined; its sums, where they are kept.
+    /// Mines a product with weights. Returns its sums if `keep` is set.
     pub(super) fn mine(
         &self,
         ready: &Ready<'_>,
@@ -118,8 +119,8 @@ impl Executor {
         Ok(Some(kept))
     }
 
-    /// An input of the product as side A. Its entries come to the host too, in
-    /// case that a ticket wins and strips have to be opened.
+    /// An input of the product as side A. The host fetches its entries too, to
+    /// open strips if a ticket wins.
     fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, ExecuteError> {
         let mut bytes = vec![0; extent.bytes() as usize];
         self.cuda.gpu().download(x, 0, &mut bytes)?;
@@ -145,10 +146,11 @@ impl Executor {
     }
 }
 
-/// Memory of the host for sums.
+/// Host memory for sums.
 fn zeros(m: u32, n: u32) -> Result<Vec<i32>, CudaError> {
     let entries = m as usize * n as usize;
-    // Asks whether there is room, and then takes it untouched.
+    // Checks that there is room, then allocates zeroed memory without touching
+    // it.
     let room = Vec::<i32>::new().try_reserve_exact(entries);
     room.map_err(|_| CudaError::OutOfHostMemory { bytes: 4 * entries as u64 })?;
     Ok(vec![0; entries])

@@ -1,4 +1,4 @@
-//! What a step is launched with.
+//! A step's arguments and launches.
 
 use crate::backend::Cuda;
 use crate::error::CudaError;
@@ -7,8 +7,8 @@ use poai_core::program::ops::Local;
 use poai_core::program::{Clamp, Extent, Window};
 use std::sync::Arc;
 
-/// Threads of a block of every kernel of steps, and the rows that it makes where
-/// a warp makes a row.
+/// Threads of a block of every step kernel, and rows of a block if each warp
+/// makes one row.
 const THREADS: u32 = 256;
 const ROWS: u32 = THREADS / 32;
 
@@ -19,18 +19,19 @@ pub(super) struct Ready<'a> {
     /// The inputs, then the constants.
     pub(super) slots: Vec<Arc<Memory>>,
     pub(super) out: &'a Memory,
-    /// Words of steps that may find an entry without a result, and which of them
-    /// is this step's: the first row of such an entry, all ones before.
+    /// Error words of all steps, and the index of this step's word. A word
+    /// holds the first row with an entry that has no result, or all ones if no
+    /// entry lacks one.
     pub(super) errors: (&'a Memory, u64),
 }
 
 impl<'a> Ready<'a> {
     pub(super) fn slot(&self, slot: usize) -> Argument<'_> {
-        // There are as many as the program's check found.
+        // The program's check guarantees that the slot exists.
         self.slots.get(slot).map_or(Argument::Null, |memory| Argument::Memory(memory))
     }
 
-    /// An input that may not be there.
+    /// An input that the step may not have.
     pub(super) fn optional(&self, slot: usize) -> Argument<'_> {
         if slot < self.local.inputs { self.slot(slot) } else { Argument::Null }
     }
@@ -41,11 +42,11 @@ impl<'a> Ready<'a> {
     }
 
     pub(super) fn extent(&self, slot: usize) -> Extent {
-        // As above.
+        // As in `slot`.
         self.local.slots.get(slot).copied().unwrap_or(self.local.output)
     }
 
-    /// A slot's type as kernels take it.
+    /// A slot's type, in the form that kernels take.
     pub(super) fn dtype(&self, slot: usize) -> Argument<'static> {
         dtype(&self.extent(slot))
     }
@@ -70,24 +71,24 @@ impl<'a> Ready<'a> {
         Argument::At(self.errors.0, self.errors.1 * 4)
     }
 
-    /// A launch in which each warp makes a padded row of the output.
+    /// Launches a kernel in which each warp makes a padded row of the output.
     ///
     /// # Safety
-    /// The arguments are those that the kernel takes, for this step.
+    /// The arguments are those that the kernel takes for this step.
     pub(super) unsafe fn by_rows(
         &self,
         file: &'static str,
         kernel: &'static str,
         arguments: &[Argument<'_>],
     ) -> Result<(), CudaError> {
-        // SAFETY: the caller's word.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.by_some_rows(self.local.output.padded_rows(), file, kernel, arguments) }
     }
 
-    /// The same for some of the padded rows, a multiple of 32.
+    /// Launches a kernel for some of the padded rows, a multiple of 32.
     ///
     /// # Safety
-    /// The arguments are those that the kernel takes, for these rows.
+    /// The arguments are those that the kernel takes for these rows.
     pub(super) unsafe fn by_some_rows(
         &self,
         rows: u32,
@@ -95,14 +96,15 @@ impl<'a> Ready<'a> {
         kernel: &'static str,
         arguments: &[Argument<'_>],
     ) -> Result<(), CudaError> {
-        // SAFETY: the caller's word; the grid covers the rows.
+        // SAFETY: guaranteed by the caller; the grid covers the rows.
         unsafe { self.launch(file, kernel, [rows / ROWS, 1, 1], arguments) }
     }
 
-    /// A launch in which each thread makes a padded entry of the output.
+    /// Launches a kernel in which each thread makes a padded entry of the
+    /// output.
     ///
     /// # Safety
-    /// The arguments are those that the kernel takes, for this step.
+    /// The arguments are those that the kernel takes for this step.
     pub(super) unsafe fn by_entries(
         &self,
         file: &'static str,
@@ -113,12 +115,12 @@ impl<'a> Ready<'a> {
         let entries = u64::from(self.local.output.padded_rows()) * u64::from(columns);
         let blocks = u32::try_from(entries.div_ceil(THREADS.into()));
         let grid = [blocks.map_err(|_| CudaError::Bounds)?, 1, 1];
-        // SAFETY: the caller's word; the grid covers the padded entries.
+        // SAFETY: guaranteed by the caller; the grid covers the padded entries.
         unsafe { self.launch(file, kernel, grid, arguments) }
     }
 
     /// # Safety
-    /// Grid and arguments are those that the kernel takes, for this step.
+    /// Grid and arguments are those that the kernel takes for this step.
     pub(super) unsafe fn launch(
         &self,
         file: &'static str,
@@ -127,7 +129,7 @@ impl<'a> Ready<'a> {
         arguments: &[Argument<'_>],
     ) -> Result<(), CudaError> {
         let launch = Launch { file, kernel, grid, block: THREADS, shared: 0 };
-        // SAFETY: the caller's word; no kernel of steps takes maps.
+        // SAFETY: guaranteed by the caller; no step kernel takes maps.
         unsafe { self.cuda.gpu().launch(&launch, arguments) }
     }
 }
@@ -137,7 +139,7 @@ fn dtype(extent: &Extent) -> Argument<'static> {
     Argument::U32(extent.dtype.size() as u32)
 }
 
-/// A number with a sign, as its bits.
+/// A signed number, passed as its bits.
 pub(super) fn signed(value: i32) -> Argument<'static> {
     Argument::U32(value.cast_unsigned())
 }
@@ -146,7 +148,7 @@ pub(super) fn small(value: impl Into<u32>) -> Argument<'static> {
     Argument::U32(value.into())
 }
 
-/// Least and largest entry of an output.
+/// The least and the largest entry of an output.
 pub(super) fn bounds(clamp: &Clamp) -> [Argument<'static>; 2] {
     [signed(clamp.min), signed(clamp.max)]
 }

@@ -1,4 +1,4 @@
-//! A run: everything is queued, and then the host waits once.
+//! A run: the host queues everything, then waits once.
 
 use super::Executor;
 use super::ready::Ready;
@@ -29,31 +29,31 @@ impl Kept for OnGpu {
     }
 }
 
-/// Entries of a step that may have no result.
+/// Entries that name rows or lengths, and so may have no result.
 struct Named {
-    /// The step, in order.
+    /// The index of the step.
     step: usize,
     slot: usize,
-    /// Which entries: of one column, i32.
+    /// The entries: one column of i32.
     entries: Arc<Memory>,
     min: u32,
     max: u32,
 }
 
-/// What a run has queued.
+/// Everything that a run has queued.
 struct Queued {
-    /// Values that are still to be read, inputs first.
+    /// Values that a later step still reads, inputs first.
     values: Vec<Option<Arc<Memory>>>,
-    /// Nodes of the values' trees, where the run is traced.
+    /// Nodes of the values' trees, if the run is traced.
     nodes: Vec<Option<Nodes>>,
     sums: Vec<Option<Vec<i32>>>,
     mined: Vec<MinedStep>,
-    /// A word for every step.
+    /// One word for each step.
     errors: Memory,
     named: Vec<Named>,
 }
 
-/// What a run is asked for.
+/// The request for a run.
 struct Asked<'a> {
     shape: &'a RunShape,
     extents: &'a [Extent],
@@ -67,12 +67,12 @@ impl Resident for Executor {
         inputs: &[Arc<Tensor>],
         options: &RunOptions,
     ) -> Result<ResidentRun, ExecuteError> {
-        // Kernels read as much as the extents say, whatever was sent.
+        // Checked first: kernels read as much as the extents say.
         let extents = check_inputs(self.network.program(), shape, inputs)?;
         let asked = Asked { shape, extents: &extents, options };
         let mut queued = self.start(inputs, options)?;
         let steps = self.queue_steps(&asked, &mut queued);
-        // An entry without a result came before whatever stopped a later step.
+        // An entry without a result came before the error of any later step.
         match (self.check_errors(&queued), steps) {
             (Err(told @ ExecuteError::Step { .. }), _) | (_, Err(told)) | (Err(told), _) => {
                 Err(told)
@@ -101,7 +101,7 @@ impl Executor {
         Ok(queued)
     }
 
-    /// Takes a value's memory, and hashes it where the run is traced.
+    /// Stores a value's memory, and hashes it if the run is traced.
     fn made(
         &self,
         queued: &mut Queued,
@@ -124,10 +124,10 @@ impl Executor {
         let last_use = last_uses(program);
         for (index, step) in program.steps().iter().enumerate() {
             let at = inputs + index;
-            // Exact: at most 2^16 + 16 values.
+            // Exact: there are at most 2^16 + 16 values.
             self.queue_step(asked, queued, ValueId(at as u32))?;
             if !asked.options.is_traced() {
-                // What no later step reads gives its memory back.
+                // Free the memory of values that no later step reads.
                 for input in &step.inputs {
                     let input = input.0 as usize;
                     if last_use.get(input) == Some(&(at as u32)) {
@@ -168,7 +168,8 @@ impl Executor {
         let keep = options.keeps_sums();
         let sums = match (local.op, options.mining()) {
             (Op::Linear { .. }, Some(mining)) if mineable(&local) => {
-                // The host waits here anyhow, and what is no result is not mined.
+                // Mining waits on the host in any case, and a step without a
+                // result must not be mined.
                 self.check_errors(queued)?;
                 self.mine(&ready, value, mining, &mut queued.mined, keep)?
             }
@@ -184,7 +185,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Whether every step had a result.
+    /// Checks that every entry of every step had a result.
     fn check_errors(&self, queued: &Queued) -> Result<(), ExecuteError> {
         let program = self.network.program();
         let mut words = vec![0u32; program.steps().len()];
@@ -201,7 +202,7 @@ impl Executor {
         Err(ExecuteError::Step { name, source })
     }
 
-    /// Brings the output here, and a trace's roots.
+    /// Fetches the output, and the roots of a trace.
     fn finish(&self, asked: &Asked<'_>, queued: Queued) -> Result<ResidentRun, ExecuteError> {
         let Queued { values, nodes, sums, mined, .. } = queued;
         let (Some(memory), Some(extent)) = (values.last().cloned().flatten(), asked.extents.last())
@@ -241,7 +242,7 @@ impl Executor {
             let tree = self.cuda.fetch_tree(&nodes)?;
             return tree.ok_or(ExecuteError::Layout);
         }
-        // What one group holds is hashed here before the GPU has begun.
+        // The host hashes a tree of one group before a GPU would start.
         let mut bytes = vec![0; extent.bytes() as usize];
         self.download(memory, 0, &mut bytes)?;
         Ok(Tree::new(&bytes))

@@ -1,5 +1,5 @@
-//! The kernels of each step (`kernels/steps_*.cu`). Products with weights are in
-//! `product`.
+//! The kernels of each step (`kernels/steps_*.cu`). Module `product` has the
+//! products with weights.
 
 use super::ready::{Ready, bounds, signed, small, window};
 use crate::error::CudaError;
@@ -11,8 +11,7 @@ const NORMS: &str = "steps_norms";
 const MOVE: &str = "steps_move";
 const ATTENTION: &str = "steps_attention";
 
-/// Whether there are kernels for a step: those that are named here or in
-/// `product`.
+/// Whether there are kernels for a step, here or in `product`.
 pub(crate) fn has_kernels(op: &Op) -> bool {
     matches!(
         op,
@@ -41,8 +40,8 @@ pub(crate) fn has_kernels(op: &Op) -> bool {
 }
 
 impl Ready<'_> {
-    /// Queues a step that is no product with weights. `None` where this crate
-    /// has no kernel for it.
+    /// Queues a step that is not a product with weights. Returns `None` if this
+    /// crate has no kernel for it.
     pub(super) fn queue(&self) -> Option<Result<(), CudaError>> {
         self.entries()
             .or_else(|| self.norms())
@@ -50,7 +49,7 @@ impl Ready<'_> {
             .or_else(|| self.attention())
     }
 
-    /// Steps of single rows, and look-ups.
+    /// Steps on single rows, and look-ups.
     fn entries(&self) -> Option<Result<(), CudaError>> {
         let (out, out_dtype, rows, columns) =
             (self.out(), self.out_dtype(), self.rows(), self.columns());
@@ -99,7 +98,7 @@ impl Ready<'_> {
         Some(unsafe { self.by_rows(ROWS, kernel, &arguments) })
     }
 
-    /// Steps that scale a row by what is in it, and means over tokens.
+    /// Steps that scale a row by its own contents, and means over tokens.
     fn norms(&self) -> Option<Result<(), CudaError>> {
         let (out, rows, columns) = (self.out(), self.rows(), self.columns());
         let (x, dtype) = (self.slot(0), self.dtype(0));
@@ -169,7 +168,7 @@ impl Ready<'_> {
         Some(unsafe { self.by_rows(MOVE, kernel, &arguments) })
     }
 
-    /// Attention's products, whose sums the kernels make themselves.
+    /// The products of attention, whose kernels compute their own sums.
     fn attention(&self) -> Option<Result<(), CudaError>> {
         let (batch, sequence) =
             (Argument::U32(self.local.run.batch), Argument::U32(self.local.run.sequence));

@@ -9,11 +9,11 @@ use cudarc::driver::{result, sys};
 use std::iter;
 use std::sync::Arc;
 
-/// A copy from the GPU that was asked for, and what was asked for later does
-/// not change what it brings, so long as nothing writes the memory that was
-/// copied before it is finished.
+/// A queued copy from the GPU. Requests made after it do not change its
+/// contents, if nothing writes the source memory before it finishes.
 ///
-/// Dropped without being finished, it is as if it had not been asked for.
+/// If it is dropped before it finishes, the effect is as if it had never been
+/// requested.
 #[derive(Debug)]
 pub(crate) struct Fetch<'a> {
     gpu: &'a OpenGpu,
@@ -23,18 +23,18 @@ pub(crate) struct Fetch<'a> {
     stage: Stage<'a>,
 }
 
-/// How far a copy from the GPU has come.
+/// The progress of a copy from the GPU.
 #[derive(Debug)]
 enum Stage<'a> {
     /// It is queued.
     Queued(Taken<'a>),
-    /// It is too large for one slot, or all are in use: it is queued piece by
-    /// piece when it is finished, behind these.
+    /// It is too large for one slot, or all slots are in use. Its pieces are
+    /// queued when it is finished, after these points.
     After(Vec<Point>),
 }
 
 impl Fetch<'_> {
-    /// Waits for the copy, and not for what was asked for after it.
+    /// Waits for the copy, but not for requests made after it.
     pub(crate) fn finish(self, to: &mut [u8]) -> Result<(), CudaError> {
         let Fetch { gpu, block, place, bytes, stage } = self;
         if bytes != to.len() {
@@ -46,7 +46,8 @@ impl Fetch<'_> {
             Stage::After(points) => {
                 let read = gpu.read_pieces(&points, place, to);
                 if read.is_err() {
-                    // Some pieces may be under way, in memory that may be freed.
+                    // Some pieces may be in progress, from memory that may be
+                    // freed.
                     let _ = gpu.streams.drain(Queue::Down);
                 }
                 drop(block);
@@ -57,9 +58,9 @@ impl Fetch<'_> {
 }
 
 impl OpenGpu {
-    /// Memory with these contents. The copy waits for nothing that was asked
-    /// for before and is done before anything that uses the memory; `from` may
-    /// be changed when this returns.
+    /// Allocates memory with these contents. The copy waits for no earlier
+    /// request and completes before anything that uses the memory. The caller
+    /// may change `from` when this returns.
     pub(crate) fn load(&self, from: &[u8]) -> Result<Memory, CudaError> {
         self.bind()?;
         let memory = self.allocate_in(Queue::Up, from.len() as u64)?;
@@ -67,10 +68,10 @@ impl OpenGpu {
         Ok(memory)
     }
 
-    /// Copies to the GPU, after everything that was asked for before and uses
-    /// the memory; `from` may be changed when it returns. Into memory that is
-    /// new from [`OpenGpu::load`] the copy is made as there; else it waits for its
-    /// turn among the launches, and the host for it if it is large.
+    /// Copies to the GPU, after every earlier request that uses the memory. The
+    /// caller may change `from` when this returns. If the memory is new from
+    /// [`OpenGpu::load`], the copy behaves as there. Otherwise it waits for its
+    /// turn among the launches, and the host waits with it if it is large.
     pub(crate) fn upload(&self, from: &[u8], to: &Memory, offset: u64) -> Result<(), CudaError> {
         self.bind()?;
         let place = to.block.place(offset, from.len() as u64)?;
@@ -102,14 +103,15 @@ impl OpenGpu {
             Ok(()) if queue == Queue::Compute => Ok(()),
             Ok(()) => block.used(queue),
             Err(error) => {
-                // Other pieces may be under way, into memory that may be freed.
+                // Other pieces may be in progress, into memory that may be
+                // freed.
                 let _ = self.streams.drain(queue);
                 Err(error)
             }
         }
     }
 
-    /// Copies from the GPU, after everything that was asked for before.
+    /// Copies from the GPU, after every earlier request.
     pub(crate) fn download(
         &self,
         from: &Memory,
@@ -119,9 +121,9 @@ impl OpenGpu {
         self.fetch(from, offset, to.len() as u64)?.finish(to)
     }
 
-    /// Asks for a copy from the GPU of what is there after everything that was
-    /// asked for before. Until [`Fetch::finish`] nothing may be asked for that
-    /// writes there.
+    /// Requests a copy from the GPU, of the contents after every earlier
+    /// request. Until [`Fetch::finish`] returns, the caller may request nothing
+    /// that writes there.
     pub(crate) fn fetch(
         &self,
         from: &Memory,
@@ -169,7 +171,7 @@ impl OpenGpu {
         self.clear_part(memory, 0, memory.block.bytes())
     }
 
-    /// Sets the bytes from an offset on to zero.
+    /// Sets `bytes` bytes from an offset on to zero.
     pub(crate) fn clear_part(
         &self,
         memory: &Memory,
@@ -181,7 +183,7 @@ impl OpenGpu {
         let len = usize::try_from(bytes).map_err(|_| CudaError::Bounds)?;
         self.streams.order(Queue::Compute, iter::once(memory.block.uses()))?;
         let stream = self.streams.of(Queue::Compute).cu_stream();
-        // SAFETY: so many bytes lie inside the memory.
+        // SAFETY: `place` checked that `len` bytes lie inside the memory.
         let set = unsafe { result::memset_d8_async(place, 0, len, stream) };
         set.map_err(self.streams.failed("cuMemsetD8Async"))
     }

@@ -1,4 +1,5 @@
-//! Memory on the GPU: in the order of the queues where the driver has pools.
+//! Memory on the GPU, allocated in the order of the queues if the driver has
+//! pools.
 
 use super::stream::{Queue, Streams, Uses};
 use crate::error::{CudaError, failed};
@@ -7,18 +8,18 @@ use cudarc::driver::sys::{self, CUmemPool_attribute_enum as PoolAttribute};
 use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The part of a GPU's memory that freed memory may keep: one in this number.
+/// Freed memory may keep one part in this number of a GPU's memory.
 const KEPT: u64 = 4;
 
-/// Memory on the GPU, freed when it is dropped and nothing in a queue uses it
-/// any more.
+/// Memory on the GPU. It is freed after it is dropped and no queue uses it any
+/// more.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(super) block: Arc<Block>,
 }
 
 impl Memory {
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.block.bytes()
     }
@@ -30,7 +31,7 @@ impl Memory {
     }
 }
 
-/// What [`Memory`] is; a copy that is under way shares it.
+/// The memory itself, which a copy in progress shares.
 #[derive(Debug)]
 pub(super) struct Block {
     address: sys::CUdeviceptr,
@@ -40,8 +41,8 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Memory with any contents. The first use in any other queue comes after
-    /// its allocation.
+    /// Allocates memory with any contents. The first use in any other queue
+    /// comes after its allocation.
     pub(super) fn new(
         streams: &Arc<Streams>,
         queue: Queue,
@@ -49,10 +50,10 @@ impl Block {
     ) -> Result<Block, CudaError> {
         let len = usize::try_from(bytes.max(1)).map_err(|_| CudaError::Bounds)?;
         let address = match streams.pools() {
-            // SAFETY: nothing reads it before it is written, in any way that
-            // matters: every byte has some value.
+            // SAFETY: the contents do not matter before the first write,
+            // because every byte has some value.
             true => unsafe { result::malloc_async(streams.of(queue).cu_stream(), len) },
-            // SAFETY: the same.
+            // SAFETY: as above.
             false => unsafe { result::malloc_sync(len) },
         };
         let address = address.map_err(failed("cuMemAlloc", &streams.info().name, Some(bytes)))?;
@@ -61,7 +62,8 @@ impl Block {
         match queue {
             // The allocation itself is a use of the queue.
             Queue::Compute => block.uses().computed(),
-            // Where this fails the allocation is done, which the drop relies on.
+            // If this fails, the allocation is complete; the drop relies on
+            // that.
             _ => block.used(queue)?,
         }
         Ok(block)
@@ -71,7 +73,7 @@ impl Block {
         self.bytes
     }
 
-    /// Whether these queues use it.
+    /// Whether these queues own the memory.
     pub(super) fn is_of(&self, streams: &Arc<Streams>) -> bool {
         Arc::ptr_eq(&self.streams, streams)
     }
@@ -80,8 +82,8 @@ impl Block {
         self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers that what was asked last of a queue uses it. Should that not
-    /// be possible, the queue has done it when this returns.
+    /// Records that the last request of a queue uses this memory. If recording
+    /// fails, the queue has completed the request when this returns.
     pub(super) fn used(&self, queue: Queue) -> Result<(), CudaError> {
         match self.streams.record(queue) {
             Ok(point) => {
@@ -89,7 +91,7 @@ impl Block {
                 Ok(())
             }
             Err(error) => {
-                // The first error says more than what the wait comes to.
+                // The first error says more than an error of the wait.
                 let _ = self.streams.drain(queue);
                 Err(error)
             }
@@ -101,7 +103,8 @@ impl Block {
         self.address
     }
 
-    /// The bytes from an offset on, where there are as many.
+    /// The address of `bytes` bytes from an offset on, if the memory has that
+    /// many.
     pub(super) fn place(&self, offset: u64, bytes: u64) -> Result<sys::CUdeviceptr, CudaError> {
         let end = offset.checked_add(bytes).filter(|end| *end <= self.bytes);
         end.map(|_| self.address + offset).ok_or(CudaError::Bounds)
@@ -111,7 +114,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let streams = &self.streams;
-        // Nothing can be done about a GPU that is lost by now.
+        // If the GPU is lost, nothing can be done.
         if streams.bind().is_err() {
             return;
         }
@@ -123,22 +126,22 @@ impl Drop for Block {
             let _ = streams.drain_all();
         }
         let _ = match streams.pools() {
-            // SAFETY: allocated likewise and freed once, in a queue that comes
-            // after everything that uses it.
+            // SAFETY: allocated the same way and freed once, in a queue that
+            // comes after everything that uses it.
             true => unsafe {
                 result::free_async(self.address, streams.of(Queue::Compute).cu_stream())
             },
-            // SAFETY: allocated likewise and freed once; nothing is queued.
+            // SAFETY: allocated the same way and freed once; nothing is queued.
             false => unsafe { result::free_sync(self.address) },
         };
     }
 }
 
 /// Lets freed memory stay with this process for the next product, up to a
-/// quarter of the GPU: by default the driver gives all of it back at every
-/// wait, and asking for it again takes longer than a small product. The setting
-/// is that of the GPU's default pool, which everything in the process shares;
-/// a higher one is left as it is.
+/// quarter of the GPU. By default the driver returns all of it at every wait,
+/// and to allocate it again takes longer than a small product. The setting
+/// belongs to the GPU's default pool, which the whole process shares. A higher
+/// setting is kept.
 pub(super) fn keep_freed(streams: &Streams) -> Result<(), CudaError> {
     if !streams.pools() {
         return Ok(());
@@ -155,7 +158,7 @@ pub(super) fn keep_freed(streams: &Streams) -> Result<(), CudaError> {
     got.map_err(streams.failed("cuMemPoolGetAttribute"))?;
     if kept < wanted {
         kept = wanted;
-        // SAFETY: the same; the call only reads it.
+        // SAFETY: as above; the call only reads the value.
         let set =
             unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut kept).cast()) };
         set.map_err(streams.failed("cuMemPoolSetAttribute"))?;

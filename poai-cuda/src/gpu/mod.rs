@@ -1,6 +1,6 @@
 //! An open NVIDIA GPU: memory, copies and launches through its driver. Results
-//! are as if all were done in the order in which they are asked for, and copies
-//! run beside launches that they have nothing to do with.
+//! are as if every request ran in the order of the calls. Copies run beside
+//! launches that do not use the same memory.
 //!
 //! - `stream`: the queues and the order among them.
 //! - `memory`: memory on the GPU.
@@ -30,21 +30,21 @@ use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 use stream::{Queue, Streams};
 
-/// Bytes of a large copy that are staged at once. At 25 GB/s it takes a sixth of
-/// a millisecond, beside which an event is nothing.
+/// Bytes of a large copy that are staged at once. At 25 GB/s a piece takes a
+/// sixth of a millisecond, so the cost of an event is negligible.
 const STAGE_BYTES: usize = 4 << 20;
-/// And how many such pieces there are in each direction: a core copies some
-/// 10 GB/s, so that fewer than eight of them would hold up a fast bus.
+/// The number of such pieces in each direction. A core copies about 10 GB/s, so
+/// fewer than eight pieces would slow down a fast bus.
 const STAGES: usize = 8;
-/// Copies from the GPU that may be under way unfinished; what is asked for
-/// beside them is copied when it is finished. A product has two.
+/// Copies from the GPU that may be in progress before they are finished.
+/// Further ones are copied when they are finished. A product has two.
 const FETCHED: usize = 4;
-/// Copies to the GPU up to this size have slots of their own, of which there
-/// are many: one may have to wait for its turn among launches.
+/// Copies to the GPU up to this size have many slots of their own, because one
+/// may have to wait for its turn among launches.
 const SMALL_BYTES: usize = 4 << 10;
 const SMALL_STAGES: usize = 64;
 
-/// More dynamic shared memory than this has to be asked for.
+/// Bytes of dynamic shared memory above which a launch must request permission.
 const SHARED_UNASKED: u32 = 48 << 10;
 
 /// One launch of a kernel.
@@ -69,13 +69,13 @@ pub(crate) enum Argument<'a> {
     Memory(&'a Memory),
     /// The address of a byte of it.
     At(&'a Memory, u64),
-    /// No address: the kernel leaves out what it would have written there.
+    /// No address: the kernel does not write this output.
     Null,
     /// A number.
     U32(u32),
     /// A number.
     U64(u64),
-    /// A map of a matrix.
+    /// A tensor map of a matrix.
     Map(Rows<'a>),
 }
 
@@ -86,14 +86,14 @@ pub(crate) struct Rows<'a> {
     pub(crate) memory: &'a Memory,
     /// The first of the rows.
     pub(crate) first: u32,
-    /// How many they are.
+    /// The number of rows.
     pub(crate) rows: u32,
     /// Bytes of each.
     pub(crate) columns: u32,
 }
 
-/// An argument as the driver copies it: its low half where it is a `u32`, which
-/// is what comes first on a little-endian host.
+/// An argument as the driver copies it. For a `u32` the driver copies the low
+/// half, which comes first on a little-endian host.
 enum Value {
     Word(u64),
     Map(sys::CUtensorMap),
@@ -115,13 +115,14 @@ impl Argument<'_> {
                     return Err(CudaError::Bounds);
                 };
                 let address = memory.block.place(offset, bytes)?;
-                // SAFETY: the caller vouches for the driver's function.
+                // SAFETY: the caller guarantees that the driver has the
+                // function.
                 return Ok(Value::Map(unsafe { tensor_map::encode(address, rows, columns)? }));
             }
         }))
     }
 
-    /// The memory that the kernel may use through it.
+    /// The memory that the kernel may use through this argument.
     fn block(&self) -> Option<&Block> {
         match *self {
             Argument::Memory(memory) | Argument::At(memory, _) => Some(&memory.block),
@@ -131,21 +132,21 @@ impl Argument<'_> {
     }
 }
 
-/// One GPU with queues of its own and the kernels for its compute capability,
-/// each compiled by the driver when it is first used.
+/// One open GPU with its own queues and the kernels for its compute capability.
+/// The driver compiles each file of kernels when it is first used.
 #[derive(Debug)]
 pub struct OpenGpu {
     streams: Arc<Streams>,
     small: Staging,
     large_up: Staging,
     large_down: Staging,
-    /// For copies from the GPU that are under way until somebody finishes
-    /// them, which may be a thread that waits for one of the pieces above.
+    /// For copies from the GPU that are in progress until the caller finishes
+    /// them. That thread may itself wait for one of the pieces above.
     fetched: Staging,
     modules: Mutex<BTreeMap<&'static str, Module>>,
 }
 
-/// A file of kernels, loaded; never unloaded while the GPU is open.
+/// A loaded file of kernels, which stays loaded while the GPU is open.
 #[derive(Debug)]
 struct Module {
     module: sys::CUmodule,
@@ -153,18 +154,18 @@ struct Module {
 }
 
 // SAFETY: the driver's handles may be used from any thread that has the
-// context, which each call here binds first.
+// context, and each call here binds the context first.
 unsafe impl Send for Module {}
 
 impl OpenGpu {
-    /// Opens a GPU that [`crate::gpus`] listed. Takes some hundred MB of
-    /// its memory, as every program that uses it does. Copies pin up to 80 MiB of
-    /// the host's, and a quarter of the GPU's may stay with this process when
-    /// it is freed, until the process ends.
+    /// Opens a GPU that [`crate::gpus`] listed. This takes some hundred MB of
+    /// its memory, as in every program that uses it. Copies pin up to 80 MiB of
+    /// host memory. Up to a quarter of the GPU's memory may stay with this
+    /// process when it is freed, until the process ends.
     ///
     /// # Errors
-    /// [`CudaError::TooOld`] for a GPU without the instructions needed, or
-    /// what the driver reports.
+    /// [`CudaError::TooOld`] if the GPU lacks the needed instructions, or an
+    /// error of the driver.
     pub fn open(gpu: &Gpu) -> Result<OpenGpu, CudaError> {
         gpu.check_supported()?;
         crate::driver::load_for_gpus()?;
@@ -190,14 +191,14 @@ impl OpenGpu {
         self.streams.bind()
     }
 
-    /// A kernel, loaded where it has not been yet.
+    /// Returns a kernel, and loads it if it is not loaded yet.
     fn function(&self, launch: &Launch) -> Result<sys::CUfunction, CudaError> {
         let missing = CudaError::NoKernel { file: launch.file, kernel: launch.kernel };
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         if !modules.contains_key(launch.file) {
             let ptx = kernels::find(launch.file, self.info().capability).ok_or(missing.clone())?;
             let text = CString::new(ptx.text).map_err(|_| missing.clone())?;
-            // SAFETY: a string that ends in zero, which the call only reads.
+            // SAFETY: the string ends in zero, and the call only reads it.
             let module = unsafe { result::module::load_data(text.as_ptr().cast()) };
             let module = module.map_err(refused_on("cuModuleLoadData", &self.info().name))?;
             modules.insert(launch.file, Module { module, functions: BTreeMap::new() });
@@ -207,7 +208,8 @@ impl OpenGpu {
             return Ok(*function);
         }
         let name = CString::new(launch.kernel).map_err(|_| missing)?;
-        // SAFETY: the module was loaded above and is never unloaded before.
+        // SAFETY: the module was loaded above and stays loaded while the GPU is
+        // open.
         let function = unsafe { result::module::get_function(module.module, name) };
         let function = function.map_err(refused_on("cuModuleGetFunction", &self.info().name))?;
         module.functions.insert(launch.kernel, function);
@@ -217,23 +219,23 @@ impl OpenGpu {
 
 impl Drop for OpenGpu {
     fn drop(&mut self) {
-        // Memory may outlive the GPU; kernels in the queues must be done before
-        // their code goes.
+        // Memory may outlive the GPU. Kernels in the queues must end before
+        // their code is unloaded.
         if self.wait().is_err() {
             return;
         }
         let modules = self.modules.get_mut().unwrap_or_else(PoisonError::into_inner);
         for module in modules.values() {
-            // SAFETY: loaded here, unloaded once, nothing runs any more.
+            // SAFETY: loaded here, unloaded once, and nothing runs any more.
             let _ = unsafe { result::module::unload(module.module) };
         }
     }
 }
 
 impl OpenGpu {
-    /// Memory with any contents, freed when it is dropped and nothing that was
-    /// asked for uses it any more. In its turn among the launches: for an
-    /// operand [`OpenGpu::load`] need not wait for it.
+    /// Allocates memory with any contents. It is freed after it is dropped and
+    /// no request uses it any more. The allocation takes its turn among the
+    /// launches; for an operand [`OpenGpu::load`] need not wait for that.
     pub(crate) fn allocate(&self, bytes: u64) -> Result<Memory, CudaError> {
         self.bind()?;
         self.allocate_in(Queue::Compute, bytes)
@@ -243,8 +245,8 @@ impl OpenGpu {
         Ok(Memory { block: Arc::new(Block::new(&self.streams, queue, bytes)?) })
     }
 
-    /// Whether memory was allocated by this GPU, and not by another or by the
-    /// same GPU opened once more, whose queues know nothing of each other.
+    /// Whether this opening of the GPU allocated the memory. Another GPU, or
+    /// another opening of the same GPU, has separate queues.
     pub(crate) fn owns(&self, memory: &Memory) -> bool {
         memory.block.is_of(&self.streams)
     }
@@ -252,20 +254,20 @@ impl OpenGpu {
     /// Queues a launch.
     ///
     /// # Safety
-    /// The arguments must be the kernel's, in number, order and type, and the
-    /// memory large enough for what it does with the numbers. Where there are
-    /// maps, [`crate::driver::load_for_maps`] has succeeded.
+    /// The arguments must be the kernel's, in number, order and type. The
+    /// memory must be large enough for what the kernel does with the numbers.
+    /// If there are maps, [`crate::driver::load_for_maps`] has succeeded.
     pub(crate) unsafe fn launch(
         &self,
         launch: &Launch,
         arguments: &[Argument<'_>],
     ) -> Result<(), CudaError> {
-        // SAFETY: the caller vouches for the arguments.
+        // SAFETY: the caller guarantees the arguments.
         unsafe { self.launch_in(Queue::Compute, launch, arguments) }
     }
 
-    /// Queues a launch that may run beside what [`OpenGpu::launch`] is asked for
-    /// from now on, until that uses some of the same memory.
+    /// Queues a launch that may run beside later launches of
+    /// [`OpenGpu::launch`], until one of those uses some of the same memory.
     ///
     /// # Safety
     /// As [`OpenGpu::launch`].
@@ -274,10 +276,11 @@ impl OpenGpu {
         launch: &Launch,
         arguments: &[Argument<'_>],
     ) -> Result<(), CudaError> {
-        // SAFETY: the caller vouches for the arguments.
+        // SAFETY: the caller guarantees the arguments.
         unsafe { self.launch_in(Queue::Side, launch, arguments)? };
         let mut blocks = arguments.iter().filter_map(Argument::block);
-        // Should this fail for one, the launch is done, and for all.
+        // If this fails for one block, the launch is complete, so it holds for
+        // all.
         blocks.try_for_each(|block| block.used(Queue::Side))
     }
 
@@ -302,7 +305,7 @@ impl OpenGpu {
         }
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            // SAFETY: the caller vouches for the function that makes maps.
+            // SAFETY: the caller guarantees that the driver can make maps.
             values.push(unsafe { argument.value()? });
         }
         let mut places: Vec<*mut c_void> = values
@@ -314,8 +317,8 @@ impl OpenGpu {
             .collect();
         self.streams.order(queue, arguments.iter().filter_map(Argument::block).map(Block::uses))?;
         let [x, y, z] = launch.grid;
-        // SAFETY: the caller vouches for the arguments; the places live until
-        // the call returns, which has copied them by then.
+        // SAFETY: the caller guarantees the arguments; the places live until
+        // the call returns, and the driver has copied them by then.
         let launched = unsafe {
             result::launch_kernel(
                 function,
@@ -329,14 +332,14 @@ impl OpenGpu {
         launched.map_err(failed(launch.kernel, &self.info().name, None))
     }
 
-    /// Waits for everything that was asked for.
+    /// Waits for every request.
     pub(crate) fn wait(&self) -> Result<(), CudaError> {
         self.bind()?;
         self.streams.drain_all()
     }
 }
 
-/// What times the queues.
+/// Timing of the queues.
 #[cfg(feature = "measure")]
 impl OpenGpu {
     /// The stream of [`OpenGpu::launch`].
@@ -344,15 +347,15 @@ impl OpenGpu {
         self.streams.of(Queue::Compute).cu_stream()
     }
 
-    /// Lets what is asked for from now on begin after what was asked of
-    /// [`OpenGpu::stream`], in whichever queue.
+    /// Makes later requests in every queue start after the earlier requests of
+    /// [`OpenGpu::stream`].
     pub(crate) fn fork(&self) -> Result<(), CudaError> {
         self.bind()?;
         self.streams.fork()
     }
 
-    /// Lets what is asked of [`OpenGpu::stream`] from now on begin after all that
-    /// was asked for before.
+    /// Makes later requests of [`OpenGpu::stream`] start after every earlier
+    /// request.
     pub(crate) fn join(&self) -> Result<(), CudaError> {
         self.bind()?;
         self.streams.join()
@@ -360,4 +363,4 @@ impl OpenGpu {
 }
 
 #[cfg(target_endian = "big")]
-compile_error!("arguments are laid out for little-endian hosts, as all that have NVIDIA GPUs are");
+compile_error!("expected a little-endian host, as every host with an NVIDIA GPU is; build for one");

@@ -1,6 +1,6 @@
-//! Memory of the host that the driver has pinned: copies to and from it run at
-//! the bus's rate and beside everything else, and they alone may be under way
-//! when a call returns. The caller's slices are only ever touched by the host.
+//! Host memory that the driver has pinned. Copies to and from it run at the
+//! bus's rate and beside everything else. Only they may be in progress when a
+//! call returns. Only the host touches the caller's slices.
 
 use super::stream::{Point, Queue, Streams};
 use crate::error::CudaError;
@@ -18,11 +18,11 @@ pub(super) struct Slot {
     bytes: usize,
     streams: Arc<Streams>,
     under_way: Option<Point>,
-    /// Whether a copy may be under way that nothing tells the end of.
+    /// Whether a copy may be in progress whose end nothing reports.
     lost: bool,
 }
 
-// SAFETY: the memory belongs to the slot alone, and to copies that it waits for.
+// SAFETY: only the slot uses the memory, and copies that the slot waits for.
 unsafe impl Send for Slot {}
 
 impl Slot {
@@ -42,7 +42,7 @@ impl Slot {
         Ok(Slot { address, bytes, streams, under_way: None, lost: false })
     }
 
-    /// Its memory, once no copy uses it any more.
+    /// The slot's memory, after the last copy that uses it has ended.
     fn memory(&mut self, bytes: usize) -> Result<&mut [u8], CudaError> {
         if self.lost || bytes > self.bytes {
             return Err(CudaError::Bounds);
@@ -51,12 +51,12 @@ impl Slot {
             self.streams.reach(point)?;
             self.under_way = None;
         }
-        // SAFETY: the slot's own, initialised when it was made, and no copy is
-        // under way.
+        // SAFETY: the memory is the slot's own, was initialised when the slot
+        // was made, and no copy is in progress.
         Ok(unsafe { slice::from_raw_parts_mut(self.address.as_ptr(), bytes) })
     }
 
-    /// Queues a copy of `from` to the GPU, which `from` need not outlive.
+    /// Queues a copy of `from` to the GPU; `from` need not outlive the call.
     pub(super) fn up(
         &mut self,
         from: &[u8],
@@ -64,7 +64,7 @@ impl Slot {
         queue: Queue,
     ) -> Result<(), CudaError> {
         self.memory(from.len())?.copy_from_slice(from);
-        // SAFETY: the callers' place has so many bytes.
+        // SAFETY: the callers' place has `from.len()` bytes.
         self.copy(from.len(), queue, "cuMemcpyHtoDAsync", |memory, stream| unsafe {
             result::memcpy_htod_async(place, memory, stream)
         })
@@ -72,13 +72,13 @@ impl Slot {
 
     /// Queues a copy from the GPU into this slot.
     pub(super) fn down(&mut self, place: sys::CUdeviceptr, bytes: usize) -> Result<(), CudaError> {
-        // SAFETY: the callers' place has so many bytes.
+        // SAFETY: the callers' place has `bytes` bytes.
         self.copy(bytes, Queue::Down, "cuMemcpyDtoHAsync", |memory, stream| unsafe {
             result::memcpy_dtoh_async(memory, place, stream)
         })
     }
 
-    /// Waits for the copy from the GPU and hands on what came.
+    /// Waits for the copy from the GPU and copies its contents to `to`.
     pub(super) fn read(&mut self, to: &mut [u8]) -> Result<(), CudaError> {
         to.copy_from_slice(self.memory(to.len())?);
         Ok(())
@@ -100,14 +100,14 @@ impl Slot {
                 Ok(())
             }
             Err(error) => {
-                // The copy may be under way all the same.
+                // The copy may be in progress despite the error.
                 self.lost = streams.drain(queue).is_err();
                 Err(error)
             }
         }
     }
 
-    /// Whether it can be used without a wait.
+    /// Whether the slot can be used without a wait.
     fn is_idle(&self) -> bool {
         self.under_way.as_ref().is_none_or(|point| point.is_complete())
     }
@@ -116,15 +116,16 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let bound = self.streams.bind().is_ok();
-        // Where the end of a copy is unknown, the memory is left to it.
+        // If the end of a copy is unknown, the memory is leaked: the copy may
+        // use it.
         if bound && self.memory(0).is_ok() {
-            // SAFETY: allocated likewise, freed once, and no copy uses it.
+            // SAFETY: allocated the same way, freed once, and no copy uses it.
             let _ = unsafe { result::free_host(self.address.as_ptr().cast()) };
         }
     }
 }
 
-/// Slots of one size, made when they are first needed, up to a number.
+/// Slots of one size, made on demand up to a maximum number.
 #[derive(Debug)]
 pub(super) struct Staging {
     bytes: usize,
@@ -133,15 +134,15 @@ pub(super) struct Staging {
     given: Condvar,
 }
 
-/// The slots that are free, the one given back first at the front, and how
-/// many there are beside them.
+/// The free slots, the one returned first at the front, and the number of slots
+/// in use.
 #[derive(Debug, Default)]
 struct Slots {
     free: VecDeque<Slot>,
     taken: usize,
 }
 
-/// A slot that is somebody's for a while.
+/// A slot that a caller holds for a while.
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
     staging: &'a Staging,
@@ -150,7 +151,7 @@ pub(super) struct Taken<'a> {
 
 impl Taken<'_> {
     pub(super) fn slot(&mut self) -> Result<&mut Slot, CudaError> {
-        // It is there until this is dropped.
+        // The slot is present until this is dropped.
         self.slot.as_mut().ok_or(CudaError::Bounds)
     }
 }
@@ -159,7 +160,7 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut slots = self.staging.lock();
         slots.taken -= 1;
-        // One that is lost makes room for another.
+        // A lost slot is discarded, which makes room for another.
         slots.free.extend(self.slot.take().filter(|slot| !slot.lost));
         self.staging.given.notify_one();
     }
@@ -179,8 +180,8 @@ impl Staging {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot, if need be after a wait for another thread that has them all: for
-    /// staging whose slots are never kept while another is waited for.
+    /// Takes a slot, and waits for another thread's if all are in use. Use it
+    /// only for staging whose callers hold no slot while they wait for another.
     pub(super) fn take(&self, streams: &Arc<Streams>) -> Result<Taken<'_>, CudaError> {
         loop {
             if let Some(taken) = self.take_idle(streams)? {
@@ -190,7 +191,7 @@ impl Staging {
             while slots.free.is_empty() && slots.taken >= self.most {
                 slots = self.given.wait(slots).unwrap_or_else(PoisonError::into_inner);
             }
-            // Its copy is waited for when it is used, without the lock.
+            // The first use waits for its copy, without the lock.
             if let Some(slot) = slots.free.pop_front() {
                 slots.taken += 1;
                 return Ok(Taken { staging: self, slot: Some(slot) });
@@ -198,7 +199,7 @@ impl Staging {
         }
     }
 
-    /// A slot that can be used at once, where there is one or can be.
+    /// Takes a slot that is usable at once, if one exists or can be made.
     pub(super) fn take_idle(&self, streams: &Arc<Streams>) -> Result<Option<Taken<'_>>, CudaError> {
         let mut slots = self.lock();
         let room = slots.free.len() + slots.taken < self.most;
@@ -209,7 +210,7 @@ impl Staging {
         slots.taken += 1;
         let slot = if idle { slots.free.pop_front() } else { None };
         drop(slots);
-        // Counts as taken from here on, whatever comes.
+        // The slot counts as taken from here on, even if the next call fails.
         let mut taken = Taken { staging: self, slot };
         if taken.slot.is_none() {
             taken.slot = Some(Slot::new(streams, self.bytes)?);
@@ -217,10 +218,11 @@ impl Staging {
         Ok(Some(taken))
     }
 
-    /// Does some work with every piece of a large copy, each time with a slot:
-    /// several at a time, since a thread alone fills or reads a slot slower than
-    /// the bus does. Threads of its own: one of a pool could go on here with
-    /// other work that wants a slot, and wait for itself.
+    /// Does some work with every piece of a large copy, with one slot each.
+    /// Several threads work at once, because one thread fills or reads a slot
+    /// slower than the bus does. The function starts its own threads: a thread
+    /// of a pool could take other work here that needs a slot, and wait for
+    /// itself.
     pub(super) fn each<T: Send>(
         &self,
         streams: &Arc<Streams>,
@@ -237,10 +239,11 @@ impl Staging {
         let run = || {
             streams.bind()?;
             while let Some(piece) = next() {
-                // One at a time: a thread that waits for a slot has none.
+                // One slot at a time: a thread that waits for a slot holds
+                // none.
                 let done = self.take(streams).and_then(|mut taken| work(taken.slot()?, piece));
                 if done.is_err() {
-                    // The others need not go on.
+                    // Let the other threads stop.
                     *pieces.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     return done;
                 }
@@ -249,7 +252,7 @@ impl Staging {
         };
         thread::scope(|scope| {
             let beside: Vec<_> = (1..threads)
-                // Where there is no thread to be had, the others do its part.
+                // If a thread cannot be started, the others do its part.
                 .filter_map(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
                 .collect();
             let done = run();

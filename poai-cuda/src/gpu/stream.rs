@@ -1,8 +1,8 @@
 //! The queues of a GPU and the order among them.
 //!
-//! A queue is a stream of the driver: it does one thing after the other, and
-//! beside the others' things. What touches the same memory in two queues is
-//! ordered by events: each block of memory remembers where it was last used.
+//! A queue is a stream of the driver: its requests run one after the other,
+//! beside those of the other queues. Events order requests in two queues that
+//! use the same memory: each block of memory records where it was last used.
 
 use crate::detection::Gpu;
 use crate::error::{CudaError, failed, refused_on};
@@ -13,9 +13,9 @@ use std::sync::{Arc, MutexGuard};
 /// A queue of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queue {
-    /// Launches, in the order in which they are asked for.
+    /// Launches, in the order of the calls.
     Compute,
-    /// Launches that may run beside those.
+    /// Launches that may run beside those of `Compute`.
     Side,
     /// Copies to the GPU.
     Up,
@@ -27,14 +27,14 @@ impl Queue {
     const ALL: [Queue; 4] = [Queue::Compute, Queue::Side, Queue::Up, Queue::Down];
 }
 
-/// A point in a queue: what was asked of it before is done once it is reached.
+/// A point in a queue: when it is reached, every earlier request is complete.
 pub(super) type Point = Arc<CudaEvent>;
 
 /// Where a block of memory was last used.
 ///
-/// Of the compute queue only whether it was: a point is recorded there when
-/// another queue has to wait for it, since most launches are waited for by
-/// nothing but the next launch.
+/// For the compute queue it records only whether it was used. A point is
+/// recorded there when another queue has to wait for it, because usually only
+/// the next launch waits for a launch.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     compute: bool,
@@ -42,7 +42,7 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    /// The compute queue used it, or allocated it there.
+    /// Records that the compute queue used the memory, or allocated it.
     pub(super) fn computed(&mut self) {
         self.compute = true;
     }
@@ -52,19 +52,19 @@ impl Uses {
         !self.compute
     }
 
-    /// The last use in another queue than the compute queue.
+    /// Records the last use in a queue other than the compute queue.
     pub(super) fn last(&mut self, queue: Queue, point: Point) {
         self.beside[queue as usize] = Some(point);
     }
 
-    /// The last uses in other queues than this.
+    /// The last uses in queues other than this one.
     fn others(&self, queue: Queue) -> impl Iterator<Item = &Point> {
         let uses = Queue::ALL.into_iter().zip(&self.beside);
         uses.filter(move |(of, _)| *of != queue).filter_map(|(_, point)| point.as_ref())
     }
 }
 
-/// The queues of an open GPU. Memory shares them, so that they outlive it.
+/// The queues of an open GPU. Memory shares them, so they outlive it.
 #[derive(Debug)]
 pub(super) struct Streams {
     gpu: Gpu,
@@ -76,8 +76,8 @@ impl Streams {
     pub(super) fn open(gpu: &Gpu) -> Result<Arc<Streams>, CudaError> {
         let context = CudaContext::new(gpu.ordinal)
             .map_err(refused_on("cuDevicePrimaryCtxRetain", &gpu.name))?;
-        // SAFETY: cudarc's own slices, whose lives that would track, are not
-        // used at all.
+        // SAFETY: the tracking is for cudarc's own slices, which are not used
+        // here.
         unsafe { context.disable_event_tracking() };
         let open = || context.new_stream().map_err(refused_on("cuStreamCreate", &gpu.name));
         let queues = [open()?, open()?, open()?, open()?];
@@ -97,7 +97,7 @@ impl Streams {
         &self.queues[queue as usize]
     }
 
-    /// Puts an error of a call on the open GPU into words.
+    /// Converts the error of a call on the open GPU.
     pub(super) fn failed(&self, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
         failed(call, &self.gpu.name, None)
     }
@@ -107,15 +107,15 @@ impl Streams {
         self.context.bind_to_thread().map_err(self.failed("cuCtxSetCurrent"))
     }
 
-    /// The end of what was asked of a queue until now.
+    /// The end of the requests of a queue so far.
     pub(super) fn record(&self, queue: Queue) -> Result<Point, CudaError> {
         let event = self.context.new_event(None).map_err(self.failed("cuEventCreate"))?;
         event.record(self.of(queue)).map_err(self.failed("cuEventRecord"))?;
         Ok(Arc::new(event))
     }
 
-    /// Lets what is asked of a queue from now on begin after a point of
-    /// another. Nothing on the host waits.
+    /// Makes later requests of a queue start after a point of another queue.
+    /// The host does not wait.
     pub(super) fn wait(&self, queue: Queue, point: &Point) -> Result<(), CudaError> {
         self.of(queue).wait(point).map_err(self.failed("cuStreamWaitEvent"))
     }
@@ -125,27 +125,27 @@ impl Streams {
         point.synchronize().map_err(self.failed("cuEventSynchronize"))
     }
 
-    /// Waits on the host for everything that was asked of a queue.
+    /// Waits on the host for every request of a queue.
     pub(super) fn drain(&self, queue: Queue) -> Result<(), CudaError> {
         self.of(queue).synchronize().map_err(self.failed("cuStreamSynchronize"))
     }
 
-    /// The same for all queues, in whichever of them something failed.
+    /// Waits on the host for every queue, even if one of them fails.
     pub(super) fn drain_all(&self) -> Result<(), CudaError> {
         let drained: [_; Queue::ALL.len()] = array::from_fn(|i| self.drain(Queue::ALL[i]));
         drained.into_iter().collect()
     }
 
-    /// Lets what is asked of the compute queue from now on begin after what was
-    /// asked of all others.
+    /// Makes later requests of the compute queue start after the earlier
+    /// requests of all other queues.
     #[cfg(feature = "measure")]
     pub(super) fn join(&self) -> Result<(), CudaError> {
         let mut others = Queue::ALL.into_iter().filter(|queue| *queue != Queue::Compute);
         others.try_for_each(|other| self.wait(Queue::Compute, &self.record(other)?))
     }
 
-    /// Lets what is asked of all others from now on begin after what was asked
-    /// of the compute queue.
+    /// Makes later requests of all other queues start after the earlier
+    /// requests of the compute queue.
     #[cfg(feature = "measure")]
     pub(super) fn fork(&self) -> Result<(), CudaError> {
         let point = self.record(Queue::Compute)?;
@@ -153,8 +153,8 @@ impl Streams {
         others.try_for_each(|other| self.wait(other, &point))
     }
 
-    /// What a use in a copy's queue has to come after, of memory that was used
-    /// so.
+    /// The points that a use in a copy's queue must come after, given the
+    /// earlier uses of its memory.
     pub(super) fn before(&self, queue: Queue, uses: &Uses) -> Result<Vec<Point>, CudaError> {
         let mut points: Vec<_> = uses.others(queue).cloned().collect();
         if uses.compute {
@@ -163,7 +163,7 @@ impl Streams {
         Ok(points)
     }
 
-    /// Lets what is asked of a queue next come after all these uses in other
+    /// Makes the next request of a queue come after all these uses in other
     /// queues, each of one block of memory.
     pub(super) fn order<'a>(
         &self,
@@ -176,7 +176,8 @@ impl Streams {
                 self.wait(queue, point)?;
             }
             if queue == Queue::Compute {
-                // What waits for the compute queue now, waits for them too.
+                // A request that waits for the compute queue now waits for
+                // these too.
                 *uses = Uses { compute: true, beside: Default::default() };
             }
             computed |= uses.compute;

@@ -1,4 +1,4 @@
-//! Time by the GPU's own events, and the clocks that it has.
+//! Time by the GPU's own events, and the GPU's clocks.
 
 use super::Measure;
 use crate::error::{CudaError, failed, refused};
@@ -6,18 +6,19 @@ use cudarc::driver::result::{device, event};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 use std::ffi::c_void;
 
-/// The driver's functions that timing needs, beside those of a GPU.
+/// The driver functions that timing needs beyond those of an open GPU.
 pub(super) const FUNCTIONS: [&str; 1] = ["cuEventElapsedTime"];
 
-/// What the driver says of a GPU's speed. `None` where it does not say.
+/// A GPU's speed, as the driver reports it. `None` if the driver does not
+/// report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// The highest clock of the multiprocessors, in kHz.
     pub clock: Option<u32>,
-    /// The highest clock of the memory, in kHz; it moves two bits a cycle and
-    /// wire.
+    /// The highest clock of the memory, in kHz; each wire carries two bits a
+    /// cycle.
     pub memory_clock: Option<u32>,
-    /// Wires of the memory.
+    /// The number of wires of the memory bus.
     pub memory_width: Option<u32>,
 }
 
@@ -26,29 +27,29 @@ struct Event(sys::CUevent);
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: created here and destroyed once. Nothing can be done about a
-        // GPU that is lost.
+        // SAFETY: created here and destroyed once. If the GPU is lost, nothing
+        // can be done.
         let _ = unsafe { event::destroy(self.0) };
     }
 }
 
 impl Measure {
-    /// The stream of the GPU's launches: a `CUstream`, valid for as long as
-    /// `self` is. What another library queues there comes after all that was
-    /// asked for before, except for copies and launches beside the others,
-    /// which [`Measure::wait`] waits for, and before all that is asked for
-    /// later and uses the same memory.
+    /// The stream of the GPU's launches: a `CUstream`, valid as long as `self`.
+    /// Work that another library queues there comes after every earlier
+    /// request, except copies and launches beside the others; [`Measure::wait`]
+    /// waits for those. It comes before every later request that uses the same
+    /// memory.
     pub fn stream(&self) -> *mut c_void {
         self.cuda.gpu.stream().cast()
     }
 
-    /// How long the GPU takes for what `work` queues, by its own clock, from
-    /// when it has come to it until it is done. Waits for all that was queued
-    /// before, and for the work. If the work itself waits for the host, the
-    /// time has that in it.
+    /// How long the GPU takes for the requests of `work`, in milliseconds by
+    /// its own clock, from their start to their end. Waits for every earlier
+    /// request and for the work. If the work itself waits for the host, the
+    /// time includes that.
     ///
     /// # Errors
-    /// The work's own, or what the driver reports.
+    /// The work's own error, or an error of the driver.
     pub fn milliseconds<E: From<CudaError>>(
         &self,
         work: impl FnOnce() -> Result<(), E>,
@@ -56,14 +57,14 @@ impl Measure {
         self.wait()?;
         let (start, end) = (self.event()?, self.event()?);
         self.record(&start)?;
-        // The GPU's other queues are in the time, too.
+        // The time includes the GPU's other queues.
         self.cuda.gpu.fork()?;
         work()?;
         self.cuda.gpu.join()?;
         self.record(&end)?;
         self.wait()?;
-        // SAFETY: both were created with timing, recorded in one stream and
-        // are alive.
+        // SAFETY: both were created with timing, recorded in one stream and are
+        // alive.
         let elapsed = unsafe { event::elapsed(start.0, end.0) };
         let gpu = self.cuda.gpu.info();
         let elapsed = elapsed.map_err(failed("cuEventElapsedTime", &gpu.name, None))?;
@@ -84,8 +85,8 @@ impl Measure {
         recorded.map_err(failed("cuEventRecord", &gpu.name, None))
     }
 
-    /// The GPU's clocks, as the driver states them: the highest, which a GPU
-    /// under load may not keep.
+    /// The GPU's highest clocks, as the driver reports them. A GPU under load
+    /// may run slower.
     pub fn rates(&self) -> Rates {
         let gpu = i32::try_from(self.cuda.gpu.info().ordinal).ok();
         let gpu = gpu.and_then(|ordinal| device::get(ordinal).ok());

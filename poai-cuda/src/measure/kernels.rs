@@ -1,5 +1,5 @@
-//! Every kernel by itself, for a table of what each millisecond is: launched as
-//! the backend launches it, on operands of one side.
+//! Every kernel by itself, for a table of the time each takes. Kernels are
+//! launched as the backend launches them, on operands of one side.
 
 use super::{Measure, MeasuredOperand, OnGpu};
 use crate::backend::multiply::{RANK, THIN_BYTES};
@@ -13,8 +13,8 @@ use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_engine::Operand;
 use std::sync::Arc;
 
-/// One kernel, ready to be launched any number of times: it writes what it
-/// reads nowhere.
+/// One kernel, which can be launched any number of times: it overwrites none of
+/// its inputs.
 #[derive(Debug)]
 pub struct MeasuredKernel<'a> {
     measure: &'a Measure,
@@ -22,7 +22,7 @@ pub struct MeasuredKernel<'a> {
     arguments: Vec<Owned>,
 }
 
-/// An argument that keeps its memory.
+/// An argument that keeps its memory alive.
 #[derive(Debug)]
 enum Owned {
     Memory(Arc<Memory>, u64),
@@ -39,7 +39,7 @@ impl MeasuredKernel<'_> {
     /// Queues one launch.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// An error of the driver.
     pub fn queue(&self) -> Result<(), CudaError> {
         let arguments = self.arguments.iter().map(|argument| match argument {
             Owned::Memory(memory, offset) => Argument::At(memory, *offset),
@@ -47,21 +47,21 @@ impl MeasuredKernel<'_> {
             Owned::U64(number) => Argument::U64(*number),
         });
         let arguments: Vec<_> = arguments.collect();
-        // SAFETY: the functions below, which alone make kernels, say what each
-        // takes, and keep as much memory as it uses.
+        // SAFETY: only the functions below make kernels; they pass the
+        // arguments that each takes, and keep as much memory as it uses.
         unsafe { self.measure.cuda.gpu.launch(&self.launch, &arguments) }
     }
 }
 
 impl Measure {
-    /// The launches that hash bytes on the GPU: `commit_chunks`, and
-    /// `commit_merge` as often as there are levels for.
+    /// The launches that hash bytes on the GPU: `commit_chunks`, and one
+    /// `commit_merge` for every further group of levels.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], or what the driver reports.
+    /// [`CudaError::Foreign`], or an error of the driver.
     pub fn commit_kernels(&self, of: &OnGpu) -> Result<Vec<MeasuredKernel<'_>>, CudaError> {
         self.own(&of.memory)?;
-        // Where each level begins, in nodes, and how many it has.
+        // The first node of each level, and its number of nodes.
         let mut levels = vec![(0, of.bytes.div_ceil(CHUNK_BYTES))];
         while let Some(&(start, count @ 2..)) = levels.last() {
             levels.push((start + count, count.div_ceil(2)));
@@ -79,7 +79,8 @@ impl Measure {
         let mut kernels = vec![kernel("commit_chunks", chunks, arguments)];
         for &(start, count) in levels.iter().skip(COMMIT_LEVELS).step_by(COMMIT_LEVELS) {
             if count >= 2 {
-                // commit_merge(values, level_start, count), of such a level.
+                // commit_merge(values, level_start, count), of a level written
+                // before.
                 let arguments = vec![at(&values), Owned::U64(start), Owned::U64(count)];
                 kernels.push(kernel("commit_merge", count, arguments));
             }
@@ -125,17 +126,17 @@ impl Measure {
         let grid = [down, wanted.clamp(1, k.div_ceil(NOISE_COLUMNS)), 1];
         let mut arguments = vec![at(clean), at(&factors), at(&columns), at(&noised)];
         arguments.extend([number(rows), number(k), number(RANK)]);
-        // Columns have to be those of a step before they are used.
+        // `noise_operand` reads columns, so a step must have written them.
         of_steps.queue()?;
         let of_operand = self.kernel("noise", "noise_operand", grid, 256, arguments);
         Ok(vec![of_rows, of_steps, of_operand])
     }
 
-    /// The launches of one side's recovery beside its thin product, which is a
-    /// plain product of 128 columns: `recover_factors` and `recover_digits`.
+    /// The launches of one side's recovery, without its thin product, which is
+    /// a plain product of 128 columns: `recover_factors` and `recover_digits`.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], or what the driver reports.
+    /// [`CudaError::Foreign`], or an error of the driver.
     pub fn recover_kernels(
         &self,
         of: &MeasuredOperand,
@@ -144,7 +145,7 @@ impl Measure {
         let (rows, k) = (of.rows, of.k);
         let words = 4 * u64::from(k / RANK) * u64::from(RANK);
         let bytes = |columns: u32| u64::from(rows) * u64::from(columns);
-        // Of zeros alone, whose time is the same: every entry is written.
+        // Zeros only; the time is the same, because every entry is written.
         let (by_row, row_factors) = (self.zeros(words)?, self.zeros(bytes(RANK))?);
         let product = self.zeros(bytes(4 * RANK))?;
         let factors = self.empty(u64::from(RANK) * u64::from(k))?;

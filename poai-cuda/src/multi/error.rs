@@ -6,10 +6,10 @@ use poai_engine::backend::BackendError;
 #[non_exhaustive]
 pub enum MultiGpuError {
     /// No GPU was given.
-    #[error("a backend of several GPUs was given none")]
+    #[error("expected at least one GPU, got none; name a GPU")]
     Empty,
     /// A GPU was given more than once.
-    #[error("GPU {ordinal} is named twice: name each once")]
+    #[error("expected each GPU once, got GPU {ordinal} twice; name each once")]
     Twice {
         /// Its ordinal.
         ordinal: usize,
@@ -19,10 +19,10 @@ pub enum MultiGpuError {
     Gpu {
         /// Its ordinal, because GPUs of one model have one name.
         ordinal: usize,
-        /// What happened.
+        /// Its error.
         source: CudaError,
     },
-    /// What concerns all of them, or the only one.
+    /// An error that concerns all GPUs, or the only one.
     #[error(transparent)]
     Cuda(#[from] CudaError),
 }
@@ -33,7 +33,7 @@ impl From<MultiGpuError> for BackendError {
     }
 }
 
-/// Says which GPU an error is of.
+/// Adds the ordinal of the GPU to its error.
 pub(super) fn on_gpu(ordinal: usize, error: BackendError) -> BackendError {
     match error {
         BackendError::Device(error) => match error.downcast::<CudaError>() {

@@ -46,7 +46,7 @@ pub enum CudaError {
     /// The driver shows no GPU to this process.
     #[error(
         "expected a GPU, got none from the NVIDIA driver; check that `nvidia-smi` lists one and \
-         that CUDA_VISIBLE_DEVICES does not hide it; start a container with the NVIDIA \
+         that CUDA_VISIBLE_DEVICES does not hide it; run a container with the NVIDIA \
          container runtime (`--gpus all`)"
     )]
     NoGpu,

@@ -1,12 +1,13 @@
-//! What the figures of a GPU are made with: time by the GPU's own events, and
-//! what the backend does with operands, step by step and on the GPU alone.
+//! Measurements of a GPU: time by the GPU's own events, and the backend's steps
+//! with operands, one by one and on the GPU alone.
 //!
-//! [`crate::Cuda`] is what programs use; it brings operands to the GPU and
-//! products back. Here data stays where it is, so that a time is that of the
-//! GPU's work. Every call queues its work and returns, but for those that
-//! say that they wait.
+//! Programs use [`crate::Cuda`], which brings operands to the GPU and products
+//! back. Here data stays on the GPU, so that a time is the time of the GPU's
+//! work. Every call queues its work and returns, unless its doc says that it
+//! waits.
 //!
-//! [`Measure::milliseconds`] times whatever is queued in it. [`kernels`] has
+//! [`Measure::milliseconds`] times the work that is queued in it. [`kernels`]
+//! has every kernel by itself.
 //! every kernel by itself.
 
 mod clock;
@@ -29,10 +30,10 @@ use poai_engine::backend::{BackendError, Output, Watch, Winner};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Winners that a [`Draw`] has room for.
+/// The number of winners that a [`Draw`] has room for.
 pub const ROOM: u32 = 4096;
 
-/// A backend of which the steps are measured.
+/// A backend whose steps are measured.
 #[derive(Clone, Debug)]
 pub struct Measure {
     cuda: Cuda,
@@ -53,14 +54,14 @@ pub struct MeasuredOperand {
     k: u32,
 }
 
-/// What makes a product exact, on the GPU.
+/// The thin operands that make a product exact, on the GPU.
 #[derive(Debug)]
 pub struct Recovery {
     thin: Thin,
     shape: Shape,
 }
 
-/// What a product with tickets draws with, and where it leaves what it found.
+/// The inputs of a product with tickets, and its room for winners and tickets.
 #[derive(Debug)]
 pub struct Draw {
     draw: Memory,
@@ -74,7 +75,7 @@ impl OnGpu {
         self.memory.address()
     }
 
-    /// How many bytes.
+    /// The number of bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -88,18 +89,18 @@ impl MeasuredOperand {
 }
 
 impl Draw {
-    /// Where the tickets of all tiles lie, row by row, 32 bytes each, if that
-    /// was asked for.
+    /// The tickets of all tiles, row by row, 32 bytes each, if the caller
+    /// requested them.
     pub fn tickets(&self) -> Option<&OnGpu> {
         self.tickets.as_ref()
     }
 }
 
 impl Measure {
-    /// Whatever `cuda` does, by its GPU and its variant.
+    /// Measures `cuda`, with its GPU and its variant.
     ///
     /// # Errors
-    /// [`CudaError::Incomplete`] where the driver does not time.
+    /// [`CudaError::Incomplete`] if the driver cannot time.
     pub fn new(cuda: &Cuda) -> Result<Measure, CudaError> {
         driver::load_for_gpus()?;
         driver::whole(&clock::FUNCTIONS)?;
@@ -114,7 +115,7 @@ impl Measure {
     /// Waits for everything that was queued.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// An error of the driver.
     pub fn wait(&self) -> Result<(), CudaError> {
         self.cuda.gpu.wait()
     }
@@ -122,17 +123,17 @@ impl Measure {
     /// Copies to the GPU, and waits for it.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// An error of the driver.
     pub fn upload(&self, bytes: &[u8]) -> Result<OnGpu, CudaError> {
         let to = self.empty(bytes.len() as u64)?;
         self.cuda.gpu.upload(bytes, &to.memory, 0)?;
         Ok(to)
     }
 
-    /// Memory with any contents.
+    /// Allocates memory with any contents.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// An error of the driver.
     pub fn empty(&self, bytes: u64) -> Result<OnGpu, CudaError> {
         Ok(OnGpu { memory: Arc::new(self.cuda.gpu.allocate(bytes)?), bytes })
     }
@@ -140,8 +141,8 @@ impl Measure {
     /// Copies from the GPU, from an offset on, and waits for it.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`], or what the driver
-    /// reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`], or an error of the
+    /// driver.
     pub fn download(&self, from: &OnGpu, offset: u64, to: &mut [u8]) -> Result<(), CudaError> {
         self.own(&from.memory)?;
         self.cuda.gpu.download(&from.memory, offset, to)
@@ -151,7 +152,7 @@ impl Measure {
     /// which the host makes.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], or what the driver reports.
+    /// [`CudaError::Foreign`], or an error of the driver.
     pub fn tree(&self, of: &OnGpu) -> Result<Tree, CudaError> {
         self.own(&of.memory)?;
         if let Some(nodes) = self.cuda.nodes(&of.memory, of.bytes)?
@@ -159,18 +160,19 @@ impl Measure {
         {
             return Ok(tree);
         }
-        // One group: the backend hashes such bytes on the host, too.
+        // The tree is one group: the backend hashes such bytes on the host,
+        // too.
         let mut bytes = vec![0; usize::try_from(of.bytes).map_err(|_| CudaError::Bounds)?];
         self.download(of, 0, &mut bytes)?;
         Ok(Tree::new(&bytes))
     }
 
-    /// Noises an operand, of which `clean` has the entries.
+    /// Noises an operand whose entries are in `clean`.
     ///
     /// # Errors
-    /// [`CudaError::Unsupported`] for other parameters than the kernels',
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where `clean` has not as
-    /// many, or what the driver reports.
+    /// [`CudaError::Unsupported`] if the parameters are not the kernels',
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] if `clean` has too few
+    /// entries, or an error of the driver.
     pub fn noise(
         &self,
         seed: &Seed,
@@ -182,10 +184,10 @@ impl Measure {
         Ok(MeasuredOperand { noised: self.cuda.noised(seed, &clean, 0, [rows, k])?, rows, k })
     }
 
-    /// A copy of the noised entries, row-major. Waits.
+    /// Copies the noised entries, row-major. Waits.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], or what the driver reports.
+    /// [`CudaError::Foreign`], or an error of the driver.
     pub fn noised_entries(&self, noised: &MeasuredOperand) -> Result<Vec<i8>, CudaError> {
         self.own(noised.at())?;
         let mut entries = vec![0i8; noised.rows as usize * noised.k as usize];
@@ -193,11 +195,12 @@ impl Measure {
         Ok(entries)
     }
 
-    /// The plain product of clean operands, m×n of i32, by the variant.
+    /// Computes the plain product of clean operands, m×n of i32, by the
+    /// variant.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where an operand or `c` is
-    /// too small, or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] if an operand or `c` is
+    /// too small, or an error of the driver.
     pub fn plain(&self, a: &OnGpu, bt: &OnGpu, c: &OnGpu, shape: &Shape) -> Result<(), CudaError> {
         let &Shape { m, n, k } = shape;
         aligned(shape)?;
@@ -207,10 +210,11 @@ impl Measure {
         self.cuda.plain(&a.memory, 0, &bt.memory, &c.memory, [m, n, k])
     }
 
-    /// The same of noised operands, without tickets.
+    /// Computes the product of noised operands, without tickets.
     ///
     /// # Errors
-    /// As [`Measure::plain`], and where the operands are no pair.
+    /// As [`Measure::plain`], and [`CudaError::Bounds`] if the operands are not
+    /// a pair.
     pub fn plain_noised(
         &self,
         a: &MeasuredOperand,
@@ -222,11 +226,12 @@ impl Measure {
         self.cuda.plain(a.at(), 0, b.at(), &c.memory, [m, n, k])
     }
 
-    /// What tickets of a product are drawn with, with room for winners and, if
-    /// asked for, for the tickets of all tiles. Waits for the keys.
+    /// Makes the key and the target of a product's tickets, with room for
+    /// winners and, if requested, for the tickets of all tiles. Waits for the
+    /// keys.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// An error of the driver.
     pub fn draw(
         &self,
         seed_a: &Seed,
@@ -244,11 +249,11 @@ impl Measure {
         Ok(Draw { draw, winners, tickets })
     }
 
-    /// The winners of the one product that was drawn with this. Waits.
+    /// The winners of the one product that was drawn with `draw`. Waits.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where they are more than
-    /// [`ROOM`], or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] if there are more than
+    /// [`ROOM`] winners, or an error of the driver.
     pub fn winners(&self, draw: &Draw) -> Result<Vec<Winner>, CudaError> {
         self.own(&draw.winners)?;
         let mut count = [0u32];
@@ -262,12 +267,12 @@ impl Measure {
         Ok(words.as_chunks::<WINNER_WORDS>().0.iter().map(winner).collect())
     }
 
-    /// A noised product with its tickets, in one launch. Leaves the noised
-    /// product in `c`, where that is asked for.
+    /// Computes a noised product with its tickets, in one launch. Writes the
+    /// noised product to `c` if it is given.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where the operands are no
-    /// pair or `c` is too small, or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] if the operands are not a
+    /// pair or `c` is too small, or an error of the driver.
     pub fn ticketed(
         &self,
         a: &MeasuredOperand,
@@ -278,11 +283,11 @@ impl Measure {
         self.product(a, b, draw, c, None)
     }
 
-    /// The thin operands that make the product of these exact.
+    /// The thin operands that make the product of `a` and `b` exact.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where they are no pair, or
-    /// what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] if the operands are not a
+    /// pair, or an error of the driver.
     pub fn recovery(
         &self,
         a: &MeasuredOperand,
@@ -292,11 +297,12 @@ impl Measure {
         Ok(Recovery { thin: self.cuda.thin(&a.noised, &b.noised, &shape)?, shape })
     }
 
-    /// The noised product with its tickets, of which the exact product is left
-    /// in `c`.
+    /// Computes the noised product with its tickets, and writes the exact
+    /// product to `c`.
     ///
     /// # Errors
-    /// As [`Measure::ticketed`], and where the recovery is another pair's.
+    /// As [`Measure::ticketed`], and [`CudaError::Bounds`] if the recovery's
+    /// shape differs.
     pub fn exact(
         &self,
         a: &MeasuredOperand,
@@ -308,14 +314,14 @@ impl Measure {
         self.product(a, b, draw, Some(c), Some(recovery))
     }
 
-    /// What the backend does with noised operands: the product with its
-    /// tickets, band by band, of which the host reads the winners while the
-    /// GPU is at the next. Leaves the exact product in `c`, where that is asked
-    /// for. Waits for the winners, which come in any order.
+    /// Does what the backend does with noised operands: computes the product
+    /// with its tickets, band by band. The host reads the winners of a band
+    /// while the GPU computes the next. Writes the exact product to `c` if it
+    /// is given. Waits for the winners, which come in any order.
     ///
     /// # Errors
-    /// [`CudaError::Foreign`], [`CudaError::Bounds`] where the operands are no
-    /// pair or `c` is too small, or what the driver reports.
+    /// [`CudaError::Foreign`], [`CudaError::Bounds`] if the operands are not a
+    /// pair or `c` is too small, or an error of the driver.
     pub fn mine(
         &self,
         a: &MeasuredOperand,
@@ -387,10 +393,10 @@ impl Measure {
             None => self.cuda.variant().ticket([m, n], multiprocessors),
         };
         // SAFETY: product_…(a, bt, c, m, n, k, draw, winners, tickets,
-        // first_row, thin_a, thin_b, wide): the operands are of this shape, as
-        // `noise` and `recovery` made them, m·n entries of c and a ticket for
-        // each tile were looked for above, and there is room for winners as it
-        // says. A variant with maps was opened by `Cuda::forced`.
+        // first_row, thin_a, thin_b, wide): `noise` and `recovery` made the
+        // operands of this shape. The checks above found m·n entries of c and a
+        // ticket for each tile. The memory of winners says how many it has room
+        // for. `Cuda::forced` opened a variant with maps.
         unsafe { self.cuda.gpu.launch(&launch, &arguments) }
     }
 
@@ -399,8 +405,8 @@ impl Measure {
         self.cuda.gpu.info().capability
     }
 
-    /// Whether memory is this GPU's: another's queues know nothing of the uses
-    /// here, nor has its memory to be within reach.
+    /// Checks that memory is this GPU's. The queues of another GPU do not know
+    /// of its uses here, and this GPU may not be able to reach its memory.
     fn own(&self, memory: &Memory) -> Result<(), CudaError> {
         match self.cuda.gpu.owns(memory) {
             true => Ok(()),
@@ -408,14 +414,14 @@ impl Measure {
         }
     }
 
-    /// Whether bytes are this GPU's, and as many.
+    /// Checks that bytes are this GPU's, and enough for the rows.
     fn holds(&self, on_gpu: &OnGpu, rows: u32, row_bytes: u64) -> Result<(), CudaError> {
         self.own(&on_gpu.memory)?;
         let needed = u64::from(rows).checked_mul(row_bytes);
         needed.filter(|bytes| *bytes <= on_gpu.bytes).map(drop).ok_or(CudaError::Bounds)
     }
 
-    /// Rows and k of an operand, if the kernels noise such ones and `clean` has
+    /// Rows and k of an operand, if the kernels can noise it and `clean` has
     /// its entries.
     fn noisable(&self, operand: &Operand, clean: &OnGpu) -> Result<[u32; 2], CudaError> {
         let params = operand.params();
@@ -426,7 +432,7 @@ impl Measure {
         Ok([operand.rows(), operand.k()])
     }
 
-    /// The product of a pair.
+    /// The shape of the product of a pair.
     fn shape_of(&self, a: &MeasuredOperand, b: &MeasuredOperand) -> Result<Shape, CudaError> {
         self.own(a.at())?;
         self.own(b.at())?;
@@ -453,7 +459,7 @@ impl Watch for Winners {
     }
 }
 
-/// Whether the kernels take a shape.
+/// Checks that the kernels take a shape.
 fn aligned(shape: &Shape) -> Result<(), CudaError> {
     let &Shape { m, n, k } = shape;
     let whole = m.is_multiple_of(TILE) && n.is_multiple_of(TILE) && k.is_multiple_of(RANK);
@@ -463,7 +469,7 @@ fn aligned(shape: &Shape) -> Result<(), CudaError> {
     Ok(())
 }
 
-/// Tickets from the bytes that [`Draw::tickets`] has of them.
+/// The tickets in the bytes of [`Draw::tickets`].
 pub fn tickets(bytes: &[u8]) -> Vec<Ticket> {
     bytes.as_chunks::<32>().0.iter().map(|bytes| Ticket(*bytes)).collect()
 }

@@ -1,8 +1,8 @@
-//! What a machine needs before its GPUs can mine.
+//! The requirements on a machine whose GPUs mine.
 
 use crate::version::Version;
 
-/// The file that the driver installs, among the names that are tried.
+/// The library that the driver installs, by one of the names that are tried.
 pub(crate) const LIBRARY: &str = if cfg!(windows) {
     "nvcuda.dll"
 } else if cfg!(target_os = "macos") {
@@ -11,7 +11,8 @@ pub(crate) const LIBRARY: &str = if cfg!(windows) {
     "libcuda.so.1"
 };
 
-/// The oldest driver interface accepted: the one cudarc is pinned to.
+/// The oldest driver interface that is accepted: the one that cudarc is pinned
+/// to.
 pub(crate) const DRIVER: Version = Version { major: 12, minor: 0 };
 
 /// The lowest compute capability with `dp4a`, the product of four i8 pairs.

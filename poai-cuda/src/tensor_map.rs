@@ -1,5 +1,5 @@
-//! Tensor maps: what Hopper's copies need to know of a matrix. A kernel takes one
-//! by value.
+//! Tensor maps: the descriptions of a matrix that Hopper's copies need. A
+//! kernel takes one by value.
 
 use crate::error::{CudaError, refused};
 use cudarc::driver::sys::{
@@ -11,11 +11,11 @@ use std::mem::MaybeUninit;
 
 /// Rows and columns of one copy: a box (`kernels/product.md`).
 const BOX: u32 = 128;
-/// What the address and the bytes of a row have to be multiples of.
+/// The address and the bytes of a row must be multiples of this.
 const ALIGNED: u64 = 16;
 
-/// The map of a row-major matrix of bytes. Copies of what lies outside it are
-/// zeros, so it may have fewer rows than a box.
+/// Makes the map of a row-major matrix of bytes. Copies from outside the matrix
+/// give zeros, so it may have fewer rows than a box.
 ///
 /// # Safety
 /// [`crate::driver::load_for_maps`] has succeeded.
@@ -28,13 +28,14 @@ pub(crate) unsafe fn encode(
         return Err(CudaError::Bounds);
     }
     let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
-    // The innermost first, of which no stride is given: its entries are dense.
+    // The innermost dimension comes first. It has no stride: its entries are
+    // dense.
     let sizes = [u64::from(columns), u64::from(rows)];
     let (row_bytes, one_box, every) = ([u64::from(columns)], [BOX; 2], [1; 2]);
-    // SAFETY: the caller vouches for the function. It reads two sizes, one
-    // stride, two box sizes and two steps, as many as the rank says, and writes
-    // the map, whose type has its size and alignment. It keeps the address and
-    // reads nothing there.
+    // SAFETY: the caller guarantees that the driver has the function. It reads
+    // two sizes, one stride, two box sizes and two steps, as many as the rank
+    // says. It writes the map, whose type has the right size and alignment. It
+    // stores the address and reads nothing there.
     let encoded = unsafe {
         sys::cuTensorMapEncodeTiled(
             map.as_mut_ptr(),
@@ -47,7 +48,7 @@ pub(crate) unsafe fn encode(
             every.as_ptr(),
             Interleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
             Swizzle::CU_TENSOR_MAP_SWIZZLE_128B,
-            // A row of a box is a whole line of the second-level cache.
+            // A row of a box is a whole line of the L2 cache.
             Promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
             Outside::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
         )

@@ -4,7 +4,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Version {
-    // Declared before `minor`, so that the derived order compares it first.
+    // `major` comes before `minor`, so that the derived order compares it
+    // first.
     /// The part before the point.
     pub major: u32,
     /// The part after the point.
@@ -12,7 +13,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// From the driver's own writing, 1000·major + 10·minor.
+    /// Converts the driver's number, 1000·major + 10·minor.
     pub(crate) fn from_driver(code: i32) -> Version {
         let code = u32::try_from(code).unwrap_or(0);
         Version { major: code / 1000, minor: code % 1000 / 10 }

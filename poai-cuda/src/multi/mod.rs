@@ -1,19 +1,20 @@
-//! Several GPUs as one [`Backend`]: side A's rows are shared among them, side B
-//! is on each of them.
+//! Several GPUs as one [`Backend`]: they share the rows of side A, and each has
+//! all of side B.
 //!
 //! Rows of the product are independent of each other, so the GPUs exchange
-//! nothing: each has its rows of A, clean and noised, and writes its rows of
-//! the product. What the split costs: B is uploaded, kept, noised and, for
-//! exact products, multiplied by its step factors once for each GPU.
+//! nothing. Each has its rows of A, clean and noised, and writes its rows of
+//! the product. The cost of the split: B is uploaded, stored and noised once
+//! for each GPU. For exact products it is also multiplied by its step factors
+//! on each.
 //!
-//! Programs run product by product ([`Device::resident`] answers none): a
-//! step's rows may depend on any of the step before, which here are on several
-//! GPUs.
+//! Programs run product by product ([`Device::resident`] returns `None`). A
+//! step's rows may depend on any row of the step before, and these are on
+//! several GPUs.
 //!
 //! - `share`: which rows each GPU takes;
-//! - `parts`: what is of each GPU;
-//! - `threads`: a host thread for each GPU, and what stops them;
-//! - `error`: which GPU failed.
+//! - `parts`: the rows and data of each GPU;
+//! - `threads`: a host thread for each GPU, and how they stop;
+//! - `error`: names the GPU that failed.
 
 mod error;
 mod parts;
@@ -38,19 +39,19 @@ use poai_engine::execute::Device;
 use std::sync::Arc;
 use threads::{Shared, Stop, each, each_beside};
 
-/// The owner of its handles, so that no GPU alone takes them.
+/// The owner's name in handles, so that a single GPU does not accept them.
 const NAME: &str = "cuda-multi";
 
-/// The least that a GPU's share moves between host and GPU: some 50 µs of a
-/// fast bus, about what a thread and a few launches take. Reckoned, not
-/// measured.
+/// The fewest bytes that a GPU's share moves between host and GPU. A fast bus
+/// takes about 50 µs for them, about as long as a thread and a few launches.
+/// Estimated, not measured.
 const SHARE_BYTES: u64 = 1 << 20;
 
 /// GPUs that multiply together. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct MultiGpu {
     gpus: Arc<[Cuda]>,
-    /// How fast each is beside the others.
+    /// Each GPU's speed relative to the others.
     weights: Vec<u64>,
     share_bytes: u64,
 }
@@ -59,7 +60,7 @@ impl MultiGpu {
     /// GPUs of any variants, in the order in which they take A's rows.
     ///
     /// # Errors
-    /// [`MultiGpuError::Empty`]; [`MultiGpuError::Twice`] where two are of one
+    /// [`MultiGpuError::Empty`]; [`MultiGpuError::Twice`] if two are the same
     /// GPU.
     pub fn new(gpus: Vec<Cuda>) -> Result<MultiGpu, MultiGpuError> {
         if gpus.is_empty() {
@@ -71,10 +72,10 @@ impl MultiGpu {
         Ok(MultiGpu { gpus: gpus.into(), weights, share_bytes: SHARE_BYTES })
     }
 
-    /// The same, but a GPU takes no fewer rows of an operand than these bytes
-    /// (1 MiB at first), counted with the rows of the product where its
-    /// columns are known. Below that fewer GPUs are used, the fastest alone
-    /// at last. With 0 every GPU that can have a tile's rows gets some.
+    /// Sets the fewest bytes of an operand's rows that a GPU takes (1 MiB by
+    /// default). If the columns of the product are known, its rows count too.
+    /// Products that are too small use fewer GPUs, in the end only the fastest.
+    /// With 0, every GPU that can have a tile's rows gets some.
     pub fn share_bytes(self, bytes: u64) -> MultiGpu {
         MultiGpu { share_bytes: bytes, ..self }
     }
@@ -84,20 +85,20 @@ impl MultiGpu {
         &self.gpus
     }
 
-    /// The rows of each GPU of `rows`, each of which moves this number of bytes.
+    /// The rows of each GPU, of `rows` rows that move `row_bytes` bytes each.
     fn shares(&self, rows: u32, row_bytes: u64) -> Vec<Option<Range<u32>>> {
         share::shares(rows, row_bytes, &self.weights, self.share_bytes)
     }
 
-    /// Puts results beside the rows that they are of.
+    /// Pairs each result with its rows.
     fn on_gpus<T>(&self, rows: Vec<Option<Range<u32>>>, data: Vec<Option<T>>) -> OnGpus<T> {
         let part = |(rows, data): (Option<_>, _)| Some(Part { rows: rows?, data: data? });
         let parts = rows.into_iter().zip(data).map(part).collect();
         OnGpus { owner: self.gpus.clone(), parts }
     }
 
-    /// A handle's data, where it was made by these GPUs and not by others that
-    /// work together.
+    /// Returns a handle's data if these GPUs made it, and not another
+    /// `MultiGpu`.
     fn own<'a, T>(&self, data: &'a OnGpus<T>) -> Result<&'a OnGpus<T>, BackendError> {
         match Arc::ptr_eq(&self.gpus, &data.owner) {
             true => Ok(data),
@@ -105,10 +106,10 @@ impl MultiGpu {
         }
     }
 
-    /// Rows shared among several GPUs. The host hashes them meanwhile: the
-    /// kernel counts chunks from a matrix's first on, so that a GPU could hash
-    /// its rows only with all before them. That costs the host's cores one pass
-    /// over the matrix; hashed by one GPU, it would cost that GPU an upload
+    /// Shares rows among several GPUs, while the host hashes them. The kernel
+    /// counts chunks from a matrix's first on, so a GPU could hash its rows
+    /// only together with all rows before them. Hashing on the host costs one
+    /// pass over the matrix. Hashing on one GPU would cost that GPU an upload
     /// of all rows and memory for them, more than its share.
     fn split(
         &self,
@@ -123,8 +124,8 @@ impl MultiGpu {
         Ok((self.on_gpus(shares, held), tree))
     }
 
-    /// All rows on each of the GPUs that have a share, the fastest of which
-    /// hashes them.
+    /// Puts all rows on each GPU that has a share; the fastest of these hashes
+    /// them.
     fn whole(
         &self,
         operand: &Operand,
@@ -144,13 +145,13 @@ impl MultiGpu {
         let kept = each(&self.gpus, tasks, &Stop::default(), keep)?;
         let (clean, trees): (Vec<_>, Vec<_>) = kept.into_iter().map(Option::unzip).unzip();
         let tree = trees.into_iter().flatten().flatten().next();
-        // There is always one that hashes.
+        // There is always one GPU that hashes.
         let tree = tree.unwrap_or_else(|| Tree::new(operand.as_bytes()));
         Ok((self.on_gpus(shares, clean), tree))
     }
 }
 
-/// Whether no GPU is named twice.
+/// Checks that no GPU is named twice.
 pub(crate) fn check_once(ordinals: &[usize]) -> Result<(), MultiGpuError> {
     let twice = |(i, ordinal): &(usize, &usize)| ordinals.iter().take(*i).any(|o| o == *ordinal);
     match ordinals.iter().enumerate().find(twice) {
@@ -256,7 +257,7 @@ impl Backend for MultiGpu {
         k: usize,
         memory: &mut [i32],
     ) -> Result<(), BackendError> {
-        // On the processor, so that any GPU's is as good.
+        // The processor computes it, so any GPU's backend will do.
         let cuda = self.gpus.first().ok_or(MultiGpuError::Empty)?;
         cuda.product_small(a, b, k, memory)
     }
@@ -265,7 +266,7 @@ impl Backend for MultiGpu {
         let on_gpus = self.own(noised.data::<OnGpus<NoisedOnGpu>>(NAME)?)?;
         let operand = noised.operand();
         let mut entries = vec![0i8; operand.as_slice().len()];
-        // Of side B every GPU has the same.
+        // Of side B every GPU has the same entries.
         let parts = match operand.side() {
             Side::A => on_gpus.parts.len(),
             Side::B => 1,

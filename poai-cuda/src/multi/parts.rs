@@ -1,16 +1,16 @@
-//! What is of each GPU: its rows, and what of the host's memory belongs to
-//! them.
+//! The rows of each GPU, and the parts of host memory that belong to them.
 
 use crate::backend::Cuda;
 use core::ops::Range;
 use poai_engine::backend::{BackendError, Output};
 use std::sync::Arc;
 
-/// What a handle has on each GPU.
+/// The data of a handle on each GPU.
 pub(super) struct OnGpus<T> {
-    /// Whose it is: memory of one GPU is nothing to another.
+    /// The GPUs that made it: one GPU cannot use memory of another.
     pub(super) owner: Arc<[Cuda]>,
-    /// One for each GPU, none where it got no rows. Of side B each has all.
+    /// One part for each GPU, `None` if it got no rows. Of side B each GPU has
+    /// all rows.
     pub(super) parts: Vec<Option<Part<T>>>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Part<T> {
 }
 
 impl<T> Part<T> {
-    /// How many they are.
+    /// The number of rows.
     pub(super) fn count(&self) -> u32 {
         self.rows.end - self.rows.start
     }
@@ -35,7 +35,7 @@ pub(super) fn rows_of<'a>(bytes: &'a [u8], rows: &Range<u32>, k: u32) -> Option<
 /// Each GPU's rows of both sides.
 pub(super) type Pairs<'a, T> = Vec<Option<(&'a Part<T>, &'a T)>>;
 
-/// Pairs each GPU's rows of A with its B.
+/// Pairs each GPU's rows of A with its copy of B.
 pub(super) fn pairs<'a, T>(
     a: &'a OnGpus<T>,
     b: &'a OnGpus<T>,
@@ -43,13 +43,14 @@ pub(super) fn pairs<'a, T>(
     let pair = |(a, b): (&'a Option<Part<T>>, &'a Option<Part<T>>)| match (a, b) {
         (None, _) => Ok(None),
         (Some(a), Some(b)) => Ok(Some((a, &b.data))),
-        // Every GPU has all of B: this is no side B.
+        // Every GPU has all of B, so `b` is not side B.
         (Some(_), None) => Err(BackendError::Pair),
     };
     a.parts.iter().zip(&b.parts).map(pair).collect()
 }
 
-/// Cuts memory for rows of n entries into what each GPU writes, in order.
+/// Cuts memory for rows of n entries into the part that each GPU writes, in
+/// order.
 pub(super) fn cut<T>(
     rows: impl Iterator<Item = Option<Range<u32>>>,
     n: u32,
@@ -66,7 +67,7 @@ pub(super) fn ranges<T>(parts: &[Option<Part<T>>]) -> impl Iterator<Item = Optio
     parts.iter().map(|part| part.as_ref().map(|part| part.rows.clone()))
 }
 
-/// What each GPU leaves of its rows.
+/// The output of each GPU's rows.
 pub(super) fn outputs<'m, T>(
     parts: &[Option<Part<T>>],
     n: u32,

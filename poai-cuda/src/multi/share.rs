@@ -1,4 +1,4 @@
-//! Which rows each GPU takes.
+//! The rows that each GPU takes.
 
 use crate::backend::Cuda;
 use crate::backend::variant::Variant;
@@ -10,11 +10,11 @@ use poai_core::Params;
 
 const TILE: u32 = Params::CONSENSUS.tile() as u32;
 
-/// How fast each GPU multiplies beside the others, above 0: its
-/// multiprocessors by its clock by what its kernels do in a cycle.
+/// Each GPU's speed relative to the others, above 0: multiprocessors times
+/// clock times what its kernels do in a cycle.
 pub(super) fn weights(gpus: &[Cuda]) -> Vec<u64> {
     let clocks = gpus.iter().map(|cuda| clock(cuda.gpu().info())).collect();
-    // One that is not known makes the others useless.
+    // If one clock is unknown, the others cannot be compared with it.
     let clocks: Vec<u64> = Option::unwrap_or(clocks, vec![1; gpus.len()]);
     let weight = |(cuda, clock): (&Cuda, u64)| {
         let gpu = cuda.gpu().info();
@@ -23,8 +23,9 @@ pub(super) fn weights(gpus: &[Cuda]) -> Vec<u64> {
     gpus.iter().zip(clocks).map(weight).collect()
 }
 
-/// Multiply-accumulates of a multiprocessor in a cycle, by data sheets. A wrong
-/// one leaves GPUs idle at the end of a product, and no result wrong.
+/// Multiply-accumulates of a multiprocessor in a cycle, from data sheets. A
+/// wrong value leaves GPUs idle at the end of a product, but makes no result
+/// wrong.
 const fn rate(variant: Variant, capability: Version) -> u64 {
     match (variant, capability.major, capability.minor) {
         (Variant::Dp4a, 6, _) => 512,
@@ -36,7 +37,7 @@ const fn rate(variant: Variant, capability: Version) -> u64 {
     }
 }
 
-/// The highest clock of the multiprocessors in kHz, where the driver tells it.
+/// The highest clock of the multiprocessors in kHz, if the driver reports it.
 fn clock(gpu: &Gpu) -> Option<u64> {
     let handle = result::device::get(i32::try_from(gpu.ordinal).ok()?).ok()?;
     let attribute = Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE;
@@ -45,10 +46,10 @@ fn clock(gpu: &Gpu) -> Option<u64> {
     u64::try_from(clock.ok()?).ok().filter(|clock| *clock > 0)
 }
 
-/// The rows of each GPU, none where it gets none: whole tiles, in order, in
-/// proportion to the weights. A row moves `row_bytes` between host and GPU.
-/// Where the slowest GPU's share would move fewer bytes than `least`, it is
-/// left out, down to one GPU.
+/// The rows of each GPU, `None` if it gets none: whole tiles, in order, in
+/// proportion to the weights. A row moves `row_bytes` bytes between host and
+/// GPU. If a GPU's share would move fewer than `least` bytes, the slowest GPU
+/// is left out, repeatedly, until one GPU remains.
 pub(super) fn shares(
     rows: u32,
     row_bytes: u64,
@@ -66,7 +67,8 @@ pub(super) fn shares(
         if used <= 1 || shares.iter().zip(&weights).all(worth) {
             return shares.into_iter().map(|share| Some(share).filter(|s| !s.is_empty())).collect();
         }
-        // Of equal ones the last, so that small products stay on the first.
+        // Of equally slow GPUs, drop the last, so that small products stay on
+        // the first.
         let slowest = weights.iter_mut().rev().filter(|weight| **weight > 0);
         if let Some(weight) = slowest.min_by_key(|weight| **weight) {
             *weight = 0;
@@ -74,14 +76,15 @@ pub(super) fn shares(
     }
 }
 
-/// Tiles in proportion, each bound rounded to the nearest.
+/// Splits tiles in proportion to the weights, each bound rounded to the nearest
+/// tile.
 fn split(rows: u32, weights: &[u64]) -> Vec<Range<u32>> {
     let tiles = u128::from(rows / TILE);
     let total: u128 = weights.iter().copied().map(u128::from).sum();
     let (mut sum, mut start) = (0u128, 0);
     let next = |weight: &u64| {
         sum += u128::from(*weight);
-        // Exact: no more than all tiles.
+        // Exact: at most the number of all tiles.
         let end = ((tiles * sum + total / 2) / total.max(1)) as u32 * TILE;
         let share = start..end;
         start = end;

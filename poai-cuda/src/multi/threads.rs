@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// What ends the work of all GPUs before it is done.
+/// A request to end the work of all GPUs early.
 #[derive(Default)]
 pub(super) struct Stop {
-    /// Looked at between bands.
+    /// Checked between bands.
     pub(super) stopped: AtomicBool,
     /// The first error.
     error: Mutex<Option<BackendError>>,
@@ -29,7 +29,7 @@ impl Stop {
     }
 }
 
-/// A thread that panics stops the others as well.
+/// Stops the other threads if its own panics.
 struct Guard<'a>(&'a Stop);
 
 impl Drop for Guard<'_> {
@@ -40,9 +40,9 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Runs `work` for every GPU that has a task, each on a thread of its own, and
-/// `beside` on this one; returns when all of them are done. The first error is
-/// the one returned, and the others are asked to stop.
+/// Runs `work` for every GPU that has a task, each on its own thread, and
+/// `beside` on this one. Returns when all of them are done. On an error, the
+/// other GPUs are asked to stop, and the first error is returned.
 pub(super) fn each_beside<T: Send, R: Send, B>(
     gpus: &[Cuda],
     tasks: Vec<Option<T>>,
@@ -75,7 +75,8 @@ pub(super) fn each_beside<T: Send, R: Send, B>(
     }
 }
 
-/// The same with nothing beside. One task alone runs on this thread.
+/// Runs `work` for every GPU that has a task. A single task runs on this
+/// thread.
 pub(super) fn each<T: Send, R: Send>(
     gpus: &[Cuda],
     tasks: Vec<Option<T>>,
@@ -92,7 +93,7 @@ pub(super) fn each<T: Send, R: Send>(
     gpus.iter().zip(tasks).map(run).collect()
 }
 
-/// The watch of all GPUs, seen from one of them.
+/// The caller's watch, as one of the GPUs uses it.
 pub(super) struct Shared<'a> {
     pub(super) watch: &'a dyn Watch,
     pub(super) stop: &'a Stop,

@@ -1,4 +1,4 @@
-//! Detection on this machine, and with drivers that are made up.
+//! Detection on this machine, and with fake drivers.
 
 use poai_cuda::{CudaError, Version, gpus};
 
@@ -19,7 +19,7 @@ fn a_machine_without_a_gpu_gets_advice() {
     let message = error.to_string();
     assert!(advice.iter().any(|word| message.contains(word)), "{message}");
     assert!(message.contains("NVIDIA driver"), "{message}");
-    // The failure leaves nothing behind that would make the next call panic.
+    // After the failure the next call must not panic.
     assert_eq!(gpus(), Err(error));
 }
 
@@ -48,7 +48,7 @@ fn a_machine_with_a_gpu_lists_it() {
 }
 
 /// Each of these tests compiles its own driver and runs itself again, in a
-/// process that finds that one before any other.
+/// process that finds that driver before any other.
 #[cfg(target_os = "linux")]
 mod fake {
     use poai_cuda::{CudaError, Gpu, Version, gpus};
@@ -160,8 +160,9 @@ mod fake {
         });
     }
 
-    /// One test for each function of the fake driver, which goes missing. The
-    /// listing above passes with these functions alone, so no other is needed.
+    /// One test for each function of the fake driver, with that function
+    /// missing. The listing above passes with only these functions, so it needs
+    /// no other.
     macro_rules! missing {
         ($($function:ident)*) => {$(
             #[test]

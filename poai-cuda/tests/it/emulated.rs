@@ -1,7 +1,7 @@
-//! The whole backend, through cudarc, on a driver whose one GPU is the
-//! processor (`poai-testing/emulated/driver.cpp`): the same kernels, the same
-//! launches, the shared tester. Each test runs itself again in a process that
-//! finds that driver before any other.
+//! The whole backend, through cudarc, on an emulated driver whose one GPU is
+//! the processor (`poai-testing/emulated/driver.cpp`). The tests run the same
+//! kernels, the same launches and the shared tester. Each test runs itself
+//! again in a process that finds that driver before any other.
 mod bands;
 
 use bands::Watched;
@@ -16,7 +16,7 @@ use poai_testing::tester;
 const FILES: [&str; 7] =
     ["check", "commit", "noise", "product_dp4a", "product_mma", "product_wgmma", "recover"];
 
-/// Runs `check` where the driver is the emulated one.
+/// Runs `check` in a process whose driver is the emulated one.
 fn with_driver(settings: Settings<'_>, check: impl FnOnce()) {
     emulated::with_driver(&FILES, &[settings], check);
 }
@@ -84,7 +84,7 @@ fn a_driver_without_maps_multiplies_on_hopper() {
 }
 
 /// Matrices of one group of chunks, of several, and of more levels than one
-/// launch makes have the trees that the CPU makes.
+/// launch makes have the CPU's trees.
 #[test]
 fn commitments_are_the_cpus() {
     with_driver(&[], || {
@@ -99,7 +99,7 @@ fn commitments_are_the_cpus() {
     });
 }
 
-/// Memory that runs out is an error, and the GPU is as good as before.
+/// If memory runs out, the call fails, and the GPU still works.
 #[test]
 fn memory_that_is_not_there_is_an_error() {
     let settings = [("POAI_EMULATED_MEMORY", "2000000")];
@@ -113,7 +113,7 @@ fn memory_that_is_not_there_is_an_error() {
     });
 }
 
-/// Prepares, noises and multiplies: every kind of call that a GPU gets.
+/// Prepares, noises and multiplies: makes every kind of GPU call.
 fn everything(cuda: &Cuda) -> Result<(), BackendError> {
     let [a, b] = [(Side::A, 288), (Side::B, 64)].map(|(side, rows)| {
         let entries = pseudorandom(b"everything", rows, 1024);
@@ -141,8 +141,8 @@ fn failure() -> CudaError {
     failed.unwrap_err()
 }
 
-/// Every call that can fail, failing: a typed error with advice, no panic, and
-/// nothing left behind.
+/// Makes every call that can fail, fail: the test expects a typed error with
+/// advice and no panic.
 macro_rules! failures {
     ($($test:ident: $fail:literal, $expected:pat, [$($word:literal),*];)*) => {$(
         #[test]
@@ -190,8 +190,8 @@ failures! {
         ["cuMemHostAlloc", "Xid"];
 }
 
-/// Calls that fail once, each at several times: a typed error with advice, and
-/// the backend is as good as new when it is opened again.
+/// Makes a call fail once, at several times: the test expects a typed error
+/// with advice. The backend works again when it is reopened.
 macro_rules! refusals {
     ($($test:ident: $call:literal, [$($at:literal),*];)*) => {$(
         #[test]
@@ -226,7 +226,7 @@ refusals! {
     maps_that_are_refused_are_told: "cuTensorMapEncodeTiled", [1, 2, 4];
 }
 
-/// Memory of the host that runs out while copies are staged.
+/// Host memory runs out while copies are staged.
 #[test]
 fn pinned_memory_that_is_not_there_is_told() {
     let settings = ["1", "2", "3"].map(|at| format!("cuMemHostAlloc:{at}:2"));
@@ -242,7 +242,7 @@ fn pinned_memory_that_is_not_there_is_told() {
     });
 }
 
-/// A drop returns no error: it waits on the host in place of the GPU.
+/// A drop returns no error: it waits on the host instead of the GPU.
 #[test]
 fn a_wait_that_a_drop_is_refused_is_made_up_for() {
     let settings = [("POAI_EMULATED_FAIL", "cuStreamWaitEvent:4:1")];
@@ -251,8 +251,8 @@ fn a_wait_that_a_drop_is_refused_is_made_up_for() {
     });
 }
 
-/// The driver here has no function that the library does not ask for when it
-/// loads one, and cudarc panics where it wants another.
+/// The emulated driver has only functions that the library checks when it loads
+/// a driver. If cudarc calls another one, it panics.
 #[test]
 fn every_driver_function_that_is_reached_is_looked_for() {
     let asked =

@@ -1,6 +1,6 @@
 //! Several GPUs as one backend, on the emulated driver
-//! (`poai-testing/emulated/driver.cpp`), whose GPUs are all the processor: it ends
-//! the process where anything of one GPU is used under another's context.
+//! (`poai-testing/emulated/driver.cpp`). All its GPUs are the processor. It
+//! ends the process if anything of one GPU is used under another's context.
 mod apart;
 use poai_core::program::RunShape;
 use poai_core::puzzle::commitment::Tree;
@@ -28,12 +28,12 @@ const THREE: (&str, &str) = ("POAI_EMULATED_GPUS", "3");
 const EARLY: (&str, &str) = ("POAI_EMULATED_STREAMS", "early");
 const RANDOM: (&str, &str) = ("POAI_EMULATED_STREAMS", "random7");
 
-/// Runs `check` where the driver is the emulated one.
+/// Runs `check` in a process whose driver is the emulated one.
 fn with_driver(all: &[Settings<'_>], check: impl FnOnce()) {
     emulated::with_driver(&FILES, all, check);
 }
 
-/// All GPUs, splitting whatever has two tiles of rows.
+/// All GPUs; they split every product of two tiles of rows or more.
 fn multi() -> MultiGpu {
     let opened = gpus().unwrap().iter().map(|gpu| Cuda::open(gpu).unwrap()).collect();
     MultiGpu::new(opened).unwrap().share_bytes(0)
@@ -57,8 +57,8 @@ fn job<'a>([a, b]: &'a [(Prepared, Noised); 2]) -> Multiplication<'a> {
     Multiplication { a: &a.1, b: &b.1, target }
 }
 
-/// What is seen of a product, of whose reports the one with a number asks to
-/// stop, and those after it do not.
+/// The reports of a product. The report with the number `stop_at` asks to stop;
+/// later reports do not.
 struct Seen {
     stop_at: usize,
     winners: Mutex<Vec<Winner>>,
@@ -97,8 +97,8 @@ fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// Waits for no thread to be there that was not before: one that was joined may
-/// be listed for a moment more.
+/// Waits until only `before` threads are left: a joined thread may be listed
+/// for a moment more.
 fn none_left(before: usize) {
     for _ in 0..1000 {
         if threads() == before {
@@ -125,7 +125,7 @@ fn two_cards_pass_the_tester() {
     });
 }
 
-/// One of each variant, so that shares are of different sizes.
+/// One GPU of each variant, so that shares have different sizes.
 #[test]
 fn three_cards_of_three_kinds_pass_the_tester() {
     let settings = [THREE, RANDOM, ("POAI_EMULATED_CAPABILITY", "6.1,9.0,8.0")];
@@ -137,8 +137,8 @@ fn three_cards_of_three_kinds_pass_the_tester() {
     });
 }
 
-/// With the least share that is worth a GPU, small products stay on one, and
-/// those around the bound are the same as on the processor.
+/// If a share has a minimum size, small products stay on one GPU. Products
+/// around the minimum are the same as on the processor.
 #[test]
 fn small_products_go_to_one_card() {
     let settings = [TWO, ("POAI_EMULATED_CAPABILITY", "6.1,8.0")];
@@ -161,7 +161,7 @@ fn small_products_go_to_one_card() {
                 backend.apply(a.operand().clone(), &b, &mut applied).unwrap();
                 assert!(plain == product && applied == product, "{rows} rows");
                 if seen.is_empty() {
-                    // One band of each GPU's rows.
+                    // One band of the rows of each GPU.
                     assert_eq!(bands, 1 + usize::from(split), "{rows} rows");
                 }
                 seen.push((product, watch.sorted()));
@@ -188,16 +188,16 @@ fn commitments_are_the_cpus() {
     });
 }
 
-/// A watch that stops one GPU stops all, and nothing runs on.
+/// A watch that stops one GPU stops all of them, and no thread goes on.
 #[test]
 fn stopping_stops_every_card() {
     let settings = [THREE, ("POAI_EMULATED_MULTIPROCESSORS", "1")];
     with_driver(&[&settings], || {
         let multi = multi();
-        // Two bands for each GPU: one multiprocessor computes 32 blocks of
-        // 128×256 in one, and 4096 columns are 16 of them.
+        // Two bands for each GPU: in one band, one multiprocessor computes 32
+        // blocks of 128×256, and 4096 columns are 16 blocks.
         let pair = pair(&multi, [3 * 512, 4096, 128]);
-        // The pool that hashes small matrices stays.
+        // The pool that hashes small matrices keeps its threads.
         let before = threads();
         let watch = Seen::new(1);
         let stopped = multi.multiply(&job(&pair), Output::Tickets, &watch).unwrap();
@@ -210,7 +210,7 @@ fn stopping_stops_every_card() {
     });
 }
 
-/// A panic of the watch comes out, after the other GPUs have stopped.
+/// A panic of the watch reaches the caller after the other GPUs have stopped.
 #[test]
 fn a_watch_that_panics_leaves_no_thread() {
     struct Panics;
@@ -223,7 +223,7 @@ fn a_watch_that_panics_leaves_no_thread() {
     with_driver(&[&[TWO]], || {
         let multi = multi();
         let pair = pair(&multi, [128, 64, 128]);
-        // The pool that hashes small matrices stays.
+        // The pool that hashes small matrices keeps its threads.
         let before = threads();
         let multiply = || multi.multiply(&job(&pair), Output::Tickets, &Panics);
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(multiply)).unwrap_err();
@@ -232,17 +232,17 @@ fn a_watch_that_panics_leaves_no_thread() {
     });
 }
 
-/// One of three GPUs fails in the middle of a product: the error says which,
-/// and the others are as good as before.
+/// One of three GPUs fails in the middle of a product: the error names it, and
+/// the others still work.
 #[test]
 fn the_card_that_failed_is_named() {
-    // The kernels of GPU 1: check, then both sides' noise (3 each), and the
-    // product.
+    // The kernels of GPU 1: check, then both sides' noise (3 kernels each),
+    // then the product.
     let settings = [THREE, ("POAI_EMULATED_FAIL", "cuLaunchKernel:8:719:1")];
     with_driver(&[&settings], || {
         let multi = multi();
         let pair = pair(&multi, [192, 64, 128]);
-        // The pool that hashes small matrices stays.
+        // The pool that hashes small matrices keeps its threads.
         let before = threads();
         let watch = Seen::new(usize::MAX);
         let error = multi.multiply(&job(&pair), Output::Tickets, &watch).unwrap_err();
@@ -272,7 +272,7 @@ fn the_card_that_failed_is_named() {
 /// A GPU that fails stops the others before their next band.
 #[test]
 fn a_card_that_fails_stops_the_others() {
-    /// Lets GPU 1 go on once GPU 0's thread has ended.
+    /// Lets GPU 1 continue once GPU 0's thread has ended.
     struct Behind {
         threads: usize,
         advances: AtomicUsize,
@@ -286,8 +286,8 @@ fn a_card_that_fails_stops_the_others() {
             ControlFlow::Continue(())
         }
     }
-    // As above, now of GPU 0. With no multiprocessors to keep busy a band is
-    // one row of blocks: each GPU has 8.
+    // The launch fails as above, but on GPU 0. With no multiprocessors to keep
+    // busy, a band is one row of blocks: each GPU has 8.
     let settings = [
         TWO,
         ("POAI_EMULATED_MULTIPROCESSORS", "0"),
@@ -304,9 +304,9 @@ fn a_card_that_fails_stops_the_others() {
     });
 }
 
-/// Handles of GPUs that work together, of others that do, of one alone, of
-/// another of the same kind, and of the same GPU opened once more are not
-/// taken for each other's.
+/// A handle is accepted only by the backend that made it. The test tries GPUs
+/// that work together, others that do, one GPU alone, another of the same kind,
+/// and the same GPU opened once more.
 #[test]
 fn handles_stay_with_their_cards() {
     with_driver(&[&[TWO]], || {
@@ -323,7 +323,7 @@ fn handles_stay_with_their_cards() {
         };
         let packed: Vec<_> = made.iter().zip(all).map(|(made, of)| sides(made, of)).collect();
         for (i, backend) in all.into_iter().enumerate() {
-            // A's maker and B's.
+            // The maker of A and the maker of B.
             for (j, k) in (0..all.len()).flat_map(|j| (0..all.len()).map(move |k| (j, k))) {
                 let (a, b) = (&made[j][0], &made[k][1]);
                 let ([plain_a, _], [_, plain_b]) = (&packed[j], &packed[k]);
@@ -354,8 +354,8 @@ fn handles_stay_with_their_cards() {
     });
 }
 
-/// Programs run product by product, with rows on both GPUs: the processor's
-/// outputs, traces and proofs.
+/// Programs run product by product, with rows on both GPUs, and give the
+/// processor's outputs, traces and proofs.
 #[test]
 fn programs_leave_the_cpus_traces() {
     with_driver(&[&[TWO], &[TWO, EARLY]], || {
@@ -399,7 +399,7 @@ fn names_choose_cards() {
             ("cuda:2,0", "cuda-multi"),
             ("cuda:all", "cuda-multi"),
             ("cuda-dp4a:0,2", "cuda-multi"),
-            // Of one GPU there is no need of more than that GPU.
+            // A selection of one GPU opens that GPU alone.
             ("cuda-wgmma:all", "cuda-wgmma"),
         ] {
             assert_eq!(open(name).unwrap().name(), opened, "{name}");

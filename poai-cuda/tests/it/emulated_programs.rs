@@ -1,6 +1,6 @@
-//! Whole programs on a GPU that is emulated
-//! (`poai-testing/emulated/driver.cpp`): the processor's outputs, traces, winners
-//! and errors, in every order of streams.
+//! Whole programs on an emulated GPU (`poai-testing/emulated/driver.cpp`): they
+//! give the processor's outputs, traces, winners and errors, in every order of
+//! streams.
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::TraceRules;
 use poai_core::{Challenge, Difficulty};
@@ -29,14 +29,14 @@ const FILES: [&str; 9] = [
     "steps_rows",
 ];
 
-/// Streams as late, as early and as mixed as events permit.
+/// Streams run as late, as early and as mixed as events permit.
 const ORDERS: [Settings<'_>; 3] = [
     &[("POAI_EMULATED_STREAMS", "late")],
     &[("POAI_EMULATED_STREAMS", "early")],
     &[("POAI_EMULATED_STREAMS", "random7")],
 ];
 
-/// Runs `check` where the driver is the emulated one.
+/// Runs `check` in a process whose driver is the emulated one.
 fn with_driver(settings: &[Settings<'_>], check: impl FnOnce()) {
     emulated::with_driver(&FILES, settings, check);
 }
@@ -110,8 +110,8 @@ fn steps_at_their_edges_are_the_cpus() {
     });
 }
 
-/// Anybody may call the device's own run: inputs that do not fit are refused
-/// before a kernel reads what is not there.
+/// Callers may call the device's own run: it must refuse inputs that do not fit
+/// before a kernel reads beyond them.
 #[test]
 fn inputs_that_do_not_fit_are_refused() {
     with_driver(&[&[]], || {
@@ -142,8 +142,8 @@ fn inputs_that_do_not_fit_are_refused() {
     });
 }
 
-/// What a run leaves on the GPU is fetched when it is read, and then the GPU
-/// is needed no more.
+/// Values that a run leaves on the GPU are fetched when they are read. After
+/// that, the trace no longer needs the GPU.
 #[test]
 fn traces_stay_on_the_card_until_they_are_read() {
     with_driver(&ORDERS, || {
@@ -171,8 +171,8 @@ fn traces_stay_on_the_card_until_they_are_read() {
     });
 }
 
-/// A GPU that is lost before a trace is read: an error that says so, and what
-/// was read before stays.
+/// If the GPU is lost before a trace is read, the error says so, and values
+/// that were read before stay readable.
 #[test]
 fn a_trace_on_a_lost_card_is_told() {
     with_driver(&[&[]], || {
@@ -183,21 +183,22 @@ fn a_trace_on_a_lost_card_is_told() {
         let trace = run.trace.unwrap();
         let [read, unread] = [ValueId(5), ValueId(6)];
         let first = trace.value(read).unwrap().clone();
-        // SAFETY: of this process's threads only the driver, which is called
-        // from here, looks at the environment.
+        // SAFETY: of this process's threads only the driver reads the
+        // environment, and only this thread calls the driver.
         unsafe { env::set_var("POAI_EMULATED_FAIL", "cuMemcpyDtoHAsync_v2:1:46") };
         let error = trace.value(unread).unwrap_err();
         assert!(matches!(error, ValueError::Fetch { value, .. } if value == unread), "{error}");
         assert!(error.to_string().contains("value 6 is still on its device"), "{error}");
         assert!(matches!(trace.fetch(), Err(ValueError::Fetch { .. })));
         assert_eq!(trace.value(read).unwrap(), &first);
-        // An opening that needs it is an error as well, and no wrong proof.
+        // An opening that needs the value fails as well, instead of giving a
+        // wrong proof.
         assert!(matches!(trace.tile_openings(unread, 0), Err(OpenError::Value(_))));
     });
 }
 
-/// Products with weights in several bands, and a last one that is shorter: with
-/// scales of rows, with sums kept, and mined.
+/// Products with weights in several bands, the last one shorter: with scales of
+/// rows, with sums kept, and mined.
 #[test]
 fn products_of_several_bands_are_the_cpus() {
     // With no multiprocessors to keep busy, a band is one row of blocks.
@@ -235,7 +236,7 @@ fn products_of_several_bands_are_the_cpus() {
     });
 }
 
-/// One dense layer, a row an item; its rows maybe scaled.
+/// One dense layer, one row per item; `scaled` adds scales of rows.
 fn dense(columns: usize, scaled: bool) -> Network {
     let form = |columns, dtype| Form::new(Dim::fixed(1), Dim::fixed(columns), dtype);
     let mut forms = vec![form(columns as u32, Dtype::I8)];
@@ -252,7 +253,7 @@ fn dense(columns: usize, scaled: bool) -> Network {
     Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap()
 }
 
-/// Nothing is mined of what has no result, and the error is the first step's.
+/// A step without a result is not mined, and the error is the first step's.
 #[test]
 fn nothing_is_mined_behind_an_entry_without_a_result() {
     with_driver(&[&[]], || {

@@ -1,12 +1,12 @@
-//! What only a GPU can show: the shared tester, the vectors, the CPU and the
-//! GPU in lock step, and a soak of mining. Without a GPU every test says that
-//! it was skipped.
+//! Tests that need a GPU: the shared tester, the vectors, the CPU and the GPU
+//! in lock step, and a soak of mining. Without a GPU every test prints that it
+//! was skipped.
 //!
-//! `scripts/gpu-suite.sh` runs these at length. Settings, all environment
-//! variables: `POAI_DUAL_CASES` products and as many programs in lock step, of
-//! `POAI_DUAL_SEED`, for at most `POAI_DUAL_SECONDS` each; `POAI_EDGE_CASES` of
-//! the steps' edge cases; `POAI_SOAK_SECONDS` of mining, of at most
-//! `POAI_SOAK_TILES` tiles a side.
+//! `scripts/gpu-suite.sh` runs these at length. Environment variables set the
+//! sizes. `POAI_DUAL_CASES` products, and the same number of programs, run in
+//! lock step. `POAI_DUAL_SEED` draws them, and `POAI_DUAL_SECONDS` limits each
+//! kind. `POAI_EDGE_CASES` of the steps' edge cases run. Mining runs for
+//! `POAI_SOAK_SECONDS`, on products of at most `POAI_SOAK_TILES` tiles a side.
 
 mod drawn;
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
@@ -29,8 +29,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Every variant of every GPU; none, and a line that says so, without a GPU.
-/// A GPU that is there and does not work is a failure.
+/// Every variant of every GPU. Without a GPU it prints a SKIPPED line and
+/// returns an empty list. A GPU that does not work is a failure.
 fn opened() -> Vec<Cuda> {
     let list = match gpus() {
         Ok(list) => list,
@@ -60,7 +60,7 @@ fn opened() -> Vec<Cuda> {
     opened
 }
 
-/// A number that the environment sets.
+/// A number set in the environment.
 fn setting(name: &str, default: u64) -> u64 {
     match env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")),
@@ -73,12 +73,12 @@ fn described(cuda: &Cuda) -> String {
     format!("{} on {} ({})", cuda.name(), gpu.name, gpu.ordinal)
 }
 
-/// The CPU's fastest and a GPU in lock step.
+/// The CPU's fastest backend and a GPU in lock step.
 fn dual(cuda: &Cuda) -> Arc<Dual> {
     Arc::new(Dual::new(Arc::new(Cpu::new()), Arc::new(cuda.clone())))
 }
 
-/// Pseudo-random numbers of a name.
+/// Pseudo-random numbers that depend on a name.
 struct Draw(blake3::OutputReader);
 
 impl Draw {
@@ -86,14 +86,14 @@ impl Draw {
         Draw(blake3::Hasher::new().update(name.as_bytes()).finalize_xof())
     }
 
-    /// One of 0..end, all but equally likely.
+    /// A number in 0..end, almost uniform.
     fn below(&mut self, end: u64) -> u64 {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         u64::from_le_bytes(bytes) % end
     }
 
-    /// One of min..=max, all but equally likely.
+    /// A number in min..=max, almost uniform.
     fn within(&mut self, (min, max): (i32, i32)) -> i32 {
         let span = (i64::from(max) - i64::from(min) + 1) as u64;
         (i64::from(min) + self.below(span) as i64) as i32
@@ -103,13 +103,13 @@ impl Draw {
         list[self.below(list.len() as u64) as usize]
     }
 
-    /// Up to 40 less or more.
+    /// The size, changed by at most 40 either way.
     fn around(&mut self, size: usize) -> usize {
         size - 40 + self.below(81) as usize
     }
 }
 
-/// A product of any shape, padded; one in four has extreme entries.
+/// A product of any shape, padded; one in four has only extreme entries.
 fn product(name: &str, [m, n, k]: [usize; 3], fill: u64) -> Case {
     let side = |side: &str, rows| {
         let entries = pseudorandom(format!("{name}/{side}").as_bytes(), rows, k);
@@ -138,7 +138,7 @@ fn every_variant_passes_the_tester() {
     }
 }
 
-/// Every kernel of mining, at sizes at which the sanitizers end.
+/// Every kernel of mining, at sizes small enough for the sanitizers.
 #[test]
 fn products_at_small_sizes() {
     for cuda in opened() {
@@ -150,7 +150,7 @@ fn products_at_small_sizes() {
     }
 }
 
-/// Cases in lock step, with the GPUs in turns, until there is no time left.
+/// Runs cases in lock step, on the GPUs in turn, until the time is over.
 fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
     let opened = opened();
     if opened.is_empty() {
@@ -170,7 +170,7 @@ fn lock_step(what: &str, mut case: impl FnMut(&str, &Cuda)) {
     println!("DONE: {done} of {cases}");
 }
 
-/// Products around the sizes at which blocks and bands end.
+/// Products around the sizes of blocks and bands.
 #[test]
 fn products_in_lock_step_with_the_cpu() {
     lock_step("product", |name, cuda| {
@@ -184,8 +184,8 @@ fn products_in_lock_step_with_the_cpu() {
     });
 }
 
-/// A million entries on either side and in the product, and none in step with
-/// the tile, the rank or the block.
+/// A million entries in each operand and in the product. In the second case no
+/// size is a multiple of the tile, the rank or the block.
 #[test]
 fn a_million_entries_in_lock_step_with_the_cpu() {
     for cuda in opened() {
@@ -196,14 +196,14 @@ fn a_million_entries_in_lock_step_with_the_cpu() {
     }
 }
 
-/// The kinds of step that a case has.
+/// The kinds of step in a network.
 fn kinds(network: &Network) -> impl Iterator<Item = &'static str> {
     network.program().steps().iter().map(|step| step.op.name())
 }
 
-/// Every kind of step at its edges, and two networks that are mined, at sizes at
-/// which the sanitizers end. Of the edges `POAI_EDGE_CASES`, the first of every
-/// kind before the second of any.
+/// Every kind of step at its edges, and two networks that are mined, at sizes
+/// small enough for the sanitizers. `POAI_EDGE_CASES` edge cases run: the first
+/// of every kind before the second of any.
 #[test]
 fn every_step_at_small_sizes() {
     let opened = opened();
@@ -212,7 +212,7 @@ fn every_step_at_small_sizes() {
     }
     let mut cases = edges::cases();
     let (all, every) = (cases.len(), kinds_of(&cases));
-    // Names end in the case's number among those of its kind; the sort is stable.
+    // A name ends in the case's number within its kind; the sort is stable.
     let number = |name: &str| name.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
     cases.sort_by_key(|case| number(&case.name));
     cases.truncate(setting("POAI_EDGE_CASES", all as u64) as usize);
@@ -237,7 +237,7 @@ fn every_step_at_small_sizes() {
         };
         for case in &cases {
             let name = format!("{} ({})", case.name, case.about);
-            // Its error is compared as well, where it has one.
+            // If the case has an error, the errors are compared as well.
             let _ = agree(&name, &case.network, &case.run, &case.inputs, false);
         }
         for (name, network, run, inputs) in &networks {
@@ -252,9 +252,9 @@ fn kinds_of(cases: &[edges::ProgramCase]) -> BTreeSet<&'static str> {
     cases.iter().flat_map(|case| kinds(&case.network)).collect()
 }
 
-/// Programs that are drawn, and one in eight of the zoo's at a shape that is,
-/// every other one mined: whole on the GPU, and product by product on the CPU
-/// and the GPU at once.
+/// Drawn programs; one in eight is a network of the zoo at a drawn shape. Every
+/// other program is mined. Each runs whole on the GPU, and product by product
+/// on the CPU and the GPU at once.
 #[test]
 fn programs_in_lock_step_with_the_cpu() {
     let networks = [zoo::encoder(), zoo::classifier()];
@@ -287,7 +287,7 @@ fn programs_in_lock_step_with_the_cpu() {
     });
 }
 
-/// To trace, and to mine or not.
+/// Options of a traced run, mined or not.
 fn options(name: &str, mined: bool) -> RunOptions {
     let options = RunOptions::new().trace();
     if !mined {
@@ -297,8 +297,9 @@ fn options(name: &str, mined: bool) -> RunOptions {
     options.mine(Mining { challenge: test_challenge(name.as_bytes()), options: of_mining })
 }
 
-/// What a traced run leaves: its output, the trace's root, and of every mined
-/// step the best tickets and the winner's proof; or the text of its error.
+/// The results of a traced run: its output, the trace's root, and for every
+/// mined step the best tickets and the winner's proof; or the text of its
+/// error.
 fn left(
     model: &Model,
     run: &RunShape,
@@ -314,8 +315,8 @@ fn left(
     Ok((run.output, run.trace.unwrap().root(), mined))
 }
 
-/// Mines on and on. The verifier takes every winner, of some tiles in each
-/// product it is recomputed whether they win, and the product is checked.
+/// Mines continuously. The verifier accepts every winner, some tiles of each
+/// product are recomputed to see whether they win, and the product is checked.
 #[test]
 fn a_soak_of_mining_draws_no_wrong_ticket() {
     let seconds = Duration::from_secs(setting("POAI_SOAK_SECONDS", 2));
@@ -336,8 +337,8 @@ fn a_soak_of_mining_draws_no_wrong_ticket() {
     }
 }
 
-/// Mines one product and checks it; how many winners, and how many tiles
-/// sampled.
+/// Mines one product and checks it. Returns the number of winners and the
+/// number of sampled tiles.
 fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
     let params = Params::CONSENSUS;
     let mut draw = Draw::new(tag);
@@ -385,7 +386,7 @@ fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
         assert_eq!(found.winners().contains(&winner), expected, "{tag}: {winner:?}");
     }
     let product = mined.product.as_slice().expect("row-major");
-    // No GPU chooses its errors, so the seed need not be a secret.
+    // A GPU does not choose its errors, so the seed need not be secret.
     let secret = Seed32(challenge.0);
     check_product(found.statement().shape, a.as_slice(), bt.as_slice(), product, &secret, 2)
         .unwrap_or_else(|error| panic!("{tag}: {error}"));
@@ -402,8 +403,8 @@ fn digest(bytes: impl Iterator<Item = u8>) -> [u8; 32] {
     *blake3::hash(&bytes.collect::<Vec<_>>()).as_bytes()
 }
 
-/// The vectors of the consensus pair, which an independent implementation
-/// made: everything that a GPU computes of them.
+/// Compares everything that a GPU computes for the consensus parameters with
+/// the test vectors of an independent implementation.
 #[test]
 fn the_vectors_hold() {
     let opened = opened();

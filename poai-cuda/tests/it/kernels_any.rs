@@ -1,11 +1,11 @@
-//! Products, tickets and recovery of every permitted rank and tile.
+//! Products, tickets and recovery for every permitted rank and tile.
 
 use crate::puzzle::{Drawn, Pair, by_row, bytes, dense, matrix, room, row_factors, winners};
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
 use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_testing::emulated::{Arg, Kernels, ORDERS, Shape, input, values};
 
-/// Clean operands, their noised ones and the seeds of both sides.
+/// Clean operands, noised operands and the seeds of both sides.
 struct Case {
     params: Params,
     clean: [PlainMatrix; 2],
@@ -14,7 +14,7 @@ struct Case {
 }
 
 impl Case {
-    /// So many tiles of rows and of columns, and steps.
+    /// A case of `tiles` tiles of rows and of columns, and `steps` rank-steps.
     fn new(params: Params, tiles: [usize; 2], steps: usize) -> Case {
         let k = steps * params.rank();
         let seeds = [Seed([1; 32]), Seed([2; 32])];
@@ -85,7 +85,7 @@ fn every_pair_draws_the_references_tickets() {
     }
 }
 
-/// A product of any rows and columns that are multiples of 16, without tickets.
+/// A product without tickets; rows and columns are multiples of 16.
 fn plain(kernels: &Kernels, a: &PlainMatrix, bt: &PlainMatrix) -> Vec<i32> {
     let (m, n, k) = (a.rows, bt.rows, a.columns);
     let args = [

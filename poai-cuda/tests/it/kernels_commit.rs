@@ -8,18 +8,18 @@ use poai_engine::backend::reference;
 use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 use std::ops::Range;
 
-/// Chunks, or nodes, of one block of the kernels.
+/// Chunks, or nodes, of a block of the kernels.
 const BLOCK: u64 = 256;
 
 /// The nodes of every level, the chunks' first.
 struct Levels {
-    /// Where each level begins, and its nodes.
+    /// The first node of each level, and its number of nodes.
     spans: Vec<(usize, usize)>,
     nodes: Vec<[u8; 32]>,
 }
 
 impl Levels {
-    /// The levels of a number of nodes, not filled.
+    /// Empty levels over `nodes` nodes.
     fn new(nodes: u64) -> Levels {
         let mut spans = vec![(0, nodes as usize)];
         while let Some(&(start, count @ 2..)) = spans.last() {
@@ -38,7 +38,7 @@ impl Levels {
         *self.nodes.last().unwrap()
     }
 
-    /// Merges from the last level that is there, as the device's host does.
+    /// Merges from `level` on, as the host does for a GPU.
     fn merge(&mut self, kernels: &Kernels, mut level: usize) {
         while level + 1 < self.spans.len() {
             let (start, count) = self.spans[level];
@@ -117,8 +117,8 @@ fn cards_without_asynchronous_copies_hash_the_same() {
     }
 }
 
-/// What is above 256 times 256 chunks needs a second merging launch. The
-/// chunks' values are made up: 64 MiB are much to hash.
+/// A tree of more than 256 times 256 chunks needs a second merging launch. The
+/// chunks' values are made up, because hashing 64 MiB would take long.
 #[test]
 fn three_launches_merge_a_large_tree() {
     use blake3::hazmat::{Mode, merge_subtrees_non_root, merge_subtrees_root};
@@ -160,8 +160,8 @@ fn siblings(levels: &Levels, node: Range<u64>, strip: &Range<u64>, to: &mut Vec<
 fn every_sibling_of_an_opening_is_kept() {
     let Some(kernels) = kernels() else { return };
     let params = Params::new(32, 16).unwrap();
-    // Chunks that strips share, strips in one chunk, whole chunks, a short
-    // last one, more than one block of the kernel.
+    // Cases: strips that share chunks, strips inside one chunk, whole chunks, a
+    // short last chunk, more than one block of the kernel.
     for (rows, k) in [(16, 32), (48, 96), (112, 160), (80, 1024), (64, 4128), (1040, 288)] {
         let bytes = noise_bytes(rows as usize * k as usize);
         let (levels, tree) = (commit(kernels, &bytes), Tree::new(&bytes));
@@ -181,7 +181,7 @@ fn every_sibling_of_an_opening_is_kept() {
     assert_eq!(commit(kernels, &[5; 3072]).root(), reference::root_from_chunks(&matrix).0);
 }
 
-/// Hashes of one block, which other kernels use.
+/// Hashes of one block, as other kernels use them.
 const ONE_BLOCK: &str = r#"
 #include "blake3.cuh"
 extern "C" __global__ void one_block(const uint32_t* keys, const uint32_t* messages,

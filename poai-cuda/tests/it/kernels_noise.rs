@@ -1,5 +1,5 @@
-//! `kernels/noise.cu` on the processor, against poai-core's noise and the
-//! vectors of the repository.
+//! `kernels/noise.cu` on the processor, compared with poai-core's noise and the
+//! test vectors.
 
 use poai_core::puzzle::noise::{RankStepNoise, RowNoise};
 use poai_core::{Params, Seed};
@@ -7,7 +7,7 @@ use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 
-/// What is added to an entry's row where its sign is −1.
+/// Added to an entry's row if its sign is −1.
 const NEGATIVE: u32 = 256;
 
 /// One side's noise on the device.
@@ -62,7 +62,7 @@ impl Noise<'_> {
             Arg::U32(k),
             Arg::U32(self.rank),
         ];
-        // One block along all columns, and several.
+        // One block along all columns, and several blocks.
         let [one, three] = [1, 3].map(|y| {
             let shape = Shape::new(1, 256).grid(rows.div_ceil(8), y, 1);
             self.kernels.run("noise_operand", shape, &args)
@@ -96,8 +96,8 @@ fn row_factors_are_those_of_the_specification() {
     }
 }
 
-/// Enough steps that both parities of the signs occur at every rank, and words
-/// that differ from their neighbours' in low bits alone matter.
+/// The steps are enough that both parities of the signs occur at every rank.
+/// Words that differ from their neighbours only in low bits are covered too.
 #[test]
 fn step_factors_are_those_of_the_specification() {
     let Some(kernels) = kernels() else { return };
@@ -130,8 +130,8 @@ fn step_factors_are_those_of_the_specification() {
 #[test]
 fn noised_operands_are_the_reference_s() {
     let Some(kernels) = kernels() else { return };
-    // Rows beyond those of a block, columns beyond those that its threads take
-    // at once, and fewer of both.
+    // More rows than a block has, more columns than its threads take at once,
+    // and fewer of both.
     let shapes = [(32, 16, 32), (32, 3, 1120), (64, 9, 192), (128, 48, 1152), (256, 17, 2304)];
     for (rank, rows, k) in shapes {
         let params = Params::new(rank as u16, 16).unwrap();
@@ -148,14 +148,14 @@ fn noised_operands_are_the_reference_s() {
     }
 }
 
-/// Sums of two entries at their ends: every sum of two signed entries occurs,
-/// -64 and 64 among them, on every clean value.
+/// Sums of two entries at their extremes: every sum of two signed entries
+/// occurs, -64 and 64 included, on every clean value.
 #[test]
 fn extreme_noise_does_not_carry() {
     let Some(kernels) = kernels() else { return };
     let (rank, k) = (32u32, 512u32);
     let factors: Vec<i8> = (0..8 * rank).map(|i| (i % 64) as i8 - 32).collect();
-    // Row 0 of the factor has −32, row 31 has −1, or 0 and 31.
+    // Row 0 of the factor has −32 and row 31 has −1, or 0 and 31.
     let entry = |i: u32| (i * 13 % 32) + NEGATIVE * (i / 3 % 2);
     let columns: Vec<u32> = (0..k)
         .map(|c| match c % 4 {
@@ -185,8 +185,7 @@ fn extreme_noise_does_not_carry() {
         };
         let sum = value(column & 0xffff) + value(column >> 16);
         sums.insert(sum);
-        // 64 on top of 64 is the only sum that i8 does not hold, and clean
-        // entries do not reach 64.
+        // i8 does not hold 64 on top of 64, but clean entries are below 64.
         assert_eq!(i32::from(got), i32::from(clean) + sum, "entry {at}");
     }
     assert!(sums.contains(&-64) && sums.contains(&64));

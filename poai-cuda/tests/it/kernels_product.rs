@@ -1,4 +1,5 @@
-//! The product kernels on the processor, bit for bit against the reference.
+//! The product kernels on the processor, compared bit for bit with the
+//! reference.
 
 use crate::puzzle::{
     Drawn, NARROW, Pair, RANK, TILE, VARIANTS, Variant, check_ticketed, matrix, room, ticketed,
@@ -9,7 +10,7 @@ use poai_core::{Params, Ticket};
 use poai_engine::backend::reference;
 use poai_testing::emulated::{Arg, Kernels, ORDERS, Order};
 
-/// Every variant that can be compiled here.
+/// Runs `check` with every variant that compiles here.
 fn each(check: impl Fn(&Variant, &Kernels)) {
     for variant in &VARIANTS {
         let Some(kernels) = variant.compile() else { return };
@@ -17,7 +18,7 @@ fn each(check: impl Fn(&Variant, &Kernels)) {
     }
 }
 
-/// Around a tile, a block of either variant and a step, in every order of
+/// Sizes around a tile, a block of each variant and a step, in every order of
 /// threads.
 #[test]
 fn products_tickets_and_winners_are_the_references() {
@@ -30,7 +31,7 @@ fn products_tickets_and_winners_are_the_references() {
     });
 }
 
-/// 17 and 33 steps: words of the transcript are folded into again.
+/// With 17 and 33 steps, words of the transcript are folded into again.
 #[test]
 fn transcripts_wrap_around() {
     each(|variant, kernels| {
@@ -63,8 +64,8 @@ fn extreme_operands_do_not_overflow() {
     });
 }
 
-/// Tile rows in parts: parts of A', C' and the tickets, and winners by their
-/// place in the whole.
+/// Rows of tiles in parts: parts of A', C' and the tickets, while winners keep
+/// their place in the whole product.
 #[test]
 fn rows_of_tiles_can_be_split() {
     each(|variant, kernels| {
@@ -84,8 +85,8 @@ fn rows_of_tiles_can_be_split() {
     });
 }
 
-/// The least ticket wins at a target that is the ticket, and not one below, at
-/// any byte; and difficulties pick the winners that spec §6 picks.
+/// The least ticket wins if the target equals it and loses if the target is
+/// lower, at any byte. Difficulties select the winners of spec §6.
 #[test]
 fn targets_are_exact() {
     each(|variant, kernels| {
@@ -100,7 +101,7 @@ fn targets_are_exact() {
             drawn.iter().filter(|drawn| drawn.ticket <= largest.0).copied().collect()
         };
         for byte in [0, 1, 3, 4, 15, 30, 31] {
-            // At and beside the ticket of some tile, in one byte.
+            // The ticket of some tile, and its neighbours in one byte.
             let ticket = drawn[byte % drawn.len()].ticket;
             for change in [0, 1, 255] {
                 let mut largest = Ticket(ticket);
@@ -120,8 +121,8 @@ fn targets_are_exact() {
     });
 }
 
-/// More winners than room: all are counted, those kept are true, and nothing
-/// is written behind them (the harness looks).
+/// With more winners than room, all are counted, the stored ones are right, and
+/// nothing is written after them (the harness checks).
 #[test]
 fn winners_beyond_the_room_are_counted() {
     each(|variant, kernels| {
@@ -141,7 +142,7 @@ fn winners_beyond_the_room_are_counted() {
     });
 }
 
-/// Neither the product nor the tickets have to be asked for.
+/// The caller may omit the product and the tickets.
 #[test]
 fn outputs_can_be_left_out() {
     each(|variant, kernels| {
@@ -166,7 +167,7 @@ fn outputs_can_be_left_out() {
     });
 }
 
-/// Without transcripts, and for few columns.
+/// Products without transcripts, and products of few columns.
 #[test]
 fn plain_products_are_the_references() {
     for variant in VARIANTS.iter().chain([&NARROW]) {

@@ -12,7 +12,7 @@ use poai_testing::emulated::{Arg, Kernels, ORDERS, Order, Shape, input, values};
 const P: Params = Params::CONSENSUS;
 const BASE: i32 = 255;
 
-/// Which side a thin operand is of, as the kernel takes it.
+/// The side of a thin operand, as the kernel takes it.
 const SIDE_A: u32 = 1;
 const SIDE_B: u32 = 0;
 
@@ -61,7 +61,7 @@ fn factors_on(kernels: &Kernels, seed: &Seed, k: usize) -> PlainMatrix {
     factors
 }
 
-/// A side's thin operand and whether some third digit is not zero.
+/// A side's thin operand, and whether some third digit is not zero.
 fn thin_on(kernels: &Kernels, product: &[i32], factors: &[i8], side: u32) -> (Vec<i8>, u32) {
     let rows = product.len() / RANK;
     let shape = Shape::new((rows * RANK / 4).div_ceil(256) as u32, 256);
@@ -98,7 +98,7 @@ fn step_factors_become_dense() {
     }
 }
 
-/// What the noise kernel leaves is what `recover_factors` takes.
+/// `recover_factors` takes what the noise kernel leaves.
 #[test]
 fn the_noise_kernels_rows_are_taken() {
     let [Some(noise), Some(kernels)] = ["noise.cu", "recover.cu"].map(Kernels::compile) else {
@@ -121,7 +121,7 @@ fn the_noise_kernels_rows_are_taken() {
     assert!(values::<i8>(&out[0]) == dense(&P, &seed, k).entries);
 }
 
-/// Every edge of one, two and three digits, and all between near zero.
+/// Every edge of one, two and three digits, and all values near zero.
 #[test]
 fn digits_hold_thin_products() {
     let Some(kernels) = Kernels::compile("recover.cu") else { return };
@@ -144,7 +144,7 @@ fn digits_hold_thin_products() {
             assert!((0..3).all(|digit| at(digit, 1) == -i32::from(l)));
         }
     }
-    // The flag is set by one entry, and by none that two digits hold.
+    // One entry sets the flag; entries that two digits hold do not.
     for (entry, expected) in [(32512, 0), (-32512, 0), (32513, 1), (-32513, 1), (1 << 15, 1)] {
         let mut entries = vec![32512; 3 * RANK];
         entries[200] = entry;
@@ -153,8 +153,8 @@ fn digits_hold_thin_products() {
     }
 }
 
-/// From clean operands to their product, by the kernels alone but for the
-/// noise: thin products, digits, and both ways to take noise off.
+/// From clean operands to their product, by the kernels except for the noise:
+/// thin products, digits, and both ways to remove noise.
 fn recover(case: &Case, orders: &[Order]) {
     let Some(kernels) = Kernels::compile("recover.cu") else { return };
     let (m, n, k) = (case.a.rows, case.bt.rows, case.k());
@@ -173,7 +173,7 @@ fn recover(case: &Case, orders: &[Order]) {
         let (thin_a, wide_a) = thin_on(kernels, &p_a, &l_a.entries, SIDE_A);
         let (thin_b, wide_b) = thin_on(kernels, &p_b, &l_b.entries, SIDE_B);
         assert_eq!(wide_a | wide_b, 0, "two digits are enough");
-        // With the third digit, which is zero, as well.
+        // The third digit is zero; the kernel must handle it as well.
         for wide in [0, 1] {
             let thin = Thin { a: &thin_a, b: &thin_b, wide };
             check_ticketed(products, &variant, &noised, Some(&thin), &exact, orders);
@@ -215,8 +215,8 @@ fn extreme_operands_are_recovered() {
     recover(&Case::new(a, bt), &[Order::Backward]);
 }
 
-/// Thin products as large as any permitted k makes them, which true operands
-/// small enough to test do not have: the sums on the way wrap around.
+/// Thin products as large as any permitted k makes them; operands small enough
+/// to test do not reach that. The intermediate sums wrap around.
 #[test]
 fn the_widest_thin_products_are_taken_off() {
     let Some(kernels) = Kernels::compile("recover.cu") else { return };

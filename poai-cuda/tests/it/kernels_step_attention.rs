@@ -1,4 +1,4 @@
-//! Attention's products, with their own sums and with sums that are given.
+//! Attention's products, with their own sums and with given sums.
 
 use crate::steps::{Step, error, steps, strided, words};
 use poai_core::program::Op;
@@ -90,7 +90,7 @@ fn sums_of_values(step: &Step, heads: u32) -> Vec<i32> {
     sums
 }
 
-/// The kernel's totals of the values' rows, which are checked.
+/// The kernel's totals of the values' rows, after a check.
 fn totals(kernels: &Kernels, step: &Step) -> Vec<i32> {
     let extent = step.extent(1);
     let rows = extent.padded_rows();

@@ -1,4 +1,4 @@
-//! Steps that scale a row by what is in it, and means over tokens.
+//! Steps that scale a row by its own contents, and means over tokens.
 
 use crate::steps::{Step, bounds, error, signed, steps, widest};
 use poai_core::program::{Clamp, Dtype, Op};

@@ -4,7 +4,7 @@ use crate::steps::{Step, bounds, error, signed, steps, strided, words};
 use poai_core::program::Op;
 use poai_testing::emulated::{Arg, Kernels};
 
-/// Launches a step's kernel; nothing for steps of other files.
+/// Launches a step's kernel.
 fn check(kernels: &Kernels, step: &Step) {
     let (out, out_dtype) = (step.out(), step.out_dtype());
     let (rows, columns) = (step.rows(), step.columns());

@@ -1,5 +1,5 @@
-//! Tests of the whole crate: on whatever GPU there is, on an emulated one, and
-//! of the kernels by themselves.
+//! Tests of the whole crate: on any GPU of this machine, on an emulated one,
+//! and of the kernels by themselves.
 
 mod detection;
 #[cfg(target_os = "linux")]

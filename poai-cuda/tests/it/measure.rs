@@ -1,5 +1,5 @@
-//! The module `measure` on whatever GPU there is, and on an emulated one
-//! (`poai-testing/emulated/driver.cpp`): steps by themselves leave what the CPU
+//! The module `measure` on any GPU of this machine, and on an emulated one
+//! (`poai-testing/emulated/driver.cpp`). Single steps leave what the CPU
 //! leaves, and memory that is too small is refused.
 
 use poai_core::puzzle::seeds::{seed_a, seed_b};
@@ -13,7 +13,8 @@ use poai_engine::{Cpu, Operand};
 const P: Params = Params::CONSENSUS;
 const SHAPE: Shape = Shape { m: 96, n: 160, k: 1024 };
 
-/// Every variant of the first GPU; none, and a line that says so, without.
+/// Every variant of the first GPU. Without a GPU it prints a SKIPPED line and
+/// returns an empty list.
 fn opened() -> Vec<Cuda> {
     let gpu = match gpus() {
         Ok(mut list) => list.remove(0),
@@ -79,7 +80,7 @@ fn check_steps() {
         let expected = cpu.noised_entries(&expected).unwrap();
         assert_eq!(measure.noised_entries(&noised_a).unwrap(), expected);
 
-        // Every tile wins, so that winners and all tickets are the same list.
+        // Every tile wins, so the winners and all tickets are the same list.
         let target = Difficulty::ONE.target(&P, SHAPE.k);
         let draw = measure.draw(&of_a, &target, Some(&SHAPE)).unwrap();
         let c = measure.empty(4 * u64::from(SHAPE.m * SHAPE.n)).unwrap();
@@ -93,7 +94,7 @@ fn check_steps() {
         assert_eq!(tickets(&bytes), of_winners);
         assert_eq!(of_winners.len() as u64, SHAPE.tickets(&P));
 
-        // The backend's own way through it finds the same.
+        // The backend's own path finds the same winners.
         let by_bands = measure.empty(c.bytes()).unwrap();
         let found = measure.mine(&noised_a, &noised_b, &of_a, &target, Some(&by_bands)).unwrap();
         assert_eq!(sorted(found), winners);
@@ -150,7 +151,8 @@ fn check_bounds() {
     }
 }
 
-/// The kernels are made for one rank: of another, steps would come out as none.
+/// The kernels are made for one rank: for a smaller one, the number of steps
+/// would be 0.
 fn check_parameters() {
     for cuda in opened() {
         let measure = Measure::new(&cuda).unwrap();
@@ -167,7 +169,7 @@ fn check_parameters() {
     }
 }
 
-/// What another opening of the GPU holds is no part of this one's queues.
+/// Data of another opening of the GPU is not in this opening's queues.
 fn check_owner() {
     for cuda in opened() {
         let own = Measure::new(&cuda).unwrap();
@@ -176,8 +178,8 @@ fn check_owner() {
         let (a, bt) = (operand(Side::A, SHAPE.m), operand(Side::B, SHAPE.n));
         let seed = seed_b(&P, &test_challenge(b"measure"), SHAPE.n, SHAPE.k, &Default::default());
         let target = Difficulty::ONE.target(&P, SHAPE.k);
-        // On each: both operands, room for the product, and all that is made of
-        // them.
+        // On each: both operands, room for the product, and everything made
+        // from them.
         let made = [&own, &other].map(|measure| {
             let [on_a, on_b] = [&a, &bt].map(|side| measure.upload(side.as_bytes()).unwrap());
             let c = measure.empty(4 * u64::from(SHAPE.m * SHAPE.n)).unwrap();
@@ -223,7 +225,7 @@ fn check_owner() {
     }
 }
 
-/// All again on the emulated GPU, in every order of its streams.
+/// Runs all of them on the emulated GPU, in every order of its streams.
 #[cfg(target_os = "linux")]
 mod emulated {
     use poai_testing::emulated::{Settings, with_driver};

@@ -1,8 +1,8 @@
 // Kernels that test the shim: some right, some wrong on purpose.
 #include "simt.cuh"
 
-// Sums a block's values by a tree in shared memory; without its barriers if
-// `racy`.
+// Sums a block's values by a tree in shared memory, without its barriers if
+// `racy` is set.
 static __device__ void sum_tree(const uint32_t* from, uint32_t* to, bool racy) {
     SHARED_DYNAMIC(uint32_t, sums);
     uint32_t i = threadIdx.x;
@@ -26,7 +26,8 @@ extern "C" __global__ void sum_racy(const uint32_t* from, uint32_t* to) {
     sum_tree(from, to, true);
 }
 
-// Reverses a block in static shared memory; reads one word too many unwritten.
+// Reverses a block in static shared memory. If `unwritten` is 1, it reads one
+// word that was never written.
 extern "C" __global__ void __launch_bounds__(64) reverse(const uint32_t* from, uint32_t* to,
                                                          uint32_t unwritten) {
     __shared__ uint32_t words[65];
@@ -69,7 +70,7 @@ extern "C" __global__ void strays(uint32_t* to, const uint32_t* from, uint64_t a
     }
 }
 
-// More local memory than a fiber's stack, page by page from its end.
+// Uses more local memory than a fiber's stack, page by page from its end.
 extern "C" __global__ void deep(uint32_t* to) {
     volatile uint32_t local[5 << 14];
     for (uint32_t i = 5 << 14; i > 0; i -= 1024) {
@@ -96,7 +97,7 @@ extern "C" __global__ void warp_functions(const uint32_t* from, uint32_t* to) {
     mine[7] = __dp4a(int(value), int(from[i ^ 1]), int(i));
     mine[8] = __funnelshift_l(value, from[i ^ 1], i);
     mine[9] = __byte_perm(value, from[i ^ 1], 0x7250);
-    // Half warps on their own.
+    // Half warps by themselves.
     uint32_t mask = i % 32 < 16 ? 0xffffu : 0xffff0000u;
     mine[10] = i % 32 < 16 ? __shfl_xor_sync(mask, value, 1) : __shfl_xor_sync(mask, value, 2);
     __syncwarp();
@@ -115,9 +116,10 @@ extern "C" __global__ void atomics(uint32_t* words, uint64_t* least, uint32_t* c
     atomicExch(&words[4], 7);
 }
 
-// Two stages of cp.async, handed on rotated by one thread. `wrong`: 0 right,
-// 1 waits for a group too few, 2 has no barrier before it reads, 3 has none
-// before it copies over what others read, 4 does not wait at the end.
+// Two stages of cp.async; each thread hands on its neighbour's bytes. `wrong`:
+// 0 is right, 1 waits for one group too few, 2 has no barrier before it reads,
+// 3 has no barrier before it overwrites what others read, 4 does not wait at
+// the end.
 extern "C" __global__ void pipeline(const uint8_t* from, uint8_t* to, uint32_t stages,
                                     uint32_t wrong) {
     SHARED_DYNAMIC(uint8_t, buffer);
@@ -160,7 +162,7 @@ extern "C" __global__ void misaligned(const uint8_t* from, uint32_t offset) {
     cp_async_wait<0>();
 }
 
-// A 16×32 times B (8×32, each row a column of the product) on top of C.
+// A 16×32 times B (8×32, each row a column of the product), added to C.
 extern "C" __global__ void multiply(const int8_t* a, const int8_t* b, int32_t* c) {
     uint32_t group = threadIdx.x / 4, t = threadIdx.x % 4;
     uint32_t fa[4], fb[2];
@@ -179,8 +181,9 @@ extern "C" __global__ void multiply(const int8_t* a, const int8_t* b, int32_t* c
     }
 }
 
-// The same with both operands through shared memory and ldmatrix, whose
-// matrices of 8 rows × 16 bytes are the registers of the fragments.
+// The product as in `multiply`, with both operands through shared memory and
+// ldmatrix, whose matrices of 8 rows × 16 bytes are the registers of the
+// fragments.
 extern "C" __global__ void multiply_ldmatrix(const uint4* a, const uint4* b, int32_t* c) {
     __shared__ uint4 rows_a[32], rows_b[16];
     uint32_t lane = threadIdx.x;
@@ -202,7 +205,7 @@ extern "C" __global__ void multiply_ldmatrix(const uint4* a, const uint4* b, int
     }
 }
 
-// Four 8×8 matrices of 16-bit elements, as they are and transposed.
+// Four 8×8 matrices of 16-bit elements, unchanged and transposed.
 extern "C" __global__ void load_matrices(const uint4* rows, uint32_t* plain, uint32_t* turned) {
     __shared__ uint4 shared[32];
     uint32_t lane = threadIdx.x, four[4], two[2], one[1];
@@ -223,7 +226,7 @@ extern "C" __global__ void load_matrices(const uint4* rows, uint32_t* plain, uin
     turned[lane * 6 + 5] = two[1];
 }
 
-// Warps 0 and 1 meet at a barrier that warp 2 does not know of.
+// Warps 0 and 1 meet at a barrier that warp 2 does not reach.
 extern "C" __global__ void pairs(uint32_t* to) {
     __shared__ uint32_t word;
     if (threadIdx.x == 0) {
@@ -237,7 +240,7 @@ extern "C" __global__ void pairs(uint32_t* to) {
     }
 }
 
-// Where every thread of a grid of three dimensions is.
+// The position of every thread of a three-dimensional grid.
 extern "C" __global__ void where(uint32_t* to) {
     uint32_t block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     uint32_t thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;

@@ -1,4 +1,4 @@
-//! The embedded PTX: whole, as declared, and what the sources give.
+//! The embedded PTX: it is complete, as declared, and matches the sources.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -57,9 +57,10 @@ fn every_ptx_is_as_its_row_says() {
         let entries: Vec<&str> = entries.map(|line| line.trim_end_matches(['(', ')'])).collect();
         assert_eq!(entries, ptx.entries, "{name}");
         assert!(!entries.is_empty(), "{name}");
-        // The driver has nothing to link them with.
+        // The driver has nothing to link a function with.
         assert!(!ptx.text.contains(".extern .func"), "{name}");
-        // Neither a folder nor a file of the machine that compiled it.
+        // The PTX names neither a folder nor a file of the machine that
+        // compiled it.
         let mut first_words = ptx.text.lines().filter_map(|line| line.split_whitespace().next());
         assert!(first_words.all(|word| word != ".file" && word != ".loc"), "{name}");
     }
@@ -74,8 +75,9 @@ fn every_supported_card_can_be_checked() {
     assert_eq!(find("check", Version { major: 6, minor: 0 }), None);
 }
 
-/// The Python that has the pinned packages: what `POAI_KERNELS_PYTHON` names,
-/// and then they have to be there; else, if there is one, .ci/run's.
+/// The Python that has the pinned packages. If `POAI_KERNELS_PYTHON` names it,
+/// the packages must be installed. Otherwise it is target/kernels-venv's, if
+/// that exists.
 fn python() -> Option<(PathBuf, bool)> {
     if let Some(python) = env::var_os("POAI_KERNELS_PYTHON") {
         return Some((python.into(), true));

@@ -1,5 +1,5 @@
-//! Products of noised operands: what the kernels are given, and what
-//! poai-core's reference makes of it.
+//! Products of noised operands: the inputs of the kernels, and the results of
+//! poai-core's reference.
 use poai_core::{Params, Seed, Ticket, Tile, Transcript};
 use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_testing::emulated::{Arg, Failure, Kernels, Order, Shape, input, values};
@@ -9,7 +9,7 @@ pub const RANK: usize = 128;
 /// Columns of a thin operand: three digits of [P | −L] or [−L | P].
 pub const THIN: usize = 3 * 2 * RANK;
 
-/// One way to multiply, as the host launches it.
+/// A product kernel, as the host launches it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
     pub file: &'static str,
@@ -18,7 +18,8 @@ pub struct Variant {
     pub block: (usize, usize),
     pub threads: u32,
     pub shared: u32,
-    /// Whether operands come as tensor maps and blocks go through all of them.
+    /// Whether operands are tensor maps and each block computes several blocks
+    /// of sums.
     pub maps: bool,
 }
 
@@ -40,8 +41,8 @@ pub const MMA: Variant = Variant {
     maps: false,
 };
 
-/// A block of the shim is a cluster of two (shim/hopper.hpp), each with two
-/// stages, the parts of transcripts, barriers, and what fills a kibibyte.
+/// A block of the shim is a cluster of two (shim/hopper.hpp). Each block has
+/// two stages, the parts of transcripts, barriers, and padding to a kibibyte.
 pub const WGMMA: Variant = Variant {
     file: "product_wgmma.cu",
     name: "product_wgmma",
@@ -51,7 +52,7 @@ pub const WGMMA: Variant = Variant {
     maps: true,
 };
 
-/// All of them; and the one for few columns.
+/// All variants, and the kernel for few columns.
 pub const VARIANTS: [Variant; 3] = [DP4A, MMA, WGMMA];
 pub const NARROW: Variant = Variant {
     name: "product_mma_narrow",
@@ -69,13 +70,14 @@ impl Variant {
     pub fn shape(&self, m: usize, n: usize) -> Shape {
         let mut blocks = m.div_ceil(self.block.0) * n.div_ceil(self.block.1);
         if self.maps {
-            // Two of the product's blocks for most of the launch's.
+            // Each of the launch's blocks computes two of the product's, except
+            // perhaps the last.
             blocks = blocks.div_ceil(2);
         }
         Shape::new(blocks as u32, self.threads).shared(self.shared)
     }
 
-    /// The bytes that an operand is handed over as.
+    /// The bytes of an operand, in the form that the kernel takes.
     pub fn operand(&self, entries: &[i8], columns: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         if self.maps {
@@ -87,12 +89,12 @@ impl Variant {
         bytes
     }
 
-    /// The argument that hands them over.
+    /// The argument that passes an operand.
     pub fn handed<'a>(&self, operand: &'a [u8]) -> Arg<'a> {
         if self.maps { Arg::Map(operand) } else { Arg::In(operand) }
     }
 
-    /// A plain product in every order of threads.
+    /// A plain product, in every order of threads.
     pub fn plain(
         &self,
         kernels: &Kernels,
@@ -123,14 +125,14 @@ impl Variant {
     }
 }
 
-/// A pair of noised operands and the seed that their tickets are keyed by.
+/// A pair of noised operands, and the seed that keys their tickets.
 pub struct Pair {
     pub a: PlainMatrix,
     pub bt: PlainMatrix,
     pub seed_a: Seed,
 }
 
-/// A tile as the reference sees it.
+/// A tile as the reference computes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drawn {
     pub tile: (u32, u32),
@@ -158,7 +160,8 @@ pub fn dense(params: &Params, seed: &Seed, k: usize) -> PlainMatrix {
     matrix(r, k, |p, c| steps[c / r][p][c % r] as i8)
 }
 
-/// The same as the noise kernel leaves them: a word for each row of each.
+/// The step factors as the noise kernel leaves them: a word for each row of
+/// each step.
 pub fn by_row(dense: &PlainMatrix) -> Vec<u32> {
     let rank = dense.rows;
     let mut words = Vec::new();
@@ -184,7 +187,7 @@ pub fn row_factors(params: &Params, seed: &Seed, rows: usize) -> PlainMatrix {
 }
 
 impl Pair {
-    /// All i8 values, without a pattern.
+    /// A pair with all i8 values, without a pattern.
     pub fn random(m: usize, n: usize, k: usize) -> Pair {
         let [a, bt] = [("a", m), ("b", n)].map(|(side, rows)| {
             let bytes = bytes(&format!("{side} {m} {n} {k}"), rows * k);
@@ -202,7 +205,7 @@ impl Pair {
         reference::product(&self.a, &self.bt)
     }
 
-    /// All tiles, by row, then column.
+    /// All tiles, by row, then by column.
     pub fn drawn(&self) -> Vec<Drawn> {
         let mut drawn = Vec::new();
         for row in 0..(self.a.rows / TILE) as u32 {
@@ -217,8 +220,8 @@ impl Pair {
         drawn
     }
 
-    /// The bytes of what tickets are drawn with: the key, and the largest
-    /// winning ticket from its highest word down.
+    /// The bytes that tickets are drawn with: the key, and the largest winning
+    /// ticket from its highest word down.
     pub fn draw(&self, largest: &Ticket) -> Vec<u8> {
         let mut draw = blake3::derive_key("poai-1 ticket", &self.seed_a.0).to_vec();
         for word in largest.0.chunks_exact(4) {
@@ -235,7 +238,7 @@ pub fn room(capacity: usize) -> Vec<u8> {
     room
 }
 
-/// The count of winners, and those that were kept, by tile.
+/// The count of winners, and the stored winners, by tile.
 pub fn winners(room: &[u8]) -> (u32, Vec<Drawn>) {
     let words: Vec<u32> = values(room);
     let kept = words[0].min(words[1]) as usize;
@@ -252,7 +255,7 @@ fn drawn(words: &[u32]) -> Drawn {
     }
 }
 
-/// What a ticketed launch left.
+/// The results of a launch with tickets.
 pub struct Left {
     pub c: Vec<i32>,
     pub tickets: Vec<[u8; 32]>,
@@ -266,8 +269,8 @@ pub struct Thin<'a> {
     pub wide: u32,
 }
 
-/// A launch of `variant` that draws tickets, in one order of threads, over all
-/// rows of the pair's A', which begin at tile `first_row` of some whole.
+/// Launches `variant` with tickets, in one order of threads, over all rows of
+/// the pair's A'. These begin at row of tiles `first_row` of a larger product.
 pub fn ticketed(
     kernels: &Kernels,
     variant: &Variant,
@@ -311,7 +314,8 @@ pub fn ticketed(
     })
 }
 
-/// The same in every order, where what comes out has to be one thing.
+/// Launches with tickets in every order; all orders must give the expected
+/// result.
 pub fn check_ticketed(
     kernels: &Kernels,
     variant: &Variant,

@@ -1,10 +1,10 @@
-//! The shim that runs kernels on the processor: what is right comes out right
-//! in every order, and what is wrong is caught.
+//! The shim that runs kernels on the processor: right kernels give the right
+//! result in every order, and wrong ones are caught.
 
 use poai_testing::emulated::rerun;
 use poai_testing::emulated::{Arg, Failure, Kernels, Shape, input, values};
 
-/// The kernels of `probes.cu`; none without a compiler.
+/// The kernels of `probes.cu`; `None` without a compiler.
 fn probes() -> Option<&'static Kernels> {
     Kernels::of_source(include_str!("probes.cu"))
 }
@@ -54,7 +54,7 @@ fn unwritten_memory_is_found() {
     let out = probes.run("reverse", Shape::new(1, 64), &args(0));
     assert!(values::<u32>(&out[0]).iter().eq(from.iter().rev()));
     assert!(is_race(probes.try_run("reverse", Shape::new(1, 64), &args(1))));
-    // Of an output, too.
+    // An unwritten output is found, too.
     let more = [input(&from), Arg::Out(260), Arg::U32(0)];
     assert!(is_race(probes.try_run("reverse", Shape::new(1, 64), &more)));
 }
@@ -70,7 +70,7 @@ fn divergence_ends_with_words() {
     assert!(parts.contains("divergence: waits at __syncthreads of line"), "{parts}");
     let votes = run("votes_alone");
     assert!(votes.contains("__ballot_sync names lane 5, which has exited"), "{votes}");
-    // And the next launch is well.
+    // The next launch works.
     probes.run("where", Shape::new(1, 64), &[Arg::Out(256)]);
 }
 
@@ -90,7 +90,7 @@ fn strays_are_found() {
     assert!(far.starts_with("0: an access 244 bytes after its end: block (0,0,0)"), "{far}");
     let far = run(65, 2);
     assert!(far.starts_with("1: an access 244 bytes after its end: block (0,0,0)"), "{far}");
-    // And where no buffer is near.
+    // An access that is near no buffer.
     let args = [Arg::InOut(&[0; 16]), Arg::Null, Arg::U64(0), Arg::U32(2)];
     let error = launch_error(probes.try_run("strays", Shape::new(1, 1), &args));
     assert!(error.contains("an access to"), "{error}");
@@ -100,7 +100,7 @@ fn strays_are_found() {
     assert_eq!(run(2, 1), "1: a write to byte 8 of an input");
 }
 
-/// The sanitiser ends the process, so this runs itself in another.
+/// The sanitiser ends the process, so the test runs itself in another one.
 #[test]
 fn misaligned_vectors_end_the_process() {
     const INSIDE: &str = "POAI_SHIM_MISALIGNED";
@@ -227,7 +227,7 @@ fn fragments_multiply_like_matrices() {
         let (mut a, b) = (bytes(10 + seed, 512), bytes(20 + seed, 256));
         let mut c = words(30 + seed, 128);
         if seed == 0 {
-            // The extreme sums, and C near the end of i32: it wraps.
+            // The extreme sums, and C near the end of i32, so that it wraps.
             a.fill(0x80);
             c.fill(i32::MAX as u32);
         }

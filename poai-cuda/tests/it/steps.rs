@@ -1,5 +1,5 @@
-//! Steps to run kernels on, with what the processor's backend makes of them:
-//! the cases of poai-core's own tests.
+//! Steps to run kernels on, with the results of the processor's backend: the
+//! cases of poai-core's own tests.
 use poai_core::program::ops::StepError;
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId,
@@ -10,7 +10,7 @@ use poai_testing::edges;
 use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 use poai_testing::zoo;
 
-/// What an error word is before a launch.
+/// The value of an error word before a launch.
 const NONE: [u32; 1] = [u32::MAX];
 
 /// A step of a run.
@@ -26,7 +26,7 @@ pub struct Step {
     pub expected: Result<Vec<u8>, u32>,
 }
 
-/// The steps of a network's run.
+/// The steps of one run of a network.
 pub fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape) -> Vec<Step> {
     let model =
         Model::new(network.clone(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
@@ -40,7 +40,8 @@ pub fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape)
     let extents = program.extents(&run).unwrap();
     let value = |value: ValueId| match &result {
         Ok(trace) => trace.value(value).unwrap().clone(),
-        // Programs of several steps have an output.
+        // If the run has an error, its network has one step, whose values are
+        // the inputs.
         Err(_) => inputs[value.0 as usize].clone(),
     };
     (0..program.values() as u32)
@@ -97,7 +98,7 @@ pub fn steps(kind: impl Fn(&Op) -> bool) -> Vec<Step> {
     let run = RunShape { batch: 7, sequence: 1 };
     all.extend(steps_of("classifier", &zoo::classifier(), &zoo::images(&run), run));
     for case in edges::cases() {
-        // What is not asked for is not run.
+        // Networks without such a step need not run.
         let program = case.network.program();
         if program.steps().iter().any(|step| kind(&step.op)) {
             let name = format!("{} ({})", case.name, case.about);
@@ -119,7 +120,7 @@ impl Step {
         self.slot(self.inputs + constant)
     }
 
-    /// An input that may not be there.
+    /// An input that the step may not have.
     pub fn optional(&self, slot: usize) -> Arg<'_> {
         if slot < self.inputs { self.slot(slot) } else { Arg::Null }
     }
@@ -128,7 +129,7 @@ impl Step {
         self.slots[slot].extent()
     }
 
-    /// A slot's type as kernels take it.
+    /// A slot's type, in the form that kernels take.
     pub fn dtype(&self, slot: usize) -> Arg<'static> {
         Arg::U32(self.extent(slot).dtype.size() as u32)
     }
@@ -150,19 +151,19 @@ impl Step {
         Arg::U32(self.output.columns)
     }
 
-    /// Blocks of which each makes eight rows.
+    /// Blocks that make eight rows each.
     pub fn warps(&self) -> Shape {
         Shape::new(self.output.padded_rows() / 8, 256)
     }
 
-    /// Blocks of which each makes 256 entries.
+    /// Blocks that make 256 entries each.
     pub fn entries(&self) -> Shape {
         let entries = self.output.padded_rows() * self.output.padded_columns();
         Shape::new(entries.div_ceil(256), 256)
     }
 
-    /// Launches in all orders: the first argument that comes back is the
-    /// output, the second, if there is one, the error word.
+    /// Launches in all orders. The first argument that comes back is the
+    /// output, the second, if it exists, the error word.
     pub fn check(&self, kernels: &Kernels, kernel: &str, shape: Shape, args: &[Arg]) {
         let got = kernels
             .try_run(kernel, shape, args)
@@ -179,13 +180,13 @@ impl Step {
         }
     }
 
-    /// The sum of products of two rows of operands.
+    /// The dot product of two rows of operands.
     pub fn dot(a: &[i32], b: &[i32]) -> i32 {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 }
 
-/// An error word of a launch.
+/// The error word of a launch.
 pub fn error() -> Arg<'static> {
     Arg::InOut(bytemuck::cast_slice(&NONE))
 }
@@ -198,8 +199,8 @@ pub fn bounds(clamp: &Clamp) -> [Arg<'static>; 2] {
     [signed(clamp.min), signed(clamp.max)]
 }
 
-/// Rows of sums that are longer than they have to be, and what is beyond
-/// extreme.
+/// Rows of sums that are longer than needed, with extreme values after the
+/// needed ones.
 pub fn strided(sums: &[i32], columns: usize, stride: usize) -> Vec<i32> {
     let rows = sums.chunks_exact(columns);
     rows.flat_map(|row| {

@@ -1,5 +1,5 @@
-//! Products of several bands, in every order of the streams, and how often the
-//! host waits.
+//! Products of several bands, in every order of the streams, and the number of
+//! waits on the host.
 
 use super::{FILES, gpu};
 use poai_core::{Difficulty, Params, Seed, Side};
@@ -40,7 +40,8 @@ fn noised(cuda: &Cuda, sizes: [usize; 3]) -> [Noised; 2] {
         .map(|operand| cuda.noise(&Seed([3; 32]), &cuda.prepare(operand).unwrap()).unwrap())
 }
 
-/// What a watch saw; it stops after a number of bands, if one is set.
+/// The reports of a product. The watch stops after `stop_after` bands, if it is
+/// set.
 #[derive(Default)]
 pub struct Watched {
     winners: Mutex<Vec<Winner>>,
@@ -86,7 +87,7 @@ fn bands_are_right_in_every_variant_and_order() {
     });
 }
 
-/// Without pools memory is freed in no order: after all that is queued.
+/// Without pools, memory is freed after everything that is queued.
 #[test]
 fn cards_without_pools_multiply() {
     let pools = ("POAI_EMULATED_POOLS", "0");
@@ -98,8 +99,8 @@ fn cards_without_pools_multiply() {
     });
 }
 
-/// More winners in every band than there is room for: each is drawn again, and
-/// the band that was launched behind it meanwhile is right as well.
+/// Every band has more winners than there is room for. Each band is computed
+/// again, and the band that was launched after it is right as well.
 #[test]
 fn winners_beyond_the_room_are_drawn_again() {
     let settings: [Settings<'_>; 2] = [&[NARROW, LATE], &[NARROW, EARLY]];
@@ -130,7 +131,7 @@ fn winners_beyond_the_room_are_drawn_again() {
     });
 }
 
-/// A watch that stops gets no later band, and the GPU goes on as before.
+/// A watch that stops gets no later band, and the GPU works as before.
 #[test]
 fn a_stop_between_bands_leaves_the_card_as_it_was() {
     let settings: [Settings<'_>; 3] = [&[NARROW, LATE], &[NARROW, EARLY], &[NARROW, RANDOM]];
@@ -152,7 +153,8 @@ fn a_stop_between_bands_leaves_the_card_as_it_was() {
     });
 }
 
-/// Products that fit one band cost the host one wait, whatever they leave.
+/// A product that fits one band costs the host one wait, for every kind of
+/// output.
 #[test]
 fn small_products_cost_one_wait() {
     let settings: [Settings<'_>; 3] = [&[LATE], &[EARLY], &[HOPPER]];
@@ -185,15 +187,15 @@ fn small_products_cost_one_wait() {
     });
 }
 
-/// Copies of more than one piece: operands up, and bands down while the next is
-/// computed.
+/// Copies of more than one piece: operands go up, and bands come down while the
+/// next is computed.
 #[test]
 fn large_copies_are_whole() {
     let few = ("POAI_EMULATED_MULTIPROCESSORS", "1");
     let settings: [Settings<'_>; 3] = [&[few, LATE], &[few, EARLY], &[few, RANDOM]];
     with_bands(&settings, || {
         let cuda = Cuda::open(&gpu()).unwrap();
-        // 6 MiB up; then 1.1 M entries down, of which a band has 1 M.
+        // 6 MiB up; then 1.1 M entries down, 1 M of them in the first band.
         for [m, n, k] in [[96, 32, 1 << 16], [544, 2080, 128]] {
             let [a, b] = operands([m, n, k]);
             let b = cuda.prepare(b).unwrap();

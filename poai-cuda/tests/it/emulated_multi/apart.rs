@@ -1,6 +1,7 @@
-//! The emulated driver itself: what is of one device and used under the context
-//! of another ends the process, and events order streams of several devices.
-//! Without that the tests of several GPUs would pass whatever is mixed up.
+//! Tests of the emulated driver itself. If something of one device is used
+//! under the context of another, the process ends. Events order the streams of
+//! several devices. Without these checks, the tests of several GPUs would pass
+//! even if they mixed up devices.
 
 use super::{FILES, with_driver};
 use poai_testing::emulated::output_of;
@@ -8,10 +9,11 @@ use std::env;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::{null, null_mut};
 
-/// Which misuse the process is to try.
+/// The misuse that the process tries.
 const MISUSE: &str = "POAI_TEST_MISUSE";
 
-/// Calls a function of the driver, which has these types there, as in NVIDIA's.
+/// Calls a function of the driver, whose types here are those in NVIDIA's
+/// driver.
 macro_rules! call {
     ($driver:expr, $name:literal($($value:expr => $type:ty),*)) => {{
         // SAFETY: the caller's types are the function's, and its pointers live.
@@ -28,9 +30,9 @@ type Handle = *mut c_void;
 struct Driver(libloading::Library);
 
 impl Driver {
-    /// With the contexts of devices 0 and 1.
+    /// Opens the driver with the contexts of devices 0 and 1.
     fn open() -> (Driver, [Handle; 2]) {
-        // SAFETY: the emulated driver asks for nothing when it is loaded.
+        // SAFETY: the emulated driver has no precondition for being loaded.
         let driver = Driver(unsafe { libloading::Library::new("libcuda.so") }.unwrap());
         assert_eq!(call!(driver, b"cuInit"(0 => c_uint)), 0);
         let contexts = [0, 1].map(|device| {
@@ -41,7 +43,7 @@ impl Driver {
         (driver, contexts)
     }
 
-    /// What a call makes.
+    /// The handle that a call makes.
     fn made(&self, call: impl FnOnce(*mut Handle) -> c_int) -> Handle {
         let mut handle = null_mut();
         assert_eq!(call(&mut handle), 0);
@@ -102,7 +104,7 @@ impl Driver {
 }
 
 /// Makes something under the context of device 0 and uses it under that of
-/// device 1, which is not come back from.
+/// device 1. The process ends there.
 fn misuse(what: &str) {
     let (driver, [first, second]) = Driver::open();
     driver.enter(first);
@@ -149,7 +151,7 @@ fn the_driver_tells_devices_apart() {
         ("a function that is launched", "cuLaunchKernel: a function"),
     ] {
         let settings = [("POAI_EMULATED_GPUS", "2"), (MISUSE, what)];
-        // Inside, what is asked for there.
+        // Inside the process, the setting names the misuse.
         let check = || misuse(&env::var(MISUSE).unwrap());
         let Some(output) = output_of(&FILES, &settings, check) else { return };
         let errors = String::from_utf8(output.stderr).unwrap();
@@ -158,8 +160,8 @@ fn the_driver_tells_devices_apart() {
     }
 }
 
-/// An event is recorded in streams of its own device, and waited for in those
-/// of any.
+/// An event is recorded in streams of its own device, and streams of any device
+/// may wait for it.
 #[test]
 fn events_order_streams_of_several_devices() {
     let all: [&[_]; 2] = [
@@ -179,7 +181,7 @@ fn events_order_streams_of_several_devices() {
         assert_eq!((driver.fill(memory, stream), record(event, stream)), (0, 0));
         driver.enter(second);
         assert_eq!(record(event, behind), 400, "an invalid handle");
-        // SAFETY: the GPU's memory is this process's, 64 bytes, which nothing
+        // SAFETY: the GPU's memory is 64 bytes of this process, which nothing
         // writes while no call of the driver runs.
         let seen = || unsafe { *(memory as *const u8) };
         assert_ne!(seen(), 5, "nothing runs before a wait for it");
@@ -188,7 +190,7 @@ fn events_order_streams_of_several_devices() {
             b"cuStreamWaitEvent"(behind => Handle, event => Handle, 0 => c_uint)
         );
         assert_eq!((waited, driver.synchronize(behind), seen()), (0, 0, 5));
-        // The host has waited for it, by way of the other device.
+        // The host has waited for the fill, through the other device's stream.
         driver.enter(first);
         assert_eq!(driver.free(memory), 0);
     });

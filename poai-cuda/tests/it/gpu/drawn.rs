@@ -1,5 +1,4 @@
-//! Programs that are drawn: chains of steps of any kind, with constants and
-//! inputs.
+//! Random programs: chains of steps of any kind, with constants and inputs.
 
 use super::Draw;
 use poai_core::program::{
@@ -8,7 +7,8 @@ use poai_core::program::{
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
 
-/// A program under construction, each step drawn and put on one before it.
+/// A program under construction; each step is drawn and added after the one
+/// before.
 struct Chain<'a> {
     draw: &'a mut Draw,
     builder: Builder,
@@ -18,8 +18,8 @@ struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    /// Entries of which some are the type's extremes, some small and the others
-    /// anything.
+    /// Entries: some are the type's extremes, some are small, and the others
+    /// are random.
     fn entries(draw: &mut Draw, count: usize, dtype: Dtype) -> Vec<i32> {
         let (min, max) = dtype.range();
         let mut entry = || match draw.below(8) {
@@ -41,7 +41,7 @@ impl Chain<'_> {
         self.constants.add(&mut self.builder, "κ", shape, dtype, entries).unwrap()
     }
 
-    /// Entries of 0..=127, the first positive.
+    /// Entries in 0..=127, the first positive.
     fn exponentials(&mut self) -> ConstantId {
         let entries: Vec<i32> =
             (0..256).map(|at| self.draw.within((i32::from(at == 0), 127))).collect();
@@ -63,14 +63,14 @@ impl Chain<'_> {
         self.draw.below(most + 1) as u8
     }
 
-    /// A step that fits its inputs; none where what was drawn does not fit.
+    /// Adds a step if the draw fits its inputs, or returns `None`.
     fn step(&mut self, op: Op, inputs: &[ValueId]) -> Option<ValueId> {
         let value = self.builder.step(op.name(), op, inputs).ok()?;
         self.steps += 1;
         Some(value)
     }
 
-    /// A window on an image of this number of pixels.
+    /// A window on an image of `pixels` pixels.
     fn window(&mut self, pixels: u32) -> Window {
         let heights: Vec<u32> = (1..=pixels).filter(|side| pixels.is_multiple_of(*side)).collect();
         let height = self.draw.of(&heights);
@@ -81,7 +81,7 @@ impl Chain<'_> {
         Window { height, width, kernel, stride, pads }
     }
 
-    /// One or a few steps more on a value, of any kind but an embedding.
+    /// Adds one or a few steps to a value, of any kind except an embedding.
     fn more(&mut self, x: ValueId, lengths: Option<ValueId>) -> Option<ValueId> {
         let Form { rows, columns, .. } = self.builder.form(x)?;
         let width = columns.units;
@@ -132,7 +132,7 @@ impl Chain<'_> {
         self.step(op, &[x])
     }
 
-    /// A product with weights, of a value that is an operand or becomes one.
+    /// A product with weights, on a value that is an operand or is made one.
     fn linear(&mut self, x: ValueId, clamp: Clamp) -> Option<ValueId> {
         let width = self.builder.form(x)?.columns.units;
         let n = 1 + self.draw.below(70) as u32;
@@ -147,7 +147,8 @@ impl Chain<'_> {
         self.step(op, &[operand, m])
     }
 
-    /// A value's attention to itself, where it is an operand of a row a token.
+    /// A value's attention to itself, if it is an operand with one row per
+    /// token.
     fn attention(&mut self, x: ValueId, lengths: Option<ValueId>) -> Option<ValueId> {
         let width = self.builder.form(x)?.columns.units;
         let heads = self.draw.of(&[1, 2, 3, 4]);
@@ -164,8 +165,8 @@ impl Chain<'_> {
     }
 }
 
-/// A program of up to a dozen steps or so with its constants and inputs, all
-/// drawn: of token ids, of rows of tokens or of images.
+/// A random program of up to about a dozen steps, with its constants and
+/// inputs: of token ids, of rows of tokens or of images.
 pub fn program(draw: &mut Draw, run: RunShape) -> (Network, Vec<Tensor>) {
     let one = Dim::fixed(1);
     let dtype = draw.of(&[Dtype::I8, Dtype::I16, Dtype::I32]);
@@ -198,7 +199,7 @@ pub fn program(draw: &mut Draw, run: RunShape) -> (Network, Vec<Tensor>) {
     let Extent { rows, columns, dtype } = Extent::of(&first, &run).unwrap();
     let mut entries = Chain::entries(draw, (rows * columns) as usize, dtype);
     if kind == 0 {
-        // One in sixteen runs may have an id beyond the table.
+        // One run in sixteen may have an id beyond the table.
         let beyond = i32::from(draw.below(16) == 0);
         entries.fill_with(|| draw.within((0, vocabulary as i32 - 1 + beyond)));
     }

@@ -1,11 +1,11 @@
 // BLAKE3's compression, and hashes of at most one block (64 bytes).
 //
-// A thread compresses alone: everything is in its registers (16 words of state,
-// 16 of the message), for all loops unroll and the message is permuted by
-// renaming. A compression is 7·8·12 operations of 32 bits (the sums of three are
-// one instruction); at 64 a cycle and multiprocessor, 132 of these at 1.7 GHz
-// could hash 1.4 TB/s, which is less than their memory gives: hashing is bound
-// by arithmetic, not by loads.
+// A thread compresses alone. Everything is in its registers (16 words of state,
+// 16 of the message), because all loops unroll and the message is permuted by
+// renaming. A compression is 7·8·12 operations of 32 bits (a sum of three is
+// one instruction). At 64 a cycle and multiprocessor, 132 of these at 1.7 GHz
+// could hash 1.4 TB/s, which is less than their memory gives. So hashing is
+// bound by arithmetic, not by loads.
 #pragma once
 
 #include "simt.cuh"
@@ -17,10 +17,10 @@
 #define BLAKE3_KEYED_HASH 16u
 #define BLAKE3_DERIVE_KEY_CONTEXT 32u
 #define BLAKE3_DERIVE_KEY_MATERIAL 64u
-// A message that is one chunk of one block.
+// A message of one chunk of one block.
 #define BLAKE3_ALONE (BLAKE3_CHUNK_START | BLAKE3_CHUNK_END | BLAKE3_ROOT)
 
-// SHA-256's, of which the state's third row is the first four, too.
+// SHA-256's initial value; the state's third row is its first four words, too.
 #define BLAKE3_IV0 0x6a09e667u
 #define BLAKE3_IV1 0xbb67ae85u
 #define BLAKE3_IV2 0x3c6ef372u
@@ -87,7 +87,7 @@ __device__ __forceinline__ void blake3_compress(uint32_t (&out)[16], const uint3
     }
 }
 
-// Replaces a chunk's chaining value by that after its next block.
+// Replaces a chunk's chaining value by the one after its next block.
 __device__ __forceinline__ void blake3_update(uint32_t (&value)[8], const uint32_t (&message)[16],
                                               uint64_t chunk, uint32_t length, uint32_t flags) {
     uint32_t out[16];
@@ -98,15 +98,15 @@ __device__ __forceinline__ void blake3_update(uint32_t (&value)[8], const uint32
     }
 }
 
-// The parent of two nodes of a plain hash, the root if `flags` says so.
+// The parent of two nodes of a plain hash; the root if `flags` says so.
 __device__ __forceinline__ void blake3_parent(uint32_t (&parent)[8],
                                               const uint32_t (&children)[16], uint32_t flags) {
     blake3_iv(parent);
     blake3_update(parent, children, 0, 64, BLAKE3_PARENT | flags);
 }
 
-// Bytes 64·index to 64·index + 63 of the keyed hash's extendable output, of a
-// message of `length` <= 64 bytes; the rest of the 16 words must be zero.
+// Bytes 64·index to 64·index + 63 of the extendable output of the keyed hash,
+// for a message of `length` <= 64 bytes. The rest of the 16 words must be zero.
 __device__ __forceinline__ void blake3_keyed_output(uint32_t (&out)[16], const uint32_t (&key)[8],
                                                     const uint32_t (&message)[16],
                                                     uint32_t length, uint64_t index) {
@@ -125,8 +125,8 @@ __device__ __forceinline__ void blake3_keyed_hash_64(uint32_t (&hash)[8], const 
 }
 
 // H(label, message) of spec §2 for `length` <= 64 bytes, the rest of the words
-// zero. `context` is the hash of the context string in BLAKE3's mode for that,
-// a constant of the label which the host knows.
+// zero. `context` is the hash of the context string in BLAKE3's mode for
+// contexts, a constant of the label which the host knows.
 __device__ __forceinline__ void blake3_derive_key(uint32_t (&key)[8], const uint32_t (&context)[8],
                                                   const uint32_t (&message)[16], uint32_t length) {
     uint32_t out[16];

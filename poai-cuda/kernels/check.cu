@@ -1,12 +1,13 @@
 // poai: arch compute_61
 // poai: sass IDP
 
-// A sum whose answer the CPU knows (`kernels::check_answer`), for a backend to
-// ask before it trusts a GPU and its driver with work that pays: global reads,
-// the dot product, shuffles, shared memory, a barrier and an atomic.
+// Computes a sum whose answer the CPU knows (`kernels::check_answer`). The
+// backend checks it before it uses a GPU and its driver for work that pays. It
+// covers global reads, the dot product, shuffles, shared memory, a barrier and
+// an atomic.
 //
-// One dimension of blocks of 256 threads, as many as one likes. `*answer` is
-// zero before and the answer after.
+// A one-dimensional grid of any number of blocks of 256 threads. `*answer` is
+// zero before the launch and the answer after it.
 extern "C" __global__ void __launch_bounds__(256)
 check(const int *a, const int *b, unsigned words, unsigned *answer)
 {
@@ -15,7 +16,7 @@ check(const int *a, const int *b, unsigned words, unsigned *answer)
     unsigned folded = 0;
     for (unsigned i = blockIdx.x * 256 + thread; i < words; i += gridDim.x * 256) {
         const unsigned sum = (unsigned)__dp4a(a[i], b[i], (int)i);
-        // By 1 to 31: a shift by 32 is not defined.
+        // By 1 to 31: a shift by 32 is undefined.
         const unsigned by = 1 + i % 31;
         folded ^= sum << by | sum >> (32 - by);
     }

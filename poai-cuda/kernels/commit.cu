@@ -3,35 +3,36 @@
 //
 // Commitment (spec §3): plain BLAKE3 of a matrix's bytes, on the device.
 //
-// Kept are the chaining values of ALL nodes, from single chunks up: an opening
-// looks every sibling up and hashes nothing, for 1/16 of the matrix's memory
-// (the CPU keeps groups of 64 chunks, because it has the bytes at hand).
+// The device stores the chaining values of ALL nodes, from single chunks up. An
+// opening then looks up every sibling and hashes nothing, for 1/16 of the
+// matrix's memory. (The CPU stores groups of 64 chunks, because it has the
+// bytes at hand.)
 //
-// `values` holds level after level of nodes of 8 words. Level 0 is the chunks;
-// level l has ceil(chunks / 2^l) nodes, node i over chunks i·2^l and on; an odd
-// last one is carried up unchanged, which makes this BLAKE3's tree. The last
-// level is one node: the root, which is the hash itself. So level l begins at
-// the sum of the levels below it, and `values` has room for
-// 2·chunks + log2(chunks) + 1 nodes.
+// `values` holds the levels one after the other, in nodes of 8 words. Level 0
+// is the chunks. Level l has ceil(chunks / 2^l) nodes; node i covers chunks
+// i·2^l and on. An odd last node is carried up unchanged, which makes this
+// BLAKE3's tree. The last level is one node: the root, which is the hash
+// itself. So level l begins at the sum of the levels below it, and `values` has
+// room for 2·chunks + log2(chunks) + 1 nodes.
 //
-// `commit_chunks` does 8 levels above the chunks, each `commit_merge` 8 more:
-// two launches for up to 64 MiB, three for up to 16 GiB.
+// `commit_chunks` makes 8 levels above the chunks, and each `commit_merge`
+// makes 8 more: two launches for up to 64 MiB, three for up to 16 GiB.
 #include "blake3.cuh"
 
-// Threads of a block, chunks of a block, and nodes that a block merges.
+// Threads of a block, its chunks, and the nodes that it merges.
 #define COMMIT_THREADS 256u
 #define COMMIT_LEVELS 8u
 #define CHUNK_BYTES 1024u
 #define BLOCK_BYTES 64u
 
-// Nodes by words: node i's word w is at w·256 + i, so that lanes which write
-// neighbours meet no bank twice.
+// Nodes by words: word w of node i is at w·256 + i, so that lanes which write
+// neighbours use different banks.
 typedef uint32_t CommitNodes[8][COMMIT_THREADS];
 
-// Merges a block's nodes of one level, `count` of a tree's whole level, and
-// writes the levels above. `own` is the thread's node, if it has one; the
-// block's first is node `first` of the level, a multiple of 256, and the level
-// begins at `level`.
+// Merges a block's nodes of one level and writes the levels above. The whole
+// level has `count` nodes and begins at `level`. `own` is the thread's node, if
+// it has one. The block's first node is node `first` of the level, a multiple
+// of 256.
 static __device__ void merge_levels(CommitNodes& nodes, const uint32_t (&own)[8], uint32_t* level,
                                     uint64_t first, uint64_t count) {
     uint32_t i = threadIdx.x;
@@ -47,8 +48,8 @@ static __device__ void merge_levels(CommitNodes& nodes, const uint32_t (&own)[8]
     for (uint32_t l = 0; l < COMMIT_LEVELS && count > 1; l++) {
         __syncthreads();
         level += 8 * count;
-        // Parents of two, and maybe one node that has no sibling: it is the
-        // tree's last, for only a tree's last block is not full.
+        // Parents of two nodes, and possibly one node without a sibling. That
+        // one is the tree's last, because only a tree's last block is not full.
         uint32_t pairs = here / 2, above = (here + 1) / 2;
         uint32_t children[16], parent[8];
         if (i < above) {
@@ -65,7 +66,7 @@ static __device__ void merge_levels(CommitNodes& nodes, const uint32_t (&own)[8]
         first /= 2;
         count = (count + 1) / 2;
         here = above;
-        // All have read what the parents are written over.
+        // All threads have read the nodes that the parents overwrite.
         __syncthreads();
         if (i < above) {
             store_8(level + 8 * (first + i), parent);
@@ -77,7 +78,7 @@ static __device__ void merge_levels(CommitNodes& nodes, const uint32_t (&own)[8]
     }
 }
 
-// Asks for 16 bytes of the matrix, zeros beyond its end. GPUs before 8.0
+// Requests 16 bytes of the matrix, with zeros beyond its end. GPUs before 8.0
 // copy at once.
 static __device__ __forceinline__ void stage_16(uint4* to, const uint8_t* matrix, uint64_t at,
                                                 uint64_t bytes) {
@@ -86,7 +87,7 @@ static __device__ __forceinline__ void stage_16(uint4* to, const uint8_t* matrix
     if (inside == 16) {
         cp_async16(to, matrix + at);
     } else {
-        // An address that is valid though nothing may be read from it.
+        // A valid address, although nothing may be read from it.
         cp_async16_zfill(to, matrix + (inside == 0 ? 0 : at), inside);
     }
 #else
@@ -107,19 +108,20 @@ static __device__ __forceinline__ void stage_16(uint4* to, const uint8_t* matrix
 // Hashes the chunks of `matrix` (`bytes` > 0 bytes, aligned to 16) and the
 // first levels above them. 256 threads; a block for each 256 chunks.
 //
-// A thread hashes a chunk: 16 compressions that depend on each other. Loads of
-// its own would touch 32 lines an instruction, so a warp fetches the next 64
-// bytes of its 32 chunks together, 16 bytes a lane, 4 lanes to a chunk (whole
-// sectors), into two buffers in shared memory: the copy of a block runs while
-// the one before is compressed, and takes no registers. Unit u of chunk c lies
-// at 4c + (u ^ (c/2 mod 4)): 8 lanes that read or write together meet all banks
-// once. No warp waits for another before the chunks are done. The last copies
-// are waited for in the last turn, whose own group is empty.
+// A thread hashes a chunk: 16 compressions that depend on each other. If each
+// thread loaded its own bytes, one instruction would touch 32 lines. So a warp
+// fetches the next 64 bytes of its 32 chunks together: 16 bytes a lane, 4 lanes
+// to a chunk (whole sectors). They go to two buffers in shared memory: one
+// block is copied while the one before is compressed, and the copy takes no
+// registers. Unit u of chunk c lies at 4c + (u ^ (c/2 mod 4)), so 8 lanes that
+// read or write together use every bank once. No warp waits for another before
+// the chunks are done. The last turn, whose own group is empty, waits for the
+// last copies.
 extern "C" __global__ void __launch_bounds__(256)
 commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
     __shared__ __align__(16) uint4 staged[COMMIT_THREADS / 32][2][32 * 4];
-    // In the place of the first warps' bytes: 32 KiB are three blocks on GPUs
-    // that have 100.
+    // In the place of the first warps' bytes: with 32 KiB a block, three blocks
+    // fit on GPUs that have 100 KiB.
     CommitNodes& nodes = *reinterpret_cast<CommitNodes*>(staged);
 
     uint64_t chunks = (bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
@@ -152,7 +154,8 @@ commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
 #if POAI_ARCH >= 800
     cp_async_commit();
 #endif
-    // Not unrolled: sixteen compressions in a row leave the instruction cache.
+    // Not unrolled: sixteen compressions in a row do not fit the instruction
+    // cache.
 #pragma unroll 1
     for (uint32_t block = 0; block < CHUNK_BYTES / BLOCK_BYTES; block++) {
         if (block + 1 < CHUNK_BYTES / BLOCK_BYTES) {
@@ -187,8 +190,8 @@ commit_chunks(const uint8_t* matrix, uint64_t bytes, uint32_t* values) {
 }
 
 // Merges the level of `count` > 1 nodes that begins at node `level_start` of
-// `values`, the last that the launch before wrote: makes up to 8 levels above
-// it. 256 threads; a block for each 256 of its nodes.
+// `values`, the last level that the launch before wrote. Makes up to 8 levels
+// above it. 256 threads; a block for each 256 of its nodes.
 extern "C" __global__ void __launch_bounds__(256)
 commit_merge(uint32_t* values, uint64_t level_start, uint64_t count) {
     __shared__ CommitNodes nodes;

@@ -1,6 +1,7 @@
 // Hopper's own instructions: barriers in shared memory, bulk tensor copies,
-// clusters, and matrix instructions of a warpgroup. sm_90a alone; on the host
-// they are in the shim's `hopper.hpp`, where one block of threads is a cluster.
+// clusters, and matrix instructions of a warpgroup. For sm_90a only. On the
+// host they are in the shim's `hopper.hpp`, where one block of threads is a
+// cluster.
 #pragma once
 
 #include "simt.cuh"
@@ -11,7 +12,7 @@
 
 #else
 
-// What the driver's cuTensorMapEncodeTiled makes; a kernel's parameter.
+// The map that the driver's cuTensorMapEncodeTiled makes; a kernel's parameter.
 struct __align__(64) TensorMap {
     uint64_t opaque[16];
 };
@@ -27,13 +28,13 @@ __device__ __forceinline__ void mbarrier_init(uint32_t barrier, uint32_t arrival
                  : "memory");
 }
 
-// After all are initialised, and before a barrier of the cluster: copies and
-// other blocks of the cluster see them.
+// Call it after all are initialised, and before a barrier of the cluster.
+// Copies and other blocks of the cluster then see the barriers.
 __device__ __forceinline__ void mbarrier_init_fence() {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-// Arrives, and lets the phase wait for so many bytes of copies.
+// Arrives, and makes the phase wait for `bytes` bytes of copies.
 __device__ __forceinline__ void mbarrier_expect(uint32_t barrier, uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier),
                  "r"(bytes)
@@ -41,8 +42,8 @@ __device__ __forceinline__ void mbarrier_expect(uint32_t barrier, uint32_t bytes
 }
 
 // Arrives at the same barrier of block `rank` of the cluster. Between blocks it
-// orders nothing but what copies and matrix instructions do: the scope of a
-// cluster would cost a fence of the whole device each time.
+// orders only copies and matrix instructions: the scope of a cluster would cost
+// a fence of the whole device each time.
 __device__ __forceinline__ void mbarrier_arrive_at(uint32_t barrier, uint32_t rank) {
     asm volatile(
         "{\n"
@@ -54,8 +55,8 @@ __device__ __forceinline__ void mbarrier_arrive_at(uint32_t barrier, uint32_t ra
         : "memory");
 }
 
-// Waits until the phase of this parity has ended. Of a new barrier the phase
-// before the first, of parity 1, has.
+// Waits until the phase of this parity has ended. For a new barrier, the phase
+// before the first, of parity 1, has ended.
 __device__ __forceinline__ void mbarrier_wait(uint32_t barrier, uint32_t parity) {
     asm volatile(
         "{\n"
@@ -83,12 +84,12 @@ __device__ __forceinline__ void block_barrier_sync(uint32_t id, uint32_t threads
     named_barrier_sync(id, threads);
 }
 
-// Arrives at it, and does not wait.
+// Arrives at the barrier, and does not wait.
 __device__ __forceinline__ void block_barrier_arrive(uint32_t id, uint32_t threads) {
     asm volatile("barrier.arrive.aligned %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-// Of a grid of one dimension and clusters of so many blocks.
+// For a one-dimensional grid and clusters of `blocks` blocks.
 template <int blocks>
 __device__ __forceinline__ uint32_t cluster_index() {
     return blockIdx.x / blocks;
@@ -105,8 +106,8 @@ __device__ __forceinline__ uint32_t cluster_rank() {
     return rank;
 }
 
-// A barrier of all threads of the cluster, at which whole warps arrive: lanes
-// that have parted are joined first.
+// A barrier of all threads of the cluster. Whole warps arrive: diverged lanes
+// are joined first.
 __device__ __forceinline__ void cluster_sync() {
     __syncwarp();
     asm volatile(
@@ -117,7 +118,7 @@ __device__ __forceinline__ void cluster_sync() {
 // ---- Copies -----------------------------------------------------------------
 
 // Starts the copy of a map's box at (column, row) to shared memory, which
-// counts its bytes at the barrier. One thread.
+// counts its bytes at the barrier. Called by one thread.
 __device__ __forceinline__ void tensor_copy(uint32_t shared, const TensorMap& map, uint32_t column,
                                             uint32_t row, uint32_t barrier) {
     asm volatile(
@@ -127,8 +128,8 @@ __device__ __forceinline__ void tensor_copy(uint32_t shared, const TensorMap& ma
         : "memory");
 }
 
-// The same to the same place in each block of the cluster whose bit is set, and
-// counted at each one's barrier.
+// Starts the copy to the same place in each block of the cluster whose bit is
+// set, counted at the barrier of each.
 __device__ __forceinline__ void tensor_copy_to(uint16_t blocks, uint32_t shared,
                                                const TensorMap& map, uint32_t column,
                                                uint32_t row, uint32_t barrier) {
@@ -143,13 +144,13 @@ __device__ __forceinline__ void tensor_copy_to(uint16_t blocks, uint32_t shared,
 
 // Describes rows of 128 bytes in shared memory as a tensor copy with the
 // 128-byte swizzle leaves them: 8 rows a group, groups 1024 bytes apart. Adding
-// 2 goes 32 bytes along the rows.
+// 2 moves 32 bytes along the rows.
 __device__ __forceinline__ uint64_t wgmma_rows(uint32_t shared) {
     return uint64_t(shared >> 4 & 0x3fff) | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
            uint64_t(1) << 62;
 }
 
-// Before the first instruction after registers of sums were written otherwise.
+// Before the first instruction after other code wrote registers of sums.
 __device__ __forceinline__ void wgmma_fence() {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
@@ -163,8 +164,8 @@ __device__ __forceinline__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
 }
 
-// The compiler takes sums for written when the instruction is issued: this
-// holds their uses behind the wait before it.
+// The compiler assumes that sums are written when the instruction is issued:
+// this keeps their uses after the wait before it.
 __device__ __forceinline__ void wgmma_hold(int32_t (&d)[128]) {
 #pragma unroll
     for (int i = 0; i < 128; i++) {
@@ -172,10 +173,10 @@ __device__ __forceinline__ void wgmma_hold(int32_t (&d)[128]) {
     }
 }
 
-// `d = a·bᵀ`, or `d += a·bᵀ` where `add` is not 0, of 64 rows of A and 256 of B,
+// `d = a·bᵀ`, or `d += a·bᵀ` if `add` is not 0, of 64 rows of A and 256 of B,
 // 32 columns of i8 each, in i32 modulo 2^32. Warp w of the four has rows 16w to
-// 16w + 15; of them lane l has rows l/4 (d[4j], d[4j + 1]) and l/4 + 8 (d[4j +
-// 2], d[4j + 3]) at columns 8j + 2·(l mod 4) and the one after.
+// 16w + 15. Of these, lane l has rows l/4 (d[4j], d[4j + 1]) and l/4 + 8 (d[4j
+// + 2], d[4j + 3]), at columns 8j + 2·(l mod 4) and the one after.
 __device__ __forceinline__ void wgmma_m64n256k32(int32_t (&d)[128], uint64_t a, uint64_t b,
                                                  uint32_t add) {
     asm volatile(
@@ -212,7 +213,7 @@ __device__ __forceinline__ void wgmma_m64n256k32(int32_t (&d)[128], uint64_t a, 
         : "l"(a), "l"(b), "r"(add));
 }
 
-// Registers of each thread of the calling warpgroup from here on.
+// Sets the registers of each thread of the calling warpgroup from here on.
 template <int registers>
 __device__ __forceinline__ void registers_more() {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));

@@ -1,5 +1,5 @@
 // Read before every kernel that scripts/build-kernels.py compiles, and by
-// nothing else. NVRTC before 12.4 declares __dp4a and defines it nowhere.
+// nothing else. NVRTC before 12.4 declares __dp4a but does not define it.
 
 __device__ __forceinline__ int __dp4a(int a, int b, int c)
 {

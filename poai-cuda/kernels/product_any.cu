@@ -2,21 +2,22 @@
 // poai: sass IDP
 //
 // The noised product with its transcripts for every permitted rank and tile:
-// plain and slow, for research and for tests. Blocks of a chain have kernels of
-// their own.
+// plain and slow, for research and for tests. Consensus parameters have kernels
+// of their own.
 #include "ticket.cuh"
 
 // A block of 256 threads for each tile of `tile`×`tile` sums, tiles row-major.
-// `rank` is a multiple of 32, k of `rank`; m and n are multiples of `tile`, 16 to
-// 64. `c`, `draw` (then no tickets are drawn) and `tickets` may be null.
-// Operands are read from the cache, every word of four columns by all threads
-// that need it.
+// `rank` is a multiple of 32, and k of `rank`. m and n are multiples of `tile`,
+// 16 to 64. `c`, `draw` and `tickets` may be null; without `draw` the kernel
+// draws no tickets. Operands are read from the cache: every thread that needs a
+// word of four columns reads it.
 extern "C" __global__ void __launch_bounds__(256)
     product_any(const int8_t* a, const int8_t* bt, int32_t* c, uint32_t m, uint32_t n, uint32_t k,
                 const Draw* draw, Winners* winners, uint32_t* tickets, uint32_t first_row,
                 uint32_t rank, uint32_t tile) {
     constexpr int THREADS = 256, SUMS = 64 * 64 / THREADS;
-    // Of the warps, for steps in turn: a warp may be one step ahead of another.
+    // Of the warps, for alternate steps: a warp may be one step ahead of
+    // another.
     __shared__ uint32_t parts[2][THREADS / 32];
     __shared__ uint32_t words[16];
     uint32_t columns = n / tile, row = blockIdx.x / columns, column = blockIdx.x % columns;

@@ -1,8 +1,8 @@
 // poai: arch compute_61
 // poai: sass IDP
 //
-// The noised product with its transcripts by the four-way dot product: for
-// GPUs without int8 tensor cores, from compute capability 6.1 on.
+// The noised product with its transcripts by the four-way dot product, for GPUs
+// without int8 tensor cores, from compute capability 6.1 on.
 #include "place.cuh"
 #include "store.cuh"
 #include "thin.cuh"
@@ -10,27 +10,27 @@
 
 namespace {
 
-// A block computes 128×128 sums. Of its eight warps each has 32×64, two tiles
-// side by side, and of a warp each thread 8×8: eight rows, four columns of
+// A block computes 128×128 sums. Each of its eight warps has 32×64 sums, two
+// tiles side by side. Each thread has 8×8: eight rows, and four columns of
 // either tile. Four 16-byte reads of shared memory then feed 64 dot products.
 constexpr int BLOCK = 128;
 constexpr int THREADS = 256;
-// Columns of a chunk: what 256 threads read of 128 rows in 16 bytes each.
+// Columns of a chunk: 256 threads read 16 bytes each, of 128 rows.
 constexpr int CHUNK = 32;
 constexpr int WORDS = CHUNK / 4;
-// Chunks lie in shared memory with columns outermost, in words of four
-// columns. The four words of padding put the words that a warp writes (16 rows
-// of two columns four apart) into 32 different banks.
+// Chunks lie in shared memory with columns outermost, in words of four columns.
+// The four words of padding put the words that a warp writes (16 rows of two
+// columns, four apart) into 32 different banks.
 constexpr int PITCH = BLOCK + 4;
 constexpr int CHUNK_WORDS = WORDS * PITCH;
 
-// One side's rows of a block, on their way through registers.
+// One side's rows of a block, in transit through registers.
 struct Rows {
     const int8_t* from;
     uint4 held;
 
-    // Rows beyond the operand's last are that row again: what is computed of
-    // them goes nowhere.
+    // Rows beyond the operand's last repeat that row; their results are never
+    // stored.
     __device__ __forceinline__ void start(const int8_t* operand, uint64_t first, uint32_t rows,
                                           uint32_t columns, uint32_t skip) {
         uint64_t row = min(first + threadIdx.x / 2, uint64_t(rows - 1));
@@ -69,7 +69,7 @@ struct Block {
     uint64_t row, column;
     uint32_t m, n, skip;
 
-    // The two halves of shared memory take turns.
+    // The two halves of shared memory alternate.
     __device__ __forceinline__ uint32_t* half(uint32_t chunk) {
         return shared + chunk % 2 * 2 * CHUNK_WORDS;
     }
@@ -117,7 +117,8 @@ struct Block {
         }
         const uint32_t* from_a = half(used) + row_in_block;
         const uint32_t* from_b = half(used) + CHUNK_WORDS + column_in_block;
-        // Twice and not eight times: with more, the registers run out.
+        // Unrolled twice, not eight times: with more, the registers do not
+        // suffice.
 #pragma unroll 2
         for (int word = 0; word < WORDS; word++) {
             uint32_t a[8], b[8];
@@ -134,7 +135,7 @@ struct Block {
             }
         }
         used++;
-        // The other half was read before the last barrier, by all.
+        // All threads read the other half before the last barrier.
         if (more) {
             store(used);
         }
@@ -169,8 +170,8 @@ struct Block {
 #pragma unroll
         for (int tile = 0; tile < 2; tile++) {
             uint64_t at = first_column + tile * TILE;
-            // m and n are multiples of the tile, so a thread's part of a tile is
-            // in or out.
+            // m and n are multiples of the tile, so a thread's part of a tile
+            // is entirely inside or outside.
             if (first_row < m && at < n) {
 #pragma unroll
                 for (int i = 0; i < 8; i++) {

@@ -1,8 +1,8 @@
 // poai: arch compute_80
 // poai: sass IMMA
 //
-// The noised product with its transcripts by mma.sync m16n8k32: from Ampere on.
-// See product.md beside this file for launch shapes and what it costs.
+// The noised product with its transcripts by mma.sync m16n8k32, from Ampere on.
+// product.md beside this file has the launch shapes and the costs.
 #include "place.cuh"
 #include "store.cuh"
 #include "thin.cuh"
@@ -10,17 +10,17 @@
 
 namespace {
 
-// A thread block computes BM×BN sums, a warp WM×WN of them: whole tiles, so
-// that no step's fold leaves the warp. 64×64 sums a warp are 128 registers a
-// thread; fewer would read more shared memory for each product (a warp reads
-// WM + WN bytes of every column for WM·WN products).
+// A thread block computes BM×BN sums, and a warp WM×WN of them. These are whole
+// tiles, so that no step's fold leaves the warp. 64×64 sums a warp take 128
+// registers a thread. Fewer sums would read more shared memory for each product
+// (a warp reads WM + WN bytes of every column for WM·WN products).
 template <int BM_, int BN_, int WM_, int WN_, int STAGES_>
 struct Shape {
     static constexpr int BM = BM_, BN = BN_, WM = WM_, WN = WN_;
-    // Copies run this many chunks of columns ahead, less one.
+    // Copies run STAGES - 1 chunks of columns ahead.
     static constexpr int STAGES = STAGES_;
-    // Columns of a chunk. Half a step: the ring then has stages enough to hide
-    // the memory's latency in the 99 KiB that all GPUs have.
+    // Columns of a chunk. Half a step, so that the ring has enough stages to
+    // hide the memory's latency in the 99 KiB that all GPUs have.
     static constexpr int CHUNK = 64;
     static constexpr int THREADS = BM / WM * (BN / WN) * 32;
     static constexpr int STAGE_BYTES = (BM + BN) * CHUNK;
@@ -31,27 +31,27 @@ struct Shape {
     static_assert(RANK % CHUNK == 0 && DIGIT_COLUMNS % CHUNK == 0, "chunks fill steps");
 };
 
-// Where the 16-byte column `c` of row `row` of a chunk lies. Rows are 64
-// bytes, two to a line of all 32 banks: the XOR puts the same column of eight
-// consecutive rows, which ldmatrix reads at once, into eight different places.
+// The place of the 16-byte column `c` of row `row` of a chunk. Rows are 64
+// bytes, two to a line of all 32 banks. ldmatrix reads the same column of eight
+// consecutive rows at once: the XOR puts these into eight different places.
 __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t c) {
     return row * 64 + (c ^ (row / 2 % 4)) * 16;
 }
 
-// One side's rows of a block, on their way to shared memory.
+// One side's rows of a block, in transit to shared memory.
 template <int ROWS, int THREADS, int CHUNK>
 struct Copies {
     static constexpr int COUNT = ROWS * CHUNK / 16 / THREADS;
     static_assert(COUNT * THREADS * 16 == ROWS * CHUNK, "every thread copies the same");
     const int8_t* from;
     uint32_t offset[COUNT];  // a block's rows have less than 2^32 bytes
-    // This thread's place in a stage; the next ones are whole groups of rows
-    // below it, which the swizzle does not tell apart.
+    // This thread's place in a stage. Its other places are whole groups of rows
+    // further, where the swizzle is the same.
     uint32_t to;
     static_assert(THREADS * 16 / CHUNK % 8 == 0, "the swizzle repeats after 8 rows");
 
-    // Rows beyond the operand's last are that row again: what is computed of
-    // them goes nowhere, and no copy needs a condition.
+    // Rows beyond the operand's last repeat that row; their results are never
+    // stored, and no copy needs a condition.
     __device__ __forceinline__ void start(const int8_t* operand, uint64_t first, uint32_t rows,
                                           uint32_t columns, uint32_t skip) {
         from = operand + first * columns + skip;
@@ -84,10 +84,10 @@ struct Block {
     Copies<S::BM, S::THREADS, S::CHUNK> copies_a;
     Copies<S::BN, S::THREADS, S::CHUNK> copies_b;
     int8_t* ring;
-    // Of this lane's row of the first fragment: byte in a stage.
+    // The byte in a stage of this lane's row of the first fragment.
     uint32_t at_a, at_b;
     uint32_t chunks, copied, used;
-    // Where the copies go over from the operands to the thin ones.
+    // The chunk at which the copies change from the operands to the thin ones.
     uint32_t change;
     const int8_t *thin_a, *thin_b;
     uint64_t row, column;
@@ -97,8 +97,8 @@ struct Block {
         return ring + chunk % S::STAGES * S::STAGE_BYTES;
     }
 
-    // Starts the copies of the next chunk. The group is closed even where there
-    // is no chunk, so that the newest groups are always the same number.
+    // Starts the copies of the next chunk. The group is closed even if there is
+    // no chunk, so that the number of newest groups is always the same.
     __device__ __forceinline__ void copy() {
         if (copied < chunks) {
             if (copied == change) {
@@ -115,7 +115,7 @@ struct Block {
 
     // 32 columns: half a chunk.
     __device__ __forceinline__ void load(int set, const int8_t* from, int half) {
-        // In bytes the halves differ in bit 5 alone, on either side of the XOR.
+        // In bytes the halves differ only in bit 5, before and after the XOR.
         const int8_t* rows_a = from + (at_a ^ uint32_t(32 * half));
         const int8_t* rows_b = from + S::BM * S::CHUNK + (at_b ^ uint32_t(32 * half));
 #pragma unroll
@@ -150,9 +150,10 @@ struct Block {
         uint32_t lane = lane_id(), warp = threadIdx.x / 32;
         uint32_t warp_row = warp % (S::BM / S::WM) * S::WM;
         uint32_t warp_column = warp / (S::BM / S::WM) * S::WN;
-        // ldmatrix takes four matrices of 8 rows by 16 columns. Of A' they are
-        // the upper and lower 8 rows, then the same of the next 16 columns; of
-        // B'ᵀ both columns of 8 rows, then of the next 8 rows.
+        // ldmatrix takes four matrices of 8 rows by 16 columns. For A' they are
+        // the upper and the lower 8 rows, then the same rows of the next 16
+        // columns. For B'ᵀ they are both columns of 8 rows, then both of the
+        // next 8 rows.
         at_a = swizzled(warp_row + lane % 16, lane / 16);
         at_b = swizzled(warp_column + lane / 16 * 8 + lane % 8, lane / 8 % 2);
         copies_a.start(operand_a, row, m, k, 0);
@@ -177,7 +178,8 @@ struct Block {
         load(0, stage(0), 0);
     }
 
-    // Multiplies the next chunk; its first half's fragments are loaded already.
+    // Multiplies the next chunk; the fragments of its first half are already
+    // loaded.
     __device__ __forceinline__ void chunk() {
         load(1, stage(used), 1);
         multiply(0);
@@ -232,8 +234,8 @@ struct Block {
         for (int i = 0; i < S::FM; i++) {
 #pragma unroll
             for (int j = 0; j < S::FN; j += 2) {
-                // m and n are multiples of the tile, so both fragments are in or
-                // out, for all lanes.
+                // m and n are multiples of the tile, so both fragments are
+                // inside or outside, for all lanes.
                 if (first_row + i * 16 < m && first_column + j * 8 < n) {
                     int32_t* to = c + (first_row + i * 16 + lane / 4) * n + first_column + j * 8 +
                                   fragment_column();
@@ -308,8 +310,8 @@ __device__ __forceinline__ void product(const int8_t* a, const int8_t* bt, uint3
     }
 }
 
-// Eight warps, 96 KiB. Two warps to a scheduler: one's fold is under the
-// other's matrix instructions.
+// Eight warps, 96 KiB. A scheduler has two warps: one folds while the other's
+// matrix instructions run.
 using Wide = Shape<128, 256, 64, 64, 4>;
 // For products with few columns: four times the blocks.
 using Narrow = Shape<64, 128, 32, 64, 4>;

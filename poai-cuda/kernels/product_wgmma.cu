@@ -1,18 +1,19 @@
 // poai: arch compute_90a
 // poai: sass IGMMA
 //
-// The noised product with its transcripts by wgmma: Hopper. See product.md
-// beside this file for launch shapes and what it costs.
+// The noised product with its transcripts by wgmma, for Hopper. product.md
+// beside this file has the launch shapes and the costs.
 //
 // A persistent grid of clusters of two blocks. A cluster computes 256×256 sums,
-// each of its blocks 128×256; both need the same rows of B'ᵀ, each copies half
-// of them to both. A block has three warpgroups:
+// and each of its blocks 128×256. Both blocks need the same rows of B'ᵀ, so
+// each copies half of them to both. A block has three warpgroups:
 //
 // - the first copies (one thread) and draws tickets (its second warp);
-// - two multiply, 64×256 sums each, 128 registers of a thread. They take turns:
-//   one hands its four matrix instructions of a step over, then the other; while
-//   the other's run, the first one's are done, and it folds them. The matrix
-//   units always have a step in their queue, although sums are waited for at
+// - the other two multiply, 64×256 sums each, 128 registers of a thread. They
+//   alternate: one issues its four matrix instructions of a step, then the
+//   other. While the other's run, the first one's are done, and it folds them.
+//   The matrix units always have a step in their queue, although a warpgroup
+//   waits for its sums at every step.
 //   every step.
 #include "hopper.cuh"
 #include "place.cuh"
@@ -25,8 +26,8 @@ namespace {
 constexpr int CLUSTER = 2;
 constexpr int BM = 128, BN = 256;
 constexpr int WM = 64;  // rows of a warpgroup
-// One stage is one step: 128 columns are the 128 bytes of a swizzled row. On the
-// host a block has less memory.
+// One stage is one step: 128 columns are the 128 bytes of a swizzled row. A
+// block on the host has less memory.
 #ifdef POAI_HOST
 constexpr int STAGES = 2;
 #else
@@ -42,7 +43,7 @@ constexpr uint32_t PARTS_AT = STAGES * STAGE_BYTES;
 constexpr uint32_t PARTS = MULTIPLIERS / 32 * COLUMN_TILES * 16;
 constexpr uint32_t BARRIERS_AT = PARTS_AT + PARTS * 4;
 
-// Named barriers: whose turn it is (two), parts written, parts read.
+// Named barriers: the turns (two), parts written, parts read.
 constexpr uint32_t TURN = 1, WRITTEN = 3, READ = 4;
 
 struct Work {
@@ -88,7 +89,7 @@ struct Ring {
     __device__ __forceinline__ uint32_t empty() const { return full() + STAGES * 8; }
 };
 
-// One thread: keeps the ring full, over the end of a block into the next.
+// One thread: keeps the ring full, across the end of a block into the next.
 __device__ __forceinline__ void copy_all(const Work& work, const Maps& maps, Ring ring) {
     uint32_t rank = cluster_rank();
     for (uint32_t index = cluster_index<CLUSTER>(); index < work.blocks();
@@ -101,8 +102,8 @@ __device__ __forceinline__ void copy_all(const Work& work, const Maps& maps, Rin
             uint32_t column = thin ? (DIGITS - work.digits) * DIGIT_COLUMNS +
                                          (step - work.steps()) * RANK
                                    : step * RANK;
-            // Both blocks have used what this stage held: this one's copy goes
-            // to both.
+            // Both blocks have used the data of this stage, so this block's
+            // copy goes to both.
             mbarrier_wait(ring.empty(), ring.phase ^ 1);
             mbarrier_expect(ring.full(), STAGE_BYTES);
             // Rows beyond the operand's last arrive as zeros.
@@ -114,7 +115,7 @@ __device__ __forceinline__ void copy_all(const Work& work, const Maps& maps, Rin
     }
 }
 
-// One warp, a lane for each of a block's tiles.
+// One warp, with a lane for each tile of a block.
 __device__ __forceinline__ void draw_all(const Work& work, const Output& output,
                                          const uint32_t* parts) {
     uint32_t tile_row = lane_id() / COLUMN_TILES, tile_column = lane_id() % COLUMN_TILES;
@@ -126,7 +127,7 @@ __device__ __forceinline__ void draw_all(const Work& work, const Output& output,
         uint32_t transcript[16];
 #pragma unroll
         for (int i = 0; i < 16; i++) {
-            // Two warps have 16 rows each of a tile.
+            // Two warps have 16 rows of a tile each.
             uint32_t at = (tile_row * 2 * COLUMN_TILES + tile_column) * 16 + i;
             transcript[i] = parts[at] ^ parts[at + COLUMN_TILES * 16];
         }
@@ -146,14 +147,14 @@ struct Multiplier {
     uint32_t group;  // 0 or 1
     uint32_t released;
 
-    // The stage is free in this warp's eyes, for both blocks' copies.
+    // For this warp the stage is free, for both blocks' copies.
     __device__ __forceinline__ void release(uint32_t empty) {
         if (lane_id() < CLUSTER) {
             mbarrier_arrive_at(empty, lane_id());
         }
     }
 
-    // Hands over the four instructions of a step.
+    // Issues the four instructions of a step.
     __device__ __forceinline__ void issue(bool add) {
         uint64_t a = wgmma_rows(ring.a() + group * WM * RANK), b = wgmma_rows(ring.b());
         wgmma_hold(sums);
@@ -165,7 +166,7 @@ struct Multiplier {
         wgmma_commit();
     }
 
-    // A step whose sums are there when it returns.
+    // A step whose sums are complete when it returns.
     __device__ __forceinline__ void step_in_turn(bool add) {
         mbarrier_wait(ring.full(), ring.phase);
         block_barrier_sync(TURN + group, MULTIPLIERS);
@@ -177,7 +178,8 @@ struct Multiplier {
         ring.next();
     }
 
-    // A step whose sums need not be there before the next: two are under way.
+    // A step whose sums need not be complete before the next: two are in
+    // progress.
     __device__ __forceinline__ void step_ahead(bool add) {
         mbarrier_wait(ring.full(), ring.phase);
         issue(add);
@@ -217,7 +219,7 @@ struct Multiplier {
     __device__ __forceinline__ void store(int32_t* c, const Place& place, const Work& work) {
         uint32_t lane = lane_id(), warp = thread_of_block() / 32 % 4;
         uint32_t first = place.row + group * WM + warp * 16;
-        // m and n are multiples of the tile, so fragments are in or out for all lanes.
+        // m and n are multiples of the tile, so fragments are inside or outside for all lanes.
         if (first >= work.m) {
             return;
         }
@@ -282,7 +284,7 @@ __device__ __forceinline__ void multiply_all(const Work& work, const Output& out
             self.store(output.c, work.place(index), work);
         }
     }
-    // Leaves every barrier as it was found.
+    // Leaves every barrier in its initial state.
     if constexpr (TICKETS) {
         if (self.group == 0) {
             block_barrier_sync(TURN, MULTIPLIERS);
@@ -303,7 +305,7 @@ __device__ __forceinline__ void product(const Maps& maps, uint32_t m, uint32_t n
         tensor_map_prefetch(maps.b);
         for (Ring at = ring; at.phase == 0; at.next()) {
             mbarrier_init(at.full(), 1);
-            // A warp of each multiplier of both blocks.
+            // A warp of each multiplying warpgroup of both blocks.
             mbarrier_init(at.empty(), CLUSTER * MULTIPLIERS / 32);
         }
         mbarrier_init_fence();
@@ -320,7 +322,8 @@ __device__ __forceinline__ void product(const Maps& maps, uint32_t m, uint32_t n
         registers_more<216>();
         multiply_all<TICKETS, EXACT>(work, output, ring, parts);
     }
-    // A block's barriers and memory are there until the other has done with them.
+    // A block's barriers and memory must exist until the other block has used
+    // them.
     cluster_sync();
 }
 

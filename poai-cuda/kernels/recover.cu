@@ -1,8 +1,8 @@
 // poai: arch compute_61
 //
-// What makes a product exact (spec §5), beside the product itself: the noise's
-// step factors as a thin operand, and the digits of thin products. thin.cuh
-// says what they are for.
+// The data that makes a product exact (spec §5), without the product itself:
+// the noise's step factors as a thin operand, and the digits of thin products.
+// thin.cuh describes their use.
 //
 // In order, for sides A and B with their noise E = E_L·E_R and F = F_L·F_R:
 //
@@ -11,16 +11,15 @@
 // 2. P_A = A·F_L and P_Bᵀ = B'ᵀ·E_Rᵀ by a plain product of n = r columns.
 // 3. `recover_digits`, twice: the thin operands of a `product_…_exact`.
 //
-// `recover_apply` takes the place of 3 where the noised product is in memory
-// already.
+// `recover_apply` replaces step 3 if the noised product is already in memory.
 #include "thin.cuh"
 
-// Writes the k/r step factors side by side, r×k entries of −1, 0 and 1, from
-// their rows as noise.cu writes them (`by_row`): for row p of step ℓ a word of
-// two entries, each a column plus 256 where it is −1. A block of r threads for
-// each step, any permitted r. Dense, although 2 of 128 entries are not zero:
-// tensor cores are more than 64 times as fast as additions of entries that are
-// gathered.
+// Writes the k/r step factors side by side, r×k entries of −1, 0 and 1. It
+// reads their rows in the format of noise.cu (`by_row`): for row p of step ℓ a
+// word of two entries, each a column, plus 256 if it is −1. A block of r
+// threads for each step, for any permitted r. The matrix is dense, although
+// only 2 of 128 entries are not zero: tensor cores are more than 64 times as
+// fast as additions of gathered entries.
 extern "C" __global__ void __launch_bounds__(256)
     recover_factors(const uint32_t* by_row, int8_t* factors, uint32_t k) {
     uint32_t row = threadIdx.x, step = blockIdx.x, rank = blockDim.x;
@@ -31,7 +30,8 @@ extern "C" __global__ void __launch_bounds__(256)
 #pragma unroll
         for (uint32_t j = 0; j < 4; j++) {
             words[j] = 0;
-            // The two are in different columns: the shift of spec §4 is odd.
+            // The two are in different columns, because the shift of spec §4 is
+            // odd.
 #pragma unroll
             for (uint32_t half = 0; half < 32; half += 16) {
                 uint32_t column = entries >> half & 255, negative = entries >> half & 256;
@@ -46,13 +46,13 @@ extern "C" __global__ void __launch_bounds__(256)
 
 namespace {
 
-// Takes the lowest digits off four entries of a thin product.
+// Removes the lowest digits of four entries of a thin product.
 __device__ __forceinline__ uint32_t take_digit(int32_t (&p)[4]) {
     uint32_t word = 0;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         // The nearest multiple of the base, rounded in unsigned numbers: 2^11
-        // of them are beyond |P| < 2^18.
+        // of them cover more than |P| < 2^18.
         constexpr int32_t HALF = DIGIT_BASE / 2, OFFSET = 1 << 11;
         int32_t next = int32_t(uint32_t(p[i] + HALF + OFFSET * int32_t(DIGIT_BASE)) / DIGIT_BASE);
         next -= OFFSET;
@@ -64,10 +64,11 @@ __device__ __forceinline__ uint32_t take_digit(int32_t (&p)[4]) {
 
 }  // namespace
 
-// Makes one side's thin operand of its thin product (rows×r) and its row
+// Makes one side's thin operand from its thin product (rows×r) and its row
 // factors (rows×r). `product_first` is 1 for side A, [P | −L], and 0 for side
-// B, [−L | P]. Sets the flag where some entry needs the third digit; the host
-// clears it before. A thread for every four entries: 32 threads a row.
+// B, [−L | P]. Sets the flag if some entry needs the third digit; the host
+// clears the flag before the launch. A thread for every four entries: 32
+// threads a row.
 extern "C" __global__ void __launch_bounds__(256)
     recover_digits(const int32_t* product, const int8_t* row_factors, int8_t* thin,
                    uint32_t* wide, uint32_t rows, uint32_t product_first) {
@@ -102,8 +103,8 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // `c −= P_A·L_Bᵀ + L_A·P_Bᵀ` in full width, for every rank and k and without
-// tensor cores: for research, and what the digits are tested against. A thread
-// for each entry, a block of 32 columns by 8 rows, blocks row-major.
+// tensor cores. For research, and to test the digits. A thread for each entry,
+// a block of 32 columns by 8 rows, blocks row-major.
 extern "C" __global__ void __launch_bounds__(256)
     recover_apply(int32_t* c, const int32_t* product_a, const int8_t* factors_a,
                   const int32_t* product_b, const int8_t* factors_b, uint32_t m, uint32_t n,
@@ -114,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(256)
     if (row >= m || column >= n) {
         return;
     }
-    // Unsigned: sums on the way may leave i32, what remains does not.
+    // Unsigned: intermediate sums may leave i32, but the result does not.
     uint32_t sum = 0;
     for (uint32_t p = 0; p < rank; p++) {
         sum += uint32_t(product_a[row * rank + p] * factors_b[column * rank + p]);

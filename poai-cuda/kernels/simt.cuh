@@ -1,13 +1,13 @@
-// What every kernel includes, and the only header it needs.
+// Included by every kernel; the only header that a kernel needs.
 //
-// Compiled by NVRTC (or nvcc) this brings integer types, for there is no
-// standard library there, and small functions around the PTX instructions that
-// CUDA C++ has no name for. Compiled for the host with POAI_HOST, the same
-// names come from `poai-testing/emulated/shim`, for the processor.
-// CUDA's own built-in functions (`__shfl_sync`, `__dp4a`, `atomicMin`, ...)
-// are used under their own names in both.
+// Compiled by NVRTC (or nvcc), it provides integer types, because NVRTC has no
+// standard library, and small functions around the PTX instructions that CUDA
+// C++ has no name for. Compiled for the host with POAI_HOST, the same names
+// come from `poai-testing/emulated/shim`, for the processor. CUDA's own
+// built-in functions (`__shfl_sync`, `__dp4a`, `atomicMin`, ...) are used under
+// their own names in both.
 //
-// Every function here that is of a warp must be called by all 32 lanes.
+// All 32 lanes must call every function here that is of a warp.
 #pragma once
 
 #ifdef POAI_HOST
@@ -27,8 +27,8 @@ typedef unsigned long long uint64_t;
 
 static_assert(sizeof(void*) == 8, "64-bit addresses");
 
-// The capability that code is made for, as in 800 for 8.0; a macro of its own
-// because the host has one, too.
+// The capability that code is compiled for, as in 800 for 8.0. A macro of its
+// own, because the host has one, too.
 #ifdef __CUDA_ARCH__
 #define POAI_ARCH __CUDA_ARCH__
 #else
@@ -40,8 +40,8 @@ static_assert(sizeof(void*) == 8, "64-bit addresses");
 extern __shared__ __align__(1024) unsigned char simt_dynamic_shared[];
 #define SHARED_DYNAMIC(type, name) type* const name = reinterpret_cast<type*>(simt_dynamic_shared)
 
-// A place where the host may switch threads: worth writing between accesses to
-// shared memory that are thought not to need a barrier.
+// A place where the host may switch threads. Put it between accesses to shared
+// memory that are assumed not to need a barrier.
 #define SIMT_POINT() ((void)0)
 
 __device__ __forceinline__ uint32_t shared_address(const void* shared) {
@@ -68,16 +68,16 @@ __device__ __forceinline__ uint32_t warp_xor(uint32_t value) {
 
 #if POAI_ARCH >= 800
 
-// Copies 16 bytes from global to shared memory, both aligned to 16, some time
-// before a wait that includes their group ends. Not cached in L1.
+// Copies 16 bytes from global to shared memory, both aligned to 16. The copy
+// arrives before the end of a wait that includes its group. Not cached in L1.
 __device__ __forceinline__ void cp_async16(void* shared, const void* global) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)),
                  "l"(global)
                  : "memory");
 }
 
-// The same, of which only the first `bytes` (0 to 16) are read, the rest of
-// the 16 written being zeros.
+// Copies 16 bytes, of which only the first `bytes` (0 to 16) are read; the rest
+// are written as zeros.
 __device__ __forceinline__ void cp_async16_zfill(void* shared, const void* global,
                                                  uint32_t bytes) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
@@ -90,8 +90,8 @@ __device__ __forceinline__ void cp_async_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-// Waits for all groups of this thread but the newest `pending`. Other threads
-// see the bytes after a barrier that follows.
+// Waits for all groups of this thread except the newest `pending`. Other
+// threads see the bytes after a later barrier.
 template <int pending>
 __device__ __forceinline__ void cp_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
@@ -109,9 +109,9 @@ __device__ __forceinline__ void mma_m16n8k32_s8(int32_t (&d)[4], const uint32_t 
 
 #endif
 
-// Loads 1, 2 or 4 matrices of 8 rows of 16 bytes from shared memory. Lanes
-// 8i to 8i + 7 give the addresses of matrix i's rows, aligned to 16 (those of
-// lanes beyond the last matrix are not used). Lane l gets of each matrix the
+// Loads 1, 2 or 4 matrices of 8 rows of 16 bytes from shared memory. Lanes 8i
+// to 8i + 7 give the addresses of matrix i's rows, aligned to 16 (those of
+// lanes beyond the last matrix are not used). Lane l gets, of each matrix, the
 // 4 bytes of row l/4 from byte 4·(l mod 4) on. sm_75 and later.
 #if POAI_ARCH >= 750
 
@@ -136,7 +136,7 @@ __device__ __forceinline__ void ldmatrix_x4(uint32_t (&to)[4], const void* row) 
                  : "memory");
 }
 
-// The same with each matrix of 8×8 16-bit elements transposed.
+// The loads with each matrix of 8×8 16-bit elements transposed.
 __device__ __forceinline__ void ldmatrix_x1_trans(uint32_t (&to)[1], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];"
                  : "=r"(to[0])

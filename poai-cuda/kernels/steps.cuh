@@ -1,10 +1,10 @@
-// What the steps of a program share (spec §11, §12): tensors' layout, the
+// Shared by the steps of a program (spec §11, §12): the layout of tensors, the
 // arithmetic of poai-core/src/program/ops/arithmetic.rs, sums over a warp.
 //
 // A tensor is row-major; its type is the number of bytes of an entry: 1, 2 or
-// 4. Rows are padded to a multiple of 32, columns to one of 128 where the type
-// is 1, all with zeros, which kernels write too. `rows` and `columns` are true
-// ones in all that follows.
+// 4. Rows are padded to a multiple of 32, and columns to one of 128 if the type
+// is 1. The padding is zeros, which kernels write too. Below, `rows` and
+// `columns` are the true ones.
 #pragma once
 
 #include "simt.cuh"
@@ -40,13 +40,13 @@ __device__ __forceinline__ int32_t column_load(const void* constant, uint32_t ty
     return entry_load(constant, type, uint64_t(row) * row_stride(1, type));
 }
 
-// The padded row that this warp makes, where a warp makes a row.
+// The padded row that this warp makes, if a warp makes a row.
 __device__ __forceinline__ uint32_t warp_row() {
     return blockIdx.x * STEP_WARPS + threadIdx.x / 32;
 }
 
 // Writes this warp's row: `entry(column)` in true columns of a true row, and
-// zeros. Entries of a byte are stored four at a time.
+// zeros elsewhere. One-byte entries are stored four at a time.
 template <class Entry>
 __device__ __forceinline__ void row_store(void* out, uint32_t type, bool is_true, uint32_t columns,
                                           const Entry& entry) {
@@ -73,7 +73,7 @@ __device__ __forceinline__ void row_store(void* out, uint32_t type, bool is_true
 
 __device__ __forceinline__ int64_t add_saturating(int64_t a, int64_t b) {
     int64_t sum = int64_t(uint64_t(a) + uint64_t(b));
-    // It is wrong where its sign is neither's.
+    // It is wrong if its sign differs from both operands' signs.
     if (((a ^ sum) & (b ^ sum)) < 0) {
         return a < 0 ? int64_t(uint64_t(1) << 63) : int64_t(~uint64_t(0) >> 1);
     }
@@ -85,7 +85,7 @@ __device__ __forceinline__ int64_t rsh(int64_t x, uint32_t shift) {
     return shift == 0 ? x : add_saturating(x, int64_t(1) << (shift - 1)) >> shift;
 }
 
-// The same of a product, whose sum with half a unit does not saturate.
+// x·2⁻ˢ of a product, whose sum with half a unit does not saturate.
 __device__ __forceinline__ int64_t rsh_product(int32_t a, int32_t b, uint32_t shift) {
     return (int64_t(a) * b + ((int64_t(1) << shift) >> 1)) >> shift;
 }

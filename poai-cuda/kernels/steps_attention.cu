@@ -1,16 +1,17 @@
 // poai: arch compute_61
 // poai: sass IDP
 //
-// The two products of attention, each with what follows it. Blocks of 256
-// threads, as many as there are groups of 8 padded rows of the output: a warp
-// makes a row. Sums of products may be given; otherwise every lane makes its own.
+// The two products of attention, each with the arithmetic that follows it.
+// Blocks of 256 threads, as many as there are groups of 8 padded rows of the
+// output: a warp makes a row. The caller may give the sums of products;
+// otherwise every lane computes its own.
 #include "steps.cuh"
 
 // Weights are stored less this, so that 0..=127 become operands.
 constexpr int32_t WEIGHT_OFFSET = 64;
 
-// Sum of products of `count` entries; four at a time where both begin at a
-// multiple of four and `count` is one.
+// The dot product of `count` entries. It takes four at a time if both begin at
+// a multiple of four and `count` is a multiple of four.
 __device__ __forceinline__ int32_t dot(const int8_t* a, const int8_t* b, uint32_t count,
                                        bool by_words) {
     int32_t sum = 0;
@@ -29,11 +30,11 @@ __device__ __forceinline__ int32_t dot(const int8_t* a, const int8_t* b, uint32_
 }
 
 // Rows (item, head, i) of columns j, for `batch` items. q and k have `columns`
-// columns of type 1 and a row a token, `alpha` is heads×1, `table` 256×1 of type
-// 2, `lengths` batch×1 or null. `sums`, of the output's rows and rows of
-// `sums_stride`, are the products of q and k, or null. `error` becomes the first
-// item whose length is not in 1..=sequence, where that is below what it was;
-// such an item's rows are zeros.
+// columns of type 1 and one row a token. `alpha` is heads×1, `table` 256×1 of
+// type 2, `lengths` batch×1 or null. `sums`, with the output's rows and
+// `sums_stride` entries a row, are the products of q and k, or null. If an
+// item's length is not in 1..=sequence, its rows are zeros, and `error` becomes
+// the minimum of itself and the item's number.
 extern "C" __global__ void __launch_bounds__(256)
     step_attention_weights(const int8_t* q, const int8_t* k, const int32_t* alpha,
                            const int16_t* table, const int32_t* lengths, const int32_t* sums,
@@ -47,11 +48,11 @@ extern "C" __global__ void __launch_bounds__(256)
 
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
     bool is_true = row < batch * heads * sequence;
-    // Of a row of padding, the first is taken.
+    // A row of padding uses the first row.
     uint32_t block = is_true ? row / sequence : 0, i = is_true ? row % sequence : 0;
     uint32_t item = block / heads, head = block % heads;
     uint32_t length = lengths == nullptr ? sequence : uint32_t(lengths[item]);
-    // A negative length is a large one.
+    // A negative length is a large unsigned number.
     if (length == 0 || length > sequence) {
         if (is_true && lane == 0) {
             atomicMin(error, item);
@@ -82,13 +83,13 @@ extern "C" __global__ void __launch_bounds__(256)
         if (j >= seen) {
             return -WEIGHT_OFFSET;
         }
-        // No score is above the largest.
+        // No score is above the largest one.
         return exponentials[min(uint32_t(top) - uint32_t(score(j)), 255u)];
     });
 }
 
-// Sums of the entries of rows of type 1. A warp for each padded row; `out` has as
-// many rows, of one column.
+// Sums of the entries of rows of type 1. A warp for each padded row; `out` has
+// the same number of rows, of one column.
 extern "C" __global__ void __launch_bounds__(256)
     step_row_totals(const int8_t* x, int32_t* out, uint32_t columns) {
     uint32_t row = warp_row(), lane = threadIdx.x % 32, stride = row_stride(columns, 1);
@@ -104,10 +105,11 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // Rows (item, i) of columns (head, channel), of type 2, for `batch` items.
-// `weights` are rows (item, head, i) of `sequence` columns, `values` rows (item,
-// column) of as many, both of type 1, `scales` columns×1. `sums`, rows of
-// `sums_stride` for the output's rows, are the products of weights as they are
-// stored with values, and then `totals` those of values' rows; both may be null.
+// `weights` are rows (item, head, i) of `sequence` columns. `values` are rows
+// (item, column) of `sequence` columns. Both are of type 1; `scales` are
+// columns×1. `sums`, with the output's rows and `sums_stride` entries a row,
+// are the products of the stored weights and values. With them, `totals` are
+// the sums of values' rows. Both may be null.
 extern "C" __global__ void __launch_bounds__(256)
     step_attention_context(const int8_t* weights, const int8_t* values, const int32_t* scales,
                            const int32_t* sums, uint32_t sums_stride, const int32_t* totals,
@@ -143,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(256)
             } else {
                 const int* other = reinterpret_cast<const int*>(values + values_row * stride);
                 for (uint32_t word = 0; word < stride / 4; word++) {
-                    // Weights are 0..=127 again; of padding, values are zeros.
+                    // Weights are 0..=127 again; in padding, values are zeros.
                     int weight = int(__vadd4(uint32_t(own[word]), 0x40404040u));
                     product = __dp4a(weight, other[word], product);
                 }

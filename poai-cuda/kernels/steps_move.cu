@@ -1,24 +1,26 @@
 // poai: arch compute_61
 //
-// Steps that move entries, and pools of pixels. Where nothing else is said, a
-// kernel takes blocks of 256 threads, as many as there are groups of 8 padded
-// rows of the output: a warp makes a row. Input and output are of one type.
+// Steps that move entries, and pools of pixels. Unless a kernel's comment
+// differs, it takes blocks of 256 threads, as many as there are groups of 8
+// padded rows of the output: a warp makes a row. Input and output are of one
+// type.
 #include "steps.cuh"
 
-// Every item transposed: `rows` and `columns` are the output's, of which an item
-// has `item_rows` rows; its input has as many columns, and `columns` rows. A
-// block of 256 threads for each 32×32 padded entries of the output: blocks along
-// x down, along y across (the last ones may be narrower).
+// Transposes every item. `rows` and `columns` are the output's. An item has
+// `item_rows` rows in the output; its input has `item_rows` columns and
+// `columns` rows. A block of 256 threads for each 32×32 padded entries of the
+// output: blocks along x go down, along y across (the last ones may be
+// narrower).
 extern "C" __global__ void __launch_bounds__(256)
     step_transpose(const void* x, void* out, uint32_t type, uint32_t rows, uint32_t columns,
                    uint32_t item_rows) {
-    // A column more, so that reading it down meets every bank.
+    // One column more, so that reading down it uses every bank.
     __shared__ int32_t tile[32][33];
     uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     uint32_t first_row = blockIdx.x * 32, first_column = blockIdx.y * 32;
     uint32_t in_stride = row_stride(item_rows, type), out_stride = row_stride(columns, type);
 
-    // Lanes along the input's rows, which the output's are columns of.
+    // Lanes go along the input's rows, which are the output's columns.
     uint32_t row = first_row + lane;
     uint64_t first = uint64_t(row / item_rows) * columns;
     for (uint32_t i = warp; i < 32; i += STEP_WARPS) {
@@ -36,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(256)
     }
 }
 
-// The same entries in order where the input has `in_columns` columns.
+// Copies the entries in order; the input has `in_columns` columns.
 extern "C" __global__ void __launch_bounds__(256)
     step_reshape(const void* x, void* out, uint32_t type, uint32_t rows, uint32_t columns,
                  uint32_t in_columns) {
@@ -51,16 +53,16 @@ extern "C" __global__ void __launch_bounds__(256)
     });
 }
 
-// A window over images of height×width pixels, with as many positions as
-// `out_height` and `out_width` say, and where it stands for a row of the output.
+// A window over images of height×width pixels, with `out_height`×`out_width`
+// positions, and its position for a row of the output.
 struct Window {
     uint32_t height, width, kernel_down, kernel_right, stride_down, stride_right, top, left,
         out_height, out_width;
 };
 
 struct Position {
-    // The first row of the image; of the window's first pixel, which may lie
-    // before the image, row and column.
+    // The first row of the image; then the row and the column of the window's
+    // first pixel, which may lie before the image.
     uint64_t image;
     int64_t y, x;
 };
@@ -73,7 +75,7 @@ __device__ __forceinline__ Position position(const Window& window, uint32_t row)
             int64_t(uint64_t(place % window.out_width) * window.stride_right) - window.left};
 }
 
-// The pixels under a window as a row, in order down, right, channel; those
+// The pixels under a window as a row, in the order down, right, channel; those
 // outside the image are zeros. Of type 1; pixels have `channels` columns.
 extern "C" __global__ void __launch_bounds__(256)
     step_unfold(const int8_t* x, int8_t* out, uint32_t rows, uint32_t channels, uint32_t height,
@@ -93,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(256)
     });
 }
 
-// The largest pixel under a window, or where `mean` is not 0 the mean of those
+// The largest pixel under a window or, if `mean` is not 0, the mean of those
 // inside the image; each channel by itself.
 extern "C" __global__ void __launch_bounds__(256)
     step_pool(const void* x, void* out, uint32_t type, uint32_t rows, uint32_t columns,
@@ -104,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(256)
                      stride_right, top,   left,        out_height,   out_width};
     uint32_t row = warp_row(), stride = row_stride(columns, type);
     Position at = position(window, row);
-    // What of the window lies in the image, which is never nothing.
+    // The part of the window inside the image, which is never empty.
     int64_t y_first = max(at.y, int64_t(0)), y_end = min(at.y + kernel_down, int64_t(height));
     int64_t x_first = max(at.x, int64_t(0)), x_end = min(at.x + kernel_right, int64_t(width));
     int64_t count = (y_end - y_first) * (x_end - x_first);

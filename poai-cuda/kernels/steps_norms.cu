@@ -1,18 +1,18 @@
 // poai: arch compute_61
 //
-// Steps that scale a row by what is in it, and means over tokens. Where nothing
-// else is said, a kernel takes blocks of 256 threads, as many as there are
-// groups of 8 padded rows of the output: a warp makes a row.
+// Steps that scale a row by its own contents, and means over tokens. Unless a
+// kernel's comment differs, it takes blocks of 256 threads, as many as there
+// are groups of 8 padded rows of the output: a warp makes a row.
 #include "steps.cuh"
 
-// LayerNorm where `centre` is not 0, else RMSNorm, of type 2; `affine` is
+// LayerNorm if `centre` is not 0, else RMSNorm, of type 2. `affine` is
 // columns×2: γ, β.
 extern "C" __global__ void __launch_bounds__(256)
     step_normalise(const int16_t* x, const int32_t* affine, int16_t* out, uint32_t rows,
                    uint32_t columns, uint32_t centre, uint32_t shift) {
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
     const int16_t* own = x + uint64_t(row) * columns;
-    // Of a row of padding, nothing.
+    // A row of padding reads nothing.
     uint32_t end = row < rows ? columns : 0;
     int64_t mean = 0;
     if (centre != 0) {
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(256)
     const int32_t* exponentials = entries;
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
     uint64_t start = uint64_t(row) * row_stride(columns, x_type);
-    // Of a row of padding, nothing.
+    // A row of padding reads nothing.
     uint32_t end = row < rows ? columns : 0;
     int32_t top = -2147483647 - 1;
     for (uint32_t column = lane; column < end; column += 32) {
@@ -77,9 +77,9 @@ extern "C" __global__ void __launch_bounds__(256)
                       uint32_t columns) {
     uint32_t row = warp_row(), lane = threadIdx.x % 32;
     uint64_t start = uint64_t(row) * row_stride(columns, x_type);
-    // Of a row of padding, nothing.
+    // A row of padding reads nothing.
     uint32_t end = row < rows ? columns : 0;
-    // Up to 2^16 squares of 2^62: both halves of them are summed by themselves.
+    // Up to 2^16 squares of 2^62: their two halves are summed separately.
     uint64_t high = 0, low = 0;
     for (uint32_t column = lane; column < end; column += 32) {
         int64_t entry = entry_load(x, x_type, start + column);
@@ -97,10 +97,10 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // The means of items' tokens, times 2^8: `out` is items×columns of type 4. An
-// item has `item_rows` rows, of which the first `lengths[item]` count, all where
-// `lengths` is null. `error` becomes the first item whose length is not in
-// 1..=sequence, where that is below what it was; such rows are zeros. A thread
-// for each padded entry of the output.
+// item has `item_rows` rows, of which the first `lengths[item]` count, or all
+// if `lengths` is null. If an item's length is not in 1..=sequence, its row is
+// zeros, and `error` becomes the minimum of itself and the item's number. A
+// thread for each padded entry of the output.
 extern "C" __global__ void __launch_bounds__(256)
     step_mean_pool(const void* x, uint32_t x_type, const int32_t* lengths, int32_t* out,
                    uint32_t items, uint32_t columns, uint32_t item_rows, uint32_t sequence,
@@ -113,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(256)
     uint32_t length = item_rows;
     if (item < items && lengths != nullptr) {
         length = uint32_t(lengths[item]);
-        // A negative length is a large one.
+        // A negative length is a large unsigned number.
         if (length == 0 || length > sequence) {
             atomicMin(error, item);
             length = 0;

@@ -5,8 +5,8 @@
 // groups of 8 padded rows of the output: a warp makes a row.
 #include "steps.cuh"
 
-// What follows a product: sums are rows of `sums_stride` entries, channels
-// columns×3 (before, multiplier, after), `scales` one a row or null.
+// Requantises the sums of a product. Sums are rows of `sums_stride` entries,
+// channels columns×3 (before, multiplier, after), `scales` one a row or null.
 extern "C" __global__ void __launch_bounds__(256)
     step_linear(const int32_t* sums, uint32_t sums_stride, const int32_t* channels,
                 const int32_t* scales, void* out, uint32_t type, uint32_t rows, uint32_t columns,
@@ -73,7 +73,7 @@ extern "C" __global__ void __launch_bounds__(256)
               [=](uint32_t column) { return max(entry_load(x, type, start + column), 0); });
 }
 
-// `table` is 256×1 of the output's type; `pass` passes what is above its end.
+// `table` is 256×1 of the output's type; `pass` passes values above its end.
 extern "C" __global__ void __launch_bounds__(256)
     step_table(const void* x, uint32_t x_type, const void* table, void* out, uint32_t type,
                uint32_t rows, uint32_t columns, uint32_t shift, uint32_t pass) {
@@ -85,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(256)
     uint64_t start = uint64_t(row) * row_stride(columns, x_type);
     row_store(out, type, row < rows, columns, [=](uint32_t column) {
         int32_t entry = entry_load(x, x_type, start + column);
-        // A shift by more than 31 leaves the sign alone, too.
+        // A shift by more than 31 leaves only the sign, too.
         int64_t index = int64_t(entry >> min(shift, 31u)) + 128;
         return pass != 0 && index > 255 ? sat_type(entry, type) : found[clamp(index, 0, 255)];
     });
@@ -124,8 +124,8 @@ extern "C" __global__ void __launch_bounds__(256)
     });
 }
 
-// All of type 2. Row i of the table is added to row i of every item, which has
-// `item_rows` rows.
+// All of type 2. Row i of the table is added to row i of every item, and an
+// item has `item_rows` rows.
 extern "C" __global__ void __launch_bounds__(256)
     step_add_rows(const int16_t* x, const int16_t* table, int16_t* out, uint32_t rows,
                   uint32_t columns, uint32_t item_rows) {
@@ -136,16 +136,17 @@ extern "C" __global__ void __launch_bounds__(256)
     });
 }
 
-// `ids` are rows×1, the table has `table_rows` rows of type 1 and as many
-// scales; `out` is of type 2. `error` becomes the first row whose id is no row
-// of the table, where that is below what it was; such rows are zeros.
+// `ids` are rows×1. The table has `table_rows` rows of type 1 and the same
+// number of scales; `out` is of type 2. If a row's id is not a row of the
+// table, its output is zeros, and `error` becomes the minimum of itself and the
+// row's number.
 extern "C" __global__ void __launch_bounds__(256)
     step_embed(const int32_t* ids, const int8_t* table, const int32_t* scales, int16_t* out,
                uint32_t rows, uint32_t columns, uint32_t table_rows, uint32_t shift,
                uint32_t* error) {
     uint32_t row = warp_row();
     uint32_t id = row < rows ? uint32_t(ids[row]) : 0;
-    // A negative id is a large one.
+    // A negative id is a large unsigned number.
     bool found = row < rows && id < table_rows;
     if (row < rows && !found && threadIdx.x % 32 == 0) {
         atomicMin(error, row);

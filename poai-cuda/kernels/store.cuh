@@ -1,12 +1,12 @@
-// Sums from the matrix instructions' fragments to memory.
+// Stores sums from the matrix instructions' fragments to memory.
 #pragma once
 
 #include "transcript.cuh"
 
-// In a fragment of 8 columns the four lanes of a row have two columns each. Of
-// two such fragments beside each other, even lanes get four columns of the
-// first and odd lanes of the second: half as many stores, each of 64 bytes of a
-// row where it would be 32. `fragment_column` is where a lane's four begin.
+// In a fragment of 8 columns, the four lanes of a row have two columns each. Of
+// two adjacent fragments, even lanes get four columns of the first and odd
+// lanes four of the second. This halves the stores: each writes 64 bytes of a
+// row instead of 32. A lane's four columns begin at `fragment_column`.
 __device__ __forceinline__ int4 fragments_join(const int32_t* first, const int32_t* second) {
     bool odd = threadIdx.x % 2 != 0;
     int32_t left = __shfl_xor_sync(0xffffffffu, odd ? first[0] : second[0], 1);

@@ -4,7 +4,7 @@
 #include "blake3.cuh"
 #include "transcript.cuh"
 
-// What tickets are drawn with, made by the host.
+// The key and the target of tickets, made by the host.
 struct Draw {
     uint32_t key[8];     // H("ticket", seed_a), little-endian words
     uint32_t target[8];  // the largest winning ticket as a number, highest word first
@@ -18,14 +18,14 @@ struct Winner {
 };
 
 // The host sets `count` to 0 before the first launch. All winners are counted,
-// and the first `capacity` of them, in no particular order, are kept: a count
-// beyond the capacity tells the host to draw again with more room.
+// and the first `capacity` of them, in no particular order, are stored. If the
+// count is above the capacity, the host draws again with more room.
 struct Winners {
     uint32_t count, capacity;
     Winner list[1];  // `capacity` of them
 };
 
-// What a product leaves. `c` may be null, and `tickets` (of all tiles, for
+// The outputs of a product. `c` may be null, and `tickets` (of all tiles, for
 // tests) as well.
 struct Output {
     int32_t* c;
@@ -37,7 +37,7 @@ struct Output {
     uint32_t first_row;
 };
 
-// The number that a ticket is compared as is big-endian.
+// Tickets are compared as big-endian numbers.
 __device__ __forceinline__ bool ticket_wins(const uint32_t (&ticket)[8], const uint32_t* target) {
     bool below = false, equal = true;
 #pragma unroll
@@ -49,7 +49,7 @@ __device__ __forceinline__ bool ticket_wins(const uint32_t (&ticket)[8], const u
     return below || equal;
 }
 
-// Draws the ticket of the calling lane's tile and reports it where it wins.
+// Draws the ticket of the calling lane's tile and reports it if it wins.
 __device__ __forceinline__ void ticket_draw(const Output& output, const uint32_t (&transcript)[16],
                                             uint32_t row, uint32_t column, uint32_t columns) {
     uint32_t key[8], ticket[8];
@@ -81,8 +81,8 @@ __device__ __forceinline__ void ticket_draw(const Output& output, const uint32_t
     }
 }
 
-// The transcripts of a warp's TILES tiles, as `transcript_fold` keeps them, to
-// one whole transcript in each of the first TILES lanes.
+// Converts the transcripts of a warp's TILES tiles, as `transcript_fold` stores
+// them, to one whole transcript in each of the first TILES lanes.
 template <int TILES>
 __device__ __forceinline__ void transcript_gather(const uint32_t (&words)[TILES],
                                                   uint32_t (&transcript)[16]) {

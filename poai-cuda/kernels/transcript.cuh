@@ -1,16 +1,17 @@
-// The transcript of a tile (spec §5), kept by one warp.
+// The transcript of a tile (spec §5), stored by one warp.
 #pragma once
 
 #include "simt.cuh"
 
-// Rows and columns of a tile, and columns of a rank step: a block's.
+// Rows and columns of a tile, and columns of a rank-step, under consensus
+// parameters.
 constexpr int TILE = 32;
 constexpr int RANK = 128;
 
 __device__ __forceinline__ uint32_t lane_id() { return threadIdx.x % 32; }
 
 // One instruction on every GPU, which the compiler does not find by itself
-// among more XORs: the fold of all sums of a step is half as long with it.
+// among more XORs. It halves the fold of all sums of a step.
 __device__ __forceinline__ uint32_t xor3(uint32_t a, uint32_t b, uint32_t c) {
 #ifdef POAI_HOST
     return a ^ b ^ c;
@@ -21,21 +22,21 @@ __device__ __forceinline__ uint32_t xor3(uint32_t a, uint32_t b, uint32_t c) {
 #endif
 }
 
-// A value that the compiler has to keep, where it would compute it anew in the
-// innermost loop to save a register that is not needed.
+// Makes the compiler keep a value that it would otherwise recompute in the
+// innermost loop, to save a register that is not needed.
 __device__ __forceinline__ void keep(uint32_t& value) {
 #ifndef POAI_HOST
     asm volatile("" : "+r"(value));
 #endif
 }
 
-// A transcript has 16 words and step ℓ changes word ℓ mod 16 alone. Lane i
-// keeps word i mod 16, so a tile costs one register, and no word is chosen by
-// an index that only the running kernel knows. `x` is the XOR of the warp's
+// A transcript has 16 words, and step ℓ changes only word ℓ mod 16. Lane i
+// stores word i mod 16, so a tile costs one register, and no word is selected
+// by an index that only the running kernel knows. `x` is the XOR of the warp's
 // part of the tile, the same in all lanes.
 //
-// Rotation and XOR are linear: where several warps share a tile, each folds its
-// own part and the XOR of their transcripts is the tile's.
+// Rotation and XOR are linear: if several warps share a tile, each folds its
+// own part, and the XOR of their transcripts is the tile's.
 __device__ __forceinline__ void transcript_fold(uint32_t& word, uint32_t step, uint32_t x) {
     uint32_t next = __funnelshift_l(word, word, 13) ^ x;
     word = (lane_id() ^ step) % 16 == 0 ? next : word;

@@ -1,14 +1,14 @@
-// The devices of the emulated driver: the driver's interface calls a GPU so.
-// Each has a context of its own, and every thread a current one. What is of one
-// device and used under another's context ends the process with a message:
-// memory, streams, modules and functions, the host's pinned memory among it,
-// which a driver would let pass. Events alone may be waited for anywhere.
+// The devices of the emulated driver; the driver's interface calls a GPU a
+// device. Each has a context of its own, and every thread a current context. If
+// something of one device is used under another's context, the process ends
+// with a message. This covers memory, streams, modules, functions and pinned
+// host memory, which a real driver would accept. Only events may be waited for
+// anywhere.
 //
-// POAI_EMULATED_FAIL, like cuLaunchKernel:3:700, makes the third call of a
-// function answer 700, and every later call of any on the same device, as a GPU
-// does that has failed; memory that is not there (2) and a value that is refused
-// (1) leave it as it was. It is device 1 that fails with :1 behind it, otherwise
-// device 0.
+// POAI_EMULATED_FAIL=cuLaunchKernel:3:700 makes the third call of a function
+// return 700, and then every later call of any function on the same device, as
+// a failed GPU does. Out of memory (2) and a refused value (1) leave the device
+// usable. With :1 appended device 1 fails, otherwise device 0.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ struct Context {
     int device;
 };
 
-// What every call holds.
+// Held by every call.
 static std::mutex lock;
 static int broken[DEVICES_MAX];
 static int retained[DEVICES_MAX];
@@ -55,7 +55,7 @@ static int device_count() {
     return count < DEVICES_MAX ? count : DEVICES_MAX;
 }
 
-// What a call on a device answers before it does anything.
+// The error that a call on a device returns before it does anything.
 static int refused(const char* name, int device) {
     if (broken[device]) {
         return broken[device];
@@ -70,16 +70,16 @@ static int refused(const char* name, int device) {
     return OK;
 }
 
-// The device whose context is the thread's.
+// The device of the thread's current context.
 static int here(const char* call) {
     if (!current || !retained[current->device]) {
-        fprintf(stderr, "%s: no context is current, or it was given back\n", call);
+        fprintf(stderr, "%s: expected a current context, got none or a released one\n", call);
         abort();
     }
     return current->device;
 }
 
-// Ends the process where what a call was handed is of another device.
+// Ends the process if a call gets something of another device.
 static void own(const char* call, const char* what, int device) {
     int under = here(call);
     if (device != under) {
@@ -89,7 +89,8 @@ static void own(const char* call, const char* what, int device) {
     }
 }
 
-// The start of a call: of one on a device, and of one under its context.
+// The start of a call: of one on a device, and of one under the device's
+// context.
 #define CALL_ON(name, device)                \
     std::lock_guard<std::mutex> guard(lock); \
     if (int code = refused(name, device)) return code

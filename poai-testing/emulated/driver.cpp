@@ -1,17 +1,22 @@
 // An NVIDIA driver whose GPUs, one or several, are the processor: the kernels
-// run through the shim in shim/. Everything that the library does with a GPU
-// is so tested where there is none, through the same cudarc.
+// run through the shim in shim/. It tests everything that the library does with
+// a GPU on machines without one, through the same cudarc.
 //
-// POAI_EMULATED_KERNELS names the libraries that the kernels were compiled to,
-// one for each file, separated by colons; POAI_EMULATED_GPUS is how many
-// GPUs there are, 1 otherwise; POAI_EMULATED_CAPABILITY the capability of each,
-// like 8.0,6.1, the last also that of all further ones; POAI_EMULATED_MEMORY the
-// bytes of each; POAI_EMULATED_MULTIPROCESSORS how many each has;
-// POAI_EMULATED_ORDER the order of threads, as in Rust's harness;
-// POAI_EMULATED_POOLS is 0 where memory has no order among streams;
-// POAI_EMULATED_STREAMS is the order of streams (streams.hpp);
-// POAI_EMULATED_FAIL makes a call fail (devices.hpp). Compiled with
-// POAI_WITHOUT_TENSOR_MAPS it lacks the function that makes them.
+// Environment variables:
+// - POAI_EMULATED_KERNELS: the libraries of compiled kernels, one for each
+//   file, separated by colons;
+// - POAI_EMULATED_GPUS: the number of GPUs, 1 by default;
+// - POAI_EMULATED_CAPABILITY: the capability of each, like 8.0,6.1; the last
+//   one also holds for further GPUs;
+// - POAI_EMULATED_MEMORY: the bytes of each GPU;
+// - POAI_EMULATED_MULTIPROCESSORS: the multiprocessors of each;
+// - POAI_EMULATED_ORDER: the order of threads, as in Rust's harness;
+// - POAI_EMULATED_POOLS: 0 if memory has no order among streams;
+// - POAI_EMULATED_STREAMS: the order of streams (streams.hpp);
+// - POAI_EMULATED_FAIL: makes a call fail (devices.hpp).
+//
+// Compiled with POAI_WITHOUT_TENSOR_MAPS, it lacks the function that makes
+// tensor maps.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -56,9 +61,10 @@ struct Function {
 struct Module {
     std::string text;
     int device;
-    std::shared_ptr<int> queued;  // kernels that have not run
+    std::shared_ptr<int> queued;  // kernels that have not run yet
 };
-// The 128 bytes of a tensor map: what shim/hopper.hpp reads, and a mark.
+// The 128 bytes of a tensor map: the fields that shim/hopper.hpp reads, and a
+// mark.
 struct alignas(64) TensorMap {
     uint64_t columns, rows, address, mark, unused[12];
 };
@@ -67,18 +73,18 @@ static const uint64_t MAP_MARK = 0x70616d20726f736e;
 
 static std::vector<Library> libraries;
 static std::vector<Function*> functions;
-// Of each device.
+// For each device.
 static uint64_t launched[DEVICES_MAX];
 static uint64_t kept[DEVICES_MAX];
-// Kernels launched that have not run, of all devices.
+// Launched kernels that have not run yet, on all devices.
 static uint64_t unrun;
 
 static void own_stream(const char* call, Stream* stream) {
     own(call, "a stream", stream->device);
 }
 
-// A cluster of two blocks is one block of the shim, with half as many stages:
-// no more shared memory than one block of a GPU may have.
+// A cluster of two blocks is one block of the shim, with half the stages. So it
+// needs no more shared memory than one block of a GPU may have.
 static bool as_clusters(SimtLaunch& launch) {
     const uint32_t stages = 2 * (128 + 256) * 128;
     if (launch.grid[0] % 2 || launch.dynamic_bytes < stages) return false;
@@ -97,9 +103,9 @@ static Library* library_of(const char* kernel) {
 
 extern "C" {
 
-// For tests: how often the host waited for what had not run, the kernels that
-// were launched and have not run, the threshold of the default pool of device 0,
-// and the kernels launched on the device that had the fewest.
+// For tests: the waits of the host for work that had not run, the launched
+// kernels that have not run, the threshold of the default pool of device 0, and
+// the kernels launched on the device that had the fewest.
 uint64_t poai_emulated_waits() { return streams::waits; }
 uint64_t poai_emulated_unrun() {
     std::lock_guard<std::mutex> guard(lock);
@@ -110,7 +116,7 @@ uint64_t poai_emulated_fewest_launches() {
     std::lock_guard<std::mutex> guard(lock);
     return *std::min_element(launched, launched + device_count());
 }
-// For other libraries of GPUs that are the processor: queues work that uses
+// For other libraries whose GPUs are the processor: queues work that uses
 // memory as a kernel does.
 int poai_emulated_queue(Stream* stream, const uint64_t* addresses, size_t count,
                         int (*run)(void*), void* data) {
@@ -189,8 +195,8 @@ int cuDevicePrimaryCtxRelease_v2(int device) {
     if (--retained[device] > 0) {
         return OK;
     }
-    // What is left now, nobody frees any more. Of a GPU that has failed host
-    // memory may be left: nobody can tell whether copies still use it.
+    // Nothing will free memory that is left now. On a failed GPU host memory
+    // may be left, because the library cannot know whether copies still use it.
     size_t left = 0;
     for (auto& [address, memory] : allocations) {
         left += memory.device == device;
@@ -201,7 +207,7 @@ int cuDevicePrimaryCtxRelease_v2(int device) {
     return left == 0 ? OK : (fprintf(stderr, "%zu allocations leak\n", left), abort(), 1);
 }
 int cuCtxGetCurrent(void** context) { *context = current; return OK; }
-// Even of a GPU that has failed: its memory is still to be freed.
+// Works on a failed GPU too, because its memory must still be freed.
 int cuCtxSetCurrent(void* context) { current = (Context*)context; return OK; }
 
 int cuStreamCreate(Stream** stream, unsigned) {
@@ -221,7 +227,7 @@ int cuStreamSynchronize(Stream* stream) {
     streams::drain(stream);
     return broken[stream->device];
 }
-// Of any device's event.
+// Accepts an event of any device.
 int cuStreamWaitEvent(Stream* stream, streams::Event* event, unsigned) {
     CALL("cuStreamWaitEvent");
     own_stream("cuStreamWaitEvent", stream);
@@ -240,7 +246,7 @@ int cuEventRecord(streams::Event* event, Stream* stream) {
     event->point = streams::record(stream);
     return OK;
 }
-// Nothing is run by it: polling alone would never end.
+// It runs nothing, so a caller that only polls would never end.
 int cuEventQuery(streams::Event* event) {
     CALL_ON("cuEventQuery", event->device);
     if (event->point && !event->point->reached) return NOT_READY;
@@ -252,7 +258,7 @@ int cuEventSynchronize(streams::Event* event) {
     if (event->point) streams::reach(event->point);
     return broken[event->device];
 }
-// Between the times at which both were reached, in milliseconds.
+// The milliseconds between the times at which both were reached.
 int cuEventElapsedTime(float* milliseconds, streams::Event* start, streams::Event* end) {
     CALL_ON("cuEventElapsedTime", start->device);
     bool timed = start->timed && end->timed && start->point && end->point;
@@ -295,7 +301,7 @@ int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     CALL("cuMemAlloc_v2");
     return reserve(here("cuMemAlloc_v2"), address, bytes);
 }
-// The address is nobody's at once; the memory goes when it is its turn.
+// The address is invalid at once; the memory is freed in its turn.
 int cuMemFreeAsync(uint64_t address, Stream* stream) {
     std::lock_guard<std::mutex> guard(lock);
     auto found = allocations.find(address);
@@ -309,7 +315,7 @@ int cuMemFreeAsync(uint64_t address, Stream* stream) {
     streams::queue(stream, [=] { return munmap(memory.start, memory.mapped), OK; }, true);
     return OK;
 }
-// Some drivers wait for the device here, and none promises it.
+// Some drivers wait for the device here, but no driver guarantees it.
 int cuMemFree_v2(uint64_t address) {
     std::lock_guard<std::mutex> guard(lock);
     auto found = allocations.find(address);
@@ -344,8 +350,8 @@ int cuMemFreeHost(void* address) {
     return OK;
 }
 
-// Pinned memory is read when it is the copy's turn, other memory before the
-// call returns.
+// Pinned memory is read in the copy's turn, other memory before the call
+// returns.
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyHtoDAsync_v2");
     own_stream("cuMemcpyHtoDAsync_v2", stream);
@@ -362,8 +368,8 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, Stream* st
     streams::queue(stream, [=] { return memcpy((void*)to, copied.data(), bytes), OK; });
     return OK;
 }
-// Into pinned memory when it is the copy's turn, into other memory before the
-// call returns.
+// Pinned memory is written in the copy's turn, other memory before the call
+// returns.
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyDtoHAsync_v2");
     own_stream("cuMemcpyDtoHAsync_v2", stream);
@@ -407,7 +413,7 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
     CALL("cuModuleGetFunction");
     Module& m = *(Module*)module;
     own("cuModuleGetFunction", "a module", m.device);
-    // In the PTX, and compiled for the processor.
+    // The PTX names the kernel, and it was compiled for the processor.
     std::string entry = ".entry " + std::string(name) + "(";
     Library* library = library_of(name);
     if (m.text.find(entry) == std::string::npos || !library) return NOT_FOUND;
@@ -423,7 +429,8 @@ int cuFuncSetAttribute(void* function, int attribute, int value) {
     return OK;
 }
 #ifndef POAI_WITHOUT_TENSOR_MAPS
-// Bytes in two dimensions and boxes of 128×128, as the kernels want them.
+// Accepts bytes in two dimensions and boxes of 128×128, as the kernels need
+// them.
 int cuTensorMapEncodeTiled(void* map, int type, unsigned rank, uint64_t address,
                            const uint64_t* sizes, const uint64_t* strides, const unsigned* box,
                            const unsigned* steps, int interleave, int swizzle, int promotion,
@@ -451,7 +458,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     own_stream("cuLaunchKernel", stream);
     if (shared > f.shared) return INVALID_VALUE;
     std::string kinds = f.library.kinds(f.name.c_str());
-    // What is queued shares the maps with the values that point at them.
+    // The queued work shares the maps with the values that point at them.
     auto maps = std::make_shared<std::vector<TensorMap>>(kinds.size());
     std::vector<uint64_t> values;
     const streams::Clock& clock = streams::tick(stream);
@@ -461,7 +468,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
             memcpy(&map, parameters[i], sizeof(TensorMap));
             Allocation* memory = owner("cuLaunchKernel", map.address, map.rows * map.columns);
             if (map.mark != MAP_MARK || !memory) {
-                fprintf(stderr, "%s: argument %zu is no map of memory of the GPU\n",
+                fprintf(stderr, "%s: argument %zu is not a map of memory of the GPU\n",
                         f.name.c_str(), i);
                 return broken[f.device] = ILLEGAL_ADDRESS;
             }
@@ -480,7 +487,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
         if (kinds[i] == 'p' && value) {
             Allocation* memory = owner("cuLaunchKernel", value, 1);
             if (!memory) {
-                fprintf(stderr, "%s: argument %zu is no memory of the GPU\n", f.name.c_str(), i);
+                fprintf(stderr, "%s: argument %zu is not memory of the GPU\n", f.name.c_str(), i);
                 return broken[f.device] = ILLEGAL_ADDRESS;
             }
             streams::touch(memory->uses, streams::KERNEL, stream, clock);

@@ -1,6 +1,6 @@
-/* Stands in for the NVIDIA driver, with two devices. The macros choose what it
- * answers; -DcuInit=gone renames cuInit, that is, takes it away. It has only
- * the functions that a listing may call, none that creates a context. */
+/* A fake NVIDIA driver with two devices. The macros choose its answers;
+ * -DcuInit=gone renames cuInit, so the driver lacks it. It has only the
+ * functions that a listing may call, and none that creates a context. */
 #include <stddef.h>
 #include <stdio.h>
 
@@ -18,7 +18,7 @@ static const char *const names[] = {"Fake Old", "Fake New"};
 static const size_t memory[] = {4ull << 30, 24ull << 30};
 static const int multiprocessors[] = {16, 128}, major[] = {5, 8}, minor[] = {2, 9};
 
-/* How many times cuInit was called before, for INIT to use. */
+/* The number of earlier calls of cuInit, for INIT to use. */
 static int calls;
 
 int cuInit(unsigned flags) {
@@ -68,5 +68,5 @@ int cuGetErrorName(int code, const char **text) {
 
 int cuGetErrorString(int code, const char **text) {
     *text = NULL;
-    return 1; /* as for a code that the driver has no words for */
+    return 1; /* as for a code that the driver does not know */
 }

@@ -1,4 +1,4 @@
-// Memory of the emulated driver: of its devices, and the host's that is pinned.
+// Memory of the emulated driver: memory of its devices, and pinned host memory.
 #pragma once
 
 #include <sys/mman.h>
@@ -23,15 +23,15 @@ struct Allocation {
 struct Pinned {
     size_t bytes;
     int device;
-    std::shared_ptr<int> copies;  // that are queued
+    std::shared_ptr<int> copies;  // the queued ones
 };
 
 static std::map<uint64_t, Allocation> allocations;
 static std::map<uint64_t, Pinned> pinned;
-// Bytes of each device.
+// Bytes in use on each device.
 static size_t used[DEVICES_MAX];
 
-// The allocation that all of these bytes are part of.
+// The allocation that contains all of these bytes.
 static Allocation* owner(const char* call, uint64_t address, size_t bytes) {
     auto next = allocations.upper_bound(address);
     if (next == allocations.begin()) return nullptr;
@@ -50,8 +50,9 @@ static Pinned* host_owner(const char* call, const void* address, size_t bytes) {
     return &memory;
 }
 
-// Ends where a page ends beyond which nothing may be touched, as nearly as a
-// start at a multiple of 256 permits; filled with what is no zero.
+// The memory ends at the end of a page, followed by a page that no access may
+// touch, as nearly as a start at a multiple of 256 permits. It is filled with
+// non-zero bytes.
 static int reserve(int device, uint64_t* address, size_t bytes) {
     if (bytes == 0) return INVALID_VALUE;
     if (used[device] + bytes > strtoull(setting("POAI_EMULATED_MEMORY", "1073741824"), nullptr, 10)) {

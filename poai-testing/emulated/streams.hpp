@@ -1,14 +1,16 @@
-// Streams and events of the emulated driver. What is queued runs when something
-// waits for it and not before; among streams only events order, and the
-// schedule makes the most of that: POAI_EMULATED_STREAMS is `late`, where no
-// more runs than is waited for, `early`, where everything else that may run does
-// so first, or `random` and a number.
+// Streams and events of the emulated driver. Queued work runs when something
+// waits for it, and not before. Only events order the streams, and the schedule
+// uses that freedom. POAI_EMULATED_STREAMS is `late`, to run only what is
+// waited for; `early`, to run everything else first that may run; or `random`
+// and a number.
 //
-// Streams are of devices: what a device has failed with ends its own streams.
+// Streams belong to devices: the error of a failed device ends that device's
+// streams.
 //
-// Beside that, each operation knows which others it comes after, by a clock that
-// counts operations of each stream (a vector clock): two that touch the same
-// memory without an order between them end the process with a message,
+// Each operation also knows which others it comes after, by a clock that counts
+// the operations of each stream (a vector clock). If two operations touch the
+// same memory without an order between them, the process ends with a message,
+// in every schedule.
 // whatever the schedule made of them.
 #pragma once
 
@@ -26,7 +28,7 @@
 
 namespace streams {
 
-// Of each stream, how many of its operations come before.
+// For each stream, the number of its operations that come before.
 using Clock = std::map<size_t, uint64_t>;
 
 static void join(Clock& clock, const Clock& other) {
@@ -38,19 +40,19 @@ static void join(Clock& clock, const Clock& other) {
 
 struct Stream;
 
-// What cuEventRecord leaves: reached when what came before it in its stream ran.
+// Made by cuEventRecord: reached when the earlier work of its stream has run.
 struct Point {
     Stream* stream;
     Clock clock;
     bool reached = false;
-    int64_t time = 0;  // when that was
+    int64_t time = 0;  // when it was reached
 };
 using Reached = std::shared_ptr<Point>;
 
 struct Operation {
     std::function<int()> run;
     Reached waits, records;
-    // Runs on a GPU that has failed, too: what gives memory back.
+    // Runs on a failed GPU, too: operations that free memory.
     bool always = false;
 };
 
@@ -69,14 +71,14 @@ struct Event {
 
 static std::vector<Stream*> all;
 static size_t made;
-// What the host has waited for.
+// The operations that the host has waited for.
 static Clock host;
-// What each device has failed with.
+// The error of each failed device.
 static int* failed;
-// How often the host waited for what had not run.
+// How often the host waited for work that had not run.
 static uint64_t waits;
 
-// Now, in nanoseconds, and never the same twice.
+// The time in nanoseconds; every call returns a different value.
 static int64_t now() {
     using namespace std::chrono;
     static int64_t last;
@@ -90,7 +92,7 @@ static Stream* open(int device) {
     return stream;
 }
 
-// The clock of what is queued next, which is then counted.
+// The clock of the next queued operation, which is then counted.
 static const Clock& tick(Stream* stream) {
     join(stream->clock, host);
     stream->clock[stream->index]++;
@@ -130,7 +132,7 @@ static void step(Stream* stream) {
     }
 }
 
-// No more than has to: the streams that the point's stream waits for.
+// Runs only what it must: the streams that the point's stream waits for.
 static void reach_late(Point& point) {
     while (!point.reached) {
         Reached waits = point.stream->queue.front().waits;
@@ -139,7 +141,7 @@ static void reach_late(Point& point) {
     }
 }
 
-// Everything else first that may run, the stream made last at the front.
+// Runs everything else first that may run, the newest stream first.
 static void reach_early(Point& point) {
     while (!point.reached) {
         bool other = true;
@@ -167,7 +169,7 @@ static void reach_random(Point& point, uint64_t& state) {
     }
 }
 
-// Waits on the host, and counts that where it was not in vain.
+// Waits on the host, and counts the wait if the point was not reached yet.
 static void reach(Reached point) {
     if (!point->reached) {
         waits++;
@@ -194,17 +196,17 @@ static void drain(Stream* stream) {
 }
 
 static void close(Stream* stream) {
-    // The driver lets what is queued end in its own time.
+    // A real driver lets queued work end later.
     uint64_t before = waits;
     drain(stream);
     waits = before;
     for (size_t i = 0; i < all.size(); i++) {
         if (all[i] == stream) all.erase(all.begin() + i--);
     }
-    // Points of it may be asked about for ever.
+    // A caller may ask about its points at any later time.
 }
 
-// How memory was used, each as the last operation of each stream that did so.
+// The uses of memory, each as the last operation of each stream that made it.
 struct Uses {
     Clock made, written, used, read;
 };
@@ -233,9 +235,9 @@ static void check(const Uses& uses, Kind kind, const Clock& clock) {
     }
 }
 
-// Notes that an operation of this clock uses memory. A kernel may read and
-// write what it is given, or only read; where a copy and a kernel may both only
-// read, the schedule alone shows what is wrong.
+// Records that an operation of this clock uses memory. A kernel may read and
+// write its arguments, or only read them. If a copy and a kernel may both only
+// read, only the schedule shows what is wrong.
 static void touch(Uses& uses, Kind kind, Stream* stream, const Clock& clock) {
     if (failed[stream->device]) return;
     check(uses, kind, clock);

@@ -1,5 +1,5 @@
 // The threads of a block as fibers on one thread of the processor, in an order
-// that the test chooses; barriers; what is wrong with a kernel, in words.
+// that the test chooses; barriers; descriptions of a kernel's errors.
 #pragma once
 
 #include <csetjmp>
@@ -13,21 +13,21 @@
 
 #include "types.hpp"
 
-// Of the thread that runs; set when the scheduler switches to it.
+// The position of the thread that runs; set when the scheduler switches to it.
 __attribute__((visibility("hidden"))) uint3 threadIdx, blockIdx;
 __attribute__((visibility("hidden"))) dim3 blockDim, gridDim;
 static const int warpSize = 32;
 
 namespace simt {
 
-// Which of the threads that can run does run: the lowest for as long as it
-// can, the highest, or a random one. The first two put the warps of a block as
-// far apart as barriers let them; the third switches at wrapped calls, too.
+// The choice among the threads that can run: the lowest for as long as it can
+// run, the highest, or a random one. The first two put the warps of a block as
+// far apart as barriers permit. The third also switches at wrapped calls.
 enum class Order : uint32_t { Forward = 0, Backward = 1, Random = 2 };
 
 enum class State { Ready, Block, Named, Warp, Done };
 
-// One copy that cp.async was asked for.
+// One copy that a thread requested with cp.async.
 struct Copy {
     void* to;
     const void* from;
@@ -42,7 +42,7 @@ struct Fiber {
     bool started;
     State state;
     uint3 index;
-    // Where it waits, as the source's line, and for what.
+    // The source line where it waits, and what it waits for.
     const char* what;
     int line;
     uint32_t named_id, named_threads;
@@ -53,7 +53,8 @@ struct Fiber {
     std::vector<std::vector<Copy>> groups;
 };
 
-// The state of the launch. One launch runs at a time: the harness holds a lock.
+// The state of the launch. Only one launch runs at a time: the harness holds a
+// lock.
 struct Machine {
     std::vector<Fiber> fibers;
     std::vector<uint64_t> ready;  // a bit per thread
@@ -71,7 +72,7 @@ struct Machine {
 };
 __attribute__((visibility("hidden"))) Machine machine;
 
-// A stack is mapped with a page below it that nobody may touch.
+// A stack is mapped with a page below it that no access may touch.
 const size_t STACK = 256 << 10;
 const size_t GUARD = 64 << 10;
 
@@ -91,7 +92,7 @@ static void set_ready(Fiber& fiber) {
 
 static bool in_kernel() { return machine.current != nullptr; }
 
-// Back to the scheduler; returns when it chooses this fiber again.
+// Switches to the scheduler; returns when it chooses this fiber again.
 __attribute__((noinline)) static void suspend() {
     if (_setjmp(machine.current->here) == 0) {
         _longjmp(machine.scheduler, 1);
@@ -133,8 +134,8 @@ __attribute__((noinline)) static void sync_block(int line) {
     wait_as(State::Block, "__syncthreads", line);
     if (++machine.waiting == machine.fibers.size()) {
         for (Fiber& fiber : machine.fibers) {
-            // The same barrier on the device, and allowed nowhere: threads
-            // that part and meet by chance.
+            // On the device this is the same barrier, and it is never allowed:
+            // threads that diverge and meet by chance.
             if (fiber.line != line) {
                 fail("divergence: waits at __syncthreads of line %d, others of line %d", line,
                      fiber.line);
@@ -176,9 +177,9 @@ __attribute__((noinline)) static void sync_named(uint32_t id, uint32_t threads, 
     suspend();
 }
 
-// Of the lanes that `mask` names: each leaves what it gives and where it wants
-// its result in `payload`; the last to arrive combines them. The lanes of a
-// warp are consecutive threads.
+// Runs a function over the lanes that `mask` names. Each lane puts its input
+// and the place of its result in `payload`; the last to arrive combines them.
+// The lanes of a warp are consecutive threads.
 template <class P>
 __attribute__((noinline)) static void collective(uint32_t mask, P& payload,
                                                  void (*combine)(void**, uint32_t),
@@ -231,7 +232,7 @@ static void entry() {
     _longjmp(machine.scheduler, 1);
 }
 
-// A thread that can run, or none.
+// A thread that can run, or null.
 static Fiber* choose() {
     size_t words = machine.ready.size();
     if (machine.order == Order::Random) {
@@ -239,7 +240,7 @@ static Fiber* choose() {
         for (size_t w = 0; w <= words; w++) {
             size_t word = (start / 64 + w) % words;
             uint64_t bits = machine.ready[word];
-            // The start's word is looked at twice: from the start, then whole.
+            // The start's word is searched twice: from the start, then whole.
             bits &= w == 0 ? ~uint64_t(0) << (start % 64) : ~uint64_t(0);
             if (bits != 0) {
                 return &machine.fibers[word * 64 + __builtin_ctzll(bits)];
@@ -272,9 +273,9 @@ __attribute__((noinline)) static void resume(Fiber* fiber) {
     machine.current = nullptr;
 }
 
-// Nobody can run and somebody has not ended: says who waits where.
+// No thread can run and some have not ended: describes where each waits.
 static std::string describe_deadlock() {
-    std::string text = "divergence: no thread can go on:";
+    std::string text = "divergence: no thread can continue:";
     auto& all = machine.fibers;
     auto same = [](const Fiber& a, const Fiber& b) {
         return a.state == b.state && a.line == b.line && a.mask == b.mask;
@@ -298,7 +299,7 @@ static std::string describe_deadlock() {
     return text;
 }
 
-// Runs one block to its end; false with `machine.error` set.
+// Runs one block to its end, or returns false with `machine.error` set.
 static bool run_block() {
     size_t threads = machine.fibers.size();
     while (machine.stacks.size() < threads) {

@@ -1,5 +1,5 @@
-// Memory that ends where the next page may not be touched, and what a kernel
-// that touches it is told.
+// Memory that ends before a page that no access may touch, and the message for
+// a kernel that touches it.
 #pragma once
 
 #include <csignal>
@@ -17,19 +17,19 @@ __attribute__((visibility("hidden"))) pthread_t launching_thread;
 __attribute__((visibility("hidden"))) uintptr_t fault_address;
 
 // Runs on the thread's alternative stack, which Rust gives to each of its
-// threads, so that a full stack of a fiber comes here, too.
+// threads. So a fiber whose stack is full ends here, too.
 static void on_fault(int signal, siginfo_t* info, void* context) {
     if (in_kernel() && pthread_equal(pthread_self(), launching_thread)) {
         fault_address = reinterpret_cast<uintptr_t>(info->si_addr);
         for (char* stack : machine.stacks) {
             uintptr_t top = reinterpret_cast<uintptr_t>(stack);
             if (fault_address < top && fault_address >= top - GUARD) {
-                fail("its local variables fill the stack that it has here");
+                fail("its local variables fill the stack of the emulated thread");
             }
         }
-        fail("an access to %p, where nothing is", info->si_addr);
+        fail("an access to %p, which is not mapped", info->si_addr);
     }
-    // Of another library, or none of ours.
+    // The access is not of this library's kernels.
     if (previous_action.sa_flags & SA_SIGINFO) {
         previous_action.sa_sigaction(signal, info, context);
     } else {
@@ -37,7 +37,7 @@ static void on_fault(int signal, siginfo_t* info, void* context) {
     }
 }
 
-// For the life of the process: the harness never unloads a library.
+// Installed for the life of the process: the harness never unloads a library.
 __attribute__((constructor)) static void catch_faults() {
     struct sigaction action = {};
     action.sa_sigaction = on_fault;
@@ -48,7 +48,8 @@ __attribute__((constructor)) static void catch_faults() {
 
 }  // namespace simt
 
-// `bytes`, a multiple of simt::PAGES, between pages that may not be touched.
+// Maps `bytes`, a multiple of simt::PAGES, between pages that no access may
+// touch.
 extern "C" __attribute__((visibility("default"))) void* simt_map(size_t bytes) {
     char* at = static_cast<char*>(mmap(nullptr, bytes + 2 * simt::PAGES, PROT_NONE,
                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));

@@ -1,15 +1,15 @@
-// Hopper's instructions on the host: the names of
+// Hopper's instructions on the host: the functions of
 // `poai-cuda/kernels/hopper.cuh`.
 //
-// A block of the launch is a whole cluster here, for blocks run one after the
-// other: its threads are those of block 0, then those of block 1, and its shared
-// memory is halved between them. Addresses of shared memory are offsets into a
-// block's half, as on the device.
+// Here a block of the launch is a whole cluster, because blocks run one after
+// the other. Its threads are those of block 0, then those of block 1, and its
+// shared memory is halved between them. Addresses of shared memory are offsets
+// into a block's half, as on the device.
 //
-// Matrix instructions are done when they are waited for, and until then the
-// sums hold rubbish: that finds sums that are read early, and stages that are
-// given back early. Copies are done at once; they write only what their
-// barrier says is free, or the order in which threads run shows it.
+// Matrix instructions run when a thread waits for them, and until then the sums
+// hold rubbish. This finds sums that are read early, and stages that are
+// released early. Copies run at once. They write only where their barrier says
+// the memory is free; otherwise the order of threads shows it.
 #pragma once
 
 #include <deque>
@@ -23,7 +23,7 @@ namespace hopper {
 
 const uint32_t BLOCKS = 2;
 
-// What a tensor map is here. Without a start the entries follow it.
+// A tensor map on the host. Without a start, the entries follow it.
 struct Map {
     uint64_t columns, rows;
     const int8_t* start;
@@ -32,7 +32,7 @@ struct Map {
     }
 };
 
-// In the 8 bytes that a barrier has.
+// Fits into the 8 bytes of a barrier.
 struct Barrier {
     uint8_t count, pending, phase, valid;
     int32_t bytes;
@@ -48,9 +48,9 @@ struct Named {
     uint32_t arrived, threads;
 };
 
-static std::vector<std::vector<std::deque<Product>>> groups;  // of each thread, the last open
+static std::vector<std::vector<std::deque<Product>>> groups;  // of each thread; the last group is open
 static Named named[BLOCKS][16];
-// Not names of barriers of the shim's own: those are below 16.
+// Not the numbers of the shim's own barriers, which are below 16.
 const uint32_t NAMED_ID = 16, MBARRIER_ID = 64;
 
 static uint32_t threads() { return blockDim.x / BLOCKS; }
@@ -108,7 +108,7 @@ static uint32_t barrier_id(uint32_t block, uint32_t address) {
     return MBARRIER_ID + 2 * address + block;
 }
 
-// After arrivals or bytes: ends the phase when it is complete.
+// Call it after arrivals or bytes: it ends the phase when it is complete.
 static void settle(uint32_t block, uint32_t address) {
     Barrier& barrier = barrier_at(block, address);
     if (barrier.pending == 0 && barrier.bytes == 0) {
@@ -128,8 +128,8 @@ static void arrive_at(uint32_t block, uint32_t address, int32_t bytes) {
     settle(block, address);
 }
 
-// The 128-byte swizzle, which is of the address: 16-byte columns are exchanged
-// by the number of their 128-byte line.
+// The 128-byte swizzle of an address: it exchanges 16-byte columns by the
+// number of their 128-byte line.
 static uint32_t swizzle(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
 
 static void copy(uint32_t blocks, uint32_t to, const Map& map, uint32_t column, uint32_t row,
@@ -146,14 +146,15 @@ static void copy(uint32_t blocks, uint32_t to, const Map& map, uint32_t column, 
             bool inside = r < map.rows && c < map.columns;
             *at(block, swizzle(to + i), 1) = inside ? map.entries()[r * map.columns + c] : 0;
         }
-        // May come before the thread that waits for the bytes says how many.
+        // The bytes may arrive before the thread that waits for them says how
+        // many.
         barrier_at(block, barrier).bytes -= 128 * 128;
         settle(block, barrier);
     }
     simt::point();
 }
 
-// Byte `c` of row `r` of what a descriptor describes.
+// Byte `c` of row `r` of the matrix of a descriptor.
 static int8_t described(uint64_t descriptor, uint32_t r, uint32_t c) {
     uint32_t start = uint32_t(descriptor & 0x3fff) << 4;
     uint32_t groups_apart = uint32_t(descriptor >> 32 & 0x3fff) << 4;
@@ -162,7 +163,7 @@ static int8_t described(uint64_t descriptor, uint32_t r, uint32_t c) {
 
 static void perform(const Product& product) {
     if (product.a >> 62 != 1 || product.b >> 62 != 1) {
-        simt::fail("a descriptor of another layout than the 128-byte swizzle");
+        simt::fail("expected a descriptor of the 128-byte swizzle, got another layout");
     }
     uint32_t warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
     for (uint32_t half = 0; half < 2; half++) {
@@ -191,7 +192,7 @@ static std::vector<std::deque<Product>>& own_groups() {
     return own;
 }
 
-// The sums that products under way are going to change, to rubbish and back.
+// Turns the sums that products in progress will change to rubbish, and back.
 static void spoil(const std::vector<std::deque<Product>>& groups) {
     for (const auto& group : groups) {
         if (!group.empty()) {
@@ -210,7 +211,7 @@ typedef const hopper::Map* TensorMap;
 namespace simt {
 template <class T>
 struct Kind;
-// By value on a GPU: the launch says that it has one.
+// Passed by value on a GPU: the launch says that the argument is a map.
 template <>
 struct Kind<TensorMap> {
     static const char of = 'm';
@@ -229,8 +230,8 @@ static inline void mbarrier_init(uint32_t barrier, uint32_t arrivals) {
         uint8_t(arrivals), uint8_t(arrivals), 0, 0x5b, 0};
 }
 static inline void mbarrier_init_fence() {
-    // Nobody is past the barrier of the cluster that follows: a fresh start,
-    // even after a launch that failed.
+    // No thread is past the barrier of the cluster that follows. This resets
+    // the state, even after a failed launch.
     memset(hopper::named, 0, sizeof hopper::named);
     hopper::groups.clear();
 }
@@ -266,7 +267,7 @@ static inline void block_barrier_arrive(uint32_t id, uint32_t threads) {
 
 template <int blocks>
 static inline uint32_t cluster_index() {
-    static_assert(blocks == hopper::BLOCKS, "as many as there are here");
+    static_assert(blocks == hopper::BLOCKS, "the blocks of a cluster here");
     return blockIdx.x;
 }
 template <int blocks>
@@ -305,7 +306,7 @@ static inline void wgmma_wait() {
         groups.erase(groups.begin());
     }
     hopper::spoil(groups);
-    // Of a warp: no lane goes on before all have read their operands.
+    // For a warp: no lane goes on before all have read their operands.
     __syncwarp();
 }
 

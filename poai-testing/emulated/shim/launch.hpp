@@ -1,5 +1,5 @@
-// A launch by name: the harness (`poai_testing::emulated`) writes a file that includes
-// the kernels and this, and lists the kernels in SIMT_KERNELS.
+// A launch by name. The harness (`poai_testing::emulated`) writes a file that includes the kernels
+// and this header, and lists the kernels in SIMT_KERNELS.
 #pragma once
 
 #include <numeric>
@@ -9,7 +9,7 @@
 #include "fault.hpp"
 #include "simt.hpp"
 
-// As in Rust's harness.
+// The same layout as in Rust's harness.
 struct SimtLaunch {
     uint32_t grid[3];
     uint32_t block[3];
@@ -55,11 +55,11 @@ static std::string check(const SimtLaunch& launch, const std::string& kinds) {
     }
     dim3 b = dimensions(launch.block), g = dimensions(launch.grid);
     uint64_t threads = uint64_t(b.x) * b.y * b.z;
-    // What every GPU that counts here permits.
+    // The limits of every supported GPU.
     bool block = threads >= 1 && threads <= 1024 && b.x <= 1024 && b.y <= 1024 && b.z <= 64;
     bool grid = g.x >= 1 && g.x < 1u << 31 && g.y >= 1 && g.y < 1 << 16 && g.z >= 1 && g.z < 1 << 16;
     if (!block || !grid) {
-        return "a launch of a shape that no device takes";
+        return "a launch of a shape that no device supports";
     }
     return launch.dynamic_bytes > 227 << 10 ? "more shared memory than any device has" : "";
 }
@@ -80,20 +80,20 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
     launching_thread = pthread_self();
     fault_address = 0;
     uint8_t poison = poison_byte();
-    // At the end of its pages, so that the first KiB beyond it is the nearest
-    // that a kernel may touch unseen.
+    // Shared memory lies at the end of its pages. A kernel that exceeds it by
+    // less than 1 KiB may be missed; any access further on is found.
     size_t pages = (launch.dynamic_bytes + PAGES) / PAGES * PAGES;
     char* mapped = static_cast<char*>(simt_map(pages));
     if (mapped == nullptr) {
-        return "no memory for shared memory";
+        return "the host has no memory left for shared memory";
     }
     machine.dynamic = mapped + pages - (launch.dynamic_bytes + 1023) / 1024 * 1024;
     machine.dynamic_bytes = launch.dynamic_bytes;
     machine.fibers.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, {});
 
     uint64_t blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z;
-    // The random order runs blocks from a random one on, in steps of a number
-    // that has no factor in common with theirs: every block once.
+    // The random order starts at a random block and goes on in steps whose size
+    // is coprime to the number of blocks, so that every block runs once.
     uint64_t first = 0, stride = 1;
     if (machine.order == Order::Random) {
         first = next_random() % blocks;
@@ -118,9 +118,10 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
 
 }  // namespace simt
 
-// `simt_launch` returns 0, or 1 with what went wrong in `error`, and in `fault`
-// the address that a kernel touched in vain, or 0; `simt_kinds` the kinds of a
-// kernel's arguments, or null where there is no such kernel.
+// `simt_launch` returns 0 on success. Otherwise it returns 1, with the message
+// in `error`, and in `fault` the invalid address that a kernel accessed, or 0.
+// `simt_kinds` returns the kinds of a kernel's arguments, or null if the kernel
+// does not exist.
 #define SIMT_KERNELS(list)                                                                     \
     extern "C" __attribute__((visibility("default"))) const char* simt_kinds(                  \
         const char* name) {                                                                    \

@@ -3,8 +3,8 @@
 
 #include "block.hpp"
 
-// The linker's names for the ends of the section of static shared memory; none
-// where a kernel has no such memory.
+// The linker's names for the ends of the section of static shared memory; null
+// if a kernel has no such memory.
 extern "C" {
 extern __attribute__((weak, visibility("hidden"))) char __start_simt_shared[];
 extern __attribute__((weak, visibility("hidden"))) char __stop_simt_shared[];
@@ -12,8 +12,8 @@ extern __attribute__((weak, visibility("hidden"))) char __stop_simt_shared[];
 
 namespace simt {
 
-// The byte that uninitialised memory holds: another one in every order, so
-// that a kernel that reads it gives different results.
+// The byte that fills uninitialised memory. It differs in every order, so that
+// a kernel that reads such memory gives different results.
 static uint8_t poison_byte() {
     return uint8_t(0xa5 ^ (uint32_t(machine.order) * 0x33) ^ (machine.random * 0x1d));
 }
@@ -48,10 +48,10 @@ static void perform(const Copy& copy) {
     memcpy(copy.to, copy.from, copy.bytes);
 }
 
-// On the device the 16 bytes arrive at any time between here and the end of
-// the wait. The fixed orders let them arrive last, and destroy what was there
-// at once: that finds readers that do not wait, and copies over what others
-// still read. The random order also lets some arrive first.
+// On the device the 16 bytes arrive at any time between here and the end of the
+// wait. The fixed orders let them arrive last, and overwrite the old contents
+// at once. This finds readers that do not wait, and copies over data that other
+// threads still read. The random order also lets some arrive first.
 __attribute__((noinline)) static void copy_async(void* to, const void* from, uint32_t bytes,
                                                  int line) {
     check_shared(to, 16, 16, "cp.async", line);
@@ -71,7 +71,7 @@ __attribute__((noinline)) static void copy_async(void* to, const void* from, uin
 static void commit_async() { machine.current->groups.emplace_back(); }
 
 static void wait_async(size_t pending) {
-    // The last group is open, and no wait is for it.
+    // The last group is open, and no wait includes it.
     auto& groups = machine.current->groups;
     while (groups.size() - 1 > pending) {
         for (const Copy& copy : groups.front()) {
@@ -89,7 +89,7 @@ struct LoadMatrixLane {
 };
 
 // PTX ISA, "Warp-level matrix load instruction: ldmatrix": matrix i of 8×8
-// 16-bit elements has its rows at the addresses of lanes 8i to 8i + 7; lane l
+// 16-bit elements has its rows at the addresses of lanes 8i to 8i + 7. Lane l
 // gets elements 2·(l mod 4) and the next one of row l/4, the first in the low
 // half. With .trans, row and column of an element are exchanged.
 template <int matrices, bool transposed>

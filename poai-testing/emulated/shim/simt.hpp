@@ -1,6 +1,6 @@
-// The host's side of `poai-cuda/kernels/simt.cuh`: CUDA's words, built-in
-// functions and the wrapped instructions, run on the processor so that kernels
-// are tested without a GPU. Used in tests alone.
+// The host's side of `poai-cuda/kernels/simt.cuh`: CUDA's keywords, built-in
+// functions and the wrapped instructions. They run on the processor, so that
+// kernels are tested without a GPU. Used only in tests.
 //
 // - types.hpp: keywords, vector types and functions of one thread;
 // - block.hpp: threads of a block as fibers, their scheduling, the barriers;
@@ -8,15 +8,15 @@
 // - memory.hpp: shared memory, cp.async, ldmatrix;
 // - mma.hpp: matrix fragments;
 // - launch.hpp: a grid; fault.hpp: accesses outside all buffers;
-// - hopper.hpp, for `kernels/hopper.cuh` alone: a cluster of two blocks, mbarriers,
-//   bulk tensor copies, wgmma.
+// - hopper.hpp, only for `kernels/hopper.cuh`: a cluster of two blocks,
+//   mbarriers, bulk tensor copies, wgmma.
 //
-// Not emulated: caches and the memory model. Every write is seen at once by
-// all fibers: only the order of threads between two places where they may
-// switch is varied, and a shuffle or vote joins lanes like __syncwarp, though
-// on the device it orders no memory. Nor are there other blocks that run at the
-// same time and wait for each other, threads that spin, or floating-point
-// functions.
+// Not emulated: caches and the memory model. All fibers see every write at
+// once. Only the order of threads between two places where they may switch
+// varies. A shuffle or vote joins lanes like __syncwarp, although on the device
+// it orders no memory. Blocks that run at the same time and wait for each
+// other, threads that spin, and floating-point functions are not emulated
+// either.
 #pragma once
 
 #include "types.hpp"

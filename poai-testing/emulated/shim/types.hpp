@@ -19,10 +19,10 @@
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
-// Static shared memory lies in a section of its own, so that it can be
-// poisoned when a block starts. Blocks run one after the other, so one copy is
-// enough. Compilers refuse it inside templates and inline functions: give those
-// a pointer.
+// Static shared memory lies in a section of its own, so that it can be poisoned
+// when a block starts. Blocks run one after the other, so one copy is enough.
+// Compilers refuse it inside templates and inline functions: pass those a
+// pointer.
 #define __shared__ static __attribute__((section("simt_shared")))
 
 // The vector types that kernels use, with CUDA's alignment.
@@ -49,7 +49,7 @@ struct alignas(16) ulonglong2 {
     unsigned long long x, y;
 };
 
-// Dimensions of which those not given are 1.
+// Dimensions; those not given are 1.
 struct dim3 {
     unsigned x = 1, y = 1, z = 1;
 };
@@ -72,7 +72,7 @@ static inline void __stcs(T* to, T value) {
     *to = value;
 }
 
-// Sum of `c` and the products of four signed bytes each, modulo 2^32.
+// The sum of `c` and the products of four signed bytes each, modulo 2^32.
 static inline int __dp4a(int a, int b, int c) {
     uint32_t sum = c;
     for (int i = 0; i < 32; i += 8) {
@@ -80,7 +80,7 @@ static inline int __dp4a(int a, int b, int c) {
     }
     return sum;
 }
-// The same of unsigned bytes.
+// The sum of `c` and the products of four unsigned bytes each, modulo 2^32.
 static inline unsigned __dp4a(unsigned a, unsigned b, unsigned c) {
     for (int i = 0; i < 32; i += 8) {
         c += uint32_t(uint8_t(a >> i)) * uint8_t(b >> i);
@@ -99,8 +99,8 @@ static inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shi
     return unsigned(pair >> (shift & 31));
 }
 
-// Byte i of the result is byte (selector >> 4i) & 7 of y:x. The sign mode of
-// PTX's prmt (bit 3 of a selector) is no part of this function.
+// Byte i of the result is byte (selector >> 4i) & 7 of y:x. This function lacks
+// the sign mode of PTX's prmt (bit 3 of a selector).
 static inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     uint64_t pair = uint64_t(y) << 32 | x;
     unsigned result = 0;

@@ -5,7 +5,7 @@
 
 namespace simt {
 
-// The ways in which a shuffle finds its source (PTX ISA, "shfl.sync").
+// The ways to choose a shuffle's source (PTX ISA, "shfl.sync").
 enum class Shuffle { Index, Up, Down, Xor };
 
 template <class T>
@@ -22,7 +22,8 @@ static void combine_shuffle(void** lanes, uint32_t mask) {
             continue;
         }
         auto& own = *static_cast<ShuffleLane<T>*>(lanes[lane]);
-        // Segments of `width` lanes; a source outside keeps the own value.
+        // Segments of `width` lanes; a lane whose source is outside keeps its
+        // own value.
         int first = lane & ~(own.width - 1), last = first + own.width - 1;
         int source = lane;
         switch (own.kind) {
@@ -42,7 +43,7 @@ static void combine_shuffle(void** lanes, uint32_t mask) {
 template <class T>
 static T shuffle(Shuffle kind, uint32_t mask, T value, int operand, int width, int line) {
     if (width < 1 || width > 32 || (width & (width - 1)) != 0) {
-        fail("line %d: a shuffle of width %d", line, width);
+        fail("line %d: expected a shuffle width that is a power of two up to 32, got %d", line, width);
     }
     ShuffleLane<T> lane = {value, value, kind, operand, width, line};
     collective(mask, lane, combine_shuffle<T>, "a shuffle", line);
@@ -175,7 +176,7 @@ static inline unsigned __reduce_max_sync(uint32_t mask, unsigned value, SIMT_LIN
 }
 #endif
 
-// As simt.cuh has it, so that the host tests both ways (-DPOAI_ARCH=610).
+// As in simt.cuh, so that the host tests both ways (-DPOAI_ARCH=610).
 static inline uint32_t warp_xor(uint32_t value, SIMT_LINE) {
 #if POAI_ARCH >= 800
     return __reduce_xor_sync(SIMT_FULL, value, line);
@@ -187,8 +188,8 @@ static inline uint32_t warp_xor(uint32_t value, SIMT_LINE) {
 #endif
 }
 
-// Atomics: only one fiber runs at a time, so they are plain; the random order
-// may switch before and after.
+// Atomics: only one fiber runs at a time, so they are plain operations; the
+// random order may switch before and after.
 template <class T, class F>
 static inline T simt_atomic(T* at, F change) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "atomics of 32 and 64 bits");
@@ -198,7 +199,7 @@ static inline T simt_atomic(T* at, F change) {
     simt::point();
     return old;
 }
-// The second type is not deduced: a literal may be handed in.
+// The second type is not deduced, so that a literal may be passed.
 template <class T>
 struct SimtSame {
     typedef T type;

@@ -1,9 +1,10 @@
-//! AMX in software, for tests on processors without it: the real instruction
-//! bytes of the kernel trap as illegal, and the trap is answered with what the
-//! manual says that they do (Intel SDM volume 2, TDPBSSD, TILELOADD and so on).
+//! AMX in software, for tests on processors without it. The kernel's real
+//! instruction bytes trap as illegal, and the trap handler does what the manual
+//! says (Intel SDM volume 2, TDPBSSD, TILELOADD and so on).
 //!
-//! The state is each thread's own, as on the processor. An instruction that the
-//! processor would refuse (no set-up, registers that do not fit) ends the test.
+//! Each thread has its own state, as on the processor. An instruction that the
+//! processor would refuse (not configured, registers that do not fit) ends the
+//! test.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use libc::{REG_RIP, SIGILL, c_int, c_void, siginfo_t, ucontext_t};
@@ -14,7 +15,7 @@ use std::sync::Once;
 /// One tile register: up to 16 rows of 64 bytes.
 type Tile = [[u8; 64]; 16];
 
-/// What a thread has set up.
+/// The tile configuration and registers of a thread.
 struct State {
     configured: bool,
     /// Bytes of a row of each register, and its rows.
@@ -28,16 +29,17 @@ thread_local! {
     static STATE: RefCell<State> = const { RefCell::new(BARE) };
 }
 
-/// The AMX kernel on emulated instructions, or on real ones where they are;
-/// `None`, with a word, on processors without AVX-512.
+/// The AMX kernel, on real instructions if the processor has them, else on
+/// emulated ones. On processors without AVX-512 it prints a line and returns
+/// `None`.
 pub fn emulated() -> Option<&'static dyn Kernel> {
     let real = ALL.iter().find(|entry| entry.name == "cpu-amx").and_then(|amx| (amx.find)());
     if real.is_some() {
-        println!("AMX is here: nothing is emulated");
+        println!("this processor has AMX: nothing is emulated");
         return real;
     }
     install();
-    // SAFETY: the emulator answers the instructions in the whole process.
+    // SAFETY: the emulator handles these instructions in the whole process.
     let kernel = unsafe { assume_amx() };
     if kernel.is_none() {
         println!("SKIPPED: emulated AMX needs AVX-512 F, BW, VBMI and VNNI");
@@ -45,7 +47,7 @@ pub fn emulated() -> Option<&'static dyn Kernel> {
     kernel
 }
 
-/// Answers traps from now on, in the whole process.
+/// Installs the trap handler for the whole process.
 fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -57,30 +59,30 @@ fn install() {
             action.sa_sigaction = trapped as *const () as usize;
             libc::sigaction(SIGILL, &action, core::ptr::null_mut())
         };
-        assert_eq!(done, 0, "a handler can be installed");
+        assert_eq!(done, 0, "the handler is installed");
     });
 }
 
-/// Tile instructions answered until now, by all threads.
+/// The number of tile instructions that were emulated, by all threads.
 static ANSWERED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether any instruction has come here.
+/// Whether any instruction was emulated.
 pub fn was_used() -> bool {
     ANSWERED.load(Ordering::Relaxed) > 0
 }
 
-/// Whether this thread has given its tile registers back.
+/// Whether this thread has released its tile registers.
 pub fn is_released() -> bool {
     STATE.with_borrow(|state| !state.configured)
 }
 
 extern "C" fn trapped(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the system hands the interrupted thread's context to the handler,
-    // which alone uses it until it returns.
+    // SAFETY: the system passes the interrupted thread's context to the
+    // handler, which has exclusive use of it until it returns.
     let registers = unsafe { &mut (*context.cast::<ucontext_t>()).uc_mcontext.gregs };
     let rip = registers[REG_RIP as usize] as usize;
-    // SAFETY: an instruction was fetched from here; none that is decoded is
-    // longer, and the code goes on behind it.
+    // SAFETY: an instruction was fetched from here; no decoded one is longer,
+    // and the code continues after it.
     let bytes = unsafe { *(rip as *const [u8; 11]) };
     let instruction = Instruction::decode(&bytes, |number| {
         const ORDER: [c_int; 16] = [
@@ -131,8 +133,8 @@ enum Instruction {
 }
 
 impl Instruction {
-    /// Decodes one instruction with a three-byte VEX prefix in map 0F38, of
-    /// 128 bits and W0, as all of AMX's are; and tells its length.
+    /// Decodes one instruction with a three-byte VEX prefix in map 0F38, of 128
+    /// bits and W0, as all AMX instructions are. Also returns its length.
     fn decode(
         bytes: &[u8; 11],
         register: impl Fn(usize) -> usize,
@@ -149,7 +151,7 @@ impl Instruction {
                 (0x49, 0) if modrm == 0xc0 => Instruction::Release,
                 (0x49, 3) if rm == 0 => Instruction::Zero(field),
                 (0x5e, 3) => Instruction::DotProduct { sums: field, a: rm, b: other },
-                _ => return Err("unknown register form"),
+                _ => return Err("expected a known register form, got another"),
             };
             return Ok((instruction, 5));
         }
@@ -204,7 +206,7 @@ impl State {
                 self.tiles[tile] = [[0; 64]; 16];
                 for (i, row) in self.tiles[tile][..rows].iter_mut().enumerate() {
                     let from = place.base.wrapping_add(i.wrapping_mul(place.stride));
-                    // SAFETY: what the kernel's instruction may read.
+                    // SAFETY: the kernel's instruction may read this memory.
                     unsafe {
                         core::ptr::copy_nonoverlapping(from as *const u8, row.as_mut_ptr(), width)
                     };
@@ -214,7 +216,7 @@ impl State {
                 let (width, rows) = self.sizes[tile];
                 for (i, row) in self.tiles[tile][..rows].iter().enumerate() {
                     let to = place.base.wrapping_add(i.wrapping_mul(place.stride));
-                    // SAFETY: what the kernel's instruction may write.
+                    // SAFETY: the kernel's instruction may write this memory.
                     unsafe { core::ptr::copy_nonoverlapping(row.as_ptr(), to as *mut u8, width) };
                 }
             }
@@ -224,7 +226,7 @@ impl State {
     }
 
     fn configure(&mut self, place: usize) -> Result<(), &'static str> {
-        // SAFETY: what the kernel's instruction may read.
+        // SAFETY: the kernel's instruction may read this memory.
         let config = unsafe { *(place as *const [u8; 64]) };
         let reserved = config[2..16].iter().chain(&config[32..48]).chain(&config[56..]);
         if config[0] != 1 || config[1] != 0 || reserved.into_iter().any(|&byte| byte != 0) {
@@ -242,7 +244,7 @@ impl State {
     }
 
     /// Adds to each sum the products of four signed bytes of A's row and four
-    /// of B's column, for every four of A's row.
+    /// bytes of B's column, for every four bytes of A's row.
     fn dot_product(&mut self, sums: usize, a: usize, b: usize) -> Result<(), &'static str> {
         let [(to_width, to_rows), (a_width, a_rows), (b_width, b_rows)] =
             [sums, a, b].map(|tile| self.sizes[tile]);

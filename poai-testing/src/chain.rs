@@ -1,4 +1,4 @@
-//! A small system of constraints with an assignment that satisfies it.
+//! A small constraint system with an assignment that satisfies it.
 
 use ark_bn254::{Bn254, Fr};
 use ark_ff::{Field, UniformRand};
@@ -8,16 +8,16 @@ use poai_prover::{CircomReduction, Matrices};
 
 type Scheme = Groth16<Bn254, CircomReduction>;
 
-/// A system, and one assignment.
+/// A constraint system and one assignment.
 pub struct Chain {
     pub matrices: Matrices,
     pub assignment: Vec<Fr>,
 }
 
-/// Signals are a result and a factor f. Witness w_0 is the secret, and each
-/// constraint but the last computes the next witness:
-/// (w_i + 3f − 5) · (2w_i − w_{i-1}) = w_{i+1} − i. The last says that the last
-/// witness is the result.
+/// Makes a system of `rows` constraints. The signals are a result and a factor
+/// f. Witness w_0 is the secret, and each constraint but the last computes the
+/// next witness: (w_i + 3f − 5) · (2w_i − w_{i-1}) = w_{i+1} − i. The last
+/// constraint says that the last witness is the result.
 pub fn chain(rows: usize, factor: u64, secret: u64) -> Chain {
     let [one, minus] = [Fr::ONE, -Fr::ONE];
     let (result, f) = (1, 2);
@@ -48,7 +48,7 @@ pub fn chain(rows: usize, factor: u64, secret: u64) -> Chain {
 }
 
 impl Chain {
-    /// The signals, without the one.
+    /// The signals, without the constant one.
     pub fn signals(&self) -> &[Fr] {
         &self.assignment[1..=self.matrices.signals]
     }
@@ -61,7 +61,7 @@ impl Chain {
         a.iter().zip(b).zip(c).all(|((a, b), c)| value(a) * value(b) == value(c))
     }
 
-    /// A proof, whether or not the assignment satisfies the constraints.
+    /// Makes a proof, even if the assignment does not satisfy the constraints.
     pub fn prove(
         &self,
         key: &ProvingKey<Bn254>,
@@ -70,8 +70,9 @@ impl Chain {
         self.prove_masked(key, [Fr::rand(rng), Fr::rand(rng)])
     }
 
-    /// The same with what hides the witness. Compiled here, once, and not again by
-    /// all who call it with some source of randomness.
+    /// Makes a proof with the randomisers r and s, which hide the witness. It
+    /// is compiled once, here, and not again for each caller's source of
+    /// randomness.
     pub fn prove_masked(&self, key: &ProvingKey<Bn254>, [r, s]: [Fr; 2]) -> Proof<Bn254> {
         let Matrices { a, b, c, signals, .. } = self.matrices.clone();
         let rows = a.len();
@@ -88,7 +89,7 @@ impl Chain {
     }
 }
 
-/// Whether a proof shows the signals.
+/// Whether a proof shows these signals.
 pub fn verify(key: &VerifyingKey<Bn254>, signals: &[Fr], proof: &Proof<Bn254>) -> bool {
     Scheme::verify_proof(&prepare_verifying_key(key), proof, signals).unwrap()
 }

@@ -1,9 +1,9 @@
-//! The reference: layers straight from ONNX's definitions, channels-first.
+//! Reference layers, written from ONNX's definitions, channels-first.
 
 use ndarray::{Array, Array2, Array4, Dimension};
 use poai_import::graph::ImageWindow;
 
-/// Channels-first to the graph's rows of pixels.
+/// Converts channels-first to the graph's rows of pixels.
 pub fn rows(x: &Array4<f32>) -> Array2<f32> {
     let (n, c, h, w) = x.dim();
     Array2::from_shape_fn((n * h * w, c), |(row, c)| x[[row / (h * w), c, row / w % h, row % w]])
@@ -16,7 +16,7 @@ pub fn assert_close(got: &Array2<f32>, expected: &Array2<f32>) {
     }
 }
 
-/// The reference convolution, channels-first, straight from the definition.
+/// The reference convolution, channels-first, written from the definition.
 pub fn conv(
     x: &Array4<f32>,
     w: &[f32],
@@ -44,7 +44,7 @@ pub fn conv(
     })
 }
 
-/// The reference pooling: the entries under each window go to `reduce`.
+/// The reference pooling: `reduce` gets the entries under each window.
 pub fn pool(x: &Array4<f32>, window: &ImageWindow, reduce: impl Fn(&[f32]) -> f32) -> Array4<f32> {
     let (n, c, h, w) = x.dim();
     let ([kh, kw], [sh, sw], [top, left, bottom, right]) =

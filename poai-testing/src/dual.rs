@@ -1,7 +1,8 @@
-//! Two backends in lock step, to find where they part.
+//! Two backends in lock step, to find where they differ.
 //!
-//! The shared tester tries sizes that somebody thought of. [`Dual`] turns any
-//! other use of a backend, a miner or a whole network, into a comparison of two.
+//! The shared tester tries only sizes chosen in advance. [`Dual`] turns any
+//! other use of a backend, such as a miner or a whole network, into a
+//! comparison of two.
 
 use core::fmt::Debug;
 use core::ops::ControlFlow;
@@ -17,18 +18,18 @@ use poai_engine::operand::Operand;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// Its name, which its handles bear.
+/// The backend name in its handles.
 const NAME: &str = "dual";
 
-/// Two backends of which every call runs on both, one after the other, and
-/// whose answers have to be the same: commitments, noised entries, products,
-/// winners, completion, and what they refuse. Hands out what the first says.
+/// Two backends that both run every call, one after the other. Their results
+/// must be the same: commitments, noised entries, products, winners,
+/// completion, and refusals. Returns the first backend's result.
 ///
-/// Winners are reported after both have gone through the product, so a watch
-/// that stops at the first winner does not save work here.
+/// Winners are reported after both backends have completed the product, so a
+/// watch that stops at the first winner does not save work here.
 ///
 /// # Panics
-/// Any call where the two differ panics, as assertions do: the message names
+/// Any call in which the two differ panics, as assertions do. The message names
 /// the call, the backends and the first differing place. For tests.
 #[derive(Clone, Debug)]
 pub struct Dual {
@@ -36,16 +37,16 @@ pub struct Dual {
     second: Arc<dyn Backend>,
 }
 
-/// What both backends made of the same thing.
+/// The results of both backends for the same input.
 struct Both<T>(T, T);
 
 impl Dual {
-    /// Puts two backends into lock step.
+    /// Puts two backends in lock step.
     pub fn new(first: Arc<dyn Backend>, second: Arc<dyn Backend>) -> Dual {
         Dual { first, second }
     }
 
-    /// Where the two differ.
+    /// Reports a difference between the two.
     fn part(&self, call: &str, what: &str, first: &dyn Debug, second: &dyn Debug) -> ! {
         let names = [self.first.name(), self.second.name()];
         panic!("{call}: {} and {} differ in {what}: {first:?} and {second:?}", names[0], names[1])
@@ -57,7 +58,7 @@ impl Dual {
         }
     }
 
-    /// Two row-major matrices.
+    /// Compares two row-major matrices.
     fn same_entries<T: PartialEq + Debug>(
         &self,
         call: &str,
@@ -73,8 +74,8 @@ impl Dual {
         }
     }
 
-    /// Both answers, or an error. What concerns the operands both have to
-    /// refuse alike; a device that failed or a stranger's handle is passed on.
+    /// Both results, or an error. Both backends must refuse wrong operands
+    /// alike; the error of a failed device or of a foreign handle is passed on.
     fn both<T>(
         &self,
         call: &str,
@@ -82,7 +83,7 @@ impl Dual {
         second: Result<T, BackendError>,
     ) -> Result<Both<T>, BackendError> {
         let refusal = |error: &BackendError| match error {
-            // The two put their own names into it.
+            // The message has the backend's own name.
             BackendError::Unsupported(it) => Some(format!("rank {}, tile {}", it.rank, it.tile)),
             BackendError::Pair | BackendError::Output { .. } => Some(error.to_string()),
             _ => None,
@@ -99,7 +100,7 @@ impl Dual {
         }
     }
 
-    /// A product that both leave in memory of their own.
+    /// A product that both backends write to separate memory.
     fn entries(
         &self,
         call: &str,
@@ -116,7 +117,7 @@ impl Dual {
     }
 }
 
-/// Which of a handle's two halves.
+/// Selects one of a handle's two halves.
 #[derive(Clone, Copy)]
 enum Which {
     First,
@@ -132,8 +133,8 @@ impl<T> Both<T> {
     }
 }
 
-/// Memory of the same size that differs everywhere: an entry that neither
-/// backend writes is a difference.
+/// Memory of the same size that differs in every entry: an entry that neither
+/// backend writes is then a difference.
 fn unlike(memory: &[i32]) -> Vec<i32> {
     memory.iter().map(|entry| !entry).collect()
 }
@@ -143,7 +144,7 @@ impl Backend for Dual {
         NAME
     }
 
-    /// The pairs that both take.
+    /// Accepts parameters that both backends accept.
     fn supports(&self, params: &Params) -> Result<(), Unsupported> {
         let both = self.first.supports(params).and(self.second.supports(params));
         both.map_err(|unsupported| Unsupported { backend: NAME, ..unsupported })
@@ -153,7 +154,7 @@ impl Backend for Dual {
         self.supports(operand.params())?;
         let first = self.first.prepare(operand.clone());
         let both = self.both("prepare", first, self.second.prepare(operand.clone()))?;
-        // A tree holds nothing that its root does not commit to.
+        // A tree holds only what its root commits to.
         self.same("prepare", "the root", both.0.root(), both.1.root());
         Ok(Prepared::new(NAME, operand, both.0.tree().clone(), both))
     }
@@ -231,8 +232,8 @@ impl Backend for Dual {
         let ask = |tiles| watch.advance(tiles);
         let first_watch = Record::new(&ask);
         let first = self.first.multiply(&first_job, reborrow(&mut output), &first_watch);
-        // The second stops where the first did, not where it might itself: the
-        // caller is asked once.
+        // The second stops where the first did, because the caller is asked
+        // only once.
         let stopped = matches!(first, Ok(Completion::Stopped));
         let follow = |_| if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let second_watch = Record::new(&follow);
@@ -270,7 +271,7 @@ impl Backend for Dual {
 }
 
 impl Dual {
-    /// The winners of two whole products.
+    /// Compares the winners of two complete products.
     fn same_tickets(&self, first: Record<'_>, second: Record<'_>) -> Vec<Winner> {
         let [first_tiles, second_tiles] =
             [&first, &second].map(|record| record.tiles.load(Ordering::Relaxed));
@@ -288,8 +289,8 @@ impl Dual {
         first
     }
 
-    /// The winners of two stopped products, of which each may have gone
-    /// through other tiles.
+    /// Compares the winners of two stopped products, which may have completed
+    /// different tiles.
     fn same_common_tickets(&self, first: Record<'_>, second: Record<'_>) -> Vec<Winner> {
         let (first, second) = (first.winners(), second.winners());
         let second: BTreeMap<_, _> = second.iter().map(|winner| (winner.tile, winner)).collect();
@@ -302,7 +303,7 @@ impl Dual {
     }
 }
 
-/// The same memory for a shorter while.
+/// Borrows the same memory for a shorter time.
 fn reborrow<'a>(output: &'a mut Output<'_>) -> Output<'a> {
     match output {
         Output::Tickets => Output::Tickets,
@@ -311,7 +312,7 @@ fn reborrow<'a>(output: &'a mut Output<'_>) -> Output<'a> {
     }
 }
 
-/// Keeps what a backend reports.
+/// Stores the reports of a backend.
 struct Record<'a> {
     winners: Mutex<Vec<Winner>>,
     tiles: AtomicU64,
@@ -323,7 +324,8 @@ impl<'a> Record<'a> {
         Record { winners: Mutex::default(), tiles: AtomicU64::new(0), go_on }
     }
 
-    /// In the tiles' order. Doubles stay: they are a difference too.
+    /// The winners in the order of tiles. Duplicates stay, because they are a
+    /// difference too.
     fn winners(self) -> Vec<Winner> {
         let mut winners = self.winners.into_inner().unwrap_or_else(|held| held.into_inner());
         winners.sort_by_key(|winner| winner.tile);

@@ -1,4 +1,4 @@
-//! Programs of one step each, at the edges of what the step says: extreme
+//! Programs of one step each, at the ends of the step's ranges: extreme
 //! entries, ties, shifts of 0 and 62, single rows, lengths, masks, pads.
 
 use super::zoo::entries;
@@ -19,24 +19,24 @@ const MAX: i32 = i32::MAX;
 /// A network, and a run of it.
 pub struct ProgramCase {
     pub name: String,
-    /// What a name leaves out.
+    /// Details that the name leaves out.
     pub about: String,
     pub network: Network,
     pub inputs: Vec<Tensor>,
     pub run: RunShape,
 }
 
-/// Entries of a constant.
+/// The entries of a constant.
 struct Given(usize, usize, Dtype, Vec<i32>);
 
-/// Entries of an input.
+/// The entries of an input.
 struct Input(Form, Vec<i32>);
 
 /// The cases so far.
 struct Edges(Vec<ProgramCase>);
 
 impl Edges {
-    /// Adds one step on all inputs and constants.
+    /// Adds a case of one step on all inputs and constants.
     fn add(
         &mut self,
         about: &str,
@@ -61,7 +61,7 @@ impl Edges {
         let values: Vec<_> = (0..inputs.len()).map(|index| builder.input(index)).collect();
         builder.step(kind, op, &values).unwrap_or_else(|error| panic!("{name}: {error}"));
         let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
-        // Without tokens, a run has one.
+        // A run without tokens has a sequence of one.
         let sequence = if network.program().has_tokens() { sequence } else { 1 };
         let run = RunShape { batch, sequence };
         let tensor = |Input(form, entries): &Input| {
@@ -73,7 +73,7 @@ impl Edges {
     }
 }
 
-/// Entries of which many are extreme or small, and the others anything.
+/// Entries: many are extreme or small, the others random.
 fn mixed(seed: &str, count: usize, dtype: Dtype) -> Vec<i32> {
     let (min, max) = dtype.range();
     let anything = entries(seed, count, min, max);
@@ -89,13 +89,13 @@ fn mixed(seed: &str, count: usize, dtype: Dtype) -> Vec<i32> {
     (0..count).map(entry).collect()
 }
 
-/// `rows` fixed rows an item of `batch`, of mixed entries.
+/// An input of `rows` fixed rows per item, with mixed entries.
 fn fixed(seed: &str, batch: u32, rows: u32, columns: u32, dtype: Dtype) -> Input {
     let form = Form::new(Dim::fixed(rows), Dim::fixed(columns), dtype);
     Input(form, mixed(seed, (batch * rows * columns) as usize, dtype))
 }
 
-/// One row a token.
+/// An input with one row per token.
 fn tokens((batch, sequence): (u32, u32), columns: u32, dtype: Dtype, seed: &str) -> Input {
     let form = Form::new(Dim::TOKENS, Dim::fixed(columns), dtype);
     Input(form, mixed(seed, (batch * sequence * columns) as usize, dtype))
@@ -109,13 +109,13 @@ fn given(seed: &str, rows: usize, columns: usize, dtype: Dtype) -> Given {
     Given(rows, columns, dtype, mixed(seed, rows * columns, dtype))
 }
 
-/// A falling table that begins above 127 and ends below 0.
+/// A decreasing table that begins above 127 and ends below 0.
 fn exponentials() -> Given {
     let falls = (0..256).map(|i| 300 - 3 * i).collect();
     Given(256, 1, I16, falls)
 }
 
-/// The cases of every kind of step.
+/// All cases, of every kind of step.
 pub fn cases() -> Vec<ProgramCase> {
     let mut edges = Edges(Vec::new());
     linear(&mut edges);
@@ -227,7 +227,7 @@ fn tables(edges: &mut Edges) {
         for dtype in TYPES {
             let out = TYPES[(index + dtype.size()) % 3];
             for pass_above in [false, true] {
-                // Both ends of the table, and what lies just beyond.
+                // Both ends of the table, and the values just beyond.
                 let (min, max) = dtype.range();
                 let around = [-129i64, -128, -127, 126, 127, 128, 129].map(|i| i << shift.min(30));
                 let near = around.into_iter().flat_map(|x| [x - 1, x, x + 1]);
@@ -287,7 +287,7 @@ fn special(columns: usize, dtype: Dtype) -> Input {
         [0, min, max, 5, -1].into_iter().flat_map(|x| vec![x; columns]).collect();
     all.extend(alternating);
     all.extend(entries("small", columns, -3, 3));
-    // Too little beside the other entries to have a variance.
+    // One small entry: too little, relative to the others, to have a variance.
     all.extend((0..columns).map(|column| i32::from(column == 0)));
     all.extend((0..columns).map(|column| -i32::from(column + 1 == columns)));
     all.extend(mixed("row", columns, dtype));

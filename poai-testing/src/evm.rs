@@ -1,4 +1,4 @@
-//! The EVM with its real precompiles, and the contracts compiled for it.
+//! The EVM with its real precompiles, and the compiled contracts.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use revm::context::TxEnv;
@@ -13,37 +13,37 @@ use std::path::PathBuf;
 
 pub type Word = [u8; 32];
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug)]
 pub enum Outcome {
-    /// What it returned and logged, and the gas it used in all.
+    /// The output, the logs, and all gas that was used.
     Success { output: Vec<u8>, logs: Vec<Log>, gas: u64 },
-    /// What it reverted with.
+    /// The data of a revert.
     Revert(Vec<u8>),
-    /// It ran out of gas, or the like.
+    /// The call ran out of gas, or stopped for a similar reason.
     Halt,
 }
 
 impl Outcome {
-    /// The gas of a success.
+    /// The gas of a successful call.
     #[track_caller]
     pub fn gas(&self) -> u64 {
         match self {
             Outcome::Success { gas, .. } => *gas,
-            other => panic!("no success: {other:?}"),
+            other => panic!("expected a success, got {other:?}"),
         }
     }
 
-    /// The output of a success.
+    /// The output of a successful call.
     #[track_caller]
     pub fn output(&self) -> &[u8] {
         match self {
             Outcome::Success { output, .. } => output,
-            other => panic!("no success: {other:?}"),
+            other => panic!("expected a success, got {other:?}"),
         }
     }
 
-    /// Fails unless it reverted with exactly this custom error.
+    /// Panics unless the call reverted with exactly this custom error.
     #[track_caller]
     pub fn expect_error(&self, signature: &str, words: &[Word]) {
         let expected = encode(signature, words);
@@ -60,7 +60,7 @@ pub struct Chain {
     >,
 }
 
-/// Under the limit of gas for one transaction (EIP-7825).
+/// Below the gas limit of one transaction (EIP-7825).
 pub const GAS: u64 = 10_000_000;
 
 impl Default for Chain {
@@ -74,8 +74,8 @@ impl Chain {
         Chain::of(SpecId::default())
     }
 
-    /// A chain that has not forked since Shanghai: contracts that destroy
-    /// themselves are gone, and can come back (before EIP-6780).
+    /// A chain that has not forked since Shanghai: contracts that self-destruct
+    /// are deleted, and can be deployed again (before EIP-6780).
     pub fn shanghai() -> Chain {
         Chain::of(SpecId::SHANGHAI)
     }
@@ -90,19 +90,19 @@ impl Chain {
         Chain { evm: context.build_mainnet() }
     }
 
-    /// The time of the blocks from now on, in seconds.
+    /// Sets the time of later blocks, in seconds.
     pub fn set_time(&mut self, seconds: u64) {
         self.evm.ctx.block.timestamp = U256::from(seconds);
     }
 
-    /// The same chain without one precompile: its address is an empty account.
+    /// Removes one precompile: its address becomes an empty account.
     pub fn without(&mut self, precompile: u8) {
         let all = self.evm.precompiles.precompiles;
         let mut kept = Precompiles::default();
         let others = all.addresses().filter(|address| address.0[19] != precompile);
         kept.extend(others.filter_map(|address| all.get(address)).cloned());
         assert_eq!(kept.len() + 1, all.len());
-        // The EVM wants them for all time; a test is over soon enough.
+        // The EVM wants a static reference; a leak is harmless in a short test.
         self.evm.precompiles.precompiles = Box::leak(Box::new(kept));
     }
 
@@ -117,7 +117,7 @@ impl Chain {
         self.evm.transact_commit(transaction).unwrap()
     }
 
-    /// Deploys code and returns its address, or what it reverted with.
+    /// Deploys code and returns its address, or the outcome if it failed.
     pub fn try_deploy(&mut self, from: [u8; 20], code: Vec<u8>) -> Result<[u8; 20], Outcome> {
         match self.send(from, TxKind::Create, code, GAS) {
             ExecutionResult::Success { output: Output::Create(_, Some(address)), .. } => {
@@ -128,7 +128,7 @@ impl Chain {
         }
     }
 
-    /// Deploys code that deploys.
+    /// Deploys code that must deploy.
     pub fn deploy(&mut self, from: [u8; 20], code: Vec<u8>) -> [u8; 20] {
         self.try_deploy(from, code).unwrap()
     }
@@ -156,12 +156,12 @@ impl Chain {
     }
 }
 
-/// The gas that a transaction with this calldata takes before any code runs.
+/// The gas that a transaction with this calldata uses before any code runs.
 pub fn intrinsic_gas(data: &[u8]) -> u64 {
     21_000 + data.iter().map(|&byte| if byte == 0 { 4 } else { 16 }).sum::<u64>()
 }
 
-/// A selector and words: calldata, or a custom error.
+/// Encodes a selector and words: calldata, or a custom error.
 pub fn encode(signature: &str, words: &[Word]) -> Vec<u8> {
     let hash = Keccak256::digest(signature.as_bytes());
     [&hash[..4], words.as_flattened()].concat()
@@ -181,7 +181,7 @@ pub fn address(value: [u8; 20]) -> Word {
     word
 }
 
-/// A committed artefact: what `contracts/compile.js` made of a source.
+/// A committed artefact: the output of `contracts/compile.js` for a source.
 pub struct Artefact {
     pub source: String,
     pub bytecode: Vec<u8>,
@@ -189,7 +189,8 @@ pub struct Artefact {
 }
 
 impl Artefact {
-    /// Reads one, and fails unless it is of the source as it is.
+    /// Reads an artefact, and panics unless it was made from the current
+    /// source.
     pub fn read(name: &str) -> Artefact {
         let contracts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../poai-verify/contracts");
         let json = std::fs::read(contracts.join(format!("artefacts/{name}.json"))).unwrap();

@@ -1,5 +1,5 @@
-//! Keys and proofs of small circuits. Whoever runs such a setup can forge
-//! proofs, and these are made from seeds that everybody knows.
+//! Keys and proofs of small circuits. The seeds are public, so anyone can forge
+//! proofs for these keys.
 #![allow(dead_code, reason = "each user takes its own part")]
 
 use ark_bn254::{Bn254, Fr};
@@ -10,9 +10,10 @@ use ark_relations::gr1cs::{
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::inference::{Groth16Proof, Signals, VerifyingKey};
 
-/// Takes any signals: each times a witness is another witness.
+/// A circuit that accepts any signals: each signal times a witness is another
+/// witness.
 struct Circuit {
-    /// Known to the prover alone.
+    /// Known only to the prover.
     signals: Option<Vec<Fr>>,
     count: usize,
 }
@@ -37,7 +38,7 @@ impl ConstraintSynthesizer<Fr> for Circuit {
     }
 }
 
-/// A key of a circuit with so many signals, and what proves with it.
+/// A key of a circuit with `signals` signals, and its proving key.
 pub struct Setup {
     pub key: VerifyingKey,
     proving: ProvingKey<Bn254>,
@@ -70,7 +71,7 @@ impl Setup {
         Groth16Proof::new(proof.a, proof.b, proof.c).unwrap()
     }
 
-    /// Another proof of what a proof says, made without knowing why it holds.
+    /// Rerandomises a proof, without knowledge of the witness.
     pub fn rerandomised(&self, proof: &Groth16Proof, seed: u64) -> Groth16Proof {
         let mut random = StdRng::seed_from_u64(seed);
         let proof = ark_groth16::Proof { a: *proof.a(), b: *proof.b(), c: *proof.c() };

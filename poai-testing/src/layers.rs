@@ -1,15 +1,15 @@
-//! Small networks of steps that proofs have.
+//! Small networks whose steps inference proofs support.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId, Window};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
 use std::sync::Arc;
 
-/// The run of all that is here.
+/// The run of every network here.
 pub const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
 const RECTIFIED: Clamp = Clamp { dtype: Dtype::I8, min: 0, max: 63 };
 
-/// Entries that look random.
+/// Pseudo-random entries.
 pub fn entries(seed: i64, count: usize, least: i64, most: i64) -> Vec<i32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed()) | 1;
     let mut next = || {
@@ -92,8 +92,8 @@ pub fn cnn() -> Arc<Network> {
     layers.finish()
 }
 
-/// One dense layer of many rows, whose sums with committed weights are checked
-/// by Freivalds.
+/// One dense layer of many rows; Freivalds' method checks its sums with
+/// committed weights.
 pub fn wide() -> Arc<Network> {
     let mut layers = Layers::new(32, 48, 17);
     let x = layers.builder.input(0);
@@ -101,7 +101,7 @@ pub fn wide() -> Arc<Network> {
     layers.finish()
 }
 
-/// An input for one of them.
+/// An input for one of these networks.
 pub fn input(network: &Network, seed: i64) -> Tensor {
     let extent = network.program().extents(&RUN).unwrap()[0];
     let (rows, columns) = (extent.rows as usize, extent.columns as usize);

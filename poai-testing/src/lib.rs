@@ -1,7 +1,7 @@
-//! What the tests of several crates share. Never published.
+//! Support code that the tests of several crates share. Never published.
 //!
-//! - [`tester`]: what every backend has to pass; [`dual`]: two devices in lock
-//!   step, compared at every call; `amx`: AMX instructions in software.
+//! - [`tester`]: the tests that every backend must pass; [`dual`]: two backends
+//!   in lock step, compared at every call; `amx`: AMX instructions in software.
 //! - [`zoo`], [`runs`], [`layers`]: networks; [`edges`]: every step at the ends
 //!   of its ranges.
 //! - `onnx`, `channels_first` (feature `import`): networks for importers.

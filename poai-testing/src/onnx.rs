@@ -11,7 +11,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model of one float input; a negative size is left open.
+    /// A model of one float input; a negative size is left symbolic.
     pub fn new(dims: &[i64]) -> Model {
         let dim = |&dim: &i64| Dimension {
             dim_value: (dim >= 0).then_some(dim),
@@ -81,7 +81,7 @@ pub fn floats(name: &str, dims: &[i64], entries: &[f32]) -> TensorProto {
     }
 }
 
-/// The same in the list of floats.
+/// A tensor whose entries are in the list of floats.
 pub fn float_data(name: &str, dims: &[i64], entries: &[f32]) -> TensorProto {
     TensorProto { float_data: entries.to_vec(), raw_data: None, ..floats(name, dims, &[]) }
 }
@@ -120,7 +120,7 @@ pub fn tensor(name: &str, value: TensorProto) -> AttributeProto {
     AttributeProto { t: Some(value), ..attribute(name) }
 }
 
-/// Numbers in -1..1 that look random.
+/// Pseudo-random numbers in -1..1.
 pub fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -141,7 +141,7 @@ pub fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// A model of most operators, to be changed byte by byte.
+/// A model of most operators, for tests that change it byte by byte.
 pub fn small() -> Vec<u8> {
     Model::new(&[-1, 2, 4, 4])
         .floats("w", &[2, 2, 3, 3], &[0.5; 36])

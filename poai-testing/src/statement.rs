@@ -1,4 +1,4 @@
-//! A statement with a proof, as a script that speaks to a chain wants it.
+//! A statement with a proof, in the form that a script for a chain needs.
 #![allow(dead_code, reason = "each user takes its own part")]
 
 use super::groth16::Setup;
@@ -19,14 +19,14 @@ pub struct Parts {
     pub proof: InferenceProof,
 }
 
-/// Of four signals: a hashed input, committed weights and a public output.
+/// Four signals: a hashed input, committed weights and a public output.
 pub const HASHED: Visibility = Visibility {
     input: TensorVisibility::Hashed,
     output: TensorVisibility::Public,
     weights: WeightsVisibility::Committed,
 };
 
-/// Of three signals: a public input, a private output, fixed weights.
+/// Three signals: a public input, a private output, fixed weights.
 pub const PRIVATE: Visibility = Visibility {
     input: TensorVisibility::Public,
     output: TensorVisibility::Private,
@@ -66,7 +66,7 @@ pub fn parts(seed: u64, visibility: Visibility) -> Result<Parts, Box<dyn Error>>
     Ok(Parts { binding, layout, setup, proof })
 }
 
-/// The deployment of it.
+/// The deployment of such a statement.
 pub fn deployment(seed: u64, visibility: Visibility) -> Result<Deployment, Box<dyn Error>> {
     let Parts { binding, layout, setup, proof } = parts(seed, visibility)?;
     Ok(Deployment::new(&binding, &layout, &setup.key, &proof, &format!("Verifier{seed}"))?)

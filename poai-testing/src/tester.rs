@@ -1,9 +1,9 @@
-//! The one tester that every backend passes, in this crate or another: a new
-//! backend or kernel adds a call of [`check`] and no test logic.
+//! The tester that every backend must pass, in this crate or another. A new backend or kernel adds
+//! a call of [`check`] and no test logic.
 //!
-//! Everything is compared bit for bit with [`poai_engine::backend::reference`], at sizes
-//! around every boundary and with extreme operands. A difference panics with
-//! the case's name, as assertions do.
+//! The tester compares everything bit for bit with [`poai_engine::backend::reference`], at sizes
+//! around every boundary and with extreme operands. A difference panics with the case's name, as
+//! assertions do.
 
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +32,7 @@ pub struct Case {
     pub challenge: Challenge,
 }
 
-/// Everything that a backend computes of a case, in a form to compare.
+/// The results of a backend for a case, in a form to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Result {
     /// `A'`, row-major.
@@ -52,7 +52,7 @@ pub struct Result {
 /// Runs a case on a backend.
 ///
 /// # Panics
-/// If the backend fails, or does not go through every tile once.
+/// If the backend fails, or does not process every tile exactly once.
 pub fn run(backend: &dyn Backend, case: &Case) -> Result {
     let (a, b) = noise(backend, case).expect("the backend takes a valid case");
     let params = &case.params;
@@ -123,7 +123,7 @@ fn compare_with(backend: &dyn Backend, case: &Case, expected: &Result, name: &st
     assert_eq!(got.tickets, expected.tickets, "tickets: {context}");
 }
 
-/// The whole test of a backend.
+/// Runs all tests of a backend.
 ///
 /// # Panics
 /// On the first case in which it differs from the reference or breaks the
@@ -132,7 +132,7 @@ pub fn check(backend: &dyn Backend) {
     check_all(&[backend]);
 }
 
-/// The whole test of several backends: the reference, which is slow, runs once.
+/// Runs all tests of several backends. The slow reference runs once.
 ///
 /// # Panics
 /// As [`check`] does.
@@ -152,8 +152,8 @@ pub fn check_all(backends: &[&dyn Backend]) {
     backends.iter().for_each(|backend| check_contract(*backend));
 }
 
-/// Sizes around every boundary, for every permitted pair; extreme operands for
-/// the consensus pair.
+/// Sizes around every boundary, for every permitted rank and tile; extreme
+/// operands for the consensus parameters.
 fn cases() -> Vec<(String, Case)> {
     let mut cases = Vec::new();
     let challenge = Challenge(*blake3::hash(b"poai backend tester").as_bytes());
@@ -165,8 +165,9 @@ fn cases() -> Vec<(String, Case)> {
             let params = Params::new(rank, tile).expect("permitted");
             let sizes: &[_] = match params {
                 Params::CONSENSUS => {
-                    // Around a tile, a block of 8 or 16 strips, steps held at
-                    // once, and a turn of the transcript.
+                    // Sizes around a tile, a block of 8 or 16 strips, the steps
+                    // that are processed at once, and the length of the
+                    // transcript.
                     &[
                         (1, 1, 1),
                         (1, 3, 2),
@@ -238,7 +239,7 @@ fn noise(
     Ok((backend.noise(&seed_a, &a)?, backend.noise(&seed_b, &b)?))
 }
 
-/// Only tickets up to the target come back.
+/// Checks that only tickets up to the target are reported.
 fn check_target(
     backend: &dyn Backend,
     job: Multiplication<'_>,
@@ -252,7 +253,7 @@ fn check_target(
     assert_eq!(sorted(watch.winners), expected, "winners at a target");
 }
 
-/// What the trait promises beside the arithmetic.
+/// Checks the guarantees of the trait beyond the arithmetic.
 fn check_contract(backend: &dyn Backend) {
     let params = Params::CONSENSUS;
     let entries = |rows| pseudorandom(b"contract", rows, 256);
@@ -273,7 +274,7 @@ fn check_contract(backend: &dyn Backend) {
     let refused = backend.multiply(&swapped, Output::Tickets, &stop);
     assert!(matches!(refused, Err(BackendError::Pair)));
 
-    // Operands made for different parameters are no pair.
+    // Operands made for different parameters are not a pair.
     for other in [Params::new(64, 32), Params::new(128, 64)] {
         let other = other.expect("permitted");
         let case = Case { params: other, a: entries(64), bt: entries(64), ..case.clone() };

@@ -1,5 +1,5 @@
-//! Small programs that between them have every kind of step, with
-//! pseudo-random constants and inputs.
+//! Small programs that together use every kind of step, with pseudo-random
+//! constants and inputs.
 
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ProgramError, RunShape, ValueId, Window,

@@ -1,6 +1,7 @@
-//! Our side of a ceremony, for `scripts/ceremony.sh`, on a small network: two
-//! dense layers, a hashed input and a public output. Or, for fixtures, on a
-//! system of so many constraints that is no program's.
+//! The library's side of a ceremony, for `scripts/ceremony.sh`, on a small
+//! network: two dense layers, a hashed input and a public output. With ROWS it
+//! uses a system of that many constraints, which belongs to no program, to make
+//! fixtures.
 //!
 //! ```text
 //! ceremony write DIR [ROWS]    system.r1cs and witness.wtns, for snarkjs
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 /// A small network's circuit, and a run of it. The salts are fixed, so that
-/// every call has the same assignment; a prover draws them.
+/// every call has the same assignment; a real prover draws them.
 fn network() -> Result<Chain, Box<dyn Error>> {
     let form = Form::new(Dim::fixed(1), Dim::fixed(12), Dtype::I8);
     let (mut builder, mut held) = (Builder::new(&[form]), Constants::default());
@@ -118,7 +119,7 @@ fn zkey(directory: &Path, chain: &Chain) -> Result<Zkey, Box<dyn Error>> {
 fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let zkey = zkey(directory, chain)?;
     println!("read a key with {} contributions", zkey.contributions);
-    // An id that is no program's: the same code keeps keys of systems that are none.
+    // The ID of no program: the same code stores keys of systems that belong to none.
     let purpose = KeyPurpose {
         owner: KeyOwner::Program(ProgramId::default()),
         visibility: Visibility::PUBLIC,
@@ -130,13 +131,13 @@ fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let digest = write_proving_key(&path, &identity, origin, &zkey.key, |_, _| ())?;
     let (header, key) = read_proving_key(&path, &identity, |_, _| ())?;
     if key != zkey.key || header.origin != origin {
-        return Err("the key's file holds another key".into());
+        return Err("expected the written key in the key file, got another".into());
     }
-    println!("kept it as a key file, verifying key {digest}");
+    println!("stored a key file with verifying key {digest}");
 
     let proof = chain.prove(&key, &mut OsRng);
     if !verify(&key.vk, chain.signals(), &proof) {
-        return Err("the proof fails".into());
+        return Err("expected a valid proof, got an invalid one".into());
     }
     write(directory.join("proof.json"), proof_to_json(&proof))?;
     write(directory.join("public.json"), signals_to_json(chain.signals()))?;
@@ -149,13 +150,13 @@ fn check(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let proof = proof_from_json(&read_to_string(directory.join("snarkjs-proof.json"))?)?;
     let mut signals = signals_from_json(&read_to_string(directory.join("snarkjs-public.json"))?)?;
     if signals != chain.signals() || !verify(&key, &signals, &proof) {
-        return Err("the proof is refused".into());
+        return Err("expected snarkjs' proof to be accepted, got a refusal".into());
     }
     if let Some(signal) = signals.first_mut() {
         signal.double_in_place();
     }
     match verify(&key, &signals, &proof) {
-        true => Err("the proof is accepted for another signal".into()),
+        true => Err("expected a refusal for another signal, got an accepted proof".into()),
         false => Ok(()),
     }
 }
@@ -172,6 +173,6 @@ fn foreign(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         Err(error) => Err(error.into()),
-        Ok(_) => Err("the key is accepted for another system".into()),
+        Ok(_) => Err("expected a refusal for another system, got an accepted key".into()),
     }
 }

@@ -1,6 +1,6 @@
-//! Measures where `Checker::full` is quicker to recompute a product than to
-//! check its sums by Freivalds' method:
-//! `cargo run --release -p poai-testing --features verify --bin full-crossover`.
+//! Measures at which sizes `Checker::full` recomputes a product faster than it
+//! checks its sums by Freivalds' method: `cargo run --release -p poai-testing
+//! --features verify --bin full-crossover`.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_engine::Cpu;
@@ -26,7 +26,7 @@ fn network(n: usize, k: usize) -> Result<Network, Failure> {
     Ok(Network::new(builder.finish()?, constants.into_tensors())?)
 }
 
-/// The least of several times, in seconds.
+/// The shortest of several times, in seconds.
 fn least(mut work: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
     let mut least = f64::INFINITY;
     let all = Instant::now();
@@ -42,7 +42,7 @@ fn least(mut work: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> 
 }
 
 fn main() -> Result<(), Failure> {
-    println!("MACs per entry: true ones, by padded entries of operands and product");
+    println!("MACs per entry: MACs of true entries, divided by padded entries of operands and product");
     println!("     m      n      k  MACs/entry  recomputed     1 round    4 rounds");
     for (m, n, k) in [
         (1, 10, 1200),

@@ -1,10 +1,11 @@
-//! Searches for the bytes that cost a verifier most, and holds them against an
-//! honest proof of the same depth:
-//! `cargo run --release -p poai-testing --features verify --bin hostile [SECONDS]`.
+//! Searches for the bytes that cost a verifier most, and compares their cost
+//! with an honest proof of the same depth: `cargo run --release -p poai-testing
+//! --features verify --bin hostile [SECONDS]`.
 //!
-//! First by knowledge: bytes that fail at each check, the last one included, and
-//! statements whose openings have the most neighbours and siblings. Then by
-//! search: random changes of all of these, kept where they cost more.
+//! It begins with known cases: bytes that fail at each check, the last one
+//! included, and statements whose openings have the most neighbours and
+//! siblings. Then it searches: it makes random changes and keeps those that
+//! cost more.
 
 use ndarray::Array2;
 use poai_core::{Challenge, Difficulty, Params};
@@ -33,7 +34,7 @@ fn mine(m: usize, n: usize, k: usize) -> Result<Vec<u8>, Failure> {
     Ok(mined.found.prove(winner)?.encode(&params)?)
 }
 
-/// The least time of so many verifications, and what they say.
+/// The shortest time of `tries` verifications, and the result.
 fn cost(verifier: &Verifier, bytes: &[u8], tries: u32) -> (Duration, String) {
     let mut least = Duration::MAX;
     let mut said = String::new();
@@ -69,7 +70,7 @@ fn by_knowledge(honest: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 
 fn main() -> Result<(), Failure> {
     let seconds: f64 = std::env::args().nth(1).map_or(Ok(5.0), |text| text.parse())?;
-    // At difficulty 1 every claimed ticket wins, so that bytes get further than
+    // At difficulty 1 every claimed ticket wins, so bytes pass more checks than
     // on any chain.
     let verifier = Verifier::new(Rules::SHARE, Difficulty::ONE)?;
     let mut worst = 0f64;
@@ -82,7 +83,8 @@ fn main() -> Result<(), Failure> {
             time.as_secs_f64() * 1e6
         );
         let mut pool = by_knowledge(&honest);
-        // Depths that are no multiple of a chunk open neighbours as well.
+        // At depths that are not a multiple of a chunk, openings have
+        // neighbours too.
         let odd = mine(96, 96, if k == 1024 { k + 128 } else { k - 128 })?;
         pool.push(("a strip across chunks", odd));
         let mut dearest = (0f64, Vec::new());
@@ -104,14 +106,14 @@ fn main() -> Result<(), Failure> {
         println!("  {:5.2} × after {} random changes", found.0, found.1);
         worst = worst.max(found.0);
     }
-    println!("the dearest of all: {worst:.2} × an honest proof (the bound is 3)");
+    println!("the most expensive: {worst:.2} × an honest proof (the bound is 3)");
     if worst > 3.0 {
         return Err("beyond the bound".into());
     }
     Ok(())
 }
 
-/// Random changes of what is in the pool and of the dearest so far.
+/// Changes cases of the pool, and the most expensive one so far, at random.
 fn search(
     verifier: &Verifier,
     pool: &[(&str, Vec<u8>)],
@@ -121,7 +123,7 @@ fn search(
 ) -> (f64, u32) {
     let mut state = 1u64;
     let mut random = |below: usize| {
-        // SplitMix64: the search need not be good at it.
+        // SplitMix64: the search does not need good randomness.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (mixed >> 33) as usize % below.max(1)
@@ -138,10 +140,11 @@ fn search(
             }
         }
         tries += 1;
-        // The least of a few, so that an interruption is no find.
+        // The shortest of a few times, so that an interruption is not counted.
         let ratio = cost(verifier, &bytes, 5).0.as_secs_f64() / honest.1.as_secs_f64();
         if ratio > dearest.0 {
-            // And in turns with the honest one, so that a slow moment is none.
+            // Alternate with the honest proof, so that a slow moment is not
+            // counted.
             let again = (0..4)
                 .map(|_| {
                     let spent = cost(verifier, &bytes, 30).0.as_secs_f64();

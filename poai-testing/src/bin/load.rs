@@ -1,6 +1,6 @@
-//! Verifies good and bad proofs on four threads for a while, and says how many a
-//! second a thread gets through and whether memory grows:
-//! `cargo run --release -p poai-testing --features verify --bin load [SECONDS]`.
+//! Verifies valid and invalid proofs on four threads for a while. Prints the
+//! proofs a second for each thread and whether memory grows: `cargo run
+//! --release -p poai-testing --features verify --bin load [SECONDS]`.
 
 use poai_core::{Challenge, Difficulty, Params};
 use poai_engine::operand::pseudorandom;
@@ -15,10 +15,10 @@ type Failure = Box<dyn std::error::Error>;
 const THREADS: usize = 4;
 const CHALLENGE: Challenge = Challenge([0x5a; 32]);
 const K: usize = 4096;
-/// What allocators may keep more at the end than once all was warm.
+/// The bytes by which memory may grow after the warm-up.
 const GROWTH_MAX: u64 = 4 << 20;
 
-/// Proofs of every tile of a product, and each of them altered somewhere.
+/// A proof of every tile of a product, and an altered copy of each.
 fn proofs() -> Result<Vec<(Vec<u8>, bool)>, Failure> {
     let params = Params::CONSENSUS;
     let operands = Operands::new(&params, pseudorandom(b"a", 128, K), pseudorandom(b"b", 128, K))?;
@@ -30,7 +30,7 @@ fn proofs() -> Result<Vec<(Vec<u8>, bool)>, Failure> {
     for (index, winner) in mined.found.winners().iter().enumerate() {
         let good = mined.found.prove(winner)?.encode(&params)?;
         let mut bad = good.clone();
-        // Every check has its turn: shape, transcript, entries, siblings.
+        // Each check has its turn: shape, transcript, entries, siblings.
         let at = [0, 100, 148 + 977 * index, good.len() - 1][index % 4];
         bad[at] ^= 0x21;
         proofs.extend([(good, true), (bad, false)]);
@@ -38,7 +38,7 @@ fn proofs() -> Result<Vec<(Vec<u8>, bool)>, Failure> {
     Ok(proofs)
 }
 
-/// Resident memory, in bytes; `None` where the system has no `/proc`.
+/// Resident memory, in bytes; `None` if the system has no `/proc`.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
@@ -61,7 +61,7 @@ fn main() -> Result<(), Failure> {
                 })
             })
             .collect();
-        // A tenth of the time to warm up.
+        // The first tenth of the time is the warm-up.
         for part in [0.1, 0.9] {
             std::thread::sleep(Duration::from_secs_f64(seconds * part));
             memory.push(resident());
@@ -83,12 +83,12 @@ fn main() -> Result<(), Failure> {
                 return Err("memory grows".into());
             }
         }
-        _ => println!("SKIPPED: no /proc, so memory is not known"),
+        _ => println!("SKIPPED: no /proc, so the memory is not known"),
     }
     Ok(())
 }
 
-/// Verifies until it is told to stop; a wrong answer ends it.
+/// Verifies until it is asked to stop; a wrong result ends it.
 fn work(
     verifier: &Verifier,
     proofs: &[(Vec<u8>, bool)],
@@ -99,8 +99,9 @@ fn work(
     let mut failures = Failures::new(64);
     for (bytes, good) in proofs.iter().cycle().skip(thread * proofs.len() / THREADS) {
         assert_eq!(verifier.verify(&CHALLENGE, bytes).is_ok(), *good);
-        // Once more behind a node's memory of failures, which fills. Bad ones have
-        // a sender of their own: an altered copy counts against whoever sent it.
+        // Also through a node's store of failures, which fills up. Altered
+        // copies have a sender of their own, because they count against their
+        // sender.
         let source = [thread as u8, u8::from(*good)];
         let answer = failures.verify(verifier, Some(&source), &CHALLENGE, bytes);
         assert_eq!(answer.is_ok(), *good);

@@ -1,10 +1,10 @@
 //! Writes the verifiers of the test keys, from which `compile.js` makes the
-//! artefacts of the tests, and a proof for `scripts/evm-e2e.sh`:
+//! test artefacts, and a proof for `scripts/evm-e2e.sh`:
 //!
 //! `cargo run -p poai-testing --features groth16 --bin make-contract-fixtures`
 //!
-//! Setups and proofs are of seeds that everybody knows, so that the files come
-//! out alike each time, and anybody can forge proofs of these keys.
+//! Setups and proofs have public seeds. So the files are the same each time,
+//! and anyone can forge proofs of these keys.
 
 use poai_testing::groth16::Setup;
 use poai_testing::statement;

@@ -1,8 +1,9 @@
-//! Makes a new version's proof fixtures:
-//! `cargo run -p poai-testing --bin make-fixtures -- DIRECTORY`.
+//! Makes the proof fixtures of a new version: `cargo run -p poai-testing --bin
+//! make-fixtures -- DIRECTORY`.
 //!
-//! Fixtures of an earlier version are never made again: today's and every
-//! later code has to read them as they are. It refuses a directory that exists.
+//! Fixtures of an earlier version are never made again, because this and all
+//! later code must read them as they are. The program refuses an existing
+//! directory.
 
 use poai_core::*;
 use poai_engine::operand::pseudorandom;
@@ -40,7 +41,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Writes one file and its line of the manifest. `expect` is `valid`, or
-    /// how the error's text begins.
+    /// the beginning of the error's text.
     fn add(
         &mut self,
         name: &str,
@@ -70,7 +71,7 @@ fn main() -> Result<(), Failure> {
     let block = mine(Params::CONSENSUS, 256, 1024, 1 << 24)?;
     writer.add("block.proof", &block, &block.proof.encode(&block.params)?, "valid")?;
 
-    // Small ones under research parameters, where every field is near.
+    // Small proofs under research parameters, with every field near the start.
     let small = mine(Params::new(32, 16)?, 80, 96, 1 << 15)?;
     let bytes = small.proof.encode(&small.params)?;
     writer.add("small.proof", &small, &bytes, "valid")?;

@@ -1,14 +1,15 @@
-//! Memory that a kernel gets a pointer to. After its end, rounded up to 256
-//! bytes, come pages that no access may touch; before it, and in what was rounded
-//! up, bytes that must stay as they are.
+//! Memory that a kernel gets a pointer to. Its end is rounded up to 256 bytes,
+//! and pages that no access may touch follow. The bytes before it, and those
+//! added by rounding, must not change.
 
 use super::entries::Entries;
 use super::launch::Arg;
 use std::slice;
 
-/// What a GPU's memory is aligned to; at least so much lies before a buffer.
+/// The alignment of a GPU's memory; at least this many bytes lie before a
+/// buffer.
 const ZONE: usize = 256;
-/// As in `emulated/shim/fault.hpp`.
+/// The same value as in `emulated/shim/fault.hpp`.
 const PAGES: usize = 64 << 10;
 
 pub struct Buffer {
@@ -21,7 +22,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// What an argument points to; none for integers.
+    /// The memory that an argument points to; `None` for integers.
     pub fn of(entries: &Entries, arg: &Arg, poison: u8) -> Option<Buffer> {
         let (len, bytes) = match *arg {
             Arg::In(bytes) | Arg::Map(bytes) | Arg::InOut(bytes) => (bytes.len(), bytes),
@@ -29,7 +30,7 @@ impl Buffer {
             Arg::Null | Arg::U32(_) | Arg::U64(_) => return None,
         };
         let mapped = (len + 2 * ZONE).next_multiple_of(PAGES);
-        // SAFETY: a multiple of PAGES is what it takes.
+        // SAFETY: it takes a multiple of PAGES.
         let memory = unsafe { (entries.map)(mapped) };
         assert!(!memory.is_null(), "no memory for a buffer of {len} bytes");
         let start = mapped - len.next_multiple_of(ZONE);
@@ -42,12 +43,12 @@ impl Buffer {
 
     fn all(&self) -> &[u8] {
         // SAFETY: mapped and filled in `of`, until dropped; kernels write to it
-        // only while a launch runs, when no slice is held.
+        // only during a launch, when no slice exists.
         unsafe { slice::from_raw_parts(self.memory, self.mapped) }
     }
 
     fn all_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and borrowed alone; fresh pages hold zeros.
+        // SAFETY: as above, with an exclusive borrow; fresh pages hold zeros.
         unsafe { slice::from_raw_parts_mut(self.memory, self.mapped) }
     }
 
@@ -59,7 +60,8 @@ impl Buffer {
         &self.all()[self.start..self.start + self.len]
     }
 
-    /// Where an address is that no access may touch, if it is near this buffer.
+    /// Describes an address that no access may touch, if it is near this
+    /// buffer.
     pub fn describe(&self, address: u64) -> Option<String> {
         let start = self.memory as u64 + self.start as u64;
         let end = start + self.len as u64;
@@ -75,7 +77,7 @@ impl Buffer {
         }
     }
 
-    /// What the kernel must have left alone.
+    /// Checks the bytes that the kernel must not change.
     pub fn check(&self, arg: &Arg) -> Result<(), String> {
         let end = self.start + self.len;
         let stray = |zone: &[u8]| zone.iter().position(|&byte| byte != self.poison);

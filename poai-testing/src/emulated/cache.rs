@@ -1,28 +1,29 @@
-//! Compiled libraries, kept under the target folder by the content that they
-//! were compiled from: every program of tests finds what another one compiled.
+//! Compiled libraries, stored under the target folder by a hash of their
+//! inputs, so that every test program finds what another one compiled.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::{env, io, process};
 
-/// All that a compilation reads, hashed: sources, the files that they include,
+/// A hash of all inputs of a compilation: sources, the files that they include,
 /// flags, and the compiler.
 #[derive(Clone, Debug, Default)]
 pub struct Content(blake3::Hasher);
 
 impl Content {
-    /// Adds some bytes, with their number, so that no two lists run together.
+    /// Adds some bytes, with their number, so that different lists hash
+    /// differently.
     pub fn add(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     }
 
-    /// Adds a source, and every file that it includes in quotes. Such a file
-    /// lies in the source's own folder, if it has one, or in one of `folders`.
-    /// Headers of the system belong to the compiler.
+    /// Adds a source, and every file that it includes in quotes. Such a file is
+    /// in the source's own folder, if it has one, or in one of `folders`. The
+    /// system's headers belong to the compiler.
     ///
     /// # Panics
-    /// If a file that is there cannot be read.
+    /// If an existing file cannot be read.
     pub fn add_source(&mut self, text: &str, own: Option<&Path>, folders: &[PathBuf]) {
         self.source(text, own, folders, &mut vec![]);
     }
@@ -39,7 +40,7 @@ impl Content {
             let places = own.into_iter().chain(folders.iter().map(PathBuf::as_path));
             let found = places.map(|folder| folder.join(name)).find(|path| path.is_file());
             self.add(name);
-            // One that is missing is the compiler's to report.
+            // The compiler reports a missing file.
             let Some(path) = found.filter(|path| !seen.contains(path)) else { continue };
             let text = fs::read_to_string(&path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -49,20 +50,21 @@ impl Content {
     }
 }
 
-/// The file that a line includes in quotes.
+/// The file that a line includes in quotes, if any.
 fn included(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("include")?;
     Some(rest.trim_start().strip_prefix('"')?.split_once('"')?.0)
 }
 
-/// The path of what has this content and name, if it is there.
+/// The path of the file with this content and name, if it exists.
 fn find(content: &Content, name: &str) -> Option<PathBuf> {
     Some(entry(content).join(name)).filter(|path| path.is_file())
 }
 
-/// The same, made unless it is there. What is not there yet, `make`
-/// writes to the path that it is given, and only then it appears: a process that
-/// looks meanwhile waits for it. After an error nothing is there.
+/// The path of the file with this content and name; makes it if it does not
+/// exist. `make` writes to the path that it is given, and the file appears only
+/// when that is complete. Another process that needs it meanwhile waits. After
+/// an error no file exists.
 ///
 /// # Errors
 /// Those of `make`.
@@ -84,7 +86,7 @@ pub fn made<E>(
     };
     written(fs::create_dir_all(&folder));
     let lock = File::create(folder.join("lock"));
-    // Held until this returns, against other processes and threads alike.
+    // Held until this returns, to exclude other processes and threads.
     let lock = lock.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     written(lock.lock());
     if !path.is_file() {
@@ -101,10 +103,10 @@ fn entry(content: &Content) -> PathBuf {
 }
 
 /// `emulated` in the target folder that this program was built in, or beside
-/// a program that lies elsewhere.
+/// the program if it is elsewhere.
 fn folder() -> PathBuf {
     let program = env::current_exe().expect("a program knows its path");
-    // Cargo marks its target folder for programs that make backups.
+    // Cargo marks its target folder, for backup programs.
     let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
     let beside = || program.parent().expect("a program is in a folder");
     target.unwrap_or_else(beside).join("emulated")
@@ -134,7 +136,7 @@ mod tests {
         assert_eq!(hash(source, &folders), first);
         write("b.hpp", "#include \"a.hpp\"\nint c;");
         assert_ne!(hash(source, &folders), first);
-        // One that is missing changes nothing until it is there.
+        // A missing file changes nothing until it exists.
         let missing = "#include \"c.hpp\"\n";
         let without = hash(missing, &folders);
         write("c.hpp", "");
@@ -151,7 +153,7 @@ mod tests {
         assert_ne!(of(&["-O2", "-g"]), of(&["-O2-g"]));
     }
 
-    /// Threads at once, then a failure that leaves nothing behind.
+    /// Several threads at once, then a failure that leaves no file.
     #[test]
     fn what_is_wanted_at_once_is_made_once() {
         let mut content = Content::default();

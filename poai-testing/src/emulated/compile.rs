@@ -1,4 +1,4 @@
-//! From sources to libraries that can be loaded, by the system's C++ compiler.
+//! Compiles sources to loadable libraries, with the system's C++ compiler.
 
 use super::cache::{self, Content};
 use std::env;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// Undefined behaviour that a GPU punishes and a processor forgives, found where
-/// the compiler can: misaligned vectors, above all.
+/// Checks for undefined behaviour that a GPU does not tolerate and a processor
+/// does, above all misaligned vectors.
 const SANITISE: [&str; 2] = ["-fsanitize=alignment,bounds,shift", "-fno-sanitize-recover=all"];
 
-/// A source that the sanitiser checks: it needs the sanitiser's library.
+/// A source that needs the sanitiser's library.
 const PROBE: &str = "int shifted(int by) { return 1 << by; }\n";
 
-/// Hidden, and without symbols that are unique in a process: every library has a
+/// Symbols are hidden, and none is unique in a process: every library has a
 /// machine of its own. Fortified longjmp does not let fibers switch.
 const FLAGS: [&str; 12] = [
     "-std=c++17",
@@ -32,7 +32,7 @@ const FLAGS: [&str; 12] = [
     "-U_FORTIFY_SOURCE",
 ];
 
-/// The folder of the kernels, which are poai-cuda's.
+/// The folder of poai-cuda's kernels.
 pub fn kernels() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../poai-cuda/kernels")
 }
@@ -46,12 +46,12 @@ pub fn emulated(name: &str) -> PathBuf {
 struct Compiler {
     program: OsString,
     arguments: Vec<OsString>,
-    /// Its name and what it says of its version.
+    /// Its name and its version output.
     identity: Vec<u8>,
 }
 
-/// `None`, after a line that says SKIPPED, where there is no C++ compiler or no
-/// Linux, whose linker the shim needs.
+/// Returns `None`, after a SKIPPED line, if there is no C++ compiler or the
+/// system is not Linux, whose linker the shim needs.
 fn compiler() -> Option<&'static Compiler> {
     static COMPILER: OnceLock<Result<Compiler, &str>> = OnceLock::new();
     match COMPILER.get_or_init(find) {
@@ -65,9 +65,9 @@ fn compiler() -> Option<&'static Compiler> {
 
 fn find() -> Result<Compiler, &'static str> {
     if !cfg!(target_os = "linux") {
-        return Err("kernels run on the processor on Linux alone");
+        return Err("kernels run on the processor only on Linux");
     }
-    // Outside a build script cc has to be given the machine: this one.
+    // Outside a build script, cc needs the target: this machine.
     let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let mut build = cc::Build::new();
     build.cpp(true).target(&target).host(&target).opt_level(2).cargo_metadata(false);
@@ -90,9 +90,10 @@ impl Compiler {
         if output.status.success() { Ok(()) } else { Err(output) }
     }
 
-    /// Whether it brings the sanitiser's library, which not every compiler does.
-    /// A process that finds none tries once: it may be installed before the
-    /// next, and what was compiled without it has other flags and so another key.
+    /// Whether the compiler has the sanitiser's library, which not every one
+    /// has. A process tries once. The library may be installed before the next
+    /// process runs; what was compiled without it has other flags and so
+    /// another hash.
     fn sanitises(&self) -> bool {
         static SANITISES: OnceLock<bool> = OnceLock::new();
         *SANITISES.get_or_init(|| {
@@ -109,7 +110,7 @@ impl Compiler {
         })
     }
 
-    /// The content of all that it compiles with these arguments.
+    /// The hash of all inputs of a compilation with these arguments.
     fn content(&self, arguments: &[&str]) -> Content {
         let mut content = Content::default();
         content.add(&self.identity);
@@ -118,16 +119,16 @@ impl Compiler {
     }
 }
 
-/// What a compiler said that failed.
+/// The message of a failed compilation.
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A source of kernels.
 pub struct Source {
-    /// What the library is called.
+    /// The name of the library.
     name: String,
-    /// The C++ text, which includes what it needs.
+    /// The C++ text, which includes the headers that it needs.
     text: String,
     /// The kernels in it.
     kernels: Vec<String>,
@@ -137,23 +138,25 @@ impl Source {
     /// A file of poai-cuda's kernels, like `commit.cu`.
     ///
     /// # Panics
-    /// If there is no such file.
+    /// If the file does not exist.
     pub fn file(file: &str) -> Source {
         let name = file.trim_end_matches(".cu").to_owned();
         Source { name, text: format!("#include \"{file}\""), kernels: names(&read(file)) }
     }
 
-    /// The same with something in it replaced.
+    /// The source of a file, with one text replaced.
     ///
     /// # Panics
-    /// If there is no such file, or what is to be replaced is not there once.
+    /// If the file does not exist, or the text to replace does not occur
+    /// exactly once.
     pub fn file_with(file: &str, from: &str, to: &str) -> Source {
         let text = read(file);
         assert_eq!(text.matches(from).count(), 1, "{from}");
         Source { name: "wrong".into(), ..Source::text(&text.replace(from, to)) }
     }
 
-    /// A text, which includes `simt.cuh` or another header of the kernels.
+    /// A source given as text, which includes `simt.cuh` or another kernel
+    /// header.
     pub fn text(text: &str) -> Source {
         Source { name: "kernels".into(), text: text.to_owned(), kernels: names(text) }
     }
@@ -163,7 +166,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(kernels().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The names of the kernels of a source: what follows `extern "C" __global__`.
+/// The names of a source's kernels: the words after `extern "C" __global__`.
 fn names(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     for after in source.split("extern \"C\" __global__").skip(1) {
@@ -172,7 +175,7 @@ fn names(source: &str) -> Vec<String> {
             if let Some(next) = rest.strip_prefix("void") {
                 rest = next.trim_start();
             } else if rest.starts_with("__") {
-                // `__launch_bounds__(…)` and the like.
+                // Skip `__launch_bounds__(…)` and similar attributes.
                 rest = rest.split_once(')').expect("a closed attribute").1.trim_start();
             } else {
                 break;
@@ -186,22 +189,23 @@ fn names(source: &str) -> Vec<String> {
 
 /// A library of kernels.
 pub struct Compiled {
-    /// Where it is.
+    /// The path of the library.
     pub library: PathBuf,
     /// Whether the compiler's sanitiser ends the process at misaligned accesses
-    /// and the like.
+    /// and similar errors.
     pub sanitised: bool,
 }
 
-/// Compiles kernels, unless they have been; `None` without a compiler.
+/// Compiles kernels, unless they are compiled already; `None` without a
+/// compiler.
 ///
 /// # Panics
 /// If they do not compile.
 pub fn compile(source: &Source, flags: &[&str]) -> Option<Compiled> {
     let compiler = compiler()?;
-    assert!(!source.kernels.is_empty(), "a source without kernels");
+    assert!(!source.kernels.is_empty(), "expected a source with kernels, got none");
     let list: String = source.kernels.iter().map(|name| format!("SIMT_KERNEL({name}) ")).collect();
-    // A kernel that uses built-in functions alone includes nothing itself.
+    // A kernel that uses only built-in functions includes nothing itself.
     let text = format!(
         "#include \"simt.cuh\"\n{}\n#include \"launch.hpp\"\nSIMT_KERNELS({list})\n",
         source.text
@@ -210,7 +214,7 @@ pub fn compile(source: &Source, flags: &[&str]) -> Option<Compiled> {
     let places = folders.each_ref().map(|folder| format!("-I{}", folder.display()));
     let own: Vec<&str> = compiler.arguments.iter().filter_map(|own| own.to_str()).collect();
     let name = format!("{}.so", source.name);
-    // A flag that is given later wins.
+    // A later flag overrides an earlier one.
     let arguments = |sanitise: &[&'static str]| [&own[..], &FLAGS, flags, sanitise].concat();
     let content = |arguments: &[&str]| {
         let mut content = compiler.content(arguments);
@@ -232,7 +236,7 @@ pub fn compile(source: &Source, flags: &[&str]) -> Option<Compiled> {
     Some(Compiled { library, sanitised })
 }
 
-/// Compiles a library that is not of kernels, of this name, unless it has been;
+/// Compiles another library with this name, unless it is compiled already;
 /// `None` without a compiler.
 ///
 /// # Panics

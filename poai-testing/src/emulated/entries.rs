@@ -4,7 +4,7 @@
 use std::ffi::c_char;
 use std::path::Path;
 
-/// As in `shim/launch.hpp`.
+/// The same layout as in `shim/launch.hpp`.
 #[repr(C)]
 pub(super) struct RawLaunch {
     pub(super) grid: [u32; 3],
@@ -31,7 +31,8 @@ impl Entries {
     /// Loads a library that `compile` made, for the life of the process.
     pub(super) fn load(library: &Path) -> Entries {
         // SAFETY: the library is the shim's: loading it makes one empty machine
-        // and sets a handler for faults, which hands on what it has no part in.
+        // and sets a fault handler, which passes on faults that are not its
+        // own.
         let library = unsafe { libloading::Library::new(library) }.unwrap();
         // SAFETY: launch.hpp and fault.hpp define them with these types.
         let entries = unsafe {
@@ -41,7 +42,8 @@ impl Entries {
                 unmap: *library.get(b"simt_unmap\0").unwrap(),
             }
         };
-        // Its handler stays for the life of the process, and so must it.
+        // Its fault handler stays for the life of the process, so the library
+        // must too.
         std::mem::forget(library);
         entries
     }

@@ -1,16 +1,16 @@
-//! A driver that lists GPUs and does no more (`emulated/fake_driver.c`), and
-//! that answers as its macros say.
+//! A driver that only lists GPUs (`emulated/fake_driver.c`), with answers that
+//! its macros choose.
 
 use super::{compile, rerun};
 use std::env;
 
 const INSIDE: &str = "POAI_FAKE_DRIVER";
 
-/// Runs `check` where the driver is the fake one, compiled with `macros`. The
-/// calling test calls this once.
+/// Runs `check` in a process whose driver is the fake one, compiled with
+/// `macros`. A test calls this once.
 ///
 /// # Panics
-/// If `check` does.
+/// If `check` panics.
 pub fn with_driver(macros: &[&str], check: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return check();

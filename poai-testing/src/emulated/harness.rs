@@ -1,5 +1,5 @@
 //! The emulated driver: builds it with the kernels, and runs a test again in a
-//! process that finds it before any other.
+//! process that finds it before any other driver.
 
 use super::compile::{self, Source};
 use super::rerun;
@@ -18,18 +18,18 @@ pub const DRIVER: &str = include_str!("../../emulated/driver.cpp");
 
 /// The emulated driver, and the kernels that it launches.
 pub struct Driver {
-    /// Where it is.
+    /// The folder of the driver.
     folder: PathBuf,
     /// The libraries of kernels, one for each file.
     kernels: String,
 }
 
-/// A file of kernels, something in it, and what takes its place.
+/// A file of kernels, a text in it, and the text that replaces it.
 pub type Wrong<'a> = [&'a str; 3];
 
 impl Driver {
-    /// The driver with the kernels of these files, of which one is wrong if that
-    /// is asked for; `None` without a compiler.
+    /// The driver with the kernels of these files, of which one is made wrong
+    /// if the caller asks; `None` without a compiler.
     ///
     /// # Panics
     /// If something does not compile.
@@ -37,7 +37,7 @@ impl Driver {
         Driver::compiled(files, wrong, &[])
     }
 
-    /// The same, but it has no function for tensor maps.
+    /// The driver without its function for tensor maps.
     ///
     /// # Panics
     /// If something does not compile.
@@ -61,14 +61,14 @@ impl Driver {
         Some(Driver { folder, kernels: kernels?.join(":") })
     }
 
-    /// A program that finds this driver before any other, and what is in `others`
-    /// after it.
+    /// A program that finds this driver before any other, and the folders in
+    /// `others` after it.
     pub fn command(&self, others: &[&Path], program: impl AsRef<OsStr>) -> Command {
         let folders = [&[&self.folder as &Path], others].concat();
         self.beneath(rerun::searching(&folders, program))
     }
 
-    /// The calling test in such a process, under some settings.
+    /// The calling test in such a process, with some settings.
     fn this_test(&self, settings: Settings<'_>) -> Command {
         let mut again = self.beneath(rerun::this_test(&[&self.folder as &Path]));
         again.envs(settings.iter().copied());
@@ -81,8 +81,8 @@ impl Driver {
     }
 }
 
-/// Does some work for every item, on as many threads as there are cores. The
-/// results come in any order.
+/// Does some work for every item, on one thread per core. The results come in
+/// any order.
 fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let take = || items.get(next.fetch_add(1, Ordering::Relaxed));
@@ -100,20 +100,19 @@ fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
 /// Settings of the driver: environment variables.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];
 
-/// Runs `check` where the driver is the emulated one, with the kernels of these
-/// files: once under each of the settings, in a process of its own. The calling
-/// test calls this once.
+/// Runs `check` with the emulated driver and the kernels of these files: once
+/// for each of the settings, in a process of its own. A test calls this once.
 ///
 /// # Panics
-/// If `check` does.
+/// If `check` panics.
 pub fn with_driver(files: &[&str], all: &[Settings<'_>], check: impl FnOnce()) {
     with(|| Driver::new(files, None), all, check);
 }
 
-/// The same with the driver that has no function for tensor maps.
+/// Runs `check` with a driver that has no function for tensor maps.
 ///
 /// # Panics
-/// If `check` does.
+/// If `check` panics.
 pub fn with_driver_without_maps(files: &[&str], all: &[Settings<'_>], check: impl FnOnce()) {
     with(|| Driver::without_maps(files), all, check);
 }
@@ -129,8 +128,8 @@ fn with(driver: impl FnOnce() -> Option<Driver>, all: &[Settings<'_>], check: im
     }
 }
 
-/// What the process that runs `check`, which may end it, left under some
-/// settings; `None` inside it, or without a compiler.
+/// The output of the process that runs `check`, which may end it, with some
+/// settings. `None` inside that process, or without a compiler.
 ///
 /// # Panics
 /// If the driver does not compile.
@@ -142,14 +141,14 @@ pub fn output_of(files: &[&str], settings: Settings<'_>, check: impl FnOnce()) -
     Some(Driver::new(files, None)?.this_test(settings).output().unwrap())
 }
 
-/// A count that the driver keeps: its function `poai_emulated_` and this.
+/// A count of the driver, by its function `poai_emulated_` plus this name.
 ///
 /// # Panics
-/// Where the driver is not the emulated one.
+/// If the driver is not the emulated one.
 pub fn counted(what: &str) -> u64 {
     type Tell = unsafe extern "C" fn() -> u64;
     // SAFETY: the driver's start-up code does nothing, and the functions of
-    // these names take nothing and return a number.
+    // these names take no arguments and return a number.
     unsafe {
         let driver = libloading::Library::new("libcuda.so").unwrap();
         let name = format!("poai_emulated_{what}");

@@ -1,5 +1,5 @@
-//! Kernels run on the processor: sources compiled with the shim in
-//! `emulated/shim/`, launched by name in several orders of their threads.
+//! Kernels on the processor: sources compiled with the shim in `emulated/shim/`
+//! and launched by name, in several orders of their threads.
 
 use super::buffer::Buffer;
 use super::compile::{self, Compiled, Source};
@@ -16,14 +16,14 @@ pub struct Kernels {
     /// One launch at a time: static shared memory and the scheduler are global.
     running: Mutex<()>,
     /// Whether the compiler's sanitiser ends the process at misaligned accesses
-    /// and the like.
+    /// and similar errors.
     pub sanitised: bool,
 }
 
 impl Kernels {
-    /// The kernels of `poai-cuda/kernels/FILE`, compiled and loaded once. `None`,
-    /// after a line that says SKIPPED, where there is no C++ compiler or no Linux,
-    /// whose linker the shim needs.
+    /// The kernels of `poai-cuda/kernels/FILE`, compiled and loaded once.
+    /// Returns `None`, after a SKIPPED line, if there is no C++ compiler or the
+    /// system is not Linux, whose linker the shim needs.
     ///
     /// # Panics
     /// If the source does not compile.
@@ -31,7 +31,7 @@ impl Kernels {
         Kernels::compile_with(file, &[])
     }
 
-    /// The same with more flags, such as `-DPOAI_ARCH=610` for an old GPU.
+    /// Compiles with more flags, such as `-DPOAI_ARCH=610` for an old GPU.
     ///
     /// # Panics
     /// If the source does not compile.
@@ -39,7 +39,7 @@ impl Kernels {
         Kernels::load(compile::compile(&Source::file(file), flags)?)
     }
 
-    /// The same of a source given as text, which includes `simt.cuh` itself.
+    /// Compiles a source given as text, which includes `simt.cuh` itself.
     ///
     /// # Panics
     /// If the source does not compile.
@@ -47,8 +47,8 @@ impl Kernels {
         Kernels::load(compile::compile(&Source::text(source), &[])?)
     }
 
-    /// A library has one machine in a process, whatever number of tests load it:
-    /// they share the lock, too.
+    /// A library has one machine in a process, for any number of tests that
+    /// load it; they share the lock, too.
     fn load(compiled: Compiled) -> Option<&'static Kernels> {
         static LOADED: Mutex<BTreeMap<PathBuf, &Kernels>> = Mutex::new(BTreeMap::new());
         let Compiled { library, sanitised } = compiled;
@@ -63,7 +63,7 @@ impl Kernels {
         Some(kernels)
     }
 
-    /// Launches a kernel in every order and returns what it left in its `Out`
+    /// Launches a kernel in every order, and returns the contents of its `Out`
     /// and `InOut` arguments, in their order.
     ///
     /// # Panics
@@ -72,7 +72,7 @@ impl Kernels {
         self.try_run(name, shape, args).unwrap_or_else(|failure| panic!("{name}: {failure}"))
     }
 
-    /// The same, with what is wrong as an error.
+    /// Launches a kernel in every order, and returns a failure as an error.
     pub fn try_run(&self, name: &str, shape: Shape, args: &[Arg]) -> Result<Vec<Vec<u8>>, Failure> {
         let expected = self.run_in(name, shape, args, ORDERS[0])?;
         let outputs: Vec<usize> =
@@ -88,7 +88,7 @@ impl Kernels {
         Ok(expected)
     }
 
-    /// Launches in one order alone.
+    /// Launches a kernel in one order.
     pub fn run_in(
         &self,
         name: &str,
@@ -129,12 +129,12 @@ impl Kernels {
             kinds: kinds.as_ptr(),
         };
         let (mut error, mut fault) = ([0; 1024], 0);
-        // A launch that panicked left nothing behind: the next starts anew.
+        // A launch that panicked left no state: the next starts fresh.
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the entry has this type (shim/launch.hpp), all pointers live
-        // until it returns, and it checks the values against the kernel's own
-        // kinds of arguments. What the kernel does with its buffers is what is
-        // tested; strays are looked for below.
+        // until it returns, and it checks the values against the kinds of the
+        // kernel's arguments. The test is about what the kernel does with its
+        // buffers; the code below finds stray accesses.
         let code = unsafe {
             (self.entries.launch)(
                 name.as_ptr(),

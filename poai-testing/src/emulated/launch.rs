@@ -1,20 +1,20 @@
-//! What a launch takes: orders of threads, shapes and arguments; and what can be
-//! wrong with it.
+//! The inputs of a launch: orders of threads, shapes and arguments; and the
+//! failures of a launch.
 
 use std::fmt;
 
-/// In which order the threads of a block and the blocks of a grid run.
+/// The order in which the threads of a block and the blocks of a grid run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The lowest thread that can run, for as long as it can.
+    /// The lowest thread that can run, for as long as it can run.
     Forward,
-    /// The highest.
+    /// The highest thread that can run.
     Backward,
-    /// Any, switching at every wrapped call as well; the seed decides.
+    /// Random threads, with switches at every wrapped call; the seed decides.
     Random(u64),
 }
 
-/// The orders that every launch is tried in.
+/// The orders in which every launch runs.
 pub const ORDERS: [Order; 5] =
     [Order::Forward, Order::Backward, Order::Random(1), Order::Random(2), Order::Random(3)];
 
@@ -32,17 +32,17 @@ impl Shape {
         Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0 }
     }
 
-    /// Another grid.
+    /// Replaces the grid.
     pub fn grid(self, x: u32, y: u32, z: u32) -> Shape {
         Shape { grid: [x, y, z], ..self }
     }
 
-    /// Another block.
+    /// Replaces the block.
     pub fn block(self, x: u32, y: u32, z: u32) -> Shape {
         Shape { block: [x, y, z], ..self }
     }
 
-    /// With this number of bytes of dynamic shared memory.
+    /// Sets the bytes of dynamic shared memory.
     pub fn shared(self, bytes: u32) -> Shape {
         Shape { shared: bytes, ..self }
     }
@@ -51,16 +51,17 @@ impl Shape {
 /// An argument of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {
-    /// A pointer to bytes that the kernel must leave as they are.
+    /// A pointer to bytes that the kernel must not change.
     In(&'a [u8]),
-    /// A tensor map (shim/hopper.hpp) with its entries behind it, left likewise.
+    /// A tensor map (shim/hopper.hpp) followed by its entries, which must not
+    /// change.
     Map(&'a [u8]),
-    /// A pointer to bytes that come back as the kernel leaves them.
+    /// A pointer to bytes that are returned as the kernel leaves them.
     InOut(&'a [u8]),
-    /// A pointer to this number of bytes that come back and that the kernel must write
-    /// all: before, they differ from order to order.
+    /// A pointer to this number of bytes, all of which the kernel must write. They are returned;
+    /// before the launch, they differ from order to order.
     Out(usize),
-    /// A pointer to nothing.
+    /// A null pointer.
     Null,
     /// A 32-bit integer.
     U32(u32),
@@ -73,19 +74,20 @@ pub fn input<T: bytemuck::NoUninit>(values: &[T]) -> Arg<'_> {
     Arg::In(bytemuck::cast_slice(values))
 }
 
-/// Bytes that came back, as values.
+/// Returned bytes, as values.
 pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
     bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
 }
 
-/// What is wrong with a kernel.
+/// The failure of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It could not end, or did what no GPU permits.
+    /// The kernel did not end, or did something that no GPU permits.
     Launch(Order, String),
-    /// It wrote or read outside a buffer, or wrote to an input: argument, where.
+    /// The kernel wrote or read outside a buffer, or wrote to an input: the
+    /// argument, and the place.
     Stray(Order, usize, String),
-    /// Two orders gave different bytes: of this argument, from this byte on.
+    /// Two orders gave different bytes, in this argument from this byte on.
     Race { orders: [Order; 2], argument: usize, at: usize },
 }
 

@@ -1,12 +1,12 @@
-//! NVIDIA GPUs in software: the kernels of `poai-cuda/kernels` run on the
-//! processor, and so does a driver that launches them.
+//! NVIDIA GPUs in software: the processor runs the kernels of
+//! `poai-cuda/kernels` and a driver that launches them.
 //!
 //! - [`Kernels`]: kernels by themselves, launched by name in several orders of
-//!   their threads; [`launch`]: what a launch takes and what can be wrong.
-//! - [`harness`]: a test run again where the driver is the emulated one
-//!   (`emulated/driver.cpp`); [`fake`]: where it lists GPUs and no more.
+//!   their threads; [`launch`]: the inputs and failures of a launch.
+//! - [`harness`]: runs a test again with the emulated driver
+//!   (`emulated/driver.cpp`); [`fake`]: with a driver that only lists GPUs.
 //! - [`compile`]: libraries from sources; [`cache`]: each compiled once for all
-//!   programs of tests.
+//!   test programs.
 //!
 //! ```ignore
 //! let Some(kernels) = Kernels::compile("commit.cu") else { return };

@@ -1,5 +1,5 @@
-//! The test that is running, run again in a process that finds some library
-//! before any other: the search path is fixed when a process starts.
+//! Runs the current test again, in a process that finds some library before any
+//! other. The search path is fixed when a process starts.
 
 use std::env;
 use std::ffi::OsStr;
@@ -20,11 +20,10 @@ pub fn searching(folders: &[&Path], program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// This program, asked for the test alone that calls this.
+/// This program, with arguments to run only the calling test.
 ///
 /// # Panics
-/// If no test calls this: tests have threads of their own, which have their
-/// names.
+/// If the caller is not a test: tests run in threads with their names.
 pub fn this_test(folders: &[&Path]) -> Command {
     let thread = thread::current();
     let test = thread.name().filter(|name| *name != "main");
@@ -34,10 +33,10 @@ pub fn this_test(folders: &[&Path]) -> Command {
     command
 }
 
-/// What a program printed, which did not fail.
+/// The output of a program that must have succeeded.
 ///
 /// # Panics
-/// If it failed.
+/// If the program failed.
 pub fn succeed(output: Output) -> String {
     let [seen, errors] =
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
@@ -45,12 +44,12 @@ pub fn succeed(output: Output) -> String {
     seen
 }
 
-/// Runs a test again, which passes.
+/// Runs a test again, which must pass.
 ///
 /// # Panics
-/// If it does not.
+/// If the test fails.
 pub fn pass(mut test: Command) {
     let seen = succeed(test.output().unwrap());
-    // A name that no test has would succeed as well, by running nothing.
+    // With the name of no test, the program would succeed by running nothing.
     assert!(seen.contains("ok. 1 passed; 0 failed"), "{seen}");
 }

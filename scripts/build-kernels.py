@@ -4,12 +4,12 @@
     pip install --no-deps -r scripts/requirements-kernels.txt
     scripts/build-kernels.py
 
-Needs neither a GPU nor a CUDA toolkit. For which architectures a file is
-compiled, its comments say: see kernels/sources.py. Writes poai-cuda/ptx: one
+Needs neither a GPU nor a CUDA toolkit. The comments of a source say for which
+architectures it is compiled: see kernels/sources.py. Writes poai-cuda/ptx: one
 PTX for each file and architecture, and the table of them for Rust. `--check`
-writes nothing and fails where what is there is not what the sources give.
+writes nothing and fails if poai-cuda/ptx differs from what the sources give.
 
-Exit status: 1 where something is wrong, 3 where a tool is not installed.
+Exit status: 1 if a check fails, 3 if a tool is not installed.
 """
 
 import argparse
@@ -66,14 +66,14 @@ def build():
 def difference(path, wanted):
     """What is wrong with a file, or None."""
     if not path.exists():
-        return "is not there"
+        return "does not exist"
     found = path.read_text().splitlines()
     wanted = wanted.splitlines()
     for number, (is_, should) in enumerate(zip(found, wanted), 1):
         if is_ != should:
-            return f"line {number} is\n    {is_}\nand should be\n    {should}"
+            return f"expected line {number} to be\n    {should}\ngot\n    {is_}"
     if len(found) != len(wanted):
-        return f"has {len(found)} lines and should have {len(wanted)}"
+        return f"expected {len(wanted)} lines, got {len(found)}"
     return None
 
 
@@ -84,7 +84,7 @@ def main():
     files = build()
     stray = sorted(set(PTX.glob("*")) - set(files))
     if check:
-        wrong = [f"{path.relative_to(ROOT)}: is made from no source" for path in stray]
+        wrong = [f"{path.relative_to(ROOT)}: no source makes it" for path in stray]
         for path, wanted in files.items():
             if (what := difference(path, wanted)) is not None:
                 wrong.append(f"{path.relative_to(ROOT)}: {what}")
@@ -96,7 +96,7 @@ def main():
         PTX.mkdir(exist_ok=True)
         for path, text in files.items():
             path.write_text(text)
-    done = "as the sources give them" if check else "written"
+    done = "match the sources" if check else "written"
     print(f"{len(files) - 1} PTX files in {PTX.relative_to(ROOT)}: {done}")
 
 

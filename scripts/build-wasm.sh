@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=wasm32-unknown-unknown
-# In a folder of its own: these settings would build everything else anew.
+# Uses its own target folder, because these settings would rebuild everything
+# else.
 folder="${CARGO_TARGET_DIR:-target}/wasm"
 CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
     CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_STRIP=symbols \
@@ -12,4 +13,4 @@ CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RE
 cp "$folder/$target/release/poai_capi.wasm" "$1"
 size=$(stat -c %s "$1")
 echo "$1: $size bytes"
-[ "$size" -lt 400000 ] || { echo "the module is to stay below 400 kB"; exit 1; }
+[ "$size" -lt 400000 ] || { echo "expected a module below 400 kB, got $size bytes; make it smaller"; exit 1; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the C library and the WebAssembly module, and runs one table of good and bad proofs through
 # C (static and shared, under valgrind), Python, Go and JavaScript; retargeting's published vectors and the table of what a
-# chain computes through C and Go.
+# chain computes run through C and Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ chain=(test_vectors/aserti3-2d.txt "$capi/tests/chain.txt")
 cargo build --release --locked -p poai-verify-capi
 lib="${CARGO_TARGET_DIR:-target}/release"
 flags=(-std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror "-I$capi/include")
-# The system libraries are those of `rustc --print native-static-libs`.
+# The system libraries that `rustc --print native-static-libs` lists.
 for program in verify chain; do
     gcc "${flags[@]}" "$capi/examples/c/$program.c" "$lib/libpoai_capi.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -o "$out/$program-static"
     gcc "${flags[@]}" "$capi/examples/c/$program.c" "-L$lib" -lpoai_capi "-Wl,-rpath,$(realpath "$lib")" -o "$out/$program-shared"
@@ -25,7 +25,7 @@ echo "== C, the static library"
 "$out/chain-static" "${chain[@]}"
 echo "== C, the shared library"
 if command -v valgrind >/dev/null || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }; then
-    # The verifier picks instructions by what valgrind's processor says it has.
+    # The verifier selects instructions by the features that valgrind's processor reports.
     checked=(valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=all)
     "${checked[@]}" "$out/verify-shared" "${cases[@]}"
     "${checked[@]}" "$out/chain-shared" "${chain[@]}"

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# A whole ceremony of a key, made with snarkjs, for a small network:
+# Runs a whole ceremony of a key with snarkjs, for a small network:
 #
-#   scripts/ceremony.sh [DIR]
+#     scripts/ceremony.sh [DIR]
 #
-# Powers of tau with two contributions and a beacon, then the system's own
-# phase with two contributions and a beacon; snarkjs verifies both. Our prover
-# reads the key, proves, and snarkjs accepts; snarkjs proves, and we accept.
-# Every file is left in DIR, or gone with a temporary one.
+# Powers of tau with two contributions and a beacon, then the circuit's own phase with two contributions
+# and a beacon; snarkjs verifies both. The library's prover reads the key and proves, and snarkjs accepts
+# the proof. Then snarkjs proves, and the library accepts the proof. All files stay in DIR, or are
+# deleted with a temporary folder.
 #
-# Needs node and npm; installs snarkjs into scripts/ceremony where it is
-# missing, and is offline after that. Prints a row for each check and
-# "N passed, M failed", which the exit code repeats.
+# Needs node and npm. Installs snarkjs into scripts/ceremony if it is missing, and works offline after
+# that. Prints a row for each check and "N passed, M failed". The exit code is 0 if none failed.
 #
-# Settings, with what they are if left out:
-#   POAI_CEREMONY_ROWS=N       constraints of a system that is no network's, in place of the network
-#   POAI_CEREMONY_PROGRAM=FILE poai-testing's program `ceremony`, in place of one that this script builds
+# Settings:
+#   POAI_CEREMONY_ROWS=N       use a system of N constraints that belongs to no network, instead of the network
+#   POAI_CEREMONY_PROGRAM=FILE use this program `ceremony` of poai-testing, instead of building one
 set -euo pipefail
 
 : "${POAI_CEREMONY_ROWS:=}"
@@ -41,7 +40,7 @@ cd "$dir"
 passed=0
 failed=0
 
-# check WHAT COMMAND...: one row; the command's words only where it fails.
+# check WHAT COMMAND...: prints one row, and the command's output only if it fails.
 check() {
   local what=$1 start=$EPOCHREALTIME result=passed
   shift
@@ -50,7 +49,7 @@ check() {
   [ "$result" = passed ] || sed 's/^/    /' log.txt
 }
 
-# refuses COMMAND...: the command has to find the proof wrong, not to break.
+# refuses COMMAND...: the command must find the proof invalid, and not fail for another reason.
 refuses() {
   ! "$@" >refusal.txt 2>&1 && grep -q "Invalid proof" refusal.txt
 }
@@ -59,19 +58,19 @@ snarkjs() {
   "$tools/node_modules/.bin/snarkjs" "$@"
 }
 
-# What contributors type.
+# The entropy that contributors type.
 entropy() {
   od -An -N32 -tx1 /dev/urandom | tr -d ' \n'
 }
-# Public, and in a real ceremony unknown to all until the contributions are in.
+# Public; in a real ceremony unknown to everyone until the contributions are in.
 beacon=$(printf '0123456789abcdef%.0s' 1 2 3 4)
 
-# The least power of two that holds the constraints, the one and the signals.
+# The smallest power of two that holds the constraints, the constant one and the signals.
 rows=$("$ours" write . "${system[@]}" | cut -d' ' -f1)
 power=1
 while [ $((1 << power)) -lt $((rows + 7)) ]; do power=$((power + 1)); done
 
-# Chained, because `check` asks for their result, which switches `set -e` off.
+# Chained with &&, because `check` tests their result, which switches `set -e` off.
 phase_one() {
   snarkjs powersoftau new bn128 "$power" pot0.ptau &&
   snarkjs powersoftau contribute pot0.ptau pot1.ptau --name=first -e="$(entropy)" &&
@@ -87,7 +86,7 @@ phase_two() {
   snarkjs zkey beacon system2.zkey final.zkey "$beacon" 10 --name=beacon
 }
 
-# Our key without the contributions, under the name that ours reads.
+# Gives the key without contributions to the library, under the name that it reads.
 uncontributed() {
   mkdir -p initial && cp system0.zkey initial/final.zkey &&
     ! "$ours" prove initial "${system[@]}" 2>refusal.txt &&
@@ -117,9 +116,9 @@ check "we read the key, keep it, prove and export" "$ours" prove . "${system[@]}
 check "snarkjs accepts our proof" snarkjs groth16 verify verification_key.json public.json proof.json
 check "snarkjs refuses it for another signal" changed_signal
 check "snarkjs exports a verifying key" snarkjs zkey export verificationkey final.zkey snarkjs-key.json
-check "which is ours" same_json snarkjs-key.json verification_key.json
+check "it equals our verifying key" same_json snarkjs-key.json verification_key.json
 check "snarkjs proves" snarkjs groth16 prove final.zkey witness.wtns snarkjs-proof.json snarkjs-public.json
-check "for the same signals" same_json snarkjs-public.json public.json
+check "its signals equal ours" same_json snarkjs-public.json public.json
 check "we accept its proof, and refuse it for another signal" "$ours" verify . "${system[@]}"
 
 echo "$passed passed, $failed failed"

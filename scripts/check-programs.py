@@ -2,19 +2,19 @@
 """Checks steps and traces against an implementation in Python.
 
 The implementation in `programs/` was written from docs/spec.md (§11 to §14) and
-not from the Rust code. `cases` is what the test `emit_cases` of poai-engine
-writes:
+not from the Rust code. The test `emit_cases` of poai-engine writes the file
+`cases`:
 
     POAI_CASES=$PWD/target/cases.json cargo test -p poai-engine --test it -- --ignored steps::
     pip install -r scripts/requirements-programs.txt
     scripts/check-programs.py target/cases.json --known test_vectors/steps.txt
 
-For every case the program is decoded, run, and compared with what Rust says:
-the ids, the entries and the commitment root of every value, the trace root, a
-receipt and the tiles that an audit of it opens (§11 to §14).
-The first difference ends the check. `--write` keeps this implementation's
-answers, with which `poai-engine/tests/it/steps.rs` compares Rust; `--known` compares them
-with those kept before.
+For every case the script decodes and runs the program. It compares the ids, the
+entries and the commitment root of every value, the trace root, a receipt and
+the tiles that an audit of it opens (§11 to §14) with Rust's. The first
+difference ends the check. `--write` stores this implementation's answers;
+`poai-engine/tests/it/steps.rs` compares Rust with them. `--known` compares them
+with stored ones.
 """
 
 import argparse
@@ -45,7 +45,8 @@ def same(what, ours, theirs):
 
 def check(case):
     """Compares a case and returns the lines of its known answers: the trace
-    root, which binds all else, and the steps' roots where there are several."""
+    root, which commits to everything else, and the steps' roots if there are
+    several."""
     program = decode(bytes.fromhex(case["program"]))
     same("architecture id", program.architecture_id.hex(), case["architecture_id"])
     same("program id", program.program_id.hex(), case["program_id"])
@@ -58,7 +59,7 @@ def check(case):
         same("the run", "no output", "an output" if case["trace_root"] else "no output")
         return [f"{case['name']}: no output"]
     if not case["trace_root"]:
-        raise Differs("an output here, none in Rust")
+        raise Differs("expected no output, as in Rust, got one")
 
     lines = []
     steps = [None] * len(inputs) + program.steps
@@ -78,8 +79,8 @@ def check(case):
 
 
 def check_audit(case, program, header, root, values):
-    """Compares a receipt's digest and the tiles of an audit of it, and returns
-    the line of their known answers."""
+    """Compares a receipt's digest and the tiles of an audit of it. Returns the
+    line of their known answers."""
     theirs = case["audit"]
     rules = Rules(**theirs["rules"])
     job, prover, beacon = (bytes.fromhex(theirs[name]) for name in ("job", "prover", "beacon"))
@@ -113,7 +114,7 @@ def main():
     if args.known:
         with open(args.known, encoding="utf-8") as file:
             if file.read() != known:
-                sys.exit(f"{args.known} holds other answers")
+                sys.exit(f"expected the answers of {args.known}, got others; see --write")
     print(f"{len(cases)} cases, {len(lines)} answers: the same")
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Deploys the contracts on an Ethereum development node, registers models and
-# has a real proof of inference accepted, and its forgeries refused.
+# Deploys the contracts on an Ethereum development node and registers models. A
+# real proof of inference must be accepted, and forgeries of it refused.
 #
-#   scripts/evm-e2e.sh [PROOF.json]
+#     scripts/evm-e2e.sh [PROOF.json]
 #
-# PROOF.json is what poai_verify::inference::Deployment serialises as; without it a
-# committed one of a small circuit is taken. Installs node's packages with
-# `npm ci` where they are not there, and needs no network afterwards: the
-# compiler is solc's package, and the node listens on 127.0.0.1 alone.
+# PROOF.json is a serialised poai_verify::inference::Deployment; the default is
+# a committed one of a small circuit. Installs node's packages with `npm ci` if
+# they are missing, and needs no network after that: the compiler is the package
+# solc, and the node listens only on 127.0.0.1.
 #
 #   POAI_NODE_SECONDS=60   how long the node may take to answer
 set -euo pipefail

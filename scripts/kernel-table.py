@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what every kernel takes of a GPU, and which instructions it became.
+"""Prints the resources and the instructions of every kernel.
 
     pip install --no-deps -r scripts/requirements-kernels.txt
     scripts/kernel-table.py
@@ -7,15 +7,15 @@
 Assembles every PTX in poai-cuda/ptx for the kinds of GPUs that would run it,
 which needs no GPU, and writes docs/kernels.md. Fails if a kernel spills
 registers, if the assembler warns, or if the machine code lacks an instruction
-that the source's comments ask for (see kernels/sources.py). `--check` writes
-nothing and fails where docs/kernels.md is not the table printed.
+that the source's comments require (see kernels/sources.py). `--check` writes
+nothing and fails if docs/kernels.md differs from the printed table.
 
-A driver assembles the PTX itself, so a kernel that is to be fast with old
-drivers is looked at with their assemblers, too: `--ptxas PATH` takes another
-one, of any toolkit since 12.0, and writes nothing. The GPUs that it does not
-know are left out.
+A driver assembles the PTX itself. So a kernel that must be fast with old
+drivers needs a test with their assemblers, too: `--ptxas PATH` takes another
+assembler, of any toolkit since 12.0, and writes nothing. GPUs that the
+assembler does not know are left out.
 
-Exit status: 1 where something is wrong, 3 where a tool is not installed.
+Exit status: 1 if a check fails, 3 if a tool is not installed.
 """
 
 import argparse
@@ -41,15 +41,15 @@ disassembler. The table was assembled by ptxas {release}; a driver brings its ow
 
 """
 
-# Instructions that are worth a line: products of matrices, dot products, loads
-# of matrices, and copies from global to shared memory that nothing waits for.
+# Instructions to list: products of matrices, dot products, loads of matrices,
+# and asynchronous copies from global to shared memory.
 MATRIX = re.compile(r"[A-Z]*MMA")
 NOTED = {"IDP", "LDSM", "LDGSTS", "UTMALDG", "UBLKCP", "REDUX"}
 
 
 def gpus(source):
-    """Pairs of an architecture of a source and a GPU that would run that one
-    rather than another: `kernels::find` chooses alike."""
+    """Pairs of an architecture of a source and a GPU that runs that one rather
+    than another: `kernels::find` makes the same choice."""
     parsed = []
     for name in source.architectures:
         major, minor, only_this = ARCHITECTURE.fullmatch(name).groups()
@@ -61,11 +61,11 @@ def gpus(source):
             yield name, gpu, only_this
     for capability, _, name in parsed:
         if capability not in GPUS:
-            raise Wrong(f"{source.path.name}: no GPU to try for {name}")
+            raise Wrong(f"{source.path.name}: expected a GPU to try for {name}, got none; add one to GPUS")
 
 
 def noted(opcodes):
-    """The instructions worth a line, shortened."""
+    """The instructions to list, shortened."""
     short = set()
     for opcode in opcodes:
         base, *parts = opcode.split(".")
@@ -77,22 +77,22 @@ def noted(opcodes):
 
 
 def threads(ptx, entry):
-    """The most threads in a block, if the kernel says so."""
+    """The most threads in a block, if the kernel declares it."""
     head = ptx[ptx.index(f".visible .entry {entry}(") :].split("\n{", 1)[0]
     found = re.search(r"\.(?:maxntid|reqntid) (\d+), (\d+), (\d+)", head)
     return str(int(found[1]) * int(found[2]) * int(found[3])) if found else "–"
 
 
 def complaints(source, architecture, entry, on):
-    """What is wrong with a kernel, `on` being what it is by GPU."""
+    """The failures of a kernel; `on` holds its assembled forms by GPU."""
     for gpu, kernel in on.items():
         where = f"{source.path.name}, {entry} on sm_{gpu}"
         if kernel.spilled:
-            yield f"{where}: {kernel.spilled} bytes of spills"
+            yield f"{where}: expected no spills, got {kernel.spilled} bytes"
         if kernel.opcodes is not None:
             for instruction in source.instructions(architecture, entry):
                 if not kernel.has(instruction):
-                    yield f"{where}: no {instruction}"
+                    yield f"{where}: expected the instruction {instruction}, got none"
 
 
 def row(source, architecture, entry, on):
@@ -116,13 +116,13 @@ def row(source, architecture, entry, on):
 
 
 def measure(tools):
-    """The table's text, and what is wrong with the kernels."""
+    """The table's text, and the kernels' failures."""
     known = {gpu for gpu in GPUS if tools.knows(gpu)}
     jobs = [(source, *which) for source in sources() for which in gpus(source)]
     jobs = [job for job in jobs if job[2] in known]
     for source, architecture, *_ in jobs:
         if not source.ptx(architecture).exists():
-            raise Wrong(f"{source.ptx(architecture).name} is not there: run build-kernels.py first")
+            raise Wrong(f"{source.ptx(architecture).name} does not exist; run build-kernels.py first")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = list(pool.map(lambda job: tools.assemble(job[0].ptx(job[1]), *job[2:]), jobs))
     wrong = []
@@ -135,7 +135,7 @@ def measure(tools):
         there = {entry for which, _, entry in kernels if which is source}
         unknown = {entry for _, entry, _ in source.needed if entry} - there
         if unknown:
-            raise Wrong(f"{source.path.name}: instructions are asked of {', '.join(unknown)}")
+            raise Wrong(f"{source.path.name}: instructions are required of unknown kernels: {', '.join(unknown)}")
 
     head = ["file", "kernel", "PTX", "threads", "shared"]
     head += [f"sm_{gpu}" for gpu in GPUS] + ["instructions"]
@@ -151,13 +151,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--check", action="store_true", help="compare, and write nothing")
-    one.add_argument("--ptxas", type=Path, help="another assembler than the pinned one")
+    one.add_argument("--ptxas", type=Path, help="an assembler other than the pinned one")
     arguments = parser.parse_args()
     check = arguments.check
     text, wrong = measure(Tools(arguments.ptxas))
     print(text)
     if check and (not TABLE.exists() or TABLE.read_text() != text):
-        wrong.append(f"{TABLE.relative_to(ROOT)} is not this table: run scripts/kernel-table.py")
+        wrong.append(f"{TABLE.relative_to(ROOT)} differs from this table; run scripts/kernel-table.py")
     if wrong:
         raise Wrong("\n".join(wrong))
     if not check and not arguments.ptxas:

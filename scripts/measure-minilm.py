@@ -2,7 +2,7 @@
 """Compare the embeddings of poai embed with all-MiniLM-L6-v2 in float32.
 
 The reference is the published model in plain numpy: BERT with six layers, the
-mean over the tokens, and the L2 norm, on at most 256 tokens a sentence.
+mean over the tokens, and the L2 norm, on at most 256 tokens per sentence.
 
 Install what this needs with --no-deps, in a virtual environment:
 
@@ -12,13 +12,13 @@ Install what this needs with --no-deps, in a virtual environment:
         --text poai-cli/data/embed/evaluation.txt --json > embeddings.json
     python3 scripts/measure-minilm.py embeddings.json
 
-With --run in place of the file it runs that cargo command itself. The JSON is
-an object whose `embeddings` is an array of arrays of numbers, one a sentence.
+With --run instead of the file it runs that cargo command itself. The JSON is an
+object whose `embeddings` is an array of arrays of numbers, one per sentence.
 
 Prints the mean and the least cosine between the two embeddings of a sentence,
 and Spearman's rank correlation between the two sets of cosines over all pairs
-of sentences. Exits with 1 if a figure is below its threshold, with 2 if there
-is nothing to compare.
+of sentences. Exits with 1 if a figure is below its threshold, and with 2 if
+there is nothing to compare.
 """
 
 import argparse
@@ -34,14 +34,14 @@ try:
     from safetensors import SafetensorError, safe_open
     from tokenizers import Tokenizer
 except ImportError as error:
-    print(f"measure-minilm: {error}; the script's head says what to install", file=sys.stderr)
+    print(f"measure-minilm: {error}; install the packages that the script's docstring names", file=sys.stderr)
     sys.exit(2)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODEL = REPOSITORY / "target" / "minilm"
 TEXT = REPOSITORY / "poai-cli" / "data" / "embed" / "evaluation.txt"
 
-# The figures are about one model, so other weights must not pass for it.
+# The figures are about one model, so other weights must be rejected.
 SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -54,7 +54,7 @@ MAX_TOKENS = 256
 
 
 class Failure(Exception):
-    """Something the caller can put right: a path, a package, an input."""
+    """An error that the caller can fix: a path, a package, an input."""
 
 
 def read_model(directory):
@@ -63,9 +63,9 @@ def read_model(directory):
         try:
             found = hashlib.sha256((directory / name).read_bytes()).hexdigest()
         except OSError as error:
-            raise Failure(f"{error}; scripts/fetch-minilm.sh gets the model") from error
+            raise Failure(f"{error}; run scripts/fetch-minilm.sh to get the model") from error
         if found != expected:
-            raise Failure(f"{directory / name} has sha256 {found}, expected {expected}")
+            raise Failure(f"expected sha256 {expected} of {directory / name}, got {found}")
     try:
         with safe_open(directory / "model.safetensors", framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -78,14 +78,14 @@ def read_model(directory):
 
 
 def read_sentences(path):
-    """The lines that hold more than blanks."""
+    """The lines that are not blank."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{path}: {error}") from error
     sentences = [line for line in lines if line.strip()]
     if len(sentences) < 3:
-        raise Failure(f"{path} holds fewer than three sentences")
+        raise Failure(f"expected at least three sentences in {path}, got fewer")
     return sentences
 
 
@@ -166,17 +166,17 @@ def read_embeddings(text, source, shape):
     try:
         found = np.array(json.loads(text)["embeddings"], dtype=np.float64)
     except (ValueError, KeyError, TypeError) as error:
-        raise Failure(f"{source} is not a JSON object with `embeddings`, rows of numbers: {error!r}") from error
+        raise Failure(f"expected a JSON object with `embeddings`, rows of numbers, got {source}: {error!r}") from error
     if found.shape != shape:
-        raise Failure(f"{source} holds embeddings of shape {found.shape}, expected {shape}")
+        raise Failure(f"expected embeddings of shape {shape} in {source}, got {found.shape}")
     norms = np.linalg.norm(found, axis=1, keepdims=True)
     if not np.isfinite(norms).all() or (norms == 0).any():
-        raise Failure(f"{source} holds an embedding that is zero or not finite")
+        raise Failure(f"expected finite non-zero embeddings in {source}, got another")
     return found / norms
 
 
 def ranks(values):
-    """Each value's rank, equal ones sharing the mean of theirs."""
+    """Each value's rank; equal ones share the mean of theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
@@ -191,15 +191,15 @@ def pair_cosines(embeddings):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("json", nargs="?", type=Path, help="what poai embed --json printed")
+    parser.add_argument("json", nargs="?", type=Path, help="the output of poai embed --json")
     parser.add_argument("--run", action="store_true", help="run poai embed instead of reading a file")
     parser.add_argument("--model", type=Path, default=MODEL, help="the directory of the model (target/minilm)")
-    parser.add_argument("--text", type=Path, default=TEXT, help="the sentences, one a line (evaluation.txt)")
-    parser.add_argument("--least-cosine", type=float, default=0.98, help="of the mean cosine (0.98)")
-    parser.add_argument("--least-spearman", type=float, default=0.97, help="of the rank correlation (0.97)")
+    parser.add_argument("--text", type=Path, default=TEXT, help="the sentences, one per line (evaluation.txt)")
+    parser.add_argument("--least-cosine", type=float, default=0.98, help="threshold of the mean cosine (0.98)")
+    parser.add_argument("--least-spearman", type=float, default=0.97, help="threshold of the rank correlation (0.97)")
     arguments = parser.parse_args()
     if arguments.run == (arguments.json is not None):
-        parser.error("give either a JSON file or --run")
+        parser.error("expected either a JSON file or --run")
     return arguments
 
 

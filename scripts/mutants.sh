@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Mutation tests of what consensus hangs on: mutants.sh [GROUP...], all groups by default, hours of two cores.
+# Mutation tests of the code that consensus depends on: mutants.sh [GROUP...], by default all groups, which takes hours on
+# two cores.
 #
-# A group is some files and the tests that are about them; a mutant that they miss may still be caught by others. Which
-# mutants no test can tell, and why, .cargo/mutants.toml says. Works in a clone of its own: the tree is not touched.
+# A group is some files and the tests about them; other tests may still catch a mutant that these miss. .cargo/mutants.toml
+# lists the mutants that no test can distinguish, with the reasons. The script works in a clone of its own and does not
+# change the tree.
 #
-# mutants.sh --check [GROUP...] mutates nothing: it looks whether the groups' files and modules of tests are there. A filter
-# that matches no test runs nothing, and its mutants live.
+# mutants.sh --check [GROUP...] mutates nothing: it checks that the groups' files and test modules exist. A filter that
+# matches no test runs nothing, so its mutants survive.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,11 +33,11 @@ fi
 export CARGO_TARGET_DIR="$out/target" CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_CASES=64
 
 missing() {
-    echo "the group $group: expected $1, got none; mend the group in scripts/mutants.sh" >&2
+    echo "the group $group: expected $1, got none; fix the group in scripts/mutants.sh" >&2
     exit 1
 }
 
-# expect PACKAGE "FILES" "TESTS" CARGO-ARGUMENTS: ends the script where a file or a module of tests is missing.
+# expect PACKAGE "FILES" "TESTS" CARGO-ARGUMENTS: ends the script if a file or a test module is missing.
 expect() {
     local package=$1 files=$2 tests=$3 crates=("$1") places=() argument one crate
     shift 3
@@ -56,8 +58,8 @@ expect() {
     done
 }
 
-# mutate NAME SECONDS PACKAGE "FILES" "TESTS" CARGO-ARGUMENTS: built and tested by the same arguments, so that nothing else
-# is. TESTS are the modules of the tests that run: "tests::" are those beside the code.
+# mutate NAME SECONDS PACKAGE "FILES" "TESTS" CARGO-ARGUMENTS: builds and tests with the same arguments, so that nothing
+# else is built. TESTS are the test modules that run: "tests::" are those beside the code.
 mutate() {
     local name=$1 seconds=$2 package=$3 file argument arguments=() tests
     for file in $4; do arguments+=(-f "$package/src/$file"); done
@@ -71,7 +73,7 @@ mutate() {
     git -C "$clone" checkout --quiet . && git -C "$clone" clean --quiet -fd
 }
 
-# The protocol's files are tested by the engine and the verifier, too.
+# The engine's and the verifier's tests cover the protocol's files, too.
 engine=--package=poai-engine
 verifier=(--package=poai-verify --features=poai-verify/parallel)
 failed=()
@@ -92,7 +94,7 @@ for group in "${groups[@]}"; do
     program) mutate program 60 poai-core "program/*.rs" "program_checks:: programs:: steps:: tiles::" "$engine" --test=it ;;
     step) mutate step 60 poai-core "program/ops/*.rs" "programs:: steps:: tiles::" "$engine" --test=it ;;
     *)
-        echo "no such group: $group" >&2
+        echo "expected a known group, got $group" >&2
         exit 2
         ;;
     esac

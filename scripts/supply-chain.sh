@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# What is built from what: every crate as it would be published, every combination of features, the least toolchain that is
-# promised, and the licences, versions and sources of all dependencies.
+# Checks what each crate is built from: every crate as it would be published, every combination of features, the oldest
+# supported toolchain, and the licences, versions and sources of all dependencies.
 #
-#   POAI_FEATURES_DEPTH=N   combinations of at most N features of the facade; all of them by default
+#   POAI_FEATURES_DEPTH=N   combinations of at most N features of the facade; by default all
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Not optimised: building such a tool takes longer than its work here.
+# Not optimised: building such a tool takes longer than it runs here.
 have() { cargo "$1" --version >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug "cargo-$1"; }
 
-echo "== every crate, as it is published"
+echo "== every crate, as published"
 mapfile -t crates < <(cargo metadata --no-deps --format-version 1 --locked | python3 -c '
 import json, sys
 for package in json.load(sys.stdin)["packages"]:
     if package["publish"] is None:
         print("--package=" + package["name"])')
 [ ${#crates[@]} -gt 0 ]
-# Each is unpacked and built from its own files. That it builds is the question; nothing of it runs.
+# Each is unpacked and built from its own files. The check is that it builds; nothing of it runs.
 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo package --locked --quiet --allow-dirty "${crates[@]}"
 for crate in "${crates[@]}"; do
     listed=$(cargo package --list --quiet --allow-dirty "$crate" 2>/dev/null)
@@ -26,10 +26,10 @@ for crate in "${crates[@]}"; do
 done
 echo "${#crates[@]} crates"
 
-echo "== the least toolchain"
+echo "== the oldest toolchain"
 least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 if rustc --version | grep -q "^rustc $least"; then
-    echo "$least is the one that builds all of this"
+    echo "$least is the toolchain that builds all of this"
 elif rustup toolchain list | grep -q "^$least"; then
     cargo "+$(rustup toolchain list | sed -n "s/^\($least[^ ]*\).*/\1/p" | head -n 1)" check --quiet --locked "${crates[@]}" --all-features
     echo "$least builds"
@@ -39,7 +39,7 @@ fi
 
 echo "== every combination of features"
 if have hack; then
-    # Each crate's default is one of its features, or none. The crates without features are checked by all else.
+    # Each crate's default is one of its features, or empty. All other checks cover the crates without features.
     combinations=(check --quiet --locked --feature-powerset --exclude-features default)
     cargo hack "${combinations[@]}" -p poai-core -p poai-verify -p poai-engine -p poai-cuda
     cargo hack "${combinations[@]}" ${POAI_FEATURES_DEPTH:+--depth "$POAI_FEATURES_DEPTH"} -p poai
@@ -50,7 +50,7 @@ fi
 echo "== licences, versions, sources"
 if have deny; then
     cargo deny --workspace --locked check --hide-inclusion-graph licenses bans sources
-    # The database is not to be had everywhere.
+    # The database is not available everywhere.
     cargo deny --workspace --locked check advisories 2>"${TMPDIR:-/tmp}/advisories.log" || {
         if grep -q "failed to fetch\|unable to\|error sending\|IO error" "${TMPDIR:-/tmp}/advisories.log"; then
             echo "SKIPPED: no database of advisories: $(head -n 1 "${TMPDIR:-/tmp}/advisories.log")"

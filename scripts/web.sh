@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the page that checks proofs together and tests it in headless Chromium; `scripts/web.sh serve` serves it instead.
+# Builds the page that checks proofs and tests it in headless Chromium; `scripts/web.sh serve` serves it instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,1 +1,1 @@
-"""Compiling the CUDA kernels, and measuring what became of them."""
+"""Compiles the CUDA kernels, and measures the result."""

@@ -1,4 +1,4 @@
-"""What an assembler makes of a PTX, and a disassembler of that."""
+"""Assembles PTX, and disassembles the result."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ GPUS = [61, 75, 80, 86, 89, 90, 100, 120]
 # The oldest GPU that the pinned disassembler knows.
 DISASSEMBLED = 75
 
-# What the assembler warns of, and its numbered remarks: that matrix instructions
+# The assembler's warnings, and its numbered remarks: that matrix instructions
 # run one by one, or that it put waits between them.
 ADVICE = re.compile(r"warning|\(C\d+\)")
 RELEASE = re.compile(r"release (\d+\.\d+)")
@@ -35,7 +35,8 @@ class Kernel:
         self.stack = 0
         self.spilled = 0
         self.shared = 0
-        # Opcodes with all their parts, or None where nothing disassembles it.
+        # All opcodes with their parts, or None if no disassembler reads the
+        # code.
         self.opcodes = None
 
     def has(self, instruction):
@@ -45,7 +46,7 @@ class Kernel:
 
 class Tools:
     def __init__(self, ptxas=None):
-        """With another assembler than the pinned one, if one is named."""
+        """Uses `ptxas` instead of the pinned assembler, if it is given."""
         if ptxas is None:
             ptxas = packages.path("nvidia-cuda-nvcc-cu12", "nvidia/cuda_nvcc/bin/ptxas")
         self._ptxas = ptxas
@@ -56,12 +57,12 @@ class Tools:
         return RELEASE.search(run(self._ptxas, "--version"))[1]
 
     def knows(self, gpu):
-        """Whether the assembler makes code for a GPU."""
+        """Whether the assembler supports a GPU."""
         return f"'sm_{gpu}'" in run(self._ptxas, "--help")
 
     def assemble(self, path, gpu, only_this):
-        """The kernels of a PTX file on a GPU, by name, and what the assembler
-        advises against."""
+        """The kernels of a PTX file on a GPU, by name, and the assembler's
+        warnings."""
         target = f"sm_{gpu}{'a' if only_this else ''}"
         with tempfile.TemporaryDirectory() as folder:
             binary = Path(folder) / "kernels.cubin"
@@ -74,7 +75,7 @@ class Tools:
                     kernels[name].opcodes = opcodes
                 unread = [name for name, kernel in kernels.items() if not kernel.opcodes]
                 if unread:
-                    raise Wrong(f"{path.name} on {target}: no code of {', '.join(unread)}")
+                    raise Wrong(f"{path.name} on {target}: expected code of every kernel, got none of {', '.join(unread)}")
         return kernels, [f"{path.name} on {target}: {line}" for line in advice]
 
 
@@ -87,8 +88,8 @@ def run(tool, *arguments):
 
 
 def resources(path, said):
-    """From the assembler's report. What a function needs that was not put
-    into its callers is added to every kernel of the file: any may call it."""
+    """The kernels' resources, from the assembler's report. The needs of a
+    function that was not inlined are added to every kernel: any may call it."""
     kernels = {name: Kernel() for name in entries(path.read_text())}
     current = None
     seen = set()
@@ -106,7 +107,7 @@ def resources(path, said):
             kernels[current].shared = int(shared[1]) if (shared := SHARED.search(line)) else 0
             seen.add(current)
     if seen != set(kernels):
-        raise Wrong(f"{path.name}: the report is of {sorted(seen)}:\n{said}")
+        raise Wrong(f"{path.name}: expected a report of all kernels, got {sorted(seen)}:\n{said}")
     return kernels
 
 

@@ -11,14 +11,13 @@ BANNER = """\
 
 """
 
-# `--fmad=false` and no fast mathematics: floats have no place in the kernels,
-# and if one ever has, it is not to depend on the compiler. Functions say where
-# they run: with `-default-device` the toolkit's host constants would be put
-# on the device.
+# `--fmad=false` and no fast mathematics: the kernels use no floats, and if one
+# ever does, it must not depend on the compiler. Functions say where they run:
+# `-default-device` would put the toolkit's host constants on the device.
 OPTIONS = ["--std=c++17", "--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false"]
 
 # Variables of the toolkit's header nv/target, which NVRTC 12.0 puts into every
-# PTX, and which nothing reads.
+# PTX. Nothing reads them.
 UNUSED = re.compile(r"^\.global .*_ZN\w*2nv6target\w+(\[\d+\])?( = .*)?;\n", re.MULTILINE)
 
 
@@ -32,10 +31,10 @@ class Compiler:
         self._include = [f"--include-path={KERNELS}", f"--include-path={headers}"]
 
     def ptx(self, source, architecture):
-        """The PTX of a source for an architecture, the same whoever makes it."""
+        """The PTX of a source for an architecture, the same on every machine."""
         program = ctypes.c_void_p()
-        # Only the file's name: a folder would be found in the PTX, in the
-        # names of what is local to the file.
+        # Only the file's name: a folder would appear in the PTX, in the names
+        # of symbols that are local to the file.
         self._call(
             "CreateProgram", ctypes.byref(program), source.text.encode(), source.path.name.encode(),
             0, None, None,
@@ -46,7 +45,7 @@ class Compiler:
             options = (ctypes.c_char_p * len(options))(*options)
             failed = self._library.nvrtcCompileProgram(program, len(options), options)
             log = self._text("ProgramLog", program).strip()
-            # Whatever NVRTC has to say of a kernel is to be heeded.
+            # Any message of NVRTC about a kernel is a failure.
             if failed or log:
                 raise Wrong(f"{source.path.name} for {architecture}:\n{log}")
             ptx = self._text("PTX", program)
@@ -55,18 +54,18 @@ class Compiler:
         return self._tidy(source, architecture, ptx)
 
     def _tidy(self, source, architecture, ptx):
-        # Before the version stand the names and builds of tools.
+        # Names and builds of tools precede the version.
         ptx = UNUSED.sub("", ptx[ptx.index(".version") :])
         what = f"{source.path.name} for {architecture}"
         missing = re.findall(r"^\.extern \.func.*?(\w+)$", ptx, re.MULTILINE)
         if missing:
-            raise Wrong(f"{what}: calls what is nowhere defined: {', '.join(missing)}")
+            raise Wrong(f"{what}: expected only defined functions, got calls of {', '.join(missing)}")
         names = entries(ptx)
         if not names:
-            raise Wrong(f"{what}: no kernel in it")
+            raise Wrong(f"{what}: expected a kernel, got none")
         mangled = [name for name in names if name.startswith("_Z")]
         if mangled:
-            raise Wrong(f"{what}: not extern \"C\": {', '.join(mangled)}")
+            raise Wrong(f"{what}: expected extern \"C\" kernels, got {', '.join(mangled)}")
         return BANNER.format(file=source.path.name) + ptx.strip() + "\n"
 
     def _text(self, what, program):

@@ -9,7 +9,7 @@ REQUIREMENTS = ROOT / "scripts/requirements-kernels.txt"
 
 
 def path(package, file):
-    """Where a package's file is, if the package is of the pinned version."""
+    """The path of a package's file, if the package has the pinned version."""
     pins = dict(
         line.strip().split("==")
         for line in REQUIREMENTS.read_text().splitlines()
@@ -19,10 +19,10 @@ def path(package, file):
     try:
         distribution = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
-        raise Missing(f"{package} is not installed: {advice}") from None
+        raise Missing(f"{package} is not installed; run {advice}") from None
     if distribution.version != pins[package]:
-        raise Missing(f"{package} is {distribution.version}, not {pins[package]}: {advice}")
+        raise Missing(f"expected {package} {pins[package]}, got {distribution.version}; run {advice}")
     found = Path(distribution.locate_file(file))
     if not found.exists():
-        raise Missing(f"{package} has no {file}: it is made for another system")
+        raise Missing(f"expected {file} in {package}, got none; the package is for another system")
     return found

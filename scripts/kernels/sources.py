@@ -1,14 +1,14 @@
-"""The kernels' sources, and what their comments ask for.
+"""The kernels' sources, and the requirements in their comments.
 
 A source is a file poai-cuda/kernels/NAME.cu. Lines of it that begin with
 `// poai:` are for these scripts:
 
     // poai: arch compute_61 compute_80
-        The architectures it is compiled for, each to a PTX of its own. Needed.
+        The architectures it is compiled for, each to a PTX of its own. Required.
     // poai: sass IMMA
     // poai: sass compute_80 multiply: IMMA LDSM
-        Instructions that the machine code of every entry must have; with an
-        architecture only what was compiled for it, with an entry's name only
+        Instructions that the machine code of every entry must have. With an
+        architecture, only code compiled for it; with an entry's name, only
         that entry.
 """
 
@@ -24,7 +24,7 @@ ENTRY = re.compile(r"^\.visible \.entry (\w+)\(", re.MULTILINE)
 
 
 class Wrong(Exception):
-    """A source, a PTX or a table is not as it should be."""
+    """A source, a PTX or a table fails a check."""
 
 
 class Missing(Exception):
@@ -43,7 +43,7 @@ class Source:
             if line.startswith("// poai:"):
                 self._directive(line.removeprefix("// poai:").split(), line)
         if not self.architectures:
-            raise Wrong(f"{path.name}: no line like `// poai: arch compute_61`")
+            raise Wrong(f"{path.name}: expected a line like `// poai: arch compute_61`, got none")
 
     def _directive(self, words, line):
         match words:
@@ -60,13 +60,13 @@ class Source:
             case _:
                 bad = True
         if bad or len(set(self.architectures)) != len(self.architectures):
-            raise Wrong(f"{self.path.name}: not understood: {line}")
+            raise Wrong(f"{self.path.name}: expected a known `// poai:` line, got {line}")
 
     def ptx(self, architecture):
         return PTX / f"{self.name}.{architecture}.ptx"
 
     def instructions(self, architecture, entry):
-        """What the machine code of an entry must have."""
+        """The instructions that an entry's machine code must have."""
         return [
             instruction
             for only_architecture, only_entry, instructions in self.needed
@@ -79,7 +79,7 @@ def sources():
     """All sources, by name."""
     found = [Source(path) for path in sorted(KERNELS.glob("*.cu"))]
     if not found:
-        raise Wrong(f"no sources in {KERNELS.relative_to(ROOT)}")
+        raise Wrong(f"expected sources in {KERNELS.relative_to(ROOT)}, got none")
     return found
 
 

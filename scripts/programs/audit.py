@@ -1,4 +1,4 @@
-"""Receipts, and which tiles an audit of one opens (§13, §14)."""
+"""Receipts, and the tiles that an audit of one opens (§13, §14)."""
 
 import struct
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ class Rules:
 
 
 def receipt_digest(program, header, root, values, job, prover, rules):
-    """The digest of a receipt of a header, whose bytes are given."""
+    """The digest of a receipt of a header, given the header's bytes."""
     linear = sum(value.macs for value, step in values if step and step.kind == "linear")
     total = sum(value.macs for value, _ in values)
     receipt = (
@@ -48,7 +48,7 @@ class Stream:
         self.taken = 0
 
     def stratum(self, index, count, units):
-        """The index-th of count strata of some units."""
+        """The index-th of `count` strata of some units."""
         start, end = (at * units * 2**32 // count for at in (index, index + 1))
         number = int.from_bytes(self.hash.digest(length=16, seek=self.taken), "little")
         self.taken += 16
@@ -56,7 +56,7 @@ class Stream:
 
 
 class Grid:
-    """How a step's value is cut into tiles."""
+    """The division of a step's value into tiles."""
 
     def __init__(self, value, step):
         self.rows, self.columns = len(value.rows), value.columns
@@ -74,7 +74,7 @@ class Grid:
 
 def opened_tiles(rules, values, root, receipt, beacon):
     """The tiles that an audit opens: pairs of a value's number and a tile.
-    `values` are pairs of a tensor and its step, which an input has not."""
+    `values` are pairs of a tensor and its step; an input has no step."""
     stream = Stream(root + receipt + beacon)
     steps = [(number, value, Grid(value, step))
              for number, (value, step) in enumerate(values) if step]

@@ -16,7 +16,7 @@ def step(kind):
 
 @dataclass
 class Args:
-    """What a step is computed from."""
+    """The arguments that a step is computed from."""
 
     fields: dict
     constants: dict  # entries of the constants among the fields, as rows
@@ -48,7 +48,7 @@ class Args:
         """Each item's length: the input's, or all its rows."""
         if len(self.inputs) <= index:
             return [len(self.x.rows) // self.batch] * self.batch
-        assert len(self.x.rows) == self.batch * self.sequence, "lengths of no tokens"
+        assert len(self.x.rows) == self.batch * self.sequence, "lengths without tokens"
         lengths = self.one_a_row(index, self.batch)
         if not all(1 <= length <= self.sequence for length in lengths):
             raise NoOutput("a length outside the sequence")
@@ -98,7 +98,7 @@ def linear(a):
 
 
 def under_windows(a, item):
-    """For each position the pixels of an item, None outside the image."""
+    """For each position, the pixels of an item; None outside the image."""
     window = a.window
     assert len(item) == window.height * window.width
     assert max(window.top, window.bottom) < window.kernel_height

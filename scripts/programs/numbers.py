@@ -24,13 +24,13 @@ def sat64(x):
 
 
 def fits(x):
-    """A product, which no step lets leave 64 bits."""
+    """A product, which must fit 64 bits in every step."""
     assert x == sat64(x), "a product leaves 64 bits"
     return x
 
 
 def rsh(x, shift):
-    """x·2^−shift to the nearest, ties up; its sum saturates to 64 bits."""
+    """x·2^−shift to the nearest, ties up; the sum before the shift saturates to 64 bits."""
     assert 0 <= shift <= 62
     return x if shift == 0 else sat64(fits(x) + (1 << shift - 1)) >> shift
 

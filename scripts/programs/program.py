@@ -7,9 +7,9 @@ from blake3 import blake3
 
 MAGIC = b"poai program 1\n"
 
-# What each tag's fields are, in order. Structure: a constant, u a u32, f a
-# flag, d a dimension, w a window. Numbers: s a shift, n an i32. A clamp c is a
-# type in the structure and two numbers.
+# The fields of each tag, in order. Structure: a constant, u a u32, f a flag, d
+# a dimension, w a window. Numbers: s a shift, n an i32. A clamp c is a type in
+# the structure and two numbers.
 STEPS = {
     1: ("linear", "weights:k requantise:k s0:s s1:s s2:s clamp:c"),
     2: ("unfold", "window:w"),
@@ -61,12 +61,12 @@ class Bytes:
 
     def flag(self):
         value = self.u8()
-        assert value in (0, 1), f"{value} is no flag"
+        assert value in (0, 1), f"expected a flag, got {value}"
         return bool(value)
 
     def type(self):
         value = self.u8()
-        assert value in (1, 2, 4), f"{value} is no type"
+        assert value in (1, 2, 4), f"expected a type, got {value}"
         return value
 
     def dim(self):
@@ -76,7 +76,7 @@ class Bytes:
         return self.take(self.u8()).decode("utf-8")
 
     def end(self, what):
-        assert self.at == len(self.data), f"{what} has bytes left over"
+        assert self.at == len(self.data), f"expected the end of {what}, got more bytes"
 
 
 @dataclass
@@ -116,7 +116,7 @@ def read_field(kind, structure, numbers):
         return Window(*(structure.u32() for _ in range(10)))
     if kind == "s":
         shift = numbers.u8()
-        assert shift <= 62, f"{shift} is no shift"
+        assert shift <= 62, f"expected a shift of at most 62, got {shift}"
         return shift
     if kind == "n":
         return numbers.i32()
@@ -146,7 +146,7 @@ class Window:
         return down // self.stride_down + 1, right // self.stride_right + 1
 
     def positions(self):
-        """For each position the pixels under the kernel, None outside."""
+        """For each position, the pixels under the kernel; None outside."""
         down, right = self.size()
         for y in range(down):
             for x in range(right):
@@ -163,7 +163,7 @@ class Window:
 def decode(data):
     """The program of canonical bytes, with its ids."""
     whole = Bytes(data)
-    assert whole.take(len(MAGIC)) == MAGIC, "no program"
+    assert whole.take(len(MAGIC)) == MAGIC, "expected the magic of a program, got other bytes"
     sizes = whole.u32(), whole.u32()
     structure_bytes, numbers_bytes = (whole.take(size) for size in sizes)
     structure, numbers = Bytes(structure_bytes), Bytes(numbers_bytes)
@@ -178,7 +178,7 @@ def decode(data):
         pairs = (entry.split(":") for entry in layout.split())
         fields = {name: read_field(code, structure, numbers) for name, code in pairs}
         inputs = [structure.u32() for _ in range(structure.u8())]
-        assert all(value < len(program.inputs) + index for value in inputs), "a later value"
+        assert all(value < len(program.inputs) + index for value in inputs), "expected an earlier value, got a later one"
         program.steps.append(Step(kind, fields, inputs))
     structure.end("the structure")
     numbers.end("the numbers")

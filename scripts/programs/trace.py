@@ -33,7 +33,7 @@ class Tensor:
         return len(self.rows[0])
 
     def encode(self):
-        """What is committed: rows padded to 32, columns of i8 to 128."""
+        """The committed bytes: rows padded to 32, columns of i8 to 128."""
         columns = -(-self.columns // 128) * 128 if self.type == 1 else self.columns
         padding = bytes((columns - self.columns) * self.type)
         layout = struct.Struct(f"<{self.columns}{CODES[self.type]}")
@@ -47,7 +47,7 @@ class Tensor:
 
 
 def tree(leaves):
-    """The root of a tree in the shape of BLAKE3's."""
+    """The root of a tree of BLAKE3's shape."""
     if len(leaves) == 1:
         return leaves[0]
     left = 1 << (len(leaves) - 1).bit_length() - 1

@@ -1,31 +1,32 @@
-# What the lanes share: settings of cargo, headings, downloads, tools, the dev build's programs, and the turns of long parts.
+# Code that the lanes share: settings of cargo, headings, downloads, tools, the dev build's programs, and the turns of long
+# parts.
 # shellcheck shell=bash
 
-# What is built here runs for a short time: neither what speeds a second build, nor what a debugger reads, nor optimising
-# across crates or their parts is worth its time.
+# The programs built here run for a short time. Incremental builds, debug information and optimisation across crates or their
+# parts cost more time than they save.
 export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_LTO=off CARGO_PROFILE_RELEASE_LTO=off
 
 target="${CARGO_TARGET_DIR:-$PWD/target}"
 # Emptied at the start of each run.
 state="$target/ci"
 python="$target/ci-python/bin/python"
-# The shell knows the home folder even where HOME is not set.
+# The shell knows the home folder even if HOME is not set.
 [ -n "${POAI_CI_TOOLS:-}" ] || POAI_CI_TOOLS=~/.cache/poai-ci
 export POAI_CI_TOOLS PATH="$POAI_CI_TOOLS/bin:$PATH"
 
-# The versions are pinned, so that a new release of a tool changes no result.
+# The versions are pinned, so that a new release of a tool does not change a result.
 tools=(cargo-hack@0.6.46 cargo-fuzz@0.13.2 cargo-deny@0.20.2)
 bare_targets=(thumbv7em-none-eabihf wasm32-unknown-unknown)
 arm=aarch64-unknown-linux-gnu
 
 # processors: sets `processors` to the processor seconds of all programs that this script started and waited for. Other work
-# on the machine does not change them. (A subshell would give its own.)
+# on the machine does not change them. (A subshell would count its own.)
 processors() {
     times >"$state/times"
     processors=$(awk -F'[ms ]' 'NR == 2 { printf "%d", $1 * 60 + $2 + $4 * 60 + $5 }' "$state/times")
 }
 
-# step WHAT: a heading, which says how long the lane has run.
+# step WHAT: prints a heading, which says how long the lane has run.
 step() {
     processors
     printf '\n== %s (at %s s, %s processor seconds)\n' "$*" "$SECONDS" "$processors"
@@ -33,12 +34,12 @@ step() {
 
 skipped() { echo "SKIPPED: $*"; }
 
-# await DOWNLOAD: waits for a download of .ci/prefetch.sh. Where it failed, says why and returns 1.
+# await DOWNLOAD: waits for a download of .ci/prefetch.sh. If it failed, prints the reason and returns 1.
 await() {
     local seconds=0
     until [ -e "$state/$1.result" ]; do
         if [ $((seconds += 1)) -gt 3600 ]; then
-            echo "the download $1 has not ended after an hour; see $state/prefetch.log"
+            echo "expected the download $1 to end within an hour, got a timeout; see $state/prefetch.log"
             return 1
         fi
         sleep 1
@@ -48,7 +49,8 @@ await() {
 
 has_target() { [ -d "$(rustc --print target-libdir --target "$1")" ]; }
 
-# ended_by COMMAND...: its exit status, in `result`. A function ends at its first error, which `||` would switch off.
+# ended_by COMMAND...: runs a command and sets `result` to its exit status. A function ends at its first error; `||` would
+# switch that off.
 ended_by() {
     set +e
     (
@@ -59,7 +61,7 @@ ended_by() {
     set -e
 }
 
-# turn PART INDEX: whether PART runs today. The days go round in fours, and INDEX, from 0 to 3, is PART's day.
+# turn PART INDEX: whether PART runs today. The days rotate in a cycle of four, and INDEX, from 0 to 3, is PART's day.
 turn() {
     local today wait
     today=$(($(date +%s) / 86400))
@@ -69,7 +71,7 @@ turn() {
     return 1
 }
 
-# build_dev: the one build with all features, for tests and all else that the dev profile is good enough for.
+# build_dev: the one build with all features, for tests and everything else for which the dev profile is good enough.
 build_dev() {
     local all=(--workspace --all-features --locked)
     cargo test "${all[@]}" --no-run --message-format=json-render-diagnostics >"$state/built.json"
@@ -77,7 +79,7 @@ build_dev() {
     cargo test "${all[@]}" --no-run --bench puzzle
 }
 
-# test_program CRATE TARGET [BUILT.json]: the path of a built test program, whose TARGET is lib or a test's name.
+# test_program CRATE TARGET [BUILT.json]: the path of a built test program. TARGET is lib or a test's name.
 test_program() {
     python3 - "$1" "$2" "${3:-$state/built.json}" <<'PY'
 import json, sys
@@ -97,14 +99,14 @@ print(found.pop())
 PY
 }
 
-# A pool of two jobs at once, for programs that have one thread or sleep.
+# A pool of two concurrent jobs, for programs that have one thread or sleep.
 pool=() groups=()
 end_groups() {
     local group
     for group in "${groups[@]}"; do kill -- "-$group" 2>/dev/null || true; done
 }
 
-# pool_start NAME COMMAND...: starts it when a place is free; pool_end prints what it says.
+# pool_start NAME COMMAND...: starts a command when a place is free; pool_end prints its output.
 pool_start() {
     local name=$1
     shift
@@ -122,7 +124,7 @@ pool_start() {
     pool+=("$name")
 }
 
-# pool_end: waits for all jobs, prints what they said, and fails if one failed.
+# pool_end: waits for all jobs, prints their output, and fails if one failed.
 pool_end() {
     local name result seconds failed=()
     wait

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Downloads what lanes need while the first of them runs, and builds tools at a low priority: prefetch.sh LANE...
-# Each download writes its words to NAME.log and, last, its exit status to NAME.result; lanes wait for that (`await`).
+# Downloads the files that lanes need while the first lane runs, and builds tools at a low priority: prefetch.sh
+# LANE... Each download writes its output to NAME.log and, last, its exit status to NAME.result; lanes wait for that
+# (`await`).
 set -euo pipefail
 . .ci/lib.sh
 
 lanes=" $* "
-# needed LANE...: whether one of these runs.
+# needed LANE...: whether one of these lanes runs.
 needed() {
     local lane
     for lane in "$@"; do [[ $lanes == *" $lane "* ]] && return; done
     return 1
 }
 
-# download NAME COMMAND...
+# download NAME COMMAND...: runs a download.
 download() {
     local name=$1
     shift
@@ -27,13 +28,13 @@ crates() {
 
 targets() {
     local one
-    # A target that cannot be had is skipped where it is used.
+    # The lanes skip a target that cannot be added.
     for one in "${bare_targets[@]}" "$arm"; do rustup target add "$one" || true; done
 }
 
 miri() { rustup component add --toolchain nightly miri rust-src; }
 
-# One update and one list. A package is asked for where its program or file is missing.
+# One update and one list. A package is on the list if its program or file is missing.
 packages() {
     local wanted=()
     want() { [ -e "$1" ] || command -v "$1" >/dev/null || wanted+=("${@:2}"); }
@@ -55,19 +56,19 @@ packages() {
     if [ ${#wanted[@]} -eq 0 ]; then return; fi
     echo "installing ${wanted[*]}"
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "expected root and apt-get, to install ${wanted[*]}"
+        echo "expected root and apt-get, to install ${wanted[*]}; install the packages by hand"
         return 1
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    # One that is not to be had costs the others nothing.
+    # A package that is not available must not stop the others.
     apt-get install -y -qq --no-install-recommends "${wanted[@]}" || {
         local one
         for one in "${wanted[@]}"; do apt-get install -y -qq --no-install-recommends "$one"; done
     }
 }
 
-# One environment for every script; --no-deps, because the lists are complete.
+# One environment for every script. --no-deps, because the lists are complete.
 wheels() {
     local lists=() list
     python3 -m venv "$target/ci-python" || {
@@ -86,14 +87,14 @@ modules() {
     npm ci --prefix scripts/ceremony --no-audit --no-fund
 }
 
-# tool NAME@VERSION: built once, and kept for later runs.
+# tool NAME@VERSION: builds a tool once and keeps it for later runs.
 tool() {
     local name=${1%@*} version=${1#*@}
     [ "$("$POAI_CI_TOOLS/bin/$name" "${name#cargo-}" --version 2>/dev/null)" = "$name $version" ] ||
         nice -n 10 cargo install --quiet --locked --debug --root "$POAI_CI_TOOLS" "$1"
 }
 
-# Downloads go on side by side, and so do the builds of tools, which leave the processors to all else.
+# Downloads run side by side, and so do the builds of tools, which have a lower priority than all other work.
 download crates crates &
 if needed lint ship emulate test; then download targets targets & fi
 download packages packages &

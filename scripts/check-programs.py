@@ -59,7 +59,7 @@ def check(case):
         same("the run", "no output", "an output" if case["trace_root"] else "no output")
         return [f"{case['name']}: no output"]
     if not case["trace_root"]:
-        raise Differs("expected no output, as in Rust, got one")
+        raise Differs("expected an error, as in Rust, got an output")
 
     lines = []
     steps = [None] * len(inputs) + program.steps

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What this machine's processor does not run: older x86-64, aarch64, and Miri's interpreter.
+# Runs code for machines other than this one: older x86-64, aarch64, and Miri's interpreter.
 set -euo pipefail
 . .ci/lib.sh
 
-# emulated CRATE EMULATOR PROGRAM FILTER...: tests of a crate, one at least.
+# emulated CRATE EMULATOR PROGRAM FILTER...: runs tests of a crate, at least one.
 emulated() {
     local crate=$1 emulator=$2 log
     shift 2
-    # Named before the pipe, whose parts are processes of their own.
+    # Set before the pipe, because its parts are processes of their own.
     log=$(mktemp "$state/emulated-XXXXXX")
     # shellcheck disable=SC2086
     (cd "$crate" && $emulator "$@") | tee "$log"
@@ -37,7 +37,7 @@ step "older x86-64 under emulation"
 if [ "$(rustc -vV | sed -n 's/^host: //p')" = x86_64-unknown-linux-gnu ] && command -v qemu-x86_64 >/dev/null; then
     [ -e "$state/built.json" ] || build_dev
     engine=$(test_program poai-engine it)
-    # Without AVX2, and with it alone: whole programs leave the same traces.
+    # Without AVX2, and with AVX2 only: whole programs leave the same traces.
     for processor in Nehalem Haswell; do
         pool_start "$processor" emulated poai-engine "qemu-x86_64 -cpu $processor" "$engine" programs::every_ known_answers same_answers
     done
@@ -49,7 +49,7 @@ step "aarch64 under emulation"
 await targets
 if has_target "$arm" && command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null; then
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
-    # Optimised, as emulation is slow; the lane "test" watches for overflow.
+    # Optimised, because emulation is slow; the lane "test" checks for overflow.
     cargo test --release -p poai-core -p poai-engine --target "$arm" --locked --lib --test it --no-run \
         --message-format=json-render-diagnostics >"$state/arm.json"
     arm_tests() {
@@ -63,5 +63,5 @@ else
     skipped "no target, cross compiler and emulator for $arm"
 fi
 
-step "what the emulators and the interpreter said"
+step "output of the emulators and the interpreter"
 pool_end

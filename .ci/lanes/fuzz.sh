@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every fuzz target for twenty seconds, when it is their turn; on other days they are compiled alone.
+# Runs every fuzz target for twenty seconds on its day; on other days only compiles them.
 set -euo pipefail
 . .ci/lib.sh
 

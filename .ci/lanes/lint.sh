@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Format, clippy, documentation, and the verifier where there is no standard library. Nothing is built to run: clippy and
-# the documentation share what they read of other crates.
+# Format, clippy, documentation, and the verifier on targets without the standard library. Nothing is built to run:
+# clippy and the documentation share their metadata of other crates.
 set -euo pipefail
 . .ci/lib.sh
 

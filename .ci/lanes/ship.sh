@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The README's commands, and what is shipped: the program poai, the C library and the WebAssembly module.
+# The README's commands, and the shipped artefacts: the program poai, the C library and the WebAssembly
+# module.
 set -euo pipefail
 . .ci/lib.sh
 
@@ -44,11 +45,11 @@ cargo run --release --locked -p poai-benches --bin report -- --quick --out "$mad
 step "the verifier in C, Go, Python and WebAssembly"
 await packages || true
 await targets
-# The library as it is shipped: optimised across crates.
+# The library as shipped: optimised across crates.
 env -u CARGO_PROFILE_RELEASE_LTO scripts/capi.sh
 
 step "the page that checks proofs, in a browser"
 scripts/web.sh
 
-step "what the nodes said"
+step "output of the nodes"
 pool_end

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every crate as it is published, every combination of features, the least toolchain, and the licences, versions and sources
-# of all dependencies.
+# Every crate as published, every combination of features, the oldest toolchain, and the licences, versions and sources of
+# all dependencies.
 set -euo pipefail
 . .ci/lib.sh
 

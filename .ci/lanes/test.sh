@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# One build with all features, and what it is good for: every test, the steps in Python, a ceremony, an Ethereum node, and
-# the benchmarks once.
+# One build with all features, and everything that uses it: every test, the steps in Python, a ceremony, an Ethereum node,
+# and the benchmarks once.
 set -euo pipefail
 . .ci/lib.sh
 
 step "the build"
 build_dev
 
-step "every step, against an implementation in Python"
+step "every step, compared with an implementation in Python"
 await wheels
 cases="$state/cases.json"
 (cd poai-engine && POAI_CASES="$cases" "$(test_program poai-engine it)" --ignored steps::emit_cases)
@@ -27,7 +27,7 @@ pool_end
 
 step "tests"
 await targets
-# With this set, a test of poai-cuda fails without the kernels' compiler and assembler, rather than skip.
+# With this set, a test of poai-cuda fails without the kernels' compiler and assembler, instead of being skipped.
 POAI_KERNELS_PYTHON="$python" cargo test --workspace --all-features --locked -- --show-output
 
 step "tests of the verifier without threads, as nodes have it"

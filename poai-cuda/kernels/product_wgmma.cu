@@ -14,7 +14,6 @@
 //   other. While the other's run, the first one's are done, and it folds them.
 //   The matrix units always have a step in their queue, although a warpgroup
 //   waits for its sums at every step.
-//   every step.
 #include "hopper.cuh"
 #include "place.cuh"
 #include "store.cuh"

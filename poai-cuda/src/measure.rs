@@ -8,7 +8,6 @@
 //!
 //! [`Measure::milliseconds`] times the work that is queued in it. [`kernels`]
 //! has every kernel by itself.
-//! every kernel by itself.
 
 mod clock;
 pub mod kernels;

@@ -11,7 +11,6 @@
 // the operations of each stream (a vector clock). If two operations touch the
 // same memory without an order between them, the process ends with a message,
 // in every schedule.
-// whatever the schedule made of them.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-//! A GPU's order, on the emulated driver: in every schedule of its streams
-//! results are as if all were done in the order in which it was asked for.
+//! The order of a GPU's requests, on the emulated driver: in every schedule of
+//! its streams, results are as if every request ran in the order of the calls.
 
 use super::*;
 use crate::kernels::{CHECK_THREADS, check_answer};
@@ -21,7 +21,7 @@ fn with_gpu(check: impl FnOnce(&OpenGpu)) {
     });
 }
 
-/// Bytes of a kind.
+/// Bytes that depend on a seed.
 fn bytes(seed: u32, len: usize) -> Vec<u8> {
     (0..len as u32).map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9).to_le_bytes()[3]).collect()
 }
@@ -34,8 +34,8 @@ fn answer_of(a: &[u8], b: &[u8]) -> u32 {
     check_answer(&a, &b)
 }
 
-/// Launches the check of two memories of `len` bytes; the answer is folded into
-/// what `answer` has.
+/// Launches the check of two memories of `len` bytes. The kernel folds its
+/// answer into the contents of `answer`.
 fn check(gpu: &OpenGpu, a: &Memory, b: &Memory, len: usize, answer: &Memory, beside: bool) {
     let launch =
         Launch { file: "check", kernel: "check", grid: [2, 1, 1], block: CHECK_THREADS, shared: 0 };
@@ -64,7 +64,7 @@ fn word(gpu: &OpenGpu, memory: &Memory) -> u32 {
 
 const LEN: usize = 2048;
 
-/// Uploads into memory that kernels use before and after.
+/// Uploads into memory that kernels use before and after the upload.
 #[test]
 fn uploads_come_between_the_launches_around_them() {
     with_gpu(|gpu| {
@@ -90,7 +90,7 @@ fn uploads_come_between_the_launches_around_them() {
     });
 }
 
-/// What is asked for after a copy from the GPU does not change what it brings.
+/// Requests after a copy from the GPU do not change its contents.
 #[test]
 fn fetches_bring_what_was_there_when_they_were_asked_for() {
     with_gpu(|gpu| {
@@ -99,7 +99,7 @@ fn fetches_bring_what_was_there_when_they_were_asked_for() {
         let answer = zero(gpu);
         check(gpu, &on_a, &on_b, LEN, &answer, false);
         let asked = gpu.fetch(&answer, 0, 4).unwrap();
-        // Folds the same in again, which makes zero.
+        // Folding the same answer in again gives zero.
         check(gpu, &on_a, &on_b, LEN, &answer, false);
         let again = gpu.fetch(&answer, 0, 4).unwrap();
         check(gpu, &on_a, &on_b, LEN, &answer, true);
@@ -118,8 +118,9 @@ fn fetches_bring_what_was_there_when_they_were_asked_for() {
     });
 }
 
-/// Pieces by several threads, both ways, while launches are queued; a part at
-/// an odd place; more fetches than there is memory to stage them.
+/// Several threads copy pieces, both ways, while launches are queued. The test
+/// includes a part at an odd place, and more fetches than there are staging
+/// slots.
 #[test]
 fn large_copies_are_whole() {
     with_gpu(|gpu| {
@@ -149,8 +150,8 @@ fn large_copies_are_whole() {
     });
 }
 
-/// An upload has left its slice when it returns, and the host did not wait for the
-/// launches.
+/// An upload no longer uses its slice when it returns, and the host did not
+/// wait for the launches.
 #[test]
 fn uploads_wait_for_no_launch() {
     with_gpu(|gpu| {
@@ -167,7 +168,7 @@ fn uploads_wait_for_no_launch() {
     });
 }
 
-/// Threads share a GPU, each with memory of its own.
+/// Threads share a GPU, and each has memory of its own.
 #[test]
 fn threads_share_a_card() {
     with_gpu(|gpu| {
@@ -190,8 +191,8 @@ fn threads_share_a_card() {
     });
 }
 
-/// Between a fork and a join lies all that is asked for there, in whichever
-/// queue, and nothing that was asked for before.
+/// Every request between a fork and a join, in any queue, runs between them;
+/// earlier requests run before.
 #[cfg(feature = "measure")]
 #[test]
 fn forks_and_joins_are_of_all_queues() {
@@ -201,7 +202,7 @@ fn forks_and_joins_are_of_all_queues() {
         gpu.wait().unwrap();
         check(gpu, &a, &b, LEN, &answers[0], false);
         gpu.fork().unwrap();
-        // A copy that by itself would wait for nothing.
+        // This copy alone would wait for nothing.
         let other = gpu.load(&bytes(3, LEN)).unwrap();
         gpu.streams.drain(Queue::Up).unwrap();
         assert_eq!(counted("unrun"), 0);
@@ -212,7 +213,7 @@ fn forks_and_joins_are_of_all_queues() {
     });
 }
 
-/// What reaches beyond memory is an error, and nothing is copied.
+/// An access beyond memory is an error, and nothing is copied.
 #[test]
 fn copies_beyond_memory_are_errors() {
     with_gpu(|gpu| {
@@ -229,8 +230,8 @@ fn copies_beyond_memory_are_errors() {
     });
 }
 
-/// A GPU that is closed waits for its launches and copies; memory may outlive
-/// it.
+/// A GPU waits for its launches and copies when it is closed; memory may
+/// outlive it.
 #[test]
 fn a_card_is_closed_after_what_it_was_asked_for() {
     with_driver(&["check"], &ORDERS, || {

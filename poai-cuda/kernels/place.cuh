@@ -8,9 +8,9 @@ struct Place {
 };
 
 // Blocks go down a band of `band` block rows before they go one block to the
-// right. Blocks that run at the same time then cover an area near a square, and
-// share most of their rows of A' and of B'ᵀ in the second-level cache. With
-// rows first, 128 concurrent blocks would read 128 strips of one side.
+// right. Concurrent blocks then cover an area near a square, and share most of
+// their rows of A' and of B'ᵀ in the second-level cache. With rows first, 128
+// concurrent blocks would read 128 strips of one side.
 __device__ __forceinline__ Place place_of(uint32_t index, uint32_t rows, uint32_t columns,
                                           uint32_t band) {
     uint32_t first = index / (band * columns) * band;

@@ -1,11 +1,11 @@
 // Included by every kernel; the only header that a kernel needs.
 //
 // Compiled by NVRTC (or nvcc), it provides integer types, because NVRTC has no
-// standard library, and small functions around the PTX instructions that CUDA
-// C++ has no name for. Compiled for the host with POAI_HOST, the same names
-// come from `poai-testing/emulated/shim`, for the processor. CUDA's own
-// built-in functions (`__shfl_sync`, `__dp4a`, `atomicMin`, ...) are used under
-// their own names in both.
+// standard library. It also provides small functions around the PTX
+// instructions that CUDA C++ has no name for. Compiled for the host with
+// POAI_HOST, the same names come from `poai-testing/emulated/shim`, for the
+// processor. CUDA's own built-in functions (`__shfl_sync`, `__dp4a`,
+// `atomicMin`, ...) are used under their own names in both.
 //
 // All 32 lanes must call every function here that is of a warp.
 #pragma once

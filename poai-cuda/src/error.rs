@@ -171,9 +171,7 @@ pub enum CudaError {
         kernel: &'static str,
     },
     /// The kernels are not made for these parameters.
-    #[error(
-        "expected the consensus rank and tile, got rank {rank} and tile {tile}; use the CPU"
-    )]
+    #[error("expected the consensus rank and tile, got rank {rank} and tile {tile}; use the CPU")]
     Unsupported {
         /// The rank of the noise.
         rank: usize,

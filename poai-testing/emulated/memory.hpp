@@ -50,8 +50,8 @@ static Pinned* host_owner(const char* call, const void* address, size_t bytes) {
     return &memory;
 }
 
-// The memory ends at the end of a page, followed by a page that no access may
-// touch, as nearly as a start at a multiple of 256 permits. It is filled with
+// The memory ends at the end of a page, as nearly as a start at a multiple of
+// 256 permits. No access may touch the page after it. The memory is filled with
 // non-zero bytes.
 static int reserve(int device, uint64_t* address, size_t bytes) {
     if (bytes == 0) return INVALID_VALUE;

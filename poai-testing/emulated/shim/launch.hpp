@@ -92,8 +92,8 @@ static std::string run(const SimtLaunch& launch, void (*kernel)(const uint64_t*)
     machine.fibers.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, {});
 
     uint64_t blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z;
-    // The random order starts at a random block and goes on in steps whose size
-    // is coprime to the number of blocks, so that every block runs once.
+    // The random order starts at a random block. The size of its steps is
+    // coprime to the number of blocks, so that every block runs once.
     uint64_t first = 0, stride = 1;
     if (machine.order == Order::Random) {
         first = next_random() % blocks;

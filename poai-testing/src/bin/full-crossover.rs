@@ -42,7 +42,9 @@ fn least(mut work: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> 
 }
 
 fn main() -> Result<(), Failure> {
-    println!("MACs per entry: MACs of true entries, divided by padded entries of operands and product");
+    println!(
+        "MACs per entry: MACs of true entries, divided by padded entries of operands and product"
+    );
     println!("     m      n      k  MACs/entry  recomputed     1 round    4 rounds");
     for (m, n, k) in [
         (1, 10, 1200),

@@ -1,5 +1,7 @@
-//! A key's file, altered anywhere and with the right hash put behind it again:
-//! what is read has no other bytes, and nothing is allocated that the file lacks.
+//! A key file with any changes, also with its hash corrected afterwards.
+//!
+//! A key that is read has no bytes but those of the file, and the reader allocates nothing that the
+//! file lacks.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -28,7 +30,7 @@ const PURPOSE: KeyPurpose = KeyPurpose {
 };
 const HASH: usize = 32;
 
-/// A directory, and in it the honest files' bytes: proving and verifying key.
+/// A directory, and the bytes of the honest proving and verifying key files.
 struct Files {
     directory: TempDir,
     honest: [Vec<u8>; 2],
@@ -55,7 +57,7 @@ struct Input {
     changes: Vec<(u16, u8)>,
     cut: Option<u16>,
     add: Vec<u8>,
-    /// Put the hash behind it that its bytes have.
+    /// Whether to replace the hash with that of the changed bytes.
     rehash: bool,
 }
 
@@ -77,7 +79,7 @@ impl Input {
     }
 }
 
-/// Writes what was read, and compares.
+/// Writes the key that was read, and compares the bytes.
 fn same_again(path: &Path, bytes: &[u8], write: impl FnOnce(&Path)) {
     let again: PathBuf = path.with_extension("again");
     write(&again);

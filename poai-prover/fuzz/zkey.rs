@@ -1,4 +1,4 @@
-//! Any bytes as a ceremony's key, and as snarkjs' JSON. What is read is checked.
+//! Any bytes as a ceremony's key, and as snarkjs' JSON. Readers check them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,7 @@
-//! Hiding commitments to tensors and weights: Poseidon over packed entries and
-//! a salt, outside circuits as in them.
+//! Hiding commitments to tensors and weights.
+//!
+//! A commitment is Poseidon over packed entries and a salt. This module
+//! computes it outside circuits, as [`super::circuit`] does inside them.
 
 use super::multipliers;
 use ark_bn254::Fr;
@@ -10,42 +12,47 @@ use poai_core::inference::packing::{PackingError, pack};
 use poai_core::program::{Dtype, Extent};
 use poai_engine::execute::{Network, Tensor};
 
-/// Inputs of the widest instance of Poseidon.
+/// Number of inputs of the widest instance of Poseidon.
 const INPUTS_MAX: usize = 12;
 
-/// Why there is no commitment: tensors have entries of their type, and the hash
-/// has all instances, so that neither happens.
+/// Why a commitment cannot be computed.
+///
+/// Neither case occurs unless the library has a defect: a tensor's entries are
+/// of its type, and the hash has every instance that is used here.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitmentError {
-    /// An entry is not of its type.
+    /// An entry is outside the range of its type.
     #[error(transparent)]
     Packing(#[from] PackingError),
-    /// The hash has no such instance.
+    /// The hash has no instance of this width.
     #[error(transparent)]
     Poseidon(#[from] PoseidonError),
 }
 
-/// What hides a commitment: 31 random bytes. Whoever has them, the tensor and
-/// the commitment can check that they belong together; without them a
-/// commitment to few possible tensors still tells nothing.
+/// 31 random bytes that hide a commitment.
+///
+/// A party that has the salt and the tensor can check that a commitment belongs
+/// to them. Without the salt, the commitment reveals nothing, even if only a
+/// few tensors are possible.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salt(pub [u8; 31]);
 
 impl std::fmt::Debug for Salt {
-    /// Not the bytes: they are a secret.
+    /// Omits the bytes, because they are a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Salt(…)")
     }
 }
 
 impl Salt {
-    /// As a field element; every salt another one.
+    /// The salt as a field element. Different salts give different elements.
     pub(super) fn element(&self) -> Fr {
         Fr::from_le_bytes_mod_order(&self.0)
     }
 }
 
-/// What a commitment is to: in its first element.
+/// The first element of a tensor's hash, which states the tensor's type and
+/// extent.
 pub(super) fn tag(extent: &Extent) -> Fr {
     let mut bytes = *b"poai:tensor\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     bytes[11] = match extent.dtype {
@@ -58,7 +65,7 @@ pub(super) fn tag(extent: &Extent) -> Fr {
     Fr::from_le_bytes_mod_order(&bytes)
 }
 
-/// The same of the weights of an architecture.
+/// The first element of the hash of weights, which states their architecture.
 pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
     let mut bytes = *b"poai:weights\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     for (to, from) in bytes.iter_mut().skip(12).zip(architecture.as_bytes()) {
@@ -67,12 +74,13 @@ pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
     Fr::from_le_bytes_mod_order(&bytes)
 }
 
-/// The commitment to a network's constants and to its steps' multipliers (of add
-/// and requantise, where they have a shift) under a salt: what circuits of
-/// committed weights have as a signal.
+/// The commitment to a network's weights under a salt.
+///
+/// It covers the network's constants and the multipliers of its add and requantise steps that have
+/// a shift. A circuit of committed weights has it as a signal.
 ///
 /// # Errors
-/// [`CommitmentError`]: a defect of the library.
+/// [`CommitmentError`], which is a defect of the library.
 pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, CommitmentError> {
     let mut elements = vec![weights_tag(&network.program().architecture_id()), salt.element()];
     for held in network.constants() {
@@ -86,7 +94,7 @@ pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, CommitmentEr
 /// The commitment to a tensor under a salt.
 ///
 /// # Errors
-/// [`CommitmentError`]: a defect of the library.
+/// [`CommitmentError`], which is a defect of the library.
 pub fn commit(tensor: &Tensor, salt: &Salt) -> Result<Fr, CommitmentError> {
     let extent = tensor.extent();
     let mut elements = vec![tag(extent), salt.element()];
@@ -94,7 +102,7 @@ pub fn commit(tensor: &Tensor, salt: &Salt) -> Result<Fr, CommitmentError> {
     chain(&elements)
 }
 
-/// [`super::circuit`]'s chain of hashes, of values.
+/// The chain of hashes of [`super::circuit`], computed on values.
 fn chain(elements: &[Fr]) -> Result<Fr, CommitmentError> {
     let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
     let mut hash = Poseidon::<Fr>::new_circom(first.len())?.hash(first)?;

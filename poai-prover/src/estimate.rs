@@ -1,4 +1,4 @@
-//! What a circuit costs, before anything heavy is done.
+//! Estimates of what a circuit costs, before any heavy work.
 
 use super::circuit::{Circuit, CircuitError};
 use super::reduction::CircomReduction;
@@ -11,77 +11,84 @@ use ark_std::rand::{SeedableRng, rngs::StdRng};
 use std::time::Instant;
 use sysinfo::System as Machine;
 
-/// Bytes of uncompressed points.
+/// Number of bytes of an uncompressed point.
 const G1_BYTES: u64 = 64;
 const G2_BYTES: u64 = 128;
-/// Bytes of a field element, and of a matrix's term in memory, with what its
-/// row takes besides while it grows.
+/// Number of bytes of a field element, and of a matrix's term in memory. The
+/// latter includes the spare capacity of a row while it grows.
 const FIELD_BYTES: u64 = 32;
 const TERM_BYTES: u64 = 100;
-/// Of a setup: bytes of a term, which the generator has copies of, and of a
-/// variable or a point of the domain, of which it holds scalars and sums.
+/// Memory of a setup: bytes for each term, which the generator copies, and
+/// bytes for each variable or point of the domain, for which it holds scalars
+/// and sums.
 const SETUP_TERM_BYTES: u64 = 150;
 const SETUP_BYTES: u64 = 300;
-/// Bytes of the process itself, and of what is freed and not given back.
+/// Bytes of the process itself, and of memory that is freed but not returned to
+/// the system.
 const BASE_BYTES: u64 = 24 << 20;
-/// Gas of the contract's call with one signal, and of each further one: what
-/// the verifier's tests in the EVM print.
+/// Gas of a call of the contract with one signal, and of each further signal,
+/// as printed by the verifier's tests in the EVM.
 const GAS: (u64, u64) = (189_000, 7_000);
-/// Constraints of the system that times are measured on.
+/// Number of constraints of the system that times are measured on.
 const PROBED: usize = 1 << 13;
-/// How time grows with size: a little less than linearly, since sums of many
-/// points take larger windows.
+/// Exponent by which time grows with size. It is a little below one, because
+/// sums of many points use larger windows.
 const GROWTH: f64 = 0.93;
 
-/// What setup and proof of a circuit cost. Times are of this machine at this
-/// moment, extrapolated from a small system, and good to a factor of two or
-/// so; everything else follows from the sizes.
+/// The cost of setup and proof of a circuit.
+///
+/// Times are of this machine at this moment, extrapolated from a small system,
+/// and accurate to a factor of about two. All other numbers follow from the
+/// sizes.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Estimate {
-    /// Constraints.
+    /// Number of constraints.
     pub constraints: u64,
-    /// One, signals and witnesses.
+    /// Number of variables: the one, the signals and the witnesses.
     pub variables: u64,
-    /// Nonzero entries of the matrices.
+    /// Number of nonzero entries of the matrices.
     pub terms: u64,
-    /// Public inputs.
+    /// Number of public inputs.
     pub signals: u64,
     /// Bytes of a proving key's file, without its header.
     pub proving_key_bytes: u64,
     /// Bytes of a verifying key.
     pub verifying_key_bytes: u64,
-    /// Memory that proving takes at its peak, key included.
+    /// Bytes of memory that proving takes at its peak, key included.
     pub peak_memory_bytes: u64,
-    /// The same of a single-party setup, the circuit's rows included.
+    /// Bytes of memory that a single-party setup takes at its peak, the
+    /// circuit's rows included.
     pub setup_memory_bytes: u64,
-    /// Gas of the verifying contract's call.
+    /// Gas of a call of the verifying contract.
     pub gas: u64,
-    /// Seconds of a single-party setup; `None` where nothing was measured.
+    /// Seconds of a single-party setup, or `None` if they were not measured.
     pub setup_seconds: Option<f64>,
-    /// Seconds of a proof.
+    /// Seconds of a proof, or `None` if they were not measured.
     pub prove_seconds: Option<f64>,
 }
 
-/// A setup or a proof would take more memory than there is.
+/// A setup or a proof would take more memory than is available.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
     "a {what} takes {} MiB of memory, and {} MiB are available: {} constraints, {} variables, \
-     {} terms",
+     {} terms; free memory, or prove a smaller program or run",
     needed >> 20, available >> 20, estimate.constraints, estimate.variables, estimate.terms
 )]
 pub struct MemoryError {
-    /// Which: "setup" or "proof".
+    /// "setup" or "proof".
     pub what: &'static str,
     /// Bytes that it takes.
     pub needed: u64,
-    /// All of the estimate.
+    /// The whole estimate.
     pub estimate: Box<Estimate>,
-    /// Bytes that the system says are available.
+    /// Bytes that the system reports as available.
     pub available: u64,
 }
 
-/// What a circuit costs, times included: builds it without keeping it, and makes
-/// a small key and proof.
+/// Estimates what a circuit costs, times included.
+///
+/// It builds the circuit without keeping it, and makes a small key and a small proof to measure
+/// times.
 ///
 /// # Errors
 /// [`EstimateError`].
@@ -96,34 +103,36 @@ pub fn estimate(circuit: &Circuit) -> Result<Estimate, EstimateError> {
     Ok(estimate)
 }
 
-/// Why there is no estimate.
+/// Why an estimate cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EstimateError {
-    /// No circuit.
+    /// The program has no circuit.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
-    /// The small system has no key: a defect of the library.
+    /// The small system has no key. This is a defect of the library.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// Or no proof.
-    #[error("no proof of the small system")]
+    /// The small system has no proof. This is a defect of the library.
+    #[error("expected a proof of the small system, got an error; report this defect")]
     Probe,
 }
 
 impl Estimate {
-    /// What follows from a system's size.
+    /// The estimate that follows from a system's size, without times.
     pub fn of(system: &System) -> Estimate {
         let constraints = system.constraints() as u64;
         let (variables, signals) = (system.variables() as u64, system.signals() as u64);
         let terms = system.terms() as u64;
         let domain = (constraints + signals + 1).next_power_of_two();
-        // A, B and the witnesses' points in G1 and the quotient's; B in G2.
+        // Points of A, of B and of the witnesses in G1, points of the quotient,
+        // and points of B in G2.
         let proving_key_bytes = G1_BYTES * (3 * variables + domain) + G2_BYTES * variables;
-        // Over the key and the rows: the assignment twice, as integers and not,
-        // the three evaluations of the quotient, and what sums of points take.
-        // Twice that, as circuits of 3 000 to 240 000 constraints were seen to
-        // take, some a quarter less: it is meant to be enough.
+        // In addition to the key and the rows: the assignment twice, as
+        // integers and as field elements, the three evaluations of the
+        // quotient, and the memory for sums of points. The factor 2 is what
+        // circuits of 3 000 to 240 000 constraints were measured to take; some
+        // took a quarter less. The estimate is meant to be enough.
         let working = 2 * FIELD_BYTES * (4 * variables + 5 * domain);
         Estimate {
             constraints,
@@ -143,7 +152,7 @@ impl Estimate {
         }
     }
 
-    /// Whether a proof fits into the memory that the machine has now.
+    /// Checks that a proof fits into the memory that the machine has now.
     ///
     /// # Errors
     /// [`MemoryError`].
@@ -151,7 +160,7 @@ impl Estimate {
         available_memory().map_or(Ok(()), |available| self.check_available(available))
     }
 
-    /// The same for memory that somebody knows of.
+    /// Checks that a proof fits into the given number of bytes.
     ///
     /// # Errors
     /// [`MemoryError`].
@@ -159,8 +168,8 @@ impl Estimate {
         self.check("proof", self.peak_memory_bytes, available)
     }
 
-    /// Whether a single-party setup fits into the memory that the machine has
-    /// now.
+    /// Checks that a single-party setup fits into the memory that the machine
+    /// has now.
     ///
     /// # Errors
     /// [`MemoryError`].
@@ -168,7 +177,7 @@ impl Estimate {
         available_memory().map_or(Ok(()), |available| self.check_setup_available(available))
     }
 
-    /// The same for memory that somebody knows of.
+    /// Checks that a single-party setup fits into the given number of bytes.
     ///
     /// # Errors
     /// [`MemoryError`].
@@ -184,16 +193,16 @@ impl Estimate {
     }
 }
 
-/// Bytes that are available now. A system that does not tell cannot be asked:
-/// allocations will say.
+/// Bytes that are available now, or `None` if the system does not report them.
+/// Allocations then fail instead.
 fn available_memory() -> Option<u64> {
     let mut machine = Machine::new().ok()?;
     machine.refresh_memory();
     Some(machine.available_memory()).filter(|&available| available > 0)
 }
 
-/// Seconds of setup and proof of a small system of bits, which is what circuits
-/// mostly are.
+/// Seconds of setup and proof of a small system of bits, which most constraints
+/// of circuits are.
 fn probe() -> Result<(f64, f64), EstimateError> {
     let mut system = System::new(1, true);
     let signal = system.signal(0, Fr::ONE);

@@ -1,16 +1,18 @@
-//! The prover's half of proofs of inference: Groth16 on BN254.
+//! The prover's half of inference proofs: Groth16 on BN254.
 //!
-//! A program becomes a system of rank-1 constraints ([`circuit`], built on a
-//! [`system`]), which [`matrices`] holds and names by a digest. A key of that system comes from a ceremony: the
-//! system goes out to snarkjs as an `.r1cs` file and a `.zkey` comes back
-//! ([`iden3`]); or, for tests only, from one party that can forge ([`setup`]).
-//! Both kinds of key are one kind, because [`reduction`] makes the quotient as
-//! snarkjs does. [`keys`] keeps them in files that say what they are for.
-//! A [`Prover`] has circuit and key, and [`estimate()`] says beforehand what
-//! either costs.
+//! A program becomes a system of rank-1 constraints ([`circuit`], built on a [`system`]).
+//! [`matrices`] holds the system and names it by a digest.
 //!
-//! Files are not trusted: a reader bounds sizes before it allocates and answers
-//! what it does not know with an error that names it.
+//! A key of that system comes from a ceremony: [`iden3`] writes the system as an `.r1cs` file for
+//! snarkjs and reads the `.zkey` file that it returns. For tests only, a key may come from one
+//! party that can forge ([`setup`]). Both kinds of key have the same form, because [`reduction`]
+//! makes the quotient as snarkjs does. [`keys`] stores them in files that state what they are for.
+//!
+//! A [`Prover`] holds a circuit and its key. [`estimate()`] states in advance what setup and proof
+//! cost.
+//!
+//! Files are not trusted. A reader bounds sizes before it allocates. It rejects a value that it
+//! does not know with an error that names the value.
 #![forbid(unsafe_code)]
 
 pub mod circuit;

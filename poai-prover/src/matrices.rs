@@ -9,101 +9,102 @@ use std::fmt;
 /// One linear combination: coefficients and the variables that they multiply.
 pub type Row = Vec<(Fr, usize)>;
 
-/// Rows that one thread encodes at a time for the digest, and how many such
-/// blocks are in memory at once.
+/// Number of rows that one thread encodes at a time for the digest, and number
+/// of such blocks that are in memory at once.
 const DIGEST_BLOCK: (usize, usize) = (1 << 12, 16);
 
-/// Rank-1 constraints over an assignment z: constraint i says that
-/// ⟨a_i, z⟩ · ⟨b_i, z⟩ = ⟨c_i, z⟩.
+/// Rank-1 constraints over an assignment z.
 ///
-/// z holds the constant one, then the signals, which the verifier sees, then
-/// the witnesses, which it does not.
+/// Constraint i states that ⟨a_i, z⟩ · ⟨b_i, z⟩ = ⟨c_i, z⟩. The assignment z
+/// holds the constant one, then the signals, which the verifier sees, then the
+/// witnesses, which it does not see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matrices {
-    /// The left factors, one row a constraint.
+    /// The left factors, one row for each constraint.
     pub a: Vec<Row>,
     /// The right factors.
     pub b: Vec<Row>,
     /// The products.
     pub c: Vec<Row>,
-    /// Public signals, without the one.
+    /// Number of public signals, without the constant one.
     pub signals: usize,
-    /// Variables: the one, the signals and the witnesses.
+    /// Number of variables: the one, the signals and the witnesses.
     pub variables: usize,
 }
 
-/// Why matrices are no system that can have a key.
+/// Why matrices are not a system that can have a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatricesError {
     /// The three matrices differ in their number of rows.
-    #[error("A has {a} rows, B {b} and C {c}")]
+    #[error("expected as many rows in B and C as in A, got {a}, {b} and {c}")]
     Rows {
-        /// Of A.
+        /// Rows of A.
         a: usize,
-        /// Of B.
+        /// Rows of B.
         b: usize,
-        /// Of C.
+        /// Rows of C.
         c: usize,
     },
-    /// The one and the signals are variables, too.
-    #[error("{signals} signals and the one do not fit {variables} variables")]
+    /// There are fewer variables than the one and the signals need.
+    #[error("expected more variables than signals, got {signals} signals and {variables} variables")]
     Signals {
-        /// Signals, without the one.
+        /// Number of signals, without the one.
         signals: usize,
-        /// All variables.
+        /// Number of all variables.
         variables: usize,
     },
-    /// A row names a variable that there is not.
-    #[error("row {row} of {matrix} has variable {variable} of {variables}")]
+    /// A row names a variable that does not exist.
+    #[error("expected a variable below {variables} in row {row} of {matrix}, got {variable}")]
     Variable {
         /// `A`, `B` or `C`.
         matrix: char,
-        /// Which row.
+        /// Index of the row.
         row: usize,
-        /// The variable that it names.
+        /// The variable that the row names.
         variable: usize,
-        /// How many there are.
+        /// Number of variables.
         variables: usize,
     },
-    /// No constraint uses this signal: its value would say nothing.
-    #[error("no constraint uses signal {signal}")]
+    /// No constraint uses this signal, so its value would state nothing.
+    #[error("expected every signal in a constraint, got signal {signal} in none")]
     UnusedSignal {
-        /// Which, counted from 0 without the one.
+        /// Index of the signal, counted from 0 without the one.
         signal: usize,
     },
-    /// The field has no domain for so many constraints.
-    #[error("{rows} constraints and {signals} signals: at most 2^{log_max} together")]
+    /// The field has no domain for this number of constraints and signals.
+    #[error("expected at most 2^{log_max} constraints and signals, got {rows} and {signals}")]
     TooLarge {
-        /// Constraints.
+        /// Number of constraints.
         rows: usize,
-        /// Signals, without the one.
+        /// Number of signals, without the one.
         signals: usize,
-        /// Logarithm of the most.
+        /// Logarithm to base 2 of the largest domain.
         log_max: u32,
     },
 }
 
 impl Matrices {
-    /// The three, as A, B and C.
+    /// The three matrices with their names.
     pub(crate) fn named(&self) -> [(char, &[Row]); 3] {
         [('A', &self.a), ('B', &self.b), ('C', &self.c)]
     }
 
-    /// Constraints.
+    /// Number of constraints.
     pub fn rows(&self) -> usize {
         self.a.len()
     }
 
-    /// Variables that the verifier does not see.
+    /// Number of variables that the verifier does not see.
     pub fn witnesses(&self) -> usize {
         self.variables.saturating_sub(self.signals).saturating_sub(1)
     }
 
-    /// Checks the shape: as many rows in each, and no variable out of range.
+    /// Checks the shape: all matrices have the same number of rows, and every
+    /// variable is in range.
     ///
     /// # Errors
-    /// [`MatricesError`] says what is wrong.
+    /// [`MatricesError`] states what is wrong.
     pub fn check(&self) -> Result<(), MatricesError> {
         let (a, b, c) = (self.a.len(), self.b.len(), self.c.len());
         if a != b || a != c {
@@ -123,14 +124,16 @@ impl Matrices {
         self.domain().map(|_| ())
     }
 
-    /// Points of the evaluation domain of a key: the least power of two that
-    /// holds every constraint, the one and the signals.
+    /// Number of points of a key's evaluation domain.
+    ///
+    /// It is the least power of two that holds every constraint, the one and
+    /// the signals.
     ///
     /// # Errors
-    /// [`MatricesError::TooLarge`] where the field has none.
+    /// [`MatricesError::TooLarge`] if the field has no such domain.
     pub fn domain(&self) -> Result<usize, MatricesError> {
         let (rows, signals) = (self.rows(), self.signals);
-        // The odd coset takes a root of unity of twice the order.
+        // The odd coset needs a root of unity of twice the order.
         let log_max = Fr::TWO_ADICITY - 1;
         let points = rows.checked_add(signals).and_then(|sum| sum.checked_add(1));
         points
@@ -139,10 +142,11 @@ impl Matrices {
             .ok_or(MatricesError::TooLarge { rows, signals, log_max })
     }
 
-    /// Checks that every signal has a coefficient other than zero somewhere.
+    /// Checks that every signal has a nonzero coefficient in some row.
     ///
     /// # Errors
-    /// [`MatricesError::UnusedSignal`] names the first that has none.
+    /// [`MatricesError::UnusedSignal`] names the first signal that has no such
+    /// coefficient.
     pub fn check_signals(&self) -> Result<(), MatricesError> {
         let mut used = vec![false; self.signals];
         for row in self.named().iter().flat_map(|(_, rows)| rows.iter()) {
@@ -158,9 +162,11 @@ impl Matrices {
         }
     }
 
-    /// The digest of the constraints. Rows with the same meaning have the same
-    /// digest: terms are sorted and merged, and those with zero left out. The
-    /// order of constraints and of variables counts, as it does for a key.
+    /// The digest of the constraints.
+    ///
+    /// Rows with the same meaning have the same digest: terms are sorted and
+    /// merged, and terms with coefficient zero are omitted. The order of
+    /// constraints and of variables counts, as it does for a key.
     pub fn digest(&self) -> ConstraintDigest {
         let mut hasher = blake3::Hasher::new_derive_key("poai-1 constraints");
         for count in [self.signals, self.variables, self.a.len(), self.b.len(), self.c.len()] {
@@ -179,8 +185,8 @@ impl Matrices {
     }
 }
 
-/// Rows as the digest takes them: the number of terms, then variable and
-/// coefficient of each, all little-endian.
+/// Encodes rows for the digest: for each row the number of terms, then the
+/// variable and the coefficient of each term, all little-endian.
 fn encode(rows: &[Row]) -> Vec<u8> {
     let mut bytes = vec![];
     for row in rows {
@@ -194,7 +200,7 @@ fn encode(rows: &[Row]) -> Vec<u8> {
     bytes
 }
 
-/// The row with its terms sorted by variable, merged, and without zeros.
+/// The row with its terms sorted by variable and merged, without zeros.
 pub(crate) fn canonical(row: &[(Fr, usize)]) -> Cow<'_, [(Fr, usize)]> {
     let sorted = row.windows(2).all(|pair| matches!(pair, [(_, x), (_, y)] if x < y));
     if sorted && row.iter().all(|(coefficient, _)| *coefficient != Fr::ZERO) {
@@ -213,7 +219,7 @@ pub(crate) fn canonical(row: &[(Fr, usize)]) -> Cow<'_, [(Fr, usize)]> {
     Cow::Owned(terms)
 }
 
-/// Names a system of constraints: BLAKE3 of its canonical matrices.
+/// The name of a system of constraints: BLAKE3 of its canonical matrices.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConstraintDigest(pub [u8; 32]);
 

@@ -1,6 +1,8 @@
-//! Multipliers of steps, which are committed along with constants: they are
-//! measured, and tell networks of one architecture apart. One without a shift
-//! is an integer of the step's form, and stays a constant of the circuit.
+//! The multipliers of steps, which are committed along with constants.
+//!
+//! Multipliers are measured, and they distinguish networks of one architecture.
+//! A multiplier without a shift is an integer of the step's form, and stays a
+//! constant of the circuit.
 
 use poai_core::program::{Op, Program};
 
@@ -13,13 +15,15 @@ pub(super) fn of_step(op: &Op) -> &[i32] {
     }
 }
 
-/// Those of all steps, in order.
+/// The committed multipliers of all steps, in order.
 pub(super) fn of(program: &Program) -> impl Iterator<Item = i32> {
     program.steps().iter().flat_map(|step| of_step(&step.op)).copied()
 }
 
-/// Whether the steps of two programs of one architecture differ in committed
-/// multipliers at most: a circuit has all their other numbers as constants.
+/// Whether the steps of two programs of one architecture differ at most in
+/// committed multipliers.
+///
+/// A circuit has all other numbers of the steps as constants.
 pub(super) fn differ_alone(one: &Program, other: &Program) -> bool {
     let mut pairs = one.steps().iter().zip(other.steps());
     pairs.all(|(one, other)| without(&one.op) == without(&other.op))

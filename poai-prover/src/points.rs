@@ -1,11 +1,13 @@
-//! Curve points in files: coordinates in Montgomery form (times 2^256 modulo
-//! the field's order), little-endian, x before y, and c0 before c1 in the
-//! extension. All zeros is the point at infinity, which is no point of either
-//! curve otherwise.
+//! Curve points in files.
 //!
-//! This is iden3's encoding in `.zkey` files and ours in key files: it is what
-//! both provers compute with, so that reading a key multiplies nothing but what
-//! the checks need.
+//! Coordinates are in Montgomery form (times 2^256 modulo the field's order),
+//! little-endian, x before y, and c0 before c1 in the extension. All zeros
+//! encode the point at infinity; they are not a point of either curve
+//! otherwise.
+//!
+//! This is iden3's encoding in `.zkey` files, and ours in key files. Both
+//! provers compute with this form, so reading a key takes no multiplications
+//! but those of the checks.
 
 use ark_bn254::{Fq, Fq2, Fr};
 use ark_ec::AffineRepr;
@@ -15,37 +17,37 @@ use poai_core::inference::PointError;
 use rayon::prelude::*;
 use std::io::{self, Read, Write};
 
-/// Bytes of an element of either field.
+/// Number of bytes of an element of either field.
 pub(super) const FIELD_BYTES: usize = 32;
-/// Points that are read or written at a time.
+/// Number of points that are read or written at a time.
 const CHUNK: usize = 1 << 14;
 
 /// Why points could not be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// The system says so.
+    /// Reading the file failed.
     Io(io::Error),
-    /// One of them is none.
+    /// One of the points is invalid.
     Point { index: usize, why: PointError },
 }
 
-/// What is checked of points of G2 beyond the curve's equation.
+/// Whether points of G2 are checked beyond the curve's equation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subgroup {
     Check,
     Skip,
 }
 
-/// A curve's points.
+/// A point of a curve, as files encode it.
 pub(super) trait Encoded: AffineRepr + Send + Sync {
-    /// Bytes of one.
+    /// Number of bytes of one point.
     const BYTES: usize;
 
-    /// Writes the point into zeros.
+    /// Writes the point into bytes that are all zero.
     fn encode(&self, to: &mut [u8]);
 
-    /// The point of coordinates of which nothing more is checked than that each
-    /// is below the order.
+    /// The point with these coordinates. It checks only that each is below the
+    /// order.
     fn from_coordinates(bytes: &[u8]) -> Option<Self>;
 
     /// Whether the curve's equation holds.
@@ -96,13 +98,13 @@ impl<C: SWCurveConfig<BaseField: Coordinate>> Encoded for Affine<C> {
 
 /// A coordinate: an element of the base field or of its extension.
 pub(super) trait Coordinate: Sized {
-    /// Bytes of one.
+    /// Number of bytes of one coordinate.
     const BYTES: usize;
 
-    /// In Montgomery form, c0 before c1.
+    /// The limbs in Montgomery form, c0 before c1.
     fn limbs(self) -> impl Iterator<Item = u64>;
 
-    /// Nothing unless every part is below the order.
+    /// The coordinate, or `None` unless every part is below the order.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -131,7 +133,7 @@ impl Coordinate for Fq2 {
     }
 }
 
-/// `count` points, of which the caller knows that the file has them.
+/// Reads `count` points. The caller knows that the file has them.
 pub(super) fn read<P: Encoded>(
     from: &mut impl Read,
     count: usize,
@@ -157,14 +159,14 @@ pub(super) fn read<P: Encoded>(
     Ok(points)
 }
 
-/// One point that is not at infinity.
+/// Reads one point that is not at infinity.
 pub(super) fn read_one<P: Encoded>(from: &mut impl Read) -> Result<P, ReadError> {
     let points = read::<P>(from, 1, Subgroup::Check)?;
     let point = points.into_iter().next().filter(|point| !point.is_zero());
     point.ok_or(ReadError::Point { index: 0, why: PointError::Infinity })
 }
 
-/// The points, one after the other.
+/// Writes the points, one after the other.
 pub(super) fn write<P: Encoded>(to: &mut impl Write, points: &[P]) -> io::Result<()> {
     for points in points.chunks(CHUNK) {
         let mut encoded = vec![0; points.len() * P::BYTES];
@@ -174,7 +176,7 @@ pub(super) fn write<P: Encoded>(to: &mut impl Write, points: &[P]) -> io::Result
     Ok(())
 }
 
-/// Little-endian bytes as limbs, or nothing unless there are 32.
+/// Little-endian bytes as limbs, or `None` unless there are 32 bytes.
 pub(super) fn limbs(bytes: &[u8]) -> Option<BigInt<4>> {
     let bytes: [u8; FIELD_BYTES] = bytes.try_into().ok()?;
     let mut limbs = [0; 4];
@@ -184,7 +186,7 @@ pub(super) fn limbs(bytes: &[u8]) -> Option<BigInt<4>> {
     Some(BigInt(limbs))
 }
 
-/// A scalar in Montgomery form, or nothing unless it is below the order.
+/// A scalar in Montgomery form, or `None` unless it is below the order.
 pub(super) fn fr(bytes: &[u8]) -> Option<Fr> {
     limbs(bytes).filter(|limbs| *limbs < Fr::MODULUS).map(Fr::new_unchecked)
 }
@@ -225,7 +227,7 @@ mod tests {
         off[0] ^= 1;
         let decode = |bytes: &[u8]| G1Affine::decode(bytes, Subgroup::Check);
         assert_eq!(decode(&off), Err(PointError::Curve));
-        // The same x, written with the order added.
+        // The same x, with the order added.
         let mut limbs = limbs(&point[..32]).unwrap();
         assert!(!limbs.add_with_carry(&Fq::MODULUS));
         let large = [&limbs.to_bytes_le()[..], &point[32..]].concat();

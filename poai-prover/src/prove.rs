@@ -19,78 +19,78 @@ use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Why there is no prover or no proof.
+/// Why a prover or a proof cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProveError {
-    /// No circuit.
+    /// The program has no circuit.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
-    /// The key has another size than the circuit's: it is for another one.
-    #[error("the key is for {got} {what}, the circuit has {expected}: it is another circuit's")]
+    /// The key has another size than the circuit, so it is for another circuit.
+    #[error("expected a key for {expected} {what}, got one for {got}; take the circuit's own key")]
     Key {
-        /// Of what.
+        /// What was counted.
         what: &'static str,
-        /// The circuit's.
+        /// The circuit's number.
         expected: usize,
-        /// The key's.
+        /// The key's number.
         got: usize,
     },
-    /// The key's points are no verifying key.
+    /// The key's points are not a valid verifying key.
     #[error(transparent)]
     VerifyingKey(#[from] VerifyingKeyError),
-    /// There is no memory for it.
+    /// There is not enough memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
     /// The program has no output on this input.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
-    /// The circuit's output is not the executor's, or its constraints do not
-    /// hold: a defect of the library.
-    #[error("the circuit does not compute what the program does")]
+    /// The circuit's output is not the executor's, or the constraints do not
+    /// hold. This is a defect of the library.
+    #[error("expected the program's output from the circuit, got another; report this defect")]
     Differs,
-    /// The proof that was made does not verify: the key is another circuit's.
-    #[error("the proof does not verify: the key is another circuit's, or damaged")]
+    /// The proof does not verify: the key is for another circuit, or damaged.
+    #[error("expected a proof that verifies, got a false one; take the circuit's own, undamaged key")]
     False,
-    /// Groth16 failed: a defect of the library.
-    #[error("no proof: {0}")]
+    /// Groth16 failed. This is a defect of the library.
+    #[error("expected a proof from Groth16, got an error: {0}")]
     Synthesis(SynthesisError),
-    /// Points that are no proof: a defect of the library.
+    /// The points are not a valid proof. This is a defect of the library.
     #[error(transparent)]
     Groth16Proof(#[from] ProofDecodeError),
-    /// Signals that no proof has: a defect of the library.
+    /// The signals are not valid for a proof. This is a defect of the library.
     #[error(transparent)]
     Signals(#[from] SignalsError),
-    /// No commitment: a defect of the library.
+    /// The commitment cannot be computed. This is a defect of the library.
     #[error(transparent)]
     Commitment(#[from] CommitmentError),
 }
 
-/// Who proves, and for which job.
+/// The job and the prover that a proof is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct For {
     /// The requester's name for the job.
     pub job: Job,
-    /// Who may use the proof.
+    /// The prover, which alone may use the proof.
     pub prover: Address,
 }
 
-/// A proof, and what its prover alone knows.
+/// A proof, and the salts that only its prover knows.
 #[derive(Clone)]
 pub struct Proven {
-    /// The proof, for everybody.
+    /// The proof, which may be published.
     pub proof: InferenceProof,
-    /// What it is bound to.
+    /// The binding of the proof.
     pub binding: Binding,
     /// The program's output.
     pub output: Arc<Tensor>,
-    /// The salts of input, weights and output: whoever gets one with the tensor
-    /// can check the commitment.
+    /// The salts of input, weights and output. A party that has one of them and
+    /// the tensor can check the commitment.
     pub salts: [Salt; 3],
 }
 
 impl std::fmt::Debug for Proven {
-    /// Nothing that the proof hides.
+    /// Omits everything that the proof hides.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proven")
             .field("proof", &self.proof)
@@ -99,11 +99,11 @@ impl std::fmt::Debug for Proven {
     }
 }
 
-/// A circuit with its key.
+/// A circuit with its key, which makes proofs.
 #[derive(Debug)]
 pub struct Prover {
     circuit: Circuit,
-    /// A, B and C.
+    /// The rows of A, B and C.
     rows: [Vec<Row>; 3],
     signals: usize,
     key: ProvingKey<Bn254>,
@@ -112,14 +112,15 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// A prover of a circuit with a key that was made for it: by
-    /// [`super::setup`], or read from a file whose header says so.
+    /// A prover of a circuit, with a key that was made for it by
+    /// [`super::setup`], or read from a file whose header names the circuit.
     ///
     /// # Errors
-    /// [`ProveError::Key`] for a key of another size, and
-    /// [`ProveError::Memory`], with the estimate, where a proof would not fit.
+    /// - [`ProveError::Key`] for a key of another size.
+    /// - [`ProveError::Memory`], with the estimate, if a proof would not fit in
+    ///   memory.
     pub fn new(circuit: Circuit, key: ProvingKey<Bn254>) -> Result<Prover, ProveError> {
-        // Counted first, and refused, before any row is kept.
+        // Counts the circuit first, and rejects it before any row is kept.
         Estimate::of(&circuit.build(None, false)?.system).check_memory()?;
         let (matrices, _) = circuit.build(None, true)?.system.into_parts();
         for (what, expected, got) in [
@@ -148,9 +149,10 @@ impl Prover {
         &self.verifying_key
     }
 
-    /// Executes the program and proves its output; `rng` gives the salts and
-    /// what hides the witness, so that two proofs of one input have nothing in
-    /// common.
+    /// Executes the program and proves its output.
+    ///
+    /// `rng` gives the salts and the values that hide the witness, so that two
+    /// proofs of one input share no element but public signals.
     ///
     /// # Errors
     /// [`ProveError`].
@@ -168,7 +170,8 @@ impl Prover {
         self.prove_salted(input, what_for, salts, rng)
     }
 
-    /// The same with given salts: where a commitment was published before.
+    /// As [`Prover::prove`], with given salts, for a commitment that was
+    /// published before.
     ///
     /// # Errors
     /// [`ProveError`].
@@ -183,8 +186,10 @@ impl Prover {
         self.prove_masked(input, what_for, salts, masks)
     }
 
-    /// The same with `[r, s]`, which hide the witness. Compiled here, once, and not
-    /// again by all who call it with some source of randomness.
+    /// As [`Prover::prove_salted`], with `[r, s]`, which hide the witness.
+    ///
+    /// This function is not generic, so that it is compiled once in this crate and not again for
+    /// each source of randomness.
     fn prove_masked(
         &self,
         input: &Tensor,
@@ -217,7 +222,7 @@ impl Prover {
             assignment,
         );
         let points = points.map_err(ProveError::Synthesis)?;
-        // A prover never hands out what its own key refuses.
+        // The prover checks the proof with its own key before it returns it.
         let prepared = ark_groth16::prepare_verifying_key(&self.key.vk);
         let holds =
             Groth16::<Bn254, CircomReduction>::verify_proof(&prepared, &points, signals.elements());
@@ -246,7 +251,7 @@ impl Prover {
 /// The verifying half of a proving key.
 ///
 /// # Errors
-/// [`VerifyingKeyError`] for points that are none, and for degenerate keys.
+/// [`VerifyingKeyError`] for invalid points, and for degenerate keys.
 pub fn verifying_key(key: &ProvingKey<Bn254>) -> Result<VerifyingKey, VerifyingKeyError> {
     verifying::checked(&key.vk)
 }

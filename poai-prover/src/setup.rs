@@ -1,4 +1,4 @@
-//! Keys without a ceremony, for tests.
+//! Keys of a single party, for tests.
 
 use super::matrices::{Matrices, MatricesError, canonical};
 use super::reduction::CircomReduction;
@@ -10,27 +10,31 @@ use ark_relations::gr1cs::{
 };
 use ark_std::rand::{CryptoRng, RngCore};
 
-/// Why there is no key.
+/// Why a key cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The matrices are no system that can have a key.
+    /// The matrices are not a system that can have a key.
     #[error(transparent)]
     Matrices(#[from] MatricesError),
-    /// The generator of keys refuses.
-    #[error("no key: {0}")]
+    /// The generator of keys failed.
+    #[error("expected a key from the generator, got an error: {0}")]
     Synthesis(SynthesisError),
 }
 
-/// A key made by one party. **Whoever ran this can forge proofs of anything**:
-/// the secrets that it draws from `rng` pass through this process' memory, and
-/// nothing shows that they are gone. It is for tests and for trying things out.
-/// A key that others are to trust comes from a ceremony ([`super::iden3`]).
+/// A key made by one party. **The party that ran this can forge proofs of
+/// anything.**
+///
+/// The secrets that it draws from `rng` pass through the memory of this
+/// process, and nothing shows that they were erased. It is for tests and
+/// experiments. A key that others must trust comes from a ceremony
+/// ([`super::iden3`]).
 ///
 /// # Errors
-/// [`SetupError::Matrices`] where the matrices have no key, or where a signal
-/// is used by no constraint: its value would say nothing, and only the rows
-/// that the reduction adds would keep it from being exchanged in a proof.
+/// [`SetupError::Matrices`] if the matrices can have no key, or if no
+/// constraint uses a signal. The value of such a signal would state nothing,
+/// and only the rows that the reduction adds would keep it from being exchanged
+/// in a proof.
 pub fn insecure_single_party_setup<R: RngCore + CryptoRng>(
     matrices: &Matrices,
     rng: &mut R,
@@ -38,7 +42,8 @@ pub fn insecure_single_party_setup<R: RngCore + CryptoRng>(
     generate(matrices, rng)
 }
 
-/// For whatever source: compiled here, once, and not again by all who call it.
+/// As [`insecure_single_party_setup`], for any source of randomness. It is
+/// compiled once in this crate, and not again for each caller.
 fn generate(
     matrices: &Matrices,
     mut rng: &mut dyn RngCore,
@@ -52,7 +57,7 @@ fn generate(
     .map_err(SetupError::Synthesis)
 }
 
-/// Tells the matrices to arkworks again, constraint by constraint.
+/// Repeats the matrices to arkworks, constraint by constraint.
 struct Replay<'a>(&'a Matrices);
 
 impl Replay<'_> {
@@ -69,7 +74,7 @@ impl Replay<'_> {
 
 impl ConstraintSynthesizer<Fr> for Replay<'_> {
     fn generate_constraints(self, system: ConstraintSystemRef<Fr>) -> Result<(), SynthesisError> {
-        // The generator asks for no values.
+        // The generator does not use the values.
         for _ in 0..self.0.signals {
             let _ = system.new_input_variable(|| Ok(Fr::ZERO))?;
         }

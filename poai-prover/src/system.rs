@@ -1,19 +1,20 @@
-//! A rank-1 constraint system as it is built: rows of three linear
+//! A rank-1 constraint system under construction: rows of three linear
 //! combinations, and the variables' values.
 //!
-//! Structure never depends on values: a system built from zeros has the same
-//! rows, and is what keys are made of.
+//! The structure never depends on values. A system built from zeros has the
+//! same rows, and keys are made from it.
 
 use super::matrices::Matrices;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, One, Zero};
 
-/// A linear combination of variables, sorted by variable, none with 0.
+/// A linear combination of variables, sorted by variable, without terms of
+/// coefficient 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lc(Vec<(Fr, usize)>);
 
 impl Lc {
-    /// A constant: so many times the variable that is one.
+    /// A constant, as a multiple of the variable that is one.
     pub fn constant(value: Fr) -> Lc {
         Lc(if value.is_zero() { vec![] } else { vec![(value, 0)] })
     }
@@ -28,7 +29,7 @@ impl Lc {
         &self.0
     }
 
-    /// Whether it is a number whatever the assignment.
+    /// Whether the value is the same in every assignment.
     pub fn is_constant(&self) -> bool {
         self.0.iter().all(|&(_, variable)| variable == 0)
     }
@@ -63,7 +64,7 @@ impl Lc {
         Lc(terms)
     }
 
-    /// Its value under an assignment.
+    /// The value of the combination under an assignment.
     pub fn evaluate(&self, assignment: &[Fr]) -> Fr {
         let value = |variable: usize| assignment.get(variable).copied().unwrap_or(Fr::ZERO);
         self.0.iter().map(|&(factor, variable)| factor * value(variable)).sum()
@@ -79,13 +80,13 @@ pub struct System {
     constraints: usize,
     terms: usize,
     signals: usize,
-    /// One, the signals, the witnesses.
+    /// The values of the one, the signals and the witnesses.
     assignment: Vec<Fr>,
     keep_rows: bool,
 }
 
 impl std::fmt::Debug for System {
-    /// Its size, and no values: a proof may hide them.
+    /// Shows the size and no values, because a proof may hide them.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("System")
             .field("constraints", &self.constraints)
@@ -97,8 +98,10 @@ impl std::fmt::Debug for System {
 }
 
 impl System {
-    /// A system with so many signals, whose values are 0 until they are set.
-    /// Without rows it only counts them, and collects the assignment.
+    /// A system with this number of signals, whose values are 0 until they are
+    /// set.
+    ///
+    /// Without `keep_rows`, it only counts rows, and collects the assignment.
     pub fn new(signals: usize, keep_rows: bool) -> System {
         let mut assignment = vec![Fr::ZERO; 1 + signals];
         assignment[0] = Fr::ONE;
@@ -106,10 +109,10 @@ impl System {
         System { a, b, c, constraints: 0, terms: 0, signals, assignment, keep_rows }
     }
 
-    /// A signal, and its value from now on.
+    /// Sets a signal to a value, and returns its variable.
     ///
     /// # Panics
-    /// For a signal that the system has not: a defect of the caller.
+    /// If the system has no such signal, which is a defect of the caller.
     pub(super) fn signal(&mut self, index: usize, value: Fr) -> Lc {
         assert!(index < self.signals, "signal {index} of {}", self.signals);
         self.assignment[1 + index] = value;
@@ -122,7 +125,7 @@ impl System {
         Lc::variable(self.assignment.len() - 1)
     }
 
-    /// Demands a·b = c.
+    /// Adds the constraint a·b = c.
     pub(super) fn enforce(&mut self, a: Lc, b: Lc, c: Lc) {
         self.constraints += 1;
         self.terms += a.0.len() + b.0.len() + c.0.len();
@@ -133,27 +136,27 @@ impl System {
         }
     }
 
-    /// Demands that a combination is 0.
+    /// Adds the constraint that a combination is 0.
     pub(super) fn enforce_zero(&mut self, lc: Lc) {
         self.enforce(lc, Lc::constant(Fr::ONE), Lc::default());
     }
 
-    /// How many constraints there are.
+    /// Number of constraints.
     pub fn constraints(&self) -> usize {
         self.constraints
     }
 
-    /// Nonzero entries of the three matrices.
+    /// Number of nonzero entries of the three matrices.
     pub fn terms(&self) -> usize {
         self.terms
     }
 
-    /// Signals, without the one.
+    /// Number of signals, without the one.
     pub fn signals(&self) -> usize {
         self.signals
     }
 
-    /// One, signals and witnesses.
+    /// Number of variables: the one, the signals and the witnesses.
     pub fn variables(&self) -> usize {
         self.assignment.len()
     }
@@ -163,8 +166,9 @@ impl System {
         &self.assignment
     }
 
-    /// The first constraint that an assignment does not satisfy. Of a system
-    /// that keeps its rows.
+    /// Index of the first constraint that an assignment does not satisfy.
+    ///
+    /// The system must keep its rows.
     pub fn first_unsatisfied(&self, assignment: &[Fr]) -> Option<usize> {
         let value = |row: &[(Fr, usize)]| -> Fr {
             let value = |variable: usize| assignment.get(variable).copied().unwrap_or(Fr::ZERO);
@@ -174,7 +178,7 @@ impl System {
         rows.into_iter().position(|((a, b), c)| value(a) * value(b) != value(c))
     }
 
-    /// All constraints that an assignment does not satisfy.
+    /// Indices of all constraints that an assignment does not satisfy.
     #[cfg(test)]
     pub(super) fn unsatisfied(&self, assignment: &[Fr]) -> Vec<usize> {
         let value = |row: &Vec<(Fr, usize)>| Lc(row.clone()).evaluate(assignment);

@@ -1,14 +1,16 @@
-//! Verifying keys as arkworks has them, and as proofs of inference do.
+//! Conversion of verifying keys from arkworks' form to that of inference
+//! proofs.
 
 use ark_bn254::Bn254;
 use poai_core::inference::{VerifyingKey, VerifyingKeyError};
 
-/// The key of proofs of inference that has an arkworks key's points. Every way
-/// in which this crate reads or makes a key goes through here, so that none of
-/// them makes a degenerate one.
+/// The checked verifying key with the points of an arkworks key.
+///
+/// Every function of this crate that reads or makes a key calls this one, so
+/// that none of them returns a degenerate key.
 ///
 /// # Errors
-/// As of [`VerifyingKey::new`].
+/// As for [`VerifyingKey::new`].
 pub(super) fn checked(
     key: &ark_groth16::VerifyingKey<Bn254>,
 ) -> Result<VerifyingKey, VerifyingKeyError> {

@@ -1,26 +1,29 @@
-//! Decompositions, and what is read off them: floors of quotients, signs,
-//! saturation. A value is decomposed once; all else shares its bits.
+//! Decompositions into bits, and results that are read from them: floors of
+//! quotients, signs, saturation.
+//!
+//! A value is decomposed once, and all results share its bits.
 
 use super::super::system::System;
 use super::number::{Bit, Number, is_zero};
 
-/// `number − offset` in bits, the lowest first: of a number that honest
-/// assignments hold within bounds, exactly as many as these need. The
-/// decomposition itself then enforces bounds of `offset` to
-/// `offset + 2^bits − 1`.
+/// `number − offset` in bits, the lowest first.
+///
+/// If honest assignments keep the number within bounds, there are exactly as
+/// many bits as these bounds need. The decomposition itself then enforces the
+/// bounds `offset` to `offset + 2^bits − 1`.
 #[derive(Clone, Debug)]
 pub(super) struct Bits {
     pub(super) bits: Vec<Bit>,
     pub(super) offset: i128,
 }
 
-/// Bits of the largest of numbers from 0 on.
+/// Number of bits that hold every number from 0 to `most`.
 pub(super) fn width(most: i128) -> usize {
     (i128::BITS - most.leading_zeros()) as usize
 }
 
-/// Decomposes `number − offset`, which lies in 0..2^width, a constraint for each
-/// bit and one for the sum.
+/// Decomposes `number − offset`, which lies in 0..2^width. It takes one constraint for each bit and
+/// one for the sum.
 pub(super) fn decompose(system: &mut System, number: &Number, offset: i128, width: usize) -> Bits {
     let above = number.value() - offset;
     let bits: Vec<Bit> =
@@ -38,8 +41,11 @@ fn weigh(bits: &[Bit], place: u32) -> Number {
     Number::sum(parts.iter().copied(), 0)
 }
 
-/// Holds a witness within bounds: what is committed or comes from outside.
-/// Bounds that are no power of two apart take a second decomposition.
+/// Constrains a witness to its bounds, if it is committed or comes from
+/// outside.
+///
+/// If the number of values is not a power of two, it takes a second
+/// decomposition.
 pub(super) fn hold(system: &mut System, number: &Number) {
     let (least, most) = number.bounds();
     let width = width(most - least);
@@ -50,7 +56,7 @@ pub(super) fn hold(system: &mut System, number: &Number) {
     }
 }
 
-/// ⌊number·2⁻ˢ⌋ with its own bits: what [`Floor::clamp`] starts from.
+/// ⌊number·2⁻ˢ⌋ with its own bits, from which [`Floor::clamp`] starts.
 #[derive(Clone, Debug)]
 pub(super) struct Floor {
     /// The quotient.
@@ -59,17 +65,18 @@ pub(super) struct Floor {
     bits: Bits,
 }
 
-/// ⌊number·2⁻ˢ⌋: one decomposition, whose low bits are the remainder. The
-/// quotient's bits are those of quotient − pivot, two's complement about the
-/// pivot, so that the highest says whether it is at least that.
+/// ⌊number·2⁻ˢ⌋ by one decomposition, whose low bits are the remainder.
+///
+/// The quotient's bits are those of quotient − pivot in two's complement, so
+/// that the highest bit states whether the quotient is at least the pivot.
 pub(super) fn floor(system: &mut System, number: &Number, shift: u32, pivot: i128) -> Floor {
     let (least, most) = number.bounds();
     let (least, most) = (least >> shift, most >> shift);
-    // How far it goes from the pivot on either side, at least a sign's worth.
+    // The distance from the pivot on either side, at least enough for a sign.
     let below = (pivot - least).max(0);
     let above = (most - pivot).max(0);
     let half = width(above).max(width((below - 1).max(0)));
-    // Where all is on one side of the pivot there is no sign to find.
+    // If all values are on one side of the pivot, there is no sign to find.
     let (offset, bits) = match (below, most < pivot) {
         (0, _) => (pivot, width(above)),
         (_, true) => (least, width(most - least)),
@@ -84,7 +91,7 @@ pub(super) fn floor(system: &mut System, number: &Number, shift: u32, pivot: i12
 }
 
 impl Floor {
-    /// Whether the quotient is at least the pivot that it was made about.
+    /// Whether the quotient is at least the pivot that it was made with.
     pub(super) fn at_least(&self, pivot: i128) -> Option<Bit> {
         let (least, most) = self.quotient.bounds();
         if least >= pivot {
@@ -98,7 +105,8 @@ impl Floor {
         (self.bits.offset == pivot - half).then(|| top.clone())
     }
 
-    /// min(max(quotient, least), most), of a quotient made about `least`.
+    /// min(max(quotient, least), most), for a quotient made with the pivot
+    /// `least`.
     pub(super) fn clamp(&self, system: &mut System, least: i128, most: i128) -> Number {
         let (from, to) = self.quotient.bounds();
         if least <= from && to <= most {
@@ -110,7 +118,7 @@ impl Floor {
         if from >= most {
             return Number::constant(most);
         }
-        // Above `least` it is `least` plus the bits below the sign.
+        // A value above `least` is `least` plus the bits below the sign.
         let sign = self.at_least(least);
         let bits = match from < least {
             true => &self.bits.bits[..self.bits.bits.len() - 1],
@@ -122,7 +130,8 @@ impl Floor {
         let low = weigh(low, 0);
         let mut kept = low.clone();
         if to > most {
-            // Too large: a high bit, or more than the range in the low ones.
+            // A value is too large if a high bit is set, or if the low bits
+            // exceed the range.
             let mut fits = match high.is_empty() {
                 true => Bit::constant(true),
                 false => is_zero(system, &Number::sum(ones(high).iter().copied(), 0)),
@@ -146,14 +155,15 @@ fn ones(bits: &[Bit]) -> Vec<(i128, &Number)> {
     bits.iter().map(|bit| (1, bit.number())).collect()
 }
 
-/// Whether a number from 0 to 2^n − 1 is at most a constant below that.
+/// Whether a number from 0 to 2^n − 1 is at most a constant below 2^n − 1.
 fn at_most(system: &mut System, number: &Number, most: i128) -> Bit {
     let (_, end) = number.bounds();
     if end == most + 1 {
-        // One value alone is too large.
+        // Only one value is too large.
         return is_zero(system, &number.plus(-end)).not();
     }
-    // most − number + 2^n has bit n exactly where it is not negative.
+    // most − number + 2^n has bit n set if and only if most − number is not
+    // negative.
     let width = width(end);
     let room = number.times(-1).plus(most + (1 << width));
     let bits = decompose(system, &room, 0, width + 1);
@@ -177,8 +187,8 @@ pub(super) fn max(system: &mut System, a: &Number, b: &Number) -> Number {
     Number::bounded(chosen.lc().clone(), chosen.value(), bounds)
 }
 
-/// ⌊number/n⌋ for a constant n > 0 that is no power of two: quotient and
-/// remainder, both held within bounds.
+/// ⌊number/n⌋ for a constant n > 0 that is not a power of two. Constraints keep
+/// the quotient and the remainder within bounds.
 pub(super) fn divide(system: &mut System, number: &Number, n: i128) -> Number {
     let (least, most) = number.bounds();
     let bounds = (least.div_euclid(n), most.div_euclid(n));

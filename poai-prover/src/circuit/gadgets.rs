@@ -1,5 +1,5 @@
-//! The steps of a program as constraints (spec §12): the same numbers, bit for
-//! bit, as [`poai_core::program::ops`] computes.
+//! The steps of a program as constraints (spec §12). They compute the same
+//! numbers, bit for bit, as [`poai_core::program::ops`].
 
 use super::super::system::System;
 use super::bits::{decompose, divide, floor, max, width};
@@ -18,21 +18,22 @@ pub(super) struct Step<'a> {
     pub(super) local: &'a Local<'a>,
     /// The inputs, then the constants.
     pub(super) slots: Vec<&'a Entries>,
-    /// A product's weights where they are constants: their slot is empty.
+    /// A product's weights if they are constants. Their slot is then empty.
     pub(super) fixed: Option<&'a [i32]>,
     /// The committed multipliers, or constants.
     pub(super) multipliers: &'a [Number],
-    /// The binding, of which challenges are.
+    /// The binding, which challenges are hashes of.
     pub(super) binding: &'a Element,
-    /// Whether nothing but `Relu`s reads the output, so that its sign alone
-    /// matters below 0.
+    /// Whether only `Relu` steps read the output. Below 0, only its sign then
+    /// matters.
     pub(super) rectified: bool,
 }
 
 /// `min(max(⌊(x + half)·2⁻ˢ⌋, least), most)`.
 fn shifted(system: &mut System, x: &Number, shift: u8, clamp: (i128, i128)) -> Number {
     let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-    // Saturates where the executor's 64 bits would: at the ends of i32 alone.
+    // Saturates where the executor's 64 bits would, which happens only at the
+    // ends of i32.
     let sum = floored(system, &x.plus(half), 0, I64);
     floored(system, &sum, shift.into(), clamp)
 }
@@ -46,7 +47,7 @@ fn floored(system: &mut System, x: &Number, shift: u32, (least, most): (i128, i1
     if shift == 0 && least <= from && to <= most {
         return x.clone();
     }
-    // No entry needs its bits where all lie beyond one end.
+    // If all values are beyond one end, the entry does not need its bits.
     if to >> shift <= least {
         return Number::constant(least);
     }
@@ -122,7 +123,8 @@ impl Step<'_> {
         self.slot(self.local.inputs + constant)
     }
 
-    /// An output's range; of one that only `Relu`s read, what they see.
+    /// The output's range. If only `Relu` steps read the output, the range that
+    /// they see.
     fn clamp(&self, clamp: &Clamp) -> (i128, i128) {
         let (least, most) = (clamp.min.into(), clamp.max.into());
         if self.rectified && most > 0 { (0.max(least), most) } else { (least, most) }
@@ -152,7 +154,8 @@ impl Step<'_> {
             Ok(())
         };
         if let Some(weights) = self.fixed {
-            // Known before any is made; and no more than one is kept.
+            // The number of terms is known before any row is made, and only one
+            // row is kept at a time.
             if system.terms().saturating_add(fixed_terms(x, weights)) > TERMS_MAX {
                 return Err(CircuitError::Large);
             }
@@ -202,7 +205,7 @@ impl Step<'_> {
         Ok(entries)
     }
 
-    /// Means are ⌊(sum + n/2)/n⌋, whatever the sign.
+    /// Pools by maximum or by mean. A mean is ⌊(sum + n/2)/n⌋ for either sign.
     fn pool(
         &self,
         system: &mut System,
@@ -248,7 +251,8 @@ impl Step<'_> {
         Ok(entries)
     }
 
-    /// `⌊x·2⁻ˢ⌋ + 128` as the index, clamped; above, the entry or x.
+    /// Looks up `⌊x·2⁻ˢ⌋ + 128`, clamped. Above the table, the result is the
+    /// last entry or x.
     fn table(
         &self,
         system: &mut System,
@@ -279,7 +283,8 @@ impl Step<'_> {
     }
 }
 
-/// A table's entry by an index from −128 on, clamped to its ends.
+/// A table's entry at an index that starts at −128 and is clamped to the
+/// table's ends.
 fn entry(system: &mut System, index: &Number, table: &[Number]) -> Result<Number, CircuitError> {
     let index = floored(system, index, 0, (-128, 127));
     let (least, most) = index.bounds();
@@ -301,11 +306,10 @@ fn quotient(system: &mut System, x: &Number, n: i128) -> Number {
     }
 }
 
-/// What follows a sum, with `(b0, M, b1)`.
+/// The rest of a product step after the sum, with `(b0, M, b1)`.
 ///
-/// Where nothing can saturate on the way, the floors join:
-/// `⌊(⌊(p + h0)/2^s0⌋ + b1 + h2)/2^s2⌋ = ⌊(p + h0 + (b1 + h2)·2^s0)/2^(s0+s2)⌋`,
-/// so that one decomposition does.
+/// If nothing can saturate between them, the floors join: `⌊(⌊(p + h0)/2^s0⌋ + b1 + h2)/2^s2⌋ = ⌊(p
+/// + h0 + (b1 + h2)·2^s0)/2^(s0+s2)⌋`. One decomposition is then enough.
 fn requantise(
     system: &mut System,
     sum: &Number,

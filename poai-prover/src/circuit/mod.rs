@@ -1,18 +1,18 @@
-//! Programs as constraint systems: the statement that a proof of inference is
-//! about.
+//! Programs as constraint systems: the statement of an inference proof.
 //!
 //! - [`number`]: integers with bounds, bits, choices.
-//! - `bits`: decompositions; floors, saturation and maxima that share them.
+//! - `bits`: decompositions, and the floors, saturation and maxima that share
+//!   them.
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
-//! - [`ranges`]: how far committed constants and multipliers may go.
+//! - [`ranges`]: the ranges of committed constants and multipliers.
 //! - `tensor`, `gadgets`, `product`, `table`: a run's tensors and its steps.
 //! - `weights`: constants and multipliers, fixed or committed.
 //! - this file: signals, commitments, and the program from end to end.
 //!
-//! Every number's bounds are enforced by constraints, by induction: what comes
-//! from outside is held to its type's range, sums and products inherit, floors
-//! are decomposed. So no value wraps around the field, and a step that cannot
-//! saturate needs no constraint to say so.
+//! Constraints enforce the bounds of every number, by induction: values from
+//! outside are limited to the range of their type, sums and products inherit
+//! bounds, and floors are decomposed. So no value wraps around the field, and a
+//! step that cannot saturate needs no constraint that states so.
 
 mod bits;
 mod gadgets;
@@ -50,93 +50,98 @@ use std::sync::Arc;
 use tensor::Entries;
 use weights::Weights;
 
-/// Terms of the matrices beyond which no circuit is built: some 40 GiB.
+/// The largest number of terms of a circuit's matrices, which take about 40
+/// GiB.
 pub const TERMS_MAX: usize = 1 << 30;
 
-/// Why there is no circuit of a program.
+/// Why a program has no circuit.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CircuitError {
-    /// The run has no tensors, or too large ones.
+    /// The run has no tensors, or tensors that are too large.
     #[error(transparent)]
     Run(#[from] RunShapeError),
-    /// A step of a kind that circuits do not have.
-    #[error("proofs do not have steps of kind {kind}")]
+    /// Circuits do not have steps of this kind.
+    #[error("expected a kind of step that circuits support, got {kind}")]
     Unsupported {
-        /// The kind.
+        /// The step's kind.
         kind: &'static str,
     },
-    /// The same, named.
+    /// An error in a step, with the step's name.
     #[error("step {name}: {source}")]
     Step {
         /// The step's name.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with the step.
         source: Box<CircuitError>,
     },
-    /// More than one input.
-    #[error("proofs are of programs with one input, this one has {0}")]
+    /// The program does not have exactly one input.
+    #[error("expected a program with one input, got {0} inputs")]
     Inputs(usize),
-    /// More signals than a proof may have.
+    /// The circuit has more signals than a proof may have.
     #[error(transparent)]
     Signals(#[from] SignalsError),
-    /// Too large for any machine that proves.
-    #[error("more than {TERMS_MAX} terms")]
+    /// The circuit is too large for any machine that proves.
+    #[error("expected at most {TERMS_MAX} terms, got more; prove a smaller program or run")]
     Large,
-    /// An input of another extent.
-    #[error("the input is {got}, this run takes {expected}")]
+    /// The input has another extent than the run requires.
+    #[error("expected an input of {expected}, got {got}")]
     Input {
-        /// What the run takes.
+        /// The extent that the run requires.
         expected: Extent,
-        /// What was given.
+        /// The extent of the given input.
         got: Extent,
     },
-    /// A constant that the circuit has no room for.
-    #[error("constant {name} has the entry {entry}, the circuit takes {least}..={most} there")]
+    /// A constant has an entry outside the circuit's range.
+    #[error("constant {name}: expected an entry in {least}..={most}, got {entry}; widen the ranges")]
     Constant {
         /// The constant's name.
         name: String,
         /// The entry.
         entry: i32,
-        /// The least that the circuit takes.
+        /// The least entry in range.
         least: i64,
-        /// The largest.
+        /// The largest entry in range.
         most: i64,
     },
-    /// A multiplier of a step that the circuit has no room for.
-    #[error("step {name} has the multiplier {multiplier}, the circuit takes {least}..={most}")]
+    /// A multiplier of a step is outside the circuit's range.
+    #[error("step {name}: expected a multiplier in {least}..={most}, got {multiplier}; widen the ranges")]
     Multiplier {
         /// The step's name.
         name: String,
         /// The multiplier.
         multiplier: i32,
-        /// The least that the circuit takes.
+        /// The least multiplier in range.
         least: i64,
-        /// The largest.
+        /// The largest multiplier in range.
         most: i64,
     },
-    /// Another architecture than the circuit's.
-    #[error("the network is of another architecture than the circuit")]
+    /// The network has another architecture than the circuit.
+    #[error("expected a network of the circuit's architecture, got another; make a circuit for it")]
     Architecture,
-    /// The circuit's architecture with other shifts or ranges of steps, which
-    /// are part of a circuit, whatever is committed. Networks in standard form
-    /// ([`poai_core::program::standard`]) have those of their architecture.
-    #[error("the network has other shifts or ranges than the circuit")]
+    /// The network has the circuit's architecture, but other shifts or ranges
+    /// of steps.
+    ///
+    /// Shifts and ranges are part of a circuit, even if weights are committed.
+    /// Networks in standard form ([`poai_core::program::standard`]) have the
+    /// shifts and ranges of their architecture.
+    #[error("expected the circuit's shifts and ranges, got others; make a circuit for the network")]
     Numbers,
     /// Tensors do not have the shapes that the program implies, or the hash has
-    /// no parameters: a defect of the library.
-    #[error("tensors do not have the shapes that the program implies")]
+    /// no parameters. This is a defect of the library.
+    #[error("expected tensors of the shapes that the program implies, got others; report this defect")]
     Layout,
-    /// Poseidon has no such instance: a defect of the library.
+    /// Poseidon has no such instance. This is a defect of the library.
     #[error(transparent)]
     Poseidon(#[from] PoseidonError),
 }
 
-/// The statement's shape: which program, on which run, what of it is seen. One
-/// key is for one of these; with committed weights, for all networks of the
-/// program's architecture, shifts and ranges whose constants and multipliers fit
-/// the same [`Ranges`]: in standard form ([`Circuit::standard`]) for all of the
-/// architecture.
+/// The shape of a statement: a program, a run, and the visibility of its parts.
+///
+/// A key is for one circuit. With committed weights, the circuit is the same for all networks that
+/// have the program's architecture, shifts and ranges, and whose constants and multipliers fit the
+/// same [`Ranges`]. In standard form ([`Circuit::standard`]), it is the same for all networks of
+/// the architecture.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     network: Arc<Network>,
@@ -146,32 +151,34 @@ pub struct Circuit {
     ranges: Ranges,
 }
 
-/// What a proof is made of.
+/// The values that a proof is made from.
 #[derive(Clone)]
 pub struct Witness {
     /// The input.
     pub input: Tensor,
-    /// What the proof is bound to, [`poai_core::inference`]'s `binding`.
+    /// The `binding` of [`poai_core::inference`] that the proof is bound to.
     pub binding: Fr,
-    /// What hides the commitments to input, weights and output, where they are
-    /// committed to.
+    /// The salts of the commitments to input, weights and output, if they are
+    /// committed.
     pub salts: [Salt; 3],
 }
 
 impl std::fmt::Debug for Witness {
-    /// Nothing that the proof hides.
+    /// Omits everything that the proof hides.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Witness").field("binding", &self.binding).finish_non_exhaustive()
     }
 }
 
 impl Circuit {
-    /// A statement about a network, with visibilities. With committed weights
-    /// the network's constants matter in [`Circuit::build`] alone.
+    /// A statement about a network, with visibilities.
+    ///
+    /// With committed weights, only [`Circuit::build`] reads the values of the
+    /// network's constants.
     ///
     /// # Errors
-    /// [`CircuitError`]: steps, shapes or numbers of signals that proofs do not
-    /// have.
+    /// [`CircuitError`] for steps, shapes or numbers of signals that proofs do
+    /// not support.
     pub fn new(
         network: Arc<Network>,
         run: RunShape,
@@ -191,10 +198,12 @@ impl Circuit {
     }
 
     /// The statement with committed weights about a network in standard form
-    /// ([`poai_core::program::standard`]): the same for all of its architecture.
+    /// ([`poai_core::program::standard`]).
+    ///
+    /// It is the same for all networks of the architecture.
     ///
     /// # Errors
-    /// As [`Circuit::new`] and [`Circuit::with_ranges`].
+    /// As for [`Circuit::new`] and [`Circuit::with_ranges`].
     pub fn standard(
         network: Arc<Network>,
         run: RunShape,
@@ -204,12 +213,14 @@ impl Circuit {
         Circuit::new(network, run, visibility)?.with_ranges(ranges)
     }
 
-    /// The same statement about another network of the same architecture, shifts
-    /// and ranges, with committed weights: the same rows, so the same key.
+    /// The same statement about another network, with committed weights.
+    ///
+    /// The network must have the same architecture, shifts and ranges. The rows are the same, so
+    /// the key is the same.
     ///
     /// # Errors
-    /// [`CircuitError::Architecture`], [`CircuitError::Numbers`],
-    /// [`CircuitError::Constant`], [`CircuitError::Multiplier`].
+    /// [`CircuitError::Architecture`], [`CircuitError::Numbers`], [`CircuitError::Constant`],
+    /// [`CircuitError::Multiplier`].
     pub fn for_network(&self, network: Arc<Network>) -> Result<Circuit, CircuitError> {
         let architecture = |network: &Network| network.program().architecture_id();
         let fixed = self.layout.visibility().weights == WeightsVisibility::Fixed;
@@ -223,19 +234,18 @@ impl Circuit {
         Ok(Circuit { network, ..self.clone() })
     }
 
-    /// The same statement with room for constants and multipliers of wider
-    /// ranges.
+    /// The same statement with wider ranges for constants and multipliers.
     ///
     /// # Errors
-    /// [`CircuitError::Constant`] or [`CircuitError::Multiplier`] where the
-    /// network's own do not fit, [`CircuitError::Architecture`] where the ranges
-    /// are another architecture's.
+    /// - [`CircuitError::Constant`] or [`CircuitError::Multiplier`] if the network's own numbers do
+    ///   not fit.
+    /// - [`CircuitError::Architecture`] if the ranges are for another architecture.
     pub fn with_ranges(self, ranges: Ranges) -> Result<Circuit, CircuitError> {
         ranges.check(&self.network)?;
         Ok(Circuit { ranges, ..self })
     }
 
-    /// What committed constants and multipliers are held to.
+    /// The ranges of committed constants and multipliers.
     pub fn ranges(&self) -> &Ranges {
         &self.ranges
     }
@@ -250,14 +260,14 @@ impl Circuit {
         &self.run
     }
 
-    /// What is seen, and which signals show it.
+    /// The visibilities, and the signals that show each part.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// The extent of the input.
     pub fn input_extent(&self) -> Extent {
-        // There is an input: `new` looked.
+        // `new` checked that there is an input.
         self.extents.first().copied().unwrap_or(self.output_extent())
     }
 
@@ -266,9 +276,10 @@ impl Circuit {
         self.extents[self.extents.len() - 1]
     }
 
-    /// The system, with the assignment of a witness; without one, of zeros,
-    /// which satisfies nothing but has the same rows. `keep_rows` as
-    /// [`System::new`] has it.
+    /// The system with the assignment of a witness.
+    ///
+    /// Without a witness, the assignment is zeros. It does not satisfy the
+    /// system, but the rows are the same. `keep_rows` is as in [`System::new`].
     ///
     /// # Errors
     /// [`CircuitError`].
@@ -298,7 +309,7 @@ impl Circuit {
         Ok(Built { system: builder.system, output: entries })
     }
 
-    /// The input's entries, held to its type's range.
+    /// The input's entries, constrained to the range of their type.
     fn input(
         &self,
         builder: &mut Builder,
@@ -313,7 +324,7 @@ impl Circuit {
             None => vec![0; expected.rows as usize * expected.columns as usize],
         };
         let bits = 8 * expected.dtype.size() as u8;
-        // Clean i8 entries have a bit less than bytes.
+        // Clean i8 entries have one bit less than a byte.
         let bits = if expected.dtype == Dtype::I8 { 6 } else { bits - 1 };
         let columns = expected.columns as usize;
         let held = builder.held(columns, &entries, &[EntryRange { bits, signed: true }]);
@@ -347,7 +358,7 @@ impl Circuit {
     }
 }
 
-/// A circuit's system, and the output that it computed on the way.
+/// A circuit's system, and the output that building it computed.
 pub struct Built {
     /// The system.
     pub system: System,
@@ -356,7 +367,7 @@ pub struct Built {
 }
 
 impl std::fmt::Debug for Built {
-    /// No values: a proof may hide them.
+    /// Omits all values, because a proof may hide them.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Built").field("system", &self.system).finish_non_exhaustive()
     }
@@ -364,12 +375,12 @@ impl std::fmt::Debug for Built {
 
 struct Builder {
     system: System,
-    /// How many are set.
+    /// Number of signals that are set.
     signals: usize,
 }
 
 impl Builder {
-    /// The next signal is equal to an element.
+    /// Constrains the next signal to equal an element.
     fn signal(&mut self, element: &Element) {
         let lc = self.system.signal(self.signals, element.value);
         self.signals += 1;
@@ -377,9 +388,10 @@ impl Builder {
         Element::enforce_equal(&mut self.system, &signal, element);
     }
 
-    /// The first signal. Squared, so that a constraint has it and a proof is worth
-    /// nothing with another; besides, challenges are hashes of it ([`product`]). A
-    /// circuit without a challenge has it in the square alone.
+    /// Sets the first signal, the binding.
+    ///
+    /// Its square is a constraint, so that a proof is invalid with another binding. Challenges are
+    /// also hashes of it ([`product`]). A circuit without a challenge has it in the square alone.
     fn bind(&mut self, value: Fr) -> Element {
         let lc = self.system.signal(self.signals, value);
         self.signals += 1;
@@ -388,13 +400,13 @@ impl Builder {
         binding
     }
 
-    /// A salt, which nobody sees.
+    /// A salt, which stays private.
     fn secret(&mut self, salt: Option<Salt>) -> Element {
         let value = salt.map_or(Fr::ZERO, |salt| salt.element());
         Element { lc: self.system.witness(value), value }
     }
 
-    /// Witnesses, row-major, that are held within ranges.
+    /// Witnesses, row-major, that are constrained to ranges.
     fn held(&mut self, columns: usize, entries: &[i32], ranges: &[EntryRange]) -> Vec<Number> {
         let entry = |(at, &entry): (usize, &i32)| {
             let range = column(ranges, at % columns);
@@ -408,7 +420,7 @@ impl Builder {
         entries.iter().enumerate().map(entry).collect()
     }
 
-    /// A tensor's signals.
+    /// Sets the signals of a tensor.
     fn show(
         &mut self,
         visibility: TensorVisibility,
@@ -435,7 +447,7 @@ fn packed(extent: &Extent) -> Packed {
     Packed { dtype: extent.dtype, count }
 }
 
-/// Whether a value is read by `Relu`s and nothing else.
+/// Whether only `Relu` steps read a value.
 fn is_rectified(program: &Program, value: ValueId) -> bool {
     let mut readers = program.steps().iter().filter(|step| step.inputs.contains(&value)).peekable();
     value != program.output()

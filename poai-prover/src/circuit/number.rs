@@ -1,13 +1,14 @@
-//! Integers in a circuit: combinations whose bounds are known, so that no
-//! arithmetic wraps around the field, and every decomposition is as narrow as
-//! the program allows.
+//! Integers in a circuit: linear combinations with known bounds.
+//!
+//! The bounds ensure that no arithmetic wraps around the field, and that every
+//! decomposition is as narrow as the program allows.
 
 use super::super::system::{Lc, System};
 use ark_bn254::Fr;
 use ark_ff::Zero;
 
-/// The widest integer whose arithmetic is trusted not to wrap: two such
-/// multiplied stay below the field's 254 bits.
+/// Bits of the widest integer whose arithmetic cannot wrap: the product of two
+/// such integers stays below the field's 254 bits.
 const WIDEST: u32 = 120;
 
 /// An integer of the circuit.
@@ -15,7 +16,7 @@ const WIDEST: u32 = 120;
 pub struct Number {
     lc: Lc,
     value: i128,
-    /// What it lies between for every honest assignment.
+    /// The least and the largest value in every honest assignment.
     bounds: (i128, i128),
 }
 
@@ -31,18 +32,18 @@ impl Number {
         Number { lc: Lc::constant(field(value)), value, bounds: (value, value) }
     }
 
-    /// A witness that is *not* constrained to its bounds: whoever makes it adds
-    /// what holds it there.
+    /// A witness that is *not* constrained to its bounds. The caller adds the
+    /// constraints that enforce them.
     pub(super) fn witness(system: &mut System, value: i128, bounds: (i128, i128)) -> Number {
         Number { lc: system.witness(field(value)), value, bounds }
     }
 
-    /// A combination that constraints hold within its bounds.
+    /// A combination whose bounds constraints enforce.
     pub(super) fn bounded(lc: Lc, value: i128, bounds: (i128, i128)) -> Number {
         Number { lc, value, bounds }
     }
 
-    /// The combination.
+    /// The linear combination.
     pub fn lc(&self) -> &Lc {
         &self.lc
     }
@@ -57,7 +58,7 @@ impl Number {
         self.bounds
     }
 
-    /// Whether it is the same in every assignment.
+    /// Whether the value is the same in every assignment.
     pub(super) fn is_constant(&self) -> bool {
         self.lc.is_constant()
     }
@@ -93,7 +94,8 @@ impl Number {
         Number::sum([(1, self), (-1, other)], 0)
     }
 
-    /// The product of two numbers: a constraint, where neither is constant.
+    /// The product of two numbers. It takes a constraint if neither is
+    /// constant.
     pub(super) fn product(system: &mut System, a: &Number, b: &Number) -> Number {
         for (a, b) in [(a, b), (b, a)] {
             if a.is_constant() {
@@ -114,11 +116,11 @@ impl Number {
         product
     }
 
-    /// Holds bounds against what arithmetic is made for.
+    /// Checks bounds against the width that arithmetic supports.
     ///
     /// # Panics
-    /// Beyond [`WIDEST`] bits: i32 entries, multipliers and rows of 2^16 cannot
-    /// get there.
+    /// If a bound has more than [`WIDEST`] bits. i32 entries, multipliers and
+    /// rows of 2^16 entries cannot reach that.
     fn narrow(self) -> Number {
         let wide = |end: i128| end.unsigned_abs() >> WIDEST != 0;
         assert!(!wide(self.bounds.0) && !wide(self.bounds.1), "{:?}", self.bounds);
@@ -131,7 +133,7 @@ impl Number {
 pub struct Bit(Number);
 
 impl Bit {
-    /// A witness that is 0 or 1: a constraint.
+    /// A witness that is 0 or 1, which takes one constraint.
     pub(super) fn witness(system: &mut System, value: bool) -> Bit {
         let bit = Number::witness(system, value.into(), (0, 1));
         let less = bit.plus(-1);
@@ -143,12 +145,12 @@ impl Bit {
         Bit(Number::constant(value.into()))
     }
 
-    /// Of a combination that constraints hold to 0 or 1.
+    /// A bit from a combination that constraints limit to 0 or 1.
     pub(super) fn of(number: Number) -> Bit {
         Bit(number)
     }
 
-    /// As a number.
+    /// The bit as a number.
     pub fn number(&self) -> &Number {
         &self.0
     }
@@ -157,7 +159,8 @@ impl Bit {
         Bit(Number::sum([(-1, &self.0)], 1))
     }
 
-    /// `yes` or `no`: a constraint, unless both are constants.
+    /// `yes` if the bit is 1, else `no`. It takes one constraint, unless the
+    /// bit or the difference is constant.
     pub(super) fn choose(&self, system: &mut System, yes: &Number, no: &Number) -> Number {
         let difference = yes.minus(no);
         let chosen = Number::product(system, &self.0, &difference);
@@ -167,11 +170,12 @@ impl Bit {
     }
 }
 
-/// Whether a combination is 0, and nothing else: two constraints.
+/// Whether a combination is 0. It takes two constraints.
 ///
-/// x·inverse = 1 − zero and x·zero = 0: where x ≠ 0 the second makes `zero` 0,
-/// and the first has its inverse; where x = 0 the first makes `zero` 1. The
-/// inverse of 0 may be anything, and is the one free variable of the circuit.
+/// The constraints are x·inverse = 1 − zero and x·zero = 0. If x ≠ 0, the
+/// second makes `zero` 0, and the first has its inverse. If x = 0, the first
+/// makes `zero` 1. The inverse of 0 may have any value, and is the only free
+/// variable of the circuit.
 pub(super) fn is_zero(system: &mut System, number: &Number) -> Bit {
     use ark_ff::Field;
     if number.is_constant() {

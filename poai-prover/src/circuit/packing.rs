@@ -1,12 +1,11 @@
-//! Entries packed into field elements, as [`poai_core::inference::packing`] packs
-//! values.
+//! Entries packed into field elements, in the format of [`poai_core::inference::packing`].
 
 use super::super::system::{Lc, System};
 use super::number::{Number, field};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
-/// A field element of the circuit, which is no bounded integer.
+/// A field element of the circuit, which need not be a bounded integer.
 #[derive(Clone, Debug)]
 pub(super) struct Element {
     pub(super) lc: Lc,
@@ -18,14 +17,14 @@ impl Element {
         Element { lc: Lc::constant(value), value }
     }
 
-    /// A combination of elements.
+    /// A linear combination of elements.
     pub(super) fn sum<'a>(parts: impl IntoIterator<Item = (Fr, &'a Element)> + Clone) -> Element {
         let value = parts.clone().into_iter().map(|(factor, part)| factor * part.value).sum();
         let lc = Lc::sum(parts.into_iter().map(|(factor, part)| (factor, &part.lc)));
         Element { lc, value }
     }
 
-    /// A product: a constraint.
+    /// The product of two elements, which takes one constraint.
     pub(super) fn product(system: &mut System, a: &Element, b: &Element) -> Element {
         let value = a.value * b.value;
         let product = Element { lc: system.witness(value), value };
@@ -33,7 +32,7 @@ impl Element {
         product
     }
 
-    /// Demands that two are equal.
+    /// Constrains two elements to be equal.
     pub(super) fn enforce_equal(system: &mut System, a: &Element, b: &Element) {
         system.enforce_zero(Lc::sum([(Fr::ONE, &a.lc), (-Fr::ONE, &b.lc)]));
     }
@@ -45,13 +44,15 @@ impl From<&Number> for Element {
     }
 }
 
-/// Bits of an element that entries fill.
+/// Number of bits of an element that entries fill.
 const ROOM: usize = poai_core::inference::packing::BITS as usize;
 
-/// Entries from −2^(bits−1) on, each plus that, as digits from the lowest on.
-/// Injective where every entry is held to `bits` bits. `bits` need not be a
-/// type's: what is hashed inside a circuit alone is packed as closely as its
-/// bounds allow.
+/// Packs entries as digits, the lowest first. Each digit is the entry plus
+/// 2^(bits−1).
+///
+/// Packing is injective if every entry is limited to `bits` bits. `bits` need
+/// not be a type's width: values that are hashed only inside a circuit are
+/// packed as closely as their bounds allow.
 pub(super) fn pack(entries: &[Number], bits: usize) -> Vec<Element> {
     let digit = Fr::from(2u64).pow([bits as u64]);
     let offset = field(1 << (bits - 1));

@@ -1,12 +1,13 @@
-//! Poseidon as circom has it (x⁵, state of one more than the inputs, which
-//! begin behind a 0; the first of the state is the hash), as constraints.
-//! Source: Grassi et al., "Poseidon", USENIX Security 2021; the numbers are
-//! light-poseidon's.
+//! Poseidon as in circom, as constraints.
 //!
-//! A partial round takes one element of the state to its fifth power and mixes
-//! them all. Over all partial rounds the state is a combination of what entered
-//! them and of the powers so far; an [`Instance`] has these combinations, once a
-//! process, so that no hash multiplies the matrix with combinations again.
+//! The S-box is x⁵. The state has one element more than the inputs: a 0, then the inputs. The hash
+//! is the first element of the final state. Source: Grassi et al., "Poseidon", USENIX Security
+//! 2021. The constants are light-poseidon's.
+//!
+//! A partial round raises one element of the state to its fifth power and mixes all elements. Over
+//! all partial rounds, the state is a linear combination of the state before them and of the powers
+//! so far. An [`Instance`] computes these combinations once in a process, so that no hash
+//! multiplies the matrix with combinations again.
 
 use super::super::system::System;
 use super::packing::Element;
@@ -16,24 +17,25 @@ use light_poseidon::parameters::bn254_x5::get_poseidon_parameters;
 use light_poseidon::{PoseidonError, PoseidonParameters};
 use std::sync::OnceLock;
 
-/// Inputs of the widest instance.
+/// Number of inputs of the widest instance.
 const INPUTS_MAX: usize = 12;
 
-/// Instances by their number of inputs less one, each made when it is first used.
+/// Instances by their number of inputs minus one. Each is made at its first use.
 static INSTANCES: [OnceLock<Instance>; INPUTS_MAX] = [const { OnceLock::new() }; INPUTS_MAX];
 
-/// The hash of one number of inputs.
+/// The hash for one number of inputs.
 struct Instance {
     parameters: PoseidonParameters<Fr>,
-    /// What each partial round takes to the fifth power: a constant, factors of
-    /// the state that entered the first, factors of the powers before.
+    /// The value that each partial round raises to the fifth power: a constant,
+    /// then factors of the state before the first partial round, then factors
+    /// of the earlier powers.
     powered: Vec<Vec<Fr>>,
-    /// The same of each element of the state behind the last.
+    /// The same for each element of the state after the last partial round.
     after: Vec<Vec<Fr>>,
 }
 
 impl Instance {
-    /// Of 1 to 12 inputs.
+    /// The instance for 1 to 12 inputs.
     fn of(inputs: usize) -> Result<&'static Instance, PoseidonError> {
         let place = inputs.checked_sub(1).and_then(|at| INSTANCES.get(at));
         let wrong = PoseidonError::InvalidNumberOfInputs {
@@ -50,11 +52,12 @@ impl Instance {
     }
 
     fn new(inputs: usize) -> Result<Instance, PoseidonError> {
-        // As wide as the inputs and one more: 13 at most.
+        // The width is the number of inputs plus one, at most 13.
         let width = u8::try_from(inputs + 1).unwrap_or(u8::MAX);
         let parameters = get_poseidon_parameters::<Fr>(width)?;
         let (width, partial) = (parameters.width, parameters.partial_rounds);
-        // Each element as factors of one, the elements before, and the powers.
+        // Each element is factors of one, of the elements before, and of the
+        // powers.
         let unit = |at: usize| -> Vec<Fr> {
             (0..1 + width + partial).map(|of| Fr::from(u64::from(of == at))).collect()
         };
@@ -96,7 +99,7 @@ impl Instance {
         for constants in parameters.ark.chunks_exact(parameters.width).take(half) {
             state = mix(&full(system, &state, constants));
         }
-        // What entered, and then the powers.
+        // The state before the partial rounds, then the powers.
         let mut of = state;
         for factors in &self.powered {
             let power = fifth_power(system, &combination(factors, &of));
@@ -106,17 +109,17 @@ impl Instance {
         for constants in parameters.ark.chunks_exact(parameters.width).skip(half + partial) {
             state = mix(&full(system, &state, constants));
         }
-        // There is a first: the 0's place.
+        // The first element exists: it is in the place of the 0.
         state.swap_remove(0)
     }
 }
 
-/// The matrix's rows, each made into an element.
+/// The matrix's rows, each mapped to an element.
 fn mixed<T>(parameters: &PoseidonParameters<Fr>, row: impl FnMut(&Vec<Fr>) -> T) -> Vec<T> {
     parameters.mds.iter().map(row).collect()
 }
 
-/// A constant, and factors of elements.
+/// A constant plus a linear combination of elements.
 fn combination(factors: &[Fr], of: &[Element]) -> Element {
     let Some((constant, factors)) = factors.split_first() else {
         return Element::constant(Fr::ZERO);
@@ -126,7 +129,8 @@ fn combination(factors: &[Fr], of: &[Element]) -> Element {
     Element::sum([(Fr::from(1u64), &constant)].into_iter().chain(parts))
 }
 
-/// A full round but its matrix: constants added, and all taken to the fifth power.
+/// A full round without its matrix: adds the constants, then raises all elements to the fifth
+/// power.
 fn full(system: &mut System, state: &[Element], constants: &[Fr]) -> Vec<Element> {
     let mut powers = Vec::with_capacity(state.len());
     for (element, &constant) in state.iter().zip(constants) {
@@ -137,8 +141,10 @@ fn full(system: &mut System, state: &[Element], constants: &[Fr]) -> Vec<Element
     powers
 }
 
-/// The hash of any number of elements: as long as they are too many for one
-/// instance, the first 12 become one. Injective for messages of one length.
+/// The hash of any number of elements.
+///
+/// While there are too many elements for one instance, the first 12 become one.
+/// The result is injective for messages of one length.
 pub(super) fn chain(system: &mut System, elements: &[Element]) -> Result<Element, PoseidonError> {
     let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
     let mut hash = Instance::of(first.len())?.hash(system, first);
@@ -149,7 +155,7 @@ pub(super) fn chain(system: &mut System, elements: &[Element]) -> Result<Element
     Ok(hash)
 }
 
-/// x⁵ in three constraints; of a constant in none.
+/// x⁵, which takes three constraints, or none if x is constant.
 fn fifth_power(system: &mut System, x: &Element) -> Element {
     if x.lc.is_constant() {
         let square = x.value * x.value;

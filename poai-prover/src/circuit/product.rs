@@ -1,16 +1,20 @@
 //! Sums of products with weights.
 //!
-//! Weights that are constants cost nothing but terms. Committed ones are
-//! multiplied entry by entry, or where that is dearer checked by Freivalds:
-//! with ρ a hash of the binding and all three matrices, and r = (ρ, ρ², …),
-//! `sums·r = x·(Wᵀr)` row by row. The binding is hashed first, so that another
-//! binding has another ρ, and all that follows of ρ is other witnesses. The challenge is made *inside* the circuit,
-//! of the very entries that the equation is about: a prover who wants to know
-//! it has to fix x, W and the sums first, and a wrong row then passes for at
-//! most n of the field's 2^254 elements. (A challenge that came from outside,
-//! or from x and W alone, could be known before the sums are chosen, and one
-//! equation leaves n − 1 of a row's n sums free.) For the hash to fix the
-//! sums they are held to their bounds, so that packing them is injective.
+//! Weights that are constants cost terms and no constraints. Committed weights are multiplied entry
+//! by entry. If that costs more, the circuit checks the sums by Freivalds' method: with ρ a hash of
+//! the binding and all three matrices, and r = (ρ, ρ², …), it checks `sums·r = x·(Wᵀr)` row by row.
+//!
+//! The binding is hashed first. Another binding therefore has another ρ, and every witness that
+//! follows from ρ differs.
+//!
+//! The challenge is computed *inside* the circuit, from the entries that the equation is about. A
+//! prover that wants to know it has to fix x, W and the sums first. A wrong row then passes for at
+//! most n of the field's 2^254 elements. (If the challenge came from outside, or from x and W
+//! alone, the prover could know it before it chooses the sums. One equation leaves n − 1 of a row's
+//! n sums free.)
+//!
+//! The hash fixes the sums only if packing them is injective, so constraints keep the sums within
+//! their bounds.
 
 use super::super::system::{Lc, System};
 use super::bits::{hold, width};
@@ -22,15 +26,18 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 use light_poseidon::PoseidonError;
 
-/// Terms of the sums with constant weights, all rows together: each row's are
-/// made when they are used ([`fixed_row`]).
+/// Number of terms of the sums with constant weights, all rows together.
+///
+/// The terms of a row are made when they are used ([`fixed_row`]).
 pub(super) fn fixed_terms(x: &Entries, weights: &[i32]) -> usize {
     let terms = weights.iter().filter(|&&weight| weight != 0).count();
     terms.saturating_mul(x.extent.rows as usize)
 }
 
-/// The sums of a row with constant weights: no constraint. Of a large layer the
-/// weights are most of what a circuit is made of, so they stay integers.
+/// The sums of a row with constant weights, which take no constraint.
+///
+/// The weights of a large layer are most of the circuit's memory, so they stay
+/// integers.
 pub(super) fn fixed_row(row: &[Number], weights: &[i32]) -> impl Iterator<Item = Number> {
     weights.chunks_exact(row.len().max(1)).map(move |weights| {
         let parts: Vec<_> = weights.iter().map(|&weight| i128::from(weight)).zip(row).collect();
@@ -38,7 +45,7 @@ pub(super) fn fixed_row(row: &[Number], weights: &[i32]) -> impl Iterator<Item =
     })
 }
 
-/// `x·Wᵀ` with committed weights, a row for each row of x.
+/// `x·Wᵀ` with committed weights, one row for each row of x.
 pub(super) fn sums(
     system: &mut System,
     binding: &Element,
@@ -51,7 +58,7 @@ pub(super) fn sums(
     freivalds(system, binding, x, weights)
 }
 
-/// A row's sums, product by product.
+/// The sums of one row, product by product.
 fn each(system: &mut System, row: &[Number], weights: &Entries) -> Vec<Number> {
     let sum = |weights: &[Number]| {
         let products: Vec<Number> =
@@ -71,8 +78,8 @@ fn direct_cost(x: &Entries, weights: &Entries) -> u64 {
     m * n * k
 }
 
-/// Constraints of the check, about: products, bits of the sums, and 46 for
-/// each element hashed.
+/// Approximate number of constraints of the check: products, bits of the sums,
+/// and 46 for each element that is hashed.
 fn freivalds_cost(x: &Entries, weights: &Entries) -> u64 {
     let [m, n, k] = sizes(x, weights);
     let bits = sum_bits(x, weights) as u64;
@@ -90,7 +97,7 @@ fn sum_bounds(x: &Entries, weights: &Entries) -> (i128, i128) {
     (k * least, k * most)
 }
 
-/// Bits that hold any sum, with its sign.
+/// Number of bits that hold any sum, with its sign.
 fn sum_bits(x: &Entries, weights: &Entries) -> usize {
     let (least, most) = sum_bounds(x, weights);
     width(most.max(-least)) + 1
@@ -110,8 +117,8 @@ fn freivalds(
     checked(system, binding, x, weights, &values)
 }
 
-/// Sums of these values, with the constraints that show whether they are the
-/// product's.
+/// Sums with the given values, and the constraints that check them against the
+/// product.
 pub(super) fn checked(
     system: &mut System,
     binding: &Element,
@@ -119,7 +126,7 @@ pub(super) fn checked(
     weights: &Entries,
     values: &[Vec<i128>],
 ) -> Result<Vec<Vec<Number>>, PoseidonError> {
-    // Powers of two, which one decomposition holds a sum to.
+    // The bounds are powers of two, so that one decomposition enforces them.
     let bits = sum_bits(x, weights);
     let bounds = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
     let mut all = Vec::with_capacity(values.len());
@@ -133,7 +140,7 @@ pub(super) fn checked(
     Ok(all)
 }
 
-/// ρ: a hash of the binding and of all three.
+/// ρ: a hash of the binding and of all three matrices.
 pub(super) fn challenge(
     system: &mut System,
     binding: &Element,
@@ -153,7 +160,8 @@ pub(super) fn challenge(
     chain(system, &elements)
 }
 
-/// `sums·r = x·(Wᵀr)`, by Horner's rule in ρ from the last column of W on.
+/// Checks `sums·r = x·(Wᵀr)` by Horner's rule in ρ, from the last row of W
+/// backwards.
 fn check(
     system: &mut System,
     challenge: &Element,

@@ -1,27 +1,33 @@
-//! How far committed constants and multipliers may go: part of a circuit, so
-//! that it is the same for every network whose numbers fit.
+//! The ranges of committed constants and multipliers.
 //!
-//! A circuit for all that i32 can be would prove of every sum that it does not
-//! saturate, at several times the cost. Importers leave far smaller numbers. So
-//! i32 and i16 constants are held to as many bits as the network has that the
-//! circuit is made of, column by column where there are few (a product's
-//! biases and multipliers). Whoever has the key learns these numbers of bits,
-//! and no entry; i8 weights have their type's range whatever they are. Ranges
-//! of the standard form follow from the architecture, and tell nothing at all.
+//! Ranges are part of a circuit, so that the circuit is the same for every
+//! network whose numbers fit.
+//!
+//! A circuit for all values of i32 would have to prove of every sum that it
+//! does not saturate, at several times the cost. Importers produce far smaller
+//! numbers. So the circuit limits i32 and i16 constants to the number of bits
+//! in the network that it is made of. It does so column by column if there are
+//! few columns (a product's biases and multipliers).
+//!
+//! A party that has the key learns these numbers of bits, and no entry. An i8
+//! weight always has the range of its type. Ranges of the standard form follow
+//! from the architecture and reveal nothing.
 
 use super::super::circuit::CircuitError;
 use super::super::multipliers;
 use poai_core::program::{Dtype, Op, Program, standard};
 use poai_engine::execute::{Network, Tensor};
 
-/// Columns up to which each has a range of its own.
+/// The largest number of columns for which each column has its own range.
 const COLUMNS: usize = 4;
 
-/// Of one column, or all of a constant: 2^bits values from 0 on, or where
-/// `signed` from −2^bits on as many as above; none but 0 with 0 bits unsigned.
+/// The range of one column, or of a whole constant.
+///
+/// An unsigned range has the 2^bits values from 0, and with 0 bits only 0. A
+/// range with `signed` also has the 2^bits values from −2^bits to −1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EntryRange {
-    /// Bits of the largest magnitude.
+    /// Number of bits of the largest magnitude.
     pub bits: u8,
     /// Whether entries may be below 0.
     pub signed: bool,
@@ -36,7 +42,8 @@ impl EntryRange {
 
     fn of(entries: impl Iterator<Item = i32>) -> EntryRange {
         entries.fold(EntryRange::default(), |range, entry| {
-            // −2^bits is in the range, as its magnitude less one shows.
+            // −2^bits is in the range: its magnitude minus one has that number
+            // of bits.
             let magnitude = if entry < 0 { !entry } else { entry };
             let bits = (i32::BITS - magnitude.leading_zeros()) as u8;
             EntryRange { bits: range.bits.max(bits), signed: range.signed || entry < 0 }
@@ -44,8 +51,10 @@ impl EntryRange {
     }
 }
 
-/// The ranges of all constants, in order: of a constant one for each column, or
-/// one for all; and of the steps' committed multipliers.
+/// The ranges of all constants, in order, and of the steps' committed
+/// multipliers.
+///
+/// A constant has one range for each column, or one for all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ranges {
     pub(super) constants: Vec<Vec<EntryRange>>,
@@ -53,7 +62,7 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// The narrowest that a network's constants and multipliers fit.
+    /// The narrowest ranges that a network's constants and multipliers fit.
     pub fn of(network: &Network) -> Ranges {
         let constants = network.constants().iter().map(|held| ranges_of(&held.tensor));
         let multipliers = multipliers::of(network.program());
@@ -63,8 +72,10 @@ impl Ranges {
         }
     }
 
-    /// Those of the standard form ([`standard`]): the same for all programs in
-    /// that form of an architecture, and so is the circuit.
+    /// The ranges of the standard form ([`standard`]).
+    ///
+    /// They are the same for all programs of an architecture in that form, and
+    /// so is the circuit.
     pub fn standard(program: &Program) -> Ranges {
         let range = |bits, signed| EntryRange { bits, signed };
         let channels = [
@@ -90,7 +101,8 @@ impl Ranges {
         Ranges { constants, multipliers }
     }
 
-    /// The narrowest that both fit: for networks of one architecture.
+    /// The narrowest ranges that include both, for networks of one
+    /// architecture.
     pub fn union(&self, other: &Ranges) -> Ranges {
         let wider = |a: &EntryRange, b: &EntryRange| EntryRange {
             bits: a.bits.max(b.bits),
@@ -105,11 +117,12 @@ impl Ranges {
         }
     }
 
-    /// Whether a network's constants and multipliers fit.
+    /// Checks that a network's constants and multipliers fit.
     ///
     /// # Errors
-    /// [`CircuitError::Constant`] or [`CircuitError::Multiplier`] names the first
-    /// that does not, [`CircuitError::Architecture`] other numbers of them.
+    /// - [`CircuitError::Constant`] or [`CircuitError::Multiplier`] names the first number that
+    ///   does not fit.
+    /// - [`CircuitError::Architecture`] if the number of constants or multipliers differs.
     pub(super) fn check(&self, network: &Network) -> Result<(), CircuitError> {
         let named = network.program().constants();
         let multipliers = multipliers::of(network.program()).count();

@@ -1,14 +1,14 @@
 //! Look-ups in a table by bits.
 //!
 //! With a table of constants, half of the bits select among sums that are
-//! linear in products of the other half: for 2^w entries about 2·2^(w/2)
-//! constraints. A committed table takes a product for each entry.
+//! linear in products of the other half. That takes about 2·2^(w/2) constraints
+//! for 2^w entries. A committed table takes a product for each entry.
 
 use super::super::system::System;
 use super::number::{Bit, Number};
 
-/// The entry that bits, the lowest first, name; entries beyond the table's end
-/// are never named.
+/// The entry at the index that the bits give, the lowest bit first. The bits
+/// never give an index beyond the end of the table.
 pub(super) fn look_up(system: &mut System, bits: &[Bit], table: &[Number]) -> Number {
     let least = table.iter().map(|entry| entry.bounds().0).fold(i128::MAX, i128::min);
     let most = table.iter().map(|entry| entry.bounds().1).fold(i128::MIN, i128::max);
@@ -37,7 +37,7 @@ pub(super) fn look_up(system: &mut System, bits: &[Bit], table: &[Number]) -> Nu
     Number::bounded(entry.lc().clone(), entry.value(), (least, most))
 }
 
-/// For every number that the bits can be, whether they are it.
+/// For every number that the bits can encode, 1 if they encode it, else 0.
 fn selectors(system: &mut System, bits: &[Bit]) -> Vec<Number> {
     let mut selectors = vec![Number::constant(1)];
     for bit in bits {

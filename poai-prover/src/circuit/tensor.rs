@@ -1,4 +1,4 @@
-//! Tensors of a run in a circuit: true entries, row-major.
+//! Tensors of a run in a circuit: their true entries, row-major.
 
 use super::number::Number;
 use poai_core::program::Extent;
@@ -16,18 +16,18 @@ impl Entries {
         Entries { extent, entries }
     }
 
-    /// Constants of the circuit.
+    /// Entries that are constants of the circuit.
     pub(super) fn fixed(extent: Extent, entries: &[i32]) -> Entries {
         let constant = |&entry: &i32| Number::constant(entry.into());
         Entries::new(extent, entries.iter().map(constant).collect())
     }
 
-    /// The extent alone, of weights that are kept as integers.
+    /// The extent alone, for weights that are kept as integers.
     pub(super) fn none(extent: Extent) -> Entries {
         Entries { extent, entries: vec![] }
     }
 
-    /// A row; of one that is not there, nothing.
+    /// A row, which is empty if it does not exist.
     pub(super) fn row(&self, row: usize) -> &[Number] {
         let columns = self.extent.columns as usize;
         self.entries.get(row * columns..(row + 1) * columns).unwrap_or(&[])
@@ -38,7 +38,7 @@ impl Entries {
         self.entries.chunks_exact(self.extent.columns as usize)
     }
 
-    /// What all entries lie between.
+    /// The least and the largest bound of all entries, and 0.
     pub(super) fn bounds(&self) -> (i128, i128) {
         let bounds = self.entries.iter().map(Number::bounds);
         bounds.fold((0, 0), |(least, most), (a, b)| (least.min(a), most.max(b)))

@@ -25,7 +25,7 @@ fn holds(system: &System) -> bool {
     system.first_unsatisfied(system.assignment()).is_none()
 }
 
-/// A number whose bounds something else enforces.
+/// A number whose bounds other constraints enforce.
 fn number(system: &mut System, value: i128, bounds: (i128, i128)) -> Number {
     Number::witness(system, value, bounds)
 }
@@ -43,8 +43,8 @@ fn witnesses_are_held_to_exactly_their_bounds() {
     }
 }
 
-/// Floors and clamps of every value of some bounds, at ends that lie within,
-/// beyond and at the bounds.
+/// Floors and clamps of every value within some bounds. The ends of the clamp
+/// lie within, beyond and at the bounds.
 #[test]
 fn floors_and_clamps_are_the_executors() {
     let ends = [
@@ -82,7 +82,7 @@ fn floors_and_clamps_are_the_executors() {
     }
 }
 
-/// The extremes of multipliers and sums, where i64 is nearly full.
+/// The extremes of multipliers and sums, at which i64 is nearly full.
 #[test]
 fn extremes_are_the_executors() {
     let extremes = [i32::MIN, i32::MIN + 1, -1, 0, 1, i32::MAX - 1, i32::MAX];
@@ -114,7 +114,8 @@ fn quotients_of_any_divisor_are_the_executors() {
             let quotient = divide(&mut system, &x.plus(n / 2), n);
             assert_eq!(quotient.value(), rdiv(value as i64, n as i64).into(), "{value}/{n}");
             assert!(holds(&system));
-            // One more or less leaves a remainder outside 0..n.
+            // A quotient that is larger or smaller by one leaves a remainder
+            // outside 0..n.
             for wrong in [-1, 1] {
                 let mut system = System::new(0, true);
                 let x = number(&mut system, value + wrong * n, (-400, 400));
@@ -127,8 +128,8 @@ fn quotients_of_any_divisor_are_the_executors() {
     }
 }
 
-/// Bits are bits: a forger who puts all of a number into its lowest one gets no
-/// other number through, in range or out of it.
+/// Decomposition accepts only bits. A forger that puts all of a number into its
+/// lowest bit can pass no other number, in range or out of it.
 #[test]
 fn nothing_but_bits_decomposes() {
     for width in 1..6 {
@@ -139,7 +140,7 @@ fn nothing_but_bits_decomposes() {
             assert!(holds(&system));
             let mut assignment = system.assignment().to_vec();
             assignment[1] = field(value);
-            // x, then its bits.
+            // The assignment holds x, then its bits.
             assignment[2..].fill(Fr::ZERO);
             assignment[2] = field(value);
             let is_bit = value < 2;
@@ -148,14 +149,14 @@ fn nothing_but_bits_decomposes() {
     }
 }
 
-/// A forger of a mean: any remainder has a quotient in the field, and no bits.
+/// A forged mean: every remainder has a quotient in the field, but that
+/// quotient has no bits.
 #[test]
 fn quotients_are_held_as_remainders_are() {
     let (n, bounds) = (7i128, (-400, 400));
     for value in [-400, -1, 0, 1, 6, 7, 399, 400i128] {
         for remainder in 0..n {
-            // Another number with that remainder has its bits, and the number's
-            // own quotient's.
+            // `other` has the remainder's bits, and its own quotient's bits.
             let other = value - value.rem_euclid(n) + remainder;
             let mut system = System::new(0, true);
             let x = number(&mut system, other, bounds);
@@ -172,7 +173,7 @@ fn quotients_are_held_as_remainders_are() {
     }
 }
 
-/// What comes from outside is held to its type, or to its range.
+/// Values from outside are limited to their type, or to their range.
 #[test]
 fn inputs_and_committed_constants_are_held() {
     let range = |bits, signed| EntryRange { bits, signed };
@@ -195,7 +196,7 @@ fn inputs_and_committed_constants_are_held() {
             }
         }
     }
-    // The input's ranges are its type's.
+    // The input has the ranges of its type.
     for (dtype, bounds) in [
         (Dtype::I8, (-64, 63)),
         (Dtype::I16, (i16::MIN.into(), i16::MAX.into())),
@@ -214,11 +215,12 @@ fn inputs_and_committed_constants_are_held() {
         let mut builder = builder();
         let input = circuit.input(&mut builder, None).unwrap();
         assert_eq!(input.bounds(), bounds, "{dtype:?}");
-        assert!(builder.system.constraints() >= 3 * 7, "nothing holds them");
+        assert!(builder.system.constraints() >= 3 * 7, "no constraints limit them");
     }
 }
 
-/// A multiplier beyond its range fits no circuit, and satisfies none.
+/// A multiplier outside its range is rejected by the circuit, and satisfies no
+/// constraints.
 #[test]
 fn committed_multipliers_are_held() {
     let form = Form::new(Dim::fixed(1), Dim::fixed(3), Dtype::I8);
@@ -239,13 +241,14 @@ fn committed_multipliers_are_held() {
         let other = circuit.for_network(network(multiplier));
         assert_eq!(other.is_ok(), fits, "{multiplier}");
         if let Err(error) = other {
-            let expected = "step requantise has the multiplier";
+            let expected = "step requantise: expected a multiplier in";
             assert!(error.to_string().starts_with(expected), "{error}");
         }
-        // A forger does not ask.
+        // A forger skips the check.
         let forged = Circuit { network: network(multiplier), ..circuit.clone() };
         let system = forged.build(None, true).unwrap().system;
-        // Salts and input are zeros: all but the signals is satisfied.
+        // Salts and input are zeros, so that all constraints hold but those of
+        // the signals.
         let broken = system.unsatisfied(system.assignment());
         assert_eq!(broken.is_empty(), fits, "{multiplier}: {broken:?}");
     }
@@ -276,8 +279,8 @@ fn zero_is_told_from_all_else() {
         let zero = is_zero(&mut system, &x);
         assert_eq!(zero.number().value(), i128::from(value == 0));
         assert!(holds(&system));
-        // The flag is the third variable: it cannot be the other one, whatever
-        // the inverse is.
+        // The flag is the third variable. It cannot have the other value with
+        // any inverse.
         let mut assignment = system.assignment().to_vec();
         assignment[3] = Fr::ONE - assignment[3];
         for inverse in [Fr::ZERO, Fr::ONE, field(value).inverse().unwrap_or_default()] {
@@ -310,8 +313,8 @@ fn tables_are_looked_up_fixed_and_committed() {
     }
 }
 
-/// The constraints' hash is light-poseidon's, for every number of inputs and
-/// chains of them.
+/// The constraints compute light-poseidon's hash, for every number of inputs
+/// and for chains.
 #[test]
 fn hashes_are_those_outside() {
     for count in 1..=12 {
@@ -338,9 +341,9 @@ fn matrix(system: &mut System, [rows, columns]: [u32; 2], seed: i128) -> Entries
     Entries::new(extent, entries.collect())
 }
 
-/// A forger of a product that is checked with one challenge: knows ρ, and changes
-/// two sums of a row so that the equation still holds. With a challenge that does
-/// not depend on the sums it succeeds.
+/// A forger of a product that is checked with one challenge. It knows ρ, and changes two sums of a
+/// row so that the equation still holds. If the challenge does not depend on the sums, the forger
+/// succeeds.
 #[test]
 fn sums_cannot_be_chosen_after_the_challenge() {
     let mut system = System::new(0, true);
@@ -352,11 +355,12 @@ fn sums_cannot_be_chosen_after_the_challenge() {
         x.row(row).iter().zip(weights.row(column)).map(|(a, b)| a.value() * b.value()).sum()
     };
     assert!((0..64).all(|i| (0..48).all(|j| sums[i][j].value() == expected(i, j))));
-    // It is Freivalds' check that made them: the sums are the first witnesses.
+    // The sums are the first witnesses, which shows that Freivalds' check made
+    // them.
     let [first, second] = [0, 1].map(|column| sums[3][column].lc().terms()[0].1);
     assert_eq!(first, before + 3 * 48);
 
-    // The equation alone, with a challenge from outside: a forged pair passes.
+    // The equation alone, with a challenge from outside, accepts a forged pair.
     let challenge = Fr::from_le_bytes_mod_order(b"known beforehand");
     let row = |sums: &[Fr]| -> Fr {
         sums.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * challenge)
@@ -369,9 +373,8 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     assert_eq!(row(&honest), row(&forged));
     assert_ne!(honest, forged);
 
-    // In the circuit ρ is the hash, and the row is folded with it. The same move
-    // against its value: the sums it needs are no integers within their bounds,
-    // and their bits cannot be theirs.
+    // In the circuit, ρ is the hash, and the row is folded with it. The same change for this ρ
+    // needs sums that are not integers within their bounds, so their bits cannot match.
     let rho = product::challenge(&mut system, &binding(), &x, &weights, &sums);
     let rho = rho.unwrap().value;
     let folded = honest.iter().rev().fold(Fr::ZERO, |sum, &entry| (sum + entry) * rho);
@@ -382,12 +385,12 @@ fn sums_cannot_be_chosen_after_the_challenge() {
     assert!(system.first_unsatisfied(&assignment).is_some());
 }
 
-/// What challenges are of, where no test is about it.
+/// The binding for challenges in tests that do not vary it.
 fn binding() -> Element {
     Element::constant(Fr::from(77u64))
 }
 
-/// Whoever changes any entry of any of the three matrices, or the binding, gets
+/// A party that changes any entry of the three matrices, or the binding, gets
 /// another ρ.
 #[test]
 fn the_challenge_is_of_every_entry_of_all_three() {
@@ -407,7 +410,8 @@ fn the_challenge_is_of_every_entry_of_all_three() {
         rho.value
     };
     let mut seen = vec![rho(&x, &weights, &sums)];
-    // As the prover's numbers are: another value, and another variable for it.
+    // Changes the number as a prover's numbers change: another value, and
+    // another variable for it.
     let other = |number: &Number| number.plus(1 - 2 * i128::from(number.value() > 0));
     for at in 0..x.entries.len() {
         let mut x = x.clone();
@@ -431,8 +435,9 @@ fn the_challenge_is_of_every_entry_of_all_three() {
     assert_eq!(seen.len(), count, "two have one challenge");
 }
 
-/// A forger who recomputes all that depends on wrong sums, their bits and the
-/// hash included: every constraint holds but the equation of the wrong row.
+/// A forger that recomputes everything that depends on wrong sums, their bits
+/// and the hash included. Every constraint holds but the equation of the wrong
+/// row.
 #[test]
 fn wrong_sums_fail_their_rows_equation_alone() {
     for (row, column, by) in [(0, 0, 1), (3, 5, -1), (4, 7, 1000), (2, 3, 1 << 40)] {
@@ -452,18 +457,19 @@ fn wrong_sums_fail_their_rows_equation_alone() {
         values[row][column] += by;
         checked(&mut system, &values);
         let broken = system.unsatisfied(system.assignment());
-        // Of each row the last constraint is its equation, behind n products of
-        // Horner's rule on the left and k on the right.
+        // The last constraint of each row is its equation. It follows n
+        // products of Horner's rule on the left and k on the right.
         let equation = system.constraints() - 1 - (4 - row) * (8 + 16 + 1);
-        // Beyond its bits a sum would also leave its place in the hash: there it
-        // is not let go.
+        // Beyond its bounds, a sum would also leave its place in the hash, and the bounds reject
+        // it.
         let bounds = usize::from(by == 1 << 40);
         assert_eq!(broken.len(), 1 + bounds, "{by}: {broken:?}");
         assert_eq!(broken.last(), Some(&equation));
     }
 }
 
-/// Where sums are few, or weights constants, they are made product by product.
+/// If the sums are few, or the weights constant, they are made product by
+/// product.
 #[test]
 fn small_products_are_made_directly() {
     let mut system = System::new(0, true);
@@ -480,7 +486,7 @@ fn small_products_are_made_directly() {
     assert!(holds(&system));
 }
 
-/// Terms of one variable are one term, and none has a coefficient of 0.
+/// Terms of one variable are merged, and no term has coefficient 0.
 #[test]
 fn combinations_are_canonical() {
     let mut system = System::new(0, true);

@@ -1,5 +1,5 @@
-//! A network's constants and multipliers in a circuit: as constants of it, or as
-//! witnesses under a commitment.
+//! A network's constants and multipliers in a circuit: as constants of the circuit, or as witnesses
+//! under a commitment.
 
 use super::super::commitment::{Salt, weights_tag};
 use super::super::multipliers;
@@ -14,32 +14,33 @@ use poai_core::program::{Dtype, Op, Step, ValueId};
 use poai_engine::execute::Network;
 use std::borrow::Cow;
 
-/// What the weights' visibility is about.
+/// The weights of a circuit, by their visibility.
 pub(super) enum Weights {
-    /// Constants of the circuit, which each step makes of the network's.
+    /// Constants of the circuit. Each step makes its own from the network's.
     Fixed,
-    /// Witnesses.
+    /// Witnesses under a commitment.
     Committed {
-        /// Of each constant.
+        /// The entries of each constant.
         constants: Vec<Entries>,
-        /// Of each step.
+        /// The multipliers of each step.
         multipliers: Vec<Vec<Number>>,
     },
 }
 
-/// What a step has of them.
+/// The weights of one step.
 pub(super) struct OfStep<'a> {
-    /// Its constants in the order of its slots.
+    /// The step's constants in the order of its slots.
     pub(super) constants: Vec<Cow<'a, Entries>>,
-    /// A product's fixed weights, whose slot is empty: a layer has so many that
-    /// they stay integers.
+    /// A product's fixed weights, whose slot is empty. They stay integers,
+    /// because a layer has a large number of them.
     pub(super) fixed: Option<Vec<i32>>,
-    /// Its committed multipliers; none where they are fixed.
+    /// The step's committed multipliers; empty if they are fixed.
     pub(super) multipliers: &'a [Number],
 }
 
 impl Weights {
-    /// A step's part; of fixed weights made for it, and gone with it.
+    /// The weights of a step. Fixed weights are made for this step and dropped
+    /// with it.
     pub(super) fn of_step(
         &self,
         network: &Network,
@@ -67,7 +68,7 @@ impl Weights {
             Weights::Committed { constants, multipliers } => {
                 let held = ids.map(|id| constants.get(id.0 as usize).map(Cow::Borrowed));
                 let constants = held.collect::<Option<_>>().ok_or(CircuitError::Layout)?;
-                // One input, and a value of each step.
+                // A program has one input, and one value for each step.
                 let index = (value.0 as usize).checked_sub(1);
                 let own = index.and_then(|index| multipliers.get(index));
                 let multipliers = own.ok_or(CircuitError::Layout)?;
@@ -78,7 +79,7 @@ impl Weights {
 }
 
 impl Circuit {
-    /// The constants' entries and the multipliers, and the signal of their
+    /// The constants' entries and the multipliers. Sets the signal of their
     /// commitment.
     pub(super) fn weights(
         &self,

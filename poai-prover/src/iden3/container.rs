@@ -1,81 +1,83 @@
-//! The frame of iden3's binary files: a magic word of four letters, a version,
-//! the number of sections, then each section's number, length and bytes. All
-//! numbers are little-endian.
+//! The frame of iden3's binary files.
+//!
+//! A file has a magic word of four letters, a version, the number of sections,
+//! then each section's number, length and bytes. All numbers are little-endian.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Take, Write};
 use std::ops::RangeInclusive;
 
-/// Why bytes are no such file.
+/// Why bytes are not such a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContainerError {
-    /// The system says so; the file ends early among others.
+    /// The operating system reported an error, for instance that the file ends
+    /// early.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It starts with another word.
-    #[error("it is no {expected} file")]
+    /// The file starts with another word.
+    #[error("expected a {expected} file, got another")]
     Magic {
-        /// The word that was looked for.
+        /// The expected word.
         expected: &'static str,
     },
-    /// It is of another version.
-    #[error("version {got}, not {expected}")]
+    /// The file has another version.
+    #[error("expected version {expected}, got {got}")]
     Version {
-        /// The one that is read here.
+        /// The version that this library reads.
         expected: u32,
-        /// The file's.
+        /// The file's version.
         got: u32,
     },
     /// A section has a number that the format does not know.
-    #[error("section {id} is unknown")]
+    #[error("expected a known section, got section {id}")]
     UnknownSection {
-        /// Its number.
+        /// The section's number.
         id: u32,
     },
-    /// A section is there twice.
-    #[error("section {id} is there twice")]
+    /// A section occurs twice.
+    #[error("expected section {id} once, got it twice")]
     RepeatedSection {
-        /// Its number.
+        /// The section's number.
         id: u32,
     },
     /// A section is missing.
-    #[error("section {id} is missing")]
+    #[error("expected section {id}, got none")]
     MissingSection {
-        /// Its number.
+        /// The section's number.
         id: u32,
     },
     /// A section claims more bytes than the file has.
-    #[error("section {id} of {length} bytes ends after the file")]
+    #[error("expected section {id} of {length} bytes within the file, got a shorter file")]
     Truncated {
-        /// Its number.
+        /// The section's number.
         id: u32,
-        /// Its claim.
+        /// The length that it claims.
         length: u64,
     },
     /// Bytes follow the last section.
-    #[error("{bytes} bytes follow the last section")]
+    #[error("expected the file to end after the last section, got {bytes} more bytes")]
     Trailing {
-        /// How many.
+        /// Number of bytes that follow.
         bytes: u64,
     },
-    /// A section has another length than its content takes.
-    #[error("section {id} has {got} bytes, not {expected}")]
+    /// A section has another length than its content needs.
+    #[error("expected {expected} bytes in section {id}, got {got}")]
     SectionLength {
-        /// Its number.
+        /// The section's number.
         id: u32,
-        /// What its content takes.
+        /// The length that the content needs.
         expected: u64,
-        /// What it has.
+        /// The section's length.
         got: u64,
     },
 }
 
-/// A file of which the frame was read and checked.
+/// A file whose frame was read and checked.
 #[derive(Debug)]
 pub(super) struct Container<R> {
     reader: R,
-    /// Where each section starts, and its length.
+    /// The start and the length of each section.
     sections: BTreeMap<u32, (u64, u64)>,
 }
 
@@ -100,7 +102,7 @@ impl<R: Read + Seek> Container<R> {
         }
         let mut sections = BTreeMap::new();
         let mut at = 12u64;
-        // The loop ends early on whatever a large number would claim.
+        // If the count is too large, reading fails and ends the loop early.
         for _ in 0..read_u32(&mut reader)? {
             let id = read_u32(&mut reader)?;
             let length = read_u64(&mut reader)?;
@@ -123,13 +125,13 @@ impl<R: Read + Seek> Container<R> {
         }
     }
 
-    /// A section's length.
+    /// The length of a section.
     pub fn length(&self, id: u32) -> Result<u64, ContainerError> {
         let section = self.sections.get(&id).ok_or(ContainerError::MissingSection { id })?;
         Ok(section.1)
     }
 
-    /// A section of exactly so many bytes.
+    /// Opens a section that must have exactly `expected` bytes.
     pub fn section(&mut self, id: u32, expected: u64) -> Result<Take<&mut R>, ContainerError> {
         let got = self.length(id)?;
         if got != expected {
@@ -138,7 +140,8 @@ impl<R: Read + Seek> Container<R> {
         self.start(id)
     }
 
-    /// A section of at least so many bytes, of which the rest is not read.
+    /// Opens a section that must have at least `least` bytes. The rest is not
+    /// read.
     pub fn start_of(&mut self, id: u32, least: u64) -> Result<Take<&mut R>, ContainerError> {
         let got = self.length(id)?;
         if got < least {
@@ -167,7 +170,7 @@ pub(super) fn write_head(
     to.write_all(&sections.to_le_bytes())
 }
 
-/// Writes a section's head: so many bytes have to follow.
+/// Writes a section's head. The caller must then write `length` bytes.
 pub(super) fn write_section(to: &mut impl Write, id: u32, length: u64) -> io::Result<()> {
     to.write_all(&id.to_le_bytes())?;
     to.write_all(&length.to_le_bytes())

@@ -1,7 +1,8 @@
-//! snarkjs' JSON: `proof.json`, `public.json` and `verification_key.json`.
+//! snarkjs' JSON files: `proof.json`, `public.json` and
+//! `verification_key.json`.
 //!
-//! Numbers are decimal, in strings. Points are projective, with a third
-//! coordinate of one; elements of the extension are written c0 before c1.
+//! Numbers are decimal strings. Points are projective, with a third coordinate
+//! of one. Elements of the extension are written c0 before c1.
 
 use crate::points::Encoded;
 use crate::verifying;
@@ -13,50 +14,50 @@ use ark_groth16::{Proof, VerifyingKey};
 use poai_core::inference::{PointError, VerifyingKeyError};
 use serde::{Deserialize, Serialize};
 
-/// iden3's names of Groth16 and of BN254.
+/// iden3's names for Groth16 and for BN254.
 const PROTOCOL: &str = "groth16";
 const CURVE: &str = "bn128";
-/// Decimal digits of the largest element.
+/// Number of decimal digits of the largest element.
 const DIGITS_MAX: usize = 77;
 
-/// Why a text is no proof, no signals or no verifying key.
+/// Why a text is not a proof, signals or a verifying key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// It is no JSON of the expected form.
+    /// The text is not JSON of the expected form.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// It is for another protocol or curve.
-    #[error("{field} is not {expected}")]
+    /// The file is for another protocol or curve.
+    #[error("expected {expected} as {field}, got another")]
     Foreign {
-        /// Which field of the object.
+        /// The field of the object.
         field: &'static str,
-        /// What is read here.
+        /// The expected value.
         expected: &'static str,
     },
-    /// A number is no decimal number below the field's order.
-    #[error("{field}: no decimal number below the field's order")]
+    /// A number is not a decimal number below the field's order.
+    #[error("{field}: expected a decimal number below the field's order, got another text")]
     Number {
-        /// Where in the object.
+        /// The place in the object.
         field: &'static str,
     },
-    /// A point is none.
+    /// A point is invalid.
     #[error("{field}: {why}")]
     Point {
-        /// Where in the object.
+        /// The place in the object.
         field: &'static str,
         /// What is wrong.
         why: PointError,
     },
-    /// A verifying key has not one point more than signals.
-    #[error("{points} points in IC for {signals} signals")]
+    /// The verifying key does not have one point more than signals.
+    #[error("expected one point in IC more than signals, got {points} points and {signals} signals")]
     Signals {
-        /// Points.
+        /// Number of points.
         points: usize,
-        /// Signals, by `nPublic`.
+        /// Number of signals, from `nPublic`.
         signals: usize,
     },
-    /// The points make no verifying key of proofs of inference.
+    /// The points are not a verifying key that is valid for inference proofs.
     #[error(transparent)]
     VerifyingKey(#[from] VerifyingKeyError),
 }
@@ -85,7 +86,7 @@ struct TextVerifyingKey {
     vk_beta_2: TextG2,
     vk_gamma_2: TextG2,
     vk_delta_2: TextG2,
-    /// e(α, β). Verifiers compute it; it is not read.
+    /// e(α, β). Verifiers compute it, so it is not read.
     vk_alphabeta_12: TextFq12,
     #[serde(rename = "IC")]
     ic: Vec<TextG1>,
@@ -126,9 +127,11 @@ pub fn verifying_key_to_json(key: &VerifyingKey<Bn254>) -> String {
 
 /// A proof from `proof.json`.
 ///
+/// Every number has one valid spelling. Points must be on their curves, in
+/// their groups, and not at infinity.
+///
 /// # Errors
-/// [`JsonError`] names the first field that is wrong. Numbers have one
-/// spelling; points are on their curves, in their groups, and not at infinity.
+/// [`JsonError`] names the first field that is wrong.
 pub fn proof_from_json(text: &str) -> Result<Proof<Bn254>, JsonError> {
     let proof: TextProof = serde_json::from_str(text)?;
     check_names(&proof.protocol, &proof.curve)?;
@@ -142,7 +145,7 @@ pub fn proof_from_json(text: &str) -> Result<Proof<Bn254>, JsonError> {
 /// Signals, without the one, from `public.json`.
 ///
 /// # Errors
-/// [`JsonError::Number`] where one is not below the order.
+/// [`JsonError::Number`] if a signal is not below the order.
 pub fn signals_from_json(text: &str) -> Result<Vec<Fr>, JsonError> {
     let signals: Vec<String> = serde_json::from_str(text)?;
     signals.iter().map(|signal| number("signals", signal)).collect()
@@ -151,9 +154,8 @@ pub fn signals_from_json(text: &str) -> Result<Vec<Fr>, JsonError> {
 /// A verifying key from `verification_key.json`.
 ///
 /// # Errors
-/// [`JsonError`] names the first field that is wrong, as for proofs;
-/// [`JsonError::VerifyingKey`] is of degenerate keys, and of keys with more than
-/// 6 signals.
+/// [`JsonError`] names the first field that is wrong, as for proofs. [`JsonError::VerifyingKey`] is
+/// for degenerate keys, and for keys with more than 6 signals.
 pub fn verifying_key_from_json(text: &str) -> Result<VerifyingKey<Bn254>, JsonError> {
     let key: TextVerifyingKey = serde_json::from_str(text)?;
     check_names(&key.protocol, &key.curve)?;
@@ -173,7 +175,8 @@ pub fn verifying_key_from_json(text: &str) -> Result<VerifyingKey<Bn254>, JsonEr
 }
 
 fn text(value: &impl Serialize) -> String {
-    // Strings, numbers and arrays of them: nothing that JSON lacks.
+    // The value has only strings, numbers and arrays of them, which JSON can
+    // represent.
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
@@ -208,14 +211,15 @@ fn check_names(protocol: &str, curve: &str) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// A number that is written as it would be written here.
+/// Parses a number that has the spelling that this module writes.
 fn number<F: PrimeField>(field: &'static str, text: &str) -> Result<F, JsonError> {
     let wrong = JsonError::Number { field };
     if text.len() > DIGITS_MAX {
         return Err(wrong);
     }
     match F::from_str(text) {
-        // Parsing reduces; a number that was reduced is written differently.
+        // Parsing reduces modulo the order; a reduced number has another
+        // spelling.
         Ok(value) if value.to_string() == text => Ok(value),
         _ => Err(wrong),
     }

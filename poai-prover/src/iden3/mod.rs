@@ -1,10 +1,9 @@
-//! iden3's file formats: how a system goes to a ceremony made with snarkjs, and
-//! how its key, and proofs made with it, come and go.
+//! iden3's file formats, which exchange systems, keys and proofs with snarkjs.
 //!
 //! - [`r1cs`]: our constraints, for `snarkjs zkey new`.
 //! - [`zkey`]: the ceremony's key, for our prover.
 //! - [`wtns`]: an assignment, for snarkjs' prover.
-//! - [`json`]: proofs, signals and verifying keys, both ways.
+//! - [`json`]: proofs, signals and verifying keys, in both directions.
 
 mod container;
 pub mod json;

@@ -1,7 +1,7 @@
 //! `.r1cs` files, version 1: a system of constraints, for a ceremony.
 //!
-//! The signals are written as public inputs, the witnesses as private ones.
-//! Wires keep the numbers of their variables.
+//! Signals are written as public inputs, witnesses as private ones. Each wire
+//! has the number of its variable.
 
 use super::container::{write_head, write_section};
 use crate::matrices::{Matrices, MatricesError, Row, canonical};
@@ -13,34 +13,36 @@ use std::io::{self, Write};
 const HEADER: u32 = 1;
 const CONSTRAINTS: u32 = 2;
 const WIRES: u32 = 3;
-/// Bytes of a term: its wire and its coefficient.
+/// Number of bytes of a term: its wire and its coefficient.
 const TERM_BYTES: u64 = 4 + FIELD_BYTES as u64;
 
 /// Why a system or an assignment was not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The system says so.
+    /// The operating system reported an error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The matrices are no system that can have a key.
+    /// The matrices are not a system that can have a key.
     #[error(transparent)]
     Matrices(#[from] MatricesError),
-    /// The format counts with 32 bits.
-    #[error("{count} {what} do not fit the format's 32 bits")]
+    /// A count exceeds the format's 32 bits.
+    #[error("expected a number of {what} below 2^32, got {count}; export a smaller system")]
     TooMany {
-        /// What there is too much of.
+        /// What was counted.
         what: &'static str,
-        /// How many there are.
+        /// The count.
         count: usize,
     },
 }
 
-/// Writes a system as an `.r1cs` file. `to` should be buffered.
+/// Writes a system as an `.r1cs` file.
+///
+/// `to` should be buffered.
 ///
 /// # Errors
-/// [`ExportError::Matrices`] where the system can have no key, which includes
-/// a signal that no constraint uses.
+/// [`ExportError::Matrices`] if the system can have no key, which includes a
+/// signal that no constraint uses.
 pub fn write_r1cs(matrices: &Matrices, to: &mut impl Write) -> Result<(), ExportError> {
     matrices.check()?;
     matrices.check_signals()?;
@@ -76,7 +78,7 @@ pub fn write_r1cs(matrices: &Matrices, to: &mut impl Write) -> Result<(), Export
     Ok(())
 }
 
-/// A row's terms, in the order of their wires and without zeros.
+/// Writes a row's terms, in the order of their wires and without zeros.
 fn write_row(to: &mut impl Write, row: &Row) -> Result<(), ExportError> {
     let row = canonical(row);
     to.write_all(&count32("terms", row.len())?.to_le_bytes())?;
@@ -87,7 +89,7 @@ fn write_row(to: &mut impl Write, row: &Row) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// The scalar field's order, after the length of its elements.
+/// Writes the scalar field's order, after the length of its elements.
 pub(super) fn write_order(to: &mut impl Write) -> io::Result<()> {
     to.write_all(&(FIELD_BYTES as u32).to_le_bytes())?;
     to.write_all(&Fr::MODULUS.to_bytes_le())

@@ -1,6 +1,7 @@
 //! `.wtns` files, version 2: an assignment, for snarkjs' own prover.
 //!
-//! **Such a file holds every private value.** It is for comparing provers.
+//! **Such a file holds every private value.** It is meant for comparing
+//! provers.
 
 use super::container::{write_head, write_section};
 use super::r1cs::{ExportError, count32, write_order};
@@ -12,12 +13,13 @@ use std::io::Write;
 const HEADER: u32 = 1;
 const VALUES: u32 = 2;
 
-/// Writes an assignment: the one, the signals and the witnesses. `to` should
-/// be buffered.
+/// Writes an assignment: the one, the signals and the witnesses.
+///
+/// `to` should be buffered.
 ///
 /// # Errors
-/// [`ExportError`] where `to` cannot be written, or where there are more values
-/// than the format counts.
+/// [`ExportError`] if `to` cannot be written, or if there are more values than
+/// the format can count.
 pub fn write_wtns(assignment: &[Fr], to: &mut impl Write) -> Result<(), ExportError> {
     let count = count32("values", assignment.len())?;
     write_head(to, "wtns", 2, 2)?;

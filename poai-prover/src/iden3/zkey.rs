@@ -1,27 +1,30 @@
 //! `.zkey` files of Groth16, version 1: a ceremony's key, for our prover.
 //!
-//! | section | holds |
+//! | section | content |
 //! | --- | --- |
 //! | 1 | the protocol, 1 for Groth16 |
 //! | 2 | both fields' orders, the counts, α, β, γ, δ |
 //! | 3 | the verifying key's points for the one and the signals |
 //! | 4 | the coefficients of A and B, with the rows added for signals |
-//! | 5, 6, 7 | points of A, of B, and of B in G2, one a variable |
+//! | 5, 6, 7 | points of A, of B, and of B in G2, one for each variable |
 //! | 8 | points of witnesses in the third element of a proof |
-//! | 9 | points for the quotient, one a point of the domain |
+//! | 9 | points for the quotient, one for each point of the domain |
 //! | 10 | a hash of the circuit, and the contributions |
 //!
-//! What reading checks: the frame and every length before anything is
-//! allocated; that the file is for the given constraints, as far as it says;
-//! that points are on their curves, in their groups, and where needed not at
-//! infinity; that β and δ agree in both groups; that γ is the generator; that no
-//! two of β, γ and δ are equal or opposite, nor two signals' points; and that
-//! the file lists a contribution.
+//! The reader checks:
 //!
-//! What it cannot check: the file does not hold C, and nothing in it shows that
-//! its points were made as they should. `snarkjs zkey verify` with the `.r1cs`
-//! file and the powers of tau shows both, and who relies on a ceremony runs it.
-//! A prover that gets a wrong key notices when its own proofs fail.
+//! - the frame and every length, before it allocates;
+//! - that the file is for the given constraints, as far as the file shows it;
+//! - that points are on their curves, in their groups, and where required not at infinity;
+//! - that β and δ agree in both groups;
+//! - that γ is the generator;
+//! - that no two of β, γ and δ are equal or opposite, nor the points of two signals;
+//! - that the file lists a contribution.
+//!
+//! The reader cannot check two things: the file does not hold C, and nothing in it shows that its
+//! points were made correctly. `snarkjs zkey verify` with the `.r1cs` file and the powers of tau
+//! shows both. A party that relies on a ceremony must run it. A prover that gets a wrong key
+//! notices when its own proofs fail.
 
 use super::container::{Container, ContainerError, read_u32};
 use crate::matrices::{Matrices, MatricesError, canonical};
@@ -40,11 +43,11 @@ const GROTH16: u32 = 1;
 const G1_BYTES: u64 = 2 * FIELD_BYTES as u64;
 const G2_BYTES: u64 = 4 * FIELD_BYTES as u64;
 const HEADER_BYTES: u64 = 2 * (4 + FIELD_BYTES as u64) + 3 * 4 + 3 * (G1_BYTES + G2_BYTES);
-/// Bytes of a coefficient: matrix, constraint, variable, value.
+/// Number of bytes of a coefficient: matrix, constraint, variable, value.
 const COEFFICIENT_BYTES: usize = 3 * 4 + FIELD_BYTES;
-/// Coefficients that are read at a time.
+/// Number of coefficients that are read at a time.
 const CHUNK: usize = 1 << 12;
-/// Bytes of the circuit's hash in the last section.
+/// Number of bytes of the circuit's hash in the last section.
 const HASH_BYTES: usize = 64;
 
 const PROTOCOL: u32 = 1;
@@ -58,70 +61,70 @@ const WITNESSES: u32 = 8;
 const QUOTIENT: u32 = 9;
 const CONTRIBUTIONS: u32 = 10;
 
-/// Why a file is no key for a system.
+/// Why a file is not a key for a system.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ZkeyError {
-    /// The file is no whole `.zkey`.
-    #[error("no whole .zkey file: {0}")]
+    /// The file is not a whole `.zkey`.
+    #[error("expected a whole .zkey file: {0}")]
     Container(#[from] ContainerError),
-    /// The matrices are no system that can have a key.
+    /// The matrices are not a system that can have a key.
     #[error(transparent)]
     Matrices(#[from] MatricesError),
-    /// It is a key of another proof system than Groth16.
-    #[error("a key of protocol {got}; Groth16 is {GROTH16}")]
+    /// The key is for another proof system than Groth16.
+    #[error("expected a key of protocol {GROTH16}, Groth16, got {got}; make a Groth16 key")]
     Protocol {
-        /// The file's number of it.
+        /// The file's protocol number.
         got: u32,
     },
-    /// It is a key on another curve than BN254.
-    #[error("the key's {field} field is not BN254's")]
+    /// The key is on another curve than BN254.
+    #[error("expected BN254's {field} field, got another; make a key on bn128")]
     Curve {
         /// `base` or `scalar`.
         field: &'static str,
     },
-    /// It is the key of a system of another size.
-    #[error("a key of another system: {got} {what}, not {expected}")]
+    /// The key is for a system of another size.
+    #[error("a key of another system: expected {expected} {what}, got {got}")]
     Size {
         /// What was counted.
         what: &'static str,
-        /// In the given system.
+        /// The number in the given system.
         expected: u64,
-        /// In the file.
+        /// The number in the file.
         got: u64,
     },
-    /// It is the key of a system of the same size with another coefficient in A
+    /// The key is for a system of the same size with another coefficient in A
     /// or B.
-    #[error("a key of another system: coefficient {index} differs")]
+    #[error("a key of another system: expected its coefficient {index}, got another")]
     Coefficient {
-        /// Which, in the file's order.
+        /// Index of the coefficient, in the file's order.
         index: usize,
     },
-    /// A point is none.
+    /// A point is invalid.
     #[error("section {section}, point {index}: {why}")]
     Point {
         /// The section.
         section: u32,
-        /// Which of its points. In the header: α, β, β, γ, δ, δ.
+        /// Index of the point in the section. In the header: α, β, β, γ, δ, δ.
         index: usize,
         /// What is wrong.
         why: PointError,
     },
     /// An element has different values in the two groups.
-    #[error("{name} differs between the groups")]
+    #[error("expected the same {name} in both groups, got two; take the ceremony's own file")]
     Unequal {
-        /// Its name.
+        /// The element's name.
         name: &'static str,
     },
-    /// The file lists no contribution, or δ is γ or −γ still: nobody contributed,
-    /// and anyone can forge.
-    #[error("nobody contributed to this key: anyone can forge proofs for it")]
+    /// The file lists no contribution, or δ is still γ or −γ. Without a contribution, any party can
+    /// forge.
+    #[error("expected a contribution to this key, got none: any party can forge; contribute first")]
     NoContribution,
-    /// γ is not the generator, as it is in every file of snarkjs: whoever put
-    /// another there may know a ratio by which to forge.
+    /// γ is not the generator, which it is in every file of snarkjs. The party
+    /// that wrote another point may know a ratio with which to forge.
     #[error("expected the generator of G2 as γ, got another point; take the ceremony's own file")]
     Gamma,
-    /// The points make no verifying key of proofs of inference.
+    /// The points are not a verifying key that is valid for inference proofs.
     #[error(transparent)]
     VerifyingKey(#[from] VerifyingKeyError),
 }
@@ -139,15 +142,16 @@ pub struct Zkey {
     pub key: ProvingKey<Bn254>,
     /// snarkjs' hash of the circuit, as the ceremony's participants see it.
     pub circuit_hash: [u8; HASH_BYTES],
-    /// How many contributions the file says that it had, the beacon among them.
+    /// Number of contributions that the file lists, the beacon included.
     pub contributions: NonZeroU32,
 }
 
-/// Reads a ceremony's key for a system. `from` should be buffered; of it no
-/// more is held in memory than the key itself.
+/// Reads a ceremony's key for a system.
+///
+/// `from` should be buffered. Memory holds no more of it than the key itself.
 ///
 /// # Errors
-/// [`ZkeyError`] says what is wrong. The key of another system is
+/// [`ZkeyError`] states what is wrong. The key of another system is
 /// [`ZkeyError::Size`] or [`ZkeyError::Coefficient`].
 pub fn read_zkey(from: impl Read + Seek, matrices: &Matrices) -> Result<Zkey, ZkeyError> {
     matrices.check()?;
@@ -227,14 +231,14 @@ impl Header {
         if header.gamma_g2 != G2Affine::generator() {
             return Err(ZkeyError::Gamma);
         }
-        // Equal x: δ is γ or its negative.
+        // Equal x coordinates show that δ is γ or its negative.
         match header.delta_g2.x == header.gamma_g2.x {
             true => Err(ZkeyError::NoContribution),
             false => Ok(header),
         }
     }
 
-    /// β and δ are the same number in both groups.
+    /// Checks that β and δ are the same number in both groups.
     fn check_groups(&self) -> Result<(), ZkeyError> {
         let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
         for (name, in_g1, in_g2) in
@@ -248,7 +252,7 @@ impl Header {
     }
 }
 
-/// A field's order, after the length of its elements.
+/// Reads a field's order, after the length of its elements.
 fn read_order<F: PrimeField>(from: &mut impl Read, field: &'static str) -> Result<(), ZkeyError> {
     let bytes = read_u32(from)?;
     let mut order = [0; FIELD_BYTES];
@@ -259,7 +263,7 @@ fn read_order<F: PrimeField>(from: &mut impl Read, field: &'static str) -> Resul
     }
 }
 
-/// The points of one section, all of it.
+/// Reads all points of one section.
 fn read_points<P: points::Encoded, R: Read + Seek>(
     file: &mut Container<R>,
     id: u32,
@@ -279,9 +283,10 @@ fn located(error: ReadError, section: u32, index: usize) -> ZkeyError {
     }
 }
 
-/// Compares the file's coefficients with the system's, one by one: snarkjs
-/// writes a constraint's terms of A, then of B, in the `.r1cs` file's order,
-/// and last the rows added for the one and the signals.
+/// Compares the file's coefficients with the system's, one by one.
+///
+/// snarkjs writes a constraint's terms of A, then of B, in the order of the
+/// `.r1cs` file. The rows added for the one and the signals come last.
 fn compare_coefficients<R: Read + Seek>(
     file: &mut Container<R>,
     matrices: &Matrices,
@@ -289,7 +294,8 @@ fn compare_coefficients<R: Read + Seek>(
     let terms =
         |rows: &[Vec<(Fr, usize)>]| -> usize { rows.iter().map(|row| canonical(row).len()).sum() };
     let count = terms(&matrices.a) + terms(&matrices.b) + matrices.signals + 1;
-    // Compared before the length, for an error that says more.
+    // The count is compared before the length, so that the error is more
+    // precise.
     let got = u64::from(read_u32(&mut file.start_of(COEFFICIENTS, 4)?)?);
     let expected = count as u64;
     if got != expected {
@@ -309,8 +315,8 @@ fn compare_coefficients<R: Read + Seek>(
     let of_signals =
         (0..=matrices.signals).map(|signal| (0, matrices.rows() + signal, signal, Fr::ONE));
     let mut expected = of_rows.chain(of_signals);
-    // The file holds values times R² modulo the order, R = 2^256, so that a
-    // Montgomery product with a plain witness is in Montgomery form.
+    // The file holds values times R² modulo the order, with R = 2^256, so that
+    // a Montgomery product with a plain witness is in Montgomery form.
     let factor = Fr::from(2u64).pow([256]);
 
     let mut bytes = vec![0; CHUNK.min(count) * COEFFICIENT_BYTES];
@@ -330,7 +336,7 @@ fn compare_coefficients<R: Read + Seek>(
     Ok(())
 }
 
-/// Whether the file's bytes are this coefficient.
+/// Whether the file's bytes encode this coefficient.
 fn same_coefficient(
     mut bytes: &[u8],
     (matrix, row, variable, value): (u32, usize, usize, Fr),
@@ -340,6 +346,7 @@ fn same_coefficient(
     let named = expected
         .iter()
         .all(|expected| matches!(read_u32(&mut bytes), Ok(got) if got as usize == *expected));
-    // Read as an element in Montgomery form, one R of the two is gone.
+    // Reading the value as an element in Montgomery form removes one of the two
+    // factors R.
     named && points::fr(bytes) == Some(value * factor)
 }

@@ -1,4 +1,4 @@
-//! Writing and reading the files.
+//! Writing and reading of key files.
 
 use super::header::{HEADER_BYTES, digest, same};
 use super::{
@@ -16,13 +16,15 @@ use std::path::Path;
 
 const HASH_BYTES: usize = 32;
 
-/// Writes a proving key, and answers with the digest of its verifying key.
-/// `origin` is what the file will say of who made it: [`KeyOrigin::Ceremony`]
-/// for a key of [`read_zkey`](crate::iden3::zkey::read_zkey) alone. `progress` hears how many bytes are done, and of how many.
+/// Writes a proving key, and returns the digest of its verifying key.
+///
+/// `origin` is what the file states about who made it. Use [`KeyOrigin::Ceremony`] only for a key
+/// of [`read_zkey`](crate::iden3::zkey::read_zkey). `progress` is called with the number of bytes
+/// that are done and the total.
 ///
 /// # Errors
-/// [`KeyFileError`] where the file cannot be written, or where the key has other
-/// numbers of points than `identity` implies.
+/// [`KeyFileError`] if the file cannot be written, or if the key has other numbers of points than
+/// `identity` implies.
 pub fn write_proving_key(
     path: &Path,
     identity: &KeyIdentity,
@@ -50,10 +52,10 @@ pub fn write_proving_key(
     })
 }
 
-/// Writes a verifying key, and answers with its digest.
+/// Writes a verifying key, and returns its digest.
 ///
 /// # Errors
-/// As of [`write_proving_key`].
+/// As for [`write_proving_key`].
 pub fn write_verifying_key(
     path: &Path,
     identity: &KeyIdentity,
@@ -71,20 +73,21 @@ pub fn write_verifying_key(
     })
 }
 
-/// Reads what a key's file says about it, and checks the file's length.
+/// Reads the header of a key file, and checks the file's length.
 ///
 /// # Errors
-/// [`KeyFileError`] where the file is no key, or is cut off.
+/// [`KeyFileError`] if the file is not a key, or is truncated.
 pub fn read_header(path: &Path) -> Result<KeyHeader, KeyFileError> {
     located(path, || Ok(open(path)?.1))
 }
 
-/// Reads a proving key for a purpose, and what its file says about it. `progress`
-/// hears how many bytes are done, and of how many.
+/// Reads a proving key for an identity, and the header of its file.
+///
+/// `progress` is called with the number of bytes that are done and the total.
 ///
 /// # Errors
-/// [`KeyFileError`] where the file is no whole key, or the key is for something
-/// else: [`KeyProblem::Differs`] names the field.
+/// [`KeyFileError`] if the file is not a whole key, or if the key is for something else:
+/// [`KeyProblem::Differs`] names the field.
 pub fn read_proving_key(
     path: &Path,
     identity: &KeyIdentity,
@@ -112,10 +115,10 @@ pub fn read_proving_key(
     })
 }
 
-/// Reads a verifying key for a purpose, and what its file says about it.
+/// Reads a verifying key for a purpose, and the header of its file.
 ///
 /// # Errors
-/// As of [`read_proving_key`].
+/// As for [`read_proving_key`].
 pub fn read_verifying_key(
     path: &Path,
     purpose: &KeyPurpose,
@@ -148,7 +151,7 @@ impl Parts {
         Self { signals, variables: identity.variables, witnesses, domain: identity.domain }
     }
 
-    /// Bytes of the whole file.
+    /// Number of bytes of the whole file.
     fn file_bytes(&self, kind: KeyKind) -> Result<u64, KeyProblem> {
         let too_many = KeyProblem::Unknown { field: KeyField::Variables, got: self.variables };
         let (g1, g2) = match kind {
@@ -195,7 +198,7 @@ fn put_verifying(to: &mut impl Write, key: &VerifyingKey<Bn254>) -> io::Result<(
     points::write(to, &key.gamma_abc_g1)
 }
 
-/// Opens a file of which the header is known and the length is right.
+/// Opens a file, decodes its header, and checks its length.
 fn open(path: &Path) -> Result<(File, KeyHeader), KeyProblem> {
     let mut file = File::open(path)?;
     let mut bytes = [0; HEADER_BYTES];
@@ -211,7 +214,7 @@ fn open(path: &Path) -> Result<(File, KeyHeader), KeyProblem> {
     }
 }
 
-/// Writes a file beside its place, then moves it there.
+/// Writes a temporary file in the same directory, then moves it to its place.
 fn write_file(
     path: &Path,
     header: &KeyHeader,
@@ -224,7 +227,7 @@ fn write_file(
         _ => Path::new("."),
     };
     let mut options = tempfile::Builder::new();
-    // Who may read it is for the umask to say, as of any file.
+    // The umask decides who may read the file, as for any file.
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = options.tempfile_in(directory)?;
@@ -239,7 +242,7 @@ fn write_file(
     Ok(())
 }
 
-/// A file behind its header, of which every byte is hashed and told.
+/// A file after its header. Every byte is hashed, and reported as progress.
 struct Hashed<'a, F> {
     file: F,
     hasher: blake3::Hasher,
@@ -291,7 +294,8 @@ impl<F: Read> Hashed<'_, F> {
         count: u64,
         subgroup: Subgroup,
     ) -> Result<Vec<P>, KeyProblem> {
-        // The file has them, but this machine's memory may not address them.
+        // The file has these points, but this machine may be unable to address
+        // them.
         let overflow = |_| KeyProblem::Unknown { field: KeyField::Variables, got: count };
         let count = usize::try_from(count).map_err(overflow)?;
         points::read(self, count, subgroup).map_err(|error| match error {
@@ -324,12 +328,12 @@ impl<F: Read> Hashed<'_, F> {
         }
     }
 
-    /// Compares the hash of all that was read with the one that follows it.
+    /// Compares the hash of all bytes read with the hash that follows them.
     fn finish(&mut self) -> Result<(), KeyProblem> {
         let expected = *self.hasher.finalize().as_bytes();
         let mut got = [0; HASH_BYTES];
         self.read_exact(&mut got)?;
-        // The lengths agreed when the file was opened.
+        // The length was checked when the file was opened.
         match got == expected {
             true => Ok(()),
             false => Err(KeyProblem::Damaged),

@@ -1,6 +1,6 @@
-//! What a key's file says about it, in 140 bytes. Numbers are little-endian.
+//! The header of a key file, which has 140 bytes. Numbers are little-endian.
 //!
-//! | bytes | hold |
+//! | bytes | content |
 //! | --- | --- |
 //! | 0..8 | `poai key` |
 //! | 8..10 | the version, 2 |
@@ -8,17 +8,17 @@
 //! | 11 | 0 for a proving key, 1 for a verifying key |
 //! | 12 | 0 for a program, 1 for an architecture |
 //! | 13 | the visibility |
-//! | 14..16 | signals, without the one |
+//! | 14..16 | number of signals, without the one |
 //! | 16..48 | the program's or architecture's id |
 //! | 48..80 | the digest of the constraints |
 //! | 80..112 | the digest of the verifying key |
-//! | 112..120 | variables |
-//! | 120..128 | points of the evaluation domain |
+//! | 112..120 | number of variables |
+//! | 120..128 | number of points of the evaluation domain |
 //! | 128..132 | the run's batch |
 //! | 132..136 | the run's sequence |
 //! | 136..140 | contributions of the key's ceremony; 0 for a single party |
 //!
-//! Version 1 had neither the run nor the contributions; its files are refused.
+//! Version 1 had neither the run nor the contributions. Its files are rejected.
 
 use super::KeyProblem;
 use crate::matrices::{ConstraintDigest, Matrices};
@@ -31,13 +31,13 @@ use poai_core::program::RunShape;
 use std::fmt;
 use std::num::NonZeroU32;
 
-/// The first bytes of a key's file.
+/// The first bytes of a key file.
 const MAGIC: [u8; 8] = *b"poai key";
 const VERSION: u16 = 2;
 /// BN254 is the only curve.
 const CURVE: u8 = 1;
 
-/// Bytes of a header.
+/// Number of bytes of a header.
 pub(super) const HEADER_BYTES: usize = 8 + 2 + 6 + 3 * 32 + 2 * 8 + 3 * 4;
 
 /// A field of a key's header.
@@ -52,7 +52,7 @@ pub enum KeyField {
     OwnerKind,
     /// The program or the architecture.
     Owner,
-    /// What is public, hashed or private.
+    /// The visibility of input, output and weights.
     Visibility,
     /// The run: batch and sequence.
     Run,
@@ -86,12 +86,12 @@ impl fmt::Display for KeyField {
     }
 }
 
-/// Which half of a key.
+/// Which half of a key a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// What a prover needs, the verifying key included.
+    /// The half that a prover needs, the verifying key included.
     Proving,
-    /// What a verifier needs.
+    /// The half that a verifier needs.
     Verifying,
 }
 
@@ -104,15 +104,16 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// What a key proves runs of.
+/// The program or the architecture that a key proves runs of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOwner {
     /// One program: its weights are constants of the constraints.
     Program(ProgramId),
-    /// Every program of an architecture that has the numbers (shifts, ranges,
-    /// multipliers) and fits the ranges of constants that the circuit was made
-    /// for: weights are witnesses. Which numbers and ranges those are, the digest
-    /// of the constraints says.
+    /// Every program of an architecture that fits the circuit; weights are witnesses.
+    ///
+    /// The program must have the numbers (shifts, ranges, multipliers) that the circuit was made
+    /// for, and fit its ranges of constants. The digest of the constraints identifies these numbers
+    /// and ranges.
     Architecture(ArchitectureId),
 }
 
@@ -134,20 +135,22 @@ impl fmt::Display for KeyOwner {
     }
 }
 
-/// The digest of a verifying key's points, by which proofs name it.
+/// The digest of a verifying key's points. Proofs name the key by it.
 pub(super) fn digest(key: &VerifyingKey<Bn254>) -> Result<VerifyingKeyDigest, KeyProblem> {
     Ok(verifying::checked(key)?.digest())
 }
 
-/// Who made a key, by its file's own word: whoever can write a file can write
-/// either. A ceremony's record is its `.zkey` file.
+/// Who made a key, as its file claims.
+///
+/// A party that can write a file can write either. The record of a ceremony is
+/// its `.zkey` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrigin {
     /// One party, which can forge proofs of anything: [`crate::setup`].
     SingleParty,
-    /// A ceremony that lists so many contributions.
+    /// A ceremony that lists one or more contributions.
     Ceremony {
-        /// How many, the beacon among them.
+        /// Number of contributions, the beacon included.
         contributions: NonZeroU32,
     },
 }
@@ -177,14 +180,14 @@ impl fmt::Display for KeyOrigin {
     }
 }
 
-/// What a key is for, in words that a verifier has without the circuit.
+/// What a key is for, in terms that a verifier knows without the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyPurpose {
-    /// What it proves runs of.
+    /// The program or the architecture that the key proves runs of.
     pub owner: KeyOwner,
-    /// What is public, hashed or private.
+    /// The visibility of input, output and weights.
     pub visibility: Visibility,
-    /// The run: a key is of one batch and one sequence.
+    /// The run: a key is for one batch and one sequence.
     pub run: RunShape,
 }
 
@@ -205,18 +208,18 @@ impl fmt::Display for Run {
     }
 }
 
-/// What a key is for, by which it is looked for.
+/// The purpose and the constraints of a key, by which a prover finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyIdentity {
-    /// What it is for.
+    /// What the key is for.
     pub purpose: KeyPurpose,
     /// The digest of the constraints.
     pub constraints: ConstraintDigest,
-    /// Signals, without the one.
+    /// Number of signals, without the one.
     pub signals: u16,
-    /// Variables: the one, the signals and the witnesses.
+    /// Number of variables: the one, the signals and the witnesses.
     pub variables: u64,
-    /// Points of the evaluation domain.
+    /// Number of points of the evaluation domain.
     pub domain: u64,
 }
 
@@ -224,9 +227,8 @@ impl KeyIdentity {
     /// The identity of keys for these constraints.
     ///
     /// # Errors
-    /// [`KeyProblem::Matrices`] where the matrices can have no key, and
-    /// [`KeyProblem::Unknown`] where the signals
-    /// do not fit 16 bits.
+    /// - [`KeyProblem::Matrices`] if the matrices can have no key.
+    /// - [`KeyProblem::Unknown`] if the number of signals does not fit 16 bits.
     pub fn new(purpose: KeyPurpose, matrices: &Matrices) -> Result<Self, KeyProblem> {
         matrices.check()?;
         let signals = matrices.signals;
@@ -244,13 +246,14 @@ impl KeyIdentity {
 /// The header of a key's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyHeader {
-    /// Which half of a key.
+    /// Which half of a key the file holds.
     pub kind: KeyKind,
-    /// What it is for.
+    /// What the key is for.
     pub identity: KeyIdentity,
-    /// The digest of the verifying key, the proving key's own included.
+    /// The digest of the verifying key. For a proving key, that of its
+    /// verifying half.
     pub verifying_key: VerifyingKeyDigest,
-    /// Who made it, by the file's word.
+    /// Who made the key, as the file claims.
     pub origin: KeyOrigin,
 }
 
@@ -323,7 +326,7 @@ impl KeyHeader {
         Ok(Self { kind, identity, verifying_key, origin })
     }
 
-    /// Checks that this is a key of that kind for that purpose.
+    /// Checks that this is a key of this kind and identity.
     pub(super) fn expect(&self, kind: KeyKind, identity: &KeyIdentity) -> Result<(), KeyProblem> {
         self.expect_use(kind, &identity.purpose)?;
         let (got, expected) = (&self.identity, identity);
@@ -333,7 +336,7 @@ impl KeyHeader {
         same(KeyField::Domain, &expected.domain, &got.domain)
     }
 
-    /// Checks kind and purpose alone, which a verifier knows.
+    /// Checks only the kind and the purpose, which a verifier knows.
     pub(super) fn expect_use(
         &self,
         kind: KeyKind,
@@ -359,7 +362,7 @@ pub(super) fn same<T: PartialEq + fmt::Display>(
     Err(KeyProblem::Differs { field, expected, got })
 }
 
-/// The next bytes of a header.
+/// Takes the next bytes of a header.
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], KeyProblem> {
     let (taken, left) = rest.split_first_chunk().ok_or(KeyProblem::NotAKey)?;
     *rest = left;

@@ -1,27 +1,29 @@
-//! Keys in files that say what they are for.
+//! Keys in files that state what they are for.
 //!
-//! A file is a [`KeyHeader`] of fixed length, then points as in a `.zkey` (the
-//! verifying key's α, β, γ, δ and one for each of the one and the signals; in a
-//! proving key's file then β and δ of G1, and the points of A, of B, of B in G2,
-//! of the quotient and of the witnesses), then BLAKE3 of all before it.
+//! A file is a [`KeyHeader`] of fixed length, then points as in a `.zkey`, then BLAKE3 of
+//! everything before it. The points are the verifying key's α, β, γ and δ, and one for each of the
+//! one and the signals. A proving key's file continues with β and δ of G1, and the points of A, of
+//! B, of B in G2, of the quotient and of the witnesses.
 //!
-//! Files are written beside their place and moved there, whole or not at all.
-//! They are read from front to back, a few megabytes at a time, so that memory
-//! holds little more than the key.
+//! A file is written next to its place and then moved there, so that it is written whole or not at
+//! all. It is read from front to back, a few megabytes at a time, so that memory holds little more
+//! than the key.
 //!
-//! A header says what the key is for ([`KeyPurpose`]: program or architecture,
-//! visibility, run), and by its word who made it ([`KeyOrigin`]).
+//! A header states what the key is for ([`KeyPurpose`]: program or architecture, visibility, run).
+//! It also claims who made the key ([`KeyOrigin`]).
 //!
-//! # What a file's hash is worth
-//! It shows damage, not malice: whoever can write a file can hash it. A reader
-//! checks that every point is on its curve, which for G1 is all there is to
-//! check, and that the verifying key's points of G2 are in their group. It does
-//! not check that of each of the proving key's: hashing shows that they are
-//! what was written, and what is written was made here or passed the checks of
-//! [`super::iden3::zkey`]. A proving key from others could be wrong in ways
-//! that no check of single points shows, and make proofs say more about
-//! witnesses than it should. So take proving keys' files from yourself only,
-//! and others' as `.zkey` files, which `snarkjs zkey verify` verifies.
+//! # What a file's hash shows
+//! The hash shows damage, not malice: a party that can write a file can also hash it.
+//!
+//! A reader checks that every point is on its curve, which is the whole check for G1. It also
+//! checks that the verifying key's points of G2 are in their group. It does not check the group of
+//! each of the proving key's points of G2. Their hash shows that they are what was written, and
+//! what is written was made here or passed the checks of [`super::iden3::zkey`].
+//!
+//! A proving key from another party could be wrong in ways that no check of single points shows.
+//! Its proofs could then reveal more about witnesses than they should. So use only proving key
+//! files that you wrote yourself. Take the keys of other parties as `.zkey` files, which `snarkjs
+//! zkey verify` verifies.
 
 mod file;
 mod header;
@@ -46,21 +48,21 @@ pub struct KeyFileError {
     pub why: KeyProblem,
 }
 
-/// What is wrong with a key or its file.
+/// The problem with a key or its file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyProblem {
-    /// The system says so.
+    /// The operating system reported an error.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The matrices are no system that can have a key.
+    /// The matrices are not a system that can have a key.
     #[error(transparent)]
     Matrices(#[from] MatricesError),
-    /// The verifying key is none of proofs of inference.
+    /// The verifying key is not valid for inference proofs.
     #[error(transparent)]
     VerifyingKey(#[from] poai_core::inference::VerifyingKeyError),
-    /// The file is no key.
-    #[error("it is no key file")]
+    /// The file is not a key file.
+    #[error("expected a key file, got another file; check the path")]
     NotAKey,
     /// The file is of another version of the format.
     #[error(
@@ -68,59 +70,59 @@ pub enum KeyProblem {
          take it from the ceremony's .zkey file"
     )]
     Version {
-        /// The version that is read.
+        /// The version that this library reads.
         expected: u16,
-        /// The file's.
+        /// The file's version.
         got: u16,
     },
-    /// The header holds a value that this version does not know.
-    #[error("its header's {field} is {got}, which is unknown here")]
+    /// The header has a value that this version does not know.
+    #[error("expected a known {field} in its header, got {got}; update this program")]
     Unknown {
-        /// Which field.
+        /// The field of the header.
         field: KeyField,
-        /// Its value.
+        /// The field's value.
         got: u64,
     },
     /// The key is for something else.
     #[error("a key for something else: expected {field} {expected}, got {got}; take another key")]
     Differs {
-        /// Which field of the header.
+        /// The field of the header.
         field: KeyField,
-        /// What was wanted.
+        /// The value that the caller expects.
         expected: String,
-        /// What the file says.
+        /// The value in the file.
         got: String,
     },
-    /// The file is cut off, or has more bytes than its header implies.
-    #[error("it has {got} bytes, and its header implies {expected}")]
+    /// The file is truncated, or has more bytes than its header implies.
+    #[error("expected {expected} bytes as its header implies, got {got}; copy the file again")]
     Length {
-        /// By the header.
+        /// Number of bytes that the header implies.
         expected: u64,
-        /// The file's.
+        /// Number of bytes of the file.
         got: u64,
     },
-    /// A point is none.
+    /// A point is invalid.
     #[error("point {index} of {part}: {why}")]
     Point {
-        /// Which part of the key.
+        /// The part of the key.
         part: &'static str,
-        /// Which of its points.
+        /// Index of the point in that part.
         index: usize,
         /// What is wrong.
         why: PointError,
     },
-    /// The key to be written is not one of this identity: a part has another
-    /// number of points.
-    #[error("the key has {got} points of {part}, not {expected}")]
+    /// The key to write does not match the identity: a part has another number
+    /// of points.
+    #[error("expected {expected} points of {part}, got {got}; take the circuit's own key")]
     Points {
-        /// Which part of the key.
+        /// The part of the key.
         part: &'static str,
-        /// By the identity.
+        /// Number of points that the identity implies.
         expected: u64,
-        /// The key's.
+        /// The key's number of points.
         got: u64,
     },
-    /// The bytes are not what was written.
-    #[error("it is damaged: its hash is another one")]
+    /// The bytes differ from those that were written.
+    #[error("expected the hash that it was written with, got another; copy the file again")]
     Damaged,
 }

@@ -1,61 +1,63 @@
-//! Malformed bytes and invalid proofs: different errors, because a node treats
-//! them differently. Malformed bytes are no proof of anything under any
-//! challenge; an invalid proof is well-formed and false.
+//! Errors of malformed bytes and invalid proofs.
+//!
+//! They are different errors, because a node treats them differently. Malformed
+//! bytes are not a proof under any challenge. An invalid proof is well-formed
+//! and false.
 
 use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::puzzle::proof::DecodeError;
 use poai_core::puzzle::statement::Dimension;
 use poai_core::{Difficulty, Side, Ticket};
 
-/// Why a proof was refused.
+/// Why a proof was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The bytes are no proof under the node's rules.
+    /// The bytes are not a proof under the node's rules.
     #[error("malformed: {0}")]
     Malformed(#[from] Malformed),
     /// The proof is false.
     #[error("invalid: {0}")]
     Invalid(#[from] Invalid),
-    /// A node's memory of failures refuses it; nothing was recomputed. It may
-    /// still hold, coming from somebody else.
-    #[error("refused: this transcript is known to be false, or has failed from this sender before")]
+    /// A node's memory of failures rejects the proof, and nothing was
+    /// recomputed. The proof may still be valid if another sender sends it.
+    #[error("refused: expected a new transcript, got one that is false or failed from this sender")]
     Known,
 }
 
-/// Why bytes are no proof.
+/// Why bytes are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// Length, shape or tile index.
+    /// The length, the shape or a tile index is wrong.
     #[error(transparent)]
     Encoding(#[from] DecodeError),
-    /// A dimension lies outside what the rules permit.
-    #[error("{dimension} = {value} is outside {min}..={max}")]
+    /// A dimension is outside the range that the rules permit.
+    #[error("expected {dimension} in {min}..={max}, got {value}")]
     Limit {
         /// The dimension.
         dimension: Dimension,
         /// Its value.
         value: u32,
-        /// The least permitted.
+        /// The least permitted value.
         min: u32,
-        /// The largest permitted.
+        /// The largest permitted value.
         max: u32,
     },
-    /// The block is asked for fewer MACs than the rules permit.
-    #[error("difficulty {difficulty} is below the least permitted, {min}")]
+    /// The difficulty requires fewer MACs than the rules permit.
+    #[error("expected a difficulty of at least {min}, got {difficulty}")]
     Difficulty {
-        /// The difficulty given.
+        /// The given difficulty.
         difficulty: Difficulty,
-        /// The least one.
+        /// The least permitted difficulty.
         min: Difficulty,
     },
-    /// An opened byte is no clean entry.
-    #[error("opening of {side}: byte {offset} = {value} is no entry in -64..=63")]
+    /// An opened byte is not a clean entry.
+    #[error("opening of {side}: byte {offset} = {value}, expected an entry in -64..=63")]
     Entry {
-        /// Which opening.
+        /// The side of the opening.
         side: Side,
-        /// Which of the opened bytes, the neighbours' included.
+        /// Index among the opened bytes, those of neighbours included.
         offset: usize,
-        /// Its value.
+        /// The byte's value.
         value: i8,
     },
 }
@@ -64,23 +66,23 @@ pub enum Malformed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// The claimed transcript's ticket does not win.
-    #[error("ticket {ticket} does not win at difficulty {difficulty}")]
+    #[error("expected a ticket that wins at difficulty {difficulty}, got {ticket}")]
     Target {
         /// The ticket of the claimed transcript.
         ticket: Ticket,
-        /// The difficulty it was held against.
+        /// The difficulty that the ticket was compared with.
         difficulty: Difficulty,
     },
     /// An opening does not lead to its root.
     #[error("opening of {side}: {source}")]
     Opening {
-        /// Which opening.
+        /// The side of the opening.
         side: Side,
-        /// What is wrong with it.
+        /// The opening's error.
         source: OpeningError,
     },
-    /// The tile's transcript is not the claimed one.
-    #[error("transcript word {word}: claimed {claimed:#010x}, recomputed {recomputed:#010x}")]
+    /// The tile's transcript differs from the claimed one.
+    #[error("expected {recomputed:#010x} as transcript word {word}, got {claimed:#010x}")]
     Transcript {
         /// The first word that differs.
         word: usize,

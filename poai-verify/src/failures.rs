@@ -1,20 +1,20 @@
 //! A bounded memory of failed proofs, for nodes that gossip.
 //!
-//! A claimed transcript that meets the target binds neither tile nor openings.
-//! Whoever has one, ground out or copied from an honest proof, can send it
-//! again and again with other openings, each of which costs a node a hash of
-//! two strips or a whole tile.
+//! A claimed transcript that meets the target binds neither the tile nor the
+//! openings. A peer that has such a transcript, from grinding or from an honest
+//! proof, can send it repeatedly with other openings. Each message costs a node
+//! a hash of two strips, or a whole tile.
 //!
-//! What may be remembered about whom is delicate: a copy of an honest proof
-//! with one opened byte changed carries the honest (challenge, statement, T).
-//! A node that then refused this triple from *everybody* could be made to
-//! refuse the honest proof by whoever forwards a broken copy first. So:
+//! A node must be careful about what it remembers. A copy of an honest proof
+//! with one opened byte changed has the honest (challenge, statement, T). If
+//! the node then rejected this triple from *every* peer, a peer that forwards a
+//! broken copy first could make it reject the honest proof. So:
 //!
-//! - a failure after the target check is held against its **sender**: the same
-//!   (challenge, statement, T) from the same source is refused at once;
-//! - only a **proven** failure is held against everybody: both openings led to
-//!   their roots and the tile's transcript was another. Then no proof of this
-//!   (challenge, statement, tile, T) can ever hold.
+//! - A failure after the target check counts against its **sender**: the same
+//!   (challenge, statement, T) from the same source is rejected at once.
+//! - Only a **proven** failure counts against every peer: both openings led to
+//!   their roots, and the tile's transcript differed. No proof of this
+//!   (challenge, statement, tile, T) can then ever be valid.
 
 use crate::error::{Invalid, VerifyError};
 use crate::verifier::{Claim, Verified, Verifier};
@@ -24,8 +24,10 @@ use poai_core::Challenge;
 /// The identity of a failure.
 type Key = [u8; 32];
 
-/// Remembers up to a fixed number of failures; the oldest is forgotten first.
-/// 64 bytes and some overhead each.
+/// A memory of up to a fixed number of failures.
+///
+/// The oldest failure is forgotten first. Each takes 64 bytes and some
+/// overhead.
 #[derive(Clone, Debug)]
 pub struct Failures {
     capacity: usize,
@@ -34,33 +36,36 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// A memory of up to `capacity` failures. Memory is taken as they come.
+    /// A memory of up to `capacity` failures. It allocates as failures are
+    /// added.
     pub fn new(capacity: usize) -> Failures {
         Failures { capacity, known: BTreeSet::new(), order: VecDeque::new() }
     }
 
-    /// How many failures are remembered.
+    /// Number of failures that are remembered.
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether none is.
+    /// Whether no failure is remembered.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// [`Verifier::verify`], refusing what is known to fail before the costly
-    /// checks and remembering what fails in them.
+    /// As [`Verifier::verify`], with this memory.
+    ///
+    /// It rejects a known failure before the costly checks, and remembers a
+    /// failure in them.
     ///
     /// `source` is the authenticated identity of the peer that sent the proof.
-    /// Where there is none, give `None`, never a made-up constant: one peer's
-    /// broken copy would then keep another's honest proof out.
+    /// If there is none, pass `None`, never a made-up constant: otherwise, one
+    /// peer's broken copy would keep another peer's honest proof out.
     ///
     /// A node that verifies in parallel calls [`Failures::refuses`] and
-    /// [`Failures::record`] instead, and holds its lock for these alone.
+    /// [`Failures::record`] instead, and holds its lock only for these calls.
     ///
     /// # Errors
-    /// [`VerifyError::Known`], and whatever `verify` says.
+    /// [`VerifyError::Known`], and every error of `verify`.
     pub fn verify(
         &mut self,
         verifier: &Verifier,
@@ -78,11 +83,12 @@ impl Failures {
         result
     }
 
-    /// The cheap checks, and whether this proof is known to fail: what to ask
-    /// before a costly [`Verifier::verify`] that runs without this memory.
+    /// Runs the cheap checks, and checks whether this proof is known to fail.
+    ///
+    /// Call it before a costly [`Verifier::verify`] that runs without this memory.
     ///
     /// # Errors
-    /// [`VerifyError::Known`], and whatever [`Verifier::preliminary_verify`] says.
+    /// [`VerifyError::Known`], and every error of [`Verifier::preliminary_verify`].
     pub fn refuses(
         &self,
         verifier: &Verifier,
@@ -94,8 +100,9 @@ impl Failures {
         self.look_up(&Keys::new(verifier, source, challenge, &claim))
     }
 
-    /// Remembers with what error this verifier has refused a proof. Errors of
-    /// the cheap checks leave nothing to remember.
+    /// Remembers the error with which this verifier rejected a proof.
+    ///
+    /// Errors of the cheap checks are not remembered.
     pub fn record(
         &mut self,
         verifier: &Verifier,
@@ -142,17 +149,17 @@ impl Failures {
     }
 }
 
-/// What one proof can be remembered under.
+/// The keys under which one proof can be remembered.
 struct Keys {
-    /// (source, challenge, statement, T), where there is a source.
+    /// The key of (source, challenge, statement, T), if there is a source.
     by_source: Option<Key>,
-    /// (challenge, statement, tile, T).
+    /// The key of (challenge, statement, tile, T).
     by_anyone: Key,
 }
 
 impl Keys {
-    /// The rules belong to both keys: a share's verifier and a block's may use
-    /// one memory.
+    /// Computes both keys. They include the rules, so that the verifiers of
+    /// shares and of blocks can use one memory.
     fn new(
         verifier: &Verifier,
         source: Option<&[u8]>,
@@ -170,8 +177,8 @@ impl Keys {
         hasher.update(&header.statement.root_a.0);
         hasher.update(&header.statement.root_b.0);
         hasher.update(&header.transcript.to_bytes());
-        // Everything up to here has a fixed length, and the next byte tells the
-        // two endings apart.
+        // Everything before this point has a fixed length, and the next byte
+        // distinguishes the two endings.
         let by_source = source.map(|source| {
             let mut hasher = hasher.clone();
             *hasher.update(&[1]).update(source).finalize().as_bytes()

@@ -1,21 +1,20 @@
-//! The PoAI-1 verifier that nodes embed: `no_std`, small, never panicking.
+//! The PoAI-1 verifier that nodes embed: `no_std`, small, without panics.
 //!
-//! A [`Verifier`] is built from the node's own [`Rules`] and the block's
-//! difficulty, and takes the challenge and the proof's bytes. It does cheap
-//! things first, allocates nothing that hostile bytes ask for, and tells
-//! *malformed* bytes from *invalid* proofs.
+//! A [`Verifier`] is built from the node's own [`Rules`] and the block's difficulty. It checks a
+//! challenge and the bytes of a proof. It runs cheap checks first, allocates nothing that hostile
+//! bytes ask for, and distinguishes *malformed* bytes from *invalid* proofs.
 //!
 //! - [`rules`]: what the node permits; [`Rules::CONSENSUS`] is what a block needs.
 //! - [`verifier`]: the checks, in the order of spec §7.
 //! - [`seal`]: the same for headers of several difficulties, and for batches.
 //! - [`error`]: malformed or invalid, with the field and the check.
-//! - [`failures`]: a bounded memory of what failed, for nodes that gossip.
-//! - [`freivalds`]: apart from proofs, whether a whole product is right.
+//! - [`failures`]: a bounded memory of failed proofs, for nodes that gossip.
+//! - [`freivalds`]: a check of a whole product, independent of proofs.
 //! - [`trace`]: audits, fraud proofs and links of whole networks.
 //! - `chain` (feature): what a chain computes around proofs.
-//! - `inference` (feature): proofs of inference, which the EVM checks as well.
+//! - `inference` (feature): inference proofs, which the EVM checks as well.
 //!
-//! There is no mode that skips a check.
+//! No mode skips a check.
 #![no_std]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

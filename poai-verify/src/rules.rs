@@ -1,4 +1,4 @@
-//! What a node permits. All of it comes from the node, nothing from a proof.
+//! The rules of a node. They come from the node, and never from a proof.
 
 use poai_core::params::K_END;
 use poai_core::puzzle::statement::Dimension;
@@ -8,38 +8,36 @@ use poai_core::{Difficulty, Params, RulesDigest, Shape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RulesError {
-    /// A range holds no permitted value.
-    #[error("no {dimension} is permitted by {min}..={max}")]
+    /// A range contains no permitted value.
+    #[error("expected a permitted {dimension} in {min}..={max}, got none; widen the range")]
     EmptyRange {
-        /// Which dimension.
+        /// The dimension.
         dimension: Dimension,
         /// The least value.
         min: u32,
         /// The largest value.
         max: u32,
     },
-    /// `k` would be permitted where 32-bit sums are not exact.
-    #[error("k may not go beyond {}: {k_max}", K_END - 1)]
+    /// The largest permitted `k` is so large that 32-bit sums are not exact.
+    #[error("expected k of at most {}, got {k_max}", K_END - 1)]
     Deep {
-        /// The largest k asked for.
+        /// The largest k of the rules.
         k_max: u32,
     },
-    /// The difficulty lies below what the rules ask for.
-    #[error("difficulty {difficulty} is below the least permitted, {min}")]
+    /// The difficulty is below the least that the rules permit.
+    #[error("expected a difficulty of at least {min}, got {difficulty}")]
     Difficulty {
-        /// The difficulty given.
+        /// The given difficulty.
         difficulty: Difficulty,
-        /// The least one.
+        /// The least permitted difficulty.
         min: Difficulty,
     },
 }
 
-/// What a node permits: rank and tile, and the ranges of the dimensions and
-/// the difficulty.
+/// What a node permits: rank and tile, and the ranges of the dimensions and the difficulty.
 ///
-/// Only [`Rules::CONSENSUS`] are a block's; a proof under other rules says nothing
-/// about a block, which is why every [`crate::Verified`] names its rules by
-/// digest.
+/// Only [`Rules::CONSENSUS`] applies to blocks. A proof under other rules states nothing about a
+/// block. For this reason, every [`crate::Verified`] names its rules by digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rules {
@@ -56,8 +54,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// What a block needs (spec §2 and §6): rank 128, tile 32,
-    /// 1024 ≤ k ≤ 16384, m and n ≤ 2^24, difficulty ≥ 2^24.
+    /// What a block needs (spec §2 and §6): rank 128, tile 32, 1024 ≤ k ≤
+    /// 16384, m and n ≤ 2^24, difficulty ≥ 2^24.
     pub const CONSENSUS: Rules = Rules {
         params: Params::CONSENSUS,
         k_min: 1024,
@@ -66,11 +64,10 @@ impl Rules {
         difficulty_min: Difficulty::BLOCK_MIN,
     };
 
-    /// A pool's shares: as for a block, at any difficulty.
+    /// The rules for a pool's shares: as for a block, at any difficulty.
     pub const SHARE: Rules = Rules { difficulty_min: Difficulty::ONE, ..Rules::CONSENSUS };
 
-    /// Everything that is permitted for tests and research with a (rank,
-    /// tile).
+    /// The widest rules for tests and research with the given rank and tile.
     pub const fn research(params: Params) -> Rules {
         Rules {
             params,
@@ -81,7 +78,7 @@ impl Rules {
         }
     }
 
-    /// Checks that the rules permit something, and nothing that could
+    /// Checks that the rules permit at least one shape, and none that could
     /// overflow.
     ///
     /// # Errors
@@ -102,7 +99,7 @@ impl Rules {
         Ok(())
     }
 
-    /// The ranges of the dimensions, to be checked against a shape.
+    /// The ranges of the dimensions, with the values of a shape.
     pub(crate) fn limits(&self, shape: &Shape) -> [(Dimension, u32, u32, u32); 3] {
         [
             (Dimension::M, shape.m, 1, self.rows_max),
@@ -111,20 +108,22 @@ impl Rules {
         ]
     }
 
-    /// No proof under these rules has more bytes than this: what a node needs
-    /// to refuse larger messages unread.
+    /// The largest number of bytes of a proof under these rules.
+    ///
+    /// A node can reject larger messages without reading them.
     pub fn proof_bytes_max(&self) -> u64 {
         let rank = self.params.rank() as u64;
         let k = u64::from(self.k_max) / rank * rank;
         let opened = self.params.tile() as u64 * k + 2 * 1023;
-        // One sibling a level on either side of the strip at most.
+        // At most one sibling for each level on either side of the strip.
         let chunks = (u64::from(self.rows_max) * k).div_ceil(1024).max(1);
         let levels = u64::from(u64::BITS - chunks.leading_zeros());
         poai_core::puzzle::proof::HEADER_LEN as u64 + 2 * (opened + 32 * 2 * levels)
     }
 
-    /// The digest that names these rules in a receipt:
-    /// `H("rules", u16 r ‖ u16 t ‖ u32 k_min ‖ u32 k_max ‖ u32 rows_max ‖
+    /// The digest that names these rules in a receipt.
+    ///
+    /// It is `H("rules", u16 r ‖ u16 t ‖ u32 k_min ‖ u32 k_max ‖ u32 rows_max ‖
     /// u128 difficulty_min)`.
     pub fn digest(&self) -> RulesDigest {
         // Exact: rank and tile are at most 256.

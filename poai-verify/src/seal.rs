@@ -1,4 +1,7 @@
-//! Sealed headers, one or many: the proof with what the node holds it against.
+//! Verification of sealed headers, one or many.
+//!
+//! A seal is a proof with the challenge and the difficulty that the node
+//! computed.
 
 use crate::error::{Malformed, VerifyError};
 use crate::rules::RulesError;
@@ -6,50 +9,53 @@ use crate::verifier::{Verified, Verifier};
 use alloc::vec::Vec;
 use poai_core::{Challenge, Difficulty};
 
-/// What a node has in hand when a block arrives.
+/// A block's proof, with the node's challenge and difficulty.
 ///
-/// It binds nothing by itself: challenge and difficulty are what the *node*
-/// computed, the first from the header, the second from the header's ancestors.
+/// It binds nothing by itself. The *node* computes the challenge from the
+/// header, and the difficulty from the header's ancestors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal<'a> {
     /// The hash of the header without its proof, nonce included.
     pub challenge: Challenge,
-    /// What the node's retargeting asks of this block, in MACs. A difficulty
-    /// that a header states must be compared with it before.
+    /// The difficulty that the node's retargeting requires of this block, in
+    /// MACs. If the header states a difficulty, the node must compare the two
+    /// first.
     pub difficulty: Difficulty,
-    /// The proof's bytes, as they arrived.
+    /// The proof's bytes, as received.
     pub proof: &'a [u8],
 }
 
 impl Verifier {
-    /// The verifier of the same rules at another difficulty; a copy, at no cost.
+    /// The verifier of the same rules at another difficulty. It is a cheap copy.
     ///
     /// # Errors
-    /// [`RulesError::Difficulty`] below what the rules permit.
+    /// [`RulesError::Difficulty`] if the difficulty is below the least that the rules permit.
     pub fn at(&self, difficulty: Difficulty) -> Result<Verifier, RulesError> {
         Verifier::new(*self.rules(), difficulty)
     }
 
-    /// [`Verifier::verify`], against the seal's own challenge and difficulty.
+    /// As [`Verifier::verify`], with the seal's own challenge and difficulty.
     ///
     /// # Errors
-    /// [`VerifyError`]; [`Malformed::Difficulty`] where the seal's difficulty
-    /// lies below what the rules permit.
+    /// [`VerifyError`]; [`Malformed::Difficulty`] if the seal's difficulty is
+    /// below the least that the rules permit.
     pub fn verify_seal(&self, seal: &Seal<'_>) -> Result<Verified, VerifyError> {
         self.of(seal)?.verify(&seal.challenge, seal.proof)
     }
 
-    /// [`Verifier::preliminary_verify`], against the seal's own challenge and
+    /// As [`Verifier::preliminary_verify`], with the seal's own challenge and
     /// difficulty.
     ///
     /// # Errors
-    /// As [`Verifier::verify_seal`], for what it checks.
+    /// As for [`Verifier::verify_seal`], for these checks.
     pub fn preliminary_verify_seal(&self, seal: &Seal<'_>) -> Result<(), VerifyError> {
         self.of(seal)?.preliminary_verify(&seal.challenge, seal.proof)
     }
 
-    /// [`Verifier::verify_seal`] of each, in order; one that fails stops no
-    /// other. With the feature `parallel` on all threads of rayon's pool.
+    /// [`Verifier::verify_seal`] for each seal, in order. A failure does not
+    /// stop the others.
+    ///
+    /// With the feature `parallel`, it uses all threads of rayon's pool.
     pub fn verify_batch(&self, seals: &[Seal<'_>]) -> Vec<Result<Verified, VerifyError>> {
         #[cfg(feature = "parallel")]
         {

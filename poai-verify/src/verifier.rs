@@ -1,4 +1,4 @@
-//! The checks of spec §7, cheap ones first.
+//! The checks of spec §7, cheap checks first.
 
 use crate::error::{Invalid, Malformed, VerifyError};
 use crate::rules::{Rules, RulesError};
@@ -9,30 +9,33 @@ use poai_core::{
     Challenge, Difficulty, RulesDigest, Side, Statement, Ticket, Tile, Transcript, recompute,
 };
 
-/// A proof that holds, under the rules and the difficulty of the verifier that
-/// says so. It can only be had from one.
+/// A valid proof, under the rules and the difficulty of the verifier that
+/// returned it.
 ///
-/// It says that the tile was computed from committed operands under this
-/// challenge. It does not say that the operands were useful, nor whose they
+/// Only a verifier can make this value.
+///
+/// It states that the tile was computed from committed operands under this
+/// challenge. It does not state that the operands were useful, or whose they
 /// are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Verified {
-    /// What was multiplied.
+    /// The shape and the roots of the product.
     pub statement: Statement,
     /// The tile that drew the ticket.
     pub tile: Tile,
     /// The ticket.
     pub ticket: Ticket,
-    /// The difficulty that it was held against.
+    /// The difficulty that the ticket was compared with.
     pub difficulty: Difficulty,
-    /// The rules that it was verified under.
+    /// The digest of the rules that the proof was verified under.
     pub rules: RulesDigest,
 }
 
-/// Checks proofs under a node's rules at one difficulty. Cheap to build, cheap
-/// to copy.
+/// A verifier of proofs under a node's rules at one difficulty.
+///
+/// It is cheap to build and to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Verifier {
     rules: Rules,
@@ -40,10 +43,10 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier of blocks of this difficulty.
+    /// A verifier of blocks with this difficulty.
     ///
     /// # Errors
-    /// [`RulesError::Difficulty`] below 2^24.
+    /// [`RulesError::Difficulty`] if the difficulty is below 2^24.
     pub fn block(difficulty: Difficulty) -> Result<Verifier, RulesError> {
         Verifier::new(Rules::CONSENSUS, difficulty)
     }
@@ -51,8 +54,8 @@ impl Verifier {
     /// A verifier under other rules, for shares, tests and research.
     ///
     /// # Errors
-    /// [`RulesError`] where the rules contradict themselves or the difficulty
-    /// lies below theirs.
+    /// [`RulesError`] if the rules contradict themselves, or the difficulty is
+    /// below the least that they permit.
     pub fn new(rules: Rules, difficulty: Difficulty) -> Result<Verifier, RulesError> {
         rules.check()?;
         let min = rules.difficulty_min;
@@ -72,7 +75,7 @@ impl Verifier {
         self.difficulty
     }
 
-    /// Everything: on `Ok` the proof holds.
+    /// Runs all checks. `Ok` means that the proof is valid.
     ///
     /// # Errors
     /// [`VerifyError`] names the field and the check that failed.
@@ -80,7 +83,7 @@ impl Verifier {
         self.finish(&self.claim(challenge, proof)?)
     }
 
-    /// The costly checks, after [`Verifier::claim`].
+    /// Runs the costly checks, after [`Verifier::claim`].
     pub(crate) fn finish(&self, claim: &Claim<'_>) -> Result<Verified, VerifyError> {
         self.check_openings(claim)?;
         self.check_tile(claim)?;
@@ -93,12 +96,14 @@ impl Verifier {
         })
     }
 
-    /// The cheap checks only, a few microseconds: lengths, limits, indices and
-    /// the ticket of the *claimed* transcript. For deciding whether a message
-    /// deserves the rest; it proves nothing.
+    /// Runs only the cheap checks, which take a few microseconds: lengths,
+    /// limits, indices and the ticket of the *claimed* transcript.
+    ///
+    /// A node can use it to decide whether a message deserves the other checks.
+    /// It proves nothing.
     ///
     /// # Errors
-    /// As [`Verifier::verify`], for what it checks.
+    /// As for [`Verifier::verify`], for these checks.
     pub fn preliminary_verify(
         &self,
         challenge: &Challenge,
@@ -107,7 +112,8 @@ impl Verifier {
         self.claim(challenge, proof).map(drop)
     }
 
-    /// Sizes and limits, seeds, and the claimed transcript against the target.
+    /// Checks sizes and limits, derives the seeds, and compares the claimed
+    /// transcript's ticket with the target.
     pub(crate) fn claim<'a>(
         &self,
         challenge: &Challenge,
@@ -130,7 +136,7 @@ impl Verifier {
         Ok(Claim { proof, seeds, ticket })
     }
 
-    /// Entries in range, openings under their roots.
+    /// Checks that entries are in range, and that openings lead to their roots.
     fn check_openings(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
         for side in [Side::A, Side::B] {
             check_entries(side, claim.proof.opening(side).bytes)?;
@@ -147,7 +153,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// The tile recomputed from both strips, held against the claim.
+    /// Recomputes the tile from both strips, and compares it with the claim.
     fn check_tile(&self, claim: &Claim<'_>) -> Result<(), VerifyError> {
         let Claim { proof, seeds, .. } = claim;
         let params = &self.rules.params;
@@ -163,7 +169,7 @@ impl Verifier {
         compare(&proof.transcript, &recomputed)
     }
 
-    /// Where a strip lies; decoding has made sure that it lies somewhere.
+    /// The place of a strip. Decoding has checked that it exists.
     fn strip(
         &self,
         proof: &ProofView<'_>,
@@ -181,7 +187,7 @@ pub(crate) struct Claim<'a> {
     ticket: Ticket,
 }
 
-/// What cannot happen after decoding is still an error and no panic.
+/// An error for a case that decoding excludes, so that it is not a panic.
 fn length(bytes: &[u8]) -> VerifyError {
     let got = bytes.len() as u64;
     Malformed::Encoding(DecodeError::Length { expected: got, got }).into()
@@ -189,7 +195,8 @@ fn length(bytes: &[u8]) -> VerifyError {
 
 fn check_entries(side: Side, bytes: &[u8]) -> Result<(), Malformed> {
     let bad = |&byte: &u8| !(ENTRY_MIN..=ENTRY_MAX).contains(&(byte as i8));
-    // The whole at once first: this vectorises, finding the byte does not.
+    // Tests all bytes at once first: this vectorises, and finding the byte does
+    // not.
     if !bytes.iter().fold(false, |any, byte| any | bad(byte)) {
         return Ok(());
     }
@@ -209,8 +216,10 @@ fn compare(claimed: &Transcript, recomputed: &Transcript) -> Result<(), VerifyEr
     Ok(())
 }
 
-/// Plain BLAKE3 of a proof's bytes. A node has to put it into the block's id:
-/// another winning tile of the same product is an equally valid proof.
+/// Plain BLAKE3 of a proof's bytes.
+///
+/// A node must put it into the block's id, because another winning tile of the
+/// same product is an equally valid proof.
 pub fn proof_hash(proof: &[u8]) -> [u8; 32] {
     *blake3::hash(proof).as_bytes()
 }

@@ -257,7 +257,7 @@ fn too_many_public_inputs_are_refused() {
     // 64 i8 are 3 elements, so 192 are 7; 30 i16 are 2; and the binding.
     let output = prove(&["--visibility", "input=public", "--batch", "3"]);
     let why =
-        "10 public inputs, of them 7 for the input and 2 for the output, where 6 are the most";
+        "expected at most 6 public inputs, got 10, of them 7 for the input and 2 for the output";
     refused(&output, 2, why);
     refused(&output, 2, "let large tensors be hashed");
 }

@@ -1,4 +1,4 @@
-//! The first signal: what a proof is tied to.
+//! The binding, which is the first signal of a proof.
 
 use super::{Fr, field};
 use crate::digest::ProgramId;
@@ -6,8 +6,9 @@ use crate::encoding::bytes::bytes;
 use sha3::{Digest, Keccak256};
 
 bytes! {
-    /// An address on the EVM, which names the prover. Prints as `0x` and 40
-    /// digits.
+    /// An address on the EVM, which names the prover.
+    ///
+    /// It prints as `0x` and 40 digits.
     Address, 20, "0x"
 }
 bytes! {
@@ -15,20 +16,22 @@ bytes! {
     Job, 32, ""
 }
 
-/// What every binding begins with.
+/// The first word of every binding.
 pub const TAG: [u8; 32] = *b"poai inference v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// What a proof is tied to. The circuit doesn't look into it, and the verifier
-/// computes it: a proof made for one binding fails under every other one.
+/// The program, job, prover and MACs that a proof is bound to.
 ///
-/// It does not bind input and output: the other signals do. It does not say
-/// that the program has this id or costs these MACs: whoever registered its
-/// verifying key says so. It names no chain, no contract and no key: a requester
-/// that pays in more than one place gives each its own job.
+/// The circuit does not interpret it, and the verifier computes it. A proof that was made for one
+/// binding fails under every other.
 ///
-/// Nor does it measure work: whoever has proven one run proves the same run for
-/// another binding at next to no cost (spec §16). A payer compares the other
-/// signals with its own input, and counts neither proofs nor MACs.
+/// It does not bind input and output, which the other signals bind. It does not state that the
+/// program has this id or costs these MACs; the registrar of the verifying key states that. It
+/// names no chain, no contract and no key: a requester that pays in more than one place gives each
+/// place its own job.
+///
+/// It does not measure work either. A party that has proven one run can prove the same run for
+/// another binding at almost no cost (spec §16). A payer must compare the other signals with its
+/// own input, and must not pay by the number of proofs or MACs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Binding {
@@ -36,20 +39,22 @@ pub struct Binding {
     pub program: ProgramId,
     /// The job.
     pub job: Job,
-    /// Who may use the proof.
+    /// The prover, which alone may use the proof.
     pub prover: Address,
-    /// Multiply-accumulates of the run, by which requester and prover agree on a
-    /// price. The circuit does not know them.
+    /// Multiply-accumulates of the run, by which requester and prover agree on a price. The circuit
+    /// does not check them.
     pub macs: u64,
 }
 
 impl Binding {
-    /// The signal: Keccak-256 over five words (tag, program id, job, prover
-    /// and MACs, the last two big-endian numbers) without its top three bits.
+    /// The signal: Keccak-256 over five words without its top three bits.
+    ///
+    /// The words are the tag, the program id, the job, the prover and the MACs;
+    /// the last two are big-endian numbers.
     ///
     /// In Solidity: `uint256(keccak256(abi.encode(tag, programId, job, prover,
     /// uint256(macs)))) & (2 ** 253 - 1)`. 253 bits stay below the field's
-    /// modulus, and leave collisions as hard as 126 bits do.
+    /// modulus, and finding a collision still takes about 2^126 steps.
     pub fn signal(&self) -> Fr {
         let mut hasher = Keccak256::new();
         hasher.update(TAG);
@@ -61,7 +66,8 @@ impl Binding {
         hasher.update(self.macs.to_be_bytes());
         let mut word: [u8; 32] = hasher.finalize().into();
         word[0] &= 0x1f;
-        // Below 2^253, so below the modulus: the default is never taken.
+        // The word is below 2^253, so below the modulus, and the default is
+        // never used.
         field::of_word(&word).unwrap_or_default()
     }
 }

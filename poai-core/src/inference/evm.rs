@@ -8,25 +8,26 @@ use crate::digest::ProgramId;
 use alloc::vec::Vec;
 use sha3::{Digest, Keccak256};
 
-/// What a rendered verifier is called with.
+/// The function of a rendered verifier that checks a proof.
 pub const VERIFY: &str = "verify(uint256[8],uint256[])";
 
-/// What the registry is called with.
+/// The function of the registry that certifies a proof.
 pub const VERIFY_INFERENCE: &str = "verifyInference(bytes32,bytes32,bytes32,uint256[8],uint256[])";
 
-/// The first four bytes of calldata: of Keccak-256 of the signature.
+/// The first four bytes of calldata: those of Keccak-256 of the signature.
 pub fn selector(signature: &str) -> [u8; 4] {
     let [a, b, c, d, ..]: [u8; 32] = Keccak256::digest(signature.as_bytes()).into();
     [a, b, c, d]
 }
 
-/// Calldata of [`VERIFY`], for a verifier contract alone.
+/// Calldata of [`VERIFY`], for a verifier contract without the registry.
 pub fn verify_calldata(proof: &Groth16Proof, signals: &Signals) -> Vec<u8> {
     calldata(VERIFY, &[], proof, signals)
 }
 
-/// Calldata of [`VERIFY_INFERENCE`], for the registry: program, the proof's key,
-/// job. It has to be sent from the address that the proof is bound to.
+/// Calldata of [`VERIFY_INFERENCE`], for the registry: program, the proof's key, job.
+///
+/// It has to be sent from the address that the proof is bound to.
 pub fn verify_inference_calldata(
     program: &ProgramId,
     job: &Job,
@@ -36,7 +37,7 @@ pub fn verify_inference_calldata(
     calldata(VERIFY_INFERENCE, &words, &proof.proof, &proof.signals)
 }
 
-/// Static words, the proof's words, and the signals as an array behind them.
+/// Static words, the proof's words, and the signals as an array after them.
 fn calldata(
     signature: &str,
     words: &[[u8; 32]],
@@ -44,7 +45,7 @@ fn calldata(
     signals: &Signals,
 ) -> Vec<u8> {
     let signals = signals.words();
-    // The array stands behind all static words and the word that says where.
+    // The array follows all static words and the word that holds its offset.
     let offset = 32 * (words.len() + 8 + 1);
     let mut bytes = Vec::with_capacity(4 + offset + 32 * (1 + signals.len()));
     bytes.extend(selector(signature));

@@ -1,9 +1,9 @@
-//! Field elements as big-endian words, the EVM's way.
+//! Field elements as big-endian words, in the EVM's format.
 
 use ark_ff::{BigInt, BigInteger, PrimeField};
 
-/// The element that a word stands for; `None` where it is not below the
-/// modulus, because then two words would stand for one element.
+/// The element that a word encodes, or `None` if the word is not below the
+/// modulus. Otherwise, two words would encode one element.
 pub(crate) fn of_word<F: PrimeField<BigInt = BigInt<4>>>(word: &[u8; 32]) -> Option<F> {
     let mut limbs = [0; 4];
     // A word is four chunks of eight bytes, the most significant first.

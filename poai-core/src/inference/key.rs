@@ -9,70 +9,72 @@ use alloc::vec::Vec;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 
 bytes! {
-    /// Names a verifying key: `H("inference verifying key", bytes)`. It binds
-    /// the circuit and its setup; it does not say who made the setup.
+    /// The name of a verifying key: `H("inference verifying key", bytes)`.
+    ///
+    /// It binds the circuit and its setup. It does not state who made the
+    /// setup.
     VerifyingKeyDigest, 32, ""
 }
 
-/// Bytes before the points of the signals.
+/// Number of bytes before the points of the signals.
 const HEADER_LEN: usize = G1_LEN + 3 * G2_LEN;
 
-/// Why there is no such key.
+/// Why bytes or points are not a verifying key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyingKeyError {
-    /// A number of points that no statement has.
-    #[error("a key of {0} points for signals: 2 to {max} are permitted", max = SIGNALS_MAX + 1)]
+    /// The number of points does not fit any statement.
+    #[error("expected 2 to {max} points for signals, got {0}", max = SIGNALS_MAX + 1)]
     Count(usize),
-    /// A number of bytes that no key has.
-    #[error("{0} bytes are no key's: {HEADER_LEN} and 2 to {max} times {G1_LEN} are",
+    /// The bytes do not have the length of a key.
+    #[error("expected {HEADER_LEN} and 2 to {max} times {G1_LEN} bytes of a key, got {0}",
         max = SIGNALS_MAX + 1)]
     Length(usize),
-    /// A point is refused.
+    /// A point is invalid.
     #[error("point {point}{}: {source}", Index(*.index))]
     Point {
-        /// Which: "alpha", "beta", "gamma", "delta" or "ic".
+        /// The point: "alpha", "beta", "gamma", "delta" or "ic".
         point: &'static str,
-        /// Which of the points for signals.
+        /// Index among the points for signals, for "ic".
         index: Option<usize>,
-        /// What is wrong with it.
+        /// The point's error.
         source: PointError,
     },
-    /// Two of β, γ and δ are equal, or opposite: whoever sees such a key forges
-    /// proofs of any signals.
+    /// Two of β, γ and δ are equal or opposite. Any party that sees such a key
+    /// can forge proofs of any signals.
     #[error(
         "expected three unrelated points of G2, got {first} = {}{second}; make the key again, in a \
          ceremony with contributions", sign(*.opposite)
     )]
     Related {
-        /// One: "beta" or "gamma".
+        /// The first point: "beta" or "gamma".
         first: &'static str,
-        /// The other: "gamma" or "delta".
+        /// The second point: "gamma" or "delta".
         second: &'static str,
-        /// Whether it is the negative.
+        /// Whether the points are opposite.
         opposite: bool,
     },
-    /// Two signals have equal or opposite points: a proof binds their sum or
-    /// their difference, and neither of them.
+    /// Two signals have equal or opposite points. A proof then binds only their
+    /// sum or their difference.
     #[error(
         "expected a point of its own for each signal, got ic[{first}] = {}ic[{second}]; make the \
          key again, from a circuit that binds each signal", sign(*.opposite)
     )]
     Interchangeable {
-        /// One, an index of `ic`, 1 or more.
+        /// The first index in `ic`, 1 or more.
         first: usize,
-        /// The other, a larger index.
+        /// The second index, which is larger.
         second: usize,
-        /// Whether it is the negative.
+        /// Whether the points are opposite.
         opposite: bool,
     },
 }
 
-/// What stands before a negative.
+/// The sign before an opposite point.
 fn sign(opposite: bool) -> &'static str {
     if opposite { "−" } else { "" }
 }
 
-/// Prints an index where there is one.
+/// Prints an index if there is one.
 struct Index(Option<usize>);
 
 impl core::fmt::Display for Index {
@@ -81,15 +83,15 @@ impl core::fmt::Display for Index {
     }
 }
 
-/// What a proof is checked with: of one circuit and one setup.
+/// A verifying key of one circuit and one setup, with which proofs are checked.
 ///
-/// Every key there is holds points of the right groups, none at infinity: were
-/// a signal's point there, the signal could be anything. No two of β, γ and δ are
-/// equal or opposite, and no two signals' points are (spec §16): such keys exist
-/// where nobody contributed to a ceremony, and everybody can forge under them.
+/// Its points are always of the right groups, and never at infinity: if a signal's point were at
+/// infinity, the signal could have any value. No two of β, γ and δ are equal or opposite, and no
+/// two signals' points are (spec §16). Degenerate keys of this kind exist if a ceremony had no
+/// contribution, and any party can forge under them.
 ///
-/// Other degenerate keys cannot be told: whoever made the setup alone, and kept
-/// its secrets, can forge proofs, and whoever knows any ratio of β, γ and δ.
+/// Other degenerate keys cannot be detected. A party that made the setup alone and kept its secrets
+/// can forge proofs. So can a party that knows any ratio of β, γ and δ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VerifyingKey {
     alpha: G1Affine,
@@ -102,8 +104,9 @@ pub struct VerifyingKey {
 through_bytes!(VerifyingKey);
 
 impl VerifyingKey {
-    /// A key of these points; `ic` has one for the constant and one for each of
-    /// 1 to 6 signals.
+    /// A key with these points.
+    ///
+    /// `ic` has one point for the constant and one for each of 1 to 6 signals.
     ///
     /// # Errors
     /// [`VerifyingKeyError::Count`], [`VerifyingKeyError::Point`],
@@ -129,10 +132,10 @@ impl VerifyingKey {
         VerifyingKey { alpha, beta, gamma, delta, ic }.independent()
     }
 
-    /// The key, if its points are of the groups and unrelated.
+    /// The key, if its points are unrelated.
     ///
-    /// If β, γ or δ is ± another, two of the four pairings are of one base, and
-    /// points that everybody knows cancel: with δ = γ, C = −L cancels the signals.
+    /// If β, γ or δ is ± another, two of the four pairings have one base, and public points cancel:
+    /// with δ = γ, C = −L cancels the signals.
     fn independent(self) -> Result<VerifyingKey, VerifyingKeyError> {
         let [b, c, d] = [("beta", &self.beta), ("gamma", &self.gamma), ("delta", &self.delta)];
         for [(first, one), (second, other)] in [[b, c], [b, d], [c, d]] {
@@ -140,7 +143,8 @@ impl VerifyingKey {
                 return Err(VerifyingKeyError::Related { first, second, opposite });
             }
         }
-        // The constant's point is no signal's.
+        // The constant's point is not compared, because it does not belong to a
+        // signal.
         let signals = self.ic.iter().enumerate().skip(1);
         for (first, one) in signals.clone() {
             for (second, other) in signals.clone().skip(first) {
@@ -152,7 +156,7 @@ impl VerifyingKey {
         Ok(self)
     }
 
-    /// How many signals it takes.
+    /// Number of signals that the key checks.
     pub fn signals(&self) -> usize {
         // There are at least two points.
         self.ic.len().saturating_sub(1)
@@ -183,8 +187,10 @@ impl VerifyingKey {
         &self.ic
     }
 
-    /// The canonical bytes: α, β, γ, δ and the signals' points, compressed. No
-    /// prefix: how many follows from the length.
+    /// The canonical bytes: α, β, γ, δ and the signals' points, compressed.
+    ///
+    /// There is no length prefix, because the number of points follows from the
+    /// length.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_LEN + self.ic.len() * G1_LEN);
         bytes.extend(points::encode::<_, G1_LEN>(&self.alpha));
@@ -197,7 +203,7 @@ impl VerifyingKey {
         bytes
     }
 
-    /// Reads the canonical bytes; `encode` gives exactly them again.
+    /// Reads the canonical bytes, which `encode` reproduces exactly.
     ///
     /// # Errors
     /// [`VerifyingKeyError::Length`], [`VerifyingKeyError::Point`],
@@ -227,31 +233,32 @@ impl VerifyingKey {
         key.independent()
     }
 
-    /// The key's name, which proofs carry.
+    /// The digest that names the key in proofs.
     pub fn digest(&self) -> VerifyingKeyDigest {
         VerifyingKeyDigest(derive!("inference verifying key", &self.encode()))
     }
 
-    /// α as the EVM has it: x, y.
+    /// α in the EVM's format: x, y.
     pub fn alpha_words(&self) -> [[u8; 32]; 2] {
         points::g1_words(&self.alpha)
     }
 
-    /// β, γ and δ as the EVM has them: x and y, of each the imaginary part
+    /// β, γ and δ in the EVM's format: x and y, each with the imaginary part
     /// first.
     pub fn g2_words(&self) -> [[[u8; 32]; 4]; 3] {
         [&self.beta, &self.gamma, &self.delta].map(points::g2_words)
     }
 
-    /// The points of the constant and the signals as the EVM has them: x, y.
+    /// The points of the constant and the signals in the EVM's format: x, y.
     pub fn ic_words(&self) -> Vec<[[u8; 32]; 2]> {
         self.ic.iter().map(points::g1_words).collect()
     }
 }
 
-/// Whether two points of a group, none at infinity, are opposite or equal;
-/// `None` if they are neither. Equal x have two points alone, one the other's
-/// negative.
+/// Whether two points of a group, neither at infinity, are opposite (`true`) or
+/// equal (`false`); `None` if they are neither.
+///
+/// Only two points have the same x, and each is the negative of the other.
 fn opposite<P: SWCurveConfig>(one: &Affine<P>, other: &Affine<P>) -> Option<bool> {
     (one.x == other.x).then_some(one.y != other.y)
 }

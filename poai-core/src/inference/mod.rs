@@ -1,22 +1,21 @@
-//! Proofs of inference: what such a proof says, and its bytes.
+//! Inference proofs: their statement, and their bytes.
 //!
-//! A proof says: *the program with this id maps an input to an output, both as
-//! visible as [`Visibility`] has it, for this job and by this prover*. It says
-//! nothing about whose input it was, and measures no work (spec §16). It is a Groth16 proof on BN254, of 128 bytes whatever the
-//! program, which the EVM checks; what it is about is at most six field
-//! elements, the [`Signals`].
+//! A proof states: *the program with this id maps an input to an output, each with its
+//! [`Visibility`], for this job and by this prover*. It does not state whose input it was, and
+//! measures no work (spec §16). It is a Groth16 proof on BN254, of 128 bytes for any program, which
+//! the EVM can check. Its statement is at most six field elements, the [`Signals`].
 //!
-//! - [`visibility`]: what of tensors and weights everybody sees.
-//! - [`binding`]: the first signal, which ties a proof to program, job, prover
-//!   and MACs, so that it is worthless to another sender.
+//! - [`visibility`]: which parts of tensors and weights are public.
+//! - [`binding`]: the first signal, which binds a proof to program, job, prover and MACs, so that
+//!   another sender cannot use it.
 //! - [`packing`]: public entries as field elements.
-//! - [`signals`]: the public inputs, and where each of them stands.
+//! - [`signals`]: the public inputs, and the place of each.
 //! - [`key`] and [`proof`]: the points, strictly decoded.
 //! - [`object`]: a proof with its signals and its key's digest.
 //! - [`evm`]: words and calldata for contracts.
 //!
-//! Nothing here makes a proof or checks one: the prover is the crate
-//! `poai-prover`, the verifier the crate `poai-verify`.
+//! This module neither makes nor checks proofs. The crate `poai-prover` has the prover, and the
+//! crate `poai-verify` the verifier.
 
 pub mod binding;
 pub mod evm;

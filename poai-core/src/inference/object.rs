@@ -1,47 +1,53 @@
-//! A proof with what it is of.
+//! An inference proof: a Groth16 proof with its signals and its key's digest.
 
 use super::key::VerifyingKeyDigest;
 use super::proof::{Groth16Proof, ProofDecodeError};
 use super::signals::{SIGNALS_MAX, Signals, SignalsError};
 use alloc::vec::Vec;
 
-/// Bytes before the signals.
+/// Number of bytes before the signals.
 const HEADER_LEN: usize = Groth16Proof::LEN + 32;
 
-/// Why bytes are no proof of inference.
+/// Why bytes are not an inference proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InferenceDecodeError {
-    /// A number of bytes that none has.
-    #[error("{0} bytes are no proof of inference: {HEADER_LEN} and 1 to {SIGNALS_MAX} words are")]
+    /// The bytes do not have the length of an inference proof.
+    #[error("expected {HEADER_LEN} bytes and 1 to {SIGNALS_MAX} words of a proof, got {0} bytes")]
     Length(usize),
-    /// The proof.
+    /// The Groth16 proof is invalid.
     #[error(transparent)]
     Proof(#[from] ProofDecodeError),
-    /// The signals.
+    /// The signals are invalid.
     #[error(transparent)]
     Signals(#[from] SignalsError),
 }
 
-/// A proof of inference: a claim, until a verifier has checked it with a key of
-/// its own and against the binding that it expects.
+/// An inference proof.
+///
+/// It is only a claim until a verifier has checked it with the verifier's own
+/// key and the binding that it expects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InferenceProof {
-    /// The proof.
+    /// The Groth16 proof.
     pub proof: Groth16Proof,
-    /// Names the key that it is to be checked with, so that another key is
-    /// told from a false proof. No verifier takes its key from here.
+    /// The digest of the key to check it with.
+    ///
+    /// It distinguishes a wrong key from a false proof. A verifier never takes
+    /// its key from here.
     pub key: VerifyingKeyDigest,
     /// The public inputs.
     pub signals: Signals,
 }
 
 impl InferenceProof {
-    /// The most bytes that one has.
+    /// The largest number of bytes of an inference proof.
     pub const LEN_MAX: usize = HEADER_LEN + 32 * SIGNALS_MAX;
 
-    /// The canonical bytes: the proof, the key's digest, the signals' words. No
-    /// prefix: how many signals follows from the length.
+    /// The canonical bytes: the proof, the key's digest, the signals' words.
+    ///
+    /// There is no length prefix, because the number of signals follows from
+    /// the length.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(InferenceProof::LEN_MAX);
         bytes.extend(self.proof.encode());
@@ -50,10 +56,10 @@ impl InferenceProof {
         bytes
     }
 
-    /// Reads the canonical bytes; `encode` gives exactly them again.
+    /// Reads the canonical bytes, which `encode` reproduces exactly.
     ///
     /// # Errors
-    /// [`InferenceDecodeError`] for every byte string that is no proof's.
+    /// [`InferenceDecodeError`] for bytes that are not an inference proof.
     pub fn decode(bytes: &[u8]) -> Result<InferenceProof, InferenceDecodeError> {
         let length = InferenceDecodeError::Length(bytes.len());
         if bytes.len() > InferenceProof::LEN_MAX {
@@ -61,7 +67,7 @@ impl InferenceProof {
         }
         let (proof, rest) = bytes.split_at_checked(Groth16Proof::LEN).ok_or(length)?;
         let (key, rest) = rest.split_first_chunk().ok_or(length)?;
-        // The cheap part first: points cost square roots.
+        // Decodes the cheap part first, because points cost square roots.
         let signals = match Signals::decode(rest) {
             Err(SignalsError::Length(_)) => return Err(length),
             signals => signals?,

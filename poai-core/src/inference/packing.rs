@@ -1,76 +1,79 @@
-//! Entries of public tensors as field elements.
+//! Packing of a public tensor's entries into field elements.
 //!
-//! An entry of `bits` bits, plus 2^(bits − 1), is one digit; the digits of
+//! An entry of `bits` bits, plus 2^(bits − 1), is one digit. The digits of
 //! consecutive entries (row-major, without padding) make one element, the first
-//! the least significant, as many as fit into 248 bits.
+//! digit the least significant. An element has as many digits as fit into 248
+//! bits.
 
 use super::Fr;
 use crate::program::Dtype;
 use alloc::vec::Vec;
 use ark_ff::{BigInt, PrimeField};
 
-/// The bits of an element that carry digits: below the modulus's 254, and whole
-/// bytes.
+/// Number of bits of an element that carry digits. It is below the modulus's
+/// 254 bits, and whole bytes.
 pub const BITS: u32 = 248;
 
-/// How many entries a tensor has, and of which type.
+/// The number and the type of a tensor's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Entries {
-    /// Their type.
+    /// The type of the entries.
     pub dtype: Dtype,
-    /// Their number: true rows times true columns.
+    /// The number of entries: true rows times true columns.
     pub count: u64,
 }
 
 impl Entries {
-    /// The number of elements that they pack into.
+    /// The number of elements that the entries pack into.
     pub const fn elements(self) -> u64 {
         self.count.div_ceil(per_element(self.dtype) as u64)
     }
 }
 
-/// Why entries don't pack, or elements don't unpack.
+/// Why entries cannot be packed, or elements cannot be unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackingError {
     /// An entry has more bits than its type.
-    #[error("entry {index} = {value} does not fit {bits} bits")]
+    #[error("expected entry {index} of {bits} bits, got {value}")]
     Entry {
-        /// Which.
+        /// Index of the entry.
         index: usize,
-        /// Its value.
+        /// The entry's value.
         value: i32,
-        /// The type's bits.
+        /// Number of bits of the type.
         bits: u32,
     },
-    /// The number of elements is not the one that the entries make.
-    #[error("{expected} elements are as many as these entries make, got {got}")]
+    /// The number of elements does not fit the number of entries.
+    #[error("expected {expected} elements for these entries, got {got}")]
     Count {
-        /// What they make.
+        /// Number of elements that the entries pack into.
         expected: u64,
-        /// What came.
+        /// Number of given elements.
         got: usize,
     },
     /// An element has digits beyond its entries.
-    #[error("element {index} is larger than its entries make it")]
+    #[error("expected only the entries' digits in element {index}, got more digits")]
     Large {
-        /// Which.
+        /// Index of the element.
         index: usize,
     },
 }
 
-/// Bits of an entry.
+/// Number of bits of an entry.
 pub const fn bits(dtype: Dtype) -> u32 {
     8 * dtype.size() as u32
 }
 
-/// Entries in one element: 31, 15 or 7.
+/// Number of entries in one element: 31, 15 or 7.
 pub const fn per_element(dtype: Dtype) -> usize {
     (BITS / bits(dtype)) as usize
 }
 
-/// Packs entries. Any value of the type's width is permitted, also 8-bit ones
-/// that are no clean entries.
+/// Packs entries.
+///
+/// Any value of the type's width is permitted, also an 8-bit value that is not
+/// a clean entry.
 ///
 /// # Errors
 /// [`PackingError::Entry`].
@@ -85,26 +88,28 @@ pub fn pack(dtype: Dtype, entries: &[i32]) -> Result<Vec<Fr>, PackingError> {
                 let index = chunk_index * per_element + place;
                 return Err(PackingError::Entry { index, value, bits });
             }
-            // Widths divide 64: no digit straddles two limbs.
+            // Widths divide 64, so no digit is in two limbs.
             let at = place as u32 * bits;
             if let Some(limb) = limbs.get_mut((at / 64) as usize) {
                 *limb |= (digit as u64) << (at % 64);
             }
         }
-        // Below 2^248, so below the modulus: the default is never taken.
+        // The element is below 2^248, so below the modulus, and the default is
+        // never used.
         Ok(Fr::from_bigint(BigInt(limbs)).unwrap_or_default())
     };
     entries.chunks(per_element).enumerate().map(element).collect()
 }
 
-/// The entries of a public tensor, read from its elements: the inverse of
-/// [`pack`].
+/// Unpacks the entries of a public tensor from its elements. It is the inverse
+/// of [`pack`].
 ///
 /// # Errors
-/// [`PackingError::Count`] and [`PackingError::Large`] where no entries pack
-/// into these elements.
+/// [`PackingError::Count`] and [`PackingError::Large`] if no entries pack into
+/// these elements.
 pub fn unpack(entries: Entries, elements: &[Fr]) -> Result<Vec<i32>, PackingError> {
-    // First of all: what follows allocates as much as the elements hold.
+    // Check the count first, because the code below allocates as much as the
+    // elements hold.
     let expected = entries.elements();
     if expected != elements.len() as u64 {
         return Err(PackingError::Count { expected, got: elements.len() });
@@ -122,7 +127,7 @@ pub fn unpack(entries: Entries, elements: &[Fr]) -> Result<Vec<i32>, PackingErro
             if let Some(limb) = limbs.get_mut((at / 64) as usize) {
                 let digit = (*limb >> (at % 64)) & mask;
                 *limb &= !(mask << (at % 64));
-                // Exact: a digit less the offset is in the type's range.
+                // Exact: a digit minus the offset is in the type's range.
                 unpacked.push((digit as i64 - offset) as i32);
             }
         }

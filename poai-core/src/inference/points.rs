@@ -1,7 +1,7 @@
-//! Points of BN254's groups: which are permitted, and their bytes.
+//! Points of BN254's groups: which are valid, and their bytes.
 //!
-//! A point has one encoding. The point at infinity has none here: no honest key
-//! or proof holds it, and where it slips in, a pairing says nothing.
+//! A point has one encoding. The point at infinity has none in this module: no
+//! honest key or proof holds it, and a pairing with it shows nothing.
 
 use super::field;
 use super::{G1Affine, G2Affine};
@@ -10,30 +10,31 @@ use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
 
-/// Bytes of a compressed point of G1.
+/// Number of bytes of a compressed point of G1.
 pub const G1_LEN: usize = 32;
-/// Bytes of a compressed point of G2.
+/// Number of bytes of a compressed point of G2.
 pub const G2_LEN: usize = 64;
 
-/// Why a point is refused.
+/// Why a point is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PointError {
-    /// The bytes are nobody's: a coordinate that is not below the modulus, one
-    /// without a point on the curve, or flags that no encoding has.
-    #[error("no canonical encoding of a point")]
+    /// The bytes encode no point: a coordinate is not below the modulus, a
+    /// coordinate has no point on the curve, or the flags are invalid.
+    #[error("expected the canonical encoding of a point, got other bytes")]
     Encoding,
-    /// The point at infinity.
-    #[error("the point at infinity")]
+    /// The point is at infinity.
+    #[error("expected a finite point, got the point at infinity")]
     Infinity,
-    /// Not on the curve.
-    #[error("not on the curve")]
+    /// The point is not on the curve.
+    #[error("expected a point on the curve, got one off it")]
     Curve,
-    /// On the curve, but outside the group of prime order. G2's curve has such.
-    #[error("outside the subgroup")]
+    /// The point is on the curve, but outside the group of prime order. Only
+    /// G2's curve has such points.
+    #[error("expected a point of the subgroup, got one outside it")]
     Subgroup,
 }
 
-/// Checks a point that came as coordinates.
+/// Checks a point that was given as coordinates.
 pub(super) fn check<P: SWCurveConfig>(point: &Affine<P>) -> Result<(), PointError> {
     if point.is_zero() {
         Err(PointError::Infinity)
@@ -46,22 +47,26 @@ pub(super) fn check<P: SWCurveConfig>(point: &Affine<P>) -> Result<(), PointErro
     }
 }
 
-/// Reads a compressed point of `N` bytes: the x coordinate, little-endian, with
-/// the sign of y and the flag of infinity in the last byte's top bits.
+/// Reads a compressed point of `N` bytes.
+///
+/// The format is the x coordinate, little-endian, with the sign of y and the
+/// flag of infinity in the last byte's top bits.
 pub(super) fn decode<P: SWCurveConfig, const N: usize>(
     bytes: &[u8; N],
 ) -> Result<Affine<P>, PointError> {
     let point = Affine::<P>::deserialize_compressed_unchecked(&bytes[..])
         .map_err(|_| PointError::Encoding)?;
     check(&point)?;
-    // Whatever the library lets pass: only what it would write is read.
+    // The library may accept other bytes, so only the bytes that it would write
+    // are accepted.
     if encode::<P, N>(&point) == *bytes { Ok(point) } else { Err(PointError::Encoding) }
 }
 
 /// The compressed bytes of a point.
 pub(super) fn encode<P: SWCurveConfig, const N: usize>(point: &Affine<P>) -> [u8; N] {
     let mut bytes = [0; N];
-    // The only error is one of a writer that is too short; `N` is the curve's.
+    // The only error is a writer that is too short, and `N` is the curve's
+    // length.
     let written = point.serialize_compressed(&mut bytes[..]);
     debug_assert!(written.is_ok());
     bytes
@@ -71,7 +76,7 @@ pub(super) fn encode<P: SWCurveConfig, const N: usize>(point: &Affine<P>) -> [u8
 pub(super) fn g1_of_words([x, y]: &[[u8; 32]; 2]) -> Result<G1Affine, PointError> {
     let fq = |word| field::of_word::<Fq>(word).ok_or(PointError::Encoding);
     let (x, y) = (fq(x)?, fq(y)?);
-    // Two zeros are how the EVM writes infinity; they are on no curve.
+    // The EVM writes infinity as two zeros, which are not on any curve.
     if x == Fq::default() && y == Fq::default() {
         return Err(PointError::Infinity);
     }
@@ -79,7 +84,7 @@ pub(super) fn g1_of_words([x, y]: &[[u8; 32]; 2]) -> Result<G1Affine, PointError
     check(&point).map(|()| point)
 }
 
-/// Reads x and y, of each the imaginary part first, as the EVM has them.
+/// Reads x and y in the EVM's format, each with the imaginary part first.
 pub(super) fn g2_of_words([x1, x0, y1, y0]: &[[u8; 32]; 4]) -> Result<G2Affine, PointError> {
     let fq = |word| field::of_word::<Fq>(word).ok_or(PointError::Encoding);
     let (x, y) = (Fq2::new(fq(x0)?, fq(x1)?), Fq2::new(fq(y0)?, fq(y1)?));
@@ -95,7 +100,7 @@ pub(super) fn g1_words(point: &G1Affine) -> [[u8; 32]; 2] {
     [field::to_word(&point.x), field::to_word(&point.y)]
 }
 
-/// x and y, of each the imaginary part first.
+/// x and y, each with the imaginary part first.
 pub(super) fn g2_words(point: &G2Affine) -> [[u8; 32]; 4] {
     [point.x.c1, point.x.c0, point.y.c1, point.y.c0].map(|coordinate| field::to_word(&coordinate))
 }

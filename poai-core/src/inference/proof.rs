@@ -4,28 +4,30 @@ use super::points::{self, G1_LEN, G2_LEN, PointError};
 use super::{G1Affine, G2Affine};
 use crate::encoding::bytes::through_bytes;
 
-/// Why there is no such proof.
+/// Why bytes or points are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofDecodeError {
-    /// A number of bytes that no proof has.
-    #[error("a proof has {len} bytes, got {0}", len = Groth16Proof::LEN)]
+    /// The bytes do not have a proof's length.
+    #[error("expected {len} bytes of a proof, got {0}", len = Groth16Proof::LEN)]
     Length(usize),
-    /// A point is refused.
+    /// A point is invalid.
     #[error("point {point}: {source}")]
     Point {
-        /// Which: 'A', 'B' or 'C'.
+        /// The point: 'A', 'B' or 'C'.
         point: char,
-        /// What is wrong with it.
+        /// The point's error.
         source: PointError,
     },
 }
 
-/// A proof. Every proof there is holds points of the right groups, none at
-/// infinity; whether it holds is for a verifier to say.
+/// A Groth16 proof.
 ///
-/// Anybody can turn a proof that holds into another one of the same statement:
-/// what must happen once has to be recorded by statement and never by proof.
-/// Whoever has the witness turns it into one of another binding, too (spec §16).
+/// Its points are always of the right groups, and never at infinity. Only a verifier can decide
+/// whether the proof holds.
+///
+/// Any party can turn a valid proof into another proof of the same statement. If something must
+/// happen once, record it by statement and never by proof. A party that has the witness can also
+/// make a proof for another binding (spec §16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Groth16Proof {
     a: G1Affine,
@@ -39,7 +41,7 @@ impl Groth16Proof {
     /// The length of a proof's bytes.
     pub const LEN: usize = 2 * G1_LEN + G2_LEN;
 
-    /// A proof of these points.
+    /// A proof with these points.
     ///
     /// # Errors
     /// [`ProofDecodeError::Point`].
@@ -76,10 +78,10 @@ impl Groth16Proof {
         bytes
     }
 
-    /// Reads the canonical bytes; `encode` gives exactly them again.
+    /// Reads the canonical bytes, which `encode` reproduces exactly.
     ///
     /// # Errors
-    /// [`ProofDecodeError`] for every byte string that is no proof's.
+    /// [`ProofDecodeError`] for bytes that are not a proof.
     pub fn decode(bytes: &[u8]) -> Result<Groth16Proof, ProofDecodeError> {
         let length = ProofDecodeError::Length(bytes.len());
         let (a, rest) = bytes.split_first_chunk().ok_or(length)?;
@@ -92,15 +94,15 @@ impl Groth16Proof {
         })
     }
 
-    /// As 32-byte words, the EVM's way: A's x and y; of B's x and y the
-    /// imaginary part first; C's x and y.
+    /// The proof as 32-byte words, in the EVM's format: A's x and y, then B's x
+    /// and y with the imaginary part first, then C's x and y.
     pub fn words(&self) -> [[u8; 32]; 8] {
         let ([ax, ay], [cx, cy]) = (points::g1_words(&self.a), points::g1_words(&self.c));
         let [bx1, bx0, by1, by0] = points::g2_words(&self.b);
         [ax, ay, bx1, bx0, by1, by0, cx, cy]
     }
 
-    /// Reads the EVM's words.
+    /// Reads the words of the EVM's format.
     ///
     /// # Errors
     /// [`ProofDecodeError::Point`].

@@ -1,4 +1,5 @@
-//! A proof's public inputs: at most six field elements.
+//! The signals of a proof: one to six field elements, which are its public
+//! inputs.
 
 use super::binding::Binding;
 use super::packing::Entries;
@@ -7,63 +8,63 @@ use super::{Fr, field};
 use crate::encoding::bytes::through_bytes;
 use alloc::vec::Vec;
 
-/// The most signals of a statement: each costs gas on the EVM.
+/// The largest number of signals of a statement. Each costs gas on the EVM.
 pub const SIGNALS_MAX: usize = 6;
 
-/// Why there are no such signals.
+/// Why elements or bytes are not signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignalsError {
     /// Public tensors have too many entries.
     #[error(
-        "{count} public inputs, of them {input} for the input and {output} for the output, where \
-         {SIGNALS_MAX} are the most: let large tensors be hashed"
+        "expected at most {SIGNALS_MAX} public inputs, got {count}, of them {input} for the input \
+         and {output} for the output; let large tensors be hashed"
     )]
     TooMany {
-        /// All that there would be.
+        /// Number of all signals.
         count: u64,
-        /// The input's.
+        /// Number of signals for the input.
         input: u64,
-        /// The output's.
+        /// Number of signals for the output.
         output: u64,
     },
-    /// A number of elements that no statement has.
-    #[error("{0} signals: 1 to {SIGNALS_MAX} are permitted")]
+    /// The number of elements does not fit any statement.
+    #[error("expected 1 to {SIGNALS_MAX} signals, got {0}")]
     Count(usize),
-    /// A number of bytes that no signals have.
-    #[error("{0} bytes are no 1 to {SIGNALS_MAX} words of 32")]
+    /// The bytes do not have the length of signals.
+    #[error("expected 1 to {SIGNALS_MAX} words of 32 bytes, got {0} bytes")]
     Length(usize),
     /// A word is not below the field's modulus.
-    #[error("signal {index} is not below the field's modulus")]
+    #[error("expected signal {index} below the field's modulus, got a larger word")]
     Element {
-        /// Which.
+        /// Index of the signal.
         index: usize,
     },
-    /// A part of the statement has another number of elements than its layout
-    /// says.
-    #[error("the {part} is {expected} signals by the layout, got {got}")]
+    /// A part of the statement has another number of elements than its layout.
+    #[error("expected {expected} signals for the {part} by the layout, got {got}")]
     Part {
-        /// Which: "input", "weights", "output" or "whole".
+        /// The part: "input", "weights", "output" or "whole".
         part: &'static str,
-        /// By the layout.
+        /// Number of signals in the layout.
         expected: usize,
-        /// What came.
+        /// Number of given signals.
         got: usize,
     },
 }
 
 /// The public inputs, one to six, in the order of [`Layout`].
 ///
-/// A verifier compares the first with the binding. The others say which input,
-/// weights and output were proven: callers split them ([`Layout::split`]) and
-/// compare them with what they asked for. None says the run (batch, sequence):
-/// a key is of one run, which is registered with it.
+/// A verifier compares the first signal with the binding. The others identify
+/// the input, weights and output that were proven. Callers must split them
+/// ([`Layout::split`]) and compare them with their request. No signal states
+/// the run (batch, sequence): a key is for one run, which is registered with
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signals(Vec<Fr>);
 
 through_bytes!(Signals);
 
 impl Signals {
-    /// Signals of these elements.
+    /// Signals with these elements.
     ///
     /// # Errors
     /// [`SignalsError::Count`].
@@ -79,13 +80,13 @@ impl Signals {
         &self.0
     }
 
-    /// The first one, which binds program, job, prover and MACs.
+    /// The first signal, which binds program, job, prover and MACs.
     pub fn binding(&self) -> Fr {
         // There is at least one.
         self.0.first().copied().unwrap_or_default()
     }
 
-    /// As 32-byte big-endian words, the EVM's way.
+    /// The signals as 32-byte big-endian words, in the EVM's format.
     pub fn words(&self) -> Vec<[u8; 32]> {
         self.0.iter().map(field::to_word).collect()
     }
@@ -95,7 +96,8 @@ impl Signals {
         self.words().into_flattened()
     }
 
-    /// Reads the canonical bytes; how many signals follows from the length.
+    /// Reads the canonical bytes. The number of signals follows from the
+    /// length.
     ///
     /// # Errors
     /// [`SignalsError::Length`], [`SignalsError::Element`].
@@ -109,8 +111,10 @@ impl Signals {
     }
 }
 
-/// Where each signal stands: the binding, the input's, the weights' commitment,
-/// the output's. It follows from the visibility and the tensors' sizes.
+/// The place of each signal: the binding, the input's, the weights' commitment,
+/// the output's.
+///
+/// It follows from the visibility and the tensors' sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     visibility: Visibility,
@@ -118,24 +122,25 @@ pub struct Layout {
     output: usize,
 }
 
-/// The signals of a statement, taken apart.
+/// The signals of a statement, split into parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// Binds program, job, prover and MACs.
+    /// The binding of program, job, prover and MACs.
     pub binding: Fr,
-    /// Packed entries, a commitment, or nothing.
+    /// The input: packed entries, a commitment, or empty.
     pub input: &'a [Fr],
-    /// The weights' commitment where weights are committed.
+    /// The weights' commitment, if weights are committed.
     pub weights: Option<Fr>,
-    /// Packed entries, a commitment, or nothing.
+    /// The output: packed entries, a commitment, or empty.
     pub output: &'a [Fr],
 }
 
 impl Layout {
-    /// The layout for an input and an output of these entries.
+    /// The layout for an input and an output with these entries.
     ///
     /// # Errors
-    /// [`SignalsError::TooMany`] says how many there would be.
+    /// [`SignalsError::TooMany`] states the number of signals that it would
+    /// have.
     pub fn new(
         visibility: Visibility,
         input: Entries,
@@ -162,22 +167,22 @@ impl Layout {
         self.visibility
     }
 
-    /// How many signals there are.
+    /// Number of signals.
     pub fn count(&self) -> usize {
         1 + self.input + weights(self.visibility) + self.output
     }
 
-    /// How many of them are the input's.
+    /// Number of signals for the input.
     pub fn input(&self) -> usize {
         self.input
     }
 
-    /// How many of them are the output's.
+    /// Number of signals for the output.
     pub fn output(&self) -> usize {
         self.output
     }
 
-    /// Puts the signals of a statement together.
+    /// Assembles the signals of a statement.
     ///
     /// # Errors
     /// [`SignalsError::Part`] for a part of another size.
@@ -206,10 +211,10 @@ impl Layout {
         Signals::new(elements)
     }
 
-    /// Takes the signals of a statement apart.
+    /// Splits the signals of a statement into parts.
     ///
     /// # Errors
-    /// [`SignalsError::Part`] where there are more or fewer.
+    /// [`SignalsError::Part`] if there are more or fewer signals.
     pub fn split<'a>(&self, signals: &'a Signals) -> Result<Parts<'a>, SignalsError> {
         let elements = signals.elements();
         let parts = || {

@@ -1,34 +1,36 @@
-//! What of a run everybody sees.
+//! Which parts of a run are visible to the public.
 
 use core::fmt;
 
-/// Who sees a tensor of the statement.
+/// Visibility of a tensor of the statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum TensorVisibility {
-    /// Everybody: its entries are signals, packed.
+    /// Visible to every party: its entries are signals, packed.
     Public,
-    /// Who is told the entries and the salt: its commitment is one signal.
+    /// Visible to a party that receives the entries and the salt: its
+    /// commitment is one signal.
     Hashed,
-    /// Nobody: no signal depends on it. The proof says that there is such a
-    /// tensor, no more.
+    /// Visible to no party: no signal depends on it. The proof states only that
+    /// such a tensor exists.
     Private,
 }
 
-/// Who sees a model's weights.
+/// Visibility of a model's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum WeightsVisibility {
-    /// Constants of the circuit: a verifying key is of one model.
+    /// Constants of the circuit: a verifying key is for one model.
     Fixed,
-    /// Known to the prover: a verifying key is of an architecture, and the
+    /// Known to the prover: a verifying key is for an architecture, and the
     /// weights' commitment is one signal.
     Committed,
 }
 
-/// Who sees what. A verifying key is of one visibility.
+/// Visibility of input, output and weights. A verifying key is for one
+/// visibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Visibility {
@@ -41,7 +43,7 @@ pub struct Visibility {
 }
 
 impl fmt::Display for Visibility {
-    /// As the program `poai` takes it: `input=hashed,output=public,weights=fixed`.
+    /// The format that the program `poai` reads: `input=hashed,output=public,weights=fixed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tensor = |tensor| match tensor {
             TensorVisibility::Public => "public",
@@ -57,9 +59,9 @@ impl fmt::Display for Visibility {
     }
 }
 
-/// A byte that stands for no visibility.
+/// A byte that encodes no visibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the byte {0:#04x} stands for no visibility")]
+#[error("expected a byte that encodes a visibility, got {0:#04x}")]
 pub struct VisibilityError(pub u8);
 
 impl TensorVisibility {
@@ -82,16 +84,18 @@ impl TensorVisibility {
 }
 
 impl Visibility {
-    /// Everything public and fixed.
+    /// Input and output public, weights fixed.
     pub const PUBLIC: Visibility = Visibility {
         input: TensorVisibility::Public,
         output: TensorVisibility::Public,
         weights: WeightsVisibility::Fixed,
     };
 
-    /// The canonical byte: the input in bits 0 and 1, the output in bits 2 and
-    /// 3 (0 public, 1 hashed, 2 private), bit 4 set where weights are
-    /// committed, all others clear.
+    /// The canonical byte.
+    ///
+    /// The input is in bits 0 and 1, the output in bits 2 and 3 (0 public, 1
+    /// hashed, 2 private). Bit 4 is set if weights are committed. All other
+    /// bits are clear.
     pub const fn encode(self) -> u8 {
         let weights = match self.weights {
             WeightsVisibility::Fixed => 0,
@@ -103,7 +107,7 @@ impl Visibility {
     /// Reads the canonical byte.
     ///
     /// # Errors
-    /// [`VisibilityError`] for a byte that no visibility encodes to.
+    /// [`VisibilityError`] for a byte that encodes no visibility.
     pub const fn decode(byte: u8) -> Result<Visibility, VisibilityError> {
         let weights = match byte >> 4 {
             0 => WeightsVisibility::Fixed,

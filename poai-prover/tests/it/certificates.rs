@@ -1,6 +1,8 @@
-//! What a certificate after the first costs: a proof holds for one binding, and
-//! whoever has a witness makes it hold for any other. So receipts say what is
-//! true, and measure no work (spec §16).
+//! The cost of every certificate after the first.
+//!
+//! A proof is valid for one binding, and a party that has the witness can make
+//! it valid for any other. So receipts state what is true, and measure no work
+//! (spec §16).
 
 use crate::shared::{HASHED, MLP};
 use ark_bn254::{Bn254, Fr, G1Projective, G2Projective};
@@ -21,7 +23,8 @@ use poai_testing::layers::{RUN, input, mlp, wide};
 use poai_verify::inference::InferenceVerifier;
 use std::time::Instant;
 
-/// The binding and its square: the first signal, and the first witness.
+/// Replaces the binding and its square: the first signal, and the first
+/// witness.
 fn rebound(honest: &Chain, binding: Fr) -> Chain {
     let mut assignment = honest.assignment.clone();
     assignment[1] = binding;
@@ -33,10 +36,11 @@ fn rebound(honest: &Chain, binding: Fr) -> Chain {
 
 const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
 
-/// The attack, on a circuit of fixed weights, in which nothing but its square has
-/// the binding: three proofs of one witness, once, give the proof for any binding
-/// at four multiplications of points; two more rerandomise it. It costs alike
-/// whatever the circuit's size.
+/// The attack, on a circuit of fixed weights, in which only the square uses the binding.
+///
+/// Three proofs of one witness, made once, give the proof for any binding at four multiplications
+/// of points. Two more multiplications rerandomise it. The cost does not depend on the circuit's
+/// size.
 #[test]
 fn a_second_certificate_costs_six_multiplications_where_nothing_ties_it() {
     let (circuit, key) = (&MLP.circuit, &MLP.key);
@@ -45,8 +49,8 @@ fn a_second_certificate_costs_six_multiplications_where_nothing_ties_it() {
     let witness = Witness { input: x, binding: first.signal(), salts: SALTS };
     let (matrices, assignment) = circuit.build(Some(&witness), true).unwrap().system.into_parts();
     let honest = Chain { matrices, assignment };
-    // A and B are linear in the binding, and C is a polynomial of degree 2: its
-    // values at −1, 0 and 1 are all of it.
+    // A and B are linear in the binding, and C is a polynomial of degree 2, so
+    // its values at −1, 0 and 1 determine it.
     let [below, at, above] = [-Fr::ONE, Fr::ZERO, Fr::ONE].map(|by| {
         let proof = rebound(&honest, first.signal() + by).prove_masked(key, [Fr::ZERO; 2]);
         (G1Projective::from(proof.a), G2Projective::from(proof.b), G1Projective::from(proof.c))
@@ -76,12 +80,12 @@ fn a_second_certificate_costs_six_multiplications_where_nothing_ties_it() {
         verifier.verify(&binding, &proof).unwrap();
     }
     println!("{jobs} more certificates took {:.2} ms each", took * 1e3 / f64::from(jobs));
-    // What a payer compares tells nothing of it, if it asks for no input of its
-    // own: input and output are the first certificate's.
+    // A payer that does not require its own input cannot detect this: input and
+    // output are those of the first certificate.
     assert_eq!(MLP.circuit.layout().visibility(), HASHED);
 }
 
-/// A run of `wide`, bound to something.
+/// A run of `wide` with a binding.
 fn tied(binding: u64) -> (Chain, Tensor) {
     let network = wide();
     let visibility = Visibility {
@@ -97,9 +101,9 @@ fn tied(binding: u64) -> (Chain, Tensor) {
     (Chain { matrices, assignment }, x)
 }
 
-/// Where sums are checked by a challenge, the challenge is of the binding: the
-/// same move gives assignments that satisfy nothing, and the witnesses behind the
-/// challenge have to be made, and multiplied by the key's points, again.
+/// If a challenge checks sums, the challenge is a hash of the binding. The same attack gives
+/// assignments that satisfy nothing. The attacker must compute the witnesses that follow from the
+/// challenge again, and multiply them by the key's points.
 #[test]
 fn a_second_certificate_costs_the_challenges_part_where_they_tie_it() {
     let [(below, _), (at, _), (above, _)] = [76, 77, 78].map(tied);
@@ -111,13 +115,13 @@ fn a_second_certificate_costs_the_challenges_part_where_they_tie_it() {
         changed as f64 * 100.0 / all as f64
     );
     assert!(changed * 20 > all, "{changed} of {all}");
-    // In the untied circuit these are the binding and its square.
+    // In the untied circuit, these are the binding and its square.
     let mut moved = Chain { matrices: at.matrices.clone(), assignment: at.assignment.clone() };
     let to = Fr::from(79u64);
     moved.assignment[1] = to;
     moved.assignment[1 + at.matrices.signals] = to.square();
     assert!(!moved.satisfied());
-    // Nor are the variables polynomials of degree 2 of the binding.
+    // The variables are not polynomials of degree 2 of the binding either.
     let (half, by) = (Fr::from(2u64).inverse().unwrap(), Fr::from(2u64));
     for (i, variable) in moved.assignment.iter_mut().enumerate() {
         let [below, at, above] = [&below, &at, &above].map(|chain| chain.assignment[i]);
@@ -129,7 +133,8 @@ fn a_second_certificate_costs_the_challenges_part_where_they_tie_it() {
     assert!(tied(79).0.satisfied());
 }
 
-/// ⌊248/b⌋ entries an element, from −2^(b−1) on, the first the lowest digit.
+/// ⌊248/b⌋ entries for each element, starting at −2^(b−1), the first as the
+/// lowest digit.
 fn packed(bits: u32, entries: &[i64]) -> Vec<Fr> {
     let element = |entries: &[i64]| {
         let base = Fr::from(2u64).pow([bits.into()]);
@@ -139,7 +144,7 @@ fn packed(bits: u32, entries: &[i64]) -> Vec<Fr> {
     entries.chunks((248 / bits) as usize).map(element).collect()
 }
 
-/// ρ, made by hand of what spec §16 says, is in the circuit.
+/// The circuit contains ρ, computed by hand from the text of spec §16.
 #[test]
 fn the_challenge_is_the_specifications() {
     let (chain, x) = tied(77);
@@ -168,8 +173,8 @@ fn the_challenge_is_the_specifications() {
     let rho = rest
         .chunks(11)
         .fold(hash(first).unwrap(), |hashed, part| hash(&[&[hashed], part].concat()).unwrap());
-    // Not itself a variable, but what each row's sums are multiplied by: the last
-    // sum of a row times ρ is the first product of its Horner's rule.
+    // ρ is not a variable, but each row's sums are multiplied by it: the last sum of a row times ρ
+    // is the first product of its Horner's rule.
     for row in sums.chunks(k) {
         let product = Fr::from(*row.last().unwrap()) * rho;
         assert!(chain.assignment.contains(&product));

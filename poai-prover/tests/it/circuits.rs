@@ -1,4 +1,4 @@
-//! Programs as circuits: the executor's output, satisfied by it alone.
+//! Programs as circuits: only the executor's output satisfies them.
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, UniformRand};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
@@ -29,15 +29,16 @@ fn witness(case: &ProgramCase) -> Witness {
     Witness { input: case.inputs[0].clone(), binding: Fr::from(77u64), salts: SALTS }
 }
 
-/// What one pass over all edges found: circuits are built once for two tests.
+/// The results of one pass over all edges. Two tests share it, so that circuits
+/// are built once.
 struct Edges {
     proven: usize,
     unsupported: usize,
-    /// Circuits whose every variable was changed.
+    /// Number of circuits in which every variable was changed.
     changed: usize,
 }
 
-/// Every edge of every step that proofs have: its circuit agrees with the
+/// Every edge of every step that circuits support: its circuit agrees with the
 /// executor, and no variable can be changed alone.
 static EDGES: LazyLock<Edges> = LazyLock::new(|| {
     let mut rng = StdRng::seed_from_u64(5);
@@ -68,7 +69,7 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
             assert_eq!(built.output, run.output.entries(), "{name}");
             let system = &built.system;
             assert_eq!(system.first_unsatisfied(system.assignment()), None, "{name}");
-            // The signals are what anyone can compute outside.
+            // Any party can compute the signals outside the circuit.
             let signals = &system.assignment()[1..=system.signals()];
             assert_eq!(signals[0], Fr::from(77u64));
             assert_eq!(signals[1], commit(&case.inputs[0], &SALTS[0]).unwrap(), "{name}");
@@ -77,7 +78,7 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
             if visibility.weights == WeightsVisibility::Committed {
                 assert_eq!(signals[2], commit_weights(&case.network, &SALTS[1]).unwrap(), "{name}");
             }
-            // Structure is the same without values.
+            // The structure is the same without values.
             let empty = circuit.build(None, true).unwrap().system;
             assert_eq!(empty.constraints(), system.constraints());
             let (empty, _) = empty.into_parts();
@@ -95,21 +96,22 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
     Edges { proven, unsupported, changed }
 });
 
-/// Cases that proofs have: their circuits agree with the executor.
+/// For every case that circuits support, the circuit agrees with the executor.
 #[test]
 fn every_step_computes_what_the_executor_does() {
     let Edges { proven, unsupported, .. } = *EDGES;
-    println!("{proven} proven, {unsupported} of other kinds");
+    println!("{proven} proven, {unsupported} of unsupported kinds");
     assert!(proven > 500 && unsupported > 0);
 }
 
-/// A system with rows by variable, so that a change looks at its own.
+/// A system with its rows by variable, so that a changed variable checks only
+/// its own rows.
 struct Variables {
     matrices: Matrices,
     assignment: Vec<Fr>,
-    /// What each row's three sums are under the assignment.
+    /// The three sums of each row under the assignment.
     sums: Vec<[Fr; 3]>,
-    /// For each variable its rows, and its factor in each of the three sums.
+    /// For each variable, its rows and its factor in each of the three sums.
     rows: Vec<BTreeMap<usize, [Fr; 3]>>,
 }
 
@@ -134,7 +136,7 @@ impl Variables {
     }
 
     /// Whether the constraints hold with `delta` added to a variable. Sums are
-    /// linear, so each moves by its factor times the change.
+    /// linear, so each changes by its factor times `delta`.
     fn holds(&self, variable: usize, delta: Fr) -> bool {
         self.rows[variable].iter().all(|(&row, factors)| {
             let [a, b, c] = [0, 1, 2].map(|which| self.sums[row][which] + factors[which] * delta);
@@ -142,7 +144,8 @@ impl Variables {
         })
     }
 
-    /// An inverse beside a zero: in one row alone, as b, and there a is 0.
+    /// Whether a variable is the inverse of a zero: it is in one row only, as
+    /// b, and there a is 0.
     fn is_free(&self, variable: usize) -> bool {
         let Matrices { a, b, .. } = &self.matrices;
         let rows = &self.rows[variable];
@@ -154,8 +157,8 @@ impl Variables {
         }
     }
 
-    /// Changes every so manieth variable alone: a constraint fails, or it is
-    /// free. Answers with how many are.
+    /// Changes every `every`-th variable alone. A constraint must fail, or the
+    /// variable is free. Returns the number of free variables.
     fn check(&self, name: &str, every: usize, rng: &mut StdRng) -> usize {
         let mut free = 0;
         for variable in (1..self.matrices.variables).step_by(every) {
@@ -172,17 +175,17 @@ impl Variables {
     }
 }
 
-/// Every witness variable matters: changed alone, a constraint fails. The one
-/// kind that may change is the inverse beside a zero, which no constraint has
-/// but multiplied by that zero.
+/// Every witness variable matters: if it is changed alone, a constraint fails.
+/// Only the inverse of a zero may change, because constraints have it only
+/// multiplied by that zero.
 #[test]
 fn no_variable_can_be_changed_alone() {
     println!("{} circuits", EDGES.changed);
     assert!(EDGES.changed > 100);
 }
 
-/// The same of a whole network, sampled, with weights of both kinds; some of
-/// its inverses are free, and nothing else.
+/// The same for a sample of a whole network's variables, with both visibilities
+/// of weights. Only some inverses are free.
 #[test]
 fn no_variable_of_a_network_can_be_changed_alone() {
     let mut rng = StdRng::seed_from_u64(6);
@@ -208,7 +211,8 @@ fn no_variable_of_a_network_can_be_changed_alone() {
     }
 }
 
-/// What does not fit is refused with the estimate; what just fits is not.
+/// A circuit that does not fit in memory is rejected with the estimate. A
+/// circuit that just fits is accepted.
 #[test]
 fn memory_is_asked_for_by_setup_and_proof() {
     let case = edges::cases().into_iter().find(|case| case.inputs.len() == 1).unwrap();

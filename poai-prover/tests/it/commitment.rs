@@ -1,4 +1,4 @@
-//! The commitment to weights, made by hand of what spec §16 says.
+//! The commitment to weights, computed by hand from the text of spec §16.
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use light_poseidon::{Poseidon, PoseidonHasher};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const WEIGHTS: [i32; 12] = [1, -2, 3, -4, 5, -6, 7, -8, 63, -64, 0, 12];
 const REQUANTISE: [i32; 9] = [100, 1 << 20, 0, -7, 12_345, 1, 0, 1, -1];
 
-/// What differs between the tests' networks.
+/// The numbers that differ between the tests' networks.
 #[derive(Clone, Copy)]
 struct Numbers {
     widen: i32,
@@ -24,7 +24,8 @@ struct Numbers {
 const NUMBERS: Numbers =
     Numbers { widen: 256, narrow: (77, 5), add: ([11, -13], 3, Clamp::full(Dtype::I16)) };
 
-/// A product, a requantisation without a shift and one with, and a sum.
+/// A network with a product, a requantisation without a shift, one with a
+/// shift, and a sum.
 fn network(numbers: Numbers) -> Arc<Network> {
     let form = Form::new(Dim::fixed(2), Dim::fixed(4), Dtype::I8);
     let (mut builder, mut held) = (Builder::new(&[form]), Constants::default());
@@ -46,7 +47,7 @@ fn network(numbers: Numbers) -> Arc<Network> {
     Arc::new(Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap())
 }
 
-/// ⌊248/b⌋ entries an element, the first the lowest digit.
+/// ⌊248/b⌋ entries for each element, the first as the lowest digit.
 fn packed(bits: u32, entries: &[i32]) -> Vec<Fr> {
     let element = |entries: &[i32]| {
         let digit = |&entry: &i32| Fr::from((i64::from(entry) + (1 << (bits - 1))) as u64);
@@ -65,7 +66,7 @@ fn the_commitment_is_the_specifications() {
     let mut elements = vec![Fr::from_le_bytes_mod_order(&tag), Fr::from_le_bytes_mod_order(&salt)];
     elements.extend(packed(8, &WEIGHTS));
     elements.extend(packed(32, &REQUANTISE));
-    // Those with a shift, in the order of steps, m0 before m1.
+    // Multipliers with a shift, in the order of steps, m0 before m1.
     elements.extend(packed(32, &[77, 11, -13]));
     assert_eq!(elements.len(), 2 + 1 + 2 + 1);
     let hash = Poseidon::<Fr>::new_circom(elements.len()).unwrap().hash(&elements).unwrap();
@@ -84,8 +85,9 @@ fn circuit(numbers: Numbers) -> Circuit {
     Circuit::new(network(numbers), RUN, visibility).unwrap()
 }
 
-/// Shifts, clamps and what has no shift are the circuit's own; multipliers fit
-/// their own ranges, each, or those of both networks together.
+/// A circuit fixes shifts, clamps and multipliers without a shift. Other
+/// multipliers must fit their own ranges, or the union of both networks'
+/// ranges.
 #[test]
 fn what_a_circuit_holds_and_what_it_leaves_open() {
     let circuit_of = circuit(NUMBERS);
@@ -100,7 +102,7 @@ fn what_a_circuit_holds_and_what_it_leaves_open() {
     ] {
         assert!(matches!(other(numbers).unwrap_err(), CircuitError::Numbers));
     }
-    // 77 has 7 bits, 11 four, and −13 four with a sign.
+    // 77 has 7 bits, 11 has four, and −13 has four with a sign.
     for (narrow, add, fits) in [
         (127, [15, -16], true),
         (128, [15, -16], false),
@@ -122,13 +124,14 @@ fn what_a_circuit_holds_and_what_it_leaves_open() {
             }
         }
     }
-    // Ranges of another program have other numbers of constants or multipliers.
+    // The ranges of another program have other numbers of constants or
+    // multipliers.
     let other = Ranges::standard(network(Numbers { narrow: (m, 0), ..NUMBERS }).program());
     let error = circuit(NUMBERS).with_ranges(other).unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
 }
 
-/// The standard form's ranges, to the number.
+/// The exact ranges of the standard form.
 #[test]
 fn standard_ranges_are_the_specifications() {
     let Numbers { narrow: (_, shift), add: (_, s, clamp), .. } = NUMBERS;

@@ -11,7 +11,7 @@ use poai_verify::inference::solidity;
 
 const SENDER: [u8; 20] = [0x51; 20];
 
-/// A deployed verifier, and a proof that it takes.
+/// A deployed verifier, and a proof that it accepts.
 struct Deployed {
     chain: Chain,
     address: [u8; 20],
@@ -20,7 +20,7 @@ struct Deployed {
 }
 
 fn signals(count: usize) -> Signals {
-    // None is small: calldata is as long as it gets.
+    // No signal is small, so that calldata has its greatest length.
     Signals::new((0..count).map(|index| -Fr::from(100 + index as u64)).collect()).unwrap()
 }
 
@@ -35,12 +35,12 @@ impl Deployed {
         Deployed { chain, address, proof, signals: signals.words() }
     }
 
-    /// Calls with words that need be no proof's.
+    /// Calls the verifier with words that need not be a proof's.
     fn verify(&mut self, proof: &[Word; 8], signals: &[Word]) -> Outcome {
         self.chain.call(SENDER, self.address, calldata(proof, signals))
     }
 
-    /// Calls with some words of the proof replaced.
+    /// Calls the verifier with some words of the proof replaced.
     fn with(&mut self, at: usize, words: &[Word]) -> Outcome {
         let mut proof = self.proof;
         proof[at..at + words.len()].copy_from_slice(words);
@@ -58,7 +58,7 @@ fn word(value: impl BigInteger) -> Word {
     value.to_bytes_be().try_into().unwrap()
 }
 
-/// A word plus a modulus, where it still is a word.
+/// The sum of a word and a modulus, which must still be a word.
 fn plus(value: &Word, modulus: impl BigInteger) -> Word {
     let mut carry = 0;
     let mut sum = word(modulus);
@@ -97,7 +97,7 @@ fn sources_and_code_are_of_the_test_keys() {
     }
 }
 
-/// Gas is a property of code and calldata: the same on every machine.
+/// Gas depends only on code and calldata, so it is the same on every machine.
 #[test]
 fn proofs_hold_for_one_to_six_signals() {
     for count in 1..=6 {
@@ -116,7 +116,7 @@ fn proofs_hold_for_one_to_six_signals() {
     }
 }
 
-/// No word of a proof may be another one, with each of its bits flipped.
+/// No bit of any word of a proof can be flipped.
 #[test]
 fn flipped_bits_are_refused() {
     let mut deployed = Deployed::new(4);
@@ -137,7 +137,8 @@ fn flipped_bits_are_refused() {
 
     large = 0;
     for at in 0..4 {
-        // The pairing runs for each: a sample of the low bits, all of the top.
+        // The pairing runs for each bit, so the test samples the low bits and
+        // takes all top bits.
         for bit in (0..250).step_by(23).chain(250..256) {
             let mut signals = deployed.signals.clone();
             signals[at] = flipped(&signals[at], bit);
@@ -183,17 +184,17 @@ fn other_points_are_refused() {
     let g2 = |point: G2Affine| {
         [point.x.c1, point.x.c0, point.y.c1, point.y.c0].map(|x| word(x.into_bigint()))
     };
-    // Infinity, as the EVM writes it.
+    // Infinity in the EVM's encoding.
     for (at, words, point) in [(0, 2, 0), (2, 4, 1), (6, 2, 2)] {
         let zeros = vec![[0; 32]; words];
         deployed.with(at, &zeros).expect_error("NotOnCurve(uint256)", &[number(point)]);
     }
-    // Small coordinates of no point.
+    // Small coordinates that are not a point.
     for (at, words, point) in [(0, 2, 0), (2, 4, 1), (6, 2, 2)] {
         let ones = vec![number(1); words];
         deployed.with(at, &ones).expect_error("NotOnCurve(uint256)", &[number(point)]);
     }
-    // On G2's curve, outside the subgroup.
+    // Points on G2's curve, outside the subgroup.
     let outside = (1_u64..)
         .filter_map(|x| {
             G2Affine::get_point_from_x_unchecked(Fq2::new(Fq::from(x), Fq::from(1)), false)
@@ -214,7 +215,7 @@ fn other_points_are_refused() {
     }
     let [y1, y0] = [negative(&deployed.proof[4]), negative(&deployed.proof[5])];
     deployed.with(4, &[y1, y0]).expect_error("ProofFalse()", &[]);
-    // The imaginary part second, as others write it.
+    // The imaginary part second, as other libraries write it.
     let [.., bx1, bx0, by1, by0, _, _] = deployed.proof;
     let swapped = [bx0, bx1, by0, by1];
     deployed.with(2, &swapped).expect_error("NotOnCurve(uint256)", &[number(1)]);
@@ -240,15 +241,16 @@ fn other_signals_are_refused() {
     deployed.verify(&other, &honest).expect_error("ProofFalse()", &[]);
 }
 
-/// With too little gas a proof that holds never looks malformed or false: one
-/// who catches errors would take it for the prover's fault.
+/// With too little gas, a valid proof never looks malformed or false. A caller
+/// that catches errors would otherwise blame the prover.
 #[test]
 fn too_little_gas_is_said() {
     let mut deployed = Deployed::new(4);
     let data = calldata(&deployed.proof, &deployed.signals);
     let intrinsic = intrinsic_gas(&data);
     let (mut low, mut enough) = (0, 0);
-    // Below, the calldata's floor (EIP-7623) refuses the transaction.
+    // Below this limit, the calldata's floor (EIP-7623) rejects the
+    // transaction.
     for gas in (11_000..240_000).step_by(250) {
         let limit = intrinsic + gas;
         let outcome = deployed.chain.call_with_gas(SENDER, deployed.address, data.clone(), limit);
@@ -266,8 +268,8 @@ fn too_little_gas_is_said() {
     assert!(low > 0 && enough > 0);
 }
 
-/// On a chain that lacks a precompile its address answers nothing, with
-/// success: without the product of a signal, any signal would do.
+/// On a chain without a precompile, a call of its address succeeds and returns
+/// nothing. Without the product of a signal, any signal would pass.
 #[test]
 fn chains_without_the_precompiles_are_refused() {
     for precompile in [6, 7, 8] {

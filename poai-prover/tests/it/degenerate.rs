@@ -1,5 +1,5 @@
-//! Degenerate verifying keys: the proofs that everybody forges under them, and
-//! that no way in which a key is read or made gives one.
+//! Degenerate verifying keys: the proofs that any party can forge under them,
+//! and tests that no function which reads or makes a key returns one.
 
 use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
@@ -35,7 +35,7 @@ static HONEST: LazyLock<Points<Bn254>> = LazyLock::new(|| {
     }
 });
 
-/// What an attacker wants to have proven.
+/// The signals that an attacker wants to prove.
 const SIGNALS: [u64; 2] = [666, 667];
 
 fn times<P: AffineRepr<ScalarField = Fr>>(point: P, factor: Fr) -> P {
@@ -50,9 +50,9 @@ fn combination(key: &Points<Bn254>) -> G1Affine {
     sum.into_affine()
 }
 
-/// Whether the equation holds, whatever the key.
+/// Whether the equation holds, for any key.
 fn equation_holds(key: &Points<Bn254>, (a, b, c): (G1Affine, G2Affine, G1Affine)) -> bool {
-    // A proof of points that a proof may have.
+    // The points must be valid in a proof.
     Groth16Proof::new(a, b, c).unwrap();
     verify(key, &SIGNALS.map(Fr::from), &Proof { a, b, c })
 }
@@ -76,7 +76,7 @@ const PURPOSE: KeyPurpose = KeyPurpose {
     run: RunShape { batch: 1, sequence: 1 },
 };
 
-/// A key file of these points, made by hand with the right hash.
+/// A key file with these points, made by hand with the right hash.
 fn key_file(key: &Points<Bn254>, identity: &KeyIdentity) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("honest.key");
@@ -84,7 +84,7 @@ fn key_file(key: &Points<Bn254>, identity: &KeyIdentity) -> Vec<u8> {
     let honest = fs::read(&path).unwrap();
     let points = 64 * (1 + key.gamma_abc_g1.len()) + 128 * 3;
     let mut bytes = honest[..honest.len() - 32 - points].to_vec();
-    // In Montgomery form; all zeros at infinity.
+    // In Montgomery form. Infinity is all zeros.
     let g1 = |bytes: &mut Vec<u8>, point: &G1Affine| match point.xy() {
         None => bytes.extend([0; 64]),
         Some((x, y)) => [x, y].iter().for_each(|part| bytes.extend(part.0.to_bytes_le())),
@@ -101,10 +101,11 @@ fn key_file(key: &Points<Bn254>, identity: &KeyIdentity) -> Vec<u8> {
     [bytes, hash.to_vec()].concat()
 }
 
-/// That every way to a key refuses these points: coordinates, bytes, serde,
-/// snarkjs' JSON, a proving key, a key file written, a key file read. (A `.zkey`
-/// file's ways are among its own tests.) A verifier, a contract and a deployment
-/// are made of a `VerifyingKey`, which there is none of then.
+/// Asserts that every way to make a key rejects these points.
+///
+/// The ways are coordinates, bytes, serde, snarkjs' JSON, a proving key, a key file that is
+/// written, and a key file that is read. (The tests of `.zkey` files cover that format.) A
+/// verifier, a contract and a deployment need a `VerifyingKey`, which then does not exist.
 #[track_caller]
 fn no_verifier_is_made(key: &Points<Bn254>, expected: VerifyingKeyError) {
     let ic = key.gamma_abc_g1.clone();
@@ -145,7 +146,7 @@ fn no_verifier_is_made(key: &Points<Bn254>, expected: VerifyingKeyError) {
     let origin = KeyOrigin::SingleParty;
     refused(write_verifying_key(&path, &identity, origin, key).unwrap_err().why);
     assert!(!path.exists());
-    // By hand, an honest key is read, and this one is not.
+    // With the file made by hand, an honest key is read and this one is not.
     fs::write(&path, key_file(&HONEST, &identity)).unwrap();
     assert_eq!(read_verifying_key(&path, &PURPOSE).unwrap().1, *HONEST);
     fs::write(&path, key_file(key, &identity)).unwrap();
@@ -156,7 +157,7 @@ fn related(first: &'static str, second: &'static str, opposite: bool) -> Verifyi
     VerifyingKeyError::Related { first, second, opposite }
 }
 
-/// δ = γ is what snarkjs leaves without a contribution: C absorbs any signals.
+/// δ = γ, which snarkjs writes without a contribution: C absorbs any signals.
 #[test]
 fn a_key_without_contribution_makes_no_verifier() {
     for opposite in [false, true] {
@@ -171,7 +172,7 @@ fn a_key_without_contribution_makes_no_verifier() {
     }
 }
 
-/// γ = ±β: A absorbs any signals. With a multiple of δ, no point is at infinity.
+/// γ = ±β: A absorbs any signals. A multiple of δ keeps every point away from infinity.
 #[test]
 fn a_key_whose_gamma_is_beta_makes_no_verifier() {
     for opposite in [false, true] {
@@ -186,7 +187,7 @@ fn a_key_whose_gamma_is_beta_makes_no_verifier() {
     }
 }
 
-/// δ = ±β: C cancels e(α, β), and A and B are what the signals ask for.
+/// δ = ±β: C cancels e(α, β), and A and B follow from the signals.
 #[test]
 fn a_key_whose_delta_is_beta_makes_no_verifier() {
     for opposite in [false, true] {
@@ -199,7 +200,7 @@ fn a_key_whose_delta_is_beta_makes_no_verifier() {
     }
 }
 
-/// With α at infinity e(α, β) is one, and A, B and C are of L alone.
+/// With α at infinity, e(α, β) is one, and A, B and C depend on L only.
 #[test]
 fn a_key_whose_alpha_is_infinity_makes_no_verifier() {
     let mut key = HONEST.clone();
@@ -212,7 +213,7 @@ fn a_key_whose_alpha_is_infinity_makes_no_verifier() {
     no_verifier_is_made(&key, infinity);
 }
 
-/// A signal whose point is at infinity may be anything.
+/// A signal whose point is at infinity may have any value.
 #[test]
 fn a_key_that_binds_a_signal_by_nothing_makes_no_verifier() {
     let mut key = HONEST.clone();
@@ -225,8 +226,8 @@ fn a_key_that_binds_a_signal_by_nothing_makes_no_verifier() {
     no_verifier_is_made(&key, VerifyingKeyError::Point { point, index, source });
 }
 
-/// With equal points of two signals a proof binds their sum alone, with opposite
-/// ones their difference: a proof for a binding serves for every other one.
+/// If two signals have equal points, a proof binds only their sum; with opposite points, only their
+/// difference. A proof for one binding is then valid for every other.
 #[test]
 fn a_key_that_binds_two_signals_by_one_point_makes_no_verifier() {
     for opposite in [false, true] {
@@ -244,8 +245,8 @@ fn a_key_that_binds_two_signals_by_one_point_makes_no_verifier() {
     }
 }
 
-/// A proof of the signals by whoever made the setup and kept its secrets: α, β, γ
-/// and δ of the key are replaced by known multiples of the generators.
+/// A proof of the signals by the party that made the setup and kept its secrets. It replaces α, β,
+/// γ and δ of the key with known multiples of the generators.
 fn simulated(key: &mut Points<Bn254>) -> Proof<Bn254> {
     let [alpha, beta, gamma, delta, x, y] = [11u64, 12, 13, 14, 15, 16].map(Fr::from);
     let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
@@ -259,8 +260,8 @@ fn simulated(key: &mut Points<Bn254>) -> Proof<Bn254> {
     proof
 }
 
-/// Whatever the pairs, points of the honest key make one, and its verifier
-/// refuses what was forged above.
+/// The points of the honest key make a key in every pairing, and its verifier
+/// rejects the forgeries above.
 #[test]
 fn an_honest_keys_verifier_refuses_the_forgeries() {
     let key = &*HONEST;

@@ -1,4 +1,4 @@
-//! The object that scripts put before the contracts.
+//! The object with which scripts send a proof to the contracts.
 
 use poai_core::inference::{
     Binding, Entries, InferenceProof, Job, Layout, SignalsError, Visibility,

@@ -1,4 +1,4 @@
-//! Proofs of inference, checked natively.
+//! Inference proofs, checked natively.
 
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::AffineRepr;
@@ -21,13 +21,13 @@ fn binding() -> Binding {
     Binding { program: ProgramId([1; 32]), job: Job([2; 32]), prover: Address([3; 20]), macs: 4 }
 }
 
-/// A binding and small numbers.
+/// Signals: a binding, then small numbers.
 fn signals(count: usize) -> Signals {
     let others = (1..count).map(|index| Fr::from(100 + index as u64));
     Signals::new([binding().signal()].into_iter().chain(others).collect()).unwrap()
 }
 
-/// A setup, its verifier, and a proof that holds.
+/// A setup, its verifier, and a valid proof.
 fn proven(count: usize) -> (Setup, InferenceVerifier, InferenceProof) {
     let setup = Setup::new(count, count as u64);
     let verifier = InferenceVerifier::new(setup.key.clone());
@@ -38,8 +38,8 @@ fn proven(count: usize) -> (Setup, InferenceVerifier, InferenceProof) {
 }
 
 /// rustc 1.95 miscompiles some closures that negate points (SECURITY.md), and
-/// the verifier negates two points of every key. It calls `neg`, whose sums are
-/// compared here; what a closure makes of the same points is printed.
+/// the verifier negates two points of every key. It calls `neg`, whose sums
+/// this test compares. The test prints whether closures give the same points.
 #[test]
 fn negated_points_sum_to_zero() {
     let (mut g1, mut g2) = (G1Affine::generator(), G2Affine::generator());
@@ -70,7 +70,7 @@ fn no_closure_negates_its_argument() {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             *files += 1;
             for line in text.lines() {
-                // `|name| -name`, also with a reference on either side.
+                // Finds `|name| -name`, also with a reference on either side.
                 let mut parts = line.split('|').skip(1);
                 while let (Some(name), Some(body)) = (parts.next(), parts.clone().next()) {
                     let name = name.trim().trim_start_matches('&');
@@ -105,7 +105,7 @@ fn proofs_hold_for_one_to_six_signals() {
         let bytes = proof.encode();
         assert_eq!(bytes.len(), 128 + 32 + 32 * count);
         assert_eq!(verifier.verify_bytes(&binding(), &bytes), Ok(verified));
-        // The key as bytes is the same key.
+        // The decoded key is the same key.
         let other = InferenceVerifier::new(VerifyingKey::decode(&setup.key.encode()).unwrap());
         other.verify(&binding(), &proof).unwrap();
     }
@@ -134,7 +134,7 @@ fn another_binding_is_refused() {
     ];
     for other in others {
         assert_eq!(verifier.verify(&other, &proof), Err(False::Binding.into()));
-        // Nor does it help to put the other binding in.
+        // Replacing the binding in the signals does not help either.
         let mut elements = proof.signals.elements().to_vec();
         elements[0] = other.signal();
         let signals = Signals::new(elements).unwrap();
@@ -186,15 +186,15 @@ fn other_points_are_refused() {
     refuse(a, b.neg(), c);
     refuse(a, b, c.neg());
     refuse(c, b, a);
-    // Both negated is the same product: another proof of the same statement,
-    // and so is a rerandomised one.
+    // With A and B both negated, the product is the same: this is another proof
+    // of the same statement, and so is a rerandomised proof.
     let both = Groth16Proof::new(a.neg(), b.neg(), c).unwrap();
     verifier.verify_signals(&both, &signals(4)).unwrap();
     let setup = Setup::new(4, 4);
     let other = setup.rerandomised(&proof.proof, 5);
     assert_ne!(other, proof.proof);
     verifier.verify_signals(&other, &signals(4)).unwrap();
-    // Neither is one of another statement.
+    // Neither of them proves another statement.
     assert_eq!(setup.rerandomised(&both, 6).encode().len(), 128);
     let mut elements = signals(4).elements().to_vec();
     elements.swap(2, 3);
@@ -209,14 +209,14 @@ fn another_key_is_refused() {
     let others = InferenceVerifier::new(other.key.clone());
     let error = InferenceMalformed::Key { expected: others.digest(), got: setup.key.digest() };
     assert_eq!(others.verify(&binding(), &proof), Err(error.into()));
-    // Nor does it help to name the other key.
+    // Naming the other key does not help either.
     let named = InferenceProof { key: others.digest(), ..proof.clone() };
     assert_eq!(others.verify(&binding(), &named), Err(FALSE));
     let theirs = InferenceProof { proof: other.prove(&proof.signals, 1), ..proof };
     assert_eq!(verifier.verify(&binding(), &theirs), Err(FALSE));
 }
 
-/// Every bit of a proof's bytes: none may be flipped.
+/// No bit of a proof's bytes can be flipped.
 #[test]
 fn flipped_bits_are_refused() {
     let (_, verifier, proof) = proven(2);
@@ -231,7 +231,8 @@ fn flipped_bits_are_refused() {
             Ok(_) => panic!("bit {bit} flipped"),
         }
     }
-    // A flip in G1's x or a sign leaves a point about half the time.
+    // A flip in the x of a G1 point, or in a sign, leaves a point in about half
+    // of the cases.
     assert!(malformed > 500 && false_ > 500, "{malformed} malformed, {false_} false");
 }
 
@@ -246,7 +247,7 @@ fn other_encodings_are_refused() {
     assert_eq!(verify(&bytes[..223]), length(223));
     assert_eq!(verify(&[&bytes[..], &[0]].concat()), length(225));
     assert_eq!(verify(&vec![0; 1 << 20]), length(1 << 20));
-    // Signal 1 is 101; with the modulus added it is still a word.
+    // Signal 1 is 101. With the modulus added, it is still a word.
     let mut other = bytes.clone();
     let modulus = hex::decode("30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001");
     other[192..].copy_from_slice(&modulus.unwrap());
@@ -281,7 +282,8 @@ fn how_long_it_takes() {
         start.elapsed()
     });
     let least = took.min().unwrap();
-    println!("a proof of six signals is checked in {least:?} (least of 20)");
-    // Far above what an optimised build takes, far below a pairing by schoolbook.
+    println!("checking a proof of six signals takes {least:?} (least of 20)");
+    // The limit is far above the time of an optimised build, and far below that of a schoolbook
+    // pairing.
     assert!(least.as_millis() < 100);
 }

@@ -1,5 +1,5 @@
-//! Whole programs, proven and checked: what a proof shows, and what no proof of
-//! something else passes for.
+//! Whole programs, proven and checked: what a proof shows, and that no proof of
+//! another statement passes for it.
 
 use crate::shared::{FOR, HASHED, MLP, key, prover, rng};
 use ark_bn254::{Fr, G1Affine, G2Affine};
@@ -50,8 +50,8 @@ fn programs_are_proven_and_what_they_show_is_seen() {
         let verified = verifier(prover).verify_bytes(&proven.binding, &bytes).unwrap();
         let parts = prover.circuit().layout().split(&verified.signals).unwrap();
         assert_eq!(proven.binding.macs, network.program().total_macs(&RUN));
-        // Anyone can hold the output, the input's commitment and the weights'
-        // against the signals.
+        // Any party can compare the output, and the commitments to input and
+        // weights, with the signals.
         let output = &proven.output;
         let packed = packing::pack(output.extent().dtype, &output.entries()).unwrap();
         assert_eq!(parts.output, packed);
@@ -66,7 +66,7 @@ fn programs_are_proven_and_what_they_show_is_seen() {
     }
 }
 
-/// The same steps, whose products are held to a narrower range.
+/// The same steps with a narrower range for their products.
 fn with_other_ranges(network: &Network) -> Network {
     let program = network.program();
     let mut builder = Builder::new(program.inputs());
@@ -84,8 +84,8 @@ fn with_other_ranges(network: &Network) -> Network {
     Network::new(builder.finish().unwrap(), tensors).unwrap()
 }
 
-/// One key for all networks of an architecture; another's commitment tells them
-/// apart.
+/// One key serves all networks of an architecture. The commitments distinguish
+/// them.
 #[test]
 fn committed_weights_share_a_key() {
     let (one, other) = (mlp(3), mlp(300));
@@ -113,14 +113,14 @@ fn committed_weights_share_a_key() {
     assert!(matches!(error, CircuitError::Architecture));
     let error = Circuit::new(one.clone(), RUN, HASHED).unwrap().for_network(other).unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
-    // The same architecture and weights with other numbers: other rows.
+    // The same architecture and weights with other numbers give other rows.
     let clamped = with_other_ranges(&one);
     assert_eq!(clamped.program().architecture_id(), one.program().architecture_id());
     let error = Circuit::new(one, RUN, seen).unwrap().for_network(clamped.into()).unwrap_err();
     assert!(matches!(error, CircuitError::Numbers));
 }
 
-/// Every way to say something else with a proof's bytes.
+/// Every way to claim another statement with a proof's bytes fails.
 #[test]
 fn a_proof_shows_nothing_else() {
     let network = mlp(3);
@@ -135,7 +135,8 @@ fn a_proof_shows_nothing_else() {
     let pairing = |proof: &InferenceProof| {
         verifier.verify(&proven.binding, proof) == Err(InferenceError::False(False::Pairing))
     };
-    // Another input, another output, both exchanged; by one, by digits, at random.
+    // Another input, another output, both exchanged. The changes are by one, by digits, and by a
+    // large number.
     for at in 1..3 {
         for delta in [Fr::ONE, -Fr::ONE, Fr::from(256u64), Fr::from(3u64).pow([100])] {
             let mut changed = signals.clone();
@@ -145,13 +146,13 @@ fn a_proof_shows_nothing_else() {
     }
     assert!(pairing(&of(vec![signals[0], signals[2], signals[1]])));
     assert!(pairing(&of(vec![signals[0], Fr::ZERO, signals[2]])));
-    // The commitment under another salt, and of another input.
+    // The commitment under another salt, and to another input.
     for (seed, salt) in [(8, Salt([9; 31])), (9, proven.salts[0])] {
         let other = commit(&input(&network, seed), &salt).unwrap();
         assert!(pairing(&of(vec![signals[0], other, signals[2]])));
     }
-    // Another binding, whichever part of it; with the signal changed along, the
-    // equation fails.
+    // Another binding, in each of its parts. If the signal is changed with it,
+    // the equation fails.
     let binding = proven.binding;
     for other in [
         poai_core::inference::Binding { job: Job([6; 32]), ..binding },
@@ -172,7 +173,7 @@ fn a_proof_shows_nothing_else() {
         let expected = InferenceMalformed::Signals { expected: 3, got: count };
         assert_eq!(refused, Err(InferenceError::Malformed(expected)));
     }
-    // Points moved about.
+    // Points that are exchanged or negated.
     let (a, b, c) = (*proven.proof.proof.a(), *proven.proof.proof.b(), *proven.proof.proof.c());
     let [minus_a, minus_c]: [G1Affine; 2] = [a, c].map(|point| (-point.into_group()).into());
     let minus_b: G2Affine = (-b.into_group()).into();
@@ -183,14 +184,14 @@ fn a_proof_shows_nothing_else() {
             InferenceProof { proof: Groth16Proof::new(a, b, c).unwrap(), ..proven.proof.clone() };
         assert!(pairing(&moved));
     }
-    // (−A, −B, C) is the same proof in other words: it verifies, and says no
-    // more than the first did, which is why receipts go by job and not by proof.
+    // (−A, −B, C) is another encoding of the same proof. It verifies, and states no more than the
+    // first. For this reason, receipts are recorded by job and not by proof.
     let same = Groth16Proof::new(minus_a, minus_b, c).unwrap();
     let same = InferenceProof { proof: same, ..proven.proof.clone() };
     verifier.verify(&binding, &same).unwrap();
 }
 
-/// Every byte of a proof flipped: malformed or false, never true.
+/// A flipped bit in any byte makes a proof malformed or false, never valid.
 #[test]
 fn no_bit_can_be_flipped() {
     let (verifier, proven) = (verifier(&MLP.prover), &MLP.proven);
@@ -212,12 +213,12 @@ fn another_models_key_and_proof_are_refused() {
     let (proven, other) = (&MLP.proven, Prover::new(second, second_key.clone()).unwrap());
     let refused = verifier(&other).verify(&proven.binding, &proven.proof);
     assert!(matches!(refused, Err(InferenceError::Malformed(InferenceMalformed::Key { .. }))));
-    // Even where the proof is made to name the other's key.
+    // The same if the proof is changed to name the other key.
     let renamed = InferenceProof { key: other.verifying_key().digest(), ..proven.proof.clone() };
     let refused = verifier(&other).verify(&proven.binding, &renamed);
     assert_eq!(refused, Err(InferenceError::False(False::Pairing)));
-    // A prover does not take another circuit's key where the sizes tell, and
-    // does not hand out a proof where they do not.
+    // A prover rejects another circuit's key if the sizes differ. If they do
+    // not differ, it returns no proof.
     let refused = Prover::new(Circuit::new(cnn(), RUN, HASHED).unwrap(), MLP.key.clone());
     assert!(matches!(refused, Err(ProveError::Key { .. })));
     let third = Circuit::new(mlp(3), RUN, HASHED).unwrap();
@@ -227,8 +228,8 @@ fn another_models_key_and_proof_are_refused() {
     }
 }
 
-/// Two proofs of one input have no common element, and nothing of the input is
-/// in what is shown.
+/// Two proofs of one input share no element, and nothing of the input is in
+/// what is shown.
 #[test]
 fn proofs_hide_their_input() {
     let network = mlp(3);
@@ -241,7 +242,7 @@ fn proofs_hide_their_input() {
     assert_ne!(one.proof.proof.b(), two.proof.proof.b());
     assert_ne!(one.proof.proof.c(), two.proof.proof.c());
     let [first, second] = [&one, &two].map(|proven| proven.proof.signals.elements());
-    // The binding and the public output are the same, and nothing else.
+    // Only the binding and the public output are the same.
     assert_eq!((first[0], first[3]), (second[0], second[3]));
     assert!(first[1] != second[1] && first[2] != second[2]);
     let shown = format!("{one:?}{:?}", one.salts);
@@ -260,5 +261,5 @@ fn too_many_public_inputs_are_refused_with_the_reason() {
     large.linear(x, [200, 4], Clamp::full(Dtype::I8));
     let seen = visibility(TensorVisibility::Public, WeightsVisibility::Fixed);
     let error = Circuit::new(large.finish(), RUN, seen).unwrap_err().to_string();
-    assert!(error.contains("9 public inputs") && error.contains("hashed"), "{error}");
+    assert!(error.contains("public inputs, got 9") && error.contains("hashed"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! Circuits, keys, ceremonies and proofs, and the verifiers of proofs: poai-verify's and its contracts in the EVM.
+//! Tests of circuits, keys, ceremonies, proofs, and the verifiers of proofs: poai-verify's and its
+//! contracts in the EVM.
 
 mod certificates;
 mod circuits;

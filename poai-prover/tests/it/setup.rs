@@ -19,7 +19,8 @@ fn rng() -> StdRng {
 
 #[test]
 fn proofs_of_true_assignments_alone_pass() {
-    // 5 constraints, two signals and the one fill a domain; 6 begin the next.
+    // 5 constraints, two signals and the one fill a domain; 6 constraints need
+    // the next.
     for rows in [2, 5, 6, 40] {
         let chain = chain(rows, 3, 11);
         assert!(chain.satisfied());
@@ -74,7 +75,7 @@ fn the_quotient_is_libsnarks_on_the_odd_coset() {
             &assignment,
         )
         .unwrap();
-        // Coefficients of Q, of which ours are the values of Q·Z, Z = −2.
+        // Coefficients of Q. Our values are those of Q·Z, with Z = −2.
         let quotient = LibsnarkReduction::witness_map_from_matrices::<Fr, Domain>(
             &[matrices.a, matrices.b, matrices.c],
             instances,
@@ -145,7 +146,7 @@ fn what_can_have_no_key_is_refused() {
     );
     let signals = refusal(&|matrices| matrices.signals = 8);
     assert_eq!(signals, MatricesError::Signals { signals: 8, variables: 8 });
-    // A coefficient of zero, and two that cancel, are no use of a signal.
+    // A zero coefficient, or two that cancel, do not use a signal.
     let unused = refusal(&|matrices| {
         for row in &mut matrices.a {
             row.iter_mut().filter(|(_, at)| *at == 2).for_each(|(by, _)| *by = Fr::ZERO);
@@ -174,14 +175,14 @@ fn the_digest_is_of_what_constraints_mean() {
         digest.to_string(),
         "50530fa0ba667cf1acf49cfbbf46dbd9831d81c9bae8e4f65bd216ab743b3255"
     );
-    // The same constraints, written in another way.
+    // The same constraints in another spelling.
     let mut same = whole.clone();
     same.a[1].reverse();
     same.b[0].push((Fr::ZERO, 7));
     let (half, at) = (same.c[0][0].0 / Fr::from(2u64), same.c[0][0].1);
     same.c[0] = vec![(half, at), (Fr::ONE, 0), (half, at), (-Fr::ONE, 0)];
     assert_eq!(same.digest(), digest);
-    // Anything else has another digest.
+    // Any other change gives another digest.
     let mut seen = vec![digest];
     let mut differs = |change: &dyn Fn(&mut Matrices)| {
         let mut matrices = whole.clone();
@@ -195,7 +196,7 @@ fn the_digest_is_of_what_constraints_mean() {
     differs(&|matrices| matrices.a.swap(0, 1));
     differs(&|matrices| std::mem::swap(&mut matrices.a, &mut matrices.b));
     differs(&|matrices| drop(matrices.c.pop()));
-    // A term moved to the next row.
+    // A term that is moved to the next row.
     differs(&|matrices| {
         let term = matrices.a[1].pop().unwrap();
         matrices.a[2].push(term);

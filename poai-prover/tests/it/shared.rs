@@ -1,4 +1,4 @@
-//! Provers that several modules use, made once for all of them.
+//! Provers that several modules use. They are made once for all modules.
 
 use ark_bn254::Bn254;
 use ark_groth16::ProvingKey;
@@ -25,7 +25,7 @@ pub fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// A circuit's rows, and a single-party key of it.
+/// The rows of a circuit, and a single-party key for it.
 pub fn key(circuit: &Circuit) -> (Matrices, ProvingKey<Bn254>) {
     let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
     let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
@@ -38,12 +38,13 @@ pub fn prover(network: &Arc<Network>, visibility: Visibility) -> Prover {
     Prover::new(circuit, key).unwrap()
 }
 
-/// Two dense layers of fixed weights, with all that was made for them.
+/// Two dense layers of fixed weights, with their circuit, key, prover and
+/// proof.
 pub struct Mlp {
     pub circuit: Circuit,
     pub key: ProvingKey<Bn254>,
     pub prover: Prover,
-    /// Of `input(_, 8)`, for [`FOR`].
+    /// The proof of `input(_, 8)` for [`FOR`].
     pub proven: Proven,
 }
 

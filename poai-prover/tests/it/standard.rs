@@ -1,4 +1,5 @@
-//! Networks in standard form: one circuit, and so one key, an architecture.
+//! Networks in standard form: one circuit, and so one key, for each
+//! architecture.
 use ark_bn254::Fr;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use ndarray::Array2;
@@ -34,7 +35,7 @@ fn layer(name: &str, kind: Kind, inputs: &[usize]) -> Layer {
     Layer { name: name.to_owned(), kind, inputs: inputs.to_vec() }
 }
 
-/// Two layers, trained somehow: weights of any size.
+/// Two layers with weights of any size, as from some training.
 fn mlp(seed: u64, size: f32) -> Graph {
     let gemm = |seed, outputs, inputs| Kind::Gemm {
         weights: matrix(seed, outputs, inputs, size),
@@ -48,7 +49,8 @@ fn mlp(seed: u64, size: f32) -> Graph {
     Graph { input: ImageExtent::features(8), layers }
 }
 
-/// With a sum of branches and a mean, whose multipliers are steps' own.
+/// A network with a sum of branches and a mean, whose multipliers belong to
+/// steps.
 fn residual(seed: u64, size: f32) -> Graph {
     let window = ImageWindow { kernel: [3; 2], stride: [1; 2], pads: [1; 4] };
     let conv = |seed, outputs, inputs: usize| Kind::Conv {
@@ -100,7 +102,8 @@ fn input(network: &Network) -> Tensor {
     Tensor::new(rows, columns, extent.dtype, &entries).unwrap()
 }
 
-/// Trainings of one architecture: weights a hundred times as large, or small.
+/// Networks of one architecture, with weights that differ by a factor of a
+/// hundred.
 fn trainings(graph: fn(u64, f32) -> Graph, numbers_of: Numbers) -> Vec<Arc<Network>> {
     [(1, 1.0), (20, 0.05), (300, 5.0)]
         .map(|(seed, size)| network(&graph(seed, size), numbers_of))
@@ -119,11 +122,12 @@ fn trainings_of_an_architecture_share_one_circuit() {
         for network in &networks {
             let program = network.program();
             assert_eq!(program.architecture_id(), networks[0].program().architecture_id());
-            // Made from either, it is the same circuit.
+            // Both networks give the same circuit.
             let circuit = first.for_network(network.clone()).unwrap();
             assert_eq!(matrices(&circuit), shared, "{name}");
             assert_eq!(matrices(&standard_circuit(network)), shared, "{name}");
-            // It computes what the executor does, and shows whose it is.
+            // The circuit computes what the executor computes, and its signals
+            // identify the network.
             let input = input(network);
             let model = Model::new((**network).clone(), Arc::new(Cpu::new())).unwrap();
             let run = model.run(&RUN, vec![input.clone()], &RunOptions::new()).unwrap();
@@ -134,7 +138,7 @@ fn trainings_of_an_architecture_share_one_circuit() {
             assert_eq!(built.system.first_unsatisfied(&assignment), None, "{name}");
             let commitment = commit_weights(network, &SALTS[1]).unwrap();
             assert_eq!(assignment[3], commitment, "{name}");
-            // Nobody else's.
+            // No other network's commitment passes.
             for other in &commitments {
                 assignment[3] = *other;
                 assert!(built.system.first_unsatisfied(&assignment).is_some(), "{name}");
@@ -143,7 +147,7 @@ fn trainings_of_an_architecture_share_one_circuit() {
         }
         let distinct: HashSet<_> = commitments.iter().collect();
         assert_eq!(distinct.len(), networks.len(), "{name}");
-        // Fitted numbers are of a network, and so is a circuit of them.
+        // Fitted numbers belong to one network, and so does a circuit of them.
         let fitted = trainings(graph, Numbers::Fitted);
         let circuit = Circuit::new(fitted[0].clone(), RUN, SEEN).unwrap();
         let error = circuit.for_network(fitted[1].clone()).unwrap_err();
@@ -151,8 +155,8 @@ fn trainings_of_an_architecture_share_one_circuit() {
     }
 }
 
-/// Networks that differ in a step's multiplier alone have commitments of their
-/// own: a proof says which was multiplied by.
+/// Networks that differ only in one step's multiplier have different
+/// commitments, so that a proof shows which multiplier was used.
 #[test]
 fn multipliers_are_committed() {
     let network = network(&residual(1, 1.0), Numbers::Standard);
@@ -162,7 +166,7 @@ fn multipliers_are_committed() {
             programs.extend(with_multiplier(&network, at, slot).map(Arc::new));
         }
     }
-    // Two of the sum, one of the mean.
+    // Two multipliers of the sum, one of the mean.
     assert_eq!(programs.len(), 1 + 3);
     let circuit = standard_circuit(&network);
     let commitments: HashSet<_> = programs
@@ -179,7 +183,8 @@ fn multipliers_are_committed() {
     assert_eq!(commitments.len(), programs.len());
 }
 
-/// The network with one multiplier of a step one larger, where it has a shift.
+/// The network with one multiplier of a step increased by one, if the step has
+/// a shift.
 fn with_multiplier(network: &Network, at: usize, slot: usize) -> Option<Network> {
     let program = network.program();
     let mut builder = poai_core::program::Builder::new(program.inputs());
@@ -206,7 +211,7 @@ fn with_multiplier(network: &Network, at: usize, slot: usize) -> Option<Network>
     changed.then(|| Network::new(builder.finish().unwrap(), tensors).unwrap())
 }
 
-/// One key proves for all of them.
+/// One key proves for all networks of the architecture.
 #[test]
 fn one_key_proves_for_all_trainings() {
     let networks = trainings(residual, Numbers::Standard);
@@ -224,8 +229,8 @@ fn one_key_proves_for_all_trainings() {
     }
 }
 
-/// The form's numbers are of types alone; what a network of another form has
-/// does not fit it.
+/// The form's numbers depend on types only. The numbers of a network in another
+/// form do not fit.
 #[test]
 fn the_form_is_of_the_architecture() {
     let (one, other) = (mlp(1, 1.0), mlp(2, 9.0));
@@ -237,7 +242,7 @@ fn the_form_is_of_the_architecture() {
             assert_eq!(shifts, [standard::shift(clamp.dtype), 0, 0]);
         }
     }
-    // Fitted multipliers use all 30 bits, the form has 26 of them.
+    // Fitted multipliers use all 30 bits; the form has 26 bits.
     let fitted = network(&one, Numbers::Fitted);
     let circuit = Circuit::new(fitted.clone(), RUN, SEEN).unwrap();
     let error = circuit.with_ranges(Ranges::standard(fitted.program())).unwrap_err();

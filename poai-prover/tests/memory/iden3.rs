@@ -1,4 +1,4 @@
-//! iden3's files, against a ceremony that snarkjs made.
+//! iden3's files, compared with a ceremony that snarkjs made.
 use crate::{PEAK, alone};
 use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -44,7 +44,7 @@ fn read(bytes: &[u8]) -> Result<Zkey, ZkeyError> {
     read_zkey(Cursor::new(bytes), &ceremony().matrices)
 }
 
-/// A file's sections, in its order.
+/// The sections of a file, in its order.
 fn sections(bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut rest = &bytes[12..];
     let mut sections = vec![];
@@ -147,7 +147,7 @@ fn a_system_without_a_key_is_not_exported() {
     let _alone = alone();
     let mut matrices = ceremony().matrices;
     matrices.signals += 1;
-    // Witness 0 is a signal now, and used.
+    // Witness 0 is now a signal, and used.
     write_r1cs(&matrices, &mut vec![]).unwrap();
     matrices.variables += 1;
     matrices.signals = 8;
@@ -232,7 +232,7 @@ fn a_broken_frame_is_refused() {
         twice.push((id, content.clone()));
         let error = container(&file(&twice));
         assert!(matches!(error, ContainerError::RepeatedSection { id: got } if got == id));
-        // The contributions' own length is not known.
+        // The length of the contributions is not known in advance.
         if id != 10 {
             let error = container(&changed(id, |content| content.push(0)));
             assert!(matches!(error, ContainerError::SectionLength { id: got, .. } if got == id));
@@ -290,7 +290,7 @@ fn claims_of_size_allocate_nothing() {
     assert!(most < 1 << 20, "{most} bytes");
 }
 
-/// The negative of a point of G2, in the header.
+/// Negates a point of G2 in the header.
 fn negate(content: &mut [u8], at: usize) {
     for y in [at + 64, at + 96] {
         let mut limbs = [0u64; 4];
@@ -306,8 +306,9 @@ fn negate(content: &mut [u8], at: usize) {
     }
 }
 
-/// δ is γ, as snarkjs leaves it without a contribution, or its negative; or the
-/// file lists none. Forgeries under such keys are in `it`, `degenerate`.
+/// δ is γ, which snarkjs writes without a contribution, or its negative; or the
+/// file lists no contribution. The module `degenerate` of `it` has forgeries
+/// under such keys.
 #[test]
 fn a_key_that_nobody_contributed_to_is_refused() {
     let _alone = alone();
@@ -341,7 +342,7 @@ fn degenerate_keys_are_refused() {
         content.copy_within(DELTA_G2..DELTA_G2 + 128, BETA_G2);
     });
     assert_eq!(related(delta), ("beta", "delta", false));
-    // γ is the generator: so is β in G1.
+    // γ is the generator, so β in G1 must be the generator too.
     let gamma = refusal(2, |content| {
         content[BETA_G1..BETA_G1 + 64].copy_from_slice(&generator);
         content.copy_within(GAMMA..GAMMA + 128, BETA_G2);
@@ -364,7 +365,7 @@ fn degenerate_keys_are_refused() {
 #[test]
 fn numbers_agree_between_the_groups() {
     let _alone = alone();
-    // One element's point in G1 in the place of the other's.
+    // The G1 point of one element in the place of the other's.
     let beta = refusal(2, |content| content.copy_within(DELTA_G1..DELTA_G1 + 64, BETA_G1));
     assert!(matches!(beta, ZkeyError::Unequal { name: "β" }), "{beta}");
     let delta = refusal(2, |content| content.copy_within(BETA_G1..BETA_G1 + 64, DELTA_G1));
@@ -400,7 +401,7 @@ fn points_that_are_none_are_refused() {
             matches!(off, ZkeyError::Point { section: got, why: PointError::Curve, .. } if got == section),
             "{off}"
         );
-        // A coordinate written with the order added.
+        // A coordinate with the order added.
         let large = refusal(section, |content| {
             let at = last(content);
             let mut limbs = [0u64; 4];
@@ -451,7 +452,7 @@ fn no_byte_can_change_the_key() {
     (0..contributions).into_par_iter().for_each(|at| {
         assert!(flipped(at).is_err(), "byte {at}");
     });
-    // The record of contributions is no part of the key.
+    // The record of contributions is not part of the key.
     (contributions..ZKEY.len()).into_par_iter().step_by(16).for_each(|at| {
         assert_eq!(flipped(at).unwrap().key, whole, "byte {at}");
     });

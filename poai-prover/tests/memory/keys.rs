@@ -1,4 +1,4 @@
-//! Files of keys.
+//! Key files.
 use crate::{PEAK, alone};
 use ark_bn254::{Bn254, G1Affine};
 use ark_ec::AffineRepr;
@@ -32,7 +32,7 @@ const PURPOSE: KeyPurpose = KeyPurpose {
 const ORIGIN: KeyOrigin = KeyOrigin::SingleParty;
 const HEADER: usize = 140;
 
-/// A key's files in a directory of their own.
+/// A key's files in their own directory.
 struct Files {
     directory: TempDir,
     chain: Chain,
@@ -68,7 +68,7 @@ impl Files {
         read_proving_key(&self.proving(), identity, |_, _| ()).map(|read| read.1).map_err(why)
     }
 
-    /// What reading says of the proving key's file with other bytes.
+    /// Reads the proving key's file with other bytes.
     fn read_bytes(&self, bytes: &[u8]) -> Result<ProvingKey<Bn254>, KeyProblem> {
         fs::write(self.proving(), bytes).unwrap();
         self.read()
@@ -79,7 +79,7 @@ fn why(error: KeyFileError) -> KeyProblem {
     error.why
 }
 
-/// Writes the hash that the bytes before it have.
+/// Replaces the hash with that of the bytes before it.
 fn rehash(bytes: &mut [u8]) {
     let body = bytes.len() - 32;
     let mut hasher = blake3::Hasher::new_derive_key("poai-1 key file");
@@ -190,7 +190,7 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
     assert_eq!(kind(proving), ("proving".to_owned(), "verifying".to_owned()));
     let verifying = read_verifying_key(&files.proving(), &PURPOSE).map(drop);
     assert_eq!(kind(verifying), ("verifying".to_owned(), "proving".to_owned()));
-    // Errors say in words what a key is for.
+    // Errors state in words what a key is for.
     for (purpose, expected) in [
         (architecture, "expected owner architecture 0707"),
         (
@@ -205,7 +205,7 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
     }
 }
 
-/// A file says whether a ceremony made its key, in either half.
+/// A file states whether a ceremony made its key, for either half.
 #[test]
 fn a_files_origin_comes_back() {
     let _alone = alone();
@@ -225,7 +225,8 @@ fn a_files_origin_comes_back() {
     }
 }
 
-/// Version 1's header was 12 bytes shorter: neither is read as the other.
+/// Version 1 had a header that was 12 bytes shorter. Neither version is read as
+/// the other.
 #[test]
 fn files_of_version_1_are_refused() {
     let _alone = alone();
@@ -280,7 +281,8 @@ fn no_byte_can_change_a_key() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         let error = files.read_bytes(&bytes).unwrap_err();
-        // The verifying key's digest is hashed, but not asked for.
+        // The hash covers the verifying key's digest, but the identity does not
+        // contain it.
         let hashed = at >= whole.len() - 32 || (80..112).contains(&at);
         assert!(!hashed || matches!(error, KeyProblem::Damaged), "byte {at}: {error}");
     }
@@ -358,7 +360,7 @@ fn points_are_checked_under_a_right_hash() {
         rehash(&mut bytes);
         files.read_bytes(&bytes).unwrap_err()
     };
-    // The parts' first points, in the file's order.
+    // The first points of the parts, in the file's order.
     let parts: [(&str, usize, usize); 12] = [
         ("α", 64, 1),
         ("β in G2", 128, 1),
@@ -407,12 +409,12 @@ fn the_header_names_the_verifying_key_that_follows() {
     let error = files.read_bytes(&bytes).unwrap_err();
     let field = KeyField::VerifyingKey;
     assert!(matches!(error, KeyProblem::Differs { field: got, .. } if got == field), "{error}");
-    // Unchanged, the hash made here is the file's.
+    // For an unchanged file, the hash made here is the file's.
     let mut same = whole.clone();
     rehash(&mut same);
     assert_eq!(same, whole);
-    // Queries may hold infinity: a variable need not be in every matrix. What
-    // hashes right is the key that someone wrote.
+    // Queries may hold infinity, because a variable need not be in every
+    // matrix. If the hash is right, the key is what its writer wrote.
     let a = HEADER + 64 * (1 + 3 + 2) + 128 * 3;
     let mut bytes = whole;
     bytes[a..a + 64].fill(0);

@@ -1,5 +1,6 @@
-//! Files that claim sizes: readers allocate nothing for a claim alone. The
-//! allocator counts for the whole process, so one test runs at a time.
+//! Files that claim large sizes. Readers allocate nothing for a claim alone.
+//!
+//! The allocator counts for the whole process, so only one test runs at a time.
 
 mod iden3;
 mod keys;

@@ -1,20 +1,20 @@
 //! The inner loops, modulo 2^64.
 //!
-//! SSE2, which every x86-64 has, multiplies no 64-bit integers, but unsigned
-//! 32-bit integers into 64 bits (`pmuludq`). Where both factors fit 32 bits,
-//! the loops are written in those terms: a signed factor has a bias added that
+//! SSE2, which every x86-64 has, cannot multiply 64-bit integers, but it
+//! multiplies unsigned 32-bit integers into 64 bits (`pmuludq`). If both
+//! factors fit 32 bits, the loops use that: a signed factor gets a bias that
 //! makes it unsigned, and the sum is corrected once at the end.
 
 use alloc::vec::Vec;
 
-/// What turns an i8 into an unsigned byte: `b + 128`.
+/// The bias that makes an i8 an unsigned byte: `b + 128`.
 const BYTE_BIAS: u64 = 1 << 7;
-/// What turns an i32 into an unsigned word: `c + 2^31`.
+/// The bias that makes an i32 an unsigned word: `c + 2^31`.
 const WORD_BIAS: u64 = 1 << 31;
-/// Rows of Bᵀ that are read together.
+/// Number of rows of Bᵀ that are read together.
 pub(super) const BLOCK: usize = 4;
 
-/// The random vector of a round, with what its bias needs.
+/// The random vector of a round, with the sum that removes the bias.
 pub(super) struct X {
     /// The entries, one for each column of the product.
     entries: Vec<u32>,
@@ -28,7 +28,7 @@ impl X {
         X { entries, sum }
     }
 
-    /// `Σ_j c_j·x_j` modulo 2^64, for a row of C: as many entries as x has.
+    /// `Σ_j c_j·x_j` modulo 2^64, for a row of C with as many entries as x.
     #[inline]
     pub(super) fn dot(&self, c: &[i32]) -> u64 {
         let biased = c.iter().zip(&self.entries).fold(0u64, |sum, (&c, &x)| {
@@ -39,8 +39,8 @@ impl X {
         biased.wrapping_sub(self.sum.wrapping_mul(WORD_BIAS))
     }
 
-    /// `y_c += Σ_j (rows[j][c] + 128)·x_(first + j)` modulo 2^64, for whole rows
-    /// of `k` entries, [`BLOCK`] of them at most.
+    /// `y_c += Σ_j (rows[j][c] + 128)·x_(first + j)` modulo 2^64, for at most [`BLOCK`] whole rows
+    /// of `k` entries.
     #[inline]
     pub(super) fn add_rows(&self, y: &mut [u64], rows: &[i8], k: usize, first: usize) {
         let x = self.entries.get(first..).unwrap_or_default();
@@ -55,19 +55,19 @@ impl X {
         add_block(y, rows, four);
     }
 
-    /// Takes the bias of [`X::add_rows`] out of `Σ_j (b_j + 128)·x_j`.
+    /// Removes the bias of [`X::add_rows`] from `Σ_j (b_j + 128)·x_j`.
     pub(super) fn unbias(&self, y: u64) -> u64 {
         y.wrapping_sub(self.sum.wrapping_mul(BYTE_BIAS))
     }
 }
 
-/// A byte times a random word, biased; exact, being below 2^40.
+/// A biased byte times a random word. It is exact, because it is below 2^40.
 #[inline(always)]
 fn term(b: i8, x: u32) -> u64 {
     u64::from((b as u8) ^ (1 << 7)) * u64::from(x)
 }
 
-/// [`BLOCK`] rows at once, so that `y` is read and written once for all.
+/// Adds [`BLOCK`] rows at once, so that `y` is read and written once for all.
 #[inline]
 fn add_block(y: &mut [u64], rows: &[i8], &[x0, x1, x2, x3]: &[u32; BLOCK]) {
     let (front, back) = rows.split_at(rows.len() / 2);
@@ -81,8 +81,9 @@ fn add_block(y: &mut [u64], rows: &[i8], &[x0, x1, x2, x3]: &[u32; BLOCK]) {
 
 /// `Σ_c a_c·y_c` modulo 2^64, over the shorter of the two.
 ///
-/// One 64-bit multiplication each. Cutting `y` into 16-bit digits, for
-/// `pmaddwd`, or into 32-bit halves was measured: it takes half as long again.
+/// Each term takes one 64-bit multiplication. We measured splitting `y` into
+/// 16-bit digits for `pmaddwd`, and into 32-bit halves: both take 1.5 times as
+/// long.
 #[inline]
 pub(super) fn dot(a: &[i8], y: &[u64]) -> u64 {
     a.iter().zip(y).fold(0, |sum: u64, (&a, &y)| {

@@ -1,4 +1,4 @@
-//! Why a product is not accepted.
+//! Why a product is rejected.
 
 use poai_core::params::K_END;
 use poai_core::puzzle::statement::Dimension;
@@ -24,40 +24,42 @@ impl core::fmt::Display for ProductMatrix {
     }
 }
 
-/// Why a claimed product was not accepted. Only [`FreivaldsError::Wrong`] says
-/// something about its entries; with the others none was looked at.
+/// Why a claimed product was rejected.
+///
+/// Only [`FreivaldsError::Wrong`] states something about the product's entries.
+/// With the other errors, no entry was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FreivaldsError {
-    /// No rounds were asked for, which would accept everything.
-    #[error("a check of no rounds shows nothing")]
+    /// The number of rounds is zero, which would accept every product.
+    #[error("expected at least one round, got 0")]
     NoRounds,
     /// A dimension is zero.
-    #[error("{dimension} is zero")]
+    #[error("expected {dimension} of at least 1, got 0")]
     Empty {
-        /// Which one.
+        /// The dimension.
         dimension: Dimension,
     },
-    /// `k` is so large that the product need not fit 32 bits.
-    #[error("k = {value} is not below {K_END}, where 32-bit sums stay exact")]
+    /// `k` is so large that the product may not fit 32 bits.
+    #[error("expected k below {K_END}, where 32-bit sums stay exact, got {value}")]
     Deep {
         /// The value of k.
         value: u32,
     },
     /// A slice is not a matrix of the shape.
-    #[error("{matrix} has {got} entries, and a matrix of its shape {expected}")]
+    #[error("expected {expected} entries of {matrix}, got {got}")]
     Length {
-        /// Which matrix.
+        /// The matrix.
         matrix: ProductMatrix,
-        /// How many entries the shape asks for.
+        /// Number of entries that the shape requires.
         expected: u64,
-        /// How many there are.
+        /// Number of entries of the slice.
         got: usize,
     },
-    /// C is not A·B. This is certain: a true product is never refused.
-    #[error("row {row} of C is not that row of A·B")]
+    /// C is not A·B. This is certain, because a true product is never rejected.
+    #[error("expected row {row} of A·B in C, got another row")]
     Wrong {
-        /// The first row in which a round saw a difference. A row before it
-        /// may be wrong and have escaped.
+        /// The first row in which a round saw a difference. An earlier row may
+        /// be wrong and have passed.
         row: u32,
     },
 }

@@ -1,49 +1,47 @@
-//! Whether C = A·B, without multiplying: Freivalds' check, exactly.
+//! Freivalds' check: whether C = A·B, exactly, without multiplying.
 //!
-//! Multiplying takes m·n·k steps. The check draws a random vector x, and
-//! compares `A·(B·x)` with `C·x`, which takes n·k + m·k + m·n steps. A true
-//! product always passes; a false one passes with a chance that
-//! [`error_bits`] states. It is for whoever is handed a finished product and
-//! wants to be sure of *every* entry; a proof shows one tile, and a
-//! [`Verifier`](crate::Verifier) neither needs nor makes this check.
+//! Multiplying takes m·n·k steps. The check draws a random vector x, and compares `A·(B·x)` with
+//! `C·x`, which takes n·k + m·k + m·n steps. A true product always passes. A false product passes
+//! with at most the chance that [`error_bits`] states.
+//!
+//! The check is for a party that receives a finished product and wants to be sure of *every* entry.
+//! A proof shows one tile, and a [`Verifier`](crate::Verifier) neither needs nor makes this check.
 //!
 //! # The check
 //!
-//! In round r, `x_j` is uniform in `0..2^32` for each column j of C: word j,
-//! little-endian, of the BLAKE3 output stream with the key context
-//! "poai-1 freivalds" over the 32 bytes of the [`Seed32`] and r in four bytes,
-//! little-endian, from 0 on. Then, modulo 2^64,
+//! In round r, `x_j` is uniform in `0..2^32` for each column j of C. It is word j, little-endian,
+//! of the BLAKE3 output stream with the key context "poai-1 freivalds". The stream's input is the
+//! 32 bytes of the [`Seed32`] and r in four bytes, little-endian, counted from 0. Then, modulo
+//! 2^64,
 //!
 //! - `y_c = Σ_j B[c][j]·x_j` for every c in `0..k`;
 //! - row i passes if `Σ_c A[i][c]·y_c = Σ_j C[i][j]·x_j`.
 //!
-//! C is refused at the first row that does not pass.
+//! C is rejected at the first row that does not pass.
 //!
 //! # A true product passes
 //!
-//! Both sides are the same integer `Σ_j (A·B)[i][j]·x_j` before they are
-//! reduced modulo 2^64, and reduction respects sums and products.
+//! Both sides are the same integer `Σ_j (A·B)[i][j]·x_j` before they are reduced modulo 2^64, and
+//! reduction respects sums and products.
 //!
-//! # A false one passes a round with a chance of at most 2^-32
+//! # A false product passes a round with a chance of at most 2^-32
 //!
 //! Let D = C − A·B over the integers, and `D[i][j] ≠ 0`.
 //!
-//! 1. Operands are i8 and k < 2^17, so `|(A·B)[i][j]| ≤ (2^17 − 1)·2^14 < 2^31`.
-//!    C is i32, so `|C[i][j]| ≤ 2^31`. Hence `0 < |D[i][j]| < 2^32`.
-//! 2. Row i passes exactly if `Σ_l D[i][l]·x_l ≡ 0 (mod 2^64)`. Fix every `x_l`
-//!    but `x_j`: it passes exactly if `D[i][j]·x_j ≡ z (mod 2^64)`, where z does
-//!    not depend on `x_j`.
-//! 3. At most one `x_j` does that: of two, x and x′, the difference is not zero
-//!    and below 2^32 in size, so `|D[i][j]·(x − x′)|` is above 0 and below
-//!    2^32·2^32 = 2^64. It is no multiple of 2^64.
-//! 4. `x_j` is one of 2^32 equally likely values, independent of the others:
-//!    the chance is at most 2^-32, whatever the others are, and so on average
-//!    over them.
+//! 1. Operands are i8 and k < 2^17, so `|(A·B)[i][j]| ≤ (2^17 − 1)·2^14 < 2^31`. C is i32, so
+//!    `|C[i][j]| ≤ 2^31`. Hence `0 < |D[i][j]| < 2^32`.
+//! 2. Row i passes if and only if `Σ_l D[i][l]·x_l ≡ 0 (mod 2^64)`. Fix every `x_l` but `x_j`. The
+//!    row passes if and only if `D[i][j]·x_j ≡ z (mod 2^64)`, where z does not depend on `x_j`.
+//! 3. At most one `x_j` satisfies this. If two did, x and x′, their difference would be nonzero and
+//!    below 2^32 in size. Then `|D[i][j]·(x − x′)|` is above 0 and below 2^32·2^32 = 2^64, so it is
+//!    not a multiple of 2^64.
+//! 4. `x_j` is one of 2^32 equally likely values, independent of the others. The chance is at most
+//!    2^-32 for any values of the others, and so also on average over them.
 //!
-//! Rounds draw independently, so r of them are passed with a chance of at most
-//! 2^-32r. BLAKE3's output is taken for random here, as everywhere in PoAI-1.
-//! The bound is reached, so it cannot be improved: with D zero but for one
-//! entry, the check fails to see it exactly when that `x_j` is 0.
+//! Rounds draw independently, so a false product passes r rounds with a chance of at most 2^-32r.
+//! The proof treats BLAKE3's output as random, as everywhere in PoAI-1. The bound is reached, so it
+//! cannot be improved: if D is zero but for one entry, the check misses it if and only if that
+//! `x_j` is 0.
 //!
 //! The chance is over the seed, with C fixed before: see [`Seed32`].
 
@@ -58,20 +56,22 @@ use poai_core::Shape;
 use poai_core::params::K_END;
 use poai_core::puzzle::statement::Dimension;
 
-/// Rounds that share one pass over the matrices. More would only take memory:
-/// by then arithmetic takes longer than reading.
+/// Number of rounds that share one pass over the matrices. More rounds would
+/// only take memory, because arithmetic then takes longer than reading.
 const GROUP: u32 = 4;
 
-/// The checker's secret, from which the random vectors come.
+/// The checker's secret, from which the random vectors are derived.
 ///
-/// Printing it for debugging shows nothing of it.
+/// Its debug output does not show the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed32(
-    /// 32 bytes that must be unknown to whoever made A, B or C: whoever knows
-    /// them can make a false C that passes. Draw them from the system's
-    /// randomness when all three are there, anew for each check. A hash of the
-    /// matrices is no substitute: a maker who can compute it tries variants of
-    /// a false C, some 2^32 for one round, until one passes.
+    /// 32 bytes that must be unknown to the party that made A, B or C.
+    ///
+    /// A party that knows them can make a false C that passes. Draw them from
+    /// the system's randomness after all three matrices are fixed, again for
+    /// each check. A hash of the matrices is not a substitute: a party that can
+    /// compute it can try variants of a false C, about 2^32 for one round,
+    /// until one passes.
     pub [u8; 32],
 );
 
@@ -81,16 +81,19 @@ impl core::fmt::Debug for Seed32 {
     }
 }
 
-/// A false product passes this many rounds with a chance of at most
-/// `2^-error_bits`: 32 bits for each round, `u32::MAX` where that does not fit.
-/// BLAKE3 and the 256 bits of the seed bound it for real, so nothing is gained
-/// above 4 rounds (128 bits).
+/// The bits of error for a number of rounds: a false product passes with a
+/// chance of at most `2^-error_bits`.
+///
+/// It is 32 bits for each round, or `u32::MAX` if that overflows. In practice,
+/// BLAKE3 and the 256 bits of the seed limit the certainty, so more than 4
+/// rounds (128 bits) give no benefit.
 pub const fn error_bits(rounds: u32) -> u32 {
     rounds.saturating_mul(32)
 }
 
-/// The vector x of one round (from 0), with `n` entries: a pure function of
-/// the seed, so that implementations can be compared.
+/// The vector x of one round (counted from 0), with `n` entries.
+///
+/// It is a pure function of the seed, so that implementations can be compared.
 pub fn vector(seed: &Seed32, round: u32, n: usize) -> Vec<u32> {
     let mut hasher = blake3::Hasher::new_derive_key("poai-1 freivalds");
     hasher.update(&seed.0).update(&round.to_le_bytes());
@@ -106,19 +109,22 @@ pub fn vector(seed: &Seed32, round: u32, n: usize) -> Vec<u32> {
     entries
 }
 
-/// Checks that C = A·B in every entry, but for a chance of
-/// 2^-[`error_bits`]`(rounds)`; a true product is never refused.
+/// Checks that C = A·B in every entry.
 ///
-/// All matrices are row-major: `a` is m×k, `bt` is B transposed, n×k, and `c`
-/// is m×n. m and n are from 1 up, k from 1 to 2^17 − 1, with no multiples asked
-/// for; operands may be any i8 and C any i32. Up to four rounds read each
-/// matrix once. Beside the matrices it takes 16·n + 32·k bytes at most, and with
-/// the feature `parallel` up to 32·k more for each of the parts of B, of which
-/// there are four for each thread.
+/// A true product is never rejected. A false product passes with a chance of at most
+/// 2^-[`error_bits`]`(rounds)`.
+///
+/// All matrices are row-major: `a` is m×k, `bt` is B transposed, n×k, and `c` is m×n. m and n are
+/// at least 1, and k is 1 to 2^17 − 1. The dimensions need not be multiples of any number. Operands
+/// may be any i8 and C any i32.
+///
+/// Up to four rounds read each matrix once. Besides the matrices, the check takes at most 16·n +
+/// 32·k bytes. With the feature `parallel`, it takes up to 32·k more for each part of B, and there
+/// are four parts for each thread.
 ///
 /// # Errors
-/// [`FreivaldsError::Wrong`] if C is not A·B. Every other one says that nothing
-/// was checked: no rounds, or a shape that the slices do not have.
+/// [`FreivaldsError::Wrong`] if C is not A·B. Every other error means that nothing was checked:
+/// there were no rounds, or the slices do not have the shape.
 pub fn check_product(
     shape: Shape,
     a: &[i8],
@@ -142,7 +148,7 @@ pub fn check_product(
     check_length(ProductMatrix::A, a.len(), m, k)?;
     check_length(ProductMatrix::Bt, bt.len(), n, k)?;
     check_length(ProductMatrix::C, c.len(), m, n)?;
-    // Exact: there is a slice of at least as many entries.
+    // Exact: a slice with at least as many entries exists.
     let (n, k) = (n as usize, k as usize);
     let mut first = 0;
     while first < rounds {
@@ -175,7 +181,7 @@ fn check_length(
 fn times_b(bt: &[i8], k: usize, xs: &[X]) -> Vec<Vec<u64>> {
     let mut ys = map_parts(bt, k, |part, first| {
         let mut sums: Vec<Vec<u64>> = xs.iter().map(|_| alloc::vec![0; k]).collect();
-        // All rounds while the rows are in the cache.
+        // All rounds use the rows while they are in the cache.
         for (index, rows) in part.chunks(BLOCK * k).enumerate() {
             for (sum, x) in sums.iter_mut().zip(xs) {
                 x.add_rows(sum, rows, k, first + index * BLOCK);
@@ -203,15 +209,16 @@ fn add(mut to: Vec<Vec<u64>>, from: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
     to
 }
 
-/// What `sums` makes of all rows of Bᵀ; it takes rows and the index of the
-/// first of them.
+/// Applies `sums` to all rows of Bᵀ. Its arguments are rows and the index of
+/// the first of them.
 #[cfg(not(feature = "parallel"))]
 fn map_parts(bt: &[i8], _k: usize, sums: impl Fn(&[i8], usize) -> Vec<Vec<u64>>) -> Vec<Vec<u64>> {
     sums(bt, 0)
 }
 
-/// The same in parts, over the threads: a few for each thread, so that none
-/// waits long for the last, and of enough rows that adding up costs nothing.
+/// The same in parts, on all threads. There are a few parts for each thread, so
+/// that no thread waits long for the last. Each part has enough rows that
+/// adding up is cheap.
 #[cfg(feature = "parallel")]
 fn map_parts(
     bt: &[i8],
@@ -240,8 +247,8 @@ fn first_wrong(
     rows.position(|(a, c)| !passes(a, c, xs, ys))
 }
 
-/// The first row that does not pass, looked for by all threads: the same one,
-/// however many they are.
+/// The first row that does not pass, found by all threads. The result does not
+/// depend on their number.
 #[cfg(feature = "parallel")]
 fn first_wrong(
     a: &[i8],
@@ -252,7 +259,7 @@ fn first_wrong(
     ys: &[Vec<u64>],
 ) -> Option<usize> {
     use rayon::prelude::*;
-    // Small products are not worth more threads than they have such parts.
+    // A small product uses only as many threads as it has parts of this size.
     const LEAST: usize = 1 << 16;
     let rows = a.par_chunks_exact(k).zip(c.par_chunks_exact(n));
     rows.with_min_len(LEAST.div_ceil(k + n)).position_first(|(a, c)| !passes(a, c, xs, ys))

@@ -1,4 +1,5 @@
-//! All that somebody needs to put a proof before the contracts, as one object.
+//! Everything that a script needs to send a proof to the contracts, as one
+//! object.
 
 use super::solidity::{NameError, solidity};
 use alloc::string::String;
@@ -11,24 +12,24 @@ use poai_core::inference::{
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-/// Why there is no such object.
+/// Why the object cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeploymentError {
-    /// The contract's name.
+    /// The contract's name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The signals are not of the layout.
+    /// The signals do not match the layout.
     #[error(transparent)]
     Signals(#[from] SignalsError),
-    /// The proof is of another key.
-    #[error("the proof is of the key {0}")]
+    /// The proof is for another key.
+    #[error("expected a proof of the given key, got one of {0}")]
     Key(VerifyingKeyDigest),
-    /// The proof is bound to something else.
-    #[error("the proof is bound to another program, job, prover or number of MACs")]
+    /// The proof has another binding.
+    #[error("expected a proof of this program, job, prover and MACs, got another binding")]
     Binding,
 }
 
-/// A contract's source.
+/// The source of a contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ContractSource {
     /// The contract's name.
@@ -38,30 +39,32 @@ pub struct ContractSource {
 }
 
 /// A verifier to deploy, a model to register and a proof to send, for scripts
-/// that speak to a chain. Words and calldata are hex without a prefix, numbers
-/// of MACs a decimal string, because JavaScript's numbers end at 53 bits.
+/// that use a chain.
+///
+/// Words and calldata are hex without a prefix. The number of MACs is a decimal
+/// string, because JavaScript's numbers have 53 bits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deployment {
     /// The contract that checks proofs of this key.
     pub verifier: ContractSource,
-    /// The key's digest, under which the registry has the program.
+    /// The key's digest, under which the registry stores the program.
     pub verifying_key: VerifyingKeyDigest,
     /// The program.
     pub program_id: ProgramId,
     /// The job.
     pub job: Job,
-    /// Who has to send the proof.
+    /// The prover, which has to send the proof.
     pub prover: Address,
-    /// Multiply-accumulates of the run, a part of the binding.
+    /// Multiply-accumulates of the run, which are part of the binding.
     #[serde(serialize_with = "decimal")]
     pub macs: u64,
-    /// Who sees what.
+    /// The visibility of input, output and weights.
     pub visibility: Visibility,
-    /// How many signals are the input's.
+    /// Number of signals for the input.
     pub input_signals: usize,
-    /// How many signals are the output's.
+    /// Number of signals for the output.
     pub output_signals: usize,
-    /// The weights' commitment where they are committed.
+    /// The weights' commitment, if weights are committed.
     #[serde(serialize_with = "optional_word")]
     pub weights: Option<Fr>,
     /// The proof's eight words.
@@ -70,17 +73,17 @@ pub struct Deployment {
     /// The signals' words.
     #[serde(serialize_with = "signal_words")]
     pub signals: Signals,
-    /// What the prover sends to the registry.
+    /// The calldata that the prover sends to the registry.
     #[serde(serialize_with = "hex")]
     pub calldata: Vec<u8>,
 }
 
 impl Deployment {
-    /// Puts the object together; `name` is the contract's.
+    /// Assembles the object. `name` is the contract's name.
     ///
     /// # Errors
-    /// [`DeploymentError`] where the parts are not of one another. Whether the
-    /// proof holds is not looked at.
+    /// [`DeploymentError`] if the parts do not belong together. It does not
+    /// check whether the proof is valid.
     pub fn new(
         binding: &Binding,
         layout: &Layout,

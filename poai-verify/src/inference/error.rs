@@ -1,49 +1,50 @@
-//! Malformed and false proofs: different errors, because a node treats them
-//! differently.
+//! Errors of malformed and false inference proofs.
+//!
+//! They are different errors, because a node treats them differently.
 
 use poai_core::inference::{InferenceDecodeError, VerifyingKeyDigest};
 
-/// Why a proof of inference was refused.
+/// Why an inference proof was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InferenceError {
-    /// It can't be checked with this key, whatever it is about.
+    /// The proof cannot be checked with this key.
     #[error("malformed: {0}")]
     Malformed(#[from] InferenceMalformed),
-    /// It was checked, and what it says was not shown.
+    /// The proof was checked, and does not show its statement.
     #[error("false: {0}")]
     False(#[from] False),
 }
 
-/// Why there is nothing to check.
+/// Why a proof cannot be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InferenceMalformed {
-    /// The bytes are no proof of inference.
+    /// The bytes are not an inference proof.
     #[error(transparent)]
     Encoding(#[from] InferenceDecodeError),
-    /// The proof is another key's.
-    #[error("the proof is of the key {got}, this verifier has {expected}")]
+    /// The proof is for another key.
+    #[error("expected a proof of the key {expected}, got one of {got}")]
     Key {
-        /// The verifier's.
+        /// The digest of the verifier's key.
         expected: VerifyingKeyDigest,
-        /// The one that the proof names.
+        /// The digest of the key that the proof names.
         got: VerifyingKeyDigest,
     },
-    /// The key takes another number of signals.
-    #[error("{got} signals, where the key takes {expected}")]
+    /// The proof has another number of signals than the key.
+    #[error("expected {expected} signals for this key, got {got}")]
     Signals {
-        /// The key's.
+        /// The key's number of signals.
         expected: usize,
-        /// What came.
+        /// The proof's number of signals.
         got: usize,
     },
 }
 
-/// Why a well-formed proof is refused.
+/// Why a well-formed proof is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum False {
-    /// The first signal is not of the program, job, prover and MACs that were
-    /// asked for.
-    #[error("the proof is bound to another program, job, prover or number of MACs")]
+    /// The first signal does not bind the program, job, prover and MACs that
+    /// the caller expects.
+    #[error("expected a proof of this program, job, prover and MACs, got another binding")]
     Binding,
     /// The pairing equation does not hold.
     #[error("the pairing equation does not hold")]

@@ -1,9 +1,9 @@
-//! Whether proofs of inference hold: one pairing equation on BN254.
+//! Verification of inference proofs: one pairing equation on BN254.
 //!
-//! A [`InferenceVerifier`] is built once from the node's own verifying key and checks
-//! any number of proofs; [`solidity`] renders the same key as a contract that
-//! checks the same. With feature `serde`, `Deployment` is all that a script
-//! needs to put a proof before the contracts.
+//! An [`InferenceVerifier`] is built once from the node's own verifying key and checks any number
+//! of proofs. [`solidity`] renders the same key as a contract that runs the same check. With the
+//! feature `serde`, `Deployment` is everything that a script needs to send a proof to the
+//! contracts.
 
 #[cfg(feature = "serde")]
 mod deployment;

@@ -1,33 +1,38 @@
-//! A verifying key as a contract that checks its proofs on the EVM.
+//! Rendering of a verifying key as a contract that checks its proofs on the
+//! EVM.
 
 use alloc::format;
 use alloc::string::String;
 use poai_core::inference::VerifyingKey;
 
-/// All but the key.
+/// The contract without the key.
 const TEMPLATE: &str = include_str!("../../contracts/InferenceVerifier.sol.template");
 
-/// What the pairing precompile takes for four pairs (EIP-1108), what EIP-150
-/// keeps back of it (a 63rd), and the instructions around.
+/// Gas of the pairing precompile for four pairs (EIP-1108), plus the share that
+/// EIP-150 keeps back (a 63rd), plus the instructions around it.
 const GAS_PAIRING: usize = (45_000 + 4 * 34_000) * 64 / 63 + 2_000;
 
-/// What a signal takes: a multiplication, an addition, the calls and the
-/// instructions around.
+/// Gas of one signal: a multiplication, an addition, the calls and the
+/// instructions around them.
 const GAS_SIGNAL: usize = 6_000 + 150 + 2 * 100 + 200;
 
-/// A text that names no contract.
+/// The text is not a valid contract name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a contract's name is 1 to 64 ASCII letters, digits and underscores, no digit first")]
+#[error("expected a name of 1 to 64 ASCII letters, digits and _, no digit first, got another")]
 pub struct NameError;
 
 /// The Solidity source (MIT OR Apache-2.0) of a contract `name` that checks
-/// proofs of this key, which is baked in: `verify(uint256[8],uint256[])`
-/// returns for proofs that hold and reverts with a reason for all others.
+/// proofs of this key.
 ///
-/// No degenerate key is rendered: there is no [`VerifyingKey`] of one.
+/// The key is part of the source. `verify(uint256[8],uint256[])` returns for
+/// valid proofs, and reverts with a reason for all others.
 ///
-/// The compiler need be 0.8.24 or later; no import, constructor argument or
-/// library is needed. One key and one name give one text.
+/// Degenerate keys cannot be rendered, because a [`VerifyingKey`] is never
+/// degenerate.
+///
+/// The compiler must be 0.8.24 or later. The contract needs no import,
+/// constructor argument or library. One key and one name always give the same
+/// text.
 ///
 /// # Errors
 /// [`NameError`].
@@ -49,7 +54,7 @@ pub fn solidity(key: &VerifyingKey, name: &str) -> Result<String, NameError> {
         .replace("{{COMBINATION}}", combination(key.signals()).trim_end()))
 }
 
-/// The key's coordinates, each a constant.
+/// The key's coordinates, each as a constant.
 fn constants(key: &VerifyingKey) -> String {
     let mut text = String::new();
     let mut constant = |name: &str, word: &[u8; 32]| {
@@ -71,7 +76,7 @@ fn constants(key: &VerifyingKey) -> String {
     text
 }
 
-/// Adds each signal's multiple of its point to L.
+/// Code that adds each signal's multiple of its point to L.
 fn combination(signals: usize) -> String {
     let mut text = String::new();
     for signal in 0..signals {
@@ -89,7 +94,7 @@ fn combination(signals: usize) -> String {
     text
 }
 
-/// Two lower-case digits a byte.
+/// Two lower-case digits for each byte.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

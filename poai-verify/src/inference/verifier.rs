@@ -1,4 +1,5 @@
-//! The pairing equation, with all of it that is the key's computed once.
+//! The pairing equation. The parts that depend only on the key are computed
+//! once.
 
 use super::error::{False, InferenceError, InferenceMalformed};
 use alloc::vec::Vec;
@@ -13,25 +14,29 @@ use poai_core::inference::{
 
 type Prepared = <Bn254 as Pairing>::G2Prepared;
 
-/// A proof of inference that holds, under the key of the verifier that says so.
-/// It can only be had from one.
+/// A valid inference proof, under the key of the verifier that returned it.
 ///
-/// It says that the signals are what the key's circuit permits. Which program,
-/// visibility, run (batch, sequence) and MACs a key stands for, whoever
-/// registered it says.
+/// Only a verifier can make this value.
+///
+/// It states that the key's circuit permits the signals. The registrar of the
+/// key states which program, visibility, run (batch, sequence) and MACs the key
+/// is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InferenceVerified {
-    /// The public inputs, the binding first. **Compare the others**: input, weights
-    /// and output are what the prover chose until they are compared with what was
-    /// asked for (spec §16, `Layout::split`).
+    /// The public inputs, the binding first.
+    ///
+    /// **Compare the others with your request.** Until then, the prover may have chosen any input,
+    /// weights and output (spec §16, `Layout::split`).
     pub signals: Signals,
-    /// The key. It is of one run: batch and sequence are no signals, so keep them
-    /// beside the digest.
+    /// The key's digest. A key is for one run. Batch and sequence are not signals, so store them
+    /// with the digest.
     pub key: VerifyingKeyDigest,
 }
 
-/// Checks proofs of one verifying key. Built once, cheap to share.
+/// A verifier of proofs under one verifying key.
+///
+/// It is built once and cheap to share.
 #[derive(Clone, Debug)]
 pub struct InferenceVerifier {
     key: VerifyingKey,
@@ -45,8 +50,8 @@ pub struct InferenceVerifier {
 }
 
 impl InferenceVerifier {
-    /// A verifier with a key that the caller trusts: never one that came with a
-    /// proof.
+    /// A verifier with a key that the caller trusts. Never use a key that came
+    /// with a proof.
     pub fn new(key: VerifyingKey) -> InferenceVerifier {
         InferenceVerifier {
             digest: key.digest(),
@@ -62,14 +67,16 @@ impl InferenceVerifier {
         &self.key
     }
 
-    /// The key's name.
+    /// The digest that names the key.
     pub fn digest(&self) -> VerifyingKeyDigest {
         self.digest
     }
 
-    /// Everything: on `Ok` the proof holds, for this program, job, prover and
-    /// MACs. What the signals after the first say is left to compare with what
-    /// was asked for: without that, a proof of any old run holds (spec §16).
+    /// Runs all checks. `Ok` means that the proof is valid for this program,
+    /// job, prover and MACs.
+    ///
+    /// The caller must compare the signals after the first with its request.
+    /// Without that, a proof of any old run is valid (spec §16).
     ///
     /// # Errors
     /// [`InferenceError`] names the check that failed.
@@ -82,7 +89,8 @@ impl InferenceVerifier {
             return Err(InferenceMalformed::Key { expected: self.digest, got: proof.key }.into());
         }
         self.count(&proof.signals)?;
-        // Before the pairing: it costs a thousandth of it.
+        // This check comes before the pairing, because it costs a thousandth of
+        // it.
         if proof.signals.binding() != binding.signal() {
             return Err(False::Binding.into());
         }
@@ -90,10 +98,10 @@ impl InferenceVerifier {
         Ok(InferenceVerified { signals: proof.signals.clone(), key: self.digest })
     }
 
-    /// [`InferenceVerifier::verify`] of canonical bytes.
+    /// As [`InferenceVerifier::verify`], for canonical bytes.
     ///
     /// # Errors
-    /// [`InferenceError`], for bytes that are no proof [`InferenceMalformed::Encoding`].
+    /// [`InferenceError`]. Bytes that are not a proof give [`InferenceMalformed::Encoding`].
     pub fn verify_bytes(
         &self,
         binding: &Binding,
@@ -103,9 +111,10 @@ impl InferenceVerifier {
         self.verify(binding, &proof)
     }
 
-    /// The pairing equation alone: e(A, B) = e(α, β) · e(L, γ) · e(C, δ), where
-    /// L is the signals' combination of the key's points. It does not say what
-    /// the signals are about.
+    /// Checks only the pairing equation: e(A, B) = e(α, β) · e(L, γ) · e(C, δ),
+    /// where L is the signals' combination of the key's points.
+    ///
+    /// It does not check what the signals mean.
     ///
     /// # Errors
     /// [`InferenceMalformed::Signals`], [`False::Pairing`].

@@ -194,7 +194,7 @@ fn shapes_that_do_not_fit() {
         [(ProductMatrix::A, "A"), (ProductMatrix::Bt, "Bᵀ"), (ProductMatrix::C, "C")]
     {
         let error = FreivaldsError::Length { matrix, expected: 8, got: 7 };
-        let text = format!("{name} has 7 entries, and a matrix of its shape 8");
+        let text = format!("expected 8 entries of {name}, got 7");
         assert_eq!(error.to_string(), text);
     }
     // Nothing is allocated for what is not there.

@@ -78,15 +78,15 @@ fn limits_are_the_nodes_own() {
     };
     assert_eq!(
         refused(Rules { rows_max: 64, ..Rules::CONSENSUS }),
-        "malformed: m = 96 is outside 1..=64"
+        "malformed: expected m in 1..=64, got 96"
     );
     assert_eq!(
         refused(Rules { k_min: 1025, ..Rules::CONSENSUS }),
-        "malformed: k = 1024 is outside 1025..=16384"
+        "malformed: expected k in 1025..=16384, got 1024"
     );
     assert_eq!(
         refused(Rules { k_min: 1, k_max: 1023, ..Rules::CONSENSUS }),
-        "malformed: k = 1024 is outside 1..=1023"
+        "malformed: expected k in 1..=1023, got 1024"
     );
 }
 

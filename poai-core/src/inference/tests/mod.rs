@@ -1,4 +1,4 @@
-//! Formats of proofs of inference.
+//! Formats of inference proofs.
 
 mod refused;
 
@@ -101,7 +101,7 @@ fn visibility_has_eighteen_bytes() {
     assert_eq!(Visibility::decode(0x20), Err(VisibilityError(0x20)));
 }
 
-/// Computed with integers of Python.
+/// Computed with Python's integers.
 #[test]
 fn packing_is_of_little_endian_digits() {
     let pack = |dtype, entries: &[i32]| -> Vec<[u8; 32]> {
@@ -145,7 +145,7 @@ fn packing_refuses_what_does_not_fit() {
     assert_eq!(packing::unpack(entries, &elements), Err(PackingError::Large { index: 1 }));
     let elements = [-Fr::from(1), Fr::from(0)];
     assert_eq!(packing::unpack(entries, &elements), Err(PackingError::Large { index: 0 }));
-    // Nothing is allocated for entries that did not come.
+    // Nothing is allocated for entries that were not given.
     let huge = Entries { dtype: Dtype::I8, count: u64::MAX };
     let expected = u64::MAX.div_ceil(31);
     assert_eq!(packing::unpack(huge, &elements), Err(PackingError::Count { expected, got: 2 }));
@@ -211,7 +211,7 @@ fn signals_are_one_to_six_canonical_words() {
     assert_eq!(Signals::decode(&second), Err(SignalsError::Element { index: 1 }));
 }
 
-/// The parts of keys, proofs and signals are those that they were made of.
+/// Keys, proofs and signals return the parts that they were made of.
 #[test]
 fn parts_are_what_they_were_made_of() {
     for signals in 1..=6 {
@@ -233,15 +233,15 @@ fn parts_are_what_they_were_made_of() {
     let signals = Signals::new(vec![Fr::from(8), Fr::from(9)]).unwrap();
     assert_eq!(signals.binding(), Fr::from(8));
     let text = VerifyingKeyError::Length(5).to_string();
-    assert_eq!(text, "5 bytes are no key's: 224 and 2 to 7 times 32 are");
+    assert_eq!(text, "expected 224 and 2 to 7 times 32 bytes of a key, got 5");
     let text = InferenceDecodeError::Length(5).to_string();
-    assert_eq!(text, "5 bytes are no proof of inference: 160 and 1 to 6 words are");
+    assert_eq!(text, "expected 160 bytes and 1 to 6 words of a proof, got 5 bytes");
     let object = InferenceProof { proof: proof(), key: key(6).digest(), signals };
     assert_eq!(object.encode().len(), 160 + 2 * 32);
     assert_eq!(InferenceProof::LEN_MAX, 160 + 6 * 32);
 }
 
-/// Infinity is zeros alone: a point whose x or y is zero is on the curve or not.
+/// Only zeros encode infinity. A point whose x or y is zero is checked like any other.
 #[test]
 fn half_of_infinity_is_no_point() {
     let (zero, mut one) = ([0; 32], [0; 32]);
@@ -309,7 +309,7 @@ fn serde_is_hex_or_bytes() {
     assert_eq!(alloc::format!("{}", Address([1; 20])), alloc::format!("0x{}", "01".repeat(20)));
 }
 
-/// Values of a type, its edges among them.
+/// Values of a type, including its edges.
 fn entries_of(dtype: Dtype) -> impl Strategy<Value = (Dtype, Vec<i32>)> {
     let half = 1_i64 << (packing::bits(dtype) - 1);
     let (min, max) = (-half as i32, (half - 1) as i32);
@@ -344,7 +344,7 @@ proptest! {
         prop_assert!(InferenceProof::decode(&[&bytes[..], &[0]].concat()).is_err());
     }
 
-    /// Whatever is read is written alike, and nothing panics.
+    /// A value that is read is written with the same bytes, and nothing panics.
     #[test]
     fn bytes_are_canonical(
         at in 0_usize..6 * 32 + 160, value: u8, signals in 1_u64..=6, key_at in 0_usize..448

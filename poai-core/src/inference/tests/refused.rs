@@ -1,4 +1,4 @@
-//! Points, pairs of points, encodings and words that are refused.
+//! Invalid points, pairs of points, encodings and words.
 
 use super::*;
 use ark_bn254::{Fq, Fq2};
@@ -44,14 +44,14 @@ fn refused_points() {
     assert_eq!(key(a, b, G2Affine::zero(), b, ic.clone()), Err(at("gamma", PointError::Infinity)));
     assert_eq!(key(a, b, b, off2, ic.clone()), Err(at("delta", PointError::Curve)));
     let error = key(a, b, b, b, vec![g1(1), inf]).unwrap_err();
-    assert_eq!(alloc::format!("{error}"), "point ic[1]: the point at infinity");
+    assert_eq!(alloc::format!("{error}"), "point ic[1]: expected a finite point, got the point at infinity");
     for count in [0, 1, 8] {
         assert_eq!(key(a, b, b, b, vec![g1(1); count]), Err(VerifyingKeyError::Count(count)));
     }
 }
 
-/// Two equal or opposite points of β, γ and δ, and of two signals. (The proofs
-/// that everybody forges under such keys are among poai-prover's tests.)
+/// Two equal or opposite points of β, γ and δ, and of two signals. (The tests
+/// of poai-prover forge proofs under such keys.)
 #[test]
 fn refused_pairs_of_points() {
     let ic = || (10..14).map(g1).collect::<Vec<_>>();
@@ -97,7 +97,8 @@ fn refused_pairs_of_points() {
             assert!(error.to_string().contains(&text), "{error}");
         }
     }
-    // The constant's point takes no signal's part: s·P + P still tells s.
+    // The constant's point may equal a signal's point: s·P + P still determines
+    // s.
     let mut same = ic();
     same[0] = same[1];
     VerifyingKey::new(g1(2), beta, gamma, delta, same).unwrap();
@@ -123,7 +124,8 @@ fn refused_encodings() {
         Groth16Proof::decode(&[&bytes[..], &[0]].concat()),
         Err(ProofDecodeError::Length(129))
     );
-    // Infinity, by itself and over another coordinate; two flags at once.
+    // Infinity with zeros, and flags over another coordinate; then both flags
+    // at once.
     for (start, last, point) in [(0, 31, 'A'), (32, 95, 'B'), (96, 127, 'C')] {
         let mut other = bytes;
         other[start..=last].fill(0);
@@ -134,7 +136,7 @@ fn refused_encodings() {
         assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
         other[start..=last].fill(0xff);
         assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
-        // The modulus stands for zero nowhere.
+        // The modulus is not accepted as zero.
         let modulus = ark_ff::BigInteger::to_bytes_le(&Fq::MODULUS);
         other = bytes;
         other[last - 31..=last].copy_from_slice(&modulus);

@@ -1,13 +1,13 @@
-//! What registrars, provers with a leaked setup and hostile verifiers try.
+//! Attacks by registrars, provers with a leaked setup, and hostile verifiers.
 
 use super::*;
 
-/// A leaked setup: whoever has it forges under its key, and that does no harm to
-/// receipts under another key of the same program.
+/// A party with a leaked setup forges under its key. Receipts under another key of the same program
+/// are not affected.
 #[test]
 fn a_leaked_key_is_not_the_end_of_a_program() {
     let mut registry = Registry::registered();
-    // Of three signals: the weights are fixed.
+    // A key of three signals, since the weights are fixed.
     let (leaked, artefact) = (Setup::new(3, 3), Artefact::read("TestVerifier3"));
     let verifier = registry.chain.deploy(STRANGER, artefact.bytecode);
     let (key, code) = (leaked.key.digest().0, keccak(&artefact.runtime));
@@ -20,7 +20,7 @@ fn a_leaked_key_is_not_the_end_of_a_program() {
     }
 
     // A prover forges an output with the leaked setup before it proves the true
-    // one: each has its place, whichever came first.
+    // one. Each has its own place, in either order.
     let forge = |binding: Binding| {
         let elements = vec![binding.signal(), Fr::from(41), Fr::from(666)];
         let signals = Signals::new(elements).unwrap();
@@ -36,18 +36,19 @@ fn a_leaked_key_is_not_the_end_of_a_program() {
     assert_eq!(registry.statement(&binding()), statement_of(&proof.1));
     assert_eq!(registry.statement_under(key, &binding()), statement_of(&forged.1));
 
-    // Retired, it takes no more; the other key's model goes on.
+    // A retired key accepts no more proofs, and the model of the other key
+    // continues.
     registry.call(REGISTRAR, RETIRE, &[PROGRAM, key]).gas();
     registry.chain.set_time(10 * RETIREMENT_DELAY);
     let job = Binding { job: Job([9; 32]), ..binding() };
-    let Outcome::Revert(data) = registry.send(PROVER, &forge(job)) else { panic!("it was taken") };
+    let Outcome::Revert(data) = registry.send(PROVER, &forge(job)) else { panic!("expected a revert, got success") };
     assert_eq!(data[..4], encode("Retired(bytes32,bytes32,uint64)", &[])[..4]);
     let proof = registry.proof(job);
     registry.send(PROVER, &proof).gas();
 }
 
-/// A registrar who sees a proof on its way cannot shut it out: a retirement
-/// takes effect after its delay.
+/// A registrar that sees a pending proof cannot shut it out: a retirement takes
+/// effect after its delay.
 #[test]
 fn retirement_takes_effect_after_its_delay() {
     let mut registry = Registry::registered();
@@ -71,12 +72,13 @@ fn retirement_takes_effect_after_its_delay() {
     let Outcome::Success { logs, .. } = &outcome else { panic!("{outcome:?}") };
     let until = number(now + RETIREMENT_DELAY);
     assert_eq!(logs[0].data.data[..], until);
-    // Announced once more, it would move.
+    // A second announcement would move the date, so it is rejected.
     registry.chain.set_time(now + 1);
     let again = registry.call(REGISTRAR, RETIRE, &model);
     let retiring = "AlreadyRetiring(bytes32,bytes32,uint64)";
     again.expect_error(retiring, &[PROGRAM, key, until]);
-    // A pending proof is taken to the last second, none from then on.
+    // A pending proof is accepted until the last second, and no proof after
+    // that.
     registry.chain.set_time(now + RETIREMENT_DELAY - 1);
     registry.send(PROVER, pending).gas();
     for time in [now + RETIREMENT_DELAY, now + 100 * RETIREMENT_DELAY] {
@@ -85,7 +87,7 @@ fn retirement_takes_effect_after_its_delay() {
         let outcome = registry.send(PROVER, late);
         outcome.expect_error("Retired(bytes32,bytes32,uint64)", &error);
     }
-    // What was certified stays, and so does the registration.
+    // Certified statements stay, and so does the registration.
     for (proof, expected) in
         [(before, statement_of(&before.1)), (pending, statement_of(&pending.1)), (late, NONE)]
     {
@@ -95,13 +97,13 @@ fn retirement_takes_effect_after_its_delay() {
     registry.register(REGISTRAR, right).expect_error(ALREADY_REGISTERED, &model);
 }
 
-/// A verifier destroys itself and comes back at its address with code that takes
-/// everything, as it can where EIP-6780 does not hold.
+/// A verifier destroys itself and returns at its address with code that accepts everything, which
+/// is possible on chains without EIP-6780.
 #[test]
 fn a_verifier_that_came_back_with_other_code_is_refused() {
     let mut registry = Registry::on(Chain::shanghai());
     let maker = registry.chain.deploy(STRANGER, Artefact::read("ReplacedVerifier").bytecode);
-    // With calldata it asks the honest verifier, and without it destroys itself.
+    // With calldata, the code calls the honest verifier. Without calldata, it destroys itself.
     let honest = [
         &[0x36, 0x60, 0x06, 0x57, 0x33, 0xff, 0x5b][..], // calldatasize; jumpi; selfdestruct(caller)
         &[0x36, 0x5f, 0x5f, 0x37],                       // calldatacopy(0, 0, calldatasize)
@@ -112,7 +114,7 @@ fn a_verifier_that_came_back_with_other_code_is_refused() {
         &[0x5b, 0x3d, 0x5f, 0xf3], // return(0, returndatasize)
     ]
     .concat();
-    // STOP: whatever is asked, it is answered with success.
+    // STOP: every call succeeds.
     let accepting = vec![0x00];
     let make = |registry: &mut Registry, code: &[u8]| -> [u8; 20] {
         let mut padded = code.to_vec();
@@ -137,18 +139,20 @@ fn a_verifier_that_came_back_with_other_code_is_refused() {
     let gone = registry.send(PROVER, &forged);
     gone.expect_error(CODE_MISMATCH, &[NONE, code]);
     assert_eq!(make(&mut registry, &accepting), verifier);
-    // Asked by itself it takes the forged proof; the registry asks it nothing.
+    // A direct call of it accepts the forged proof, but the registry does not
+    // call it.
     let data = verify_calldata(&forged.1.proof, &forged.1.signals);
     registry.chain.call(STRANGER, verifier, data).gas();
     let outcome = registry.send(PROVER, &forged);
     outcome.expect_error(CODE_MISMATCH, &[keccak(&accepting), code]);
     assert_eq!(registry.statement(&job), NONE);
-    // What was certified before stays.
+    // Statements that were certified before stay.
     assert_eq!(registry.statement(&binding()), statement_of(&proof.1));
 }
 
-/// Should a registrar be had: a verifier that takes everything certifies what
-/// it likes, but each run once, because it can't write while it is asked.
+/// A registrar that is deceived: a verifier that accepts everything certifies
+/// any statement. It certifies each run only once, because it cannot write
+/// during the registry's call.
 #[test]
 fn verifiers_cannot_call_back() {
     let mut registry = Registry::new();
@@ -158,7 +162,8 @@ fn verifiers_cannot_call_back() {
     let registration = Registration { verifier, code, key: NONE, ..registry.registration() };
     registry.register(REGISTRAR, registration).gas();
 
-    // What it sends is bound to itself, and would be certified from outside.
+    // The verifier's own proof is bound to itself, and would be certified in a
+    // separate call.
     let mut own = registry.proof(Binding { prover: Address(verifier), ..binding() });
     own.1.key.0 = NONE;
     let again = verify_inference_calldata(&own.0.program, &own.0.job, &own.1);
@@ -174,7 +179,7 @@ fn verifiers_cannot_call_back() {
     assert_eq!(logs.len(), 1, "{logs:?}");
     assert_eq!(registry.statement_under(NONE, &binding()), statement_of(&proof.1));
     assert_eq!(registry.statement_under(NONE, &own.0), NONE);
-    // When it isn't being asked, the same call is taken.
+    // Outside the registry's call, the same call is accepted.
     let data = encode("send(address)", &[address(registry.address)]);
     registry.chain.call(STRANGER, verifier, data).gas();
     assert_eq!(registry.statement_under(NONE, &own.0), statement_of(&own.1));

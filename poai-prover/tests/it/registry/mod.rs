@@ -21,7 +21,7 @@ const VISIBILITY: u8 = 0b1_00_01;
 
 const REGISTER: &str = "register(bytes32,bytes32,address,bytes32,uint64,uint8,uint8,uint8,uint256)";
 const RETIRE: &str = "retire(bytes32,bytes32)";
-/// The contract's, in seconds.
+/// The contract's delay, in seconds.
 const RETIREMENT_DELAY: u64 = 86_400;
 
 struct Registry {
@@ -33,7 +33,7 @@ struct Registry {
     setup: Setup,
 }
 
-/// What a registration says; the default is right.
+/// The arguments of a registration. The default is right.
 #[derive(Clone, Copy)]
 struct Registration {
     program: Word,
@@ -61,7 +61,7 @@ impl Registry {
         Registry { chain, address: registry, verifier, code, setup: Setup::new(4, 4) }
     }
 
-    /// One with the program registered.
+    /// A registry with the program registered.
     fn registered() -> Registry {
         let mut registry = Registry::new();
         let right = registry.registration();
@@ -105,7 +105,7 @@ impl Registry {
         self.chain.call(from, self.address, data)
     }
 
-    /// What the registry has under a key.
+    /// The statement that the registry has under a key.
     fn statement_under(&mut self, key: Word, binding: &Binding) -> Word {
         let Binding { program, job, prover, .. } = binding;
         let words = [program.0, key, job.0, address(prover.0)];
@@ -113,19 +113,19 @@ impl Registry {
         outcome.output().try_into().unwrap()
     }
 
-    /// What it has under the verifier's key.
+    /// The statement that the registry has under the verifier's key.
     fn statement(&mut self, binding: &Binding) -> Word {
         self.statement_under(self.key(), binding)
     }
 
-    /// A proof that holds for these signals.
+    /// A valid proof of these signals.
     fn proof_of(&self, binding: Binding, elements: Vec<Fr>) -> (Binding, InferenceProof) {
         let signals = Signals::new(elements).unwrap();
         let proof = self.setup.prove(&signals, 1);
         (binding, InferenceProof { proof, key: self.setup.key.digest(), signals })
     }
 
-    /// A proof that holds for what is registered.
+    /// A valid proof for the registered model.
     fn proof(&self, binding: Binding) -> (Binding, InferenceProof) {
         let others = [41, WEIGHTS, 12].map(Fr::from);
         self.proof_of(binding, [&[binding.signal()][..], &others].concat())
@@ -144,7 +144,7 @@ fn keccak(bytes: &[u8]) -> Word {
     Keccak256::digest(bytes).into()
 }
 
-/// What a receipt of these signals is.
+/// The statement of a receipt with these signals.
 fn statement_of(proof: &InferenceProof) -> Word {
     keccak(proof.signals.words().as_flattened())
 }
@@ -176,7 +176,8 @@ fn a_run_is_certified_once() {
     assert_eq!(*log.data.data, *[&head[..], &words].concat().as_flattened());
     assert_eq!(registry.statement(&binding()), statement);
 
-    // The same, another proof of the same, one of another input.
+    // The same proof, another proof of the same statement, and a proof of
+    // another input.
     let error = [PROGRAM, key, JOB, address(PROVER)];
     registry.send(PROVER, &proof).expect_error(ALREADY_CERTIFIED, &error);
     let other = registry.setup.rerandomised(&proof.1.proof, 7);
@@ -209,7 +210,7 @@ fn other_spellings_and_proofs_are_refused() {
     let long = words(PROGRAM, &[&signals[..], &signals[..1]].concat());
     let error = [number(5), number(4)];
     registry.call(PROVER, signature, &long).expect_error("SignalsCount(uint256,uint256)", &error);
-    // The verifier's reasons come through.
+    // The registry passes the verifier's errors on.
     let mut large = signals.clone();
     large[3] = [0xff; 32];
     let outcome = registry.call(PROVER, signature, &words(PROGRAM, &large));
@@ -246,24 +247,24 @@ fn another_binding_is_refused() {
     let mut registry = Registry::registered();
     let proof = registry.proof(binding());
     let own = element(binding().signal());
-    // Whoever sees the proof on its way cannot use it.
+    // A party that sees a pending proof cannot use it.
     let theirs = Binding { prover: Address(STRANGER), ..binding() };
     let error = [own, element(theirs.signal())];
     registry.send(STRANGER, &proof).expect_error(BINDING_MISMATCH, &error);
-    // Nor by putting its own binding in.
+    // Putting its own binding in does not help either.
     let mut elements = proof.1.signals.elements().to_vec();
     elements[0] = theirs.signal();
     let signals = Signals::new(elements).unwrap();
     let stolen = (theirs, InferenceProof { signals, ..proof.1.clone() });
     registry.send(STRANGER, &stolen).expect_error("ProofFalse()", &[]);
-    // For another job; of other MACs than are registered.
+    // For another job, and for other MACs than the registered ones.
     let job = Binding { job: Job([9; 32]), ..binding() };
     let error = [own, element(job.signal())];
     registry.send(PROVER, &(job, proof.1.clone())).expect_error(BINDING_MISMATCH, &error);
     let more = registry.proof(Binding { macs: MACS + 1, ..binding() });
     let error = [element(more.0.signal()), own];
     registry.send(PROVER, &more).expect_error(BINDING_MISMATCH, &error);
-    // Of other weights than are registered.
+    // For other weights than the registered ones.
     let elements = [&[binding().signal()][..], &[41, WEIGHTS + 1, 12].map(Fr::from)].concat();
     let other = registry.proof_of(binding(), elements);
     let error = [number(WEIGHTS + 1), number(WEIGHTS)];
@@ -325,8 +326,9 @@ fn registrations_that_contradict_themselves_are_refused() {
     let key = [right.key, [7; 32]];
     let other = Registration { key: [7; 32], ..right };
     error(&mut registry, other, "KeyMismatch(bytes32,bytes32)", &key);
-    // A byte beyond, a public output of none, a hashed input of two, a private
-    // one of one, and the fourth kind of tensor.
+    // A bit beyond the byte's format, a public output without signals, a hashed
+    // input of two, a private input of one, and the undefined fourth kind of
+    // tensor.
     for (visibility, input, output) in
         [(0x31, 1, 1), (0x11, 1, 0), (0x11, 2, 1), (0x12, 1, 1), (0x13, 1, 1), (0x1d, 1, 1)]
     {
@@ -340,7 +342,7 @@ fn registrations_that_contradict_themselves_are_refused() {
     }
     let other = Registration { output: 2, ..right };
     error(&mut registry, other, "SignalsCount(uint256,uint256)", &[number(5), number(4)]);
-    // Other code than the registrar has looked at, and an address without code.
+    // Other code than the registrar checked, and an address without code.
     let other = Registration { code: [7; 32], ..right };
     error(&mut registry, other, CODE_MISMATCH, &[right.code, [7; 32]]);
     let other = Registration { verifier: [5; 20], ..right };
@@ -360,7 +362,7 @@ fn registrars_hand_over_in_two_steps() {
     registry.call(PROVER, accept, &[]).expect_error(not_permitted, &[next]);
     registry.call(REGISTRAR, propose, &[next]).gas();
     registry.call(STRANGER, accept, &[]).expect_error(not_permitted, &[address(STRANGER)]);
-    // Until then the old one registers.
+    // Until then, the old registrar registers.
     let right = registry.registration();
     registry.register(REGISTRAR, right).gas();
     registry.call(PROVER, accept, &[]).gas();

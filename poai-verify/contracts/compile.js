@@ -1,8 +1,8 @@
-// Compiles the registry and the verifiers of the test keys into artefacts/,
-// which is committed, so that the Rust tests need no compiler.
+// Compiles the registry and the verifiers of the test keys into artefacts/.
+// They are committed, so that the Rust tests need no compiler.
 //
-//   node compile.js          writes them
-//   node compile.js --check  fails where they are not what the sources give
+//   node compile.js          writes the artefacts
+//   node compile.js --check  fails if they differ from the compiler's output
 "use strict";
 
 const { ethers } = require("ethers");
@@ -23,7 +23,7 @@ for (const file of sources) {
   const artefact = {
     contract: name,
     source: file,
-    // By this the Rust tests see that an artefact is older than its source.
+    // With this hash, the Rust tests detect an artefact older than its source.
     source_keccak256: ethers.keccak256(ethers.toUtf8Bytes(source)).slice(2),
     compiler: version,
     ...compile(file, source, name),
@@ -34,7 +34,7 @@ for (const file of sources) {
     fs.mkdirSync(path.dirname(to), { recursive: true });
     fs.writeFileSync(to, text);
   } else if (!fs.existsSync(to) || fs.readFileSync(to, "utf8") !== text) {
-    console.error(`artefacts/${name}.json is not what ${file} compiles to: run node compile.js`);
+    console.error(`expected artefacts/${name}.json to match ${file}, got other content; run node compile.js`);
     failed += 1;
   }
   console.log(`${name}: ${artefact.runtime.length / 2} bytes of code`);

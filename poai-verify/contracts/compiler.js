@@ -1,5 +1,5 @@
-// The one way in which contracts are compiled here: solc from npm, which is the
-// compiler itself as WebAssembly, so that nothing is downloaded.
+// The only compiler of the contracts: solc from npm, which is the compiler as
+// WebAssembly, so that nothing else is downloaded.
 "use strict";
 
 const solc = require("solc");
@@ -8,13 +8,13 @@ const SETTINGS = {
   evmVersion: "shanghai",
   viaIR: true,
   optimizer: { enabled: true, runs: 1000000 },
-  // Without the metadata's hash the same source gives the same code whatever
-  // its path.
+  // Without the metadata's hash, the same source gives the same code for any
+  // path.
   metadata: { appendCBOR: false, bytecodeHash: "none" },
   outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
 };
 
-/** Compiles one source file and returns its contract `name`; throws on errors and on warnings. */
+/** Compiles one source file and returns its contract `name`; throws on errors and warnings. */
 function compile(file, source, name) {
   const input = { language: "Solidity", sources: { [file]: { content: source } }, settings: SETTINGS };
   const output = JSON.parse(solc.compile(JSON.stringify(input)));

@@ -1,9 +1,9 @@
-// Puts a proof of inference before the contracts on a development node.
+// Sends an inference proof to the contracts on a development node.
 //
 //   node e2e.js URL PROOF.json OTHER.json
 //
-// Both files are objects as `poai_verify::inference::Deployment` serialises; the
-// second is of another model. Prints what it did, and "N passed, M failed".
+// Both files are objects that `poai_verify::inference::Deployment` serialises. The
+// second is for another model. Prints each check, and "N passed, M failed".
 "use strict";
 
 const fs = require("fs");
@@ -28,7 +28,7 @@ function hex(text) {
   return `0x${text}`;
 }
 
-/** Reads a deployment; every word becomes a number, all else hex with a prefix. */
+/** Reads a deployment. Every word becomes a number, and everything else hex with a prefix. */
 function read(file) {
   const json = JSON.parse(fs.readFileSync(file, "utf8"));
   const kinds = { public: 0, hashed: 1, private: 2 };
@@ -50,7 +50,7 @@ function read(file) {
   };
 }
 
-/** The custom error of a failed call, by every interface that there is here. */
+/** The name of a failed call's custom error, from all known interfaces. */
 function reason(error, interfaces) {
   for (let at = error, depth = 0; at && depth < 8; at = at.error ?? at.info ?? at.cause, depth += 1) {
     const data = typeof at.data === "string" ? at.data : at.data?.data;
@@ -63,7 +63,7 @@ function reason(error, interfaces) {
   return `no custom error (${error.shortMessage ?? error.message})`;
 }
 
-/** The gas that a transaction takes before any code runs. */
+/** The gas that a transaction costs before any code runs. */
 function intrinsicGas(data) {
   const bytes = ethers.getBytes(data);
   return 21000 + bytes.reduce((sum, byte) => sum + (byte === 0 ? 4 : 16), 0);
@@ -77,7 +77,7 @@ class Test {
     this.interfaces = [registry.interface];
   }
 
-  /** A node's account for an address of which nobody here has the key. */
+  /** A signer on the node for an address whose key this script does not have. */
   async account(address) {
     await this.provider.send("hardhat_impersonateAccount", [address]);
     await this.provider.send("hardhat_setBalance", [address, "0x56bc75e2d63100000"]);
@@ -117,7 +117,7 @@ class Test {
     check(`${what} leaves its statement`, statement === packed);
   }
 
-  /** Expects that a call, and a transaction of it, fail for one of these reasons. */
+  /** Expects that a call, and the transaction of it, fail with one of these errors. */
   async refuse(what, it, errors) {
     const signer = await this.account(it.prover);
     const registry = this.registry.connect(signer);
@@ -202,7 +202,7 @@ async function main() {
   const call = [it.program, it.key, it.job, it.proof, it.signals];
   check("the calldata is what ethers encodes", registry.interface.encodeFunctionData("verifyInference", call) === it.calldata);
 
-  // All of these before the proof itself, so that no receipt is in the way.
+  // These run before the proof is accepted, so that no receipt exists yet.
   await refuseChanges(test, it);
   await test.refuse("another model's proof and signals",
     { ...it, proof: other.proof, signals: other.signals }, ["BindingMismatch", "SignalsCount"]);
@@ -213,13 +213,13 @@ async function main() {
   const transaction = await registrar.sendTransaction({ to: await verifier.getAddress(), data });
   const { gasUsed } = await transaction.wait();
   const gas = Number(gasUsed) - intrinsicGas(data);
-  check("the verifier alone, of four signals, takes 235000 gas at most", it.signals.length > 4 || gas <= 235000,
+  check("the verifier alone, with four signals, takes at most 235000 gas", it.signals.length > 4 || gas <= 235000,
     `${it.signals.length} signals: ${gas} gas, ${gasUsed} as a transaction`);
 
   await test.accept("the proof", it);
   await test.refuse("the proof once more", it, ["AlreadyCertified"]);
 
-  // A retirement that is announced while a proof is on its way.
+  // A retirement that is announced while a proof is pending.
   await (await registry.retire(other.program, other.key)).wait();
   const { retiresAt } = await registry.modelOf(other.program, other.key);
   const later = async (seconds) => {

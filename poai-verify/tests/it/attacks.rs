@@ -1,5 +1,5 @@
-//! One test per attack of spec §8, named after it: the cheat is built for
-//! real, and refused or shown worthless.
+//! One test for each attack of spec §8, with its name. Each test carries the
+//! attack out, and shows that it is rejected or worthless.
 
 use crate::common;
 use crate::common::{CHALLENGE, Puzzle, verifier, verify};
@@ -16,12 +16,12 @@ use std::collections::HashSet;
 
 const P: Params = Params::CONSENSUS;
 
-/// The rank of a matrix modulo 2^31 − 1, never above its true rank.
+/// The rank of a matrix modulo 2^31 − 1, which is never above its true rank.
 fn rank(mut rows: Vec<Vec<i64>>) -> usize {
     const PRIME: i64 = (1 << 31) - 1;
     rows.iter_mut().flatten().for_each(|entry| *entry = entry.rem_euclid(PRIME));
     let inverse = |x: i64| {
-        // Fermat: x^(p−2).
+        // Fermat's little theorem: the inverse is x^(p−2).
         let (mut power, mut exponent, mut result) = (x, PRIME - 2, 1);
         while exponent > 0 {
             if exponent & 1 == 1 {
@@ -52,9 +52,11 @@ fn rank(mut rows: Vec<Vec<i64>>) -> usize {
     found
 }
 
-/// The work behind every ticket is that of any other operands: each rank-step
-/// of the noised product has the full rank r, so no thinner factorisation
-/// gives it, and no two tiles share a transcript or a row.
+/// Asserts that the work behind every ticket is the same as for any other
+/// operands.
+///
+/// Each rank-step of the noised product has the full rank r, so no thinner
+/// factorisation gives it. No two tiles share a transcript or a row.
 fn assert_work_unchanged(a: Array2<i8>, bt: Array2<i8>) {
     let puzzle = Puzzle::new(P, CHALLENGE, a, bt);
     let seeds = puzzle.mined.found.seeds();
@@ -110,9 +112,9 @@ fn sparse_operands() {
     assert_work_unchanged(sparse.clone(), sparse);
 }
 
-/// A miner who knew the noise before choosing A would take A = −E, so that A'
-/// is zero but for clipping, and get every transcript for nothing. The seed
-/// depends on A's root: the noise of the chosen A is another.
+/// A miner that knew the noise before it chose A would choose A = −E. A' would
+/// then be zero except for clipping, and every transcript would be free. But
+/// the seed depends on A's root, so the chosen A has other noise.
 #[test]
 fn choosing_operands_after_the_noise() {
     let honest = Puzzle::random(32, 32);
@@ -129,7 +131,7 @@ fn choosing_operands_after_the_noise() {
     let bt = honest.operands.bt().entries().to_owned();
     let real = Puzzle::new(P, CHALLENGE, chosen, bt);
     assert_ne!(real.mined.found.seeds().a, seed);
-    // What the cheat hoped for: the transcript under the noise it knew.
+    // The transcript that the miner hoped for, under the noise that it knew.
     let known = {
         let mut entries = PlainMatrix::of(real.operands.a());
         for (entry, e) in entries.entries.iter_mut().zip(&noise.entries) {
@@ -149,7 +151,7 @@ fn choosing_operands_after_the_noise() {
 }
 
 /// One product under many nonces: each challenge has its own noise, so the
-/// transcript of one is wrong under every other.
+/// transcript for one challenge is wrong for every other.
 #[test]
 fn nonce_grinding_over_one_product() {
     let puzzle = Puzzle::random(64, 32);
@@ -166,8 +168,8 @@ fn nonce_grinding_over_one_product() {
     }
 }
 
-/// The same bytes as 64×1024 and as 32×2048 have the same root; m, n and k are
-/// in the seeds, so a product of one reading is worthless under another.
+/// The same bytes as 64×1024 and as 32×2048 have the same root. m, n and k are
+/// part of the seeds, so a product of one shape is worthless under another.
 #[test]
 fn reading_one_matrix_under_other_dimensions() {
     let puzzle = Puzzle::random(64, 64);
@@ -179,7 +181,7 @@ fn reading_one_matrix_under_other_dimensions() {
     assert_eq!((one.root_a, one.root_b), (two.root_a, two.root_b));
     assert_ne!(puzzle.mined.found.seeds(), other.mined.found.seeds());
 
-    // The other reading's openings with this reading's transcript.
+    // The other shape's openings with this shape's transcript.
     let mut forged = other.proof(0, 0);
     forged.transcript = puzzle.proof(0, 0).transcript;
     assert!(matches!(
@@ -187,8 +189,8 @@ fn reading_one_matrix_under_other_dimensions() {
         Err(VerifyError::Invalid(Invalid::Transcript { .. }))
     ));
 
-    // An opening may verify under another number of rows: the seeds then are
-    // others, each dimension by itself.
+    // An opening may verify under another number of rows. The seeds then
+    // differ, for each dimension by itself.
     let base = Seeds::derive(&P, &CHALLENGE, one);
     for shape in [
         Shape { m: 96, ..one.shape },
@@ -204,8 +206,9 @@ fn reading_one_matrix_under_other_dimensions() {
     }
 }
 
-/// A small rank or tile would be cheaper: a block verifier has its own, and a
-/// proof carries none. Nor does a shape help: the target is MACs.
+/// A small rank or tile would be cheaper, but a block verifier has its own, and
+/// a proof does not contain them. A shape does not help either, because the
+/// target is in MACs.
 #[test]
 fn shape_and_rank_grinding() {
     let cheap = Params::new(32, 16).unwrap();
@@ -217,7 +220,7 @@ fn shape_and_rank_grinding() {
     let refused = verifier().verify(&CHALLENGE, &bytes);
     assert!(matches!(refused, Err(VerifyError::Malformed(Malformed::Encoding(_)))));
 
-    // Small k, or tiny difficulty, cannot verify as a block either.
+    // A small k or a tiny difficulty cannot verify as a block either.
     let shallow =
         Puzzle::new(P, CHALLENGE, pseudorandom(b"a", 32, 512), pseudorandom(b"b", 32, 512));
     let refused = verifier().verify(&CHALLENGE, &shallow.bytes(0, 0));
@@ -225,8 +228,8 @@ fn shape_and_rank_grinding() {
     let below = Difficulty::new((1 << 24) - 1).unwrap();
     assert!(matches!(Verifier::block(below), Err(RulesError::Difficulty { .. })));
 
-    // The chance of a win is t²·k / difficulty: MACs per win do not depend on
-    // the shape, to the rounding of one part in 2^200.
+    // The chance of a win is t²·k / difficulty. MACs for each win do not depend
+    // on the shape, except for a rounding of one part in 2^200.
     let difficulty = Difficulty::new(1 << 40).unwrap();
     let chance = |k| difficulty.target(&P, k).largest().0;
     for (k, leading) in [(1024u32, 1u128 << 20), (4096, 1 << 22), (16384, 1 << 24)] {
@@ -239,7 +242,7 @@ fn shape_and_rank_grinding() {
 }
 
 /// Tiles between the aligned ones would give many tickets for one product, and
-/// the same tile twice two for one.
+/// the same tile twice would give two tickets for one.
 #[test]
 fn overlapping_or_repeated_tiles() {
     let puzzle = Puzzle::random(64, 32);
@@ -247,8 +250,8 @@ fn overlapping_or_repeated_tiles() {
     let seeds = puzzle.mined.found.seeds();
     let (noised_a, noised_bt) =
         (reference::noised(&P, &seeds.a, &a), reference::noised(&P, &seeds.b, &bt));
-    // Rows 16..48: half of each strip. Its transcript is real work's, but no
-    // index names it, under either strip's opening.
+    // Rows 16..48 are half of each strip. Their transcript is the result of
+    // real work, but no index names it, under either strip's opening.
     let between = PlainMatrix {
         rows: 32,
         columns: 1024,
@@ -268,7 +271,7 @@ fn overlapping_or_repeated_tiles() {
             Err(VerifyError::Invalid(Invalid::Opening { side: Side::A, .. }))
         ));
     }
-    // A repeated tile is the very same bytes: nothing to submit twice.
+    // A repeated tile has the same bytes, so there is nothing to submit twice.
     assert_eq!(puzzle.bytes(1, 0), Puzzle::random(64, 32).bytes(1, 0));
     let mut beyond = puzzle.bytes(1, 0);
     beyond[76..80].copy_from_slice(&2u32.to_le_bytes());
@@ -277,10 +280,10 @@ fn overlapping_or_repeated_tiles() {
     assert_eq!(refused, Err(Malformed::Encoding(tile).into()));
 }
 
-/// Inner nodes passed off as data: the two children of a node hash to its
+/// Inner nodes passed off as data. The two children of a node hash to its
 /// chaining value, so an opening that held them in place of the leaf bytes
-/// would need no operand. Lengths are fixed by the shape, and leaves are
-/// hashed as chunks, never as parents.
+/// would need no operand. But the shape fixes lengths, and leaves are hashed as
+/// chunks, never as parents.
 #[test]
 fn a_malformed_opening_that_rebuilds_the_root_without_its_leaf_bytes() {
     use poai_core::puzzle::commitment::opening::OpeningError;
@@ -316,7 +319,7 @@ fn a_malformed_opening_that_rebuilds_the_root_without_its_leaf_bytes() {
     replaced[..2].copy_from_slice(&children);
     let forged = Opening { bytes: honest.opening_a.bytes.clone(), siblings: replaced };
     assert_eq!(check(&forged), Err(OpeningError::Root));
-    // And as a whole proof: it has no encoding, or does not verify.
+    // As a whole proof, it cannot be encoded, or does not verify.
     let mut proof = honest.clone();
     proof.opening_a = bare;
     assert!(proof.encode(&P).is_err());
@@ -325,8 +328,8 @@ fn a_malformed_opening_that_rebuilds_the_root_without_its_leaf_bytes() {
     assert!(matches!(refused, Err(VerifyError::Invalid(Invalid::Opening { side: Side::A, .. }))));
 }
 
-/// A matrix and the same with zero rows or columns appended must not share a
-/// statement: nothing is padded on the way to the hash.
+/// A matrix and the same matrix with zero rows or columns appended must not
+/// share a statement, so nothing is padded before hashing.
 #[test]
 fn padding_collisions() {
     let short = pseudorandom(b"a", 32, 1024);
@@ -344,8 +347,8 @@ fn padding_collisions() {
     let roots = HashSet::from([root(&short), root(&taller), root(&wider)]);
     assert_eq!(roots.len(), 3);
 
-    // A proof for the taller matrix claimed for the short one, with the short
-    // root, is refused although its first strip is the same.
+    // A proof for the taller matrix, claimed for the short one with the short
+    // root, is rejected although its first strip is the same.
     let tall = Puzzle::new(P, CHALLENGE, taller, bt.clone());
     let low = Puzzle::new(P, CHALLENGE, short, bt);
     let mut forged = low.proof(0, 0);
@@ -355,7 +358,7 @@ fn padding_collisions() {
 }
 
 /// Another byte string for the same win would let a relay change a block's
-/// proof: there is none.
+/// proof. No such byte string exists.
 #[test]
 fn proof_malleability() {
     let puzzle = Puzzle::random(96, 96);
@@ -380,8 +383,8 @@ fn proof_malleability() {
     for changed in [appended, doubled, bytes[1..].to_vec()] {
         assert!(matches!(verifier().verify(&CHALLENGE, &changed), Err(VerifyError::Malformed(_))));
     }
-    // Exchanged openings have no encoding where their sizes differ, and do not
-    // verify where they agree.
+    // Exchanged openings cannot be encoded if their sizes differ, and do not
+    // verify if they agree.
     let mut exchanged = decoded;
     std::mem::swap(&mut exchanged.opening_a, &mut exchanged.opening_b);
     assert!(exchanged.encode(&P).is_err());
@@ -393,7 +396,7 @@ fn proof_malleability() {
     ));
 }
 
-/// A ground transcript meets the target with no product behind it.
+/// A ground transcript meets the target without a product.
 #[test]
 fn a_ground_transcript() {
     let puzzle = Puzzle::random(32, 32);

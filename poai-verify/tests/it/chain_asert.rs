@@ -1,5 +1,5 @@
-//! Retargeting: against exact powers, the published vectors, and a simulated
-//! network.
+//! Retargeting, compared with exact powers, the published vectors, and a
+//! simulated network.
 
 use num_bigint::BigUint;
 use poai_core::Difficulty;
@@ -169,7 +169,7 @@ fn base_targets_come_back_from_json() {
 
 // --- every input --------------------------------------------------------
 
-/// Numbers near everything that could overflow.
+/// Numbers near every value that could overflow.
 fn extreme() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
@@ -210,15 +210,16 @@ proptest! {
         let (height, higher) = (height.min(higher), height.max(higher));
         let (time, later) = (time.min(later), time.max(later));
         let next = |height, time| rules.next(&anchor, height, time);
-        // A later parent makes it easier, a higher one harder; never both ways.
+        // A later parent makes it easier, and a higher one harder; never the
+        // reverse.
         prop_assert!(next(height, time) <= next(height, later));
-        // What headers say of it is never below the least.
+        // The difficulty in a header is never below the least.
         let header = CompactDifficulty::new(next(height, time).difficulty());
         prop_assert!(header.difficulty() >= least);
         prop_assert!(next(higher, time) <= next(height, time));
         prop_assert!(next(height, time) >= BaseTarget::ONE);
         prop_assert!(next(height, later).difficulty() >= least);
-        // Where a difficulty fits, the way through it and back loses nothing.
+        // If a difficulty fits, conversion to it and back loses nothing.
         let difficulty = next(height, time).difficulty();
         prop_assert_eq!(BaseTarget::new(difficulty).difficulty(), difficulty);
     }
@@ -232,20 +233,22 @@ proptest! {
         let anchor = Anchor { height: 5, parent_time: 1 << 30, target: BaseTarget::new(difficulty(macs)) };
         let time = (1u64 << 30) + u64::from(block_time) * 96;
         let got = asert(EAI).next(&anchor, 100, time.wrapping_add_signed(behind)).difficulty();
-        // 2^(behind / half-life) in floating point is good to 10^-12.
+        // 2^(behind / half-life) in floating point is accurate to 10^-12.
         let exact = macs as f64 * (-(behind as f64) / f64::from(half_life)).exp2();
         let exact = exact.max((1u64 << 24) as f64);
         let error = (got.macs() as f64 / exact - 1.0).abs();
-        // The cubic's 0.012 %, a step of the exponent (0.001 %), the floor.
+        // The error of the cubic is 0.012 %, that of a step of the exponent
+        // 0.001 %; the rest is the floor.
         prop_assert!(error < 1.4e-4, "{error}");
     }
 }
 
 // --- a network ----------------------------------------------------------
 
-/// Mines `blocks` at a rate in MACs a second from a difficulty, each block
-/// taking its expected time, in 2^-32 seconds so that nothing is rounded away.
-/// Answers with the last intervals, in seconds.
+/// Mines `blocks` at a rate in MACs a second from a difficulty.
+///
+/// Each block takes its expected time, in units of 2^-32 seconds, so that
+/// nothing is rounded away. Returns the last intervals, in seconds.
 fn intervals(rules: &Asert, anchor: &Anchor, at: &mut (u64, u128), rate: u128, blocks: u64) -> f64 {
     let (mut last, mut time) = (0u128, at.1);
     for _ in 0..blocks {
@@ -268,23 +271,23 @@ fn steps_of_the_hashrate_by_a_thousand_are_followed() {
     let near = |interval: f64| (interval / 15.0 - 1.0).abs() < 0.01;
 
     assert!(near(intervals(&rules, &anchor, &mut at, rate, 1000)), "steady");
-    // Up: after ten half-lives of blocks ahead of schedule, 4800 of them, it is near.
+    // Up: it is close after ten half-lives of blocks ahead of schedule, which are 4800 blocks.
     let quick = intervals(&rules, &anchor, &mut at, rate * 1000, 1);
     assert!(quick < 0.02, "{quick}");
     let risen = intervals(&rules, &anchor, &mut at, rate * 1000, 9_000);
     assert!(near(risen), "{risen}");
-    // Down: 20 hours behind the schedule, in few and slow blocks.
+    // Down: it is 20 hours behind the schedule, after few and slow blocks.
     let slow = intervals(&rules, &anchor, &mut at, rate, 1);
     assert!(slow > 14_000.0, "{slow}");
     let height = at.0;
     let fallen = intervals(&rules, &anchor, &mut at, rate, 5_000);
     assert!(near(fallen), "{fallen} after {} blocks", at.0 - height);
-    // And a thousand times less than at the anchor.
+    // A thousand times less than at the anchor.
     let fallen = intervals(&rules, &anchor, &mut at, rate / 1000, 5_000);
     assert!(near(fallen), "{fallen}");
 }
 
-/// The same with intervals as they come, exponentially distributed.
+/// The same with random intervals, exponentially distributed.
 #[test]
 fn a_noisy_network_keeps_its_schedule() {
     let rules = asert(EAI);
@@ -307,8 +310,8 @@ fn a_noisy_network_keeps_its_schedule() {
         let uniform = ((mixed ^ mixed >> 31) >> 11) as f64 / (1u64 << 53) as f64;
         time += -(1.0 - uniform).ln() * macs / now;
     }
-    // An absolute schedule: after all of it the chain is where it has to be, but
-    // for what the last blocks differ by, and not for what any step left behind.
+    // The schedule is absolute. At the end, the chain is where it must be, except for the
+    // randomness of the last blocks. No step leaves an error behind.
     let late = time - 1_000_000.0 - 15.0 * blocks as f64;
     assert!(late.abs() < 7_200.0, "{late} s off");
 }

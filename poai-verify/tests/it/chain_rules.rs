@@ -92,7 +92,7 @@ fn work_is_summed_beyond_128_bits() {
         assert_eq!(work.to_string(), expected.to_string());
         assert_eq!(Work::from_be_bytes(work.to_be_bytes()), work);
     }
-    // Heavier, not longer.
+    // The heavier chain, not the longer one.
     let many = (0..100).fold(Work::ZERO, |work, _| work.with(difficulty(1 << 24)).unwrap());
     let one = Work::ZERO.with(difficulty(101 << 24)).unwrap();
     assert!(one > many);
@@ -114,11 +114,11 @@ fn times_lie_after_the_median_and_before_the_limit() {
     assert_eq!(rules.check_past(0, &[]), Ok(()));
     assert_eq!(rules.check_past(5, &[5]), Err(TimeError::Past { time: 5, median: 5 }));
     assert_eq!(rules.check_past(6, &[5]), Ok(()));
-    // Eleven count, the twelfth does not.
+    // Eleven times count, and the twelfth does not.
     let times: Vec<u64> = (100..111).rev().chain([1_000_000]).collect();
     assert_eq!(rules.check_past(105, &times), Err(TimeError::Past { time: 105, median: 105 }));
     assert_eq!(rules.check_past(106, &times), Ok(()));
-    // Five liars of eleven cannot push it beyond an honest time.
+    // Five false times of eleven cannot move the median beyond an honest time.
     let mut lied = vec![u64::MAX; 5];
     lied.extend(100..106);
     assert_eq!(rules.check_past(106, &lied), Ok(()));
@@ -147,7 +147,7 @@ fn the_profile_of_eai() {
     assert_eq!(EAI.subsidy(1), 66_887_842_465_753_424_657);
     assert_eq!(EAI.subsidy(2_102_400), EAI.subsidy(1));
     assert!(EAI.subsidy(2_102_401) < EAI.subsidy(1));
-    // A sixteenth less, but for roundings of a base unit a block.
+    // A sixteenth less, except for rounding by a base unit for each block.
     let sixteenth = EAI.subsidy(1) - EAI.subsidy(1) / 16;
     assert!(EAI.subsidy(2_102_401).abs_diff(sixteenth) <= 1);
     assert_eq!(EAI.initial_difficulty().macs() * 5_000, EAI.reference_difficulty);
@@ -155,13 +155,14 @@ fn the_profile_of_eai() {
     let asert = Asert::new(15, 7_200, Difficulty::BLOCK_MIN).unwrap();
     assert_eq!(EAI.asert().unwrap(), asert);
     assert_eq!((EAI.times().unwrap().ancestors(), EAI.times().unwrap().future_limit()), (11, 15));
-    // The genesis' own target holds for the block after it, if it is on time.
+    // The genesis's own target is that of the next block, if the block is on
+    // time.
     let anchor = EAI.anchor(1_800_000_000);
     assert_eq!(asert.next(&anchor, 0, 1_800_000_000), anchor.target);
 }
 
-/// Every era, by itself: what it pays is a sixteenth of what was left or less,
-/// so that no sum of eras passes the cap.
+/// Each era by itself pays at most a sixteenth of the rest, so that no sum of
+/// eras passes the cap.
 #[test]
 fn the_cap_is_never_passed() {
     let era = EAI.era_blocks;
@@ -183,7 +184,8 @@ fn the_cap_is_never_passed() {
     assert_eq!(height, EAI.last_paid_height());
     assert_eq!((EAI.subsidy(height) > 0, EAI.subsidy(height + 1)), (true, 0));
     assert_eq!(EAI.issued(height), EAI.issued(u64::MAX));
-    // Seven centuries, and dust below a sixteenth of a base unit a block.
+    // Seven centuries, with a rest below a sixteenth of a base unit for each
+    // block.
     assert_eq!(eras, 717);
     assert!(left < 16 * u128::from(era));
     // Half is mined in eleven years, and nine tenths in 36.
@@ -203,8 +205,8 @@ proptest! {
         prop_assert!(EAI.subsidy(height) >= EAI.subsidy(height + 1));
     }
 
-    /// Other chains' constants, senseless ones too: never a panic, never above
-    /// the cap.
+    /// Constants of other chains, including senseless ones, never cause a
+    /// panic, and never issue more than the cap.
     #[test]
     fn no_profile_passes_its_cap(
         supply_max in any::<u128>(),
@@ -232,7 +234,8 @@ fn the_last_paid_height_is_the_last_paid() {
     (profile.era_blocks, profile.era_divisor) = (1 << 63, 255);
     (profile.supply_max, profile.foundation) = (u128::MAX, 0);
     assert_eq!(profile.last_paid_height(), u64::MAX);
-    // More for the foundation than there may be: all of it, and nothing else.
+    // A foundation with more than the cap gets the whole cap, and miners get
+    // nothing.
     (profile.supply_max, profile.foundation) = (5, 7);
     assert_eq!((profile.last_paid_height(), profile.subsidy(1)), (0, 0));
     assert_eq!([0, 1, u64::MAX].map(|height| profile.issued(height)), [5; 3]);

@@ -1,4 +1,4 @@
-//! What the verifier's tests share: small mined puzzles.
+//! Small mined puzzles that the verifier's tests share.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use ndarray::Array2;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 pub const CHALLENGE: Challenge = Challenge([0x5a; 32]);
 
-/// The rules of shares: the consensus parameters and ranges, any difficulty.
+/// A verifier with the rules of shares: the consensus parameters and ranges, at
+/// any difficulty.
 pub fn verifier() -> Verifier {
     Verifier::new(Rules::SHARE, Difficulty::ONE).unwrap()
 }
@@ -37,7 +38,7 @@ impl Puzzle {
         Puzzle { params, challenge, operands, mined }
     }
 
-    /// Pseudo-random operands of the least depth that a block takes.
+    /// Pseudo-random operands with the least k that a block permits.
     pub fn random(m: usize, n: usize) -> Puzzle {
         Puzzle::new(
             Params::CONSENSUS,

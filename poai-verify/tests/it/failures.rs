@@ -1,4 +1,4 @@
-//! The memory of failures refuses replays, and cannot be turned against an
+//! The memory of failures rejects replays, and cannot be turned against an
 //! honest proof.
 
 use crate::common::{CHALLENGE, Puzzle, verifier};
@@ -26,8 +26,8 @@ fn altered_openings_of_one_transcript_are_refused_from_their_sender() {
     assert_eq!(failures.len(), 1);
 }
 
-/// The attack on such a memory itself: broken copies of an honest proof, sent
-/// before it, must not make a node refuse the honest one.
+/// The attack on such a memory: broken copies that arrive before an honest
+/// proof must not make a node reject the honest one.
 #[test]
 fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     let puzzle = Puzzle::random(64, 64);
@@ -35,7 +35,8 @@ fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     let honest = puzzle.bytes(0, 1);
     let mut broken_opening = honest.clone();
     broken_opening[200] ^= 1;
-    // Operands may be public: then the openings of another tile can be had.
+    // Operands may be public, and then an attacker has the openings of another
+    // tile.
     let mut another_tile = puzzle.proof(1, 0);
     another_tile.transcript = puzzle.proof(0, 1).transcript;
     let another_tile = another_tile.encode(&puzzle.params).unwrap();
@@ -56,8 +57,8 @@ fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     failures.verify(&verifier(), Some(b"alice"), &CHALLENGE, &honest).unwrap();
 }
 
-/// A transcript that failed in one tile is not looked at again in another, from
-/// the same sender.
+/// A transcript that failed in one tile is not checked again in another tile,
+/// from the same sender.
 #[test]
 fn one_transcript_is_not_tried_on_tile_after_tile() {
     let puzzle = Puzzle::random(64, 64);
@@ -75,8 +76,8 @@ fn one_transcript_is_not_tried_on_tile_after_tile() {
     }
 }
 
-/// What failed for one statement, or under other rules, says nothing about the
-/// same transcript elsewhere.
+/// A failure for one statement, or under other rules, does not affect the same
+/// transcript elsewhere.
 #[test]
 fn a_failure_is_held_against_its_statement_and_rules_alone() {
     let operand = |name: &[u8], rows, k| pseudorandom(name, rows, k);
@@ -103,7 +104,7 @@ fn a_failure_is_held_against_its_statement_and_rules_alone() {
     }
     failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &honest.bytes(0, 0)).unwrap();
 
-    // One byte string that is well-formed under two ranks, and true under one.
+    // One byte string that is well-formed under two ranks, and valid under one.
     let [wide, narrow] = [64, 32].map(|rank| Params::new(rank, 16).unwrap());
     let honest = Puzzle::new(wide, CHALLENGE, operand(b"a", 32, 128), operand(b"b", 32, 128));
     let under = |params| Verifier::new(Rules::research(params), Difficulty::ONE).unwrap();
@@ -123,7 +124,7 @@ fn a_proven_failure_is_refused_from_everybody() {
     assert!(matches!(first, Err(VerifyError::Invalid(Invalid::Transcript { word: 3, .. }))));
     let second = failures.verify(&verifier(), Some(b"eve"), &CHALLENGE, &forged);
     assert_eq!(second, Err(VerifyError::Known));
-    // Under another challenge it is another claim.
+    // Under another challenge, it is another claim.
     let elsewhere =
         failures.verify(&verifier(), Some(b"eve"), &poai_core::Challenge([1; 32]), &forged);
     assert!(matches!(elsewhere, Err(VerifyError::Invalid(_))));
@@ -140,7 +141,7 @@ fn it_stays_within_its_bound_and_forgets_the_oldest() {
     };
     for word in 1..=20 {
         assert!(failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forge(word)).is_err());
-        // Each leaves two: its sender's and everybody's.
+        // Each failure adds two keys: its sender's and the one for all senders.
         assert_eq!(failures.len(), 8.min(2 * word as usize));
         assert!(!failures.is_empty());
     }
@@ -159,7 +160,7 @@ fn it_stays_within_its_bound_and_forgets_the_oldest() {
     assert!(none.is_empty());
 }
 
-/// Junk that does not meet the target costs nothing and leaves nothing.
+/// Junk that does not meet the target is cheap and adds nothing.
 #[test]
 fn malformed_and_losing_proofs_are_not_remembered() {
     let puzzle = Puzzle::random(32, 32);
@@ -172,7 +173,7 @@ fn malformed_and_losing_proofs_are_not_remembered() {
     assert!(failures.is_empty());
 }
 
-/// Without an identity of the sender only proven falsehoods are remembered.
+/// Without a sender's identity, only proven failures are remembered.
 #[test]
 fn an_unknown_sender_cannot_poison_the_memory() {
     let puzzle = Puzzle::random(64, 64);
@@ -190,7 +191,7 @@ fn an_unknown_sender_cannot_poison_the_memory() {
     assert_eq!(failures.verify(&verifier(), None, &CHALLENGE, &forged), Err(VerifyError::Known));
 }
 
-/// The halves do what the whole does.
+/// The two separate calls do what the combined call does.
 #[test]
 fn asking_and_recording_are_the_same_as_verifying() {
     let puzzle = Puzzle::random(64, 64);

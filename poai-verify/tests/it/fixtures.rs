@@ -1,5 +1,7 @@
-//! Proofs made by earlier versions: today's and every later code accepts what
-//! they accept and refuses what they refuse, for the same reason.
+//! Proofs made by earlier versions.
+//!
+//! All later code must accept the proofs that they accept, and reject those
+//! that they reject, for the same reason.
 
 use poai_core::{Challenge, Difficulty, Params, Proof};
 use poai_verify::{Rules, Verifier};
@@ -19,7 +21,7 @@ fn check(directory: &Path, entry: &Entry) {
     let bytes = std::fs::read(directory.join(&entry.file)).unwrap();
     let params = Params::new(entry.rank, entry.tile).unwrap();
     if cfg!(miri) && params == Params::CONSENSUS {
-        println!("SKIPPED: {:?} takes an interpreter minutes", entry.file);
+        println!("SKIPPED: {:?} takes minutes in an interpreter", entry.file);
         return;
     }
     let verifier = match params {

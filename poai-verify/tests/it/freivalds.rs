@@ -1,5 +1,7 @@
-//! True products pass and false ones do not, with what decides about each bit
-//! of the arithmetic: extreme operands, wrapped entries, odd shapes.
+//! True products pass and false ones do not.
+//!
+//! The tests cover what decides each bit of the arithmetic: extreme operands,
+//! wrapped entries, odd shapes.
 
 use poai_core::Shape;
 use poai_core::puzzle::statement::Dimension;
@@ -41,7 +43,7 @@ impl Product {
         Product::new(m, n, k, bytes(m, b"A"), bytes(n, b"B"))
     }
 
-    /// All entries of a side alike.
+    /// A product in which all entries of a side are equal.
     fn constant(m: u32, n: u32, k: u32, a: i8, b: i8) -> Product {
         let side = |rows: u32, entry| vec![entry; rows as usize * k as usize];
         Product::new(m, n, k, side(m, a), side(n, b))
@@ -51,7 +53,7 @@ impl Product {
         check_product(self.shape, &self.a, &self.bt, &self.c, seed, rounds)
     }
 
-    /// Changes an entry and returns what has to be found.
+    /// Changes an entry, and returns the result that the check must give.
     fn add(&mut self, row: u32, column: u32, difference: i32) -> Result<(), FreivaldsError> {
         let entry = &mut self.c[(row * self.shape.n + column) as usize];
         *entry = entry.wrapping_add(difference);
@@ -80,8 +82,8 @@ fn puzzle_operands_pass() {
     assert_eq!(product.check(&SEED, 4), Ok(()));
 }
 
-/// The largest sums there are, at the largest k, with every limb and bias at
-/// its limit.
+/// The largest possible sums, at the largest k, with every limb and bias at its
+/// limit.
 #[test]
 fn extreme_operands_at_the_largest_k() {
     let k = (1 << 17) - 1;
@@ -95,7 +97,7 @@ fn extreme_operands_at_the_largest_k() {
     }
 }
 
-/// The largest difference there is between an i32 and an entry of a product.
+/// The largest possible difference between an i32 and an entry of a product.
 #[test]
 fn the_largest_difference() {
     let mut product = Product::constant(1, 3, (1 << 17) - 1, -128, -128);
@@ -130,7 +132,7 @@ fn cancelling_changes() {
             let _ = product.add(other_row, other, difference.wrapping_neg());
             assert_eq!(product.check(&SEED, 1), wrong, "{difference}");
         }
-        // Exchanged entries, rows, and the product of something else.
+        // Exchanged entries, exchanged rows, and the product of other operands.
         let mut product = honest.clone();
         product.c.swap(10, 11);
         assert_eq!(product.check(&SEED, 1), Err(FreivaldsError::Wrong { row: 1 }));
@@ -143,14 +145,14 @@ fn cancelling_changes() {
     }
 }
 
-/// Whoever knows the seed makes a false product that passes; another round or
-/// another seed finds it.
+/// A party that knows the seed makes a false product that passes. Another round
+/// or another seed detects it.
 #[test]
 fn a_known_seed_lets_a_false_product_pass() {
     let mut product = Product::random(4, 600, 8);
     let x = vector(&SEED, 0, 600);
-    // Two entries of x that fit i32: each is the other's difference, and with
-    // these operands the sums do not wrap.
+    // Two entries of x that fit i32. Each is the difference for the other's
+    // column, and with these operands the sums do not wrap.
     let fits = |column: u32| Some((column, i32::try_from(x[column as usize]).ok()?));
     let small: Vec<(u32, i32)> = (0..600).filter_map(fits).take(2).collect();
     let _ = product.add(2, small[0].0, small[1].1);
@@ -160,7 +162,7 @@ fn a_known_seed_lets_a_false_product_pass() {
     assert_eq!(product.check(&Seed32([8; 32]), 1), wrong);
 }
 
-/// The first wrong row is reported, on however many threads.
+/// The check reports the first wrong row, on any number of threads.
 #[test]
 fn the_first_wrong_row() {
     let mut product = Product::random(400, 300, 20);
@@ -197,7 +199,7 @@ fn shapes_that_do_not_fit() {
         let text = format!("expected 8 entries of {name}, got 7");
         assert_eq!(error.to_string(), text);
     }
-    // Nothing is allocated for what is not there.
+    // Nothing is allocated for entries that do not exist.
     let (m, n) = (u32::MAX, u32::MAX);
     let vast = u64::from(u32::MAX) * 4;
     assert_eq!(check(Shape { m, ..*shape }, a, bt, c), length(ProductMatrix::A, vast, 8));
@@ -210,14 +212,14 @@ fn bits_of_the_bound() {
     assert_eq!(error_bits(u32::MAX), u32::MAX);
 }
 
-/// The random vector, so that implementations agree.
+/// Known random vectors, so that implementations agree.
 #[test]
 fn known_vectors() {
     let seed = Seed32(std::array::from_fn(|index| index as u8));
     assert_eq!(vector(&seed, 0, 4), KNOWN[0]);
     assert_eq!(vector(&seed, 1, 4), KNOWN[1]);
     assert_eq!(vector(&seed, u32::MAX, 4), KNOWN[2]);
-    // A shorter one is the beginning of a longer one.
+    // A shorter vector is a prefix of a longer one.
     let long = vector(&seed, 0, 1000);
     assert_eq!(long.len(), 1000);
     assert_eq!(long[999], KNOWN_LAST);
@@ -226,7 +228,7 @@ fn known_vectors() {
     }
 }
 
-/// By another implementation of BLAKE3's key derivation.
+/// Computed with another implementation of BLAKE3's key derivation.
 const KNOWN: [[u32; 4]; 3] = [
     [0xa8c5_cfce, 0x02a6_0735, 0x61fa_d752, 0x5945_00e6],
     [0x703a_582e, 0xc0f6_3d84, 0x4a06_8919, 0xdb9e_0fde],

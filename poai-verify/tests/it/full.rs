@@ -1,5 +1,5 @@
-//! The full check of whole traces: every wrong entry is found, whether a
-//! product is checked by its sums or multiplied again.
+//! The full check of whole traces. It finds every wrong entry, whether it
+//! checks a product by its sums or multiplies it again.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::TraceHeader;
@@ -39,11 +39,12 @@ fn a_full_check_decides_every_entry() {
         assert!(products > 0);
         assert_eq!((checked.freivalds, checked.error_bits), (products, 64));
         assert_eq!(checked.freivalds + checked.recomputed, steps(&trace).count() as u32);
-        // Without sums everything is multiplied again.
+        // Without sums, every product is multiplied again.
         let none = vec![None; values.len()];
         let checked = check(&trace, &Data { sums: &none, ..data }).unwrap();
         assert_eq!(checked.freivalds, 0);
-        // Every step's last entry wrong, in turn: found with sums and without.
+        // The last entry of each step in turn is wrong. The check finds it with
+        // and without sums.
         for value in steps(&trace) {
             let tensor = trace.value(value).unwrap();
             let last = tensor.entries().len() - 1;
@@ -70,10 +71,10 @@ fn a_full_check_decides_every_entry() {
         altered[value.0 as usize] = Some(&wrong[1..]);
         let error = check(&trace, &Data { sums: &altered, ..data }).unwrap_err();
         assert!(matches!(error, TraceError::Malformed(TraceMalformed::Sums { .. })), "{error}");
-        // Other tensors than the roots are of.
+        // Tensors that do not match the roots.
         let error = check(&trace, &Data { values: &values[1..], ..data }).unwrap_err();
         assert_eq!(error, TraceMalformed::Data.into());
-        // One tensor too few or too many, the others as long as they should be.
+        // One tensor too few or too many, while all lengths are right.
         let more = [&constants[..], &constants[..1]].concat();
         for constants in [&constants[1..], &constants[..constants.len() - 1], &more] {
             let error = check(&trace, &Data { constants, ..data }).unwrap_err();
@@ -84,7 +85,7 @@ fn a_full_check_decides_every_entry() {
             let error = check(&trace, &Data { values, ..data }).unwrap_err();
             assert_eq!(error, TraceMalformed::Data.into());
         }
-        // The right number, one of them a byte shorter.
+        // The right number of tensors, one of them a byte shorter.
         let mut altered = constants.clone();
         altered[0] = &constants[0][1..];
         let error = check(&trace, &Data { constants: &altered, ..data }).unwrap_err();
@@ -105,7 +106,7 @@ fn a_full_check_decides_every_entry() {
     }
 }
 
-/// A header whose output is not the last value's, under a trace root of its own.
+/// A header with another output than the last value's, under its own trace root.
 #[test]
 fn an_output_of_nothing_is_refused() {
     let shape = RunShape { batch: 2, sequence: 1 };
@@ -119,8 +120,8 @@ fn an_output_of_nothing_is_refused() {
     assert_eq!(error, Err(TraceInvalid::Output.into()));
 }
 
-/// At the threshold itself sums are read: 64·128·128 true MACs are 32 times the
-/// entries of the three matrices.
+/// At the threshold, the check reads sums: 64·128·128 true MACs are 32 times
+/// the entries of the three matrices.
 #[test]
 fn a_product_at_the_threshold_is_not_recomputed() {
     let trace = product(64, 128, 128);
@@ -139,7 +140,8 @@ fn product(m: u32, n: u32, k: u32) -> Trace {
     let entries = zoo::entries("weights", rows * columns, -64, 63);
     let weights =
         constants.add(&mut builder, "weights", (rows, columns), Dtype::I8, &entries).unwrap();
-    // Sums pass unchanged, so that a wrong one is a wrong entry.
+    // Requantisation passes sums unchanged, so that a wrong sum is a wrong
+    // entry.
     let scales = [0, 1, 0].repeat(rows);
     let requantise = constants.add(&mut builder, "scales", (rows, 3), Dtype::I32, &scales).unwrap();
     let clamp = Clamp::full(Dtype::I32);
@@ -166,9 +168,9 @@ fn full(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
-    /// On either side of the threshold, and with it moved to either end: the
-    /// right path is taken, a true product passes, and a wrong entry is
-    /// refused, whether its sums are true or lie with it.
+    /// On either side of the threshold, and with it moved to either end, the
+    /// check takes the right path. A true product passes. A wrong entry is
+    /// rejected, whether its sums are true or false as well.
     #[test]
     fn neither_path_passes_a_wrong_product(
         m in 1u32..65, n in 1u32..70, k in 1u32..260, rounds in 1u32..6,

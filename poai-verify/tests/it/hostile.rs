@@ -1,6 +1,7 @@
-//! What hostile bytes cost: the cheap checks stop what is drawn at random. The
-//! time they take is in the benchmarks; `poai-testing/src/bin/hostile.rs` searches for the
-//! dearest bytes.
+//! The cost of hostile bytes: the cheap checks stop random changes.
+//!
+//! The benchmarks measure their time. `poai-testing/src/bin/hostile.rs` searches for the bytes that
+//! cost the most.
 
 use poai_core::{Challenge, Difficulty, Params};
 use poai_verify::{Rules, Verifier, VerifyError};
@@ -9,12 +10,12 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 const PROOF: &[u8] = include_bytes!("../../../test_vectors/proofs/v1/block.proof");
 const CHALLENGE: &str = "0b7a3db984e72a861feade78ed678e1294fb370ad361954e40d302984f715847";
-/// Statement, tile and transcript.
+/// Length of the statement, the tile and the transcript.
 const CLAIMED: usize = 148;
 const TRIES: u32 = 20_000;
 
-/// At the difficulty that this proof wins at, as a chain's would be: the part
-/// that passes is what wins by chance, `t²·k / difficulty`.
+/// The difficulty is one at which this proof wins, as on a chain. The share of
+/// changes that passes is the chance of a win, `t²·k / difficulty`.
 #[test]
 fn the_cheap_checks_stop_random_changes_of_what_is_claimed() {
     let challenge: Challenge = CHALLENGE.parse().unwrap();
@@ -30,7 +31,7 @@ fn the_cheap_checks_stop_random_changes_of_what_is_claimed() {
         let mut bytes = PROOF.to_vec();
         for _ in 0..=rng.next_u32() % 4 {
             let at = rng.next_u32() as usize % CLAIMED;
-            // Never 0: something changes.
+            // The mask is never 0, so the byte changes.
             bytes[at] ^= (rng.next_u32() % 255 + 1) as u8;
         }
         if bytes == PROOF {

@@ -1,5 +1,5 @@
-//! The verifier: honest messages hold, and every attack is refused. Proofs of inference, which need a prover, are verified
-//! in poai-prover's tests.
+//! Tests of the verifier: honest messages are valid, and every attack is rejected. Inference proofs
+//! need a prover, so poai-prover's tests verify them.
 
 mod attacks;
 mod bounds;

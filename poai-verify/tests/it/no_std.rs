@@ -1,9 +1,9 @@
-//! The verifier builds where there is no standard library.
+//! The verifier builds on targets without a standard library.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A target without any `std`: a dependency on it could not compile.
+/// A target without `std`, on which a dependency that needs it cannot compile.
 const TARGET: &str = "thumbv7em-none-eabihf";
 
 fn rustc_has(target: &str) -> bool {
@@ -22,7 +22,7 @@ fn build(features: &[&str]) {
         .args(["build", "--lib", "--no-default-features", "--target", TARGET, "--target-dir"])
         .arg(directory)
         .args(features)
-        // That it builds is the question; nothing of it runs.
+        // The test only builds, and does not run the result.
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
         .output()
         .expect("cargo runs");
@@ -40,7 +40,7 @@ fn builds_without_std() {
     build(&["--features", "inference"]);
 }
 
-/// On any machine: the verifier's own sources name no `std`.
+/// On any machine: the verifier's own sources do not use `std`.
 #[test]
 fn the_sources_name_no_std() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));

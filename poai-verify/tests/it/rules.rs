@@ -1,4 +1,4 @@
-//! The node's rules: what they permit, refuse and are named by.
+//! The node's rules: what they permit and reject, and their digest.
 
 use crate::common;
 use crate::common::{CHALLENGE, Puzzle};
@@ -14,7 +14,7 @@ fn contradictory_rules_are_refused() {
         check(Rules { k_min: 2048, k_max: 1024, ..Rules::CONSENSUS }),
         RulesError::EmptyRange { .. }
     ));
-    // No multiple of 128 lies between.
+    // No multiple of 128 is in the range.
     assert!(matches!(
         check(Rules { k_min: 129, k_max: 255, ..Rules::CONSENSUS }),
         RulesError::EmptyRange { .. }
@@ -24,7 +24,7 @@ fn contradictory_rules_are_refused() {
         RulesError::EmptyRange { .. }
     ));
     assert!(matches!(check(Rules { k_max: 1 << 17, ..Rules::CONSENSUS }), RulesError::Deep { .. }));
-    // One size is a range.
+    // One size is a valid range.
     assert_eq!(Rules { k_min: 1024, k_max: 1024, ..Rules::CONSENSUS }.check(), Ok(()));
     assert_eq!(Rules { rows_max: 32, ..Rules::CONSENSUS }.check(), Ok(()));
     let none = Rules { rows_max: 31, ..Rules::SHARE };
@@ -60,7 +60,7 @@ fn every_rule_changes_the_digest() {
     .map(|rules| rules.digest());
     let different: std::collections::HashSet<_> = digests.into_iter().collect();
     assert_eq!(different.len(), digests.len());
-    // Receipts name it: it never changes.
+    // Receipts contain this digest, so it never changes.
     assert_eq!(
         digests[0].to_string(),
         "d87889c6ef904a06ff9383fed0b77a4fb1ab64c8a3ef5ca3ae5ba81e23e4b83e"
@@ -103,7 +103,7 @@ fn preliminary_checks_are_the_cheap_ones_alone() {
     let strict = Verifier::block(Difficulty::new(u128::MAX).unwrap()).unwrap();
     let lost = strict.preliminary_verify(&CHALLENGE, &bytes);
     assert!(matches!(lost, Err(VerifyError::Invalid(Invalid::Target { .. }))));
-    // It does not look at openings.
+    // It does not check openings.
     bytes[148] = 64;
     assert_eq!(verifier.preliminary_verify(&CHALLENGE, &bytes), Ok(()));
     let entry = Malformed::Entry { side: Side::A, offset: 0, value: 64 };
@@ -127,8 +127,8 @@ fn what_was_verified_is_said_whole() {
     assert!(harder > Difficulty::ONE && verified.difficulty == harder);
 }
 
-/// Nodes refuse longer messages unread: no proof that the rules permit may be
-/// longer, and the bound is close.
+/// Nodes reject longer messages without reading them. No permitted proof may be
+/// longer, and the bound must be close.
 #[test]
 fn no_permitted_proof_is_longer_than_the_rules_say() {
     use poai_core::puzzle::proof::ProofHeader;
@@ -163,7 +163,7 @@ fn no_permitted_proof_is_longer_than_the_rules_say() {
     }
 }
 
-/// The numbers themselves, which nodes set their peers' limits by.
+/// The exact numbers, from which nodes set limits for their peers.
 #[test]
 fn the_longest_proofs_are_so_long() {
     for (rules, bytes) in [

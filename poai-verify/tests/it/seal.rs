@@ -4,7 +4,7 @@ use crate::common::{CHALLENGE, Puzzle};
 use poai_core::*;
 use poai_verify::{Malformed, Rules, RulesError, Seal, Verifier, VerifyError};
 
-/// The verifier crosses threads, and is copied for nothing.
+/// The verifier can be sent between threads, and copies are cheap.
 const _: () = {
     const fn embeds<T: Send + Sync + Clone + Copy + 'static>() {}
     embeds::<Verifier>();
@@ -31,7 +31,7 @@ fn a_seal_is_held_against_its_own_challenge_and_difficulty() {
         Seal { challenge: Challenge([1; 32]), ..seal },
         Seal { proof: &bytes[1..], ..seal },
     ] {
-        // A wrong challenge may win all the same; it never verifies.
+        // A wrong challenge may win by chance, but it never verifies.
         assert!(shares().verify_seal(&wrong).is_err());
         let apart = shares().at(wrong.difficulty).unwrap();
         assert_eq!(shares().verify_seal(&wrong), apart.verify(&wrong.challenge, wrong.proof));

@@ -1,6 +1,7 @@
 //! Traces with committed tensors that no honest run has: padding other than
-//! zero, i8 entries out of range. They are forged from bytes; honest code makes
-//! no such tensor.
+//! zero, i8 entries out of range.
+//!
+//! The tests forge them from bytes, because honest code makes no such tensor.
 
 use poai_core::program::{Dtype, Extent, RunShape, ValueId};
 use poai_core::trace::unclean::accuse_input;
@@ -12,8 +13,10 @@ use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{Checker, Data, Method, TraceError, TraceInvalid, TraceMalformed, Wrong};
 use std::collections::BTreeSet;
 
-/// What is done to a tensor: a name, the byte, and what it becomes. All but
-/// padding rows are in a row that the step makes, so that others read it.
+/// Changes to a tensor: a name, the index of the byte, and its new value.
+///
+/// All changes but those of padding rows are in a row that the step makes, so
+/// that others read it.
 fn stains(extent: &Extent) -> Vec<(&'static str, usize, u8)> {
     let row = extent.row_bytes();
     let mut stains = vec![];
@@ -52,7 +55,7 @@ fn full(checker: &Checker, forged: &Forged, trace: &Trace) -> Result<(), TraceEr
     checker.full(&forged.root(), &forged.header.encode(), &data, &method).map(drop)
 }
 
-/// All tiles that a fraud proof convicts, and how.
+/// All tiles that a fraud proof convicts, and the errors.
 fn convicted(
     checker: &Checker,
     forged: &Forged,
@@ -114,19 +117,19 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
                 let convicted = convicted(&checker, &forged, trace);
                 let name = program.step_of(value).unwrap().op.name();
                 let case = format!("{} {name}: {stain}", value.0);
-                // The tile that holds the entry, whatever it is.
+                // The tile that holds the entry, for any entry.
                 let entry = |(own, _, why): &&(ValueId, u64, TraceInvalid)| {
                     *own == value && matches!(why, TraceInvalid::Entry { .. })
                 };
                 assert_eq!(convicted.iter().filter(entry).count(), 1, "{case}");
-                // Whoever reads the row, and nobody else.
+                // The steps that read the row are convicted, and no others.
                 let readers: BTreeSet<ValueId> = steps(trace)
                     .filter(|&step| program.step_of(step).unwrap().inputs.contains(&value))
                     .collect();
                 let others = convicted.iter().filter(|(own, ..)| *own != value);
                 let by: BTreeSet<ValueId> = others.clone().map(|(own, ..)| *own).collect();
                 if stain.ends_with("padding row") {
-                    assert!(by.is_empty(), "{case}: padding rows are read by nobody");
+                    assert!(by.is_empty(), "{case}: no step reads padding rows");
                 } else {
                     assert_eq!(by, readers, "{case}");
                     for (own, _, why) in others {
@@ -136,7 +139,8 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
                         assert!(unclean, "{case}: {why}");
                     }
                 }
-                // An audit refuses it exactly where it samples such a tile.
+                // An audit rejects the trace if and only if it samples such a
+                // tile.
                 let tiles: BTreeSet<(ValueId, u64)> =
                     convicted.iter().map(|&(value, tile, _)| (value, tile)).collect();
                 for beacon in 0..4 {
@@ -155,7 +159,7 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
             }
         }
     }
-    // Every stain on i8, and padding rows of both wider types.
+    // Every change to i8, and padding rows of both wider types.
     assert_eq!(seen.len(), 6 + 2 + 2, "{seen:?}");
 }
 
@@ -185,7 +189,7 @@ fn unclean_inputs_are_convicted_by_their_rows() {
                 assert_eq!(proof, forged.input_strip(input, row / 32), "{stain}");
                 let max = checker.fraud_bytes_max(trace.run()).unwrap();
                 assert!(proof.len() as u64 <= max);
-                // It binds this trace, and every byte counts.
+                // The fraud proof binds this trace, and every byte counts.
                 let other = checker.fraud(&trace.root(), &proof).unwrap_err();
                 assert!(matches!(other, TraceError::Invalid(TraceInvalid::Trace { .. })));
                 for at in (0..proof.len()).step_by(41) {
@@ -201,10 +205,11 @@ fn unclean_inputs_are_convicted_by_their_rows() {
                         TraceMalformed::Long(1) | TraceMalformed::Size { .. }
                     ))
                 ));
-                // Clean bytes accuse nobody, nor do those of another length.
+                // Clean bytes convict no one, nor do bytes of another length.
                 assert_eq!(accuse(trace.value(input).unwrap().bytes()), None);
                 assert_eq!(accuse(&bytes[1..]), None);
-                // What no step reads passes audits; the full check sees it.
+                // Audits pass a row that no step reads. The full check rejects
+                // it.
                 if stain.ends_with("padding row") {
                     let audit = forged.audit(&CLAIM, &[5; 32]);
                     assert!(checker.audit(&forged.receipt(&CLAIM), &[5; 32], &audit).is_ok());
@@ -234,7 +239,7 @@ fn no_clean_input_is_convicted() {
                 let right = TraceInvalid::NoFraud { value: input, tile };
                 assert_eq!(checker.fraud(&trace.root(), &proof), Err(right.into()));
             }
-            // Strips beyond the last, up to the largest number there is.
+            // Strips beyond the last, up to the largest number.
             for tile in [u64::from(strips) + 1, 1 << 27, 1 << 32, u64::MAX] {
                 let mut proof = honest.input_strip(input, 0);
                 let at = poai_core::trace::TraceHeader::LEN + 4;
@@ -253,7 +258,7 @@ fn a_record_that_lies_is_no_unclean_input() {
     let mut bytes = trace.value(input).unwrap().bytes().to_vec();
     *bytes.last_mut().unwrap() = 1;
     let strip = trace.value(input).unwrap().extent().padded_rows() / 32 - 1;
-    // An input has no MACs. That is a fraud, which another message shows.
+    // An input has no MACs. MACs there are a fraud that another message shows.
     let forged = Forged::new(trace, input, bytes).with_records(|records| records[0].macs = 1);
     let error = checker(trace).fraud(&forged.root(), &forged.input_strip(input, strip));
     assert!(matches!(error, Err(TraceError::Invalid(TraceInvalid::Record(_)))), "{error:?}");

@@ -1,4 +1,5 @@
-//! Hostile bytes: never a panic, never an accepted variant, never much memory.
+//! Hostile bytes never cause a panic, an accepted variant, or large
+//! allocations.
 
 use crate::PEAK;
 use crate::common::{CHALLENGE, Puzzle, verifier};
@@ -7,13 +8,14 @@ use poai_core::*;
 use poai_engine::*;
 use poai_verify::{Invalid, Malformed, Rules, Verifier, VerifyError};
 
-/// What one verification may allocate: the row factors and one noised step of
-/// both strips, plain and packed, and the sums of a tile; nothing that grows
+/// The memory that one verification may allocate: the row factors, one noised
+/// step of both strips, plain and packed, and the sums of a tile. Nothing grows
 /// with the proof.
 const BUDGET: usize = 6 * 32 * 128 + 4 * 32 * 32 + 4 * 32;
 
-/// Verifies and returns how much memory that took at its peak: the median of
-/// three, because the test harness has a thread that allocates when tests end.
+/// Verifies, and returns the peak of allocated memory. It is the median of
+/// three runs, because the test harness has a thread that allocates when tests
+/// end.
 fn measured(verifier: &Verifier, bytes: &[u8]) -> (Result<(), VerifyError>, usize) {
     let once = || {
         PEAK.reset_peak_usage();
@@ -70,11 +72,12 @@ fn every_truncation_and_extension_is_malformed() {
     }
 }
 
-/// One random change, or several.
+/// Applies one random change, or several.
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     const INTERESTING: [u32; 8] = [0, 1, 31, 32, 1 << 24, (1 << 31) - 1, 1 << 31, u32::MAX];
     match random.below(8) {
-        // Most hits on the header: it is a small part of the bytes.
+        // Most changes hit the header, although it is a small part of the
+        // bytes.
         0..=2 => {
             let at = random.below(HEADER_LEN);
             bytes[at] ^= 1 << random.below(8);
@@ -119,7 +122,7 @@ fn a_hundred_thousand_mutations_are_refused_in_bounded_memory() {
         let (result, used) = measured(&verifier(), &bytes);
         peak = peak.max(used);
         match result {
-            // Changes may undo one another; anything else may not pass.
+            // Changes may cancel each other. Any other change must not pass.
             Ok(()) => {
                 assert!(valid.contains(&bytes), "an altered proof was accepted");
                 unchanged += 1;
@@ -134,8 +137,7 @@ fn a_hundred_thousand_mutations_are_refused_in_bounded_memory() {
     assert!(peak > 0 && peak <= BUDGET, "{peak} bytes allocated");
 }
 
-/// Headers that ask for as much as the numbers hold, under rules that permit
-/// all that a header can say.
+/// Headers that claim the largest sizes, under rules that permit every header.
 #[test]
 fn oversized_or_hostile_encodings() {
     let _alone = crate::alone();
@@ -166,8 +168,8 @@ fn oversized_or_hostile_encodings() {
     }
 }
 
-/// A peer can make the longest proof that the rules permit: memory stays the
-/// same, and the declared maximum holds.
+/// A peer can make the longest proof that the rules permit. Memory stays the
+/// same, and the declared maximum is right.
 #[test]
 fn the_longest_proof_takes_no_more_memory() {
     let _alone = crate::alone();
@@ -182,7 +184,7 @@ fn the_longest_proof_takes_no_more_memory() {
     assert!(used > 0 && used <= BUDGET);
 }
 
-/// The greatest rank and tile, for the documented bound of any parameters.
+/// The largest rank and tile, for the documented bound of any parameters.
 #[test]
 fn the_largest_parameters_stay_in_their_bound() {
     let _alone = crate::alone();
@@ -195,15 +197,15 @@ fn the_largest_parameters_stay_in_their_bound() {
     assert!(used <= 6 * 64 * 256 + 4 * 64 * 64 + 4 * 64, "{used} bytes allocated");
 }
 
-/// Entries out of range are malformed, the neighbour's too, and found only
-/// after the target: range-checking is not free.
+/// Entries out of range are malformed, including a neighbour's. They are found
+/// only after the target check, because checking the range is not free.
 #[test]
 fn entries_out_of_range() {
     let _alone = crate::alone();
     let params = Params::new(32, 16).unwrap();
     let operand = |name: &[u8]| operand::pseudorandom(name, 32, 32);
     let puzzle = Puzzle::new(params, CHALLENGE, operand(b"a"), operand(b"b"));
-    // Two strips share the one chunk: byte 600 is the neighbour's.
+    // Two strips share the only chunk, and byte 600 is the neighbour's.
     let honest = puzzle.bytes(0, 0);
     let rules = Rules::research(params);
     for (side, start) in [(Side::A, HEADER_LEN), (Side::B, HEADER_LEN + 1024)] {
@@ -219,7 +221,7 @@ fn entries_out_of_range() {
                 assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Target { .. }))));
             }
         }
-        // Of several the first is named, however many there are.
+        // The error names the first of several, for any number of them.
         for offsets in [&[3, 700][..], &[3, 4, 5], &[3, 9, 10, 1023]] {
             let mut forged = honest.clone();
             offsets.iter().for_each(|offset| forged[start + offset] = 64);

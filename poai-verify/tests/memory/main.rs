@@ -1,5 +1,6 @@
-//! What verifying allocates. The allocator counts for the whole process, so one
-//! test runs at a time.
+//! Memory that verification allocates.
+//!
+//! The allocator counts for the whole process, so only one test runs at a time.
 
 #[path = "../it/common.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Recomputing a tile takes no more memory than its bound says.
+//! Recomputing a tile takes no more memory than its bound.
 
 use crate::PEAK;
 use poai_core::program::RunShape;
@@ -22,7 +22,7 @@ fn no_tile_takes_more_memory_than_its_bound() {
     for trace in traces {
         let program = trace.network().program();
         let checker = Checker::new(program.clone(), rules);
-        // Beside the tile a proof takes the extents, and records of three
+        // Besides the tile, a proof takes the extents, and records of three
         // inputs at most.
         let head = 16 * program.values() + 2048;
         for value in steps(&trace) {
@@ -42,8 +42,9 @@ fn no_tile_takes_more_memory_than_its_bound() {
             let name = program.step_of(value).unwrap().op.name();
             let max = bound.memory + head as u64;
             assert!(most as u64 <= max, "{:?} {name}: {most} {max}", trace.run());
-            // It allows for all that is read, decoded at once, and some KiB
-            // more: it is no estimate, but not far beyond either.
+            // The bound allows for everything that is read and decoded at once,
+            // and some KiB more. It is not an estimate, but not far above
+            // either.
             assert!(max <= 20 * most as u64, "{:?} {name}: {most} {max}", trace.run());
         }
     }

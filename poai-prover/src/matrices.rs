@@ -47,7 +47,9 @@ pub enum MatricesError {
         c: usize,
     },
     /// There are fewer variables than the one and the signals need.
-    #[error("expected more variables than signals, got {signals} signals and {variables} variables")]
+    #[error(
+        "expected more variables than signals, got {signals} signals and {variables} variables"
+    )]
     Signals {
         /// Number of signals, without the one.
         signals: usize,

@@ -50,7 +50,9 @@ pub enum ProveError {
     #[error("expected the program's output from the circuit, got another; report this defect")]
     Differs,
     /// The proof does not verify: the key is for another circuit, or damaged.
-    #[error("expected a proof that verifies, got a false one; take the circuit's own, undamaged key")]
+    #[error(
+        "expected a proof that verifies, got a false one; take the circuit's own, undamaged key"
+    )]
     False,
     /// Groth16 failed. This is a defect of the library.
     #[error("expected a proof from Groth16, got an error: {0}")]

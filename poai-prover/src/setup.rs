@@ -32,9 +32,9 @@ pub enum SetupError {
 ///
 /// # Errors
 /// [`SetupError::Matrices`] if the matrices can have no key, or if no
-/// constraint uses a signal. The value of such a signal would state nothing,
-/// and only the rows that the reduction adds would keep it from being exchanged
-/// in a proof.
+/// constraint uses a signal. The value of such a signal would state nothing.
+/// Only the rows that the reduction adds would keep it from being exchanged in
+/// a proof.
 pub fn insecure_single_party_setup<R: RngCore + CryptoRng>(
     matrices: &Matrices,
     rng: &mut R,

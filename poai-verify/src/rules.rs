@@ -123,8 +123,8 @@ impl Rules {
 
     /// The digest that names these rules in a receipt.
     ///
-    /// It is `H("rules", u16 r ‖ u16 t ‖ u32 k_min ‖ u32 k_max ‖ u32 rows_max ‖
-    /// u128 difficulty_min)`.
+    /// It is
+    /// `H("rules", u16 r ‖ u16 t ‖ u32 k_min ‖ u32 k_max ‖ u32 rows_max ‖ u128 difficulty_min)`.
     pub fn digest(&self) -> RulesDigest {
         // Exact: rank and tile are at most 256.
         let (rank, tile) = (self.params.rank() as u16, self.params.tile() as u16);

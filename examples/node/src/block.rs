@@ -1,8 +1,8 @@
-//! Headers, blocks and their names.
+//! Headers, blocks and their ids.
 //!
-//! The challenge is the hash of the whole header, so nothing of it can be
-//! changed once the work is done. The id covers the proof as well: another
-//! winning tile of the same product makes another block.
+//! The challenge is the hash of the whole header, so no part of it can change
+//! after the work is done. The id also covers the proof: another winning tile
+//! of the same product makes another block.
 
 use poai_core::Challenge;
 use poai_verify::proof_hash;
@@ -13,37 +13,39 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Id(pub [u8; 32]);
 
-/// Everything of a block but the proof and the body, which this example leaves out.
+/// The block without its proof. This example has no body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The block before.
+    /// The id of the parent block.
     pub parent: Id,
-    /// One more than the parent's.
+    /// The parent's height plus one.
     pub height: u64,
     /// Seconds of the network's clock.
     pub time: u64,
-    /// [`poai_verify::chain::CompactDifficulty`]: what the node computes from the ancestors.
+    /// The block's [`poai_verify::chain::CompactDifficulty`], which a node computes from the
+    /// ancestors.
     pub difficulty: u32,
-    /// Who is paid.
+    /// The miner that is paid.
     pub miner: u32,
-    /// What a body would commit to.
+    /// The commitment to a body.
     pub transactions: [u8; 32],
-    /// Chosen by the miner: every value is another challenge.
+    /// A number that the miner chooses: every value gives another challenge.
     pub nonce: u64,
 }
 
 /// A header with its proof's bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
-    /// What was mined for.
+    /// The header that was mined.
     pub header: Header,
-    /// The seal.
+    /// The bytes of the proof.
     pub proof: Vec<u8>,
 }
 
 impl Header {
-    /// What the proof is made for: the hash of every field. Integers have their
-    /// full width, so that one header has one encoding.
+    /// The challenge that the proof is made for: the hash of every field.
+    ///
+    /// Integers have their full width, so that one header has one encoding.
     pub fn challenge(&self) -> Challenge {
         let mut hasher = blake3::Hasher::new_derive_key("poai example-node v1 challenge");
         hasher.update(&self.parent.0);
@@ -68,7 +70,8 @@ impl Block {
 }
 
 impl fmt::Display for Id {
-    /// The first eight digits: enough to tell blocks apart in a table.
+    /// The first eight digits, which are enough to distinguish blocks in a
+    /// table.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
     }

@@ -1,54 +1,55 @@
-//! What has to be known of a block to check its child, and branches that a peer
-//! shows before anything of them is kept.
+//! The state of a block that is needed to check its child, and branches that a
+//! peer shows before any of their blocks is kept.
 
 use crate::block::{Header, Id};
 use poai_verify::chain::Work;
 use std::collections::HashSet;
 
-/// How far below the tip, in blocks, a branch may have its work: with less than
-/// the chain had there, its blocks are *light*, and not kept unless the peer shows
-/// that the branch ends in a better tip than the chain's.
+/// The depth below the tip, in blocks, at which a branch counts as *light*.
 ///
-/// 32 blocks' time is two half-lives of the retargeting, so whoever begins a
-/// branch within them and takes the latest time there is pays a quarter of the
-/// tip's difficulty for a block. Farther down it soon is the least that any has.
+/// A block is light if the work behind it is less than the chain's work at this depth. Light blocks
+/// are not kept, unless the peer shows that the branch ends in a better tip than the chain's.
+///
+/// The time of 32 blocks is two half-lives of the retargeting. A miner that begins a branch within
+/// them, with the latest permitted time, pays a quarter of the tip's difficulty for a block. At a
+/// greater depth, the difficulty soon is the least possible.
 pub const REACH: usize = 32;
 
-/// A block that another may follow.
+/// A block that may have a child.
 #[derive(Clone, Debug)]
 pub struct End {
     /// Its id.
     pub id: Id,
     /// Its header.
     pub header: Header,
-    /// Its time and its ancestors', as many as the rules count.
+    /// The times of the block and its ancestors, as many as the rules count.
     pub times: Vec<u64>,
-    /// Of the block and all its ancestors.
+    /// The work of the block and all its ancestors.
     pub work: Work,
 }
 
-/// Blocks of a light branch that are noted at most, 32 bytes each; longer ones are
-/// got in several goes.
+/// The largest number of blocks of a light branch that are noted, at 32 bytes each. A longer branch
+/// is fetched in several parts.
 const NOTED_MAX: usize = 1 << 14;
 
-/// What a peer shows of a light branch.
+/// A light branch that a peer shows.
 ///
-/// Long branches come from long cuts, and the heavier must win whatever its
-/// length. So a peer that claims a better tip is heard twice: the first time each
-/// block is verified and forgotten, but for its id and the last one's header; once
-/// they add up to a better tip, those blocks and no others may be kept. So what is
-/// kept has cost as much work as the chain.
+/// Long branches come from long network cuts, and the heavier must win at any length. So a peer
+/// that claims a better tip sends its branch twice. The first time, the node verifies each block
+/// and forgets all of it but the ids and the last header. When the blocks add up to a better tip,
+/// the node may keep these blocks and no others. Kept blocks have therefore cost as much work as
+/// the chain.
 #[derive(Debug, Default)]
 pub struct Shown {
-    /// The work and the id of the best block that it claims to have.
+    /// The work and the id of the best block that the peer claims to have.
     pub claim: Option<(Work, Id)>,
-    /// The kept block on which the branch begins.
+    /// The kept block after which the branch begins.
     start: Option<Id>,
     /// The last block of the branch.
     end: Option<End>,
     /// The first blocks of the branch.
     noted: HashSet<Id>,
-    /// Whether it has shown a better tip than the chain's.
+    /// Whether the peer has shown a better tip than the chain's.
     enough: bool,
 }
 
@@ -58,9 +59,10 @@ impl Shown {
         self.end.as_ref().filter(|end| end.id == *id)
     }
 
-    /// Notes a verified block that is not kept; its branch goes on from here or from
-    /// a block that is kept. `enough` if it would be the tip: the branch may then be
-    /// kept.
+    /// Notes a verified block that is not kept.
+    ///
+    /// The branch continues from this block or from a kept block. If the block would be the tip,
+    /// `enough` is true, and the branch may then be kept.
     pub fn extend(&mut self, end: End, enough: bool) {
         if self.end(&end.header.parent).is_none() {
             (self.noted, self.enough) = (HashSet::new(), false);
@@ -73,7 +75,7 @@ impl Shown {
         self.end = Some(end);
     }
 
-    /// Where to ask again for the branch that was shown.
+    /// The block from which to request the shown branch again.
     pub fn start(&self) -> Option<Id> {
         self.start
     }

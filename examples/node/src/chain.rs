@@ -1,4 +1,4 @@
-//! All blocks that a node accepted, and which branch is the chain.
+//! All blocks that a node accepted, and the branch that is the chain.
 
 use crate::block::{Block, Header, Id};
 use crate::branch::{End, REACH, Shown};
@@ -10,7 +10,7 @@ use poai_verify::{RulesError, Seal, Verifier, VerifyError};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// A node's blocks. Every one of them was verified, this time or before.
+/// A node's blocks. Each was verified, in this run or when it was read.
 pub struct Chain {
     network: Network,
     verifier: Verifier,
@@ -23,22 +23,22 @@ pub struct Chain {
 
 struct Entry {
     block: Block,
-    /// Of the block and all its ancestors.
+    /// The work of the block and all its ancestors.
     work: Work,
 }
 
-/// Why a block is not taken.
+/// Why a block is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("its parent {0} is unknown")]
+    #[error("expected a known parent, got {0}, which is unknown")]
     Parent(Id),
-    #[error("height {got}, not {asked}")]
+    #[error("expected height {asked}, got {got}")]
     Height { got: u64, asked: u64 },
-    #[error("its branch began with too little work to be kept, and claims no better tip")]
+    #[error("expected a branch with enough work or a better tip, got a light one")]
     Light,
     #[error(transparent)]
     Compact(#[from] CompactError),
-    #[error("difficulty {got}, not {asked}")]
+    #[error("expected difficulty {asked}, got {got}")]
     Difficulty { got: CompactDifficulty, asked: CompactDifficulty },
     #[error(transparent)]
     Time(#[from] TimeError),
@@ -47,42 +47,47 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether whoever sent it in an answer must have known. A peer whose clock is
-    /// ahead, or whose claim the chain has surpassed meanwhile, may be honest.
+    /// Whether an honest peer would not have sent the block in an answer.
+    ///
+    /// A peer whose clock is ahead may be honest. So may a peer whose claim the chain has surpassed
+    /// in the meantime.
     pub fn is_fault(&self) -> bool {
         !matches!(self, Refusal::Light | Refusal::Time(TimeError::Future { .. }))
     }
 }
 
-/// Why a chain cannot go on.
+/// Why a chain cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Rules(#[from] RulesError),
-    #[error("a stored block is refused: {0}")]
+    #[error("a stored block is invalid: {0}")]
     Refused(#[from] Refusal),
-    #[error("the stored tip {stored} is not the heaviest block {heaviest}")]
+    #[error("expected the heaviest block {heaviest} as the stored tip, got {stored}")]
     Tip { stored: Id, heaviest: Id },
 }
 
-/// What an accepted block changed.
+/// The change that an accepted block made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// Known already.
+    /// The block was known already.
     Known,
-    /// Beside the chain.
+    /// The block is on another branch than the chain.
     Branch,
-    /// Of a light branch, and not kept. With `enough` the branch ends in a better tip
-    /// than the chain's, and is to be fetched again from its beginning.
+    /// The block is on a light branch, and was not kept.
+    ///
+    /// With `enough`, the branch ends in a better tip than the chain's, and must be fetched again
+    /// from its beginning.
     Shown { enough: bool },
-    /// The new tip; so many blocks left the chain for it.
+    /// The block is the new tip, and `left` blocks left the chain for it.
     Tip { left: u64 },
 }
 
 impl Chain {
-    /// Opens a database and verifies every block in it again, as if it arrived.
+    /// Opens a database, and verifies every block in it again, as if it had
+    /// just arrived.
     pub fn open(network: Network, store: Store) -> Result<Chain, ChainError> {
         let stored = store.read()?;
         let genesis = network.genesis();
@@ -112,8 +117,10 @@ impl Chain {
         }
     }
 
-    /// Takes a block: verified, on disk, and the tip if it is the heaviest. `shown`
-    /// is its sender's; what is on a light branch may be kept only by that.
+    /// Accepts a block: verifies it, writes it to disk, and makes it the tip if it is the heaviest.
+    ///
+    /// `shown` belongs to the block's sender. A block on a light branch is kept only if `shown`
+    /// admits it.
     pub fn accept(
         &mut self,
         block: Block,
@@ -132,13 +139,12 @@ impl Chain {
             shown.extend(end, better);
             return Ok(Ok(Accepted::Shown { enough: better }));
         }
-        // First on disk: what is not there is not accepted.
+        // Write first: a block that is not on disk is not accepted.
         self.store.write(&id, &block, &if better { id } else { self.tip() })?;
         Ok(Ok(self.insert(id, block, end.work)))
     }
 
-    /// Everything, the cheapest first: the block as a parent, and whether it is to be
-    /// kept.
+    /// Runs all checks, the cheapest first. Returns the block as a parent, and whether to keep it.
     fn check(&self, id: &Id, block: &Block, shown: &Shown) -> Result<(End, bool), Refusal> {
         let header = &block.header;
         let (seal, claimed) = seal(block)?;
@@ -149,19 +155,20 @@ impl Chain {
         let end = self.check_header(header, claimed, parent)?;
         let light = self.is_light(end.work);
         let kept = known.is_some() && (!light || shown.admits(id));
-        // Before the proof, which costs a thousand times as much as all this.
+        // This comes before the proof, which costs a thousand times as much as
+        // everything above.
         let claims_better = shown.claim.is_some_and(|(work, id)| self.is_surpassed_by(work, id));
         if !kept && !claims_better {
             return Err(Refusal::Light);
         }
         self.check_seal(&seal)?;
-        // The clock last, so that a block from the future has cost its work; and
-        // only here, where blocks arrive, never of stored ones.
+        // The clock comes last, so that a block from the future has cost its work. It is checked
+        // only here, for arriving blocks, and never for stored ones.
         self.network.times().check_future(header.time, self.network.now())?;
         Ok((End { id: *id, ..end }, kept))
     }
 
-    /// Holds a header against its parent.
+    /// Checks a header against its parent.
     fn check_header(
         &self,
         header: &Header,
@@ -183,7 +190,7 @@ impl Chain {
             id: Id([0; 32]),
             header: header.clone(),
             times: times.take(self.network.times().ancestors()).collect(),
-            // 2^128 blocks are not reached.
+            // No chain reaches 2^128 blocks.
             work: parent.work.with(claimed.difficulty()).unwrap_or(parent.work),
         })
     }
@@ -207,7 +214,7 @@ impl Chain {
         then.is_some_and(|id| work < self.work(id))
     }
 
-    /// Adds a checked block, whose parent is there.
+    /// Adds a checked block whose parent is known.
     fn insert(&mut self, id: Id, block: Block, work: Work) -> Accepted {
         self.blocks.insert(id, Entry { block, work });
         if !self.is_surpassed_by(work, id) {
@@ -231,7 +238,7 @@ impl Chain {
         self.by_height.extend(newer);
     }
 
-    /// The blocks of the branch up to `old` that the branch up to `new` has not.
+    /// Number of blocks on the branch up to `old` that are not on the branch up to `new`.
     fn depth_below(&self, old: &Id, new: &Id) -> u64 {
         let (mut old, mut new, mut left) = (self.ancestors(old), self.ancestors(new), 0);
         let (mut one, mut other) = (old.next(), new.next());
@@ -288,13 +295,15 @@ impl Chain {
         self.work(&self.tip())
     }
 
-    /// Whether a block with this much work behind it would be the tip. Of equal work
-    /// it is the lower id's, so that all nodes agree whatever arrived first.
+    /// Whether a block with this much work behind it would be the tip.
+    ///
+    /// Of equal work, the block with the lower id is the tip, so that all nodes agree for any order
+    /// of arrival.
     pub fn is_surpassed_by(&self, work: Work, id: Id) -> bool {
         (work, Reverse(id)) > (self.tip_work(), Reverse(self.tip()))
     }
 
-    /// How many blocks are known, branches and the genesis included.
+    /// Number of known blocks, branches and the genesis included.
     pub fn len(&self) -> usize {
         self.blocks.len()
     }
@@ -304,8 +313,8 @@ impl Chain {
         self.ancestors(&self.tip()).map(|(_, block)| block.header.time).collect()
     }
 
-    /// A header to mine: the tip's child, whose time is the clock's or just
-    /// after the median of its ancestors'.
+    /// A header to mine: the tip's child. Its time is the clock's, or just
+    /// after the median of its ancestors' times.
     pub fn template(&self, miner: u32) -> Header {
         let (tip, _) = self.best();
         let median = poai_verify::chain::median_time_past(&self.times(&self.tip())).unwrap_or(0);
@@ -320,9 +329,11 @@ impl Chain {
         }
     }
 
-    /// Ids of the chain, the tip's first, ever farther apart, the genesis' last;
-    /// before them the block that was got last, where there is one, kept or not: on
-    /// a branch that is not the heaviest yet it is where to go on.
+    /// Ids of the chain for a request, the tip's first and the genesis's last, with growing
+    /// distances.
+    ///
+    /// Before them is the last block that was received, if there is one, kept or not. On a branch
+    /// that is not yet the heaviest, the answer then continues from that block.
     pub fn locator(&self, last: Option<Id>) -> Vec<Id> {
         let (mut ids, mut next, mut step) = (Vec::from_iter(last), 0, 1);
         while let Some(id) = self.by_height.iter().rev().nth(next) {
@@ -336,8 +347,10 @@ impl Chain {
         ids
     }
 
-    /// The chain's blocks after the highest of `locator` that is on it, oldest
-    /// first, at most `count`. The genesis is in no message.
+    /// The chain's blocks after the highest block of `locator` that is on it,
+    /// oldest first, at most `count`.
+    ///
+    /// The genesis is never sent.
     pub fn after(&self, locator: &[Id], count: usize) -> Vec<Block> {
         let on_chain = |id: &Id| {
             let height = self.blocks.get(id)?.block.header.height as usize;
@@ -349,7 +362,7 @@ impl Chain {
     }
 }
 
-/// What the verifier is asked, and the difficulty that the header claims.
+/// The seal for the verifier, and the difficulty that the header claims.
 fn seal(block: &Block) -> Result<(Seal<'_>, CompactDifficulty), Refusal> {
     let header = &block.header;
     let claimed = CompactDifficulty::decode(header.difficulty)?;

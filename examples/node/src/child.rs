@@ -1,4 +1,4 @@
-//! A node as the scenarios see it: a process, its orders and what it says.
+//! A node as the scenarios see it: a process, its commands and its events.
 
 use crate::control::{Command, Event, Tip};
 use std::collections::VecDeque;
@@ -10,25 +10,25 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child as Process, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
-/// How long an answer may take on a busy machine.
+/// The time that an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Why a scenario did not go as it should.
+/// Why a scenario failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     #[error("{0}")]
     Unmet(String),
-    #[error("node {node} ended, or said nothing for {} s", PATIENCE.as_secs())]
+    #[error("expected an event of node {node} within {} s, got none", PATIENCE.as_secs())]
     Silent { node: u32 },
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("what a node said: {0}")]
+    #[error("expected an event as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Wire(#[from] crate::wire::WireError),
 }
 
-/// Where a network's nodes live, and when it began.
+/// The folder of a network's nodes, and the time at which the network began.
 pub struct World {
     folder: PathBuf,
     epoch: u64,
@@ -51,7 +51,7 @@ impl World {
         Ok(child)
     }
 
-    /// Starts its process, which is not ready yet.
+    /// Starts a node's process, which is not ready yet.
     pub fn spawn(&self, name: u32) -> Result<Child, Failed> {
         let folder = self.folder.join(format!("node-{name}"));
         std::fs::create_dir_all(&folder)?;
@@ -78,18 +78,18 @@ pub struct Child {
     process: Process,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    /// What it said that nobody asked for yet.
+    /// Events that were received and not yet used.
     heard: VecDeque<Event>,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
-    /// Blocks that its database held when it started.
+    /// Number of blocks in its database when it started.
     pub blocks: usize,
-    /// The height of the tip that its database held.
+    /// The height of the tip in its database when it started.
     pub height: u64,
 }
 
 impl Child {
-    /// Gives an order.
+    /// Sends a command.
     pub async fn order(&mut self, command: Command) -> Result<(), Failed> {
         let line = serde_json::to_string(&command)? + "\n";
         Ok(self.input.write_all(line.as_bytes()).await?)
@@ -115,7 +115,8 @@ impl Child {
         self.wait_for(times).await
     }
 
-    /// The next refusal: its reason, and whether the peer was sent away.
+    /// The next rejection: its reason, and whether the node disconnected from
+    /// the peer.
     pub async fn refusal(&mut self) -> Result<(String, bool), Failed> {
         let refused = |event: &Event| match event {
             Event::Refused { reason, parted } => Some((reason.clone(), *parted)),
@@ -124,9 +125,9 @@ impl Child {
         self.wait_for(refused).await
     }
 
-    /// The deepest reorganisation that it spoke of since it was last asked.
+    /// The deepest reorganisation since the last call.
     pub async fn deepest(&mut self) -> Result<u64, Failed> {
-        self.tip().await?; // everything said before is heard now
+        self.tip().await?; // all earlier events are received now
         let left = self.heard.iter().filter_map(|event| match event {
             Event::Reorganised { left, .. } => Some(*left),
             _ => None,
@@ -136,7 +137,8 @@ impl Child {
         Ok(deepest)
     }
 
-    /// The first event that `wanted` takes, of those heard before or to come.
+    /// The first event that `wanted` accepts, among those received before or
+    /// later.
     async fn wait_for<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> Result<T, Failed> {
         if let Some(at) = self.heard.iter().position(|event| wanted(event).is_some())
             && let Some(found) = self.heard.remove(at).as_ref().and_then(&wanted)
@@ -156,7 +158,7 @@ impl Child {
         }
     }
 
-    /// SIGKILL: nothing is flushed, no destructor runs.
+    /// Sends SIGKILL: nothing is flushed, and no destructor runs.
     pub async fn kill(mut self) -> Result<(), Failed> {
         Ok(self.process.kill().await?)
     }

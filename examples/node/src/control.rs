@@ -1,40 +1,42 @@
-//! What the scenarios tell a node on its standard input, and what it answers
-//! on its standard output: one JSON object a line.
+//! The scenarios' commands on a node's standard input, and its events on
+//! standard output.
+//!
+//! Each is one JSON object on a line.
 
 use crate::block::Id;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// An order, from the scenarios.
+/// A command from the scenarios.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Dial a peer.
     Connect(SocketAddr),
-    /// Part from all peers, and take no new ones until `join`.
+    /// Disconnect from all peers, and accept no new ones until `join`.
     Isolate,
-    /// Take peers again.
+    /// Accept peers again.
     Join,
-    /// Mine so many products a second, each of [`crate::network::PRODUCT_MACS`], a tenth
-    /// at least; 0 stops.
+    /// Mine this many products a second, each of [`crate::network::PRODUCT_MACS`], at least a
+    /// tenth. 0 stops mining.
     Mine(f64),
     /// Answer with [`Event::Tip`].
     Tip,
     /// Answer with [`Event::Times`].
     Times,
-    /// End.
+    /// End the process.
     Quit,
 }
 
-/// An answer, or something that happened.
+/// An answer, or an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The node listens; all that its database held was verified again.
+    /// The node listens, and has verified all blocks in its database again.
     Ready {
-        /// Where.
+        /// The address on which it listens.
         address: SocketAddr,
-        /// Blocks in the database.
+        /// Number of blocks in the database.
         blocks: usize,
         /// The tip's height.
         height: u64,
@@ -45,32 +47,33 @@ pub enum Event {
     Times(Vec<u64>),
     /// The tip is on another branch now.
     Reorganised {
-        /// Blocks that left the chain.
+        /// Number of blocks that left the chain.
         left: u64,
         /// The new tip's height.
         height: u64,
     },
-    /// What a peer sent was refused, or what this node's miner found, or a peer is not
-    /// to be had any more.
+    /// A peer's message or a block of this node's miner was rejected, or a peer could not be
+    /// reached.
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Whether the peer was sent away for it.
+        /// Whether the node disconnected from the peer.
         parted: bool,
     },
-    /// So many events were not said here, because nobody read those before.
+    /// Number of events that were dropped, because the earlier ones were not
+    /// read.
     Missed(u64),
 }
 
-/// A best block.
+/// The best block of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tip {
-    /// Its id.
+    /// The block's id.
     pub id: Id,
-    /// Its height.
+    /// The block's height.
     pub height: u64,
-    /// Expected MACs behind it, decimal.
+    /// The expected MACs behind it, as a decimal number.
     pub work: String,
-    /// What its child is held against, in MACs.
+    /// The difficulty that its child must have, in MACs.
     pub difficulty: u64,
 }

@@ -1,6 +1,7 @@
-//! What a node says, written by a task of its own: whoever does not read its
-//! output holds up neither the chain nor the peers, unless it asks and does not read
-//! the answers.
+//! A node's events, which a task of its own writes.
+//!
+//! A reader that does not read the output delays neither the chain nor the peers, unless it sends
+//! commands and does not read the answers.
 
 use crate::control::Event;
 use std::io::{Error, ErrorKind};
@@ -9,15 +10,15 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 
-/// Lines that wait to be read, at most.
+/// The largest number of lines that wait to be read.
 const QUEUE: usize = 1024;
-/// How long the last lines may take when the node ends.
+/// The time that the last lines may take when the node ends.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where a node says what happens.
+/// The queue of a node's events.
 pub struct Events {
     queue: mpsc::Sender<String>,
-    /// Events that found no place since the last that did.
+    /// Number of events that were dropped since the last that was queued.
     missed: u64,
 }
 
@@ -38,8 +39,10 @@ impl Events {
         (Events { queue, missed: 0 }, Writer(writer))
     }
 
-    /// Says what happened, without waiting. Peers cause these: where nobody reads
-    /// them they are counted, and the count is said as soon as there is a place.
+    /// Queues an event without waiting.
+    ///
+    /// Peers cause these events. If the output is not read, events are dropped and counted, and the
+    /// count is queued as soon as there is space.
     pub fn say(&mut self, event: &Event) -> std::io::Result<()> {
         if self.missed > 0 && self.put(&Event::Missed(self.missed))? {
             self.missed = 0;
@@ -50,8 +53,10 @@ impl Events {
         Ok(())
     }
 
-    /// Answers an order, waiting for a place: who asks is expected to read, and
-    /// no answer is missed.
+    /// Queues an answer to a command, and waits for space.
+    ///
+    /// The party that sent the command is expected to read, and no answer is
+    /// dropped.
     pub async fn answer(&mut self, event: &Event) -> std::io::Result<()> {
         if self.missed > 0 {
             self.queue.send(line(&Event::Missed(self.missed))?).await.map_err(|_| ended())?;
@@ -60,7 +65,7 @@ impl Events {
         self.queue.send(line(event)?).await.map_err(|_| ended())
     }
 
-    /// Whether there was a place.
+    /// Whether there was space in the queue.
     fn put(&self, event: &Event) -> std::io::Result<bool> {
         match self.queue.try_send(line(event)?) {
             Ok(()) => Ok(true),
@@ -71,9 +76,9 @@ impl Events {
 }
 
 impl Writer {
-    /// Waits for what was said to be written, once [`Events`] is dropped.
+    /// Waits until all queued events are written, after [`Events`] is dropped.
     pub async fn finish(self) {
-        // Nobody may be reading any more, and the process ends anyway.
+        // The output may have no reader any more, and the process ends anyway.
         let _ = tokio::time::timeout(PATIENCE, self.0).await;
     }
 }
@@ -83,7 +88,7 @@ fn line(event: &Event) -> std::io::Result<String> {
 }
 
 fn ended() -> Error {
-    Error::new(ErrorKind::BrokenPipe, "nobody reads what the node says")
+    Error::new(ErrorKind::BrokenPipe, "expected a reader of the node's output, got a closed pipe")
 }
 
 #[cfg(test)]
@@ -95,8 +100,7 @@ mod tests {
         Event::Refused { reason: number.to_string(), parted: false }
     }
 
-    /// Nothing is read until everything was said: a write on this task would wait
-    /// for ever.
+    /// The test reads nothing until all events are queued: a write on this task would never return.
     #[tokio::test]
     async fn who_does_not_read_holds_up_nothing_and_is_told_how_much_it_missed() {
         let (out, input) = duplex(64);
@@ -120,10 +124,12 @@ mod tests {
         };
         let ((), mut heard) = tokio::join!(answer, read);
         assert_eq!(heard.pop(), Some(times));
-        let Some(Event::Missed(missed)) = heard.pop() else { panic!("nothing was missed") };
+        let Some(Event::Missed(missed)) = heard.pop() else {
+            panic!("expected dropped events, got none")
+        };
         assert!(heard.len() >= QUEUE);
         assert_eq!(heard.len() as u64 + missed, said as u64);
-        // What was heard is the first of it, in turn.
+        // The events that were read are the first ones, in order.
         assert!(heard.into_iter().enumerate().all(|(number, event)| event == refused(number)));
     }
 
@@ -132,7 +138,7 @@ mod tests {
         let (out, input) = duplex(64);
         let (mut events, writer) = Events::start(out);
         drop(input);
-        // The task learns of it by its first write.
+        // The task detects it with its first write.
         events.say(&refused(0)).unwrap();
         writer.0.await.unwrap().unwrap_err();
         assert_eq!(events.say(&refused(1)).unwrap_err().kind(), ErrorKind::BrokenPipe);

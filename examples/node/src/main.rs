@@ -1,11 +1,13 @@
 //! Three small nodes whose proof of work is matrix products.
 //!
-//! `cargo run --release -p example-node` starts them as processes of their own,
-//! over TCP on the loopback interface, and puts them through five scenarios. It
-//! shows where the verifier goes in a node; it is no product: there is no body,
-//! no state, no pruning, no discovery of peers and no dialling again, and idle peers
-//! may hold the places of others. All blocks are in memory, too, 66 kB each and as
-//! much again while they are read at the start.
+//! `cargo run --release -p example-node` starts them as separate processes, over TCP on the
+//! loopback interface, and runs five scenarios. The example shows where the verifier belongs in a
+//! node.
+//!
+//! It is not a product. It has no body, no state, no pruning, no discovery of peers and no
+//! redialling, and idle peers may hold the places of others. All blocks are in memory, 66 kB each,
+//! and twice that while they are read at the start.
+//!
 //! Exit codes: 0 all passed, 1 one failed, 2 bad arguments or files.
 
 mod block;
@@ -29,14 +31,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Three nodes that mine, gossip, verify, reorganise, retarget, refuse
+/// Three nodes that mine, gossip, verify, reorganise, retarget, reject
 /// forgeries and survive being killed.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     node: Option<Node>,
-    /// Only this scenario; may be given again.
+    /// Run only this scenario; may be given again.
     #[arg(long, value_name = "NAME")]
     scenario: Vec<Scenario>,
     /// Keep the databases here, in a new folder for each scenario.
@@ -49,16 +51,17 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Node {
-    /// One node: orders on its standard input, events on its standard output,
-    /// one JSON object a line. It ends with its input.
+    /// Run one node. It reads commands on standard input and writes events on
+    /// standard output, each one JSON object on a line. It ends when its input
+    /// ends.
     Node {
-        /// Its number, which is also whom its blocks pay.
+        /// The node's number, which is also the miner that its blocks pay.
         #[arg(long)]
         name: u32,
-        /// Where its database is.
+        /// The folder of its database.
         #[arg(long)]
         folder: PathBuf,
-        /// When the network began, in milliseconds since 1970.
+        /// The time at which the network began, in milliseconds since 1970.
         #[arg(long)]
         epoch: u64,
     },
@@ -73,7 +76,7 @@ async fn main() -> ExitCode {
         }
         None => scenarios(&args).await.map_err(|error| error.to_string()),
     };
-    // Standard input has a thread that would keep the process waiting.
+    // The thread of standard input would keep the process waiting.
     std::process::exit(match result {
         Ok(true) => 0,
         Ok(false) => 1,
@@ -84,7 +87,7 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Runs what was asked for; whether all passed.
+/// Runs the requested scenarios. Returns whether all passed.
 async fn scenarios(args: &Args) -> std::io::Result<bool> {
     let temporary = tempfile::tempdir()?;
     let folder = args.dir.as_deref().unwrap_or(temporary.path());
@@ -125,7 +128,7 @@ fn name(scenario: Scenario) -> String {
     scenario.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// A folder that is not there yet: old databases are of another network.
+/// A new folder, because old databases belong to another network.
 fn place(folder: &Path, scenario: Scenario) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let name = name(scenario);

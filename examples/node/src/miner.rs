@@ -1,7 +1,7 @@
-//! A miner: one real product after another, each for a nonce of its own.
+//! A miner: one real product after another, each with its own nonce.
 //!
-//! How many it multiplies in a second is set from outside, so that a network
-//! of any hashrate can be played on any machine.
+//! The products in a second are set from outside, so that a network of any
+//! hashrate can be simulated on any machine.
 
 use crate::block::{Block, Header};
 use crate::network::{DEPTH, ROWS};
@@ -14,21 +14,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
-/// What to mine, and how fast.
+/// The header to mine, and the rate.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Job {
-    /// The header, but for its nonce. `None` while nothing is to be mined.
+    /// The header without its nonce, or `None` if there is nothing to mine.
     pub header: Option<Header>,
-    /// Products a second; less than [`SLOWEST`] is as that.
+    /// Products a second. A rate below [`SLOWEST`] counts as [`SLOWEST`].
     pub rate: f64,
 }
 
-/// The least rate: a miner that waits for its next product hears of no other job.
+/// The least rate. A miner that waits for its next product does not see a new job.
 const SLOWEST: f64 = 0.1;
-/// How much of its schedule a miner may make up for.
+/// The part of its schedule that a miner may catch up.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Why a product cannot be mined; with these shapes, never.
+/// Why a product cannot be mined. With these shapes, it never occurs.
 #[derive(Debug, thiserror::Error)]
 pub enum MinerError {
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub enum MinerError {
     Other(String),
 }
 
-/// A layer's weights, which every product is with.
+/// A layer's weights, with which every product is made.
 pub struct Layer {
     miner: Miner,
     weights: Prepared,
@@ -57,7 +57,8 @@ impl Layer {
         Ok(Layer { miner, weights })
     }
 
-    /// Multiplies new activations by the weights; a block, if a tile wins.
+    /// Multiplies new activations by the weights, and returns a block if a tile
+    /// wins.
     pub fn attempt(&self, header: &Header) -> Result<Option<Block>, MinerError> {
         let params = self.miner.params();
         let activations = pseudorandom(&header.nonce.to_le_bytes(), ROWS, DEPTH);
@@ -67,14 +68,15 @@ impl Layer {
             .difficulty();
         let round = self.miner.round(&header.challenge(), &self.weights)?;
         let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
-        // Here a real miner would hand `mined.product` to whoever pays for it.
+        // A real miner would deliver `mined.product` here to the party that
+        // pays for it.
         let Some(proof) = mined.found.proof() else { return Ok(None) };
         let proof = proof.encode(params).map_err(|error| MinerError::Other(error.to_string()))?;
         Ok(Some(Block { header: header.clone(), proof }))
     }
 }
 
-/// Mines until the other ends are dropped. Runs on a thread of its own.
+/// Mines until the other ends are dropped. It runs on its own thread.
 pub fn run(jobs: watch::Receiver<Job>, found: mpsc::Sender<Block>) {
     if let Err(error) = mine(jobs, &found) {
         eprintln!("the miner stopped: {error}");
@@ -98,11 +100,11 @@ fn mine(jobs: watch::Receiver<Job>, found: &mpsc::Sender<Block>) -> Result<(), M
             if found.blocking_send(block).is_err() {
                 break;
             }
-            // The node answers with the next header; without it this block's
-            // siblings would be mined.
+            // The node answers with the next header. Without this pause, the
+            // miner would mine siblings of this block.
             std::thread::sleep(Duration::from_millis(2));
         }
-        // A machine that falls behind does not make up for all of it later.
+        // A machine that falls behind does not catch up all of it later.
         let due = next + Duration::from_secs_f64(1.0 / job.rate.max(SLOWEST));
         next = Instant::now().checked_sub(LATE).map_or(due, |earliest| due.max(earliest));
         std::thread::sleep(next.saturating_duration_since(Instant::now()));

@@ -1,7 +1,8 @@
-//! What all nodes of this network agree on: rules, genesis, retargeting, clock.
+//! The consensus of all nodes of this network: rules, genesis, retargeting,
+//! clock.
 //!
-//! Time is simulated: the network's clock runs [`SPEED`] times as fast as the
-//! machine's, so that 15 seconds between blocks pass in a quarter of one.
+//! Time is simulated. The network's clock runs [`SPEED`] times as fast as the
+//! machine's, so that 15 seconds between blocks pass in a quarter of a second.
 
 use crate::block::{Block, Header, Id};
 use poai_core::Difficulty;
@@ -9,38 +10,40 @@ use poai_verify::Rules;
 use poai_verify::chain::{Anchor, Asert, BaseTarget, CompactDifficulty, Profile, TimeRules};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seconds of the network in one of the machine.
+/// Seconds of the network in one second of the machine.
 pub const SPEED: u64 = 60;
-/// Multiply-accumulates of one product that a miner multiplies: 128 × 128, 1024 deep.
+/// Multiply-accumulates of one of a miner's products: 128 × 128, with k = 1024.
 pub const PRODUCT_MACS: u128 = 128 * 128 * 1024;
-/// Rows of either operand.
+/// Number of rows of either operand.
 pub const ROWS: usize = 128;
-/// The depth of every product.
+/// The k of every product.
 pub const DEPTH: usize = 1024;
-/// The genesis' difficulty, four products a block: four times the least.
+/// The genesis's difficulty: four products for each block, which is four times
+/// the least.
 const INITIAL_MACS: u128 = 4 * PRODUCT_MACS;
-/// Products a second, of the machine's, at which blocks of the genesis'
-/// difficulty come when they should.
+/// Products in one second of the machine at which blocks of the genesis's
+/// difficulty come on time.
 pub const INITIAL_RATE: f64 = 4.0 * SPEED as f64 / 15.0;
-/// Sixteen block times, the shortest half-life there is. The profile's two
-/// hours would take the scenarios half an hour.
+/// Sixteen block times, which is the shortest permitted half-life. With the
+/// profile's two hours, the scenarios would take half an hour.
 const HALF_LIFE: u32 = 240;
 const GENESIS_TIME: u64 = 1_700_000_000;
 
-/// A block's rules, at this chain's one depth: messages stay below 70 kB.
+/// A block's rules, with this chain's only k, so that messages stay below 70
+/// kB.
 pub const RULES: Rules = Rules { k_max: DEPTH as u32, rows_max: 4096, ..Rules::CONSENSUS };
 
-/// The consensus, and the clock.
+/// The consensus rules and the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
     asert: Asert,
     anchor: Anchor,
     times: TimeRules,
-    /// Milliseconds of the machine's clock when the network's showed the genesis' time.
+    /// Milliseconds of the machine's clock when the network's clock showed the genesis's time.
     epoch: u64,
 }
 
-/// Why the constants above are not permitted; never.
+/// Why the constants above are not permitted. It never occurs.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     #[error(transparent)]
@@ -81,7 +84,7 @@ impl Network {
         GENESIS_TIME + passed * SPEED / 1000
     }
 
-    /// The block that nobody mined: it has no proof, and is in no message.
+    /// The genesis, which was not mined. It has no proof, and is never sent.
     pub fn genesis(&self) -> Block {
         let difficulty = CompactDifficulty::new(self.anchor.target.difficulty()).bits();
         Block {
@@ -98,18 +101,19 @@ impl Network {
         }
     }
 
-    /// What a child of this header is held against.
+    /// The difficulty that a child of this header must have.
     pub fn difficulty_after(&self, parent: &Header) -> CompactDifficulty {
         let target = self.asert.next(&self.anchor, parent.height, parent.time);
         CompactDifficulty::new(target.difficulty())
     }
 
-    /// The rules of time.
+    /// The rules for times.
     pub fn times(&self) -> &TimeRules {
         &self.times
     }
 
-    /// Told in a connection's first message: nodes of other rules part at once.
+    /// The digest of the rules, which is in a connection's first message. Nodes
+    /// with other rules disconnect at once.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("poai example-node v1 network");
         hasher.update(&RULES.digest().0);

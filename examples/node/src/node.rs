@@ -1,4 +1,4 @@
-//! A node: one task that owns the chain, and is told everything in turn.
+//! A node: one task that owns the chain and receives all events in order.
 
 use crate::block::Block;
 use crate::branch::Shown;
@@ -20,31 +20,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Connections at once.
+/// The largest number of connections at once.
 const PEERS_MAX: usize = 16;
-/// Of these, which others may begin: whoever dials, this node has places for whom it
-/// dials itself.
+/// The largest number of connections that others dialled, so that the node keeps places for peers
+/// that it dials itself.
 const INCOMING_MAX: usize = 12;
-/// How often all peers are told the tip, which shows them that this node is there.
+/// The interval at which all peers receive the tip, which shows them that this node is alive.
 const ROUND: Duration = Duration::from_secs(10);
-/// Rounds in which a peer may say nothing, or owe an answer without a block of it,
-/// before its place is another's.
+/// The number of rounds after which the node disconnects from a peer that is silent, or that owes
+/// an answer and sends no block of it.
 const SILENT_MAX: u32 = 6;
-/// Requests for blocks that are answered in a round, each with two megabytes at
-/// most. One more waits for the next.
+/// The largest number of requests for blocks that are answered in a round, each
+/// with at most two megabytes. One more waits for the next round.
 const REQUESTS_MAX: u32 = 512;
-/// Messages that may wait for a peer, beyond what the system holds, when its request
-/// is answered: who asks and does not read is soon answered no more.
+/// The largest number of messages that may wait for a peer, beyond the system's buffers, when its
+/// request is answered. A peer that asks and does not read soon gets no more answers.
 const UNREAD_MAX: usize = 8;
-/// Who answered with nothing, with what was refused (as too early for this node's
-/// clock) or with light blocks that are not kept, and who has just dialled, is asked
-/// so much later at most. To verify and forget a block costs the node more than its
-/// peer, who may show it again and again.
+/// The longest pause before the node asks a peer again.
+///
+/// The node pauses after an empty answer, and after a rejected block, such as one that is too early
+/// for this node's clock. It also pauses after light blocks that are not kept, and after the peer
+/// has dialled. Verifying and forgetting a block costs the node more than the peer, which may show
+/// it repeatedly.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long dialling may take.
+/// The time that dialling may take.
 const DIAL: Duration = Duration::from_secs(5);
 
-/// Why a node ends.
+/// Why a node ends with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     #[error(transparent)]
@@ -55,7 +57,7 @@ pub enum NodeError {
     Network(#[from] crate::network::NetworkError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("an order that is none: {0}")]
+    #[error("expected a command: {0}")]
     Command(#[from] serde_json::Error),
 }
 
@@ -74,7 +76,7 @@ struct Node {
 }
 
 /// Runs the node `name`, whose database is in `folder`, until its standard
-/// input ends or says so.
+/// input ends or holds the command to quit.
 pub async fn run(name: u32, folder: &Path, epoch: u64) -> Result<(), NodeError> {
     let (events, writer) = Events::start(tokio::io::stdout());
     let result = serve(name, folder, epoch, events).await;
@@ -167,7 +169,7 @@ impl Node {
         self.job.send_replace(Job { header, rate: self.rate });
     }
 
-    /// Dials in a task of its own: an address that does not answer holds up nothing.
+    /// Dials in a separate task, so that an address that does not answer delays nothing.
     fn dial(&self, address: SocketAddr) {
         let dialled = self.dialled.clone();
         tokio::spawn(async move {
@@ -185,14 +187,14 @@ impl Node {
         let why = match stream {
             Ok(stream) => match self.meet(stream, false) {
                 true => return Ok(()),
-                false => "no place for it".into(),
+                false => "expected a free place, got none".into(),
             },
             Err(error) => error.to_string(),
         };
         self.note(format!("{address}: {why}"), false)
     }
 
-    /// Begins a connection, in or out, if there is room.
+    /// Starts a connection in either direction, if there is room.
     fn meet(&mut self, stream: TcpStream, incoming: bool) -> bool {
         let others = self.peers.values().filter(|peer| peer.incoming).count();
         let full = self.peers.len() >= PEERS_MAX || incoming && others >= INCOMING_MAX;
@@ -202,7 +204,7 @@ impl Node {
         let id = self.next_peer;
         self.next_peer += 1;
         let mut peer = Peer::start(id, stream, self.inbox.clone(), HELLO);
-        // Who dials does not end a pause by dialling again.
+        // A peer cannot end a pause by dialling again.
         (peer.incoming, peer.paused) = (incoming, incoming);
         // A new queue has room.
         peer.send(Message::Hello { network: self.network.digest() });
@@ -215,7 +217,8 @@ impl Node {
         Message::Tip { id: self.chain.tip(), work: self.chain.tip_work().to_be_bytes() }
     }
 
-    /// Tells all the tip, and parts from those that say nothing or do not read.
+    /// Sends the tip to all peers, and disconnects from those that are silent
+    /// or do not read.
     fn look_after_peers(&mut self) -> Result<(), NodeError> {
         let mut leaving = Vec::new();
         for (id, peer) in &mut self.peers {
@@ -225,7 +228,14 @@ impl Node {
                 answer.rounds
             });
             if peer.silent.max(rounds) > SILENT_MAX {
-                leaving.push((*id, if rounds > SILENT_MAX { "no answer" } else { "silent" }));
+                leaving.push((
+                    *id,
+                    if rounds > SILENT_MAX {
+                        "expected an answer in time"
+                    } else {
+                        "expected a message in time"
+                    },
+                ));
             }
         }
         leaving.into_iter().try_for_each(|(id, why)| self.part(id, why))?;
@@ -242,11 +252,14 @@ impl Node {
             Heard::Gone(Some(fault)) => self.part(from, &fault.to_string())?,
             Heard::Message(Message::Hello { network }) => {
                 if network != self.network.digest() {
-                    return self.part(from, "another network");
+                    return self
+                        .part(from, "expected this network's digest, got another network's");
                 }
                 peer.greeted = true;
             }
-            Heard::Message(_) if !peer.greeted => self.part(from, "no hello")?,
+            Heard::Message(_) if !peer.greeted => {
+                self.part(from, "expected a hello first, got another message")?
+            }
             Heard::Message(Message::Tip { id, work }) => {
                 peer.shown.claim = Some((Work::from_be_bytes(work), id));
                 self.ask(from);
@@ -257,7 +270,10 @@ impl Node {
             }
             Heard::Message(Message::Block(block)) => match &mut peer.answer {
                 None | Some(Answer { left: 0, .. }) => {
-                    self.part(from, "a block that was not asked for")?;
+                    self.part(
+                        from,
+                        "expected blocks only in answers, got one that was not asked for",
+                    )?;
                 }
                 Some(answer) => {
                     (answer.left, answer.rounds) = (answer.left - 1, 0);
@@ -267,7 +283,8 @@ impl Node {
                 }
             },
             Heard::Message(Message::End) => match peer.answer.take() {
-                None => self.part(from, "the end of no answer")?,
+                None => self
+                    .part(from, "expected an answer's end only after a request, got one before")?,
                 Some(answer) => {
                     let empty = answer.left == BLOCKS_PER_REQUEST;
                     peer.paused = empty || answer.refused || answer.shown;
@@ -278,8 +295,8 @@ impl Node {
         Ok(())
     }
 
-    /// Answers a peer's request, unless it has to wait until it has read more, or for
-    /// the next round.
+    /// Answers a peer's request. The request waits if the peer must read more first, or until the
+    /// next round.
     fn answer(&mut self, to: PeerId) -> Result<(), NodeError> {
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
         if peer.requests >= REQUESTS_MAX || peer.queued() > UNREAD_MAX {
@@ -289,7 +306,11 @@ impl Node {
         peer.requests += 1;
         let blocks = self.chain.after(&locator, BLOCKS_PER_REQUEST);
         let mut messages = blocks.into_iter().map(Message::Block).chain([Message::End]);
-        if messages.all(|message| peer.send(message)) { Ok(()) } else { self.part(to, "too slow") }
+        if messages.all(|message| peer.send(message)) {
+            Ok(())
+        } else {
+            self.part(to, "expected the peer to read, got a full queue")
+        }
     }
 
     /// Asks a peer for its blocks if it claims a better tip, one answer at a time.
@@ -304,7 +325,7 @@ impl Node {
         }
     }
 
-    /// Ends pauses, and answers those who have read what they had.
+    /// Ends pauses, and answers peers that have read their messages.
     fn go_on(&mut self) -> Result<(), NodeError> {
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
             if let Some(peer) = self.peers.get_mut(&id) {
@@ -316,8 +337,8 @@ impl Node {
         Ok(())
     }
 
-    /// Verifies a block, of a peer's answer or from the own miner, and tells the
-    /// peers if it is the tip.
+    /// Verifies a block from a peer's answer or from the node's miner, and sends it to the peers if
+    /// it is the tip.
     fn take(&mut self, from: Option<PeerId>, block: Block) -> Result<(), NodeError> {
         let (id, height) = (block.id(), block.header.height);
         let (mut none, mut sender) = (Shown::default(), None);
@@ -325,13 +346,13 @@ impl Node {
             sender = self.peers.get_mut(&from);
         }
         let shown = sender.as_deref_mut().map_or(&mut none, |peer| &mut peer.shown);
-        // Verifying and syncing take milliseconds: the connections' tasks go on.
+        // Verifying and syncing take milliseconds. The connections' tasks continue meanwhile.
         let taken = tokio::task::block_in_place(|| self.chain.accept(block, shown))?;
         let accepted = match taken {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let Some(from) = from else {
-                    // The clock was set back, say: the next header has another time.
+                    // For instance, the clock was set back. The next header has another time.
                     self.set_job();
                     return self.note(refusal.to_string(), false);
                 };
@@ -353,14 +374,15 @@ impl Node {
         self.tell_tip(from)
     }
 
-    /// Tells all the tip, but for one who has it.
+    /// Sends the tip to all peers except one that has it.
     fn tell_tip(&mut self, but: Option<PeerId>) -> Result<(), NodeError> {
         let tip = self.tip_message();
-        // Whoever has not said hello yet has been told an older tip already.
+        // A peer that has not said hello yet has already received an older tip.
         let addressed = self.peers.iter().filter(|(id, _)| Some(**id) != but);
         let slow = addressed.filter(|(_, peer)| !peer.send(tip.clone()));
         let slow: Vec<PeerId> = slow.map(|(id, _)| *id).collect();
-        slow.into_iter().try_for_each(|id| self.part(id, "too slow"))
+        slow.into_iter()
+            .try_for_each(|id| self.part(id, "expected the peer to read, got a full queue"))
     }
 
     fn refuse(&mut self, from: PeerId, refusal: &Refusal) -> Result<(), NodeError> {

@@ -1,4 +1,4 @@
-//! A connection: one task that reads frames, one that writes them.
+//! A connection: one task that reads frames, and one that writes them.
 
 use crate::block::Id;
 use crate::branch::Shown;
@@ -12,62 +12,64 @@ use tokio::time::timeout;
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-/// Messages that wait for a slow peer, at most; beyond it is sent away.
+/// The largest number of messages that wait for a slow peer. Beyond it, the
+/// node disconnects from the peer.
 const QUEUE: usize = 256;
 
-/// How long a peer may take for its first message.
+/// The time that a peer may take for its first message.
 pub const HELLO: Duration = Duration::from_secs(5);
 
-/// Names a connection within one node.
+/// The id of a connection within one node.
 pub type PeerId = u64;
 
-/// What a node keeps of a connection. Dropped, the connection closes.
+/// A node's state for a connection. Dropping it closes the connection.
 pub struct Peer {
     queue: mpsc::Sender<Message>,
     tasks: [tokio::task::JoinHandle<()>; 2],
-    /// Whether it said the right hello.
+    /// Whether the peer sent the right hello.
     pub greeted: bool,
-    /// The answer that it owes; there is one at a time.
+    /// The answer that the peer owes. There is one at a time.
     pub answer: Option<Answer>,
-    /// Whether it is asked only after a pause: for what its last answer was, or as
-    /// it has just dialled.
+    /// Whether the node asks the peer only after a pause, because of its last answer, or because it
+    /// has just dialled.
     pub paused: bool,
-    /// Where its answers go on: the last block from it that was verified.
+    /// The last block from the peer that was verified. Its next answer
+    /// continues there.
     pub last: Option<Id>,
-    /// What it shows of a branch too light to be kept.
+    /// The peer's branch that is too light to be kept.
     pub shown: Shown,
-    /// Whether it dialled.
+    /// Whether the peer dialled.
     pub incoming: bool,
-    /// Rounds since its last message.
+    /// Number of rounds since its last message.
     pub silent: u32,
-    /// Requests since the last round.
+    /// Number of requests since the last round.
     pub requests: u32,
-    /// What it asks for, where that waits.
+    /// The peer's request, while it waits.
     pub request: Option<Vec<Id>>,
 }
 
-/// An answer that is awaited.
+/// An answer that the node awaits.
 pub struct Answer {
-    /// Blocks that it may yet have.
+    /// Number of blocks that it may still have.
     pub left: usize,
-    /// Whether one was refused: what follows has no parent.
+    /// Whether a block was rejected: the blocks after it have no parent.
     pub refused: bool,
-    /// Whether one was verified and not kept.
+    /// Whether a block was verified and not kept.
     pub shown: bool,
-    /// Rounds since its last block, or since it was asked for.
+    /// Number of rounds since its last block, or since the request.
     pub rounds: u32,
 }
 
-/// What a connection tells its node.
+/// An event of a connection for its node.
 pub enum Heard {
-    /// A message.
+    /// A message arrived.
     Message(Message),
-    /// It is over; why, if by a fault.
+    /// The connection ended. It holds the error, if the peer was at fault.
     Gone(Option<WireError>),
 }
 
 impl Peer {
-    /// Starts both tasks; `hello` is how long the first message may take.
+    /// Starts both tasks. `hello` is the time that the first message may take.
     pub fn start(
         id: PeerId,
         stream: TcpStream,
@@ -90,7 +92,7 @@ impl Peer {
             let mut frames = FramedRead::new(read, codec());
             let mut patience = Some(hello);
             let fault = loop {
-                // Who says nothing keeps a place from others.
+                // A silent peer would take a place from others.
                 let next = match patience.take() {
                     Some(patience) => timeout(patience, frames.next()).await.unwrap_or(None),
                     None => frames.next().await,
@@ -100,13 +102,14 @@ impl Peer {
                     Some(frame) => frame.map_err(WireError::from).and_then(|f| Message::decode(&f)),
                 };
                 match message {
-                    // A full channel slows the peer down, by TCP's own means.
+                    // A full channel slows the peer down, by TCP's flow
+                    // control.
                     Ok(message) => {
                         if node.send((id, Heard::Message(message))).await.is_err() {
                             return;
                         }
                     }
-                    // A reset connection is no fault of anybody's.
+                    // A reset connection is not the peer's fault.
                     Err(WireError::Frame(error))
                         if error.kind() != std::io::ErrorKind::InvalidData =>
                     {
@@ -133,19 +136,20 @@ impl Peer {
         }
     }
 
-    /// Queues a message; `false` where the peer is too slow or gone.
+    /// Queues a message. Returns `false` if the peer is too slow or gone.
     pub fn send(&self, message: Message) -> bool {
         self.queue.try_send(message).is_ok()
     }
 
-    /// Messages that wait to be written to it.
+    /// Number of messages that wait to be written to the peer.
     pub fn queued(&self) -> usize {
         QUEUE - self.queue.capacity()
     }
 }
 
 impl Drop for Peer {
-    /// Ends both, the writer too: it may be waiting for one who never reads.
+    /// Ends both tasks. The writer must be ended too, because it may wait for a
+    /// peer that never reads.
     fn drop(&mut self) {
         self.tasks.iter().for_each(|task| task.abort());
     }
@@ -157,7 +161,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
-    /// Two ends of a connection.
+    /// The two ends of a connection.
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -173,7 +177,7 @@ mod tests {
         assert!(heard.recv().await.is_none(), "its reader has ended");
     }
 
-    /// Who said hello may take its time.
+    /// A peer that said hello may take its time.
     #[tokio::test]
     async fn a_greeted_peer_is_waited_for() {
         let ((near, far), (node, mut heard)) = (pair().await, mpsc::channel(4));
@@ -184,20 +188,24 @@ mod tests {
         assert!(
             matches!(heard.recv().await, Some((7, Heard::Message(message))) if message == hello)
         );
-        assert!(timeout(Duration::from_millis(400), heard.recv()).await.is_err(), "it is there");
+        assert!(
+            timeout(Duration::from_millis(400), heard.recv()).await.is_err(),
+            "expected the peer to stay"
+        );
         drop(far);
         assert!(matches!(heard.recv().await, Some((7, Heard::Gone(None)))));
     }
 
-    /// A peer that never reads: its queue fills, and when it is sent away both
-    /// tasks end, whatever they were waiting for. Nothing is read before they have:
-    /// that would let a writer go on to its end.
+    /// A peer that never reads. Its queue fills, and when the node disconnects, both tasks end, in
+    /// any state. The test reads nothing before they have ended, because reading would let a writer
+    /// finish.
     #[tokio::test]
     async fn who_never_reads_is_left_with_nothing_running() {
         let ((near, mut far), (node, mut heard)) = (pair().await, mpsc::channel(4));
         let peer = Peer::start(7, near, node, HELLO);
         let long = Message::GetBlocks { locator: vec![Id([9; 32]); crate::wire::LOCATOR_MAX] };
-        // The system's buffers first, some megabytes, then the queue.
+        // First the system's buffers fill, which hold some megabytes, then the
+        // queue.
         let mut sent = 0u64;
         loop {
             sent += 1;
@@ -217,8 +225,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(60), ended).await.expect("a task is left");
-        assert!(heard.recv().await.is_none(), "nobody has the node's channel any more");
+        timeout(Duration::from_secs(60), ended).await.expect("expected both tasks to end");
+        assert!(heard.recv().await.is_none(), "expected no sender of the node's channel");
         let mut bytes = Vec::new();
         let _ = far.read_to_end(&mut bytes).await; // to the end, or cut off
     }

@@ -1,8 +1,8 @@
-//! Blocks on disk, in redb: one transaction a block, with the tip's id.
+//! Blocks on disk, in redb: one transaction for each block, with the tip's id.
 //!
-//! redb commits by writing elsewhere, syncing, and switching one root over:
-//! whenever the process dies, the file opens as of the last commit. A file that
-//! redb has only begun does not open, so the first one is made beside its place.
+//! redb commits by writing elsewhere, syncing, and switching one root. If the process dies at any
+//! time, the file opens in the state of the last commit. A file that redb has only begun does not
+//! open, so the first file is made under another name.
 
 use crate::block::{Block, Id};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -24,23 +24,23 @@ pub enum StoreError {
     File(#[from] io::Error),
     #[error("a stored block: {0}")]
     Block(#[from] postcard::Error),
-    #[error("the stored tip has {0} bytes, not 32")]
+    #[error("expected a stored tip of 32 bytes, got {0}")]
     Tip(usize),
-    #[error("a block is stored under {key}, but has the id {id}")]
+    #[error("expected the block's id {id} as its key, got {key}")]
     Id { key: String, id: Id },
 }
 
-/// What a database holds.
+/// The content of a database.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     /// Every block, parents before their children.
     pub blocks: Vec<Block>,
-    /// The best of them, as the node last saw it.
+    /// The best block, as the node last saw it.
     pub tip: Option<Id>,
 }
 
 impl Store {
-    /// Opens or makes the file.
+    /// Opens the file, or makes it.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         if !path.try_exists()? {
             create(path)?;
@@ -61,7 +61,7 @@ impl Store {
         Ok(write()?)
     }
 
-    /// Reads all of it, and holds each block against its key.
+    /// Reads everything, and compares each block's id with its key.
     pub fn read(&self) -> Result<Stored, StoreError> {
         let (pairs, tip) = self.pairs()?;
         let mut blocks = Vec::new();
@@ -97,11 +97,11 @@ impl Store {
     }
 }
 
-/// Makes an empty database: whole, or not there.
+/// Makes an empty database, whole or not at all.
 fn create(path: &Path) -> Result<(), StoreError> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
-        // Whoever began it was killed.
+        // The process that began it was killed.
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
@@ -109,7 +109,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     Database::create(&new).and_then(Database::close).map_err(redb::Error::from)?;
     fs::OpenOptions::new().write(true).open(&new)?.sync_all()?;
     fs::rename(&new, path)?;
-    // The name, too: only some systems have folders that can be synced.
+    // Sync the name as well. Only some systems have folders that can be synced.
     #[cfg(unix)]
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
         fs::File::open(folder)?.sync_all()?;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::network::Network;
 
-    /// As a process leaves it that is killed while redb makes the file.
+    /// The state after a process is killed while redb makes the file.
     #[test]
     fn a_database_that_was_only_begun_is_begun_again() {
         let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,8 @@ mod tests {
         assert_eq!(Store::open(&path).unwrap().read().unwrap(), Stored::default());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
-        // What is in its place is never taken for one that was begun.
+        // A file in the database's place is never treated as one that was only
+        // begun.
         fs::write(&path, vec![0; 73_728]).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::Database(_))));
         assert_eq!(fs::metadata(&path).unwrap().len(), 73_728);
@@ -148,7 +149,7 @@ mod tests {
         let mut second = first.clone();
         (second.header.height, second.header.parent) = (2, first.id());
         let store = Store::open(&path).unwrap();
-        // Children first, as a database returns them in any order.
+        // Children first: a database returns blocks in any order.
         store.write(&second.id(), &second, &second.id()).unwrap();
         store.write(&first.id(), &first, &second.id()).unwrap();
         drop(store);

@@ -1,45 +1,47 @@
-//! Messages between nodes, and how long they may be.
+//! Messages between nodes, and their largest lengths.
 //!
-//! A node tells its peers each new tip, and whoever has a worse one asks for the
-//! blocks. Blocks come only in answers, on a block that the asker named: one that
-//! nobody asked for, or without a parent, is the sender's fault and not a matter of
-//! who heard what first.
+//! A node sends its peers each new tip, and a peer with a worse tip asks for the blocks. Blocks are
+//! sent only in answers, after a block that the asker named. An unrequested block, or one without a
+//! known parent, is therefore the sender's fault, and not a matter of timing.
 //!
-//! A frame is a length in four bytes and a message in postcard's encoding.
-//! Longer frames than any message are refused by their length, unread.
+//! A frame is a length in four bytes and a message in postcard's encoding. A frame that is longer
+//! than any message is rejected by its length, without reading it.
 
 use crate::block::{Block, Id};
 use crate::network::RULES;
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::LengthDelimitedCodec;
 
-/// Ids in a locator, at most.
+/// The largest number of ids in a locator.
 pub const LOCATOR_MAX: usize = 64;
-/// Blocks in answer to one request.
+/// The largest number of blocks in the answer to one request.
 pub const BLOCKS_PER_REQUEST: usize = 32;
-/// A header in postcard's encoding, a tag and the proof's length, at most.
+/// The largest size of a header in postcard's encoding, a tag and the proof's
+/// length.
 const HEADER_MAX: u64 = 256;
 
-/// What nodes say to each other.
+/// A message between nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// First, from both sides: the digest of rules and genesis.
+    /// The first message of each side: the digest of rules and genesis.
     Hello {
-        /// [`crate::network::Network::digest`].
+        /// The digest from [`crate::network::Network::digest`].
         network: [u8; 32],
     },
-    /// The sender's best block and the work behind it. A claim, believed only
-    /// as far as asking for blocks.
+    /// The sender's best block and the work behind it. It is a claim, and
+    /// causes only a request for blocks.
     Tip {
-        /// The block.
+        /// The block's id.
         id: Id,
-        /// [`poai_verify::chain::Work`], the most significant byte first.
+        /// The [`poai_verify::chain::Work`], the most significant byte first.
         work: [u8; 32],
     },
-    /// Asks for the blocks after the highest of these that is on the receiver's
-    /// chain: where the last answer ended, the sender's tip, then ever farther back.
+    /// A request for the blocks after the highest of these that is on the receiver's chain.
+    ///
+    /// The ids are the block at which the last answer ended, the sender's tip, then blocks at
+    /// growing distances.
     GetBlocks {
-        /// At most [`LOCATOR_MAX`].
+        /// At most [`LOCATOR_MAX`] ids.
         locator: Vec<Id>,
     },
     /// One block of an answer.
@@ -48,25 +50,25 @@ pub enum Message {
     End,
 }
 
-/// Why a frame is no message.
+/// Why a frame is not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     #[error("not a message: {0}")]
     Encoding(#[from] postcard::Error),
-    #[error("{0} bytes after the message")]
+    #[error("expected one message in a frame, got {0} more bytes")]
     Trailing(usize),
-    #[error("{0} ids in a locator, at most {LOCATOR_MAX}")]
+    #[error("expected at most {LOCATOR_MAX} ids in a locator, got {0}")]
     Locator(usize),
     #[error("the frame: {0}")]
     Frame(#[from] std::io::Error),
 }
 
-/// The most bytes of a frame.
+/// The largest number of bytes of a frame.
 pub fn frame_max() -> usize {
     usize::try_from(RULES.proof_bytes_max() + HEADER_MAX).unwrap_or(usize::MAX)
 }
 
-/// Frames of at most [`frame_max`] bytes.
+/// The codec for frames of at most [`frame_max`] bytes.
 pub fn codec() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().max_frame_length(frame_max()).new_codec()
 }
@@ -77,7 +79,7 @@ impl Message {
         Ok(postcard::to_allocvec(self)?)
     }
 
-    /// Reads a frame; all of it has to be one message.
+    /// Reads a frame, all of which must be one message.
     pub fn decode(frame: &[u8]) -> Result<Message, WireError> {
         let (message, rest) = postcard::take_from_bytes(frame)?;
         if !rest.is_empty() {
@@ -128,7 +130,7 @@ mod tests {
             prop_assert_eq!(&Message::decode(&message.encode().unwrap()).unwrap(), &message);
         }
 
-        /// Altered and cut messages, and any bytes: a message within the limits, or an
+        /// Altered and cut messages, and any bytes, decode to a message within the limits, or to an
         /// error.
         #[test]
         fn any_bytes_are_a_message_or_none(

@@ -52,9 +52,11 @@ impl Binding {
     /// The words are the tag, the program id, the job, the prover and the MACs;
     /// the last two are big-endian numbers.
     ///
-    /// In Solidity: `uint256(keccak256(abi.encode(tag, programId, job, prover,
-    /// uint256(macs)))) & (2 ** 253 - 1)`. 253 bits stay below the field's
-    /// modulus, and finding a collision still takes about 2^126 steps.
+    /// In Solidity:
+    /// `uint256(keccak256(abi.encode(tag, programId, job, prover, uint256(macs)))) & (2 ** 253 - 1)`.
+    ///
+    /// 253 bits stay below the field's modulus, and finding a collision still
+    /// takes about 2^126 steps.
     pub fn signal(&self) -> Fr {
         let mut hasher = Keccak256::new();
         hasher.update(TAG);

@@ -308,8 +308,9 @@ fn quotient(system: &mut System, x: &Number, n: i128) -> Number {
 
 /// The rest of a product step after the sum, with `(b0, M, b1)`.
 ///
-/// If nothing can saturate between them, the floors join: `⌊(⌊(p + h0)/2^s0⌋ + b1 + h2)/2^s2⌋ = ⌊(p
-/// + h0 + (b1 + h2)·2^s0)/2^(s0+s2)⌋`. One decomposition is then enough.
+/// If nothing can saturate between them, the floors join:
+/// `⌊(⌊(p + h0)/2^s0⌋ + b1 + h2)/2^s2⌋ = ⌊(p + h0 + (b1 + h2)·2^s0)/2^(s0+s2)⌋`.
+/// One decomposition is then enough.
 fn requantise(
     system: &mut System,
     sum: &Number,

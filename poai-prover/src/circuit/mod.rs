@@ -93,7 +93,9 @@ pub enum CircuitError {
         got: Extent,
     },
     /// A constant has an entry outside the circuit's range.
-    #[error("constant {name}: expected an entry in {least}..={most}, got {entry}; widen the ranges")]
+    #[error(
+        "constant {name}: expected an entry in {least}..={most}, got {entry}; widen the ranges"
+    )]
     Constant {
         /// The constant's name.
         name: String,
@@ -105,7 +107,9 @@ pub enum CircuitError {
         most: i64,
     },
     /// A multiplier of a step is outside the circuit's range.
-    #[error("step {name}: expected a multiplier in {least}..={most}, got {multiplier}; widen the ranges")]
+    #[error(
+        "step {name}: expected a multiplier in {least}..={most}, got {multiplier}; widen the ranges"
+    )]
     Multiplier {
         /// The step's name.
         name: String,
@@ -129,7 +133,9 @@ pub enum CircuitError {
     Numbers,
     /// Tensors do not have the shapes that the program implies, or the hash has
     /// no parameters. This is a defect of the library.
-    #[error("expected tensors of the shapes that the program implies, got others; report this defect")]
+    #[error(
+        "expected tensors of the shapes that the program implies, got others; report this defect"
+    )]
     Layout,
     /// Poseidon has no such instance. This is a defect of the library.
     #[error(transparent)]
@@ -138,10 +144,10 @@ pub enum CircuitError {
 
 /// The shape of a statement: a program, a run, and the visibility of its parts.
 ///
-/// A key is for one circuit. With committed weights, the circuit is the same for all networks that
-/// have the program's architecture, shifts and ranges, and whose constants and multipliers fit the
-/// same [`Ranges`]. In standard form ([`Circuit::standard`]), it is the same for all networks of
-/// the architecture.
+/// A key is for one circuit. With committed weights, the circuit is the same for all networks with
+/// the program's architecture, shifts and ranges, if their constants and multipliers fit the same
+/// [`Ranges`]. In standard form ([`Circuit::standard`]), it is the same for all networks of the
+/// architecture.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     network: Arc<Network>,

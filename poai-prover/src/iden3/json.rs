@@ -50,7 +50,9 @@ pub enum JsonError {
         why: PointError,
     },
     /// The verifying key does not have one point more than signals.
-    #[error("expected one point in IC more than signals, got {points} points and {signals} signals")]
+    #[error(
+        "expected one point in IC more than signals, got {points} points and {signals} signals"
+    )]
     Signals {
         /// Number of points.
         points: usize,

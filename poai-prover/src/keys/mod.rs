@@ -2,8 +2,8 @@
 //!
 //! A file is a [`KeyHeader`] of fixed length, then points as in a `.zkey`, then BLAKE3 of
 //! everything before it. The points are the verifying key's α, β, γ and δ, and one for each of the
-//! one and the signals. A proving key's file continues with β and δ of G1, and the points of A, of
-//! B, of B in G2, of the quotient and of the witnesses.
+//! one and the signals. A proving key's file continues with β and δ of G1. After them are the
+//! points of A, of B, of B in G2, of the quotient and of the witnesses.
 //!
 //! A file is written next to its place and then moved there, so that it is written whole or not at
 //! all. It is read from front to back, a few megabytes at a time, so that memory holds little more
@@ -22,8 +22,8 @@
 //!
 //! A proving key from another party could be wrong in ways that no check of single points shows.
 //! Its proofs could then reveal more about witnesses than they should. So use only proving key
-//! files that you wrote yourself. Take the keys of other parties as `.zkey` files, which `snarkjs
-//! zkey verify` verifies.
+//! files that you wrote yourself. Take the keys of other parties as `.zkey` files, which
+//! `snarkjs zkey verify` verifies.
 
 mod file;
 mod header;

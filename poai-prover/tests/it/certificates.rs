@@ -49,8 +49,8 @@ fn a_second_certificate_costs_six_multiplications_where_nothing_ties_it() {
     let witness = Witness { input: x, binding: first.signal(), salts: SALTS };
     let (matrices, assignment) = circuit.build(Some(&witness), true).unwrap().system.into_parts();
     let honest = Chain { matrices, assignment };
-    // A and B are linear in the binding, and C is a polynomial of degree 2, so
-    // its values at −1, 0 and 1 determine it.
+    // A and B are linear in the binding, and C is a polynomial of degree 2. Its
+    // values at −1, 0 and 1 determine it.
     let [below, at, above] = [-Fr::ONE, Fr::ZERO, Fr::ONE].map(|by| {
         let proof = rebound(&honest, first.signal() + by).prove_masked(key, [Fr::ZERO; 2]);
         (G1Projective::from(proof.a), G2Projective::from(proof.b), G1Projective::from(proof.c))

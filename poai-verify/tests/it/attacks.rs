@@ -281,8 +281,8 @@ fn overlapping_or_repeated_tiles() {
 }
 
 /// Inner nodes passed off as data. The two children of a node hash to its
-/// chaining value, so an opening that held them in place of the leaf bytes
-/// would need no operand. But the shape fixes lengths, and leaves are hashed as
+/// chaining value. An opening that held them in place of the leaf bytes would
+/// need no operand. But the shape fixes lengths, and leaves are hashed as
 /// chunks, never as parents.
 #[test]
 fn a_malformed_opening_that_rebuilds_the_root_without_its_leaf_bytes() {

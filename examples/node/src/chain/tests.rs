@@ -6,7 +6,7 @@ pub fn chain(folder: &std::path::Path) -> Result<Chain, ChainError> {
     Chain::open(Network::new(0).unwrap(), Store::open(&folder.join("chain.redb"))?)
 }
 
-/// A child of `parent`, 15 seconds after it, of this miner.
+/// A child of `parent`, 15 seconds later, by this miner.
 pub fn child(layer: &Layer, parent: &Block, miner: u32) -> Block {
     let network = Network::new(0).unwrap();
     let mut header = Header {
@@ -51,13 +51,13 @@ fn the_heaviest_branch_is_the_chain_and_is_there_after_opening_again() {
     );
     let orphan = chain_one.accept(heavy[1].clone(), &mut Shown::default()).unwrap();
     assert_eq!(orphan, Err(Refusal::Parent(heavy[0].id())));
-    assert!(orphan.unwrap_err().is_fault()); // answers have none
+    assert!(orphan.unwrap_err().is_fault()); // answers contain no orphan
     assert_eq!(
         chain_one.accept(heavy[0].clone(), &mut Shown::default()).unwrap(),
         Ok(Accepted::Branch)
     );
     let second = chain_one.accept(heavy[1].clone(), &mut Shown::default()).unwrap();
-    // Of equal work the lower id is the tip.
+    // Of equal work, the lower id is the tip.
     let lower = heavy[1].id() < light[1].id();
     assert_eq!(second, Ok(if lower { Accepted::Tip { left: 2 } } else { Accepted::Branch }));
     let left = if lower { 0 } else { 2 };
@@ -86,7 +86,7 @@ fn a_branch_longer_than_an_answer_is_got_in_parts() {
             chain.accept(block, &mut Shown::default()).unwrap().unwrap();
         }
     }
-    // Three blocks an answer: the first answers are no heavier than the chain.
+    // Three blocks an answer: the first answers are not heavier than the chain.
     let [light, heavy] = &mut chains;
     let (mut last, mut answers) = (None, 0);
     while light.tip() != heavy.tip() {
@@ -112,7 +112,7 @@ fn two_nodes_take_the_same_of_two_blocks_whichever_came_first() {
             one.accept(blocks[index].clone(), &mut Shown::default()).unwrap().unwrap();
         }
         let tip = one.tip();
-        // In one of the orders the last that was written is not the tip.
+        // In one of the orders, the last block that was written is not the tip.
         drop(one);
         assert_eq!(chain(folder.path()).unwrap().tip(), tip);
         tip
@@ -120,7 +120,7 @@ fn two_nodes_take_the_same_of_two_blocks_whichever_came_first() {
     assert_eq!(tips, [blocks[0].id().min(blocks[1].id()); 2]);
 }
 
-/// A branch from the genesis against a chain that is long past it.
+/// A branch from the genesis, and a chain that has long passed it.
 fn deep() -> (tempfile::TempDir, Chain, Vec<Block>, Vec<Block>) {
     let (layer, folder) = (Layer::new().unwrap(), tempfile::tempdir().unwrap());
     let mut chain_one = chain(folder.path()).unwrap();
@@ -131,7 +131,7 @@ fn deep() -> (tempfile::TempDir, Chain, Vec<Block>, Vec<Block>) {
     (folder, chain_one, own, other)
 }
 
-/// What a peer has shown that claims so much.
+/// The state of a peer that claims this much work.
 fn claiming(work: Work) -> Shown {
     let mut shown = Shown::default();
     shown.claim = Some((work, Id([0xff; 32])));
@@ -155,10 +155,10 @@ fn light_blocks_of_who_claims_no_more_are_refused_before_their_proof() {
         assert_eq!(refusal, Refusal::Light);
         assert!(!refusal.is_fault());
     }
-    // The proof is what the claim is heard with.
+    // With a better claim, the proof is checked.
     let forged = chain_one.accept(forged, &mut claiming(heaviest())).unwrap();
     assert!(matches!(forged, Err(Refusal::Proof(_))));
-    // Work as the chain's at the edge is not light.
+    // At the edge, a branch with as much work as the chain's is not light.
     let layer = Layer::new().unwrap();
     let edge = |above: usize| child(&layer, &own[own.len() - 1 - REACH - 2 + above], 3);
     assert_eq!(chain_one.accept(edge(0), &mut Shown::default()).unwrap(), Err(Refusal::Light));
@@ -169,7 +169,7 @@ fn light_blocks_of_who_claims_no_more_are_refused_before_their_proof() {
 fn a_claim_without_its_work_has_nothing_kept() {
     let (folder, mut chain_one, own, other) = deep();
     let mut shown = claiming(heaviest());
-    // Again and again, as far as the chain's own work.
+    // Shown repeatedly, up to the chain's own work.
     for _ in 0..3 {
         for block in &other[..own.len()] {
             let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
@@ -177,12 +177,12 @@ fn a_claim_without_its_work_has_nothing_kept() {
         }
     }
     assert_eq!(chain_one.len(), 1 + own.len());
-    // Shown blocks' times are ancestors' times.
+    // The times of shown blocks count as ancestors' times.
     let mut early = other[own.len()].clone();
     early.header.time -= 15 * 7;
     let early = chain_one.accept(early, &mut shown).unwrap();
     assert!(matches!(early, Err(Refusal::Time(TimeError::Past { .. }))), "{early:?}");
-    // Nor is a gap passed over.
+    // A gap is not accepted either.
     let gap = chain_one.accept(other[own.len() + 1].clone(), &mut shown).unwrap();
     assert_eq!(gap, Err(Refusal::Parent(other[own.len()].id())));
     drop(chain_one);
@@ -198,7 +198,7 @@ fn a_heavier_branch_wins_however_deep_it_begins() {
         assert_eq!(answer, Ok(Accepted::Shown { enough: index >= own.len() }));
     }
     assert_eq!(chain_one.tip(), own.last().unwrap().id());
-    // Another peer has shown nothing by it.
+    // It does not count as shown by another peer.
     let answer = chain_one.accept(other[0].clone(), &mut claiming(heaviest())).unwrap();
     assert_eq!(answer, Ok(NOT_ENOUGH));
     for block in &other {
@@ -207,7 +207,7 @@ fn a_heavier_branch_wins_however_deep_it_begins() {
         assert!(matches!(answer, Branch | Tip { .. }), "{answer:?}");
     }
     assert_eq!(chain_one.tip(), other.last().unwrap().id());
-    // What was kept is read again, however far below the tip it is.
+    // Kept blocks are read again, at any depth below the tip.
     drop(chain_one);
     let opened = chain(folder.path()).unwrap();
     assert_eq!(
@@ -222,7 +222,7 @@ fn who_showed_a_heavier_branch_has_that_kept_and_nothing_else() {
     let mut shown = claiming(heaviest());
     let layer = Layer::new().unwrap();
     let genesis = Network::new(0).unwrap().genesis();
-    // Shown again, it is worth no more.
+    // Showing the branch again adds nothing.
     for number in 0..3 {
         for block in &other[..=own.len()] {
             let answer = chain_one.accept(block.clone(), &mut shown).unwrap();
@@ -244,7 +244,7 @@ fn who_showed_a_heavier_branch_has_that_kept_and_nothing_else() {
     assert_eq!(chain_one.accept(other[0].clone(), &mut shown).unwrap(), Ok(Accepted::Known));
 }
 
-/// By height and by walking from the tip.
+/// Compares the chain by height with a walk from the tip.
 #[test]
 fn what_follows_a_locator_is_of_the_chain_whatever_it_was_before() {
     let (layer, folder) = (Layer::new().unwrap(), tempfile::tempdir().unwrap());
@@ -264,7 +264,8 @@ fn what_follows_a_locator_is_of_the_chain_whatever_it_was_before() {
     let ids = |blocks: Vec<Block>| blocks.iter().map(Block::id).collect::<Vec<_>>();
     let long = ids(long);
     assert_eq!(ids(chain_one.after(&[], 9)), long);
-    // What left the chain is no place on it; of two places the higher counts.
+    // A block that left the chain is not on it. Of two blocks on it, the higher
+    // counts.
     assert_eq!(ids(chain_one.after(&[short[2].id(), Id([9; 32])], 9)), long);
     assert_eq!(ids(chain_one.after(&[chain_one.genesis, long[1], short[2].id()], 9)), long[2..]);
     assert_eq!(ids(chain_one.after(&[long[0]], 2)), long[1..3]);
@@ -303,7 +304,7 @@ fn a_changed_block_is_refused_where_it_arrives_and_where_it_was_stored() {
 fn the_clock_is_asked_of_arriving_blocks_alone() {
     let (layer, folder) = (Layer::new().unwrap(), tempfile::tempdir().unwrap());
     let good = branch(&layer, 1, 1).remove(0);
-    // This network begins now: its clock shows the genesis' time.
+    // This network begins now, so its clock shows the genesis's time.
     let late = || Network::new(Network::machine_clock() + 60_000).unwrap();
     let store = || Store::open(&folder.path().join("chain.redb")).unwrap();
     let mut header = good.header.clone();

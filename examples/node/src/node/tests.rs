@@ -8,12 +8,12 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 type Inbox = mpsc::Receiver<(PeerId, Heard)>;
 
-/// A node without a miner, and what its peers tell it.
+/// A node without a miner, and the events of its peers.
 fn node(folder: &Path) -> (Node, Inbox) {
     node_of(folder, 0)
 }
 
-/// In a network that began then.
+/// The same in a network that began at `epoch`.
 fn node_of(folder: &Path, epoch: u64) -> (Node, Inbox) {
     let network = Network::new(epoch).unwrap();
     let chain = Chain::open(network, Store::open(&folder.join("chain.redb")).unwrap()).unwrap();
@@ -23,7 +23,7 @@ fn node_of(folder: &Path, epoch: u64) -> (Node, Inbox) {
     (node, heard)
 }
 
-/// So many connections to the node, whose other ends read nothing.
+/// Makes `count` connections to the node, whose other ends read nothing.
 async fn connect(node: &mut Node, count: usize, incoming: bool) -> Vec<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut ends = Vec::new();
@@ -43,7 +43,7 @@ fn hello(node: &mut Node, from: PeerId) {
     say(node, from, Message::Hello { network });
 }
 
-/// A better tip than any.
+/// A claim of a better tip than any.
 fn claim() -> Message {
     Message::Tip { id: Id([1; 32]), work: [0xff; 32] }
 }
@@ -76,7 +76,7 @@ async fn who_says_nothing_leaves_its_place() {
         node.look_after_peers().unwrap();
     }
     assert_eq!(node.peers.len(), 2);
-    // The first tells what it has told before, which is enough.
+    // The peer repeats its earlier tip, which is enough.
     say(&mut node, 0, Message::Tip { id: Id([1; 32]), work: [0; 32] });
     node.look_after_peers().unwrap();
     assert_eq!(node.peers.keys().copied().collect::<Vec<_>>(), [0]);
@@ -96,17 +96,17 @@ async fn greeted(node: &mut Node) -> (PeerId, Frames) {
     (from, frames)
 }
 
-/// What the node says next to a peer.
+/// The next message of the node to a peer.
 async fn told(frames: &mut Frames) -> Message {
     let next = tokio::time::timeout(Duration::from_secs(60), frames.next()).await;
-    Message::decode(&next.expect("nothing is told").unwrap().unwrap()).unwrap()
+    Message::decode(&next.expect("expected a message, got none").unwrap().unwrap()).unwrap()
 }
 
 fn tip_of(chain: &Chain) -> Message {
     Message::Tip { id: chain.tip(), work: chain.tip_work().to_be_bytes() }
 }
 
-/// A node on a branch of `own` blocks, and a chain of `other`, both from the genesis.
+/// A node on a branch of `own` blocks, and a chain of `other` blocks, both from the genesis.
 fn two_sides(folder: &Path, other: &Path, lengths: [usize; 2]) -> (Node, Inbox, Chain) {
     let layer = Layer::new().unwrap();
     let ((mut node, inbox), mut heavy) = (node(folder), chain(other).unwrap());
@@ -120,8 +120,8 @@ fn two_sides(folder: &Path, other: &Path, lengths: [usize; 2]) -> (Node, Inbox, 
     (node, inbox, heavy)
 }
 
-/// A cut longer than an answer and than light branches may be deep. The heavier
-/// side's peer answers as a node does; the third reads what it is told meanwhile.
+/// A cut that is longer than an answer and than the depth of light branches. The heavier side's
+/// peer answers as a node does. The third node reads its messages meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -133,24 +133,26 @@ async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
     say(&mut node, from, tip_of(&heavy));
     let mut firsts = Vec::new();
     while node.chain.tip() != heavy.tip() {
-        assert!(firsts.len() < 6, "the same blocks again: {firsts:?}");
-        // Meanwhile it asks for nothing else.
+        assert!(firsts.len() < 6, "expected new blocks, got {firsts:?}");
+        // Meanwhile, the node makes no other request.
         say(&mut node, from, tip_of(&heavy));
-        let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
+        let Message::GetBlocks { locator } = told(&mut frames).await else {
+            panic!("expected a request")
+        };
         let blocks = heavy.after(&locator, BLOCKS_PER_REQUEST);
         firsts.push(blocks[0].header.height);
         answer(&mut node, from, blocks);
-        // What is shown is paused after, what is kept is not.
+        // The node pauses after shown blocks, and not after kept ones.
         assert_eq!(node.peers[&from].paused, firsts.len() < 4);
         node.go_on().unwrap();
-        // Three answers show that the branch is the heavier; nothing of it is kept before.
+        // Three answers show that the branch is the heavier. None of it is kept before.
         if firsts.len() < 4 {
             assert_eq!(node.chain.len(), 1 + lengths[0]);
         }
     }
     assert_eq!(firsts, [1, 33, 65, 1, 33, 65]);
     assert_eq!(node.chain.len(), 1 + lengths[0] + lengths[1]);
-    // The others are told each tip that it had.
+    // The others receive each tip that the node had.
     let mut tips = 0;
     loop {
         let next = told(&mut third).await;
@@ -159,11 +161,11 @@ async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
             break;
         }
     }
-    assert!(tips <= 6, "{tips} tips, of blocks that were none");
+    assert!(tips <= 6, "expected at most 6 tips, got {tips}");
     assert!(node.peers[&from].answer.is_none());
 }
 
-/// Two whole nodes, connected, that take blocks of their own while they sync.
+/// Two whole nodes, connected, that mine blocks while they sync.
 async fn heal(lengths: [usize; 2], mined: usize) -> [Node; 2] {
     let layer = Layer::new().unwrap();
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -180,22 +182,22 @@ async fn heal(lengths: [usize; 2], mined: usize) -> [Node; 2] {
     other.meet(listener.accept().await.unwrap().0, true);
     let (mut left, mut pauses) = ([mined; 2], 0);
     for message in 0.. {
-        assert!(message < 5000, "they talk and come to nothing");
+        assert!(message < 5000, "expected the nodes to agree, got endless messages");
         let next = async {
             tokio::select! {
                 Some((from, heard)) = heard_one.recv() => one.hear(from, heard).unwrap(),
                 Some((from, heard)) = heard_other.recv() => other.hear(from, heard).unwrap(),
             }
         };
-        // Nothing is under way: a pause, or both are done.
+        // No message is pending: there is a pause, or both are done.
         if tokio::time::timeout(Duration::from_millis(500), next).await.is_err() {
             pauses += 1;
-            assert!(pauses < 20, "they are stuck");
+            assert!(pauses < 20, "expected the nodes to agree, got endless pauses");
             for node in [&mut one, &mut other] {
                 node.go_on().unwrap();
             }
         }
-        assert!(one.peers.len() == 1 && other.peers.len() == 1, "parted at {message}");
+        assert!(one.peers.len() == 1 && other.peers.len() == 1, "disconnected at {message}");
         if message % 7 == 0 {
             for (node, left) in [&mut one, &mut other].into_iter().zip(&mut left) {
                 if *left > 0 {
@@ -221,7 +223,7 @@ async fn nodes_that_mine_while_they_sync_come_together() {
     heal([crate::branch::REACH + 4, crate::branch::REACH + 5], 30).await;
 }
 
-/// Of equal work the lower id wins, however deep.
+/// Of equal work, the lower id wins, at any depth.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deep_fork_of_equal_work_is_decided() {
     let length = crate::branch::REACH + 8;
@@ -229,8 +231,8 @@ async fn a_deep_fork_of_equal_work_is_decided() {
     assert_eq!(one.chain.tip_work(), other.chain.tip_work());
 }
 
-/// What the peer claimed may have been surpassed before it answers: it stays, and
-/// what follows is read and left.
+/// The node's chain may surpass a peer's claim before the peer answers. The peer stays, and the
+/// rest of its answer is read and dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_with_a_branch_that_is_light_by_now_stays() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -239,7 +241,9 @@ async fn who_answers_with_a_branch_that_is_light_by_now_stays() {
         two_sides(folders[0].path(), folders[1].path(), [length, length + 2]);
     let (from, mut frames) = greeted(&mut node).await;
     say(&mut node, from, tip_of(&light));
-    let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
+    let Message::GetBlocks { locator } = told(&mut frames).await else {
+        panic!("expected a request")
+    };
     for number in 0..4 {
         let parent = node.chain.best().0;
         node.take(None, child(&Layer::new().unwrap(), &parent, 9 + number)).unwrap();
@@ -250,8 +254,7 @@ async fn who_answers_with_a_branch_that_is_light_by_now_stays() {
     assert!(peer.paused && peer.answer.is_none());
 }
 
-/// Blocks come in answers, no more of them than an answer has, each on one that is
-/// known.
+/// Blocks are sent in answers, no more than an answer may have, each on a known block.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_node_sends_parts() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -279,7 +282,7 @@ async fn what_no_node_sends_parts() {
     assert_eq!(node.chain.len(), 2);
 }
 
-/// A claim that is not made good costs an answer now and then.
+/// A false claim costs the node an answer now and then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_nothing_useful_is_asked_after_a_pause() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -295,8 +298,7 @@ async fn who_answers_nothing_useful_is_asked_after_a_pause() {
     assert!(!asked(&node));
     node.go_on().unwrap();
     assert!(asked(&node));
-    // Nor are light blocks of use by themselves, whatever is beside them; what is
-    // known already costs nothing.
+    // Light blocks do not help by themselves, with any other blocks. Known blocks cost nothing.
     let (blocks, own) = (light.after(&[], 2), node.chain.after(&[], 1));
     for shown in [blocks.clone(), [own.clone(), blocks].concat()] {
         answer(&mut node, from, shown);
@@ -305,7 +307,7 @@ async fn who_answers_nothing_useful_is_asked_after_a_pause() {
     }
     answer(&mut node, from, own);
     assert!(asked(&node));
-    // Nor is an answer awaited for ever.
+    // The node does not wait forever for an answer.
     for _ in 0..SILENT_MAX {
         say(&mut node, from, claim());
         node.look_after_peers().unwrap();
@@ -316,7 +318,7 @@ async fn who_answers_nothing_useful_is_asked_after_a_pause() {
     assert!(node.peers.is_empty());
 }
 
-/// Or dialling again would end a pause.
+/// Otherwise, dialling again would end a pause.
 #[tokio::test]
 async fn who_dials_is_asked_after_a_pause() {
     let folder = tempfile::tempdir().unwrap();
@@ -332,11 +334,11 @@ async fn who_dials_is_asked_after_a_pause() {
     assert_eq!(asked(&node), [true; 2]);
 }
 
-/// The other's clock is ahead: it stays, and is asked again.
+/// The other's clock is ahead: the peer stays, and the node asks it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_sends_early_blocks_and_their_children_stays() {
     let folder = tempfile::tempdir().unwrap();
-    // Its clock shows the genesis' time.
+    // The node's clock shows the genesis's time.
     let (mut node, _heard) = node_of(folder.path(), Network::machine_clock() + 600_000);
     let blocks = branch(&Layer::new().unwrap(), 1, 12);
     let (from, mut frames) = greeted(&mut node).await;
@@ -345,13 +347,15 @@ async fn who_sends_early_blocks_and_their_children_stays() {
     let kept = node.chain.len() - 1;
     assert!((1..12).contains(&kept), "{kept}");
     assert!(node.peers[&from].answer.is_none());
-    let Message::GetBlocks { .. } = told(&mut frames).await else { panic!("no request") };
+    let Message::GetBlocks { .. } = told(&mut frames).await else { panic!("expected a request") };
     node.go_on().unwrap();
-    let Message::GetBlocks { locator } = told(&mut frames).await else { panic!("no request") };
+    let Message::GetBlocks { locator } = told(&mut frames).await else {
+        panic!("expected a request")
+    };
     assert_eq!(locator[0], blocks[kept - 1].id());
 }
 
-/// Whoever has it from whom, the peers are told the tip at once, but for the sender.
+/// The peers receive the tip at once, from any source, except for the sender.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_tip_is_told_at_once() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -374,7 +378,7 @@ async fn each_tip_is_told_at_once() {
     }
 }
 
-/// A tip is told, too, to whom the hello is still on its way.
+/// A peer whose hello is still pending also receives a tip.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tip_found_before_the_hello_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -387,7 +391,7 @@ async fn a_tip_found_before_the_hello_is_told() {
     assert_eq!(told(&mut frames).await, tip_of(&node.chain));
 }
 
-/// Of equal work the lower id is the tip, and who has the other has to ask.
+/// Of equal work, the lower id is the tip, and a node with the other must ask.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tip_of_equal_work_and_a_lower_id_is_asked_for() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -414,7 +418,7 @@ async fn an_answer_is_what_follows_the_locator() {
     assert_eq!(told(&mut frames).await, Message::End);
 }
 
-/// What is beyond a round's allowance is answered in the next round, once.
+/// Requests beyond a round's allowance are answered in the next round, once.
 #[tokio::test]
 async fn requests_have_an_allowance() {
     let folder = tempfile::tempdir().unwrap();
@@ -430,12 +434,12 @@ async fn requests_have_an_allowance() {
     assert_eq!(node.peers[&from].queued(), 0);
     node.look_after_peers().unwrap();
     node.go_on().unwrap();
-    // The round's own, and the answer.
+    // The round's own message, and the answer.
     assert_eq!(node.peers[&from].queued(), 2);
     assert!(node.peers[&from].request.is_none());
 }
 
-/// Who asks again and again without reading gets no further answer, once the
+/// A peer that asks repeatedly without reading gets no further answer, once the
 /// system's buffers are full.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_read_is_not_answered() {
@@ -447,7 +451,7 @@ async fn who_does_not_read_is_not_answered() {
     for _ in 0..1000 {
         say(&mut node, from, Message::GetBlocks { locator: vec![] });
         most = most.max(node.peers[&from].queued());
-        // Time to write what the system takes.
+        // Time to write what the system accepts.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let peer = &node.peers[&from];
         left = peer.request.is_some() && peer.queued() > UNREAD_MAX;
@@ -455,9 +459,13 @@ async fn who_does_not_read_is_not_answered() {
             break;
         }
     }
-    assert!(left, "{} answers, all written", node.peers[&from].requests);
+    assert!(
+        left,
+        "expected a message that waits, got {} answers, all written",
+        node.peers[&from].requests
+    );
     assert!(most <= UNREAD_MAX + BLOCKS_PER_REQUEST + 1, "{most}");
-    // It reads, and is answered.
+    // The peer reads, and is answered.
     while node.peers[&from].queued() > 0 {
         told(&mut frames).await;
     }

@@ -1,5 +1,5 @@
-//! Forged messages and blocks, each over a connection of its own: the node
-//! gives a reason for every one, keeps its tip, and goes on.
+//! Forged messages and blocks, each over its own connection. The node gives a
+//! reason for each, keeps its tip, and continues.
 
 use super::{Failed, World, ensure, mine, until};
 use crate::block::{Block, Id};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-/// What is sent after the connection is made.
+/// The data that is sent after the connection is made.
 enum Sent {
     /// Bytes, without a frame.
     Raw(Vec<u8>),
@@ -22,14 +22,14 @@ enum Sent {
     Frame(Vec<u8>),
     /// A message after the right hello.
     Message(Message),
-    /// A block, in answer to the request that a claim brings about.
+    /// A block in answer to the request that a false claim causes.
     Answer(Block),
 }
 
 struct Forgery {
     name: &'static str,
     sent: Sent,
-    /// One of these is in the reason.
+    /// The reason must contain one of these.
     because: &'static [&'static str],
 }
 
@@ -60,16 +60,18 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
         let (reason, parted) = node.refusal().await?;
         drop(connection);
         ensure(because.iter().any(|part| reason.contains(part)), || format!("{name}: {reason}"))?;
-        ensure(parted, || format!("{name}: the forger was kept"))?;
+        ensure(parted, || {
+            format!("{name}: expected the node to disconnect, got a kept connection")
+        })?;
         lines.push(format!("  {name:<34} {reason}"));
     }
-    ensure(node.tip().await? == before, || "the tip changed".into())?;
+    ensure(node.tip().await? == before, || "expected the same tip, got another".into())?;
     mine(&mut nodes, INITIAL_RATE).await?;
     let on = |tips: &[crate::control::Tip]| tips.iter().all(|tip| tip.height > before.height);
-    until(&mut nodes, "mining goes on", on).await?;
+    until(&mut nodes, "mining to go on", on).await?;
     if let Some(summary) = lines.first_mut() {
         *summary = format!(
-            "{} forgeries refused, each for its reason, and their peers sent away; the tip stayed",
+            "{} forgeries refused, each for its reason, and their peers disconnected; the tip stayed",
             forgeries.len()
         );
     }
@@ -91,8 +93,9 @@ async fn fetch(address: SocketAddr, hello: &Message) -> Result<Vec<Block>, Faile
         write(&mut frames, &Message::GetBlocks { locator }).await?;
         let known = chain.len();
         loop {
-            let frame =
-                frames.next().await.ok_or_else(|| Failed::Unmet("the node hung up".into()))?;
+            let frame = frames.next().await.ok_or_else(|| {
+                Failed::Unmet("expected an answer, got a closed connection".into())
+            })?;
             match Message::decode(&frame?)? {
                 Message::Block(block) => chain.push(block),
                 Message::End if chain.len() > known => break,
@@ -153,23 +156,27 @@ fn forgeries(tip: &Block, earlier: &Block) -> Result<Vec<Forgery>, WireError> {
             sent: Sent::Raw(vec![0x7f, 0xff, 0xff, 0xff]),
             because: &["frame"],
         },
-        frame("bytes that are no message", vec![0xff; 40], &["not a message"]),
-        frame("a block before any hello", Message::Block(tip.clone()).encode()?, &["no hello"]),
+        frame("bytes that are not a message", vec![0xff; 40], &["not a message"]),
+        frame(
+            "a block before any hello",
+            Message::Block(tip.clone()).encode()?,
+            &["expected a hello"],
+        ),
         frame(
             "another network's hello",
             Message::Hello { network: [1; 32] }.encode()?,
-            &["another network"],
+            &["another network's"],
         ),
         Forgery { name: "a locator of 65 ids", sent: Sent::Message(long), because: &["locator"] },
         Forgery {
-            name: "a good block that nobody asked for",
+            name: "a good block without a request",
             sent: Sent::Message(Message::Block(tip.clone())),
             because: &["not asked for"],
         },
         Forgery {
-            name: "the end of no answer",
+            name: "an answer's end without a request",
             sent: Sent::Message(Message::End),
-            because: &["no answer"],
+            because: &["answer's end"],
         },
         block("another height", &["height"], &|block| block.header.height += 1),
         block("a lower difficulty", &["difficulty"], &|block| {

@@ -1,4 +1,4 @@
-//! Three nodes in a line mine and gossip: what one finds reaches all.
+//! Three nodes in a line mine and gossip: a block of one reaches all.
 
 use super::{Failed, World, agreed, line_of_three, mine, until};
 use crate::network::INITIAL_RATE;

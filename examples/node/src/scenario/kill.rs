@@ -1,8 +1,9 @@
-//! A node is killed (SIGKILL) at random moments while it makes its database and
-//! while it writes blocks, and started again on the same database.
+//! A node is killed (SIGKILL) at random moments, and started again on the same
+//! database.
 //!
-//! Opening verifies every stored block again and holds the stored tip against
-//! the heaviest, so that a torn write would end the node with an error.
+//! It is killed while it makes its database, and while it writes blocks.
+//! Opening verifies every stored block again, and compares the stored tip with
+//! the heaviest block. A torn write would therefore end the node with an error.
 
 use super::{Child, Failed, World, agreed, ensure, until};
 use crate::control::Command;
@@ -10,7 +11,7 @@ use crate::network::INITIAL_RATE;
 use std::time::Duration;
 
 const KILLS: usize = 10;
-/// Nodes that are killed before they are ready.
+/// Number of nodes that are killed before they are ready.
 const BIRTHS: u32 = 20;
 
 pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
@@ -19,7 +20,7 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
         tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
         node.kill().await?;
         let node = world.start(name).await?;
-        ensure(node.blocks == 0, || "blocks from nowhere".into())?;
+        ensure(node.blocks == 0, || "expected an empty database, got blocks".into())?;
         node.kill().await?;
     }
     let mut miner = world.start(1).await?;
@@ -34,7 +35,7 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
         let mut node = fetching(world, address, told).await?;
         heights.push(node.height);
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..40))).await;
-        // What it says it has, it has written; it goes on writing until it dies.
+        // The node has written the blocks that it reports. It continues to write until it dies.
         told = node.tip().await?.height;
         tokio::time::sleep(Duration::from_micros(rand::random_range(0..8000))).await;
         node.kill().await?;
@@ -47,16 +48,19 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
     let tips = until(&mut nodes, "the same tip", agreed).await?;
     let height = tips.first().map_or(0, |tip| tip.height);
     Ok(vec![format!(
-        "{BIRTHS} killed as they began; one killed {KILLS} times: its database held the chain up to heights {heights:?}, every block verified again; \
-         then it caught up to {height}",
+        "{BIRTHS} nodes killed at their start; one killed {KILLS} times: its database held the chain up to heights {heights:?}, every block verified again; \
+         it then caught up to {height}",
     )])
 }
 
-/// Starts the node, which must still have what it told of, and lets it fetch.
+/// Starts the node, which must still have the height that it reported, and lets
+/// it fetch.
 async fn fetching(world: &World, from: std::net::SocketAddr, told: u64) -> Result<Child, Failed> {
     let mut node = world.start(2).await?;
-    ensure(node.height >= told, || format!("had height {told}, now {}", node.height))?;
-    ensure(node.blocks as u64 >= node.height, || "a chain with holes".into())?;
+    ensure(node.height >= told, || format!("expected height {told} or more, got {}", node.height))?;
+    ensure(node.blocks as u64 >= node.height, || {
+        "expected a whole chain, got fewer blocks than its height".into()
+    })?;
     node.order(Command::Connect(from)).await?;
     Ok(node)
 }

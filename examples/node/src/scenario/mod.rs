@@ -1,5 +1,5 @@
-//! What the nodes are put through. Each scenario has nodes and a network of
-//! its own, and ends with what was seen, or with why it failed.
+//! The scenarios that the nodes run. Each has its own nodes and network, and
+//! ends with its observations, or with the reason why it failed.
 
 mod forged;
 mod gossip;
@@ -22,14 +22,14 @@ pub enum Scenario {
     Partition,
     /// The hashrate rises tenfold.
     Retarget,
-    /// Forged blocks and messages, over a connection of their own.
+    /// Forged blocks and messages, each over its own connection.
     Forged,
-    /// A node is killed while it writes, again and again.
+    /// A node is killed repeatedly while it writes.
     Kill,
 }
 
 impl Scenario {
-    /// Runs it, with databases below `folder`, for [`LIMIT`] at most. The first line is
+    /// Runs the scenario with databases below `folder`, for at most [`LIMIT`]. The first line is
     /// the summary.
     pub async fn run(self, folder: &Path) -> Result<Vec<String>, Failed> {
         let world = World::new(folder);
@@ -42,17 +42,18 @@ impl Scenario {
                 Scenario::Kill => kill::run(&world).await,
             }
         };
-        let late = |_| Err(Failed::Unmet(format!("not done in {} s", LIMIT.as_secs())));
+        let late = |_| Err(Failed::Unmet(format!("expected an end within {} s", LIMIT.as_secs())));
         timeout(LIMIT, run).await.unwrap_or_else(late)
     }
 }
 
-/// How long a scenario may take, whatever it waits for.
+/// The longest time of a scenario.
 const LIMIT: Duration = Duration::from_secs(300);
-/// How long a state may take to be reached.
+/// The longest time until a state is reached.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Three nodes in a line: the first and the last know each other by hearsay.
+/// Three nodes in a line. The first and the last are connected only through the
+/// second.
 async fn line_of_three(world: &World) -> Result<[Child; 3], Failed> {
     let [mut a, b, mut c] = [world.start(1).await?, world.start(2).await?, world.start(3).await?];
     a.order(Command::Connect(b.address)).await?;
@@ -75,7 +76,7 @@ async fn tips(nodes: &mut [Child]) -> Result<Vec<Tip>, Failed> {
     Ok(tips)
 }
 
-/// Asks for tips until `reached` says so.
+/// Asks for tips until `reached` returns true.
 async fn until(
     nodes: &mut [Child],
     what: &str,
@@ -89,7 +90,7 @@ async fn until(
         }
         if start.elapsed() > PATIENCE {
             return Err(Failed::Unmet(format!(
-                "{what}: not in {} s: {tips:?}",
+                "expected {what} within {} s, got {tips:?}",
                 PATIENCE.as_secs()
             )));
         }
@@ -97,12 +98,12 @@ async fn until(
     }
 }
 
-/// Whether all have one tip.
+/// Whether all nodes have the same tip.
 fn agreed(tips: &[Tip]) -> bool {
     tips.windows(2).all(|pair| matches!(pair, [one, other] if one.id == other.id))
 }
 
-/// Fails unless it holds.
+/// Fails unless the condition holds.
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(Failed::Unmet(what())) }
 }

@@ -1,5 +1,5 @@
-//! A network is cut in two, both sides mine, and the cut heals: all follow the
-//! heavier branch.
+//! A network is cut in two, both sides mine, and the cut heals: all nodes
+//! follow the heavier branch.
 
 use super::{Failed, World, agreed, ensure, line_of_three, mine, until};
 use crate::branch::REACH;
@@ -7,9 +7,11 @@ use crate::control::{Command, Tip};
 use crate::network::INITIAL_RATE;
 use crate::wire::BLOCKS_PER_REQUEST;
 
-/// Blocks that each side has to find: more than an answer has, and more than a
-/// light branch may be deep, so that the losing side gets the other's in parts and
-/// has to be shown that it is the heavier before anything of it is kept.
+/// Number of blocks that each side must find.
+///
+/// It is more than an answer holds, and more than the depth of a light branch. The losing side
+/// therefore fetches the other's branch in parts, and must see that it is the heavier before it
+/// keeps any of it.
 const BLOCKS: u64 = BLOCKS_PER_REQUEST as u64 + 4;
 const _: () = assert!(BLOCKS > REACH as u64);
 
@@ -28,7 +30,7 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
         node.order(Command::Mine(rate * share)).await?;
     }
     let far = |tips: &[Tip]| tips.iter().all(|tip| tip.height >= fork + BLOCKS);
-    until(&mut nodes, "both sides mine", far).await?;
+    until(&mut nodes, "both sides to mine", far).await?;
     mine(&mut nodes, 0.0).await?;
     let sides = |tips: &[Tip]| matches!(tips, [a, b, c] if a.id == b.id && b.id != c.id);
     let tips = until(&mut nodes, "two sides", sides).await?;
@@ -44,15 +46,19 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
     c.order(Command::Join).await?;
     c.order(Command::Connect(address)).await?;
     let healed = until(&mut nodes, "one tip after the cut", agreed).await?;
-    ensure(healed.iter().all(|tip| work(tip) >= work(best)), || "the lighter branch won".into())?;
+    ensure(healed.iter().all(|tip| work(tip) >= work(best)), || {
+        "expected the heavier branch, got the lighter".into()
+    })?;
     let mut left = Vec::new();
     for node in &mut nodes {
         left.push(node.deepest().await?);
     }
-    ensure(left.iter().any(|left| *left >= BLOCKS), || format!("nobody reorganised: {left:?}"))?;
+    ensure(left.iter().any(|left| *left >= BLOCKS), || {
+        format!("expected a reorganisation, got {left:?}")
+    })?;
     let works: Vec<_> = tips.iter().map(|tip| tip.work.as_str()).collect();
     let summary = format!(
-        "cut at height {fork}; sides of {} and {} MACs; all took the heavier, {} blocks left the loser's chain",
+        "cut at height {fork}; sides of {} and {} MACs; all nodes follow the heavier, {} blocks left the loser's chain",
         works.first().unwrap_or(&""),
         works.last().unwrap_or(&""),
         left.iter().max().unwrap_or(&0),

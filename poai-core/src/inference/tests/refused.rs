@@ -44,7 +44,10 @@ fn refused_points() {
     assert_eq!(key(a, b, G2Affine::zero(), b, ic.clone()), Err(at("gamma", PointError::Infinity)));
     assert_eq!(key(a, b, b, off2, ic.clone()), Err(at("delta", PointError::Curve)));
     let error = key(a, b, b, b, vec![g1(1), inf]).unwrap_err();
-    assert_eq!(alloc::format!("{error}"), "point ic[1]: expected a finite point, got the point at infinity");
+    assert_eq!(
+        alloc::format!("{error}"),
+        "point ic[1]: expected a finite point, got the point at infinity"
+    );
     for count in [0, 1, 8] {
         assert_eq!(key(a, b, b, b, vec![g1(1); count]), Err(VerifyingKeyError::Count(count)));
     }

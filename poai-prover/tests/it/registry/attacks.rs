@@ -41,7 +41,9 @@ fn a_leaked_key_is_not_the_end_of_a_program() {
     registry.call(REGISTRAR, RETIRE, &[PROGRAM, key]).gas();
     registry.chain.set_time(10 * RETIREMENT_DELAY);
     let job = Binding { job: Job([9; 32]), ..binding() };
-    let Outcome::Revert(data) = registry.send(PROVER, &forge(job)) else { panic!("expected a revert, got success") };
+    let Outcome::Revert(data) = registry.send(PROVER, &forge(job)) else {
+        panic!("expected a revert, got success")
+    };
     assert_eq!(data[..4], encode("Retired(bytes32,bytes32,uint64)", &[])[..4]);
     let proof = registry.proof(job);
     registry.send(PROVER, &proof).gas();

@@ -327,8 +327,8 @@ fn registrations_that_contradict_themselves_are_refused() {
     let other = Registration { key: [7; 32], ..right };
     error(&mut registry, other, "KeyMismatch(bytes32,bytes32)", &key);
     // A bit beyond the byte's format, a public output without signals, a hashed
-    // input of two, a private input of one, and the undefined fourth kind of
-    // tensor.
+    // input of two. Then a private input of one, and the undefined fourth kind
+    // of tensor.
     for (visibility, input, output) in
         [(0x31, 1, 1), (0x11, 1, 0), (0x11, 2, 1), (0x12, 1, 1), (0x13, 1, 1), (0x1d, 1, 1)]
     {

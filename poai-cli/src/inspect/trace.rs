@@ -26,9 +26,9 @@ pub fn receipt(bytes: &[u8]) -> Option<Found> {
 
 /// A demand.
 pub fn demand(bytes: &[u8]) -> Option<Found> {
-    let Demand { trace, value, tile } = Demand::decode(bytes).ok()?;
+    let Demand { receipt, value, tile } = Demand::decode(bytes).ok()?;
     let found = Found::new("demand to open a tile of a trace");
-    Some(found.text_of("trace_root", trace).with("value", value.0).with("tile", tile))
+    Some(found.with("receipt", hex::encode(receipt)).with("value", value.0).with("tile", tile))
 }
 
 /// A header, and what may follow it.

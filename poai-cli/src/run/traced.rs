@@ -59,13 +59,13 @@ impl Traced {
         };
         let root = trace.root();
         let beacon = named.beacon.unwrap_or(root.0);
-        let demand = named.demand.map(|(value, tile)| {
-            let demand = Demand { trace: root, value: ValueId(value), tile };
-            trace.answer(&demand).map(|answer| (demand, answer))
-        });
-        let demand = demand.transpose().map_err(Failure::usage)?;
         let claim = Claim { job: named.job, prover: named.prover, rules };
         let receipt = trace.receipt(&claim);
+        let demand = named.demand.map(|(value, tile)| {
+            let demand = Demand { receipt: receipt.digest(), value: ValueId(value), tile };
+            trace.answer(&claim, &demand).map(|answer| (demand, answer))
+        });
+        let demand = demand.transpose().map_err(Failure::usage)?;
         let audit = trace.audit(&claim, &beacon)?;
         let tiles = trace.audit_tiles(&claim, &beacon).len();
         let checker = Checker::new(trace.network().program().clone(), rules);

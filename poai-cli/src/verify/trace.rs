@@ -102,18 +102,20 @@ pub fn audit(args: &Audit) -> Result<(), Failure> {
     let sound = checker.soundness(&audited.header.run, HALF, 0).map_err(TraceError::from)?;
     terminal::print(&format!(
         "valid: {} opened tiles are right\n{}rules       {}\n\
-         soundness   half of the work skipped passes with {:.1e}, one wrong tile with {:.2}\n\
+         soundness   half of the MACs wrong pass with {:.1e}, half of the work skipped with {:.1e},\n\
+         \x20           one wrong tile with {:.2}\n\
          verified in {:.3} ms\n",
         audited.tiles,
         of_run(&audited.header),
         audited.rules,
+        sound.macs_wrong,
         sound.work_skipped,
         sound.answer_wrong,
         time.as_secs_f64() * 1e3,
     ))
 }
 
-/// The fraction of skipped work for which soundness is printed.
+/// The fraction of wrong or skipped work for which soundness is printed.
 const HALF: f64 = 0.5;
 
 /// The run that a header is of.
@@ -222,17 +224,21 @@ pub struct Answer {
     /// The demand.
     #[arg(long, value_name = "FILE")]
     demand: PathBuf,
+    /// The receipt that the demand is about.
+    #[arg(long, value_name = "FILE")]
+    receipt: PathBuf,
 }
 
 pub fn answer(args: &Answer) -> Result<(), Failure> {
     let checker = args.known.checker()?;
     let demand = files::read(&args.demand, files::FILE_MAX)?;
     let demand = Demand::decode(&demand).map_err(|why| Failure::in_file(&args.demand)(&why))?;
+    let receipt = read_receipt(&args.receipt)?;
     let bytes = files::read(&args.answer, files::FILE_MAX)?;
     let start = Instant::now();
-    let answer = checker.answer(&demand, &bytes)?;
+    let answer = checker.answer(&receipt, &demand, &bytes)?;
     let time = start.elapsed();
-    let Demand { trace, value, tile } = demand;
+    let (Demand { value, tile, .. }, trace) = (demand, receipt.trace);
     match answer {
         verify::trace::Answer::Right => terminal::print(&format!(
             "valid: the demanded tile is right\n\

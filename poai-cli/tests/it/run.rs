@@ -103,7 +103,8 @@ fn an_audit_travels_to_the_verifier() {
 fn an_answer_opens_what_was_demanded() {
     let folder = traced(&["--demand", "1:0"]);
     let demand = folder.path("demand.bin");
-    let asked = ["--demand", &demand];
+    let receipt = folder.path("receipt.bin");
+    let asked = ["--demand", &demand, "--receipt", &receipt];
     let text = printed(&folder.verify("answer", "answer.bin", &asked));
     assert!(text.contains("the demanded tile is right") && text.contains(folder.root()), "{text}");
     refused(&folder.verify("answer", "header.bin", &asked), 2, "header alone");
@@ -112,10 +113,16 @@ fn an_answer_opens_what_was_demanded() {
     let place = format!("{}:{}", fraud["value"], fraud["tile"]);
     let faulty = traced(&["--demand", &place, "--fault"]);
     let demand = faulty.path("demand.bin");
-    let convicts = faulty.verify("answer", "answer.bin", &["--demand", &demand]);
+    let own = faulty.path("receipt.bin");
+    let convicts = ["--demand", &demand, "--receipt", &own];
+    let convicts = faulty.verify("answer", "answer.bin", &convicts);
     refused(&convicts, 1, "the answer convicts");
     let fraud = faulty.verify("fraud", "answer.bin", &["--trace-root", faulty.root()]);
     assert!(printed(&fraud).contains("the trace is fraudulent"));
+    // Another receipt's prover answers for itself.
+    let other =
+        faulty.verify("answer", "answer.bin", &["--demand", &demand, "--receipt", &receipt]);
+    refused(&other, 1, "expected a demand about receipt");
     // There is no such tile, and no such place.
     let none = poai(&["run", "--batch", "1", "--trace", "--demand", "1:999"]);
     refused(&none, 2, "value 1 has no tile 999");

@@ -5,6 +5,7 @@ use super::{Constant, ConstantId, Extent, Form, Op, Program, ProgramError, Step,
 use crate::digest::Root;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// The largest number of inputs of a program.
@@ -81,11 +82,41 @@ impl Builder {
         }
     }
 
+    /// The first input, constant or step before the last that no step reads.
+    fn unread(&self) -> Option<String> {
+        let mut values = vec![false; self.inputs.len() + self.steps.len()];
+        let mut constants = vec![false; self.constants.len()];
+        if let Some(output) = values.last_mut() {
+            *output = true;
+        }
+        for step in &self.steps {
+            let (ids, count) = step.op.constants();
+            for id in ids.iter().take(count) {
+                if let Some(read) = constants.get_mut(id.0 as usize) {
+                    *read = true;
+                }
+            }
+            for value in &step.inputs {
+                if let Some(read) = values.get_mut(value.0 as usize) {
+                    *read = true;
+                }
+            }
+        }
+        if let Some(value) = values.iter().position(|read| !read) {
+            return Some(match self.steps.get(value.wrapping_sub(self.inputs.len())) {
+                Some(step) => alloc::format!("step {}", step.name),
+                None => alloc::format!("input {value}"),
+            });
+        }
+        let constant = constants.iter().position(|read| !read)?;
+        self.constants.get(constant).map(|unread| alloc::format!("constant {}", unread.name))
+    }
+
     /// Finishes the program. Its output is the last step's value.
     ///
     /// # Errors
     /// [`ProgramError`] if the program is empty or too large, if no step reads
-    /// an input, or if a name is too long.
+    /// an input, a constant or an earlier step, or if a name is too long.
     pub fn finish(self) -> Result<Program, ProgramError> {
         let (inputs, constants, steps) =
             (self.inputs.len(), self.constants.len(), self.steps.len());
@@ -100,11 +131,8 @@ impl Builder {
             let step = alloc::format!("input {input}");
             return Err(ProgramError::Number { step, what: "expected entries, got none" });
         }
-        let read = |input: &usize| {
-            self.steps.iter().any(|step| step.inputs.iter().any(|value| value.0 as usize == *input))
-        };
-        if let Some(input) = (0..inputs).find(|input| !read(input)) {
-            return Err(ProgramError::Unread(input));
+        if let Some(unread) = self.unread() {
+            return Err(ProgramError::Unread(unread));
         }
         let names = self.steps.iter().map(|step| &step.name);
         let mut names = names.chain(self.constants.iter().map(|constant| &constant.name));

@@ -81,12 +81,11 @@ pub enum ProgramError {
         /// The number of steps.
         steps: usize,
     },
-    /// No step reads an input.
+    /// No step reads an input, a constant, or the value of a step before the last.
     ///
-    /// Such an input would change a run's identifier without changing what the
-    /// run computes.
-    #[error("expected a step that reads input {0}, got none; remove the input")]
-    Unread(usize),
+    /// It would change a run's identifier without changing its output.
+    #[error("expected a step that reads {0}, got none; remove it")]
+    Unread(String),
     /// A name is too long.
     #[error("expected a name of at most 255 bytes, got {0}; shorten it")]
     Name(usize),
@@ -111,6 +110,16 @@ pub enum RunShapeError {
         "expected a sequence of 1, because no form of the program is per token, got {sequence}; use 1"
     )]
     Tokens {
+        /// The tokens of each item.
+        sequence: u32,
+    },
+    /// The multiply-accumulates of all steps are 2^64 or more.
+    #[error(
+        "expected fewer than 2^64 multiply-accumulates, got more in {batch} items of {sequence} tokens; run fewer"
+    )]
+    Macs {
+        /// The items of the batch.
+        batch: u32,
         /// The tokens of each item.
         sequence: u32,
     },

@@ -121,9 +121,9 @@ impl Program {
     /// The extents of all values in a run.
     ///
     /// # Errors
-    /// [`RunShapeError`] if the run is empty, a tensor is too large, or the
-    /// sequence is longer than a table of positions. It is also an error if no
-    /// form is per token and the sequence is not 1.
+    /// [`RunShapeError`] if the run is empty, a tensor is too large, the MACs are
+    /// 2^64 or more, or the sequence is longer than a table of positions. It is
+    /// also an error if no form is per token and the sequence is not 1.
     pub fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, RunShapeError> {
         let RunShape { batch, sequence } = *run;
         if batch == 0 || sequence == 0 {
@@ -131,6 +131,11 @@ impl Program {
         }
         if sequence != 1 && !self.has_tokens() {
             return Err(RunShapeError::Tokens { sequence });
+        }
+        // Sums of MACs are weights: one that saturates would hide steps.
+        let macs = (0..self.values() as u32).map(|value| self.exact_macs(ValueId(value), run));
+        if macs.fold(0, u128::saturating_add) > u64::MAX.into() {
+            return Err(RunShapeError::Macs { batch, sequence });
         }
         let forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
         let extents: Vec<Extent> = forms
@@ -159,12 +164,16 @@ impl Program {
     /// Only true entries of products count, not padding. Other steps count as
     /// 0.
     pub fn macs(&self, value: ValueId, run: &RunShape) -> u64 {
+        u64::try_from(self.exact_macs(value, run)).unwrap_or(u64::MAX)
+    }
+
+    fn exact_macs(&self, value: ValueId, run: &RunShape) -> u128 {
         let Some(step) = self.step_of(value) else { return 0 };
         let (batch, sequence) = (u128::from(run.batch), u128::from(run.sequence));
         let units = |dim: Dim| u128::from(dim.units) * if dim.per_token { sequence } else { 1 };
         let input = |slot: usize| step.inputs.get(slot).and_then(|&value| self.form(value));
         let product = |factors: [u128; 4]| factors.into_iter().fold(1, u128::saturating_mul);
-        let macs = match step.op {
+        match step.op {
             Op::Linear { .. } => {
                 let k = input(0).map_or(0, |form| units(form.columns));
                 product([batch, units(step.form.rows), units(step.form.columns), k])
@@ -177,8 +186,7 @@ impl Program {
                 product([batch, sequence, sequence, units(step.form.columns)])
             }
             _ => 0,
-        };
-        u64::try_from(macs).unwrap_or(u64::MAX)
+        }
     }
 
     /// The multiply-accumulates of a run's products with weights.

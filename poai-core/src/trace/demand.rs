@@ -1,23 +1,23 @@
 //! What a challenger may force a prover to open.
 
 use super::error::{Fields, TraceDecodeError};
-use crate::digest::TraceRoot;
 use crate::program::ValueId;
 use alloc::vec::Vec;
 
-/// A demand that whoever posted a trace opens one tile of it, in canonical
-/// bytes of one length (spec §14, forced opening): `u32 version ‖ trace_root ‖
-/// u32 value ‖ u64 tile`.
+/// A demand that the prover of an admitted receipt opens one tile of its trace,
+/// in canonical bytes of one length (spec §14, forced opening): `u32 version ‖
+/// receipt digest ‖ u32 value ‖ u64 tile`.
 ///
 /// For a step's value the tile is one of its grid. For an input, tile 0 (of the
 /// first input alone) is the records of all inputs, and tile s + 1 its padded
-/// rows 32s to 32s + 31. A demand does not say who makes it, and no lie is
-/// implied: the tile may be right.
+/// rows 32s to 32s + 31. A demand does not say who makes it, and it implies no
+/// lie: the tile may be right. It names a receipt, because another prover's
+/// silence about the same trace must not count against this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Demand {
-    /// The trace.
-    pub trace: TraceRoot,
+    /// [`super::Receipt::digest`] of the receipt whose prover answers.
+    pub receipt: [u8; 32],
     /// The value whose tile is to be opened.
     pub value: ValueId,
     /// The tile.
@@ -32,7 +32,7 @@ impl Demand {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Demand::LEN);
         bytes.extend(super::VERSION.to_le_bytes());
-        bytes.extend(self.trace.0);
+        bytes.extend(self.receipt);
         bytes.extend(self.value.0.to_le_bytes());
         bytes.extend(self.tile.to_le_bytes());
         bytes
@@ -46,10 +46,6 @@ impl Demand {
     /// [`TraceDecodeError`].
     pub fn decode(bytes: &[u8]) -> Result<Demand, TraceDecodeError> {
         let mut fields = Fields::after_version(bytes, Demand::LEN)?;
-        Ok(Demand {
-            trace: TraceRoot(fields.next()),
-            value: ValueId(fields.u32()),
-            tile: fields.u64(),
-        })
+        Ok(Demand { receipt: fields.next(), value: ValueId(fields.u32()), tile: fields.u64() })
     }
 }

@@ -16,11 +16,12 @@ pub struct TraceRules {
     /// tile whose bound is above it is inadmissible, and so is its receipt.
     pub tile_memory_max: u64,
     /// How many tiles an audit draws by the MACs of their products. They bound
-    /// the work that a prover can skip.
+    /// the MACs that are in wrong tiles.
     pub product_samples: u32,
     /// How many tiles an audit draws from all steps but the last: as many of each
     /// step, and what is left of some steps. They bound what is wrong in steps of
-    /// few or no MACs.
+    /// few or no MACs, and so the work that a prover can skip: later steps may be
+    /// right, made from one wrong early step.
     pub step_samples: u32,
     /// How many tiles of the output an audit opens: all of them if there are no
     /// more.
@@ -30,13 +31,13 @@ pub struct TraceRules {
 impl TraceRules {
     /// Runs of up to 65536 items and 16384 tokens, whose tiles take 256 MiB at
     /// most: the keys of 16384 tokens of 2048 columns take half of it. Audits
-    /// draw 40 tiles by MACs, 40 by steps and open 32 of the output.
+    /// draw 40 tiles by MACs, 128 by steps and open 32 of the output.
     pub const DEFAULT: TraceRules = TraceRules {
         batch_max: 1 << 16,
         sequence_max: 1 << 14,
         tile_memory_max: 1 << 28,
         product_samples: 40,
-        step_samples: 40,
+        step_samples: 128,
         output_tiles: 32,
     };
 

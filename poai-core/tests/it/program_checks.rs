@@ -46,15 +46,26 @@ fn programs_have_sizes() {
     let build = |inputs: usize, constants: usize, steps: usize| {
         let mut builder = Builder::new(&vec![form; inputs]);
         for _ in 0..constants {
-            builder.constant("", Root([0; 32]), Extent { rows: 1, columns: 1, dtype: I8 });
+            builder.constant("", Root([0; 32]), Extent { rows: 256, columns: 1, dtype: I8 });
         }
+        // All inputs are added up, then all tables are read.
+        let mut value = ValueId(0);
         for step in 0..steps {
-            let input = step.checked_rem(inputs).unwrap_or(0);
-            builder.step("", Op::Relu, &[ValueId(input as u32)]).unwrap();
+            let add = Op::Add { multipliers: [1; 2], shift: 0, clamp: Clamp::SYMMETRIC };
+            let table = ConstantId((step + 1).saturating_sub(inputs) as u32);
+            value = if step + 1 < inputs {
+                builder.step("", add, &[value, ValueId(step as u32 + 1)])
+            } else if (table.0 as usize) < constants {
+                builder.step("", Op::Table { table, shift: 0, pass_above: false }, &[value])
+            } else {
+                builder.step("", Op::Relu, &[value])
+            }
+            .unwrap();
         }
         builder.finish()
     };
-    for (inputs, constants, steps) in [(1, 0, 1), (16, 0, 16), (1, 1 << 16, 1), (1, 0, 1 << 16)] {
+    let most = 1 << 16;
+    for (inputs, constants, steps) in [(1, 0, 1), (16, 0, 16), (1, most, most), (1, 0, most)] {
         let program = build(inputs, constants, steps).unwrap();
         assert_eq!(program.values(), inputs + steps);
         assert_eq!(program.output(), ValueId((inputs + steps) as u32 - 1));
@@ -66,9 +77,15 @@ fn programs_have_sizes() {
         let size = ProgramError::Size { inputs, constants, steps };
         assert_eq!(build(inputs, constants, steps), Err(size));
     }
-    // An input that no step reads would change only a run's identifier.
-    assert_eq!(build(2, 0, 1), Err(ProgramError::Unread(1)));
-    assert_eq!(build(16, 0, 15), Err(ProgramError::Unread(15)));
+    // What no step reads would change only a run's identifier.
+    let unread = |what: &str| Err(ProgramError::Unread(what.into()));
+    assert_eq!(build(3, 0, 1), unread("input 2"));
+    assert_eq!(build(1, 2, 1), unread("constant "));
+    let mut dead = Builder::new(&[form]);
+    for name in ["dead", "last"] {
+        dead.step(name, Op::Relu, &[ValueId(0)]).unwrap();
+    }
+    assert_eq!(dead.finish(), unread("step dead"));
     let none = Builder::new(&[]).finish();
     assert_eq!(none, Err(ProgramError::Size { inputs: 0, constants: 0, steps: 0 }));
 }
@@ -77,9 +94,10 @@ fn programs_have_sizes() {
 fn names_have_lengths() {
     let named = |step: usize, constant: usize| {
         let mut builder = Builder::new(&[fixed(1, 1, I8)]);
-        let extent = Extent { rows: 1, columns: 1, dtype: I8 };
-        builder.constant(&"c".repeat(constant), Root([0; 32]), extent);
-        builder.step(&"s".repeat(step), Op::Relu, &[ValueId(0)]).unwrap();
+        let extent = Extent { rows: 256, columns: 1, dtype: I8 };
+        let table = builder.constant(&"c".repeat(constant), Root([0; 32]), extent);
+        let op = Op::Table { table, shift: 0, pass_above: false };
+        builder.step(&"s".repeat(step), op, &[ValueId(0)]).unwrap();
         builder.finish()
     };
     assert!(named(255, 255).is_ok() && named(0, 0).is_ok());
@@ -103,11 +121,12 @@ fn nothing_is_empty() {
 
 #[test]
 fn tables_of_positions_end() {
-    let mut builder = Builder::new(&[fixed(2, 4, I8), tokens(3, I16)]);
+    let mut builder = Builder::new(&[tokens(3, I16), tokens(3, I16)]);
     let extent = Extent { rows: 5, columns: 3, dtype: I16 };
     let table = builder.constant("positions", Root([0; 32]), extent);
-    builder.step("relu", Op::Relu, &[ValueId(0)]).unwrap();
-    builder.step("positions", Op::AddRows { table }, &[ValueId(1)]).unwrap();
+    let add = Op::Add { multipliers: [1; 2], shift: 0, clamp: Clamp::full(I16) };
+    let sum = builder.step("sum", add, &[ValueId(0), ValueId(1)]).unwrap();
+    builder.step("positions", Op::AddRows { table }, &[sum]).unwrap();
     let program = builder.finish().unwrap();
     let run = |sequence| program.extents(&RunShape { batch: 1, sequence });
     assert_eq!(run(5).unwrap().len(), 4);
@@ -407,4 +426,26 @@ fn extents_say_themselves_and_have_strips() {
     assert_eq!(extent.to_string(), "40×130 i8");
     assert!(extent.strip(&(0..64)).is_some());
     assert!(extent.strip(&(0..65)).is_none());
+}
+
+/// The MACs of a run are weights of its samples: their sum fits 64 bits.
+#[test]
+fn multiply_accumulates_are_counted_to_the_unit() {
+    let mut builder = Builder::new(&[fixed(1, 1 << 15, I8)]);
+    let scales =
+        builder.constant("s", Root([0; 32]), Extent { rows: 1 << 15, columns: 3, dtype: I32 });
+    let mut value = ValueId(0);
+    for step in 0..32u8 {
+        let extent = Extent { rows: 1 << 15, columns: 1 << 15, dtype: I8 };
+        let weights = builder.constant("w", Root([step; 32]), extent);
+        let op =
+            Op::Linear { weights, requantise: scales, shifts: [0; 3], clamp: Clamp::SYMMETRIC };
+        value = builder.step("linear", op, &[value]).unwrap();
+    }
+    let program = builder.finish().unwrap();
+    // 2^30 MACs an item and step, in 2^5 steps, are 2^64 at a batch of 2^29,
+    // which no tensor holds: what is checked first says so.
+    let run = |batch| program.extents(&RunShape { batch, sequence: 1 });
+    assert_eq!(run(1 << 29), Err(RunShapeError::Macs { batch: 1 << 29, sequence: 1 }));
+    assert!(matches!(run((1 << 29) - 1), Err(RunShapeError::TooLarge { .. })));
 }

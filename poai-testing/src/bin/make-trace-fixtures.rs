@@ -140,12 +140,13 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
             with["beacon"] = json!(Root(beacon));
             with["receipt"] = "faulty.receipt".into();
             writer.file("faulty.receipt", &faulty.receipt(&CLAIM).encode())?;
-            let demand = Demand { trace: faulty.root(), value, tile: 0 };
+            let demand = Demand { receipt: faulty.receipt(&CLAIM).digest(), value, tile: 0 };
             writer.file("faulty.demand", &demand.encode())?;
             let mut asked = of(faulty.root());
             asked["demand"] = "faulty.demand".into();
+            asked["receipt"] = "faulty.receipt".into();
             let convicts = format!("invalid: value {}, tile 0: entry", value.0);
-            let answer = faulty.answer(&demand)?;
+            let answer = faulty.answer(&CLAIM, &demand)?;
             writer.add("answer", "convicting.answer", &answer, &convicts, asked)?;
             let expect = format!("invalid: value {}, tile 0: entry [0, 1] is wrong", value.0);
             writer.add("audit", "wrong-tile.audit", &audit, &expect, with)?;
@@ -190,17 +191,22 @@ fn demands_and_answers(
     value: ValueId,
 ) -> Result<(), Failure> {
     writer.file("encoder.header", &trace.header().encode())?;
-    let of = || json!({ "program": "encoder.program", "trace": trace.root(), "header": "encoder.header" });
-    let input = ValueId(0);
+    let of = || {
+        json!({
+            "program": "encoder.program", "trace": trace.root(), "header": "encoder.header",
+            "receipt": "encoder.receipt",
+        })
+    };
+    let (input, receipt) = (ValueId(0), trace.receipt(&CLAIM).digest());
     for (name, value, tile) in
         [("tile", value, 0), ("input-records", input, 0), ("input-strip", input, 1)]
     {
-        let demand = Demand { trace: trace.root(), value, tile };
+        let demand = Demand { receipt, value, tile };
         let file = format!("{name}.demand");
         writer.add("demand", &file, &demand.encode(), "valid", of())?;
         let mut with = of();
         with["demand"] = file.into();
-        let answer = trace.answer(&demand)?;
+        let answer = trace.answer(&CLAIM, &demand)?;
         writer.add("answer", &format!("{name}.answer"), &answer, "valid", with)?;
     }
     let mut with = of();
@@ -209,9 +215,14 @@ fn demands_and_answers(
     writer.add("answer", "header-alone.answer", &trace.header().encode(), &expect, with.clone())?;
     let other = trace.fraud_proof(value, 1)?;
     writer.add("answer", "another-tile.answer", &other, &expect, with)?;
-    let demand = Demand { trace: trace.root(), value, tile: 1 << 40 };
+    let demand = Demand { receipt, value, tile: 1 << 40 };
     let expect = format!("malformed: value {} has no tile", value.0);
-    writer.add("demand", "no-tile.demand", &demand.encode(), &expect, of())
+    writer.add("demand", "no-tile.demand", &demand.encode(), &expect, of())?;
+    // A demand about another prover's receipt of the same trace.
+    let copier = Claim { prover: [0x56; 32], ..CLAIM };
+    let demand = Demand { receipt: trace.receipt(&copier).digest(), value, tile: 0 };
+    let expect = "invalid: expected a demand about receipt";
+    writer.add("demand", "copier.demand", &demand.encode(), expect, of())
 }
 
 fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {

@@ -81,11 +81,12 @@ fuzz_target!(|input: Input| {
 
     let audit = checker.audit(&receipt, &[0x51; 32], &altered);
     let fraud = checker.fraud(&trace, &altered);
-    let demanded = match &input.message {
-        Message::Convicting => fixture!("faulty.demand"),
-        _ => fixture!("tile.demand"),
+    let (of, demanded): (&[u8], &[u8]) = match &input.message {
+        Message::Convicting => (fixture!("faulty.receipt"), fixture!("faulty.demand")),
+        _ => (fixture!("encoder.receipt"), fixture!("tile.demand")),
     };
-    let answer = checker.answer(&Demand::decode(demanded).unwrap(), &altered);
+    let (of, demanded) = (Receipt::decode(of).unwrap(), Demand::decode(demanded).unwrap());
+    let answer = checker.answer(&of, &demanded, &altered);
     let right = answer == Ok(Answer::Right);
     let convicted = matches!(answer, Ok(Answer::Fraud(_)));
     match input.message {
@@ -103,8 +104,9 @@ fuzz_target!(|input: Input| {
     }
     // Whatever tile is demanded, there is a bound of its answer or none such.
     let (value, tile) = input.demand;
-    let demand = Demand { trace: honest.root(), value: poai_core::program::ValueId(value), tile };
-    let _ = checker.demand(&honest, &demand);
+    let value = poai_core::program::ValueId(value);
+    let demand = Demand { receipt: receipt.digest(), value, tile };
+    let _ = checker.demand(&receipt, &honest, &demand);
     if let Ok(header) = TraceHeader::decode(&altered) {
         assert_eq!(header.encode().as_slice(), altered);
     }

@@ -8,7 +8,7 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use super::fraud::Fraud;
 use poai_core::program::ValueId;
 use poai_core::program::ops::Local;
-use poai_core::trace::{Demand, TraceHeader, unclean};
+use poai_core::trace::{Demand, Receipt, TraceHeader, unclean};
 
 /// What an answer to a demand shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,21 @@ pub enum Answer {
 }
 
 impl Checker {
-    /// Checks that a demand is about a tile of the trace, and returns how many
-    /// bytes its answer has at most. A chain that admitted the trace has the
-    /// header. It refuses a demand that fails.
+    /// Checks that a demand is about a receipt and a tile of its trace, and
+    /// returns how many bytes the answer has at most. A chain that admitted the
+    /// receipt has its header. It refuses a demand that fails.
     ///
     /// # Errors
-    /// [`TraceError`]: another trace's header, an inadmissible run, or a value
-    /// or tile that the run does not have.
-    pub fn demand(&self, header: &TraceHeader, demand: &Demand) -> Result<u64, TraceError> {
-        let head = self.head(&demand.trace, &mut Cursor::new(&header.encode()))?;
+    /// [`TraceError`]: another receipt's demand, another trace's header, an
+    /// inadmissible run, or a value or tile that the run does not have.
+    pub fn demand(
+        &self,
+        receipt: &Receipt,
+        header: &TraceHeader,
+        demand: &Demand,
+    ) -> Result<u64, TraceError> {
+        self.demanded(receipt, demand)?;
+        let head = self.head(&receipt.trace, &mut Cursor::new(&header.encode()))?;
         self.check_memory(&head.run, &head.extents)?;
         if !self.has_tile(&head, demand) {
             let Demand { value, tile, .. } = *demand;
@@ -45,8 +51,15 @@ impl Checker {
     ///
     /// # Errors
     /// [`TraceError`]: the bytes are no answer to this demand, which stays open
-    /// until its deadline. A chain rejects the trace then, as if convicted.
-    pub fn answer(&self, demand: &Demand, answer: &[u8]) -> Result<Answer, TraceError> {
+    /// until its deadline. At the deadline a chain rejects the receipt. It does
+    /// not convict the trace: other receipts of it are not affected.
+    pub fn answer(
+        &self,
+        receipt: &Receipt,
+        demand: &Demand,
+        answer: &[u8],
+    ) -> Result<Answer, TraceError> {
+        self.demanded(receipt, demand)?;
         let Demand { value, tile, .. } = *demand;
         // Where the message says what it is about. The header alone is about
         // its MACs, and answers nothing.
@@ -57,11 +70,20 @@ impl Checker {
         if place != expected {
             return Err(TraceMalformed::Answer { value, tile }.into());
         }
-        match self.fraud(&demand.trace, answer) {
+        match self.fraud(&receipt.trace, answer) {
             Ok(fraud) => Ok(Answer::Fraud(fraud)),
             Err(TraceError::Invalid(TraceInvalid::NoFraud { .. })) => Ok(Answer::Right),
             Err(why) => Err(why),
         }
+    }
+
+    /// Whether a demand is about this receipt.
+    fn demanded(&self, receipt: &Receipt, demand: &Demand) -> Result<(), TraceInvalid> {
+        let (expected, got) = (receipt.digest(), demand.receipt);
+        if expected != got {
+            return Err(TraceInvalid::Demand { expected, got });
+        }
+        Ok(())
     }
 
     fn has_tile(&self, head: &Head, demand: &Demand) -> bool {

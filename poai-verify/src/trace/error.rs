@@ -230,6 +230,14 @@ pub enum TraceInvalid {
         /// The proof's root, or the step's where a dimension differs.
         root: Root,
     },
+    /// A demand is about another receipt.
+    #[error("expected a demand about receipt {}, got one about {}", hex(.expected), hex(.got))]
+    Demand {
+        /// The receipt's digest.
+        expected: [u8; 32],
+        /// The one that the demand names.
+        got: [u8; 32],
+    },
     /// A receipt says something else of the trace.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
@@ -294,4 +302,9 @@ pub enum ReceiptError {
         /// The receipt's.
         got: RulesDigest,
     },
+}
+
+/// 32 bytes as other digests are printed.
+fn hex(digest: &[u8; 32]) -> Root {
+    Root(*digest)
 }

@@ -41,4 +41,4 @@ pub use link::Useful;
 pub use poai_core::trace::TraceRules;
 pub use reach::TileBound;
 pub use registration::Largest;
-pub use soundness::{Soundness, samples_for, work_skipped};
+pub use soundness::{Soundness, escape, samples_for};

@@ -8,15 +8,21 @@ use poai_core::program::{RunShape, ValueId};
 /// How likely an audit under a checker's rules passes a false trace: upper
 /// bounds, in 0..=1.
 ///
-/// The two are far apart. Skipped work is spread over many tiles, of which few
-/// samples find one. One wrong tile can make an answer wrong, and few samples
-/// of a large run rarely find it: a full check, or the time for demands and
-/// fraud proofs, decides whether an answer is right.
+/// The three are far apart. MACs in wrong tiles are found by samples of their
+/// own. A prover that skips work can do without: it makes one early step wrong,
+/// such as a row copied to all items, and all later steps right, given that
+/// one. And one wrong tile can make an answer wrong, which few samples of a
+/// large run rarely find: a full check, or the time for demands and fraud
+/// proofs, decides whether an answer is right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Soundness {
     /// The chance for a trace in which the asked fraction of the MACs is in
-    /// wrong tiles. It does not bound how wrong the answer is.
+    /// wrong tiles. It bounds neither skipped work nor how wrong the answer is.
+    pub macs_wrong: f64,
+    /// The chance for a trace in which the asked fraction of the work was
+    /// skipped: the fractions of wrong entries of all steps add up to it, in the
+    /// steps that are drawn most rarely.
     pub work_skipped: f64,
     /// The chance for a trace in which any one tile is wrong, the one that is
     /// drawn most rarely. It bounds every wrong answer to right inputs.
@@ -27,22 +33,22 @@ pub struct Soundness {
 const ROUNDING: f64 = 1.0 - 1.0 / 32768.0;
 
 impl Checker {
-    /// What an audit of a run is worth, if the prover skips `skipped` of the
-    /// MACs and can try `2^grinding_bits` traces, receipts or beacons.
+    /// What an audit of a run is worth against a prover that fakes `fraction` of
+    /// it and can try `2^grinding_bits` traces, receipts or beacons.
     ///
-    /// If a beacon is fixed after the receipt's digest by a source that the
+    /// If a beacon is fixed after the receipt is admitted, by a source that the
     /// prover has no part in, g is 0. With the trace root itself as beacon
     /// (Fiat–Shamir), g is the binary logarithm of how many traces the prover
     /// can afford to hash: 60 to 80 is customary.
     ///
-    /// `skipped` outside 0..=1 is taken as the nearer end, NaN as 0.
+    /// `fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
     ///
     /// # Errors
     /// [`TraceMalformed`] if the rules do not permit the run.
     pub fn soundness(
         &self,
         run: &RunShape,
-        skipped: f64,
+        fraction: f64,
         grinding_bits: u32,
     ) -> Result<Soundness, TraceMalformed> {
         let (program, rules, extents) = (self.program(), self.rules(), self.extents(run)?);
@@ -53,6 +59,8 @@ impl Checker {
         // Exact: at most 2^16. Where it is 0, there is the output alone.
         let steps = program.steps().len() as u32 - 1;
         let mut worst = Scaled { mantissa: 0.0, exponent: 0 };
+        // Expected samples of a step that is wrong as a whole.
+        let mut fewest = f64::INFINITY;
         for index in inputs..program.values() {
             // Exact: at most 2^16 + 16 values.
             let value = ValueId(index as u32);
@@ -65,47 +73,57 @@ impl Checker {
             let tile = of(rows, local.output.rows) * of(columns, local.output.columns) * ROUNDING;
             let macs = program.macs(value, run) as f64 / (total as f64).max(1.0);
             let products = Scaled::kept(tile * macs).power(rules.product_samples);
-            let own = if value != program.output() {
+            let by_macs = macs * f64::from(rules.product_samples);
+            let (own, samples) = if value != program.output() {
                 let (rounds, rest) = (rules.step_samples / steps, rules.step_samples % steps);
                 let some = Scaled::kept(tile / f64::from(steps)).power(rest);
-                Scaled::kept(tile).power(rounds).times(some)
+                let samples = f64::from(rounds) + f64::from(rest) / f64::from(steps);
+                (Scaled::kept(tile).power(rounds).times(some), samples)
             } else if grid.tiles() <= rules.output_tiles.into() {
-                Scaled { mantissa: 0.0, exponent: 0 }
+                (Scaled { mantissa: 0.0, exponent: 0 }, f64::INFINITY)
             } else {
-                Scaled::kept(tile).power(rules.output_tiles)
+                (Scaled::kept(tile).power(rules.output_tiles), rules.output_tiles.into())
             };
             let escape = products.times(own);
             if worst.is_below(&escape) {
                 worst = escape;
             }
+            fewest = fewest.min(samples + by_macs);
         }
-        worst.exponent += i64::from(grinding_bits);
-        let work_skipped = if total == 0 {
-            // There is no work of products to skip; nothing is drawn by it.
-            1.0
-        } else {
-            work_skipped(rules.product_samples, skipped.clamp(0.0, 1.0) * ROUNDING, grinding_bits)
+        let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) * ROUNDING };
+        // Where no tile of the only step can be wrong unseen, infinity times 0
+        // must not be a number of samples.
+        let expected = if fraction > 0.0 { fraction * fewest } else { 0.0 };
+        let macs_wrong = match total {
+            // There are none: nothing is drawn by them.
+            0 => 1.0,
+            _ => escape(rules.product_samples, fraction, grinding_bits),
         };
-        Ok(Soundness { work_skipped, answer_wrong: worst.at_most_one() })
+        let chance = |mut escape: Scaled| {
+            escape.exponent += i64::from(grinding_bits);
+            escape.at_most_one()
+        };
+        let work_skipped = chance(Scaled::exponential(expected));
+        Ok(Soundness { macs_wrong, work_skipped, answer_wrong: chance(worst) })
     }
 }
 
-/// An upper bound on the chance that `samples` tiles, drawn by MACs, miss a
-/// `skipped` fraction of the MACs, if the prover can try `2^grinding_bits`
-/// traces, receipts or beacons: `min(1, 2^g·(1 − f)^q)`. Strata make it no
-/// larger, but for their rounding, below one part in 2^15.
+/// An upper bound on the chance that `samples` draws miss a `fraction` of what is
+/// drawn from, if the prover can try `2^grinding_bits` traces, receipts or
+/// beacons: `min(1, 2^g·(1 − f)^q)`. Strata make it no larger, but for their
+/// rounding, below one part in 2^15.
 ///
-/// `skipped` outside 0..=1 is taken as the nearer end, NaN as 0.
-pub fn work_skipped(samples: u32, skipped: f64, grinding_bits: u32) -> f64 {
-    let mut escape = Scaled::kept(skipped).power(samples);
+/// `fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
+pub fn escape(samples: u32, fraction: f64, grinding_bits: u32) -> f64 {
+    let mut escape = Scaled::kept(fraction).power(samples);
     escape.exponent += i64::from(grinding_bits);
     escape.at_most_one()
 }
 
-/// The fewest samples with which [`work_skipped`] is at most `2^-target_bits`;
-/// `None` if 2^32 − 1 are not enough.
-pub fn samples_for(skipped: f64, target_bits: u32, grinding_bits: u32) -> Option<u32> {
-    let kept = Scaled::kept(skipped);
+/// The fewest samples with which [`escape`] is at most `2^-target_bits`; `None`
+/// if 2^32 − 1 are not enough.
+pub fn samples_for(fraction: f64, target_bits: u32, grinding_bits: u32) -> Option<u32> {
+    let kept = Scaled::kept(fraction);
     let bits = i64::from(target_bits) + i64::from(grinding_bits);
     let enough = |samples| kept.power(samples).is_at_most(-bits);
     if !enough(u32::MAX) {
@@ -148,6 +166,12 @@ impl Scaled {
             exponent -= 1;
         }
         Scaled { mantissa, exponent }
+    }
+
+    /// No less than e^−x, for x ≥ 0: e^−y ≤ 1 − y + y²/2, to the power of 2^16.
+    fn exponential(x: f64) -> Scaled {
+        let y = (x / 65536.0).min(1.0);
+        Scaled::kept(y - y * y / 2.0).power(65536)
     }
 
     fn times(self, other: Scaled) -> Scaled {

@@ -139,7 +139,7 @@ fn the_default_rules_never_change() {
         sequence_max: 16_384,
         tile_memory_max: 268_435_456,
         product_samples: 40,
-        step_samples: 40,
+        step_samples: 128,
         output_tiles: 32,
     };
     assert_eq!(TraceRules::DEFAULT, expected);

@@ -11,7 +11,7 @@ use poai_testing::traces::{
 };
 use poai_testing::zoo;
 use poai_verify::trace::{
-    Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong, samples_for, work_skipped,
+    Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong, escape, samples_for,
 };
 use poai_verify::{Rules, Verifier};
 use proptest::prelude::*;
@@ -150,29 +150,29 @@ fn padding_that_is_not_zero_makes_no_tensor() {
 }
 
 #[test]
-fn work_skipped_and_its_inverse() {
-    assert_eq!(work_skipped(0, 0.5, 0), 1.0);
-    assert_eq!(work_skipped(10, 0.5, 0), 2f64.powi(-10));
-    assert_eq!(work_skipped(10, 0.5, 4), 2f64.powi(-6));
-    assert_eq!(work_skipped(10, 0.5, 40), 1.0);
-    assert_eq!(work_skipped(10, 0.0, 0), 1.0);
-    assert_eq!(work_skipped(1, 1.0, 80), 0.0);
-    assert_eq!(work_skipped(3, f64::NAN, 0), 1.0);
+fn escape_and_its_inverse() {
+    assert_eq!(escape(0, 0.5, 0), 1.0);
+    assert_eq!(escape(10, 0.5, 0), 2f64.powi(-10));
+    assert_eq!(escape(10, 0.5, 4), 2f64.powi(-6));
+    assert_eq!(escape(10, 0.5, 40), 1.0);
+    assert_eq!(escape(10, 0.0, 0), 1.0);
+    assert_eq!(escape(1, 1.0, 80), 0.0);
+    assert_eq!(escape(3, f64::NAN, 0), 1.0);
     // What is exact is not rounded; what is not, up: 1 less 0.6 of the last
     // place below it would be nearer to 1 less one.
-    assert_eq!(work_skipped(1, 0.375, 0), 0.625);
-    assert_eq!(work_skipped(1, 0.625, 0), 0.375);
-    assert_eq!(work_skipped(1, 0.6 * 2f64.powi(-53), 0), 1.0);
+    assert_eq!(escape(1, 0.375, 0), 0.625);
+    assert_eq!(escape(1, 0.625, 0), 0.375);
+    assert_eq!(escape(1, 0.6 * 2f64.powi(-53), 0), 1.0);
     assert_eq!(samples_for(0.5, 40, 0), Some(40));
     assert_eq!(samples_for(0.5, 40, 60), Some(100));
     assert_eq!(samples_for(0.0, 1, 0), None);
     // Where neither factor is a number of 64 bits.
-    assert_eq!(work_skipped(1100, 0.5, 1100), 1.0);
-    assert_eq!(work_skipped(1100, 0.5, 1090), 2f64.powi(-10));
+    assert_eq!(escape(1100, 0.5, 1100), 1.0);
+    assert_eq!(escape(1100, 0.5, 1090), 2f64.powi(-10));
     assert_eq!(samples_for(0.5, 1000, 100), Some(1100));
     // Rounded up: (5/8)^q is 5^q of 8^q.
     for samples in 1..=42 {
-        let bound = work_skipped(samples, 0.375, 0) * 2f64.powi(126);
+        let bound = escape(samples, 0.375, 0) * 2f64.powi(126);
         let exact = 5u128.pow(samples) << (126 - 3 * samples);
         assert!(bound as u128 >= exact && bound * (1.0 - 1e-12) <= exact as f64, "{samples}");
     }
@@ -180,8 +180,8 @@ fn work_skipped_and_its_inverse() {
     {
         let samples = samples_for(fraction, bits, grinding).unwrap();
         let target = 2f64.powi(-(bits as i32));
-        assert!(work_skipped(samples, fraction, grinding) <= target);
-        assert!(work_skipped(samples - 1, fraction, grinding) > target);
+        assert!(escape(samples, fraction, grinding) <= target);
+        assert!(escape(samples - 1, fraction, grinding) > target);
     }
 }
 

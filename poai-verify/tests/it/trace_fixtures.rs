@@ -70,7 +70,11 @@ impl Case<'_> {
                 checker.audit(receipt, &entry.beacon.unwrap().0, bytes).map(drop)
             }
             "fraud" => checker.fraud(trace, bytes).map(drop),
-            "answer" => match checker.answer(self.demand.as_ref().unwrap(), bytes) {
+            "answer" => match checker.answer(
+                self.receipt.as_ref().unwrap(),
+                self.demand.as_ref().unwrap(),
+                bytes,
+            ) {
                 // An answer that convicts is no right one.
                 Ok(Answer::Fraud(fraud)) => {
                     let (value, tile) = (fraud.value, self.demand.unwrap().tile);
@@ -82,7 +86,8 @@ impl Case<'_> {
             "demand" => match Demand::decode(bytes) {
                 Ok(demand) => {
                     assert_eq!(demand.encode(), bytes);
-                    checker.demand(self.header.as_ref().unwrap(), &demand).map(drop)
+                    let (receipt, header) = (self.receipt.as_ref(), self.header.as_ref());
+                    checker.demand(receipt.unwrap(), header.unwrap(), &demand).map(drop)
                 }
                 Err(error) => Err(TraceMalformed::from(error).into()),
             },

@@ -1,6 +1,6 @@
 //! What convicts a trace, and what answers a demand (spec §14).
 
-use super::{OpenError, Trace, Values, open};
+use super::{Claim, OpenError, Trace, Values, open};
 use crate::execute::error::ValueError;
 use poai_core::digest::Root;
 use poai_core::program::ops::{Grid, Local, Region, StepError};
@@ -59,14 +59,15 @@ impl Trace {
 
     /// The answer to a demand: [`Trace::fraud_proof`] of its tile, which shows
     /// no fraud if the tile is right. A prover answers before the deadline, or
-    /// the chain rejects its trace.
+    /// the chain rejects its receipt.
     ///
     /// # Errors
-    /// [`OpenError`]: a demand about another trace or a tile that there is not.
-    pub fn answer(&self, demand: &Demand) -> Result<Vec<u8>, OpenError> {
-        let (expected, got) = (self.root(), demand.trace);
+    /// [`OpenError`]: a demand about another claim's receipt, or a tile that the
+    /// run does not have.
+    pub fn answer(&self, claim: &Claim, demand: &Demand) -> Result<Vec<u8>, OpenError> {
+        let (expected, got) = (self.receipt(claim).digest(), demand.receipt);
         if expected != got {
-            return Err(OpenError::Trace { expected, got });
+            return Err(OpenError::Receipt { expected, got });
         }
         let Demand { value, tile, .. } = *demand;
         if value.0 > 0 && (value.0 as usize) < self.network.program().inputs().len() && tile == 0 {

@@ -33,13 +33,13 @@ pub enum OpenError {
         /// The tile.
         tile: u64,
     },
-    /// A demand is about another trace.
-    #[error("expected a demand about trace {expected}, got one about {got}")]
-    Trace {
-        /// This trace.
-        expected: TraceRoot,
-        /// The demand's.
-        got: TraceRoot,
+    /// A demand is about another receipt.
+    #[error("expected a demand about receipt {}, got one about {}", Root(*.expected), Root(*.got))]
+    Receipt {
+        /// The digest of this claim's receipt.
+        expected: [u8; 32],
+        /// The one that the demand names.
+        got: [u8; 32],
     },
     /// An answer does not open the rows that were demanded.
     #[error("the answer does not open tile {tile} of value {}: {source}", value.0)]

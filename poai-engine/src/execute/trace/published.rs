@@ -11,7 +11,7 @@ use core::ops::Range;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Program, RunShapeError, ValueId};
 use poai_core::puzzle::commitment::{OpeningView, Tree};
-use poai_core::trace::{Demand, Record, TraceHeader, header, record, unclean};
+use poai_core::trace::{Demand, Receipt, Record, TraceHeader, header, record, unclean};
 use std::sync::Arc;
 
 /// Why received data is not a trace's.
@@ -161,12 +161,12 @@ impl Published {
         Ok(Trace::of_parts(network, header, extents, tensors, trees, records))
     }
 
-    /// The demands that together open some padded rows of a value: those that
-    /// were withheld, or came with other bytes than the root's. Empty for rows
-    /// that the value does not have.
-    pub fn demands(&self, value: ValueId, rows: Range<u32>) -> Vec<Demand> {
-        let trace = self.header.root();
-        let demand = |tile| Demand { trace, value, tile };
+    /// The demands on a receipt's prover that together open some padded rows of a
+    /// value: those that were withheld, or came with other bytes than the root's.
+    /// Empty for rows that the value does not have.
+    pub fn demands(&self, receipt: &Receipt, value: ValueId, rows: Range<u32>) -> Vec<Demand> {
+        let receipt = receipt.digest();
+        let demand = |tile| Demand { receipt, value, tile };
         let Some(extent) = self.extents.get(value.0 as usize) else { return vec![] };
         let rows = rows.start..rows.end.min(extent.padded_rows());
         if rows.is_empty() {
@@ -190,18 +190,13 @@ impl Published {
     /// `Checker::answer` of poai-verify says.
     ///
     /// # Errors
-    /// [`OpenError`]: a demand about another trace or without rows, or bytes
-    /// that do not open them.
+    /// [`OpenError`]: a demand without rows, or bytes that do not open them.
     pub fn opened_rows<'a>(
         &self,
         demand: &Demand,
         answer: &'a [u8],
     ) -> Result<(u32, &'a [u8]), OpenError> {
-        let Demand { trace: got, value, tile } = *demand;
-        let expected = self.header.root();
-        if expected != got {
-            return Err(OpenError::Trace { expected, got });
-        }
+        let Demand { value, tile, .. } = *demand;
         let no_tile = OpenError::Tile { value, tile };
         let extent = self.extents.get(value.0 as usize).ok_or(no_tile.clone())?;
         let rows = match self.local(value) {

@@ -16,21 +16,22 @@ interface IInferenceVerifier {
 /// @title A registry of models and of the runs that were proven
 /// @notice Records who has proven which run of which model, under which verifying key, for which job. A payment
 /// contract reads `statementOf` and compares it with the input and the output that it asked for.
-/// @dev A receipt says that a statement is true. It measures no work: whoever has proven one run proves the same run for
-/// other jobs and other provers at a few multiplications of points each, and nothing here says whose input it was. So pay
-/// for a statement, once, with the input that you chose; never by the number of receipts.
+/// @dev A receipt says that a statement is true. It measures no work: a prover that has proven one run proves the same run
+/// for other jobs and other provers at a few multiplications of points each. The registry does not know whose input it
+/// was. So pay for a statement, once, with the input that you chose; never by the number of receipts.
 ///
-/// Who registers a model says what its verifier stands for: that its key is of a circuit of this program, and that a run
-/// takes these multiply-accumulates (MACs). A verifier that accepts everything would certify anything, so that
-/// registration is not open to all: one registrar, best a multisignature or a governance contract, registers, and cannot
-/// change or replace what was registered, nor anything that was certified. Whoever trusts no registrar deploys a registry
-/// and is it.
+/// The registrar of a model states what its verifier stands for: that its key is of a circuit of this program, and that a
+/// run takes these multiply-accumulates (MACs). A verifier that accepts everything would certify anything, so
+/// registration is not open to all. One registrar registers, best a multisignature or a governance contract. It cannot
+/// change or replace a registration, nor anything that was certified. A payer that trusts no registrar deploys a registry
+/// of its own.
 ///
 /// A model is a program under a verifying key. If a key's setup leaks, the registrar retires that model and registers the
-/// program under another key; receipts name the key, so that none under the leaked key passes for one under the other.
+/// program under another key. Receipts name the key, so that no receipt under the leaked key passes for one under the
+/// other.
 ///
-/// A binding names neither chain nor registry nor key. The sender has to be the prover everywhere, so nobody gains by
-/// another's proof; but a prover may use its own in each registry that knows the model. A requester that pays on more
+/// A binding names neither chain nor registry nor key. The sender has to be the prover everywhere, so no account gains by
+/// another's proof. A prover may use its own proof in each registry that knows the model. A requester that pays on more
 /// than one chain gives each its own job.
 contract PoaiRegistry {
     /// @notice The sender is not who may do this.
@@ -53,7 +54,7 @@ contract PoaiRegistry {
     error BadVisibility(uint8 visibility, uint8 inputSignals, uint8 outputSignals);
     /// @notice A number of signals that is not the model's.
     error SignalsCount(uint256 got, uint256 expected);
-    /// @notice A commitment to weights where they are fixed, or none where they are committed.
+    /// @notice A commitment to weights although they are fixed, or no commitment although they are committed.
     error BadWeights(uint256 weights);
     /// @notice The proof is bound to another program, job, prover or number of MACs.
     error BindingMismatch(uint256 got, uint256 expected);
@@ -156,8 +157,8 @@ contract PoaiRegistry {
     /// @param programId The program's id
     /// @param verifyingKey The digest of the verifying key that is meant
     /// @param verifier The contract that checks its proofs, rendered from its verifying key. The registrar has looked at
-    /// its code: it is trusted with this model's receipts. Code that calls other contracts is none to register: the hash
-    /// pins this contract's code alone
+    /// its code: it is trusted with this model's receipts. Do not register code that calls other contracts: the hash pins
+    /// this contract's code alone
     /// @param codeHash Keccak-256 of the code that the registrar has looked at
     /// @param macs Multiply-accumulates of a run
     /// @param visibility Who sees what, see `Model`
@@ -207,8 +208,8 @@ contract PoaiRegistry {
     }
 
     /// @notice Announces that a model takes no more proofs from `RETIREMENT_DELAY` later on, like after its key's setup
-    /// has leaked. What was certified stays. Whoever pays by a key that is known to have leaked stops at the
-    /// announcement: `modelOf` has its time.
+    /// has leaked. What was certified stays. A payer that knows of a leaked key stops paying at the announcement, whose
+    /// time `modelOf` returns.
     /// @param programId The program's id
     /// @param verifyingKey The digest of the verifying key
     function retire(bytes32 programId, bytes32 verifyingKey) external onlyRegistrar {
@@ -219,8 +220,8 @@ contract PoaiRegistry {
         emit ModelRetiring(programId, verifyingKey, model.retiresAt);
     }
 
-    /// @notice Records that the sender has proven a statement about a run of a model for a job; reverts where the proof
-    /// shows no such thing.
+    /// @notice Records that the sender has proven a statement about a run of a model for a job; reverts if the proof
+    /// does not show it.
     /// @dev The proof is bound to its sender, so that who sees it on its way cannot use it. Receipts are by program, key,
     /// job and prover: by key, because a proof under a leaked one must not pass for, or stand in the way of, one under
     /// another; not by proof, because anybody can turn a proof into another one of the same statement; not without the
@@ -314,7 +315,7 @@ contract PoaiRegistry {
         }
     }
 
-    /// Reverts where a visibility is none, or these are not its numbers of signals.
+    /// Reverts if the byte is no visibility, or if these are not its numbers of signals.
     function checkVisibility(uint8 visibility, uint8 inputSignals, uint8 outputSignals) private pure {
         bool fits = visibility >> 5 == 0 && tensorFits(visibility & 3, inputSignals)
             && tensorFits((visibility >> 2) & 3, outputSignals);

@@ -79,6 +79,15 @@ wheels() {
     "$python" -m pip install --quiet --no-deps "${lists[@]}"
 }
 
+# The spelling checker, in an environment of its own: the lane lint waits for nothing else of Python.
+spelling() {
+    python3 -m venv "$target/ci-lint" || {
+        await packages
+        python3 -m venv --clear "$target/ci-lint"
+    }
+    "$target/ci-lint/bin/python" -m pip install --quiet --no-deps -r scripts/requirements-lint.txt
+}
+
 model() { await wheels && PYTHON="$python" scripts/fetch-minilm.sh; }
 
 modules() {
@@ -97,6 +106,7 @@ tool() {
 # Downloads run side by side, and so do the builds of tools, which have a lower priority than all other work.
 download crates crates &
 if needed lint ship emulate test; then download targets targets & fi
+if needed lint; then download spelling spelling & fi
 download packages packages &
 if needed test ship; then
     download wheels wheels &

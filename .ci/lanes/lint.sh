@@ -8,6 +8,11 @@ step "format"
 cargo fmt --all --check
 cargo fmt --manifest-path poai-verify/fuzz/Cargo.toml --check
 
+step "words, links and spelling"
+scripts/check-words.py
+await spelling
+"$target/ci-lint/bin/typos"
+
 step "the groups of mutation tests"
 scripts/mutants.sh --check
 

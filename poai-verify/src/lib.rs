@@ -43,3 +43,8 @@ pub use poai_core::{
 pub use rules::{Rules, RulesError};
 pub use seal::Seal;
 pub use verifier::{Verified, Verifier, proof_hash};
+
+/// The code of `poai-verify/README.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

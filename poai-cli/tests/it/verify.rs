@@ -33,8 +33,8 @@ fn a_proof_of_something_else_is_refused() {
     let deployment = WRITTEN.path("deployment.json");
     // Bound to something else than the verifier expects.
     let other = "0x00000000000000000000000000000000000000bb";
-    refused(&verify(&deployment, &["--prover", other]), 1, "bound to another");
-    refused(&verify(&deployment, &["--macs", "1"]), 1, "bound to another");
+    refused(&verify(&deployment, &["--prover", other]), 1, "got another binding");
+    refused(&verify(&deployment, &["--macs", "1"]), 1, "got another binding");
     // What is missing, or is no key and no proof.
     refused(&verify(&proof, &["--key", &key]), 2, "--program-id");
     refused(&verify(&proof, &["--deployment", &deployment]), 2, "--key");

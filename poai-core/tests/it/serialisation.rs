@@ -105,8 +105,8 @@ fn operands_and_their_helpers() {
     assert!(!refused(&text).is_empty());
     text = good.clone();
     text["a"]["side"] = json!("B");
-    assert!(refused(&text).contains("no pair"));
+    assert!(refused(&text).contains("not a pair"));
     text = good.clone();
     text["bt"] = good["a"].clone();
-    assert!(refused(&text).contains("no pair"));
+    assert!(refused(&text).contains("not a pair"));
 }

@@ -186,6 +186,21 @@ fn skipped_work_of_a_large_tile_beside_slivers_is_found() {
     assert!(rate <= escape(1, share, 0) + 0.01);
 }
 
+/// Each sample escapes alike: q of them as the q-th power of one, if each stratum
+/// has its share of what is wrong.
+#[test]
+fn samples_escape_as_powers_of_one() {
+    let trace = chain(128, 128, 0);
+    // A quarter of each row's tiles.
+    let quarter = lie_at(&trace, ValueId(1), |_, column| column < 32);
+    for product_samples in [1, 2, 3, 5] {
+        let rules = TraceRules { product_samples, step_samples: 0, output_tiles: 0, ..RULES };
+        let rate = f64::from(passed(&quarter, rules, 3000)) / 3000.0;
+        let expected = escape(product_samples, 0.25, 0);
+        assert!((rate - expected).abs() < 0.03, "{product_samples}: {rate} {expected}");
+    }
+}
+
 /// A garbage chunk in the last step's input, kept secret with all else
 /// published: nobody has what a fraud proof opens. A demand forces it open.
 #[test]

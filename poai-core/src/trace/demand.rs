@@ -1,18 +1,20 @@
-//! What a challenger may force a prover to open.
+//! Demands: which tile a challenger obliges a prover to open.
 
 use super::error::{Fields, TraceDecodeError};
 use crate::program::ValueId;
 use alloc::vec::Vec;
 
-/// A demand that the prover of an admitted receipt opens one tile of its trace,
-/// in canonical bytes of one length (spec §14, forced opening): `u32 version ‖
-/// receipt digest ‖ u32 value ‖ u64 tile`.
+/// A demand that the prover of an admitted receipt opens one tile of its trace
+/// (spec §14, forced opening). Its canonical bytes have one length: `u32
+/// version ‖ receipt digest ‖ u32 value ‖ u64 tile`.
 ///
-/// For a step's value the tile is one of its grid. For an input, tile 0 (of the
-/// first input alone) is the records of all inputs, and tile s + 1 its padded
-/// rows 32s to 32s + 31. A demand does not say who makes it, and it implies no
-/// lie: the tile may be right. It names a receipt, because another prover's
-/// silence about the same trace must not count against this one.
+/// For a step's value the tile is one of its grid. For an input, tile s + 1 is
+/// its padded rows 32s to 32s + 31. Tile 0 exists for the first input alone and
+/// holds the records of all inputs.
+///
+/// A demand does not name the challenger, and it does not imply a lie: the tile
+/// may be right. It names a receipt, because another prover's silence about the
+/// same trace must not count against this prover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Demand {
@@ -38,9 +40,9 @@ impl Demand {
         bytes
     }
 
-    /// Reads exactly [`Demand::LEN`] bytes of this version. Every such string is
-    /// a demand's; whether the run has such a tile, `Checker::demand` of
-    /// poai-verify says.
+    /// Reads exactly [`Demand::LEN`] bytes of this version. Every such string
+    /// is a demand. `Checker::demand` of poai-verify checks whether the run has
+    /// the tile.
     ///
     /// # Errors
     /// [`TraceDecodeError`].

@@ -1,27 +1,27 @@
-//! Why bytes are no header, receipt or demand.
+//! Why bytes do not decode as a header, a receipt or a demand.
 
 /// Why bytes do not decode as a [`super::TraceHeader`], a [`super::Receipt`]
 /// or a [`super::Demand`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceDecodeError {
-    /// Their number is not that of the message.
+    /// The number of bytes is not that of the message.
     #[error("expected {expected} bytes, got {got}")]
     Length {
         /// The message's length.
         expected: usize,
-        /// How many there are.
+        /// The number of bytes received.
         got: usize,
     },
-    /// They are of another version of the format: an earlier one, or one that
-    /// this library does not know yet.
+    /// The bytes are of another version of the format: an earlier one, or one
+    /// that this library does not know yet.
     #[error(
         "expected version {expected} of traces, got {got}; make the message again with this version"
     )]
     UnsupportedVersion {
         /// The version that this library reads.
         expected: u32,
-        /// What the first four bytes say.
+        /// The version in the first four bytes.
         got: u32,
     },
 }
@@ -30,7 +30,8 @@ pub enum TraceDecodeError {
 pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// The fields after the version, of a message that has `expected` bytes.
+    /// The fields after the version, of a message that must have `expected`
+    /// bytes.
     pub(super) fn after_version(
         bytes: &'a [u8],
         expected: usize,
@@ -48,8 +49,8 @@ impl<'a> Fields<'a> {
 
     /// The next field.
     pub(super) fn next<const N: usize>(&mut self) -> [u8; N] {
-        // The length was checked, so that there is one; zeros would be a bug
-        // that the round trip's test finds.
+        // The length was checked, so the field is there. Zeros here would be a
+        // bug, which the round-trip test finds.
         let Some((field, rest)) = self.0.split_first_chunk() else { return [0; N] };
         self.0 = rest;
         *field

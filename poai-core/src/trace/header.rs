@@ -1,4 +1,4 @@
-//! What a trace root binds beside the records.
+//! Trace headers: what a trace root binds besides the records.
 
 use super::error::{Fields, TraceDecodeError};
 use crate::digest::derive;
@@ -12,15 +12,15 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TraceHeader {
-    /// The program. It binds structure, numbers and constants.
+    /// The program. Its id binds structure, numbers and constants.
     pub program: ProgramId,
-    /// Items and tokens. Tokens are 1 if the program has no form per token.
+    /// Items and tokens. Tokens are 1 if no form of the program is per token.
     pub run: RunShape,
-    /// [`input_root`] of the run and the inputs' commitments. It does not say
-    /// whose they are, nor that anybody can get them.
+    /// [`input_root`] of the run and the inputs' commitments. It does not show
+    /// who owns the inputs, nor that they are available.
     pub input: Root,
-    /// The commitment of the output's padded bytes. It does not say that they
-    /// are right.
+    /// The commitment of the output's padded bytes. It does not show that the
+    /// output is right.
     pub output: Root,
     /// Multiply-accumulates of the whole run; follows from program and run.
     pub macs: u64,
@@ -47,7 +47,7 @@ impl TraceHeader {
     }
 
     /// Reads exactly [`TraceHeader::LEN`] bytes of this version. Every such
-    /// string is a header's.
+    /// string is a header.
     ///
     /// # Errors
     /// [`TraceDecodeError`].
@@ -69,10 +69,10 @@ impl TraceHeader {
     }
 }
 
-/// `H("trace inputs", u32 batch ‖ u32 sequence ‖ roots of all inputs, in
-/// order)`: what a requester computes of the run that it asks for, and compares.
-/// With the run the inputs' true shapes are bound, too: a root is of padded
-/// bytes, which are alike for fewer rows.
+/// The root of a run's inputs: `H("trace inputs", u32 batch ‖ u32 sequence ‖
+/// roots of all inputs, in order)`. A requester computes it for the run that it
+/// asks for and compares it with the trace's. The run binds the inputs' true
+/// shapes, too: a root covers padded bytes, which are the same for fewer rows.
 pub fn input_root(run: &RunShape, roots: &[Root]) -> Root {
     let mut hasher = blake3::Hasher::new_derive_key("poai-1 trace inputs");
     hasher.update(&run.batch.to_le_bytes());

@@ -1,16 +1,16 @@
-//! Traces: every intermediate tensor of a run committed, under one root (spec
-//! §13).
+//! Traces: commitments to every intermediate tensor of a run, under one root
+//! (spec §13).
 //!
 //! - [`record`]: the record of a value, and the tree over all records.
-//! - [`header`]: what the trace root binds beside the records.
+//! - [`header`]: what the trace root binds besides the records.
 //! - [`rules`]: which runs a node permits, and how much an audit opens.
 //! - [`sample`]: which tiles an audit opens.
 //! - [`receipt`]: what a requester keeps.
-//! - [`demand`]: what a challenger may force a prover to open.
-//! - [`unclean`]: what convicts a trace whose input is unclean.
+//! - [`demand`]: which tile a challenger obliges a prover to open.
+//! - [`unclean`]: fraud proofs against a trace whose input is unclean.
 //!
-//! `execute` of the crate `poai-engine` makes traces and opens them; the crate
-//! `poai-verify` checks what was opened.
+//! `execute` of the crate `poai-engine` makes traces and opens them. The crate
+//! `poai-verify` checks the openings.
 
 pub mod demand;
 mod error;
@@ -30,6 +30,6 @@ pub use rules::TraceRules;
 pub use sample::{Sample, Sampling};
 
 /// The version of headers, receipts and demands, and of all messages that begin
-/// with a header: the first four bytes, little-endian. Version 1 had no such
-/// field, so that it reads as another version.
+/// with a header. It is the first four bytes, little-endian. Version 1 had no
+/// such field, so its messages read as another version.
 pub const VERSION: u32 = 2;

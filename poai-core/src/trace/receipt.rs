@@ -1,37 +1,39 @@
-//! What a requester keeps of a run.
+//! Receipts: what a requester keeps of a run.
 
 use super::error::{Fields, TraceDecodeError};
 use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
 use alloc::vec::Vec;
 
 /// A prover's claim that it ran a program for a job, in canonical bytes of one
-/// length (spec §13). By itself it proves nothing: an audit, a fraud proof or a
-/// proof of inference under the rules it names decides whether it is true.
+/// length (spec §13). By itself it proves nothing. An audit, a fraud proof or a
+/// proof of inference decides whether it is true, under the rules that it
+/// names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Receipt {
-    /// The program. Does not bind names of steps.
+    /// The program. Does not bind the names of steps.
     pub program: ProgramId,
-    /// The inputs' root, as in the trace: binds batch, sequence and the inputs'
-    /// padded bytes. Does not bind who provided them: the requester computes it
-    /// and compares.
+    /// The inputs' root, as in the trace. Binds batch, sequence and the inputs'
+    /// padded bytes. Does not bind who provided them: the requester computes
+    /// the root and compares.
     pub input: Root,
-    /// The output's commitment. Does not say that it is right.
+    /// The output's commitment. Does not show that the output is right.
     pub output: Root,
-    /// The trace. Binds program, input, output and all between; does not bind
-    /// the job or the prover.
+    /// The trace. Binds program, input, output and all values between. Does not
+    /// bind the job or the prover.
     pub trace: TraceRoot,
     /// Multiply-accumulates of products with weights. Follows from the trace;
-    /// does not say that they were done.
+    /// does not show that they were done.
     pub macs_weights: u64,
-    /// Multiply-accumulates of products of activations. Likewise.
+    /// Multiply-accumulates of products of activations. Follows from the trace;
+    /// does not show that they were done.
     pub macs_activations: u64,
-    /// The requester's name for the job. The trace does not bind it; an audit
+    /// The requester's name for the job. The trace does not bind it. An audit
     /// does, because its samples follow from the receipt's digest.
     pub job: [u8; 32],
-    /// The prover's name, like a key's hash. The trace does not bind it, and an
-    /// audit as the job. Only a signature over the receipt's digest shows that
-    /// the prover agrees.
+    /// The prover's name, such as a key's hash. The trace does not bind it; an
+    /// audit does, as it binds the job. Only a signature over the receipt's
+    /// digest shows that the prover agrees.
     pub prover: [u8; 32],
     /// The rules under which the trace has to be verified.
     pub rules: RulesDigest,
@@ -57,7 +59,7 @@ impl Receipt {
     }
 
     /// Reads exactly [`Receipt::LEN`] bytes of this version. Every such string
-    /// is a receipt's.
+    /// is a receipt.
     ///
     /// # Errors
     /// [`TraceDecodeError`].
@@ -76,8 +78,9 @@ impl Receipt {
         })
     }
 
-    /// The digest that a prover signs, commits to before it publishes the
-    /// trace, and draws an audit's samples with: `H("receipt", bytes)`.
+    /// The receipt's digest: `H("receipt", bytes)`. The prover signs it and
+    /// commits to it before it publishes the trace. An audit's samples are
+    /// drawn with it.
     pub fn digest(&self) -> [u8; 32] {
         crate::digest::derive!("receipt", &self.encode())
     }

@@ -1,4 +1,4 @@
-//! The record of one value of a run, and the tree over all of them.
+//! Records: one for each value of a run, and the tree over all of them.
 
 use crate::digest::Root;
 use crate::digest::derive;
@@ -7,37 +7,38 @@ use crate::puzzle::commitment::strip::split;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// What a run says of one value: the program's inputs first, then a record for
-/// every step.
+/// A trace's entry for one value. The records of the program's inputs come
+/// first, then one record for every step.
 ///
-/// `value ‖ root ‖ u32 rows ‖ u32 columns ‖ u8 dtype ‖ u64 macs ‖ u8 count ‖
-/// input roots`, 54 bytes and 32 for every input.
+/// Its bytes are `value ‖ root ‖ u32 rows ‖ u32 columns ‖ u8 dtype ‖ u64 macs ‖
+/// u8 count ‖ input roots`: 54 bytes, plus 32 for every input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Record {
-    /// Which value. Bound to the record's place.
+    /// The value. The record's place in the tree binds it.
     pub value: ValueId,
-    /// The commitment of the value's padded bytes. It does not say that they
+    /// The commitment of the value's padded bytes. It does not show that they
     /// are what the step computes.
     pub root: Root,
     /// The true extent; follows from the program and the run.
     pub extent: Extent,
-    /// Multiply-accumulates of the step; follows likewise.
+    /// Multiply-accumulates of the step; follows from the program and the run.
     pub macs: u64,
-    /// The commitments of what the step read; those of its producers' records.
+    /// The commitments of what the step read: the roots in its producers'
+    /// records.
     pub inputs: Vec<Root>,
 }
 
 /// Why a record cannot belong to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// It ends early or goes on.
+    /// The record has too few or too many bytes.
     #[error("a record of another length than the program implies")]
     Length,
     /// Its value, extent, MACs or number of inputs are not the program's.
     #[error("the record of value {} differs from the program's {what}", value.0)]
     Differs {
-        /// The value it should be of.
+        /// The value that the record should be of.
         value: ValueId,
         /// What differs.
         what: &'static str,
@@ -53,10 +54,10 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// Where a record's bytes have the root.
+    /// The range of a record's bytes that holds the root.
     pub const ROOT: Range<usize> = 4..36;
 
-    /// The length in bytes of a record of so many inputs.
+    /// The length in bytes of a record with `inputs` inputs.
     pub fn len(inputs: usize) -> usize {
         54 + 32 * inputs
     }
@@ -78,7 +79,7 @@ impl Record {
         bytes
     }
 
-    /// Reads a record's roots from bytes whose other fields must be what the
+    /// Reads a record's roots from bytes. The other fields must be what the
     /// program and the run imply.
     ///
     /// # Errors
@@ -113,7 +114,8 @@ impl Record {
         Ok(record)
     }
 
-    /// Checks that the record's inputs are what their producers' records say.
+    /// Checks that the record's inputs are the roots in their producers'
+    /// records.
     ///
     /// # Errors
     /// [`RecordError::Wiring`].
@@ -136,9 +138,9 @@ impl Record {
     }
 }
 
-/// The root of the tree over all leaves, in the shape of BLAKE3's: a node of
-/// c ≥ 2 leaves has the largest power of two below c in its left child, and is
-/// `H("trace node", left ‖ right)`.
+/// The root of the tree over all leaves, in the shape of BLAKE3's tree. A node
+/// of c ≥ 2 leaves has the largest power of two below c in its left child. Its
+/// hash is `H("trace node", left ‖ right)`.
 pub fn records_root(leaves: &[[u8; 32]]) -> [u8; 32] {
     node(leaves, 0..leaves.len() as u64)
 }
@@ -155,7 +157,7 @@ fn merge(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     derive!("trace node", left, right)
 }
 
-/// How many siblings the path of leaf `index` of `count` has.
+/// The number of siblings in the path of leaf `index` of `count` leaves.
 pub fn path_len(count: u64, index: u64) -> usize {
     let mut len = 0;
     descend(count, index, |_, _| len += 1);
@@ -169,8 +171,8 @@ pub fn path(leaves: &[[u8; 32]], index: u64) -> Vec<[u8; 32]> {
     siblings
 }
 
-/// The root that a leaf and its siblings, from the root down, lead to; `None`
-/// for another number of siblings.
+/// The root to which a leaf and its siblings, from the root down, lead. `None`
+/// if the number of siblings is wrong.
 pub fn path_root(
     leaf: [u8; 32],
     count: u64,
@@ -191,8 +193,8 @@ pub fn path_root(
     ))
 }
 
-/// Walks from the root to a leaf: (the sibling's leaves, whether the own side
-/// is left).
+/// Walks from the root to a leaf and visits, at each level, the sibling's
+/// leaves and whether the leaf's own side is the left one.
 fn descend(count: u64, index: u64, mut visit: impl FnMut(Range<u64>, bool)) {
     let mut range = 0..count;
     while range.end - range.start > 1 {

@@ -1,10 +1,10 @@
-//! What a node permits of traces, and how much of one an audit opens.
+//! Trace rules: which runs a node permits, and how many tiles an audit opens.
 
 use crate::digest::RulesDigest;
 use crate::program::RunShape;
 
-/// The largest runs that a node checks, and how many tiles an audit opens
-/// (spec §14). All of it comes from the node.
+/// The largest runs that a node checks, and how many tiles an audit opens (spec
+/// §14). The node chooses all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TraceRules {
@@ -12,26 +12,26 @@ pub struct TraceRules {
     pub batch_max: u32,
     /// The most tokens of an item.
     pub sequence_max: u32,
-    /// The most bytes of heap that recomputing a tile may take. A run with a
-    /// tile whose bound is above it is inadmissible, and so is its receipt.
+    /// The most bytes of heap that recomputing a tile may take. If a tile's
+    /// bound is above it, the run is inadmissible, and so is its receipt.
     pub tile_memory_max: u64,
     /// How many tiles an audit draws by the MACs of their products. They bound
-    /// the MACs that are in wrong tiles.
+    /// the MACs in wrong tiles.
     pub product_samples: u32,
-    /// How many tiles an audit draws from all steps but the last: as many of each
-    /// step, and what is left of some steps. They bound what is wrong in steps of
-    /// few or no MACs, and so the work that a prover can skip: later steps may be
-    /// right, made from one wrong early step.
+    /// How many tiles an audit draws from all steps but the last: the same number from each step,
+    /// and the remainder from some steps. They bound what is wrong in steps of few or no MACs, and
+    /// so the work that a prover can skip. A prover may make later steps correctly from one wrong
+    /// early step.
     pub step_samples: u32,
-    /// How many tiles of the output an audit opens: all of them if there are no
+    /// How many tiles of the output an audit opens; all of them if there are no
     /// more.
     pub output_tiles: u32,
 }
 
 impl TraceRules {
-    /// Runs of up to 65536 items and 16384 tokens, whose tiles take 256 MiB at
-    /// most: the keys of 16384 tokens of 2048 columns take half of it. Audits
-    /// draw 40 tiles by MACs, 128 by steps and open 32 of the output.
+    /// Permits runs of up to 65536 items and 16384 tokens, whose tiles take 256
+    /// MiB at most. The keys of 16384 tokens of 2048 columns take half of that.
+    /// Audits draw 40 tiles by MACs, 128 by steps, and open 32 of the output.
     pub const DEFAULT: TraceRules = TraceRules {
         batch_max: 1 << 16,
         sequence_max: 1 << 14,
@@ -42,7 +42,7 @@ impl TraceRules {
     };
 
     /// Whether batch and sequence are within the limits. The memory of tiles
-    /// follows from the program, too: `Checker` of poai-verify adds it.
+    /// also depends on the program; `Checker` of poai-verify checks it.
     pub fn permits(&self, run: &RunShape) -> bool {
         run.batch <= self.batch_max && run.sequence <= self.sequence_max
     }

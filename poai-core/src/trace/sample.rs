@@ -17,7 +17,7 @@ pub struct Sample {
     pub tile: u64,
 }
 
-/// A run whose tiles are drawn.
+/// A run, and the rules by which an audit draws its tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampling<'a> {
     /// The program.
@@ -26,16 +26,16 @@ pub struct Sampling<'a> {
     pub extents: &'a [Extent],
     /// The run.
     pub run: &'a RunShape,
-    /// The rules, which say how many tiles.
+    /// The rules, which set the number of tiles.
     pub rules: &'a TraceRules,
 }
 
-/// Binary logarithm of the units of a step when steps are drawn: far more than
-/// it has entries, at most 2^38.
+/// Binary logarithm of the units of a step when steps are drawn. There are far
+/// more units than entries of a step, which are at most 2^38.
 const UNITS: u32 = 56;
 
-/// Draws numbers from the extendable output of `H("audit", trace_root ‖
-/// receipt ‖ beacon)`.
+/// Draws numbers from the extendable output of `H("audit", trace_root ‖ receipt
+/// ‖ beacon)`.
 struct Draws(blake3::OutputReader);
 
 impl Draws {
@@ -46,36 +46,36 @@ impl Draws {
         u128::from_le_bytes(bytes) % modulus.max(1)
     }
 
-    /// One of the `total` units, from the `index`-th of `count` strata: these cut
-    /// the units, each in 2^32 parts, as equally as whole parts permit. `total`
-    /// is 1 to 2^80.
+    /// One of the `total` units, from the `index`-th of `count` strata. The strata split the units,
+    /// each in 2^32 parts, as equally as whole parts permit. `total` is 1 to 2^80.
     fn stratum(&mut self, total: u128, index: u32, count: u32) -> u128 {
         const SCALE: u32 = 32;
         let (scaled, count) = (total << SCALE, u128::from(count));
-        // ⌊index·scaled/count⌋, which has no overflow so.
+        // ⌊index·scaled/count⌋, in a form that does not overflow.
         let start = |index: u128| index * (scaled / count) + index * (scaled % count) / count;
         let (low, high) = (start(index.into()), start(u128::from(index) + 1));
-        // Not empty unless there are 2^32 strata for each unit.
+        // Empty only if there are 2^32 strata for each unit.
         (low + self.below(high - low)) >> SCALE
     }
 }
 
 impl Sampling<'_> {
-    /// The tiles that an audit of a receipt opens under a 32-byte beacon, each
-    /// once, in the order in which they are drawn (spec §14):
+    /// The tiles that an audit of a receipt opens under a 32-byte beacon. Each
+    /// appears once, in the order in which they are drawn (spec §14):
     ///
-    /// 1. of the output all tiles, or the tiles of [`TraceRules::output_tiles`]
+    /// 1. all tiles of the output, or the tiles of [`TraceRules::output_tiles`]
     ///    entries if there are more;
     /// 2. the tiles of [`TraceRules::product_samples`] MACs;
     /// 3. the tiles of [`TraceRules::step_samples`] entries of the steps before
-    ///    the last: as many of each, and what is left of some of them.
+    ///    the last: the same number from each step, and the remainder from some
+    ///    of them.
     ///
-    /// What is drawn is a MAC or a true entry, from strata of equal size, and
-    /// its tile is opened: tiles at an edge hold fewer.
+    /// The audit draws a MAC or a true entry, from strata of equal size, and
+    /// opens its tile. Tiles at an edge hold fewer.
     ///
     /// The beacon has to be fixed after the receipt's digest was published. A
-    /// beacon that the prover can influence, the trace root itself included
-    /// (Fiat–Shamir), lets it grind: see `soundness` in `poai-verify`.
+    /// beacon that the prover can influence lets it grind; so does the trace
+    /// root itself (Fiat–Shamir). See `soundness` in `poai-verify`.
     pub fn tiles(&self, trace: &TraceRoot, receipt: &[u8; 32], beacon: &[u8; 32]) -> Vec<Sample> {
         let mut hasher = blake3::Hasher::new_derive_key("poai-1 audit");
         hasher.update(trace.as_bytes()).update(receipt).update(beacon);
@@ -117,7 +117,8 @@ impl Sampling<'_> {
                     continue;
                 }
                 if let Some(local) = self.local(value) {
-                    // Below 2^64 and 2^38. Every entry has as many MACs.
+                    // Below 2^64 and 2^38. Every entry of a step has the same
+                    // number of MACs.
                     all.add(tile_of(&local, value, at * entries(&local.output) / macs));
                 }
                 break;
@@ -126,7 +127,7 @@ impl Sampling<'_> {
     }
 
     fn steps(&self, draws: &mut Draws, all: &mut Distinct) {
-        // The last step has tiles of its own.
+        // The last step's tiles are opened by `outputs`.
         let steps = self.program.steps().len() as u32 - 1;
         if steps == 0 {
             return;
@@ -139,7 +140,7 @@ impl Sampling<'_> {
                 all.add(tile_of(&local, value, (unit * entries(&local.output)) >> UNITS));
             }
         };
-        // Each step as often as all can be; then some of them.
+        // First the same number from each step, then the remainder from some.
         let (rounds, rest) = (self.rules.step_samples / steps, self.rules.step_samples % steps);
         for round in 0..rounds {
             for step in 0..steps {
@@ -163,12 +164,12 @@ impl Sampling<'_> {
     }
 }
 
-/// True entries of a tensor: at most 2^38.
+/// The number of true entries of a tensor: at most 2^38.
 fn entries(extent: &Extent) -> u128 {
     u128::from(extent.rows) * u128::from(extent.columns)
 }
 
-/// The tile of a true entry, counted row by row.
+/// The tile of a true entry. Tiles count row by row.
 fn tile_of(local: &Local<'_>, value: ValueId, entry: u128) -> Sample {
     let columns = u128::from(local.output.columns).max(1);
     // Exact: a row and a column of the output.
@@ -176,7 +177,7 @@ fn tile_of(local: &Local<'_>, value: ValueId, entry: u128) -> Sample {
     Sample { value, tile: local.grid().at(row, column).unwrap_or(0) }
 }
 
-/// Tiles in the order in which they came first.
+/// Distinct tiles, in the order in which each was first drawn.
 #[derive(Default)]
 struct Distinct {
     order: Vec<Sample>,

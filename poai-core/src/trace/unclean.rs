@@ -1,4 +1,4 @@
-//! What convicts a trace whose input is unclean.
+//! Fraud proofs against a trace whose input is unclean.
 
 use super::header::TraceHeader;
 use super::record::{self, Record};
@@ -8,30 +8,30 @@ use crate::puzzle::commitment::Tree;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// How many padded rows a strip of an input has.
+/// The number of padded rows in a strip of an input.
 const STRIP: u32 = Params::CONSENSUS.tile() as u32;
 
-/// The padded rows of strip number `strip` of an input; `None` beyond it.
+/// The padded rows of strip `strip` of an input; `None` if it does not exist.
 pub fn strip_rows(extent: &Extent, strip: u64) -> Option<Range<u32>> {
     let first = u32::try_from(strip).ok()?.checked_mul(STRIP)?;
     let end = first.checked_add(STRIP)?;
     (end <= extent.padded_rows()).then_some(first..end)
 }
 
-/// The first row of some padded rows that holds an i8 entry out of range, or
-/// padding other than zero.
+/// The first of some padded rows with an i8 entry out of range or with non-zero
+/// padding.
 pub fn first_unclean(extent: &Extent, first: u32, bytes: &[u8]) -> Option<u32> {
     let rows = bytes.chunks_exact(extent.row_bytes().max(1));
     (first..).zip(rows).find(|&(row, bytes)| !extent.is_clean(row, bytes)).map(|(row, _)| row)
 }
 
 /// A fraud proof against a trace whose input is committed with an entry out of
-/// range or with padding other than zero: `header ‖ u32 value ‖ u64 strip + 1 ‖
-/// record ‖ path ‖ opening of the strip's rows`. No honest run has such an
-/// input, and no audit opens the rows that no step reads.
+/// range or with non-zero padding: `header ‖ u32 value ‖ u64 strip + 1 ‖ record
+/// ‖ path ‖ opening of the strip's rows`. No honest run has such an input. No
+/// audit opens the rows that no step reads.
 ///
-/// `records` are the trace's, all of them, encoded; `bytes` are the input's
-/// padded ones. `None` where these are clean, or not of this run.
+/// `records` are all records of the trace, encoded. `bytes` are the input's
+/// padded bytes. `None` if they are clean, or are not of this run.
 pub fn accuse_input(
     program: &Program,
     header: &TraceHeader,

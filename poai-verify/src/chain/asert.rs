@@ -1,19 +1,19 @@
 //! Retargeting by ASERT: absolutely scheduled, exponentially rising targets
 //! (spec §17).
 //!
-//! The algorithm is *aserti3-2d*, of Bitcoin Cash since November 2020 (Lundeberg
-//! 2020; the CHIP "ASERT Difficulty Adjustment Algorithm"), on targets that are
-//! not rounded: the target doubles for every half-life that the chain is behind
-//! the schedule of its anchor, and halves for every one that it is ahead. It
-//! looks at the parent's height and time alone, so nothing accumulates: neither
-//! errors nor a miner's influence.
+//! The algorithm is *aserti3-2d*, of Bitcoin Cash since November 2020
+//! (Lundeberg 2020; the CHIP "ASERT Difficulty Adjustment Algorithm"), on
+//! targets that are not rounded. The target doubles for every half-life that
+//! the chain is behind its anchor's schedule. It halves for every half-life
+//! that the chain is ahead. The algorithm reads only the parent's height and
+//! time, so neither errors nor a miner's influence accumulate.
 
 use super::base_target::BaseTarget;
 use super::compact::CompactDifficulty;
 use poai_core::Difficulty;
 use ruint::{Uint, aliases::U256};
 
-/// A target times a factor of 17 bits.
+/// The type of a target times a factor of 17 bits.
 type U320 = Uint<320, 5>;
 
 /// Fractional bits of the exponent.
@@ -25,8 +25,8 @@ const RADIX_BITS: u32 = 16;
 pub struct Anchor {
     /// The block's height.
     pub height: u64,
-    /// The time of the block's *parent*, in seconds. A genesis has none: its own
-    /// time less the block time.
+    /// The time of the block's *parent*, in seconds. A genesis has no parent;
+    /// it takes its own time minus the block time.
     pub parent_time: u64,
     /// The block's target.
     pub target: BaseTarget,
@@ -35,13 +35,13 @@ pub struct Anchor {
 /// Why parameters are not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AsertError {
-    /// Blocks at no interval, or more than a day apart.
+    /// The block time is 0, or more than a day.
     #[error("a block time of {block_time} s is not within 1..=86400")]
     BlockTime {
         /// Seconds between blocks.
         block_time: u32,
     },
-    /// A half-life under sixteen block times, or above a year.
+    /// The half-life is below sixteen block times, or above a year.
     #[error("a half-life of {half_life} s is not within {min}..=31536000")]
     HalfLife {
         /// The half-life in seconds.
@@ -49,7 +49,7 @@ pub enum AsertError {
         /// The least one.
         min: u32,
     },
-    /// A least difficulty that headers round down to below it.
+    /// The least difficulty is one that headers round to a value below it.
     #[error("the least difficulty {difficulty_min} MACs has no compact encoding of its own")]
     DifficultyMin {
         /// The difficulty.
@@ -61,7 +61,7 @@ pub enum AsertError {
 ///
 /// | parameter | permitted | what the bound stops |
 /// | --- | --- | --- |
-/// | block time | 1..=86400 s | a division by zero; a schedule nobody can check |
+/// | block time | 1..=86400 s | a division by zero; a schedule too slow to check |
 /// | half-life | 16 block times..=365 days | one block's time moving the difficulty by more than a few per cent |
 /// | least difficulty | any with a compact encoding of its own | a chain that halts at its floor; one so easy that a proof's price saturates |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +73,14 @@ pub struct Asert {
 }
 
 impl Asert {
-    /// Blocks every `block_time` seconds, half the difficulty for every
-    /// `half_life` seconds behind schedule, never below `difficulty_min`.
+    /// Retargeting with a block every `block_time` seconds. It halves the
+    /// difficulty for every `half_life` seconds behind schedule, and never goes
+    /// below `difficulty_min`.
     ///
-    /// The least is one that [`CompactDifficulty`] has exactly, as the block
-    /// rules' is: headers round another one down, and a verifier that is held to
-    /// the least itself would refuse every block at the floor. Chains that do not
-    /// use compact difficulties take [`Asert::with_easiest`].
+    /// [`CompactDifficulty`] must represent the least difficulty exactly, as it represents the
+    /// block rules'. Headers round any other value down, and a verifier that requires the least
+    /// difficulty itself would then refuse every block at the floor. Chains that do not use compact
+    /// difficulties take [`Asert::with_easiest`].
     ///
     /// # Errors
     /// [`AsertError`].
@@ -111,20 +112,21 @@ impl Asert {
         self.half_life
     }
 
-    /// The same with another easiest target, as other chains have it.
+    /// The same retargeting with another easiest target, as other chains have
+    /// it.
     pub fn with_easiest(self, easiest: BaseTarget) -> Asert {
         Asert { easiest, ..self }
     }
 
-    /// The target of the block after the parent of this height and time, in
-    /// seconds. The difficulty that the block is held against is
-    /// [`BaseTarget::difficulty`] of it, rounded as its header rounds it.
+    /// The target of the block after a parent with this height and time, in
+    /// seconds. The block's difficulty is [`BaseTarget::difficulty`] of it,
+    /// rounded as the chain's headers round it.
     ///
-    /// Defined for every input, parents before the anchor included.
+    /// Defined for every input, including parents before the anchor.
     pub fn next(&self, anchor: &Anchor, parent_height: u64, parent_time: u64) -> BaseTarget {
         let passed = i128::from(parent_time) - i128::from(anchor.parent_time);
         let blocks = i128::from(parent_height) - i128::from(anchor.height) + 1;
-        // At most 2^64 + 2^17·2^65, times 2^16: far from 2^127.
+        // At most 2^64 + 2^17·2^65, times 2^16: far below 2^127.
         let behind = passed - i128::from(self.block_time) * blocks;
         let exponent = (behind << RADIX_BITS) / i128::from(self.half_life);
         let target = scaled(anchor.target.uint(), exponent).min(self.easiest.uint());
@@ -132,9 +134,10 @@ impl Asert {
     }
 }
 
-/// `⌊target · 2^(exponent / 2^16)⌋` by the approximation, or 2^256 − 1 beyond.
+/// `⌊target · 2^(exponent / 2^16)⌋` by the approximation; 2^256 − 1 if it does
+/// not fit.
 fn scaled(target: U256, exponent: i128) -> U256 {
-    // Towards minus infinity, so that the fraction is not negative.
+    // Rounds towards minus infinity, so the fraction is not negative.
     let whole = exponent >> RADIX_BITS;
     let fraction = (exponent & 0xffff) as u16;
     let product = U320::from(target) * U320::from(power_of_two(fraction));
@@ -150,15 +153,15 @@ fn scaled(target: U256, exponent: i128) -> U256 {
     if bits + shift > 256 {
         return U256::MAX;
     }
-    // Below 256, as the sum is.
+    // Below 256, because the sum is.
     (product << shift as usize).saturating_to()
 }
 
-/// `2^16 · 2^(fraction / 2^16)`, between 2^16 and 2^17, by a cubic with an error
-/// below 0.013 %.
+/// `2^16 · 2^(fraction / 2^16)`, between 2^16 and 2^17, by a cubic whose error
+/// is below 0.013 %.
 const fn power_of_two(fraction: u16) -> u32 {
     let x = fraction as u64;
-    // Below 2^64 at the largest fraction, as a test has it.
+    // Below 2^64 at the largest fraction; a test checks it.
     let sum = 195_766_423_245_049 * x + 971_821_376 * x * x + 5_127 * x * x * x + (1 << 47);
     65_536 + (sum >> 48) as u32
 }
@@ -168,8 +171,8 @@ mod tests {
     use super::*;
     use num_bigint::BigUint;
 
-    /// The cubic against the power itself, which is made of square roots of 2 to
-    /// 256 bits after the point.
+    /// Compares the cubic with the exact power, computed from square roots of 2
+    /// to 256 bits after the point.
     #[test]
     fn the_cubic_is_close_to_the_power_at_every_fraction() {
         let one: BigUint = BigUint::from(1u8) << 256u32;
@@ -194,7 +197,7 @@ mod tests {
             let error = if ours > power { &ours - &power } else { &power - &ours };
             largest = largest.max((error << 40) / power);
         }
-        // In units of 2^-40: 0.0114 %, and no less than 0.011 %.
+        // In units of 2^-40: below 0.0114 %, and at least 0.011 %.
         let percent = |ten_thousandths: u64| BigUint::from((ten_thousandths << 40) / 1_000_000);
         assert!(largest < percent(130), "{largest}");
         assert!(largest > percent(100), "{largest}");

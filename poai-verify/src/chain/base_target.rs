@@ -5,15 +5,15 @@ use poai_core::Difficulty;
 use ruint::aliases::U256;
 
 /// The chance, in units of 2^-256, that one multiply-accumulate (MAC) wins; at
-/// least 1. Retargeting multiplies it; [`BaseTarget::difficulty`] leads back to
-/// what proofs are held against.
+/// least 1. Retargeting multiplies it. [`BaseTarget::difficulty`] converts it
+/// to the difficulty that a verifier checks proofs against.
 ///
 /// It is not the threshold of a tile's ticket ([`poai_core::Target`]), which
-/// has the MACs of the tile in it as well.
+/// also includes the MACs of the tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BaseTarget(U256);
 
-/// Zero is no target: no block could meet it.
+/// The error for a target of zero, which no block can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a target of 0 cannot be met")]
 pub struct BaseTargetError;
@@ -26,16 +26,15 @@ impl BaseTarget {
     pub const MAX: BaseTarget = BaseTarget(U256::MAX);
 
     /// `⌊2^256 / difficulty⌋`, and [`BaseTarget::MAX`] for difficulty 1.
-    /// [`BaseTarget::difficulty`] gives the same difficulty back, whatever it
-    /// is.
+    /// [`BaseTarget::difficulty`] returns every difficulty unchanged.
     pub fn new(difficulty: Difficulty) -> BaseTarget {
         BaseTarget(inverse(U256::from(difficulty.macs())))
     }
 
-    /// `⌊2^256 / target⌋`, or 2^128 − 1 where that does not fit 128 bits.
+    /// `⌊2^256 / target⌋`, or 2^128 − 1 if that does not fit 128 bits.
     pub fn difficulty(&self) -> Difficulty {
         let macs = inverse(self.0).saturating_to::<u128>();
-        // The quotient is at least 1, as the target is below 2^256.
+        // The quotient is at least 1, because the target is below 2^256.
         Difficulty::new(macs).unwrap_or(Difficulty::ONE)
     }
 
@@ -64,7 +63,7 @@ impl BaseTarget {
 /// `⌊2^256 / divisor⌋` for a divisor that is not 0, or 2^256 − 1 for 1.
 fn inverse(divisor: U256) -> U256 {
     let (quotient, rest) = U256::MAX.div_rem(divisor);
-    // 2^256 − 1 leaves the largest rest where 2^256 leaves none.
+    // 2^256 − 1 has the largest remainder exactly when 2^256 has none.
     let exact = rest == divisor - U256::ONE;
     quotient.saturating_add(U256::from(u8::from(exact)))
 }

@@ -3,28 +3,28 @@
 use core::fmt;
 use poai_core::Difficulty;
 
-/// A difficulty of 16 to 24 significant bits in 32: the number of its bytes in
-/// the highest eight, its leading three bytes in the others. As Bitcoin's
-/// nBits, but of a difficulty in MACs and not of a target, without a sign bit,
-/// and with one encoding for each value.
+/// A difficulty of 16 to 24 significant bits, encoded in 32 bits. The highest
+/// eight bits are its number of bytes, the others its leading three bytes. The
+/// encoding resembles Bitcoin's nBits, but holds a difficulty in MACs instead
+/// of a target, has no sign bit, and each value has one encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
 pub struct CompactDifficulty(u32);
 
-/// Why 32 bits are no difficulty.
+/// Why 32 bits are not a compact difficulty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompactError {
-    /// No difficulty has so many bytes.
+    /// No difficulty has that number of bytes.
     #[error("compact difficulty {bits:#010x}: {length} bytes, not 1 to 16")]
     Length {
         /// The encoding.
         bits: u32,
-        /// The number of bytes that it states.
+        /// The number of bytes that the encoding states.
         length: u32,
     },
-    /// The leading byte is zero, or bytes are set that the value has not: the
-    /// value has another encoding.
+    /// The leading byte is zero, or bytes are set that the value does not have:
+    /// the value has another encoding.
     #[error("compact difficulty {bits:#010x} is not the one encoding of its value")]
     NotCanonical {
         /// The encoding.
@@ -36,8 +36,9 @@ pub enum CompactError {
 const LEADING: u32 = 0x00ff_0000;
 
 impl CompactDifficulty {
-    /// The largest that is not above `difficulty`: it is less by a factor under
-    /// 2^-15, and by nothing where 16 significant bits are enough.
+    /// The largest compact difficulty that is not above `difficulty`. It is
+    /// lower by a factor under 2^-15, and equal if 16 significant bits are
+    /// enough.
     pub fn new(difficulty: Difficulty) -> CompactDifficulty {
         let macs = difficulty.macs();
         let length = 16 - macs.leading_zeros() / 8;
@@ -45,15 +46,15 @@ impl CompactDifficulty {
             0..=3 => macs << (8 * (3 - length)),
             _ => macs >> (8 * (length - 3)),
         };
-        // Exact: three bytes are left of it.
+        // Exact: only three bytes of it are left.
         CompactDifficulty(length << 24 | mantissa as u32)
     }
 
     /// Reads an encoding.
     ///
     /// # Errors
-    /// [`CompactError`] where it is not what [`CompactDifficulty::new`] makes
-    /// of some difficulty.
+    /// [`CompactError`] if [`CompactDifficulty::new`] makes this encoding of no
+    /// difficulty.
     pub fn decode(bits: u32) -> Result<CompactDifficulty, CompactError> {
         let (length, mantissa) = (bits >> 24, bits & 0x00ff_ffff);
         if !(1..=16).contains(&length) {
@@ -66,7 +67,8 @@ impl CompactDifficulty {
         Ok(CompactDifficulty(bits))
     }
 
-    /// The encoding; a header writes it little-endian, or as its format does.
+    /// The encoding. A header writes it little-endian, or as its own format
+    /// requires.
     pub const fn bits(&self) -> u32 {
         self.0
     }
@@ -78,7 +80,7 @@ impl CompactDifficulty {
             0..=3 => mantissa >> (8 * (3 - length)),
             _ => mantissa << (8 * (length - 3)),
         };
-        // Never 0: the leading byte is not.
+        // Never 0, because the leading byte is not 0.
         Difficulty::new(macs).unwrap_or(Difficulty::ONE)
     }
 }

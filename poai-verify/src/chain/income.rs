@@ -1,15 +1,16 @@
-//! What a block pays its miner, and an account of many.
+//! The income of a block's miner, and the account of a whole chain.
 
 use super::profile::Profile;
 
-/// A block's income, in base units: what is issued, and what the requesters of
-/// the work in it pay. Fees move coins that exist; they issue none.
+/// A block's income in base units: the issued coins, and the fees that
+/// requesters of the work in it pay. Fees move existing coins; they issue none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Income {
     /// Issued by the schedule.
     pub subsidy: u128,
-    /// Gas fees of the block's transactions, as the chain's execution says.
+    /// Gas fees of the block's transactions, as the chain's execution computes
+    /// them.
     pub fees: u128,
 }
 
@@ -17,24 +18,24 @@ pub struct Income {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IncomeError {
-    /// The block issues something else than the schedule does.
+    /// The block issues another amount than the schedule.
     #[error("block {height} issues {got}, where the schedule has {expected}")]
     Subsidy {
         /// The block's height.
         height: u64,
-        /// What the schedule has.
+        /// The schedule's amount.
         expected: u128,
-        /// What the block issues.
+        /// The amount that the block issues.
         got: u128,
     },
-    /// More fees than there are coins to pay them with.
+    /// The block collects more fees than coins exist.
     #[error("block {height} collects {fees} in fees, and {supply} exist")]
     Fees {
         /// The block's height.
         height: u64,
         /// The fees.
         fees: u128,
-        /// What exists before the block.
+        /// The supply before the block.
         supply: u128,
     },
     /// The sum of fees, over all blocks, does not fit 128 bits.
@@ -46,18 +47,19 @@ pub enum IncomeError {
 }
 
 impl Income {
-    /// The miner's: both parts. `None` where the sum does not fit 128 bits.
+    /// The sum of both parts, which the miner receives. `None` if it does not
+    /// fit 128 bits.
     pub fn total(&self) -> Option<u128> {
         self.subsidy.checked_add(self.fees)
     }
 
-    /// The part of the income that are fees, in basis points (1/10 000), rounded
-    /// down; 0 of nothing. As the subsidy falls, it says how far the work pays
-    /// for itself.
+    /// The share of fees in the income, in basis points (1/10 000), rounded
+    /// down; 0 if the income is 0. As the subsidy falls, it shows how far the
+    /// work pays for itself.
     pub fn fee_share(&self) -> u16 {
         let (mut fees, mut subsidy) = (self.fees, self.subsidy);
-        // Enough zeros above for the product; what is cut off changes nothing
-        // that four digits show.
+        // The shift leaves enough leading zeros for the product. The bits that
+        // it cuts off do not change the four digits shown.
         let excess = 16u32.saturating_sub(fees.leading_zeros().min(subsidy.leading_zeros()));
         fees >>= excess;
         subsidy >>= excess;
@@ -68,7 +70,7 @@ impl Income {
     }
 }
 
-/// A chain's income up to some block: what was issued, and how miners' income
+/// A chain's income up to some block: the issued coins, and how miners' income
 /// splits into subsidies and fees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -79,16 +81,16 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of a chain that has its genesis alone.
+    /// The account of a chain that has only its genesis.
     pub fn new(profile: Profile) -> Account {
         Account { profile, height: 0, income: Income::default() }
     }
 
-    /// Enters the next block's income. Nothing is entered on an error.
+    /// Enters the next block's income. On an error it changes nothing.
     ///
     /// # Errors
-    /// [`IncomeError`] where the block issues another amount than the schedule
-    /// has, or its fees cannot be.
+    /// [`IncomeError`] if the block issues another amount than the schedule, or
+    /// its fees are impossible.
     pub fn enter(&mut self, income: Income) -> Result<(), IncomeError> {
         let height =
             self.height.checked_add(1).ok_or(IncomeError::Overflow { height: u64::MAX })?;
@@ -114,17 +116,17 @@ impl Account {
         self.height
     }
 
-    /// What all miners have had.
+    /// The sum of all miners' income.
     pub fn income(&self) -> Income {
         self.income
     }
 
-    /// What exists: the foundation's part and all subsidies.
+    /// The existing supply: the foundation's part and all subsidies.
     pub fn supply(&self) -> u128 {
         self.profile.issued(0).saturating_add(self.income.subsidy)
     }
 
-    /// What will never be more than this: the cap less what exists.
+    /// An upper bound of what can still be issued: the cap minus the supply.
     pub fn left(&self) -> u128 {
         self.profile.supply_max.saturating_sub(self.supply())
     }

@@ -1,14 +1,14 @@
-//! What a chain computes around proofs, in integers alone (spec §17, §18).
+//! What a chain computes around proofs, in integers only (spec §17, §18).
 //!
 //! - [`base_target`]: a difficulty as the 256-bit target of one MAC.
 //! - [`compact`]: a difficulty in the four bytes that a header has for it.
-//! - [`work`]: the difficulties of a whole branch, summed.
-//! - [`asert`]: the next block's target, from the schedule that was anchored.
+//! - [`work`]: the sum of the difficulties of a whole branch.
+//! - [`asert`]: the next block's target, from the schedule of an anchor.
 //! - [`times`]: which times a block may state.
-//! - [`profile`]: the constants of a chain; [`Profile::EAI`] are EthereumAI's.
+//! - [`profile`]: the constants of a chain; [`Profile::EAI`] has EthereumAI's.
 //! - [`income`]: what a block pays its miner, and an account of it.
 //!
-//! Nothing here looks at a clock, and no input makes it panic.
+//! Nothing in this module reads a clock, and no input makes it panic.
 
 pub mod asert;
 pub mod base_target;

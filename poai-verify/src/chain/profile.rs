@@ -5,39 +5,41 @@ use super::base_target::BaseTarget;
 use super::times::TimeRules;
 use poai_core::Difficulty;
 
-/// What a chain fixes around its proofs. Amounts are in base units.
+/// The constants that a chain fixes around its proofs. Amounts are in base
+/// units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Profile {
-    /// The chain.
+    /// The chain's name.
     pub name: &'static str,
-    /// Decimals of a coin: 10^decimals base units are one.
+    /// Decimals of a coin: one coin is 10^decimals base units.
     pub decimals: u8,
-    /// The most that will ever exist.
+    /// The largest supply that can ever exist.
     pub supply_max: u128,
-    /// Of it, what the foundation has from the genesis on.
+    /// The foundation's part of it, which exists from the genesis on.
     pub foundation: u128,
-    /// Blocks of an era, within which every block has the same subsidy.
+    /// Number of blocks in an era, within which every block has the same
+    /// subsidy.
     pub era_blocks: u64,
-    /// An era pays one in so many of what is left to pay when it begins; the
-    /// number of eras that pay anything is at most some ninety times this.
+    /// The era divisor, n: an era pays 1/n of what is left to pay when it
+    /// begins. The number of eras that pay anything is at most about 90·n.
     pub era_divisor: u8,
     /// Seconds between blocks.
     pub block_time: u32,
     /// Seconds behind schedule that halve the difficulty.
     pub half_life: u32,
-    /// Ancestors whose median time a block has to be after.
+    /// Number of ancestors whose median time a block's time has to be after.
     pub time_ancestors: usize,
     /// Seconds that a block may be ahead of the clock.
     pub future_limit: u64,
     /// The difficulty of the network that the profile was made for, in MACs.
     pub reference_difficulty: u128,
-    /// The genesis has one in so many of it.
+    /// The genesis divisor, n: the genesis has 1/n of that difficulty.
     pub initial_divisor: u128,
 }
 
-/// 10^18, as Ethereum has it.
+/// 10^18, as in Ethereum.
 const COIN: u128 = 1_000_000_000_000_000_000;
 
 impl Profile {
@@ -60,12 +62,12 @@ impl Profile {
         initial_divisor: 5_000,
     };
 
-    /// What is left to the miners at the genesis.
+    /// The amount left to the miners at the genesis.
     pub const fn mined_max(&self) -> u128 {
         self.supply_max.saturating_sub(self.foundation)
     }
 
-    /// What the block of a height is paid. The genesis, at height 0, is paid
+    /// The subsidy of the block at a height. The genesis, at height 0, is paid
     /// nothing.
     pub fn subsidy(&self, height: u64) -> u128 {
         match height.checked_sub(1) {
@@ -74,8 +76,8 @@ impl Profile {
         }
     }
 
-    /// All that exists after the block of a height: the foundation's part and
-    /// every subsidy up to this one. Never above [`Profile::supply_max`].
+    /// The supply after the block at a height: the foundation's part and every
+    /// subsidy up to this one. Never above [`Profile::supply_max`].
     pub fn issued(&self, height: u64) -> u128 {
         let Some(index) = height.checked_sub(1) else {
             return self.foundation.min(self.supply_max);
@@ -85,8 +87,8 @@ impl Profile {
         self.supply_max - era.left + era.subsidy * u128::from(blocks)
     }
 
-    /// The last height whose block is paid, or `u64::MAX` where that is beyond
-    /// every height; 0 where none is.
+    /// The last height whose block is paid: `u64::MAX` if that is beyond every
+    /// height, 0 if no block is paid.
     pub fn last_paid_height(&self) -> u64 {
         let (mut era, mut number) = (self.era(0), 0u64);
         while era.subsidy > 0 {
@@ -102,7 +104,7 @@ impl Profile {
         Difficulty::new(macs).unwrap_or(Difficulty::ONE)
     }
 
-    /// The schedule of a chain whose genesis has this time.
+    /// The anchor of a chain whose genesis has this time.
     pub fn anchor(&self, genesis_time: u64) -> Anchor {
         Anchor {
             height: 0,
@@ -120,7 +122,7 @@ impl Profile {
         Asert::new(self.block_time, self.half_life, Difficulty::BLOCK_MIN)
     }
 
-    /// The rules of time.
+    /// The time rules.
     ///
     /// # Errors
     /// [`super::TimeError`] for constants that are not permitted; never for
@@ -133,13 +135,13 @@ impl Profile {
         index / self.blocks()
     }
 
-    /// An era has a block at least: zero would never end.
+    /// Takes 0 as 1, because an era of no blocks would never end.
     fn blocks(&self) -> u64 {
         self.era_blocks.max(1)
     }
 
-    /// Walks from the first era, and stops where nothing is paid any more: some
-    /// hundreds of steps, whatever the number.
+    /// Walks from the first era, and stops at the first that pays nothing. It
+    /// takes some hundreds of steps, whatever the number.
     fn era(&self, number: u64) -> Era {
         let mut era = self.beginning(self.mined_max());
         for _ in 0..number {
@@ -151,23 +153,24 @@ impl Profile {
         era
     }
 
-    /// The era after one.
+    /// The next era.
     fn after(&self, era: &Era) -> Era {
-        // At most a part of what is left, so it never passes below zero.
+        // Each era pays at most a part of what is left, so this never
+        // underflows.
         self.beginning(era.left - era.subsidy * u128::from(self.blocks()))
     }
 
-    /// An era at whose beginning so much is left.
+    /// An era at whose beginning `left` is left to pay.
     fn beginning(&self, left: u128) -> Era {
         let parts = u128::from(self.era_divisor.max(1)) * u128::from(self.blocks());
         Era { left, subsidy: left / parts }
     }
 }
 
-/// An era's beginning.
+/// The state at the beginning of an era.
 struct Era {
-    /// What is not yet paid.
+    /// The amount not yet paid.
     left: u128,
-    /// What each of its blocks is paid.
+    /// The subsidy of each of its blocks.
     subsidy: u128,
 }

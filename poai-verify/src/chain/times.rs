@@ -1,9 +1,9 @@
-//! Which times a block may state (spec §17). Seconds since some epoch; the
-//! library looks at no clock.
+//! Which times a block may state (spec §17). Times are seconds since an epoch
+//! that the chain chooses; the library reads no clock.
 
 use alloc::vec::Vec;
 
-/// How far a block's time may be from its ancestors' and from now.
+/// How far a block's time may be from its ancestors' times and from now.
 ///
 /// | rule | permitted | what it stops |
 /// | --- | --- | --- |
@@ -16,41 +16,42 @@ pub struct TimeRules {
     future_limit: u64,
 }
 
-/// Why a time is refused, or rules are.
+/// Why a time or the rules are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    /// A median of an even number of times, of none, or of very many.
+    /// The number of ancestors is even, 0 or above 101.
     #[error("a median of {ancestors} times: it takes an odd number within 1..=101")]
     Ancestors {
-        /// How many were asked for.
+        /// The number asked for.
         ancestors: usize,
     },
-    /// The block is too far ahead of the clock. It may be right later.
+    /// The block is too far ahead of the clock. It may become valid later.
     #[error("time {time} is more than {limit} s after {now}")]
     Future {
         /// The block's time.
         time: u64,
         /// The clock.
         now: u64,
-        /// How far ahead it may be.
+        /// The limit, in seconds.
         limit: u64,
     },
-    /// The block is no later than most of its ancestors. It never will be.
+    /// The block's time is not after the median of its ancestors. It never
+    /// becomes valid.
     #[error("time {time} is not after the median of its ancestors, {median}")]
     Past {
         /// The block's time.
         time: u64,
-        /// The median that it has to be after.
+        /// The median, which the time has to be after.
         median: u64,
     },
 }
 
 impl TimeRules {
-    /// The most ancestors that may count.
+    /// The largest permitted number of ancestors.
     pub const ANCESTORS_MAX: usize = 101;
 
-    /// A time must be after the median of so many ancestors' and at most
-    /// `future_limit` seconds after the clock.
+    /// Rules by which a time must be after the median of `ancestors` ancestors'
+    /// times, and at most `future_limit` seconds after the clock.
     ///
     /// # Errors
     /// [`TimeError::Ancestors`].
@@ -61,7 +62,7 @@ impl TimeRules {
         Ok(TimeRules { ancestors, future_limit })
     }
 
-    /// How many ancestors count.
+    /// The number of ancestors that count.
     pub fn ancestors(&self) -> usize {
         self.ancestors
     }
@@ -71,9 +72,9 @@ impl TimeRules {
         self.future_limit
     }
 
-    /// Whether a time is after its ancestors': a rule of consensus. `latest`
-    /// are their times, the parent's first; as many count as the rules ask for
-    /// or there are, and a genesis may state any time.
+    /// Checks that a time is after its ancestors' median: a rule of consensus.
+    /// `latest` are the ancestors' times, the parent's first. The rules' number
+    /// of them counts, or all if there are fewer. A genesis may state any time.
     ///
     /// # Errors
     /// [`TimeError::Past`].
@@ -85,9 +86,9 @@ impl TimeRules {
         }
     }
 
-    /// Whether a time is not too far ahead of the clock: a rule for blocks that
-    /// *arrive*. One that is refused now may be right in a minute, and one that
-    /// was accepted stays so; no stored block is to be asked again.
+    /// Checks that a time is not too far ahead of the clock: a rule for blocks
+    /// that *arrive*. A refused block may become valid in a minute, and an
+    /// accepted block stays valid. Do not check stored blocks again.
     ///
     /// # Errors
     /// [`TimeError::Future`].
@@ -100,8 +101,8 @@ impl TimeRules {
     }
 }
 
-/// The median of times in any order; of an even number the later of the middle
-/// two. `None` of none.
+/// The median of times in any order; for an even number the later of the middle
+/// two. `None` if there are none.
 pub fn median_time_past(times: &[u64]) -> Option<u64> {
     let mut sorted = Vec::from(times);
     sorted.sort_unstable();

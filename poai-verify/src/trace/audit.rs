@@ -1,4 +1,5 @@
-//! Audits: the output's tiles and sampled tiles of a trace hold.
+//! Audits: checks that the output's tiles and sampled tiles of a trace are
+//! right.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -9,14 +10,13 @@ use poai_core::program::ValueId;
 use poai_core::trace::{Receipt, Record, Sampling, TraceHeader, header, record};
 use poai_core::{Root, RulesDigest, TraceRoot};
 
-/// An audit that holds: every record follows from the program and is wired to
-/// its producers, and every tile that it opens is what its step computes. These
-/// are the output's tiles (all, or [`poai_core::trace::TraceRules::output_tiles`])
-/// and those that were drawn.
+/// An audit that holds. Every record follows from the program and is wired to its producers, and
+/// every tile that the audit opens is what its step computes. These tiles are the output's (all, or
+/// [`poai_core::trace::TraceRules::output_tiles`]) and the drawn ones.
 ///
-/// It does not say that other tiles are right; [`super::Soundness`] says how
-/// likely skipped work and a wrong answer escape. It says nothing of what the
-/// inputs mean, nor that the prover of the receipt agrees.
+/// It does not show that other tiles are right; [`super::Soundness`] states how
+/// likely skipped work and a wrong answer escape. It shows neither what the
+/// inputs mean nor that the prover of the receipt agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -25,23 +25,23 @@ pub struct Audited {
     pub trace: TraceRoot,
     /// Its header.
     pub header: TraceHeader,
-    /// [`Receipt::digest`] of the receipt: the audit's tiles follow from it, so
-    /// that the audit is of this job and prover alone.
+    /// [`Receipt::digest`] of the receipt. The audit's tiles follow from it, so
+    /// the audit is valid for this job and prover only.
     pub receipt: [u8; 32],
-    /// How many tiles were recomputed.
+    /// The number of tiles that were recomputed.
     pub tiles: u32,
-    /// The rules it was checked under.
+    /// The rules under which the audit was checked.
     pub rules: RulesDigest,
 }
 
 impl Checker {
-    /// Checks an audit of a receipt's trace under a beacon. The beacon must have
-    /// been fixed after the receipt's digest was published. That the prover of
-    /// the receipt agrees, its signature shows.
+    /// Checks an audit of a receipt's trace under a beacon. The beacon must
+    /// have been fixed after the receipt's digest was published. Only a
+    /// signature shows that the prover of the receipt agrees.
     ///
     /// # Errors
-    /// [`TraceError`] names the first thing that does not hold; a receipt that
-    /// is not of this trace is [`TraceInvalid::Receipt`].
+    /// [`TraceError`] names the first check that fails. A receipt that is not
+    /// of this trace is [`TraceInvalid::Receipt`].
     pub fn audit(
         &self,
         receipt: &Receipt,
@@ -70,7 +70,8 @@ impl Checker {
         Ok(Audited { trace: *root, header: *header, receipt: digest, tiles, rules })
     }
 
-    /// All records: under the header, as the program implies, wired.
+    /// Reads all records and checks them against the header, the program and
+    /// each other.
     fn all_records(&self, head: &Head, from: &mut Cursor<'_>) -> Result<Vec<Record>, TraceError> {
         let program = self.program();
         let (mut leaves, mut records) = (Vec::new(), Vec::<Record>::new());

@@ -1,8 +1,9 @@
-//! How long messages can be, and how much memory a tile can take: what a node
-//! needs to refuse others before it reads or hashes them.
+//! Bounds of messages and tiles: how long messages can be, and how much memory
+//! a tile can take. With them a node refuses longer messages before it reads or
+//! hashes them.
 //!
 //! All bounds are arithmetic on the program and the run's shape. They are never
-//! below an honest message; a test says how far above.
+//! below an honest message; a test checks how far above they are.
 
 use super::checker::{Checker, Head};
 use super::error::TraceMalformed;
@@ -13,12 +14,12 @@ use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::trace::{Record, TraceHeader, record};
 
-/// The number of a value and that of a tile.
+/// The bytes of the numbers of a value and of a tile.
 pub(super) const PLACE: u64 = 4 + 8;
 
 impl Checker {
-    /// No audit of a run of this shape has more bytes than this. The shape
-    /// stands in a message's first [`TraceHeader::LEN`] bytes.
+    /// The most bytes that an audit of a run of this shape has. The shape is in
+    /// a message's first [`TraceHeader::LEN`] bytes.
     ///
     /// # Errors
     /// [`TraceMalformed`] if the rules do not permit the run.
@@ -27,16 +28,16 @@ impl Checker {
         Ok(self.audit_bytes(run, &extents))
     }
 
-    /// No fraud proof about a run of this shape has more bytes than this.
+    /// The most bytes that a fraud proof about a run of this shape has.
     ///
     /// # Errors
-    /// [`TraceMalformed`] where the rules do not permit the run.
+    /// [`TraceMalformed`] if the rules do not permit the run.
     pub fn fraud_bytes_max(&self, run: &RunShape) -> Result<u64, TraceMalformed> {
         let extents = self.permitted(run)?;
         Ok(self.fraud_bytes(run, &extents))
     }
 
-    /// No link has more bytes than this, whatever the run.
+    /// The most bytes that a link has, for every run.
     pub fn link_bytes_max(&self) -> u64 {
         let program = self.program();
         let linear = |value: &ValueId| {
@@ -46,12 +47,12 @@ impl Checker {
         TraceHeader::LEN as u64 + 4 + records.max().unwrap_or(0)
     }
 
-    /// Bounds of a value's worst tile in a run of this shape; `None` for an
-    /// input or a value that the program does not have. It is answered for runs
-    /// whose tiles take more memory than the rules permit, too.
+    /// Bounds of a value's worst tile in a run of this shape. `None` for an
+    /// input or a value that the program does not have. It also answers for
+    /// runs whose tiles take more memory than the rules permit.
     ///
     /// # Errors
-    /// [`TraceMalformed`] where the rules do not permit batch or sequence.
+    /// [`TraceMalformed`] if the rules do not permit batch or sequence.
     pub fn tile_bound(
         &self,
         run: &RunShape,
@@ -62,9 +63,10 @@ impl Checker {
         Ok(local.as_ref().map(worst))
     }
 
-    /// Refuses an audit that is longer than any, before anything is hashed.
+    /// Refuses an audit that is longer than the bound, before it hashes
+    /// anything.
     pub(super) fn check_audit_bytes(&self, head: &Head, got: usize) -> Result<(), TraceMalformed> {
-        // First what costs less: long programs have long audits.
+        // The cheaper check comes first: long programs have long audits.
         if (got as u64) < self.records_bytes() {
             return Err(TraceMalformed::Short);
         }
@@ -72,7 +74,7 @@ impl Checker {
         within(self.audit_bytes(&head.run, &head.extents), got)
     }
 
-    /// Refuses a fraud proof that is longer than any about its value, likewise.
+    /// Refuses a fraud proof that is longer than the bound for its value.
     pub(super) fn check_fraud_bytes(
         &self,
         head: &Head,
@@ -83,14 +85,14 @@ impl Checker {
         within(self.answer_bytes(head, value), got)
     }
 
-    /// No fraud proof about a value, and so no answer to a demand for a tile of
-    /// it, has more bytes.
+    /// The most bytes of a fraud proof about a value, and so of an answer to a
+    /// demand for one of its tiles.
     pub(super) fn answer_bytes(&self, head: &Head, value: ValueId) -> u64 {
         let tile = self.worst(&head.run, &head.extents, value);
         self.fraud_bytes_of(&head.extents, value, tile.bytes)
     }
 
-    /// Refuses a link that is longer than any, likewise.
+    /// Refuses a link that is longer than the bound.
     pub(super) fn check_link_bytes(&self, got: usize) -> Result<(), TraceMalformed> {
         within(self.link_bytes_max(), got)
     }
@@ -118,7 +120,7 @@ impl Checker {
         self.permitted_tile(run, extents, value).map(drop)
     }
 
-    /// A value's worst tile, if the rules permit the memory that it takes.
+    /// A value's worst tile, if the rules permit its memory.
     pub(super) fn permitted_tile(
         &self,
         run: &RunShape,
@@ -130,7 +132,7 @@ impl Checker {
         if bytes > max { Err(TraceMalformed::Memory { value, bytes, max }) } else { Ok(tile) }
     }
 
-    /// The header and all records.
+    /// The bytes of the header and all records.
     fn records_bytes(&self) -> u64 {
         let records = self.values().map(|value| self.record_len(value));
         records.fold(TraceHeader::LEN as u64, u64::saturating_add)
@@ -141,7 +143,7 @@ impl Checker {
         self.audit_bytes_of(tiles.max().unwrap_or(0))
     }
 
-    /// An audit whose tiles open so many bytes each.
+    /// The bytes of an audit whose tiles open `tile` bytes each.
     pub(super) fn audit_bytes_of(&self, tile: u64) -> u64 {
         self.records_bytes().saturating_add(tile.saturating_mul(self.rules().tiles_max()))
     }
@@ -152,9 +154,10 @@ impl Checker {
         self.values().map(of_value).max().unwrap_or(0)
     }
 
-    /// A fraud proof about a value. What follows the value and the tile: for an
-    /// input all inputs' records, or its own and a strip; for a step its record,
-    /// its inputs' and a tile, which opens so many bytes.
+    /// The bytes of a fraud proof about a value. For an input, all inputs'
+    /// records follow the value and the tile, or its own record and a strip.
+    /// For a step, its record, its inputs' records and a tile follow; the tile
+    /// opens `tile` bytes.
     pub(super) fn fraud_bytes_of(&self, extents: &[Extent], value: ValueId, tile: u64) -> u64 {
         let opened = |value: ValueId| self.opened_record_bytes(value);
         let program = self.program();
@@ -175,7 +178,7 @@ impl Checker {
         most.saturating_add(TraceHeader::LEN as u64 + PLACE)
     }
 
-    /// A value's worst tile; an input has none.
+    /// A value's worst tile; `None` for an input.
     fn worst(&self, run: &RunShape, extents: &[Extent], value: ValueId) -> TileBound {
         let local = Local::new(self.program(), extents, *run, value);
         local.as_ref().map_or_else(TileBound::default, worst)
@@ -190,7 +193,7 @@ impl Checker {
         Record::len(self.program().step_of(value).map_or(0, |step| step.inputs.len())) as u64
     }
 
-    /// A record and its path.
+    /// The bytes of a record and its path.
     fn opened_record_bytes(&self, value: ValueId) -> u64 {
         let count = self.program().values() as u64;
         self.record_len(value) + 32 * record::path_len(count, value.0.into()) as u64

@@ -1,4 +1,4 @@
-//! What every check starts with: the header, and the records that it needs.
+//! The checker, and what every check starts with: the header and records.
 
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
@@ -9,7 +9,7 @@ use poai_core::{ProgramId, TraceRoot};
 
 /// Checks messages about traces of one program under a node's rules.
 ///
-/// The program is the node's own: what registered it said which it is.
+/// The program is the node's own, as it was registered.
 #[derive(Clone, Debug)]
 pub struct Checker {
     program: Program,
@@ -27,9 +27,9 @@ pub(super) struct Head {
 
 impl Checker {
     /// A checker of a program's traces. A tile of attention opens all keys of
-    /// an item, so that [`TraceRules::tile_memory_max`] bounds sequences by
-    /// their width; [`Checker::largest`] says whether every run that the other
-    /// rules permit fits.
+    /// an item, so [`TraceRules::tile_memory_max`] bounds sequences by their
+    /// width. [`Checker::largest`] checks whether every run fits that the other
+    /// rules permit.
     pub fn new(program: Program, rules: TraceRules) -> Checker {
         Checker { program_id: program.program_id(), program, rules }
     }
@@ -39,7 +39,7 @@ impl Checker {
         &self.program
     }
 
-    /// Its id.
+    /// The program's id.
     pub fn program_id(&self) -> &ProgramId {
         &self.program_id
     }
@@ -49,14 +49,15 @@ impl Checker {
         &self.rules
     }
 
-    /// The header: of this program and of the trace asked about, within the
-    /// limits.
+    /// Reads a header and checks that it is of this program and of the given
+    /// trace, within the limits.
     pub(super) fn head(
         &self,
         trace: &TraceRoot,
         from: &mut Cursor<'_>,
     ) -> Result<Head, TraceError> {
-        // The version stands first: whatever follows, another is unsupported.
+        // The version comes first. Bytes of another version are unsupported,
+        // whatever follows.
         let header = TraceHeader::decode(from.peek(TraceHeader::LEN)).map_err(|why| match why {
             TraceDecodeError::Length { .. } => TraceMalformed::Short,
             why => TraceMalformed::Decode(why),
@@ -75,7 +76,7 @@ impl Checker {
         Ok(Head { header, root: *trace, run, extents })
     }
 
-    /// The extents of a run within the limits on batch and sequence.
+    /// The extents of a run, if batch and sequence are within the limits.
     pub(super) fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, TraceMalformed> {
         let RunShape { batch, sequence } = *run;
         if !self.rules.permits(run) {
@@ -94,8 +95,8 @@ impl Checker {
         from.take(Record::len(inputs) as u64)
     }
 
-    /// Reads a record and its path, and checks that it is under the header.
-    /// The record itself may still be other than the program implies.
+    /// Reads a record and its path, and checks that it is under the header. The
+    /// record itself may still differ from what the program implies.
     pub(super) fn opened_record<'a>(
         &self,
         head: &Head,
@@ -112,7 +113,7 @@ impl Checker {
         Ok(bytes)
     }
 
-    /// A record's bytes held against the program.
+    /// Checks a record's bytes against the program.
     pub(super) fn record(
         &self,
         head: &Head,
@@ -122,7 +123,7 @@ impl Checker {
         Ok(Record::decode(bytes, &self.program, &head.extents, &head.run, value)?)
     }
 
-    /// The total of the header held against the program.
+    /// Checks the header's total against the program.
     pub(super) fn check_macs(&self, head: &Head) -> Result<(), TraceInvalid> {
         let (expected, got) = (self.program.total_macs(&head.run), head.header.macs);
         if expected != got {

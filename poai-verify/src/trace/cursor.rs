@@ -1,4 +1,4 @@
-//! A message being consumed. Nothing is allocated.
+//! A cursor over a message's bytes. It allocates nothing.
 
 use super::error::TraceMalformed;
 
@@ -16,7 +16,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// The next bytes, at most so many, which are not taken.
+    /// The next bytes, at most `most`, without taking them.
     pub(super) fn peek(&self, most: usize) -> &'a [u8] {
         self.0.get(..most).unwrap_or(self.0)
     }
@@ -27,7 +27,7 @@ impl<'a> Cursor<'a> {
         Ok(*array)
     }
 
-    /// So many 32-byte hashes.
+    /// The next `count` 32-byte hashes.
     pub(super) fn hashes(&mut self, count: u64) -> Result<&'a [[u8; 32]], TraceMalformed> {
         let bytes = self.take(count.checked_mul(32).ok_or(TraceMalformed::Short)?)?;
         Ok(bytes.as_chunks().0)

@@ -1,5 +1,5 @@
-//! Forced opening: a demanded tile is opened, or the trace is rejected (spec
-//! §14).
+//! Forced opening: a prover opens a demanded tile, or its receipt is rejected
+//! (spec §14).
 
 use super::bounds::PLACE;
 use super::checker::{Checker, Head};
@@ -10,25 +10,25 @@ use poai_core::program::ValueId;
 use poai_core::program::ops::Local;
 use poai_core::trace::{Demand, Receipt, TraceHeader, unclean};
 
-/// What an answer to a demand shows.
+/// The result of an answer to a demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an answer may convict the trace"]
 pub enum Answer {
-    /// The tile is there and right, given what its step read. It does not say
-    /// that what the step read is right, nor anything of other tiles.
+    /// The tile is right, given what its step read. It does not show that what
+    /// the step read is right, nor anything about other tiles.
     Right,
     /// The answer is a fraud proof: the trace is convicted.
     Fraud(Fraud),
 }
 
 impl Checker {
-    /// Checks that a demand is about a receipt and a tile of its trace, and
-    /// returns how many bytes the answer has at most. A chain that admitted the
-    /// receipt has its header. It refuses a demand that fails.
+    /// Checks that a demand is about a receipt and a tile of its trace. Returns
+    /// the most bytes that the answer can have. A chain that admitted the
+    /// receipt has its header, and refuses a demand that fails this check.
     ///
     /// # Errors
-    /// [`TraceError`]: another receipt's demand, another trace's header, an
-    /// inadmissible run, or a value or tile that the run does not have.
+    /// [`TraceError`]: a demand about another receipt, another trace's header,
+    /// an inadmissible run, or a value or tile that the run does not have.
     pub fn demand(
         &self,
         receipt: &Receipt,
@@ -45,12 +45,11 @@ impl Checker {
         Ok(self.answer_bytes(&head, demand.value))
     }
 
-    /// Checks an answer to a demand. The answer is the message that
-    /// [`Checker::fraud`] takes about the demanded tile, and the tile is right if
-    /// there is no fraud in it.
+    /// Checks an answer to a demand. The answer is the message that [`Checker::fraud`] takes about
+    /// the demanded tile. The tile is right if the message shows no fraud.
     ///
     /// # Errors
-    /// [`TraceError`]: the bytes are no answer to this demand, which stays open
+    /// [`TraceError`]: the bytes do not answer this demand, which stays open
     /// until its deadline. At the deadline a chain rejects the receipt. It does
     /// not convict the trace: other receipts of it are not affected.
     pub fn answer(
@@ -61,8 +60,8 @@ impl Checker {
     ) -> Result<Answer, TraceError> {
         self.demanded(receipt, demand)?;
         let Demand { value, tile, .. } = *demand;
-        // Where the message says what it is about. The header alone is about
-        // its MACs, and answers nothing.
+        // The bytes that name what the message is about. A header alone is
+        // about its MACs, and answers no demand.
         let mut from = Cursor::new(answer);
         from.take(TraceHeader::LEN as u64)?;
         let place = from.take(PLACE).map_err(|_| TraceMalformed::Answer { value, tile })?;
@@ -77,7 +76,7 @@ impl Checker {
         }
     }
 
-    /// Whether a demand is about this receipt.
+    /// Checks that a demand is about this receipt.
     fn demanded(&self, receipt: &Receipt, demand: &Demand) -> Result<(), TraceInvalid> {
         let (expected, got) = (receipt.digest(), demand.receipt);
         if expected != got {

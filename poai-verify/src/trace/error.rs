@@ -1,4 +1,4 @@
-//! Malformed messages and invalid ones.
+//! Errors of trace messages: malformed and invalid ones.
 
 use crate::freivalds::FreivaldsError;
 use poai_core::program::ops::StepError;
@@ -10,7 +10,7 @@ use poai_core::{ProgramId, Root, RulesDigest, TraceRoot};
 /// Why a message about a trace was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceError {
-    /// The bytes are no message under the node's rules.
+    /// The bytes are not a message under the node's rules.
     #[error("malformed: {0}")]
     Malformed(#[from] TraceMalformed),
     /// What the message says is false.
@@ -18,16 +18,16 @@ pub enum TraceError {
     Invalid(#[from] TraceInvalid),
 }
 
-/// Why bytes are no message.
+/// Why bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceMalformed {
-    /// Its header, or a demand, is of another version or length.
+    /// The header, or a demand, is of another version or length.
     #[error(transparent)]
     Decode(#[from] TraceDecodeError),
-    /// They end before all is there.
+    /// The bytes end early.
     #[error("the message ends early")]
     Short,
-    /// They go on after all is there.
+    /// Bytes follow after the message's end.
     #[error("the message goes on for {0} bytes after its end")]
     Long(usize),
     /// The run is larger than the rules permit.
@@ -38,21 +38,21 @@ pub enum TraceMalformed {
         /// Tokens.
         sequence: u32,
     },
-    /// They are more than any honest message about the run has.
+    /// There are more bytes than any honest message about the run has.
     #[error("{got} bytes, where no honest message has more than {max}")]
     Size {
-        /// The most there can be.
+        /// The most bytes that there can be.
         max: u64,
-        /// How many there are.
+        /// The number of bytes.
         got: usize,
     },
-    /// Recomputing a tile could take more memory than the rules permit: the run
-    /// is inadmissible, whether the message holds or not.
+    /// Recomputing a tile could take more memory than the rules permit. The run
+    /// is inadmissible, even if the message is right.
     #[error("a tile of value {} may take {bytes} bytes of memory, the rules permit {max}", value.0)]
     Memory {
         /// The value.
         value: ValueId,
-        /// What its worst tile takes.
+        /// The memory of its worst tile, in bytes.
         bytes: u64,
         /// [`poai_core::trace::TraceRules::tile_memory_max`].
         max: u64,
@@ -60,22 +60,22 @@ pub enum TraceMalformed {
     /// The run has no tensors.
     #[error(transparent)]
     Run(#[from] RunShapeError),
-    /// It is about a value that no step makes.
+    /// The message is about a value that no step makes.
     #[error("value {} is no step's", .0.0)]
     Value(ValueId),
-    /// The tensors of a full check are others in number or length than the
+    /// The tensors of a full check differ in number or length from the
     /// program's.
     #[error("tensors of other number or lengths than the program's")]
     Data,
-    /// Sums of another length than their product has.
+    /// Sums have another length than their product.
     #[error("sums of value {}: {source}", value.0)]
     Sums {
         /// The value.
         value: ValueId,
-        /// What is wrong.
+        /// The reason.
         source: FreivaldsError,
     },
-    /// It is about a tile outside the value.
+    /// The message is about a tile outside the value.
     #[error("value {} has no tile {tile}", value.0)]
     Tile {
         /// The value.
@@ -83,7 +83,7 @@ pub enum TraceMalformed {
         /// The tile.
         tile: u64,
     },
-    /// It answers another demand, or none: the demand stays open.
+    /// The message does not answer this demand, which stays open.
     #[error("expected tile {tile} of value {}, got another or the header alone", value.0)]
     Answer {
         /// The value demanded.
@@ -96,7 +96,7 @@ pub enum TraceMalformed {
 /// Why a well-formed message is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceInvalid {
-    /// It is about another trace.
+    /// The message is about another trace.
     #[error("the header hashes to {got}, not to trace {expected}")]
     Trace {
         /// The trace asked about.
@@ -104,7 +104,7 @@ pub enum TraceInvalid {
         /// The header's.
         got: TraceRoot,
     },
-    /// It is about another program.
+    /// The message is about another program.
     #[error("the trace is of program {got}, not {expected}")]
     Program {
         /// The checker's.
@@ -112,7 +112,7 @@ pub enum TraceInvalid {
         /// The header's.
         got: ProgramId,
     },
-    /// The header's total is not the program's.
+    /// The header's total differs from the program's.
     #[error("the header says {got} MACs, the program has {expected}")]
     Macs {
         /// The program's.
@@ -120,16 +120,16 @@ pub enum TraceInvalid {
         /// The header's.
         got: u64,
     },
-    /// The header's input is not the inputs' records'.
+    /// The header's input is not that of the inputs' records.
     #[error("the header's input is not that of the records")]
     Input,
-    /// The header's output is not the last record's.
+    /// The header's output is not that of the last record.
     #[error("the header's output is not that of the records")]
     Output,
     /// The records do not hash to the header's root.
     #[error("the records do not lead to the header")]
     Records,
-    /// A record is not what the program implies.
+    /// A record differs from what the program implies.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// An opening does not lead to its root.
@@ -139,24 +139,24 @@ pub enum TraceInvalid {
         value: ValueId,
         /// Which of the tile's openings.
         slot: usize,
-        /// Why.
+        /// The reason.
         source: OpeningError,
     },
-    /// A step has no result for what was opened.
+    /// A step has no result for the opened rows.
     #[error("value {}: {source}", value.0)]
     Step {
         /// The value.
         value: ValueId,
-        /// Why.
+        /// The reason.
         source: StepError,
     },
-    /// Rows that a step reads hold i8 entries outside −64..=63, or padding
-    /// that is not zero.
+    /// Rows that a step reads hold i8 entries outside −64..=63, or non-zero
+    /// padding.
     #[error("value {}: the rows of slot {slot} are out of range or padded with other than zeros", value.0)]
     Unclean {
         /// The value whose step reads them.
         value: ValueId,
-        /// The slot: an input, or after them a constant.
+        /// The slot: inputs first, then constants.
         slot: usize,
     },
     /// A row of an input of the program is unclean in the same sense.
@@ -164,7 +164,7 @@ pub enum TraceInvalid {
     UncleanInput {
         /// The input.
         value: ValueId,
-        /// The first such row of those opened, padding rows counted.
+        /// The first such row of the opened ones, counting padding rows.
         row: u32,
     },
     /// A whole tensor is unclean in the same sense.
@@ -172,10 +172,10 @@ pub enum TraceInvalid {
         "tensor {tensor} (values, then constants) is out of range or padded with other than zeros"
     )]
     UncleanTensor {
-        /// Which: values first, then constants.
+        /// The tensor's index: values first, then constants.
         tensor: usize,
     },
-    /// A tile is not what its step computes.
+    /// A tile differs from what its step computes.
     #[error("value {}, tile {tile}: entry [{row}, {column}] is wrong", value.0)]
     Entry {
         /// The value.
@@ -184,17 +184,17 @@ pub enum TraceInvalid {
         tile: u64,
         /// The first wrong entry's row.
         row: u32,
-        /// And its column.
+        /// The first wrong entry's column.
         column: u32,
     },
-    /// An entry is not what its step computes.
+    /// An entry differs from what its step computes.
     #[error("value {}: entry [{row}, {column}] is wrong", value.0)]
     Value {
         /// The value.
         value: ValueId,
         /// The first wrong entry's row.
         row: u32,
-        /// And its column.
+        /// The first wrong entry's column.
         column: u32,
     },
     /// Claimed sums are not the product's. No root binds them, so this proves
@@ -203,13 +203,13 @@ pub enum TraceInvalid {
     Sums {
         /// The value.
         value: ValueId,
-        /// Why.
+        /// The reason.
         source: FreivaldsError,
     },
     /// A constant is not the program's.
     #[error("constant {constant} hashes to {got}, which is not the program's root")]
     Constant {
-        /// Which.
+        /// The constant's index.
         constant: usize,
         /// Its root.
         got: Root,
@@ -227,7 +227,7 @@ pub enum TraceInvalid {
     Link {
         /// What differs.
         what: &'static str,
-        /// The proof's root, or the step's where a dimension differs.
+        /// The proof's root, or the step's if a dimension differs.
         root: Root,
     },
     /// A demand is about another receipt.
@@ -235,18 +235,18 @@ pub enum TraceInvalid {
     Demand {
         /// The receipt's digest.
         expected: [u8; 32],
-        /// The one that the demand names.
+        /// The digest that the demand names.
         got: [u8; 32],
     },
-    /// A receipt says something else of the trace.
+    /// A field of a receipt is not the trace's.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
 }
 
-/// Which field of a receipt is not the trace's.
+/// The field of a receipt that is not the trace's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
-    /// It names another program.
+    /// The receipt names another program.
     #[error("the receipt is of program {got}, the trace of {expected}")]
     Program {
         /// The trace's.
@@ -254,7 +254,7 @@ pub enum ReceiptError {
         /// The receipt's.
         got: ProgramId,
     },
-    /// It names other inputs.
+    /// The receipt names other inputs.
     #[error("the receipt is of inputs {got}, the trace of {expected}")]
     Input {
         /// The trace's.
@@ -262,7 +262,7 @@ pub enum ReceiptError {
         /// The receipt's.
         got: Root,
     },
-    /// It names another output.
+    /// The receipt names another output.
     #[error("the receipt is of output {got}, the trace of {expected}")]
     Output {
         /// The trace's.
@@ -270,7 +270,7 @@ pub enum ReceiptError {
         /// The receipt's.
         got: Root,
     },
-    /// It names another trace.
+    /// The receipt names another trace.
     #[error("the receipt is of trace {got}, not {expected}")]
     Trace {
         /// The header's root.
@@ -278,7 +278,7 @@ pub enum ReceiptError {
         /// The receipt's.
         got: TraceRoot,
     },
-    /// It counts other MACs of products with weights.
+    /// The receipt counts other MACs of products with weights.
     #[error("the receipt says {got} MACs with weights, the run has {expected}")]
     MacsWeights {
         /// The program's in this run.
@@ -286,7 +286,7 @@ pub enum ReceiptError {
         /// The receipt's.
         got: u64,
     },
-    /// It counts other MACs of products of activations.
+    /// The receipt counts other MACs of products of activations.
     #[error("the receipt says {got} MACs of activations, the run has {expected}")]
     MacsActivations {
         /// The program's in this run.
@@ -294,7 +294,7 @@ pub enum ReceiptError {
         /// The receipt's.
         got: u64,
     },
-    /// It asks for verification under other rules than the checker's.
+    /// The receipt asks for verification under other rules than the checker's.
     #[error("the receipt asks for rules {got}, the checker has {expected}")]
     Rules {
         /// The checker's.

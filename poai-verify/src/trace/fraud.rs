@@ -1,4 +1,5 @@
-//! Fraud proofs: one record or one tile of a trace is wrong.
+//! Fraud proofs: messages which show that one record or one tile of a trace is
+//! wrong.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -9,14 +10,14 @@ use poai_core::TraceRoot;
 use poai_core::program::ValueId;
 use poai_core::trace::{Sample, header, unclean};
 
-/// A fraud that was proven: whoever published the trace root did not run the
+/// A proven fraud: the party that published the trace root did not run the
 /// program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fraud {
     /// The trace.
     pub trace: TraceRoot,
-    /// Where.
+    /// The value where the trace lies.
     pub value: ValueId,
     /// What is wrong.
     pub wrong: Wrong,
@@ -32,25 +33,25 @@ pub enum Wrong {
     Record(TraceInvalid),
     /// A tile is not what its step computes.
     Tile(TraceInvalid),
-    /// An input of the program has entries out of range, or padding other than
-    /// zero: no honest run has such an input.
+    /// An input of the program has entries out of range or non-zero padding. No
+    /// honest run has such an input.
     Input(TraceInvalid),
 }
 
 impl Checker {
-    /// Checks a fraud proof: on `Ok` the trace is fraudulent. A tile that is
-    /// right can not be proven fraudulent, and one that is wrong always can by
-    /// whoever has the tensors and records. What is withheld nobody can prove
-    /// wrong.
+    /// Checks a fraud proof: on `Ok` the trace is fraudulent. No proof convicts
+    /// a right tile. A party that has the tensors and records can prove every
+    /// wrong tile. Withheld data cannot be proven wrong; [`Checker::demand`]
+    /// forces it open.
     ///
     /// # Errors
-    /// [`TraceError`]: the bytes prove nothing;
-    /// [`TraceInvalid::NoFraud`] where what they are about is right, or clean.
+    /// [`TraceError`]: the bytes prove nothing. [`TraceInvalid::NoFraud`] if
+    /// what they are about is right, or clean.
     pub fn fraud(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
         let mut from = Cursor::new(proof);
         let head = self.head(trace, &mut from)?;
         if from.end().is_ok() {
-            // The header alone: its MACs follow from the program.
+            // A header alone: its MACs follow from the program.
             let value = self.program().output();
             return match self.check_macs(&head) {
                 Err(why) => Ok(Fraud { trace: head.root, value, wrong: Wrong::Header(why) }),
@@ -62,7 +63,8 @@ impl Checker {
         let tile = u64::from_le_bytes(from.array()?);
         if (value.0 as usize) < self.program().inputs().len() {
             return match tile.checked_sub(1) {
-                // One message for one lie: all inputs' records go by the first.
+                // Each lie has one message: the first input's carries all
+                // inputs' records.
                 None if value.0 > 0 => Err(TraceMalformed::Tile { value, tile }.into()),
                 None => self.input_fraud(&head, value, from),
                 Some(strip) => self.unclean_input(&head, value, strip, from),
@@ -89,7 +91,7 @@ impl Checker {
         let own = match checked {
             Ok(own) => own,
             Err(why) => {
-                // One message for one lie: no tile, and nothing after the
+                // Each lie has one message: tile 0, and nothing after the
                 // records.
                 if tile != 0 {
                     return Err(TraceMalformed::Tile { value, tile }.into());
@@ -107,7 +109,7 @@ impl Checker {
         }
     }
 
-    /// The records of all inputs: as the program implies, and the header's.
+    /// Checks the records of all inputs against the program and the header.
     fn input_fraud(
         &self,
         head: &Head,
@@ -133,7 +135,7 @@ impl Checker {
         Err(TraceInvalid::NoFraud { value, tile: 0 }.into())
     }
 
-    /// A strip of an input: a fraud where one of its rows is unclean.
+    /// Checks a strip of an input: it is a fraud if one of its rows is unclean.
     fn unclean_input(
         &self,
         head: &Head,
@@ -147,7 +149,7 @@ impl Checker {
         let extent = *head.extents.get(value.0 as usize).ok_or(no_tile)?;
         let rows = unclean::strip_rows(&extent, strip).ok_or(no_tile)?;
         let bytes = self.opened_record(head, value, &mut from)?;
-        // A record that lies is proven by tile 0.
+        // If the record lies, tile 0 proves it.
         let record = self.record(head, value, bytes)?;
         let rows = open_rows(value, 0, extent, rows, &record.root, &mut from)?;
         from.end()?;

@@ -1,8 +1,8 @@
-//! The full check: all tensors at hand, every entry of every step decided.
+//! The full check: it decides every entry of every step from all tensors.
 //!
-//! Products with weights whose sums are at hand are checked by Freivalds'
-//! method, except where multiplying again is quicker; everything else is
-//! recomputed. Who has no sums multiplies again.
+//! It checks products with weights by Freivalds' method if their sums are
+//! available, except when multiplying again is faster. It recomputes everything
+//! else. A caller without sums multiplies again.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -16,8 +16,8 @@ use poai_core::program::{Extent, Op, ValueId};
 use poai_core::trace::{Record, TraceHeader, header, record};
 use poai_core::{Root, RulesDigest, Shape, TraceRoot};
 
-/// Every tensor of a run, as its padded bytes. Nothing of it is trusted: all
-/// is held against the trace root.
+/// Every tensor of a run, as its padded bytes. The check trusts none of it, and
+/// compares all of it with the trace root.
 #[derive(Clone, Copy, Debug)]
 pub struct Data<'a> {
     /// One for each value, inputs first.
@@ -25,41 +25,42 @@ pub struct Data<'a> {
     /// One for each constant.
     pub constants: &'a [&'a [u8]],
     /// For each value the sums of its product, (padded rows of the
-    /// input)×(padded rows of the weights), where they are at hand. No root
-    /// binds them; wrong ones are found out.
+    /// input)×(padded rows of the weights), if they are available. No root
+    /// binds them; the check detects wrong ones.
     pub sums: &'a [Option<&'a [i32]>],
 }
 
-/// How products are checked.
+/// How the full check checks products.
 #[derive(Clone, Debug)]
 pub struct Method {
-    /// Unknown to whoever made the trace and the sums.
+    /// A seed that the maker of the trace and the sums does not know.
     pub seed: Seed32,
-    /// Freivalds' rounds: each lets a wrong product pass with a chance of at
-    /// most 2^-32.
+    /// The number of Freivalds' rounds. Each lets a wrong product pass with a
+    /// chance of at most 2^-32.
     pub rounds: u32,
-    /// A product is recomputed, and its sums left unread, where it has fewer
-    /// true MACs than this for each entry that Freivalds' check would read:
-    /// padded operands and sums, once a round. 0 recomputes none whose sums
-    /// are at hand. [`Method::RECOMPUTE_BELOW`] suits this crate's own
-    /// multiplication.
+    /// The threshold below which a product is recomputed and its sums are left
+    /// unread. It is the number of true MACs for each entry that Freivalds'
+    /// check would read: padded operands and sums, once a round. 0 recomputes
+    /// no product whose sums are available. [`Method::RECOMPUTE_BELOW`] suits
+    /// this crate's own multiplication.
     pub recompute_below: u32,
 }
 
 impl Method {
-    /// Where this crate's own, portable multiplication was measured to be as
-    /// quick as a check (docs/benchmarks.md). The smallest product without
-    /// padding, 32×32×128, has 14 MACs an entry, so only thin ones that are
-    /// mostly padding are below.
+    /// The threshold at which this crate's own, portable multiplication was
+    /// measured to be as fast as a check (docs/benchmarks.md). The smallest
+    /// product without padding, 32×32×128, has 14 MACs an entry. So only thin
+    /// products that are mostly padding are below the threshold.
     pub const RECOMPUTE_BELOW: u32 = 2;
 
-    /// So many rounds, and the threshold of this crate's own multiplication.
+    /// A method with `rounds` rounds and the threshold of this crate's own
+    /// multiplication.
     pub fn new(seed: Seed32, rounds: u32) -> Method {
         Method { seed, rounds, recompute_below: Method::RECOMPUTE_BELOW }
     }
 
-    /// Whether a product of so many true MACs, whose padded matrices have
-    /// this shape, is recomputed.
+    /// Whether a product of `macs` true MACs, whose padded matrices have this
+    /// shape, is recomputed.
     fn recomputes(&self, macs: u64, shape: &Shape) -> bool {
         let [m, n, k] = [shape.m, shape.n, shape.k].map(u128::from);
         let reads = (m * k + n * k + m * n).saturating_mul(self.rounds.into());
@@ -67,23 +68,23 @@ impl Method {
     }
 }
 
-/// A trace that is right in every entry, but for Freivalds' error.
+/// A trace that is right in every entry, except for Freivalds' error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checked {
     /// The trace.
     pub trace: TraceRoot,
-    /// Its head.
+    /// The trace's header.
     pub header: TraceHeader,
-    /// How many products were checked by Freivalds' method.
+    /// The number of products checked by Freivalds' method.
     pub freivalds: u32,
-    /// How many steps were recomputed, products that are quicker multiplied
-    /// than checked among them.
+    /// The number of recomputed steps, including products that are faster to
+    /// multiply than to check.
     pub recomputed: u32,
     /// Binary logarithm of the inverse of the chance that one wrong product
     /// passed.
     pub error_bits: u32,
-    /// The rules it was checked under.
+    /// The rules under which the trace was checked.
     pub rules: RulesDigest,
 }
 
@@ -92,8 +93,8 @@ impl Checker {
     /// [`TraceHeader::LEN`] bytes.
     ///
     /// # Errors
-    /// [`TraceError`]: tensors of other lengths are malformed, everything else
-    /// that differs is invalid, the first wrong entry by its place.
+    /// [`TraceError`]: tensors of other lengths are malformed. Every other
+    /// difference is invalid, and the error names the first wrong entry.
     pub fn full(
         &self,
         trace: &TraceRoot,
@@ -141,7 +142,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Every tensor clean: Freivalds' check multiplies padding, too.
+    /// Checks that every tensor is clean, because Freivalds' check multiplies
+    /// padding, too.
     fn check_clean(&self, head: &Head, data: &Data<'_>) -> Result<(), TraceInvalid> {
         let constants = self.program().constants().iter().map(|constant| constant.extent);
         let extents = head.extents.iter().copied().chain(constants);
@@ -152,7 +154,8 @@ impl Checker {
         }
     }
 
-    /// Every tensor hashed, and held against the program and the trace root.
+    /// Hashes every tensor and checks it against the program and the trace
+    /// root.
     fn check_roots(&self, head: &Head, data: &Data<'_>) -> Result<(), TraceInvalid> {
         let program = self.program();
         let constants = roots(data.constants);
@@ -190,7 +193,7 @@ impl Checker {
         }
     }
 
-    /// One step: whether Freivalds' method spared the product.
+    /// Checks one step. Returns whether Freivalds' method checked the product.
     fn step(
         &self,
         head: &Head,
@@ -276,7 +279,7 @@ impl RowSource for Whole<'_> {
     }
 }
 
-/// A step's output being held against its recomputation.
+/// A step's output, compared with its recomputation.
 struct Work<'a> {
     local: &'a Local<'a>,
     whole: &'a Whole<'a>,
@@ -287,7 +290,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn check(&self, committed: Rows<'_>) -> Result<(), TraceInvalid> {
-        // As many rows at a time as share what they are made of.
+        // A block has as many rows as share what they are computed from.
         let rows = self.local.block_rows().max(1);
         let all = self.local.output.padded_rows();
         let blocks = all.div_ceil(rows);
@@ -346,7 +349,7 @@ fn roots(tensors: &[&[u8]]) -> Vec<Root> {
     }
 }
 
-/// All blocks; on all threads with feature `parallel`.
+/// Runs `work` on all blocks; on all threads with feature `parallel`.
 fn try_each(
     blocks: u32,
     block: impl Fn(u32) -> Result<(), TraceInvalid> + Sync,
@@ -354,7 +357,7 @@ fn try_each(
     #[cfg(feature = "parallel")]
     {
         use rayon::prelude::*;
-        // The first wrong entry, whichever thread is quickest.
+        // Returns the first wrong entry, whichever thread finishes first.
         let found = (0..blocks).into_par_iter().map(&block).find_first(Result::is_err);
         found.unwrap_or(Ok(()))
     }

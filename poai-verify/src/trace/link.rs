@@ -1,4 +1,4 @@
-//! Links: a mined product is a step of a trace.
+//! Links: messages which show that a mined product is a step of a trace.
 
 use super::checker::Checker;
 use super::cursor::Cursor;
@@ -7,14 +7,14 @@ use crate::Verified;
 use poai_core::program::{Op, ValueId};
 use poai_core::{ProgramId, TraceRoot};
 
-/// A win whose operands are a step's of a trace: its activations and the
-/// program's weights, shapes included.
+/// A win whose operands are those of a trace's step: its activations and the
+/// program's weights, including their shapes.
 ///
-/// It does not say that the trace is right (an audit does), nor that anybody
-/// asked for it. Where the step reads an input of the program, whoever made the
-/// input also wrote its padding rows. No audit sees them: they are known to be
-/// zero only as far as whoever has the input looks, and convicts a trace in
-/// which they are not ([`poai_core::trace::unclean`]).
+/// It does not show that the trace is right (an audit does), nor that a
+/// requester asked for it. If the step reads an input of the program, the
+/// input's maker also wrote its padding rows. No audit sees these rows. A party
+/// that has the input can check that they are zero. If they are not, it
+/// convicts the trace ([`poai_core::trace::unclean`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -1,20 +1,21 @@
-//! Checking traces of whole networks (spec §13 and §14).
+//! Checks traces of whole networks (spec §13 and §14).
 //!
 //! A [`Checker`] is built from the node's own program and [`TraceRules`]. It
-//! decides *audits* (sampled tiles hold), *fraud proofs* (one tile is wrong),
-//! *answers* (a demanded tile is right) and *links* (a mined product belongs to
-//! a trace), each from one message whose every length is implied. Each tile is
-//! recomputed by the same code that executes programs.
+//! decides *audits* (sampled tiles are right), *fraud proofs* (one tile is
+//! wrong), *answers* (a demanded tile is right) and *links* (a mined product
+//! belongs to a trace). Each is one message, whose every length is implied. The
+//! code that executes programs also recomputes each tile.
 //!
 //! - [`checker`]: header and records.
 //! - [`bounds`]: how long messages and how large tiles can be.
-//! - [`tile`]: one tile recomputed from its openings.
+//! - [`tile`]: recomputes one tile from its openings.
 //! - [`audit`], [`fraud`], [`demand`], [`link`]: the messages.
-//! - [`receipt`]: a claim compared with a trace, and whether a chain admits it.
+//! - [`receipt`]: compares a claim with a trace, and decides whether a chain
+//!   admits it.
 //! - [`registration`]: what a program's largest run costs its checkers.
-//! - [`full`]: every entry, with all tensors at hand.
-//! - [`mod@soundness`]: what an audit is worth.
-//! - [`error`]: malformed or invalid.
+//! - [`full`]: checks every entry from all tensors.
+//! - [`mod@soundness`]: how likely a false trace passes an audit.
+//! - [`error`]: malformed and invalid messages.
 
 pub mod audit;
 pub mod bounds;

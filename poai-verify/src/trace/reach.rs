@@ -1,8 +1,8 @@
-//! How much the worst tile of a step opens, without walking its tiles.
+//! How much the worst tile of a step opens, computed without walking its tiles.
 //!
-//! A run may have more tiles than can be counted, so the worst is bounded by
-//! arithmetic. It mirrors [`Local::reads`] and [`Local::further_reads`]; a test
-//! holds it against every tile of runs that are small enough.
+//! A run may have too many tiles to walk, so arithmetic bounds the worst one.
+//! It mirrors [`Local::reads`] and [`Local::further_reads`]. A test compares it
+//! with every tile of runs that are small enough.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,14 +13,14 @@ use poai_core::program::{Extent, Op, Window};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TileBound {
-    /// No tile's openings have more bytes.
+    /// The most bytes of a tile's openings.
     pub bytes: u64,
-    /// Recomputing no tile allocates more bytes beside the message. It is what
-    /// [`super::TraceRules::tile_memory_max`] limits.
+    /// The most bytes that recomputing a tile allocates besides the message.
+    /// [`super::TraceRules::tile_memory_max`] limits it.
     pub memory: u64,
 }
 
-/// BLAKE3's chunk.
+/// BLAKE3's chunk, in bytes.
 const CHUNK: u64 = blake3::CHUNK_LEN as u64;
 
 /// The most that any tile reads of one slot.
@@ -28,9 +28,9 @@ struct Reach {
     slot: usize,
     /// Rows of all ranges together.
     rows: u64,
-    /// Ranges that do not touch.
+    /// The number of ranges that do not touch.
     ranges: u64,
-    /// Ranges start at multiples of it; 0 where they start at row 0.
+    /// Ranges start at multiples of this; 0 if they start at row 0.
     align: u64,
 }
 
@@ -45,17 +45,17 @@ pub(super) fn worst(local: &Local<'_>) -> TileBound {
         let extent = local.slots.get(reach.slot).copied();
         let Some(extent) = extent else { continue };
         worst.bytes = worst.bytes.saturating_add(opened(&extent, reach));
-        // Decoded, each at most once at a time.
+        // Decoded tensors, each at most once at a time.
         let entries = reach.rows.saturating_mul(extent.columns.into());
         worst.memory = worst.memory.saturating_add(entries.saturating_mul(4));
     }
-    // The tile's own rows; the last tile reaches over the padding.
+    // The tile's own rows; the last tile extends over the padding.
     let padded = u64::from(local.output.padded_rows());
     let last = padded.saturating_sub(down.saturating_sub(1).saturating_mul(tile_rows));
     let own = Reach { slot: 0, rows: tile_rows.min(padded).max(last), ranges: 1, align: tile_rows };
     worst.bytes = worst.bytes.saturating_add(opened(&local.output, &own));
-    // What it computes, some rows of it and of the input, and what keeps
-    // track of the openings.
+    // The computed tile, some rows of it and of the input, and the bookkeeping
+    // of the openings.
     let columns = local.slots.first().map_or(0, |extent| u64::from(extent.padded_columns()));
     let columns = columns.saturating_add(local.output.padded_columns().into());
     let parts = [
@@ -81,7 +81,7 @@ pub(super) fn strip_bytes(extent: &Extent, rows: u32, align: u32) -> u64 {
     opened(extent, &Reach { slot: 0, rows: rows.into(), ranges: 1, align: align.into() })
 }
 
-/// Bytes and siblings of all ranges of a slot, each opened apart.
+/// Bytes and siblings of all ranges of a slot, each opened separately.
 fn opened(extent: &Extent, reach: &Reach) -> u64 {
     let (row, total) = (extent.row_bytes() as u64, extent.bytes());
     let ranges = reach.ranges.min(reach.rows);
@@ -89,8 +89,8 @@ fn opened(extent: &Extent, reach: &Reach) -> u64 {
         return 0;
     }
     let own = reach.rows.saturating_mul(row);
-    // Ranges start and are as long as multiples of these bytes, so that so
-    // many bytes of their first chunks are not their own.
+    // The start and the length of a range are multiples of these bytes, so this
+    // many bytes of its first chunk may belong to other rows.
     let before = CHUNK - gcd(reach.align.saturating_mul(row), CHUNK);
     let chunks = if ranges == 1 {
         own.saturating_add(before).div_ceil(CHUNK)
@@ -104,9 +104,10 @@ fn opened(extent: &Extent, reach: &Reach) -> u64 {
     bytes.saturating_add(siblings.saturating_mul(32))
 }
 
-/// The most siblings that some consecutive chunks have: one a level for one
-/// chunk; for more, one a level on either side below the node where the paths
-/// to the first and the last part, and one a level above it.
+/// The most siblings that some consecutive chunks have. One chunk has one
+/// sibling a level. Several chunks have one a level on either side below the
+/// node where the paths to the first and the last separate, and one a level
+/// above it.
 fn siblings(total: u64, chunks: u64) -> u64 {
     let all = total.div_ceil(CHUNK);
     let depth = u64::from(u64::BITS - all.saturating_sub(1).leading_zeros());
@@ -118,8 +119,8 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// How many items of `period` rows a tile of `rows` rows touches at most, if
-/// tiles start at multiples of `tile` and there are `all` items.
+/// The most items of `period` rows that a tile of `rows` rows touches, if tiles
+/// start at multiples of `tile` and there are `all` items.
 fn touched(rows: u64, tile: u64, period: u64, all: u64) -> u64 {
     let period = period.max(1);
     // The latest start within an item.
@@ -179,8 +180,7 @@ impl<'a> Tile<'a> {
         Reach { slot, rows: self.columns, ranges: 1, align: self.tile_columns }
     }
 
-    /// What is read, slot by slot, and how many ranges it is before they are
-    /// joined.
+    /// The reach in each slot, and the number of ranges before they are joined.
     fn reaches(&self) -> (Vec<Reach>, u64) {
         let constant = self.local.inputs;
         let mut pieces = 8;
@@ -203,8 +203,8 @@ impl<'a> Tile<'a> {
                 vec![self.same(0)]
             }
             Op::Embed { .. } => {
-                // Each row may name another; those that do not touch are every
-                // other one.
+                // Each row may name another row. At worst the named rows are
+                // every other one, so that no two touch.
                 pieces += 2 * self.rows;
                 let named = |slot| {
                     let rows = self.rows.min(self.slot_rows(slot));
@@ -263,7 +263,7 @@ impl<'a> Tile<'a> {
                 reaches.extend((1..constant).map(|slot| self.same(slot)));
                 reaches
             }
-            // A kind of step that this crate does not know: any rows.
+            // A kind of step that this crate does not know may read any rows.
             _ => {
                 let slots = 0..self.local.slots.len();
                 let any = |slot| Reach { ranges: self.slot_rows(slot), align: 1, ..self.all(slot) };
@@ -280,7 +280,7 @@ impl<'a> Tile<'a> {
         let [height, width] = window.output().unwrap_or([1, 1]).map(u64::from);
         let (period, image) = (height * width, u64::from(window.height));
         let (stride, kernel) = (u64::from(window.stride[0]), u64::from(window.kernel[0]));
-        // So many lines of windows, in so many items.
+        // The number of lines of windows, and of the items that they lie in.
         let lines = |lines: u64, items: u64| {
             let between = lines.saturating_sub(items).saturating_mul(stride);
             between.saturating_add(items * kernel).min(items * image)
@@ -291,15 +291,15 @@ impl<'a> Tile<'a> {
         let mut most = lines(one.min(height), 1);
         for items in 2..=items {
             let inner = items - 2;
-            // What is left for the first and the last item, which start and
+            // The remainder for the first and the last item, which start and
             // end at their items' edges.
             let Some(edges) = rows.checked_sub(inner * period) else { break };
             let edges = (edges + 2 * (width - 1)) / width;
             let whole = inner.saturating_mul(lines(height, 1));
             most = most.max(whole.saturating_add(lines(edges.clamp(2, 2 * height), 2)));
         }
-        // Where windows reach an image's last line, one item's rows touch the
-        // next one's: the first line is always read.
+        // If windows reach an image's last line, one item's rows touch the next
+        // item's: the first line is always read.
         let end = (height - 1).saturating_mul(stride).saturating_add(kernel);
         let ranges = if end >= image + u64::from(window.pads[0]) { 1 } else { items };
         let width = u64::from(window.width);
@@ -340,9 +340,9 @@ impl<'a> Tile<'a> {
         let hidden = u64::from(self.local.output.columns);
         let all = heads;
         let (items, heads) = self.context_items(heads);
-        // The heads of an item that is read whole touch, and if they are all,
-        // the next item's, too; at most the first item and the last are read
-        // in part.
+        // The heads of an item that is read whole touch each other. If all
+        // heads are read whole, they also touch the next item's. At most the
+        // first item and the last are read in part.
         let ranges = if self.tile_rows.is_multiple_of(sequence.max(1)) {
             if heads == all { 1 } else { items }
         } else {
@@ -375,16 +375,17 @@ mod tests {
         strip.opened_len() + 32 * u64::from(strip.siblings())
     }
 
-    /// The most bytes of `ranges` ranges of so many rows each at multiples of
-    /// `align`, by trying all: each is opened apart, so that the worst place is
-    /// the worst for all of them where there is room.
+    /// The most bytes of a range of `rows` rows at a multiple of `align`, found
+    /// by trying all. Each range is opened separately, so the worst place is
+    /// the worst for all ranges if there is room.
     fn most(extent: &Extent, rows: u32, align: u32) -> u64 {
         let starts = (0..=extent.padded_rows() - rows).step_by(align as usize);
         starts.map(|first| bytes(extent, first, rows)).max().unwrap()
     }
 
-    /// A bound is one: no opening is longer, and none much shorter than the
-    /// longest; for every fourth shape some opening is as long.
+    /// Checks that no opening is longer than the bound, and that the longest is
+    /// not much shorter. For at least every fourth shape some opening is
+    /// exactly as long.
     #[test]
     fn bounds_of_ranges_are_tight() {
         let (mut exact, mut all) = (0, 0);
@@ -407,14 +408,14 @@ mod tests {
                     assert!(bound >= most && bound < most + slack, "{name}: {most} {bound}");
                     exact += u32::from(bound == most);
                     all += 1;
-                    // Three of them, where there is room.
+                    // Three ranges, if there is room.
                     if 3 * rows > extent.padded_rows() {
                         continue;
                     }
                     let (ranges, rows) = (3, 3 * u64::from(rows));
                     let reach = Reach { slot: 0, rows, ranges, align: align.into() };
                     let bound = opened(&extent, &reach);
-                    // Rows of whole chunks leave none to guess.
+                    // For rows of whole chunks the bound is exact.
                     let chunks = if whole_chunks { 0 } else { 2 * CHUNK };
                     let slack = ranges * (chunks + 16 * 32);
                     assert!(
@@ -425,7 +426,8 @@ mod tests {
             }
         }
         assert!(4 * exact > all, "{exact} of {all}");
-        // No rows, no bytes; and more ranges than rows are as many as rows.
+        // No rows have no bytes. More ranges than rows count as many as the
+        // rows.
         let extent = Extent::new(64, 128, Dtype::I8).unwrap();
         let reach = |rows, ranges| opened(&extent, &Reach { slot: 0, rows, ranges, align: 1 });
         assert_eq!((reach(0, 3), reach(3, 0), reach(2, 9)), (0, 0, reach(2, 2)));

@@ -1,4 +1,4 @@
-//! Receipts: a claim compared with the trace that it is about.
+//! Receipts: compares a claim with the trace that it is about.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -6,16 +6,17 @@ use super::error::{ReceiptError, TraceError, TraceInvalid};
 use poai_core::trace::{Receipt, TraceHeader};
 
 impl Checker {
-    /// Checks that a chain can admit a receipt: its header's run is one that the
-    /// rules permit, tiles' memory included, and the receipt says of the trace
-    /// what header and program say, under this checker's rules. Chains call it
-    /// when a trace is posted, and refuse what fails: nobody could audit it.
+    /// Checks that a chain can admit a receipt. The rules must permit its
+    /// header's run, including the memory of tiles. The receipt must agree with
+    /// header and program, under this checker's rules. A chain calls it when a
+    /// trace is posted and refuses a receipt that fails, because no node could
+    /// audit it.
     ///
-    /// It does not say that there is such a trace. That is for an audit, a full
-    /// check ([`super::Audited::header`], [`super::Checked::header`]) or the end
-    /// of the time for demands and fraud proofs. Nor does it look at job and
-    /// prover: the requester compares the job, and a signature over
-    /// [`Receipt::digest`] names the prover.
+    /// It does not show that such a trace exists. An audit, a full check
+    /// ([`super::Audited::header`], [`super::Checked::header`]) or the end of
+    /// the time for demands and fraud proofs shows that. It does not check job
+    /// and prover: the requester compares the job, and a signature over
+    /// [`Receipt::digest`] authenticates the prover.
     ///
     /// # Errors
     /// [`TraceError`]: an inadmissible run, a header that is not of this
@@ -27,7 +28,7 @@ impl Checker {
         Ok(self.check_receipt(&head, receipt)?)
     }
 
-    /// The header's MACs and every field of the receipt.
+    /// Checks the header's MACs and every field of the receipt.
     pub(super) fn check_receipt(&self, head: &Head, receipt: &Receipt) -> Result<(), TraceInvalid> {
         self.check_macs(head)?;
         let (header, trace) = (&head.header, head.root);

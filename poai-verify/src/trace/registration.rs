@@ -1,4 +1,4 @@
-//! What a program costs its checkers, to be known when it is registered.
+//! Registration: what a program costs its checkers.
 
 use super::checker::Checker;
 use super::error::TraceMalformed;
@@ -10,19 +10,22 @@ use poai_core::trace::TraceRules;
 /// Rows of a tile.
 const TILE: u32 = Params::CONSENSUS.tile() as u32;
 
-/// From this sequence on, a tile of rows per token lies in two items at most.
+/// From this sequence on, a tile of rows per token lies in at most two items.
 const FEW: u32 = 2 * TILE;
 
-/// What the runs that the rules permit cost at most. A smaller run can cost more
-/// than a larger one: its tiles reach into more items, or over more padding.
+/// The largest costs of the runs that the rules permit. A smaller run can cost
+/// more than a larger one: its tiles reach into more items, or over more
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Largest {
     /// The run of most entries: [`TraceRules::batch_max`] items of
-    /// [`TraceRules::sequence_max`] tokens, of 1 if no form is per token.
+    /// [`TraceRules::sequence_max`] tokens, or of 1 token if no form is per
+    /// token.
     pub run: RunShape,
-    /// Bounds of its worst tile: bytes and memory, which may be two tiles'.
+    /// Bounds of its worst tile; bytes and memory may be of two different
+    /// tiles.
     pub tile: TileBound,
     /// Bytes of an audit.
     pub audit_bytes: u64,
@@ -33,40 +36,41 @@ pub struct Largest {
 }
 
 impl Checker {
-    /// The largest sizes of messages about runs that the rules permit. If it is an
-    /// error, the rules permit runs that no checker takes: a chain registers the
-    /// program under lower ones, [`Checker::fitted`].
+    /// The largest sizes of messages about runs that the rules permit. On an error the rules permit
+    /// runs that no checker takes. A chain then registers the program under lower rules,
+    /// [`Checker::fitted`].
     ///
-    /// It looks at up to 6144 runs, a microsecond or so a step each.
+    /// It looks at up to 6144 runs, and takes about a microsecond for each step
+    /// of a run.
     ///
     /// # Errors
-    /// [`TraceMalformed`] says what of a run is too large.
+    /// [`TraceMalformed`] names what of a run is too large.
     pub fn largest(&self) -> Result<Largest, TraceMalformed> {
         let [batch, sequence] = self.corner();
         let mut worst = Worst::default();
-        // The first batches and the last: of each remainder by a tile's rows.
+        // The first batches, and the last batch of each remainder by a tile's
+        // rows.
         for batch in ends(batch, TILE) {
             for sequence in ends(sequence, FEW) {
                 self.widen(&mut worst, RunShape { batch, sequence })?;
             }
         }
         let run = RunShape { batch, sequence };
-        // No run at all is permitted.
+        // The rules permit no run.
         self.widen(&mut worst, run)?;
         let Worst { tile, fraud_bytes } = worst;
         let audit_bytes = self.audit_bytes_of(tile.bytes);
         Ok(Largest { run, tile, audit_bytes, fraud_bytes, link_bytes: self.link_bytes_max() })
     }
 
-    /// The checker under the same rules, but for the longest sequence and then the
-    /// largest batch for which [`Checker::largest`] is no error. `None` if not even
-    /// one item of one token fits.
+    /// The checker under the same rules, except for the longest sequence and then the largest batch
+    /// for which [`Checker::largest`] succeeds. `None` if not even one item of one token fits.
     pub fn fitted(self) -> Option<Checker> {
         let (program, rules) = (self.program().clone(), *self.rules());
         let under = |batch_max: u32, sequence_max: u32| {
             Checker::new(program.clone(), TraceRules { batch_max, sequence_max, ..rules })
         };
-        // Few runs first: what is too large for these is too large.
+        // Few runs first: what is too large for these is too large for all.
         let roughly = |batch: u32, last: u32| {
             let (checker, mut worst) = (under(batch, last), Worst::default());
             let [batch, last] = checker.corner();
@@ -91,7 +95,7 @@ impl Checker {
         [batch_max, if self.program().has_tokens() { sequence_max } else { sequence_max.min(1) }]
     }
 
-    /// Adds what a run costs.
+    /// Widens the maxima by the costs of a run.
     fn widen(&self, worst: &mut Worst, run: RunShape) -> Result<(), TraceMalformed> {
         let extents = self.extents(&run)?;
         // Exact: at most 2^16 + 16 values.
@@ -106,21 +110,22 @@ impl Checker {
     }
 }
 
-/// What some runs cost at most.
+/// The largest costs of some runs.
 #[derive(Default)]
 struct Worst {
     tile: TileBound,
     fraud_bytes: u64,
 }
 
-/// The first of 1..=last, where a tile reaches into many items, and the last one
-/// of each remainder by a tile's rows, which says how items lie in tiles.
+/// The first of 1..=last, where a tile reaches into many items, and the last
+/// number of each remainder by a tile's rows, which determines how items lie in
+/// tiles.
 fn ends(last: u32, first: u32) -> impl Iterator<Item = u32> {
     (1..=last.min(first)).chain(last.saturating_sub(TILE - 1).max(first + 1)..=last)
 }
 
-/// The last of 1..=most that fits; what is larger than one that does not fit
-/// fits neither.
+/// The last of 1..=most that fits. `fits` must be monotone: what is larger than
+/// a number that does not fit does not fit either.
 fn last(most: u32, fits: impl Fn(u32) -> bool) -> Option<u32> {
     if most == 0 || !fits(1) {
         return None;

@@ -1,47 +1,48 @@
-//! What an audit is worth (spec §14).
+//! Soundness: how likely a false trace passes an audit (spec §14).
 
 use super::checker::Checker;
 use super::error::TraceMalformed;
 use poai_core::program::ops::Local;
 use poai_core::program::{RunShape, ValueId};
 
-/// How likely an audit under a checker's rules passes a false trace: upper
-/// bounds, in 0..=1.
+/// The chances that an audit under a checker's rules passes a false trace:
+/// upper bounds, in 0..=1.
 ///
-/// The three are far apart. MACs in wrong tiles are found by samples of their
-/// own. A prover that skips work can do without: it makes one early step wrong,
-/// such as a row copied to all items, and all later steps right, given that
-/// one. And one wrong tile can make an answer wrong, which few samples of a
-/// large run rarely find: a full check, or the time for demands and fraud
-/// proofs, decides whether an answer is right.
+/// The three chances are far apart. Samples by MACs find MACs in wrong tiles. A
+/// prover that skips work can avoid wrong MACs. It makes one early step wrong,
+/// such as a row copied to all items, and computes all later steps correctly
+/// from it. One wrong tile can make an answer wrong, and few samples of a large
+/// run rarely find it. A full check, or the time for demands and fraud proofs,
+/// decides whether an answer is right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Soundness {
-    /// The chance for a trace in which the asked fraction of the MACs is in
+    /// The chance for a trace in which the given fraction of the MACs is in
     /// wrong tiles. It bounds neither skipped work nor how wrong the answer is.
     pub macs_wrong: f64,
-    /// The chance for a trace in which the asked fraction of the work was
-    /// skipped: the fractions of wrong entries of all steps add up to it, in the
-    /// steps that are drawn most rarely.
+    /// The chance for a trace in which the given fraction of the work was
+    /// skipped. The fractions of wrong entries of all steps add up to it, in
+    /// the steps that are drawn most rarely.
     pub work_skipped: f64,
     /// The chance for a trace in which any one tile is wrong, the one that is
     /// drawn most rarely. It bounds every wrong answer to right inputs.
     pub answer_wrong: f64,
 }
 
-/// What the rounding of strata and of this module's fractions takes at most.
+/// The largest relative error from the rounding of strata and of this module's
+/// fractions.
 const ROUNDING: f64 = 1.0 - 1.0 / 32768.0;
 
 impl Checker {
-    /// What an audit of a run is worth against a prover that fakes `fraction` of
-    /// it and can try `2^grinding_bits` traces, receipts or beacons.
+    /// How likely an audit of a run passes if the prover fakes `fraction` of
+    /// the run and can try `2^grinding_bits` traces, receipts or beacons.
     ///
-    /// If a beacon is fixed after the receipt is admitted, by a source that the
-    /// prover has no part in, g is 0. With the trace root itself as beacon
+    /// If a source that the prover cannot influence fixes the beacon after the
+    /// receipt is admitted, g is 0. If the trace root itself is the beacon
     /// (Fiat–Shamir), g is the binary logarithm of how many traces the prover
     /// can afford to hash: 60 to 80 is customary.
     ///
-    /// `fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
+    /// A `fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
     ///
     /// # Errors
     /// [`TraceMalformed`] if the rules do not permit the run.
@@ -56,10 +57,10 @@ impl Checker {
         let total: u128 = (0..program.values() as u32)
             .map(|value| u128::from(program.macs(ValueId(value), run)))
             .sum();
-        // Exact: at most 2^16. Where it is 0, there is the output alone.
+        // Exact: at most 2^16. If it is 0, the output is the only step.
         let steps = program.steps().len() as u32 - 1;
         let mut worst = Scaled { mantissa: 0.0, exponent: 0 };
-        // Expected samples of a step that is wrong as a whole.
+        // The expected number of samples of a step that is wrong as a whole.
         let mut fewest = f64::INFINITY;
         for index in inputs..program.values() {
             // Exact: at most 2^16 + 16 values.
@@ -91,11 +92,11 @@ impl Checker {
             fewest = fewest.min(samples + by_macs);
         }
         let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) * ROUNDING };
-        // Where no tile of the only step can be wrong unseen, infinity times 0
-        // must not be a number of samples.
+        // If no tile of the only step can be wrong unseen, infinity times 0
+        // must not become a number of samples.
         let expected = if fraction > 0.0 { fraction * fewest } else { 0.0 };
         let macs_wrong = match total {
-            // There are none: nothing is drawn by them.
+            // There are no MACs, so no tile is drawn by them.
             0 => 1.0,
             _ => escape(rules.product_samples, fraction, grinding_bits),
         };
@@ -108,12 +109,11 @@ impl Checker {
     }
 }
 
-/// An upper bound on the chance that `samples` draws miss a `fraction` of what is
-/// drawn from, if the prover can try `2^grinding_bits` traces, receipts or
-/// beacons: `min(1, 2^g·(1 − f)^q)`. Strata make it no larger, but for their
-/// rounding, below one part in 2^15.
+/// An upper bound on the chance that `samples` draws miss a `fraction` of the drawn items, if the
+/// prover can try `2^grinding_bits` traces, receipts or beacons: `min(1, 2^g·(1 − f)^q)`. Strata do
+/// not increase it, except for their rounding, below one part in 2^15.
 ///
-/// `fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
+/// A `fraction` outside 0..=1 is taken as the nearer end, NaN as 0.
 pub fn escape(samples: u32, fraction: f64, grinding_bits: u32) -> f64 {
     let mut escape = Scaled::kept(fraction).power(samples);
     escape.exponent += i64::from(grinding_bits);
@@ -141,9 +141,9 @@ pub fn samples_for(fraction: f64, target_bits: u32, grinding_bits: u32) -> Optio
     Some(low)
 }
 
-/// `mantissa·2^exponent`, which neither over- nor underflows, rounded up
-/// throughout: a bound that is rounded to nearest may be none. The mantissa is
-/// in 1..2, or 0.
+/// `mantissa·2^exponent`, which neither over- nor underflows. Every operation
+/// rounds up, because a result rounded to nearest may be below the true bound.
+/// The mantissa is in 1..2, or 0.
 #[derive(Clone, Copy)]
 struct Scaled {
     mantissa: f64,
@@ -153,11 +153,12 @@ struct Scaled {
 impl Scaled {
     const ONE: Scaled = Scaled { mantissa: 1.0, exponent: 0 };
 
-    /// What is left of 1.
+    /// 1 minus the fraction.
     fn kept(fraction: f64) -> Scaled {
         let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
         let kept = 1.0 - fraction;
-        // From a half to 1 differences are exact, which shows whether this was.
+        // From a half to 1 differences are exact, which shows whether the
+        // subtraction was.
         let exact = fraction >= 0.5 || 1.0 - kept == fraction;
         let mut mantissa = if exact { kept } else { kept.next_up().min(1.0) };
         let mut exponent = 0;
@@ -168,7 +169,8 @@ impl Scaled {
         Scaled { mantissa, exponent }
     }
 
-    /// No less than e^−x, for x ≥ 0: e^−y ≤ 1 − y + y²/2, to the power of 2^16.
+    /// An upper bound of e^−x, for x ≥ 0: e^−y ≤ 1 − y + y²/2, to the power of
+    /// 2^16.
     fn exponential(x: f64) -> Scaled {
         let y = (x / 65536.0).min(1.0);
         Scaled::kept(y - y * y / 2.0).power(65536)
@@ -186,8 +188,8 @@ impl Scaled {
         }
     }
 
-    /// By squaring. What is kept is 0 or at least 2^-53, so that exponents stay
-    /// within 53·2^33.
+    /// The power, by squaring. What is kept is 0 or at least 2^-53, so
+    /// exponents stay within 53·2^33.
     fn power(self, mut exponent: u32) -> Scaled {
         let (mut base, mut power) = (self, Scaled::ONE);
         while exponent > 0 {
@@ -200,7 +202,7 @@ impl Scaled {
         power
     }
 
-    /// Whether it is smaller.
+    /// Whether it is smaller than `other`.
     fn is_below(&self, other: &Scaled) -> bool {
         match (self.mantissa > 0.0, other.mantissa > 0.0) {
             (true, true) => (self.exponent, self.mantissa) < (other.exponent, other.mantissa),
@@ -213,8 +215,8 @@ impl Scaled {
         self.mantissa == 0.0 || (self.exponent, self.mantissa) <= (bits, 1.0)
     }
 
-    /// As a number, no larger than 1 and, unless it is 0, no smaller than the
-    /// least normal one.
+    /// The value as a number, at most 1. Unless it is 0, it is at least the
+    /// smallest normal number.
     fn at_most_one(self) -> f64 {
         if self.mantissa == 0.0 {
             return 0.0;

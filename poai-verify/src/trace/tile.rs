@@ -1,4 +1,4 @@
-//! One tile recomputed from its openings.
+//! Recomputes one tile from its openings.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -12,12 +12,12 @@ use poai_core::program::{Extent, ValueId};
 use poai_core::puzzle::commitment::OpeningView;
 use poai_core::trace::Sample;
 
-/// What recomputing a tile says.
+/// The result of recomputing a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The committed tile is what the step computes.
     Right,
-    /// It is not.
+    /// The committed tile differs from what the step computes.
     Wrong(TraceInvalid),
 }
 
@@ -28,7 +28,8 @@ struct Opened<'a> {
 
 impl RowSource for Opened<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
-        // In the order of slots, then rows: the last that starts no later.
+        // The rows are in the order of slots, then rows: take the last that
+        // starts no later.
         let at = self.rows.partition_point(|(own, rows)| (*own, rows.first) <= (slot, row));
         let missing = StepError::Missing { slot, row };
         let (own, rows) = at.checked_sub(1).and_then(|at| self.rows.get(at)).ok_or(missing)?;
@@ -42,7 +43,7 @@ impl RowSource for Opened<'_> {
 impl Checker {
     /// Reads a tile's openings, checks each against its root, recomputes the
     /// tile and compares. `inputs` are the commitments of the step's inputs,
-    /// `output` its own.
+    /// `output` that of its output.
     pub(super) fn tile(
         &self,
         head: &Head,
@@ -103,7 +104,7 @@ impl Checker {
         })
     }
 
-    /// The commitment of what a step reads in a slot.
+    /// The commitment of the tensor that a step reads in a slot.
     fn root_of(&self, value: ValueId, inputs: &[Root], slot: usize) -> Option<Root> {
         if let Some(root) = inputs.get(slot) {
             return Some(*root);

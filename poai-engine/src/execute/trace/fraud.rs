@@ -1,4 +1,4 @@
-//! What convicts a trace, and what answers a demand (spec §14).
+//! Fraud proofs, and answers to demands (spec §14).
 
 use super::{Claim, OpenError, Trace, Values, open};
 use crate::execute::error::ValueError;
@@ -10,15 +10,15 @@ use poai_core::trace::{Demand, Record, header, unclean};
 use rayon::prelude::*;
 
 impl Trace {
-    /// What convinces anyone who has the trace root that a tile is wrong, if it
-    /// is: `header ‖ u32 value ‖ u64 tile ‖ record ‖ path ‖ (record ‖ path of
-    /// each input's value)… ‖ tile openings`.
+    /// A fraud proof about a tile. If the tile is wrong, it convinces every
+    /// verifier that has the trace root: `header ‖ u32 value ‖ u64 tile ‖
+    /// record ‖ path ‖ (record ‖ path of each input's value)… ‖ tile openings`.
     ///
     /// For any input of the program, tile 0 is the records of all inputs, which
     /// show whether the header's input is theirs: `header ‖ u32 0 ‖ u64 0 ‖
     /// (record ‖ path) of every input`. Tile s + 1 of an input is its padded
     /// rows 32s to 32s + 31, which show whether they are clean. If a step's
-    /// record lies, tile 0 is about that, and nothing follows the records.
+    /// record lies, the proof is about tile 0 and ends after the records.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -57,13 +57,13 @@ impl Trace {
         Ok(bytes)
     }
 
-    /// The answer to a demand: [`Trace::fraud_proof`] of its tile, which shows
-    /// no fraud if the tile is right. A prover answers before the deadline, or
-    /// the chain rejects its receipt.
+    /// The answer to a demand: [`Trace::fraud_proof`] of its tile. It shows no
+    /// fraud if the tile is right. If a prover does not answer before the
+    /// deadline, the chain rejects its receipt.
     ///
     /// # Errors
-    /// [`OpenError`]: a demand about another claim's receipt, or a tile that the
-    /// run does not have.
+    /// [`OpenError`]: a demand about another claim's receipt, or a tile that
+    /// the run does not have.
     pub fn answer(&self, claim: &Claim, demand: &Demand) -> Result<Vec<u8>, OpenError> {
         let (expected, got) = (self.receipt(claim).digest(), demand.receipt);
         if expected != got {
@@ -71,7 +71,7 @@ impl Trace {
         }
         let Demand { value, tile, .. } = *demand;
         if value.0 > 0 && (value.0 as usize) < self.network.program().inputs().len() && tile == 0 {
-            // All inputs' records go by the first.
+            // The first input's message carries all inputs' records.
             return Err(OpenError::Tile { value, tile });
         }
         self.fraud_proof(value, tile)
@@ -85,14 +85,14 @@ impl Trace {
         open(&self.trees[value.0 as usize], tensor, &rows).ok_or(no_tile)
     }
 
-    /// Whether a step's record, or that of a value it reads, is not what the
-    /// program implies, or they do not fit together.
+    /// Whether the record of a step, or of a value that it reads, differs from
+    /// what the program implies, or the records do not fit together.
     fn record_lies(&self, value: ValueId) -> bool {
         let implied = |value: ValueId| self.implied(value);
         record_lies(self.network.program(), &self.header.output, implied, value)
     }
 
-    /// A value's record, where its fields follow from the program.
+    /// A value's record, if its fields follow from the program.
     fn implied(&self, value: ValueId) -> Option<Record> {
         let (program, run) = (self.network.program(), &self.header.run);
         let bytes = self.records.get(value.0 as usize)?;
@@ -100,12 +100,12 @@ impl Trace {
     }
 
     /// Recomputes everything and proves the first lie: a message for
-    /// `Checker::fraud`, or `None` where the trace is honest. As much work as
-    /// the run, and slower: it is done tile by tile.
+    /// `Checker::fraud`, or `None` if the trace is honest. It works tile by
+    /// tile, so it takes as much work as the run and is slower.
     ///
     /// # Errors
-    /// [`OpenError`]: a device that keeps a tensor failed, or the library is
-    /// wrong.
+    /// [`OpenError`]: a device that keeps a tensor failed, or this library has
+    /// a bug.
     pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, OpenError> {
         let program = self.network().program();
         let header = self.header();
@@ -138,8 +138,8 @@ impl Trace {
         Ok(None)
     }
 
-    /// The first tile of a step that is not what the step computes of its
-    /// committed inputs.
+    /// The first tile of a step that differs from what the step computes from
+    /// its committed inputs.
     fn wrong_tile(&self, value: ValueId) -> Result<Option<u64>, ValueError> {
         let Some(local) = self.local(value) else { return Ok(None) };
         self.fetch_slots(value)?;
@@ -150,9 +150,9 @@ impl Trace {
     }
 }
 
-/// Whether a step's record, or that of a value it reads, is not what the
-/// program implies, or they do not fit together. `implied` gives a value's
-/// record if its fields follow from the program.
+/// Whether the record of a step, or of a value that it reads, differs from what
+/// the program implies, or the records do not fit together. `implied` returns a
+/// value's record if its fields follow from the program.
 pub(super) fn record_lies(
     program: &Program,
     output: &Root,
@@ -186,7 +186,7 @@ fn right(
     local.first_difference(&region, &expected, committed).is_none()
 }
 
-/// What the tile should be, of rows that are all clean.
+/// The tile as the step computes it from rows that are all clean.
 fn recompute(
     local: &Local<'_>,
     within: &Region,

@@ -1,5 +1,6 @@
-//! A run's tensors with their trees, and what is opened of them: audits, fraud
-//! proofs, answers to demands and links from mined products (spec §13 and §14).
+//! A run's tensors with their trees, and the messages that open them: audits,
+//! fraud proofs, answers to demands and links from mined products (spec §13 and
+//! §14).
 
 mod fraud;
 mod published;
@@ -21,7 +22,7 @@ use poai_core::trace::record::{self, Record};
 use poai_core::trace::{Receipt, Sample, Sampling, TraceHeader, TraceRules, header};
 use std::sync::Arc;
 
-/// Why nothing was opened.
+/// Why a tile or a record could not be opened.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -38,7 +39,7 @@ pub enum OpenError {
     Receipt {
         /// The digest of this claim's receipt.
         expected: [u8; 32],
-        /// The one that the demand names.
+        /// The digest that the demand names.
         got: [u8; 32],
     },
     /// An answer does not open the rows that were demanded.
@@ -48,7 +49,7 @@ pub enum OpenError {
         value: ValueId,
         /// The tile.
         tile: u64,
-        /// Why.
+        /// The reason.
         source: OpeningError,
     },
     /// A tensor that has to be opened cannot be read.
@@ -56,9 +57,9 @@ pub enum OpenError {
     Value(#[from] ValueError),
 }
 
-/// A program, a run of it, and a tensor and tree for each value. Whether the
-/// tensors are what the program computes is for others to check: a trace can
-/// be made to carry a fault, to see it found.
+/// A program, a run of it, and a tensor and tree for each value. Other parties
+/// check whether the tensors are what the program computes. A test can make a
+/// trace that carries a fault, to see a checker find it.
 #[derive(Clone, Debug)]
 pub struct Trace {
     network: Arc<Network>,
@@ -67,13 +68,13 @@ pub struct Trace {
     values: Vec<Lazy>,
     trees: Vec<Tree>,
     sums: Arc<[Option<Vec<i32>>]>,
-    /// Encoded; what others published may be no record at all.
+    /// Encoded, because published bytes may not be a valid record.
     records: Vec<Vec<u8>>,
     leaves: Vec<[u8; 32]>,
 }
 
-/// What a prover claims a trace for, and under which rules. Receipts and audits
-/// are of one claim.
+/// The job and prover that a trace is claimed for, and the rules. Receipts and
+/// audits are of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The requester's name for the job.
@@ -102,7 +103,7 @@ impl Trace {
         trace
     }
 
-    /// A trace whose records and header may lie.
+    /// A trace from given parts; its records and header may lie.
     pub(in crate::execute) fn of_parts(
         network: Arc<Network>,
         header: TraceHeader,
@@ -155,17 +156,17 @@ impl Trace {
         &self.header.run
     }
 
-    /// A value's tensor. Where a device ran the program, it is fetched when it
-    /// is first asked for, and the device's memory given back.
+    /// A value's tensor. If a device ran the program, the first call fetches
+    /// the tensor and releases the device's memory.
     ///
     /// # Errors
-    /// [`ValueError`]: there is no such value, or its device failed.
+    /// [`ValueError`]: the value does not exist, or its device failed.
     pub fn value(&self, value: ValueId) -> Result<&Tensor, ValueError> {
         self.values.get(value.0 as usize).ok_or(ValueError::None(value))?.fetch(value)
     }
 
-    /// Fetches what a device still keeps: afterwards the trace needs it no
-    /// more.
+    /// Fetches the tensors that a device still keeps. Afterwards the trace does
+    /// not need the device.
     ///
     /// # Errors
     /// [`ValueError::Fetch`].
@@ -176,17 +177,17 @@ impl Trace {
         })
     }
 
-    /// The sums of a product with weights, row-major, (padded rows of the
-    /// input)×(padded rows of the weights), where they were kept. Nothing
-    /// commits to them.
+    /// The sums of a product with weights, if they were kept: row-major,
+    /// (padded rows of the input)×(padded rows of the weights). No root commits
+    /// to them.
     pub fn sums(&self, value: ValueId) -> Option<&[i32]> {
         self.sums.get(value.0 as usize)?.as_deref()
     }
 
-    /// The same trace with another tensor for a value, as a prover would
-    /// commit to it who computed it wrongly; what later steps made stays. For
-    /// tests and demonstrations of audits and fraud proofs. `None` for a value
-    /// or a tensor that does not fit.
+    /// The same trace with another tensor for a value, as a prover commits to
+    /// it that computed the value wrongly. The tensors of later steps stay. For
+    /// tests and demonstrations of audits and fraud proofs. `None` if the value
+    /// does not exist or the tensor does not fit.
     pub fn with_fault(&self, value: ValueId, tensor: Tensor) -> Option<Trace> {
         let index = value.0 as usize;
         if self.extents.get(index)? != tensor.extent() {
@@ -199,7 +200,7 @@ impl Trace {
         Some(faulty)
     }
 
-    /// The head.
+    /// The header.
     pub fn header(&self) -> TraceHeader {
         self.header
     }
@@ -240,8 +241,9 @@ impl Trace {
         Some(bytes)
     }
 
-    /// An audit of a claim under a beacon that was fixed after the digest of the
-    /// claim's receipt was published: `header ‖ all records ‖ tile openings`.
+    /// An audit of a claim: `header ‖ all records ‖ tile openings`. The beacon
+    /// must have been fixed after the digest of the claim's receipt was
+    /// published.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -262,11 +264,11 @@ impl Trace {
         sampling.tiles(&self.root(), &self.receipt(claim).digest(), beacon)
     }
 
-    /// What shows that a product with weights was mined on operands of this
-    /// trace: `header ‖ u32 value ‖ record ‖ path`.
+    /// A link: `header ‖ u32 value ‖ record ‖ path`. It shows that a product
+    /// with weights was mined on operands of this trace.
     ///
     /// # Errors
-    /// [`OpenError`] where the value is no step.
+    /// [`OpenError`] if the value is not a step's.
     pub fn link(&self, value: ValueId) -> Result<Vec<u8>, OpenError> {
         let no_step = OpenError::Tile { value, tile: 0 };
         self.network.program().step_of(value).ok_or(no_step.clone())?;
@@ -281,8 +283,9 @@ impl Trace {
         Local::new(self.network.program(), &self.extents, self.header.run, value)
     }
 
-    /// Everything that a tile's recomputation needs: the openings of what it
-    /// is made of, in order, then of its own rows.
+    /// Everything that a tile's recomputation needs: first the openings of the
+    /// rows that the tile is computed from, in order, then of the tile's own
+    /// rows.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -297,7 +300,8 @@ impl Trace {
             for Read { slot, rows } in local.reads(&within) {
                 bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
             }
-            // A row that names none has no more to open, and is wrong by itself.
+            // If a row names no other row, it needs no further opening; it is
+            // then wrong by itself.
             for Read { slot, rows } in local.further_reads(&within, &source).unwrap_or_default() {
                 bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
             }
@@ -307,14 +311,14 @@ impl Trace {
         Ok(bytes)
     }
 
-    /// Fetches what a step reads, for [`Values`].
+    /// Fetches the tensors that a step reads, for [`Values`].
     fn fetch_slots(&self, value: ValueId) -> Result<(), ValueError> {
         let inputs = self.network.program().step_of(value).map_or(&[][..], |step| &step.inputs);
         inputs.iter().try_for_each(|&input| self.value(input).map(drop))
     }
 }
 
-/// A header of which only these two are known yet.
+/// A header with only these two fields known so far.
 fn unwritten(program: ProgramId, run: RunShape) -> TraceHeader {
     let (input, output) = (Root::default(), Root::default());
     TraceHeader { program, run, input, output, macs: 0, records: [0; 32] }
@@ -324,8 +328,8 @@ fn leaves(records: &[Vec<u8>]) -> Vec<[u8; 32]> {
     records.iter().map(|record| Record::leaf(record)).collect()
 }
 
-/// A trace's tensors as a step's slots, which [`Trace::fetch_slots`] has
-/// brought here.
+/// A trace's tensors as a step's slots. [`Trace::fetch_slots`] has fetched
+/// them.
 pub(in crate::execute) struct Values<'a> {
     pub(in crate::execute) trace: &'a Trace,
     pub(in crate::execute) value: ValueId,
@@ -348,7 +352,7 @@ impl Values<'_> {
         }
     }
 
-    /// Whether rows that a step reads are what honest runs have.
+    /// Whether rows that a step reads are clean, as in every honest run.
     pub(in crate::execute) fn is_clean(&self, read: &Read) -> bool {
         let Some((tensor, _)) = self.held(read.slot) else { return false };
         let row_bytes = tensor.extent().row_bytes();

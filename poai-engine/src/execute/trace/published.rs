@@ -1,6 +1,6 @@
-//! What a challenger receives of a trace, piece by piece: its header and
-//! records, then its tensors, and what it demands if they are withheld (spec
-//! §14).
+//! What a challenger receives of a trace: first its header and records, then
+//! its tensors. If any of them is withheld, [`Published::demands`] makes the
+//! demands (spec §14).
 
 use super::fraud::record_lies;
 use super::{OpenError, Trace, leaves};
@@ -18,43 +18,43 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceivedError {
-    /// What was received proves that the trace lies: a message that
+    /// What was received proves that the trace lies. It holds a message that
     /// `Checker::fraud` of poai-verify takes.
     #[error("the header or a record lies; post the fraud proof of {} bytes", .0.len())]
     Fraud(Vec<u8>),
     /// The header is of another program.
     #[error("the header is of another program")]
     Program,
-    /// The header's run has no tensors, or too large ones: no node audits it.
+    /// The header's run has no tensors or too large ones; no node audits it.
     #[error(transparent)]
     Run(#[from] RunShapeError),
-    /// Another number of tensors or records than the program has values.
+    /// The number of tensors or records is not the program's number of values.
     #[error("{got} {what}, the program has {expected} values")]
     Count {
         /// Tensors or records.
         what: &'static str,
         /// The program's values.
         expected: usize,
-        /// What was given.
+        /// The number received.
         got: usize,
     },
-    /// A tensor of another length.
+    /// A tensor has the wrong length.
     #[error("value {} has {got} bytes, in this run it has {expected}", value.0)]
     Length {
         /// The value.
         value: ValueId,
         /// The length of its padded bytes.
         expected: u64,
-        /// What was given.
+        /// The length received.
         got: usize,
     },
-    /// A record of another length than every record of this value has.
+    /// A record does not have the length that every record of this value has.
     #[error("the record of value {} has another length than the program implies", value.0)]
     Record {
         /// The value.
         value: ValueId,
     },
-    /// A tensor that does not hash to its record's root.
+    /// A tensor does not hash to its record's root.
     #[error("value {} is not the tensor that its record commits to", value.0)]
     Root {
         /// The value.
@@ -65,8 +65,8 @@ pub enum ReceivedError {
     Records,
 }
 
-/// A trace of which header and records were received, and no tensor yet. The
-/// records are those that the header commits to, and none of them lies.
+/// A received trace with its header and records, before any tensor. The records
+/// are those that the header commits to, and none of them lies.
 #[derive(Clone, Debug)]
 pub struct Published {
     network: Arc<Network>,
@@ -76,14 +76,14 @@ pub struct Published {
 }
 
 impl Published {
-    /// Reads a header and every record's bytes, inputs first, as whoever posted
-    /// the trace published them. They take little: a challenger asks for them
+    /// Reads the bytes of a header and of every record, inputs first, as the
+    /// prover published them. They are small, so a challenger asks for them
     /// before it asks for tensors.
     ///
     /// # Errors
-    /// [`ReceivedError::Fraud`] with the proof if header or records lie. All
-    /// other errors are no proof: what was received is not the trace's, and as
-    /// good as withheld.
+    /// [`ReceivedError::Fraud`] with the proof if the header or a record lies.
+    /// All other errors prove nothing. What was received is then not the
+    /// trace's, and counts as withheld.
     pub fn new(
         network: Arc<Network>,
         header: TraceHeader,
@@ -128,12 +128,12 @@ impl Published {
     }
 
     /// The trace with every value's padded bytes, inputs first. The tensors are
-    /// those that the records commit to; whether they are right is for
-    /// [`Trace::find_fraud`].
+    /// those that the records commit to. [`Trace::find_fraud`] checks whether
+    /// they are right.
     ///
     /// # Errors
-    /// [`ReceivedError`]: a tensor is not the trace's, and as good as withheld.
-    /// [`Published::demands`] says what to demand then.
+    /// [`ReceivedError`]: a tensor is not the trace's, and counts as withheld.
+    /// [`Published::demands`] then returns what to demand.
     pub fn with_tensors(self, values: Vec<Vec<u8>>) -> Result<Trace, ReceivedError> {
         let Published { network, header, extents, records } = self;
         let (expected, got) = (extents.len(), values.len());
@@ -161,8 +161,8 @@ impl Published {
         Ok(Trace::of_parts(network, header, extents, tensors, trees, records))
     }
 
-    /// The demands on a receipt's prover that together open some padded rows of a
-    /// value: those that were withheld, or came with other bytes than the root's.
+    /// The demands on a receipt's prover that together open some padded rows of a value. A
+    /// challenger makes them for rows that were withheld, or whose bytes do not match the root.
     /// Empty for rows that the value does not have.
     pub fn demands(&self, receipt: &Receipt, value: ValueId, rows: Range<u32>) -> Vec<Demand> {
         let receipt = receipt.digest();
@@ -184,10 +184,10 @@ impl Published {
         wanted.map(|(tile, _)| demand(tile)).collect()
     }
 
-    /// The padded rows of the demanded value that an answer opens, checked
-    /// against the value's record: the first row, and their bytes. A challenger
-    /// fills in with them what was withheld; whether the answer is right,
-    /// `Checker::answer` of poai-verify says.
+    /// The padded rows of the demanded value that an answer opens: the first
+    /// row, and their bytes, checked against the value's record. A challenger
+    /// fills in withheld rows with them. `Checker::answer` of poai-verify
+    /// checks whether the answer is right.
     ///
     /// # Errors
     /// [`OpenError`]: a demand without rows, or bytes that do not open them.
@@ -214,7 +214,7 @@ impl Published {
         OpeningView { bytes, siblings: siblings.as_chunks().0 }
             .check(&strip, &root)
             .map_err(|source| OpenError::Answer { value, tile, source })?;
-        // The check compared the lengths.
+        // The check has compared the lengths.
         Ok((rows.start, bytes.get(strip.own()).unwrap_or_default()))
     }
 
@@ -237,7 +237,7 @@ impl Published {
         Some(self.accuse(value, &values))
     }
 
-    /// A fraud proof that ends after these records.
+    /// A fraud proof whose message ends after these records.
     fn accuse(&self, value: ValueId, records: &[ValueId]) -> Vec<u8> {
         let leaves = leaves(&self.records);
         let mut proof = self.header.encode();

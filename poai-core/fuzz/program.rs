@@ -1,4 +1,4 @@
-//! Any bytes as a program: what decodes has no other bytes.
+//! Decodes any bytes as a program. A program that decodes has only these bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as a proof: what decodes has no other bytes.
+//! Decodes any bytes as a proof. A proof that decodes has only these bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
 //! Reads the two files of a BERT encoder after changes. The fuzzer changes the shapes, types and
-//! names of tensors, numbers in the configuration, and any bits. An encoder that is read must run,
-//! and its quantisation must succeed or be refused.
+//! names of tensors, numbers in the configuration, and any bits. An encoder that is read must run.
+//! Its quantisation must succeed or be refused.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,6 +1,6 @@
-//! A key file with any changes, also with its hash corrected afterwards.
+//! Reads a key file after any changes, also with its hash corrected afterwards.
 //!
-//! A key that is read has no bytes but those of the file, and the reader allocates nothing that the
+//! A key that is read has only the file's bytes. The reader allocates nothing for bytes that the
 //! file lacks.
 #![no_main]
 

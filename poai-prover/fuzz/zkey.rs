@@ -1,4 +1,5 @@
-//! Any bytes as a ceremony's key, and as snarkjs' JSON. Readers check them.
+//! Reads any bytes as a ceremony's key, and as snarkjs' JSON. Readers check
+//! them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Any bytes through the C interface, and any text as a proof in JSON: what is
-//! decoded there is what Rust decodes, and nothing that JSON can say panics.
+//! Passes any bytes through the C interface, and any text as a proof in JSON.
+//! The interface decodes what Rust decodes, and no JSON makes it panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ use poai_core::{Params, Proof};
 use std::ffi::CStr;
 use std::ptr;
 
-/// What the C interface makes of bytes.
+/// The JSON that the C interface makes of bytes.
 fn decoded(bytes: &[u8]) -> Option<String> {
     let mut text = ptr::null_mut();
     // SAFETY: the bytes are readable, the pointer is writable.
@@ -22,9 +22,9 @@ fn decoded(bytes: &[u8]) -> Option<String> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: not null, so text that ends with a zero.
+    // SAFETY: not null, so it is text that ends with a zero.
     let owned = unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned();
-    // SAFETY: of poai_decode_json, and freed once.
+    // SAFETY: it comes from poai_decode_json and is freed once.
     unsafe { poai_string_free(text) };
     Some(owned)
 }
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         (Some(text), Some(proof)) => {
             assert_eq!(&serde_json::from_str::<Proof>(&text).unwrap(), proof);
         }
-        // More bytes than a block's proof may have are not read.
+        // Bytes beyond the limit of a block's proof are not read.
         (None, Some(_)) => assert!(
             bytes.len() as u64 > poai_proof_bytes_max(POAI_RULES_BLOCK),
             "a proof is not decoded"
@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
         (Some(text), None) => panic!("decoded what is no proof: {text}"),
     }
     let (challenge, difficulty) = ([1; 32], (1u128 << 24).to_be_bytes());
-    // SAFETY: all pointers are of as many bytes as they should be, or null.
+    // SAFETY: every pointer has the required number of bytes, or is null.
     let code = unsafe {
         poai_verify(
             POAI_RULES_BLOCK,
@@ -56,9 +56,10 @@ fuzz_target!(|bytes: &[u8]| {
             ptr::null_mut(),
         )
     };
-    assert_ne!(code, POAI_OK, "nobody mined for this challenge");
+    assert_ne!(code, POAI_OK, "no proof was mined for this challenge");
     if let Ok(proof) = serde_json::from_slice::<Proof>(bytes) {
-        // What JSON says may have no bytes; what has some is read back.
+        // A decoded JSON proof may have no bytes. If it has bytes, they are
+        // read back.
         for (rank, tile) in [(128, 32), (32, 16)] {
             let params = Params::new(rank, tile).unwrap();
             if let Ok(bytes) = proof.encode(&params) {

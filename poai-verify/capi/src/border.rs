@@ -1,13 +1,13 @@
-//! Pointers become slices here, and panics error codes.
+//! The border to C: turns pointers into slices, and panics into error codes.
 
 use crate::code::{POAI_ERROR_ARGUMENT, POAI_ERROR_INTERNAL};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The bytes at a pointer. Null is empty where the length is 0.
+/// The bytes at a pointer. Null is empty if the length is 0.
 ///
 /// # Safety
-/// `len` bytes at `data` are readable and change by nobody while `'a` lasts,
-/// unless `data` is null.
+/// `len` bytes at `data` are readable and no thread changes them while `'a`
+/// lasts, unless `data` is null.
 pub unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], i32> {
     if len == 0 {
         return Ok(&[]);
@@ -15,46 +15,47 @@ pub unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], i32> {
     if data.is_null() || isize::try_from(len).is_err() {
         return Err(POAI_ERROR_ARGUMENT);
     }
-    // SAFETY: not null, not longer than memory can be, readable and unchanged by
-    // the caller's word; bytes need no alignment.
+    // SAFETY: not null, and not longer than memory can be. The caller
+    // guarantees that it is readable and unchanged. Bytes need no alignment.
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
 }
 
-/// So many bytes at a pointer that is not null.
+/// `N` bytes at a pointer that must not be null.
 ///
 /// # Safety
-/// As [`bytes`], for `N` of them.
+/// As [`bytes`], for `N` bytes.
 pub unsafe fn array<const N: usize>(data: *const u8) -> Result<[u8; N], i32> {
-    // SAFETY: the caller's, for N bytes.
+    // SAFETY: the caller guarantees it for N bytes.
     let slice = unsafe { bytes(data, N) }?;
     slice.try_into().map_err(|_| POAI_ERROR_ARGUMENT)
 }
 
-/// The value at a pointer that is not null.
+/// The value at a pointer that must not be null.
 ///
 /// # Safety
-/// `from` is null, or points to a readable `T` that its bytes are a value of.
+/// `from` is null, or points to a readable `T` whose bytes are a valid value.
 pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, i32> {
     if from.is_null() {
         return Err(POAI_ERROR_ARGUMENT);
     }
-    // SAFETY: not null, and readable by the caller's word; aligned it need not be.
+    // SAFETY: not null, and the caller guarantees that it is readable. It need not be aligned.
     Ok(unsafe { from.read_unaligned() })
 }
 
-/// Writes a value where the pointer is not null.
+/// Writes a value if the pointer is not null.
 ///
 /// # Safety
-/// `to` is null, or points to memory of a `T` that is writable.
+/// `to` is null, or points to writable memory of a `T`.
 pub unsafe fn put<T>(to: *mut T, value: T) {
     if !to.is_null() {
-        // SAFETY: not null, and writable by the caller's word; aligned it need
-        // not be. What was there may be uninitialised, so it is not dropped.
+        // SAFETY: not null, and the caller guarantees that it is writable. It
+        // need not be aligned. The old value may be uninitialised, so it is not
+        // dropped.
         unsafe { to.write_unaligned(value) };
     }
 }
 
-/// Writes a value where the pointer may not be null.
+/// Writes a value to a pointer that must not be null.
 ///
 /// # Safety
 /// `to` is null, or points to writable memory of the value's size.
@@ -62,17 +63,17 @@ pub unsafe fn write<P, T>(to: *mut P, value: T) -> Result<(), i32> {
     if to.is_null() {
         return Err(POAI_ERROR_ARGUMENT);
     }
-    // SAFETY: the caller's; `put` asks for no alignment.
+    // SAFETY: the caller guarantees it; `put` requires no alignment.
     unsafe { put(to.cast(), value) };
     Ok(())
 }
 
-/// The first `max` of so many numbers at a pointer, or all where there are fewer.
-/// Null is none where the length is 0. What is behind them is not read.
+/// The first `max` of `len` numbers at a pointer, or all if there are fewer. Null is an empty list
+/// if the length is 0. Numbers after the first `max` are not read.
 ///
 /// # Safety
-/// `len` numbers at `data`, or `max` where that is less, are readable and change
-/// by nobody until this returns, unless `data` is null.
+/// `len` numbers at `data`, or `max` if that is less, are readable and no
+/// thread changes them until this returns, unless `data` is null.
 pub unsafe fn numbers(data: *const u64, len: usize, max: usize) -> Result<Vec<u64>, i32> {
     if len == 0 {
         return Ok(Vec::new());
@@ -82,18 +83,20 @@ pub unsafe fn numbers(data: *const u64, len: usize, max: usize) -> Result<Vec<u6
     if data.is_null() || !in_memory {
         return Err(POAI_ERROR_ARGUMENT);
     }
-    // SAFETY: not null, not longer than memory can be, and readable by the
-    // caller's word as far as it is read; aligned it need not be.
+    // SAFETY: not null, and not longer than memory can be. The caller
+    // guarantees that the numbers that are read are readable. They need not be
+    // aligned.
     Ok((0..len.min(max)).map(|index| unsafe { data.add(index).read_unaligned() }).collect())
 }
 
-/// Runs `work`; a panic in it becomes an error code and goes no further.
+/// Runs `work` and turns a panic in it into an error code.
 pub fn guard(work: impl FnOnce() -> Result<(), i32>) -> i32 {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => crate::code::POAI_OK,
         Ok(Err(code)) => code,
         Err(payload) => {
-            // Its destructor may panic, too, and nobody could catch that.
+            // The payload's destructor may panic, too, and no caller could
+            // catch that.
             std::mem::forget(payload);
             POAI_ERROR_INTERNAL
         }
@@ -120,9 +123,9 @@ mod tests {
 
     #[test]
     fn null_and_any_length() {
-        // SAFETY: null is refused or empty before anything is read; one pointer is
-        // to one byte, and longer lengths of it are refused; behind the last are
-        // the eight bytes that are written and read.
+        // SAFETY: null is refused or empty before anything is read. One pointer is to one byte, and
+        // longer lengths of it are refused. The last pointer has the eight bytes that are written
+        // and read.
         unsafe {
             assert_eq!(bytes(std::ptr::null(), 0), Ok(&[][..]));
             assert_eq!(bytes(std::ptr::null(), 1), Err(POAI_ERROR_ARGUMENT));
@@ -148,8 +151,8 @@ mod tests {
         let three = [0, 1, 2].map(|byte| u64::from_ne_bytes([byte; 8]));
         let data = odd[1..].as_ptr().cast();
         let longest = isize::MAX as usize / 8;
-        // SAFETY: null is refused or empty before anything is read; of the other
-        // pointer's three numbers no more than three are asked for.
+        // SAFETY: null is refused or empty before anything is read. At most
+        // three numbers of the other pointer's three are read.
         unsafe {
             assert_eq!(numbers(data, 3, 101), Ok(three.to_vec()));
             assert_eq!(numbers(data, 3, 2), Ok(three[..2].to_vec()));

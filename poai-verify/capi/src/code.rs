@@ -1,47 +1,48 @@
-//! What functions return.
+//! The codes that functions return.
 
 use poai_verify::{Invalid, Malformed, VerifyError};
 use std::ffi::{CStr, c_char};
 
-/// The proof holds, or the function has done what it says.
+/// The proof holds, or the function did its work.
 pub const POAI_OK: i32 = 0;
-/// A pointer that may not be null is, or a length is beyond all memory.
+/// A pointer is null that must not be, or a length is beyond all memory.
 pub const POAI_ERROR_ARGUMENT: i32 = 1;
-/// No such rules.
+/// No such rules exist.
 pub const POAI_ERROR_RULES: i32 = 2;
 /// The difficulty is 0, or below the least that the rules permit.
 pub const POAI_ERROR_DIFFICULTY: i32 = 3;
-/// A defect of the library; nothing was decided about the proof.
+/// A defect of the library; it decided nothing about the proof.
 pub const POAI_ERROR_INTERNAL: i32 = 4;
-/// A block time, a half-life or a least difficulty that retargeting does not
-/// permit.
+/// Retargeting does not permit the block time, the half-life or the least
+/// difficulty.
 pub const POAI_ERROR_ASERT: i32 = 5;
-/// A target of 0, which no block could meet.
+/// A target of 0, which no block can meet.
 pub const POAI_ERROR_TARGET: i32 = 6;
-/// No such supply: more for the foundation than there may be, an era of no
-/// blocks, or a divisor of 0.
+/// An invalid supply: the foundation has more than the maximum, an era has no
+/// blocks, or the divisor is 0.
 pub const POAI_ERROR_SUPPLY: i32 = 7;
-/// A median of an even number of ancestors, of none, or of more than 101.
+/// A median of a number of ancestors that is even, 0 or above 101.
 pub const POAI_ERROR_TIMES: i32 = 8;
 /// Work beyond 256 bits, which takes 2^128 blocks.
 pub const POAI_ERROR_WORK: i32 = 9;
-/// The bytes are no proof: length, shape or tile.
+/// The bytes are not a proof: length, shape or tile.
 pub const POAI_MALFORMED_ENCODING: i32 = 16;
-/// The bytes are no proof: a dimension that the rules do not permit.
+/// The bytes are not a proof: a dimension that the rules do not permit.
 pub const POAI_MALFORMED_LIMIT: i32 = 17;
-/// The bytes are no proof: an opened entry out of range.
+/// The bytes are not a proof: an opened entry out of range.
 pub const POAI_MALFORMED_ENTRY: i32 = 18;
-/// The bits are no compact difficulty.
+/// The bits are not a compact difficulty.
 pub const POAI_MALFORMED_COMPACT: i32 = 19;
 /// The proof is false: its ticket does not win.
 pub const POAI_INVALID_TARGET: i32 = 32;
 /// The proof is false: an opening does not lead to its root.
 pub const POAI_INVALID_OPENING: i32 = 33;
-/// The proof is false: the recomputed transcript is another.
+/// The proof is false: the recomputed transcript differs.
 pub const POAI_INVALID_TRANSCRIPT: i32 = 34;
-/// The block is no later than most of its ancestors. It never will be.
+/// The block's time is not after the median of its ancestors. It never becomes
+/// valid.
 pub const POAI_INVALID_PAST: i32 = 35;
-/// The block is too far ahead of the clock. It may be right later.
+/// The block is too far ahead of the clock. It may become valid later.
 pub const POAI_INVALID_FUTURE: i32 = 36;
 
 pub(crate) fn of(error: &VerifyError) -> i32 {
@@ -53,7 +54,7 @@ pub(crate) fn of(error: &VerifyError) -> i32 {
         VerifyError::Invalid(Invalid::Target { .. }) => POAI_INVALID_TARGET,
         VerifyError::Invalid(Invalid::Opening { .. }) => POAI_INVALID_OPENING,
         VerifyError::Invalid(Invalid::Transcript { .. }) => POAI_INVALID_TRANSCRIPT,
-        // There is no memory of failures behind this interface.
+        // This interface has no memory of failures.
         VerifyError::Known => POAI_ERROR_INTERNAL,
     }
 }
@@ -80,8 +81,8 @@ const MESSAGES: [(i32, &CStr); 19] = [
     (POAI_INVALID_FUTURE, c"invalid: the time is too far ahead of the clock"),
 ];
 
-/// A code in words, as text that ends with a zero and is never freed; of codes
-/// that no function returns, "unknown code".
+/// The message of a code, as text that ends with a zero and is never freed. For
+/// a code that no function returns it is "unknown code".
 #[unsafe(no_mangle)]
 pub extern "C" fn poai_error_message(code: i32) -> *const c_char {
     let known = MESSAGES.iter().find(|(known, _)| *known == code);

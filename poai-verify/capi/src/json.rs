@@ -1,4 +1,4 @@
-//! Proofs decoded for people and scripts to read.
+//! Decodes proofs for people and scripts to read.
 
 use crate::border::{bytes, guard, put};
 use crate::code::{POAI_ERROR_ARGUMENT, POAI_ERROR_INTERNAL, POAI_MALFORMED_ENCODING};
@@ -7,12 +7,11 @@ use poai_core::Proof;
 use std::ffi::{CString, c_char};
 
 /// Decodes a proof into JSON, as Rust's `serde_json` writes a `Proof`: shape,
-/// roots, tile, transcript and both openings, bytes in hexadecimal. It verifies
-/// nothing.
+/// roots, tile, transcript and both openings, with bytes in hexadecimal. It
+/// verifies nothing.
 ///
-/// On POAI_OK `*json` is text that ends with a zero and that poai_string_free
-/// frees; otherwise `*json` is null. Proofs above poai_proof_bytes_max(rules) are
-/// POAI_MALFORMED_ENCODING.
+/// On POAI_OK `*json` is text that ends with a zero and that poai_string_free frees; otherwise
+/// `*json` is null. Proofs above poai_proof_bytes_max(rules) are POAI_MALFORMED_ENCODING.
 ///
 /// # Safety
 /// `proof` is null or points to `proof_len` readable bytes; `json` is null, which
@@ -28,10 +27,10 @@ pub unsafe extern "C" fn poai_decode_json(
         if json.is_null() {
             return Err(POAI_ERROR_ARGUMENT);
         }
-        // SAFETY: not null, writable by the caller's word.
+        // SAFETY: not null, and the caller guarantees that it is writable.
         unsafe { put(json, std::ptr::null_mut()) };
         let rules = self::rules(rules)?;
-        // SAFETY: the caller's word on the proof.
+        // SAFETY: the caller guarantees the proof.
         let proof = unsafe { bytes(proof, proof_len) }?;
         if proof.len() as u64 > rules.proof_bytes_max() {
             return Err(POAI_MALFORMED_ENCODING);
@@ -45,17 +44,18 @@ pub unsafe extern "C" fn poai_decode_json(
     })
 }
 
-/// Frees what poai_decode_json made, once. Null is nothing to free. How much to
-/// free is found by the zero at the end: a caller may read the text, not change
-/// it. To change it, copy it.
+/// Frees a text of poai_decode_json, which must be freed only once. For null it
+/// does nothing. The zero at the end determines how much to free, so a caller
+/// may read the text but must not change it. To change it, copy it.
 ///
 /// # Safety
-/// `text` is null, or of poai_decode_json, unchanged and not yet freed.
+/// `text` is null, or a result of poai_decode_json, unchanged and not yet
+/// freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poai_string_free(text: *mut c_char) {
     if !text.is_null() {
-        // SAFETY: it is of `CString::into_raw`, unchanged in length and not yet
-        // freed, by the caller's word.
+        // SAFETY: it comes from `CString::into_raw`; the caller guarantees that
+        // its length is unchanged and that it is not yet freed.
         drop(unsafe { CString::from_raw(text) });
     }
 }

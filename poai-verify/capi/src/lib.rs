@@ -1,13 +1,13 @@
-//! The PoAI-1 verifier behind a C interface; `include/poai.h` is its header and
-//! `README.md` how to use it.
+//! The PoAI-1 verifier behind a C interface. `include/poai.h` is its header;
+//! `README.md` describes how to use it.
 //!
-//! - [`code`]: what functions return, and what it means.
-//! - [`verify`]: proofs checked, wholly or by the cheap checks.
-//! - [`json`]: proofs decoded for people to read.
+//! - [`code`]: the codes that functions return, and their meaning.
+//! - [`verify`]: checks proofs, wholly or by the cheap checks.
+//! - [`json`]: decodes proofs for people to read.
 //! - [`chain`], [`work`], [`times`], [`supply`]: what a chain computes around
-//!   proofs; not in WebAssembly, where pages check proofs and no node retargets.
+//!   proofs. WebAssembly lacks them: pages check proofs and no node retargets.
 //! - [`facts`]: version, rules, limits.
-//! - [`border`]: pointers become slices here, and panics error codes.
+//! - [`border`]: turns pointers into slices, and panics into error codes.
 //!
 //! Functions keep nothing: no pointer outlives its call, there is no state and
 //! no lock, and any number of threads may call them at once.

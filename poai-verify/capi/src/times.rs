@@ -1,32 +1,32 @@
-//! Which times a block may state (specification §17). Seconds since some epoch;
-//! the library looks at no clock.
+//! Which times a block may state (specification §17). Times are seconds since
+//! an epoch that the chain chooses; the library reads no clock.
 
 use crate::border::{guard, numbers, read, write};
 use crate::code::{POAI_ERROR_TIMES, POAI_INVALID_FUTURE, POAI_INVALID_PAST};
 use poai_verify::chain::{TimeRules, median_time_past};
 
-/// How far a block's time may be from its ancestors' and from now. Both are the
-/// chain's constitution.
+/// How far a block's time may be from its ancestors' times and from now. Both
+/// limits are the chain's constitution.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct poai_times {
     /// Seconds that a block may be ahead of the clock.
     pub future_limit: u64,
-    /// Ancestors whose median time a block has to be after: an odd number, 1 to
-    /// 101.
+    /// The number of ancestors whose median time a block's time has to be
+    /// after: an odd number, 1 to 101.
     pub ancestors: u32,
 }
 
-/// Whether a time is after its ancestors', a rule of consensus: POAI_OK, or
-/// POAI_INVALID_PAST where it is not after their median.
+/// Checks that a time is after its ancestors' median, a rule of consensus.
+/// Returns POAI_OK, or POAI_INVALID_PAST if it is not.
 ///
 /// - `times`: the chain's.
-/// - `latest`, `len`: the ancestors' times, the parent's first. As many count as
-///   the rules ask for or there are, and more are not read. Null where there are
-///   none: a genesis may state any time.
+/// - `latest`, `len`: the ancestors' times, the parent's first. The rules'
+///   number of them counts, or all if there are fewer; more are not read. Null
+///   if there are none: a genesis may state any time.
 ///
-/// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null,
-/// `latest` is with a length, or the length is beyond all memory.
+/// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT if `times` is null,
+/// `latest` is null with a length above 0, or the length is beyond all memory.
 ///
 /// # Safety
 /// `times` is null or points to a readable struct, `latest` to `len` readable
@@ -39,20 +39,20 @@ pub unsafe extern "C" fn poai_times_check_past(
     len: usize,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller's word.
+        // SAFETY: the caller guarantees it.
         let rules = unsafe { rules(times) }?;
-        // SAFETY: the caller's word.
+        // SAFETY: the caller guarantees it.
         let latest = unsafe { numbers(latest, len, rules.ancestors()) }?;
         rules.check_past(time, &latest).map_err(|_| POAI_INVALID_PAST)
     })
 }
 
-/// Whether a time is not too far ahead of the clock, a rule for blocks that
-/// *arrive*: POAI_OK, or POAI_INVALID_FUTURE where it is more than the limit
-/// after `now`. A block that is refused now may be right in a minute, and one
-/// that was accepted stays so: ask about no stored block again.
+/// Checks that a time is not too far ahead of the clock, a rule for blocks that
+/// *arrive*. Returns POAI_OK, or POAI_INVALID_FUTURE if it is more than the
+/// limit after `now`. A refused block may become valid in a minute, and an
+/// accepted block stays valid. Do not check stored blocks again.
 ///
-/// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null.
+/// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT if `times` is null.
 ///
 /// # Safety
 /// `times` is null or points to a readable struct.
@@ -63,16 +63,16 @@ pub unsafe extern "C" fn poai_times_check_future(
     now: u64,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller's word.
+        // SAFETY: the caller guarantees it.
         let rules = unsafe { rules(times) }?;
         rules.check_future(time, now).map_err(|_| POAI_INVALID_FUTURE)
     })
 }
 
-/// Writes the median of 1 to 101 times in any order; of an even number the later
-/// of the middle two. POAI_OK, POAI_ERROR_TIMES for none or more, or
-/// POAI_ERROR_ARGUMENT where `times` or `median` is null. Written on POAI_OK
-/// alone.
+/// Writes the median of 1 to 101 times in any order; of an even number the
+/// later of the middle two. Returns POAI_OK, POAI_ERROR_TIMES for no times or
+/// more than 101, or POAI_ERROR_ARGUMENT if `times` or `median` is null. Writes
+/// only on POAI_OK.
 ///
 /// # Safety
 /// `times` is null or points to `len` readable numbers, `median` to a writable
@@ -87,10 +87,10 @@ pub unsafe extern "C" fn poai_median_time_past(
         if len > TimeRules::ANCESTORS_MAX {
             return Err(POAI_ERROR_TIMES);
         }
-        // SAFETY: the caller's word.
+        // SAFETY: the caller guarantees it.
         let times = unsafe { numbers(times, len, len) }?;
         let found = median_time_past(&times).ok_or(POAI_ERROR_TIMES)?;
-        // SAFETY: the caller's word.
+        // SAFETY: the caller guarantees it.
         unsafe { write(median, found) }
     })
 }
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn poai_median_time_past(
 /// # Safety
 /// `times` is null, or points to a readable struct.
 unsafe fn rules(times: *const poai_times) -> Result<TimeRules, i32> {
-    // SAFETY: the caller's word on the struct, in which every bit pattern is a
+    // SAFETY: the caller guarantees the struct, in which every bit pattern is a
     // value.
     let asked = unsafe { read(times) }?;
     let ancestors = usize::try_from(asked.ancestors).map_err(|_| POAI_ERROR_TIMES)?;

@@ -1,10 +1,11 @@
-//! Proofs checked, wholly or by the cheap checks.
+//! Checks proofs, wholly or by the cheap checks.
 
 use crate::border::{array, bytes, guard, put};
 use crate::code::{self, POAI_ERROR_DIFFICULTY};
 use poai_verify::{Challenge, Difficulty, Verified, Verifier};
 
-/// What a proof that holds is of. Numbers are the machine's, digests bytes.
+/// What a proof that holds is about. Numbers are in the machine's byte order,
+/// digests are bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct poai_verified {
@@ -30,22 +31,20 @@ pub struct poai_verified {
     pub rules_digest: [u8; 32],
 }
 
-/// Checks a proof. POAI_OK where it holds; POAI_MALFORMED_... where the bytes are
-/// no proof, POAI_INVALID_... where the proof is false, POAI_ERROR_... where the
-/// question was no good.
+/// Checks a proof. Returns POAI_OK if it holds, POAI_MALFORMED_... if the bytes are not a proof,
+/// POAI_INVALID_... if the proof is false, POAI_ERROR_... if an argument is wrong.
 ///
 /// - `rules`: POAI_RULES_BLOCK, or POAI_RULES_SHARE.
 /// - `challenge`: 32 bytes, the hash of all of the header but the proof.
 /// - `difficulty`: 16 bytes, a number of MACs whose first byte is the highest.
-///   The node's own, never the proof's sender's.
-/// - `proof`, `proof_len`: the bytes as they arrived. Null where there are none.
-/// - `verified`: null, or where to write what the proof is of. Written on
-///   POAI_OK alone.
+///   The node's own, never one from the proof's sender.
+/// - `proof`, `proof_len`: the bytes as they arrived. Null if there are none.
+/// - `verified`: null, or where to write what the proof is about. Written only
+///   on POAI_OK.
 ///
 /// # Safety
-/// `challenge` is null or points to 32 readable bytes, `difficulty` to 16, `proof`
-/// to `proof_len`; `verified` is null or points to a writable struct. Nothing of
-/// it is kept.
+/// `challenge` is null or points to 32 readable bytes, `difficulty` to 16, `proof` to `proof_len`;
+/// `verified` is null or points to a writable struct. The function keeps none of them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poai_verify(
     rules: u32,
@@ -56,19 +55,19 @@ pub unsafe extern "C" fn poai_verify(
     verified: *mut poai_verified,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller's word on challenge, difficulty and proof.
+        // SAFETY: the caller guarantees challenge, difficulty and proof.
         let asked = unsafe { Asked::new(rules, challenge, difficulty, proof, proof_len) }?;
         let found = asked.verifier.verify(&asked.challenge, asked.proof);
         let found = found.map_err(|error| code::of(&error))?;
-        // SAFETY: the caller's word on `verified`.
+        // SAFETY: the caller guarantees `verified`.
         unsafe { put(verified, describe(&found, asked.proof)) };
         Ok(())
     })
 }
 
-/// The cheap checks alone, a few microseconds, by the same arguments: lengths,
-/// limits and the ticket of the *claimed* transcript. POAI_OK says that the
-/// message deserves poai_verify; it proves nothing.
+/// Runs only the cheap checks, a few microseconds, with the same arguments:
+/// lengths, limits and the ticket of the *claimed* transcript. POAI_OK means
+/// that the message deserves poai_verify; it proves nothing.
 ///
 /// # Safety
 /// As poai_verify.
@@ -81,14 +80,14 @@ pub unsafe extern "C" fn poai_preliminary_verify(
     proof_len: usize,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller's word on all three.
+        // SAFETY: the caller guarantees all three.
         let asked = unsafe { Asked::new(rules, challenge, difficulty, proof, proof_len) }?;
         let found = asked.verifier.preliminary_verify(&asked.challenge, asked.proof);
         found.map_err(|error| code::of(&error))
     })
 }
 
-/// The arguments, read.
+/// The arguments as values.
 struct Asked<'a> {
     verifier: Verifier,
     challenge: Challenge,
@@ -106,7 +105,7 @@ impl Asked<'_> {
         proof_len: usize,
     ) -> Result<Self, i32> {
         let rules = crate::facts::rules(rules)?;
-        // SAFETY: the caller's word on each.
+        // SAFETY: the caller guarantees each.
         let (challenge, difficulty, proof) =
             unsafe { (array(challenge)?, array(difficulty)?, bytes(proof, proof_len)?) };
         let difficulty = Difficulty::new(u128::from_be_bytes(difficulty));

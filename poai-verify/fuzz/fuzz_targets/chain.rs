@@ -1,4 +1,5 @@
-//! Every input of a chain's arithmetic: defined, within its limits, monotone.
+//! Checks a chain's arithmetic for every input: defined, within its limits,
+//! monotone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

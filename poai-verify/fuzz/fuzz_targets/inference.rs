@@ -1,5 +1,5 @@
-//! A proof of inference and its key, altered anywhere: what decodes has no other
-//! bytes, and nothing verifies but what snarkjs made.
+//! Alters a proof of inference and its key anywhere. What decodes has no other
+//! bytes, and only what snarkjs made verifies.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -62,7 +62,7 @@ fuzz_target!(|input: Input| {
     if let (Ok(key_read), Ok(read)) = (key_read, read) {
         let verifier = InferenceVerifier::new(key_read);
         let holds = verifier.verify_signals(&read.proof, &read.signals).is_ok();
-        // The digest in the object is not asked here: it is the key's name.
+        // The digest in the object is not checked here: it is the key's name.
         let digest = Groth16Proof::LEN..Groth16Proof::LEN + 32;
         let same = |range: &dyn Fn(&[u8]) -> Vec<u8>| range(&proof) == range(honest_proof);
         let same = same(&|bytes| [&bytes[..digest.start], &bytes[digest.end..]].concat());

@@ -1,5 +1,5 @@
-//! Messages about traces, altered anywhere: audits and answers hold as they were
-//! alone, and nobody is convicted by an altered fraud proof.
+//! Alters messages about traces anywhere. Audits and answers hold only
+//! unaltered, and an altered fraud proof convicts no trace.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -23,7 +23,7 @@ enum Message {
     Embed,
     Input,
     Record,
-    /// Against the honest trace, bytes of the fuzzer's own.
+    /// Checks the fuzzer's own bytes against the honest trace.
     Bytes(Vec<u8>),
 }
 
@@ -33,7 +33,7 @@ struct Input {
     bits: Vec<(u16, u8)>,
     cut: Option<u16>,
     add: Vec<u8>,
-    /// A demand of the fuzzer's own about the honest trace.
+    /// The fuzzer's own demand about the honest trace.
     demand: (u32, u64),
 }
 
@@ -102,7 +102,8 @@ fuzz_target!(|input: Input| {
         }
         _ => assert_eq!((audit.is_ok(), fraud.is_ok()), (false, same)),
     }
-    // Whatever tile is demanded, there is a bound of its answer or none such.
+    // For every demanded tile the answer has a bound, or the tile does not
+    // exist.
     let (value, tile) = input.demand;
     let value = poai_core::program::ValueId(value);
     let demand = Demand { receipt: receipt.digest(), value, tile };

@@ -1,5 +1,5 @@
-//! An honest proof, altered anywhere: it never verifies but as it was, and the
-//! cheap checks agree with all of them.
+//! Alters an honest proof anywhere. It verifies only unaltered, and the cheap
+//! checks agree with all checks.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -23,7 +23,7 @@ enum Change {
         at: u16,
         mask: u8,
     },
-    /// A stretch moved onto another, as openings exchanged would be.
+    /// Moves a stretch onto another, as if openings were exchanged.
     Copy {
         from: u16,
         to: u16,
@@ -37,14 +37,15 @@ enum Change {
 struct Input {
     changes: Vec<Change>,
     challenge: Option<(u8, u8)>,
-    /// Almost everything wins at 1, so that the costly checks are reached.
+    /// At difficulty 1 almost every ticket wins, so the costly checks are
+    /// reached.
     difficulty: Option<u128>,
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
     match change {
         Change::Word { word, value } => {
-            // m, n, k, then the roots are skipped, then tile and transcript.
+            // m, n, k; then the roots are skipped; then tile and transcript.
             let at = match word % 21 {
                 index @ 0..3 => 4 * usize::from(index),
                 index => 76 + 4 * usize::from(index - 3),
@@ -90,7 +91,7 @@ fuzz_target!(|input: Input| {
         (Ok(()), Err(VerifyError::Known)) => panic!("no memory was asked"),
         (Ok(()), _) => {}
     }
-    // A memory of failures changes no answer but to what it has seen.
+    // A memory of failures changes no answer except for what it has seen.
     let mut failures = Failures::new(4);
     let first = failures.verify(&verifier, Some(b"peer"), &Challenge(challenge), &bytes);
     assert_eq!(first, whole);

@@ -1,5 +1,5 @@
-//! The table that the programs in C, Go, Python and JavaScript run, through the
-//! same functions, from Rust.
+//! Runs the table of the programs in C, Go, Python and JavaScript through the
+//! same functions from Rust.
 
 use poai_capi::{facts, json, verify};
 use poai_core::{Params, Proof};
@@ -51,7 +51,7 @@ fn case(line: &str) -> Case {
 fn check(case: &Case, verified: *mut verify::poai_verified) -> i32 {
     let Case { rules, challenge, difficulty, proof, .. } = case;
     let (challenge, difficulty) = (challenge.as_ptr(), difficulty.as_ptr());
-    // SAFETY: 32 and 16 bytes, the proof's, and null or a struct of the caller's.
+    // SAFETY: 32 and 16 bytes, the proof's, and null or the caller's struct.
     unsafe {
         verify::poai_verify(*rules, challenge, difficulty, proof.as_ptr(), proof.len(), verified)
     }
@@ -84,13 +84,13 @@ fn the_table() {
         } else {
             assert_eq!(verified, before, "{}: written on an error", case.name);
         }
-        // The cheap checks find what costs nothing, by the same code.
+        // The cheap checks find the cheap faults and return the same code.
         let cheaply = if [18, 33, 34].contains(&case.code) { 0 } else { case.code };
         assert_eq!(check_cheaply(case), cheaply, "{}", case.name);
     }
     codes.sort_unstable();
     codes.dedup();
-    // Everything but null pointers and defects.
+    // Every code but those of null pointers and defects.
     assert_eq!(codes, [0, 2, 3, 16, 17, 18, 32, 33, 34]);
 }
 
@@ -99,7 +99,7 @@ fn null_is_an_argument_error_or_empty() {
     let case = cases().into_iter().next().unwrap();
     let (challenge, difficulty) = (case.challenge.as_ptr(), case.difficulty.as_ptr());
     let (proof, len) = (case.proof.as_ptr(), case.proof.len());
-    // SAFETY: null is permitted everywhere; the rest is as it should be, and
+    // SAFETY: null is permitted everywhere. The other arguments are right, and
     // lengths beyond memory are refused unread.
     unsafe {
         let verify = |c, d, p, len| verify::poai_verify(0, c, d, p, len, null_mut());
@@ -120,14 +120,14 @@ fn json_is_the_proof() {
     let case = cases().into_iter().next().unwrap();
     let decode = |rules, bytes: &[u8]| {
         let mut text: *mut c_char = std::ptr::dangling_mut();
-        // SAFETY: the slice's bytes, and a pointer that is there.
+        // SAFETY: the slice's bytes, and a valid pointer.
         let code = unsafe { json::poai_decode_json(rules, bytes.as_ptr(), bytes.len(), &mut text) };
         assert_eq!(code == 0, !text.is_null());
         (code, text)
     };
     let (code, text) = decode(0, &case.proof);
     assert_eq!(code, 0);
-    // SAFETY: made by the call above, freed once and not used after.
+    // SAFETY: the call above made it; it is freed once and not used afterwards.
     let proof: Proof = unsafe {
         let proof = serde_json::from_str(CStr::from_ptr(text).to_str().unwrap()).unwrap();
         json::poai_string_free(text);
@@ -142,7 +142,7 @@ fn json_is_the_proof() {
 
 #[test]
 fn facts_are_the_library_s() {
-    // SAFETY: text of the library's that ends with a zero; 32 writable bytes.
+    // SAFETY: the library's text, which ends with a zero; 32 writable bytes.
     unsafe {
         let version = CStr::from_ptr(facts::poai_version());
         assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));

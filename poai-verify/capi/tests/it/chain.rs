@@ -1,5 +1,5 @@
 //! Retargeting, base targets and compact difficulties through the C functions:
-//! published vectors, edges, and every way of asking badly.
+//! published vectors, edges, and wrong arguments.
 
 use poai_capi::chain::{
     poai_asert, poai_asert_next, poai_base_target, poai_base_target_difficulty,
@@ -9,7 +9,7 @@ use poai_verify::Difficulty;
 use poai_verify::chain::{Anchor, Asert, BaseTarget, CompactDifficulty};
 use std::ptr::{null, null_mut};
 
-/// EthereumAI's retargeting, of a genesis at time 1000.
+/// EthereumAI's retargeting, with a genesis at time 1000.
 fn eai() -> poai_asert {
     poai_asert {
         anchor_height: 0,
@@ -27,7 +27,7 @@ fn next(asert: &poai_asert, height: u64, time: u64) -> (i32, u128, [u8; 32]) {
     next_to(asert, None, height, time)
 }
 
-/// The same up to an easiest target.
+/// As [`next`], with an easiest target.
 pub fn next_to(
     asert: &poai_asert,
     easiest: Option<[u8; 32]>,
@@ -43,12 +43,12 @@ pub fn next_to(
     (code, u128::from_be_bytes(difficulty), target)
 }
 
-/// Bitcoin's nBits of a target, and the target of them.
+/// Bitcoin's nBits as a target.
 fn from_nbits(bits: u32) -> [u8; 32] {
     let (length, mantissa) = ((bits >> 24) as usize, bits & 0x7f_ffff);
     let mut target = [0; 32];
     for (place, byte) in mantissa.to_be_bytes()[1..].iter().enumerate() {
-        // Places beyond the last are of a mantissa cut off on the right.
+        // Places beyond the last belong to a mantissa cut off on the right.
         if let Some(to) = (32 + place).checked_sub(length).and_then(|at| target.get_mut(at)) {
             *to = *byte;
         }
@@ -58,7 +58,7 @@ fn from_nbits(bits: u32) -> [u8; 32] {
 
 fn to_nbits(target: &[u8; 32]) -> u32 {
     let first = target.iter().position(|byte| *byte != 0).unwrap();
-    // A byte ahead where the highest bit would be a sign.
+    // One more byte, if the highest bit would be a sign.
     let start = first as i32 - i32::from(target[first] >= 0x80);
     let byte = |at: i32| {
         usize::try_from(at).ok().and_then(|at| target.get(at)).map_or(0, |byte| u32::from(*byte))
@@ -134,8 +134,8 @@ fn parameters_that_are_not_permitted() {
     assert_eq!((code, (difficulty.to_be_bytes(), target)), (6, none));
 }
 
-/// As `Asert::with_easiest`: what is easier than it is cut, and what is harder
-/// stays, whatever the least difficulty is.
+/// As `Asert::with_easiest`: easier targets are cut to it and harder ones stay,
+/// whatever the least difficulty is.
 #[test]
 fn the_easiest_target_takes_the_place_of_the_least_difficulty() {
     let start = Difficulty::new(7_500_000_000_000_000).unwrap();
@@ -162,7 +162,7 @@ fn compact_difficulties_and_targets_are_the_library_s() {
     for macs in [1, 255, 256, (1 << 24) - 1, 1 << 24, 7_500_000_000_000_000, u128::MAX] {
         let difficulty = Difficulty::new(macs).unwrap();
         let (mut bits, mut target, mut back) = (0, [0; 32], [0; 16]);
-        // SAFETY: arrays of the lengths that are asked for, and a number.
+        // SAFETY: arrays of the required lengths, and a number.
         unsafe {
             assert_eq!(poai_compact_encode(macs.to_be_bytes().as_ptr(), &mut bits), 0);
             assert_eq!(poai_compact_decode(bits, back.as_mut_ptr()), 0);
@@ -175,7 +175,7 @@ fn compact_difficulties_and_targets_are_the_library_s() {
         assert_eq!(target, BaseTarget::new(difficulty).to_be_bytes());
         assert_eq!(u128::from_be_bytes(back), macs);
     }
-    // Too long, of no bytes, not shortest, bits behind the last byte.
+    // Too long, without bytes, not the shortest, bits after the last byte.
     for bits in [0x1180_0000, 0x0080_0000, 0x0400_8000, 0x0180_0001, u32::MAX] {
         let mut back = [7; 16];
         // SAFETY: 16 bytes.
@@ -188,7 +188,8 @@ fn compact_difficulties_and_targets_are_the_library_s() {
 fn null_and_zero_are_refused() {
     let (one, mut number, mut bits) = (1u128.to_be_bytes(), [0; 16], 0);
     let (zero, mut target) = ([0; 32], [0; 32]);
-    // SAFETY: null is permitted everywhere; the rest is long enough.
+    // SAFETY: null is permitted everywhere; the other pointers have enough
+    // bytes.
     unsafe {
         assert_eq!(
             poai_asert_next(null(), null(), 0, 0, number.as_mut_ptr(), target.as_mut_ptr()),

@@ -1,4 +1,4 @@
-//! `include/poai.h` is what the sources say. `POAI_WRITE_HEADER=1` writes it.
+//! Compares `include/poai.h` with the sources. `POAI_WRITE_HEADER=1` writes it.
 
 use std::path::Path;
 

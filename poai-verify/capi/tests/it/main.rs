@@ -1,4 +1,4 @@
-//! The C library's functions as C calls them, its header, and what a chain computes.
+//! Tests the C library's functions as C calls them, its header, and its chain functions.
 
 mod cases;
 mod chain;

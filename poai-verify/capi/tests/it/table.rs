@@ -1,5 +1,5 @@
-//! Subsidies, times, work and easiest targets: the table that the programs in C
-//! and Go run, through the same functions, and every way of asking badly.
+//! Subsidies, times, work and easiest targets: runs the table of the programs
+//! in C and Go through the same functions, and passes wrong arguments.
 
 use crate::chain::next_to;
 use poai_capi::chain::poai_asert;
@@ -14,18 +14,18 @@ use poai_capi::work::{poai_work_add, poai_work_compare};
 use std::collections::BTreeMap;
 use std::ptr::{null, null_mut};
 
-/// What is there before a function writes, and after one that does not.
+/// The byte in the memory before a function writes, and after it refuses.
 const UNWRITTEN: u8 = 7;
 
 fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+    text.parse().unwrap_or_else(|_| panic!("expected a number, got {text:?}"))
 }
 
 fn bytes<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
 }
 
-/// The bytes that an answer has: untouched where there is none.
+/// The bytes of an answer: unwritten if the table has no answer.
 fn answer<const N: usize>(text: &str) -> [u8; N] {
     if text == "-" { [UNWRITTEN; N] } else { bytes(text) }
 }
@@ -83,7 +83,7 @@ fn the_table() {
             ["past", code, ancestors, time, latest] => {
                 let rules = poai_times { ancestors: number(ancestors), future_limit: 15 };
                 let latest = times(latest);
-                // SAFETY: a struct, and so many numbers.
+                // SAFETY: a struct, and as many numbers as the length.
                 let got = unsafe {
                     poai_times_check_past(&rules, number(time), latest.as_ptr(), latest.len())
                 };
@@ -98,7 +98,7 @@ fn the_table() {
             }
             ["median", code, of, expected] => {
                 let (of, mut median) = (times(of), 7);
-                // SAFETY: so many numbers, and one.
+                // SAFETY: as many numbers as the length, and one.
                 let got = unsafe { poai_median_time_past(of.as_ptr(), of.len(), &mut median) };
                 let expected = if expected == "-" { 7 } else { number(expected) };
                 assert_eq!((got, median), (number(code), expected), "{line}");
@@ -107,7 +107,8 @@ fn the_table() {
                 let (mut work, difficulty) = (bytes::<32>(work), bytes::<16>(difficulty));
                 let mut sum = [UNWRITTEN; 32];
                 let at = work.as_mut_ptr();
-                // SAFETY: 32, 16 and 32 bytes; the first may be the last.
+                // SAFETY: 32, 16 and 32 bytes; the first and the last may be
+                // the same.
                 let codes = unsafe {
                     [
                         poai_work_add(at, difficulty.as_ptr(), sum.as_mut_ptr()),
@@ -172,8 +173,8 @@ fn null_and_lengths_beyond_all_memory_are_refused() {
     let (one, mut amount, mut work) = ([1; 32], [0; 16], [0; 32]);
     let (mut height, mut order) = (0u64, 0);
     let latest = [5u64; 11];
-    // SAFETY: null is permitted everywhere, and the rest is long enough: of eleven
-    // ancestors' times no more than eleven are read, whatever the length.
+    // SAFETY: null is permitted everywhere, and the other pointers have enough bytes. At most
+    // eleven of the eleven ancestors' times are read, whatever the length.
     unsafe {
         assert_eq!(poai_supply_eai(null_mut()), 1);
         assert_eq!(poai_supply_subsidy(null(), 1, amount.as_mut_ptr()), 1);

@@ -1,5 +1,5 @@
-//! Traces that no honest code makes: any bytes as a value's, with records,
-//! header and openings made from them by public types alone.
+//! Forged traces, which no honest code makes: any bytes as a value's tensor.
+//! Records, header and openings are made from them by public types only.
 #![allow(dead_code, reason = "each user takes its own part")]
 
 use poai_core::program::ops::{Local, Read, RowSource, StepError};
@@ -22,7 +22,7 @@ pub struct Forged {
 }
 
 impl Forged {
-    /// A trace with a value's bytes replaced; what later steps made stays.
+    /// A trace with a value's bytes replaced. The tensors of later steps stay.
     pub fn new(trace: &Trace, value: ValueId, bytes: Vec<u8>) -> Forged {
         let program = trace.network().program().clone();
         let run = *trace.run();
@@ -62,8 +62,8 @@ impl Forged {
         Forged { program, values, constants, header, records, extents, trees, constant_trees }
     }
 
-    /// The same with records changed: what they say of each other is no longer
-    /// true, but they are under the header.
+    /// The same trace with changed records. The header commits to them, but
+    /// what they state about each other may be false.
     pub fn with_records(mut self, change: impl FnOnce(&mut [Record])) -> Forged {
         change(&mut self.records);
         let encoded = self.records.iter().map(|record| Record::leaf(&record.encode()));
@@ -127,7 +127,7 @@ impl Forged {
         bytes
     }
 
-    /// A receipt that says of the forged header what an honest one would.
+    /// A receipt that states of the forged header what an honest one would.
     pub fn receipt(&self, claim: &Claim) -> Receipt {
         let Forged { program, header, .. } = self;
         let macs_weights = program.macs_with_weights(&header.run);
@@ -171,7 +171,7 @@ impl Forged {
         bytes
     }
 
-    /// The strip of an input, as `accuse_input` would open it were it unclean.
+    /// The strip of an input, as `accuse_input` opens it if it is unclean.
     pub fn input_strip(&self, input: ValueId, strip: u32) -> Vec<u8> {
         let mut bytes = self.header.encode();
         bytes.extend(input.0.to_le_bytes());

@@ -1,4 +1,4 @@
-//! What the tests of traces share: honest traces of the zoo's programs, and
+//! Shared by the tests of traces: honest traces of the zoo's programs, and
 //! their parts.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -17,7 +17,7 @@ pub const RULES: TraceRules = TraceRules {
     output_tiles: 8,
     ..TraceRules::DEFAULT
 };
-/// What the tests' audits are of.
+/// The job, prover and rules of the tests' audits.
 pub const CLAIM: Claim = Claim { job: [0x11; 32], prover: [0x22; 32], rules: RULES };
 
 pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
@@ -56,7 +56,7 @@ pub fn tiles(trace: &Trace, value: ValueId) -> u64 {
         .tiles()
 }
 
-/// The tile of an entry of the padded output: there is one for each.
+/// The tile of an entry of the padded output; every entry has one.
 pub fn tile_of(trace: &Trace, value: ValueId, row: u32, column: u32) -> u64 {
     let program = trace.network().program();
     let extents = program.extents(trace.run()).unwrap();

@@ -2,8 +2,9 @@
 //! links and receipts:
 //! `cargo run -p poai-testing --features verify --bin make-trace-fixtures -- DIRECTORY`.
 //!
-//! Fixtures of an earlier version are never made again: today's and every
-//! later code has to read them as they are. It refuses a directory that exists.
+//! Never make the fixtures of an earlier version again: today's and all later
+//! code has to read them unchanged. The program refuses a directory that
+//! exists.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::{Demand, Receipt, Record, TraceHeader, unclean};
@@ -31,7 +32,7 @@ const RULES: TraceRules = TraceRules {
 const CLAIM: Claim = Claim { job: [0x54; 32], prover: [0x55; 32], rules: RULES };
 const BEACON: [u8; 32] = [0x51; 32];
 
-/// One product that can be mined.
+/// A network with one product that can be mined.
 fn deep() -> Result<Network, Failure> {
     let mut builder = Builder::new(&[Form::new(Dim::fixed(1), Dim::fixed(1000), Dtype::I8)]);
     let mut constants = Constants::default();
@@ -50,8 +51,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes one file and its line of the manifest, with what its check needs
-    /// beside it. `expect` is `valid`, or how the error's text begins.
+    /// Writes one file and its line of the manifest, with everything that its
+    /// check needs. `expect` is `valid`, or the beginning of the error's text.
     fn add(
         &mut self,
         kind: &str,
@@ -81,7 +82,7 @@ fn step_named(trace: &Trace, name: &str) -> Result<ValueId, Failure> {
     Ok(ValueId(u32::try_from(program.inputs().len() + at)?))
 }
 
-/// A beacon whose audit opens the first tile of the step that is wrong.
+/// A beacon whose audit opens the first tile of the wrong step.
 fn caught(faulty: &Trace) -> Result<([u8; 32], Vec<u8>), Failure> {
     let checker = Checker::new(faulty.network().program().clone(), RULES);
     for byte in 0..=255 {
@@ -115,7 +116,8 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let mut other = audited();
     other["beacon"] = json!(Root([0x52; 32]));
     writer.add("audit", "honest.audit", &audit, "invalid", other)?;
-    // Copied by another prover: its receipt is right, and the audit not its own.
+    // Another prover copied the trace: its receipt is right, but the audit is
+    // not its own.
     let copier = Receipt { prover: [0x56; 32], ..trace.receipt(&CLAIM) };
     writer.file("copied.receipt", &copier.encode())?;
     let mut copied = audited();

@@ -1,4 +1,4 @@
-//! Bounds of messages and tiles: honest ones are within, and not far.
+//! Bounds of messages and tiles: honest ones are below them, and not by far.
 
 use poai_core::Root;
 use poai_core::program::ops::{Local, RowSource, StepError};
@@ -12,11 +12,10 @@ use poai_testing::zoo;
 use poai_verify::trace::{Checker, TraceError, TraceMalformed, TraceRules};
 use proptest::prelude::*;
 
-/// No bound is more than so many times what the worst tile of a step opens.
+/// The largest ratio of a bound to what the worst tile of a step opens.
 const SLACK: f64 = 2.0;
 
-/// Nor more than so many times for steps of the oddest sizes, like images one
-/// pixel wide.
+/// The same for steps of the oddest sizes, such as images one pixel wide.
 const FAR: f64 = 6.0;
 
 type Case = (fn() -> Network, fn(&RunShape) -> Vec<Tensor>, Vec<RunShape>);
@@ -76,7 +75,7 @@ fn one_byte_more_is_refused_before_any_work() {
     let shape = RunShape { batch: 3, sequence: 40 };
     let trace = run(zoo::encoder(), shape, zoo::tokens(&shape));
     let checker = Checker::new(trace.network().program().clone(), RULES);
-    // Nothing behind the header is read: it may be anything.
+    // Bytes after the header are not read: they may be anything.
     let longer = |honest: &[u8], max: u64| {
         let mut bytes = honest[..TraceHeader::LEN].to_vec();
         bytes.resize(max as usize + 1, 0xa5);
@@ -90,7 +89,8 @@ fn one_byte_more_is_refused_before_any_work() {
     bytes.pop();
     let error = checker.audit(&trace.receipt(&CLAIM), &BEACON, &bytes).unwrap_err();
     assert!(matches!(error, TraceError::Invalid(_)), "the longest is read: {error}");
-    // Fraud proofs are bounded value by value, the largest by the bound for all.
+    // Each value has its own bound for fraud proofs. The bound for all is the
+    // largest of them.
     let max = checker.fraud_bytes_max(&shape).unwrap();
     let bounds = (0..trace.network().program().values() as u32).map(|value| {
         let mut bytes = longer(&audit, max);
@@ -133,12 +133,12 @@ fn runs_whose_tiles_take_too_much_memory_are_refused() {
     assert_eq!(less.fraud(&trace.root(), &proof), Err(memory.into()));
     assert_eq!(less.audit_bytes_max(&shape), Err(memory));
     assert_eq!(less.fraud_bytes_max(&shape), Err(memory));
-    // It decides what is admissible, so that rules and receipts bind it.
+    // The limit decides what is admissible, so rules and receipts bind it.
     assert_eq!(less.receipt(&receipt, &trace.header()), Err(memory.into()));
     assert_ne!(less.rules().digest(), exact.rules().digest());
 }
 
-/// A strip of an input may be more than any tile opens.
+/// A strip of an input may be longer than all that any tile opens.
 #[test]
 fn strips_of_inputs_are_within() {
     // The mean of one row of 19·19 columns: a tile opens that row.
@@ -155,8 +155,8 @@ fn strips_of_inputs_are_within() {
     assert!(proof <= max && max < proof + 2048, "{proof} {max}");
 }
 
-/// Of tensors that are opened whole nothing is guessed: the longest messages are
-/// as long as the bounds, records and places to the byte.
+/// For tensors that are opened whole the bounds are exact: the longest messages
+/// are as long as the bounds, and records and places match to the byte.
 #[test]
 fn bounds_of_small_tensors_are_exact() {
     let form = Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I8);
@@ -177,7 +177,7 @@ fn bounds_of_small_tensors_are_exact() {
     assert_eq!(checker.fraud_bytes_max(&shape).ok(), longest.max());
 }
 
-/// Bounds of the largest runs there are come back at once, and never wrap.
+/// Bounds of the largest possible runs are computed at once, and never wrap.
 #[test]
 fn bounds_of_huge_runs_are_arithmetic() {
     let rules = TraceRules {
@@ -200,7 +200,7 @@ fn bounds_of_huge_runs_are_arithmetic() {
     assert!(large > small && large < 4 * small, "{shape:?} {small} {large}");
 }
 
-/// Ids that name every other row of a table, the worst there are.
+/// Ids that name every other row of a table, which is the worst case.
 struct Spread(u32);
 
 impl RowSource for Spread {
@@ -210,7 +210,7 @@ impl RowSource for Spread {
     }
 }
 
-/// What the worst tile of a step opens, by walking all of them.
+/// What the worst tile of a step opens, found by walking all tiles.
 fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
     let extents = program.extents(&run).unwrap();
     let local = Local::new(program, &extents, run, value).unwrap();
@@ -230,7 +230,7 @@ fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
     (0..local.grid().tiles()).map(tile).max().unwrap()
 }
 
-/// One step of a kind, by number, of any size.
+/// One step of a kind, given by number, of any size.
 fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
     let fixed = Dim::fixed;
     let form = |rows, columns, dtype| Form::new(rows, columns, dtype);
@@ -298,8 +298,8 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
     builder.finish().ok()
 }
 
-/// Bounds of a step of each kind and some sizes, a line each: bytes and memory of
-/// the worst tile, bytes of an audit and of a fraud proof.
+/// Bounds of a step of each kind and some sizes, one a line: bytes and memory of the worst tile,
+/// bytes of an audit and of a fraud proof.
 fn table() -> String {
     let sizes = [
         [1, 1, 1, 1],
@@ -334,8 +334,8 @@ fn table() -> String {
     lines
 }
 
-/// Nodes that bound messages otherwise disagree on which they read: bounds are as
-/// much a part of the rules as what is in a message.
+/// Nodes whose bounds differ disagree on which messages they read. So bounds are as much a part of
+/// the rules as a message's content.
 #[test]
 fn bounds_are_what_they_were() {
     let known = include_str!("../../../test_vectors/trace-bounds.txt");
@@ -350,7 +350,7 @@ fn bounds_are_what_they_were() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
-    /// Any kind of step, any shape: no tile opens more than the bound says.
+    /// For any kind of step and any shape, no tile opens more than its bound.
     #[test]
     fn no_tile_of_any_step_is_beyond_its_bound(
         kind in 0u32..13, sizes in prop::array::uniform4(1u32..20),
@@ -376,7 +376,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// What a registration is told, against every run that it permits.
+    /// Compares the costs that a registration gets with every run that it
+    /// permits.
     #[test]
     fn no_run_is_beyond_the_largest(
         kind in prop::sample::select(vec![5u32, 6, 7, 8, 10, 12]),

@@ -1,5 +1,5 @@
-//! A challenger who received a trace proves its first lie, whatever it is, and
-//! finds none in an honest one.
+//! A challenger that received a trace proves its first lie of any kind, and
+//! finds no lie in an honest trace.
 
 use poai_core::Root;
 use poai_core::program::{Dtype, Op, RunShape, ValueId};
@@ -89,8 +89,8 @@ fn root_of(record: &[u8]) -> Root {
     Root(record[Record::ROOT].try_into().unwrap())
 }
 
-/// Records that are none, and of other lengths: convicted where an audit could
-/// have them, refused where none could.
+/// Records that do not decode, or have other lengths. The challenger convicts
+/// them if an audit could hold them, and refuses them otherwise.
 #[test]
 fn records_that_are_none_are_proven_or_refused() {
     for trace in traces() {
@@ -100,14 +100,14 @@ fn records_that_are_none_are_proven_or_refused() {
             TraceHeader { records: record::records_root(&leaves), ..trace.header() }
         };
         let network = Arc::new(trace.network().clone());
-        // A type that there is none of.
+        // A type that does not exist.
         all[3][44] = 3;
         let header = header_of(&all);
         let received = Published::new(network.clone(), header, all.clone()).unwrap_err();
         let ReceivedError::Fraud(proof) = received else { panic!("{received}") };
         let fraud = checker(trace).fraud(&header.root(), &proof).unwrap();
         assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{fraud:?}");
-        // One input more, and less.
+        // One input more, and one less.
         for (value, cut) in [(2, 0), (3, 32)] {
             let mut all = trace.records().to_vec();
             match cut {
@@ -121,7 +121,7 @@ fn records_that_are_none_are_proven_or_refused() {
     }
 }
 
-/// The same bytes, claimed to be of fewer items: the input root is another.
+/// The same bytes, claimed to be of fewer items: the input root differs.
 #[test]
 fn another_run_is_another_input_root() {
     let trace = &traces()[0];
@@ -181,8 +181,9 @@ fn what_is_not_the_traces_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any byte of any value: a step's is its own lie, an input's the lie of
-    /// what reads it, or of whoever committed to it.
+    /// Any byte of any value. A wrong byte of a step is that step's lie. A
+    /// wrong byte of an input is the lie of a step that reads it, or of the
+    /// party that committed to it.
     #[test]
     fn any_wrong_byte_is_proven(
         which in 0..2usize, value in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(),
@@ -197,8 +198,8 @@ proptest! {
         let forged = Forged::new(trace, value, bytes);
         match found(trace, &forged) {
             Some(fraud) => prop_assert!(fraud.value >= value),
-            // Another input that nobody can tell from an honest one: what reads
-            // it has the same result.
+            // Another input that is also honest: the step that reads it has the
+            // same result.
             None => {
                 let clean = tensor.extent().is_clean(0, &forged.values[value.0 as usize]);
                 let input = (value.0 as usize) < trace.network().program().inputs().len();

@@ -106,7 +106,8 @@ fn a_full_check_decides_every_entry() {
     }
 }
 
-/// A header with another output than the last value's, under its own trace root.
+/// A header with an output other than the last value's, under its own trace
+/// root.
 #[test]
 fn an_output_of_nothing_is_refused() {
     let shape = RunShape { batch: 2, sequence: 1 };
@@ -168,9 +169,10 @@ fn full(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
-    /// On either side of the threshold, and with it moved to either end, the
-    /// check takes the right path. A true product passes. A wrong entry is
-    /// rejected, whether its sums are true or false as well.
+    /// Tests products on either side of the threshold, and with the threshold
+    /// moved to either end. The check takes the right path. A true product
+    /// passes. A wrong entry is rejected, whether its sums are true or false as
+    /// well.
     #[test]
     fn neither_path_passes_a_wrong_product(
         m in 1u32..65, n in 1u32..70, k in 1u32..260, rounds in 1u32..6,

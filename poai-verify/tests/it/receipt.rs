@@ -1,5 +1,5 @@
-//! Receipts: one byte string each, and every field that a trace binds is held
-//! against it.
+//! Receipts: each has one byte string, and every field that a trace binds is
+//! compared with it.
 
 use poai_core::trace::{Receipt, TraceDecodeError, TraceHeader};
 use poai_engine::execute::{Claim, Trace};
@@ -94,7 +94,7 @@ fn every_field_that_a_trace_binds_is_checked() {
             receipt.macs_activations += 1;
         });
         assert!(matches!(error, ReceiptError::MacsWeights { .. }));
-        // No trace binds these.
+        // No trace binds these fields.
         let others = Receipt { job: [3; 32], prover: [4; 32], ..honest };
         assert_eq!(checker(trace).receipt(&others, &trace.header()), Ok(()));
     }
@@ -110,7 +110,8 @@ fn the_header_is_checked_too() {
     let mut header = encoder.header();
     header.macs += 1;
     assert!(matches!(refused(&header), TraceError::Invalid(TraceInvalid::Macs { .. })));
-    // Other records, or another run of as many MACs: another trace.
+    // Other records, or another run with the same number of MACs: another
+    // trace.
     let mut header = encoder.header();
     header.records[0] ^= 1;
     let error = refused(&header);
@@ -131,7 +132,7 @@ fn the_header_is_checked_too() {
     ));
 }
 
-/// The numbers that the digest in receipts stands for.
+/// The numbers that the rules' digest in receipts stands for.
 #[test]
 fn the_default_rules_never_change() {
     let expected = TraceRules {

@@ -1,5 +1,5 @@
-//! Audits, fraud proofs and links of the zoo's programs: what is right passes,
-//! what is wrong is found, and nothing else convinces anybody.
+//! Audits, fraud proofs and links of the zoo's programs. Right ones pass, wrong
+//! ones are found, and no other message convinces a verifier.
 
 use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_core::trace::{Receipt, TraceHeader};
@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 
 #[test]
 fn the_zoo_is_worth_testing() {
-    // A step whose entries are all alike would hide faults.
+    // A step whose entries are all the same would hide faults.
     for trace in traces() {
         for value in steps(trace) {
             let entries = trace.value(value).unwrap().entries();
@@ -41,7 +41,7 @@ fn honest_audits_pass() {
         let audited = checker(trace).audit(&trace.receipt(&CLAIM), &BEACON, &audit).unwrap();
         assert_eq!(audited.header, trace.header());
         assert_eq!(audited.rules, RULES.digest());
-        // Under another beacon other tiles are wanted.
+        // Another beacon requires other tiles.
         assert!(checker(trace).audit(&trace.receipt(&CLAIM), &[8; 32], &audit).is_err());
     }
 }
@@ -63,8 +63,8 @@ fn no_right_tile_is_fraudulent() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Every step type: one entry is wrong, its tile is proven wrong, and no
-    /// other tile of the value is.
+    /// For every step type, makes one entry wrong. Its tile is proven wrong,
+    /// and no other tile of the value is.
     #[test]
     fn every_wrong_tile_is_found(
         which in 0usize..2, step in 0usize..64, at: u32, other: u64, by in 1i32..1000,
@@ -84,7 +84,7 @@ proptest! {
         prop_assert_eq!(
             fraud.wrong, Wrong::Tile(TraceInvalid::Entry { value, tile, row, column })
         );
-        // It says nothing of the honest trace.
+        // The proof shows nothing about the honest trace.
         let honest = checker(trace).fraud(&trace.root(), &proof);
         let other_trace = matches!(honest, Err(TraceError::Invalid(TraceInvalid::Trace { .. })));
         prop_assert!(other_trace);
@@ -96,7 +96,7 @@ proptest! {
         }
     }
 
-    /// Any change to any byte of a fraud proof or an audit is noticed.
+    /// Detects every change to every byte of a fraud proof or an audit.
     #[test]
     fn no_altered_message_convinces(which in 0usize..2, at: u32, bit in 0u8..8, cut: u32) {
         let (trace, audit, proof) = &messages()[which];
@@ -158,15 +158,15 @@ fn escape_and_its_inverse() {
     assert_eq!(escape(10, 0.0, 0), 1.0);
     assert_eq!(escape(1, 1.0, 80), 0.0);
     assert_eq!(escape(3, f64::NAN, 0), 1.0);
-    // What is exact is not rounded; what is not, up: 1 less 0.6 of the last
-    // place below it would be nearer to 1 less one.
+    // Exact results are not rounded; others are rounded up. 1 minus 0.6 of the
+    // last place below 1 would be nearer to 1 minus one place.
     assert_eq!(escape(1, 0.375, 0), 0.625);
     assert_eq!(escape(1, 0.625, 0), 0.375);
     assert_eq!(escape(1, 0.6 * 2f64.powi(-53), 0), 1.0);
     assert_eq!(samples_for(0.5, 40, 0), Some(40));
     assert_eq!(samples_for(0.5, 40, 60), Some(100));
     assert_eq!(samples_for(0.0, 1, 0), None);
-    // Where neither factor is a number of 64 bits.
+    // Neither factor fits a number of 64 bits.
     assert_eq!(escape(1100, 0.5, 1100), 1.0);
     assert_eq!(escape(1100, 0.5, 1090), 2f64.powi(-10));
     assert_eq!(samples_for(0.5, 1000, 100), Some(1100));
@@ -187,8 +187,8 @@ fn escape_and_its_inverse() {
 
 #[test]
 fn a_record_that_lies_is_a_fraud() {
-    // A fault leaves its consumers' records true: they name the faulty root.
-    // What lies about wiring has to be made by hand.
+    // A fault leaves its consumers' records true, because they name the faulty
+    // root. Records that lie about wiring have to be made by hand.
     let trace = &traces()[0];
     let program = trace.network().program();
     let value = steps(trace).nth(2).unwrap();
@@ -273,14 +273,14 @@ fn mined_products_are_linked_to_their_trace() {
     let link = trace.link(mined.value).unwrap();
     let useful = checker.link(&trace.root(), &win, &link).unwrap();
     assert_eq!((useful.value, useful.trace), (mined.value, trace.root()));
-    // One that is longer than any is refused unread.
+    // A link longer than the bound is refused unread.
     let max = checker.link_bytes_max();
     let longer = vec![0; max as usize + 1];
     assert_eq!(
         checker.link(&trace.root(), &win, &longer),
         Err(TraceMalformed::Size { max, got: longer.len() }.into())
     );
-    // Another step's record does not carry it.
+    // Another step's record does not support the link.
     let other = steps(&trace).find(|&value| value != mined.value).unwrap();
     assert!(checker.link(&trace.root(), &win, &trace.link(other).unwrap()).is_err());
     let linear = ValueId(2);
@@ -288,7 +288,7 @@ fn mined_products_are_linked_to_their_trace() {
         checker.link(&trace.root(), &win, &trace.link(linear).unwrap()),
         Err(TraceError::Invalid(TraceInvalid::Link { what: "A", .. }))
     ));
-    // Nor another trace's.
+    // Nor does another trace's.
     let inputs = vec![Tensor::new(441, 3, Dtype::I8, &[1; 1323]).unwrap()];
     let other = run(zoo::classifier(), shape, inputs);
     let link = other.link(mined.value).unwrap();
@@ -316,7 +316,7 @@ fn headers_that_lie_are_frauds() {
         proof[..TraceHeader::LEN].copy_from_slice(&header.encode());
         let fraud = checker.fraud(&header.root(), &proof).unwrap();
         assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
-        // It is about all inputs, and goes by the first: one message for one lie.
+        // The lie is about all inputs and has one message, with the first input.
         for other in (1..trace.network().program().inputs().len() as u32).map(ValueId) {
             assert_eq!(trace.fraud_proof(other, 0).unwrap(), input);
             proof[TraceHeader::LEN..TraceHeader::LEN + 4].copy_from_slice(&other.0.to_le_bytes());

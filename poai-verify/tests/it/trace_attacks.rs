@@ -1,4 +1,4 @@
-//! Attacks on traces, audits and receipts, each built for real (spec §13, §14).
+//! Real attacks on traces, audits and receipts (spec §13, §14).
 
 use poai_core::Root;
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Extent, Form, Op, RunShapeError, ValueId};
@@ -22,7 +22,7 @@ fn beacon(number: u32) -> [u8; 32] {
     *blake3::hash(&number.to_le_bytes()).as_bytes()
 }
 
-/// A product and then ReLUs: `rows` rows of `columns` columns.
+/// A product followed by ReLUs: `rows` rows of `columns` columns.
 fn chain(rows: u32, columns: u32, relus: u32) -> Trace {
     let mut builder = Builder::new(&[Form::new(Dim::fixed(rows), Dim::fixed(columns), Dtype::I8)]);
     let mut constants = Constants::default();
@@ -42,8 +42,8 @@ fn chain(rows: u32, columns: u32, relus: u32) -> Trace {
     run(network, ONE_RUN, vec![Tensor::new(rows, columns, Dtype::I8, &entries).unwrap()])
 }
 
-/// The trace with some entries of a value wrong and all later ReLUs right: one
-/// step alone lies. The wrong entries are positive, so that ReLUs pass them on.
+/// The trace with some entries of a value wrong and all later ReLUs right: only
+/// one step lies. The wrong entries are positive, so that ReLUs pass them on.
 fn lie_at(trace: &Trace, value: ValueId, wrong: impl Fn(u32, u32) -> bool) -> Trace {
     let mut faulty = trace.clone();
     for value in (value.0..trace.network().program().values() as u32).map(ValueId) {
@@ -61,7 +61,7 @@ fn lie_at(trace: &Trace, value: ValueId, wrong: impl Fn(u32, u32) -> bool) -> Tr
     faulty
 }
 
-/// How many of so many audits a trace passes.
+/// How many of `audits` audits a trace passes.
 fn passed(trace: &Trace, rules: TraceRules, audits: u32) -> u32 {
     let claim = Claim { rules, ..CLAIM };
     let checker = Checker::new(trace.network().program().clone(), rules);
@@ -73,8 +73,8 @@ fn passed(trace: &Trace, rules: TraceRules, audits: u32) -> u32 {
     (0..audits).filter(passes).count() as u32
 }
 
-/// Every output entry wrong in a network of 24 steps: a step without products
-/// used to weigh too little to be sampled.
+/// Every output entry is wrong in a network of 24 steps. A step without
+/// products used to have too little weight to be sampled.
 #[test]
 fn a_wrong_output_passes_no_audit() {
     let trace = chain(3, 128, 23);
@@ -82,16 +82,17 @@ fn a_wrong_output_passes_no_audit() {
     let output = trace.network().program().output();
     let wrong = lie_at(&trace, output, |_, _| true);
     assert_eq!(passed(&wrong, TraceRules::DEFAULT, 300), 0);
-    // Nor does it when any one step before lies instead: one of 40 samples at
-    // least is of it.
+    // The same holds if any one earlier step lies instead: at least one of 40
+    // samples is of it.
     for value in steps(&trace) {
         let wrong = lie_at(&trace, value, |_, _| true);
         assert_eq!(passed(&wrong, TraceRules::DEFAULT, 20), 0, "{value:?}");
     }
 }
 
-/// Work skipped without one wrong MAC: the rows of an early step that has no
-/// product are copies of one row, and all that follows is right, given these.
+/// The prover skips work without one wrong MAC. The rows of an early step
+/// without a product are copies of one row, and all later steps are right,
+/// given these rows.
 #[test]
 fn copied_rows_escape_as_rarely_as_soundness_says() {
     let (rows, columns) = (320, 128);
@@ -126,12 +127,12 @@ fn copied_rows_escape_as_rarely_as_soundness_says() {
     let checker = Checker::new(asked.network().program().clone(), rules);
     let said = checker.soundness(&ONE_RUN, 0.5, 0).unwrap();
     let rate = f64::from(passed(&liar, rules, 400)) / 400.0;
-    // No MAC is wrong: samples by MACs find nothing, and do not claim to.
+    // No MAC is wrong. Samples by MACs find nothing, and do not claim to.
     assert!(said.macs_wrong < 1e-8 && rate > 0.2, "{said:?} {rate}");
     assert!(rate <= said.work_skipped + 0.1, "{said:?} {rate}");
 }
 
-/// One wrong tile in the middle of many: it escapes as often as is said, and no
+/// One wrong tile among many escapes as often as `Soundness` states, and no
 /// more often.
 #[test]
 fn one_wrong_tile_escapes_as_rarely_as_soundness_says() {
@@ -144,22 +145,22 @@ fn one_wrong_tile_escapes_as_rarely_as_soundness_says() {
     let slack = 4.0 * (0.25 / f64::from(audits)).sqrt();
     let mut worst = 0.0f64;
     for value in steps(&trace).filter(|value| *value != trace.network().program().output()) {
-        // The tile of the last rows, and of a product the last columns.
+        // The tile of the last rows and, for a product, of the last columns.
         let wrong = lie_at(&trace, value, |row, column| row == 127 && column == 127);
         let rate = f64::from(passed(&wrong, rules, audits)) / f64::from(audits);
         assert!(rate <= said.answer_wrong + slack, "{value:?}: {rate} {said:?}");
         worst = worst.max(rate);
     }
     assert!(worst >= said.answer_wrong - slack, "{worst} {said:?}");
-    // Grinding multiplies all, up to certainty.
+    // Grinding multiplies all chances, up to certainty.
     let ground = checker.soundness(&ONE_RUN, 0.5, 1).unwrap();
     assert_eq!(ground.macs_wrong, 2.0 * said.macs_wrong);
     assert_eq!(ground.work_skipped, (2.0 * said.work_skipped).min(1.0));
     assert_eq!(ground.answer_wrong, (2.0 * said.answer_wrong).min(1.0));
 }
 
-/// The one large tile of 33×33 entries is skipped, 94 % of the work: tiles used
-/// to be drawn as if they were alike, and it escaped 24 % of audits.
+/// The one large tile of 33×33 entries is skipped, 94 % of the work. Audits
+/// used to draw tiles as if all had the same size, and it escaped 24 % of them.
 #[test]
 fn skipped_work_of_a_large_tile_beside_slivers_is_found() {
     let mut builder = Builder::new(&[Form::new(Dim::fixed(33), Dim::fixed(128), Dtype::I8)]);
@@ -173,12 +174,13 @@ fn skipped_work_of_a_large_tile_beside_slivers_is_found() {
     let network = Network::new(builder.finish().unwrap(), constants.into_tensors()).unwrap();
     let trace = run(network, ONE_RUN, vec![Tensor::new(33, 128, Dtype::I8, &entries).unwrap()]);
     let value = ValueId(1);
-    // The product's samples alone: the output's tiles would all be opened.
+    // Only the product's samples: the output's tiles would all be opened.
     let rules =
         |product_samples| TraceRules { product_samples, step_samples: 0, output_tiles: 0, ..RULES };
     let large = lie_at(&trace, value, |row, column| row < 32 && column < 32);
     assert_eq!(passed(&large, rules(5), 2000), 0);
-    // A sliver is found as often as it is work: entry, not tile, is drawn.
+    // The chance to find a sliver is its share of the work, because an entry is
+    // drawn, not a tile.
     let sliver = lie_at(&trace, value, |row, column| row == 32 && column < 32);
     let (audits, share) = (4000, 32.0 / 1089.0);
     let rate = f64::from(passed(&sliver, rules(1), audits)) / f64::from(audits);
@@ -186,8 +188,8 @@ fn skipped_work_of_a_large_tile_beside_slivers_is_found() {
     assert!(rate <= escape(1, share, 0) + 0.01);
 }
 
-/// Each sample escapes alike: q of them as the q-th power of one, if each stratum
-/// has its share of what is wrong.
+/// Each sample escapes with the same chance: q of them with the q-th power of it,
+/// if each stratum has its share of what is wrong.
 #[test]
 fn samples_escape_as_powers_of_one() {
     let trace = chain(128, 128, 0);
@@ -201,8 +203,9 @@ fn samples_escape_as_powers_of_one() {
     }
 }
 
-/// A garbage chunk in the last step's input, kept secret with all else
-/// published: nobody has what a fraud proof opens. A demand forces it open.
+/// A garbage chunk in the last step's input is kept secret and all else is
+/// published. No challenger has the data for a fraud proof. A demand forces the
+/// chunk open.
 #[test]
 fn a_withheld_chunk_is_forced_open() {
     let trace = chain(70, 128, 2);
@@ -218,7 +221,8 @@ fn a_withheld_chunk_is_forced_open() {
         let all = (0..program.values() as u32).map(ValueId);
         all.map(|value| of.value(value).unwrap().bytes().to_vec()).collect()
     };
-    // Without the chunk, its tensor is not the trace's, and no guess convicts.
+    // Without the chunk, its tensor is not the trace's, and no guess convicts
+    // the trace.
     let mut known = values(&liar);
     known[2] = trace.value(secret).unwrap().bytes().to_vec();
     let refused = published.clone().with_tensors(known.clone()).unwrap_err();
@@ -229,7 +233,8 @@ fn a_withheld_chunk_is_forced_open() {
         let guess = [&liar.header().encode()[..], &guess[TraceHeader::LEN..]].concat();
         assert!(checker.fraud(&liar.root(), &guess).is_err(), "{value:?}");
     }
-    // The challenger demands what was withheld. Honest tiles are answered.
+    // The challenger demands what was withheld. The prover answers for honest
+    // tiles.
     let receipt = liar.receipt(&CLAIM);
     let demands = published.demands(&receipt, secret, 0..96);
     assert_eq!(demands.len() as u64, tiles(&trace, secret));
@@ -251,7 +256,8 @@ fn a_withheld_chunk_is_forced_open() {
                 convicted += 1;
             }
         }
-        // What is no answer leaves the demand open: it is late at the deadline.
+        // Bytes that do not answer leave the demand open, until it is late at
+        // the deadline.
         let other = Demand { tile: (demand.tile + 1) % 3, ..*demand };
         let other = liar.answer(&CLAIM, &other).unwrap();
         let (value, tile) = (demand.value, demand.tile);
@@ -268,13 +274,14 @@ fn a_withheld_chunk_is_forced_open() {
         assert!(published.opened_rows(demand, &honest).is_err());
     }
     assert_eq!(convicted, 1);
-    // What was opened fills the gap: then the proof is found at home.
+    // The opened bytes fill the gap, and the challenger then finds the proof
+    // locally.
     let received = published.with_tensors(known).unwrap();
     let proof = received.find_fraud().unwrap().unwrap();
     assert_eq!(checker.fraud(&liar.root(), &proof).unwrap().value, secret);
 }
 
-/// An honest prover answers every demand that a chain lets through.
+/// An honest prover answers every demand that a chain accepts.
 #[test]
 fn no_demand_convicts_an_honest_trace() {
     for trace in traces() {
@@ -312,7 +319,8 @@ fn no_demand_convicts_an_honest_trace() {
         }
         assert!(checker.demand(&receipt, &header, &of(program.values() as u32, 0)).is_err());
         assert!(checker.demand(&receipt, &header, &of(u32::MAX, u64::MAX)).is_err());
-        // Another prover's receipt of the same trace: its silence is its own.
+        // A demand about another prover's receipt of the same trace concerns
+        // only that prover's silence.
         let copier = Claim { prover: [9; 32], ..CLAIM };
         let copy = trace.receipt(&copier);
         let another = Demand { receipt: copy.digest(), ..of(0, 0) };
@@ -326,8 +334,8 @@ fn no_demand_convicts_an_honest_trace() {
     }
 }
 
-/// One computation under many trace roots: a program without tokens used to
-/// have runs of any sequence, one hash each to grind.
+/// One computation under many trace roots. A program without tokens used to
+/// have runs of any sequence, and each cost only one hash to grind.
 #[test]
 fn a_sequence_that_changes_nothing_is_refused() {
     let trace = &traces()[1];
@@ -353,7 +361,7 @@ fn a_sequence_that_changes_nothing_is_refused() {
         assert_eq!(checker.fraud(&header.root(), &audit), Err(refused));
         let demand = Demand { receipt: receipt.digest(), value: ValueId(1), tile: 0 };
         assert_eq!(checker.demand(&receipt, &header, &demand), Err(refused));
-        // Nor is there such a run to trace.
+        // Such a run cannot be traced either.
         let device = poai_engine::choose::by_name("cpu-scalar").unwrap();
         let model = Model::new(trace.network().clone(), device).unwrap();
         let done = model.run(&run, zoo::images(trace.run()), &RunOptions::new());
@@ -361,8 +369,8 @@ fn a_sequence_that_changes_nothing_is_refused() {
     }
 }
 
-/// Another prover posts a receipt of a trace that it copied: the receipt says
-/// nothing false, and the audit of it is not the one that it copied.
+/// Another prover posts a receipt of a trace that it copied. The receipt states
+/// nothing false, but its audit is not the one that the prover copied.
 #[test]
 fn a_copied_trace_has_no_copied_audit() {
     for trace in traces() {
@@ -377,7 +385,8 @@ fn a_copied_trace_has_no_copied_audit() {
             assert!(checker.audit(&receipt, &BEACON, &audit).is_err(), "{copy:?}");
             assert_ne!(trace.audit_tiles(&copy, &BEACON), trace.audit_tiles(&CLAIM, &BEACON));
         }
-        // A receipt that says something else of the trace has no audit at all.
+        // A receipt that states something else about the trace has no audit at
+        // all.
         let other = Receipt { output: Root([1; 32]), ..trace.receipt(&CLAIM) };
         assert!(matches!(
             checker.audit(&other, &BEACON, &audit),
@@ -398,8 +407,8 @@ fn wide() -> Program {
     builder.finish().unwrap()
 }
 
-/// An invented header of a run whose tiles no node recomputes: its receipt used
-/// to be right.
+/// An invented header of a run whose tiles no node recomputes. Its receipt used
+/// to be admitted.
 #[test]
 fn a_receipt_of_a_run_that_nobody_checks_is_refused() {
     let program = wide();
@@ -429,7 +438,7 @@ fn a_receipt_of_a_run_that_nobody_checks_is_refused() {
         panic!("{memory}");
     };
     assert!(bytes > max && max == TraceRules::DEFAULT.tile_memory_max);
-    // At registration, the rules are seen to permit such a run, and fitted.
+    // Registration detects that the rules permit such a run, and fits them.
     assert!(checker.largest().is_err());
     let fitted = checker.fitted().unwrap();
     let largest = fitted.largest().unwrap();
@@ -445,7 +454,7 @@ fn a_receipt_of_a_run_that_nobody_checks_is_refused() {
     assert!(Checker::new(program, TraceRules { tile_memory_max: 0, ..rules }).fitted().is_none());
 }
 
-/// No run that the rules permit costs more than the largest.
+/// No run that the rules permit costs more than the largest one.
 #[test]
 fn the_largest_run_bounds_every_other() {
     for trace in traces() {
@@ -468,12 +477,12 @@ fn the_largest_run_bounds_every_other() {
             }
         }
         assert_eq!(largest.link_bytes, checker.link_bytes_max());
-        // Rules that fit are left as they are.
+        // Rules that fit stay unchanged.
         assert_eq!(*checker.fitted().unwrap().rules(), rules);
     }
 }
 
-/// Header and records prove their lies before a tensor is asked for.
+/// A challenger proves lies of header and records before it asks for a tensor.
 #[test]
 fn lies_in_records_are_proven_without_tensors() {
     for trace in traces() {
@@ -484,7 +493,7 @@ fn lies_in_records_are_proven_without_tensors() {
             checker(trace).fraud(&header.root(), &proof).unwrap().wrong
         };
         let records = trace.records().to_vec();
-        // The header's MACs need not even a record.
+        // The lie about the header's MACs needs no record.
         let macs = TraceHeader { macs: 1, ..trace.header() };
         assert!(matches!(lies(macs, vec![]), Wrong::Header(TraceInvalid::Macs { .. })));
         let input = TraceHeader { input: Root([1; 32]), ..trace.header() };

@@ -1,5 +1,5 @@
-//! Audits, fraud proofs, answers, links and receipts made by earlier versions:
-//! today's and every later code accepts what they accept and refuses what they
+//! Audits, fraud proofs, answers, links and receipts made by earlier versions.
+//! Today's and all later code accepts what they accept and refuses what they
 //! refuse, for the same reason. Version 1 is refused as a whole.
 
 use poai_core::program::Program;
@@ -27,7 +27,7 @@ struct Entry {
     digest: Option<Root>,
 }
 
-/// An entry with what its check needs, read once.
+/// An entry with everything that its check needs, read once.
 struct Case<'a> {
     entry: &'a Entry,
     checker: Checker,
@@ -59,8 +59,8 @@ impl Case<'_> {
         }
     }
 
-    /// What the check says of some bytes; `None` for a receipt of another
-    /// digest, which has no error of the checker's.
+    /// The result of checking some bytes. `None` for a receipt with another
+    /// digest, for which the checker has no error.
     fn check(&self, bytes: &[u8]) -> Option<Result<(), TraceError>> {
         let Case { entry, checker, .. } = self;
         let trace = &entry.trace;
@@ -75,7 +75,7 @@ impl Case<'_> {
                 self.demand.as_ref().unwrap(),
                 bytes,
             ) {
-                // An answer that convicts is no right one.
+                // An answer that convicts is not a right one.
                 Ok(Answer::Fraud(fraud)) => {
                     let (value, tile) = (fraud.value, self.demand.unwrap().tile);
                     Err(TraceInvalid::Entry { value, tile, row: 0, column: 1 }.into())
@@ -147,7 +147,7 @@ fn every_version_of_trace_fixtures() {
     assert!(versions.contains(&messages("v2")), "version 2 is never removed");
 }
 
-/// An entry of version 1, as far as it is read.
+/// An entry of version 1, with only the fields that the test reads.
 #[derive(serde::Deserialize)]
 struct First {
     kind: String,
@@ -159,8 +159,8 @@ struct First {
     difficulty: Option<Difficulty>,
 }
 
-/// Version 1 had no version in its bytes: what was valid then, and what was not,
-/// is of an unsupported version now.
+/// Version 1 had no version in its bytes. All of its messages, valid or not,
+/// are now of an unsupported version.
 #[test]
 fn every_message_of_version_1_is_of_an_unsupported_version() {
     let directory = messages("v1");
@@ -196,7 +196,7 @@ fn every_message_of_version_1_is_of_an_unsupported_version() {
         kinds.insert(&entry.kind);
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");
-    // And so a header by itself.
+    // The same holds for a header by itself.
     let error = TraceHeader::decode(&read(&"deep.header".into())).unwrap_err();
     assert!(matches!(error, TraceDecodeError::UnsupportedVersion { .. }), "{error}");
 }
@@ -207,7 +207,7 @@ fn any_receipt() -> Receipt {
     Receipt::decode(&bytes).unwrap()
 }
 
-/// One byte of each message that is valid, flipped, cut off or added.
+/// Flips, cuts off or adds one byte of each valid message.
 #[test]
 fn no_altered_trace_fixture_is_valid() {
     let directory = messages("v2");
@@ -217,9 +217,10 @@ fn no_altered_trace_fixture_is_valid() {
         let mut bytes = std::fs::read(directory.join(&entry.file)).unwrap();
         let valid = |bytes: &[u8]| case.check(bytes).is_some_and(|result| result.is_ok());
         assert!(valid(&bytes));
-        // A demand for another tile that there is would be another demand.
+        // A demand for another existing tile would be another valid demand.
         let last = if entry.kind == "demand" { Demand::LEN - 12 } else { bytes.len() };
-        // Every byte of the short ones and of the first records, then some.
+        // Every byte of short messages and of the first records, then some of
+        // the others.
         let rest = (2048..last).step_by(101);
         for at in (0..last.min(2048)).chain(rest).chain([last - 1]) {
             bytes[at] ^= 0x10;

@@ -44,14 +44,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
     let verified = Verifier::new(rules, difficulty)?.verify(&challenge, &bytes)?;
     let (drawn, won, length) = (found.drawn(), found.won(), bytes.len());
-    let told = format!(
+    let text = format!(
         "product     {M}×{N}×{K}, exactly; BLAKE3 {product}\n\
          tickets     {drawn} drawn, {won} won\n\
          winner      {}, ticket {}\n\
          verified    from {length} bytes\n",
         verified.tile, verified.ticket
     );
-    match std::io::stdout().write_all(told.as_bytes()) {
+    match std::io::stdout().write_all(text.as_bytes()) {
         // The work is done, even if the reader has closed the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),

@@ -30,14 +30,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let Verified { statement, difficulty, tile, ticket, .. } = verified;
     let (Shape { m, n, k, .. }, root_a, root_b) =
         (statement.shape, statement.root_a, statement.root_b);
-    let told = format!(
+    let text = format!(
         "valid: difficulty {difficulty}\n\
          product     {m}×{n}×{k}\n\
          root of A   {root_a}\n\
          root of Bᵀ  {root_b}\n\
          tile        {tile}, ticket {ticket}\n"
     );
-    match std::io::stdout().write_all(told.as_bytes()) {
+    match std::io::stdout().write_all(text.as_bytes()) {
         // The proof is valid, even if the reader has closed the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),

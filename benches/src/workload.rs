@@ -28,9 +28,9 @@ pub struct Workload<'a> {
 }
 
 /// A watch that ignores all reports.
-struct Nobody;
+struct Ignored;
 
-impl Watch for Nobody {
+impl Watch for Ignored {
     fn winner(&self, _: Winner) {}
     fn advance(&self, _: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -43,7 +43,7 @@ impl Watch for Nobody {
 /// Any error of the backend.
 pub fn draw(backend: &dyn Backend, a: &Noised, b: &Noised) -> Result<(), BackendError> {
     let target = Difficulty::BLOCK_MIN.target(&P, a.operand().k());
-    backend.multiply(&Multiplication { a, b, target }, Output::Tickets, &Nobody).map(drop)
+    backend.multiply(&Multiplication { a, b, target }, Output::Tickets, &Ignored).map(drop)
 }
 
 /// A watch that keeps every winner.
@@ -170,7 +170,7 @@ impl<'a> Workload<'a> {
         }
         let target = Difficulty::BLOCK_MIN.target(&P, self.shape.k);
         let output = Output::Exact(&mut self.memory());
-        self.backend.multiply(&Multiplication { a, b, target }, output, &Nobody).map(drop)
+        self.backend.multiply(&Multiplication { a, b, target }, output, &Ignored).map(drop)
     }
 
     /// Every tile's transcript, row by row.

@@ -1,5 +1,5 @@
-//! `--backend` and `--threads`: the one way in which subcommands choose what
-//! multiplies.
+//! `--backend` and `--threads`, with which every subcommand chooses its
+//! backend.
 
 use crate::failure::Failure;
 use poai::Cpu;
@@ -8,27 +8,26 @@ use poai::backends;
 use poai::execute::Device;
 use std::sync::Arc;
 
-/// Which backend multiplies.
+/// The choice of a backend.
 #[derive(clap::Args, Clone, Debug)]
 pub struct BackendArgs {
-    /// Which backend multiplies, by default the fastest of the processor; `list`
-    /// prints them. GPUs are `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`,
-    /// with feature cuda.
+    /// Which backend multiplies, by default the fastest of the processor; `list` prints them. GPUs
+    /// are `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`, with feature cuda.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// How many threads of the processor; by default one per core.
+    /// The number of processor threads; by default one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 
 impl BackendArgs {
-    /// The list, where the caller asks for it instead of work.
+    /// The list, if the caller asks for it instead of work.
     pub fn list(&self) -> Option<String> {
         (self.backend.as_deref() == Some("list")).then(table)
     }
 
-    /// The name of the backend that the caller asks for, or else of every one that
-    /// is present. The reference, which is there to be read, has to be asked for.
+    /// The name of the backend that the caller asks for, or else of every backend that is present.
+    /// The reference runs only if the caller names it, because it exists to be read.
     pub fn names(&self) -> Vec<String> {
         if let Some(name) = &self.backend {
             return vec![name.clone()];
@@ -37,12 +36,13 @@ impl BackendArgs {
         present.map(|listed| listed.name).filter(|name| name != REFERENCE).collect()
     }
 
-    /// The backend asked for, never another one in its stead.
+    /// The backend that the caller asks for, never another one.
     pub fn device(&self) -> Result<Arc<dyn Device>, Failure> {
         self.named(self.backend.as_deref())
     }
 
-    /// The backend of a name, with the threads asked for.
+    /// The backend of a name, with the number of threads that the caller asks
+    /// for.
     pub fn named(&self, name: Option<&str>) -> Result<Arc<dyn Device>, Failure> {
         let Some(threads) = self.threads else {
             return match name {
@@ -52,7 +52,7 @@ impl BackendArgs {
         };
         let cpu = match name {
             Some(REFERENCE) => {
-                return Err(Failure::usage("the reference does not take --threads"));
+                return Err(Failure::usage("expected no --threads for the reference, got a number; omit it"));
             }
             Some(name) => Cpu::named(name)?,
             None => Cpu::new(),

@@ -1,4 +1,4 @@
-//! `poai backends`: what can multiply on this machine.
+//! `poai backends`: the backends that this machine can use.
 
 use crate::backend;
 use crate::failure::{EXIT_CODES, Failure};

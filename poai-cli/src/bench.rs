@@ -1,5 +1,5 @@
-//! `poai bench`: how fast this machine mines and verifies, with a known answer
-//! that shows that it does both right.
+//! `poai bench`: how fast this machine mines and verifies. A known answer shows
+//! that it does both correctly.
 
 use crate::arguments;
 use crate::backend::BackendArgs;
@@ -11,11 +11,11 @@ use poai::{Difficulty, Keep, MineOptions, Miner, Params};
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// The product whose answer is known: small enough for the reference.
+/// The product with a known answer: small enough for the reference.
 const KNOWN: [usize; 3] = [96, 64, 1024];
-/// BLAKE3 of its entries and the best proof's bytes.
+/// BLAKE3 of the product's entries and the best proof's bytes.
 const ANSWER: &str = "cb1cf5b60415fa648837d05c0a6add7ba8011f1c6445bae03a83fd8dcda3ecdd";
-/// Runs of the verifier, of which the median counts.
+/// Runs of the verifier; their median is reported.
 const VERIFIED: usize = 21;
 
 /// Measure quickly how fast each backend of this machine mines, and how fast a proof is verified.
@@ -38,7 +38,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What a backend came to.
+/// The measurements of a backend.
 struct Measured {
     backend: String,
     digest: String,
@@ -77,27 +77,27 @@ struct Product {
     operands: Operands,
 }
 
-/// What mining a product came to.
+/// The result of mining a product.
 struct Answer {
     product: Vec<u8>,
     proof: Vec<u8>,
 }
 
 impl Product {
-    /// Pseudo-random operands of a shape, the same everywhere.
+    /// Pseudo-random operands of a shape, the same on every machine.
     fn new([m, n, k]: [usize; 3]) -> Result<Product, Failure> {
         crate::memory::check(crate::memory::of_mining([m, n, k]))?;
         let (a, bt) = (pseudorandom(b"bench/a", m, k), pseudorandom(b"bench/b", n, k));
         Ok(Product { operands: Operands::new(&Params::CONSENSUS, a, bt)? })
     }
 
-    /// Mines it once, every ticket winning.
+    /// Mines the product once; every ticket wins.
     fn mine(&self, miner: &Miner) -> Result<Answer, Failure> {
         let bt = miner.prepare(self.operands.bt().clone())?;
         let a = miner.prepare(self.operands.a().clone())?;
         let round = miner.round(&test_challenge(b"bench"), &bt)?;
         let mined = round.mine(&a, &easiest())?;
-        let proof = mined.found.proof().ok_or_else(|| Failure::failed("no ticket was drawn"))?;
+        let proof = mined.found.proof().ok_or_else(|| Failure::failed("expected a ticket, got none"))?;
         let product = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
         Ok(Answer { product, proof: proof.encode(&Params::CONSENSUS)? })
     }

@@ -1,5 +1,5 @@
-//! `deployment.json`, as `poai prove --out` writes it: read back, because the
-//! library only writes it.
+//! Reads `deployment.json`, as `poai prove --out` writes it. The library only
+//! writes it.
 
 use crate::failure::Failure;
 use poai::inference::{
@@ -9,13 +9,13 @@ use serde_json::Value;
 use std::path::Path;
 use std::str::FromStr;
 
-/// What is read of a deployment.
+/// The fields that are read of a deployment.
 pub struct Deployment {
-    /// What the proof is bound to.
+    /// The values that the proof is bound to.
     pub binding: Binding,
     /// The proof with its signals and its key's digest.
     pub proof: InferenceProof,
-    /// What the prover sends to the registry.
+    /// The call that the prover sends to the registry.
     pub calldata: Vec<u8>,
     /// The contract's name.
     pub contract: String,
@@ -23,21 +23,21 @@ pub struct Deployment {
     pub source: String,
 }
 
-/// Why a text is no deployment.
+/// Why a text is not a deployment.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentFileError {
-    /// The text is no JSON.
+    /// The text is not JSON.
     #[error("expected the JSON of a deployment: {0}")]
     Json(#[from] serde_json::Error),
     /// A field is missing or has another type.
     #[error("expected a deployment, got no usable field `{0}`")]
     Field(&'static str),
-    /// Words that are no proof or no signals.
+    /// Words are not a proof or not signals.
     #[error("field `{field}`: {why}")]
     Words {
         /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }
@@ -78,7 +78,7 @@ impl Deployment {
         Deployment::parse(bytes).map_err(|why| Failure::in_file(path)(&why))
     }
 
-    /// The calldata that the proof and its binding imply.
+    /// The calldata that follows from the proof and its binding.
     pub fn implied_calldata(&self) -> Vec<u8> {
         let Binding { program, job, .. } = &self.binding;
         evm::verify_inference_calldata(program, job, &self.proof)

@@ -1,31 +1,31 @@
-//! The bundled digits (images of 8×8 pixels in 0..=16, and what they show) and
-//! the networks that know them.
+//! The bundled digits (images of 8×8 pixels in 0..=16, with labels) and the
+//! networks that classify them.
 
 use crate::failure::Failure;
 use ndarray::{ArrayView2, s};
 use poai::import::graph::{Graph, GraphError};
 
-/// A perceptron that knows the digits, as ONNX.
+/// A perceptron that classifies the digits, as ONNX.
 pub const MLP: &[u8] = include_bytes!("../data/digits/mlp.onnx");
-/// A convolutional network that does.
+/// A convolutional network that classifies the digits.
 pub const CNN: &[u8] = include_bytes!("../data/digits/cnn.onnx");
 
 const BUNDLED: &str = include_str!("../data/digits/digits.csv");
-/// Pixels of a digit.
+/// The number of pixels of a digit.
 const PIXELS: usize = 64;
-/// The largest pixel.
+/// The largest value of a pixel.
 const PIXEL_MAX: u8 = 16;
-/// How many digits, the last ones, are kept from training.
+/// The number of digits, the last ones, that are kept from training.
 const TEST: usize = 500;
 
 /// Why a file holds no digits.
 #[derive(Debug, thiserror::Error)]
 pub enum DigitsError {
-    /// A line that is no digit.
-    #[error("line {0} is not 64 pixels in 0..=16 and a label in 0..=9")]
+    /// A line is not a digit.
+    #[error("expected 64 pixels in 0..=16 and a label in 0..=9 in line {0}")]
     Line(usize),
-    /// Too few lines to train and test with.
-    #[error("{0} digits are too few")]
+    /// There are too few lines to train and test with.
+    #[error("expected digits to train and to test with, got {0}")]
     Few(usize),
 }
 
@@ -38,12 +38,12 @@ impl From<DigitsError> for Failure {
 /// Digits with their labels.
 pub struct Set {
     pixels: Vec<f32>,
-    /// What they show.
+    /// The labels.
     pub labels: Vec<usize>,
 }
 
 impl Set {
-    /// How many there are.
+    /// The number of digits.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -51,7 +51,7 @@ impl Set {
     /// The first digits as a network's samples.
     ///
     /// # Errors
-    /// [`GraphError`] where the network takes no such images.
+    /// [`GraphError`] if the network does not take such images.
     pub fn pixels(&self, graph: &Graph, count: usize) -> Result<ArrayView2<'_, f32>, GraphError> {
         let input = graph.input;
         let rows = count * input.rows();
@@ -64,19 +64,19 @@ impl Set {
     }
 }
 
-/// Digits to train with and to test on.
+/// Digits for training and for tests.
 pub struct Digits {
-    /// What the networks were trained with.
+    /// The digits that the networks were trained with.
     pub train: Set,
-    /// What they have not seen.
+    /// The digits that the networks have not seen.
     pub test: Set,
 }
 
 impl Digits {
-    /// The bundled ones.
+    /// The bundled digits.
     ///
     /// # Errors
-    /// [`DigitsError`] names the line that is no digit.
+    /// [`DigitsError`] names the line that is not a digit.
     pub fn bundled() -> Result<Digits, DigitsError> {
         let mut digits = vec![];
         // The first line names the columns.

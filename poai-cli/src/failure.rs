@@ -1,10 +1,10 @@
-//! How a subcommand fails: an error, and the exit code that it means.
+//! Failures of subcommands: an error and its exit code.
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What `--help` says about exit codes.
+/// The text of `--help` about exit codes.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  the work is done, and all that was checked holds
@@ -12,7 +12,7 @@ Exit codes:
   2  arguments, files or bytes are wrong: nothing was checked
   3  mine: no tile won";
 
-/// What an exit code means.
+/// The meaning of an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// A check failed.
@@ -33,12 +33,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// An error of this code.
+    /// An error with this exit code.
     pub fn new(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
         Failure { code, error: error.into() }
     }
 
-    /// The caller can put it right: arguments, files, bytes.
+    /// An error that the caller can fix: arguments, files, bytes.
     pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
         Failure::new(Code::Usage, error)
     }
@@ -48,7 +48,7 @@ impl Failure {
         Failure::new(Code::Failed, error)
     }
 
-    /// A file's content is wrong.
+    /// An error about a file's content.
     pub fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
         move |why| Failure::usage(format!("{}: {why}", path.display()))
     }
@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-/// The library's errors that the caller of the program can put right.
+/// The library's errors that the program's caller can fix.
 macro_rules! usage {
     ($($error:ty),* $(,)?) => {
         $(impl From<$error> for Failure {
@@ -81,7 +81,7 @@ macro_rules! failed {
     };
 }
 
-/// The verifiers' errors: malformed bytes, or a check that failed.
+/// The verifiers' errors: malformed bytes, or a failed check.
 macro_rules! verified {
     ($($error:path),* $(,)?) => {
         $(impl From<$error> for Failure {

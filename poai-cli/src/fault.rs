@@ -1,5 +1,5 @@
-//! A prover that computes one entry wrongly: what audits and fraud proofs are
-//! shown with.
+//! A prover that computes one entry wrongly, for demonstrations of audits and
+//! fraud proofs.
 
 use crate::failure::Failure;
 use poai::execute::{Tensor, Trace};
@@ -14,17 +14,17 @@ pub struct Faulty {
     pub value: ValueId,
     /// The entry's row.
     pub row: usize,
-    /// Its column.
+    /// The entry's column.
     pub column: usize,
-    /// What the step computes.
+    /// The entry that the step computes.
     pub was: i32,
-    /// What the trace commits to.
+    /// The entry that the trace commits to.
     pub is: i32,
     /// The tile of the entry.
     pub tile: u64,
 }
 
-/// Why a trace takes no fault.
+/// Why a fault cannot be planted in a trace.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a traced run of a program with a product, got none to plant a fault in")]
 pub struct NoProduct;
@@ -63,14 +63,14 @@ pub fn plant(honest: &Trace) -> Result<Faulty, Failure> {
     let (row, column) = (rows / 2, columns / 2);
     let mut entries = tensor.entries();
     let was = entries[row * columns + column];
-    // The type has room below its largest entry, and above all others.
+    // The type has room below its largest entry, and above every other entry.
     let is = if was == extent.dtype.range().1 { was - 1 } else { was + 1 };
     entries[row * columns + column] = is;
     let wrong = Tensor::new(rows, columns, extent.dtype, &entries)?;
     let trace = honest.with_fault(value, wrong).ok_or(NoProduct)?;
     let extents = program.extents(honest.run())?;
     let local = Local::new(program, &extents, *honest.run(), value).ok_or(NoProduct)?;
-    // Exact: a tensor's rows and columns are numbered by u32.
+    // Exact: u32 numbers a tensor's rows and columns.
     let tile = local.grid().at(row as u32, column as u32).ok_or(NoProduct)?;
     Ok(Faulty { trace, value, row, column, was, is, tile })
 }

@@ -1,5 +1,5 @@
-//! Verifying keys in both of their files: the points alone, and the points with
-//! a header that says what they are for.
+//! Verifying keys in both kinds of file: the points alone, and the points after
+//! a header that states their purpose.
 
 use crate::failure::Failure;
 use crate::files;
@@ -7,13 +7,13 @@ use poai::inference::VerifyingKey;
 use poai::prover::keys::{self, KeyKind};
 use std::path::Path;
 
-/// What key files with a header start with.
+/// The first bytes of key files with a header.
 const MAGIC: &[u8] = b"poai key";
 
-/// A file that may be a key's.
+/// The content of a file that may hold a key.
 pub enum Content {
-    /// A key with a header. Only its start was read: the rest may be larger than
-    /// what is read whole.
+    /// A key with a header. Only its start was read, because it may be larger
+    /// than a file that is read whole.
     Key,
     /// All bytes of another file, or of a key without a header.
     Other(Vec<u8>),
@@ -29,20 +29,21 @@ pub fn verifying(path: &Path) -> Result<VerifyingKey, Failure> {
         let why = "expected a verifying key, got a proving key; name verifying.key beside it";
         return Err(Failure::in_file(path)(&why));
     }
-    // Whatever the key is for: the caller names the file and so the purpose.
+    // The purpose in the header is not checked: the caller names the file, and
+    // so its purpose.
     let (_, key) = keys::read_verifying_key(path, &header.identity.purpose)?;
     let ark_groth16::VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 } = key;
     Ok(VerifyingKey::new(alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1)?)
 }
 
-/// Reads a file that may be a key's. It is opened once: what was read of a pipe
-/// is gone.
+/// Reads a file that may hold a key. It is opened once, because bytes read from
+/// a pipe cannot be read again.
 pub fn content(path: &Path) -> Result<Content, Failure> {
     let file = files::Start::read(path, MAGIC.len() as u64)?;
     if file.bytes() != MAGIC {
         return Ok(Content::Other(file.rest(files::FILE_MAX)?));
     }
-    // Keys are read by their names, from the start.
+    // Keys are read by file name, from the start.
     files::regular_len(path)?;
     Ok(Content::Key)
 }

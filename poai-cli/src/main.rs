@@ -1,7 +1,7 @@
 //! The program `poai`: mines matrix products, runs and proves networks of exact
-//! integers, and verifies what others claim. Each subcommand is a thin module
-//! over the crate `poai`.
-// Not forbidden: ndarray's macro `s!` permits the unsafe code that it expands to.
+//! integers, and verifies the claims of others. Each subcommand is a thin
+//! module over the crate `poai`.
+// Not `forbid`, because ndarray's macro `s!` permits the unsafe code that it expands to.
 #![deny(unsafe_code)]
 
 mod arguments;
@@ -88,7 +88,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The first paragraph says what is wrong, the rest how to use the program.
+/// The first paragraph states the error, the rest explains how to use the
+/// program.
 fn one_line(error: &clap::Error) -> String {
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return error.to_string();

@@ -1,25 +1,24 @@
-//! Memory that is free, and memory that this process has taken, as Linux counts
-//! them.
+//! Free memory, and the memory of this process, as Linux counts them.
 
 use crate::failure::Failure;
 use poai::Params;
 
-/// Where [`peak`] comes from.
+/// The source of [`peak`].
 pub const SOURCE: &str = "VmHWM of /proc/self/status";
 
-/// The most resident memory that this process ever had, in bytes: what the
-/// kernel counts, libraries and allocator included. `None` where the system is
-/// not Linux.
+/// The most resident memory that this process ever had, in bytes. The kernel
+/// counts it, including libraries and allocator. `None` if the system is not
+/// Linux.
 pub fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// Refuses what would not fit in the memory that is free, where the system
-/// says how much that is.
+/// Refuses work that does not fit in the free memory, if the system reports how
+/// much is free.
 pub fn check(needed: u128) -> Result<(), Failure> {
     match field("/proc/meminfo", "MemAvailable:") {
         Some(free) if needed > u128::from(free) => Err(Failure::usage(format!(
-            "this takes about {} MiB of memory, {} MiB are free",
+            "expected about {} MiB of free memory, got {} MiB",
             needed >> 20,
             free >> 20
         ))),
@@ -35,9 +34,9 @@ fn field(path: &str, name: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// About how many bytes mining an m×n×k product takes: operands twice while
-/// they are padded or cut, noised once, and the product twice while parts are
-/// added up.
+/// The approximate bytes that mining an m×n×k product takes. Operands count
+/// twice while they are padded or cut, and once noised. The product counts
+/// twice while parts are added up.
 pub fn of_mining([m, n, k]: [usize; 3]) -> u128 {
     let padded = |size: usize, unit: u128| (size as u128).next_multiple_of(unit);
     let (tile, rank) = (Params::CONSENSUS.tile() as u128, Params::CONSENSUS.rank() as u128);

@@ -1,4 +1,4 @@
-//! What is run or proven: a network of exact integers and its input.
+//! The network of exact integers that is run or proven, and its input.
 
 use crate::digits::{CNN, Digits, MLP};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ use poai::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many samples measure the ranges of activations.
+/// The number of samples that measure the ranges of activations.
 const CALIBRATION: usize = 256;
 /// Rows, columns and depth of the product.
 const PRODUCT: u32 = 64;
@@ -22,22 +22,22 @@ const PRODUCT: u32 = 64;
 /// The networks that need no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Bundled {
-    /// A perceptron that knows handwritten digits.
+    /// A perceptron that classifies handwritten digits.
     Mlp,
-    /// A convolutional network that does.
+    /// A convolutional network that classifies handwritten digits.
     Cnn,
-    /// No network: a product of two 64×64 matrices, exact in i32, whose right
+    /// No network, but a product of two 64×64 matrices, exact in i32. The right
     /// one is the weights.
     Product,
 }
 
-/// A network and its samples: bundled, or of files.
+/// A network and its samples: bundled, or from files.
 #[derive(clap::Args, Clone, Debug)]
 pub struct NetworkArgs {
     /// Which bundled network.
     #[arg(long, value_enum, default_value_t = Bundled::Mlp)]
     pub model: Bundled,
-    /// A network in an ONNX file instead.
+    /// Use a network in an ONNX file instead.
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     pub onnx: Option<PathBuf>,
     /// Its samples, one a line of numbers separated by commas: pixels from the
@@ -45,8 +45,8 @@ pub struct NetworkArgs {
     /// activations and hold the input. By default the bundled digits.
     #[arg(long, value_name = "FILE", requires = "onnx")]
     pub samples: Option<PathBuf>,
-    /// Which sample is the input, counted from 0: by default of the digits that
-    /// no network was trained with.
+    /// The index of the input sample, counted from 0. By default it counts the
+    /// digits that no network was trained with.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub image: usize,
 }
@@ -68,7 +68,7 @@ pub struct Subject {
 /// Why a network has no input.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// A line that is no sample.
+    /// A line is not a sample.
     #[error("{}: line {line} is not {columns} finite numbers separated by commas", path.display())]
     Sample {
         /// The file.
@@ -78,23 +78,23 @@ pub enum InputError {
         /// The numbers of a sample.
         columns: usize,
     },
-    /// The bundled digits are no input of the network.
+    /// The bundled digits do not fit the network's input.
     #[error(
-        "the network's input is no image of a digit ({entries} entries): --samples has to \
-             name a file of samples"
+        "expected an image of a digit as the network's input, got {entries} entries; \
+             name a file of samples with --samples"
     )]
     NoSamples {
         /// The entries of the network's input.
         entries: usize,
     },
-    /// There are fewer samples than the caller asks for.
+    /// The caller asks for more samples than there are.
     #[error("--image {image} with --batch {batch}: there are {count} samples")]
     Image {
         /// The first sample.
         image: usize,
-        /// How many samples.
+        /// The number of samples asked for.
         batch: usize,
-        /// How many samples there are.
+        /// The number of samples that exist.
         count: usize,
     },
 }
@@ -106,8 +106,8 @@ impl From<InputError> for Failure {
 }
 
 impl NetworkArgs {
-    /// Reads and quantises the network, and takes `batch` samples from `image`
-    /// on as the input, or else all that follow.
+    /// Reads and quantises the network. The input is the `batch` samples from
+    /// `image` on, or all that follow if there is no `batch`.
     pub fn subject(&self, numbers: Numbers, batch: Option<usize>) -> Result<Subject, Failure> {
         let (name, bytes) = match (&self.onnx, self.model) {
             (Some(path), _) => (path.display().to_string(), files::read(path, files::FILE_MAX)?),
@@ -133,7 +133,7 @@ impl NetworkArgs {
         }
     }
 
-    /// The `known` samples may measure, the `new` ones have the input.
+    /// The `known` samples measure the ranges; the `new` ones hold the input.
     fn quantised(
         &self,
         name: String,
@@ -151,7 +151,8 @@ impl NetworkArgs {
         let wrong = InputError::Image { image, batch, count };
         let end = image.checked_add(batch).filter(|end| *end <= count).ok_or(wrong)?;
         let input = quantised.quantise_input(new.slice(s![image * rows..end * rows, ..]))?;
-        // Exact: a batch of more items has no tensor, which the line above made.
+        // Exact: a larger batch would have no tensor, which the line above
+        // made.
         let run = RunShape { batch: batch as u32, sequence: 1 };
         Ok(Subject { name, network: Arc::new(quantised.network), run, input, classifies: true })
     }
@@ -163,7 +164,7 @@ pub fn read_onnx(name: &str, bytes: &[u8]) -> Result<Graph, Failure> {
     graph.map_err(|why| Failure::usage(format!("{name}: {why}")))
 }
 
-/// A product of two matrices of entries from −63 to 63, always the same ones.
+/// A product of two fixed matrices of entries from −63 to 63.
 fn product() -> Result<Subject, Failure> {
     let mut rng = StdRng::seed_from_u64(1);
     let size = PRODUCT as usize;
@@ -173,7 +174,7 @@ fn product() -> Result<Subject, Failure> {
     let mut builder = Builder::new(&[Form::new(side, side, Dtype::I8)]);
     let mut constants = Constants::default();
     let weights = constants.add(&mut builder, "weights", (size, size), Dtype::I8, &entries)?;
-    // No bias, and times one: sums stay as they are.
+    // No bias, and a factor of one: sums stay unchanged.
     let same = [0, 1, 0].repeat(size);
     let requantise = constants.add(&mut builder, "same", (size, 3), Dtype::I32, &same)?;
     let clamp = Clamp::full(Dtype::I32);
@@ -190,7 +191,7 @@ fn product() -> Result<Subject, Failure> {
     })
 }
 
-/// Samples of a network, one a line: its pixels from the top left, the channels
+/// The samples of a network, one a line: pixels from the top left, the channels
 /// of one pixel together.
 fn samples(path: &Path, graph: &Graph) -> Result<Array2<f32>, Failure> {
     let bytes = files::read(path, files::FILE_MAX)?;

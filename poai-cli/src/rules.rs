@@ -1,10 +1,10 @@
-//! The rules under which traces are audited, as options.
+//! The options that set the rules of audits of traces.
 
 use crate::failure::Failure;
 use poai::trace::TraceRules;
 
-/// What a node permits of runs, and how many tiles an audit opens. Whoever
-/// makes an audit and whoever checks it give the same.
+/// The limits on runs, and the number of tiles that an audit opens. The prover
+/// and the verifier of an audit must use the same ones.
 #[derive(clap::Args, Clone, Copy)]
 #[command(next_help_heading = "Rules of traces")]
 pub struct RulesArgs {
@@ -28,7 +28,7 @@ pub struct RulesArgs {
     output_tiles: u32,
 }
 
-/// More would be a full check, and take memory before it takes time.
+/// More samples would be a full check, and would exhaust memory before time.
 fn samples() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(0..=1 << 16)
 }
@@ -37,7 +37,7 @@ impl RulesArgs {
     /// The rules.
     ///
     /// # Errors
-    /// Where an audit would open nothing.
+    /// [`Failure`] if an audit would open no tile.
     pub fn rules(&self) -> Result<TraceRules, Failure> {
         let RulesArgs { batch_max, sequence_max, tile_memory_max, .. } = *self;
         let RulesArgs { product_samples, step_samples, output_tiles, .. } = *self;

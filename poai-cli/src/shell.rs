@@ -1,4 +1,4 @@
-//! `poai completions` and `poai man`: what shells and readers of manuals take.
+//! `poai completions` and `poai man`: files for shells and for manual readers.
 
 use crate::failure::Failure;
 use crate::files::cannot_write;
@@ -17,7 +17,7 @@ pub struct Completions {
 /// Write the manual, a page for the program and for each subcommand.
 #[derive(clap::Args)]
 pub struct Man {
-    /// The folder for the pages; it is made where it is missing.
+    /// The folder for the pages; it is made if it does not exist.
     folder: PathBuf,
 }
 

@@ -1,12 +1,12 @@
-//! What the program shows: text on stdout, one line of complaint on stderr,
-//! and bars of progress where stderr is a terminal.
+//! The program's output: text on stdout, one line for an error on stderr, and
+//! progress bars if stderr is a terminal.
 
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
-/// Prints to stdout. A reader that has gone away has read enough.
+/// Prints to stdout. If the reader has closed the pipe, that is not an error.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -17,7 +17,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints a line to stderr. Where stderr is closed, the exit code says it all.
+/// Prints a line to stderr. If stderr is closed, only the exit code remains.
 pub fn complain(line: &str) {
     _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -33,7 +33,7 @@ pub fn bar_of_bytes(what: &'static str) -> ProgressBar {
     bar(0, "{bytes}/{total_bytes}, {eta} left").with_message(format!("{what} "))
 }
 
-/// Moves a bar to where the work is.
+/// Moves a bar to the work's position.
 pub fn follow(bar: &ProgressBar) -> impl FnMut(u64, u64) {
     |done, total| {
         bar.set_length(total);
@@ -41,7 +41,7 @@ pub fn follow(bar: &ProgressBar) -> impl FnMut(u64, u64) {
     }
 }
 
-/// For work that cannot say how far it is.
+/// A spinner for work that cannot report its progress.
 pub fn spinner(what: &str, expected: Option<f64>) -> ProgressBar {
     let message = match expected {
         Some(seconds) => format!("{what}, about {seconds:.1} s"),

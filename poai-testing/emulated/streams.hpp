@@ -123,7 +123,7 @@ static void step(Stream* stream) {
     stream->queue.pop_front();
     int& code = failed[stream->device];
     if (operation.run && (!code || operation.always)) {
-        if (int told = operation.run()) code = told;
+        if (int result = operation.run()) code = result;
     }
     if (operation.records) {
         operation.records->reached = true;

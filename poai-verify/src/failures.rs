@@ -58,7 +58,7 @@ impl Failures {
     /// failure in them.
     ///
     /// `source` is the authenticated identity of the peer that sent the proof.
-    /// If there is none, pass `None`, never a made-up constant: otherwise, one
+    /// Without one, pass `None`, never a made-up constant: otherwise, one
     /// peer's broken copy would keep another peer's honest proof out.
     ///
     /// A node that verifies in parallel calls [`Failures::refuses`] and

@@ -1,4 +1,4 @@
-//! What becomes of a prover that computes one tile wrongly.
+//! Checks of a trace in which a prover computed one tile wrongly.
 
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
@@ -6,12 +6,12 @@ use poai::execute::{Claim, Trace};
 use poai::verify::trace::{Checker, TraceRules, Wrong};
 use std::time::Instant;
 
-/// How many audits the faulty trace faces.
+/// The number of audits of the faulty trace.
 const AUDITS: u32 = 100;
 
-/// Audits the honest trace, plants a fault in the first product, and shows
-/// that audits find it about as often as they should and that a fraud proof
-/// convicts it.
+/// Audits the honest trace, and plants a fault in the first product. Shows that
+/// audits find it about as often as they should, and that a fraud proof
+/// convicts the trace.
 pub fn run(honest: &Trace) -> Result<String, Failure> {
     let checker = Checker::new(honest.network().program().clone(), TraceRules::DEFAULT);
     let claim = Claim { job: [0; 32], prover: [0; 32], rules: *checker.rules() };
@@ -29,7 +29,7 @@ pub fn run(honest: &Trace) -> Result<String, Failure> {
     }
     let proof = trace.fraud_proof(*value, *tile)?;
     let fraud = checker.fraud(&root, &proof)?;
-    let no_fraud = || Failure::failed("the checker took a wrong tile for a right one");
+    let no_fraud = || Failure::failed("expected a fraud proof of the wrong tile, got a right tile");
     let Wrong::Tile(found) = fraud.wrong else { return Err(no_fraud()) };
     let honest_proof = honest.fraud_proof(*value, *tile)?;
     let acquitted = match checker.fraud(&honest.root(), &honest_proof) {
@@ -49,7 +49,7 @@ pub fn run(honest: &Trace) -> Result<String, Failure> {
     ))
 }
 
-/// A beacon: what no prover knew when the trace was published.
+/// A beacon, which no prover knew when the trace was published.
 fn beacon(number: u32) -> [u8; 32] {
     let mut beacon = [7; 32];
     beacon[..4].copy_from_slice(&number.to_le_bytes());

@@ -1,6 +1,6 @@
-//! `poai classify`: handwritten digits with exact integers. Two trained networks
-//! are read from ONNX, quantised, measured against their floats, and run with a
-//! trace that commits to every value on the way.
+//! `poai classify`: handwritten digits with exact integers. It reads two
+//! trained networks from ONNX, quantises them and compares them with their
+//! floats. It runs them with a trace that commits to every value.
 
 mod checks;
 mod report;
@@ -28,7 +28,7 @@ const LOSS_MAX: f64 = 1.0;
 /// Classify handwritten digits with exact integers, commit to every value on the way, and convict
 /// a planted fault.
 ///
-/// Fails where the integers classify more than one point worse than the floats.
+/// Fails if the integers classify more than one point worse than the floats.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
@@ -81,7 +81,7 @@ fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Fa
     Ok(quantise::quantise(graph, samples, &options)?)
 }
 
-/// Floats and integers on the test digits.
+/// Runs floats and integers on the test digits.
 fn classify<'a>(
     name: &'static str,
     graph: &Graph,
@@ -96,12 +96,12 @@ fn classify<'a>(
 
     let model = Model::new(quantised.network.clone(), backend.clone())?;
     let input = quantised.quantise_input(samples)?;
-    // Exact: there are a few hundred.
+    // Exact: there are only a few hundred digits.
     let shape = RunShape { batch: test.len() as u32, sequence: 1 };
     let start = Instant::now();
     let run = model.run(&shape, vec![input], &RunOptions::new().trace())?;
     let time = start.elapsed();
     let integer = Accuracy::of(&quantised.dequantise_output(&run.output), &test.labels);
-    let trace = run.trace.ok_or_else(|| Failure::usage("the run left no trace"))?;
+    let trace = run.trace.ok_or_else(|| Failure::usage("expected a trace of the run, got none"))?;
     Ok(Outcome { name, quantised, float, integer, trace, time })
 }

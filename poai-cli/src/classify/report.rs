@@ -1,11 +1,11 @@
-//! What is printed of a network.
+//! The printed report of a network.
 
 use ndarray::Array2;
 use poai::execute::Trace;
 use poai::import::quantise::Quantised;
 use std::time::Duration;
 
-/// How many digits were classified as they are.
+/// How many digits were classified correctly.
 #[derive(Clone, Copy)]
 pub struct Accuracy {
     right: usize,
@@ -13,7 +13,7 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// The largest logit of every row against its label.
+    /// Compares the largest logit of every row with its label.
     pub fn of(logits: &Array2<f32>, labels: &[usize]) -> Accuracy {
         let largest = |row: &[f32]| {
             let all = row.iter().enumerate();
@@ -24,25 +24,25 @@ impl Accuracy {
         Accuracy { right, of: labels.len() }
     }
 
-    /// Of a hundred.
+    /// The accuracy in per cent.
     pub fn percent(&self) -> f64 {
         100.0 * self.right as f64 / self.of.max(1) as f64
     }
 }
 
-/// A network on the test digits.
+/// The results of a network on the test digits.
 pub struct Outcome<'a> {
     /// The network.
     pub name: &'static str,
-    /// Its integers.
+    /// The quantised network.
     pub quantised: &'a Quantised,
-    /// How well the floats classify.
+    /// The accuracy of the floats.
     pub float: Accuracy,
-    /// How well the integers do.
+    /// The accuracy of the integers.
     pub integer: Accuracy,
     /// The integers' run.
     pub trace: Trace,
-    /// How long it took, commitments included.
+    /// How long the run took, including commitments.
     pub time: Duration,
 }
 

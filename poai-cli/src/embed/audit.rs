@@ -1,4 +1,5 @@
-//! What others check of a run: an audit of its trace, and that a win is of it.
+//! What a verifier checks of a run: an audit of its trace, and that wins belong
+//! to it.
 
 use crate::failure::Failure;
 use poai::execute::{Claim, MinedStep, Trace};
@@ -7,12 +8,12 @@ use poai::verify::{Rules, Verifier};
 use poai::{Challenge, Difficulty, Params};
 use std::time::Instant;
 
-/// An audit's bytes, and the seconds that verifying it took. Its beacon is the
-/// trace root (Fiat–Shamir): a prover that hashes 2^g traces escapes 2^g times as
-/// often. A chain that can takes a beacon fixed after the trace was published.
+/// An audit's bytes, and the seconds that verifying it took. Its beacon is the trace root
+/// (Fiat–Shamir): a prover that hashes 2^g traces escapes 2^g times as often. A chain should take a
+/// beacon fixed after the trace was published, if it can.
 ///
 /// # Errors
-/// Where it does not hold.
+/// [`Failure`] if the audit does not hold.
 pub fn audit(trace: &Trace) -> Result<(usize, f64), Failure> {
     let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
     let root = trace.root();
@@ -23,11 +24,11 @@ pub fn audit(trace: &Trace) -> Result<(usize, f64), Failure> {
     Ok((audit.len(), start.elapsed().as_secs_f64()))
 }
 
-/// How many of a run's best wins, product by product, verify and belong to its
-/// trace: all, or an error.
+/// The number of a run's best wins, one for each product. All of them verify
+/// and belong to its trace, or the result is an error.
 ///
 /// # Errors
-/// Where a win does not verify, or is not of the trace.
+/// [`Failure`] if a win does not verify, or is not of the trace.
 pub fn linked(
     trace: &Trace,
     mined: &[MinedStep],

@@ -1,5 +1,6 @@
-//! `poai embed`: sentences with an integer MiniLM. Every product is exact, the
-//! whole run is committed to one trace root, and tickets are drawn on the way.
+//! `poai embed`: embeds sentences with an integer MiniLM. Every product is
+//! exact, one trace root commits to the whole run, and its products draw
+//! tickets.
 
 mod audit;
 mod model;
@@ -17,7 +18,7 @@ use report::{Best, Outcome};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Tokens, padding included, that are embedded at once.
+/// The number of tokens, including padding, that are embedded at once.
 const BATCH_TOKENS: usize = 4096;
 
 /// Embed sentences: their embeddings, the run's trace root, and the tickets that its products drew.
@@ -29,21 +30,22 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "target/minilm")]
     model: PathBuf,
     /// One sentence a line, `-` for standard input. By default some pairs of
-    /// sentences that are compared.
+    /// sentences, which are compared.
     #[arg(long, value_name = "FILE|-")]
     text: Option<PathBuf>,
-    /// Print one JSON object instead of text. Many sentences are several
-    /// batches, each with a trace: `trace_roots` has all roots, `trace_root` the
-    /// last; MACs, tickets, and audits' bytes and seconds are sums.
+    /// Print one JSON object instead of text. Many sentences make several
+    /// batches, each with a trace: `trace_roots` has all roots, `trace_root`
+    /// the last. MACs, tickets, and audits' bytes and seconds are sums.
     #[arg(long)]
     json: bool,
-    /// Cut sentences at this many tokens, the two at their ends included.
+    /// Cut sentences at this many tokens, including the two at their ends.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(3..=4096))]
     sequence: u16,
     /// The challenge: the hash of a block's header, 64 hexadecimal digits.
     #[arg(long, value_name = "HEX", default_value_t = example_challenge())]
     challenge: Challenge,
-    /// Expected multiply-accumulates per win, an integer or like 5e9.
+    /// Expected multiply-accumulates per win, an integer or a number such as
+    /// 5e9.
     #[arg(long, value_name = "MACS", default_value_t = Difficulty::BLOCK_MIN)]
     difficulty: Difficulty,
     #[command(flatten)]
@@ -114,7 +116,8 @@ fn embed(
         if let Some(trace) = &trace {
             outcome.trace_roots.push(trace.root());
             outcome.linked += audit::linked(trace, &mined, &args.challenge, args.difficulty)?;
-            // A trace keeps every tensor: only one is held at a time.
+            // A trace keeps every tensor, so memory holds only one trace at a
+            // time.
             outcome.seconds += start.elapsed().as_secs_f64();
             let (bytes, seconds) = audit::audit(trace)?;
             let (all, total) = outcome.audit.unwrap_or_default();

@@ -9,7 +9,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{Tokenizer, TruncationParams};
 
-/// Why there is no model, or it reads no sentence.
+/// Why the model cannot be read, or cannot read a sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file of the model cannot be read.
@@ -17,26 +17,26 @@ pub enum ModelError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The tokeniser's file holds no tokeniser.
+    /// The tokeniser's file does not hold a tokeniser.
     #[error("{}: {why}", path.display())]
     Tokeniser {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// A sentence is not tokenised.
+    /// A sentence cannot be tokenised.
     #[error("cannot tokenise: {0}")]
     Tokenise(String),
-    /// The model's files hold no model.
+    /// The model's files do not hold a model.
     #[error("the model in {}: {source}", directory.display())]
     Weights {
         /// The model's directory.
         directory: PathBuf,
-        /// What is wrong.
+        /// The reason.
         source: Box<BertError>,
     },
 }
@@ -60,7 +60,7 @@ pub fn encoder(directory: &Path) -> Result<Encoder, ModelError> {
     })
 }
 
-/// The tokeniser: of `tokenizer.json`, or BERT's own with `vocab.txt`.
+/// The tokeniser: that of `tokenizer.json`, or BERT's own with `vocab.txt`.
 pub fn tokeniser(directory: &Path, most: usize) -> Result<Tokenizer, ModelError> {
     let path = directory.join("tokenizer.json");
     let (path, made) = if path.exists() {
@@ -87,7 +87,7 @@ fn of_vocabulary(path: &Path) -> tokenizers::Result<Tokenizer> {
     let mut tokeniser = Tokenizer::new(words);
     let end = |token: &str| {
         let id = tokeniser.token_to_id(token);
-        id.map(|id| (token.to_owned(), id)).ok_or_else(|| format!("it has no {token}"))
+        id.map(|id| (token.to_owned(), id)).ok_or_else(|| format!("expected a token {token}, got none"))
     };
     let ends = BertProcessing::new(end("[SEP]")?, end("[CLS]")?);
     tokeniser
@@ -97,7 +97,7 @@ fn of_vocabulary(path: &Path) -> tokenizers::Result<Tokenizer> {
     Ok(tokeniser)
 }
 
-/// The token ids of every sentence, `[CLS]` and `[SEP]` included.
+/// The token ids of every sentence, including `[CLS]` and `[SEP]`.
 pub fn tokenise<S: AsRef<str>>(
     tokeniser: &Tokenizer,
     sentences: &[S],

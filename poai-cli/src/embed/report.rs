@@ -1,4 +1,4 @@
-//! What `poai embed` prints.
+//! The output of `poai embed`.
 
 use poai::import::bert::LayerError;
 use poai::{Ticket, TraceRoot};
@@ -10,10 +10,10 @@ pub struct Best {
     pub step: String,
 }
 
-/// Everything that a run came to.
+/// All results of a run.
 pub struct Outcome {
     pub sentences: Vec<String>,
-    /// Whether they are pairs to compare.
+    /// Whether the sentences are pairs to compare.
     pub pairs: bool,
     pub report: Vec<LayerError>,
     pub embeddings: Vec<Vec<f64>>,
@@ -21,7 +21,7 @@ pub struct Outcome {
     pub macs: u64,
     pub tickets: u64,
     pub won: u64,
-    /// Wins that were shown to be of their trace.
+    /// Wins that were shown to belong to their trace.
     pub linked: usize,
     pub best: Option<Best>,
     pub seconds: f64,
@@ -57,8 +57,8 @@ impl Outcome {
         }
     }
 
-    /// One object; what there is not is null. `trace_root` is the last batch's,
-    /// audits are of all.
+    /// One JSON object; missing values are null. `trace_root` is that of the
+    /// last batch, audits are those of all batches.
     pub fn json(&self) -> Value {
         let layers = self.report.iter().map(|error| (error.layer.clone(), error.relative_error));
         json!({
@@ -77,7 +77,7 @@ impl Outcome {
         })
     }
 
-    /// The same for people.
+    /// The same as text.
     pub fn text(&self) -> String {
         let mut lines = if self.pairs { self.compared() } else { self.nearest() };
         lines.push(String::new());
@@ -117,7 +117,7 @@ impl Outcome {
             .collect()
     }
 
-    /// Each sentence with the one that is closest; a lone one with some of its
+    /// Each sentence with the closest one; a single sentence with some of its
     /// entries.
     fn nearest(&self) -> Vec<String> {
         let all = self.sentences.iter().zip(&self.embeddings).enumerate();

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Sentences on which ranges are measured.
+/// Sentences that measure the ranges of activations.
 const CALIBRATION: &str = include_str!("../../data/embed/calibration.txt");
 
 /// Pairs of sentences, one after the other.
@@ -22,10 +22,10 @@ const PAIRS: [&str; 10] = [
     "The bank raised its interest rates on Thursday.",
 ];
 
-/// No text is longer.
+/// The most bytes of a text.
 const TEXT_MAX: u64 = 1 << 24;
 
-/// Why there are no sentences.
+/// Why sentences cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
     /// The sentences cannot be read.
@@ -33,7 +33,7 @@ pub enum TextError {
     Text {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The text is too long.
@@ -44,8 +44,8 @@ pub enum TextError {
         /// The most bytes.
         limit: u64,
     },
-    /// There are no sentences.
-    #[error("{} holds no sentence: expected one a line", path.display())]
+    /// The text holds no sentences.
+    #[error("expected a sentence a line, got none in {}", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
@@ -58,7 +58,7 @@ impl From<TextError> for Failure {
     }
 }
 
-/// The lines of a file that hold more than blanks; without one, the bundled
+/// The lines of a file that hold more than blanks; without a file, the bundled
 /// pairs.
 pub fn sentences(path: Option<&Path>) -> Result<Vec<String>, TextError> {
     let Some(path) = path else { return Ok(PAIRS.map(str::to_owned).to_vec()) };
@@ -88,8 +88,8 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.trim().is_empty())
 }
 
-/// Which sentences are embedded together: of similar length, so that little is
-/// padded, and at most `most` tokens with padding.
+/// The sentences that are embedded together. They have similar lengths, so that
+/// padding is short, and at most `most` tokens with padding.
 pub fn batches(ids: &[Vec<u32>], most: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|&sentence| ids[sentence].len());

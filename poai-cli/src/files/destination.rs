@@ -1,4 +1,4 @@
-//! `--out` of one file: there whole or not at all.
+//! `--out` of one file, which is written whole or not at all.
 
 use super::place::{cannot_write, parent, probe};
 use crate::failure::Failure;
@@ -6,25 +6,24 @@ use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Where a result goes. It is checked before the work, so that a bad path costs
-/// none of it, and nothing is there until the result is: a process that is
-/// killed at its work leaves the folder as it was.
+/// The place of a result. It is checked before the work, so that a bad path
+/// costs no work. No file appears before the result is complete: if the process
+/// is killed during the work, the folder stays as it was.
 pub struct Destination {
     path: PathBuf,
     kind: Kind,
 }
 
 enum Kind {
-    /// A file, written whole or not at all: beside it first, then renamed. The
-    /// file that was there before keeps its permissions.
+    /// A file, written whole or not at all: first beside its place, then
+    /// renamed. A file that it replaces passes on its permissions.
     File { before: Option<Permissions> },
-    /// A device or pipe, written into.
+    /// A device or pipe, which is written into.
     Stream(File),
 }
 
 impl Destination {
-    /// Checks that the path can be written. What a link points to is meant,
-    /// not the link.
+    /// Checks that the path can be written. A link stands for its target.
     pub fn new(path: &Path) -> Result<Destination, Failure> {
         let failed =
             |why: String| Failure::usage(format!("cannot write {}: {why}", path.display()));
@@ -58,7 +57,7 @@ impl Destination {
         self.write_with(|to| to.write_all(bytes).map_err(&failed))
     }
 
-    /// Writes what `write` writes.
+    /// Writes the bytes that `write` produces.
     pub fn write_with(
         self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
@@ -88,9 +87,9 @@ impl Destination {
     }
 }
 
-/// The path that is meant: links followed, even those to nowhere yet.
+/// The path after following links, even if their target does not exist yet.
 fn resolve(path: &Path) -> PathBuf {
-    // As many links as systems follow.
+    // The number of links that systems follow.
     let mut path = path.to_owned();
     for _ in 0..40 {
         let folder = parent(&path);
@@ -104,8 +103,8 @@ fn resolve(path: &Path) -> PathBuf {
     path
 }
 
-/// Temporary files are private by default; what is written here is the user's
-/// like any other file, and the umask has its say.
+/// Temporary files are private by default. Results are ordinary files of the
+/// user, so the umask decides.
 #[cfg(unix)]
 fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;

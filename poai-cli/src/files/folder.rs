@@ -1,4 +1,4 @@
-//! `--out` of several files: a folder, there whole or not at all.
+//! `--out` of several files: a folder, which is written whole or not at all.
 
 use super::place::{cannot_write, parent, probe};
 use crate::failure::Failure;
@@ -7,17 +7,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The place of a folder that is not there yet. It is checked before the work,
-/// and nothing is there until [`NewFolder::start`]: a process that is killed at
-/// its work leaves no folder behind.
+/// The place of a folder that does not exist yet. It is checked before the
+/// work, and nothing exists before [`NewFolder::start`]: if the process is
+/// killed during the work, no folder is left.
 pub struct NewFolder {
     path: PathBuf,
 }
 
 impl NewFolder {
-    /// Checks that the folder can be made and is not there.
+    /// Checks that the folder can be made and does not exist.
     pub fn new(path: &Path) -> Result<NewFolder, Failure> {
-        // A link to nowhere is there, too.
+        // A link whose target is missing exists, too.
         if path.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!(
                 "{}: it is there already; --out makes a new folder",
@@ -28,27 +28,28 @@ impl NewFolder {
         Ok(NewFolder { path: path.to_owned() })
     }
 
-    /// Makes the folder beside its place, for what is there to write.
+    /// Makes the folder beside its place, once there is something to write.
     pub fn start(self) -> Result<Folder, Failure> {
         let mut builder = tempfile::Builder::new();
-        // Who may read it is for the umask to say, as of any folder.
+        // The umask decides who may read it, as for any folder.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let beside = builder.tempdir_in(parent(&self.path));
-        // The temporary folder's own name is of no interest.
+        // Errors omit the temporary folder's name, which does not help the
+        // caller.
         let beside = beside.map_err(|error| cannot_write(&self.path)(error.kind().into()))?;
         Ok(Folder { path: self.path, beside })
     }
 }
 
-/// A folder beside its place, until all is in it.
+/// A folder beside its place, until all files are in it.
 pub struct Folder {
     path: PathBuf,
     beside: TempDir,
 }
 
 impl Folder {
-    /// Where files are put until [`Folder::finish`].
+    /// The place of files until [`Folder::finish`].
     pub fn beside(&self) -> &Path {
         self.beside.path()
     }
@@ -58,8 +59,8 @@ impl Folder {
         self.write_as(name, bytes, false)
     }
 
-    /// Writes a file into it that its owner alone may read, where the system
-    /// knows of owners.
+    /// Writes a file into it that only its owner may read, if the system has
+    /// owners.
     pub fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         self.write_as(name, bytes, true)
     }
@@ -80,22 +81,23 @@ impl Folder {
         write().map_err(cannot_write(&self.path.join(name)))
     }
 
-    /// Moves it to its place. Fails, too, where another process made the folder
-    /// meanwhile.
+    /// Moves the folder to its place. It fails if another process made the
+    /// folder meanwhile.
     pub fn finish(self) -> Result<(), Failure> {
         std::fs::rename(self.beside.path(), &self.path).map_err(cannot_write(&self.path))?;
-        // It is no temporary folder any more.
+        // It is no longer a temporary folder.
         _ = self.beside.keep();
         Ok(())
     }
 }
 
 /// Checks that files can be written into a folder, or that the folder can be
-/// made. Makes nothing that stays.
+/// made. It leaves nothing behind.
 pub fn check_folder(path: &Path) -> Result<(), Failure> {
     let mut nearest = path;
     while !nearest.exists() {
-        // Nothing can be made in the place of a link that leads nowhere.
+        // A folder cannot be made in the place of a link whose target is
+        // missing.
         if nearest.is_symlink() {
             let why = format!("{} is a link to nothing", nearest.display());
             return Err(cannot_write(path)(std::io::Error::other(why)));

@@ -3,13 +3,13 @@
 use crate::failure::Failure;
 use std::path::Path;
 
-/// Names the file that was not written.
+/// Names the file that could not be written.
 pub fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure + use<> {
     let path = path.to_owned();
     move |error| Failure::usage(format!("cannot write {}: {error}", path.display()))
 }
 
-/// The folder that a path is in.
+/// The folder that contains a path.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -17,9 +17,9 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Whether files can be made in a folder. On Linux the file that tells has no
-/// name, and elsewhere it loses it at once, so a killed process leaves none. The
-/// error is without that name, which is of no interest.
+/// Whether files can be made in a folder. On Linux the test file has no name,
+/// and elsewhere it loses it at once, so a killed process leaves no file. The
+/// error omits that name, which does not help the caller.
 pub fn probe(folder: &Path) -> std::io::Result<()> {
     tempfile::tempfile_in(folder).map(drop).map_err(|error| error.kind().into())
 }

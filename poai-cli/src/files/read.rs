@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Bytes of the largest file that is read whole.
+/// The bytes of the largest file that is read whole.
 pub const FILE_MAX: u64 = 1 << 30;
 
 /// Reads at most `max` bytes of a file or pipe.
@@ -13,7 +13,7 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     Start::read(path, 0)?.rest(max)
 }
 
-/// A file or pipe of which the start was read.
+/// A file or pipe whose start was read.
 pub struct Start<'a> {
     path: &'a Path,
     file: File,
@@ -21,7 +21,7 @@ pub struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    /// Reads the first bytes, or all where there are fewer.
+    /// Reads the first bytes, or all if there are fewer.
     pub fn read(path: &'a Path, len: u64) -> Result<Start<'a>, Failure> {
         let file = File::open(path).map_err(cannot_read(path))?;
         let mut bytes = vec![];
@@ -34,10 +34,10 @@ impl<'a> Start<'a> {
         &self.bytes
     }
 
-    /// All bytes, the first ones too, of which at most `max` are read.
+    /// All bytes, including the first ones; at most `max` are read.
     pub fn rest(self, max: u64) -> Result<Vec<u8>, Failure> {
         let Start { path, file, mut bytes } = self;
-        // One byte more than permitted tells a file that is too long.
+        // Reading one byte more than permitted detects a longer file.
         let more = max.saturating_add(1).saturating_sub(bytes.len() as u64);
         file.take(more).read_to_end(&mut bytes).map_err(cannot_read(path))?;
         if bytes.len() as u64 > max {
@@ -47,19 +47,19 @@ impl<'a> Start<'a> {
     }
 }
 
-/// The length of a regular file: what an endless device does not have.
+/// The length of a regular file; an endless device has none.
 pub fn regular_len(path: &Path) -> Result<u64, Failure> {
     let metadata = std::fs::metadata(path).map_err(cannot_read(path))?;
     if !metadata.is_file() {
         return Err(Failure::usage(format!(
-            "cannot read {}: it is no regular file",
+            "cannot read {}: it is not a regular file",
             path.display()
         )));
     }
     Ok(metadata.len())
 }
 
-/// Names the file that was not read.
+/// Names the file that could not be read.
 pub fn cannot_read(path: &Path) -> impl Fn(std::io::Error) -> Failure + use<> {
     let path = path.to_owned();
     move |error| Failure::usage(format!("cannot read {}: {error}", path.display()))

@@ -1,4 +1,4 @@
-//! What a file is, and its fields.
+//! The kind of a file, and its fields.
 
 use serde_json::{Map, Value};
 
@@ -14,13 +14,13 @@ impl Found {
         Found { kind, fields: vec![] }
     }
 
-    /// The same with a field more.
+    /// The same with one more field.
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Found {
         self.fields.push((name, value.into()));
         self
     }
 
-    /// The same with a field that prints as text.
+    /// The same with one more field that prints as text.
     pub fn text_of(self, name: &'static str, value: impl ToString) -> Found {
         self.with(name, value.to_string())
     }
@@ -35,7 +35,7 @@ impl Found {
         Value::Object(object)
     }
 
-    /// The kind, then a field a line; the entries of lists a line each.
+    /// The kind, then one field a line; lists have one entry a line.
     pub fn text(&self) -> String {
         let width = self.fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let mut text = format!("{}\n", self.kind);

@@ -30,7 +30,8 @@ pub fn verifying_key(bytes: &[u8]) -> Option<Found> {
     )
 }
 
-/// A key file with a header, of either half; only the header is read.
+/// A key file with a header, for a proving or a verifying key; only the header
+/// is read.
 pub fn key_file(path: &Path) -> Result<Found, Failure> {
     let header = keys::read_header(path)?;
     let identity = &header.identity;

@@ -1,5 +1,5 @@
-//! `poai inspect`: says what a file is, and prints its fields. It checks no claim:
-//! a field is what the file says.
+//! `poai inspect`: detects the kind of a file and prints its fields. It checks no claim: a field is
+//! what the file states.
 
 mod found;
 mod inference;
@@ -28,11 +28,11 @@ pub struct Args {
     json: bool,
 }
 
-/// One that says whether bytes are of its format.
+/// A reader, which recognises the bytes of its format.
 type Reader = fn(&[u8]) -> Option<Found>;
 
-/// Formats that start with a name of their own first, then those whose lengths
-/// say most.
+/// Formats that start with a name come first, then those whose lengths
+/// distinguish them best.
 const READERS: [Reader; 10] = [
     puzzle::program,
     inference::deployment,

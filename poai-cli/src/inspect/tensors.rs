@@ -1,4 +1,4 @@
-//! Files of others' formats: tensors and float networks.
+//! Files of foreign formats: tensors and float networks.
 
 use super::found::Found;
 use poai::import::onnx::{self, Limits};
@@ -15,7 +15,7 @@ pub fn safetensors(bytes: &[u8]) -> Option<Found> {
     Some(Found::new("safetensors file").with("bytes", bytes.len()).with("tensors", tensors))
 }
 
-/// An ONNX file whose network is known.
+/// An ONNX file whose network the library supports.
 pub fn onnx(bytes: &[u8]) -> Option<Found> {
     let graph = onnx::read(bytes, &Limits::default()).ok()?;
     let layers: Vec<&str> = graph.layers.iter().map(|layer| layer.name.as_str()).collect();

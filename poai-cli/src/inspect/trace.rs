@@ -1,5 +1,5 @@
-//! Messages about a trace. None of them names its kind; where the first record
-//! lies says which it is.
+//! Messages about a trace. None of them names its kind; the place of the first
+//! record distinguishes them.
 
 use super::found::Found;
 use poai::program::Extent;
@@ -31,13 +31,14 @@ pub fn demand(bytes: &[u8]) -> Option<Found> {
     Some(found.with("receipt", hex::encode(receipt)).with("value", value.0).with("tile", tile))
 }
 
-/// A header, and what may follow it.
+/// A header, and the message that may follow it.
 pub fn message(bytes: &[u8]) -> Option<Found> {
     let (head, rest) = bytes.split_at_checked(TraceHeader::LEN)?;
     let header = TraceHeader::decode(head).ok()?;
     let number = |at: usize| Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?));
     let found = if rest.is_empty() {
-        // A header has no mark of its own: that its run is one is all there is.
+        // A header has no mark of its own. The only check is that its run is
+        // valid.
         if header.run.batch == 0 || header.run.sequence == 0 {
             return None;
         }
@@ -69,8 +70,8 @@ pub fn message(bytes: &[u8]) -> Option<Found> {
     )
 }
 
-/// Whether a record of a value may start there: `value ‖ root ‖ u32 rows ‖
-/// u32 columns ‖ u8 dtype ‖ u64 macs ‖ u8 count`.
+/// Whether a record of a value may start there: `value ‖ root ‖ u32 rows ‖ u32
+/// columns ‖ u8 dtype ‖ u64 macs ‖ u8 count`.
 fn record(bytes: &[u8], at: usize, value: u32) -> bool {
     let fields = || -> Option<bool> {
         let bytes = bytes.get(at..at.checked_add(Record::len(0))?)?;

@@ -1,5 +1,5 @@
-//! `poai mine`: multiplies operands, mines every tile of the product on the way,
-//! and verifies the proof as a node would.
+//! `poai mine`: multiplies operands, mines every tile of the product, and
+//! verifies the proof as a node does.
 
 mod operands;
 mod report;
@@ -25,14 +25,14 @@ pub struct Args {
     /// entries in -64..=63. By default a layer of all-MiniLM-L6-v2.
     #[arg(long, value_name = "FILE")]
     operands: Option<PathBuf>,
-    /// Pseudo-random operands of this shape instead.
+    /// Use pseudo-random operands of this shape instead.
     #[arg(long, value_name = "M,N,K", conflicts_with = "operands", value_parser = arguments::shape)]
     random: Option<[usize; 3]>,
     /// The challenge: the hash of a block's header, 64 hexadecimal digits.
     #[arg(long, value_name = "HEX", default_value_t = example_challenge())]
     challenge: Challenge,
-    /// Expected multiply-accumulates per win, an integer or like 5e9. Below
-    /// 2^24 a proof is a pool's share and no block's.
+    /// Expected multiply-accumulates per win, an integer or a number such as
+    /// 5e9. Below 2^24 a proof is a pool's share, not a block's.
     #[arg(long, value_name = "MACS", default_value_t = Difficulty::BLOCK_MIN)]
     difficulty: Difficulty,
     /// Write the proof here.
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mined = work::mine(&args.challenge, args.difficulty, &work, &miner, &bar)?;
     let verified = mined.best.as_ref().map(|best| verify(&best.bytes, args, rules)).transpose()?;
 
-    // What was found is printed whatever becomes of the files.
+    // Print the results even if writing the files fails.
     let product = product.map_or(Ok(()), |to| to.write(&report::little_endian(&mined.product)));
     let best = out.zip(mined.best.as_ref());
     let written = best.map_or(Ok(()), |(to, best)| to.write(&best.bytes));
@@ -94,14 +94,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the proof and the product go; checked before any work.
+/// The places of the proof and the product, checked before any work.
 fn destinations(args: &Args) -> Result<[Option<Destination>; 2], Failure> {
     let open = |path: &Option<PathBuf>| path.as_deref().map(Destination::new).transpose();
     let (out, product) = (open(&args.out)?, open(&args.product)?);
     if let (Some(out), Some(product)) = (&out, &product)
         && out.is_same(product)
     {
-        return Err(Failure::usage("--out and --product name the same file"));
+        return Err(Failure::usage("expected different files for --out and --product, got the same file"));
     }
     Ok([out, product])
 }
@@ -114,8 +114,8 @@ fn load(args: &Args) -> Result<Split, Failure> {
     }
 }
 
-/// What a node does with the bytes: it knows them, the challenge and the
-/// difficulty, and nothing else.
+/// Verifies the bytes as a node does, which knows only them, the challenge and
+/// the difficulty.
 fn verify(bytes: &[u8], args: &Args, rules: Rules) -> Result<(Verified, Duration), Failure> {
     let verifier = Verifier::new(rules, args.difficulty)?;
     let start = Instant::now();

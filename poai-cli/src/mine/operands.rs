@@ -1,4 +1,4 @@
-//! The operands: of a file, pseudo-random, or the bundled layer's.
+//! The operands: from a file, pseudo-random, or from the bundled layer.
 
 use crate::failure::Failure;
 use crate::{files, memory};
@@ -12,12 +12,12 @@ use std::path::Path;
 /// The bundled operands: a feed-forward product of all-MiniLM-L6-v2.
 const BUNDLED: &[u8] = include_bytes!("../../data/operands/minilm-ffn.safetensors");
 
-/// The bundled operands, padded and cut to statements that a block takes.
+/// The bundled operands, padded and cut into statements that a block accepts.
 pub fn bundled() -> Result<Split, Failure> {
     cut(from_safetensors(BUNDLED)?)
 }
 
-/// The operands of a safetensors file, likewise.
+/// The operands of a safetensors file, padded and cut in the same way.
 pub fn of_file(path: &Path) -> Result<Split, Failure> {
     let len = files::regular_len(path)?;
     memory::check(u128::from(len) * 4)?;
@@ -27,7 +27,7 @@ pub fn of_file(path: &Path) -> Result<Split, Failure> {
     cut((a, bt)).map_err(in_file)
 }
 
-/// Pseudo-random operands of a shape, likewise.
+/// Pseudo-random operands of a shape, padded and cut in the same way.
 pub fn random(challenge: &Challenge, shape: [usize; 3]) -> Result<Split, Failure> {
     memory::check(memory::of_mining(shape))?;
     let [m, n, k] = shape;
@@ -39,7 +39,7 @@ fn cut((a, bt): (Array2<i8>, Array2<i8>)) -> Result<Split, Failure> {
     Ok(Split::new(&Params::CONSENSUS, a, bt)?)
 }
 
-/// Refuses what no block would take before it is mined.
+/// Refuses, before mining, a product that no block would accept.
 pub fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
     let depths = work.parts().iter().map(|part| part.operands().shape().k);
     match depths.into_iter().find(|k| !(rules.k_min..=rules.k_max).contains(k)) {
@@ -54,25 +54,25 @@ pub fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
 /// The tensors `a` and `bt` of a safetensors file.
 fn from_safetensors(bytes: &[u8]) -> Result<(Array2<i8>, Array2<i8>), Failure> {
     let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| Failure::usage(format!("no safetensors file: {error}")))?;
+        .map_err(|error| Failure::usage(format!("expected a safetensors file: {error}")))?;
     Ok((tensor(&file, "a")?, tensor(&file, "bt")?))
 }
 
 fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
     let view =
-        file.tensor(name).map_err(|_| Failure::usage(format!("no tensor is called `{name}`")))?;
+        file.tensor(name).map_err(|_| Failure::usage(format!("expected a tensor `{name}`, got none")))?;
     if view.dtype() != Dtype::I8 {
-        return Err(Failure::usage(format!("tensor `{name}` is {:?}, not I8", view.dtype())));
+        return Err(Failure::usage(format!("expected I8 entries in tensor `{name}`, got {:?}", view.dtype())));
     }
     let [rows, columns] = view.shape()[..] else {
         let shape = view.shape();
         return Err(Failure::usage(format!(
-            "tensor `{name}` has shape {shape:?}, not two dimensions"
+            "expected two dimensions of tensor `{name}`, got {shape:?}"
         )));
     };
     let entries = view.data().iter().map(|&byte| byte as i8).collect();
     Array2::from_shape_vec((rows, columns), entries).map_err(Failure::usage)
 }
 
-// The largest k of one statement is the miner's business; it is a block's too.
+// The miner limits k of one statement; its limit is the same as a block's.
 const _: () = assert!(poai::operand::split::K_MAX == Rules::CONSENSUS.k_max as usize);

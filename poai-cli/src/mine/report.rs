@@ -1,4 +1,4 @@
-//! What `mine` prints.
+//! The output of `poai mine`.
 
 use super::work::AllMined;
 use ndarray::Array2;
@@ -7,7 +7,7 @@ use poai::verify::Verified;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Everything that a run came to.
+/// All results of a run.
 pub struct Outcome<'a> {
     pub work: &'a Split,
     pub mined: &'a AllMined,
@@ -35,7 +35,7 @@ impl Outcome<'_> {
         blake3::hash(&little_endian(&self.mined.product)).to_hex().to_string()
     }
 
-    /// One object; what there is only with a winning tile is null without.
+    /// One JSON object; values that need a winning tile are null without one.
     pub fn json(&self) -> Value {
         let best = self.mined.best.as_ref();
         json!({
@@ -57,7 +57,7 @@ impl Outcome<'_> {
         })
     }
 
-    /// The same for people.
+    /// The same as text.
     pub fn text(&self, backend: &str) -> String {
         let [m, n, k] = self.shape();
         let mut lines = vec![format!("product     {m}×{n}×{k} on {backend}")];

@@ -1,4 +1,4 @@
-//! The mining itself, of all parts of a product.
+//! Mines all parts of a product.
 
 use crate::failure::Failure;
 use indicatif::ProgressBar;
@@ -7,12 +7,12 @@ use poai::operand::Split;
 use poai::{Challenge, Difficulty, MineOptions, Miner, Proof};
 use std::time::{Duration, Instant};
 
-/// How many tickets the work draws.
+/// The number of tickets that the work draws.
 pub fn tickets(work: &Split, miner: &Miner) -> u64 {
     work.parts().iter().map(|part| part.operands().shape().tickets(miner.params())).sum()
 }
 
-/// All parts of the work, mined.
+/// The results of mining all parts of the work.
 pub struct AllMined {
     pub product: Array2<i32>,
     pub macs: u128,
@@ -56,7 +56,7 @@ pub fn mine(
     let time = start.elapsed();
     bar.finish_and_clear();
     let product =
-        work.assemble(products).ok_or_else(|| Failure::usage("the parts do not add up"))?;
+        work.assemble(products).ok_or_else(|| Failure::usage("expected parts that add up to the product, got others"))?;
     let winner = |found: &&poai::miner::Found| found.best().map(|best| best.ticket);
     let best = found.iter().filter(|found| found.best().is_some()).min_by_key(winner);
     let statement = *best.unwrap_or(&found[0]).statement();

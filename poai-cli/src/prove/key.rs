@@ -1,4 +1,4 @@
-//! The proving key: read, taken from a ceremony, or made here.
+//! The proving key: read, taken from a ceremony, or made by this process.
 
 use crate::failure::Failure;
 use crate::files;
@@ -24,30 +24,31 @@ use std::time::Instant;
 const PROVING: &str = "proving.key";
 const VERIFYING: &str = "verifying.key";
 
-/// Where the key comes from.
+/// The source of the key.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Made, and forgotten.
+    /// A new key, which is not kept.
     New,
-    /// A folder: read from there, or made and kept there.
+    /// A folder: the key is read from it, or made and kept in it.
     Folder(PathBuf),
     /// A ceremony's file.
     Ceremony(PathBuf),
 }
 
-/// Who may be able to forge.
+/// The origin of a key, which determines who may be able to forge proofs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It was made in this process.
+    /// The key was made in this process.
     Made,
-    /// It was read from a folder, whose file says this.
+    /// The key was read from a folder, whose file states this origin.
     Read(KeyOrigin),
-    /// It was read from a ceremony's file, with so many contributions.
+    /// The key was read from a ceremony's file, with this number of
+    /// contributions.
     Ceremony(NonZeroU32),
 }
 
 impl Origin {
-    /// In one word.
+    /// The origin in one word.
     pub fn word(self) -> &'static str {
         match self {
             Origin::Made => "single-party",
@@ -57,7 +58,7 @@ impl Origin {
         }
     }
 
-    /// What it means.
+    /// The meaning of the origin.
     pub fn warning(self) -> String {
         match self {
             Origin::Made => "a single-party key: its maker, this process, can forge proofs of \
@@ -80,21 +81,21 @@ impl Origin {
     }
 }
 
-/// A key.
+/// A key with its origin and its costs.
 pub struct Key {
     /// The points.
     pub key: ProvingKey<Bn254>,
-    /// Where from.
+    /// The key's origin.
     pub origin: Origin,
-    /// Seconds that making it took.
+    /// The seconds that making it took.
     pub setup_seconds: Option<f64>,
-    /// Seconds that reading it took.
+    /// The seconds that reading it took.
     pub load_seconds: Option<f64>,
 }
 
 impl Source {
-    /// The key that the flags name; where a folder has to take one, that it can is
-    /// checked here, before any work.
+    /// The key that the flags name. If a folder has to keep it, this checks before any work that it
+    /// can.
     pub fn new(folder: Option<&Path>, ceremony: Option<&Path>) -> Result<Source, Failure> {
         match (folder, ceremony) {
             (_, Some(path)) => Ok(Source::Ceremony(path.to_owned())),
@@ -108,10 +109,10 @@ impl Source {
         }
     }
 
-    /// The key for a circuit, whose matrices these are.
+    /// The key for a circuit with these matrices.
     ///
     /// # Errors
-    /// [`Failure`]: a file that is no key, or the key of something else.
+    /// [`Failure`]: a file that is not a key, or the key of something else.
     pub fn key(
         &self,
         circuit: &Circuit,
@@ -138,7 +139,7 @@ impl Source {
     }
 }
 
-/// What a key of the circuit is for.
+/// The identity of the circuit's key.
 fn identity(circuit: &Circuit, matrices: &Matrices) -> Result<KeyIdentity, Failure> {
     let program = circuit.network().program();
     let visibility = circuit.layout().visibility();
@@ -168,7 +169,7 @@ fn in_folder(
     }
     let made = make()?;
     std::fs::create_dir_all(folder).map_err(files::cannot_write(folder))?;
-    // The proving key last: where it is, both are.
+    // The proving key comes last: if it exists, both do.
     let origin = KeyOrigin::SingleParty;
     write_verifying_key(&folder.join(VERIFYING), identity, origin, &made.key.vk)?;
     let bar = bar_of_bytes("writing the key");

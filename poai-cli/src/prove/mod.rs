@@ -1,6 +1,7 @@
-//! `poai prove`: proves that a network of exact integers gave its output. Reads
-//! and quantises it, executes it on an input, says what a proof will cost, makes
-//! or reads a key, proves, verifies, and writes what a contract takes.
+//! `poai prove`: proves that a network of exact integers gave its output. It
+//! reads and quantises the network, executes it on an input, and estimates what
+//! a proof costs. It makes or reads a key, proves, verifies, and writes the
+//! files that a contract takes.
 
 mod key;
 mod report;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use visible::Visible;
 
-/// Runs of the verifier, of which the median is reported.
+/// The runs of the verifier; their median is reported.
 const VERIFIED: usize = 9;
 
 /// Prove that a quantised network gave its output on an input, with Groth16 on BN254, and verify
@@ -34,11 +35,11 @@ const VERIFIED: usize = 9;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// How many samples are the input, from there on.
+    /// How many samples the input holds, from --image on.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// What every verifier sees: input and output public, hashed or private, weights
-    /// fixed or committed. What is left out is as here:
+    /// What every verifier sees: input and output public, hashed or private, weights fixed or
+    /// committed. A part that is left out keeps its default:
     /// input=hashed,output=public,weights=fixed
     #[arg(
         long,
@@ -46,28 +47,29 @@ pub struct Args {
         default_value = "input=hashed,output=public,weights=fixed"
     )]
     visibility: Visible,
-    /// With committed weights: quantise with numbers of this network's own, which
-    /// are finer, and then its key serves no other network.
+    /// With committed weights: quantise with this network's own numbers. They are finer, but the
+    /// key then serves no other network.
     #[arg(long)]
     fitted: bool,
-    /// Who may use the proof: an address on the EVM.
+    /// The address on the EVM that may use the proof.
     #[arg(long, value_name = "0x…", default_value_t = Address([0x11; 20]))]
     prover: Address,
-    /// For which job: 64 hexadecimal digits.
+    /// The job that the proof is for: 64 hexadecimal digits.
     #[arg(long, value_name = "HEX", default_value_t = Job([7; 32]))]
     job: Job,
     /// Read the key from this folder, or make one and keep it there. A key made
     /// here is a single-party key: its maker can forge proofs.
     #[arg(long, value_name = "FOLDER", conflicts_with = "zkey")]
     keys: Option<PathBuf>,
-    /// Take the key of a ceremony, made with snarkjs from --export-r1cs' file.
+    /// Take the key of a ceremony, made with snarkjs from the file of
+    /// --export-r1cs.
     #[arg(long, value_name = "FILE")]
     zkey: Option<PathBuf>,
     /// Write proof, verifying key, calldata and what a script needs to deploy
-    /// into this folder, which must not be there yet.
+    /// into this folder, which must not exist yet.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Print and write input, output and salts, too: a reader of them knows all
+    /// Also print and write input, output and salts. A reader of them knows all
     /// that the proof hides.
     #[arg(long)]
     reveal: bool,
@@ -77,21 +79,22 @@ pub struct Args {
     /// Write the constraints for a ceremony, and stop.
     #[arg(long, value_name = "FILE")]
     export_r1cs: Option<PathBuf>,
-    /// Estimate sizes alone, and no times, for which a small proof is made.
+    /// Estimate only sizes. Times need a small proof.
     #[arg(long)]
     no_timing: bool,
-    /// Say what setup and proof would cost, and stop.
+    /// Print the cost of setup and proof, and stop.
     #[arg(long, conflicts_with = "export_r1cs")]
     estimate_only: bool,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    // A bad place costs nothing of the work.
+    // A bad place fails before any work.
     let out = args.out.as_deref().map(NewFolder::new).transpose()?;
     let r1cs = args.export_r1cs.as_deref().map(Destination::new).transpose()?;
     let source = Source::new(args.keys.as_deref(), args.zkey.as_deref())?;
     let weights = args.visibility.0.weights;
-    // Committed weights are in standard form, for one key an architecture.
+    // Committed weights are in standard form, so that one key serves an
+    // architecture.
     let standard = weights == WeightsVisibility::Committed && !args.fitted;
     let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
     let subject = args.network.subject(numbers, Some(args.batch.into()))?;
@@ -128,7 +131,7 @@ fn matrices(circuit: &Circuit) -> Result<Matrices, Failure> {
     Ok(circuit.build(None, true)?.system.into_parts().0)
 }
 
-/// Key, proof, and its verification.
+/// Makes key and proof, and verifies the proof.
 fn prove<'a>(
     args: &Args,
     source: &Source,
@@ -149,7 +152,7 @@ fn prove<'a>(
 
     let circuit = prover.circuit();
     let program = circuit.network().program();
-    // What a verifier has without the prover.
+    // The verifier's inputs, without the prover.
     let binding = Binding {
         program: program.program_id(),
         job: args.job,
@@ -184,7 +187,7 @@ fn prove<'a>(
     })
 }
 
-/// Verifies the bytes some times, and says how long it took: the median.
+/// Verifies the bytes several times, and returns the median time.
 fn verify(
     verifier: &InferenceVerifier,
     binding: &Binding,

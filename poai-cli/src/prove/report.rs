@@ -1,4 +1,4 @@
-//! What is printed and written of a proof.
+//! The report of a proof: what is printed and written.
 
 use super::key::Origin;
 use super::visible;
@@ -14,48 +14,48 @@ use poai::verify::inference::Deployment;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// What it took.
+/// The costs of a proof.
 pub struct Costs {
-    /// Seconds of the key's making, where it was made.
+    /// Seconds to make the key, if it was made.
     pub setup_seconds: Option<f64>,
-    /// Seconds of the key's reading, where it was read.
+    /// Seconds to read the key, if it was read.
     pub load_seconds: Option<f64>,
-    /// Seconds of the proof, the execution with it.
+    /// Seconds of the proof, including the execution.
     pub prove_seconds: f64,
     /// Seconds of a verification.
     pub verify_seconds: f64,
-    /// Bytes until the proof was there.
+    /// Peak memory until the proof existed, in bytes.
     pub peak_memory: Option<u64>,
 }
 
-/// A proof that was verified.
+/// A verified proof with everything that is reported about it.
 pub struct Report<'a> {
-    /// What was run.
+    /// The network and the input that were run.
     pub subject: &'a Subject,
     /// What every verifier sees.
     pub visibility: Visibility,
-    /// What was expected.
+    /// The estimate.
     pub estimate: Estimate,
-    /// What the proof is bound to.
+    /// The values that the proof is bound to.
     pub binding: Binding,
-    /// Where the key is from.
+    /// The key's origin.
     pub origin: Origin,
-    /// Its public half.
+    /// The verifying key.
     pub verifying_key: VerifyingKey,
     /// The proof and what it hides.
     pub proven: Proven,
     /// The proof's canonical bytes.
     pub bytes: Vec<u8>,
-    /// What scripts take.
+    /// The deployment for scripts.
     pub deployment: Deployment,
     /// Whether to print what the proof hides.
     pub reveal: bool,
-    /// What it took.
+    /// The costs.
     pub costs: Costs,
 }
 
 impl Report<'_> {
-    /// The output where it is public, or all is revealed.
+    /// The output, if it is public or everything is revealed.
     fn output(&self) -> Option<Vec<i32>> {
         let shown = self.visibility.output == TensorVisibility::Public || self.reveal;
         shown.then(|| self.proven.output.entries())
@@ -67,18 +67,18 @@ impl Report<'_> {
         let columns = self.proven.output.extent().columns as usize;
         let largest = |row: &[i32]| {
             let all = row.iter().enumerate();
-            // The first of equals.
+            // The first of equal entries.
             all.rev().max_by_key(|(_, entry)| **entry).map(|(class, _)| class)
         };
         entries.chunks(columns.max(1)).map(largest).collect()
     }
 
-    /// Bytes of the proof alone, without signals and the key's digest.
+    /// The bytes of the proof alone, without signals and the key's digest.
     fn proof_bytes(&self) -> usize {
         self.proven.proof.proof.encode().len()
     }
 
-    /// All that the proof hides.
+    /// Everything that the proof hides.
     fn revealed(&self) -> Value {
         let [input, weights, output] = self.proven.salts.map(|salt| hex::encode(salt.0));
         json!({
@@ -124,7 +124,7 @@ impl Report<'_> {
         line(object)
     }
 
-    /// The same in words.
+    /// The same as text.
     pub fn text(&self) -> Result<String, Failure> {
         let Report { subject, estimate, binding, costs, .. } = self;
         let mut text = head(subject, self.visibility, estimate);
@@ -205,7 +205,7 @@ impl Report<'_> {
     }
 }
 
-/// What of a statement is known before there is a key.
+/// The part of the report that is known before the key.
 fn statement(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Map<String, Value> {
     let program = subject.network.program();
     let [input, output, weights] = visible::names(visibility);
@@ -251,7 +251,7 @@ fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Strin
     )
 }
 
-/// What `--estimate-only` prints.
+/// The output of `--estimate-only`.
 pub fn estimated(
     as_json: bool,
     subject: &Subject,
@@ -269,7 +269,7 @@ pub fn estimated(
     line(object)
 }
 
-/// What `--export-r1cs` prints.
+/// The output of `--export-r1cs`.
 pub fn exported(as_json: bool, path: &Path, matrices: &Matrices) -> Result<String, Failure> {
     let (constraints, digest) = (matrices.rows(), matrices.digest().to_string());
     let (path, domain) = (path.display().to_string(), matrices.domain().unwrap_or_default());

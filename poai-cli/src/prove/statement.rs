@@ -1,4 +1,4 @@
-//! What the signals of a proof that holds say, compared with what was run.
+//! Compares the signals of a proof that holds with the run.
 
 use crate::failure::Failure;
 use ark_bn254::Fr;
@@ -8,7 +8,7 @@ use poai::inference::{Signals, SignalsError, TensorVisibility};
 use poai::prover::commitment::{CommitmentError, commit, commit_weights};
 use poai::prover::{Circuit, Proven, Salt};
 
-/// Why a proof does not say what it should.
+/// Why a proof's signals do not match the run.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsaid {
     #[error(transparent)]
@@ -17,18 +17,20 @@ pub enum Unsaid {
     Packing(#[from] PackingError),
     #[error(transparent)]
     Commitment(#[from] CommitmentError),
-    #[error("its {0} is another one")]
+    #[error("its {0} differs")]
     Differs(&'static str),
 }
 
 impl From<Unsaid> for Failure {
     fn from(error: Unsaid) -> Failure {
-        Failure::failed(format!("the proof holds, and does not say what it should: {error}"))
+        Failure::failed(format!(
+            "expected signals of this run, got a valid proof of another statement: {error}"
+        ))
     }
 }
 
-/// Compares signals with input, weights and output: what a verifier does that
-/// knows them, and the salts of those that are hashed.
+/// Compares signals with input, weights and output. A verifier does the same
+/// that knows them and the salts of the hashed ones.
 ///
 /// # Errors
 /// [`Unsaid::Differs`] names the part.

@@ -1,41 +1,41 @@
-//! `--visibility`: what of a run every verifier sees.
+//! `--visibility`: the parts of a run that every verifier sees.
 
 use poai::inference::{TensorVisibility, Visibility, WeightsVisibility};
 use std::str::FromStr;
 
-/// Why a text is no visibility.
+/// Why a text is not a visibility.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VisibleError {
-    /// No `name=value`.
-    #[error("{0:?} is not like input=hashed")]
+    /// The text is not `name=value`.
+    #[error("expected a part such as input=hashed, got {0:?}")]
     Form(String),
-    /// No such part of a statement.
-    #[error("there is no {0:?}: there are input, output and weights")]
+    /// A statement has no such part.
+    #[error("expected input, output or weights, got {0:?}")]
     Part(String),
-    /// A part stands there twice.
-    #[error("{0} stands there twice")]
+    /// A part occurs twice.
+    #[error("expected {0} once, got it twice")]
     Twice(String),
-    /// Tensors are not so.
-    #[error("{part} is public, hashed or private, not {got:?}")]
+    /// A tensor cannot have this visibility.
+    #[error("expected {part} to be public, hashed or private, got {got:?}")]
     Tensor {
         /// Input or output.
         part: &'static str,
-        /// What was given.
+        /// The visibility that was given.
         got: String,
     },
-    /// Weights are not so.
-    #[error("weights are fixed or committed, not {0:?}")]
+    /// Weights cannot have this visibility.
+    #[error("expected weights to be fixed or committed, got {0:?}")]
     Weights(String),
 }
 
-/// A visibility as it is written on the command line.
+/// A visibility as written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visible(pub Visibility);
 
 impl FromStr for Visible {
     type Err = VisibleError;
 
-    /// Parts that are left out are as by default.
+    /// Parts that are left out keep their defaults.
     fn from_str(text: &str) -> Result<Visible, VisibleError> {
         let (mut input, mut output, mut weights) = (None, None, None);
         for part in text.split(',') {
@@ -76,7 +76,7 @@ fn weights(value: &str) -> Result<WeightsVisibility, VisibleError> {
     }
 }
 
-/// Names of all three, as they are given.
+/// The names of all three parts' visibilities, as given on the command line.
 pub fn names(visibility: Visibility) -> [&'static str; 3] {
     let tensor = |visibility| match visibility {
         TensorVisibility::Public => "public",

@@ -1,5 +1,5 @@
 //! `poai run`: executes a network of exact integers, with or without a trace,
-//! and writes what others verify.
+//! and writes files that others verify.
 
 mod report;
 mod traced;
@@ -30,10 +30,10 @@ use work::Work;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// How many samples are the input, from --image on; by default all that follow.
+    /// How many samples the input holds, from --image on; by default all that follow.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
-    /// A stored network instead: the folder that holds its program and constants.
+    /// Use a stored network instead: the folder that holds its program and constants.
     #[arg(
         long,
         value_name = "FOLDER",
@@ -45,17 +45,17 @@ pub struct Args {
     /// by commas, one row a line.
     #[arg(long, value_name = "FILE", requires = "stored")]
     input: Vec<PathBuf>,
-    /// The tokens of each item, where the stored program has tokens.
+    /// The tokens of each item, if the stored program has tokens.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "stored", value_parser = clap::value_parser!(u32).range(1..))]
     sequence: u32,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Commit to every value of the run; audit the trace, and make a receipt.
+    /// Commit to every value of the run, audit the trace, and make a receipt.
     #[arg(long)]
     trace: bool,
-    /// What draws the audit's tiles: fixed after the trace root was published. By
-    /// default the trace root itself, under which a prover that hashes 2^g traces
-    /// escapes 2^g times as often.
+    /// The beacon that draws the audit's tiles, fixed after the trace root was published. By
+    /// default the trace root itself, under which a prover that hashes 2^g traces escapes 2^g times
+    /// as often.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32)]
     beacon: Option<[u8; 32]>,
     #[command(flatten)]
@@ -66,15 +66,15 @@ pub struct Args {
     /// The prover's name, in the receipt.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
     prover: [u8; 32],
-    /// Answer a demand to open a tile of the trace; with --out, demand.bin and
+    /// Answer a demand to open a tile of the trace. With --out, demand.bin and
     /// answer.bin are written.
     #[arg(long, value_name = "VALUE:TILE", requires = "trace", value_parser = place)]
     demand: Option<(u32, u64)>,
-    /// Commit to one wrong entry of the first product, and make the fraud proof of
-    /// it: to try audits and fraud proofs.
+    /// Commit to one wrong entry of the first product, and make its fraud proof, to try audits and
+    /// fraud proofs.
     #[arg(long, requires = "trace")]
     fault: bool,
-    /// Write the files into this folder, which must not be there yet.
+    /// Write the files into this folder, which must not exist yet.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Print one JSON object instead of text.
@@ -82,14 +82,14 @@ pub struct Args {
     json: bool,
 }
 
-/// A value and a tile of it.
+/// A value and one of its tiles.
 fn place(text: &str) -> Result<(u32, u64), String> {
     let parts = text.split_once(':');
     let place = parts.and_then(|(value, tile)| Some((value.parse().ok()?, tile.parse().ok()?)));
     place.ok_or_else(|| format!("expected VALUE:TILE, two numbers, got {text}"))
 }
 
-/// The name of no job and no prover.
+/// The default name of job and prover: zeros, for none.
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return terminal::print(&list);
     }
     let rules = args.rules.rules()?;
-    // A bad place costs nothing of the work.
+    // A bad place fails before any work.
     let out = args.out.as_deref().map(NewFolder::new).transpose()?;
     let backend = args.backend.device()?;
     let Work { name, network, shape, inputs } = work(args)?;

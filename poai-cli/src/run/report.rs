@@ -1,4 +1,4 @@
-//! What `poai run` prints and writes.
+//! The output of `poai run`: what is printed and written.
 
 use super::traced::Traced;
 use super::work::csv;
@@ -9,10 +9,10 @@ use poai::import::store;
 use poai::program::RunShape;
 use serde_json::{Value, json};
 
-/// How many rows of the output are printed as text.
+/// The number of the output's rows that are printed as text.
 const ROWS: usize = 4;
 
-/// Everything that a run came to.
+/// All results of a run.
 pub struct Report<'a> {
     /// The network's name.
     pub name: String,
@@ -20,18 +20,18 @@ pub struct Report<'a> {
     pub network: &'a Network,
     /// The run.
     pub shape: RunShape,
-    /// What multiplied.
+    /// The backend's name.
     pub backend: &'a str,
     /// The output.
     pub output: &'a Tensor,
-    /// What is left of a traced run.
+    /// The messages of a traced run.
     pub traced: Option<Traced>,
-    /// How long the run took, commitments included.
+    /// How long the run took, including commitments.
     pub seconds: f64,
 }
 
 impl Report<'_> {
-    /// One object; what there is only with a trace is null without.
+    /// One JSON object; values that need a trace are null without one.
     pub fn json(&self) -> Value {
         let program = self.network.program();
         let traced = self.traced.as_ref();
@@ -58,7 +58,7 @@ impl Report<'_> {
         })
     }
 
-    /// The same for people.
+    /// The same as text.
     pub fn text(&self) -> String {
         let program = self.network.program();
         let (RunShape { batch, sequence }, extent) = (self.shape, self.output.extent());

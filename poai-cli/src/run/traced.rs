@@ -1,4 +1,4 @@
-//! What a traced run leaves for others to verify.
+//! The messages that a traced run makes for verifiers.
 
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
@@ -7,15 +7,15 @@ use poai::program::ValueId;
 use poai::trace::{Demand, Receipt};
 use poai::verify::trace::{Checker, TraceRules};
 
-/// Whom a receipt names, and what draws an audit's tiles.
+/// The job and prover of a receipt, the beacon of an audit, and a demand.
 pub struct Named {
     /// The requester's name for the job.
     pub job: [u8; 32],
     /// The prover's name.
     pub prover: [u8; 32],
-    /// By default the trace root.
+    /// The beacon; by default the trace root.
     pub beacon: Option<[u8; 32]>,
-    /// The value and the tile that are demanded.
+    /// The demanded value and tile.
     pub demand: Option<(u32, u64)>,
 }
 
@@ -23,15 +23,16 @@ pub struct Named {
 pub struct Traced {
     /// The trace: the run's own, or the one with the fault.
     pub trace: Trace,
-    /// The fault in words, and the fraud proof of it.
+    /// The fault as text, and its fraud proof.
     pub fault: Option<(String, Vec<u8>)>,
-    /// What drew the audit's tiles.
+    /// The beacon that drew the audit's tiles.
     pub beacon: [u8; 32],
-    /// How many tiles the audit opens.
+    /// The number of tiles that the audit opens.
     pub tiles: usize,
     /// The audit.
     pub audit: Vec<u8>,
-    /// Whether the audit holds: a fault may be in one of its tiles.
+    /// Whether the audit holds. It does not if the fault is in one of its
+    /// tiles.
     pub audit_holds: bool,
     /// The receipt.
     pub receipt: Receipt,

@@ -1,4 +1,4 @@
-//! What is run: a network and its inputs.
+//! The work of a run: a network and its inputs.
 
 use crate::failure::Failure;
 use crate::files;
@@ -17,7 +17,7 @@ pub struct Work {
     pub network: Network,
     /// The run.
     pub shape: RunShape,
-    /// An input for each of the program's.
+    /// The inputs, one for each of the program's.
     pub inputs: Vec<Tensor>,
 }
 

@@ -1,4 +1,4 @@
-//! Groth16 proofs of inference: checked with the verifier's own key, against
+//! Verifies Groth16 proofs of inference with the verifier's own key, against
 //! the program, job, prover and MACs that it expects.
 
 use crate::deployment::Deployment;
@@ -10,7 +10,7 @@ use poai::verify::inference::{InferenceVerifier, solidity};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The key beside a deployment, as `poai prove --out` writes both.
+/// The key beside a deployment; `poai prove --out` writes both.
 const KEY_BESIDE: &str = "verifying-key.bin";
 
 /// Verify a Groth16 proof that a program gave an output.
@@ -18,13 +18,13 @@ const KEY_BESIDE: &str = "verifying-key.bin";
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The file of the proof (proof.bin), or of a deployment (deployment.json),
-    /// which holds the proof and what it is bound to.
+    /// which holds the proof and the values it is bound to.
     proof: PathBuf,
     /// The verifying key: verifying-key.bin, or verifying.key of a folder of
-    /// keys. Of a deployment, by default the verifying-key.bin beside it.
+    /// keys. For a deployment, by default the verifying-key.bin beside it.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Take from this deployment what the proof has to be bound to.
+    /// Take from this deployment the values that the proof has to be bound to.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["program_id", "job", "prover", "macs"])]
     deployment: Option<PathBuf>,
     /// The program that the proof has to be bound to.
@@ -43,7 +43,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let bytes = files::read(&args.proof, files::FILE_MAX)?;
-    // Every deployment is longer than any proof, whose bytes may be anything.
+    // A deployment is longer than any proof. The bytes of a proof may look like
+    // anything, so the length decides.
     let deployment = match bytes.len() > InferenceProof::LEN_MAX {
         true => Some(Deployment::of_file(&args.proof, &bytes)?),
         false => None,
@@ -80,7 +81,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     terminal::print(&text)
 }
 
-/// What the proof has to be bound to: each flag, else what a deployment says.
+/// The values that the proof has to be bound to: each flag, or else those of a
+/// deployment.
 fn binding(args: &Args, own: Option<&Deployment>) -> Result<Binding, Failure> {
     let other = match &args.deployment {
         Some(path) => {
@@ -106,7 +108,7 @@ fn binding(args: &Args, own: Option<&Deployment>) -> Result<Binding, Failure> {
     })
 }
 
-/// The key, and whether it merely lies beside the deployment.
+/// The key, and whether it was only found beside the deployment.
 fn key(args: &Args, is_deployment: bool) -> Result<(VerifyingKey, bool), Failure> {
     match &args.key {
         Some(path) => Ok((keyfile::verifying(path)?, false)),
@@ -117,11 +119,11 @@ fn key(args: &Args, is_deployment: bool) -> Result<(VerifyingKey, bool), Failure
     }
 }
 
-/// The rest of a deployment: its calldata is of the proof, its contract of the
-/// key.
+/// Checks the rest of a deployment: its calldata must be of the proof, its
+/// contract of the key.
 fn consistent(deployment: &Deployment, key: &VerifyingKey) -> Result<(), Failure> {
     if deployment.calldata != deployment.implied_calldata() {
-        return Err(Failure::failed("invalid: the deployment's calldata is not of its proof"));
+        return Err(Failure::failed("invalid: expected the calldata of the deployment's proof, got other calldata"));
     }
     match solidity(key, &deployment.contract) {
         Ok(source) if source == deployment.source => Ok(()),

@@ -1,5 +1,5 @@
-//! Mined proofs: checked as a node does, which knows the bytes, the challenge
-//! and the difficulty, and nothing else.
+//! Verifies mined proofs as a node does, which knows only the bytes, the
+//! challenge and the difficulty.
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -16,8 +16,8 @@ pub struct Mined {
     /// The challenge that it was mined for, 64 hexadecimal digits.
     #[arg(long, value_name = "HEX")]
     challenge: Challenge,
-    /// The difficulty that it has to meet, an integer or like 5e9. Below 2^24
-    /// it is checked as a pool's share.
+    /// The difficulty that it has to meet, an integer or a number such as 5e9.
+    /// Below 2^24 it is checked as a pool's share.
     #[arg(long, value_name = "MACS")]
     difficulty: Difficulty,
 }

@@ -1,5 +1,5 @@
-//! `poai verify`: checks what others claim, from the bytes and what the caller
-//! knows, and nothing else.
+//! `poai verify`: checks the claims of others, only from the bytes and what the
+//! caller knows.
 
 mod inference;
 mod mined;
@@ -21,7 +21,7 @@ pub struct Args {
     mined: Option<mined::Mined>,
 }
 
-/// What else there is to verify.
+/// The other kinds of claims that can be verified.
 #[derive(clap::Subcommand)]
 enum Claim {
     Audit(trace::Audit),

@@ -1,4 +1,4 @@
-//! Messages about a trace: audits, fraud proofs, answers and receipts, checked
+//! Verifies messages about a trace (audits, fraud proofs, answers and receipts)
 //! with the verifier's own program and rules.
 
 use crate::arguments::bytes32;
@@ -14,7 +14,7 @@ use poai::{Program, TraceRoot};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What the verifier knows of any trace.
+/// The values that the verifier needs for every trace.
 #[derive(clap::Args)]
 struct Known {
     /// The program: its file, or the folder that `poai run --out` wrote.
@@ -50,14 +50,14 @@ pub struct Audit {
     receipt: PathBuf,
     #[command(flatten)]
     named: Named,
-    /// What drew the tiles: fixed after the receipt was published. By default
-    /// the trace root itself, under which a prover that hashes 2^g traces
-    /// escapes 2^g times as often.
+    /// The beacon that drew the tiles, fixed after the receipt was published.
+    /// By default the trace root itself, under which a prover that hashes 2^g
+    /// traces escapes 2^g times as often.
     #[arg(long, value_name = "HEX", value_parser = bytes32)]
     beacon: Option<[u8; 32]>,
 }
 
-/// What a receipt has to name.
+/// The values that a receipt has to name.
 #[derive(clap::Args)]
 struct Named {
     /// The trace root that the receipt has to name; by default any.
@@ -118,7 +118,7 @@ pub fn audit(args: &Audit) -> Result<(), Failure> {
 /// The fraction of wrong or skipped work for which soundness is printed.
 const HALF: f64 = 0.5;
 
-/// The run that a header is of.
+/// The run of a header, as text.
 fn of_run(header: &TraceHeader) -> String {
     format!(
         "trace root  {}\n\
@@ -136,7 +136,7 @@ fn of_run(header: &TraceHeader) -> String {
     )
 }
 
-/// Verify a fraud proof: it holds where the trace is wrong.
+/// Verify a fraud proof: it holds if the trace is wrong.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Fraud {
@@ -144,7 +144,7 @@ pub struct Fraud {
     proof: PathBuf,
     #[command(flatten)]
     known: Known,
-    /// The trace root that is said to be wrong, 64 hexadecimal digits.
+    /// The trace root that is claimed to be wrong, 64 hexadecimal digits.
     #[arg(long, value_name = "HEX")]
     trace_root: TraceRoot,
 }
@@ -173,7 +173,8 @@ pub fn fraud(args: &Fraud) -> Result<(), Failure> {
     ))
 }
 
-/// Verify a receipt: a chain can admit it with its header. It does not say that the trace is right.
+/// Verify a receipt: a chain can admit it with its header. It does not show that the trace is
+/// right.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Receipt {
@@ -249,7 +250,7 @@ pub fn answer(args: &Answer) -> Result<(), Failure> {
             time.as_secs_f64() * 1e3,
         )),
         verify::trace::Answer::Fraud(_) => Err(Failure::failed(
-            "invalid: the answer convicts its trace; `poai verify fraud` takes it as it is",
+            "invalid: the answer convicts its trace; `poai verify fraud` accepts it unchanged",
         )),
     }
 }

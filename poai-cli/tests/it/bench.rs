@@ -29,7 +29,7 @@ fn backends_are_listed() {
     let listed = poai::backends::list();
     let lines: String = listed.iter().map(|listed| format!("{listed}\n")).collect();
     assert_eq!(printed(&poai(&["backends"])), lines);
-    // Where a subcommand takes one, it lists them, too.
+    // A subcommand that takes a backend lists them, too.
     for task in ["mine", "run", "classify", "embed", "bench"] {
         assert_eq!(printed(&poai(&[task, "--backend", "list"])), lines, "{task}");
     }
@@ -40,7 +40,7 @@ fn backends_are_listed() {
     assert_eq!(names, named);
 }
 
-/// Two networks, with an audit, a fault and its fraud proof each.
+/// Two networks, each with an audit, a fault and its fraud proof.
 #[test]
 fn digits_are_classified() {
     let text = printed(&poai(&["classify", "--backend", "cpu-scalar"]));
@@ -48,7 +48,7 @@ fn digits_are_classified() {
     assert_eq!(text.matches("fraud proof ").count(), 2);
     assert_eq!(text.matches("there is no fraud").count(), 2);
     refused(&poai(&["classify", "--percentile", "0"]), 2, "");
-    // A tenth of all activations clipped to nothing costs accuracy.
+    // Clipping a tenth of all activations costs accuracy.
     let clipped = poai(&["classify", "--percentile", "20", "--calibration", "8"]);
     assert_eq!(clipped.status.code(), Some(1));
     let said = String::from_utf8_lossy(&clipped.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! `poai embed` as it is called, on a tiny model that the test makes.
+//! `poai embed` on a tiny model that the test makes.
 
 use crate::program::command;
 use safetensors::Dtype;
@@ -12,7 +12,7 @@ const CONFIG: &str = r#"{"model_type": "bert", "hidden_act": "gelu", "vocab_size
     "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
     "intermediate_size": 1024, "max_position_embeddings": 24, "type_vocab_size": 2}"#;
 
-/// A model of ten words whose weights are waves; its last product is deep
+/// A model of ten words whose weights are waves. Its last product is deep
 /// enough to be mined.
 fn make_model(directory: &Path) {
     let mut shapes = vec![
@@ -67,7 +67,7 @@ fn embed(model: &Path, arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // One that ends early reads nothing.
+    // A program that ends early does not read its input.
     _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -103,7 +103,7 @@ fn json_has_an_embedding_a_sentence_and_the_run() {
     assert_eq!(found["tickets"], found["won"], "every ticket wins at difficulty 1");
     assert!(found["tickets"].as_u64().unwrap() > 0);
 
-    // Another backend says the same.
+    // Another backend gives the same result.
     let arguments = [&arguments[..], &["--backend", "cpu-scalar"]].concat();
     let scalar = json(&embed(model.path(), &arguments, text));
     for field in ["embeddings", "trace_root", "tickets", "ticket"] {

@@ -1,4 +1,4 @@
-//! `poai inspect`, of every kind of file that there is.
+//! `poai inspect` of every kind of file.
 
 use crate::program::{object, path, poai, printed, refused};
 use crate::proof_of_inference::{KEYS, WRITTEN};
@@ -13,14 +13,14 @@ fn inspect(file: &str) -> Value {
     object(&poai(&["inspect", "--json", file]))
 }
 
-/// It is of this kind, and the fields are these.
+/// Checks a file's kind and these fields.
 fn is(file: &str, kind: &str, fields: &[(&str, &Value)]) {
     let found = inspect(file);
     assert_eq!(found["kind"], kind, "{file}");
     for (field, value) in fields {
         assert_eq!(&found[*field], *value, "{field} of {file}");
     }
-    // For people the kind is the first line, and every field has one.
+    // The text has the kind in its first line, and a line for every field.
     let text = printed(&poai(&["inspect", file]));
     assert_eq!(text.lines().next(), Some(kind));
     assert!(text.lines().count() >= found.as_object().unwrap().len());
@@ -107,12 +107,12 @@ fn files_of_other_formats_are_known_or_refused() {
     let empty = path(folder.path(), "empty");
     std::fs::write(&empty, "").unwrap();
     refused(&poai(&["inspect", &empty]), 2, "got 0 bytes");
-    // A key file that is cut off says so.
+    // A key file that is cut off is refused.
     std::fs::write(&empty, &KEYS.read("proving.key")[..200]).unwrap();
     refused(&poai(&["inspect", &empty]), 2, "its header implies");
 }
 
-/// Its bytes are there once, so it is opened once.
+/// A pipe's bytes can be read only once, so it is opened once.
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_known_unless_it_has_a_key() {
@@ -120,11 +120,11 @@ fn a_pipe_is_known_unless_it_has_a_key() {
         let mut inspect = Command::new(env!("CARGO_BIN_EXE_poai"));
         inspect.args(["inspect", "/dev/stdin"]).stdin(Stdio::piped());
         let mut inspect = inspect.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // One that refuses early breaks the pipe.
+        // A program that refuses early breaks the pipe.
         inspect.stdin.take().unwrap().write_all(bytes).ok();
         inspect.wait_with_output().unwrap()
     };
     let proof = from_pipe(&WRITTEN.read("proof.bin"));
     assert!(printed(&proof).starts_with("proof of inference\n"));
-    refused(&from_pipe(&KEYS.read("verifying.key")), 2, "it is no regular file");
+    refused(&from_pipe(&KEYS.read("verifying.key")), 2, "it is not a regular file");
 }

@@ -1,5 +1,5 @@
-//! Programs that are killed at any moment leave whole files behind, or none;
-//! killed at their work, they leave the folder as it was.
+//! Kills programs at any moment: they leave whole files or none. Killed during
+//! the work, they leave the folder as it was.
 
 use crate::program::command;
 use std::collections::BTreeMap;
@@ -36,14 +36,14 @@ fn a_killed_miner_leaves_no_truncated_proof() {
     let honest = std::fs::read(&proof).unwrap();
     assert!(honest.len() > 100_000, "a proof of some length: {}", honest.len());
 
-    // An older file stays as it is, or gives way to the whole new one.
+    // An older file stays as it is, or the whole new one replaces it.
     let (old, tries) = (b"an older proof".to_vec(), 40u32);
     let (mut killed, mut replaced) = (0, 0);
     for index in 0..tries {
         std::fs::write(&proof, &old).unwrap();
         let mut child = start();
-        // All of a run's length and a little more; its end, where the file is
-        // written, most often.
+        // Tries the whole duration of a run and a little more, most often its
+        // end, where the file is written.
         let part = f64::from(index) / f64::from(tries);
         std::thread::sleep(Duration::from_secs_f64(whole.as_secs_f64() * 1.1 * part.sqrt()));
         killed += u32::from(child.kill().is_ok() && !child.wait().unwrap().success());
@@ -53,20 +53,20 @@ fn a_killed_miner_leaves_no_truncated_proof() {
     }
     println!("{killed} of {tries} killed, {replaced} files replaced");
     assert!(killed > 0 && killed > tries - replaced - 1);
-    // Undisturbed, it still writes.
+    // Undisturbed, the program still writes the file.
     assert!(start().wait().unwrap().success());
     assert_eq!(std::fs::read(&proof).unwrap(), honest);
 }
 
-/// The files of a folder, and what is in them.
+/// The files of a folder, and their content.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    // Folders and pipes count by their names alone.
+    // Only the names of folders and pipes count.
     let read = |path: &PathBuf| if path.is_file() { std::fs::read(path).unwrap() } else { vec![] };
     entries.map(|path| (path.clone(), read(&path))).collect()
 }
 
-/// `--out` and `--product`, both new and both there already.
+/// `--out` and `--product`, both new and both existing.
 #[test]
 fn a_miner_killed_at_its_work_leaves_the_folder_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
@@ -78,7 +78,7 @@ fn a_miner_killed_at_its_work_leaves_the_folder_as_it_was() {
         }
         let before = files(directory.path());
         for milliseconds in [50, 200, 400] {
-            // More than a tera-MAC: no machine is done with it by then.
+            // More than a tera-MAC: no machine finishes it by then.
             let mut child = command()
                 .args(["mine", "--random", "8192,8192,16384", "--difficulty", "1", "--out"])
                 .args([&proof, Path::new("--product"), &product])
@@ -96,8 +96,8 @@ fn a_miner_killed_at_its_work_leaves_the_folder_as_it_was() {
     }
 }
 
-/// Folders and files of the others, at a moment that is known: the program has
-/// checked its places, and waits for its network to come out of a pipe.
+/// Kills the other subcommands at a known moment: the program has checked its
+/// places, and waits for its network from a pipe.
 #[test]
 fn a_run_killed_at_its_work_leaves_the_folder_as_it_was() {
     for arguments in [
@@ -122,7 +122,7 @@ fn a_run_killed_at_its_work_leaves_the_folder_as_it_was() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // A pipe opens for its writer once its reader has opened it.
+        // Opening a pipe for writing succeeds once its reader has opened it.
         let (opened, when_opened) = std::sync::mpsc::channel();
         std::thread::spawn(move || opened.send(File::options().write(true).open(pipe)));
         let writer = when_opened.recv_timeout(Duration::from_secs(60));

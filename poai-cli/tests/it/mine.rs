@@ -133,7 +133,7 @@ fn no_winning_tile_is_exit_3_with_the_product_kept() {
     assert!(!Path::new(&proof).exists());
 }
 
-/// Odd shapes are padded, deep ones split; every backend and thread count
+/// Odd shapes are padded, deep ones split. Every backend and number of threads
 /// gives the same bytes.
 #[test]
 fn any_shape_on_any_backend() {
@@ -183,7 +183,7 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--random", "64,64,128"], "k = 128");
     usage(&["--random", "1,1,600000"], "2^19");
     usage(&["--backend", "unheard-of"], "cpu-scalar");
-    // The GPUs' names where they are built in, and else how to build them in.
+    // The GPUs' names if they are built in, or else how to build them in.
     let advice = if cfg!(feature = "cuda") { ":0,2" } else { "--features cuda" };
     usage(&["--backend", "cuda-foo"], advice);
     usage(&["--threads", "0"], "0");
@@ -192,13 +192,13 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--difficulty", "-1"], "");
     usage(&["--operands", &path(directory.path(), "missing")], "cannot read");
     std::fs::write(&file, b"no safetensors at all").unwrap();
-    usage(&["--operands", &file], "no safetensors file");
+    usage(&["--operands", &file], "expected a safetensors file");
     write_operands(&file, &[("a", &[32, 1024], 0), ("c", &[32, 1024], 0)]);
-    usage(&["--operands", &file], "no tensor is called `bt`");
+    usage(&["--operands", &file], "expected a tensor `bt`");
     write_operands(&file, &[("a", &[32, 1024], 0), ("bt", &[32, 2048], 0)]);
     usage(&["--operands", &file], "do not multiply");
     write_operands(&file, &[("a", &[32 * 1024], 0), ("bt", &[32, 1024], 0)]);
-    usage(&["--operands", &file], "not two dimensions");
+    usage(&["--operands", &file], "expected two dimensions");
     write_operands(&file, &[("a", &[32, 1024], 0), ("bt", &[32, 1024], 64)]);
     usage(&["--operands", &file], "operand B: entry [0, 0] = 64");
     usage(&["--out", directory.path().to_str().unwrap()], "it is a folder");
@@ -208,7 +208,7 @@ fn mine_refuses_bad_arguments_and_files() {
     usage(&["--random", "32,32,1024", "--difficulty", "1", "--out", &nowhere], "cannot write");
 }
 
-/// Help is no error, and lists the backends' flag.
+/// Help is not an error, and lists the flag of backends.
 #[test]
 fn help_is_printed() {
     for name in ["mine", "verify"] {
@@ -223,12 +223,12 @@ fn help_is_printed() {
             .lines()
             .any(|line| line.starts_with("cpu-scalar") && line.contains("present"))
     );
-    // As every program prints them.
+    // Every program prints the list in this form.
     let lines: String = poai::backends::list().iter().map(|listed| format!("{listed}\n")).collect();
     assert_eq!(text(&list.stdout), lines);
 }
 
-/// A reader that goes away is no reason to panic, nor for another exit code.
+/// A closed pipe causes no panic and no other exit code.
 #[cfg(unix)]
 #[test]
 fn a_closed_stdout_changes_nothing() {

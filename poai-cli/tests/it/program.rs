@@ -12,7 +12,7 @@ pub fn poai(arguments: &[&str]) -> Output {
     output
 }
 
-/// The program, to be started in other ways.
+/// The program as a command that a test can start in other ways.
 pub fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_poai"))
 }
@@ -25,20 +25,21 @@ pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-/// It succeeded, and printed this.
+/// Checks that the program succeeded, and returns what it printed.
 pub fn printed(output: &Output) -> String {
     assert_eq!(code(output), 0, "{}", text(&output.stderr));
     text(&output.stdout)
 }
 
-/// It succeeded, and printed one JSON value in one line.
+/// Checks that the program succeeded and printed one JSON value in one line.
 pub fn object(output: &Output) -> Value {
     let text = printed(output);
     assert_eq!(text.lines().count(), 1, "one value and nothing else: {text}");
     serde_json::from_str(&text).unwrap()
 }
 
-/// It ended with this code, printed nothing, and said so on stderr.
+/// Checks that the program ended with this code, printed nothing, and gave the
+/// reason on stderr.
 pub fn refused(output: &Output, expected: i32, why: &str) {
     let said = text(&output.stderr);
     assert_eq!(code(output), expected, "{said}");

@@ -1,4 +1,4 @@
-//! A key and a proof that several modules use, made once for all of them.
+//! A key and a proof that several modules share, made once.
 
 use crate::program::{object, path, poai};
 use serde_json::Value;
@@ -10,14 +10,14 @@ pub const PROVER: &str = "0x00000000000000000000000000000000000000aa";
 pub const JOB: &str = "abababababababababababababababababababababababababababababababab";
 
 /// A folder with the single-party key of the bundled perceptron under the
-/// default visibility, and what making it printed.
+/// default visibility, and the output of making it.
 pub static KEYS: LazyLock<Made> = LazyLock::new(|| {
     let folder = fresh("keys");
     let said = object(&poai(&["prove", "--json", "--keys", folder.to_str().unwrap()]));
     Made { folder, said }
 });
 
-/// The files of `--out` for that key, revealed, and what was printed with them.
+/// The files of `--out` for that key, revealed, and the output of making them.
 pub static WRITTEN: LazyLock<Made> = LazyLock::new(|| {
     let folder = fresh("proof");
     let out = folder.to_str().unwrap();
@@ -27,7 +27,7 @@ pub static WRITTEN: LazyLock<Made> = LazyLock::new(|| {
     Made { folder, said }
 });
 
-/// A folder that the program made, and what it printed.
+/// A folder that the program made, and its output.
 pub struct Made {
     pub folder: PathBuf,
     pub said: Value,
@@ -43,8 +43,8 @@ impl Made {
     }
 }
 
-/// A place under target/ where nothing is. Statics are never dropped: a
-/// temporary folder would stay behind, this one gives way to the next.
+/// An empty place under target/. Statics are never dropped, so a temporary
+/// folder would stay behind. The next run replaces this one.
 fn fresh(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.exists() {

@@ -1,4 +1,4 @@
-//! `poai prove` as it is called.
+//! `poai prove` as a user calls it.
 
 use crate::program::{object, path, poai, refused};
 use crate::proof_of_inference::{KEYS, PROVER, WRITTEN};
@@ -48,11 +48,11 @@ fn the_object_has_its_fields_and_keys_are_kept() {
         assert_eq!(object["output"].as_array().unwrap().len(), 10);
         assert!(object.get("revealed").is_none());
         if cfg!(target_os = "linux") {
-            // More than the key, less than a machine has.
+            // More than the key, less than a machine's memory.
             let peak = number(object, "peak_memory_bytes");
             assert!(peak > number(&object["estimate"], "proving_key_bytes"), "{peak}");
             assert!(peak < 2e10, "{peak}");
-            // The estimates are meant to be enough.
+            // The estimates should be upper bounds.
             let part = if object["peak_memory_has_setup"] == true { "setup" } else { "peak" };
             let estimated = number(&object["estimate"], &format!("{part}_memory_bytes"));
             assert!(peak <= estimated, "{peak} of {estimated}");
@@ -65,7 +65,7 @@ fn the_object_has_its_fields_and_keys_are_kept() {
     assert!(number(read, "load_seconds") > 0.0);
     assert_eq!(read["key"], "single-party file");
     assert_eq!(made["verifying_key"], read["verifying_key"]);
-    // Another salt and another blinding each time.
+    // Each proof has another salt and another blinding.
     assert_ne!(made["proof"], read["proof"]);
 }
 
@@ -81,12 +81,12 @@ fn a_key_of_another_model_is_refused() {
         2,
         "a key for something else: expected owner",
     );
-    // The same model with another statement, too.
+    // The same model with another statement is refused, too.
     let other = prove(&["--visibility", "output=hashed", "--keys", &keys]);
     let why = "expected visibility input=hashed,output=hashed,weights=fixed, got \
                input=hashed,output=public,weights=fixed";
     refused(&other, 2, why);
-    // Another batch has other constraints, and the file says for which it is.
+    // Another batch has other constraints, and the file names its batch.
     let other = prove(&["--batch", "2", "--keys", &keys]);
     refused(&other, 2, "expected run batch 2, sequence 1, got batch 1, sequence 1");
     assert_eq!(before, std::fs::read(folder.path().join("keys/proving.key")).unwrap());
@@ -94,7 +94,7 @@ fn a_key_of_another_model_is_refused() {
     refused(&prove(&["--keys", &keys]), 2, "its header implies");
 }
 
-/// A model of one dense layer, of these outputs and inputs, and two samples.
+/// A model of one dense layer with these outputs and inputs, and two samples.
 fn dense(folder: &Path, outputs: usize, inputs: usize) -> [String; 2] {
     let (model, samples) = (path(folder, "dense.onnx"), path(folder, "dense.csv"));
     let bytes = models::Model::new(&[-1, inputs as i64])
@@ -111,8 +111,8 @@ fn dense(folder: &Path, outputs: usize, inputs: usize) -> [String; 2] {
     [model, samples]
 }
 
-/// A dense layer has as many weights as terms: a setup and a proof of it stay
-/// within their estimates, too.
+/// A dense layer has as many weights as terms. Its setup and proof stay within
+/// their estimates, too.
 #[test]
 fn estimates_are_enough_for_dense_layers() {
     if !cfg!(target_os = "linux") {
@@ -133,8 +133,8 @@ fn estimates_are_enough_for_dense_layers() {
     }
 }
 
-/// Trainings of one architecture, of which the second has larger weights, are
-/// proven with the first one's key; their commitments tell them apart.
+/// Two trainings of one architecture, the second with larger weights, are
+/// proven with the first one's key. Their commitments distinguish them.
 #[test]
 fn committed_weights_of_an_architecture_have_one_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,7 +182,7 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     let verifier = InferenceVerifier::new(key);
     let proof = read("proof.bin");
     let verified = verifier.verify_bytes(&binding, &proof).unwrap();
-    // It is worth nothing to another sender.
+    // The proof is invalid for another sender.
     let other = Binding { prover: Address([0xbb; 20]), ..binding };
     assert!(matches!(verifier.verify_bytes(&other, &proof), Err(InferenceError::False(_))));
 
@@ -192,7 +192,7 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     assert_eq!(deployment["macs"], MACS.to_string());
     assert!(deployment["verifier"]["source"].as_str().unwrap().contains("contract Verifier"));
 
-    // What snarkjs takes is the same proof.
+    // The files for snarkjs hold the same proof.
     let signals = String::from_utf8(read("snarkjs-public.json")).unwrap();
     assert_eq!(signals_from_json(&signals).unwrap(), verified.signals.elements());
     let points =
@@ -200,7 +200,7 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     let decoded = InferenceProof::decode(&proof).unwrap().proof;
     assert_eq!((points.a, points.b, points.c), (*decoded.a(), *decoded.b(), *decoded.c()));
 
-    // What was revealed opens the input's commitment.
+    // The revealed values open the input's commitment.
     let revealed: Value = serde_json::from_slice(&read("private.json")).unwrap();
     assert_eq!(revealed, said["revealed"]);
     let entries: Vec<i32> = serde_json::from_value(revealed["input"].clone()).unwrap();
@@ -246,7 +246,7 @@ fn nothing_private_is_written() {
     ];
     assert_eq!(names, expected);
 
-    // A folder that is there stays as it is.
+    // An existing folder stays as it is.
     refused(&prove(&["--out", &out]), 2, "it is there already");
     assert_eq!(std::fs::read_dir(folder.path().join("out")).unwrap().count(), 7);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -254,7 +254,7 @@ fn nothing_private_is_written() {
 
 #[test]
 fn too_many_public_inputs_are_refused() {
-    // 64 i8 are 3 elements, so 192 are 7; 30 i16 are 2; and the binding.
+    // 64 i8 are 3 elements, so 192 are 7; 30 i16 are 2; and the binding is 1.
     let output = prove(&["--visibility", "input=public", "--batch", "3"]);
     let why =
         "expected at most 6 public inputs, got 10, of them 7 for the input and 2 for the output";
@@ -265,7 +265,7 @@ fn too_many_public_inputs_are_refused() {
 #[test]
 fn bad_arguments_and_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    refused(&prove(&["--visibility", "weights=hashed"]), 2, "weights are fixed or committed");
+    refused(&prove(&["--visibility", "weights=hashed"]), 2, "expected weights to be fixed or committed");
     refused(&prove(&["--prover", "0x12"]), 2, "--prover");
     refused(&prove(&["--job", "xyz"]), 2, "--job");
     refused(&prove(&["--image", "500"]), 2, "there are 500 samples");

@@ -60,7 +60,7 @@ fn an_audit_travels_to_the_verifier() {
     let text = printed(&traced.verify("audit", "audit.bin", &known));
     let tiles = &traced.said["tiles"];
     assert!(text.contains(&format!("{tiles} opened tiles are right")) && text.contains(&root));
-    // The folder stands for the program in it.
+    // The folder stands for its program.
     let folder = traced.out();
     let in_folder = ["verify", "audit", &audit, "--program", folder.to_str().unwrap()];
     printed(&poai(&[&in_folder[..], &known].concat()));
@@ -79,12 +79,12 @@ fn an_audit_travels_to_the_verifier() {
     let bytes = std::fs::read(&audit).unwrap();
     std::fs::write(traced.path("short.bin"), &bytes[..bytes.len() - 1]).unwrap();
     refused(&traced.verify("audit", "short.bin", &known), 2, "malformed: ");
-    // A receipt under other rules, and none at all.
+    // A receipt under other rules, and no receipt.
     let rules = [&known[..], &["--batch-max", "64"]].concat();
     refused(&traced.verify("audit", "audit.bin", &rules), 1, "rules");
     let none = ["--receipt", &traced.path("audit.bin")];
     refused(&traced.verify("audit", "audit.bin", &none), 2, "expected 244 bytes");
-    // An audit of nothing, and of more than there is memory for.
+    // An audit of no tile, and of more tiles than memory holds.
     let nothing = ["--product-samples", "0", "--step-samples", "0", "--output-tiles", "0"];
     let nothing = [&["--receipt", &receipt][..], &nothing].concat();
     refused(&traced.verify("audit", "audit.bin", &nothing), 2, "one tile at least");
@@ -98,7 +98,8 @@ fn an_audit_travels_to_the_verifier() {
     refused(&poai(&[&arguments[..], &known].concat()), 1, "the trace is of program");
 }
 
-/// A prover answers what is demanded of it; a fault's tile convicts.
+/// A prover answers a demand. If the tile has a fault, the answer convicts the
+/// trace.
 #[test]
 fn an_answer_opens_what_was_demanded() {
     let folder = traced(&["--demand", "1:0"]);
@@ -119,11 +120,11 @@ fn an_answer_opens_what_was_demanded() {
     refused(&convicts, 1, "the answer convicts");
     let fraud = faulty.verify("fraud", "answer.bin", &["--trace-root", faulty.root()]);
     assert!(printed(&fraud).contains("the trace is fraudulent"));
-    // Another receipt's prover answers for itself.
+    // The prover of another receipt has to answer for itself.
     let other =
         faulty.verify("answer", "answer.bin", &["--demand", &demand, "--receipt", &receipt]);
     refused(&other, 1, "expected a demand about receipt");
-    // There is no such tile, and no such place.
+    // The tile does not exist, and the place is malformed.
     let none = poai(&["run", "--batch", "1", "--trace", "--demand", "1:999"]);
     refused(&none, 2, "value 1 has no tile 999");
     refused(&poai(&["run", "--trace", "--demand", "1"]), 2, "expected VALUE:TILE");
@@ -136,7 +137,7 @@ fn a_fraud_proof_convicts_a_fault_and_no_honest_trace() {
     assert!(faulty.said["fault"].as_str().unwrap().contains("committed as"));
     let text = printed(&faulty.verify("fraud", "fraud.bin", &["--trace-root", &root]));
     assert!(text.contains("the trace is fraudulent") && text.contains("gemm1"), "{text}");
-    // Against another trace it says nothing, and bytes of no message are malformed.
+    // Against another trace the fraud proof is invalid. Other bytes are malformed.
     let honest = traced(&[]);
     let own = honest.root().to_owned();
     assert_ne!(own, root);
@@ -178,8 +179,8 @@ fn a_receipt_is_admitted_with_its_header() {
     refused(&output, 2, "expected 244 bytes");
 }
 
-/// What `--out` writes is enough to run the same again: outputs and trace roots
-/// are the same, on every backend.
+/// The files of `--out` are enough to run the network again, on every backend,
+/// with the same output and trace root.
 #[test]
 fn a_stored_network_runs_again() {
     let first = traced(&[]);
@@ -201,7 +202,7 @@ fn a_stored_network_runs_again() {
     for (text, why) in [
         ("1,2,3,x\n", "line 1: expected integers"),
         ("1,2\n3\n", "line 2: expected 2 integers as in line 1, got 1"),
-        // As many in all as a table of two columns has.
+        // The same number of entries as a table of two columns.
         ("1\n2,3,4\n", "line 2: expected 1 integers as in line 1, got 3"),
         ("1,200\n", "200"),
         ("1,2\n", "input"),
@@ -228,12 +229,12 @@ fn a_run_without_a_trace_commits_to_nothing() {
     names.sort();
     let expected = ["constants.safetensors", "input-0.csv", "output.csv", "program.poai"];
     assert_eq!(names, expected);
-    // Digits by default, all that no network was trained with.
+    // By default all digits that no network was trained with.
     let text = printed(&poai(&["run"]));
     assert!(text.contains("batch 500") && text.contains("and 496 rows more"), "{text}");
 }
 
-/// Found before the work: a model that is missing, too, would be named otherwise.
+/// The error occurs before the work; otherwise the missing model would be named.
 #[test]
 fn a_bad_place_is_found_before_the_work() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the program says of itself, and how it takes wrong arguments.
+//! The program's own documentation, and its handling of wrong arguments.
 
 use crate::program::{code, path, poai, printed, refused, text};
 
@@ -43,7 +43,7 @@ fn the_manual_has_a_page_for_every_subcommand() {
     refused(&poai(&["man", &file]), 2, "cannot write");
 }
 
-/// Wrong arguments are exit code 2 and one line, whatever the subcommand.
+/// Wrong arguments give exit code 2 and one line, in every subcommand.
 #[test]
 fn wrong_arguments_are_exit_2() {
     for task in TASKS {
@@ -73,7 +73,7 @@ fn wrong_arguments_are_exit_2() {
     }
 }
 
-/// Without a subcommand the help is the answer.
+/// Without a subcommand the program prints its help.
 #[test]
 fn exit_codes_are_documented() {
     let nothing = poai(&[]);
@@ -93,7 +93,7 @@ fn exit_codes_are_documented() {
     assert!(printed(&poai(&["--version"])).contains(env!("CARGO_PKG_VERSION")));
 }
 
-/// A reader that goes away early is no error.
+/// A reader that closes the pipe early is not an error.
 #[cfg(unix)]
 #[test]
 fn a_broken_pipe_is_no_error() {

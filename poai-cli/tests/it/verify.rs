@@ -1,4 +1,4 @@
-//! `poai verify inference`, of what `poai prove` writes.
+//! `poai verify inference` of the files that `poai prove` writes.
 
 use crate::program::{path, poai, printed, refused};
 use crate::proof_of_inference::{JOB, KEYS, PROVER, WRITTEN};
@@ -31,11 +31,11 @@ fn a_proof_of_something_else_is_refused() {
     let proof = WRITTEN.path("proof.bin");
     let key = WRITTEN.path("verifying-key.bin");
     let deployment = WRITTEN.path("deployment.json");
-    // Bound to something else than the verifier expects.
+    // Bound to other values than the verifier expects.
     let other = "0x00000000000000000000000000000000000000bb";
     refused(&verify(&deployment, &["--prover", other]), 1, "got another binding");
     refused(&verify(&deployment, &["--macs", "1"]), 1, "got another binding");
-    // What is missing, or is no key and no proof.
+    // Missing files, and files that are not a key or a proof.
     refused(&verify(&proof, &["--key", &key]), 2, "--program-id");
     refused(&verify(&proof, &["--deployment", &deployment]), 2, "--key");
     let proving = KEYS.path("proving.key");
@@ -55,10 +55,10 @@ fn a_proof_of_something_else_is_refused() {
     std::fs::write(&changed, &bytes[..last]).unwrap();
     refused(&verify(&changed, &bound), 2, "malformed: ");
 
-    // A deployment whose parts are not of one another.
+    // A deployment whose parts do not belong together.
     let whole: Value = serde_json::from_slice(&WRITTEN.read("deployment.json")).unwrap();
     for (field, value, code, why) in [
-        ("calldata", Value::from("00"), 1, "calldata is not of its proof"),
+        ("calldata", Value::from("00"), 1, "expected the calldata of the deployment's proof"),
         ("macs", Value::from("many"), 2, "`macs`"),
         ("proof", Value::Null, 2, "`proof`"),
     ] {

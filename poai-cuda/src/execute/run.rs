@@ -74,8 +74,8 @@ impl Resident for Executor {
         let steps = self.queue_steps(&asked, &mut queued);
         // An entry without a result came before the error of any later step.
         match (self.check_errors(&queued), steps) {
-            (Err(told @ ExecuteError::Step { .. }), _) | (_, Err(told)) | (Err(told), _) => {
-                Err(told)
+            (Err(error @ ExecuteError::Step { .. }), _) | (_, Err(error)) | (Err(error), _) => {
+                Err(error)
             }
             (Ok(()), Ok(())) => self.finish(&asked, queued),
         }
@@ -190,8 +190,8 @@ impl Executor {
         let program = self.network.program();
         let mut words = vec![0u32; program.steps().len()];
         self.download(&queued.errors, 0, bytemuck::cast_slice_mut(&mut words))?;
-        let told = |named: &&Named| words.get(named.step).is_some_and(|&row| row != u32::MAX);
-        let Some(first) = queued.named.iter().find(told) else { return Ok(()) };
+        let failed = |named: &&Named| words.get(named.step).is_some_and(|&row| row != u32::MAX);
+        let Some(first) = queued.named.iter().find(failed) else { return Ok(()) };
         let &Named { step, slot, ref entries, min, max } = first;
         let row = words[step];
         let mut value = [0; 4];

@@ -56,8 +56,8 @@ fn a_missing_backend_is_an_error() {
 #[test]
 fn handles_of_another_backend_are_refused() {
     use backend::{Multiplication, Output, Watch, Winner};
-    struct Nobody;
-    impl Watch for Nobody {
+    struct Ignored;
+    impl Watch for Ignored {
         fn winner(&self, _: Winner) {}
         fn advance(&self, _: u64) -> std::ops::ControlFlow<()> {
             std::ops::ControlFlow::Continue(())
@@ -79,7 +79,7 @@ fn handles_of_another_backend_are_refused() {
             assert!(foreign(other.noised_entries(&noised[0]).unwrap_err()));
             let target = Difficulty::ONE.target(params, 128);
             let job = Multiplication { a: &noised[0], b: &noised[1], target };
-            assert!(foreign(other.multiply(&job, Output::Tickets, &Nobody).unwrap_err()));
+            assert!(foreign(other.multiply(&job, Output::Tickets, &Ignored).unwrap_err()));
             let plain = [&a, &b].map(|side| one.pack(side).unwrap());
             assert!(foreign(other.product(&plain[0], &plain[1], &mut memory).unwrap_err()));
         }

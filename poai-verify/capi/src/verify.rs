@@ -38,7 +38,7 @@ pub struct poai_verified {
 /// - `challenge`: 32 bytes, the hash of all of the header but the proof.
 /// - `difficulty`: 16 bytes, a number of MACs whose first byte is the highest.
 ///   The node's own, never one from the proof's sender.
-/// - `proof`, `proof_len`: the bytes as they arrived. Null if there are none.
+/// - `proof`, `proof_len`: the bytes as they arrived. Null if there are no bytes.
 /// - `verified`: null, or where to write what the proof is about. Written only
 ///   on POAI_OK.
 ///

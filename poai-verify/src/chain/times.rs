@@ -102,7 +102,7 @@ impl TimeRules {
 }
 
 /// The median of times in any order; for an even number the later of the middle
-/// two. `None` if there are none.
+/// two. `None` without any times.
 pub fn median_time_past(times: &[u64]) -> Option<u64> {
     let mut sorted = Vec::from(times);
     sorted.sort_unstable();

@@ -91,13 +91,13 @@ async fn greeted(node: &mut Node) -> (PeerId, Frames) {
     hello(node, from);
     node.go_on().unwrap();
     let mut frames = Framed::new(end, codec());
-    assert!(matches!(told(&mut frames).await, Message::Hello { .. }));
-    assert!(matches!(told(&mut frames).await, Message::Tip { .. }));
+    assert!(matches!(received(&mut frames).await, Message::Hello { .. }));
+    assert!(matches!(received(&mut frames).await, Message::Tip { .. }));
     (from, frames)
 }
 
 /// The next message of the node to a peer.
-async fn told(frames: &mut Frames) -> Message {
+async fn received(frames: &mut Frames) -> Message {
     let next = tokio::time::timeout(Duration::from_secs(60), frames.next()).await;
     Message::decode(&next.expect("expected a message, got none").unwrap().unwrap()).unwrap()
 }
@@ -136,7 +136,7 @@ async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
         assert!(firsts.len() < 6, "expected new blocks, got {firsts:?}");
         // Meanwhile, the node makes no other request.
         say(&mut node, from, tip_of(&heavy));
-        let Message::GetBlocks { locator } = told(&mut frames).await else {
+        let Message::GetBlocks { locator } = received(&mut frames).await else {
             panic!("expected a request")
         };
         let blocks = heavy.after(&locator, BLOCKS_PER_REQUEST);
@@ -155,7 +155,7 @@ async fn a_long_cut_heals_in_answers_that_go_on_where_the_last_ended() {
     // The others receive each tip that the node had.
     let mut tips = 0;
     loop {
-        let next = told(&mut third).await;
+        let next = received(&mut third).await;
         tips += 1;
         if next == tip_of(&node.chain) {
             break;
@@ -241,7 +241,7 @@ async fn who_answers_with_a_branch_that_is_light_by_now_stays() {
         two_sides(folders[0].path(), folders[1].path(), [length, length + 2]);
     let (from, mut frames) = greeted(&mut node).await;
     say(&mut node, from, tip_of(&light));
-    let Message::GetBlocks { locator } = told(&mut frames).await else {
+    let Message::GetBlocks { locator } = received(&mut frames).await else {
         panic!("expected a request")
     };
     for number in 0..4 {
@@ -347,9 +347,9 @@ async fn who_sends_early_blocks_and_their_children_stays() {
     let kept = node.chain.len() - 1;
     assert!((1..12).contains(&kept), "{kept}");
     assert!(node.peers[&from].answer.is_none());
-    let Message::GetBlocks { .. } = told(&mut frames).await else { panic!("expected a request") };
+    let Message::GetBlocks { .. } = received(&mut frames).await else { panic!("expected a request") };
     node.go_on().unwrap();
-    let Message::GetBlocks { locator } = told(&mut frames).await else {
+    let Message::GetBlocks { locator } = received(&mut frames).await else {
         panic!("expected a request")
     };
     assert_eq!(locator[0], blocks[kept - 1].id());
@@ -367,14 +367,14 @@ async fn each_tip_is_told_at_once() {
     // The answer is never ended.
     for block in &blocks {
         say(&mut node, from, Message::Block(block.clone()));
-        assert_eq!(told(&mut third).await, tip_of(&node.chain));
+        assert_eq!(received(&mut third).await, tip_of(&node.chain));
     }
-    assert!(matches!(told(&mut frames).await, Message::GetBlocks { .. }));
+    assert!(matches!(received(&mut frames).await, Message::GetBlocks { .. }));
     assert_eq!(node.peers[&from].queued(), 0);
     let own = child(&Layer::new().unwrap(), &blocks[1], 7);
     node.take(None, own.clone()).unwrap();
     for frames in [&mut frames, &mut third] {
-        assert!(matches!(told(frames).await, Message::Tip { id, .. } if id == own.id()));
+        assert!(matches!(received(frames).await, Message::Tip { id, .. } if id == own.id()));
     }
 }
 
@@ -386,9 +386,9 @@ async fn a_tip_found_before_the_hello_is_told() {
     let mut frames = Framed::new(connect(&mut node, 1, true).await.remove(0), codec());
     node.take(None, branch(&Layer::new().unwrap(), 1, 1).remove(0)).unwrap();
     hello(&mut node, 0);
-    assert!(matches!(told(&mut frames).await, Message::Hello { .. }));
-    assert_ne!(told(&mut frames).await, tip_of(&node.chain));
-    assert_eq!(told(&mut frames).await, tip_of(&node.chain));
+    assert!(matches!(received(&mut frames).await, Message::Hello { .. }));
+    assert_ne!(received(&mut frames).await, tip_of(&node.chain));
+    assert_eq!(received(&mut frames).await, tip_of(&node.chain));
 }
 
 /// Of equal work, the lower id is the tip, and a node with the other must ask.
@@ -413,9 +413,9 @@ async fn an_answer_is_what_follows_the_locator() {
     let blocks = node.chain.after(&[], 3);
     say(&mut node, from, Message::GetBlocks { locator: vec![blocks[0].id()] });
     for block in &blocks[1..] {
-        assert_eq!(told(&mut frames).await, Message::Block(block.clone()));
+        assert_eq!(received(&mut frames).await, Message::Block(block.clone()));
     }
-    assert_eq!(told(&mut frames).await, Message::End);
+    assert_eq!(received(&mut frames).await, Message::End);
 }
 
 /// Requests beyond a round's allowance are answered in the next round, once.
@@ -427,7 +427,7 @@ async fn requests_have_an_allowance() {
     let request = || Message::GetBlocks { locator: vec![] };
     for _ in 0..REQUESTS_MAX {
         say(&mut node, from, request());
-        assert_eq!(told(&mut frames).await, Message::End);
+        assert_eq!(received(&mut frames).await, Message::End);
     }
     say(&mut node, from, request());
     say(&mut node, from, request());
@@ -467,7 +467,7 @@ async fn who_does_not_read_is_not_answered() {
     assert!(most <= UNREAD_MAX + BLOCKS_PER_REQUEST + 1, "{most}");
     // The peer reads, and is answered.
     while node.peers[&from].queued() > 0 {
-        told(&mut frames).await;
+        received(&mut frames).await;
     }
     node.go_on().unwrap();
     assert!(node.peers[&from].request.is_none());

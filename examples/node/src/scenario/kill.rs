@@ -30,17 +30,17 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
     let [miner] = &nodes;
     let address = miner.address;
 
-    let (mut heights, mut told) = (Vec::new(), 0);
+    let (mut heights, mut reported) = (Vec::new(), 0);
     for _ in 0..KILLS {
-        let mut node = fetching(world, address, told).await?;
+        let mut node = fetching(world, address, reported).await?;
         heights.push(node.height);
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..40))).await;
         // The node has written the blocks that it reports. It continues to write until it dies.
-        told = node.tip().await?.height;
+        reported = node.tip().await?.height;
         tokio::time::sleep(Duration::from_micros(rand::random_range(0..8000))).await;
         node.kill().await?;
     }
-    let node = fetching(world, address, told).await?;
+    let node = fetching(world, address, reported).await?;
     heights.push(node.height);
     let [miner] = nodes;
     let mut nodes = [miner, node];
@@ -55,9 +55,9 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
 
 /// Starts the node, which must still have the height that it reported, and lets
 /// it fetch.
-async fn fetching(world: &World, from: std::net::SocketAddr, told: u64) -> Result<Child, Failed> {
+async fn fetching(world: &World, from: std::net::SocketAddr, reported: u64) -> Result<Child, Failed> {
     let mut node = world.start(2).await?;
-    ensure(node.height >= told, || format!("expected height {told} or more, got {}", node.height))?;
+    ensure(node.height >= reported, || format!("expected height {reported} or more, got {}", node.height))?;
     ensure(node.blocks as u64 >= node.height, || {
         "expected a whole chain, got fewer blocks than its height".into()
     })?;

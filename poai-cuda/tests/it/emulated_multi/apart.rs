@@ -140,7 +140,7 @@ fn misuse(what: &str) {
 
 #[test]
 fn the_driver_tells_devices_apart() {
-    for (what, told) in [
+    for (what, expected) in [
         ("memory that is freed", "cuMemFree_v2: memory"),
         ("memory that is set", "cuMemsetD8Async: memory"),
         ("host memory", "cuMemFreeHost: host memory"),
@@ -155,8 +155,8 @@ fn the_driver_tells_devices_apart() {
         let check = || misuse(&env::var(MISUSE).unwrap());
         let Some(output) = output_of(&FILES, &settings, check) else { return };
         let errors = String::from_utf8(output.stderr).unwrap();
-        let told = format!("{told} of device 0 under the context of device 1");
-        assert!(!output.status.success() && errors.contains(&told), "{}\n{errors}", output.status);
+        let expected = format!("{expected} of device 0 under the context of device 1");
+        assert!(!output.status.success() && errors.contains(&expected), "{}\n{errors}", output.status);
     }
 }
 

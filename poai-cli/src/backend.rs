@@ -52,7 +52,9 @@ impl BackendArgs {
         };
         let cpu = match name {
             Some(REFERENCE) => {
-                return Err(Failure::usage("expected no --threads for the reference, got a number; omit it"));
+                return Err(Failure::usage(
+                    "expected no --threads for the reference, got a number; omit it",
+                ));
             }
             Some(name) => Cpu::named(name)?,
             None => Cpu::new(),

@@ -97,7 +97,8 @@ impl Product {
         let a = miner.prepare(self.operands.a().clone())?;
         let round = miner.round(&test_challenge(b"bench"), &bt)?;
         let mined = round.mine(&a, &easiest())?;
-        let proof = mined.found.proof().ok_or_else(|| Failure::failed("expected a ticket, got none"))?;
+        let proof =
+            mined.found.proof().ok_or_else(|| Failure::failed("expected a ticket, got none"))?;
         let product = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
         Ok(Answer { product, proof: proof.encode(&Params::CONSENSUS)? })
     }

@@ -87,7 +87,8 @@ fn of_vocabulary(path: &Path) -> tokenizers::Result<Tokenizer> {
     let mut tokeniser = Tokenizer::new(words);
     let end = |token: &str| {
         let id = tokeniser.token_to_id(token);
-        id.map(|id| (token.to_owned(), id)).ok_or_else(|| format!("expected a token {token}, got none"))
+        id.map(|id| (token.to_owned(), id))
+            .ok_or_else(|| format!("expected a token {token}, got none"))
     };
     let ends = BertProcessing::new(end("[SEP]")?, end("[CLS]")?);
     tokeniser

@@ -101,7 +101,9 @@ fn destinations(args: &Args) -> Result<[Option<Destination>; 2], Failure> {
     if let (Some(out), Some(product)) = (&out, &product)
         && out.is_same(product)
     {
-        return Err(Failure::usage("expected different files for --out and --product, got the same file"));
+        return Err(Failure::usage(
+            "expected different files for --out and --product, got the same file",
+        ));
     }
     Ok([out, product])
 }

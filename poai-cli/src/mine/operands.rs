@@ -59,10 +59,14 @@ fn from_safetensors(bytes: &[u8]) -> Result<(Array2<i8>, Array2<i8>), Failure> {
 }
 
 fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
-    let view =
-        file.tensor(name).map_err(|_| Failure::usage(format!("expected a tensor `{name}`, got none")))?;
+    let view = file
+        .tensor(name)
+        .map_err(|_| Failure::usage(format!("expected a tensor `{name}`, got none")))?;
     if view.dtype() != Dtype::I8 {
-        return Err(Failure::usage(format!("expected I8 entries in tensor `{name}`, got {:?}", view.dtype())));
+        return Err(Failure::usage(format!(
+            "expected I8 entries in tensor `{name}`, got {:?}",
+            view.dtype()
+        )));
     }
     let [rows, columns] = view.shape()[..] else {
         let shape = view.shape();

@@ -55,8 +55,9 @@ pub fn mine(
     }
     let time = start.elapsed();
     bar.finish_and_clear();
-    let product =
-        work.assemble(products).ok_or_else(|| Failure::usage("expected parts that add up to the product, got others"))?;
+    let product = work
+        .assemble(products)
+        .ok_or_else(|| Failure::usage("expected parts that add up to the product, got others"))?;
     let winner = |found: &&poai::miner::Found| found.best().map(|best| best.ticket);
     let best = found.iter().filter(|found| found.best().is_some()).min_by_key(winner);
     let statement = *best.unwrap_or(&found[0]).statement();

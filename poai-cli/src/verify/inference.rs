@@ -123,7 +123,9 @@ fn key(args: &Args, is_deployment: bool) -> Result<(VerifyingKey, bool), Failure
 /// contract of the key.
 fn consistent(deployment: &Deployment, key: &VerifyingKey) -> Result<(), Failure> {
     if deployment.calldata != deployment.implied_calldata() {
-        return Err(Failure::failed("invalid: expected the calldata of the deployment's proof, got other calldata"));
+        return Err(Failure::failed(
+            "invalid: expected the calldata of the deployment's proof, got other calldata",
+        ));
     }
     match solidity(key, &deployment.contract) {
         Ok(source) if source == deployment.source => Ok(()),

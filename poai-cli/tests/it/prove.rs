@@ -265,7 +265,11 @@ fn too_many_public_inputs_are_refused() {
 #[test]
 fn bad_arguments_and_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    refused(&prove(&["--visibility", "weights=hashed"]), 2, "expected weights to be fixed or committed");
+    refused(
+        &prove(&["--visibility", "weights=hashed"]),
+        2,
+        "expected weights to be fixed or committed",
+    );
     refused(&prove(&["--prover", "0x12"]), 2, "--prover");
     refused(&prove(&["--job", "xyz"]), 2, "--job");
     refused(&prove(&["--image", "500"]), 2, "there are 500 samples");

@@ -23,7 +23,7 @@ pub struct poai_times {
 /// - `times`: the chain's.
 /// - `latest`, `len`: the ancestors' times, the parent's first. The rules'
 ///   number of them counts, or all if there are fewer; more are not read. Null
-///   if there are none: a genesis may state any time.
+///   if there are no ancestors: a genesis may state any time.
 ///
 /// Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT if `times` is null,
 /// `latest` is null with a length above 0, or the length is beyond all memory.

@@ -347,7 +347,9 @@ async fn who_sends_early_blocks_and_their_children_stays() {
     let kept = node.chain.len() - 1;
     assert!((1..12).contains(&kept), "{kept}");
     assert!(node.peers[&from].answer.is_none());
-    let Message::GetBlocks { .. } = received(&mut frames).await else { panic!("expected a request") };
+    let Message::GetBlocks { .. } = received(&mut frames).await else {
+        panic!("expected a request")
+    };
     node.go_on().unwrap();
     let Message::GetBlocks { locator } = received(&mut frames).await else {
         panic!("expected a request")

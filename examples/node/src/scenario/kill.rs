@@ -55,9 +55,15 @@ pub async fn run(world: &World) -> Result<Vec<String>, Failed> {
 
 /// Starts the node, which must still have the height that it reported, and lets
 /// it fetch.
-async fn fetching(world: &World, from: std::net::SocketAddr, reported: u64) -> Result<Child, Failed> {
+async fn fetching(
+    world: &World,
+    from: std::net::SocketAddr,
+    reported: u64,
+) -> Result<Child, Failed> {
     let mut node = world.start(2).await?;
-    ensure(node.height >= reported, || format!("expected height {reported} or more, got {}", node.height))?;
+    ensure(node.height >= reported, || {
+        format!("expected height {reported} or more, got {}", node.height)
+    })?;
     ensure(node.blocks as u64 >= node.height, || {
         "expected a whole chain, got fewer blocks than its height".into()
     })?;

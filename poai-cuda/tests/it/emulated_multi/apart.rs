@@ -156,7 +156,11 @@ fn the_driver_tells_devices_apart() {
         let Some(output) = output_of(&FILES, &settings, check) else { return };
         let errors = String::from_utf8(output.stderr).unwrap();
         let expected = format!("{expected} of device 0 under the context of device 1");
-        assert!(!output.status.success() && errors.contains(&expected), "{}\n{errors}", output.status);
+        assert!(
+            !output.status.success() && errors.contains(&expected),
+            "{}\n{errors}",
+            output.status
+        );
     }
 }
 

@@ -187,7 +187,7 @@ fn mine_refuses_bad_arguments_and_files() {
     let advice = if cfg!(feature = "cuda") { ":0,2" } else { "--features cuda" };
     usage(&["--backend", "cuda-foo"], advice);
     usage(&["--threads", "0"], "0");
-    usage(&["--backend", "reference", "--threads", "2"], "does not take --threads");
+    usage(&["--backend", "reference", "--threads", "2"], "expected no --threads");
     usage(&["--challenge", "xyz"], "64 hexadecimal digits");
     usage(&["--difficulty", "-1"], "");
     usage(&["--operands", &path(directory.path(), "missing")], "cannot read");

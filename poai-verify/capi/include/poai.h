@@ -7,33 +7,33 @@
 #include <stdint.h>
 
 /*
- What a pointer is given for is read before the function returns, and not after; meanwhile nobody
- may change it. What a function fills is written only by it. Nothing here keeps a pointer.
+ A function reads the memory behind a pointer only before it returns. No other thread may change
+ that memory until then. Only the function writes the memory that it fills. It keeps no pointer.
  */
 
 /*
- A block's rules: rank 128, tile 32, k from 1024 to 16384, m and n up to 2^24,
- difficulty at least 2^24.
+ A block's rules: rank 128, tile 32, k from 1024 to 16384, m and n up to
+ 2^24, difficulty at least 2^24.
  */
 #define POAI_RULES_BLOCK 0
 
 /*
- A pool's shares: as a block's, at any difficulty from 1.
+ A pool's shares: a block's rules, but any difficulty from 1.
  */
 #define POAI_RULES_SHARE 1
 
 /*
- The proof holds, or the function has done what it says.
+ The proof holds, or the function did its work.
  */
 #define POAI_OK 0
 
 /*
- A pointer that may not be null is, or a length is beyond all memory.
+ A pointer is null that must not be, or a length is beyond all memory.
  */
 #define POAI_ERROR_ARGUMENT 1
 
 /*
- No such rules.
+ No such rules exist.
  */
 #define POAI_ERROR_RULES 2
 
@@ -43,29 +43,29 @@
 #define POAI_ERROR_DIFFICULTY 3
 
 /*
- A defect of the library; nothing was decided about the proof.
+ A defect of the library; it decided nothing about the proof.
  */
 #define POAI_ERROR_INTERNAL 4
 
 /*
- A block time, a half-life or a least difficulty that retargeting does not
- permit.
+ Retargeting does not permit the block time, the half-life or the least
+ difficulty.
  */
 #define POAI_ERROR_ASERT 5
 
 /*
- A target of 0, which no block could meet.
+ A target of 0, which no block can meet.
  */
 #define POAI_ERROR_TARGET 6
 
 /*
- No such supply: more for the foundation than there may be, an era of no
- blocks, or a divisor of 0.
+ An invalid supply: the foundation has more than the maximum, an era has no
+ blocks, or the divisor is 0.
  */
 #define POAI_ERROR_SUPPLY 7
 
 /*
- A median of an even number of ancestors, of none, or of more than 101.
+ A median of a number of ancestors that is even, 0 or above 101.
  */
 #define POAI_ERROR_TIMES 8
 
@@ -75,22 +75,22 @@
 #define POAI_ERROR_WORK 9
 
 /*
- The bytes are no proof: length, shape or tile.
+ The bytes are not a proof: length, shape or tile.
  */
 #define POAI_MALFORMED_ENCODING 16
 
 /*
- The bytes are no proof: a dimension that the rules do not permit.
+ The bytes are not a proof: a dimension that the rules do not permit.
  */
 #define POAI_MALFORMED_LIMIT 17
 
 /*
- The bytes are no proof: an opened entry out of range.
+ The bytes are not a proof: an opened entry out of range.
  */
 #define POAI_MALFORMED_ENTRY 18
 
 /*
- The bits are no compact difficulty.
+ The bits are not a compact difficulty.
  */
 #define POAI_MALFORMED_COMPACT 19
 
@@ -105,22 +105,24 @@
 #define POAI_INVALID_OPENING 33
 
 /*
- The proof is false: the recomputed transcript is another.
+ The proof is false: the recomputed transcript differs.
  */
 #define POAI_INVALID_TRANSCRIPT 34
 
 /*
- The block is no later than most of its ancestors. It never will be.
+ The block's time is not after the median of its ancestors. It never becomes
+ valid.
  */
 #define POAI_INVALID_PAST 35
 
 /*
- The block is too far ahead of the clock. It may be right later.
+ The block is too far ahead of the clock. It may become valid later.
  */
 #define POAI_INVALID_FUTURE 36
 
 /*
- What a proof that holds is of. Numbers are the machine's, digests bytes.
+ What a proof that holds is about. Numbers are in the machine's byte order,
+ digests are bytes.
  */
 typedef struct poai_verified {
   /*
@@ -167,8 +169,8 @@ typedef struct poai_verified {
 
 /*
  A chain's retargeting, from an anchor on. All of it is the chain's
- constitution, nothing a peer's. Numbers of more than 64 bits are bytes, the
- highest first.
+ constitution; a peer supplies none of it. Numbers of more than 64 bits are
+ bytes, the highest first.
  */
 typedef struct poai_asert {
   /*
@@ -176,8 +178,8 @@ typedef struct poai_asert {
    */
   uint64_t anchor_height;
   /*
-   The time of the anchor's *parent*, in seconds. A genesis has none: its own
-   time less the block time.
+   The time of the anchor's *parent*, in seconds. A genesis has no parent; it takes its own
+   time minus the block time.
    */
   uint64_t anchor_parent_time;
   /*
@@ -190,20 +192,20 @@ typedef struct poai_asert {
    */
   uint32_t half_life;
   /*
-   The anchor's base target, not rounded; poai_base_target makes it of a
-   difficulty.
+   The anchor's base target, not rounded; poai_base_target computes it from
+   a difficulty.
    */
   uint8_t anchor_target[32];
   /*
-   The least difficulty, one that poai_compact_encode does not round; 2^24 is
-   what a block's rules ask for. poai_asert_next takes another easiest target.
+   The least difficulty, which poai_compact_encode must not round. A block's rules require
+   2^24. poai_asert_next accepts another easiest target.
    */
   uint8_t difficulty_min[16];
 } poai_asert;
 
 /*
- How far a block's time may be from its ancestors' and from now. Both are the
- chain's constitution.
+ How far a block's time may be from its ancestors' times and from now. Both
+ limits are the chain's constitution.
  */
 typedef struct poai_times {
   /*
@@ -211,33 +213,33 @@ typedef struct poai_times {
    */
   uint64_t future_limit;
   /*
-   Ancestors whose median time a block has to be after: an odd number, 1 to
-   101.
+   The number of ancestors whose median time a block's time has to be
+   after: an odd number, 1 to 101.
    */
   uint32_t ancestors;
 } poai_times;
 
 /*
- A chain's schedule of supply, all of it the chain's constitution. Amounts are
- in base units, and bytes, the highest first.
+ A chain's schedule of supply, all of it the chain's constitution. Amounts
+ are in base units, and are bytes, the highest first.
  */
 typedef struct poai_supply {
   /*
-   The most that will ever exist.
+   The largest supply that can ever exist.
    */
   uint8_t supply_max[16];
   /*
-   Of it, what the foundation has from the genesis on.
+   The foundation's part of it, which exists from the genesis on.
    */
   uint8_t foundation[16];
   /*
-   Blocks of an era, within which every block has the same subsidy: at least
-   1.
+   The number of blocks in an era, within which every block has the same
+   subsidy: at least 1.
    */
   uint64_t era_blocks;
   /*
-   An era pays one in so many of what is left to pay when it begins: at least
-   1. The number of eras that pay anything is at most some ninety times this.
+   The era divisor, n: an era pays 1/n of what is left to pay when it begins. At least 1. The
+   number of eras that pay anything is at most about 90·n.
    */
   uint8_t era_divisor;
 } poai_supply;
@@ -247,15 +249,15 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- The library's version, as "0.1.0", as text that ends with a zero and is never
- freed.
+ The library's version, such as "0.1.0", as text that ends with a zero and is
+ never freed.
  */
 const char *poai_version(void);
 
 /*
- Writes the 32 bytes of the digest of `rules` (specification §10): two nodes
- that accept the same proofs have the same. POAI_OK, POAI_ERROR_RULES, or
- POAI_ERROR_ARGUMENT where `digest` is null.
+ Writes the 32 bytes of the digest of `rules` (specification §10). Two nodes
+ that accept the same proofs have the same digest. Returns POAI_OK,
+ POAI_ERROR_RULES, or POAI_ERROR_ARGUMENT if `digest` is null.
 
  # Safety
  `digest` is null or points to 32 writable bytes.
@@ -263,34 +265,32 @@ const char *poai_version(void);
 int32_t poai_rules_digest(uint32_t rules, uint8_t *digest);
 
 /*
- The most bytes that a proof under `rules` has: refuse longer messages unread.
- 0 where there are no such rules.
+ The most bytes that a proof under `rules` has; 0 if there are no such rules.
+ Refuse longer messages unread.
  */
 uint64_t poai_proof_bytes_max(uint32_t rules);
 
 /*
- A code in words, as text that ends with a zero and is never freed; of codes
- that no function returns, "unknown code".
+ The message of a code, as text that ends with a zero and is never freed. For
+ a code that no function returns it is "unknown code".
  */
 const char *poai_error_message(int32_t code);
 
 /*
- Checks a proof. POAI_OK where it holds; POAI_MALFORMED_... where the bytes are
- no proof, POAI_INVALID_... where the proof is false, POAI_ERROR_... where the
- question was no good.
+ Checks a proof. Returns POAI_OK if it holds, POAI_MALFORMED_... if the bytes are not a proof,
+ POAI_INVALID_... if the proof is false, POAI_ERROR_... if an argument is wrong.
 
  - `rules`: POAI_RULES_BLOCK, or POAI_RULES_SHARE.
  - `challenge`: 32 bytes, the hash of all of the header but the proof.
  - `difficulty`: 16 bytes, a number of MACs whose first byte is the highest.
-   The node's own, never the proof's sender's.
- - `proof`, `proof_len`: the bytes as they arrived. Null where there are none.
- - `verified`: null, or where to write what the proof is of. Written on
-   POAI_OK alone.
+   The node's own, never one from the proof's sender.
+ - `proof`, `proof_len`: the bytes as they arrived. Null if there are no bytes.
+ - `verified`: null, or where to write what the proof is about. Written only
+   on POAI_OK.
 
  # Safety
- `challenge` is null or points to 32 readable bytes, `difficulty` to 16, `proof`
- to `proof_len`; `verified` is null or points to a writable struct. Nothing of
- it is kept.
+ `challenge` is null or points to 32 readable bytes, `difficulty` to 16, `proof` to `proof_len`;
+ `verified` is null or points to a writable struct. The function keeps none of them.
  */
 int32_t poai_verify(uint32_t rules,
                     const uint8_t *challenge,
@@ -300,9 +300,9 @@ int32_t poai_verify(uint32_t rules,
                     struct poai_verified *verified);
 
 /*
- The cheap checks alone, a few microseconds, by the same arguments: lengths,
- limits and the ticket of the *claimed* transcript. POAI_OK says that the
- message deserves poai_verify; it proves nothing.
+ Runs only the cheap checks, a few microseconds, with the same arguments:
+ lengths, limits and the ticket of the *claimed* transcript. POAI_OK means
+ that the message deserves poai_verify; it proves nothing.
 
  # Safety
  As poai_verify.
@@ -315,12 +315,11 @@ int32_t poai_preliminary_verify(uint32_t rules,
 
 /*
  Decodes a proof into JSON, as Rust's `serde_json` writes a `Proof`: shape,
- roots, tile, transcript and both openings, bytes in hexadecimal. It verifies
- nothing.
+ roots, tile, transcript and both openings, with bytes in hexadecimal. It
+ verifies nothing.
 
- On POAI_OK `*json` is text that ends with a zero and that poai_string_free
- frees; otherwise `*json` is null. Proofs above poai_proof_bytes_max(rules) are
- POAI_MALFORMED_ENCODING.
+ On POAI_OK `*json` is text that ends with a zero and that poai_string_free frees; otherwise
+ `*json` is null. Proofs above poai_proof_bytes_max(rules) are POAI_MALFORMED_ENCODING.
 
  # Safety
  `proof` is null or points to `proof_len` readable bytes; `json` is null, which
@@ -329,40 +328,41 @@ int32_t poai_preliminary_verify(uint32_t rules,
 int32_t poai_decode_json(uint32_t rules, const uint8_t *proof, size_t proof_len, char **json);
 
 /*
- Frees what poai_decode_json made, once. Null is nothing to free. How much to
- free is found by the zero at the end: a caller may read the text, not change
- it. To change it, copy it.
+ Frees a text of poai_decode_json, which must be freed only once. For null it
+ does nothing. The zero at the end determines how much to free, so a caller
+ may read the text but must not change it. To change it, copy it.
 
  # Safety
- `text` is null, or of poai_decode_json, unchanged and not yet freed.
+ `text` is null, or a result of poai_decode_json, unchanged and not yet
+ freed.
  */
 void poai_string_free(char *text);
 
 /*
- Writes the difficulty of the block after a parent of this height and time, in
- seconds, and its base target. A header is valid at this difficulty and no
- other, or, where a chain's headers carry compact ones, at this one rounded by
- poai_compact_encode and poai_compact_decode.
+ Writes the difficulty of the block after a parent of this height and time,
+ in seconds, and its base target. A header is valid at this difficulty and no
+ other. If a chain's headers carry compact difficulties, poai_compact_encode
+ and poai_compact_decode round it first.
 
- Compare the block's height with its parent's plus one and its parent's hash
- with the header's before: a parent that is another's, or a height that is
- claimed, makes any difficulty.
+ First compare the block's height with its parent's plus one, and the
+ header's parent hash with the parent's hash. Another block's parent, or a
+ height that is only claimed, yields any difficulty.
 
  - `asert`: the chain's.
- - `easiest`: null, and the easiest target is that of the least difficulty. Or
-   32 bytes, the highest first: the easiest target itself, for a chain whose
-   least difficulty no compact one has. `difficulty_min` is then checked, and
-   limits nothing. It is the chain's constitution, too.
+ - `easiest`: null, and the easiest target is that of the least difficulty.
+   Or 32 bytes, the highest first: the easiest target itself, for a chain
+   whose least difficulty has no compact form. `difficulty_min` is then
+   checked, but limits nothing. It is the chain's constitution, too.
  - `difficulty`: null, or where to write 16 bytes, the highest first.
  - `target`: null, or where to write 32 bytes, the highest first.
 
- POAI_OK, POAI_ERROR_ARGUMENT where `asert` is null, POAI_ERROR_DIFFICULTY where
- its least difficulty is 0, POAI_ERROR_TARGET where a target is, POAI_ERROR_ASERT.
- Written on POAI_OK alone. Defined for every height and time.
+ Returns POAI_OK, POAI_ERROR_ARGUMENT if `asert` is null, POAI_ERROR_DIFFICULTY if its least
+ difficulty is 0, POAI_ERROR_TARGET if a target is 0, or POAI_ERROR_ASERT. Writes only on
+ POAI_OK. Defined for every height and time.
 
  # Safety
- `asert` is null or points to a readable struct, `easiest` to 32 readable bytes,
- `difficulty` to 16 writable ones, `target` to 32. Nothing of it is kept.
+ `asert` is null or points to a readable struct, `easiest` to 32 readable bytes, `difficulty` to
+ 16 writable ones, `target` to 32. The function keeps none of them.
  */
 int32_t poai_asert_next(const struct poai_asert *asert,
                         const uint8_t *easiest,
@@ -372,10 +372,10 @@ int32_t poai_asert_next(const struct poai_asert *asert,
                         uint8_t *target);
 
 /*
- Writes the base target of a difficulty, `⌊2^256 / difficulty⌋`, 2^256 − 1 for
- difficulty 1. It is the target of one multiply-accumulate, not of a ticket.
- POAI_OK, POAI_ERROR_DIFFICULTY for 0, or POAI_ERROR_ARGUMENT where either is
- null.
+ Writes the base target of a difficulty, `⌊2^256 / difficulty⌋`, or 2^256 − 1
+ for difficulty 1. It is the target of one multiply-accumulate, not of a
+ ticket. Returns POAI_OK, POAI_ERROR_DIFFICULTY for 0, or POAI_ERROR_ARGUMENT
+ if either pointer is null.
 
  # Safety
  `difficulty` is null or points to 16 readable bytes, `target` to 32 writable
@@ -384,9 +384,9 @@ int32_t poai_asert_next(const struct poai_asert *asert,
 int32_t poai_base_target(const uint8_t *difficulty, uint8_t *target);
 
 /*
- Writes the difficulty of a base target, `⌊2^256 / target⌋`, at most
- 2^128 − 1: poai_base_target undone, for every difficulty. POAI_OK,
- POAI_ERROR_TARGET for 0, or POAI_ERROR_ARGUMENT where either is null.
+ Writes the difficulty of a base target, `⌊2^256 / target⌋`, at most 2^128 −
+ 1. It inverts poai_base_target for every difficulty. Returns POAI_OK,
+ POAI_ERROR_TARGET for 0, or POAI_ERROR_ARGUMENT if either pointer is null.
 
  # Safety
  `target` is null or points to 32 readable bytes, `difficulty` to 16 writable
@@ -395,9 +395,9 @@ int32_t poai_base_target(const uint8_t *difficulty, uint8_t *target);
 int32_t poai_base_target_difficulty(const uint8_t *target, uint8_t *difficulty);
 
 /*
- Writes a difficulty in the 32 bits that a header has for it, rounded down by a
- factor under 2^-15. POAI_OK, POAI_ERROR_DIFFICULTY for 0, or
- POAI_ERROR_ARGUMENT where either is null.
+ Writes a difficulty in the 32 bits that a header has for it, rounded down by a factor under
+ 2^-15. Returns POAI_OK, POAI_ERROR_DIFFICULTY for 0, or POAI_ERROR_ARGUMENT if either pointer is
+ null.
 
  # Safety
  `difficulty` is null or points to 16 readable bytes, the highest first; `bits`
@@ -406,9 +406,9 @@ int32_t poai_base_target_difficulty(const uint8_t *target, uint8_t *difficulty);
 int32_t poai_compact_encode(const uint8_t *difficulty, uint32_t *bits);
 
 /*
- Writes the difficulty that a header's 32 bits stand for, exactly. POAI_OK,
- POAI_MALFORMED_COMPACT where they are not what poai_compact_encode makes of
- some difficulty, or POAI_ERROR_ARGUMENT where `difficulty` is null.
+ Writes the exact difficulty that a header's 32 bits stand for. Returns
+ POAI_OK, POAI_MALFORMED_COMPACT if poai_compact_encode makes these bits of
+ no difficulty, or POAI_ERROR_ARGUMENT if `difficulty` is null.
 
  # Safety
  `difficulty` is null or points to 16 writable bytes; the highest is written
@@ -417,13 +417,13 @@ int32_t poai_compact_encode(const uint8_t *difficulty, uint32_t *bits);
 int32_t poai_compact_decode(uint32_t bits, uint8_t *difficulty);
 
 /*
- Writes the work with one more block, of the difficulty that the block was
- *held against*: a ticket far below the target counts no more. 32 zero bytes
- are no work, and with one difficulty they are its work.
+ Writes the work with one more block. `difficulty` is the one that the block
+ was *checked against*: a ticket far below the target counts no more. 32 zero
+ bytes are no work; adding one difficulty to them gives the work of one
+ block.
 
- POAI_OK, POAI_ERROR_DIFFICULTY for 0, POAI_ERROR_WORK where the sum is beyond
- 256 bits, or POAI_ERROR_ARGUMENT where any pointer is null. Written on POAI_OK
- alone. `sum` may be `work`.
+ Returns POAI_OK, POAI_ERROR_DIFFICULTY for 0, POAI_ERROR_WORK if the sum is beyond 256 bits, or
+ POAI_ERROR_ARGUMENT if any pointer is null. Writes only on POAI_OK. `sum` may be `work`.
 
  # Safety
  `work` is null or points to 32 readable bytes, `difficulty` to 16, `sum` to 32
@@ -432,9 +432,9 @@ int32_t poai_compact_decode(uint32_t bits, uint8_t *difficulty);
 int32_t poai_work_add(const uint8_t *work, const uint8_t *difficulty, uint8_t *sum);
 
 /*
- Writes -1 where branch `a` has less work than `b`, 1 where it has more, and 0
- where they have the same. The branch with more of it is the chain, not the
- longer one. POAI_OK, or POAI_ERROR_ARGUMENT where any pointer is null.
+ Writes -1 if branch `a` has less work than `b`, 1 if it has more, and 0 if
+ both have the same. The branch with more work is the chain, not the longer
+ one. Returns POAI_OK, or POAI_ERROR_ARGUMENT if any pointer is null.
 
  # Safety
  `a` and `b` are null or point to 32 readable bytes, the highest first; `order`
@@ -443,16 +443,16 @@ int32_t poai_work_add(const uint8_t *work, const uint8_t *difficulty, uint8_t *s
 int32_t poai_work_compare(const uint8_t *a, const uint8_t *b, int32_t *order);
 
 /*
- Whether a time is after its ancestors', a rule of consensus: POAI_OK, or
- POAI_INVALID_PAST where it is not after their median.
+ Checks that a time is after its ancestors' median, a rule of consensus.
+ Returns POAI_OK, or POAI_INVALID_PAST if it is not.
 
  - `times`: the chain's.
- - `latest`, `len`: the ancestors' times, the parent's first. As many count as
-   the rules ask for or there are, and more are not read. Null where there are
-   none: a genesis may state any time.
+ - `latest`, `len`: the ancestors' times, the parent's first. The rules'
+   number of them counts, or all if there are fewer; more are not read. Null
+   if there are no ancestors: a genesis may state any time.
 
- Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null,
- `latest` is with a length, or the length is beyond all memory.
+ Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT if `times` is null,
+ `latest` is null with a length above 0, or the length is beyond all memory.
 
  # Safety
  `times` is null or points to a readable struct, `latest` to `len` readable
@@ -464,12 +464,12 @@ int32_t poai_times_check_past(const struct poai_times *times,
                               size_t len);
 
 /*
- Whether a time is not too far ahead of the clock, a rule for blocks that
- *arrive*: POAI_OK, or POAI_INVALID_FUTURE where it is more than the limit
- after `now`. A block that is refused now may be right in a minute, and one
- that was accepted stays so: ask about no stored block again.
+ Checks that a time is not too far ahead of the clock, a rule for blocks that
+ *arrive*. Returns POAI_OK, or POAI_INVALID_FUTURE if it is more than the
+ limit after `now`. A refused block may become valid in a minute, and an
+ accepted block stays valid. Do not check stored blocks again.
 
- Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT where `times` is null.
+ Otherwise POAI_ERROR_TIMES, or POAI_ERROR_ARGUMENT if `times` is null.
 
  # Safety
  `times` is null or points to a readable struct.
@@ -477,10 +477,10 @@ int32_t poai_times_check_past(const struct poai_times *times,
 int32_t poai_times_check_future(const struct poai_times *times, uint64_t time, uint64_t now);
 
 /*
- Writes the median of 1 to 101 times in any order; of an even number the later
- of the middle two. POAI_OK, POAI_ERROR_TIMES for none or more, or
- POAI_ERROR_ARGUMENT where `times` or `median` is null. Written on POAI_OK
- alone.
+ Writes the median of 1 to 101 times in any order; of an even number the
+ later of the middle two. Returns POAI_OK, POAI_ERROR_TIMES for no times or
+ more than 101, or POAI_ERROR_ARGUMENT if `times` or `median` is null. Writes
+ only on POAI_OK.
 
  # Safety
  `times` is null or points to `len` readable numbers, `median` to a writable
@@ -489,8 +489,7 @@ int32_t poai_times_check_future(const struct poai_times *times, uint64_t time, u
 int32_t poai_median_time_past(const uint64_t *times, size_t len, uint64_t *median);
 
 /*
- Writes EthereumAI's schedule. POAI_OK, or POAI_ERROR_ARGUMENT where `supply` is
- null.
+ Writes EthereumAI's schedule. Returns POAI_OK, or POAI_ERROR_ARGUMENT if `supply` is null.
 
  # Safety
  `supply` is null or points to a writable struct.
@@ -498,9 +497,9 @@ int32_t poai_median_time_past(const uint64_t *times, size_t len, uint64_t *media
 int32_t poai_supply_eai(struct poai_supply *supply);
 
 /*
- Writes what the block of a height is paid. The genesis, at height 0, is paid
- nothing. POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT where either
- pointer is null. Written on POAI_OK alone. Defined for every height.
+ Writes the subsidy of the block at a height. The genesis, at height 0, is
+ paid nothing. Returns POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT if
+ either pointer is null. Writes only on POAI_OK. Defined for every height.
 
  # Safety
  `supply` is null or points to a readable struct, `subsidy` to 16 writable
@@ -509,10 +508,10 @@ int32_t poai_supply_eai(struct poai_supply *supply);
 int32_t poai_supply_subsidy(const struct poai_supply *supply, uint64_t height, uint8_t *subsidy);
 
 /*
- Writes all that exists after the block of a height: the foundation's part and
- every subsidy up to this one. It is never above the most that will exist.
- POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT where either pointer is
- null. Written on POAI_OK alone. Defined for every height.
+ Writes the supply after the block at a height: the foundation's part and
+ every subsidy up to this one. It is never above the largest supply. Returns
+ POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT if either pointer is
+ null. Writes only on POAI_OK. Defined for every height.
 
  # Safety
  `supply` is null or points to a readable struct, `issued` to 16 writable
@@ -521,9 +520,9 @@ int32_t poai_supply_subsidy(const struct poai_supply *supply, uint64_t height, u
 int32_t poai_supply_issued(const struct poai_supply *supply, uint64_t height, uint8_t *issued);
 
 /*
- Writes the last height whose block is paid: 2^64 − 1 where that is beyond every
- height, and 0 where none is. POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT
- where either pointer is null. Written on POAI_OK alone.
+ Writes the last height whose block is paid: 2^64 − 1 if that is beyond every height, and 0 if no
+ block is paid. Returns POAI_OK, POAI_ERROR_SUPPLY, or POAI_ERROR_ARGUMENT if either pointer is
+ null. Writes only on POAI_OK.
 
  # Safety
  `supply` is null or points to a readable struct, `height` to a writable number.

@@ -135,8 +135,8 @@ fn what_is_wrong_is_said_in_one_line() {
     };
     fails(&[], "", "scripts/fetch-minilm.sh");
     make_model(model.path());
-    fails(&["--text", "-"], "", "no sentence");
-    fails(&["--text", "-"], " \n\t\n", "no sentence");
+    fails(&["--text", "-"], "", "expected a sentence a line");
+    fails(&["--text", "-"], " \n\t\n", "expected a sentence a line");
     fails(&["--text", "missing.txt"], "", "missing.txt");
     fails(&["--backend", "abacus"], "", "abacus");
     fails(&["--challenge", "12"], "", "hexadecimal");

@@ -173,12 +173,12 @@ fn mine_refuses_bad_arguments_and_files() {
     };
     usage(&["--random", "64,64"], "three sizes");
     usage(&["--random", "64,0,64"], "at least 1");
-    usage(&["--random", "64,64,99999999999999999999"], "no size");
+    usage(&["--random", "64,64,99999999999999999999"], "expected a size");
     if cfg!(target_os = "linux") {
-        usage(&["--random", "4000000000,64,4000000000"], "MiB of memory");
-        usage(&["--random", "1000000,1000000,1024"], "MiB of memory");
-        usage(&["--random", "2000000000,1,1"], "MiB of memory");
-        usage(&["--operands", "/dev/zero"], "no regular file");
+        usage(&["--random", "4000000000,64,4000000000"], "MiB of free memory");
+        usage(&["--random", "1000000,1000000,1024"], "MiB of free memory");
+        usage(&["--random", "2000000000,1,1"], "MiB of free memory");
+        usage(&["--operands", "/dev/zero"], "not a regular file");
     }
     usage(&["--random", "64,64,128"], "k = 128");
     usage(&["--random", "1,1,600000"], "2^19");

@@ -33,7 +33,7 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// The record has too few or too many bytes.
-    #[error("a record of another length than the program implies")]
+    #[error("expected a record of the program's length, got another length")]
     Length,
     /// Its value, extent, MACs or number of inputs are not the program's.
     #[error("the record of value {} differs from the program's {what}", value.0)]
@@ -44,7 +44,7 @@ pub enum RecordError {
         what: &'static str,
     },
     /// An input's commitment is not its producer's.
-    #[error("the record of value {} says that input {input} is another than its producer made", value.0)]
+    #[error("expected the producer's root as input {input} of value {}, got another root", value.0)]
     Wiring {
         /// The value.
         value: ValueId,

@@ -28,10 +28,10 @@ pub enum TraceMalformed {
     #[error("the message ends early")]
     Short,
     /// Bytes follow after the message's end.
-    #[error("the message goes on for {0} bytes after its end")]
+    #[error("expected no bytes after the message's end, got {0}")]
     Long(usize),
     /// The run is larger than the rules permit.
-    #[error("a batch of {batch} items of {sequence} tokens is beyond what the rules permit")]
+    #[error("the rules do not permit a batch of {batch} items of {sequence} tokens")]
     Limit {
         /// Items.
         batch: u32,
@@ -39,7 +39,7 @@ pub enum TraceMalformed {
         sequence: u32,
     },
     /// There are more bytes than any honest message about the run has.
-    #[error("{got} bytes, where no honest message has more than {max}")]
+    #[error("expected at most {max} bytes, got {got}")]
     Size {
         /// The most bytes that there can be.
         max: u64,
@@ -61,11 +61,11 @@ pub enum TraceMalformed {
     #[error(transparent)]
     Run(#[from] RunShapeError),
     /// The message is about a value that no step makes.
-    #[error("value {} is no step's", .0.0)]
+    #[error("expected a value that a step makes, got value {}", .0.0)]
     Value(ValueId),
     /// The tensors of a full check differ in number or length from the
     /// program's.
-    #[error("tensors of other number or lengths than the program's")]
+    #[error("expected the program's tensors, got another number or other lengths")]
     Data,
     /// Sums have another length than their product.
     #[error("sums of value {}: {source}", value.0)]
@@ -97,7 +97,7 @@ pub enum TraceMalformed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceInvalid {
     /// The message is about another trace.
-    #[error("the header hashes to {got}, not to trace {expected}")]
+    #[error("expected the header of trace {expected}, got that of trace {got}")]
     Trace {
         /// The trace asked about.
         expected: TraceRoot,
@@ -113,7 +113,7 @@ pub enum TraceInvalid {
         got: ProgramId,
     },
     /// The header's total differs from the program's.
-    #[error("the header says {got} MACs, the program has {expected}")]
+    #[error("expected {expected} MACs in the header, got {got}")]
     Macs {
         /// The program's.
         expected: u64,
@@ -152,7 +152,7 @@ pub enum TraceInvalid {
     },
     /// Rows that a step reads hold i8 entries outside −64..=63, or non-zero
     /// padding.
-    #[error("value {}: the rows of slot {slot} are out of range or padded with other than zeros", value.0)]
+    #[error("value {}: the rows of slot {slot} are out of range or have non-zero padding", value.0)]
     Unclean {
         /// The value whose step reads them.
         value: ValueId,
@@ -160,7 +160,7 @@ pub enum TraceInvalid {
         slot: usize,
     },
     /// A row of an input of the program is unclean in the same sense.
-    #[error("row {row} of input {} is out of range or padded with other than zeros", value.0)]
+    #[error("row {row} of input {} is out of range or has non-zero padding", value.0)]
     UncleanInput {
         /// The input.
         value: ValueId,
@@ -168,9 +168,7 @@ pub enum TraceInvalid {
         row: u32,
     },
     /// A whole tensor is unclean in the same sense.
-    #[error(
-        "tensor {tensor} (values, then constants) is out of range or padded with other than zeros"
-    )]
+    #[error("tensor {tensor} (values, then constants) is out of range or has non-zero padding")]
     UncleanTensor {
         /// The tensor's index: values first, then constants.
         tensor: usize,
@@ -207,7 +205,7 @@ pub enum TraceInvalid {
         source: FreivaldsError,
     },
     /// A constant is not the program's.
-    #[error("constant {constant} hashes to {got}, which is not the program's root")]
+    #[error("expected the program's root of constant {constant}, got {got}")]
     Constant {
         /// The constant's index.
         constant: usize,

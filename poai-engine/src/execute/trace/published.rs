@@ -23,13 +23,13 @@ pub enum ReceivedError {
     #[error("the header or a record lies; post the fraud proof of {} bytes", .0.len())]
     Fraud(Vec<u8>),
     /// The header is of another program.
-    #[error("the header is of another program")]
+    #[error("expected a header of this program, got one of another program")]
     Program,
     /// The header's run has no tensors or too large ones; no node audits it.
     #[error(transparent)]
     Run(#[from] RunShapeError),
     /// The number of tensors or records is not the program's number of values.
-    #[error("{got} {what}, the program has {expected} values")]
+    #[error("expected {expected} {what}, one for each value, got {got}")]
     Count {
         /// Tensors or records.
         what: &'static str,
@@ -39,7 +39,7 @@ pub enum ReceivedError {
         got: usize,
     },
     /// A tensor has the wrong length.
-    #[error("value {} has {got} bytes, in this run it has {expected}", value.0)]
+    #[error("expected {expected} bytes of value {}, got {got}", value.0)]
     Length {
         /// The value.
         value: ValueId,
@@ -49,19 +49,19 @@ pub enum ReceivedError {
         got: usize,
     },
     /// A record does not have the length that every record of this value has.
-    #[error("the record of value {} has another length than the program implies", value.0)]
+    #[error("expected a record of the program's length for value {}, got another length", value.0)]
     Record {
         /// The value.
         value: ValueId,
     },
     /// A tensor does not hash to its record's root.
-    #[error("value {} is not the tensor that its record commits to", value.0)]
+    #[error("expected the tensor that the record of value {} commits to, got another", value.0)]
     Root {
         /// The value.
         value: ValueId,
     },
     /// The records do not lead to the header.
-    #[error("the records are not those that the header commits to")]
+    #[error("expected the records that the header commits to, got others")]
     Records,
 }
 

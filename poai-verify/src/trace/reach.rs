@@ -340,9 +340,9 @@ impl<'a> Tile<'a> {
         let hidden = u64::from(self.local.output.columns);
         let all = heads;
         let (items, heads) = self.context_items(heads);
-        // The heads of an item that is read whole touch each other. If all
-        // heads are read whole, they also touch the next item's. At most the
-        // first item and the last are read in part.
+        // If the rows of an item are read whole, its heads touch each other. If
+        // the tile reads all heads, they also touch those of the next item. At
+        // most the first item and the last are read in part.
         let ranges = if self.tile_rows.is_multiple_of(sequence.max(1)) {
             if heads == all { 1 } else { items }
         } else {

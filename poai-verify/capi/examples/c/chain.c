@@ -1,8 +1,8 @@
-/* What a chain computes around proofs, through the C interface: chain VECTORS TABLE, the published vectors of
- * aserti3-2d, and the table of subsidies, times, work and easiest targets.
+/* Computes what a chain needs around proofs through the C interface: chain VECTORS TABLE. VECTORS are the published
+ * vectors of aserti3-2d, TABLE is that of subsidies, times, work and easiest targets.
  *
- * A node's own use is `bits_after`, the 32 bits that the header of the block after a parent has to carry, and
- * `is_accepted`, what else it asks of a block that arrives. */
+ * A node needs only `bits_after`, the 32 bits that the header of the block after a parent has to carry, and
+ * `is_accepted`, the other checks of a block that arrives. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static uint32_t bits_after(const struct poai_asert *asert, uint64_t parent_heigh
     return poai_compact_encode(difficulty, &bits) == POAI_OK ? bits : 0;
 }
 
-/* Whether a block that arrives may state this time and subsidy; its work is then the parent's and its own. */
+/* Returns whether a block that arrives may state this time and subsidy, and adds its work to the parent's. */
 static int is_accepted(const struct poai_times *times, const struct poai_supply *supply, uint64_t height, uint64_t time,
                        uint64_t now, const uint64_t *latest, size_t len, const unsigned char subsidy[16],
                        const unsigned char difficulty[16], unsigned char work[32]) {
@@ -82,7 +82,7 @@ static int vectors(FILE *file, int *count) {
     return wrong;
 }
 
-/* The bytes of hexadecimal text, or 0 where it is another number of them; "-" is the bytes that nobody wrote. */
+/* Reads hexadecimal bytes. Returns 0 if their number is wrong. "-" stands for the bytes of unwritten memory. */
 #define UNWRITTEN 7
 static int from_hex(const char *text, unsigned char *bytes, size_t len) {
     memset(bytes, UNWRITTEN, len);
@@ -96,7 +96,7 @@ static int from_hex(const char *text, unsigned char *bytes, size_t len) {
     return 1;
 }
 
-/* Numbers between commas; "-" is none of them. */
+/* Reads numbers between commas; "-" is an empty list. */
 static size_t from_list(const char *text, uint64_t *numbers, size_t max) {
     size_t len = 0;
     while (*text != '\0' && *text != '-' && len < max) {
@@ -111,7 +111,7 @@ static uint64_t from_decimal(const char *text) { return strtoull(text, NULL, 10)
 
 static int same(const void *got, const void *expected, size_t len) { return memcmp(got, expected, len) == 0; }
 
-/* 1 where a line is answered as it says, 0 where otherwise, -1 where it is none. */
+/* Returns 1 if a line gets its answer, 0 if it gets another one, -1 if it is not a line of the table. */
 static int line_holds(char **word, int words) {
     const char *kind = word[0];
     int code = words > 1 ? atoi(word[1]) : 0;
@@ -180,7 +180,7 @@ static int line_holds(char **word, int words) {
     return -1;
 }
 
-/* How many lines of the table are answered otherwise, or -1 where it has a line that is none. */
+/* Returns how many lines of the table get another answer, or -1 if a line is not one of the table. */
 static int table(FILE *file, int *count) {
     char line[1024];
     int wrong = 0;
@@ -198,7 +198,7 @@ static int table(FILE *file, int *count) {
     return wrong;
 }
 
-/* A chain's own retargeting, and what comes of questions that are no good. */
+/* Checks a chain's own retargeting, and the refusal of wrong arguments. */
 static int own(void) {
     static const unsigned char start[16] = {[9] = 0x1a, 0xa5, 0x35, 0xd3, 0xd0, 0xc0, 0x00}; /* 7.5e15 */
     unsigned char difficulty[16], zero[32] = {0};

@@ -11,7 +11,7 @@ import "math/big"
 type Asert struct {
 	// AnchorHeight is the height of the anchor, a block whose target is given, not computed.
 	AnchorHeight uint64
-	// AnchorParentTime is the time of the anchor's parent, in seconds. A genesis has no parent: use its own time less BlockTime.
+	// AnchorParentTime is the time of the anchor's parent, in seconds. A genesis has no parent: use its own time minus BlockTime.
 	AnchorParentTime uint64
 	// BlockTime is the number of seconds between blocks.
 	BlockTime uint32
@@ -21,8 +21,8 @@ type Asert struct {
 	AnchorTarget [32]byte
 	// DifficultyMin is the least difficulty. It has to be one that CompactEncode does not round.
 	DifficultyMin *big.Int
-	// EasiestTarget is nil, or the easiest target itself, for a chain whose least difficulty no compact one has.
-	// DifficultyMin is then checked, and limits nothing.
+	// EasiestTarget is nil, or the easiest target itself, for a chain whose least difficulty has no compact form.
+	// DifficultyMin is then checked, but limits nothing.
 	EasiestTarget *[32]byte
 }
 

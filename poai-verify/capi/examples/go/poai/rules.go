@@ -10,11 +10,11 @@ import (
 	"unsafe"
 )
 
-// TimeRules say how far a block's time may be from its ancestors' and from now.
+// TimeRules limit how far a block's time may be from its ancestors' times and from now.
 type TimeRules struct {
-	// Ancestors are how many have a median that a block has to be after: an odd number, 1 to 101.
+	// Ancestors is the number of ancestors whose median time a block's time has to be after: odd, 1 to 101.
 	Ancestors uint32
-	// FutureLimit is the seconds that a block may be ahead of the clock.
+	// FutureLimit is the number of seconds that a block may be ahead of the clock.
 	FutureLimit uint64
 }
 
@@ -22,20 +22,20 @@ func (r TimeRules) asked() C.struct_poai_times {
 	return C.struct_poai_times{ancestors: C.uint32_t(r.Ancestors), future_limit: C.uint64_t(r.FutureLimit)}
 }
 
-// CheckPast is whether a time is after its ancestors', a rule of consensus. The parent's time is the first of latest; more
-// than count are not read, and a genesis may state any time.
+// CheckPast checks that a time is after its ancestors' median, a rule of consensus. The parent's time is the first of
+// latest. Times that do not count are not read, and a genesis may state any time.
 func (r TimeRules) CheckPast(time uint64, latest []uint64) error {
 	asked := r.asked()
 	return errorOf(C.poai_times_check_past(&asked, C.uint64_t(time), firstNumber(latest), C.size_t(len(latest))))
 }
 
-// CheckFuture is whether a time is not too far ahead of the clock, a rule for blocks that arrive alone.
+// CheckFuture checks that a time is not too far ahead of the clock, a rule only for blocks that arrive.
 func (r TimeRules) CheckFuture(time, now uint64) error {
 	asked := r.asked()
 	return errorOf(C.poai_times_check_future(&asked, C.uint64_t(time), C.uint64_t(now)))
 }
 
-// MedianTimePast is the median of 1 to 101 times in any order; of an even number the later of the middle two.
+// MedianTimePast returns the median of 1 to 101 times in any order; of an even number the later of the middle two.
 func MedianTimePast(times []uint64) (uint64, error) {
 	var median C.uint64_t
 	err := errorOf(C.poai_median_time_past(firstNumber(times), C.size_t(len(times)), &median))
@@ -44,13 +44,13 @@ func MedianTimePast(times []uint64) (uint64, error) {
 
 // Supply is a chain's schedule of supply, in base units.
 type Supply struct {
-	// Max is the most that will ever exist.
+	// Max is the largest supply that can ever exist.
 	Max *big.Int
-	// Foundation is what the foundation has of it from the genesis on.
+	// Foundation is the foundation's part of it, which exists from the genesis on.
 	Foundation *big.Int
-	// EraBlocks are the blocks of an era, within which every block has the same subsidy.
+	// EraBlocks is the number of blocks in an era, within which every block has the same subsidy.
 	EraBlocks uint64
-	// EraDivisor says that an era pays one in so many of what is left to pay when it begins.
+	// EraDivisor is n: an era pays 1/n of what is left to pay when it begins.
 	EraDivisor uint8
 }
 
@@ -88,7 +88,7 @@ func (s Supply) asked() (asked C.struct_poai_supply, err error) {
 	return asked, nil
 }
 
-// Subsidy is what the block of a height is paid; the genesis, at height 0, is paid nothing.
+// Subsidy returns the subsidy of the block at a height. The genesis, at height 0, is paid nothing.
 func (s Supply) Subsidy(height uint64) (*big.Int, error) {
 	asked, err := s.asked()
 	if err != nil {
@@ -101,7 +101,7 @@ func (s Supply) Subsidy(height uint64) (*big.Int, error) {
 	return new(big.Int).SetBytes(subsidy[:]), nil
 }
 
-// Issued is all that exists after the block of a height.
+// Issued returns the supply after the block at a height.
 func (s Supply) Issued(height uint64) (*big.Int, error) {
 	asked, err := s.asked()
 	if err != nil {
@@ -114,7 +114,7 @@ func (s Supply) Issued(height uint64) (*big.Int, error) {
 	return new(big.Int).SetBytes(issued[:]), nil
 }
 
-// LastPaidHeight is the last height whose block is paid.
+// LastPaidHeight returns the last height whose block is paid.
 func (s Supply) LastPaidHeight() (uint64, error) {
 	asked, err := s.asked()
 	if err != nil {
@@ -125,10 +125,10 @@ func (s Supply) LastPaidHeight() (uint64, error) {
 	return uint64(height), err
 }
 
-// Work is the difficulties of a block and all its ancestors, summed, the highest byte first. Its zero value is no work.
+// Work is the sum of the difficulties of a block and all its ancestors, the highest byte first. Its zero value is no work.
 type Work [32]byte
 
-// Add is the work with one more block, of the difficulty that the block was held against.
+// Add returns the work with one more block, of the difficulty that the block was checked against.
 func (w Work) Add(difficulty *big.Int) (sum Work, err error) {
 	asked, err := bytesOf("difficulty", difficulty)
 	if err != nil {
@@ -138,10 +138,11 @@ func (w Work) Add(difficulty *big.Int) (sum Work, err error) {
 	return sum, err
 }
 
-// Cmp is -1 where there is less work than in the other branch, 1 where there is more, else 0. More is the chain.
+// Cmp returns -1 if there is less work than in the other branch, 1 if there is more, else 0. The branch with more is the
+// chain.
 func (w Work) Cmp(other Work) int {
 	var order C.int32_t
-	// It fails for null alone.
+	// It fails only for null.
 	C.poai_work_compare(first(w[:]), first(other[:]), &order)
 	return int(order)
 }
@@ -153,7 +154,7 @@ func errorOf(code C.int32_t) error {
 	return nil
 }
 
-// firstNumber is where a slice begins, and null for an empty one.
+// firstNumber returns a pointer to a slice's first number, or null if the slice is empty.
 func firstNumber(numbers []uint64) *C.uint64_t {
 	if len(numbers) == 0 {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// table answers a line's words; what a function does not answer is "-".
+// table computes the answers to a line's words. A missing answer is "-".
 type table struct{ *testing.T }
 
 func (t table) number(text string) uint64 {
@@ -79,7 +79,7 @@ func bytesText(bytes [32]byte, err error) string {
 	return hex.EncodeToString(bytes[:])
 }
 
-// answer is the line's answers, by the words that ask.
+// answer returns a line's answers, from its words.
 func (t table) answer(w []string) (kind string, expected, got []string) {
 	switch {
 	case w[0] == "eai" && len(w) == 5:

@@ -384,8 +384,8 @@ int32_t poai_asert_next(const struct poai_asert *asert,
 int32_t poai_base_target(const uint8_t *difficulty, uint8_t *target);
 
 /*
- Writes the difficulty of a base target, `⌊2^256 / target⌋`, at most 2^128 −
- 1. It inverts poai_base_target for every difficulty. Returns POAI_OK,
+ Writes the difficulty of a base target, `⌊2^256 / target⌋`, below 2^128. It
+ inverts poai_base_target for every difficulty. Returns POAI_OK,
  POAI_ERROR_TARGET for 0, or POAI_ERROR_ARGUMENT if either pointer is null.
 
  # Safety

@@ -109,8 +109,8 @@ pub unsafe extern "C" fn poai_base_target(difficulty: *const u8, target: *mut u8
     })
 }
 
-/// Writes the difficulty of a base target, `⌊2^256 / target⌋`, at most 2^128 −
-/// 1. It inverts poai_base_target for every difficulty. Returns POAI_OK,
+/// Writes the difficulty of a base target, `⌊2^256 / target⌋`, below 2^128. It
+/// inverts poai_base_target for every difficulty. Returns POAI_OK,
 /// POAI_ERROR_TARGET for 0, or POAI_ERROR_ARGUMENT if either pointer is null.
 ///
 /// # Safety

@@ -53,7 +53,7 @@ pub struct Args {
     /// Commit to every value of the run, audit the trace, and make a receipt.
     #[arg(long)]
     trace: bool,
-    /// The beacon that draws the audit's tiles, fixed after the trace root was published. By
+    /// The beacon that draws the audit's tiles, fixed after the receipt was published. By
     /// default the trace root itself, under which a prover that hashes 2^g traces escapes 2^g times
     /// as often.
     #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32)]

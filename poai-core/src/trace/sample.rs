@@ -73,7 +73,7 @@ impl Sampling<'_> {
     /// The audit draws a MAC or a true entry, from strata of equal size, and
     /// opens its tile. Tiles at an edge hold fewer.
     ///
-    /// The beacon has to be fixed after the receipt's digest was published. A
+    /// The beacon has to be fixed after the receipt was admitted (spec §14). A
     /// beacon that the prover can influence lets it grind; so does the trace
     /// root itself (Fiat–Shamir). See `soundness` in `poai-verify`.
     pub fn tiles(&self, trace: &TraceRoot, receipt: &[u8; 32], beacon: &[u8; 32]) -> Vec<Sample> {

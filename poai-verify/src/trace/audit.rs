@@ -36,7 +36,7 @@ pub struct Audited {
 
 impl Checker {
     /// Checks an audit of a receipt's trace under a beacon. The beacon must
-    /// have been fixed after the receipt's digest was published. Only a
+    /// have been fixed after the receipt was admitted (spec §14). Only a
     /// signature shows that the prover of the receipt agrees.
     ///
     /// # Errors

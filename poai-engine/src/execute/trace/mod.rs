@@ -242,8 +242,7 @@ impl Trace {
     }
 
     /// An audit of a claim: `header ‖ all records ‖ tile openings`. The beacon
-    /// must have been fixed after the digest of the claim's receipt was
-    /// published.
+    /// must have been fixed after the claim's receipt was admitted (spec §14).
     ///
     /// # Errors
     /// [`OpenError`].

@@ -12,7 +12,7 @@ use ark_groth16::{Groth16, ProvingKey};
 use ark_relations::gr1cs::SynthesisError;
 use ark_std::rand::{CryptoRng, RngCore};
 use poai_core::inference::{
-    Address, Binding, Groth16Proof, InferenceProof, Job, ProofDecodeError, Signals, SignalsError,
+    Address, Binding, Groth16DecodeError, Groth16Proof, InferenceProof, Job, Signals, SignalsError,
     VerifyingKey, VerifyingKeyError,
 };
 use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor};
@@ -59,7 +59,7 @@ pub enum ProveError {
     Synthesis(SynthesisError),
     /// The points are not a valid proof. This is a defect of the library.
     #[error(transparent)]
-    Groth16Proof(#[from] ProofDecodeError),
+    Groth16Proof(#[from] Groth16DecodeError),
     /// The signals are not valid for a proof. This is a defect of the library.
     #[error(transparent)]
     Signals(#[from] SignalsError),

@@ -34,7 +34,7 @@ pub use key::{VerifyingKey, VerifyingKeyDigest, VerifyingKeyError};
 pub use object::{InferenceDecodeError, InferenceProof};
 pub use packing::{Entries, PackingError};
 pub use points::PointError;
-pub use proof::{Groth16Proof, ProofDecodeError};
+pub use proof::{Groth16DecodeError, Groth16Proof};
 pub use signals::{Layout, Parts, SIGNALS_MAX, Signals, SignalsError};
 pub use visibility::{TensorVisibility, Visibility, VisibilityError, WeightsVisibility};
 

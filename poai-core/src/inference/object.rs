@@ -1,7 +1,7 @@
 //! An inference proof: a Groth16 proof with its signals and its key's digest.
 
 use super::key::VerifyingKeyDigest;
-use super::proof::{Groth16Proof, ProofDecodeError};
+use super::proof::{Groth16DecodeError, Groth16Proof};
 use super::signals::{SIGNALS_MAX, Signals, SignalsError};
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ pub enum InferenceDecodeError {
     Length(usize),
     /// The Groth16 proof is invalid.
     #[error(transparent)]
-    Proof(#[from] ProofDecodeError),
+    Proof(#[from] Groth16DecodeError),
     /// The signals are invalid.
     #[error(transparent)]
     Signals(#[from] SignalsError),

@@ -6,7 +6,7 @@ use crate::encoding::bytes::through_bytes;
 
 /// Why bytes or points are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProofDecodeError {
+pub enum Groth16DecodeError {
     /// The bytes do not have a proof's length.
     #[error("expected {len} bytes of a proof, got {0}", len = Groth16Proof::LEN)]
     Length(usize),
@@ -44,8 +44,8 @@ impl Groth16Proof {
     /// A proof with these points.
     ///
     /// # Errors
-    /// [`ProofDecodeError::Point`].
-    pub fn new(a: G1Affine, b: G2Affine, c: G1Affine) -> Result<Groth16Proof, ProofDecodeError> {
+    /// [`Groth16DecodeError::Point`].
+    pub fn new(a: G1Affine, b: G2Affine, c: G1Affine) -> Result<Groth16Proof, Groth16DecodeError> {
         points::check(&a).map_err(at('A'))?;
         points::check(&b).map_err(at('B'))?;
         points::check(&c).map_err(at('C'))?;
@@ -81,9 +81,9 @@ impl Groth16Proof {
     /// Reads the canonical bytes, which `encode` reproduces exactly.
     ///
     /// # Errors
-    /// [`ProofDecodeError`] for bytes that are not a proof.
-    pub fn decode(bytes: &[u8]) -> Result<Groth16Proof, ProofDecodeError> {
-        let length = ProofDecodeError::Length(bytes.len());
+    /// [`Groth16DecodeError`] for bytes that are not a proof.
+    pub fn decode(bytes: &[u8]) -> Result<Groth16Proof, Groth16DecodeError> {
+        let length = Groth16DecodeError::Length(bytes.len());
         let (a, rest) = bytes.split_first_chunk().ok_or(length)?;
         let (b, rest) = rest.split_first_chunk().ok_or(length)?;
         let c: &[u8; G1_LEN] = rest.try_into().map_err(|_| length)?;
@@ -105,8 +105,8 @@ impl Groth16Proof {
     /// Reads the words of the EVM's format.
     ///
     /// # Errors
-    /// [`ProofDecodeError::Point`].
-    pub fn of_words(words: &[[u8; 32]; 8]) -> Result<Groth16Proof, ProofDecodeError> {
+    /// [`Groth16DecodeError::Point`].
+    pub fn of_words(words: &[[u8; 32]; 8]) -> Result<Groth16Proof, Groth16DecodeError> {
         let [ax, ay, bx1, bx0, by1, by0, cx, cy] = *words;
         Ok(Groth16Proof {
             a: points::g1_of_words(&[ax, ay]).map_err(at('A'))?,
@@ -116,6 +116,6 @@ impl Groth16Proof {
     }
 }
 
-fn at(point: char) -> impl Fn(PointError) -> ProofDecodeError {
-    move |source| ProofDecodeError::Point { point, source }
+fn at(point: char) -> impl Fn(PointError) -> Groth16DecodeError {
+    move |source| Groth16DecodeError::Point { point, source }
 }

@@ -5,8 +5,8 @@ use ark_ec::AffineRepr;
 use ark_ff::AdditiveGroup;
 use poai_core::ProgramId;
 use poai_core::inference::{
-    Address, Binding, Groth16Proof, InferenceDecodeError, InferenceProof, Job, PointError,
-    ProofDecodeError, Signals, SignalsError, VerifyingKey,
+    Address, Binding, Groth16DecodeError, Groth16Proof, InferenceDecodeError, InferenceProof, Job,
+    PointError, Signals, SignalsError, VerifyingKey,
 };
 use poai_testing::groth16::Setup;
 use poai_verify::inference::{
@@ -257,7 +257,7 @@ fn other_encodings_are_refused() {
     let mut other = bytes.clone();
     other[..32].fill(0);
     other[31] = 0x40;
-    let infinity = ProofDecodeError::Point { point: 'A', source: PointError::Infinity };
+    let infinity = Groth16DecodeError::Point { point: 'A', source: PointError::Infinity };
     assert_eq!(verify(&other), malformed(infinity.into()));
 }
 

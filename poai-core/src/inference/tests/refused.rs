@@ -23,7 +23,7 @@ fn refused_points() {
         G1Affine::new_unchecked(Fq::from(1), Fq::from(1)),
         G2Affine::new_unchecked(Fq2::from(1), Fq2::from(1)),
     );
-    let at = |point, source| ProofDecodeError::Point { point, source };
+    let at = |point, source| Groth16DecodeError::Point { point, source };
     let Groth16Proof { .. } = proof();
     let (a, b, c) = (*proof().a(), *proof().b(), *proof().c());
     for (g1, g2, source) in
@@ -120,12 +120,12 @@ fn visibilities_are_shown_as_they_are_named() {
 
 #[test]
 fn refused_encodings() {
-    let at = |point, source| Err(ProofDecodeError::Point { point, source });
+    let at = |point, source| Err(Groth16DecodeError::Point { point, source });
     let bytes = proof().encode();
-    assert_eq!(Groth16Proof::decode(&bytes[..127]), Err(ProofDecodeError::Length(127)));
+    assert_eq!(Groth16Proof::decode(&bytes[..127]), Err(Groth16DecodeError::Length(127)));
     assert_eq!(
         Groth16Proof::decode(&[&bytes[..], &[0]].concat()),
-        Err(ProofDecodeError::Length(129))
+        Err(Groth16DecodeError::Length(129))
     );
     // Infinity with zeros, and flags over another coordinate; then both flags
     // at once.
@@ -160,7 +160,7 @@ fn refused_encodings() {
 
 #[test]
 fn refused_words() {
-    let at = |point, source| Err(ProofDecodeError::Point { point, source });
+    let at = |point, source| Err(Groth16DecodeError::Point { point, source });
     let words = proof().words();
     assert_eq!(Groth16Proof::of_words(&words), Ok(proof()));
     let modulus = word(&::hex::encode(ark_ff::BigInteger::to_bytes_be(&Fq::MODULUS)));

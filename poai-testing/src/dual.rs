@@ -217,17 +217,18 @@ impl Backend for Dual {
 
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         mut output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let (a, b): (&Both<Noised>, &Both<Noised>) = (job.a.data(NAME)?, job.b.data(NAME)?);
+        let (a, b): (&Both<Noised>, &Both<Noised>) =
+            (multiplication.a.data(NAME)?, multiplication.b.data(NAME)?);
         let [first_job, second_job] = [Which::First, Which::Second].map(|which| Multiplication {
             a: a.half(which),
             b: b.half(which),
-            target: job.target,
+            target: multiplication.target,
         });
-        let columns = job.b.operand().rows() as usize;
+        let columns = multiplication.b.operand().rows() as usize;
 
         let ask = |tiles| watch.advance(tiles);
         let first_watch = Record::new(&ask);

@@ -242,13 +242,13 @@ fn noise(
 /// Checks that only tickets up to the target are reported.
 fn check_target(
     backend: &dyn Backend,
-    job: Multiplication<'_>,
+    multiplication: Multiplication<'_>,
     largest: poai_core::Ticket,
     all: &[Winner],
 ) {
     let watch = Collect::default();
-    let job = Multiplication { target: Target::up_to(largest), ..job };
-    backend.multiply(&job, Output::Tickets, &watch).expect("the backend multiplies");
+    let multiplication = Multiplication { target: Target::up_to(largest), ..multiplication };
+    backend.multiply(&multiplication, Output::Tickets, &watch).expect("the backend multiplies");
     let expected: Vec<_> = all.iter().filter(|winner| winner.ticket <= largest).copied().collect();
     assert_eq!(sorted(watch.winners), expected, "winners at a target");
 }

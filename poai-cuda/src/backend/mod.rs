@@ -138,10 +138,14 @@ impl Cuda {
     }
 
     /// The work of a whole product.
-    pub(crate) fn work<'a>(&self, job: &Multiplication<'a>) -> Result<Work<'a>, BackendError> {
-        let a: &NoisedOnGpu = self.own(job.a.data(self.name())?)?;
-        let b: &NoisedOnGpu = self.own(job.b.data(self.name())?)?;
-        let (shape, seed, target) = (job.shape()?, job.a.seed(), job.target);
+    pub(crate) fn work<'a>(
+        &self,
+        multiplication: &Multiplication<'a>,
+    ) -> Result<Work<'a>, BackendError> {
+        let a: &NoisedOnGpu = self.own(multiplication.a.data(self.name())?)?;
+        let b: &NoisedOnGpu = self.own(multiplication.b.data(self.name())?)?;
+        let (shape, seed, target) =
+            (multiplication.shape()?, multiplication.a.seed(), multiplication.target);
         Ok(Work { a, b, shape, first: 0, seed, target })
     }
 
@@ -313,12 +317,12 @@ impl Backend for Cuda {
 
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        job.check_output(&shape, &output)?;
-        self.draw(&self.work(job)?, Place::Host(output), watch)
+        let shape = multiplication.shape()?;
+        multiplication.check_output(&shape, &output)?;
+        self.draw(&self.work(multiplication)?, Place::Host(output), watch)
     }
 }

@@ -106,8 +106,8 @@ impl Executor {
         let [m, n, _] = shape(ready);
         let gpu = self.cuda.gpu();
         let sums = gpu.allocate(4 * u64::from(m) * u64::from(n))?;
-        let found = round.mine_with(&a, &mining.options, |job, watch| {
-            self.cuda.draw(&self.cuda.work(job)?, Place::Gpu(&sums), watch)
+        let found = round.mine_with(&a, &mining.options, |multiplication, watch| {
+            self.cuda.draw(&self.cuda.work(multiplication)?, Place::Gpu(&sums), watch)
         })?;
         mined.push(MinedStep { value, found });
         self.follow(ready, &Part { sums: &sums, first: 0, rows: m })?;

@@ -284,20 +284,20 @@ impl Backend for MultiGpu {
 
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        job.check_output(&shape, &output)?;
-        let a = self.own(job.a.data::<OnGpus<NoisedOnGpu>>(NAME)?)?;
-        let b = self.own(job.b.data::<OnGpus<NoisedOnGpu>>(NAME)?)?;
+        let shape = multiplication.shape()?;
+        multiplication.check_output(&shape, &output)?;
+        let a = self.own(multiplication.a.data::<OnGpus<NoisedOnGpu>>(NAME)?)?;
+        let b = self.own(multiplication.b.data::<OnGpus<NoisedOnGpu>>(NAME)?)?;
         let outputs = outputs(&a.parts, shape.n, output);
         let task = |(pair, output): (Option<_>, Option<_>)| pair.zip(output);
         let tasks = pairs(a, b)?.into_iter().zip(outputs).map(task).collect();
         let stop = Stop::default();
         let shared = Shared { watch, stop: &stop };
-        let (seed, target) = (job.a.seed(), job.target);
+        let (seed, target) = (multiplication.a.seed(), multiplication.target);
         let multiply = |cuda: &Cuda, ((a, b), output): ((&Part<NoisedOnGpu>, _), _)| {
             let (shape, first) = (Shape { m: a.count(), ..shape }, a.rows.start);
             let work = Work { a: &a.data, b, shape, first, seed, target };

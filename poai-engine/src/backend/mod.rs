@@ -243,7 +243,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// [`BackendError`].
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError>;

@@ -374,21 +374,21 @@ impl Backend for Reference {
 
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        job.check_output(&shape, &output)?;
+        let shape = multiplication.shape()?;
+        multiplication.check_output(&shape, &output)?;
         let (a, bt): (&PlainMatrix, &PlainMatrix) =
-            (job.a.data(REFERENCE)?, job.b.data(REFERENCE)?);
-        let (rows, columns) = shape.tiles(job.params());
+            (multiplication.a.data(REFERENCE)?, multiplication.b.data(REFERENCE)?);
+        let (rows, columns) = shape.tiles(multiplication.params());
         for row in 0..rows {
             for column in 0..columns {
                 let tile = Tile { row, column };
-                let transcript = transcript(job.params(), a, bt, tile);
-                let ticket = ticket(job.a.seed(), &transcript);
-                if ticket <= *job.target.largest() {
+                let transcript = transcript(multiplication.params(), a, bt, tile);
+                let ticket = ticket(multiplication.a.seed(), &transcript);
+                if ticket <= *multiplication.target.largest() {
                     watch.winner(Winner { tile, transcript, ticket });
                 }
                 if let ControlFlow::Break(()) = watch.advance(1) {
@@ -400,9 +400,15 @@ impl Backend for Reference {
             Output::Tickets => {}
             Output::Noised(memory) => memory.copy_from_slice(&product(a, bt)),
             Output::Exact(memory) => {
-                let clean: &PlainMatrix = job.a.prepared().data(REFERENCE)?;
-                let seeds = (job.b.seed(), job.a.seed());
-                memory.copy_from_slice(&recover(job.params(), seeds, clean, bt, &product(a, bt)));
+                let clean: &PlainMatrix = multiplication.a.prepared().data(REFERENCE)?;
+                let seeds = (multiplication.b.seed(), multiplication.a.seed());
+                memory.copy_from_slice(&recover(
+                    multiplication.params(),
+                    seeds,
+                    clean,
+                    bt,
+                    &product(a, bt),
+                ));
             }
         }
         Ok(Completion::Complete)

@@ -90,8 +90,8 @@ impl Round {
         let shape = self.shape(a)?;
         let no_memory = MineError::Memory { entries: u64::from(shape.m) * u64::from(shape.n) };
         let Some(mut memory) = zeros(&shape) else { return Err(no_memory) };
-        let multiply = |job: &Multiplication<'_>, watch: &dyn Watch| {
-            self.miner.backend.multiply(job, Output::Exact(&mut memory), watch)
+        let multiply = |multiplication: &Multiplication<'_>, watch: &dyn Watch| {
+            self.miner.backend.multiply(multiplication, Output::Exact(&mut memory), watch)
         };
         let found = self.mine_with(a, options, multiply)?;
         let dim = (shape.m as usize, shape.n as usize);
@@ -126,8 +126,8 @@ impl Round {
     /// [`MineError`]; a cancelled search keeps its winners.
     pub fn search(&self, a: &Prepared, options: &MineOptions) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
-        let multiply = |job: &Multiplication<'_>, watch: &dyn Watch| {
-            self.miner.backend.multiply(job, Output::Tickets, watch)
+        let multiply = |multiplication: &Multiplication<'_>, watch: &dyn Watch| {
+            self.miner.backend.multiply(multiplication, Output::Tickets, watch)
         };
         let (completion, found) = self.multiply(a, shape, options, true, multiply)?;
         let full = found.winners.len() >= options.keep.limit();

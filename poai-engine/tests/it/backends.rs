@@ -139,17 +139,18 @@ fn the_tester_notices_one_wrong_entry() {
         }
         fn multiply(
             &self,
-            job: &Multiplication<'_>,
+            multiplication: &Multiplication<'_>,
             output: Output<'_>,
             watch: &dyn Watch,
         ) -> Result<Completion, BackendError> {
             match output {
                 Output::Exact(memory) => {
-                    let completion = self.0.multiply(job, Output::Exact(memory), watch)?;
+                    let completion =
+                        self.0.multiply(multiplication, Output::Exact(memory), watch)?;
                     memory[memory.len() - 1] ^= 1;
                     Ok(completion)
                 }
-                other => self.0.multiply(job, other, watch),
+                other => self.0.multiply(multiplication, other, watch),
             }
         }
     }

@@ -96,21 +96,21 @@ impl Backend for Liar {
     }
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
         let watch = Tampered(watch, self.1);
         match output {
-            Output::Tickets => self.0.multiply(job, Output::Tickets, &watch),
+            Output::Tickets => self.0.multiply(multiplication, Output::Tickets, &watch),
             Output::Noised(memory) => {
-                let completion = self.0.multiply(job, Output::Noised(memory), &watch);
+                let completion = self.0.multiply(multiplication, Output::Noised(memory), &watch);
                 spoil(self.tells(Lie::NoisedProduct), memory);
                 completion
             }
             Output::Exact(memory) => {
                 let before = *memory.last().unwrap();
-                let completion = self.0.multiply(job, Output::Exact(memory), &watch);
+                let completion = self.0.multiply(multiplication, Output::Exact(memory), &watch);
                 spoil(self.tells(Lie::ExactProduct), memory);
                 if self.tells(Lie::Unwritten) {
                     *memory.last_mut().unwrap() = before;

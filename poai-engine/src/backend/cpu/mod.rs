@@ -194,27 +194,31 @@ impl Backend for Cpu {
 
     fn multiply(
         &self,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         output: Output<'_>,
         watch: &dyn Watch,
     ) -> Result<Completion, BackendError> {
-        let shape = job.shape()?;
-        job.check_output(&shape, &output)?;
-        let a: &NoisedEntries = job.a.data(self.name)?;
-        let b: &NoisedEntries = job.b.data(self.name)?;
+        let shape = multiplication.shape()?;
+        multiplication.check_output(&shape, &output)?;
+        let a: &NoisedEntries = multiplication.a.data(self.name)?;
+        let b: &NoisedEntries = multiplication.b.data(self.name)?;
         self.run(|| {
             let (memory, correction) = match output {
                 Output::Tickets => (None, None),
                 Output::Noised(memory) => (Some(memory), None),
                 Output::Exact(memory) => {
-                    (Some(memory), Some(Correction::new(self.kernel, job, a, b)))
+                    (Some(memory), Some(Correction::new(self.kernel, multiplication, a, b)))
                 }
             };
-            let tickets = Tickets { key: TicketKey::new(job.a.seed()), target: job.target, watch };
+            let tickets = Tickets {
+                key: TicketKey::new(multiplication.a.seed()),
+                target: multiplication.target,
+                watch,
+            };
             let product = Product {
                 tickets: Some(tickets),
                 correction,
-                ..Product::new(self.kernel, job.params(), shape, &a.steps, &b.steps)
+                ..Product::new(self.kernel, multiplication.params(), shape, &a.steps, &b.steps)
             };
             Ok(match product.run(memory) {
                 ControlFlow::Continue(()) => Completion::Complete,

@@ -32,20 +32,26 @@ impl Correction {
     /// Computes the thin factors on every thread.
     pub(super) fn new(
         kernel: &dyn Kernel,
-        job: &Multiplication<'_>,
+        multiplication: &Multiplication<'_>,
         a: &NoisedEntries,
         b: &NoisedEntries,
     ) -> Correction {
-        let t = job.params().tile();
-        let k = job.a.operand().k() as usize;
-        let clean = job.a.operand().as_slice();
+        let t = multiplication.params().tile();
+        let k = multiplication.a.operand().k() as usize;
+        let clean = multiplication.a.operand().as_slice();
         let a_step = |strip: usize, step: usize, rows: &mut [i8]| {
-            copy_step(&clean[strip * t * k..][..t * k], k, job.params().rank(), step, rows);
+            copy_step(
+                &clean[strip * t * k..][..t * k],
+                k,
+                multiplication.params().rank(),
+                step,
+                rows,
+            );
         };
         let b_step = |strip: usize, step: usize, rows: &mut [i8]| {
             b.steps.unpack_step(kernel, strip, step, rows)
         };
-        let sides = Sides { kernel, params: job.params() };
+        let sides = Sides { kernel, params: multiplication.params() };
         let narrow_a = sides.narrow(Side::A, &a.rows, &b.factors, a_step);
         let narrow_b = sides.narrow(Side::B, &b.rows, &a.factors, b_step);
         if let (Some(a), Some(b)) = (narrow_a, narrow_b) {

@@ -207,7 +207,7 @@ fn another_key_is_refused() {
     let (setup, verifier, proof) = proven(4);
     let other = Setup::new(4, 104);
     let others = InferenceVerifier::new(other.key.clone());
-    let error = InferenceMalformed::Key { expected: others.digest(), got: setup.key.digest() };
+    let error = False::Key { expected: others.digest(), got: setup.key.digest() };
     assert_eq!(others.verify(&binding(), &proof), Err(error.into()));
     // Naming the other key does not help either.
     let named = InferenceProof { key: others.digest(), ..proof.clone() };

@@ -212,7 +212,7 @@ fn another_models_key_and_proof_are_refused() {
     let (_, second_key) = key(&second);
     let (proven, other) = (&MLP.proven, Prover::new(second, second_key.clone()).unwrap());
     let refused = verifier(&other).verify(&proven.binding, &proven.proof);
-    assert!(matches!(refused, Err(InferenceError::Malformed(InferenceMalformed::Key { .. }))));
+    assert!(matches!(refused, Err(InferenceError::False(False::Key { .. }))));
     // The same if the proof is changed to name the other key.
     let renamed = InferenceProof { key: other.verifying_key().digest(), ..proven.proof.clone() };
     let refused = verifier(&other).verify(&proven.binding, &renamed);

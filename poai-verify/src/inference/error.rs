@@ -7,10 +7,10 @@ use poai_core::inference::{InferenceDecodeError, VerifyingKeyDigest};
 /// Why an inference proof was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InferenceError {
-    /// The proof cannot be checked with this key.
+    /// The bytes are not a proof, or have another number of signals than the key.
     #[error("malformed: {0}")]
     Malformed(#[from] InferenceMalformed),
-    /// The proof was checked, and does not show its statement.
+    /// The proof is well formed, and does not show its statement under this key.
     #[error("false: {0}")]
     False(#[from] False),
 }
@@ -21,14 +21,6 @@ pub enum InferenceMalformed {
     /// The bytes are not an inference proof.
     #[error(transparent)]
     Encoding(#[from] InferenceDecodeError),
-    /// The proof is for another key.
-    #[error("expected a proof of the key {expected}, got one of {got}")]
-    Key {
-        /// The digest of the verifier's key.
-        expected: VerifyingKeyDigest,
-        /// The digest of the key that the proof names.
-        got: VerifyingKeyDigest,
-    },
     /// The proof has another number of signals than the key.
     #[error("expected {expected} signals for this key, got {got}")]
     Signals {
@@ -42,6 +34,14 @@ pub enum InferenceMalformed {
 /// Why a well-formed proof is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum False {
+    /// The proof is for another key.
+    #[error("expected a proof of the key {expected}, got one of {got}")]
+    Key {
+        /// The digest of the verifier's key.
+        expected: VerifyingKeyDigest,
+        /// The digest of the key that the proof names.
+        got: VerifyingKeyDigest,
+    },
     /// The first signal does not bind the program, job, prover and MACs that
     /// the caller expects.
     #[error("expected a proof of this program, job, prover and MACs, got another binding")]

@@ -86,7 +86,7 @@ impl InferenceVerifier {
         proof: &InferenceProof,
     ) -> Result<InferenceVerified, InferenceError> {
         if proof.key != self.digest {
-            return Err(InferenceMalformed::Key { expected: self.digest, got: proof.key }.into());
+            return Err(False::Key { expected: self.digest, got: proof.key }.into());
         }
         self.count(&proof.signals)?;
         // This check comes before the pairing, because it costs a thousandth of

@@ -9,13 +9,13 @@ use ark_std::rand::rngs::OsRng;
 use poai::inference::WeightsVisibility;
 use poai::prover::iden3::zkey::read_zkey;
 use poai::prover::keys::{
-    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_proving_key, write_proving_key,
-    write_verifying_key,
+    KeyHeader, KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_proving_key, read_verifying_key,
+    write_proving_key, write_verifying_key,
 };
 use poai::prover::setup::insecure_single_party_setup;
 use poai::prover::{Circuit, Estimate, Matrices};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -100,7 +100,8 @@ impl Source {
         match (folder, ceremony) {
             (_, Some(path)) => Ok(Source::Ceremony(path.to_owned())),
             (Some(folder), None) => {
-                if !folder.join(PROVING).exists() {
+                let [proving, verifying] = halves(folder)?;
+                if !(proving && verifying) {
                     files::check_folder(folder)?;
                 }
                 Ok(Source::Folder(folder.to_owned()))
@@ -151,31 +152,77 @@ fn identity(circuit: &Circuit, matrices: &Matrices) -> Result<KeyIdentity, Failu
     Ok(KeyIdentity::new(purpose, matrices)?)
 }
 
+/// Whether the folder has the proving and the verifying key.
+///
+/// # Errors
+/// Where it has the verifying key alone: someone may have registered it, and a
+/// new one in its place would be the key of no proof that was made before.
+fn halves(folder: &Path) -> Result<[bool; 2], Failure> {
+    let there = |name: &str| {
+        let path = folder.join(name);
+        // A link to nowhere is there, too.
+        match path.symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(false),
+            Err(error) => Err(files::cannot_read(&path)(error)),
+        }
+    };
+    match [there(PROVING)?, there(VERIFYING)?] {
+        [false, true] => Err(Failure::in_file(&folder.join(VERIFYING))(
+            &"expected proving.key beside it, got a verifying key alone; put its proving.key \
+              there, or name another folder with --keys",
+        )),
+        both => Ok(both),
+    }
+}
+
+/// Compares the verifying key's file with the proving key beside it.
+fn check_verifying(path: &Path, proving: &KeyHeader) -> Result<(), Failure> {
+    let (header, _) = read_verifying_key(path, &proving.identity.purpose)?;
+    let (expected, got) = (proving.verifying_key, header.verifying_key);
+    if expected == got {
+        return Ok(());
+    }
+    let why = format!(
+        "expected the key {expected} of proving.key beside it, got {got}; move it away, and \
+         `poai prove --keys` writes the right one"
+    );
+    Err(Failure::in_file(path)(&why))
+}
+
 fn in_folder(
     folder: &Path,
     identity: &KeyIdentity,
     make: impl FnOnce() -> Result<Key, Failure>,
 ) -> Result<Key, Failure> {
-    let path = folder.join(PROVING);
-    if path.try_exists().map_err(files::cannot_read(&path))? {
+    let (path, beside) = (folder.join(PROVING), folder.join(VERIFYING));
+    let [proving, verifying] = halves(folder)?;
+    if proving {
         let start = Instant::now();
         let bar = bar_of_bytes("reading the key");
         let key = read_proving_key(&path, identity, follow(&bar));
         bar.finish_and_clear();
         let load_seconds = Some(start.elapsed().as_secs_f64());
         let (header, key) = key?;
+        match verifying {
+            true => check_verifying(&beside, &header)?,
+            false => {
+                write_verifying_key(&beside, identity, header.origin, &key.vk)?;
+            }
+        }
         let origin = Origin::Read(header.origin);
         return Ok(Key { key, origin, setup_seconds: None, load_seconds });
     }
     let made = make()?;
     std::fs::create_dir_all(folder).map_err(files::cannot_write(folder))?;
-    // The proving key comes last: if it exists, both do.
+    // The proving key comes first: if it is alone, the other is written again.
     let origin = KeyOrigin::SingleParty;
-    write_verifying_key(&folder.join(VERIFYING), identity, origin, &made.key.vk)?;
     let bar = bar_of_bytes("writing the key");
     let written = write_proving_key(&path, identity, origin, &made.key, follow(&bar));
     bar.finish_and_clear();
     written?;
+    write_verifying_key(&beside, identity, origin, &made.key.vk)?;
     Ok(made)
 }
 

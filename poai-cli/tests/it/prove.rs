@@ -94,6 +94,47 @@ fn a_key_of_another_model_is_refused() {
     refused(&prove(&["--keys", &keys]), 2, "its header implies");
 }
 
+/// A registrar needs the verifying key that it registered: no other takes its place.
+#[test]
+fn a_verifying_key_is_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = path(folder.path(), "keys");
+    std::fs::create_dir(&keys).unwrap();
+    let file = |name: &str| folder.path().join("keys").join(name);
+    let [proving, verifying] = ["proving.key", "verifying.key"].map(|name| KEYS.read(name));
+    let stays = |expected: &[u8]| {
+        assert!(std::fs::read(file("verifying.key")).unwrap() == expected, "it was replaced");
+    };
+
+    // Alone it is refused, before any work.
+    std::fs::write(file("verifying.key"), &verifying).unwrap();
+    let alone = prove(&["--keys", &keys, "--onnx", "missing.onnx"]);
+    refused(&alone, 2, "expected proving.key beside it, got a verifying key alone; put its");
+    stays(&verifying);
+    assert!(!file("proving.key").exists());
+
+    // One that is damaged, or of another setup, is refused.
+    std::fs::write(file("proving.key"), &proving).unwrap();
+    let mut damaged = verifying.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(file("verifying.key"), &damaged).unwrap();
+    refused(&prove(&["--keys", &keys]), 2, "verifying.key: expected the hash");
+    stays(&damaged);
+    let again = path(folder.path(), "again");
+    object(&prove(&["--json", "--keys", &again]));
+    let other = std::fs::read(folder.path().join("again/verifying.key")).unwrap();
+    std::fs::write(file("verifying.key"), &other).unwrap();
+    let expected = KEYS.said["verifying_key"].as_str().unwrap();
+    let why = format!("verifying.key: expected the key {expected} of proving.key beside it, got ");
+    refused(&prove(&["--keys", &keys]), 2, &why);
+    stays(&other);
+
+    // A missing one is written again.
+    std::fs::remove_file(file("verifying.key")).unwrap();
+    object(&prove(&["--json", "--keys", &keys]));
+    stays(&verifying);
+}
+
 /// A model of one dense layer with these outputs and inputs, and two samples.
 fn dense(folder: &Path, outputs: usize, inputs: usize) -> [String; 2] {
     let (model, samples) = (path(folder, "dense.onnx"), path(folder, "dense.csv"));

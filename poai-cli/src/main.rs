@@ -27,6 +27,7 @@ mod shell;
 mod terminal;
 mod verify;
 
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::{EXIT_CODES, Failure};
 use std::process::ExitCode;
@@ -77,6 +78,10 @@ fn main() -> ExitCode {
     let outcome = match Program::try_parse() {
         Ok(program) => program.task.run(),
         Err(help) if !help.use_stderr() => terminal::print(&help.to_string()),
+        Err(help) if help.kind() == DisplayHelpOnMissingArgumentOrSubcommand => {
+            help.to_string().lines().for_each(terminal::complain);
+            return ExitCode::from(failure::Code::Usage as u8);
+        }
         Err(error) => Err(Failure::usage(one_line(&error))),
     };
     match outcome {
@@ -91,9 +96,6 @@ fn main() -> ExitCode {
 /// The first paragraph states the error, the rest explains how to use the
 /// program.
 fn one_line(error: &clap::Error) -> String {
-    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return error.to_string();
-    }
     let text = error.to_string();
     let wrong: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     wrong.join(" ")

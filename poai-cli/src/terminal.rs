@@ -17,9 +17,27 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints a line to stderr. If stderr is closed, only the exit code remains.
+/// Prints one line to stderr, with names from files escaped. If stderr is closed,
+/// only the exit code remains.
 pub fn complain(line: &str) {
-    _ = writeln!(std::io::stderr(), "{line}");
+    _ = writeln!(std::io::stderr(), "{}", name(line));
+}
+
+/// A name from a file, to be printed as text. What would move the cursor, begin a
+/// line or turn the direction of writing is escaped.
+pub fn name(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(
+            character,
+            '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        match character.is_control() || turns {
+            true => escaped.extend(character.escape_default()),
+            false => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 /// A bar of `total` units; `tail` follows it, in indicatif's template.
@@ -50,4 +68,20 @@ pub fn spinner(what: &str, expected: Option<f64>) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped() {
+        for (text, expected) in [
+            ("/gemm/1 × \"é\" \\", "/gemm/1 × \"é\" \\"),
+            ("a\u{1b}[2J\nb\r\t\0", r"a\u{1b}[2J\nb\r\t\u{0}"),
+            ("\u{7f}\u{9b}\u{202e}\u{2028}\u{2066}", r"\u{7f}\u{9b}\u{202e}\u{2028}\u{2066}"),
+        ] {
+            assert_eq!(name(text), expected);
+        }
+    }
 }

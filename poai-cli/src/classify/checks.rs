@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
+use crate::terminal;
 use poai::execute::{Claim, Trace};
 use poai::verify::trace::{Checker, TraceRules, Wrong};
 use std::time::Instant;
@@ -44,7 +45,7 @@ pub fn run(honest: &Trace) -> Result<String, Failure> {
          fraud proof {} bytes: {found}\n\
          honest tile {acquitted}\n\n",
         audit.len(),
-        faulty.text(),
+        terminal::name(&faulty.text()),
         proof.len(),
     ))
 }

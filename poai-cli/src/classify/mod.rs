@@ -65,7 +65,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             ));
         }
     }
-    if worse.is_empty() { Ok(()) } else { Err(Failure::failed(worse.join("\n"))) }
+    let last = worse.pop();
+    worse.iter().for_each(|line| terminal::complain(line));
+    last.map_or(Ok(()), |line| Err(Failure::failed(line)))
 }
 
 fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Failure> {

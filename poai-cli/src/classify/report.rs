@@ -1,5 +1,6 @@
 //! The printed report of a network.
 
+use crate::terminal;
 use ndarray::Array2;
 use poai::execute::Trace;
 use poai::import::quantise::Quantised;
@@ -66,7 +67,7 @@ impl Outcome<'_> {
         for layer in &quantised.report {
             text += &format!(
                 "  {:<28} {:>7.3} %   scale {:.3e}\n",
-                layer.name,
+                terminal::name(&layer.name),
                 100.0 * layer.relative_error,
                 layer.scale
             );

@@ -1,5 +1,6 @@
 //! The output of `poai embed`.
 
+use crate::terminal;
 use poai::import::bert::LayerError;
 use poai::{Ticket, TraceRoot};
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ impl Outcome {
         }
         lines.push(format!("tickets     {} drawn, {} won", self.tickets, self.won));
         if let Some(Best { ticket, step }) = &self.best {
-            lines.push(format!("ticket      {ticket} of {step}"));
+            lines.push(format!("ticket      {ticket} of {}", terminal::name(step)));
             let linked = self.linked;
             lines.push(format!(
                 "linked      the best of {linked} products verified, of these traces"

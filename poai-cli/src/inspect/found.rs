@@ -1,5 +1,6 @@
 //! The kind of a file, and its fields.
 
+use crate::terminal;
 use serde_json::{Map, Value};
 
 /// A kind of file and its fields, in order.
@@ -55,10 +56,10 @@ impl Found {
     }
 }
 
-/// Texts without quotes, everything else as JSON.
+/// Texts without quotes, and names in them escaped; everything else as JSON.
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => terminal::name(text),
         Value::Null => "none".to_owned(),
         value => value.to_string(),
     }

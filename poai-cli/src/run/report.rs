@@ -4,6 +4,7 @@ use super::traced::Traced;
 use super::work::csv;
 use crate::failure::Failure;
 use crate::files::NewFolder;
+use crate::terminal;
 use poai::execute::{Network, Tensor};
 use poai::import::store;
 use poai::program::RunShape;
@@ -97,8 +98,9 @@ impl Report<'_> {
         if let Some((fault, proof)) = &traced.fault {
             let caught = if traced.audit_holds { "does not find" } else { "finds" };
             text += &format!(
-                "fault       {fault}; the audit {caught} it\n\
+                "fault       {}; the audit {caught} it\n\
                  fraud proof {} bytes\n",
+                terminal::name(fault),
                 proof.len()
             );
         }

@@ -162,6 +162,7 @@ pub fn fraud(args: &Fraud) -> Result<(), Failure> {
         Wrong::Input(why) => ("input", why),
     };
     let step = checker.program().step_of(fraud.value).map_or("input", |step| &step.name);
+    let step = terminal::name(step);
     terminal::print(&format!(
         "valid: the trace is fraudulent\n\
          trace root  {}\n\

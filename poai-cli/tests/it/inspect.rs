@@ -2,6 +2,7 @@
 
 use crate::program::{object, path, poai, printed, refused};
 use crate::proof_of_inference::{KEYS, WRITTEN};
+use poai_testing::onnx as models;
 use serde_json::Value;
 #[cfg(unix)]
 use std::io::Write;
@@ -65,6 +66,53 @@ fn what_a_run_writes_is_known() {
     is(&file("fraud.bin"), "fraud proof, or answer to a demand", &fraud);
     is(&file("constants.safetensors"), "safetensors file", &[]);
     refused(&poai(&["inspect", &file("input-0.csv")]), 2, "of another format");
+}
+
+/// Names are others' bytes: none reaches a terminal as it is.
+#[test]
+fn names_with_escapes_are_printed_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = path(folder.path(), "out");
+    let traced = ["--trace", "--fault", "--out", &out];
+    let said = object(&poai(&[&["run", "--json", "--batch", "2"], &traced[..]].concat()));
+    let root = said["trace_root"].as_str().unwrap();
+    // Names are no part of what is hashed, so that the program stays the same.
+    let program = folder.path().join("out/program.poai");
+    let mut bytes = std::fs::read(&program).unwrap();
+    let (name, hostile) = (b"gemm1", b"\x1b[2J\n");
+    while let Some(at) = bytes.windows(name.len()).position(|window| window == name) {
+        bytes[at..at + name.len()].copy_from_slice(hostile);
+    }
+    std::fs::write(&program, bytes).unwrap();
+    let file = |name: &str| path(Path::new(&out), name);
+    let stored = ["run", "--stored", &out, "--input", &file("input-0.csv"), "--trace", "--fault"];
+    let fraud = ["verify", "fraud", &file("fraud.bin"), "--program", &out, "--trace-root", root];
+    for arguments in [&["inspect", &out][..], &fraud, &stored] {
+        let text = printed(&poai(arguments));
+        assert!(text.contains(r"\u{1b}[2J\n") && !text.contains('\x1b'), "{arguments:?}: {text}");
+    }
+    let json = inspect(&out);
+    assert!(json["steps"].to_string().contains(r"\u001b[2J\n"), "JSON has its own: {json}");
+
+    // Of ONNX and safetensors files, and in errors.
+    let onnx = path(folder.path(), "bad.onnx");
+    let dense = |operator: &str| {
+        let model = models::Model::new(&[-1, 2]).floats("w", &[2, 2], &[1.0; 4]);
+        model.node(operator, &["x", "w"], "y\x1b[2J\n", &[]).bytes()
+    };
+    std::fs::write(&onnx, dense("MatMul")).unwrap();
+    let text = printed(&poai(&["inspect", &onnx]));
+    assert!(text.contains(r"\u{1b}[2J\n") && !text.contains('\x1b'), "{text}");
+    std::fs::write(&onnx, dense("Mat\x1b[2J\nMul")).unwrap();
+    let unknown = poai(&["run", "--onnx", &onnx]);
+    refused(&unknown, 2, r"Mat\u{1b}[2J\nMul");
+    assert!(!unknown.stderr.contains(&0x1b), "{unknown:?}");
+    assert_eq!(unknown.stderr.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    let tensors = path(folder.path(), "tensors");
+    let header = br#"{"a\u001b[2J":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header, &[0]].concat();
+    std::fs::write(&tensors, bytes).unwrap();
+    assert!(printed(&poai(&["inspect", &tensors])).contains(r"a\u{1b}[2J: I8 [1]"));
 }
 
 #[test]

@@ -70,6 +70,14 @@ pub fn spinner(what: &str, expected: Option<f64>) -> ProgressBar {
     spinner
 }
 
+/// A field of a file, in quotes: its first 40 characters.
+pub fn quoted(field: &str) -> String {
+    match field.char_indices().nth(40) {
+        Some((end, _)) => format!("{:?}…", &field[..end]),
+        None => format!("{field:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +91,12 @@ mod tests {
         ] {
             assert_eq!(name(text), expected);
         }
+    }
+
+    #[test]
+    fn long_fields_are_cut() {
+        assert_eq!(quoted("x\ny"), r#""x\ny""#);
+        assert_eq!(quoted(&"é".repeat(40)), format!("{:?}", "é".repeat(40)));
+        assert_eq!(quoted(&"é".repeat(41)), format!("{:?}…", "é".repeat(40)));
     }
 }

@@ -1,8 +1,8 @@
 //! The work of a run: a network and its inputs.
 
 use crate::failure::Failure;
-use crate::files;
 use crate::network::Subject;
+use crate::{files, terminal};
 use poai::execute::{Network, Tensor};
 use poai::import::store;
 use poai::program::{Form, RunShape};
@@ -68,9 +68,9 @@ fn integers(path: &Path, form: &Form) -> Result<Tensor, Failure> {
         let before = entries.len();
         for field in line.split(',') {
             entries.push(field.trim().parse::<i32>().map_err(|_| {
-                let line = index + 1;
+                let (line, field) = (index + 1, terminal::quoted(field));
                 let why =
-                    format!("line {line}: expected integers separated by commas, got {field:?}");
+                    format!("line {line}: expected integers separated by commas, got {field}");
                 Failure::in_file(path)(&why)
             })?);
         }

@@ -211,6 +211,10 @@ fn a_stored_network_runs_again() {
         std::fs::write(&bad, text).unwrap();
         refused(&poai(&arguments), 2, why);
     }
+    std::fs::write(&bad, "x".repeat(1 << 20)).unwrap();
+    let long = poai(&arguments);
+    refused(&long, 2, &format!("got \"{}\"…", "x".repeat(40)));
+    assert!(long.stderr.len() < 1000);
     let two = [&arguments[..], &["--input", &input]].concat();
     refused(&poai(&two), 2, "expected 1 inputs of the program, got 2");
     refused(&poai(&["run", "--stored", "missing", "--input", &input]), 2, "missing");

@@ -5,7 +5,7 @@ use crate::arguments;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
-use poai::operand::{Operands, pseudorandom, test_challenge};
+use poai::operand::{OperandError, Operands, pseudorandom, test_challenge};
 use poai::verify::{Rules, Verifier};
 use poai::{Difficulty, Keep, MineOptions, Miner, Params};
 use serde_json::{Value, json};
@@ -88,7 +88,16 @@ impl Product {
     fn new([m, n, k]: [usize; 3]) -> Result<Product, Failure> {
         crate::memory::check(crate::memory::of_mining([m, n, k]))?;
         let (a, bt) = (pseudorandom(b"bench/a", m, k), pseudorandom(b"bench/b", n, k));
-        Ok(Product { operands: Operands::new(&Params::CONSENSUS, a, bt)? })
+        let operands = Operands::new(&Params::CONSENSUS, a, bt).map_err(|why| match why {
+            OperandError::Shape { .. } => Failure::usage(format!(
+                "expected --shape M,N,K with M and N in multiples of {} and K in multiples of {}, \
+                 got {m},{n},{k}; take the next multiples",
+                Params::CONSENSUS.tile(),
+                Params::CONSENSUS.rank(),
+            )),
+            why => why.into(),
+        })?;
+        Ok(Product { operands })
     }
 
     /// Mines the product once; every ticket wins.

@@ -20,7 +20,14 @@ fn every_backend_gives_the_known_answer() {
     }
     let text = printed(&poai(&["bench", "--backend", "cpu-scalar", "--shape", "32,32,1024"]));
     assert!(text.contains("GMAC/s") && text.contains("digest as expected"), "{text}");
-    refused(&poai(&["bench", "--shape", "33,32,1024"]), 2, "33");
+    for shape in ["33,32,1024", "32,33,1024", "33,33,1024", "32,32,1000"] {
+        let output = poai(&["bench", "--shape", shape]);
+        refused(
+            &output,
+            2,
+            &format!("with M and N in multiples of 32 and K in multiples of 128, got {shape}"),
+        );
+    }
     refused(&poai(&["bench", "--backend", "abacus"]), 2, "abacus");
 }
 

@@ -1,6 +1,6 @@
 //! `poai completions` and `poai man`: files for shells and for manual readers.
 
-use crate::failure::Failure;
+use crate::failure::{EXIT_CODES, Failure};
 use crate::files::cannot_write;
 use crate::terminal;
 use clap::Command;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// Print a script that completes the program's arguments in a shell.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Completions {
     /// The shell.
     shell: Shell,
@@ -16,6 +17,7 @@ pub struct Completions {
 
 /// Write the manual, a page for the program and for each subcommand.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Man {
     /// The folder for the pages; it is made if it does not exist.
     folder: PathBuf,

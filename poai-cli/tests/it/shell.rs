@@ -51,7 +51,7 @@ fn wrong_arguments_are_exit_2() {
         refused(&output, 2, "--no-such-flag");
         assert_eq!(text(&output.stderr).lines().count(), 1, "{}", text(&output.stderr));
         let help = printed(&poai(&[task, "--help"]));
-        assert!(help.contains("Usage: poai"), "{help}");
+        assert!(help.contains("Usage: poai") && help.contains("Exit codes:"), "{help}");
     }
     refused(&poai(&["abacus"]), 2, "abacus");
     for wrong in [

@@ -27,7 +27,11 @@ impl Destination {
     pub fn new(path: &Path) -> Result<Destination, Failure> {
         let failed =
             |why: String| Failure::usage(format!("cannot write {}: {why}", path.display()));
-        let path = resolve(path);
+        let path = resolve(path).ok_or_else(|| {
+            failed(
+                "expected a regular file's path, got a stream of this process; name a file".into(),
+            )
+        })?;
         let before = std::fs::metadata(&path).ok();
         let kind = match &before {
             Some(metadata) if metadata.is_dir() => return Err(failed("it is a folder".into())),
@@ -88,19 +92,23 @@ impl Destination {
 }
 
 /// The path after following links, even if their target does not exist yet.
-fn resolve(path: &Path) -> PathBuf {
+/// `None` for an open file of the process, like /dev/stdout: text goes there.
+fn resolve(path: &Path) -> Option<PathBuf> {
     // The number of links that systems follow.
     let mut path = path.to_owned();
     for _ in 0..40 {
         let folder = parent(&path);
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if folder == Path::new("/dev/fd") || folder.starts_with("/proc") && folder.ends_with("fd") {
+            return None;
+        }
         path = path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name));
         match std::fs::read_link(&path) {
             Ok(target) => path = folder.join(target),
             Err(_) => break,
         }
     }
-    path
+    Some(path)
 }
 
 /// Temporary files are private by default. Results are ordinary files of the

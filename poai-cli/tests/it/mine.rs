@@ -291,6 +291,13 @@ fn outputs_respect_what_is_there() {
     assert_eq!(code(&refused), 2);
     assert!(text(&refused.stderr).contains("read-only"));
 
+    if Path::new("/dev/stdout").exists() {
+        let stdout = mine("/dev/stdout");
+        assert_eq!(code(&stdout), 2);
+        let said = text(&stdout.stderr);
+        assert!(said.contains("/dev/stdout: expected a regular file's path"), "{said}");
+    }
+
     if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
         println!("SKIPPED: no mkfifo to make a pipe with");
         return;

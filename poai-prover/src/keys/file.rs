@@ -227,6 +227,7 @@ fn write_file(
         _ => Path::new("."),
     };
     let mut options = tempfile::Builder::new();
+    options.prefix(".poai-");
     // The umask decides who may read the file, as for any file.
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

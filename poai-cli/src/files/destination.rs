@@ -1,6 +1,6 @@
 //! `--out` of one file, which is written whole or not at all.
 
-use super::place::{cannot_write, parent, probe};
+use super::place::{TEMPORARY, cannot_write, parent, probe};
 use crate::failure::Failure;
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
@@ -117,11 +117,13 @@ fn resolve(path: &Path) -> Option<PathBuf> {
 fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
     let mut builder = tempfile::Builder::new();
-    builder.permissions(std::fs::Permissions::from_mode(0o666));
+    builder.prefix(TEMPORARY).permissions(std::fs::Permissions::from_mode(0o666));
     builder
 }
 
 #[cfg(not(unix))]
 fn builder() -> tempfile::Builder<'static, 'static> {
-    tempfile::Builder::new()
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    builder
 }

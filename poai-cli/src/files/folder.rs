@@ -1,6 +1,6 @@
 //! `--out` of several files: a folder, which is written whole or not at all.
 
-use super::place::{cannot_write, parent, probe};
+use super::place::{TEMPORARY, cannot_write, parent, probe};
 use crate::failure::Failure;
 use std::fs::File;
 use std::io::Write;
@@ -31,27 +31,38 @@ impl NewFolder {
     /// Makes the folder beside its place, once there is something to write.
     pub fn start(self) -> Result<Folder, Failure> {
         let mut builder = tempfile::Builder::new();
-        // The umask decides who may read it, as for any folder.
+        builder.prefix(TEMPORARY);
+        // No other user reads what is half written, or what a killed process
+        // leaves.
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let beside = builder.tempdir_in(parent(&self.path));
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let start = || {
+            let closed = builder.tempdir_in(parent(&self.path))?;
+            // The umask decides who may read this one, as for any folder.
+            let inner = closed.path().join("out");
+            std::fs::create_dir(&inner)?;
+            Ok((closed, inner))
+        };
         // Errors omit the temporary folder's name, which does not help the
         // caller.
-        let beside = beside.map_err(|error| cannot_write(&self.path)(error.kind().into()))?;
-        Ok(Folder { path: self.path, beside })
+        let failed = |error: std::io::Error| cannot_write(&self.path)(error.kind().into());
+        let (closed, inner) = start().map_err(failed)?;
+        Ok(Folder { path: self.path, inner, closed })
     }
 }
 
-/// A folder beside its place, until all files are in it.
+/// A folder beside its place, until all files are in it. It lies in a folder that
+/// only its owner opens.
 pub struct Folder {
     path: PathBuf,
-    beside: TempDir,
+    inner: PathBuf,
+    closed: TempDir,
 }
 
 impl Folder {
     /// The place of files until [`Folder::finish`].
     pub fn beside(&self) -> &Path {
-        self.beside.path()
+        &self.inner
     }
 
     /// Writes a file into it.
@@ -66,7 +77,7 @@ impl Folder {
     }
 
     fn write_as(&self, name: &str, bytes: &[u8], secret: bool) -> Result<(), Failure> {
-        let path = self.beside.path().join(name);
+        let path = self.inner.join(name);
         let mut options = File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -84,9 +95,9 @@ impl Folder {
     /// Moves the folder to its place. It fails if another process made the
     /// folder meanwhile.
     pub fn finish(self) -> Result<(), Failure> {
-        std::fs::rename(self.beside.path(), &self.path).map_err(cannot_write(&self.path))?;
-        // It is no longer a temporary folder.
-        _ = self.beside.keep();
+        std::fs::rename(&self.inner, &self.path).map_err(cannot_write(&self.path))?;
+        // All files are in place, even if the empty folder stays.
+        _ = self.closed.close();
         Ok(())
     }
 }
@@ -105,4 +116,36 @@ pub fn check_folder(path: &Path) -> Result<(), Failure> {
         nearest = parent(nearest);
     }
     probe(nearest).map_err(cannot_write(path))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_is_half_written_is_closed_to_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let names = || {
+            let entries = std::fs::read_dir(directory.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        };
+        let out = NewFolder::new(&directory.path().join("out")).unwrap().start().unwrap();
+        out.write("proof.bin", b"proof").unwrap();
+        out.write_secret("private.json", b"{}").unwrap();
+        let left: Vec<_> = names().collect();
+        assert!(left.len() == 1 && left[0].starts_with(".poai-"), "{left:?}");
+        assert_eq!(mode(&directory.path().join(&left[0])), 0o700);
+        // Afterwards it is like any other folder.
+        out.finish().unwrap();
+        std::fs::create_dir(directory.path().join("other")).unwrap();
+        let mut left: Vec<_> = names().collect();
+        left.sort();
+        assert_eq!(left, ["other", "out"]);
+        let [other, out] = ["other", "out"].map(|name| directory.path().join(name));
+        assert_eq!(mode(&out), mode(&other));
+        assert_eq!(mode(&out.join("private.json")), 0o600);
+        assert_eq!(std::fs::read(out.join("proof.bin")).unwrap(), b"proof");
+    }
 }

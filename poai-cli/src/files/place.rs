@@ -3,6 +3,10 @@
 use crate::failure::Failure;
 use std::path::Path;
 
+/// The prefix of the names of temporary files and folders. A process that is
+/// killed while it writes may leave one beside its output.
+pub const TEMPORARY: &str = ".poai-";
+
 /// Names the file that could not be written.
 pub fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure + use<> {
     let path = path.to_owned();

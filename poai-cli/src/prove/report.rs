@@ -198,6 +198,7 @@ impl Report<'_> {
         for (name, text) in self.snarkjs() {
             out.write(name, (text + "\n").as_bytes())?;
         }
+        // What is hidden is written last.
         if self.reveal {
             out.write_secret("private.json", format!("{}\n", self.revealed()).as_bytes())?;
         }

@@ -35,6 +35,17 @@ fn a_proof_of_something_else_is_refused() {
     let other = "0x00000000000000000000000000000000000000bb";
     refused(&verify(&deployment, &["--prover", other]), 1, "got another binding");
     refused(&verify(&deployment, &["--macs", "1"]), 1, "got another binding");
+    // A proof of another key is as false as any other mismatch.
+    let folder = tempfile::tempdir().unwrap();
+    let keys = path(folder.path(), "keys");
+    printed(&poai(&["prove", "--keys", &keys]));
+    let others = path(folder.path(), "keys/verifying.key");
+    let got = WRITTEN.said["verifying_key"].as_str().unwrap();
+    let bound = ["--key", &others, "--deployment", &deployment];
+    for output in [verify(&proof, &bound), verify(&deployment, &["--key", &others])] {
+        refused(&output, 1, "false: expected a proof of the key ");
+        refused(&output, 1, &format!("got one of {got}"));
+    }
     // Missing files, and files that are not a key or a proof.
     refused(&verify(&proof, &["--key", &key]), 2, "--program-id");
     refused(&verify(&proof, &["--deployment", &deployment]), 2, "--key");

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// The trace roots of the full run and of the quick one.
 const KNOWN: [&str; 2] = [
-    "a526b0142e8aeafd0902808375686d366f96687005103a332db54450600f0253",
-    "aa47db9653a8eda36b48a3d1da4f5bddcbce7b7962f567bb14f9784e397bca93",
+    "acbdcabaeb68072ecb8357f8d3d5223973709ffe8edb2d67a6748f641ab4fa26",
+    "fccb90bbd3d0050a3e4ae0b74d3c0022b4a919231000efc863aa66fb8ae26b3a",
 ];
 
 /// The beacon of the audit; any 32 bytes work here.

@@ -78,15 +78,11 @@ impl Checker {
                 .all(|sequence| checker.widen(&mut worst, RunShape { batch, sequence }).is_ok())
         };
         let sequence_max = last(rules.sequence_max, |sequence| roughly(1, sequence))?;
-        let mut batch_max = last(rules.batch_max, |batch| roughly(batch, sequence_max))?;
-        // A smaller batch may cost a little more.
-        while under(batch_max, sequence_max).largest().is_err() {
-            batch_max -= 1;
-            if batch_max == 0 {
-                return None;
-            }
-        }
-        Some(under(batch_max, sequence_max))
+        let batch_max = last(rules.batch_max, |batch| roughly(batch, sequence_max))?;
+        // A smaller batch takes no more memory, only longer messages, which no rule
+        // limits: what fits these runs fits all.
+        let fitted = under(batch_max, sequence_max);
+        fitted.largest().is_ok().then_some(fitted)
     }
 
     /// The batch and the sequence of the run of most entries.

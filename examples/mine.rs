@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let product: Vec<u8> = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
     let (product, found) = (blake3::hash(&product), mined.found);
     let none = "no tile won: try another challenge or a lower difficulty";
-    let bytes = found.proof().ok_or(none)?.encode(&params)?;
+    let bytes = found.proof().ok_or(none)?.to_bytes();
     if let Some(out) = out {
         std::fs::write(out, &bytes)?;
     }

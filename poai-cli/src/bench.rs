@@ -109,7 +109,7 @@ impl Product {
         let proof =
             mined.found.proof().ok_or_else(|| Failure::failed("expected a ticket, got none"))?;
         let product = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-        Ok(Answer { product, proof: proof.encode(&Params::CONSENSUS)? })
+        Ok(Answer { product, proof: proof.to_bytes() })
     }
 
     /// Multiply-accumulates a second, of whole rounds with prepared operands.

@@ -59,7 +59,8 @@ impl Deployment {
         let proof =
             Groth16Proof::of_words(&words).map_err(|why| wrong("proof")(why.to_string()))?;
         let signals = self::words(&object, "signals")?.concat();
-        let signals = Signals::decode(&signals).map_err(|why| wrong("signals")(why.to_string()))?;
+        let signals =
+            Signals::from_bytes(&signals).map_err(|why| wrong("signals")(why.to_string()))?;
         let key: VerifyingKeyDigest = parsed(&object, "verifying_key")?;
         let calldata = hex::decode(text_of(&object, "calldata")?)
             .map_err(|_| DeploymentFileError::Field("calldata"))?;

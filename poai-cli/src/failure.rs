@@ -120,7 +120,6 @@ usage! {
     poai::prover::CircuitError,
     poai::prover::keys::KeyFileError,
     poai::prover::keys::KeyProblem,
-    poai::puzzle::proof::EncodeError,
     poai::verify::RulesError,
 }
 

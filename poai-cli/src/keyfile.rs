@@ -22,7 +22,7 @@ pub enum Content {
 /// Reads a verifying key.
 pub fn verifying(path: &Path) -> Result<VerifyingKey, Failure> {
     if let Content::Other(bytes) = content(path)? {
-        return VerifyingKey::decode(&bytes).map_err(|why| Failure::in_file(path)(&why));
+        return VerifyingKey::from_bytes(&bytes).map_err(|why| Failure::in_file(path)(&why));
     }
     let header = keys::read_header(path)?;
     if header.kind != KeyKind::Verifying {

@@ -74,3 +74,28 @@ digest! {
     /// Audits show that.
     TraceRoot
 }
+digest! {
+    /// The requester's name for a job, in receipts and in inference proofs.
+    ///
+    /// The requester chooses it. A payer that pays for a job once never uses
+    /// the same name again.
+    Job
+}
+digest! {
+    /// The prover that a receipt pays.
+    ///
+    /// The chain chooses the form, such as a public key. An address of the EVM
+    /// has 12 zero bytes before it (`inference::Address`).
+    Prover
+}
+digest! {
+    /// The random value that selects the tiles of an audit (spec §14).
+    ///
+    /// It must be unpredictable until the receipt is admitted. It comes from
+    /// the chain, never from the prover.
+    Beacon
+}
+digest! {
+    /// The digest of a receipt (spec §14), by which audits and demands name it.
+    ReceiptDigest
+}

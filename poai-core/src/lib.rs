@@ -41,7 +41,8 @@ mod vectorise;
 
 pub use difficulty::{Difficulty, Target};
 pub use digest::{
-    ArchitectureId, Challenge, ProgramId, Root, RulesDigest, Seed, Ticket, TraceRoot,
+    ArchitectureId, Beacon, Challenge, Job, ProgramId, Prover, ReceiptDigest, Root, RulesDigest,
+    Seed, Ticket, TraceRoot,
 };
 pub use params::Params;
 pub use program::Program;

@@ -114,7 +114,7 @@ pub fn save(network: &Network, directory: &Path) -> Result<(), StoreError> {
     let bytes = safetensors::serialize(views, None).map_err(constants(directory))?;
     // The program goes last, so that a directory with a program is complete.
     replace(directory, CONSTANTS_FILE, &bytes)?;
-    replace(directory, PROGRAM_FILE, &network.program().encode())
+    replace(directory, PROGRAM_FILE, &network.program().to_bytes())
 }
 
 /// Reads a network from a directory. It checks everything, including the
@@ -125,7 +125,8 @@ pub fn save(network: &Network, directory: &Path) -> Result<(), StoreError> {
 pub fn load(directory: &Path) -> Result<Network, StoreError> {
     let path = directory.join(PROGRAM_FILE);
     let bytes = read(&path, PROGRAM_BYTES_MAX as u64)?;
-    let program = Program::decode(&bytes).map_err(|source| StoreError::Program { path, source })?;
+    let program =
+        Program::from_bytes(&bytes).map_err(|source| StoreError::Program { path, source })?;
     let path = directory.join(CONSTANTS_FILE);
     let (fixed, each) = HEADER_BYTES;
     let limit = program.constants().iter().fold(fixed, |sum, constant| {

@@ -47,7 +47,8 @@ impl Forged {
                     .map_or(vec![], |step| step.inputs.iter().map(root).collect()),
             })
             .collect();
-        let leaves: Vec<_> = records.iter().map(|record| Record::leaf(&record.encode())).collect();
+        let leaves: Vec<_> =
+            records.iter().map(|record| Record::leaf(&record.to_bytes())).collect();
         let inputs: Vec<Root> =
             records[..program.inputs().len()].iter().map(|record| record.root).collect();
         let header = TraceHeader {
@@ -66,7 +67,7 @@ impl Forged {
     /// what they state about each other may be false.
     pub fn with_records(mut self, change: impl FnOnce(&mut [Record])) -> Forged {
         change(&mut self.records);
-        let encoded = self.records.iter().map(|record| Record::leaf(&record.encode()));
+        let encoded = self.records.iter().map(|record| Record::leaf(&record.to_bytes()));
         self.header.records = record::records_root(&encoded.collect::<Vec<_>>());
         self
     }
@@ -77,7 +78,7 @@ impl Forged {
 
     /// A record and its path.
     pub fn record(&self, value: ValueId) -> Vec<u8> {
-        let encoded: Vec<Vec<u8>> = self.records.iter().map(Record::encode).collect();
+        let encoded: Vec<Vec<u8>> = self.records.iter().map(Record::to_bytes).collect();
         let leaves: Vec<_> = encoded.iter().map(|record| Record::leaf(record)).collect();
         let path = record::path(&leaves, value.0.into()).concat();
         [encoded[value.0 as usize].clone(), path].concat()
@@ -106,7 +107,7 @@ impl Forged {
     }
 
     pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Vec<u8> {
-        let mut bytes = self.header.encode();
+        let mut bytes = self.header.to_bytes();
         bytes.extend(value.0.to_le_bytes());
         bytes.extend(tile.to_le_bytes());
         for value in [value].iter().chain(&self.program.step_of(value).unwrap().inputs) {
@@ -118,7 +119,7 @@ impl Forged {
 
     /// A proof that a record lies: tile 0, and nothing after the records.
     pub fn record_proof(&self, value: ValueId) -> Vec<u8> {
-        let mut bytes = self.header.encode();
+        let mut bytes = self.header.to_bytes();
         bytes.extend(value.0.to_le_bytes());
         bytes.extend(0u64.to_le_bytes());
         for value in [value].iter().chain(&self.program.step_of(value).unwrap().inputs) {
@@ -151,8 +152,8 @@ impl Forged {
     }
 
     pub fn audit(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<u8> {
-        let mut bytes = self.header.encode();
-        self.records.iter().for_each(|record| bytes.extend(record.encode()));
+        let mut bytes = self.header.to_bytes();
+        self.records.iter().for_each(|record| bytes.extend(record.to_bytes()));
         for Sample { value, tile } in self.samples(claim, beacon) {
             bytes.extend(self.openings(value, tile));
         }
@@ -162,7 +163,7 @@ impl Forged {
     /// The records of all inputs, which show whether the header's input is
     /// theirs.
     pub fn input_proof(&self, input: ValueId) -> Vec<u8> {
-        let mut bytes = self.header.encode();
+        let mut bytes = self.header.to_bytes();
         bytes.extend(input.0.to_le_bytes());
         bytes.extend(0u64.to_le_bytes());
         for input in 0..self.program.inputs().len() as u32 {
@@ -173,7 +174,7 @@ impl Forged {
 
     /// The strip of an input, as `accuse_input` opens it if it is unclean.
     pub fn input_strip(&self, input: ValueId, strip: u32) -> Vec<u8> {
-        let mut bytes = self.header.encode();
+        let mut bytes = self.header.to_bytes();
         bytes.extend(input.0.to_le_bytes());
         bytes.extend((u64::from(strip) + 1).to_le_bytes());
         bytes.extend(self.record(input));

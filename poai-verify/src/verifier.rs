@@ -120,7 +120,7 @@ impl Verifier {
         proof: &'a [u8],
     ) -> Result<Claim<'a>, VerifyError> {
         let params = &self.rules.params;
-        let proof = ProofView::decode(params, proof).map_err(Malformed::Encoding)?;
+        let proof = ProofView::from_bytes(params, proof).map_err(Malformed::Encoding)?;
         let shape = proof.statement.shape;
         for (dimension, value, min, max) in self.rules.limits(&shape) {
             if !(min..=max).contains(&value) {

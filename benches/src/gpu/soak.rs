@@ -106,7 +106,7 @@ fn one(
     let verifier = Verifier::new(Rules::SHARE, difficulty)?;
     let winners = found.winners().iter().take(PROOFS);
     for winner in winners {
-        let proof = found.prove(winner)?.encode(&P)?;
+        let proof = found.prove(winner)?.to_bytes();
         let verified = verifier
             .verify(&challenge, &proof)
             .map_err(|error| format!("mismatch: {winner:?}: {error}"))?;

@@ -365,7 +365,7 @@ impl Chain {
 /// The seal for the verifier, and the difficulty that the header claims.
 fn seal(block: &Block) -> Result<(Seal<'_>, CompactDifficulty), Refusal> {
     let header = &block.header;
-    let claimed = CompactDifficulty::decode(header.difficulty)?;
+    let claimed = CompactDifficulty::from_bits(header.difficulty)?;
     let (challenge, difficulty) = (header.challenge(), claimed.difficulty());
     Ok((Seal { challenge, difficulty, proof: &block.proof }, claimed))
 }

@@ -63,7 +63,7 @@ impl Layer {
         let params = self.miner.params();
         let activations = pseudorandom(&header.nonce.to_le_bytes(), ROWS, DEPTH);
         let activations = self.miner.prepare(Operand::new(params, Side::A, activations)?)?;
-        let difficulty = CompactDifficulty::decode(header.difficulty)
+        let difficulty = CompactDifficulty::from_bits(header.difficulty)
             .map_err(|error| MinerError::Other(error.to_string()))?
             .difficulty();
         let round = self.miner.round(&header.challenge(), &self.weights)?;
@@ -71,7 +71,7 @@ impl Layer {
         // A real miner would deliver `mined.product` here to the party that
         // pays for it.
         let Some(proof) = mined.found.proof() else { return Ok(None) };
-        let proof = proof.encode(params).map_err(|error| MinerError::Other(error.to_string()))?;
+        let proof = proof.to_bytes();
         Ok(Some(Block { header: header.clone(), proof }))
     }
 }

@@ -81,7 +81,7 @@ impl Peer {
         let writer = tokio::spawn(async move {
             let mut frames = FramedWrite::new(write, codec());
             while let Some(message) = waiting.recv().await {
-                let Ok(bytes) = message.encode() else { break };
+                let Ok(bytes) = message.to_bytes() else { break };
                 if frames.send(Bytes::from(bytes)).await.is_err() {
                     break;
                 }
@@ -99,7 +99,9 @@ impl Peer {
                 };
                 let message = match next {
                     None => break None,
-                    Some(frame) => frame.map_err(WireError::from).and_then(|f| Message::decode(&f)),
+                    Some(frame) => {
+                        frame.map_err(WireError::from).and_then(|f| Message::from_bytes(&f))
+                    }
                 };
                 match message {
                     // A full channel slows the peer down, by TCP's flow
@@ -184,7 +186,7 @@ mod tests {
         let _peer = Peer::start(7, near, node, Duration::from_millis(100));
         let mut far = FramedWrite::new(far, codec());
         let hello = Message::Hello { network: [1; 32] };
-        far.send(Bytes::from(hello.encode().unwrap())).await.unwrap();
+        far.send(Bytes::from(hello.to_bytes().unwrap())).await.unwrap();
         assert!(
             matches!(heard.recv().await, Some((7, Heard::Message(message))) if message == hello)
         );

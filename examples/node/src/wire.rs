@@ -75,12 +75,12 @@ pub fn codec() -> LengthDelimitedCodec {
 
 impl Message {
     /// The bytes of a frame.
-    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
         Ok(postcard::to_allocvec(self)?)
     }
 
     /// Reads a frame, all of which must be one message.
-    pub fn decode(frame: &[u8]) -> Result<Message, WireError> {
+    pub fn from_bytes(frame: &[u8]) -> Result<Message, WireError> {
         let (message, rest) = postcard::take_from_bytes(frame)?;
         if !rest.is_empty() {
             return Err(WireError::Trailing(rest.len()));
@@ -127,7 +127,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_message_is_read_as_it_was_written(message in message()) {
-            prop_assert_eq!(&Message::decode(&message.encode().unwrap()).unwrap(), &message);
+            prop_assert_eq!(&Message::from_bytes(&message.to_bytes().unwrap()).unwrap(), &message);
         }
 
         /// Altered and cut messages, and any bytes, decode to a message within the limits, or to an
@@ -139,7 +139,7 @@ mod tests {
             cut in prop::option::of(any::<prop::sample::Index>()),
             more in prop::collection::vec(any::<u8>(), 0..40),
         ) {
-            let mut bytes = message.encode().unwrap();
+            let mut bytes = message.to_bytes().unwrap();
             for (at, byte) in changes {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
@@ -149,11 +149,11 @@ mod tests {
                 bytes.extend(&more);
             }
             for bytes in [bytes, more] {
-                let Ok(read) = Message::decode(&bytes) else { continue };
+                let Ok(read) = Message::from_bytes(&bytes) else { continue };
                 if let Message::GetBlocks { locator } = &read {
                     prop_assert!(locator.len() <= LOCATOR_MAX);
                 }
-                prop_assert_eq!(Message::decode(&read.encode().unwrap()).unwrap(), read);
+                prop_assert_eq!(Message::from_bytes(&read.to_bytes().unwrap()).unwrap(), read);
             }
         }
     }
@@ -167,23 +167,27 @@ mod tests {
             Message::GetBlocks { locator: ids(LOCATOR_MAX as u8) },
             Message::End,
         ] {
-            let bytes = message.encode().unwrap();
+            let bytes = message.to_bytes().unwrap();
             assert!(bytes.len() < frame_max());
-            assert_eq!(Message::decode(&bytes).unwrap(), message);
+            assert_eq!(Message::from_bytes(&bytes).unwrap(), message);
             for end in 0..bytes.len() {
-                assert!(Message::decode(&bytes[..end]).is_err(), "{end} bytes of {}", bytes.len());
+                assert!(
+                    Message::from_bytes(&bytes[..end]).is_err(),
+                    "{end} bytes of {}",
+                    bytes.len()
+                );
             }
             let longer = [bytes.as_slice(), &[0]].concat();
-            assert!(matches!(Message::decode(&longer), Err(WireError::Trailing(1))));
+            assert!(matches!(Message::from_bytes(&longer), Err(WireError::Trailing(1))));
         }
-        let long = Message::GetBlocks { locator: ids(LOCATOR_MAX as u8 + 1) }.encode().unwrap();
-        assert!(matches!(Message::decode(&long), Err(WireError::Locator(65))));
+        let long = Message::GetBlocks { locator: ids(LOCATOR_MAX as u8 + 1) }.to_bytes().unwrap();
+        assert!(matches!(Message::from_bytes(&long), Err(WireError::Locator(65))));
     }
 
     #[test]
     fn a_length_that_the_frame_has_not_is_refused() {
         // A locator of 2^32 ids in seven bytes.
         let claims = [2, 0xff, 0xff, 0xff, 0xff, 0x0f, 0];
-        assert!(matches!(Message::decode(&claims), Err(WireError::Encoding(_))));
+        assert!(matches!(Message::from_bytes(&claims), Err(WireError::Encoding(_))));
     }
 }

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use poai::execute::{Claim, MinedStep, Trace};
 use poai::verify::trace::{Checker, TraceRules};
 use poai::verify::{Rules, Verifier};
-use poai::{Challenge, Difficulty, Params};
+use poai::{Challenge, Difficulty};
 use std::time::Instant;
 
 /// An audit's bytes, and the seconds that verifying it took. Its beacon is the trace root
@@ -40,7 +40,7 @@ pub fn linked(
     let mut linked = 0;
     for step in mined {
         let Some(proof) = step.found.proof() else { continue };
-        let win = verifier.verify(challenge, &proof.encode(&Params::CONSENSUS)?)?;
+        let win = verifier.verify(challenge, &proof.to_bytes())?;
         checker.link(&trace.root(), &win, &trace.link(step.value)?)?;
         linked += 1;
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// A proof of inference.
 pub fn proof(bytes: &[u8]) -> Option<Found> {
-    let proof = InferenceProof::decode(bytes).ok()?;
+    let proof = InferenceProof::from_bytes(bytes).ok()?;
     let found = of_proof(Found::new("proof of inference"), &proof);
     Some(found.with("bytes", bytes.len()))
 }
@@ -21,7 +21,7 @@ fn of_proof(found: Found, proof: &InferenceProof) -> Found {
 
 /// A verifying key without a header.
 pub fn verifying_key(bytes: &[u8]) -> Option<Found> {
-    let key = VerifyingKey::decode(bytes).ok()?;
+    let key = VerifyingKey::from_bytes(bytes).ok()?;
     Some(
         Found::new("verifying key")
             .text_of("verifying_key", key.digest())

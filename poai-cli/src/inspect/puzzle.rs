@@ -6,7 +6,7 @@ use poai::{Params, Program, ProofView};
 
 /// A mined proof.
 pub fn proof(bytes: &[u8]) -> Option<Found> {
-    let view = ProofView::decode(&Params::CONSENSUS, bytes).ok()?;
+    let view = ProofView::from_bytes(&Params::CONSENSUS, bytes).ok()?;
     let shape = view.statement.shape;
     Some(
         Found::new("mined proof")
@@ -23,7 +23,7 @@ pub fn proof(bytes: &[u8]) -> Option<Found> {
 
 /// A program.
 pub fn program(bytes: &[u8]) -> Option<Found> {
-    let program = Program::decode(bytes).ok()?;
+    let program = Program::from_bytes(bytes).ok()?;
     let inputs: Vec<String> = program.inputs().iter().map(|form| form.to_string()).collect();
     let constants = program
         .constants()

@@ -8,7 +8,7 @@ use poai::trace::{Demand, Receipt, Record, TraceHeader};
 
 /// A receipt.
 pub fn receipt(bytes: &[u8]) -> Option<Found> {
-    let receipt = Receipt::decode(bytes).ok()?;
+    let receipt = Receipt::from_bytes(bytes).ok()?;
     Some(
         Found::new("receipt")
             .text_of("program_id", receipt.program)
@@ -26,7 +26,7 @@ pub fn receipt(bytes: &[u8]) -> Option<Found> {
 
 /// A demand.
 pub fn demand(bytes: &[u8]) -> Option<Found> {
-    let Demand { receipt, value, tile } = Demand::decode(bytes).ok()?;
+    let Demand { receipt, value, tile } = Demand::from_bytes(bytes).ok()?;
     let found = Found::new("demand to open a tile of a trace");
     Some(found.with("receipt", hex::encode(receipt)).with("value", value.0).with("tile", tile))
 }
@@ -34,7 +34,7 @@ pub fn demand(bytes: &[u8]) -> Option<Found> {
 /// A header, and the message that may follow it.
 pub fn message(bytes: &[u8]) -> Option<Found> {
     let (head, rest) = bytes.split_at_checked(TraceHeader::LEN)?;
-    let header = TraceHeader::decode(head).ok()?;
+    let header = TraceHeader::from_bytes(head).ok()?;
     let number = |at: usize| Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?));
     let found = if rest.is_empty() {
         // A header has no mark of its own. The only check is that its run is

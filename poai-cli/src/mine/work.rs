@@ -64,7 +64,7 @@ pub fn mine(
     let best = best
         .and_then(|found| Some((found.proof()?, found.best()?.ticket)))
         .map(|(proof, ticket)| {
-            let bytes = proof.encode(miner.params())?;
+            let bytes = proof.to_bytes();
             Ok::<_, Failure>(Best { proof, bytes, ticket })
         })
         .transpose()?;

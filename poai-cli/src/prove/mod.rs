@@ -160,10 +160,10 @@ fn prove<'a>(
         macs: program.total_macs(circuit.run()),
     };
     let verifier = InferenceVerifier::new(prover.verifying_key().clone());
-    let bytes = proven.proof.encode();
+    let bytes = proven.proof.to_bytes();
     let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
     statement::check(circuit, &subject.input, &proven, &verified.signals)?;
-    let read_back = InferenceProof::decode(&bytes).map_err(Failure::failed)?;
+    let read_back = InferenceProof::from_bytes(&bytes).map_err(Failure::failed)?;
     let deployment =
         Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
     Ok(Report {

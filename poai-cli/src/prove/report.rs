@@ -75,7 +75,7 @@ impl Report<'_> {
 
     /// The bytes of the proof alone, without signals and the key's digest.
     fn proof_bytes(&self) -> usize {
-        self.proven.proof.proof.encode().len()
+        self.proven.proof.proof.to_bytes().len()
     }
 
     /// Everything that the proof hides.
@@ -190,7 +190,7 @@ impl Report<'_> {
     pub fn write(&self, out: NewFolder) -> Result<(), Failure> {
         let out = out.start()?;
         out.write("proof.bin", &self.bytes)?;
-        out.write("verifying-key.bin", &self.verifying_key.encode())?;
+        out.write("verifying-key.bin", &self.verifying_key.to_bytes())?;
         let calldata = format!("0x{}\n", hex::encode(&self.deployment.calldata));
         out.write("calldata.hex", calldata.as_bytes())?;
         let deployment = serde_json::to_string_pretty(&self.deployment)? + "\n";

@@ -116,14 +116,14 @@ impl Report<'_> {
         }
         out.write("output.csv", csv(self.output).as_bytes())?;
         if let Some(traced) = &self.traced {
-            out.write("header.bin", &traced.trace.header().encode())?;
+            out.write("header.bin", &traced.trace.header().to_bytes())?;
             out.write("audit.bin", &traced.audit)?;
-            out.write("receipt.bin", &traced.receipt.encode())?;
+            out.write("receipt.bin", &traced.receipt.to_bytes())?;
             if let Some((_, proof)) = &traced.fault {
                 out.write("fraud.bin", proof)?;
             }
             if let Some((demand, answer)) = &traced.demand {
-                out.write("demand.bin", &demand.encode())?;
+                out.write("demand.bin", &demand.to_bytes())?;
                 out.write("answer.bin", answer)?;
             }
         }

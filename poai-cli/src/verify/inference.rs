@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let proof = match &deployment {
         Some(deployment) => deployment.proof.clone(),
-        None => InferenceProof::decode(&bytes)
+        None => InferenceProof::from_bytes(&bytes)
             .map_err(|why| Failure::usage(format!("malformed: {why}")))?,
     };
     let binding = binding(args, deployment.as_ref())?;

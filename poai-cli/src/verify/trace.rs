@@ -32,7 +32,7 @@ impl Known {
             false => self.program.clone(),
         };
         let bytes = files::read(&path, PROGRAM_BYTES_MAX as u64)?;
-        let program = Program::decode(&bytes).map_err(|why| Failure::in_file(&path)(&why))?;
+        let program = Program::from_bytes(&bytes).map_err(|why| Failure::in_file(&path)(&why))?;
         Ok(Checker::new(program, rules))
     }
 }
@@ -234,7 +234,7 @@ pub struct Answer {
 pub fn answer(args: &Answer) -> Result<(), Failure> {
     let checker = args.known.checker()?;
     let demand = files::read(&args.demand, files::FILE_MAX)?;
-    let demand = Demand::decode(&demand).map_err(|why| Failure::in_file(&args.demand)(&why))?;
+    let demand = Demand::from_bytes(&demand).map_err(|why| Failure::in_file(&args.demand)(&why))?;
     let receipt = read_receipt(&args.receipt)?;
     let bytes = files::read(&args.answer, files::FILE_MAX)?;
     let start = Instant::now();
@@ -258,10 +258,10 @@ pub fn answer(args: &Answer) -> Result<(), Failure> {
 
 fn read_header(path: &Path) -> Result<TraceHeader, Failure> {
     let bytes = files::read(path, files::FILE_MAX)?;
-    TraceHeader::decode(&bytes).map_err(|why| Failure::in_file(path)(&why))
+    TraceHeader::from_bytes(&bytes).map_err(|why| Failure::in_file(path)(&why))
 }
 
 fn read_receipt(path: &Path) -> Result<poai::trace::Receipt, Failure> {
     let bytes = files::read(path, files::FILE_MAX)?;
-    poai::trace::Receipt::decode(&bytes).map_err(|why| Failure::in_file(path)(&why))
+    poai::trace::Receipt::from_bytes(&bytes).map_err(|why| Failure::in_file(path)(&why))
 }

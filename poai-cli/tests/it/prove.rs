@@ -213,7 +213,7 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     let said = &WRITTEN.said;
     let read = |name: &str| WRITTEN.read(name);
 
-    let key = VerifyingKey::decode(&read("verifying-key.bin")).unwrap();
+    let key = VerifyingKey::from_bytes(&read("verifying-key.bin")).unwrap();
     let binding = Binding {
         program: poai::ProgramId(hex_of(&said["program_id"])),
         job: Job([0xab; 32]),
@@ -238,7 +238,7 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     assert_eq!(signals_from_json(&signals).unwrap(), verified.signals.elements());
     let points =
         proof_from_json(std::str::from_utf8(&read("snarkjs-proof.json")).unwrap()).unwrap();
-    let decoded = InferenceProof::decode(&proof).unwrap().proof;
+    let decoded = InferenceProof::from_bytes(&proof).unwrap().proof;
     assert_eq!((points.a, points.b, points.c), (*decoded.a(), *decoded.b(), *decoded.c()));
 
     // The revealed values open the input's commitment.

@@ -1,7 +1,7 @@
 //! The binding, which is the first signal of a proof.
 
 use super::{Fr, field};
-use crate::digest::ProgramId;
+use crate::digest::{Job, ProgramId, Prover};
 use crate::encoding::bytes::bytes;
 use sha3::{Digest, Keccak256};
 
@@ -11,9 +11,14 @@ bytes! {
     /// It prints as `0x` and 40 digits.
     Address, 20, "0x"
 }
-bytes! {
-    /// The requester's name for the job, as in a receipt.
-    Job, 32, ""
+
+/// The prover of receipts that has this address: 12 zero bytes, then the address.
+impl From<Address> for Prover {
+    fn from(address: Address) -> Prover {
+        let mut bytes = [0; 32];
+        bytes[12..].copy_from_slice(&address.0);
+        Prover(bytes)
+    }
 }
 
 /// The first word of every binding.

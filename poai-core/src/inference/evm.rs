@@ -1,9 +1,9 @@
 //! Calldata for the contracts of `poai-verify`.
 
-use super::binding::Job;
 use super::object::InferenceProof;
 use super::proof::Groth16Proof;
 use super::signals::Signals;
+use crate::digest::Job;
 use crate::digest::ProgramId;
 use alloc::vec::Vec;
 use sha3::{Digest, Keccak256};

@@ -191,7 +191,7 @@ impl VerifyingKey {
     ///
     /// There is no length prefix, because the number of points follows from the
     /// length.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_LEN + self.ic.len() * G1_LEN);
         bytes.extend(points::encode::<_, G1_LEN>(&self.alpha));
         for point in [&self.beta, &self.gamma, &self.delta] {
@@ -208,7 +208,7 @@ impl VerifyingKey {
     /// # Errors
     /// [`VerifyingKeyError::Length`], [`VerifyingKeyError::Point`],
     /// [`VerifyingKeyError::Related`], [`VerifyingKeyError::Interchangeable`].
-    pub fn decode(bytes: &[u8]) -> Result<VerifyingKey, VerifyingKeyError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<VerifyingKey, VerifyingKeyError> {
         let length = VerifyingKeyError::Length(bytes.len());
         let (alpha, rest) = bytes.split_first_chunk().ok_or(length)?;
         let (beta, rest) = rest.split_first_chunk().ok_or(length)?;
@@ -235,7 +235,7 @@ impl VerifyingKey {
 
     /// The digest that names the key in proofs.
     pub fn digest(&self) -> VerifyingKeyDigest {
-        VerifyingKeyDigest(derive!("inference verifying key", &self.encode()))
+        VerifyingKeyDigest(derive!("inference verifying key", &self.to_bytes()))
     }
 
     /// α in the EVM's format: x, y.

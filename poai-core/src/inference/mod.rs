@@ -28,8 +28,9 @@ pub mod proof;
 pub mod signals;
 pub mod visibility;
 
+pub use crate::digest::Job;
 pub use ark_bn254::{Fr, G1Affine, G2Affine};
-pub use binding::{Address, Binding, Job};
+pub use binding::{Address, Binding};
 pub use key::{VerifyingKey, VerifyingKeyDigest, VerifyingKeyError};
 pub use object::{InferenceDecodeError, InferenceProof};
 pub use packing::{Entries, PackingError};

@@ -48,11 +48,11 @@ impl InferenceProof {
     ///
     /// There is no length prefix, because the number of signals follows from
     /// the length.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(InferenceProof::LEN_MAX);
-        bytes.extend(self.proof.encode());
+        bytes.extend(self.proof.to_bytes());
         bytes.extend(self.key.0);
-        bytes.extend(self.signals.encode());
+        bytes.extend(self.signals.to_bytes());
         bytes
     }
 
@@ -60,7 +60,7 @@ impl InferenceProof {
     ///
     /// # Errors
     /// [`InferenceDecodeError`] for bytes that are not an inference proof.
-    pub fn decode(bytes: &[u8]) -> Result<InferenceProof, InferenceDecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<InferenceProof, InferenceDecodeError> {
         let length = InferenceDecodeError::Length(bytes.len());
         if bytes.len() > InferenceProof::LEN_MAX {
             return Err(length);
@@ -68,12 +68,12 @@ impl InferenceProof {
         let (proof, rest) = bytes.split_at_checked(Groth16Proof::LEN).ok_or(length)?;
         let (key, rest) = rest.split_first_chunk().ok_or(length)?;
         // Decodes the cheap part first, because points cost square roots.
-        let signals = match Signals::decode(rest) {
+        let signals = match Signals::from_bytes(rest) {
             Err(SignalsError::Length(_)) => return Err(length),
             signals => signals?,
         };
         Ok(InferenceProof {
-            proof: Groth16Proof::decode(proof)?,
+            proof: Groth16Proof::from_bytes(proof)?,
             key: VerifyingKeyDigest(*key),
             signals,
         })

@@ -68,7 +68,7 @@ impl Groth16Proof {
     }
 
     /// The canonical bytes: A, B and C, compressed.
-    pub fn encode(&self) -> [u8; Groth16Proof::LEN] {
+    pub fn to_bytes(&self) -> [u8; Groth16Proof::LEN] {
         let mut bytes = [0; Groth16Proof::LEN];
         let (a, rest) = bytes.split_at_mut(G1_LEN);
         let (b, c) = rest.split_at_mut(G2_LEN);
@@ -82,7 +82,7 @@ impl Groth16Proof {
     ///
     /// # Errors
     /// [`Groth16DecodeError`] for bytes that are not a proof.
-    pub fn decode(bytes: &[u8]) -> Result<Groth16Proof, Groth16DecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Groth16Proof, Groth16DecodeError> {
         let length = Groth16DecodeError::Length(bytes.len());
         let (a, rest) = bytes.split_first_chunk().ok_or(length)?;
         let (b, rest) = rest.split_first_chunk().ok_or(length)?;

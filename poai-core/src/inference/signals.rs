@@ -92,7 +92,7 @@ impl Signals {
     }
 
     /// The canonical bytes: the words one after another.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         self.words().into_flattened()
     }
 
@@ -101,7 +101,7 @@ impl Signals {
     ///
     /// # Errors
     /// [`SignalsError::Length`], [`SignalsError::Element`].
-    pub fn decode(bytes: &[u8]) -> Result<Signals, SignalsError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Signals, SignalsError> {
         let (words, rest) = bytes.as_chunks::<32>();
         if !rest.is_empty() || !(1..=SIGNALS_MAX).contains(&words.len()) {
             return Err(SignalsError::Length(bytes.len()));

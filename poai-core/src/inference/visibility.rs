@@ -96,7 +96,7 @@ impl Visibility {
     /// The input is in bits 0 and 1, the output in bits 2 and 3 (0 public, 1
     /// hashed, 2 private). Bit 4 is set if weights are committed. All other
     /// bits are clear.
-    pub const fn encode(self) -> u8 {
+    pub const fn to_byte(self) -> u8 {
         let weights = match self.weights {
             WeightsVisibility::Fixed => 0,
             WeightsVisibility::Committed => 1,
@@ -108,7 +108,7 @@ impl Visibility {
     ///
     /// # Errors
     /// [`VisibilityError`] for a byte that encodes no visibility.
-    pub const fn decode(byte: u8) -> Result<Visibility, VisibilityError> {
+    pub const fn from_byte(byte: u8) -> Result<Visibility, VisibilityError> {
         let weights = match byte >> 4 {
             0 => WeightsVisibility::Fixed,
             1 => WeightsVisibility::Committed,

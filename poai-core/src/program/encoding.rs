@@ -56,7 +56,7 @@ pub enum ProgramDecodeError {
 
 impl Program {
     /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let Sections { structure, numbers } = self.sections();
         let mut bytes = MAGIC.to_vec();
         bytes.extend((structure.len() as u32).to_le_bytes());
@@ -81,7 +81,7 @@ impl Program {
     ///
     /// # Errors
     /// [`ProgramDecodeError`] if the bytes are not those of a program.
-    pub fn decode(bytes: &[u8]) -> Result<Program, ProgramDecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Program, ProgramDecodeError> {
         if bytes.len() > PROGRAM_BYTES_MAX {
             return Err(ProgramDecodeError::Length);
         }

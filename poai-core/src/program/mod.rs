@@ -2,7 +2,7 @@
 //!
 //! A [`Program`] holds structure and numbers. It names its constants (weights,
 //! tables) by (root, extent); their bytes are stored elsewhere. A [`Builder`]
-//! makes a program and checks every shape. [`Program::decode`] reads canonical
+//! makes a program and checks every shape. [`Program::from_bytes`] reads canonical
 //! bytes with the same checks.
 //!
 //! - [`tensor`]: forms, extents, and the layout in which tensors are committed.

@@ -31,7 +31,7 @@ impl Demand {
     pub const LEN: usize = 4 + 32 + 4 + 8;
 
     /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Demand::LEN);
         bytes.extend(super::VERSION.to_le_bytes());
         bytes.extend(self.receipt);
@@ -46,7 +46,7 @@ impl Demand {
     ///
     /// # Errors
     /// [`TraceDecodeError`].
-    pub fn decode(bytes: &[u8]) -> Result<Demand, TraceDecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Demand, TraceDecodeError> {
         let mut fields = Fields::after_version(bytes, Demand::LEN)?;
         Ok(Demand { receipt: fields.next(), value: ValueId(fields.u32()), tile: fields.u64() })
     }

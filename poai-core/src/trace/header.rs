@@ -33,7 +33,7 @@ impl TraceHeader {
     pub const LEN: usize = 4 + 32 + 4 + 4 + 32 + 32 + 8 + 32;
 
     /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(TraceHeader::LEN);
         bytes.extend(super::VERSION.to_le_bytes());
         bytes.extend(self.program.as_bytes());
@@ -51,7 +51,7 @@ impl TraceHeader {
     ///
     /// # Errors
     /// [`TraceDecodeError`].
-    pub fn decode(bytes: &[u8]) -> Result<TraceHeader, TraceDecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<TraceHeader, TraceDecodeError> {
         let mut fields = Fields::after_version(bytes, TraceHeader::LEN)?;
         Ok(TraceHeader {
             program: ProgramId(fields.next()),
@@ -65,7 +65,7 @@ impl TraceHeader {
 
     /// The trace root.
     pub fn root(&self) -> TraceRoot {
-        TraceRoot(derive!("trace", &self.encode()))
+        TraceRoot(derive!("trace", &self.to_bytes()))
     }
 }
 

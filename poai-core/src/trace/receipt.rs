@@ -44,7 +44,7 @@ impl Receipt {
     pub const LEN: usize = 4 + 4 * 32 + 2 * 8 + 3 * 32;
 
     /// The canonical bytes: the version, then the fields in order.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Receipt::LEN);
         bytes.extend(super::VERSION.to_le_bytes());
         for hash in [&self.program.0, &self.input.0, &self.output.0, &self.trace.0] {
@@ -63,7 +63,7 @@ impl Receipt {
     ///
     /// # Errors
     /// [`TraceDecodeError`].
-    pub fn decode(bytes: &[u8]) -> Result<Receipt, TraceDecodeError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Receipt, TraceDecodeError> {
         let mut fields = Fields::after_version(bytes, Receipt::LEN)?;
         Ok(Receipt {
             program: ProgramId(fields.next()),
@@ -82,6 +82,6 @@ impl Receipt {
     /// commits to it before it publishes the trace. An audit's samples are
     /// drawn with it.
     pub fn digest(&self) -> [u8; 32] {
-        crate::digest::derive!("receipt", &self.encode())
+        crate::digest::derive!("receipt", &self.to_bytes())
     }
 }

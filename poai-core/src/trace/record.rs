@@ -63,7 +63,7 @@ impl Record {
     }
 
     /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Record::len(self.inputs.len()));
         bytes.extend(self.value.0.to_le_bytes());
         bytes.extend(self.root.as_bytes());
@@ -84,7 +84,7 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError::Length`], or [`RecordError::Differs`] naming the field.
-    pub fn decode(
+    pub fn from_bytes(
         bytes: &[u8],
         program: &Program,
         extents: &[Extent],
@@ -104,7 +104,7 @@ impl Record {
         let inputs = (0..count).map(|input| root(54 + 32 * input)).collect::<Result<_, _>>()?;
         let macs = program.macs(value, run);
         let record = Record { value, root: root(4)?, extent, macs, inputs };
-        let expected = record.encode();
+        let expected = record.to_bytes();
         let fields = [("value", 0..4), ("extent", 36..45), ("MACs", 45..53), ("inputs", 53..54)];
         for (what, range) in fields {
             if expected.get(range.clone()) != bytes.get(range) {

@@ -48,7 +48,7 @@ pub fn accuse_input(
     let rows = extent.strip(&strip_rows(&extent, strip)?)?;
     let opening = Tree::new(bytes).open(bytes, &rows).ok()?;
     let leaves: Vec<[u8; 32]> = records.iter().map(|record| Record::leaf(record)).collect();
-    let mut proof = header.encode();
+    let mut proof = header.to_bytes();
     proof.extend(input.0.to_le_bytes());
     proof.extend((strip + 1).to_le_bytes());
     proof.extend(records.get(index)?);

@@ -3,8 +3,8 @@
 
 use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::puzzle::commitment::{Opening, Strip, Tree};
-use poai_core::puzzle::proof::EncodeError;
-use poai_core::{Params, Proof, Root, Shape, Side, Statement, Tile, Transcript};
+use poai_core::puzzle::proof::DecodeError;
+use poai_core::{Params, Proof, Root, Shape, Statement, Tile, Transcript};
 use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use proptest::prelude::*;
@@ -293,7 +293,7 @@ fn groups_are_as_many_as_the_bytes_have() {
 
 /// A proof whose parts do not fit together cannot be encoded.
 #[test]
-fn misfits_are_not_encoded() {
+fn bytes_of_misfits_are_refused() {
     let params = Params::CONSENSUS;
     let shape = Shape { m: 64, n: 32, k: 1024 };
     let opening = |rows: u32, index| {
@@ -308,23 +308,21 @@ fn misfits_are_not_encoded() {
         opening_a: opening(64, 1),
         opening_b: opening(32, 0),
     };
-    let bytes = good.encode(&params).unwrap();
-    assert_eq!(Proof::decode(&params, &bytes).unwrap(), good);
+    let bytes = good.to_bytes();
+    assert_eq!(Proof::from_bytes(&params, &bytes).unwrap(), good);
     let changed = |change: &dyn Fn(&mut Proof)| {
         let mut proof = good.clone();
         change(&mut proof);
-        proof.encode(&params).unwrap_err()
+        Proof::from_bytes(&params, &proof.to_bytes()).unwrap_err()
     };
-    for (side, change) in [
-        (Side::A, &(|proof: &mut Proof| proof.opening_a.bytes.push(0)) as &dyn Fn(&mut Proof)),
-        (Side::A, &|proof| proof.opening_a.siblings.push([0; 32])),
-        (Side::A, &|proof| proof.opening_a.siblings.clear()),
-        (Side::B, &|proof| proof.opening_b.bytes.truncate(1000)),
-        (Side::B, &|proof| proof.opening_b.siblings.push([0; 32])),
+    for change in [
+        &(|proof: &mut Proof| proof.opening_a.bytes.push(0)) as &dyn Fn(&mut Proof),
+        &|proof| proof.opening_a.siblings.push([0; 32]),
+        &|proof| proof.opening_a.siblings.clear(),
+        &|proof| proof.opening_b.bytes.truncate(1000),
+        &|proof| proof.opening_b.siblings.push([0; 32]),
     ] {
-        let error = changed(change);
-        let EncodeError::Opening { side: named, .. } = error else { panic!("{error}") };
-        assert_eq!(named, side);
+        assert!(matches!(changed(change), DecodeError::Length { .. }));
     }
     for change in [
         &(|proof: &mut Proof| proof.tile.row = 2) as &dyn Fn(&mut Proof),
@@ -332,6 +330,7 @@ fn misfits_are_not_encoded() {
         &|proof| proof.statement.shape.m = 65,
         &|proof| proof.statement.shape.k = 0,
     ] {
-        assert!(matches!(changed(change), EncodeError::Header(_)));
+        let refused = changed(change);
+        assert!(matches!(refused, DecodeError::Shape(_) | DecodeError::Tile { .. }), "{refused}");
     }
 }

@@ -69,7 +69,7 @@ fn programs_have_sizes() {
         let program = build(inputs, constants, steps).unwrap();
         assert_eq!(program.values(), inputs + steps);
         assert_eq!(program.output(), ValueId((inputs + steps) as u32 - 1));
-        assert_eq!(Program::decode(&program.encode()).as_ref(), Ok(&program));
+        assert_eq!(Program::from_bytes(&program.to_bytes()).as_ref(), Ok(&program));
     }
     for (inputs, constants, steps) in
         [(17, 0, 1), (1, (1 << 16) + 1, 1), (1, 0, (1 << 16) + 1), (1, 0, 0)]

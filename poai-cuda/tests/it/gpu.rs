@@ -361,7 +361,7 @@ fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
 
     let verifier = Verifier::new(Rules::SHARE, difficulty).unwrap();
     for winner in found.winners() {
-        let proof = found.prove(winner).unwrap().encode(&params).unwrap();
+        let proof = found.prove(winner).unwrap().to_bytes();
         let verified = verifier.verify(&challenge, &proof);
         let verified = verified.unwrap_or_else(|error| panic!("{tag}: {winner:?}: {error}"));
         assert_eq!((verified.tile, verified.ticket), (winner.tile, winner.ticket), "{tag}");
@@ -454,6 +454,6 @@ fn check_vector(value: &Value, cuda: &Cuda) {
     let edge = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
     let round = miner.round(&case.challenge, &bt).unwrap();
     let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
-    let proof = mined.found.proof().expect("it wins at the edge").encode(&params).unwrap();
+    let proof = mined.found.proof().expect("it wins at the edge").to_bytes();
     assert_eq!(digest(proof.into_iter()), hex32::<[u8; 32]>(&best["proof_blake3"]), "{name}");
 }

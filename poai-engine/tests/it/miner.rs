@@ -59,8 +59,8 @@ fn every_winning_tile_can_be_kept_in_order_and_within_a_limit() {
     for winner in all.winners() {
         let proof = all.prove(winner).unwrap();
         assert_eq!((proof.tile, proof.transcript), (winner.tile, winner.transcript));
-        let bytes = proof.encode(&P).unwrap();
-        assert_eq!(Proof::decode(&P, &bytes).unwrap(), proof);
+        let bytes = proof.to_bytes();
+        assert_eq!(Proof::from_bytes(&P, &bytes).unwrap(), proof);
     }
 }
 

@@ -127,16 +127,16 @@ fn products_that_are_mined_are_the_same() {
 fn encoding_is_canonical() {
     for network in [zoo::encoder(), zoo::classifier()] {
         let program = network.program();
-        let bytes = program.encode();
-        let decoded = Program::decode(&bytes).unwrap();
+        let bytes = program.to_bytes();
+        let decoded = Program::from_bytes(&bytes).unwrap();
         assert_eq!(&decoded, program);
-        assert_eq!(decoded.encode(), bytes);
+        assert_eq!(decoded.to_bytes(), bytes);
         assert_eq!(decoded.program_id(), program.program_id());
         for len in 0..bytes.len() {
-            assert!(Program::decode(&bytes[..len]).is_err(), "{len} bytes");
+            assert!(Program::from_bytes(&bytes[..len]).is_err(), "{len} bytes");
         }
         let longer = [&bytes[..], &[0]].concat();
-        assert_eq!(Program::decode(&longer), Err(ProgramDecodeError::Length));
+        assert_eq!(Program::from_bytes(&longer), Err(ProgramDecodeError::Length));
     }
 }
 
@@ -249,7 +249,7 @@ fn no_byte_of_an_encoding_is_left_over() {
         let mut longer = bytes.to_vec();
         longer.insert(end, 0);
         longer[MAGIC + 4 * part..][..4].copy_from_slice(&(length + 1).to_le_bytes());
-        assert_eq!(Program::decode(&longer), Err(ProgramDecodeError::Length), "part {part}");
+        assert_eq!(Program::from_bytes(&longer), Err(ProgramDecodeError::Length), "part {part}");
     }
 }
 
@@ -257,9 +257,9 @@ fn no_byte_of_an_encoding_is_left_over() {
 fn encodings_have_limits() {
     use poai_core::program::encoding::PROGRAM_BYTES_MAX;
     let mut bytes = vec![0; PROGRAM_BYTES_MAX];
-    assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Magic));
+    assert_eq!(Program::from_bytes(&bytes), Err(ProgramDecodeError::Magic));
     bytes.push(0);
-    assert_eq!(Program::decode(&bytes), Err(ProgramDecodeError::Length));
+    assert_eq!(Program::from_bytes(&bytes), Err(ProgramDecodeError::Length));
     // At every position that holds a count, a count above the limit is refused
     // by name.
     for value in [(1 << 16) + 1, u32::MAX] {
@@ -267,7 +267,7 @@ fn encodings_have_limits() {
         for at in MAGIC + 8..MAGIC + 8 + 400 {
             let mut bytes = zoo_bytes().to_vec();
             bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-            if let Err(ProgramDecodeError::Field { what, value: got }) = Program::decode(&bytes)
+            if let Err(ProgramDecodeError::Field { what, value: got }) = Program::from_bytes(&bytes)
                 && got == u64::from(value)
             {
                 refused.insert(what);
@@ -288,13 +288,13 @@ proptest! {
         if cut % 3 == 0 {
             bytes.truncate(cut % bytes.len());
         }
-        if let Ok(program) = Program::decode(&bytes) {
-            prop_assert_eq!(program.encode(), bytes);
+        if let Ok(program) = Program::from_bytes(&bytes) {
+            prop_assert_eq!(program.to_bytes(), bytes);
         }
     }
 }
 
 fn zoo_bytes() -> &'static [u8] {
     static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    BYTES.get_or_init(|| zoo::encoder().program().encode())
+    BYTES.get_or_init(|| zoo::encoder().program().to_bytes())
 }

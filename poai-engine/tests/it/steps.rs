@@ -127,7 +127,7 @@ fn emit_cases() {
             json!({
                 "name": case.name,
                 "about": case.about,
-                "program": hex::encode(program.encode()),
+                "program": hex::encode(program.to_bytes()),
                 "architecture_id": program.architecture_id().to_string(),
                 "program_id": program.program_id().to_string(),
                 "batch": case.run.batch,

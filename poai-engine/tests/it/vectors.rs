@@ -146,14 +146,14 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
     check_edge(params, statement.shape.k, edge, &winner.ticket);
 
     let proof = mined.found.proof().expect("a winner has a proof");
-    let bytes = proof.encode(params).unwrap();
+    let bytes = proof.to_bytes();
     assert_eq!(bytes.len() as u64, best["proof_bytes"].as_u64().unwrap(), "{name}");
     assert_eq!(
         *blake3::hash(&bytes).as_bytes(),
         hex32::<[u8; 32]>(&best["proof_blake3"]),
         "{name}"
     );
-    assert_eq!(Proof::decode(params, &bytes).unwrap(), proof);
+    assert_eq!(Proof::from_bytes(params, &bytes).unwrap(), proof);
     check_openings(puzzle, &operands, &proof, &bytes);
 }
 

@@ -436,7 +436,7 @@ fn broken_stores_are_refused_by_name() {
         )
         .unwrap();
     store::save(&other.network, path).unwrap();
-    std::fs::write(path.join(PROGRAM_FILE), NETWORK.program().encode()).unwrap();
+    std::fs::write(path.join(PROGRAM_FILE), NETWORK.program().to_bytes()).unwrap();
     let error = store::load(path).unwrap_err();
     assert!(matches!(error, StoreError::Network { .. }), "{error}");
 

@@ -206,7 +206,7 @@ fn open(path: &Path) -> Result<(File, KeyHeader), KeyProblem> {
         io::ErrorKind::UnexpectedEof => KeyProblem::NotAKey,
         _ => error.into(),
     })?;
-    let header = KeyHeader::decode(&bytes)?;
+    let header = KeyHeader::from_bytes(&bytes)?;
     let expected = Parts::of(&header.identity).file_bytes(header.kind)?;
     match file.metadata()?.len() {
         got if got == expected => Ok((file, header)),
@@ -232,7 +232,7 @@ fn write_file(
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = options.tempfile_in(directory)?;
-    let bytes = header.encode();
+    let bytes = header.to_bytes();
     file.as_file().write_all(&bytes)?;
     let mut to = Hashed::new(file.as_file(), header, parts.file_bytes(header.kind)?, progress);
     body(&mut to)?;
@@ -255,7 +255,7 @@ struct Hashed<'a, F> {
 impl<'a, F> Hashed<'a, F> {
     fn new(file: F, header: &KeyHeader, total: u64, progress: &'a mut dyn FnMut(u64, u64)) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("poai-1 key file");
-        hasher.update(&header.encode());
+        hasher.update(&header.to_bytes());
         let done = HEADER_BYTES as u64;
         progress(done, total);
         Self { file, hasher, done, total, progress }

@@ -118,7 +118,7 @@ pub enum KeyOwner {
 }
 
 impl KeyOwner {
-    fn encode(&self) -> (u8, [u8; 32]) {
+    fn to_bytes(&self) -> (u8, [u8; 32]) {
         match self {
             Self::Program(id) => (0, id.0),
             Self::Architecture(id) => (1, id.0),
@@ -163,7 +163,7 @@ impl KeyOrigin {
         }
     }
 
-    fn decode(contributions: u32) -> Self {
+    fn from_bytes(contributions: u32) -> Self {
         let ceremony = |contributions| Self::Ceremony { contributions };
         NonZeroU32::new(contributions).map_or(Self::SingleParty, ceremony)
     }
@@ -258,10 +258,10 @@ pub struct KeyHeader {
 }
 
 impl KeyHeader {
-    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub(super) fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let identity = &self.identity;
         let KeyPurpose { owner, visibility, run } = identity.purpose;
-        let (owner_kind, owner) = owner.encode();
+        let (owner_kind, owner) = owner.to_bytes();
         let kind = match self.kind {
             KeyKind::Proving => 0,
             KeyKind::Verifying => 1,
@@ -269,7 +269,7 @@ impl KeyHeader {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[CURVE, kind, owner_kind, visibility.encode()]);
+        bytes.extend_from_slice(&[CURVE, kind, owner_kind, visibility.to_byte()]);
         bytes.extend_from_slice(&identity.signals.to_le_bytes());
         for digest in [owner, identity.constraints.0, self.verifying_key.0] {
             bytes.extend_from_slice(&digest);
@@ -284,7 +284,7 @@ impl KeyHeader {
         header
     }
 
-    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, KeyProblem> {
+    pub(super) fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Result<Self, KeyProblem> {
         let mut rest = bytes.as_slice();
         if take::<8>(&mut rest)? != MAGIC {
             return Err(KeyProblem::NotAKey);
@@ -305,7 +305,7 @@ impl KeyHeader {
             _ => return unknown(KeyField::Kind, kind.into()),
         };
         let byte = visibility;
-        let Ok(visibility) = Visibility::decode(byte) else {
+        let Ok(visibility) = Visibility::from_byte(byte) else {
             return unknown(KeyField::Visibility, byte.into());
         };
         let owner = take(&mut rest)?;
@@ -320,7 +320,7 @@ impl KeyHeader {
         let domain = u64::from_le_bytes(take(&mut rest)?);
         let batch = u32::from_le_bytes(take(&mut rest)?);
         let sequence = u32::from_le_bytes(take(&mut rest)?);
-        let origin = KeyOrigin::decode(u32::from_le_bytes(take(&mut rest)?));
+        let origin = KeyOrigin::from_bytes(u32::from_le_bytes(take(&mut rest)?));
         let purpose = KeyPurpose { owner, visibility, run: RunShape { batch, sequence } };
         let identity = KeyIdentity { purpose, constraints, signals, variables, domain };
         Ok(Self { kind, identity, verifying_key, origin })

@@ -113,7 +113,7 @@ fn no_verifier_is_made(key: &Points<Bn254>, expected: VerifyingKeyError) {
     assert_eq!(made, Err(expected));
     let bytes = encoded(key);
     let point = matches!(expected, VerifyingKeyError::Point { .. });
-    assert_eq!(VerifyingKey::decode(&bytes), Err(expected));
+    assert_eq!(VerifyingKey::from_bytes(&bytes), Err(expected));
     let json = format!("\"{}\"", hex::encode(&bytes));
     assert!(serde_json::from_str::<VerifyingKey>(&json).is_err());
     match verifying_key_from_json(&verifying_key_to_json(key)) {
@@ -265,7 +265,7 @@ fn simulated(key: &mut Points<Bn254>) -> Proof<Bn254> {
 #[test]
 fn an_honest_keys_verifier_refuses_the_forgeries() {
     let key = &*HONEST;
-    let verifier = InferenceVerifier::new(VerifyingKey::decode(&encoded(key)).unwrap());
+    let verifier = InferenceVerifier::new(VerifyingKey::from_bytes(&encoded(key)).unwrap());
     let signals = Signals::new(SIGNALS.map(Fr::from).to_vec()).unwrap();
     let (l, alpha) = (combination(key), key.alpha_g1);
     let t = Fr::from(3u64);

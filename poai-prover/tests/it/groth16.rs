@@ -102,11 +102,12 @@ fn proofs_hold_for_one_to_six_signals() {
         let (setup, verifier, proof) = proven(count);
         let verified = verifier.verify(&binding(), &proof).unwrap();
         assert_eq!((&verified.signals, verified.key), (&proof.signals, setup.key.digest()));
-        let bytes = proof.encode();
+        let bytes = proof.to_bytes();
         assert_eq!(bytes.len(), 128 + 32 + 32 * count);
         assert_eq!(verifier.verify_bytes(&binding(), &bytes), Ok(verified));
         // The decoded key is the same key.
-        let other = InferenceVerifier::new(VerifyingKey::decode(&setup.key.encode()).unwrap());
+        let other =
+            InferenceVerifier::new(VerifyingKey::from_bytes(&setup.key.to_bytes()).unwrap());
         other.verify(&binding(), &proof).unwrap();
     }
 }
@@ -195,7 +196,7 @@ fn other_points_are_refused() {
     assert_ne!(other, proof.proof);
     verifier.verify_signals(&other, &signals(4)).unwrap();
     // Neither of them proves another statement.
-    assert_eq!(setup.rerandomised(&both, 6).encode().len(), 128);
+    assert_eq!(setup.rerandomised(&both, 6).to_bytes().len(), 128);
     let mut elements = signals(4).elements().to_vec();
     elements.swap(2, 3);
     let swapped = Signals::new(elements).unwrap();
@@ -220,7 +221,7 @@ fn another_key_is_refused() {
 #[test]
 fn flipped_bits_are_refused() {
     let (_, verifier, proof) = proven(2);
-    let bytes = proof.encode();
+    let bytes = proof.to_bytes();
     let (mut malformed, mut false_) = (0, 0);
     for bit in 0..8 * bytes.len() {
         let mut other = bytes.clone();
@@ -239,7 +240,7 @@ fn flipped_bits_are_refused() {
 #[test]
 fn other_encodings_are_refused() {
     let (_, verifier, proof) = proven(2);
-    let bytes = proof.encode();
+    let bytes = proof.to_bytes();
     let verify = |bytes: &[u8]| verifier.verify_bytes(&binding(), bytes);
     let malformed = |error: InferenceDecodeError| Err(InferenceMalformed::Encoding(error).into());
     let length = |length| malformed(InferenceDecodeError::Length(length));
@@ -275,7 +276,7 @@ fn contracts_need_a_name() {
 #[test]
 fn how_long_it_takes() {
     let (_, verifier, proof) = proven(6);
-    let bytes = proof.encode();
+    let bytes = proof.to_bytes();
     let took = (0..20).map(|_| {
         let start = Instant::now();
         verifier.verify_bytes(&binding(), &bytes).unwrap();

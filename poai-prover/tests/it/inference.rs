@@ -22,7 +22,7 @@ fn visibility(input: TensorVisibility, weights: WeightsVisibility) -> Visibility
 }
 
 fn verifier(prover: &Prover) -> InferenceVerifier {
-    InferenceVerifier::new(VerifyingKey::decode(&prover.verifying_key().encode()).unwrap())
+    InferenceVerifier::new(VerifyingKey::from_bytes(&prover.verifying_key().to_bytes()).unwrap())
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn programs_are_proven_and_what_they_show_is_seen() {
         let network = prover.circuit().network();
         let Visibility { input: input_seen, weights, .. } = prover.circuit().layout().visibility();
         let input = input(network, 8);
-        let bytes = proven.proof.encode();
-        assert_eq!(proven.proof.proof.encode().len(), 128);
+        let bytes = proven.proof.to_bytes();
+        assert_eq!(proven.proof.proof.to_bytes().len(), 128);
         let verified = verifier(prover).verify_bytes(&proven.binding, &bytes).unwrap();
         let parts = prover.circuit().layout().split(&verified.signals).unwrap();
         assert_eq!(proven.binding.macs, network.program().total_macs(&RUN));
@@ -195,7 +195,7 @@ fn a_proof_shows_nothing_else() {
 #[test]
 fn no_bit_can_be_flipped() {
     let (verifier, proven) = (verifier(&MLP.prover), &MLP.proven);
-    let bytes = proven.proof.encode();
+    let bytes = proven.proof.to_bytes();
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << (at % 8);

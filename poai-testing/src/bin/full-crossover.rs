@@ -78,7 +78,7 @@ fn main() -> Result<(), Failure> {
         let options = RunOptions::new().trace().sums();
         let trace = model.run(&run, vec![input], &options)?.trace.ok_or("no trace")?;
         let checker = Checker::new(model.program().clone(), TraceRules::DEFAULT);
-        let (root, header) = (trace.root(), trace.header().encode());
+        let (root, header) = (trace.root(), trace.header().to_bytes());
         let values = [trace.value(ValueId(0))?.bytes(), trace.value(ValueId(1))?.bytes()];
         let constants = trace.network().constants().iter();
         let constants: Vec<&[u8]> = constants.map(|held| held.tensor.bytes()).collect();

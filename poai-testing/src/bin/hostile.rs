@@ -31,7 +31,7 @@ fn mine(m: usize, n: usize, k: usize) -> Result<Vec<u8>, Failure> {
     let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
     let mined = round.mine(&miner.prepare(operands.a().clone())?, &options)?;
     let winner = mined.found.winners().last().ok_or("every ticket wins")?;
-    Ok(mined.found.prove(winner)?.encode(&params)?)
+    Ok(mined.found.prove(winner)?.to_bytes())
 }
 
 /// The shortest time of `tries` verifications, and the result.

@@ -28,7 +28,7 @@ fn proofs() -> Result<Vec<(Vec<u8>, bool)>, Failure> {
     let mined = round.mine(&miner.prepare(operands.a().clone())?, &options)?;
     let mut proofs = Vec::new();
     for (index, winner) in mined.found.winners().iter().enumerate() {
-        let good = mined.found.prove(winner)?.encode(&params)?;
+        let good = mined.found.prove(winner)?.to_bytes();
         let mut bad = good.clone();
         // Each check has its turn: shape, transcript, entries, siblings.
         let at = [0, 100, 148 + 977 * index, good.len() - 1][index % 4];

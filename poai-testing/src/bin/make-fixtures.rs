@@ -69,11 +69,11 @@ fn main() -> Result<(), Failure> {
     let mut writer = Writer { directory, manifest: Vec::new() };
 
     let block = mine(Params::CONSENSUS, 256, 1024, 1 << 24)?;
-    writer.add("block.proof", &block, &block.proof.encode(&block.params)?, "valid")?;
+    writer.add("block.proof", &block, &block.proof.to_bytes(), "valid")?;
 
     // Small proofs under research parameters, with every field near the start.
     let small = mine(Params::new(32, 16)?, 80, 96, 1 << 15)?;
-    let bytes = small.proof.encode(&small.params)?;
+    let bytes = small.proof.to_bytes();
     writer.add("small.proof", &small, &bytes, "valid")?;
     let mut edit = |name: &str, expect: &str, change: &dyn Fn(&mut Vec<u8>)| {
         let mut edited = bytes.clone();

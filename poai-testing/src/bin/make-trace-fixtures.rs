@@ -8,7 +8,7 @@
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::{Demand, Receipt, Record, TraceHeader, unclean};
-use poai_core::{Challenge, Difficulty, Params, Root};
+use poai_core::{Challenge, Difficulty, Root};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
 use poai_engine::{Cpu, MineOptions};
@@ -102,11 +102,11 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let options = RunOptions::new().trace();
     let trace = model.run(&run, zoo::tokens(&run), &options)?.trace.ok_or("no trace")?;
     let program = trace.network().program();
-    writer.file("encoder.program", &program.encode())?;
+    writer.file("encoder.program", &program.to_bytes())?;
     let of = |root| json!({ "program": "encoder.program", "trace": root, "beacon": Root(BEACON) });
 
     let audit = trace.audit(&CLAIM, &BEACON)?;
-    writer.file("encoder.receipt", &trace.receipt(&CLAIM).encode())?;
+    writer.file("encoder.receipt", &trace.receipt(&CLAIM).to_bytes())?;
     let audited = || {
         let mut with = of(trace.root());
         with["receipt"] = "encoder.receipt".into();
@@ -119,7 +119,7 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     // Another prover copied the trace: its receipt is right, but the audit is
     // not its own.
     let copier = Receipt { prover: [0x56; 32], ..trace.receipt(&CLAIM) };
-    writer.file("copied.receipt", &copier.encode())?;
+    writer.file("copied.receipt", &copier.to_bytes())?;
     let mut copied = audited();
     copied["receipt"] = "copied.receipt".into();
     writer.add("audit", "honest.audit", &audit, "invalid", copied)?;
@@ -141,9 +141,9 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
             let mut with = of(faulty.root());
             with["beacon"] = json!(Root(beacon));
             with["receipt"] = "faulty.receipt".into();
-            writer.file("faulty.receipt", &faulty.receipt(&CLAIM).encode())?;
+            writer.file("faulty.receipt", &faulty.receipt(&CLAIM).to_bytes())?;
             let demand = Demand { receipt: faulty.receipt(&CLAIM).digest(), value, tile: 0 };
-            writer.file("faulty.demand", &demand.encode())?;
+            writer.file("faulty.demand", &demand.to_bytes())?;
             let mut asked = of(faulty.root());
             asked["demand"] = "faulty.demand".into();
             asked["receipt"] = "faulty.receipt".into();
@@ -161,7 +161,7 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     demands_and_answers(writer, &trace, value)?;
     let mut header = trace.header();
     header.macs += 1;
-    writer.add("fraud", "header-macs.fraud", &header.encode(), "valid", of(header.root()))?;
+    writer.add("fraud", "header-macs.fraud", &header.to_bytes(), "valid", of(header.root()))?;
 
     let input = ValueId(0);
     let clean = trace.value(input)?.bytes().to_vec();
@@ -177,7 +177,7 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     *stained.last_mut().ok_or("an empty input")? = 1;
     let forged = Forged::new(&trace, input, stained);
     let Forged { header, records, values, .. } = &forged;
-    let records: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+    let records: Vec<Vec<u8>> = records.iter().map(Record::to_bytes).collect();
     let proof = unclean::accuse_input(program, header, &records, input, &values[0]);
     let proof = proof.ok_or("a clean input")?;
     writer.add("fraud", "unclean-input.fraud", &proof, "valid", of(forged.root()))?;
@@ -192,7 +192,7 @@ fn demands_and_answers(
     trace: &Trace,
     value: ValueId,
 ) -> Result<(), Failure> {
-    writer.file("encoder.header", &trace.header().encode())?;
+    writer.file("encoder.header", &trace.header().to_bytes())?;
     let of = || {
         json!({
             "program": "encoder.program", "trace": trace.root(), "header": "encoder.header",
@@ -205,7 +205,7 @@ fn demands_and_answers(
     {
         let demand = Demand { receipt, value, tile };
         let file = format!("{name}.demand");
-        writer.add("demand", &file, &demand.encode(), "valid", of())?;
+        writer.add("demand", &file, &demand.to_bytes(), "valid", of())?;
         let mut with = of();
         with["demand"] = file.into();
         let answer = trace.answer(&CLAIM, &demand)?;
@@ -214,17 +214,23 @@ fn demands_and_answers(
     let mut with = of();
     with["demand"] = "tile.demand".into();
     let expect = format!("malformed: expected tile 0 of value {}", value.0);
-    writer.add("answer", "header-alone.answer", &trace.header().encode(), &expect, with.clone())?;
+    writer.add(
+        "answer",
+        "header-alone.answer",
+        &trace.header().to_bytes(),
+        &expect,
+        with.clone(),
+    )?;
     let other = trace.fraud_proof(value, 1)?;
     writer.add("answer", "another-tile.answer", &other, &expect, with)?;
     let demand = Demand { receipt, value, tile: 1 << 40 };
     let expect = format!("malformed: value {} has no tile", value.0);
-    writer.add("demand", "no-tile.demand", &demand.encode(), &expect, of())?;
+    writer.add("demand", "no-tile.demand", &demand.to_bytes(), &expect, of())?;
     // A demand about another prover's receipt of the same trace.
     let copier = Claim { prover: [0x56; 32], ..CLAIM };
     let demand = Demand { receipt: trace.receipt(&copier).digest(), value, tile: 0 };
     let expect = "invalid: expected a demand about receipt";
-    writer.add("demand", "copier.demand", &demand.encode(), expect, of())
+    writer.add("demand", "copier.demand", &demand.to_bytes(), expect, of())
 }
 
 fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
@@ -237,8 +243,8 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let done = model.run(&run, vec![input], &RunOptions::new().trace().mine(mining))?;
     let trace = done.trace.ok_or("no trace")?;
     let mined = done.mined.first().ok_or("nothing mined")?;
-    let proof = mined.found.proof().ok_or("no win")?.encode(&Params::CONSENSUS)?;
-    writer.file("deep.program", &trace.network().program().encode())?;
+    let proof = mined.found.proof().ok_or("no win")?.to_bytes();
+    writer.file("deep.program", &trace.network().program().to_bytes())?;
     writer.file("win.proof", &proof)?;
     let of = || {
         json!({
@@ -252,25 +258,25 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let bytes = trace.value(value)?.bytes().to_vec();
     let other =
         Forged::new(&trace, value, bytes).with_records(|records| records[1].inputs[0].0[0] ^= 1);
-    let link = [&other.header.encode()[..], &1u32.to_le_bytes(), &other.record(value)].concat();
+    let link = [&other.header.to_bytes()[..], &1u32.to_le_bytes(), &other.record(value)].concat();
     let mut with = of();
     with["trace"] = json!(other.root());
     writer.add("link", "other-operand.link", &link, "invalid: the proof's A", with)?;
 
     let receipt = trace.receipt(&CLAIM);
     let header: TraceHeader = trace.header();
-    writer.file("deep.header", &header.encode())?;
+    writer.file("deep.header", &header.to_bytes())?;
     let of = |receipt: &Receipt| {
         json!({
             "program": "deep.program", "header": "deep.header",
             "trace": trace.root(), "digest": Root(receipt.digest()),
         })
     };
-    writer.add("receipt", "honest.receipt", &receipt.encode(), "valid", of(&receipt))?;
+    writer.add("receipt", "honest.receipt", &receipt.to_bytes(), "valid", of(&receipt))?;
     let mut other = receipt;
     other.macs_weights -= 1;
     let expect = "invalid: the receipt says";
-    writer.add("receipt", "fewer-macs.receipt", &other.encode(), expect, of(&other))
+    writer.add("receipt", "fewer-macs.receipt", &other.to_bytes(), expect, of(&other))
 }
 
 fn main() -> Result<(), Failure> {

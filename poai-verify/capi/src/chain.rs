@@ -156,7 +156,7 @@ pub unsafe extern "C" fn poai_compact_encode(difficulty: *const u8, bits: *mut u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poai_compact_decode(bits: u32, difficulty: *mut u8) -> i32 {
     guard(|| {
-        let compact = CompactDifficulty::decode(bits).map_err(|_| POAI_MALFORMED_COMPACT)?;
+        let compact = CompactDifficulty::from_bits(bits).map_err(|_| POAI_MALFORMED_COMPACT)?;
         // SAFETY: the caller guarantees it.
         unsafe { write(difficulty, compact.difficulty().macs().to_be_bytes()) }
     })

@@ -35,7 +35,7 @@ pub unsafe extern "C" fn poai_decode_json(
         if proof.len() as u64 > rules.proof_bytes_max() {
             return Err(POAI_MALFORMED_ENCODING);
         }
-        let proof = Proof::decode(&rules.params, proof).map_err(|_| POAI_MALFORMED_ENCODING)?;
+        let proof = Proof::from_bytes(&rules.params, proof).map_err(|_| POAI_MALFORMED_ENCODING)?;
         let text = serde_json::to_string(&proof).map_err(|_| POAI_ERROR_INTERNAL)?;
         let text = CString::new(text).map_err(|_| POAI_ERROR_INTERNAL)?;
         // SAFETY: as above.

@@ -17,7 +17,7 @@ fuzz_target!(|input: Input| {
         [height, time, parent_height, parent_time],
         later,
     ) = input;
-    if let Ok(compact) = CompactDifficulty::decode(bits) {
+    if let Ok(compact) = CompactDifficulty::from_bits(bits) {
         assert_eq!(CompactDifficulty::new(compact.difficulty()), compact);
     }
     let profile = Profile::EAI;

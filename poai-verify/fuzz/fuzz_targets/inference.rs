@@ -24,7 +24,7 @@ static HONEST: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let proof = Groth16Proof::new(proof.a, proof.b, proof.c).unwrap();
     let signals = Signals::new(signals_from_json(made!("public")).unwrap()).unwrap();
     let object = InferenceProof { proof, key: key.digest(), signals };
-    (key.encode(), object.encode())
+    (key.to_bytes(), object.to_bytes())
 });
 
 #[derive(Arbitrary, Debug)]
@@ -51,13 +51,13 @@ fuzz_target!(|input: Input| {
     proof.truncate(input.cut.map_or(proof.len(), usize::from));
     proof.extend(&input.add);
 
-    let key_read = VerifyingKey::decode(&key);
+    let key_read = VerifyingKey::from_bytes(&key);
     if let Ok(key_read) = &key_read {
-        assert_eq!(&key_read.encode(), &key);
+        assert_eq!(&key_read.to_bytes(), &key);
     }
-    let read = InferenceProof::decode(&proof);
+    let read = InferenceProof::from_bytes(&proof);
     if let Ok(read) = &read {
-        assert_eq!(&read.encode(), &proof);
+        assert_eq!(&read.to_bytes(), &proof);
     }
     if let (Ok(key_read), Ok(read)) = (key_read, read) {
         let verifier = InferenceVerifier::new(key_read);

@@ -48,12 +48,12 @@ const RULES: TraceRules = TraceRules {
 };
 
 fn header(message: &[u8]) -> TraceHeader {
-    TraceHeader::decode(&message[..TraceHeader::LEN]).unwrap()
+    TraceHeader::from_bytes(&message[..TraceHeader::LEN]).unwrap()
 }
 
 fuzz_target!(|input: Input| {
-    let checker = Checker::new(Program::decode(fixture!("encoder.program")).unwrap(), RULES);
-    let receipt = Receipt::decode(fixture!("encoder.receipt")).unwrap();
+    let checker = Checker::new(Program::from_bytes(fixture!("encoder.program")).unwrap(), RULES);
+    let receipt = Receipt::from_bytes(fixture!("encoder.receipt")).unwrap();
     let honest = header(fixture!("honest.audit"));
     let bytes: &[u8] = match &input.message {
         Message::Audit => fixture!("honest.audit"),
@@ -85,7 +85,7 @@ fuzz_target!(|input: Input| {
         Message::Convicting => (fixture!("faulty.receipt"), fixture!("faulty.demand")),
         _ => (fixture!("encoder.receipt"), fixture!("tile.demand")),
     };
-    let (of, demanded) = (Receipt::decode(of).unwrap(), Demand::decode(demanded).unwrap());
+    let (of, demanded) = (Receipt::from_bytes(of).unwrap(), Demand::from_bytes(demanded).unwrap());
     let answer = checker.answer(&of, &demanded, &altered);
     let right = answer == Ok(Answer::Right);
     let convicted = matches!(answer, Ok(Answer::Fraud(_)));
@@ -108,13 +108,13 @@ fuzz_target!(|input: Input| {
     let value = poai_core::program::ValueId(value);
     let demand = Demand { receipt: receipt.digest(), value, tile };
     let _ = checker.demand(&receipt, &honest, &demand);
-    if let Ok(header) = TraceHeader::decode(&altered) {
-        assert_eq!(header.encode().as_slice(), altered);
+    if let Ok(header) = TraceHeader::from_bytes(&altered) {
+        assert_eq!(header.to_bytes().as_slice(), altered);
     }
-    if let Ok(receipt) = Receipt::decode(&altered) {
-        assert_eq!(receipt.encode().as_slice(), altered);
+    if let Ok(receipt) = Receipt::from_bytes(&altered) {
+        assert_eq!(receipt.to_bytes().as_slice(), altered);
     }
-    if let Ok(demand) = Demand::decode(&altered) {
-        assert_eq!(demand.encode().as_slice(), altered);
+    if let Ok(demand) = Demand::from_bytes(&altered) {
+        assert_eq!(demand.to_bytes().as_slice(), altered);
     }
 });

@@ -55,7 +55,7 @@ impl CompactDifficulty {
     /// # Errors
     /// [`CompactError`] if [`CompactDifficulty::new`] makes this encoding of no
     /// difficulty.
-    pub fn decode(bits: u32) -> Result<CompactDifficulty, CompactError> {
+    pub fn from_bits(bits: u32) -> Result<CompactDifficulty, CompactError> {
         let (length, mantissa) = (bits >> 24, bits & 0x00ff_ffff);
         if !(1..=16).contains(&length) {
             return Err(CompactError::Length { bits, length });
@@ -95,7 +95,7 @@ impl TryFrom<u32> for CompactDifficulty {
     type Error = CompactError;
 
     fn try_from(bits: u32) -> Result<Self, CompactError> {
-        CompactDifficulty::decode(bits)
+        CompactDifficulty::from_bits(bits)
     }
 }
 

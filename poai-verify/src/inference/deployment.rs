@@ -138,7 +138,7 @@ fn signal_words<S: Serializer>(signals: &Signals, to: S) -> Result<S::Ok, S::Err
 
 fn optional_word<S: Serializer>(element: &Option<Fr>, to: S) -> Result<S::Ok, S::Error> {
     match element.and_then(|element| Signals::new(Vec::from([element])).ok()) {
-        Some(signals) => hex(&signals.encode(), to),
+        Some(signals) => hex(&signals.to_bytes(), to),
         None => to.serialize_none(),
     }
 }

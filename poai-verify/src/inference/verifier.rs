@@ -107,7 +107,7 @@ impl InferenceVerifier {
         binding: &Binding,
         proof: &[u8],
     ) -> Result<InferenceVerified, InferenceError> {
-        let proof = InferenceProof::decode(proof).map_err(InferenceMalformed::Encoding)?;
+        let proof = InferenceProof::from_bytes(proof).map_err(InferenceMalformed::Encoding)?;
         self.verify(binding, &proof)
     }
 

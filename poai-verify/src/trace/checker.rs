@@ -58,10 +58,11 @@ impl Checker {
     ) -> Result<Head, TraceError> {
         // The version comes first. Bytes of another version are unsupported,
         // whatever follows.
-        let header = TraceHeader::decode(from.peek(TraceHeader::LEN)).map_err(|why| match why {
-            TraceDecodeError::Length { .. } => TraceMalformed::Short,
-            why => TraceMalformed::Decode(why),
-        })?;
+        let header =
+            TraceHeader::from_bytes(from.peek(TraceHeader::LEN)).map_err(|why| match why {
+                TraceDecodeError::Length { .. } => TraceMalformed::Short,
+                why => TraceMalformed::Decode(why),
+            })?;
         from.take(TraceHeader::LEN as u64)?;
         let (expected, got) = (*trace, header.root());
         if expected != got {
@@ -120,7 +121,7 @@ impl Checker {
         value: ValueId,
         bytes: &[u8],
     ) -> Result<Record, TraceInvalid> {
-        Ok(Record::decode(bytes, &self.program, &head.extents, &head.run, value)?)
+        Ok(Record::from_bytes(bytes, &self.program, &head.extents, &head.run, value)?)
     }
 
     /// Checks the header's total against the program.

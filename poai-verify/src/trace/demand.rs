@@ -36,7 +36,7 @@ impl Checker {
         demand: &Demand,
     ) -> Result<u64, TraceError> {
         self.demanded(receipt, demand)?;
-        let head = self.head(&receipt.trace, &mut Cursor::new(&header.encode()))?;
+        let head = self.head(&receipt.trace, &mut Cursor::new(&header.to_bytes()))?;
         self.check_memory(&head.run, &head.extents)?;
         if !self.has_tile(&head, demand) {
             let Demand { value, tile, .. } = *demand;

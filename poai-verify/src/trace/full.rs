@@ -176,7 +176,7 @@ impl Checker {
                 macs: program.macs(value, &head.run),
                 inputs: inputs.iter().map(root).collect::<Option<_>>()?,
             };
-            Some(Record::leaf(&record.encode()))
+            Some(Record::leaf(&record.to_bytes()))
         };
         let leaves: Option<Vec<_>> = (0..program.values()).map(leaf).collect();
         let leaves = leaves.ok_or(TraceInvalid::Records)?;

@@ -23,7 +23,7 @@ impl Checker {
     /// program, or [`TraceInvalid::Receipt`] with the first field that differs.
     pub fn receipt(&self, receipt: &Receipt, header: &TraceHeader) -> Result<(), TraceError> {
         let trace = header.root();
-        let head = self.head(&trace, &mut Cursor::new(&header.encode()))?;
+        let head = self.head(&trace, &mut Cursor::new(&header.to_bytes()))?;
         self.check_memory(&head.run, &head.extents)?;
         Ok(self.check_receipt(&head, receipt)?)
     }

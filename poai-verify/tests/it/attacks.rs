@@ -319,10 +319,10 @@ fn a_malformed_opening_that_rebuilds_the_root_without_its_leaf_bytes() {
     replaced[..2].copy_from_slice(&children);
     let forged = Opening { bytes: honest.opening_a.bytes.clone(), siblings: replaced };
     assert_eq!(check(&forged), Err(OpeningError::Root));
-    // As a whole proof, it cannot be encoded, or does not verify.
+    // As a whole proof, its bytes are refused, or it does not verify.
     let mut proof = honest.clone();
     proof.opening_a = bare;
-    assert!(proof.encode(&P).is_err());
+    assert!(Proof::from_bytes(&P, &proof.to_bytes()).is_err());
     proof.opening_a = forged;
     let refused = puzzle.verify(&proof);
     assert!(matches!(refused, Err(VerifyError::Invalid(Invalid::Opening { side: Side::A, .. }))));
@@ -364,8 +364,8 @@ fn proof_malleability() {
     let puzzle = Puzzle::random(96, 96);
     let bytes = puzzle.bytes(1, 2);
     verifier().verify(&CHALLENGE, &bytes).unwrap();
-    let decoded = Proof::decode(&P, &bytes).unwrap();
-    assert_eq!(decoded.encode(&P).unwrap(), bytes);
+    let decoded = Proof::from_bytes(&P, &bytes).unwrap();
+    assert_eq!(decoded.to_bytes(), bytes);
     // Every bit of the header, and a stride of the openings.
     let positions =
         (0..148).chain((148..bytes.len()).step_by(211)).chain(bytes.len() - 64..bytes.len());
@@ -383,11 +383,11 @@ fn proof_malleability() {
     for changed in [appended, doubled, bytes[1..].to_vec()] {
         assert!(matches!(verifier().verify(&CHALLENGE, &changed), Err(VerifyError::Malformed(_))));
     }
-    // Exchanged openings cannot be encoded if their sizes differ, and do not
+    // Bytes of exchanged openings are refused if their sizes differ, and do not
     // verify if they agree.
     let mut exchanged = decoded;
     std::mem::swap(&mut exchanged.opening_a, &mut exchanged.opening_b);
-    assert!(exchanged.encode(&P).is_err());
+    assert!(Proof::from_bytes(&P, &exchanged.to_bytes()).is_err());
     let mut exchanged = puzzle.proof(1, 1);
     std::mem::swap(&mut exchanged.opening_a, &mut exchanged.opening_b);
     assert!(matches!(
@@ -410,7 +410,7 @@ fn a_ground_transcript() {
             difficulty.wins(&P, 1024, &ticket)
         })
         .expect("one ticket in 16 wins at this difficulty");
-    let refused = strict.verify(&CHALLENGE, &forged.encode(&P).unwrap());
+    let refused = strict.verify(&CHALLENGE, &forged.to_bytes());
     assert!(
         matches!(refused, Err(VerifyError::Invalid(Invalid::Transcript { .. }))),
         "guess {won}: {refused:?}"

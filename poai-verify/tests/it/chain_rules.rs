@@ -29,7 +29,7 @@ fn compact_difficulties() {
         let compact = CompactDifficulty::new(difficulty(macs));
         assert_eq!(compact.bits(), bits, "{macs}: {compact}");
         assert_eq!(compact.difficulty().macs(), kept);
-        assert_eq!(CompactDifficulty::decode(bits), Ok(compact));
+        assert_eq!(CompactDifficulty::from_bits(bits), Ok(compact));
         assert_eq!(CompactDifficulty::try_from(u32::from(compact)), Ok(compact));
         assert_eq!(compact.to_string(), format!("{bits:#010x}"));
     }
@@ -46,7 +46,7 @@ fn compact_difficulties() {
         (0x0101_0100, twice(0x0101_0100)),
         (0x0201_0001, twice(0x0201_0001)),
     ] {
-        assert_eq!(CompactDifficulty::decode(bits), expected, "{bits:#010x}");
+        assert_eq!(CompactDifficulty::from_bits(bits), expected, "{bits:#010x}");
     }
 }
 
@@ -59,14 +59,14 @@ proptest! {
         let compact = CompactDifficulty::new(difficulty(macs));
         let kept = compact.difficulty().macs();
         prop_assert!(kept <= macs && macs - kept <= kept >> 15);
-        prop_assert_eq!(CompactDifficulty::decode(compact.bits()), Ok(compact));
+        prop_assert_eq!(CompactDifficulty::from_bits(compact.bits()), Ok(compact));
         prop_assert_eq!(CompactDifficulty::new(difficulty(kept)), compact);
     }
 
     #[test]
     fn what_decodes_is_what_encodes(bits in any::<u32>(), length in 0..20u32) {
         for bits in [bits, bits & 0xff_ffff | length << 24, bits & 0xff_0000 | length << 24] {
-            if let Ok(compact) = CompactDifficulty::decode(bits) {
+            if let Ok(compact) = CompactDifficulty::from_bits(bits) {
                 prop_assert_eq!(CompactDifficulty::new(compact.difficulty()).bits(), bits);
             }
         }

@@ -56,7 +56,7 @@ impl Puzzle {
     }
 
     pub fn bytes(&self, row: u32, column: u32) -> Vec<u8> {
-        self.proof(row, column).encode(&self.params).unwrap()
+        self.proof(row, column).to_bytes()
     }
 
     pub fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
@@ -66,7 +66,7 @@ impl Puzzle {
 
 /// Encodes and verifies a proof as a share.
 pub fn verify(challenge: &Challenge, proof: &Proof) -> Result<(), VerifyError> {
-    let bytes = proof.encode(&Params::CONSENSUS).unwrap();
+    let bytes = proof.to_bytes();
     verifier().verify(challenge, &bytes).map(drop)
 }
 

@@ -39,11 +39,11 @@ fn a_broken_copy_does_not_blacklist_the_honest_proof() {
     // tile.
     let mut another_tile = puzzle.proof(1, 0);
     another_tile.transcript = puzzle.proof(0, 1).transcript;
-    let another_tile = another_tile.encode(&puzzle.params).unwrap();
+    let another_tile = another_tile.to_bytes();
     let [same_row, same_column] = [(0, 0), (1, 1)].map(|(row, column)| {
         let forged =
             Proof { transcript: puzzle.proof(0, 1).transcript, ..puzzle.proof(row, column) };
-        forged.encode(&puzzle.params).unwrap()
+        forged.to_bytes()
     });
     for (sender, broken) in [
         ("mallory", &broken_opening),
@@ -65,9 +65,7 @@ fn one_transcript_is_not_tried_on_tile_after_tile() {
     let mut failures = Failures::new(100);
     let ground = Transcript([1; 16]);
     for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        let forged = Proof { transcript: ground, ..puzzle.proof(row, column) }
-            .encode(&puzzle.params)
-            .unwrap();
+        let forged = Proof { transcript: ground, ..puzzle.proof(row, column) }.to_bytes();
         let got = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forged);
         match (row, column) {
             (0, 0) => assert!(matches!(got, Err(VerifyError::Invalid(Invalid::Transcript { .. })))),
@@ -95,7 +93,7 @@ fn a_failure_is_held_against_its_statement_and_rules_alone() {
     let proof = honest.proof(0, 0);
     for other in &others {
         let forged = Proof { transcript: proof.transcript, ..other.proof(0, 0) };
-        let bytes = forged.encode(&honest.params).unwrap();
+        let bytes = forged.to_bytes();
         let refused = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &bytes);
         assert!(
             matches!(refused, Err(VerifyError::Invalid(Invalid::Transcript { .. }))),
@@ -119,7 +117,7 @@ fn a_proven_failure_is_refused_from_everybody() {
     let mut failures = Failures::new(100);
     let mut forged = puzzle.proof(0, 0);
     forged.transcript.0[3] ^= 1;
-    let forged = forged.encode(&puzzle.params).unwrap();
+    let forged = forged.to_bytes();
     let first = failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forged);
     assert!(matches!(first, Err(VerifyError::Invalid(Invalid::Transcript { word: 3, .. }))));
     let second = failures.verify(&verifier(), Some(b"eve"), &CHALLENGE, &forged);
@@ -137,7 +135,7 @@ fn it_stays_within_its_bound_and_forgets_the_oldest() {
     let forge = |word: u32| {
         let mut forged = puzzle.proof(0, 0);
         forged.transcript.0[0] ^= word;
-        forged.encode(&puzzle.params).unwrap()
+        forged.to_bytes()
     };
     for word in 1..=20 {
         assert!(failures.verify(&verifier(), Some(b"mallory"), &CHALLENGE, &forge(word)).is_err());
@@ -184,9 +182,7 @@ fn an_unknown_sender_cannot_poison_the_memory() {
     assert!(failures.verify(&verifier(), None, &CHALLENGE, &broken).is_err());
     assert!(failures.is_empty());
     failures.verify(&verifier(), None, &CHALLENGE, &honest).unwrap();
-    let forged = Proof { transcript: Transcript([9; 16]), ..puzzle.proof(0, 1) }
-        .encode(&puzzle.params)
-        .unwrap();
+    let forged = Proof { transcript: Transcript([9; 16]), ..puzzle.proof(0, 1) }.to_bytes();
     assert!(failures.verify(&verifier(), None, &CHALLENGE, &forged).is_err());
     assert_eq!(failures.verify(&verifier(), None, &CHALLENGE, &forged), Err(VerifyError::Known));
 }
@@ -197,9 +193,7 @@ fn asking_and_recording_are_the_same_as_verifying() {
     let puzzle = Puzzle::random(64, 64);
     let mut broken = puzzle.bytes(0, 1);
     broken[200] ^= 1;
-    let forged = Proof { transcript: Transcript([9; 16]), ..puzzle.proof(1, 0) }
-        .encode(&puzzle.params)
-        .unwrap();
+    let forged = Proof { transcript: Transcript([9; 16]), ..puzzle.proof(1, 0) }.to_bytes();
     let honest = puzzle.bytes(1, 1);
     let (mut whole, mut halves) = (Failures::new(100), Failures::new(100));
     let sources = [Some(&b"mallory"[..]), None, Some(&b"alice"[..])];

@@ -31,7 +31,7 @@ fn check(directory: &Path, entry: &Entry) {
     match verifier.verify(&entry.challenge, &bytes) {
         Ok(_) => {
             assert_eq!(entry.expect, "valid", "{:?}", entry.file);
-            assert_eq!(Proof::decode(&params, &bytes).unwrap().encode(&params).unwrap(), bytes);
+            assert_eq!(Proof::from_bytes(&params, &bytes).unwrap().to_bytes(), bytes);
         }
         Err(error) => {
             let text = error.to_string();

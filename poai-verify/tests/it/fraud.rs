@@ -21,7 +21,7 @@ fn received(trace: &Trace, forged: &Forged) -> Result<Trace, ReceivedError> {
 }
 
 fn records(forged: &Forged) -> Vec<Vec<u8>> {
-    forged.records.iter().map(Record::encode).collect()
+    forged.records.iter().map(Record::to_bytes).collect()
 }
 
 fn found(trace: &Trace, forged: &Forged) -> Option<Fraud> {

@@ -30,9 +30,9 @@ fn a_full_check_decides_every_entry() {
         let checker = checker(&trace);
         let (values, constants, sums) = bytes_of(&trace);
         let data = Data { values: &values, constants: &constants, sums: &sums };
-        let header = trace.header().encode();
+        let header = trace.header().to_bytes();
         let check = |trace: &Trace, data: &Data<'_>| {
-            checker.full(&trace.root(), &trace.header().encode(), data, &method())
+            checker.full(&trace.root(), &trace.header().to_bytes(), data, &method())
         };
         let checked = check(&trace, &data).unwrap();
         let products = sums.iter().flatten().count() as u32;
@@ -115,9 +115,9 @@ fn an_output_of_nothing_is_refused() {
     let (values, constants, sums) = bytes_of(&trace);
     let data = Data { values: &values, constants: &constants, sums: &sums };
     let honest = trace.header();
-    checker(&trace).full(&honest.root(), &honest.encode(), &data, &method()).unwrap();
+    checker(&trace).full(&honest.root(), &honest.to_bytes(), &data, &method()).unwrap();
     let forged = TraceHeader { output: poai_core::Root(honest.records), ..honest };
-    let error = checker(&trace).full(&forged.root(), &forged.encode(), &data, &method());
+    let error = checker(&trace).full(&forged.root(), &forged.to_bytes(), &data, &method());
     assert_eq!(error, Err(TraceInvalid::Output.into()));
 }
 
@@ -163,7 +163,7 @@ fn full(
     method: &Method,
 ) -> Result<Checked, TraceError> {
     let data = Data { values, constants, sums };
-    checker(trace).full(&trace.root(), &trace.header().encode(), &data, method)
+    checker(trace).full(&trace.root(), &trace.header().to_bytes(), &data, method)
 }
 
 proptest! {

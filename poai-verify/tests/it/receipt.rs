@@ -21,23 +21,23 @@ fn receipts_have_one_byte_string() {
         assert_eq!((receipt.input, receipt.output), (header.input, header.output));
         assert_eq!(receipt.macs_weights + receipt.macs_activations, header.macs);
         assert!(receipt.macs_weights > 0);
-        let bytes = receipt.encode();
+        let bytes = receipt.to_bytes();
         assert_eq!(bytes.len(), Receipt::LEN);
-        assert_eq!(Receipt::decode(&bytes), Ok(receipt));
+        assert_eq!(Receipt::from_bytes(&bytes), Ok(receipt));
         let (expected, got) = (Receipt::LEN, Receipt::LEN - 1);
         let short = TraceDecodeError::Length { expected, got };
-        assert_eq!(Receipt::decode(&bytes[..got]), Err(short));
+        assert_eq!(Receipt::from_bytes(&bytes[..got]), Err(short));
         // Every byte counts; the first four are the version.
         for at in 0..4 {
             let mut other = bytes.clone();
             other[at] ^= 1;
-            let error = Receipt::decode(&other).unwrap_err();
+            let error = Receipt::from_bytes(&other).unwrap_err();
             assert!(matches!(error, TraceDecodeError::UnsupportedVersion { expected: 2, .. }));
         }
         for at in 4..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;
-            let other = Receipt::decode(&other).unwrap();
+            let other = Receipt::from_bytes(&other).unwrap();
             assert!(other != receipt && other.digest() != receipt.digest(), "byte {at}");
         }
     }

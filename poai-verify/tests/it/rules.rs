@@ -180,7 +180,7 @@ fn the_longest_proofs_are_so_long() {
 fn a_ticket_wins_up_to_its_difficulty_and_no_further() {
     let puzzle = Puzzle::random(64, 64);
     let best = *puzzle.mined.found.best().unwrap();
-    let bytes = puzzle.mined.found.proof().unwrap().encode(&puzzle.params).unwrap();
+    let bytes = puzzle.mined.found.proof().unwrap().to_bytes();
     let edge = Difficulty::largest_won(&puzzle.params, 1024, &best.ticket).unwrap();
     let verify = |macs: u128| {
         let verifier = Verifier::new(Rules::SHARE, Difficulty::new(macs).unwrap()).unwrap();

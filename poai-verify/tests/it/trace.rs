@@ -205,7 +205,7 @@ fn a_record_that_lies_is_a_fraud() {
             records.iter().map(|record| poai_core::trace::Record::leaf(record)).collect();
         let mut header = trace.header();
         header.records = poai_core::trace::record::records_root(&leaves);
-        let mut proof = header.encode();
+        let mut proof = header.to_bytes();
         proof.extend(value.0.to_le_bytes());
         proof.extend(0u64.to_le_bytes());
         let step = program.step_of(value).unwrap();
@@ -213,7 +213,7 @@ fn a_record_that_lies_is_a_fraud() {
             proof.extend(&records[opened.0 as usize]);
             proof.extend(poai_core::trace::record::path(&leaves, u64::from(opened.0)).concat());
         }
-        let audit = [header.encode(), records.concat()].concat();
+        let audit = [header.to_bytes(), records.concat()].concat();
         let receipt = Receipt { trace: header.root(), ..trace.receipt(&CLAIM) };
         (receipt, proof, audit)
     };
@@ -267,7 +267,7 @@ fn mined_products_are_linked_to_their_trace() {
         model.run(&shape, zoo::images(&shape), &RunOptions::new().trace().mine(mining)).unwrap();
     let trace = done.trace.unwrap();
     let mined = &done.mined[0];
-    let proof = mined.found.proof().unwrap().encode(&poai_core::Params::CONSENSUS).unwrap();
+    let proof = mined.found.proof().unwrap().to_bytes();
     let win = Verifier::new(Rules::SHARE, difficulty).unwrap().verify(&challenge, &proof).unwrap();
     let checker = checker(&trace);
     let link = trace.link(mined.value).unwrap();
@@ -301,19 +301,19 @@ fn headers_that_lie_are_frauds() {
     for trace in traces() {
         let checker = checker(trace);
         let input = trace.fraud_proof(ValueId(0), 0).unwrap();
-        let honest = [trace.header().encode(), input.clone()];
+        let honest = [trace.header().to_bytes(), input.clone()];
         for proof in &honest {
             let error = checker.fraud(&trace.root(), proof).unwrap_err();
             assert!(matches!(error, TraceError::Invalid(TraceInvalid::NoFraud { .. })), "{error}");
         }
         let mut header = trace.header();
         header.macs += 1;
-        let fraud = checker.fraud(&header.root(), &header.encode()).unwrap();
+        let fraud = checker.fraud(&header.root(), &header.to_bytes()).unwrap();
         assert!(matches!(fraud.wrong, Wrong::Header(TraceInvalid::Macs { .. })));
         let mut header = trace.header();
         header.input.0[0] ^= 1;
         let mut proof = input.clone();
-        proof[..TraceHeader::LEN].copy_from_slice(&header.encode());
+        proof[..TraceHeader::LEN].copy_from_slice(&header.to_bytes());
         let fraud = checker.fraud(&header.root(), &proof).unwrap();
         assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
         // The lie is about all inputs and has one message, with the first input.

@@ -230,7 +230,7 @@ fn a_withheld_chunk_is_forced_open() {
     let guess = Forged::new(&liar, secret, known[2].clone());
     for (value, tile) in [(secret, 1), (program.output(), 1)] {
         let guess = guess.fraud_proof(value, tile);
-        let guess = [&liar.header().encode()[..], &guess[TraceHeader::LEN..]].concat();
+        let guess = [&liar.header().to_bytes()[..], &guess[TraceHeader::LEN..]].concat();
         assert!(checker.fraud(&liar.root(), &guess).is_err(), "{value:?}");
     }
     // The challenger demands what was withheld. The prover answers for honest
@@ -263,7 +263,7 @@ fn a_withheld_chunk_is_forced_open() {
         let (value, tile) = (demand.value, demand.tile);
         let none = Err(TraceMalformed::Answer { value, tile }.into());
         assert_eq!(checker.answer(&receipt, demand, &other), none);
-        assert_eq!(checker.answer(&receipt, demand, &liar.header().encode()), none);
+        assert_eq!(checker.answer(&receipt, demand, &liar.header().to_bytes()), none);
         for cut in [0, 1, TraceHeader::LEN - 1, TraceHeader::LEN + 11, answer.len() - 1] {
             assert!(checker.answer(&receipt, demand, &answer[..cut]).is_err(), "{cut}");
         }
@@ -304,7 +304,7 @@ fn no_demand_convicts_an_honest_trace() {
             assert_eq!(checker.demand(&receipt, &header, &of(value.0, count)), Err(none.into()));
         }
         for demand in &demands {
-            assert_eq!(Demand::decode(&demand.encode()), Ok(*demand));
+            assert_eq!(Demand::from_bytes(&demand.to_bytes()), Ok(*demand));
             let most = checker.demand(&receipt, &header, demand).unwrap();
             let answer = trace.answer(&CLAIM, demand).unwrap();
             assert!(answer.len() as u64 <= most, "{demand:?}");
@@ -356,7 +356,7 @@ fn a_sequence_that_changes_nothing_is_refused() {
         let refused: TraceError = TraceMalformed::Run(refused).into();
         assert_eq!(checker.receipt(&receipt, &header), Err(refused));
         let mut audit = trace.audit(&CLAIM, &BEACON).unwrap();
-        audit[..TraceHeader::LEN].copy_from_slice(&header.encode());
+        audit[..TraceHeader::LEN].copy_from_slice(&header.to_bytes());
         assert_eq!(checker.audit(&receipt, &BEACON, &audit), Err(refused));
         assert_eq!(checker.fraud(&header.root(), &audit), Err(refused));
         let demand = Demand { receipt: receipt.digest(), value: ValueId(1), tile: 0 };

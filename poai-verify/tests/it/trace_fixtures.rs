@@ -45,17 +45,17 @@ impl Case<'_> {
     fn new<'a>(directory: &Path, entry: &'a Entry) -> Case<'a> {
         let read = |file: &PathBuf| std::fs::read(directory.join(file)).unwrap();
         let bytes = read(&entry.program);
-        let program = Program::decode(&bytes).unwrap();
-        assert_eq!(program.encode(), bytes);
+        let program = Program::from_bytes(&bytes).unwrap();
+        assert_eq!(program.to_bytes(), bytes);
         let proof = entry.proof.as_ref().map(read);
         Case {
             entry,
             checker: Checker::new(program, entry.rules),
             win: proof
                 .map(|proof| win(entry.challenge.unwrap(), entry.difficulty.unwrap(), &proof)),
-            header: entry.header.as_ref().map(|file| TraceHeader::decode(&read(file)).unwrap()),
-            receipt: entry.receipt.as_ref().map(|file| Receipt::decode(&read(file)).unwrap()),
-            demand: entry.demand.as_ref().map(|file| Demand::decode(&read(file)).unwrap()),
+            header: entry.header.as_ref().map(|file| TraceHeader::from_bytes(&read(file)).unwrap()),
+            receipt: entry.receipt.as_ref().map(|file| Receipt::from_bytes(&read(file)).unwrap()),
+            demand: entry.demand.as_ref().map(|file| Demand::from_bytes(&read(file)).unwrap()),
         }
     }
 
@@ -83,18 +83,18 @@ impl Case<'_> {
                 Ok(Answer::Right) => Ok(()),
                 Err(error) => Err(error),
             },
-            "demand" => match Demand::decode(bytes) {
+            "demand" => match Demand::from_bytes(bytes) {
                 Ok(demand) => {
-                    assert_eq!(demand.encode(), bytes);
+                    assert_eq!(demand.to_bytes(), bytes);
                     let (receipt, header) = (self.receipt.as_ref(), self.header.as_ref());
                     checker.demand(receipt.unwrap(), header.unwrap(), &demand).map(drop)
                 }
                 Err(error) => Err(TraceMalformed::from(error).into()),
             },
             "link" => checker.link(trace, self.win.as_ref().unwrap(), bytes).map(drop),
-            "receipt" => match Receipt::decode(bytes) {
+            "receipt" => match Receipt::from_bytes(bytes) {
                 Ok(receipt) => {
-                    assert_eq!(receipt.encode(), bytes);
+                    assert_eq!(receipt.to_bytes(), bytes);
                     if receipt.digest() != entry.digest.unwrap().0 {
                         return None;
                     }
@@ -168,7 +168,7 @@ fn every_message_of_version_1_is_of_an_unsupported_version() {
     let all: Vec<First> = entries(&directory);
     let mut kinds = std::collections::BTreeSet::new();
     for entry in &all {
-        let program = Program::decode(&read(&entry.program)).unwrap();
+        let program = Program::from_bytes(&read(&entry.program)).unwrap();
         let checker = Checker::new(program, TraceRules::DEFAULT);
         let bytes = read(&entry.file);
         let error = match entry.kind.as_str() {
@@ -182,7 +182,7 @@ fn every_message_of_version_1_is_of_an_unsupported_version() {
                 let win = win(entry.challenge.unwrap(), entry.difficulty.unwrap(), &proof);
                 checker.link(&entry.trace, &win, &bytes).map(drop).unwrap_err()
             }
-            "receipt" => TraceMalformed::from(Receipt::decode(&bytes).unwrap_err()).into(),
+            "receipt" => TraceMalformed::from(Receipt::from_bytes(&bytes).unwrap_err()).into(),
             kind => panic!("a fixture of kind {kind}"),
         };
         let TraceError::Malformed(TraceMalformed::Decode(TraceDecodeError::UnsupportedVersion {
@@ -197,14 +197,14 @@ fn every_message_of_version_1_is_of_an_unsupported_version() {
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");
     // The same holds for a header by itself.
-    let error = TraceHeader::decode(&read(&"deep.header".into())).unwrap_err();
+    let error = TraceHeader::from_bytes(&read(&"deep.header".into())).unwrap_err();
     assert!(matches!(error, TraceDecodeError::UnsupportedVersion { .. }), "{error}");
 }
 
 fn any_receipt() -> Receipt {
     let mut bytes = 2u32.to_le_bytes().to_vec();
     bytes.resize(Receipt::LEN, 0);
-    Receipt::decode(&bytes).unwrap()
+    Receipt::from_bytes(&bytes).unwrap()
 }
 
 /// Flips, cuts off or adds one byte of each valid message.

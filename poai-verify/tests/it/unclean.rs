@@ -42,7 +42,7 @@ fn stained(trace: &Trace, value: ValueId, at: usize, byte: u8) -> Forged {
 }
 
 fn encoded(forged: &Forged) -> Vec<Vec<u8>> {
-    forged.records.iter().map(poai_core::trace::Record::encode).collect()
+    forged.records.iter().map(poai_core::trace::Record::to_bytes).collect()
 }
 
 fn full(checker: &Checker, forged: &Forged, trace: &Trace) -> Result<(), TraceError> {
@@ -52,7 +52,7 @@ fn full(checker: &Checker, forged: &Forged, trace: &Trace) -> Result<(), TraceEr
         (0..values.len() as u32).map(|value| trace.sums(ValueId(value))).collect();
     let data = Data { values: &values, constants: &constants, sums: &sums };
     let method = Method::new(Seed32([1; 32]), 1);
-    checker.full(&forged.root(), &forged.header.encode(), &data, &method).map(drop)
+    checker.full(&forged.root(), &forged.header.to_bytes(), &data, &method).map(drop)
 }
 
 /// All tiles that a fraud proof convicts, and the errors.

@@ -80,7 +80,7 @@ impl Sample {
         let found = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN))?.found;
         let proof = found.proof().ok_or("no tile won")?;
         let best = found.best().ok_or("no tile won")?;
-        let bytes = proof.encode(&P)?;
+        let bytes = proof.to_bytes();
         Ok(Sample { k, proof, seeds: *found.seeds(), bytes, ticket: best.ticket })
     }
 

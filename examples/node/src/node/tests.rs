@@ -99,7 +99,7 @@ async fn greeted(node: &mut Node) -> (PeerId, Frames) {
 /// The next message of the node to a peer.
 async fn received(frames: &mut Frames) -> Message {
     let next = tokio::time::timeout(Duration::from_secs(60), frames.next()).await;
-    Message::decode(&next.expect("expected a message, got none").unwrap().unwrap()).unwrap()
+    Message::from_bytes(&next.expect("expected a message, got none").unwrap().unwrap()).unwrap()
 }
 
 fn tip_of(chain: &Chain) -> Message {

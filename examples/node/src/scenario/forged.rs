@@ -96,7 +96,7 @@ async fn fetch(address: SocketAddr, hello: &Message) -> Result<Vec<Block>, Faile
             let frame = frames.next().await.ok_or_else(|| {
                 Failed::Unmet("expected an answer, got a closed connection".into())
             })?;
-            match Message::decode(&frame?)? {
+            match Message::from_bytes(&frame?)? {
                 Message::Block(block) => chain.push(block),
                 Message::End if chain.len() > known => break,
                 Message::End => return Ok(chain),
@@ -110,7 +110,7 @@ async fn write(
     frames: &mut Framed<TcpStream, LengthDelimitedCodec>,
     message: &Message,
 ) -> Result<(), Failed> {
-    Ok(frames.send(Bytes::from(message.encode()?)).await?)
+    Ok(frames.send(Bytes::from(message.to_bytes()?)).await?)
 }
 
 async fn send(address: SocketAddr, hello: &Message, sent: &Sent) -> Result<impl Sized, Failed> {
@@ -126,7 +126,7 @@ async fn send(address: SocketAddr, hello: &Message, sent: &Sent) -> Result<impl 
             write(&mut frames, hello).await?;
             write(&mut frames, &Message::Tip { id: Id([1; 32]), work: [0xff; 32] }).await?;
             while let Some(frame) = frames.next().await {
-                if let Message::GetBlocks { .. } = Message::decode(&frame?)? {
+                if let Message::GetBlocks { .. } = Message::from_bytes(&frame?)? {
                     break;
                 }
             }
@@ -159,12 +159,12 @@ fn forgeries(tip: &Block, earlier: &Block) -> Result<Vec<Forgery>, WireError> {
         frame("bytes that are not a message", vec![0xff; 40], &["not a message"]),
         frame(
             "a block before any hello",
-            Message::Block(tip.clone()).encode()?,
+            Message::Block(tip.clone()).to_bytes()?,
             &["expected a hello"],
         ),
         frame(
             "another network's hello",
-            Message::Hello { network: [1; 32] }.encode()?,
+            Message::Hello { network: [1; 32] }.to_bytes()?,
             &["another network's"],
         ),
         Forgery { name: "a locator of 65 ids", sent: Sent::Message(long), because: &["locator"] },

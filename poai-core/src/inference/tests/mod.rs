@@ -84,21 +84,21 @@ fn every_part_of_the_binding_binds() {
 #[test]
 fn visibility_has_eighteen_bytes() {
     let visibilities: Vec<(u8, Visibility)> = (0..=u8::MAX)
-        .filter_map(|byte| Visibility::decode(byte).ok().map(|visibility| (byte, visibility)))
+        .filter_map(|byte| Visibility::from_byte(byte).ok().map(|visibility| (byte, visibility)))
         .collect();
     assert_eq!(visibilities.len(), 3 * 3 * 2);
     for (byte, visibility) in visibilities {
-        assert_eq!(visibility.encode(), byte);
+        assert_eq!(visibility.to_byte(), byte);
     }
-    assert_eq!(Visibility::PUBLIC.encode(), 0);
+    assert_eq!(Visibility::PUBLIC.to_byte(), 0);
     let all = Visibility {
         input: TensorVisibility::Private,
         output: TensorVisibility::Hashed,
         weights: WeightsVisibility::Committed,
     };
-    assert_eq!(all.encode(), 0b1_01_10);
-    assert_eq!(Visibility::decode(0b11), Err(VisibilityError(3)));
-    assert_eq!(Visibility::decode(0x20), Err(VisibilityError(0x20)));
+    assert_eq!(all.to_byte(), 0b1_01_10);
+    assert_eq!(Visibility::from_byte(0b11), Err(VisibilityError(3)));
+    assert_eq!(Visibility::from_byte(0x20), Err(VisibilityError(0x20)));
 }
 
 /// Computed with Python's integers.
@@ -200,15 +200,15 @@ fn signals_are_one_to_six_canonical_words() {
     for count in [0, 7] {
         assert_eq!(Signals::new(vec![Fr::from(1); count]), Err(SignalsError::Count(count)));
         let length = 32 * count;
-        assert_eq!(Signals::decode(&vec![0; length]), Err(SignalsError::Length(length)));
+        assert_eq!(Signals::from_bytes(&vec![0; length]), Err(SignalsError::Length(length)));
     }
-    assert_eq!(Signals::decode(&[0; 33]), Err(SignalsError::Length(33)));
+    assert_eq!(Signals::from_bytes(&[0; 33]), Err(SignalsError::Length(33)));
     let mut modulus = ark_ff::BigInteger::to_bytes_be(&Fr::MODULUS);
-    assert_eq!(Signals::decode(&modulus), Err(SignalsError::Element { index: 0 }));
+    assert_eq!(Signals::from_bytes(&modulus), Err(SignalsError::Element { index: 0 }));
     modulus[31] -= 1;
-    assert_eq!(Signals::decode(&modulus).unwrap().elements(), [-Fr::from(1)]);
+    assert_eq!(Signals::from_bytes(&modulus).unwrap().elements(), [-Fr::from(1)]);
     let second = [[0; 32], [0xff; 32]].concat();
-    assert_eq!(Signals::decode(&second), Err(SignalsError::Element { index: 1 }));
+    assert_eq!(Signals::from_bytes(&second), Err(SignalsError::Element { index: 1 }));
 }
 
 /// Keys, proofs and signals return the parts that they were made of.
@@ -227,7 +227,7 @@ fn parts_are_what_they_were_made_of() {
         let read: Vec<G1Affine> =
             words.iter().map(|words| points::g1_of_words(words).unwrap()).collect();
         assert_eq!(read, ic);
-        assert_eq!(key.encode().len(), 32 * (1 + 2 * 3 + ic.len()));
+        assert_eq!(key.to_bytes().len(), 32 * (1 + 2 * 3 + ic.len()));
     }
     assert_eq!((proof().a(), proof().b(), proof().c()), (&g1(5), &g2(6), &g1(7)));
     let signals = Signals::new(vec![Fr::from(8), Fr::from(9)]).unwrap();
@@ -237,7 +237,7 @@ fn parts_are_what_they_were_made_of() {
     let text = InferenceDecodeError::Length(5).to_string();
     assert_eq!(text, "expected 160 bytes and 1 to 6 words of a proof, got 5 bytes");
     let object = InferenceProof { proof: proof(), key: key(6).digest(), signals };
-    assert_eq!(object.encode().len(), 160 + 2 * 32);
+    assert_eq!(object.to_bytes().len(), 160 + 2 * 32);
     assert_eq!(InferenceProof::LEN_MAX, 160 + 6 * 32);
 }
 
@@ -276,7 +276,7 @@ fn calldata_is_words() {
 #[test]
 fn digests_tell_keys_apart() {
     assert_ne!(key(1).digest(), key(2).digest());
-    let plain = *blake3::hash(&key(1).encode()).as_bytes();
+    let plain = *blake3::hash(&key(1).to_bytes()).as_bytes();
     assert_ne!(key(1).digest().0, plain, "the hash is domain-separated");
 }
 
@@ -285,9 +285,9 @@ fn serde_is_hex_or_bytes() {
     let signals = Signals::new(vec![Fr::from(1)]).unwrap();
     let object = InferenceProof { proof: proof(), key: key(1).digest(), signals };
     let json = serde_json::to_value(&object).unwrap();
-    assert_eq!(json["proof"], ::hex::encode(proof().encode()));
+    assert_eq!(json["proof"], ::hex::encode(proof().to_bytes()));
     assert_eq!(json["key"], ::hex::encode(key(1).digest().0));
-    assert_eq!(json["signals"], ::hex::encode(object.signals.encode()));
+    assert_eq!(json["signals"], ::hex::encode(object.signals.to_bytes()));
     assert_eq!(serde_json::from_value::<InferenceProof>(json.clone()).unwrap(), object);
     let bytes = postcard::to_allocvec(&object).unwrap();
     assert_eq!(postcard::from_bytes::<InferenceProof>(&bytes).unwrap(), object);
@@ -337,11 +337,11 @@ proptest! {
         let elements = (0..signals).map(|i| -Fr::from(seed) * Fr::from(i as u64)).collect();
         let signals = Signals::new(elements).unwrap();
         let object = InferenceProof { proof, key: VerifyingKeyDigest([seed as u8; 32]), signals };
-        let bytes = object.encode();
-        prop_assert_eq!(InferenceProof::decode(&bytes).unwrap(), object);
+        let bytes = object.to_bytes();
+        prop_assert_eq!(InferenceProof::from_bytes(&bytes).unwrap(), object);
         prop_assert_eq!(Groth16Proof::of_words(&proof.words()).unwrap(), proof);
-        prop_assert!(InferenceProof::decode(&bytes[..bytes.len() - 1]).is_err());
-        prop_assert!(InferenceProof::decode(&[&bytes[..], &[0]].concat()).is_err());
+        prop_assert!(InferenceProof::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        prop_assert!(InferenceProof::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
     }
 
     /// A value that is read is written with the same bytes, and nothing panics.
@@ -355,25 +355,25 @@ proptest! {
             key: key(signals).digest(),
             signals: Signals::new(elements).unwrap(),
         };
-        let mut bytes = object.encode();
+        let mut bytes = object.to_bytes();
         let at = at % bytes.len();
         bytes[at] = value;
-        if let Ok(other) = InferenceProof::decode(&bytes) {
-            prop_assert_eq!(other.encode(), bytes);
+        if let Ok(other) = InferenceProof::from_bytes(&bytes) {
+            prop_assert_eq!(other.to_bytes(), bytes);
         }
-        let mut bytes = key(signals).encode();
+        let mut bytes = key(signals).to_bytes();
         let at = key_at % bytes.len();
         bytes[at] = value;
-        if let Ok(other) = VerifyingKey::decode(&bytes) {
-            prop_assert_eq!(other.encode(), bytes);
+        if let Ok(other) = VerifyingKey::from_bytes(&bytes) {
+            prop_assert_eq!(other.to_bytes(), bytes);
         }
     }
 
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
-        let _ = Groth16Proof::decode(&bytes);
-        let _ = Signals::decode(&bytes);
-        let _ = VerifyingKey::decode(&bytes);
-        let _ = InferenceProof::decode(&bytes);
+        let _ = Groth16Proof::from_bytes(&bytes);
+        let _ = Signals::from_bytes(&bytes);
+        let _ = VerifyingKey::from_bytes(&bytes);
+        let _ = InferenceProof::from_bytes(&bytes);
     }
 }

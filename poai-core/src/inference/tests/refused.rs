@@ -60,7 +60,7 @@ fn refused_pairs_of_points() {
     let ic = || (10..14).map(g1).collect::<Vec<_>>();
     let refused = |key: Result<VerifyingKey, VerifyingKeyError>, bytes: Vec<u8>| {
         let error = key.unwrap_err();
-        assert_eq!(VerifyingKey::decode(&bytes), Err(error));
+        assert_eq!(VerifyingKey::from_bytes(&bytes), Err(error));
         let json = alloc::format!("\"{}\"", ::hex::encode(&bytes));
         assert!(serde_json::from_str::<VerifyingKey>(&json).is_err());
         let postcard = postcard::to_allocvec(&bytes).unwrap();
@@ -114,17 +114,17 @@ fn visibilities_are_shown_as_they_are_named() {
         (0b1_10_01, "input=hashed,output=private,weights=committed"),
         (0b0_01_10, "input=private,output=hashed,weights=fixed"),
     ] {
-        assert_eq!(Visibility::decode(byte).unwrap().to_string(), text);
+        assert_eq!(Visibility::from_byte(byte).unwrap().to_string(), text);
     }
 }
 
 #[test]
 fn refused_encodings() {
     let at = |point, source| Err(Groth16DecodeError::Point { point, source });
-    let bytes = proof().encode();
-    assert_eq!(Groth16Proof::decode(&bytes[..127]), Err(Groth16DecodeError::Length(127)));
+    let bytes = proof().to_bytes();
+    assert_eq!(Groth16Proof::from_bytes(&bytes[..127]), Err(Groth16DecodeError::Length(127)));
     assert_eq!(
-        Groth16Proof::decode(&[&bytes[..], &[0]].concat()),
+        Groth16Proof::from_bytes(&[&bytes[..], &[0]].concat()),
         Err(Groth16DecodeError::Length(129))
     );
     // Infinity with zeros, and flags over another coordinate; then both flags
@@ -133,29 +133,32 @@ fn refused_encodings() {
         let mut other = bytes;
         other[start..=last].fill(0);
         other[last] = 0x40;
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Infinity));
+        assert_eq!(Groth16Proof::from_bytes(&other), at(point, PointError::Infinity));
         other = bytes;
         other[last] = other[last] & 0x3f | 0xc0;
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::from_bytes(&other), at(point, PointError::Encoding));
         other[start..=last].fill(0xff);
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::from_bytes(&other), at(point, PointError::Encoding));
         // The modulus is not accepted as zero.
         let modulus = ark_ff::BigInteger::to_bytes_le(&Fq::MODULUS);
         other = bytes;
         other[last - 31..=last].copy_from_slice(&modulus);
-        assert_eq!(Groth16Proof::decode(&other), at(point, PointError::Encoding));
+        assert_eq!(Groth16Proof::from_bytes(&other), at(point, PointError::Encoding));
     }
     let mut other = bytes;
     outside().serialize_compressed(&mut other[32..96]).unwrap();
-    assert_eq!(Groth16Proof::decode(&other), at('B', PointError::Subgroup));
+    assert_eq!(Groth16Proof::from_bytes(&other), at('B', PointError::Subgroup));
 
-    let bytes = key(6).encode();
-    assert_eq!(VerifyingKey::decode(&bytes).unwrap(), key(6));
+    let bytes = key(6).to_bytes();
+    assert_eq!(VerifyingKey::from_bytes(&bytes).unwrap(), key(6));
     for length in [0, 31, 224, 256, bytes.len() - 1] {
-        assert_eq!(VerifyingKey::decode(&bytes[..length]), Err(VerifyingKeyError::Length(length)));
+        assert_eq!(
+            VerifyingKey::from_bytes(&bytes[..length]),
+            Err(VerifyingKeyError::Length(length))
+        );
     }
     let long = [&bytes[..], &[0; 32]].concat();
-    assert_eq!(VerifyingKey::decode(&long), Err(VerifyingKeyError::Length(long.len())));
+    assert_eq!(VerifyingKey::from_bytes(&long), Err(VerifyingKeyError::Length(long.len())));
 }
 
 #[test]

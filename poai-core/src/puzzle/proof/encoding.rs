@@ -17,6 +17,7 @@ pub const HEADER_LEN: usize = 3 * 4 + 2 * 32 + 2 * 4 + transcript::BYTES;
 
 /// Why bytes are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// There are too few bytes for a header.
     #[error("expected a proof of at least {HEADER_LEN} bytes, got {got}")]
@@ -47,27 +48,9 @@ pub enum DecodeError {
     },
 }
 
-/// Why a proof cannot be encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
-    /// The shape or the tile is impossible.
-    #[error(transparent)]
-    Header(#[from] DecodeError),
-    /// An opening does not have the size of its strip's opening.
-    #[error("opening of {side}: expected the strip's size, got {bytes} bytes, {siblings} siblings")]
-    Opening {
-        /// Which opening.
-        side: Side,
-        /// The number of bytes in the opening.
-        bytes: usize,
-        /// The number of siblings in the opening.
-        siblings: usize,
-    },
-}
-
 /// The part of a proof before the openings.
 ///
-/// [`ProofHeader::decode`] checks that its shape is permitted and that the tile
+/// [`ProofHeader::from_bytes`] checks that its shape is permitted and that the tile
 /// lies in the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -86,7 +69,7 @@ impl ProofHeader {
     /// # Errors
     /// [`DecodeError::Header`], [`DecodeError::Shape`] or
     /// [`DecodeError::Tile`].
-    pub fn decode<'a>(
+    pub fn from_bytes<'a>(
         params: &Params,
         bytes: &'a [u8],
     ) -> Result<(ProofHeader, &'a [u8]), DecodeError> {
@@ -117,14 +100,14 @@ impl ProofHeader {
         Some([a, b])
     }
 
-    /// The length of the whole proof, or `None` if `decode` would refuse the
+    /// The length of the whole proof, or `None` if `from_bytes` would refuse the
     /// header.
     pub fn proof_len(&self, params: &Params) -> Option<u64> {
         let strips = self.strips(params)?;
         Some(HEADER_LEN as u64 + strips.iter().map(opening_len).sum::<u64>())
     }
 
-    fn encode(&self, to: &mut Vec<u8>) {
+    fn write(&self, to: &mut Vec<u8>) {
         let Statement { shape, root_a, root_b } = &self.statement;
         for dimension in [shape.m, shape.n, shape.k] {
             to.extend_from_slice(&dimension.to_le_bytes());
@@ -148,10 +131,10 @@ impl<'a> ProofView<'a> {
     /// # Errors
     /// [`DecodeError`] if the bytes are not a proof. The verifier checks the
     /// range of the entries and everything that needs hashing.
-    pub fn decode(params: &Params, bytes: &'a [u8]) -> Result<ProofView<'a>, DecodeError> {
-        let (header, openings) = ProofHeader::decode(params, bytes)?;
+    pub fn from_bytes(params: &Params, bytes: &'a [u8]) -> Result<ProofView<'a>, DecodeError> {
+        let (header, openings) = ProofHeader::from_bytes(params, bytes)?;
         let got = bytes.len() as u64;
-        // `ProofHeader::decode` has checked shape and tile, so the strips
+        // `ProofHeader::from_bytes` has checked shape and tile, so the strips
         // exist.
         let expected = header.proof_len(params).unwrap_or(0);
         if expected != got {
@@ -175,32 +158,15 @@ impl<'a> ProofView<'a> {
         ProofHeader { statement: self.statement, tile: self.tile, transcript: self.transcript }
     }
 
-    /// The canonical bytes.
-    ///
-    /// # Errors
-    /// [`EncodeError`] if the parts do not fit together.
-    pub fn encode(&self, params: &Params) -> Result<Vec<u8>, EncodeError> {
-        let header = self.header();
-        header.check(params)?;
+    /// The bytes of the proof, as [`super::Proof::to_bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        header.encode(&mut bytes);
-        for side in [Side::A, Side::B] {
-            let opening = self.opening(side);
-            let fits = strip(params, &self.statement.shape, self.tile, side).is_some_and(|strip| {
-                strip.opened_len() == opening.bytes.len() as u64
-                    && u64::from(strip.siblings()) == opening.siblings.len() as u64
-            });
-            if !fits {
-                return Err(EncodeError::Opening {
-                    side,
-                    bytes: opening.bytes.len(),
-                    siblings: opening.siblings.len(),
-                });
-            }
+        self.header().write(&mut bytes);
+        for opening in [&self.opening_a, &self.opening_b] {
             bytes.extend_from_slice(opening.bytes);
             bytes.extend_from_slice(opening.siblings.as_flattened());
         }
-        Ok(bytes)
+        bytes
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod encoding;
 
-pub use encoding::{DecodeError, EncodeError, HEADER_LEN, ProofHeader};
+pub use encoding::{DecodeError, HEADER_LEN, ProofHeader};
 
 use crate::digest::{Challenge, Seed, Ticket};
 use crate::params::Params;
@@ -52,21 +52,21 @@ impl Proof {
         }
     }
 
-    /// The canonical bytes.
+    /// The bytes of the proof, which are canonical if a miner or
+    /// [`Proof::from_bytes`] made it.
     ///
-    /// # Errors
-    /// [`EncodeError`] if the shape, the tile and the lengths of the openings
-    /// do not fit together. Such a proof has no encoding.
-    pub fn encode(&self, params: &Params) -> Result<Vec<u8>, EncodeError> {
-        self.view().encode(params)
+    /// If the caller has altered its parts so that they do not fit together,
+    /// [`Proof::from_bytes`] refuses the bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.view().to_bytes()
     }
 
-    /// Reads the canonical bytes. `encode` returns exactly these bytes again.
+    /// Reads the canonical bytes. `to_bytes` returns exactly these bytes again.
     ///
     /// # Errors
     /// [`DecodeError`] if the bytes are not a proof.
-    pub fn decode(params: &Params, bytes: &[u8]) -> Result<Proof, DecodeError> {
-        ProofView::decode(params, bytes).map(|view| view.to_proof())
+    pub fn from_bytes(params: &Params, bytes: &[u8]) -> Result<Proof, DecodeError> {
+        ProofView::from_bytes(params, bytes).map(|view| view.to_proof())
     }
 }
 

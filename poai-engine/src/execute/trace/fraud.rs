@@ -27,7 +27,7 @@ impl Trace {
         let program = self.network.program();
         let inputs = program.inputs().len();
         let is_input = (value.0 as usize) < inputs;
-        let mut bytes = self.header().encode();
+        let mut bytes = self.header().to_bytes();
         bytes.extend(if is_input && tile == 0 { 0 } else { value.0 }.to_le_bytes());
         bytes.extend(tile.to_le_bytes());
         let mut records = |values: &[ValueId]| -> Result<(), OpenError> {
@@ -96,7 +96,7 @@ impl Trace {
     fn implied(&self, value: ValueId) -> Option<Record> {
         let (program, run) = (self.network.program(), &self.header.run);
         let bytes = self.records.get(value.0 as usize)?;
-        Record::decode(bytes, program, &self.extents, run, value).ok()
+        Record::from_bytes(bytes, program, &self.extents, run, value).ok()
     }
 
     /// Recomputes everything and proves the first lie: a message for
@@ -110,7 +110,7 @@ impl Trace {
         let program = self.network().program();
         let header = self.header();
         if header.macs != program.total_macs(&header.run) {
-            return Ok(Some(header.encode()));
+            return Ok(Some(header.to_bytes()));
         }
         let inputs = program.inputs().len();
         let roots = (0..inputs as u32).map(|input| Some(self.implied(ValueId(input))?.root));

@@ -130,7 +130,7 @@ impl Trace {
                 macs: program.macs(value, &run),
                 inputs: inputs.iter().map(|input| *self.trees[input.0 as usize].root()).collect(),
             };
-            record.encode()
+            record.to_bytes()
         });
         self.records = records.collect();
         self.leaves = leaves(&self.records);
@@ -248,7 +248,7 @@ impl Trace {
     /// [`OpenError`].
     pub fn audit(&self, claim: &Claim, beacon: &[u8; 32]) -> Result<Vec<u8>, OpenError> {
         let header = self.header();
-        let mut bytes = header.encode();
+        let mut bytes = header.to_bytes();
         bytes.extend(self.records.concat());
         for Sample { value, tile } in self.audit_tiles(claim, beacon) {
             bytes.extend(self.tile_openings(value, tile)?);
@@ -271,7 +271,7 @@ impl Trace {
     pub fn link(&self, value: ValueId) -> Result<Vec<u8>, OpenError> {
         let no_step = OpenError::Tile { value, tile: 0 };
         self.network.program().step_of(value).ok_or(no_step.clone())?;
-        let mut bytes = self.header().encode();
+        let mut bytes = self.header().to_bytes();
         bytes.extend(value.0.to_le_bytes());
         bytes.extend(self.record_opening(value).ok_or(no_step.clone())?);
         Ok(bytes)

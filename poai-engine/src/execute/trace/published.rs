@@ -95,7 +95,7 @@ impl Published {
         }
         let extents = program.extents(&header.run)?;
         if header.macs != program.total_macs(&header.run) {
-            return Err(ReceivedError::Fraud(header.encode()));
+            return Err(ReceivedError::Fraud(header.to_bytes()));
         }
         let (expected, got) = (extents.len(), records.len());
         if got != expected {
@@ -240,7 +240,7 @@ impl Published {
     /// A fraud proof whose message ends after these records.
     fn accuse(&self, value: ValueId, records: &[ValueId]) -> Vec<u8> {
         let leaves = leaves(&self.records);
-        let mut proof = self.header.encode();
+        let mut proof = self.header.to_bytes();
         proof.extend(value.0.to_le_bytes());
         proof.extend(0u64.to_le_bytes());
         for value in records {
@@ -253,7 +253,7 @@ impl Published {
     /// A value's record, if its fields follow from the program.
     fn record(&self, value: ValueId) -> Option<Record> {
         let bytes = self.records.get(value.0 as usize)?;
-        Record::decode(bytes, self.program(), &self.extents, &self.header.run, value).ok()
+        Record::from_bytes(bytes, self.program(), &self.extents, &self.header.run, value).ok()
     }
 
     fn program(&self) -> &Program {

@@ -137,7 +137,7 @@ fn binding() -> Binding {
 }
 
 fn element(element: Fr) -> Word {
-    Signals::new(vec![element]).unwrap().encode().try_into().unwrap()
+    Signals::new(vec![element]).unwrap().to_bytes().try_into().unwrap()
 }
 
 fn keccak(bytes: &[u8]) -> Word {

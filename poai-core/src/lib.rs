@@ -1,6 +1,7 @@
 //! The PoAI protocol: computations that every party repeats in exact integers.
 //!
 //! - [`params`], [`digest`], [`difficulty`], [`encoding`]: shared types.
+//! - [`control`]: progress and cancellation of long calls.
 //! - [`puzzle`]: a matrix product whose 32×32 tiles each draw a lottery ticket,
 //!   and the proof that a tile has won.
 //! - [`simd`] and [`recompute`]: one tile recomputed, on any instruction set.
@@ -26,6 +27,7 @@
 
 extern crate alloc;
 
+pub mod control;
 pub mod difficulty;
 pub mod digest;
 pub mod encoding;
@@ -39,6 +41,7 @@ pub mod simd;
 pub mod trace;
 mod vectorise;
 
+pub use control::{Cancel, Cancelled, Control, Progress};
 pub use difficulty::{Difficulty, Target};
 pub use digest::{
     ArchitectureId, Beacon, Challenge, Job, ProgramId, Prover, ReceiptDigest, Root, RulesDigest,

@@ -20,5 +20,5 @@ pub mod miner;
 pub mod operand;
 
 pub use backend::{Backend, cpu::Cpu};
-pub use miner::{Cancel, Keep, MineOptions, Mined, Miner, Winner};
+pub use miner::{Keep, MineOptions, Mined, Miner, Winner};
 pub use operand::{Operand, Operands};

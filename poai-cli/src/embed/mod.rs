@@ -94,7 +94,7 @@ fn embed(
         let (shape, inputs) = bert::inputs(&own)?;
         let to = bar.clone();
         let options = RunOptions::new().trace().mine(mining.clone()).progress(move |progress| {
-            to.set_position((index * steps + progress.done) as u64);
+            to.set_position((index * steps) as u64 + progress.done);
         });
         let Run { output, trace, mined } = model.run(&shape, inputs, &options)?;
         let columns = output.extent().columns as usize;

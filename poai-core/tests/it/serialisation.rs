@@ -58,7 +58,7 @@ fn all_data_types() {
     };
     round_trip(&winner);
     round_trip(&miner::Keep::UpTo(3));
-    round_trip(&miner::MineProgress { done: 1, total: 2 });
+    round_trip(&poai_core::Progress { done: 1, total: 2 });
     let large = Difficulty::new(u128::MAX).unwrap();
     assert_eq!(round_trip(&large), json!(u128::MAX.to_string()));
 }

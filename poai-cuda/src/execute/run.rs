@@ -9,7 +9,7 @@ use poai_core::program::ops::{Local, StepError};
 use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_engine::backend::BackendError;
-use poai_engine::execute::options::{RunProgress, last_uses, mineable};
+use poai_engine::execute::options::{last_uses, mineable};
 use poai_engine::execute::run::check_inputs;
 use poai_engine::execute::{
     ExecuteError, Kept, MinedStep, Resident, ResidentRun, RunOptions, Tensor, Traced,
@@ -120,9 +120,11 @@ impl Executor {
 
     fn queue_steps(&self, asked: &Asked<'_>, queued: &mut Queued) -> Result<(), ExecuteError> {
         let program = self.network.program();
-        let (total, inputs) = (program.steps().len(), program.inputs().len());
+        let (total, inputs) = (program.steps().len() as u64, program.inputs().len());
+        let control = asked.options.control();
         let last_use = last_uses(program);
         for (index, step) in program.steps().iter().enumerate() {
+            control.check()?;
             let at = inputs + index;
             // Exact: there are at most 2^16 + 16 values.
             self.queue_step(asked, queued, ValueId(at as u32))?;
@@ -135,7 +137,7 @@ impl Executor {
                     }
                 }
             }
-            asked.options.report(RunProgress { done: index + 1, total });
+            control.report(index as u64 + 1, total);
         }
         Ok(())
     }

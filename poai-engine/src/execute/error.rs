@@ -3,6 +3,7 @@
 use crate::backend::BackendError;
 use crate::miner::MineError;
 use crate::operand::OperandError;
+use poai_core::control::Cancelled;
 use poai_core::program::ops::StepError;
 use poai_core::program::{Extent, RunShapeError, ValueId};
 use std::sync::Arc;
@@ -46,6 +47,9 @@ pub enum ExecuteError {
     /// Mining failed or was cancelled.
     #[error(transparent)]
     Mine(#[from] MineError),
+    /// The caller cancelled the run.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A tensor is not a valid operand.
     #[error(transparent)]
     Operand(#[from] OperandError),

@@ -3,9 +3,9 @@
 use crate::miner::{Found, MineOptions};
 use core::fmt;
 use poai_core::Challenge;
+use poai_core::control::{Cancel, Control, Progress};
 use poai_core::program::ops::Local;
 use poai_core::program::{Op, Program, ValueId};
-use std::sync::Arc;
 
 /// The fewest (padded) columns of a product that is mined: a block accepts no
 /// shallower product.
@@ -22,24 +22,13 @@ pub struct Mining {
     pub options: MineOptions,
 }
 
-/// Progress of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunProgress {
-    /// Steps done.
-    pub done: usize,
-    /// Steps in all.
-    pub total: usize,
-}
-
-type Callback = Arc<dyn Fn(RunProgress) + Send + Sync>;
-
 /// What a run returns in addition to its output.
 #[derive(Clone, Default)]
 pub struct RunOptions {
     trace: bool,
     sums: bool,
     mining: Option<Mining>,
-    progress: Option<Callback>,
+    control: Control,
 }
 
 impl RunOptions {
@@ -70,13 +59,16 @@ impl RunOptions {
         self
     }
 
-    /// Calls `callback` after every step. If a device runs the program, the
-    /// call comes when the step is queued there.
-    pub fn progress(
-        mut self,
-        callback: impl Fn(RunProgress) + Send + Sync + 'static,
-    ) -> RunOptions {
-        self.progress = Some(Arc::new(callback));
+    /// Calls `callback` after every step, which is the unit of progress. If a
+    /// device runs the program, the call comes when the step is queued there.
+    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> RunOptions {
+        self.control = self.control.progress(callback);
+        self
+    }
+
+    /// Stops before the next step when `cancel` is cancelled, from any thread.
+    pub fn cancel(mut self, cancel: &Cancel) -> RunOptions {
+        self.control = self.control.cancel(cancel);
         self
     }
 
@@ -95,11 +87,9 @@ impl RunOptions {
         self.mining.as_ref()
     }
 
-    /// Calls the progress callback, if any.
-    pub fn report(&self, progress: RunProgress) {
-        if let Some(callback) = &self.progress {
-            callback(progress);
-        }
+    /// Progress and cancellation.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 }
 

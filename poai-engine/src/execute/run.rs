@@ -6,7 +6,7 @@ use super::error::ExecuteError;
 use super::host::Host;
 use super::lazy::Lazy;
 use super::network::Held;
-use super::options::{MinedStep, Mining, RunOptions, RunProgress, last_uses, mineable};
+use super::options::{MinedStep, Mining, RunOptions, last_uses, mineable};
 use super::task::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::trace::Trace;
@@ -130,9 +130,10 @@ impl Executor<'_> {
     ) -> Result<(), ExecuteError> {
         let program = self.host.network.program();
         let last_use = last_uses(program);
-        let total = program.steps().len();
+        let (control, total) = (self.options.control(), program.steps().len() as u64);
         let mut memory = vec![];
         for (index, step) in program.steps().iter().enumerate() {
+            control.check()?;
             let value = program.inputs().len() + index;
             // Exact: at most 2^16 + 16 values.
             let (output, sums) =
@@ -149,7 +150,7 @@ impl Executor<'_> {
                     }
                 }
             }
-            self.options.report(RunProgress { done: index + 1, total });
+            control.report(index as u64 + 1, total);
         }
         Ok(())
     }

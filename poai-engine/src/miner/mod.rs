@@ -17,7 +17,7 @@ mod round;
 
 pub use crate::backend::Winner;
 pub use found::{Found, Mined, WinnerError};
-pub use options::{Cancel, Keep, MineOptions, MineProgress};
+pub use options::{Keep, MineOptions};
 pub use round::{MineError, Round};
 
 use crate::backend::{Backend, Prepared, Unsupported};

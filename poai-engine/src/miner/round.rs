@@ -1,7 +1,7 @@
 //! A challenge and a noised right operand that serve any number of left
 //! operands.
 
-use super::options::{MineOptions, MineProgress};
+use super::options::MineOptions;
 use super::{Found, Mined, Miner, Winner};
 use crate::backend::{BackendError, Completion, Multiplication, Noised, Output, Prepared, Watch};
 use crate::operand::Operand;
@@ -271,10 +271,8 @@ impl Watch for Tally<'_> {
 
     fn advance(&self, tiles: u64) -> ControlFlow<()> {
         let done = self.done.fetch_add(tiles, Ordering::Relaxed) + tiles;
-        if let Some(progress) = &self.options.progress {
-            progress(MineProgress { done, total: self.total });
-        }
-        let cancelled = self.options.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
+        self.options.control.report(done, self.total);
+        let cancelled = self.options.control.is_cancelled();
         // After the last tile there is nothing to stop.
         if done < self.total && (cancelled || self.stop.load(Ordering::Relaxed)) {
             return ControlFlow::Break(());

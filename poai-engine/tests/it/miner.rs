@@ -1,9 +1,10 @@
 //! The miner: its results, the winners that it keeps, cancellation and
 //! progress.
 
+use poai_core::Progress;
 use poai_core::*;
 use poai_engine::backend::reference::Reference;
-use poai_engine::miner::{MineError, MineProgress, WinnerError};
+use poai_engine::miner::{MineError, WinnerError};
 use poai_engine::operand::pseudorandom;
 use poai_engine::*;
 use std::collections::BTreeSet;
@@ -113,7 +114,7 @@ fn cancelling_keeps_the_winners_so_far() {
     let options = MineOptions::new(Difficulty::ONE)
         .keep(Keep::UpTo(1000))
         .cancel(&cancel)
-        .progress(move |progress: MineProgress| {
+        .progress(move |progress: Progress| {
             if progress.done >= 7 {
                 after.cancel()
             }

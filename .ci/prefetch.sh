@@ -117,6 +117,7 @@ if needed emulate; then download miri miri & fi
 (
     for one in "${tools[@]}"; do
         case $one in
+        cargo-public-api*) needed lint || continue ;;
         cargo-fuzz*) needed fuzz || continue ;;
         *) needed supply || continue ;;
         esac

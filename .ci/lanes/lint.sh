@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Format, clippy, documentation, and the verifier on targets without the standard library. Nothing is built to run:
-# clippy and the documentation share their metadata of other crates.
+# Format, clippy, documentation, the public interfaces, and the verifier on targets without the standard library. Nothing is
+# built to run: clippy, the documentation and the interfaces share their metadata of other crates.
 set -euo pipefail
 . .ci/lib.sh
 
@@ -34,3 +34,8 @@ for one in "${bare_targets[@]}"; do
         skipped "the target $one cannot be added"
     fi
 done
+
+# Last, because the first run on a machine builds the tool.
+step "the public interfaces"
+await cargo-public-api || true
+scripts/public-api.sh

@@ -28,12 +28,3 @@ pub fn shape(text: &str) -> Result<[usize; 3], String> {
     }
     Ok([m, n, k])
 }
-
-/// 32 bytes as 64 hexadecimal digits.
-pub fn bytes32(text: &str) -> Result<[u8; 32], String> {
-    let mut bytes = [0; 32];
-    match hex::decode_to_slice(text, &mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(_) => Err(format!("expected 64 hexadecimal digits, got {text:?}")),
-    }
-}

@@ -102,7 +102,7 @@ usage! {
     poai::backend::CpuChooseError,
     poai::backend::Unsupported,
     poai::backends::ChooseError,
-    poai::execute::ExecuteError,
+    poai::execute::RunError,
     poai::execute::NetworkError,
     poai::execute::OpenError,
     poai::execute::TensorError,

@@ -4,6 +4,7 @@
 use super::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis, s};
+use poai_core::control::Control;
 use std::ops::Range;
 
 /// Runs the network on a batch and returns every value, with the input first.
@@ -18,6 +19,18 @@ use std::ops::Range;
 /// [`GraphError`] if the network does not fit together, or if `input` is not a
 /// whole positive number of samples.
 pub fn run(graph: &Graph, input: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>, GraphError> {
+    run_with(graph, input, &Control::new())
+}
+
+/// As [`run`], with progress and cancellation. The unit of progress is a layer.
+///
+/// # Errors
+/// As [`run`], or [`GraphError::Cancelled`].
+pub fn run_with(
+    graph: &Graph,
+    input: ArrayView2<'_, f32>,
+    control: &Control,
+) -> Result<Vec<Array2<f32>>, GraphError> {
     // The shapes are checked here, so every index and product below is in
     // range.
     let shapes = graph.shapes()?;
@@ -28,6 +41,7 @@ pub fn run(graph: &Graph, input: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>
     let batch = rows / graph.input.rows();
     let mut values = vec![input.as_standard_layout().into_owned()];
     for (layer, &to) in graph.layers.iter().zip(&shapes[1..]) {
+        control.check()?;
         let read = layer.inputs[0];
         let (x, from) = (&values[read], shapes[read]);
         let value = match &layer.kind {
@@ -59,6 +73,7 @@ pub fn run(graph: &Graph, input: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>
             Kind::Add => x + &values[layer.inputs[1]],
         };
         values.push(value);
+        control.report(values.len() as u64 - 1, graph.layers.len() as u64);
     }
     Ok(values)
 }

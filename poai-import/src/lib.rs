@@ -1,5 +1,6 @@
 //! Conversion of trained networks from files into programs of exact integers.
 //!
+//! - [`Model`]: a network from a file, ready to run: the one to start with.
 //! - [`onnx`]: reads ONNX files of feed-forward and convolutional networks into
 //!   the float network of [`graph`].
 //! - [`float`]: runs that network in f32 and keeps every value. The values are
@@ -17,6 +18,9 @@
 pub mod bert;
 pub mod float;
 pub mod graph;
+mod model;
 pub mod onnx;
 pub mod quantise;
 pub mod store;
+
+pub use model::{Model, ModelError, TracedInference};

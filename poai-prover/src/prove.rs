@@ -15,7 +15,7 @@ use poai_core::inference::{
     Address, Binding, Groth16DecodeError, Groth16Proof, InferenceProof, Job, Signals, SignalsError,
     VerifyingKey, VerifyingKeyError,
 };
-use poai_engine::execute::{ExecuteError, Model, RunOptions, Tensor};
+use poai_engine::execute::{RunError, Session, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub enum ProveError {
     Memory(#[from] MemoryError),
     /// The program has no output on this input.
     #[error(transparent)]
-    Execute(#[from] ExecuteError),
+    Execute(#[from] RunError),
     /// The circuit's output is not the executor's, or the constraints do not
     /// hold. This is a defect of the library.
     #[error("expected the program's output from the circuit, got another; report this defect")]
@@ -110,7 +110,7 @@ pub struct Prover {
     signals: usize,
     key: ProvingKey<Bn254>,
     verifying_key: VerifyingKey,
-    model: Model,
+    model: Session,
 }
 
 impl Prover {
@@ -136,7 +136,7 @@ impl Prover {
         }
         let verifying_key = verifying_key(&key)?;
         let cpu = Arc::new(poai_engine::Cpu::new());
-        let model = Model::new((**circuit.network()).clone(), cpu)?;
+        let model = Session::new((**circuit.network()).clone(), cpu)?;
         let Matrices { a, b, c, signals, .. } = matrices;
         Ok(Prover { circuit, rows: [a, b, c], signals, key, verifying_key, model })
     }
@@ -208,7 +208,7 @@ impl Prover {
         };
         let witness = Witness { input: input.clone(), binding: binding.signal(), salts };
         let Built { system, output } = self.circuit.build(Some(&witness), false)?;
-        let executed = self.model.run(run, vec![input.clone()], &RunOptions::new())?;
+        let executed = self.model.run((*run, vec![input.clone()]))?;
         let assignment = system.assignment();
         if executed.output.entries() != output || !self.is_satisfied(assignment) {
             return Err(ProveError::Differs);

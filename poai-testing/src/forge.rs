@@ -6,9 +6,11 @@ use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, Program, ValueId};
 use poai_core::puzzle::commitment::Tree;
-use poai_core::trace::{Receipt, Record, Sample, Sampling, TraceHeader, header, record};
-use poai_core::{Root, TraceRoot};
-use poai_engine::execute::{Claim, Trace};
+use poai_core::trace::{
+    Receipt, Record, Sample, Sampling, TraceHeader, TraceRules, header, record,
+};
+use poai_core::{Beacon, Job, Prover, Root, TraceRoot};
+use poai_engine::execute::Trace;
 
 pub struct Forged {
     pub program: Program,
@@ -16,6 +18,7 @@ pub struct Forged {
     pub constants: Vec<Vec<u8>>,
     pub header: TraceHeader,
     pub records: Vec<Record>,
+    pub rules: TraceRules,
     extents: Vec<Extent>,
     trees: Vec<Tree>,
     constant_trees: Vec<Tree>,
@@ -60,7 +63,18 @@ impl Forged {
             records: record::records_root(&leaves),
         };
         let constant_trees = constants.iter().map(|bytes| Tree::new(bytes)).collect();
-        Forged { program, values, constants, header, records, extents, trees, constant_trees }
+        let rules = *trace.rules();
+        Forged {
+            program,
+            values,
+            constants,
+            header,
+            records,
+            rules,
+            extents,
+            trees,
+            constant_trees,
+        }
     }
 
     /// The same trace with changed records. The header commits to them, but
@@ -129,7 +143,7 @@ impl Forged {
     }
 
     /// A receipt that states of the forged header what an honest one would.
-    pub fn receipt(&self, claim: &Claim) -> Receipt {
+    pub fn receipt(&self, job: Job, prover: Prover) -> Receipt {
         let Forged { program, header, .. } = self;
         let macs_weights = program.macs_with_weights(&header.run);
         Receipt {
@@ -139,22 +153,22 @@ impl Forged {
             trace: self.root(),
             macs_weights,
             macs_activations: program.total_macs(&header.run) - macs_weights,
-            job: claim.job,
-            prover: claim.prover,
-            rules: claim.rules.digest(),
+            job,
+            prover,
+            rules: self.rules.digest(),
         }
     }
 
-    pub fn samples(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<Sample> {
-        let Forged { program, extents, header, .. } = self;
-        let sampling = Sampling { program, extents, run: &header.run, rules: &claim.rules };
-        sampling.tiles(&self.root(), &self.receipt(claim).digest(), beacon)
+    pub fn samples(&self, receipt: &Receipt, beacon: &Beacon) -> Vec<Sample> {
+        let Forged { program, extents, header, rules, .. } = self;
+        let sampling = Sampling { program, extents, run: &header.run, rules };
+        sampling.tiles(&self.root(), &receipt.digest(), beacon)
     }
 
-    pub fn audit(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<u8> {
+    pub fn audit(&self, receipt: &Receipt, beacon: &Beacon) -> Vec<u8> {
         let mut bytes = self.header.to_bytes();
         self.records.iter().for_each(|record| bytes.extend(record.to_bytes()));
-        for Sample { value, tile } in self.samples(claim, beacon) {
+        for Sample { value, tile } in self.samples(receipt, beacon) {
             bytes.extend(self.openings(value, tile));
         }
         bytes

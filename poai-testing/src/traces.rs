@@ -4,11 +4,16 @@
 
 use crate::zoo;
 use poai_core::program::{RunShape, ValueId};
-use poai_engine::execute::{Claim, Model, Network, RunOptions, Tensor, Trace};
-use poai_verify::trace::{Checker, TraceRules};
+use poai_core::trace::{Answer, Audit, FraudProof, Link, Receipt, Record, TraceHeader, record};
+use poai_core::{Beacon, Job, Prover, TraceRoot};
+use poai_engine::execute::{Network, Tensor, Trace};
+use poai_verify::Verified;
+use poai_verify::trace::{
+    Answered, Audited, Checker, Demand, Fraud, TraceError, TraceRules, Useful,
+};
 use std::sync::OnceLock;
 
-pub const BEACON: [u8; 32] = [9; 32];
+pub const BEACON: Beacon = Beacon([9; 32]);
 pub const RULES: TraceRules = TraceRules {
     batch_max: 64,
     sequence_max: 64,
@@ -17,12 +22,51 @@ pub const RULES: TraceRules = TraceRules {
     output_tiles: 8,
     ..TraceRules::DEFAULT
 };
-/// The job, prover and rules of the tests' audits.
-pub const CLAIM: Claim = Claim { job: [0x11; 32], prover: [0x22; 32], rules: RULES };
+/// The job and prover of the tests' receipts.
+pub const JOB: Job = Job([0x11; 32]);
+pub const PROVER: Prover = Prover([0x22; 32]);
+
+/// A checker on bytes, as a node receives them.
+pub trait CheckBytes {
+    fn check_audit(&self, of: &Receipt, by: &Beacon, bytes: &[u8]) -> Result<Audited, TraceError>;
+    fn check_fraud(&self, trace: &TraceRoot, bytes: &[u8]) -> Result<Fraud, TraceError>;
+    fn check_answer(&self, of: &Receipt, to: &Demand, bytes: &[u8])
+    -> Result<Answered, TraceError>;
+    fn check_link(&self, of: &TraceRoot, by: &Verified, bytes: &[u8])
+    -> Result<Useful, TraceError>;
+}
+
+impl CheckBytes for Checker {
+    fn check_audit(&self, of: &Receipt, by: &Beacon, bytes: &[u8]) -> Result<Audited, TraceError> {
+        self.audit(of, by, &Audit::from_bytes(bytes)?)
+    }
+
+    fn check_fraud(&self, trace: &TraceRoot, bytes: &[u8]) -> Result<Fraud, TraceError> {
+        self.fraud(trace, &FraudProof::from_bytes(bytes)?)
+    }
+
+    fn check_answer(
+        &self,
+        of: &Receipt,
+        to: &Demand,
+        bytes: &[u8],
+    ) -> Result<Answered, TraceError> {
+        self.answer(of, to, &Answer::from_bytes(bytes)?)
+    }
+
+    fn check_link(
+        &self,
+        of: &TraceRoot,
+        by: &Verified,
+        bytes: &[u8],
+    ) -> Result<Useful, TraceError> {
+        self.link(of, by, &Link::from_bytes(bytes)?)
+    }
+}
 
 pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
-    let model = Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
-    model.run(&shape, inputs, &RunOptions::new().trace()).unwrap().trace.unwrap()
+    let session = network.on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+    session.trace((shape, inputs)).unwrap().trace.with_rules(RULES)
 }
 
 /// Both programs' traces, made once.
@@ -40,6 +84,23 @@ pub fn traces() -> &'static [Trace; 2] {
 
 pub fn checker(trace: &Trace) -> Checker {
     Checker::new(trace.network().program().clone(), RULES)
+}
+
+/// A record of a trace, and its path.
+pub fn record_opening(trace: &Trace, value: ValueId) -> Vec<u8> {
+    let records = trace.records();
+    let leaves: Vec<_> = records.iter().map(|record| Record::leaf(&record.0)).collect();
+    let path = record::path(&leaves, value.0.into()).concat();
+    [records[value.0 as usize].0.clone(), path].concat()
+}
+
+/// The openings of a step's tile: what follows the records in its fraud proof.
+pub fn tile_openings(trace: &Trace, value: ValueId, tile: u64) -> Vec<u8> {
+    let proof = trace.fraud_proof(value, tile).unwrap().to_bytes();
+    let inputs = trace.network().program().step_of(value).unwrap().inputs.clone();
+    let values = [vec![value], inputs].concat();
+    let records = values.iter().map(|value| record_opening(trace, *value).len());
+    proof[TraceHeader::LEN + 12 + records.sum::<usize>()..].to_vec()
 }
 
 pub fn steps(trace: &Trace) -> impl Iterator<Item = ValueId> + use<> {

@@ -37,8 +37,9 @@ pub use error::{Invalid, Malformed, VerifyError};
 pub use failures::Failures;
 pub use freivalds::{FreivaldsError, Seed32, check_product};
 pub use poai_core::{
-    ArchitectureId, Challenge, Difficulty, Params, Program, ProgramId, Root, RulesDigest, Shape,
-    Side, Statement, Ticket, Tile, TraceRoot, Transcript,
+    ArchitectureId, Beacon, Cancel, Cancelled, Challenge, Control, Difficulty, Job, Params,
+    Program, ProgramId, Progress, Prover, ReceiptDigest, Root, RulesDigest, Shape, Side, Statement,
+    Ticket, Tile, TraceRoot, Transcript,
 };
 pub use rules::{Rules, RulesError};
 pub use seal::Seal;

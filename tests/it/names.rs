@@ -39,12 +39,12 @@ fn defined(line: &str) -> Option<&str> {
     rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())
 }
 
-/// The names of types that the macros `digest!` and `bytes!` define.
+/// The names of types that the macros `digest!`, `bytes!` and `message!` define.
 ///
 /// A name is the first word after the doc comment.
 fn generated(text: &str) -> Vec<String> {
     let mut names = vec![];
-    for opening in ["\ndigest! {\n", "\nbytes! {\n"] {
+    for opening in ["\ndigest! {\n", "\nbytes! {\n", "\nmessage! {\n"] {
         for body in text.split(opening).skip(1) {
             let line = body.lines().find(|line| !line.trim_start().starts_with("///"));
             let name = line.unwrap_or_default().trim().split(',').next().unwrap_or_default();

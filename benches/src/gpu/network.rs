@@ -8,7 +8,7 @@ use poai_core::program::RunShape;
 use poai_cuda::Cuda;
 use poai_engine::Cpu;
 use poai_engine::execute::Device;
-use poai_engine::execute::{Model, Network, RunOptions, Tensor};
+use poai_engine::execute::{Network, Session, Tensor};
 use poai_import::bert::{self, Encoder};
 use std::path::Path;
 use std::sync::Arc;
@@ -103,11 +103,11 @@ fn one(
     // The threads are the pool's: this CPU backend has none of its own.
     let gpu: Arc<dyn Device> = Arc::new(cuda.clone());
     let models = [
-        Model::new(network.clone(), gpu.clone())?,
-        Model::by_products(network.clone(), gpu)?,
-        Model::new(network, Arc::new(Cpu::new()))?,
+        Session::new(network.clone(), gpu.clone())?,
+        Session::by_products(network.clone(), gpu)?,
+        Session::new(network, Arc::new(Cpu::new()))?,
     ];
-    let run = |model: &Model| model.run(&shape, inputs.clone(), &RunOptions::new());
+    let run = |model: &Session| model.run((shape, inputs.clone()));
     let [on_gpu, by_products, on_threads] = &models;
     if !on_gpu.is_resident() {
         return Err(

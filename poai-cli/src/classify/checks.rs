@@ -3,8 +3,9 @@
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
 use crate::terminal;
-use poai::execute::{Claim, Trace};
+use poai::execute::Trace;
 use poai::verify::trace::{Checker, TraceRules, Wrong};
+use poai::{Beacon, Job, Prover};
 use std::time::Instant;
 
 /// The number of audits of the faulty trace.
@@ -15,17 +16,18 @@ const AUDITS: u32 = 100;
 /// convicts the trace.
 pub fn run(honest: &Trace) -> Result<String, Failure> {
     let checker = Checker::new(honest.network().program().clone(), TraceRules::DEFAULT);
-    let claim = Claim { job: [0; 32], prover: [0; 32], rules: *checker.rules() };
-    let audit = honest.audit(&claim, &beacon(0))?;
+    let (job, prover) = (Job::default(), Prover::default());
+    let receipt = honest.receipt(job, prover);
+    let audit = honest.audit(&receipt, &beacon(0))?;
     let start = Instant::now();
-    let tiles = checker.audit(&honest.receipt(&claim), &beacon(0), &audit)?.tiles;
+    let tiles = checker.audit(&receipt, &beacon(0), &audit)?.tiles;
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     let faulty = fault::plant(honest)?;
     let Faulty { trace, value, tile, .. } = &faulty;
     let root = trace.root();
-    let (receipt, mut caught) = (trace.receipt(&claim), 0);
+    let (receipt, mut caught) = (trace.receipt(job, prover), 0);
     for number in 0..AUDITS {
-        let audit = trace.audit(&claim, &beacon(number))?;
+        let audit = trace.audit(&receipt, &beacon(number))?;
         caught += u32::from(checker.audit(&receipt, &beacon(number), &audit).is_err());
     }
     let proof = trace.fraud_proof(*value, *tile)?;
@@ -44,15 +46,15 @@ pub fn run(honest: &Trace) -> Result<String, Failure> {
          audits      {caught} of {AUDITS} find that one tile\n\
          fraud proof {} bytes: {found}\n\
          honest tile {acquitted}\n\n",
-        audit.len(),
+        audit.as_bytes().len(),
         terminal::name(&faulty.text()),
-        proof.len(),
+        proof.as_bytes().len(),
     ))
 }
 
 /// A beacon, which no prover knew when the trace was published.
-fn beacon(number: u32) -> [u8; 32] {
+fn beacon(number: u32) -> Beacon {
     let mut beacon = [7; 32];
     beacon[..4].copy_from_slice(&number.to_le_bytes());
-    beacon
+    Beacon(beacon)
 }

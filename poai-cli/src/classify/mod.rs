@@ -10,7 +10,7 @@ use crate::digits::{self, Digits};
 use crate::failure::{EXIT_CODES, Failure};
 use crate::{network, terminal};
 use ndarray::ArrayView2;
-use poai::execute::{Device, Model, RunOptions};
+use poai::execute::{Device, Session};
 use poai::import::float;
 use poai::import::graph::{Graph, GraphError};
 use poai::import::quantise::{self, Granularity, Quantised, RangeMethod};
@@ -96,14 +96,13 @@ fn classify<'a>(
     let floats = float::run(graph, samples)?;
     let float = Accuracy::of(floats.last().ok_or(GraphError::NoLayers)?, &test.labels);
 
-    let model = Model::new(quantised.network.clone(), backend.clone())?;
+    let session = Session::new(quantised.network.clone(), backend.clone())?;
     let input = quantised.quantise_input(samples)?;
     // Exact: there are only a few hundred digits.
     let shape = RunShape { batch: test.len() as u32, sequence: 1 };
     let start = Instant::now();
-    let run = model.run(&shape, vec![input], &RunOptions::new().trace())?;
+    let run = session.trace((shape, input))?;
     let time = start.elapsed();
     let integer = Accuracy::of(&quantised.dequantise_output(&run.output), &test.labels);
-    let trace = run.trace.ok_or_else(|| Failure::usage("expected a trace of the run, got none"))?;
-    Ok(Outcome { name, quantised, float, integer, trace, time })
+    Ok(Outcome { name, quantised, float, integer, trace: run.trace, time })
 }

@@ -2,10 +2,10 @@
 //! to it.
 
 use crate::failure::Failure;
-use poai::execute::{Claim, MinedStep, Trace};
+use poai::execute::{MinedStep, Trace};
 use poai::verify::trace::{Checker, TraceRules};
 use poai::verify::{Rules, Verifier};
-use poai::{Challenge, Difficulty};
+use poai::{Beacon, Challenge, Difficulty, Job, Prover};
 use std::time::Instant;
 
 /// An audit's bytes, and the seconds that verifying it took. Its beacon is the trace root
@@ -16,12 +16,12 @@ use std::time::Instant;
 /// [`Failure`] if the audit does not hold.
 pub fn audit(trace: &Trace) -> Result<(usize, f64), Failure> {
     let checker = Checker::new(trace.network().program().clone(), TraceRules::DEFAULT);
-    let root = trace.root();
-    let claim = Claim { job: [0; 32], prover: [0; 32], rules: *checker.rules() };
-    let audit = trace.audit(&claim, root.as_bytes())?;
+    let receipt = trace.receipt(Job::default(), Prover::default());
+    let beacon = Beacon(trace.root().0);
+    let audit = trace.audit(&receipt, &beacon)?;
     let start = Instant::now();
-    checker.audit(&trace.receipt(&claim), root.as_bytes(), &audit)?;
-    Ok((audit.len(), start.elapsed().as_secs_f64()))
+    checker.audit(&receipt, &beacon, &audit)?;
+    Ok((audit.as_bytes().len(), start.elapsed().as_secs_f64()))
 }
 
 /// The number of a run's best wins, one for each product. All of them verify

@@ -11,7 +11,7 @@ use crate::arguments::example_challenge;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
-use poai::execute::{Mining, Model, Run, RunOptions};
+use poai::execute::{Mining, RunOptions, Session};
 use poai::import::bert;
 use poai::{Challenge, Difficulty, Keep, MineOptions};
 use report::{Best, Outcome};
@@ -66,23 +66,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let calibration = model::tokenise(&tokeniser, &text::calibration())?;
     let quantised = encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
     let report = quantised.report;
-    let model = Model::new(quantised.network, backend)?;
+    let session = quantised.network.on(backend)?;
     spinner.finish_and_clear();
 
     let mut outcome = Outcome::new(sentences, report, args.text.is_none());
-    embed(args, &model, &ids, &mut outcome)?;
+    embed(args, &session, &ids, &mut outcome)?;
     terminal::print(&if args.json { outcome.json().to_string() + "\n" } else { outcome.text() })
 }
 
 /// Embeds all sentences, batch by batch.
 fn embed(
     args: &Args,
-    model: &Model,
+    session: &Session,
     ids: &[Vec<u32>],
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
     let batches = text::batches(ids, BATCH_TOKENS);
-    let steps = model.program().steps().len();
+    let steps = session.program().steps().len();
     let bar = terminal::bar((batches.len() * steps) as u64, "{pos}/{len} steps, {eta} left");
     let mining = Mining {
         challenge: args.challenge,
@@ -93,36 +93,33 @@ fn embed(
         let own: Vec<Vec<u32>> = batch.iter().map(|&sentence| ids[sentence].clone()).collect();
         let (shape, inputs) = bert::inputs(&own)?;
         let to = bar.clone();
-        let options = RunOptions::new().trace().mine(mining.clone()).progress(move |progress| {
+        let options = RunOptions::new().mine(mining.clone()).progress(move |progress| {
             to.set_position((index * steps) as u64 + progress.done);
         });
-        let Run { output, trace, mined } = model.run(&shape, inputs, &options)?;
-        let columns = output.extent().columns as usize;
-        for (&sentence, entries) in batch.iter().zip(output.entries().chunks_exact(columns)) {
+        let run = session.trace_with((shape, inputs), &options)?;
+        let columns = run.output.extent().columns as usize;
+        for (&sentence, entries) in batch.iter().zip(run.output.entries().chunks_exact(columns)) {
             outcome.embeddings[sentence] = report::unit(entries);
         }
-        outcome.macs += model.program().total_macs(&shape);
-        for step in &mined {
+        outcome.macs += session.program().total_macs(&shape);
+        for step in &run.mined {
             outcome.tickets += step.found.drawn();
             outcome.won += step.found.won();
             if let Some(winner) = step.found.best()
                 && outcome.best.as_ref().is_none_or(|best| winner.ticket < best.ticket)
             {
-                let step = model.program().step_of(step.value);
+                let step = session.program().step_of(step.value);
                 let step = step.map_or_else(String::new, |step| step.name.clone());
                 outcome.best = Some(Best { ticket: winner.ticket, step });
             }
         }
-        if let Some(trace) = &trace {
-            outcome.trace_roots.push(trace.root());
-            outcome.linked += audit::linked(trace, &mined, &args.challenge, args.difficulty)?;
-            // A trace keeps every tensor, so memory holds only one trace at a
-            // time.
-            outcome.seconds += start.elapsed().as_secs_f64();
-            let (bytes, seconds) = audit::audit(trace)?;
-            let (all, total) = outcome.audit.unwrap_or_default();
-            outcome.audit = Some((all + bytes, total + seconds));
-        }
+        outcome.trace_roots.push(run.trace.root());
+        outcome.linked += audit::linked(&run.trace, &run.mined, &args.challenge, args.difficulty)?;
+        // A trace keeps every tensor, so memory holds only one trace at a time.
+        outcome.seconds += start.elapsed().as_secs_f64();
+        let (bytes, seconds) = audit::audit(&run.trace)?;
+        let (all, total) = outcome.audit.unwrap_or_default();
+        outcome.audit = Some((all + bytes, total + seconds));
     }
     bar.finish_and_clear();
     Ok(())

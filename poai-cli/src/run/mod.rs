@@ -5,15 +5,15 @@ mod report;
 mod traced;
 mod work;
 
-use crate::arguments::bytes32;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::files::NewFolder;
 use crate::network::NetworkArgs;
 use crate::rules::RulesArgs;
 use crate::terminal;
-use poai::execute::{Model, RunOptions};
+use poai::execute::RunOptions;
 use poai::import::quantise::Numbers;
+use poai::{Beacon, Job, Prover};
 use report::Report;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -56,16 +56,16 @@ pub struct Args {
     /// The beacon that draws the audit's tiles, fixed after the receipt was published. By
     /// default the trace root itself, under which a prover that hashes 2^g traces escapes 2^g times
     /// as often.
-    #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32)]
-    beacon: Option<[u8; 32]>,
+    #[arg(long, value_name = "HEX", requires = "trace")]
+    beacon: Option<Beacon>,
     #[command(flatten)]
     rules: RulesArgs,
     /// The requester's name for the job, in the receipt.
-    #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
-    job: [u8; 32],
+    #[arg(long, value_name = "HEX", requires = "trace", default_value_t)]
+    job: Job,
     /// The prover's name, in the receipt.
-    #[arg(long, value_name = "HEX", requires = "trace", value_parser = bytes32, default_value = ZEROS)]
-    prover: [u8; 32],
+    #[arg(long, value_name = "HEX", requires = "trace", default_value_t)]
+    prover: Prover,
     /// Answer a demand to open a tile of the trace. With --out, demand.bin and
     /// answer.bin are written.
     #[arg(long, value_name = "VALUE:TILE", requires = "trace", value_parser = place)]
@@ -89,9 +89,6 @@ fn place(text: &str) -> Result<(u32, u64), String> {
     place.ok_or_else(|| format!("expected VALUE:TILE, two numbers, got {text}"))
 }
 
-/// The default name of job and prover: zeros, for none.
-const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
 pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(list) = args.backend.list() {
         return terminal::print(&list);
@@ -101,26 +98,30 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let out = args.out.as_deref().map(NewFolder::new).transpose()?;
     let backend = args.backend.device()?;
     let Work { name, network, shape, inputs } = work(args)?;
-    let model = Model::new(network, backend)?;
-    let bar = terminal::bar(model.program().steps().len() as u64, "{pos}/{len} steps");
+    let session = network.on(backend)?;
+    let bar = terminal::bar(session.program().steps().len() as u64, "{pos}/{len} steps");
     let to = bar.clone();
-    let mut options = RunOptions::new().progress(move |at| to.set_position(at.done as u64));
-    if args.trace {
-        options = options.trace();
-    }
+    let options = RunOptions::new().progress(move |at| to.set_position(at.done));
+    let asked = (shape, inputs.clone());
     let start = Instant::now();
-    let run = model.run(&shape, inputs.clone(), &options)?;
+    let (output, trace) = match args.trace {
+        true => {
+            let run = session.trace_with(asked, &options)?;
+            (run.output, Some(run.trace.with_rules(rules)))
+        }
+        false => (session.run_with(asked, &options)?.output, None),
+    };
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let Args { job, prover, beacon, demand, .. } = *args;
     let named = Named { job, prover, beacon, demand };
-    let traced = run.trace.map(|trace| Traced::new(trace, rules, &named, args.fault));
+    let traced = trace.map(|trace| Traced::new(trace, &named, args.fault));
     let report = Report {
         name,
-        network: model.network(),
+        network: session.network(),
         shape,
-        backend: model.device().name(),
-        output: &run.output,
+        backend: session.device().name(),
+        output: &output,
         traced: traced.transpose()?,
         seconds,
     };

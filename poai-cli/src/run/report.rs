@@ -50,9 +50,9 @@ impl Report<'_> {
             "output": self.output.entries(),
             "output_root": self.output.root(),
             "trace_root": traced.map(|traced| traced.trace.root()),
-            "beacon": traced.map(|traced| hex::encode(traced.beacon)),
+            "beacon": traced.map(|traced| traced.beacon.to_string()),
             "tiles": traced.map(|traced| traced.tiles),
-            "audit_bytes": traced.map(|traced| traced.audit.len()),
+            "audit_bytes": traced.map(|traced| traced.audit.as_bytes().len()),
             "audit_holds": traced.map(|traced| traced.audit_holds),
             "receipt": traced.map(|traced| traced.receipt),
             "fault": traced.and_then(|traced| traced.fault.as_ref()).map(|(text, _)| text),
@@ -88,12 +88,13 @@ impl Report<'_> {
              audit       {} tiles, {} bytes, beacon {}\n",
             traced.trace.root(),
             traced.tiles,
-            traced.audit.len(),
-            hex::encode(traced.beacon),
+            traced.audit.as_bytes().len(),
+            traced.beacon.to_string(),
         );
         text += &format!("receipt     to sign {}\n", hex::encode(traced.receipt.digest()));
         if let Some((_, answer)) = &traced.demand {
-            text += &format!("answer      {} bytes open the demanded tile\n", answer.len());
+            text +=
+                &format!("answer      {} bytes open the demanded tile\n", answer.as_bytes().len());
         }
         if let Some((fault, proof)) = &traced.fault {
             let caught = if traced.audit_holds { "does not find" } else { "finds" };
@@ -101,7 +102,7 @@ impl Report<'_> {
                 "fault       {}; the audit {caught} it\n\
                  fraud proof {} bytes\n",
                 terminal::name(fault),
-                proof.len()
+                proof.as_bytes().len()
             );
         }
         text
@@ -117,14 +118,14 @@ impl Report<'_> {
         out.write("output.csv", csv(self.output).as_bytes())?;
         if let Some(traced) = &self.traced {
             out.write("header.bin", &traced.trace.header().to_bytes())?;
-            out.write("audit.bin", &traced.audit)?;
+            out.write("audit.bin", traced.audit.as_bytes())?;
             out.write("receipt.bin", &traced.receipt.to_bytes())?;
             if let Some((_, proof)) = &traced.fault {
-                out.write("fraud.bin", proof)?;
+                out.write("fraud.bin", proof.as_bytes())?;
             }
             if let Some((demand, answer)) = &traced.demand {
                 out.write("demand.bin", &demand.to_bytes())?;
-                out.write("answer.bin", answer)?;
+                out.write("answer.bin", answer.as_bytes())?;
             }
         }
         out.finish()

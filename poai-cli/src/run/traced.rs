@@ -2,19 +2,20 @@
 
 use crate::failure::Failure;
 use crate::fault::{self, Faulty};
-use poai::execute::{Claim, Trace};
+use poai::execute::Trace;
 use poai::program::ValueId;
-use poai::trace::{Demand, Receipt};
-use poai::verify::trace::{Checker, TraceRules};
+use poai::trace::{Answer, Audit, Demand, FraudProof, Receipt};
+use poai::verify::trace::Checker;
+use poai::{Beacon, Job, Prover};
 
 /// The job and prover of a receipt, the beacon of an audit, and a demand.
 pub struct Named {
     /// The requester's name for the job.
-    pub job: [u8; 32],
+    pub job: Job,
     /// The prover's name.
-    pub prover: [u8; 32],
+    pub prover: Prover,
     /// The beacon; by default the trace root.
-    pub beacon: Option<[u8; 32]>,
+    pub beacon: Option<Beacon>,
     /// The demanded value and tile.
     pub demand: Option<(u32, u64)>,
 }
@@ -24,30 +25,25 @@ pub struct Traced {
     /// The trace: the run's own, or the one with the fault.
     pub trace: Trace,
     /// The fault as text, and its fraud proof.
-    pub fault: Option<(String, Vec<u8>)>,
+    pub fault: Option<(String, FraudProof)>,
     /// The beacon that drew the audit's tiles.
-    pub beacon: [u8; 32],
+    pub beacon: Beacon,
     /// The number of tiles that the audit opens.
     pub tiles: usize,
     /// The audit.
-    pub audit: Vec<u8>,
+    pub audit: Audit,
     /// Whether the audit holds. It does not if the fault is in one of its
     /// tiles.
     pub audit_holds: bool,
     /// The receipt.
     pub receipt: Receipt,
     /// A demand, and the answer to it.
-    pub demand: Option<(Demand, Vec<u8>)>,
+    pub demand: Option<(Demand, Answer)>,
 }
 
 impl Traced {
     /// Makes the messages, and checks those of an honest trace.
-    pub fn new(
-        trace: Trace,
-        rules: TraceRules,
-        named: &Named,
-        fault: bool,
-    ) -> Result<Traced, Failure> {
+    pub fn new(trace: Trace, named: &Named, fault: bool) -> Result<Traced, Failure> {
         let (trace, fault) = match fault {
             false => (trace, None),
             true => {
@@ -58,18 +54,16 @@ impl Traced {
                 (trace, Some((text, proof)))
             }
         };
-        let root = trace.root();
-        let beacon = named.beacon.unwrap_or(root.0);
-        let claim = Claim { job: named.job, prover: named.prover, rules };
-        let receipt = trace.receipt(&claim);
+        let beacon = named.beacon.unwrap_or(Beacon(trace.root().0));
+        let receipt = trace.receipt(named.job, named.prover);
         let demand = named.demand.map(|(value, tile)| {
             let demand = Demand { receipt: receipt.digest(), value: ValueId(value), tile };
-            trace.answer(&claim, &demand).map(|answer| (demand, answer))
+            trace.answer(&receipt, &demand).map(|answer| (demand, answer))
         });
         let demand = demand.transpose().map_err(Failure::usage)?;
-        let audit = trace.audit(&claim, &beacon)?;
-        let tiles = trace.audit_tiles(&claim, &beacon).len();
-        let checker = Checker::new(trace.network().program().clone(), rules);
+        let audit = trace.audit(&receipt, &beacon)?;
+        let tiles = trace.audit_tiles(&receipt, &beacon).len();
+        let checker = Checker::new(trace.network().program().clone(), *trace.rules());
         let checked = checker.audit(&receipt, &beacon, &audit);
         let audit_holds = checked.is_ok();
         if fault.is_none() {

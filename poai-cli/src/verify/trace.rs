@@ -1,16 +1,14 @@
 //! Verifies messages about a trace (audits, fraud proofs, answers and receipts)
 //! with the verifier's own program and rules.
 
-use crate::arguments::bytes32;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::rules::RulesArgs;
 use crate::{files, terminal};
 use poai::import::store::PROGRAM_FILE;
 use poai::program::encoding::PROGRAM_BYTES_MAX;
-use poai::trace::{Demand, TraceHeader};
-use poai::verify;
-use poai::verify::trace::{Checker, TraceError, Wrong};
-use poai::{Program, TraceRoot};
+use poai::trace::{self, Demand, TraceHeader};
+use poai::verify::trace::{Answered, Checker, TraceError, Wrong};
+use poai::{Beacon, Job, Program, Prover, TraceRoot};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -53,8 +51,8 @@ pub struct Audit {
     /// The beacon that drew the tiles, fixed after the receipt was published.
     /// By default the trace root itself, under which a prover that hashes 2^g
     /// traces escapes 2^g times as often.
-    #[arg(long, value_name = "HEX", value_parser = bytes32)]
-    beacon: Option<[u8; 32]>,
+    #[arg(long, value_name = "HEX")]
+    beacon: Option<Beacon>,
 }
 
 /// The values that a receipt has to name.
@@ -64,19 +62,19 @@ struct Named {
     #[arg(long, value_name = "HEX")]
     trace_root: Option<TraceRoot>,
     /// The job that the receipt has to name; by default any.
-    #[arg(long, value_name = "HEX", value_parser = bytes32)]
-    job: Option<[u8; 32]>,
+    #[arg(long, value_name = "HEX")]
+    job: Option<Job>,
     /// The prover that the receipt has to name; by default any.
-    #[arg(long, value_name = "HEX", value_parser = bytes32)]
-    prover: Option<[u8; 32]>,
+    #[arg(long, value_name = "HEX")]
+    prover: Option<Prover>,
 }
 
 impl Named {
-    fn check(&self, receipt: &poai::trace::Receipt) -> Result<(), Failure> {
+    fn check(&self, receipt: &trace::Receipt) -> Result<(), Failure> {
         let named = [
             ("trace", self.trace_root.map(|root| root.0), receipt.trace.0),
-            ("job", self.job, receipt.job),
-            ("prover", self.prover, receipt.prover),
+            ("job", self.job.map(|job| job.0), receipt.job.0),
+            ("prover", self.prover.map(|prover| prover.0), receipt.prover.0),
         ];
         for (what, expected, got) in named {
             if let Some(expected) = expected.filter(|expected| *expected != got) {
@@ -96,8 +94,9 @@ pub fn audit(args: &Audit) -> Result<(), Failure> {
     let bytes = files::read(&args.audit, files::FILE_MAX)?;
     args.named.check(&receipt)?;
     let start = Instant::now();
-    let beacon = args.beacon.unwrap_or(receipt.trace.0);
-    let audited = checker.audit(&receipt, &beacon, &bytes)?;
+    let beacon = args.beacon.unwrap_or(Beacon(receipt.trace.0));
+    let audit = trace::Audit::from_bytes(&bytes).map_err(TraceError::from)?;
+    let audited = checker.audit(&receipt, &beacon, &audit)?;
     let time = start.elapsed();
     let sound = checker.soundness(&audited.header.run, HALF, 0).map_err(TraceError::from)?;
     terminal::print(&format!(
@@ -153,7 +152,8 @@ pub fn fraud(args: &Fraud) -> Result<(), Failure> {
     let checker = args.known.checker()?;
     let bytes = files::read(&args.proof, files::FILE_MAX)?;
     let start = Instant::now();
-    let fraud = checker.fraud(&args.trace_root, &bytes)?;
+    let proof = trace::FraudProof::from_bytes(&bytes).map_err(TraceError::from)?;
+    let fraud = checker.fraud(&args.trace_root, &proof)?;
     let time = start.elapsed();
     let (part, why) = match fraud.wrong {
         Wrong::Header(why) => ("header", why),
@@ -208,9 +208,9 @@ pub fn receipt(args: &Receipt) -> Result<(), Failure> {
         of_run(&header),
         receipt.macs_weights,
         receipt.macs_activations,
-        hex::encode(receipt.job),
-        hex::encode(receipt.prover),
-        hex::encode(receipt.digest()),
+        receipt.job,
+        receipt.prover,
+        receipt.digest(),
         time.as_secs_f64() * 1e3,
     ))
 }
@@ -238,19 +238,20 @@ pub fn answer(args: &Answer) -> Result<(), Failure> {
     let receipt = read_receipt(&args.receipt)?;
     let bytes = files::read(&args.answer, files::FILE_MAX)?;
     let start = Instant::now();
-    let answer = checker.answer(&receipt, &demand, &bytes)?;
+    let answer = trace::Answer::from_bytes(&bytes).map_err(TraceError::from)?;
+    let answered = checker.answer(&receipt, &demand, &answer)?;
     let time = start.elapsed();
-    let (Demand { value, tile, .. }, trace) = (demand, receipt.trace);
-    match answer {
-        verify::trace::Answer::Right => terminal::print(&format!(
+    let (Demand { value, tile, .. }, root) = (demand, receipt.trace);
+    match answered {
+        Answered::Right => terminal::print(&format!(
             "valid: the demanded tile is right\n\
-             trace root  {trace}\n\
+             trace root  {root}\n\
              tile        {tile} of value {}\n\
              verified in {:.3} ms\n",
             value.0,
             time.as_secs_f64() * 1e3,
         )),
-        verify::trace::Answer::Fraud(_) => Err(Failure::failed(
+        Answered::Fraud(_) => Err(Failure::failed(
             "invalid: the answer convicts its trace; `poai verify fraud` accepts it unchanged",
         )),
     }
@@ -261,7 +262,7 @@ fn read_header(path: &Path) -> Result<TraceHeader, Failure> {
     TraceHeader::from_bytes(&bytes).map_err(|why| Failure::in_file(path)(&why))
 }
 
-fn read_receipt(path: &Path) -> Result<poai::trace::Receipt, Failure> {
+fn read_receipt(path: &Path) -> Result<trace::Receipt, Failure> {
     let bytes = files::read(path, files::FILE_MAX)?;
-    poai::trace::Receipt::from_bytes(&bytes).map_err(|why| Failure::in_file(path)(&why))
+    trace::Receipt::from_bytes(&bytes).map_err(|why| Failure::in_file(path)(&why))
 }

@@ -86,24 +86,22 @@ macro_rules! bytes {
 pub(crate) use bytes;
 
 /// Serialises a type through its canonical bytes, by `to_bytes` and `from_bytes`.
-#[cfg(feature = "inference")]
 macro_rules! through_bytes {
     ($name:ident) => {
         #[cfg(feature = "serde")]
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                crate::encoding::hex_or_bytes::serialize(&self.to_bytes(), to)
+                $crate::encoding::hex_or_bytes::serialize(&self.to_bytes(), to)
             }
         }
 
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let bytes = crate::encoding::hex_or_bytes::deserialize(from)?;
-                $name::from_bytes(&bytes).map_err(serde::de::Error::custom)
+                let bytes = $crate::encoding::hex_or_bytes::deserialize(from)?;
+                <$name>::from_bytes(&bytes).map_err(serde::de::Error::custom)
             }
         }
     };
 }
-#[cfg(feature = "inference")]
 pub(crate) use through_bytes;

@@ -1,6 +1,7 @@
 //! Demands: which tile a challenger obliges a prover to open.
 
 use super::error::{Fields, TraceDecodeError};
+use crate::digest::ReceiptDigest;
 use crate::program::ValueId;
 use alloc::vec::Vec;
 
@@ -19,7 +20,7 @@ use alloc::vec::Vec;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Demand {
     /// [`super::Receipt::digest`] of the receipt whose prover answers.
-    pub receipt: [u8; 32],
+    pub receipt: ReceiptDigest,
     /// The value whose tile is to be opened.
     pub value: ValueId,
     /// The tile.
@@ -34,7 +35,7 @@ impl Demand {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Demand::LEN);
         bytes.extend(super::VERSION.to_le_bytes());
-        bytes.extend(self.receipt);
+        bytes.extend(self.receipt.as_bytes());
         bytes.extend(self.value.0.to_le_bytes());
         bytes.extend(self.tile.to_le_bytes());
         bytes
@@ -48,6 +49,10 @@ impl Demand {
     /// [`TraceDecodeError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Demand, TraceDecodeError> {
         let mut fields = Fields::after_version(bytes, Demand::LEN)?;
-        Ok(Demand { receipt: fields.next(), value: ValueId(fields.u32()), tile: fields.u64() })
+        Ok(Demand {
+            receipt: ReceiptDigest(fields.next()),
+            value: ValueId(fields.u32()),
+            tile: fields.u64(),
+        })
     }
 }

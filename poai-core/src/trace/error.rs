@@ -1,7 +1,7 @@
-//! Why bytes do not decode as a header, a receipt or a demand.
+//! Why bytes are not a header, a receipt, a demand or another message.
 
-/// Why bytes do not decode as a [`super::TraceHeader`], a [`super::Receipt`]
-/// or a [`super::Demand`].
+/// Why bytes are not a [`super::TraceHeader`], a [`super::Receipt`], a
+/// [`super::Demand`] or another message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceDecodeError {
@@ -10,6 +10,14 @@ pub enum TraceDecodeError {
     Length {
         /// The message's length.
         expected: usize,
+        /// The number of bytes received.
+        got: usize,
+    },
+    /// There are too few bytes for the header at the front of a message.
+    #[error("expected at least {least} bytes, got {got}")]
+    Short {
+        /// The header's length.
+        least: usize,
         /// The number of bytes received.
         got: usize,
     },

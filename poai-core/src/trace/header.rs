@@ -63,6 +63,18 @@ impl TraceHeader {
         })
     }
 
+    /// The header at the front of a message.
+    pub(super) fn of_prefix(bytes: &[u8]) -> Result<TraceHeader, TraceDecodeError> {
+        let (least, got) = (TraceHeader::LEN, bytes.len());
+        // The version comes first: bytes of another version are unsupported,
+        // whatever follows.
+        let front = bytes.get(..least.min(got)).unwrap_or_default();
+        TraceHeader::from_bytes(front).map_err(|why| match why {
+            TraceDecodeError::Length { .. } => TraceDecodeError::Short { least, got },
+            why => why,
+        })
+    }
+
     /// The trace root.
     pub fn root(&self) -> TraceRoot {
         TraceRoot(derive!("trace", &self.to_bytes()))

@@ -7,6 +7,7 @@
 //! - [`sample`]: which tiles an audit opens.
 //! - [`receipt`]: what a requester keeps.
 //! - [`demand`]: which tile a challenger obliges a prover to open.
+//! - [`message`]: audits, fraud proofs, answers and links, as bytes.
 //! - [`unclean`]: fraud proofs against a trace whose input is unclean.
 //!
 //! `execute` of the crate `poai-engine` makes traces and opens them. The crate
@@ -15,6 +16,7 @@
 pub mod demand;
 mod error;
 pub mod header;
+pub mod message;
 pub mod receipt;
 pub mod record;
 pub mod rules;
@@ -24,8 +26,9 @@ pub mod unclean;
 pub use demand::Demand;
 pub use error::TraceDecodeError;
 pub use header::TraceHeader;
+pub use message::{Answer, Audit, FraudProof, Link};
 pub use receipt::Receipt;
-pub use record::{Record, RecordError};
+pub use record::{Record, RecordBytes, RecordError};
 pub use rules::TraceRules;
 pub use sample::{Sample, Sampling};
 

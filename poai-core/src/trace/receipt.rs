@@ -1,7 +1,7 @@
 //! Receipts: what a requester keeps of a run.
 
 use super::error::{Fields, TraceDecodeError};
-use crate::digest::{ProgramId, Root, RulesDigest, TraceRoot};
+use crate::digest::{Job, ProgramId, Prover, ReceiptDigest, Root, RulesDigest, TraceRoot};
 use alloc::vec::Vec;
 
 /// A prover's claim that it ran a program for a job, in canonical bytes of one
@@ -30,11 +30,11 @@ pub struct Receipt {
     pub macs_activations: u64,
     /// The requester's name for the job. The trace does not bind it. An audit
     /// does, because its samples follow from the receipt's digest.
-    pub job: [u8; 32],
+    pub job: Job,
     /// The prover's name, such as a key's hash. The trace does not bind it; an
     /// audit does, as it binds the job. Only a signature over the receipt's
     /// digest shows that the prover agrees.
-    pub prover: [u8; 32],
+    pub prover: Prover,
     /// The rules under which the trace has to be verified.
     pub rules: RulesDigest,
 }
@@ -52,7 +52,7 @@ impl Receipt {
         }
         bytes.extend(self.macs_weights.to_le_bytes());
         bytes.extend(self.macs_activations.to_le_bytes());
-        for hash in [&self.job, &self.prover, &self.rules.0] {
+        for hash in [&self.job.0, &self.prover.0, &self.rules.0] {
             bytes.extend(hash);
         }
         bytes
@@ -72,8 +72,8 @@ impl Receipt {
             trace: TraceRoot(fields.next()),
             macs_weights: fields.u64(),
             macs_activations: fields.u64(),
-            job: fields.next(),
-            prover: fields.next(),
+            job: Job(fields.next()),
+            prover: Prover(fields.next()),
             rules: RulesDigest(fields.next()),
         })
     }
@@ -81,7 +81,7 @@ impl Receipt {
     /// The receipt's digest: `H("receipt", bytes)`. The prover signs it and
     /// commits to it before it publishes the trace. An audit's samples are
     /// drawn with it.
-    pub fn digest(&self) -> [u8; 32] {
-        crate::digest::derive!("receipt", &self.to_bytes())
+    pub fn digest(&self) -> ReceiptDigest {
+        ReceiptDigest(crate::digest::derive!("receipt", &self.to_bytes()))
     }
 }

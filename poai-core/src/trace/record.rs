@@ -29,8 +29,20 @@ pub struct Record {
     pub inputs: Vec<Root>,
 }
 
+/// A record's bytes as a prover published them. They may not be a record of the
+/// run: [`Record::from_bytes`] decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecordBytes(pub Vec<u8>);
+
+impl AsRef<[u8]> for RecordBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Why a record cannot belong to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// The record has too few or too many bytes.
     #[error("expected a record of the program's length, got another length")]

@@ -1,7 +1,7 @@
 //! Which tiles an audit opens (spec §14).
 
 use super::rules::TraceRules;
-use crate::digest::TraceRoot;
+use crate::digest::{Beacon, ReceiptDigest, TraceRoot};
 use crate::program::ops::Local;
 use crate::program::{Extent, Program, RunShape, ValueId};
 use alloc::collections::BTreeSet;
@@ -60,7 +60,7 @@ impl Draws {
 }
 
 impl Sampling<'_> {
-    /// The tiles that an audit of a receipt opens under a 32-byte beacon. Each
+    /// The tiles that an audit of a receipt opens under a beacon. Each
     /// appears once, in the order in which they are drawn (spec §14):
     ///
     /// 1. all tiles of the output, or the tiles of [`TraceRules::output_tiles`]
@@ -76,9 +76,14 @@ impl Sampling<'_> {
     /// The beacon has to be fixed after the receipt was admitted (spec §14). A
     /// beacon that the prover can influence lets it grind; so does the trace
     /// root itself (Fiat–Shamir). See `soundness` in `poai-verify`.
-    pub fn tiles(&self, trace: &TraceRoot, receipt: &[u8; 32], beacon: &[u8; 32]) -> Vec<Sample> {
+    pub fn tiles(
+        &self,
+        trace: &TraceRoot,
+        receipt: &ReceiptDigest,
+        beacon: &Beacon,
+    ) -> Vec<Sample> {
         let mut hasher = blake3::Hasher::new_derive_key("poai-1 audit");
-        hasher.update(trace.as_bytes()).update(receipt).update(beacon);
+        hasher.update(trace.as_bytes()).update(receipt.as_bytes()).update(beacon.as_bytes());
         let mut draws = Draws(hasher.finalize_xof());
         let mut all = Distinct::default();
         self.outputs(&mut draws, &mut all);

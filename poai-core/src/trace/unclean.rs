@@ -1,7 +1,8 @@
 //! Fraud proofs against a trace whose input is unclean.
 
 use super::header::TraceHeader;
-use super::record::{self, Record};
+use super::message::FraudProof;
+use super::record::{self, Record, RecordBytes};
 use crate::params::Params;
 use crate::program::{Extent, Program, ValueId};
 use crate::puzzle::commitment::Tree;
@@ -30,15 +31,15 @@ pub fn first_unclean(extent: &Extent, first: u32, bytes: &[u8]) -> Option<u32> {
 /// ‖ path ‖ opening of the strip's rows`. No honest run has such an input. No
 /// audit opens the rows that no step reads.
 ///
-/// `records` are all records of the trace, encoded. `bytes` are the input's
+/// `records` are all records of the trace. `bytes` are the input's
 /// padded bytes. `None` if they are clean, or are not of this run.
 pub fn accuse_input(
     program: &Program,
     header: &TraceHeader,
-    records: &[Vec<u8>],
+    records: &[RecordBytes],
     input: ValueId,
     bytes: &[u8],
-) -> Option<Vec<u8>> {
+) -> Option<FraudProof> {
     let index = input.0 as usize;
     let extent = *program.extents(&header.run).ok()?.get(index)?;
     if index >= program.inputs().len() || bytes.len() as u64 != extent.bytes() {
@@ -47,13 +48,13 @@ pub fn accuse_input(
     let strip = u64::from(first_unclean(&extent, 0, bytes)? / STRIP);
     let rows = extent.strip(&strip_rows(&extent, strip)?)?;
     let opening = Tree::new(bytes).open(bytes, &rows).ok()?;
-    let leaves: Vec<[u8; 32]> = records.iter().map(|record| Record::leaf(record)).collect();
+    let leaves: Vec<[u8; 32]> = records.iter().map(|record| Record::leaf(&record.0)).collect();
     let mut proof = header.to_bytes();
     proof.extend(input.0.to_le_bytes());
     proof.extend((strip + 1).to_le_bytes());
-    proof.extend(records.get(index)?);
+    proof.extend(&records.get(index)?.0);
     proof.extend(record::path(&leaves, index as u64).concat());
     proof.extend(opening.bytes);
     proof.extend(opening.siblings.concat());
-    Some(proof)
+    FraudProof::try_from(proof).ok()
 }

@@ -2,9 +2,9 @@
 
 use poai_core::Root;
 use poai_core::program::{Builder, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::TraceHeader;
 use poai_core::trace::record::{path, path_len, path_root, records_root};
 use poai_core::trace::unclean::accuse_input;
+use poai_core::trace::{RecordBytes, TraceHeader};
 
 fn leaf(number: u64) -> [u8; 32] {
     *blake3::hash(&number.to_le_bytes()).as_bytes()
@@ -76,7 +76,7 @@ fn what_a_step_made_is_not_accused_as_an_input() {
         macs: 0,
         records: [0; 32],
     };
-    let records = vec![vec![0; 100]; 5];
+    let records = vec![RecordBytes(vec![0; 100]); 5];
     let dirty = vec![0x7f; extent.bytes() as usize];
     let accuse = |value| accuse_input(&program, &header, &records, ValueId(value), &dirty);
     assert!(accuse(0).is_some());

@@ -22,7 +22,7 @@ use crate::error::CudaError;
 use crate::gpu::Memory;
 use poai_core::program::ConstantId;
 use poai_engine::backend::{BackendError, Prepared};
-use poai_engine::execute::{Device, ExecuteError, Network, Resident};
+use poai_engine::execute::{Device, Network, Resident, RunError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -60,9 +60,9 @@ impl Executor {
     }
 }
 
-impl From<CudaError> for ExecuteError {
-    fn from(error: CudaError) -> ExecuteError {
-        ExecuteError::Backend(error.into())
+impl From<CudaError> for RunError {
+    fn from(error: CudaError) -> RunError {
+        RunError::Backend(error.into())
     }
 }
 

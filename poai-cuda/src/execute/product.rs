@@ -9,7 +9,7 @@ use crate::gpu::{Argument, Memory};
 use poai_core::program::{ConstantId, Extent, Op, ValueId};
 use poai_core::{Params, Side};
 use poai_engine::backend::{BackendError, Prepared};
-use poai_engine::execute::{ExecuteError, MinedStep, Mining, Tensor};
+use poai_engine::execute::{MinedStep, Mining, RunError, Tensor};
 use poai_engine::miner::Miner;
 use std::sync::{Arc, PoisonError};
 
@@ -95,9 +95,9 @@ impl Executor {
         mining: &Mining,
         mined: &mut Vec<MinedStep>,
         keep: bool,
-    ) -> Result<Option<Vec<i32>>, ExecuteError> {
-        let Op::Linear { weights, .. } = *ready.local.op else { return Err(ExecuteError::Layout) };
-        let x = ready.slots.first().ok_or(ExecuteError::Layout)?;
+    ) -> Result<Option<Vec<i32>>, RunError> {
+        let Op::Linear { weights, .. } = *ready.local.op else { return Err(RunError::Layout) };
+        let x = ready.slots.first().ok_or(RunError::Layout)?;
         let a = self.left(&ready.extent(0), x)?;
         let b = self.right(weights)?;
         let backend = Arc::new(self.cuda.clone());
@@ -121,23 +121,23 @@ impl Executor {
 
     /// An input of the product as side A. The host fetches its entries too, to
     /// open strips if a ticket wins.
-    fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, ExecuteError> {
+    fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, RunError> {
         let mut bytes = vec![0; extent.bytes() as usize];
         self.cuda.gpu().download(x, 0, &mut bytes)?;
-        let x_here = Tensor::from_bytes(*extent, bytes).map_err(|_| ExecuteError::Layout)?;
+        let x_here = Tensor::from_bytes(*extent, bytes).map_err(|_| RunError::Layout)?;
         let operand = x_here.operand(Side::A)?;
         Ok(self.cuda.resident_operand(operand, x.clone(), None)?)
     }
 
     /// Weights as side B, prepared when they are first mined.
-    fn right(&self, id: ConstantId) -> Result<Prepared, ExecuteError> {
+    fn right(&self, id: ConstantId) -> Result<Prepared, RunError> {
         let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(prepared) = weights.get(&id) {
             return Ok(prepared.clone());
         }
         let at = id.0 as usize;
-        let held = self.network.constants().get(at).ok_or(ExecuteError::Layout)?;
-        let memory = self.constants.get(at).ok_or(ExecuteError::Layout)?;
+        let held = self.network.constants().get(at).ok_or(RunError::Layout)?;
+        let memory = self.constants.get(at).ok_or(RunError::Layout)?;
         let operand = held.tensor.operand(Side::B)?;
         let tree = Some(held.tree.clone());
         let prepared = self.cuda.resident_operand(operand, memory.clone(), tree)?;

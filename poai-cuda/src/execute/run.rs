@@ -12,7 +12,7 @@ use poai_engine::backend::BackendError;
 use poai_engine::execute::options::{last_uses, mineable};
 use poai_engine::execute::run::check_inputs;
 use poai_engine::execute::{
-    ExecuteError, Kept, MinedStep, Resident, ResidentRun, RunOptions, Tensor, Traced,
+    Kept, MinedStep, Resident, ResidentRun, RunError, RunOptions, Tensor, Traced,
 };
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Resident for Executor {
         shape: &RunShape,
         inputs: &[Arc<Tensor>],
         options: &RunOptions,
-    ) -> Result<ResidentRun, ExecuteError> {
+    ) -> Result<ResidentRun, RunError> {
         // Checked first: kernels read as much as the extents say.
         let extents = check_inputs(self.network.program(), shape, inputs)?;
         let asked = Asked { shape, extents: &extents, options };
@@ -74,7 +74,7 @@ impl Resident for Executor {
         let steps = self.queue_steps(&asked, &mut queued);
         // An entry without a result came before the error of any later step.
         match (self.check_errors(&queued), steps) {
-            (Err(error @ ExecuteError::Step { .. }), _) | (_, Err(error)) | (Err(error), _) => {
+            (Err(error @ RunError::Step { .. }), _) | (_, Err(error)) | (Err(error), _) => {
                 Err(error)
             }
             (Ok(()), Ok(())) => self.finish(&asked, queued),
@@ -118,7 +118,7 @@ impl Executor {
         Ok(())
     }
 
-    fn queue_steps(&self, asked: &Asked<'_>, queued: &mut Queued) -> Result<(), ExecuteError> {
+    fn queue_steps(&self, asked: &Asked<'_>, queued: &mut Queued) -> Result<(), RunError> {
         let program = self.network.program();
         let (total, inputs) = (program.steps().len() as u64, program.inputs().len());
         let control = asked.options.control();
@@ -147,20 +147,20 @@ impl Executor {
         asked: &Asked<'_>,
         queued: &mut Queued,
         value: ValueId,
-    ) -> Result<(), ExecuteError> {
+    ) -> Result<(), RunError> {
         let &Asked { shape, extents, options } = asked;
         let program = self.network.program();
-        let step = program.step_of(value).ok_or(ExecuteError::Layout)?;
-        let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
+        let step = program.step_of(value).ok_or(RunError::Layout)?;
+        let local = Local::new(program, extents, *shape, value).ok_or(RunError::Layout)?;
         let mut slots = vec![];
         for input in &step.inputs {
             let memory = queued.values.get(input.0 as usize).cloned().flatten();
-            slots.push(memory.ok_or(ExecuteError::Layout)?);
+            slots.push(memory.ok_or(RunError::Layout)?);
         }
         let (constants, count) = step.op.constants();
         for constant in constants.iter().take(count) {
             let memory = self.constants.get(constant.0 as usize).cloned();
-            slots.push(memory.ok_or(ExecuteError::Layout)?);
+            slots.push(memory.ok_or(RunError::Layout)?);
         }
         let index = value.0 as usize - program.inputs().len();
         queued.named.extend(named(&local, &slots, index));
@@ -177,7 +177,7 @@ impl Executor {
             }
             (Op::Linear { .. }, _) => self.linear(&ready, keep)?,
             _ => {
-                let launched = ready.queue().ok_or(ExecuteError::Layout)?;
+                let launched = ready.queue().ok_or(RunError::Layout)?;
                 launched?;
                 None
             }
@@ -188,7 +188,7 @@ impl Executor {
     }
 
     /// Checks that every entry of every step had a result.
-    fn check_errors(&self, queued: &Queued) -> Result<(), ExecuteError> {
+    fn check_errors(&self, queued: &Queued) -> Result<(), RunError> {
         let program = self.network.program();
         let mut words = vec![0u32; program.steps().len()];
         self.download(&queued.errors, 0, bytemuck::cast_slice_mut(&mut words))?;
@@ -201,19 +201,19 @@ impl Executor {
         let value = i32::from_le_bytes(value);
         let name = program.steps().get(step).map_or_else(String::new, |step| step.name.clone());
         let source = StepError::Index { slot, row, value, min, max };
-        Err(ExecuteError::Step { name, source })
+        Err(RunError::Step { name, source })
     }
 
     /// Fetches the output, and the roots of a trace.
-    fn finish(&self, asked: &Asked<'_>, queued: Queued) -> Result<ResidentRun, ExecuteError> {
+    fn finish(&self, asked: &Asked<'_>, queued: Queued) -> Result<ResidentRun, RunError> {
         let Queued { values, nodes, sums, mined, .. } = queued;
         let (Some(memory), Some(extent)) = (values.last().cloned().flatten(), asked.extents.last())
         else {
-            return Err(ExecuteError::Layout);
+            return Err(RunError::Layout);
         };
         let mut bytes = vec![0; extent.bytes() as usize];
         self.download(&memory, 0, &mut bytes)?;
-        let output = Tensor::from_bytes(*extent, bytes).map_err(|_| ExecuteError::Layout)?;
+        let output = Tensor::from_bytes(*extent, bytes).map_err(|_| RunError::Layout)?;
         let output = Arc::new(output);
         if !asked.options.is_traced() {
             return Ok(ResidentRun { output, traced: None, sums, mined });
@@ -223,7 +223,7 @@ impl Executor {
         for (index, ((memory, nodes), extent)) in
             values.into_iter().zip(nodes).zip(asked.extents).enumerate()
         {
-            let memory = memory.ok_or(ExecuteError::Layout)?;
+            let memory = memory.ok_or(RunError::Layout)?;
             trees.push(self.tree(&memory, nodes, extent)?);
             if index >= inputs {
                 let on_gpu = OnGpu { cuda: self.cuda.clone(), memory };
@@ -239,10 +239,10 @@ impl Executor {
         memory: &Memory,
         nodes: Option<Nodes>,
         extent: &Extent,
-    ) -> Result<Tree, ExecuteError> {
+    ) -> Result<Tree, RunError> {
         if let Some(nodes) = nodes {
             let tree = self.cuda.fetch_tree(&nodes)?;
-            return tree.ok_or(ExecuteError::Layout);
+            return tree.ok_or(RunError::Layout);
         }
         // The host hashes a tree of one group before a GPU would start.
         let mut bytes = vec![0; extent.bytes() as usize];

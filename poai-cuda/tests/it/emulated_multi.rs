@@ -9,7 +9,7 @@ use poai_cuda::{Cuda, CudaError, MultiGpu, MultiGpuError, Variant, choose, gpus}
 use poai_engine::backend::{
     Backend, BackendError, Completion, Multiplication, Noised, Output, Prepared, Watch, Winner,
 };
-use poai_engine::execute::{Device, Mining, Model, RunOptions};
+use poai_engine::execute::{Device, Mining, RunOptions, Session};
 use poai_engine::operand::pseudorandom;
 use poai_engine::{Cpu, MineOptions, Operand};
 use poai_testing::emulated::{self, Settings, counted};
@@ -371,13 +371,13 @@ fn programs_leave_the_cpus_traces() {
                 challenge: Challenge([3; 32]),
                 options: MineOptions::new(Difficulty::ONE),
             };
-            let options = RunOptions::new().trace().mine(mining);
+            let options = RunOptions::new().mine(mining);
             let on = |backend: Arc<dyn Device>| {
-                let model = Model::new(network.clone(), backend).unwrap();
+                let model = Session::new(network.clone(), backend).unwrap();
                 assert!(!model.is_resident());
-                let run = model.run(&run, inputs.clone(), &options).unwrap();
+                let run = model.trace_with((run, inputs.clone()), &options).unwrap();
                 let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
-                (run.output, run.trace.unwrap().root(), proofs)
+                (run.output, run.trace.root(), proofs)
             };
             let before = counted("fewest_launches");
             let shared = on(multi.clone());

@@ -2,12 +2,11 @@
 //! give the processor's outputs, traces, winners and errors, in every order of
 //! streams.
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::TraceRules;
-use poai_core::{Challenge, Difficulty};
+use poai_core::{Beacon, Challenge, Difficulty, Job, Prover};
 use poai_cuda::{Cuda, Gpu, gpus};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{
-    Claim, Device, ExecuteError, Mining, Model, Network, OpenError, RunOptions, Tensor, ValueError,
+    Device, Mining, Network, OpenError, RunError, RunOptions, Session, Tensor, Trace, ValueError,
 };
 use poai_engine::{Cpu, MineOptions};
 use poai_testing::edges;
@@ -60,17 +59,17 @@ fn programs_leave_the_cpus_traces() {
                 challenge: Challenge([3; 32]),
                 options: MineOptions::new(Difficulty::ONE),
             };
-            let options = RunOptions::new().trace().mine(mining);
-            let on = |model: &Model| {
-                let run = model.run(&run, inputs.clone(), &options).unwrap();
+            let options = RunOptions::new().mine(mining);
+            let on = |model: &Session| {
+                let run = model.trace_with((run, inputs.clone()), &options).unwrap();
                 let tickets: Vec<_> =
                     run.mined.iter().map(|step| step.found.best().copied()).collect();
                 let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
-                (run.output, run.trace.unwrap().root(), tickets, proofs)
+                (run.output, run.trace.root(), tickets, proofs)
             };
-            let resident = Model::new(network.clone(), cuda.clone()).unwrap();
-            let products = Model::by_products(network.clone(), cuda.clone()).unwrap();
-            let cpu = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+            let resident = Session::new(network.clone(), cuda.clone()).unwrap();
+            let products = Session::by_products(network.clone(), cuda.clone()).unwrap();
+            let cpu = Session::new(network.clone(), Arc::new(Cpu::new())).unwrap();
             assert!(resident.is_resident() && !products.is_resident() && !cpu.is_resident());
             let gpu = on(&resident);
             assert_eq!(gpu, on(&cpu));
@@ -89,13 +88,13 @@ fn steps_at_their_edges_are_the_cpus() {
         let (mut outputs, mut errors) = (0, 0);
         for case in edges::cases() {
             let on = |backend: Arc<dyn Device>| {
-                let model = Model::new(case.network.clone(), backend).unwrap();
-                model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace())
+                let model = Session::new(case.network.clone(), backend).unwrap();
+                model.trace((case.run, case.inputs.clone()))
             };
             match (on(cuda.clone()), on(poai_engine::choose::by_name("cpu-scalar").unwrap())) {
                 (Ok(gpu), Ok(cpu)) => {
                     assert_eq!(gpu.output, cpu.output, "{} ({})", case.name, case.about);
-                    let (gpu, cpu) = (gpu.trace.unwrap(), cpu.trace.unwrap());
+                    let (gpu, cpu) = (gpu.trace, cpu.trace);
                     assert_eq!(gpu.root(), cpu.root(), "{} ({})", case.name, case.about);
                     outputs += 1;
                 }
@@ -128,17 +127,17 @@ fn inputs_that_do_not_fit_are_refused() {
             let got = wrong.len();
             let error = run(shape, wrong).unwrap_err();
             assert!(
-                matches!(error, ExecuteError::Inputs { expected: e, got: g } if (e, g) == (expected, got)),
+                matches!(error, RunError::Inputs { expected: e, got: g } if (e, g) == (expected, got)),
                 "{error}"
             );
         }
         // A run of more items than the inputs have.
         let error = run(RunShape { batch: 4, ..shape }, &inputs).unwrap_err();
-        assert!(matches!(error, ExecuteError::Input { input: 0, .. }), "{error}");
+        assert!(matches!(error, RunError::Input { input: 0, .. }), "{error}");
         let mut swapped = inputs.clone();
         swapped[1] = Arc::new(Tensor::new(1, 1, Dtype::I8, &[0]).unwrap());
         let error = run(shape, &swapped).unwrap_err();
-        assert!(matches!(error, ExecuteError::Input { input: 1, .. }), "{error}");
+        assert!(matches!(error, RunError::Input { input: 1, .. }), "{error}");
     });
 }
 
@@ -148,15 +147,16 @@ fn inputs_that_do_not_fit_are_refused() {
 fn traces_stay_on_the_card_until_they_are_read() {
     with_driver(&ORDERS, || {
         let run = RunShape { batch: 3, sequence: 20 };
-        let options = RunOptions::new().trace().sums();
+        let options = RunOptions::new().sums();
         let on = |backend: Arc<dyn Device>| {
-            let model = Model::new(zoo::encoder(), backend).unwrap();
-            model.run(&run, zoo::tokens(&run), &options).unwrap().trace.unwrap()
+            let model = Session::new(zoo::encoder(), backend).unwrap();
+            model.trace_with((run, zoo::tokens(&run)), &options).unwrap().trace
         };
         let gpu = on(Arc::new(Cuda::open(&gpu()).unwrap()));
         let cpu = on(Arc::new(Cpu::new()));
-        let claim = Claim { job: [1; 32], prover: [2; 32], rules: TraceRules::DEFAULT };
-        assert_eq!(gpu.audit(&claim, &[7; 32]).unwrap(), cpu.audit(&claim, &[7; 32]).unwrap());
+        let receipt = cpu.receipt(Job([1; 32]), Prover([2; 32]));
+        let audit = |trace: &Trace| trace.audit(&receipt, &Beacon([7; 32])).unwrap();
+        assert_eq!(audit(&gpu), audit(&cpu));
         let copy = gpu.clone();
         copy.fetch().unwrap();
         for value in (0..cpu.records().len() as u32).map(ValueId) {
@@ -178,9 +178,9 @@ fn a_trace_on_a_lost_card_is_told() {
     with_driver(&[&[]], || {
         let run = RunShape { batch: 3, sequence: 20 };
         let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
-        let model = Model::new(zoo::encoder(), cuda).unwrap();
-        let run = model.run(&run, zoo::tokens(&run), &RunOptions::new().trace()).unwrap();
-        let trace = run.trace.unwrap();
+        let model = Session::new(zoo::encoder(), cuda).unwrap();
+        let run = model.trace((run, zoo::tokens(&run))).unwrap();
+        let trace = run.trace;
         let [read, unread] = [ValueId(5), ValueId(6)];
         let first = trace.value(read).unwrap().clone();
         // SAFETY: of this process's threads only the driver reads the
@@ -193,7 +193,7 @@ fn a_trace_on_a_lost_card_is_told() {
         assert_eq!(trace.value(read).unwrap(), &first);
         // An opening that needs the value fails as well, instead of giving a
         // wrong proof.
-        assert!(matches!(trace.tile_openings(unread, 0), Err(OpenError::Value(_))));
+        assert!(matches!(trace.fraud_proof(unread, 0), Err(OpenError::Value(_))));
     });
 }
 
@@ -219,11 +219,11 @@ fn products_of_several_bands_are_the_cpus() {
                 options: MineOptions::new(Difficulty::ONE),
             };
             for options in [RunOptions::new(), RunOptions::new().mine(mining)] {
-                let options = options.trace().sums();
+                let options = options.sums();
                 let on = |backend: Arc<dyn Device>| {
-                    let model = Model::new(network.clone(), backend).unwrap();
-                    let run = model.run(&run, inputs.clone(), &options).unwrap();
-                    let trace = run.trace.unwrap();
+                    let model = Session::new(network.clone(), backend).unwrap();
+                    let run = model.trace_with((run, inputs.clone()), &options).unwrap();
+                    let trace = run.trace;
                     let sums = trace.sums(ValueId(inputs.len() as u32)).map(<[i32]>::to_vec);
                     let proofs: Vec<_> = run.mined.iter().map(|step| step.found.proof()).collect();
                     (run.output, trace.root(), sums, proofs)
@@ -284,9 +284,9 @@ fn nothing_is_mined_behind_an_entry_without_a_result() {
         let mining = Mining { challenge: Challenge([4; 32]), options };
         let cuda: Arc<dyn Device> = Arc::new(Cuda::open(&gpu()).unwrap());
         let [gpu, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {
-            let model = Model::new(network.clone(), backend).unwrap();
+            let model = Session::new(network.clone(), backend).unwrap();
             let options = RunOptions::new().mine(mining.clone());
-            model.run(&run, vec![ids.clone()], &options).unwrap_err().to_string()
+            model.trace_with((run, vec![ids.clone()]), &options).unwrap_err().to_string()
         });
         assert_eq!(gpu, cpu);
         assert!(gpu.contains("embed") && gpu.contains("entry 9"), "{gpu}");

@@ -14,7 +14,7 @@ use poai_core::program::RunShape;
 use poai_core::*;
 use poai_cuda::{Cuda, CudaError, Variant, gpus};
 use poai_engine::backend::Backend;
-use poai_engine::execute::{Mining, Model, Network, RunOptions, Tensor};
+use poai_engine::execute::{Mining, Network, RunOptions, Session, Tensor};
 use poai_engine::operand::{Padded, pseudorandom, test_challenge};
 use poai_engine::*;
 use poai_testing::dual::Dual;
@@ -228,7 +228,7 @@ fn every_step_at_small_sizes() {
         let agree = |name: &str, network: &Network, run: &RunShape, inputs: &[Tensor], mined| {
             let options = options(name, mined);
             let on = |backend| {
-                let model = Model::new(network.clone(), backend).unwrap();
+                let model = Session::new(network.clone(), backend).unwrap();
                 left(&model, run, inputs, &options)
             };
             let (gpu, cpu) = (on(Arc::new(cuda.clone())), on(Arc::new(Cpu::new())));
@@ -273,9 +273,9 @@ fn programs_in_lock_step_with_the_cpu() {
         let steps: Vec<_> = kinds(&network).collect();
         println!("{name}: {run:?}, {steps:?}, {}", described(cuda));
 
-        let cpu = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
-        let whole = Model::new(network.clone(), Arc::new(cuda.clone())).unwrap();
-        let products = Model::by_products(network, dual(cuda)).unwrap();
+        let cpu = Session::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+        let whole = Session::new(network.clone(), Arc::new(cuda.clone())).unwrap();
+        let products = Session::by_products(network, dual(cuda)).unwrap();
         assert!(whole.is_resident() && !products.is_resident(), "{name}");
         let options = options(name, draw.below(2) == 0);
         let expected = left(&cpu, &run, &inputs, &options);
@@ -289,7 +289,7 @@ fn programs_in_lock_step_with_the_cpu() {
 
 /// Options of a traced run, mined or not.
 fn options(name: &str, mined: bool) -> RunOptions {
-    let options = RunOptions::new().trace();
+    let options = RunOptions::new();
     if !mined {
         return options;
     }
@@ -301,18 +301,19 @@ fn options(name: &str, mined: bool) -> RunOptions {
 /// mined step the best tickets and the winner's proof; or the text of its
 /// error.
 fn left(
-    model: &Model,
+    model: &Session,
     run: &RunShape,
     inputs: &[Tensor],
     options: &RunOptions,
 ) -> Result<impl PartialEq + Debug + use<>, String> {
-    let run = model.run(run, inputs.to_vec(), options).map_err(|error| error.to_string())?;
+    let run =
+        model.trace_with((*run, inputs.to_vec()), options).map_err(|error| error.to_string())?;
     let mined: Vec<_> = run
         .mined
         .iter()
         .map(|step| (step.value, step.found.winners().to_vec(), step.found.proof()))
         .collect();
-    Ok((run.output, run.trace.unwrap().root(), mined))
+    Ok((run.output, run.trace.root(), mined))
 }
 
 /// Mines continuously. The verifier accepts every winner, some tiles of each

@@ -5,7 +5,7 @@ use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId,
 };
 use poai_engine::execute::network::Constants;
-use poai_engine::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Network, RunError, Session, Tensor, Trace};
 use poai_testing::edges;
 use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 use poai_testing::zoo;
@@ -29,14 +29,13 @@ pub struct Step {
 /// The steps of one run of a network.
 pub fn steps_of(name: &str, network: &Network, inputs: &[Tensor], run: RunShape) -> Vec<Step> {
     let model =
-        Model::new(network.clone(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+        Session::new(network.clone(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let program = network.program();
-    let result: Result<Trace, u32> =
-        match model.run(&run, inputs.to_vec(), &RunOptions::new().trace()) {
-            Ok(run) => Ok(run.trace.unwrap()),
-            Err(ExecuteError::Step { source: StepError::Index { row, .. }, .. }) => Err(row),
-            Err(error) => panic!("{name}: {error}"),
-        };
+    let result: Result<Trace, u32> = match model.trace((run, inputs.to_vec())) {
+        Ok(run) => Ok(run.trace),
+        Err(RunError::Step { source: StepError::Index { row, .. }, .. }) => Err(row),
+        Err(error) => panic!("{name}: {error}"),
+    };
     let extents = program.extents(&run).unwrap();
     let value = |value: ValueId| match &result {
         Ok(trace) => trace.value(value).unwrap().clone(),

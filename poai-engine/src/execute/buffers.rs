@@ -1,19 +1,19 @@
 //! Memory that runs reuse. Fresh pages cost more than the arithmetic of most
 //! steps.
 //!
-//! A tensor made by a run returns its memory to its model when it is dropped,
+//! A tensor made by a run returns its memory to its session when it is dropped,
 //! after its last reader or with the trace. The memory kept is bounded and
-//! belongs to the model: nothing is global.
+//! belongs to the session: nothing is global.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes that a model keeps by default: enough for a traced run of a small
+/// Bytes that a session keeps by default: enough for a traced run of a small
 /// encoder.
 pub(super) const KEPT_BYTES: u64 = 1 << 30;
 
-/// Freed memory of one model's runs.
+/// Freed memory of one session's runs.
 #[derive(Clone)]
 pub(super) struct Buffers(Arc<Mutex<Pool>>);
 
@@ -89,7 +89,7 @@ impl fmt::Debug for Buffers {
     }
 }
 
-/// A tensor's bytes, and the model that made them.
+/// A tensor's bytes, and the session that made them.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     home: Option<Buffers>,
@@ -116,7 +116,7 @@ impl Deref for Buffer {
 }
 
 impl Clone for Buffer {
-    /// The copy does not belong to the model: dropping it returns no memory.
+    /// The copy does not belong to the session: dropping it returns no memory.
     fn clone(&self) -> Buffer {
         self.bytes.clone().into()
     }

@@ -1,4 +1,4 @@
-//! Devices: backends that models run on.
+//! Devices: backends that sessions run on.
 //!
 //! A backend multiplies. A [`Device`] is a backend that may also run whole
 //! networks in its own memory.
@@ -8,7 +8,7 @@
 //! in its memory. Constants stay there from the start, and tensors stay until
 //! the caller reads them. Only their commitments come back at once.
 
-use super::error::ExecuteError;
+use super::error::RunError;
 use super::network::Network;
 use super::options::{MinedStep, RunOptions};
 use super::tensor::Tensor;
@@ -20,7 +20,7 @@ use poai_core::program::RunShape;
 use poai_core::puzzle::commitment::Tree;
 use std::sync::Arc;
 
-/// A backend that models run on.
+/// A backend that sessions run on.
 pub trait Device: Backend {
     /// The network in this backend's own memory, if the backend runs whole
     /// programs. `None` if it only multiplies, as the CPU backends do.
@@ -40,19 +40,19 @@ impl Device for Reference {}
 /// A network in a device's memory.
 pub trait Resident: fmt::Debug + Send + Sync {
     /// Executes the network's program with the same tensors, roots, winners and
-    /// errors as [`super::Model::run`] gives step by step. The implementation
+    /// errors as [`super::Session::run`] gives step by step. The implementation
     /// checks the inputs' number and extents by [`super::run::check_inputs`],
     /// because any caller may call it directly.
     ///
     /// # Errors
-    /// [`ExecuteError`]. If several entries have no result, the error names the
+    /// [`RunError`]. If several entries have no result, the error names the
     /// first row of the first such step.
     fn run(
         &self,
         shape: &RunShape,
         inputs: &[Arc<Tensor>],
         options: &RunOptions,
-    ) -> Result<ResidentRun, ExecuteError>;
+    ) -> Result<ResidentRun, RunError>;
 }
 
 /// A tensor in a device's memory. Dropping the last handle frees it.

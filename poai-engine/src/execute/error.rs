@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Why a program was not executed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ExecuteError {
+pub enum RunError {
     /// The run's shape has empty tensors, or tensors that are too large.
     #[error(transparent)]
     Run(#[from] RunShapeError),
@@ -53,7 +53,7 @@ pub enum ExecuteError {
     /// A tensor is not a valid operand.
     #[error(transparent)]
     Operand(#[from] OperandError),
-    /// A single step failed. Callers see it as [`ExecuteError::Step`], with the
+    /// A single step failed. Callers see it as [`RunError::Step`], with the
     /// step's name.
     #[error(transparent)]
     Local(#[from] StepError),

@@ -3,7 +3,7 @@
 
 use super::buffers::{Buffers, KEPT_BYTES};
 use super::device::Device;
-use super::error::ExecuteError;
+use super::error::RunError;
 use super::network::Network;
 use crate::backend::{Plain, Prepared};
 use poai_core::program::{ConstantId, Op};
@@ -34,10 +34,7 @@ impl Host {
     }
 
     /// Prepares the weights of every product.
-    pub(super) fn new(
-        network: Arc<Network>,
-        device: Arc<dyn Device>,
-    ) -> Result<Host, ExecuteError> {
+    pub(super) fn new(network: Arc<Network>, device: Arc<dyn Device>) -> Result<Host, RunError> {
         let mut all = BTreeMap::new();
         for step in network.program().steps() {
             let Op::Linear { weights, .. } = step.op else { continue };

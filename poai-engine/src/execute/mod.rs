@@ -1,12 +1,13 @@
 //! Execution of programs, with the same results on every backend, bit for bit.
 //!
 //! - [`tensor`]: tensors in the committed layout.
-//! - [`network`]: a program with its constants; [`Model`]: a network on a
-//!   device.
-//! - [`device`]: backends that models run on, some of which run whole networks
+//! - [`network`]: a program with its constants; [`Session`]: a network on a
+//!   device; [`Inputs`]: what a run takes.
+//! - [`device`]: backends that sessions run on, some of which run whole networks
 //!   in their own memory; `lazy`: tensors that are still on a device.
 //! - [`options`]: the options of a run; [`run`]: executing a program,
 //!   optionally traced and mined.
+//! - `memory`: how much memory a run takes.
 //! - `host`, `task`: one step, on every thread; `buffers`: memory that runs
 //!   reuse.
 //! - [`trace`]: a run's tensors, trees and openings; published traces as they
@@ -16,20 +17,23 @@ mod buffers;
 pub mod device;
 mod error;
 mod host;
+mod inputs;
 mod lazy;
-mod model;
+mod memory;
 pub mod network;
 pub mod options;
 pub mod run;
+mod session;
 mod task;
 pub mod tensor;
 pub mod trace;
 
 pub use device::{Device, Kept, Resident, ResidentRun, Traced};
-pub use error::{ExecuteError, ValueError};
-pub use model::Model;
+pub use error::{RunError, ValueError};
+pub use inputs::Inputs;
 pub use network::{Constants, Network, NetworkError};
 pub use options::{MinedStep, Mining, RunOptions};
-pub use run::Run;
-pub use tensor::{Tensor, TensorError};
-pub use trace::{Claim, OpenError, Published, ReceivedError, Trace};
+pub use run::{Run, TracedRun};
+pub use session::Session;
+pub use tensor::{Tensor, TensorBytes, TensorError};
+pub use trace::{OpenError, Published, ReceivedError, Trace};

@@ -1,5 +1,8 @@
 //! A program together with its constants.
 
+use super::device::Device;
+use super::error::RunError;
+use super::session::Session;
 use super::tensor::{Tensor, TensorError};
 use poai_core::digest::Root;
 use poai_core::program::{Builder, ConstantId, Dtype, Extent, Program};
@@ -8,6 +11,7 @@ use std::sync::Arc;
 
 /// Why constants do not match a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkError {
     /// The number of constants is not the program's.
     #[error(
@@ -89,6 +93,14 @@ impl Network {
     /// The program.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Brings the network to a device.
+    ///
+    /// # Errors
+    /// [`RunError`] if the device does not accept it.
+    pub fn on(self, device: Arc<dyn Device>) -> Result<Session, RunError> {
+        Session::new(self, device)
     }
 
     /// The constants, in order.

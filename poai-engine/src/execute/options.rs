@@ -22,7 +22,7 @@ pub struct Mining {
     pub options: MineOptions,
 }
 
-/// What a run returns in addition to its output.
+/// What a run does in addition to computing its output, and its control.
 #[derive(Clone, Default)]
 pub struct RunOptions {
     trace: bool,
@@ -32,17 +32,15 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// Options for the output alone.
+    /// Options that ask for nothing in addition.
     pub fn new() -> RunOptions {
         RunOptions::default()
     }
 
-    /// Commits every tensor and keeps them all. Tensors are hashed while later
-    /// steps run, so the run moves to a thread of rayon's pool. The progress
-    /// callback is called on that thread. If many traced runs execute at once,
-    /// one may wait in the middle for another.
-    pub fn trace(mut self) -> RunOptions {
-        self.trace = true;
+    /// Whether every tensor is committed and kept. A session sets it; only a
+    /// caller of a device's [`super::Resident::run`] sets it by itself.
+    pub fn traced(mut self, traced: bool) -> RunOptions {
+        self.trace = traced;
         self
     }
 
@@ -80,6 +78,11 @@ impl RunOptions {
     /// Whether the sums of products with weights are kept.
     pub fn keeps_sums(&self) -> bool {
         self.sums && self.trace
+    }
+
+    /// Whether a traced run keeps the sums.
+    pub(super) fn keeps_sums_if_traced(&self) -> bool {
+        self.sums
     }
 
     /// The mining options, if any.

@@ -2,37 +2,80 @@
 //! results of its products.
 
 use super::device::{Resident, ResidentRun, Traced};
-use super::error::ExecuteError;
+use super::error::RunError;
 use super::host::Host;
 use super::lazy::Lazy;
 use super::network::Held;
 use super::options::{MinedStep, Mining, RunOptions, last_uses, mineable};
 use super::task::{Done, Slots, Task};
 use super::tensor::Tensor;
-use super::trace::Trace;
+use super::trace::{OpenError, Trace};
 use crate::backend::BackendError;
 use crate::miner::Miner;
+use poai_core::digest::{Beacon, Job, Prover};
 use poai_core::params::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, Program, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_core::puzzle::statement::Side;
+use poai_core::trace::{Answer, Audit, Demand, Receipt};
 use std::borrow::Borrow;
 use std::sync::{Arc, OnceLock};
 
 /// A run's results.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Run {
     /// The output.
     pub output: Arc<Tensor>,
-    /// The trace, if the caller requested one.
-    pub trace: Option<Trace>,
-    /// The mining results, one per product.
+    /// The mining results, one per product, if the caller requested mining.
     pub mined: Vec<MinedStep>,
 }
 
+/// A traced run's results.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TracedRun {
+    /// The output.
+    pub output: Arc<Tensor>,
+    /// The trace, which makes receipts, audits, fraud proofs, answers and links.
+    pub trace: Trace,
+    /// The mining results, one per product, if the caller requested mining.
+    pub mined: Vec<MinedStep>,
+}
+
+impl TracedRun {
+    /// [`Trace::receipt`].
+    pub fn receipt(&self, job: Job, prover: Prover) -> Receipt {
+        self.trace.receipt(job, prover)
+    }
+
+    /// [`Trace::audit`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn audit(&self, receipt: &Receipt, beacon: &Beacon) -> Result<Audit, OpenError> {
+        self.trace.audit(receipt, beacon)
+    }
+
+    /// [`Trace::answer`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn answer(&self, receipt: &Receipt, demand: &Demand) -> Result<Answer, OpenError> {
+        self.trace.answer(receipt, demand)
+    }
+}
+
+/// The results of a run, traced or not.
+pub(super) struct Finished {
+    pub(super) output: Arc<Tensor>,
+    pub(super) trace: Option<Trace>,
+    pub(super) mined: Vec<MinedStep>,
+}
+
 /// The results of the steps in addition to their tensors.
-struct Finished {
+struct StepResults {
     sums: Vec<Option<Vec<i32>>>,
     mined: Vec<MinedStep>,
 }
@@ -52,9 +95,9 @@ impl Executor<'_> {
         &self,
         extents: Vec<Extent>,
         inputs: Vec<Arc<Tensor>>,
-    ) -> Result<Run, ExecuteError> {
+    ) -> Result<Finished, RunError> {
         let mut values: Vec<Option<Arc<Tensor>>> = inputs.into_iter().map(Some).collect();
-        let mut done = Finished { sums: vec![None; values.len()], mined: vec![] };
+        let mut done = StepResults { sums: vec![None; values.len()], mined: vec![] };
         let trees = match self.options.is_traced() {
             true => Some(self.traced_steps(&extents, &mut values, &mut done)?),
             false => {
@@ -62,13 +105,13 @@ impl Executor<'_> {
                 None
             }
         };
-        let output = values.last().cloned().flatten().ok_or(ExecuteError::Layout)?;
-        let Finished { sums, mined } = done;
+        let output = values.last().cloned().flatten().ok_or(RunError::Layout)?;
+        let StepResults { sums, mined } = done;
         let trace = trees.map(|trees| {
             let values = values.into_iter().flatten().map(Lazy::here).collect();
             Trace::new(self.host.network.clone(), *self.shape, extents, values, trees, sums)
         });
-        Ok(Run { output, trace, mined })
+        Ok(Finished { output, trace, mined })
     }
 
     /// Runs the whole program on the device.
@@ -77,7 +120,7 @@ impl Executor<'_> {
         resident: &dyn Resident,
         extents: Vec<Extent>,
         inputs: Vec<Arc<Tensor>>,
-    ) -> Result<Run, ExecuteError> {
+    ) -> Result<Finished, RunError> {
         let ResidentRun { output, traced, sums, mined } =
             resident.run(self.shape, &inputs, self.options)?;
         let trace = traced.map(|Traced { steps, trees }| {
@@ -87,7 +130,7 @@ impl Executor<'_> {
             let values = inputs.into_iter().map(Lazy::here).chain(steps).collect();
             Trace::new(self.host.network.clone(), *self.shape, extents, values, trees, sums)
         });
-        Ok(Run { output, trace, mined })
+        Ok(Finished { output, trace, mined })
     }
 
     /// Runs every step and builds the trees of all values. Idle threads of the
@@ -96,8 +139,8 @@ impl Executor<'_> {
         &self,
         extents: &[Extent],
         values: &mut Vec<Option<Arc<Tensor>>>,
-        done: &mut Finished,
-    ) -> Result<Vec<Tree>, ExecuteError> {
+        done: &mut StepResults,
+    ) -> Result<Vec<Tree>, RunError> {
         let trees: Vec<OnceLock<Tree>> = extents.iter().map(|_| OnceLock::new()).collect();
         // This runs on a thread of the pool, so that the other threads can take
         // the hashing tasks from its queue.
@@ -117,7 +160,7 @@ impl Executor<'_> {
             self.steps(extents, values, done, &hash)
         })?;
         let trees: Option<Vec<Tree>> = trees.into_iter().map(OnceLock::into_inner).collect();
-        trees.ok_or(ExecuteError::Layout)
+        trees.ok_or(RunError::Layout)
     }
 
     /// Runs every step; `finished` receives each output.
@@ -125,9 +168,9 @@ impl Executor<'_> {
         &self,
         extents: &[Extent],
         values: &mut Vec<Option<Arc<Tensor>>>,
-        done: &mut Finished,
+        done: &mut StepResults,
         finished: &dyn Fn(usize, &Arc<Tensor>),
-    ) -> Result<(), ExecuteError> {
+    ) -> Result<(), RunError> {
         let program = self.host.network.program();
         let last_use = last_uses(program);
         let (control, total) = (self.options.control(), program.steps().len() as u64);
@@ -162,13 +205,13 @@ impl Executor<'_> {
         value: ValueId,
         mined: &mut Vec<MinedStep>,
         memory: &mut Vec<i32>,
-    ) -> Result<Done, ExecuteError> {
+    ) -> Result<Done, RunError> {
         let Executor { host, shape, options } = *self;
         let program = host.network.program();
-        let step = program.step_of(value).ok_or(ExecuteError::Layout)?;
-        let local = Local::new(program, extents, *shape, value).ok_or(ExecuteError::Layout)?;
+        let step = program.step_of(value).ok_or(RunError::Layout)?;
+        let local = Local::new(program, extents, *shape, value).ok_or(RunError::Layout)?;
         let held = host.network.constants();
-        let slots = slots(&local, &step.inputs, values, held).ok_or(ExecuteError::Layout)?;
+        let slots = slots(&local, &step.inputs, values, held).ok_or(RunError::Layout)?;
         let keep_sums = options.keeps_sums();
         let task = Task { host, local, slots, keep_sums };
         let output = match options.mining() {
@@ -176,7 +219,7 @@ impl Executor<'_> {
             _ => task.run(memory),
         };
         output.map_err(|error| match error {
-            ExecuteError::Local(source) => ExecuteError::Step { name: step.name.clone(), source },
+            RunError::Local(source) => RunError::Step { name: step.name.clone(), source },
             other => other,
         })
     }
@@ -188,11 +231,11 @@ impl Executor<'_> {
         mining: &Mining,
         value: ValueId,
         mined: &mut Vec<MinedStep>,
-    ) -> Result<Done, ExecuteError> {
-        let Op::Linear { weights, .. } = *task.local.op else { return Err(ExecuteError::Layout) };
-        let weights = self.host.weights(weights).ok_or(ExecuteError::Layout)?;
-        let x = task.slots.0.first().ok_or(ExecuteError::Layout)?;
-        let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| ExecuteError::Layout)?;
+    ) -> Result<Done, RunError> {
+        let Op::Linear { weights, .. } = *task.local.op else { return Err(RunError::Layout) };
+        let weights = self.host.weights(weights).ok_or(RunError::Layout)?;
+        let x = task.slots.0.first().ok_or(RunError::Layout)?;
+        let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| RunError::Layout)?;
         let a = self.host.device.prepare(a.operand(Side::A)?)?;
         let miner =
             Miner::new(Params::CONSENSUS, self.host.device.clone()).map_err(BackendError::from)?;
@@ -211,22 +254,22 @@ impl Executor<'_> {
 /// steps assume the lengths that it checks.
 ///
 /// # Errors
-/// [`ExecuteError`] names the run's shape, or the first input that does not
+/// [`RunError`] names the run's shape, or the first input that does not
 /// match.
 pub fn check_inputs(
     program: &Program,
     shape: &RunShape,
     inputs: &[impl Borrow<Tensor>],
-) -> Result<Vec<Extent>, ExecuteError> {
+) -> Result<Vec<Extent>, RunError> {
     let extents = program.extents(shape)?;
     let expected = program.inputs().len();
     if inputs.len() != expected {
-        return Err(ExecuteError::Inputs { expected, got: inputs.len() });
+        return Err(RunError::Inputs { expected, got: inputs.len() });
     }
     for (input, (tensor, expected)) in inputs.iter().zip(&extents).enumerate() {
         let (expected, got) = (*expected, *tensor.borrow().extent());
         if got != expected {
-            return Err(ExecuteError::Input { input, expected, got });
+            return Err(RunError::Input { input, expected, got });
         }
     }
     Ok(extents)

@@ -3,7 +3,7 @@
 //! The backend computes sums of products. [`Local::compute`] does everything
 //! else, a few rows at a time.
 
-use super::error::ExecuteError;
+use super::error::RunError;
 use super::host::Host;
 use super::tensor::{Tensor, rows_operand};
 use core::ops::Range;
@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 /// Rows of a product that are multiplied before they are requantised. The block
 /// is small enough that its sums are still in a cache.
-const PRODUCT_ROWS: usize = 512;
+pub(super) const PRODUCT_ROWS: usize = 512;
 
 /// The whole tensors that a step reads.
 pub(super) struct Slots<'a>(pub(super) Vec<Rows<'a>>);
@@ -70,7 +70,7 @@ pub(super) type Done = (Tensor, Option<Vec<i32>>);
 impl Task<'_> {
     /// Computes the step's output. `memory` holds sums that are not kept and is
     /// reused from step to step.
-    pub(super) fn run(&self, memory: &mut Vec<i32>) -> Result<Done, ExecuteError> {
+    pub(super) fn run(&self, memory: &mut Vec<i32>) -> Result<Done, RunError> {
         let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
         match *self.local.op {
             Op::Linear { weights, .. } => {
@@ -85,7 +85,7 @@ impl Task<'_> {
     }
 
     /// A product's output from given sums, rows×`stride`.
-    pub(super) fn finish(&self, sums: &[i32], stride: usize) -> Result<Tensor, ExecuteError> {
+    pub(super) fn finish(&self, sums: &[i32], stride: usize) -> Result<Tensor, RunError> {
         let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
         self.finish_rows(0, sums, stride, &mut output)?;
         Ok(output)
@@ -97,7 +97,7 @@ impl Task<'_> {
         sums: &[i32],
         stride: usize,
         output: &mut Tensor,
-    ) -> Result<(), ExecuteError> {
+    ) -> Result<(), RunError> {
         let columns = self.local.output.columns as usize;
         let rows = (self.local.output.rows as usize).saturating_sub(first).min(sums.len() / stride);
         let row_bytes = self.local.output.row_bytes();
@@ -124,9 +124,9 @@ impl Task<'_> {
         weights: ConstantId,
         output: &mut Tensor,
         shared: &mut Vec<i32>,
-    ) -> Result<Option<Vec<i32>>, ExecuteError> {
-        let weights = self.host.weights(weights).ok_or(ExecuteError::Layout)?;
-        let x = self.slots.0.first().ok_or(ExecuteError::Layout)?;
+    ) -> Result<Option<Vec<i32>>, RunError> {
+        let weights = self.host.weights(weights).ok_or(RunError::Layout)?;
+        let x = self.slots.0.first().ok_or(RunError::Layout)?;
         let row_bytes = x.extent.row_bytes();
         let stride = weights.plain.operand().rows() as usize;
         let rows = x.bytes.len() / row_bytes;
@@ -148,7 +148,7 @@ impl Task<'_> {
     }
 
     /// Multiplies queries by keys, one (item, head) at a time.
-    fn attention_weights(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
+    fn attention_weights(&self, heads: u32, output: &mut Tensor) -> Result<(), RunError> {
         let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
         let [q, k] = self.pair()?;
         let d = q.extent.columns as usize / heads;
@@ -164,7 +164,7 @@ impl Task<'_> {
     }
 
     /// Multiplies weights by values, one item at a time, head by head.
-    fn attention_context(&self, heads: u32, output: &mut Tensor) -> Result<(), ExecuteError> {
+    fn attention_context(&self, heads: u32, output: &mut Tensor) -> Result<(), RunError> {
         let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
         let [weights, values] = self.pair()?;
         let hidden = self.local.output.columns as usize;
@@ -194,11 +194,11 @@ impl Task<'_> {
         &self,
         rows: usize,
         output: &mut Tensor,
-        sums: impl Fn(usize, &mut Scratch) -> Result<bool, ExecuteError> + Sync,
-    ) -> Result<(), ExecuteError> {
+        sums: impl Fn(usize, &mut Scratch) -> Result<bool, RunError> + Sync,
+    ) -> Result<(), RunError> {
         let row_bytes = self.local.output.row_bytes();
         let used = self.local.output.rows as usize * row_bytes;
-        let bytes = output.bytes_mut().get_mut(..used).ok_or(ExecuteError::Layout)?;
+        let bytes = output.bytes_mut().get_mut(..used).ok_or(RunError::Layout)?;
         let blocks = bytes.par_chunks_mut(rows * row_bytes).enumerate();
         blocks.try_for_each_init(Scratch::default, |scratch, (index, bytes)| {
             let first = index * rows;
@@ -214,7 +214,7 @@ impl Task<'_> {
         sums: Option<&[i32]>,
         bytes: &mut [u8],
         entries: &mut Vec<i32>,
-    ) -> Result<(), ExecuteError> {
+    ) -> Result<(), RunError> {
         let output = &self.local.output;
         let count = bytes.len() / output.row_bytes();
         let columns = output.columns as usize;
@@ -230,10 +230,10 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn pair(&self) -> Result<[&Rows<'_>; 2], ExecuteError> {
+    fn pair(&self) -> Result<[&Rows<'_>; 2], RunError> {
         match self.slots.0.as_slice() {
             [a, b, ..] => Ok([a, b]),
-            _ => Err(ExecuteError::Layout),
+            _ => Err(RunError::Layout),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tensors, stored in the layout in which they are committed.
 
 use super::buffers::{Buffer, Buffers};
-use super::error::ExecuteError;
+use super::error::RunError;
 use crate::operand::Operand;
 use ndarray::Array2;
 use poai_core::digest::Root;
@@ -64,6 +64,11 @@ impl std::fmt::Debug for Tensor {
         f.debug_struct("Tensor").field("extent", &self.extent).finish_non_exhaustive()
     }
 }
+
+/// A tensor's padded bytes as a caller received them. Nothing about them is
+/// checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorBytes(pub Vec<u8>);
 
 impl Tensor {
     /// A tensor of row-major entries.
@@ -185,11 +190,11 @@ impl Tensor {
     /// An i8 tensor with its padding as an operand of a mined product.
     ///
     /// # Errors
-    /// [`ExecuteError::Operand`] if no operand can have the entries,
-    /// [`ExecuteError::Layout`] if the type is not i8.
-    pub fn operand(&self, side: Side) -> Result<Operand, ExecuteError> {
+    /// [`RunError::Operand`] if no operand can have the entries,
+    /// [`RunError::Layout`] if the type is not i8.
+    pub fn operand(&self, side: Side) -> Result<Operand, RunError> {
         if self.extent().dtype != Dtype::I8 {
-            return Err(ExecuteError::Layout);
+            return Err(RunError::Layout);
         }
         rows_operand(side, self.bytes(), self.extent().row_bytes())
     }
@@ -210,9 +215,9 @@ pub(super) fn rows_operand(
     side: Side,
     bytes: &[u8],
     row_bytes: usize,
-) -> Result<Operand, ExecuteError> {
+) -> Result<Operand, RunError> {
     let entries: Vec<i8> = bytemuck::cast_slice(bytes).to_vec();
     let shape = (bytes.len() / row_bytes.max(1), row_bytes);
-    let entries = Array2::from_shape_vec(shape, entries).map_err(|_| ExecuteError::Layout)?;
+    let entries = Array2::from_shape_vec(shape, entries).map_err(|_| RunError::Layout)?;
     Ok(Operand::new(&Params::CONSENSUS, side, entries)?)
 }

@@ -5,7 +5,7 @@ use poai_core::program::RunShape;
 use poai_core::puzzle::commitment::Tree;
 use poai_core::*;
 use poai_engine::backend::*;
-use poai_engine::execute::{Device, Model, RunOptions};
+use poai_engine::execute::{Device, RunOptions, Session};
 use poai_engine::*;
 use poai_testing::dual::Dual;
 use poai_testing::tester::check;
@@ -221,9 +221,9 @@ fn networks_run_on_both() {
     ];
     for (network, run, inputs) in cases {
         let root = |backend: Arc<dyn Device>| {
-            let model = Model::new(network.clone(), backend).unwrap();
-            let options = RunOptions::new().trace();
-            model.run(&run, inputs.clone(), &options).unwrap().trace.unwrap().root()
+            let model = Session::new(network.clone(), backend).unwrap();
+            let options = RunOptions::new();
+            model.trace_with((run, inputs.clone()), &options).unwrap().trace.root()
         };
         assert_eq!(root(Arc::new(Dual::new(Arc::new(Cpu::new()), scalar()))), root(scalar()));
     }

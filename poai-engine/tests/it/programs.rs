@@ -6,14 +6,14 @@ use poai_core::program::{
     Builder, Clamp, Dim, Dtype, Form, Op, Program, ProgramDecodeError, ProgramError, RunShape,
     RunShapeError, ValueId,
 };
-use poai_engine::execute::{ExecuteError, Model, Network, Run, RunOptions, Tensor};
+use poai_engine::execute::{Network, RunError, RunOptions, Session, Tensor, TracedRun};
 use poai_testing::runs::{ZooRun, runs};
 use poai_testing::zoo;
 use proptest::prelude::*;
 
-fn traced(network: Network, backend: &str, run: &RunShape, inputs: Vec<Tensor>) -> Run {
-    let model = Model::new(network, poai_engine::choose::by_name(backend).unwrap()).unwrap();
-    model.run(run, inputs, &RunOptions::new().trace()).unwrap()
+fn traced(network: Network, backend: &str, run: &RunShape, inputs: Vec<Tensor>) -> TracedRun {
+    let model = Session::new(network, poai_engine::choose::by_name(backend).unwrap()).unwrap();
+    model.trace((*run, inputs)).unwrap()
 }
 
 #[test]
@@ -23,12 +23,12 @@ fn every_backend_leaves_the_same_trace() {
             .iter()
             .map(|backend| {
                 let result = traced(network.clone(), backend.name(), &run, inputs.clone());
-                let plain = Model::new(network.clone(), backend.clone())
+                let plain = Session::new(network.clone(), backend.clone())
                     .unwrap()
-                    .run(&run, inputs.clone(), &RunOptions::new())
+                    .run((run, inputs.clone()))
                     .unwrap();
                 assert_eq!(plain.output, result.output, "{of} on {}, untraced", backend.name());
-                (backend.name(), result.trace.unwrap().root())
+                (backend.name(), result.trace.root())
             })
             .collect();
         for (name, root) in &roots {
@@ -44,7 +44,7 @@ fn known_answers() {
     let known: Vec<String> = runs()
         .into_iter()
         .map(|ZooRun { network, run, inputs, .. }| {
-            let trace = traced(network, "reference", &run, inputs).trace.unwrap();
+            let trace = traced(network, "reference", &run, inputs).trace;
             trace.root().to_string()
         })
         .collect();
@@ -54,7 +54,7 @@ fn known_answers() {
 #[test]
 fn any_region_is_what_the_whole_says() {
     for ZooRun { network, run, inputs, .. } in runs() {
-        let trace = traced(network.clone(), "cpu-scalar", &run, inputs.clone()).trace.unwrap();
+        let trace = traced(network.clone(), "cpu-scalar", &run, inputs.clone()).trace;
         let program = network.program();
         let extents = program.extents(&run).unwrap();
         let values = (program.inputs().len() as u32..program.values() as u32).map(ValueId);
@@ -111,12 +111,12 @@ fn products_that_are_mined_are_the_same() {
     let run = RunShape { batch: 7, sequence: 1 };
     let network = zoo::classifier();
     let plain = traced(network.clone(), "cpu-scalar", &run, zoo::images(&run));
-    let model = Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+    let model = Session::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let options = MineOptions::new(Difficulty::new(1).unwrap());
     let mining = Mining { challenge: Challenge([3; 32]), options };
     let mined =
-        model.run(&run, zoo::images(&run), &RunOptions::new().trace().mine(mining)).unwrap();
-    assert_eq!(mined.trace.unwrap().root(), plain.trace.unwrap().root());
+        model.trace_with((run, zoo::images(&run)), &RunOptions::new().mine(mining)).unwrap();
+    assert_eq!(mined.trace.root(), plain.trace.root());
     // Only the product of 1200 columns, padded to 1280, is deep enough to be
     // mined.
     assert_eq!(mined.mined.len(), 1);
@@ -189,19 +189,19 @@ fn shapes_are_checked_as_steps_are_added() {
 #[test]
 fn bad_runs_are_refused() {
     let model =
-        Model::new(zoo::encoder(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+        Session::new(zoo::encoder(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let run = RunShape { batch: 2, sequence: 40 };
-    let go = |run: &RunShape, inputs| model.run(run, inputs, &RunOptions::new());
+    let go = |run: &RunShape, inputs: Vec<Tensor>| model.run((*run, inputs));
     let error = go(&RunShape { batch: 0, sequence: 4 }, vec![]).unwrap_err();
-    assert!(matches!(error, ExecuteError::Run(RunShapeError::Empty { .. })));
+    assert!(matches!(error, RunError::Run(RunShapeError::Empty { .. })));
     let error = go(&RunShape { batch: 1, sequence: 71 }, vec![]).unwrap_err();
-    assert!(matches!(error, ExecuteError::Run(RunShapeError::TooLong { length: 70, .. })));
+    assert!(matches!(error, RunError::Run(RunShapeError::TooLong { length: 70, .. })));
     let error = go(&RunShape { batch: u32::MAX, sequence: 64 }, vec![]).unwrap_err();
-    assert!(matches!(error, ExecuteError::Run(RunShapeError::TooLarge { .. })));
+    assert!(matches!(error, RunError::Run(RunShapeError::TooLarge { .. })));
     let error = go(&run, vec![]).unwrap_err();
-    assert!(matches!(error, ExecuteError::Inputs { expected: 2, got: 0 }));
+    assert!(matches!(error, RunError::Inputs { expected: 2, got: 0 }));
     let error = go(&run, zoo::tokens(&RunShape { batch: 2, sequence: 39 })).unwrap_err();
-    assert!(matches!(error, ExecuteError::Input { input: 0, .. }));
+    assert!(matches!(error, RunError::Input { input: 0, .. }));
     let mut inputs = zoo::tokens(&run);
     inputs[0] = Tensor::new(80, 1, Dtype::I32, &[300; 80]).unwrap();
     let error = go(&run, inputs).unwrap_err().to_string();

@@ -1,18 +1,17 @@
 //! Reused memory holds no data of an earlier run.
 
 use poai_core::program::RunShape;
-use poai_engine::execute::{Model, Network, RunOptions, Tensor};
+use poai_engine::execute::{Network, Session, Tensor};
 use poai_testing::zoo;
 
 type Inputs = fn(&RunShape) -> Vec<Tensor>;
 
-fn model(network: Network) -> Model {
-    Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap()
+fn model(network: Network) -> Session {
+    Session::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap()
 }
 
-fn root(model: &Model, run: &RunShape, inputs: Inputs) -> String {
-    let run = model.run(run, inputs(run), &RunOptions::new().trace()).unwrap();
-    run.trace.unwrap().root().to_string()
+fn root(model: &Session, run: &RunShape, inputs: Inputs) -> String {
+    model.trace((*run, inputs(run))).unwrap().trace.root().to_string()
 }
 
 #[test]
@@ -48,7 +47,7 @@ fn what_is_kept_is_bounded() {
     assert_eq!(model.kept_bytes(), 0);
     // A tensor that the caller still holds does not count as kept by the model.
     model.keep_at_most(u64::MAX);
-    let held = model.run(&run, zoo::tokens(&run), &RunOptions::new()).unwrap().output;
+    let held = model.run((run, zoo::tokens(&run))).unwrap().output;
     let copy = held.as_ref().clone();
     drop(held);
     let before = model.kept_bytes();

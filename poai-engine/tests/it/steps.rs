@@ -4,8 +4,9 @@
 
 use poai_core::program::ValueId;
 use poai_core::trace::TraceRules;
+use poai_core::{Beacon, Job, Prover};
 use poai_engine::execute::Device;
-use poai_engine::execute::{Claim, ExecuteError, Model, RunOptions, Tensor, Trace};
+use poai_engine::execute::{RunError, Session, Tensor, Trace};
 use poai_testing::edges;
 use poai_testing::edges::ProgramCase;
 use poai_testing::runs;
@@ -13,17 +14,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Small numbers, so that some cases have outputs with more tiles than an audit opens.
-const CLAIM: Claim = Claim {
-    job: [0x11; 32],
-    prover: [0x22; 32],
-    rules: TraceRules {
-        product_samples: 7,
-        step_samples: 9,
-        output_tiles: 2,
-        ..TraceRules::DEFAULT
-    },
-};
-const BEACON: [u8; 32] = [0x33; 32];
+const RULES: TraceRules =
+    TraceRules { product_samples: 7, step_samples: 9, output_tiles: 2, ..TraceRules::DEFAULT };
+const JOB: Job = Job([0x11; 32]);
+const PROVER: Prover = Prover([0x22; 32]);
+const BEACON: Beacon = Beacon([0x33; 32]);
 
 /// The zoo's programs, and one program per edge.
 fn cases() -> Vec<ProgramCase> {
@@ -36,10 +31,10 @@ fn cases() -> Vec<ProgramCase> {
 
 /// The trace of a run, or `None` if a step has no output.
 fn traced(case: &ProgramCase, backend: Arc<dyn Device>) -> Option<Trace> {
-    let model = Model::new(case.network.clone(), backend).unwrap();
-    match model.run(&case.run, case.inputs.clone(), &RunOptions::new().trace()) {
-        Ok(run) => run.trace,
-        Err(ExecuteError::Step { .. }) => None,
+    let model = Session::new(case.network.clone(), backend).unwrap();
+    match model.trace((case.run, case.inputs.clone())) {
+        Ok(run) => Some(run.trace.with_rules(RULES)),
+        Err(RunError::Step { .. }) => None,
         Err(error) => panic!("{}: {error}", case.name),
     }
 }
@@ -62,11 +57,11 @@ fn answers(case: &ProgramCase, trace: Option<&Trace>) -> Vec<String> {
         lines.clear();
     }
     lines.push(format!("trace {}", trace.root()));
-    let tiles = trace.audit_tiles(&CLAIM, &BEACON);
+    let tiles = trace.audit_tiles(&trace.receipt(JOB, PROVER), &BEACON);
     let tiles: Vec<String> =
         tiles.iter().map(|sample| format!("{}/{}", sample.value.0, sample.tile)).collect();
     let tiles = blake3::hash(tiles.join(" ").as_bytes());
-    lines.push(format!("audit {} {tiles}", hex::encode(trace.receipt(&CLAIM).digest())));
+    lines.push(format!("audit {} {tiles}", trace.receipt(JOB, PROVER).digest()));
     lines.into_iter().map(|line| format!("{}: {line}", case.name)).collect()
 }
 
@@ -105,22 +100,21 @@ fn emit_cases() {
             let program = case.network.program();
             let constants = case.network.constants().iter();
             let audit = |trace: &Trace| {
-                let Claim { job, prover, rules } = CLAIM;
-                let tiles = trace.audit_tiles(&CLAIM, &BEACON);
+                let tiles = trace.audit_tiles(&trace.receipt(JOB, PROVER), &BEACON);
                 let tiles = tiles.iter().map(|sample| (sample.value.0, sample.tile));
                 json!({
                     "rules": {
-                        "batch_max": rules.batch_max,
-                        "sequence_max": rules.sequence_max,
-                        "tile_memory_max": rules.tile_memory_max,
-                        "product_samples": rules.product_samples,
-                        "step_samples": rules.step_samples,
-                        "output_tiles": rules.output_tiles,
+                        "batch_max": RULES.batch_max,
+                        "sequence_max": RULES.sequence_max,
+                        "tile_memory_max": RULES.tile_memory_max,
+                        "product_samples": RULES.product_samples,
+                        "step_samples": RULES.step_samples,
+                        "output_tiles": RULES.output_tiles,
                     },
-                    "job": hex::encode(job),
-                    "prover": hex::encode(prover),
-                    "beacon": hex::encode(BEACON),
-                    "receipt": hex::encode(trace.receipt(&CLAIM).digest()),
+                    "job": JOB,
+                    "prover": PROVER,
+                    "beacon": BEACON,
+                    "receipt": trace.receipt(JOB, PROVER).digest(),
                     "tiles": tiles.collect::<Vec<_>>(),
                 })
             };

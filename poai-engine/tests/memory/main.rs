@@ -2,6 +2,7 @@
 //! process, so one test runs at a time.
 
 mod mining;
+mod runs;
 mod stress;
 
 use peak_alloc::PeakAlloc;

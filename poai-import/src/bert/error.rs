@@ -1,7 +1,8 @@
 //! Errors of reading and quantising an encoder.
 
+use poai_core::control::Cancelled;
 use poai_core::program::ProgramError;
-use poai_engine::execute::{ExecuteError, NetworkError, TensorError};
+use poai_engine::execute::{NetworkError, RunError, TensorError};
 
 /// Why an encoder was not read or not quantised.
 #[derive(Debug, thiserror::Error)]
@@ -124,5 +125,8 @@ pub enum BertError {
     Network(#[from] NetworkError),
     /// The integer network failed to run in the comparison.
     #[error(transparent)]
-    Execute(#[from] ExecuteError),
+    Run(#[from] RunError),
+    /// The caller cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }

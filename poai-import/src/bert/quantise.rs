@@ -10,10 +10,11 @@ use super::weights::{Dense, Layer, Norm};
 use super::{BertError, Encoder, inputs};
 use crate::quantise::{Granularity, RangeMethod};
 use ndarray::Array2;
+use poai_core::control::Control;
 use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId};
 use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::network::Constants;
-use poai_engine::execute::{ExecuteError, Model, Network, RunOptions};
+use poai_engine::execute::{Network, RunError, Session};
 use std::sync::Arc;
 
 /// The most sequences, and the most tokens with padding, of the comparison with
@@ -78,6 +79,20 @@ impl Encoder {
         calibration: &[Vec<u32>],
         options: &EncoderOptions,
     ) -> Result<QuantisedEncoder, BertError> {
+        self.quantise_with(calibration, options, &Control::new())
+    }
+
+    /// As [`Encoder::quantise`], with progress and cancellation. The unit of
+    /// progress is a calibration sequence.
+    ///
+    /// # Errors
+    /// As [`Encoder::quantise`], or [`BertError::Cancelled`].
+    pub fn quantise_with(
+        &self,
+        calibration: &[Vec<u32>],
+        options: &EncoderOptions,
+        control: &Control,
+    ) -> Result<QuantisedEncoder, BertError> {
         if calibration.is_empty() {
             return Err(BertError::NoSequences);
         }
@@ -97,7 +112,8 @@ impl Encoder {
         if let Some(exponent) = options.smoothing {
             permitted("smoothing", exponent, 1.0, "0 to 1")?;
         }
-        let ranges = self.measure(calibration)?;
+        let ranges = self.measure(calibration, control)?;
+        control.check()?;
         let mut assembly = Assembly::new(self, options, percentile);
         let states = assembly.network(&ranges)?;
         let program = assembly.builder.finish()?;
@@ -122,13 +138,12 @@ impl Encoder {
         let sequences = &calibration[..few.count()];
         let floats = self.run_float(sequences)?;
         let (shape, tensors) = inputs(sequences)?;
-        let model = Model::new(network.clone(), Arc::new(Cpu::new()))?;
-        let run = model.run(&shape, tensors, &RunOptions::new().trace())?;
+        let session = Session::new(network.clone(), Arc::new(Cpu::new()))?;
+        let run = session.trace((shape, tensors))?;
         let hidden = self.config.hidden;
         let mut report = vec![];
         for (index, &state) in states.iter().enumerate() {
-            let trace = run.trace.as_ref().ok_or(ExecuteError::Layout)?;
-            let entries = trace.value(state).map_err(ExecuteError::from)?.entries();
+            let entries = run.trace.value(state).map_err(RunError::from)?.entries();
             let items = entries.chunks_exact(shape.sequence as usize * hidden);
             let pairs = items.zip(&floats).flat_map(|(item, float)| {
                 item.iter().zip(&float.hidden[index]).map(|(&x, &y)| (f64::from(x) / BUS, y))

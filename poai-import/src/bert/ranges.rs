@@ -3,7 +3,9 @@
 use super::float::{Values, groups};
 use super::{BertError, Encoder};
 use ndarray::Array2;
+use poai_core::control::Control;
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The measured ranges of one layer.
 #[derive(Clone, Debug, Default)]
@@ -77,15 +79,23 @@ fn columns(maxima: &mut Vec<f32>, values: &Array2<f32>) {
 
 impl Encoder {
     /// Runs the float model on all sequences and measures the ranges.
-    pub(super) fn measure(&self, sequences: &[Vec<u32>]) -> Result<Vec<LayerRanges>, BertError> {
+    pub(super) fn measure(
+        &self,
+        sequences: &[Vec<u32>],
+        control: &Control,
+    ) -> Result<Vec<LayerRanges>, BertError> {
+        let (done, total) = (AtomicU64::new(0), sequences.len() as u64);
         let none = || vec![LayerRanges::default(); self.config.layers];
         let groups = groups(sequences);
         let measured = groups.par_iter().map(|group| {
+            control.check()?;
             let mut ranges = none();
             self.forward(group, &mut |layer, values| {
                 ranges[layer].add(values, self.config.heads);
                 Ok(())
             })?;
+            let own = group.len() as u64;
+            control.report(done.fetch_add(own, Ordering::Relaxed) + own, total);
             Ok(ranges)
         });
         measured.try_reduce(none, |mut a, b| {

@@ -1,10 +1,15 @@
 //! Errors of a network or of its input.
 
 use super::{ImageExtent, ImageWindow, MAX_ENTRIES};
+use poai_core::control::Cancelled;
 
 /// Why a network does not fit together, or an input does not fit the network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GraphError {
+    /// The caller cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// The network has no layers, so it computes nothing.
     #[error("expected at least one layer, got none")]
     NoLayers,

@@ -2,7 +2,7 @@
 
 use super::super::graph::GraphError;
 use poai_core::program::ProgramError;
-use poai_engine::execute::{ExecuteError, NetworkError, TensorError};
+use poai_engine::execute::{NetworkError, RunError, TensorError};
 
 /// Why a network is not quantised.
 #[derive(Debug, thiserror::Error)]
@@ -71,5 +71,5 @@ pub enum QuantiseError {
     Network(#[from] NetworkError),
     /// The program does not run on the calibration data.
     #[error(transparent)]
-    Execute(#[from] ExecuteError),
+    Run(#[from] RunError),
 }

@@ -21,6 +21,7 @@ pub use report::LayerReport;
 use super::float;
 use super::graph::{Graph, GraphError, ImageExtent};
 use ndarray::{Array2, ArrayView2};
+use poai_core::control::Control;
 use poai_core::program::{Clamp, Dtype};
 use poai_engine::execute::{Network, Tensor};
 
@@ -97,15 +98,30 @@ pub fn quantise(
     calibration: ArrayView2<'_, f32>,
     options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
+    quantise_with(graph, calibration, options, &Control::new())
+}
+
+/// As [`quantise`], with progress and cancellation. The unit of progress is a
+/// layer of the float run, which takes most of the time.
+///
+/// # Errors
+/// As [`quantise`], or [`GraphError::Cancelled`].
+pub fn quantise_with(
+    graph: &Graph,
+    calibration: ArrayView2<'_, f32>,
+    options: &QuantiseOptions,
+    control: &Control,
+) -> Result<Quantised, QuantiseError> {
     let shapes = graph.shapes()?;
     if calibration.nrows() == 0 {
         return Err(QuantiseError::NoCalibration);
     }
     finite("input", "calibration data", calibration.iter())?;
-    let values = float::run(graph, calibration)?;
+    let values = float::run_with(graph, calibration, control)?;
     for (layer, value) in graph.layers.iter().zip(&values[1..]) {
         finite(&layer.name, "its values", value.iter())?;
     }
+    control.check().map_err(GraphError::from)?;
     let plan = ranges::Plan::new(graph, &values, options.range)?;
     let built = build::build(graph, &shapes, &plan, options)?;
     let mut quantised = Quantised {

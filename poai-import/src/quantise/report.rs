@@ -6,7 +6,7 @@ use super::ranges::Plan;
 use ndarray::Array2;
 use poai_core::program::{RunShape, ValueId};
 use poai_engine::backend::cpu::Cpu;
-use poai_engine::execute::{ExecuteError, Model, Network, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Network, RunError, Session, Tensor, Trace};
 use std::sync::Arc;
 
 /// The error of one layer's integers against the floats.
@@ -25,12 +25,11 @@ pub struct LayerReport {
 
 /// Runs the program and keeps every value.
 pub(super) fn run(network: &Network, batch: usize, input: Tensor) -> Result<Trace, QuantiseError> {
-    let model = Model::new(network.clone(), Arc::new(Cpu::new()))?;
+    let session = Session::new(network.clone(), Arc::new(Cpu::new()))?;
     // If the batch exceeds u32, the input's extent does not match and the run
     // is refused.
     let shape = RunShape { batch: u32::try_from(batch).unwrap_or(u32::MAX), sequence: 1 };
-    let run = model.run(&shape, vec![input], &RunOptions::new().trace())?;
-    Ok(run.trace.ok_or(poai_engine::execute::ExecuteError::Layout)?)
+    Ok(session.trace((shape, vec![input]))?.trace)
 }
 
 /// Compares the network value by value.
@@ -40,7 +39,7 @@ pub(super) fn layers(
     plan: &Plan,
     values: &[ValueId],
     trace: &Trace,
-) -> Result<Vec<LayerReport>, ExecuteError> {
+) -> Result<Vec<LayerReport>, RunError> {
     let compare = |(index, name): (usize, &str)| {
         let (scale, rectified) = (plan.scales[index], plan.rectified[index]);
         let seen = |x: f64| if rectified { x.max(0.0) } else { x };

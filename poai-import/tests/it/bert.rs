@@ -1,6 +1,6 @@
 //! BERT encoders: reading, float runs, quantisation and storage.
 use poai_engine::Cpu;
-use poai_engine::execute::{Model, Network, RunOptions};
+use poai_engine::execute::{Network, Session};
 use poai_import::bert::{self, BertError, Encoder, EncoderOptions};
 use poai_import::quantise::{Granularity, RangeMethod};
 use poai_import::store::{self, CONSTANTS_FILE, PROGRAM_FILE, StoreError};
@@ -102,9 +102,9 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
 
 /// The embeddings, scaled to length 1.
 fn run_integer(network: &Network, sequences: &[Vec<u32>]) -> Vec<Vec<f64>> {
-    let model = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+    let model = Session::new(network.clone(), Arc::new(Cpu::new())).unwrap();
     let (shape, inputs) = bert::inputs(sequences).unwrap();
-    let run = model.run(&shape, inputs, &RunOptions::new()).unwrap();
+    let run = model.run((shape, inputs)).unwrap();
     let unit = |entries: &[i32]| {
         let length = entries.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         entries.iter().map(|&x| f64::from(x) / length).collect()

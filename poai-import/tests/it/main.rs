@@ -1,5 +1,6 @@
 //! Tests of the readers of trained networks, and of quantisation.
 
 mod bert;
+mod model;
 mod onnx;
 mod quantise;

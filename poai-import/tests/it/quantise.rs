@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_engine::backend::cpu::Cpu;
-use poai_engine::execute::{Model, RunOptions, Tensor};
+use poai_engine::execute::{Session, Tensor};
 use poai_import::float;
 use poai_import::graph::{Graph, GraphError, ImageExtent, ImageWindow, Kind, Layer};
 use poai_import::quantise::{
@@ -97,11 +97,11 @@ fn residual() -> Graph {
 }
 
 fn run(quantised: &Quantised, samples: ArrayView2<'_, f32>) -> Array2<f32> {
-    let model = Model::new(quantised.network.clone(), Arc::new(Cpu::new())).unwrap();
+    let model = Session::new(quantised.network.clone(), Arc::new(Cpu::new())).unwrap();
     let batch = (samples.nrows() / quantised.input.rows()) as u32;
     let input = quantised.quantise_input(samples).unwrap();
     let shape = RunShape { batch, sequence: 1 };
-    let run = model.run(&shape, vec![input], &RunOptions::new()).unwrap();
+    let run = model.run((shape, vec![input])).unwrap();
     quantised.dequantise_output(&run.output)
 }
 
@@ -419,11 +419,11 @@ fn every_tile_is_made_of_the_rows_that_it_declares() {
         let calibration = inputs(&graph, 9, 5);
         let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         let (network, program) = (&quantised.network, quantised.network.program());
-        let model = Model::new(network.clone(), Arc::new(Cpu::new())).unwrap();
+        let model = Session::new(network.clone(), Arc::new(Cpu::new())).unwrap();
         let shape = RunShape { batch: 5, sequence: 1 };
         let input = quantised.quantise_input(calibration.view()).unwrap();
-        let run = model.run(&shape, vec![input], &RunOptions::new().trace()).unwrap();
-        let trace = run.trace.unwrap();
+        let run = model.trace((shape, vec![input])).unwrap();
+        let trace = run.trace;
         let extents = program.extents(&shape).unwrap();
         for value in (0..program.values() as u32).map(ValueId) {
             let Some(step) = program.step_of(value) else { continue };

@@ -4,7 +4,7 @@ use ark_ff::{AdditiveGroup, Field, UniformRand};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
 use poai_engine::Cpu;
-use poai_engine::execute::{ExecuteError, Model, RunOptions};
+use poai_engine::execute::{RunError, Session};
 use poai_prover::circuit::{Built, Circuit, CircuitError, Witness};
 use poai_prover::commitment::{Salt, commit, commit_weights};
 use poai_prover::{Estimate, Matrices};
@@ -60,10 +60,10 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
                 }
                 built => built.unwrap_or_else(|error| panic!("{name}: {error}")),
             };
-            let model = Model::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
-            let run = match model.run(&case.run, case.inputs.clone(), &RunOptions::new()) {
+            let model = Session::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
+            let run = match model.run((case.run, case.inputs.clone())) {
                 Ok(run) => run,
-                Err(ExecuteError::Step { .. }) => panic!("{name}: no output"),
+                Err(RunError::Step { .. }) => panic!("{name}: no output"),
                 Err(error) => panic!("{name}: {error}"),
             };
             assert_eq!(built.output, run.output.entries(), "{name}");
@@ -197,8 +197,8 @@ fn no_variable_of_a_network_can_be_changed_alone() {
         ]
     }) {
         let input = layers::input(&network, 8);
-        let model = Model::new((*network).clone(), Arc::new(Cpu::new())).unwrap();
-        let expected = model.run(&run, vec![input.clone()], &RunOptions::new()).unwrap().output;
+        let model = Session::new((*network).clone(), Arc::new(Cpu::new())).unwrap();
+        let expected = model.run((run, vec![input.clone()])).unwrap().output;
         let circuit = Circuit::new(network.clone(), run, visibility).unwrap();
         let witness = Witness { input: input.clone(), binding: Fr::from(77u64), salts: SALTS };
         let built = circuit.build(Some(&witness), true).unwrap();

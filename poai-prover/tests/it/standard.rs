@@ -6,7 +6,7 @@ use ndarray::Array2;
 use poai_core::inference::{Address, Job, Layout, TensorVisibility, Visibility, WeightsVisibility};
 use poai_core::program::{Op, RunShape, standard};
 use poai_engine::Cpu;
-use poai_engine::execute::{Model, Network, RunOptions, Tensor};
+use poai_engine::execute::{Network, Session, Tensor};
 use poai_import::graph::{Graph, ImageExtent, ImageWindow, Kind, Layer};
 use poai_import::quantise::{Numbers, QuantiseOptions, Quantised, quantise};
 use poai_prover::circuit::ranges::Ranges;
@@ -129,8 +129,8 @@ fn trainings_of_an_architecture_share_one_circuit() {
             // The circuit computes what the executor computes, and its signals
             // identify the network.
             let input = input(network);
-            let model = Model::new((**network).clone(), Arc::new(Cpu::new())).unwrap();
-            let run = model.run(&RUN, vec![input.clone()], &RunOptions::new()).unwrap();
+            let model = Session::new((**network).clone(), Arc::new(Cpu::new())).unwrap();
+            let run = model.run((RUN, vec![input.clone()])).unwrap();
             let witness = Witness { input, binding: Fr::from(7u64), salts: SALTS };
             let built = circuit.build(Some(&witness), true).unwrap();
             assert_eq!(built.output, run.output.entries(), "{name}");

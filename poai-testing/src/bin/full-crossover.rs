@@ -2,9 +2,9 @@
 //! checks its sums by Freivalds' method: `cargo run --release -p poai-testing
 //! --features verify --bin full-crossover`.
 
-use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
+use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, ValueId};
 use poai_engine::Cpu;
-use poai_engine::execute::{Constants, Model, Network, RunOptions, Tensor};
+use poai_engine::execute::{Constants, Network, RunOptions, Tensor};
 use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{Checker, Data, Method, TraceRules};
 use std::sync::Arc;
@@ -71,14 +71,12 @@ fn main() -> Result<(), Failure> {
         (128, 384, 384),
         (1024, 384, 384),
     ] {
-        let model = Model::new(network(n, k)?, Arc::new(Cpu::new()))?;
-        let run = RunShape { batch: u32::try_from(m)?, sequence: 1 };
+        let session = network(n, k)?.on(Arc::new(Cpu::new()))?;
         let entries: Vec<i32> = (0..m * k).map(|i| (i * 5 % 127) as i32 - 63).collect();
         let input = Tensor::new(m, k, Dtype::I8, &entries)?;
-        let options = RunOptions::new().trace().sums();
-        let trace = model.run(&run, vec![input], &options)?.trace.ok_or("no trace")?;
-        let checker = Checker::new(model.program().clone(), TraceRules::DEFAULT);
-        let (root, header) = (trace.root(), trace.header().to_bytes());
+        let trace = session.trace_with(input, &RunOptions::new().sums())?.trace;
+        let checker = Checker::new(session.program().clone(), TraceRules::DEFAULT);
+        let (root, header) = (trace.root(), trace.header());
         let values = [trace.value(ValueId(0))?.bytes(), trace.value(ValueId(1))?.bytes()];
         let constants = trace.network().constants().iter();
         let constants: Vec<&[u8]> = constants.map(|held| held.tensor.bytes()).collect();

@@ -7,10 +7,10 @@
 //! exists.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::{Demand, Receipt, Record, TraceHeader, unclean};
-use poai_core::{Challenge, Difficulty, Root};
+use poai_core::trace::{Demand, Receipt, RecordBytes, TraceHeader, unclean};
+use poai_core::{Beacon, Challenge, Difficulty, Job, Prover};
 use poai_engine::execute::network::Constants;
-use poai_engine::execute::{Claim, Mining, Model, Network, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Mining, Network, RunOptions, Tensor, Trace};
 use poai_engine::{Cpu, MineOptions};
 use poai_testing::forge::Forged;
 use poai_testing::zoo;
@@ -29,8 +29,9 @@ const RULES: TraceRules = TraceRules {
     output_tiles: 1,
     ..TraceRules::DEFAULT
 };
-const CLAIM: Claim = Claim { job: [0x54; 32], prover: [0x55; 32], rules: RULES };
-const BEACON: [u8; 32] = [0x51; 32];
+const JOB: Job = Job([0x54; 32]);
+const PROVER: Prover = Prover([0x55; 32]);
+const BEACON: Beacon = Beacon([0x51; 32]);
 
 /// A network with one product that can be mined.
 fn deep() -> Result<Network, Failure> {
@@ -83,14 +84,15 @@ fn step_named(trace: &Trace, name: &str) -> Result<ValueId, Failure> {
 }
 
 /// A beacon whose audit opens the first tile of the wrong step.
-fn caught(faulty: &Trace) -> Result<([u8; 32], Vec<u8>), Failure> {
+fn caught(faulty: &Trace) -> Result<(Beacon, Vec<u8>), Failure> {
     let checker = Checker::new(faulty.network().program().clone(), RULES);
     for byte in 0..=255 {
-        let audit = faulty.audit(&CLAIM, &[byte; 32])?;
-        let result = checker.audit(&faulty.receipt(&CLAIM), &[byte; 32], &audit);
+        let (receipt, beacon) = (faulty.receipt(JOB, PROVER), Beacon([byte; 32]));
+        let audit = faulty.audit(&receipt, &beacon)?;
+        let result = checker.audit(&receipt, &beacon, &audit);
         if matches!(result, Err(TraceError::Invalid(TraceInvalid::Entry { row: 0, column: 1, .. })))
         {
-            return Ok(([byte; 32], audit));
+            return Ok((beacon, audit.to_bytes()));
         }
     }
     Err("no beacon finds the fault".into())
@@ -98,15 +100,15 @@ fn caught(faulty: &Trace) -> Result<([u8; 32], Vec<u8>), Failure> {
 
 fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let run = RunShape { batch: 2, sequence: 3 };
-    let model = Model::new(zoo::encoder(), Arc::new(Cpu::new()))?;
-    let options = RunOptions::new().trace();
-    let trace = model.run(&run, zoo::tokens(&run), &options)?.trace.ok_or("no trace")?;
+    let session = zoo::encoder().on(Arc::new(Cpu::new()))?;
+    let trace = session.trace((run, zoo::tokens(&run)))?.trace.with_rules(RULES);
+    let receipt = trace.receipt(JOB, PROVER);
     let program = trace.network().program();
     writer.file("encoder.program", &program.to_bytes())?;
-    let of = |root| json!({ "program": "encoder.program", "trace": root, "beacon": Root(BEACON) });
+    let of = |root| json!({ "program": "encoder.program", "trace": root, "beacon": BEACON });
 
-    let audit = trace.audit(&CLAIM, &BEACON)?;
-    writer.file("encoder.receipt", &trace.receipt(&CLAIM).to_bytes())?;
+    let audit = trace.audit(&receipt, &BEACON)?.to_bytes();
+    writer.file("encoder.receipt", &trace.receipt(JOB, PROVER).to_bytes())?;
     let audited = || {
         let mut with = of(trace.root());
         with["receipt"] = "encoder.receipt".into();
@@ -114,11 +116,11 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     };
     writer.add("audit", "honest.audit", &audit, "valid", audited())?;
     let mut other = audited();
-    other["beacon"] = json!(Root([0x52; 32]));
+    other["beacon"] = json!(Beacon([0x52; 32]));
     writer.add("audit", "honest.audit", &audit, "invalid", other)?;
     // Another prover copied the trace: its receipt is right, but the audit is
     // not its own.
-    let copier = Receipt { prover: [0x56; 32], ..trace.receipt(&CLAIM) };
+    let copier = Receipt { prover: Prover([0x56; 32]), ..receipt };
     writer.file("copied.receipt", &copier.to_bytes())?;
     let mut copied = audited();
     copied["receipt"] = "copied.receipt".into();
@@ -134,28 +136,28 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
         let wrong = Tensor::new(rows, columns, extent.dtype, &entries)?;
         let faulty = trace.with_fault(value, wrong).ok_or("no fault")?;
         let file = format!("{}-tile.fraud", name.replace(' ', "-"));
-        let proof = faulty.fraud_proof(value, 0)?;
+        let proof = faulty.fraud_proof(value, 0)?.to_bytes();
         writer.add("fraud", &file, &proof, "valid", of(faulty.root()))?;
         if name == "mean pool" {
             let (beacon, audit) = caught(&faulty)?;
             let mut with = of(faulty.root());
-            with["beacon"] = json!(Root(beacon));
+            with["beacon"] = json!(beacon);
             with["receipt"] = "faulty.receipt".into();
-            writer.file("faulty.receipt", &faulty.receipt(&CLAIM).to_bytes())?;
-            let demand = Demand { receipt: faulty.receipt(&CLAIM).digest(), value, tile: 0 };
+            writer.file("faulty.receipt", &faulty.receipt(JOB, PROVER).to_bytes())?;
+            let demand = Demand { receipt: faulty.receipt(JOB, PROVER).digest(), value, tile: 0 };
             writer.file("faulty.demand", &demand.to_bytes())?;
             let mut asked = of(faulty.root());
             asked["demand"] = "faulty.demand".into();
             asked["receipt"] = "faulty.receipt".into();
             let convicts = format!("invalid: value {}, tile 0: entry", value.0);
-            let answer = faulty.answer(&CLAIM, &demand)?;
+            let answer = faulty.answer(&faulty.receipt(JOB, PROVER), &demand)?.to_bytes();
             writer.add("answer", "convicting.answer", &answer, &convicts, asked)?;
             let expect = format!("invalid: value {}, tile 0: entry [0, 1] is wrong", value.0);
             writer.add("audit", "wrong-tile.audit", &audit, &expect, with)?;
         }
     }
     let value = step_named(&trace, "mean pool")?;
-    let right = trace.fraud_proof(value, 0)?;
+    let right = trace.fraud_proof(value, 0)?.to_bytes();
     let expect = format!("invalid: value {}, tile 0 is right", value.0);
     writer.add("fraud", "right-tile.fraud", &right, &expect, of(trace.root()))?;
     demands_and_answers(writer, &trace, value)?;
@@ -177,9 +179,10 @@ fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
     *stained.last_mut().ok_or("an empty input")? = 1;
     let forged = Forged::new(&trace, input, stained);
     let Forged { header, records, values, .. } = &forged;
-    let records: Vec<Vec<u8>> = records.iter().map(Record::to_bytes).collect();
+    let records: Vec<RecordBytes> =
+        records.iter().map(|record| RecordBytes(record.to_bytes())).collect();
     let proof = unclean::accuse_input(program, header, &records, input, &values[0]);
-    let proof = proof.ok_or("a clean input")?;
+    let proof = proof.ok_or("a clean input")?.to_bytes();
     writer.add("fraud", "unclean-input.fraud", &proof, "valid", of(forged.root()))?;
     let forged = Forged::new(&trace, input, clean);
     let proof = forged.input_strip(input, 0);
@@ -199,7 +202,7 @@ fn demands_and_answers(
             "receipt": "encoder.receipt",
         })
     };
-    let (input, receipt) = (ValueId(0), trace.receipt(&CLAIM).digest());
+    let (input, receipt) = (ValueId(0), trace.receipt(JOB, PROVER).digest());
     for (name, value, tile) in
         [("tile", value, 0), ("input-records", input, 0), ("input-strip", input, 1)]
     {
@@ -208,7 +211,7 @@ fn demands_and_answers(
         writer.add("demand", &file, &demand.to_bytes(), "valid", of())?;
         let mut with = of();
         with["demand"] = file.into();
-        let answer = trace.answer(&CLAIM, &demand)?;
+        let answer = trace.answer(&trace.receipt(JOB, PROVER), &demand)?.to_bytes();
         writer.add("answer", &format!("{name}.answer"), &answer, "valid", with)?;
     }
     let mut with = of();
@@ -221,27 +224,26 @@ fn demands_and_answers(
         &expect,
         with.clone(),
     )?;
-    let other = trace.fraud_proof(value, 1)?;
+    let other = trace.fraud_proof(value, 1)?.to_bytes();
     writer.add("answer", "another-tile.answer", &other, &expect, with)?;
     let demand = Demand { receipt, value, tile: 1 << 40 };
     let expect = format!("malformed: value {} has no tile", value.0);
     writer.add("demand", "no-tile.demand", &demand.to_bytes(), &expect, of())?;
     // A demand about another prover's receipt of the same trace.
-    let copier = Claim { prover: [0x56; 32], ..CLAIM };
-    let demand = Demand { receipt: trace.receipt(&copier).digest(), value, tile: 0 };
+    let copier = trace.receipt(JOB, Prover([0x56; 32]));
+    let demand = Demand { receipt: copier.digest(), value, tile: 0 };
     let expect = "invalid: expected a demand about receipt";
     writer.add("demand", "copier.demand", &demand.to_bytes(), expect, of())
 }
 
 fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
-    let run = RunShape { batch: 3, sequence: 1 };
-    let model = Model::new(deep()?, Arc::new(Cpu::new()))?;
+    let session = deep()?.on(Arc::new(Cpu::new()))?;
     let entries = zoo::entries("fixture input", 3000, -64, 63);
     let input = Tensor::new(3, 1000, Dtype::I8, &entries)?;
     let (challenge, difficulty) = (Challenge([0x53; 32]), Difficulty::new(1)?);
     let mining = Mining { challenge, options: MineOptions::new(difficulty) };
-    let done = model.run(&run, vec![input], &RunOptions::new().trace().mine(mining))?;
-    let trace = done.trace.ok_or("no trace")?;
+    let done = session.trace_with(input, &RunOptions::new().mine(mining))?;
+    let trace = done.trace.with_rules(RULES);
     let mined = done.mined.first().ok_or("nothing mined")?;
     let proof = mined.found.proof().ok_or("no win")?.to_bytes();
     writer.file("deep.program", &trace.network().program().to_bytes())?;
@@ -252,7 +254,7 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
             "proof": "win.proof", "challenge": challenge, "difficulty": difficulty,
         })
     };
-    let link = trace.link(mined.value)?;
+    let link = trace.link(mined.value)?.to_bytes();
     writer.add("link", "honest.link", &link, "valid", of())?;
     let value = ValueId(1);
     let bytes = trace.value(value)?.bytes().to_vec();
@@ -263,13 +265,13 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     with["trace"] = json!(other.root());
     writer.add("link", "other-operand.link", &link, "invalid: the proof's A", with)?;
 
-    let receipt = trace.receipt(&CLAIM);
+    let receipt = trace.receipt(JOB, PROVER);
     let header: TraceHeader = trace.header();
     writer.file("deep.header", &header.to_bytes())?;
     let of = |receipt: &Receipt| {
         json!({
             "program": "deep.program", "header": "deep.header",
-            "trace": trace.root(), "digest": Root(receipt.digest()),
+            "trace": trace.root(), "digest": receipt.digest(),
         })
     };
     writer.add("receipt", "honest.receipt", &receipt.to_bytes(), "valid", of(&receipt))?;

@@ -4,9 +4,10 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::Program;
+use poai_core::{Beacon, Program};
 use poai_core::trace::{Demand, Receipt, TraceHeader, TraceRules};
-use poai_verify::trace::{Answer, Checker};
+use poai_testing::traces::CheckBytes;
+use poai_verify::trace::{Answered, Checker};
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -79,16 +80,17 @@ fuzz_target!(|input: Input| {
     altered.extend(&input.add);
     let same = altered == bytes && !matches!(input.message, Message::Bytes(_));
 
-    let audit = checker.audit(&receipt, &[0x51; 32], &altered);
-    let fraud = checker.fraud(&trace, &altered);
+    let beacon = Beacon([0x51; 32]);
+    let audit = checker.check_audit(&receipt, &beacon, &altered);
+    let fraud = checker.check_fraud(&trace, &altered);
     let (of, demanded): (&[u8], &[u8]) = match &input.message {
         Message::Convicting => (fixture!("faulty.receipt"), fixture!("faulty.demand")),
         _ => (fixture!("encoder.receipt"), fixture!("tile.demand")),
     };
     let (of, demanded) = (Receipt::from_bytes(of).unwrap(), Demand::from_bytes(demanded).unwrap());
-    let answer = checker.answer(&of, &demanded, &altered);
-    let right = answer == Ok(Answer::Right);
-    let convicted = matches!(answer, Ok(Answer::Fraud(_)));
+    let answer = checker.check_answer(&of, &demanded, &altered);
+    let right = answer == Ok(Answered::Right);
+    let convicted = matches!(answer, Ok(Answered::Fraud(_)));
     match input.message {
         Message::Audit => {
             assert_eq!((audit.is_ok(), fraud.is_ok(), answer.is_ok()), (same, false, false));

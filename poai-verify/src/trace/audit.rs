@@ -7,8 +7,8 @@ use super::error::{TraceError, TraceInvalid};
 use super::tile::Verdict;
 use alloc::vec::Vec;
 use poai_core::program::ValueId;
-use poai_core::trace::{Receipt, Record, Sampling, TraceHeader, header, record};
-use poai_core::{Root, RulesDigest, TraceRoot};
+use poai_core::trace::{Audit, Receipt, Record, Sampling, TraceHeader, header, record};
+use poai_core::{Beacon, ReceiptDigest, Root, RulesDigest, TraceRoot};
 
 /// An audit that holds. Every record follows from the program and is wired to its producers, and
 /// every tile that the audit opens is what its step computes. These tiles are the output's (all, or
@@ -27,7 +27,7 @@ pub struct Audited {
     pub header: TraceHeader,
     /// [`Receipt::digest`] of the receipt. The audit's tiles follow from it, so
     /// the audit is valid for this job and prover only.
-    pub receipt: [u8; 32],
+    pub receipt: ReceiptDigest,
     /// The number of tiles that were recomputed.
     pub tiles: u32,
     /// The rules under which the audit was checked.
@@ -45,9 +45,10 @@ impl Checker {
     pub fn audit(
         &self,
         receipt: &Receipt,
-        beacon: &[u8; 32],
-        audit: &[u8],
+        beacon: &Beacon,
+        audit: &Audit,
     ) -> Result<Audited, TraceError> {
+        let audit = audit.as_bytes();
         let mut from = Cursor::new(audit);
         let head = self.head(&receipt.trace, &mut from)?;
         self.check_audit_bytes(&head, audit.len())?;

@@ -8,12 +8,12 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use super::fraud::Fraud;
 use poai_core::program::ValueId;
 use poai_core::program::ops::Local;
-use poai_core::trace::{Demand, Receipt, TraceHeader, unclean};
+use poai_core::trace::{Answer, Demand, Receipt, TraceHeader, unclean};
 
 /// The result of an answer to a demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an answer may convict the trace"]
-pub enum Answer {
+pub enum Answered {
     /// The tile is right, given what its step read. It does not show that what
     /// the step read is right, nor anything about other tiles.
     Right,
@@ -56,22 +56,22 @@ impl Checker {
         &self,
         receipt: &Receipt,
         demand: &Demand,
-        answer: &[u8],
-    ) -> Result<Answer, TraceError> {
+        answer: &Answer,
+    ) -> Result<Answered, TraceError> {
         self.demanded(receipt, demand)?;
         let Demand { value, tile, .. } = *demand;
         // The bytes that name what the message is about. A header alone is
         // about its MACs, and answers no demand.
-        let mut from = Cursor::new(answer);
+        let mut from = Cursor::new(answer.as_bytes());
         from.take(TraceHeader::LEN as u64)?;
         let place = from.take(PLACE).map_err(|_| TraceMalformed::Answer { value, tile })?;
         let expected = [&value.0.to_le_bytes()[..], &tile.to_le_bytes()].concat();
         if place != expected {
             return Err(TraceMalformed::Answer { value, tile }.into());
         }
-        match self.fraud(&receipt.trace, answer) {
-            Ok(fraud) => Ok(Answer::Fraud(fraud)),
-            Err(TraceError::Invalid(TraceInvalid::NoFraud { .. })) => Ok(Answer::Right),
+        match self.fraud_of(&receipt.trace, answer.as_bytes()) {
+            Ok(fraud) => Ok(Answered::Fraud(fraud)),
+            Err(TraceError::Invalid(TraceInvalid::NoFraud { .. })) => Ok(Answered::Right),
             Err(why) => Err(why),
         }
     }

@@ -5,10 +5,11 @@ use poai_core::program::ops::StepError;
 use poai_core::program::{RunShapeError, ValueId};
 use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::trace::{RecordError, TraceDecodeError};
-use poai_core::{ProgramId, Root, RulesDigest, TraceRoot};
+use poai_core::{Cancelled, ProgramId, ReceiptDigest, Root, RulesDigest, TraceRoot};
 
 /// Why a message about a trace was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TraceError {
     /// The bytes are not a message under the node's rules.
     #[error("malformed: {0}")]
@@ -16,10 +17,21 @@ pub enum TraceError {
     /// What the message says is false.
     #[error("invalid: {0}")]
     Invalid(#[from] TraceInvalid),
+    /// The caller cancelled a full check, which then decides nothing.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// Bytes that do not begin with a header of this version are malformed.
+impl From<TraceDecodeError> for TraceError {
+    fn from(error: TraceDecodeError) -> TraceError {
+        TraceError::Malformed(error.into())
+    }
 }
 
 /// Why bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TraceMalformed {
     /// The header, or a demand, is of another version or length.
     #[error(transparent)]
@@ -95,6 +107,7 @@ pub enum TraceMalformed {
 
 /// Why a well-formed message is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TraceInvalid {
     /// The message is about another trace.
     #[error("expected the header of trace {expected}, got that of trace {got}")]
@@ -229,12 +242,12 @@ pub enum TraceInvalid {
         root: Root,
     },
     /// A demand is about another receipt.
-    #[error("expected a demand about receipt {}, got one about {}", hex(.expected), hex(.got))]
+    #[error("expected a demand about receipt {expected}, got one about {got}")]
     Demand {
         /// The receipt's digest.
-        expected: [u8; 32],
+        expected: ReceiptDigest,
         /// The digest that the demand names.
-        got: [u8; 32],
+        got: ReceiptDigest,
     },
     /// A field of a receipt is not the trace's.
     #[error(transparent)]
@@ -243,6 +256,7 @@ pub enum TraceInvalid {
 
 /// The field of a receipt that is not the trace's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReceiptError {
     /// The receipt names another program.
     #[error("the receipt is of program {got}, the trace of {expected}")]
@@ -300,9 +314,4 @@ pub enum ReceiptError {
         /// The receipt's.
         got: RulesDigest,
     },
-}
-
-/// 32 bytes as other digests are printed.
-fn hex(digest: &[u8; 32]) -> Root {
-    Root(*digest)
 }

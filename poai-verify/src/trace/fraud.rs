@@ -8,7 +8,7 @@ use super::tile::{Verdict, open_rows};
 use alloc::vec::Vec;
 use poai_core::TraceRoot;
 use poai_core::program::ValueId;
-use poai_core::trace::{Sample, header, unclean};
+use poai_core::trace::{FraudProof, Sample, header, unclean};
 
 /// A proven fraud: the party that published the trace root did not run the
 /// program.
@@ -47,7 +47,12 @@ impl Checker {
     /// # Errors
     /// [`TraceError`]: the bytes prove nothing. [`TraceInvalid::NoFraud`] if
     /// what they are about is right, or clean.
-    pub fn fraud(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
+    pub fn fraud(&self, trace: &TraceRoot, proof: &FraudProof) -> Result<Fraud, TraceError> {
+        self.fraud_of(trace, proof.as_bytes())
+    }
+
+    /// As [`Checker::fraud`], for the bytes of a fraud proof or an answer.
+    pub(super) fn fraud_of(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
         let mut from = Cursor::new(proof);
         let head = self.head(trace, &mut from)?;
         if from.end().is_ok() {

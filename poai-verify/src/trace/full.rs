@@ -10,11 +10,11 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use crate::freivalds::{FreivaldsError, Seed32, check_product, error_bits};
 use alloc::vec;
 use alloc::vec::Vec;
-use poai_core::program::ops::{Local, Region, RowSource, StepError};
+use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
-use poai_core::program::{Extent, Op, ValueId};
+use poai_core::program::{Extent, Op, RunShape, ValueId};
 use poai_core::trace::{Record, TraceHeader, header, record};
-use poai_core::{Root, RulesDigest, Shape, TraceRoot};
+use poai_core::{Cancel, Control, Progress, Root, RulesDigest, Shape, TraceRoot};
 
 /// Every tensor of a run, as its padded bytes. The check trusts none of it, and
 /// compares all of it with the trace root.
@@ -44,6 +44,8 @@ pub struct Method {
     /// no product whose sums are available. [`Method::RECOMPUTE_BELOW`] suits
     /// this crate's own multiplication.
     pub recompute_below: u32,
+    /// Progress, in steps, and cancellation.
+    pub control: Control,
 }
 
 impl Method {
@@ -56,7 +58,20 @@ impl Method {
     /// A method with `rounds` rounds and the threshold of this crate's own
     /// multiplication.
     pub fn new(seed: Seed32, rounds: u32) -> Method {
-        Method { seed, rounds, recompute_below: Method::RECOMPUTE_BELOW }
+        let (recompute_below, control) = (Method::RECOMPUTE_BELOW, Control::new());
+        Method { seed, rounds, recompute_below, control }
+    }
+
+    /// Stops the check before its next step when `cancel` is cancelled.
+    pub fn cancel(mut self, cancel: &Cancel) -> Method {
+        self.control = self.control.cancel(cancel);
+        self
+    }
+
+    /// Calls `callback` after every step.
+    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Method {
+        self.control = self.control.progress(callback);
+        self
     }
 
     /// Whether a product of `macs` true MACs, whose padded matrices have this
@@ -89,8 +104,8 @@ pub struct Checked {
 }
 
 impl Checker {
-    /// Decides every entry of a trace. `header` is the trace's,
-    /// [`TraceHeader::LEN`] bytes.
+    /// Decides every entry of a trace with this header, from all tensors. Its
+    /// unit of progress is a step.
     ///
     /// # Errors
     /// [`TraceError`]: tensors of other lengths are malformed. Every other
@@ -98,26 +113,28 @@ impl Checker {
     pub fn full(
         &self,
         trace: &TraceRoot,
-        header: &[u8],
+        header: &TraceHeader,
         data: &Data<'_>,
         method: &Method,
     ) -> Result<Checked, TraceError> {
-        let mut from = Cursor::new(header);
-        let head = self.head(trace, &mut from)?;
-        from.end()?;
+        let head = self.head(trace, &mut Cursor::new(&header.to_bytes()))?;
         self.check_memory(&head.run, &head.extents)?;
         self.check_macs(&head)?;
         self.check_lengths(&head, data)?;
         self.check_clean(&head, data)?;
         self.check_roots(&head, data)?;
         let (mut freivalds, mut recomputed) = (0, 0);
-        for index in self.program().inputs().len()..self.program().values() {
+        let (control, inputs) = (&method.control, self.program().inputs().len());
+        let steps = self.program().steps().len() as u64;
+        for index in inputs..self.program().values() {
+            control.check()?;
             // Exact: at most 2^16 + 16 values.
             let value = ValueId(index as u32);
             match self.step(&head, value, data, method)? {
                 true => freivalds += 1,
                 false => recomputed += 1,
             }
+            control.report((index - inputs) as u64 + 1, steps);
         }
         Ok(Checked {
             trace: head.root,
@@ -127,6 +144,27 @@ impl Checker {
             error_bits: error_bits(method.rounds),
             rules: self.rules().digest(),
         })
+    }
+
+    /// A bound of the memory in bytes that a full check of a run takes at its
+    /// peak on this number of threads, beyond the data. It is 1 thread without
+    /// the feature `parallel`.
+    ///
+    /// # Errors
+    /// [`TraceMalformed`] if the rules do not permit the run.
+    pub fn full_memory_bytes(&self, run: &RunShape, threads: u32) -> Result<u64, TraceMalformed> {
+        let extents = self.extents(run)?;
+        let program = self.program();
+        let threads = u64::from(threads.max(1));
+        let step = |index: usize| {
+            let value = ValueId(index as u32);
+            let local = Local::new(program, &extents, *run, value);
+            local.map_or(0, |local| step_memory(&local, threads))
+        };
+        let steps = (program.inputs().len()..program.values()).map(step);
+        // Roots, records and leaves of all values and constants.
+        let all = (program.values() + program.constants().len()) as u64;
+        Ok(steps.max().unwrap_or(0) + 512 * all + (64 << 10))
     }
 
     fn check_lengths(&self, head: &Head, data: &Data<'_>) -> Result<(), TraceMalformed> {
@@ -234,6 +272,32 @@ impl Checker {
         work.check(Rows { extent: local.output, first: 0, bytes: committed })?;
         Ok(sums.is_some())
     }
+}
+
+/// The bytes that checking a step takes: copies of a product's operands with the
+/// vectors of Freivalds' check, and on each thread a block of rows with what it
+/// reads.
+fn step_memory(local: &Local<'_>, threads: u64) -> u64 {
+    let columns = |extent: &Extent| u64::from(extent.padded_columns());
+    let product = match (local.op, local.slots.first(), local.slots.get(local.inputs)) {
+        (Op::Linear { .. }, Some(a), Some(b)) => {
+            let vectors = 16 * u64::from(b.padded_rows()) + 32 * columns(a) * (1 + 4 * threads);
+            a.bytes() + b.bytes() + vectors
+        }
+        _ => 0,
+    };
+    let rows = local.block_rows().max(1).min(local.output.padded_rows());
+    let region = Region { rows: 0..rows, columns: 0..local.output.padded_columns() };
+    let read = |slot: &Extent, rows: u32| u64::from(rows) * columns(slot) * 4;
+    let mut block = u64::from(rows) * columns(&local.output) * 4 * 3;
+    if let Some(within) = local.within(&region) {
+        for Read { slot, rows } in local.reads(&within) {
+            block += local.slots.get(slot).map_or(0, |extent| read(extent, rows.len() as u32));
+        }
+    }
+    // Rows that a row names: one for each.
+    block += local.slots.iter().map(|extent| read(extent, 2 * rows)).sum::<u64>();
+    product + threads * (2 * block + (4 << 10))
 }
 
 /// Freivalds' check of claimed sums.

@@ -5,6 +5,7 @@ use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use crate::Verified;
 use poai_core::program::{Op, ValueId};
+use poai_core::trace::Link;
 use poai_core::{ProgramId, TraceRoot};
 
 /// A win whose operands are those of a trace's step: its activations and the
@@ -36,8 +37,9 @@ impl Checker {
         &self,
         trace: &TraceRoot,
         win: &Verified,
-        link: &[u8],
+        link: &Link,
     ) -> Result<Useful, TraceError> {
+        let link = link.as_bytes();
         self.check_link_bytes(link.len())?;
         let mut from = Cursor::new(link);
         let head = self.head(trace, &mut from)?;

@@ -34,12 +34,14 @@ pub mod tile;
 
 pub use audit::Audited;
 pub use checker::Checker;
-pub use demand::Answer;
+pub use demand::Answered;
 pub use error::{ReceiptError, TraceError, TraceInvalid, TraceMalformed};
 pub use fraud::{Fraud, Wrong};
 pub use full::{Checked, Data, Method};
 pub use link::Useful;
-pub use poai_core::trace::TraceRules;
+pub use poai_core::trace::{
+    Answer, Audit, Demand, FraudProof, Link, Receipt, TraceDecodeError, TraceHeader, TraceRules,
+};
 pub use reach::TileBound;
 pub use registration::Largest;
 pub use soundness::{Soundness, escape, samples_for};

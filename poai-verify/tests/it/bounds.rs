@@ -1,13 +1,16 @@
 //! Bounds of messages and tiles: honest ones are below them, and not by far.
 
+use poai_core::Beacon;
 use poai_core::Root;
 use poai_core::program::ops::{Local, RowSource, StepError};
 use poai_core::program::{
     Builder, Clamp, Dim, Dtype, Extent, Form, Op, Program, RunShape, ValueId, Window,
 };
 use poai_core::trace::{Record, TraceHeader, record};
-use poai_engine::execute::{Claim, Network, Tensor};
-use poai_testing::traces::{BEACON, CLAIM, RULES, run, steps, tiles};
+use poai_engine::execute::{Network, Tensor};
+use poai_testing::traces::{
+    BEACON, CheckBytes, JOB, PROVER, RULES, run, steps, tile_openings, tiles,
+};
 use poai_testing::zoo;
 use poai_verify::trace::{Checker, TraceError, TraceMalformed, TraceRules};
 use proptest::prelude::*;
@@ -44,8 +47,8 @@ fn honest_messages_of_the_zoo_are_within() {
                 let bound = checker.tile_bound(&shape, value).unwrap().unwrap();
                 let mut worst = 0;
                 for tile in 0..tiles(&trace, value) {
-                    worst = worst.max(trace.tile_openings(value, tile).unwrap().len());
-                    let proof = trace.fraud_proof(value, tile).unwrap().len();
+                    worst = worst.max(tile_openings(&trace, value, tile).len());
+                    let proof = trace.fraud_proof(value, tile).unwrap().to_bytes().len();
                     assert!(proof as u64 <= fraud_max, "{shape:?} {value:?}");
                     longest = longest.max(proof);
                 }
@@ -54,17 +57,19 @@ fn honest_messages_of_the_zoo_are_within() {
                 let slack = bound.bytes as f64 / worst as f64;
                 assert!(slack <= SLACK, "{shape:?} {name}: {worst} {bound:?}");
                 if name == "linear" {
-                    let link = trace.link(value).unwrap().len() as u64;
+                    let link = trace.link(value).unwrap().to_bytes().len() as u64;
                     let max = checker.link_bytes_max();
                     assert!(link <= max && max <= link + 64, "{link} {max}");
                 }
             }
             assert!(fraud_max as f64 <= SLACK * longest as f64, "{shape:?} {longest} {fraud_max}");
-            let claim = Claim { rules, ..CLAIM };
+            let trace = trace.with_rules(rules);
+            let receipt = trace.receipt(JOB, PROVER);
             for beacon in 0..40 {
-                let audit = trace.audit(&claim, &[beacon; 32]).unwrap();
+                let beacon = Beacon([beacon; 32]);
+                let audit = trace.audit(&receipt, &beacon).unwrap().to_bytes();
                 assert!((audit.len() as u64) <= audit_max, "{shape:?}");
-                checker.audit(&trace.receipt(&claim), &[beacon; 32], &audit).unwrap();
+                checker.check_audit(&receipt, &beacon, &audit).unwrap();
             }
         }
     }
@@ -82,12 +87,12 @@ fn one_byte_more_is_refused_before_any_work() {
         bytes
     };
     let size = |max: u64| TraceError::from(TraceMalformed::Size { max, got: max as usize + 1 });
-    let audit = trace.audit(&CLAIM, &BEACON).unwrap();
+    let audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
     let max = checker.audit_bytes_max(&shape).unwrap();
     let mut bytes = longer(&audit, max);
-    assert_eq!(checker.audit(&trace.receipt(&CLAIM), &BEACON, &bytes), Err(size(max)));
+    assert_eq!(checker.check_audit(&trace.receipt(JOB, PROVER), &BEACON, &bytes), Err(size(max)));
     bytes.pop();
-    let error = checker.audit(&trace.receipt(&CLAIM), &BEACON, &bytes).unwrap_err();
+    let error = checker.check_audit(&trace.receipt(JOB, PROVER), &BEACON, &bytes).unwrap_err();
     assert!(matches!(error, TraceError::Invalid(_)), "the longest is read: {error}");
     // Each value has its own bound for fraud proofs. The bound for all is the
     // largest of them.
@@ -95,14 +100,14 @@ fn one_byte_more_is_refused_before_any_work() {
     let bounds = (0..trace.network().program().values() as u32).map(|value| {
         let mut bytes = longer(&audit, max);
         bytes[TraceHeader::LEN..TraceHeader::LEN + 4].copy_from_slice(&value.to_le_bytes());
-        let error = checker.fraud(&trace.root(), &bytes).unwrap_err();
+        let error = checker.check_fraud(&trace.root(), &bytes).unwrap_err();
         let TraceError::Malformed(TraceMalformed::Size { max: own, got }) = error else {
             panic!("{value}: {error}");
         };
         assert_eq!(got, bytes.len());
         bytes.truncate(own as usize);
         assert!(!matches!(
-            checker.fraud(&trace.root(), &bytes),
+            checker.check_fraud(&trace.root(), &bytes),
             Err(TraceError::Malformed(TraceMalformed::Size { .. }))
         ));
         own
@@ -120,17 +125,18 @@ fn runs_whose_tiles_take_too_much_memory_are_refused() {
     let most = steps(&trace).map(bound).max().unwrap();
     let rules = |tile_memory_max| TraceRules { tile_memory_max, ..RULES };
     let limited = |most| Checker::new(program.clone(), rules(most));
-    let claim = |most| Claim { rules: rules(most), ..CLAIM };
+    let own = |most| trace.clone().with_rules(rules(most));
     let exact = limited(most);
-    let audit = trace.audit(&claim(most), &BEACON).unwrap();
-    exact.audit(&trace.receipt(&claim(most)), &BEACON, &audit).unwrap();
+    let receipt = own(most).receipt(JOB, PROVER);
+    let audit = own(most).audit(&receipt, &BEACON).unwrap().to_bytes();
+    exact.check_audit(&receipt, &BEACON, &audit).unwrap();
     let value = steps(&trace).find(|&value| bound(value) == most).unwrap();
     let less = limited(most - 1);
     let memory = TraceMalformed::Memory { value, bytes: most, max: most - 1 };
-    let receipt = trace.receipt(&claim(most - 1));
-    assert_eq!(less.audit(&receipt, &BEACON, &audit), Err(memory.into()));
-    let proof = trace.fraud_proof(value, 0).unwrap();
-    assert_eq!(less.fraud(&trace.root(), &proof), Err(memory.into()));
+    let receipt = own(most - 1).receipt(JOB, PROVER);
+    assert_eq!(less.check_audit(&receipt, &BEACON, &audit), Err(memory.into()));
+    let proof = trace.fraud_proof(value, 0).unwrap().to_bytes();
+    assert_eq!(less.check_fraud(&trace.root(), &proof), Err(memory.into()));
     assert_eq!(less.audit_bytes_max(&shape), Err(memory));
     assert_eq!(less.fraud_bytes_max(&shape), Err(memory));
     // The limit decides what is admissible, so rules and receipts bind it.
@@ -171,9 +177,12 @@ fn bounds_of_small_tensors_are_exact() {
     let trace = run(network, shape, vec![input]);
     let rules = TraceRules { product_samples: 0, step_samples: 1, output_tiles: 1, ..RULES };
     let checker = Checker::new(trace.network().program().clone(), rules);
-    let audit = trace.audit(&Claim { rules, ..CLAIM }, &BEACON).unwrap().len() as u64;
+    let trace = trace.with_rules(rules);
+    let audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap();
+    let audit = audit.as_bytes().len() as u64;
     assert_eq!(checker.audit_bytes_max(&shape), Ok(audit));
-    let longest = steps(&trace).map(|value| trace.fraud_proof(value, 0).unwrap().len() as u64);
+    let longest =
+        steps(&trace).map(|value| trace.fraud_proof(value, 0).unwrap().as_bytes().len() as u64);
     assert_eq!(checker.fraud_bytes_max(&shape).ok(), longest.max());
 }
 

@@ -3,8 +3,8 @@
 
 use poai_core::Root;
 use poai_core::program::{Dtype, Op, RunShape, ValueId};
-use poai_core::trace::{Record, TraceHeader, record};
-use poai_engine::execute::{Published, ReceivedError, Trace};
+use poai_core::trace::{Record, RecordBytes, TraceHeader, record};
+use poai_engine::execute::{Published, ReceivedError, TensorBytes, Trace};
 use poai_testing::forge::Forged;
 use poai_testing::traces::{checker, traces};
 use poai_verify::trace::{Fraud, TraceInvalid, Wrong};
@@ -17,11 +17,11 @@ fn published(trace: &Trace, forged: &Forged) -> Result<Published, ReceivedError>
 }
 
 fn received(trace: &Trace, forged: &Forged) -> Result<Trace, ReceivedError> {
-    published(trace, forged)?.with_tensors(forged.values.clone())
+    published(trace, forged)?.with_tensors(forged.values.iter().cloned().map(TensorBytes).collect())
 }
 
-fn records(forged: &Forged) -> Vec<Vec<u8>> {
-    forged.records.iter().map(Record::to_bytes).collect()
+fn records(forged: &Forged) -> Vec<RecordBytes> {
+    forged.records.iter().map(|record| RecordBytes(record.to_bytes())).collect()
 }
 
 fn found(trace: &Trace, forged: &Forged) -> Option<Fraud> {
@@ -94,14 +94,14 @@ fn root_of(record: &[u8]) -> Root {
 #[test]
 fn records_that_are_none_are_proven_or_refused() {
     for trace in traces() {
-        let mut all: Vec<Vec<u8>> = trace.records().to_vec();
-        let header_of = |all: &[Vec<u8>]| {
-            let leaves: Vec<_> = all.iter().map(|record| Record::leaf(record)).collect();
+        let mut all: Vec<RecordBytes> = trace.records().to_vec();
+        let header_of = |all: &[RecordBytes]| {
+            let leaves: Vec<_> = all.iter().map(|record| Record::leaf(&record.0)).collect();
             TraceHeader { records: record::records_root(&leaves), ..trace.header() }
         };
         let network = Arc::new(trace.network().clone());
         // A type that does not exist.
-        all[3][44] = 3;
+        all[3].0[44] = 3;
         let header = header_of(&all);
         let received = Published::new(network.clone(), header, all.clone()).unwrap_err();
         let ReceivedError::Fraud(proof) = received else { panic!("{received}") };
@@ -111,8 +111,8 @@ fn records_that_are_none_are_proven_or_refused() {
         for (value, cut) in [(2, 0), (3, 32)] {
             let mut all = trace.records().to_vec();
             match cut {
-                0 => all[value].extend([3; 32]),
-                cut => drop(all[value].drain(54 - cut..54)),
+                0 => all[value].0.extend([3; 32]),
+                cut => drop(all[value].0.drain(54 - cut..54)),
             }
             let received = Published::new(network.clone(), header_of(&all), all);
             let value = ValueId(value as u32);
@@ -126,7 +126,7 @@ fn records_that_are_none_are_proven_or_refused() {
 fn another_run_is_another_input_root() {
     let trace = &traces()[0];
     let run = *trace.run();
-    let roots: Vec<Root> = trace.records()[..2].iter().map(|record| root_of(record)).collect();
+    let roots: Vec<Root> = trace.records()[..2].iter().map(|record| root_of(&record.0)).collect();
     let root = |run: &RunShape| poai_core::trace::header::input_root(run, &roots);
     assert_eq!(root(&run), trace.header().input);
     assert_ne!(root(&RunShape { batch: run.sequence, sequence: run.batch }), root(&run));

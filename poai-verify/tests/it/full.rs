@@ -3,7 +3,7 @@
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::TraceHeader;
-use poai_engine::execute::{Constants, Model, Network, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Constants, Network, RunOptions, Tensor, Trace};
 use poai_testing::traces as common;
 use poai_testing::traces::{Tensors, bytes_of, checker, moved, steps};
 use poai_testing::zoo;
@@ -23,16 +23,16 @@ fn a_full_check_decides_every_entry() {
         (zoo::classifier(), zoo::images, RunShape { batch: 7, sequence: 1 }),
     ];
     for (network, inputs, shape) in cases {
-        let model =
-            Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
-        let options = RunOptions::new().trace().sums();
-        let trace = model.run(&shape, inputs(&shape), &options).unwrap().trace.unwrap();
+        let session = network.on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+        let options = RunOptions::new().sums();
+        let trace = session.trace_with((shape, inputs(&shape)), &options).unwrap().trace;
+        let trace = trace.with_rules(poai_testing::traces::RULES);
         let checker = checker(&trace);
         let (values, constants, sums) = bytes_of(&trace);
         let data = Data { values: &values, constants: &constants, sums: &sums };
-        let header = trace.header().to_bytes();
+        let header = trace.header();
         let check = |trace: &Trace, data: &Data<'_>| {
-            checker.full(&trace.root(), &trace.header().to_bytes(), data, &method())
+            checker.full(&trace.root(), &trace.header(), data, &method())
         };
         let checked = check(&trace, &data).unwrap();
         let products = sums.iter().flatten().count() as u32;
@@ -102,7 +102,8 @@ fn a_full_check_decides_every_entry() {
         altered[0] = &other;
         let error = check(&trace, &Data { values: &altered, ..data }).unwrap_err();
         assert_eq!(error, TraceInvalid::Records.into());
-        assert!(checker.full(&trace.root(), &header[1..], &data, &method()).is_err());
+        let other = TraceHeader { macs: header.macs + 1, ..header };
+        assert!(checker.full(&trace.root(), &other, &data, &method()).is_err());
     }
 }
 
@@ -115,9 +116,9 @@ fn an_output_of_nothing_is_refused() {
     let (values, constants, sums) = bytes_of(&trace);
     let data = Data { values: &values, constants: &constants, sums: &sums };
     let honest = trace.header();
-    checker(&trace).full(&honest.root(), &honest.to_bytes(), &data, &method()).unwrap();
+    checker(&trace).full(&honest.root(), &honest, &data, &method()).unwrap();
     let forged = TraceHeader { output: poai_core::Root(honest.records), ..honest };
-    let error = checker(&trace).full(&forged.root(), &forged.to_bytes(), &data, &method());
+    let error = checker(&trace).full(&forged.root(), &forged, &data, &method());
     assert_eq!(error, Err(TraceInvalid::Output.into()));
 }
 
@@ -149,12 +150,10 @@ fn product(m: u32, n: u32, k: u32) -> Trace {
     let op = Op::Linear { weights, requantise, shifts: [0, 0, 0], clamp };
     builder.step("linear", op, &[builder.input(0)]).unwrap();
     let network = Network::new(builder.finish().unwrap(), constants.into_tensors()).unwrap();
-    let model = Model::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+    let session = network.on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let entries = zoo::entries("input", (m * k) as usize, -64, 63);
     let input = Tensor::new(m as usize, columns, Dtype::I8, &entries).unwrap();
-    let run = RunShape { batch: m, sequence: 1 };
-    let options = RunOptions::new().trace().sums();
-    model.run(&run, vec![input], &options).unwrap().trace.unwrap()
+    session.trace_with(input, &RunOptions::new().sums()).unwrap().trace
 }
 
 fn full(
@@ -163,7 +162,7 @@ fn full(
     method: &Method,
 ) -> Result<Checked, TraceError> {
     let data = Data { values, constants, sums };
-    checker(trace).full(&trace.root(), &trace.header().to_bytes(), &data, method)
+    checker(trace).full(&trace.root(), &trace.header(), &data, method)
 }
 
 proptest! {

@@ -2,20 +2,17 @@
 //! compared with it.
 
 use poai_core::trace::{Receipt, TraceDecodeError, TraceHeader};
-use poai_engine::execute::{Claim, Trace};
-use poai_testing::traces::{RULES, checker, traces};
+use poai_core::{Job, Prover};
+use poai_engine::execute::Trace;
+use poai_testing::traces::{JOB, PROVER, RULES, checker, traces};
 use poai_verify::trace::{
     Checker, ReceiptError, TraceError, TraceInvalid, TraceMalformed, TraceRules,
 };
 
-fn claim() -> Claim {
-    Claim { job: [1; 32], prover: [2; 32], rules: RULES }
-}
-
 #[test]
 fn receipts_have_one_byte_string() {
     for trace in traces() {
-        let receipt = trace.receipt(&claim());
+        let receipt = trace.receipt(JOB, PROVER);
         let header = trace.header();
         assert_eq!((receipt.trace, receipt.program), (trace.root(), header.program));
         assert_eq!((receipt.input, receipt.output), (header.input, header.output));
@@ -44,7 +41,7 @@ fn receipts_have_one_byte_string() {
 }
 
 fn differs(trace: &Trace, change: impl Fn(&mut Receipt)) -> ReceiptError {
-    let mut receipt = trace.receipt(&claim());
+    let mut receipt = trace.receipt(JOB, PROVER);
     change(&mut receipt);
     match checker(trace).receipt(&receipt, &trace.header()) {
         Err(TraceError::Invalid(TraceInvalid::Receipt(error))) => error,
@@ -55,7 +52,7 @@ fn differs(trace: &Trace, change: impl Fn(&mut Receipt)) -> ReceiptError {
 #[test]
 fn every_field_that_a_trace_binds_is_checked() {
     for trace in traces() {
-        let honest = trace.receipt(&claim());
+        let honest = trace.receipt(JOB, PROVER);
         assert_eq!(checker(trace).receipt(&honest, &trace.header()), Ok(()));
         let header = trace.header();
         for byte in 0..32 {
@@ -95,7 +92,7 @@ fn every_field_that_a_trace_binds_is_checked() {
         });
         assert!(matches!(error, ReceiptError::MacsWeights { .. }));
         // No trace binds these fields.
-        let others = Receipt { job: [3; 32], prover: [4; 32], ..honest };
+        let others = Receipt { job: Job([3; 32]), prover: Prover([4; 32]), ..honest };
         assert_eq!(checker(trace).receipt(&others, &trace.header()), Ok(()));
     }
 }
@@ -103,7 +100,7 @@ fn every_field_that_a_trace_binds_is_checked() {
 #[test]
 fn the_header_is_checked_too() {
     let [encoder, classifier] = traces();
-    let receipt = encoder.receipt(&claim());
+    let receipt = encoder.receipt(JOB, PROVER);
     let refused = |header: &TraceHeader| checker(encoder).receipt(&receipt, header).unwrap_err();
     let error = checker(classifier).receipt(&receipt, &encoder.header()).unwrap_err();
     assert!(matches!(error, TraceError::Invalid(TraceInvalid::Program { .. })));

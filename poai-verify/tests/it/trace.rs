@@ -1,13 +1,15 @@
 //! Audits, fraud proofs and links of the zoo's programs. Right ones pass, wrong
 //! ones are found, and no other message convinces a verifier.
 
+use poai_core::Beacon;
 use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_core::trace::{Receipt, TraceHeader};
 use poai_core::{Challenge, Difficulty};
 use poai_engine::MineOptions;
-use poai_engine::execute::{Mining, Model, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Mining, RunOptions, Tensor, Trace};
 use poai_testing::traces::{
-    BEACON, CLAIM, RULES, checker, moved, run, steps, tile_of, tiles, traces,
+    BEACON, CheckBytes, JOB, PROVER, RULES, checker, moved, record_opening, run, steps, tile_of,
+    tile_openings, tiles, traces,
 };
 use poai_testing::zoo;
 use poai_verify::trace::{
@@ -37,12 +39,17 @@ fn the_zoo_is_worth_testing() {
 #[test]
 fn honest_audits_pass() {
     for trace in traces() {
-        let audit = trace.audit(&CLAIM, &BEACON).unwrap();
-        let audited = checker(trace).audit(&trace.receipt(&CLAIM), &BEACON, &audit).unwrap();
+        let audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
+        let audited =
+            checker(trace).check_audit(&trace.receipt(JOB, PROVER), &BEACON, &audit).unwrap();
         assert_eq!(audited.header, trace.header());
         assert_eq!(audited.rules, RULES.digest());
         // Another beacon requires other tiles.
-        assert!(checker(trace).audit(&trace.receipt(&CLAIM), &[8; 32], &audit).is_err());
+        assert!(
+            checker(trace)
+                .check_audit(&trace.receipt(JOB, PROVER), &Beacon([8; 32]), &audit)
+                .is_err()
+        );
     }
 }
 
@@ -52,9 +59,9 @@ fn no_right_tile_is_fraudulent() {
         let checker = checker(trace);
         for value in steps(trace) {
             for tile in 0..tiles(trace, value) {
-                let proof = trace.fraud_proof(value, tile).unwrap();
+                let proof = trace.fraud_proof(value, tile).unwrap().to_bytes();
                 let expected = TraceInvalid::NoFraud { value, tile }.into();
-                assert_eq!(checker.fraud(&trace.root(), &proof), Err(expected));
+                assert_eq!(checker.check_fraud(&trace.root(), &proof), Err(expected));
             }
         }
     }
@@ -78,21 +85,21 @@ proptest! {
         let faulty = trace.with_fault(value, moved(tensor, at, by)).unwrap();
         let (row, column) = (at as u32 / columns, at as u32 % columns);
         let tile = tile_of(trace, value, row, column);
-        let proof = faulty.fraud_proof(value, tile).unwrap();
-        let fraud = checker(trace).fraud(&faulty.root(), &proof).unwrap();
+        let proof = faulty.fraud_proof(value, tile).unwrap().to_bytes();
+        let fraud = checker(trace).check_fraud(&faulty.root(), &proof).unwrap();
         prop_assert_eq!(fraud.value, value);
         prop_assert_eq!(
             fraud.wrong, Wrong::Tile(TraceInvalid::Entry { value, tile, row, column })
         );
         // The proof shows nothing about the honest trace.
-        let honest = checker(trace).fraud(&trace.root(), &proof);
+        let honest = checker(trace).check_fraud(&trace.root(), &proof);
         let other_trace = matches!(honest, Err(TraceError::Invalid(TraceInvalid::Trace { .. })));
         prop_assert!(other_trace);
         let other = other % tiles(trace, value);
         if other != tile {
-            let proof = faulty.fraud_proof(value, other).unwrap();
+            let proof = faulty.fraud_proof(value, other).unwrap().to_bytes();
             let expected = TraceInvalid::NoFraud { value, tile: other }.into();
-            prop_assert_eq!(checker(trace).fraud(&faulty.root(), &proof), Err(expected));
+            prop_assert_eq!(checker(trace).check_fraud(&faulty.root(), &proof), Err(expected));
         }
     }
 
@@ -107,15 +114,15 @@ proptest! {
             bytes[at] ^= 1 << bit;
             bytes
         };
-        prop_assert!(checker.audit(&trace.receipt(&CLAIM), &BEACON, &flip(audit)).is_err());
-        prop_assert!(checker.fraud(&trace.root(), &flip(proof)).is_err());
+        prop_assert!(checker.check_audit(&trace.receipt(JOB, PROVER), &BEACON, &flip(audit)).is_err());
+        prop_assert!(checker.check_fraud(&trace.root(), &flip(proof)).is_err());
         let short = &audit[..cut as usize % audit.len()];
-        prop_assert!(checker.audit(&trace.receipt(&CLAIM), &BEACON, short).is_err());
+        prop_assert!(checker.check_audit(&trace.receipt(JOB, PROVER), &BEACON, short).is_err());
         let short = &proof[..cut as usize % proof.len()];
-        prop_assert!(checker.fraud(&trace.root(), short).is_err());
+        prop_assert!(checker.check_fraud(&trace.root(), short).is_err());
         let longer = [&audit[..], &[0]].concat();
         prop_assert_eq!(
-            checker.audit(&trace.receipt(&CLAIM), &BEACON, &longer),
+            checker.check_audit(&trace.receipt(JOB, PROVER), &BEACON, &longer),
             Err(TraceMalformed::Long(1).into())
         );
     }
@@ -128,8 +135,8 @@ fn messages() -> &'static [Messages; 2] {
     static MESSAGES: OnceLock<[Messages; 2]> = OnceLock::new();
     MESSAGES.get_or_init(|| {
         traces().clone().map(|trace| {
-            let audit = trace.audit(&CLAIM, &BEACON).unwrap();
-            let proof = trace.fraud_proof(steps(&trace).nth(1).unwrap(), 0).unwrap();
+            let audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
+            let proof = trace.fraud_proof(steps(&trace).nth(1).unwrap(), 0).unwrap().to_bytes();
             (trace, audit, proof)
         })
     })
@@ -196,7 +203,7 @@ fn a_record_that_lies_is_a_fraud() {
         let mut records: Vec<Vec<u8>> = (0..program.values() as u32)
             .map(|value| {
                 let inputs = program.step_of(ValueId(value)).map_or(0, |step| step.inputs.len());
-                let opening = trace.record_opening(ValueId(value)).unwrap();
+                let opening = record_opening(trace, ValueId(value));
                 opening[..poai_core::trace::Record::len(inputs)].to_vec()
             })
             .collect();
@@ -214,26 +221,26 @@ fn a_record_that_lies_is_a_fraud() {
             proof.extend(poai_core::trace::record::path(&leaves, u64::from(opened.0)).concat());
         }
         let audit = [header.to_bytes(), records.concat()].concat();
-        let receipt = Receipt { trace: header.root(), ..trace.receipt(&CLAIM) };
+        let receipt = Receipt { trace: header.root(), ..trace.receipt(JOB, PROVER) };
         (receipt, proof, audit)
     };
     let checker = checker(trace);
     let (Receipt { trace: root, .. }, mut proof, _) = lie(&|_| {});
-    proof.extend(trace.tile_openings(value, 0).unwrap());
+    proof.extend(tile_openings(trace, value, 0));
     assert!(matches!(
-        checker.fraud(&root, &proof),
+        checker.check_fraud(&root, &proof),
         Err(TraceError::Invalid(TraceInvalid::NoFraud { .. }))
     ));
     // An input's root, the value's number, the extent, the MACs.
     for at in [60, 0, 36, 45] {
         let (receipt, proof, audit) = lie(&|record| record[at] ^= 1);
         let root = receipt.trace;
-        let fraud = checker.fraud(&root, &proof).unwrap();
+        let fraud = checker.check_fraud(&root, &proof).unwrap();
         let longer = [&proof[..], &[0]].concat();
-        assert_eq!(checker.fraud(&root, &longer), Err(TraceMalformed::Long(1).into()));
+        assert_eq!(checker.check_fraud(&root, &longer), Err(TraceMalformed::Long(1).into()));
         assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{at}: {fraud:?}");
         assert!(matches!(
-            checker.audit(&receipt, &BEACON, &audit),
+            checker.check_audit(&receipt, &BEACON, &audit),
             Err(TraceError::Invalid(TraceInvalid::Record(_)))
         ));
     }
@@ -242,15 +249,15 @@ fn a_record_that_lies_is_a_fraud() {
 #[test]
 fn limits_and_programs_are_the_nodes_own() {
     let [encoder, classifier] = traces();
-    let audit = encoder.audit(&CLAIM, &BEACON).unwrap();
+    let audit = encoder.audit(&encoder.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
     assert!(matches!(
-        checker(classifier).audit(&encoder.receipt(&CLAIM), &BEACON, &audit),
+        checker(classifier).check_audit(&encoder.receipt(JOB, PROVER), &BEACON, &audit),
         Err(TraceError::Invalid(TraceInvalid::Program { .. }))
     ));
     let program = encoder.network().program().clone();
     let small = Checker::new(program, TraceRules { sequence_max: 39, ..RULES });
     assert_eq!(
-        small.audit(&encoder.receipt(&CLAIM), &BEACON, &audit),
+        small.check_audit(&encoder.receipt(JOB, PROVER), &BEACON, &audit),
         Err(TraceMalformed::Limit { batch: 3, sequence: 40 }.into())
     );
 }
@@ -258,41 +265,44 @@ fn limits_and_programs_are_the_nodes_own() {
 #[test]
 fn mined_products_are_linked_to_their_trace() {
     let shape = RunShape { batch: 7, sequence: 1 };
-    let model =
-        Model::new(zoo::classifier(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
+    let session =
+        zoo::classifier().on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let challenge = Challenge([5; 32]);
     let difficulty = Difficulty::new(1).unwrap();
     let mining = Mining { challenge, options: MineOptions::new(difficulty) };
-    let done =
-        model.run(&shape, zoo::images(&shape), &RunOptions::new().trace().mine(mining)).unwrap();
-    let trace = done.trace.unwrap();
+    let options = RunOptions::new().mine(mining);
+    let done = session.trace_with((shape, zoo::images(&shape)), &options).unwrap();
+    let trace = done.trace;
     let mined = &done.mined[0];
     let proof = mined.found.proof().unwrap().to_bytes();
     let win = Verifier::new(Rules::SHARE, difficulty).unwrap().verify(&challenge, &proof).unwrap();
     let checker = checker(&trace);
-    let link = trace.link(mined.value).unwrap();
-    let useful = checker.link(&trace.root(), &win, &link).unwrap();
+    let link = trace.link(mined.value).unwrap().to_bytes();
+    let useful = checker.check_link(&trace.root(), &win, &link).unwrap();
     assert_eq!((useful.value, useful.trace), (mined.value, trace.root()));
     // A link longer than the bound is refused unread.
     let max = checker.link_bytes_max();
-    let longer = vec![0; max as usize + 1];
+    let mut longer = link[..TraceHeader::LEN].to_vec();
+    longer.resize(max as usize + 1, 0xa5);
     assert_eq!(
-        checker.link(&trace.root(), &win, &longer),
+        checker.check_link(&trace.root(), &win, &longer),
         Err(TraceMalformed::Size { max, got: longer.len() }.into())
     );
     // Another step's record does not support the link.
     let other = steps(&trace).find(|&value| value != mined.value).unwrap();
-    assert!(checker.link(&trace.root(), &win, &trace.link(other).unwrap()).is_err());
+    assert!(
+        checker.check_link(&trace.root(), &win, &trace.link(other).unwrap().to_bytes()).is_err()
+    );
     let linear = ValueId(2);
     assert!(matches!(
-        checker.link(&trace.root(), &win, &trace.link(linear).unwrap()),
+        checker.check_link(&trace.root(), &win, &trace.link(linear).unwrap().to_bytes()),
         Err(TraceError::Invalid(TraceInvalid::Link { what: "A", .. }))
     ));
     // Nor does another trace's.
     let inputs = vec![Tensor::new(441, 3, Dtype::I8, &[1; 1323]).unwrap()];
     let other = run(zoo::classifier(), shape, inputs);
-    let link = other.link(mined.value).unwrap();
-    assert!(checker.link(&other.root(), &win, &link).is_err());
+    let link = other.link(mined.value).unwrap().to_bytes();
+    assert!(checker.check_link(&other.root(), &win, &link).is_err());
 }
 
 #[test]
@@ -300,27 +310,27 @@ fn headers_that_lie_are_frauds() {
     let mut others = 0;
     for trace in traces() {
         let checker = checker(trace);
-        let input = trace.fraud_proof(ValueId(0), 0).unwrap();
+        let input = trace.fraud_proof(ValueId(0), 0).unwrap().to_bytes();
         let honest = [trace.header().to_bytes(), input.clone()];
         for proof in &honest {
-            let error = checker.fraud(&trace.root(), proof).unwrap_err();
+            let error = checker.check_fraud(&trace.root(), proof).unwrap_err();
             assert!(matches!(error, TraceError::Invalid(TraceInvalid::NoFraud { .. })), "{error}");
         }
         let mut header = trace.header();
         header.macs += 1;
-        let fraud = checker.fraud(&header.root(), &header.to_bytes()).unwrap();
+        let fraud = checker.check_fraud(&header.root(), &header.to_bytes()).unwrap();
         assert!(matches!(fraud.wrong, Wrong::Header(TraceInvalid::Macs { .. })));
         let mut header = trace.header();
         header.input.0[0] ^= 1;
         let mut proof = input.clone();
         proof[..TraceHeader::LEN].copy_from_slice(&header.to_bytes());
-        let fraud = checker.fraud(&header.root(), &proof).unwrap();
+        let fraud = checker.check_fraud(&header.root(), &proof).unwrap();
         assert_eq!(fraud.wrong, Wrong::Header(TraceInvalid::Input));
         // The lie is about all inputs and has one message, with the first input.
         for other in (1..trace.network().program().inputs().len() as u32).map(ValueId) {
-            assert_eq!(trace.fraud_proof(other, 0).unwrap(), input);
+            assert_eq!(trace.fraud_proof(other, 0).unwrap().to_bytes(), input);
             proof[TraceHeader::LEN..TraceHeader::LEN + 4].copy_from_slice(&other.0.to_le_bytes());
-            let error = checker.fraud(&header.root(), &proof).unwrap_err();
+            let error = checker.check_fraud(&header.root(), &proof).unwrap_err();
             let expected = TraceMalformed::Tile { value: other, tile: 0 };
             assert_eq!(error, TraceError::Malformed(expected));
             others += 1;

@@ -3,23 +3,26 @@
 use poai_core::Root;
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Extent, Form, Op, RunShapeError, ValueId};
 use poai_core::program::{Program, RunShape};
-use poai_core::trace::{Demand, Receipt, Record, TraceHeader, record};
+use poai_core::trace::{Answer, Demand, Receipt, Record, RecordBytes, TraceHeader, record};
+use poai_core::{Beacon, Job, Prover};
 use poai_engine::execute::network::Constants;
-use poai_engine::execute::{Claim, ExecuteError, Model, Network, OpenError, Published};
-use poai_engine::execute::{ReceivedError, RunOptions, Tensor, Trace};
+use poai_engine::execute::{Network, OpenError, Published, RunError, Session};
+use poai_engine::execute::{ReceivedError, Tensor, TensorBytes, Trace};
 use poai_testing::forge::Forged;
-use poai_testing::traces::{BEACON, CLAIM, RULES, checker, run, steps, tiles, traces};
+use poai_testing::traces::{
+    BEACON, CheckBytes, JOB, PROVER, RULES, checker, run, steps, tiles, traces,
+};
 use poai_testing::zoo;
 use poai_verify::trace::{
-    Answer, Checker, ReceiptError, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong,
+    Answered, Checker, ReceiptError, TraceError, TraceInvalid, TraceMalformed, TraceRules, Wrong,
     escape,
 };
 use std::sync::Arc;
 
 const ONE_RUN: RunShape = RunShape { batch: 1, sequence: 1 };
 
-fn beacon(number: u32) -> [u8; 32] {
-    *blake3::hash(&number.to_le_bytes()).as_bytes()
+fn beacon(number: u32) -> Beacon {
+    Beacon(*blake3::hash(&number.to_le_bytes()).as_bytes())
 }
 
 /// A product followed by ReLUs: `rows` rows of `columns` columns.
@@ -63,12 +66,12 @@ fn lie_at(trace: &Trace, value: ValueId, wrong: impl Fn(u32, u32) -> bool) -> Tr
 
 /// How many of `audits` audits a trace passes.
 fn passed(trace: &Trace, rules: TraceRules, audits: u32) -> u32 {
-    let claim = Claim { rules, ..CLAIM };
+    let trace = trace.clone().with_rules(rules);
     let checker = Checker::new(trace.network().program().clone(), rules);
-    let receipt = trace.receipt(&claim);
+    let receipt = trace.receipt(JOB, PROVER);
     let passes = |number: &u32| {
-        let audit = trace.audit(&claim, &beacon(*number)).unwrap();
-        checker.audit(&receipt, &beacon(*number), &audit).is_ok()
+        let audit = trace.audit(&receipt, &beacon(*number)).unwrap().to_bytes();
+        checker.check_audit(&receipt, &beacon(*number), &audit).is_ok()
     };
     (0..audits).filter(passes).count() as u32
 }
@@ -214,28 +217,28 @@ fn a_withheld_chunk_is_forced_open() {
     let secret = ValueId(2);
     let liar = lie_at(&trace, secret, |row, _| row == 40);
     let checker = checker(&trace);
-    assert_eq!(checker.receipt(&liar.receipt(&CLAIM), &liar.header()), Ok(()));
+    assert_eq!(checker.receipt(&liar.receipt(JOB, PROVER), &liar.header()), Ok(()));
     let published =
         Published::new(network.clone(), liar.header(), liar.records().to_vec()).unwrap();
-    let values = |of: &Trace| -> Vec<Vec<u8>> {
+    let values = |of: &Trace| -> Vec<TensorBytes> {
         let all = (0..program.values() as u32).map(ValueId);
-        all.map(|value| of.value(value).unwrap().bytes().to_vec()).collect()
+        all.map(|value| TensorBytes(of.value(value).unwrap().bytes().to_vec())).collect()
     };
     // Without the chunk, its tensor is not the trace's, and no guess convicts
     // the trace.
     let mut known = values(&liar);
-    known[2] = trace.value(secret).unwrap().bytes().to_vec();
+    known[2] = TensorBytes(trace.value(secret).unwrap().bytes().to_vec());
     let refused = published.clone().with_tensors(known.clone()).unwrap_err();
     assert_eq!(refused, ReceivedError::Root { value: secret });
-    let guess = Forged::new(&liar, secret, known[2].clone());
+    let guess = Forged::new(&liar, secret, known[2].0.clone());
     for (value, tile) in [(secret, 1), (program.output(), 1)] {
         let guess = guess.fraud_proof(value, tile);
         let guess = [&liar.header().to_bytes()[..], &guess[TraceHeader::LEN..]].concat();
-        assert!(checker.fraud(&liar.root(), &guess).is_err(), "{value:?}");
+        assert!(checker.check_fraud(&liar.root(), &guess).is_err(), "{value:?}");
     }
     // The challenger demands what was withheld. The prover answers for honest
     // tiles.
-    let receipt = liar.receipt(&CLAIM);
+    let receipt = liar.receipt(JOB, PROVER);
     let demands = published.demands(&receipt, secret, 0..96);
     assert_eq!(demands.len() as u64, tiles(&trace, secret));
     assert_eq!(published.demands(&receipt, secret, 32..33).len(), 1);
@@ -243,14 +246,15 @@ fn a_withheld_chunk_is_forced_open() {
     let mut convicted = 0;
     for demand in &demands {
         let most = checker.demand(&receipt, &liar.header(), demand).unwrap();
-        let answer = liar.answer(&CLAIM, demand).unwrap();
+        let answer = liar.answer(&liar.receipt(JOB, PROVER), demand).unwrap().to_bytes();
         assert!(answer.len() as u64 <= most);
-        let (first, rows) = published.opened_rows(demand, &answer).unwrap();
+        let message = Answer::from_bytes(&answer).unwrap();
+        let (first, rows) = published.opened_rows(demand, &message).unwrap();
         let at = first as usize * 128;
-        known[2][at..at + rows.len()].copy_from_slice(rows);
-        match checker.answer(&receipt, demand, &answer).unwrap() {
-            Answer::Right => assert_ne!(demand.tile, 1),
-            Answer::Fraud(fraud) => {
+        known[2].0[at..at + rows.len()].copy_from_slice(rows);
+        match checker.check_answer(&receipt, demand, &answer).unwrap() {
+            Answered::Right => assert_ne!(demand.tile, 1),
+            Answered::Fraud(fraud) => {
                 assert_eq!((fraud.value, demand.tile), (secret, 1));
                 assert!(matches!(fraud.wrong, Wrong::Tile(TraceInvalid::Entry { row: 40, .. })));
                 convicted += 1;
@@ -259,26 +263,26 @@ fn a_withheld_chunk_is_forced_open() {
         // Bytes that do not answer leave the demand open, until it is late at
         // the deadline.
         let other = Demand { tile: (demand.tile + 1) % 3, ..*demand };
-        let other = liar.answer(&CLAIM, &other).unwrap();
+        let other = liar.answer(&liar.receipt(JOB, PROVER), &other).unwrap().to_bytes();
         let (value, tile) = (demand.value, demand.tile);
         let none = Err(TraceMalformed::Answer { value, tile }.into());
-        assert_eq!(checker.answer(&receipt, demand, &other), none);
-        assert_eq!(checker.answer(&receipt, demand, &liar.header().to_bytes()), none);
+        assert_eq!(checker.check_answer(&receipt, demand, &other), none);
+        assert_eq!(checker.check_answer(&receipt, demand, &liar.header().to_bytes()), none);
         for cut in [0, 1, TraceHeader::LEN - 1, TraceHeader::LEN + 11, answer.len() - 1] {
-            assert!(checker.answer(&receipt, demand, &answer[..cut]).is_err(), "{cut}");
+            assert!(checker.check_answer(&receipt, demand, &answer[..cut]).is_err(), "{cut}");
         }
-        assert!(checker.answer(&receipt, demand, &[&answer[..], &[0]].concat()).is_err());
-        let own = Demand { receipt: trace.receipt(&CLAIM).digest(), ..*demand };
-        let honest = trace.answer(&CLAIM, &own).unwrap();
-        assert!(checker.answer(&receipt, demand, &honest).is_err(), "another trace's");
-        assert!(published.opened_rows(demand, &honest).is_err());
+        assert!(checker.check_answer(&receipt, demand, &[&answer[..], &[0]].concat()).is_err());
+        let own = Demand { receipt: trace.receipt(JOB, PROVER).digest(), ..*demand };
+        let honest = trace.answer(&trace.receipt(JOB, PROVER), &own).unwrap().to_bytes();
+        assert!(checker.check_answer(&receipt, demand, &honest).is_err(), "another trace's");
+        assert!(published.opened_rows(demand, &Answer::from_bytes(&honest).unwrap()).is_err());
     }
     assert_eq!(convicted, 1);
     // The opened bytes fill the gap, and the challenger then finds the proof
     // locally.
     let received = published.with_tensors(known).unwrap();
-    let proof = received.find_fraud().unwrap().unwrap();
-    assert_eq!(checker.fraud(&liar.root(), &proof).unwrap().value, secret);
+    let proof = received.find_fraud().unwrap().unwrap().to_bytes();
+    assert_eq!(checker.check_fraud(&liar.root(), &proof).unwrap().value, secret);
 }
 
 /// An honest prover answers every demand that a chain accepts.
@@ -288,7 +292,7 @@ fn no_demand_convicts_an_honest_trace() {
         let (checker, header) = (checker(trace), trace.header());
         let program = trace.network().program();
         let inputs = program.inputs().len() as u32;
-        let receipt = trace.receipt(&CLAIM);
+        let receipt = trace.receipt(JOB, PROVER);
         let digest = receipt.digest();
         let of = |value, tile| Demand { receipt: digest, value: ValueId(value), tile };
         let mut demands = vec![of(0, 0)];
@@ -306,31 +310,37 @@ fn no_demand_convicts_an_honest_trace() {
         for demand in &demands {
             assert_eq!(Demand::from_bytes(&demand.to_bytes()), Ok(*demand));
             let most = checker.demand(&receipt, &header, demand).unwrap();
-            let answer = trace.answer(&CLAIM, demand).unwrap();
+            let answer = trace.answer(&trace.receipt(JOB, PROVER), demand).unwrap().to_bytes();
             assert!(answer.len() as u64 <= most, "{demand:?}");
-            assert_eq!(checker.answer(&receipt, demand, &answer), Ok(Answer::Right), "{demand:?}");
+            assert_eq!(
+                checker.check_answer(&receipt, demand, &answer),
+                Ok(Answered::Right),
+                "{demand:?}"
+            );
         }
         for input in 1..inputs {
             assert!(
                 checker.demand(&receipt, &header, &of(input, 0)).is_err(),
                 "all go by the first"
             );
-            assert!(trace.answer(&CLAIM, &of(input, 0)).is_err());
+            assert!(trace.answer(&trace.receipt(JOB, PROVER), &of(input, 0)).is_err());
         }
         assert!(checker.demand(&receipt, &header, &of(program.values() as u32, 0)).is_err());
         assert!(checker.demand(&receipt, &header, &of(u32::MAX, u64::MAX)).is_err());
         // A demand about another prover's receipt of the same trace concerns
         // only that prover's silence.
-        let copier = Claim { prover: [9; 32], ..CLAIM };
-        let copy = trace.receipt(&copier);
+        let copy = trace.receipt(JOB, Prover([9; 32]));
         let another = Demand { receipt: copy.digest(), ..of(0, 0) };
         let refused: TraceError =
             TraceInvalid::Demand { expected: digest, got: another.receipt }.into();
         assert_eq!(checker.demand(&receipt, &header, &another), Err(refused));
-        let answer = trace.answer(&CLAIM, &of(0, 0)).unwrap();
-        assert_eq!(checker.answer(&receipt, &another, &answer), Err(refused));
-        assert_eq!(checker.answer(&copy, &another, &answer), Ok(Answer::Right));
-        assert!(matches!(trace.answer(&CLAIM, &another), Err(OpenError::Receipt { .. })));
+        let answer = trace.answer(&trace.receipt(JOB, PROVER), &of(0, 0)).unwrap().to_bytes();
+        assert_eq!(checker.check_answer(&receipt, &another, &answer), Err(refused));
+        assert_eq!(checker.check_answer(&copy, &another, &answer), Ok(Answered::Right));
+        assert!(matches!(
+            trace.answer(&trace.receipt(JOB, PROVER), &another),
+            Err(OpenError::Demand { .. })
+        ));
     }
 }
 
@@ -348,24 +358,24 @@ fn a_sequence_that_changes_nothing_is_refused() {
         assert_eq!(program.extents(&run), Err(refused));
         let roots: Vec<Root> = trace.records()[..program.inputs().len()]
             .iter()
-            .map(|record| Root(record[Record::ROOT].try_into().unwrap()))
+            .map(|record| Root(record.0[Record::ROOT].try_into().unwrap()))
             .collect();
         let input = poai_core::trace::header::input_root(&run, &roots);
         let header = TraceHeader { run, input, ..trace.header() };
-        let receipt = Receipt { trace: header.root(), input, ..trace.receipt(&CLAIM) };
+        let receipt = Receipt { trace: header.root(), input, ..trace.receipt(JOB, PROVER) };
         let refused: TraceError = TraceMalformed::Run(refused).into();
         assert_eq!(checker.receipt(&receipt, &header), Err(refused));
-        let mut audit = trace.audit(&CLAIM, &BEACON).unwrap();
+        let mut audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
         audit[..TraceHeader::LEN].copy_from_slice(&header.to_bytes());
-        assert_eq!(checker.audit(&receipt, &BEACON, &audit), Err(refused));
-        assert_eq!(checker.fraud(&header.root(), &audit), Err(refused));
+        assert_eq!(checker.check_audit(&receipt, &BEACON, &audit), Err(refused));
+        assert_eq!(checker.check_fraud(&header.root(), &audit), Err(refused));
         let demand = Demand { receipt: receipt.digest(), value: ValueId(1), tile: 0 };
         assert_eq!(checker.demand(&receipt, &header, &demand), Err(refused));
         // Such a run cannot be traced either.
         let device = poai_engine::choose::by_name("cpu-scalar").unwrap();
-        let model = Model::new(trace.network().clone(), device).unwrap();
-        let done = model.run(&run, zoo::images(trace.run()), &RunOptions::new());
-        assert!(matches!(done, Err(ExecuteError::Run(_))), "{:?}", done.map(drop));
+        let model = Session::new(trace.network().clone(), device).unwrap();
+        let done = model.run((run, zoo::images(trace.run())));
+        assert!(matches!(done, Err(RunError::Run(_))), "{:?}", done.map(drop));
     }
 }
 
@@ -375,21 +385,23 @@ fn a_sequence_that_changes_nothing_is_refused() {
 fn a_copied_trace_has_no_copied_audit() {
     for trace in traces() {
         let checker = checker(trace);
-        let audit = trace.audit(&CLAIM, &BEACON).unwrap();
-        let own = checker.audit(&trace.receipt(&CLAIM), &BEACON, &audit).unwrap();
-        assert_eq!(own.receipt, trace.receipt(&CLAIM).digest());
-        let copies = [Claim { prover: [9; 32], ..CLAIM }, Claim { job: [9; 32], ..CLAIM }];
-        for copy in copies {
-            let receipt = trace.receipt(&copy);
+        let audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
+        let own = checker.check_audit(&trace.receipt(JOB, PROVER), &BEACON, &audit).unwrap();
+        assert_eq!(own.receipt, trace.receipt(JOB, PROVER).digest());
+        for (job, prover) in [(JOB, Prover([9; 32])), (Job([9; 32]), PROVER)] {
+            let receipt = trace.receipt(job, prover);
             assert_eq!(checker.receipt(&receipt, &trace.header()), Ok(()));
-            assert!(checker.audit(&receipt, &BEACON, &audit).is_err(), "{copy:?}");
-            assert_ne!(trace.audit_tiles(&copy, &BEACON), trace.audit_tiles(&CLAIM, &BEACON));
+            assert!(checker.check_audit(&receipt, &BEACON, &audit).is_err(), "{receipt:?}");
+            assert_ne!(
+                trace.audit_tiles(&receipt, &BEACON),
+                trace.audit_tiles(&trace.receipt(JOB, PROVER), &BEACON)
+            );
         }
         // A receipt that states something else about the trace has no audit at
         // all.
-        let other = Receipt { output: Root([1; 32]), ..trace.receipt(&CLAIM) };
+        let other = Receipt { output: Root([1; 32]), ..trace.receipt(JOB, PROVER) };
         assert!(matches!(
-            checker.audit(&other, &BEACON, &audit),
+            checker.check_audit(&other, &BEACON, &audit),
             Err(TraceError::Invalid(TraceInvalid::Receipt(ReceiptError::Output { .. })))
         ));
     }
@@ -429,8 +441,8 @@ fn a_receipt_of_a_run_that_nobody_checks_is_refused() {
         trace: header.root(),
         macs_weights: 0,
         macs_activations: header.macs,
-        job: [0; 32],
-        prover: [0; 32],
+        job: Job::default(),
+        prover: Prover::default(),
         rules: TraceRules::DEFAULT.digest(),
     };
     let memory = checker.receipt(&receipt, &header).unwrap_err();
@@ -487,7 +499,7 @@ fn the_largest_run_bounds_every_other() {
 fn lies_in_records_are_proven_without_tensors() {
     for trace in traces() {
         let network = Arc::new(trace.network().clone());
-        let lies = |header: TraceHeader, records: Vec<Vec<u8>>| {
+        let lies = |header: TraceHeader, records: Vec<RecordBytes>| {
             let error = Published::new(network.clone(), header, records).unwrap_err();
             let ReceivedError::Fraud(proof) = error else { panic!("{error}") };
             checker(trace).fraud(&header.root(), &proof).unwrap().wrong
@@ -501,8 +513,8 @@ fn lies_in_records_are_proven_without_tensors() {
         let output = TraceHeader { output: Root([1; 32]), ..trace.header() };
         assert_eq!(lies(output, records.clone()), Wrong::Record(TraceInvalid::Output));
         let mut wired = records;
-        *wired.last_mut().unwrap().last_mut().unwrap() ^= 1;
-        let leaves: Vec<_> = wired.iter().map(|record| Record::leaf(record)).collect();
+        *wired.last_mut().unwrap().0.last_mut().unwrap() ^= 1;
+        let leaves: Vec<_> = wired.iter().map(|record| Record::leaf(&record.0)).collect();
         let header = TraceHeader { records: record::records_root(&leaves), ..trace.header() };
         assert!(matches!(lies(header, wired), Wrong::Record(TraceInvalid::Record(_))));
     }

@@ -4,8 +4,10 @@
 
 use poai_core::program::Program;
 use poai_core::trace::{Demand, Receipt, TraceDecodeError, TraceHeader};
-use poai_core::{Challenge, Difficulty, Root, TraceRoot};
-use poai_verify::trace::{Answer, Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules};
+use poai_core::{Beacon, ReceiptDigest};
+use poai_core::{Challenge, Difficulty, TraceRoot};
+use poai_testing::traces::CheckBytes;
+use poai_verify::trace::{Answered, Checker, TraceError, TraceInvalid, TraceMalformed, TraceRules};
 use poai_verify::{Rules, Verified, Verifier};
 use std::path::{Path, PathBuf};
 
@@ -17,14 +19,14 @@ struct Entry {
     trace: TraceRoot,
     rules: TraceRules,
     expect: String,
-    beacon: Option<Root>,
+    beacon: Option<Beacon>,
     receipt: Option<PathBuf>,
     demand: Option<PathBuf>,
     proof: Option<PathBuf>,
     challenge: Option<Challenge>,
     difficulty: Option<Difficulty>,
     header: Option<PathBuf>,
-    digest: Option<Root>,
+    digest: Option<ReceiptDigest>,
 }
 
 /// An entry with everything that its check needs, read once.
@@ -67,20 +69,20 @@ impl Case<'_> {
         Some(match entry.kind.as_str() {
             "audit" => {
                 let receipt = self.receipt.as_ref().unwrap();
-                checker.audit(receipt, &entry.beacon.unwrap().0, bytes).map(drop)
+                checker.check_audit(receipt, &entry.beacon.unwrap(), bytes).map(drop)
             }
-            "fraud" => checker.fraud(trace, bytes).map(drop),
-            "answer" => match checker.answer(
+            "fraud" => checker.check_fraud(trace, bytes).map(drop),
+            "answer" => match checker.check_answer(
                 self.receipt.as_ref().unwrap(),
                 self.demand.as_ref().unwrap(),
                 bytes,
             ) {
                 // An answer that convicts is not a right one.
-                Ok(Answer::Fraud(fraud)) => {
+                Ok(Answered::Fraud(fraud)) => {
                     let (value, tile) = (fraud.value, self.demand.unwrap().tile);
                     Err(TraceInvalid::Entry { value, tile, row: 0, column: 1 }.into())
                 }
-                Ok(Answer::Right) => Ok(()),
+                Ok(Answered::Right) => Ok(()),
                 Err(error) => Err(error),
             },
             "demand" => match Demand::from_bytes(bytes) {
@@ -91,11 +93,11 @@ impl Case<'_> {
                 }
                 Err(error) => Err(TraceMalformed::from(error).into()),
             },
-            "link" => checker.link(trace, self.win.as_ref().unwrap(), bytes).map(drop),
+            "link" => checker.check_link(trace, self.win.as_ref().unwrap(), bytes).map(drop),
             "receipt" => match Receipt::from_bytes(bytes) {
                 Ok(receipt) => {
                     assert_eq!(receipt.to_bytes(), bytes);
-                    if receipt.digest() != entry.digest.unwrap().0 {
+                    if receipt.digest() != entry.digest.unwrap() {
                         return None;
                     }
                     checker.receipt(&receipt, self.header.as_ref().unwrap())
@@ -174,13 +176,13 @@ fn every_message_of_version_1_is_of_an_unsupported_version() {
         let error = match entry.kind.as_str() {
             "audit" => {
                 let receipt = Receipt { trace: entry.trace, ..any_receipt() };
-                checker.audit(&receipt, &[0; 32], &bytes).map(drop).unwrap_err()
+                checker.check_audit(&receipt, &Beacon([0; 32]), &bytes).map(drop).unwrap_err()
             }
-            "fraud" => checker.fraud(&entry.trace, &bytes).map(drop).unwrap_err(),
+            "fraud" => checker.check_fraud(&entry.trace, &bytes).map(drop).unwrap_err(),
             "link" => {
                 let proof = read(entry.proof.as_ref().unwrap());
                 let win = win(entry.challenge.unwrap(), entry.difficulty.unwrap(), &proof);
-                checker.link(&entry.trace, &win, &bytes).map(drop).unwrap_err()
+                checker.check_link(&entry.trace, &win, &bytes).map(drop).unwrap_err()
             }
             "receipt" => TraceMalformed::from(Receipt::from_bytes(&bytes).unwrap_err()).into(),
             kind => panic!("a fixture of kind {kind}"),

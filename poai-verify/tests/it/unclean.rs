@@ -3,11 +3,13 @@
 //!
 //! The tests forge them from bytes, because honest code makes no such tensor.
 
+use poai_core::Beacon;
 use poai_core::program::{Dtype, Extent, RunShape, ValueId};
+use poai_core::trace::RecordBytes;
 use poai_core::trace::unclean::accuse_input;
 use poai_engine::execute::Trace;
 use poai_testing::forge::Forged;
-use poai_testing::traces::{CLAIM, checker, run, steps, tiles, traces};
+use poai_testing::traces::{CheckBytes, JOB, PROVER, checker, run, steps, tiles, traces};
 use poai_testing::zoo;
 use poai_verify::freivalds::Seed32;
 use poai_verify::trace::{Checker, Data, Method, TraceError, TraceInvalid, TraceMalformed, Wrong};
@@ -41,8 +43,8 @@ fn stained(trace: &Trace, value: ValueId, at: usize, byte: u8) -> Forged {
     Forged::new(trace, value, bytes)
 }
 
-fn encoded(forged: &Forged) -> Vec<Vec<u8>> {
-    forged.records.iter().map(poai_core::trace::Record::to_bytes).collect()
+fn encoded(forged: &Forged) -> Vec<RecordBytes> {
+    forged.records.iter().map(|record| RecordBytes(record.to_bytes())).collect()
 }
 
 fn full(checker: &Checker, forged: &Forged, trace: &Trace) -> Result<(), TraceError> {
@@ -52,7 +54,7 @@ fn full(checker: &Checker, forged: &Forged, trace: &Trace) -> Result<(), TraceEr
         (0..values.len() as u32).map(|value| trace.sums(ValueId(value))).collect();
     let data = Data { values: &values, constants: &constants, sums: &sums };
     let method = Method::new(Seed32([1; 32]), 1);
-    checker.full(&forged.root(), &forged.header.to_bytes(), &data, &method).map(drop)
+    checker.full(&forged.root(), &forged.header, &data, &method).map(drop)
 }
 
 /// All tiles that a fraud proof convicts, and the errors.
@@ -64,7 +66,7 @@ fn convicted(
     let mut found = vec![];
     for value in steps(trace) {
         for tile in 0..tiles(trace, value) {
-            match checker.fraud(&forged.root(), &forged.fraud_proof(value, tile)) {
+            match checker.check_fraud(&forged.root(), &forged.fraud_proof(value, tile)) {
                 Ok(fraud) => match fraud.wrong {
                     Wrong::Tile(why) => found.push((value, tile, why)),
                     other => panic!("{other:?}"),
@@ -85,7 +87,10 @@ fn what_is_forged_of_honest_bytes_is_the_honest_trace() {
         let value = ValueId(0);
         let forged = Forged::new(trace, value, trace.value(value).unwrap().bytes().to_vec());
         assert_eq!(forged.root(), trace.root());
-        assert_eq!(forged.audit(&CLAIM, &[3; 32]), trace.audit(&CLAIM, &[3; 32]).unwrap());
+        assert_eq!(
+            forged.audit(&forged.receipt(JOB, PROVER), &Beacon([3; 32])),
+            trace.audit(&trace.receipt(JOB, PROVER), &Beacon([3; 32])).unwrap().to_bytes()
+        );
         assert_eq!(convicted(&checker(trace), &forged, trace), []);
         assert_eq!(full(&checker(trace), &forged, trace), Ok(()));
     }
@@ -144,13 +149,13 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
                 let tiles: BTreeSet<(ValueId, u64)> =
                     convicted.iter().map(|&(value, tile, _)| (value, tile)).collect();
                 for beacon in 0..4 {
-                    let beacon = [beacon; 32];
-                    let sampled = forged.samples(&CLAIM, &beacon).into_iter();
+                    let beacon = Beacon([beacon; 32]);
+                    let sampled = forged.samples(&forged.receipt(JOB, PROVER), &beacon).into_iter();
                     let hit = sampled
                         .map(|sample| (sample.value, sample.tile))
                         .any(|tile| tiles.contains(&tile));
-                    let audit = forged.audit(&CLAIM, &beacon);
-                    let result = checker.audit(&forged.receipt(&CLAIM), &beacon, &audit);
+                    let audit = forged.audit(&forged.receipt(JOB, PROVER), &beacon);
+                    let result = checker.check_audit(&forged.receipt(JOB, PROVER), &beacon, &audit);
                     assert_eq!(result.is_err(), hit, "{case}");
                 }
                 let tensor = value.0 as usize;
@@ -177,30 +182,30 @@ fn unclean_inputs_are_convicted_by_their_rows() {
                 let accuse = |bytes: &[u8]| {
                     accuse_input(program, &forged.header, &encoded(&forged), input, bytes)
                 };
-                let proof = accuse(bytes).unwrap();
+                let proof = accuse(bytes).unwrap().to_bytes();
                 // Bytes of another length are not this input's.
                 assert_eq!(accuse(&[&bytes[..], &[1]].concat()), None);
                 assert_eq!(accuse(&bytes[..bytes.len() - 1]), None);
                 let row = (at / extent.row_bytes()) as u32;
                 let root = forged.root();
-                let fraud = checker.fraud(&root, &proof).unwrap();
+                let fraud = checker.check_fraud(&root, &proof).unwrap();
                 let wrong = Wrong::Input(TraceInvalid::UncleanInput { value: input, row });
                 assert_eq!((fraud.trace, fraud.value, fraud.wrong), (root, input, wrong));
                 assert_eq!(proof, forged.input_strip(input, row / 32), "{stain}");
                 let max = checker.fraud_bytes_max(trace.run()).unwrap();
                 assert!(proof.len() as u64 <= max);
                 // The fraud proof binds this trace, and every byte counts.
-                let other = checker.fraud(&trace.root(), &proof).unwrap_err();
+                let other = checker.check_fraud(&trace.root(), &proof).unwrap_err();
                 assert!(matches!(other, TraceError::Invalid(TraceInvalid::Trace { .. })));
                 for at in (0..proof.len()).step_by(41) {
                     let mut altered = proof.clone();
                     altered[at] ^= 1;
-                    assert!(checker.fraud(&root, &altered).is_err(), "{at}");
-                    assert!(checker.fraud(&root, &proof[..at]).is_err(), "{at}");
+                    assert!(checker.check_fraud(&root, &altered).is_err(), "{at}");
+                    assert!(checker.check_fraud(&root, &proof[..at]).is_err(), "{at}");
                 }
                 let longer = [&proof[..], &[0]].concat();
                 assert!(matches!(
-                    checker.fraud(&root, &longer),
+                    checker.check_fraud(&root, &longer),
                     Err(TraceError::Malformed(
                         TraceMalformed::Long(1) | TraceMalformed::Size { .. }
                     ))
@@ -211,8 +216,12 @@ fn unclean_inputs_are_convicted_by_their_rows() {
                 // Audits pass a row that no step reads. The full check rejects
                 // it.
                 if stain.ends_with("padding row") {
-                    let audit = forged.audit(&CLAIM, &[5; 32]);
-                    assert!(checker.audit(&forged.receipt(&CLAIM), &[5; 32], &audit).is_ok());
+                    let audit = forged.audit(&forged.receipt(JOB, PROVER), &Beacon([5; 32]));
+                    assert!(
+                        checker
+                            .check_audit(&forged.receipt(JOB, PROVER), &Beacon([5; 32]), &audit)
+                            .is_ok()
+                    );
                 }
                 let tensor = input.0 as usize;
                 let refused = Err(TraceInvalid::UncleanTensor { tensor }.into());
@@ -237,7 +246,7 @@ fn no_clean_input_is_convicted() {
                 let proof = honest.input_strip(input, strip);
                 let tile = u64::from(strip) + 1;
                 let right = TraceInvalid::NoFraud { value: input, tile };
-                assert_eq!(checker.fraud(&trace.root(), &proof), Err(right.into()));
+                assert_eq!(checker.check_fraud(&trace.root(), &proof), Err(right.into()));
             }
             // Strips beyond the last, up to the largest number.
             for tile in [u64::from(strips) + 1, 1 << 27, 1 << 32, u64::MAX] {
@@ -245,7 +254,7 @@ fn no_clean_input_is_convicted() {
                 let at = poai_core::trace::TraceHeader::LEN + 4;
                 proof[at..at + 8].copy_from_slice(&tile.to_le_bytes());
                 let none = TraceMalformed::Tile { value: input, tile };
-                assert_eq!(checker.fraud(&trace.root(), &proof), Err(none.into()));
+                assert_eq!(checker.check_fraud(&trace.root(), &proof), Err(none.into()));
             }
         }
     }
@@ -260,8 +269,8 @@ fn a_record_that_lies_is_no_unclean_input() {
     let strip = trace.value(input).unwrap().extent().padded_rows() / 32 - 1;
     // An input has no MACs. MACs there are a fraud that another message shows.
     let forged = Forged::new(trace, input, bytes).with_records(|records| records[0].macs = 1);
-    let error = checker(trace).fraud(&forged.root(), &forged.input_strip(input, strip));
+    let error = checker(trace).check_fraud(&forged.root(), &forged.input_strip(input, strip));
     assert!(matches!(error, Err(TraceError::Invalid(TraceInvalid::Record(_)))), "{error:?}");
-    let fraud = checker(trace).fraud(&forged.root(), &forged.input_proof(input)).unwrap();
+    let fraud = checker(trace).check_fraud(&forged.root(), &forged.input_proof(input)).unwrap();
     assert!(matches!(fraud.wrong, Wrong::Record(TraceInvalid::Record(_))), "{fraud:?}");
 }

@@ -5,6 +5,7 @@
 #[path = "../it/common.rs"]
 mod common;
 mod decoding;
+mod full_memory;
 mod tile_memory;
 
 use peak_alloc::PeakAlloc;

@@ -7,8 +7,8 @@ use poai_benches::encoder::{self, Sizes};
 use poai_benches::lines::Section;
 use poai_benches::quiet::{Work, timed};
 use poai_core::program::{RunShape, ValueId};
+use poai_core::{Beacon, Job, Prover};
 use poai_engine::Cpu;
-use poai_engine::execute::{Claim, Model, RunOptions};
 use poai_verify::trace::{Checker, TraceRules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,25 +20,26 @@ const KNOWN: [&str; 2] = [
 ];
 
 /// The beacon of the audit; any 32 bytes work here.
-const BEACON: [u8; 32] = [7; 32];
+const BEACON: Beacon = Beacon([7; 32]);
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let (sizes, known) = run.full_or((Sizes::MINILM, KNOWN[0]), (Sizes::SMALL, KNOWN[1]));
-    let model = Model::new(encoder::network(&sizes)?, Arc::new(Cpu::new()))?;
+    let session = encoder::network(&sizes)?.on(Arc::new(Cpu::new()))?;
     let (shape, inputs) = encoder::inputs(&sizes)?;
     let name = format!("{}×{}", sizes.batch, sizes.sequence);
-    let go = |options: &RunOptions| model.run(&shape, inputs.clone(), options);
-    let (plain, traced) = (RunOptions::new(), RunOptions::new().trace());
-    let trace = go(&traced)?.trace.ok_or("a traced run leaves a trace")?;
+    let asked = || (shape, inputs.clone());
+    let trace = session.trace(asked())?.trace;
     let root = trace.root().to_string();
     crate::run::same(section, "the trace root", known, &root)?;
     section.digest(format!("root/{name}"), format!("{name} tokens, trace root"), root);
     let works: &mut [Work<'_>] =
-        &mut [&mut || timed(|| go(&plain).map(drop)), &mut || timed(|| go(&traced).map(drop))];
+        &mut [&mut || timed(|| session.run(asked()).map(drop)), &mut || {
+            timed(|| session.trace(asked()).map(drop))
+        }];
     let medians = run.measure_for(Duration::from_secs(15), 7, works)?;
     let share = medians.share;
     let seconds = medians.times[0].as_secs_f64();
-    let macs = model.program().total_macs(&shape) as f64;
+    let macs = session.program().total_macs(&shape) as f64;
     let what = format!("{name} tokens, run without a trace");
     section.figure(format!("plain/{name}"), what, seconds * 1e3, "ms", share);
     let what = format!("{name} tokens, true MACs of the run");
@@ -46,10 +47,10 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let what = format!("{name} tokens, traced / plain time");
     section.figure(format!("traced-to-plain/{name}"), what, medians.speedup(0, 1), "", share);
     let rules = TraceRules::DEFAULT;
-    let claim = Claim { job: [0; 32], prover: [0; 32], rules };
-    let (receipt, audit) = (trace.receipt(&claim), trace.audit(&claim, &BEACON)?);
-    let tiles = trace.audit_tiles(&claim, &BEACON).len();
-    let checker = Checker::new(model.program().clone(), rules);
+    let receipt = trace.receipt(Job::default(), Prover::default());
+    let audit = trace.audit(&receipt, &BEACON)?;
+    let tiles = trace.audit_tiles(&receipt, &BEACON).len();
+    let checker = Checker::new(session.program().clone(), rules);
     let works: &mut [Work<'_>] =
         &mut [&mut || timed(|| checker.audit(&receipt, &BEACON, &audit).map(drop))];
     let medians = run.measure(7, works)?;
@@ -57,7 +58,7 @@ pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let milliseconds = medians.times[0].as_secs_f64() * 1e3;
     section.figure(format!("audit/{name}"), what, milliseconds, "ms", medians.share);
     let what = format!("{name} tokens, an audit of {tiles} tiles");
-    let megabytes = audit.len() as f64 / f64::from(1 << 20);
+    let megabytes = audit.as_bytes().len() as f64 / f64::from(1 << 20);
     section.figure(format!("audit-bytes/{name}"), what, megabytes, "MiB", medians.share);
     for (id, what, bytes) in [
         ("audit-bytes-max", "the longest audit accepted", checker.audit_bytes_max(&shape)?),

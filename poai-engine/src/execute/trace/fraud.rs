@@ -1,12 +1,12 @@
 //! Fraud proofs, and answers to demands (spec §14).
 
-use super::{Claim, OpenError, Trace, Values, open};
+use super::{OpenError, Trace, Values, open};
 use crate::execute::error::ValueError;
 use poai_core::digest::Root;
 use poai_core::program::ops::{Grid, Local, Region, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Program, ValueId};
-use poai_core::trace::{Demand, Record, header, unclean};
+use poai_core::trace::{Answer, Demand, FraudProof, Receipt, Record, header, unclean};
 use rayon::prelude::*;
 
 impl Trace {
@@ -22,7 +22,7 @@ impl Trace {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+    pub fn fraud_proof(&self, value: ValueId, tile: u64) -> Result<FraudProof, OpenError> {
         let no_tile = OpenError::Tile { value, tile };
         let program = self.network.program();
         let inputs = program.inputs().len();
@@ -54,7 +54,7 @@ impl Trace {
                 }
             }
         }
-        Ok(bytes)
+        Ok(FraudProof::try_from(bytes)?)
     }
 
     /// The answer to a demand: [`Trace::fraud_proof`] of its tile. It shows no
@@ -62,19 +62,20 @@ impl Trace {
     /// deadline, the chain rejects its receipt.
     ///
     /// # Errors
-    /// [`OpenError`]: a demand about another claim's receipt, or a tile that
-    /// the run does not have.
-    pub fn answer(&self, claim: &Claim, demand: &Demand) -> Result<Vec<u8>, OpenError> {
-        let (expected, got) = (self.receipt(claim).digest(), demand.receipt);
+    /// [`OpenError`]: a receipt of another trace, a demand about another
+    /// receipt, or a tile that the run does not have.
+    pub fn answer(&self, receipt: &Receipt, demand: &Demand) -> Result<Answer, OpenError> {
+        self.check_receipt(receipt)?;
+        let (expected, got) = (receipt.digest(), demand.receipt);
         if expected != got {
-            return Err(OpenError::Receipt { expected, got });
+            return Err(OpenError::Demand { expected, got });
         }
         let Demand { value, tile, .. } = *demand;
         if value.0 > 0 && (value.0 as usize) < self.network.program().inputs().len() && tile == 0 {
             // The first input's message carries all inputs' records.
             return Err(OpenError::Tile { value, tile });
         }
-        self.fraud_proof(value, tile)
+        Ok(self.fraud_proof(value, tile)?.into())
     }
 
     /// The opening of an input's strip.
@@ -96,7 +97,7 @@ impl Trace {
     fn implied(&self, value: ValueId) -> Option<Record> {
         let (program, run) = (self.network.program(), &self.header.run);
         let bytes = self.records.get(value.0 as usize)?;
-        Record::from_bytes(bytes, program, &self.extents, run, value).ok()
+        Record::from_bytes(&bytes.0, program, &self.extents, run, value).ok()
     }
 
     /// Recomputes everything and proves the first lie: a message for
@@ -106,11 +107,11 @@ impl Trace {
     /// # Errors
     /// [`OpenError`]: a device that keeps a tensor failed, or this library has
     /// a bug.
-    pub fn find_fraud(&self) -> Result<Option<Vec<u8>>, OpenError> {
+    pub fn find_fraud(&self) -> Result<Option<FraudProof>, OpenError> {
         let program = self.network().program();
         let header = self.header();
         if header.macs != program.total_macs(&header.run) {
-            return Ok(Some(header.to_bytes()));
+            return Ok(Some(header.into()));
         }
         let inputs = program.inputs().len();
         let roots = (0..inputs as u32).map(|input| Some(self.implied(ValueId(input))?.root));

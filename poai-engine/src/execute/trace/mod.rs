@@ -12,14 +12,18 @@ use crate::execute::lazy::Lazy;
 use crate::execute::network::Network;
 use crate::execute::tensor::Tensor;
 use core::ops::Range;
-use poai_core::digest::{ProgramId, Root, TraceRoot};
+use poai_core::digest::{
+    Beacon, Job, ProgramId, Prover, ReceiptDigest, Root, RulesDigest, TraceRoot,
+};
 use poai_core::program::ops::{Local, Read, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, RunShape, ValueId};
 use poai_core::puzzle::commitment::opening::OpeningError;
 use poai_core::puzzle::commitment::{Opening, Tree};
-use poai_core::trace::record::{self, Record};
-use poai_core::trace::{Receipt, Sample, Sampling, TraceHeader, TraceRules, header};
+use poai_core::trace::record::{self, Record, RecordBytes};
+use poai_core::trace::{
+    Audit, Link, Receipt, Sample, Sampling, TraceDecodeError, TraceHeader, TraceRules, header,
+};
 use std::sync::Arc;
 
 /// Why a tile or a record could not be opened.
@@ -34,14 +38,27 @@ pub enum OpenError {
         /// The tile.
         tile: u64,
     },
-    /// A demand is about another receipt.
-    #[error("expected a demand about receipt {}, got one about {}", Root(*.expected), Root(*.got))]
+    /// A receipt is not of this trace under its rules.
+    #[error(
+        "expected a receipt of this trace under its rules, got one of trace {got} under {rules}"
+    )]
     Receipt {
-        /// The digest of this claim's receipt.
-        expected: [u8; 32],
-        /// The digest that the demand names.
-        got: [u8; 32],
+        /// The trace that the receipt names.
+        got: TraceRoot,
+        /// The rules that the receipt names.
+        rules: RulesDigest,
     },
+    /// A demand is about another receipt.
+    #[error("expected a demand about receipt {expected}, got one about {got}")]
+    Demand {
+        /// The digest of the receipt.
+        expected: ReceiptDigest,
+        /// The digest that the demand names.
+        got: ReceiptDigest,
+    },
+    /// A message could not be made. This is a defect of the library.
+    #[error(transparent)]
+    Message(#[from] TraceDecodeError),
     /// An answer does not open the rows that were demanded.
     #[error("the answer does not open tile {tile} of value {}: {source}", value.0)]
     Answer {
@@ -64,25 +81,14 @@ pub enum OpenError {
 pub struct Trace {
     network: Arc<Network>,
     header: TraceHeader,
+    rules: TraceRules,
     extents: Vec<Extent>,
     values: Vec<Lazy>,
     trees: Vec<Tree>,
     sums: Arc<[Option<Vec<i32>>]>,
     /// Encoded, because published bytes may not be a valid record.
-    records: Vec<Vec<u8>>,
+    records: Vec<RecordBytes>,
     leaves: Vec<[u8; 32]>,
-}
-
-/// The job and prover that a trace is claimed for, and the rules. Receipts and
-/// audits are of one claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The requester's name for the job.
-    pub job: [u8; 32],
-    /// The prover's name.
-    pub prover: [u8; 32],
-    /// The rules under which the trace is to be verified.
-    pub rules: TraceRules,
 }
 
 impl Trace {
@@ -97,8 +103,9 @@ impl Trace {
         let program = network.program().program_id();
         let (records, leaves) = (vec![], vec![]);
         let header = unwritten(program, run);
-        let sums = sums.into();
-        let mut trace = Trace { network, header, extents, values, trees, sums, records, leaves };
+        let (sums, rules) = (sums.into(), TraceRules::DEFAULT);
+        let mut trace =
+            Trace { network, header, rules, extents, values, trees, sums, records, leaves };
         trace.write_records();
         trace
     }
@@ -110,11 +117,11 @@ impl Trace {
         extents: Vec<Extent>,
         values: Vec<Lazy>,
         trees: Vec<Tree>,
-        records: Vec<Vec<u8>>,
+        records: Vec<RecordBytes>,
     ) -> Trace {
         let leaves = leaves(&records);
-        let sums = Arc::new([]);
-        Trace { network, header, extents, values, trees, sums, records, leaves }
+        let (sums, rules) = (Arc::new([]), TraceRules::DEFAULT);
+        Trace { network, header, rules, extents, values, trees, sums, records, leaves }
     }
 
     fn write_records(&mut self) {
@@ -130,7 +137,7 @@ impl Trace {
                 macs: program.macs(value, &run),
                 inputs: inputs.iter().map(|input| *self.trees[input.0 as usize].root()).collect(),
             };
-            record.to_bytes()
+            RecordBytes(record.to_bytes())
         });
         self.records = records.collect();
         self.leaves = leaves(&self.records);
@@ -210,8 +217,21 @@ impl Trace {
         self.header().root()
     }
 
-    /// A receipt of this trace.
-    pub fn receipt(&self, claim: &Claim) -> Receipt {
+    /// The same trace, to be verified under these rules. Receipts, audits and
+    /// answers are for [`TraceRules::DEFAULT`] until they are set.
+    pub fn with_rules(mut self, rules: TraceRules) -> Trace {
+        self.rules = rules;
+        self
+    }
+
+    /// The rules under which the trace is to be verified.
+    pub fn rules(&self) -> &TraceRules {
+        &self.rules
+    }
+
+    /// A receipt of this trace for a job and a prover, under the trace's rules.
+    /// The prover commits to it before the beacon is known (spec §14).
+    pub fn receipt(&self, job: Job, prover: Prover) -> Receipt {
         let program = self.network.program();
         let header = self.header();
         let macs_weights = program.macs_with_weights(&header.run);
@@ -222,59 +242,67 @@ impl Trace {
             trace: header.root(),
             macs_weights,
             macs_activations: header.macs.saturating_sub(macs_weights),
-            job: claim.job,
-            prover: claim.prover,
-            rules: claim.rules.digest(),
+            job,
+            prover,
+            rules: self.rules.digest(),
         }
     }
 
     /// All records, inputs first, encoded.
-    pub fn records(&self) -> &[Vec<u8>] {
+    pub fn records(&self) -> &[RecordBytes] {
         &self.records
     }
 
     /// A record and its path: `record ‖ siblings from the root down`.
-    pub fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
+    fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
         let index = value.0 as usize;
-        let mut bytes = self.records.get(index)?.clone();
+        let mut bytes = self.records.get(index)?.0.clone();
         bytes.extend(record::path(&self.leaves, index as u64).concat());
         Some(bytes)
     }
 
-    /// An audit of a claim: `header ‖ all records ‖ tile openings`. The beacon
-    /// must have been fixed after the claim's receipt was admitted (spec §14).
+    /// An audit of a receipt of this trace. The beacon must have been fixed
+    /// after the receipt was admitted (spec §14).
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn audit(&self, claim: &Claim, beacon: &[u8; 32]) -> Result<Vec<u8>, OpenError> {
-        let header = self.header();
-        let mut bytes = header.to_bytes();
-        bytes.extend(self.records.concat());
-        for Sample { value, tile } in self.audit_tiles(claim, beacon) {
+    /// [`OpenError::Receipt`] for a receipt of another trace or other rules.
+    pub fn audit(&self, receipt: &Receipt, beacon: &Beacon) -> Result<Audit, OpenError> {
+        self.check_receipt(receipt)?;
+        let mut bytes = self.header().to_bytes();
+        self.records.iter().for_each(|record| bytes.extend(&record.0));
+        for Sample { value, tile } in self.audit_tiles(receipt, beacon) {
             bytes.extend(self.tile_openings(value, tile)?);
         }
-        Ok(bytes)
+        Ok(Audit::try_from(bytes)?)
     }
 
-    /// The tiles that an audit of a claim opens under a beacon, in their order.
-    pub fn audit_tiles(&self, claim: &Claim, beacon: &[u8; 32]) -> Vec<Sample> {
-        let (program, rules) = (self.network.program(), &claim.rules);
+    /// The tiles that an audit of a receipt opens under a beacon, in their order.
+    pub fn audit_tiles(&self, receipt: &Receipt, beacon: &Beacon) -> Vec<Sample> {
+        let (program, rules) = (self.network.program(), &self.rules);
         let sampling = Sampling { program, extents: &self.extents, run: &self.header.run, rules };
-        sampling.tiles(&self.root(), &self.receipt(claim).digest(), beacon)
+        sampling.tiles(&self.root(), &receipt.digest(), beacon)
     }
 
-    /// A link: `header ‖ u32 value ‖ record ‖ path`. It shows that a product
-    /// with weights was mined on operands of this trace.
+    /// Checks that a receipt is of this trace, under the trace's rules.
+    fn check_receipt(&self, receipt: &Receipt) -> Result<(), OpenError> {
+        if *receipt != self.receipt(receipt.job, receipt.prover) {
+            return Err(OpenError::Receipt { got: receipt.trace, rules: receipt.rules });
+        }
+        Ok(())
+    }
+
+    /// A link, which shows that a product with weights was mined on operands of
+    /// this trace.
     ///
     /// # Errors
     /// [`OpenError`] if the value is not a step's.
-    pub fn link(&self, value: ValueId) -> Result<Vec<u8>, OpenError> {
+    pub fn link(&self, value: ValueId) -> Result<Link, OpenError> {
         let no_step = OpenError::Tile { value, tile: 0 };
         self.network.program().step_of(value).ok_or(no_step.clone())?;
         let mut bytes = self.header().to_bytes();
         bytes.extend(value.0.to_le_bytes());
         bytes.extend(self.record_opening(value).ok_or(no_step.clone())?);
-        Ok(bytes)
+        Ok(Link::try_from(bytes)?)
     }
 
     /// A step in this run.
@@ -288,7 +316,7 @@ impl Trace {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+    fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
         let no_tile = OpenError::Tile { value, tile };
         let local = self.local(value).ok_or(no_tile.clone())?;
         let region = local.grid().tile(tile).ok_or(no_tile.clone())?;
@@ -323,8 +351,8 @@ fn unwritten(program: ProgramId, run: RunShape) -> TraceHeader {
     TraceHeader { program, run, input, output, macs: 0, records: [0; 32] }
 }
 
-fn leaves(records: &[Vec<u8>]) -> Vec<[u8; 32]> {
-    records.iter().map(|record| Record::leaf(record)).collect()
+fn leaves(records: &[RecordBytes]) -> Vec<[u8; 32]> {
+    records.iter().map(|record| Record::leaf(&record.0)).collect()
 }
 
 /// A trace's tensors as a step's slots. [`Trace::fetch_slots`] has fetched

@@ -6,12 +6,14 @@ use super::fraud::record_lies;
 use super::{OpenError, Trace, leaves};
 use crate::execute::lazy::Lazy;
 use crate::execute::network::Network;
-use crate::execute::tensor::Tensor;
+use crate::execute::tensor::{Tensor, TensorBytes};
 use core::ops::Range;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Program, RunShapeError, ValueId};
 use poai_core::puzzle::commitment::{OpeningView, Tree};
-use poai_core::trace::{Demand, Receipt, Record, TraceHeader, header, record, unclean};
+use poai_core::trace::{
+    Answer, Demand, FraudProof, Receipt, Record, RecordBytes, TraceHeader, header, record, unclean,
+};
 use std::sync::Arc;
 
 /// Why received data is not a trace's.
@@ -20,8 +22,8 @@ use std::sync::Arc;
 pub enum ReceivedError {
     /// What was received proves that the trace lies. It holds a message that
     /// `Checker::fraud` of poai-verify takes.
-    #[error("the header or a record lies; post the fraud proof of {} bytes", .0.len())]
-    Fraud(Vec<u8>),
+    #[error("the header or a record lies; post the fraud proof of {} bytes", .0.as_bytes().len())]
+    Fraud(FraudProof),
     /// The header is of another program.
     #[error("expected a header of this program, got one of another program")]
     Program,
@@ -72,7 +74,7 @@ pub struct Published {
     network: Arc<Network>,
     header: TraceHeader,
     extents: Vec<Extent>,
-    records: Vec<Vec<u8>>,
+    records: Vec<RecordBytes>,
 }
 
 impl Published {
@@ -87,7 +89,7 @@ impl Published {
     pub fn new(
         network: Arc<Network>,
         header: TraceHeader,
-        records: Vec<Vec<u8>>,
+        records: Vec<RecordBytes>,
     ) -> Result<Published, ReceivedError> {
         let program = network.program();
         if header.program != program.program_id() {
@@ -95,7 +97,7 @@ impl Published {
         }
         let extents = program.extents(&header.run)?;
         if header.macs != program.total_macs(&header.run) {
-            return Err(ReceivedError::Fraud(header.to_bytes()));
+            return Err(ReceivedError::Fraud(header.into()));
         }
         let (expected, got) = (extents.len(), records.len());
         if got != expected {
@@ -103,7 +105,7 @@ impl Published {
         }
         for (value, bytes) in (0..).map(ValueId).zip(&records) {
             let inputs = program.step_of(value).map_or(0, |step| step.inputs.len());
-            if bytes.len() != Record::len(inputs) {
+            if bytes.0.len() != Record::len(inputs) {
                 return Err(ReceivedError::Record { value });
             }
         }
@@ -134,29 +136,30 @@ impl Published {
     /// # Errors
     /// [`ReceivedError`]: a tensor is not the trace's, and counts as withheld.
     /// [`Published::demands`] then returns what to demand.
-    pub fn with_tensors(self, values: Vec<Vec<u8>>) -> Result<Trace, ReceivedError> {
+    pub fn with_tensors(self, values: Vec<TensorBytes>) -> Result<Trace, ReceivedError> {
         let Published { network, header, extents, records } = self;
         let (expected, got) = (extents.len(), values.len());
         if got != expected {
             return Err(ReceivedError::Count { what: "tensors", expected, got });
         }
         for ((value, extent), bytes) in (0..).map(ValueId).zip(&extents).zip(&values) {
+            let TensorBytes(bytes) = bytes;
             if bytes.len() as u64 != extent.bytes() {
                 let (expected, got) = (extent.bytes(), bytes.len());
                 return Err(ReceivedError::Length { value, expected, got });
             }
         }
-        let trees: Vec<Tree> = values.iter().map(|bytes| Tree::new(bytes)).collect();
+        let trees: Vec<Tree> = values.iter().map(|bytes| Tree::new(&bytes.0)).collect();
         let mut pairs = (0..).map(ValueId).zip(trees.iter().zip(&records));
-        let other = |(_, (tree, record)): &(ValueId, (&Tree, &Vec<u8>))| {
-            record.get(Record::ROOT) != Some(tree.root().as_bytes().as_slice())
+        let other = |(_, (tree, record)): &(ValueId, (&Tree, &RecordBytes))| {
+            record.0.get(Record::ROOT) != Some(tree.root().as_bytes().as_slice())
         };
         if let Some((value, _)) = pairs.find(other) {
             return Err(ReceivedError::Root { value });
         }
         let tensors = extents.iter().zip(values);
-        let tensors =
-            tensors.map(|(extent, bytes)| Lazy::here(Arc::new(Tensor::unchecked(*extent, bytes))));
+        let tensors = tensors
+            .map(|(extent, bytes)| Lazy::here(Arc::new(Tensor::unchecked(*extent, bytes.0))));
         let tensors = tensors.collect();
         Ok(Trace::of_parts(network, header, extents, tensors, trees, records))
     }
@@ -194,7 +197,7 @@ impl Published {
     pub fn opened_rows<'a>(
         &self,
         demand: &Demand,
-        answer: &'a [u8],
+        answer: &'a Answer,
     ) -> Result<(u32, &'a [u8]), OpenError> {
         let Demand { value, tile, .. } = *demand;
         let no_tile = OpenError::Tile { value, tile };
@@ -208,6 +211,7 @@ impl Published {
         let root = self.record(value).ok_or(no_tile)?.root;
         // An answer ends with the opening of the value's own rows.
         let siblings = strip.siblings() as usize * 32;
+        let answer = answer.as_bytes();
         let (bytes, siblings) = answer.split_at(answer.len().saturating_sub(siblings));
         let len = usize::try_from(strip.opened_len()).unwrap_or(usize::MAX);
         let (_, bytes) = bytes.split_at(bytes.len().saturating_sub(len));
@@ -219,14 +223,14 @@ impl Published {
     }
 
     /// The proof that the header's input or a record lies.
-    fn lie(&self) -> Option<Vec<u8>> {
+    fn lie(&self) -> Option<FraudProof> {
         let program = self.network.program();
         let inputs: Vec<ValueId> = (0..program.inputs().len() as u32).map(ValueId).collect();
         let roots = inputs.iter().map(|&input| Some(self.record(input)?.root));
         let roots: Option<Vec<_>> = roots.collect();
         let root = roots.map(|roots| header::input_root(&self.header.run, &roots));
         if root != Some(self.header.input) {
-            return Some(self.accuse(ValueId(0), &inputs));
+            return self.accuse(ValueId(0), &inputs);
         }
         let implied = |value: ValueId| self.record(value);
         let lies = |value: &ValueId| record_lies(program, &self.header.output, implied, *value);
@@ -234,26 +238,26 @@ impl Published {
         let value = (0..program.values() as u32).map(ValueId).find(lies)?;
         let mut values = vec![value];
         values.extend(&program.step_of(value)?.inputs);
-        Some(self.accuse(value, &values))
+        self.accuse(value, &values)
     }
 
     /// A fraud proof whose message ends after these records.
-    fn accuse(&self, value: ValueId, records: &[ValueId]) -> Vec<u8> {
+    fn accuse(&self, value: ValueId, records: &[ValueId]) -> Option<FraudProof> {
         let leaves = leaves(&self.records);
         let mut proof = self.header.to_bytes();
         proof.extend(value.0.to_le_bytes());
         proof.extend(0u64.to_le_bytes());
         for value in records {
-            proof.extend(&self.records[value.0 as usize]);
+            proof.extend(&self.records[value.0 as usize].0);
             proof.extend(record::path(&leaves, value.0.into()).concat());
         }
-        proof
+        FraudProof::try_from(proof).ok()
     }
 
     /// A value's record, if its fields follow from the program.
     fn record(&self, value: ValueId) -> Option<Record> {
         let bytes = self.records.get(value.0 as usize)?;
-        Record::from_bytes(bytes, self.program(), &self.extents, &self.header.run, value).ok()
+        Record::from_bytes(&bytes.0, self.program(), &self.extents, &self.header.run, value).ok()
     }
 
     fn program(&self) -> &Program {

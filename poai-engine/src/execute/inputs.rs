@@ -1,0 +1,75 @@
+//! The inputs of a run: tensors, and the run's shape if the caller states it.
+
+use super::tensor::Tensor;
+use poai_core::program::{Program, RunShape};
+
+/// The inputs of a run, one tensor for each input of the program.
+///
+/// A caller rarely names this type: a tensor, tensors, or a shape with tensors
+/// convert into it. Without a shape, the run's shape follows from the first
+/// tensor. If its form has a row per token, it is one item of that many tokens.
+/// If it has a column per token, the columns give the sequence and the rows the
+/// batch. Otherwise the rows give the batch.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    run: Option<RunShape>,
+    tensors: Vec<Tensor>,
+}
+
+impl Inputs {
+    /// The tensors, and the shape of the run: batch and sequence.
+    pub fn new(run: RunShape, tensors: Vec<Tensor>) -> Inputs {
+        Inputs { run: Some(run), tensors }
+    }
+
+    /// The shape of the run of a program, and the tensors. Whether they fit is
+    /// checked later.
+    pub(super) fn of(self, program: &Program) -> (RunShape, Vec<Tensor>) {
+        let Inputs { run, tensors } = self;
+        let implied = || {
+            let form = program.inputs().first()?;
+            let extent = tensors.first()?.extent();
+            let (rows, columns) = (extent.rows, extent.columns);
+            let [row_units, column_units] = [form.rows.units.max(1), form.columns.units.max(1)];
+            Some(match (form.rows.per_token, form.columns.per_token) {
+                (true, _) => RunShape { batch: 1, sequence: rows / row_units },
+                (false, true) => {
+                    RunShape { batch: rows / row_units, sequence: columns / column_units }
+                }
+                (false, false) => RunShape { batch: rows / row_units, sequence: 1 },
+            })
+        };
+        let run = run.or_else(implied).unwrap_or(RunShape { batch: 1, sequence: 1 });
+        (run, tensors)
+    }
+}
+
+impl From<Tensor> for Inputs {
+    fn from(tensor: Tensor) -> Inputs {
+        Inputs::from(vec![tensor])
+    }
+}
+
+impl From<&Tensor> for Inputs {
+    fn from(tensor: &Tensor) -> Inputs {
+        Inputs::from(tensor.clone())
+    }
+}
+
+impl From<Vec<Tensor>> for Inputs {
+    fn from(tensors: Vec<Tensor>) -> Inputs {
+        Inputs { run: None, tensors }
+    }
+}
+
+impl From<(RunShape, Vec<Tensor>)> for Inputs {
+    fn from((run, tensors): (RunShape, Vec<Tensor>)) -> Inputs {
+        Inputs::new(run, tensors)
+    }
+}
+
+impl From<(RunShape, Tensor)> for Inputs {
+    fn from((run, tensor): (RunShape, Tensor)) -> Inputs {
+        Inputs::new(run, vec![tensor])
+    }
+}

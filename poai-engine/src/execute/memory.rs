@@ -1,0 +1,109 @@
+//! How much memory a run takes, computed before it starts.
+
+use super::error::RunError;
+use super::options::{RunOptions, last_uses, mineable};
+use super::session::Session;
+use super::task::PRODUCT_ROWS;
+use poai_core::program::ops::Local;
+use poai_core::program::{Extent, Op, RunShape, ValueId};
+
+/// Bytes of small things: records, names, blocks of rows.
+const BASE: u64 = 1 << 20;
+
+impl Session {
+    /// A bound of the memory in bytes that a run of this shape takes at its
+    /// peak, beyond the session itself: tensors, sums and scratch, and for a
+    /// traced run all tensors and their trees.
+    ///
+    /// It is for steps on the processor. A device that runs whole programs
+    /// holds the tensors in its own memory instead.
+    ///
+    /// # Errors
+    /// [`RunError::Run`] if the program has no run of this shape.
+    pub fn memory_bytes(
+        &self,
+        run: &RunShape,
+        options: &RunOptions,
+        traced: bool,
+    ) -> Result<u64, RunError> {
+        let program = self.program();
+        let extents = program.extents(run)?;
+        let inputs = program.inputs().len();
+        let last = last_uses(program);
+        let held = |extent: &Extent| match traced {
+            // BLAKE3 keeps two chaining values of 32 bytes for each chunk of
+            // 1024.
+            true => extent.bytes() + extent.bytes() / 16 + 1024,
+            false => extent.bytes(),
+        };
+        let mut live: u64 = extents.iter().take(inputs).map(held).sum();
+        let mut peak = live;
+        for (index, extent) in extents.iter().enumerate().skip(inputs) {
+            // Exact: at most 2^16 + 16 values.
+            let value = ValueId(index as u32);
+            let local = Local::new(program, &extents, *run, value).ok_or(RunError::Layout)?;
+            let sums = product_entries(&local) * 4;
+            live += held(extent);
+            if traced && options.keeps_sums_if_traced() {
+                live += sums;
+            }
+            let mined = options.mining().is_some() && mineable(&local);
+            peak = peak.max(live + if mined { mined_bytes(&local) } else { scratch(&local) });
+            if !traced {
+                let read = program.step_of(value).map_or(&[][..], |step| &step.inputs);
+                let mut freed: Vec<ValueId> = read.to_vec();
+                freed.sort_unstable();
+                freed.dedup();
+                let done =
+                    freed.iter().filter(|input| last.get(input.0 as usize) == Some(&value.0));
+                let freed = done.filter_map(|input| extents.get(input.0 as usize)).map(held);
+                live = live.saturating_sub(freed.sum());
+            }
+        }
+        Ok(BASE + peak + peak / 16)
+    }
+}
+
+/// Padded entries of a product with weights.
+fn product_entries(local: &Local<'_>) -> u64 {
+    match local.op {
+        Op::Linear { .. } => {
+            let (a, b) = (local.slot(0), local.slot(local.inputs));
+            u64::from(a.padded_rows()) * u64::from(b.padded_rows())
+        }
+        _ => 0,
+    }
+}
+
+/// Bytes of mining a product: A as an operand and noised, noised B, the sums,
+/// and one eighth for trees and thin factors.
+fn mined_bytes(local: &Local<'_>) -> u64 {
+    let (a, b) = (local.slot(0).bytes(), local.slot(local.inputs).bytes());
+    let bytes = 3 * a + 2 * b + 4 * product_entries(local);
+    bytes + bytes / 8
+}
+
+/// Bytes of computing a step: a block of a product, or a block of rows for each
+/// thread.
+fn scratch(local: &Local<'_>) -> u64 {
+    let threads = rayon::current_num_threads() as u64;
+    let columns = |extent: &Extent| u64::from(extent.padded_columns());
+    let own = columns(&local.output) * 4;
+    if let Op::Linear { .. } = local.op {
+        let (a, b) = (local.slot(0), local.slot(local.inputs));
+        let rows = u64::from(a.padded_rows()).min(PRODUCT_ROWS as u64);
+        let block = rows * (2 * columns(&a) + 4 * u64::from(b.padded_rows()));
+        return block + threads * 64 * own;
+    }
+    let rows = u64::from(local.block_rows());
+    let read: u64 = local.slots.iter().map(columns).sum();
+    // Attention copies its operands, and holds the sums of one item.
+    let sequence = u64::from(local.run.sequence);
+    let attention = match local.op {
+        Op::AttentionWeights { .. } | Op::AttentionContext { .. } => {
+            sequence * (2 * read + own + 5 * sequence)
+        }
+        _ => 0,
+    };
+    threads * (rows * (own + 4 * read) + attention)
+}

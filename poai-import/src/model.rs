@@ -1,0 +1,259 @@
+//! A trained network from a file, ready to run on a device.
+
+use crate::graph::ImageExtent;
+use crate::onnx::{self, Limits, OnnxError};
+use crate::quantise::{QuantiseError, QuantiseOptions, Quantised, quantise_with};
+use ndarray::{Array, Array2, ArrayView2, Axis, Dimension, Ix4};
+use poai_core::control::Control;
+use poai_core::digest::{Beacon, Job, Prover};
+use poai_core::trace::{Answer, Audit, Demand, Receipt};
+use poai_engine::Cpu;
+use poai_engine::execute::{
+    Device, MinedStep, Network, OpenError, RunError, RunOptions, Session, Tensor, Trace,
+};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// Why a network was not loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// The file is not a network that this library reads.
+    #[error("{}: {source}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        source: OnnxError,
+    },
+    /// The network was not quantised, or samples do not fit it.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    /// Samples have another shape than the network's input.
+    #[error("expected samples of shape (samples, {}), got {got:?}", shape_of(.expected))]
+    Shape {
+        /// The shape of one sample.
+        expected: ImageExtent,
+        /// The shape of the samples that the caller passed.
+        got: Vec<usize>,
+    },
+    /// The network did not run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// One sample's shape, as the caller passes it.
+fn shape_of(input: &ImageExtent) -> String {
+    match input.rows() {
+        1 => input.channels.to_string(),
+        _ => format!("{}, {}, {}", input.channels, input.height, input.width),
+    }
+}
+
+/// A trained network in exact integers, with the scales between its floats and
+/// integers, and the device that it runs on.
+///
+/// Samples are floats of the shape that the file's network takes: (samples,
+/// features), or (samples, channels, height, width). It runs on the fastest CPU
+/// backend until [`Model::on`] names a device.
+#[derive(Clone, Debug)]
+pub struct Model {
+    quantised: Arc<Quantised>,
+    device: Arc<dyn Device>,
+    /// The network on the device, from the first run on.
+    session: OnceLock<Session>,
+}
+
+impl Model {
+    /// Reads an ONNX file and quantises its network with default options. The
+    /// calibration samples measure the ranges of activations: a few hundred
+    /// typical inputs.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the file, the layer or the shape, and the problem.
+    pub fn load<D: Dimension>(
+        path: impl AsRef<Path>,
+        calibration: &Array<f32, D>,
+    ) -> Result<Model, ModelError> {
+        let (options, control) = (QuantiseOptions::default(), Control::new());
+        Model::load_with(path, calibration, &options, &control)
+    }
+
+    /// As [`Model::load`], with options, progress and cancellation. The unit of
+    /// progress is a layer.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the file, the layer or the shape, and the problem.
+    pub fn load_with<D: Dimension>(
+        path: impl AsRef<Path>,
+        calibration: &Array<f32, D>,
+        options: &QuantiseOptions,
+        control: &Control,
+    ) -> Result<Model, ModelError> {
+        let path = path.as_ref();
+        let limits = Limits::default();
+        let bytes = read(path, limits.bytes as u64)
+            .map_err(|source| ModelError::File { path: path.to_owned(), source })?;
+        let graph = onnx::read(&bytes, &limits)
+            .map_err(|source| ModelError::Onnx { path: path.to_owned(), source })?;
+        let samples = pixels(graph.input, calibration)?;
+        Ok(Model::from(quantise_with(&graph, samples.view(), options, control)?))
+    }
+
+    /// The same network on another device. Its first run brings it there.
+    pub fn on(self, device: Arc<dyn Device>) -> Model {
+        Model { device, session: OnceLock::new(), ..self }
+    }
+
+    /// The output for some samples: one row per sample, or per pixel if the
+    /// output is an image.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the samples do not fit the network, or the device
+    /// fails.
+    pub fn run<D: Dimension>(&self, samples: &Array<f32, D>) -> Result<Array2<f32>, ModelError> {
+        let run = self.session()?.run(self.input(samples)?)?;
+        Ok(self.quantised.dequantise_output(&run.output))
+    }
+
+    /// The output for some samples, and the trace of the run.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn trace<D: Dimension>(
+        &self,
+        samples: &Array<f32, D>,
+    ) -> Result<TracedInference, ModelError> {
+        self.trace_with(samples, &RunOptions::new())
+    }
+
+    /// As [`Model::trace`], with options: mining, progress and cancellation.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn trace_with<D: Dimension>(
+        &self,
+        samples: &Array<f32, D>,
+        options: &RunOptions,
+    ) -> Result<TracedInference, ModelError> {
+        let run = self.session()?.trace_with(self.input(samples)?, options)?;
+        let output = self.quantised.dequantise_output(&run.output);
+        Ok(TracedInference { output, trace: run.trace, mined: run.mined })
+    }
+
+    /// Samples as the program's input: rounded, and clipped at ±63.
+    ///
+    /// # Errors
+    /// [`ModelError::Shape`], or [`ModelError::Quantise`] if a sample is not
+    /// finite.
+    pub fn input<D: Dimension>(&self, samples: &Array<f32, D>) -> Result<Tensor, ModelError> {
+        let pixels = pixels(self.quantised.input, samples)?;
+        Ok(self.quantised.quantise_input(pixels.view())?)
+    }
+
+    /// The network on its device. The first call brings it there.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`] if the device does not accept it.
+    pub fn session(&self) -> Result<&Session, ModelError> {
+        if let Some(session) = self.session.get() {
+            return Ok(session);
+        }
+        let session = Session::new(self.network().clone(), self.device.clone())?;
+        Ok(self.session.get_or_init(|| session))
+    }
+
+    /// The network: the program and its constants.
+    pub fn network(&self) -> &Network {
+        &self.quantised.network
+    }
+
+    /// The quantised network with its scales and the error of each layer.
+    pub fn quantised(&self) -> &Quantised {
+        &self.quantised
+    }
+}
+
+impl From<Quantised> for Model {
+    fn from(quantised: Quantised) -> Model {
+        let session = OnceLock::new();
+        Model { quantised: Arc::new(quantised), device: Arc::new(Cpu::new()), session }
+    }
+}
+
+/// The output of a traced run as floats, and its trace.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TracedInference {
+    /// The output: one row per sample, or per pixel if the output is an image.
+    /// The trace commits to integers; these floats are those times the scale.
+    pub output: Array2<f32>,
+    /// The trace, which makes receipts, audits, fraud proofs, answers and links.
+    pub trace: Trace,
+    /// The mining results, one per product, if the caller requested mining.
+    pub mined: Vec<MinedStep>,
+}
+
+impl TracedInference {
+    /// [`Trace::receipt`].
+    pub fn receipt(&self, job: Job, prover: Prover) -> Receipt {
+        self.trace.receipt(job, prover)
+    }
+
+    /// [`Trace::audit`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn audit(&self, receipt: &Receipt, beacon: &Beacon) -> Result<Audit, OpenError> {
+        self.trace.audit(receipt, beacon)
+    }
+
+    /// [`Trace::answer`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn answer(&self, receipt: &Receipt, demand: &Demand) -> Result<Answer, OpenError> {
+        self.trace.answer(receipt, demand)
+    }
+}
+
+/// Reads a file of at most `limit` bytes, and one byte more of a longer one,
+/// which the reader of ONNX then refuses.
+fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = vec![];
+    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Samples one after another, one row per pixel.
+fn pixels<D: Dimension>(
+    input: ImageExtent,
+    samples: &Array<f32, D>,
+) -> Result<Array2<f32>, ModelError> {
+    let wrong = || ModelError::Shape { expected: input, got: samples.shape().to_vec() };
+    let (channels, height, width) = (input.channels, input.height, input.width);
+    match *samples.shape() {
+        [_, features] if input.rows() == 1 && features == channels => {
+            let view: ArrayView2<'_, f32> =
+                samples.view().into_dimensionality().map_err(|_| wrong())?;
+            Ok(view.to_owned())
+        }
+        [_, c, h, w] if (c, h, w) == (channels, height, width) => {
+            let view = samples.view().into_dimensionality::<Ix4>().map_err(|_| wrong())?;
+            let last = view.permuted_axes([0, 2, 3, 1]);
+            let rows = last.len_of(Axis(0)) * height * width;
+            let entries: Vec<f32> = last.iter().copied().collect();
+            Array2::from_shape_vec((rows, channels), entries).map_err(|_| wrong())
+        }
+        _ => Err(wrong()),
+    }
+}

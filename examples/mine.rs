@@ -1,59 +1,27 @@
-//! Multiplies two operands, mines every tile of the product, and verifies the
+//! Multiplies two matrices, mines every tile of the product, and verifies the
 //! best win as a node does.
 //!
-//! `cargo run --release --example mine [CHALLENGE_HEX DIFFICULTY OUT]`
+//! `cargo run --release --example mine [FILE]` also writes the proof to FILE.
 
-use poai::verify::{Rules, Verifier};
-use poai::{Challenge, Cpu, Difficulty, MineOptions, Miner, Operand, Params, Side};
-use std::error::Error;
-use std::io::{ErrorKind, Write};
-use std::sync::Arc;
+use poai::operand::pseudorandom;
+use poai::verify::Verifier;
+use poai::{Challenge, Difficulty, Miner, backend};
 
-/// The shape of a feed-forward product of all-MiniLM-L6-v2: 512 tokens, 384 outputs, k = 1536.
-const M: usize = 512;
-const N: usize = 384;
-const K: usize = 1536;
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let challenge = Challenge([7; 32]); // the hash of your block's header
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (challenge, difficulty, out) = match &arguments[..] {
-        [] => (Challenge([7; 32]), Difficulty::BLOCK_MIN, None),
-        [challenge, difficulty, out] => (challenge.parse()?, difficulty.parse()?, Some(out)),
-        _ => return Err("expected no arguments, or CHALLENGE_HEX DIFFICULTY OUT".into()),
-    };
-    let params = Params::CONSENSUS;
-    // Your own operands come from `Operand::new`, with entries from -64 to 63.
-    let a = Operand::pseudorandom(&params, Side::A, b"activations", M, K)?;
-    let bt = Operand::pseudorandom(&params, Side::B, b"weights", N, K)?;
+    let miner = Miner::new(backend("auto")?);
+    let weights = miner.weights(pseudorandom(b"weights", 384, 1536))?; // committed once
+    let activations = miner.activations(pseudorandom(b"activations", 512, 1536))?;
+    let round = miner.round(&challenge, &weights)?; // noised once a challenge
+    let mined = round.mine(&activations, Difficulty::BLOCK_MIN)?;
+    println!("product   {:?}, exact, of which {} tiles won", mined.product.dim(), mined.won());
 
-    let miner = Miner::new(params, Arc::new(Cpu::new()))?;
-    let weights = miner.prepare(bt)?; // committed once
-    let activations = miner.prepare(a)?;
-    let round = miner.round(&challenge, &weights)?; // noised once per challenge
-    let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
-
-    let product: Vec<u8> = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-    let (product, found) = (blake3::hash(&product), mined.found);
-    let none = "no tile won: try another challenge or a lower difficulty";
-    let bytes = found.proof().ok_or(none)?.to_bytes();
-    if let Some(out) = out {
-        std::fs::write(out, &bytes)?;
+    let proof = mined.proof().ok_or("no tile won: try another challenge")?.to_bytes();
+    let verified = Verifier::block(Difficulty::BLOCK_MIN)?.verify(&challenge, &proof)?;
+    println!("verified  tile {} from {} bytes", verified.tile, proof.len());
+    if let Some(file) = std::env::args().nth(1) {
+        std::fs::write(file, proof)?;
     }
-
-    // A node knows only the bytes, the challenge and the difficulty.
-    let rules = if difficulty < Difficulty::BLOCK_MIN { Rules::SHARE } else { Rules::CONSENSUS };
-    let verified = Verifier::new(rules, difficulty)?.verify(&challenge, &bytes)?;
-    let (drawn, won, length) = (found.drawn(), found.won(), bytes.len());
-    let text = format!(
-        "product     {M}×{N}×{K}, exactly; BLAKE3 {product}\n\
-         tickets     {drawn} drawn, {won} won\n\
-         winner      {}, ticket {}\n\
-         verified    from {length} bytes\n",
-        verified.tile, verified.ticket
-    );
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // The work is done, even if the reader has closed the pipe.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(())
 }

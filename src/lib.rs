@@ -2,7 +2,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
-pub mod backends;
+pub mod choose;
 
 pub use poai_core::*;
 #[cfg(feature = "cuda")]
@@ -13,6 +13,23 @@ pub use poai_import as import;
 #[cfg(feature = "inference")]
 pub use poai_prover as prover;
 pub use poai_verify as verify;
+
+use execute::Device;
+use std::sync::Arc;
+
+/// The backend of a name, such as `auto`, `cpu-avx2` or `cuda:1`.
+///
+/// `auto` is the fastest that this machine has: a GPU if the build has feature
+/// `cuda` and one works, or else the fastest backend of the processor. No other
+/// name is ever substituted. [`choose::list`] lists the names. The traits that a
+/// backend implements are in the module [`mod@backend`].
+///
+/// # Errors
+/// [`ChooseError`] if no backend has this name, or if this machine or this build
+/// lacks it.
+pub fn backend(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
+    choose::by_name(name)
+}
 
 /// The code of `docs/mining.md`.
 #[cfg(doctest)]

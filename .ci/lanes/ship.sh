@@ -15,9 +15,9 @@ pool_start nodes cargo run --release --locked -p example-node
 
 step "mine, and verify"
 cargo run --release --locked --example mine
+cargo run --release --locked --example mine -- "$made/win.proof"
+cargo run --release --locked --example verify -- "$made/win.proof"
 challenge=$(printf '07%.0s' {1..32})
-cargo run --release --locked --example mine -- "$challenge" 2e7 "$made/win.proof"
-cargo run --release --locked --example verify -- "$made/win.proof" "$challenge" 2e7
 "${poai[@]}" mine --challenge "$challenge" --difficulty 2e7 --out "$made/poai.proof"
 "${poai[@]}" verify "$made/poai.proof" --challenge "$challenge" --difficulty 2e7
 

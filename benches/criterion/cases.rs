@@ -4,7 +4,7 @@
 use poai_benches::workload::P;
 use poai_core::{Challenge, Difficulty, Side};
 use poai_engine::backend::Backend;
-use poai_engine::backend::error::REFERENCE;
+use poai_engine::backend::REFERENCE;
 use poai_engine::execute::Device;
 use poai_engine::{Cpu, MineOptions, Miner, Operand};
 use std::collections::BTreeMap;
@@ -36,8 +36,7 @@ pub fn operand(side: Side, rows: usize, k: usize) -> Operand {
 
 /// The bytes of a proof of a 64×64×k product in which every ticket wins.
 pub fn proof(k: usize) -> Vec<u8> {
-    let miner =
-        Miner::new(P, Arc::new(Cpu::new())).expect("every backend takes the consensus pair");
+    let miner = Miner::new(Arc::new(Cpu::new()));
     let prepare = |side| miner.prepare(operand(side, 64, k)).expect("prepared");
     let (a, bt) = (prepare(Side::A), prepare(Side::B));
     let round = miner.round(&Challenge::default(), &bt).expect("a B side");

@@ -3,16 +3,17 @@
 
 use crate::failure::Failure;
 use poai::Cpu;
-use poai::backend::error::REFERENCE;
-use poai::backends;
+use poai::backend::REFERENCE;
+use poai::choose::{self, AUTO};
 use poai::execute::Device;
 use std::sync::Arc;
 
 /// The choice of a backend.
 #[derive(clap::Args, Clone, Debug)]
 pub struct BackendArgs {
-    /// Which backend multiplies, by default the fastest of the processor; `list` prints them. GPUs
-    /// are `cuda`, `cuda:1`, `cuda:0,2` (together) or `cuda:all`, with feature cuda.
+    /// Which backend multiplies, by default the fastest of the processor; `list` prints them, and
+    /// `auto` is the fastest of the machine. GPUs are `cuda`, `cuda:1`, `cuda:0,2` (together) or
+    /// `cuda:all`, with feature cuda.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// The number of processor threads; by default one per core.
@@ -32,7 +33,7 @@ impl BackendArgs {
         if let Some(name) = &self.backend {
             return vec![name.clone()];
         }
-        let present = backends::list().into_iter().filter(|listed| listed.present);
+        let present = choose::list().into_iter().filter(|listed| listed.present);
         present.map(|listed| listed.name).filter(|name| name != REFERENCE).collect()
     }
 
@@ -46,7 +47,7 @@ impl BackendArgs {
     pub fn named(&self, name: Option<&str>) -> Result<Arc<dyn Device>, Failure> {
         let Some(threads) = self.threads else {
             return match name {
-                Some(name) => Ok(backends::by_name(name)?),
+                Some(name) => Ok(poai::backend(name)?),
                 None => Ok(Arc::new(Cpu::new())),
             };
         };
@@ -56,8 +57,9 @@ impl BackendArgs {
                     "expected no --threads for the reference, got a number; omit it",
                 ));
             }
+            // Threads are the processor's, so no GPU is taken.
+            Some(AUTO) | None => Cpu::new(),
             Some(name) => Cpu::named(name)?,
-            None => Cpu::new(),
         };
         Ok(Arc::new(cpu.threads(threads.into())?))
     }
@@ -65,5 +67,5 @@ impl BackendArgs {
 
 /// Every backend that this build knows, one a line.
 pub fn table() -> String {
-    backends::list().iter().map(|listed| format!("{listed}\n")).collect()
+    choose::list().iter().map(|listed| format!("{listed}\n")).collect()
 }

@@ -18,7 +18,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if !args.json {
         return terminal::print(&backend::table());
     }
-    let listed = poai::backends::list().into_iter().map(
+    let listed = poai::choose::list().into_iter().map(
         |listed| json!({ "name": listed.name, "needs": listed.needs, "present": listed.present }),
     );
     terminal::print(&format!("{}\n", Value::Array(listed.collect())))

@@ -5,9 +5,10 @@ use crate::arguments;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
+use poai::backend::Prepared;
 use poai::operand::{OperandError, Operands, pseudorandom, test_challenge};
 use poai::verify::{Rules, Verifier};
-use poai::{Difficulty, Keep, MineOptions, Miner, Params};
+use poai::{Difficulty, Miner, Params, Round};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let timed = Product::new(args.shape)?;
     let mut all = vec![];
     for name in args.backend.names() {
-        let miner = Miner::new(Params::CONSENSUS, args.backend.named(Some(&name))?)?;
+        let miner = Miner::new(args.backend.named(Some(&name))?);
         let waiting = terminal::spinner(&name, Some(f64::from(args.seconds)));
         let answer = known.mine(&miner)?;
         let digest = answer.digest();
@@ -100,38 +101,35 @@ impl Product {
         Ok(Product { operands })
     }
 
-    /// Mines the product once; every ticket wins.
-    fn mine(&self, miner: &Miner) -> Result<Answer, Failure> {
+    /// A round over the right operand, and the left operand.
+    fn round(&self, miner: &Miner) -> Result<(Round, Prepared), Failure> {
         let bt = miner.prepare(self.operands.bt().clone())?;
         let a = miner.prepare(self.operands.a().clone())?;
-        let round = miner.round(&test_challenge(b"bench"), &bt)?;
-        let mined = round.mine(&a, &easiest())?;
-        let proof =
-            mined.found.proof().ok_or_else(|| Failure::failed("expected a ticket, got none"))?;
+        Ok((miner.round(&test_challenge(b"bench"), &bt)?, a))
+    }
+
+    /// Mines the product once; every ticket wins.
+    fn mine(&self, miner: &Miner) -> Result<Answer, Failure> {
+        let (round, a) = self.round(miner)?;
+        let mined = round.mine(&a, Difficulty::ONE)?;
+        let proof = mined.proof().ok_or_else(|| Failure::failed("expected a ticket, got none"))?;
         let product = mined.product.iter().flat_map(|entry| entry.to_le_bytes()).collect();
         Ok(Answer { product, proof: proof.to_bytes() })
     }
 
     /// Multiply-accumulates a second, of whole rounds with prepared operands.
     fn rate(&self, miner: &Miner, seconds: f64) -> Result<f64, Failure> {
-        let bt = miner.prepare(self.operands.bt().clone())?;
-        let a = miner.prepare(self.operands.a().clone())?;
-        let round = miner.round(&test_challenge(b"bench"), &bt)?;
+        let (round, a) = self.round(miner)?;
         // The first round warms up.
-        round.mine(&a, &easiest())?;
+        round.mine(&a, Difficulty::ONE)?;
         let macs = self.operands.shape().macs() as f64;
         let (start, mut rounds) = (Instant::now(), 0.0);
         while rounds < 1.0 || start.elapsed().as_secs_f64() < seconds {
-            round.mine(&a, &easiest())?;
+            round.mine(&a, Difficulty::ONE)?;
             rounds += 1.0;
         }
         Ok(rounds * macs / start.elapsed().as_secs_f64())
     }
-}
-
-/// Options under which every ticket wins.
-fn easiest() -> MineOptions {
-    MineOptions::new(Difficulty::ONE).keep(Keep::Best)
 }
 
 impl Answer {

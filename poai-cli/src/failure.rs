@@ -99,9 +99,8 @@ macro_rules! verified {
 
 usage! {
     poai::backend::BackendError,
-    poai::backend::CpuChooseError,
     poai::backend::Unsupported,
-    poai::backends::ChooseError,
+    poai::ChooseError,
     poai::execute::RunError,
     poai::execute::NetworkError,
     poai::execute::OpenError,
@@ -113,7 +112,7 @@ usage! {
     poai::import::store::StoreError,
     poai::inference::VerifyingKeyError,
     poai::inference::InferenceDecodeError,
-    poai::miner::MineError,
+    poai::MineError,
     poai::operand::OperandError,
     poai::program::ProgramError,
     poai::program::RunShapeError,

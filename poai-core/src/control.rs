@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 /// The progress of one long call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Progress {
     /// Units done.
     pub done: u64,

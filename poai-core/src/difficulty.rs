@@ -8,9 +8,10 @@ use core::str::FromStr;
 
 /// Why a number or a text is not a difficulty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DifficultyError {
     /// Zero MACs: every ticket would win, and prices would divide by zero.
-    #[error("expected a difficulty of at least 1 MAC, got 0")]
+    #[error("expected a difficulty of at least 1 MAC, got 0; raise it")]
     Zero,
     /// The text is not a decimal number like `16777216`, `5e9` or `1.5e12`.
     #[error("expected a number of MACs, got other text; write an integer, or like 5e9")]

@@ -24,12 +24,13 @@ pub const TILE_MAX: usize = 64;
 
 /// Why a (rank, tile) pair is not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParamsError {
     /// The rank is not a power of two in 32..=256.
-    #[error("expected a rank that is a power of two in 32..=256, got rank {0}")]
+    #[error("expected a rank that is a power of two in 32..=256, got rank {0}; blocks use 128")]
     Rank(u16),
     /// The tile edge is not a multiple of 16 in 16..=64.
-    #[error("expected a tile that is a multiple of 16 in 16..=64, got tile {0}")]
+    #[error("expected a tile that is a multiple of 16 in 16..=64, got tile {0}; blocks use 32")]
     Tile(u16),
 }
 

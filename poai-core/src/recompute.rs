@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 #[error(
     "expected strips of {expected} bytes of whole rank-steps, with k below {K_END}, got {a} and {b} bytes"
 )]
+#[non_exhaustive]
 pub struct StripError {
     /// The length of A's strip.
     pub a: usize,

@@ -46,6 +46,13 @@ pub fn one_by_name(name: &str) -> Option<Result<Cuda, CudaError>> {
     Some(chosen.and_then(first).and_then(|gpu| open_one(variant, &gpu)))
 }
 
+/// The first GPU that can be opened, with its fastest kernels. Returns `None` if
+/// this machine has none that works.
+pub fn fastest() -> Option<Arc<dyn Device>> {
+    let gpus = gpus().ok()?;
+    gpus.iter().find_map(|gpu| Some(Arc::new(Cuda::open(gpu).ok()?) as Arc<dyn Device>))
+}
+
 fn read(name: &str) -> Option<(Option<Variant>, Which)> {
     let (kernels, which) = match name.split_once(':') {
         Some((kernels, ALL)) => (kernels, Which::All),

@@ -98,8 +98,8 @@ pub enum CudaError {
     },
     /// The host has no memory left that the driver may pin for copies.
     #[error(
-        "the host has no {bytes} bytes left to pin for copies to the GPU; end other programs, \
-         give this one more memory, or raise its limit on locked memory (`ulimit -l`, or the \
+        "expected {bytes} bytes of the host to pin for copies to the GPU, got less; end other \
+         programs, give this one more memory, or raise its limit on locked memory (`ulimit -l`, or the \
          container's)"
     )]
     OutOfHostMemory {
@@ -135,7 +135,7 @@ pub enum CudaError {
     },
     /// The GPU lacks a variant that the caller named.
     #[error(
-        "{name} has compute capability {capability}, but {variant} needs {needed}; let the \
+        "expected compute capability {needed} for {variant}, got {capability} of {name}; let the \
          library choose, or take another variant"
     )]
     NoVariant {

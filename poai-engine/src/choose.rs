@@ -4,9 +4,8 @@
 //! backends.
 
 use crate::backend::cpu::Cpu;
-use crate::backend::error::REFERENCE;
 use crate::backend::reference::Reference;
-use crate::backend::{CpuChooseError, ListedCpu};
+use crate::backend::{ChooseError, ListedCpu, REFERENCE};
 use crate::execute::Device;
 use std::sync::Arc;
 
@@ -25,9 +24,9 @@ pub fn present() -> Vec<Arc<dyn Device>> {
 /// The backend of a name. It never substitutes another backend.
 ///
 /// # Errors
-/// [`CpuChooseError`] if no backend has this name, or if this machine cannot
+/// [`ChooseError`] if no backend has this name, or if this machine cannot
 /// run it.
-pub fn by_name(name: &str) -> Result<Arc<dyn Device>, CpuChooseError> {
+pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
     if name == REFERENCE {
         return Ok(Arc::new(Reference));
     }

@@ -4,8 +4,8 @@
 //! - [`operand`]: checked i8 matrices in the layout that is committed.
 //! - [`backend`]: units that multiply with the same results, bit for bit: the
 //!   plain reference and one CPU backend per instruction set.
-//! - [`miner`]: commits, noises once per challenge, multiplies, finds winners
-//!   and makes proofs.
+//! - `miner`, with [`Miner`] at the root: commits, noises once per challenge,
+//!   multiplies, finds winners and makes proofs.
 //! - [`execute`]: runs networks on a device, optionally traced and mined.
 //! - [`choose`]: backends by name.
 //!
@@ -16,9 +16,12 @@
 pub mod backend;
 pub mod choose;
 pub mod execute;
-pub mod miner;
+mod miner;
 pub mod operand;
 
-pub use backend::{Backend, cpu::Cpu};
-pub use miner::{Keep, MineOptions, Mined, Miner, Winner};
+pub use backend::{Backend, ChooseError, Winner, cpu::Cpu};
+pub use miner::{Found, Keep, MineError, MineOptions, Mined, Miner, Round};
 pub use operand::{Operand, Operands};
+
+/// The crate of the matrices that a miner takes and returns.
+pub use ndarray;

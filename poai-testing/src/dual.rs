@@ -7,9 +7,9 @@
 use core::fmt::Debug;
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
-use poai_core::Side;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
+use poai_core::{Shape, Side};
 use poai_engine::backend::{
     Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
     Unsupported, Watch, Winner,
@@ -148,6 +148,15 @@ impl Backend for Dual {
     fn supports(&self, params: &Params) -> Result<(), Unsupported> {
         let both = self.first.supports(params).and(self.second.supports(params));
         both.map_err(|unsupported| Unsupported { backend: NAME, ..unsupported })
+    }
+
+    /// Both backends' memory, the noised entries of both, and all winners.
+    fn memory_bytes(&self, params: &Params, shape: &Shape) -> u64 {
+        let rows = u64::from(shape.m) + u64::from(shape.n);
+        let entries = rows.saturating_mul(shape.k.into());
+        let compared = entries.saturating_mul(2).saturating_add(512 * shape.tickets(params));
+        let both = self.first.memory_bytes(params, shape);
+        both.saturating_add(self.second.memory_bytes(params, shape)).saturating_add(compared)
     }
 
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {

@@ -11,6 +11,7 @@ use poai_core::{Difficulty, Side, Ticket};
 
 /// Why a proof was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// The bytes are not a proof under the node's rules.
     #[error("malformed: {0}")]
@@ -26,6 +27,7 @@ pub enum VerifyError {
 
 /// Why bytes are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Malformed {
     /// The length, the shape or a tile index is wrong.
     #[error(transparent)]
@@ -51,7 +53,7 @@ pub enum Malformed {
         min: Difficulty,
     },
     /// An opened byte is not a clean entry.
-    #[error("opening of {side}: byte {offset} = {value}, expected an entry in -64..=63")]
+    #[error("opening of {side}: expected entries in -64..=63, got {value} as byte {offset}")]
     Entry {
         /// The side of the opening.
         side: Side,
@@ -64,6 +66,7 @@ pub enum Malformed {
 
 /// Why a well-formed proof is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Invalid {
     /// The claimed transcript's ticket does not win.
     #[error("expected a ticket that wins at difficulty {difficulty}, got {ticket}")]

@@ -46,7 +46,7 @@ pub fn run(
     lasting: Duration,
 ) -> Result<Soaked, Failure> {
     let (start, mut soaked) = (Instant::now(), Soaked::default());
-    let miner = Miner::new(P, backend.clone())?;
+    let miner = Miner::new(backend.clone());
     while soaked.products == 0 || start.elapsed() < lasting {
         let product = first + soaked.products;
         one(&miner, seed, product, tiles, &mut soaked).map_err(|error| {

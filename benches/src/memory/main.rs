@@ -25,7 +25,7 @@ fn main() -> Result<(), Failure> {
     let rows = size as usize;
     let operand =
         |side: Side| Operand::pseudorandom(&P, side, format!("{side}").as_bytes(), rows, rows);
-    let miner = Miner::new(P, Arc::new(Cpu::new()))?;
+    let miner = Miner::new(Arc::new(Cpu::new()));
     let (a, bt) = (operand(Side::A)?, operand(Side::B)?);
     // Generating the operands took more memory than keeping them.
     ALLOCATOR.reset_peak_usage();

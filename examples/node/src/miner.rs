@@ -5,11 +5,11 @@
 
 use crate::block::{Block, Header};
 use crate::network::{DEPTH, ROWS};
-use poai_core::{Params, Side};
-use poai_engine::backend::Prepared;
-use poai_engine::operand::{Operand, pseudorandom};
-use poai_engine::{Cpu, MineOptions, Miner};
-use poai_verify::chain::CompactDifficulty;
+use poai_core::Proof;
+use poai_engine::backend::{BackendError, Prepared};
+use poai_engine::operand::pseudorandom;
+use poai_engine::{Cpu, MineError, Miner};
+use poai_verify::chain::{CompactDifficulty, CompactError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -32,13 +32,11 @@ const LATE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum MinerError {
     #[error(transparent)]
-    Backend(#[from] poai_engine::backend::Unsupported),
+    Backend(#[from] BackendError),
     #[error(transparent)]
-    Operand(#[from] poai_engine::operand::OperandError),
+    Mine(#[from] MineError),
     #[error(transparent)]
-    Mine(#[from] poai_engine::miner::MineError),
-    #[error("{0}")]
-    Other(String),
+    Difficulty(#[from] CompactError),
 }
 
 /// A layer's weights, with which every product is made.
@@ -50,29 +48,23 @@ pub struct Layer {
 impl Layer {
     /// Commits to the weights, once.
     pub fn new() -> Result<Layer, MinerError> {
-        let cpu = Cpu::new().threads(1).map_err(|error| MinerError::Other(error.to_string()))?;
-        let miner = Miner::new(Params::CONSENSUS, Arc::new(cpu))?;
-        let weights = pseudorandom(b"example-node weights", ROWS, DEPTH);
-        let weights = miner.prepare(Operand::new(miner.params(), Side::B, weights)?)?;
+        let miner = Miner::new(Arc::new(Cpu::new().threads(1)?));
+        let weights = miner.weights(pseudorandom(b"example-node weights", ROWS, DEPTH))?;
         Ok(Layer { miner, weights })
     }
 
     /// Multiplies new activations by the weights, and returns a block if a tile
     /// wins.
     pub fn attempt(&self, header: &Header) -> Result<Option<Block>, MinerError> {
-        let params = self.miner.params();
         let activations = pseudorandom(&header.nonce.to_le_bytes(), ROWS, DEPTH);
-        let activations = self.miner.prepare(Operand::new(params, Side::A, activations)?)?;
-        let difficulty = CompactDifficulty::from_bits(header.difficulty)
-            .map_err(|error| MinerError::Other(error.to_string()))?
-            .difficulty();
+        let activations = self.miner.activations(activations)?;
+        let difficulty = CompactDifficulty::from_bits(header.difficulty)?.difficulty();
         let round = self.miner.round(&header.challenge(), &self.weights)?;
-        let mined = round.mine(&activations, &MineOptions::new(difficulty))?;
+        let mined = round.mine(&activations, difficulty)?;
         // A real miner would deliver `mined.product` here to the party that
         // pays for it.
-        let Some(proof) = mined.found.proof() else { return Ok(None) };
-        let proof = proof.to_bytes();
-        Ok(Some(Block { header: header.clone(), proof }))
+        let block = |proof: Proof| Block { header: header.clone(), proof: proof.to_bytes() };
+        Ok(mined.proof().map(block))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::terminal;
 use indicatif::ProgressBar;
 use poai::operand::Split;
 use poai::verify::{Rules, Verified, Verifier};
-use poai::{Challenge, Difficulty, Miner, Params};
+use poai::{Challenge, Difficulty, Miner};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let [out, product] = destinations(args)?;
     let work = load(args)?;
     operands::check_k(&work, &rules)?;
-    let miner = Miner::new(Params::CONSENSUS, args.backend.device()?)?;
+    let miner = Miner::new(args.backend.device()?);
     let bar = match args.json {
         true => ProgressBar::hidden(),
         false => terminal::bar(work::tickets(&work, &miner), "{pos}/{len} tiles {eta}"),

@@ -79,4 +79,4 @@ fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
 }
 
 // The miner limits k of one statement; its limit is the same as a block's.
-const _: () = assert!(poai::operand::split::K_MAX == Rules::CONSENSUS.k_max as usize);
+const _: () = assert!(poai::operand::K_MAX == Rules::CONSENSUS.k_max as usize);

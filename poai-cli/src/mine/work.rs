@@ -48,8 +48,8 @@ pub fn mine(
         let (on_tiles, before) = (bar.clone(), bar.position());
         let options = MineOptions::new(difficulty)
             .progress(move |progress| on_tiles.set_position(before + progress.done));
-        let mined = round.mine(&a, &options)?;
-        bar.set_position(before + mined.found.drawn());
+        let mined = round.mine(&a, options)?;
+        bar.set_position(before + mined.drawn());
         products.push(mined.product);
         found.push(mined.found);
     }
@@ -58,7 +58,7 @@ pub fn mine(
     let product = work
         .assemble(products)
         .ok_or_else(|| Failure::usage("expected parts that add up to the product, got others"))?;
-    let winner = |found: &&poai::miner::Found| found.best().map(|best| best.ticket);
+    let winner = |found: &&poai::Found| found.best().map(|best| best.ticket);
     let best = found.iter().filter(|found| found.best().is_some()).min_by_key(winner);
     let statement = *best.unwrap_or(&found[0]).statement();
     let best = best

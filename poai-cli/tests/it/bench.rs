@@ -33,7 +33,7 @@ fn every_backend_gives_the_known_answer() {
 
 #[test]
 fn backends_are_listed() {
-    let listed = poai::backends::list();
+    let listed = poai::choose::list();
     let lines: String = listed.iter().map(|listed| format!("{listed}\n")).collect();
     assert_eq!(printed(&poai(&["backends"])), lines);
     // A subcommand that takes a backend lists them, too.

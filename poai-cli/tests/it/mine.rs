@@ -224,7 +224,7 @@ fn help_is_printed() {
             .any(|line| line.starts_with("cpu-scalar") && line.contains("present"))
     );
     // Every program prints the list in this form.
-    let lines: String = poai::backends::list().iter().map(|listed| format!("{listed}\n")).collect();
+    let lines: String = poai::choose::list().iter().map(|listed| format!("{listed}\n")).collect();
     assert_eq!(text(&list.stdout), lines);
 }
 

@@ -4,7 +4,8 @@
 
 /// Why a text is not a byte string of the expected length.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("expected {digits} hexadecimal digits: {cause}")]
+#[error("expected {digits} hexadecimal digits, got other text: {cause}")]
+#[non_exhaustive]
 pub struct ParseBytesError {
     /// The number of digits that the type has, without a prefix.
     pub digits: usize,

@@ -9,7 +9,7 @@ use alloc::string::String;
 #[non_exhaustive]
 pub enum ProgramError {
     /// A step got the wrong number of inputs.
-    #[error("step {step}: {op} takes {expected} inputs, got {got}")]
+    #[error("step {step}: expected {expected} inputs of {op}, got {got}; pass as many")]
     Inputs {
         /// The step's name.
         step: String,
@@ -21,7 +21,7 @@ pub enum ProgramError {
         got: usize,
     },
     /// A step reads a value that does not exist before it.
-    #[error("step {step}: value {} does not exist before it", value.0)]
+    #[error("step {step}: expected an earlier value, got {}; add its step first", value.0)]
     Value {
         /// The step's name.
         step: String,
@@ -29,7 +29,7 @@ pub enum ProgramError {
         value: ValueId,
     },
     /// A step reads a constant that does not exist.
-    #[error("step {step}: constant {} does not exist; add it before the step", constant.0)]
+    #[error("step {step}: expected an existing constant, got {}; add it before the step", constant.0)]
     Constant {
         /// The step's name.
         step: String,
@@ -37,7 +37,7 @@ pub enum ProgramError {
         constant: ConstantId,
     },
     /// A step's input has the wrong form.
-    #[error("step {step}: input {input} expected {expected}, got {got}")]
+    #[error("step {step}: expected {expected} as input {input}, got {got}")]
     Form {
         /// The step's name.
         step: String,
@@ -49,7 +49,7 @@ pub enum ProgramError {
         got: Form,
     },
     /// A step's constant has the wrong extent.
-    #[error("step {step}: constant {which} expected {expected}, got {got}")]
+    #[error("step {step}: expected {expected} as constant {which}, got {got}")]
     Extent {
         /// The step's name.
         step: String,
@@ -93,6 +93,7 @@ pub enum ProgramError {
 
 /// Why a program has no run of the given shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunShapeError {
     /// The run has no items or no tokens.
     #[error("expected at least 1 item and 1 token, got {batch} items of {sequence} tokens")]

@@ -48,9 +48,10 @@ impl fmt::Display for Dimension {
 
 /// Why a shape is not permitted under the given (rank, tile).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// A dimension is zero, or is not a multiple of its unit.
-    #[error("{dimension} = {value} is not a positive multiple of {unit}")]
+    #[error("expected {dimension} as a positive multiple of {unit}, got {value}")]
     Multiple {
         /// The dimension at fault.
         dimension: Dimension,
@@ -60,7 +61,7 @@ pub enum ShapeError {
         unit: u32,
     },
     /// `k` could overflow the 32-bit sums.
-    #[error("k = {value} is not below {K_END}, where 32-bit sums stay exact")]
+    #[error("expected k below {K_END}, where 32-bit sums stay exact, got {value}")]
     Deep {
         /// The value of k.
         value: u32,

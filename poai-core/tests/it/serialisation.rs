@@ -57,8 +57,10 @@ fn all_data_types() {
         ticket: Ticket([6; 32]),
     };
     round_trip(&winner);
-    round_trip(&miner::Keep::UpTo(3));
-    round_trip(&poai_core::Progress { done: 1, total: 2 });
+    round_trip(&Keep::UpTo(3));
+    let (send, progress) = std::sync::mpsc::channel();
+    Control::new().progress(move |progress| send.send(progress).unwrap()).report(1, 2);
+    round_trip(&progress.recv().unwrap());
     let large = Difficulty::new(u128::MAX).unwrap();
     assert_eq!(round_trip(&large), json!(u128::MAX.to_string()));
 }

@@ -17,10 +17,11 @@ pub mod variant;
 use crate::detection::Gpu;
 use crate::driver;
 use crate::error::CudaError;
-use crate::gpu::{Argument, Fetch, Launch, Memory, OpenGpu, Rows};
+use crate::gpu::{Argument, Fetch, Launch, Memory, OpenGpu, PINNED_BYTES, Rows};
 use crate::kernels::{self, CHECK_THREADS};
-use multiply::{Place, Work};
+use multiply::{Place, WINNER_WORDS, Work};
 use operand::{Clean, NoisedOnGpu};
+use poai_core::puzzle::commitment::Tree;
 use poai_core::{Params, Seed, Shape};
 use poai_engine::backend::{
     Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
@@ -242,6 +243,19 @@ impl Cuda {
     }
 }
 
+/// The most bytes of the host's memory that mining takes with this many GPUs.
+/// Matrices and noise stay on the GPUs.
+pub(crate) fn host_bytes(shape: &Shape, gpus: usize) -> u64 {
+    let [m, n, k] = [shape.m, shape.n, shape.k].map(u128::from);
+    let gpus = gpus as u128;
+    // The nodes of each tree are fetched, and merged further.
+    let groups = ((m + n) * k).div_ceil(u128::from(Tree::GROUP_BYTES)) + 2;
+    // A band's winners are fetched as bytes and read as words.
+    let winners = 2 * 4 * WINNER_WORDS as u128 * shape.tickets(&Params::CONSENSUS) as u128;
+    let each = u128::from(PINNED_BYTES) + (1 << 20);
+    u64::try_from(4 * m * n + 256 * groups + winners + gpus * each).unwrap_or(u64::MAX)
+}
+
 impl From<CudaError> for BackendError {
     fn from(error: CudaError) -> BackendError {
         BackendError::Device(Box::new(error))
@@ -259,6 +273,10 @@ impl Backend for Cuda {
             return Err(Unsupported { backend: self.name(), rank, tile });
         }
         Ok(())
+    }
+
+    fn memory_bytes(&self, _: &Params, shape: &Shape) -> u64 {
+        host_bytes(shape, 1)
     }
 
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {

@@ -6,11 +6,11 @@ use crate::backend::BAND_BYTES;
 use crate::backend::multiply::Place;
 use crate::error::CudaError;
 use crate::gpu::{Argument, Memory};
+use poai_core::Side;
 use poai_core::program::{ConstantId, Extent, Op, ValueId};
-use poai_core::{Params, Side};
-use poai_engine::backend::{BackendError, Prepared};
+use poai_engine::Miner;
+use poai_engine::backend::Prepared;
 use poai_engine::execute::{MinedStep, Mining, RunError, Tensor};
-use poai_engine::miner::Miner;
 use std::sync::{Arc, PoisonError};
 
 /// Rows whose sums are ready.
@@ -101,7 +101,7 @@ impl Executor {
         let a = self.left(&ready.extent(0), x)?;
         let b = self.right(weights)?;
         let backend = Arc::new(self.cuda.clone());
-        let miner = Miner::new(Params::CONSENSUS, backend).map_err(BackendError::from)?;
+        let miner = Miner::new(backend);
         let round = miner.round(&mining.challenge, &b)?;
         let [m, n, _] = shape(ready);
         let gpu = self.cuda.gpu();

@@ -43,6 +43,9 @@ const FETCHED: usize = 4;
 /// may have to wait for its turn among launches.
 const SMALL_BYTES: usize = 4 << 10;
 const SMALL_STAGES: usize = 64;
+/// The most bytes of the host's memory that the copies of one GPU pin.
+pub(crate) const PINNED_BYTES: u64 =
+    ((2 * STAGES + FETCHED) * STAGE_BYTES + SMALL_STAGES * SMALL_BYTES) as u64;
 
 /// Bytes of dynamic shared memory above which a launch must request permission.
 const SHARED_UNASKED: u32 = 48 << 10;

@@ -1,5 +1,5 @@
 use crate::error::CudaError;
-use poai_engine::backend::BackendError;
+use poai_engine::backend::{BackendError, ChooseError};
 
 /// Why GPUs cannot be used together, or which of them failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,12 @@ pub enum MultiGpuError {
     /// An error that concerns all GPUs, or the only one.
     #[error(transparent)]
     Cuda(#[from] CudaError),
+}
+
+impl From<MultiGpuError> for ChooseError {
+    fn from(error: MultiGpuError) -> ChooseError {
+        ChooseError::Device(Box::new(error))
+    }
 }
 
 impl From<MultiGpuError> for BackendError {

@@ -23,9 +23,9 @@ mod threads;
 
 pub use error::MultiGpuError;
 
-use crate::backend::Cuda;
 use crate::backend::multiply::{Place, Work};
 use crate::backend::operand::{Clean, NoisedOnGpu};
+use crate::backend::{Cuda, host_bytes};
 use core::ops::Range;
 use parts::{OnGpus, Part, cut, outputs, pairs, ranges, rows_of};
 use poai_core::puzzle::commitment::Tree;
@@ -178,6 +178,10 @@ impl Backend for MultiGpu {
             return Err(Unsupported { backend: NAME, rank, tile });
         }
         Ok(())
+    }
+
+    fn memory_bytes(&self, _: &Params, shape: &Shape) -> u64 {
+        host_bytes(shape, self.gpus.len())
     }
 
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {

@@ -60,7 +60,7 @@ pub(super) fn each_beside<T: Send, R: Send, B>(
         let start = |(cuda, task): (_, Option<T>)| {
             let task = task?;
             let thread = thread::Builder::new().spawn_scoped(scope, move || run(cuda, task));
-            thread.map_err(|error| stop.fail(BackendError::Threads(error.to_string()))).ok()
+            thread.map_err(|error| stop.fail(BackendError::Threads(Box::new(error)))).ok()
         };
         let threads: Vec<_> = gpus.iter().zip(tasks).map(start).collect();
         let beside = beside();

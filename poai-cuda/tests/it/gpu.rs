@@ -353,7 +353,7 @@ fn mine(cuda: &Cuda, tag: &str, tiles: u64) -> (u64, u64) {
     // Every fourth tile wins.
     let difficulty = Difficulty::new(4 * (params.tile() * params.tile() * k) as u128).unwrap();
 
-    let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
+    let miner = Miner::new(Arc::new(cuda.clone()));
     let [on_a, on_b] = [&a, &bt].map(|operand| miner.prepare(operand.clone()).unwrap());
     let round = miner.round(&challenge, &on_b).unwrap();
     let options = MineOptions::new(difficulty).keep(Keep::UpTo(usize::MAX));
@@ -449,7 +449,7 @@ fn check_vector(value: &Value, cuda: &Cuda) {
 
     let best = &value["best"];
     let operands = Operands::new(&params, case.a, case.bt).unwrap();
-    let miner = Miner::new(params, Arc::new(cuda.clone())).unwrap();
+    let miner = Miner::new(Arc::new(cuda.clone()));
     let [a, bt] = [operands.a(), operands.bt()].map(|side| miner.prepare(side.clone()).unwrap());
     assert_eq!([*a.root(), *bt.root()], [hex32(&value["root_a"]), hex32(&value["root_b"])]);
     let edge = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();

@@ -1,18 +1,23 @@
 //! Errors of choosing and running a backend, and the names of all backends.
 
+use std::error::Error;
+
 /// The name of the plain reference.
 pub const REFERENCE: &str = "reference";
 
 /// The names of all backends of this crate, the fastest first.
-pub fn names() -> Vec<&'static str> {
+fn names() -> String {
     // Does not inspect the processor: names are the same on every machine.
     let kernels = poai_core::simd::ALL.iter().map(|entry| entry.name);
-    kernels.chain([REFERENCE]).collect()
+    kernels.chain([REFERENCE]).collect::<Vec<_>>().join(", ")
 }
 
 /// A backend does not support a (rank, tile) pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("backend {backend} does not support rank {rank} with tile {tile}; choose another backend")]
+#[error(
+    "expected parameters that backend {backend} supports, got rank {rank} with tile {tile}; \
+     choose another backend"
+)]
 pub struct Unsupported {
     /// The backend's name.
     pub backend: &'static str,
@@ -42,7 +47,10 @@ pub enum BackendError {
     },
     /// The two operands do not multiply, are on the wrong sides, or were made
     /// for different parameters.
-    #[error("the operands are not a pair; pass sides A and B with the same k, rank and tile")]
+    #[error(
+        "expected a pair of operands, got two that do not multiply; pass sides A and B with the \
+         same k, rank and tile"
+    )]
     Pair,
     /// The memory for the product does not have m·n entries.
     #[error("expected memory for {expected} entries, got {got}; pass one entry per product entry")]
@@ -53,28 +61,52 @@ pub enum BackendError {
         got: usize,
     },
     /// Worker threads could not be started.
-    #[error("cannot start worker threads: {0}")]
-    Threads(String),
+    #[error("expected worker threads, got none: {0}; ask for fewer threads")]
+    Threads(#[source] Box<dyn Error + Send + Sync>),
     /// The device failed.
     #[error(transparent)]
-    Device(Box<dyn std::error::Error + Send + Sync>),
+    Device(Box<dyn Error + Send + Sync>),
 }
 
 /// Why no backend was chosen.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CpuChooseError {
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChooseError {
     /// No backend has the name.
-    #[error("no backend is called {name:?}; use one of: {}", names().join(", "))]
+    #[error("expected the name of a backend, got {name:?}; use one of: {names}")]
     Unknown {
         /// The requested name.
         name: String,
+        /// The names that exist, for people to read.
+        names: String,
     },
     /// The backend exists, but cannot run on this machine.
-    #[error("backend {name} is not on this machine: it needs {needs}; choose another backend")]
+    #[error(
+        "expected a machine with {needs} for backend {name}, got one without; choose another \
+         backend"
+    )]
     Missing {
         /// The requested name.
         name: &'static str,
         /// What the backend needs from the machine.
         needs: &'static str,
     },
+    /// This build lacks the backend.
+    #[error("expected a backend of this build, got {name}; build with feature {feature}")]
+    NotBuilt {
+        /// The requested name.
+        name: String,
+        /// The feature that adds the backend.
+        feature: &'static str,
+    },
+    /// The device of the backend cannot be opened.
+    #[error(transparent)]
+    Device(Box<dyn Error + Send + Sync>),
+}
+
+impl ChooseError {
+    /// The error for a name that is none of this crate's.
+    pub(crate) fn unknown(name: &str) -> ChooseError {
+        ChooseError::Unknown { name: name.to_owned(), names: names() }
+    }
 }

@@ -15,11 +15,11 @@
 //! call.
 
 pub mod cpu;
-pub mod error;
-pub mod handle;
+mod error;
+mod handle;
 pub mod reference;
 
-pub use error::{BackendError, CpuChooseError, Unsupported};
+pub use error::{BackendError, ChooseError, REFERENCE, Unsupported};
 pub use handle::{Noised, Plain, Prepared};
 
 use crate::operand::Operand;
@@ -167,6 +167,9 @@ pub enum Completion {
 }
 
 /// A unit that multiplies, with the same results as every other, bit for bit.
+///
+/// Every backend supports [`Params::CONSENSUS`]. The tester of `poai-testing`
+/// checks this rule, and [`crate::Miner::new`] relies on it.
 pub trait Backend: fmt::Debug + Send + Sync {
     /// The name that selects the backend, such as `cpu-scalar`.
     fn name(&self) -> &'static str;
@@ -177,6 +180,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Unsupported`].
     fn supports(&self, params: &Params) -> Result<(), Unsupported>;
+
+    /// An upper bound of the host's memory, in bytes, that mining a product of
+    /// this shape takes at its peak. It includes the exact product and
+    /// everything made from the two matrices, but not the matrices.
+    fn memory_bytes(&self, params: &Params, shape: &Shape) -> u64;
 
     /// Commits to an operand and converts it to this backend's layout.
     ///

@@ -6,16 +6,15 @@
 //! with it. As a backend its name is `reference`, and it supports every
 //! permitted (rank, tile) pair.
 
-use super::error::REFERENCE;
 use super::{
-    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared, REFERENCE,
     Unsupported, Watch, Winner, check_memory, shape_of,
 };
 use crate::Operand;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use core::ops::{ControlFlow, Range};
 use poai_core::puzzle::commitment::Tree;
-use poai_core::{Challenge, Params, Root, Seed, Statement, Ticket, Tile, Transcript};
+use poai_core::{Challenge, Params, Root, Seed, Shape, Statement, Ticket, Tile, Transcript};
 
 /// A matrix of i8, row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -343,6 +342,20 @@ impl Backend for Reference {
 
     fn supports(&self, _: &Params) -> Result<(), Unsupported> {
         Ok(())
+    }
+
+    fn memory_bytes(&self, params: &Params, shape: &Shape) -> u64 {
+        let [m, n, k] = [shape.m, shape.n, shape.k].map(u128::from);
+        let rank = params.rank() as u128;
+        // Copies, clean and noised, and the tree of each matrix.
+        let matrices = (m + n) * (2 * k + k / 8);
+        // The thin factors of both sides, in 32-bit numbers.
+        let thin = (n + 1) * (8 * rank + 64);
+        // Dense step factors of both sides, in 32-bit numbers.
+        let factors = 2 * (k / rank) * rank * (4 * rank + 32);
+        // The product, noised and exact: one copy grows, and one is the caller's.
+        let products = 4 * m * n * 4;
+        u64::try_from(matrices + thin + factors + products + (1 << 16)).unwrap_or(u64::MAX)
     }
 
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {

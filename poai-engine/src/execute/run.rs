@@ -10,10 +10,8 @@ use super::options::{MinedStep, Mining, RunOptions, last_uses, mineable};
 use super::task::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::trace::{OpenError, Trace};
-use crate::backend::BackendError;
 use crate::miner::Miner;
 use poai_core::digest::{Beacon, Job, Prover};
-use poai_core::params::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, Program, RunShape, ValueId};
 use poai_core::puzzle::commitment::Tree;
@@ -237,8 +235,7 @@ impl Executor<'_> {
         let x = task.slots.0.first().ok_or(RunError::Layout)?;
         let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| RunError::Layout)?;
         let a = self.host.device.prepare(a.operand(Side::A)?)?;
-        let miner =
-            Miner::new(Params::CONSENSUS, self.host.device.clone()).map_err(BackendError::from)?;
+        let miner = Miner::new(self.host.device.clone());
         let round = miner.round(&mining.challenge, &weights.prepared)?;
         let product = round.mine(&a, &mining.options)?;
         mined.push(MinedStep { value, found: product.found });

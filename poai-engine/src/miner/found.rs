@@ -1,16 +1,16 @@
 //! Mining results, and proofs of them.
 
-use super::Winner;
-use crate::backend::Prepared;
+use super::MineError;
+use crate::backend::{Prepared, Winner};
 use ndarray::Array2;
 use poai_core::params::Params;
-use poai_core::puzzle::commitment::tree::LengthError;
 use poai_core::puzzle::proof::{Proof, strip};
 use poai_core::puzzle::seeds::Seeds;
 use poai_core::puzzle::statement::{Side, Statement};
 
 /// The result of a completely mined product.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Mined {
     /// The exact product `A·B`, m×n.
     pub product: Array2<i32>,
@@ -31,18 +31,44 @@ pub struct Found {
     pub(super) drawn: u64,
 }
 
-/// Why a winner cannot be proven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WinnerError {
-    /// The winner is not one of the winners kept.
-    #[error("tile {0} with this ticket is not a kept winner of this statement", winner.tile)]
-    Foreign {
-        /// The winner.
-        winner: Winner,
-    },
-    /// The operand and its commitment do not match.
-    #[error(transparent)]
-    Length(#[from] LengthError),
+impl Mined {
+    /// The statement that was mined.
+    pub fn statement(&self) -> &Statement {
+        self.found.statement()
+    }
+
+    /// The winners that were kept, the lowest ticket first.
+    pub fn winners(&self) -> &[Winner] {
+        self.found.winners()
+    }
+
+    /// The winner with the lowest ticket.
+    pub fn best(&self) -> Option<&Winner> {
+        self.found.best()
+    }
+
+    /// The number of winning tickets, kept or not.
+    pub fn won(&self) -> u64 {
+        self.found.won()
+    }
+
+    /// The number of tickets drawn.
+    pub fn drawn(&self) -> u64 {
+        self.found.drawn()
+    }
+
+    /// The proof of the best winner, or `None` if no tile has won.
+    pub fn proof(&self) -> Option<Proof> {
+        self.found.proof()
+    }
+
+    /// The proof of one of the winners.
+    ///
+    /// # Errors
+    /// As for [`Found::prove`].
+    pub fn prove(&self, winner: &Winner) -> Result<Proof, MineError> {
+        self.found.prove(winner)
+    }
 }
 
 impl Found {
@@ -85,17 +111,17 @@ impl Found {
     /// The proof of one of the winners: opens both strips of its tile.
     ///
     /// # Errors
-    /// [`WinnerError::Foreign`] if `winner` is not one of the winners kept.
-    pub fn prove(&self, winner: &Winner) -> Result<Proof, WinnerError> {
-        let foreign = WinnerError::Foreign { winner: *winner };
+    /// [`MineError::Winner`] if `winner` is not one of the winners kept.
+    pub fn prove(&self, winner: &Winner) -> Result<Proof, MineError> {
+        let foreign = || MineError::Winner { winner: *winner };
         if !self.winners.contains(winner) {
-            return Err(foreign);
+            return Err(foreign());
         }
         let open = |side, prepared: &Prepared| {
-            let strip =
-                strip(&self.params, &self.statement.shape, winner.tile, side).ok_or(foreign)?;
+            let strip = strip(&self.params, &self.statement.shape, winner.tile, side)
+                .ok_or_else(foreign)?;
             let bytes = prepared.operand().as_bytes();
-            Ok::<_, WinnerError>(prepared.tree().open(bytes, &strip)?)
+            Ok::<_, MineError>(prepared.tree().open(bytes, &strip)?)
         };
         Ok(Proof {
             statement: self.statement,

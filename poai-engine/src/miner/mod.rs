@@ -1,29 +1,33 @@
 //! The miner: computes a wanted product and draws a ticket from each of its
 //! tiles.
 //!
-//! 1. [`Miner::prepare`] commits to an operand, once per operand.
+//! 1. [`Miner::weights`] and [`Miner::activations`] check a matrix and commit to
+//!    it, once per matrix.
 //! 2. [`Miner::round`] fixes the challenge and side B, and noises B once.
 //! 3. [`Round::mine`] multiplies one A. It always returns the exact product,
 //!    and the winning tiles. [`Round::search`] only draws tickets, and can stop
 //!    early.
-//! 4. [`Found::prove`] makes a proof of a winner.
+//! 4. [`Mined::proof`] proves the best winner, and [`Mined::prove`] any of them.
 //!
 //! Another nonce means another challenge and so another product. The caller
 //! owns that loop.
 
+mod error;
 mod found;
 mod options;
 mod round;
 
-pub use crate::backend::Winner;
-pub use found::{Found, Mined, WinnerError};
+pub use error::MineError;
+pub use found::{Found, Mined};
 pub use options::{Keep, MineOptions};
-pub use round::{MineError, Round};
+pub use round::Round;
 
-use crate::backend::{Backend, Prepared, Unsupported};
-use crate::operand::Operand;
+use crate::backend::{Backend, Prepared};
+use crate::operand::{Operand, Split};
+use ndarray::Array2;
 use poai_core::digest::Challenge;
 use poai_core::params::Params;
+use poai_core::puzzle::statement::{Shape, Side};
 use std::sync::Arc;
 
 /// A backend and the parameters that it mines under. Cloning shares the
@@ -35,11 +39,18 @@ pub struct Miner {
 }
 
 impl Miner {
-    /// A miner on a backend.
+    /// A miner of blocks, with [`Params::CONSENSUS`], which every backend
+    /// supports.
+    pub fn new(backend: Arc<dyn Backend>) -> Miner {
+        Miner { params: Params::CONSENSUS, backend }
+    }
+
+    /// A miner with other parameters, for research.
     ///
     /// # Errors
-    /// [`Unsupported`] if the backend does not support the parameters.
-    pub fn new(params: Params, backend: Arc<dyn Backend>) -> Result<Miner, Unsupported> {
+    /// [`MineError::Unsupported`] if the backend does not support the
+    /// parameters.
+    pub fn with_params(params: Params, backend: Arc<dyn Backend>) -> Result<Miner, MineError> {
         backend.supports(&params)?;
         Ok(Miner { params, backend })
     }
@@ -54,8 +65,38 @@ impl Miner {
         &*self.backend
     }
 
-    /// Commits to an operand and converts it to the backend's layout. The
-    /// result serves any number of challenges.
+    /// Checks weights and commits to them. They are the right operand
+    /// transposed, Bᵀ (n×k), with entries from -64 to 63. n has to be a multiple
+    /// of the tile, and k of the rank. The result serves any number of
+    /// challenges.
+    ///
+    /// # Errors
+    /// [`MineError::Operand`] names the broken bound, and the entry that broke
+    /// it; and any error of the backend.
+    pub fn weights(&self, weights: Array2<i8>) -> Result<Prepared, MineError> {
+        self.prepare(Operand::new(&self.params, Side::B, weights)?)
+    }
+
+    /// Checks activations and commits to them. They are the left operand, A
+    /// (m×k), under the same bounds as [`Miner::weights`].
+    ///
+    /// # Errors
+    /// As for [`Miner::weights`].
+    pub fn activations(&self, activations: Array2<i8>) -> Result<Prepared, MineError> {
+        self.prepare(Operand::new(&self.params, Side::A, activations)?)
+    }
+
+    /// Pads activations (m×k) and weights (n×k) of any shape, and cuts a large k
+    /// into several statements. [`Miner::prepare`] takes the operands of each
+    /// part.
+    ///
+    /// # Errors
+    /// [`MineError::Operand`], as for [`Split::new`].
+    pub fn split(&self, activations: Array2<i8>, weights: Array2<i8>) -> Result<Split, MineError> {
+        Ok(Split::new(&self.params, activations, weights)?)
+    }
+
+    /// Commits to a checked operand and converts it to the backend's layout.
     ///
     /// # Errors
     /// [`MineError::Params`] if the operand was made for other parameters, and
@@ -65,13 +106,21 @@ impl Miner {
         Ok(self.backend.prepare(operand)?)
     }
 
-    /// Fixes the challenge and the right operand Bᵀ, and noises Bᵀ. The result
-    /// serves any number of left operands.
+    /// Fixes the challenge and the weights, and noises the weights. The result
+    /// serves any number of activations.
     ///
     /// # Errors
     /// [`MineError::Side`] if the operand is of side A, and any error of the
     /// backend.
-    pub fn round(&self, challenge: &Challenge, bt: &Prepared) -> Result<Round, MineError> {
-        Round::new(self, challenge, bt)
+    pub fn round(&self, challenge: &Challenge, weights: &Prepared) -> Result<Round, MineError> {
+        Round::new(self, challenge, weights)
+    }
+
+    /// An upper bound of the host's memory, in bytes, that mining a product of
+    /// this shape takes at its peak. It includes the exact product and
+    /// everything made from the two matrices, but not the matrices. Each winner
+    /// that is kept beyond the first takes up to 512 bytes more.
+    pub fn memory_bytes(&self, shape: &Shape) -> u64 {
+        self.backend.memory_bytes(&self.params, shape)
     }
 }

@@ -2,8 +2,10 @@
 //! operands.
 
 use super::options::MineOptions;
-use super::{Found, Mined, Miner, Winner};
-use crate::backend::{BackendError, Completion, Multiplication, Noised, Output, Prepared, Watch};
+use super::{Found, MineError, Mined, Miner};
+use crate::backend::{
+    BackendError, Completion, Multiplication, Noised, Output, Prepared, Watch, Winner,
+};
 use crate::operand::Operand;
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,52 +16,6 @@ use poai_core::puzzle::seeds::{Seeds, seed_a, seed_b};
 use poai_core::puzzle::statement::{Shape, Side, Statement};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-
-/// Why a product was not mined completely.
-#[derive(Debug, thiserror::Error)]
-pub enum MineError {
-    /// The backend failed.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// An operand was made for another rank or tile than the miner's.
-    #[error(
-        "expected an operand for {expected:?}, got one for {got:?}; make it with the miner's params"
-    )]
-    Params {
-        /// The miner's parameters.
-        expected: Params,
-        /// The operand's parameters.
-        got: Params,
-    },
-    /// There is not enough memory for the product.
-    #[error("no memory for a product of {entries} entries; split the product or free memory")]
-    Memory {
-        /// m·n.
-        entries: u64,
-    },
-    /// An operand was given for the wrong side.
-    #[error("expected an operand of side {expected}, got one of side {got}")]
-    Side {
-        /// The side that is required.
-        expected: Side,
-        /// The operand's side.
-        got: Side,
-    },
-    /// A and Bᵀ have different numbers of columns.
-    #[error("A has {a} columns but Bᵀ has {b}: they do not multiply")]
-    Inner {
-        /// Columns of A.
-        a: u32,
-        /// Columns of Bᵀ.
-        b: u32,
-    },
-    /// The caller cancelled. The winners so far are kept.
-    #[error("cancelled after {} tickets", found.drawn())]
-    Cancelled {
-        /// The winners so far. Their proofs are as valid as any others.
-        found: Box<Found>,
-    },
-}
 
 /// A challenge and a right operand, noised once; serves many left operands.
 #[derive(Clone, Debug)]
@@ -83,10 +39,15 @@ impl Round {
     }
 
     /// Multiplies to the end. Returns the exact product and the winners.
+    /// `options` may be a [`poai_core::Difficulty`] alone.
     ///
     /// # Errors
     /// [`MineError`]; a cancelled product keeps its winners.
-    pub fn mine(&self, a: &Prepared, options: &MineOptions) -> Result<Mined, MineError> {
+    pub fn mine(&self, a: &Prepared, options: impl Into<MineOptions>) -> Result<Mined, MineError> {
+        self.exact(a, &options.into())
+    }
+
+    fn exact(&self, a: &Prepared, options: &MineOptions) -> Result<Mined, MineError> {
         let shape = self.shape(a)?;
         let no_memory = MineError::Memory { entries: u64::from(shape.m) * u64::from(shape.n) };
         let Some(mut memory) = zeros(&shape) else { return Err(no_memory) };
@@ -108,11 +69,11 @@ impl Round {
     pub fn mine_with(
         &self,
         a: &Prepared,
-        options: &MineOptions,
+        options: impl Into<MineOptions>,
         multiply: impl FnOnce(&Multiplication<'_>, &dyn Watch) -> Result<Completion, BackendError>,
     ) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
-        match self.multiply(a, shape, options, false, multiply)? {
+        match self.multiply(a, shape, &options.into(), false, multiply)? {
             (Completion::Complete, found) => Ok(found),
             (Completion::Stopped, found) => Err(MineError::Cancelled { found: Box::new(found) }),
         }
@@ -124,7 +85,15 @@ impl Round {
     ///
     /// # Errors
     /// [`MineError`]; a cancelled search keeps its winners.
-    pub fn search(&self, a: &Prepared, options: &MineOptions) -> Result<Found, MineError> {
+    pub fn search(
+        &self,
+        a: &Prepared,
+        options: impl Into<MineOptions>,
+    ) -> Result<Found, MineError> {
+        self.tickets(a, &options.into())
+    }
+
+    fn tickets(&self, a: &Prepared, options: &MineOptions) -> Result<Found, MineError> {
         let shape = self.shape(a)?;
         let multiply = |multiplication: &Multiplication<'_>, watch: &dyn Watch| {
             self.miner.backend.multiply(multiplication, Output::Tickets, watch)

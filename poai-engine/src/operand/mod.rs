@@ -1,16 +1,16 @@
 //! Operands: checked i8 matrices in the layout that is committed (spec §3).
 //!
 //! - [`Operand`]: one matrix, A or Bᵀ; [`Operands`]: a pair that multiplies.
-//! - [`pad`]: pads any shape explicitly and keeps the true shape.
-//! - [`split`]: cuts a `k` too large for one statement into several statements.
+//! - [`Padded`]: any shape, padded explicitly, with its true shape.
+//! - [`Split`]: a `k` too large for one statement, cut into several statements.
 
-pub mod pad;
+mod pad;
 #[cfg(feature = "serde")]
 mod serialise;
-pub mod split;
+mod split;
 
 pub use pad::Padded;
-pub use split::Split;
+pub use split::{K_MAX, Split};
 
 use ndarray::{Array2, ArrayView2};
 use poai_core::digest::Challenge;
@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 /// Why a matrix is not a valid operand, or two matrices are not a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OperandError {
     /// The shape is not permitted under the parameters.
-    #[error("operand {side}: {source}; use `Padded` to make any shape fit")]
+    #[error("operand {side}: {source}; use `Miner::split` to make any shape fit")]
     Shape {
         /// Which operand.
         side: Side,
@@ -30,7 +31,9 @@ pub enum OperandError {
         source: ShapeError,
     },
     /// More rows or columns than 32 bits can count.
-    #[error("operand {side}: {rows}×{columns} has more than 2^32 − 1 rows or columns")]
+    #[error(
+        "operand {side}: expected fewer than 2^32 rows and columns, got {rows}×{columns}; cut the matrix"
+    )]
     TooLarge {
         /// Which operand.
         side: Side,
@@ -41,7 +44,8 @@ pub enum OperandError {
     },
     /// An entry lies outside the clean range.
     #[error(
-        "operand {side}: entry [{row}, {column}] = {value} is outside {ENTRY_MIN}..={ENTRY_MAX}"
+        "operand {side}: expected entries in {ENTRY_MIN}..={ENTRY_MAX}, got {value} at \
+         [{row}, {column}]; scale or clip the matrix"
     )]
     Entry {
         /// Which operand.
@@ -54,7 +58,7 @@ pub enum OperandError {
         value: i8,
     },
     /// A and Bᵀ have different numbers of columns.
-    #[error("A has {a} columns but Bᵀ has {b}: they do not multiply")]
+    #[error("expected A with the {b} columns of Bᵀ, got {a}; pass matrices of one k")]
     Inner {
         /// Columns of A.
         a: usize,
@@ -62,16 +66,18 @@ pub enum OperandError {
         b: usize,
     },
     /// At this k, a sum of products could overflow i32 even without noise.
-    #[error("expected k below 2^19, where 32-bit sums of clean entries stay exact, got {k}")]
+    #[error("expected k below 2^19, where 32-bit sums of clean entries stay exact, got {k}; cut k")]
     TooDeep {
         /// The number of columns.
         k: usize,
     },
     /// Two operands of the same side, or made for different parameters.
-    #[error("the operands are not a pair; pass sides A and B with the same rank and tile")]
+    #[error("expected sides A and B with one rank and tile, got others; make both for one miner")]
     Pair,
     /// An operand without rows or columns.
-    #[error("operand {side} is empty: {rows}×{columns}")]
+    #[error(
+        "operand {side}: expected rows and columns, got {rows}×{columns}; pass at least one entry"
+    )]
     Empty {
         /// Which operand.
         side: Side,

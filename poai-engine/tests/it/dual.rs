@@ -49,6 +49,9 @@ impl Backend for Liar {
     fn supports(&self, params: &Params) -> Result<(), Unsupported> {
         self.0.supports(params)
     }
+    fn memory_bytes(&self, params: &Params, shape: &Shape) -> u64 {
+        self.0.memory_bytes(params, shape)
+    }
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {
         if self.tells(Lie::Root) {
             let mut bytes = operand.as_bytes().to_vec();

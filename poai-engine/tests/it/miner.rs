@@ -4,7 +4,6 @@
 use poai_core::Progress;
 use poai_core::*;
 use poai_engine::backend::reference::Reference;
-use poai_engine::miner::{MineError, WinnerError};
 use poai_engine::operand::pseudorandom;
 use poai_engine::*;
 use std::collections::BTreeSet;
@@ -18,11 +17,11 @@ fn operand(side: Side, name: &[u8], rows: usize) -> Operand {
 }
 
 fn miner() -> Miner {
-    Miner::new(P, Arc::new(Cpu::new())).unwrap()
+    Miner::new(Arc::new(Cpu::new()))
 }
 
 /// A round over 64 columns of the product, and an A of 160 rows: 10 tickets.
-fn round(miner: &Miner) -> (miner::Round, backend::Prepared) {
+fn round(miner: &Miner) -> (Round, backend::Prepared) {
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 160)).unwrap();
     (miner.round(&CHALLENGE, &bt).unwrap(), a)
@@ -87,7 +86,7 @@ fn prepared_weights_serve_many_activations_and_challenges() {
 fn a_search_stops_when_it_has_what_it_keeps() {
     // One thread, so that the number of tiles in flight beside the winner is
     // known.
-    let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
+    let miner = Miner::new(Arc::new(Cpu::new().threads(1).unwrap()));
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 3200)).unwrap();
     let round = miner.round(&CHALLENGE, &bt).unwrap();
@@ -133,7 +132,7 @@ fn cancelling_keeps_the_winners_so_far() {
 /// cancellation and keeps the winners that it has.
 #[test]
 fn a_cancelled_search_is_told_from_a_finished_one() {
-    let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
+    let miner = Miner::new(Arc::new(Cpu::new().threads(1).unwrap()));
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 3200)).unwrap();
     let round = miner.round(&CHALLENGE, &bt).unwrap();
@@ -163,7 +162,7 @@ fn a_cancelled_search_is_told_from_a_finished_one() {
 /// Cancelling at the last tile stops nothing: the product is complete.
 #[test]
 fn cancelling_at_the_end_loses_no_product() {
-    let miner = Miner::new(P, Arc::new(Cpu::new().threads(1).unwrap())).unwrap();
+    let miner = Miner::new(Arc::new(Cpu::new().threads(1).unwrap()));
     let (round, a) = round(&miner);
     let cancel = Cancel::new();
     let after = cancel.clone();
@@ -189,7 +188,7 @@ fn operands_of_other_parameters_are_refused() {
         let operand = Operand::pseudorandom(&other, side, b"", 48, 1024).unwrap();
         scalar.prepare(operand).unwrap()
     };
-    let miner = Miner::new(P, scalar.clone()).unwrap();
+    let miner = Miner::new(scalar.clone());
     assert!(matches!(miner.round(&CHALLENGE, &foreign(Side::B)), Err(MineError::Params { .. })));
     let bt = miner.prepare(Operand::pseudorandom(&P, Side::B, b"", 32, 1024).unwrap()).unwrap();
     let round = miner.round(&CHALLENGE, &bt).unwrap();
@@ -227,8 +226,7 @@ fn operands_of_the_wrong_side_or_depth_are_refused() {
     let deeper = Operand::pseudorandom(&P, Side::A, b"a", 32, 384).unwrap();
     let deeper = miner.prepare(deeper).unwrap();
     assert!(matches!(round.mine(&deeper, &options), Err(MineError::Inner { a: 384, b: 256 })));
-    let foreign =
-        Miner::new(P, Arc::new(Reference)).unwrap().prepare(operand(Side::A, b"a", 32)).unwrap();
+    let foreign = Miner::new(Arc::new(Reference)).prepare(operand(Side::A, b"a", 32)).unwrap();
     assert!(matches!(round.mine(&foreign, &options), Err(MineError::Backend(_))));
 }
 
@@ -239,16 +237,17 @@ fn a_winner_of_another_statement_is_not_proven() {
     let found = round.mine(&a, &options).unwrap().found;
     let other = miner().prepare(operand(Side::A, b"other", 160)).unwrap();
     let foreign = *round.mine(&other, &options).unwrap().found.best().unwrap();
-    assert_eq!(found.prove(&foreign), Err(WinnerError::Foreign { winner: foreign }));
+    let refused = found.prove(&foreign).unwrap_err();
+    assert!(matches!(refused, MineError::Winner { winner } if winner == foreign), "{refused}");
     let mut beyond = *found.best().unwrap();
     beyond.tile.row ^= 1;
-    assert!(matches!(found.prove(&beyond), Err(WinnerError::Foreign { .. })));
+    assert!(matches!(found.prove(&beyond), Err(MineError::Winner { .. })));
 }
 
 #[test]
 fn threads_do_not_change_what_is_best() {
     let best = |backend: Arc<dyn Backend>| {
-        let miner = Miner::new(P, backend).unwrap();
+        let miner = Miner::new(backend);
         let (round, a) = round(&miner);
         *round.mine(&a, &MineOptions::new(Difficulty::ONE)).unwrap().found.best().unwrap()
     };

@@ -140,7 +140,7 @@ fn naive(a: &Array2<i8>, bt: &Array2<i8>) -> Array2<i32> {
 
 /// Mines every part of a split and adds the products.
 fn product_of(split: &Split) -> Array2<i32> {
-    let miner = Miner::new(P, Arc::new(Cpu::new())).unwrap();
+    let miner = Miner::new(Arc::new(Cpu::new()));
     let products: Vec<_> = split
         .parts()
         .iter()

@@ -205,11 +205,17 @@ fn bad_runs_are_refused() {
     let mut inputs = zoo::tokens(&run);
     inputs[0] = Tensor::new(80, 1, Dtype::I32, &[300; 80]).unwrap();
     let error = go(&run, inputs).unwrap_err().to_string();
-    assert_eq!(error, "step embed: entry 300 of slot 0, row 0, is outside 0..=299");
+    assert_eq!(
+        error,
+        "step embed: expected an entry in 0..=299 in slot 0, row 0, got 300; correct it"
+    );
     let mut inputs = zoo::tokens(&run);
     inputs[1] = Tensor::new(2, 1, Dtype::I32, &[0, 5]).unwrap();
     let error = go(&run, inputs).unwrap_err().to_string();
-    assert_eq!(error, "step attention weights: entry 0 of slot 2, row 0, is outside 1..=40");
+    assert_eq!(
+        error,
+        "step attention weights: expected an entry in 1..=40 in slot 2, row 0, got 0; correct it"
+    );
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
     let params = &case.params;
     let best = &value["best"];
     let operands = Operands::new(params, case.a.clone(), case.bt.clone()).unwrap();
-    let miner = Miner::new(*params, backend).unwrap();
+    let miner = Miner::with_params(*params, backend).unwrap();
     let bt = miner.prepare(operands.bt().clone()).unwrap();
     let a = miner.prepare(operands.a().clone()).unwrap();
     let round = miner.round(&case.challenge, &bt).unwrap();

@@ -2,7 +2,6 @@
 
 use crate::alone;
 use poai_core::*;
-use poai_engine::miner::MineError;
 use poai_engine::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,7 +30,7 @@ fn threads() -> Option<usize> {
 fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
     let _alone = alone();
     let operand = |side, name: &[u8], rows| Operand::pseudorandom(&P, side, name, rows, 1024);
-    let miner = Miner::new(P, Arc::new(Cpu::new())).unwrap();
+    let miner = Miner::new(Arc::new(Cpu::new()));
     let a = miner.prepare(operand(Side::A, b"a", 512).unwrap()).unwrap();
     let bt = miner.prepare(operand(Side::B, b"b", 256).unwrap()).unwrap();
     let round = miner.round(&Challenge([9; 32]), &bt).unwrap();

@@ -24,7 +24,7 @@ const HEADER: usize = 148;
 /// A proof of the last tile of a product.
 fn mine(m: usize, n: usize, k: usize) -> Result<Vec<u8>, Failure> {
     let params = Params::CONSENSUS;
-    let miner = Miner::new(params, Arc::new(Cpu::new()))?;
+    let miner = Miner::new(Arc::new(Cpu::new()));
     let entries = |name: &[u8], rows| -> Array2<i8> { pseudorandom(name, rows, k) };
     let operands = Operands::new(&params, entries(b"a", m), entries(b"b", n))?;
     let round = miner.round(&CHALLENGE, &miner.prepare(operands.bt().clone())?)?;

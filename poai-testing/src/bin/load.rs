@@ -22,7 +22,7 @@ const GROWTH_MAX: u64 = 4 << 20;
 fn proofs() -> Result<Vec<(Vec<u8>, bool)>, Failure> {
     let params = Params::CONSENSUS;
     let operands = Operands::new(&params, pseudorandom(b"a", 128, K), pseudorandom(b"b", 128, K))?;
-    let miner = Miner::new(params, Arc::new(Cpu::new()))?;
+    let miner = Miner::new(Arc::new(Cpu::new()));
     let round = miner.round(&CHALLENGE, &miner.prepare(operands.bt().clone())?)?;
     let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1 << 20));
     let mined = round.mine(&miner.prepare(operands.a().clone())?, &options)?;

@@ -54,8 +54,9 @@ pub(crate) fn of(error: &VerifyError) -> i32 {
         VerifyError::Invalid(Invalid::Target { .. }) => POAI_INVALID_TARGET,
         VerifyError::Invalid(Invalid::Opening { .. }) => POAI_INVALID_OPENING,
         VerifyError::Invalid(Invalid::Transcript { .. }) => POAI_INVALID_TRANSCRIPT,
-        // This interface has no memory of failures.
-        VerifyError::Known => POAI_ERROR_INTERNAL,
+        // This interface has no memory of failures. A new kind of error gets its
+        // own code here; without one, the proof is still refused.
+        _ => POAI_ERROR_INTERNAL,
     }
 }
 

@@ -34,15 +34,16 @@ pub struct Anchor {
 
 /// Why parameters are not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AsertError {
     /// The block time is 0, or more than a day.
-    #[error("a block time of {block_time} s is not within 1..=86400")]
+    #[error("expected a block time in 1..=86400 s, got {block_time}")]
     BlockTime {
         /// Seconds between blocks.
         block_time: u32,
     },
     /// The half-life is below sixteen block times, or above a year.
-    #[error("a half-life of {half_life} s is not within {min}..=31536000")]
+    #[error("expected a half-life in {min}..=31536000 s, got {half_life}")]
     HalfLife {
         /// The half-life in seconds.
         half_life: u32,
@@ -50,7 +51,9 @@ pub enum AsertError {
         min: u32,
     },
     /// The least difficulty is one that headers round to a value below it.
-    #[error("the least difficulty {difficulty_min} MACs has no compact encoding of its own")]
+    #[error(
+        "expected a least difficulty with a compact encoding, got {difficulty_min} MACs; round it"
+    )]
     DifficultyMin {
         /// The difficulty.
         difficulty_min: Difficulty,

@@ -14,9 +14,10 @@ pub struct CompactDifficulty(u32);
 
 /// Why 32 bits are not a compact difficulty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CompactError {
     /// No difficulty has that number of bytes.
-    #[error("compact difficulty {bits:#010x}: {length} bytes, not 1 to 16")]
+    #[error("compact difficulty {bits:#010x}: expected 1 to 16 bytes, got {length}")]
     Length {
         /// The encoding.
         bits: u32,
@@ -25,7 +26,7 @@ pub enum CompactError {
     },
     /// The leading byte is zero, or bytes are set that the value does not have:
     /// the value has another encoding.
-    #[error("compact difficulty {bits:#010x} is not the one encoding of its value")]
+    #[error("expected the one encoding of a difficulty, got {bits:#010x}")]
     NotCanonical {
         /// The encoding.
         bits: u32,

@@ -19,7 +19,7 @@ pub struct Income {
 #[non_exhaustive]
 pub enum IncomeError {
     /// The block issues another amount than the schedule.
-    #[error("block {height} issues {got}, where the schedule has {expected}")]
+    #[error("block {height}: expected a subsidy of {expected}, got {got}")]
     Subsidy {
         /// The block's height.
         height: u64,
@@ -29,7 +29,7 @@ pub enum IncomeError {
         got: u128,
     },
     /// The block collects more fees than coins exist.
-    #[error("block {height} collects {fees} in fees, and {supply} exist")]
+    #[error("block {height}: expected fees of at most {supply}, which exist, got {fees}")]
     Fees {
         /// The block's height.
         height: u64,
@@ -39,7 +39,7 @@ pub enum IncomeError {
         supply: u128,
     },
     /// The sum of fees, over all blocks, does not fit 128 bits.
-    #[error("the sum of all fees does not fit 128 bits at block {height}")]
+    #[error("block {height}: expected all fees to fit 128 bits, got a larger sum")]
     Overflow {
         /// The block's height.
         height: u64,

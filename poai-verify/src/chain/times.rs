@@ -18,15 +18,16 @@ pub struct TimeRules {
 
 /// Why a time or the rules are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TimeError {
     /// The number of ancestors is even, 0 or above 101.
-    #[error("a median of {ancestors} times: it takes an odd number within 1..=101")]
+    #[error("expected an odd number of ancestors in 1..=101, got {ancestors}")]
     Ancestors {
         /// The number asked for.
         ancestors: usize,
     },
     /// The block is too far ahead of the clock. It may become valid later.
-    #[error("time {time} is more than {limit} s after {now}")]
+    #[error("expected a time at most {limit} s after {now}, got {time}")]
     Future {
         /// The block's time.
         time: u64,
@@ -37,7 +38,7 @@ pub enum TimeError {
     },
     /// The block's time is not after the median of its ancestors. It never
     /// becomes valid.
-    #[error("time {time} is not after the median of its ancestors, {median}")]
+    #[error("expected a time after its ancestors' median {median}, got {time}")]
     Past {
         /// The block's time.
         time: u64,

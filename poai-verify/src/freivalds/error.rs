@@ -29,9 +29,10 @@ impl core::fmt::Display for ProductMatrix {
 /// Only [`FreivaldsError::Wrong`] states something about the product's entries.
 /// With the other errors, no entry was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FreivaldsError {
     /// The number of rounds is zero, which would accept every product.
-    #[error("expected at least one round, got 0")]
+    #[error("expected at least one round, got 0; ask for more")]
     NoRounds,
     /// A dimension is zero.
     #[error("expected {dimension} of at least 1, got 0")]

@@ -29,7 +29,7 @@ pub struct Puzzle {
 impl Puzzle {
     pub fn new(params: Params, challenge: Challenge, a: Array2<i8>, bt: Array2<i8>) -> Puzzle {
         let operands = Operands::new(&params, a, bt).unwrap();
-        let miner = Miner::new(params, Arc::new(Cpu::for_params(&params))).unwrap();
+        let miner = Miner::with_params(params, Arc::new(Cpu::for_params(&params))).unwrap();
         let a = miner.prepare(operands.a().clone()).unwrap();
         let bt = miner.prepare(operands.bt().clone()).unwrap();
         let round = miner.round(&challenge, &bt).unwrap();

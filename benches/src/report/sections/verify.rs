@@ -72,7 +72,7 @@ struct Sample {
 
 impl Sample {
     fn mine(k: u32) -> Result<Sample, Failure> {
-        let miner = Miner::new(P, Arc::new(Cpu::new()))?;
+        let miner = Miner::new(Arc::new(Cpu::new()));
         let operand = |side, name: &[u8]| Operand::pseudorandom(&P, side, name, ROWS, k as usize);
         let bt = miner.prepare(operand(Side::B, b"b")?)?;
         let a = miner.prepare(operand(Side::A, b"a")?)?;

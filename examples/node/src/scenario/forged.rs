@@ -182,7 +182,7 @@ fn forgeries(tip: &Block, earlier: &Block) -> Result<Vec<Forgery>, WireError> {
         block("a lower difficulty", &["difficulty"], &|block| {
             block.header.difficulty = compact(1 << 25)
         }),
-        block("a difficulty in another encoding", &["not the one encoding"], &|block| {
+        block("a difficulty in another encoding", &["expected the one encoding"], &|block| {
             block.header.difficulty = 0x0400_0001
         }),
         block("a difficulty below the least", &["difficulty"], &|block| {

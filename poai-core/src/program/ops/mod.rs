@@ -34,6 +34,7 @@ use core::ops::Range;
 
 /// Why a region cannot be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StepError {
     /// The source lacks a row that the region depends on.
     #[error("expected row {row} of slot {slot}, got none; supply the row")]
@@ -44,7 +45,9 @@ pub enum StepError {
         row: u32,
     },
     /// An entry that names a row or a length is out of range.
-    #[error("entry {value} of slot {slot}, row {row}, is outside {min}..={max}")]
+    #[error(
+        "expected an entry in {min}..={max} in slot {slot}, row {row}, got {value}; correct it"
+    )]
     Index {
         /// The slot.
         slot: usize,

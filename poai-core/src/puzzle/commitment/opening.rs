@@ -45,6 +45,7 @@ pub struct OpeningView<'a> {
 
 /// Why an opening does not prove a strip under a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpeningError {
     /// The opening has the wrong number of bytes.
     #[error("expected an opening of {expected} bytes, got {got}")]

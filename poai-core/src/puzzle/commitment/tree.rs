@@ -31,8 +31,10 @@ pub struct Tree {
 /// The bytes or the strip do not have the committed matrix's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a matrix of {committed} bytes, got {matrix} bytes and a strip of a matrix of {strip}"
+    "expected a matrix of {committed} bytes, got {matrix} bytes and a strip of a matrix of {strip}; \
+     pass the committed matrix"
 )]
+#[non_exhaustive]
 pub struct LengthError {
     /// The length of the matrix that the tree was built from.
     pub committed: u64,

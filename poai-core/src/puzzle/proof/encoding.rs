@@ -29,7 +29,7 @@ pub enum DecodeError {
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// The tile lies outside the product.
-    #[error("tile index {index} of side {side} is not below {count}")]
+    #[error("expected a tile index below {count} of side {side}, got {index}")]
     Tile {
         /// A for the row I, or B for the column J.
         side: Side,

@@ -6,9 +6,11 @@
 //! - `product`: the loop over all tiles, spread over threads by rayon;
 //!   `aligned`: its memory;
 //! - `recover`: the thin products that turn noised tiles into exact ones;
+//! - `memory`: a bound of the memory that all of this takes;
 //! - `small`: small products on the calling thread.
 
 mod aligned;
+mod memory;
 mod noised;
 mod packed;
 mod product;
@@ -16,7 +18,7 @@ mod recover;
 mod small;
 
 use super::{
-    Backend, BackendError, Completion, CpuChooseError, ListedCpu, Multiplication, Noised, Output,
+    Backend, BackendError, ChooseError, Completion, ListedCpu, Multiplication, Noised, Output,
     Plain, Prepared, Unsupported, Watch, check_memory, check_small, shape_of,
 };
 use crate::operand::Operand;
@@ -26,6 +28,7 @@ use packed::RankSteps;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
 use poai_core::puzzle::commitment::Tree;
+use poai_core::puzzle::statement::Shape;
 use poai_core::puzzle::ticket::TicketKey;
 use poai_core::simd::{self, Kernel};
 use product::{Product, Tickets};
@@ -71,15 +74,15 @@ impl Cpu {
     /// kernel.
     ///
     /// # Errors
-    /// [`CpuChooseError`] if no kernel has this name, or if the processor lacks what the kernel
-    /// needs.
-    pub fn named(name: &str) -> Result<Cpu, CpuChooseError> {
+    /// [`ChooseError`] if no kernel has this name, or if the processor lacks
+    /// what the kernel needs.
+    pub fn named(name: &str) -> Result<Cpu, ChooseError> {
         let entry = simd::ALL
             .iter()
             .find(|entry| entry.name == name)
-            .ok_or_else(|| CpuChooseError::Unknown { name: name.to_owned() })?;
-        let kernel = (entry.find)()
-            .ok_or(CpuChooseError::Missing { name: entry.name, needs: entry.needs })?;
+            .ok_or_else(|| ChooseError::unknown(name))?;
+        let kernel =
+            (entry.find)().ok_or(ChooseError::Missing { name: entry.name, needs: entry.needs })?;
         Ok(Cpu { name: entry.name, kernel, pool: None })
     }
 
@@ -91,7 +94,7 @@ impl Cpu {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|error| BackendError::Threads(error.to_string()))?;
+            .map_err(|error| BackendError::Threads(Box::new(error)))?;
         Ok(Cpu { pool: Some(Arc::new(pool)), ..self })
     }
 
@@ -126,6 +129,11 @@ impl Backend for Cpu {
             return Ok(());
         }
         Err(Unsupported { backend: self.name, rank: params.rank(), tile: params.tile() })
+    }
+
+    fn memory_bytes(&self, params: &Params, shape: &Shape) -> u64 {
+        let threads = self.run(rayon::current_num_threads);
+        memory::of_mining(self.kernel, threads, params, shape)
     }
 
     fn prepare(&self, operand: Operand) -> Result<Prepared, BackendError> {

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 /// The k/r at which entries of E_R·B' can reach 2^15, one beyond i16. Up to
 /// this k/r, only that value can wrap, and it wraps to i16::MIN.
-const NARROW_STEPS: usize = 128;
+pub(super) const NARROW_STEPS: usize = 128;
 
 /// The thin factors of both sides, packed for the kernel if they fit 16 bits.
 pub(super) enum Correction {

@@ -1,54 +1,55 @@
-//! The choice of a backend by name, including GPUs.
+//! The registry of all backends: those of the processor, and GPUs.
 //!
-//! Names are those of [`crate::choose::list`]. Feature `cuda` adds the names of
-//! GPUs:
+//! [`crate::backend()`] opens one by its name. The names are those of [`list`]:
 //!
-//! - `cuda` is the first GPU with its fastest kernels;
+//! - `auto` is the fastest that this machine has;
+//! - `cpu-avx2` and similar names, and `reference`, are backends of the
+//!   processor;
+//! - `cuda` is the first GPU with its fastest kernels (feature `cuda`);
 //! - `cuda-dp4a` and similar names select these kernels and no others;
 //! - a suffix `:1` selects another GPU, `:0,2` several at once, and `:all`
 //!   every GPU that has the kernels.
 
 use crate::execute::Device;
+use crate::{ChooseError, Cpu};
 use std::fmt;
 use std::sync::Arc;
 
-/// Why no backend was chosen.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChooseError {
-    /// No CPU backend has this name, or this machine lacks it.
-    #[error(transparent)]
-    Cpu(#[from] crate::backend::CpuChooseError),
-    /// The GPUs of this name cannot be used.
-    #[cfg(feature = "cuda")]
-    #[error(transparent)]
-    Cuda(#[from] poai_cuda::MultiGpuError),
-    /// The name asks for a GPU, but no GPU backend has it.
-    #[cfg(feature = "cuda")]
-    #[error("expected the name of a GPU backend, got {0:?}; use one of: {forms}", forms = cuda_forms())]
-    UnknownCuda(String),
-    /// The name asks for a GPU, but this build has no code for GPUs.
-    #[cfg(not(feature = "cuda"))]
-    #[error("expected a backend of this build, got {0}; build with `--features cuda`")]
-    NoCuda(String),
-}
+/// The name of the fastest backend that this machine has.
+pub const AUTO: &str = "auto";
 
-/// The backend of the given name, never a substitute.
-///
-/// # Errors
-/// [`ChooseError`] if no backend has this name, or if this machine lacks it.
-pub fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
+/// Opens the backend of a name.
+pub(crate) fn by_name(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
+    if name == AUTO {
+        return Ok(fastest());
+    }
     #[cfg(feature = "cuda")]
     if let Some(cuda) = poai_cuda::choose::by_name(name) {
         return Ok(cuda?);
     }
     if name.split(['-', ':']).next() == Some("cuda") {
+        let name = name.to_owned();
         #[cfg(feature = "cuda")]
-        return Err(ChooseError::UnknownCuda(name.to_owned()));
+        return Err(ChooseError::Unknown { name, names: cuda_forms() });
         #[cfg(not(feature = "cuda"))]
-        return Err(ChooseError::NoCuda(name.to_owned()));
+        return Err(ChooseError::NotBuilt { name, feature: "cuda" });
     }
-    Ok(crate::choose::by_name(name)?)
+    poai_engine::choose::by_name(name).map_err(|error| match error {
+        ChooseError::Unknown { name, names } => {
+            ChooseError::Unknown { name, names: format!("{AUTO}, {names}") }
+        }
+        other => other,
+    })
+}
+
+/// A GPU if the build has feature `cuda` and one works, or else the fastest
+/// backend of the processor.
+fn fastest() -> Arc<dyn Device> {
+    #[cfg(feature = "cuda")]
+    if let Some(gpu) = poai_cuda::choose::fastest() {
+        return gpu;
+    }
+    Arc::new(Cpu::new())
 }
 
 /// A text that lists the names of GPU backends.
@@ -65,6 +66,7 @@ fn cuda_forms() -> String {
 
 /// A backend that this build knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Listed {
     /// The name that selects the backend.
     pub name: String,
@@ -85,7 +87,7 @@ impl fmt::Display for Listed {
 
 /// Every backend that this build knows, CPU backends first.
 pub fn list() -> Vec<Listed> {
-    let listed = crate::choose::list().into_iter();
+    let listed = poai_engine::choose::list().into_iter();
     #[allow(unused_mut, reason = "GPUs are added with feature cuda")]
     let mut list: Vec<Listed> = listed
         .map(|listed| Listed {
@@ -165,14 +167,18 @@ mod tests {
     fn a_gpus_name_that_is_none_is_answered_with_theirs() {
         for name in ["cuda-foo", "cuda:x", "cuda-foo:all", "cuda:", "cuda-"] {
             let error = by_name(name).unwrap_err();
-            assert!(matches!(&error, ChooseError::UnknownCuda(asked) if asked == name), "{error}");
+            assert!(
+                matches!(&error, ChooseError::Unknown { name: asked, .. } if asked == name),
+                "{error}"
+            );
             let message = error.to_string();
             let variants = Variant::ALL.map(|variant| variant.name());
             for word in [name, "cuda (", ":1", ":0,2", ":all"].into_iter().chain(variants) {
                 assert!(message.contains(word), "{word} in {message}");
             }
         }
-        assert!(matches!(by_name("cudas"), Err(ChooseError::Cpu(_))));
+        let cudas = by_name("cudas").unwrap_err().to_string();
+        assert!(cudas.contains("cpu-scalar"), "no GPU's name: {cudas}");
     }
 
     #[test]

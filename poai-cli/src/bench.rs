@@ -6,6 +6,7 @@ use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
 use poai::backend::Prepared;
+use poai::choose::AUTO;
 use poai::operand::{OperandError, Operands, pseudorandom, test_challenge};
 use poai::verify::{Rules, Verifier};
 use poai::{Difficulty, Miner, Params, Round};
@@ -56,6 +57,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut all = vec![];
     for name in args.backend.names() {
         let miner = Miner::new(args.backend.named(Some(&name))?);
+        // Says which backend `auto` is.
+        let name = if name == AUTO { miner.backend().name().to_owned() } else { name };
         let waiting = terminal::spinner(&name, Some(f64::from(args.seconds)));
         let answer = known.mine(&miner)?;
         let digest = answer.digest();

@@ -1,4 +1,4 @@
-//! Backends of this crate by name, such as `cpu-avx2` and `reference`.
+//! Backends of the processor by name, such as `cpu-avx2` and `reference`.
 //!
 //! The crate `poai` has the registry of all backends, including the GPU
 //! backends.

@@ -1,3 +1,4 @@
-//! Tests of the facade and the glossary.
+//! Tests of the facade, its backends and the glossary.
 
+mod backend;
 mod names;

@@ -143,6 +143,8 @@ fn any_shape_on_any_backend() {
         for extra in [
             &["--backend", "reference"][..],
             &["--backend", "cpu-scalar"],
+            &["--backend", "auto"],
+            &["--backend", "auto", "--threads", "2"],
             &["--threads", "1"],
             &["--threads", "3"],
         ] {
@@ -196,11 +198,11 @@ fn mine_refuses_bad_arguments_and_files() {
     write_operands(&file, &[("a", &[32, 1024], 0), ("c", &[32, 1024], 0)]);
     usage(&["--operands", &file], "expected a tensor `bt`");
     write_operands(&file, &[("a", &[32, 1024], 0), ("bt", &[32, 2048], 0)]);
-    usage(&["--operands", &file], "do not multiply");
+    usage(&["--operands", &file], "pass matrices of one k");
     write_operands(&file, &[("a", &[32 * 1024], 0), ("bt", &[32, 1024], 0)]);
     usage(&["--operands", &file], "expected two dimensions");
     write_operands(&file, &[("a", &[32, 1024], 0), ("bt", &[32, 1024], 64)]);
-    usage(&["--operands", &file], "operand B: entry [0, 0] = 64");
+    usage(&["--operands", &file], "operand B: expected entries in -64..=63, got 64 at [0, 0]");
     usage(&["--out", directory.path().to_str().unwrap()], "it is a folder");
     usage(&["--out", &file, "--product", &file], "the same file");
     usage(&["--threads", "30000"], "30000");

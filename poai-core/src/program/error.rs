@@ -37,7 +37,7 @@ pub enum ProgramError {
         constant: ConstantId,
     },
     /// A step's input has the wrong form.
-    #[error("step {step}: expected {expected} as input {input}, got {got}")]
+    #[error("step {step}: input {input} expected {expected}, got {got}")]
     Form {
         /// The step's name.
         step: String,
@@ -49,7 +49,7 @@ pub enum ProgramError {
         got: Form,
     },
     /// A step's constant has the wrong extent.
-    #[error("step {step}: expected {expected} as constant {which}, got {got}")]
+    #[error("step {step}: constant {which} expected {expected}, got {got}")]
     Extent {
         /// The step's name.
         step: String,

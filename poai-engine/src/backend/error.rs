@@ -92,7 +92,7 @@ pub enum ChooseError {
         needs: &'static str,
     },
     /// This build lacks the backend.
-    #[error("expected a backend of this build, got {name}; build with feature {feature}")]
+    #[error("expected a backend of this build, got {name}; build with `--features {feature}`")]
     NotBuilt {
         /// The requested name.
         name: String,
@@ -105,7 +105,7 @@ pub enum ChooseError {
 }
 
 impl ChooseError {
-    /// The error for a name that is none of this crate's.
+    /// The error for a name that no backend of this crate has.
     pub(crate) fn unknown(name: &str) -> ChooseError {
         ChooseError::Unknown { name: name.to_owned(), names: names() }
     }

@@ -31,6 +31,8 @@ enum Lie {
     Tiles,
     NeverStops,
     Takes,
+    /// Refuses the parameters of blocks.
+    Refuses,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,9 @@ impl Backend for Liar {
         self.0.name()
     }
     fn supports(&self, params: &Params) -> Result<(), Unsupported> {
+        if self.tells(Lie::Refuses) && *params == Params::CONSENSUS {
+            return Err(Unsupported { backend: self.name(), rank: 128, tile: 32 });
+        }
         self.0.supports(params)
     }
     fn memory_bytes(&self, params: &Params, shape: &Shape) -> u64 {
@@ -268,6 +273,15 @@ fn every_lie_is_caught() {
             assert!(message.contains("cpu-scalar") && message.contains("reference"), "{message}");
         }
     }
+}
+
+/// `Miner::new` relies on the rule that the tester checks first.
+#[test]
+fn a_backend_without_the_parameters_of_blocks_fails_the_tester() {
+    let liar = Liar(Cpu::new(), Lie::Refuses);
+    let caught = catch_unwind(AssertUnwindSafe(|| check(&liar)));
+    let message = caught.expect_err("the rule is broken").downcast::<String>().unwrap();
+    assert!(message.contains("every backend takes the consensus pair"), "{message}");
 }
 
 /// Both backends are wrong in the same entry: neither writes it.

@@ -171,9 +171,15 @@ fn shapes_are_checked_as_steps_are_added() {
         Op::Add { multipliers: [1, 1], shift: 0, clamp: Clamp::SYMMETRIC },
         &[x],
     );
-    assert_eq!(error.unwrap_err().to_string(), "step sum: add takes 2 inputs, got 1");
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "step sum: expected 2 inputs of add, got 1; pass as many"
+    );
     let error = builder.step("norm", Op::Relu, &[ValueId(7)]).unwrap_err();
-    assert_eq!(error.to_string(), "step norm: value 7 does not exist before it");
+    assert_eq!(
+        error.to_string(),
+        "step norm: expected an earlier value, got 7; add its step first"
+    );
     let rows = Op::Reshape { rows: Dim::fixed(2), columns: Dim::fixed(9) };
     let error = builder.step("flat", rows, &[x]).unwrap_err();
     assert_eq!(

@@ -6,7 +6,7 @@ use poai_core::{Challenge, Difficulty, Side};
 use poai_engine::backend::Backend;
 use poai_engine::backend::REFERENCE;
 use poai_engine::execute::Device;
-use poai_engine::{Cpu, MineOptions, Miner, Operand};
+use poai_engine::{Cpu, Miner, Operand};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub fn proof(k: usize) -> Vec<u8> {
     let (a, bt) = (prepare(Side::A), prepare(Side::B));
     let round = miner.round(&Challenge::default(), &bt).expect("a B side");
     // Not a search, which keeps the winner of whichever thread is first.
-    let found = round.mine(&a, &MineOptions::new(Difficulty::ONE)).expect("mined").found;
+    let found = round.mine(&a, Difficulty::ONE).expect("mined").found;
     found.proof().expect("every ticket wins").to_bytes()
 }
 

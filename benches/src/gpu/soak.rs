@@ -82,7 +82,7 @@ fn one(
 
     let [on_a, on_b] = [miner.prepare(a.clone())?, miner.prepare(bt.clone())?];
     let round = miner.round(&challenge, &on_b)?;
-    let mined = round.mine(&on_a, &MineOptions::new(difficulty).keep(Keep::UpTo(usize::MAX)))?;
+    let mined = round.mine(&on_a, MineOptions::new(difficulty).keep(Keep::UpTo(usize::MAX)))?;
     let found = &mined.found;
     let (rows, columns) = found.statement().shape.tiles(&P);
     if found.drawn() != u64::from(rows) * u64::from(columns) {

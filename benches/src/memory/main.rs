@@ -6,7 +6,7 @@ use peak_alloc::PeakAlloc;
 use poai_benches::Failure;
 use poai_benches::workload::P;
 use poai_core::{Challenge, Difficulty, Side};
-use poai_engine::{Cpu, MineOptions, Miner, Operand};
+use poai_engine::{Cpu, Miner, Operand};
 use std::sync::Arc;
 
 #[global_allocator]
@@ -31,7 +31,7 @@ fn main() -> Result<(), Failure> {
     ALLOCATOR.reset_peak_usage();
     let (a, bt) = (miner.prepare(a)?, miner.prepare(bt)?);
     let round = miner.round(&Challenge::default(), &bt)?;
-    let mined = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN))?;
+    let mined = round.mine(&a, Difficulty::BLOCK_MIN)?;
     let peak = ALLOCATOR.peak_usage();
     let matrix = u64::from(size) * u64::from(size);
     assert_eq!(mined.product.len() as u64, matrix, "the product exists and was counted");

@@ -452,9 +452,9 @@ fn check_vector(value: &Value, cuda: &Cuda) {
     let miner = Miner::new(Arc::new(cuda.clone()));
     let [a, bt] = [operands.a(), operands.bt()].map(|side| miner.prepare(side.clone()).unwrap());
     assert_eq!([*a.root(), *bt.root()], [hex32(&value["root_a"]), hex32(&value["root_b"])]);
-    let edge = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
+    let edge: Difficulty = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
     let round = miner.round(&case.challenge, &bt).unwrap();
-    let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
+    let mined = round.mine(&a, edge).unwrap();
     let proof = mined.found.proof().expect("it wins at the edge").to_bytes();
     assert_eq!(digest(proof.into_iter()), hex32::<[u8; 32]>(&best["proof_blake3"]), "{name}");
 }

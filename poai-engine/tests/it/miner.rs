@@ -48,7 +48,7 @@ fn the_product_comes_back_whether_or_not_a_tile_wins() {
 #[test]
 fn every_winning_tile_can_be_kept_in_order_and_within_a_limit() {
     let (round, a) = round(&miner());
-    let found = |keep| round.mine(&a, &MineOptions::new(Difficulty::ONE).keep(keep)).unwrap().found;
+    let found = |keep| round.mine(&a, MineOptions::new(Difficulty::ONE).keep(keep)).unwrap().found;
     let all = found(Keep::UpTo(100));
     assert_eq!((all.winners().len(), all.won()), (10, 10));
     assert!(all.winners().is_sorted_by_key(|winner| winner.ticket));
@@ -74,7 +74,7 @@ fn prepared_weights_serve_many_activations_and_challenges() {
         for name in [b"x", b"y"] {
             let a = operand(Side::A, name, 64);
             let prepared = miner.prepare(a.clone()).unwrap();
-            let mined = round.mine(&prepared, &MineOptions::new(Difficulty::ONE)).unwrap();
+            let mined = round.mine(&prepared, Difficulty::ONE).unwrap();
             assert_eq!(mined.product, naive(&a, bt.operand()));
             assert_eq!(mined.found.statement().root_b, *bt.root());
             assert!(statements.insert(mined.found.seeds().a), "every pair has its own seed");
@@ -90,7 +90,7 @@ fn a_search_stops_when_it_has_what_it_keeps() {
     let bt = miner.prepare(operand(Side::B, b"b", 64)).unwrap();
     let a = miner.prepare(operand(Side::A, b"a", 3200)).unwrap();
     let round = miner.round(&CHALLENGE, &bt).unwrap();
-    let search = |difficulty, keep| round.search(&a, &MineOptions::new(difficulty).keep(keep));
+    let search = |difficulty, keep| round.search(&a, MineOptions::new(difficulty).keep(keep));
     for keep in [1, 5] {
         let found = search(Difficulty::ONE, Keep::UpTo(keep)).unwrap();
         assert_eq!(found.winners().len(), keep);
@@ -249,7 +249,7 @@ fn threads_do_not_change_what_is_best() {
     let best = |backend: Arc<dyn Backend>| {
         let miner = Miner::new(backend);
         let (round, a) = round(&miner);
-        *round.mine(&a, &MineOptions::new(Difficulty::ONE)).unwrap().found.best().unwrap()
+        *round.mine(&a, Difficulty::ONE).unwrap().found.best().unwrap()
     };
     let expected = best(Arc::new(Reference));
     for threads in 1..=4 {

@@ -164,7 +164,7 @@ fn product_of(split: &Split) -> Array2<i32> {
             let a = miner.prepare(part.operands().a().clone()).unwrap();
             let bt = miner.prepare(part.operands().bt().clone()).unwrap();
             let round = miner.round(&Challenge([1; 32]), &bt).unwrap();
-            round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN)).unwrap().product
+            round.mine(&a, Difficulty::BLOCK_MIN).unwrap().product
         })
         .collect();
     assert!(split.assemble(products[1..].to_vec()).is_none(), "a part is missing");

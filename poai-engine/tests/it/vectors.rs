@@ -133,7 +133,7 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
     let round = miner.round(&case.challenge, &bt).unwrap();
 
     let edge: Difficulty = best["largest_winning_difficulty"].as_str().unwrap().parse().unwrap();
-    let mined = round.mine(&a, &MineOptions::new(edge)).unwrap();
+    let mined = round.mine(&a, edge).unwrap();
     let winner = *mined.found.best().expect("the best ticket wins at its own difficulty");
     let tile = Tile { row: number(&best["tile"][0]), column: number(&best["tile"][1]) };
     let transcript: Vec<u32> = best["transcript"].as_array().unwrap().iter().map(number).collect();
@@ -142,7 +142,7 @@ fn check_best(value: &Value, puzzle: &Puzzle, backend: std::sync::Arc<dyn Backen
     assert_eq!(winner.transcript.0[..], transcript[..], "{name}");
 
     let one_more = Difficulty::new(edge.macs() + 1).unwrap();
-    assert!(round.mine(&a, &MineOptions::new(one_more)).unwrap().found.best().is_none(), "{name}");
+    assert!(round.mine(&a, one_more).unwrap().found.best().is_none(), "{name}");
     check_edge(params, statement.shape.k, edge, &winner.ticket);
 
     let proof = mined.found.proof().expect("a winner has a proof");

@@ -57,7 +57,7 @@ fn cancelling_at_any_moment_leaves_no_thread_and_nothing_wrong() {
                         after.cancel();
                     });
                     let options = MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(1000));
-                    match round.mine(a, &options.cancel(&cancel)) {
+                    match round.mine(a, options.cancel(&cancel)) {
                         Ok(mined) => {
                             assert_eq!(mined.product, whole.product);
                             assert_eq!(mined.found.winners(), whole.found.winners());

@@ -29,7 +29,7 @@ fn mine(params: Params, rows: usize, k: usize, difficulty: u128) -> Result<Hones
     let operands = Operands::new(&params, a, bt)?;
     let miner = Miner::with_params(params, Arc::new(Cpu::for_params(&params)))?;
     let (a, bt) = (miner.prepare(operands.a().clone())?, miner.prepare(operands.bt().clone())?);
-    let mined = miner.round(&challenge, &bt)?.mine(&a, &MineOptions::new(difficulty))?;
+    let mined = miner.round(&challenge, &bt)?.mine(&a, difficulty)?;
     let proof = mined.found.proof().ok_or("no tile wins at the fixture's difficulty")?;
     Ok(Honest { params, challenge, difficulty, proof })
 }

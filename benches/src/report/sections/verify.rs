@@ -77,7 +77,7 @@ impl Sample {
         let bt = miner.prepare(operand(Side::B, b"b")?)?;
         let a = miner.prepare(operand(Side::A, b"a")?)?;
         let round = miner.round(&Challenge::default(), &bt)?;
-        let found = round.mine(&a, &MineOptions::new(Difficulty::BLOCK_MIN))?.found;
+        let found = round.mine(&a, Difficulty::BLOCK_MIN)?.found;
         let proof = found.proof().ok_or("no tile won")?;
         let best = found.best().ok_or("no tile won")?;
         let bytes = proof.to_bytes();

@@ -53,7 +53,7 @@ pub enum Malformed {
         min: Difficulty,
     },
     /// An opened byte is not a clean entry.
-    #[error("opening of {side}: expected entries in -64..=63, got {value} as byte {offset}")]
+    #[error("opening of {side}: byte {offset} = {value}, expected an entry in -64..=63")]
     Entry {
         /// The side of the opening.
         side: Side,

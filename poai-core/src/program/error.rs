@@ -9,7 +9,7 @@ use alloc::string::String;
 #[non_exhaustive]
 pub enum ProgramError {
     /// A step got the wrong number of inputs.
-    #[error("step {step}: expected {expected} inputs of {op}, got {got}; pass as many")]
+    #[error("step {step}: {op}: expected {expected} inputs, got {got}; pass as many")]
     Inputs {
         /// The step's name.
         step: String,

@@ -51,7 +51,7 @@ impl fmt::Display for Dimension {
 #[non_exhaustive]
 pub enum ShapeError {
     /// A dimension is zero, or is not a multiple of its unit.
-    #[error("expected {dimension} as a positive multiple of {unit}, got {value}")]
+    #[error("{dimension} = {value}: expected a positive multiple of {unit}")]
     Multiple {
         /// The dimension at fault.
         dimension: Dimension,
@@ -61,7 +61,7 @@ pub enum ShapeError {
         unit: u32,
     },
     /// `k` could overflow the 32-bit sums.
-    #[error("expected k below {K_END}, where 32-bit sums stay exact, got {value}")]
+    #[error("k = {value}: expected k below {K_END}, where 32-bit sums stay exact")]
     Deep {
         /// The value of k.
         value: u32,

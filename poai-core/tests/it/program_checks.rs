@@ -192,7 +192,7 @@ fn shapes_of_products() {
     for scale in [fixed(3, 1, I32), fixed(4, 2, I32), fixed(4, 1, I16)] {
         refused(linear(&[x, scale], weights, channels), "input 1 expected");
     }
-    refused(linear(&[x, scale, scale], weights, channels), "takes 1 or 2 inputs, got 3");
+    refused(linear(&[x, scale, scale], weights, channels), "expected 1 or 2 inputs, got 3");
     refused(linear(&[fixed(4, 7, I16)], weights, channels), "input 0 expected i8");
     let quantise = |scale| step(Op::Quantise, &[x, scale], &[]);
     assert_eq!(quantise(scale), Ok(x));
@@ -227,8 +227,11 @@ fn shapes_of_attention() {
         let alpha = (heads, 1, I32);
         refused(weights(heads, &[q, q], alpha, exponentials), "columns, got");
     }
-    refused(weights(2, &[q], two, exponentials), "takes 2 or 3 inputs, got 1");
-    refused(weights(2, &[q, q, lengths, lengths], two, exponentials), "takes 2 or 3 inputs, got 4");
+    refused(weights(2, &[q], two, exponentials), "expected 2 or 3 inputs, got 1");
+    refused(
+        weights(2, &[q, q, lengths, lengths], two, exponentials),
+        "expected 2 or 3 inputs, got 4",
+    );
     for other in [tokens(6, I16), tokens(4, I8), fixed(6, 6, I8)] {
         refused(weights(2, &[q, other], two, exponentials), "input 1 expected queries and keys");
     }
@@ -280,8 +283,8 @@ fn shapes_of_attention() {
     refused(pool(&[fixed(4, 6, I8), lengths]), "one row per token");
     refused(pool(&[tokens(6, I8), fixed(1, 1, I16)]), "input 1 expected");
     refused(pool(&[tokens(6, I32)]), "i8 or i16");
-    refused(pool(&[]), "takes 1 or 2 inputs, got 0");
-    refused(pool(&[tokens(6, I8), lengths, lengths]), "takes 1 or 2 inputs, got 3");
+    refused(pool(&[]), "expected 1 or 2 inputs, got 0");
+    refused(pool(&[tokens(6, I8), lengths, lengths]), "expected 1 or 2 inputs, got 3");
 }
 
 #[test]

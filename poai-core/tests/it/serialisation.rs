@@ -101,14 +101,14 @@ fn operands_and_their_helpers() {
         |text: &Value| serde_json::from_value::<Operands>(text.clone()).unwrap_err().to_string();
     let good = text.clone();
     text["a"]["entries"] = json!("7f".repeat(64 * 256));
-    assert!(refused(&text).contains("entry [0, 0] = 127"), "{}", refused(&text));
+    assert!(refused(&text).contains("got 127 at [0, 0]"), "{}", refused(&text));
     text = good.clone();
     text["a"]["rows"] = json!(65);
     assert!(!refused(&text).is_empty());
     text = good.clone();
     text["a"]["side"] = json!("B");
-    assert!(refused(&text).contains("not a pair"));
+    assert!(refused(&text).contains("sides A and B"));
     text = good.clone();
     text["bt"] = good["a"].clone();
-    assert!(refused(&text).contains("not a pair"));
+    assert!(refused(&text).contains("sides A and B"));
 }

@@ -18,32 +18,16 @@ fn zeros(rows: usize, columns: usize) -> Array2<i8> {
 #[test]
 fn errors_name_the_operand_the_dimension_and_the_entry() {
     let cases = [
-        (
-            zeros(31, 128),
-            zeros(32, 128),
-            "operand A: expected m as a positive multiple of 32, got 31",
-        ),
-        (
-            zeros(32, 128),
-            zeros(48, 128),
-            "operand B: expected n as a positive multiple of 32, got 48",
-        ),
-        (
-            zeros(32, 100),
-            zeros(32, 100),
-            "operand A: expected k as a positive multiple of 128, got 100",
-        ),
-        (zeros(32, 0), zeros(32, 0), "operand A: expected k as a positive multiple of 128, got 0"),
-        (
-            zeros(0, 128),
-            zeros(32, 128),
-            "operand A: expected m as a positive multiple of 32, got 0",
-        ),
+        (zeros(31, 128), zeros(32, 128), "operand A: m = 31: expected a positive multiple of 32"),
+        (zeros(32, 128), zeros(48, 128), "operand B: n = 48: expected a positive multiple of 32"),
+        (zeros(32, 100), zeros(32, 100), "operand A: k = 100: expected a positive multiple of 128"),
+        (zeros(32, 0), zeros(32, 0), "operand A: k = 0: expected a positive multiple of 128"),
+        (zeros(0, 128), zeros(32, 128), "operand A: m = 0: expected a positive multiple of 32"),
         (zeros(32, 128), zeros(32, 256), "expected A with the 256 columns of Bᵀ, got 128"),
         (
             zeros(32, 1 << 17),
             zeros(32, 1 << 17),
-            "operand A: expected k below 131072, where 32-bit sums stay exact, got 131072",
+            "operand A: k = 131072: expected k below 131072, where 32-bit sums stay exact",
         ),
     ];
     for (a, bt, expected) in cases {
@@ -214,7 +198,7 @@ fn shapes_are_checked_as_a_verifier_would() {
     assert_eq!(largest.check(&P), Ok(()));
     let n = ShapeError::Multiple { dimension: Dimension::N, value: 33, unit: 32 };
     assert_eq!(Shape { n: 33, ..good }.check(&P), Err(n));
-    assert_eq!(n.to_string(), "expected n as a positive multiple of 32, got 33");
+    assert_eq!(n.to_string(), "n = 33: expected a positive multiple of 32");
     for (shape, dimension, value, unit) in [
         (Shape { m: 0, ..good }, Dimension::M, 0, 32),
         (Shape { m: 31, ..good }, Dimension::M, 31, 32),

@@ -173,7 +173,7 @@ fn shapes_are_checked_as_steps_are_added() {
     );
     assert_eq!(
         error.unwrap_err().to_string(),
-        "step sum: expected 2 inputs of add, got 1; pass as many"
+        "step sum: add: expected 2 inputs, got 1; pass as many"
     );
     let error = builder.step("norm", Op::Relu, &[ValueId(7)]).unwrap_err();
     assert_eq!(

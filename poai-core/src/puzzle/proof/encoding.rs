@@ -29,7 +29,7 @@ pub enum DecodeError {
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// The tile lies outside the product.
-    #[error("expected a tile index below {count} of side {side}, got {index}")]
+    #[error("tile index {index} of side {side}: expected an index below {count}")]
     Tile {
         /// A for the row I, or B for the column J.
         side: Side,

@@ -56,7 +56,8 @@ impl Proof {
     /// [`Proof::from_bytes`] made it.
     ///
     /// If the caller has altered its parts so that they do not fit together,
-    /// [`Proof::from_bytes`] refuses the bytes.
+    /// [`Proof::from_bytes`] refuses the bytes or reads other parts, which no
+    /// verifier accepts.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.view().to_bytes()
     }

@@ -260,6 +260,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 /// A backend of this crate, and whether this machine can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct ListedCpu {
     /// The name that selects the backend.
     pub name: &'static str,

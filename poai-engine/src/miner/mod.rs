@@ -32,6 +32,19 @@ use std::sync::Arc;
 
 /// A backend and the parameters that it mines under. Cloning shares the
 /// backend.
+///
+/// ```
+/// use poai_core::{Challenge, Difficulty};
+/// use poai_engine::{Cpu, MineError, Miner, ndarray::Array2};
+///
+/// let miner = Miner::new(std::sync::Arc::new(Cpu::new()));
+/// let weights = miner.weights(Array2::from_elem((32, 1024), 3))?;
+/// let activations = miner.activations(Array2::from_elem((64, 1024), 2))?;
+/// let mined = miner.round(&Challenge([7; 32]), &weights)?.mine(&activations, Difficulty::ONE)?;
+/// assert_eq!(mined.product[[63, 31]], 6 * 1024);
+/// assert!(mined.proof().is_some());
+/// # Ok::<(), MineError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Miner {
     params: Params,

@@ -2,8 +2,9 @@
 //! writes it.
 
 use crate::failure::Failure;
+use poai::Job;
 use poai::inference::{
-    Address, Binding, Groth16Proof, InferenceProof, Job, Signals, VerifyingKeyDigest, evm,
+    Address, Binding, Calldata, Groth16Proof, InferenceProof, Signals, VerifyingKeyDigest, evm,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -16,7 +17,7 @@ pub struct Deployment {
     /// The proof with its signals and its key's digest.
     pub proof: InferenceProof,
     /// The call that the prover sends to the registry.
-    pub calldata: Vec<u8>,
+    pub calldata: Calldata,
     /// The contract's name.
     pub contract: String,
     /// The contract's source.
@@ -62,8 +63,9 @@ impl Deployment {
         let signals =
             Signals::from_bytes(&signals).map_err(|why| wrong("signals")(why.to_string()))?;
         let key: VerifyingKeyDigest = parsed(&object, "verifying_key")?;
-        let calldata = hex::decode(text_of(&object, "calldata")?)
-            .map_err(|_| DeploymentFileError::Field("calldata"))?;
+        let calldata = object.get("calldata").cloned().map(serde_json::from_value);
+        let calldata =
+            calldata.and_then(Result::ok).ok_or(DeploymentFileError::Field("calldata"))?;
         let verifier = object.get("verifier").unwrap_or(&Value::Null);
         Ok(Deployment {
             binding,
@@ -80,7 +82,7 @@ impl Deployment {
     }
 
     /// The calldata that follows from the proof and its binding.
-    pub fn implied_calldata(&self) -> Vec<u8> {
+    pub fn implied_calldata(&self) -> Calldata {
         let Binding { program, job, .. } = &self.binding;
         evm::verify_inference_calldata(program, job, &self.proof)
     }

@@ -1,5 +1,6 @@
 //! Failures of subcommands: an error and its exit code.
 
+use poai::prover::{CircuitError, KeyError};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -116,19 +117,36 @@ usage! {
     poai::operand::OperandError,
     poai::program::ProgramError,
     poai::program::RunShapeError,
-    poai::prover::CircuitError,
-    poai::prover::keys::KeyFileError,
-    poai::prover::keys::KeyProblem,
     poai::verify::RulesError,
 }
 
 failed! {
+    poai::prover::Defect,
     poai::prover::ProveError,
-    poai::prover::estimate::EstimateError,
-    poai::prover::estimate::MemoryError,
-    poai::prover::setup::SetupError,
     poai::verify::inference::DeploymentError,
     serde_json::Error,
+}
+
+impl From<CircuitError> for Failure {
+    /// Memory is the machine's; all else is what the caller asked for.
+    fn from(error: CircuitError) -> Failure {
+        match error {
+            CircuitError::Memory(_) => Failure::failed(error),
+            _ => Failure::usage(error),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    /// Files are the caller's; all else is the machine's or the key's maker's.
+    fn from(error: KeyError) -> Failure {
+        match error {
+            KeyError::File { .. } | KeyError::Ceremony { .. } | KeyError::VerifyingKey(_) => {
+                Failure::usage(error)
+            }
+            _ => Failure::failed(error),
+        }
+    }
 }
 
 verified! {

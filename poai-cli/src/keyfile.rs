@@ -31,9 +31,7 @@ pub fn verifying(path: &Path) -> Result<VerifyingKey, Failure> {
     }
     // The purpose in the header is not checked: the caller names the file, and
     // so its purpose.
-    let (_, key) = keys::read_verifying_key(path, &header.identity.purpose)?;
-    let ark_groth16::VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 } = key;
-    Ok(VerifyingKey::new(alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1)?)
+    Ok(keys::read_verifying_key(path, &header.identity.purpose)?.1)
 }
 
 /// Reads a file that may hold a key. It is opened once, because bytes read from

@@ -3,6 +3,7 @@
 
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
+use poai::Progress;
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
@@ -52,10 +53,11 @@ pub fn bar_of_bytes(what: &'static str) -> ProgressBar {
 }
 
 /// Moves a bar to the work's position.
-pub fn follow(bar: &ProgressBar) -> impl FnMut(u64, u64) {
-    |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
+pub fn follow(bar: &ProgressBar) -> impl Fn(Progress) + Send + Sync + 'static {
+    let bar = bar.clone();
+    move |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
     }
 }
 

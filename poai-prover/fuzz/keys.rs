@@ -9,14 +9,17 @@ use ark_bn254::Bn254;
 use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use libfuzzer_sys::fuzz_target;
+use poai_core::Control;
 use poai_core::digest::ProgramId;
 use poai_core::inference::Visibility;
 use poai_core::program::RunShape;
-use poai_prover::keys::{
-    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_header, read_proving_key,
-    read_verifying_key, write_proving_key, write_verifying_key,
+use poai_prover::internal::{
+    insecure_single_party_setup, read_proving_key, verifying_points, write_proving_key,
+    write_verifying_key,
 };
-use poai_prover::setup::insecure_single_party_setup;
+use poai_prover::keys::{
+    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_header, read_verifying_key,
+};
 use poai_testing::chain;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +47,7 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("honest.key");
     let origin = KeyOrigin::SingleParty;
-    write_proving_key(&path, &identity, origin, &key, |_, _| ()).unwrap();
+    write_proving_key(&path, &identity, origin, &key, &Control::new()).unwrap();
     let proving = fs::read(&path).unwrap();
     write_verifying_key(&path, &identity, origin, &key.vk).unwrap();
     let honest = [proving, fs::read(&path).unwrap()];
@@ -94,16 +97,17 @@ fuzz_target!(|input: Input| {
     let Ok(header) = read_header(&path) else {
         return;
     };
-    if let Ok((read, key)) = read_proving_key(&path, &header.identity, |_, _| ()) {
+    if let Ok((read, key)) = read_proving_key(&path, &header.identity, &Control::new()) {
         assert_eq!(read, header);
         same_again(&path, &bytes, |path| {
-            write_proving_key(path, &header.identity, header.origin, &key, |_, _| ()).unwrap();
+            write_proving_key(path, &header.identity, header.origin, &key, &Control::new()).unwrap();
         });
     }
     if let Ok((read, key)) = read_verifying_key(&path, &header.identity.purpose) {
         assert_eq!(read, header);
         same_again(&path, &bytes, |path| {
-            write_verifying_key(path, &header.identity, header.origin, &key).unwrap();
+            let points = verifying_points(&key);
+            write_verifying_key(path, &header.identity, header.origin, &points).unwrap();
         });
     }
 });

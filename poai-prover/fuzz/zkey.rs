@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use poai_prover::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
-use poai_prover::iden3::zkey::read_zkey;
+use poai_prover::internal::json::{proof_from_json, signals_from_json, verifying_key_from_json};
+use poai_prover::internal::zkey::read_zkey;
 use poai_testing::chain;
 use std::io::Cursor;
 

@@ -3,31 +3,20 @@
 //! A commitment is Poseidon over packed entries and a salt. This module
 //! computes it outside circuits, as [`super::circuit`] does inside them.
 
+use super::defect::Defect;
 use super::multipliers;
+use super::random::{self, RandomError};
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
 use light_poseidon::{Poseidon, PoseidonError, PoseidonHasher};
 use poai_core::digest::ArchitectureId;
+use poai_core::inference::FieldElement;
 use poai_core::inference::packing::{PackingError, pack};
 use poai_core::program::{Dtype, Extent};
 use poai_engine::execute::{Network, Tensor};
 
 /// Number of inputs of the widest instance of Poseidon.
 const INPUTS_MAX: usize = 12;
-
-/// Why a commitment cannot be computed.
-///
-/// Neither case occurs unless the library has a defect: a tensor's entries are
-/// of its type, and the hash has every instance that is used here.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitmentError {
-    /// An entry is outside the range of its type.
-    #[error(transparent)]
-    Packing(#[from] PackingError),
-    /// The hash has no instance of this width.
-    #[error(transparent)]
-    Poseidon(#[from] PoseidonError),
-}
 
 /// 31 random bytes that hide a commitment.
 ///
@@ -45,9 +34,40 @@ impl std::fmt::Debug for Salt {
 }
 
 impl Salt {
+    /// A new salt, from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`RandomError`].
+    pub fn random() -> Result<Salt, RandomError> {
+        random::bytes().map(Salt)
+    }
+
     /// The salt as a field element. Different salts give different elements.
     pub(super) fn element(&self) -> Fr {
         Fr::from_le_bytes_mod_order(&self.0)
+    }
+}
+
+/// The salts of a proof's commitments to input, weights and output. A part that
+/// is not committed does not use its salt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Salts {
+    /// The salt of the input's commitment.
+    pub input: Salt,
+    /// The salt of the weights' commitment.
+    pub weights: Salt,
+    /// The salt of the output's commitment.
+    pub output: Salt,
+}
+
+impl Salts {
+    /// New salts, from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`RandomError`].
+    pub fn random() -> Result<Salts, RandomError> {
+        let [input, weights, output] = [Salt::random()?, Salt::random()?, Salt::random()?];
+        Ok(Salts { input, weights, output })
     }
 }
 
@@ -80,30 +100,44 @@ pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
 /// a shift. A circuit of committed weights has it as a signal.
 ///
 /// # Errors
-/// [`CommitmentError`], which is a defect of the library.
-pub fn commit_weights(network: &Network, salt: &Salt) -> Result<Fr, CommitmentError> {
+/// [`Defect`]: a tensor's entries are of its type, and the hash has every
+/// instance that is used here.
+pub fn commit_weights(network: &Network, salt: &Salt) -> Result<FieldElement, Defect> {
     let mut elements = vec![weights_tag(&network.program().architecture_id()), salt.element()];
     for held in network.constants() {
-        elements.extend(pack(held.tensor.extent().dtype, &held.tensor.entries())?);
+        elements.extend(packed(held.tensor.extent().dtype, &held.tensor.entries())?);
     }
     let multipliers: Vec<i32> = multipliers::of(network.program()).collect();
-    elements.extend(pack(Dtype::I32, &multipliers)?);
+    elements.extend(packed(Dtype::I32, &multipliers)?);
     chain(&elements)
 }
 
 /// The commitment to a tensor under a salt.
 ///
 /// # Errors
-/// [`CommitmentError`], which is a defect of the library.
-pub fn commit(tensor: &Tensor, salt: &Salt) -> Result<Fr, CommitmentError> {
+/// [`Defect`]: a tensor's entries are of its type, and the hash has every
+/// instance that is used here.
+pub fn commit(tensor: &Tensor, salt: &Salt) -> Result<FieldElement, Defect> {
     let extent = tensor.extent();
     let mut elements = vec![tag(extent), salt.element()];
-    elements.extend(pack(extent.dtype, &tensor.entries())?);
+    elements.extend(packed(extent.dtype, &tensor.entries())?);
     chain(&elements)
 }
 
+fn packed(dtype: Dtype, entries: &[i32]) -> Result<impl Iterator<Item = Fr>, Defect> {
+    let what = "expected entries of their tensor's type, got others";
+    let elements = pack(dtype, entries).map_err(Defect::of::<PackingError>(what))?;
+    Ok(elements.into_iter().map(Fr::from))
+}
+
 /// The chain of hashes of [`super::circuit`], computed on values.
-fn chain(elements: &[Fr]) -> Result<Fr, CommitmentError> {
+fn chain(elements: &[Fr]) -> Result<FieldElement, Defect> {
+    hashed(elements)
+        .map(FieldElement::from)
+        .map_err(Defect::of("expected an instance of Poseidon, got none"))
+}
+
+fn hashed(elements: &[Fr]) -> Result<Fr, PoseidonError> {
     let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
     let mut hash = Poseidon::<Fr>::new_circom(first.len())?.hash(first)?;
     for part in rest.chunks(INPUTS_MAX - 1) {

@@ -1,12 +1,11 @@
 //! Estimates of what a circuit costs, before any heavy work.
 
-use super::circuit::{Circuit, CircuitError};
-use super::reduction::CircomReduction;
-use super::setup::{SetupError, insecure_single_party_setup};
+use super::defect::Defect;
+use super::groth16::{self, Stopped};
+use super::setup::insecure_single_party_setup;
 use super::system::{Lc, System};
-use ark_bn254::{Bn254, Fr};
+use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
-use ark_groth16::Groth16;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use std::time::Instant;
 use sysinfo::System as Machine;
@@ -67,60 +66,33 @@ pub struct Estimate {
     pub prove_seconds: Option<f64>,
 }
 
-/// A setup or a proof would take more memory than is available.
+/// A single-party setup or a proof would take more memory than is available.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "a {what} takes {} MiB of memory, and {} MiB are available: {} constraints, {} variables, \
-     {} terms; free memory, or prove a smaller program or run",
-    needed >> 20, available >> 20, estimate.constraints, estimate.variables, estimate.terms
+    "a {what} takes {}{} MiB of memory, and {} MiB are available: {} constraints, {} variables, \
+     {} terms{}; free memory, or prove a smaller program or run",
+    if *whole { "" } else { "at least " }, needed >> 20, available >> 20,
+    estimate.constraints, estimate.variables, estimate.terms,
+    if *whole { "" } else { ", and more to come" }
 )]
 pub struct MemoryError {
     /// "setup" or "proof".
     pub what: &'static str,
-    /// Bytes that it takes.
+    /// Bytes that it takes, the circuit and the key included.
     pub needed: u64,
-    /// The whole estimate.
-    pub estimate: Box<Estimate>,
-    /// Bytes that the system reports as available.
+    /// Bytes that the system reports as available, or the caller's limit, and
+    /// the bytes that the circuit and the key take already.
     pub available: u64,
-}
-
-/// Estimates what a circuit costs, times included.
-///
-/// It builds the circuit without keeping it, and makes a small key and a small proof to measure
-/// times.
-///
-/// # Errors
-/// [`EstimateError`].
-pub fn estimate(circuit: &Circuit) -> Result<Estimate, EstimateError> {
-    let built = circuit.build(None, false)?;
-    let mut estimate = Estimate::of(&built.system);
-    let (setup, prove) = probe()?;
-    let size = |constraints: u64| (constraints.next_power_of_two() + constraints) as f64;
-    let scale = (size(estimate.constraints) / size(PROBED as u64)).powf(GROWTH);
-    estimate.setup_seconds = Some(setup * scale);
-    estimate.prove_seconds = Some(prove * scale);
-    Ok(estimate)
-}
-
-/// Why an estimate cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EstimateError {
-    /// The program has no circuit.
-    #[error(transparent)]
-    Circuit(#[from] CircuitError),
-    /// The small system has no key. This is a defect of the library.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// The small system has no proof. This is a defect of the library.
-    #[error("expected a proof of the small system, got an error; report this defect")]
-    Probe,
+    /// The estimate.
+    pub estimate: Box<Estimate>,
+    /// Whether the estimate is of the whole circuit. Otherwise the build stopped
+    /// at this part of it.
+    pub whole: bool,
 }
 
 impl Estimate {
     /// The estimate that follows from a system's size, without times.
-    pub fn of(system: &System) -> Estimate {
+    pub(crate) fn of(system: &System) -> Estimate {
         let constraints = system.constraints() as u64;
         let (variables, signals) = (system.variables() as u64, system.signals() as u64);
         let terms = system.terms() as u64;
@@ -152,12 +124,18 @@ impl Estimate {
         }
     }
 
-    /// Checks that a proof fits into the memory that the machine has now.
+    /// Adds the times of setup and proof on this machine. It makes a small key
+    /// and a small proof, which takes about a second.
     ///
     /// # Errors
-    /// [`MemoryError`].
-    pub fn check_memory(&self) -> Result<(), MemoryError> {
-        available_memory().map_or(Ok(()), |available| self.check_available(available))
+    /// [`Defect`].
+    pub fn measure(mut self) -> Result<Estimate, Defect> {
+        let (setup, prove) = probe()?;
+        let size = |constraints: u64| (constraints.next_power_of_two() + constraints) as f64;
+        let scale = (size(self.constraints) / size(PROBED as u64)).powf(GROWTH);
+        self.setup_seconds = Some(setup * scale);
+        self.prove_seconds = Some(prove * scale);
+        Ok(self)
     }
 
     /// Checks that a proof fits into the given number of bytes.
@@ -168,15 +146,6 @@ impl Estimate {
         self.check("proof", self.peak_memory_bytes, available)
     }
 
-    /// Checks that a single-party setup fits into the memory that the machine
-    /// has now.
-    ///
-    /// # Errors
-    /// [`MemoryError`].
-    pub fn check_setup_memory(&self) -> Result<(), MemoryError> {
-        available_memory().map_or(Ok(()), |available| self.check_setup_available(available))
-    }
-
     /// Checks that a single-party setup fits into the given number of bytes.
     ///
     /// # Errors
@@ -185,17 +154,55 @@ impl Estimate {
         self.check("setup", self.setup_memory_bytes, available)
     }
 
+    /// Checks that a proof fits into the memory that the machine has now and
+    /// that this process holds for it already.
+    pub(crate) fn check_memory(&self, held: Held) -> Result<(), MemoryError> {
+        let held = self.held(held);
+        available_memory().map_or(Ok(()), |free| self.check_available(free.saturating_add(held)))
+    }
+
+    /// The same for a single-party setup, if the circuit is there.
+    pub(crate) fn check_setup_memory(&self) -> Result<(), MemoryError> {
+        let held = self.held(Held::Rows);
+        let check = |free: u64| self.check_setup_available(free.saturating_add(held));
+        available_memory().map_or(Ok(()), check)
+    }
+
+    fn held(&self, held: Held) -> u64 {
+        let rows = TERM_BYTES * self.terms;
+        match held {
+            Held::Rows => rows,
+            Held::RowsAndKey => rows + self.proving_key_bytes,
+        }
+    }
+
+    /// The error of a circuit that is this large already, and not whole.
+    pub(crate) fn part_exceeds(&self, available: u64) -> MemoryError {
+        let (what, needed, estimate) = ("proof", self.peak_memory_bytes, Box::new(self.clone()));
+        MemoryError { what, needed, available, estimate, whole: false }
+    }
+
     fn check(&self, what: &'static str, needed: u64, available: u64) -> Result<(), MemoryError> {
         if needed > available {
-            return Err(MemoryError { what, needed, estimate: Box::new(self.clone()), available });
+            let estimate = Box::new(self.clone());
+            return Err(MemoryError { what, needed, available, estimate, whole: true });
         }
         Ok(())
     }
 }
 
+/// What is in memory before the work that an estimate is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Held {
+    /// The circuit's rows.
+    Rows,
+    /// The rows and the proving key.
+    RowsAndKey,
+}
+
 /// Bytes that are available now, or `None` if the system does not report them.
 /// Allocations then fail instead.
-fn available_memory() -> Option<u64> {
+pub(crate) fn available_memory() -> Option<u64> {
     let mut machine = Machine::new().ok()?;
     machine.refresh_memory();
     Some(machine.available_memory()).filter(|&available| available > 0)
@@ -203,7 +210,7 @@ fn available_memory() -> Option<u64> {
 
 /// Seconds of setup and proof of a small system of bits, which most constraints
 /// of circuits are.
-fn probe() -> Result<(f64, f64), EstimateError> {
+fn probe() -> Result<(f64, f64), Defect> {
     let mut system = System::new(1, true);
     let signal = system.signal(0, Fr::ONE);
     system.enforce(signal.clone(), signal.clone(), signal);
@@ -215,22 +222,16 @@ fn probe() -> Result<(f64, f64), EstimateError> {
         system.enforce(bit, less, Lc::default());
     }
     let (matrices, assignment) = system.into_parts();
+    let start = Instant::now();
+    let what = "expected a key of the small system, got an error";
     let mut rng = StdRng::seed_from_u64(0);
-    let start = Instant::now();
-    let key = insecure_single_party_setup(&matrices, &mut rng)?;
+    let key = insecure_single_party_setup(&matrices, &mut rng).map_err(Defect::of(what))?;
     let setup = start.elapsed().as_secs_f64();
-    let (signals, rows) = (matrices.signals, matrices.rows());
-    let rows_of = [matrices.a, matrices.b, matrices.c];
     let start = Instant::now();
-    let proof = Groth16::<Bn254, CircomReduction>::create_proof_with_reduction_and_matrices(
-        &key,
-        Fr::from(3u64),
-        Fr::from(5u64),
-        &rows_of,
-        signals + 1,
-        rows,
-        &assignment,
-    );
-    proof.map_err(|_| EstimateError::Probe)?;
-    Ok((setup, start.elapsed().as_secs_f64()))
+    let masks = [Fr::from(3u64), Fr::from(5u64)];
+    let proof = groth16::prove(&key, &matrices, &assignment, masks, &mut || Ok(()));
+    match proof {
+        Err(Stopped::Defect(defect)) => Err(defect),
+        _ => Ok((setup, start.elapsed().as_secs_f64())),
+    }
 }

@@ -1,38 +1,63 @@
 //! The prover's half of inference proofs: Groth16 on BN254.
 //!
-//! A program becomes a system of rank-1 constraints ([`circuit`], built on a [`system`]).
-//! [`matrices`] holds the system and names it by a digest.
+//! A [`Circuit`] states what is proven: a network, a run, and what of it is
+//! public. It becomes a system of rank-1 constraints, once. A [`ProvingKey`] of
+//! it comes from a ceremony with snarkjs, from a file of this library, or, for
+//! tests, from a single party that can forge. The key proves runs, and its
+//! verifier checks them.
 //!
-//! A key of that system comes from a ceremony: [`iden3`] writes the system as an `.r1cs` file for
-//! snarkjs and reads the `.zkey` file that it returns. For tests only, a key may come from one
-//! party that can forge ([`setup`]). Both kinds of key have the same form, because [`reduction`]
-//! makes the quotient as snarkjs does. [`keys`] stores them in files that state what they are for.
+//! ```
+//! use poai_core::Job;
+//! use poai_core::inference::Address;
+//! use poai_engine::execute::{Network, Tensor};
+//! use poai_prover::{Circuit, Committed, KeyError, Public};
 //!
-//! A [`Prover`] holds a circuit and its key. [`estimate()`] states in advance what setup and proof
-//! cost.
+//! fn certify(network: &Network, input: &Tensor) -> Result<(), Box<dyn std::error::Error>> {
+//!     let (job, prover) = (Job([7; 32]), Address([0x11; 20]));
+//!     let circuit = Circuit::new(network).output(Public).weights(Committed).build()?;
+//!     println!("{} MiB", circuit.estimate().peak_memory_bytes >> 20);
+//!     let key = circuit.ceremony_key("c.zkey")?;
+//!     let proven = key.prove(input, job, prover)?;
+//!     key.verifier().verify(job, prover, &proven.to_bytes())?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - [`keys`]: key files, and what a key is for.
+//! - [`snarkjs`]: proofs, signals and verifying keys as snarkjs' JSON.
+//! - [`commit`] and [`commit_weights`]: the commitments that signals show.
+//! - [`Estimate`]: what a circuit costs, before any heavy work.
 //!
 //! Files are not trusted. A reader bounds sizes before it allocates. It rejects a value that it
 //! does not know with an error that names the value.
 #![forbid(unsafe_code)]
 
-pub mod circuit;
-pub mod commitment;
-pub mod estimate;
-pub mod iden3;
+mod circuit;
+mod commitment;
+mod defect;
+mod estimate;
+mod groth16;
+mod iden3;
+#[doc(hidden)]
+pub mod internal;
 pub mod keys;
-pub mod matrices;
+mod matrices;
 mod multipliers;
 mod points;
-pub mod prove;
-pub mod reduction;
-pub mod setup;
-pub mod system;
+mod prove;
+mod random;
+mod reduction;
+mod setup;
+pub mod snarkjs;
+mod system;
 mod verifying;
 
-pub use circuit::{Circuit, CircuitError};
-pub use commitment::Salt;
-pub use estimate::{Estimate, estimate};
-pub use matrices::{ConstraintDigest, Matrices};
-pub use poai_core::inference::PointError;
-pub use prove::{ProveError, Proven, Prover};
-pub use reduction::CircomReduction;
+pub use circuit::{Circuit, CircuitBuilder, CircuitError, Ranges};
+pub use commitment::{Salt, Salts, commit, commit_weights};
+pub use defect::Defect;
+pub use estimate::{Estimate, MemoryError};
+pub use iden3::r1cs::ExportError;
+pub use keys::{KeyError, ProvingKey};
+pub use poai_core::inference::visibility::{Committed, Fixed, Hashed, Private, Public};
+pub use prove::{ProveError, ProveOptions, Proven};
+pub use random::RandomError;

@@ -1,83 +1,118 @@
-//! Proving: a circuit, its key, and a run.
+//! Proving: a key, and a run.
 
-use super::circuit::{Built, Circuit, CircuitError, Witness};
-use super::commitment::{CommitmentError, Salt};
-use super::estimate::{Estimate, MemoryError};
+use super::circuit::CircuitError;
+use super::circuit::synthesis::{Built, Witness};
+use super::commitment::Salts;
+use super::defect::Defect;
+use super::estimate::{Held, MemoryError};
+use super::groth16::{self, Stopped};
+use super::keys::ProvingKey;
 use super::matrices::{Matrices, Row};
+use super::random::{self, RandomError};
 use super::reduction::CircomReduction;
-use super::verifying;
+use super::system::System;
 use ark_bn254::{Bn254, Fr};
 use ark_ff::{AdditiveGroup, UniformRand};
-use ark_groth16::{Groth16, ProvingKey};
-use ark_relations::gr1cs::SynthesisError;
-use ark_std::rand::{CryptoRng, RngCore};
+use ark_groth16::Groth16;
 use poai_core::inference::{
-    Address, Binding, Groth16DecodeError, Groth16Proof, InferenceProof, Job, Signals, SignalsError,
-    VerifyingKey, VerifyingKeyError,
+    Address, Binding, FieldElement, Groth16DecodeError, Groth16Proof, InferenceProof, Signals,
+    SignalsError,
 };
-use poai_engine::execute::{RunError, Session, Tensor};
+use poai_core::{Cancel, Cancelled, Control, Job, Progress};
+use poai_engine::execute::{RunError, RunOptions, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Why a prover or a proof cannot be made.
+/// Stages of a proof: the witness, the run, the check of all constraints, those
+/// of the points, and the verification.
+const STAGES: u64 = 3 + groth16::STAGES + 1;
+
+/// Why no proof was made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProveError {
-    /// The program has no circuit.
+    /// The input does not fit the circuit.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
-    /// The key has another size than the circuit, so it is for another circuit.
-    #[error("expected a key for {expected} {what}, got one for {got}; take the circuit's own key")]
-    Key {
-        /// What was counted.
-        what: &'static str,
-        /// The circuit's number.
-        expected: usize,
-        /// The key's number.
-        got: usize,
-    },
-    /// The key's points are not a valid verifying key.
-    #[error(transparent)]
-    VerifyingKey(#[from] VerifyingKeyError),
-    /// There is not enough memory.
+    /// A proof would take more memory than is available.
     #[error(transparent)]
     Memory(#[from] MemoryError),
     /// The program has no output on this input.
     #[error(transparent)]
-    Execute(#[from] RunError),
-    /// The circuit's output is not the executor's, or the constraints do not
-    /// hold. This is a defect of the library.
-    #[error("expected the program's output from the circuit, got another; report this defect")]
-    Differs,
+    Run(#[from] RunError),
     /// The proof does not verify: the key is for another circuit, or damaged.
     #[error(
         "expected a proof that verifies, got a false one; take the circuit's own, undamaged key"
     )]
     False,
-    /// Groth16 failed. This is a defect of the library.
-    #[error("expected a proof from Groth16, got an error: {0}")]
-    Synthesis(SynthesisError),
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The caller cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The circuit's output is not the executor's, or the constraints do not
+    /// hold. This is a defect of the library.
+    #[error("expected the program's output from the circuit, got another; report this defect")]
+    Differs,
     /// The points are not a valid proof. This is a defect of the library.
     #[error(transparent)]
     Groth16Proof(#[from] Groth16DecodeError),
     /// The signals are not valid for a proof. This is a defect of the library.
     #[error(transparent)]
     Signals(#[from] SignalsError),
-    /// The commitment cannot be computed. This is a defect of the library.
+    /// Another defect of the library.
     #[error(transparent)]
-    Commitment(#[from] CommitmentError),
+    Defect(#[from] Defect),
 }
 
-/// The job and the prover that a proof is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct For {
-    /// The requester's name for the job.
-    pub job: Job,
-    /// The prover, which alone may use the proof.
-    pub prover: Address,
+impl From<Stopped> for ProveError {
+    fn from(stopped: Stopped) -> ProveError {
+        match stopped {
+            Stopped::Cancelled(cancelled) => cancelled.into(),
+            Stopped::Defect(defect) => defect.into(),
+        }
+    }
 }
 
-/// A proof, and the salts that only its prover knows.
+/// Options of a proof: salts, progress and cancellation.
+///
+/// The unit of progress is a stage; the number of stages is the same for every
+/// proof. A proof stops between two stages, and between two steps of the
+/// program. A single sum of points cannot be stopped.
+#[derive(Clone, Debug, Default)]
+pub struct ProveOptions {
+    salts: Option<Salts>,
+    control: Control,
+}
+
+impl ProveOptions {
+    /// Options for new salts, without progress.
+    pub fn new() -> ProveOptions {
+        ProveOptions::default()
+    }
+
+    /// Uses these salts, for commitments that were published before. A salt must
+    /// not be used for two tensors: equal commitments would show equal tensors.
+    pub fn salts(mut self, salts: Salts) -> ProveOptions {
+        self.salts = Some(salts);
+        self
+    }
+
+    /// Stops the proof when `cancel` is cancelled, from any thread.
+    pub fn cancel(mut self, cancel: &Cancel) -> ProveOptions {
+        self.control = self.control.cancel(cancel);
+        self
+    }
+
+    /// Calls `callback` after every stage.
+    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> ProveOptions {
+        self.control = self.control.progress(callback);
+        self
+    }
+}
+
+/// A proof, and what only its prover knows.
 #[derive(Clone)]
 pub struct Proven {
     /// The proof, which may be published.
@@ -88,7 +123,14 @@ pub struct Proven {
     pub output: Arc<Tensor>,
     /// The salts of input, weights and output. A party that has one of them and
     /// the tensor can check the commitment.
-    pub salts: [Salt; 3],
+    pub salts: Salts,
+}
+
+impl Proven {
+    /// The proof's canonical bytes, which may be published.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.proof.to_bytes()
+    }
 }
 
 impl std::fmt::Debug for Proven {
@@ -101,159 +143,115 @@ impl std::fmt::Debug for Proven {
     }
 }
 
-/// A circuit with its key, which makes proofs.
-#[derive(Debug)]
-pub struct Prover {
-    circuit: Circuit,
-    /// The rows of A, B and C.
-    rows: [Vec<Row>; 3],
-    signals: usize,
-    key: ProvingKey<Bn254>,
-    verifying_key: VerifyingKey,
-    model: Session,
+/// Counts the stages that are done.
+struct Stages<'a> {
+    control: &'a Control,
+    done: u64,
 }
 
-impl Prover {
-    /// A prover of a circuit, with a key that was made for it by
-    /// [`super::setup`], or read from a file whose header names the circuit.
+impl Stages<'_> {
+    fn next(&mut self) -> Result<(), Cancelled> {
+        self.done += 1;
+        self.control.report(self.done, STAGES);
+        self.control.check()
+    }
+}
+
+impl ProvingKey {
+    /// Executes the network and proves its output, for this job and as this
+    /// prover, which alone may use the proof.
     ///
-    /// # Errors
-    /// - [`ProveError::Key`] for a key of another size.
-    /// - [`ProveError::Memory`], with the estimate, if a proof would not fit in
-    ///   memory.
-    pub fn new(circuit: Circuit, key: ProvingKey<Bn254>) -> Result<Prover, ProveError> {
-        // Counts the circuit first, and rejects it before any row is kept.
-        Estimate::of(&circuit.build(None, false)?.system).check_memory()?;
-        let (matrices, _) = circuit.build(None, true)?.system.into_parts();
-        for (what, expected, got) in [
-            ("signals", matrices.signals + 1, key.vk.gamma_abc_g1.len()),
-            ("variables", matrices.variables, key.a_query.len()),
-            ("witnesses", matrices.variables - matrices.signals - 1, key.l_query.len()),
-        ] {
-            if expected != got {
-                return Err(ProveError::Key { what, expected, got });
-            }
-        }
-        let verifying_key = verifying_key(&key)?;
-        let cpu = Arc::new(poai_engine::Cpu::new());
-        let model = Session::new((**circuit.network()).clone(), cpu)?;
-        let Matrices { a, b, c, signals, .. } = matrices;
-        Ok(Prover { circuit, rows: [a, b, c], signals, key, verifying_key, model })
-    }
-
-    /// The circuit.
-    pub fn circuit(&self) -> &Circuit {
-        &self.circuit
-    }
-
-    /// The verifying key.
-    pub fn verifying_key(&self) -> &VerifyingKey {
-        &self.verifying_key
-    }
-
-    /// Executes the program and proves its output.
-    ///
-    /// `rng` gives the salts and the values that hide the witness, so that two
-    /// proofs of one input share no element but public signals.
+    /// Salts, and the values that hide the witness, come from the operating
+    /// system. Two proofs of one input share no element but public signals.
     ///
     /// # Errors
     /// [`ProveError`].
-    pub fn prove<R: RngCore + CryptoRng>(
-        &self,
-        input: &Tensor,
-        what_for: &For,
-        rng: &mut R,
-    ) -> Result<Proven, ProveError> {
-        let salts = [(); 3].map(|()| {
-            let mut salt = [0; 31];
-            rng.fill_bytes(&mut salt);
-            Salt(salt)
-        });
-        self.prove_salted(input, what_for, salts, rng)
+    pub fn prove(&self, input: &Tensor, job: Job, prover: Address) -> Result<Proven, ProveError> {
+        self.prove_with(input, job, prover, &ProveOptions::new())
     }
 
-    /// As [`Prover::prove`], with given salts, for a commitment that was
-    /// published before.
+    /// As [`ProvingKey::prove`], with options.
     ///
     /// # Errors
     /// [`ProveError`].
-    pub fn prove_salted<R: RngCore + CryptoRng>(
+    pub fn prove_with(
         &self,
         input: &Tensor,
-        what_for: &For,
-        salts: [Salt; 3],
-        rng: &mut R,
+        job: Job,
+        prover: Address,
+        options: &ProveOptions,
     ) -> Result<Proven, ProveError> {
-        let masks = [(); 2].map(|()| Fr::rand(rng));
-        self.prove_masked(input, what_for, salts, masks)
-    }
+        let ProveOptions { salts, control } = options;
+        control.check()?;
+        self.circuit.estimate().check_memory(Held::RowsAndKey)?;
+        let salts = salts.map_or_else(Salts::random, Ok)?;
+        let mut generator = random::generator()?;
+        let masks = [(); 2].map(|()| Fr::rand(&mut generator));
+        let mut stages = Stages { control, done: 0 };
+        let program = self.circuit.network().program();
+        let (run, matrices) = (self.circuit.run(), self.circuit.matrices());
+        let (program_id, macs) = (program.program_id(), program.total_macs(run));
+        let binding = Binding { program: program_id, job, prover, macs };
+        let (output, assignment) = self.assignment(input, &binding, salts, &mut stages)?;
 
-    /// As [`Prover::prove_salted`], with `[r, s]`, which hide the witness.
-    ///
-    /// This function is not generic, so that it is compiled once in this crate and not again for
-    /// each source of randomness.
-    fn prove_masked(
-        &self,
-        input: &Tensor,
-        what_for: &For,
-        salts: [Salt; 3],
-        [r, s]: [Fr; 2],
-    ) -> Result<Proven, ProveError> {
-        let (program, run) = (self.circuit.network().program(), self.circuit.run());
-        let binding = Binding {
-            program: program.program_id(),
-            job: what_for.job,
-            prover: what_for.prover,
-            macs: program.total_macs(run),
-        };
-        let witness = Witness { input: input.clone(), binding: binding.signal(), salts };
-        let Built { system, output } = self.circuit.build(Some(&witness), false)?;
-        let executed = self.model.run((*run, vec![input.clone()]))?;
-        let assignment = system.assignment();
-        if executed.output.entries() != output || !self.is_satisfied(assignment) {
-            return Err(ProveError::Differs);
-        }
-        let signals = Signals::new(assignment[1..=self.signals].to_vec())?;
-        let points = Groth16::<Bn254, CircomReduction>::create_proof_with_reduction_and_matrices(
-            &self.key,
-            r,
-            s,
-            &self.rows,
-            self.signals + 1,
-            self.rows[0].len(),
-            assignment,
-        );
-        let points = points.map_err(ProveError::Synthesis)?;
+        let elements = assignment.get(1..=matrices.signals).unwrap_or_default();
+        let signals = Signals::new(elements.iter().copied().map(FieldElement::from).collect())?;
+        let points =
+            groth16::prove(&self.points, matrices, &assignment, masks, &mut || stages.next())?;
         // The prover checks the proof with its own key before it returns it.
-        let prepared = ark_groth16::prepare_verifying_key(&self.key.vk);
-        let holds =
-            Groth16::<Bn254, CircomReduction>::verify_proof(&prepared, &points, signals.elements());
-        if !holds.map_err(ProveError::Synthesis)? {
+        let prepared = ark_groth16::prepare_verifying_key(&self.points.vk);
+        let holds = Groth16::<Bn254, CircomReduction>::verify_proof(&prepared, &points, elements)
+            .map_err(Defect::of("expected a verdict on the proof, got an error"))?;
+        if !holds {
             return Err(ProveError::False);
         }
         let proof = Groth16Proof::new(points.a, points.b, points.c)?;
         let proof = InferenceProof { proof, key: self.verifying_key.digest(), signals };
-        Ok(Proven { proof, binding, output: executed.output, salts })
+        stages.next()?;
+        Ok(Proven { proof, binding, output, salts })
+    }
+
+    /// The output of the run, and an assignment that satisfies the circuit.
+    fn assignment(
+        &self,
+        input: &Tensor,
+        binding: &Binding,
+        salts: Salts,
+        stages: &mut Stages<'_>,
+    ) -> Result<(Arc<Tensor>, Vec<Fr>), ProveError> {
+        let binding = binding.signal().into();
+        let witness = Witness { input: input.clone(), binding, salts };
+        // The synthesis stops between steps, and counts as one stage.
+        let control = stages.control.clone().progress(|_| ());
+        let system = System::new(self.circuit.layout().count(), false);
+        let Built { system, output } =
+            self.circuit.subject.synthesise(Some(&witness), system, &control)?;
+        stages.next()?;
+        let run = self.circuit.run();
+        let options = RunOptions::new().control(control);
+        let asked = (*run, input.clone());
+        let executed = self.session.run_with(asked, &options).map_err(|error| match error {
+            RunError::Cancelled(cancelled) => ProveError::Cancelled(cancelled),
+            error => error.into(),
+        })?;
+        stages.next()?;
+        let (_, assignment) = system.into_parts();
+        if executed.output.entries() != output
+            || !is_satisfied(self.circuit.matrices(), &assignment)
+        {
+            return Err(ProveError::Differs);
+        }
+        stages.next()?;
+        Ok((executed.output, assignment))
     }
 }
 
-impl Prover {
-    /// Whether all constraints hold.
-    fn is_satisfied(&self, assignment: &[Fr]) -> bool {
-        let value = |row: &Row| -> Fr {
-            let value = |at: usize| assignment.get(at).copied().unwrap_or(Fr::ZERO);
-            row.iter().map(|&(factor, at)| factor * value(at)).sum()
-        };
-        let [a, b, c] = &self.rows;
-        let rows = a.par_iter().zip(b).zip(c);
-        rows.all(|((a, b), c)| value(a) * value(b) == value(c))
-    }
-}
-
-/// The verifying half of a proving key.
-///
-/// # Errors
-/// [`VerifyingKeyError`] for invalid points, and for degenerate keys.
-pub fn verifying_key(key: &ProvingKey<Bn254>) -> Result<VerifyingKey, VerifyingKeyError> {
-    verifying::checked(&key.vk)
+/// Whether all constraints hold.
+fn is_satisfied(matrices: &Matrices, assignment: &[Fr]) -> bool {
+    let value = |row: &Row| -> Fr {
+        let value = |at: usize| assignment.get(at).copied().unwrap_or(Fr::ZERO);
+        row.iter().map(|&(factor, at)| factor * value(at)).sum()
+    };
+    let rows = matrices.a.par_iter().zip(&matrices.b).zip(&matrices.c);
+    rows.all(|((a, b), c)| value(a) * value(b) == value(c))
 }

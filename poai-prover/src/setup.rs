@@ -1,6 +1,8 @@
 //! Keys of a single party, for tests.
 
-use super::matrices::{Matrices, MatricesError, canonical};
+use super::defect::Defect;
+use super::keys::KeyError;
+use super::matrices::{Matrices, canonical};
 use super::reduction::CircomReduction;
 use ark_bn254::{Bn254, Fr};
 use ark_ff::AdditiveGroup;
@@ -9,18 +11,6 @@ use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
 use ark_std::rand::{CryptoRng, RngCore};
-
-/// Why a key cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// The matrices are not a system that can have a key.
-    #[error(transparent)]
-    Matrices(#[from] MatricesError),
-    /// The generator of keys failed.
-    #[error("expected a key from the generator, got an error: {0}")]
-    Synthesis(SynthesisError),
-}
 
 /// A key made by one party. **The party that ran this can forge proofs of
 /// anything.**
@@ -31,30 +21,27 @@ pub enum SetupError {
 /// ([`super::iden3`]).
 ///
 /// # Errors
-/// [`SetupError::Matrices`] if the matrices can have no key, or if no
+/// [`KeyError::Matrices`] if the matrices can have no key, or if no
 /// constraint uses a signal. The value of such a signal would state nothing.
 /// Only the rows that the reduction adds would keep it from being exchanged in
 /// a proof.
 pub fn insecure_single_party_setup<R: RngCore + CryptoRng>(
     matrices: &Matrices,
     rng: &mut R,
-) -> Result<ProvingKey<Bn254>, SetupError> {
+) -> Result<ProvingKey<Bn254>, KeyError> {
     generate(matrices, rng)
 }
 
 /// As [`insecure_single_party_setup`], for any source of randomness. It is
 /// compiled once in this crate, and not again for each caller.
-fn generate(
-    matrices: &Matrices,
-    mut rng: &mut dyn RngCore,
-) -> Result<ProvingKey<Bn254>, SetupError> {
+fn generate(matrices: &Matrices, mut rng: &mut dyn RngCore) -> Result<ProvingKey<Bn254>, KeyError> {
     matrices.check()?;
     matrices.check_signals()?;
     Groth16::<Bn254, CircomReduction>::generate_random_parameters_with_reduction(
         Replay(matrices),
         &mut rng,
     )
-    .map_err(SetupError::Synthesis)
+    .map_err(|error| Defect::of("expected a key from the generator, got an error")(error).into())
 }
 
 /// Repeats the matrices to arkworks, constraint by constraint.

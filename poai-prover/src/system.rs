@@ -4,6 +4,7 @@
 //! The structure never depends on values. A system built from zeros has the
 //! same rows, and keys are made from it.
 
+use super::estimate::{Estimate, MemoryError};
 use super::matrices::Matrices;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, One, Zero};
@@ -83,7 +84,22 @@ pub struct System {
     /// The values of the one, the signals and the witnesses.
     assignment: Vec<Fr>,
     keep_rows: bool,
+    budget: Option<Budget>,
 }
+
+/// The memory that a proof may take.
+#[derive(Clone)]
+struct Budget {
+    available: u64,
+    /// Number of terms at which the system compares itself with the budget
+    /// next.
+    next: usize,
+    /// The estimate that exceeded the budget.
+    exceeded: Option<Estimate>,
+}
+
+/// Number of terms between two comparisons, which take about 6 MiB.
+const COMPARED: usize = 1 << 16;
 
 impl std::fmt::Debug for System {
     /// Shows the size and no values, because a proof may hide them.
@@ -106,7 +122,45 @@ impl System {
         let mut assignment = vec![Fr::ZERO; 1 + signals];
         assignment[0] = Fr::ONE;
         let (a, b, c) = (vec![], vec![], vec![]);
-        System { a, b, c, constraints: 0, terms: 0, signals, assignment, keep_rows }
+        let (constraints, terms, budget) = (0, 0, None);
+        System { a, b, c, constraints, terms, signals, assignment, keep_rows, budget }
+    }
+
+    /// A system that keeps its rows while a proof of them fits into `available`
+    /// bytes. Beyond, it drops all rows and only counts.
+    pub(crate) fn within(signals: usize, available: Option<u64>) -> System {
+        let budget = available.map(|available| Budget { available, next: 0, exceeded: None });
+        System { budget, ..System::new(signals, true) }
+    }
+
+    /// Fails if the rows have exceeded the budget.
+    ///
+    /// # Errors
+    /// [`MemoryError`], with an estimate of the rows until then.
+    pub(crate) fn check_budget(&self) -> Result<(), MemoryError> {
+        match &self.budget {
+            Some(Budget { available, exceeded: Some(estimate), .. }) => {
+                Err(estimate.part_exceeds(*available))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares the rows so far with the budget. More rows take more memory, so
+    /// what is too large now stays so.
+    fn compare(&mut self) {
+        let Some(next) = self.budget.as_ref().map(|budget| budget.next) else { return };
+        if self.terms < next || !self.keep_rows {
+            return;
+        }
+        let estimate = Estimate::of(self);
+        let Some(budget) = &mut self.budget else { return };
+        budget.next = self.terms.saturating_add(COMPARED);
+        if estimate.peak_memory_bytes > budget.available {
+            budget.exceeded = Some(estimate);
+            self.keep_rows = false;
+            (self.a, self.b, self.c) = (vec![], vec![], vec![]);
+        }
     }
 
     /// Sets a signal to a value, and returns its variable.
@@ -133,6 +187,7 @@ impl System {
             self.a.push(a.0);
             self.b.push(b.0);
             self.c.push(c.0);
+            self.compare();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Conversion of verifying keys from arkworks' form to that of inference
+//! Conversion of verifying keys between arkworks' form and that of inference
 //! proofs.
 
 use ark_bn254::Bn254;
@@ -10,10 +10,19 @@ use poai_core::inference::{VerifyingKey, VerifyingKeyError};
 /// that none of them returns a degenerate key.
 ///
 /// # Errors
-/// As for [`VerifyingKey::new`].
-pub(super) fn checked(
-    key: &ark_groth16::VerifyingKey<Bn254>,
-) -> Result<VerifyingKey, VerifyingKeyError> {
+/// As for [`VerifyingKey::from_bytes`].
+pub fn checked(key: &ark_groth16::VerifyingKey<Bn254>) -> Result<VerifyingKey, VerifyingKeyError> {
     let ic = key.gamma_abc_g1.clone();
     VerifyingKey::new(key.alpha_g1, key.beta_g2, key.gamma_g2, key.delta_g2, ic)
+}
+
+/// The points of a verifying key.
+pub fn points(key: &VerifyingKey) -> ark_groth16::VerifyingKey<Bn254> {
+    ark_groth16::VerifyingKey {
+        alpha_g1: *key.alpha(),
+        beta_g2: *key.beta(),
+        gamma_g2: *key.gamma(),
+        delta_g2: *key.delta(),
+        gamma_abc_g1: key.ic().to_vec(),
+    }
 }

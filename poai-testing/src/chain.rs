@@ -4,7 +4,7 @@ use ark_bn254::{Bn254, Fr};
 use ark_ff::{Field, UniformRand};
 use ark_groth16::{Groth16, Proof, ProvingKey, VerifyingKey, prepare_verifying_key};
 use ark_std::rand::{CryptoRng, RngCore};
-use poai_prover::{CircomReduction, Matrices};
+use poai_prover::internal::{CircomReduction, Matrices};
 
 type Scheme = Groth16<Bn254, CircomReduction>;
 

@@ -60,7 +60,7 @@ impl Setup {
 
     pub fn prove(&self, signals: &Signals, seed: u64) -> Groth16Proof {
         let mut random = StdRng::seed_from_u64(seed);
-        let signals = signals.elements().to_vec();
+        let signals: Vec<Fr> = signals.elements().iter().map(|&element| element.into()).collect();
         let circuit = Circuit { count: signals.len(), signals: Some(signals) };
         let proof = Groth16::<Bn254>::create_random_proof_with_reduction(
             circuit,

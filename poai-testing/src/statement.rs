@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each user takes its own part")]
 
 use super::groth16::Setup;
-use poai_core::ProgramId;
 use poai_core::inference::{
-    Address, Binding, Entries, InferenceProof, Job, Layout, TensorVisibility, Visibility,
+    Address, Binding, Entries, FieldElement, InferenceProof, Layout, TensorVisibility, Visibility,
     WeightsVisibility, packing,
 };
 use poai_core::program::Dtype;
+use poai_core::{Job, ProgramId};
 use poai_verify::inference::{Deployment, InferenceVerifier};
 use std::error::Error;
 
@@ -49,7 +49,7 @@ pub fn parts(seed: u64, visibility: Visibility) -> Result<Parts, Box<dyn Error>>
     };
     let tensor = |visibility, entries: Vec<i32>, commitment: u64| match visibility {
         TensorVisibility::Public => packing::pack(Dtype::I8, &entries),
-        TensorVisibility::Hashed => Ok(vec![commitment.into()]),
+        TensorVisibility::Hashed => Ok(vec![FieldElement::from(commitment)]),
         TensorVisibility::Private => Ok(Vec::new()),
     };
     let input = tensor(visibility.input, (0..40).map(|i| i * 3 - 64).collect(), 41)?;
@@ -62,7 +62,8 @@ pub fn parts(seed: u64, visibility: Visibility) -> Result<Parts, Box<dyn Error>>
     let setup = Setup::new(layout.count(), seed);
     let proof = setup.prove(&signals, seed);
     let proof = InferenceProof { proof, key: setup.key.digest(), signals };
-    InferenceVerifier::new(setup.key.clone()).verify(&binding, &proof)?;
+    let verifier = InferenceVerifier::new(binding.program, binding.macs, setup.key.clone());
+    verifier.verify_proof(binding.job, binding.prover, &proof)?;
     Ok(Parts { binding, layout, setup, proof })
 }
 

@@ -60,6 +60,6 @@ pub fn deployment(bytes: &[u8]) -> Option<Found> {
         .text_of("job", binding.job)
         .text_of("prover", binding.prover)
         .with("macs", binding.macs)
-        .with("calldata_bytes", deployment.calldata.len());
+        .with("calldata_bytes", deployment.calldata.as_bytes().len());
     Some(of_proof(found, &deployment.proof))
 }

@@ -3,19 +3,10 @@
 use crate::failure::Failure;
 use crate::files;
 use crate::terminal::{bar_of_bytes, follow, spinner};
-use ark_bn254::Bn254;
-use ark_groth16::ProvingKey;
-use ark_std::rand::rngs::OsRng;
-use poai::inference::WeightsVisibility;
-use poai::prover::iden3::zkey::read_zkey;
-use poai::prover::keys::{
-    KeyHeader, KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_proving_key, read_verifying_key,
-    write_proving_key, write_verifying_key,
-};
-use poai::prover::setup::insecure_single_party_setup;
-use poai::prover::{Circuit, Estimate, Matrices};
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use poai::Control;
+use poai::prover::keys::{KeyOrigin, read_verifying_key};
+use poai::prover::{Circuit, Estimate, ProvingKey};
+use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -83,8 +74,8 @@ impl Origin {
 
 /// A key with its origin and its costs.
 pub struct Key {
-    /// The points.
-    pub key: ProvingKey<Bn254>,
+    /// The key with its circuit.
+    pub key: ProvingKey,
     /// The key's origin.
     pub origin: Origin,
     /// The seconds that making it took.
@@ -110,46 +101,29 @@ impl Source {
         }
     }
 
-    /// The key for a circuit with these matrices.
+    /// The key for a circuit.
     ///
     /// # Errors
     /// [`Failure`]: a file that is not a key, or the key of something else.
-    pub fn key(
-        &self,
-        circuit: &Circuit,
-        matrices: &Matrices,
-        estimate: &Estimate,
-    ) -> Result<Key, Failure> {
+    pub fn key(&self, circuit: &Circuit, estimate: &Estimate) -> Result<Key, Failure> {
         let start = Instant::now();
         match self {
-            Source::New => make(matrices, estimate),
-            Source::Folder(folder) => {
-                in_folder(folder, &identity(circuit, matrices)?, || make(matrices, estimate))
-            }
+            Source::New => make(circuit, estimate),
+            Source::Folder(folder) => in_folder(folder, circuit, estimate),
             Source::Ceremony(path) => {
-                let file = BufReader::new(File::open(path).map_err(files::cannot_read(path))?);
-                let waiting = spinner("checking the ceremony's key", None);
-                let zkey = read_zkey(file, matrices);
-                waiting.finish_and_clear();
-                let zkey = zkey.map_err(|why| Failure::in_file(path)(&why))?;
-                let origin = Origin::Ceremony(zkey.contributions);
+                let bar = bar_of_bytes("checking the ceremony's key");
+                let key = circuit.ceremony_key_with(path, &Control::new().progress(follow(&bar)));
+                bar.finish_and_clear();
+                let key = key?;
+                let KeyOrigin::Ceremony { contributions } = key.origin() else {
+                    return Err(Failure::failed("expected a ceremony's key, got another"));
+                };
+                let origin = Origin::Ceremony(contributions);
                 let load_seconds = Some(start.elapsed().as_secs_f64());
-                Ok(Key { key: zkey.key, origin, setup_seconds: None, load_seconds })
+                Ok(Key { key, origin, setup_seconds: None, load_seconds })
             }
         }
     }
-}
-
-/// The identity of the circuit's key.
-fn identity(circuit: &Circuit, matrices: &Matrices) -> Result<KeyIdentity, Failure> {
-    let program = circuit.network().program();
-    let visibility = circuit.layout().visibility();
-    let owner = match visibility.weights {
-        WeightsVisibility::Fixed => KeyOwner::Program(program.program_id()),
-        WeightsVisibility::Committed => KeyOwner::Architecture(program.architecture_id()),
-    };
-    let purpose = KeyPurpose { owner, visibility, run: *circuit.run() };
-    Ok(KeyIdentity::new(purpose, matrices)?)
 }
 
 /// Whether the folder has the proving and the verifying key.
@@ -178,9 +152,10 @@ fn halves(folder: &Path) -> Result<[bool; 2], Failure> {
 }
 
 /// Compares the verifying key's file with the proving key beside it.
-fn check_verifying(path: &Path, proving: &KeyHeader) -> Result<(), Failure> {
-    let (header, _) = read_verifying_key(path, &proving.identity.purpose)?;
-    let (expected, got) = (proving.verifying_key, header.verifying_key);
+fn check_verifying(path: &Path, proving: &ProvingKey) -> Result<(), Failure> {
+    let purpose = proving.circuit().key_identity()?.purpose;
+    let (header, _) = read_verifying_key(path, &purpose)?;
+    let (expected, got) = (proving.verifying_key().digest(), header.verifying_key);
     if expected == got {
         return Ok(());
     }
@@ -191,46 +166,38 @@ fn check_verifying(path: &Path, proving: &KeyHeader) -> Result<(), Failure> {
     Err(Failure::in_file(path)(&why))
 }
 
-fn in_folder(
-    folder: &Path,
-    identity: &KeyIdentity,
-    make: impl FnOnce() -> Result<Key, Failure>,
-) -> Result<Key, Failure> {
+fn in_folder(folder: &Path, circuit: &Circuit, estimate: &Estimate) -> Result<Key, Failure> {
     let (path, beside) = (folder.join(PROVING), folder.join(VERIFYING));
     let [proving, verifying] = halves(folder)?;
     if proving {
         let start = Instant::now();
         let bar = bar_of_bytes("reading the key");
-        let key = read_proving_key(&path, identity, follow(&bar));
+        let key = circuit.load_key_with(&path, &Control::new().progress(follow(&bar)));
         bar.finish_and_clear();
         let load_seconds = Some(start.elapsed().as_secs_f64());
-        let (header, key) = key?;
+        let key = key?;
         match verifying {
-            true => check_verifying(&beside, &header)?,
-            false => {
-                write_verifying_key(&beside, identity, header.origin, &key.vk)?;
-            }
+            true => check_verifying(&beside, &key)?,
+            false => key.save_verifying_key(&beside)?,
         }
-        let origin = Origin::Read(header.origin);
+        let origin = Origin::Read(key.origin());
         return Ok(Key { key, origin, setup_seconds: None, load_seconds });
     }
-    let made = make()?;
+    let made = make(circuit, estimate)?;
     std::fs::create_dir_all(folder).map_err(files::cannot_write(folder))?;
     // The proving key comes first: if it is alone, the other is written again.
-    let origin = KeyOrigin::SingleParty;
     let bar = bar_of_bytes("writing the key");
-    let written = write_proving_key(&path, identity, origin, &made.key, follow(&bar));
+    let written = made.key.save_with(&path, &Control::new().progress(follow(&bar)));
     bar.finish_and_clear();
     written?;
-    write_verifying_key(&beside, identity, origin, &made.key.vk)?;
+    made.key.save_verifying_key(&beside)?;
     Ok(made)
 }
 
-fn make(matrices: &Matrices, estimate: &Estimate) -> Result<Key, Failure> {
-    estimate.check_setup_memory()?;
+fn make(circuit: &Circuit, estimate: &Estimate) -> Result<Key, Failure> {
     let waiting = spinner("making a single-party key", estimate.setup_seconds);
     let start = Instant::now();
-    let key = insecure_single_party_setup(matrices, &mut OsRng);
+    let key = circuit.insecure_single_party_key();
     waiting.finish_and_clear();
     let setup_seconds = Some(start.elapsed().as_secs_f64());
     Ok(Key { key: key?, origin: Origin::Made, setup_seconds, load_seconds: None })

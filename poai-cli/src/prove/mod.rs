@@ -12,13 +12,11 @@ use crate::failure::{EXIT_CODES, Failure};
 use crate::files::{Destination, NewFolder};
 use crate::network::{NetworkArgs, Subject};
 use crate::{memory, terminal};
-use ark_std::rand::rngs::OsRng;
-use key::Source;
+use key::{Key, Source};
+use poai::Job;
 use poai::import::quantise::Numbers;
-use poai::inference::{Address, Binding, InferenceProof, Job, WeightsVisibility};
-use poai::prover::iden3::r1cs::write_r1cs;
-use poai::prover::prove::For;
-use poai::prover::{Circuit, Estimate, Matrices, Prover, estimate};
+use poai::inference::{Address, InferenceProof, WeightsVisibility};
+use poai::prover::{Circuit, CircuitBuilder, Estimate};
 use poai::verify::inference::{Deployment, InferenceVerified, InferenceVerifier};
 use report::{Costs, Report};
 use std::path::PathBuf;
@@ -99,27 +97,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
     let subject = args.network.subject(numbers, Some(args.batch.into()))?;
     let standard = standard && subject.classifies;
-    let circuit = if standard { Circuit::standard } else { Circuit::new };
-    let circuit = circuit(subject.network.clone(), subject.run, args.visibility.0)?;
+    let circuit = Circuit::new(&subject.network).run(subject.run).visibility(args.visibility.0);
+    let circuit = if standard { circuit.standard() } else { circuit };
     if let (Some(path), Some(to)) = (&args.export_r1cs, r1cs) {
-        let matrices = matrices(&circuit)?;
+        // Another machine may prove, so the memory of this one does not count.
+        let circuit = circuit.memory_limit(u64::MAX).build()?;
         to.write_with(|mut to| {
-            write_r1cs(&matrices, &mut to).map_err(|why| Failure::in_file(path)(&why))
+            circuit.write_r1cs(&mut to).map_err(|why| Failure::in_file(path)(&why))
         })?;
-        return terminal::print(&report::exported(args.json, path, &matrices)?);
+        return terminal::print(&report::exported(args.json, path, &circuit)?);
     }
-    let estimate = if args.no_timing {
-        Estimate::of(&circuit.build(None, false)?.system)
-    } else {
-        let waiting = terminal::spinner("estimating", None);
-        let estimate = estimate(&circuit);
-        waiting.finish_and_clear();
-        estimate?
-    };
     if args.estimate_only {
-        return terminal::print(&report::estimated(args.json, &subject, &circuit, &estimate)?);
+        let estimate = measured(args, circuit.estimate()?)?;
+        let visibility = args.visibility.0;
+        return terminal::print(&report::estimated(args.json, &subject, visibility, &estimate)?);
     }
-    estimate.check_memory()?;
+    let circuit = build(circuit)?;
+    let estimate = measured(args, circuit.estimate())?;
     let report = prove(args, &source, &subject, circuit, estimate)?;
     if let Some(out) = out {
         report.write(out)?;
@@ -127,8 +121,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     terminal::print(&if args.json { report.json() } else { report.text() }?)
 }
 
-fn matrices(circuit: &Circuit) -> Result<Matrices, Failure> {
-    Ok(circuit.build(None, true)?.system.into_parts().0)
+fn build(circuit: CircuitBuilder) -> Result<Circuit, Failure> {
+    let bar = terminal::bar(0, "{pos}/{len} steps").with_message("building the circuit ");
+    let circuit = circuit.progress(terminal::follow(&bar)).build();
+    bar.finish_and_clear();
+    Ok(circuit?)
+}
+
+/// Adds times to an estimate, unless the caller wants none.
+fn measured(args: &Args, estimate: Estimate) -> Result<Estimate, Failure> {
+    if args.no_timing {
+        return Ok(estimate);
+    }
+    let waiting = terminal::spinner("estimating", None);
+    let estimate = estimate.measure();
+    waiting.finish_and_clear();
+    Ok(estimate?)
 }
 
 /// Makes key and proof, and verifies the proof.
@@ -139,30 +147,23 @@ fn prove<'a>(
     circuit: Circuit,
     estimate: Estimate,
 ) -> Result<Report<'a>, Failure> {
-    let key = source.key(&circuit, &matrices(&circuit)?, &estimate)?;
-    let prover = Prover::new(circuit, key.key)?;
-    let what_for = For { job: args.job, prover: args.prover };
+    let Key { key, origin, setup_seconds, load_seconds } = source.key(&circuit, &estimate)?;
     let waiting = terminal::spinner("proving", estimate.prove_seconds);
     let start = Instant::now();
-    let proven = prover.prove(&subject.input, &what_for, &mut OsRng);
+    let proven = key.prove(&subject.input, args.job, args.prover);
     let prove_seconds = start.elapsed().as_secs_f64();
     waiting.finish_and_clear();
     let proven = proven?;
     let peak_memory = memory::peak();
 
-    let circuit = prover.circuit();
+    // The verifier has its own inputs, and nothing of the proof.
     let program = circuit.network().program();
-    // The verifier's inputs, without the prover.
-    let binding = Binding {
-        program: program.program_id(),
-        job: args.job,
-        prover: args.prover,
-        macs: program.total_macs(circuit.run()),
-    };
-    let verifier = InferenceVerifier::new(prover.verifying_key().clone());
-    let bytes = proven.proof.to_bytes();
-    let (verified, verify_seconds) = verify(&verifier, &binding, &bytes)?;
-    statement::check(circuit, &subject.input, &proven, &verified.signals)?;
+    let (program_id, macs) = (program.program_id(), program.total_macs(circuit.run()));
+    let verifier = InferenceVerifier::new(program_id, macs, key.verifying_key().clone());
+    let binding = verifier.binding(args.job, args.prover);
+    let bytes = proven.to_bytes();
+    let (verified, verify_seconds) = verify(args, &verifier, &bytes)?;
+    statement::check(&circuit, &subject.input, &proven, &verified.signals)?;
     let read_back = InferenceProof::from_bytes(&bytes).map_err(Failure::failed)?;
     let deployment =
         Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;
@@ -171,33 +172,27 @@ fn prove<'a>(
         visibility: args.visibility.0,
         estimate,
         binding,
-        origin: key.origin,
+        origin,
         verifying_key: verifier.key().clone(),
         proven,
         bytes,
         deployment,
         reveal: args.reveal,
-        costs: Costs {
-            setup_seconds: key.setup_seconds,
-            load_seconds: key.load_seconds,
-            prove_seconds,
-            verify_seconds,
-            peak_memory,
-        },
+        costs: Costs { setup_seconds, load_seconds, prove_seconds, verify_seconds, peak_memory },
     })
 }
 
 /// Verifies the bytes several times, and returns the median time.
 fn verify(
+    args: &Args,
     verifier: &InferenceVerifier,
-    binding: &Binding,
     bytes: &[u8],
 ) -> Result<(InferenceVerified, f64), Failure> {
-    let mut verified = verifier.verify_bytes(binding, bytes)?;
+    let mut verified = verifier.verify(args.job, args.prover, bytes)?;
     let mut seconds = vec![];
     for _ in 0..VERIFIED {
         let start = Instant::now();
-        verified = verifier.verify_bytes(binding, bytes)?;
+        verified = verifier.verify(args.job, args.prover, bytes)?;
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);

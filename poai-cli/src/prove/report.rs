@@ -6,10 +6,9 @@ use crate::failure::Failure;
 use crate::files::NewFolder;
 use crate::memory;
 use crate::network::Subject;
-use ark_groth16::Proof;
 use poai::inference::{Binding, TensorVisibility, VerifyingKey, Visibility};
-use poai::prover::iden3::json::{proof_to_json, signals_to_json, verifying_key_to_json};
-use poai::prover::{Circuit, Estimate, Matrices, Proven};
+use poai::prover::snarkjs::{proof_json, signals_json, verifying_key_json};
+use poai::prover::{Circuit, Estimate, Proven, Salt};
 use poai::verify::inference::Deployment;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -80,11 +79,16 @@ impl Report<'_> {
 
     /// Everything that the proof hides.
     fn revealed(&self) -> Value {
-        let [input, weights, output] = self.proven.salts.map(|salt| hex::encode(salt.0));
+        let hex = |salt: Salt| hex::encode(salt.0);
+        let salts = self.proven.salts;
         json!({
             "input": self.subject.input.entries(),
             "output": self.proven.output.entries(),
-            "salts": { "input": input, "weights": weights, "output": output },
+            "salts": {
+                "input": hex(salts.input),
+                "weights": hex(salts.weights),
+                "output": hex(salts.output),
+            },
         })
     }
 
@@ -106,7 +110,7 @@ impl Report<'_> {
             "peak_memory_has_setup": costs.setup_seconds.is_some(),
             "proof_bytes": self.proof_bytes(),
             "object_bytes": self.bytes.len(),
-            "calldata_bytes": self.deployment.calldata.len(),
+            "calldata_bytes": self.deployment.calldata.as_bytes().len(),
             "gas": estimate.gas,
             "proof": hex::encode(&self.bytes),
             "estimate": serde_json::to_value(estimate)?,
@@ -148,7 +152,7 @@ impl Report<'_> {
             binding.prover,
             binding.job,
             costs.verify_seconds * 1e3,
-            self.deployment.calldata.len(),
+            self.deployment.calldata.as_bytes().len(),
             estimate.gas,
         );
         if let Some(peak) = costs.peak_memory {
@@ -170,19 +174,11 @@ impl Report<'_> {
 
     /// The files that `snarkjs groth16 verify` takes.
     fn snarkjs(&self) -> [(&'static str, String); 3] {
-        let (points, key) = (&self.proven.proof.proof, &self.verifying_key);
-        let proof = Proof { a: *points.a(), b: *points.b(), c: *points.c() };
-        let key = ark_groth16::VerifyingKey {
-            alpha_g1: *key.alpha(),
-            beta_g2: *key.beta(),
-            gamma_g2: *key.gamma(),
-            delta_g2: *key.delta(),
-            gamma_abc_g1: key.ic().to_vec(),
-        };
+        let proof = &self.proven.proof;
         [
-            ("snarkjs-proof.json", proof_to_json(&proof)),
-            ("snarkjs-public.json", signals_to_json(self.proven.proof.signals.elements())),
-            ("snarkjs-verification-key.json", verifying_key_to_json(&key)),
+            ("snarkjs-proof.json", proof_json(&proof.proof)),
+            ("snarkjs-public.json", signals_json(&proof.signals)),
+            ("snarkjs-verification-key.json", verifying_key_json(&self.verifying_key)),
         ]
     }
 
@@ -191,7 +187,7 @@ impl Report<'_> {
         let out = out.start()?;
         out.write("proof.bin", &self.bytes)?;
         out.write("verifying-key.bin", &self.verifying_key.to_bytes())?;
-        let calldata = format!("0x{}\n", hex::encode(&self.deployment.calldata));
+        let calldata = format!("{}\n", self.deployment.calldata);
         out.write("calldata.hex", calldata.as_bytes())?;
         let deployment = serde_json::to_string_pretty(&self.deployment)? + "\n";
         out.write("deployment.json", deployment.as_bytes())?;
@@ -256,10 +252,9 @@ fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Strin
 pub fn estimated(
     as_json: bool,
     subject: &Subject,
-    circuit: &Circuit,
+    visibility: Visibility,
     estimate: &Estimate,
 ) -> Result<String, Failure> {
-    let visibility = circuit.layout().visibility();
     if !as_json {
         let gas = format!("gas         about {} for the verifier's call\n", estimate.gas);
         return Ok(head(subject, visibility, estimate) + &gas);
@@ -271,10 +266,10 @@ pub fn estimated(
 }
 
 /// The output of `--export-r1cs`.
-pub fn exported(as_json: bool, path: &Path, matrices: &Matrices) -> Result<String, Failure> {
-    let (constraints, digest) = (matrices.rows(), matrices.digest().to_string());
-    let (path, domain) = (path.display().to_string(), matrices.domain().unwrap_or_default());
-    let power = domain.trailing_zeros();
+pub fn exported(as_json: bool, path: &Path, circuit: &Circuit) -> Result<String, Failure> {
+    let (constraints, digest) = (circuit.estimate().constraints, circuit.digest().to_string());
+    let (path, identity) = (path.display().to_string(), circuit.key_identity()?);
+    let power = identity.domain.trailing_zeros();
     if as_json {
         let object = json!({
             "r1cs": path, "constraints": constraints, "constraint_digest": digest, "power": power,

@@ -1,12 +1,10 @@
 //! Compares the signals of a proof that holds with the run.
 
 use crate::failure::Failure;
-use ark_bn254::Fr;
 use poai::execute::Tensor;
 use poai::inference::packing::{PackingError, pack};
-use poai::inference::{Signals, SignalsError, TensorVisibility};
-use poai::prover::commitment::{CommitmentError, commit, commit_weights};
-use poai::prover::{Circuit, Proven, Salt};
+use poai::inference::{FieldElement, Signals, SignalsError, TensorVisibility};
+use poai::prover::{Circuit, Defect, Proven, Salt, commit, commit_weights};
 
 /// Why a proof's signals do not match the run.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +14,7 @@ pub enum Unsaid {
     #[error(transparent)]
     Packing(#[from] PackingError),
     #[error(transparent)]
-    Commitment(#[from] CommitmentError),
+    Commitment(#[from] Defect),
     #[error("its {0} differs")]
     Differs(&'static str),
 }
@@ -43,22 +41,26 @@ pub fn check(
     let layout = circuit.layout();
     let visibility = layout.visibility();
     let parts = layout.split(signals)?;
-    let [input_salt, weights_salt, output_salt] = &proven.salts;
-    if parts.input != shown(visibility.input, input, input_salt)? {
+    let salts = &proven.salts;
+    if parts.input != shown(visibility.input, input, &salts.input)? {
         return Err(Unsaid::Differs("input"));
     }
     if let Some(weights) = parts.weights
-        && weights != commit_weights(circuit.network(), weights_salt)?
+        && weights != commit_weights(circuit.network(), &salts.weights)?
     {
         return Err(Unsaid::Differs("weights"));
     }
-    match parts.output == shown(visibility.output, &proven.output, output_salt)? {
+    match parts.output == shown(visibility.output, &proven.output, &salts.output)? {
         true => Ok(()),
         false => Err(Unsaid::Differs("output")),
     }
 }
 
-fn shown(visibility: TensorVisibility, tensor: &Tensor, salt: &Salt) -> Result<Vec<Fr>, Unsaid> {
+fn shown(
+    visibility: TensorVisibility,
+    tensor: &Tensor,
+    salt: &Salt,
+) -> Result<Vec<FieldElement>, Unsaid> {
     Ok(match visibility {
         TensorVisibility::Public => pack(tensor.extent().dtype, &tensor.entries())?,
         TensorVisibility::Hashed => vec![commit(tensor, salt)?],

@@ -4,9 +4,9 @@
 use crate::deployment::Deployment;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::{files, keyfile, terminal};
-use poai::ProgramId;
-use poai::inference::{Address, Binding, InferenceProof, Job, VerifyingKey};
+use poai::inference::{Address, Binding, InferenceProof, VerifyingKey};
 use poai::verify::inference::{InferenceVerifier, solidity};
+use poai::{Job, ProgramId};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -56,9 +56,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let binding = binding(args, deployment.as_ref())?;
     let (key, beside) = key(args, deployment.is_some())?;
-    let verifier = InferenceVerifier::new(key);
+    let verifier = InferenceVerifier::new(binding.program, binding.macs, key);
     let start = Instant::now();
-    let verified = verifier.verify(&binding, &proof)?;
+    let verified = verifier.verify_proof(binding.job, binding.prover, &proof)?;
     let time = start.elapsed();
     if let Some(deployment) = &deployment {
         consistent(deployment, verifier.key())?;

@@ -4,14 +4,14 @@ use crate::program::{object, path, poai, refused};
 use crate::proof_of_inference::{KEYS, PROVER, WRITTEN};
 use poai::execute::Tensor;
 use poai::inference::{
-    Address, Binding, Entries, InferenceProof, Job, Layout, TensorVisibility, VerifyingKey,
+    Address, Entries, FieldElement, InferenceProof, Layout, TensorVisibility, VerifyingKey,
     Visibility, WeightsVisibility,
 };
 use poai::program::Dtype;
-use poai::prover::Salt;
-use poai::prover::commitment::commit;
-use poai::prover::iden3::json::{proof_from_json, signals_from_json};
+use poai::prover::internal::json::{proof_from_json, signals_from_json};
+use poai::prover::{Salt, commit};
 use poai::verify::inference::{InferenceError, InferenceVerifier};
+use poai::{Job, ProgramId};
 use poai_testing::onnx as models;
 use serde_json::Value;
 use std::path::Path;
@@ -214,18 +214,13 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
     let read = |name: &str| WRITTEN.read(name);
 
     let key = VerifyingKey::from_bytes(&read("verifying-key.bin")).unwrap();
-    let binding = Binding {
-        program: poai::ProgramId(hex_of(&said["program_id"])),
-        job: Job([0xab; 32]),
-        prover: PROVER.parse().unwrap(),
-        macs: MACS,
-    };
-    let verifier = InferenceVerifier::new(key);
-    let proof = read("proof.bin");
-    let verified = verifier.verify_bytes(&binding, &proof).unwrap();
+    let program = ProgramId(hex_of(&said["program_id"]));
+    let verifier = InferenceVerifier::new(program, MACS, key);
+    let (job, proof) = (Job([0xab; 32]), read("proof.bin"));
+    let verified = verifier.verify(job, PROVER.parse().unwrap(), &proof).unwrap();
     // The proof is invalid for another sender.
-    let other = Binding { prover: Address([0xbb; 20]), ..binding };
-    assert!(matches!(verifier.verify_bytes(&other, &proof), Err(InferenceError::False(_))));
+    let other = verifier.verify(job, Address([0xbb; 20]), &proof);
+    assert!(matches!(other, Err(InferenceError::False(_))));
 
     let deployment: Value = serde_json::from_slice(&read("deployment.json")).unwrap();
     let calldata = String::from_utf8(read("calldata.hex")).unwrap();
@@ -235,7 +230,9 @@ fn a_written_proof_is_accepted_and_opens_as_revealed() {
 
     // The files for snarkjs hold the same proof.
     let signals = String::from_utf8(read("snarkjs-public.json")).unwrap();
-    assert_eq!(signals_from_json(&signals).unwrap(), verified.signals.elements());
+    let signals: Vec<FieldElement> =
+        signals_from_json(&signals).unwrap().into_iter().map(Into::into).collect();
+    assert_eq!(signals, verified.signals.elements());
     let points =
         proof_from_json(std::str::from_utf8(&read("snarkjs-proof.json")).unwrap()).unwrap();
     let decoded = InferenceProof::from_bytes(&proof).unwrap().proof;

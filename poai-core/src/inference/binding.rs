@@ -1,6 +1,7 @@
 //! The binding, which is the first signal of a proof.
 
-use super::{Fr, field};
+use super::element::FieldElement;
+use super::field;
 use crate::digest::{Job, ProgramId, Prover};
 use crate::encoding::bytes::bytes;
 use sha3::{Digest, Keccak256};
@@ -62,7 +63,7 @@ impl Binding {
     ///
     /// 253 bits stay below the field's modulus, and finding a collision still
     /// takes about 2^126 steps.
-    pub fn signal(&self) -> Fr {
+    pub fn signal(&self) -> FieldElement {
         let mut hasher = Keccak256::new();
         hasher.update(TAG);
         hasher.update(self.program.0);
@@ -75,6 +76,6 @@ impl Binding {
         word[0] &= 0x1f;
         // The word is below 2^253, so below the modulus, and the default is
         // never used.
-        field::of_word(&word).unwrap_or_default()
+        FieldElement(field::of_word(&word).unwrap_or_default())
     }
 }

@@ -6,6 +6,7 @@ use super::signals::Signals;
 use crate::digest::Job;
 use crate::digest::ProgramId;
 use alloc::vec::Vec;
+use core::fmt;
 use sha3::{Digest, Keccak256};
 
 /// The function of a rendered verifier that checks a proof.
@@ -20,8 +21,59 @@ pub fn selector(signature: &str) -> [u8; 4] {
     [a, b, c, d]
 }
 
+/// The data of a transaction: a function's selector and its arguments.
+///
+/// It prints as `0x` and hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Calldata(Vec<u8>);
+
+impl Calldata {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, without a copy.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl AsRef<[u8]> for Calldata {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Calldata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0x")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Calldata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Calldata({self})")
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Calldata {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        crate::encoding::hex_or_bytes::serialize(&self.0, to)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Calldata {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        crate::encoding::hex_or_bytes::deserialize(from).map(Calldata)
+    }
+}
+
 /// Calldata of [`VERIFY`], for a verifier contract without the registry.
-pub fn verify_calldata(proof: &Groth16Proof, signals: &Signals) -> Vec<u8> {
+pub fn verify_calldata(proof: &Groth16Proof, signals: &Signals) -> Calldata {
     calldata(VERIFY, &[], proof, signals)
 }
 
@@ -32,7 +84,7 @@ pub fn verify_inference_calldata(
     program: &ProgramId,
     job: &Job,
     proof: &InferenceProof,
-) -> Vec<u8> {
+) -> Calldata {
     let words = [program.0, proof.key.0, job.0];
     calldata(VERIFY_INFERENCE, &words, &proof.proof, &proof.signals)
 }
@@ -43,7 +95,7 @@ fn calldata(
     words: &[[u8; 32]],
     proof: &Groth16Proof,
     signals: &Signals,
-) -> Vec<u8> {
+) -> Calldata {
     let signals = signals.words();
     // The array follows all static words and the word that holds its offset.
     let offset = 32 * (words.len() + 8 + 1);
@@ -54,7 +106,7 @@ fn calldata(
     bytes.extend(number(offset));
     bytes.extend(number(signals.len()));
     bytes.extend(signals.as_flattened());
-    bytes
+    Calldata(bytes)
 }
 
 /// A number as a word.

@@ -2,10 +2,10 @@
 
 use super::points::{self, G1_LEN, G2_LEN, PointError};
 use super::signals::SIGNALS_MAX;
-use super::{G1Affine, G2Affine};
 use crate::digest::derive;
 use crate::encoding::bytes::{bytes, through_bytes};
 use alloc::vec::Vec;
+use ark_bn254::{G1Affine, G2Affine};
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 
 bytes! {
@@ -21,6 +21,7 @@ const HEADER_LEN: usize = G1_LEN + 3 * G2_LEN;
 
 /// Why bytes or points are not a verifying key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum VerifyingKeyError {
     /// The number of points does not fit any statement.
     #[error("expected 2 to {max} points for signals, got {0}", max = SIGNALS_MAX + 1)]
@@ -94,49 +95,21 @@ impl core::fmt::Display for Index {
 /// can forge proofs. So can a party that knows any ratio of β, γ and δ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VerifyingKey {
-    alpha: G1Affine,
-    beta: G2Affine,
-    gamma: G2Affine,
-    delta: G2Affine,
-    ic: Vec<G1Affine>,
+    pub(super) alpha: G1Affine,
+    pub(super) beta: G2Affine,
+    pub(super) gamma: G2Affine,
+    pub(super) delta: G2Affine,
+    pub(super) ic: Vec<G1Affine>,
 }
 
 through_bytes!(VerifyingKey);
 
 impl VerifyingKey {
-    /// A key with these points.
-    ///
-    /// `ic` has one point for the constant and one for each of 1 to 6 signals.
-    ///
-    /// # Errors
-    /// [`VerifyingKeyError::Count`], [`VerifyingKeyError::Point`],
-    /// [`VerifyingKeyError::Related`], [`VerifyingKeyError::Interchangeable`].
-    pub fn new(
-        alpha: G1Affine,
-        beta: G2Affine,
-        gamma: G2Affine,
-        delta: G2Affine,
-        ic: Vec<G1Affine>,
-    ) -> Result<VerifyingKey, VerifyingKeyError> {
-        if !(2..=SIGNALS_MAX + 1).contains(&ic.len()) {
-            return Err(VerifyingKeyError::Count(ic.len()));
-        }
-        let at = |point, index| move |source| VerifyingKeyError::Point { point, index, source };
-        points::check(&alpha).map_err(at("alpha", None))?;
-        for (name, point) in [("beta", &beta), ("gamma", &gamma), ("delta", &delta)] {
-            points::check(point).map_err(at(name, None))?;
-        }
-        for (index, point) in ic.iter().enumerate() {
-            points::check(point).map_err(at("ic", Some(index)))?;
-        }
-        VerifyingKey { alpha, beta, gamma, delta, ic }.independent()
-    }
-
     /// The key, if its points are unrelated.
     ///
     /// If β, γ or δ is ± another, two of the four pairings have one base, and public points cancel:
     /// with δ = γ, C = −L cancels the signals.
-    fn independent(self) -> Result<VerifyingKey, VerifyingKeyError> {
+    pub(super) fn independent(self) -> Result<VerifyingKey, VerifyingKeyError> {
         let [b, c, d] = [("beta", &self.beta), ("gamma", &self.gamma), ("delta", &self.delta)];
         for [(first, one), (second, other)] in [[b, c], [b, d], [c, d]] {
             if let Some(opposite) = opposite(one, other) {
@@ -162,31 +135,6 @@ impl VerifyingKey {
         self.ic.len().saturating_sub(1)
     }
 
-    /// The point α of G1.
-    pub fn alpha(&self) -> &G1Affine {
-        &self.alpha
-    }
-
-    /// The point β of G2.
-    pub fn beta(&self) -> &G2Affine {
-        &self.beta
-    }
-
-    /// The point γ of G2.
-    pub fn gamma(&self) -> &G2Affine {
-        &self.gamma
-    }
-
-    /// The point δ of G2.
-    pub fn delta(&self) -> &G2Affine {
-        &self.delta
-    }
-
-    /// The points of the constant and of the signals.
-    pub fn ic(&self) -> &[G1Affine] {
-        &self.ic
-    }
-
     /// The canonical bytes: α, β, γ, δ and the signals' points, compressed.
     ///
     /// There is no length prefix, because the number of points follows from the
@@ -203,7 +151,7 @@ impl VerifyingKey {
         bytes
     }
 
-    /// Reads the canonical bytes, which `encode` reproduces exactly.
+    /// Reads the canonical bytes, which `to_bytes` reproduces exactly.
     ///
     /// # Errors
     /// [`VerifyingKeyError::Length`], [`VerifyingKeyError::Point`],

@@ -8,6 +8,7 @@
 //! - [`visibility`]: which parts of tensors and weights are public.
 //! - [`binding`]: the first signal, which binds a proof to program, job, prover and MACs, so that
 //!   another sender cannot use it.
+//! - [`FieldElement`]: a signal, or a part of one.
 //! - [`packing`]: public entries as field elements.
 //! - [`signals`]: the public inputs, and the place of each.
 //! - [`key`] and [`proof`]: the points, strictly decoded.
@@ -18,8 +19,11 @@
 //! crate `poai-verify` the verifier.
 
 pub mod binding;
+mod element;
 pub mod evm;
 mod field;
+#[doc(hidden)]
+pub mod internal;
 pub mod key;
 pub mod object;
 pub mod packing;
@@ -28,9 +32,9 @@ pub mod proof;
 pub mod signals;
 pub mod visibility;
 
-pub use crate::digest::Job;
-pub use ark_bn254::{Fr, G1Affine, G2Affine};
 pub use binding::{Address, Binding};
+pub use element::{FieldElement, FieldElementError};
+pub use evm::Calldata;
 pub use key::{VerifyingKey, VerifyingKeyDigest, VerifyingKeyError};
 pub use object::{InferenceDecodeError, InferenceProof};
 pub use packing::{Entries, PackingError};

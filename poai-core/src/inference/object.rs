@@ -10,6 +10,7 @@ const HEADER_LEN: usize = Groth16Proof::LEN + 32;
 
 /// Why bytes are not an inference proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InferenceDecodeError {
     /// The bytes do not have the length of an inference proof.
     #[error("expected {HEADER_LEN} bytes and 1 to {SIGNALS_MAX} words of a proof, got {0} bytes")]
@@ -56,7 +57,7 @@ impl InferenceProof {
         bytes
     }
 
-    /// Reads the canonical bytes, which `encode` reproduces exactly.
+    /// Reads the canonical bytes, which `to_bytes` reproduces exactly.
     ///
     /// # Errors
     /// [`InferenceDecodeError`] for bytes that are not an inference proof.

@@ -5,9 +5,10 @@
 //! digit the least significant. An element has as many digits as fit into 248
 //! bits.
 
-use super::Fr;
+use super::element::FieldElement;
 use crate::program::Dtype;
 use alloc::vec::Vec;
+use ark_bn254::Fr;
 use ark_ff::{BigInt, PrimeField};
 
 /// Number of bits of an element that carry digits. It is below the modulus's
@@ -33,6 +34,7 @@ impl Entries {
 
 /// Why entries cannot be packed, or elements cannot be unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PackingError {
     /// An entry has more bits than its type.
     #[error("expected entry {index} of {bits} bits, got {value}")]
@@ -77,7 +79,7 @@ pub const fn per_element(dtype: Dtype) -> usize {
 ///
 /// # Errors
 /// [`PackingError::Entry`].
-pub fn pack(dtype: Dtype, entries: &[i32]) -> Result<Vec<Fr>, PackingError> {
+pub fn pack(dtype: Dtype, entries: &[i32]) -> Result<Vec<FieldElement>, PackingError> {
     let (bits, per_element) = (bits(dtype), per_element(dtype));
     let offset = 1_i64 << (bits - 1);
     let element = |(chunk_index, chunk): (usize, &[i32])| {
@@ -96,7 +98,7 @@ pub fn pack(dtype: Dtype, entries: &[i32]) -> Result<Vec<Fr>, PackingError> {
         }
         // The element is below 2^248, so below the modulus, and the default is
         // never used.
-        Ok(Fr::from_bigint(BigInt(limbs)).unwrap_or_default())
+        Ok(FieldElement(Fr::from_bigint(BigInt(limbs)).unwrap_or_default()))
     };
     entries.chunks(per_element).enumerate().map(element).collect()
 }
@@ -107,7 +109,7 @@ pub fn pack(dtype: Dtype, entries: &[i32]) -> Result<Vec<Fr>, PackingError> {
 /// # Errors
 /// [`PackingError::Count`] and [`PackingError::Large`] if no entries pack into
 /// these elements.
-pub fn unpack(entries: Entries, elements: &[Fr]) -> Result<Vec<i32>, PackingError> {
+pub fn unpack(entries: Entries, elements: &[FieldElement]) -> Result<Vec<i32>, PackingError> {
     // Check the count first, because the code below allocates as much as the
     // elements hold.
     let expected = entries.elements();
@@ -119,7 +121,7 @@ pub fn unpack(entries: Entries, elements: &[Fr]) -> Result<Vec<i32>, PackingErro
     let mut left = entries.count;
     let mut unpacked = Vec::with_capacity(elements.len() * per_element);
     for (index, element) in elements.iter().enumerate() {
-        let mut limbs = element.into_bigint().0;
+        let mut limbs = element.0.into_bigint().0;
         let digits = left.min(per_element as u64);
         left -= digits;
         for place in 0..digits as u32 {

@@ -4,8 +4,7 @@
 //! honest key or proof holds it, and a pairing with it shows nothing.
 
 use super::field;
-use super::{G1Affine, G2Affine};
-use ark_bn254::{Fq, Fq2};
+use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
@@ -17,6 +16,7 @@ pub const G2_LEN: usize = 64;
 
 /// Why a point is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PointError {
     /// The bytes encode no point: a coordinate is not below the modulus, a
     /// coordinate has no point on the curve, or the flags are invalid.

@@ -1,11 +1,12 @@
 //! A Groth16 proof: three points.
 
 use super::points::{self, G1_LEN, G2_LEN, PointError};
-use super::{G1Affine, G2Affine};
 use crate::encoding::bytes::through_bytes;
+use ark_bn254::{G1Affine, G2Affine};
 
 /// Why bytes or points are not a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Groth16DecodeError {
     /// The bytes do not have a proof's length.
     #[error("expected {len} bytes of a proof, got {0}", len = Groth16Proof::LEN)]
@@ -30,9 +31,9 @@ pub enum Groth16DecodeError {
 /// make a proof for another binding (spec §16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Groth16Proof {
-    a: G1Affine,
-    b: G2Affine,
-    c: G1Affine,
+    pub(super) a: G1Affine,
+    pub(super) b: G2Affine,
+    pub(super) c: G1Affine,
 }
 
 through_bytes!(Groth16Proof);
@@ -40,32 +41,6 @@ through_bytes!(Groth16Proof);
 impl Groth16Proof {
     /// The length of a proof's bytes.
     pub const LEN: usize = 2 * G1_LEN + G2_LEN;
-
-    /// A proof with these points.
-    ///
-    /// # Errors
-    /// [`Groth16DecodeError::Point`].
-    pub fn new(a: G1Affine, b: G2Affine, c: G1Affine) -> Result<Groth16Proof, Groth16DecodeError> {
-        points::check(&a).map_err(at('A'))?;
-        points::check(&b).map_err(at('B'))?;
-        points::check(&c).map_err(at('C'))?;
-        Ok(Groth16Proof { a, b, c })
-    }
-
-    /// The point A of G1.
-    pub fn a(&self) -> &G1Affine {
-        &self.a
-    }
-
-    /// The point B of G2.
-    pub fn b(&self) -> &G2Affine {
-        &self.b
-    }
-
-    /// The point C of G1.
-    pub fn c(&self) -> &G1Affine {
-        &self.c
-    }
 
     /// The canonical bytes: A, B and C, compressed.
     pub fn to_bytes(&self) -> [u8; Groth16Proof::LEN] {
@@ -78,7 +53,7 @@ impl Groth16Proof {
         bytes
     }
 
-    /// Reads the canonical bytes, which `encode` reproduces exactly.
+    /// Reads the canonical bytes, which `to_bytes` reproduces exactly.
     ///
     /// # Errors
     /// [`Groth16DecodeError`] for bytes that are not a proof.
@@ -116,6 +91,6 @@ impl Groth16Proof {
     }
 }
 
-fn at(point: char) -> impl Fn(PointError) -> Groth16DecodeError {
+pub(super) fn at(point: char) -> impl Fn(PointError) -> Groth16DecodeError {
     move |source| Groth16DecodeError::Point { point, source }
 }

@@ -2,9 +2,10 @@
 //! inputs.
 
 use super::binding::Binding;
+use super::element::FieldElement;
+use super::field;
 use super::packing::Entries;
 use super::visibility::{TensorVisibility, Visibility, WeightsVisibility};
-use super::{Fr, field};
 use crate::encoding::bytes::through_bytes;
 use alloc::vec::Vec;
 
@@ -13,6 +14,7 @@ pub const SIGNALS_MAX: usize = 6;
 
 /// Why elements or bytes are not signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignalsError {
     /// Public tensors have too many entries.
     #[error(
@@ -59,7 +61,7 @@ pub enum SignalsError {
 /// the run (batch, sequence): a key is for one run, which is registered with
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Signals(Vec<Fr>);
+pub struct Signals(Vec<FieldElement>);
 
 through_bytes!(Signals);
 
@@ -68,7 +70,7 @@ impl Signals {
     ///
     /// # Errors
     /// [`SignalsError::Count`].
-    pub fn new(elements: Vec<Fr>) -> Result<Signals, SignalsError> {
+    pub fn new(elements: Vec<FieldElement>) -> Result<Signals, SignalsError> {
         match elements.len() {
             1..=SIGNALS_MAX => Ok(Signals(elements)),
             count => Err(SignalsError::Count(count)),
@@ -76,19 +78,19 @@ impl Signals {
     }
 
     /// The elements.
-    pub fn elements(&self) -> &[Fr] {
+    pub fn elements(&self) -> &[FieldElement] {
         &self.0
     }
 
     /// The first signal, which binds program, job, prover and MACs.
-    pub fn binding(&self) -> Fr {
+    pub fn binding(&self) -> FieldElement {
         // There is at least one.
         self.0.first().copied().unwrap_or_default()
     }
 
     /// The signals as 32-byte big-endian words, in the EVM's format.
     pub fn words(&self) -> Vec<[u8; 32]> {
-        self.0.iter().map(field::to_word).collect()
+        self.0.iter().map(FieldElement::to_bytes).collect()
     }
 
     /// The canonical bytes: the words one after another.
@@ -106,7 +108,9 @@ impl Signals {
         if !rest.is_empty() || !(1..=SIGNALS_MAX).contains(&words.len()) {
             return Err(SignalsError::Length(bytes.len()));
         }
-        let element = |(index, word)| field::of_word(word).ok_or(SignalsError::Element { index });
+        let element = |(index, word)| {
+            field::of_word(word).map(FieldElement).ok_or(SignalsError::Element { index })
+        };
         Ok(Signals(words.iter().enumerate().map(element).collect::<Result<_, _>>()?))
     }
 }
@@ -126,13 +130,13 @@ pub struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// The binding of program, job, prover and MACs.
-    pub binding: Fr,
+    pub binding: FieldElement,
     /// The input: packed entries, a commitment, or empty.
-    pub input: &'a [Fr],
+    pub input: &'a [FieldElement],
     /// The weights' commitment, if weights are committed.
-    pub weights: Option<Fr>,
+    pub weights: Option<FieldElement>,
     /// The output: packed entries, a commitment, or empty.
-    pub output: &'a [Fr],
+    pub output: &'a [FieldElement],
 }
 
 impl Layout {
@@ -189,9 +193,9 @@ impl Layout {
     pub fn assemble(
         &self,
         binding: &Binding,
-        input: &[Fr],
-        weights: Option<Fr>,
-        output: &[Fr],
+        input: &[FieldElement],
+        weights: Option<FieldElement>,
+        output: &[FieldElement],
     ) -> Result<Signals, SignalsError> {
         let parts = [
             ("input", self.input, input.len()),

@@ -1,6 +1,12 @@
 //! Which parts of a run are visible to the public.
+//!
+//! Code that imports [`Public`], [`Hashed`], [`Private`], [`Fixed`] and
+//! [`Committed`] from here can use them as bare names.
 
 use core::fmt;
+
+pub use TensorVisibility::{Hashed, Private, Public};
+pub use WeightsVisibility::{Committed, Fixed};
 
 /// Visibility of a tensor of the statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

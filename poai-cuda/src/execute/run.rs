@@ -121,7 +121,7 @@ impl Executor {
     fn queue_steps(&self, asked: &Asked<'_>, queued: &mut Queued) -> Result<(), RunError> {
         let program = self.network.program();
         let (total, inputs) = (program.steps().len() as u64, program.inputs().len());
-        let control = asked.options.control();
+        let control = asked.options.control_ref();
         let last_use = last_uses(program);
         for (index, step) in program.steps().iter().enumerate() {
             control.check()?;

@@ -90,8 +90,14 @@ impl RunOptions {
         self.mining.as_ref()
     }
 
-    /// Progress and cancellation.
-    pub fn control(&self) -> &Control {
+    /// Sets progress and cancellation.
+    pub fn control(mut self, control: Control) -> RunOptions {
+        self.control = control;
+        self
+    }
+
+    /// Progress and cancellation, which a device reports and checks.
+    pub fn control_ref(&self) -> &Control {
         &self.control
     }
 }

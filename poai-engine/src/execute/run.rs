@@ -171,7 +171,7 @@ impl Executor<'_> {
     ) -> Result<(), RunError> {
         let program = self.host.network.program();
         let last_use = last_uses(program);
-        let (control, total) = (self.options.control(), program.steps().len() as u64);
+        let (control, total) = (self.options.control_ref(), program.steps().len() as u64);
         let mut memory = vec![];
         for (index, step) in program.steps().iter().enumerate() {
             control.check()?;

@@ -11,6 +11,7 @@
 
 use super::super::system::System;
 use super::packing::Element;
+use crate::defect::Defect;
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use light_poseidon::parameters::bn254_x5::get_poseidon_parameters;
@@ -145,12 +146,15 @@ fn full(system: &mut System, state: &[Element], constants: &[Fr]) -> Vec<Element
 ///
 /// While there are too many elements for one instance, the first 12 become one.
 /// The result is injective for messages of one length.
-pub(super) fn chain(system: &mut System, elements: &[Element]) -> Result<Element, PoseidonError> {
+pub(super) fn chain(system: &mut System, elements: &[Element]) -> Result<Element, Defect> {
+    let instance = |inputs| {
+        Instance::of(inputs).map_err(Defect::of("expected an instance of Poseidon, got none"))
+    };
     let (first, rest) = elements.split_at(elements.len().min(INPUTS_MAX));
-    let mut hash = Instance::of(first.len())?.hash(system, first);
+    let mut hash = instance(first.len())?.hash(system, first);
     for part in rest.chunks(INPUTS_MAX - 1) {
         let inputs: Vec<Element> = [&hash].into_iter().chain(part).cloned().collect();
-        hash = Instance::of(inputs.len())?.hash(system, &inputs);
+        hash = instance(inputs.len())?.hash(system, &inputs);
     }
     Ok(hash)
 }

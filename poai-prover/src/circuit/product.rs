@@ -22,9 +22,9 @@ use super::number::Number;
 use super::packing::{Element, pack};
 use super::poseidon::chain;
 use super::tensor::Entries;
+use crate::defect::Defect;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
-use light_poseidon::PoseidonError;
 
 /// Number of terms of the sums with constant weights, all rows together.
 ///
@@ -51,7 +51,7 @@ pub(super) fn sums(
     binding: &Element,
     x: &Entries,
     weights: &Entries,
-) -> Result<Vec<Vec<Number>>, PoseidonError> {
+) -> Result<Vec<Vec<Number>>, Defect> {
     if direct_cost(x, weights) <= freivalds_cost(x, weights) {
         return Ok(x.rows().map(|row| each(system, row, weights)).collect());
     }
@@ -108,7 +108,7 @@ fn freivalds(
     binding: &Element,
     x: &Entries,
     weights: &Entries,
-) -> Result<Vec<Vec<Number>>, PoseidonError> {
+) -> Result<Vec<Vec<Number>>, Defect> {
     let dot = |row: &[Number], weights: &[Number]| -> i128 {
         row.iter().zip(weights).map(|(x, w)| x.value() * w.value()).sum()
     };
@@ -125,7 +125,7 @@ pub(super) fn checked(
     x: &Entries,
     weights: &Entries,
     values: &[Vec<i128>],
-) -> Result<Vec<Vec<Number>>, PoseidonError> {
+) -> Result<Vec<Vec<Number>>, Defect> {
     // The bounds are powers of two, so that one decomposition enforces them.
     let bits = sum_bits(x, weights);
     let bounds = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
@@ -147,7 +147,7 @@ pub(super) fn challenge(
     x: &Entries,
     weights: &Entries,
     sums: &[Vec<Number>],
-) -> Result<Element, PoseidonError> {
+) -> Result<Element, Defect> {
     let tag = Fr::from_le_bytes_mod_order(b"poai:freivalds");
     let mut elements = vec![Element::constant(tag), binding.clone()];
     let of = |entries: &[Number], (least, most): (i128, i128)| {

@@ -13,8 +13,8 @@
 //! weight always has the range of its type. Ranges of the standard form follow
 //! from the architecture and reveal nothing.
 
-use super::super::circuit::CircuitError;
-use super::super::multipliers;
+use super::CircuitError;
+use crate::multipliers;
 use poai_core::program::{Dtype, Op, Program, standard};
 use poai_engine::execute::{Network, Tensor};
 
@@ -26,11 +26,11 @@ const COLUMNS: usize = 4;
 /// An unsigned range has the 2^bits values from 0, and with 0 bits only 0. A
 /// range with `signed` also has the 2^bits values from −2^bits to −1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EntryRange {
+pub(super) struct EntryRange {
     /// Number of bits of the largest magnitude.
-    pub bits: u8,
+    pub(super) bits: u8,
     /// Whether entries may be below 0.
-    pub signed: bool,
+    pub(super) signed: bool,
 }
 
 impl EntryRange {

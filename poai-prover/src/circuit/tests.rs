@@ -1,25 +1,24 @@
 //! Gadgets at their edges, and forgeries of them.
 
 use super::super::system::{Lc, System};
+use super::Circuit;
 use super::bits::{decompose, divide, floor, hold, max};
 use super::number::{Number, field, is_zero};
 use super::packing::Element;
 use super::poseidon::chain;
 use super::product;
 use super::ranges::EntryRange;
+use super::synthesis::{Builder, Subject};
 use super::table::look_up;
 use super::tensor::Entries;
-use super::{Builder, Circuit};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 use light_poseidon::{Poseidon as Outside, PoseidonHasher};
-use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::Control;
+use poai_core::inference::visibility::{Committed, Hashed};
 use poai_core::program::ops::arithmetic::{rdiv, rsh};
-use poai_core::program::{
-    Builder as ProgramBuilder, Clamp, Dim, Dtype, Extent, Form, Op, RunShape,
-};
+use poai_core::program::{Builder as ProgramBuilder, Clamp, Dim, Dtype, Extent, Form, Op};
 use poai_engine::execute::Network;
-use std::sync::Arc;
 
 fn holds(system: &System) -> bool {
     system.first_unsatisfied(system.assignment()).is_none()
@@ -207,13 +206,9 @@ fn inputs_and_committed_constants_are_held() {
         let input = program.input(0);
         program.step("relu", Op::Relu, &[input]).unwrap();
         let network = Network::new(program.finish().unwrap(), vec![]).unwrap();
-        let hashed = TensorVisibility::Hashed;
-        let visibility =
-            Visibility { input: hashed, output: hashed, weights: WeightsVisibility::Fixed };
-        let run = RunShape { batch: 1, sequence: 1 };
-        let circuit = Circuit::new(network.into(), run, visibility).unwrap();
+        let circuit = Circuit::new(&network).output(Hashed).build().unwrap();
         let mut builder = builder();
-        let input = circuit.input(&mut builder, None).unwrap();
+        let input = circuit.subject.input(&mut builder, None).unwrap();
         assert_eq!(input.bounds(), bounds, "{dtype:?}");
         assert!(builder.system.constraints() >= 3 * 7, "no constraints limit them");
     }
@@ -230,23 +225,20 @@ fn committed_multipliers_are_held() {
         let clamp = Clamp::full(Dtype::I16);
         let op = Op::Requantise { multiplier, shift: 3, clamp };
         program.step("requantise", op, &[input]).unwrap();
-        Arc::new(Network::new(program.finish().unwrap(), vec![]).unwrap())
+        Network::new(program.finish().unwrap(), vec![]).unwrap()
     };
-    let hashed = TensorVisibility::Hashed;
-    let weights = WeightsVisibility::Committed;
-    let visibility = Visibility { input: hashed, output: hashed, weights };
-    let run = RunShape { batch: 1, sequence: 1 };
-    let circuit = Circuit::new(network(100), run, visibility).unwrap();
+    let circuit = Circuit::new(&network(100)).output(Hashed).weights(Committed).build().unwrap();
     for (multiplier, fits) in [(0, true), (127, true), (128, false), (-1, false)] {
-        let other = circuit.for_network(network(multiplier));
+        let other = circuit.for_network(&network(multiplier));
         assert_eq!(other.is_ok(), fits, "{multiplier}");
         if let Err(error) = other {
             let expected = "step requantise: expected a multiplier in";
             assert!(error.to_string().starts_with(expected), "{error}");
         }
         // A forger skips the check.
-        let forged = Circuit { network: network(multiplier), ..circuit.clone() };
-        let system = forged.build(None, true).unwrap().system;
+        let forged = Subject { network: network(multiplier), ..circuit.subject.clone() };
+        let system = System::new(circuit.layout().count(), true);
+        let system = forged.synthesise(None, system, &Control::new()).unwrap().system;
         // Salts and input are zeros, so that all constraints hold but those of
         // the signals.
         let broken = system.unsatisfied(system.assignment());

@@ -1,13 +1,14 @@
 //! A network's constants and multipliers in a circuit: as constants of the circuit, or as witnesses
 //! under a commitment.
 
-use super::super::commitment::{Salt, weights_tag};
-use super::super::multipliers;
+use super::CircuitError;
 use super::number::Number;
 use super::packing::{Element, pack};
 use super::poseidon::chain;
+use super::synthesis::{Builder, Subject};
 use super::tensor::Entries;
-use super::{Builder, Circuit, CircuitError};
+use crate::commitment::{Salt, weights_tag};
+use crate::multipliers;
 use poai_core::inference::WeightsVisibility;
 use poai_core::inference::packing::bits as entry_bits;
 use poai_core::program::{Dtype, Op, Step, ValueId};
@@ -78,7 +79,7 @@ impl Weights {
     }
 }
 
-impl Circuit {
+impl Subject {
     /// The constants' entries and the multipliers. Sets the signal of their
     /// commitment.
     pub(super) fn weights(

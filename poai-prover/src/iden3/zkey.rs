@@ -138,7 +138,7 @@ impl From<io::Error> for ZkeyError {
 /// A ceremony's key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Zkey {
-    /// The key, for [`CircomReduction`](crate::CircomReduction).
+    /// The key, for the reduction of this crate.
     pub key: ProvingKey<Bn254>,
     /// snarkjs' hash of the circuit, as the ceremony's participants see it.
     pub circuit_hash: [u8; HASH_BYTES],

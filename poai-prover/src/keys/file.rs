@@ -2,44 +2,46 @@
 
 use super::header::{HEADER_BYTES, digest, same};
 use super::{
-    KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyProblem, KeyPurpose,
+    KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyProblem, KeyPurpose,
 };
 use crate::points::{self, Encoded, ReadError, Subgroup};
+use crate::verifying;
 use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
-use ark_groth16::{ProvingKey, VerifyingKey};
-use poai_core::inference::PointError;
-use poai_core::inference::VerifyingKeyDigest;
+use ark_groth16::ProvingKey;
+use poai_core::Control;
+use poai_core::inference::{PointError, VerifyingKey, VerifyingKeyDigest};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 const HASH_BYTES: usize = 32;
 
+type ArkVerifyingKey = ark_groth16::VerifyingKey<Bn254>;
+
 /// Writes a proving key, and returns the digest of its verifying key.
 ///
 /// `origin` is what the file states about who made it. Use [`KeyOrigin::Ceremony`] only for a key
-/// of [`read_zkey`](crate::iden3::zkey::read_zkey). `progress` is called with the number of bytes
-/// that are done and the total.
+/// of [`read_zkey`](crate::iden3::zkey::read_zkey). The unit of progress is a byte.
 ///
 /// # Errors
-/// [`KeyFileError`] if the file cannot be written, or if the key has other numbers of points than
+/// [`KeyError`] if the file cannot be written, or if the key has other numbers of points than
 /// `identity` implies.
 pub fn write_proving_key(
     path: &Path,
     identity: &KeyIdentity,
     origin: KeyOrigin,
     key: &ProvingKey<Bn254>,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<VerifyingKeyDigest, KeyFileError> {
+    control: &Control,
+) -> Result<VerifyingKeyDigest, KeyError> {
     let parts = Parts::of(identity);
-    located(path, || {
+    located(path, control, || {
         parts.check_verifying(&key.vk)?;
         parts.check_proving(key)?;
         let verifying_key = digest(&key.vk)?;
         let (kind, identity) = (KeyKind::Proving, *identity);
         let header = KeyHeader { kind, identity, verifying_key, origin };
-        write_file(path, &header, &parts, &mut progress, |to| {
+        write_file(path, &header, &parts, control, |to| {
             put_verifying(to, &key.vk)?;
             points::write(to, &[key.beta_g1, key.delta_g1])?;
             points::write(to, &key.a_query)?;
@@ -60,15 +62,15 @@ pub fn write_verifying_key(
     path: &Path,
     identity: &KeyIdentity,
     origin: KeyOrigin,
-    key: &VerifyingKey<Bn254>,
-) -> Result<VerifyingKeyDigest, KeyFileError> {
+    key: &ArkVerifyingKey,
+) -> Result<VerifyingKeyDigest, KeyError> {
     let parts = Parts::of(identity);
-    located(path, || {
+    located(path, &Control::new(), || {
         parts.check_verifying(key)?;
         let verifying_key = digest(key)?;
         let (kind, identity) = (KeyKind::Verifying, *identity);
         let header = KeyHeader { kind, identity, verifying_key, origin };
-        write_file(path, &header, &parts, &mut |_, _| (), |to| put_verifying(to, key))?;
+        write_file(path, &header, &parts, &Control::new(), |to| put_verifying(to, key))?;
         Ok(verifying_key)
     })
 }
@@ -76,28 +78,28 @@ pub fn write_verifying_key(
 /// Reads the header of a key file, and checks the file's length.
 ///
 /// # Errors
-/// [`KeyFileError`] if the file is not a key, or is truncated.
-pub fn read_header(path: &Path) -> Result<KeyHeader, KeyFileError> {
-    located(path, || Ok(open(path)?.1))
+/// [`KeyError`] if the file is not a key, or is truncated.
+pub fn read_header(path: &Path) -> Result<KeyHeader, KeyError> {
+    located(path, &Control::new(), || Ok(open(path)?.1))
 }
 
 /// Reads a proving key for an identity, and the header of its file.
 ///
-/// `progress` is called with the number of bytes that are done and the total.
+/// The unit of progress is a byte.
 ///
 /// # Errors
-/// [`KeyFileError`] if the file is not a whole key, or if the key is for something else:
+/// [`KeyError`] if the file is not a whole key, or if the key is for something else:
 /// [`KeyProblem::Differs`] names the field.
 pub fn read_proving_key(
     path: &Path,
     identity: &KeyIdentity,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<(KeyHeader, ProvingKey<Bn254>), KeyFileError> {
-    located(path, || {
+    control: &Control,
+) -> Result<(KeyHeader, ProvingKey<Bn254>), KeyError> {
+    located(path, control, || {
         let (file, header) = open(path)?;
         header.expect(KeyKind::Proving, identity)?;
         let parts = Parts::of(&header.identity);
-        let mut from = Hashed::new(file, &header, parts.file_bytes(header.kind)?, &mut progress);
+        let mut from = Hashed::new(file, &header, parts.file_bytes(header.kind)?, control);
         let vk = from.verifying(&parts)?;
         let key = ProvingKey {
             vk,
@@ -122,16 +124,17 @@ pub fn read_proving_key(
 pub fn read_verifying_key(
     path: &Path,
     purpose: &KeyPurpose,
-) -> Result<(KeyHeader, VerifyingKey<Bn254>), KeyFileError> {
-    located(path, || {
+) -> Result<(KeyHeader, VerifyingKey), KeyError> {
+    located(path, &Control::new(), || {
         let (file, header) = open(path)?;
         header.expect_use(KeyKind::Verifying, purpose)?;
         let parts = Parts::of(&header.identity);
-        let mut silent = |_, _| ();
-        let mut from = Hashed::new(file, &header, parts.file_bytes(header.kind)?, &mut silent);
+        let silent = Control::new();
+        let mut from = Hashed::new(file, &header, parts.file_bytes(header.kind)?, &silent);
         let key = from.verifying(&parts)?;
         from.finish()?;
-        same(KeyField::VerifyingKey, &header.verifying_key, &digest(&key)?)?;
+        let key = verifying::checked(&key)?;
+        same(KeyField::VerifyingKey, &header.verifying_key, &key.digest())?;
         Ok((header, key))
     })
 }
@@ -172,7 +175,7 @@ impl Parts {
         body.ok_or(too_many)
     }
 
-    fn check_verifying(&self, key: &VerifyingKey<Bn254>) -> Result<(), KeyProblem> {
+    fn check_verifying(&self, key: &ArkVerifyingKey) -> Result<(), KeyProblem> {
         count("signals", self.signals, key.gamma_abc_g1.len())
     }
 
@@ -192,7 +195,7 @@ fn count(part: &'static str, expected: u64, got: usize) -> Result<(), KeyProblem
     }
 }
 
-fn put_verifying(to: &mut impl Write, key: &VerifyingKey<Bn254>) -> io::Result<()> {
+fn put_verifying(to: &mut impl Write, key: &ArkVerifyingKey) -> io::Result<()> {
     points::write(to, &[key.alpha_g1])?;
     points::write(to, &[key.beta_g2, key.gamma_g2, key.delta_g2])?;
     points::write(to, &key.gamma_abc_g1)
@@ -219,7 +222,7 @@ fn write_file(
     path: &Path,
     header: &KeyHeader,
     parts: &Parts,
-    progress: &mut dyn FnMut(u64, u64),
+    control: &Control,
     body: impl FnOnce(&mut Hashed<'_, &File>) -> io::Result<()>,
 ) -> Result<(), KeyProblem> {
     let directory = match path.parent() {
@@ -234,7 +237,7 @@ fn write_file(
     let file = options.tempfile_in(directory)?;
     let bytes = header.to_bytes();
     file.as_file().write_all(&bytes)?;
-    let mut to = Hashed::new(file.as_file(), header, parts.file_bytes(header.kind)?, progress);
+    let mut to = Hashed::new(file.as_file(), header, parts.file_bytes(header.kind)?, control);
     body(&mut to)?;
     let hash = *to.hasher.finalize().as_bytes();
     to.write_all(&hash)?;
@@ -249,27 +252,28 @@ struct Hashed<'a, F> {
     hasher: blake3::Hasher,
     done: u64,
     total: u64,
-    progress: &'a mut dyn FnMut(u64, u64),
+    control: &'a Control,
 }
 
 impl<'a, F> Hashed<'a, F> {
-    fn new(file: F, header: &KeyHeader, total: u64, progress: &'a mut dyn FnMut(u64, u64)) -> Self {
+    fn new(file: F, header: &KeyHeader, total: u64, control: &'a Control) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("poai-1 key file");
         hasher.update(&header.to_bytes());
         let done = HEADER_BYTES as u64;
-        progress(done, total);
-        Self { file, hasher, done, total, progress }
+        control.report(done, total);
+        Self { file, hasher, done, total, control }
     }
 
     fn pass(&mut self, bytes: &[u8]) {
         self.hasher.update_rayon(bytes);
         self.done += bytes.len() as u64;
-        (self.progress)(self.done, self.total);
+        self.control.report(self.done, self.total);
     }
 }
 
 impl<F: Write> Write for Hashed<'_, F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.control.check().map_err(io::Error::other)?;
         let written = self.file.write(bytes)?;
         self.pass(bytes.get(..written).unwrap_or(bytes));
         Ok(written)
@@ -282,6 +286,7 @@ impl<F: Write> Write for Hashed<'_, F> {
 
 impl<F: Read> Read for Hashed<'_, F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.control.check().map_err(io::Error::other)?;
         let read = self.file.read(into)?;
         self.pass(into.get(..read).unwrap_or_default());
         Ok(read)
@@ -312,8 +317,8 @@ impl<F: Read> Hashed<'_, F> {
         })
     }
 
-    fn verifying(&mut self, parts: &Parts) -> Result<VerifyingKey<Bn254>, KeyProblem> {
-        let key = VerifyingKey {
+    fn verifying(&mut self, parts: &Parts) -> Result<ArkVerifyingKey, KeyProblem> {
+        let key = ArkVerifyingKey {
             alpha_g1: self.one("α")?,
             beta_g2: self.one("β in G2")?,
             gamma_g2: self.one("γ")?,
@@ -342,9 +347,15 @@ impl<F: Read> Hashed<'_, F> {
     }
 }
 
+/// Adds the file to an error. A cancelled call fails as a file that cannot be
+/// read, so the control decides which of the two it was.
 fn located<T>(
     path: &Path,
+    control: &Control,
     work: impl FnOnce() -> Result<T, KeyProblem>,
-) -> Result<T, KeyFileError> {
-    work().map_err(|why| KeyFileError { path: path.to_owned(), why })
+) -> Result<T, KeyError> {
+    work().map_err(|source| match (&source, control.check()) {
+        (KeyProblem::Io(_), Err(cancelled)) => cancelled.into(),
+        _ => KeyError::File { path: path.to_owned(), source },
+    })
 }

@@ -146,7 +146,7 @@ pub(super) fn digest(key: &VerifyingKey<Bn254>) -> Result<VerifyingKeyDigest, Ke
 /// its `.zkey` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrigin {
-    /// One party, which can forge proofs of anything: [`crate::setup`].
+    /// One party, which can forge proofs of anything.
     SingleParty,
     /// A ceremony that lists one or more contributions.
     Ceremony {
@@ -229,13 +229,17 @@ impl KeyIdentity {
     /// # Errors
     /// - [`KeyProblem::Matrices`] if the matrices can have no key.
     /// - [`KeyProblem::Unknown`] if the number of signals does not fit 16 bits.
-    pub fn new(purpose: KeyPurpose, matrices: &Matrices) -> Result<Self, KeyProblem> {
+    pub(crate) fn of(
+        purpose: KeyPurpose,
+        matrices: &Matrices,
+        constraints: ConstraintDigest,
+    ) -> Result<Self, KeyProblem> {
         matrices.check()?;
         let signals = matrices.signals;
         let too_many = |_| KeyProblem::Unknown { field: KeyField::Signals, got: signals as u64 };
         Ok(Self {
             purpose,
-            constraints: matrices.digest(),
+            constraints,
             signals: u16::try_from(signals).map_err(too_many)?,
             variables: matrices.variables as u64,
             domain: matrices.domain()? as u64,

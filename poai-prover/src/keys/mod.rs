@@ -1,4 +1,9 @@
-//! Keys in files that state what they are for.
+//! Keys of circuits, and files that state what a key is for.
+//!
+//! [`Circuit`](crate::Circuit) makes and reads a [`ProvingKey`]. The functions of this module read
+//! what a verifier needs.
+//!
+//! # Key files
 //!
 //! A file is a [`KeyHeader`] of fixed length, then points as in a `.zkey`, then BLAKE3 of
 //! everything before it. The points are the verifying key's α, β, γ and δ, and one for each of the
@@ -18,34 +23,85 @@
 //! A reader checks that every point is on its curve, which is the whole check for G1. It also
 //! checks that the verifying key's points of G2 are in their group. It does not check the group of
 //! each of the proving key's points of G2. Their hash shows that they are what was written, and
-//! what is written was made here or passed the checks of [`super::iden3::zkey`].
+//! what is written was made here or passed the checks of a ceremony's file.
 //!
 //! A proving key from another party could be wrong in ways that no check of single points shows.
 //! Its proofs could then reveal more about witnesses than they should. So use only proving key
 //! files that you wrote yourself. Take the keys of other parties as `.zkey` files, which
 //! `snarkjs zkey verify` verifies.
 
-mod file;
-mod header;
+pub(crate) mod file;
+pub(crate) mod header;
+mod proving;
 
-pub use file::{
-    read_header, read_proving_key, read_verifying_key, write_proving_key, write_verifying_key,
-};
+pub use file::{read_header, read_verifying_key};
 pub use header::{KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyOwner, KeyPurpose};
+pub use proving::ProvingKey;
 
-use super::matrices::MatricesError;
-use poai_core::inference::PointError;
+pub use super::iden3::ContainerError;
+pub use super::iden3::zkey::ZkeyError;
+pub use super::matrices::{ConstraintDigest, MatricesError};
+
+use super::defect::Defect;
+use super::estimate::MemoryError;
+use super::random::RandomError;
+use poai_core::Cancelled;
+use poai_core::inference::{PointError, VerifyingKeyError};
+use poai_engine::execute::RunError;
 use std::path::PathBuf;
 
-/// Why a key was not written or read.
+/// Why a key was not made, read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {why}", path.display())]
-pub struct KeyFileError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong.
-    #[source]
-    pub why: KeyProblem,
+#[non_exhaustive]
+pub enum KeyError {
+    /// A key file was not read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyProblem,
+    },
+    /// A ceremony's file was not read.
+    #[error("{}: {source}", path.display())]
+    Ceremony {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ZkeyError,
+    },
+    /// The key has another size than the circuit, so it is for another circuit.
+    #[error("expected a key for {expected} {what}, got one for {got}; take the circuit's own key")]
+    Size {
+        /// What was counted.
+        what: &'static str,
+        /// The circuit's number.
+        expected: usize,
+        /// The key's number.
+        got: usize,
+    },
+    /// The circuit's rows are not a system that can have a key.
+    #[error(transparent)]
+    Matrices(#[from] MatricesError),
+    /// The key's points are not a valid verifying key.
+    #[error(transparent)]
+    VerifyingKey(#[from] VerifyingKeyError),
+    /// A setup, or a proof with the key, would take more memory than is
+    /// available.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The network cannot be executed.
+    #[error(transparent)]
+    Execute(#[from] RunError),
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The caller cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// A defect of the library.
+    #[error(transparent)]
+    Defect(#[from] Defect),
 }
 
 /// The problem with a key or its file.
@@ -60,7 +116,7 @@ pub enum KeyProblem {
     Matrices(#[from] MatricesError),
     /// The verifying key is not valid for inference proofs.
     #[error(transparent)]
-    VerifyingKey(#[from] poai_core::inference::VerifyingKeyError),
+    VerifyingKey(#[from] VerifyingKeyError),
     /// The file is not a key file.
     #[error("expected a key file, got another file; check the path")]
     NotAKey,

@@ -4,23 +4,22 @@
 //! it valid for any other. So receipts state what is true, and measure no work
 //! (spec §16).
 
-use crate::shared::{HASHED, MLP};
+use crate::shared::{HASHED, MLP, SALTS, circuit};
 use ark_bn254::{Bn254, Fr, G1Projective, G2Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 use ark_groth16::Proof;
 use light_poseidon::{Poseidon, PoseidonHasher};
+use poai_core::Job;
 use poai_core::inference::{
-    Address, Binding, Groth16Proof, InferenceProof, Job, Signals, TensorVisibility, Visibility,
-    WeightsVisibility,
+    Address, Binding, FieldElement, Groth16Proof, InferenceProof, Signals, TensorVisibility,
+    Visibility, WeightsVisibility,
 };
 use poai_core::program::Dtype;
 use poai_engine::execute::Tensor;
-use poai_prover::Salt;
-use poai_prover::circuit::{Built, Circuit, Witness};
+use poai_prover::internal::{Built, Witness, points, synthesise};
 use poai_testing::chain::Chain;
-use poai_testing::layers::{RUN, input, mlp, wide};
-use poai_verify::inference::InferenceVerifier;
+use poai_testing::layers::{input, mlp, wide};
 use std::time::Instant;
 
 /// Replaces the binding and its square: the first signal, and the first
@@ -34,8 +33,6 @@ fn rebound(honest: &Chain, binding: Fr) -> Chain {
     chain
 }
 
-const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
-
 /// The attack, on a circuit of fixed weights, in which only the square uses the binding.
 ///
 /// Three proofs of one witness, made once, give the proof for any binding at four multiplications
@@ -43,29 +40,30 @@ const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
 /// size.
 #[test]
 fn a_second_certificate_costs_six_multiplications_where_nothing_ties_it() {
-    let (circuit, key) = (&MLP.circuit, &MLP.key);
+    let (circuit, key) = (MLP.key.circuit(), points(&MLP.key));
     let first = MLP.proven.binding;
     let x = input(&mlp(3), 8);
-    let witness = Witness { input: x, binding: first.signal(), salts: SALTS };
-    let (matrices, assignment) = circuit.build(Some(&witness), true).unwrap().system.into_parts();
+    let witness = Witness { input: x, binding: first.signal().into(), salts: SALTS };
+    let (matrices, assignment) = synthesise(circuit, Some(&witness)).unwrap().system.into_parts();
     let honest = Chain { matrices, assignment };
     // A and B are linear in the binding, and C is a polynomial of degree 2. Its
     // values at −1, 0 and 1 determine it.
     let [below, at, above] = [-Fr::ONE, Fr::ZERO, Fr::ONE].map(|by| {
-        let proof = rebound(&honest, first.signal() + by).prove_masked(key, [Fr::ZERO; 2]);
+        let proof =
+            rebound(&honest, Fr::from(first.signal()) + by).prove_masked(key, [Fr::ZERO; 2]);
         (G1Projective::from(proof.a), G2Projective::from(proof.b), G1Projective::from(proof.c))
     });
     let half = Fr::from(2u64).inverse().unwrap();
     let (a, b) = (above.0 - at.0, above.1 - at.1);
     let [linear, square] = [(above.2 - below.2) * half, (above.2 + below.2) * half - at.2];
 
-    let verifier = InferenceVerifier::new(MLP.prover.verifying_key().clone());
+    let verifier = MLP.key.verifier();
     let (mut took, jobs) = (0.0, 20);
     for job in 1..=jobs {
         // Other jobs, and other provers.
         let binding = Binding { job: Job([job; 32]), prover: Address([job % 3; 20]), ..first };
         let start = Instant::now();
-        let by = binding.signal() - first.signal();
+        let by = Fr::from(binding.signal()) - Fr::from(first.signal());
         let proof = Proof::<Bn254> {
             a: (at.0 + a * by).into_affine(),
             b: (at.1 + b * by).into_affine(),
@@ -73,16 +71,17 @@ fn a_second_certificate_costs_six_multiplications_where_nothing_ties_it() {
         };
         took += start.elapsed().as_secs_f64();
         let mut signals = honest.signals().to_vec();
-        signals[0] = binding.signal();
+        signals[0] = binding.signal().into();
         let proof = Groth16Proof::new(proof.a, proof.b, proof.c).unwrap();
+        let signals = signals.into_iter().map(FieldElement::from).collect();
         let signals = Signals::new(signals).unwrap();
         let proof = InferenceProof { proof, key: verifier.digest(), signals };
-        verifier.verify(&binding, &proof).unwrap();
+        verifier.verify_proof(binding.job, binding.prover, &proof).unwrap();
     }
     println!("{jobs} more certificates took {:.2} ms each", took * 1e3 / f64::from(jobs));
     // A payer that does not require its own input cannot detect this: input and
     // output are those of the first certificate.
-    assert_eq!(MLP.circuit.layout().visibility(), HASHED);
+    assert_eq!(circuit.layout().visibility(), HASHED);
 }
 
 /// A run of `wide` with a binding.
@@ -93,10 +92,10 @@ fn tied(binding: u64) -> (Chain, Tensor) {
         output: TensorVisibility::Hashed,
         ..HASHED
     };
-    let circuit = Circuit::new(network.clone(), RUN, visibility).unwrap();
+    let circuit = circuit(&network, visibility);
     let x = input(&network, 8);
     let witness = Witness { input: x.clone(), binding: Fr::from(binding), salts: SALTS };
-    let Built { system, .. } = circuit.build(Some(&witness), true).unwrap();
+    let Built { system, .. } = synthesise(&circuit, Some(&witness)).unwrap();
     let (matrices, assignment) = system.into_parts();
     (Chain { matrices, assignment }, x)
 }

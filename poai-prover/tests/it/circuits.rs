@@ -1,20 +1,18 @@
 //! Programs as circuits: only the executor's output satisfies them.
+use crate::shared::SALTS;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, UniformRand};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
-use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::inference::{FieldElement, TensorVisibility, Visibility, WeightsVisibility};
 use poai_engine::Cpu;
 use poai_engine::execute::{RunError, Session};
-use poai_prover::circuit::{Built, Circuit, CircuitError, Witness};
-use poai_prover::commitment::{Salt, commit, commit_weights};
-use poai_prover::{Estimate, Matrices};
+use poai_prover::internal::{Built, Matrices, Witness, matrices, synthesise};
+use poai_prover::{Circuit, CircuitError, commit, commit_weights};
 use poai_testing::edges;
 use poai_testing::edges::ProgramCase;
 use poai_testing::layers;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-
-const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
 
 fn visibilities() -> impl Iterator<Item = Visibility> {
     let weights = [WeightsVisibility::Fixed, WeightsVisibility::Committed];
@@ -49,9 +47,8 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
         }
         for visibility in visibilities() {
             let name = format!("{} ({}) {visibility:?}", case.name, case.about);
-            let circuit =
-                Circuit::new(Arc::new(case.network.clone()), case.run, visibility).unwrap();
-            let built = match circuit.build(Some(&witness(&case)), true) {
+            let circuit = Circuit::new(&case.network).run(case.run).visibility(visibility);
+            let circuit = match circuit.build() {
                 Err(CircuitError::Step { source, .. })
                     if matches!(*source, CircuitError::Unsupported { .. }) =>
                 {
@@ -60,6 +57,7 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
                 }
                 built => built.unwrap_or_else(|error| panic!("{name}: {error}")),
             };
+            let built = synthesise(&circuit, Some(&witness(&case))).unwrap();
             let model = Session::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
             let run = match model.run((case.run, case.inputs.clone())) {
                 Ok(run) => run,
@@ -71,20 +69,24 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
             assert_eq!(system.first_unsatisfied(system.assignment()), None, "{name}");
             // Any party can compute the signals outside the circuit.
             let signals = &system.assignment()[1..=system.signals()];
-            assert_eq!(signals[0], Fr::from(77u64));
-            assert_eq!(signals[1], commit(&case.inputs[0], &SALTS[0]).unwrap(), "{name}");
+            let signals: Vec<FieldElement> = signals.iter().copied().map(Into::into).collect();
+            assert_eq!(signals[0], FieldElement::from(77));
+            assert_eq!(signals[1], commit(&case.inputs[0], &SALTS.input).unwrap(), "{name}");
             let last = signals.len() - 1;
-            assert_eq!(signals[last], commit(&run.output, &SALTS[2]).unwrap(), "{name}");
+            assert_eq!(signals[last], commit(&run.output, &SALTS.output).unwrap(), "{name}");
             if visibility.weights == WeightsVisibility::Committed {
-                assert_eq!(signals[2], commit_weights(&case.network, &SALTS[1]).unwrap(), "{name}");
+                assert_eq!(
+                    signals[2],
+                    commit_weights(&case.network, &SALTS.weights).unwrap(),
+                    "{name}"
+                );
             }
             // The structure is the same without values.
-            let empty = circuit.build(None, true).unwrap().system;
-            assert_eq!(empty.constraints(), system.constraints());
-            let (empty, _) = empty.into_parts();
+            let empty = matrices(&circuit);
+            assert_eq!(empty.rows(), system.constraints());
             let constraints = built.system.constraints();
             let variables = Variables::new(built);
-            assert_eq!(empty, variables.matrices, "{name}");
+            assert_eq!(*empty, variables.matrices, "{name}");
             assert_eq!(variables.assignment.len(), variables.matrices.variables);
             proven += 1;
             if constraints <= 40_000 {
@@ -199,9 +201,9 @@ fn no_variable_of_a_network_can_be_changed_alone() {
         let input = layers::input(&network, 8);
         let model = Session::new((*network).clone(), Arc::new(Cpu::new())).unwrap();
         let expected = model.run((run, vec![input.clone()])).unwrap().output;
-        let circuit = Circuit::new(network.clone(), run, visibility).unwrap();
+        let circuit = Circuit::new(&network).visibility(visibility).build().unwrap();
         let witness = Witness { input: input.clone(), binding: Fr::from(77u64), salts: SALTS };
-        let built = circuit.build(Some(&witness), true).unwrap();
+        let built = synthesise(&circuit, Some(&witness)).unwrap();
         assert_eq!(built.output, expected.entries());
         assert_eq!(built.system.first_unsatisfied(built.system.assignment()), None);
         let variables = Variables::new(built);
@@ -217,18 +219,60 @@ fn no_variable_of_a_network_can_be_changed_alone() {
 fn memory_is_asked_for_by_setup_and_proof() {
     let case = edges::cases().into_iter().find(|case| case.inputs.len() == 1).unwrap();
     let visibility = visibilities().next().unwrap();
-    let circuit = Circuit::new(Arc::new(case.network.clone()), case.run, visibility).unwrap();
-    let estimate = Estimate::of(&circuit.build(None, false).unwrap().system);
+    let described = || Circuit::new(&case.network).run(case.run).visibility(visibility);
+    let circuit = described().build().unwrap();
+    let estimate = circuit.estimate();
+    assert_eq!(described().estimate().unwrap(), estimate);
+    let rows = matrices(&circuit);
+    assert_eq!(estimate.constraints, rows.rows() as u64);
+    assert_eq!(estimate.variables, rows.variables as u64);
+    let terms = [&rows.a, &rows.b, &rows.c].into_iter().flatten().map(Vec::len).sum::<usize>();
+    assert_eq!(estimate.terms, terms as u64);
     assert!(estimate.setup_memory_bytes > estimate.proving_key_bytes);
     let (proof, setup) = (estimate.peak_memory_bytes, estimate.setup_memory_bytes);
     assert_eq!(estimate.check_available(proof), Ok(()));
     assert_eq!(estimate.check_setup_available(setup), Ok(()));
+    assert_eq!(matrices(&described().memory_limit(proof).build().unwrap()), rows);
+    let built = match described().memory_limit(proof - 1).build() {
+        Err(CircuitError::Memory(error)) => error,
+        other => panic!("{other:?}"),
+    };
     for (error, what, needed) in [
         (estimate.check_available(proof - 1).unwrap_err(), "proof", proof),
+        (built, "proof", proof),
         (estimate.check_setup_available(setup - 1).unwrap_err(), "setup", setup),
     ] {
         assert_eq!((error.what, error.needed, error.available), (what, needed, needed - 1));
         assert_eq!(*error.estimate, estimate);
+        assert!(error.whole);
         assert!(error.to_string().starts_with(&format!("a {what} takes")), "{error}");
+    }
+}
+
+/// A build stops where its rows exceed the memory, long before it has all of
+/// them, and says how far it came.
+#[test]
+fn a_build_stops_where_memory_ends() {
+    let network = layers::wide();
+    let described = || {
+        let visibility = visibilities().last().unwrap();
+        Circuit::new(&network).visibility(visibility)
+    };
+    let whole = described().estimate().unwrap();
+    // The process alone takes 24 MiB.
+    let least = 25 << 20;
+    assert!(whole.peak_memory_bytes > 4 * least);
+    for limit in [0, least, whole.peak_memory_bytes / 2] {
+        let error = match described().memory_limit(limit).build() {
+            Err(CircuitError::Memory(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((error.what, error.available, error.whole), ("proof", limit, false));
+        assert_eq!(error.needed, error.estimate.peak_memory_bytes);
+        assert!(error.needed > limit);
+        assert!(error.estimate.constraints < whole.constraints);
+        let text = error.to_string();
+        assert!(text.starts_with("a proof takes at least"), "{text}");
+        assert!(text.contains("terms, and more to come; free memory"), "{text}");
     }
 }

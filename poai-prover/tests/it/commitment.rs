@@ -1,14 +1,12 @@
 //! The commitment to weights, computed by hand from the text of spec §16.
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
+use ark_ff::{AdditiveGroup, Field, PrimeField};
 use light_poseidon::{Poseidon, PoseidonHasher};
-use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
-use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
+use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op};
 use poai_engine::execute::{Constants, Network};
-use poai_prover::circuit::ranges::Ranges;
-use poai_prover::circuit::{Circuit, CircuitError};
-use poai_prover::commitment::{Salt, commit_weights};
-use std::sync::Arc;
+use poai_prover::{
+    Circuit, CircuitBuilder, CircuitError, Committed, Hashed, Ranges, Salt, commit_weights,
+};
 
 const WEIGHTS: [i32; 12] = [1, -2, 3, -4, 5, -6, 7, -8, 63, -64, 0, 12];
 const REQUANTISE: [i32; 9] = [100, 1 << 20, 0, -7, 12_345, 1, 0, 1, -1];
@@ -26,7 +24,7 @@ const NUMBERS: Numbers =
 
 /// A network with a product, a requantisation without a shift, one with a
 /// shift, and a sum.
-fn network(numbers: Numbers) -> Arc<Network> {
+fn network(numbers: Numbers) -> Network {
     let form = Form::new(Dim::fixed(2), Dim::fixed(4), Dtype::I8);
     let (mut builder, mut held) = (Builder::new(&[form]), Constants::default());
     let weights = held.add(&mut builder, "w", (3, 4), Dtype::I8, &WEIGHTS).unwrap();
@@ -44,7 +42,7 @@ fn network(numbers: Numbers) -> Arc<Network> {
     let (multipliers, shift, clamp) = numbers.add;
     let op = Op::Add { multipliers, shift, clamp };
     builder.step("sum", op, &[wide, narrow]).unwrap();
-    Arc::new(Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap())
+    Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap()
 }
 
 /// ⌊248/b⌋ entries for each element, the first as the lowest digit.
@@ -71,18 +69,17 @@ fn the_commitment_is_the_specifications() {
     assert_eq!(elements.len(), 2 + 1 + 2 + 1);
     let hash = Poseidon::<Fr>::new_circom(elements.len()).unwrap().hash(&elements).unwrap();
     let commitment = commit_weights(&network, &Salt(salt)).unwrap();
-    assert_eq!(commitment, hash);
+    assert_eq!(commitment, hash.into());
     let known = "1f611814ca07b955f3d03f7943af7ddfd963bf171b8347e09d378a7d362cf472";
-    assert_eq!(hex::encode(commitment.into_bigint().to_bytes_be()), known);
+    assert_eq!(hex::encode(commitment.to_bytes()), known);
 }
 
-const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+fn described(network: &Network) -> CircuitBuilder {
+    Circuit::new(network).output(Hashed).weights(Committed)
+}
 
 fn circuit(numbers: Numbers) -> Circuit {
-    let hashed = TensorVisibility::Hashed;
-    let weights = WeightsVisibility::Committed;
-    let visibility = Visibility { input: hashed, output: hashed, weights };
-    Circuit::new(network(numbers), RUN, visibility).unwrap()
+    described(&network(numbers)).build().unwrap()
 }
 
 /// A circuit fixes shifts, clamps and multipliers without a shift. Other
@@ -92,7 +89,7 @@ fn circuit(numbers: Numbers) -> Circuit {
 fn what_a_circuit_holds_and_what_it_leaves_open() {
     let circuit_of = circuit(NUMBERS);
     let Numbers { narrow: (m, shift), add: (ms, s, clamp), .. } = NUMBERS;
-    let other = |numbers| circuit_of.for_network(network(numbers));
+    let other = |numbers| circuit_of.for_network(&network(numbers));
     for numbers in [
         Numbers { widen: 255, ..NUMBERS },
         Numbers { narrow: (m, shift + 1), ..NUMBERS },
@@ -118,16 +115,16 @@ fn what_a_circuit_holds_and_what_it_leaves_open() {
                 let named = matches!(error, CircuitError::Multiplier { .. });
                 assert!(named && !fits, "{narrow} {add:?}: {error}");
                 let wider = circuit_of.ranges().union(circuit(numbers).ranges());
-                let wider = circuit_of.clone().with_ranges(wider).unwrap();
-                wider.for_network(network(numbers)).unwrap();
-                wider.for_network(network(NUMBERS)).unwrap();
+                let wider = described(&network(NUMBERS)).ranges(wider).build().unwrap();
+                wider.for_network(&network(numbers)).unwrap();
+                wider.for_network(&network(NUMBERS)).unwrap();
             }
         }
     }
     // The ranges of another program have other numbers of constants or
     // multipliers.
     let other = Ranges::standard(network(Numbers { narrow: (m, 0), ..NUMBERS }).program());
-    let error = circuit(NUMBERS).with_ranges(other).unwrap_err();
+    let error = described(&network(NUMBERS)).ranges(other).build().unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
 }
 
@@ -137,9 +134,7 @@ fn standard_ranges_are_the_specifications() {
     let Numbers { narrow: (_, shift), add: (_, s, clamp), .. } = NUMBERS;
     let fits = |narrow, add| {
         let numbers = Numbers { narrow: (narrow, shift), add: (add, s, clamp), ..NUMBERS };
-        let network = network(numbers);
-        let ranges = Ranges::standard(network.program());
-        circuit(numbers).with_ranges(ranges).map(|_| ())
+        described(&network(numbers)).standard().build().map(|_| ())
     };
     let most = (1 << 30) - 1;
     // b1 is 1 here, and 0 in standard form.
@@ -156,10 +151,7 @@ fn standard_ranges_are_the_specifications() {
         let op = Op::Add { multipliers, shift: 24, clamp };
         builder.step("sum", op, &[x, x]).unwrap();
         let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
-        let hashed = TensorVisibility::Hashed;
-        let weights = WeightsVisibility::Committed;
-        let visibility = Visibility { input: hashed, output: hashed, weights };
-        Circuit::standard(network.into(), RUN, visibility).is_ok()
+        described(&network).standard().build().is_ok()
     };
     for (multipliers, channel, fits) in [
         ([0, most], [-(1 << 24), 0, 0], true),

@@ -21,7 +21,7 @@ struct Deployed {
 
 fn signals(count: usize) -> Signals {
     // No signal is small, so that calldata has its greatest length.
-    Signals::new((0..count).map(|index| -Fr::from(100 + index as u64)).collect()).unwrap()
+    Signals::new((0..count).map(|index| (-Fr::from(100 + index as u64)).into()).collect()).unwrap()
 }
 
 impl Deployed {
@@ -111,7 +111,7 @@ fn proofs_hold_for_one_to_six_signals() {
         }
         let setup = Setup::new(count, count as u64);
         let signals = self::signals(count);
-        let bytes = verify_calldata(&setup.prove(&signals, 2), &signals);
+        let bytes = verify_calldata(&setup.prove(&signals, 2), &signals).into_bytes();
         deployed.chain.call(SENDER, deployed.address, bytes).gas();
     }
 }

@@ -4,19 +4,19 @@
 use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{BigInteger, Field};
-use ark_groth16::{Proof, ProvingKey, VerifyingKey as Points};
+use ark_groth16::{Proof, VerifyingKey as Points};
 use ark_serialize::CanonicalSerialize;
 use poai_core::ProgramId;
 use poai_core::inference::{
-    Groth16Proof, PointError, Signals, VerifyingKey, VerifyingKeyError, Visibility,
+    FieldElement, Groth16Proof, PointError, Signals, VerifyingKey, VerifyingKeyError, Visibility,
 };
 use poai_core::program::RunShape;
-use poai_prover::iden3::json::{JsonError, verifying_key_from_json, verifying_key_to_json};
+use poai_prover::internal::json::{JsonError, verifying_key_from_json, verifying_key_to_json};
+use poai_prover::internal::{verifying_key, write_verifying_key};
 use poai_prover::keys::{
-    KeyIdentity, KeyOrigin, KeyOwner, KeyProblem, KeyPurpose, read_verifying_key,
-    write_verifying_key,
+    ConstraintDigest, KeyError, KeyIdentity, KeyOrigin, KeyOwner, KeyProblem, KeyPurpose,
+    read_verifying_key,
 };
-use poai_prover::{ConstraintDigest, prove};
 use poai_testing::chain::verify;
 use poai_testing::groth16::Setup;
 use poai_verify::inference::InferenceVerifier;
@@ -103,7 +103,7 @@ fn key_file(key: &Points<Bn254>, identity: &KeyIdentity) -> Vec<u8> {
 
 /// Asserts that every way to make a key rejects these points.
 ///
-/// The ways are coordinates, bytes, serde, snarkjs' JSON, a proving key, a key file that is
+/// The ways are coordinates, bytes, serde, snarkjs' JSON, arkworks' points, a key file that is
 /// written, and a key file that is read. (The tests of `.zkey` files cover that format.) A
 /// verifier, a contract and a deployment need a `VerifyingKey`, which then does not exist.
 #[track_caller]
@@ -121,36 +121,26 @@ fn no_verifier_is_made(key: &Points<Bn254>, expected: VerifyingKeyError) {
         Err(JsonError::Point { why: PointError::Infinity, .. }) if point => {}
         other => panic!("{other:?}"),
     }
-    let [g1, none] = [G1Affine::generator(), G1Affine::zero()];
-    let proving = ProvingKey {
-        vk: key.clone(),
-        beta_g1: g1,
-        delta_g1: g1,
-        a_query: vec![none],
-        b_g1_query: vec![none],
-        b_g2_query: vec![],
-        h_query: vec![],
-        l_query: vec![],
-    };
-    assert_eq!(prove::verifying_key(&proving), Err(expected));
+    assert_eq!(verifying_key(key), Err(expected));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("verifying.key");
     let constraints = ConstraintDigest([1; 32]);
     let identity =
         KeyIdentity { purpose: PURPOSE, constraints, signals: 2, variables: 9, domain: 8 };
-    let refused = |why| match why {
-        KeyProblem::VerifyingKey(got) => assert_eq!(got, expected),
-        KeyProblem::Point { why: PointError::Infinity, .. } if point => {}
+    let refused = |error| match error {
+        KeyError::File { source: KeyProblem::VerifyingKey(got), .. } => assert_eq!(got, expected),
+        KeyError::File { source: KeyProblem::Point { why: PointError::Infinity, .. }, .. }
+            if point => {}
         other => panic!("{other:?}"),
     };
     let origin = KeyOrigin::SingleParty;
-    refused(write_verifying_key(&path, &identity, origin, key).unwrap_err().why);
+    refused(write_verifying_key(&path, &identity, origin, key).unwrap_err());
     assert!(!path.exists());
     // With the file made by hand, an honest key is read and this one is not.
     fs::write(&path, key_file(&HONEST, &identity)).unwrap();
-    assert_eq!(read_verifying_key(&path, &PURPOSE).unwrap().1, *HONEST);
+    assert_eq!(read_verifying_key(&path, &PURPOSE).unwrap().1, verifying_key(&HONEST).unwrap());
     fs::write(&path, key_file(key, &identity)).unwrap();
-    refused(read_verifying_key(&path, &PURPOSE).unwrap_err().why);
+    refused(read_verifying_key(&path, &PURPOSE).unwrap_err());
 }
 
 fn related(first: &'static str, second: &'static str, opposite: bool) -> VerifyingKeyError {
@@ -265,8 +255,9 @@ fn simulated(key: &mut Points<Bn254>) -> Proof<Bn254> {
 #[test]
 fn an_honest_keys_verifier_refuses_the_forgeries() {
     let key = &*HONEST;
-    let verifier = InferenceVerifier::new(VerifyingKey::from_bytes(&encoded(key)).unwrap());
-    let signals = Signals::new(SIGNALS.map(Fr::from).to_vec()).unwrap();
+    let verifier = VerifyingKey::from_bytes(&encoded(key)).unwrap();
+    let verifier = InferenceVerifier::new(ProgramId([7; 32]), 1, verifier);
+    let signals = Signals::new(SIGNALS.map(FieldElement::from).to_vec()).unwrap();
     let (l, alpha) = (combination(key), key.alpha_g1);
     let t = Fr::from(3u64);
     let sum = |a: G2Affine, b: G2Affine| (a + times(b, t)).into_affine();

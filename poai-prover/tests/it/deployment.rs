@@ -1,8 +1,7 @@
 //! The object with which scripts send a proof to the contracts.
 
-use poai_core::inference::{
-    Binding, Entries, InferenceProof, Job, Layout, SignalsError, Visibility,
-};
+use poai_core::Job;
+use poai_core::inference::{Binding, Entries, InferenceProof, Layout, SignalsError, Visibility};
 use poai_core::program::Dtype;
 use poai_testing::groth16::Setup;
 use poai_testing::statement;

@@ -3,14 +3,14 @@
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::AffineRepr;
 use ark_ff::AdditiveGroup;
-use poai_core::ProgramId;
 use poai_core::inference::{
-    Address, Binding, Groth16DecodeError, Groth16Proof, InferenceDecodeError, InferenceProof, Job,
-    PointError, Signals, SignalsError, VerifyingKey,
+    Address, Binding, FieldElement, Groth16DecodeError, Groth16Proof, InferenceDecodeError,
+    InferenceProof, PointError, Signals, SignalsError, VerifyingKey,
 };
+use poai_core::{Job, ProgramId};
 use poai_testing::groth16::Setup;
 use poai_verify::inference::{
-    False, InferenceError, InferenceMalformed, InferenceVerifier, solidity,
+    False, InferenceError, InferenceMalformed, InferenceVerified, InferenceVerifier, solidity,
 };
 use std::fs;
 use std::ops::Neg;
@@ -23,14 +23,37 @@ fn binding() -> Binding {
 
 /// Signals: a binding, then small numbers.
 fn signals(count: usize) -> Signals {
-    let others = (1..count).map(|index| Fr::from(100 + index as u64));
+    let others = (1..count).map(|index| FieldElement::from(100 + index as u64));
     Signals::new([binding().signal()].into_iter().chain(others).collect()).unwrap()
+}
+
+/// A verifier of the binding's program.
+fn verifier_of(key: &VerifyingKey) -> InferenceVerifier {
+    InferenceVerifier::new(binding().program, binding().macs, key.clone())
+}
+
+/// The verdict on a proof for any binding.
+fn verify(
+    verifier: &InferenceVerifier,
+    binding: &Binding,
+    proof: &InferenceProof,
+) -> Result<InferenceVerified, InferenceError> {
+    let verifier = verifier.for_program(binding.program, binding.macs);
+    verifier.verify_proof(binding.job, binding.prover, proof)
+}
+
+/// The verdict on bytes.
+fn verify_bytes(
+    verifier: &InferenceVerifier,
+    bytes: &[u8],
+) -> Result<InferenceVerified, InferenceError> {
+    verifier.verify(binding().job, binding().prover, bytes)
 }
 
 /// A setup, its verifier, and a valid proof.
 fn proven(count: usize) -> (Setup, InferenceVerifier, InferenceProof) {
     let setup = Setup::new(count, count as u64);
-    let verifier = InferenceVerifier::new(setup.key.clone());
+    let verifier = verifier_of(&setup.key);
     let signals = signals(count);
     let proof = setup.prove(&signals, 1);
     let proof = InferenceProof { proof, key: setup.key.digest(), signals };
@@ -100,15 +123,14 @@ const FALSE: InferenceError = InferenceError::False(False::Pairing);
 fn proofs_hold_for_one_to_six_signals() {
     for count in 1..=6 {
         let (setup, verifier, proof) = proven(count);
-        let verified = verifier.verify(&binding(), &proof).unwrap();
+        let verified = verify(&verifier, &binding(), &proof).unwrap();
         assert_eq!((&verified.signals, verified.key), (&proof.signals, setup.key.digest()));
         let bytes = proof.to_bytes();
         assert_eq!(bytes.len(), 128 + 32 + 32 * count);
-        assert_eq!(verifier.verify_bytes(&binding(), &bytes), Ok(verified));
+        assert_eq!(verify_bytes(&verifier, &bytes), Ok(verified));
         // The decoded key is the same key.
-        let other =
-            InferenceVerifier::new(VerifyingKey::from_bytes(&setup.key.to_bytes()).unwrap());
-        other.verify(&binding(), &proof).unwrap();
+        let other = verifier_of(&VerifyingKey::from_bytes(&setup.key.to_bytes()).unwrap());
+        verify(&other, &binding(), &proof).unwrap();
     }
 }
 
@@ -119,7 +141,7 @@ fn verifiers_are_shared_by_threads() {
     shared(&verifier);
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| verifier.clone().verify(&binding(), &proof).unwrap());
+            scope.spawn(|| verify(&verifier.clone(), &binding(), &proof).unwrap());
         }
     });
 }
@@ -134,21 +156,22 @@ fn another_binding_is_refused() {
         Binding { macs: 5, ..binding() },
     ];
     for other in others {
-        assert_eq!(verifier.verify(&other, &proof), Err(False::Binding.into()));
+        assert_eq!(verify(&verifier, &other, &proof), Err(False::Binding.into()));
         // Replacing the binding in the signals does not help either.
         let mut elements = proof.signals.elements().to_vec();
         elements[0] = other.signal();
         let signals = Signals::new(elements).unwrap();
         let proof = InferenceProof { signals, ..proof.clone() };
-        assert_eq!(verifier.verify(&other, &proof), Err(FALSE));
+        assert_eq!(verify(&verifier, &other, &proof), Err(FALSE));
     }
 }
 
 #[test]
 fn other_signals_are_refused() {
     let (_, verifier, proof) = proven(4);
-    let elements = proof.signals.elements();
+    let elements: Vec<Fr> = proof.signals.elements().iter().copied().map(Fr::from).collect();
     let refuse = |elements: Vec<Fr>| {
+        let elements = elements.into_iter().map(FieldElement::from).collect();
         let signals = Signals::new(elements).unwrap();
         assert_eq!(verifier.verify_signals(&proof.proof, &signals), Err(FALSE), "{signals:?}");
     };
@@ -167,7 +190,7 @@ fn other_signals_are_refused() {
     for count in [1, 3, 5, 6] {
         let other = InferenceProof { signals: signals(count), ..proof.clone() };
         let error = InferenceMalformed::Signals { expected: 4, got: count };
-        assert_eq!(verifier.verify(&binding(), &other), Err(error.into()));
+        assert_eq!(verify(&verifier, &binding(), &other), Err(error.into()));
     }
 }
 
@@ -207,14 +230,14 @@ fn other_points_are_refused() {
 fn another_key_is_refused() {
     let (setup, verifier, proof) = proven(4);
     let other = Setup::new(4, 104);
-    let others = InferenceVerifier::new(other.key.clone());
+    let others = verifier_of(&other.key);
     let error = False::Key { expected: others.digest(), got: setup.key.digest() };
-    assert_eq!(others.verify(&binding(), &proof), Err(error.into()));
+    assert_eq!(verify(&others, &binding(), &proof), Err(error.into()));
     // Naming the other key does not help either.
     let named = InferenceProof { key: others.digest(), ..proof.clone() };
-    assert_eq!(others.verify(&binding(), &named), Err(FALSE));
+    assert_eq!(verify(&others, &binding(), &named), Err(FALSE));
     let theirs = InferenceProof { proof: other.prove(&proof.signals, 1), ..proof };
-    assert_eq!(verifier.verify(&binding(), &theirs), Err(FALSE));
+    assert_eq!(verify(&verifier, &binding(), &theirs), Err(FALSE));
 }
 
 /// No bit of a proof's bytes can be flipped.
@@ -226,10 +249,10 @@ fn flipped_bits_are_refused() {
     for bit in 0..8 * bytes.len() {
         let mut other = bytes.clone();
         other[bit / 8] ^= 1 << (bit % 8);
-        match verifier.verify_bytes(&binding(), &other) {
+        match verify_bytes(&verifier, &other) {
             Err(InferenceError::Malformed(_)) => malformed += 1,
             Err(InferenceError::False(_)) => false_ += 1,
-            Ok(_) => panic!("bit {bit} flipped"),
+            other => panic!("bit {bit} flipped: {other:?}"),
         }
     }
     // A flip in the x of a G1 point, or in a sign, leaves a point in about half
@@ -241,7 +264,7 @@ fn flipped_bits_are_refused() {
 fn other_encodings_are_refused() {
     let (_, verifier, proof) = proven(2);
     let bytes = proof.to_bytes();
-    let verify = |bytes: &[u8]| verifier.verify_bytes(&binding(), bytes);
+    let verify = |bytes: &[u8]| verify_bytes(&verifier, bytes);
     let malformed = |error: InferenceDecodeError| Err(InferenceMalformed::Encoding(error).into());
     let length = |length| malformed(InferenceDecodeError::Length(length));
     assert_eq!(verify(&[]), length(0));
@@ -279,7 +302,7 @@ fn how_long_it_takes() {
     let bytes = proof.to_bytes();
     let took = (0..20).map(|_| {
         let start = Instant::now();
-        verifier.verify_bytes(&binding(), &bytes).unwrap();
+        verify_bytes(&verifier, &bytes).unwrap();
         start.elapsed()
     });
     let least = took.min().unwrap();

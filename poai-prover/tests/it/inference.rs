@@ -1,19 +1,23 @@
 //! Whole programs, proven and checked: what a proof shows, and that no proof of
 //! another statement passes for it.
 
-use crate::shared::{FOR, HASHED, MLP, key, prover, rng};
+use crate::shared::{HASHED, JOB, MLP, PROVER, SALTS, circuit, key, points};
 use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
 use poai_core::inference::{
-    Address, Groth16Proof, InferenceProof, Job, Signals, TensorVisibility, VerifyingKey,
+    Address, FieldElement, Groth16Proof, InferenceProof, Signals, TensorVisibility, VerifyingKey,
     Visibility, WeightsVisibility, packing,
 };
 use poai_core::program::{Builder, Clamp, Dtype, Op};
+use poai_core::{Cancel, Cancelled, Job};
 use poai_engine::execute::Network;
-use poai_prover::circuit::{Circuit, CircuitError};
-use poai_prover::commitment::{commit, commit_weights};
-use poai_prover::{ProveError, Prover, Salt};
+use poai_prover::internal::{matrices, proving_key};
+use poai_prover::keys::KeyOrigin;
+use poai_prover::{
+    Circuit, CircuitError, KeyError, ProveError, ProveOptions, ProvingKey, Public, Salt, commit,
+    commit_weights,
+};
 use poai_testing::layers::{Layers, RUN, cnn, input, mlp};
 use poai_verify::inference::{False, InferenceError, InferenceMalformed, InferenceVerifier};
 
@@ -21,34 +25,39 @@ fn visibility(input: TensorVisibility, weights: WeightsVisibility) -> Visibility
     Visibility { input, output: TensorVisibility::Public, weights }
 }
 
-fn verifier(prover: &Prover) -> InferenceVerifier {
-    InferenceVerifier::new(VerifyingKey::from_bytes(&prover.verifying_key().to_bytes()).unwrap())
+/// A verifier with the key's bytes.
+fn verifier(key: &ProvingKey) -> InferenceVerifier {
+    let (program, run) = (key.circuit().network().program(), key.circuit().run());
+    let read = VerifyingKey::from_bytes(&key.verifying_key().to_bytes()).unwrap();
+    InferenceVerifier::new(program.program_id(), program.total_macs(run), read)
 }
 
 #[test]
 fn programs_are_proven_and_what_they_show_is_seen() {
     use TensorVisibility::{Hashed, Private, Public};
     use WeightsVisibility::{Committed, Fixed};
-    let mut provers = vec![];
+    let mut made = vec![];
     for (network, input_seen, weights) in [
         (mlp(3), Public, Fixed),
         (mlp(3), Private, Committed),
         (mlp(3), Hashed, Committed),
         (cnn(), Hashed, Fixed),
     ] {
-        let prover = prover(&network, visibility(input_seen, weights));
-        let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
-        provers.push((prover, proven));
+        let key = key(&circuit(&network, visibility(input_seen, weights)));
+        let proven = key.prove(&input(&network, 8), JOB, PROVER).unwrap();
+        made.push((key, proven));
     }
-    let made = provers.iter().map(|(prover, proven)| (prover, proven));
-    for (prover, proven) in made.chain([(&MLP.prover, &MLP.proven)]) {
-        let network = prover.circuit().network();
-        let Visibility { input: input_seen, weights, .. } = prover.circuit().layout().visibility();
+    let made = made.iter().map(|(key, proven)| (key, proven));
+    for (key, proven) in made.chain([(&MLP.key, &MLP.proven)]) {
+        let network = key.circuit().network();
+        let Visibility { input: input_seen, weights, .. } = key.circuit().layout().visibility();
         let input = input(network, 8);
-        let bytes = proven.proof.to_bytes();
+        let bytes = proven.to_bytes();
         assert_eq!(proven.proof.proof.to_bytes().len(), 128);
-        let verified = verifier(prover).verify_bytes(&proven.binding, &bytes).unwrap();
-        let parts = prover.circuit().layout().split(&verified.signals).unwrap();
+        let verified = verifier(key).verify(JOB, PROVER, &bytes).unwrap();
+        assert_eq!(key.verifier().verify(JOB, PROVER, &bytes), Ok(verified.clone()));
+        assert_eq!(key.verifier().binding(JOB, PROVER), proven.binding);
+        let parts = key.circuit().layout().split(&verified.signals).unwrap();
         assert_eq!(proven.binding.macs, network.program().total_macs(&RUN));
         // Any party can compare the output, and the commitments to input and
         // weights, with the signals.
@@ -57,11 +66,11 @@ fn programs_are_proven_and_what_they_show_is_seen() {
         assert_eq!(parts.output, packed);
         match input_seen {
             Public => assert_eq!(parts.input, packing::pack(Dtype::I8, &input.entries()).unwrap()),
-            Hashed => assert_eq!(parts.input, [commit(&input, &proven.salts[0]).unwrap()]),
+            Hashed => assert_eq!(parts.input, [commit(&input, &proven.salts.input).unwrap()]),
             Private => assert!(parts.input.is_empty()),
         }
         let commitment =
-            (weights == Committed).then(|| commit_weights(network, &proven.salts[1]).unwrap());
+            (weights == Committed).then(|| commit_weights(network, &proven.salts.weights).unwrap());
         assert_eq!(parts.weights, commitment);
     }
 }
@@ -90,33 +99,43 @@ fn with_other_ranges(network: &Network) -> Network {
 fn committed_weights_share_a_key() {
     let (one, other) = (mlp(3), mlp(300));
     let seen = visibility(TensorVisibility::Hashed, WeightsVisibility::Committed);
-    let circuit = Circuit::new(one.clone(), RUN, seen).unwrap();
-    let ranges = circuit.ranges().union(Circuit::new(other.clone(), RUN, seen).unwrap().ranges());
-    let circuit = circuit.with_ranges(ranges).unwrap();
-    let (matrices, key) = key(&circuit);
-    let second = circuit.for_network(other.clone()).unwrap();
-    assert_eq!(second.build(None, true).unwrap().system.into_parts().0, matrices);
-    let salts = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
-    let proofs = [(circuit, &one), (second, &other)].map(|(circuit, network)| {
-        let prover = Prover::new(circuit, key.clone()).unwrap();
-        let input = input(network, 8);
-        let proven = prover.prove_salted(&input, &FOR, salts, &mut rng(2)).unwrap();
-        let verified = verifier(&prover).verify(&proven.binding, &proven.proof).unwrap();
-        let parts = prover.circuit().layout().split(&verified.signals).unwrap();
-        assert_eq!(parts.weights, Some(commit_weights(network, &salts[1]).unwrap()));
-        (parts.weights, parts.input.to_vec())
-    });
+    let ranges = circuit(&one, seen).ranges().union(circuit(&other, seen).ranges());
+    let shared = Circuit::new(&one).visibility(seen).ranges(ranges.clone()).build().unwrap();
+    let key = key(&shared);
+    // The other network's circuit is built from nothing, or shares the rows.
+    let second = Circuit::new(&other).visibility(seen).ranges(ranges).build().unwrap();
+    assert_eq!(matrices(&second), matrices(&shared));
+    assert!(std::ptr::eq(matrices(&shared.for_network(&other).unwrap()), matrices(&shared)));
+    let options = ProveOptions::new().salts(SALTS);
+    let proofs =
+        [(key.clone(), &one), (key.for_network(&other).unwrap(), &other)].map(|(key, network)| {
+            let input = input(network, 8);
+            let proven = key.prove_with(&input, JOB, PROVER, &options).unwrap();
+            assert_eq!(proven.salts, SALTS);
+            let verified = verifier(&key).verify_proof(JOB, PROVER, &proven.proof).unwrap();
+            let parts = key.circuit().layout().split(&verified.signals).unwrap();
+            assert_eq!(parts.weights, Some(commit_weights(network, &SALTS.weights).unwrap()));
+            (parts.weights, parts.input.to_vec(), proven)
+        });
     assert_ne!(proofs[0].0, proofs[1].0);
     assert_eq!(proofs[0].1, proofs[1].1);
+    // A verifier of one program refuses the other's proofs under the same key.
+    let (program, macs) = (other.program().program_id(), other.program().total_macs(&RUN));
+    let verifier = key.verifier();
+    let refused = verifier.verify_proof(JOB, PROVER, &proofs[1].2.proof);
+    assert_eq!(refused, Err(InferenceError::False(False::Binding)));
+    let others = verifier.for_program(program, macs);
+    others.verify_proof(JOB, PROVER, &proofs[1].2.proof).unwrap();
+    assert_eq!((others.program(), others.macs()), (program, macs));
     // A network of another architecture, and one whose weights are fixed.
-    let error = Circuit::new(one.clone(), RUN, seen).unwrap().for_network(cnn()).unwrap_err();
+    let error = circuit(&one, seen).for_network(&cnn()).unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
-    let error = Circuit::new(one.clone(), RUN, HASHED).unwrap().for_network(other).unwrap_err();
+    let error = circuit(&one, HASHED).for_network(&other).unwrap_err();
     assert!(matches!(error, CircuitError::Architecture));
     // The same architecture and weights with other numbers give other rows.
     let clamped = with_other_ranges(&one);
     assert_eq!(clamped.program().architecture_id(), one.program().architecture_id());
-    let error = Circuit::new(one, RUN, seen).unwrap().for_network(clamped.into()).unwrap_err();
+    let error = circuit(&one, seen).for_network(&clamped).unwrap_err();
     assert!(matches!(error, CircuitError::Numbers));
 }
 
@@ -124,16 +143,16 @@ fn committed_weights_share_a_key() {
 #[test]
 fn a_proof_shows_nothing_else() {
     let network = mlp(3);
-    let (verifier, proven) = (verifier(&MLP.prover), &MLP.proven);
+    let (verifier, proven) = (verifier(&MLP.key), &MLP.proven);
     let of = |elements: Vec<Fr>| InferenceProof {
-        signals: Signals::new(elements).unwrap(),
+        signals: Signals::new(elements.into_iter().map(FieldElement::from).collect()).unwrap(),
         ..proven.proof.clone()
     };
-    let signals = proven.proof.signals.elements().to_vec();
+    let signals: Vec<Fr> = proven.proof.signals.elements().iter().copied().map(Fr::from).collect();
     assert_eq!(signals.len(), 3);
-    verifier.verify(&proven.binding, &proven.proof).unwrap();
+    verifier.verify_proof(JOB, PROVER, &proven.proof).unwrap();
     let pairing = |proof: &InferenceProof| {
-        verifier.verify(&proven.binding, proof) == Err(InferenceError::False(False::Pairing))
+        verifier.verify_proof(JOB, PROVER, proof) == Err(InferenceError::False(False::Pairing))
     };
     // Another input, another output, both exchanged. The changes are by one, by digits, and by a
     // large number.
@@ -147,9 +166,9 @@ fn a_proof_shows_nothing_else() {
     assert!(pairing(&of(vec![signals[0], signals[2], signals[1]])));
     assert!(pairing(&of(vec![signals[0], Fr::ZERO, signals[2]])));
     // The commitment under another salt, and to another input.
-    for (seed, salt) in [(8, Salt([9; 31])), (9, proven.salts[0])] {
+    for (seed, salt) in [(8, Salt([9; 31])), (9, proven.salts.input)] {
         let other = commit(&input(&network, seed), &salt).unwrap();
-        assert!(pairing(&of(vec![signals[0], other, signals[2]])));
+        assert!(pairing(&of(vec![signals[0], other.into(), signals[2]])));
     }
     // Another binding, in each of its parts. If the signal is changed with it,
     // the equation fails.
@@ -160,16 +179,18 @@ fn a_proof_shows_nothing_else() {
         poai_core::inference::Binding { macs: binding.macs + 1, ..binding },
         poai_core::inference::Binding { program: mlp(4).program().program_id(), ..binding },
     ] {
-        let refused = verifier.verify(&other, &proven.proof);
+        let verifier = verifier.for_program(other.program, other.macs);
+        let refused = verifier.verify_proof(other.job, other.prover, &proven.proof);
         assert_eq!(refused, Err(InferenceError::False(False::Binding)));
-        let moved = of(vec![other.signal(), signals[1], signals[2]]);
-        assert_eq!(verifier.verify(&other, &moved), Err(InferenceError::False(False::Pairing)));
+        let moved = of(vec![other.signal().into(), signals[1], signals[2]]);
+        let refused = verifier.verify_proof(other.job, other.prover, &moved);
+        assert_eq!(refused, Err(InferenceError::False(False::Pairing)));
     }
     // Another number of signals.
     for count in [1, 2, 4] {
         let mut changed = signals.clone();
         changed.resize(count, Fr::ONE);
-        let refused = verifier.verify(&binding, &of(changed));
+        let refused = verifier.verify_proof(JOB, PROVER, &of(changed));
         let expected = InferenceMalformed::Signals { expected: 3, got: count };
         assert_eq!(refused, Err(InferenceError::Malformed(expected)));
     }
@@ -188,43 +209,116 @@ fn a_proof_shows_nothing_else() {
     // first. For this reason, receipts are recorded by job and not by proof.
     let same = Groth16Proof::new(minus_a, minus_b, c).unwrap();
     let same = InferenceProof { proof: same, ..proven.proof.clone() };
-    verifier.verify(&binding, &same).unwrap();
+    verifier.verify_proof(JOB, PROVER, &same).unwrap();
 }
 
 /// A flipped bit in any byte makes a proof malformed or false, never valid.
 #[test]
 fn no_bit_can_be_flipped() {
-    let (verifier, proven) = (verifier(&MLP.prover), &MLP.proven);
-    let bytes = proven.proof.to_bytes();
+    let (verifier, proven) = (verifier(&MLP.key), &MLP.proven);
+    let bytes = proven.to_bytes();
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << (at % 8);
-        assert!(verifier.verify_bytes(&proven.binding, &flipped).is_err(), "byte {at}");
+        assert!(verifier.verify(JOB, PROVER, &flipped).is_err(), "byte {at}");
     }
     for length in 0..bytes.len() {
-        assert!(verifier.verify_bytes(&proven.binding, &bytes[..length]).is_err());
+        assert!(verifier.verify(JOB, PROVER, &bytes[..length]).is_err());
     }
 }
 
 #[test]
 fn another_models_key_and_proof_are_refused() {
-    let second = Circuit::new(mlp(4), RUN, HASHED).unwrap();
-    let (_, second_key) = key(&second);
-    let (proven, other) = (&MLP.proven, Prover::new(second, second_key.clone()).unwrap());
-    let refused = verifier(&other).verify(&proven.binding, &proven.proof);
+    let second = points(&circuit(&mlp(4), HASHED));
+    let (proven, other) = (&MLP.proven, key(&circuit(&mlp(4), HASHED)));
+    // The program differs, too, so the verifier of the other key is given this
+    // one's.
+    let this = verifier(&MLP.key);
+    let others = verifier(&other).for_program(this.program(), this.macs());
+    let refused = others.verify_proof(JOB, PROVER, &proven.proof);
     assert!(matches!(refused, Err(InferenceError::False(False::Key { .. }))));
     // The same if the proof is changed to name the other key.
     let renamed = InferenceProof { key: other.verifying_key().digest(), ..proven.proof.clone() };
-    let refused = verifier(&other).verify(&proven.binding, &renamed);
+    let refused = others.verify_proof(JOB, PROVER, &renamed);
     assert_eq!(refused, Err(InferenceError::False(False::Pairing)));
-    // A prover rejects another circuit's key if the sizes differ. If they do
-    // not differ, it returns no proof.
-    let refused = Prover::new(Circuit::new(cnn(), RUN, HASHED).unwrap(), MLP.key.clone());
-    assert!(matches!(refused, Err(ProveError::Key { .. })));
-    let third = Circuit::new(mlp(3), RUN, HASHED).unwrap();
-    if let Ok(prover) = Prover::new(third, second_key) {
-        let made = prover.prove(&input(&mlp(3), 8), &FOR, &mut rng(2));
+    // Another circuit's key is rejected if the sizes differ. If they do not
+    // differ, it makes no proof.
+    let own = poai_prover::internal::points(&MLP.key).clone();
+    let refused = proving_key(&circuit(&cnn(), HASHED), own, KeyOrigin::SingleParty);
+    assert!(matches!(refused, Err(KeyError::Size { .. })));
+    if let Ok(key) = proving_key(MLP.key.circuit(), second, KeyOrigin::SingleParty) {
+        let made = key.prove(&input(&mlp(3), 8), JOB, PROVER);
         assert!(matches!(made, Err(ProveError::False)), "{made:?}");
+    }
+}
+
+/// A cancelled call gives no proof, no key and no circuit. Progress ends at the
+/// total.
+#[test]
+fn long_calls_are_followed_and_cancelled() {
+    use poai_core::{Control, Progress};
+    use std::sync::{Arc, Mutex};
+    let seen = Arc::new(Mutex::new(vec![]));
+    let follow = || {
+        let seen = seen.clone();
+        move |progress: Progress| seen.lock().unwrap().push(progress)
+    };
+    let taken = || {
+        let taken: Vec<Progress> = std::mem::take(&mut *seen.lock().unwrap());
+        assert!(taken.windows(2).all(|pair| pair[0].done <= pair[1].done), "{taken:?}");
+        let last = taken.last().unwrap();
+        assert_eq!(last.done, last.total);
+        taken.len()
+    };
+    let (network, input) = (mlp(3), input(&mlp(3), 8));
+    let circuit = Circuit::new(&network).progress(follow()).build().unwrap();
+    assert_eq!(taken(), network.program().values());
+    let control = Control::new().progress(follow());
+    let key = circuit.insecure_single_party_key_with(&control).unwrap();
+    taken();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proving.key");
+    key.save_with(&path, &control).unwrap();
+    taken();
+    let loaded = circuit.load_key_with(&path, &control).unwrap();
+    taken();
+    assert_eq!((loaded.origin(), key.origin()), (KeyOrigin::SingleParty, KeyOrigin::SingleParty));
+    assert_eq!(loaded.verifying_key(), key.verifying_key());
+    let options = ProveOptions::new().progress(follow());
+    let proven = loaded.prove_with(&input, JOB, PROVER, &options).unwrap();
+    assert_eq!(taken(), 10);
+    key.verifier().verify(JOB, PROVER, &proven.to_bytes()).unwrap();
+
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let stopped = Circuit::new(&network).cancel(&cancel).build();
+    assert!(matches!(stopped, Err(CircuitError::Cancelled(Cancelled))));
+    let control = Control::new().cancel(&cancel);
+    let stopped = [
+        circuit.insecure_single_party_key_with(&control).map(drop),
+        circuit.load_key_with(&path, &control).map(drop),
+        circuit.ceremony_key_with(&path, &control).map(drop),
+        key.save_with(folder.path().join("other.key"), &control),
+    ];
+    for stopped in stopped {
+        assert!(matches!(stopped, Err(KeyError::Cancelled(Cancelled))), "{stopped:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let stopped = key.prove_with(&input, JOB, PROVER, &ProveOptions::new().cancel(&cancel));
+    assert!(matches!(stopped, Err(ProveError::Cancelled(Cancelled))), "{stopped:?}");
+    // In the middle of a proof, from a callback, after any stage.
+    for last in 1..10 {
+        let (cancel, done) = (Cancel::new(), Arc::new(Mutex::new(0)));
+        let (switch, count) = (cancel.clone(), done.clone());
+        let options = ProveOptions::new().cancel(&cancel).progress(move |progress| {
+            *count.lock().unwrap() = progress.done;
+            if progress.done == last {
+                switch.cancel();
+            }
+        });
+        let stopped = key.prove_with(&input, JOB, PROVER, &options);
+        assert!(matches!(stopped, Err(ProveError::Cancelled(Cancelled))), "{last}: {stopped:?}");
+        assert_eq!(*done.lock().unwrap(), last);
     }
 }
 
@@ -234,10 +328,9 @@ fn another_models_key_and_proof_are_refused() {
 fn proofs_hide_their_input() {
     let network = mlp(3);
     let seen = visibility(TensorVisibility::Hashed, WeightsVisibility::Committed);
-    let prover = prover(&network, seen);
+    let key = key(&circuit(&network, seen));
     let input = input(&network, 8);
-    let mut rng = rng(2);
-    let [one, two] = [(); 2].map(|()| prover.prove(&input, &FOR, &mut rng).unwrap());
+    let [one, two] = [(); 2].map(|()| key.prove(&input, JOB, PROVER).unwrap());
     assert_ne!(one.proof.proof.a(), two.proof.proof.a());
     assert_ne!(one.proof.proof.b(), two.proof.proof.b());
     assert_ne!(one.proof.proof.c(), two.proof.proof.c());
@@ -246,7 +339,7 @@ fn proofs_hide_their_input() {
     assert_eq!((first[0], first[3]), (second[0], second[3]));
     assert!(first[1] != second[1] && first[2] != second[2]);
     let shown = format!("{one:?}{:?}", one.salts);
-    for salt in &one.salts {
+    for salt in [one.salts.input, one.salts.weights, one.salts.output] {
         let bytes = format!("{:?}", salt.0);
         assert!(!shown.contains(&bytes) && !shown.contains(&hex::encode(salt.0)));
     }
@@ -259,7 +352,6 @@ fn too_many_public_inputs_are_refused_with_the_reason() {
     let x = large.builder.input(0);
     let mut large = large;
     large.linear(x, [200, 4], Clamp::full(Dtype::I8));
-    let seen = visibility(TensorVisibility::Public, WeightsVisibility::Fixed);
-    let error = Circuit::new(large.finish(), RUN, seen).unwrap_err().to_string();
+    let error = Circuit::new(&large.finish()).input(Public).build().unwrap_err().to_string();
     assert!(error.contains("public inputs, got 9") && error.contains("hashed"), "{error}");
 }

@@ -6,9 +6,9 @@ use ark_poly::univariate::DensePolynomial;
 use ark_poly::{DenseUVPolynomial, EvaluationDomain, GeneralEvaluationDomain, Polynomial};
 use ark_relations::gr1cs::SynthesisError;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
-use poai_prover::matrices::MatricesError;
-use poai_prover::setup::{SetupError, insecure_single_party_setup};
-use poai_prover::{CircomReduction, ConstraintDigest, Matrices};
+use poai_prover::KeyError;
+use poai_prover::internal::{CircomReduction, Matrices, insecure_single_party_setup};
+use poai_prover::keys::{ConstraintDigest, MatricesError};
 use poai_testing::chain::{Chain, chain, verify};
 
 type Domain = GeneralEvaluationDomain<Fr>;
@@ -133,7 +133,7 @@ fn what_can_have_no_key_is_refused() {
         let mut matrices = whole.clone();
         change(&mut matrices);
         match insecure_single_party_setup(&matrices, &mut rng()) {
-            Err(SetupError::Matrices(why)) => why,
+            Err(KeyError::Matrices(why)) => why,
             other => panic!("{other:?}"),
         }
     };

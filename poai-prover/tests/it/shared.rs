@@ -1,18 +1,20 @@
-//! Provers that several modules use. They are made once for all modules.
+//! Keys that several modules use. They are made once for all modules.
 
 use ark_bn254::Bn254;
-use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
-use poai_core::inference::{Address, Job, TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::Job;
+use poai_core::inference::{Address, TensorVisibility, Visibility, WeightsVisibility};
 use poai_engine::execute::Network;
-use poai_prover::circuit::Circuit;
-use poai_prover::prove::For;
-use poai_prover::setup::insecure_single_party_setup;
-use poai_prover::{Matrices, Proven, Prover};
-use poai_testing::layers::{RUN, input, mlp};
-use std::sync::{Arc, LazyLock};
+use poai_prover::internal::{insecure_single_party_setup, matrices, proving_key};
+use poai_prover::keys::KeyOrigin;
+use poai_prover::{Circuit, Proven, ProvingKey, Salt, Salts};
+use poai_testing::layers::{input, mlp};
+use std::sync::LazyLock;
 
-pub const FOR: For = For { job: Job([5; 32]), prover: Address([7; 20]) };
+pub const JOB: Job = Job([5; 32]);
+pub const PROVER: Address = Address([7; 20]);
+pub const SALTS: Salts =
+    Salts { input: Salt([1; 31]), weights: Salt([2; 31]), output: Salt([3; 31]) };
 
 /// A hashed input, a public output, fixed weights.
 pub const HASHED: Visibility = Visibility {
@@ -25,34 +27,30 @@ pub fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// The rows of a circuit, and a single-party key for it.
-pub fn key(circuit: &Circuit) -> (Matrices, ProvingKey<Bn254>) {
-    let (matrices, _) = circuit.build(None, true).unwrap().system.into_parts();
-    let key = insecure_single_party_setup(&matrices, &mut rng(1)).unwrap();
-    (matrices, key)
+pub fn circuit(network: &Network, visibility: Visibility) -> Circuit {
+    Circuit::new(network).visibility(visibility).build().unwrap()
 }
 
-pub fn prover(network: &Arc<Network>, visibility: Visibility) -> Prover {
-    let circuit = Circuit::new(network.clone(), RUN, visibility).unwrap();
-    let (_, key) = key(&circuit);
-    Prover::new(circuit, key).unwrap()
+/// The points of a single-party key, the same in every run.
+pub fn points(circuit: &Circuit) -> ark_groth16::ProvingKey<Bn254> {
+    insecure_single_party_setup(matrices(circuit), &mut rng(1)).unwrap()
 }
 
-/// Two dense layers of fixed weights, with their circuit, key, prover and
-/// proof.
+/// A circuit's key with such points.
+pub fn key(circuit: &Circuit) -> ProvingKey {
+    proving_key(circuit, points(circuit), KeyOrigin::SingleParty).unwrap()
+}
+
+/// Two dense layers of fixed weights: their key, and a proof.
 pub struct Mlp {
-    pub circuit: Circuit,
-    pub key: ProvingKey<Bn254>,
-    pub prover: Prover,
-    /// The proof of `input(_, 8)` for [`FOR`].
+    pub key: ProvingKey,
+    /// The proof of `input(_, 8)` for [`JOB`] and [`PROVER`].
     pub proven: Proven,
 }
 
 pub static MLP: LazyLock<Mlp> = LazyLock::new(|| {
     let network = mlp(3);
-    let circuit = Circuit::new(network.clone(), RUN, HASHED).unwrap();
-    let (_, key) = key(&circuit);
-    let prover = Prover::new(circuit.clone(), key.clone()).unwrap();
-    let proven = prover.prove(&input(&network, 8), &FOR, &mut rng(2)).unwrap();
-    Mlp { circuit, key, prover, proven }
+    let key = key(&circuit(&network, HASHED));
+    let proven = key.prove(&input(&network, 8), JOB, PROVER).unwrap();
+    Mlp { key, proven }
 });

@@ -1,26 +1,21 @@
 //! Networks in standard form: one circuit, and so one key, for each
 //! architecture.
+use crate::shared::{JOB, PROVER, SALTS, circuit, key};
 use ark_bn254::Fr;
-use ark_std::rand::{SeedableRng, rngs::StdRng};
 use ndarray::Array2;
-use poai_core::inference::{Address, Job, Layout, TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::inference::{Layout, TensorVisibility, Visibility, WeightsVisibility};
 use poai_core::program::{Op, RunShape, standard};
 use poai_engine::Cpu;
 use poai_engine::execute::{Network, Session, Tensor};
 use poai_import::graph::{Graph, ImageExtent, ImageWindow, Kind, Layer};
 use poai_import::quantise::{Numbers, QuantiseOptions, Quantised, quantise};
-use poai_prover::circuit::ranges::Ranges;
-use poai_prover::circuit::{Circuit, CircuitError, Witness};
-use poai_prover::commitment::{Salt, commit_weights};
-use poai_prover::prove::For;
-use poai_prover::setup::insecure_single_party_setup;
-use poai_prover::{Matrices, Prover};
+use poai_prover::internal::{Witness, matrices, synthesise};
+use poai_prover::{Circuit, CircuitError, ProveOptions, Ranges, commit_weights};
 use poai_testing::onnx::numbers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
-const SALTS: [Salt; 3] = [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])];
 const SEEN: Visibility = Visibility {
     input: TensorVisibility::Hashed,
     output: TensorVisibility::Hashed,
@@ -81,18 +76,13 @@ fn quantised(graph: &Graph, numbers_of: Numbers) -> Quantised {
     quantise(graph, samples.view(), &options).unwrap()
 }
 
-fn network(graph: &Graph, numbers_of: Numbers) -> Arc<Network> {
-    Arc::new(quantised(graph, numbers_of).network)
+fn network(graph: &Graph, numbers_of: Numbers) -> Network {
+    quantised(graph, numbers_of).network
 }
 
 /// The standard circuit of a network.
-fn standard_circuit(network: &Arc<Network>) -> Circuit {
-    let circuit = Circuit::new(network.clone(), RUN, SEEN).unwrap();
-    circuit.with_ranges(Ranges::standard(network.program())).unwrap()
-}
-
-fn matrices(circuit: &Circuit) -> Matrices {
-    circuit.build(None, true).unwrap().system.into_parts().0
+fn standard_circuit(network: &Network) -> Circuit {
+    Circuit::new(network).visibility(SEEN).standard().build().unwrap()
 }
 
 fn input(network: &Network) -> Tensor {
@@ -104,7 +94,7 @@ fn input(network: &Network) -> Tensor {
 
 /// Networks of one architecture, with weights that differ by a factor of a
 /// hundred.
-fn trainings(graph: fn(u64, f32) -> Graph, numbers_of: Numbers) -> Vec<Arc<Network>> {
+fn trainings(graph: fn(u64, f32) -> Graph, numbers_of: Numbers) -> Vec<Network> {
     [(1, 1.0), (20, 0.05), (300, 5.0)]
         .map(|(seed, size)| network(&graph(seed, size), numbers_of))
         .to_vec()
@@ -116,27 +106,27 @@ fn trainings_of_an_architecture_share_one_circuit() {
         let networks = trainings(graph, Numbers::Standard);
         let first = standard_circuit(&networks[0]);
         let shared = matrices(&first);
-        let tight = matrices(&Circuit::new(networks[0].clone(), RUN, SEEN).unwrap());
-        println!("{name}: {} constraints, fitted {}", shared.rows(), tight.rows());
-        let mut commitments = vec![];
+        let tight = circuit(&networks[0], SEEN);
+        println!("{name}: {} constraints, fitted {}", shared.rows(), matrices(&tight).rows());
+        let mut commitments: Vec<Fr> = vec![];
         for network in &networks {
             let program = network.program();
             assert_eq!(program.architecture_id(), networks[0].program().architecture_id());
             // Both networks give the same circuit.
-            let circuit = first.for_network(network.clone()).unwrap();
+            let circuit = first.for_network(network).unwrap();
             assert_eq!(matrices(&circuit), shared, "{name}");
             assert_eq!(matrices(&standard_circuit(network)), shared, "{name}");
             // The circuit computes what the executor computes, and its signals
             // identify the network.
             let input = input(network);
-            let model = Session::new((**network).clone(), Arc::new(Cpu::new())).unwrap();
+            let model = Session::new(network.clone(), Arc::new(Cpu::new())).unwrap();
             let run = model.run((RUN, vec![input.clone()])).unwrap();
             let witness = Witness { input, binding: Fr::from(7u64), salts: SALTS };
-            let built = circuit.build(Some(&witness), true).unwrap();
+            let built = synthesise(&circuit, Some(&witness)).unwrap();
             assert_eq!(built.output, run.output.entries(), "{name}");
             let mut assignment = built.system.assignment().to_vec();
             assert_eq!(built.system.first_unsatisfied(&assignment), None, "{name}");
-            let commitment = commit_weights(network, &SALTS[1]).unwrap();
+            let commitment = Fr::from(commit_weights(network, &SALTS.weights).unwrap());
             assert_eq!(assignment[3], commitment, "{name}");
             // No other network's commitment passes.
             for other in &commitments {
@@ -149,8 +139,7 @@ fn trainings_of_an_architecture_share_one_circuit() {
         assert_eq!(distinct.len(), networks.len(), "{name}");
         // Fitted numbers belong to one network, and so does a circuit of them.
         let fitted = trainings(graph, Numbers::Fitted);
-        let circuit = Circuit::new(fitted[0].clone(), RUN, SEEN).unwrap();
-        let error = circuit.for_network(fitted[1].clone()).unwrap_err();
+        let error = circuit(&fitted[0], SEEN).for_network(&fitted[1]).unwrap_err();
         assert!(matches!(error, CircuitError::Numbers), "{name}: {error}");
     }
 }
@@ -163,7 +152,7 @@ fn multipliers_are_committed() {
     let mut programs = vec![network.clone()];
     for at in 0..network.program().steps().len() {
         for slot in 0..2 {
-            programs.extend(with_multiplier(&network, at, slot).map(Arc::new));
+            programs.extend(with_multiplier(&network, at, slot));
         }
     }
     // Two multipliers of the sum, one of the mean.
@@ -172,10 +161,10 @@ fn multipliers_are_committed() {
     let commitments: HashSet<_> = programs
         .iter()
         .map(|network| {
-            let circuit = circuit.for_network(network.clone()).unwrap();
+            let circuit = circuit.for_network(network).unwrap();
             let input = input(network);
             let witness = Witness { input, binding: Fr::from(7u64), salts: SALTS };
-            let system = circuit.build(Some(&witness), true).unwrap().system;
+            let system = synthesise(&circuit, Some(&witness)).unwrap().system;
             assert_eq!(system.first_unsatisfied(system.assignment()), None);
             system.assignment()[3]
         })
@@ -215,17 +204,14 @@ fn with_multiplier(network: &Network, at: usize, slot: usize) -> Option<Network>
 #[test]
 fn one_key_proves_for_all_trainings() {
     let networks = trainings(residual, Numbers::Standard);
-    let circuit = standard_circuit(&networks[0]);
-    let mut rng = StdRng::seed_from_u64(1);
-    let key = insecure_single_party_setup(&matrices(&circuit), &mut rng).unwrap();
-    let what_for = For { job: Job([5; 32]), prover: Address([7; 20]) };
+    let key = key(&standard_circuit(&networks[0]));
+    let options = ProveOptions::new().salts(SALTS);
     for network in &networks {
-        let prover = Prover::new(standard_circuit(network), key.clone()).unwrap();
-        let input = input(network);
-        let proven = prover.prove_salted(&input, &what_for, SALTS, &mut rng).unwrap();
-        let layout: &Layout = prover.circuit().layout();
+        let key = key.for_network(network).unwrap();
+        let proven = key.prove_with(&input(network), JOB, PROVER, &options).unwrap();
+        let layout: &Layout = key.circuit().layout();
         let parts = layout.split(&proven.proof.signals).unwrap();
-        assert_eq!(parts.weights, Some(commit_weights(network, &SALTS[1]).unwrap()));
+        assert_eq!(parts.weights, Some(commit_weights(network, &SALTS.weights).unwrap()));
     }
 }
 
@@ -244,7 +230,6 @@ fn the_form_is_of_the_architecture() {
     }
     // Fitted multipliers use all 30 bits; the form has 26 bits.
     let fitted = network(&one, Numbers::Fitted);
-    let circuit = Circuit::new(fitted.clone(), RUN, SEEN).unwrap();
-    let error = circuit.with_ranges(Ranges::standard(fitted.program())).unwrap_err();
+    let error = Circuit::new(&fitted).visibility(SEEN).standard().build().unwrap_err();
     assert!(matches!(error, CircuitError::Constant { .. }), "{error}");
 }

@@ -4,17 +4,17 @@ use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use ark_std::rand::{SeedableRng, rngs::StdRng};
-use poai_core::inference::VerifyingKeyError;
-use poai_prover::iden3::ContainerError;
-use poai_prover::iden3::json::{
+use poai_core::inference::{PointError, VerifyingKeyError};
+use poai_prover::ExportError;
+use poai_prover::internal::Matrices;
+use poai_prover::internal::json::{
     JsonError, proof_from_json, proof_to_json, signals_from_json, signals_to_json,
     verifying_key_from_json, verifying_key_to_json,
 };
-use poai_prover::iden3::r1cs::{ExportError, write_r1cs};
-use poai_prover::iden3::wtns::write_wtns;
-use poai_prover::iden3::zkey::{Zkey, ZkeyError, read_zkey};
-use poai_prover::matrices::MatricesError;
-use poai_prover::{Matrices, PointError};
+use poai_prover::internal::r1cs::write_r1cs;
+use poai_prover::internal::wtns::write_wtns;
+use poai_prover::internal::zkey::{Zkey, read_zkey};
+use poai_prover::keys::{ContainerError, MatricesError, ZkeyError};
 use poai_testing::chain::{Chain, chain, verify};
 
 use proptest::collection::vec;

@@ -5,19 +5,21 @@ use ark_ec::AffineRepr;
 use ark_groth16::ProvingKey;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use poai_core::digest::{ArchitectureId, ProgramId};
-use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
+use poai_core::inference::{PointError, TensorVisibility, Visibility, WeightsVisibility};
 use poai_core::program::RunShape;
-use poai_prover::keys::{
-    KeyField, KeyFileError, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyOwner, KeyProblem,
-    KeyPurpose, read_header, read_proving_key, read_verifying_key, write_proving_key,
+use poai_core::{Cancel, Control, Progress};
+use poai_prover::internal::{
+    Matrices, insecure_single_party_setup, read_proving_key, verifying_key, write_proving_key,
     write_verifying_key,
 };
-use poai_prover::prove::verifying_key;
-use poai_prover::setup::insecure_single_party_setup;
-use poai_prover::{ConstraintDigest, Matrices, PointError};
+use poai_prover::keys::{
+    ConstraintDigest, KeyError, KeyField, KeyHeader, KeyIdentity, KeyKind, KeyOrigin, KeyOwner,
+    KeyProblem, KeyPurpose, read_header, read_verifying_key,
+};
 use poai_testing::chain::{Chain, chain, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 const PURPOSE: KeyPurpose = KeyPurpose {
@@ -47,7 +49,8 @@ impl Files {
         let key = insecure_single_party_setup(&chain.matrices, &mut rng).unwrap();
         let identity = KeyIdentity::new(PURPOSE, &chain.matrices).unwrap();
         let files = Self { directory: TempDir::new().unwrap(), chain, identity, key };
-        write_proving_key(&files.proving(), &identity, ORIGIN, &files.key, |_, _| ()).unwrap();
+        write_proving_key(&files.proving(), &identity, ORIGIN, &files.key, &Control::new())
+            .unwrap();
         write_verifying_key(&files.verifying(), &identity, ORIGIN, &files.key.vk).unwrap();
         files
     }
@@ -65,7 +68,7 @@ impl Files {
     }
 
     fn read_for(&self, identity: &KeyIdentity) -> Result<ProvingKey<Bn254>, KeyProblem> {
-        read_proving_key(&self.proving(), identity, |_, _| ()).map(|read| read.1).map_err(why)
+        read_proving_key(&self.proving(), identity, &Control::new()).map(|read| read.1).map_err(why)
     }
 
     /// Reads the proving key's file with other bytes.
@@ -75,8 +78,11 @@ impl Files {
     }
 }
 
-fn why(error: KeyFileError) -> KeyProblem {
-    error.why
+fn why(error: KeyError) -> KeyProblem {
+    match error {
+        KeyError::File { source, .. } => source,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Replaces the hash with that of the bytes before it.
@@ -93,9 +99,9 @@ fn keys_come_back() {
     let files = Files::new();
     let key = files.read().unwrap();
     assert_eq!(key, files.key);
-    let digest = verifying_key(&key).unwrap().digest();
+    let digest = verifying_key(&key.vk).unwrap().digest();
     let (header, verifying) = read_verifying_key(&files.verifying(), &PURPOSE).unwrap();
-    assert_eq!(verifying, key.vk);
+    assert_eq!(verifying, verifying_key(&key.vk).unwrap());
     let expected = KeyHeader {
         kind: KeyKind::Verifying,
         identity: files.identity,
@@ -106,7 +112,7 @@ fn keys_come_back() {
     let expected = KeyHeader { kind: KeyKind::Proving, ..expected };
     assert_eq!(read_header(&files.proving()).unwrap(), expected);
     let proof = files.chain.prove(&key, &mut StdRng::seed_from_u64(4));
-    assert!(verify(&verifying, files.chain.signals(), &proof));
+    assert!(verify(&key.vk, files.chain.signals(), &proof));
     // 8 variables, 3 instances, 8 points of the domain.
     let points = 64 * (1 + 3 + 2 + 2 * 8 + 8 + 5) + 128 * (3 + 8);
     assert_eq!(fs::metadata(files.proving()).unwrap().len(), HEADER as u64 + points + 32);
@@ -130,23 +136,41 @@ fn a_larger_key_comes_back_in_parts() {
     key.h_query = vec![key.delta_g1; 1 << 15];
     key.l_query = key.a_query[3..].to_vec();
     let path = files.proving();
-    let (mut calls, mut before, mut last) = (0, 0, (0, 1));
-    let mut progress = |done: u64, total: u64| {
-        assert!(before <= done && done <= total);
-        (calls, before, last) = (calls + 1, done, (done, total));
+    let seen = Arc::new(Mutex::new(vec![]));
+    let control = || {
+        let seen = seen.clone();
+        Control::new().progress(move |progress| seen.lock().unwrap().push(progress))
     };
-    write_proving_key(&path, &identity, ORIGIN, &key, &mut progress).unwrap();
+    let check = |bytes: u64| {
+        let calls = std::mem::take(&mut *seen.lock().unwrap());
+        assert!(calls.len() > 10);
+        assert!(calls.windows(2).all(|pair| pair[0].done <= pair[1].done));
+        assert!(calls.iter().all(|call| call.total == bytes));
+        assert_eq!(calls.last().unwrap().done, bytes);
+    };
+    write_proving_key(&path, &identity, ORIGIN, &key, &control()).unwrap();
     let bytes = fs::metadata(&path).unwrap().len();
-    assert!(calls > 10);
-    assert_eq!(last, (bytes, bytes));
-    (calls, before, last) = (0, 0, (0, 1));
-    let mut progress = |done: u64, total: u64| {
-        assert!(before <= done && done <= total);
-        (calls, before, last) = (calls + 1, done, (done, total));
+    check(bytes);
+    assert_eq!(read_proving_key(&path, &identity, &control()).unwrap().1, key);
+    check(bytes);
+    // Both stop in the middle, and a file that was not written whole is not
+    // there.
+    let cancelled = || {
+        let cancel = Cancel::new();
+        let switch = cancel.clone();
+        let half = move |progress: Progress| {
+            assert!(progress.done < progress.total);
+            if progress.done > progress.total / 2 {
+                switch.cancel();
+            }
+        };
+        Control::new().cancel(&cancel).progress(half)
     };
-    assert_eq!(read_proving_key(&path, &identity, &mut progress).unwrap().1, key);
-    assert!(calls > 10);
-    assert_eq!(last, (bytes, bytes));
+    let stopped = read_proving_key(&path, &identity, &cancelled());
+    assert!(matches!(stopped, Err(KeyError::Cancelled(_))));
+    let other = files.directory.path().join("other.key");
+    let stopped = write_proving_key(&other, &identity, ORIGIN, &key, &cancelled());
+    assert!(matches!(stopped, Err(KeyError::Cancelled(_))) && !other.exists());
 }
 
 #[test]
@@ -182,11 +206,11 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
     assert_eq!(field(&|wanted| wanted.variables += 1), KeyField::Variables);
     assert_eq!(field(&|wanted| wanted.domain *= 2), KeyField::Domain);
     // One half of the key in the place of the other.
-    let kind = |result: Result<(), KeyFileError>| match result.map_err(why) {
+    let kind = |result: Result<(), KeyError>| match result.map_err(why) {
         Err(KeyProblem::Differs { field: KeyField::Kind, expected, got }) => (expected, got),
         other => panic!("{other:?}"),
     };
-    let proving = read_proving_key(&files.verifying(), &files.identity, |_, _| ()).map(drop);
+    let proving = read_proving_key(&files.verifying(), &files.identity, &Control::new()).map(drop);
     assert_eq!(kind(proving), ("proving".to_owned(), "verifying".to_owned()));
     let verifying = read_verifying_key(&files.proving(), &PURPOSE).map(drop);
     assert_eq!(kind(verifying), ("verifying".to_owned(), "proving".to_owned()));
@@ -215,8 +239,8 @@ fn a_files_origin_comes_back() {
         let contributions = contributions.try_into().unwrap();
         let origin = KeyOrigin::Ceremony { contributions };
         let Files { identity, key, .. } = &files;
-        write_proving_key(&files.proving(), identity, origin, key, |_, _| ()).unwrap();
-        let (header, _) = read_proving_key(&files.proving(), identity, |_, _| ()).unwrap();
+        write_proving_key(&files.proving(), identity, origin, key, &Control::new()).unwrap();
+        let (header, _) = read_proving_key(&files.proving(), identity, &Control::new()).unwrap();
         assert_eq!(header.origin, origin);
         write_verifying_key(&files.verifying(), identity, origin, &key.vk).unwrap();
         assert_eq!(read_verifying_key(&files.verifying(), &PURPOSE).unwrap().0.origin, origin);
@@ -429,7 +453,8 @@ fn a_key_that_is_not_written_leaves_the_old_one() {
     let part = |change: &dyn Fn(&mut ProvingKey<Bn254>)| {
         let mut key = files.key.clone();
         change(&mut key);
-        let written = write_proving_key(&files.proving(), &files.identity, ORIGIN, &key, |_, _| ());
+        let written =
+            write_proving_key(&files.proving(), &files.identity, ORIGIN, &key, &Control::new());
         match written.map_err(why) {
             Err(KeyProblem::Points { part, .. }) => part,
             other => panic!("{other:?}"),
@@ -445,10 +470,11 @@ fn a_key_that_is_not_written_leaves_the_old_one() {
     let names = fs::read_dir(files.directory.path()).unwrap().count();
     assert_eq!(names, 2, "nothing else is left in the directory");
     let nowhere = files.directory.path().join("missing/proving.key");
-    let written = write_proving_key(&nowhere, &files.identity, ORIGIN, &files.key, |_, _| ());
+    let written = write_proving_key(&nowhere, &files.identity, ORIGIN, &files.key, &Control::new());
     let error = written.unwrap_err();
-    assert!(matches!(error.why, KeyProblem::Io(_)) && error.path == nowhere);
-    let error = read_proving_key(Path::new("missing.key"), &files.identity, |_, _| ());
+    let at = |path: &Path| path == nowhere;
+    assert!(matches!(&error, KeyError::File { path, source: KeyProblem::Io(_) } if at(path)));
+    let error = read_proving_key(Path::new("missing.key"), &files.identity, &Control::new());
     assert!(matches!(error.map_err(why), Err(KeyProblem::Io(_))));
 }
 

@@ -17,29 +17,26 @@
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use ark_std::rand::rngs::OsRng;
-use poai_core::digest::ProgramId;
-use poai_core::inference::{TensorVisibility, Visibility};
+use poai_core::inference::Visibility;
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
+use poai_core::{Control, ProgramId};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
-use poai_prover::Salt;
-use poai_prover::circuit::{Circuit, Witness};
-use poai_prover::iden3::json::{
+use poai_prover::internal::json::{
     proof_from_json, proof_to_json, signals_from_json, signals_to_json, verifying_key_to_json,
 };
-use poai_prover::iden3::r1cs::write_r1cs;
-use poai_prover::iden3::wtns::write_wtns;
-use poai_prover::iden3::zkey::{Zkey, ZkeyError, read_zkey};
-use poai_prover::keys::{
-    KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, read_proving_key, write_proving_key,
-};
+use poai_prover::internal::r1cs::write_r1cs;
+use poai_prover::internal::wtns::write_wtns;
+use poai_prover::internal::zkey::{Zkey, read_zkey};
+use poai_prover::internal::{Witness, read_proving_key, synthesise, write_proving_key};
+use poai_prover::keys::{KeyIdentity, KeyOrigin, KeyOwner, KeyPurpose, ZkeyError};
+use poai_prover::{Circuit, Hashed, Public, Salt, Salts};
 use poai_testing::chain::{Chain, chain, verify};
 use std::error::Error;
 use std::fs::{File, read_to_string, write};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -77,16 +74,14 @@ fn network() -> Result<Chain, Box<dyn Error>> {
         x = builder.step(layer, op, &[x])?;
     }
     let network = Network::new(builder.finish()?, held.into_tensors())?;
-    let visibility = Visibility { input: TensorVisibility::Hashed, ..Visibility::PUBLIC };
-    let run = RunShape { batch: 1, sequence: 1 };
-    let circuit = Circuit::new(Arc::new(network), run, visibility)?;
+    let circuit = Circuit::new(&network).input(Hashed).output(Public).build()?;
     let entries: Vec<i32> = (0..12).map(|i| i * 11 % 127 - 63).collect();
     let witness = Witness {
         input: Tensor::new(1, 12, Dtype::I8, &entries)?,
         binding: Fr::from(2026u64),
-        salts: [Salt([1; 31]), Salt([2; 31]), Salt([3; 31])],
+        salts: Salts { input: Salt([1; 31]), weights: Salt([2; 31]), output: Salt([3; 31]) },
     };
-    let (matrices, assignment) = circuit.build(Some(&witness), true)?.system.into_parts();
+    let (matrices, assignment) = synthesise(&circuit, Some(&witness))?.system.into_parts();
     Ok(Chain { matrices, assignment })
 }
 
@@ -128,8 +123,8 @@ fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let identity = KeyIdentity::new(purpose, &chain.matrices)?;
     let path = directory.join("proving.key");
     let origin = KeyOrigin::Ceremony { contributions: zkey.contributions };
-    let digest = write_proving_key(&path, &identity, origin, &zkey.key, |_, _| ())?;
-    let (header, key) = read_proving_key(&path, &identity, |_, _| ())?;
+    let digest = write_proving_key(&path, &identity, origin, &zkey.key, &Control::new())?;
+    let (header, key) = read_proving_key(&path, &identity, &Control::new())?;
     if key != zkey.key || header.origin != origin {
         return Err("expected the written key in the key file, got another".into());
     }

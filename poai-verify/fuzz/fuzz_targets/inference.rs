@@ -4,8 +4,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::inference::{Groth16Proof, InferenceProof, Signals, VerifyingKey};
-use poai_prover::iden3::json::{proof_from_json, signals_from_json, verifying_key_from_json};
+use poai_core::ProgramId;
+use poai_core::inference::{
+    FieldElement, Groth16Proof, InferenceProof, Signals, VerifyingKey,
+};
+use poai_prover::internal::json::{proof_from_json, signals_from_json, verifying_key_from_json};
 use poai_verify::inference::InferenceVerifier;
 use std::sync::LazyLock;
 
@@ -22,7 +25,8 @@ static HONEST: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let key = key.unwrap();
     let proof = proof_from_json(made!("proof")).unwrap();
     let proof = Groth16Proof::new(proof.a, proof.b, proof.c).unwrap();
-    let signals = Signals::new(signals_from_json(made!("public")).unwrap()).unwrap();
+    let signals = signals_from_json(made!("public")).unwrap();
+    let signals = Signals::new(signals.into_iter().map(FieldElement::from).collect()).unwrap();
     let object = InferenceProof { proof, key: key.digest(), signals };
     (key.to_bytes(), object.to_bytes())
 });
@@ -60,7 +64,7 @@ fuzz_target!(|input: Input| {
         assert_eq!(&read.to_bytes(), &proof);
     }
     if let (Ok(key_read), Ok(read)) = (key_read, read) {
-        let verifier = InferenceVerifier::new(key_read);
+        let verifier = InferenceVerifier::new(ProgramId([1; 32]), 1, key_read);
         let holds = verifier.verify_signals(&read.proof, &read.signals).is_ok();
         // The digest in the object is not checked here: it is the key's name.
         let digest = Groth16Proof::LEN..Groth16Proof::LEN + 32;

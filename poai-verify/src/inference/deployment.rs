@@ -3,17 +3,17 @@
 
 use super::solidity::{NameError, solidity};
 use alloc::string::String;
-use alloc::vec::Vec;
-use poai_core::ProgramId;
 use poai_core::inference::{
-    Address, Binding, Fr, InferenceProof, Job, Layout, Signals, SignalsError, VerifyingKey,
-    VerifyingKeyDigest, Visibility, evm,
+    Address, Binding, Calldata, FieldElement, InferenceProof, Layout, Signals, SignalsError,
+    VerifyingKey, VerifyingKeyDigest, Visibility, evm,
 };
+use poai_core::{Job, ProgramId};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 /// Why the object cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeploymentError {
     /// The contract's name is invalid.
     #[error(transparent)]
@@ -65,8 +65,7 @@ pub struct Deployment {
     /// Number of signals for the output.
     pub output_signals: usize,
     /// The weights' commitment, if weights are committed.
-    #[serde(serialize_with = "optional_word")]
-    pub weights: Option<Fr>,
+    pub weights: Option<FieldElement>,
     /// The proof's eight words.
     #[serde(serialize_with = "words")]
     pub proof: [[u8; 32]; 8],
@@ -74,8 +73,7 @@ pub struct Deployment {
     #[serde(serialize_with = "signal_words")]
     pub signals: Signals,
     /// The calldata that the prover sends to the registry.
-    #[serde(serialize_with = "hex")]
-    pub calldata: Vec<u8>,
+    pub calldata: Calldata,
 }
 
 impl Deployment {
@@ -120,10 +118,6 @@ fn decimal<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(number)
 }
 
-fn hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&super::solidity::hex(bytes))
-}
-
 fn words<S: Serializer>(words: &[[u8; 32]], to: S) -> Result<S::Ok, S::Error> {
     let mut sequence = to.serialize_seq(Some(words.len()))?;
     for word in words {
@@ -134,11 +128,4 @@ fn words<S: Serializer>(words: &[[u8; 32]], to: S) -> Result<S::Ok, S::Error> {
 
 fn signal_words<S: Serializer>(signals: &Signals, to: S) -> Result<S::Ok, S::Error> {
     words(&signals.words(), to)
-}
-
-fn optional_word<S: Serializer>(element: &Option<Fr>, to: S) -> Result<S::Ok, S::Error> {
-    match element.and_then(|element| Signals::new(Vec::from([element])).ok()) {
-        Some(signals) => hex(&signals.to_bytes(), to),
-        None => to.serialize_none(),
-    }
 }

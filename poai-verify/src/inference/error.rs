@@ -6,6 +6,7 @@ use poai_core::inference::{InferenceDecodeError, VerifyingKeyDigest};
 
 /// Why an inference proof was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InferenceError {
     /// The bytes are not a proof, or have another number of signals than the key.
     #[error("malformed: {0}")]
@@ -17,6 +18,7 @@ pub enum InferenceError {
 
 /// Why a proof cannot be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InferenceMalformed {
     /// The bytes are not an inference proof.
     #[error(transparent)]
@@ -33,6 +35,7 @@ pub enum InferenceMalformed {
 
 /// Why a well-formed proof is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum False {
     /// The proof is for another key.
     #[error("expected a proof of the key {expected}, got one of {got}")]

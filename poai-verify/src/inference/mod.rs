@@ -1,7 +1,7 @@
 //! Verification of inference proofs: one pairing equation on BN254.
 //!
-//! An [`InferenceVerifier`] is built once from the node's own verifying key and checks any number
-//! of proofs. [`solidity`] renders the same key as a contract that runs the same check. With the
+//! An [`InferenceVerifier`] is built once from what a registrar registered: program, MACs and
+//! verifying key. It checks any number of proofs. [`solidity`] renders the same key as a contract that runs the same check. With the
 //! feature `serde`, `Deployment` is everything that a script needs to send a proof to the
 //! contracts.
 

@@ -3,14 +3,15 @@
 
 use super::error::{False, InferenceError, InferenceMalformed};
 use alloc::vec::Vec;
-use ark_bn254::{Bn254, G1Affine, G1Projective};
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::{Pairing, PairingOutput};
 use ark_ff::PrimeField;
 use core::ops::Neg;
 use poai_core::inference::{
-    Binding, Groth16Proof, InferenceProof, Signals, VerifyingKey, VerifyingKeyDigest,
+    Address, Binding, Groth16Proof, InferenceProof, Signals, VerifyingKey, VerifyingKeyDigest,
 };
+use poai_core::{Job, ProgramId};
 
 type Prepared = <Bn254 as Pairing>::G2Prepared;
 
@@ -34,11 +35,13 @@ pub struct InferenceVerified {
     pub key: VerifyingKeyDigest,
 }
 
-/// A verifier of proofs under one verifying key.
+/// A verifier of one program's proofs under one verifying key.
 ///
 /// It is built once and cheap to share.
 #[derive(Clone, Debug)]
 pub struct InferenceVerifier {
+    program: ProgramId,
+    macs: u64,
     key: VerifyingKey,
     digest: VerifyingKeyDigest,
     /// e(α, β).
@@ -50,16 +53,38 @@ pub struct InferenceVerifier {
 }
 
 impl InferenceVerifier {
-    /// A verifier with a key that the caller trusts. Never use a key that came
-    /// with a proof.
-    pub fn new(key: VerifyingKey) -> InferenceVerifier {
+    /// A verifier of runs of `program`, which cost `macs` multiply-accumulates,
+    /// under `key`.
+    ///
+    /// These three are what a registrar registers. The caller trusts them, and
+    /// takes none of them from a prover: a proof shows neither that the key is
+    /// for this program nor that the run costs these MACs.
+    pub fn new(program: ProgramId, macs: u64, key: VerifyingKey) -> InferenceVerifier {
         InferenceVerifier {
+            program,
+            macs,
             digest: key.digest(),
             alpha_beta: Bn254::pairing(key.alpha(), key.beta()),
             gamma: key.gamma().neg().into(),
             delta: key.delta().neg().into(),
             key,
         }
+    }
+
+    /// A verifier of another program's runs under the same key, as for networks
+    /// of one architecture with committed weights. It computes no pairing.
+    pub fn for_program(&self, program: ProgramId, macs: u64) -> InferenceVerifier {
+        InferenceVerifier { program, macs, ..self.clone() }
+    }
+
+    /// The program.
+    pub fn program(&self) -> ProgramId {
+        self.program
+    }
+
+    /// The multiply-accumulates of a run.
+    pub fn macs(&self) -> u64 {
+        self.macs
     }
 
     /// The key.
@@ -72,17 +97,38 @@ impl InferenceVerifier {
         self.digest
     }
 
-    /// Runs all checks. `Ok` means that the proof is valid for this program,
-    /// job, prover and MACs.
+    /// The binding of a proof for this job and this prover.
+    pub fn binding(&self, job: Job, prover: Address) -> Binding {
+        Binding { program: self.program, job, prover, macs: self.macs }
+    }
+
+    /// Runs all checks on a proof's canonical bytes. `Ok` means that the proof
+    /// is valid for the verifier's program and MACs, this job and this prover.
     ///
     /// The caller must compare the signals after the first with its request.
     /// Without that, a proof of any old run is valid (spec §16).
     ///
     /// # Errors
-    /// [`InferenceError`] names the check that failed.
+    /// [`InferenceError`] names the check that failed. Bytes that are not a
+    /// proof give [`InferenceMalformed::Encoding`].
     pub fn verify(
         &self,
-        binding: &Binding,
+        job: Job,
+        prover: Address,
+        proof: &[u8],
+    ) -> Result<InferenceVerified, InferenceError> {
+        let proof = InferenceProof::from_bytes(proof).map_err(InferenceMalformed::Encoding)?;
+        self.verify_proof(job, prover, &proof)
+    }
+
+    /// As [`InferenceVerifier::verify`], for a proof that was read before.
+    ///
+    /// # Errors
+    /// [`InferenceError`] names the check that failed.
+    pub fn verify_proof(
+        &self,
+        job: Job,
+        prover: Address,
         proof: &InferenceProof,
     ) -> Result<InferenceVerified, InferenceError> {
         if proof.key != self.digest {
@@ -91,24 +137,11 @@ impl InferenceVerifier {
         self.count(&proof.signals)?;
         // This check comes before the pairing, because it costs a thousandth of
         // it.
-        if proof.signals.binding() != binding.signal() {
+        if proof.signals.binding() != self.binding(job, prover).signal() {
             return Err(False::Binding.into());
         }
         self.verify_signals(&proof.proof, &proof.signals)?;
         Ok(InferenceVerified { signals: proof.signals.clone(), key: self.digest })
-    }
-
-    /// As [`InferenceVerifier::verify`], for canonical bytes.
-    ///
-    /// # Errors
-    /// [`InferenceError`]. Bytes that are not a proof give [`InferenceMalformed::Encoding`].
-    pub fn verify_bytes(
-        &self,
-        binding: &Binding,
-        proof: &[u8],
-    ) -> Result<InferenceVerified, InferenceError> {
-        let proof = InferenceProof::from_bytes(proof).map_err(InferenceMalformed::Encoding)?;
-        self.verify(binding, &proof)
     }
 
     /// Checks only the pairing equation: e(A, B) = e(α, β) · e(L, γ) · e(C, δ),
@@ -145,7 +178,7 @@ impl InferenceVerifier {
         let Some((constant, points)) = self.key.ic().split_first() else {
             return G1Affine::identity();
         };
-        let terms = points.iter().zip(signals.elements());
+        let terms = points.iter().zip(signals.elements().iter().copied().map(Fr::from));
         let sum = terms.fold(G1Projective::from(*constant), |sum, (point, signal)| {
             sum + point.mul_bigint(signal.into_bigint())
         });

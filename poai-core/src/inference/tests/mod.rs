@@ -2,8 +2,9 @@
 
 mod refused;
 
+use super::internal::{Fr, G1Affine, G2Affine};
 use super::*;
-use crate::digest::ProgramId;
+use crate::digest::{Job, ProgramId};
 use crate::program::Dtype;
 use alloc::string::ToString;
 use alloc::vec;
@@ -51,7 +52,7 @@ fn the_binding_is_what_the_evm_computes() {
     for (program, job, prover, macs, expected) in cases {
         let binding =
             Binding { program: ProgramId(program), job: Job(job), prover: Address(prover), macs };
-        assert_eq!(field::to_word(&binding.signal()), word(expected), "{binding:?}");
+        assert_eq!(binding.signal().to_bytes(), word(expected), "{binding:?}");
     }
     assert_eq!(evm::selector(evm::VERIFY), SELECTORS[0]);
     assert_eq!(evm::selector(evm::VERIFY_INFERENCE), SELECTORS[1]);
@@ -105,7 +106,7 @@ fn visibility_has_eighteen_bytes() {
 #[test]
 fn packing_is_of_little_endian_digits() {
     let pack = |dtype, entries: &[i32]| -> Vec<[u8; 32]> {
-        packing::pack(dtype, entries).unwrap().iter().map(field::to_word).collect()
+        packing::pack(dtype, entries).unwrap().iter().map(FieldElement::to_bytes).collect()
     };
     let mut entries = vec![-128, -64, -1, 0, 1, 63, 127];
     entries.extend((0..26).map(|i| (i * 37) % 128 - 64));
@@ -139,11 +140,11 @@ fn packing_refuses_what_does_not_fit() {
         assert_eq!(packing::pack(dtype, &entries), Err(PackingError::Entry { index, value, bits }));
     }
     let entries = Entries { dtype: Dtype::I8, count: 32 };
-    let elements = [Fr::from(0), Fr::from(255)];
+    let elements = [FieldElement::from(0), FieldElement::from(255)];
     assert_eq!(packing::unpack(entries, &elements).unwrap()[31], 127);
-    let elements = [Fr::from(0), Fr::from(256)];
+    let elements = [FieldElement::from(0), FieldElement::from(256)];
     assert_eq!(packing::unpack(entries, &elements), Err(PackingError::Large { index: 1 }));
-    let elements = [-Fr::from(1), Fr::from(0)];
+    let elements = [FieldElement::from(-Fr::from(1)), FieldElement::from(0)];
     assert_eq!(packing::unpack(entries, &elements), Err(PackingError::Large { index: 0 }));
     // Nothing is allocated for entries that were not given.
     let huge = Entries { dtype: Dtype::I8, count: u64::MAX };
@@ -163,10 +164,13 @@ fn layouts_hold_six_signals() {
     let committed = Visibility { weights: WeightsVisibility::Committed, ..Visibility::PUBLIC };
     let layout = Layout::new(committed, entries(64), entries(10)).unwrap();
     assert_eq!((layout.count(), layout.input(), layout.output()), (6, 3, 1));
-    let (input, output) = ([Fr::from(1), Fr::from(2), Fr::from(3)], [Fr::from(5)]);
-    let signals = layout.assemble(&binding, &input, Some(Fr::from(4)), &output).unwrap();
+    let (input, output) = (
+        [FieldElement::from(1), FieldElement::from(2), FieldElement::from(3)],
+        [FieldElement::from(5)],
+    );
+    let signals = layout.assemble(&binding, &input, Some(FieldElement::from(4)), &output).unwrap();
     let parts = layout.split(&signals).unwrap();
-    let weights = Some(Fr::from(4));
+    let weights = Some(FieldElement::from(4));
     assert_eq!(parts, Parts { binding: binding.signal(), input: &input, weights, output: &output });
     assert_eq!(
         layout.assemble(&binding, &input, None, &output),
@@ -198,7 +202,10 @@ fn layouts_hold_six_signals() {
 #[test]
 fn signals_are_one_to_six_canonical_words() {
     for count in [0, 7] {
-        assert_eq!(Signals::new(vec![Fr::from(1); count]), Err(SignalsError::Count(count)));
+        assert_eq!(
+            Signals::new(vec![FieldElement::from(1); count]),
+            Err(SignalsError::Count(count))
+        );
         let length = 32 * count;
         assert_eq!(Signals::from_bytes(&vec![0; length]), Err(SignalsError::Length(length)));
     }
@@ -206,7 +213,10 @@ fn signals_are_one_to_six_canonical_words() {
     let mut modulus = ark_ff::BigInteger::to_bytes_be(&Fr::MODULUS);
     assert_eq!(Signals::from_bytes(&modulus), Err(SignalsError::Element { index: 0 }));
     modulus[31] -= 1;
-    assert_eq!(Signals::from_bytes(&modulus).unwrap().elements(), [-Fr::from(1)]);
+    assert_eq!(
+        Signals::from_bytes(&modulus).unwrap().elements(),
+        [FieldElement::from(-Fr::from(1))]
+    );
     let second = [[0; 32], [0xff; 32]].concat();
     assert_eq!(Signals::from_bytes(&second), Err(SignalsError::Element { index: 1 }));
 }
@@ -230,8 +240,8 @@ fn parts_are_what_they_were_made_of() {
         assert_eq!(key.to_bytes().len(), 32 * (1 + 2 * 3 + ic.len()));
     }
     assert_eq!((proof().a(), proof().b(), proof().c()), (&g1(5), &g2(6), &g1(7)));
-    let signals = Signals::new(vec![Fr::from(8), Fr::from(9)]).unwrap();
-    assert_eq!(signals.binding(), Fr::from(8));
+    let signals = Signals::new(vec![FieldElement::from(8), FieldElement::from(9)]).unwrap();
+    assert_eq!(signals.binding(), FieldElement::from(8));
     let text = VerifyingKeyError::Length(5).to_string();
     assert_eq!(text, "expected 224 and 2 to 7 times 32 bytes of a key, got 5");
     let text = InferenceDecodeError::Length(5).to_string();
@@ -260,8 +270,9 @@ fn half_of_infinity_is_no_point() {
 
 #[test]
 fn calldata_is_words() {
-    let signals = Signals::new(vec![Fr::from(8), Fr::from(9)]).unwrap();
+    let signals = Signals::new(vec![FieldElement::from(8), FieldElement::from(9)]).unwrap();
     let bytes = evm::verify_calldata(&proof(), &signals);
+    let bytes = bytes.into_bytes();
     assert_eq!(bytes.len(), 4 + 32 * (8 + 1 + 1 + 2));
     assert_eq!(bytes[4..260], *proof().words().as_flattened());
     assert_eq!(bytes[260 + 30..292], [1, 32]);
@@ -269,6 +280,7 @@ fn calldata_is_words() {
     assert_eq!((bytes[355], bytes[387]), (8, 9));
     let object = InferenceProof { proof: proof(), key: key(2).digest(), signals };
     let bytes = evm::verify_inference_calldata(&ProgramId([1; 32]), &Job([2; 32]), &object);
+    let bytes = bytes.into_bytes();
     assert_eq!(bytes[4..100], [[1; 32], object.key.0, [2; 32]].concat());
     assert_eq!(bytes[100 + 256 + 30..100 + 288], [1, 128]);
 }
@@ -282,7 +294,7 @@ fn digests_tell_keys_apart() {
 
 #[test]
 fn serde_is_hex_or_bytes() {
-    let signals = Signals::new(vec![Fr::from(1)]).unwrap();
+    let signals = Signals::new(vec![FieldElement::from(1)]).unwrap();
     let object = InferenceProof { proof: proof(), key: key(1).digest(), signals };
     let json = serde_json::to_value(&object).unwrap();
     assert_eq!(json["proof"], ::hex::encode(proof().to_bytes()));
@@ -334,7 +346,7 @@ proptest! {
     fn objects_come_back(scalars: [u32; 3], signals in 1_usize..=6, seed: u64) {
         let [a, b, c] = scalars.map(|scalar| u64::from(scalar) + 1);
         let proof = Groth16Proof::new(g1(a), g2(b), g1(c)).unwrap();
-        let elements = (0..signals).map(|i| -Fr::from(seed) * Fr::from(i as u64)).collect();
+        let elements = (0..signals).map(|i| (-Fr::from(seed) * Fr::from(i as u64)).into()).collect();
         let signals = Signals::new(elements).unwrap();
         let object = InferenceProof { proof, key: VerifyingKeyDigest([seed as u8; 32]), signals };
         let bytes = object.to_bytes();
@@ -349,7 +361,7 @@ proptest! {
     fn bytes_are_canonical(
         at in 0_usize..6 * 32 + 160, value: u8, signals in 1_u64..=6, key_at in 0_usize..448
     ) {
-        let elements = (0..signals).map(Fr::from).collect();
+        let elements = (0..signals).map(FieldElement::from).collect();
         let object = InferenceProof {
             proof: proof(),
             key: key(signals).digest(),
@@ -376,4 +388,24 @@ proptest! {
         let _ = VerifyingKey::from_bytes(&bytes);
         let _ = InferenceProof::from_bytes(&bytes);
     }
+}
+
+#[test]
+fn elements_have_one_encoding() {
+    let element = FieldElement::from(0x1234);
+    let mut bytes = [0; 32];
+    bytes[30..].copy_from_slice(&[0x12, 0x34]);
+    assert_eq!(element.to_bytes(), bytes);
+    assert_eq!(FieldElement::from_bytes(&bytes), Ok(element));
+    assert_eq!(element.to_string(), ::hex::encode(bytes));
+    assert_eq!(FieldElement::ZERO.to_bytes(), [0; 32]);
+    let modulus: [u8; 32] = ark_ff::BigInteger::to_bytes_be(&Fr::MODULUS).try_into().unwrap();
+    assert_eq!(FieldElement::from_bytes(&modulus), Err(FieldElementError::Large));
+    for length in [0, 31, 33] {
+        let error = FieldElementError::Length(length);
+        assert_eq!(FieldElement::from_bytes(&vec![0; length]), Err(error));
+    }
+    let json = serde_json::to_value(element).unwrap();
+    assert_eq!(json, ::hex::encode(bytes));
+    assert_eq!(serde_json::from_value::<FieldElement>(json).unwrap(), element);
 }

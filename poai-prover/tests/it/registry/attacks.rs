@@ -22,7 +22,7 @@ fn a_leaked_key_is_not_the_end_of_a_program() {
     // A prover forges an output with the leaked setup before it proves the true
     // one. Each has its own place, in either order.
     let forge = |binding: Binding| {
-        let elements = vec![binding.signal(), Fr::from(41), Fr::from(666)];
+        let elements = vec![binding.signal(), FieldElement::from(41), FieldElement::from(666)];
         let signals = Signals::new(elements).unwrap();
         let proof = leaked.prove(&signals, 1);
         (binding, InferenceProof { proof, key: leaked.key.digest(), signals })
@@ -143,7 +143,7 @@ fn a_verifier_that_came_back_with_other_code_is_refused() {
     assert_eq!(make(&mut registry, &accepting), verifier);
     // A direct call of it accepts the forged proof, but the registry does not
     // call it.
-    let data = verify_calldata(&forged.1.proof, &forged.1.signals);
+    let data = verify_calldata(&forged.1.proof, &forged.1.signals).into_bytes();
     registry.chain.call(STRANGER, verifier, data).gas();
     let outcome = registry.send(PROVER, &forged);
     outcome.expect_error(CODE_MISMATCH, &[keccak(&accepting), code]);
@@ -168,7 +168,7 @@ fn verifiers_cannot_call_back() {
     // separate call.
     let mut own = registry.proof(Binding { prover: Address(verifier), ..binding() });
     own.1.key.0 = NONE;
-    let again = verify_inference_calldata(&own.0.program, &own.0.job, &own.1);
+    let again = verify_inference_calldata(&own.0.program, &own.0.job, &own.1).into_bytes();
     let padding = vec![0; again.len().next_multiple_of(32) - again.len()];
     let length = number(again.len() as u64);
     let prepare = [encode("prepare(bytes)", &[number(32), length]), again, padding].concat();

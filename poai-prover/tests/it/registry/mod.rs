@@ -2,9 +2,9 @@
 
 mod attacks;
 
-use poai_core::ProgramId;
 use poai_core::inference::evm::{VERIFY_INFERENCE, verify_calldata, verify_inference_calldata};
-use poai_core::inference::{Address, Binding, Fr, InferenceProof, Job, Signals};
+use poai_core::inference::{Address, Binding, FieldElement, InferenceProof, Signals};
+use poai_core::{Job, ProgramId};
 use poai_testing::evm::{Artefact, Chain, Outcome, Word, address, encode, number};
 use poai_testing::groth16::Setup;
 use sha3::{Digest, Keccak256};
@@ -101,7 +101,7 @@ impl Registry {
 
     fn send(&mut self, from: [u8; 20], proof: &(Binding, InferenceProof)) -> Outcome {
         let (binding, proof) = proof;
-        let data = verify_inference_calldata(&binding.program, &binding.job, proof);
+        let data = verify_inference_calldata(&binding.program, &binding.job, proof).into_bytes();
         self.chain.call(from, self.address, data)
     }
 
@@ -119,7 +119,7 @@ impl Registry {
     }
 
     /// A valid proof of these signals.
-    fn proof_of(&self, binding: Binding, elements: Vec<Fr>) -> (Binding, InferenceProof) {
+    fn proof_of(&self, binding: Binding, elements: Vec<FieldElement>) -> (Binding, InferenceProof) {
         let signals = Signals::new(elements).unwrap();
         let proof = self.setup.prove(&signals, 1);
         (binding, InferenceProof { proof, key: self.setup.key.digest(), signals })
@@ -127,7 +127,7 @@ impl Registry {
 
     /// A valid proof for the registered model.
     fn proof(&self, binding: Binding) -> (Binding, InferenceProof) {
-        let others = [41, WEIGHTS, 12].map(Fr::from);
+        let others = [41, WEIGHTS, 12].map(FieldElement::from);
         self.proof_of(binding, [&[binding.signal()][..], &others].concat())
     }
 }
@@ -136,8 +136,8 @@ fn binding() -> Binding {
     Binding { program: ProgramId(PROGRAM), job: Job(JOB), prover: Address(PROVER), macs: MACS }
 }
 
-fn element(element: Fr) -> Word {
-    Signals::new(vec![element]).unwrap().to_bytes().try_into().unwrap()
+fn element(element: FieldElement) -> Word {
+    element.to_bytes()
 }
 
 fn keccak(bytes: &[u8]) -> Word {
@@ -184,7 +184,7 @@ fn a_run_is_certified_once() {
     assert_ne!(other, proof.1.proof);
     let other = (proof.0, InferenceProof { proof: other, ..proof.1.clone() });
     registry.send(PROVER, &other).expect_error(ALREADY_CERTIFIED, &error);
-    let elements = [&[binding().signal()][..], &[99, WEIGHTS, 12].map(Fr::from)].concat();
+    let elements = [&[binding().signal()][..], &[99, WEIGHTS, 12].map(FieldElement::from)].concat();
     let other = registry.proof_of(binding(), elements);
     registry.send(PROVER, &other).expect_error(ALREADY_CERTIFIED, &error);
     assert_eq!(registry.statement(&binding()), statement);
@@ -265,7 +265,8 @@ fn another_binding_is_refused() {
     let error = [element(more.0.signal()), own];
     registry.send(PROVER, &more).expect_error(BINDING_MISMATCH, &error);
     // For other weights than the registered ones.
-    let elements = [&[binding().signal()][..], &[41, WEIGHTS + 1, 12].map(Fr::from)].concat();
+    let elements =
+        [&[binding().signal()][..], &[41, WEIGHTS + 1, 12].map(FieldElement::from)].concat();
     let other = registry.proof_of(binding(), elements);
     let error = [number(WEIGHTS + 1), number(WEIGHTS)];
     registry.send(PROVER, &other).expect_error("WeightsMismatch(uint256,uint256)", &error);

@@ -41,6 +41,11 @@ struct Mining;
 #[doc = include_str!("../docs/networks.md")]
 struct Networks;
 
+/// The code of `docs/proving.md`, with the feature that it shows.
+#[cfg(all(doctest, feature = "inference"))]
+#[doc = include_str!("../docs/proving.md")]
+struct Proving;
+
 /// The code of `docs/embedding.md`, which is tested like that of README.md,
 /// with the feature that it shows.
 #[cfg(all(doctest, feature = "chain"))]

@@ -6,23 +6,6 @@
 //! tests, from a single party that can forge. The key proves runs, and its
 //! verifier checks them.
 //!
-//! ```
-//! use poai_core::Job;
-//! use poai_core::inference::Address;
-//! use poai_engine::execute::{Network, Tensor};
-//! use poai_prover::{Circuit, Committed, KeyError, Public};
-//!
-//! fn certify(network: &Network, input: &Tensor) -> Result<(), Box<dyn std::error::Error>> {
-//!     let (job, prover) = (Job([7; 32]), Address([0x11; 20]));
-//!     let circuit = Circuit::new(network).output(Public).weights(Committed).build()?;
-//!     println!("{} MiB", circuit.estimate().peak_memory_bytes >> 20);
-//!     let key = circuit.ceremony_key("c.zkey")?;
-//!     let proven = key.prove(input, job, prover)?;
-//!     key.verifier().verify(job, prover, &proven.to_bytes())?;
-//!     Ok(())
-//! }
-//! ```
-//!
 //! - [`keys`]: key files, and what a key is for.
 //! - [`snarkjs`]: proofs, signals and verifying keys as snarkjs' JSON.
 //! - [`commit`] and [`commit_weights`]: the commitments that signals show.
@@ -61,3 +44,8 @@ pub use keys::{KeyError, ProvingKey};
 pub use poai_core::inference::visibility::{Committed, Fixed, Hashed, Private, Public};
 pub use prove::{ProveError, ProveOptions, Proven};
 pub use random::RandomError;
+
+/// The code of the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -118,7 +118,7 @@ pub enum KeyOwner {
 }
 
 impl KeyOwner {
-    fn to_bytes(&self) -> (u8, [u8; 32]) {
+    fn to_bytes(self) -> (u8, [u8; 32]) {
         match self {
             Self::Program(id) => (0, id.0),
             Self::Architecture(id) => (1, id.0),
@@ -262,7 +262,7 @@ pub struct KeyHeader {
 }
 
 impl KeyHeader {
-    pub(super) fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+    pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let identity = &self.identity;
         let KeyPurpose { owner, visibility, run } = identity.purpose;
         let (owner_kind, owner) = owner.to_bytes();

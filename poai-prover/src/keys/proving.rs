@@ -68,7 +68,7 @@ impl Circuit {
         })
     }
 
-    /// A new key, made by this process alone. **Whoever runs this can forge
+    /// A new key, made by this process alone. **The party that runs this can forge
     /// proofs of anything.**
     ///
     /// The secrets come from the operating system's randomness and pass through

@@ -36,8 +36,8 @@ pub fn backend(name: &str) -> Result<Arc<dyn Device>, ChooseError> {
 #[doc = include_str!("../docs/mining.md")]
 struct Mining;
 
-/// The code of `docs/networks.md`.
-#[cfg(doctest)]
+/// The code of `docs/networks.md`, with the feature that it shows.
+#[cfg(all(doctest, feature = "import"))]
 #[doc = include_str!("../docs/networks.md")]
 struct Networks;
 

@@ -32,7 +32,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// The problem.
-        source: OnnxError,
+        source: Box<OnnxError>,
     },
     /// The network was not quantised, or samples do not fit it.
     #[error(transparent)]
@@ -103,7 +103,7 @@ impl Model {
         let bytes = read(path, limits.bytes as u64)
             .map_err(|source| ModelError::File { path: path.to_owned(), source })?;
         let graph = onnx::read(&bytes, &limits)
-            .map_err(|source| ModelError::Onnx { path: path.to_owned(), source })?;
+            .map_err(|source| ModelError::Onnx { path: path.to_owned(), source: source.into() })?;
         let samples = pixels(graph.input, calibration)?;
         Ok(Model::from(quantise_with(&graph, samples.view(), options, control)?))
     }

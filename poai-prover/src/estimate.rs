@@ -75,6 +75,7 @@ pub struct Estimate {
     estimate.constraints, estimate.variables, estimate.terms,
     if *whole { "" } else { ", and more to come" }
 )]
+#[non_exhaustive]
 pub struct MemoryError {
     /// "setup" or "proof".
     pub what: &'static str,

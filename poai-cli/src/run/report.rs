@@ -89,7 +89,7 @@ impl Report<'_> {
             traced.trace.root(),
             traced.tiles,
             traced.audit.as_bytes().len(),
-            traced.beacon.to_string(),
+            traced.beacon,
         );
         text += &format!("receipt     to sign {}\n", hex::encode(traced.receipt.digest()));
         if let Some((_, answer)) = &traced.demand {

@@ -68,6 +68,7 @@ impl fmt::Display for Visibility {
 /// A byte that encodes no visibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a byte that encodes a visibility, got {0:#04x}")]
+#[non_exhaustive]
 pub struct VisibilityError(pub u8);
 
 impl TensorVisibility {

@@ -13,6 +13,7 @@ use poai_core::puzzle::statement::Side;
 
 /// Why entries do not form a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TensorError {
     /// The extent is empty, or larger than spec §11 permits.
     #[error("no tensor can be {rows}×{columns} {dtype}; see spec §11 for the permitted sizes")]

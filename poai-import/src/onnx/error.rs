@@ -4,6 +4,7 @@ use crate::graph::GraphError;
 
 /// Why an ONNX file was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OnnxError {
     /// The file is larger than the caller allows.
     #[error("expected a file of at most {limit} bytes, got {bytes}; raise the limit to read it")]
@@ -101,6 +102,7 @@ pub enum OnnxError {
 
 /// Why a stored tensor cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OnnxTensorError {
     /// The name is not a constant of the file.
     #[error("expected a constant of the file, got none")]

@@ -16,6 +16,7 @@ pub struct BaseTarget(U256);
 /// The error for a target of zero, which no block can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a target of at least 1, got 0, which no block meets")]
+#[non_exhaustive]
 pub struct BaseTargetError;
 
 impl BaseTarget {

@@ -19,6 +19,7 @@ const GAS_SIGNAL: usize = 6_000 + 150 + 2 * 100 + 200;
 /// The text is not a valid contract name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a name of 1 to 64 ASCII letters, digits and _, no digit first, got another")]
+#[non_exhaustive]
 pub struct NameError;
 
 /// The Solidity source (MIT OR Apache-2.0) of a contract `name` that checks

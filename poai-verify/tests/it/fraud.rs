@@ -26,7 +26,7 @@ fn records(forged: &Forged) -> Vec<RecordBytes> {
 
 fn found(trace: &Trace, forged: &Forged) -> Option<Fraud> {
     let proof = match received(trace, forged) {
-        Err(ReceivedError::Fraud(proof)) => proof,
+        Err(ReceivedError::Fraud(proof)) => *proof,
         received => {
             let received = received.unwrap();
             assert_eq!(received.root(), forged.root());

@@ -23,7 +23,7 @@ pub enum ReceivedError {
     /// What was received proves that the trace lies. It holds a message that
     /// `Checker::fraud` of poai-verify takes.
     #[error("the header or a record lies; post the fraud proof of {} bytes", .0.as_bytes().len())]
-    Fraud(FraudProof),
+    Fraud(Box<FraudProof>),
     /// The header is of another program.
     #[error("expected a header of this program, got one of another program")]
     Program,
@@ -97,7 +97,7 @@ impl Published {
         }
         let extents = program.extents(&header.run)?;
         if header.macs != program.total_macs(&header.run) {
-            return Err(ReceivedError::Fraud(header.into()));
+            return Err(ReceivedError::Fraud(Box::new(header.into())));
         }
         let (expected, got) = (extents.len(), records.len());
         if got != expected {
@@ -114,7 +114,7 @@ impl Published {
         }
         let published = Published { network, header, extents, records };
         match published.lie() {
-            Some(proof) => Err(ReceivedError::Fraud(proof)),
+            Some(proof) => Err(ReceivedError::Fraud(Box::new(proof))),
             None => Ok(published),
         }
     }

@@ -18,7 +18,7 @@ use ark_std::rand::{CryptoRng, RngCore};
 /// The secrets that it draws from `rng` pass through the memory of this
 /// process, and nothing shows that they were erased. It is for tests and
 /// experiments. A key that others must trust comes from a ceremony
-/// ([`super::iden3`]).
+/// ([`read_zkey`](crate::internal::zkey::read_zkey)).
 ///
 /// # Errors
 /// [`KeyError::Matrices`] if the matrices can have no key, or if no

@@ -2,6 +2,7 @@
 //!
 //! The allocator counts for the whole process, so only one test runs at a time.
 
+mod circuit;
 mod iden3;
 mod keys;
 

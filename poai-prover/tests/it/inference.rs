@@ -252,6 +252,25 @@ fn another_models_key_and_proof_are_refused() {
     }
 }
 
+/// Threads can share a circuit and a key, and prove at once.
+#[test]
+fn keys_are_shared_by_threads() {
+    fn shared<T: Send + Sync + Clone>(_: &T) {}
+    shared(MLP.key.circuit());
+    shared(&MLP.key);
+    let input = input(&mlp(3), 8);
+    std::thread::scope(|scope| {
+        for job in 1..3 {
+            let input = &input;
+            scope.spawn(move || {
+                let (key, job) = (MLP.key.clone(), Job([job; 32]));
+                let proven = key.prove(input, job, PROVER).unwrap();
+                key.verifier().verify(job, PROVER, &proven.to_bytes()).unwrap();
+            });
+        }
+    });
+}
+
 /// A cancelled call gives no proof, no key and no circuit. Progress ends at the
 /// total.
 #[test]

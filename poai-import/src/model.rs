@@ -88,7 +88,8 @@ impl Model {
     }
 
     /// As [`Model::load`], with options, progress and cancellation. The unit of
-    /// progress is a layer.
+    /// progress is a layer. [`crate::quantise::memory_bytes`] bounds the memory
+    /// that it takes, for a graph that was read.
     ///
     /// # Errors
     /// [`ModelError`] names the file, the layer or the shape, and the problem.

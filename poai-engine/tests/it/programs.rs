@@ -10,6 +10,7 @@ use poai_engine::execute::{Network, RunError, RunOptions, Session, Tensor, Trace
 use poai_testing::runs::{ZooRun, runs};
 use poai_testing::zoo;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 fn traced(network: Network, backend: &str, run: &RunShape, inputs: Vec<Tensor>) -> TracedRun {
     let model = Session::new(network, poai_engine::choose::by_name(backend).unwrap()).unwrap();
@@ -309,4 +310,66 @@ proptest! {
 fn zoo_bytes() -> &'static [u8] {
     static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     BYTES.get_or_init(|| zoo::encoder().program().to_bytes())
+}
+
+/// A run and the search for a fraud stop between steps, and report each step.
+#[test]
+fn runs_and_searches_report_and_stop() {
+    use poai_core::{Cancel, Control};
+    use poai_engine::execute::OpenError;
+    use std::sync::Mutex;
+    let run = RunShape { batch: 7, sequence: 1 };
+    let device = poai_engine::choose::by_name("cpu-scalar").unwrap();
+    let session = zoo::classifier().on(device).unwrap();
+    let trace = session.trace((run, zoo::images(&run))).unwrap().trace;
+    let steps = session.program().steps().len() as u64;
+    // Stops after two units of progress.
+    let stopping = || {
+        let (cancel, seen) = (Cancel::new(), Arc::new(Mutex::new(vec![])));
+        let (stop, to) = (cancel.clone(), seen.clone());
+        let control = Control::new().cancel(&cancel).progress(move |progress| {
+            to.lock().unwrap().push((progress.done, progress.total));
+            if progress.done == 2 {
+                stop.cancel();
+            }
+        });
+        (control, seen)
+    };
+    let (control, seen) = stopping();
+    let options = RunOptions::new().control(control);
+    let error = session.run_with((run, zoo::images(&run)), &options).unwrap_err();
+    assert!(matches!(error, RunError::Cancelled(_)), "{error}");
+    assert_eq!(*seen.lock().unwrap(), [(1, steps), (2, steps)]);
+    let (control, seen) = stopping();
+    let options = RunOptions::new().control(control);
+    let error = session.trace_with((run, zoo::images(&run)), &options).unwrap_err();
+    assert!(matches!(error, RunError::Cancelled(_)), "{error}");
+    assert_eq!(*seen.lock().unwrap(), [(1, steps), (2, steps)]);
+    let (control, seen) = stopping();
+    let error = trace.find_fraud_with(&control).unwrap_err();
+    assert!(matches!(error, OpenError::Cancelled(_)), "{error}");
+    let values = session.program().values() as u64;
+    assert_eq!(*seen.lock().unwrap(), [(1, values), (2, values)]);
+}
+
+/// Without a shape, the first tensor implies it.
+#[test]
+fn a_tensor_implies_the_shape_of_its_run() {
+    let device = || poai_engine::choose::by_name("cpu-scalar").unwrap();
+    let images = RunShape { batch: 7, sequence: 1 };
+    let session = zoo::classifier().on(device()).unwrap();
+    let inputs = zoo::images(&images);
+    let stated = session.run((images, inputs.clone())).unwrap().output;
+    assert_eq!(session.run(inputs[0].clone()).unwrap().output, stated);
+    assert_eq!(session.run(&inputs[0]).unwrap().output, stated);
+    // The encoder has a row per token: one item of that many tokens.
+    let tokens = RunShape { batch: 1, sequence: 20 };
+    let session = zoo::encoder().on(device()).unwrap();
+    let inputs = zoo::tokens(&tokens);
+    let stated = session.run((tokens, inputs.clone())).unwrap().output;
+    assert_eq!(session.run(inputs).unwrap().output, stated);
+    // No tensor, or a tensor of no whole item, is an error and no run.
+    assert!(session.run(vec![]).is_err());
+    let odd = Tensor::new(3, 5, Dtype::I8, &[0; 15]).unwrap();
+    assert!(session.run(odd).is_err());
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Tokens that are multiplied at once.
-const GROUP_TOKENS: usize = 512;
+pub(super) const GROUP_TOKENS: usize = 512;
 
 /// The values that the float model computes for one sequence.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@
 //! - `float`: the forward pass in f32;
 //! - `ranges`: the ranges of activations;
 //! - `numbers`: conversion of floats to the integers of steps;
+//! - `memory`: how much memory quantisation takes;
 //! - `quantise`: the program, its constants and its error.
 //!
 //! In the integer network, hidden states are Q8 in 16 bits. Operands of
@@ -19,6 +20,7 @@
 mod config;
 mod error;
 mod float;
+mod memory;
 mod numbers;
 mod quantise;
 mod ranges;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// The most sequences, and the most tokens with padding, of the comparison with
 /// the float model.
-const COMPARED: (usize, usize) = (8, 1024);
+pub(super) const COMPARED: (usize, usize) = (8, 1024);
 
 /// Options of quantising an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

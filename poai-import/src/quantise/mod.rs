@@ -8,14 +8,17 @@
 //!
 //! - `ranges`: which values are measured, how, and the resulting scales.
 //! - `build`: the program, layer by layer.
+//! - `memory`: how much memory all of this takes.
 //! - `report`: the error of the integers against the floats.
 
 mod build;
 mod error;
+mod memory;
 mod ranges;
 mod report;
 
 pub use error::QuantiseError;
+pub use memory::memory_bytes;
 pub use report::LayerReport;
 
 use super::float;

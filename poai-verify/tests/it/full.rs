@@ -218,3 +218,23 @@ fn no_rounds_check_nothing() {
         assert!(matches!(error, TraceError::Malformed(TraceMalformed::Sums { .. })), "{error}");
     }
 }
+
+/// A full check stops between steps, and reports each step.
+#[test]
+fn a_full_check_reports_and_stops() {
+    use poai_verify::{Cancel, Cancelled};
+    use std::sync::{Arc, Mutex};
+    let trace = &poai_testing::traces::traces()[1];
+    let tensors = bytes_of(trace);
+    let steps = trace.network().program().steps().len() as u64;
+    let (cancel, seen) = (Cancel::new(), Arc::new(Mutex::new(vec![])));
+    let (stop, to) = (cancel.clone(), seen.clone());
+    let method = method().cancel(&cancel).progress(move |progress| {
+        to.lock().unwrap().push((progress.done, progress.total));
+        if progress.done == 2 {
+            stop.cancel();
+        }
+    });
+    assert_eq!(full(trace, &tensors, &method), Err(TraceError::Cancelled(Cancelled)));
+    assert_eq!(*seen.lock().unwrap(), [(1, steps), (2, steps)]);
+}

@@ -2,6 +2,7 @@
 
 use super::{OpenError, Trace, Values, open};
 use crate::execute::error::ValueError;
+use poai_core::control::Control;
 use poai_core::digest::Root;
 use poai_core::program::ops::{Grid, Local, Region, StepError};
 use poai_core::program::tensor::Rows;
@@ -108,6 +109,16 @@ impl Trace {
     /// [`OpenError`]: a device that keeps a tensor failed, or this library has
     /// a bug.
     pub fn find_fraud(&self) -> Result<Option<FraudProof>, OpenError> {
+        self.find_fraud_with(&Control::new())
+    }
+
+    /// As [`Trace::find_fraud`], with progress and cancellation. The unit of
+    /// progress is a value. Beyond the trace, each thread takes the memory of
+    /// one tile (`Checker::tile_bound` of poai-verify).
+    ///
+    /// # Errors
+    /// As [`Trace::find_fraud`], or [`OpenError::Cancelled`].
+    pub fn find_fraud_with(&self, control: &Control) -> Result<Option<FraudProof>, OpenError> {
         let program = self.network().program();
         let header = self.header();
         if header.macs != program.total_macs(&header.run) {
@@ -120,7 +131,9 @@ impl Trace {
         if root != Some(header.input) {
             return self.fraud_proof(ValueId(0), 0).map(Some);
         }
+        let total = program.values() as u64;
         for value in (0..program.values() as u32).map(ValueId) {
+            control.check()?;
             let found = match program.step_of(value) {
                 None => {
                     let (records, tensor) = (self.records(), self.value(value)?);
@@ -135,6 +148,7 @@ impl Trace {
             if found.is_some() {
                 return Ok(found);
             }
+            control.report(u64::from(value.0) + 1, total);
         }
         Ok(None)
     }

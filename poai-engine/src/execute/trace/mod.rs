@@ -12,6 +12,7 @@ use crate::execute::lazy::Lazy;
 use crate::execute::network::Network;
 use crate::execute::tensor::Tensor;
 use core::ops::Range;
+use poai_core::control::Cancelled;
 use poai_core::digest::{
     Beacon, Job, ProgramId, Prover, ReceiptDigest, Root, RulesDigest, TraceRoot,
 };
@@ -69,6 +70,9 @@ pub enum OpenError {
         /// The reason.
         source: OpeningError,
     },
+    /// The caller cancelled the search for a fraud.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A tensor that has to be opened cannot be read.
     #[error(transparent)]
     Value(#[from] ValueError),

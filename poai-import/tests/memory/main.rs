@@ -1,0 +1,116 @@
+//! Peak memory of quantisation, compared with its bounds. Memory is counted for
+//! the whole process, so one test runs at a time.
+
+use ndarray::Array2;
+use peak_alloc::PeakAlloc;
+use poai_import::bert::{Encoder, EncoderOptions};
+use poai_import::onnx::{self, Limits};
+use poai_import::quantise::{QuantiseOptions, memory_bytes, quantise};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[global_allocator]
+static PEAK: PeakAlloc = PeakAlloc;
+
+/// Waits until no other test runs, and keeps other tests waiting.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The peak of some work, beyond what was allocated before, of two runs: the
+/// pool's threads keep some memory from their first work on.
+fn peak(work: impl Fn()) -> u64 {
+    work();
+    let before = PEAK.current_usage();
+    PEAK.reset_peak_usage();
+    work();
+    (PEAK.peak_usage() - before) as u64
+}
+
+fn check(what: &str, taken: u64, bound: u64) {
+    println!("{what}: {taken} of {bound} bytes");
+    assert!(taken <= bound, "{what}: {taken} of {bound}");
+    assert!(bound <= 6 * taken + (8 << 20), "{what}: {taken} of {bound}");
+}
+
+#[test]
+fn quantising_a_graph_takes_no_more_than_its_bound() {
+    let _alone = alone();
+    for (name, file) in [
+        ("mlp", &include_bytes!("../../../poai-cli/data/digits/mlp.onnx")[..]),
+        ("cnn", &include_bytes!("../../../poai-cli/data/digits/cnn.onnx")[..]),
+    ] {
+        let graph = onnx::read(file, &Limits::default()).unwrap();
+        let samples = 2000;
+        let rows = samples as usize * graph.input.rows();
+        let pixel = |(row, column)| ((row * 7 + column * 3) % 17) as f32;
+        let calibration = Array2::from_shape_fn((rows, graph.input.channels), pixel);
+        let taken = peak(|| {
+            quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
+        });
+        check(name, taken, memory_bytes(&graph, samples).unwrap());
+    }
+}
+
+const CONFIG: &str = r#"{
+    "model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute",
+    "vocab_size": 3000, "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "intermediate_size": 512, "max_position_embeddings": 128, "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12, "pad_token_id": 0, "architectures": ["BertModel"]
+}"#;
+
+/// An encoder of [`CONFIG`] with evenly spread weights.
+fn encoder() -> Encoder {
+    let mut all: Vec<(String, Vec<usize>)> = vec![];
+    for (name, rows) in [("word", 3000), ("position", 128), ("token_type", 2)] {
+        all.push((format!("embeddings.{name}_embeddings.weight"), vec![rows, 128]));
+    }
+    let mut norms = vec!["embeddings".to_owned()];
+    for layer in 0..3 {
+        for (name, outputs, inputs) in [
+            ("attention.self.query", 128, 128),
+            ("attention.self.key", 128, 128),
+            ("attention.self.value", 128, 128),
+            ("attention.output.dense", 128, 128),
+            ("intermediate.dense", 512, 128),
+            ("output.dense", 128, 512),
+        ] {
+            all.push((format!("encoder.layer.{layer}.{name}.weight"), vec![outputs, inputs]));
+            all.push((format!("encoder.layer.{layer}.{name}.bias"), vec![outputs]));
+        }
+        norms.extend(["attention.output", "output"].map(|n| format!("encoder.layer.{layer}.{n}")));
+    }
+    for norm in norms {
+        all.push((format!("{norm}.LayerNorm.weight"), vec![128]));
+        all.push((format!("{norm}.LayerNorm.bias"), vec![128]));
+    }
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = all
+        .into_iter()
+        .map(|(name, shape)| {
+            let middle = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+            let count = shape.iter().product::<usize>() as u32;
+            let entry = |i: u32| middle + (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8e7 - 0.1;
+            let bytes = (0..count).flat_map(|i| entry(i).to_le_bytes()).collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    let file = safetensors::serialize(views, None).unwrap();
+    Encoder::read(&file, CONFIG.as_bytes()).unwrap()
+}
+
+#[test]
+fn quantising_an_encoder_takes_no_more_than_its_bound() {
+    let _alone = alone();
+    let encoder = encoder();
+    let sequence = |i: u32| (0..8 + i * 5 % 100).map(|j| (i * 31 + j * 7) % 3000).collect();
+    let calibration: Vec<Vec<u32>> = (0..60).map(sequence).collect();
+    let taken = peak(|| {
+        encoder.quantise(&calibration, &EncoderOptions::default()).unwrap();
+    });
+    check("encoder", taken, encoder.memory_bytes(&calibration));
+}

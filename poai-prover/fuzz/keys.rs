@@ -100,7 +100,8 @@ fuzz_target!(|input: Input| {
     if let Ok((read, key)) = read_proving_key(&path, &header.identity, &Control::new()) {
         assert_eq!(read, header);
         same_again(&path, &bytes, |path| {
-            write_proving_key(path, &header.identity, header.origin, &key, &Control::new()).unwrap();
+            write_proving_key(path, &header.identity, header.origin, &key, &Control::new())
+                .unwrap();
         });
     }
     if let Ok((read, key)) = read_verifying_key(&path, &header.identity.purpose) {

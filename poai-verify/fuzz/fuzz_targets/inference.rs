@@ -5,9 +5,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use poai_core::ProgramId;
-use poai_core::inference::{
-    FieldElement, Groth16Proof, InferenceProof, Signals, VerifyingKey,
-};
+use poai_core::inference::{FieldElement, Groth16Proof, InferenceProof, Signals, VerifyingKey};
 use poai_prover::internal::json::{proof_from_json, signals_from_json, verifying_key_from_json};
 use poai_verify::inference::InferenceVerifier;
 use std::sync::LazyLock;

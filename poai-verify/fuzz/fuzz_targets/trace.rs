@@ -4,8 +4,8 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_core::{Beacon, Program};
 use poai_core::trace::{Demand, Receipt, TraceHeader, TraceRules};
+use poai_core::{Beacon, Program};
 use poai_testing::traces::CheckBytes;
 use poai_verify::trace::{Answered, Checker};
 

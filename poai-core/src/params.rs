@@ -17,6 +17,12 @@ pub const ENTRY_MAX: i8 = 63;
 /// A sum of 2^17 products of magnitude up to 2^14 could leave i32. No shorter
 /// sum can.
 pub const K_END: u32 = 1 << 17;
+/// The least `k` of a block's product. Below it, a transcript has too little
+/// entropy.
+pub const BLOCK_K_MIN: u32 = 1024;
+/// The largest `k` of a block's product. It bounds a proof's length and a
+/// verifier's time.
+pub const BLOCK_K_MAX: u32 = 16384;
 /// The largest permitted rank.
 pub const RANK_MAX: usize = 256;
 /// The largest permitted tile edge.

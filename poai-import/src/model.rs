@@ -7,10 +7,10 @@ use ndarray::{Array, Array2, ArrayView2, Axis, Dimension, Ix4};
 use poai_core::control::Control;
 use poai_core::digest::{Beacon, Job, Prover};
 use poai_core::trace::{Answer, Audit, Demand, Receipt};
-use poai_engine::Cpu;
 use poai_engine::execute::{
     Device, MinedStep, Network, OpenError, RunError, RunOptions, Session, Tensor, Trace,
 };
+use poai_engine::{ChooseError, Cpu};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -45,6 +45,9 @@ pub enum ModelError {
         /// The shape of the samples that the caller passed.
         got: Vec<usize>,
     },
+    /// No backend was chosen.
+    #[error(transparent)]
+    Choose(#[from] ChooseError),
     /// The network did not run.
     #[error(transparent)]
     Run(#[from] RunError),

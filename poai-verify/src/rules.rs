@@ -1,6 +1,6 @@
 //! The rules of a node. They come from the node, and never from a proof.
 
-use poai_core::params::K_END;
+use poai_core::params::{BLOCK_K_MAX, BLOCK_K_MIN, K_END};
 use poai_core::puzzle::statement::Dimension;
 use poai_core::{Difficulty, Params, RulesDigest, Shape};
 
@@ -58,8 +58,8 @@ impl Rules {
     /// 16384, m and n ≤ 2^24, difficulty ≥ 2^24.
     pub const CONSENSUS: Rules = Rules {
         params: Params::CONSENSUS,
-        k_min: 1024,
-        k_max: 16384,
+        k_min: BLOCK_K_MIN,
+        k_max: BLOCK_K_MAX,
         rows_max: 1 << 24,
         difficulty_min: Difficulty::BLOCK_MIN,
     };

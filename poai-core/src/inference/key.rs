@@ -27,8 +27,11 @@ pub enum VerifyingKeyError {
     #[error("expected 2 to {max} points for signals, got {0}", max = SIGNALS_MAX + 1)]
     Count(usize),
     /// The bytes do not have the length of a key.
-    #[error("expected {HEADER_LEN} and 2 to {max} times {G1_LEN} bytes of a key, got {0}",
-        max = SIGNALS_MAX + 1)]
+    #[error(
+        "expected {HEADER_LEN} and 2 to {max} times {G1_LEN} bytes of a key, got {0}; read a key \
+         file, which has a header, by poai-prover's read_verifying_key",
+        max = SIGNALS_MAX + 1
+    )]
     Length(usize),
     /// A point is invalid.
     #[error("point {point}{}: {source}", Index(*.index))]

@@ -6,7 +6,7 @@
 //! bits.
 
 use super::element::FieldElement;
-use crate::program::Dtype;
+use crate::program::{Dtype, Extent};
 use alloc::vec::Vec;
 use ark_bn254::Fr;
 use ark_ff::{BigInt, PrimeField};
@@ -26,6 +26,15 @@ pub struct Entries {
 }
 
 impl Entries {
+    /// No entries.
+    pub(super) const NONE: Entries = Entries { dtype: Dtype::I8, count: 0 };
+
+    /// The true entries of a tensor of this extent.
+    pub fn of(extent: &Extent) -> Entries {
+        let count = u64::from(extent.rows) * u64::from(extent.columns);
+        Entries { dtype: extent.dtype, count }
+    }
+
     /// The number of elements that the entries pack into.
     pub const fn elements(self) -> u64 {
         self.count.div_ceil(per_element(self.dtype) as u64)

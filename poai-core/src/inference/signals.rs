@@ -7,6 +7,7 @@ use super::field;
 use super::packing::Entries;
 use super::visibility::{TensorVisibility, Visibility, WeightsVisibility};
 use crate::encoding::bytes::through_bytes;
+use crate::program::{Extent, Program, RunShape, RunShapeError};
 use alloc::vec::Vec;
 
 /// The largest number of signals of a statement. Each costs gas on the EVM.
@@ -41,6 +42,9 @@ pub enum SignalsError {
         /// Index of the signal.
         index: usize,
     },
+    /// The program has no run of this shape.
+    #[error(transparent)]
+    Run(#[from] RunShapeError),
     /// A part of the statement has another number of elements than its layout.
     #[error("expected {expected} signals for the {part} by the layout, got {got}")]
     Part {
@@ -164,6 +168,22 @@ impl Layout {
         }
         // Exact: at most six.
         Ok(Layout { visibility, input: input as usize, output: output as usize })
+    }
+
+    /// The layout for a run of a program. A verifier computes it from what a
+    /// registrar registered, and never takes it from a prover.
+    ///
+    /// # Errors
+    /// [`SignalsError::TooMany`], and [`SignalsError::Run`] if the program has
+    /// no run of this shape.
+    pub fn of(
+        program: &Program,
+        run: &RunShape,
+        visibility: Visibility,
+    ) -> Result<Layout, SignalsError> {
+        let extents = program.extents(run)?;
+        let entries = |extent: Option<&Extent>| extent.map_or(Entries::NONE, Entries::of);
+        Layout::new(visibility, entries(extents.first()), entries(extents.last()))
     }
 
     /// The visibility.

@@ -77,7 +77,7 @@ impl Program {
 
     /// Reads canonical bytes and checks every shape.
     ///
-    /// `encode` returns exactly these bytes again.
+    /// `to_bytes` returns exactly these bytes again.
     ///
     /// # Errors
     /// [`ProgramDecodeError`] if the bytes are not those of a program.

@@ -1,6 +1,6 @@
 //! Errors of executing a program and of reading a value of its trace.
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, ChooseError};
 use crate::miner::MineError;
 use crate::operand::OperandError;
 use poai_core::control::Cancelled;
@@ -41,6 +41,9 @@ pub enum RunError {
         /// The problem.
         source: StepError,
     },
+    /// No backend was chosen.
+    #[error(transparent)]
+    Choose(#[from] ChooseError),
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

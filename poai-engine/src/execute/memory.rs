@@ -11,21 +11,33 @@ use poai_core::program::{Extent, Op, RunShape, ValueId};
 const BASE: u64 = 1 << 20;
 
 impl Session {
-    /// A bound of the memory in bytes that a run of this shape takes at its
-    /// peak, beyond the session itself: tensors, sums and scratch, and for a
-    /// traced run all tensors and their trees.
+    /// A bound of the memory in bytes that [`Session::run_with`] takes at its
+    /// peak for a run of this shape, beyond the session itself: tensors, sums
+    /// and scratch.
     ///
     /// It is for steps on the processor. A device that runs whole programs
     /// holds the tensors in its own memory instead.
     ///
     /// # Errors
     /// [`RunError::Run`] if the program has no run of this shape.
-    pub fn memory_bytes(
+    pub fn memory_bytes(&self, run: &RunShape, options: &RunOptions) -> Result<u64, RunError> {
+        self.bound(run, options, false)
+    }
+
+    /// The same bound for [`Session::trace_with`], with all tensors and their
+    /// trees.
+    ///
+    /// # Errors
+    /// As for [`Session::memory_bytes`].
+    pub fn trace_memory_bytes(
         &self,
         run: &RunShape,
         options: &RunOptions,
-        traced: bool,
     ) -> Result<u64, RunError> {
+        self.bound(run, options, true)
+    }
+
+    fn bound(&self, run: &RunShape, options: &RunOptions, traced: bool) -> Result<u64, RunError> {
         let program = self.program();
         let extents = program.extents(run)?;
         let inputs = program.inputs().len();

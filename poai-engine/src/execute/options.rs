@@ -4,14 +4,9 @@ use crate::miner::{Found, MineOptions};
 use core::fmt;
 use poai_core::Challenge;
 use poai_core::control::{Cancel, Control, Progress};
+use poai_core::params::{BLOCK_K_MAX, BLOCK_K_MIN};
 use poai_core::program::ops::Local;
 use poai_core::program::{Op, Program, ValueId};
-
-/// The fewest (padded) columns of a product that is mined: a block accepts no
-/// shallower product.
-pub const MINED_K_MIN: u32 = 1024;
-/// The most (padded) columns of a product that is mined.
-pub const MINED_K_MAX: u32 = 16384;
 
 /// Mining during a run: the challenge, and what is kept of each product.
 #[derive(Clone, Debug)]
@@ -125,7 +120,7 @@ pub struct MinedStep {
 /// mines these steps.
 pub fn mineable(local: &Local<'_>) -> bool {
     let k = local.slot(0).padded_columns();
-    matches!(local.op, Op::Linear { .. }) && (MINED_K_MIN..=MINED_K_MAX).contains(&k)
+    matches!(local.op, Op::Linear { .. }) && (BLOCK_K_MIN..=BLOCK_K_MAX).contains(&k)
 }
 
 /// For each value, the value that reads it last; 0 if no value reads it.

@@ -105,6 +105,27 @@ impl Tensor {
         Ok(tensor)
     }
 
+    /// The same tensor with another entry at row and column, for tests and
+    /// demonstrations of faults.
+    ///
+    /// # Errors
+    /// [`TensorError::Entry`] if the entry is out of the type's range, or the
+    /// place is outside the tensor.
+    pub fn with_entry(&self, row: u32, column: u32, value: i32) -> Result<Tensor, TensorError> {
+        let Extent { rows, columns, dtype } = self.extent;
+        let mut entries = self.entries();
+        let index = row as usize * columns as usize + column as usize;
+        let inside = row < rows && column < columns;
+        match entries.get_mut(index).filter(|_| inside) {
+            Some(entry) => *entry = value,
+            None => {
+                let (row, column) = (row as usize, column as usize);
+                return Err(TensorError::Entry { row, column, value, dtype });
+            }
+        }
+        Tensor::new(rows as usize, columns as usize, dtype, &entries)
+    }
+
     /// A tensor from padded bytes, as they are committed.
     ///
     /// # Errors

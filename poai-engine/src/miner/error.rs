@@ -1,9 +1,9 @@
 //! Why mining failed, from preparing operands to making a proof.
 
 use super::Found;
-use crate::backend::{BackendError, Unsupported, Winner};
+use crate::backend::{BackendError, ChooseError, Unsupported, Winner};
 use crate::operand::OperandError;
-use poai_core::params::Params;
+use poai_core::params::{BLOCK_K_MAX, BLOCK_K_MIN, Params};
 use poai_core::puzzle::commitment::tree::LengthError;
 use poai_core::puzzle::statement::Side;
 
@@ -17,6 +17,18 @@ pub enum MineError {
     /// A matrix is not a valid operand.
     #[error(transparent)]
     Operand(#[from] OperandError),
+    /// No backend was chosen.
+    #[error(transparent)]
+    Choose(#[from] ChooseError),
+    /// No block accepts a product of this k.
+    #[error(
+        "expected k of {BLOCK_K_MIN} to {BLOCK_K_MAX}, got {k}; pad a smaller k with zeros, split a \
+         larger one, or mine with parameters for research"
+    )]
+    Depth {
+        /// The matrix's columns.
+        k: usize,
+    },
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

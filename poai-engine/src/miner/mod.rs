@@ -26,7 +26,7 @@ use crate::backend::{Backend, Prepared};
 use crate::operand::{Operand, Split};
 use ndarray::Array2;
 use poai_core::digest::Challenge;
-use poai_core::params::Params;
+use poai_core::params::{BLOCK_K_MAX, BLOCK_K_MIN, Params};
 use poai_core::puzzle::statement::{Shape, Side};
 use std::sync::Arc;
 
@@ -80,13 +80,15 @@ impl Miner {
 
     /// Checks weights and commits to them. They are the right operand
     /// transposed, Bᵀ (n×k), with entries from -64 to 63. n has to be a multiple
-    /// of the tile, and k of the rank. The result serves any number of
-    /// challenges.
+    /// of the tile, and k of the rank. A block accepts k from 1024 to 16384
+    /// only. The result serves any number of challenges.
     ///
     /// # Errors
-    /// [`MineError::Operand`] names the broken bound, and the entry that broke
-    /// it; and any error of the backend.
+    /// - [`MineError::Depth`] if no block accepts the k.
+    /// - [`MineError::Operand`] names the broken bound, and the entry that broke
+    ///   it; and any error of the backend.
     pub fn weights(&self, weights: Array2<i8>) -> Result<Prepared, MineError> {
+        self.check_depth(weights.ncols())?;
         self.prepare(Operand::new(&self.params, Side::B, weights)?)
     }
 
@@ -96,20 +98,36 @@ impl Miner {
     /// # Errors
     /// As for [`Miner::weights`].
     pub fn activations(&self, activations: Array2<i8>) -> Result<Prepared, MineError> {
+        self.check_depth(activations.ncols())?;
         self.prepare(Operand::new(&self.params, Side::A, activations)?)
     }
 
-    /// Pads activations (m×k) and weights (n×k) of any shape, and cuts a large k
-    /// into several statements. [`Miner::prepare`] takes the operands of each
-    /// part.
+    /// Pads activations (m×k) and weights (n×k) of any m and n, and cuts a k of
+    /// more than 16384 into parts. [`Miner::prepare`] takes the operands of each
+    /// part, and [`Split::assemble`] adds their products.
     ///
     /// # Errors
-    /// [`MineError::Operand`], as for [`Split::new`].
+    /// [`MineError::Depth`] if k is too small for a block, and
+    /// [`MineError::Operand`] as for [`Split::new`].
     pub fn split(&self, activations: Array2<i8>, weights: Array2<i8>) -> Result<Split, MineError> {
+        let padded = weights.ncols().next_multiple_of(self.params.rank());
+        self.check_depth(padded.min(BLOCK_K_MAX as usize))?;
         Ok(Split::new(&self.params, activations, weights)?)
     }
 
-    /// Commits to a checked operand and converts it to the backend's layout.
+    /// Checks that a block accepts this k. Other parameters are not a block's,
+    /// so they permit any k.
+    fn check_depth(&self, k: usize) -> Result<(), MineError> {
+        let permitted = BLOCK_K_MIN as usize..=BLOCK_K_MAX as usize;
+        if self.params == Params::CONSENSUS && !permitted.contains(&k) {
+            return Err(MineError::Depth { k });
+        }
+        Ok(())
+    }
+
+    /// Commits to a checked operand and converts it to the backend's layout. Any
+    /// k is permitted: a product whose k no block accepts can be multiplied and
+    /// win, but no node accepts its proof.
     ///
     /// # Errors
     /// [`MineError::Params`] if the operand was made for other parameters, and

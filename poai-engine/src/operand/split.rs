@@ -3,11 +3,11 @@
 use super::pad::check_not_empty;
 use super::{OperandError, Padded, check_entries, check_inner};
 use ndarray::{Array2, s};
-use poai_core::params::Params;
+use poai_core::params::{BLOCK_K_MAX, Params};
 use poai_core::puzzle::statement::Side;
 
 /// The largest `k` of a block statement.
-pub const K_MAX: usize = 16384;
+pub const K_MAX: usize = BLOCK_K_MAX as usize;
 /// Sums of this many clean products (magnitude 2^12) could overflow i32.
 const TRUE_K_END: usize = 1 << 19;
 

@@ -258,3 +258,31 @@ fn threads_do_not_change_what_is_best() {
     let entries = pseudorandom(b"a", 160, 256);
     assert_eq!(operand(Side::A, b"a", 160).entries(), entries);
 }
+
+/// A miner of blocks refuses a depth that no block accepts, before any work.
+#[test]
+fn a_depth_that_no_block_accepts_is_refused() {
+    use ndarray::Array2;
+    let miner = Miner::new(Arc::new(Cpu::new()));
+    let matrix = |k: usize| Array2::from_elem((32, k), 1);
+    for k in [0, 128, 896, 1000, 16512, 1 << 17] {
+        let refused = miner.weights(matrix(k)).unwrap_err();
+        assert!(matches!(refused, MineError::Depth { k: got } if got == k), "{refused}");
+        assert!(matches!(miner.activations(matrix(k)), Err(MineError::Depth { .. })));
+    }
+    for k in [1024, 16384] {
+        miner.weights(matrix(k)).unwrap();
+        miner.activations(matrix(k)).unwrap();
+    }
+    assert!(matches!(miner.split(matrix(896), matrix(896)), Err(MineError::Depth { .. })));
+    for k in [897, 1000, 16384, 16385, 40_000] {
+        let split = miner.split(matrix(k), matrix(k)).unwrap();
+        for part in split.parts() {
+            let depth = part.operands().bt().k();
+            assert!((1024..=16384).contains(&depth), "{k}: {depth}");
+        }
+    }
+    // Research takes any depth.
+    let params = Params::new(64, 32).unwrap();
+    Miner::with_params(params, Arc::new(Cpu::new())).unwrap().weights(matrix(64)).unwrap();
+}

@@ -373,3 +373,14 @@ fn a_tensor_implies_the_shape_of_its_run() {
     let odd = Tensor::new(3, 5, Dtype::I8, &[0; 15]).unwrap();
     assert!(session.run(odd).is_err());
 }
+
+#[test]
+fn one_entry_is_exchanged() {
+    let tensor = Tensor::new(2, 3, Dtype::I8, &[1, 2, 3, 4, 5, 6]).unwrap();
+    let other = tensor.with_entry(1, 0, -64).unwrap();
+    assert_eq!(other.entries(), [1, 2, 3, -64, 5, 6]);
+    assert_ne!(other.root(), tensor.root());
+    for (row, column, value) in [(2, 0, 1), (0, 3, 1), (u32::MAX, u32::MAX, 1), (0, 0, 64)] {
+        assert!(tensor.with_entry(row, column, value).is_err(), "{row} {column} {value}");
+    }
+}

@@ -52,7 +52,10 @@ fn runs_take_no_more_than_their_bound() {
             (plain.clone().sums(), true),
             (plain.mine(mining.clone()), false),
         ] {
-            let bound = session.memory_bytes(&run, &options, traced).unwrap();
+            let bound = match traced {
+                true => session.trace_memory_bytes(&run, &options).unwrap(),
+                false => session.memory_bytes(&run, &options).unwrap(),
+            };
             let asked = (run, inputs.clone());
             let before = PEAK.current_usage() as u64;
             PEAK.reset_peak_usage();

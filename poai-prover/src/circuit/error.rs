@@ -47,7 +47,8 @@ pub enum CircuitError {
     },
     /// A constant has an entry outside the circuit's range.
     #[error(
-        "constant {name}: expected an entry in {least}..={most}, got {entry}; widen the ranges"
+        "constant {name}: expected an entry in {least}..={most}, got {entry}; quantise in standard form, \
+         or widen the ranges"
     )]
     Constant {
         /// The constant's name.
@@ -61,7 +62,8 @@ pub enum CircuitError {
     },
     /// A multiplier of a step is outside the circuit's range.
     #[error(
-        "step {name}: expected a multiplier in {least}..={most}, got {multiplier}; widen the ranges"
+        "step {name}: expected a multiplier in {least}..={most}, got {multiplier}; quantise in \
+         standard form, or widen the ranges"
     )]
     Multiplier {
         /// The step's name.

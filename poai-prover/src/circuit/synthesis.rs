@@ -65,7 +65,7 @@ impl Subject {
         let (Some(input), Some(output)) = (extents.first(), extents.last()) else {
             return Err(CircuitError::Layout);
         };
-        let layout = Layout::new(visibility, packed(input), packed(output))?;
+        let layout = Layout::new(visibility, Packed::of(input), Packed::of(output))?;
         Ok(Subject { network, run, layout, ranges, extents })
     }
 
@@ -262,11 +262,6 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-fn packed(extent: &Extent) -> Packed {
-    let count = u64::from(extent.rows) * u64::from(extent.columns);
-    Packed { dtype: extent.dtype, count }
 }
 
 /// Whether only `Relu` steps read a value.

@@ -117,10 +117,13 @@ pub fn read_proving_key(
     })
 }
 
-/// Reads a verifying key for a purpose, and the header of its file.
+/// Reads a verifying key for a purpose, and the header of its file, which
+/// [`ProvingKey::save_verifying_key`](super::ProvingKey::save_verifying_key)
+/// wrote.
 ///
 /// # Errors
-/// As for [`read_proving_key`].
+/// [`KeyError::File`] if the file is no verifying key, is for another purpose,
+/// or is damaged.
 pub fn read_verifying_key(
     path: &Path,
     purpose: &KeyPurpose,

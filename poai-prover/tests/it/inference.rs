@@ -6,8 +6,8 @@ use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
 use poai_core::inference::{
-    Address, FieldElement, Groth16Proof, InferenceProof, Signals, TensorVisibility, VerifyingKey,
-    Visibility, WeightsVisibility, packing,
+    Address, FieldElement, Groth16Proof, InferenceProof, Layout, Signals, TensorVisibility,
+    VerifyingKey, Visibility, WeightsVisibility, packing,
 };
 use poai_core::program::{Builder, Clamp, Dtype, Op};
 use poai_core::{Cancel, Cancelled, Job};
@@ -57,7 +57,14 @@ fn programs_are_proven_and_what_they_show_is_seen() {
         let verified = verifier(key).verify(JOB, PROVER, &bytes).unwrap();
         assert_eq!(key.verifier().verify(JOB, PROVER, &bytes), Ok(verified.clone()));
         assert_eq!(key.verifier().binding(JOB, PROVER), proven.binding);
-        let parts = key.circuit().layout().split(&verified.signals).unwrap();
+        // A verifier needs no circuit: verifier and layout follow from what was
+        // registered.
+        let (program, registered) = (network.program(), key.verifying_key().clone());
+        let of = InferenceVerifier::of(program, &RUN, registered);
+        assert_eq!(of.verify(JOB, PROVER, &bytes), Ok(verified.clone()));
+        let layout = Layout::of(program, &RUN, key.circuit().layout().visibility()).unwrap();
+        assert_eq!(layout, *key.circuit().layout());
+        let parts = layout.split(&verified.signals).unwrap();
         assert_eq!(proven.binding.macs, network.program().total_macs(&RUN));
         // Any party can compare the output, and the commitments to input and
         // weights, with the signals.

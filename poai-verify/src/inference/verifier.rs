@@ -11,7 +11,8 @@ use core::ops::Neg;
 use poai_core::inference::{
     Address, Binding, Groth16Proof, InferenceProof, Signals, VerifyingKey, VerifyingKeyDigest,
 };
-use poai_core::{Job, ProgramId};
+use poai_core::program::RunShape;
+use poai_core::{Job, Program, ProgramId};
 
 type Prepared = <Bn254 as Pairing>::G2Prepared;
 
@@ -53,8 +54,8 @@ pub struct InferenceVerifier {
 }
 
 impl InferenceVerifier {
-    /// A verifier of runs of `program`, which cost `macs` multiply-accumulates,
-    /// under `key`.
+    /// A verifier of runs of `program`, which cost `macs` multiply-accumulates
+    /// ([`Program::total_macs`]), under `key`.
     ///
     /// These three are what a registrar registers. The caller trusts them, and
     /// takes none of them from a prover: a proof shows neither that the key is
@@ -69,6 +70,13 @@ impl InferenceVerifier {
             delta: key.delta().neg().into(),
             key,
         }
+    }
+
+    /// A verifier of runs of this shape of a program under `key`: as
+    /// [`InferenceVerifier::new`], with the program's id and
+    /// [`Program::total_macs`] of the run.
+    pub fn of(program: &Program, run: &RunShape, key: VerifyingKey) -> InferenceVerifier {
+        InferenceVerifier::new(program.program_id(), program.total_macs(run), key)
     }
 
     /// A verifier of another program's runs under the same key, as for networks

@@ -41,7 +41,8 @@ impl Checker {
     ///
     /// # Errors
     /// [`TraceError`] names the first check that fails. A receipt that is not
-    /// of this trace is [`TraceInvalid::Receipt`].
+    /// of this trace is [`TraceInvalid::Receipt`]. An audit of another receipt
+    /// or beacon opens other tiles, so the first opening does not hold.
     pub fn audit(
         &self,
         receipt: &Receipt,

@@ -5,6 +5,7 @@
 //! documents its unit of progress.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,7 +53,7 @@ type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 /// it. The default asks for neither.
 #[derive(Clone, Default)]
 pub struct Control {
-    cancel: Option<Cancel>,
+    cancels: Vec<Cancel>,
     progress: Option<OnProgress>,
 }
 
@@ -62,10 +63,23 @@ impl Control {
         Control::default()
     }
 
-    /// Stops the call when `cancel` is cancelled, from any thread.
+    /// Stops the call when `cancel` is cancelled, from any thread. A call with
+    /// several switches stops when any of them is cancelled.
     pub fn cancel(mut self, cancel: &Cancel) -> Control {
-        self.cancel = Some(cancel.clone());
+        self.cancels.push(cancel.clone());
         self
+    }
+
+    /// Adds the switches of another control, and not its callback. A call that
+    /// makes another call so passes its own switches on.
+    pub fn cancelled_with(mut self, other: &Control) -> Control {
+        self.cancels.extend(other.cancels.iter().cloned());
+        self
+    }
+
+    /// The same switches without the callback.
+    pub fn silent(&self) -> Control {
+        Control { cancels: self.cancels.clone(), progress: None }
     }
 
     /// Calls `callback` as units are done: often, from any thread and in no
@@ -77,7 +91,7 @@ impl Control {
 
     /// Whether the caller has cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
+        self.cancels.iter().any(Cancel::is_cancelled)
     }
 
     /// Fails if the caller has cancelled.
@@ -98,7 +112,7 @@ impl Control {
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("cancel", &self.cancel).finish_non_exhaustive()
+        f.debug_struct("Control").field("cancels", &self.cancels).finish_non_exhaustive()
     }
 }
 
@@ -124,5 +138,10 @@ mod tests {
         cancel.clone().cancel();
         assert_eq!((control.check(), other.check()), (Err(Cancelled), Err(Cancelled)));
         assert!(!Control::new().is_cancelled());
+        assert!(Control::new().cancelled_with(&control).is_cancelled());
+        let two = Control::new().cancel(&Cancel::new()).cancel(&cancel);
+        assert!(two.is_cancelled() && two.silent().is_cancelled());
+        control.silent().report(1, 7);
+        assert_eq!(sum.load(Ordering::Relaxed), 314);
     }
 }

@@ -4,7 +4,7 @@ use crate::graph::ImageExtent;
 use crate::onnx::{self, Limits, OnnxError};
 use crate::quantise::{QuantiseError, QuantiseOptions, Quantised, quantise_with};
 use ndarray::{Array, Array2, ArrayView2, Axis, Dimension, Ix4};
-use poai_core::control::Control;
+use poai_core::control::{Cancelled, Control};
 use poai_core::digest::{Beacon, Job, Prover};
 use poai_core::trace::{Answer, Audit, Demand, Receipt};
 use poai_engine::execute::{
@@ -34,9 +34,12 @@ pub enum ModelError {
         /// The problem.
         source: Box<OnnxError>,
     },
+    /// The caller cancelled while the network was loaded.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// The network was not quantised, or samples do not fit it.
     #[error(transparent)]
-    Quantise(#[from] QuantiseError),
+    Quantise(QuantiseError),
     /// Samples have another shape than the network's input.
     #[error("expected samples of shape (samples, {}), got {got:?}", shape_of(.expected))]
     Shape {
@@ -51,6 +54,15 @@ pub enum ModelError {
     /// The network did not run.
     #[error(transparent)]
     Run(#[from] RunError),
+}
+
+impl From<QuantiseError> for ModelError {
+    fn from(error: QuantiseError) -> ModelError {
+        match error {
+            QuantiseError::Cancelled(cancelled) => ModelError::Cancelled(cancelled),
+            error => ModelError::Quantise(error),
+        }
+    }
 }
 
 /// One sample's shape, as the caller passes it.
@@ -72,7 +84,7 @@ pub struct Model {
     quantised: Arc<Quantised>,
     device: Arc<dyn Device>,
     /// The network on the device, from the first run on.
-    session: OnceLock<Session>,
+    session: Arc<OnceLock<Session>>,
 }
 
 impl Model {
@@ -114,7 +126,7 @@ impl Model {
 
     /// The same network on another device. Its first run brings it there.
     pub fn on(self, device: Arc<dyn Device>) -> Model {
-        Model { device, session: OnceLock::new(), ..self }
+        Model { device, session: Arc::default(), ..self }
     }
 
     /// The output for some samples: one row per sample, or per pixel if the
@@ -124,7 +136,19 @@ impl Model {
     /// [`ModelError`] if the samples do not fit the network, or the device
     /// fails.
     pub fn run<D: Dimension>(&self, samples: &Array<f32, D>) -> Result<Array2<f32>, ModelError> {
-        let run = self.session()?.run(self.input(samples)?)?;
+        self.run_with(samples, &RunOptions::new())
+    }
+
+    /// As [`Model::run`], with options: progress and cancellation.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn run_with<D: Dimension>(
+        &self,
+        samples: &Array<f32, D>,
+        options: &RunOptions,
+    ) -> Result<Array2<f32>, ModelError> {
+        let run = self.session()?.run_with(self.input(samples)?, options)?;
         Ok(self.quantised.dequantise_output(&run.output))
     }
 
@@ -188,7 +212,7 @@ impl Model {
 
 impl From<Quantised> for Model {
     fn from(quantised: Quantised) -> Model {
-        let session = OnceLock::new();
+        let session = Arc::default();
         Model { quantised: Arc::new(quantised), device: Arc::new(Cpu::new()), session }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::circuit::CircuitError;
 use super::circuit::synthesis::{Built, Witness};
-use super::commitment::Salts;
+use super::commitment::{Salt, Salts};
 use super::defect::Defect;
 use super::estimate::{Held, MemoryError};
 use super::groth16::{self, Stopped};
@@ -33,7 +33,7 @@ const STAGES: u64 = 3 + groth16::STAGES + 1;
 pub enum ProveError {
     /// The input does not fit the circuit.
     #[error(transparent)]
-    Circuit(#[from] CircuitError),
+    Circuit(CircuitError),
     /// A proof would take more memory than is available.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -66,6 +66,15 @@ pub enum ProveError {
     Defect(#[from] Defect),
 }
 
+impl From<CircuitError> for ProveError {
+    fn from(error: CircuitError) -> ProveError {
+        match error {
+            CircuitError::Cancelled(cancelled) => ProveError::Cancelled(cancelled),
+            error => ProveError::Circuit(error),
+        }
+    }
+}
+
 impl From<Stopped> for ProveError {
     fn from(stopped: Stopped) -> ProveError {
         match stopped {
@@ -82,7 +91,9 @@ impl From<Stopped> for ProveError {
 /// program. A single sum of points cannot be stopped.
 #[derive(Clone, Debug, Default)]
 pub struct ProveOptions {
-    salts: Option<Salts>,
+    input: Option<Salt>,
+    weights: Option<Salt>,
+    output: Option<Salt>,
     control: Control,
 }
 
@@ -92,10 +103,35 @@ impl ProveOptions {
         ProveOptions::default()
     }
 
-    /// Uses these salts, for commitments that were published before. A salt must
-    /// not be used for two tensors: equal commitments would show equal tensors.
-    pub fn salts(mut self, salts: Salts) -> ProveOptions {
-        self.salts = Some(salts);
+    /// Uses this salt for the input's commitment, which was published before.
+    /// The other salts stay random. A salt must not be used for two tensors:
+    /// equal commitments would show equal tensors.
+    pub fn input_salt(mut self, salt: Salt) -> ProveOptions {
+        self.input = Some(salt);
+        self
+    }
+
+    /// Uses this salt for the commitment to the weights, which was registered
+    /// before. It may serve all proofs of one network.
+    pub fn weights_salt(mut self, salt: Salt) -> ProveOptions {
+        self.weights = Some(salt);
+        self
+    }
+
+    /// Uses this salt for the output's commitment, for one proof only.
+    pub fn output_salt(mut self, salt: Salt) -> ProveOptions {
+        self.output = Some(salt);
+        self
+    }
+
+    /// Uses these three salts, for one proof only.
+    pub fn salts(self, salts: Salts) -> ProveOptions {
+        self.input_salt(salts.input).weights_salt(salts.weights).output_salt(salts.output)
+    }
+
+    /// Sets progress and cancellation.
+    pub fn control(mut self, control: Control) -> ProveOptions {
+        self.control = control;
         self
     }
 
@@ -181,10 +217,15 @@ impl ProvingKey {
         prover: Address,
         options: &ProveOptions,
     ) -> Result<Proven, ProveError> {
-        let ProveOptions { salts, control } = options;
+        let ProveOptions { input: input_salt, weights, output, control } = options;
         control.check()?;
         self.circuit.estimate().check_memory(Held::RowsAndKey)?;
-        let salts = salts.map_or_else(Salts::random, Ok)?;
+        let random = Salts::random()?;
+        let salts = Salts {
+            input: input_salt.unwrap_or(random.input),
+            weights: weights.unwrap_or(random.weights),
+            output: output.unwrap_or(random.output),
+        };
         let mut generator = random::generator()?;
         let masks = [(); 2].map(|()| Fr::rand(&mut generator));
         let mut stages = Stages { control, done: 0 };
@@ -207,7 +248,8 @@ impl ProvingKey {
         }
         let proof = Groth16Proof::new(points.a, points.b, points.c)?;
         let proof = InferenceProof { proof, key: self.verifying_key.digest(), signals };
-        stages.next()?;
+        // After the last stage there is nothing to stop.
+        control.report(STAGES, STAGES);
         Ok(Proven { proof, binding, output, salts })
     }
 
@@ -222,7 +264,7 @@ impl ProvingKey {
         let binding = binding.signal().into();
         let witness = Witness { input: input.clone(), binding, salts };
         // The synthesis stops between steps, and counts as one stage.
-        let control = stages.control.clone().progress(|_| ());
+        let control = stages.control.silent();
         let system = System::new(self.circuit.layout().count(), false);
         let Built { system, output } =
             self.circuit.subject.synthesise(Some(&witness), system, &control)?;
@@ -231,7 +273,7 @@ impl ProvingKey {
         let options = RunOptions::new().control(control);
         let asked = (*run, input.clone());
         let executed = self.session.run_with(asked, &options).map_err(|error| match error {
-            RunError::Cancelled(cancelled) => ProveError::Cancelled(cancelled),
+            RunError::Cancelled { .. } => ProveError::Cancelled(Cancelled),
             error => error.into(),
         })?;
         stages.next()?;

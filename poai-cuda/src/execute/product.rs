@@ -6,11 +6,11 @@ use crate::backend::BAND_BYTES;
 use crate::backend::multiply::Place;
 use crate::error::CudaError;
 use crate::gpu::{Argument, Memory};
-use poai_core::Side;
 use poai_core::program::{ConstantId, Extent, Op, ValueId};
-use poai_engine::Miner;
+use poai_core::{Cancelled, Control, Side};
 use poai_engine::backend::Prepared;
 use poai_engine::execute::{MinedStep, Mining, RunError, Tensor};
+use poai_engine::{MineError, Miner};
 use std::sync::{Arc, PoisonError};
 
 /// Rows whose sums are ready.
@@ -92,7 +92,7 @@ impl Executor {
         &self,
         ready: &Ready<'_>,
         value: ValueId,
-        mining: &Mining,
+        (mining, control): (&Mining, &Control),
         mined: &mut Vec<MinedStep>,
         keep: bool,
     ) -> Result<Option<Vec<i32>>, RunError> {
@@ -106,9 +106,17 @@ impl Executor {
         let [m, n, _] = shape(ready);
         let gpu = self.cuda.gpu();
         let sums = gpu.allocate(4 * u64::from(m) * u64::from(n))?;
-        let found = round.mine_with(&a, &mining.options, |multiplication, watch| {
+        let options = mining.options.clone().cancelled_with(control);
+        let found = round.mine_with(&a, options, |multiplication, watch| {
             self.cuda.draw(&self.cuda.work(multiplication)?, Place::Gpu(&sums), watch)
-        })?;
+        });
+        let found = match found {
+            Err(MineError::Cancelled { found }) => {
+                mined.push(MinedStep { value, found: *found });
+                return Err(Cancelled.into());
+            }
+            found => found?,
+        };
         mined.push(MinedStep { value, found });
         self.follow(ready, &Part { sums: &sums, first: 0, rows: m })?;
         if !keep {

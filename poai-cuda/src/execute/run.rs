@@ -75,7 +75,7 @@ impl Resident for Executor {
         // An entry without a result came before the error of any later step.
         match (self.check_errors(&queued), steps) {
             (Err(error @ RunError::Step { .. }), _) | (_, Err(error)) | (Err(error), _) => {
-                Err(error)
+                Err(error.with_mined(queued.mined))
             }
             (Ok(()), Ok(())) => self.finish(&asked, queued),
         }
@@ -173,7 +173,7 @@ impl Executor {
                 // Mining waits on the host in any case, and a step without a
                 // result must not be mined.
                 self.check_errors(queued)?;
-                self.mine(&ready, value, mining, &mut queued.mined, keep)?
+                self.mine(&ready, value, (mining, options.control_ref()), &mut queued.mined, keep)?
             }
             (Op::Linear { .. }, _) => self.linear(&ready, keep)?,
             _ => {

@@ -286,7 +286,7 @@ fn nothing_is_mined_behind_an_entry_without_a_result() {
         let [gpu, cpu] = [cuda, Arc::new(Cpu::new())].map(|backend| {
             let model = Session::new(network.clone(), backend).unwrap();
             let options = RunOptions::new().mine(mining.clone());
-            model.trace_with((run, vec![ids.clone()]), &options).unwrap_err().to_string()
+            model.run_with((run, vec![ids.clone()]), &options).unwrap_err().to_string()
         });
         assert_eq!(gpu, cpu);
         assert!(gpu.contains("embed") && gpu.contains("entry 9"), "{gpu}");

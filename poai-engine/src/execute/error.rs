@@ -1,5 +1,6 @@
 //! Errors of executing a program and of reading a value of its trace.
 
+use super::options::MinedStep;
 use crate::backend::{BackendError, ChooseError};
 use crate::miner::MineError;
 use crate::operand::OperandError;
@@ -47,12 +48,16 @@ pub enum RunError {
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// Mining failed or was cancelled.
+    /// Mining failed.
     #[error(transparent)]
     Mine(#[from] MineError),
-    /// The caller cancelled the run.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
+    /// The caller cancelled the run. What was mined until then is kept.
+    #[error("cancelled by the caller; {} products were mined", mined.len())]
+    Cancelled {
+        /// The mining results so far, one per product. Their proofs are as valid
+        /// as any others. The last product may have tiles without tickets.
+        mined: Vec<MinedStep>,
+    },
     /// A tensor is not a valid operand.
     #[error(transparent)]
     Operand(#[from] OperandError),
@@ -67,6 +72,23 @@ pub enum RunError {
     /// the library.
     #[error("a tensor's bytes do not match the layout of its extent; report this as a bug")]
     Layout,
+}
+
+impl RunError {
+    /// The same error. If the run was cancelled, it holds these mining results.
+    /// Every executor of programs calls it.
+    pub fn with_mined(self, mined: Vec<MinedStep>) -> RunError {
+        match self {
+            RunError::Cancelled { .. } => RunError::Cancelled { mined },
+            other => other,
+        }
+    }
+}
+
+impl From<Cancelled> for RunError {
+    fn from(_: Cancelled) -> RunError {
+        RunError::Cancelled { mined: vec![] }
+    }
 }
 
 /// Why a value of a trace cannot be read.

@@ -4,6 +4,7 @@ use super::error::RunError;
 use super::options::{RunOptions, last_uses, mineable};
 use super::session::Session;
 use super::task::PRODUCT_ROWS;
+use poai_core::params::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};
 
@@ -61,6 +62,9 @@ impl Session {
             }
             let mined = options.mining().is_some() && mineable(&local);
             peak = peak.max(live + if mined { mined_bytes(&local) } else { scratch(&local) });
+            if mined {
+                live += kept_bytes(&local, options);
+            }
             if !traced {
                 let read = program.step_of(value).map_or(&[][..], |step| &step.inputs);
                 let mut freed: Vec<ValueId> = read.to_vec();
@@ -93,6 +97,17 @@ fn mined_bytes(local: &Local<'_>) -> u64 {
     let (a, b) = (local.slot(0).bytes(), local.slot(local.inputs).bytes());
     let bytes = 3 * a + 2 * b + 4 * product_entries(local);
     bytes + bytes / 8
+}
+
+/// Bytes of a mined product's result until the run ends: A with its tree in a
+/// backend's layout, and the winners.
+fn kept_bytes(local: &Local<'_>, options: &RunOptions) -> u64 {
+    let a = local.slot(0).bytes();
+    let tile = u64::from(Params::CONSENSUS.tile() as u32);
+    let tiles = product_entries(local) / (tile * tile);
+    let limit = options.mining().map_or(0, |mining| mining.options.keep.limit());
+    let winners = tiles.min(u64::try_from(limit).unwrap_or(u64::MAX));
+    2 * a + a / 16 + 1024 + 512 * winners
 }
 
 /// Bytes of computing a step: a block of a product, or a block of rows for each

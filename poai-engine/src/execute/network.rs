@@ -48,12 +48,19 @@ pub enum NetworkError {
 }
 
 /// A constant's tensor and the cached tree of its commitment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Held {
     /// The tensor.
     pub tensor: Tensor,
     /// Its tree.
     pub tree: Tree,
+}
+
+impl std::fmt::Debug for Held {
+    /// Omits the tree: its hashes could confirm guessed weights.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("tensor", &self.tensor).finish_non_exhaustive()
+    }
 }
 
 /// A program with the tensors of its constants, which hash to the program's

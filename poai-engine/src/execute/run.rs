@@ -10,7 +10,8 @@ use super::options::{MinedStep, Mining, RunOptions, last_uses, mineable};
 use super::task::{Done, Slots, Task};
 use super::tensor::Tensor;
 use super::trace::{OpenError, Trace};
-use crate::miner::Miner;
+use crate::miner::{MineError, Miner};
+use poai_core::control::Cancelled;
 use poai_core::digest::{Beacon, Job, Prover};
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, Program, RunShape, ValueId};
@@ -97,11 +98,12 @@ impl Executor<'_> {
         let mut values: Vec<Option<Arc<Tensor>>> = inputs.into_iter().map(Some).collect();
         let mut done = StepResults { sums: vec![None; values.len()], mined: vec![] };
         let trees = match self.options.is_traced() {
-            true => Some(self.traced_steps(&extents, &mut values, &mut done)?),
-            false => {
-                self.steps(&extents, &mut values, &mut done, &|_, _| ())?;
-                None
-            }
+            true => self.traced_steps(&extents, &mut values, &mut done).map(Some),
+            false => self.steps(&extents, &mut values, &mut done, &|_, _| ()).map(|()| None),
+        };
+        let trees = match trees {
+            Ok(trees) => trees,
+            Err(error) => return Err(error.with_mined(done.mined)),
         };
         let output = values.last().cloned().flatten().ok_or(RunError::Layout)?;
         let StepResults { sums, mined } = done;
@@ -237,7 +239,14 @@ impl Executor<'_> {
         let a = self.host.device.prepare(a.operand(Side::A)?)?;
         let miner = Miner::new(self.host.device.clone());
         let round = miner.round(&mining.challenge, &weights.prepared)?;
-        let product = round.mine(&a, &mining.options)?;
+        let options = mining.options.clone().cancelled_with(self.options.control_ref());
+        let product = match round.mine(&a, options) {
+            Err(MineError::Cancelled { found }) => {
+                mined.push(MinedStep { value, found: *found });
+                return Err(Cancelled.into());
+            }
+            product => product?,
+        };
         mined.push(MinedStep { value, found: product.found });
         let stride = product.product.ncols();
         let sums = product.product.into_raw_vec_and_offset().0;

@@ -18,7 +18,7 @@ pub enum Keep {
 
 impl Keep {
     /// The most winners that are kept.
-    pub(super) fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         match self {
             Keep::Best => 1,
             Keep::UpTo(limit) => *limit,
@@ -30,7 +30,7 @@ impl Keep {
 #[derive(Clone, Debug)]
 pub struct MineOptions {
     pub(super) difficulty: Difficulty,
-    pub(super) keep: Keep,
+    pub(crate) keep: Keep,
     pub(super) control: Control,
 }
 
@@ -56,6 +56,12 @@ impl MineOptions {
     /// strict order. The callback must be quick.
     pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> MineOptions {
         self.control = self.control.progress(callback);
+        self
+    }
+
+    /// Adds the switches of a control, such as a run's, which mines its products.
+    pub fn cancelled_with(mut self, control: &Control) -> MineOptions {
+        self.control = self.control.cancelled_with(control);
         self
     }
 

@@ -99,7 +99,8 @@ impl Round {
             self.miner.backend.multiply(multiplication, Output::Tickets, watch)
         };
         let (completion, found) = self.multiply(a, shape, options, true, multiply)?;
-        let full = found.winners.len() >= options.keep.limit();
+        let limit = options.keep.limit();
+        let full = limit > 0 && found.winners.len() >= limit;
         match completion {
             Completion::Stopped if !full => Err(MineError::Cancelled { found: Box::new(found) }),
             _ => Ok(found),
@@ -233,7 +234,7 @@ impl Watch for Tally<'_> {
         if winners.len() > limit {
             winners.pop_last();
         }
-        if self.stop_when_full && winners.len() >= limit {
+        if self.stop_when_full && limit > 0 && winners.len() >= limit {
             self.stop.store(true, Ordering::Relaxed);
         }
     }

@@ -338,12 +338,12 @@ fn runs_and_searches_report_and_stop() {
     let (control, seen) = stopping();
     let options = RunOptions::new().control(control);
     let error = session.run_with((run, zoo::images(&run)), &options).unwrap_err();
-    assert!(matches!(error, RunError::Cancelled(_)), "{error}");
+    assert!(matches!(error, RunError::Cancelled { .. }), "{error}");
     assert_eq!(*seen.lock().unwrap(), [(1, steps), (2, steps)]);
     let (control, seen) = stopping();
     let options = RunOptions::new().control(control);
     let error = session.trace_with((run, zoo::images(&run)), &options).unwrap_err();
-    assert!(matches!(error, RunError::Cancelled(_)), "{error}");
+    assert!(matches!(error, RunError::Cancelled { .. }), "{error}");
     assert_eq!(*seen.lock().unwrap(), [(1, steps), (2, steps)]);
     let (control, seen) = stopping();
     let error = trace.find_fraud_with(&control).unwrap_err();
@@ -382,5 +382,69 @@ fn one_entry_is_exchanged() {
     assert_ne!(other.root(), tensor.root());
     for (row, column, value) in [(2, 0, 1), (0, 3, 1), (u32::MAX, u32::MAX, 1), (0, 0, 64)] {
         assert!(tensor.with_entry(row, column, value).is_err(), "{row} {column} {value}");
+    }
+}
+
+/// A cancelled run keeps what it mined, and stops within a product.
+#[test]
+fn a_cancelled_run_keeps_its_winners() {
+    use poai_core::{Cancel, Challenge, Difficulty};
+    use poai_engine::MineOptions;
+    use poai_engine::execute::{Constants, Mining};
+    let mut builder = Builder::new(&[Form::new(Dim::fixed(64), Dim::fixed(1024), Dtype::I8)]);
+    let mut constants = Constants::default();
+    let entries = zoo::entries("weights", 1024 * 1024, -63, 63);
+    let scales = [0, 1 << 20, 0].repeat(1024);
+    let mut value = builder.input(0);
+    for layer in 0..4 {
+        let named = |what: &str| format!("{what} {layer}");
+        let size = (1024, 1024);
+        let weights =
+            constants.add(&mut builder, &named("weights"), size, Dtype::I8, &entries).unwrap();
+        let size = (1024, 3);
+        let requantise =
+            constants.add(&mut builder, &named("scales"), size, Dtype::I32, &scales).unwrap();
+        let op = Op::Linear { weights, requantise, shifts: [28, 0, 0], clamp: Clamp::SYMMETRIC };
+        value = builder.step("linear", op, &[value]).unwrap();
+    }
+    let network = Network::new(builder.finish().unwrap(), constants.into_tensors()).unwrap();
+    let session = network.on(Arc::new(poai_engine::Cpu::new())).unwrap();
+    let entries = zoo::entries("input", 64 * 1024, -63, 63);
+    let input = Tensor::new(64, 1024, Dtype::I8, &entries).unwrap();
+    let mining =
+        || Mining { challenge: Challenge([3; 32]), options: MineOptions::new(Difficulty::ONE) };
+    // The run's switch, after two products: their winners are kept.
+    let cancel = Cancel::new();
+    let stop = cancel.clone();
+    let options = RunOptions::new().mine(mining()).cancel(&cancel).progress(move |progress| {
+        if progress.done == 2 {
+            stop.cancel();
+        }
+    });
+    for traced in [false, true] {
+        let error = match traced {
+            false => session.run_with(&input, &options).unwrap_err(),
+            true => session.trace_with(&input, &options).unwrap_err(),
+        };
+        let RunError::Cancelled { mined } = error else { panic!("{error}") };
+        assert_eq!(mined.len(), if traced { 0 } else { 2 }, "cancelled for good");
+        assert!(mined.iter().all(|step| step.found.proof().is_some()));
+    }
+    // Either switch stops within a product, and its winners so far are kept.
+    for of_run in [false, true] {
+        let cancel = Cancel::new();
+        let stop = cancel.clone();
+        let mut mining = mining();
+        mining.options = mining.options.progress(move |_| stop.cancel());
+        let mut options = RunOptions::new();
+        if of_run {
+            options = options.cancel(&cancel);
+        } else {
+            mining.options = mining.options.cancel(&cancel);
+        }
+        let error = session.run_with(&input, &options.mine(mining)).unwrap_err();
+        let RunError::Cancelled { mined } = error else { panic!("{error}") };
+        let [only] = &mined[..] else { panic!("{} products", mined.len()) };
+        assert!((1..64).contains(&only.found.drawn()), "{}", only.found.drawn());
     }
 }

@@ -4,18 +4,18 @@ use crate::{PEAK, alone};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape};
 use poai_core::{Challenge, Difficulty};
 use poai_engine::execute::{Constants, Mining, Network, RunOptions, Session, Tensor};
-use poai_engine::{Cpu, MineOptions};
+use poai_engine::{Cpu, Keep, MineOptions};
 use poai_testing::zoo;
 use std::sync::Arc;
 
-/// Three products of 1024 columns and their ReLUs.
+/// Twelve products of 1024 columns and their ReLUs.
 fn deep() -> Network {
     let mut builder = Builder::new(&[Form::new(Dim::fixed(1), Dim::fixed(1024), Dtype::I8)]);
     let mut constants = Constants::default();
     let entries = zoo::entries("weights", 1024 * 1024, -63, 63);
     let scales = [0, 1 << 20, 0].repeat(1024);
     let mut value = builder.input(0);
-    for layer in 0..3 {
+    for layer in 0..12 {
         let size = (1024, 1024);
         let name = format!("weights {layer}");
         let weights = constants.add(&mut builder, &name, size, Dtype::I8, &entries).unwrap();
@@ -33,11 +33,15 @@ fn deep() -> Network {
 fn runs_take_no_more_than_their_bound() {
     let _alone = alone();
     let encoder = RunShape { batch: 25, sequence: 64 };
-    let rows = RunShape { batch: 2048, sequence: 1 };
-    let entries = zoo::entries("input", 2048 * 1024, -63, 63);
-    let input = Tensor::new(2048, 1024, Dtype::I8, &entries).unwrap();
+    let rows = RunShape { batch: 512, sequence: 1 };
+    let entries = zoo::entries("input", 512 * 1024, -63, 63);
+    let input = Tensor::new(512, 1024, Dtype::I8, &entries).unwrap();
     let mining =
         Mining { challenge: Challenge([1; 32]), options: MineOptions::new(Difficulty::BLOCK_MIN) };
+    let many = Mining {
+        challenge: Challenge([1; 32]),
+        options: MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(usize::MAX)),
+    };
     for (network, run, inputs) in
         [(zoo::encoder(), encoder, zoo::tokens(&encoder)), (deep(), rows, vec![input])]
     {
@@ -50,7 +54,9 @@ fn runs_take_no_more_than_their_bound() {
             (plain.clone(), false),
             (plain.clone(), true),
             (plain.clone().sums(), true),
-            (plain.mine(mining.clone()), false),
+            (plain.clone().mine(mining.clone()), false),
+            (plain.clone().mine(mining.clone()), true),
+            (plain.mine(many.clone()), false),
         ] {
             let bound = match traced {
                 true => session.trace_memory_bytes(&run, &options).unwrap(),

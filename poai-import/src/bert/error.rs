@@ -125,8 +125,17 @@ pub enum BertError {
     Network(#[from] NetworkError),
     /// The integer network failed to run in the comparison.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
     /// The caller cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl From<RunError> for BertError {
+    fn from(error: RunError) -> BertError {
+        match error {
+            RunError::Cancelled { .. } => BertError::Cancelled(Cancelled),
+            error => BertError::Run(error),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Errors of quantising a network.
 
 use super::super::graph::GraphError;
+use poai_core::control::Cancelled;
 use poai_core::program::ProgramError;
 use poai_engine::execute::{NetworkError, RunError, TensorError};
 
@@ -8,9 +9,12 @@ use poai_engine::execute::{NetworkError, RunError, TensorError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantiseError {
+    /// The caller cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// The network does not fit together, or samples do not fit it.
     #[error(transparent)]
-    Graph(#[from] GraphError),
+    Graph(GraphError),
     /// The caller passed no calibration samples.
     #[error("expected at least one calibration sample, got none")]
     NoCalibration,
@@ -71,5 +75,23 @@ pub enum QuantiseError {
     Network(#[from] NetworkError),
     /// The program does not run on the calibration data.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
+}
+
+impl From<GraphError> for QuantiseError {
+    fn from(error: GraphError) -> QuantiseError {
+        match error {
+            GraphError::Cancelled(cancelled) => QuantiseError::Cancelled(cancelled),
+            error => QuantiseError::Graph(error),
+        }
+    }
+}
+
+impl From<RunError> for QuantiseError {
+    fn from(error: RunError) -> QuantiseError {
+        match error {
+            RunError::Cancelled { .. } => QuantiseError::Cancelled(Cancelled),
+            error => QuantiseError::Run(error),
+        }
+    }
 }

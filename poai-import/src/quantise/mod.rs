@@ -105,10 +105,11 @@ pub fn quantise(
 }
 
 /// As [`quantise`], with progress and cancellation. The unit of progress is a
-/// layer of the float run, which takes most of the time.
+/// layer. Each counts twice: once in floats, and once in the integers that are
+/// compared with them.
 ///
 /// # Errors
-/// As [`quantise`], or [`GraphError::Cancelled`].
+/// As [`quantise`], or [`QuantiseError::Cancelled`].
 pub fn quantise_with(
     graph: &Graph,
     calibration: ArrayView2<'_, f32>,
@@ -120,11 +121,13 @@ pub fn quantise_with(
         return Err(QuantiseError::NoCalibration);
     }
     finite("input", "calibration data", calibration.iter())?;
-    let values = float::run_with(graph, calibration, control)?;
+    let (to, layers) = (control.clone(), graph.layers.len() as u64);
+    let half = control.silent().progress(move |at| to.report(at.done, 2 * layers));
+    let values = float::run_with(graph, calibration, &half)?;
     for (layer, value) in graph.layers.iter().zip(&values[1..]) {
         finite(&layer.name, "its values", value.iter())?;
     }
-    control.check().map_err(GraphError::from)?;
+    control.check()?;
     let plan = ranges::Plan::new(graph, &values, options.range)?;
     let built = build::build(graph, &shapes, &plan, options)?;
     let mut quantised = Quantised {
@@ -136,7 +139,11 @@ pub fn quantise_with(
     };
     let input = quantised.quantise_input(calibration)?;
     let batch = calibration.nrows() / graph.input.rows();
-    let trace = report::run(&quantised.network, batch, input)?;
+    let to = control.clone();
+    let half = control.silent().progress(move |at| {
+        to.report(layers + at.done * layers / at.total.max(1), 2 * layers);
+    });
+    let trace = report::run(&quantised.network, batch, input, half)?;
     quantised.report = report::layers(graph, &values, &plan, &built.values, &trace)?;
     Ok(quantised)
 }

@@ -4,9 +4,10 @@ use super::super::graph::Graph;
 use super::QuantiseError;
 use super::ranges::Plan;
 use ndarray::Array2;
+use poai_core::control::Control;
 use poai_core::program::{RunShape, ValueId};
 use poai_engine::backend::cpu::Cpu;
-use poai_engine::execute::{Network, RunError, Session, Tensor, Trace};
+use poai_engine::execute::{Network, RunError, RunOptions, Session, Tensor, Trace};
 use std::sync::Arc;
 
 /// The error of one layer's integers against the floats.
@@ -24,12 +25,18 @@ pub struct LayerReport {
 }
 
 /// Runs the program and keeps every value.
-pub(super) fn run(network: &Network, batch: usize, input: Tensor) -> Result<Trace, QuantiseError> {
+pub(super) fn run(
+    network: &Network,
+    batch: usize,
+    input: Tensor,
+    control: Control,
+) -> Result<Trace, QuantiseError> {
     let session = Session::new(network.clone(), Arc::new(Cpu::new()))?;
     // If the batch exceeds u32, the input's extent does not match and the run
     // is refused.
     let shape = RunShape { batch: u32::try_from(batch).unwrap_or(u32::MAX), sequence: 1 };
-    Ok(session.trace((shape, vec![input]))?.trace)
+    let options = RunOptions::new().control(control);
+    Ok(session.trace_with((shape, vec![input]), &options)?.trace)
 }
 
 /// Compares the network value by value.

@@ -119,6 +119,12 @@ impl CircuitBuilder {
         self
     }
 
+    /// Sets progress and cancellation.
+    pub fn control(mut self, control: Control) -> CircuitBuilder {
+        self.control = control;
+        self
+    }
+
     /// Builds the circuit's constraints, once and for all.
     ///
     /// # Errors

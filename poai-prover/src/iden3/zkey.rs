@@ -108,6 +108,7 @@ pub enum ZkeyError {
         /// Index of the point in the section. In the header: α, β, β, γ, δ, δ.
         index: usize,
         /// What is wrong.
+        #[source]
         why: PointError,
     },
     /// An element has different values in the two groups.

@@ -92,7 +92,7 @@ pub enum KeyError {
     Memory(#[from] MemoryError),
     /// The network cannot be executed.
     #[error(transparent)]
-    Execute(#[from] RunError),
+    Run(#[from] RunError),
     /// The operating system gave no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -165,6 +165,7 @@ pub enum KeyProblem {
         /// Index of the point in that part.
         index: usize,
         /// What is wrong.
+        #[source]
         why: PointError,
     },
     /// The key to write does not match the identity: a part has another number

@@ -346,6 +346,39 @@ fn long_calls_are_followed_and_cancelled() {
         assert!(matches!(stopped, Err(ProveError::Cancelled(Cancelled))), "{last}: {stopped:?}");
         assert_eq!(*done.lock().unwrap(), last);
     }
+    // After the last stage there is nothing to stop.
+    let (cancel, switch) = (Cancel::new(), Cancel::new());
+    let last = switch.clone();
+    let options = ProveOptions::new().cancel(&cancel).cancel(&switch).progress(move |progress| {
+        if progress.done == progress.total {
+            last.cancel();
+        }
+    });
+    assert!(key.prove_with(&input, JOB, PROVER, &options).is_ok());
+}
+
+/// A salt is set for one part; the others stay random.
+#[test]
+fn one_salt_is_set_and_the_others_are_random() {
+    let network = mlp(3);
+    let seen = visibility(TensorVisibility::Hashed, WeightsVisibility::Committed);
+    let key = key(&circuit(&network, seen));
+    let input = input(&network, 8);
+    let options = ProveOptions::new().weights_salt(SALTS.weights);
+    let [one, two] = [(); 2].map(|()| key.prove_with(&input, JOB, PROVER, &options).unwrap());
+    let layout = key.circuit().layout();
+    let [a, b] = [&one, &two].map(|proven| layout.split(&proven.proof.signals).unwrap());
+    assert_eq!(a.weights, b.weights);
+    assert_eq!(a.weights, Some(commit_weights(&network, &SALTS.weights).unwrap()));
+    assert_ne!(a.input, b.input);
+    assert!(one.salts.input != two.salts.input && one.salts.output != two.salts.output);
+    let options = ProveOptions::new().input_salt(SALTS.input).output_salt(SALTS.output);
+    let three = key.prove_with(&input, JOB, PROVER, &options).unwrap();
+    assert_eq!(
+        layout.split(&three.proof.signals).unwrap().input,
+        [commit(&input, &SALTS.input).unwrap()]
+    );
+    assert!(three.salts.output == SALTS.output && three.salts.weights != SALTS.weights);
 }
 
 /// Two proofs of one input share no element, and nothing of the input is in

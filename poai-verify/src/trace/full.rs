@@ -117,14 +117,17 @@ impl Checker {
         data: &Data<'_>,
         method: &Method,
     ) -> Result<Checked, TraceError> {
+        let control = &method.control;
+        control.check()?;
         let head = self.head(trace, &mut Cursor::new(&header.to_bytes()))?;
         self.check_memory(&head.run, &head.extents)?;
         self.check_macs(&head)?;
         self.check_lengths(&head, data)?;
         self.check_clean(&head, data)?;
+        control.check()?;
         self.check_roots(&head, data)?;
         let (mut freivalds, mut recomputed) = (0, 0);
-        let (control, inputs) = (&method.control, self.program().inputs().len());
+        let inputs = self.program().inputs().len();
         let steps = self.program().steps().len() as u64;
         for index in inputs..self.program().values() {
             control.check()?;

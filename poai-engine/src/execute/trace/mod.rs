@@ -41,9 +41,12 @@ pub enum OpenError {
     },
     /// A receipt is not of this trace under its rules.
     #[error(
-        "expected a receipt of this trace under its rules, got one of trace {got} under {rules}"
+        "expected a receipt of trace {expected} under its rules, got one of trace {got} under rules \
+         {rules}; make it with this trace, or set the rules by `with_rules`"
     )]
     Receipt {
+        /// This trace.
+        expected: TraceRoot,
         /// The trace that the receipt names.
         got: TraceRoot,
         /// The rules that the receipt names.
@@ -290,7 +293,8 @@ impl Trace {
     /// Checks that a receipt is of this trace, under the trace's rules.
     fn check_receipt(&self, receipt: &Receipt) -> Result<(), OpenError> {
         if *receipt != self.receipt(receipt.job, receipt.prover) {
-            return Err(OpenError::Receipt { got: receipt.trace, rules: receipt.rules });
+            let (expected, got) = (self.root(), receipt.trace);
+            return Err(OpenError::Receipt { expected, got, rules: receipt.rules });
         }
         Ok(())
     }

@@ -412,7 +412,7 @@ fn names_choose_cards() {
             matches!(error, MultiGpuError::Gpu { ordinal: 1, source: CudaError::TooOld { .. } });
         assert!(old, "{error}");
         let error = open("cuda-wgmma:0,2").unwrap_err().to_string();
-        assert!(error.starts_with("GPU 2 ") && error.contains("cuda-wgmma needs"), "{error}");
+        assert!(error.starts_with("GPU 2 ") && error.contains("for cuda-wgmma, got"), "{error}");
 
         let gpu = gpus().unwrap().remove(0);
         let gpu = Cuda::open(&gpu).unwrap();

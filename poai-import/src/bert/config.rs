@@ -8,10 +8,25 @@ const BYTES_MAX: usize = 1 << 20;
 /// The most columns: those of an operand that is mined.
 const WIDTH_MAX: u64 = 1 << 14;
 
+/// The kind of an encoder: what its tensors are called, and what it adds to
+/// words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncoderKind {
+    /// BERT.
+    Bert,
+    /// RoBERTa, XLM-RoBERTa or CamemBERT: positions begin after that of padding.
+    Roberta,
+    /// DistilBERT: tokens have no types.
+    DistilBert,
+}
+
 /// An encoder's sizes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
+    /// The kind of encoder.
+    pub kind: EncoderKind,
     /// Number of tokens in the vocabulary.
     pub vocabulary: usize,
     /// Columns of the hidden states.
@@ -24,7 +39,12 @@ pub struct Config {
     pub intermediate: usize,
     /// The most tokens of a sequence.
     pub positions: usize,
-    /// Types of tokens. The reader gives every token the first type.
+    /// The row of the table of positions that the first token takes.
+    pub first_position: usize,
+    /// The token that gets the position of padding, so that no sequence may
+    /// hold it.
+    pub padding: Option<u32>,
+    /// Types of tokens, or 0. The reader gives every token the first type.
     pub types: usize,
     /// The number that LayerNorm adds to variances. The integer network adds
     /// nothing.
@@ -35,15 +55,21 @@ pub struct Config {
 #[derive(Deserialize)]
 struct Fields {
     model_type: Option<String>,
+    #[serde(alias = "activation")]
     hidden_act: Option<String>,
     position_embedding_type: Option<String>,
-    vocab_size: u64,
-    hidden_size: u64,
-    num_hidden_layers: u64,
-    num_attention_heads: u64,
-    intermediate_size: u64,
-    max_position_embeddings: u64,
+    vocab_size: Option<u64>,
+    #[serde(alias = "dim")]
+    hidden_size: Option<u64>,
+    #[serde(alias = "n_layers")]
+    num_hidden_layers: Option<u64>,
+    #[serde(alias = "n_heads")]
+    num_attention_heads: Option<u64>,
+    #[serde(alias = "hidden_dim")]
+    intermediate_size: Option<u64>,
+    max_position_embeddings: Option<u64>,
     type_vocab_size: Option<u64>,
+    pad_token_id: Option<u64>,
     layer_norm_eps: Option<f64>,
     is_decoder: Option<bool>,
 }
@@ -55,33 +81,45 @@ impl Config {
         }
         let fields: Fields =
             serde_json::from_slice(json).map_err(|error| BertError::Config(error.to_string()))?;
-        let named = [
-            ("model_type", &fields.model_type, "bert"),
-            ("hidden_act", &fields.hidden_act, "gelu"),
-            ("position_embedding_type", &fields.position_embedding_type, "absolute"),
-        ];
-        for (field, value, supported) in named {
-            if let Some(value) = value.as_ref().filter(|value| *value != supported) {
-                let value = value.chars().take(64).collect();
-                return Err(BertError::Unsupported { field, value, supported });
+        let kind = fields.kind()?;
+        let size = |field, value: Option<u64>, limit: u64| {
+            let missing = || BertError::Config(format!("expected a field {field}, got none"));
+            let value = value.ok_or_else(missing)?;
+            match usize::try_from(value) {
+                Ok(size) if (1..=limit).contains(&value) => Ok(size),
+                _ => Err(BertError::Limit { field, value, limit }),
             }
-        }
-        if fields.is_decoder == Some(true) {
-            let (field, value) = ("is_decoder", "true".to_owned());
-            return Err(BertError::Unsupported { field, value, supported: "false" });
-        }
-        let size = |field, value: u64, limit: u64| match usize::try_from(value) {
-            Ok(size) if (1..=limit).contains(&value) => Ok(size),
-            _ => Err(BertError::Limit { field, value, limit }),
+        };
+        let vocabulary = size("vocab_size", fields.vocab_size, 1 << 22)?;
+        let hidden = size("hidden_size", fields.hidden_size, WIDTH_MAX)?;
+        let rows = size("max_position_embeddings", fields.max_position_embeddings, 1 << 14)?;
+        let types = match (kind, fields.type_vocab_size) {
+            (EncoderKind::DistilBert, _) | (_, Some(0)) => 0,
+            (_, types) => size("type_vocab_size", types.or(Some(2)), 1 << 10)?,
+        };
+        let (first_position, padding) = match kind {
+            EncoderKind::Roberta => {
+                let (id, limit) = (fields.pad_token_id.unwrap_or(1), rows as u64 - 1);
+                // At least one row must remain for the first token.
+                let wrong = BertError::Limit { field: "pad_token_id", value: id, limit };
+                match u32::try_from(id) {
+                    Ok(padding) if id + 1 < rows as u64 => (padding as usize + 1, Some(padding)),
+                    _ => return Err(wrong),
+                }
+            }
+            EncoderKind::Bert | EncoderKind::DistilBert => (0, None),
         };
         let config = Config {
-            vocabulary: size("vocab_size", fields.vocab_size, 1 << 22)?,
-            hidden: size("hidden_size", fields.hidden_size, WIDTH_MAX)?,
+            kind,
+            vocabulary,
+            hidden,
             layers: size("num_hidden_layers", fields.num_hidden_layers, 256)?,
-            heads: size("num_attention_heads", fields.num_attention_heads, fields.hidden_size)?,
+            heads: size("num_attention_heads", fields.num_attention_heads, hidden as u64)?,
             intermediate: size("intermediate_size", fields.intermediate_size, WIDTH_MAX)?,
-            positions: size("max_position_embeddings", fields.max_position_embeddings, 1 << 14)?,
-            types: size("type_vocab_size", fields.type_vocab_size.unwrap_or(2), 1 << 10)?,
+            positions: rows - first_position,
+            first_position,
+            padding,
+            types,
             epsilon: fields.layer_norm_eps.unwrap_or(1e-12),
         };
         if !config.hidden.is_multiple_of(config.heads) {
@@ -104,5 +142,39 @@ impl Config {
     /// Columns of one head.
     pub fn head(&self) -> usize {
         self.hidden / self.heads
+    }
+}
+
+impl Fields {
+    /// The kind of encoder. Refuses kinds and settings that are not supported.
+    fn kind(&self) -> Result<EncoderKind, BertError> {
+        let kind = match self.model_type.as_deref() {
+            None | Some("bert") => EncoderKind::Bert,
+            Some("roberta" | "xlm-roberta" | "camembert") => EncoderKind::Roberta,
+            Some("distilbert") => EncoderKind::DistilBert,
+            Some("mpnet") => return Err(BertError::RelativePositions),
+            Some(other) => {
+                return Err(BertError::Unsupported {
+                    field: "model_type",
+                    value: other.chars().take(64).collect(),
+                    supported: "bert, distilbert, roberta, xlm-roberta or camembert",
+                });
+            }
+        };
+        let named = [
+            ("hidden_act", &self.hidden_act, "gelu"),
+            ("position_embedding_type", &self.position_embedding_type, "absolute"),
+        ];
+        for (field, value, supported) in named {
+            if let Some(value) = value.as_ref().filter(|value| *value != supported) {
+                let value = value.chars().take(64).collect();
+                return Err(BertError::Unsupported { field, value, supported });
+            }
+        }
+        if self.is_decoder == Some(true) {
+            let (field, value) = ("is_decoder", "true".to_owned());
+            return Err(BertError::Unsupported { field, value, supported: "false" });
+        }
+        Ok(kind)
     }
 }

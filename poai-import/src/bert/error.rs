@@ -3,6 +3,7 @@
 use poai_core::control::Cancelled;
 use poai_core::program::ProgramError;
 use poai_engine::execute::{NetworkError, RunError, TensorError};
+use std::path::PathBuf;
 
 /// Why an encoder was not read or not quantised.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,48 @@ pub enum BertError {
         /// The largest permitted value.
         limit: u64,
     },
+    /// The positions are relative, as MPNet's are.
+    #[error(
+        "config.json: expected positions that are added to words, got the relative positions of \
+         MPNet, which no step computes; use an encoder of type bert, distilbert or roberta"
+    )]
+    RelativePositions,
+    /// A file of the model's directory cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// The weights are pickled, and reading them would run their code.
+    #[error(
+        "{}: expected weights in safetensors, got only pytorch_model.bin; convert it with \
+         `AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)` of \
+         transformers", directory.display()
+    )]
+    Pickled {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file that says how the model is put together is malformed.
+    #[error("{file}: {why}")]
+    Layout {
+        /// The file, relative to the model's directory.
+        file: String,
+        /// The problem.
+        why: String,
+    },
+    /// A module after the encoder is not supported, or one of its settings.
+    #[error("{file}: expected {supported}, got {value}")]
+    Module {
+        /// The file, relative to the model's directory.
+        file: String,
+        /// The supported modules or values.
+        supported: &'static str,
+        /// What the file has.
+        value: String,
+    },
     /// The bytes are not a safetensors file, or are truncated.
     #[error("not a complete safetensors file: {0}")]
     File(String),
@@ -40,8 +83,8 @@ pub enum BertError {
         /// Its name.
         tensor: String,
     },
-    /// A tensor has another type than f32.
-    #[error("tensor {tensor}: expected type F32, got {got}; convert it to F32")]
+    /// A tensor's entries are not floats of 16, 32 or 64 bits.
+    #[error("tensor {tensor}: expected type F16, BF16, F32 or F64, got {got}; convert it to F32")]
     Dtype {
         /// Its name.
         tensor: String,
@@ -91,6 +134,14 @@ pub enum BertError {
         /// Number of tokens in the vocabulary.
         vocabulary: usize,
     },
+    /// A sequence holds the token of padding.
+    #[error("sequence {sequence}: expected no token of padding, got {id}; remove it from the text")]
+    Padding {
+        /// The sequence's index.
+        sequence: usize,
+        /// The token.
+        id: u32,
+    },
     /// A percentile is not above 0 and at most 100, or an exponent is outside
     /// 0..=1.
     #[error("option {option}: expected {permitted}, got {value}")]
@@ -108,6 +159,9 @@ pub enum BertError {
         /// The layer.
         layer: usize,
     },
+    /// Values of the modules after the encoder exceed the range of f32.
+    #[error("the sentence head: the activations are infinite or NaN; check the weights")]
+    Head,
     /// Weights are too large for the integers of a step.
     #[error("{step}: the weights are too large for its multipliers")]
     Scale {

@@ -3,7 +3,7 @@
 use super::weights::{Dense, Norm};
 use super::{BertError, Encoder};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, s};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -16,8 +16,8 @@ pub struct Floats {
     /// Hidden states, tokens×hidden: first the embeddings, then the output of
     /// every layer.
     pub hidden: Vec<Array2<f32>>,
-    /// The mean of the last hidden states over the tokens, scaled to Euclidean
-    /// length 1.
+    /// What the encoder's head makes of the last hidden states: by default
+    /// their mean over the tokens, scaled to Euclidean length 1.
     pub embedding: Vec<f32>,
 }
 
@@ -59,10 +59,12 @@ impl Encoder {
                 Ok(())
             })?;
             for run in &mut all {
-                let mean = run.hidden.last().and_then(|last| last.mean_axis(Axis(0)));
-                let mean = mean.unwrap_or_default();
-                let length = mean.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-                run.embedding = mean.iter().map(|&x| (f64::from(x) / length) as f32).collect();
+                let Some(last) = run.hidden.last() else { continue };
+                let embedding = self.head.stages(last.view()).pop().unwrap_or_default();
+                if embedding.iter().any(|entry| !entry.is_finite()) {
+                    return Err(BertError::Head);
+                }
+                run.embedding = embedding.to_vec();
             }
             Ok(all)
         });
@@ -147,7 +149,7 @@ pub(super) fn groups(sequences: &[Vec<u32>]) -> Vec<&[Vec<u32>]> {
 }
 
 /// The rows of each sequence of a group.
-fn segments(group: &[Vec<u32>]) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn segments(group: &[Vec<u32>]) -> impl Iterator<Item = Range<usize>> {
     group.iter().scan(0, |start, ids| {
         let first = *start;
         *start += ids.len();

@@ -32,7 +32,16 @@ impl Encoder {
         let compared = (COMPARED.1 as u64).max(longest).min(total);
         let scores = heads * longest.next_multiple_of(128);
         let floats = 4 * compared * hidden * (layers + 1) * 2;
+        // The head's products, in floats, in integers and while they are made.
+        let head: u64 = self
+            .head
+            .products()
+            .map(|(inputs, outputs, _)| {
+                20 * inputs as u64 * outputs as u64
+                    + 64 * (threads + compared) * (inputs + outputs) as u64
+            })
+            .sum();
         let trace = compared * (layers + 1) * (12 * hidden + 3 * inner + 4 * scores);
-        BASE + constants + ranges + threads * forward + floats + trace
+        BASE + constants + ranges + head + threads * forward + floats + trace
     }
 }

@@ -1,38 +1,50 @@
 //! BERT text encoders: conversion from safetensors and `config.json` to an
 //! integer network.
 //!
-//! [`Encoder::read`] reads the float weights, and [`Encoder::run_float`] is the
-//! reference. [`Encoder::quantise`] measures ranges on calibration sequences
-//! and makes the network.
+//! [`Encoder::load`] reads a model's directory, and [`Encoder::read`] the bytes
+//! of two files. [`Encoder::run_float`] is the reference.
+//! [`Encoder::quantise`] measures ranges on calibration sequences and makes the
+//! network.
 //!
 //! - `config`: the fields of `config.json`, within limits;
-//! - `weights`: the float tensors, each checked;
+//! - `directory`: the files of a directory, and sentence-transformers' modules;
+//! - `tensors`: the tensors of safetensors files, each checked;
+//! - `weights`: the tensors that an encoder of each kind has;
+//! - `head`: pooling, and what follows it;
 //! - `float`: the forward pass in f32;
 //! - `ranges`: the ranges of activations;
 //! - `numbers`: conversion of floats to the integers of steps;
 //! - `memory`: how much memory quantisation takes;
-//! - `quantise`: the program, its constants and its error.
+//! - `quantise`: the program, its constants and its error;
+//! - `quantise_head`: the same of the head.
 //!
 //! In the integer network, hidden states are Q8 in 16 bits. Operands of
-//! products have 7 bits, with a scale for each row. An embedding has length
-//! 2¹⁴.
+//! products have 7 bits, with a scale for each row. A normalised embedding has
+//! length 2¹⁴.
 
 mod config;
+mod directory;
 mod error;
 mod float;
+mod head;
 mod memory;
 mod numbers;
 mod quantise;
+mod quantise_head;
 mod ranges;
+mod tensors;
 mod weights;
 
-pub use config::Config;
+pub use config::{Config, EncoderKind};
+pub use directory::encoder_directory;
 pub use error::BertError;
 pub use float::Floats;
+pub use head::{HeadActivation, Pooling, SentenceHead};
 pub use quantise::{EncoderOptions, LayerError, QuantisedEncoder};
 
 use poai_core::program::{Dtype, RunShape};
 use poai_engine::execute::Tensor;
+use tensors::Tensors;
 use weights::Weights;
 
 /// A text encoder with float weights.
@@ -40,24 +52,50 @@ use weights::Weights;
 pub struct Encoder {
     config: Config,
     weights: Weights,
+    head: SentenceHead,
+    tokens_max: usize,
+    tokens_stated: bool,
 }
 
 impl Encoder {
     /// Reads a model from the bytes of its safetensors and of its
-    /// `config.json`. Tensors may carry the prefix `bert.`. The reader ignores
-    /// tensors that an encoder does not need.
+    /// `config.json`. Tensors may carry a prefix, such as `bert.`. The reader
+    /// ignores tensors that an encoder does not need. An embedding is the mean
+    /// of all tokens, scaled to Euclidean length 1.
     ///
     /// # Errors
     /// [`BertError`] names the field or tensor and the problem.
     pub fn read(safetensors: &[u8], config_json: &[u8]) -> Result<Encoder, BertError> {
         let config = Config::read(config_json)?;
-        let weights = Weights::read(safetensors, &config)?;
-        Ok(Encoder { config, weights })
+        let weights = Weights::read(&Tensors::one(safetensors)?, &config)?;
+        let (head, tokens_max) = (SentenceHead::default(), config.positions);
+        Ok(Encoder { config, weights, head, tokens_max, tokens_stated: false })
     }
 
     /// Its sizes.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The modules after the encoder.
+    pub fn head(&self) -> &SentenceHead {
+        &self.head
+    }
+
+    /// The most tokens of a sequence: those of `sentence_bert_config.json`, and
+    /// no more than the model has positions.
+    pub fn tokens_max(&self) -> usize {
+        self.tokens_max
+    }
+
+    /// Whether `sentence_bert_config.json` states the most tokens.
+    pub fn states_tokens_max(&self) -> bool {
+        self.tokens_stated
+    }
+
+    /// The entries of an embedding.
+    pub fn embedding_columns(&self) -> usize {
+        self.head.columns(self.config.hidden)
     }
 
     /// Refuses sequences that the encoder does not support.
@@ -70,6 +108,9 @@ impl Encoder {
             let vocabulary = self.config.vocabulary;
             if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
                 return Err(BertError::Token { sequence, id, vocabulary });
+            }
+            if let Some(id) = self.config.padding.filter(|padding| ids.contains(padding)) {
+                return Err(BertError::Padding { sequence, id });
             }
         }
         Ok(())

@@ -86,13 +86,13 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// A product with row-scaled operands. `units(n)` is the integer that
-    /// represents 1 in output `n`.
+    /// A product with row-scaled operands. `input` is the integer that
+    /// represents 1 in them, and `units(n)` that in output `n`.
     pub(super) fn new(
         step: &str,
         dense: &Dense,
         columns: Option<&[f64]>,
-        units: impl Fn(usize) -> f64,
+        (input, units): (f64, impl Fn(usize) -> f64),
         per_row: bool,
     ) -> Result<Product, BertError> {
         let too_large = || BertError::Scale { step: step.to_owned() };
@@ -101,7 +101,7 @@ impl Product {
         let factors: Vec<f64> = scales
             .iter()
             .enumerate()
-            .map(|(n, scale)| scale / OPERAND / BUS * units(n) * guard)
+            .map(|(n, scale)| scale / OPERAND / input * units(n) * guard)
             .collect();
         let max = factors.iter().copied().fold(0.0, f64::max);
         if !max.is_finite() {

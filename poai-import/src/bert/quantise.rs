@@ -5,7 +5,7 @@ use super::numbers::{
     SMOOTH_SHIFT, TABLE_SHIFT, affine, bus, exponentials, gelu_table, largest_shift, round32,
     smoothing,
 };
-use super::ranges::{LayerRanges, Part};
+use super::ranges::{LayerRanges, Part, Ranges};
 use super::weights::{Dense, Layer, Norm};
 use super::{BertError, Encoder, inputs};
 use crate::quantise::{Granularity, RangeMethod};
@@ -59,9 +59,11 @@ pub struct LayerError {
 #[derive(Clone, Debug)]
 pub struct QuantisedEncoder {
     /// The network. Its inputs are token ids (i32, one row per token) and
-    /// lengths (i32, one row per item). Its output is embeddings of length 2¹⁴,
-    /// one row per item.
+    /// lengths (i32, one row per item). Its output is embeddings, one row per
+    /// item. A normalised one has length 2¹⁴.
     pub network: Network,
+    /// The number in the output that represents 1.
+    pub unit: f64,
     /// The error on some calibration sequences, from the embeddings to the
     /// output.
     pub report: Vec<LayerError>,
@@ -115,11 +117,11 @@ impl Encoder {
         let ranges = self.measure(calibration, control)?;
         control.check()?;
         let mut assembly = Assembly::new(self, options, percentile);
-        let states = assembly.network(&ranges)?;
+        let (states, unit) = assembly.network(&ranges)?;
         let program = assembly.builder.finish()?;
         let network = Network::new(program, assembly.constants.into_tensors())?;
-        let report = self.compare(&network, &states, calibration)?;
-        Ok(QuantisedEncoder { network, report })
+        let report = self.compare(&network, &states, unit, calibration)?;
+        Ok(QuantisedEncoder { network, unit, report })
     }
 
     /// Runs the integer network and the float model on some sequences, and
@@ -128,6 +130,7 @@ impl Encoder {
         &self,
         network: &Network,
         states: &[ValueId],
+        unit: f64,
         calibration: &[Vec<u32>],
     ) -> Result<Vec<LayerError>, BertError> {
         let mut longest = 0;
@@ -155,7 +158,7 @@ impl Encoder {
             report.push(LayerError { layer, relative_error: relative_error(pairs) });
         }
         let output = run.output.entries();
-        let output = output.iter().map(|&x| f64::from(x) / f64::from(1 << 14));
+        let output = output.iter().map(|&x| f64::from(x) / unit);
         let pairs = output.zip(floats.iter().flat_map(|float| float.embedding.iter().copied()));
         report
             .push(LayerError { layer: "output".to_owned(), relative_error: relative_error(pairs) });
@@ -172,11 +175,11 @@ fn relative_error(pairs: impl Iterator<Item = (f64, f32)>) -> f64 {
 }
 
 /// A program under construction.
-struct Assembly<'a> {
-    encoder: &'a Encoder,
+pub(super) struct Assembly<'a> {
+    pub(super) encoder: &'a Encoder,
     options: &'a EncoderOptions,
     percentile: f64,
-    builder: Builder,
+    pub(super) builder: Builder,
     constants: Constants,
 }
 
@@ -191,25 +194,23 @@ impl<'a> Assembly<'a> {
     }
 
     /// Adds all steps. Returns the values of hidden states, the embeddings
-    /// first.
-    fn network(&mut self, ranges: &[LayerRanges]) -> Result<Vec<ValueId>, BertError> {
+    /// first, and the number that represents 1 in the output.
+    fn network(&mut self, ranges: &Ranges) -> Result<(Vec<ValueId>, f64), BertError> {
         let weights = &self.encoder.weights;
-        let lengths = self.builder.input(1);
         let tables = [
             self.constant("exponentials", 1, Dtype::I16, &exponentials())?,
             self.constant("gelu", 1, Dtype::I16, &gelu_table())?,
         ];
         let mut state = self.embeddings()?;
         let mut states = vec![state];
-        for (index, (layer, ranges)) in weights.layers.iter().zip(ranges).enumerate() {
+        for (index, (layer, ranges)) in weights.layers.iter().zip(&ranges.layers).enumerate() {
             let part = LayerPart { name: format!("layer {index}"), layer, ranges, tables };
             let middle = self.attention(&part, state)?;
             state = self.feed_forward(&part, middle)?;
             states.push(state);
         }
-        let pooled = self.builder.step("mean", Op::MeanPool, &[state, lengths])?;
-        self.builder.step("embedding", Op::L2Normalise, &[pooled])?;
-        Ok(states)
+        let unit = self.head(state, &ranges.head)?;
+        Ok((states, unit))
     }
 
     fn embeddings(&mut self) -> Result<ValueId, BertError> {
@@ -322,6 +323,20 @@ impl<'a> Assembly<'a> {
         clamp: Clamp,
         operand: [ValueId; 2],
     ) -> Result<ValueId, BertError> {
+        self.scaled_product(name, dense, columns, (BUS, units), clamp, operand)
+    }
+
+    /// Adds a product. `units` are the number that represents 1 in its input,
+    /// and that in each output.
+    pub(super) fn scaled_product(
+        &mut self,
+        name: &str,
+        dense: &Dense,
+        columns: Option<&[f64]>,
+        units: (f64, impl Fn(usize) -> f64),
+        clamp: Clamp,
+        operand: [ValueId; 2],
+    ) -> Result<ValueId, BertError> {
         let per_row = self.options.weights == Granularity::PerChannel;
         let Product { weights, requantise, shifts } =
             Product::new(name, dense, columns, units, per_row)?;
@@ -352,7 +367,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Converts rows to operands. Returns the operands and their scales.
-    fn operand(&mut self, name: &str, x: ValueId) -> Result<[ValueId; 2], BertError> {
+    pub(super) fn operand(&mut self, name: &str, x: ValueId) -> Result<[ValueId; 2], BertError> {
         let scale = self.builder.step(&format!("{name} / row scales"), Op::RowScale, &[x])?;
         let rows = self.builder.step(&format!("{name} / operand"), Op::Quantise, &[x, scale])?;
         Ok([rows, scale])
@@ -365,7 +380,7 @@ impl<'a> Assembly<'a> {
         Ok(self.builder.step(&name, op, &[x])?)
     }
 
-    fn constant(
+    pub(super) fn constant(
         &mut self,
         name: &str,
         columns: usize,

@@ -1,11 +1,19 @@
 //! Ranges of the float model's activations on calibration sequences.
 
-use super::float::{Values, groups};
+use super::float::{Values, groups, segments};
 use super::{BertError, Encoder};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use poai_core::control::Control;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The measured ranges of an encoder.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ranges {
+    pub(super) layers: Vec<LayerRanges>,
+    /// The largest magnitude of each stage of the head.
+    pub(super) head: Vec<f32>,
+}
 
 /// The measured ranges of one layer.
 #[derive(Clone, Debug, Default)]
@@ -83,15 +91,29 @@ impl Encoder {
         &self,
         sequences: &[Vec<u32>],
         control: &Control,
-    ) -> Result<Vec<LayerRanges>, BertError> {
+    ) -> Result<Ranges, BertError> {
         let (done, total) = (AtomicU64::new(0), sequences.len() as u64);
-        let none = || vec![LayerRanges::default(); self.config.layers];
+        let layers = self.config.layers;
+        let none = || Ranges { layers: vec![LayerRanges::default(); layers], head: vec![] };
         let groups = groups(sequences);
         let measured = groups.par_iter().map(|group| {
             control.check()?;
             let mut ranges = none();
             self.forward(group, &mut |layer, values| {
-                ranges[layer].add(values, self.config.heads);
+                ranges.layers[layer].add(values, self.config.heads);
+                if layer + 1 < layers {
+                    return Ok(());
+                }
+                for tokens in segments(group) {
+                    let stages = self.head.stages(values.output.slice(s![tokens, ..]));
+                    ranges.head.resize(stages.len(), 0.0);
+                    for (max, stage) in ranges.head.iter_mut().zip(stages) {
+                        if stage.iter().any(|entry| !entry.is_finite()) {
+                            return Err(BertError::Head);
+                        }
+                        *max = stage.fold(*max, |max, x| max.max(x.abs()));
+                    }
+                }
                 Ok(())
             })?;
             let own = group.len() as u64;
@@ -99,8 +121,12 @@ impl Encoder {
             Ok(ranges)
         });
         measured.try_reduce(none, |mut a, b| {
-            for (a, b) in a.iter_mut().zip(b) {
+            for (a, b) in a.layers.iter_mut().zip(b.layers) {
                 a.merge(b);
+            }
+            a.head.resize(a.head.len().max(b.head.len()), 0.0);
+            for (a, b) in a.head.iter_mut().zip(b.head) {
+                *a = a.max(b);
             }
             Ok(a)
         })

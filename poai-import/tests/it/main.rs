@@ -1,6 +1,7 @@
 //! Tests of the readers of trained networks, and of quantisation.
 
 mod bert;
+mod encoders;
 mod model;
 mod onnx;
 mod quantise;

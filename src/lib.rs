@@ -41,6 +41,11 @@ struct Mining;
 #[doc = include_str!("../docs/networks.md")]
 struct Networks;
 
+/// The code of `docs/encoders.md`, with the feature that it shows.
+#[cfg(all(doctest, feature = "import"))]
+#[doc = include_str!("../docs/encoders.md")]
+struct Encoders;
+
 /// The code of `docs/proving.md`, with the feature that it shows.
 #[cfg(all(doctest, feature = "inference"))]
 #[doc = include_str!("../docs/proving.md")]

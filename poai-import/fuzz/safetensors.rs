@@ -1,5 +1,5 @@
-//! Reads the two files of a BERT encoder after changes. The fuzzer changes the shapes, types and
-//! names of tensors, numbers in the configuration, and any bits. An encoder that is read must run.
+//! Reads the two files of an encoder after changes. The fuzzer changes the shapes, types and names
+//! of tensors, the kind and numbers in the configuration, and any bits. An encoder that is read must run.
 //! Its quantisation must succeed or be refused.
 #![no_main]
 
@@ -19,7 +19,15 @@ enum Type {
     F32,
     F16,
     Bf16,
+    F64,
     I8,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Kind {
+    Bert,
+    Roberta,
+    DistilBert,
 }
 
 /// Changes of one tensor.
@@ -37,6 +45,7 @@ struct Change {
 
 #[derive(Arbitrary, Debug)]
 struct Input {
+    kind: Kind,
     changes: Vec<Change>,
     /// The index of a field, and its new (small) number.
     config: Vec<(u8, u8)>,
@@ -54,7 +63,7 @@ struct Tensor {
 }
 
 /// The tensors of an encoder with one layer and two heads.
-fn tensors() -> Vec<Tensor> {
+fn tensors(kind: Kind) -> Vec<Tensor> {
     let mut all: Vec<(String, Vec<u8>)> = vec![];
     for (name, rows) in [("word", 9), ("position", 5), ("token_type", 2)] {
         all.push((format!("embeddings.{name}_embeddings.weight"), vec![rows, HIDDEN]));
@@ -64,6 +73,22 @@ fn tensors() -> Vec<Tensor> {
         all.push((format!("{name}.bias"), vec![outputs]));
     };
     linear("embeddings.LayerNorm", HIDDEN, &[]);
+    let names = |name: &str| match kind {
+        Kind::Bert | Kind::Roberta => format!("encoder.layer.0.{name}"),
+        Kind::DistilBert => {
+            let name = match name {
+                "attention.self.query" => "attention.q_lin",
+                "attention.self.key" => "attention.k_lin",
+                "attention.self.value" => "attention.v_lin",
+                "attention.output.dense" => "attention.out_lin",
+                "attention.output.LayerNorm" => "sa_layer_norm",
+                "intermediate.dense" => "ffn.lin1",
+                "output.dense" => "ffn.lin2",
+                _ => "output_layer_norm",
+            };
+            format!("transformer.layer.0.{name}")
+        }
+    };
     for (name, outputs, inputs) in [
         ("attention.self.query", HIDDEN, &[HIDDEN][..]),
         ("attention.self.key", HIDDEN, &[HIDDEN]),
@@ -74,7 +99,7 @@ fn tensors() -> Vec<Tensor> {
         ("output.dense", HIDDEN, &[INNER]),
         ("output.LayerNorm", HIDDEN, &[]),
     ] {
-        linear(&format!("encoder.layer.0.{name}"), outputs, inputs);
+        linear(&names(name), outputs, inputs);
     }
     let tensor = |(name, shape): (String, Vec<u8>)| {
         let shape: Vec<usize> = shape.into_iter().map(usize::from).collect();
@@ -87,7 +112,7 @@ fn tensors() -> Vec<Tensor> {
 }
 
 fn file(input: &Input) -> Option<Vec<u8>> {
-    let mut all = tensors();
+    let mut all = tensors(input.kind);
     for change in &input.changes {
         let at = usize::from(change.which) % all.len();
         if change.absent && all.len() > 1 {
@@ -103,6 +128,7 @@ fn file(input: &Input) -> Option<Vec<u8>> {
                 Type::F32 => Dtype::F32,
                 Type::F16 => Dtype::F16,
                 Type::Bf16 => Dtype::BF16,
+                Type::F64 => Dtype::F64,
                 Type::I8 => Dtype::I8,
             };
         }
@@ -132,14 +158,19 @@ fn file(input: &Input) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn config(changes: &[(u8, u8)]) -> Vec<u8> {
+fn config(kind: Kind, changes: &[(u8, u8)]) -> Vec<u8> {
+    let kind = match kind {
+        Kind::Bert => "bert",
+        Kind::Roberta => "roberta",
+        Kind::DistilBert => "distilbert",
+    };
     let mut config = json!({
-        "model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute",
+        "model_type": kind, "hidden_act": "gelu", "position_embedding_type": "absolute",
         "vocab_size": 9, "hidden_size": HIDDEN, "num_hidden_layers": 1,
         "num_attention_heads": 2, "intermediate_size": INNER, "max_position_embeddings": 5,
         "type_vocab_size": 2, "layer_norm_eps": 1e-12, "pad_token_id": 0,
     });
-    const FIELDS: [&str; 8] = [
+    const FIELDS: [&str; 9] = [
         "vocab_size",
         "hidden_size",
         "num_hidden_layers",
@@ -148,6 +179,7 @@ fn config(changes: &[(u8, u8)]) -> Vec<u8> {
         "max_position_embeddings",
         "type_vocab_size",
         "layer_norm_eps",
+        "pad_token_id",
     ];
     for (field, number) in changes {
         config[FIELDS[usize::from(*field) % FIELDS.len()]] = Value::from(*number);
@@ -157,7 +189,7 @@ fn config(changes: &[(u8, u8)]) -> Vec<u8> {
 
 fuzz_target!(|input: Input| {
     let Some(file) = file(&input) else { return };
-    let Ok(encoder) = Encoder::read(&file, &config(&input.config)) else { return };
+    let Ok(encoder) = Encoder::read(&file, &config(input.kind, &input.config)) else { return };
     let ids: Vec<u32> = input.ids.iter().take(6).map(|&id| u32::from(id)).collect();
     let sequences = [ids, vec![1, 2]];
     let _ = encoder.run_float(&sequences);

@@ -1,16 +1,18 @@
-//! `poai embed`: embeds sentences with an integer MiniLM. Every product is
-//! exact, one trace root commits to the whole run, and its products draw
-//! tickets.
+//! `poai embed`: embeds sentences with a text encoder in integers. Every
+//! product is exact, one trace root commits to the whole run, and its products
+//! draw tickets.
 
 mod audit;
 mod model;
 mod report;
 mod text;
+mod tokeniser;
 
 use crate::arguments::example_challenge;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
+use model::TextModel;
 use poai::execute::{Mining, RunOptions, Session};
 use poai::import::bert;
 use poai::{Challenge, Difficulty, Keep, MineOptions};
@@ -25,8 +27,10 @@ const BATCH_TOKENS: usize = 4096;
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// The model's directory: model.safetensors, config.json and tokenizer.json
-    /// or vocab.txt. scripts/fetch-minilm.sh of the repository makes the default.
+    /// The model's directory, as transformers or sentence-transformers saves a
+    /// BERT, DistilBERT, RoBERTa or XLM-RoBERTa: config.json, safetensors, a
+    /// tokeniser, and optionally modules.json with Pooling, Dense and Normalize.
+    /// scripts/fetch-minilm.sh of the repository makes the default.
     #[arg(long, value_name = "DIR", default_value = "target/minilm")]
     model: PathBuf,
     /// One sentence a line, `-` for standard input. By default some pairs of
@@ -38,9 +42,11 @@ pub struct Args {
     /// the last. MACs, tickets, and audits' bytes and seconds are sums.
     #[arg(long)]
     json: bool,
-    /// Cut sentences at this many tokens, including the two at their ends.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(3..=4096))]
-    sequence: u16,
+    /// Cut sentences at this many tokens, including the two at their ends. A
+    /// model's own limit is never exceeded. By default the number that
+    /// sentence_bert_config.json states, or else 256.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=4096))]
+    sequence: Option<u16>,
     /// The challenge: the hash of a block's header, 64 hexadecimal digits.
     #[arg(long, value_name = "HEX", default_value_t = example_challenge())]
     challenge: Challenge,
@@ -58,18 +64,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let backend = args.backend.device()?;
     let sentences = text::sentences(args.text.as_deref())?;
-    let tokeniser = model::tokeniser(&args.model, args.sequence.into())?;
-    let ids = model::tokenise(&tokeniser, &sentences)?;
+    let model = TextModel::load(&args.model, args.sequence.map(usize::from))?;
+    let ids = model.tokens(&sentences)?;
 
     let spinner = terminal::spinner("quantising the model", None);
-    let encoder = model::encoder(&args.model)?;
-    let calibration = model::tokenise(&tokeniser, &text::calibration())?;
-    let quantised = encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
-    let report = quantised.report;
+    let calibration = model.tokens(&text::calibration())?;
+    let quantised = model.encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
+    let (report, unit) = (quantised.report, quantised.unit);
     let session = quantised.network.on(backend)?;
     spinner.finish_and_clear();
 
     let mut outcome = Outcome::new(sentences, report, args.text.is_none());
+    outcome.of(&model, unit);
     embed(args, &session, &ids, &mut outcome)?;
     terminal::print(&if args.json { outcome.json().to_string() + "\n" } else { outcome.text() })
 }
@@ -99,7 +105,7 @@ fn embed(
         let run = session.trace_with((shape, inputs), &options)?;
         let columns = run.output.extent().columns as usize;
         for (&sentence, entries) in batch.iter().zip(run.output.entries().chunks_exact(columns)) {
-            outcome.embeddings[sentence] = report::unit(entries);
+            outcome.embeddings[sentence] = outcome.embedding(entries);
         }
         outcome.macs += session.program().total_macs(&shape);
         for step in &run.mined {

@@ -1,24 +1,43 @@
 //! The model's files.
 
+use super::tokeniser::{self, Tokeniser};
 use crate::failure::Failure;
 use poai::import::bert::{BertError, Encoder};
 use std::path::{Path, PathBuf};
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{Tokenizer, TruncationParams};
+
+/// The tokens at which sentences are cut if the model's files state no number.
+const TOKENS: usize = 256;
 
 /// Why the model cannot be read, or cannot read a sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// There is no model in the directory.
+    #[error(
+        "expected a model in {}, got no config.json; scripts/fetch-minilm.sh gets one",
+        directory.display()
+    )]
+    None {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// A file of the model cannot be read.
-    #[error("{}: {source}; scripts/fetch-minilm.sh gets the model", path.display())]
+    #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// The error of the system.
         source: std::io::Error,
+    },
+    /// There is no tokeniser in the model's directory.
+    #[error(
+        "{}: expected tokenizer.json, vocab.txt, or vocab.json and merges.txt, got none; write \
+         tokenizer.json with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)` of \
+         transformers",
+        directory.display()
+    )]
+    NoTokeniser {
+        /// The directory.
+        directory: PathBuf,
     },
     /// The tokeniser's file does not hold a tokeniser.
     #[error("{}: {why}", path.display())]
@@ -41,69 +60,55 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// Makes errors of the model in a directory.
+    pub fn of(directory: &Path) -> impl Fn(BertError) -> ModelError {
+        move |source| {
+            let directory = directory.to_owned();
+            ModelError::Weights { directory, source: Box::new(source) }
+        }
+    }
+}
+
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Failure {
         Failure::usage(error)
     }
 }
 
-/// The float model.
-pub fn encoder(directory: &Path) -> Result<Encoder, ModelError> {
-    let read = |name: &str| {
-        let path = directory.join(name);
-        std::fs::read(&path).map_err(|source| ModelError::File { path, source })
-    };
-    let (weights, config) = (read("model.safetensors")?, read("config.json")?);
-    Encoder::read(&weights, &config).map_err(|source| {
-        let directory = directory.to_owned();
-        ModelError::Weights { directory, source: Box::new(source) }
-    })
+/// A float model with its tokeniser, and how both are used.
+pub struct TextModel {
+    pub encoder: Encoder,
+    tokeniser: Tokeniser,
+    /// The tokens at which sentences are cut.
+    pub sequence: usize,
+    /// Whether the user asked for more tokens than the model has.
+    pub clamped: bool,
 }
 
-/// The tokeniser: that of `tokenizer.json`, or BERT's own with `vocab.txt`.
-pub fn tokeniser(directory: &Path, most: usize) -> Result<Tokenizer, ModelError> {
-    let path = directory.join("tokenizer.json");
-    let (path, made) = if path.exists() {
-        let made = Tokenizer::from_file(&path);
-        (path, made)
-    } else {
-        let path = directory.join("vocab.txt");
-        if let Err(source) = std::fs::metadata(&path) {
-            return Err(ModelError::File { path, source });
+impl TextModel {
+    /// Reads a directory. Sentences are cut at `sequence` tokens, or at what
+    /// the model's files state, and never beyond what the model takes.
+    pub fn load(directory: &Path, sequence: Option<usize>) -> Result<TextModel, ModelError> {
+        let own = tokeniser::directory(directory)?;
+        if !own.join("config.json").exists() {
+            return Err(ModelError::None { directory: own });
         }
-        let made = of_vocabulary(&path);
-        (path, made)
-    };
-    let made = made.and_then(|mut tokeniser| {
-        let cut = TruncationParams { max_length: most, ..TruncationParams::default() };
-        tokeniser.with_truncation(Some(cut))?.with_padding(None);
-        Ok(tokeniser)
-    });
-    made.map_err(|error| ModelError::Tokeniser { path, why: error.to_string() })
-}
+        let mut tokeniser = Tokeniser::load(&own)?;
+        let encoder = Encoder::load(directory).map_err(ModelError::of(directory))?;
+        let own = tokeniser.tokens_max.unwrap_or(usize::MAX).max(1);
+        let most = encoder.tokens_max().min(own);
+        let stated = if encoder.states_tokens_max() { most } else { TOKENS };
+        let wanted = sequence.unwrap_or(stated);
+        let sequence = wanted.min(most);
+        tokeniser.cut(sequence)?;
+        Ok(TextModel { encoder, tokeniser, sequence, clamped: wanted > most })
+    }
 
-fn of_vocabulary(path: &Path) -> tokenizers::Result<Tokenizer> {
-    let words = WordPiece::from_file(&path.to_string_lossy()).unk_token("[UNK]".into()).build()?;
-    let mut tokeniser = Tokenizer::new(words);
-    let end = |token: &str| {
-        let id = tokeniser.token_to_id(token);
-        id.map(|id| (token.to_owned(), id))
-            .ok_or_else(|| format!("expected a token {token}, got none"))
-    };
-    let ends = BertProcessing::new(end("[SEP]")?, end("[CLS]")?);
-    tokeniser
-        .with_normalizer(Some(BertNormalizer::default()))
-        .with_pre_tokenizer(Some(BertPreTokenizer))
-        .with_post_processor(Some(ends));
-    Ok(tokeniser)
-}
-
-/// The token ids of every sentence, including `[CLS]` and `[SEP]`.
-pub fn tokenise<S: AsRef<str>>(
-    tokeniser: &Tokenizer,
-    sentences: &[S],
-) -> Result<Vec<Vec<u32>>, ModelError> {
-    let sentences = sentences.iter().map(|sentence| tokeniser.encode(sentence.as_ref(), true));
-    let ids = sentences.map(|encoding| encoding.map(|encoding| encoding.get_ids().to_vec()));
-    ids.collect::<Result<_, _>>().map_err(|error| ModelError::Tokenise(error.to_string()))
+    /// The token ids of every sentence. The encoder takes all of them.
+    pub fn tokens<S: AsRef<str>>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>, Failure> {
+        let ids = self.tokeniser.ids(sentences)?;
+        self.encoder.check(&ids)?;
+        Ok(ids)
+    }
 }

@@ -1,5 +1,6 @@
 //! The output of `poai embed`.
 
+use super::model::TextModel;
 use crate::terminal;
 use poai::import::bert::LayerError;
 use poai::{Ticket, TraceRoot};
@@ -17,6 +18,16 @@ pub struct Outcome {
     /// Whether the sentences are pairs to compare.
     pub pairs: bool,
     pub report: Vec<LayerError>,
+    /// How tokens become an embedding.
+    pub head: String,
+    /// Whether the model's files state the head.
+    pub head_stated: bool,
+    /// Whether embeddings have length 1.
+    normalised: bool,
+    /// The number in the network's output that represents 1.
+    unit: f64,
+    /// The tokens at which sentences were cut, and whether more were asked for.
+    pub sequence: (usize, bool),
     pub embeddings: Vec<Vec<f64>>,
     pub trace_roots: Vec<TraceRoot>,
     pub macs: u64,
@@ -30,14 +41,9 @@ pub struct Outcome {
     pub audit: Option<(usize, f64)>,
 }
 
-/// Entries divided by their Euclidean length.
-pub fn unit(entries: &[i32]) -> Vec<f64> {
-    let length = entries.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt().max(1.0);
-    entries.iter().map(|&x| f64::from(x) / length).collect()
-}
-
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
 }
 
 impl Outcome {
@@ -47,6 +53,11 @@ impl Outcome {
             sentences,
             pairs,
             report,
+            head: String::new(),
+            head_stated: false,
+            normalised: true,
+            unit: 1.0,
+            sequence: (0, false),
             trace_roots: vec![],
             macs: 0,
             tickets: 0,
@@ -58,12 +69,32 @@ impl Outcome {
         }
     }
 
+    /// Notes which model makes the embeddings. `unit` in the network's output
+    /// represents 1.
+    pub fn of(&mut self, model: &TextModel, unit: f64) {
+        let head = model.encoder.head();
+        (self.head, self.head_stated) = (head.to_string(), head.is_stated());
+        (self.normalised, self.unit) = (head.normalises(), unit);
+        self.sequence = (model.sequence, model.clamped);
+    }
+
+    /// The network's entries as floats. Those of length 1 have exactly that.
+    pub fn embedding(&self, entries: &[i32]) -> Vec<f64> {
+        let unit = match self.normalised {
+            true => entries.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt().max(1.0),
+            false => self.unit,
+        };
+        entries.iter().map(|&x| f64::from(x) / unit).collect()
+    }
+
     /// One JSON object; missing values are null. `trace_root` is that of the
     /// last batch, audits are those of all batches.
     pub fn json(&self) -> Value {
         let layers = self.report.iter().map(|error| (error.layer.clone(), error.relative_error));
         json!({
             "embeddings": self.embeddings,
+            "head": self.head,
+            "sequence": self.sequence.0,
             "trace_root": self.trace_roots.last(),
             "trace_roots": self.trace_roots,
             "macs": self.macs,
@@ -82,6 +113,11 @@ impl Outcome {
     pub fn text(&self) -> String {
         let mut lines = if self.pairs { self.compared() } else { self.nearest() };
         lines.push(String::new());
+        let source = if self.head_stated { "modules.json" } else { "no modules.json" };
+        lines.push(format!("embedding   {} ({source})", self.head));
+        let (tokens, clamped) = self.sequence;
+        let limit = if clamped { ", the most of this model" } else { "" };
+        lines.push(format!("tokens      at most {tokens} a sentence{limit}"));
         if let Some(error) = self.report.last() {
             let per_cent = 100.0 * error.relative_error;
             lines.push(format!("quantised   embeddings off by {per_cent:.1} % in calibration"));

@@ -5,7 +5,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 const CONFIG: &str = r#"{"model_type": "bert", "hidden_act": "gelu", "vocab_size": 10,
@@ -141,8 +141,6 @@ fn what_is_wrong_is_said_in_one_line() {
     fails(&["--backend", "abacus"], "", "abacus");
     fails(&["--challenge", "12"], "", "hexadecimal");
     fails(&["--sequence", "2"], "", "--sequence");
-    let long = "red ".repeat(40);
-    fails(&["--text", "-"], &long, "permitted is 1..=24");
     let whole = std::fs::read(model.path().join("model.safetensors")).unwrap();
     std::fs::write(model.path().join("model.safetensors"), &whole[..1000]).unwrap();
     fails(&["--sequence", "24"], "", "safetensors");
@@ -150,4 +148,87 @@ fn what_is_wrong_is_said_in_one_line() {
     fails(&["--sequence", "24"], "", "hidden_act");
     std::fs::write(model.path().join("vocab.txt"), "red\n").unwrap();
     fails(&[], "", "vocab.txt");
+}
+
+#[test]
+fn sentences_are_cut_at_what_the_model_takes() {
+    let model = tempfile::tempdir().unwrap();
+    make_model(model.path());
+    let long = "red ".repeat(40);
+    let cut = |arguments: &[&str]| {
+        let arguments = [&["--text", "-", "--json"], arguments].concat();
+        json(&embed(model.path(), &arguments, &long))
+    };
+    // The model has 24 positions.
+    let whole = cut(&[]);
+    assert_eq!(whole["sequence"], 24);
+    assert_eq!(cut(&["--sequence", "300"])["embeddings"], whole["embeddings"]);
+    let short = cut(&["--sequence", "9"]);
+    assert_eq!(short["sequence"], 9);
+    assert_ne!(short["embeddings"], whole["embeddings"]);
+    let stated = |name: &str, text: &str| std::fs::write(model.path().join(name), text).unwrap();
+    stated("tokenizer_config.json", r#"{"model_max_length": 16}"#);
+    assert_eq!(cut(&[])["sequence"], 16);
+    stated("sentence_bert_config.json", r#"{"max_seq_length": 12}"#);
+    assert_eq!(cut(&[])["sequence"], 12);
+    let said = embed(model.path(), &["--text", "-", "--sequence", "20"], &long);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("at most 12 a sentence, the most of this model"), "{said}");
+    assert!(said.contains("mean of the tokens, length 1 (no modules.json)"), "{said}");
+}
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_vectors/encoders").join(name)
+}
+
+#[test]
+fn embeddings_are_close_to_those_of_the_libraries() {
+    for (name, head, sequence) in [
+        ("bert", "mean of the tokens, length 1", 24),
+        ("bert-cased-first-token", "first token, length 1", 12),
+        ("distilbert-tanh", "mean of the tokens, product 32→16 with tanh", 24),
+        ("roberta-dense", "mean of the tokens, product 32→24, length 1", 22),
+        ("xlm-roberta-shards", "mean of the tokens, length 1", 22),
+    ] {
+        let file = std::fs::read(case(name).join("expected.json")).unwrap();
+        let expected: Value = serde_json::from_slice(&file).unwrap();
+        let texts: Vec<String> = serde_json::from_value(expected["texts"].clone()).unwrap();
+        let found = json(&embed(&case(name), &["--text", "-", "--json"], &texts.join("\n")));
+        assert_eq!(found["head"], head, "{name}");
+        assert_eq!(found["sequence"], sequence, "{name}");
+        let pairs = [&found, &expected].map(|value| value["embeddings"].as_array().unwrap());
+        assert_eq!(pairs[0].len(), pairs[1].len());
+        for (own, theirs) in pairs[0].iter().zip(pairs[1]) {
+            let (own, theirs) = (embedding(own), embedding(theirs));
+            assert_eq!(own.len(), theirs.len(), "{name}");
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+            let cosine = dot(&own, &theirs) / (dot(&own, &own) * dot(&theirs, &theirs)).sqrt();
+            // Measured: at least 0.9987, calibrated with the bundled sentences.
+            assert!(cosine > 0.99, "{name}: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn models_that_cannot_be_read_say_what_to_do() {
+    let model = tempfile::tempdir().unwrap();
+    make_model(model.path());
+    let fails = |says: &str| {
+        let output = embed(model.path(), &[], "");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(says) && !text.contains("fetch-minilm"), "{text}");
+    };
+    let weights = model.path().join("model.safetensors");
+    std::fs::rename(&weights, model.path().join("pytorch_model.bin")).unwrap();
+    fails("transformers.AutoModel.from_pretrained(DIR)");
+    let config = model.path().join("config.json");
+    std::fs::write(&config, CONFIG.replace("\"bert\"", "\"mpnet\"")).unwrap();
+    fails("MPNet");
+    std::fs::write(&config, CONFIG.replace("\"bert\"", "\"gpt2\"")).unwrap();
+    fails("expected model_type to be bert, distilbert");
+    std::fs::remove_file(model.path().join("vocab.txt")).unwrap();
+    fails("expected tokenizer.json, vocab.txt");
+    std::fs::write(model.path().join("modules.json"), "[]").unwrap();
+    fails("modules.json");
 }

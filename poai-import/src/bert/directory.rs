@@ -20,6 +20,11 @@ const MODULES_MAX: usize = 64;
 /// The most outputs of a product.
 const OUTPUTS_MAX: u64 = 1 << 14;
 
+/// How to make safetensors of an encoder's pickled weights.
+const CONVERT: &str = "transformers.AutoModel.from_pretrained(DIR).save_pretrained(DIR)";
+/// How to make safetensors of a module's pickled weights.
+const CONVERT_MODULE: &str = "sentence_transformers.SentenceTransformer(DIR).save_pretrained(DIR)";
+
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const MODULES: &str = "modules.json";
@@ -64,7 +69,7 @@ impl Encoder {
     pub fn load(directory: &Path) -> Result<Encoder, BertError> {
         let own = encoder_directory(directory)?;
         let config = Config::read(&read(&own.join("config.json"), JSON_BYTES_MAX)?)?;
-        let weights = with_tensors(&own, |tensors| Weights::read(tensors, &config))?;
+        let weights = with_tensors(&own, CONVERT, |tensors| Weights::read(tensors, &config))?;
         let head = match modules(directory)? {
             Some(modules) => head(directory, &modules, config.hidden)?,
             None => SentenceHead::default(),
@@ -77,7 +82,12 @@ impl Encoder {
 
 /// The modules of `modules.json`, if there is such a file.
 fn modules(directory: &Path) -> Result<Option<Vec<Listed>>, BertError> {
-    let Some(modules) = json::<Vec<Listed>>(directory, MODULES)? else { return Ok(None) };
+    let listed = json::<Vec<Listed>>(directory, MODULES)?;
+    if let Some(folder) = unlisted(directory, listed.as_deref().unwrap_or_default())? {
+        let why = format!("expected all folders of modules, got no {folder}; list it or remove it");
+        return Err(BertError::Layout { file: MODULES.into(), why });
+    }
+    let Some(modules) = listed else { return Ok(None) };
     if modules.is_empty() || modules.len() > MODULES_MAX {
         let why = format!("expected 1 to {MODULES_MAX} modules, got {}", modules.len());
         return Err(BertError::Layout { file: MODULES.into(), why });
@@ -87,6 +97,25 @@ fn modules(directory: &Path) -> Result<Option<Vec<Listed>>, BertError> {
         return Err(unsupported(MODULES, "a first module Transformer", first));
     }
     Ok(Some(modules))
+}
+
+/// A folder of a module, such as `1_Pooling`, that is not listed. Leaving it out
+/// would give other embeddings than the model's author meant.
+fn unlisted(directory: &Path, listed: &[Listed]) -> Result<Option<String>, BertError> {
+    let failed = |source| BertError::Read { path: directory.to_owned(), source };
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let is_module = name.split_once('_').is_some_and(|(number, kind)| {
+            let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            digits && !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        let named = listed.iter().any(|module| Path::new(&module.path) == Path::new(name));
+        if is_module && !named && directory.join(name).join("config.json").exists() {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// The head that the modules after the first state.
@@ -217,13 +246,17 @@ fn dense(directory: &Path, path: &str, columns: usize) -> Result<HeadStep, BertE
     };
     let own = below(directory, MODULES, path)?;
     let bias = fields.bias.unwrap_or(true);
-    let dense = with_tensors(&own, |tensors| tensors.dense("linear", [outputs, columns], bias))?;
+    let dense = with_tensors(&own, CONVERT_MODULE, |tensors| {
+        tensors.dense("linear", [outputs, columns], bias)
+    })?;
     Ok(HeadStep::Dense(dense, activation))
 }
 
 /// Calls `read` with the tensors of a directory.
+/// `convert` is how to make safetensors of pickled weights.
 fn with_tensors<T>(
     directory: &Path,
+    convert: &'static str,
     read_tensors: impl FnOnce(&Tensors<'_>) -> Result<T, BertError>,
 ) -> Result<T, BertError> {
     let path = directory.join(WEIGHTS);
@@ -237,10 +270,11 @@ fn with_tensors<T>(
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
         return read_tensors(&Tensors::several(&files, index)?);
     }
-    if directory.join("pytorch_model.bin").exists()
-        || directory.join("pytorch_model.bin.index.json").exists()
-    {
-        return Err(BertError::Pickled { directory: directory.to_owned() });
+    for pickled in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        let path = directory.join(pickled);
+        if path.exists() {
+            return Err(BertError::Pickled { path, convert });
+        }
     }
     let source = std::io::Error::from(std::io::ErrorKind::NotFound);
     Err(BertError::Read { path, source })

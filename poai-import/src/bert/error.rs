@@ -48,13 +48,14 @@ pub enum BertError {
     },
     /// The weights are pickled, and reading them would run their code.
     #[error(
-        "{}: expected weights in safetensors, got only pytorch_model.bin; convert it with \
-         `AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)` of \
-         transformers", directory.display()
+        "expected model.safetensors, got only {}; convert it with `{convert}`",
+        path.display()
     )]
     Pickled {
-        /// The directory.
-        directory: PathBuf,
+        /// The file with pickled weights.
+        path: PathBuf,
+        /// The Python expression that converts the model in a directory DIR.
+        convert: &'static str,
     },
     /// A file that says how the model is put together is malformed.
     #[error("{file}: {why}")]

@@ -98,8 +98,13 @@ impl Encoder {
         self.head.columns(self.config.hidden)
     }
 
-    /// Refuses sequences that the encoder does not support.
-    fn check(&self, sequences: &[Vec<u32>]) -> Result<(), BertError> {
+    /// Refuses sequences that the encoder does not support. A run of the integer
+    /// network does not know why a token is wrong.
+    ///
+    /// # Errors
+    /// [`BertError`] if a sequence is empty or too long, or a token is outside
+    /// the vocabulary or is RoBERTa's padding.
+    pub fn check(&self, sequences: &[Vec<u32>]) -> Result<(), BertError> {
         for (sequence, ids) in sequences.iter().enumerate() {
             let limit = self.config.positions;
             if ids.is_empty() || ids.len() > limit {

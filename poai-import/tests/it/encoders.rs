@@ -5,6 +5,7 @@ use poai_engine::Cpu;
 use poai_import::bert::{
     self, BertError, Encoder, EncoderKind, EncoderOptions, HeadActivation, Pooling,
 };
+use proptest::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -228,6 +229,7 @@ fn dense_modules_are_obeyed_or_refused_by_name() {
     fs::rename(&weights, model.path().join("2_Dense/pytorch_model.bin")).unwrap();
     let error = Encoder::load(model.path()).unwrap_err();
     assert!(matches!(error, BertError::Pickled { .. }), "{error}");
+    assert!(error.to_string().contains("SentenceTransformer(DIR)"), "{error}");
 }
 
 #[test]
@@ -242,7 +244,9 @@ fn other_modules_are_refused_by_name() {
         read(&Value::from_iter(listed).to_string())
     };
     let first = ("", "sentence_transformers.base.modules.transformer.Transformer");
-    let pooled = ("1_Pooling", "sentence_transformers.models.Pooling");
+    // Without a number, so that lists may leave it out.
+    fs::rename(model.path().join("1_Pooling"), model.path().join("pooling")).unwrap();
+    let pooled = ("pooling", "sentence_transformers.models.Pooling");
     let plain = of(&[first, pooled, ("", "sentence_transformers.models.Dropout")]).unwrap();
     assert_eq!(plain.head().to_string(), "first token");
     for modules in [
@@ -253,6 +257,16 @@ fn other_modules_are_refused_by_name() {
     ] {
         let error = of(&modules).unwrap_err();
         assert!(matches!(error, BertError::Module { .. }), "{modules:?}: {error}");
+    }
+    // The folder of a module that the file does not list.
+    for folder in ["2_Dense", "17_LayerNorm"] {
+        fs::create_dir(model.path().join(folder)).unwrap();
+        assert!(of(&[first, pooled]).is_ok(), "an empty folder is no module");
+        fs::write(model.path().join(folder).join("config.json"), "{}").unwrap();
+        let error = of(&[first, pooled]).unwrap_err();
+        assert!(matches!(error, BertError::Layout { .. }), "{error}");
+        assert!(error.to_string().contains(folder), "{error}");
+        fs::remove_dir_all(model.path().join(folder)).unwrap();
     }
     for path in ["../1_Pooling", "/etc", "a/../../b"] {
         let error = of(&[first, (path, pooled.1)]).unwrap_err();
@@ -269,13 +283,22 @@ fn other_modules_are_refused_by_name() {
 }
 
 #[test]
+fn a_module_without_modules_json_is_refused() {
+    let model = copy("bert-cased-first-token");
+    fs::remove_file(model.path().join("modules.json")).unwrap();
+    let error = Encoder::load(model.path()).unwrap_err();
+    assert!(matches!(error, BertError::Layout { .. }), "{error}");
+    assert!(error.to_string().contains("1_Pooling"), "{error}");
+}
+
+#[test]
 fn pickled_weights_are_refused_with_how_to_convert() {
     let model = copy("bert");
     let weights = model.path().join("model.safetensors");
     fs::rename(&weights, model.path().join("pytorch_model.bin")).unwrap();
     let error = Encoder::load(model.path()).unwrap_err();
     assert!(matches!(error, BertError::Pickled { .. }), "{error}");
-    assert!(error.to_string().contains("safe_serialization=True"), "{error}");
+    assert!(error.to_string().contains("AutoModel.from_pretrained(DIR)"), "{error}");
     fs::remove_file(model.path().join("pytorch_model.bin")).unwrap();
     let error = Encoder::load(model.path()).unwrap_err();
     assert!(matches!(error, BertError::Read { ref path, .. } if *path == weights), "{error}");
@@ -357,6 +380,38 @@ fn every_prefix_is_taken() {
         });
         let floats = Encoder::read(&renamed, &config).unwrap().run_float(&ids).unwrap();
         assert!(floats.iter().zip(&own).all(|(a, b)| a.embedding == b.embedding), "{prefix}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn mutated_layouts_never_panic(
+        file in 0usize..7, at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        let (name, file) = [
+            ("distilbert-tanh", "modules.json"),
+            ("distilbert-tanh", "1_Pooling/config.json"),
+            ("distilbert-tanh", "2_Dense/config.json"),
+            ("distilbert-tanh", "2_Dense/model.safetensors"),
+            ("xlm-roberta-shards", "0_Transformer/config.json"),
+            ("xlm-roberta-shards", "0_Transformer/model.safetensors.index.json"),
+            ("bert-cased-first-token", "sentence_bert_config.json"),
+        ][file];
+        let model = copy(name);
+        let path = model.path().join(file);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if cut {
+            bytes.truncate(at);
+        }
+        fs::write(&path, bytes).unwrap();
+        if let Ok(encoder) = Encoder::load(model.path()) {
+            let _ = encoder.quantise(&[vec![0, 5, 2]], &EncoderOptions::default());
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl SentenceHead {
                     stages.push(row);
                 }
                 HeadStep::Dense(dense, activation) => {
-                    let sums = dense.weights.dot(last) + &ArrayView1::from(&dense.bias);
+                    let sums = dense.weights.dot(last) + ArrayView1::from(&dense.bias);
                     let outputs = sums.mapv(|x| match activation {
                         HeadActivation::Identity => x,
                         HeadActivation::Tanh => x.tanh(),

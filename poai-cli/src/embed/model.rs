@@ -90,6 +90,9 @@ impl TextModel {
     /// Reads a directory. Sentences are cut at `sequence` tokens, or at what
     /// the model's files state, and never beyond what the model takes.
     pub fn load(directory: &Path, sequence: Option<usize>) -> Result<TextModel, ModelError> {
+        if !directory.is_dir() {
+            return Err(ModelError::None { directory: directory.to_owned() });
+        }
         let own = tokeniser::directory(directory)?;
         if !own.join("config.json").exists() {
             return Err(ModelError::None { directory: own });

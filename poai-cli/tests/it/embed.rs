@@ -134,6 +134,9 @@ fn what_is_wrong_is_said_in_one_line() {
         assert!(text.contains(says), "{text:?} does not say {says:?}");
     };
     fails(&[], "", "scripts/fetch-minilm.sh");
+    let missing = embed(&model.path().join("none"), &[], "");
+    let missing = String::from_utf8(missing.stderr).unwrap();
+    assert!(missing.contains("scripts/fetch-minilm.sh"), "{missing}");
     make_model(model.path());
     fails(&["--text", "-"], "", "expected a sentence a line");
     fails(&["--text", "-"], " \n\t\n", "expected a sentence a line");

@@ -33,14 +33,13 @@ impl Encoder {
         let scores = heads * longest.next_multiple_of(128);
         let floats = 4 * compared * hidden * (layers + 1) * 2;
         // The head's products, in floats, in integers and while they are made.
-        let head: u64 = self
-            .head
-            .products()
-            .map(|(inputs, outputs, _)| {
-                20 * inputs as u64 * outputs as u64
-                    + 64 * (threads + compared) * (inputs + outputs) as u64
-            })
-            .sum();
+        // Rows are those of one item a thread, and of the compared items.
+        let rows = threads + COMPARED.0 as u64;
+        let products = self.head.products().map(|(inputs, outputs, _)| {
+            let [inputs, outputs] = [inputs, outputs].map(|columns| columns as u64);
+            16 * inputs * outputs + 64 * rows * (inputs + outputs)
+        });
+        let head: u64 = products.sum();
         let trace = compared * (layers + 1) * (12 * hidden + 3 * inner + 4 * scores);
         BASE + constants + ranges + head + threads * forward + floats + trace
     }

@@ -63,6 +63,34 @@ const CONFIG: &str = r#"{
 
 /// An encoder of [`CONFIG`] with evenly spread weights.
 fn encoder() -> Encoder {
+    Encoder::read(&file(encoder_tensors()), CONFIG.as_bytes()).unwrap()
+}
+
+/// The same encoder with a wide product after pooling.
+fn encoder_with_head() -> Encoder {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    write("config.json", CONFIG.as_bytes());
+    write("model.safetensors", &file(encoder_tensors()));
+    write(
+        "modules.json",
+        br#"[{"path": "", "type": "Transformer"}, {"path": "1_Pooling", "type": "Pooling"},
+            {"path": "2_Dense", "type": "Dense"}]"#,
+    );
+    write("1_Pooling/config.json", br#"{"pooling_mode": "cls"}"#);
+    write("2_Dense/config.json", br#"{"in_features": 128, "out_features": 16384}"#);
+    let tensors = [("linear.weight", vec![16384, 128]), ("linear.bias", vec![16384])];
+    let tensors = tensors.map(|(name, shape)| (name.to_owned(), shape)).to_vec();
+    write("2_Dense/model.safetensors", &file(tensors));
+    Encoder::load(directory.path()).unwrap()
+}
+
+/// The names and shapes of an encoder's tensors.
+fn encoder_tensors() -> Vec<(String, Vec<usize>)> {
     let mut all: Vec<(String, Vec<usize>)> = vec![];
     for (name, rows) in [("word", 3000), ("position", 128), ("token_type", 2)] {
         all.push((format!("embeddings.{name}_embeddings.weight"), vec![rows, 128]));
@@ -86,6 +114,11 @@ fn encoder() -> Encoder {
         all.push((format!("{norm}.LayerNorm.weight"), vec![128]));
         all.push((format!("{norm}.LayerNorm.bias"), vec![128]));
     }
+    all
+}
+
+/// A safetensors file with evenly spread entries.
+fn file(all: Vec<(String, Vec<usize>)>) -> Vec<u8> {
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = all
         .into_iter()
         .map(|(name, shape)| {
@@ -99,18 +132,18 @@ fn encoder() -> Encoder {
     let views = bytes.iter().map(|(name, shape, bytes)| {
         (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
     });
-    let file = safetensors::serialize(views, None).unwrap();
-    Encoder::read(&file, CONFIG.as_bytes()).unwrap()
+    safetensors::serialize(views, None).unwrap()
 }
 
 #[test]
 fn quantising_an_encoder_takes_no_more_than_its_bound() {
     let _alone = alone();
-    let encoder = encoder();
     let sequence = |i: u32| (0..8 + i * 5 % 100).map(|j| (i * 31 + j * 7) % 3000).collect();
     let calibration: Vec<Vec<u32>> = (0..60).map(sequence).collect();
-    let taken = peak(|| {
-        encoder.quantise(&calibration, &EncoderOptions::default()).unwrap();
-    });
-    check("encoder", taken, encoder.memory_bytes(&calibration));
+    for (name, encoder) in [("encoder", encoder()), ("encoder with a head", encoder_with_head())] {
+        let taken = peak(|| {
+            encoder.quantise(&calibration, &EncoderOptions::default()).unwrap();
+        });
+        check(name, taken, encoder.memory_bytes(&calibration));
+    }
 }

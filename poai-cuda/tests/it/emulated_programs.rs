@@ -289,7 +289,7 @@ fn nothing_is_mined_behind_an_entry_without_a_result() {
             model.run_with((run, vec![ids.clone()]), &options).unwrap_err().to_string()
         });
         assert_eq!(gpu, cpu);
-        assert!(gpu.contains("embed") && gpu.contains("entry 9"), "{gpu}");
+        assert!(gpu.contains("embed") && gpu.contains("got 9"), "{gpu}");
         assert!(!drawn.load(Ordering::Relaxed));
     });
 }

@@ -3,6 +3,7 @@
 use crate::graph::ImageExtent;
 use crate::onnx::{self, Limits, OnnxError};
 use crate::quantise::{QuantiseError, QuantiseOptions, Quantised, quantise_with};
+use crate::store::{self, StoreError};
 use ndarray::{Array, Array2, ArrayView2, Axis, Dimension, Ix4};
 use poai_core::control::{Cancelled, Control};
 use poai_core::digest::{Beacon, Job, Prover};
@@ -48,6 +49,9 @@ pub enum ModelError {
         /// The shape of the samples that the caller passed.
         got: Vec<usize>,
     },
+    /// A stored network was not read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// No backend was chosen.
     #[error(transparent)]
     Choose(#[from] ChooseError),
@@ -124,13 +128,30 @@ impl Model {
         Ok(Model::from(quantise_with(&graph, samples.view(), options, control)?))
     }
 
+    /// Reads a network that [`Model::save`] wrote. It keeps its program id, so
+    /// that keys and registrations stay good for new samples.
+    ///
+    /// # Errors
+    /// [`ModelError::Store`] names the file and the problem.
+    pub fn stored(directory: impl AsRef<Path>) -> Result<Model, ModelError> {
+        Ok(Model::from(store::load_quantised(directory.as_ref())?))
+    }
+
+    /// Writes the quantised network and its scales into a directory.
+    ///
+    /// # Errors
+    /// [`ModelError::Store`] if the directory cannot be written.
+    pub fn save(&self, directory: impl AsRef<Path>) -> Result<(), ModelError> {
+        Ok(store::save_quantised(&self.quantised, directory.as_ref())?)
+    }
+
     /// The same network on another device. Its first run brings it there.
     pub fn on(self, device: Arc<dyn Device>) -> Model {
         Model { device, session: Arc::default(), ..self }
     }
 
-    /// The output for some samples: one row per sample, or per pixel if the
-    /// output is an image.
+    /// The output for some samples: one row per sample, with the entries in the
+    /// order of the file.
     ///
     /// # Errors
     /// [`ModelError`] if the samples do not fit the network, or the device
@@ -221,7 +242,7 @@ impl From<Quantised> for Model {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TracedInference {
-    /// The output: one row per sample, or per pixel if the output is an image.
+    /// The output: one row per sample, with the entries in the order of the file.
     /// The trace commits to integers; these floats are those times the scale.
     pub output: Array2<f32>,
     /// The trace, which makes receipts, audits, fraud proofs, answers and links.

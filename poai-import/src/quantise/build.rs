@@ -1,6 +1,7 @@
 //! Building of the program, layer by layer.
 
 use super::super::graph::{self, Graph, Kind, Layer};
+use super::order;
 use super::ranges::Plan;
 use super::{Granularity, NARROW, Numbers, QuantiseError, QuantiseOptions, WIDE, finite, integer};
 use ndarray::{Array2, Axis};
@@ -44,6 +45,7 @@ pub(super) fn build(
         let value = build.layer(layer)?;
         build.values.push(value);
     }
+    build.order(graph)?;
     let Build { builder, constants, values, .. } = build;
     let network = Network::new(builder.finish()?, constants.into_tensors())?;
     Ok(Built { network, values })
@@ -102,14 +104,38 @@ impl Build<'_> {
         }
     }
 
+    /// Brings the output's entries into the file's order, one row a sample.
+    fn order(&mut self, graph: &Graph) -> Result<(), QuantiseError> {
+        let Some(layer) = graph.layers.last() else { return Ok(()) };
+        let (name, last) = (&layer.name, graph.layers.len());
+        let Some(image) = order::image(graph, self.shapes) else { return Ok(()) };
+        let mut x = self.values[last];
+        let [pixels, channels, all] = [image.rows(), image.channels, image.entries()];
+        let [pixels, channels, all] = [dim(name, pixels)?, dim(name, channels)?, dim(name, all)?];
+        let shaped = |rows, columns| {
+            let [rows, columns] = [rows, columns].map(Dim::fixed);
+            Op::Reshape { rows, columns }
+        };
+        if channels > 1 {
+            if self.shapes[last].rows() == 1 {
+                x = self.step(&suffixed(name, ".pixels"), shaped(pixels, channels), &[x])?;
+            }
+            x = self.step(&suffixed(name, ".channels"), Op::Transpose, &[x])?;
+        } else if self.shapes[last].rows() == 1 {
+            return Ok(());
+        }
+        self.step(&suffixed(name, ".row"), shaped(1, all), &[x])?;
+        Ok(())
+    }
+
     /// The value of 1 of an input, in the layer's own scale.
     fn ratio(&self, value: usize) -> f64 {
-        self.plan.scales[value] / self.plan.scales[self.values.len()]
+        self.plan.values[value].scale / self.plan.values[self.values.len()].scale
     }
 
     /// The range of the layer's own output.
     fn clamp(&self) -> Clamp {
-        if self.plan.wide[self.values.len()] { WIDE } else { NARROW }
+        if self.plan.values[self.values.len()].wide { WIDE } else { NARROW }
     }
 
     fn step(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, QuantiseError> {
@@ -169,7 +195,7 @@ impl Build<'_> {
     ) -> Result<ValueId, QuantiseError> {
         finite(&layer.name, "its weights", weights.iter())?;
         finite(&layer.name, "its bias", bias.iter())?;
-        let scale_x = self.plan.scales[layer.inputs[0]];
+        let scale_x = self.plan.values[layer.inputs[0]].scale;
         let bound = match self.options.numbers {
             Numbers::Fitted => BOUND,
             Numbers::Standard => (1 << standard::BIAS_BITS) - 1,

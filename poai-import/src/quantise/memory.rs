@@ -42,8 +42,11 @@ pub fn memory_bytes(graph: &Graph, samples: u32) -> Result<u64, GraphError> {
         // Entries as i32 while values are compared, and their magnitudes.
         sums = sums.max(entries(to) * 8);
     }
+    // Up to three steps bring the output into its order.
+    let ordered =
+        shapes.last().map_or(0, |extent| 3 * traced(samples, extent.entries() as u64, Dtype::I16));
     // A layer takes up to two steps.
-    Ok(BASE + floats + 2 * values + unfolded + constants + sums)
+    Ok(BASE + floats + 2 * values + ordered + unfolded + constants + sums)
 }
 
 /// The bytes of a traced tensor with its tree. A number that no tensor has

@@ -4,22 +4,27 @@
 //! Every value gets one scale (real = integer · scale), measured on samples.
 //! The largest magnitude, or a percentile of all magnitudes, becomes ±63 in i8.
 //! Relu, MaxPool and Flatten keep the scale of their input. The network's
-//! output is finer: its largest magnitude becomes ±2^14 in i16.
+//! output is finer: its largest magnitude becomes ±2^14 in i16. It has one row
+//! a sample, with the entries in the file's order (channel, row, column).
 //!
 //! - `ranges`: which values are measured, how, and the resulting scales.
-//! - `build`: the program, layer by layer.
+//! - `build`: the program, layer by layer; `order`: the order of its output.
+//! - `auto`: the choice of ranges by measured error.
 //! - `memory`: how much memory all of this takes.
 //! - `report`: the error of the integers against the floats.
 
+mod auto;
 mod build;
 mod error;
 mod memory;
-mod ranges;
+mod order;
+pub(crate) mod ranges;
 mod report;
 
+pub use auto::{CANDIDATES, quantise_auto};
 pub use error::QuantiseError;
 pub use memory::memory_bytes;
-pub use report::LayerReport;
+pub use report::{Comparison, LayerReport, SampleErrors};
 
 use super::float;
 use super::graph::{Graph, GraphError, ImageExtent};
@@ -27,6 +32,7 @@ use ndarray::{Array2, ArrayView2};
 use poai_core::control::Control;
 use poai_core::program::{Clamp, Dtype};
 use poai_engine::execute::{Network, Tensor};
+use ranges::Plan;
 
 /// How the range of an activation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
@@ -77,18 +83,27 @@ pub struct QuantiseOptions {
 
 /// A network of exact integers, and its measured error.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Quantised {
     /// The program with its constants. It has one i8 input with one row per
-    /// pixel (or one row per vector) for every sample of the batch.
+    /// pixel (or one row per vector) for every sample of the batch. Its output
+    /// has one row a sample, with the entries in the file's order.
     pub network: Network,
     /// The error of each layer in order, on the calibration data.
     pub report: Vec<LayerReport>,
+    /// The errors of the calibration samples.
+    pub samples: SampleErrors,
     /// The shape of one sample.
     pub input: ImageExtent,
     /// The real value of 1 in the program's input.
     pub input_scale: f64,
     /// The real value of 1 in the program's output.
     pub output_scale: f64,
+    /// The method that measured the ranges.
+    pub range: RangeMethod,
+    /// The form of the constants other than weights.
+    pub numbers: Numbers,
+    pub(crate) plan: Plan,
 }
 
 /// Quantises a network. `calibration` holds samples one after another, pixel by
@@ -116,36 +131,75 @@ pub fn quantise_with(
     options: &QuantiseOptions,
     control: &Control,
 ) -> Result<Quantised, QuantiseError> {
-    let shapes = graph.shapes()?;
-    if calibration.nrows() == 0 {
-        return Err(QuantiseError::NoCalibration);
+    let values = Values::new(graph, calibration, control)?;
+    values.quantise(options, control)
+}
+
+/// The floats that ranges and errors are measured with.
+struct Values<'a> {
+    graph: &'a Graph,
+    shapes: Vec<ImageExtent>,
+    calibration: ArrayView2<'a, f32>,
+    floats: Vec<Array2<f32>>,
+}
+
+impl<'a> Values<'a> {
+    fn new(
+        graph: &'a Graph,
+        calibration: ArrayView2<'a, f32>,
+        control: &Control,
+    ) -> Result<Values<'a>, QuantiseError> {
+        let shapes = graph.shapes()?;
+        if calibration.nrows() == 0 {
+            return Err(QuantiseError::NoCalibration);
+        }
+        finite("input", "calibration data", calibration.iter())?;
+        let (to, layers) = (control.clone(), graph.layers.len() as u64);
+        let half = control.silent().progress(move |at| to.report(at.done, 2 * layers));
+        let floats = float::run_with(graph, calibration, &half)?;
+        for (layer, value) in graph.layers.iter().zip(&floats[1..]) {
+            finite(&layer.name, "its values", value.iter())?;
+        }
+        control.check()?;
+        Ok(Values { graph, shapes, calibration, floats })
     }
-    finite("input", "calibration data", calibration.iter())?;
-    let (to, layers) = (control.clone(), graph.layers.len() as u64);
-    let half = control.silent().progress(move |at| to.report(at.done, 2 * layers));
-    let values = float::run_with(graph, calibration, &half)?;
-    for (layer, value) in graph.layers.iter().zip(&values[1..]) {
-        finite(&layer.name, "its values", value.iter())?;
+
+    fn quantise(
+        &self,
+        options: &QuantiseOptions,
+        control: &Control,
+    ) -> Result<Quantised, QuantiseError> {
+        let Values { graph, shapes, calibration, floats } = self;
+        let mut plan = Plan::new(graph, floats, options.range)?;
+        let built = build::build(graph, shapes, &plan, options)?;
+        for (planned, value) in plan.values.iter_mut().zip(&built.values) {
+            planned.value = value.0;
+        }
+        let mut quantised = Quantised {
+            network: built.network,
+            report: vec![],
+            samples: SampleErrors::default(),
+            input: graph.input,
+            input_scale: plan.values[0].scale,
+            output_scale: plan.values[graph.layers.len()].scale,
+            range: options.range,
+            numbers: options.numbers,
+            plan,
+        };
+        let input = quantised.quantise_input(*calibration)?;
+        let batch = calibration.nrows() / graph.input.rows();
+        let (to, layers) = (control.clone(), graph.layers.len() as u64);
+        let half = control.silent().progress(move |at| {
+            to.report(layers + at.done * layers / at.total.max(1), 2 * layers);
+        });
+        let trace = report::run(&report::session(&quantised.network)?, batch, input, half)?;
+        let mut measure = report::Measure::new(graph, &quantised.plan);
+        measure.add(floats, &trace, batch)?;
+        let compared = measure.finish(graph);
+        quantised.report = compared.layers;
+        quantised.samples = compared.samples;
+        Ok(quantised)
     }
-    control.check()?;
-    let plan = ranges::Plan::new(graph, &values, options.range)?;
-    let built = build::build(graph, &shapes, &plan, options)?;
-    let mut quantised = Quantised {
-        network: built.network,
-        report: vec![],
-        input: graph.input,
-        input_scale: plan.scales[0],
-        output_scale: plan.scales[graph.layers.len()],
-    };
-    let input = quantised.quantise_input(calibration)?;
-    let batch = calibration.nrows() / graph.input.rows();
-    let to = control.clone();
-    let half = control.silent().progress(move |at| {
-        to.report(layers + at.done * layers / at.total.max(1), 2 * layers);
-    });
-    let trace = report::run(&quantised.network, batch, input, half)?;
-    quantised.report = report::layers(graph, &values, &plan, &built.values, &trace)?;
-    Ok(quantised)
 }
 
 impl Quantised {
@@ -167,8 +221,7 @@ impl Quantised {
         Tensor::new(rows, columns, Dtype::I8, &integers).map_err(named)
     }
 
-    /// Converts the program's output to floats, one row per pixel (or per
-    /// vector).
+    /// Converts the program's output to floats, one row per sample.
     pub fn dequantise_output(&self, output: &Tensor) -> Array2<f32> {
         let columns = output.extent().columns as usize;
         let entries = output.entries();

@@ -8,16 +8,26 @@ use ndarray::Array2;
 const NARROW_TOP: f64 = 63.0;
 const WIDE_TOP: f64 = 16384.0;
 
-/// The scales of every value of a graph, with the input first.
-pub(super) struct Plan {
+/// Every value of a graph, with the input first.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) values: Vec<Planned>,
+}
+
+/// How a value of a graph is kept in integers.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Planned {
     /// The real value of 1.
-    pub(super) scales: Vec<f64>,
+    pub(crate) scale: f64,
     /// Whether the value is an i16: it becomes the output, and no product reads
     /// it.
-    pub(super) wide: Vec<bool>,
+    pub(crate) wide: bool,
     /// Whether negative entries have no effect: the only reader is a Relu,
     /// possibly after pooling or flattening.
-    pub(super) rectified: Vec<bool>,
+    pub(crate) rectified: bool,
+    /// The program's value, once the program is built.
+    pub(crate) value: u32,
 }
 
 /// Whether a layer only moves or selects entries and so keeps their scale.
@@ -69,7 +79,9 @@ impl Plan {
             };
             scales.push(scale);
         }
-        Ok(Plan { scales, wide, rectified })
+        let flags = wide.into_iter().zip(rectified);
+        let planned = |(scale, (wide, rectified))| Planned { scale, wide, rectified, value: 0 };
+        Ok(Plan { values: scales.into_iter().zip(flags).map(planned).collect() })
     }
 }
 

@@ -5,3 +5,4 @@ mod encoders;
 mod model;
 mod onnx;
 mod quantise;
+mod quantised;

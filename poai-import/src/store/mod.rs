@@ -4,6 +4,13 @@
 //! holds each constant's padded bytes, as they are committed, under the
 //! constant's number. The program names the constants by their roots, so
 //! neither file is accepted with another network's.
+//!
+//! A quantised network has a third file, `quantised.json`: the scales between
+//! floats and integers, and the errors that calibration measured.
+
+mod quantised;
+
+pub use quantised::{load_quantised, save_quantised};
 
 use poai_core::program::encoding::PROGRAM_BYTES_MAX;
 use poai_core::program::{Dtype, Extent, Program, ProgramDecodeError};
@@ -18,6 +25,8 @@ use std::path::{Path, PathBuf};
 pub const PROGRAM_FILE: &str = "program.poai";
 /// The constants' file name.
 pub const CONSTANTS_FILE: &str = "constants.safetensors";
+/// The file name of a quantised network's scales.
+pub const QUANTISED_FILE: &str = "quantised.json";
 /// The most bytes that the second file has beside the constants' own: a fixed
 /// part, and a part per constant.
 const HEADER_BYTES: (u64, u64) = (1 << 12, 1 << 8);
@@ -81,6 +90,26 @@ pub enum StoreError {
         index: usize,
         /// The problem.
         source: TensorError,
+    },
+    /// The scales' file is not its JSON.
+    #[error("{}: expected the scales of a quantised network: {source}", path.display())]
+    Scales {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        source: serde_json::Error,
+    },
+    /// A field of the scales' file does not fit the program.
+    #[error("{}: {field}: expected {expected}, got {got}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What fits.
+        expected: String,
+        /// What the file has.
+        got: String,
     },
     /// The constants belong to another network.
     #[error("{}: {source}", path.display())]

@@ -1,0 +1,108 @@
+//! Tables of numbers: one sample a line, fields separated by commas, semicolons
+//! or tabs.
+
+use super::{Form, Numbers, Problem, bounded};
+use crate::terminal::quoted;
+
+/// Reads a table. The first line may name the columns, lines may be blank, and
+/// a line may end with a separator.
+pub fn parse(text: &str, columns: usize) -> Result<Numbers, Problem> {
+    let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()).peekable();
+    let first = lines.peek().map_or("", |(line, _)| *line);
+    let separator = [';', '\t', ','].into_iter().find(|separator| first.contains(*separator));
+    let separator = separator.unwrap_or(',');
+    if is_header(first, separator) {
+        lines.next();
+    }
+    let (mut entries, mut count) = (vec![], 0);
+    for (line, number) in lines {
+        let mut fields: Vec<&str> = line.split(separator).collect();
+        if fields.len() == columns.saturating_add(1) {
+            // A separator at the end of the line makes an empty field.
+            fields.pop_if(|last| last.trim().is_empty());
+        }
+        if fields.len() != columns {
+            let got = match fields.last() {
+                Some(last) if last.trim().is_empty() => {
+                    format!("{}, the last of them empty", fields.len())
+                }
+                _ => fields.len().to_string(),
+            };
+            let expected = format!("{columns} numbers separated by {separator:?}");
+            return Err(Problem::new(expected, got).at(format!("line {number}")));
+        }
+        bounded(entries.len() + columns)?;
+        for (index, field) in fields.into_iter().enumerate() {
+            let entry = parsed(field).filter(|entry| entry.is_finite());
+            entries.push(entry.ok_or_else(|| {
+                let place = format!("line {number}, field {}", index + 1);
+                Problem::new("a finite number", quoted(field)).at(place)
+            })?);
+        }
+        count += 1;
+    }
+    Ok(Numbers { form: Form::Table, sizes: vec![count, columns], entries })
+}
+
+/// A number, which may stand in quotes.
+fn parsed(field: &str) -> Option<f32> {
+    let field = field.trim();
+    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+    inner.unwrap_or(field).trim().parse().ok()
+}
+
+/// Whether no field is a number, and not all are empty.
+fn is_header(line: &str, separator: char) -> bool {
+    let mut fields = line.split(separator);
+    fields.clone().any(|field| !field.trim().is_empty()) && fields.all(|field| parsed(field).is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Vec<f32> {
+        let numbers = parse(text, 3).unwrap();
+        assert_eq!(numbers.sizes, [numbers.entries.len() / 3, 3]);
+        numbers.entries
+    }
+
+    #[test]
+    fn tables_of_many_makers_are_read() {
+        let expected = [1.0, -0.5, 3000.0, 4.0, 5.0, 6.0];
+        for text in [
+            "1,-0.5,3e3\n4,5,6",
+            "1,-0.5,3e3\r\n4,5,6\r\n\r\n",
+            "\n\n 1, -0.5 ,+3e3 \n   \n4,5,6\n\n",
+            "1;-0.5;3e3\n4;5;6\n",
+            "1\t-0.5\t3e3\n4\t5\t6\n",
+            "a,b,c\n1,-0.5,3e3\n4,5,6\n",
+            "\"a\";\"b\";\"\"\n\n1;-0.5;3e3\n4;5;6;\n",
+            "1,-0.5,3e3,\n4,5,6, \n",
+            "\"1\",\"-0.5\",\"3e3\"\n4,5,6\n",
+        ] {
+            assert_eq!(table(text), expected, "{text:?}");
+        }
+        assert!(table("").is_empty() && table("\r\n \n").is_empty() && table("a,b,c\n").is_empty());
+        assert_eq!(parse("1\n2,\n", 1).unwrap().entries, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn errors_name_line_and_field() {
+        for (text, why) in [
+            ("1,2,3\n\n1,x,3\n", "line 3, field 2: expected a finite number, got \"x\""),
+            ("1,,3\n", "line 1, field 2: expected a finite number, got \"\""),
+            ("1,2,nan\n", "line 1, field 3: expected a finite number, got \"nan\""),
+            ("1,2,1e39\n", "line 1, field 3: expected a finite number, got \"1e39\""),
+            ("a,2,3\n", "line 1, field 1: expected a finite number, got \"a\""),
+            ("a,b,c\nd,e,f\n", "line 2, field 1: expected a finite number, got \"d\""),
+            ("1,2\n", "line 1: expected 3 numbers separated by ',', got 2"),
+            ("1,2,3,4\n", "line 1: expected 3 numbers separated by ',', got 4"),
+            ("1,2,3,,\n", "line 1: expected 3 numbers separated by ',', got 5, the last of them empty"),
+            ("1,5;2;3\n", "line 1, field 1: expected a finite number, got \"1,5\""),
+            ("1 2 3\n4 5 6\n", "line 2: expected 3 numbers separated by ',', got 1"),
+        ] {
+            assert_eq!(parse(text, 3).unwrap_err().to_string(), why, "{text:?}");
+        }
+    }
+}

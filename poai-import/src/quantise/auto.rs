@@ -1,0 +1,46 @@
+//! The choice of ranges by measured error.
+
+use super::{QuantiseError, QuantiseOptions, Quantised, RangeMethod, Values};
+use crate::graph::{Graph, GraphError};
+use ndarray::ArrayView2;
+use poai_core::control::Control;
+
+/// The methods that [`quantise_auto`] tries, in order.
+pub const CANDIDATES: [RangeMethod; 3] =
+    [RangeMethod::MinMax, RangeMethod::Percentile(99.99), RangeMethod::Percentile(99.9)];
+/// A later method has to be better than an earlier one by this factor. Smaller
+/// differences are chance, and min-max clips nothing.
+const BETTER: f64 = 0.9;
+
+/// Quantises a network with the method of [`CANDIDATES`] that has the smallest
+/// error on the calibration samples: the mean of the median and the worst
+/// sample's error. `options.range` is ignored.
+///
+/// It takes [`super::memory_bytes`], and the memory of one network more.
+///
+/// # Errors
+/// As [`super::quantise_with`]. A percentile whose network does not fit is
+/// passed over.
+pub fn quantise_auto(
+    graph: &Graph,
+    calibration: ArrayView2<'_, f32>,
+    options: &QuantiseOptions,
+    control: &Control,
+) -> Result<Quantised, QuantiseError> {
+    let values = Values::new(graph, calibration, control)?;
+    let mut best = values.quantise(&QuantiseOptions { range: CANDIDATES[0], ..*options })?;
+    for range in CANDIDATES.into_iter().skip(1) {
+        control.check().map_err(GraphError::from)?;
+        let Ok(other) = values.quantise(&QuantiseOptions { range, ..*options }) else { continue };
+        if error(&other) < BETTER * error(&best) {
+            best = other;
+        }
+    }
+    Ok(best)
+}
+
+/// What a choice is judged by. The worst sample counts too, so that clipping a
+/// rare sample to nothing is no gain.
+fn error(quantised: &Quantised) -> f64 {
+    (quantised.samples.median + quantised.samples.worst) / 2.0
+}

@@ -14,6 +14,7 @@ mod digits;
 mod embed;
 mod failure;
 mod fault;
+mod fidelity;
 mod files;
 mod inspect;
 mod keyfile;
@@ -21,8 +22,10 @@ mod memory;
 mod mine;
 mod network;
 mod prove;
+mod quantise;
 mod rules;
 mod run;
+mod samples;
 mod shell;
 mod terminal;
 mod verify;
@@ -45,6 +48,7 @@ struct Program {
 enum Task {
     Mine(mine::Args),
     Verify(verify::Args),
+    Quantise(quantise::Args),
     Run(run::Args),
     Classify(classify::Args),
     Embed(embed::Args),
@@ -61,6 +65,7 @@ impl Task {
         match self {
             Task::Mine(args) => mine::run(args),
             Task::Verify(args) => verify::run(args),
+            Task::Quantise(args) => quantise::run(args),
             Task::Run(args) => run::run(args),
             Task::Classify(args) => classify::run(args),
             Task::Embed(args) => embed::run(args),

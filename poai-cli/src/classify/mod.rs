@@ -1,21 +1,27 @@
-//! `poai classify`: handwritten digits with exact integers. It reads two
-//! trained networks from ONNX, quantises them and compares them with their
-//! floats. It runs them with a trace that commits to every value.
+//! `poai classify`: samples of a network in a file, or handwritten digits with
+//! exact integers. For the digits it reads two trained networks from ONNX,
+//! quantises them and compares them with their floats. It runs them with a trace
+//! that commits to every value.
 
 mod checks;
+mod file;
 mod report;
 
 use crate::backend::BackendArgs;
 use crate::digits::{self, Digits};
 use crate::failure::{EXIT_CODES, Failure};
-use crate::{network, terminal};
+use crate::fidelity::Fidelity;
+use crate::network::{self, DataArgs};
+use crate::terminal;
+use file::From;
 use ndarray::ArrayView2;
 use poai::execute::{Device, Session};
 use poai::import::float;
 use poai::import::graph::{Graph, GraphError};
-use poai::import::quantise::{self, Granularity, Quantised, RangeMethod};
+use poai::import::quantise::{Granularity, QuantiseOptions, Quantised};
 use poai::program::RunShape;
 use report::{Accuracy, Outcome};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,22 +31,31 @@ const NETWORKS: [(&str, &[u8]); 2] = [("mlp", digits::MLP), ("cnn", digits::CNN)
 /// How many points of accuracy the integers may lose.
 const LOSS_MAX: f64 = 1.0;
 
-/// Classify handwritten digits with exact integers, commit to every value on the way, and convict
-/// a planted fault.
+/// Classify samples with a network in a file; without a file, classify handwritten digits, commit
+/// to every value on the way, and convict a planted fault.
 ///
-/// Fails if the integers classify more than one point worse than the floats.
+/// Without a file it fails if the integers classify more than one point worse than the floats.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
+    /// A network in an ONNX file, which classifies the samples of --input. It needs --samples or
+    /// --calibration.
+    #[arg(value_name = "FILE", group = "from_file")]
+    onnx: Option<PathBuf>,
+    /// Use a network that `poai quantise` or `poai run --out` wrote, with its scales.
+    #[arg(long, value_name = "FOLDER", group = "from_file", requires = "input")]
+    quantised: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
     /// How many of the training digits measure the ranges of activations.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
-    calibration: u16,
-    /// Clip activations beyond this percentile, above 0 and at most 100.
-    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
-    percentile: f64,
+    #[arg(long, value_name = "N", default_value_t = 256, conflicts_with = "from_file", value_parser = clap::value_parser!(u16).range(1..))]
+    digits: u16,
     /// One scale for all weights of a layer, instead of one for each channel.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quantised")]
     per_tensor: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long, requires = "from_file")]
+    json: bool,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -48,6 +63,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(list) = args.backend.list() {
         return terminal::print(&list);
+    }
+    let from = match (&args.onnx, &args.quantised) {
+        (Some(path), _) => Some(From::Onnx(path)),
+        (None, Some(folder)) => Some(From::Folder(folder)),
+        (None, None) => None,
+    };
+    if let Some(from) = from {
+        return file::run(&from, &args.data, &args.options(), &args.backend, args.json);
     }
     let backend = args.backend.device()?;
     let digits = Digits::bundled()?;
@@ -70,17 +93,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     last.map_or(Ok(()), |line| Err(Failure::failed(line)))
 }
 
+impl Args {
+    fn options(&self) -> QuantiseOptions {
+        let tensor = self.per_tensor;
+        let weights = if tensor { Granularity::PerTensor } else { Granularity::PerChannel };
+        QuantiseOptions { weights, ..QuantiseOptions::default() }
+    }
+}
+
 fn quantise(args: &Args, graph: &Graph, digits: &Digits) -> Result<Quantised, Failure> {
-    let range = match args.percentile {
-        100.0 => RangeMethod::MinMax,
-        percent => RangeMethod::Percentile(percent),
-    };
-    let weights = if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel };
-    let options =
-        quantise::QuantiseOptions { range, weights, ..quantise::QuantiseOptions::default() };
-    let count = digits.train.len().min(args.calibration.into());
+    let count = digits.train.len().min(args.digits.into());
     let samples = digits.train.pixels(graph, count)?;
-    Ok(quantise::quantise(graph, samples, &options)?)
+    Ok(args.data.range.quantise(graph, samples, &args.options())?)
 }
 
 /// Runs floats and integers on the test digits.
@@ -104,5 +128,8 @@ fn classify<'a>(
     let run = session.trace((shape, input))?;
     let time = start.elapsed();
     let integer = Accuracy::of(&quantised.dequantise_output(&run.output), &test.labels);
-    Ok(Outcome { name, quantised, float, integer, trace: run.trace, time })
+    let compared = quantised.compare(graph, samples)?;
+    let clipped = compared.samples.clipped_input;
+    let fidelity = Fidelity::new(quantised, Some(compared), clipped, 0, vec![]);
+    Ok(Outcome { name, quantised, fidelity, float, integer, trace: run.trace, time })
 }

@@ -1,6 +1,6 @@
 //! The printed report of a network.
 
-use crate::terminal;
+use crate::fidelity::Fidelity;
 use ndarray::Array2;
 use poai::execute::Trace;
 use poai::import::quantise::Quantised;
@@ -37,6 +37,8 @@ pub struct Outcome<'a> {
     pub name: &'static str,
     /// The quantised network.
     pub quantised: &'a Quantised,
+    /// Its scales and errors on the test digits.
+    pub fidelity: Fidelity,
     /// The accuracy of the floats.
     pub float: Accuracy,
     /// The accuracy of the integers.
@@ -50,13 +52,12 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// Several lines of text.
     pub fn text(&self) -> String {
-        let Outcome { name, quantised, float, integer, trace, time } = self;
+        let Outcome { name, quantised, fidelity, float, integer, trace, time } = self;
         let program = quantised.network.program();
         let mut text = format!(
             "{name}: {} layers in {} steps\n\
              program id  {}\n\
-             accuracy    float {:.2} %, integers {:.2} % of {} test digits\n\
-             layer errors on the calibration digits, relative to the floats:\n",
+             accuracy    float {:.2} %, integers {:.2} % of {} test digits\n",
             quantised.report.len(),
             program.steps().len(),
             program.program_id(),
@@ -64,14 +65,7 @@ impl Outcome<'_> {
             integer.percent(),
             integer.of,
         );
-        for layer in &quantised.report {
-            text += &format!(
-                "  {:<28} {:>7.3} %   scale {:.3e}\n",
-                terminal::name(&layer.name),
-                100.0 * layer.relative_error,
-                layer.scale
-            );
-        }
+        text += &fidelity.text();
         let header = trace.header();
         text += &format!(
             "run         {} multiply-accumulates in {:.1} ms, all values committed\n\

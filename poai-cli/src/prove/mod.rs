@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let standard = weights == WeightsVisibility::Committed && !args.fitted;
     let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
     let subject = args.network.subject(numbers, Some(args.batch.into()))?;
-    let standard = standard && subject.classifies;
+    let standard = standard && subject.quantised.is_some();
     let circuit = Circuit::new(&subject.network).run(subject.run).visibility(args.visibility.0);
     let circuit = if standard { circuit.standard() } else { circuit };
     if let (Some(path), Some(to)) = (&args.export_r1cs, r1cs) {

@@ -3,6 +3,7 @@
 use super::key::Origin;
 use super::visible;
 use crate::failure::Failure;
+use crate::fidelity;
 use crate::files::NewFolder;
 use crate::memory;
 use crate::network::Subject;
@@ -60,16 +61,19 @@ impl Report<'_> {
         shown.then(|| self.proven.output.entries())
     }
 
+    /// Such an output as floats.
+    fn floats(&self) -> Option<Vec<f32>> {
+        let scaled = self.subject.quantised.as_ref();
+        self.output().and(scaled).map(|scaled| scaled.fidelity.floats(&self.proven.output))
+    }
+
     /// The class of each row of such an output.
     fn classes(&self) -> Option<Vec<usize>> {
-        let entries = self.output().filter(|_| self.subject.classifies)?;
         let columns = self.proven.output.extent().columns as usize;
-        let largest = |row: &[i32]| {
-            let all = row.iter().enumerate();
-            // The first of equal entries.
-            all.rev().max_by_key(|(_, entry)| **entry).map(|(class, _)| class)
-        };
-        entries.chunks(columns.max(1)).map(largest).collect()
+        // The largest of one number is no choice.
+        let classifies = self.subject.quantised.is_some() && columns > 1;
+        let entries = self.output().filter(|_| classifies)?;
+        Some(entries.chunks(columns).map(fidelity::largest).collect())
     }
 
     /// The bytes of the proof alone, without signals and the key's digest.
@@ -119,6 +123,9 @@ impl Report<'_> {
         if let Some(output) = self.output() {
             object.insert("output".to_owned(), output.into());
         }
+        if let Some(floats) = self.floats() {
+            object.insert("output_floats".to_owned(), floats.into());
+        }
         if let Some(classes) = self.classes() {
             object.insert("classes".to_owned(), classes.into());
         }
@@ -162,6 +169,9 @@ impl Report<'_> {
         }
         if let Some(output) = self.output() {
             text += &format!("output      {output:?}\n");
+        }
+        if let Some(floats) = self.floats() {
+            text += &format!("as floats   [{}]\n", fidelity::row(&floats));
         }
         if let Some(classes) = self.classes() {
             text += &format!("class       {classes:?}\n");
@@ -216,7 +226,11 @@ fn statement(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> 
         "constraints": estimate.constraints,
         "signals": estimate.signals,
     });
-    object.as_object().cloned().unwrap_or_default()
+    let mut object = object.as_object().cloned().unwrap_or_default();
+    if let Some(scaled) = &subject.quantised {
+        object.extend(scaled.fidelity.json());
+    }
+    object
 }
 
 fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> String {
@@ -226,6 +240,7 @@ fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Strin
         Some(seconds) => format!("{seconds:.2} s"),
         None => "an unknown time".to_owned(),
     };
+    let figures = subject.quantised.as_ref().map(|scaled| scaled.fidelity.text());
     format!(
         "{}: {} steps, {} multiply-accumulates\n\
          program id  {}\n\
@@ -245,7 +260,7 @@ fn head(subject: &Subject, visibility: Visibility, estimate: &Estimate) -> Strin
         seconds(estimate.prove_seconds),
         estimate.peak_memory_bytes.div_ceil(1 << 20),
         estimate.proving_key_bytes as f64 / f64::from(1 << 20),
-    )
+    ) + &figures.unwrap_or_default()
 }
 
 /// The output of `--estimate-only`.

@@ -23,7 +23,7 @@ use work::Work;
 /// Run a network: an ONNX file, a stored program or a bundled one; commit to every value with --trace.
 ///
 /// With --out FOLDER it writes program.poai and constants.safetensors (the network),
-/// input-0.csv and so on (its inputs) and output.csv, all of integers; with --trace, too,
+/// quantised.json (its scales), input-0.csv and so on (its inputs) and output.csv, all of integers; with --trace, too,
 /// header.bin, audit.bin, receipt.bin, with --fault fraud.bin, with --demand demand.bin and answer.bin.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -33,18 +33,17 @@ pub struct Args {
     /// How many samples the input holds, from --image on; by default all that follow.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
-    /// Use a stored network instead: the folder that holds its program and constants.
+    /// Run a stored program on integers instead: the folder that holds program and constants. Each
+    /// --input then has one input of the program, in its order: integers separated by commas, one
+    /// row a line.
     #[arg(
         long,
         value_name = "FOLDER",
+        group = "from_file",
         requires = "input",
-        conflicts_with_all = ["model", "onnx", "samples", "image", "batch"]
+        conflicts_with_all = ["model", "samples", "calibration", "image", "batch", "range", "layout", "pixel_scale"]
     )]
     stored: Option<PathBuf>,
-    /// An input of the stored network, in the program's order: integers separated
-    /// by commas, one row a line.
-    #[arg(long, value_name = "FILE", requires = "stored")]
-    input: Vec<PathBuf>,
     /// The tokens of each item, if the stored program has tokens.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "stored", value_parser = clap::value_parser!(u32).range(1..))]
     sequence: u32,
@@ -97,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // A bad place fails before any work.
     let out = args.out.as_deref().map(NewFolder::new).transpose()?;
     let backend = args.backend.device()?;
-    let Work { name, network, shape, inputs } = work(args)?;
+    let Work { name, network, shape, inputs, quantised } = work(args)?;
     let session = network.on(backend)?;
     let bar = terminal::bar(session.program().steps().len() as u64, "{pos}/{len} steps");
     let to = bar.clone();
@@ -120,6 +119,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         name,
         network: session.network(),
         shape,
+        quantised: quantised.as_ref(),
         backend: session.device().name(),
         output: &output,
         traced: traced.transpose()?,
@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn work(args: &Args) -> Result<Work, Failure> {
     if let Some(folder) = &args.stored {
-        return Work::stored(folder, &args.input, args.sequence);
+        return Work::stored(folder, &args.network.data.input, args.sequence);
     }
     let batch = args.batch.map(|batch| batch as usize);
     Ok(args.network.subject(Numbers::Fitted, batch)?.into())

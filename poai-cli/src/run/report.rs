@@ -3,7 +3,9 @@
 use super::traced::Traced;
 use super::work::csv;
 use crate::failure::Failure;
+use crate::fidelity;
 use crate::files::NewFolder;
+use crate::network::Scaled;
 use crate::terminal;
 use poai::execute::{Network, Tensor};
 use poai::import::store;
@@ -21,6 +23,8 @@ pub struct Report<'a> {
     pub network: &'a Network,
     /// The run.
     pub shape: RunShape,
+    /// The scales of a quantised network.
+    pub quantised: Option<&'a Scaled>,
     /// The backend's name.
     pub backend: &'a str,
     /// The output.
@@ -37,7 +41,7 @@ impl Report<'_> {
         let program = self.network.program();
         let traced = self.traced.as_ref();
         let extent = self.output.extent();
-        json!({
+        let mut object = json!({
             "model": self.name,
             "program_id": program.program_id(),
             "backend": self.backend,
@@ -56,7 +60,12 @@ impl Report<'_> {
             "audit_holds": traced.map(|traced| traced.audit_holds),
             "receipt": traced.map(|traced| traced.receipt),
             "fault": traced.and_then(|traced| traced.fault.as_ref()).map(|(text, _)| text),
-        })
+        });
+        if let (Some(scaled), Some(fields)) = (self.quantised, object.as_object_mut()) {
+            fields.insert("output_floats".to_owned(), scaled.fidelity.floats(self.output).into());
+            fields.extend(scaled.fidelity.json());
+        }
+        object
     }
 
     /// The same as text.
@@ -81,6 +90,14 @@ impl Report<'_> {
         }
         if extent.rows as usize > ROWS {
             text += &format!("            and {} rows more\n", extent.rows as usize - ROWS);
+        }
+        if let Some(scaled) = self.quantised {
+            let floats = scaled.fidelity.floats(self.output);
+            text += "as floats\n";
+            for row in floats.chunks(extent.columns.max(1) as usize).take(ROWS) {
+                text += &format!("            {}\n", fidelity::row(row));
+            }
+            text += &scaled.fidelity.text();
         }
         let Some(traced) = &self.traced else { return text };
         text += &format!(
@@ -111,7 +128,10 @@ impl Report<'_> {
     /// Writes the files of `--out`.
     pub fn write(&self, inputs: &[Tensor], out: NewFolder) -> Result<(), Failure> {
         let out = out.start()?;
-        store::save(self.network, out.beside())?;
+        match self.quantised {
+            Some(scaled) => store::save_quantised(&scaled.quantised, out.beside())?,
+            None => store::save(self.network, out.beside())?,
+        }
         for (index, input) in inputs.iter().enumerate() {
             out.write(&format!("input-{index}.csv"), csv(input).as_bytes())?;
         }

@@ -1,7 +1,7 @@
 //! The work of a run: a network and its inputs.
 
 use crate::failure::Failure;
-use crate::network::Subject;
+use crate::network::{Scaled, Subject};
 use crate::{files, terminal};
 use poai::execute::{Network, Tensor};
 use poai::import::store;
@@ -19,6 +19,8 @@ pub struct Work {
     pub shape: RunShape,
     /// The inputs, one for each of the program's.
     pub inputs: Vec<Tensor>,
+    /// The scales of a quantised network.
+    pub quantised: Option<Scaled>,
 }
 
 impl From<Subject> for Work {
@@ -28,6 +30,7 @@ impl From<Subject> for Work {
             network: Arc::unwrap_or_clone(subject.network),
             shape: subject.run,
             inputs: vec![subject.input],
+            quantised: subject.quantised,
         }
     }
 }
@@ -55,7 +58,8 @@ impl Work {
             Failure::in_file(&files[0])(&why)
         })?;
         let shape = RunShape { batch, sequence };
-        Ok(Work { name: folder.display().to_string(), network, shape, inputs })
+        let name = folder.display().to_string();
+        Ok(Work { name, network, shape, inputs, quantised: None })
     }
 }
 

@@ -54,7 +54,8 @@ fn parsed(field: &str) -> Option<f32> {
 /// Whether no field is a number, and not all are empty.
 fn is_header(line: &str, separator: char) -> bool {
     let mut fields = line.split(separator);
-    fields.clone().any(|field| !field.trim().is_empty()) && fields.all(|field| parsed(field).is_none())
+    fields.clone().any(|field| !field.trim().is_empty())
+        && fields.all(|field| parsed(field).is_none())
 }
 
 #[cfg(test)]
@@ -98,7 +99,10 @@ mod tests {
             ("a,b,c\nd,e,f\n", "line 2, field 1: expected a finite number, got \"d\""),
             ("1,2\n", "line 1: expected 3 numbers separated by ',', got 2"),
             ("1,2,3,4\n", "line 1: expected 3 numbers separated by ',', got 4"),
-            ("1,2,3,,\n", "line 1: expected 3 numbers separated by ',', got 5, the last of them empty"),
+            (
+                "1,2,3,,\n",
+                "line 1: expected 3 numbers separated by ',', got 5, the last of them empty",
+            ),
             ("1,5;2;3\n", "line 1, field 1: expected a finite number, got \"1,5\""),
             ("1 2 3\n4 5 6\n", "line 2: expected 3 numbers separated by ',', got 1"),
         ] {

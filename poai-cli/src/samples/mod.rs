@@ -128,7 +128,8 @@ impl Numbers {
     /// Adds an image of the same size.
     fn append(&mut self, image: Numbers) -> Result<(), Problem> {
         if self.sizes[1..] != image.sizes[1..] {
-            let (expected, got) = (layout::shape(&self.sizes[1..]), layout::shape(&image.sizes[1..]));
+            let (expected, got) =
+                (layout::shape(&self.sizes[1..]), layout::shape(&image.sizes[1..]));
             return Err(Problem::new(format!("an image of {expected} as the first one"), got));
         }
         bounded(self.entries.len() + image.entries.len())?;

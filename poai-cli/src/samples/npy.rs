@@ -197,8 +197,13 @@ pub mod tests {
         assert_eq!(read("|i1", &[0, 255]), [0.0, -1.0]);
         assert_eq!(read("<i2", &[7i16, -300].map(i16::to_le_bytes).concat()), [7.0, -300.0]);
         assert_eq!(read("<i4", &[7i32, -70000].map(i32::to_le_bytes).concat()), [7.0, -70000.0]);
-        assert_eq!(read("<i8", &[7i64, -1 << 40].map(i64::to_le_bytes).concat())[1], -2f32.powi(40));
-        for (bits, number) in [(0x0001, 2f64.powi(-24)), (0x0400, 2f64.powi(-14)), (0x7bff, 65504.0)] {
+        assert_eq!(
+            read("<i8", &[7i64, -1 << 40].map(i64::to_le_bytes).concat())[1],
+            -2f32.powi(40)
+        );
+        for (bits, number) in
+            [(0x0001, 2f64.powi(-24)), (0x0400, 2f64.powi(-14)), (0x7bff, 65504.0)]
+        {
             assert_eq!(half(bits), number);
         }
         assert!(half(0x7c00).is_infinite() && half(0x7e00).is_nan() && half(0x8000) == 0.0);
@@ -227,7 +232,10 @@ pub mod tests {
             (file("<f4", "False", "()", &[0; 4]), "expected a shape of 1 to 4 sizes"),
             (file("<f4", "False", "(1,1,1,1,1)", &[0; 4]), "expected a shape of 1 to 4 sizes"),
             (file("<f4", "False", "(-1,)", &[0; 4]), "expected a shape of 1 to 4 sizes"),
-            (file("<f4", "False", "(2,)", &[0; 4]), "expected 8 bytes of data for 2 numbers, got 4"),
+            (
+                file("<f4", "False", "(2,)", &[0; 4]),
+                "expected 8 bytes of data for 2 numbers, got 4",
+            ),
             (file("<f4", "False", "(4294967296, 4294967296)", &[]), "expected at most 268435456"),
             (file("<f4", "False", "(1,)", &f32::NAN.to_le_bytes()), "entry 0: expected a finite"),
             (file("<f8", "False", "(1,)", &1e300f64.to_le_bytes()), "entry 0: expected a finite"),

@@ -65,9 +65,13 @@ mod tests {
             (ColorType::Grayscale, Sixteen, &[1, 0, 2, 200], [1, 1, 2, 1], &[2.0, 4.0]),
             (ColorType::GrayscaleAlpha, Eight, &[3, 255, 4, 255], [1, 1, 2, 1], &[6.0, 8.0]),
             (ColorType::Rgb, Eight, &[1, 2, 3, 4, 5, 6], [1, 1, 2, 3], &[2., 4., 6., 8., 10., 12.]),
-            (ColorType::Rgba, Eight, &[1, 2, 3, 255, 4, 5, 6, 255], [1, 1, 2, 3], &[
-                2., 4., 6., 8., 10., 12.,
-            ]),
+            (
+                ColorType::Rgba,
+                Eight,
+                &[1, 2, 3, 255, 4, 5, 6, 255],
+                [1, 1, 2, 3],
+                &[2., 4., 6., 8., 10., 12.],
+            ),
             (ColorType::Indexed, Eight, &[1, 0], [1, 1, 2, 3], &[12., 10., 8., 18., 16., 14.]),
         ] {
             let numbers = parse(&image(color, depth, [2, 1], data), 2.0).unwrap();

@@ -1,0 +1,207 @@
+//! What a quantised network's integers stand for, and how far they are from the
+//! floats: the part of a report that every program which runs integers prints.
+
+use crate::terminal;
+use poai::execute::Tensor;
+use poai::import::quantise::{Comparison, LayerReport, Quantised, RangeMethod, SampleErrors};
+use serde_json::{Map, Value, json};
+
+/// The largest median error of samples that gives no warning.
+const MEDIAN_MAX: f64 = 0.05;
+/// The largest error of a single sample that gives no warning.
+const WORST_MAX: f64 = 0.25;
+/// The largest share of the input's entries beyond the calibrated range that
+/// gives no warning.
+const CLIPPED_INPUT_MAX: f64 = 0.0025;
+/// The same of a layer's entries.
+const CLIPPED_LAYER_MAX: f64 = 0.01;
+
+/// Scales, errors and warnings of a quantised network and its input.
+#[derive(Clone, Debug)]
+pub struct Fidelity {
+    input_scale: f64,
+    output_scale: f64,
+    range: RangeMethod,
+    /// The errors of the layers on the input, or else on the calibration.
+    layers: Vec<LayerReport>,
+    /// The errors of the calibration samples.
+    calibration: SampleErrors,
+    /// The errors of the input's samples, if the floats are known.
+    input: Option<SampleErrors>,
+    /// The error of each sample of the input.
+    each: Vec<f64>,
+    /// The share of the input's entries beyond the calibrated range.
+    clipped_input: f64,
+    /// The index of the input's first sample.
+    first: usize,
+    warnings: Vec<String>,
+}
+
+impl Fidelity {
+    /// The figures of a network. `compared` has those of the input, whose first
+    /// sample has the index `first`.
+    pub fn new(
+        quantised: &Quantised,
+        compared: Option<Comparison>,
+        clipped_input: f64,
+        first: usize,
+        warnings: Vec<String>,
+    ) -> Fidelity {
+        let (layers, input, each) = match compared {
+            Some(Comparison { layers, samples, each, .. }) => (layers, Some(samples), each),
+            None => (quantised.report.clone(), None, vec![]),
+        };
+        let mut fidelity = Fidelity {
+            input_scale: quantised.input_scale,
+            output_scale: quantised.output_scale,
+            range: quantised.range,
+            layers,
+            calibration: quantised.samples,
+            input,
+            each,
+            clipped_input,
+            first,
+            warnings,
+        };
+        fidelity.judge();
+        fidelity
+    }
+
+    /// Adds a warning for each figure that is bad.
+    fn judge(&mut self) {
+        let mut found = vec![];
+        let calibration = (self.calibration, "calibration", 0);
+        let input = self.input.map(|input| (input, "input", self.first));
+        for (errors, of, first) in [Some(calibration), input].into_iter().flatten() {
+            if errors.median > MEDIAN_MAX {
+                found.push(format!(
+                    "the integers are far from the floats: the median error of the {of} samples \
+                     is {}",
+                    percent(errors.median)
+                ));
+            }
+            if errors.worst > WORST_MAX {
+                found.push(format!(
+                    "the integers are far from the floats of {of} sample {}: the error is {}",
+                    first + errors.worst_sample,
+                    percent(errors.worst)
+                ));
+            }
+        }
+        if self.clipped_input > CLIPPED_INPUT_MAX {
+            found.push(format!(
+                "{} of the input's entries are beyond the calibrated range and were clipped; \
+                 calibrate with samples like these",
+                percent(self.clipped_input)
+            ));
+        }
+        let clipped = |layer: &&LayerReport| layer.clipped > CLIPPED_LAYER_MAX;
+        let worst = self.layers.iter().filter(clipped);
+        if let Some(layer) = worst.max_by(|a, b| a.clipped.total_cmp(&b.clipped)) {
+            found.push(format!(
+                "{}: {} of the layer's entries are beyond the calibrated range and were clipped",
+                layer.name,
+                percent(layer.clipped)
+            ));
+        }
+        self.warnings.append(&mut found);
+    }
+
+    /// The output's entries as floats.
+    pub fn floats(&self, output: &Tensor) -> Vec<f32> {
+        let float = |entry: i32| (f64::from(entry) * self.output_scale) as f32;
+        output.entries().into_iter().map(float).collect()
+    }
+
+    /// The fields of a report in JSON.
+    pub fn json(&self) -> Map<String, Value> {
+        let errors = |errors: &SampleErrors, first: usize, clipped: f64| {
+            json!({
+                "samples": errors.count,
+                "median_error": errors.median,
+                "worst_error": errors.worst,
+                "worst_sample": first + errors.worst_sample,
+                "clipped": clipped,
+            })
+        };
+        let clipped = self.clipped_input;
+        let object = json!({
+            "input_scale": self.input_scale,
+            "output_scale": self.output_scale,
+            "output_order": "sample, channel, row, column",
+            "range": method(self.range),
+            "calibration": errors(&self.calibration, 0, self.calibration.clipped_input),
+            "input_errors": self.input.as_ref().map(|input| errors(input, self.first, clipped)),
+            "sample_errors": self.input.is_some().then_some(&self.each),
+            "clipped_input": clipped,
+            "layers_measured_on": if self.input.is_some() { "input" } else { "calibration" },
+            "layers": self.layers,
+            "warnings": self.warnings,
+        });
+        object.as_object().cloned().unwrap_or_default()
+    }
+
+    /// The same as lines of text.
+    pub fn text(&self) -> String {
+        let of = if self.input.is_some() { "input" } else { "calibration" };
+        let mut text = format!(
+            "scales      1 of the input is {:.6e}, 1 of the output {:.6e}; ranges by {}\n\
+             errors      {}, calibration\n",
+            self.input_scale,
+            self.output_scale,
+            method(self.range),
+            short(&self.calibration, 0),
+        );
+        if let Some(input) = &self.input {
+            text += &format!("            {}, input\n", short(input, self.first));
+        }
+        text += &format!("clipped     {} of the input's entries\n", percent(self.clipped_input));
+        text += &format!("layers      error and clipped entries on the {of}:\n");
+        for layer in &self.layers {
+            text += &format!(
+                "  {:<28} {:>10}   clipped {:>8}   scale {:.3e}\n",
+                terminal::name(&layer.name),
+                percent(layer.relative_error),
+                percent(layer.clipped),
+                layer.scale
+            );
+        }
+        for warning in &self.warnings {
+            text += &format!("warning     {}\n", terminal::name(warning));
+        }
+        text
+    }
+}
+
+/// The class of a row: the first of its largest entries.
+pub fn largest(row: &[i32]) -> usize {
+    let all = row.iter().enumerate().rev();
+    all.max_by_key(|(_, entry)| **entry).map_or(0, |(class, _)| class)
+}
+
+/// Floats in one line.
+pub fn row(floats: &[f32]) -> String {
+    let fields: Vec<_> = floats.iter().map(f32::to_string).collect();
+    fields.join(", ")
+}
+
+fn short(errors: &SampleErrors, first: usize) -> String {
+    format!(
+        "median {}, worst {} (sample {}) of {} samples",
+        percent(errors.median),
+        percent(errors.worst),
+        first + errors.worst_sample,
+        errors.count
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.3} %", 100.0 * share)
+}
+
+fn method(range: RangeMethod) -> String {
+    match range {
+        RangeMethod::MinMax => "min-max".to_owned(),
+        RangeMethod::Percentile(percent) => format!("percentile {percent}"),
+    }
+}

@@ -1,0 +1,112 @@
+//! Calibration and input of a network, as options of several subcommands.
+
+use super::Range;
+use crate::failure::Failure;
+use crate::samples::{SampleArgs, Samples};
+use ndarray::Array2;
+use poai::import::graph::ImageExtent;
+use std::path::{Path, PathBuf};
+
+/// The number of samples that measure the ranges of activations.
+pub const CALIBRATION: usize = 256;
+
+/// Calibration and input.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DataArgs {
+    /// Samples that measure the ranges of activations and also hold the input: short for
+    /// --calibration and --input of one file. A table of numbers (CSV), JSON, .npy, a PNG image or
+    /// a folder of them. By default the bundled digits.
+    #[arg(long, value_name = "FILE", requires = "onnx", conflicts_with_all = ["calibration", "input"])]
+    pub samples: Option<PathBuf>,
+    /// Samples that measure the ranges of activations; the first 256 are used.
+    #[arg(long, value_name = "FILE", requires = "onnx")]
+    pub calibration: Option<PathBuf>,
+    /// Samples that hold the input; by default those of the calibration.
+    #[arg(long, value_name = "FILE", requires = "from_file")]
+    pub input: Vec<PathBuf>,
+    /// The index of the input sample, counted from 0. By default it counts the
+    /// digits that no network was trained with.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub image: usize,
+    /// How ranges are measured: min-max, a percentile of all magnitudes such as 99.9, or auto,
+    /// which takes the one of min-max, 99.99 and 99.9 with the smallest error.
+    #[arg(long, value_name = "METHOD", default_value_t = Range::Auto, conflicts_with = "quantised")]
+    pub range: Range,
+    #[command(flatten)]
+    pub form: SampleArgs,
+}
+
+/// Why a network has no input.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The bundled digits do not fit the network's input.
+    #[error(
+        "expected an image of a digit as the network's input, got {entries} entries; \
+             name a file of samples with --samples"
+    )]
+    NoSamples {
+        /// The entries of the network's input.
+        entries: usize,
+    },
+    /// A file has an input, and nothing measures the ranges.
+    #[error("expected calibration samples, got none; name a file with --calibration")]
+    NoCalibration,
+    /// A stored network has no input of its own.
+    #[error("expected an input of the stored network, got none; name a file with --input")]
+    NoInput,
+    /// A network that takes one file has several.
+    #[error("expected one --input, got {0}; a file holds all samples")]
+    Inputs(usize),
+    /// The caller asks for more samples than there are.
+    #[error("--image {image} with --batch {batch}: there are {count} samples")]
+    Image {
+        /// The first sample.
+        image: usize,
+        /// The number of samples asked for.
+        batch: usize,
+        /// The number of samples that exist.
+        count: usize,
+    },
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Failure {
+        Failure::usage(error)
+    }
+}
+
+/// Samples, and what looks wrong with them.
+type Read = (Array2<f32>, Vec<String>);
+
+impl DataArgs {
+    /// Whether a file has the input.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// The samples of `--calibration` or `--samples`.
+    pub fn known_samples(&self, input: ImageExtent) -> Result<Option<Read>, Failure> {
+        self.read(self.calibration.as_ref().or(self.samples.as_ref()), input)
+    }
+
+    /// The samples of `--input`.
+    pub fn new_samples(&self, input: ImageExtent) -> Result<Option<Read>, Failure> {
+        match self.input.as_slice() {
+            [] => Ok(None),
+            [path] => self.read(Some(path), input),
+            more => Err(InputError::Inputs(more.len()).into()),
+        }
+    }
+
+    fn read(
+        &self,
+        path: Option<impl AsRef<Path>>,
+        input: ImageExtent,
+    ) -> Result<Option<Read>, Failure> {
+        let read = |path: &Path| {
+            let Samples { rows, warnings } = self.form.read(path, input)?;
+            Ok((rows, warnings))
+        };
+        path.map(|path| read(path.as_ref())).transpose()
+    }
+}

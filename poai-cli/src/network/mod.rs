@@ -1,0 +1,195 @@
+//! The network of exact integers that is run or proven, and its input.
+//!
+//! - `data`: calibration and input, as options of several subcommands.
+//! - `range`: how activations are measured; `product`: no trained network.
+
+mod data;
+mod product;
+mod range;
+
+pub use data::{CALIBRATION, DataArgs, InputError};
+pub use range::Range;
+
+use crate::digits::{CNN, Digits, MLP};
+use crate::failure::Failure;
+use crate::fidelity::Fidelity;
+use crate::files;
+use clap::ValueEnum;
+use ndarray::{ArrayView2, s};
+use poai::execute::{Network, Tensor};
+use poai::import::graph::Graph;
+use poai::import::onnx::{self, Limits};
+use poai::import::quantise::{Numbers, QuantiseOptions, Quantised};
+use poai::import::store;
+use poai::program::RunShape;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The networks that need no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bundled {
+    /// A perceptron that classifies handwritten digits.
+    Mlp,
+    /// A convolutional network that classifies handwritten digits.
+    Cnn,
+    /// No network, but a product of two 64×64 matrices, exact in i32. The right
+    /// one is the weights.
+    Product,
+}
+
+/// A network, its calibration and its input: bundled, or from files.
+#[derive(clap::Args, Clone, Debug)]
+pub struct NetworkArgs {
+    /// Which bundled network.
+    #[arg(long, value_enum, default_value_t = Bundled::Mlp)]
+    pub model: Bundled,
+    /// Use a network in an ONNX file instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "model", group = "from_file")]
+    pub onnx: Option<PathBuf>,
+    /// Use a network that `poai quantise` or `poai run --out` wrote, with its scales. It keeps its
+    /// program id, so a key stays good for new inputs.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "model", group = "from_file")]
+    pub quantised: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// A network and an input.
+pub struct Subject {
+    /// The name of the model, or of its file.
+    pub name: String,
+    /// The network.
+    pub network: Arc<Network>,
+    /// The run.
+    pub run: RunShape,
+    /// The input.
+    pub input: Tensor,
+    /// The scales of a quantised network and its errors; a bundled product has
+    /// none.
+    pub quantised: Option<Scaled>,
+}
+
+/// A quantised network, and how far it is from its floats.
+pub struct Scaled {
+    /// The network with its scales.
+    pub quantised: Quantised,
+    /// The figures for reports.
+    pub fidelity: Fidelity,
+}
+
+impl NetworkArgs {
+    /// Reads and quantises the network. The input is the `batch` samples from
+    /// `image` on, or all that follow if there is no `batch`.
+    pub fn subject(&self, numbers: Numbers, batch: Option<usize>) -> Result<Subject, Failure> {
+        let options = QuantiseOptions { numbers, ..QuantiseOptions::default() };
+        if let Some(folder) = &self.quantised {
+            return stored(folder, &self.data, numbers, batch);
+        }
+        let (name, bytes) = match (&self.onnx, self.model) {
+            (Some(path), _) => return from_onnx(path, &self.data, &options, batch),
+            (None, Bundled::Mlp) => ("mlp", MLP),
+            (None, Bundled::Cnn) => ("cnn", CNN),
+            (None, Bundled::Product) => return product::product(),
+        };
+        let graph = read_onnx(name, bytes)?;
+        of_graph(name.to_owned(), graph, &self.data, &options, batch)
+    }
+}
+
+/// The network of an ONNX file, quantised, with its input.
+pub fn from_onnx(
+    path: &Path,
+    data: &DataArgs,
+    options: &QuantiseOptions,
+    batch: Option<usize>,
+) -> Result<Subject, Failure> {
+    let name = path.display().to_string();
+    let graph = read_onnx(&name, &files::read(path, files::FILE_MAX)?)?;
+    of_graph(name, graph, data, options, batch)
+}
+
+/// A stored network with its scales, and its input.
+pub fn stored(
+    folder: &Path,
+    data: &DataArgs,
+    numbers: Numbers,
+    batch: Option<usize>,
+) -> Result<Subject, Failure> {
+    let quantised = store::load_quantised(folder)?;
+    if numbers == Numbers::Standard && quantised.numbers != numbers {
+        return Err(Failure::in_file(folder)(
+            &"expected a network in standard form, as committed weights need, got fitted numbers; \
+              quantise it with --standard, or add --fitted",
+        ));
+    }
+    let (new, warnings) = data.new_samples(quantised.input)?.ok_or(InputError::NoInput)?;
+    finished(folder.display().to_string(), quantised, None, new.view(), data, batch, warnings)
+}
+
+/// Calibrates a network, and quantises its input.
+fn of_graph(
+    name: String,
+    graph: Graph,
+    data: &DataArgs,
+    options: &QuantiseOptions,
+    batch: Option<usize>,
+) -> Result<Subject, Failure> {
+    let rows = graph.input.rows();
+    let quantise = |known: ArrayView2<'_, f32>| {
+        let measured = known.nrows().min(CALIBRATION * rows);
+        data.range.quantise(&graph, known.slice(s![..measured, ..]), options)
+    };
+    if let Some((known, mut warnings)) = data.known_samples(graph.input)? {
+        let quantised = quantise(known.view())?;
+        let new = data.new_samples(graph.input)?.map(|(new, more)| {
+            warnings.extend(more);
+            new
+        });
+        let new = new.unwrap_or(known);
+        return finished(name, quantised, Some(&graph), new.view(), data, batch, warnings);
+    }
+    if data.has_input() {
+        return Err(InputError::NoCalibration.into());
+    }
+    if graph.input.entries() != 64 {
+        return Err(InputError::NoSamples { entries: graph.input.entries() }.into());
+    }
+    let digits = Digits::bundled()?;
+    let quantised = quantise(digits.train.pixels(&graph, digits.train.len())?)?;
+    let test = digits.test.pixels(&graph, digits.test.len())?;
+    finished(name, quantised, Some(&graph), test, data, batch, vec![])
+}
+
+/// The chosen samples as the input, with the figures of both.
+fn finished(
+    name: String,
+    quantised: Quantised,
+    graph: Option<&Graph>,
+    new: ArrayView2<'_, f32>,
+    data: &DataArgs,
+    batch: Option<usize>,
+    warnings: Vec<String>,
+) -> Result<Subject, Failure> {
+    let rows = quantised.input.rows();
+    let (image, count) = (data.image, new.nrows() / rows);
+    let batch = batch.unwrap_or(count.saturating_sub(image).max(1));
+    let wrong = InputError::Image { image, batch, count };
+    let end = image.checked_add(batch).filter(|end| *end <= count).ok_or(wrong)?;
+    let chosen = new.slice(s![image * rows..end * rows, ..]);
+    let input = quantised.quantise_input(chosen)?;
+    let beyond = |entry: &&f32| f64::from(entry.abs()) > 63.5 * quantised.input_scale;
+    let clipped = chosen.iter().filter(beyond).count() as f64 / chosen.len().max(1) as f64;
+    let compared = graph.map(|graph| quantised.compare(graph, chosen)).transpose()?;
+    let fidelity = Fidelity::new(&quantised, compared, clipped, image, warnings);
+    // Exact: a larger batch would have no tensor, which was made above.
+    let run = RunShape { batch: batch as u32, sequence: 1 };
+    let network = Arc::new(quantised.network.clone());
+    let quantised = Some(Scaled { quantised, fidelity });
+    Ok(Subject { name, network, run, input, quantised })
+}
+
+/// Reads a network from the bytes of an ONNX file.
+pub fn read_onnx(name: &str, bytes: &[u8]) -> Result<Graph, Failure> {
+    let graph = onnx::read(bytes, &Limits::default());
+    graph.map_err(|why| Failure::usage(format!("{name}: {why}")))
+}

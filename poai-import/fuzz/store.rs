@@ -1,11 +1,16 @@
-//! Reads a network's two files after arbitrary changes. A network that is read
-//! has the constants that its program names, and is written as the same bytes.
+//! Reads a quantised network's three files after arbitrary changes. A network
+//! that is read has the constants that its program names, and is written as the
+//! same bytes. Scales that are read are positive, and are read again as the same.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use poai_import::store::{CONSTANTS_FILE, PROGRAM_FILE, load, save};
-use poai_testing::layers;
+use ndarray::Array2;
+use poai_import::graph::{Graph, ImageExtent, Kind, Layer};
+use poai_import::quantise::{QuantiseOptions, quantise};
+use poai_import::store::{
+    CONSTANTS_FILE, PROGRAM_FILE, QUANTISED_FILE, load, load_quantised, save, save_quantised,
+};
 use std::fs;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -14,15 +19,24 @@ struct Files {
     /// Folders of the altered files, and of the files written again.
     altered: TempDir,
     again: TempDir,
-    /// The honest program and constants.
-    honest: [Vec<u8>; 2],
+    /// The honest program, constants and scales.
+    honest: [Vec<u8>; 3],
 }
+
+const NAMES: [&str; 3] = [PROGRAM_FILE, CONSTANTS_FILE, QUANTISED_FILE];
 
 static FILES: LazyLock<Files> = LazyLock::new(|| {
     let directory = TempDir::new().unwrap();
-    save(&layers::mlp(3), directory.path()).unwrap();
-    let honest = [PROGRAM_FILE, CONSTANTS_FILE];
-    let honest = honest.map(|name| fs::read(directory.path().join(name)).unwrap());
+    let weights = Array2::from_shape_fn((2, 3), |(row, column)| (row * 3 + column) as f32 - 2.0);
+    let gemm = Kind::Gemm { weights, bias: vec![0.5, -0.5] };
+    let layer =
+        |name: &str, kind, input| Layer { name: name.to_owned(), kind, inputs: vec![input] };
+    let layers = vec![layer("product", gemm, 0), layer("positive", Kind::Relu, 1)];
+    let graph = Graph { input: ImageExtent::features(3), layers };
+    let samples = Array2::from_shape_fn((4, 3), |(row, column)| (row + column) as f32 - 2.0);
+    let quantised = quantise(&graph, samples.view(), &QuantiseOptions::default()).unwrap();
+    save_quantised(&quantised, directory.path()).unwrap();
+    let honest = NAMES.map(|name| fs::read(directory.path().join(name)).unwrap());
     Files { altered: directory, again: TempDir::new().unwrap(), honest }
 });
 
@@ -46,11 +60,9 @@ impl Change {
     }
 }
 
-fuzz_target!(|changes: [Change; 2]| {
+fuzz_target!(|changes: [Change; 3]| {
     let Files { altered, again, honest } = &*FILES;
-    for (name, (change, honest)) in
-        [PROGRAM_FILE, CONSTANTS_FILE].iter().zip(changes.iter().zip(honest))
-    {
+    for (name, (change, honest)) in NAMES.iter().zip(changes.iter().zip(honest)) {
         fs::write(altered.path().join(name), change.of(honest)).unwrap();
     }
     let Ok(network) = load(altered.path()) else { return };
@@ -61,4 +73,10 @@ fuzz_target!(|changes: [Change; 2]| {
     let program = |directory: &TempDir| fs::read(directory.path().join(PROGRAM_FILE)).unwrap();
     assert_eq!(program(altered), program(again));
     assert_eq!(load(again.path()).unwrap().program(), network.program());
+    let Ok(quantised) = load_quantised(altered.path()) else { return };
+    assert!(quantised.input_scale > 0.0 && quantised.output_scale > 0.0);
+    save_quantised(&quantised, again.path()).unwrap();
+    let scales = load_quantised(again.path()).unwrap();
+    assert_eq!(scales.input_scale.to_bits(), quantised.input_scale.to_bits());
+    assert_eq!(scales.network.program(), quantised.network.program());
 });

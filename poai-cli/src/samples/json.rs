@@ -124,7 +124,7 @@ mod tests {
             ("[[1, 2], 3]", "[1]: expected an array, got 3"),
             ("[1, [2]]", "[1]: expected a number, got an array of 1"),
             ("[[1, null]]", "[0][1]: expected a number, got null"),
-            ("[1e39]", "[0]: expected a number of f32, got 1e39"),
+            ("[1e39]", "[0]: expected a number of f32, got 1e+39"),
             ("{\"input\": [1]}", "expected an array, or `input_data`, got an object of \"input\""),
             ("{\"input_data\": 3}", "input_data: expected an array, got 3"),
         ] {

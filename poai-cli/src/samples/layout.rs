@@ -234,7 +234,8 @@ mod tests {
             assert!(arrange(file(), INPUT, Some(wrong.other())).unwrap().warnings.is_empty());
         }
         // Noise looks the same in every layout.
-        let noise: Vec<f32> = (0..90u32).map(|i| (i * 2_654_435_761 >> 8) as f32).collect();
+        let noise: Vec<f32> =
+            (0..90u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
         let noise = numbers(Form::Table, &[1, 90], noise);
         assert!(arrange(noise, INPUT, None).unwrap().warnings.is_empty());
     }

@@ -54,9 +54,9 @@ fn digits_are_classified() {
     assert_eq!(text.matches("accuracy ").count(), 2, "{text}");
     assert_eq!(text.matches("fraud proof ").count(), 2);
     assert_eq!(text.matches("there is no fraud").count(), 2);
-    refused(&poai(&["classify", "--percentile", "0"]), 2, "");
+    refused(&poai(&["classify", "--range", "0"]), 2, "a percentile above 0");
     // Clipping a tenth of all activations costs accuracy.
-    let clipped = poai(&["classify", "--percentile", "20", "--calibration", "8"]);
+    let clipped = poai(&["classify", "--range", "20", "--digits", "8"]);
     assert_eq!(clipped.status.code(), Some(1));
     let said = String::from_utf8_lossy(&clipped.stderr).into_owned();
     assert!(said.contains("points of accuracy"), "{said}");

@@ -10,5 +10,6 @@ mod program;
 mod proof_of_inference;
 mod prove;
 mod run;
+mod samples;
 mod shell;
 mod verify;

@@ -320,9 +320,17 @@ fn bad_arguments_and_files_are_named() {
     let samples = path(folder.path(), "samples.csv");
     let line = ["0.5"; 64].join(",");
     std::fs::write(&samples, format!("{line}\n0.5,0.5\n")).unwrap();
-    refused(&prove(&["--onnx", mlp, "--samples", &samples]), 2, "line 2 is not 64");
+    refused(
+        &prove(&["--onnx", mlp, "--samples", &samples]),
+        2,
+        "line 2: expected 64 numbers separated by ',', got 2",
+    );
     std::fs::write(&samples, line.replacen("0.5", "nan", 1)).unwrap();
-    refused(&prove(&["--onnx", mlp, "--samples", &samples]), 2, "line 1 is not 64");
+    refused(
+        &prove(&["--onnx", mlp, "--samples", &samples]),
+        2,
+        "line 1, field 1: expected a finite number, got \"nan\"",
+    );
     let zkey = path(folder.path(), "bad.zkey");
     std::fs::write(&zkey, "no key").unwrap();
     refused(&prove(&["--zkey", &zkey]), 2, "bad.zkey");

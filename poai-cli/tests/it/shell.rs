@@ -2,13 +2,14 @@
 
 use crate::program::{code, path, poai, printed, refused, text};
 
-const TASKS: [&str; 11] = [
+const TASKS: [&str; 12] = [
     "mine",
     "verify",
     "run",
     "classify",
     "embed",
     "prove",
+    "quantise",
     "inspect",
     "bench",
     "backends",

@@ -41,7 +41,23 @@ pub fn parse(text: &str, columns: usize) -> Result<Numbers, Problem> {
         }
         count += 1;
     }
-    Ok(Numbers { form: Form::Table, sizes: vec![count, columns], entries })
+    let warnings = match counts(&entries, columns) {
+        true => vec![COUNTS.to_owned()],
+        false => vec![],
+    };
+    Ok(Numbers { form: Form::Table, sizes: vec![count, columns], entries, warnings })
+}
+
+/// Writers of tables name columns 0, 1, 2 … if they have no other names.
+const COUNTS: &str =
+    "the first sample is 0, 1, 2 and so on; if that line names the columns, remove it";
+
+/// Whether the first of several samples counts the columns.
+fn counts(entries: &[f32], columns: usize) -> bool {
+    let first = entries.iter().take(columns).enumerate();
+    columns > 2
+        && entries.len() > columns
+        && first.into_iter().all(|(index, entry)| *entry == index as f32)
 }
 
 /// A number, which may stand in quotes.
@@ -86,6 +102,15 @@ mod tests {
         }
         assert!(table("").is_empty() && table("\r\n \n").is_empty() && table("a,b,c\n").is_empty());
         assert_eq!(parse("1\n2,\n", 1).unwrap().entries, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn a_line_that_counts_the_columns_is_noticed() {
+        let warnings = |text| parse(text, 3).unwrap().warnings.len();
+        assert_eq!(warnings("0,1,2\n4,5,6\n"), 1);
+        assert_eq!(warnings("0,1,3\n4,5,6\n"), 0);
+        assert_eq!(warnings("0,1,2\n"), 0);
+        assert_eq!(warnings("a,b,c\n4,5,6\n"), 0);
     }
 
     #[test]

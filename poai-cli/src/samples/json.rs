@@ -29,7 +29,12 @@ pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
         }
         array => reader.read(array)?,
     }
-    Ok(Numbers { form: Form::Array, sizes: reader.sizes, entries: reader.entries })
+    Ok(Numbers {
+        form: Form::Array,
+        sizes: reader.sizes,
+        entries: reader.entries,
+        warnings: vec![],
+    })
 }
 
 struct Reader {

@@ -44,6 +44,17 @@ impl Layout {
             Layout::Nhwc => [of.height, of.width, of.channels],
         }
     }
+
+    /// Whether a sample of these sizes has this layout. An axis of one pixel or
+    /// of one channel may be left out.
+    fn fits(self, of: ImageExtent, sample: &[usize]) -> bool {
+        let full = self.sizes(of);
+        sample == full
+            || (0..3).any(|axis| {
+                let kept = full.iter().enumerate().filter(|(at, _)| *at != axis);
+                full[axis] == 1 && kept.map(|(_, size)| size).eq(sample)
+            })
+    }
 }
 
 /// Samples whose roughness is measured.
@@ -58,7 +69,7 @@ pub fn arrange(
     input: ImageExtent,
     layout: Option<Layout>,
 ) -> Result<Samples, Problem> {
-    let Numbers { form, sizes, entries } = numbers;
+    let Numbers { form, sizes, entries, mut warnings } = numbers;
     if entries.is_empty() {
         return Err(Problem::new("at least one sample", "none"));
     }
@@ -78,8 +89,10 @@ pub fn arrange(
         Some((1, [row])) if row % all == 0 => &[][..],
         _ => return Err(wrong()),
     };
-    let usual = if form == Form::Table { Layout::Nhwc } else { Layout::Nchw };
-    let shaped = sample.len() == 3 && input.rows() > 1;
+    // Sequences are no images, and their tables have the order of the file.
+    let image = input.height > 1 && input.width > 1;
+    let usual = if form == Form::Table && image { Layout::Nhwc } else { Layout::Nchw };
+    let shaped = sample.len() > 1 && input.rows() > 1 && form != Form::Table;
     let (stored, to) = match (form, input.rows()) {
         // An image for a network that takes a vector: its pixels in the layout.
         (Form::Image, 1) => {
@@ -90,19 +103,13 @@ pub fn arrange(
         (Form::Image, _) if sample != Layout::Nhwc.sizes(input) => return Err(wrong()),
         (Form::Image, _) => (Layout::Nhwc, None),
         _ if shaped => {
-            let fits = |layout: &Layout| sample == layout.sizes(input);
             let tried = layout.map_or([usual, usual.other()], |only| [only; 2]);
+            let fits = |layout: &Layout| layout.fits(input, sample);
             (tried.into_iter().find(fits).ok_or_else(wrong)?, None)
-        }
-        // A matrix is the image of one channel.
-        _ if sample.len() == 2 && input.rows() > 1 && sample != [input.height, input.width] => {
-            return Err(wrong());
         }
         _ => (layout.unwrap_or(usual), None),
     };
-    let (height, width) = (input.height, input.width);
-    let two_ways = input.channels > 1 && height > 1 && width > 1;
-    let mut warnings = vec![];
+    let two_ways = input.channels > 1 && image;
     // A caller who names the layout knows it.
     if layout.is_none() && two_ways && form != Form::Image && !shaped {
         let [chosen, other] =
@@ -188,7 +195,7 @@ mod tests {
     }
 
     fn numbers(form: Form, sizes: &[usize], entries: Vec<f32>) -> Numbers {
-        Numbers { form, sizes: sizes.to_vec(), entries }
+        Numbers { form, sizes: sizes.to_vec(), entries, warnings: vec![] }
     }
 
     #[test]
@@ -211,6 +218,22 @@ mod tests {
             assert!(samples.rows.iter().eq(&right), "{form:?} {sizes:?} {layout:?}");
             assert!(samples.warnings.is_empty(), "{:?}", samples.warnings);
         }
+        // A sequence, with or without its axis of one pixel.
+        let line = ImageExtent { height: 1, width: 30, channels: 3 };
+        let by_channel: Vec<f32> = (0..90).map(|at| (at % 30 * 3 + at / 30) as f32).collect();
+        let by_pixel: Vec<f32> = (0..90).map(|at| at as f32).collect();
+        for (form, sizes, entries) in [
+            (Form::Table, &[1, 90][..], &by_channel),
+            (Form::Array, &[1, 90], &by_channel),
+            (Form::Array, &[1, 3, 30], &by_channel),
+            (Form::Array, &[1, 30, 3], &by_pixel),
+            (Form::Array, &[1, 3, 1, 30], &by_channel),
+        ] {
+            let samples = arrange(numbers(form, sizes, entries.clone()), line, None).unwrap();
+            assert!(samples.rows.iter().eq(&by_pixel), "{form:?} {sizes:?}");
+        }
+        let grey = ImageExtent { height: 9, width: 10, channels: 1 };
+        arrange(numbers(Form::Array, &[1, 9, 10], by_pixel), grey, None).unwrap();
         // Several samples in one row, as EZKL writes a batch.
         let two = [nchw.clone(), nchw.clone()].concat();
         let two = arrange(numbers(Form::Array, &[1, 180], two), INPUT, None).unwrap();

@@ -43,6 +43,8 @@ struct Numbers {
     /// The sizes of the array; the last one runs fastest.
     sizes: Vec<usize>,
     entries: Vec<f32>,
+    /// What looks wrong, one sentence each.
+    warnings: Vec<String>,
 }
 
 /// Options of reading samples.

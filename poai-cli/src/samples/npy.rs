@@ -45,7 +45,7 @@ pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
     });
     let entries = numbers.collect::<Result<Vec<f32>, Problem>>()?;
     let entries = if fortran { last_fastest(&entries, &sizes) } else { entries };
-    Ok(Numbers { form: Form::Array, sizes, entries })
+    Ok(Numbers { form: Form::Array, sizes, entries, warnings: vec![] })
 }
 
 /// Entries whose first axis runs fastest, in the order in which the last does.

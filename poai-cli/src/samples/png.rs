@@ -37,7 +37,8 @@ pub fn parse(bytes: &[u8], scale: f32) -> Result<Numbers, Problem> {
     }
     let entries = pixels.flat_map(|pixel| pixel[..channels].iter());
     let entries = entries.map(|&entry| f32::from(entry) * scale).collect();
-    Ok(Numbers { form: Form::Image, sizes: vec![1, height, width, channels], entries })
+    let sizes = vec![1, height, width, channels];
+    Ok(Numbers { form: Form::Image, sizes, entries, warnings: vec![] })
 }
 
 #[cfg(test)]

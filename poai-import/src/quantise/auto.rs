@@ -1,7 +1,7 @@
 //! The choice of ranges by measured error.
 
 use super::{QuantiseError, QuantiseOptions, Quantised, RangeMethod, Values};
-use crate::graph::{Graph, GraphError};
+use crate::graph::Graph;
 use ndarray::ArrayView2;
 use poai_core::control::Control;
 
@@ -28,14 +28,22 @@ pub fn quantise_auto(
     control: &Control,
 ) -> Result<Quantised, QuantiseError> {
     let values = Values::new(graph, calibration, control)?;
-    let mut best = values.quantise(&QuantiseOptions { range: CANDIDATES[0], ..*options })?;
-    for range in CANDIDATES.into_iter().skip(1) {
-        control.check().map_err(GraphError::from)?;
-        let Ok(other) = values.quantise(&QuantiseOptions { range, ..*options }) else { continue };
+    let (silent, layers) = (control.silent(), graph.layers.len() as u64);
+    let count = CANDIDATES.len() as u64;
+    let quantise = |range| values.quantise(&QuantiseOptions { range, ..*options }, &silent);
+    let mut best = quantise(CANDIDATES[0])?;
+    for (done, range) in (1..).zip(CANDIDATES.into_iter().skip(1)) {
+        control.report(layers + layers * done / count, 2 * layers);
+        let other = match quantise(range) {
+            Ok(other) => other,
+            Err(QuantiseError::Cancelled(cancelled)) => return Err(cancelled.into()),
+            Err(_) => continue,
+        };
         if error(&other) < BETTER * error(&best) {
             best = other;
         }
     }
+    control.report(2 * layers, 2 * layers);
     Ok(best)
 }
 

@@ -101,7 +101,7 @@ impl Quantised {
     /// grow with their number.
     ///
     /// # Errors
-    /// As [`Quantised::compare`], or [`GraphError::Cancelled`].
+    /// As [`Quantised::compare`], or [`QuantiseError::Cancelled`].
     pub fn compare_with(
         &self,
         graph: &Graph,
@@ -121,10 +121,10 @@ impl Quantised {
         let session = session(&self.network)?;
         let mut measure = Measure::new(graph, &self.plan);
         for chunk in samples.axis_chunks_iter(Axis(0), CHUNK * input.rows()) {
-            control.check().map_err(GraphError::from)?;
+            control.check()?;
             let floats = float::run(graph, chunk)?;
             let batch = chunk.nrows() / input.rows();
-            let trace = run(&session, batch, self.quantise_input(chunk)?)?;
+            let trace = run(&session, batch, self.quantise_input(chunk)?, control.silent())?;
             measure.add(&floats, &trace, batch)?;
             control.report(measure.each.len() as u64, (rows / input.rows()) as u64);
         }

@@ -9,11 +9,14 @@ use std::sync::Arc;
 /// Mines a product of equal entries, and returns the peak of memory that it
 /// took beyond its two matrices.
 fn peak(miner: &Miner, shape: &Shape) -> u64 {
-    let [a, bt] =
-        [shape.m, shape.n].map(|rows| Array2::from_elem((rows as usize, shape.k as usize), 7));
+    // Operands, because some of these depths are no block's.
+    let [a, bt] = [(Side::A, shape.m), (Side::B, shape.n)].map(|(side, rows)| {
+        let entries = Array2::from_elem((rows as usize, shape.k as usize), 7);
+        Operand::new(miner.params(), side, entries).unwrap()
+    });
     let before = PEAK.current_usage();
     PEAK.reset_peak_usage();
-    let (a, bt) = (miner.activations(a).unwrap(), miner.weights(bt).unwrap());
+    let (a, bt) = (miner.prepare(a).unwrap(), miner.prepare(bt).unwrap());
     let round = miner.round(&Challenge([1; 32]), &bt).unwrap();
     let mined = round.mine(&a, Difficulty::BLOCK_MIN).unwrap();
     assert!(mined.product.iter().all(|&entry| entry == 49 * shape.k as i32));

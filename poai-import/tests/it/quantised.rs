@@ -106,7 +106,7 @@ fn comparisons_report_stop_and_refuse() {
         stop.cancel();
     });
     let error = quantised.compare_with(&sum(), spread(50, 1.0).view(), &control).unwrap_err();
-    assert!(matches!(error, QuantiseError::Graph(GraphError::Cancelled(_))), "{error}");
+    assert!(matches!(error, QuantiseError::Cancelled(_)), "{error}");
 }
 
 /// A convolution whose samples have single outliers inside a large image: a

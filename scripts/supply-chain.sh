@@ -17,7 +17,26 @@ for package in json.load(sys.stdin)["packages"]:
         print("--package=" + package["name"])')
 [ ${#crates[@]} -gt 0 ]
 # Each is unpacked and built from its own files. The check is that it builds; nothing of it runs.
-CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo package --locked --quiet --allow-dirty "${crates[@]}"
+#
+# Cargo reads the crates that a crate depends on from a registry in its target folder, and keeps what it unpacked and built
+# from there by path and version alone: a second run would check today's crate with yesterday's dependencies. So each run
+# gives the target folder a new name, and removes what cargo kept under it. Dependencies from elsewhere stay built.
+target=$(cargo metadata --no-deps --format-version 1 --locked | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["target_directory"])')
+mkdir -p "$target/published"
+start=$(mktemp "$target/published/start.XXXXXX")
+name="$target/published/${start##*.}"
+ln -s "$target" "$name"
+forget() {
+    find "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-* "$target"/debug/{.fingerprint,build,deps} \
+        -mindepth 1 -maxdepth 1 -name '*poai*' -newer "$start" -exec rm -rf {} +
+    rm -rf "$start" "$name"
+}
+trap forget EXIT
+CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR="$name" cargo package --locked --quiet --allow-dirty "${crates[@]}"
+trap - EXIT
+forget
 for crate in "${crates[@]}"; do
     listed=$(cargo package --list --quiet --allow-dirty "$crate" 2>/dev/null)
     for file in LICENSE-APACHE LICENSE-MIT README.md; do

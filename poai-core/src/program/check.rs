@@ -2,7 +2,7 @@
 //! numbers.
 
 use super::error::ProgramError;
-use super::op::{Clamp, ConstantId, Op, Window};
+use super::op::{Clamp, ConstantId, GroupWindow, Op, Window};
 use super::tensor::{COLUMNS_MAX, Dim, Dtype, Extent, Form};
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -10,6 +10,11 @@ use alloc::string::String;
 
 /// The longest shift.
 pub const SHIFT_MAX: u8 = 62;
+/// The longest shift of a curve: 128·2²³ and every i32 beyond it fit i64, and
+/// `(T[j+1] − T[j])·f` fits i64.
+const CURVE_SHIFT_MAX: u8 = 23;
+/// The most entries of an item's inputs of arrange, which i32 numbers.
+const ARRANGE_ENTRIES_MAX: u64 = i32::MAX as u64;
 
 /// A step with the forms and extents that it is checked against.
 pub(super) struct Check<'a> {
@@ -119,6 +124,25 @@ impl Check<'_> {
                 Ok(Form { rows: Dim::fixed(1), dtype: Dtype::I32, ..x })
             }
             Op::L2Normalise => Ok(Form { dtype: Dtype::I16, ..self.one()? }),
+            Op::Mul { shift, clamp } => {
+                let [a, b] = self.two()?;
+                if (b.rows, b.columns) != (a.rows, a.columns) {
+                    return Err(self.bad(1, format!("batch·{}×{}", a.rows, a.columns), b));
+                }
+                self.numbers(&[*shift], Some(clamp))?;
+                Ok(Form { dtype: clamp.dtype, ..a })
+            }
+            Op::Curve { table, shift, .. } => {
+                self.require(*shift <= CURVE_SHIFT_MAX, "expected a shift up to 23")?;
+                self.table("table", *table, 257, 1, Dtype::I16)?;
+                Ok(Form { dtype: Dtype::I16, ..self.one()? })
+            }
+            Op::Arrange { index } => self.arrange(*index),
+            Op::GroupUnfold(window) => self.group_unfold(window),
+            Op::GroupLinear { weights, requantise, groups, shifts, clamp } => {
+                self.group_linear(*weights, *requantise, *groups, shifts, clamp)
+            }
+            Op::Product { blocks, shift, clamp } => self.product(*blocks, *shift, clamp),
         }
     }
 
@@ -155,6 +179,96 @@ impl Check<'_> {
             return Err(self.number("expected a window of at most 65536 entries, got more"));
         };
         Ok(Form { rows: self.area(height, width)?, columns: Dim::fixed(columns), ..x })
+    }
+
+    fn arrange(&self, index: ConstantId) -> Result<Form, ProgramError> {
+        let Some(first) = self.inputs.first() else { return Err(self.count("1 to 16")) };
+        let mut entries = 0u64;
+        for (number, input) in self.inputs.iter().enumerate() {
+            if input.dtype != first.dtype || input.rows.per_token || input.columns.per_token {
+                let expected = format!("{} of a size that no run changes", first.dtype);
+                return Err(self.bad(number, expected, *input));
+            }
+            entries += u64::from(input.rows.units) * u64::from(input.columns.units);
+        }
+        self.require(
+            entries <= ARRANGE_ENTRIES_MAX,
+            "expected inputs of fewer than 2^31 entries an item",
+        )?;
+        let index = self.constant(index)?;
+        if index.dtype != Dtype::I32 {
+            return Err(self.extent("index", "i32".to_owned(), index));
+        }
+        Ok(Form::new(Dim::fixed(index.rows), Dim::fixed(index.columns), first.dtype))
+    }
+
+    fn group_unfold(&self, moved: &GroupWindow) -> Result<Form, ProgramError> {
+        let x = self.typed(0, Dtype::I8)?;
+        self.one()?;
+        let channels = self.fixed(&x)?;
+        let covered = moved.covered().ok_or_else(|| {
+            self.number("expected a positive kernel and dilation that fit 32 bits")
+        })?;
+        let [height, width] = self.window(&covered, &x)?;
+        let groups = moved.groups;
+        self.require(
+            groups > 0 && channels.is_multiple_of(groups),
+            "expected groups that divide the channels",
+        )?;
+        let [down, right] = moved.window.kernel;
+        let columns = down.checked_mul(right).and_then(|area| area.checked_mul(channels));
+        let Some(columns) = columns.filter(|&columns| columns <= COLUMNS_MAX) else {
+            return Err(self.number("expected a window of at most 65536 entries, got more"));
+        };
+        Ok(Form { rows: self.area(height, width)?, columns: Dim::fixed(columns), ..x })
+    }
+
+    fn group_linear(
+        &self,
+        weights: ConstantId,
+        requantise: ConstantId,
+        groups: u32,
+        shifts: &[u8; 3],
+        clamp: &Clamp,
+    ) -> Result<Form, ProgramError> {
+        self.numbers(shifts, Some(clamp))?;
+        let x = self.typed(0, Dtype::I8)?;
+        let weights = self.constant(weights)?;
+        let columns = groups.checked_mul(weights.columns).map(Dim::fixed);
+        if weights.dtype != Dtype::I8 || columns != Some(x.columns) {
+            let expected = format!("i8 of {} columns in {groups} groups", x.columns);
+            return Err(self.extent("weights", expected, weights));
+        }
+        self.require(
+            weights.rows.is_multiple_of(groups),
+            "expected groups that divide the output channels",
+        )?;
+        self.table("requantise", requantise, weights.rows, 3, Dtype::I32)?;
+        match self.inputs {
+            [_] => {}
+            [_, scale] => self.row_scale(1, &x, scale)?,
+            _ => return Err(self.count("1 or 2")),
+        }
+        Ok(Form { columns: Dim::fixed(weights.rows), dtype: clamp.dtype, ..x })
+    }
+
+    fn product(&self, blocks: u32, shift: u8, clamp: &Clamp) -> Result<Form, ProgramError> {
+        self.numbers(&[shift], Some(clamp))?;
+        let [a, b] = self.two()?;
+        for (number, input) in [a, b].into_iter().enumerate() {
+            let divided = blocks > 0 && input.rows.units.is_multiple_of(blocks);
+            let fixed = !input.columns.per_token && input.columns == a.columns;
+            if input.dtype != Dtype::I8 || !divided || !fixed {
+                let expected = format!("i8 of {} columns and rows in {blocks} blocks", a.columns);
+                return Err(self.bad(number, expected, input));
+            }
+        }
+        let columns = Dim { units: b.rows.units / blocks, ..b.rows };
+        self.require(
+            columns.units <= COLUMNS_MAX,
+            "expected a product of at most 65536 columns, got more",
+        )?;
+        Ok(Form { columns, dtype: clamp.dtype, ..a })
     }
 
     fn weights(

@@ -11,7 +11,7 @@
 //! Shapes and wiring go to the structure, and the quantisation's numbers to the
 //! numbers.
 
-use super::op::{Clamp, ConstantId, Op, ValueId, Window};
+use super::op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
 use super::tensor::{Dim, Dtype, Extent, Form};
 use super::{Builder, Program, ProgramError};
 use crate::digest::derive;
@@ -25,7 +25,7 @@ pub const PROGRAM_BYTES_MAX: usize = 1 << 26;
 /// The largest number of constants, and of steps.
 const COUNT_MAX: u32 = 1 << 16;
 /// The largest number of inputs of a step.
-const STEP_INPUTS_MAX: u8 = 3;
+const STEP_INPUTS_MAX: u8 = 16;
 
 /// Why bytes are not a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -283,6 +283,33 @@ fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError>
             codec.dim(rows)?;
             codec.dim(columns)
         }
+        Op::Mul { shift, clamp } => {
+            codec.shift(shift)?;
+            codec.clamp(clamp)
+        }
+        Op::Curve { table, shift, pass_above } => {
+            codec.index(&mut table.0)?;
+            codec.shift(shift)?;
+            codec.flag(pass_above)
+        }
+        Op::Arrange { index } => codec.index(&mut index.0),
+        Op::GroupUnfold(GroupWindow { window, dilation, groups }) => {
+            codec.window(window)?;
+            dilation.iter_mut().try_for_each(|number| codec.index(number))?;
+            codec.index(groups)
+        }
+        Op::GroupLinear { weights, requantise, groups, shifts, clamp } => {
+            codec.index(&mut weights.0)?;
+            codec.index(&mut requantise.0)?;
+            codec.index(groups)?;
+            shifts.iter_mut().try_for_each(|shift| codec.shift(shift))?;
+            codec.clamp(clamp)
+        }
+        Op::Product { blocks, shift, clamp } => {
+            codec.index(blocks)?;
+            codec.shift(shift)?;
+            codec.clamp(clamp)
+        }
     }
 }
 
@@ -310,6 +337,12 @@ fn tag(op: &Op) -> u8 {
         Op::MeanPool => 19,
         Op::L2Normalise => 20,
         Op::ScaleColumns { .. } => 21,
+        Op::Mul { .. } => 22,
+        Op::Curve { .. } => 23,
+        Op::Arrange { .. } => 24,
+        Op::GroupUnfold(_) => 25,
+        Op::GroupLinear { .. } => 26,
+        Op::Product { .. } => 27,
     }
 }
 
@@ -341,6 +374,12 @@ fn blank(tag: u8) -> Option<Op> {
         19 => Op::MeanPool,
         20 => Op::L2Normalise,
         21 => Op::ScaleColumns { scale: NONE, shift: 0, clamp },
+        22 => Op::Mul { shift: 0, clamp },
+        23 => Op::Curve { table: NONE, shift: 0, pass_above: false },
+        24 => Op::Arrange { index: NONE },
+        25 => Op::GroupUnfold(GroupWindow { window, dilation: [0; 2], groups: 0 }),
+        26 => Op::GroupLinear { weights: NONE, requantise: NONE, groups: 0, shifts: [0; 3], clamp },
+        27 => Op::Product { blocks: 0, shift: 0, clamp },
         _ => return None,
     })
 }

@@ -24,7 +24,7 @@ pub use builder::Builder;
 pub use check::SHIFT_MAX;
 pub use encoding::ProgramDecodeError;
 pub use error::{ProgramError, RunShapeError};
-pub use op::{Clamp, ConstantId, Op, ValueId, Window};
+pub use op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
 pub use tensor::{Dim, Dtype, Extent, Form, RunShape};
 
 use crate::digest::Root;
@@ -178,6 +178,14 @@ impl Program {
                 let k = input(0).map_or(0, |form| units(form.columns));
                 product([batch, units(step.form.rows), units(step.form.columns), k])
             }
+            Op::GroupLinear { groups, .. } => {
+                let k = input(0).map_or(0, |form| units(form.columns)) / u128::from(groups.max(1));
+                product([batch, units(step.form.rows), units(step.form.columns), k])
+            }
+            Op::Product { .. } => {
+                let k = input(0).map_or(0, |form| units(form.columns));
+                product([batch, units(step.form.rows), units(step.form.columns), k])
+            }
             Op::AttentionWeights { .. } => {
                 let columns = input(0).map_or(0, |form| units(form.columns));
                 product([batch, sequence, sequence, columns])
@@ -191,9 +199,9 @@ impl Program {
 
     /// The multiply-accumulates of a run's products with weights.
     ///
-    /// The products of attention are not among them.
+    /// The products of two values, as those of attention, are not among them.
     pub fn macs_with_weights(&self, run: &RunShape) -> u64 {
-        let linear = |step: &Step| matches!(step.op, Op::Linear { .. });
+        let linear = |step: &Step| matches!(step.op, Op::Linear { .. } | Op::GroupLinear { .. });
         (0..self.values() as u32)
             .map(ValueId)
             .filter(|&value| self.step_of(value).is_some_and(linear))

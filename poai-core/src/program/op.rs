@@ -78,6 +78,32 @@ impl Window {
     }
 }
 
+/// A [`Window`] whose kernel has gaps, and whose channels form groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct GroupWindow {
+    /// The image, the kernel's height and width without gaps, the strides and
+    /// the pads.
+    pub window: Window,
+    /// The distance between neighbours of the kernel, down and right.
+    pub dilation: [u32; 2],
+    /// The number of groups, which divides the channels.
+    pub groups: u32,
+}
+
+impl GroupWindow {
+    /// The window that the kernel covers, gaps included, or `None` if a number
+    /// is 0 or does not fit.
+    pub fn covered(&self) -> Option<Window> {
+        let cover = |axis: usize| {
+            let gaps = self.window.kernel[axis].checked_sub(1)?;
+            let distance = self.dilation[axis];
+            (distance > 0).then(|| gaps.checked_mul(distance)?.checked_add(1))?
+        };
+        Some(Window { kernel: [cover(0)?, cover(1)?], ..self.window })
+    }
+}
+
 /// A kind of step with its numbers.
 ///
 /// Below, `rsh(x, s)` is x·2⁻ˢ rounded to the nearest integer, halves up. `sat`
@@ -258,6 +284,73 @@ pub enum Op {
     MeanPool,
     /// Each row divided by its Euclidean length, in i16. 2¹⁴ stands for 1.
     L2Normalise,
+    /// `rsh(a·b, shift)`, clamped. Inputs: a and b of the same shape.
+    Mul {
+        /// The shift.
+        shift: u8,
+        /// The output's type and range.
+        clamp: Clamp,
+    },
+    /// An activation by a table of 257 points, with straight lines between
+    /// them.
+    ///
+    /// With `t = max(x + 128·2ˢ, 0)`, `j = ⌊t·2⁻ˢ⌋` and `f = t mod 2ˢ`, the
+    /// output is `T[j] + rsh((T[j+1] − T[j])·f, s)`, i16. An x at or above
+    /// 128·2ˢ takes the last entry, or x itself, saturated.
+    Curve {
+        /// 257×1 i16.
+        table: ConstantId,
+        /// The shift s, at most 23.
+        shift: u8,
+        /// Whether x above the table passes, saturated, instead of the last
+        /// entry.
+        pass_above: bool,
+    },
+    /// Entries of an item's inputs in another order, repeated or left out.
+    ///
+    /// Entry (i, j) of an item is the entry number `index[i][j]` of the item's
+    /// inputs, one input after another, row by row. It is 0 if the number is
+    /// −1. Inputs: 1 to 16 values of one type, with as many rows in every run.
+    Arrange {
+        /// rows×columns i32: a number for each entry of an item of the output.
+        index: ConstantId,
+    },
+    /// Every position of a window with gaps as a row, in the order group,
+    /// kernel height, width, channel of the group.
+    ///
+    /// Pixels outside the image are 0. A grouped or dilated convolution is a
+    /// `GroupUnfold` and a `GroupLinear`.
+    GroupUnfold(GroupWindow),
+    /// Product of groups of columns with weights, then requantisation as in
+    /// `Linear`.
+    ///
+    /// W has n rows and k columns, and x has groups·k columns. Output channel
+    /// j reads the k columns of group `⌊j·groups/n⌋`.
+    GroupLinear {
+        /// W, n×k i8.
+        weights: ConstantId,
+        /// n×3 i32: b0, M, b1.
+        requantise: ConstantId,
+        /// The number of groups, which divides n.
+        groups: u32,
+        /// s0, s1, s2.
+        shifts: [u8; 3],
+        /// The output's type and range.
+        clamp: Clamp,
+    },
+    /// Product of two values, block by block: `rsh(Σ a·b, shift)`, clamped.
+    ///
+    /// The rows of each item form blocks. Row i of a block of a meets every row
+    /// j of the same block of b. Inputs: a (i8, blocks·m rows × k), b (i8,
+    /// blocks·n rows × k). Output: blocks·m rows × n.
+    Product {
+        /// The number of blocks of an item, which divides the rows of a and b.
+        blocks: u32,
+        /// The shift.
+        shift: u8,
+        /// The output's type and range.
+        clamp: Clamp,
+    },
 }
 
 impl Op {
@@ -286,6 +379,12 @@ impl Op {
             Op::Quantise => "quantise",
             Op::MeanPool => "mean pool",
             Op::L2Normalise => "l2 normalise",
+            Op::Mul { .. } => "mul",
+            Op::Curve { .. } => "curve",
+            Op::Arrange { .. } => "arrange",
+            Op::GroupUnfold(_) => "group unfold",
+            Op::GroupLinear { .. } => "group linear",
+            Op::Product { .. } => "product",
         }
     }
 
@@ -293,7 +392,10 @@ impl Op {
     pub fn constants(&self) -> ([ConstantId; 2], usize) {
         const NONE: ConstantId = ConstantId(0);
         match *self {
-            Op::Linear { weights, requantise, .. } => ([weights, requantise], 2),
+            Op::Linear { weights, requantise, .. }
+            | Op::GroupLinear { weights, requantise, .. } => ([weights, requantise], 2),
+            Op::Arrange { index } => ([index, NONE], 1),
+            Op::Curve { table, .. } => ([table, NONE], 1),
             Op::Embed { table, scales, .. } => ([table, scales], 2),
             Op::AttentionWeights { alpha, table, .. } => ([alpha, table], 2),
             Op::Table { table, .. } | Op::Softmax { table, .. } | Op::AddRows { table } => {
@@ -311,7 +413,11 @@ impl Op {
     pub fn is_product(&self) -> bool {
         matches!(
             self,
-            Op::Linear { .. } | Op::AttentionWeights { .. } | Op::AttentionContext { .. }
+            Op::Linear { .. }
+                | Op::AttentionWeights { .. }
+                | Op::AttentionContext { .. }
+                | Op::GroupLinear { .. }
+                | Op::Product { .. }
         )
     }
 }

@@ -15,12 +15,14 @@
 //! - one file for each family of steps.
 
 pub mod arithmetic;
+mod arrange;
 mod attention;
 mod embed;
 mod linear;
 mod normalise;
 mod pointwise;
 pub mod pool;
+mod product;
 pub mod reads;
 mod rearrange;
 mod rows;
@@ -214,7 +216,10 @@ impl<'a> Local<'a> {
             _ => tile,
         };
         let tile_columns = match self.op {
-            Op::Linear { .. } | Op::AttentionContext { .. } => tile,
+            Op::Linear { .. }
+            | Op::AttentionContext { .. }
+            | Op::GroupLinear { .. }
+            | Op::Product { .. } => tile,
             _ => columns,
         };
         Grid {
@@ -322,13 +327,23 @@ impl<'a> Local<'a> {
                 normalise::normalise(self, source, region, out, *centre, *shift)
             }
             Op::L2Normalise => normalise::l2(self, source, region, out),
+            Op::Arrange { .. } => arrange::arrange(self, source, region, out),
+            Op::GroupUnfold(window) => rearrange::group_unfold(self, source, region, out, window),
+            Op::GroupLinear { groups, shifts, clamp, .. } => {
+                linear::grouped(self, source, region, sums, out, *groups, shifts, clamp)
+            }
+            Op::Product { blocks, shift, clamp } => {
+                product::compute(self, source, region, sums, out, *blocks, *shift, clamp)
+            }
             Op::Add { .. }
             | Op::Requantise { .. }
             | Op::ScaleColumns { .. }
             | Op::Relu
             | Op::Table { .. }
             | Op::RowScale
-            | Op::Quantise => pointwise::compute(self, source, region, out),
+            | Op::Quantise
+            | Op::Mul { .. }
+            | Op::Curve { .. } => pointwise::compute(self, source, region, out),
         }
     }
 

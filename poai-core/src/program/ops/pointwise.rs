@@ -24,6 +24,10 @@ pub(super) fn compute(
         Op::Table { .. } => table(source, local.inputs)?,
         _ => [0; 256],
     };
+    let points = match local.op {
+        Op::Curve { .. } => read_rows(source, local.inputs, 0..257, 1)?,
+        _ => vec![],
+    };
     let (mut x, mut y) = (vec![0; columns], vec![0; columns]);
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(width)) {
         source.read(0, row, &mut x)?;
@@ -32,7 +36,7 @@ pub(super) fn compute(
                 out.fill(rows::magnitude(&x).max(1));
                 continue;
             }
-            Op::Add { .. } => source.read(1, row, &mut y)?,
+            Op::Add { .. } | Op::Mul { .. } => source.read(1, row, &mut y)?,
             Op::Quantise => source.read(1, row, &mut y[..1])?,
             _ => {}
         }
@@ -48,6 +52,10 @@ pub(super) fn compute(
                 rows::scale_columns(out, x, &scales, shift, &clamp);
             }
             Op::Relu => rows::relu(out, x),
+            Op::Mul { shift, clamp } => rows::mul(out, x, &y[end - width..], shift, &clamp),
+            Op::Curve { shift, pass_above, .. } => {
+                rows::curve(out, x, &points, shift, pass_above);
+            }
             Op::Table { shift, pass_above, .. } => {
                 let full = Clamp::full(local.output.dtype);
                 rows::look_up(out, x, &table, shift, pass_above, &full);

@@ -1,6 +1,6 @@
 //! The rows of inputs and constants that a region depends on.
 
-use super::{Local, Region, RowSource, StepError, embed};
+use super::{Local, Region, RowSource, StepError, arrange, embed, product};
 use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -39,7 +39,26 @@ impl Local<'_> {
                 vec![same(0), all(constant)]
             }
             Op::ScaleColumns { .. } => vec![same(0), of_columns(constant)],
-            Op::Add { .. } | Op::Quantise => vec![same(0), same(1)],
+            Op::Add { .. } | Op::Quantise | Op::Mul { .. } => vec![same(0), same(1)],
+            Op::Curve { .. } => vec![same(0), all(constant)],
+            Op::GroupUnfold(moved) => match moved.covered() {
+                Some(covered) => self.band(rows, &covered),
+                None => vec![],
+            },
+            Op::GroupLinear { .. } => {
+                let mut reads: Vec<Read> = (0..self.inputs).map(same).collect();
+                reads.extend([of_columns(constant), of_columns(constant + 1)]);
+                reads
+            }
+            Op::Arrange { .. } => {
+                let per_item = self.output_item_rows();
+                let index = items(rows, per_item).map(|(item, rows)| Read {
+                    slot: constant,
+                    rows: rows.start - item * per_item..rows.end - item * per_item,
+                });
+                index.collect()
+            }
+            Op::Product { blocks, .. } => product::reads(self, region, *blocks),
             Op::Requantise { .. }
             | Op::Relu
             | Op::RowScale
@@ -89,6 +108,11 @@ impl Local<'_> {
         region: &Region,
         source: &dyn RowSource,
     ) -> Result<Vec<Read>, StepError> {
+        if let Op::Arrange { .. } = self.op {
+            let mut reads = arrange::reads(self, region, source)?;
+            merge(&mut reads);
+            return Ok(reads);
+        }
         let Op::Embed { .. } = self.op else { return Ok(vec![]) };
         let mut reads = Vec::with_capacity(2 * region.rows.len());
         for row in region.rows.clone() {
@@ -157,7 +181,7 @@ fn whole(slot: usize, item: u32, per_item: u32) -> Read {
 }
 
 /// Splits rows at the ends of items, into pairs (item, its rows).
-fn items(rows: &Range<u32>, per_item: u32) -> impl Iterator<Item = (u32, Range<u32>)> {
+pub(super) fn items(rows: &Range<u32>, per_item: u32) -> impl Iterator<Item = (u32, Range<u32>)> {
     let rows = rows.clone();
     let per_item = per_item.max(1);
     (rows.start / per_item..rows.end.div_ceil(per_item)).map(move |item| {

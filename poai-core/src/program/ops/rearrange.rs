@@ -2,7 +2,7 @@
 
 use super::pool::pixels;
 use super::{Local, Region, RowSource, StepError};
-use crate::program::Window;
+use crate::program::{GroupWindow, Window};
 use alloc::vec;
 
 /// Writes every position of a window as a row.
@@ -21,6 +21,44 @@ pub(super) fn unfold(
             match pixel {
                 Some(pixel) => source.read(0, pixel, place)?,
                 None => place.fill(0),
+            }
+        }
+        let columns = region.columns.start as usize..region.columns.end as usize;
+        out.copy_from_slice(&row_entries[columns]);
+    }
+    Ok(())
+}
+
+/// Writes every position of a window with gaps as a row, group by group.
+pub(super) fn group_unfold(
+    local: &Local<'_>,
+    source: &dyn RowSource,
+    region: &Region,
+    out: &mut [i32],
+    moved: &GroupWindow,
+) -> Result<(), StepError> {
+    let Some(covered) = moved.covered() else { return Err(StepError::Region) };
+    let channels = local.slot(0).columns as usize;
+    let (groups, per_group) =
+        (moved.groups.max(1) as usize, channels / moved.groups.max(1) as usize);
+    let area = moved.window.kernel.iter().product::<u32>() as usize;
+    let [down, right] = moved.dilation.map(|distance| distance.max(1) as usize);
+    let (mut pixel_entries, mut row_entries) =
+        (vec![0; channels], vec![0; local.output.columns as usize]);
+    for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
+        row_entries.fill(0);
+        let width = covered.kernel[1] as usize;
+        // Of the pixels that the kernel covers, those that are not in a gap.
+        let kept = pixels(local, &covered, row).enumerate().filter(|(at, _)| {
+            (at / width).is_multiple_of(down) && (at % width).is_multiple_of(right)
+        });
+        for (position, (_, pixel)) in kept.enumerate() {
+            let Some(pixel) = pixel else { continue };
+            source.read(0, pixel, &mut pixel_entries)?;
+            for group in 0..groups {
+                let from = &pixel_entries[group * per_group..][..per_group];
+                let to = (group * area + position) * per_group;
+                row_entries[to..to + per_group].copy_from_slice(from);
             }
         }
         let columns = region.columns.start as usize..region.columns.end as usize;

@@ -128,6 +128,28 @@ vectorise! {
         }
     }
 
+    /// Computes `rsh(a·b, shift)`, clamped.
+    pub(super) fn mul(out: &mut [i32], a: &[i32], b: &[i32], shift: u8, to: &Clamp) {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *out = clamp(rsh_product(a, b, shift), to);
+        }
+    }
+
+    /// Computes a curve of 257 points, with straight lines between them.
+    pub(super) fn curve(out: &mut [i32], x: &[i32], points: &[i32], shift: u8, pass: bool) {
+        let end = 128i64 << shift;
+        let last = points.last().copied().unwrap_or(0);
+        for (out, &x) in out.iter_mut().zip(x) {
+            let t = (i64::from(x) + end).max(0);
+            let (j, rest) = ((t >> shift) as usize, t & ((1 << shift) - 1));
+            *out = match points.get(j..j.saturating_add(2)) {
+                Some(&[from, to]) => from + rsh((i64::from(to) - i64::from(from)) * rest, shift) as i32,
+                _ if pass => sat16(x.into()),
+                _ => last,
+            };
+        }
+    }
+
     /// Computes `max(x, 0)`.
     pub(super) fn relu(out: &mut [i32], x: &[i32]) {
         for (out, &x) in out.iter_mut().zip(x) {

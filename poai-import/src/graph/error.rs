@@ -1,6 +1,6 @@
 //! Errors of a network or of its input.
 
-use super::{ImageExtent, ImageWindow, MAX_ENTRIES};
+use super::{ImageWindow, MAX_ENTRIES, Shape};
 use poai_core::control::Cancelled;
 
 /// Why a network does not fit together, or an input does not fit the network.
@@ -13,13 +13,16 @@ pub enum GraphError {
     /// The network has no layers, so it computes nothing.
     #[error("expected at least one layer, got none")]
     NoLayers,
+    /// The network has no inputs.
+    #[error("expected at least one input, got none")]
+    NoInputs,
     /// A value has no entries.
-    #[error("{layer}: a value of {extent} is empty")]
+    #[error("{layer}: expected a value with entries, got {shape}")]
     Empty {
         /// The layer, or the input.
         layer: String,
-        /// The shape, height × width × channels.
-        extent: ImageExtent,
+        /// The shape.
+        shape: Shape,
     },
     /// A value or an unfolded convolution exceeds the bound of entries.
     #[error("{layer}: expected at most {MAX_ENTRIES} entries per sample, got more")]
@@ -46,14 +49,24 @@ pub enum GraphError {
         got: usize,
     },
     /// A value has the wrong shape.
-    #[error("{layer}: expected a value of {expected}, got {got}")]
+    #[error("{layer}: expected a value of shape {expected}, got {got}")]
     Shape {
         /// The layer that reads it.
         layer: String,
-        /// The shape that fits, height × width × channels.
-        expected: ImageExtent,
+        /// The shape that fits.
+        expected: Shape,
         /// Its shape.
-        got: ImageExtent,
+        got: Shape,
+    },
+    /// A value has the wrong number of dimensions, or an axis does not exist.
+    #[error("{layer}: expected {expected}, got a value of shape {got}")]
+    Form {
+        /// The layer that reads it.
+        layer: String,
+        /// What fits, in words.
+        expected: &'static str,
+        /// Its shape.
+        got: Shape,
     },
     /// A layer's own parameters have the wrong size.
     #[error("{layer}: expected {expected} entries of {what}, got {got}")]
@@ -68,20 +81,30 @@ pub enum GraphError {
         got: usize,
     },
     /// A window does not fit the image, or its pads are too large.
-    #[error("{layer}: the window ({window}) does not fit a value of {input}")]
+    #[error("{layer}: the window ({window}) does not fit a value of shape {input}")]
     Window {
         /// The layer.
         layer: String,
         /// The window.
         window: ImageWindow,
         /// The shape of the image.
-        input: ImageExtent,
+        input: Shape,
+    },
+    /// An id is no whole number below the number of ids.
+    #[error("input {input}: expected whole numbers from 0 to {max}, got {value}")]
+    Id {
+        /// The input.
+        input: String,
+        /// The largest id.
+        max: usize,
+        /// The number.
+        value: String,
     },
     /// The input matrix is not a batch of samples.
-    #[error("expected a batch of {input} samples, got a matrix of {rows}×{columns}")]
+    #[error("expected samples of {expected} numbers each, got a matrix of {rows}×{columns}")]
     Input {
-        /// The shape of one sample, height × width × channels.
-        input: ImageExtent,
+        /// The entries of one sample.
+        expected: usize,
         /// Rows of the input.
         rows: usize,
         /// Columns of the input.

@@ -3,9 +3,16 @@
 use crate::graph::GraphError;
 
 /// Why an ONNX file was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxError {
+    /// The file cannot be read.
+    #[error("{source}")]
+    File {
+        /// The operating system's error.
+        #[from]
+        source: std::io::Error,
+    },
     /// The file is larger than the caller allows.
     #[error("expected a file of at most {limit} bytes, got {bytes}; raise the limit to read it")]
     FileSize {
@@ -37,28 +44,69 @@ pub enum OnnxError {
     /// The operator set is missing or older than 7, at which operators changed.
     #[error("expected operator set 7 or later, got {0:?}; export the model again")]
     OperatorSet(Option<i64>),
-    /// The graph does not have exactly one float input N×C×H×W or N×F. All
-    /// sizes must be fixed except N.
-    #[error("input {name}: expected one float input N×C×H×W or N×F, with fixed sizes except N")]
-    Input {
-        /// The input's name, or all names.
+    /// An input has a type other than numbers.
+    #[error("input {name}: expected numbers, got {got}; export the model with inputs of numbers")]
+    InputType {
+        /// The input's name.
         name: String,
+        /// Its type.
+        got: String,
     },
-    /// The graph does not have exactly one output that a layer makes.
-    #[error("output {name}: expected one output, made by a node")]
-    Output {
-        /// The output's name, or all names.
+    /// An input has no shape, more than 8 dimensions, or a dimension of 0.
+    #[error("input {name}: expected 1 to 8 positive dimensions, got {got}")]
+    InputShape {
+        /// The input's name.
         name: String,
+        /// Its dimensions.
+        got: String,
+    },
+    /// Dimensions of an input are symbolic, and the caller fixed none.
+    #[error(
+        "input {name}: expected fixed dimensions, got symbolic {}; fix {} with {}",
+        .symbols.join(" and "),
+        if .symbols.len() > 1 { "them" } else { "it" },
+        .symbols.iter().map(|symbol| format!("{symbol}=SIZE")).collect::<Vec<_>>().join(" and ")
+    )]
+    Symbolic {
+        /// The input's name.
+        name: String,
+        /// The names of the dimensions.
+        symbols: Vec<String>,
+    },
+    /// The caller fixed a dimension that no input has.
+    #[error("expected a symbolic dimension of an input, got {0}; its dimensions are {1}")]
+    Dimension(String, String),
+    /// The model has no input.
+    #[error("expected at least one input, got none")]
+    NoInput,
+    /// The model has several outputs, and the caller chose none.
+    #[error("expected one output, got {}: {}; choose one by its name", .names.len(), .names.join(", "))]
+    Outputs {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The model has no output, or its output is not made by a layer.
+    #[error("output {name}: expected a value that a node makes of the input, got {got}")]
+    Output {
+        /// The output's name.
+        name: String,
+        /// What it is, in words.
+        got: &'static str,
     },
     /// An operator is not supported, or not supported in this place.
-    #[error("node {node}: operator {operator} is not supported{}{because}", if because.is_empty() { "" } else { ": " })]
+    #[error("node {node}: operator {operator} is not supported{}{because}{}",
+        if because.is_empty() { "" } else { ": " },
+        match before { Some(value) => format!("; cut the network before it, at {value}"), None => String::new() }
+    )]
     Unsupported {
         /// The node.
         node: String,
         /// Its operator.
         operator: String,
         /// The reason; empty if the operator itself is not supported.
-        because: &'static str,
+        because: String,
+        /// The value that the node reads, which may become the output.
+        before: Option<String>,
     },
     /// An attribute, or its value, is not supported.
     #[error("node {node}: attribute {attribute} of {operator} or its value is not supported")]
@@ -70,9 +118,8 @@ pub enum OnnxError {
         /// The attribute.
         attribute: String,
     },
-    /// A node names a value that no earlier node makes, that is not an
-    /// activation, or that has since been folded into another value.
-    #[error("node {node}: value {value} is missing, not an activation here, or was folded")]
+    /// A node names a value that no earlier node makes.
+    #[error("node {node}: expected value {value} of an earlier node, got none")]
     Value {
         /// The node, or the output.
         node: String,
@@ -104,20 +151,9 @@ pub enum OnnxError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxTensorError {
-    /// The name is not a constant of the file.
-    #[error("expected a constant of the file, got none")]
-    Missing,
-    /// The data is in another file.
-    #[error("expected data in this file, got a reference to another; embed the data")]
-    External,
     /// The entries have another type.
-    #[error("expected entries of type {expected}, got {got}")]
-    Type {
-        /// The supported type.
-        expected: &'static str,
-        /// The tensor's type.
-        got: String,
-    },
+    #[error("expected entries of numbers, got {0}")]
+    Type(String),
     /// The dimensions do not fit the place.
     #[error("expected dimensions {expected}, got {got:?}")]
     Dimensions {
@@ -139,5 +175,19 @@ pub enum OnnxTensorError {
     NotFinite {
         /// The first such entry, in row-major order.
         index: usize,
+    },
+    /// The data is in another file, and the reader does not know the folder.
+    #[error("expected data in this file, got a reference to {0}; read the model by its path")]
+    NoFolder(String),
+    /// The path of the data leaves the model's folder.
+    #[error("expected data in a file beside the model, got the path {0:?}; move the file there")]
+    Path(String),
+    /// The file of the data cannot be read.
+    #[error("{path}: {why}")]
+    Data {
+        /// The file.
+        path: String,
+        /// The problem.
+        why: String,
     },
 }

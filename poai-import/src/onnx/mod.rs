@@ -1,113 +1,265 @@
 //! Reading of ONNX files into the float network [`Graph`].
 //!
-//! The reader supports these operators:
-//! - Gemm, MatMul by a constant, Add (of a bias or of a second value);
-//! - Conv (one group, no dilation), BatchNormalization (folded into the layer
-//!   before);
-//! - Relu, MaxPool, AveragePool, GlobalAveragePool, Flatten;
-//! - Reshape if it flattens or keeps its input, Identity, Dropout (as in
-//!   inference), Constant.
-//!
-//! Any other operator is an error that names the node and the operator.
-//!
-//! ONNX stores images channels-first, and the graph stores them channels-last.
-//! The reader therefore permutes the columns of a convolution's weights. It
-//! does the same for the first Gemm or MatMul after a Flatten. An output that
-//! is a flattened image keeps the graph's order (height, width, channel).
+//! The reader takes a batch of 1, so every shape is a number, and arithmetic on
+//! shapes disappears. It writes each operator in the few kinds of layers of
+//! [`crate::graph::Kind`], and [`Graph::fused`] makes fewer layers of them.
+//! Anything that the reader does not know is an error that names the node, the
+//! operator, and the value at which the network may be cut. docs/networks.md
+//! lists the operators.
 //!
 //! - `frame`: bounds the cost of decoding the bytes before they are decoded.
-//! - `tensor`, `node`: stored tensors and nodes, checked where they are used.
-//! - `build`: names, values and folding; `operators`: one function per
-//!   operator.
+//! - `tensor`, `external`: stored tensors, in the file or beside it.
+//! - `inputs`: the shapes of inputs, with symbolic dimensions fixed.
+//! - `node`: names and attributes; `builder`: operands and layers;
+//!   `operators`: one function per operator, one file per family.
 
-mod build;
+mod builder;
 mod error;
+mod external;
 mod frame;
+mod inputs;
 mod node;
 mod operators;
 mod tensor;
 
 pub use error::{OnnxError, OnnxTensorError};
 
-use super::graph::{Graph, ImageExtent};
-use build::{Builder, Value};
-use rten_onnx::onnx::{DataType, GraphProto, ModelProto};
-use std::collections::HashSet;
+use super::graph::Graph;
+use builder::{Builder, Operand};
+use rten_onnx::onnx::{GraphProto, ModelProto};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Limits of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of the file.
     pub bytes: usize,
     /// Nodes, including those inside attributes.
     pub nodes: usize,
-    /// f32 entries of all weights as the layers hold them, 4 bytes each. A
-    /// tensor that two nodes use counts twice.
+    /// Entries of all constants, as the file stores them and as nodes compute
+    /// them, 8 bytes each. The files beside the model count too.
     pub weights: usize,
+    /// Layers, which recurrent networks have many of.
+    pub layers: usize,
 }
 
 impl Default for Limits {
-    /// 1 GiB of file, 2^16 nodes, 2^28 weights.
+    /// 1 GiB of file, 2^16 nodes, 2^28 entries, 2^16 layers.
     fn default() -> Limits {
-        Limits { bytes: 1 << 30, nodes: 1 << 16, weights: 1 << 28 }
+        Limits { bytes: 1 << 30, nodes: 1 << 16, weights: 1 << 28, layers: 1 << 16 }
     }
 }
 
-/// Reads an ONNX file. It never panics, whatever the bytes are, and needs
-/// memory for about three times the weights.
+/// How a file is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    limits: Limits,
+    folder: Option<PathBuf>,
+    dimensions: BTreeMap<String, usize>,
+    output: Option<String>,
+}
+
+impl ReadOptions {
+    /// The default limits; no folder, no fixed dimensions, the only output.
+    pub fn new() -> ReadOptions {
+        ReadOptions::default()
+    }
+
+    /// Limits of the file.
+    pub fn limits(mut self, limits: Limits) -> ReadOptions {
+        self.limits = limits;
+        self
+    }
+
+    /// The folder of files that hold the model's data. No data outside it is
+    /// read.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> ReadOptions {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Fixes a symbolic dimension of an input. A dimension without a name is
+    /// called `INPUT.AXIS`.
+    pub fn dimension(mut self, name: &str, size: usize) -> ReadOptions {
+        self.dimensions.insert(name.to_owned(), size);
+        self
+    }
+
+    /// The output, by its name. Any value of the file may be the output, so
+    /// that a network can be cut before an operator.
+    pub fn output(mut self, name: &str) -> ReadOptions {
+        self.output = Some(name.to_owned());
+        self
+    }
+
+    /// Reads a file by its path, with the data beside it.
+    ///
+    /// # Errors
+    /// As [`ReadOptions::read`], or [`OnnxError::File`].
+    pub fn read_file(&self, path: &Path) -> Result<Graph, OnnxError> {
+        use std::io::Read;
+        let mut bytes = vec![];
+        // One byte more of a longer file, which `read` then refuses.
+        let most = (self.limits.bytes as u64).saturating_add(1);
+        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        let mut options = self.clone();
+        options.folder.get_or_insert_with(|| path.parent().unwrap_or(Path::new(".")).to_owned());
+        options.read(&bytes)
+    }
+
+    /// Reads the bytes of a file. It never panics, whatever the bytes are, and
+    /// needs memory for about six times the weights.
+    ///
+    /// # Errors
+    /// [`OnnxError`] names the node, tensor or attribute that is broken or not
+    /// supported, or the limit that was exceeded.
+    pub fn read(&self, bytes: &[u8]) -> Result<Graph, OnnxError> {
+        let limits = &self.limits;
+        if bytes.len() > limits.bytes {
+            return Err(OnnxError::FileSize { bytes: bytes.len(), limit: limits.bytes });
+        }
+        frame::check(bytes, limits.nodes)?;
+        let model =
+            ModelProto::parse_buf(bytes).map_err(|error| OnnxError::Message(error.to_string()))?;
+        let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
+        let versions = Versions::of(&model);
+        if versions.own().is_none_or(|version| version < 7) {
+            return Err(OnnxError::OperatorSet(versions.own()));
+        }
+        let inputs = inputs::inputs(graph, &self.dimensions)?;
+        // A file that fixes a batch may still hold a network of single samples.
+        if let Some(single) = inputs::single(&inputs)
+            && !graph.node.iter().any(inputs::mixes_samples)
+            && let Ok(read) = self.network(graph, &versions, single)
+        {
+            return Ok(read);
+        }
+        self.network(graph, &versions, inputs)
+    }
+
+    fn network(
+        &self,
+        graph: &GraphProto,
+        versions: &Versions<'_>,
+        inputs: Vec<inputs::Declared<'_>>,
+    ) -> Result<Graph, OnnxError> {
+        let mut builder = Builder::new(&self.limits, self.folder.as_deref());
+        for input in inputs {
+            builder.add_input(input.name, input.shape, input.number);
+        }
+        for stored in &graph.initializer {
+            builder.add_stored(stored.name.as_deref().unwrap_or_default(), stored)?;
+        }
+        // The nodes that the output needs: others may be of any kind.
+        let output = self.output.as_deref();
+        let needed = output.map(|name| needed(graph, name));
+        for (index, proto) in graph.node.iter().enumerate() {
+            if needed.as_ref().is_some_and(|needed| !needed[index]) {
+                continue;
+            }
+            let version = versions.of_domain(proto.domain.as_deref());
+            let node = node::Node::new(proto, index, version);
+            operators::read(&mut builder, &node)?;
+        }
+        finish(builder, graph, output)
+    }
+}
+
+/// Reads an ONNX file's bytes with default options.
 ///
 /// # Errors
-/// [`OnnxError`] names the node, tensor or attribute that is broken or not
-/// supported, or the limit that was exceeded.
+/// As [`ReadOptions::read`].
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Graph, OnnxError> {
-    if bytes.len() > limits.bytes {
-        return Err(OnnxError::FileSize { bytes: bytes.len(), limit: limits.bytes });
-    }
-    frame::check(bytes, limits.nodes)?;
-    let model =
-        ModelProto::parse_buf(bytes).map_err(|error| OnnxError::Message(error.to_string()))?;
-    let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
-    let ours = |domain: Option<&str>| matches!(domain, None | Some("" | "ai.onnx"));
-    let set = model.opset_import.iter().find(|set| ours(set.domain.as_deref()));
-    let version = set.map(|set| set.version.unwrap_or(0));
-    if version.is_none_or(|version| version < 7) {
-        return Err(OnnxError::OperatorSet(version));
-    }
-
-    let (name, value, batch) = input(graph)?;
-    let mut builder = Builder::new(graph, name, value, batch, limits.weights)?;
-    for (index, proto) in graph.node.iter().enumerate() {
-        operators::read(&mut builder, &node::Node::new(proto, index))?;
-    }
-    let output = |name: &str| OnnxError::Output { name: name.to_owned() };
-    let [only] = graph.output.as_slice() else { return Err(output("list")) };
-    builder.finish(only.name.as_deref().ok_or_else(|| output(""))?)
+    ReadOptions::new().limits(*limits).read(bytes)
 }
 
-/// The one input that is not an initialiser: its name, its value, and its batch
-/// if that is fixed.
-fn input(graph: &GraphProto) -> Result<(&str, Value, Option<usize>), OnnxError> {
-    // Old files list their initialisers among the inputs.
-    let stored: HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
-    let mut inputs = graph.input.iter().filter(|info| !stored.contains(&info.name));
-    let list = || OnnxError::Input { name: "list".to_owned() };
-    let (Some(info), None) = (inputs.next(), inputs.next()) else { return Err(list()) };
-    let name = info.name.as_deref().unwrap_or_default();
-    let wrong = || OnnxError::Input { name: name.to_owned() };
-    let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-    let tensor = tensor.filter(|tensor| tensor.elem_type == Some(DataType::FLOAT));
-    let shape = tensor.and_then(|tensor| tensor.shape.as_ref()).ok_or_else(wrong)?;
-    let sizes: Vec<Option<usize>> = shape
-        .dim
-        .iter()
-        .map(|dim| dim.dim_value.and_then(|size| usize::try_from(size).ok()).filter(|&s| s > 0))
-        .collect();
-    let (extent, flat, batch) = match *sizes.as_slice() {
-        [batch, Some(features)] => (ImageExtent::features(features), true, batch),
-        [batch, Some(channels), Some(height), Some(width)] => {
-            (ImageExtent { height, width, channels }, false, batch)
+/// The versions of the operator sets.
+struct Versions<'a>(Vec<(&'a str, i64)>);
+
+impl<'a> Versions<'a> {
+    fn of(model: &'a ModelProto) -> Versions<'a> {
+        let domain = |domain: &'a Option<String>| match domain.as_deref() {
+            None | Some("ai.onnx") => "",
+            Some(domain) => domain,
+        };
+        let sets = model.opset_import.iter();
+        Versions(sets.map(|set| (domain(&set.domain), set.version.unwrap_or(0))).collect())
+    }
+
+    fn of_domain(&self, domain: Option<&str>) -> i64 {
+        let domain = domain.filter(|&domain| domain != "ai.onnx").unwrap_or("");
+        self.0.iter().find(|(own, _)| *own == domain).map_or(1, |&(_, version)| version)
+    }
+
+    fn own(&self) -> Option<i64> {
+        self.0.iter().find(|(domain, _)| domain.is_empty()).map(|&(_, version)| version)
+    }
+}
+
+/// Which nodes a value needs.
+fn needed(graph: &GraphProto, name: &str) -> Vec<bool> {
+    let mut names = std::collections::HashSet::from([name]);
+    let mut needed = vec![false; graph.node.len()];
+    // Nodes come after those that make their inputs.
+    for (index, node) in graph.node.iter().enumerate().rev() {
+        if node.output.iter().any(|output| names.contains(output.as_str())) {
+            needed[index] = true;
+            names.extend(node.input.iter().map(String::as_str));
         }
-        _ => return Err(wrong()),
+    }
+    needed
+}
+
+/// The graph that makes the output.
+fn finish(
+    mut builder: Builder<'_>,
+    graph: &GraphProto,
+    output: Option<&str>,
+) -> Result<Graph, OnnxError> {
+    let names: Vec<&str> = match output {
+        Some(name) => vec![name],
+        None => graph.output.iter().filter_map(|info| info.name.as_deref()).collect(),
     };
-    Ok((name, Value { index: 0, extent, flat, flattened: None }, batch))
+    let mut made = vec![];
+    for &name in &names {
+        match builder.named("output", name)? {
+            Operand::Known(_) => {}
+            operand => made.push((name, operand)),
+        }
+    }
+    // A classifier's label is decided by the other output.
+    let values = made.iter().filter(|(_, operand)| matches!(operand, Operand::Value(_)));
+    let chosen = match (values.clone().count(), made.as_slice()) {
+        (1, _) => values.clone().next(),
+        (0, [only]) => Some(only),
+        _ => None,
+    };
+    let Some((name, operand)) = chosen else {
+        let got = if names.is_empty() { "none" } else { "a constant" };
+        let name = names.first().copied().unwrap_or("list").to_owned();
+        return Err(match made.is_empty() {
+            true => OnnxError::Output { name, got },
+            false => OnnxError::Outputs {
+                names: made.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            },
+        });
+    };
+    let (value, tail) = match operand {
+        Operand::Class { value, by } => (*value, Some(by.to_string())),
+        Operand::Value(value) => (*value, None),
+        Operand::Known(_) => (0, None),
+    };
+    let inputs = builder.graph.inputs.len();
+    if value < inputs {
+        let got = "an input of the network";
+        return Err(OnnxError::Output { name: (*name).to_owned(), got });
+    }
+    let mut graph = builder.graph;
+    graph.layers.truncate(value + 1 - inputs);
+    graph.tail = tail;
+    let graph = graph.fused()?;
+    operators::check(&graph)?;
+    Ok(inputs::order(graph))
 }

@@ -1,28 +1,85 @@
-//! Stored tensors, decoded and checked only when a layer uses them.
+//! Tensors that are known when the file is read: stored ones, and those that
+//! nodes compute of them.
 
 use super::error::{OnnxError, OnnxTensorError};
+use super::external;
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
+use std::path::Path;
 
-/// A constant of the file.
-#[derive(Clone, Copy)]
-pub(super) enum Constant<'a> {
-    /// An initialiser, or a Constant node's tensor.
-    Tensor(&'a TensorProto),
-    /// A Constant node's list of integers.
-    Integers(&'a [i64]),
+/// The kind of a tensor's numbers, which some operators depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    /// Real numbers of any precision.
+    Real,
+    /// Whole numbers of any size.
+    Whole,
+    /// 0 and 1.
+    Bool,
 }
 
-/// A decoded tensor: `entries` fills `dims`, none of which is zero.
-pub(super) struct Floats {
-    pub(super) dims: Vec<usize>,
-    pub(super) entries: Vec<f32>,
+/// The type of a tensor that names none.
+pub(super) const NO_TYPE: DataType = DataType(0);
+
+impl Number {
+    /// The kind of an element type, or `None` if it has no numbers.
+    pub(super) fn of(kind: DataType) -> Option<Number> {
+        Some(match kind {
+            DataType::FLOAT | DataType::DOUBLE | DataType::FLOAT16 | DataType::BFLOAT16 => {
+                Number::Real
+            }
+            DataType::UINT8
+            | DataType::INT8
+            | DataType::UINT16
+            | DataType::INT16
+            | DataType::INT32
+            | DataType::INT64
+            | DataType::UINT32
+            | DataType::UINT64 => Number::Whole,
+            DataType::BOOL => Number::Bool,
+            _ => return None,
+        })
+    }
 }
 
-impl Floats {
-    /// The error for this tensor's dimensions.
-    pub(super) fn unexpected(&self, tensor: &str, expected: &'static str) -> OnnxError {
-        let got = self.dims.iter().map(|&dim| dim as i64).collect();
-        failed(tensor, OnnxTensorError::Dimensions { expected, got })
+/// A known tensor. f64 holds every number of the supported types, except whole
+/// numbers above 2^53, which are rounded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Host {
+    /// Its shape; a dimension may be 0.
+    pub(super) shape: Vec<usize>,
+    /// The kind of its numbers.
+    pub(super) number: Number,
+    /// Its entries, row-major.
+    pub(super) entries: Vec<f64>,
+}
+
+impl Host {
+    /// One number.
+    pub(super) fn scalar(number: Number, entry: f64) -> Host {
+        Host { shape: vec![], number, entries: vec![entry] }
+    }
+
+    /// A list of whole numbers.
+    pub(super) fn list(entries: Vec<f64>) -> Host {
+        Host { shape: vec![entries.len()], number: Number::Whole, entries }
+    }
+
+    /// The entries in f32. Entries beyond f32 become infinite.
+    pub(super) fn floats(&self) -> Vec<f32> {
+        self.entries.iter().map(|&entry| entry as f32).collect()
+    }
+
+    /// The entries as whole numbers. Those beyond i64 saturate.
+    pub(super) fn integers(&self) -> Vec<i64> {
+        self.entries.iter().map(|&entry| entry as i64).collect()
+    }
+
+    /// The only entry.
+    pub(super) fn only(&self) -> Option<f64> {
+        match self.entries.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }
     }
 }
 
@@ -38,91 +95,109 @@ pub(super) fn finite(tensor: &str, entries: &[f32]) -> Result<(), OnnxError> {
     }
 }
 
-/// Decodes f32 entries and subtracts them from `budget`, the number of entries
-/// that may still be decoded. The budget is needed because many nodes can use
-/// one tensor.
-pub(super) fn floats(
+/// Decodes a stored tensor, which has at most `most` entries.
+pub(super) fn decode(
     name: &str,
-    constant: Constant<'_>,
-    budget: &mut usize,
-    limit: usize,
-) -> Result<Floats, OnnxError> {
-    let Constant::Tensor(tensor) = constant else {
-        let got = DataType::INT64.to_string();
-        return Err(failed(name, OnnxTensorError::Type { expected: "FLOAT", got }));
-    };
-    let fail = |source| failed(name, source);
-    let dims = positive_dims(tensor, DataType::FLOAT, "FLOAT").map_err(fail)?;
-    let bytes = size(tensor, tensor.float_data.len(), 4);
-    let length = || fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes });
-    let count = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
-    let count = count.filter(|&count| count.checked_mul(4) == Some(bytes)).ok_or_else(length)?;
-    *budget = budget.checked_sub(count).ok_or(OnnxError::TooMany { what: "weights", limit })?;
-    let entries = match &tensor.raw_data {
-        Some(raw) if tensor.float_data.is_empty() => {
-            let raw = raw.borrow();
-            raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
-        }
-        Some(raw) if !raw.borrow().is_empty() => return Err(length()),
-        _ => tensor.float_data.clone(),
-    };
-    finite(name, &entries)?;
-    Ok(Floats { dims, entries })
-}
-
-/// Decodes a short list of i64 entries, at most `most` of them.
-pub(super) fn integers(
-    name: &str,
-    constant: Constant<'_>,
-    most: usize,
-) -> Result<Vec<i64>, OnnxError> {
-    let fail = |source| failed(name, source);
-    let tensor = match constant {
-        Constant::Integers(list) => return Ok(list.iter().copied().take(most).collect()),
-        Constant::Tensor(tensor) => tensor,
-    };
-    let dims = positive_dims(tensor, DataType::INT64, "INT64").map_err(fail)?;
-    let &[count] = dims.as_slice() else {
-        let (expected, got) = ("of a list", tensor.dims.clone());
-        return Err(fail(OnnxTensorError::Dimensions { expected, got }));
-    };
-    let bytes = size(tensor, tensor.int64_data.len(), 8);
-    if count.checked_mul(8) != Some(bytes) {
-        return Err(fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes }));
-    }
-    Ok(match &tensor.raw_data {
-        Some(raw) if tensor.int64_data.is_empty() => {
-            let raw = raw.borrow();
-            raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).take(most).collect()
-        }
-        _ => tensor.int64_data.iter().copied().take(most).collect(),
-    })
-}
-
-/// Bytes of data: the raw data, or `entries` entries of `width` bytes.
-fn size(tensor: &TensorProto, entries: usize, width: usize) -> usize {
-    match &tensor.raw_data {
-        Some(raw) if entries == 0 => raw.borrow().len(),
-        _ => entries.saturating_mul(width),
-    }
-}
-
-fn positive_dims(
     tensor: &TensorProto,
-    kind: DataType,
-    expected: &'static str,
-) -> Result<Vec<usize>, OnnxTensorError> {
-    if tensor.data_location.is_some_and(|location| location != DataLocation::DEFAULT)
-        || !tensor.external_data.is_empty()
-    {
-        return Err(OnnxTensorError::External);
+    folder: Option<&Path>,
+    most: usize,
+) -> Result<Host, OnnxError> {
+    let fail = |source| failed(name, source);
+    let kind = tensor.data_type.unwrap_or(NO_TYPE);
+    let number = Number::of(kind).ok_or_else(|| fail(OnnxTensorError::Type(kind.to_string())))?;
+    let size = |&dim: &i64| usize::try_from(dim).ok();
+    let shape = tensor.dims.iter().map(size).collect::<Option<Vec<_>>>().ok_or_else(|| {
+        let (expected, got) = ("that are not negative", tensor.dims.clone());
+        fail(OnnxTensorError::Dimensions { expected, got })
+    })?;
+    let count = shape.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim));
+    let count = count.filter(|&count| count <= most);
+    let count = count.ok_or(OnnxError::TooMany { what: "entries of constants", limit: most })?;
+    let width = width(kind);
+    let bytes = count.saturating_mul(width);
+    let outside = tensor.data_location.is_some_and(|at| at != DataLocation::DEFAULT)
+        || !tensor.external_data.is_empty();
+    let held;
+    let raw: Option<&[u8]> = if outside {
+        held = external::read(tensor, folder, bytes).map_err(fail)?;
+        Some(&held)
+    } else {
+        match &tensor.raw_data {
+            Some(raw) => {
+                held = raw.borrow().clone();
+                Some(&held)
+            }
+            None => None,
+        }
+    };
+    let length = |bytes| fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes });
+    let entries = match raw {
+        Some(raw) if raw.len() == bytes => raw.chunks_exact(width).map(|raw| number_of(kind, raw)).collect(),
+        Some(raw) if !raw.is_empty() => return Err(length(raw.len())),
+        _ => listed(tensor, kind),
+    };
+    let entries: Vec<f64> = entries;
+    if entries.len() != count {
+        return Err(length(entries.len().saturating_mul(width)));
     }
-    if tensor.data_type != Some(kind) {
-        let got = tensor.data_type.map_or("none".to_owned(), |kind| kind.to_string());
-        return Err(OnnxTensorError::Type { expected, got });
+    Ok(Host { shape, number, entries })
+}
+
+/// The bytes of an entry.
+const fn width(kind: DataType) -> usize {
+    match kind.0 {
+        // BOOL, UINT8, INT8.
+        2 | 3 | 9 => 1,
+        // UINT16, INT16, FLOAT16, BFLOAT16.
+        4 | 5 | 10 | 16 => 2,
+        // INT64, DOUBLE, UINT64.
+        7 | 11 | 13 => 8,
+        _ => 4,
     }
-    let positive = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
-    tensor.dims.iter().map(positive).collect::<Option<_>>().ok_or_else(|| {
-        OnnxTensorError::Dimensions { expected: "all positive", got: tensor.dims.clone() }
-    })
+}
+
+/// One entry of raw data.
+fn number_of(kind: DataType, raw: &[u8]) -> f64 {
+    let mut word = [0; 8];
+    word[..raw.len()].copy_from_slice(raw);
+    let bits = u64::from_le_bytes(word);
+    match kind {
+        DataType::FLOAT => f32::from_bits(bits as u32).into(),
+        DataType::DOUBLE => f64::from_bits(bits),
+        DataType::FLOAT16 => half(bits as u16),
+        DataType::BFLOAT16 => f32::from_bits((bits as u32) << 16).into(),
+        DataType::INT8 => f64::from(bits as u8 as i8),
+        DataType::INT16 => f64::from(bits as u16 as i16),
+        DataType::INT32 => f64::from(bits as u32 as i32),
+        DataType::INT64 => bits as i64 as f64,
+        DataType::BOOL => f64::from(u8::from(bits != 0)),
+        _ => bits as f64,
+    }
+}
+
+/// A number of 16 bits, IEEE 754 binary16.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    let magnitude = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+/// The entries of a tensor whose data is in the field of its type.
+fn listed(tensor: &TensorProto, kind: DataType) -> Vec<f64> {
+    match kind {
+        DataType::FLOAT => tensor.float_data.iter().map(|&entry| entry.into()).collect(),
+        DataType::DOUBLE => tensor.double_data.clone(),
+        DataType::INT64 => tensor.int64_data.iter().map(|&entry| entry as f64).collect(),
+        DataType::FLOAT16 => tensor.int32_data.iter().map(|&bits| half(bits as u16)).collect(),
+        DataType::BFLOAT16 => {
+            let of = |&bits: &i32| f32::from_bits((bits as u32) << 16).into();
+            tensor.int32_data.iter().map(of).collect()
+        }
+        _ => tensor.int32_data.iter().map(|&entry| entry.into()).collect(),
+    }
 }

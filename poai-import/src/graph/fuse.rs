@@ -1,0 +1,359 @@
+//! Fewer layers with the same function.
+//!
+//! Each pass rewrites layers in place and leaves those that nothing reads; the
+//! last pass removes them. A pass repeats until it changes nothing.
+
+use super::expression::NODES_MAX;
+use super::kind::{Constant, Kind};
+use super::{Expression, Graph, GraphError, Layer, Shape, norms};
+use crate::graph::expression::Operation;
+
+/// A graph under rewriting.
+pub(super) struct Fuse {
+    pub(super) graph: Graph,
+    pub(super) shapes: Vec<Shape>,
+}
+
+pub(super) fn fuse(graph: Graph) -> Result<Graph, GraphError> {
+    let shapes = graph.shapes()?;
+    let mut fuse = Fuse { graph, shapes };
+    // Each pass shortens a chain of layers, so there are at most as many.
+    for _ in 0..fuse.graph.layers.len() + 1 {
+        let before = fuse.graph.layers.len();
+        let changed = fuse.pointwise() | norms::recognise(&mut fuse) | fuse.affine();
+        fuse.prune();
+        if !changed && fuse.graph.layers.len() == before {
+            break;
+        }
+    }
+    Ok(fuse.graph)
+}
+
+impl Fuse {
+    /// The layer that makes a value.
+    pub(super) fn made_by(&self, value: usize) -> Option<&Layer> {
+        self.graph.layer(value)
+    }
+
+    pub(super) fn kind(&self, value: usize) -> Option<&Kind> {
+        self.made_by(value).map(|layer| &layer.kind)
+    }
+
+    /// The first value that a layer reads, of the layer that makes `value`.
+    pub(super) fn source(&self, value: usize) -> Option<usize> {
+        self.made_by(value).and_then(|layer| layer.inputs.first().copied())
+    }
+
+    /// The number of layers that read each value; the output counts as read.
+    fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.graph.values()];
+        for layer in &self.graph.layers {
+            for &input in &layer.inputs {
+                readers[input] += 1;
+            }
+        }
+        if let Some(last) = readers.last_mut() {
+            *last += 1;
+        }
+        readers
+    }
+
+    /// A value as a function of another value's entries, if it is one.
+    pub(super) fn expression(&self, value: usize) -> Option<(Expression, usize)> {
+        let (kind, source) = (self.kind(value)?, self.source(value)?);
+        match kind {
+            Kind::Pointwise(expression) => Some((expression.clone(), source)),
+            Kind::Scale { by } => {
+                let by = f64::from(by.uniform()?);
+                Some((Expression::X.by(Operation::Mul, by), source))
+            }
+            Kind::Offset { by } => {
+                let by = f64::from(by.uniform()?);
+                Some((Expression::X.by(Operation::Add, by), source))
+            }
+            _ => None,
+        }
+    }
+
+    /// Composes functions of one number, also where a layer reads two
+    /// functions of one value.
+    fn pointwise(&mut self) -> bool {
+        let (mut changed, first) = (false, self.graph.inputs.len());
+        let readers = self.readers();
+        for at in 0..self.graph.layers.len() {
+            let layer = &self.graph.layers[at];
+            let own = match (&layer.kind, &layer.inputs[..]) {
+                // Alone, scales and offsets are cheaper than a table.
+                (Kind::Pointwise(outer), &[input]) => {
+                    let Some((inner, source)) = self.expression(input) else { continue };
+                    // A relu that several layers read is cheap to keep.
+                    if readers[input] > 1 && inner.is_relu() {
+                        continue;
+                    }
+                    Some((outer.of(&inner), source))
+                }
+                (Kind::Scale { .. } | Kind::Offset { .. }, &[input]) => {
+                    let Some((outer, _)) = self.expression(first + at) else { continue };
+                    match self.kind(input) {
+                        Some(Kind::Pointwise(inner)) if readers[input] == 1 && !inner.is_relu() => {
+                            self.source(input).map(|source| (outer.of(inner), source))
+                        }
+                        _ => None,
+                    }
+                }
+                (Kind::Add { .. } | Kind::Mul, &[a, b]) => self.joined(&layer.kind, a, b),
+                _ => None,
+            };
+            let Some((expression, source)) = own else { continue };
+            if expression.nodes() > NODES_MAX {
+                continue;
+            }
+            self.graph.layers[at].kind = Kind::Pointwise(expression);
+            self.graph.layers[at].inputs = vec![source];
+            changed = true;
+        }
+        changed
+    }
+
+    /// A sum or product of two functions of one value.
+    fn joined(&self, kind: &Kind, a: usize, b: usize) -> Option<(Expression, usize)> {
+        let whole = |value: usize| (Expression::X, value);
+        let candidates = |value: usize| {
+            [Some(whole(value)), self.expression(value)].into_iter().flatten()
+        };
+        for (left, of) in candidates(a) {
+            for (right, other) in candidates(b) {
+                if of != other || (left == Expression::X && right == Expression::X && a != b) {
+                    continue;
+                }
+                return Some(match kind {
+                    Kind::Mul => (left.with(Operation::Mul, right), of),
+                    Kind::Add { factors } => {
+                        let [f0, f1] = factors.map(f64::from);
+                        let left = left.by(Operation::Mul, f0);
+                        (left.with(Operation::Add, right.by(Operation::Mul, f1)), of)
+                    }
+                    _ => return None,
+                });
+            }
+        }
+        None
+    }
+
+    /// Folds scales and offsets into the layers beside them.
+    fn affine(&mut self) -> bool {
+        let (mut changed, first) = (false, self.graph.inputs.len());
+        for at in 0..self.graph.layers.len() {
+            // The last layers may have been folded away.
+            if at >= self.graph.layers.len() {
+                break;
+            }
+            let readers = self.readers();
+            let value = first + at;
+            let &[input] = self.graph.layers[at].inputs.as_slice() else { continue };
+            let alone = readers[input] == 1 && input >= first;
+            let shape = self.shapes[input].clone();
+            let kind = self.graph.layers[at].kind.clone();
+            let before = if alone { Some(input - first) } else { None };
+            let done = match (&kind, before) {
+                (Kind::Scale { by } | Kind::Offset { by }, Some(before)) => {
+                    let offset = matches!(kind, Kind::Offset { .. });
+                    let target = &mut self.graph.layers[before].kind;
+                    into_previous(target, &shape, by, offset)
+                }
+                (Kind::Linear { .. } | Kind::Conv { .. }, Some(before)) => {
+                    let previous = self.graph.layers[before].clone();
+                    let of_input = previous.inputs.first().is_some_and(|&source| source < first);
+                    let folded = into_next(&kind, &previous.kind, &shape, of_input);
+                    match (folded, previous.inputs.first()) {
+                        (Some(kind), Some(&source)) => {
+                            self.graph.layers[at].kind = kind;
+                            self.graph.layers[at].inputs = vec![source];
+                            changed = true;
+                        }
+                        _ => {}
+                    }
+                    false
+                }
+                _ => false,
+            };
+            if done {
+                changed = true;
+                self.redirect(value, input);
+            }
+        }
+        changed
+    }
+
+    /// Makes all readers of `from` read `to`, which has the same entries.
+    pub(super) fn redirect(&mut self, from: usize, to: usize) {
+        for layer in &mut self.graph.layers {
+            for input in &mut layer.inputs {
+                if *input == from {
+                    *input = to;
+                }
+            }
+        }
+        // The last layer makes the output, so it has to stay in its place.
+        let last = self.graph.values() - 1;
+        if from == last {
+            let first = self.graph.inputs.len();
+            self.graph.layers.truncate(to + 1 - first);
+            self.shapes.truncate(to + 1);
+        }
+    }
+
+    /// Removes layers that the output does not need.
+    fn prune(&mut self) {
+        let first = self.graph.inputs.len();
+        let mut needed = vec![false; self.graph.values()];
+        if let Some(last) = needed.last_mut() {
+            *last = true;
+        }
+        for (at, layer) in self.graph.layers.iter().enumerate().rev() {
+            if needed[first + at] {
+                layer.inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        let mut places = vec![0; needed.len()];
+        let mut next = 0;
+        for (value, place) in places.iter_mut().enumerate() {
+            // Inputs keep their places, even if no layer reads them.
+            if value < first || needed[value] {
+                *place = next;
+                next += 1;
+            }
+        }
+        let mut at = 0;
+        self.graph.layers.retain(|_| {
+            at += 1;
+            needed[first + at - 1]
+        });
+        let mut at = 0;
+        self.shapes.retain(|_| {
+            at += 1;
+            at <= first || needed[at - 1]
+        });
+        for layer in &mut self.graph.layers {
+            layer.inputs.iter_mut().for_each(|input| *input = places[*input]);
+        }
+    }
+}
+
+/// Folds a constant after a layer into the layer.
+fn into_previous(kind: &mut Kind, shape: &Shape, by: &Constant, offset: bool) -> bool {
+    let axis = match kind {
+        Kind::Linear { .. } | Kind::Normalise { .. } => shape.rank().saturating_sub(1),
+        Kind::Conv { .. } => 1,
+        Kind::Scale { by: own } if !offset => return merged(Operation::Mul, own, by),
+        Kind::Offset { by: own } if offset => return merged(Operation::Add, own, by),
+        _ => return false,
+    };
+    let Some(&size) = shape.0.get(axis) else { return false };
+    let Some(by) = by.along(axis, size) else { return false };
+    match kind {
+        Kind::Linear { weights, bias } | Kind::Conv { weights, bias, .. } => {
+            for ((mut row, bias), &by) in weights.outer_iter_mut().zip(bias).zip(&by) {
+                if offset {
+                    *bias += by;
+                } else {
+                    row.mapv_inplace(|weight| weight * by);
+                    *bias *= by;
+                }
+            }
+        }
+        Kind::Normalise { gamma, beta, .. } => {
+            for ((gamma, beta), &by) in gamma.iter_mut().zip(beta).zip(&by) {
+                if offset {
+                    *beta += by;
+                } else {
+                    *gamma *= by;
+                    *beta *= by;
+                }
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Folds a constant into one of the same kind.
+fn merged(operation: Operation, own: &mut Constant, by: &Constant) -> bool {
+    merge(operation, own, by).is_some_and(|merged| {
+        *own = merged;
+        true
+    })
+}
+
+/// Two constants of one kind as one, if one of them has the other's shape or
+/// is uniform.
+fn merge(operation: Operation, a: &Constant, b: &Constant) -> Option<Constant> {
+    let of = |a: f32, b: f32| operation.of(a.into(), b.into()) as f32;
+    let zip = |a: &Constant, b: &[f32]| Constant {
+        shape: a.shape.clone(),
+        entries: a.entries.iter().zip(b).map(|(&a, &b)| of(a, b)).collect(),
+    };
+    if a.shape == b.shape {
+        return Some(zip(a, &b.entries));
+    }
+    if let Some(only) = b.uniform() {
+        return Some(zip(a, &vec![only; a.entries.len()]));
+    }
+    let only = a.uniform()?;
+    Some(zip(b, &vec![only; b.entries.len()]))
+}
+
+/// The product with the constant before it folded in.
+///
+/// Constants of single columns of the network's input stay: they bring columns
+/// of different scales to one scale before the input is rounded to 7 bits.
+fn into_next(product: &Kind, previous: &Kind, shape: &Shape, of_input: bool) -> Option<Kind> {
+    let (by, offset) = match previous {
+        Kind::Scale { by } => (by, false),
+        Kind::Offset { by } => (by, true),
+        _ => return None,
+    };
+    if of_input && by.uniform().is_none() {
+        return None;
+    }
+    let mut product = product.clone();
+    match &mut product {
+        Kind::Linear { weights, bias } => {
+            let by = by.along(shape.rank().checked_sub(1)?, shape.last())?;
+            for (mut row, bias) in weights.outer_iter_mut().zip(bias) {
+                if offset {
+                    *bias += row.iter().zip(&by).map(|(weight, by)| weight * by).sum::<f32>();
+                } else {
+                    row.iter_mut().zip(&by).for_each(|(weight, by)| *weight *= by);
+                }
+            }
+        }
+        Kind::Conv { weights, bias, window, groups } => {
+            let [channels, ..] = shape.image()?;
+            let by = by.along(1, channels)?;
+            // Pads are zeros after the offset, not before it.
+            if offset && window.pads != [0; 4] {
+                return None;
+            }
+            let own = channels / *groups;
+            let outputs = weights.nrows() / *groups;
+            for (output, (mut row, bias)) in
+                weights.outer_iter_mut().zip(bias.iter_mut()).enumerate()
+            {
+                let first = output / outputs.max(1) * own;
+                let by = &by[first..first + own];
+                let mut sum = 0.0;
+                for (weight, by) in row.iter_mut().zip(by.iter().cycle()) {
+                    if offset {
+                        sum += *weight * by;
+                    } else {
+                        *weight *= by;
+                    }
+                }
+                *bias += sum;
+            }
+        }
+        _ => return None,
+    }
+    Some(product)
+}

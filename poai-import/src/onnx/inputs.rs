@@ -1,0 +1,162 @@
+//! The inputs of a network: their shapes, with symbolic dimensions fixed.
+
+use super::error::OnnxError;
+use super::tensor::Number;
+use crate::graph::{Graph, Kind, Shape};
+use rten_onnx::onnx::{DataType, GraphProto, NodeProto, ValueInfoProto};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The most dimensions of an input.
+const RANK_MAX: usize = 8;
+
+/// An input as the file declares it.
+#[derive(Clone)]
+pub(super) struct Declared<'a> {
+    pub(super) name: &'a str,
+    pub(super) shape: Shape,
+    pub(super) number: Number,
+}
+
+/// A dimension: its size, or the name of a symbol.
+enum Dim {
+    Fixed(usize),
+    Symbol(String),
+}
+
+/// The inputs that are not initialisers.
+pub(super) fn inputs<'a>(
+    graph: &'a GraphProto,
+    fixed: &BTreeMap<String, usize>,
+) -> Result<Vec<Declared<'a>>, OnnxError> {
+    // Old files list their initialisers among the inputs.
+    let stored: HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+    let infos = graph.input.iter().filter(|info| !stored.contains(&info.name));
+    let mut declared = vec![];
+    for info in infos {
+        declared.push((info, number(info)?, dims(info)?));
+    }
+    if declared.is_empty() {
+        return Err(OnnxError::NoInput);
+    }
+    let symbols: BTreeSet<String> = declared
+        .iter()
+        .flat_map(|(_, _, dims)| dims)
+        .filter_map(|dim| if let Dim::Symbol(name) = dim { Some(name.clone()) } else { None })
+        .collect();
+    if let Some(unknown) = fixed.keys().find(|name| !symbols.contains(*name)) {
+        let known = symbols.iter().cloned().collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "fixed".to_owned() } else { known };
+        return Err(OnnxError::Dimension(unknown.clone(), known));
+    }
+    let named_batch = symbols.iter().any(|name| is_batch(name));
+    let mut inputs = vec![];
+    for (info, number, dims) in declared {
+        let name = info.name.as_deref().unwrap_or_default();
+        let mut sizes = vec![];
+        let mut open = vec![];
+        let rank = dims.len();
+        for (axis, dim) in dims.into_iter().enumerate() {
+            match dim {
+                Dim::Fixed(size) => sizes.push(size),
+                Dim::Symbol(symbol) => match fixed.get(&symbol) {
+                    Some(&size) => sizes.push(size),
+                    // The first dimension is the batch, unless another is
+                    // called so.
+                    None if is_batch(&symbol) || (axis == 0 && !named_batch && rank > 1) => {
+                        sizes.push(1);
+                    }
+                    None => open.push(symbol),
+                },
+            }
+        }
+        if !open.is_empty() {
+            return Err(OnnxError::Symbolic { name: name.to_owned(), symbols: open });
+        }
+        let shape = Shape(sizes);
+        if shape.entries() == 0 || shape.entries() > crate::graph::MAX_ENTRIES {
+            let (name, got) = (name.to_owned(), shape.to_string());
+            return Err(OnnxError::InputShape { name, got });
+        }
+        inputs.push(Declared { name, shape, number });
+    }
+    Ok(inputs)
+}
+
+/// Whether a symbol is called as exporters call the batch.
+fn is_batch(symbol: &str) -> bool {
+    let symbol = symbol.to_ascii_lowercase();
+    symbol.contains("batch") || matches!(symbol.as_str(), "n" | "b" | "bs")
+}
+
+fn number(info: &ValueInfoProto) -> Result<Number, OnnxError> {
+    let name = info.name.clone().unwrap_or_default();
+    let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let kind = tensor.and_then(|tensor| tensor.elem_type).unwrap_or(super::tensor::NO_TYPE);
+    Number::of(kind).ok_or_else(|| {
+        let got = match kind {
+            super::tensor::NO_TYPE => "no tensor".to_owned(),
+            kind => kind.to_string(),
+        };
+        OnnxError::InputType { name, got }
+    })
+}
+
+fn dims(info: &ValueInfoProto) -> Result<Vec<Dim>, OnnxError> {
+    let name = info.name.clone().unwrap_or_default();
+    let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
+    let wrong = |got: String| OnnxError::InputShape { name: name.clone(), got };
+    let dims = &shape.ok_or_else(|| wrong("no shape".to_owned()))?.dim;
+    if dims.is_empty() || dims.len() > RANK_MAX {
+        return Err(wrong(format!("{} dimensions", dims.len())));
+    }
+    let of = |(axis, dim): (usize, &rten_onnx::onnx::Dimension)| match dim.dim_value {
+        Some(size) if size > 0 => usize::try_from(size)
+            .map(Dim::Fixed)
+            .map_err(|_| wrong(format!("a dimension of {size}"))),
+        // Some exporters write an unknown size as 0 or −1.
+        _ => {
+            let symbol = dim.dim_param.clone().filter(|symbol| !symbol.is_empty());
+            Ok(Dim::Symbol(symbol.unwrap_or_else(|| format!("{name}.{axis}"))))
+        }
+    };
+    dims.iter().enumerate().map(of).collect()
+}
+
+/// The same inputs with a batch of 1, if the file fixes a larger one.
+pub(super) fn single<'a>(inputs: &[Declared<'a>]) -> Option<Vec<Declared<'a>>> {
+    let batch = inputs.first()?.shape.0.first().copied()?;
+    let shared = inputs
+        .iter()
+        .all(|input| input.shape.rank() > 1 && input.shape.0.first() == Some(&batch));
+    (batch > 1 && shared).then(|| {
+        let mut inputs = inputs.to_vec();
+        inputs.iter_mut().for_each(|input| input.shape.0[0] = 1);
+        inputs
+    })
+}
+
+/// Whether a node may treat the first dimension as other than a batch.
+pub(super) fn mixes_samples(node: &NodeProto) -> bool {
+    let moved = node.attribute.iter().any(|attribute| {
+        attribute.name.as_deref() == Some("perm") && attribute.ints.first() != Some(&0)
+    });
+    let recurrent = ["LSTM", "GRU", "RNN", "Scan", "Loop"];
+    let operator = node.op_type.as_deref().unwrap_or_default();
+    recurrent.contains(&operator) || operator == "Transpose" && moved
+}
+
+/// Notes which inputs are images with their channels last: those that the file
+/// transposes before anything else.
+pub(super) fn order(mut graph: Graph) -> Graph {
+    for layer in &graph.layers {
+        let Kind::Transpose { permutation } = &layer.kind else { continue };
+        let last = permutation.as_slice() == [0, 3, 1, 2];
+        if let Some(&input) = layer.inputs.first()
+            && let Some(input) = graph.inputs.get_mut(input)
+        {
+            input.channels_last |= last;
+        }
+    }
+    graph
+}

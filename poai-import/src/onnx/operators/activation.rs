@@ -1,0 +1,135 @@
+//! Functions of one number.
+
+use super::{Read, one};
+use crate::graph::Expression;
+use crate::graph::expression::{Function, Operation};
+use crate::onnx::builder::Operand;
+use crate::onnx::error::OnnxError;
+use crate::onnx::tensor::{Host, Number};
+
+/// `1/√2`, `√(2/π)` and the cube's factor of GELU.
+const HALF_ROOT: f64 = std::f64::consts::FRAC_1_SQRT_2;
+const TANH_ROOT: f64 = 0.797_884_560_802_865_4;
+const CUBE: f64 = 0.044_715;
+
+impl Read<'_, '_> {
+    pub(super) fn activation(&mut self, operator: &str) -> Result<Option<Vec<Operand>>, OnnxError> {
+        use Expression::X;
+        use Operation::{Add, Div, Max, Min, Mul, Sub};
+        let node = self.node;
+        let alpha = |default: f32| node.float("alpha", default).map(f64::from);
+        let beta = |default: f32| node.float("beta", default).map(f64::from);
+        // max(x, 0) + alpha·(e^min(x, 0) − 1)·scale.
+        let elu = |alpha: f64, inside: f64| {
+            let low = X.by(Min, 0.0).by(Div, inside).then(Function::Exp).by(Sub, 1.0);
+            X.by(Max, 0.0).with(Add, low.by(Mul, alpha))
+        };
+        let attributes: &[&str] = match operator {
+            "LeakyRelu" | "Elu" | "Celu" | "ThresholdedRelu" | "com.microsoft.QuickGelu" | "Swish" => &["alpha"],
+            "HardSigmoid" => &["alpha", "beta"],
+            "Selu" => &["alpha", "gamma"],
+            "Gelu" => &["approximate"],
+            "Shrink" => &["bias", "lambd"],
+            _ => &[],
+        };
+        let function = match operator {
+            "Relu" => Expression::relu(),
+            "LeakyRelu" => X.by(Max, 0.0).with(Add, X.by(Min, 0.0).by(Mul, alpha(0.01)?)),
+            "Elu" => elu(alpha(1.0)?, 1.0),
+            "Celu" => elu(alpha(1.0)?, alpha(1.0)?),
+            "Selu" => {
+                let gamma = node.float("gamma", 1.050_701)?;
+                elu(alpha(1.673_263_2)?, 1.0).by(Mul, gamma.into())
+            }
+            "ThresholdedRelu" => {
+                let above = Expression::Number(alpha(1.0)?).with(Operation::Less, X);
+                X.with(Mul, above)
+            }
+            "Sigmoid" => Expression::call(Function::Sigmoid),
+            "HardSigmoid" => X.by(Mul, alpha(0.2)?).by(Add, beta(0.5)?).by(Max, 0.0).by(Min, 1.0),
+            "HardSwish" => {
+                let gate = X.by(Div, 6.0).by(Add, 0.5).by(Max, 0.0).by(Min, 1.0);
+                X.with(Mul, gate)
+            }
+            "Swish" | "com.microsoft.QuickGelu" => {
+                let default = if operator == "Swish" { 1.0 } else { 1.702 };
+                X.with(Mul, X.by(Mul, alpha(default)?).then(Function::Sigmoid))
+            }
+            "Tanh" => Expression::call(Function::Tanh),
+            "Softplus" => Expression::call(Function::Softplus),
+            "Softsign" => X.with(Div, Expression::call(Function::Abs).by(Add, 1.0)),
+            "Mish" => X.with(Mul, Expression::call(Function::Softplus).then(Function::Tanh)),
+            "Gelu" | "com.microsoft.Gelu" if node.string("approximate") != Some("tanh") => {
+                X.by(Mul, 0.5).with(Mul, X.by(Mul, HALF_ROOT).then(Function::Erf).by(Add, 1.0))
+            }
+            "Gelu" | "com.microsoft.FastGelu" if node.inputs() == 1 => {
+                let cube = X.with(Mul, X).with(Mul, X).by(Mul, CUBE);
+                let inner = X.with(Add, cube).by(Mul, TANH_ROOT).then(Function::Tanh);
+                X.by(Mul, 0.5).with(Mul, inner.by(Add, 1.0))
+            }
+            "Erf" => Expression::call(Function::Erf),
+            "Exp" => Expression::call(Function::Exp),
+            "Log" => Expression::call(Function::Log),
+            "Sqrt" => Expression::call(Function::Sqrt),
+            "Abs" => Expression::call(Function::Abs),
+            "Sin" => Expression::call(Function::Sin),
+            "Cos" => Expression::call(Function::Cos),
+            "Floor" => Expression::call(Function::Floor),
+            "Ceil" => Expression::call(Function::Ceil),
+            "Round" => Expression::call(Function::Round),
+            "Sign" => Expression::call(Function::Sign),
+            "Reciprocal" => Expression::Number(1.0).with(Div, X),
+            "Not" => Expression::Number(1.0).with(Sub, X),
+            "Shrink" => {
+                let (bias, lambda) = (node.float("bias", 0.0)?, node.float("lambd", 0.5)?);
+                let (bias, lambda) = (f64::from(bias), f64::from(lambda));
+                let above = Expression::Number(lambda).with(Operation::Less, X);
+                let below = X.by(Operation::Less, -lambda);
+                X.by(Sub, bias).with(Mul, above).with(Add, X.by(Add, bias).with(Mul, below))
+            }
+            "Neg" => {
+                node.only(&[])?;
+                let x = self.first()?;
+                return one(self.builder.times(node, &x, -1.0)?);
+            }
+            "Clip" => return self.clip().map(|clipped| Some(vec![clipped])),
+            "PRelu" => {
+                node.only(&[])?;
+                let (x, slope) = (self.first()?, self.builder.operand(node, 1)?);
+                let high = self.builder.apply(node, &x, Expression::relu())?;
+                let low = self.builder.apply(node, &x, X.by(Min, 0.0))?;
+                let low = self.builder.pair(node, Mul, &low, &slope)?;
+                return one(self.builder.pair(node, Add, &high, &low)?);
+            }
+            _ => return Ok(None),
+        };
+        node.only(attributes)?;
+        let x = self.first()?;
+        one(self.builder.apply(node, &x, function)?)
+    }
+
+    /// The bounds are attributes before version 11.
+    fn clip(&mut self) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        node.only(&["min", "max"])?;
+        let mut clipped = self.first()?;
+        for (index, name, operation) in [(1, "min", Operation::Max), (2, "max", Operation::Min)] {
+            let bound = if node.has(name) {
+                Some(node.float(name, 0.0)?.into())
+            } else {
+                let host = self.builder.optional_host(node, index)?;
+                match host.map(|host| host.only().ok_or(())) {
+                    Some(Err(())) => return Err(node.unsupported("a bound is no single number")),
+                    Some(Ok(bound)) => Some(bound),
+                    None => None,
+                }
+            };
+            // Bounds at the ends of f32 are none.
+            if let Some(bound) = bound.filter(|bound: &f64| bound.abs() < 3.4e38) {
+                let bound = Host::scalar(Number::Real, bound).into();
+                clipped = self.builder.pair(node, operation, &clipped, &bound)?;
+            }
+        }
+        Ok(clipped)
+    }
+}

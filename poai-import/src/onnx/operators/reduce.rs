@@ -1,0 +1,223 @@
+//! One entry for many: means, sums, maxima, softmax, and classes.
+
+use super::{Read, one};
+use crate::graph::expression::{Function, Operation};
+use crate::graph::{Expression, Kind, Reduction};
+use crate::onnx::builder::Operand;
+use crate::onnx::error::OnnxError;
+use crate::onnx::tensor::{Host, Number};
+
+/// Entries of a mask below this are as good as −∞, and are raised to
+/// [`MASK_TO`], so that they do not take all the range of the integers.
+const MASK_FROM: f32 = -1000.0;
+/// `e^−80` is below every unit of a softmax's output.
+const MASK_TO: f32 = -80.0;
+
+impl Read<'_, '_> {
+    pub(super) fn reduce(&mut self, operator: &str) -> Result<Option<Vec<Operand>>, OnnxError> {
+        let node = self.node;
+        match operator {
+            "Softmax" | "LogSoftmax" => {
+                node.only(&["axis"])?;
+                let x = self.first()?;
+                let rank = self.builder.shape(&x).rank();
+                // Before version 13 all axes from the given one on count.
+                let joined = node.version < 13;
+                let axis = self.axis(node.integer("axis", if joined { 1 } else { -1 }), rank)?;
+                let logarithm = operator == "LogSoftmax";
+                if !joined || axis + 1 == rank {
+                    return one(self.softmax_or_log(&x, axis, logarithm)?);
+                }
+                let shape = self.builder.shape(&x).0;
+                let first: usize = shape[..axis].iter().product();
+                let rest: usize = shape[axis..].iter().product();
+                let flat = self.builder.reshape(node, &x, vec![first, rest])?;
+                let made = self.softmax_or_log(&flat, 1, logarithm)?;
+                one(self.builder.reshape(node, &made, shape)?)
+            }
+            "ArgMax" | "TopK" => self.class(operator).map(Some),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1"
+            | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSumExp" => self.over_axes(operator),
+            _ => Ok(None),
+        }
+    }
+
+    /// The result that only the order of entries decides.
+    fn class(&mut self, operator: &str) -> Result<Vec<Operand>, OnnxError> {
+        let node = self.node;
+        node.only(&["axis", "keepdims", "select_last_index", "k", "largest", "sorted"])?;
+        let x = self.first()?;
+        let Operand::Value(value) = x else { return Err(node.unsupported("of a constant")) };
+        if node.integer("largest", 1) == 0 {
+            return Err(node.attribute("largest"));
+        }
+        let class = Operand::Class { value, by: operator.into() };
+        Ok(vec![class; node.outputs().len().max(1)])
+    }
+
+    fn over_axes(&mut self, operator: &str) -> Result<Option<Vec<Operand>>, OnnxError> {
+        let node = self.node;
+        node.only(&["axes", "keepdims", "noop_with_empty_axes"])?;
+        let x = self.first()?;
+        let shape = self.builder.shape(&x);
+        let given = self.axes(1)?.filter(|axes| !axes.is_empty());
+        if given.is_none() && node.integer("noop_with_empty_axes", 0) != 0 {
+            return one(x);
+        }
+        let mut axes = vec![];
+        for axis in given.unwrap_or_else(|| (0..shape.rank() as i64).collect()) {
+            axes.push(self.axis(axis, shape.rank())?);
+        }
+        axes.sort_unstable();
+        axes.dedup();
+        let count: usize = axes.iter().map(|&axis| shape.0[axis]).product();
+        let kept = node.integer("keepdims", 1) != 0;
+        let to = |kept: bool| -> Vec<usize> {
+            let sizes = shape.0.iter().enumerate();
+            let size = |(axis, &size): (usize, &usize)| match axes.contains(&axis) {
+                true => kept.then_some(1),
+                false => Some(size),
+            };
+            sizes.filter_map(size).collect()
+        };
+        let made = if let Operand::Known(host) = &x {
+            self.builder.spend(host.entries.len())?;
+            reduced(host, &axes, to(true), operator).ok_or_else(|| node.unsupported(""))?.into()
+        } else {
+            self.reduced_value(&x, &axes, count, operator)?
+        };
+        one(self.builder.reshape(node, &made, to(kept))?)
+    }
+
+    fn reduced_value(
+        &mut self,
+        x: &Operand,
+        axes: &[usize],
+        count: usize,
+        operator: &str,
+    ) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        let count = count as f64;
+        let square = || Expression::X.with(Operation::Mul, Expression::X);
+        let sum = |read: &mut Self, of: &Operand| {
+            let mean = read.builder.reduce(node, of, axes, Reduction::Mean)?;
+            read.builder.times(node, &mean, count)
+        };
+        match operator {
+            "ReduceMean" => self.builder.reduce(node, x, axes, Reduction::Mean),
+            "ReduceMax" => self.builder.reduce(node, x, axes, Reduction::Max),
+            "ReduceMin" => {
+                let negative = self.builder.times(node, x, -1.0)?;
+                let most = self.builder.reduce(node, &negative, axes, Reduction::Max)?;
+                self.builder.times(node, &most, -1.0)
+            }
+            "ReduceSum" => sum(self, x),
+            "ReduceL1" => {
+                let magnitudes = self.builder.call(node, x, Function::Abs)?;
+                sum(self, &magnitudes)
+            }
+            "ReduceSumSquare" | "ReduceL2" => {
+                let squares = self.builder.apply(node, x, square())?;
+                let squares = sum(self, &squares)?;
+                match operator {
+                    "ReduceL2" => self.builder.call(node, &squares, Function::Sqrt),
+                    _ => Ok(squares),
+                }
+            }
+            "ReduceLogSumExp" => self.log_sum(x, axes, count),
+            _ => Err(node.unsupported("of values")),
+        }
+    }
+
+    /// `ln Σ eˣ`, by the distance from the largest.
+    fn log_sum(&mut self, x: &Operand, axes: &[usize], count: f64) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        let most = self.builder.reduce(node, x, axes, Reduction::Max)?;
+        let below = self.builder.pair(node, Operation::Sub, x, &most)?;
+        let parts = self.builder.call(node, &below, Function::Exp)?;
+        let mean = self.builder.reduce(node, &parts, axes, Reduction::Mean)?;
+        let logarithm = Expression::X.by(Operation::Mul, count).then(Function::Log);
+        let logarithm = self.builder.apply(node, &mean, logarithm)?;
+        self.builder.pair(node, Operation::Add, &logarithm, &most)
+    }
+
+    fn softmax_or_log(
+        &mut self,
+        x: &Operand,
+        axis: usize,
+        logarithm: bool,
+    ) -> Result<Operand, OnnxError> {
+        if !logarithm {
+            return self.softmax_of(x, axis);
+        }
+        let shape = self.builder.shape(x);
+        let sum = self.log_sum(x, &[axis], shape.0[axis] as f64)?;
+        self.builder.pair(self.node, Operation::Sub, x, &sum)
+    }
+
+    /// Softmax along an axis.
+    pub(super) fn softmax_of(&mut self, x: &Operand, axis: usize) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        self.soften_mask(x);
+        let rank = self.builder.shape(x).rank();
+        let mut permutation: Vec<usize> = (0..rank).collect();
+        if axis < rank {
+            permutation.swap(axis, rank - 1);
+        }
+        let turned = self.builder.transpose(node, x, permutation.clone())?;
+        let made = self.builder.layer(node, Kind::Softmax, &[turned])?;
+        self.builder.transpose(node, &made, permutation)
+    }
+
+    /// Raises what a mask adds before a softmax.
+    fn soften_mask(&mut self, x: &Operand) {
+        let &Operand::Value(value) = x else { return };
+        let inputs = self.builder.graph.inputs.len();
+        let layer = value.checked_sub(inputs).and_then(|at| self.builder.graph.layers.get_mut(at));
+        let Some(layer) = layer else { return };
+        if let Kind::Offset { by } = &mut layer.kind {
+            for entry in by.entries.iter_mut().filter(|entry| **entry < MASK_FROM) {
+                *entry = MASK_TO;
+            }
+        }
+    }
+}
+
+/// A reduction of a known tensor.
+fn reduced(host: &Host, axes: &[usize], to: Vec<usize>, operator: &str) -> Option<Host> {
+    let start = match operator {
+        "ReduceMax" => f64::NEG_INFINITY,
+        "ReduceMin" => f64::INFINITY,
+        "ReduceProd" => 1.0,
+        "ReduceSum" | "ReduceMean" => 0.0,
+        _ => return None,
+    };
+    let size: usize = to.iter().product();
+    let mut entries = vec![start; size];
+    let count = host.entries.len() / size.max(1);
+    let mut place = vec![0; host.shape.len()];
+    for &entry in &host.entries {
+        let at = host.shape.iter().zip(&place).enumerate().fold(0, |at, (axis, (&size, &own))| {
+            if axes.contains(&axis) { at } else { at * size + own }
+        });
+        let own = &mut entries[at];
+        *own = match operator {
+            "ReduceMax" => own.max(entry),
+            "ReduceMin" => own.min(entry),
+            "ReduceProd" => *own * entry,
+            _ => *own + entry,
+        };
+        for axis in (0..place.len()).rev() {
+            place[axis] += 1;
+            if place[axis] < host.shape[axis] {
+                break;
+            }
+            place[axis] = 0;
+        }
+    }
+    if operator == "ReduceMean" {
+        entries.iter_mut().for_each(|entry| *entry /= count.max(1) as f64);
+    }
+    let number = if operator == "ReduceMean" { Number::Real } else { host.number };
+    Some(Host { shape: to, number, entries })
+}

@@ -1,0 +1,1 @@
+"""The ONNX zoo: networks as the usual exporters write them, for scripts/make-onnx-zoo.py."""

@@ -69,15 +69,17 @@ def run(path, inputs):
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-    if len(names) != len(inputs):
-        raise Failure(f"{path}: expected {len(inputs)} inputs, got {len(names)}")
-    size = session.get_inputs()[0].shape[0]
-    step = size if isinstance(size, int) else len(inputs[0])
-    parts = [
-        [dense(value) for value in session.run(None, {name: each[at : at + step] for name, each in zip(names, inputs)})]
-        for at in range(0, len(inputs[0]), step)
-    ]
+    graph = session.get_inputs()
+    if len(graph) != len(inputs):
+        raise Failure(f"{path}: expected {len(graph)} inputs, got {len(inputs)}; draw samples for each")
+    first = graph[0].shape
+    one = len(first) < inputs[0].ndim  # the file has no batch at all
+    step = 1 if one or first[0] == 1 else len(inputs[0])
+    parts = []
+    for at in range(0, len(inputs[0]), step):
+        batch = {each.name: array[at] if one else array[at : at + step] for each, array in zip(graph, inputs)}
+        outputs = [dense(value) for value in session.run(None, batch)]
+        parts.append([value[None] for value in outputs] if one else outputs)
     return [np.concatenate(each) for each in zip(*parts)]
 
 

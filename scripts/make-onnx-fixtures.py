@@ -37,8 +37,8 @@ MODEL_MAX, TOTAL_MAX = 20_000, 1_000_000
 
 README = """# Small ONNX files
 
-Each folder has one network for one thing that a reader of ONNX files can get wrong. `scripts/make-onnx-fixtures.py` makes
-all of them, and this page. Do not edit them by hand.
+Each folder has one network for one thing that a reader of ONNX files can get wrong. Do not edit the files or this page by
+hand: `scripts/make-onnx-fixtures.py` makes all of them.
 
 | file | content |
 | --- | --- |
@@ -50,6 +50,7 @@ If a network has several inputs or outputs, the files are `input-0.npy`, `input-
 array with one column a class. A network without a batch, or with a batch of 1, ran once a sample.
 
 The networks are written node by node with `onnx.helper`, from fixed seeds. Versions: {versions}.
+`scripts/fetch-onnx-node-tests.py` fetches ONNX's own tests of single operators, in the same form.
 
 | folder | what it has |
 | --- | --- |

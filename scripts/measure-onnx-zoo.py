@@ -10,7 +10,8 @@ numpy alone. It prints Markdown for docs/benchmarks.md: a table of the sets, the
 reasons of refusals, and every network that deserves a look. Each network ends
 in one of these ways:
 
-    refused  poai exits with an error, or takes longer than --seconds
+    fault    poai panics, is killed, takes longer than --seconds or prints no JSON
+    refused  poai exits with an error
     wrong    poai accepts the network, but its own floats differ from ONNX
              Runtime's, or the output has another number of entries
     silent   the median error is above 5 %, and poai did not warn
@@ -24,7 +25,7 @@ number of samples, the median is the lower of the middle two. poai reports the
 same error against its own floats. If the two errors differ by more
 than a thousandth, poai's floats differ from ONNX Runtime's by at least as much.
 
-Exits with 1 if a network is wrong or silent, and with 2 if there is no zoo.
+Exits with 1 if a network is a fault, wrong or silent, and with 2 if there is no zoo.
 """
 
 import argparse
@@ -48,7 +49,7 @@ except ImportError as error:
 MEDIAN_MAX = 0.05
 # Floats that sum in another order differ by far less than this.
 FLOAT_MAX = 1e-3
-ENDS = ["good", "warned", "silent", "wrong", "refused"]
+ENDS = ["good", "warned", "silent", "wrong", "refused", "fault"]
 
 
 class Failure(Exception):
@@ -64,7 +65,7 @@ def arrays(folder, stem):
 
 
 def run(program, folder, seconds, more):
-    """The report of poai as an object, or the first line of its error."""
+    """The report of poai as an object; or how it ended, and the first line of its error."""
     command = [str(program), "run", "--onnx", str(folder / "model.onnx"), "--json", *more]
     for stem in ("calibration", "input"):
         for path in arrays(folder, stem):
@@ -72,18 +73,18 @@ def run(program, folder, seconds, more):
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        return None, f"no result in {seconds} s"
+        return None, "fault", f"no result in {seconds} s"
     except OSError as error:
         raise Failure(f"{program}: {error}; name the program with --poai") from error
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        # A signal or a panic is a fault, not a refusal.
+        # Signals are negative, and 101 is a panic.
         fault = done.returncode < 0 or done.returncode == 101
-        return None, f"FAULT {done.returncode}: {lines[0]}" if fault else lines[0]
+        return None, "fault" if fault else "refused", lines[0]
     try:
-        return json.loads(done.stdout), None
+        return json.loads(done.stdout), "", ""
     except ValueError as error:
-        return None, f"FAULT: expected JSON, got {error}"
+        return None, "fault", f"expected JSON, got {error}"
 
 
 def errors(found, expected):
@@ -132,10 +133,10 @@ def measure(program, root, line, seconds, more):
     """One network's figures."""
     folder = root / line["set"] / line["name"]
     began = time.monotonic()
-    report, refusal = run(program, folder, seconds, more)
+    report, end, why = run(program, folder, seconds, more)
     took = time.monotonic() - began
     if report is None:
-        figures = {"end": "refused", "why": refusal.replace(f"{folder / 'model.onnx'}: ", "").replace(f"{folder}/", "")}
+        figures = {"end": end, "why": why.replace(f"{folder / 'model.onnx'}: ", "").replace(f"{folder}/", "")}
     else:
         figures = judge(report, folder, "classifier" in line["notes"].split("; "))
     named = {field: line[field] for field in ("set", "name", "exporter")}
@@ -171,7 +172,7 @@ def markdown(results):
         medians = [each["median"] for each in of if "median" in each]
         classes = [each["classes"] for each in of if "classes" in each]
         agree = percent(float(np.mean(classes))) if classes else ""
-        accepted = len(of) - ends["refused"]
+        accepted = len(of) - ends["refused"] - ends["fault"]
         worst = percent(max(medians)) if medians else ""
         lines.append([name, len(of), accepted, *(ends[end] for end in ENDS), middle(medians), worst, agree])
     titles = ["set", "networks", "accepted", *ENDS, "median error", "largest median error", "same class"]
@@ -179,7 +180,7 @@ def markdown(results):
     refused = Counter(kind(each["why"]) for each in results if each["end"] == "refused")
     if refused:
         parts.append(table(["refused", "networks"], [[why, count] for why, count in refused.most_common()]))
-    look = [each for each in results if each["end"] in ("warned", "silent", "wrong")]
+    look = [each for each in results if each["end"] in ("fault", "wrong", "silent", "warned")]
     if look:
         rows = []
         for each in look:
@@ -224,7 +225,7 @@ def main():
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(markdown(results))
-    return 1 if any(each["end"] in ("wrong", "silent") for each in results) else 0
+    return 1 if any(each["end"] in ("fault", "wrong", "silent") for each in results) else 0
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@
 // Denied and not forbidden: ndarray's macro `s!` expands to unsafe code and permits it locally.
 #![deny(unsafe_code)]
 
-//pub mod bert;
+pub mod bert;
 pub mod float;
 pub mod graph;
-//mod model;
+mod model;
 pub mod onnx;
-//pub mod quantise;
-//pub mod store;
+pub mod quantise;
+pub mod store;
 
-//pub use model::{Model, ModelError, TracedInference};
+pub use model::{Model, ModelError, TracedInference};

@@ -1,15 +1,15 @@
 //! A trained network from a file, ready to run on a device.
 
-use crate::graph::ImageExtent;
-use crate::onnx::{self, Limits, OnnxError};
+use crate::onnx::{OnnxError, ReadOptions};
 use crate::quantise::{QuantiseError, QuantiseOptions, Quantised, quantise_with};
 use crate::store::{self, StoreError};
-use ndarray::{Array, Array2, ArrayView2, Axis, Dimension, Ix4};
+use ndarray::{Array, Array2, Axis, Dimension};
 use poai_core::control::{Cancelled, Control};
+use poai_core::program::RunShape;
 use poai_core::digest::{Beacon, Job, Prover};
 use poai_core::trace::{Answer, Audit, Demand, Receipt};
 use poai_engine::execute::{
-    Device, MinedStep, Network, OpenError, RunError, RunOptions, Session, Tensor, Trace,
+    Device, Inputs, MinedStep, Network, OpenError, RunError, RunOptions, Session, Trace,
 };
 use poai_engine::{ChooseError, Cpu};
 use std::path::{Path, PathBuf};
@@ -19,14 +19,6 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's error.
-        source: std::io::Error,
-    },
     /// The file is not a network that this library reads.
     #[error("{}: {source}", path.display())]
     Onnx {
@@ -42,10 +34,10 @@ pub enum ModelError {
     #[error(transparent)]
     Quantise(QuantiseError),
     /// Samples have another shape than the network's input.
-    #[error("expected samples of shape (samples, {}), got {got:?}", shape_of(.expected))]
+    #[error("expected samples of {expected} numbers each, got {got:?}")]
     Shape {
-        /// The shape of one sample.
-        expected: ImageExtent,
+        /// The entries of one sample, of all inputs together.
+        expected: usize,
         /// The shape of the samples that the caller passed.
         got: Vec<usize>,
     },
@@ -69,19 +61,13 @@ impl From<QuantiseError> for ModelError {
     }
 }
 
-/// One sample's shape, as the caller passes it.
-fn shape_of(input: &ImageExtent) -> String {
-    match input.rows() {
-        1 => input.channels.to_string(),
-        _ => format!("{}, {}, {}", input.channels, input.height, input.width),
-    }
-}
-
 /// A trained network in exact integers, with the scales between its floats and
 /// integers, and the device that it runs on.
 ///
-/// Samples are floats of the shape that the file's network takes: (samples,
-/// features), or (samples, channels, height, width). It runs on the fastest CPU
+/// Samples are floats of the shape that the file's network takes, with the
+/// samples along the first axis: (samples, features), (samples, channels,
+/// height, width), and so on. A network of several inputs takes the entries of
+/// all inputs in one row, one input after another. It runs on the fastest CPU
 /// backend until [`Model::on`] names a device.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -119,12 +105,10 @@ impl Model {
         control: &Control,
     ) -> Result<Model, ModelError> {
         let path = path.as_ref();
-        let limits = Limits::default();
-        let bytes = read(path, limits.bytes as u64)
-            .map_err(|source| ModelError::File { path: path.to_owned(), source })?;
-        let graph = onnx::read(&bytes, &limits)
+        let graph = ReadOptions::new()
+            .read_file(path)
             .map_err(|source| ModelError::Onnx { path: path.to_owned(), source: source.into() })?;
-        let samples = pixels(graph.input, calibration)?;
+        let samples = rows(graph.sample_entries(), calibration)?;
         Ok(Model::from(quantise_with(&graph, samples.view(), options, control)?))
     }
 
@@ -169,7 +153,7 @@ impl Model {
         samples: &Array<f32, D>,
         options: &RunOptions,
     ) -> Result<Array2<f32>, ModelError> {
-        let run = self.session()?.run_with(self.input(samples)?, options)?;
+        let run = self.session()?.run_with(self.inputs(samples)?, options)?;
         Ok(self.quantised.dequantise_output(&run.output))
     }
 
@@ -193,19 +177,23 @@ impl Model {
         samples: &Array<f32, D>,
         options: &RunOptions,
     ) -> Result<TracedInference, ModelError> {
-        let run = self.session()?.trace_with(self.input(samples)?, options)?;
+        let run = self.session()?.trace_with(self.inputs(samples)?, options)?;
         let output = self.quantised.dequantise_output(&run.output);
         Ok(TracedInference { output, trace: run.trace, mined: run.mined })
     }
 
-    /// Samples as the program's input: rounded, and clipped at ±63.
+    /// Samples as the program's inputs: rounded, and clipped at the ends of
+    /// their types, with the run of as many items.
     ///
     /// # Errors
     /// [`ModelError::Shape`], or [`ModelError::Quantise`] if a sample is not
     /// finite.
-    pub fn input<D: Dimension>(&self, samples: &Array<f32, D>) -> Result<Tensor, ModelError> {
-        let pixels = pixels(self.quantised.input, samples)?;
-        Ok(self.quantised.quantise_input(pixels.view())?)
+    pub fn inputs<D: Dimension>(&self, samples: &Array<f32, D>) -> Result<Inputs, ModelError> {
+        let rows = rows(self.quantised.sample_entries(), samples)?;
+        let tensors = self.quantised.quantise_input(rows.view())?;
+        // Exact: more samples than 2^32 would have no tensor.
+        let run = RunShape { batch: rows.nrows() as u32, sequence: 1 };
+        Ok((run, tensors).into())
     }
 
     /// The network on its device. The first call brings it there.
@@ -274,35 +262,16 @@ impl TracedInference {
     }
 }
 
-/// Reads a file of at most `limit` bytes, and one byte more of a longer one,
-/// which the reader of ONNX then refuses.
-fn read(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = vec![];
-    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Samples one after another, one row per pixel.
-fn pixels<D: Dimension>(
-    input: ImageExtent,
+/// Samples as rows of entries.
+fn rows<D: Dimension>(
+    expected: usize,
     samples: &Array<f32, D>,
 ) -> Result<Array2<f32>, ModelError> {
-    let wrong = || ModelError::Shape { expected: input, got: samples.shape().to_vec() };
-    let (channels, height, width) = (input.channels, input.height, input.width);
-    match *samples.shape() {
-        [_, features] if input.rows() == 1 && features == channels => {
-            let view: ArrayView2<'_, f32> =
-                samples.view().into_dimensionality().map_err(|_| wrong())?;
-            Ok(view.to_owned())
-        }
-        [_, c, h, w] if (c, h, w) == (channels, height, width) => {
-            let view = samples.view().into_dimensionality::<Ix4>().map_err(|_| wrong())?;
-            let last = view.permuted_axes([0, 2, 3, 1]);
-            let rows = last.len_of(Axis(0)) * height * width;
-            let entries: Vec<f32> = last.iter().copied().collect();
-            Array2::from_shape_vec((rows, channels), entries).map_err(|_| wrong())
-        }
-        _ => Err(wrong()),
+    let wrong = || ModelError::Shape { expected, got: samples.shape().to_vec() };
+    let count = if samples.ndim() == 0 { 0 } else { samples.len_of(Axis(0)) };
+    if count == 0 || samples.len() != count.saturating_mul(expected) {
+        return Err(wrong());
     }
+    let entries: Vec<f32> = samples.iter().copied().collect();
+    Array2::from_shape_vec((count, expected), entries).map_err(|_| wrong())
 }

@@ -97,8 +97,8 @@ pub struct Input {
     pub name: String,
     /// The shape of one sample, with a batch of 1.
     pub shape: Shape,
-    /// For an input of ids: their number, which is above each id. `None` for
-    /// an input of real numbers.
+    /// For an input of ids: the rows of the longest table that they name. `None`
+    /// for an input of real numbers.
     pub ids: Option<usize>,
     /// Whether the network reads images with their channels last.
     pub channels_last: bool,

@@ -577,9 +577,4 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The names of all values that are ready.
-    pub(super) fn name_of(&self, value: usize) -> Option<&'a str> {
-        let is = |slot: &Slot<'_>| matches!(slot, Slot::Ready(Operand::Value(own)) if *own == value);
-        self.names.iter().filter(|(_, slot)| is(slot)).map(|(name, _)| *name).min()
-    }
 }

@@ -3,7 +3,7 @@
 use super::error::OnnxError;
 use super::tensor::Number;
 use crate::graph::{Graph, Kind, Shape};
-use rten_onnx::onnx::{DataType, GraphProto, NodeProto, ValueInfoProto};
+use rten_onnx::onnx::{GraphProto, NodeProto, ValueInfoProto};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The most dimensions of an input.

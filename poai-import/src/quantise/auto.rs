@@ -14,7 +14,8 @@ const BETTER: f64 = 0.9;
 
 /// Quantises a network with the method of [`CANDIDATES`] that has the smallest
 /// error on the calibration samples: the mean of the median and the worst
-/// sample's error. `options.range` is ignored.
+/// sample's error. Each is tried with the channels as they are and with levelled
+/// ones. `options.range` and `options.level` are ignored.
 ///
 /// It takes [`super::memory_bytes`], and the memory of one network more.
 ///
@@ -29,20 +30,27 @@ pub fn quantise_auto(
 ) -> Result<Quantised, QuantiseError> {
     let values = Values::new(graph, calibration, control)?;
     let (silent, layers) = (control.silent(), graph.layers.len() as u64);
-    let count = CANDIDATES.len() as u64;
-    let quantise = |range| values.quantise(&QuantiseOptions { range, ..*options }, &silent);
-    let mut best = quantise(CANDIDATES[0])?;
-    for (done, range) in (1..).zip(CANDIDATES.into_iter().skip(1)) {
+    let all = [false, true].into_iter().flat_map(|level| CANDIDATES.map(|range| (range, level)));
+    let count = 2 * CANDIDATES.len() as u64;
+    let mut best: Option<Quantised> = None;
+    for (done, (range, level)) in (0..).zip(all) {
         control.report(layers + layers * done / count, 2 * layers);
-        let other = match quantise(range) {
+        let other = match values.quantise(&QuantiseOptions { range, level, ..*options }, &silent) {
             Ok(other) => other,
             Err(QuantiseError::Cancelled(cancelled)) => return Err(cancelled.into()),
+            // The first is the plainest, so its error is the network's.
+            Err(error) if best.is_none() => return Err(error),
             Err(_) => continue,
         };
-        if error(&other) < BETTER * error(&best) {
-            best = other;
+        // Nothing to level.
+        if level && other.levels.is_empty() {
+            break;
+        }
+        if best.as_ref().is_none_or(|best| error(&other) < BETTER * error(best)) {
+            best = Some(other);
         }
     }
+    let Some(best) = best else { return Err(QuantiseError::NoCalibration) };
     control.report(2 * layers, 2 * layers);
     Ok(best)
 }

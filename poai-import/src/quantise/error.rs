@@ -59,6 +59,16 @@ pub enum QuantiseError {
         /// The bound that the form's shift sets.
         limit: f64,
     },
+    /// A layer has no standard form, because its constants depend on the
+    /// ranges of its values.
+    #[error(
+        "{layer}: expected a product, a sum, a pool or a relu in standard form, got another \
+         layer; use fitted numbers and this network's own key"
+    )]
+    NotStandard {
+        /// The layer.
+        layer: String,
+    },
     /// Weights or samples do not form a tensor.
     #[error("{layer}: {source}")]
     Tensor {

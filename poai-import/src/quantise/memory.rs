@@ -1,58 +1,49 @@
 //! How much memory quantisation takes, computed before it starts.
 
-use crate::graph::{Graph, GraphError, ImageExtent, Kind};
-use poai_core::program::{Dtype, Extent};
+use super::lower::{self, NARROW_TOP};
+use super::plan::{ALL, Plan, Planned};
+use super::{QuantiseError, QuantiseOptions};
+use crate::graph::{Graph, Kind};
+use poai_core::program::{Extent, RunShape};
 
 /// Bytes of small things, and of scratch on every thread.
 const BASE: u64 = 4 << 20;
 
 /// A bound of the memory in bytes that [`super::quantise`] takes at its peak,
 /// beyond the graph and the samples: every float of every value, the integer
-/// network, and its trace.
+/// network, and its trace. It makes the network once, with ranges of 1, so it
+/// takes the memory of the network itself.
 ///
 /// # Errors
-/// [`GraphError`] if the network does not fit together.
-pub fn memory_bytes(graph: &Graph, samples: u32) -> Result<u64, GraphError> {
+/// [`QuantiseError`] if the network does not fit together, or has no program.
+pub fn memory_bytes(graph: &Graph, samples: u32) -> Result<u64, QuantiseError> {
     let shapes = graph.shapes()?;
-    let samples = u64::from(samples);
-    let entries = |extent: &ImageExtent| extent.entries() as u64 * samples;
-    let floats: u64 = shapes.iter().map(|extent| entries(extent) * 4).sum();
-    let values: u64 = shapes
-        .iter()
-        .map(|extent| {
-            // i8 entries have padding columns, and i16 entries have two bytes.
-            let of = |dtype| traced(extent.rows() as u64 * samples, extent.channels as u64, dtype);
-            of(Dtype::I8).max(of(Dtype::I16))
-        })
-        .sum();
-    let (mut constants, mut unfolded, mut sums) = (0, 0, 0);
-    for (layer, to) in graph.layers.iter().zip(shapes.iter().skip(1)) {
-        let rows = to.rows() as u64 * samples;
-        match &layer.kind {
-            Kind::Gemm { weights, .. } => constants += weights.len() as u64 * 8,
+    let planned = Planned { range: NARROW_TOP, narrow: false, seen: ALL };
+    let plan = Plan { values: vec![planned; graph.values()] };
+    let network = lower::lower(graph, &shapes, &plan, &QuantiseOptions::default())?.network;
+    let program = network.program();
+    let run = RunShape { batch: samples.max(1), sequence: 1 };
+    let count = u64::from(samples);
+    let entries = |value: usize| shapes[value].entries() as u64;
+    let floats: u64 = (0..graph.values()).map(|value| entries(value) * count * 4).sum();
+    let maps: u64 = (0..graph.values()).map(|value| entries(value) * 12).sum();
+    let traced = |extent: Extent| extent.bytes() + extent.bytes() / 16 + 1024;
+    let forms = program.inputs().iter().chain(program.steps().iter().map(|step| &step.form));
+    let values: u64 = forms.filter_map(|form| Extent::of(form, &run)).map(traced).sum();
+    let constants: u64 = program.constants().iter().map(|one| traced(one.extent) * 3).sum();
+    // One sample's unfolded rows on every thread, and a value's entries as i32
+    // and as floats while they are compared.
+    let threads = rayon::current_num_threads() as u64;
+    let scratch = graph.layers.iter().enumerate().map(|(at, layer)| {
+        let to = graph.inputs.len() + at;
+        let unfolded = match &layer.kind {
             Kind::Conv { weights, .. } => {
-                constants += weights.len() as u64 * 8;
-                let columns = weights.ncols() as u64;
-                unfolded += traced(rows, columns, Dtype::I8);
-                // One sample in floats, and its entries while a step runs.
-                sums = sums.max(to.rows() as u64 * columns * 8);
+                let rows = entries(to) / weights.nrows().max(1) as u64;
+                rows * weights.ncols() as u64 * 4 * threads
             }
-            _ => {}
-        }
-        // Entries as i32 while values are compared, and their magnitudes.
-        sums = sums.max(entries(to) * 8);
-    }
-    // Up to three steps bring the output into its order.
-    let ordered =
-        shapes.last().map_or(0, |extent| 3 * traced(samples, extent.entries() as u64, Dtype::I16));
-    // A layer takes up to two steps.
-    Ok(BASE + floats + 2 * values + ordered + unfolded + constants + sums)
-}
-
-/// The bytes of a traced tensor with its tree. A number that no tensor has
-/// saturates.
-fn traced(rows: u64, columns: u64, dtype: Dtype) -> u64 {
-    let [rows, columns] = [rows, columns].map(|number| u32::try_from(number).unwrap_or(1 << 31));
-    let bytes = Extent { rows, columns, dtype }.bytes();
-    bytes + bytes / 16 + 1024
+            _ => 0,
+        };
+        unfolded + entries(to) * (count * 8 + 64)
+    });
+    Ok(BASE + floats + maps + 2 * values + constants + scratch.max().unwrap_or(0))
 }

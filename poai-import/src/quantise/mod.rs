@@ -1,24 +1,26 @@
 //! Post-training quantisation: conversion of a float network to a program of
 //! exact integers.
 //!
-//! Every value gets one scale (real = integer · scale), measured on samples.
-//! The largest magnitude, or a percentile of all magnitudes, becomes ±63 in i8.
-//! Relu, MaxPool and Flatten keep the scale of their input. The network's
-//! output is finer: its largest magnitude becomes ±2^14 in i16. It has one row
-//! a sample, with the entries in the file's order (channel, row, column).
+//! Every value gets one scale (real = integer · scale), measured on samples. A
+//! value that only products read becomes an i8 whose range is ±63. Other values
+//! become an i16 whose range is ±2^14, which leaves room for more. Relu, MaxPool
+//! and moves keep the scale of their input. The output has one row a sample,
+//! with the entries in the file's order.
 //!
-//! - `ranges`: which values are measured, how, and the resulting scales.
-//! - `build`: the program, layer by layer; `order`: the order of its output.
-//! - `auto`: the choice of ranges by measured error.
-//! - `memory`: how much memory all of this takes.
+//! - `plan`: which values are measured and how;
+//! - `level`: channels of one range;
+//! - `lower`: the program, layer by layer; `numbers`: its multipliers;
+//! - `auto`: the choice of ranges by measured error;
+//! - `memory`: how much memory all of this takes;
 //! - `report`: the error of the integers against the floats.
 
 mod auto;
-mod build;
 mod error;
+mod level;
+mod lower;
 mod memory;
-mod order;
-pub(crate) mod ranges;
+mod numbers;
+mod plan;
 mod report;
 
 pub use auto::{CANDIDATES, quantise_auto};
@@ -27,12 +29,15 @@ pub use memory::memory_bytes;
 pub use report::{Comparison, LayerReport, SampleErrors};
 
 use super::float;
-use super::graph::{Graph, GraphError, ImageExtent};
+use super::graph::{Graph, Input, Shape};
 use ndarray::{Array2, ArrayView2};
 use poai_core::control::Control;
-use poai_core::program::{Clamp, Dtype};
+use poai_core::program::{Clamp, Dim, Dtype, Form};
 use poai_engine::execute::{Network, Tensor};
-use ranges::Plan;
+use level::Level;
+use numbers::integer;
+use plan::Plan;
+use report::Located;
 
 /// How the range of an activation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
@@ -79,35 +84,61 @@ pub struct QuantiseOptions {
     /// The constants other than weights.
     #[serde(default)]
     pub numbers: Numbers,
+    /// Whether channels of very different ranges are scaled to similar ones,
+    /// with the weights that read them scaled back.
+    #[serde(default)]
+    pub level: bool,
+}
+
+/// An input of a quantised network.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct QuantisedInput {
+    /// The input, as the file describes it.
+    pub input: Input,
+    /// The real value of 1 in the program's input; 1 for ids.
+    pub scale: f64,
+    /// The largest integer that the range reaches: 63 or 2^14; 0 for ids.
+    pub top: i32,
+    /// What each column is divided by before the scale applies; empty if
+    /// columns have one scale.
+    pub columns: Vec<f64>,
 }
 
 /// A network of exact integers, and its measured error.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Quantised {
-    /// The program with its constants. It has one i8 input with one row per
-    /// pixel (or one row per vector) for every sample of the batch. Its output
-    /// has one row a sample, with the entries in the file's order.
+    /// The program with its constants. An input image has one row per pixel for
+    /// every sample of the batch. The output has one row a sample, with the
+    /// entries in the file's order, unless it has more than 2^16 entries.
     pub network: Network,
     /// The error of each layer in order, on the calibration data.
     pub report: Vec<LayerReport>,
     /// The errors of the calibration samples.
     pub samples: SampleErrors,
-    /// The shape of one sample.
-    pub input: ImageExtent,
-    /// The real value of 1 in the program's input.
-    pub input_scale: f64,
+    /// The inputs.
+    pub inputs: Vec<QuantisedInput>,
+    /// The shape of one sample's output.
+    pub output: Shape,
     /// The real value of 1 in the program's output.
     pub output_scale: f64,
+    /// What the file does with the output and the library leaves to the caller.
+    pub tail: Option<String>,
     /// The method that measured the ranges.
     pub range: RangeMethod,
     /// The form of the constants other than weights.
     pub numbers: Numbers,
-    pub(crate) plan: Plan,
+    /// Where each value of the graph is in the program; empty if the network
+    /// was stored.
+    pub(crate) values: Vec<Located>,
+    /// How the channels of the graph were scaled.
+    pub(crate) levels: Vec<Level>,
 }
 
-/// Quantises a network. `calibration` holds samples one after another, pixel by
-/// pixel, as in [`float::run`].
+/// Quantises a network. `calibration` has one row per sample, as in
+/// [`float::run`].
 ///
 /// # Errors
 /// [`QuantiseError`] names the layer and the problem.
@@ -138,7 +169,7 @@ pub fn quantise_with(
 /// The floats that ranges and errors are measured with.
 struct Values<'a> {
     graph: &'a Graph,
-    shapes: Vec<ImageExtent>,
+    shapes: Vec<Shape>,
     calibration: ArrayView2<'a, f32>,
     floats: Vec<Array2<f32>>,
 }
@@ -157,8 +188,8 @@ impl<'a> Values<'a> {
         let (to, layers) = (control.clone(), graph.layers.len() as u64);
         let half = control.silent().progress(move |at| to.report(at.done, 2 * layers));
         let floats = float::run_with(graph, calibration, &half)?;
-        for (layer, value) in graph.layers.iter().zip(&floats[1..]) {
-            finite(&layer.name, "its values", value.iter())?;
+        for (value, floats) in floats.iter().enumerate() {
+            finite(graph.name(value), "its values", floats.iter())?;
         }
         control.check()?;
         Ok(Values { graph, shapes, calibration, floats })
@@ -170,31 +201,53 @@ impl<'a> Values<'a> {
         control: &Control,
     ) -> Result<Quantised, QuantiseError> {
         let Values { graph, shapes, calibration, floats } = self;
-        let mut plan = Plan::new(graph, floats, options.range)?;
-        let built = build::build(graph, shapes, &plan, options)?;
-        for (planned, value) in plan.values.iter_mut().zip(&built.values) {
-            planned.value = value.0;
-        }
+        let levels = match options.level {
+            true => level::levels(graph, shapes, floats),
+            false => vec![],
+        };
+        let (levelled, inputs) = level::levelled(graph, &levels);
+        let run;
+        let (graph, floats) = if levels.is_empty() {
+            (*graph, floats)
+        } else {
+            run = levelled_floats(&levelled, *calibration, &inputs, control)?;
+            (&levelled, &run)
+        };
+        let plan = Plan::new(graph, floats, options.range)?;
+        let lowered = lower::lower(graph, shapes, &plan, options)?;
+        let values: Vec<Located> = Located::all(&lowered.values, &plan, graph.inputs.len());
+        let input = |((input, value), columns): ((&Input, &lower::Value), Option<Vec<f64>>)| QuantisedInput {
+            columns: columns.unwrap_or_default(),
+            input: input.clone(),
+            scale: value.scale,
+            top: match value.dtype {
+                Dtype::I8 => lower::NARROW_TOP as i32,
+                Dtype::I16 => lower::WIDE_TOP as i32,
+                Dtype::I32 => 0,
+            },
+        };
         let mut quantised = Quantised {
-            network: built.network,
+            network: lowered.network,
             report: vec![],
             samples: SampleErrors::default(),
-            input: graph.input,
-            input_scale: plan.values[0].scale,
-            output_scale: plan.values[graph.layers.len()].scale,
+            inputs: graph.inputs.iter().zip(&lowered.values).zip(inputs).map(input).collect(),
+            output: shapes.last().cloned().unwrap_or_default(),
+            output_scale: lowered.output_scale,
+            tail: graph.tail.clone(),
             range: options.range,
             numbers: options.numbers,
-            plan,
+            values,
+            levels,
         };
-        let input = quantised.quantise_input(*calibration)?;
-        let batch = calibration.nrows() / graph.input.rows();
+        let inputs = quantised.quantise_input(*calibration)?;
         let (to, layers) = (control.clone(), graph.layers.len() as u64);
         let half = control.silent().progress(move |at| {
             to.report(layers + at.done * layers / at.total.max(1), 2 * layers);
         });
-        let trace = report::run(&report::session(&quantised.network)?, batch, input, half)?;
-        let mut measure = report::Measure::new(graph, &quantised.plan);
-        measure.add(floats, &trace, batch)?;
+        let batch = calibration.nrows();
+        let trace = report::run(&report::session(&quantised.network)?, batch, inputs, half)?;
+        let mut measure = report::Measure::new(&quantised);
+        measure.add(floats, &trace)?;
         let compared = measure.finish(graph);
         quantised.report = compared.layers;
         quantised.samples = compared.samples;
@@ -202,39 +255,125 @@ impl<'a> Values<'a> {
     }
 }
 
+/// The values of a network whose input columns are divided.
+fn levelled_floats(
+    graph: &Graph,
+    samples: ArrayView2<'_, f32>,
+    inputs: &[Option<Vec<f64>>],
+    control: &Control,
+) -> Result<Vec<Array2<f32>>, QuantiseError> {
+    let mut samples = samples.to_owned();
+    let mut first = 0;
+    for (input, factors) in graph.inputs.iter().zip(inputs) {
+        let size = input.shape.entries();
+        if let Some(factors) = factors {
+            let own = samples.slice_mut(ndarray::s![.., first..first + size]);
+            level::divided(own, factors);
+        }
+        first += size;
+    }
+    Ok(float::run_with(graph, samples.view(), &control.silent())?)
+}
+
 impl Quantised {
-    /// Converts samples to the program's input: rounded, and clipped at ±63.
+    /// The number of entries of one sample: of all inputs together.
+    pub fn sample_entries(&self) -> usize {
+        let entries = self.inputs.iter().map(|own| own.input.shape.entries());
+        entries.fold(0, usize::saturating_add)
+    }
+
+    /// Converts samples to the program's inputs: rounded, and clipped at the
+    /// ends of the type. Each row has the entries of all inputs.
     ///
     /// # Errors
     /// [`QuantiseError`] if the samples do not fit this network, or are not
     /// finite.
-    pub fn quantise_input(&self, samples: ArrayView2<'_, f32>) -> Result<Tensor, QuantiseError> {
-        let (rows, columns) = samples.dim();
-        let input = self.input;
-        if columns != input.channels || rows == 0 || !rows.is_multiple_of(input.rows()) {
-            return Err(GraphError::Input { input, rows, columns }.into());
-        }
+    pub fn quantise_input(
+        &self,
+        samples: ArrayView2<'_, f32>,
+    ) -> Result<Vec<Tensor>, QuantiseError> {
         finite("input", "samples", samples.iter())?;
-        let integers: Vec<i32> =
-            samples.iter().map(|&x| integer(f64::from(x) / self.input_scale, 63)).collect();
-        let named = |source| QuantiseError::Tensor { layer: "input".to_owned(), source };
-        Tensor::new(rows, columns, Dtype::I8, &integers).map_err(named)
+        let graph =
+            Graph::new(self.inputs.iter().map(|own| own.input.clone()).collect(), vec![]);
+        let parts = float::inputs(&graph, samples)?;
+        let tensors = self.inputs.iter().zip(&parts).map(|(own, part)| own.tensor(part));
+        tensors.collect()
     }
 
     /// Converts the program's output to floats, one row per sample.
     pub fn dequantise_output(&self, output: &Tensor) -> Array2<f32> {
-        let columns = output.extent().columns as usize;
-        let entries = output.entries();
-        Array2::from_shape_fn((output.extent().rows as usize, columns), |(row, column)| {
+        let (columns, entries) = (self.output.entries().max(1), output.entries());
+        Array2::from_shape_fn((entries.len() / columns, columns), |(row, column)| {
             (f64::from(entries[row * columns + column]) * self.output_scale) as f32
         })
     }
 }
 
-/// The nearest integer with a magnitude of at most `max`.
-fn integer(x: f64, max: i32) -> i32 {
-    // The clamp makes the conversion exact within i32.
-    x.round().clamp((-max).into(), max.into()) as i32
+impl QuantisedInput {
+    /// The share of entries of samples that lie beyond the calibrated range.
+    pub fn clipped(&self, samples: ArrayView2<'_, f32>) -> f64 {
+        if self.top == 0 {
+            return 0.0;
+        }
+        let most = (f64::from(self.top) + 0.5) * self.scale;
+        let beyond = samples
+            .indexed_iter()
+            .filter(|((_, entry), x)| f64::from(x.abs()) > most * self.factor(*entry))
+            .count();
+        beyond as f64 / samples.len().max(1) as f64
+    }
+
+    /// What an entry is divided by.
+    fn factor(&self, entry: usize) -> f64 {
+        match self.columns.len() {
+            0 => 1.0,
+            columns => self.columns[entry % columns],
+        }
+    }
+
+    /// The program's input, or `None` if the fields do not fit together.
+    pub(crate) fn form(&self) -> Option<Form> {
+        let entries = self.input.shape.entries();
+        let dtype = match (self.top, self.input.ids) {
+            (0, Some(_)) => Dtype::I32,
+            (63, None) => Dtype::I8,
+            (16384, None) => Dtype::I16,
+            _ => return None,
+        };
+        let positive = |factor: &f64| factor.is_finite() && *factor > 0.0;
+        let columns = self.columns.len();
+        let fits = columns == 0 || columns == self.input.shape.last();
+        if entries == 0
+            || entries > super::graph::MAX_ENTRIES
+            || !fits
+            || !self.columns.iter().all(positive)
+        {
+            return None;
+        }
+        let (rows, columns) = lower::input_rows(&self.input);
+        let dim = |size: usize| u32::try_from(size).ok().map(Dim::fixed);
+        Some(Form::new(dim(rows)?, dim(columns)?, dtype))
+    }
+
+    /// Samples as the program's input.
+    fn tensor(&self, samples: &Array2<f32>) -> Result<Tensor, QuantiseError> {
+        let (rows, columns) = lower::input_rows(&self.input);
+        let places = lower::input_map(&self.input).entries();
+        let (dtype, most) = match self.top {
+            0 => (Dtype::I32, i32::MAX),
+            63 => (Dtype::I8, 63),
+            _ => (Dtype::I16, i16::MAX.into()),
+        };
+        let mut integers = Vec::with_capacity(samples.len());
+        for sample in samples.outer_iter() {
+            let entry = |&entry: &usize| {
+                integer(f64::from(sample[entry]) / (self.scale * self.factor(entry)), most)
+            };
+            integers.extend(places.iter().map(entry));
+        }
+        let named = |source| QuantiseError::Tensor { layer: self.input.name.clone(), source };
+        Tensor::new(rows * samples.nrows(), columns, dtype, &integers).map_err(named)
+    }
 }
 
 /// Refuses infinities and NaN.
@@ -249,7 +388,7 @@ fn finite<'a>(
     }
 }
 
-/// The range of steps that end a layer inside the network.
+/// The range of values that products read.
 const NARROW: Clamp = Clamp::SYMMETRIC;
-/// The range of the network's last product, sum or mean.
+/// The range of other values.
 const WIDE: Clamp = Clamp::full(Dtype::I16);

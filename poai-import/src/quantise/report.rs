@@ -1,12 +1,13 @@
 //! The error of the integers against the floats.
 
-use super::super::float;
 use super::super::graph::{Graph, GraphError};
-use super::ranges::Plan;
+use super::level;
+use super::lower::{Map, Value, WIDE_TOP};
+use super::plan::Plan;
 use super::{NARROW, QuantiseError, Quantised, WIDE};
 use ndarray::{Array2, ArrayView2, Axis};
 use poai_core::control::Control;
-use poai_core::program::{RunShape, ValueId};
+use poai_core::program::{Dtype, RunShape, ValueId};
 use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::{Network, RunError, RunOptions, Session, Tensor, Trace};
 use std::sync::Arc;
@@ -84,7 +85,8 @@ mod unbounded {
 
 impl Quantised {
     /// Compares the integers with the floats of `graph`, of which this network
-    /// was made. `samples` lie one after another, as in [`float::run`].
+    /// was made. `samples` has one row per sample, as in [`float::run`]. A
+    /// stored network compares its output alone.
     ///
     /// # Errors
     /// [`QuantiseError`] if the samples or the graph do not fit this network.
@@ -109,26 +111,60 @@ impl Quantised {
         control: &Control,
     ) -> Result<Comparison, QuantiseError> {
         let (rows, columns) = samples.dim();
-        let input = self.input;
-        let expected = (self.input, self.plan.values.len());
-        if rows == 0 || (graph.input, graph.layers.len() + 1) != expected {
-            return Err(GraphError::Input { input, rows, columns }.into());
-        }
-        // Checks every size, also of the last samples.
-        if columns != input.channels || !rows.is_multiple_of(input.rows()) {
-            return Err(GraphError::Input { input, rows, columns }.into());
+        let inputs = self.inputs.iter().map(|own| &own.input);
+        let known = self.values.is_empty() || self.values.len() == graph.values();
+        let same = inputs.eq(&graph.inputs) && graph.shapes()?.last() == Some(&self.output);
+        if rows == 0 || columns != self.sample_entries() || !same || !known {
+            let expected = self.sample_entries();
+            return Err(GraphError::Input { expected, rows, columns }.into());
         }
         let session = session(&self.network)?;
-        let mut measure = Measure::new(graph, &self.plan);
-        for chunk in samples.axis_chunks_iter(Axis(0), CHUNK * input.rows()) {
+        let (levelled, columns) = level::levelled(graph, &self.levels);
+        let mut measure = Measure::new(self);
+        for chunk in samples.axis_chunks_iter(Axis(0), CHUNK) {
             control.check()?;
-            let floats = float::run(graph, chunk)?;
-            let batch = chunk.nrows() / input.rows();
-            let trace = run(&session, batch, self.quantise_input(chunk)?, control.silent())?;
-            measure.add(&floats, &trace, batch)?;
-            control.report(measure.each.len() as u64, (rows / input.rows()) as u64);
+            let floats = super::levelled_floats(&levelled, chunk, &columns, &control.silent())?;
+            let inputs = self.quantise_input(chunk)?;
+            let trace = run(&session, chunk.nrows(), inputs, control.silent())?;
+            measure.add(&floats, &trace)?;
+            control.report(measure.each.len() as u64, rows as u64);
         }
         Ok(measure.finish(graph))
+    }
+}
+
+/// Where a value of the graph is in the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Located {
+    value: ValueId,
+    /// The places of one item.
+    places: usize,
+    map: Map,
+    scale: f64,
+    /// The largest integer of the value's type.
+    most: i32,
+    /// What the only reader clips the entries to.
+    seen: (f64, f64),
+}
+
+impl Located {
+    /// Where all values are; the first `inputs` are inputs.
+    pub(super) fn all(values: &[Value], plan: &Plan, inputs: usize) -> Vec<Located> {
+        let of = |(at, (value, planned)): (usize, (&Value, &super::plan::Planned))| Located {
+            value: value.id,
+            places: value.rows * value.columns,
+            map: value.map.clone(),
+            scale: value.scale,
+            most: match value.dtype {
+                Dtype::I8 => NARROW.max,
+                // The type of an input holds more than the calibrated range.
+                Dtype::I16 if at < inputs => WIDE_TOP as i32,
+                Dtype::I16 => WIDE.max,
+                Dtype::I32 => i32::MAX,
+            },
+            seen: planned.seen,
+        };
+        values.iter().zip(&plan.values).enumerate().map(of).collect()
     }
 }
 
@@ -141,14 +177,14 @@ pub(super) fn session(network: &Network) -> Result<Session, QuantiseError> {
 pub(super) fn run(
     session: &Session,
     batch: usize,
-    input: Tensor,
+    inputs: Vec<Tensor>,
     control: Control,
 ) -> Result<Trace, QuantiseError> {
     // If the batch exceeds u32, the input's extent does not match and the run
     // is refused.
     let shape = RunShape { batch: u32::try_from(batch).unwrap_or(u32::MAX), sequence: 1 };
     let options = RunOptions::new().control(control);
-    Ok(session.trace_with((shape, vec![input]), &options)?.trace)
+    Ok(session.trace_with((shape, inputs), &options)?.trace)
 }
 
 /// Sums of one value over all samples so far.
@@ -162,67 +198,78 @@ struct Sums {
 
 /// The comparison of networks, chunk by chunk.
 pub(super) struct Measure<'a> {
-    plan: &'a Plan,
+    quantised: &'a Quantised,
     values: Vec<Sums>,
     /// The error and the total of each sample's output.
     each: Vec<[f64; 2]>,
-    last: usize,
+    /// The entries of the inputs beyond their ranges, and all of them.
+    clipped: [u64; 2],
 }
 
 impl<'a> Measure<'a> {
-    pub(super) fn new(graph: &Graph, plan: &'a Plan) -> Measure<'a> {
-        let last = graph.layers.len();
-        Measure { plan, values: vec![Sums::default(); last + 1], each: vec![], last }
+    pub(super) fn new(quantised: &'a Quantised) -> Measure<'a> {
+        let values = vec![Sums::default(); quantised.values.len()];
+        Measure { quantised, values, each: vec![], clipped: [0; 2] }
     }
 
     /// Compares the values of some samples.
-    pub(super) fn add(
-        &mut self,
-        floats: &[Array2<f32>],
-        trace: &Trace,
-        batch: usize,
-    ) -> Result<(), RunError> {
-        let all = self.plan.values.iter().zip(floats).zip(&mut self.values);
-        for (index, ((planned, floats), sums)) in all.enumerate() {
-            let seen = |x: f64| if planned.rectified { x.max(0.0) } else { x };
-            let max = f64::from(if planned.wide { WIDE } else { NARROW }.max) + 0.5;
-            let integers = trace.value(ValueId(planned.value))?.entries();
-            let own = (integers.len() / batch.max(1)).max(1);
-            let pairs = integers.chunks(own).zip(floats.as_slice().unwrap_or_default().chunks(own));
-            for (integers, floats) in pairs {
-                let (mut error, mut total) = (0.0, 0.0);
-                for (&integer, &float) in integers.iter().zip(floats) {
-                    let float = seen(float.into());
-                    error += (seen(f64::from(integer) * planned.scale) - float).powi(2);
-                    total += float.powi(2);
-                    sums.clipped += u64::from(float.abs() > max * planned.scale);
+    pub(super) fn add(&mut self, floats: &[Array2<f32>], trace: &Trace) -> Result<(), RunError> {
+        let all = self.quantised.values.iter().zip(floats).zip(&mut self.values);
+        for ((located, floats), sums) in all {
+            let Located { value, places, map, scale, most, seen: (low, high) } = located;
+            let most = (f64::from(*most) + 0.5) * scale;
+            let integers = trace.value(*value)?.entries();
+            let items = integers.chunks((*places).max(1));
+            for (integers, floats) in items.zip(floats.outer_iter()) {
+                for (entry, &float) in floats.iter().enumerate() {
+                    let integer = map.at(entry).map_or(0, |place| integers[place]);
+                    let float = f64::from(float).clamp(*low, *high);
+                    let real = (f64::from(integer) * scale).clamp(*low, *high);
+                    sums.error += (real - float).powi(2);
+                    sums.total += float.powi(2);
+                    sums.clipped += u64::from(float.abs() > most);
                 }
-                sums.error += error;
-                sums.total += total;
                 sums.entries += floats.len() as u64;
-                if index == self.last {
-                    self.each.push([error, total]);
-                }
             }
+        }
+        let mut inputs = [0, 0];
+        for (own, sums) in self.quantised.inputs.iter().zip(&self.values) {
+            if own.top > 0 {
+                inputs[0] += sums.clipped;
+                inputs[1] += sums.entries;
+            }
+        }
+        self.clipped = inputs;
+        let Some(floats) = floats.last() else { return Ok(()) };
+        let output = trace.value(self.quantised.network.program().output())?;
+        let output = self.quantised.dequantise_output(&output);
+        for (own, floats) in output.outer_iter().zip(floats.outer_iter()) {
+            let pairs = own.iter().zip(floats).map(|(&own, &float)| (f64::from(own), f64::from(float)));
+            let sums = pairs.fold([0.0, 0.0], |[error, total], (own, float)| {
+                [error + (own - float).powi(2), total + float.powi(2)]
+            });
+            self.each.push(sums);
         }
         Ok(())
     }
 
     /// The errors of all that was compared.
     pub(super) fn finish(self, graph: &Graph) -> Comparison {
+        let first = graph.inputs.len();
         let share = |sums: &Sums| sums.clipped as f64 / sums.entries.max(1) as f64;
-        let layers = graph.layers.iter().zip(&self.plan.values[1..]).zip(&self.values[1..]);
-        let layers = layers.map(|((layer, planned), sums)| LayerReport {
+        let located = self.quantised.values.iter().skip(first);
+        let layers = graph.layers.iter().zip(located).zip(self.values.iter().skip(first));
+        let layers = layers.map(|((layer, located), sums)| LayerReport {
             name: layer.name.clone(),
-            scale: planned.scale,
+            scale: located.scale,
             relative_error: relative(sums.error, sums.total),
             clipped: share(sums),
         });
-        let mean = self.values[self.last].total / self.each.len().max(1) as f64;
-        let floor = mean * FLOOR * FLOOR;
+        let total: f64 = self.each.iter().map(|[_, total]| total).sum();
+        let floor = total / self.each.len().max(1) as f64 * FLOOR * FLOOR;
         let error = |[error, total]: &[f64; 2]| relative(*error, total.max(floor));
         let each: Vec<f64> = self.each.iter().map(error).collect();
-        let clipped_input = share(&self.values[0]);
+        let clipped_input = self.clipped[0] as f64 / self.clipped[1].max(1) as f64;
         let samples = SampleErrors { clipped_input, ..SampleErrors::of(&each) };
         Comparison { layers: layers.collect(), samples, each }
     }

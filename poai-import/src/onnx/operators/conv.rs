@@ -16,8 +16,6 @@ pub(super) const SLIDING: [&str; 5] = ["auto_pad", "dilations", "kernel_shape", 
 /// Numbers of a window along one or two axes.
 pub(super) struct Sliding {
     pub(super) window: ImageWindow,
-    /// Whether the value has one axis of pixels, which becomes the width.
-    pub(super) line: bool,
 }
 
 impl Sliding {
@@ -70,7 +68,7 @@ impl Sliding {
             }
             _ => return Err(node.attribute("auto_pad")),
         };
-        Ok(Sliding { window, line })
+        Ok(Sliding { window })
     }
 }
 
@@ -165,7 +163,7 @@ impl Read<'_, '_> {
         if kernel.len() != if line { 1 } else { 2 } {
             return Err(node.unsupported("its weights do not fit the image"));
         }
-        let Sliding { mut window, .. } =
+        let Sliding { mut window } =
             Sliding::read(node, [height, width], Some(kernel), line)?;
         let weights = Weights::of(weights, turned, groups, node)?;
         let fits = weights.channels.saturating_mul(groups) == channels

@@ -276,7 +276,7 @@ impl Read<'_, '_> {
         let ids = self.builder.shape(&Operand::Value(value));
         let width: usize = columns.iter().product();
         if let Some(input) = self.builder.graph.inputs.get_mut(source) {
-            input.ids = Some(input.ids.map_or(*rows, |ids| ids.min(*rows)));
+            input.ids = Some(input.ids.map_or(*rows, |ids| ids.max(*rows)));
         }
         let entries = table.floats();
         crate::onnx::tensor::finite(&node.name, &entries)?;

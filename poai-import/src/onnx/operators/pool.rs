@@ -30,12 +30,18 @@ impl Read<'_, '_> {
             return Err(node.unsupported("its places of the largest entries"));
         }
         let x = self.first()?;
-        let (mut x, line) = self.image(&x)?;
+        self.slid(&x, average).map(|pooled| vec![pooled])
+    }
+
+    /// A pool over a value.
+    pub(super) fn slid(&mut self, x: &Operand, average: bool) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        let (mut x, line) = self.image(x)?;
         let shape = self.builder.shape(&x);
         let Some([_, height, width]) = shape.image() else {
             return Err(node.unsupported("expected images of one or two axes, and a batch of 1"));
         };
-        let Sliding { mut window, .. } = Sliding::read(node, [height, width], None, line)?;
+        let Sliding { mut window } = Sliding::read(node, [height, width], None, line)?;
         if window.dilation != [1, 1] {
             return Err(node.attribute("dilations"));
         }
@@ -70,6 +76,6 @@ impl Read<'_, '_> {
         }
         let kind = if average { Kind::AveragePool { window } } else { Kind::MaxPool { window } };
         let pooled = self.builder.layer(node, kind, &[x])?;
-        Ok(vec![self.unimage(&pooled, line)?])
+        self.unimage(&pooled, line)
     }
 }

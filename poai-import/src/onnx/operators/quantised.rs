@@ -107,6 +107,13 @@ impl Read<'_, '_> {
                 let axis = self.axis(node.integer("axis", 0), rank.unwrap_or(0))?;
                 one(self.builder.concat(node, &parts, axis)?)
             }
+            "com.microsoft.QLinearAveragePool" => {
+                let own = ["channels_last", "ceil_mode", "count_include_pad"];
+                node.only(&[&super::conv::SLIDING[..], &own].concat())?;
+                node.fixed("channels_last", 0)?;
+                let x = self.real(0, 1, 2)?;
+                one(self.slid(&x, true)?)
+            }
             "com.microsoft.QLinearGlobalAveragePool" => {
                 node.only(&["channels_last"])?;
                 node.fixed("channels_last", 0)?;

@@ -53,14 +53,12 @@ impl Set {
     /// # Errors
     /// [`GraphError`] if the network does not take such images.
     pub fn pixels(&self, graph: &Graph, count: usize) -> Result<ArrayView2<'_, f32>, GraphError> {
-        let input = graph.input;
-        let rows = count * input.rows();
-        let all = self.len() * PIXELS / input.channels.max(1);
-        ArrayView2::from_shape((all, input.channels), &self.pixels)
+        let expected = graph.sample_entries();
+        ArrayView2::from_shape((self.len(), PIXELS), &self.pixels)
             .ok()
-            .filter(|_| input.entries() == PIXELS)
-            .map(|all| all.slice_move(s![..rows, ..]))
-            .ok_or(GraphError::Input { input, rows: count, columns: PIXELS })
+            .filter(|_| expected == PIXELS)
+            .map(|all| all.slice_move(s![..count, ..]))
+            .ok_or(GraphError::Input { expected, rows: count, columns: PIXELS })
     }
 }
 

@@ -3,7 +3,10 @@
 
 use crate::terminal;
 use poai::execute::Tensor;
-use poai::import::quantise::{Comparison, LayerReport, Quantised, RangeMethod, SampleErrors};
+use poai::import::graph::Shape;
+use poai::import::quantise::{
+    Comparison, LayerReport, Quantised, QuantisedInput, RangeMethod, SampleErrors,
+};
 use serde_json::{Map, Value, json};
 
 /// The largest median error of samples that gives no warning.
@@ -19,8 +22,10 @@ const CLIPPED_LAYER_MAX: f64 = 0.01;
 /// Scales, errors and warnings of a quantised network and its input.
 #[derive(Clone, Debug)]
 pub struct Fidelity {
-    input_scale: f64,
+    inputs: Vec<QuantisedInput>,
+    output: Shape,
     output_scale: f64,
+    tail: Option<String>,
     range: RangeMethod,
     /// The errors of the layers on the input, or else on the calibration.
     layers: Vec<LayerReport>,
@@ -52,7 +57,9 @@ impl Fidelity {
             None => (quantised.report.clone(), None, vec![]),
         };
         let mut fidelity = Fidelity {
-            input_scale: quantised.input_scale,
+            inputs: quantised.inputs.clone(),
+            output: quantised.output.clone(),
+            tail: quantised.tail.clone(),
             output_scale: quantised.output_scale,
             range: quantised.range,
             layers,
@@ -107,10 +114,24 @@ impl Fidelity {
         self.warnings.append(&mut found);
     }
 
+    /// The number of classes, if the output is one row of several numbers.
+    pub fn classes(&self) -> Option<usize> {
+        let long = self.output.0.iter().filter(|size| **size > 1).count();
+        (long == 1).then(|| self.output.entries())
+    }
+
     /// The output's entries as floats.
     pub fn floats(&self, output: &Tensor) -> Vec<f32> {
         let float = |entry: i32| (f64::from(entry) * self.output_scale) as f32;
         output.entries().into_iter().map(float).collect()
+    }
+
+    /// What 1 of the input stands for, if that is one number.
+    fn input_scale(&self) -> Option<f64> {
+        match self.inputs.as_slice() {
+            [only] if only.columns.is_empty() => Some(only.scale),
+            _ => None,
+        }
     }
 
     /// The fields of a report in JSON.
@@ -126,9 +147,12 @@ impl Fidelity {
         };
         let clipped = self.clipped_input;
         let object = json!({
-            "input_scale": self.input_scale,
+            "inputs": self.inputs.iter().map(described).collect::<Vec<_>>(),
+            "input_scale": self.input_scale(),
+            "output_shape": self.output.0,
             "output_scale": self.output_scale,
-            "output_order": "sample, channel, row, column",
+            "output_order": "sample, then the order of the network's file",
+            "tail": self.tail,
             "range": method(self.range),
             "calibration": errors(&self.calibration, 0, self.calibration.clipped_input),
             "input_errors": self.input.as_ref().map(|input| errors(input, self.first, clipped)),
@@ -144,14 +168,22 @@ impl Fidelity {
     /// The same as lines of text.
     pub fn text(&self) -> String {
         let of = if self.input.is_some() { "input" } else { "calibration" };
+        let scales: Vec<String> = self.inputs.iter().map(scale).collect();
         let mut text = format!(
-            "scales      1 of the input is {:.6e}, 1 of the output {:.6e}; ranges by {}\n\
+            "scales      {}, 1 of the output {:.6e}; ranges by {}\n\
              errors      {}, calibration\n",
-            self.input_scale,
+            scales.join(", "),
             self.output_scale,
             method(self.range),
             short(&self.calibration, 0),
         );
+        if let Some(tail) = &self.tail {
+            text += &format!(
+                "tail        the file ends with {}, which keeps the order of classes and is left \
+                 out\n",
+                terminal::name(tail)
+            );
+        }
         if let Some(input) = &self.input {
             text += &format!("            {}, input\n", short(input, self.first));
         }
@@ -170,6 +202,31 @@ impl Fidelity {
             text += &format!("warning     {}\n", terminal::name(warning));
         }
         text
+    }
+}
+
+/// An input in JSON.
+fn described(own: &QuantisedInput) -> Value {
+    json!({
+        "name": own.input.name,
+        "shape": own.input.shape.0,
+        "scale": own.scale,
+        "columns": own.columns,
+        "ids": own.input.ids,
+        "channels_last": own.input.channels_last,
+    })
+}
+
+/// What 1 of an input stands for.
+fn scale(own: &QuantisedInput) -> String {
+    let name = match own.input.name.as_str() {
+        "" => "the input".to_owned(),
+        name => format!("input {}", terminal::name(name)),
+    };
+    match (own.input.ids, own.columns.is_empty()) {
+        (Some(_), _) => format!("{name} is ids"),
+        (None, true) => format!("1 of {name} is {:.6e}", own.scale),
+        (None, false) => format!("1 of {name} is {:.6e} times its column's factor", own.scale),
     }
 }
 

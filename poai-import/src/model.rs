@@ -5,8 +5,8 @@ use crate::quantise::{QuantiseError, QuantiseOptions, Quantised, quantise_with};
 use crate::store::{self, StoreError};
 use ndarray::{Array, Array2, Axis, Dimension};
 use poai_core::control::{Cancelled, Control};
-use poai_core::program::RunShape;
 use poai_core::digest::{Beacon, Job, Prover};
+use poai_core::program::RunShape;
 use poai_core::trace::{Answer, Audit, Demand, Receipt};
 use poai_engine::execute::{
     Device, Inputs, MinedStep, Network, OpenError, RunError, RunOptions, Session, Trace,
@@ -263,10 +263,7 @@ impl TracedInference {
 }
 
 /// Samples as rows of entries.
-fn rows<D: Dimension>(
-    expected: usize,
-    samples: &Array<f32, D>,
-) -> Result<Array2<f32>, ModelError> {
+fn rows<D: Dimension>(expected: usize, samples: &Array<f32, D>) -> Result<Array2<f32>, ModelError> {
     let wrong = || ModelError::Shape { expected, got: samples.shape().to_vec() };
     let count = if samples.ndim() == 0 { 0 } else { samples.len_of(Axis(0)) };
     if count == 0 || samples.len() != count.saturating_mul(expected) {

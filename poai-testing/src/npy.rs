@@ -21,23 +21,19 @@ pub fn read(path: &Path) -> Array {
     };
     let kind = between("'descr': '", "'");
     let sizes = between("'shape': (", ")");
-    let shape: Vec<usize> =
-        sizes.split(',').filter_map(|size| size.trim().parse().ok()).collect();
+    let shape: Vec<usize> = sizes.split(',').filter_map(|size| size.trim().parse().ok()).collect();
     let data = &bytes[10 + length..];
     let entries: Vec<f32> = match kind.as_str() {
         "<f4" => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-        "<f8" => data
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes(b.try_into().unwrap()) as f32)
-            .collect(),
-        "<i8" => data
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32)
-            .collect(),
-        "<i4" => data
-            .chunks_exact(4)
-            .map(|b| i32::from_le_bytes(b.try_into().unwrap()) as f32)
-            .collect(),
+        "<f8" => {
+            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap()) as f32).collect()
+        }
+        "<i8" => {
+            data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect()
+        }
+        "<i4" => {
+            data.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()) as f32).collect()
+        }
         "|u1" | "|b1" => data.iter().map(|&byte| byte.into()).collect(),
         "|i1" => data.iter().map(|&byte| f32::from(byte as i8)).collect(),
         kind => panic!("{}: entries of type {kind}", path.display()),

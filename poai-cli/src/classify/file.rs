@@ -3,7 +3,7 @@
 use crate::backend::BackendArgs;
 use crate::failure::Failure;
 use crate::fidelity;
-use crate::network::{self, DataArgs, Scaled, Subject};
+use crate::network::{self, DataArgs, Subject};
 use crate::terminal;
 use poai::import::quantise::{Numbers, QuantiseOptions};
 use serde_json::{Map, Value, json};
@@ -34,19 +34,20 @@ pub fn run(
         From::Onnx(path) => network::from_onnx(path, data, options, None)?,
         From::Folder(path) => network::stored(path, data, Numbers::Fitted, None)?,
     };
-    let Subject { name, network, run, input, quantised: Some(scaled) } = subject else {
+    let Subject { name, network, run, inputs, quantised: Some(scaled) } = subject else {
         return Err(Failure::usage("expected a quantised network, got a product"));
     };
-    let Scaled { fidelity, .. } = scaled;
+    let fidelity = &scaled.fidelity;
     let program_id = network.program().program_id();
     let session = Arc::unwrap_or_clone(network).on(backend)?;
-    let output = session.run((run, vec![input]))?.output;
-    let columns = output.extent().columns as usize;
-    if columns < 2 {
+    let output = session.run((run, inputs))?.output;
+    let Some(columns) = fidelity.classes() else {
         return Err(Failure::usage(format!(
-            "{name}: expected a network of two classes or more, got {columns} output; use poai run"
+            "{name}: expected a network of two classes or more, got an output of shape {}; use \
+             poai run",
+            scaled.quantised.output
         )));
-    }
+    };
     let floats = fidelity.floats(&output);
     let entries = output.entries();
     let classes: Vec<usize> = entries.chunks(columns).map(fidelity::largest).collect();

@@ -121,11 +121,11 @@ fn classify<'a>(
     let float = Accuracy::of(floats.last().ok_or(GraphError::NoLayers)?, &test.labels);
 
     let session = Session::new(quantised.network.clone(), backend.clone())?;
-    let input = quantised.quantise_input(samples)?;
+    let inputs = quantised.quantise_input(samples)?;
     // Exact: there are only a few hundred digits.
     let shape = RunShape { batch: test.len() as u32, sequence: 1 };
     let start = Instant::now();
-    let run = session.trace((shape, input))?;
+    let run = session.trace((shape, inputs))?;
     let time = start.elapsed();
     let integer = Accuracy::of(&quantised.dequantise_output(&run.output), &test.labels);
     let compared = quantised.compare(graph, samples)?;

@@ -1,7 +1,8 @@
 //! Files of foreign formats: tensors and float networks.
 
 use super::found::Found;
-use poai::import::onnx::{self, Limits};
+use poai::import::graph::Input;
+use poai::import::onnx::ReadOptions;
 use safetensors::SafeTensors;
 
 /// A safetensors file: operands, constants or weights.
@@ -17,12 +18,14 @@ pub fn safetensors(bytes: &[u8]) -> Option<Found> {
 
 /// An ONNX file whose network the library supports.
 pub fn onnx(bytes: &[u8]) -> Option<Found> {
-    let graph = onnx::read(bytes, &Limits::default()).ok()?;
+    let graph = ReadOptions::new().read(bytes).ok()?;
+    let input = |input: &Input| format!("{}: {}", input.name, input.shape);
+    let inputs: Vec<String> = graph.inputs.iter().map(input).collect();
     let layers: Vec<&str> = graph.layers.iter().map(|layer| layer.name.as_str()).collect();
     Some(
         Found::new("ONNX network")
             .with("bytes", bytes.len())
-            .text_of("input", graph.input)
+            .with("inputs", inputs)
             .with("layers", layers),
     )
 }

@@ -4,8 +4,9 @@ use super::Range;
 use crate::failure::Failure;
 use crate::samples::{SampleArgs, Samples};
 use ndarray::Array2;
-use poai::import::graph::ImageExtent;
-use std::path::{Path, PathBuf};
+use poai::import::graph::Input;
+use poai::import::onnx::ReadOptions;
+use std::path::PathBuf;
 
 /// The number of samples that measure the ranges of activations.
 pub const CALIBRATION: usize = 256;
@@ -19,11 +20,22 @@ pub struct DataArgs {
     #[arg(long, value_name = "FILE", requires = "onnx", conflicts_with_all = ["calibration", "input"])]
     pub samples: Option<PathBuf>,
     /// Samples that measure the ranges of activations; the first 256 are used.
+    /// A network of several inputs takes one file whose samples hold all inputs, or one
+    /// --calibration for each input, in their order.
     #[arg(long, value_name = "FILE", requires = "onnx")]
-    pub calibration: Option<PathBuf>,
-    /// Samples that hold the input; by default those of the calibration.
+    pub calibration: Vec<PathBuf>,
+    /// Samples that hold the input; by default those of the calibration. A network of several
+    /// inputs takes one --input for each, as --calibration.
     #[arg(long, value_name = "FILE", requires = "from_file")]
     pub input: Vec<PathBuf>,
+    /// Fix a symbolic dimension of the network's inputs. A dimension without a name is called
+    /// INPUT.AXIS.
+    #[arg(long, value_name = "NAME=SIZE", alias = "variables", value_parser = dimension, conflicts_with = "quantised")]
+    pub dimension: Vec<(String, usize)>,
+    /// The value of the network's file that is the output; by default its only one. Any value may
+    /// be the output, so that a network can be cut before an operator.
+    #[arg(long, value_name = "NAME", conflicts_with = "quantised")]
+    pub output: Option<String>,
     /// The index of the input sample, counted from 0. By default it counts the
     /// digits that no network was trained with.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -54,9 +66,6 @@ pub enum InputError {
     /// A stored network has no input of its own.
     #[error("expected an input of the stored network, got none; name a file with --input")]
     NoInput,
-    /// A network that takes one file has several.
-    #[error("expected one --input, got {0}; a file holds all samples")]
-    Inputs(usize),
     /// The caller asks for more samples than there are.
     #[error("--image {image} with --batch {batch}: there are {count} samples")]
     Image {
@@ -85,28 +94,43 @@ impl DataArgs {
     }
 
     /// The samples of `--calibration` or `--samples`.
-    pub fn known_samples(&self, input: ImageExtent) -> Result<Option<Read>, Failure> {
-        self.read(self.calibration.as_ref().or(self.samples.as_ref()), input)
-    }
-
-    /// The samples of `--input`.
-    pub fn new_samples(&self, input: ImageExtent) -> Result<Option<Read>, Failure> {
-        match self.input.as_slice() {
-            [] => Ok(None),
-            [path] => self.read(Some(path), input),
-            more => Err(InputError::Inputs(more.len()).into()),
+    pub fn known_samples(&self, inputs: &[Input]) -> Result<Option<Read>, Failure> {
+        match &self.samples {
+            Some(samples) => self.read(std::slice::from_ref(samples), inputs),
+            None => self.read(&self.calibration, inputs),
         }
     }
 
-    fn read(
-        &self,
-        path: Option<impl AsRef<Path>>,
-        input: ImageExtent,
-    ) -> Result<Option<Read>, Failure> {
-        let read = |path: &Path| {
-            let Samples { rows, warnings } = self.form.read(path, input)?;
-            Ok((rows, warnings))
-        };
-        path.map(|path| read(path.as_ref())).transpose()
+    /// The samples of `--input`.
+    pub fn new_samples(&self, inputs: &[Input]) -> Result<Option<Read>, Failure> {
+        self.read(&self.input, inputs)
     }
+
+    fn read(&self, paths: &[PathBuf], inputs: &[Input]) -> Result<Option<Read>, Failure> {
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let Samples { rows, warnings } = self.form.read_all(paths, inputs)?;
+        Ok(Some((rows, warnings)))
+    }
+
+    /// How the network's file is read.
+    pub fn reading(&self) -> ReadOptions {
+        let mut options = ReadOptions::new();
+        for (name, size) in &self.dimension {
+            options = options.dimension(name, *size);
+        }
+        match &self.output {
+            Some(name) => options.output(name),
+            None => options,
+        }
+    }
+}
+
+/// A name and a size.
+pub fn dimension(text: &str) -> Result<(String, usize), String> {
+    let wrong = || format!("expected NAME=SIZE with a size above 0, got {text}");
+    let (name, size) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let size = size.trim().parse().ok().filter(|size| *size > 0).ok_or_else(wrong)?;
+    Ok((name.trim().to_owned(), size))
 }

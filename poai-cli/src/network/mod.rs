@@ -7,18 +7,17 @@ mod data;
 mod product;
 mod range;
 
-pub use data::{CALIBRATION, DataArgs, InputError};
+pub use data::{CALIBRATION, DataArgs, InputError, dimension};
 pub use range::Range;
 
 use crate::digits::{CNN, Digits, MLP};
 use crate::failure::Failure;
 use crate::fidelity::Fidelity;
-use crate::files;
 use clap::ValueEnum;
 use ndarray::{ArrayView2, s};
 use poai::execute::{Network, Tensor};
-use poai::import::graph::Graph;
-use poai::import::onnx::{self, Limits};
+use poai::import::graph::{Graph, Input};
+use poai::import::onnx::{OnnxError, ReadOptions};
 use poai::import::quantise::{Numbers, QuantiseOptions, Quantised};
 use poai::import::store;
 use poai::program::RunShape;
@@ -62,8 +61,8 @@ pub struct Subject {
     pub network: Arc<Network>,
     /// The run.
     pub run: RunShape,
-    /// The input.
-    pub input: Tensor,
+    /// The inputs, one for each of the program's.
+    pub inputs: Vec<Tensor>,
     /// The scales of a quantised network and its errors; a bundled product has
     /// none.
     pub quantised: Option<Scaled>,
@@ -104,7 +103,7 @@ pub fn from_onnx(
     batch: Option<usize>,
 ) -> Result<Subject, Failure> {
     let name = path.display().to_string();
-    let graph = read_onnx(&name, &files::read(path, files::FILE_MAX)?)?;
+    let graph = read_file(path, &data.reading())?;
     of_graph(name, graph, data, options, batch)
 }
 
@@ -122,7 +121,8 @@ pub fn stored(
               quantise it with --standard, or add --fitted",
         ));
     }
-    let (new, warnings) = data.new_samples(quantised.input)?.ok_or(InputError::NoInput)?;
+    let inputs: Vec<Input> = quantised.inputs.iter().map(|own| own.input.clone()).collect();
+    let (new, warnings) = data.new_samples(&inputs)?.ok_or(InputError::NoInput)?;
     finished(folder.display().to_string(), quantised, None, new.view(), data, batch, warnings)
 }
 
@@ -134,14 +134,13 @@ fn of_graph(
     options: &QuantiseOptions,
     batch: Option<usize>,
 ) -> Result<Subject, Failure> {
-    let rows = graph.input.rows();
     let quantise = |known: ArrayView2<'_, f32>| {
-        let measured = known.nrows().min(CALIBRATION * rows);
+        let measured = known.nrows().min(CALIBRATION);
         data.range.quantise(&graph, known.slice(s![..measured, ..]), options)
     };
-    if let Some((known, mut warnings)) = data.known_samples(graph.input)? {
+    if let Some((known, mut warnings)) = data.known_samples(&graph.inputs)? {
         let quantised = quantise(known.view())?;
-        let new = data.new_samples(graph.input)?.map(|(new, more)| {
+        let new = data.new_samples(&graph.inputs)?.map(|(new, more)| {
             warnings.extend(more);
             new
         });
@@ -151,8 +150,8 @@ fn of_graph(
     if data.has_input() {
         return Err(InputError::NoCalibration.into());
     }
-    if graph.input.entries() != 64 {
-        return Err(InputError::NoSamples { entries: graph.input.entries() }.into());
+    if graph.sample_entries() != 64 {
+        return Err(InputError::NoSamples { entries: graph.sample_entries() }.into());
     }
     let digits = Digits::bundled()?;
     let quantised = quantise(digits.train.pixels(&graph, digits.train.len())?)?;
@@ -170,26 +169,45 @@ fn finished(
     batch: Option<usize>,
     warnings: Vec<String>,
 ) -> Result<Subject, Failure> {
-    let rows = quantised.input.rows();
-    let (image, count) = (data.image, new.nrows() / rows);
+    let (image, count) = (data.image, new.nrows());
     let batch = batch.unwrap_or(count.saturating_sub(image).max(1));
     let wrong = InputError::Image { image, batch, count };
     let end = image.checked_add(batch).filter(|end| *end <= count).ok_or(wrong)?;
-    let chosen = new.slice(s![image * rows..end * rows, ..]);
-    let input = quantised.quantise_input(chosen)?;
-    let beyond = |entry: &&f32| f64::from(entry.abs()) > 63.5 * quantised.input_scale;
-    let clipped = chosen.iter().filter(beyond).count() as f64 / chosen.len().max(1) as f64;
+    let chosen = new.slice(s![image..end, ..]);
+    let inputs = quantised.quantise_input(chosen)?;
+    let clipped = quantised.clipped_input(chosen);
     let compared = graph.map(|graph| quantised.compare(graph, chosen)).transpose()?;
     let fidelity = Fidelity::new(&quantised, compared, clipped, image, warnings);
     // Exact: a larger batch would have no tensor, which was made above.
     let run = RunShape { batch: batch as u32, sequence: 1 };
     let network = Arc::new(quantised.network.clone());
     let quantised = Some(Scaled { quantised, fidelity });
-    Ok(Subject { name, network, run, input, quantised })
+    Ok(Subject { name, network, run, inputs, quantised })
 }
 
 /// Reads a network from the bytes of an ONNX file.
 pub fn read_onnx(name: &str, bytes: &[u8]) -> Result<Graph, Failure> {
-    let graph = onnx::read(bytes, &Limits::default());
+    let graph = ReadOptions::new().read(bytes);
     graph.map_err(|why| Failure::usage(format!("{name}: {why}")))
+}
+
+/// Reads a network from an ONNX file, with the data beside it.
+pub fn read_file(path: &Path, options: &ReadOptions) -> Result<Graph, Failure> {
+    options.read_file(path).map_err(|why| Failure::in_file(path)(&hinted(&why)))
+}
+
+/// What a reader's error asks for, as options of this program.
+fn hinted(why: &OnnxError) -> String {
+    match why {
+        OnnxError::Outputs { .. } => format!("{why} with --output NAME"),
+        OnnxError::Symbolic { symbols, .. } => {
+            let flags: Vec<String> =
+                symbols.iter().map(|symbol| format!("--dimension {symbol}=SIZE")).collect();
+            format!("{why}: {}", flags.join(" "))
+        }
+        OnnxError::Unsupported { before: Some(value), .. } => {
+            format!("{why} with --output {}", crate::terminal::name(value))
+        }
+        _ => why.to_string(),
+    }
 }

@@ -32,7 +32,7 @@ pub fn product() -> Result<Subject, Failure> {
         name: "product".to_owned(),
         network: Arc::new(network),
         run: RunShape { batch: 1, sequence: 1 },
-        input: Tensor::new(size, size, Dtype::I8, &x)?,
+        inputs: vec![Tensor::new(size, size, Dtype::I8, &x)?],
         quantised: None,
     })
 }

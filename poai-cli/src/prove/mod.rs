@@ -14,6 +14,7 @@ use crate::network::{NetworkArgs, Subject};
 use crate::{memory, terminal};
 use key::{Key, Source};
 use poai::Job;
+use poai::execute::Tensor;
 use poai::import::quantise::Numbers;
 use poai::inference::{Address, InferenceProof, WeightsVisibility};
 use poai::prover::{Circuit, CircuitBuilder, Estimate};
@@ -96,6 +97,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let standard = weights == WeightsVisibility::Committed && !args.fitted;
     let numbers = if standard { Numbers::Standard } else { Numbers::Fitted };
     let subject = args.network.subject(numbers, Some(args.batch.into()))?;
+    only(&subject.inputs)?;
     let standard = standard && subject.quantised.is_some();
     let circuit = Circuit::new(&subject.network).run(subject.run).visibility(args.visibility.0);
     let circuit = if standard { circuit.standard() } else { circuit };
@@ -139,6 +141,17 @@ fn measured(args: &Args, estimate: Estimate) -> Result<Estimate, Failure> {
     Ok(estimate?)
 }
 
+/// The one input of a network that is proven.
+fn only(inputs: &[Tensor]) -> Result<&Tensor, Failure> {
+    let [only] = inputs else {
+        let got = inputs.len();
+        return Err(Failure::usage(format!(
+            "expected a network of one input, got {got} inputs; run and audit it with poai run"
+        )));
+    };
+    Ok(only)
+}
+
 /// Makes key and proof, and verifies the proof.
 fn prove<'a>(
     args: &Args,
@@ -147,10 +160,11 @@ fn prove<'a>(
     circuit: Circuit,
     estimate: Estimate,
 ) -> Result<Report<'a>, Failure> {
+    let input = only(&subject.inputs)?;
     let Key { key, origin, setup_seconds, load_seconds } = source.key(&circuit, &estimate)?;
     let waiting = terminal::spinner("proving", estimate.prove_seconds);
     let start = Instant::now();
-    let proven = key.prove(&subject.input, args.job, args.prover);
+    let proven = key.prove(input, args.job, args.prover);
     let prove_seconds = start.elapsed().as_secs_f64();
     waiting.finish_and_clear();
     let proven = proven?;
@@ -163,7 +177,7 @@ fn prove<'a>(
     let binding = verifier.binding(args.job, args.prover);
     let bytes = proven.to_bytes();
     let (verified, verify_seconds) = verify(args, &verifier, &bytes)?;
-    statement::check(&circuit, &subject.input, &proven, &verified.signals)?;
+    statement::check(&circuit, input, &proven, &verified.signals)?;
     let read_back = InferenceProof::from_bytes(&bytes).map_err(Failure::failed)?;
     let deployment =
         Deployment::new(&binding, circuit.layout(), verifier.key(), &read_back, "Verifier")?;

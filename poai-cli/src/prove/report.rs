@@ -7,6 +7,7 @@ use crate::fidelity;
 use crate::files::NewFolder;
 use crate::memory;
 use crate::network::Subject;
+use poai::execute::Tensor;
 use poai::inference::{Binding, TensorVisibility, VerifyingKey, Visibility};
 use poai::prover::snarkjs::{proof_json, signals_json, verifying_key_json};
 use poai::prover::{Circuit, Estimate, Proven, Salt};
@@ -69,10 +70,9 @@ impl Report<'_> {
 
     /// The class of each row of such an output.
     fn classes(&self) -> Option<Vec<usize>> {
-        let columns = self.proven.output.extent().columns as usize;
         // The largest of one number is no choice.
-        let classifies = self.subject.quantised.is_some() && columns > 1;
-        let entries = self.output().filter(|_| classifies)?;
+        let columns = self.subject.quantised.as_ref()?.fidelity.classes()?;
+        let entries = self.output()?;
         Some(entries.chunks(columns).map(fidelity::largest).collect())
     }
 
@@ -86,7 +86,7 @@ impl Report<'_> {
         let hex = |salt: Salt| hex::encode(salt.0);
         let salts = self.proven.salts;
         json!({
-            "input": self.subject.input.entries(),
+            "input": self.subject.inputs.iter().flat_map(Tensor::entries).collect::<Vec<i32>>(),
             "output": self.proven.output.entries(),
             "salts": {
                 "input": hex(salts.input),

@@ -3,11 +3,12 @@
 
 use crate::failure::{EXIT_CODES, Failure};
 use crate::fidelity::Fidelity;
-use crate::files::{self, NewFolder};
-use crate::network::{CALIBRATION, Range, read_onnx};
+use crate::files::NewFolder;
+use crate::network::{CALIBRATION, Range, dimension, read_file};
 use crate::samples::{SampleArgs, Samples};
 use crate::terminal;
 use ndarray::s;
+use poai::import::onnx::ReadOptions;
 use poai::import::quantise::{Granularity, Numbers, QuantiseOptions};
 use poai::import::store;
 use serde_json::{Map, Value, json};
@@ -25,8 +26,17 @@ pub struct Args {
     onnx: PathBuf,
     /// Samples that measure the ranges of activations: a table of numbers (CSV), JSON, .npy, a PNG
     /// image or a folder of them. The first 256 are used.
-    #[arg(long, value_name = "FILE")]
-    calibration: PathBuf,
+    /// A network of several inputs takes one file whose samples hold all inputs, or one
+    /// --calibration for each input.
+    #[arg(long, value_name = "FILE", required = true)]
+    calibration: Vec<PathBuf>,
+    /// Fix a symbolic dimension of the network's inputs. A dimension without a name is called
+    /// INPUT.AXIS.
+    #[arg(long, value_name = "NAME=SIZE", alias = "variables", value_parser = dimension)]
+    dimension: Vec<(String, usize)>,
+    /// The value of the network's file that is the output; by default its only one.
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
     #[command(flatten)]
     form: SampleArgs,
     /// How ranges are measured: min-max, a percentile of all magnitudes such as 99.9, or auto,
@@ -51,14 +61,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // A bad place fails before any work.
     let out = NewFolder::new(&args.out)?;
     let name = args.onnx.display().to_string();
-    let graph = read_onnx(&name, &files::read(&args.onnx, files::FILE_MAX)?)?;
-    let Samples { rows, warnings } = args.form.read(&args.calibration, graph.input)?;
+    let mut reading = ReadOptions::new();
+    for (name, size) in &args.dimension {
+        reading = reading.dimension(name, *size);
+    }
+    if let Some(output) = &args.output {
+        reading = reading.output(output);
+    }
+    let graph = read_file(&args.onnx, &reading)?;
+    let Samples { rows, warnings } = args.form.read_all(&args.calibration, &graph.inputs)?;
     let options = QuantiseOptions {
         weights: if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel },
         numbers: if args.standard { Numbers::Standard } else { Numbers::Fitted },
         ..QuantiseOptions::default()
     };
-    let measured = rows.nrows().min(CALIBRATION * graph.input.rows());
+    let measured = rows.nrows().min(CALIBRATION);
     let quantised = args.range.quantise(&graph, rows.slice(s![..measured, ..]), &options)?;
     let folder = out.start()?;
     store::save_quantised(&quantised, folder.beside())?;

@@ -29,7 +29,7 @@ impl From<Subject> for Work {
             name: subject.name,
             network: Arc::unwrap_or_clone(subject.network),
             shape: subject.run,
-            inputs: vec![subject.input],
+            inputs: subject.inputs,
             quantised: subject.quantised,
         }
     }

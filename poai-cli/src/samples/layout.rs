@@ -3,7 +3,63 @@
 use super::{Form, Numbers, Problem, Samples};
 use clap::ValueEnum;
 use ndarray::Array2;
-use poai::import::graph::ImageExtent;
+use poai::import::graph::{Input, Shape};
+
+/// The sizes of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Image {
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Image {
+    const fn rows(self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// What a network takes as a sample.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The entries of a sample.
+    pub entries: usize,
+    /// The shape of a sample, without the batch.
+    shape: Vec<usize>,
+    /// The image, if a sample is one, and the layout of the network's file.
+    image: Option<(Image, Layout)>,
+}
+
+impl Target {
+    /// What an input takes.
+    pub fn of(input: &Input) -> Target {
+        let shape = input.shape.0.strip_prefix(&[1]).unwrap_or(&input.shape.0).to_vec();
+        let image = input.shape.image().map(|[first, second, third]| match input.channels_last {
+            true => (Image { height: first, width: second, channels: third }, Layout::Nhwc),
+            false => (Image { channels: first, height: second, width: third }, Layout::Nchw),
+        });
+        Target { entries: input.shape.entries(), shape, image }
+    }
+
+    /// What all inputs take, one after another.
+    pub fn of_all(inputs: &[Input]) -> Target {
+        if let [only] = inputs {
+            return Target::of(only);
+        }
+        let entries = inputs.iter().map(|input| input.shape.entries()).sum();
+        Target { entries, shape: vec![entries], image: None }
+    }
+
+    /// The shapes of samples, in words.
+    fn expected(&self) -> String {
+        match self.image {
+            Some((Image { height, width, channels }, _)) => {
+                format!("samples × {channels}×{height}×{width}, or × {height}×{width}×{channels}")
+            }
+            None => format!("samples × {}", Shape(self.shape.clone())),
+        }
+    }
+}
 
 /// The order of an image's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,7 +86,7 @@ impl Layout {
     }
 
     /// The place of a pixel's channel in a sample.
-    fn place(self, of: ImageExtent, pixel: usize, channel: usize) -> usize {
+    fn place(self, of: Image, pixel: usize, channel: usize) -> usize {
         match self {
             Layout::Nchw => channel * of.rows() + pixel,
             Layout::Nhwc => pixel * of.channels + channel,
@@ -38,23 +94,23 @@ impl Layout {
     }
 
     /// The sizes of one sample.
-    const fn sizes(self, of: ImageExtent) -> [usize; 3] {
+    const fn sizes(self, of: Image) -> [usize; 3] {
         match self {
             Layout::Nchw => [of.channels, of.height, of.width],
             Layout::Nhwc => [of.height, of.width, of.channels],
         }
     }
 
-    /// Whether a sample of these sizes has this layout. An axis of one pixel or
-    /// of one channel may be left out.
-    fn fits(self, of: ImageExtent, sample: &[usize]) -> bool {
-        let full = self.sizes(of);
-        sample == full
-            || (0..3).any(|axis| {
-                let kept = full.iter().enumerate().filter(|(at, _)| *at != axis);
-                full[axis] == 1 && kept.map(|(_, size)| size).eq(sample)
-            })
+    /// Whether a sample of these sizes has this layout.
+    fn fits(self, of: Image, sample: &[usize]) -> bool {
+        alike(&self.sizes(of), sample)
     }
+}
+
+/// Whether two shapes are the same, but for sizes of 1.
+fn alike(a: &[usize], b: &[usize]) -> bool {
+    let long = |sizes: &&usize| **sizes != 1;
+    a.iter().filter(long).eq(b.iter().filter(long))
 }
 
 /// Samples whose roughness is measured.
@@ -62,90 +118,105 @@ const LOOKED_AT: usize = 16;
 /// How much rougher samples are in the wrong layout, at least.
 const ROUGHER: f64 = 1.5;
 
-/// The samples as rows of pixels. Without a layout, the shape decides, or the
-/// form of the file.
+/// The samples as rows in the order of the network's file. Without a layout, the
+/// shape decides, or the form of the file.
 pub fn arrange(
     numbers: Numbers,
-    input: ImageExtent,
+    target: &Target,
     layout: Option<Layout>,
 ) -> Result<Samples, Problem> {
     let Numbers { form, sizes, entries, mut warnings } = numbers;
     if entries.is_empty() {
         return Err(Problem::new("at least one sample", "none"));
     }
-    let wrong = || {
-        let [channels, height, width] = Layout::Nchw.sizes(input);
-        let expected = match input.rows() {
-            1 => format!("samples × {channels}"),
-            _ => format!("samples × {channels}×{height}×{width}, or × {height}×{width}×{channels}"),
-        };
-        Problem::new(format!("numbers of shape {expected}"), shape(&sizes))
-    };
-    let all = input.entries();
+    let wrong = || Problem::new(format!("numbers of shape {}", target.expected()), shape(&sizes));
+    let all = target.entries;
     let sample = match sizes.split_first() {
         Some((_, inner)) if inner.iter().product::<usize>() == all => inner,
         // One sample, or all of them in one row.
         _ if sizes.iter().product::<usize>() == all => &sizes[..],
         Some((1, [row])) if row % all == 0 => &[][..],
+        // A network whose file fixes a batch takes that many samples at once.
+        Some((count, _))
+            if entries.len().is_multiple_of(all)
+                && target.shape.first() > Some(&1)
+                && target.shape.first().is_some_and(|batch| count.is_multiple_of(*batch)) =>
+        {
+            &[][..]
+        }
         _ => return Err(wrong()),
     };
-    // Sequences are no images, and their tables have the order of the file.
-    let image = input.height > 1 && input.width > 1;
-    let usual = if form == Form::Table && image { Layout::Nhwc } else { Layout::Nchw };
-    let shaped = sample.len() > 1 && input.rows() > 1 && form != Form::Table;
-    let (stored, to) = match (form, input.rows()) {
+    let (stored, to) = match (form, target.image) {
         // An image for a network that takes a vector: its pixels in the layout.
-        (Form::Image, 1) => {
+        (Form::Image, None) => {
             let [height, width, channels] = [sizes[1], sizes[2], sizes[3]];
-            let image = ImageExtent { height, width, channels };
+            let image = Image { height, width, channels };
             (Layout::Nhwc, Some((image, layout.unwrap_or(Layout::Nchw))))
         }
-        (Form::Image, _) if sample != Layout::Nhwc.sizes(input) => return Err(wrong()),
-        (Form::Image, _) => (Layout::Nhwc, None),
-        _ if shaped => {
-            let tried = layout.map_or([usual, usual.other()], |only| [only; 2]);
-            let fits = |layout: &Layout| layout.fits(input, sample);
-            (tried.into_iter().find(fits).ok_or_else(wrong)?, None)
+        (Form::Image, Some((image, own))) if sample == Layout::Nhwc.sizes(image) => {
+            (Layout::Nhwc, Some((image, own)))
         }
-        _ => (layout.unwrap_or(usual), None),
+        (Form::Image, Some(_)) => return Err(wrong()),
+        (_, Some((image, own))) => {
+            let wide = image.height > 1 && image.width > 1;
+            // Tables have the channels of one pixel together.
+            let usual = if form == Form::Table && wide { Layout::Nhwc } else { own };
+            let shaped = sample.len() > 1 && image.rows() > 1 && form != Form::Table;
+            let stored = if shaped {
+                let tried = layout.map_or([usual, usual.other()], |only| [only; 2]);
+                let fits = |layout: &Layout| layout.fits(image, sample);
+                tried.into_iter().find(fits).ok_or_else(wrong)?
+            } else {
+                layout.unwrap_or(usual)
+            };
+            // A caller who names the layout knows it.
+            if layout.is_none() && image.channels > 1 && wide && !shaped {
+                let [chosen, other] =
+                    [stored, stored.other()].map(|layout| roughness(&entries, image, layout));
+                if chosen > ROUGHER * other {
+                    warnings.push(transposed(stored));
+                }
+            }
+            (stored, Some((image, own)))
+        }
+        (_, None) => {
+            let shaped = sample.len() > 1 && target.shape.len() > 1;
+            if shaped && !alike(&target.shape, sample) {
+                return Err(wrong());
+            }
+            (Layout::Nchw, None)
+        }
     };
-    let two_ways = input.channels > 1 && image;
-    // A caller who names the layout knows it.
-    if layout.is_none() && two_ways && form != Form::Image && !shaped {
-        let [chosen, other] =
-            [stored, stored.other()].map(|layout| roughness(&entries, input, layout));
-        if chosen > ROUGHER * other {
-            let [stored, other] = [stored, stored.other()].map(Layout::name);
-            warnings.push(format!(
-                "the samples look transposed: neighbouring entries differ less if they are \
-                 {other}, and they were read as {stored}; set --layout {other}, or confirm with \
-                 --layout {stored}"
-            ));
-        }
-    }
-    let rows = entries.len() / all * input.rows();
-    let entry = |(row, channel): (usize, usize)| {
-        let (sample, pixel) = (row / input.rows(), row % input.rows());
-        let place = match to {
-            None => stored.place(input, pixel, channel),
-            // `channel` counts the vector's entries.
-            Some((_, Layout::Nhwc)) => channel,
+    let entry = |(sample, place): (usize, usize)| {
+        let from = match to {
+            None => place,
+            Some((image, Layout::Nhwc)) => {
+                stored.place(image, place / image.channels, place % image.channels)
+            }
             Some((image, Layout::Nchw)) => {
-                stored.place(image, channel % image.rows(), channel / image.rows())
+                stored.place(image, place % image.rows(), place / image.rows())
             }
         };
-        entries[sample * all + place]
+        entries[sample * all + from]
     };
-    let rows = Array2::from_shape_fn((rows, input.channels), entry);
+    let rows = Array2::from_shape_fn((entries.len() / all, all), entry);
     Ok(Samples { rows, warnings })
+}
+
+fn transposed(stored: Layout) -> String {
+    let [stored, other] = [stored, stored.other()].map(Layout::name);
+    format!(
+        "the samples look transposed: neighbouring entries differ less if they are {other}, and \
+         they were read as {stored}; set --layout {other}, or confirm with --layout {stored}"
+    )
 }
 
 /// The mean difference of an entry and its neighbours in the next column, row
 /// and channel. Images are smooth in the right layout.
-fn roughness(entries: &[f32], input: ImageExtent, layout: Layout) -> f64 {
-    let ImageExtent { height, width, channels } = input;
+fn roughness(entries: &[f32], input: Image, layout: Layout) -> f64 {
+    let Image { height, width, channels } = input;
     let (mut sum, mut count) = ([0.0; 3], [0u64; 3]);
-    for sample in entries.chunks_exact(input.entries()).take(LOOKED_AT) {
+    for sample in entries.chunks_exact(input.rows() * channels).take(LOOKED_AT) {
         let at = |y: usize, x: usize, channel: usize| {
             f64::from(sample[layout.place(input, y * width + x, channel)])
         };
@@ -179,11 +250,16 @@ pub fn shape(sizes: &[usize]) -> String {
 mod tests {
     use super::*;
 
-    const INPUT: ImageExtent = ImageExtent { height: 6, width: 5, channels: 3 };
+    const INPUT: Image = Image { height: 6, width: 5, channels: 3 };
+
+    /// A network of images, channels first.
+    fn images() -> Target {
+        Target::of(&Input::new("x", [1, 3, 6, 5]))
+    }
 
     /// A smooth image, entry by entry in a layout.
     fn smooth(layout: Layout) -> Vec<f32> {
-        let mut entries = vec![0.0; INPUT.entries()];
+        let mut entries = vec![0.0; 90];
         for pixel in 0..INPUT.rows() {
             for channel in 0..3 {
                 let (y, x) = (pixel / 5, pixel % 5);
@@ -200,49 +276,50 @@ mod tests {
 
     #[test]
     fn layouts_shapes_and_forms_agree() {
-        let right = smooth(Layout::Nhwc);
-        let (nchw, nhwc) = (smooth(Layout::Nchw), right.clone());
-        for (form, sizes, entries, layout) in [
-            (Form::Table, &[1, 90][..], &nhwc, None),
-            (Form::Table, &[1, 90], &nchw, Some(Layout::Nchw)),
-            (Form::Array, &[1, 90], &nchw, None),
-            (Form::Array, &[90], &nchw, None),
-            (Form::Array, &[1, 90], &nhwc, Some(Layout::Nhwc)),
-            (Form::Array, &[1, 3, 6, 5], &nchw, None),
-            (Form::Array, &[3, 6, 5], &nchw, None),
-            (Form::Array, &[1, 6, 5, 3], &nhwc, None),
-            (Form::Image, &[1, 6, 5, 3], &nhwc, None),
-        ] {
-            let samples = arrange(numbers(form, sizes, entries.clone()), INPUT, layout).unwrap();
-            assert_eq!(samples.rows.dim(), (30, 3));
-            assert!(samples.rows.iter().eq(&right), "{form:?} {sizes:?} {layout:?}");
-            assert!(samples.warnings.is_empty(), "{:?}", samples.warnings);
+        let (nchw, nhwc) = (smooth(Layout::Nchw), smooth(Layout::Nhwc));
+        let last = Input { channels_last: true, ..Input::new("x", [1, 6, 5, 3]) };
+        for (target, right) in [(images(), &nchw), (Target::of(&last), &nhwc)] {
+            for (form, sizes, entries, layout) in [
+                (Form::Table, &[1, 90][..], &nhwc, None),
+                (Form::Table, &[1, 90], &nchw, Some(Layout::Nchw)),
+                (Form::Array, &[1, 90], right, None),
+                (Form::Array, &[90], right, None),
+                (Form::Array, &[1, 90], &nhwc, Some(Layout::Nhwc)),
+                (Form::Array, &[1, 3, 6, 5], &nchw, None),
+                (Form::Array, &[3, 6, 5], &nchw, None),
+                (Form::Array, &[1, 6, 5, 3], &nhwc, None),
+                (Form::Image, &[1, 6, 5, 3], &nhwc, None),
+            ] {
+                let own = numbers(form, sizes, entries.clone());
+                let samples = arrange(own, &target, layout).unwrap();
+                assert_eq!(samples.rows.dim(), (1, 90));
+                assert!(samples.rows.iter().eq(right), "{form:?} {sizes:?} {layout:?}");
+                assert!(samples.warnings.is_empty(), "{:?}", samples.warnings);
+            }
         }
-        // A sequence, with or without its axis of one pixel.
-        let line = ImageExtent { height: 1, width: 30, channels: 3 };
-        let by_channel: Vec<f32> = (0..90).map(|at| (at % 30 * 3 + at / 30) as f32).collect();
-        let by_pixel: Vec<f32> = (0..90).map(|at| at as f32).collect();
-        for (form, sizes, entries) in [
-            (Form::Table, &[1, 90][..], &by_channel),
-            (Form::Array, &[1, 90], &by_channel),
-            (Form::Array, &[1, 3, 30], &by_channel),
-            (Form::Array, &[1, 30, 3], &by_pixel),
-            (Form::Array, &[1, 3, 1, 30], &by_channel),
+        // Sequences have the order of the file, whatever holds them.
+        let line = Target::of(&Input::new("x", [1, 3, 30]));
+        let all: Vec<f32> = (0..90).map(|at| at as f32).collect();
+        for (form, sizes) in [
+            (Form::Table, &[1, 90][..]),
+            (Form::Array, &[1, 90]),
+            (Form::Array, &[1, 3, 30]),
+            (Form::Array, &[1, 3, 1, 30]),
         ] {
-            let samples = arrange(numbers(form, sizes, entries.clone()), line, None).unwrap();
-            assert!(samples.rows.iter().eq(&by_pixel), "{form:?} {sizes:?}");
+            let samples = arrange(numbers(form, sizes, all.clone()), &line, None).unwrap();
+            assert!(samples.rows.iter().eq(&all), "{form:?} {sizes:?}");
         }
-        let grey = ImageExtent { height: 9, width: 10, channels: 1 };
-        arrange(numbers(Form::Array, &[1, 9, 10], by_pixel), grey, None).unwrap();
+        let grey = Target::of(&Input::new("x", [1, 1, 9, 10]));
+        arrange(numbers(Form::Array, &[1, 9, 10], all), &grey, None).unwrap();
         // Several samples in one row, as EZKL writes a batch.
         let two = [nchw.clone(), nchw.clone()].concat();
-        let two = arrange(numbers(Form::Array, &[1, 180], two), INPUT, None).unwrap();
-        assert_eq!(two.rows.dim(), (60, 3));
+        let two = arrange(numbers(Form::Array, &[1, 180], two), &images(), None).unwrap();
+        assert_eq!(two.rows.dim(), (2, 90));
         // An image for a network of vectors is in the order of the network's file.
-        let vector = ImageExtent::features(90);
+        let vector = Target::of(&Input::new("x", [1, 90]));
         for (layout, expected) in [(None, &nchw), (Some(Layout::Nhwc), &nhwc)] {
             let image = numbers(Form::Image, &[1, 6, 5, 3], nhwc.clone());
-            let samples = arrange(image, vector, layout).unwrap();
+            let samples = arrange(image, &vector, layout).unwrap();
             assert!(samples.rows.iter().eq(expected.iter()), "{layout:?}");
         }
     }
@@ -251,16 +328,16 @@ mod tests {
     fn transposed_samples_are_noticed() {
         for (form, wrong) in [(Form::Table, Layout::Nchw), (Form::Array, Layout::Nhwc)] {
             let file = || numbers(form, &[1, 90], smooth(wrong));
-            let warnings = arrange(file(), INPUT, None).unwrap().warnings;
+            let warnings = arrange(file(), &images(), None).unwrap().warnings;
             assert!(warnings.len() == 1 && warnings[0].contains(wrong.name()), "{warnings:?}");
-            assert!(arrange(file(), INPUT, Some(wrong)).unwrap().warnings.is_empty());
-            assert!(arrange(file(), INPUT, Some(wrong.other())).unwrap().warnings.is_empty());
+            assert!(arrange(file(), &images(), Some(wrong)).unwrap().warnings.is_empty());
+            assert!(arrange(file(), &images(), Some(wrong.other())).unwrap().warnings.is_empty());
         }
         // Noise looks the same in every layout.
         let noise: Vec<f32> =
             (0..90u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
         let noise = numbers(Form::Table, &[1, 90], noise);
-        assert!(arrange(noise, INPUT, None).unwrap().warnings.is_empty());
+        assert!(arrange(noise, &images(), None).unwrap().warnings.is_empty());
     }
 
     #[test]
@@ -273,11 +350,15 @@ mod tests {
             (Form::Image, &[1, 5, 6, 3], None),
         ] {
             let count = sizes.iter().product();
-            let error = arrange(numbers(form, sizes, vec![0.0; count]), INPUT, layout);
+            let error = arrange(numbers(form, sizes, vec![0.0; count]), &images(), layout);
             let text = error.err().unwrap().to_string();
             assert!(text.starts_with("expected numbers of shape samples × 3×6×5, or"), "{text}");
         }
-        let none = arrange(numbers(Form::Table, &[0, 90], vec![]), INPUT, None);
+        let none = arrange(numbers(Form::Table, &[0, 90], vec![]), &images(), None);
         assert_eq!(none.err().unwrap().to_string(), "expected at least one sample, got none");
+        let line = Target::of(&Input::new("x", [1, 3, 30]));
+        let turned = arrange(numbers(Form::Array, &[1, 30, 3], vec![0.0; 90]), &line, None);
+        let text = turned.err().unwrap().to_string();
+        assert_eq!(text, "expected numbers of shape samples × 3×30, got 1×30×3");
     }
 }

@@ -12,12 +12,13 @@ mod png;
 mod problem;
 
 pub use layout::Layout;
+use layout::Target;
 pub use problem::{Problem, SamplesError};
 
 use crate::failure::Failure;
 use crate::files;
 use ndarray::Array2;
-use poai::import::graph::ImageExtent;
+use poai::import::graph::Input;
 use std::path::{Path, PathBuf};
 
 /// The most entries of all samples of a file: 1 GiB of f32.
@@ -69,25 +70,58 @@ fn factor(text: &str) -> Result<f32, String> {
 
 /// Samples as a network takes them.
 pub struct Samples {
-    /// The samples one after another, one row a pixel.
+    /// One row a sample, with the entries in the order of the network's file.
     pub rows: Array2<f32>,
     /// What looks wrong, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl SampleArgs {
-    /// Reads the samples of a file, or the PNG images of a folder in the order
-    /// of their names.
+    /// Reads the samples of a network's inputs: one file for each input, or one
+    /// file whose samples hold the entries of all inputs.
     ///
     /// # Errors
     /// [`SamplesError`] names the file, the place in it, and what was found.
-    pub fn read(&self, path: &Path, input: ImageExtent) -> Result<Samples, Failure> {
+    pub fn read_all(&self, paths: &[PathBuf], inputs: &[Input]) -> Result<Samples, Failure> {
+        let [path] = paths else {
+            if paths.len() != inputs.len() {
+                let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+                return Err(Failure::usage(format!(
+                    "expected one file, or one for each of the inputs {}, got {}",
+                    names.join(", "),
+                    paths.len()
+                )));
+            }
+            let mut parts = vec![];
+            let mut warnings = vec![];
+            for (path, input) in paths.iter().zip(inputs) {
+                let Samples { rows, warnings: more } = self.read(path, &Target::of(input))?;
+                parts.push(rows);
+                warnings.extend(more);
+            }
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            let rows = ndarray::concatenate(ndarray::Axis(1), &views).map_err(|_| {
+                let counts: Vec<String> =
+                    parts.iter().map(|part| part.nrows().to_string()).collect();
+                Failure::usage(format!(
+                    "expected as many samples in each file, got {}",
+                    counts.join(" and ")
+                ))
+            })?;
+            return Ok(Samples { rows, warnings });
+        };
+        self.read(path, &Target::of_all(inputs))
+    }
+
+    /// Reads the samples of a file, or the PNG images of a folder in the order
+    /// of their names.
+    fn read(&self, path: &Path, input: &Target) -> Result<Samples, Failure> {
         let named = |problem| SamplesError { path: path.to_owned(), problem };
         let numbers = match path.is_dir() {
             true => self.images(path)?,
             false => {
                 let bytes = files::read(path, files::FILE_MAX)?;
-                parse(&bytes, input.entries(), self.pixel_scale).map_err(named)?
+                parse(&bytes, input.entries, self.pixel_scale).map_err(named)?
             }
         };
         let samples = layout::arrange(numbers, input, self.layout).map_err(named)?;

@@ -4,8 +4,6 @@
 mod reduce;
 mod window;
 
-
-
 use super::graph::{Constant, Graph, GraphError, Kind, Shape, moves};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};

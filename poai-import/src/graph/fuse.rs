@@ -118,9 +118,8 @@ impl Fuse {
     /// A sum or product of two functions of one value.
     fn joined(&self, kind: &Kind, a: usize, b: usize) -> Option<(Expression, usize)> {
         let whole = |value: usize| (Expression::X, value);
-        let candidates = |value: usize| {
-            [Some(whole(value)), self.expression(value)].into_iter().flatten()
-        };
+        let candidates =
+            |value: usize| [Some(whole(value)), self.expression(value)].into_iter().flatten();
         for (left, of) in candidates(a) {
             for (right, other) in candidates(b) {
                 if of != other || (left == Expression::X && right == Expression::X && a != b) {

@@ -4,7 +4,6 @@
 //! names of operators: it finds the function of the mean of squares by which a
 //! value is multiplied, and tests whether that is `1/√(v + ε)`.
 
-
 use super::fuse::Fuse;
 use super::kind::{Kind, Reduction};
 use super::{Expression, Layer};
@@ -37,12 +36,8 @@ fn normalised(fuse: &Fuse, value: usize, factor: usize) -> Option<(Kind, usize)>
     }
     let epsilon = inverse_root(&function)?;
     let size = shape.last();
-    let kind = |centre| Kind::Normalise {
-        centre,
-        epsilon,
-        gamma: vec![1.0; size],
-        beta: vec![0.0; size],
-    };
+    let kind =
+        |centre| Kind::Normalise { centre, epsilon, gamma: vec![1.0; size], beta: vec![0.0; size] };
     match centred(fuse, value) {
         Some(source) => Some((kind(true), source)),
         None => Some((kind(false), value)),
@@ -114,4 +109,3 @@ fn inverse_root(function: &Expression) -> Option<f32> {
     let holds = first > -1e-6 && [0.01, 0.1, 10.0, 100.0].iter().all(|&v| near(v));
     holds.then_some(first.max(0.0) as f32)
 }
-

@@ -130,9 +130,12 @@ impl Kind {
                 for input in inputs {
                     let same = input.rank() == first.rank()
                         && *axis < first.rank()
-                        && input.0.iter().zip(&first.0).enumerate().all(|(at, (a, b))| {
-                            at == *axis || a == b
-                        });
+                        && input
+                            .0
+                            .iter()
+                            .zip(&first.0)
+                            .enumerate()
+                            .all(|(at, (a, b))| at == *axis || a == b);
                     check.form(same, "values that differ along the axis alone")?;
                     sum = sum.saturating_add(input.0[*axis]);
                 }

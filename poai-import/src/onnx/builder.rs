@@ -4,10 +4,10 @@
 //! The same operator computes known operands at once and makes layers of
 //! values. A file's arithmetic on shapes therefore disappears.
 
+use super::Limits;
 use super::error::OnnxError;
 use super::node::Node;
 use super::tensor::{self, Host, Number};
-use super::Limits;
 use crate::graph::expression::{Function, Operation};
 use crate::graph::moves::{self, Index};
 use crate::graph::{Constant, Expression, Graph, Input, Kind, Layer, Reduction, Shape};
@@ -78,7 +78,11 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a stored tensor, which is decoded when a node reads it.
-    pub(super) fn add_stored(&mut self, name: &'a str, tensor: &'a TensorProto) -> Result<(), OnnxError> {
+    pub(super) fn add_stored(
+        &mut self,
+        name: &'a str,
+        tensor: &'a TensorProto,
+    ) -> Result<(), OnnxError> {
         match self.names.insert(name, Slot::Stored(tensor)) {
             None => Ok(()),
             Some(_) => {
@@ -89,7 +93,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Defines a node's output.
-    pub(super) fn define(&mut self, node: &Node<'a>, name: &'a str, operand: Operand) -> Result<(), OnnxError> {
+    pub(super) fn define(
+        &mut self,
+        node: &Node<'a>,
+        name: &'a str,
+        operand: Operand,
+    ) -> Result<(), OnnxError> {
         if name.is_empty() {
             return Ok(());
         }
@@ -119,7 +128,11 @@ impl<'a> Builder<'a> {
     }
 
     /// A stored tensor of an attribute.
-    pub(super) fn stored(&mut self, name: &str, stored: &TensorProto) -> Result<Operand, OnnxError> {
+    pub(super) fn stored(
+        &mut self,
+        name: &str,
+        stored: &TensorProto,
+    ) -> Result<Operand, OnnxError> {
         let host = tensor::decode(name, stored, self.folder, self.budget)?;
         self.known(host)
     }
@@ -146,7 +159,11 @@ impl<'a> Builder<'a> {
     }
 
     /// The operand of a node's input, or `None` if the node omits it.
-    pub(super) fn optional(&mut self, node: &Node<'a>, index: usize) -> Result<Option<Operand>, OnnxError> {
+    pub(super) fn optional(
+        &mut self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<Option<Operand>, OnnxError> {
         node.optional(index).map(|name| self.named(&node.name, name)).transpose()
     }
 
@@ -154,12 +171,18 @@ impl<'a> Builder<'a> {
     pub(super) fn host(&mut self, node: &Node<'a>, index: usize) -> Result<Rc<Host>, OnnxError> {
         match self.operand(node, index)? {
             Operand::Known(host) => Ok(host),
-            _ => Err(node.unsupported(format!("expected a constant as input {index}, got a value"))),
+            _ => {
+                Err(node.unsupported(format!("expected a constant as input {index}, got a value")))
+            }
         }
     }
 
     /// A node's input that must be known, or `None` if the node omits it.
-    pub(super) fn optional_host(&mut self, node: &Node<'a>, index: usize) -> Result<Option<Rc<Host>>, OnnxError> {
+    pub(super) fn optional_host(
+        &mut self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<Option<Rc<Host>>, OnnxError> {
         match node.optional(index) {
             Some(_) => self.host(node, index).map(Some),
             None => Ok(None),
@@ -184,7 +207,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a layer that reads values.
-    pub(super) fn layer(&mut self, node: &Node<'a>, kind: Kind, inputs: &[Operand]) -> Result<Operand, OnnxError> {
+    pub(super) fn layer(
+        &mut self,
+        node: &Node<'a>,
+        kind: Kind,
+        inputs: &[Operand],
+    ) -> Result<Operand, OnnxError> {
         let mut values = vec![];
         for input in inputs {
             match input {
@@ -197,7 +225,8 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let shapes: Vec<&Shape> = values.iter().filter_map(|&value| self.shapes.get(value)).collect();
+        let shapes: Vec<&Shape> =
+            values.iter().filter_map(|&value| self.shapes.get(value)).collect();
         let shape = kind.output(&node.name, &shapes)?;
         let layers = self.graph.layers.len();
         if layers >= self.limits.layers {
@@ -210,7 +239,13 @@ impl<'a> Builder<'a> {
     }
 
     /// Entries of an operand along an axis, or zeros.
-    pub(super) fn take(&mut self, node: &Node<'a>, of: &Operand, axis: usize, indices: Vec<Index>) -> Result<Operand, OnnxError> {
+    pub(super) fn take(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        axis: usize,
+        indices: Vec<Index>,
+    ) -> Result<Operand, OnnxError> {
         let shape = self.shape(of);
         if axis >= shape.rank() || indices.iter().flatten().any(|&index| index >= shape.0[axis]) {
             return Err(node.unsupported("an axis or an index is out of range"));
@@ -228,7 +263,8 @@ impl<'a> Builder<'a> {
             }
             _ => {
                 let kept = self.number(of);
-                let taken = self.layer(node, Kind::Take { axis, indices }, std::slice::from_ref(of))?;
+                let taken =
+                    self.layer(node, Kind::Take { axis, indices }, std::slice::from_ref(of))?;
                 self.keep_number(&taken, kept);
                 Ok(taken)
             }
@@ -236,11 +272,22 @@ impl<'a> Builder<'a> {
     }
 
     /// Consecutive entries along an axis.
-    pub(super) fn range(&mut self, node: &Node<'a>, of: &Operand, axis: usize, range: std::ops::Range<usize>) -> Result<Operand, OnnxError> {
+    pub(super) fn range(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        axis: usize,
+        range: std::ops::Range<usize>,
+    ) -> Result<Operand, OnnxError> {
         self.take(node, of, axis, range.map(Some).collect())
     }
 
-    pub(super) fn reshape(&mut self, node: &Node<'a>, of: &Operand, shape: Vec<usize>) -> Result<Operand, OnnxError> {
+    pub(super) fn reshape(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        shape: Vec<usize>,
+    ) -> Result<Operand, OnnxError> {
         let from = self.shape(of);
         if from.0 == shape {
             return Ok(of.clone());
@@ -266,7 +313,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn transpose(&mut self, node: &Node<'a>, of: &Operand, permutation: Vec<usize>) -> Result<Operand, OnnxError> {
+    pub(super) fn transpose(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        permutation: Vec<usize>,
+    ) -> Result<Operand, OnnxError> {
         if permutation.iter().copied().eq(0..permutation.len()) {
             return Ok(of.clone());
         }
@@ -293,14 +345,20 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn concat(&mut self, node: &Node<'a>, parts: &[Operand], axis: usize) -> Result<Operand, OnnxError> {
+    pub(super) fn concat(
+        &mut self,
+        node: &Node<'a>,
+        parts: &[Operand],
+        axis: usize,
+    ) -> Result<Operand, OnnxError> {
         let known: Option<Vec<Rc<Host>>> = parts
             .iter()
             .map(|part| if let Operand::Known(host) = part { Some(host.clone()) } else { None })
             .collect();
         if let Some(hosts) = known {
             // Parts without entries are common in arithmetic on shapes.
-            let full: Vec<&Rc<Host>> = hosts.iter().filter(|host| !host.entries.is_empty()).collect();
+            let full: Vec<&Rc<Host>> =
+                hosts.iter().filter(|host| !host.entries.is_empty()).collect();
             let Some(first) = full.first() else {
                 return Ok(hosts.first().map_or_else(
                     || Host::list(vec![]).into(),
@@ -308,7 +366,8 @@ impl<'a> Builder<'a> {
                 ));
             };
             let shapes: Vec<Shape> = full.iter().map(|host| Shape(host.shape.clone())).collect();
-            let to = Kind::Concat { axis }.output(&node.name, &shapes.iter().collect::<Vec<_>>())?;
+            let to =
+                Kind::Concat { axis }.output(&node.name, &shapes.iter().collect::<Vec<_>>())?;
             self.spend(to.entries())?;
             let parts: Vec<(&Shape, &[f64])> =
                 shapes.iter().zip(&full).map(|(shape, host)| (shape, &host.entries[..])).collect();
@@ -326,7 +385,12 @@ impl<'a> Builder<'a> {
     }
 
     /// A constant among values as a value: zeros of a value, and the constant.
-    fn as_value(&mut self, node: &Node<'a>, part: &Operand, among: &[Operand]) -> Result<Operand, OnnxError> {
+    fn as_value(
+        &mut self,
+        node: &Node<'a>,
+        part: &Operand,
+        among: &[Operand],
+    ) -> Result<Operand, OnnxError> {
         let Operand::Known(host) = part else { return Ok(part.clone()) };
         let value = among.iter().find(|other| matches!(other, Operand::Value(_)));
         let Some(value) = value.cloned() else { return Ok(part.clone()) };
@@ -334,7 +398,12 @@ impl<'a> Builder<'a> {
     }
 
     /// A value with the entries of a known tensor, whatever the input is.
-    pub(super) fn filled(&mut self, node: &Node<'a>, any: &Operand, host: &Host) -> Result<Operand, OnnxError> {
+    pub(super) fn filled(
+        &mut self,
+        node: &Node<'a>,
+        any: &Operand,
+        host: &Host,
+    ) -> Result<Operand, OnnxError> {
         let entries = self.shape(any).entries();
         let flat = self.reshape(node, any, vec![entries])?;
         let zeros = self.take(node, &flat, 0, vec![None; host.entries.len()])?;
@@ -344,7 +413,12 @@ impl<'a> Builder<'a> {
 
     /// The operand with axes of size 1 repeated, and leading axes added, so
     /// that it has the shape.
-    pub(super) fn expand(&mut self, node: &Node<'a>, of: &Operand, shape: &[usize]) -> Result<Operand, OnnxError> {
+    pub(super) fn expand(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        shape: &[usize],
+    ) -> Result<Operand, OnnxError> {
         let from = self.shape(of);
         let missing = shape.len().checked_sub(from.rank());
         let missing = missing.ok_or_else(|| node.unsupported("the shapes do not broadcast"))?;
@@ -373,7 +447,11 @@ impl<'a> Builder<'a> {
     }
 
     /// The shape to which several shapes broadcast.
-    pub(super) fn broadcast(&self, node: &Node<'a>, shapes: &[Shape]) -> Result<Vec<usize>, OnnxError> {
+    pub(super) fn broadcast(
+        &self,
+        node: &Node<'a>,
+        shapes: &[Shape],
+    ) -> Result<Vec<usize>, OnnxError> {
         let rank = shapes.iter().map(Shape::rank).max().unwrap_or(0);
         let mut to = vec![1; rank];
         for shape in shapes {
@@ -390,7 +468,12 @@ impl<'a> Builder<'a> {
     }
 
     /// A function of every entry.
-    pub(super) fn apply(&mut self, node: &Node<'a>, of: &Operand, function: Expression) -> Result<Operand, OnnxError> {
+    pub(super) fn apply(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        function: Expression,
+    ) -> Result<Operand, OnnxError> {
         match of {
             Operand::Known(host) => {
                 self.spend(host.entries.len())?;
@@ -401,12 +484,22 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn call(&mut self, node: &Node<'a>, of: &Operand, function: Function) -> Result<Operand, OnnxError> {
+    pub(super) fn call(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        function: Function,
+    ) -> Result<Operand, OnnxError> {
         self.apply(node, of, Expression::call(function))
     }
 
     /// The known tensor as a constant over values of the shape.
-    fn constant(&mut self, node: &Node<'a>, host: &Host, shape: &Shape) -> Result<Constant, OnnxError> {
+    fn constant(
+        &mut self,
+        node: &Node<'a>,
+        host: &Host,
+        shape: &Shape,
+    ) -> Result<Constant, OnnxError> {
         let missing = shape.rank().checked_sub(host.shape.len());
         let missing = missing.ok_or_else(|| node.unsupported("the shapes do not broadcast"))?;
         let mut sizes = vec![1; missing];
@@ -416,7 +509,12 @@ impl<'a> Builder<'a> {
         Ok(Constant { shape: sizes, entries })
     }
 
-    pub(super) fn scale(&mut self, node: &Node<'a>, of: &Operand, host: &Host) -> Result<Operand, OnnxError> {
+    pub(super) fn scale(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        host: &Host,
+    ) -> Result<Operand, OnnxError> {
         let by = self.constant(node, host, &self.shape(of))?;
         if by.uniform() == Some(1.0) {
             return Ok(of.clone());
@@ -424,7 +522,12 @@ impl<'a> Builder<'a> {
         self.layer(node, Kind::Scale { by }, std::slice::from_ref(of))
     }
 
-    pub(super) fn offset(&mut self, node: &Node<'a>, of: &Operand, host: &Host) -> Result<Operand, OnnxError> {
+    pub(super) fn offset(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        host: &Host,
+    ) -> Result<Operand, OnnxError> {
         let by = self.constant(node, host, &self.shape(of))?;
         if by.uniform() == Some(0.0) {
             return Ok(of.clone());
@@ -433,12 +536,23 @@ impl<'a> Builder<'a> {
     }
 
     /// `x·number`.
-    pub(super) fn times(&mut self, node: &Node<'a>, of: &Operand, number: f64) -> Result<Operand, OnnxError> {
+    pub(super) fn times(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        number: f64,
+    ) -> Result<Operand, OnnxError> {
         self.pair(node, Operation::Mul, of, &Host::scalar(Number::Real, number).into())
     }
 
     /// An operation on two operands, which broadcast.
-    pub(super) fn pair(&mut self, node: &Node<'a>, operation: Operation, a: &Operand, b: &Operand) -> Result<Operand, OnnxError> {
+    pub(super) fn pair(
+        &mut self,
+        node: &Node<'a>,
+        operation: Operation,
+        a: &Operand,
+        b: &Operand,
+    ) -> Result<Operand, OnnxError> {
         let to = self.broadcast(node, &[self.shape(a), self.shape(b)])?;
         if let (Operand::Known(a), Operand::Known(b)) = (a, b) {
             return self.fold(operation, a, b, to);
@@ -479,7 +593,14 @@ impl<'a> Builder<'a> {
     }
 
     /// An operation on a value and a constant that broadcasts over it.
-    fn with_constant(&mut self, node: &Node<'a>, operation: Operation, value: &Operand, host: &Rc<Host>, first: bool) -> Result<Operand, OnnxError> {
+    fn with_constant(
+        &mut self,
+        node: &Node<'a>,
+        operation: Operation,
+        value: &Operand,
+        host: &Rc<Host>,
+        first: bool,
+    ) -> Result<Operand, OnnxError> {
         let one = match host.entries.split_first() {
             Some((&one, rest)) if rest.iter().all(|&entry| entry == one) => Some(one),
             _ => None,
@@ -524,7 +645,13 @@ impl<'a> Builder<'a> {
     }
 
     /// An operation on known tensors.
-    fn fold(&mut self, operation: Operation, a: &Host, b: &Host, to: Vec<usize>) -> Result<Operand, OnnxError> {
+    fn fold(
+        &mut self,
+        operation: Operation,
+        a: &Host,
+        b: &Host,
+        to: Vec<usize>,
+    ) -> Result<Operand, OnnxError> {
         let count = Shape(to.clone()).entries();
         self.spend(count)?;
         let whole = a.number != Number::Real && b.number != Number::Real;
@@ -550,7 +677,13 @@ impl<'a> Builder<'a> {
     }
 
     /// One entry for all entries along some axes, which stay with size 1.
-    pub(super) fn reduce(&mut self, node: &Node<'a>, of: &Operand, axes: &[usize], how: Reduction) -> Result<Operand, OnnxError> {
+    pub(super) fn reduce(
+        &mut self,
+        node: &Node<'a>,
+        of: &Operand,
+        axes: &[usize],
+        how: Reduction,
+    ) -> Result<Operand, OnnxError> {
         let shape = self.shape(of);
         if axes.iter().all(|&axis| shape.0.get(axis) == Some(&1)) {
             return Ok(of.clone());
@@ -561,7 +694,13 @@ impl<'a> Builder<'a> {
 
     /// The product of two operands along the last axis of `a` and the last but
     /// one of `b`, as ONNX's MatMul. A known `b` has two dimensions.
-    pub(super) fn linear(&mut self, node: &Node<'a>, x: &Operand, weights: ndarray::Array2<f32>, bias: Vec<f32>) -> Result<Operand, OnnxError> {
+    pub(super) fn linear(
+        &mut self,
+        node: &Node<'a>,
+        x: &Operand,
+        weights: ndarray::Array2<f32>,
+        bias: Vec<f32>,
+    ) -> Result<Operand, OnnxError> {
         tensor::finite(&node.name, weights.as_slice().unwrap_or_default())?;
         tensor::finite(&node.name, &bias)?;
         self.spend(weights.len())?;
@@ -576,5 +715,4 @@ impl<'a> Builder<'a> {
             *own = number;
         }
     }
-
 }

@@ -80,9 +80,8 @@ pub(super) fn read(
 fn inside(folder: &Path, location: &str) -> Result<PathBuf, OnnxTensorError> {
     let refused = || OnnxTensorError::Path(location.chars().take(200).collect());
     let relative = Path::new(location);
-    let plain = relative
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let plain =
+        relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     // A backslash separates folders on some systems.
     let plain = plain && !location.contains(['\\', '\0']) && location.len() <= PATH_MAX;
     if location.is_empty() || !plain {

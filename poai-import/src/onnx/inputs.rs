@@ -126,9 +126,8 @@ fn dims(info: &ValueInfoProto) -> Result<Vec<Dim>, OnnxError> {
 /// The same inputs with a batch of 1, if the file fixes a larger one.
 pub(super) fn single<'a>(inputs: &[Declared<'a>]) -> Option<Vec<Declared<'a>>> {
     let batch = inputs.first()?.shape.0.first().copied()?;
-    let shared = inputs
-        .iter()
-        .all(|input| input.shape.rank() > 1 && input.shape.0.first() == Some(&batch));
+    let shared =
+        inputs.iter().all(|input| input.shape.rank() > 1 && input.shape.0.first() == Some(&batch));
     (batch > 1 && shared).then(|| {
         let mut inputs = inputs.to_vec();
         inputs.iter_mut().for_each(|input| input.shape.0[0] = 1);

@@ -50,8 +50,7 @@ impl<'a> Node<'a> {
 
     /// The input's name.
     pub(super) fn input(&self, index: usize) -> Result<&'a str, OnnxError> {
-        self.optional(index)
-            .ok_or_else(|| self.unsupported(format!("input {index} is missing")))
+        self.optional(index).ok_or_else(|| self.unsupported(format!("input {index} is missing")))
     }
 
     /// The names of all outputs; an omitted one is empty.

@@ -132,7 +132,9 @@ pub(super) fn decode(
     };
     let length = |bytes| fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes });
     let entries = match raw {
-        Some(raw) if raw.len() == bytes => raw.chunks_exact(width).map(|raw| number_of(kind, raw)).collect(),
+        Some(raw) if raw.len() == bytes => {
+            raw.chunks_exact(width).map(|raw| number_of(kind, raw)).collect()
+        }
         Some(raw) if !raw.is_empty() => return Err(length(raw.len())),
         _ => listed(tensor, kind),
     };

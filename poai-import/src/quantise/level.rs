@@ -111,7 +111,9 @@ fn source(
             Kind::Linear { .. } | Kind::Conv { .. } | Kind::Normalise { .. } => {
                 return Some((value, between));
             }
-            Kind::Offset { by } if by.along(last(shapes, value)?, shapes[value].last()).is_some() => {
+            Kind::Offset { by }
+                if by.along(last(shapes, value)?, shapes[value].last()).is_some() =>
+            {
                 between.push(value);
                 value = before;
             }
@@ -217,7 +219,9 @@ pub(super) fn levelled(graph: &Graph, levels: &[Level]) -> (Graph, Vec<Option<Ve
     let mut inputs = vec![None; first];
     for Level { made, between, read, factors, each } in levels {
         for &offset in between {
-            scale_constant(&mut graph.layers[offset - first].kind, factors, |by, factor| by / factor);
+            scale_constant(&mut graph.layers[offset - first].kind, factors, |by, factor| {
+                by / factor
+            });
         }
         match made.checked_sub(first) {
             None => inputs[*made] = Some(factors.clone()),

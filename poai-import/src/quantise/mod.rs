@@ -30,13 +30,13 @@ pub use report::{Comparison, LayerReport, SampleErrors};
 
 use super::float;
 use super::graph::{Graph, Input, Shape};
+use level::Level;
 use ndarray::{Array2, ArrayView2};
+use numbers::integer;
+use plan::Plan;
 use poai_core::control::Control;
 use poai_core::program::{Clamp, Dim, Dtype, Form};
 use poai_engine::execute::{Network, Tensor};
-use level::Level;
-use numbers::integer;
-use plan::Plan;
 use report::Located;
 
 /// How the range of an activation is measured.
@@ -216,15 +216,17 @@ impl<'a> Values<'a> {
         let plan = Plan::new(graph, floats, options.range)?;
         let lowered = lower::lower(graph, shapes, &plan, options)?;
         let values: Vec<Located> = Located::all(&lowered.values, &plan, graph.inputs.len());
-        let input = |((input, value), columns): ((&Input, &lower::Value), Option<Vec<f64>>)| QuantisedInput {
-            columns: columns.unwrap_or_default(),
-            input: input.clone(),
-            scale: value.scale,
-            top: match value.dtype {
-                Dtype::I8 => lower::NARROW_TOP as i32,
-                Dtype::I16 => lower::WIDE_TOP as i32,
-                Dtype::I32 => 0,
-            },
+        let input = |((input, value), columns): ((&Input, &lower::Value), Option<Vec<f64>>)| {
+            QuantisedInput {
+                columns: columns.unwrap_or_default(),
+                input: input.clone(),
+                scale: value.scale,
+                top: match value.dtype {
+                    Dtype::I8 => lower::NARROW_TOP as i32,
+                    Dtype::I16 => lower::WIDE_TOP as i32,
+                    Dtype::I32 => 0,
+                },
+            }
         };
         let mut quantised = Quantised {
             network: lowered.network,
@@ -282,6 +284,22 @@ impl Quantised {
         entries.fold(0, usize::saturating_add)
     }
 
+    /// The share of entries of samples beyond the calibrated range.
+    pub fn clipped_input(&self, samples: ArrayView2<'_, f32>) -> f64 {
+        let (mut first, mut beyond, mut all) = (0, 0.0, 0);
+        for own in &self.inputs {
+            let size = own.input.shape.entries();
+            let end = (first + size).min(samples.ncols());
+            if own.top > 0 && first < end {
+                let part = samples.slice(ndarray::s![.., first..end]);
+                beyond += own.clipped(part) * part.len() as f64;
+                all += part.len();
+            }
+            first = end;
+        }
+        beyond / all.max(1) as f64
+    }
+
     /// Converts samples to the program's inputs: rounded, and clipped at the
     /// ends of the type. Each row has the entries of all inputs.
     ///
@@ -293,8 +311,7 @@ impl Quantised {
         samples: ArrayView2<'_, f32>,
     ) -> Result<Vec<Tensor>, QuantiseError> {
         finite("input", "samples", samples.iter())?;
-        let graph =
-            Graph::new(self.inputs.iter().map(|own| own.input.clone()).collect(), vec![]);
+        let graph = Graph::new(self.inputs.iter().map(|own| own.input.clone()).collect(), vec![]);
         let parts = float::inputs(&graph, samples)?;
         let tensors = self.inputs.iter().zip(&parts).map(|(own, part)| own.tensor(part));
         tensors.collect()

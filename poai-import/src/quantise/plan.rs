@@ -28,9 +28,10 @@ pub(super) const ALL: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 /// Whether a layer selects or moves entries, so that it keeps their scale.
 fn keeps_scale(kind: &Kind) -> bool {
     match kind {
-        Kind::MaxPool { .. } | Kind::Reshape { .. } | Kind::Transpose { .. } | Kind::Take { .. } => {
-            true
-        }
+        Kind::MaxPool { .. }
+        | Kind::Reshape { .. }
+        | Kind::Transpose { .. }
+        | Kind::Take { .. } => true,
         Kind::Pointwise(function) => function.clip().is_some(),
         _ => false,
     }

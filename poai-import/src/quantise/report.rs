@@ -244,7 +244,8 @@ impl<'a> Measure<'a> {
         let output = trace.value(self.quantised.network.program().output())?;
         let output = self.quantised.dequantise_output(&output);
         for (own, floats) in output.outer_iter().zip(floats.outer_iter()) {
-            let pairs = own.iter().zip(floats).map(|(&own, &float)| (f64::from(own), f64::from(float)));
+            let pairs =
+                own.iter().zip(floats).map(|(&own, &float)| (f64::from(own), f64::from(float)));
             let sums = pairs.fold([0.0, 0.0], |[error, total], (own, float)| {
                 [error + (own - float).powi(2), total + float.powi(2)]
             });

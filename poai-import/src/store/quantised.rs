@@ -2,9 +2,7 @@
 
 use super::{QUANTISED_FILE, StoreError, load, read, replace, save};
 use crate::graph::Shape;
-use crate::quantise::{
-    LayerReport, Numbers, Quantised, QuantisedInput, RangeMethod, SampleErrors,
-};
+use crate::quantise::{LayerReport, Numbers, Quantised, QuantisedInput, RangeMethod, SampleErrors};
 use poai_core::program::Form;
 use std::path::Path;
 
@@ -84,9 +82,9 @@ pub fn load_quantised(directory: &Path) -> Result<Quantised, StoreError> {
         let (expected, got) = (list(program.inputs()), list(&forms));
         return wrong("inputs", expected.join(" and "), got.join(" and "));
     }
-    let made = program.form(program.output()).map(|form| {
-        u64::from(form.rows.units) * u64::from(form.columns.units)
-    });
+    let made = program
+        .form(program.output())
+        .map(|form| u64::from(form.rows.units) * u64::from(form.columns.units));
     let entries = scales.output.entries();
     if made != Some(entries as u64) {
         let expected = made.unwrap_or(0);

@@ -25,7 +25,12 @@ impl Read<'_, '_> {
             X.by(Max, 0.0).with(Add, low.by(Mul, alpha))
         };
         let attributes: &[&str] = match operator {
-            "LeakyRelu" | "Elu" | "Celu" | "ThresholdedRelu" | "com.microsoft.QuickGelu" | "Swish" => &["alpha"],
+            "LeakyRelu"
+            | "Elu"
+            | "Celu"
+            | "ThresholdedRelu"
+            | "com.microsoft.QuickGelu"
+            | "Swish" => &["alpha"],
             "HardSigmoid" => &["alpha", "beta"],
             "Selu" => &["alpha", "gamma"],
             "Gelu" => &["approximate"],

@@ -53,16 +53,16 @@ impl Read<'_, '_> {
                 let x = self.first()?;
                 let places = node.optional(1).map(|_| self.builder.operand(node, 1)).transpose()?;
                 match (x, places) {
-                    (class @ Operand::Class { .. }, _) | (_, Some(class @ Operand::Class { .. })) => {
-                        one(class)
-                    }
+                    (class @ Operand::Class { .. }, _)
+                    | (_, Some(class @ Operand::Class { .. })) => one(class),
                     (x, Some(Operand::Known(places))) if operator == "ArrayFeatureExtractor" => {
                         let shape = self.builder.shape(&x);
                         let axis = shape.rank().saturating_sub(1);
                         let place = |place: i64| usize::try_from(place).ok().map(Some);
                         let indices: Option<Vec<_>> =
                             places.integers().into_iter().map(place).collect();
-                        let indices = indices.ok_or_else(|| node.unsupported("a negative index"))?;
+                        let indices =
+                            indices.ok_or_else(|| node.unsupported("a negative index"))?;
                         one(self.builder.take(node, &x, axis, indices)?)
                     }
                     _ => Err(node.unsupported("of other than classes")),
@@ -106,8 +106,12 @@ impl Read<'_, '_> {
     fn linear_classifier(&mut self) -> Result<Vec<Operand>, OnnxError> {
         let node = self.node;
         node.only(&[
-            "classlabels_ints", "classlabels_strings", "coefficients", "intercepts",
-            "multi_class", "post_transform",
+            "classlabels_ints",
+            "classlabels_strings",
+            "coefficients",
+            "intercepts",
+            "multi_class",
+            "post_transform",
         ])?;
         let x = self.first()?;
         let features = self.builder.shape(&x).last().max(1);
@@ -118,7 +122,8 @@ impl Read<'_, '_> {
         let post = node.string("post_transform").unwrap_or("NONE");
         // One score of two classes is that of the second.
         let two = targets == 1 && labels == 2;
-        let logistic = |read: &mut Self, of: &Operand| read.builder.call(node, of, Function::Sigmoid);
+        let logistic =
+            |read: &mut Self, of: &Operand| read.builder.call(node, of, Function::Sigmoid);
         scores = match (post, two) {
             ("NONE", false) => scores,
             ("LOGISTIC", false) => logistic(self, &scores)?,

@@ -1,8 +1,8 @@
 //! Convolutions.
 
 use super::{Read, one};
-use crate::graph::{ImageWindow, Kind};
 use crate::graph::moves::Index;
+use crate::graph::{ImageWindow, Kind};
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::node::Node;
@@ -163,8 +163,7 @@ impl Read<'_, '_> {
         if kernel.len() != if line { 1 } else { 2 } {
             return Err(node.unsupported("its weights do not fit the image"));
         }
-        let Sliding { mut window } =
-            Sliding::read(node, [height, width], Some(kernel), line)?;
+        let Sliding { mut window } = Sliding::read(node, [height, width], Some(kernel), line)?;
         let weights = Weights::of(weights, turned, groups, node)?;
         let fits = weights.channels.saturating_mul(groups) == channels
             && weights.outputs.is_multiple_of(groups);

@@ -213,8 +213,13 @@ impl Read<'_, '_> {
     fn attention(&mut self) -> Result<Option<Vec<Operand>>, OnnxError> {
         let node = self.node;
         node.only(&[
-            "is_causal", "kv_num_heads", "q_num_heads", "scale", "softcap",
-            "softmax_precision", "qk_matmul_output_mode",
+            "is_causal",
+            "kv_num_heads",
+            "q_num_heads",
+            "scale",
+            "softcap",
+            "softmax_precision",
+            "qk_matmul_output_mode",
         ])?;
         if node.float("softcap", 0.0)? != 0.0 || node.inputs() > 4 {
             return Err(node.unsupported("a cap or a cache"));

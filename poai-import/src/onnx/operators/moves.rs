@@ -353,7 +353,12 @@ impl Read<'_, '_> {
             Operand::Known(inside) if inside.entries.contains(&0.0) => {
                 let entries = inside.entries.iter().map(|inside| (1.0 - inside) * fill).collect();
                 let filling = Host { entries, ..(*inside).clone() }.into();
-                one(self.builder.pair(node, crate::graph::expression::Operation::Add, &padded, &filling)?)
+                one(self.builder.pair(
+                    node,
+                    crate::graph::expression::Operation::Add,
+                    &padded,
+                    &filling,
+                )?)
             }
             _ => one(padded),
         }

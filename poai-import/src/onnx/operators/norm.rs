@@ -52,7 +52,9 @@ impl Read<'_, '_> {
             let host = self.builder.host(node, index)?;
             match host.entries.len() == channels {
                 true => Ok(host.entries.clone()),
-                false => Err(node.unsupported(format!("expected {channels} numbers as input {index}"))),
+                false => {
+                    Err(node.unsupported(format!("expected {channels} numbers as input {index}")))
+                }
             }
         };
         let (gamma, beta) = (parameter(1)?, parameter(2)?);
@@ -65,7 +67,12 @@ impl Read<'_, '_> {
     }
 
     /// `x·by + plus`, by the channels of axis 1.
-    fn per_channel(&mut self, x: &Operand, by: Vec<f64>, plus: Vec<f64>) -> Result<Operand, OnnxError> {
+    fn per_channel(
+        &mut self,
+        x: &Operand,
+        by: Vec<f64>,
+        plus: Vec<f64>,
+    ) -> Result<Operand, OnnxError> {
         let node = self.node;
         let rank = self.builder.shape(x).rank();
         let mut shape = vec![1; rank];
@@ -136,7 +143,12 @@ impl Read<'_, '_> {
     }
 
     /// Divides by the norm along an axis.
-    pub(super) fn unit_length(&mut self, x: &Operand, axis: usize, p: i64) -> Result<Operand, OnnxError> {
+    pub(super) fn unit_length(
+        &mut self,
+        x: &Operand,
+        axis: usize,
+        p: i64,
+    ) -> Result<Operand, OnnxError> {
         let node = self.node;
         let shape = self.builder.shape(x);
         let (rank, size) = (shape.rank(), shape.0[axis]);

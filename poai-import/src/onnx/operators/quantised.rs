@@ -207,7 +207,12 @@ impl Read<'_, '_> {
     }
 
     /// A known tensor's integers.
-    fn quantise(&mut self, host: &Host, scale: &Host, zero: Option<&Host>) -> Result<Operand, OnnxError> {
+    fn quantise(
+        &mut self,
+        host: &Host,
+        scale: &Host,
+        zero: Option<&Host>,
+    ) -> Result<Operand, OnnxError> {
         let (Some(scale), zero) = (scale.only(), zero.map_or(Some(0.0), Host::only)) else {
             return Err(self.node.unsupported("scales of single places"));
         };

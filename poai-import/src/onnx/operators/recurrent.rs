@@ -53,8 +53,15 @@ impl Read<'_, '_> {
         };
         let node = self.node;
         node.only(&[
-            "activations", "direction", "hidden_size", "input_forget", "layout",
-            "linear_before_reset", "output_sequence", "activation_alpha", "activation_beta",
+            "activations",
+            "direction",
+            "hidden_size",
+            "input_forget",
+            "layout",
+            "linear_before_reset",
+            "output_sequence",
+            "activation_alpha",
+            "activation_beta",
         ])?;
         node.fixed("input_forget", 0)?;
         let x = self.first()?;
@@ -80,10 +87,13 @@ impl Read<'_, '_> {
         let hidden = weights.first().map_or(0, |weights| weights.hidden.ncols());
         let mut parts = vec![];
         for (at, weights) in weights.iter().enumerate() {
-            let start = [self.start(5, at, hidden)?, match cell {
-                Cell::Lstm => self.start(6, at, hidden)?,
-                _ => None,
-            }];
+            let start = [
+                self.start(5, at, hidden)?,
+                match cell {
+                    Cell::Lstm => self.start(6, at, hidden)?,
+                    _ => None,
+                },
+            ];
             let backward = direction == "reverse" || at == 1;
             let activations = self.activations(cell, at)?;
             let run = Run { cell, weights, start, backward, activations };
@@ -117,7 +127,12 @@ impl Read<'_, '_> {
         Ok(Some(results))
     }
 
-    fn directions(&mut self, cell: Cell, count: usize, width: usize) -> Result<Vec<Direction>, OnnxError> {
+    fn directions(
+        &mut self,
+        cell: Cell,
+        count: usize,
+        width: usize,
+    ) -> Result<Vec<Direction>, OnnxError> {
         let node = self.node;
         let (w, r) = (self.builder.host(node, 1)?, self.builder.host(node, 2)?);
         let b = self.builder.optional_host(node, 3)?;
@@ -153,7 +168,12 @@ impl Read<'_, '_> {
     }
 
     /// A state before the first step; `None` if it is zero.
-    fn start(&mut self, input: usize, direction: usize, hidden: usize) -> Result<Option<Operand>, OnnxError> {
+    fn start(
+        &mut self,
+        input: usize,
+        direction: usize,
+        hidden: usize,
+    ) -> Result<Option<Operand>, OnnxError> {
         let node = self.node;
         let Some(state) = self.builder.optional(node, input)? else { return Ok(None) };
         if let Operand::Known(host) = &state
@@ -214,7 +234,8 @@ impl Read<'_, '_> {
             let next = match run.cell {
                 Cell::Gru => self.gru(&own, state.as_ref(), run, hidden)?,
                 _ => {
-                    let (next, cell) = self.cell(own, state.as_ref(), memory.as_ref(), run, hidden)?;
+                    let (next, cell) =
+                        self.cell(own, state.as_ref(), memory.as_ref(), run, hidden)?;
                     memory = cell;
                     next
                 }
@@ -230,7 +251,13 @@ impl Read<'_, '_> {
     }
 
     /// R·h of some gates, with a bias.
-    fn gates(&mut self, state: &Operand, run: &Run<'_>, rows: std::ops::Range<usize>, bias: bool) -> Result<Operand, OnnxError> {
+    fn gates(
+        &mut self,
+        state: &Operand,
+        run: &Run<'_>,
+        rows: std::ops::Range<usize>,
+        bias: bool,
+    ) -> Result<Operand, OnnxError> {
         let weights = run.weights.hidden.slice(ndarray::s![rows.clone(), ..]).to_owned();
         let bias = match bias {
             true => run.weights.biases[1][rows].to_vec(),

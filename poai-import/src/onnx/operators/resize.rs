@@ -91,9 +91,18 @@ impl Read<'_, '_> {
             return Ok(None);
         }
         node.only(&[
-            "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a",
-            "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "mode",
-            "nearest_mode", "scales", "height_scale", "width_scale",
+            "antialias",
+            "axes",
+            "coordinate_transformation_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "extrapolation_value",
+            "keep_aspect_ratio_policy",
+            "mode",
+            "nearest_mode",
+            "scales",
+            "height_scale",
+            "width_scale",
         ])?;
         node.fixed("antialias", 0)?;
         node.fixed("exclude_outside", 0)?;

@@ -76,7 +76,8 @@ impl Read<'_, '_> {
                 let (rows, columns) = (shape.0[shape.rank() - 2], shape.last());
                 self.builder.spend(rows.saturating_mul(columns))?;
                 let upper = node.integer("upper", 1) != 0;
-                let places = (0..rows as i64).flat_map(|y| (0..columns as i64).map(move |x| (y, x)));
+                let places =
+                    (0..rows as i64).flat_map(|y| (0..columns as i64).map(move |x| (y, x)));
                 let kept = places.map(|(y, x)| {
                     let kept = if upper { x >= y + offset } else { x <= y + offset };
                     f64::from(u8::from(kept))
@@ -109,7 +110,12 @@ impl Read<'_, '_> {
     fn constant(&mut self) -> Result<Operand, OnnxError> {
         let node = self.node;
         node.only(&[
-            "value", "value_ints", "value_int", "value_floats", "value_float", "value_strings",
+            "value",
+            "value_ints",
+            "value_int",
+            "value_floats",
+            "value_float",
+            "value_strings",
             "value_string",
         ])?;
         if let Some(tensor) = node.tensor("value") {

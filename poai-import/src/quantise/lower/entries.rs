@@ -143,8 +143,7 @@ impl Lower<'_> {
         let x = self.whole(&x, &shape)?;
         let (x, columns) = self.by_columns(x, &shape, &by)?;
         let (clamp, scale) = self.own();
-        let ratios: Vec<f64> =
-            columns.iter().map(|&by| f64::from(by) * x.scale / scale).collect();
+        let ratios: Vec<f64> = columns.iter().map(|&by| f64::from(by) * x.scale / scale).collect();
         let (multipliers, shift) = fitted(&ratios);
         let factor = self.constant("scale", (multipliers.len(), 1), Dtype::I32, &multipliers)?;
         let op = Op::ScaleColumns { scale: factor, shift, clamp };
@@ -181,7 +180,9 @@ impl Lower<'_> {
         let shape = self.shapes[input].clone();
         let x = self.widened(input)?;
         let x = self.whole(&x, &shape)?;
-        let scale = self.wide_scale();
+        // Both terms and their sum must fit the type.
+        let largest = by.entries.iter().fold(0.0, |largest: f32, entry| largest.max(entry.abs()));
+        let scale = self.wide_scale().max(x.scale).max(f64::from(largest) / f64::from(i16::MAX));
         let ratio = x.scale / scale;
         let id = match ratio == 1.0 {
             true => x.id,
@@ -282,8 +283,11 @@ impl Lower<'_> {
                     places.push(own.collect::<Vec<i32>>());
                     first += (part.rows * part.columns) as i32;
                 }
-                let all: Vec<(&Shape, &[i32])> =
-                    group.iter().map(|(shape, _)| shape).zip(places.iter().map(Vec::as_slice)).collect();
+                let all: Vec<(&Shape, &[i32])> = group
+                    .iter()
+                    .map(|(shape, _)| shape)
+                    .zip(places.iter().map(Vec::as_slice))
+                    .collect();
                 let index = Rc::new(moves::concat(&all, axis));
                 let (rows, columns) = (shape.rows(), shape.last());
                 let index = self.index(rows, columns, index)?;

@@ -111,9 +111,9 @@ pub(super) fn moved(value: &Value, shape: &Shape, kind: &Kind) -> Value {
         Kind::Take { axis, indices } => {
             let places = moves::take(shape, *axis, indices, -1, &value.map.places());
             let mut seen = vec![false; shape.0[*axis]];
-            let once = indices.iter().all(|index| {
-                index.is_some_and(|index| !std::mem::replace(&mut seen[index], true))
-            });
+            let once = indices
+                .iter()
+                .all(|index| index.is_some_and(|index| !std::mem::replace(&mut seen[index], true)));
             let whole = once && indices.len() == seen.len() && value.map.is_whole();
             if whole { Map::whole(places) } else { Map::Partial(Rc::new(places)) }
         }
@@ -213,7 +213,11 @@ impl Lower<'_> {
 
     /// A value whose entries lie in their own order, a row for each of its
     /// rows.
-    pub(super) fn in_order(&mut self, value: &Value, shape: &Shape) -> Result<Value, QuantiseError> {
+    pub(super) fn in_order(
+        &mut self,
+        value: &Value,
+        shape: &Shape,
+    ) -> Result<Value, QuantiseError> {
         let map = Map::Identity(shape.entries());
         self.laid_out(value, shape.rows(), shape.last(), map, "order")
     }
@@ -259,8 +263,9 @@ fn split(value: &Value, rows: usize, columns: usize) -> Option<(Vec<usize>, Vec<
     if (value.rows, value.columns) != (rows, columns) {
         return None;
     }
-    let column_places: Vec<usize> =
-        (0..columns).map(|entry| value.map.at(entry).map(|place| place % columns)).collect::<Option<_>>()?;
+    let column_places: Vec<usize> = (0..columns)
+        .map(|entry| value.map.at(entry).map(|place| place % columns))
+        .collect::<Option<_>>()?;
     let mut row_places = vec![];
     for row in 0..rows {
         let own = value.map.at(row * columns)? / columns;

@@ -77,7 +77,8 @@ impl Lower<'_> {
             return Err(self.unsupported("a value that is no image"));
         };
         let ImageWindow { kernel, stride, pads, .. } = *window;
-        let pair = |[down, right]: [usize; 2]| Ok::<_, QuantiseError>([self.dim(down)?, self.dim(right)?]);
+        let pair =
+            |[down, right]: [usize; 2]| Ok::<_, QuantiseError>([self.dim(down)?, self.dim(right)?]);
         let [top, left, bottom, right] = pads;
         let ([top, left], [bottom, right]) = (pair([top, left])?, pair([bottom, right])?);
         let [height, width] = pair([height, width])?;
@@ -167,8 +168,7 @@ impl Lower<'_> {
         let largest = |row: ndarray::ArrayView1<'_, f32>| {
             f64::from(row.iter().fold(0.0, |largest: f32, entry| largest.max(entry.abs())))
         };
-        let scales: Vec<f64> =
-            table.outer_iter().map(|row| largest(row) / NARROW_TOP).collect();
+        let scales: Vec<f64> = table.outer_iter().map(|row| largest(row) / NARROW_TOP).collect();
         let entries: Vec<i32> = table
             .outer_iter()
             .zip(&scales)

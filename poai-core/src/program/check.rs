@@ -13,6 +13,8 @@ pub const SHIFT_MAX: u8 = 62;
 /// The longest shift of a curve: 128·2²³ and every i32 beyond it fit i64, and
 /// `(T[j+1] − T[j])·f` fits i64.
 const CURVE_SHIFT_MAX: u8 = 23;
+/// The largest number of inputs of a step.
+pub(super) const STEP_INPUTS_MAX: usize = 16;
 /// The most entries of an item's inputs of arrange, which i32 numbers.
 const ARRANGE_ENTRIES_MAX: u64 = i32::MAX as u64;
 
@@ -182,14 +184,19 @@ impl Check<'_> {
     }
 
     fn arrange(&self, index: ConstantId) -> Result<Form, ProgramError> {
-        let Some(first) = self.inputs.first() else { return Err(self.count("1 to 16")) };
+        let Some(first) = self.inputs.first().filter(|_| self.inputs.len() <= STEP_INPUTS_MAX)
+        else {
+            return Err(self.count("1 to 16"));
+        };
         let mut entries = 0u64;
         for (number, input) in self.inputs.iter().enumerate() {
             if input.dtype != first.dtype || input.rows.per_token || input.columns.per_token {
                 let expected = format!("{} of a size that no run changes", first.dtype);
                 return Err(self.bad(number, expected, *input));
             }
-            entries += u64::from(input.rows.units) * u64::from(input.columns.units);
+            let own = u64::from(input.rows.units) * u64::from(input.columns.units);
+            // Forms of inputs are as large as their fields permit.
+            entries = entries.saturating_add(own);
         }
         self.require(
             entries <= ARRANGE_ENTRIES_MAX,

@@ -11,6 +11,7 @@
 //! Shapes and wiring go to the structure, and the quantisation's numbers to the
 //! numbers.
 
+use super::check::STEP_INPUTS_MAX;
 use super::op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
 use super::tensor::{Dim, Dtype, Extent, Form};
 use super::{Builder, Program, ProgramError};
@@ -24,8 +25,6 @@ const MAGIC: &[u8] = b"poai program 1\n";
 pub const PROGRAM_BYTES_MAX: usize = 1 << 26;
 /// The largest number of constants, and of steps.
 const COUNT_MAX: u32 = 1 << 16;
-/// The largest number of inputs of a step.
-const STEP_INPUTS_MAX: u8 = 16;
 
 /// Why bytes are not a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -206,7 +205,7 @@ fn decode_steps(from: &mut Reader<'_>) -> Result<Steps, ProgramDecodeError> {
             .ok_or(ProgramDecodeError::Field { what: "a step's tag", value: tag.into() })?;
         fields(&mut op, from)?;
         let count = from.structure.byte()?;
-        if count > STEP_INPUTS_MAX {
+        if usize::from(count) > STEP_INPUTS_MAX {
             return Err(ProgramDecodeError::Field { what: "inputs", value: count.into() });
         }
         let inputs = (0..count).map(|_| Ok(ValueId(from.structure.u32()?)));

@@ -269,9 +269,17 @@ impl Rows<'_> {
     ///
     /// It returns `None` if the row is not among these rows or is shorter.
     pub fn read(&self, row: u32, to: &mut [i32]) -> Option<()> {
+        self.read_from(row, 0, to)
+    }
+
+    /// Reads the entries of a row from the column `first` on.
+    ///
+    /// It returns `None` if the row is not among these rows or is shorter.
+    pub fn read_from(&self, row: u32, first: u32, to: &mut [i32]) -> Option<()> {
         let (size, row_bytes) = (self.extent.dtype.size(), self.extent.row_bytes());
         let start = (row.checked_sub(self.first)? as usize).checked_mul(row_bytes)?;
         let bytes = self.bytes.get(start..start.checked_add(row_bytes)?)?;
+        let bytes = bytes.get((first as usize).checked_mul(size)?..)?;
         let bytes = bytes.get(..to.len().checked_mul(size)?)?;
         match self.extent.dtype {
             Dtype::I8 => read_i8(to, bytes),

@@ -1,6 +1,7 @@
 //! Entries in another order.
 
 use super::{Local, Read, Region, RowSource, StepError};
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -52,6 +53,64 @@ impl Places {
     }
 }
 
+/// Consecutive entries of one output row that come from consecutive columns of
+/// one input row, or that are all 0.
+struct Run {
+    /// The first entry's place, or `None` if the entries are 0.
+    place: Option<Place>,
+    /// How many entries.
+    len: usize,
+}
+
+impl Places {
+    /// The run that a row's numbers start with. There is at least one number.
+    fn run(&self, local: &Local<'_>, row: u32, numbers: &[i32]) -> Result<Run, StepError> {
+        let first = numbers.first().copied().unwrap_or(-1);
+        let place = self.of(local, row, first)?;
+        // What is left of the input's row ends the run, too.
+        let (most, step) = match place {
+            Some(Place { slot, column, .. }) => {
+                let columns = self.inputs.get(slot).map_or(0, |input| input.2);
+                (columns.saturating_sub(column) as usize, 1)
+            }
+            None => (numbers.len(), 0),
+        };
+        let next = (0i64..).map(|at| i64::from(first) + step * at);
+        let same = numbers.iter().zip(next).take(most);
+        let len = same.take_while(|&(&number, next)| i64::from(number) == next).count();
+        Ok(Run { place, len: len.max(1) })
+    }
+
+    /// The row of a place's slot, for an item of the batch.
+    fn row(&self, item: u32, place: &Place) -> u32 {
+        item * self.inputs.get(place.slot).map_or(1, |input| input.1) + place.row
+    }
+}
+
+/// Calls `each` for every run of a region with its item, and with the number of
+/// its first entry in the region.
+fn runs(
+    local: &Local<'_>,
+    region: &Region,
+    source: &dyn RowSource,
+    mut each: impl FnMut(&Places, u32, usize, &Run) -> Result<(), StepError>,
+) -> Result<(), StepError> {
+    let places = Places::new(local);
+    let per_item = local.output_item_rows();
+    let mut index = vec![0; region.width()];
+    for (above, row) in region.rows.clone().enumerate() {
+        let (item, own) = (row / per_item, row % per_item);
+        source.read_from(local.inputs, own, region.columns.start, &mut index)?;
+        let mut at = 0;
+        while let Some(numbers) = index.get(at..).filter(|numbers| !numbers.is_empty()) {
+            let run = places.run(local, own, numbers)?;
+            each(&places, item, above * region.width() + at, &run)?;
+            at += run.len;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the entries that the index names.
 pub(super) fn arrange(
     local: &Local<'_>,
@@ -59,33 +118,18 @@ pub(super) fn arrange(
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {
-    let places = Places::new(local);
-    let (per_item, end) = (local.output_item_rows(), region.columns.end as usize);
-    let mut index = vec![0; end];
-    // The last row that was read of each input: neighbours mostly share it.
-    let mut held: Vec<(Option<u32>, Vec<i32>)> =
-        places.inputs.iter().map(|&(_, _, columns)| (None, vec![0; columns as usize])).collect();
-    for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
-        let (item, own) = (row / per_item, row % per_item);
-        source.read(local.inputs, own, &mut index)?;
-        for (out, &number) in out.iter_mut().zip(&index[region.columns.start as usize..]) {
-            let Some(place) = places.of(local, own, number)? else {
-                *out = 0;
-                continue;
-            };
-            let rows = places.inputs.get(place.slot).map_or(1, |input| input.1);
-            let from = item * rows + place.row;
-            let Some((last, entries)) = held.get_mut(place.slot) else {
-                return Err(StepError::Region);
-            };
-            if *last != Some(from) {
-                source.read(place.slot, from, entries)?;
-                *last = Some(from);
+    runs(local, region, source, |places, item, at, run| {
+        let out = out.get_mut(at..at + run.len).ok_or(StepError::Region)?;
+        match run.place {
+            Some(place) => {
+                source.read_from(place.slot, places.row(item, &place), place.column, out)
             }
-            *out = entries.get(place.column as usize).copied().unwrap_or(0);
+            None => {
+                out.fill(0);
+                Ok(())
+            }
         }
-    }
-    Ok(())
+    })
 }
 
 /// The rows of the inputs that a region's index names.
@@ -94,23 +138,13 @@ pub(super) fn reads(
     region: &Region,
     source: &dyn RowSource,
 ) -> Result<Vec<Read>, StepError> {
-    let places = Places::new(local);
-    let per_item = local.output_item_rows();
-    let mut index = vec![0; region.columns.end as usize];
-    let mut reads: Vec<Read> = vec![];
-    for row in region.rows.clone() {
-        let (item, own) = (row / per_item, row % per_item);
-        source.read(local.inputs, own, &mut index)?;
-        for &number in &index[region.columns.start as usize..] {
-            let Some(place) = places.of(local, own, number)? else { continue };
-            let rows = places.inputs.get(place.slot).map_or(1, |input| input.1);
-            let from = item * rows + place.row;
-            let read = Read { slot: place.slot, rows: from..from + 1 };
-            // Neighbours mostly name the same row.
-            if reads.last() != Some(&read) {
-                reads.push(read);
-            }
+    // A set, because a tile may name one row once for each of its entries.
+    let mut rows = BTreeSet::new();
+    runs(local, region, source, |places, item, _, run| {
+        if let Some(place) = run.place {
+            rows.insert((place.slot, places.row(item, &place)));
         }
-    }
-    Ok(reads)
+        Ok(())
+    })?;
+    Ok(rows.into_iter().map(|(slot, row)| Read { slot, rows: row..row + 1 }).collect())
 }

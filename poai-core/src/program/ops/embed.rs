@@ -1,8 +1,9 @@
 //! Steps that look up rows in tables.
 
 use super::arithmetic::{rsh, sat16};
-use super::{Local, Region, RowSource, StepError};
+use super::{Local, Read, Region, RowSource, StepError};
 use alloc::vec;
+use alloc::vec::Vec;
 
 /// Looks up rows of a table by id, and multiplies each by its own scale.
 pub(super) fn embed(
@@ -25,8 +26,22 @@ pub(super) fn embed(
     Ok(())
 }
 
+/// The rows of the table and of the scales that a region's ids name.
+pub(super) fn reads(
+    local: &Local<'_>,
+    region: &Region,
+    source: &dyn RowSource,
+) -> Result<Vec<Read>, StepError> {
+    let mut reads = Vec::with_capacity(2 * region.rows.len());
+    for row in region.rows.clone() {
+        let id = id(local, source, row)?;
+        reads.extend([1, 2].map(|slot| Read { slot, rows: id..id + 1 }));
+    }
+    Ok(reads)
+}
+
 /// The number of the table row that an output row looks up.
-pub(super) fn id(local: &Local<'_>, source: &dyn RowSource, row: u32) -> Result<u32, StepError> {
+fn id(local: &Local<'_>, source: &dyn RowSource, row: u32) -> Result<u32, StepError> {
     let mut value = [0];
     source.read(0, row, &mut value)?;
     let rows = local.slot(1).rows;

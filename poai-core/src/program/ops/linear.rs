@@ -1,67 +1,33 @@
-//! Products with weights.
+//! Products with weights, of all columns or group by group.
 
 use super::rows::{Channels, Requantise, requantise_sums};
 use super::{Local, Region, RowSource, StepError, dot, read_rows};
-use crate::program::Clamp;
+use crate::program::Op;
 use alloc::vec;
 
+/// Computes products with weights, requantised per output channel.
+///
+/// A linear step is a group linear step of one group.
 pub(super) fn compute(
     local: &Local<'_>,
     source: &dyn RowSource,
     region: &Region,
     sums: Option<&[i32]>,
     out: &mut [i32],
-    shifts: &[u8; 3],
-    to: &Clamp,
 ) -> Result<(), StepError> {
+    let (groups, shifts, clamp) = match local.op {
+        Op::Linear { shifts, clamp, .. } => (1, shifts, clamp),
+        Op::GroupLinear { groups, shifts, clamp, .. } => (*groups, shifts, clamp),
+        _ => return Err(StepError::Region),
+    };
     let (weights, requantise) = (local.inputs, local.inputs + 1);
-    let (width, k) = (region.width(), local.slot(0).columns as usize);
+    let (width, k) = (region.width(), local.slot(weights).columns.max(1) as usize);
     let channels = channels(source, requantise, region)?;
     let weights = match sums {
         Some(_) => vec![],
         None => read_rows(source, weights, region.columns.clone(), k)?,
     };
-    let (mut x, mut own) = (vec![0; k], vec![0; width]);
-    for (index, (row, out)) in region.rows.clone().zip(out.chunks_exact_mut(width)).enumerate() {
-        let sums = match sums {
-            Some(sums) => &sums[index * width..][..width],
-            None => {
-                source.read(0, row, &mut x)?;
-                for (sum, weights) in own.iter_mut().zip(weights.chunks_exact(k)) {
-                    *sum = dot(&x, weights);
-                }
-                &own
-            }
-        };
-        let mut scale = [0];
-        if local.inputs > 1 {
-            source.read(1, row, &mut scale)?;
-        }
-        let scale = (local.inputs > 1).then_some(scale[0]);
-        requantise_sums(out, sums, &channels, &Requantise { shifts, clamp: to, scale });
-    }
-    Ok(())
-}
-
-/// Computes products of groups of columns with weights.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn grouped(
-    local: &Local<'_>,
-    source: &dyn RowSource,
-    region: &Region,
-    sums: Option<&[i32]>,
-    out: &mut [i32],
-    groups: u32,
-    shifts: &[u8; 3],
-    to: &Clamp,
-) -> Result<(), StepError> {
-    let (weights, requantise) = (local.inputs, local.inputs + 1);
-    let (width, k) = (region.width(), local.slot(weights).columns as usize);
-    let channels = channels(source, requantise, region)?;
-    let weights = match sums {
-        Some(_) => vec![],
-        None => read_rows(source, weights, region.columns.clone(), k)?,
-    };
+    // Output channels of a group.
     let per_group = (local.output.columns / groups.max(1)).max(1);
     let (mut x, mut own) = (vec![0; local.slot(0).columns as usize], vec![0; width]);
     for (index, (row, out)) in region.rows.clone().zip(out.chunks_exact_mut(width)).enumerate() {
@@ -71,8 +37,8 @@ pub(super) fn grouped(
                 source.read(0, row, &mut x)?;
                 let outputs = region.columns.clone().zip(weights.chunks_exact(k));
                 for (sum, (output, weights)) in own.iter_mut().zip(outputs) {
-                    let first = (output / per_group) as usize * k;
-                    *sum = dot(x.get(first..first + k).unwrap_or_default(), weights);
+                    let columns = x.chunks_exact(k).nth((output / per_group) as usize);
+                    *sum = dot(columns.unwrap_or_default(), weights);
                 }
                 &own
             }
@@ -82,7 +48,7 @@ pub(super) fn grouped(
             source.read(1, row, &mut scale)?;
         }
         let scale = (local.inputs > 1).then_some(scale[0]);
-        requantise_sums(out, sums, &channels, &Requantise { shifts, clamp: to, scale });
+        requantise_sums(out, sums, &channels, &Requantise { shifts, clamp, scale });
     }
     Ok(())
 }

@@ -76,6 +76,23 @@ pub trait RowSource {
     /// [`StepError::Missing`] if the source lacks the row.
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError>;
 
+    /// Reads the entries of a row of a slot from the column `first` on.
+    ///
+    /// # Errors
+    /// [`StepError::Missing`] if the source lacks the row.
+    fn read_from(
+        &self,
+        slot: usize,
+        row: u32,
+        first: u32,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        let mut entries = alloc::vec![0; (first as usize).saturating_add(to.len())];
+        self.read(slot, row, &mut entries)?;
+        to.copy_from_slice(&entries[first as usize..]);
+        Ok(())
+    }
+
     /// Reads the first `width` entries of each of consecutive rows.
     ///
     /// # Errors
@@ -308,9 +325,10 @@ impl<'a> Local<'a> {
             return Err(StepError::Region);
         }
         match self.op {
-            Op::Linear { shifts, clamp, .. } => {
-                linear::compute(self, source, region, sums, out, shifts, clamp)
+            Op::Linear { .. } | Op::GroupLinear { .. } => {
+                linear::compute(self, source, region, sums, out)
             }
+            Op::Product { .. } => product::compute(self, source, region, sums, out),
             Op::AttentionWeights { .. } => attention::weights(self, source, region, sums, out),
             Op::AttentionContext { .. } => attention::context(self, source, region, sums, out),
             Op::Unfold(window) => rearrange::unfold(self, source, region, out, window),
@@ -329,12 +347,6 @@ impl<'a> Local<'a> {
             Op::L2Normalise => normalise::l2(self, source, region, out),
             Op::Arrange { .. } => arrange::arrange(self, source, region, out),
             Op::GroupUnfold(window) => rearrange::group_unfold(self, source, region, out, window),
-            Op::GroupLinear { groups, shifts, clamp, .. } => {
-                linear::grouped(self, source, region, sums, out, *groups, shifts, clamp)
-            }
-            Op::Product { blocks, shift, clamp } => {
-                product::compute(self, source, region, sums, out, *blocks, *shift, clamp)
-            }
             Op::Add { .. }
             | Op::Requantise { .. }
             | Op::ScaleColumns { .. }

@@ -39,6 +39,19 @@ pub(super) fn window(
 ///
 /// An element is `None` if that pixel of the window lies outside the image.
 pub fn pixels(local: &Local<'_>, window: &Window, row: u32) -> impl Iterator<Item = Option<u32>> {
+    spread_pixels(local, window, [1, 1], row)
+}
+
+/// As [`pixels`], without the pixels in the gaps of a kernel.
+///
+/// The window is what the kernel covers, gaps included. `dilation` is the
+/// distance between neighbours of the kernel.
+pub(super) fn spread_pixels(
+    local: &Local<'_>,
+    window: &Window,
+    dilation: [u32; 2],
+    row: u32,
+) -> impl Iterator<Item = Option<u32>> + use<> {
     let Window { height, width, kernel, stride, pads } = *window;
     let [out_height, out_width] = window.output().unwrap_or([1, 1]);
     let per_item = (out_height * out_width).max(1);
@@ -48,8 +61,9 @@ pub fn pixels(local: &Local<'_>, window: &Window, row: u32) -> impl Iterator<Ite
     let inside = |at: u32, stride: u32, offset: u32, before: u32, size: u32| {
         (at * stride + offset).checked_sub(before).filter(|&at| at < size)
     };
-    (0..kernel[0]).flat_map(move |down| {
-        (0..kernel[1]).map(move |right| {
+    let [down, right] = dilation.map(|distance| distance.max(1) as usize);
+    (0..kernel[0]).step_by(down).flat_map(move |down| {
+        (0..kernel[1]).step_by(right).map(move |right| {
             let y = inside(y, stride[0], down, pads[0], height)?;
             let x = inside(x, stride[1], right, pads[1], width)?;
             Some(first + y * width + x)

@@ -3,30 +3,30 @@
 use super::arithmetic::{clamp, rsh};
 use super::reads::items;
 use super::{Local, Read, Region, RowSource, StepError, dot, read_rows};
-use crate::program::Clamp;
+use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The rows of a block: of a, and of b.
-fn block_rows(local: &Local<'_>, blocks: u32) -> (u32, u32) {
-    let blocks = blocks.max(1);
-    ((local.item_rows(0) / blocks).max(1), (local.item_rows(1) / blocks).max(1))
+/// The rows of a block: of a, and of b. Both are at least 1.
+fn block_rows(local: &Local<'_>) -> (u32, u32) {
+    let Op::Product { blocks, .. } = *local.op else { return (1, 1) };
+    let of = |slot| (local.item_rows(slot) / blocks.max(1)).max(1);
+    (of(0), of(1))
 }
 
 /// Computes sums of products, shifted and clamped.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn compute(
     local: &Local<'_>,
     source: &dyn RowSource,
     region: &Region,
     sums: Option<&[i32]>,
     out: &mut [i32],
-    blocks: u32,
-    shift: u8,
-    to: &Clamp,
 ) -> Result<(), StepError> {
-    let (width, k) = (region.width(), local.slot(0).columns as usize);
-    let (own, other) = block_rows(local, blocks);
+    let Op::Product { shift, clamp: ref to, .. } = *local.op else {
+        return Err(StepError::Region);
+    };
+    let (width, k) = (region.width(), local.slot(0).columns.max(1) as usize);
+    let (own, other) = block_rows(local);
     let mut a = vec![0; k];
     // The rows of b of one block, which are read once.
     let mut held: (Option<u32>, Vec<i32>) = (None, vec![]);
@@ -52,9 +52,9 @@ pub(super) fn compute(
 }
 
 /// The rows that a region depends on.
-pub(super) fn reads(local: &Local<'_>, region: &Region, blocks: u32) -> Vec<Read> {
+pub(super) fn reads(local: &Local<'_>, region: &Region) -> Vec<Read> {
     let Region { rows, columns } = region;
-    let (own, other) = block_rows(local, blocks);
+    let (own, other) = block_rows(local);
     let mut reads = vec![Read { slot: 0, rows: rows.clone() }];
     reads.extend(items(rows, own).map(|(block, _)| Read {
         slot: 1,

@@ -27,7 +27,7 @@ impl Local<'_> {
         let of_columns = |slot: usize| Read { slot, rows: columns.clone() };
         let constant = self.inputs;
         let mut reads: Vec<Read> = match self.op {
-            Op::Linear { .. } => {
+            Op::Linear { .. } | Op::GroupLinear { .. } => {
                 let mut reads: Vec<Read> = (0..self.inputs).map(same).collect();
                 reads.extend([of_columns(constant), of_columns(constant + 1)]);
                 reads
@@ -35,21 +35,15 @@ impl Local<'_> {
             Op::Unfold(window) | Op::MaxPool(window) | Op::AveragePool(window) => {
                 self.band(rows, window)
             }
-            Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } => {
+            Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } | Op::Curve { .. } => {
                 vec![same(0), all(constant)]
             }
             Op::ScaleColumns { .. } => vec![same(0), of_columns(constant)],
             Op::Add { .. } | Op::Quantise | Op::Mul { .. } => vec![same(0), same(1)],
-            Op::Curve { .. } => vec![same(0), all(constant)],
             Op::GroupUnfold(moved) => match moved.covered() {
                 Some(covered) => self.band(rows, &covered),
                 None => vec![],
             },
-            Op::GroupLinear { .. } => {
-                let mut reads: Vec<Read> = (0..self.inputs).map(same).collect();
-                reads.extend([of_columns(constant), of_columns(constant + 1)]);
-                reads
-            }
             Op::Arrange { .. } => {
                 let per_item = self.output_item_rows();
                 let index = items(rows, per_item).map(|(item, rows)| Read {
@@ -58,7 +52,7 @@ impl Local<'_> {
                 });
                 index.collect()
             }
-            Op::Product { blocks, .. } => product::reads(self, region, *blocks),
+            Op::Product { .. } => product::reads(self, region),
             Op::Requantise { .. }
             | Op::Relu
             | Op::RowScale
@@ -99,26 +93,24 @@ impl Local<'_> {
         reads
     }
 
-    /// The rows of a table whose ids the rows of [`Local::reads`] contain.
+    /// The rows that the rows of [`Local::reads`] name.
+    ///
+    /// Ids name rows of embed's tables, and an index names entries of arrange's
+    /// inputs.
     ///
     /// # Errors
-    /// [`StepError`] if an id is missing or out of range.
+    /// [`StepError`] if an id or a number of an entry is missing or out of
+    /// range.
     pub fn further_reads(
         &self,
         region: &Region,
         source: &dyn RowSource,
     ) -> Result<Vec<Read>, StepError> {
-        if let Op::Arrange { .. } = self.op {
-            let mut reads = arrange::reads(self, region, source)?;
-            merge(&mut reads);
-            return Ok(reads);
-        }
-        let Op::Embed { .. } = self.op else { return Ok(vec![]) };
-        let mut reads = Vec::with_capacity(2 * region.rows.len());
-        for row in region.rows.clone() {
-            let id = embed::id(self, source, row)?;
-            reads.extend([1, 2].map(|slot| Read { slot, rows: id..id + 1 }));
-        }
+        let mut reads = match self.op {
+            Op::Embed { .. } => embed::reads(self, region, source)?,
+            Op::Arrange { .. } => arrange::reads(self, region, source)?,
+            _ => return Ok(vec![]),
+        };
         merge(&mut reads);
         Ok(reads)
     }

@@ -1,6 +1,6 @@
 //! Steps that move entries without changing them.
 
-use super::pool::pixels;
+use super::pool::{pixels, spread_pixels};
 use super::{Local, Region, RowSource, StepError};
 use crate::program::{GroupWindow, Window};
 use alloc::vec;
@@ -39,26 +39,21 @@ pub(super) fn group_unfold(
 ) -> Result<(), StepError> {
     let Some(covered) = moved.covered() else { return Err(StepError::Region) };
     let channels = local.slot(0).columns as usize;
-    let (groups, per_group) =
-        (moved.groups.max(1) as usize, channels / moved.groups.max(1) as usize);
-    let area = moved.window.kernel.iter().product::<u32>() as usize;
-    let [down, right] = moved.dilation.map(|distance| distance.max(1) as usize);
-    let (mut pixel_entries, mut row_entries) =
-        (vec![0; channels], vec![0; local.output.columns as usize]);
+    let per_group = (channels / moved.groups.max(1) as usize).max(1);
+    let [down, right] = moved.window.kernel.map(|side| side as usize);
+    let mut pixel_entries = vec![0; channels];
+    let mut row_entries = vec![0; local.output.columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         row_entries.fill(0);
-        let width = covered.kernel[1] as usize;
-        // Of the pixels that the kernel covers, those that are not in a gap.
-        let kept = pixels(local, &covered, row).enumerate().filter(|(at, _)| {
-            (at / width).is_multiple_of(down) && (at % width).is_multiple_of(right)
-        });
-        for (position, (_, pixel)) in kept.enumerate() {
+        let pixels = spread_pixels(local, &covered, moved.dilation, row);
+        for (position, pixel) in pixels.enumerate() {
             let Some(pixel) = pixel else { continue };
             source.read(0, pixel, &mut pixel_entries)?;
-            for group in 0..groups {
-                let from = &pixel_entries[group * per_group..][..per_group];
-                let to = (group * area + position) * per_group;
-                row_entries[to..to + per_group].copy_from_slice(from);
+            for (group, from) in pixel_entries.chunks_exact(per_group).enumerate() {
+                let to = (group * down * right + position) * per_group;
+                if let Some(to) = row_entries.get_mut(to..to + per_group) {
+                    to.copy_from_slice(from);
+                }
             }
         }
         let columns = region.columns.start as usize..region.columns.end as usize;

@@ -3,7 +3,7 @@
 use super::error::RunError;
 use super::options::{RunOptions, last_uses, mineable};
 use super::session::Session;
-use super::task::PRODUCT_ROWS;
+use super::task::{GROUP_ROWS, PRODUCT_ROWS};
 use poai_core::params::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};
@@ -126,11 +126,22 @@ fn scratch(local: &Local<'_>) -> u64 {
     let read: u64 = local.slots.iter().map(columns).sum();
     // Attention copies its operands, and holds the sums of one item.
     let sequence = u64::from(local.run.sequence);
-    let attention = match local.op {
+    let product = match local.op {
         Op::AttentionWeights { .. } | Op::AttentionContext { .. } => {
             sequence * (2 * read + own + 5 * sequence)
         }
+        // Dense operands, the sums of a group and those of all groups.
+        Op::GroupLinear { .. } => GROUP_ROWS as u64 * (columns(&local.slot(0)) + 3 * own),
+        // Dense operands, the sums, and the entries.
+        Op::Product { .. } => {
+            let k = columns(&local.slot(0));
+            PRODUCT_ROWS as u64 * (k + 2 * own) + u64::from(local.output.columns) * k
+        }
         _ => 0,
     };
-    threads * (rows * (own + 4 * read) + attention)
+    let shared = match local.op {
+        Op::GroupLinear { .. } => local.slot(local.inputs).bytes(),
+        _ => 0,
+    };
+    shared + threads * (rows * (own + 4 * read) + product)
 }

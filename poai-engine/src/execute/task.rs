@@ -18,6 +18,13 @@ use rayon::prelude::*;
 /// is small enough that its sums are still in a cache.
 pub(super) const PRODUCT_ROWS: usize = 512;
 
+/// Rows of a group linear step that are computed at once.
+pub(super) const GROUP_ROWS: usize = 64;
+
+/// Output channels of a group from which on a backend multiplies the group. A
+/// depthwise convolution has one, too few for a backend's tiles.
+const GROUP_CHANNELS: usize = 8;
+
 /// The whole tensors that a step reads.
 pub(super) struct Slots<'a>(pub(super) Vec<Rows<'a>>);
 
@@ -25,6 +32,17 @@ impl RowSource for Slots<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
         let missing = StepError::Missing { slot, row };
         self.0.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
+    }
+
+    fn read_from(
+        &self,
+        slot: usize,
+        row: u32,
+        first: u32,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        self.0.get(slot).and_then(|rows| rows.read_from(row, first, to)).ok_or(missing)
     }
 
     /// Reads constants' rows without a call per row, because these rows are
@@ -79,6 +97,8 @@ impl Task<'_> {
             }
             Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
             Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
+            Op::GroupLinear { groups, .. } => self.group_linear(groups, &mut output)?,
+            Op::Product { blocks, .. } => self.product(blocks, &mut output)?,
             _ => self.blocks(self.local.block_rows() as usize, &mut output, |_, _| Ok(false))?,
         }
         Ok((output, None))
@@ -179,10 +199,66 @@ impl Task<'_> {
                 columns(weights, rows, sequence, 0, sequence, &mut scratch.a);
                 columns(values, item * hidden + head * d, d, 0, sequence, &mut scratch.b);
                 device.product_small(&scratch.a, &scratch.b, sequence, &mut scratch.own)?;
-                let all = scratch.sums.chunks_exact_mut(hidden);
-                for (sums, own) in all.zip(scratch.own.chunks_exact(d)) {
-                    sums[head * d..][..d].copy_from_slice(own);
+                scatter(&scratch.own, d, &mut scratch.sums, hidden, head * d);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Multiplies each group of columns by its own weights.
+    fn group_linear(&self, groups: u32, output: &mut Tensor) -> Result<(), RunError> {
+        let x = self.slots.0.first().ok_or(RunError::Layout)?;
+        let weights = self.slots.0.get(self.local.inputs).ok_or(RunError::Layout)?;
+        let (n, k) = (weights.extent.rows as usize, weights.extent.columns as usize);
+        // Output channels of a group.
+        let each = n / groups as usize;
+        let mut dense = vec![];
+        columns(weights, 0, n, 0, k, &mut dense);
+        let device = &*self.host.device;
+        self.blocks(GROUP_ROWS, output, |first, scratch| {
+            let rows = GROUP_ROWS.min(self.local.output.rows as usize - first);
+            scratch.sums.resize(rows * n, 0);
+            if each < GROUP_CHANNELS {
+                columns(x, first, rows, 0, groups as usize * k, &mut scratch.a);
+                let all = scratch.sums.chunks_exact_mut(n);
+                for (sums, x) in all.zip(scratch.a.chunks_exact(groups as usize * k)) {
+                    group_sums(x, &dense, k, each, sums);
                 }
+                return Ok(true);
+            }
+            scratch.own.resize(rows * each, 0);
+            for group in 0..groups as usize {
+                columns(x, first, rows, group * k, k, &mut scratch.a);
+                let weights = &dense[group * each * k..][..each * k];
+                device.product_small(&scratch.a, weights, k, &mut scratch.own)?;
+                scatter(&scratch.own, each, &mut scratch.sums, n, group * each);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Multiplies two values block by block.
+    fn product(&self, blocks: u32, output: &mut Tensor) -> Result<(), RunError> {
+        let [a, b] = self.pair()?;
+        let all = (self.local.run.batch * blocks) as usize;
+        let (own, other) = (a.extent.rows as usize / all, b.extent.rows as usize / all);
+        let k = a.extent.columns as usize;
+        let device = &*self.host.device;
+        // Few enough rows for every thread to have some, and enough to pay for
+        // the copy of b's rows.
+        let together = own.clamp(PRODUCT_ROWS / 16, PRODUCT_ROWS);
+        self.blocks(together, output, |first, scratch| {
+            let end = (first + together).min(self.local.output.rows as usize);
+            scratch.sums.resize((end - first) * other, 0);
+            let mut from = first;
+            while from < end {
+                let block = from / own;
+                let to = end.min((block + 1) * own);
+                columns(a, from, to - from, 0, k, &mut scratch.a);
+                columns(b, block * other, other, 0, k, &mut scratch.b);
+                let sums = &mut scratch.sums[(from - first) * other..(to - first) * other];
+                device.product_small(&scratch.a, &scratch.b, k, sums)?;
+                from = to;
             }
             Ok(true)
         })
@@ -251,5 +327,23 @@ fn columns(
     let row_bytes = from.extent.row_bytes();
     for row in from.bytes.chunks_exact(row_bytes).skip(row).take(rows) {
         to.extend_from_slice(bytemuck::cast_slice(&row[column..column + width]));
+    }
+}
+
+/// Copies a block's sums, rows of `width`, into rows of `stride` from a column
+/// on.
+fn scatter(sums: &[i32], width: usize, to: &mut [i32], stride: usize, column: usize) {
+    for (to, sums) in to.chunks_exact_mut(stride).zip(sums.chunks_exact(width)) {
+        to[column..][..width].copy_from_slice(sums);
+    }
+}
+
+/// The sums of one row of groups of k columns, each with `each` rows of weights.
+fn group_sums(x: &[i8], weights: &[i8], k: usize, each: usize, sums: &mut [i32]) {
+    let groups = weights.chunks_exact(each * k).zip(sums.chunks_exact_mut(each));
+    for (x, (weights, sums)) in x.chunks_exact(k).zip(groups) {
+        for (weights, sum) in weights.chunks_exact(k).zip(sums) {
+            *sum = x.iter().zip(weights).map(|(&x, &w)| i32::from(x) * i32::from(w)).sum();
+        }
     }
 }

@@ -344,6 +344,17 @@ impl RowSource for Whole<'_> {
         let missing = StepError::Missing { slot, row };
         self.slots.get(slot).and_then(|rows| rows.read(row, to)).ok_or(missing)
     }
+
+    fn read_from(
+        &self,
+        slot: usize,
+        row: u32,
+        first: u32,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        self.slots.get(slot).and_then(|rows| rows.read_from(row, first, to)).ok_or(missing)
+    }
 }
 
 /// A step's output, compared with its recomputation.

@@ -168,6 +168,11 @@ impl<'a> Tile<'a> {
         (u64::from(self.local.output.rows) / self.batch).max(1)
     }
 
+    /// Items whose rows a tile holds.
+    fn items(&self) -> u64 {
+        touched(self.rows, self.tile_rows, self.output_item_rows(), self.batch)
+    }
+
     fn all(&self, slot: usize) -> Reach {
         Reach { slot, rows: self.slot_rows(slot), ranges: 1, align: 0 }
     }
@@ -180,12 +185,49 @@ impl<'a> Tile<'a> {
         Reach { slot, rows: self.columns, ranges: 1, align: self.tile_columns }
     }
 
+    /// The rows of a constant that the tile's rows have as their places in
+    /// their items.
+    fn of_places(&self, slot: usize) -> Reach {
+        // The end of one item and the start of the next; a whole item between
+        // them joins both.
+        let period = self.output_item_rows();
+        let align = gcd(self.tile_rows, period);
+        Reach { slot, rows: self.rows.min(period), ranges: self.items().min(2), align }
+    }
+
+    /// The rows of a slot that have the tile's columns as their places in some
+    /// blocks.
+    fn blocks_of_columns(&self, slot: usize, blocks: u64) -> Reach {
+        let columns = u64::from(self.local.output.columns);
+        Reach {
+            slot,
+            rows: blocks.saturating_mul(self.columns),
+            ranges: if self.columns == columns { 1 } else { blocks },
+            align: gcd(self.tile_columns, columns),
+        }
+    }
+
+    /// The rows of the inputs that an index may name: each entry of the tile
+    /// another row, at worst every other row, so that no two touch.
+    fn arranged(&self) -> Vec<Reach> {
+        let entries = self.rows.saturating_mul(self.columns);
+        let items = self.items();
+        let named = |slot| {
+            let all = items.saturating_mul(self.item_rows(slot));
+            let rows = entries.min(all);
+            // Rows beyond every other one join two ranges each.
+            let ranges = rows.min(all.div_ceil(2));
+            Reach { slot, rows, ranges, align: 1 }
+        };
+        (0..self.local.inputs).map(named).collect()
+    }
+
     /// The reach in each slot, and the number of ranges before they are joined.
     fn reaches(&self) -> (Vec<Reach>, u64) {
         let constant = self.local.inputs;
         let mut pieces = 8;
         let reaches = match self.local.op {
-            Op::Linear { .. } => {
+            Op::Linear { .. } | Op::GroupLinear { .. } => {
                 let mut reaches: Vec<Reach> = (0..constant).map(|slot| self.same(slot)).collect();
                 reaches.extend([self.of_columns(constant), self.of_columns(constant + 1)]);
                 reaches
@@ -194,11 +236,15 @@ impl<'a> Tile<'a> {
                 pieces += self.rows;
                 vec![self.band(window)]
             }
-            Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } => {
+            Op::GroupUnfold(moved) => {
+                pieces += self.rows;
+                moved.covered().map(|covered| self.band(&covered)).into_iter().collect()
+            }
+            Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } | Op::Curve { .. } => {
                 vec![self.same(0), self.all(constant)]
             }
             Op::ScaleColumns { .. } => vec![self.same(0), self.of_columns(constant)],
-            Op::Add { .. } | Op::Quantise => vec![self.same(0), self.same(1)],
+            Op::Add { .. } | Op::Quantise | Op::Mul { .. } => vec![self.same(0), self.same(1)],
             Op::Requantise { .. } | Op::Relu | Op::RowScale | Op::L2Normalise => {
                 vec![self.same(0)]
             }
@@ -214,14 +260,23 @@ impl<'a> Tile<'a> {
                 vec![self.same(0), named(1), named(2)]
             }
             Op::AddRows { .. } => {
-                // The end of one item and the start of the next; a whole item
-                // between them joins both.
-                let period = self.output_item_rows();
-                let items = touched(self.rows, self.tile_rows, period, self.batch);
-                pieces += items;
-                let rows = self.rows.min(period);
-                let align = gcd(self.tile_rows, period);
-                vec![self.same(0), Reach { slot: 1, rows, ranges: items.min(2), align }]
+                pieces += self.items();
+                vec![self.same(0), self.of_places(1)]
+            }
+            Op::Arrange { .. } => {
+                let reaches = self.arranged();
+                let named = reaches.iter().fold(0u64, |sum, reach| sum.saturating_add(reach.rows));
+                pieces += self.items().saturating_add(named);
+                let index = self.of_places(constant);
+                reaches.into_iter().chain([index]).collect()
+            }
+            Op::Product { blocks, .. } => {
+                let blocks = u64::from(*blocks).max(1);
+                let period = (self.output_item_rows() / blocks).max(1);
+                let all = self.batch.saturating_mul(blocks);
+                let touched = touched(self.rows, self.tile_rows, period, all);
+                pieces += touched;
+                vec![self.same(0), self.blocks_of_columns(1, touched)]
             }
             Op::AttentionWeights { heads, .. } => {
                 let heads = u64::from(*heads).max(1);
@@ -241,7 +296,7 @@ impl<'a> Tile<'a> {
                 self.context(heads)
             }
             Op::Transpose => {
-                let items = touched(self.rows, self.tile_rows, self.output_item_rows(), self.batch);
+                let items = self.items();
                 pieces += items;
                 let align = self.item_rows(0);
                 let rows = items.saturating_mul(align);
@@ -337,7 +392,6 @@ impl<'a> Tile<'a> {
 
     fn context(&self, heads: u64) -> Vec<Reach> {
         let sequence = u64::from(self.local.run.sequence);
-        let hidden = u64::from(self.local.output.columns);
         let all = heads;
         let (items, heads) = self.context_items(heads);
         // If the rows of an item are read whole, its heads touch each other. If
@@ -354,13 +408,7 @@ impl<'a> Tile<'a> {
             ranges,
             align: gcd(self.tile_rows, sequence),
         };
-        let values = Reach {
-            slot: 1,
-            rows: items.saturating_mul(self.columns),
-            ranges: if self.columns == hidden { 1 } else { items },
-            align: gcd(self.tile_columns, hidden),
-        };
-        vec![weights, values, self.of_columns(2)]
+        vec![weights, self.blocks_of_columns(1, items), self.of_columns(2)]
     }
 }
 

@@ -28,6 +28,16 @@ struct Opened<'a> {
 
 impl RowSource for Opened<'_> {
     fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        self.read_from(slot, row, 0, to)
+    }
+
+    fn read_from(
+        &self,
+        slot: usize,
+        row: u32,
+        first: u32,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
         // The rows are in the order of slots, then rows: take the last that
         // starts no later.
         let at = self.rows.partition_point(|(own, rows)| (*own, rows.first) <= (slot, row));
@@ -36,7 +46,7 @@ impl RowSource for Opened<'_> {
         if *own != slot {
             return Err(missing);
         }
-        rows.read(row, to).ok_or(missing)
+        rows.read_from(row, first, to).ok_or(missing)
     }
 }
 

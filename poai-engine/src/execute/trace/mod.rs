@@ -410,6 +410,18 @@ impl RowSource for Values<'_> {
         let rows: Rows<'_> = tensor.rows();
         rows.read(row, to).ok_or(missing)
     }
+
+    fn read_from(
+        &self,
+        slot: usize,
+        row: u32,
+        first: u32,
+        to: &mut [i32],
+    ) -> Result<(), StepError> {
+        let missing = StepError::Missing { slot, row };
+        let (tensor, _) = self.held(slot).ok_or(missing)?;
+        tensor.rows().read_from(row, first, to).ok_or(missing)
+    }
 }
 
 /// The bytes and siblings of some rows.

@@ -1,6 +1,8 @@
 //! Programs of one step each, at the ends of the step's ranges: extreme
 //! entries, ties, shifts of 0 and 62, single rows, lengths, masks, pads.
 
+mod imported;
+
 use super::zoo::entries;
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, Window,
@@ -126,6 +128,7 @@ pub fn cases() -> Vec<ProgramCase> {
     embeddings(&mut edges);
     attention(&mut edges);
     shapes(&mut edges);
+    imported::cases(&mut edges);
     edges.0
 }
 

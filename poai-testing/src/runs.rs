@@ -22,5 +22,9 @@ pub fn runs() -> Vec<ZooRun> {
         let (network, inputs) = (zoo::classifier(), zoo::images(&run));
         ZooRun { name: "classifier", network, run, inputs }
     });
-    encoder.into_iter().chain(classifier).collect()
+    let gates = [run(3, 1), run(8, 1)].map(|run| {
+        let (network, inputs) = (zoo::gates(), zoo::small_images(&run));
+        ZooRun { name: "gates", network, run, inputs }
+    });
+    encoder.into_iter().chain(classifier).chain(gates).collect()
 }

@@ -2,7 +2,8 @@
 //! constants and inputs.
 
 use poai_core::program::{
-    Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ProgramError, RunShape, ValueId, Window,
+    Builder, Clamp, ConstantId, Dim, Dtype, Form, GroupWindow, Op, ProgramError, RunShape, ValueId,
+    Window,
 };
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
@@ -60,6 +61,13 @@ impl Zoo {
     }
 
     fn linear(&mut self, inputs: &[ValueId], n: usize, k: usize, clamp: Clamp) -> ValueId {
+        let (weights, requantise) = self.weights(n, k);
+        let shifts = if inputs.len() > 1 { [25, 14, 1] } else { [26, 0, 1] };
+        self.step(Op::Linear { weights, requantise, shifts, clamp }, inputs)
+    }
+
+    /// Weights, and the numbers of their output channels.
+    fn weights(&mut self, n: usize, k: usize) -> (ConstantId, ConstantId) {
         let weights = self.constant((n, k), Dtype::I8, -63, 63);
         let channels: Vec<i32> = entries("before", n, -500, 500)
             .into_iter()
@@ -67,9 +75,7 @@ impl Zoo {
             .zip(entries("after", n, -9, 9))
             .flat_map(|((before, multiplier), after)| [before, multiplier, after])
             .collect();
-        let requantise = self.given((n, 3), Dtype::I32, &channels);
-        let shifts = if inputs.len() > 1 { [25, 14, 1] } else { [26, 0, 1] };
-        self.step(Op::Linear { weights, requantise, shifts, clamp }, inputs)
+        (weights, self.given((n, 3), Dtype::I32, &channels))
     }
 
     /// `rnd(127·exp(−i/40))`.
@@ -178,4 +184,43 @@ pub fn classifier() -> Network {
 pub fn images(run: &RunShape) -> Vec<Tensor> {
     let rows = 63 * run.batch as usize;
     vec![Tensor::new(rows, 3, Dtype::I8, &entries("images", rows * 3, -64, 63)).unwrap()]
+}
+
+/// A gated, dilated convolution of 8×6 images of 4 channels, joined with its
+/// input and multiplied by itself.
+pub fn gates() -> Network {
+    let mut zoo = Zoo::new(&[Form::new(Dim::fixed(48), Dim::fixed(4), Dtype::I8)]);
+    let image = zoo.builder.input(0);
+    let window = Window { height: 8, width: 6, kernel: [3; 2], stride: [1; 2], pads: [2, 1, 2, 1] };
+    let moved = GroupWindow { window, dilation: [2, 1], groups: 4 };
+    let x = zoo.step(Op::GroupUnfold(moved), &[image]);
+    let (weights, requantise) = zoo.weights(8, 9);
+    let clamp = Clamp::full(Dtype::I16);
+    let op = Op::GroupLinear { weights, requantise, groups: 4, shifts: [22, 0, 1], clamp };
+    let x = zoo.step(op, &[x]);
+    let table: Vec<i32> =
+        (-128..=128).map(|at: i32| 16384 + at * 16384 / (32 + at.abs())).collect();
+    let table = zoo.given((257, 1), Dtype::I16, &table);
+    let gate = zoo.step(Op::Curve { table, shift: 2, pass_above: false }, &[x]);
+    let x = zoo.step(Op::Mul { shift: 18, clamp: Clamp::SYMMETRIC }, &[x, gate]);
+    // Channels first, the 8 of the product and then the 4 of the image, in
+    // rows of 9 with a column of zeros.
+    let numbers: Vec<i32> = (0..80 * 9)
+        .map(|at| match (at / 9 * 8 + at % 9, at % 9) {
+            (_, 8) => -1,
+            (at @ ..384, _) => at % 48 * 8 + at / 48,
+            (at @ 384..576, _) => 384 + (at - 384) % 48 * 4 + (at - 384) / 48,
+            _ => -1,
+        })
+        .collect();
+    let index = zoo.given((80, 9), Dtype::I32, &numbers);
+    let x = zoo.step(Op::Arrange { index }, &[x, image]);
+    zoo.step(Op::Product { blocks: 2, shift: 4, clamp }, &[x, x]);
+    zoo.finish()
+}
+
+/// Images for [`gates`].
+pub fn small_images(run: &RunShape) -> Vec<Tensor> {
+    let rows = 48 * run.batch as usize;
+    vec![Tensor::new(rows, 4, Dtype::I8, &entries("small images", rows * 4, -64, 63)).unwrap()]
 }

@@ -25,7 +25,8 @@ class Rules:
 
 def receipt_digest(program, header, root, values, job, prover, rules):
     """The digest of a receipt of a header, given the header's bytes."""
-    linear = sum(value.macs for value, step in values if step and step.kind == "linear")
+    linear = sum(value.macs for value, step in values
+                 if step and step.kind in ("linear", "group linear"))
     total = sum(value.macs for value, _ in values)
     receipt = (
         VERSION
@@ -61,7 +62,7 @@ class Grid:
     def __init__(self, value, step):
         self.rows, self.columns = len(value.rows), value.columns
         self.tile_rows = 1 if step.kind == "mean pool" else 32
-        product = step.kind in ("linear", "attention context")
+        product = step.kind in ("linear", "group linear", "attention context", "product")
         self.tile_columns = 32 if product else self.columns
         self.across = -(-self.columns // self.tile_columns)
         self.tiles = -(-self.rows // self.tile_rows) * self.across

@@ -1,6 +1,6 @@
 """Every step of §12, one function each, and the run of a program."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from operator import mul
 
@@ -79,33 +79,76 @@ def each(tensor, function):
 
 @step("linear")
 def linear(a):
+    return product_with_weights(a, 1)
+
+
+@step("group linear")
+def group_linear(a):
+    return product_with_weights(a, a.groups)
+
+
+def product_with_weights(a, groups):
     weights, channels = a.constants["weights"], a.constants["requantise"]
-    assert a.x.type == 1 and len(channels) == len(weights)
-    assert all(len(row) == a.x.columns for row in weights)
+    n, k = len(weights), len(weights[0])
+    assert a.x.type == 1 and len(channels) == n and all(len(row) == 3 for row in channels)
+    assert groups > 0 and a.x.columns == groups * k and n % groups == 0
     scales = a.one_a_row(1, len(a.x.rows)) if len(a.inputs) > 1 else None
 
     def entry(row, channel, index):
+        group = channel * groups // n
         before, multiplier, after = channels[channel]
-        v = sat(rsh(sat(dot(row, weights[channel]) + before) * multiplier, a.s0))
+        acc = dot(row[group * k : (group + 1) * k], weights[channel])
+        v = sat(rsh(sat(acc + before) * multiplier, a.s0))
         if scales:
             v = sat(rsh(v * scales[index], a.s1))
         return rsh(sat(v + after), a.s2)
 
     output = a.clamped([[entry(row, channel, index) for channel in range(len(weights))]
                         for index, row in enumerate(a.x.rows)])
-    output.macs = len(a.x.rows) * len(weights) * a.x.columns
+    output.macs = len(a.x.rows) * n * k
     return output
 
 
-def under_windows(a, item):
+@step("product")
+def product(a):
+    left, right = a.inputs
+    assert left.type == right.type == 1 and left.columns == right.columns and a.blocks > 0
+
+    def blocks(item):
+        each = len(item) // a.blocks
+        assert each * a.blocks == len(item), "blocks that do not divide the rows"
+        return [item[i * each : (i + 1) * each] for i in range(a.blocks)]
+
+    output = a.clamped([[rsh(dot(x, y), a.shift) for y in b]
+                        for items in zip(a.items(left), a.items(right))
+                        for x_block, b in zip(*map(blocks, items)) for x in x_block])
+    output.macs = len(output.rows) * output.columns * left.columns
+    return output
+
+
+def under_windows(a, item, window=None, dilation=(1, 1)):
     """For each position, the pixels of an item; None outside the image."""
-    window = a.window
+    window = window or a.window
     assert len(item) == window.height * window.width
     assert max(window.top, window.bottom) < window.kernel_height
     assert max(window.left, window.right) < window.kernel_width
     assert window.kernel_height * window.kernel_width <= 1 << 16
     return [[None if pixel is None else item[pixel] for pixel in position]
-            for position in window.positions()]
+            for position in window.positions(dilation)]
+
+
+@step("group unfold")
+def group_unfold(a):
+    window, dilation = a.window, (a.dilation_down, a.dilation_right)
+    assert a.x.type == 1 and a.groups > 0 and a.x.columns % a.groups == 0
+    assert min(dilation) > 0 and min(window.kernel_height, window.kernel_width) > 0
+    covered = replace(window, kernel_height=dilation[0] * (window.kernel_height - 1) + 1,
+                      kernel_width=dilation[1] * (window.kernel_width - 1) + 1)
+    each, outside = a.x.columns // a.groups, [0] * a.x.columns
+    return Tensor(1, [[x for group in range(a.groups) for pixel in position
+                       for x in (pixel or outside)[group * each : (group + 1) * each]]
+                      for item in a.items(a.x)
+                      for position in under_windows(a, item, covered, dilation)])
 
 
 @step("unfold")
@@ -141,6 +184,14 @@ def add(a):
                       for rows in zip(left.rows, right.rows)])
 
 
+@step("mul")
+def multiply(a):
+    left, right = a.inputs
+    assert len(left.rows) == len(right.rows) and left.columns == right.columns
+    return a.clamped([[rsh(x * y, a.shift) for x, y in zip(*rows)]
+                      for rows in zip(left.rows, right.rows)])
+
+
 @step("requantise")
 def requantise(a):
     return a.clamped(each(a.x, lambda x: rsh(x * a.m, a.shift)))
@@ -162,6 +213,20 @@ def table(a):
         return entries[clip(index, 0, 255)]
 
     return Tensor(type, each(a.x, entry))
+
+
+@step("curve")
+def curve(a):
+    points = a.column("table", 257)
+    assert a.types["table"] == 2 and a.shift <= 23
+
+    def entry(x):
+        j, f = divmod(max(x + (128 << a.shift), 0), 1 << a.shift)
+        if j < 256:
+            return points[j] + rsh((points[j + 1] - points[j]) * f, a.shift)
+        return sat16(x) if a.pass_above else points[256]
+
+    return Tensor(2, each(a.x, entry))
 
 
 def exponentials(a):
@@ -285,6 +350,20 @@ def reshape(a):
     return Tensor(a.x.type, output)
 
 
+@step("arrange")
+def arrange(a):
+    index, type = a.constants["index"], a.inputs[0].type
+    assert a.types["index"] == 4 and all(tensor.type == type for tensor in a.inputs)
+    output = []
+    for items in zip(*map(a.items, a.inputs)):
+        entries = [x for item in items for row in item for x in row]
+        assert len(entries) < 1 << 31
+        if not all(-1 <= number < len(entries) for row in index for number in row):
+            raise NoOutput("a number that names no entry")
+        output += [[0 if number == -1 else entries[number] for number in row] for row in index]
+    return Tensor(type, output)
+
+
 @step("row scale")
 def row_scale(a):
     return Tensor(4, [[sat(max(1, max(map(abs, row))))] for row in a.x.rows])
@@ -341,7 +420,7 @@ def run(program, constants, inputs, batch, sequence):
     values = list(inputs)
     for step in program.steps:
         named = {name: constants[index] for name, index in step.fields.items()
-                 if name in ("weights", "requantise", "table", "affine", "scales", "alpha", "scale")}
+                 if name in ("weights", "requantise", "table", "affine", "scales", "alpha", "scale", "index")}
         args = Args(step.fields, {name: tensor.rows for name, tensor in named.items()},
                     {name: tensor.type for name, tensor in named.items()},
                     [values[index] for index in step.inputs], batch, sequence)

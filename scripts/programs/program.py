@@ -32,6 +32,12 @@ STEPS = {
     19: ("mean pool", ""),
     20: ("L2 normalise", ""),
     21: ("scale columns", "scale:k shift:s clamp:c"),
+    22: ("mul", "shift:s clamp:c"),
+    23: ("curve", "table:k shift:s pass_above:f"),
+    24: ("arrange", "index:k"),
+    25: ("group unfold", "window:w dilation_down:u dilation_right:u groups:u"),
+    26: ("group linear", "weights:k requantise:k groups:u s0:s s1:s s2:s clamp:c"),
+    27: ("product", "blocks:u shift:s clamp:c"),
 }
 
 
@@ -145,13 +151,15 @@ class Window:
         right = self.left + self.width + self.right - self.kernel_width
         return down // self.stride_down + 1, right // self.stride_right + 1
 
-    def positions(self):
-        """For each position, the pixels under the kernel; None outside."""
+    def positions(self, dilation=(1, 1)):
+        """For each position, the pixels under the kernel, of those that it
+        covers every dilation-th down and right; None outside."""
         down, right = self.size()
         for y in range(down):
             for x in range(right):
                 yield [self.pixel(y, x, j, i)
-                       for j in range(self.kernel_height) for i in range(self.kernel_width)]
+                       for j in range(0, self.kernel_height, dilation[0])
+                       for i in range(0, self.kernel_width, dilation[1])]
 
     def pixel(self, y, x, j, i):
         row = y * self.stride_down + j - self.top
@@ -178,6 +186,7 @@ def decode(data):
         pairs = (entry.split(":") for entry in layout.split())
         fields = {name: read_field(code, structure, numbers) for name, code in pairs}
         inputs = [structure.u32() for _ in range(structure.u8())]
+        assert len(inputs) <= 16, f"expected at most 16 inputs, got {len(inputs)}"
         assert all(value < len(program.inputs) + index for value in inputs), "expected an earlier value, got a later one"
         program.steps.append(Step(kind, fields, inputs))
     structure.end("the structure")

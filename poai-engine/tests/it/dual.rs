@@ -226,6 +226,7 @@ fn networks_run_on_both() {
     let cases = [
         (zoo::encoder(), tokens, zoo::tokens(&tokens)),
         (zoo::classifier(), images, zoo::images(&images)),
+        (zoo::gates(), images, zoo::small_images(&images)),
     ];
     for (network, run, inputs) in cases {
         let root = |backend: Arc<dyn Device>| {

@@ -7,6 +7,7 @@ mod dual;
 mod miner;
 mod operands;
 mod programs;
+mod reads;
 mod reuse;
 mod steps;
 mod tiles;

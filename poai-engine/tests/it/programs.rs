@@ -126,7 +126,7 @@ fn products_that_are_mined_are_the_same() {
 
 #[test]
 fn encoding_is_canonical() {
-    for network in [zoo::encoder(), zoo::classifier()] {
+    for network in [zoo::encoder(), zoo::classifier(), zoo::gates()] {
         let program = network.program();
         let bytes = program.to_bytes();
         let decoded = Program::from_bytes(&bytes).unwrap();
@@ -227,19 +227,21 @@ fn bad_runs_are_refused() {
 
 #[test]
 fn products_are_told_from_other_steps() {
-    for network in [zoo::encoder(), zoo::classifier()] {
+    for network in [zoo::encoder(), zoo::classifier(), zoo::gates()] {
         let program = network.program();
         let run = RunShape { batch: 3, sequence: 5 };
         let (mut products, mut with_weights) = (0, 0);
         for value in (0..program.values() as u32).map(ValueId) {
             let Some(step) = program.step_of(value) else { continue };
             let name = step.op.name();
-            let product = matches!(name, "linear" | "attention weights" | "attention context");
+            let weighted = matches!(name, "linear" | "group linear");
+            let of_values = matches!(name, "attention weights" | "attention context" | "product");
+            let product = weighted || of_values;
             assert_eq!(step.op.is_product(), product, "{name}");
             // Products have multiply-accumulates, and no other steps do.
             assert_eq!(program.macs(value, &run) > 0, product, "{name}");
             products += program.macs(value, &run);
-            with_weights += if name == "linear" { program.macs(value, &run) } else { 0 };
+            with_weights += if weighted { program.macs(value, &run) } else { 0 };
         }
         assert!(with_weights > 1);
         assert_eq!(program.macs_with_weights(&run), with_weights);

@@ -16,8 +16,11 @@ fn root(model: &Session, run: &RunShape, inputs: Inputs) -> String {
 
 #[test]
 fn later_runs_are_as_the_first() {
-    let zoo: [(fn() -> Network, Inputs); 2] =
-        [(zoo::encoder, zoo::tokens), (zoo::classifier, zoo::images)];
+    let zoo: [(fn() -> Network, Inputs); 3] = [
+        (zoo::encoder, zoo::tokens),
+        (zoo::classifier, zoo::images),
+        (zoo::gates, zoo::small_images),
+    ];
     for (network, inputs) in zoo {
         let model = model(network());
         // The extents include some with equal padded sizes but different

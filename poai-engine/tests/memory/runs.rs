@@ -42,9 +42,11 @@ fn runs_take_no_more_than_their_bound() {
         challenge: Challenge([1; 32]),
         options: MineOptions::new(Difficulty::ONE).keep(Keep::UpTo(usize::MAX)),
     };
-    for (network, run, inputs) in
-        [(zoo::encoder(), encoder, zoo::tokens(&encoder)), (deep(), rows, vec![input])]
-    {
+    for (network, run, inputs) in [
+        (zoo::encoder(), encoder, zoo::tokens(&encoder)),
+        (zoo::gates(), rows, zoo::small_images(&rows)),
+        (deep(), rows, vec![input]),
+    ] {
         let session = Session::new(network, Arc::new(Cpu::new())).unwrap();
         session.keep_at_most(0);
         // The pool's threads keep some memory from their first work on.

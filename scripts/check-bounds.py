@@ -34,6 +34,7 @@ class Step:
     heads: int = 1
     constants: list = field(default_factory=list)  # rows and columns
     lengths: bool = False
+    others: list = field(default_factory=list)  # rows of an item and columns, of further inputs
     window: tuple = ()  # output height and width, image height and width, stride, kernel
 
 
@@ -65,13 +66,25 @@ def memory(step, batch, sequence):
     u = tile_columns if step.columns > tile_columns else 0
     q, x, pieces = step.rows // batch, step.input_columns, 0
     match step.kind:
-        case "linear":
+        case "linear" | "group linear":
             entries = [r * x, r] + [c * columns for _, columns in step.constants]
-        case "unfold" | "max pool" | "average pool":
+        case "unfold" | "group unfold" | "max pool" | "average pool":
             pieces = r
             entries = [step.window[3] * window_lines(step, r, t, batch) * x]
-        case "add":
+        case "add" | "mul":
             entries = [r * x, r * x]
+        case "curve":
+            entries = [r * x, 257]
+        case "arrange":
+            items = touched(r, t, q, batch)
+            inputs = [(step.item_rows, x), *step.others]
+            named = [(min(r * c, items * rows), columns) for rows, columns in inputs]
+            pieces = items + sum(rows for rows, _ in named)
+            entries = [rows * columns for rows, columns in named]
+            entries += [min(r, q) * columns for _, columns in step.constants]
+        case "product":
+            pieces = touched(r, t, q // step.heads, batch * step.heads)
+            entries = [r * x, pieces * c * x]
         case "embed":
             pieces = 2 * r
             entries = [r * x] + [min(r, rows) * columns for rows, columns in step.constants]
@@ -109,19 +122,23 @@ def memory(step, batch, sequence):
     return 4 * sum(entries) + 4 * r * c + 16 * rows + 256 * (pieces + 8) + 4096
 
 
-def step_of(kind, sizes, batch, sequence, lengths):
+def step_of(kind, sizes, batch, sequence, again):
     a, b, c, d = sizes
     hidden = c * d
     match kind:
         case "linear":
             constants = [(hidden, 8 * b), (hidden, 3)]
             return Step(kind, 8 * b, 1, a, batch * a, hidden, 1, tile_columns=32, constants=constants)
-        case "unfold" | "max pool" | "average pool":
+        case "unfold" | "group unfold" | "max pool" | "average pool":
             kernel, stride = (1 + c % 4, 1 + d % 4), (1 + c % 3, 1 + d % 3)
+            area = kernel[0] * kernel[1] if kind.endswith("unfold") else 1
             pads = [min(pad, c % 4, d % 4) for pad in (c % 2, d % 2, c % 3 % 2, d % 3 % 2)]
+            if kind == "group unfold":
+                dilation = (1 + d % 2, 1 + c % 3)
+                kernel = [each * (side - 1) + 1 for each, side in zip(dilation, kernel)]
             height = (pads[0] + a + pads[2] - kernel[0]) // stride[0] + 1
             width = (pads[1] + b + pads[3] - kernel[1]) // stride[1] + 1
-            columns = hidden * (kernel[0] * kernel[1] if kind == "unfold" else 1)
+            columns = hidden * area
             window = (height, width, a, b, stride[0], kernel[0])
             return Step(kind, hidden, 1, a * b, batch * height * width, columns, 1, window=window)
         case "reshape":
@@ -130,7 +147,7 @@ def step_of(kind, sizes, batch, sequence, lengths):
             return Step(kind, a * b, 1, sequence, batch * a * b, sequence, 1)
         case "attention weights":
             rows = batch * c * sequence
-            return Step(kind, hidden, 1, sequence, rows, sequence, 1, heads=c, lengths=lengths)
+            return Step(kind, hidden, 1, sequence, rows, sequence, 1, heads=c, lengths=again)
         case "attention context":
             item = c * sequence
             return Step(kind, sequence, 1, item, batch * sequence, hidden, 2, tile_columns=32, heads=c)
@@ -141,8 +158,17 @@ def step_of(kind, sizes, batch, sequence, lengths):
             return Step(kind, 1, 4, a, batch * a, a, 2, constants=constants)
         case "add rows":
             return Step(kind, a, 2, sequence, batch * sequence, a, 2)
-        case "add":
+        case "add" | "mul" | "curve":
             return Step(kind, b * c, 2, a, batch * a, b * c, 2)
+        case "arrange":
+            constants, others = [(hidden, a)], [(c, d)]
+            return Step(kind, b, 1, a, batch * hidden, a, 1, constants=constants, others=others)
+        case "group linear":
+            constants = [(hidden, b), (hidden, 3)]
+            return Step(kind, b * c, 1, a, batch * a, hidden, 1, tile_columns=32, constants=constants)
+        case "product":
+            rows, columns = (c * sequence, sequence) if again else (a * c, d)
+            return Step(kind, 8 * b, 1, rows, batch * rows, columns, 2, tile_columns=32, heads=c)
         case _:
             raise ValueError(f"expected a kind of step, got {kind}")
 
@@ -154,8 +180,10 @@ def main():
             kind, *numbers = LINE.fullmatch(line.strip()).groups()
             *sizes, batch, sequence, known = map(int, numbers)
             key = (kind, *sizes, batch, sequence)
-            # Attention weights come twice, the second time with lengths.
-            step = step_of(kind, sizes, batch, sequence, key in seen)
+            # Attention weights come twice, the second time with lengths, and
+            # products, the second time of rows for every token.
+            again = key in seen or (kind == "product" and sequence > 1)
+            step = step_of(kind, sizes, batch, sequence, again)
             seen.add(key)
             got = memory(step, batch, sequence)
             if got != known:

@@ -69,15 +69,17 @@ pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
     session.trace((shape, inputs)).unwrap().trace.with_rules(RULES)
 }
 
-/// Both programs' traces, made once.
-pub fn traces() -> &'static [Trace; 2] {
-    static TRACES: OnceLock<[Trace; 2]> = OnceLock::new();
+/// All programs' traces, made once.
+pub fn traces() -> &'static [Trace; 3] {
+    static TRACES: OnceLock<[Trace; 3]> = OnceLock::new();
     TRACES.get_or_init(|| {
         let encoder = RunShape { batch: 3, sequence: 40 };
         let classifier = RunShape { batch: 7, sequence: 1 };
+        let gates = RunShape { batch: 3, sequence: 1 };
         [
             run(zoo::encoder(), encoder, zoo::tokens(&encoder)),
             run(zoo::classifier(), classifier, zoo::images(&classifier)),
+            run(zoo::gates(), gates, zoo::small_images(&gates)),
         ]
     })
 }

@@ -98,7 +98,7 @@ fn arrange(edges: &mut Edges) {
         edges.add("joined", (2, 1), &[x(2), other], &[joined], op);
         edges.add("nothing", (1, 1), &[x(1)], &[index(2, 3, |_, _| -1)], op);
         let last = index(1, 1, |_, _| 5 * 37 - 1);
-        edges.add("the last", (70, 1), &[x(70)], &[last], op);
+        edges.add("the last", (60, 1), &[x(60)], &[last], op);
     }
     // As many inputs as a step may have, in reverse.
     let inputs: Vec<Input> = (1..=16).map(|columns| fixed("many", 2, 2, columns, I16)).collect();

@@ -81,6 +81,8 @@ impl Checker {
                         let root = self.root_of(value, inputs, read.slot).ok_or(no_tile)?;
                         opened.rows.push(open(value, &local, &read, &root, from)?);
                     }
+                    // An index comes after the inputs whose entries it names.
+                    opened.rows.sort_unstable_by_key(|(slot, rows)| (*slot, rows.first));
                 }
                 // An honest run would have stopped here.
                 Err(source @ StepError::Index { .. }) => {

@@ -12,6 +12,7 @@ mod fraud;
 mod freivalds;
 mod full;
 mod hostile;
+mod imported;
 mod no_std;
 mod receipt;
 mod rules;

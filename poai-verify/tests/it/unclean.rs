@@ -109,6 +109,11 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
             RunShape { batch: 1, sequence: 1 },
             zoo::images(&RunShape { batch: 1, sequence: 1 }),
         ),
+        run(
+            zoo::gates(),
+            RunShape { batch: 1, sequence: 1 },
+            zoo::small_images(&RunShape { batch: 1, sequence: 1 }),
+        ),
     ];
     let mut seen = BTreeSet::new();
     for trace in &small {
@@ -230,7 +235,7 @@ fn unclean_inputs_are_convicted_by_their_rows() {
             }
         }
     }
-    assert_eq!(count, 4 + 6, "ids and lengths, and images");
+    assert_eq!(count, 4 + 6 + 6, "ids and lengths, images, and small images");
 }
 
 #[test]

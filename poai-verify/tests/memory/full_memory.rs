@@ -16,6 +16,7 @@ fn no_full_check_takes_more_memory_than_its_bound() {
     for (network, inputs, run) in [
         (zoo::encoder(), zoo::tokens as fn(&RunShape) -> _, RunShape { batch: 5, sequence: 60 }),
         (zoo::classifier(), zoo::images, RunShape { batch: 30, sequence: 1 }),
+        (zoo::gates(), zoo::small_images, RunShape { batch: 30, sequence: 1 }),
     ] {
         let session = network.on(device()).unwrap();
         let asked = (run, inputs(&run));

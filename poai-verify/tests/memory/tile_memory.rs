@@ -17,6 +17,7 @@ fn no_tile_takes_more_memory_than_its_bound() {
     for batch in [1, 7] {
         let shape = RunShape { batch, sequence: 1 };
         traces.push(run(zoo::classifier(), shape, zoo::images(&shape)));
+        traces.push(run(zoo::gates(), shape, zoo::small_images(&shape)));
     }
     let rules = TraceRules { sequence_max: 70, ..RULES };
     for trace in traces {

@@ -69,6 +69,25 @@ __device__ __forceinline__ void row_store(void* out, uint32_t type, bool is_true
     }
 }
 
+// The dot product of `count` entries. It takes four at a time if both begin at
+// a multiple of four and `count` is a multiple of four.
+__device__ __forceinline__ int32_t dot(const int8_t* a, const int8_t* b, uint32_t count,
+                                       bool by_words) {
+    int32_t sum = 0;
+    if (by_words) {
+        const int* words_a = reinterpret_cast<const int*>(a);
+        const int* words_b = reinterpret_cast<const int*>(b);
+        for (uint32_t word = 0; word < count / 4; word++) {
+            sum = __dp4a(words_a[word], words_b[word], sum);
+        }
+        return sum;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sum += int32_t(a[i]) * b[i];
+    }
+    return sum;
+}
+
 // Rounding and saturation.
 
 __device__ __forceinline__ int64_t add_saturating(int64_t a, int64_t b) {
@@ -103,6 +122,26 @@ __device__ __forceinline__ int32_t sat16(int64_t x) { return clamp(x, -32768, 32
 // x saturated to the range of a type, which for operands is narrower.
 __device__ __forceinline__ int32_t sat_type(int64_t x, uint32_t type) {
     return type == 1 ? clamp(x, -64, 63) : type == 2 ? sat16(x) : sat32(x);
+}
+
+// What follows a sum of a product with weights: its channel's three numbers,
+// and the scale of its row if the step has one.
+struct Requantise {
+    uint32_t shift0, shift1, shift2;
+    int32_t least, most;
+    bool scaled;
+    int32_t scale;
+};
+
+__device__ __forceinline__ int32_t requantise(int32_t sum, const int32_t* channel,
+                                              const Requantise& how) {
+    int32_t v = sat32(int64_t(sum) + channel[0]);
+    v = sat32(rsh_product(v, channel[1], how.shift0));
+    if (how.scaled) {
+        v = sat32(rsh_product(v, how.scale, how.shift1));
+    }
+    v = sat32(int64_t(v) + channel[2]);
+    return clamp(rsh_product(v, 1, how.shift2), how.least, how.most);
 }
 
 // x/n to the nearest integer, halves up, for n > 0.

@@ -10,25 +10,6 @@
 // Weights are stored less this, so that 0..=127 become operands.
 constexpr int32_t WEIGHT_OFFSET = 64;
 
-// The dot product of `count` entries. It takes four at a time if both begin at
-// a multiple of four and `count` is a multiple of four.
-__device__ __forceinline__ int32_t dot(const int8_t* a, const int8_t* b, uint32_t count,
-                                       bool by_words) {
-    int32_t sum = 0;
-    if (by_words) {
-        const int* words_a = reinterpret_cast<const int*>(a);
-        const int* words_b = reinterpret_cast<const int*>(b);
-        for (uint32_t word = 0; word < count / 4; word++) {
-            sum = __dp4a(words_a[word], words_b[word], sum);
-        }
-        return sum;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        sum += int32_t(a[i]) * b[i];
-    }
-    return sum;
-}
-
 // Rows (item, head, i) of columns j, for `batch` items. q and k have `columns`
 // columns of type 1 and one row a token. `alpha` is heads×1, `table` 256×1 of
 // type 2, `lengths` batch×1 or null. `sums`, with the output's rows and

@@ -2,7 +2,7 @@
 //
 // Steps that move entries, and pools of pixels. Unless a kernel's comment
 // differs, it takes blocks of 256 threads, as many as there are groups of 8
-// padded rows of the output: a warp makes a row. Input and output are of one
+// padded rows of the output: a warp makes a row. Inputs and output are of one
 // type.
 #include "steps.cuh"
 
@@ -93,6 +93,66 @@ extern "C" __global__ void __launch_bounds__(256)
         return inside ? x[(at.image + uint64_t(down) * width + uint64_t(right)) * stride + channel]
                       : int8_t(0);
     });
+}
+
+// As step_unfold, for a kernel with `gap_down` and `gap_right` from one pixel to
+// the next, in the order group, down, right, channel of the group. Pixels have
+// groups·`channels` columns.
+extern "C" __global__ void __launch_bounds__(256)
+    step_group_unfold(const int8_t* x, int8_t* out, uint32_t rows, uint32_t channels,
+                      uint32_t groups, uint32_t gap_down, uint32_t gap_right, uint32_t height,
+                      uint32_t width, uint32_t kernel_down, uint32_t kernel_right,
+                      uint32_t stride_down, uint32_t stride_right, uint32_t top, uint32_t left,
+                      uint32_t out_height, uint32_t out_width) {
+    Window window = {height,       width, kernel_down, kernel_right, stride_down,
+                     stride_right, top,   left,        out_height,   out_width};
+    uint32_t row = warp_row(), stride = row_stride(groups * channels, 1);
+    uint32_t area = kernel_down * kernel_right;
+    Position at = position(window, row);
+    row_store(out, 1, row < rows, groups * area * channels, [=](uint32_t column) {
+        uint32_t place = column / channels, pixel = place % area;
+        uint32_t channel = place / area * channels + column % channels;
+        int64_t down = at.y + int64_t(pixel / kernel_right) * gap_down;
+        int64_t right = at.x + int64_t(pixel % kernel_right) * gap_right;
+        bool inside = down >= 0 && down < height && right >= 0 && right < width;
+        return inside ? x[(at.image + uint64_t(down) * width + uint64_t(right)) * stride + channel]
+                      : int8_t(0);
+    });
+}
+
+// Writes the entries of one input that an index names. `index` has a row for
+// each of the output's `item_rows` rows of an item. The input has `in_rows` rows
+// of an item, and its entries have the numbers from `first` on, of `entries` in
+// all inputs. The launch for the first input, whose `first` is 0, also writes
+// zeros to all other entries, and comes before the others. If a number names no
+// entry and is not −1, `error` becomes the minimum of itself and the index's
+// row.
+extern "C" __global__ void __launch_bounds__(256)
+    step_arrange(const void* x, const int32_t* index, void* out, uint32_t type, uint32_t rows,
+                 uint32_t columns, uint32_t item_rows, uint32_t in_rows, uint32_t in_columns,
+                 uint32_t first, uint32_t entries, uint32_t* error) {
+    uint32_t row = warp_row(), lane = threadIdx.x % 32;
+    uint32_t out_stride = row_stride(columns, type), in_stride = row_stride(in_columns, type);
+    uint32_t item = row / item_rows, place = row % item_rows;
+    const int32_t* numbers = index + uint64_t(place) * columns;
+    uint64_t image = uint64_t(item) * in_rows, start = uint64_t(row) * out_stride;
+    for (uint32_t column = lane; column < out_stride; column += 32) {
+        bool is_true = row < rows && column < columns;
+        int32_t number = is_true ? numbers[column] : -1;
+        // Numbers below `first` become large ones; there are fewer than 2^31
+        // entries.
+        uint32_t own = uint32_t(number) - first;
+        bool named = number >= 0 && uint32_t(number) >= first && own / in_columns < in_rows;
+        if (named) {
+            uint64_t from = (image + own / in_columns) * in_stride + own % in_columns;
+            entry_store(out, type, start + column, entry_load(x, type, from));
+        } else if (first == 0) {
+            entry_store(out, type, start + column, 0);
+            if (number < -1 || (number >= 0 && uint32_t(number) >= entries)) {
+                atomicMin(error, place);
+            }
+        }
+    }
 }
 
 // The largest pixel under a window or, if `mean` is not 0, the mean of those

@@ -14,15 +14,10 @@ extern "C" __global__ void __launch_bounds__(256)
     uint32_t row = warp_row();
     bool is_true = row < rows, scaled = scales != nullptr;
     int32_t scale = is_true && scaled ? scales[row] : 0;
+    Requantise how = {shift0, shift1, shift2, least, most, scaled, scale};
     row_store(out, type, is_true, columns, [=](uint32_t column) {
-        const int32_t* channel = channels + uint64_t(column) * 3;
-        int32_t v = sat32(int64_t(sums[uint64_t(row) * sums_stride + column]) + channel[0]);
-        v = sat32(rsh_product(v, channel[1], shift0));
-        if (scaled) {
-            v = sat32(rsh_product(v, scale, shift1));
-        }
-        v = sat32(int64_t(v) + channel[2]);
-        return clamp(rsh_product(v, 1, shift2), least, most);
+        int32_t sum = sums[uint64_t(row) * sums_stride + column];
+        return requantise(sum, channels + uint64_t(column) * 3, how);
     });
 }
 
@@ -49,6 +44,20 @@ extern "C" __global__ void __launch_bounds__(256)
     row_store(out, type, row < rows, columns, [=](uint32_t column) {
         int32_t entry = entry_load(x, x_type, start + column);
         return clamp(rsh_product(entry, multiplier, shift), least, most);
+    });
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    step_mul(const void* a, uint32_t a_type, const void* b, uint32_t b_type, void* out,
+             uint32_t type, uint32_t rows, uint32_t columns, uint32_t shift, int32_t least,
+             int32_t most) {
+    uint32_t row = warp_row();
+    uint64_t a_start = uint64_t(row) * row_stride(columns, a_type);
+    uint64_t b_start = uint64_t(row) * row_stride(columns, b_type);
+    row_store(out, type, row < rows, columns, [=](uint32_t column) {
+        int32_t left = entry_load(a, a_type, a_start + column);
+        int32_t right = entry_load(b, b_type, b_start + column);
+        return clamp(rsh_product(left, right, shift), least, most);
     });
 }
 
@@ -88,6 +97,25 @@ extern "C" __global__ void __launch_bounds__(256)
         // A shift by more than 31 leaves only the sign, too.
         int64_t index = int64_t(entry >> min(shift, 31u)) + 128;
         return pass != 0 && index > 255 ? sat_type(entry, type) : found[clamp(index, 0, 255)];
+    });
+}
+
+// `points` are 257×1 of type 2, as is `out`; `pass` passes values above their
+// end.
+extern "C" __global__ void __launch_bounds__(256)
+    step_curve(const void* x, uint32_t x_type, const int16_t* points, int16_t* out, uint32_t rows,
+               uint32_t columns, uint32_t shift, uint32_t pass) {
+    uint32_t row = warp_row();
+    uint64_t start = uint64_t(row) * row_stride(columns, x_type);
+    row_store(out, 2, row < rows, columns, [=](uint32_t column) {
+        int32_t entry = entry_load(x, x_type, start + column);
+        int64_t t = max(int64_t(entry) + (int64_t(128) << shift), int64_t(0)), j = t >> shift;
+        if (j >= 256) {
+            return pass != 0 ? sat16(entry) : int32_t(points[256]);
+        }
+        int32_t from = points[j], rise = int32_t(points[j + 1]) - from;
+        int32_t rest = int32_t(t & ((int64_t(1) << shift) - 1));
+        return from + int32_t(rsh_product(rise, rest, shift));
     });
 }
 

@@ -97,7 +97,7 @@
             only_this: false,
         },
         text: include_str!("steps_move.compute_61.ptx"),
-        entries: &["step_transpose", "step_reshape", "step_unfold", "step_pool"],
+        entries: &["step_transpose", "step_reshape", "step_unfold", "step_group_unfold", "step_arrange", "step_pool"],
     },
     Ptx {
         file: "steps_norms",
@@ -109,12 +109,21 @@
         entries: &["step_normalise", "step_softmax", "step_l2_normalise", "step_mean_pool"],
     },
     Ptx {
+        file: "steps_products",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_products.compute_61.ptx"),
+        entries: &["step_group_linear", "step_product"],
+    },
+    Ptx {
         file: "steps_rows",
         architecture: Architecture {
             capability: Version { major: 6, minor: 1 },
             only_this: false,
         },
         text: include_str!("steps_rows.compute_61.ptx"),
-        entries: &["step_linear", "step_add", "step_requantise", "step_scale_columns", "step_relu", "step_table", "step_row_scale", "step_quantise", "step_add_rows", "step_embed"],
+        entries: &["step_linear", "step_add", "step_requantise", "step_mul", "step_scale_columns", "step_relu", "step_table", "step_curve", "step_row_scale", "step_quantise", "step_add_rows", "step_embed"],
     },
 ]

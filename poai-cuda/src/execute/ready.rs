@@ -4,7 +4,7 @@ use crate::backend::Cuda;
 use crate::error::CudaError;
 use crate::gpu::{Argument, Launch, Memory};
 use poai_core::program::ops::Local;
-use poai_core::program::{Clamp, Extent, Window};
+use poai_core::program::{Clamp, Extent, GroupWindow, Window};
 use std::sync::Arc;
 
 /// Threads of a block of every step kernel, and rows of a block if each warp
@@ -155,8 +155,29 @@ pub(super) fn bounds(clamp: &Clamp) -> [Argument<'static>; 2] {
 
 /// A window's ten numbers.
 pub(super) fn window(window: &Window) -> Result<[Argument<'static>; 10], CudaError> {
+    numbers(window, window.output())
+}
+
+/// The channels of a group, the groups, the gaps, and a window's ten numbers.
+pub(super) fn group_window(
+    moved: &GroupWindow,
+    channels: u32,
+) -> Result<[Argument<'static>; 14], CudaError> {
+    let GroupWindow { ref window, dilation: [down, right], groups } = *moved;
+    let each = channels.checked_div(groups).ok_or(CudaError::Bounds)?;
+    let own = [each, groups, down, right].map(Argument::U32);
+    let window = numbers(window, moved.covered().and_then(|covered| covered.output()))?;
+    let mut all = own.into_iter().chain(window);
+    Ok(std::array::from_fn(|_| all.next().unwrap_or(Argument::Null)))
+}
+
+/// A window's ten numbers, given the height and width of its output.
+fn numbers(
+    window: &Window,
+    output: Option<[u32; 2]>,
+) -> Result<[Argument<'static>; 10], CudaError> {
     let Window { height, width, kernel: [down, right], stride, pads: [top, left, ..] } = *window;
-    let [out_height, out_width] = window.output().ok_or(CudaError::Bounds)?;
+    let [out_height, out_width] = output.ok_or(CudaError::Bounds)?;
     let [stride_down, stride_right] = stride;
     let sizes =
         [height, width, down, right, stride_down, stride_right, top, left, out_height, out_width];

@@ -29,13 +29,16 @@ impl Kept for OnGpu {
     }
 }
 
-/// Entries that name rows or lengths, and so may have no result.
+/// Entries that name rows, lengths or other entries, and so may have no result.
 struct Named {
     /// The index of the step.
     step: usize,
     slot: usize,
-    /// The entries: one column of i32.
+    /// The entries, of i32.
     entries: Arc<Memory>,
+    columns: u32,
+    /// Whether −1 has a result, too.
+    none: bool,
     min: u32,
     max: u32,
 }
@@ -194,11 +197,14 @@ impl Executor {
         self.download(&queued.errors, 0, bytemuck::cast_slice_mut(&mut words))?;
         let failed = |named: &&Named| words.get(named.step).is_some_and(|&row| row != u32::MAX);
         let Some(first) = queued.named.iter().find(failed) else { return Ok(()) };
-        let &Named { step, slot, ref entries, min, max } = first;
+        let &Named { step, slot, ref entries, columns, none, min, max } = first;
         let row = words[step];
-        let mut value = [0; 4];
-        self.download(entries, 4 * u64::from(row), &mut value)?;
-        let value = i32::from_le_bytes(value);
+        let mut values = vec![0i32; columns as usize];
+        let offset = 4 * u64::from(row) * u64::from(columns);
+        self.download(entries, offset, bytemuck::cast_slice_mut(&mut values))?;
+        let range = i64::from(min)..=i64::from(max);
+        let permitted = |&value: &i32| range.contains(&value.into()) || (none && value == -1);
+        let value = values.into_iter().find(|value| !permitted(value)).unwrap_or_default();
         let name = program.steps().get(step).map_or_else(String::new, |step| step.name.clone());
         let source = StepError::Index { slot, row, value, min, max };
         Err(RunError::Step { name, source })
@@ -255,9 +261,18 @@ impl Executor {
     }
 }
 
-/// The entries of a step that name rows or lengths (spec §12).
+/// The entries of a step that name rows, lengths or entries (spec §12).
 fn named(local: &Local<'_>, slots: &[Arc<Memory>], step: usize) -> Option<Named> {
     let lengths = |slot| (slot, 1, local.run.sequence);
+    if let Op::Arrange { .. } = local.op {
+        let slot = local.inputs;
+        let entries = slots.get(slot)?.clone();
+        let of = |slot| u64::from(local.item_rows(slot)) * u64::from(local.slot(slot).columns);
+        let all: u64 = (0..slot).map(of).sum();
+        let max = u32::try_from(all.saturating_sub(1)).unwrap_or(u32::MAX);
+        let columns = local.slot(slot).columns;
+        return Some(Named { step, slot, entries, columns, none: true, min: 0, max });
+    }
     let (slot, min, max) = match local.op {
         Op::Embed { .. } => {
             let table = local.slots.get(local.inputs)?;
@@ -270,5 +285,6 @@ fn named(local: &Local<'_>, slots: &[Arc<Memory>], step: usize) -> Option<Named>
     if slot >= local.inputs {
         return None;
     }
-    Some(Named { step, slot, entries: slots.get(slot)?.clone(), min, max })
+    let entries = slots.get(slot)?.clone();
+    Some(Named { step, slot, entries, columns: 1, none: false, min, max })
 }

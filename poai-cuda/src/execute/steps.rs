@@ -1,7 +1,7 @@
 //! The kernels of each step (`kernels/steps_*.cu`). Module `product` has the
 //! products with weights.
 
-use super::ready::{Ready, bounds, signed, small, window};
+use super::ready::{Ready, bounds, group_window, signed, small, window};
 use crate::error::CudaError;
 use crate::gpu::Argument;
 use poai_core::program::{Extent, Op};
@@ -10,6 +10,7 @@ const ROWS: &str = "steps_rows";
 const NORMS: &str = "steps_norms";
 const MOVE: &str = "steps_move";
 const ATTENTION: &str = "steps_attention";
+const PRODUCTS: &str = "steps_products";
 
 /// Whether there are kernels for a step, here or in `product`.
 pub(crate) fn has_kernels(op: &Op) -> bool {
@@ -36,17 +37,24 @@ pub(crate) fn has_kernels(op: &Op) -> bool {
             | Op::Quantise
             | Op::MeanPool
             | Op::L2Normalise
+            | Op::Mul { .. }
+            | Op::Curve { .. }
+            | Op::Arrange { .. }
+            | Op::GroupUnfold(_)
+            | Op::GroupLinear { .. }
+            | Op::Product { .. }
     )
 }
 
 impl Ready<'_> {
-    /// Queues a step that is not a product with weights. Returns `None` if this
+    /// Queues a step other than linear. Returns `None` if this
     /// crate has no kernel for it.
     pub(super) fn queue(&self) -> Option<Result<(), CudaError>> {
         self.entries()
             .or_else(|| self.norms())
             .or_else(|| self.moves())
             .or_else(|| self.attention())
+            .or_else(|| self.products())
     }
 
     /// Steps on single rows, and look-ups.
@@ -62,6 +70,12 @@ impl Ready<'_> {
                 let rest = [out, out_dtype, rows, columns, m0, m1, s, least, most];
                 ("step_add", [&inputs[..], &rest].concat())
             }
+            Op::Mul { shift, ref clamp } => {
+                let ([least, most], s) = (bounds(clamp), small(shift));
+                let inputs = [x, dtype, self.slot(1), self.dtype(1)];
+                let rest = [out, out_dtype, rows, columns, s, least, most];
+                ("step_mul", [&inputs[..], &rest].concat())
+            }
             Op::Requantise { multiplier, shift, ref clamp } => {
                 let ([least, most], m) = (bounds(clamp), signed(multiplier));
                 let rest = [out, out_dtype, rows, columns, m, small(shift), least, most];
@@ -76,6 +90,10 @@ impl Ready<'_> {
             Op::Table { shift, pass_above, .. } => {
                 let rest = [out, out_dtype, rows, columns, small(shift), small(pass_above)];
                 ("step_table", [&[x, dtype, self.constant(0)][..], &rest].concat())
+            }
+            Op::Curve { shift, pass_above, .. } => {
+                let rest = [out, rows, columns, small(shift), small(pass_above)];
+                ("step_curve", [&[x, dtype, self.constant(0)][..], &rest].concat())
             }
             Op::RowScale => {
                 let columns = Argument::U32(self.extent(0).columns);
@@ -154,6 +172,11 @@ impl Ready<'_> {
                 }
                 Err(error) => return Some(Err(error)),
             },
+            Op::GroupUnfold(moved) => match group_window(moved, self.extent(0).columns) {
+                Ok(numbers) => ("step_group_unfold", [&[x, out, rows][..], &numbers].concat()),
+                Err(error) => return Some(Err(error)),
+            },
+            Op::Arrange { .. } => return Some(self.arrange()),
             Op::MaxPool(moved) | Op::AveragePool(moved) => match window(moved) {
                 Ok(numbers) => {
                     let mean = small(matches!(self.local.op, Op::AveragePool(_)));
@@ -166,6 +189,63 @@ impl Ready<'_> {
         };
         // SAFETY: each kernel's own arguments, in the order of steps_move.cu.
         Some(unsafe { self.by_rows(MOVE, kernel, &arguments) })
+    }
+
+    /// Moves entries of all inputs, one launch for each.
+    fn arrange(&self) -> Result<(), CudaError> {
+        let (out, rows, columns) = (self.out(), self.rows(), self.columns());
+        let item_rows = self.item_rows(&self.local.output);
+        let entries_of = |slot: usize| {
+            let Extent { rows, columns, .. } = self.extent(slot);
+            u64::from(rows / self.local.run.batch.max(1)) * u64::from(columns)
+        };
+        // The program's check guarantees fewer than 2^31.
+        let number = |entries: u64| u32::try_from(entries).map_err(|_| CudaError::Bounds);
+        let all = number((0..self.local.inputs).map(entries_of).sum())?;
+        let mut first = 0;
+        for slot in 0..self.local.inputs {
+            let extent = self.extent(slot);
+            let memory = [self.slot(slot), self.constant(0), out, self.out_dtype()];
+            let of_input = [self.item_rows(&extent), Argument::U32(extent.columns)];
+            let numbers = [Argument::U32(number(first)?), Argument::U32(all), self.error()];
+            let shape = [rows, columns, item_rows];
+            let arguments = [&memory[..], &shape, &of_input, &numbers].concat();
+            // SAFETY: step_arrange's arguments, in order; launches run in the
+            // order of the inputs.
+            unsafe { self.by_rows(MOVE, "step_arrange", &arguments) }?;
+            first += entries_of(slot);
+        }
+        Ok(())
+    }
+
+    /// The products of groups and of blocks, whose kernels compute their own
+    /// sums.
+    fn products(&self) -> Option<Result<(), CudaError>> {
+        let (out, out_dtype, rows, columns) =
+            (self.out(), self.out_dtype(), self.rows(), self.columns());
+        let (kernel, arguments): (_, Vec<Argument<'_>>) = match *self.local.op {
+            Op::GroupLinear { groups, shifts, ref clamp, .. } => {
+                let (x, weights, channels) = (self.slot(0), self.constant(0), self.constant(1));
+                let memory = [x, weights, channels, self.optional(1), out, out_dtype];
+                let k = Argument::U32(self.extent(self.local.inputs).columns);
+                let ([s0, s1, s2], [least, most]) = (shifts.map(small), bounds(clamp));
+                let numbers = [rows, columns, Argument::U32(groups), k, s0, s1, s2, least, most];
+                ("step_group_linear", [&memory[..], &numbers].concat())
+            }
+            Op::Product { blocks, shift, ref clamp } => {
+                let a = self.extent(0);
+                let own_rows = a.rows / self.local.run.batch.saturating_mul(blocks).max(1);
+                let ([least, most], k) = (bounds(clamp), Argument::U32(a.columns));
+                let memory = [self.slot(0), self.slot(1), out, out_dtype];
+                let numbers =
+                    [rows, columns, Argument::U32(own_rows), k, small(shift), least, most];
+                ("step_product", [&memory[..], &numbers].concat())
+            }
+            _ => return None,
+        };
+        // SAFETY: each kernel's own arguments, in the order of
+        // steps_products.cu.
+        Some(unsafe { self.by_rows(PRODUCTS, kernel, &arguments) })
     }
 
     /// The products of attention, whose kernels compute their own sums.

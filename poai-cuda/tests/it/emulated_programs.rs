@@ -16,7 +16,7 @@ use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "check",
     "commit",
     "noise",
@@ -25,6 +25,7 @@ const FILES: [&str; 9] = [
     "steps_attention",
     "steps_move",
     "steps_norms",
+    "steps_products",
     "steps_rows",
 ];
 
@@ -50,10 +51,11 @@ fn programs_leave_the_cpus_traces() {
     with_driver(&ORDERS, || {
         let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
         let run = |batch, sequence| RunShape { batch, sequence };
-        let (encoder, classifier) = (run(3, 20), run(5, 1));
+        let (encoder, classifier, gates) = (run(3, 20), run(5, 1), run(3, 1));
         for (network, run, inputs) in [
             (zoo::encoder(), encoder, zoo::tokens(&encoder)),
             (zoo::classifier(), classifier, zoo::images(&classifier)),
+            (zoo::gates(), gates, zoo::small_images(&gates)),
         ] {
             let mining = Mining {
                 challenge: Challenge([3; 32]),

@@ -223,6 +223,7 @@ fn every_step_at_small_sizes() {
     let networks = [
         ("encoder", zoo::encoder(), encoder, zoo::tokens(&encoder)),
         ("classifier", zoo::classifier(), classifier, zoo::images(&classifier)),
+        ("gates", zoo::gates(), classifier, zoo::small_images(&classifier)),
     ];
     for cuda in &opened {
         let agree = |name: &str, network: &Network, run: &RunShape, inputs: &[Tensor], mined| {
@@ -252,12 +253,12 @@ fn kinds_of(cases: &[edges::ProgramCase]) -> BTreeSet<&'static str> {
     cases.iter().flat_map(|case| kinds(&case.network)).collect()
 }
 
-/// Drawn programs; one in eight is a network of the zoo at a drawn shape. Every
+/// Drawn programs; three in sixteen are networks of the zoo at a drawn shape. Every
 /// other program is mined. Each runs whole on the GPU, and product by product
 /// on the CPU and the GPU at once.
 #[test]
 fn programs_in_lock_step_with_the_cpu() {
-    let networks = [zoo::encoder(), zoo::classifier()];
+    let networks = [zoo::encoder(), zoo::classifier(), zoo::gates()];
     lock_step("program", |name, cuda| {
         let mut draw = Draw::new(name);
         let (batch, sequence) = (1 + draw.below(9) as u32, 1 + draw.below(64) as u32);
@@ -267,6 +268,10 @@ fn programs_in_lock_step_with_the_cpu() {
             1 => {
                 run.sequence = 1;
                 (networks[1].clone(), zoo::images(&run))
+            }
+            2 => {
+                run.sequence = 1;
+                (networks[2].clone(), zoo::small_images(&run))
             }
             _ => drawn::program(&mut draw, run),
         };

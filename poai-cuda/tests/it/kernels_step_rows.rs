@@ -51,6 +51,18 @@ fn check(kernels: &Kernels, step: &Step) {
                 ],
             );
         }
+        Op::Mul { shift: s, ref clamp } => {
+            let ([least, most], s) = (bounds(clamp), shift(s));
+            let (a, b) = (step.slot(0), step.slot(1));
+            let inputs = [a, step.dtype(0), b, step.dtype(1)];
+            let rest = [out, out_dtype, rows, columns, s, least, most];
+            run("step_mul", &[&inputs[..], &rest].concat());
+        }
+        Op::Curve { shift: s, pass_above, .. } => {
+            let (x, dtype, points) = (step.slot(0), step.dtype(0), step.constant(0));
+            let (s, pass) = (shift(s), Arg::U32(pass_above.into()));
+            run("step_curve", &[x, dtype, points, out, rows, columns, s, pass]);
+        }
         Op::Requantise { multiplier, shift: s, ref clamp } => {
             let [least, most] = bounds(clamp);
             let (x, dtype, multiplier) = (step.slot(0), step.dtype(0), signed(multiplier));
@@ -134,6 +146,11 @@ fn entries_are_looked_up() {
 #[test]
 fn rows_become_operands() {
     check_all(|op| matches!(op, Op::RowScale | Op::Quantise));
+}
+
+#[test]
+fn entries_are_multiplied_and_follow_curves() {
+    check_all(|op| matches!(op, Op::Mul { .. } | Op::Curve { .. }));
 }
 
 #[test]

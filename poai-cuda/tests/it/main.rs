@@ -17,6 +17,7 @@ mod kernels_recover;
 mod kernels_step_attention;
 mod kernels_step_move;
 mod kernels_step_norms;
+mod kernels_step_products;
 mod kernels_step_rows;
 #[cfg(feature = "measure")]
 mod measure;

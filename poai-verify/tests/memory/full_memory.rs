@@ -13,10 +13,13 @@ fn no_full_check_takes_more_memory_than_its_bound() {
     let _alone = crate::alone();
     let threads = std::thread::available_parallelism().unwrap().get() as u32;
     let device = || poai_engine::choose::by_name("cpu-scalar").unwrap();
-    for (network, inputs, run) in [
-        (zoo::encoder(), zoo::tokens as fn(&RunShape) -> _, RunShape { batch: 5, sequence: 60 }),
-        (zoo::classifier(), zoo::images, RunShape { batch: 30, sequence: 1 }),
-        (zoo::gates(), zoo::small_images, RunShape { batch: 30, sequence: 1 }),
+    let (tokens, images) =
+        (RunShape { batch: 5, sequence: 60 }, RunShape { batch: 30, sequence: 1 });
+    for (network, inputs, run, far) in [
+        (zoo::encoder(), zoo::tokens as fn(&RunShape) -> _, tokens, 60),
+        (zoo::classifier(), zoo::images, images, 60),
+        // Its narrow rows are mostly padding, which a bound counts.
+        (zoo::gates(), zoo::small_images, images, 100),
     ] {
         let session = network.on(device()).unwrap();
         let asked = (run, inputs(&run));
@@ -40,7 +43,7 @@ fn no_full_check_takes_more_memory_than_its_bound() {
             assert!(taken <= bound, "{taken} of {bound}");
             // A bound and no estimate: it allows for every row that a block may
             // read, decoded at once.
-            assert!(bound <= 60 * taken, "{taken} of {bound}");
+            assert!(bound <= far * taken, "{taken} of {bound}");
         }
         let wide = RunShape { batch: RULES.batch_max + 1, ..run };
         assert!(checker.full_memory_bytes(&wide, threads).is_err());

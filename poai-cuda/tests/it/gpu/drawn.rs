@@ -2,7 +2,8 @@
 
 use super::Draw;
 use poai_core::program::{
-    Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, RunShape, ValueId, Window,
+    Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, GroupWindow, Op, RunShape, ValueId,
+    Window,
 };
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
@@ -88,7 +89,7 @@ impl Chain<'_> {
         let numbers = (self.draw.within((i32::MIN, i32::MAX)), self.draw.within((-99, 99)));
         let multiplier = if self.draw.below(2) == 0 { numbers.0 } else { numbers.1 };
         let (shift, clamp) = (self.shift(), self.clamp());
-        let op = match self.draw.below(18) {
+        let op = match self.draw.below(24) {
             0 => Op::Requantise { multiplier, shift, clamp },
             1 => {
                 let relu = self.step(Op::Relu, &[x])?;
@@ -123,6 +124,25 @@ impl Chain<'_> {
             14 => Op::AveragePool(self.window(rows.units)),
             15 => Op::Unfold(self.window(rows.units)),
             16 => return self.attention(x, lengths),
+            17 => {
+                let relu = self.step(Op::Relu, &[x])?;
+                return self.step(Op::Mul { shift, clamp }, &[x, relu]);
+            }
+            18 => {
+                let (table, shift) = (self.constant(257, 1, Dtype::I16), shift % 24);
+                Op::Curve { table, shift, pass_above: multiplier % 2 == 0 }
+            }
+            19 => Op::Arrange { index: self.index(rows.units * width) },
+            20 => {
+                let window = self.window(rows.units);
+                let dilation = [(); 2].map(|()| 1 + self.draw.below(2) as u32);
+                Op::GroupUnfold(GroupWindow { window, dilation, groups: self.divisor(width) })
+            }
+            21 => return self.group_linear(x, clamp),
+            22 => {
+                let blocks = self.divisor(rows.units);
+                return self.step(Op::Product { blocks, shift, clamp }, &[x, x]);
+            }
             _ if self.draw.below(2) == 0 => Op::L2Normalise,
             _ => {
                 let inputs: Vec<ValueId> = [x].into_iter().chain(lengths).collect();
@@ -145,6 +165,32 @@ impl Chain<'_> {
         let m = self.step(Op::RowScale, &[x])?;
         let operand = self.step(Op::Quantise, &[x, m])?;
         self.step(op, &[operand, m])
+    }
+
+    /// A number that divides `of`.
+    fn divisor(&mut self, of: u32) -> u32 {
+        let all: Vec<u32> = (1..=of).filter(|number| of.is_multiple_of(*number)).collect();
+        self.draw.of(&all)
+    }
+
+    /// An index of entries of one input, some of them none.
+    fn index(&mut self, entries: u32) -> ConstantId {
+        let (rows, columns) = (1 + self.draw.below(40) as u32, 1 + self.draw.below(40) as u32);
+        let numbers: Vec<i32> =
+            (0..rows * columns).map(|_| self.draw.within((-1, entries as i32 - 1))).collect();
+        self.given(rows, columns, Dtype::I32, &numbers)
+    }
+
+    /// A product of groups of columns with weights, on a value that is an
+    /// operand.
+    fn group_linear(&mut self, x: ValueId, clamp: Clamp) -> Option<ValueId> {
+        let width = self.builder.form(x)?.columns.units;
+        let groups = self.divisor(width);
+        let n = groups * (1 + self.draw.below(3) as u32);
+        let weights = self.constant(n, width / groups, Dtype::I8);
+        let requantise = self.constant(n, 3, Dtype::I32);
+        let shifts = [(); 3].map(|()| self.shift());
+        self.step(Op::GroupLinear { weights, requantise, groups, shifts, clamp }, &[x])
     }
 
     /// A value's attention to itself, if it is an operand with one row per

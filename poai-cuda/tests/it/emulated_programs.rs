@@ -1,6 +1,7 @@
 //! Whole programs on an emulated GPU (`poai-testing/emulated/driver.cpp`): they
 //! give the processor's outputs, traces, winners and errors, in every order of
 //! streams.
+use crate::gpu::{Draw, drawn};
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::{Beacon, Challenge, Difficulty, Job, Prover};
 use poai_cuda::{Cuda, Gpu, gpus};
@@ -78,6 +79,27 @@ fn programs_leave_the_cpus_traces() {
             assert_eq!(gpu, on(&products));
             // The classifier's second product is deep enough to be mined.
             assert!(gpu.2.iter().all(Option::is_some) || gpu.2.is_empty());
+        }
+    });
+}
+
+/// Drawn programs of steps of any kind: the CPU's output, trace and errors.
+#[test]
+fn drawn_programs_are_the_cpus() {
+    with_driver(&[&[]], || {
+        let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
+        for index in 0..60 {
+            let mut draw = Draw::new(&format!("emulated {index}"));
+            let (batch, sequence) = (1 + draw.below(4) as u32, 1 + draw.below(9) as u32);
+            let mut run = RunShape { batch, sequence };
+            let (network, inputs) = drawn::program(&mut draw, &mut run);
+            let on = |backend: Arc<dyn Device>| {
+                let model = Session::new(network.clone(), backend).unwrap();
+                let traced = model.trace((run, inputs.clone()));
+                traced.map(|run| run.trace.root()).map_err(|error| error.to_string())
+            };
+            let cpu = on(poai_engine::choose::by_name("cpu-scalar").unwrap());
+            assert_eq!(on(cuda.clone()), cpu, "{index}");
         }
     });
 }

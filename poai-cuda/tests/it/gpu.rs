@@ -8,7 +8,7 @@
 //! kind. `POAI_EDGE_CASES` of the steps' edge cases run. Mining runs for
 //! `POAI_SOAK_SECONDS`, on products of at most `POAI_SOAK_TILES` tiles a side.
 
-mod drawn;
+pub mod drawn;
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN};
 use poai_core::program::RunShape;
 use poai_core::*;
@@ -79,15 +79,15 @@ fn dual(cuda: &Cuda) -> Arc<Dual> {
 }
 
 /// Pseudo-random numbers that depend on a name.
-struct Draw(blake3::OutputReader);
+pub struct Draw(blake3::OutputReader);
 
 impl Draw {
-    fn new(name: &str) -> Draw {
+    pub fn new(name: &str) -> Draw {
         Draw(blake3::Hasher::new().update(name.as_bytes()).finalize_xof())
     }
 
     /// A number in 0..end, almost uniform.
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         u64::from_le_bytes(bytes) % end
@@ -253,6 +253,28 @@ fn kinds_of(cases: &[edges::ProgramCase]) -> BTreeSet<&'static str> {
     cases.iter().flat_map(|case| kinds(&case.network)).collect()
 }
 
+/// Drawn programs are valid, of every kind of step, and the backends of the
+/// processor agree on them. This needs no GPU.
+#[test]
+fn drawn_programs_run_on_processors() {
+    let mut seen = BTreeSet::new();
+    for index in 0..200 {
+        let mut draw = Draw::new(&format!("processor {index}"));
+        let (batch, sequence) = (1 + draw.below(5) as u32, 1 + draw.below(9) as u32);
+        let mut run = RunShape { batch, sequence };
+        let (network, inputs) = drawn::program(&mut draw, &mut run);
+        seen.extend(kinds(&network));
+        let on = |backend| {
+            let model = Session::new(network.clone(), backend).unwrap();
+            left(&model, &run, &inputs, &RunOptions::new())
+        };
+        let of = |name| poai_engine::choose::by_name(name).unwrap();
+        assert!(on(of("cpu-scalar")) == on(of("reference")), "{index}");
+    }
+    let every = kinds_of(&edges::cases());
+    assert_eq!(seen, every);
+}
+
 /// Drawn programs; three in sixteen are networks of the zoo at a drawn shape. Every
 /// other program is mined. Each runs whole on the GPU, and product by product
 /// on the CPU and the GPU at once.
@@ -273,7 +295,7 @@ fn programs_in_lock_step_with_the_cpu() {
                 run.sequence = 1;
                 (networks[2].clone(), zoo::small_images(&run))
             }
-            _ => drawn::program(&mut draw, run),
+            _ => drawn::program(&mut draw, &mut run),
         };
         let steps: Vec<_> = kinds(&network).collect();
         println!("{name}: {run:?}, {steps:?}, {}", described(cuda));

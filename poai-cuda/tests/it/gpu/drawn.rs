@@ -2,8 +2,8 @@
 
 use super::Draw;
 use poai_core::program::{
-    Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, GroupWindow, Op, RunShape, ValueId,
-    Window,
+    Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, GroupWindow, Op, ProgramError, RunShape,
+    ValueId, Window,
 };
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
@@ -212,8 +212,21 @@ impl Chain<'_> {
 }
 
 /// A random program of up to about a dozen steps, with its constants and
-/// inputs: of token ids, of rows of tokens or of images.
-pub fn program(draw: &mut Draw, run: RunShape) -> (Network, Vec<Tensor>) {
+/// inputs: of token ids, of rows of tokens or of images. A program without
+/// tokens has a sequence of one, which the run then has.
+pub fn program(draw: &mut Draw, run: &mut RunShape) -> (Network, Vec<Tensor>) {
+    loop {
+        if let Some((network, inputs)) = attempt(draw, *run) {
+            if !network.program().has_tokens() {
+                run.sequence = 1;
+            }
+            return (network, inputs);
+        }
+    }
+}
+
+/// A random program, or `None` if its steps leave an input unread.
+fn attempt(draw: &mut Draw, run: RunShape) -> Option<(Network, Vec<Tensor>)> {
     let one = Dim::fixed(1);
     let dtype = draw.of(&[Dtype::I8, Dtype::I16, Dtype::I32]);
     // One in four is wide enough for its products to be mined.
@@ -224,11 +237,13 @@ pub fn program(draw: &mut Draw, run: RunShape) -> (Network, Vec<Tensor>) {
         1 => Form::new(Dim::TOKENS, Dim::fixed(width), dtype),
         _ => Form::new(Dim::fixed(1 + draw.below(40) as u32), Dim::fixed(width), dtype),
     };
-    let forms = [first, Form::new(one, one, Dtype::I32)];
+    let masked = kind < 2 && draw.below(2) == 0;
+    let mut forms = vec![first];
+    forms.extend(masked.then(|| Form::new(one, one, Dtype::I32)));
     let (builder, constants) = (Builder::new(&forms), Constants::default());
     let mut chain = Chain { draw, builder, constants, run, steps: 0 };
     let mut x = chain.builder.input(0);
-    let masks = (kind < 2 && chain.draw.below(2) == 0).then(|| chain.builder.input(1));
+    let masks = masked.then(|| chain.builder.input(1));
     let vocabulary = 1 + chain.draw.below(99) as u32;
     if kind == 0 {
         let table = chain.constant(vocabulary, width, Dtype::I8);
@@ -237,10 +252,19 @@ pub fn program(draw: &mut Draw, run: RunShape) -> (Network, Vec<Tensor>) {
     }
     let least = 1 + chain.draw.below(9) as usize;
     while chain.steps < least {
-        x = chain.more(x, masks).unwrap_or(x);
+        let before = (chain.builder.clone(), chain.constants.clone(), chain.steps);
+        match chain.more(x, masks) {
+            Some(value) => x = value,
+            // What no step reads makes a program invalid.
+            None => (chain.builder, chain.constants, chain.steps) = before,
+        }
     }
     let Chain { draw, builder, constants, .. } = chain;
-    let network = Network::new(builder.finish().unwrap(), constants.into_tensors()).unwrap();
+    let program = match builder.finish() {
+        Err(ProgramError::Unread(_)) => return None,
+        program => program.unwrap(),
+    };
+    let network = Network::new(program, constants.into_tensors()).unwrap();
 
     let Extent { rows, columns, dtype } = Extent::of(&first, &run).unwrap();
     let mut entries = Chain::entries(draw, (rows * columns) as usize, dtype);
@@ -253,7 +277,7 @@ pub fn program(draw: &mut Draw, run: RunShape) -> (Network, Vec<Tensor>) {
     let tensor = |rows: u32, columns: u32, dtype, entries: &[i32]| {
         Tensor::new(rows as usize, columns as usize, dtype, entries).unwrap()
     };
-    let inputs =
-        vec![tensor(rows, columns, dtype, &entries), tensor(run.batch, 1, Dtype::I32, &lengths)];
-    (network, inputs)
+    let mut inputs = vec![tensor(rows, columns, dtype, &entries)];
+    inputs.extend(masked.then(|| tensor(run.batch, 1, Dtype::I32, &lengths)));
+    Some((network, inputs))
 }

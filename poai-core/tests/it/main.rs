@@ -2,6 +2,7 @@
 
 mod chance;
 mod difficulty;
+mod imported_checks;
 mod kernels;
 mod modular;
 mod noise;

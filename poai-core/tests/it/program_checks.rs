@@ -12,20 +12,20 @@ use poai_core::program::{
 };
 use proptest::prelude::*;
 
-const I8: Dtype = Dtype::I8;
-const I16: Dtype = Dtype::I16;
-const I32: Dtype = Dtype::I32;
+pub const I8: Dtype = Dtype::I8;
+pub const I16: Dtype = Dtype::I16;
+pub const I32: Dtype = Dtype::I32;
 
-fn fixed(rows: u32, columns: u32, dtype: Dtype) -> Form {
+pub fn fixed(rows: u32, columns: u32, dtype: Dtype) -> Form {
     Form::new(Dim::fixed(rows), Dim::fixed(columns), dtype)
 }
 
-fn tokens(columns: u32, dtype: Dtype) -> Form {
+pub fn tokens(columns: u32, dtype: Dtype) -> Form {
     Form::new(Dim::TOKENS, Dim::fixed(columns), dtype)
 }
 
 /// The form of a step's output, or the reason why the step is refused.
-fn step(op: Op, inputs: &[Form], constants: &[(u32, u32, Dtype)]) -> Result<Form, String> {
+pub fn step(op: Op, inputs: &[Form], constants: &[(u32, u32, Dtype)]) -> Result<Form, String> {
     let mut builder = Builder::new(inputs);
     for &(rows, columns, dtype) in constants {
         builder.constant("constant", Root([0; 32]), Extent { rows, columns, dtype });
@@ -35,7 +35,7 @@ fn step(op: Op, inputs: &[Form], constants: &[(u32, u32, Dtype)]) -> Result<Form
     Ok(builder.form(value).unwrap())
 }
 
-fn refused(result: Result<Form, String>, why: &str) {
+pub fn refused(result: Result<Form, String>, why: &str) {
     let error = result.expect_err(why);
     assert!(error.contains(why), "{error}, not {why}");
 }

@@ -296,8 +296,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn decoding_never_panics(at in 0usize..4000, value: u8, cut in 0usize..4000) {
-        let mut bytes = zoo_bytes().to_vec();
+    fn decoding_never_panics(
+        which in 0usize..2, at in 0usize..4000, value: u8, cut in 0usize..4000,
+    ) {
+        let mut bytes = [zoo_bytes, gates_bytes][which]().to_vec();
         let at = at % bytes.len();
         bytes[at] = value;
         if cut % 3 == 0 {
@@ -305,13 +307,59 @@ proptest! {
         }
         if let Ok(program) = Program::from_bytes(&bytes) {
             prop_assert_eq!(program.to_bytes(), bytes);
+            computes_without_panic(&program);
         }
+    }
+}
+
+/// Computes the first and the last tile of every step, from rows that are all
+/// 1.
+fn computes_without_panic(program: &Program) {
+    let run = RunShape { batch: 2, sequence: if program.has_tokens() { 3 } else { 1 } };
+    let Ok(extents) = program.extents(&run) else { return };
+    for value in (program.inputs().len() as u32..program.values() as u32).map(ValueId) {
+        let local = Local::new(program, &extents, run, value).unwrap();
+        let grid = local.grid();
+        for tile in [0, grid.tiles() - 1] {
+            let region = local.within(&grid.tile(tile).unwrap()).unwrap();
+            let mut reads = local.reads(&region);
+            reads.extend(local.further_reads(&region, &Ones).unwrap_or_default());
+            for read in &reads {
+                assert!(read.rows.end <= local.slots[read.slot].rows, "{}", local.op.name());
+            }
+            let rows: usize = reads.iter().map(|read| read.rows.len()).sum();
+            // Larger tiles would only take longer.
+            if rows < 1 << 14 && local.slots.iter().all(|slot| slot.columns < 1 << 12) {
+                let mut out = vec![0; region.rows.len() * region.width()];
+                let _ = local.compute(&Ones, &region, None, &mut out);
+            }
+        }
+    }
+}
+
+/// A source of ones.
+struct Ones;
+
+impl poai_core::program::ops::RowSource for Ones {
+    fn read(
+        &self,
+        _: usize,
+        _: u32,
+        to: &mut [i32],
+    ) -> Result<(), poai_core::program::ops::StepError> {
+        to.fill(1);
+        Ok(())
     }
 }
 
 fn zoo_bytes() -> &'static [u8] {
     static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     BYTES.get_or_init(|| zoo::encoder().program().to_bytes())
+}
+
+fn gates_bytes() -> &'static [u8] {
+    static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BYTES.get_or_init(|| zoo::gates().program().to_bytes())
 }
 
 /// A run and the search for a fraud stop between steps, and report each step.

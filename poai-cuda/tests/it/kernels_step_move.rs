@@ -98,10 +98,10 @@ fn check_arrange(kernels: &Kernels, step: &Step) {
             &[error()],
         ];
         let made = kernels.run("step_arrange", step.warps(), &args.concat());
-        let told = values::<u32>(&made[1])[0];
+        let reported = values::<u32>(&made[1])[0];
         if first == 0 {
             let row = step.expected.as_ref().err().copied();
-            assert_eq!(told, row.unwrap_or(u32::MAX), "{}", step.name);
+            assert_eq!(reported, row.unwrap_or(u32::MAX), "{}", step.name);
         }
         out.clone_from(&made[0]);
         first += entries(extent);

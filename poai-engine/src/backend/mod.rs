@@ -224,7 +224,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// A small plain product on the calling thread: `a` is m×k and `b` is n×k,
     /// both row-major and clean. Any shape with k below 2^17 is valid; `memory`
-    /// is m×n. It serves the products of attention, of which many run at once.
+    /// is m×n. It serves products of values and of groups, of which many run at
+    /// once.
     ///
     /// # Errors
     /// [`BackendError::Output`] if `memory` has another size.

@@ -310,7 +310,9 @@ pub enum Op {
     ///
     /// Entry (i, j) of an item is the entry number `index[i][j]` of the item's
     /// inputs, one input after another, row by row. It is 0 if the number is
-    /// −1. Inputs: 1 to 16 values of one type, with as many rows in every run.
+    /// −1, and any other number that names no entry has no output. Inputs: 1 to
+    /// 16 values of one type, whose rows and columns do not grow with the
+    /// sequence.
     Arrange {
         /// rows×columns i32: a number for each entry of an item of the output.
         index: ConstantId,

@@ -46,7 +46,9 @@ pub enum StepError {
         /// The row.
         row: u32,
     },
-    /// An entry that names a row or a length is out of range.
+    /// An entry that names a row, an entry or a length is out of range.
+    ///
+    /// An index may also hold −1, which names nothing.
     #[error(
         "expected an entry in {min}..={max} in slot {slot}, row {row}, got {value}; correct it"
     )]

@@ -40,7 +40,8 @@ pub(super) fn group_unfold(
     let Some(covered) = moved.covered() else { return Err(StepError::Region) };
     let channels = local.slot(0).columns as usize;
     let per_group = (channels / moved.groups.max(1) as usize).max(1);
-    let [down, right] = moved.window.kernel.map(|side| side as usize);
+    // Entries of a group.
+    let whole = (local.output.columns as usize / moved.groups.max(1) as usize).max(1);
     let mut pixel_entries = vec![0; channels];
     let mut row_entries = vec![0; local.output.columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
@@ -49,9 +50,17 @@ pub(super) fn group_unfold(
         for (position, pixel) in pixels.enumerate() {
             let Some(pixel) = pixel else { continue };
             source.read(0, pixel, &mut pixel_entries)?;
-            for (group, from) in pixel_entries.chunks_exact(per_group).enumerate() {
-                let to = (group * down * right + position) * per_group;
-                if let Some(to) = row_entries.get_mut(to..to + per_group) {
+            let places = row_entries.get_mut(position * per_group..).unwrap_or_default();
+            if per_group == 1 {
+                // Depthwise: slices of one entry would take most of the time.
+                for (to, &from) in places.iter_mut().step_by(whole).zip(&pixel_entries) {
+                    *to = from;
+                }
+                continue;
+            }
+            let places = places.chunks_mut(whole);
+            for (to, from) in places.zip(pixel_entries.chunks_exact(per_group)) {
+                if let Some(to) = to.get_mut(..per_group) {
                     to.copy_from_slice(from);
                 }
             }

@@ -63,9 +63,16 @@ impl Report<'_> {
         });
         if let (Some(scaled), Some(fields)) = (self.quantised, object.as_object_mut()) {
             fields.insert("output_floats".to_owned(), scaled.fidelity.floats(self.output).into());
+            fields.insert("classes".to_owned(), self.classes(scaled).into());
             fields.extend(scaled.fidelity.json());
         }
         object
+    }
+
+    /// The class of each sample, if the output is one row of several numbers.
+    fn classes(&self, scaled: &Scaled) -> Option<Vec<usize>> {
+        let columns = scaled.fidelity.classes()?;
+        Some(self.output.entries().chunks(columns).map(fidelity::largest).collect())
     }
 
     /// The same as text.

@@ -9,7 +9,7 @@ use poai_core::digest::{Beacon, Job, Prover};
 use poai_core::program::RunShape;
 use poai_core::trace::{Answer, Audit, Demand, Receipt};
 use poai_engine::execute::{
-    Device, Inputs, MinedStep, Network, OpenError, RunError, RunOptions, Session, Trace,
+    Device, Inputs, MinedStep, Network, OpenError, RunError, RunOptions, Session, Tensor, Trace,
 };
 use poai_engine::{ChooseError, Cpu};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,9 @@ pub enum ModelError {
         /// The shape of the samples that the caller passed.
         got: Vec<usize>,
     },
+    /// The network has several inputs where one is wanted.
+    #[error("expected a network of one input, got {0} inputs")]
+    Several(usize),
     /// A stored network was not read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -180,6 +183,18 @@ impl Model {
         let run = self.session()?.trace_with(self.inputs(samples)?, options)?;
         let output = self.quantised.dequantise_output(&run.output);
         Ok(TracedInference { output, trace: run.trace, mined: run.mined })
+    }
+
+    /// Samples as the only input of the program, as a proof takes it.
+    ///
+    /// # Errors
+    /// As [`Model::inputs`], or [`ModelError::Several`].
+    pub fn input<D: Dimension>(&self, samples: &Array<f32, D>) -> Result<Tensor, ModelError> {
+        let rows = rows(self.quantised.sample_entries(), samples)?;
+        let tensors = self.quantised.quantise_input(rows.view())?;
+        let [only] = <[Tensor; 1]>::try_from(tensors)
+            .map_err(|tensors| ModelError::Several(tensors.len()))?;
+        Ok(only)
     }
 
     /// Samples as the program's inputs: rounded, and clipped at the ends of

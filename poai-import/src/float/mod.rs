@@ -101,7 +101,8 @@ pub(crate) fn compute(kind: &Kind, inputs: &[(&Shape, &[f32])], to: &Shape, out:
     match kind {
         Kind::Linear { weights, bias } => affine(matrix(x, shape.last()), weights, bias, out),
         Kind::Conv { weights, bias, window, groups } => {
-            window::convolve(x, shape, weights, bias, window, *groups, to, out);
+            let convolution = window::Convolution { weights, bias, window, groups: *groups };
+            window::convolve(&convolution, (shape, x), to, out);
         }
         Kind::Scale { by } => with(by, shape, x, out, |x, by| x * by),
         Kind::Offset { by } => with(by, shape, x, out, |x, by| x + by),

@@ -5,18 +5,22 @@ use crate::graph::{ImageWindow, Shape};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayViewMut2, s};
 
+/// The numbers of a convolution.
+pub(super) struct Convolution<'a> {
+    pub(super) weights: &'a Array2<f32>,
+    pub(super) bias: &'a [f32],
+    pub(super) window: &'a ImageWindow,
+    pub(super) groups: usize,
+}
+
 /// A convolution, group by group.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn convolve(
-    x: &[f32],
-    from: &Shape,
-    weights: &Array2<f32>,
-    bias: &[f32],
-    window: &ImageWindow,
-    groups: usize,
+    convolution: &Convolution<'_>,
+    (from, x): (&Shape, &[f32]),
     to: &Shape,
     out: &mut [f32],
 ) {
+    let &Convolution { weights, bias, window, groups } = convolution;
     let (Some([channels, ..]), Some([outputs, height, width])) = (from.image(), to.image()) else {
         return;
     };

@@ -86,7 +86,7 @@ pub enum GraphError {
         /// The layer.
         layer: String,
         /// The window.
-        window: ImageWindow,
+        window: Box<ImageWindow>,
         /// The shape of the image.
         input: Shape,
     },

@@ -164,13 +164,10 @@ impl Fuse {
                     let previous = self.graph.layers[before].clone();
                     let of_input = previous.inputs.first().is_some_and(|&source| source < first);
                     let folded = into_next(&kind, &previous.kind, &shape, of_input);
-                    match (folded, previous.inputs.first()) {
-                        (Some(kind), Some(&source)) => {
-                            self.graph.layers[at].kind = kind;
-                            self.graph.layers[at].inputs = vec![source];
-                            changed = true;
-                        }
-                        _ => {}
+                    if let (Some(kind), Some(&source)) = (folded, previous.inputs.first()) {
+                        self.graph.layers[at].kind = kind;
+                        self.graph.layers[at].inputs = vec![source];
+                        changed = true;
                     }
                     false
                 }

@@ -81,7 +81,7 @@ fn is_square(fuse: &Fuse, square: usize, value: usize) -> bool {
         Some(Layer { kind: Kind::Pointwise(function), inputs, .. }) => {
             inputs.first() == Some(&value)
                 && [-3.0, -0.5, 0.25, 2.0].iter().all(|&x| {
-                    let (x, square) = (f64::from(x), f64::from(x) * f64::from(x));
+                    let square: f64 = x * x;
                     (function.at(x) - square).abs() < 1e-6 * square
                 })
         }

@@ -185,7 +185,7 @@ impl Check<'_> {
 
     fn window(&self, window: &ImageWindow) -> GraphError {
         let input = self.inputs.first().map_or_else(Shape::default, |&first| first.clone());
-        GraphError::Window { layer: self.layer.to_owned(), window: *window, input }
+        GraphError::Window { layer: self.layer.to_owned(), window: Box::new(*window), input }
     }
 
     fn slid(

@@ -215,7 +215,7 @@ impl<'a> Values<'a> {
         };
         let plan = Plan::new(graph, floats, options.range)?;
         let lowered = lower::lower(graph, shapes, &plan, options)?;
-        let values: Vec<Located> = Located::all(&lowered.values, &plan, graph.inputs.len());
+        let values: Vec<Located> = Located::all(&lowered.values, &plan);
         let input = |((input, value), columns): ((&Input, &lower::Value), Option<Vec<f64>>)| {
             QuantisedInput {
                 columns: columns.unwrap_or_default(),
@@ -284,7 +284,7 @@ impl Quantised {
         entries.fold(0, usize::saturating_add)
     }
 
-    /// The share of entries of samples beyond the calibrated range.
+    /// The share of entries of samples that the inputs' types clip.
     pub fn clipped_input(&self, samples: ArrayView2<'_, f32>) -> f64 {
         let (mut first, mut beyond, mut all) = (0, 0.0, 0);
         for own in &self.inputs {
@@ -327,12 +327,14 @@ impl Quantised {
 }
 
 impl QuantisedInput {
-    /// The share of entries of samples that lie beyond the calibrated range.
+    /// The share of entries of samples that the input's type clips.
     pub fn clipped(&self, samples: ArrayView2<'_, f32>) -> f64 {
         if self.top == 0 {
             return 0.0;
         }
-        let most = (f64::from(self.top) + 0.5) * self.scale;
+        // An i16 holds twice the calibrated range.
+        let most = if self.top == NARROW.max { NARROW.max } else { WIDE.max };
+        let most = (f64::from(most) + 0.5) * self.scale;
         let beyond = samples
             .indexed_iter()
             .filter(|((_, entry), x)| f64::from(x.abs()) > most * self.factor(*entry))

@@ -2,7 +2,7 @@
 
 use super::super::graph::{Graph, GraphError};
 use super::level;
-use super::lower::{Map, Value, WIDE_TOP};
+use super::lower::{Map, Value};
 use super::plan::Plan;
 use super::{NARROW, QuantiseError, Quantised, WIDE};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -148,23 +148,20 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    /// Where all values are; the first `inputs` are inputs.
-    pub(super) fn all(values: &[Value], plan: &Plan, inputs: usize) -> Vec<Located> {
-        let of = |(at, (value, planned)): (usize, (&Value, &super::plan::Planned))| Located {
+    pub(super) fn all(values: &[Value], plan: &Plan) -> Vec<Located> {
+        let of = |(value, planned): (&Value, &super::plan::Planned)| Located {
             value: value.id,
             places: value.rows * value.columns,
             map: value.map.clone(),
             scale: value.scale,
             most: match value.dtype {
                 Dtype::I8 => NARROW.max,
-                // The type of an input holds more than the calibrated range.
-                Dtype::I16 if at < inputs => WIDE_TOP as i32,
                 Dtype::I16 => WIDE.max,
                 Dtype::I32 => i32::MAX,
             },
             seen: planned.seen,
         };
-        values.iter().zip(&plan.values).enumerate().map(of).collect()
+        values.iter().zip(&plan.values).map(of).collect()
     }
 }
 
@@ -242,7 +239,7 @@ impl<'a> Measure<'a> {
         self.clipped = inputs;
         let Some(floats) = floats.last() else { return Ok(()) };
         let output = trace.value(self.quantised.network.program().output())?;
-        let output = self.quantised.dequantise_output(&output);
+        let output = self.quantised.dequantise_output(output);
         for (own, floats) in output.outer_iter().zip(floats.outer_iter()) {
             let pairs =
                 own.iter().zip(floats).map(|(&own, &float)| (f64::from(own), f64::from(float)));

@@ -7,7 +7,7 @@ use crate::graph::{Constant, Shape, moves};
 use crate::quantise::QuantiseError;
 use crate::quantise::numbers::fitted;
 use poai_core::program::{Clamp, Dtype, Op, standard};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The shift of a curve whose 256 pieces cover −2^14..=2^14, the range to which
 /// i16 values are scaled.
@@ -247,7 +247,7 @@ impl Lower<'_> {
             _ => (shape.rows(), shape.last(), Map::Identity(shape.entries())),
         };
         let order = map.entries();
-        let index = Rc::new(order.iter().map(|&entry| places[entry]).collect::<Vec<i32>>());
+        let index = Arc::new(order.iter().map(|&entry| places[entry]).collect::<Vec<i32>>());
         let index = self.index(rows, columns, index)?;
         let ids: Vec<_> = sources.iter().map(|source| source.id).collect();
         let id = self.step("", Op::Arrange { index }, &ids)?;
@@ -288,7 +288,7 @@ impl Lower<'_> {
                     .map(|(shape, _)| shape)
                     .zip(places.iter().map(Vec::as_slice))
                     .collect();
-                let index = Rc::new(moves::concat(&all, axis));
+                let index = Arc::new(moves::concat(&all, axis));
                 let (rows, columns) = (shape.rows(), shape.last());
                 let index = self.index(rows, columns, index)?;
                 let ids: Vec<_> = group.iter().map(|(_, part)| part.id).collect();

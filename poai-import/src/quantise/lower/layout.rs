@@ -8,7 +8,7 @@ use super::{Lower, Value};
 use crate::graph::{Input, Kind, Shape, moves};
 use crate::quantise::QuantiseError;
 use poai_core::program::{Dim, Dtype, Op, ValueId};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The place of each entry of a value: row·columns + column, or −1 for zero.
 #[derive(Clone, Debug)]
@@ -16,9 +16,9 @@ pub(in crate::quantise) enum Map {
     /// Entry i lies at place i, for this many entries.
     Identity(usize),
     /// Each entry has a place of its own, and each place an entry.
-    Whole(Rc<Vec<i32>>),
+    Whole(Arc<Vec<i32>>),
     /// Entries may share places, or be zero.
-    Partial(Rc<Vec<i32>>),
+    Partial(Arc<Vec<i32>>),
 }
 
 impl Map {
@@ -55,7 +55,7 @@ impl Map {
     pub(super) fn whole(places: Vec<i32>) -> Map {
         match places.iter().copied().eq(0..places.len() as i32) {
             true => Map::Identity(places.len()),
-            false => Map::Whole(Rc::new(places)),
+            false => Map::Whole(Arc::new(places)),
         }
     }
 
@@ -106,7 +106,7 @@ pub(super) fn moved(value: &Value, shape: &Shape, kind: &Kind) -> Value {
     let map = match kind {
         Kind::Transpose { permutation } => {
             let places = moves::transpose(shape, permutation, &value.map.places());
-            if value.map.is_whole() { Map::whole(places) } else { Map::Partial(Rc::new(places)) }
+            if value.map.is_whole() { Map::whole(places) } else { Map::Partial(Arc::new(places)) }
         }
         Kind::Take { axis, indices } => {
             let places = moves::take(shape, *axis, indices, -1, &value.map.places());
@@ -115,7 +115,7 @@ pub(super) fn moved(value: &Value, shape: &Shape, kind: &Kind) -> Value {
                 .iter()
                 .all(|index| index.is_some_and(|index| !std::mem::replace(&mut seen[index], true)));
             let whole = once && indices.len() == seen.len() && value.map.is_whole();
-            if whole { Map::whole(places) } else { Map::Partial(Rc::new(places)) }
+            if whole { Map::whole(places) } else { Map::Partial(Arc::new(places)) }
         }
         _ => value.map.clone(),
     };
@@ -124,7 +124,7 @@ pub(super) fn moved(value: &Value, shape: &Shape, kind: &Kind) -> Value {
 
 /// What identifies an arranged tensor: the value, the rows, the columns and
 /// the places.
-pub(super) type Arranged = (ValueId, usize, usize, Rc<Vec<i32>>);
+pub(super) type Arranged = (ValueId, usize, usize, Arc<Vec<i32>>);
 
 impl Lower<'_> {
     /// A tensor of rows × columns with the entries of a value in an order: the
@@ -149,7 +149,7 @@ impl Lower<'_> {
         if same && (rows, columns) == (value.rows, value.columns) {
             return Ok(value.id);
         }
-        let key = (value.id, rows, columns, Rc::new(places));
+        let key = (value.id, rows, columns, Arc::new(places));
         if let Some(&id) = self.arranged.get(&key) {
             return Ok(id);
         }
@@ -178,7 +178,7 @@ impl Lower<'_> {
         &mut self,
         rows: usize,
         columns: usize,
-        places: Rc<Vec<i32>>,
+        places: Arc<Vec<i32>>,
     ) -> Result<poai_core::program::ConstantId, QuantiseError> {
         let key = (rows, columns, places);
         if let Some(&index) = self.indices.get(&key) {

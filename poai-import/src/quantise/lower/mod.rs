@@ -23,7 +23,7 @@ use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, Value
 use poai_engine::execute::Network;
 use poai_engine::execute::network::Constants;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The integers that an i8 range and an i16 range are scaled to.
 pub(super) const NARROW_TOP: f64 = 63.0;
@@ -69,7 +69,7 @@ pub(super) struct Lower<'a> {
     narrow: HashMap<usize, Value>,
     /// Values that were arranged before.
     arranged: HashMap<Arranged, ValueId>,
-    indices: HashMap<(usize, usize, Rc<Vec<i32>>), ConstantId>,
+    indices: HashMap<(usize, usize, Arc<Vec<i32>>), ConstantId>,
     steps: u32,
     /// The layer that is lowered.
     name: String,

@@ -1,0 +1,289 @@
+//! Names, known tensors and values, and the layers made so far.
+//!
+//! An operand is known when the file is read, or it is a value of the graph.
+//! The same operator computes known operands at once and makes layers of
+//! values. A file's arithmetic on shapes therefore disappears.
+//!
+//! - [`moves`]: entries in another order; [`arithmetic`]: functions of entries.
+
+mod arithmetic;
+mod moves;
+
+use super::Limits;
+use super::error::OnnxError;
+use super::node::Node;
+use super::tensor::{self, Host, Number};
+use crate::graph::{Graph, Input, Kind, Layer, Shape};
+use rten_onnx::onnx::TensorProto;
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+/// What a name of the file stands for.
+#[derive(Clone)]
+pub(super) enum Operand {
+    /// A tensor that is known when the file is read.
+    Known(Rc<Host>),
+    /// A value of the graph.
+    Value(usize),
+    /// What only the order of a value's entries decides, such as a class.
+    Class {
+        /// The value.
+        value: usize,
+        /// The operator that decides.
+        by: Rc<str>,
+    },
+}
+
+impl From<Host> for Operand {
+    fn from(host: Host) -> Operand {
+        Operand::Known(Rc::new(host))
+    }
+}
+
+/// A name before its first use.
+enum Slot<'a> {
+    Stored(&'a TensorProto),
+    Ready(Operand),
+}
+
+/// The graph under construction.
+pub(super) struct Builder<'a> {
+    pub(super) graph: Graph,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) numbers: Vec<Number>,
+    names: HashMap<&'a str, Slot<'a>>,
+    folder: Option<&'a Path>,
+    /// Entries that known tensors may still take.
+    budget: usize,
+    limits: Limits,
+}
+
+impl<'a> Builder<'a> {
+    pub(in crate::onnx) fn new(limits: &Limits, folder: Option<&'a Path>) -> Builder<'a> {
+        Builder {
+            graph: Graph::new(vec![], vec![]),
+            shapes: vec![],
+            numbers: vec![],
+            names: HashMap::new(),
+            folder,
+            budget: limits.weights,
+            limits: *limits,
+        }
+    }
+
+    /// Adds an input. All inputs come before all layers.
+    pub(in crate::onnx) fn add_input(&mut self, name: &'a str, shape: Shape, number: Number) {
+        self.names.insert(name, Slot::Ready(Operand::Value(self.graph.inputs.len())));
+        self.graph.inputs.push(Input::new(name, shape.clone()));
+        self.shapes.push(shape);
+        self.numbers.push(number);
+    }
+
+    /// Adds a stored tensor, which is decoded when a node reads it.
+    pub(in crate::onnx) fn add_stored(
+        &mut self,
+        name: &'a str,
+        tensor: &'a TensorProto,
+    ) -> Result<(), OnnxError> {
+        match self.names.insert(name, Slot::Stored(tensor)) {
+            None => Ok(()),
+            Some(_) => {
+                let node = "initializer".to_owned();
+                Err(OnnxError::Redefined { node, value: name.to_owned() })
+            }
+        }
+    }
+
+    /// Defines a node's output.
+    pub(in crate::onnx) fn define(
+        &mut self,
+        node: &Node<'a>,
+        name: &'a str,
+        operand: Operand,
+    ) -> Result<(), OnnxError> {
+        if name.is_empty() {
+            return Ok(());
+        }
+        match self.names.insert(name, Slot::Ready(operand)) {
+            None => Ok(()),
+            Some(_) => {
+                let node = node.name.clone();
+                Err(OnnxError::Redefined { node, value: name.to_owned() })
+            }
+        }
+    }
+
+    /// What a name stands for.
+    pub(in crate::onnx) fn named(&mut self, node: &str, name: &str) -> Result<Operand, OnnxError> {
+        let missing = || OnnxError::Value { node: node.to_owned(), value: name.to_owned() };
+        match self.names.get(name).ok_or_else(missing)? {
+            Slot::Ready(operand) => Ok(operand.clone()),
+            Slot::Stored(stored) => {
+                let host = tensor::decode(name, stored, self.folder, self.budget)?;
+                let operand = self.known(host)?;
+                if let Some(slot) = self.names.get_mut(name) {
+                    *slot = Slot::Ready(operand.clone());
+                }
+                Ok(operand)
+            }
+        }
+    }
+
+    /// A stored tensor of an attribute.
+    pub(in crate::onnx) fn stored(
+        &mut self,
+        name: &str,
+        stored: &TensorProto,
+    ) -> Result<Operand, OnnxError> {
+        let host = tensor::decode(name, stored, self.folder, self.budget)?;
+        self.known(host)
+    }
+
+    /// A known tensor, which counts towards the limit.
+    pub(in crate::onnx) fn known(&mut self, host: Host) -> Result<Operand, OnnxError> {
+        self.spend(host.entries.len())?;
+        Ok(host.into())
+    }
+
+    /// Refuses known tensors of more entries than the limit, before they are
+    /// made.
+    pub(in crate::onnx) fn spend(&mut self, entries: usize) -> Result<(), OnnxError> {
+        let limit = self.limits.weights;
+        let rest = self.budget.checked_sub(entries);
+        self.budget = rest.ok_or(OnnxError::TooMany { what: "entries of constants", limit })?;
+        Ok(())
+    }
+
+    /// The operand of a node's input.
+    pub(in crate::onnx) fn operand(
+        &mut self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<Operand, OnnxError> {
+        let name = node.input(index)?;
+        self.named(&node.name, name)
+    }
+
+    /// The operand of a node's input, or `None` if the node omits it.
+    pub(in crate::onnx) fn optional(
+        &mut self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<Option<Operand>, OnnxError> {
+        node.optional(index).map(|name| self.named(&node.name, name)).transpose()
+    }
+
+    /// A node's input that must be known.
+    pub(in crate::onnx) fn host(
+        &mut self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<Rc<Host>, OnnxError> {
+        match self.operand(node, index)? {
+            Operand::Known(host) => Ok(host),
+            _ => {
+                Err(node.unsupported(format!("expected a constant as input {index}, got a value")))
+            }
+        }
+    }
+
+    /// A node's input that must be known, or `None` if the node omits it.
+    pub(in crate::onnx) fn optional_host(
+        &mut self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<Option<Rc<Host>>, OnnxError> {
+        match node.optional(index) {
+            Some(_) => self.host(node, index).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(in crate::onnx) fn shape(&self, operand: &Operand) -> Shape {
+        match operand {
+            Operand::Known(host) => Shape(host.shape.clone()),
+            Operand::Value(value) | Operand::Class { value, .. } => {
+                self.shapes.get(*value).cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    pub(in crate::onnx) fn number(&self, operand: &Operand) -> Number {
+        match operand {
+            Operand::Known(host) => host.number,
+            Operand::Value(value) => self.numbers.get(*value).copied().unwrap_or(Number::Real),
+            Operand::Class { .. } => Number::Whole,
+        }
+    }
+
+    /// Adds a layer that reads values.
+    pub(in crate::onnx) fn layer(
+        &mut self,
+        node: &Node<'a>,
+        kind: Kind,
+        inputs: &[Operand],
+    ) -> Result<Operand, OnnxError> {
+        let mut values = vec![];
+        for input in inputs {
+            match input {
+                Operand::Value(value) => values.push(*value),
+                Operand::Class { by, .. } => {
+                    return Err(node.unsupported(format!("it reads the result of {by}")));
+                }
+                Operand::Known(_) => {
+                    return Err(node.unsupported("it computes with constants alone"));
+                }
+            }
+        }
+        let shapes: Vec<&Shape> =
+            values.iter().filter_map(|&value| self.shapes.get(value)).collect();
+        let shape = kind.output(&node.name, &shapes)?;
+        let layers = self.graph.layers.len();
+        if layers >= self.limits.layers {
+            return Err(OnnxError::TooMany { what: "layers", limit: self.limits.layers });
+        }
+        self.graph.layers.push(Layer { name: node.name.clone(), kind, inputs: values });
+        self.shapes.push(shape);
+        self.numbers.push(Number::Real);
+        Ok(Operand::Value(self.graph.values() - 1))
+    }
+
+    /// Refuses a list longer than a value may be, before it is made.
+    pub(in crate::onnx) fn bounded(&self, node: &Node<'a>, size: usize) -> Result<(), OnnxError> {
+        match size > crate::graph::MAX_ENTRIES {
+            true => Err(crate::graph::GraphError::TooLarge { layer: node.name.clone() }.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The shape to which several shapes broadcast.
+    pub(in crate::onnx) fn broadcast(
+        &self,
+        node: &Node<'a>,
+        shapes: &[Shape],
+    ) -> Result<Vec<usize>, OnnxError> {
+        let rank = shapes.iter().map(Shape::rank).max().unwrap_or(0);
+        let mut to = vec![1; rank];
+        for shape in shapes {
+            for (to, &size) in to[rank - shape.rank()..].iter_mut().zip(&shape.0) {
+                if *to != size && *to != 1 && size != 1 {
+                    return Err(node.unsupported("the shapes of its inputs do not broadcast"));
+                }
+                if size != 1 {
+                    *to = size;
+                }
+            }
+        }
+        Ok(to)
+    }
+
+    /// Remembers that a moved value has whole numbers, as its source has.
+    pub(in crate::onnx) fn keep_number(&mut self, of: &Operand, number: Number) {
+        if let Operand::Value(value) = of
+            && let Some(own) = self.numbers.get_mut(*value)
+        {
+            *own = number;
+        }
+    }
+}

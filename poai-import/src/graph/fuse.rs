@@ -142,17 +142,29 @@ impl Fuse {
     /// Folds scales and offsets into the layers beside them.
     fn affine(&mut self) -> bool {
         let (mut changed, first) = (false, self.graph.inputs.len());
+        let mut readers = self.readers();
         for at in 0..self.graph.layers.len() {
             // The last layers may have been folded away.
             if at >= self.graph.layers.len() {
                 break;
             }
-            let readers = self.readers();
             let value = first + at;
             let &[input] = self.graph.layers[at].inputs.as_slice() else { continue };
             let alone = readers[input] == 1 && input >= first;
             let shape = self.shapes[input].clone();
-            let kind = self.graph.layers[at].kind.clone();
+            let kind = match &self.graph.layers[at].kind {
+                kind @ (Kind::Scale { .. } | Kind::Offset { .. }) if alone => kind.clone(),
+                kind @ (Kind::Linear { .. } | Kind::Conv { .. })
+                    if alone
+                        && matches!(
+                            self.graph.layers[input - first].kind,
+                            Kind::Scale { .. } | Kind::Offset { .. }
+                        ) =>
+                {
+                    kind.clone()
+                }
+                _ => continue,
+            };
             let before = if alone { Some(input - first) } else { None };
             let done = match (&kind, before) {
                 (Kind::Scale { by } | Kind::Offset { by }, Some(before)) => {
@@ -168,6 +180,7 @@ impl Fuse {
                         self.graph.layers[at].kind = kind;
                         self.graph.layers[at].inputs = vec![source];
                         changed = true;
+                        readers = self.readers();
                     }
                     false
                 }
@@ -176,6 +189,7 @@ impl Fuse {
             if done {
                 changed = true;
                 self.redirect(value, input);
+                readers = self.readers();
             }
         }
         changed

@@ -46,6 +46,7 @@ impl<'a> Builder<'a> {
         let missing = missing.ok_or_else(|| node.unsupported("the shapes do not broadcast"))?;
         let mut sizes = vec![1; missing];
         sizes.extend(&host.shape);
+        self.spend(host.entries.len())?;
         let entries = host.floats();
         tensor::finite(&node.name, &entries)?;
         Ok(Constant { shape: sizes, entries })

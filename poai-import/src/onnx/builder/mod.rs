@@ -19,6 +19,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+/// The longest list of places along an axis.
+const LIST_MAX: usize = 1 << 24;
+
 /// What a name of the file stands for.
 #[derive(Clone)]
 pub(super) enum Operand {
@@ -251,7 +254,7 @@ impl<'a> Builder<'a> {
 
     /// Refuses a list longer than a value may be, before it is made.
     pub(in crate::onnx) fn bounded(&self, node: &Node<'a>, size: usize) -> Result<(), OnnxError> {
-        match size > crate::graph::MAX_ENTRIES {
+        match size > LIST_MAX {
             true => Err(crate::graph::GraphError::TooLarge { layer: node.name.clone() }.into()),
             false => Ok(()),
         }

@@ -33,6 +33,8 @@ impl<'a> Builder<'a> {
                 Ok(Host { shape: to.0, number: host.number, entries }.into())
             }
             _ => {
+                // A place takes twice the memory of an entry.
+                self.spend(indices.len().saturating_mul(2))?;
                 let kept = self.number(of);
                 let taken =
                     self.layer(node, Kind::Take { axis, indices }, std::slice::from_ref(of))?;

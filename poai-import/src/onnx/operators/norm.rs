@@ -93,6 +93,7 @@ impl Read<'_, '_> {
         let first: usize = shape.0[..axis].iter().product();
         let rest: usize = shape.0[axis..].iter().product();
         let flat = self.builder.reshape(node, &x, vec![first, rest])?;
+        self.builder.spend(rest.saturating_mul(2))?;
         let epsilon = node.float("epsilon", 1e-5)?;
         let mut affine = |index, default: f32| -> Result<Vec<f32>, OnnxError> {
             let Some(host) = self.builder.optional_host(node, index)? else {
@@ -121,6 +122,7 @@ impl Read<'_, '_> {
         }
         let rest = shape.entries() / groups;
         let flat = self.builder.reshape(node, x, vec![groups, rest])?;
+        self.builder.spend(rest.saturating_mul(2))?;
         let epsilon = node.float("epsilon", 1e-5)?;
         let (gamma, beta) = (vec![1.0; rest], vec![0.0; rest]);
         let kind = Kind::Normalise { centre: true, epsilon, gamma, beta };
@@ -157,6 +159,7 @@ impl Read<'_, '_> {
             let mut permutation: Vec<usize> = (0..rank).collect();
             permutation.swap(axis, rank - 1);
             let turned = self.builder.transpose(node, x, permutation.clone())?;
+            self.builder.spend(size.saturating_mul(2))?;
             let gamma = vec![1.0 / (size as f32).sqrt(); size];
             let beta = vec![0.0; size];
             let kind = Kind::Normalise { centre: false, epsilon: 1e-12, gamma, beta };

@@ -145,7 +145,7 @@ impl Read<'_, '_> {
             if to == 0 || !(scale.is_finite() && scale > 0.0) {
                 return Err(node.unsupported("a scale is not above 0"));
             }
-            self.builder.bounded(node, to.saturating_mul(from))?;
+            self.builder.bounded(node, to)?;
             if to == from {
                 continue;
             }
@@ -154,6 +154,8 @@ impl Read<'_, '_> {
                 x = self.builder.take(node, &x, axis, how.nearest())?;
                 continue;
             }
+            // Checked before the weights are made, which the layer counts again.
+            self.builder.spend(to.saturating_mul(from))?;
             let mut permutation: Vec<usize> = (0..shape.rank()).collect();
             permutation.swap(axis, shape.rank() - 1);
             x = self.builder.transpose(node, &x, permutation.clone())?;

@@ -19,9 +19,10 @@ use super::plan::{Plan, Planned};
 use super::{NARROW, Numbers, QuantiseError, QuantiseOptions, WIDE};
 use crate::graph::{Graph, Kind, Layer, Shape};
 use layout::Arranged;
-use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Form, Op, ValueId};
-use poai_engine::execute::Network;
+use poai_core::digest::Root;
+use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, ValueId};
 use poai_engine::execute::network::Constants;
+use poai_engine::execute::{Network, Tensor};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -70,6 +71,8 @@ pub(super) struct Lower<'a> {
     /// Values that were arranged before.
     arranged: HashMap<Arranged, ValueId>,
     indices: HashMap<(usize, usize, Arc<Vec<i32>>), ConstantId>,
+    /// Constants by their roots, which equal ones share.
+    held: HashMap<(Root, Extent), ConstantId>,
     steps: u32,
     /// The layer that is lowered.
     name: String,
@@ -115,6 +118,7 @@ pub(super) fn lower(
         narrow: HashMap::new(),
         arranged: HashMap::new(),
         indices: HashMap::new(),
+        held: HashMap::new(),
         steps: 0,
         name: String::new(),
         named: HashMap::new(),
@@ -213,10 +217,20 @@ impl Lower<'_> {
         dtype: Dtype,
         entries: &[i32],
     ) -> Result<ConstantId, QuantiseError> {
-        let name = self.named(what);
         let layer = self.name.clone();
-        let named = |source| QuantiseError::Tensor { layer, source };
-        self.constants.add(&mut self.builder, &name, size, dtype, entries).map_err(named)
+        let named = |source| QuantiseError::Tensor { layer: layer.clone(), source };
+        // The steps of a recurrent network have the same weights.
+        let (rows, columns) = size;
+        let tensor = Tensor::new(rows, columns, dtype, entries).map_err(&named)?;
+        let key = (tensor.root(), *tensor.extent());
+        if let Some(&held) = self.held.get(&key) {
+            return Ok(held);
+        }
+        let name = self.named(what);
+        let added = self.constants.add(&mut self.builder, &name, size, dtype, entries);
+        let constant = added.map_err(named)?;
+        self.held.insert(key, constant);
+        Ok(constant)
     }
 
     fn dim(&self, size: usize) -> Result<u32, QuantiseError> {

@@ -4,6 +4,7 @@
 //! computes it outside circuits, as [`super::circuit`] does inside them.
 
 use super::defect::Defect;
+use super::indices;
 use super::multipliers;
 use super::random::{self, RandomError};
 use ark_bn254::Fr;
@@ -97,14 +98,16 @@ pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
 /// The commitment to a network's weights under a salt.
 ///
 /// It covers the network's constants and the multipliers of its add and requantise steps that have
-/// a shift. A circuit of committed weights has it as a signal.
+/// a shift. It leaves out the indices of arrange steps, which are part of a circuit. A circuit of
+/// committed weights has it as a signal.
 ///
 /// # Errors
 /// [`Defect`]: a tensor's entries are of its type, and the hash has every
 /// instance that is used here.
 pub fn commit_weights(network: &Network, salt: &Salt) -> Result<FieldElement, Defect> {
     let mut elements = vec![weights_tag(&network.program().architecture_id()), salt.element()];
-    for held in network.constants() {
+    let held = network.constants().iter().zip(indices::of(network.program()));
+    for (held, _) in held.filter(|(_, is_index)| !is_index) {
         elements.extend(packed(held.tensor.extent().dtype, &held.tensor.entries())?);
     }
     let multipliers: Vec<i32> = multipliers::of(network.program()).collect();

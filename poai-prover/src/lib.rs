@@ -21,6 +21,7 @@ mod defect;
 mod estimate;
 mod groth16;
 mod iden3;
+mod indices;
 #[doc(hidden)]
 pub mod internal;
 pub mod keys;

@@ -35,7 +35,7 @@ pub(super) fn decompose(system: &mut System, number: &Number, offset: i128, widt
 }
 
 /// Σ bit·2^(place + i).
-fn weigh(bits: &[Bit], place: u32) -> Number {
+pub(super) fn weigh(bits: &[Bit], place: u32) -> Number {
     let parts: Vec<_> =
         bits.iter().zip(place..).map(|(bit, place)| (1 << place, bit.number())).collect();
     Number::sum(parts.iter().copied(), 0)

@@ -20,6 +20,14 @@ pub enum CircuitError {
         /// The step's kind.
         kind: &'static str,
     },
+    /// An index of an arrange step names an entry that its inputs do not have.
+    #[error("expected an index of entries in -1..={most}, got {entry}; correct the constant")]
+    Index {
+        /// The entry.
+        entry: i32,
+        /// The largest number that names an entry.
+        most: i64,
+    },
     /// An error in a step, with the step's name.
     #[error("step {name}: {source}")]
     Step {
@@ -86,6 +94,16 @@ pub enum CircuitError {
     /// shifts and ranges of their architecture.
     #[error("expected the circuit's shifts and ranges, got others; make a circuit for the network")]
     Numbers,
+    /// An index of an arrange step differs from the circuit's.
+    ///
+    /// Indices are part of a circuit, even if weights are committed.
+    #[error(
+        "constant {name}: expected the circuit's index, got another; make a circuit for the network"
+    )]
+    Arrangement {
+        /// The constant's name.
+        name: String,
+    },
     /// A proof of the circuit would take more memory than is available.
     #[error(transparent)]
     Memory(#[from] MemoryError),

@@ -3,9 +3,10 @@
 
 use super::super::system::System;
 use super::bits::{decompose, divide, floor, max, width};
+use super::curve::curve;
 use super::number::{Bit, Number};
 use super::packing::Element;
-use super::product::{fixed_row, fixed_terms, sums};
+use super::product::{fixed_row, fixed_terms, grouped, sums};
 use super::table::look_up;
 use super::tensor::Entries;
 use super::{CircuitError, TERMS_MAX};
@@ -18,7 +19,8 @@ pub(super) struct Step<'a> {
     pub(super) local: &'a Local<'a>,
     /// The inputs, then the constants.
     pub(super) slots: Vec<&'a Entries>,
-    /// A product's weights if they are constants. Their slot is then empty.
+    /// A product's weights if they are constants, or an index. Their slot is
+    /// then empty.
     pub(super) fixed: Option<&'a [i32]>,
     /// The committed multipliers, or constants.
     pub(super) multipliers: &'a [Number],
@@ -39,7 +41,12 @@ fn shifted(system: &mut System, x: &Number, shift: u8, clamp: (i128, i128)) -> N
 }
 
 /// `min(max(⌊x·2⁻ˢ⌋, least), most)`.
-fn floored(system: &mut System, x: &Number, shift: u32, (least, most): (i128, i128)) -> Number {
+pub(super) fn floored(
+    system: &mut System,
+    x: &Number,
+    shift: u32,
+    (least, most): (i128, i128),
+) -> Number {
     let (from, to) = x.bounds();
     if x.is_constant() {
         return Number::constant((x.value() >> shift).clamp(least, most));
@@ -58,6 +65,7 @@ fn floored(system: &mut System, x: &Number, shift: u32, (least, most): (i128, i1
 }
 
 const I64: (i128, i128) = (i64::MIN as i128, i64::MAX as i128);
+pub(super) const I16: (i128, i128) = (i16::MIN as i128, i16::MAX as i128);
 const I32: (i128, i128) = (i32::MIN as i128, i32::MAX as i128);
 
 fn within((least, most): (i128, i128), (from, to): (i128, i128)) -> bool {
@@ -70,8 +78,12 @@ impl Step<'_> {
         let output = self.local.output;
         let entries = match self.local.op {
             Op::Linear { shifts, clamp, .. } if self.local.inputs == 1 => {
-                self.linear(system, shifts, clamp)?
+                self.linear(system, 1, shifts, clamp)?
             }
+            Op::GroupLinear { groups, shifts, clamp, .. } if self.local.inputs == 1 => {
+                self.linear(system, *groups, shifts, clamp)?
+            }
+            Op::Product { blocks, shift, clamp } => self.product(system, *blocks, *shift, clamp)?,
             Op::Unfold(window) => self.unfold(window)?,
             Op::Add { multipliers, shift, clamp } => {
                 let [m0, m1] = multipliers.map(|own| Number::constant(own.into()));
@@ -86,6 +98,13 @@ impl Step<'_> {
                     shifted(system, &sum, *shift, clamp)
                 })?
             }
+            Op::Mul { shift, clamp } => {
+                let clamp = self.clamp(clamp);
+                self.pairs(|a, b| {
+                    let product = Number::product(system, a, b);
+                    shifted(system, &product, *shift, clamp)
+                })?
+            }
             Op::Requantise { multiplier, shift, clamp } => {
                 let clamp = self.clamp(clamp);
                 let own = Number::constant((*multiplier).into());
@@ -97,13 +116,21 @@ impl Step<'_> {
                 self.slot(0)?.entries.iter().map(entry).collect()
             }
             Op::ScaleColumns { shift, clamp, .. } => self.scale_columns(system, *shift, clamp)?,
+            Op::AddRows { .. } => self.add_rows(system)?,
             Op::Relu => {
                 let entry = |x: &Number| floored(system, x, 0, (0, x.bounds().1.max(0)));
                 self.slot(0)?.entries.iter().map(entry).collect()
             }
             Op::Table { shift, pass_above, .. } => self.table(system, *shift, *pass_above)?,
+            Op::Curve { shift, pass_above, .. } => {
+                let (x, points) = (self.slot(0)?, self.constant(0)?);
+                let entry = |x: &Number| curve(system, x, &points.entries, *shift, *pass_above);
+                x.entries.iter().map(entry).collect::<Result<_, _>>()?
+            }
             Op::MaxPool(window) => self.pool(system, window, false)?,
             Op::AveragePool(window) => self.pool(system, window, true)?,
+            Op::GroupUnfold(window) => self.group_unfold(window)?,
+            Op::Arrange { .. } => self.arrange()?,
             Op::Transpose => self.transpose()?,
             Op::Reshape { .. } => self.slot(0)?.entries.clone(),
             _ => return Err(self.unsupported()),
@@ -115,11 +142,11 @@ impl Step<'_> {
         CircuitError::Unsupported { kind: self.local.op.name() }
     }
 
-    fn slot(&self, slot: usize) -> Result<&Entries, CircuitError> {
+    pub(super) fn slot(&self, slot: usize) -> Result<&Entries, CircuitError> {
         self.slots.get(slot).copied().ok_or(CircuitError::Layout)
     }
 
-    fn constant(&self, constant: usize) -> Result<&Entries, CircuitError> {
+    pub(super) fn constant(&self, constant: usize) -> Result<&Entries, CircuitError> {
         self.slot(self.local.inputs + constant)
     }
 
@@ -141,6 +168,7 @@ impl Step<'_> {
     fn linear(
         &self,
         system: &mut System,
+        groups: u32,
         shifts: &[u8; 3],
         clamp: &Clamp,
     ) -> Result<Vec<Number>, CircuitError> {
@@ -160,13 +188,14 @@ impl Step<'_> {
                 return Err(CircuitError::Large);
             }
             for row in x.rows() {
-                for (sum, channel) in fixed_row(row, weights).zip(channels.rows()) {
+                for (sum, channel) in fixed_row(row, weights, groups as usize).zip(channels.rows())
+                {
                     requantised(system, &sum, channel)?;
                 }
             }
             return Ok(entries);
         }
-        for row in &sums(system, self.binding, x, self.constant(0)?)? {
+        for row in &grouped(system, self.binding, x, self.constant(0)?, groups)? {
             for (sum, channel) in row.iter().zip(channels.rows()) {
                 requantised(system, sum, channel)?;
             }
@@ -174,14 +203,35 @@ impl Step<'_> {
         Ok(entries)
     }
 
-    fn unfold(&self, window: &Window) -> Result<Vec<Number>, CircuitError> {
-        let x = self.slot(0)?;
-        let zeros = vec![Number::constant(0); x.extent.columns as usize];
+    /// Products of the rows of two inputs that are in one block.
+    fn product(
+        &self,
+        system: &mut System,
+        blocks: u32,
+        shift: u8,
+        clamp: &Clamp,
+    ) -> Result<Vec<Number>, CircuitError> {
+        let clamp = self.clamp(clamp);
+        // Blocks of all items have consecutive numbers in both inputs.
+        let blocks = blocks.checked_mul(self.local.run.batch).ok_or(CircuitError::Layout)?;
         let mut entries = vec![];
-        for row in 0..self.local.output.rows {
-            for pixel in pixels(self.local, window, row) {
-                let pixel = pixel.map_or(&zeros[..], |pixel| x.row(pixel as usize));
-                entries.extend_from_slice(pixel);
+        for block in 0..blocks {
+            let [a, b] = [self.slot(0)?, self.slot(1)?].map(|all| all.part_of_rows(block, blocks));
+            let (a, b) = (a.ok_or(CircuitError::Layout)?, b.ok_or(CircuitError::Layout)?);
+            let sums = sums(system, self.binding, &a, &b)?;
+            entries.extend(sums.iter().flatten().map(|sum| shifted(system, sum, shift, clamp)));
+        }
+        Ok(entries)
+    }
+
+    fn add_rows(&self, system: &mut System) -> Result<Vec<Number>, CircuitError> {
+        let (x, table) = (self.slot(0)?, self.constant(0)?);
+        let per_item = self.local.output_item_rows() as usize;
+        let mut entries = Vec::with_capacity(x.entries.len());
+        for (at, row) in x.rows().enumerate() {
+            for (x, own) in row.iter().zip(table.row(at % per_item)) {
+                let sum = Number::sum([(1, x), (1, own)], 0);
+                entries.push(floored(system, &sum, 0, I16));
             }
         }
         Ok(entries)
@@ -229,22 +279,6 @@ impl Step<'_> {
                 } else {
                     let first = pixels.next().ok_or(CircuitError::Layout)?.clone();
                     entries.push(pixels.fold(first, |most, pixel| max(system, &most, pixel)));
-                }
-            }
-        }
-        Ok(entries)
-    }
-
-    fn transpose(&self) -> Result<Vec<Number>, CircuitError> {
-        let x = self.slot(0)?;
-        let batch = self.local.run.batch.max(1);
-        let (in_rows, columns) = (x.extent.rows / batch, x.extent.columns);
-        let mut entries = vec![];
-        for item in 0..batch {
-            for column in 0..columns as usize {
-                for row in 0..in_rows {
-                    let row = x.row((item * in_rows + row) as usize);
-                    entries.push(row.get(column).ok_or(CircuitError::Layout)?.clone());
                 }
             }
         }

@@ -5,7 +5,8 @@
 //!   them.
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
 //! - `ranges`: the ranges of committed constants and multipliers.
-//! - `tensor`, `gadgets`, `product`, `table`: a run's tensors and its steps.
+//! - `tensor`, `gadgets`: a run's tensors and its steps.
+//! - `wiring`, `product`, `table`, `curve`: families of steps.
 //! - `weights`: constants and multipliers, fixed or committed.
 //! - `synthesis`: signals, commitments, and the program from end to end.
 //! - `builder`: the description of a circuit.
@@ -17,6 +18,7 @@
 
 mod bits;
 mod builder;
+mod curve;
 mod error;
 mod gadgets;
 mod number;
@@ -30,6 +32,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod wiring;
 
 pub use builder::CircuitBuilder;
 pub use error::CircuitError;
@@ -37,6 +40,7 @@ pub use ranges::Ranges;
 
 use super::estimate::Estimate;
 use super::iden3::r1cs::{ExportError, write_r1cs};
+use super::indices;
 use super::matrices::{ConstraintDigest, Matrices};
 use super::multipliers;
 use poai_core::inference::{Layout, WeightsVisibility};
@@ -55,8 +59,8 @@ const TERMS_MAX: usize = 1 << 30;
 /// parts.
 ///
 /// A key is for one circuit. With committed weights, the circuit is the same for all networks with
-/// the program's architecture, shifts and ranges, if their constants and multipliers fit the same
-/// [`Ranges`]. In standard form ([`CircuitBuilder::standard`]), it is the same for all networks of
+/// the program's architecture, shifts, ranges and indices, if their constants and multipliers fit the
+/// same [`Ranges`]. In standard form ([`CircuitBuilder::standard`]), it is the same for all networks of
 /// the architecture.
 ///
 /// The rows are built once. Clones share them, and so do the circuits of
@@ -98,12 +102,12 @@ impl Circuit {
 
     /// The same statement about another network, with committed weights.
     ///
-    /// The network must have the same architecture, shifts and ranges. The rows are the same, and
-    /// shared, so the key is the same.
+    /// The network must have the same architecture, shifts, ranges and indices. The rows are the same,
+    /// and shared, so the key is the same.
     ///
     /// # Errors
-    /// [`CircuitError::Architecture`], [`CircuitError::Numbers`], [`CircuitError::Constant`],
-    /// [`CircuitError::Multiplier`].
+    /// [`CircuitError::Architecture`], [`CircuitError::Numbers`], [`CircuitError::Arrangement`],
+    /// [`CircuitError::Constant`], [`CircuitError::Multiplier`].
     pub fn for_network(&self, network: &Network) -> Result<Circuit, CircuitError> {
         let Subject { network: own, layout, ranges, .. } = &self.subject;
         let architecture = |network: &Network| network.program().architecture_id();
@@ -113,6 +117,9 @@ impl Circuit {
         }
         if !multipliers::differ_alone(network.program(), own.program()) {
             return Err(CircuitError::Numbers);
+        }
+        if let Some(name) = indices::first_difference(network.program(), own.program()) {
+            return Err(CircuitError::Arrangement { name: name.to_owned() });
         }
         ranges.check(network)?;
         let subject = Subject { network: network.clone(), ..self.subject.clone() };

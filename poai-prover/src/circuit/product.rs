@@ -1,7 +1,7 @@
 //! Sums of products with weights.
 //!
 //! Weights that are constants cost terms and no constraints. Committed weights are multiplied entry
-//! by entry. If that costs more, the circuit checks the sums by Freivalds' method: with ρ a hash of
+//! by entry. So are two values of a run, of which the second takes the weights' place. If that costs more, the circuit checks the sums by Freivalds' method: with ρ a hash of
 //! the binding and all three matrices, and r = (ρ, ρ², …), it checks `sums·r = x·(Wᵀr)` row by row.
 //!
 //! The binding is hashed first. Another binding therefore has another ρ, and every witness that
@@ -17,6 +17,7 @@
 //! their bounds.
 
 use super::super::system::{Lc, System};
+use super::CircuitError;
 use super::bits::{hold, width};
 use super::number::Number;
 use super::packing::{Element, pack};
@@ -36,16 +37,43 @@ pub(super) fn fixed_terms(x: &Entries, weights: &[i32]) -> usize {
 
 /// The sums of a row with constant weights, which take no constraint.
 ///
-/// The weights of a large layer are most of the circuit's memory, so they stay
+/// Each of the groups of outputs reads its own group of the row's columns. The
+/// weights of a large layer are most of the circuit's memory, so they stay
 /// integers.
-pub(super) fn fixed_row(row: &[Number], weights: &[i32]) -> impl Iterator<Item = Number> {
-    weights.chunks_exact(row.len().max(1)).map(move |weights| {
-        let parts: Vec<_> = weights.iter().map(|&weight| i128::from(weight)).zip(row).collect();
+pub(super) fn fixed_row(
+    row: &[Number],
+    weights: &[i32],
+    groups: usize,
+) -> impl Iterator<Item = Number> {
+    let k = (row.len() / groups.max(1)).max(1);
+    let per_group = (weights.len() / k / groups.max(1)).max(1);
+    weights.chunks_exact(k).enumerate().map(move |(output, weights)| {
+        let columns = row.iter().skip(output / per_group * k);
+        let parts: Vec<_> = weights.iter().map(|&weight| i128::from(weight)).zip(columns).collect();
         Number::sum(parts.iter().copied(), 0)
     })
 }
 
-/// `x·Wᵀ` with committed weights, one row for each row of x.
+/// The sums of groups of columns with their own weights, one row for each row
+/// of x.
+pub(super) fn grouped(
+    system: &mut System,
+    binding: &Element,
+    x: &Entries,
+    weights: &Entries,
+    groups: u32,
+) -> Result<Vec<Vec<Number>>, CircuitError> {
+    let mut all = vec![vec![]; x.extent.rows as usize];
+    for group in 0..groups.max(1) {
+        let columns = x.part_of_columns(group, groups).ok_or(CircuitError::Layout)?;
+        let own = weights.part_of_rows(group, groups).ok_or(CircuitError::Layout)?;
+        let sums = sums(system, binding, &columns, &own)?;
+        all.iter_mut().zip(sums).for_each(|(all, sums)| all.extend(sums));
+    }
+    Ok(all)
+}
+
+/// `x·Wᵀ` with committed weights or another value, one row for each row of x.
 pub(super) fn sums(
     system: &mut System,
     binding: &Element,

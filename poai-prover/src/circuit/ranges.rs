@@ -14,7 +14,7 @@
 //! from the architecture and reveal nothing.
 
 use super::CircuitError;
-use crate::multipliers;
+use crate::{indices, multipliers};
 use poai_core::program::{Dtype, Op, Program, standard};
 use poai_engine::execute::{Network, Tensor};
 
@@ -54,7 +54,8 @@ impl EntryRange {
 /// The ranges of all constants, in order, and of the steps' committed
 /// multipliers.
 ///
-/// A constant has one range for each column, or one for all.
+/// A constant has one range for each column, or one for all. An index of an
+/// arrange step has no range, because no circuit commits to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ranges {
     pub(super) constants: Vec<Vec<EntryRange>>,
@@ -64,7 +65,11 @@ pub struct Ranges {
 impl Ranges {
     /// The narrowest ranges that a network's constants and multipliers fit.
     pub fn of(network: &Network) -> Ranges {
-        let constants = network.constants().iter().map(|held| ranges_of(&held.tensor));
+        let held = network.constants().iter().zip(indices::of(network.program()));
+        let constants = held.map(|(held, is_index)| match is_index {
+            true => vec![],
+            false => ranges_of(&held.tensor),
+        });
         let multipliers = multipliers::of(network.program());
         Ranges {
             constants: constants.collect(),
@@ -91,9 +96,17 @@ impl Ranges {
         let constants = program.constants().iter().map(|constant| of_type(constant.extent.dtype));
         let mut constants: Vec<Vec<EntryRange>> = constants.map(|range| vec![range]).collect();
         for step in program.steps() {
-            let Op::Linear { requantise, .. } = &step.op else { continue };
+            let (Op::Linear { requantise, .. } | Op::GroupLinear { requantise, .. }) = &step.op
+            else {
+                continue;
+            };
             if let Some(ranges) = constants.get_mut(requantise.0 as usize) {
                 *ranges = channels.to_vec();
+            }
+        }
+        for (ranges, is_index) in constants.iter_mut().zip(indices::of(program)) {
+            if is_index {
+                ranges.clear();
             }
         }
         let multiplier = range(standard::MULTIPLIER_BITS, false);
@@ -130,7 +143,8 @@ impl Ranges {
             return Err(CircuitError::Architecture);
         }
         let all = network.constants().iter().zip(named).zip(&self.constants);
-        for ((held, constant), ranges) in all {
+        let all = all.zip(indices::of(network.program())).filter(|(_, is_index)| !is_index);
+        for (((held, constant), ranges), _) in all {
             let columns = constant.extent.columns as usize;
             for (at, entry) in held.tensor.entries().into_iter().enumerate() {
                 let range = column(ranges, at % columns);

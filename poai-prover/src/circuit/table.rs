@@ -38,7 +38,7 @@ pub(super) fn look_up(system: &mut System, bits: &[Bit], table: &[Number]) -> Nu
 }
 
 /// For every number that the bits can encode, 1 if they encode it, else 0.
-fn selectors(system: &mut System, bits: &[Bit]) -> Vec<Number> {
+pub(super) fn selectors(system: &mut System, bits: &[Bit]) -> Vec<Number> {
     let mut selectors = vec![Number::constant(1)];
     for bit in bits {
         // The new bit is the highest so far.

@@ -38,6 +38,26 @@ impl Entries {
         self.entries.chunks_exact(self.extent.columns as usize)
     }
 
+    /// One of `parts` equal parts of the rows, or `None` if they do not divide.
+    pub(super) fn part_of_rows(&self, part: u32, parts: u32) -> Option<Entries> {
+        let Extent { rows, columns, dtype } = self.extent;
+        let own = Extent::new(rows.checked_div(parts)?, columns, dtype)?;
+        let size = own.rows as usize * columns as usize;
+        let entries = self.entries.get(part as usize * size..(part as usize + 1) * size)?;
+        Some(Entries::new(own, entries.to_vec()))
+    }
+
+    /// One of `parts` equal parts of the columns, or `None` if they do not
+    /// divide.
+    pub(super) fn part_of_columns(&self, part: u32, parts: u32) -> Option<Entries> {
+        let Extent { rows, columns, dtype } = self.extent;
+        let own = Extent::new(rows, columns.checked_div(parts)?, dtype)?;
+        let (first, size) = ((part * own.columns) as usize, own.columns as usize);
+        let of_row = |row| self.row(row).get(first..first + size);
+        let rows: Vec<&[Number]> = (0..rows as usize).map(of_row).collect::<Option<_>>()?;
+        Some(Entries::new(own, rows.concat()))
+    }
+
     /// The least and the largest bound of all entries, and 0.
     pub(super) fn bounds(&self) -> (i128, i128) {
         let bounds = self.entries.iter().map(Number::bounds);

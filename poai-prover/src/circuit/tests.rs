@@ -470,7 +470,7 @@ fn small_products_are_made_directly() {
     product::sums(&mut system, &binding(), &x, &weights).unwrap();
     assert_eq!(system.constraints() - before, 32);
     let fixed: Vec<i32> = weights.entries.iter().map(|entry| entry.value() as i32).collect();
-    let sums: Vec<i128> = product::fixed_row(x.row(0), &fixed).map(|sum| sum.value()).collect();
+    let sums: Vec<i128> = product::fixed_row(x.row(0), &fixed, 1).map(|sum| sum.value()).collect();
     let dot = |row: &[Number]| x.row(0).iter().zip(row).map(|(a, b)| a.value() * b.value()).sum();
     assert_eq!(sums, weights.rows().map(dot).collect::<Vec<i128>>());
     assert_eq!(product::fixed_terms(&x, &fixed), 32);

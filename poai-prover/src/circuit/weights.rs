@@ -8,7 +8,7 @@ use super::poseidon::chain;
 use super::synthesis::{Builder, Subject};
 use super::tensor::Entries;
 use crate::commitment::{Salt, weights_tag};
-use crate::multipliers;
+use crate::{indices, multipliers};
 use poai_core::inference::WeightsVisibility;
 use poai_core::inference::packing::bits as entry_bits;
 use poai_core::program::{Dtype, Op, Step, ValueId};
@@ -19,10 +19,12 @@ use std::borrow::Cow;
 pub(super) enum Weights {
     /// Constants of the circuit. Each step makes its own from the network's.
     Fixed,
-    /// Witnesses under a commitment.
+    /// Witnesses under a commitment, but for the indices of arrange steps.
     Committed {
-        /// The entries of each constant.
+        /// The entries of each constant. Those of an index are empty.
         constants: Vec<Entries>,
+        /// Whether each constant is an index of an arrange step.
+        is_index: Vec<bool>,
         /// The multipliers of each step.
         multipliers: Vec<Vec<Number>>,
     },
@@ -32,8 +34,8 @@ pub(super) enum Weights {
 pub(super) struct OfStep<'a> {
     /// The step's constants in the order of its slots.
     pub(super) constants: Vec<Cow<'a, Entries>>,
-    /// A product's fixed weights, whose slot is empty. They stay integers,
-    /// because a layer has a large number of them.
+    /// A product's fixed weights or an index, whose slot is empty. They stay
+    /// integers, because a layer has a large number of them.
     pub(super) fixed: Option<Vec<i32>>,
     /// The step's committed multipliers; empty if they are fixed.
     pub(super) multipliers: &'a [Number],
@@ -50,32 +52,43 @@ impl Weights {
     ) -> Result<OfStep<'_>, CircuitError> {
         let (ids, count) = step.op.constants();
         let ids = ids.iter().take(count);
-        match self {
-            Weights::Fixed => {
-                let (mut made, mut fixed) = (vec![], None);
-                for (slot, id) in ids.enumerate() {
-                    let held = network.constants().get(id.0 as usize);
-                    let tensor = &held.ok_or(CircuitError::Layout)?.tensor;
-                    made.push(Cow::Owned(match (slot, &step.op) {
-                        (0, Op::Linear { .. }) => {
-                            fixed = Some(tensor.entries());
-                            Entries::none(*tensor.extent())
-                        }
-                        _ => Entries::fixed(*tensor.extent(), &tensor.entries()),
-                    }));
+        let fixed = |slot: usize, id: usize| -> Result<_, CircuitError> {
+            let tensor = &network.constants().get(id).ok_or(CircuitError::Layout)?.tensor;
+            let entries = tensor.entries();
+            Ok(match (slot, &step.op) {
+                (0, Op::Linear { .. } | Op::GroupLinear { .. } | Op::Arrange { .. }) => {
+                    (Cow::Owned(Entries::none(*tensor.extent())), Some(entries))
                 }
-                Ok(OfStep { constants: made, fixed, multipliers: &[] })
+                _ => (Cow::Owned(Entries::fixed(*tensor.extent(), &entries)), None),
+            })
+        };
+        let (mut of_slots, mut integers) = (vec![], None);
+        for (slot, id) in ids.enumerate() {
+            let id = id.0 as usize;
+            match self {
+                Weights::Committed { constants, is_index, .. }
+                    if !is_index.get(id).copied().unwrap_or(false) =>
+                {
+                    let held = constants.get(id).ok_or(CircuitError::Layout)?;
+                    of_slots.push(Cow::Borrowed(held));
+                }
+                _ => {
+                    let (entries, own) = fixed(slot, id)?;
+                    of_slots.push(entries);
+                    integers = integers.or(own);
+                }
             }
-            Weights::Committed { constants, multipliers } => {
-                let held = ids.map(|id| constants.get(id.0 as usize).map(Cow::Borrowed));
-                let constants = held.collect::<Option<_>>().ok_or(CircuitError::Layout)?;
+        }
+        let multipliers = match self {
+            Weights::Fixed => &[][..],
+            Weights::Committed { multipliers, .. } => {
                 // A program has one input, and one value for each step.
                 let index = (value.0 as usize).checked_sub(1);
                 let own = index.and_then(|index| multipliers.get(index));
-                let multipliers = own.ok_or(CircuitError::Layout)?;
-                Ok(OfStep { constants, fixed: None, multipliers })
+                own.ok_or(CircuitError::Layout)?
             }
-        }
+        };
+        Ok(OfStep { constants: of_slots, fixed: integers, multipliers })
     }
 }
 
@@ -95,8 +108,15 @@ impl Subject {
         }
         let mut elements =
             vec![Element::constant(weights_tag(&program.architecture_id())), builder.secret(salt)];
+        let is_index = indices::of(program);
         let mut constants = vec![];
-        for ((held, constant), ranges) in all.zip(&self.ranges.constants) {
+        for (((held, constant), ranges), &is_index) in
+            all.zip(&self.ranges.constants).zip(&is_index)
+        {
+            if is_index {
+                constants.push(Entries::none(constant.extent));
+                continue;
+            }
             let columns = constant.extent.columns as usize;
             let entries = builder.held(columns, &held.tensor.entries(), ranges);
             elements.extend(pack(&entries, entry_bits(constant.extent.dtype) as usize));
@@ -112,6 +132,6 @@ impl Subject {
         elements.extend(pack(&multipliers.concat(), entry_bits(Dtype::I32) as usize));
         let commitment = chain(&mut builder.system, &elements)?;
         builder.signal(&commitment);
-        Ok(Weights::Committed { constants, multipliers })
+        Ok(Weights::Committed { constants, is_index, multipliers })
     }
 }

@@ -14,7 +14,7 @@ use poai_testing::layers;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-fn visibilities() -> impl Iterator<Item = Visibility> {
+pub fn visibilities() -> impl Iterator<Item = Visibility> {
     let weights = [WeightsVisibility::Fixed, WeightsVisibility::Committed];
     weights.into_iter().map(|weights| Visibility {
         input: TensorVisibility::Hashed,
@@ -46,57 +46,68 @@ static EDGES: LazyLock<Edges> = LazyLock::new(|| {
             continue;
         }
         for visibility in visibilities() {
-            let name = format!("{} ({}) {visibility:?}", case.name, case.about);
-            let circuit = Circuit::new(&case.network).run(case.run).visibility(visibility);
-            let circuit = match circuit.build() {
-                Err(CircuitError::Step { source, .. })
-                    if matches!(*source, CircuitError::Unsupported { .. }) =>
-                {
-                    unsupported += 1;
-                    continue;
+            match check_case(&case, visibility, &mut rng) {
+                None => unsupported += 1,
+                Some(every) => {
+                    proven += 1;
+                    changed += usize::from(every);
                 }
-                built => built.unwrap_or_else(|error| panic!("{name}: {error}")),
-            };
-            let built = synthesise(&circuit, Some(&witness(&case))).unwrap();
-            let model = Session::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
-            let run = match model.run((case.run, case.inputs.clone())) {
-                Ok(run) => run,
-                Err(RunError::Step { .. }) => panic!("{name}: no output"),
-                Err(error) => panic!("{name}: {error}"),
-            };
-            assert_eq!(built.output, run.output.entries(), "{name}");
-            let system = &built.system;
-            assert_eq!(system.first_unsatisfied(system.assignment()), None, "{name}");
-            // Any party can compute the signals outside the circuit.
-            let signals = &system.assignment()[1..=system.signals()];
-            let signals: Vec<FieldElement> = signals.iter().copied().map(Into::into).collect();
-            assert_eq!(signals[0], FieldElement::from(77));
-            assert_eq!(signals[1], commit(&case.inputs[0], &SALTS.input).unwrap(), "{name}");
-            let last = signals.len() - 1;
-            assert_eq!(signals[last], commit(&run.output, &SALTS.output).unwrap(), "{name}");
-            if visibility.weights == WeightsVisibility::Committed {
-                assert_eq!(
-                    signals[2],
-                    commit_weights(&case.network, &SALTS.weights).unwrap(),
-                    "{name}"
-                );
-            }
-            // The structure is the same without values.
-            let empty = matrices(&circuit);
-            assert_eq!(empty.rows(), system.constraints());
-            let constraints = built.system.constraints();
-            let variables = Variables::new(built);
-            assert_eq!(*empty, variables.matrices, "{name}");
-            assert_eq!(variables.assignment.len(), variables.matrices.variables);
-            proven += 1;
-            if constraints <= 40_000 {
-                variables.check(&name, 1, &mut rng);
-                changed += 1;
             }
         }
     }
     Edges { proven, unsupported, changed }
 });
+
+/// Checks that a circuit agrees with the executor, and that no variable can be
+/// changed alone.
+///
+/// Returns whether every variable was changed, or `None` if circuits do not
+/// support the step.
+#[track_caller]
+pub fn check_case(case: &ProgramCase, visibility: Visibility, rng: &mut StdRng) -> Option<bool> {
+    let name = format!("{} ({}) {visibility:?}", case.name, case.about);
+    let circuit = Circuit::new(&case.network).run(case.run).visibility(visibility);
+    let circuit = match circuit.build() {
+        Err(CircuitError::Step { source, .. })
+            if matches!(*source, CircuitError::Unsupported { .. }) =>
+        {
+            return None;
+        }
+        built => built.unwrap_or_else(|error| panic!("{name}: {error}")),
+    };
+    let built = synthesise(&circuit, Some(&witness(case))).unwrap();
+    let model = Session::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
+    let run = match model.run((case.run, case.inputs.clone())) {
+        Ok(run) => run,
+        Err(RunError::Step { .. }) => panic!("{name}: no output"),
+        Err(error) => panic!("{name}: {error}"),
+    };
+    assert_eq!(built.output, run.output.entries(), "{name}");
+    let system = &built.system;
+    assert_eq!(system.first_unsatisfied(system.assignment()), None, "{name}");
+    // Any party can compute the signals outside the circuit.
+    let signals = &system.assignment()[1..=system.signals()];
+    let signals: Vec<FieldElement> = signals.iter().copied().map(Into::into).collect();
+    assert_eq!(signals[0], FieldElement::from(77));
+    assert_eq!(signals[1], commit(&case.inputs[0], &SALTS.input).unwrap(), "{name}");
+    let last = signals.len() - 1;
+    assert_eq!(signals[last], commit(&run.output, &SALTS.output).unwrap(), "{name}");
+    if visibility.weights == WeightsVisibility::Committed {
+        assert_eq!(signals[2], commit_weights(&case.network, &SALTS.weights).unwrap(), "{name}");
+    }
+    // The structure is the same without values.
+    let empty = matrices(&circuit);
+    assert_eq!(empty.rows(), system.constraints());
+    let constraints = built.system.constraints();
+    let variables = Variables::new(built);
+    assert_eq!(*empty, variables.matrices, "{name}");
+    assert_eq!(variables.assignment.len(), variables.matrices.variables);
+    let every = constraints <= 40_000;
+    if every {
+        variables.check(&name, 1, rng);
+    }
+    Some(every)
+}
 
 /// For every case that circuits support, the circuit agrees with the executor.
 #[test]

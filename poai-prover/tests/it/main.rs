@@ -13,3 +13,4 @@ mod registry;
 mod setup;
 mod shared;
 mod standard;
+mod steps;

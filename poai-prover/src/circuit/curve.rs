@@ -294,7 +294,7 @@ mod tests {
         // The bits of t, the selectors, two selections, a product, and the bits
         // of the result.
         assert_eq!(cost(I16, true), 17 + 30 + 6 + 16 + 1 + 8 + 15 + 1);
-        assert!(cost(I16, false) < 450);
+        assert_eq!(cost(I16, false), 375);
         assert!(cost((-64, 63), true) < 32);
         assert!(cost((-100_000, 100_000), true) < cost(I16, true) + 8);
     }

@@ -32,7 +32,7 @@ pub(super) struct Step<'a> {
 }
 
 /// `min(max(⌊(x + half)·2⁻ˢ⌋, least), most)`.
-fn shifted(system: &mut System, x: &Number, shift: u8, clamp: (i128, i128)) -> Number {
+pub(super) fn shifted(system: &mut System, x: &Number, shift: u8, clamp: (i128, i128)) -> Number {
     let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
     // Saturates where the executor's 64 bits would, which happens only at the
     // ends of i32.
@@ -129,6 +129,10 @@ impl Step<'_> {
             }
             Op::MaxPool(window) => self.pool(system, window, false)?,
             Op::AveragePool(window) => self.pool(system, window, true)?,
+            Op::Softmax { multiplier, shift, one, clamp, .. } => {
+                self.softmax(system, *multiplier, *shift, *one, clamp)?
+            }
+            Op::Normalise { centre, shift, .. } => self.normalise(system, *centre, *shift)?,
             Op::GroupUnfold(window) => self.group_unfold(window)?,
             Op::Arrange { .. } => self.arrange()?,
             Op::Transpose => self.transpose()?,
@@ -152,7 +156,7 @@ impl Step<'_> {
 
     /// The output's range. If only `Relu` steps read the output, the range that
     /// they see.
-    fn clamp(&self, clamp: &Clamp) -> (i128, i128) {
+    pub(super) fn clamp(&self, clamp: &Clamp) -> (i128, i128) {
         let (least, most) = (clamp.min.into(), clamp.max.into());
         if self.rectified && most > 0 { (0.max(least), most) } else { (least, most) }
     }
@@ -321,15 +325,25 @@ impl Step<'_> {
 /// table's ends.
 fn entry(system: &mut System, index: &Number, table: &[Number]) -> Result<Number, CircuitError> {
     let index = floored(system, index, 0, (-128, 127));
+    entry_from(system, &index, -128, table)
+}
+
+/// A table's entry at an index that starts at `start`, and is within the table.
+pub(super) fn entry_from(
+    system: &mut System,
+    index: &Number,
+    start: i128,
+    table: &[Number],
+) -> Result<Number, CircuitError> {
     let (least, most) = index.bounds();
-    let named = table.get((least + 128) as usize..=(most + 128) as usize);
+    let named = table.get((least - start) as usize..=(most - start) as usize);
     let named = named.ok_or(CircuitError::Layout)?;
-    let bits = decompose(system, &index, least, width(most - least)).bits;
+    let bits = decompose(system, index, least, width(most - least)).bits;
     Ok(look_up(system, &bits, named))
 }
 
 /// ⌊x/n⌋ for n > 0.
-fn quotient(system: &mut System, x: &Number, n: i128) -> Number {
+pub(super) fn quotient(system: &mut System, x: &Number, n: i128) -> Number {
     match n {
         1 => x.clone(),
         n if n.count_ones() == 1 => {

@@ -6,7 +6,7 @@
 //! - `packing`, `poseidon`: entries as field elements, and hashes of them.
 //! - `ranges`: the ranges of committed constants and multipliers.
 //! - `tensor`, `gadgets`: a run's tensors and its steps.
-//! - `wiring`, `product`, `table`, `curve`: families of steps.
+//! - `wiring`, `product`, `table`, `curve`, `normalise`: families of steps.
 //! - `weights`: constants and multipliers, fixed or committed.
 //! - `synthesis`: signals, commitments, and the program from end to end.
 //! - `builder`: the description of a circuit.
@@ -21,6 +21,7 @@ mod builder;
 mod curve;
 mod error;
 mod gadgets;
+mod normalise;
 mod number;
 mod packing;
 mod poseidon;

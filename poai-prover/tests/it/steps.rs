@@ -2,9 +2,9 @@
 //! compute what the executor does, and accept no other witness.
 use crate::circuits::{check_case, visibilities};
 use crate::shared::rng;
-use poai_core::inference::WeightsVisibility;
+use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
 use poai_core::program::{
-    Builder, Clamp, Dim, Dtype, Form, GroupWindow, Op, RunShape, ValueId, Window,
+    Builder, Clamp, ConstantId, Dim, Dtype, Form, GroupWindow, Op, RunShape, ValueId, Window,
 };
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
@@ -31,12 +31,7 @@ impl Draft {
         Draft { builder, held: Constants::default(), last }
     }
 
-    fn constant(
-        &mut self,
-        rows: usize,
-        dtype: Dtype,
-        entries: &[i32],
-    ) -> poai_core::program::ConstantId {
+    fn constant(&mut self, rows: usize, dtype: Dtype, entries: &[i32]) -> ConstantId {
         let size = (rows, entries.len() / rows);
         self.held.add(&mut self.builder, "constant", size, dtype, entries).unwrap()
     }
@@ -214,4 +209,86 @@ fn an_index_belongs_to_the_circuit() {
     let other = described(&other).build().unwrap();
     assert_ne!(circuit.digest(), other.digest());
     assert_eq!(circuit.layout().visibility().weights, WeightsVisibility::Committed);
+}
+
+/// The costs in docs/proving.md: constraints for each entry of the output, with
+/// fixed weights.
+#[test]
+fn entries_cost_what_the_guide_says() {
+    let constraints = |draft: Draft| {
+        let visibility = Visibility {
+            input: TensorVisibility::Private,
+            output: TensorVisibility::Private,
+            weights: WeightsVisibility::Fixed,
+        };
+        let network = draft.network();
+        let circuit = Circuit::new(&network).visibility(visibility).build().unwrap();
+        circuit.estimate().constraints
+    };
+    const COLUMNS: u32 = 16;
+    let cost = |dtype: Dtype, step: &dyn Fn(&mut Draft)| {
+        let [mut plain, mut with] = [Draft::new(1, COLUMNS, dtype), Draft::new(1, COLUMNS, dtype)];
+        let input = plain.last;
+        plain.step(Op::Transpose, &[input]);
+        step(&mut with);
+        let all = constraints(with) - constraints(plain);
+        all.div_ceil(COLUMNS.into())
+    };
+    let full = Clamp::full(I16);
+    let of_input = |op: Op| {
+        move |draft: &mut Draft| {
+            draft.step(op.clone(), &[draft.last]);
+        }
+    };
+    let mut got = vec![];
+    got.push(("relu", cost(I16, &of_input(Op::Relu))));
+    let op = Op::Requantise { multiplier: 1 << 20, shift: 20, clamp: Clamp::full(I8) };
+    got.push(("requantise", cost(I16, &of_input(op))));
+    let squared = |draft: &mut Draft| {
+        let input = draft.last;
+        draft.step(Op::Mul { shift: 15, clamp: full }, &[input, input]);
+    };
+    got.push(("mul", cost(I16, &squared)));
+    let table = |draft: &mut Draft| {
+        let table = draft.constant(256, I16, &entries(1, 256, 32_767));
+        draft.step(Op::Table { table, shift: 8, pass_above: false }, &[draft.last]);
+    };
+    got.push(("table", cost(I16, &table)));
+    let curve = |draft: &mut Draft| {
+        let table = draft.constant(257, I16, &entries(1, 257, 32_767));
+        draft.step(Op::Curve { table, shift: 8, pass_above: false }, &[draft.last]);
+    };
+    got.push(("curve", cost(I16, &curve)));
+    let add_rows = |draft: &mut Draft| {
+        let table = draft.constant(1, I16, &entries(1, COLUMNS as usize, 32_767));
+        draft.step(Op::AddRows { table }, &[draft.last]);
+    };
+    got.push(("add rows", cost(I16, &add_rows)));
+    let softmax = |draft: &mut Draft| {
+        let falling: Vec<i32> = (0..256).map(|i| 127 - i / 2).collect();
+        let table = draft.constant(256, I16, &falling);
+        let op = Op::Softmax { table, multiplier: 1 << 12, shift: 16, one: 1 << 14, clamp: full };
+        draft.step(op, &[draft.last]);
+    };
+    got.push(("softmax", cost(I16, &softmax)));
+    for (name, centre) in [("layer norm", true), ("rms norm", false)] {
+        let normalise = |draft: &mut Draft| {
+            let of_column: Vec<i32> = (0..COLUMNS as i32).flat_map(|i| [1 << 14, i]).collect();
+            let affine = draft.constant(COLUMNS as usize, I32, &of_column);
+            draft.step(Op::Normalise { affine, centre, shift: 16 }, &[draft.last]);
+        };
+        got.push((name, cost(I16, &normalise)));
+    }
+    let expected = [
+        ("relu", 18),
+        ("requantise", 42),
+        ("mul", 37),
+        ("table", 70),
+        ("curve", 95),
+        ("add rows", 21),
+        ("softmax", 146),
+        ("layer norm", 87),
+        ("rms norm", 85),
+    ];
+    assert_eq!(got, expected, "update docs/proving.md too");
 }

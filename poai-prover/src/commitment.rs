@@ -10,7 +10,7 @@ use super::random::{self, RandomError};
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
 use light_poseidon::{Poseidon, PoseidonError, PoseidonHasher};
-use poai_core::digest::ArchitectureId;
+use poai_core::digest::{ArchitectureId, Root};
 use poai_core::inference::FieldElement;
 use poai_core::inference::packing::{PackingError, pack};
 use poai_core::program::{Dtype, Extent};
@@ -95,20 +95,31 @@ pub(super) fn weights_tag(architecture: &ArchitectureId) -> Fr {
     Fr::from_le_bytes_mod_order(&bytes)
 }
 
+/// The element by which a commitment to weights binds an index.
+pub(super) fn index_element(root: &Root) -> Fr {
+    let bytes = root.as_bytes();
+    Fr::from_le_bytes_mod_order(bytes.get(..31).unwrap_or(bytes))
+}
+
 /// The commitment to a network's weights under a salt.
 ///
 /// It covers the network's constants and the multipliers of its add and requantise steps that have
-/// a shift. It leaves out the indices of arrange steps, which are part of a circuit. A circuit of
-/// committed weights has it as a signal.
+/// a shift. It binds the indices of arrange steps by their roots, because they are part of a
+/// circuit. A circuit of committed weights has it as a signal.
 ///
 /// # Errors
 /// [`Defect`]: a tensor's entries are of its type, and the hash has every
 /// instance that is used here.
 pub fn commit_weights(network: &Network, salt: &Salt) -> Result<FieldElement, Defect> {
     let mut elements = vec![weights_tag(&network.program().architecture_id()), salt.element()];
-    let held = network.constants().iter().zip(indices::of(network.program()));
-    for (held, _) in held.filter(|(_, is_index)| !is_index) {
-        elements.extend(packed(held.tensor.extent().dtype, &held.tensor.entries())?);
+    let program = network.program();
+    let all = network.constants().iter().zip(program.constants()).zip(indices::of(program));
+    for ((held, constant), is_index) in all {
+        if is_index {
+            elements.push(index_element(&constant.root));
+        } else {
+            elements.extend(packed(held.tensor.extent().dtype, &held.tensor.entries())?);
+        }
     }
     let multipliers: Vec<i32> = multipliers::of(network.program()).collect();
     elements.extend(packed(Dtype::I32, &multipliers)?);

@@ -1,7 +1,7 @@
 //! The constants that are indices of arrange steps.
 //!
 //! An index says which entries a circuit connects. It is therefore a part of
-//! the circuit, and no circuit commits to it.
+//! the circuit, and no witness. A commitment to weights binds its root.
 
 use poai_core::program::{Constant, Op, Program};
 

@@ -55,7 +55,7 @@ impl EntryRange {
 /// multipliers.
 ///
 /// A constant has one range for each column, or one for all. An index of an
-/// arrange step has no range, because no circuit commits to it.
+/// arrange step has no range, because it is part of the circuit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ranges {
     pub(super) constants: Vec<Vec<EntryRange>>,

@@ -7,7 +7,7 @@ use super::packing::{Element, pack};
 use super::poseidon::chain;
 use super::synthesis::{Builder, Subject};
 use super::tensor::Entries;
-use crate::commitment::{Salt, weights_tag};
+use crate::commitment::{Salt, index_element, weights_tag};
 use crate::{indices, multipliers};
 use poai_core::inference::WeightsVisibility;
 use poai_core::inference::packing::bits as entry_bits;
@@ -114,6 +114,7 @@ impl Subject {
             all.zip(&self.ranges.constants).zip(&is_index)
         {
             if is_index {
+                elements.push(Element::constant(index_element(&constant.root)));
                 constants.push(Entries::none(constant.extent));
                 continue;
             }

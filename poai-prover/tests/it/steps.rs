@@ -1,14 +1,14 @@
 //! Small programs of steps whose two inputs come from one value: their circuits
 //! compute what the executor does, and accept no other witness.
 use crate::circuits::{check_case, visibilities};
-use crate::shared::rng;
+use crate::shared::{SALTS, rng};
 use poai_core::inference::{TensorVisibility, Visibility, WeightsVisibility};
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Form, GroupWindow, Op, RunShape, ValueId, Window,
 };
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
-use poai_prover::{Circuit, CircuitError, Committed, Hashed};
+use poai_prover::{Circuit, CircuitError, Committed, Hashed, commit_weights};
 use poai_testing::edges::ProgramCase;
 
 const I8: Dtype = Dtype::I8;
@@ -202,6 +202,10 @@ fn an_index_belongs_to_the_circuit() {
     let circuit = described(&network(&[0, 2])).build().unwrap();
     assert!(circuit.for_network(&network(&[0, 2])).is_ok());
     let other = network(&[0, 1]);
+    // Neither shows the commitment of the other, even with one salt.
+    let [own, others] =
+        [circuit.network(), &other].map(|network| commit_weights(network, &SALTS.weights));
+    assert_ne!(own.unwrap(), others.unwrap());
     match circuit.for_network(&other) {
         Err(CircuitError::Arrangement { name }) => assert_eq!(name, "constant"),
         other => panic!("{other:?}"),

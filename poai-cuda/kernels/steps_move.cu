@@ -96,12 +96,12 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // As step_unfold, for a kernel with `gap_down` and `gap_right` from one pixel to
-// the next, in the order group, down, right, channel of the group. Pixels have
-// groups·`channels` columns.
+// the next, in the order group, down, right, channel of the group. Pixels
+// outside the image are `fill`. Pixels have groups·`channels` columns.
 extern "C" __global__ void __launch_bounds__(256)
     step_group_unfold(const int8_t* x, int8_t* out, uint32_t rows, uint32_t channels,
-                      uint32_t groups, uint32_t gap_down, uint32_t gap_right, uint32_t height,
-                      uint32_t width, uint32_t kernel_down, uint32_t kernel_right,
+                      uint32_t groups, uint32_t gap_down, uint32_t gap_right, int32_t fill,
+                      uint32_t height, uint32_t width, uint32_t kernel_down, uint32_t kernel_right,
                       uint32_t stride_down, uint32_t stride_right, uint32_t top, uint32_t left,
                       uint32_t out_height, uint32_t out_width) {
     Window window = {height,       width, kernel_down, kernel_right, stride_down,
@@ -116,7 +116,7 @@ extern "C" __global__ void __launch_bounds__(256)
         int64_t right = at.x + int64_t(pixel % kernel_right) * gap_right;
         bool inside = down >= 0 && down < height && right >= 0 && right < width;
         return inside ? x[(at.image + uint64_t(down) * width + uint64_t(right)) * stride + channel]
-                      : int8_t(0);
+                      : int8_t(fill);
     });
 }
 

@@ -192,7 +192,7 @@ pub fn gates() -> Network {
     let mut zoo = Zoo::new(&[Form::new(Dim::fixed(48), Dim::fixed(4), Dtype::I8)]);
     let image = zoo.builder.input(0);
     let window = Window { height: 8, width: 6, kernel: [3; 2], stride: [1; 2], pads: [2, 1, 2, 1] };
-    let moved = GroupWindow { window, dilation: [2, 1], groups: 4 };
+    let moved = GroupWindow { window, dilation: [2, 1], groups: 4, fill: -64 };
     let x = zoo.step(Op::GroupUnfold(moved), &[image]);
     let (weights, requantise) = zoo.weights(8, 9);
     let clamp = Clamp::full(Dtype::I16);

@@ -144,7 +144,8 @@ def group_unfold(a):
     assert min(dilation) > 0 and min(window.kernel_height, window.kernel_width) > 0
     covered = replace(window, kernel_height=dilation[0] * (window.kernel_height - 1) + 1,
                       kernel_width=dilation[1] * (window.kernel_width - 1) + 1)
-    each, outside = a.x.columns // a.groups, [0] * a.x.columns
+    assert -64 <= a.fill <= 63, f"expected a fill in −64..=63, got {a.fill}"
+    each, outside = a.x.columns // a.groups, [a.fill] * a.x.columns
     return Tensor(1, [[x for group in range(a.groups) for pixel in position
                        for x in (pixel or outside)[group * each : (group + 1) * each]]
                       for item in a.items(a.x)

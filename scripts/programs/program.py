@@ -35,7 +35,7 @@ STEPS = {
     22: ("mul", "shift:s clamp:c"),
     23: ("curve", "table:k shift:s pass_above:f"),
     24: ("arrange", "index:k"),
-    25: ("group unfold", "window:w dilation_down:u dilation_right:u groups:u"),
+    25: ("group unfold", "window:w dilation_down:u dilation_right:u groups:u fill:n"),
     26: ("group linear", "weights:k requantise:k groups:u s0:s s1:s s2:s clamp:c"),
     27: ("product", "blocks:u shift:s clamp:c"),
 }

@@ -222,6 +222,8 @@ impl Check<'_> {
             groups > 0 && channels.is_multiple_of(groups),
             "expected groups that divide the channels",
         )?;
+        let (least, most) = Dtype::I8.range();
+        self.require((least..=most).contains(&moved.fill), "expected a fill in −64..=63")?;
         let [down, right] = moved.window.kernel;
         let columns = down.checked_mul(right).and_then(|area| area.checked_mul(channels));
         let Some(columns) = columns.filter(|&columns| columns <= COLUMNS_MAX) else {

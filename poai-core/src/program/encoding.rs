@@ -295,10 +295,11 @@ fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError>
             codec.flag(pass_above)
         }
         Op::Arrange { index } => codec.index(&mut index.0),
-        Op::GroupUnfold(GroupWindow { window, dilation, groups }) => {
+        Op::GroupUnfold(GroupWindow { window, dilation, groups, fill }) => {
             codec.window(window)?;
             dilation.iter_mut().try_for_each(|number| codec.index(number))?;
-            codec.index(groups)
+            codec.index(groups)?;
+            codec.number(fill)
         }
         Op::GroupLinear { weights, requantise, groups, shifts, clamp } => {
             codec.index(&mut weights.0)?;
@@ -379,7 +380,7 @@ fn blank(tag: u8) -> Option<Op> {
         22 => Op::Mul { shift: 0, clamp },
         23 => Op::Curve { table: NONE, shift: 0, pass_above: false },
         24 => Op::Arrange { index: NONE },
-        25 => Op::GroupUnfold(GroupWindow { window, dilation: [0; 2], groups: 0 }),
+        25 => Op::GroupUnfold(GroupWindow { window, dilation: [0; 2], groups: 0, fill: 0 }),
         26 => Op::GroupLinear { weights: NONE, requantise: NONE, groups: 0, shifts: [0; 3], clamp },
         27 => Op::Product { blocks: 0, shift: 0, clamp },
         _ => return None,

@@ -89,6 +89,10 @@ pub struct GroupWindow {
     pub dilation: [u32; 2],
     /// The number of groups, which divides the channels.
     pub groups: u32,
+    /// The entry of pixels outside the image, in −64..=63.
+    ///
+    /// If entries have an offset, the entry that stands for 0 need not be 0.
+    pub fill: i32,
 }
 
 impl GroupWindow {
@@ -320,8 +324,8 @@ pub enum Op {
     /// Every position of a window with gaps as a row, in the order group,
     /// kernel height, width, channel of the group.
     ///
-    /// Pixels outside the image are 0. A grouped or dilated convolution is a
-    /// `GroupUnfold` and a `GroupLinear`.
+    /// Pixels outside the image are the window's fill. A grouped or dilated
+    /// convolution is a `GroupUnfold` and a `GroupLinear`.
     GroupUnfold(GroupWindow),
     /// Product of groups of columns with weights, then requantisation as in
     /// `Linear`.

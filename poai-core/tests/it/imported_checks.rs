@@ -78,7 +78,7 @@ fn window(height: u32, width: u32, kernel: [u32; 2]) -> Window {
 #[test]
 fn shapes_of_windows_with_gaps() {
     let unfold = |window, dilation, groups, x: Form| {
-        step(Op::GroupUnfold(GroupWindow { window, dilation, groups }), &[x], &[])
+        step(Op::GroupUnfold(GroupWindow { window, dilation, groups, fill: 0 }), &[x], &[])
     };
     let (image, x) = (window(9, 8, [3, 2]), fixed(72, 6, I8));
     assert_eq!(unfold(image, [1, 1], 3, x), Ok(fixed(7 * 7, 36, I8)));
@@ -118,8 +118,15 @@ fn shapes_of_windows_with_gaps() {
     refused(wide([1, 2], [1, 9], (1 << 15) + 1), "expected a window of at most 65536 entries");
     refused(unfold(image, [1, 1], 3, fixed(71, 6, I8)), "input 0 expected 9×8 pixels");
     refused(unfold(image, [1, 1], 3, fixed(72, 6, I16)), "input 0 expected i8");
-    let op = Op::GroupUnfold(GroupWindow { window: image, dilation: [1, 1], groups: 3 });
-    refused(step(op, &[x, x], &[]), "expected 1 inputs, got 2");
+    let filled =
+        |fill| Op::GroupUnfold(GroupWindow { window: image, dilation: [1, 1], groups: 3, fill });
+    for fill in [-64, 63] {
+        assert_eq!(step(filled(fill), &[x], &[]), Ok(fixed(7 * 7, 36, I8)));
+    }
+    for fill in [-65, 64, i32::MIN, i32::MAX] {
+        refused(step(filled(fill), &[x], &[]), "expected a fill in −64..=63");
+    }
+    refused(step(filled(0), &[x, x], &[]), "expected 1 inputs, got 2");
 }
 
 #[test]
@@ -213,6 +220,7 @@ fn encodings_bind_every_field() {
         window: Window { stride: [2, 3], pads: [1, 2, 0, 1], ..window(9, 8, [3, 2]) },
         dilation: [2, 3],
         groups: 3,
+        fill: -64,
     };
     let linear = |groups, shifts| Op::GroupLinear {
         weights: ConstantId(0),
@@ -233,6 +241,7 @@ fn encodings_bind_every_field() {
         program(Op::GroupUnfold(moved), &x, &[]),
         program(Op::GroupUnfold(GroupWindow { dilation: [3, 2], ..moved }), &x, &[]),
         program(Op::GroupUnfold(GroupWindow { groups: 2, ..moved }), &x, &[]),
+        program(Op::GroupUnfold(GroupWindow { fill: 63, ..moved }), &x, &[]),
         program(linear(3, [1, 2, 3]), &[fixed(4, 21, I8)], &constants),
         program(linear(3, [1, 2, 4]), &[fixed(4, 21, I8)], &constants),
         program(Op::Product { blocks: 3, shift: 5, clamp }, &[fixed(6, 7, I8); 2], &[]),
@@ -247,6 +256,22 @@ fn encodings_bind_every_field() {
         for (other, same) in programs.iter().enumerate() {
             assert_eq!(program.program_id() == same.program_id(), index == other);
         }
+    }
+    // A fill is a number of the program, and no part of its architecture. Its
+    // four bytes end the numbers.
+    let [own, other] = [&programs[5], &programs[8]];
+    assert_eq!(own.architecture_id(), other.architecture_id());
+    let bytes = own.to_bytes();
+    let at = bytes.windows(4).position(|own| own == (-64i32).to_le_bytes()).unwrap();
+    let with = |fill: i32| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + 4].copy_from_slice(&fill.to_le_bytes());
+        Program::from_bytes(&bytes)
+    };
+    assert_eq!(with(63).as_ref(), Ok(other));
+    for fill in [-65, 64, i32::MIN, i32::MAX] {
+        let refused = with(fill).unwrap_err().to_string();
+        assert!(refused.contains("expected a fill in −64..=63"), "{refused}");
     }
     // A number of inputs above the limit is refused before they are read. It
     // follows the tag and the index.

@@ -158,16 +158,17 @@ pub(super) fn window(window: &Window) -> Result<[Argument<'static>; 10], CudaErr
     numbers(window, window.output())
 }
 
-/// The channels of a group, the groups, the gaps, and a window's ten numbers.
+/// The channels of a group, the groups, the gaps, the fill, and a window's ten
+/// numbers.
 pub(super) fn group_window(
     moved: &GroupWindow,
     channels: u32,
-) -> Result<[Argument<'static>; 14], CudaError> {
-    let GroupWindow { ref window, dilation: [down, right], groups } = *moved;
+) -> Result<[Argument<'static>; 15], CudaError> {
+    let GroupWindow { ref window, dilation: [down, right], groups, fill } = *moved;
     let each = channels.checked_div(groups).ok_or(CudaError::Bounds)?;
-    let own = [each, groups, down, right].map(Argument::U32);
+    let own = [each, groups, down, right].map(Argument::U32).into_iter().chain([signed(fill)]);
     let window = numbers(window, moved.covered().and_then(|covered| covered.output()))?;
-    let mut all = own.into_iter().chain(window);
+    let mut all = own.chain(window);
     Ok(std::array::from_fn(|_| all.next().unwrap_or(Argument::Null)))
 }
 

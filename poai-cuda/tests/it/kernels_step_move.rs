@@ -37,13 +37,16 @@ fn check(kernels: &Kernels, step: &Step) {
             run("step_unfold", &args);
         }
         Op::GroupUnfold(ref moved) => {
-            let GroupWindow { window: own, dilation, groups } = *moved;
+            let GroupWindow { window: own, dilation, groups, fill } = *moved;
             let channels = step.extent(0).columns / groups;
-            let gaps = [channels, groups, dilation[0], dilation[1]].map(Arg::U32);
+            let gaps = [channels, groups, dilation[0], dilation[1], fill.cast_unsigned()];
             let mut numbers = window(&moved.covered().unwrap());
             // The kernel without its gaps, and all else as what it covers.
             (numbers[2], numbers[3]) = (Arg::U32(own.kernel[0]), Arg::U32(own.kernel[1]));
-            run("step_group_unfold", &[&[x, out, rows][..], &gaps, &numbers].concat());
+            run(
+                "step_group_unfold",
+                &[&[x, out, rows][..], &gaps.map(Arg::U32), &numbers].concat(),
+            );
         }
         Op::MaxPool(ref moved) | Op::AveragePool(ref moved) => {
             let mean = Arg::U32(matches!(step.op, Op::AveragePool(_)).into());

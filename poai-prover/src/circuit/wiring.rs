@@ -28,7 +28,7 @@ impl Step<'_> {
         let per_group = x.extent.columns.checked_div(moved.groups).ok_or(CircuitError::Layout)?;
         let [down, right] = moved.dilation.map(|distance| distance.max(1) as usize);
         let width = covered.kernel[1] as usize;
-        let zeros = vec![Number::constant(0); x.extent.columns as usize];
+        let outside = vec![Number::constant(moved.fill.into()); x.extent.columns as usize];
         let mut entries = vec![];
         for row in 0..self.local.output.rows {
             // Of the pixels that the kernel covers, those that are not in a gap.
@@ -37,7 +37,7 @@ impl Step<'_> {
             });
             let pixel = |pixel: Option<u32>| match pixel {
                 Some(pixel) => x.row(pixel as usize),
-                None => &zeros[..],
+                None => &outside[..],
             };
             let kept: Vec<&[Number]> = kept.map(|(_, of_pixel)| pixel(of_pixel)).collect();
             for group in 0..moved.groups {

@@ -143,7 +143,7 @@ fn curve_is_the_executors() {
 /// channel.
 #[test]
 fn groups_are_the_executors() {
-    for (groups, outputs) in [(2u32, 4usize), (4, 4)] {
+    for (groups, outputs, fill) in [(2u32, 4usize, 0), (4, 4, 0), (2, 4, -64), (4, 4, 63)] {
         let mut draft = Draft::new(9, 4, I8);
         let (kernel, pads) = ([2, 2], [1, 0, 1, 2]);
         let window = Window { height: 3, width: 3, kernel, stride: [2, 1], pads };
@@ -153,7 +153,7 @@ fn groups_are_the_executors() {
         let channels: Vec<i32> = channels;
         let requantise = draft.constant(outputs, I32, &channels);
         let input = draft.last;
-        let window = GroupWindow { window, dilation: [2, 2], groups };
+        let window = GroupWindow { window, dilation: [2, 2], groups, fill };
         let unfolded = draft.step(Op::GroupUnfold(window), &[input]);
         let (shifts, clamp) = ([12, 0, 1], Clamp::full(I8));
         draft.step(Op::GroupLinear { weights, requantise, groups, shifts, clamp }, &[unfolded]);

@@ -125,13 +125,16 @@ fn group_unfold(edges: &mut Edges) {
         // A kernel that sees only its gaps.
         (1, 2, [2, 1], [1, 1], [2, 0, 2, 0], [4, 1], 2),
     ];
-    for (height, width, kernel, stride, pads, dilation, groups) in all {
-        let window = Window { height, width, kernel, stride, pads };
-        let name = format!("{height}×{width} {kernel:?}·{dilation:?} {stride:?} {pads:?}");
-        for batch in [1, 3] {
-            let x = fixed("image", batch, height * width, 6, I8);
-            let op = Op::GroupUnfold(GroupWindow { window, dilation, groups });
-            edges.add(&format!("{name}, {groups} groups"), (batch, 1), &[x], &[], |_| op);
+    for fill in [0, -64, 63, 5] {
+        for (height, width, kernel, stride, pads, dilation, groups) in all {
+            let window = Window { height, width, kernel, stride, pads };
+            let name = format!("{height}×{width} {kernel:?}·{dilation:?} {stride:?} {pads:?}");
+            let name = format!("{name}, {groups} groups, fill {fill}");
+            for batch in [1, 3] {
+                let x = fixed("image", batch, height * width, 6, I8);
+                let op = Op::GroupUnfold(GroupWindow { window, dilation, groups, fill });
+                edges.add(&name, (batch, 1), &[x], &[], |_| op);
+            }
         }
     }
 }

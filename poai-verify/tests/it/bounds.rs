@@ -333,7 +333,10 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
         13 => Op::Mul { shift: 1, clamp: Clamp::full(i16) },
         14 => Op::Curve { table: constant(257, 1, i16), shift: 1, pass_above: false },
         15 => Op::Arrange { index: constant(c * d, a, i32) },
-        16 => Op::GroupUnfold(GroupWindow { window, dilation: [1 + d % 2, 1 + c % 3], groups: c }),
+        16 => {
+            let dilation = [1 + d % 2, 1 + c % 3];
+            Op::GroupUnfold(GroupWindow { window, dilation, groups: c, fill: -64 })
+        }
         17 => Op::GroupLinear {
             weights: constant(c * d, b, i8),
             requantise: constant(c * d, 3, i32),

@@ -45,7 +45,7 @@ pub(super) fn group_unfold(
     let mut pixel_entries = vec![0; channels];
     let mut row_entries = vec![0; local.output.columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
-        row_entries.fill(0);
+        row_entries.fill(moved.fill);
         let pixels = spread_pixels(local, &covered, moved.dilation, row);
         for (position, pixel) in pixels.enumerate() {
             let Some(pixel) = pixel else { continue };

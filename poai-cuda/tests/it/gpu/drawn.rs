@@ -136,7 +136,8 @@ impl Chain<'_> {
             20 => {
                 let window = self.window(rows.units);
                 let dilation = [(); 2].map(|()| 1 + self.draw.below(2) as u32);
-                Op::GroupUnfold(GroupWindow { window, dilation, groups: self.divisor(width) })
+                let (groups, fill) = (self.divisor(width), self.draw.below(128) as i32 - 64);
+                Op::GroupUnfold(GroupWindow { window, dilation, groups, fill })
             }
             21 => return self.group_linear(x, clamp),
             22 => {

@@ -56,7 +56,8 @@ impl Lower<'_> {
             } else {
                 let [down, right] = window.dilation;
                 let dilation = [self.dim(down)?, self.dim(right)?];
-                Op::GroupUnfold(GroupWindow { window: moved, dilation, groups: self.dim(groups)? })
+                let groups = self.dim(groups)?;
+                Op::GroupUnfold(GroupWindow { window: moved, dilation, groups, fill: 0 })
             };
             id = self.step("unfold", op, &[id])?;
         }

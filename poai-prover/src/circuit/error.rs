@@ -86,13 +86,15 @@ pub enum CircuitError {
     /// The network has another architecture than the circuit.
     #[error("expected a network of the circuit's architecture, got another; make a circuit for it")]
     Architecture,
-    /// The network has the circuit's architecture, but other shifts or ranges
-    /// of steps.
+    /// The network has the circuit's architecture, but other shifts, ranges or
+    /// fills of steps.
     ///
-    /// Shifts and ranges are part of a circuit, even if weights are committed.
-    /// Networks in standard form ([`poai_core::program::standard`]) have the
-    /// shifts and ranges of their architecture.
-    #[error("expected the circuit's shifts and ranges, got others; make a circuit for the network")]
+    /// These are part of a circuit, even if weights are committed. Networks in
+    /// standard form ([`poai_core::program::standard`]) have those of their
+    /// architecture.
+    #[error(
+        "expected the circuit's shifts, ranges and fills, got others; make a circuit for the network"
+    )]
     Numbers,
     /// An index of an arrange step differs from the circuit's.
     ///

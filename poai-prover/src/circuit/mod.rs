@@ -60,8 +60,8 @@ const TERMS_MAX: usize = 1 << 30;
 /// parts.
 ///
 /// A key is for one circuit. With committed weights, the circuit is the same for all networks with
-/// the program's architecture, shifts, ranges and indices, if their constants and multipliers fit the
-/// same [`Ranges`]. In standard form ([`CircuitBuilder::standard`]), it is the same for all networks of
+/// the program's architecture, shifts, ranges, fills and indices, if their constants and multipliers fit
+/// the same [`Ranges`]. In standard form ([`CircuitBuilder::standard`]), it is the same for all networks of
 /// the architecture.
 ///
 /// The rows are built once. Clones share them, and so do the circuits of
@@ -103,8 +103,8 @@ impl Circuit {
 
     /// The same statement about another network, with committed weights.
     ///
-    /// The network must have the same architecture, shifts, ranges and indices. The rows are the same,
-    /// and shared, so the key is the same.
+    /// The network must have the same architecture, shifts, ranges, fills and indices. The rows are the
+    /// same, and shared, so the key is the same.
     ///
     /// # Errors
     /// [`CircuitError::Architecture`], [`CircuitError::Numbers`], [`CircuitError::Arrangement`],

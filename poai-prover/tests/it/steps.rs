@@ -161,6 +161,29 @@ fn groups_are_the_executors() {
     }
 }
 
+/// A fill is a part of the circuit, like shifts. A network with another needs a
+/// circuit of its own, even with committed weights.
+#[test]
+fn a_fill_belongs_to_the_circuit() {
+    let network = |fill| {
+        let mut draft = Draft::new(4, 1, I8);
+        let window = Window { height: 2, width: 2, kernel: [2; 2], stride: [1; 2], pads: [1; 4] };
+        let input = draft.last;
+        let moved = GroupWindow { window, dilation: [1; 2], groups: 1, fill };
+        draft.step(Op::GroupUnfold(moved), &[input]);
+        draft.network()
+    };
+    let described = |network: &Network| {
+        Circuit::new(network).output(Hashed).weights(Committed).build().unwrap()
+    };
+    let circuit = described(&network(-64));
+    assert!(circuit.for_network(&network(-64)).is_ok());
+    for fill in [0, -63, 63] {
+        assert!(matches!(circuit.for_network(&network(fill)), Err(CircuitError::Numbers)));
+        assert_ne!(circuit.digest(), described(&network(fill)).digest());
+    }
+}
+
 /// Blocks whose sums are made product by product, and one that Freivalds'
 /// method checks.
 #[test]

@@ -1,6 +1,6 @@
 //! The choice of ranges by measured error.
 
-use super::{QuantiseError, QuantiseOptions, Quantised, RangeMethod, Values};
+use super::{Numbers, QuantiseError, QuantiseOptions, Quantised, RangeMethod, Values};
 use crate::graph::Graph;
 use ndarray::ArrayView2;
 use poai_core::control::Control;
@@ -14,8 +14,9 @@ const BETTER: f64 = 0.9;
 
 /// Quantises a network with the method of [`CANDIDATES`] that has the smallest
 /// error on the calibration samples: the mean of the median and the worst
-/// sample's error. Each is tried with the channels as they are and with levelled
-/// ones. `options.range` and `options.level` are ignored.
+/// sample's error. It tries operands with and without an offset, and then each
+/// method with the channels as they are and with levelled ones. `options.range`,
+/// `options.level` and `options.offset` are ignored.
 ///
 /// It takes [`super::memory_bytes`], and the memory of one network more.
 ///
@@ -30,27 +31,44 @@ pub fn quantise_auto(
 ) -> Result<Quantised, QuantiseError> {
     let values = Values::new(graph, calibration, control)?;
     let (silent, layers) = (control.silent(), graph.layers.len() as u64);
-    let all = [false, true].into_iter().flat_map(|level| CANDIDATES.map(|range| (range, level)));
-    let count = 2 * CANDIDATES.len() as u64;
-    let mut best: Option<Quantised> = None;
-    for (done, (range, level)) in (0..).zip(all) {
+    let plain = QuantiseOptions { range: CANDIDATES[0], level: false, offset: false, ..*options };
+    // Its error is the network's, if it does not fit.
+    let mut best = values.quantise(&plain, &silent)?;
+    let mut chosen = plain;
+    let mut tried = vec![QuantiseOptions { offset: true, ..plain }];
+    if options.numbers == Numbers::Standard {
+        tried.clear();
+    }
+    let ranges = CANDIDATES.into_iter().skip(1).map(|range| (range, false));
+    let levelled = CANDIDATES.into_iter().map(|range| (range, true));
+    let rest: Vec<(RangeMethod, bool)> = ranges.chain(levelled).collect();
+    let count = (tried.len() + rest.len() + 1) as u64;
+    let mut done = 1;
+    let mut rest = rest.into_iter();
+    loop {
         control.report(layers + layers * done / count, 2 * layers);
-        let other = match values.quantise(&QuantiseOptions { range, level, ..*options }, &silent) {
+        done += 1;
+        let next = match tried.pop() {
+            Some(next) => next,
+            None => match rest.next() {
+                Some((range, level)) => QuantiseOptions { range, level, ..chosen },
+                None => break,
+            },
+        };
+        let other = match values.quantise(&next, &silent) {
             Ok(other) => other,
             Err(QuantiseError::Cancelled(cancelled)) => return Err(cancelled.into()),
-            // The first is the plainest, so its error is the network's.
-            Err(error) if best.is_none() => return Err(error),
             Err(_) => continue,
         };
         // Nothing to level.
-        if level && other.levels.is_empty() {
+        if next.level && other.levels.is_empty() {
             break;
         }
-        if best.as_ref().is_none_or(|best| error(&other) < BETTER * error(best)) {
-            best = Some(other);
+        if error(&other) < BETTER * error(&best) {
+            chosen.offset = next.offset;
+            best = other;
         }
     }
-    let Some(best) = best else { return Err(QuantiseError::NoCalibration) };
     control.report(2 * layers, 2 * layers);
     Ok(best)
 }

@@ -18,7 +18,8 @@ const BASE: u64 = 4 << 20;
 /// [`QuantiseError`] if the network does not fit together, or has no program.
 pub fn memory_bytes(graph: &Graph, samples: u32) -> Result<u64, QuantiseError> {
     let shapes = graph.shapes()?;
-    let planned = Planned { range: NARROW_TOP, narrow: false, seen: ALL };
+    let planned =
+        Planned { range: NARROW_TOP, narrow: false, seen: ALL, offset: false, rectified: None };
     let plan = Plan { values: vec![planned; graph.values()] };
     let network = lower::lower(graph, &shapes, &plan, &QuantiseOptions::default())?.network;
     let program = network.program();

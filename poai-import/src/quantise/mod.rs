@@ -88,6 +88,10 @@ pub struct QuantiseOptions {
     /// with the weights that read them scaled back.
     #[serde(default)]
     pub level: bool,
+    /// Whether operands without negative numbers, as those after a Relu, use all
+    /// of the type's range, with −64 for 0. It has no effect in standard form.
+    #[serde(default)]
+    pub offset: bool,
 }
 
 /// An input of a quantised network.
@@ -213,7 +217,8 @@ impl<'a> Values<'a> {
             run = levelled_floats(&levelled, *calibration, &inputs, control)?;
             (&levelled, &run)
         };
-        let plan = Plan::new(graph, floats, options.range)?;
+        let offset = options.offset && options.numbers == Numbers::Fitted;
+        let plan = Plan::new(graph, floats, options.range, offset)?;
         let lowered = lower::lower(graph, shapes, &plan, options)?;
         let values: Vec<Located> = Located::all(&lowered.values, &plan);
         let input = |((input, value), columns): ((&Input, &lower::Value), Option<Vec<f64>>)| {

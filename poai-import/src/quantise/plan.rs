@@ -20,6 +20,12 @@ pub(super) struct Planned {
     pub(super) narrow: bool,
     /// What the only reader clips the entries to.
     pub(super) seen: (f64, f64),
+    /// Whether the value has no negative entries and only products with weights
+    /// read it, so that its operand may use all of the type's range.
+    pub(super) offset: bool,
+    /// The largest number that the only reader, a Relu, passes, if the product
+    /// that makes the value applies the Relu itself.
+    pub(super) rectified: Option<f64>,
 }
 
 /// What every reader sees of a value that nothing clips.
@@ -42,6 +48,7 @@ impl Plan {
         graph: &Graph,
         values: &[Array2<f32>],
         range: RangeMethod,
+        offset: bool,
     ) -> Result<Plan, QuantiseError> {
         if let RangeMethod::Percentile(percent) = range
             && !(percent > 0.0 && percent <= 100.0)
@@ -75,7 +82,19 @@ impl Plan {
                 };
             }
         }
-        let planned = values.iter().zip(narrow).zip(seen).map(|((value, narrow), seen)| {
+        let flags = if offset { offsets(graph, &readers) } else { vec![false; count] };
+        let rectified = |value: usize| -> Option<f64> {
+            let (&[only], Some(layer)) = (readers[value].as_slice(), graph.layer(value)) else {
+                return None;
+            };
+            let product = matches!(layer.kind, Kind::Linear { .. } | Kind::Conv { .. });
+            let Kind::Pointwise(function) = &graph.layers[only].kind else { return None };
+            let (low, high) = function.clip()?;
+            (product && low == 0.0 && narrow[value] && flags[first + only]).then_some(high)
+        };
+        let rectified: Vec<Option<f64>> = (0..count).map(rectified).collect();
+        let all = values.iter().zip(narrow).zip(seen).zip(flags.iter().zip(rectified));
+        let planned = all.map(|(((value, narrow), seen), (&offset, rectified))| {
             let magnitude = |&x: &f32| f64::from(x).clamp(seen.0, seen.1).abs();
             let largest = value.iter().map(magnitude).fold(0.0, f64::max);
             let range = match range {
@@ -84,10 +103,46 @@ impl Plan {
                     within(value.iter().map(magnitude).collect(), percent, largest)
                 }
             };
-            Planned { range, narrow, seen }
+            Planned { range, narrow, seen, offset, rectified }
         });
         Ok(Plan { values: planned.collect() })
     }
+}
+
+/// Which values have no negative entries, and are read by products with weights
+/// alone or by layers that keep such values.
+fn offsets(graph: &Graph, readers: &[Vec<usize>]) -> Vec<bool> {
+    let first = graph.inputs.len();
+    let mut positive = vec![false; graph.values()];
+    for (at, layer) in graph.layers.iter().enumerate() {
+        let all = layer.inputs.iter().all(|&input| positive[input]);
+        positive[first + at] = match &layer.kind {
+            Kind::Pointwise(function) => {
+                function.clip().is_some_and(|(low, high)| low == 0.0 && high > 0.0)
+            }
+            Kind::MaxPool { .. }
+            | Kind::AveragePool { .. }
+            | Kind::Reduce { .. }
+            | Kind::Reshape { .. }
+            | Kind::Transpose { .. } => all,
+            Kind::Add { factors: [f0, f1] } => all && *f0 >= 0.0 && *f1 >= 0.0,
+            Kind::Mul => all,
+            _ => false,
+        };
+    }
+    let mut fits = vec![false; graph.values()];
+    for value in (first..graph.values()).rev() {
+        let reader = |&at: &usize| match &graph.layers[at].kind {
+            Kind::Linear { .. } | Kind::Conv { .. } => true,
+            Kind::MaxPool { .. } | Kind::Reshape { .. } | Kind::Transpose { .. } => {
+                fits[first + at]
+            }
+            // Layers that read the wide value do not matter.
+            kind => !matches!(kind, Kind::MatMul | Kind::Take { .. } | Kind::Pointwise(_)),
+        };
+        fits[value] = positive[value] && readers[value].iter().all(reader);
+    }
+    fits
 }
 
 /// The magnitude within which a percentage of the magnitudes lies.

@@ -141,7 +141,9 @@ pub(crate) struct Located {
     places: usize,
     map: Map,
     scale: f64,
-    /// The largest integer of the value's type.
+    /// The integer that stands for 0.
+    zero: i32,
+    /// The largest integer of the value's type, above the one for 0.
     most: i32,
     /// What the only reader clips the entries to.
     seen: (f64, f64),
@@ -154,8 +156,9 @@ impl Located {
             places: value.rows * value.columns,
             map: value.map.clone(),
             scale: value.scale,
+            zero: value.zero,
             most: match value.dtype {
-                Dtype::I8 => NARROW.max,
+                Dtype::I8 => NARROW.max - value.zero,
                 Dtype::I16 => WIDE.max,
                 Dtype::I32 => i32::MAX,
             },
@@ -213,13 +216,13 @@ impl<'a> Measure<'a> {
     pub(super) fn add(&mut self, floats: &[Array2<f32>], trace: &Trace) -> Result<(), RunError> {
         let all = self.quantised.values.iter().zip(floats).zip(&mut self.values);
         for ((located, floats), sums) in all {
-            let Located { value, places, map, scale, most, seen: (low, high) } = located;
+            let Located { value, places, map, scale, zero, most, seen: (low, high) } = located;
             let most = (f64::from(*most) + 0.5) * scale;
             let integers = trace.value(*value)?.entries();
             let items = integers.chunks((*places).max(1));
             for (integers, floats) in items.zip(floats.outer_iter()) {
                 for (entry, &float) in floats.iter().enumerate() {
-                    let integer = map.at(entry).map_or(0, |place| integers[place]);
+                    let integer = map.at(entry).map_or(0, |place| integers[place] - zero);
                     let float = f64::from(float).clamp(*low, *high);
                     let real = (f64::from(integer) * scale).clamp(*low, *high);
                     sums.error += (real - float).powi(2);

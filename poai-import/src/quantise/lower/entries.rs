@@ -21,6 +21,10 @@ impl Lower<'_> {
         function: &Expression,
     ) -> Result<Value, QuantiseError> {
         let x = self.values[input].clone();
+        // The product before it has applied the Relu.
+        if self.plan.values[input].rectified.is_some() {
+            return Ok(x);
+        }
         let x = self.whole(&x, &self.shapes[input].clone())?;
         if function.is_relu() {
             return Ok(Value { id: self.step("", Op::Relu, &[x.id])?, ..x });
@@ -255,7 +259,7 @@ impl Lower<'_> {
             Some(part) => (part.dtype, part.scale),
             None => (clamp.dtype, scale),
         };
-        Ok(Value { id, rows, columns, map, dtype, scale })
+        Ok(Value { id, rows, columns, map, dtype, scale, zero: 0 })
     }
 
     /// More values than a step reads: groups of them first.

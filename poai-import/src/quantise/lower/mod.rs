@@ -29,6 +29,9 @@ use std::sync::Arc;
 /// The integers that an i8 range and an i16 range are scaled to.
 pub(super) const NARROW_TOP: f64 = 63.0;
 pub(super) const WIDE_TOP: f64 = 16384.0;
+/// The range of an operand without negative numbers, and its integer for 0.
+pub(super) const OFFSET_TOP: f64 = 127.0;
+pub(super) const ZERO: i32 = -64;
 /// Longest name of a step, in bytes.
 const NAME_MAX: usize = 255;
 
@@ -47,6 +50,9 @@ pub(super) struct Value {
     pub(super) dtype: Dtype,
     /// The real value of 1.
     pub(super) scale: f64,
+    /// The integer that stands for 0: [`ZERO`] in operands that use all of the
+    /// type's range, and 0 otherwise.
+    pub(super) zero: i32,
 }
 
 /// A network, and the program's value for every value of the graph.
@@ -105,7 +111,7 @@ pub(super) fn lower(
             None => scale_of(planned, top),
         };
         let (id, map) = (ValueId(at as u32), layout::of_input(input));
-        values.push(Value { id, rows, columns, map, dtype, scale });
+        values.push(Value { id, rows, columns, map, dtype, scale, zero: 0 });
     }
     let mut lower = Lower {
         graph,
@@ -181,6 +187,11 @@ impl Lower<'_> {
     /// The range of the current layer's own output, and its scale.
     fn own(&self) -> (Clamp, f64) {
         let planned = self.planned();
+        if let Some(high) = planned.rectified {
+            let scale = scale_of(planned, OFFSET_TOP);
+            let bound = (high / scale).round().clamp(0.0, OFFSET_TOP) as i32;
+            return (Clamp { dtype: Dtype::I8, min: ZERO, max: ZERO + bound }, scale);
+        }
         match planned.narrow {
             true => (NARROW, scale_of(planned, NARROW_TOP)),
             false => (WIDE, scale_of(planned, WIDE_TOP)),
@@ -282,12 +293,33 @@ impl Lower<'_> {
         if let Some(narrow) = self.narrow.get(&value) {
             return Ok(narrow.clone());
         }
+        if self.plan.values[value].offset {
+            let narrow = self.offset_operand(value, &own)?;
+            self.narrow.insert(value, narrow.clone());
+            return Ok(narrow);
+        }
         // Steps may have moved or cut off entries, so the range is measured.
         let scale = scale_of(&self.plan.values[value], NARROW_TOP).max(own.scale / 256.0);
         let id = self.requantised("narrow", own.id, own.scale / scale, NARROW)?;
         let narrow = Value { id, dtype: Dtype::I8, scale, ..own };
         self.narrow.insert(value, narrow.clone());
         Ok(narrow)
+    }
+
+    /// A value without negative entries as an operand that uses all of the
+    /// type's range: a curve moves its 0 to the least integer.
+    fn offset_operand(&mut self, value: usize, own: &Value) -> Result<Value, QuantiseError> {
+        let scale = scale_of(&self.plan.values[value], OFFSET_TOP).max(own.scale / 256.0);
+        let ratio = own.scale / scale;
+        let point = |point: i32| f64::from(point - 128) * 128.0 * ratio + f64::from(ZERO);
+        let entries: Vec<i32> = (0..=256).map(|at| in_i16(point(at))).collect();
+        let table = self.constant("points", (257, 1), Dtype::I16, &entries)?;
+        let op = Op::Curve { table, shift: 7, pass_above: false };
+        let moved = self.step("offset", op, &[own.id])?;
+        let clamp = Clamp::full(Dtype::I8);
+        let op = Op::Requantise { multiplier: 1, shift: 0, clamp };
+        let id = self.step("narrow", op, &[moved])?;
+        Ok(Value { id, dtype: Dtype::I8, scale, zero: ZERO, ..own.clone() })
     }
 
     /// A value in i16.

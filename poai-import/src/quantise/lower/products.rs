@@ -1,7 +1,7 @@
 //! Layers with weights, products of values, and look-ups.
 
 use super::layout::Map;
-use super::{Lower, NARROW_TOP, Value, in_i16};
+use super::{Lower, NARROW_TOP, Value, ZERO, in_i16};
 use crate::graph::ImageWindow;
 use crate::quantise::numbers::{BOUND, Weights, fitted, integer};
 use crate::quantise::{Numbers, QuantiseError, finite};
@@ -27,10 +27,16 @@ impl Lower<'_> {
             }
         }
         let outputs = bias.len();
-        let (id, clamp, scale) = self.weighted(x.id, x.scale, &placed, bias, None)?;
+        let (id, clamp, scale) = self.weighted(&x, &placed, bias, None)?;
         let place = |entry: usize| (rows[entry / outputs] * outputs + entry % outputs) as i32;
         let map = Map::whole((0..rows.len() * outputs).map(place).collect());
-        Ok(Value { id, rows: rows.len(), columns: outputs, map, dtype: clamp.dtype, scale })
+        let zero = self.zero();
+        Ok(Value { id, rows: rows.len(), columns: outputs, map, dtype: clamp.dtype, scale, zero })
+    }
+
+    /// The integer that stands for 0 in the output of the current layer.
+    fn zero(&self) -> i32 {
+        if self.planned().rectified.is_some() { ZERO } else { 0 }
     }
 
     pub(super) fn convolution(
@@ -48,24 +54,26 @@ impl Lower<'_> {
             return Err(self.unsupported("a value that is no image"));
         };
         let moved = self.window(input, window)?;
-        let mut id = x.id;
+        let mut x = x;
         if !window.is_pixel() {
-            let plain = groups == 1 && window.dilation == [1, 1];
+            let filled = x.zero != 0 && window.pads != [0; 4];
+            let plain = groups == 1 && window.dilation == [1, 1] && !filled;
             let op = if plain {
                 Op::Unfold(moved)
             } else {
                 let [down, right] = window.dilation;
                 let dilation = [self.dim(down)?, self.dim(right)?];
                 let groups = self.dim(groups)?;
-                Op::GroupUnfold(GroupWindow { window: moved, dilation, groups, fill: 0 })
+                Op::GroupUnfold(GroupWindow { window: moved, dilation, groups, fill: x.zero })
             };
-            id = self.step("unfold", op, &[id])?;
+            x.id = self.step("unfold", op, &[x.id])?;
         }
         let groups = if groups > 1 { Some(self.dim(groups)?) } else { None };
-        let (id, clamp, scale) = self.weighted(id, x.scale, weights, bias, groups)?;
+        let (id, clamp, scale) = self.weighted(&x, weights, bias, groups)?;
         let pixels = height * width;
         let map = super::layout::channels_last(outputs, pixels);
-        Ok(Value { id, rows: pixels, columns: outputs, map, dtype: clamp.dtype, scale })
+        let zero = self.zero();
+        Ok(Value { id, rows: pixels, columns: outputs, map, dtype: clamp.dtype, scale, zero })
     }
 
     /// The program's window over an image.
@@ -91,8 +99,7 @@ impl Lower<'_> {
     /// accumulator's scale, one multiplier per channel, and one shift.
     fn weighted(
         &mut self,
-        x: ValueId,
-        scale_x: f64,
+        x: &Value,
         weights: &Array2<f32>,
         bias: &[f32],
         groups: Option<u32>,
@@ -100,6 +107,7 @@ impl Lower<'_> {
         finite(&self.name, "its weights", weights.iter())?;
         finite(&self.name, "its bias", bias.iter())?;
         let (clamp, scale) = self.own();
+        let (scale_x, zero) = (x.scale, self.zero());
         let bound = match self.options.numbers {
             Numbers::Fitted => BOUND,
             Numbers::Standard => (1 << standard::BIAS_BITS) - 1,
@@ -109,10 +117,14 @@ impl Lower<'_> {
         let ratios: Vec<f64> = scales.iter().map(|own| own * scale_x / scale).collect();
         let (multipliers, shift) =
             self.fixed_point(clamp.dtype, &ratios, standard::CHANNEL_BITS)?;
-        let channels = bias.iter().zip(scales.iter().zip(&multipliers));
+        // What the operand's offset adds to each sum.
+        let sum = |channel: &[i32]| -> i32 { channel.iter().sum() };
+        let offsets = entries.chunks(weights.ncols().max(1)).map(|channel| x.zero * sum(channel));
+        let channels = bias.iter().zip(scales.iter().zip(&multipliers)).zip(offsets);
         let requantise: Vec<i32> = channels
-            .flat_map(|(&bias, (own, &multiplier))| {
-                [integer(f64::from(bias) / (scale_x * own), bound), multiplier, 0]
+            .flat_map(|((&bias, (own, &multiplier)), offset)| {
+                let bias = integer(f64::from(bias) / (scale_x * own), bound);
+                [bias.saturating_sub(offset), multiplier, zero]
             })
             .collect();
         let weights = self.constant("weights", weights.dim(), Dtype::I8, &entries)?;
@@ -123,7 +135,7 @@ impl Lower<'_> {
             None => Op::Linear { weights, requantise, shifts, clamp },
             Some(groups) => Op::GroupLinear { weights, requantise, groups, shifts, clamp },
         };
-        Ok((self.step("", op, &[x])?, clamp, scale))
+        Ok((self.step("", op, &[x.id])?, clamp, scale))
     }
 
     /// The product of two values.
@@ -151,7 +163,7 @@ impl Lower<'_> {
         let (clamp, scale) = self.own();
         let id = self.requantised("", sums, a.scale * b.scale / scale, clamp)?;
         let map = Map::Identity(shape.entries());
-        Ok(Value { id, rows: blocks * m, columns: n, map, dtype: clamp.dtype, scale })
+        Ok(Value { id, rows: blocks * m, columns: n, map, dtype: clamp.dtype, scale, zero: 0 })
     }
 
     /// Rows of a table.
@@ -185,7 +197,7 @@ impl Lower<'_> {
         let scales = self.constant("scales", (multipliers.len(), 1), Dtype::I32, &multipliers)?;
         let id = self.step("", Op::Embed { table, scales, shift }, &[id])?;
         let map = Map::Identity(count * columns);
-        Ok(Value { id, rows: count, columns, map, dtype: Dtype::I16, scale })
+        Ok(Value { id, rows: count, columns, map, dtype: Dtype::I16, scale, zero: 0 })
     }
 
     /// A constant of columns × 2: γ and β of a normalisation whose z has 14

@@ -3,7 +3,7 @@
 use super::error::OnnxError;
 use super::tensor::Number;
 use crate::graph::{Graph, Kind, Shape};
-use rten_onnx::onnx::{GraphProto, NodeProto, ValueInfoProto};
+use rten_onnx::onnx::{GraphProto, ValueInfoProto};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The most dimensions of an input.
@@ -133,16 +133,6 @@ pub(super) fn single<'a>(inputs: &[Declared<'a>]) -> Option<Vec<Declared<'a>>> {
         inputs.iter_mut().for_each(|input| input.shape.0[0] = 1);
         inputs
     })
-}
-
-/// Whether a node may treat the first dimension as other than a batch.
-pub(super) fn mixes_samples(node: &NodeProto) -> bool {
-    let moved = node.attribute.iter().any(|attribute| {
-        attribute.name.as_deref() == Some("perm") && attribute.ints.first() != Some(&0)
-    });
-    let recurrent = ["LSTM", "GRU", "RNN", "Scan", "Loop"];
-    let operator = node.op_type.as_deref().unwrap_or_default();
-    recurrent.contains(&operator) || operator == "Transpose" && moved
 }
 
 /// Notes which inputs are images with their channels last: those that the file

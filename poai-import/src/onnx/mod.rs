@@ -9,10 +9,12 @@
 //!
 //! - `frame`: bounds the cost of decoding the bytes before they are decoded.
 //! - `tensor`, `external`: stored tensors, in the file or beside it.
-//! - `inputs`: the shapes of inputs, with symbolic dimensions fixed.
+//! - `inputs`: the shapes of inputs, with symbolic dimensions fixed; `batch`:
+//!   whether a network of a fixed batch is one of single samples.
 //! - `node`: names and attributes; `builder`: operands and layers;
 //!   `operators`: one function per operator, one file per family.
 
+mod batch;
 mod builder;
 mod error;
 mod external;
@@ -130,13 +132,13 @@ impl ReadOptions {
         }
         let inputs = inputs::inputs(graph, &self.dimensions)?;
         // A file that fixes a batch may still hold a network of single samples.
+        // If it does not, all of the batch is one sample.
         if let Some(single) = inputs::single(&inputs)
-            && !graph.node.iter().any(inputs::mixes_samples)
-            && let Ok(read) = self.network(graph, &versions, single)
+            && let Ok(read) = self.network(graph, &versions, single, true)
         {
             return Ok(read);
         }
-        self.network(graph, &versions, inputs)
+        self.network(graph, &versions, inputs, false)
     }
 
     fn network(
@@ -144,6 +146,7 @@ impl ReadOptions {
         graph: &GraphProto,
         versions: &Versions<'_>,
         inputs: Vec<inputs::Declared<'_>>,
+        single: bool,
     ) -> Result<Graph, OnnxError> {
         let mut builder = Builder::new(&self.limits, self.folder.as_deref());
         for input in inputs {
@@ -162,6 +165,9 @@ impl ReadOptions {
             let version = versions.of_domain(proto.domain.as_deref());
             let node = node::Node::new(proto, index, version);
             operators::read(&mut builder, &node)?;
+            if single && !batch::keeps_samples(&mut builder, &node)? {
+                return Err(node.unsupported("it mixes the samples of a batch"));
+            }
         }
         finish(builder, graph, output)
     }

@@ -45,6 +45,8 @@ impl Read<'_, '_> {
         if window.dilation != [1, 1] {
             return Err(node.attribute("dilations"));
         }
+        // Windows start in the image or its first pad.
+        let starts = [height.saturating_add(window.pads[0]), width.saturating_add(window.pads[1])];
         let counts = average && node.integer("count_include_pad", 0) != 0;
         if counts && window.pads != [0; 4] {
             let [top, left, bottom, right] = window.pads;
@@ -66,8 +68,7 @@ impl Read<'_, '_> {
                 let all = size.saturating_add(before).saturating_add(after);
                 let Some(room) = all.checked_sub(kernel) else { continue };
                 let mut steps = room.div_ceil(stride);
-                // The last window must start in the image or its first pad.
-                if steps.saturating_mul(stride) >= size.saturating_add(before) {
+                if steps.saturating_mul(stride) >= starts[axis] {
                     steps = steps.saturating_sub(1);
                 }
                 let reached = steps.saturating_mul(stride).saturating_add(kernel);

@@ -2,7 +2,7 @@
 
 use super::{Read, one};
 use crate::graph::expression::{Function, Operation};
-use crate::graph::{Expression, Kind, Reduction};
+use crate::graph::{Expression, Kind, Reduction, Shape};
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::tensor::{Host, Number};
@@ -81,7 +81,8 @@ impl Read<'_, '_> {
             sizes.filter_map(size).collect()
         };
         let made = if let Operand::Known(host) = &x {
-            self.builder.spend(host.entries.len())?;
+            let made = Shape(to(true)).entries();
+            self.builder.spend(made.saturating_add(host.entries.len()))?;
             reduced(host, &axes, to(true), operator).ok_or_else(|| node.unsupported(""))?.into()
         } else {
             self.reduced_value(&x, &axes, count, operator)?
@@ -131,6 +132,17 @@ impl Read<'_, '_> {
 
     /// `ln Σ eˣ`, by the distance from the largest.
     fn log_sum(&mut self, x: &Operand, axes: &[usize], count: f64) -> Result<Operand, OnnxError> {
+        let (_, logarithm, most) = self.below_most(x, axes, count)?;
+        self.builder.pair(self.node, Operation::Add, &logarithm, &most)
+    }
+
+    /// `x − most`, `ln Σ e^(x − most)`, and the largest along the axes.
+    fn below_most(
+        &mut self,
+        x: &Operand,
+        axes: &[usize],
+        count: f64,
+    ) -> Result<(Operand, Operand, Operand), OnnxError> {
         let node = self.node;
         let most = self.builder.reduce(node, x, axes, Reduction::Max)?;
         let below = self.builder.pair(node, Operation::Sub, x, &most)?;
@@ -138,7 +150,7 @@ impl Read<'_, '_> {
         let mean = self.builder.reduce(node, &parts, axes, Reduction::Mean)?;
         let logarithm = Expression::X.by(Operation::Mul, count).then(Function::Log);
         let logarithm = self.builder.apply(node, &mean, logarithm)?;
-        self.builder.pair(node, Operation::Add, &logarithm, &most)
+        Ok((below, logarithm, most))
     }
 
     fn softmax_or_log(
@@ -150,9 +162,10 @@ impl Read<'_, '_> {
         if !logarithm {
             return self.softmax_of(x, axis);
         }
-        let shape = self.builder.shape(x);
-        let sum = self.log_sum(x, &[axis], shape.0[axis] as f64)?;
-        self.builder.pair(self.node, Operation::Sub, x, &sum)
+        // (x − most) − ln Σ e^(x − most) keeps the digits of large x.
+        let count = self.builder.shape(x).0[axis] as f64;
+        let (below, logarithm, _) = self.below_most(x, &[axis], count)?;
+        self.builder.pair(self.node, Operation::Sub, &below, &logarithm)
     }
 
     /// Softmax along an axis.

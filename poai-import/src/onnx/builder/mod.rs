@@ -22,6 +22,9 @@ use std::rc::Rc;
 /// The longest list of places along an axis.
 const LIST_MAX: usize = 1 << 24;
 
+/// The most dimensions of a known tensor.
+const RANK_MAX: usize = 64;
+
 /// What a name of the file stands for.
 #[derive(Clone)]
 pub(super) enum Operand {
@@ -105,6 +108,9 @@ impl<'a> Builder<'a> {
         name: &'a str,
         operand: Operand,
     ) -> Result<(), OnnxError> {
+        if let Operand::Known(host) = &operand {
+            self.fits(&node.name, &host.shape)?;
+        }
         if name.is_empty() {
             return Ok(());
         }
@@ -124,6 +130,7 @@ impl<'a> Builder<'a> {
             Slot::Ready(operand) => Ok(operand.clone()),
             Slot::Stored(stored) => {
                 let host = tensor::decode(name, stored, self.folder, self.budget)?;
+                self.fits(name, &host.shape)?;
                 let operand = self.known(host)?;
                 if let Some(slot) = self.names.get_mut(name) {
                     *slot = Slot::Ready(operand.clone());
@@ -140,6 +147,7 @@ impl<'a> Builder<'a> {
         stored: &TensorProto,
     ) -> Result<Operand, OnnxError> {
         let host = tensor::decode(name, stored, self.folder, self.budget)?;
+        self.fits(name, &host.shape)?;
         self.known(host)
     }
 
@@ -252,10 +260,28 @@ impl<'a> Builder<'a> {
         Ok(Operand::Value(self.graph.values() - 1))
     }
 
-    /// Refuses a list longer than a value may be, before it is made.
+    /// Refuses a list longer than a value may be, or than the limit of known
+    /// entries, before it is made.
     pub(in crate::onnx) fn bounded(&self, node: &Node<'a>, size: usize) -> Result<(), OnnxError> {
-        match size > LIST_MAX {
-            true => Err(crate::graph::GraphError::TooLarge { layer: node.name.clone() }.into()),
+        if size > LIST_MAX {
+            return Err(crate::graph::GraphError::TooLarge { layer: node.name.clone() }.into());
+        }
+        match size > self.budget {
+            true => {
+                let limit = self.limits.weights;
+                Err(OnnxError::TooMany { what: "entries of constants", limit })
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses the shape of a known tensor whose dimensions other than 0 exceed
+    /// what a value may have. Otherwise a tensor without entries could have
+    /// dimensions that overflow products, or axes that no list may be as long as.
+    pub(in crate::onnx) fn fits(&self, name: &str, shape: &[usize]) -> Result<(), OnnxError> {
+        let others = shape.iter().map(|&size| size.max(1)).collect();
+        match Shape(others).entries() > crate::graph::MAX_ENTRIES || shape.len() > RANK_MAX {
+            true => Err(crate::graph::GraphError::TooLarge { layer: name.to_owned() }.into()),
             false => Ok(()),
         }
     }

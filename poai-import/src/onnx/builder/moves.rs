@@ -24,10 +24,13 @@ impl<'a> Builder<'a> {
         if indices.iter().copied().eq((0..shape.0[axis]).map(Some)) {
             return Ok(of.clone());
         }
+        // A layer keeps its indices, and a chain of layers could keep many.
+        self.spend(indices.len())?;
         match of {
             Operand::Known(host) => {
                 let mut to = shape.clone();
                 to.0[axis] = indices.len();
+                self.fits(&node.name, &to.0)?;
                 self.spend(to.entries())?;
                 let entries = moves::take(&shape, axis, &indices, 0.0, &host.entries);
                 Ok(Host { shape: to.0, number: host.number, entries }.into())
@@ -52,6 +55,7 @@ impl<'a> Builder<'a> {
         axis: usize,
         range: std::ops::Range<usize>,
     ) -> Result<Operand, OnnxError> {
+        self.bounded(node, range.len())?;
         self.take(node, of, axis, range.map(Some).collect())
     }
 
@@ -73,6 +77,7 @@ impl<'a> Builder<'a> {
         }
         match of {
             Operand::Known(host) => {
+                self.fits(&node.name, &shape)?;
                 self.spend(host.entries.len())?;
                 Ok(Host { shape, ..(**host).clone() }.into())
             }

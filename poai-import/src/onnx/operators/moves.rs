@@ -185,6 +185,10 @@ impl Read<'_, '_> {
             }
             let from_start = |end: i64| if end < 0 { end.saturating_add(size) } else { end };
             let (least, most) = if step > 0 { (0, size) } else { (-1, size - 1) };
+            if size == 0 {
+                continue;
+            }
+            self.builder.bounded(node, shape.0[axis])?;
             let first = from_start(start).clamp(least.max(0), most);
             let end = from_start(ends[at]).clamp(least, most);
             let mut indices = vec![];
@@ -214,7 +218,7 @@ impl Read<'_, '_> {
             (0..outputs).map(|part| each.min(size.saturating_sub(part * each))).collect()
         };
         let sum = sizes.iter().try_fold(0usize, |sum, &part| sum.checked_add(part));
-        if sum != Some(size) {
+        if sum != Some(size) || sizes.len() != outputs {
             return Err(node.unsupported("its parts do not add up to the axis"));
         }
         let mut parts = vec![];
@@ -320,8 +324,9 @@ impl Read<'_, '_> {
             let axis = self.axis(axis, shape.rank())?;
             let size = shape.0[axis] as i64;
             let (before, after) = (pads[at], pads[at + axes.len()]);
-            let end = size.checked_add(after).filter(|&end| end > -before);
-            let (Some(end), true) = (end, before.unsigned_abs() < 1 << 31) else {
+            let within = size > 0 && before.unsigned_abs() < 1 << 31;
+            let end = size.checked_add(after).filter(|&end| within && end > -before);
+            let Some(end) = end else {
                 return Err(node.unsupported("a pad leaves nothing"));
             };
             self.builder.bounded(node, end.saturating_add(before) as usize)?;
@@ -381,7 +386,7 @@ impl Read<'_, '_> {
                 return Err(node.attribute("blocksize"));
             }
             let own = c / area;
-            let to = vec![1, own, h * side, w * side];
+            let to = vec![1, own, h.saturating_mul(side), w.saturating_mul(side)];
             match node.string("mode").unwrap_or("DCR") {
                 "DCR" => (vec![side, side, own, h, w], vec![2, 3, 0, 4, 1], to),
                 "CRD" => (vec![own, side, side, h, w], vec![0, 3, 1, 4, 2], to),

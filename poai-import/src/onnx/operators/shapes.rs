@@ -79,7 +79,8 @@ impl Read<'_, '_> {
                 let places =
                     (0..rows as i64).flat_map(|y| (0..columns as i64).map(move |x| (y, x)));
                 let kept = places.map(|(y, x)| {
-                    let kept = if upper { x >= y + offset } else { x <= y + offset };
+                    let diagonal = y.saturating_add(offset);
+                    let kept = if upper { x >= diagonal } else { x <= diagonal };
                     f64::from(u8::from(kept))
                 });
                 let entries = kept.collect();

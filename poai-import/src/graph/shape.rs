@@ -204,7 +204,10 @@ impl Check<'_> {
             && a.0[..a.rank() - 2] == b.0[..b.rank() - 2]
             && a.last() == b.0[b.rank() - 2];
         if !fits {
-            let (expected, got) = ((*a).clone(), (*b).clone());
+            let mut expected = (*a).clone();
+            expected.0.truncate(a.rank().saturating_sub(2));
+            expected.0.extend([a.last(), b.last()]);
+            let got = (*b).clone();
             return Err(GraphError::Shape { layer: self.layer.to_owned(), expected, got });
         }
         let mut shape = (*a).clone();

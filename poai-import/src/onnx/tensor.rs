@@ -131,6 +131,11 @@ pub(super) fn decode(
         }
     };
     let length = |bytes| fail(OnnxTensorError::Length { dims: tensor.dims.clone(), bytes });
+    // Data in two places could differ.
+    if raw.is_some_and(|raw| !raw.is_empty()) && lists(tensor) > 0 {
+        let more = lists(tensor).saturating_mul(width);
+        return Err(length(raw.map_or(0, <[u8]>::len).saturating_add(more)));
+    }
     let entries = match raw {
         Some(raw) if raw.len() == bytes => {
             raw.chunks_exact(width).map(|raw| number_of(kind, raw)).collect()
@@ -187,6 +192,12 @@ fn half(bits: u16) -> f64 {
         _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
     };
     if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+/// The entries in all fields of single types.
+fn lists(tensor: &TensorProto) -> usize {
+    let TensorProto { float_data, int32_data, int64_data, double_data, .. } = tensor;
+    float_data.len() + int32_data.len() + int64_data.len() + double_data.len()
 }
 
 /// The entries of a tensor whose data is in the field of its type.

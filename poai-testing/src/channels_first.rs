@@ -3,10 +3,10 @@
 use ndarray::{Array, Array2, Array4, Dimension};
 use poai_import::graph::ImageWindow;
 
-/// Converts channels-first to the graph's rows of pixels.
+/// Images as the graph's rows, one a sample.
 pub fn rows(x: &Array4<f32>) -> Array2<f32> {
     let (n, c, h, w) = x.dim();
-    Array2::from_shape_fn((n * h * w, c), |(row, c)| x[[row / (h * w), c, row / w % h, row % w]])
+    x.as_standard_layout().into_owned().into_shape_with_order((n, c * h * w)).unwrap()
 }
 
 pub fn assert_close(got: &Array2<f32>, expected: &Array2<f32>) {
@@ -16,7 +16,8 @@ pub fn assert_close(got: &Array2<f32>, expected: &Array2<f32>) {
     }
 }
 
-/// The reference convolution, channels-first, written from the definition.
+/// The reference convolution, channels-first, written from the definition. The
+/// number of weights decides the number of groups.
 pub fn conv(
     x: &Array4<f32>,
     w: &[f32],
@@ -27,15 +28,21 @@ pub fn conv(
     let (n, cin, h, width) = x.dim();
     let ([kh, kw], [sh, sw], [top, left, bottom, right]) =
         (window.kernel, window.stride, window.pads);
-    let (oh, ow) = ((h + top + bottom - kh) / sh + 1, (width + left + right - kw) / sw + 1);
+    let [dh, dw] = window.dilation;
+    let (ch, cw) = ((kh - 1) * dh + 1, (kw - 1) * dw + 1);
+    let (oh, ow) = ((h + top + bottom - ch) / sh + 1, (width + left + right - cw) / sw + 1);
+    // The channels that an output reads, and the outputs that read the same.
+    let own = w.len() / (out * kh * kw);
+    let share = out / (cin / own);
     Array4::from_shape_fn((n, out, oh, ow), |(n, o, y, x0)| {
         let mut sum = b[o];
-        for c in 0..cin {
+        for c in 0..own {
             for ky in 0..kh {
                 for kx in 0..kw {
-                    let at = [(y * sh + ky).wrapping_sub(top), (x0 * sw + kx).wrapping_sub(left)];
-                    if let Some(entry) = x.get([n, c, at[0], at[1]]) {
-                        sum += entry * w[((o * cin + c) * kh + ky) * kw + kx];
+                    let y = (y * sh + ky * dh).wrapping_sub(top);
+                    let x0 = (x0 * sw + kx * dw).wrapping_sub(left);
+                    if let Some(entry) = x.get([n, o / share * own + c, y, x0]) {
+                        sum += entry * w[((o * own + c) * kh + ky) * kw + kx];
                     }
                 }
             }

@@ -4,7 +4,8 @@
 //!   in lock step, compared at every call; `amx`: AMX instructions in software.
 //! - [`zoo`], [`runs`], [`layers`]: networks; [`edges`]: every step at the ends
 //!   of its ranges.
-//! - `onnx`, `channels_first` (feature `import`): networks for importers.
+//! - `onnx`, `npy`, `channels_first` (feature `import`): networks and arrays for
+//!   importers.
 //! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
 //!   keys and proofs.
 //! - `traces`, `forge` (feature `verify`): traces and their forgeries.
@@ -29,6 +30,8 @@ pub mod forge;
 #[cfg(feature = "groth16")]
 pub mod groth16;
 pub mod layers;
+#[cfg(feature = "import")]
+pub mod npy;
 #[cfg(feature = "import")]
 pub mod onnx;
 pub mod runs;

@@ -2,7 +2,10 @@
 
 mod bert;
 mod encoders;
+mod exported;
+mod layers;
 mod model;
+mod nodes;
 mod onnx;
 mod quantise;
 mod quantised;

@@ -28,12 +28,9 @@ fn images(count: usize) -> Array4<f32> {
     })
 }
 
-/// The same images pixel by pixel.
-fn pixels(images: &Array4<f32>) -> Array2<f32> {
-    let count = images.shape()[0];
-    Array::from_shape_fn((count * 16, 2), |(row, channel)| {
-        images[[row / 16, channel, row % 16 / 4, row % 4]]
-    })
+/// The same images, one a row.
+fn flat(images: &Array4<f32>) -> Array2<f32> {
+    poai_testing::channels_first::rows(images)
 }
 
 #[test]
@@ -42,12 +39,17 @@ fn a_model_gives_what_its_parts_give() {
     let (known, new) = (images(30), images(7));
     let model = Model::load(&path, &known).unwrap();
     let graph = onnx::read(&models::small(), &Limits::default()).unwrap();
-    let parts = quantise(&graph, pixels(&known).view(), &QuantiseOptions::default()).unwrap();
+    let parts = quantise(&graph, flat(&known).view(), &QuantiseOptions::default()).unwrap();
     assert_eq!(model.network().program().program_id(), parts.network.program().program_id());
-    let input = parts.quantise_input(pixels(&new).view()).unwrap();
+    let [input] = <[_; 1]>::try_from(parts.quantise_input(flat(&new).view()).unwrap()).unwrap();
     assert_eq!(model.input(&new).unwrap(), input);
+    // The same entries in rows are the same samples.
+    assert_eq!(model.input(&flat(&new)).unwrap(), input);
     let reference = poai_engine::choose::by_name("reference").unwrap();
-    let run = Session::new(parts.network.clone(), reference.clone()).unwrap().trace(input).unwrap();
+    let run = Session::new(parts.network.clone(), reference.clone())
+        .unwrap()
+        .trace(input.clone())
+        .unwrap();
     let expected = parts.dequantise_output(&run.output);
     assert_eq!(expected.dim(), (7, 2));
     assert_eq!(model.run(&new).unwrap(), expected);
@@ -82,15 +84,21 @@ fn wrong_files_shapes_and_samples_are_named() {
     let (folder, path) = file(&models::small());
     let missing = folder.path().join("none.onnx");
     let error = Model::load(&missing, &images(3)).unwrap_err();
-    assert!(matches!(&error, ModelError::File { path, .. } if *path == missing), "{error}");
+    assert!(matches!(&error, ModelError::Onnx { path, .. } if *path == missing), "{error}");
+    assert!(error.to_string().contains("none.onnx: "), "{error}");
     let (_other, garbage) = file(b"no network");
     let error = Model::load(&garbage, &images(3)).unwrap_err();
     assert!(matches!(error, ModelError::Onnx { .. }), "{error}");
-    let error = Model::load(&path, &pixels(&images(3))).unwrap_err();
-    let text = "expected samples of shape (samples, 2, 4, 4), got [48, 2]";
+    let pixels = Array::zeros((48, 2));
+    let error = Model::load(&path, &pixels).unwrap_err();
+    let text = "expected samples of 32 numbers each, got [48, 2]";
     assert_eq!(error.to_string(), text);
     let error = Model::load(&path, &images(0)).unwrap_err();
-    assert!(matches!(error, ModelError::Quantise(QuantiseError::NoCalibration)), "{error}");
+    assert!(matches!(error, ModelError::Shape { expected: 32, .. }), "{error}");
+    let graph = onnx::read(&models::small(), &Limits::default()).unwrap();
+    let error = quantise(&graph, Array2::zeros((0, 32)).view(), &QuantiseOptions::default());
+    let error = error.unwrap_err();
+    assert!(matches!(error, QuantiseError::NoCalibration), "{error}");
     let model = Model::load(&path, &images(3)).unwrap();
     let error = model.run(&Array::zeros((1, 2, 4, 5))).unwrap_err();
     assert!(matches!(error, ModelError::Shape { .. }), "{error}");
@@ -100,7 +108,7 @@ fn wrong_files_shapes_and_samples_are_named() {
     let infinite = matches!(error, ModelError::Quantise(QuantiseError::NotFinite { .. }));
     assert!(infinite, "{error}");
     let error = model.run(&images(0)).unwrap_err();
-    assert!(matches!(error, ModelError::Quantise(_)), "{error}");
+    assert!(matches!(error, ModelError::Shape { .. }), "{error}");
 }
 
 #[test]

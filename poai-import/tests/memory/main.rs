@@ -44,9 +44,9 @@ fn quantising_a_graph_takes_no_more_than_its_bound() {
     ] {
         let graph = onnx::read(file, &Limits::default()).unwrap();
         let samples = 2000;
-        let rows = samples as usize * graph.input.rows();
         let pixel = |(row, column)| ((row * 7 + column * 3) % 17) as f32;
-        let calibration = Array2::from_shape_fn((rows, graph.input.channels), pixel);
+        let size = (samples as usize, graph.sample_entries());
+        let calibration = Array2::from_shape_fn(size, pixel);
         let taken = peak(|| {
             quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         });

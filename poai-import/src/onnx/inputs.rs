@@ -149,3 +149,19 @@ pub(super) fn order(mut graph: Graph) -> Graph {
     }
     graph
 }
+
+/// Leaves out the inputs that no layer reads: a program reads all of its own.
+pub(super) fn read_ones(mut graph: Graph) -> Graph {
+    let inputs = graph.inputs.len();
+    let mut read = vec![false; inputs];
+    let values = graph.layers.iter().flat_map(|layer| &layer.inputs);
+    values.filter(|&&value| value < inputs).for_each(|&value| read[value] = true);
+    // The new index of each input, and of the first layer.
+    let before = |value: usize| read[..value.min(inputs)].iter().filter(|read| **read).count();
+    for value in graph.layers.iter_mut().flat_map(|layer| &mut layer.inputs) {
+        *value = before(*value) + value.saturating_sub(inputs);
+    }
+    let mut own = read.iter();
+    graph.inputs.retain(|_| own.next() == Some(&true));
+    graph
+}

@@ -267,5 +267,5 @@ fn finish(
     graph.tail = tail;
     let graph = graph.fused()?;
     operators::check(&graph)?;
-    Ok(inputs::order(graph))
+    Ok(inputs::order(inputs::read_ones(graph)))
 }

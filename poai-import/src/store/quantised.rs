@@ -29,6 +29,12 @@ struct Scales {
     samples: SampleErrors,
 }
 
+/// The version alone, so that another form is refused by its name.
+#[derive(serde::Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// Writes a quantised network into a directory: its program, its constants and
 /// its scales. It creates the directory if it is missing.
 ///
@@ -63,16 +69,18 @@ pub fn save_quantised(quantised: &Quantised, directory: &Path) -> Result<(), Sto
 pub fn load_quantised(directory: &Path) -> Result<Quantised, StoreError> {
     let path = directory.join(QUANTISED_FILE);
     let bytes = read(&path, BYTES_MAX)?;
-    let scales: Scales = serde_json::from_slice(&bytes)
-        .map_err(|source| StoreError::Scales { path: path.clone(), source })?;
-    let network = load(directory)?;
-    let program = network.program();
+    let broken = |source| StoreError::Scales { path: path.clone(), source };
     let wrong = |field, expected: String, got: String| {
         Err(StoreError::Field { path: path.clone(), field, expected, got })
     };
-    if scales.version != VERSION {
-        return wrong("version", VERSION.to_string(), scales.version.to_string());
+    let Version { version } = serde_json::from_slice(&bytes).map_err(broken)?;
+    if version != VERSION {
+        let got = format!("{version}; quantise the network again");
+        return wrong("version", VERSION.to_string(), got);
     }
+    let scales: Scales = serde_json::from_slice(&bytes).map_err(broken)?;
+    let network = load(directory)?;
+    let program = network.program();
     let forms: Option<Vec<Form>> = scales.inputs.iter().map(QuantisedInput::form).collect();
     let Some(forms) = forms else {
         return wrong("inputs", "sizes below 2^28 entries".to_owned(), "more".to_owned());

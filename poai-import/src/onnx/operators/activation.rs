@@ -129,7 +129,7 @@ impl Read<'_, '_> {
                     None => None,
                 }
             };
-            // Bounds at the ends of f32 are none.
+            // A bound at an end of f32 clips nothing.
             if let Some(bound) = bound.filter(|bound: &f64| bound.abs() < 3.4e38) {
                 let bound = Host::scalar(Number::Real, bound).into();
                 clipped = self.builder.pair(node, operation, &clipped, &bound)?;

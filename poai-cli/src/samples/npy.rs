@@ -9,7 +9,7 @@ use crate::terminal::quoted;
 /// The bytes of the longest header.
 const HEADER_MAX: usize = 1 << 16;
 /// The most axes of an array.
-const RANK_MAX: usize = 4;
+const RANK_MAX: usize = 8;
 
 /// Reads an array of little-endian numbers.
 pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
@@ -229,9 +229,12 @@ pub mod tests {
             (file(">f4", "False", "(1,)", &[0; 4]), "expected entries of type <f2, <f4"),
             (file("<c8", "False", "(1,)", &[0; 8]), "got \"<c8\"; convert with .astype('<f4')"),
             (file("<f4", "Perhaps", "(1,)", &[0; 4]), "expected fortran_order True or False"),
-            (file("<f4", "False", "()", &[0; 4]), "expected a shape of 1 to 4 sizes"),
-            (file("<f4", "False", "(1,1,1,1,1)", &[0; 4]), "expected a shape of 1 to 4 sizes"),
-            (file("<f4", "False", "(-1,)", &[0; 4]), "expected a shape of 1 to 4 sizes"),
+            (file("<f4", "False", "()", &[0; 4]), "expected a shape of 1 to 8 sizes"),
+            (
+                file("<f4", "False", "(1,1,1,1,1,1,1,1,1)", &[0; 4]),
+                "expected a shape of 1 to 8 sizes",
+            ),
+            (file("<f4", "False", "(-1,)", &[0; 4]), "expected a shape of 1 to 8 sizes"),
             (
                 file("<f4", "False", "(2,)", &[0; 4]),
                 "expected 8 bytes of data for 2 numbers, got 4",

@@ -3,7 +3,7 @@
 
 use crate::terminal;
 use poai::execute::Tensor;
-use poai::import::graph::Shape;
+use poai::import::graph::{Input, Shape};
 use poai::import::quantise::{
     Comparison, LayerReport, Quantised, QuantisedInput, RangeMethod, SampleErrors,
 };
@@ -177,15 +177,15 @@ impl Fidelity {
             method(self.range),
             short(&self.calibration, 0),
         );
+        if let Some(input) = &self.input {
+            text += &format!("            {}, input\n", short(input, self.first));
+        }
         if let Some(tail) = &self.tail {
             text += &format!(
                 "tail        the file ends with {}, which keeps the order of classes and is left \
                  out\n",
                 terminal::name(tail)
             );
-        }
-        if let Some(input) = &self.input {
-            text += &format!("            {}, input\n", short(input, self.first));
         }
         text += &format!("clipped     {} of the input's entries\n", percent(self.clipped_input));
         text += &format!("layers      error and clipped entries on the {of}:\n");
@@ -215,6 +215,24 @@ fn described(own: &QuantisedInput) -> Value {
         "ids": own.input.ids,
         "channels_last": own.input.channels_last,
     })
+}
+
+/// An input in one line, with its name as it is.
+pub fn input(own: &QuantisedInput) -> String {
+    let Input { name, shape, ids, .. } = &own.input;
+    match (ids, own.columns.is_empty()) {
+        (Some(ids), _) => format!("{name}: {shape}, ids below {ids}"),
+        (None, true) => format!("{name}: {shape}, 1 is {:.6e}", own.scale),
+        (None, false) => {
+            format!("{name}: {shape}, 1 is {:.6e} times its column's factor", own.scale)
+        }
+    }
+}
+
+/// A layer's figures in one line, with its name as it is.
+pub fn layer(layer: &LayerReport) -> String {
+    let (error, clipped) = (percent(layer.relative_error), percent(layer.clipped));
+    format!("{}: error {error}, clipped {clipped}, scale {:.3e}", layer.name, layer.scale)
 }
 
 /// What 1 of an input stands for.

@@ -12,10 +12,10 @@ use crate::keyfile::{self, Content};
 use crate::terminal;
 use found::Found;
 use poai::import::store::PROGRAM_FILE;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Say what a file is (proof, program, key, trace message, deployment, network), and print its
-/// fields.
+/// Say what a file is (proof, program, key, trace message, deployment, network, scales), and print
+/// its fields.
 ///
 /// It checks no claim: `poai verify` does.
 #[derive(clap::Args)]
@@ -33,7 +33,7 @@ type Reader = fn(&[u8]) -> Option<Found>;
 
 /// Formats that start with a name come first, then those whose lengths
 /// distinguish them best.
-const READERS: [Reader; 10] = [
+const READERS: [Reader; 11] = [
     puzzle::program,
     inference::deployment,
     puzzle::proof,
@@ -42,6 +42,7 @@ const READERS: [Reader; 10] = [
     trace::receipt,
     trace::demand,
     trace::message,
+    tensors::scales,
     tensors::safetensors,
     tensors::onnx,
 ];
@@ -53,18 +54,26 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let found = match keyfile::content(&path)? {
         Content::Key => inference::key_file(&path)?,
-        Content::Other(bytes) => {
-            READERS.iter().find_map(|reader| reader(&bytes)).ok_or_else(|| {
+        Content::Other(bytes) => match READERS.iter().find_map(|reader| reader(&bytes)) {
+            Some(found) => found,
+            None if is_onnx(&path) => tensors::onnx_file(&path, bytes.len())?,
+            None => {
                 let why = format!(
                     "expected a mined proof, a program, a key, a message about a trace, a proof of \
-                     inference, a deployment, an ONNX or a safetensors file, got {} bytes of another \
-                     format",
+                     inference, a deployment, scales of a quantised network, an ONNX or a \
+                     safetensors file, got {} bytes of another format",
                     bytes.len()
                 );
-                Failure::in_file(&path)(&why)
-            })?
-        }
+                return Err(Failure::in_file(&path)(&why));
+            }
+        },
     };
     let text = if args.json { found.json().to_string() + "\n" } else { found.text() };
     terminal::print(&text)
+}
+
+/// Whether a file is called as networks are, so that the reader's error says
+/// more than that its format is unknown.
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx"))
 }

@@ -146,6 +146,7 @@ fn files_of_other_formats_are_known_or_refused() {
     let layers = inspect(&bundled("digits/cnn.onnx"));
     assert_eq!(layers["kind"], "ONNX network");
     assert_eq!(layers["layers"].as_array().unwrap().len(), 8);
+    assert_eq!((&layers["output"], &layers["tail"]), (&"1×10".into(), &Value::Null));
     let operands = inspect(&bundled("operands/minilm-ffn.safetensors"));
     assert_eq!(operands["tensors"][0], "a: I8 [512, 1536]");
     refused(&poai(&["inspect", &bundled("digits/README.md")]), 2, "of another format");
@@ -158,6 +159,44 @@ fn files_of_other_formats_are_known_or_refused() {
     // A key file that is cut off is refused.
     std::fs::write(&empty, &KEYS.read("proving.key")[..200]).unwrap();
     refused(&poai(&["inspect", &empty]), 2, "its header implies");
+}
+
+#[test]
+fn a_quantised_network_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = bundled("../../test_vectors/onnx/op-argmax-end");
+    let (model, samples) =
+        (path(Path::new(&net), "model.onnx"), path(Path::new(&net), "input.npy"));
+    let kept = path(folder.path(), "kept");
+    let quantise = ["quantise", &model, "--calibration", &samples, "--out", &kept, "--json"];
+    let said = object(&poai(&quantise));
+    is(&kept, "program", &[("program_id", &said["program_id"])]);
+    let scales = path(Path::new(&kept), "quantised.json");
+    let (version, tail) = (2.into(), "ArgMax".into());
+    let fields = [
+        ("version", &version),
+        ("output", &"1×6".into()),
+        ("output_scale", &said["output_scale"]),
+        ("tail", &tail),
+    ];
+    is(&scales, "scales of a quantised network", &fields);
+    let found = inspect(&scales);
+    assert!(found["inputs"][0].as_str().unwrap().starts_with("x: 1×8, 1 is "), "{found}");
+    let layers = said["layers"].as_array().unwrap();
+    assert_eq!(found["layers"].as_array().unwrap().len(), layers.len());
+    let is_of_layer = |at: usize, layer: &Value| {
+        found["layers"][at].as_str().unwrap().starts_with(layer["name"].as_str().unwrap())
+    };
+    assert!(layers.iter().enumerate().all(|(at, layer)| is_of_layer(at, layer)));
+    let network = inspect(&model);
+    assert_eq!((&network["tail"], &network["inputs"][0]), (&tail, &"x: 1×8".into()));
+
+    // Scales of another version are refused by it.
+    let text = std::fs::read_to_string(&scales).unwrap();
+    std::fs::write(&scales, text.replace("\"version\": 2", "\"version\": 1, \"input\": 3"))
+        .unwrap();
+    let old = poai(&["run", "--quantised", &kept, "--input", &samples]);
+    refused(&old, 2, "version: expected 2, got 1; quantise the network again");
 }
 
 /// A pipe's bytes can be read only once, so it is opened once.

@@ -6,6 +6,7 @@ mod inspect;
 #[cfg(unix)]
 mod killed;
 mod mine;
+mod onnx;
 mod program;
 mod proof_of_inference;
 mod prove;

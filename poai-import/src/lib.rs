@@ -24,3 +24,8 @@ pub mod quantise;
 pub mod store;
 
 pub use model::{Model, ModelError, TracedInference};
+
+/// The code of the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -203,10 +203,16 @@ fn factors(ranges: &[f64], largest: &[f64]) -> Option<Vec<f64>> {
     if most <= 0.0 {
         return None;
     }
-    // A channel without entries or weights keeps the largest factor, which
-    // makes it smallest.
-    let factors: Vec<f64> =
-        ratios.iter().map(|ratio| ratio.unwrap_or(most).max(most / RATIO_MAX)).collect();
+    // The largest weight of the others after levelling, which sets the scale.
+    let reached = ratios.iter().zip(largest).filter_map(|(ratio, weight)| Some((*ratio)? * weight));
+    let reached = reached.fold(0.0, f64::max);
+    // Any factor fits a channel without entries, or without weights. Weights
+    // that only meet zeros must not take the scale of the others.
+    let factor = |(ratio, &weight): (&Option<f64>, &f64)| {
+        let free = if weight > 0.0 { (reached / weight).min(most) } else { most };
+        ratio.unwrap_or(free).max(most / RATIO_MAX)
+    };
+    let factors: Vec<f64> = ratios.iter().zip(largest).map(factor).collect();
     let finite = factors.iter().all(|factor| factor.is_finite() && *factor > 0.0);
     (finite && factors.iter().any(|&factor| factor < 0.99 * most)).then_some(factors)
 }

@@ -3,7 +3,7 @@
 
 use crate::terminal;
 use poai::execute::Tensor;
-use poai::import::graph::{Input, Shape};
+use poai::import::graph::{Input, ValueShape};
 use poai::import::quantise::{
     Comparison, LayerReport, Quantised, QuantisedInput, RangeMethod, SampleErrors,
 };
@@ -23,7 +23,7 @@ const CLIPPED_LAYER_MAX: f64 = 0.01;
 #[derive(Clone, Debug)]
 pub struct Fidelity {
     inputs: Vec<QuantisedInput>,
-    output: Shape,
+    output: ValueShape,
     output_scale: f64,
     tail: Option<String>,
     range: RangeMethod,

@@ -3,7 +3,7 @@
 use super::found::Found;
 use crate::failure::Failure;
 use crate::fidelity;
-use poai::import::graph::{Graph, Input, Shape};
+use poai::import::graph::{Graph, Input, ValueShape};
 use poai::import::onnx::ReadOptions;
 use poai::import::quantise::{LayerReport, QuantisedInput};
 use safetensors::SafeTensors;
@@ -39,7 +39,7 @@ fn of_graph(graph: &Graph, bytes: usize) -> Found {
     let inputs: Vec<String> = graph.inputs.iter().map(input).collect();
     let layers: Vec<&str> = graph.layers.iter().map(|layer| layer.name.as_str()).collect();
     let shapes = graph.shapes().unwrap_or_default();
-    let output = shapes.last().map(Shape::to_string);
+    let output = shapes.last().map(ValueShape::to_string);
     Found::new("ONNX network")
         .with("bytes", bytes)
         .with("inputs", inputs)
@@ -54,7 +54,7 @@ pub fn scales(bytes: &[u8]) -> Option<Found> {
     let field = |name: &str| fields.get(name).cloned();
     let inputs: Vec<QuantisedInput> = serde_json::from_value(field("inputs")?).ok()?;
     let layers: Vec<LayerReport> = serde_json::from_value(field("layers")?).ok()?;
-    let output: Shape = serde_json::from_value(field("output")?).ok()?;
+    let output: ValueShape = serde_json::from_value(field("output")?).ok()?;
     let (version, output_scale) = (field("version")?, field("output_scale")?);
     let inputs: Vec<String> = inputs.iter().map(fidelity::input).collect();
     let layers: Vec<String> = layers.iter().map(fidelity::layer).collect();

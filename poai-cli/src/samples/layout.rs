@@ -3,7 +3,7 @@
 use super::{Form, Numbers, Problem, Samples};
 use clap::ValueEnum;
 use ndarray::Array2;
-use poai::import::graph::{Input, Shape};
+use poai::import::graph::{Input, ValueShape};
 
 /// The sizes of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Target {
             Some((Image { height, width, channels }, _)) => {
                 format!("samples × {channels}×{height}×{width}, or × {height}×{width}×{channels}")
             }
-            None => format!("samples × {}", Shape(self.shape.clone())),
+            None => format!("samples × {}", ValueShape(self.shape.clone())),
         }
     }
 }

@@ -4,7 +4,7 @@
 mod reduce;
 mod window;
 
-use super::graph::{Constant, Graph, GraphError, Kind, Shape, moves};
+use super::graph::{Graph, GraphConstant, GraphError, Kind, ValueShape, moves};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 use poai_core::control::Control;
@@ -41,11 +41,11 @@ pub fn run_with(
     for (layer, to) in graph.layers.iter().zip(&shapes[graph.inputs.len()..]) {
         control.check()?;
         let mut value = Array2::zeros((samples.nrows(), to.entries()));
-        let read: Vec<(&Array2<f32>, &Shape)> =
+        let read: Vec<(&Array2<f32>, &ValueShape)> =
             layer.inputs.iter().map(|&input| (&values[input], &shapes[input])).collect();
         let rows = value.as_slice_mut().unwrap_or_default().par_chunks_exact_mut(to.entries());
         rows.enumerate().for_each(|(sample, out)| {
-            let inputs: Vec<(&Shape, &[f32])> = read
+            let inputs: Vec<(&ValueShape, &[f32])> = read
                 .iter()
                 .map(|(value, shape)| {
                     let size = shape.entries();
@@ -95,7 +95,12 @@ pub(crate) fn inputs(
 }
 
 /// One sample's value of a layer. The shapes fit.
-pub(crate) fn compute(kind: &Kind, inputs: &[(&Shape, &[f32])], to: &Shape, out: &mut [f32]) {
+pub(crate) fn compute(
+    kind: &Kind,
+    inputs: &[(&ValueShape, &[f32])],
+    to: &ValueShape,
+    out: &mut [f32],
+) {
     let Some(&(shape, x)) = inputs.first() else { return };
     let second = inputs.get(1).map_or(&[][..], |input| input.1);
     match kind {
@@ -159,7 +164,13 @@ pub(crate) fn compute(kind: &Kind, inputs: &[(&Shape, &[f32])], to: &Shape, out:
     }
 }
 
-fn with(by: &Constant, shape: &Shape, x: &[f32], out: &mut [f32], of: impl Fn(f32, f32) -> f32) {
+fn with(
+    by: &GraphConstant,
+    shape: &ValueShape,
+    x: &[f32],
+    out: &mut [f32],
+    of: impl Fn(f32, f32) -> f32,
+) {
     if let Some(by) = by.uniform() {
         return out.iter_mut().zip(x).for_each(|(out, &x)| *out = of(x, by));
     }

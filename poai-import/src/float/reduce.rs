@@ -1,9 +1,15 @@
 //! Means, maxima, softmax and normalisations.
 
-use crate::graph::{Reduction, Shape};
+use crate::graph::{Reduction, ValueShape};
 
 /// One entry for all entries along some axes.
-pub(super) fn reduce(x: &[f32], shape: &Shape, axes: &[usize], how: Reduction, out: &mut [f32]) {
+pub(super) fn reduce(
+    x: &[f32],
+    shape: &ValueShape,
+    axes: &[usize],
+    how: Reduction,
+    out: &mut [f32],
+) {
     let count: usize = axes.iter().map(|&axis| shape.0[axis]).product();
     out.fill(match how {
         Reduction::Mean => 0.0,

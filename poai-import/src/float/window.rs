@@ -1,7 +1,7 @@
 //! Convolutions and pools of one image 1×C×H×W.
 
 use super::matrix;
-use crate::graph::{ImageWindow, Shape};
+use crate::graph::{ImageWindow, ValueShape};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayViewMut2, s};
 
@@ -16,8 +16,8 @@ pub(super) struct Convolution<'a> {
 /// A convolution, group by group.
 pub(super) fn convolve(
     convolution: &Convolution<'_>,
-    (from, x): (&Shape, &[f32]),
-    to: &Shape,
+    (from, x): (&ValueShape, &[f32]),
+    to: &ValueShape,
     out: &mut [f32],
 ) {
     let &Convolution { weights, bias, window, groups } = convolution;
@@ -43,7 +43,7 @@ pub(super) fn convolve(
 /// extends beyond the image.
 pub(crate) fn unfold(
     x: &[f32],
-    from: &Shape,
+    from: &ValueShape,
     window: &ImageWindow,
     channels: std::ops::Range<usize>,
     [height, width]: [usize; 2],
@@ -65,7 +65,7 @@ pub(crate) fn unfold(
 /// The pixel under each position of the kernel, or `None` outside the image.
 fn places(
     window: &ImageWindow,
-    from: &Shape,
+    from: &ValueShape,
     y: usize,
     x: usize,
 ) -> impl Iterator<Item = Option<usize>> {
@@ -86,9 +86,9 @@ fn places(
 /// One number for the entries under the window, channel by channel.
 pub(super) fn pool(
     x: &[f32],
-    from: &Shape,
+    from: &ValueShape,
     window: &ImageWindow,
-    to: &Shape,
+    to: &ValueShape,
     out: &mut [f32],
     of: impl Fn(&mut dyn Iterator<Item = f32>) -> f32,
 ) {

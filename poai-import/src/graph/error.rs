@@ -1,6 +1,6 @@
 //! Errors of a network or of its input.
 
-use super::{ImageWindow, MAX_ENTRIES, Shape};
+use super::{ImageWindow, MAX_ENTRIES, ValueShape};
 use poai_core::control::Cancelled;
 
 /// Why a network does not fit together, or an input does not fit the network.
@@ -22,7 +22,7 @@ pub enum GraphError {
         /// The layer, or the input.
         layer: String,
         /// The shape.
-        shape: Shape,
+        shape: ValueShape,
     },
     /// A value or an unfolded convolution exceeds the bound of entries.
     #[error("{layer}: expected at most {MAX_ENTRIES} entries per sample, got more")]
@@ -54,9 +54,9 @@ pub enum GraphError {
         /// The layer that reads it.
         layer: String,
         /// The shape that fits.
-        expected: Shape,
+        expected: ValueShape,
         /// Its shape.
-        got: Shape,
+        got: ValueShape,
     },
     /// A value has the wrong number of dimensions, or an axis does not exist.
     #[error("{layer}: expected {expected}, got a value of shape {got}")]
@@ -66,7 +66,7 @@ pub enum GraphError {
         /// What fits, in words.
         expected: &'static str,
         /// Its shape.
-        got: Shape,
+        got: ValueShape,
     },
     /// A layer's own parameters have the wrong size.
     #[error("{layer}: expected {expected} entries of {what}, got {got}")]
@@ -88,7 +88,7 @@ pub enum GraphError {
         /// The window.
         window: Box<ImageWindow>,
         /// The shape of the image.
-        input: Shape,
+        input: ValueShape,
     },
     /// An id is no whole number below the number of ids.
     #[error("input {input}: expected whole numbers from 0 to {max}, got {value}")]

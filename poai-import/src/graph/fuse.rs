@@ -4,14 +4,14 @@
 //! last pass removes them. A pass repeats until it changes nothing.
 
 use super::expression::NODES_MAX;
-use super::kind::{Constant, Kind};
-use super::{Expression, Graph, GraphError, Layer, Shape, norms};
+use super::kind::{GraphConstant, Kind};
+use super::{Expression, Graph, GraphError, Layer, ValueShape, norms};
 use crate::graph::expression::Operation;
 
 /// A graph under rewriting.
 pub(super) struct Fuse {
     pub(super) graph: Graph,
-    pub(super) shapes: Vec<Shape>,
+    pub(super) shapes: Vec<ValueShape>,
 }
 
 pub(super) fn fuse(graph: Graph) -> Result<Graph, GraphError> {
@@ -251,7 +251,7 @@ impl Fuse {
 }
 
 /// Folds a constant after a layer into the layer.
-fn into_previous(kind: &mut Kind, shape: &Shape, by: &Constant, offset: bool) -> bool {
+fn into_previous(kind: &mut Kind, shape: &ValueShape, by: &GraphConstant, offset: bool) -> bool {
     let axis = match kind {
         Kind::Linear { .. } | Kind::Normalise { .. } => shape.rank().saturating_sub(1),
         Kind::Conv { .. } => 1,
@@ -288,7 +288,7 @@ fn into_previous(kind: &mut Kind, shape: &Shape, by: &Constant, offset: bool) ->
 }
 
 /// Folds a constant into one of the same kind.
-fn merged(operation: Operation, own: &mut Constant, by: &Constant) -> bool {
+fn merged(operation: Operation, own: &mut GraphConstant, by: &GraphConstant) -> bool {
     merge(operation, own, by).is_some_and(|merged| {
         *own = merged;
         true
@@ -297,9 +297,9 @@ fn merged(operation: Operation, own: &mut Constant, by: &Constant) -> bool {
 
 /// Two constants of one kind as one, if one of them has the other's shape or
 /// is uniform.
-fn merge(operation: Operation, a: &Constant, b: &Constant) -> Option<Constant> {
+fn merge(operation: Operation, a: &GraphConstant, b: &GraphConstant) -> Option<GraphConstant> {
     let of = |a: f32, b: f32| operation.of(a.into(), b.into()) as f32;
-    let zip = |a: &Constant, b: &[f32]| Constant {
+    let zip = |a: &GraphConstant, b: &[f32]| GraphConstant {
         shape: a.shape.clone(),
         entries: a.entries.iter().zip(b).map(|(&a, &b)| of(a, b)).collect(),
     };
@@ -317,7 +317,7 @@ fn merge(operation: Operation, a: &Constant, b: &Constant) -> Option<Constant> {
 ///
 /// Constants of single columns of the network's input stay: they bring columns
 /// of different scales to one scale before the input is rounded to 7 bits.
-fn into_next(product: &Kind, previous: &Kind, shape: &Shape, of_input: bool) -> Option<Kind> {
+fn into_next(product: &Kind, previous: &Kind, shape: &ValueShape, of_input: bool) -> Option<Kind> {
     let (by, offset) = match previous {
         Kind::Scale { by } => (by, false),
         Kind::Offset { by } => (by, true),

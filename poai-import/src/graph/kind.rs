@@ -68,17 +68,17 @@ impl fmt::Display for ImageWindow {
 /// A constant tensor that broadcasts over a value: the ranks are equal, and
 /// each dimension is 1 or that of the value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Constant {
+pub struct GraphConstant {
     /// Its shape.
     pub shape: Vec<usize>,
     /// Its entries, row-major.
     pub entries: Vec<f32>,
 }
 
-impl Constant {
+impl GraphConstant {
     /// One number for values of the given rank.
-    pub fn scalar(number: f32, rank: usize) -> Constant {
-        Constant { shape: vec![1; rank], entries: vec![number] }
+    pub fn scalar(number: f32, rank: usize) -> GraphConstant {
+        GraphConstant { shape: vec![1; rank], entries: vec![number] }
     }
 
     /// The number, if all entries are equal.
@@ -133,12 +133,12 @@ pub enum Kind {
     /// `x·c`.
     Scale {
         /// c, which broadcasts.
-        by: Constant,
+        by: GraphConstant,
     },
     /// `x + c`.
     Offset {
         /// c, which broadcasts.
-        by: Constant,
+        by: GraphConstant,
     },
     /// A function of every entry.
     Pointwise(Expression),

@@ -22,7 +22,7 @@ mod shape;
 
 pub use error::GraphError;
 pub use expression::Expression;
-pub use kind::{Constant, ImageWindow, Kind, Reduction};
+pub use kind::{GraphConstant, ImageWindow, Kind, Reduction};
 
 use std::fmt;
 
@@ -33,9 +33,9 @@ pub const MAX_ENTRIES: usize = 1 << 28;
 
 /// The shape of one sample's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
-pub struct Shape(pub Vec<usize>);
+pub struct ValueShape(pub Vec<usize>);
 
-impl Shape {
+impl ValueShape {
     /// The number of entries, saturating.
     pub fn entries(&self) -> usize {
         self.0.iter().fold(1, |product: usize, &size| product.saturating_mul(size))
@@ -66,19 +66,19 @@ impl Shape {
     }
 }
 
-impl From<&[usize]> for Shape {
-    fn from(sizes: &[usize]) -> Shape {
-        Shape(sizes.to_vec())
+impl From<&[usize]> for ValueShape {
+    fn from(sizes: &[usize]) -> ValueShape {
+        ValueShape(sizes.to_vec())
     }
 }
 
-impl<const N: usize> From<[usize; N]> for Shape {
-    fn from(sizes: [usize; N]) -> Shape {
-        Shape(sizes.to_vec())
+impl<const N: usize> From<[usize; N]> for ValueShape {
+    fn from(sizes: [usize; N]) -> ValueShape {
+        ValueShape(sizes.to_vec())
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for ValueShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("one number");
@@ -96,7 +96,7 @@ pub struct Input {
     /// Its name in the file.
     pub name: String,
     /// The shape of one sample, with a batch of 1.
-    pub shape: Shape,
+    pub shape: ValueShape,
     /// For an input of ids: the rows of the longest table that they name. `None`
     /// for an input of real numbers.
     pub ids: Option<usize>,
@@ -106,7 +106,7 @@ pub struct Input {
 
 impl Input {
     /// An input of real numbers.
-    pub fn new(name: &str, shape: impl Into<Shape>) -> Input {
+    pub fn new(name: &str, shape: impl Into<ValueShape>) -> Input {
         Input { name: name.to_owned(), shape: shape.into(), ids: None, channels_last: false }
     }
 }
@@ -168,7 +168,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError`] names the first layer that does not fit its inputs.
-    pub fn shapes(&self) -> Result<Vec<Shape>, GraphError> {
+    pub fn shapes(&self) -> Result<Vec<ValueShape>, GraphError> {
         if self.layers.is_empty() {
             return Err(GraphError::NoLayers);
         }

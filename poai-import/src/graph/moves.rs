@@ -3,7 +3,7 @@
 //! The same functions move floats, and the numbers of entries from which the
 //! lowering makes its steps.
 
-use super::Shape;
+use super::ValueShape;
 
 /// The place of an entry along an axis; `None` is a zero.
 pub type Index = Option<usize>;
@@ -18,12 +18,12 @@ fn strides(shape: &[usize]) -> Vec<usize> {
 }
 
 /// The shape after a transposition.
-pub fn transposed(shape: &Shape, permutation: &[usize]) -> Shape {
-    Shape(permutation.iter().map(|&axis| shape.0.get(axis).copied().unwrap_or(1)).collect())
+pub fn transposed(shape: &ValueShape, permutation: &[usize]) -> ValueShape {
+    ValueShape(permutation.iter().map(|&axis| shape.0.get(axis).copied().unwrap_or(1)).collect())
 }
 
 /// Axes in another order: axis `i` of the result is axis `permutation[i]`.
-pub fn transpose<T: Copy>(shape: &Shape, permutation: &[usize], from: &[T]) -> Vec<T> {
+pub fn transpose<T: Copy>(shape: &ValueShape, permutation: &[usize], from: &[T]) -> Vec<T> {
     let to = transposed(shape, permutation);
     let own = strides(&shape.0);
     let steps: Vec<usize> = permutation.iter().map(|&axis| own[axis]).collect();
@@ -46,7 +46,13 @@ pub fn transpose<T: Copy>(shape: &Shape, permutation: &[usize], from: &[T]) -> V
 }
 
 /// Entries along an axis by their index, or `zero`.
-pub fn take<T: Copy>(shape: &Shape, axis: usize, indices: &[Index], zero: T, from: &[T]) -> Vec<T> {
+pub fn take<T: Copy>(
+    shape: &ValueShape,
+    axis: usize,
+    indices: &[Index],
+    zero: T,
+    from: &[T],
+) -> Vec<T> {
     let size = shape.0[axis];
     let inner: usize = shape.0[axis + 1..].iter().product();
     let outer: usize = shape.0[..axis].iter().product();
@@ -63,7 +69,7 @@ pub fn take<T: Copy>(shape: &Shape, axis: usize, indices: &[Index], zero: T, fro
 }
 
 /// Several tensors, one after another along an axis.
-pub fn concat<T: Copy>(parts: &[(&Shape, &[T])], axis: usize) -> Vec<T> {
+pub fn concat<T: Copy>(parts: &[(&ValueShape, &[T])], axis: usize) -> Vec<T> {
     let Some((first, _)) = parts.first() else { return vec![] };
     let outer: usize = first.0[..axis].iter().product();
     let mut moved = Vec::with_capacity(parts.iter().map(|(_, entries)| entries.len()).sum());

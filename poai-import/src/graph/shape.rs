@@ -1,12 +1,12 @@
 //! The shape of a layer's output.
 
 use super::kind::{ImageWindow, Kind};
-use super::{GraphError, MAX_ENTRIES, Shape, moves};
+use super::{GraphError, MAX_ENTRIES, ValueShape, moves};
 
 /// A layer with the shapes of the values that it reads.
 struct Check<'a> {
     layer: &'a str,
-    inputs: &'a [&'a Shape],
+    inputs: &'a [&'a ValueShape],
 }
 
 impl Kind {
@@ -15,7 +15,7 @@ impl Kind {
     ///
     /// # Errors
     /// [`GraphError`] names the mismatch.
-    pub fn output(&self, layer: &str, inputs: &[&Shape]) -> Result<Shape, GraphError> {
+    pub fn output(&self, layer: &str, inputs: &[&ValueShape]) -> Result<ValueShape, GraphError> {
         let check = Check { layer, inputs };
         let first = check.first(self.arity())?;
         let output = match self {
@@ -44,7 +44,7 @@ impl Kind {
                 if unfolded.saturating_mul(width) > MAX_ENTRIES {
                     return Err(GraphError::TooLarge { layer: layer.to_owned() });
                 }
-                Shape::from([1, outputs, height, width])
+                ValueShape::from([1, outputs, height, width])
             }
             Kind::Scale { by } | Kind::Offset { by } => {
                 let count = by.shape.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim));
@@ -74,7 +74,7 @@ impl Kind {
                     return Err(check.window(window));
                 }
                 let [height, width] = check.slid(window, height, width)?;
-                Shape::from([1, channels, height, width])
+                ValueShape::from([1, channels, height, width])
             }
             Kind::Reduce { axes, .. } => {
                 let mut shape = first.clone();
@@ -100,7 +100,7 @@ impl Kind {
                 shape
             }
             Kind::Reshape { shape } => {
-                let shape = Shape(shape.clone());
+                let shape = ValueShape(shape.clone());
                 if shape.entries() != first.entries() {
                     let (expected, got) = (shape, first.clone());
                     return Err(GraphError::Shape { layer: layer.to_owned(), expected, got });
@@ -151,7 +151,7 @@ const AXIS: &str = "a value with the axis";
 const PERMUTATION: &str = "a value with the axes of the permutation, each once";
 
 impl Check<'_> {
-    fn first(&self, arity: Option<usize>) -> Result<&Shape, GraphError> {
+    fn first(&self, arity: Option<usize>) -> Result<&ValueShape, GraphError> {
         let got = self.inputs.len();
         match self.inputs.first() {
             Some(first) if arity.is_none_or(|arity| arity == got) => Ok(first),
@@ -163,7 +163,7 @@ impl Check<'_> {
     }
 
     fn wrong(&self, expected: &'static str) -> GraphError {
-        let got = self.inputs.first().map_or_else(Shape::default, |&first| first.clone());
+        let got = self.inputs.first().map_or_else(ValueShape::default, |&first| first.clone());
         GraphError::Form { layer: self.layer.to_owned(), expected, got }
     }
 
@@ -184,7 +184,7 @@ impl Check<'_> {
     }
 
     fn window(&self, window: &ImageWindow) -> GraphError {
-        let input = self.inputs.first().map_or_else(Shape::default, |&first| first.clone());
+        let input = self.inputs.first().map_or_else(ValueShape::default, |&first| first.clone());
         GraphError::Window { layer: self.layer.to_owned(), window: Box::new(*window), input }
     }
 
@@ -197,7 +197,7 @@ impl Check<'_> {
         window.output(height, width).ok_or_else(|| self.window(window))
     }
 
-    fn product(&self) -> Result<Shape, GraphError> {
+    fn product(&self) -> Result<ValueShape, GraphError> {
         let [a, b] = self.inputs else { return Err(self.wrong("two values")) };
         let fits = a.rank() >= 2
             && a.rank() == b.rank()
@@ -219,7 +219,7 @@ impl Check<'_> {
 }
 
 /// Refuses a value without entries, or with too many.
-pub(super) fn bounded(layer: &str, shape: Shape) -> Result<Shape, GraphError> {
+pub(super) fn bounded(layer: &str, shape: ValueShape) -> Result<ValueShape, GraphError> {
     match shape.entries() {
         0 => Err(GraphError::Empty { layer: layer.to_owned(), shape }),
         entries if entries > MAX_ENTRIES => Err(GraphError::TooLarge { layer: layer.to_owned() }),

@@ -2,7 +2,7 @@
 
 use super::error::OnnxError;
 use super::tensor::Number;
-use crate::graph::{Graph, Kind, Shape};
+use crate::graph::{Graph, Kind, ValueShape};
 use rten_onnx::onnx::{GraphProto, ValueInfoProto};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -13,7 +13,7 @@ const RANK_MAX: usize = 8;
 #[derive(Clone)]
 pub(super) struct Declared<'a> {
     pub(super) name: &'a str,
-    pub(super) shape: Shape,
+    pub(super) shape: ValueShape,
     pub(super) number: Number,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn inputs<'a>(
         if !open.is_empty() {
             return Err(OnnxError::Symbolic { name: name.to_owned(), symbols: open });
         }
-        let shape = Shape(sizes);
+        let shape = ValueShape(sizes);
         if shape.entries() == 0 || shape.entries() > crate::graph::MAX_ENTRIES {
             let (name, got) = (name.to_owned(), shape.to_string());
             return Err(OnnxError::InputShape { name, got });

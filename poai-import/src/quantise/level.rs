@@ -9,7 +9,7 @@
 //! and its largest weight w the same size (Nagel et al. 2019, "Data-Free
 //! Quantization Through Weight Equalization and Bias Correction", section 4.1).
 
-use crate::graph::{Graph, Kind, Shape};
+use crate::graph::{Graph, Kind, ValueShape};
 use ndarray::{Array2, ArrayViewMut2};
 
 /// The factors of one value's channels.
@@ -31,7 +31,7 @@ pub(crate) struct Level {
 const RATIO_MAX: f64 = 1e6;
 
 /// The factors for a network with these values.
-pub(super) fn levels(graph: &Graph, shapes: &[Shape], floats: &[Array2<f32>]) -> Vec<Level> {
+pub(super) fn levels(graph: &Graph, shapes: &[ValueShape], floats: &[Array2<f32>]) -> Vec<Level> {
     let first = graph.inputs.len();
     let mut readers = vec![0; graph.values()];
     for layer in &graph.layers {
@@ -66,7 +66,7 @@ pub(super) fn levels(graph: &Graph, shapes: &[Shape], floats: &[Array2<f32>]) ->
 /// features: each becomes as large as the others.
 fn of_input(
     graph: &Graph,
-    shapes: &[Shape],
+    shapes: &[ValueShape],
     readers: &[usize],
     floats: &[Array2<f32>],
     at: usize,
@@ -91,7 +91,7 @@ fn of_input(
 /// factors pass.
 fn source(
     graph: &Graph,
-    shapes: &[Shape],
+    shapes: &[ValueShape],
     readers: &[usize],
     mut value: usize,
 ) -> Option<(usize, Vec<usize>)> {
@@ -127,7 +127,7 @@ fn source(
 }
 
 /// The last axis of a value that is no image.
-fn last(shapes: &[Shape], value: usize) -> Option<usize> {
+fn last(shapes: &[ValueShape], value: usize) -> Option<usize> {
     if shapes[value].image().is_some() {
         return None;
     }
@@ -135,13 +135,13 @@ fn last(shapes: &[Shape], value: usize) -> Option<usize> {
 }
 
 /// Whether a reshape makes one row of one sample's channels.
-fn flattens(from: &Shape, to: &Shape) -> bool {
+fn flattens(from: &ValueShape, to: &ValueShape) -> bool {
     let row = to.rows() == 1;
     row && (from.image().is_some() || from.rows() == 1)
 }
 
 /// The channels that a layer or an input can divide.
-fn channels(graph: &Graph, shapes: &[Shape], value: usize) -> usize {
+fn channels(graph: &Graph, shapes: &[ValueShape], value: usize) -> usize {
     match graph.layer(value).map(|layer| &layer.kind) {
         Some(Kind::Conv { weights, .. }) => weights.nrows(),
         _ => shapes[value].last(),
@@ -151,7 +151,7 @@ fn channels(graph: &Graph, shapes: &[Shape], value: usize) -> usize {
 /// The largest magnitude of each channel.
 fn ranges(
     floats: &Array2<f32>,
-    shape: &Shape,
+    shape: &ValueShape,
     kind: &Kind,
     channels: usize,
     each: usize,

@@ -29,7 +29,7 @@ pub use memory::memory_bytes;
 pub use report::{Comparison, LayerReport, SampleErrors};
 
 use super::float;
-use super::graph::{Graph, Input, Shape};
+use super::graph::{Graph, Input, ValueShape};
 use level::Level;
 use ndarray::{Array2, ArrayView2};
 use numbers::integer;
@@ -125,7 +125,7 @@ pub struct Quantised {
     /// The inputs.
     pub inputs: Vec<QuantisedInput>,
     /// The shape of one sample's output.
-    pub output: Shape,
+    pub output: ValueShape,
     /// The real value of 1 in the program's output.
     pub output_scale: f64,
     /// What the file does with the output and the library leaves to the caller.
@@ -173,7 +173,7 @@ pub fn quantise_with(
 /// The floats that ranges and errors are measured with.
 struct Values<'a> {
     graph: &'a Graph,
-    shapes: Vec<Shape>,
+    shapes: Vec<ValueShape>,
     calibration: ArrayView2<'a, f32>,
     floats: Vec<Array2<f32>>,
 }

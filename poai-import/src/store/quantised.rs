@@ -1,7 +1,7 @@
 //! The scales of a quantised network, as a small JSON file beside its program.
 
 use super::{QUANTISED_FILE, StoreError, load, read, replace, save};
-use crate::graph::Shape;
+use crate::graph::ValueShape;
 use crate::quantise::{LayerReport, Numbers, Quantised, QuantisedInput, RangeMethod, SampleErrors};
 use poai_core::program::Form;
 use std::path::Path;
@@ -19,7 +19,7 @@ struct Scales {
     /// Names, shapes and scales of the inputs.
     inputs: Vec<QuantisedInput>,
     /// The shape of one sample's output.
-    output: Shape,
+    output: ValueShape,
     output_scale: f64,
     /// What the file does with the output.
     tail: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::{Builder, Operand};
 use crate::graph::expression::{Function, Operation};
-use crate::graph::{Constant, Expression, Kind, Reduction, Shape, moves};
+use crate::graph::{Expression, GraphConstant, Kind, Reduction, ValueShape, moves};
 use crate::onnx::error::OnnxError;
 use crate::onnx::node::Node;
 use crate::onnx::tensor::{self, Host, Number};
@@ -40,8 +40,8 @@ impl<'a> Builder<'a> {
         &mut self,
         node: &Node<'a>,
         host: &Host,
-        shape: &Shape,
-    ) -> Result<Constant, OnnxError> {
+        shape: &ValueShape,
+    ) -> Result<GraphConstant, OnnxError> {
         let missing = shape.rank().checked_sub(host.shape.len());
         let missing = missing.ok_or_else(|| node.unsupported("the shapes do not broadcast"))?;
         let mut sizes = vec![1; missing];
@@ -49,7 +49,7 @@ impl<'a> Builder<'a> {
         self.spend(host.entries.len())?;
         let entries = host.floats();
         tensor::finite(&node.name, &entries)?;
-        Ok(Constant { shape: sizes, entries })
+        Ok(GraphConstant { shape: sizes, entries })
     }
 
     pub(in crate::onnx) fn scale(
@@ -195,7 +195,7 @@ impl<'a> Builder<'a> {
         b: &Host,
         to: Vec<usize>,
     ) -> Result<Operand, OnnxError> {
-        let count = Shape(to.clone()).entries();
+        let count = ValueShape(to.clone()).entries();
         self.spend(count)?;
         let whole = a.number != Number::Real && b.number != Number::Real;
         let spread = |host: &Host| {

@@ -13,7 +13,7 @@ use super::Limits;
 use super::error::OnnxError;
 use super::node::Node;
 use super::tensor::{self, Host, Number};
-use crate::graph::{Graph, Input, Kind, Layer, Shape};
+use crate::graph::{Graph, Input, Kind, Layer, ValueShape};
 use rten_onnx::onnx::TensorProto;
 use std::collections::HashMap;
 use std::path::Path;
@@ -56,7 +56,7 @@ enum Slot<'a> {
 /// The graph under construction.
 pub(super) struct Builder<'a> {
     pub(super) graph: Graph,
-    pub(super) shapes: Vec<Shape>,
+    pub(super) shapes: Vec<ValueShape>,
     pub(super) numbers: Vec<Number>,
     names: HashMap<&'a str, Slot<'a>>,
     folder: Option<&'a Path>,
@@ -79,7 +79,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds an input. All inputs come before all layers.
-    pub(in crate::onnx) fn add_input(&mut self, name: &'a str, shape: Shape, number: Number) {
+    pub(in crate::onnx) fn add_input(&mut self, name: &'a str, shape: ValueShape, number: Number) {
         self.names.insert(name, Slot::Ready(Operand::Value(self.graph.inputs.len())));
         self.graph.inputs.push(Input::new(name, shape.clone()));
         self.shapes.push(shape);
@@ -211,9 +211,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(in crate::onnx) fn shape(&self, operand: &Operand) -> Shape {
+    pub(in crate::onnx) fn shape(&self, operand: &Operand) -> ValueShape {
         match operand {
-            Operand::Known(host) => Shape(host.shape.clone()),
+            Operand::Known(host) => ValueShape(host.shape.clone()),
             Operand::Value(value) | Operand::Class { value, .. } => {
                 self.shapes.get(*value).cloned().unwrap_or_default()
             }
@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let shapes: Vec<&Shape> =
+        let shapes: Vec<&ValueShape> =
             values.iter().filter_map(|&value| self.shapes.get(value)).collect();
         let shape = kind.output(&node.name, &shapes)?;
         let layers = self.graph.layers.len();
@@ -290,9 +290,9 @@ impl<'a> Builder<'a> {
     pub(in crate::onnx) fn broadcast(
         &self,
         node: &Node<'a>,
-        shapes: &[Shape],
+        shapes: &[ValueShape],
     ) -> Result<Vec<usize>, OnnxError> {
-        let rank = shapes.iter().map(Shape::rank).max().unwrap_or(0);
+        let rank = shapes.iter().map(ValueShape::rank).max().unwrap_or(0);
         let mut to = vec![1; rank];
         for shape in shapes {
             for (to, &size) in to[rank - shape.rank()..].iter_mut().zip(&shape.0) {

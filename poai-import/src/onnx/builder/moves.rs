@@ -2,7 +2,7 @@
 
 use super::{Builder, Operand};
 use crate::graph::moves::{self, Index};
-use crate::graph::{Kind, Shape};
+use crate::graph::{Kind, ValueShape};
 use crate::onnx::error::OnnxError;
 use crate::onnx::node::Node;
 use crate::onnx::tensor::Host;
@@ -69,10 +69,10 @@ impl<'a> Builder<'a> {
         if from.0 == shape {
             return Ok(of.clone());
         }
-        if Shape(shape.clone()).entries() != from.entries() {
+        if ValueShape(shape.clone()).entries() != from.entries() {
             return Err(node.unsupported(format!(
                 "expected a shape of as many entries as {from}, got {}",
-                Shape(shape)
+                ValueShape(shape)
             )));
         }
         match of {
@@ -143,11 +143,12 @@ impl<'a> Builder<'a> {
                     |host| Operand::Known(host.clone()),
                 ));
             };
-            let shapes: Vec<Shape> = full.iter().map(|host| Shape(host.shape.clone())).collect();
+            let shapes: Vec<ValueShape> =
+                full.iter().map(|host| ValueShape(host.shape.clone())).collect();
             let to =
                 Kind::Concat { axis }.output(&node.name, &shapes.iter().collect::<Vec<_>>())?;
             self.spend(to.entries())?;
-            let parts: Vec<(&Shape, &[f64])> =
+            let parts: Vec<(&ValueShape, &[f64])> =
                 shapes.iter().zip(&full).map(|(shape, host)| (shape, &host.entries[..])).collect();
             let entries = moves::concat(&parts, axis);
             return Ok(Host { shape: to.0, number: first.number, entries }.into());

@@ -118,7 +118,7 @@ impl Read<'_, '_> {
         if let (Operand::Known(condition), Operand::Known(a), Operand::Known(b)) =
             (&condition, &a, &b)
         {
-            let count = crate::graph::Shape(to.clone()).entries();
+            let count = crate::graph::ValueShape(to.clone()).entries();
             self.builder.spend(count.saturating_mul(3))?;
             let spread = |host: &Host| {
                 let mut shape = vec![1; to.len() - host.shape.len()];

@@ -102,9 +102,9 @@ impl Read<'_, '_> {
     fn batched(&mut self, a: &Operand, b: &Operand) -> Result<Operand, OnnxError> {
         let node = self.node;
         let (left, right) = (self.builder.shape(a), self.builder.shape(b));
-        let split = |shape: &crate::graph::Shape| {
+        let split = |shape: &crate::graph::ValueShape| {
             let at = shape.rank() - 2;
-            (crate::graph::Shape(shape.0[..at].to_vec()), shape.0[at..].to_vec())
+            (crate::graph::ValueShape(shape.0[..at].to_vec()), shape.0[at..].to_vec())
         };
         let ((lead_a, own_a), (lead_b, own_b)) = (split(&left), split(&right));
         let leading = self.builder.broadcast(node, &[lead_a, lead_b])?;

@@ -1,7 +1,7 @@
 //! Operators that move entries.
 
 use super::{Read, one};
-use crate::graph::Shape;
+use crate::graph::ValueShape;
 use crate::graph::moves::Index;
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
@@ -53,7 +53,7 @@ impl Read<'_, '_> {
                 let of = self.first()?;
                 let to = self.sizes(1)?;
                 let own = self.builder.shape(&of);
-                let to = self.builder.broadcast(self.node, &[own, Shape(to)])?;
+                let to = self.builder.broadcast(self.node, &[own, ValueShape(to)])?;
                 one(self.builder.expand(self.node, &of, &to)?)
             }
             "Tile" => {
@@ -104,7 +104,7 @@ impl Read<'_, '_> {
             });
         }
         if let Some(axis) = open {
-            let known = Shape(shape.clone()).entries().max(1);
+            let known = ValueShape(shape.clone()).entries().max(1);
             shape[axis] = from.entries() / known;
         }
         one(self.builder.reshape(node, &of, shape)?)

@@ -1,7 +1,7 @@
 //! Shapes and constants: what is known without any input.
 
 use super::{Read, one};
-use crate::graph::Shape;
+use crate::graph::ValueShape;
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::tensor::{Host, Number};
@@ -22,7 +22,7 @@ impl Read<'_, '_> {
                 let Some(&entry) = value.entries.first() else {
                     return Err(node.attribute("value"));
                 };
-                let count = Shape(shape.clone()).entries();
+                let count = ValueShape(shape.clone()).entries();
                 self.builder.spend(count)?;
                 one(Host { shape, number: value.number, entries: vec![entry; count] }.into())
             }

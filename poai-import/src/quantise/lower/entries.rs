@@ -3,7 +3,7 @@
 use super::layout::Map;
 use super::{Lower, NARROW, Value, WIDE, WIDE_TOP, in_i16, scale_of};
 use crate::graph::expression::Expression;
-use crate::graph::{Constant, Shape, moves};
+use crate::graph::{GraphConstant, ValueShape, moves};
 use crate::quantise::QuantiseError;
 use crate::quantise::numbers::fitted;
 use poai_core::program::{Clamp, Dtype, Op, standard};
@@ -127,7 +127,11 @@ impl Lower<'_> {
     }
 
     /// `x·c` for a constant c.
-    pub(super) fn scale(&mut self, input: usize, by: &Constant) -> Result<Value, QuantiseError> {
+    pub(super) fn scale(
+        &mut self,
+        input: usize,
+        by: &GraphConstant,
+    ) -> Result<Value, QuantiseError> {
         let x = self.values[input].clone();
         if let Some(by) = by.uniform() {
             let by = f64::from(by);
@@ -158,7 +162,7 @@ impl Lower<'_> {
     fn by_columns(
         &mut self,
         x: Value,
-        shape: &Shape,
+        shape: &ValueShape,
         by: &[f32],
     ) -> Result<(Value, Vec<f32>), QuantiseError> {
         if let Some(columns) = columns_of(&x, by) {
@@ -179,7 +183,11 @@ impl Lower<'_> {
     }
 
     /// `x + c` for a constant c.
-    pub(super) fn offset(&mut self, input: usize, by: &Constant) -> Result<Value, QuantiseError> {
+    pub(super) fn offset(
+        &mut self,
+        input: usize,
+        by: &GraphConstant,
+    ) -> Result<Value, QuantiseError> {
         self.fitted_only()?;
         let shape = self.shapes[input].clone();
         let x = self.widened(input)?;
@@ -239,7 +247,8 @@ impl Lower<'_> {
             return self.concat_many(inputs, axis, &parts);
         }
         let shapes = inputs.iter().map(|&input| &self.shapes[input]);
-        let all: Vec<(&Shape, &[i32])> = shapes.zip(places.iter().map(Vec::as_slice)).collect();
+        let all: Vec<(&ValueShape, &[i32])> =
+            shapes.zip(places.iter().map(Vec::as_slice)).collect();
         let places = moves::concat(&all, axis);
         let shape = self.shapes[self.made()].clone();
         // Images keep a row for each pixel.
@@ -269,7 +278,7 @@ impl Lower<'_> {
         axis: usize,
         parts: &[Value],
     ) -> Result<Value, QuantiseError> {
-        let mut joined: Vec<(Shape, Value)> = inputs
+        let mut joined: Vec<(ValueShape, Value)> = inputs
             .iter()
             .zip(parts)
             .map(|(&input, part)| (self.shapes[input].clone(), part.clone()))
@@ -287,7 +296,7 @@ impl Lower<'_> {
                     places.push(own.collect::<Vec<i32>>());
                     first += (part.rows * part.columns) as i32;
                 }
-                let all: Vec<(&Shape, &[i32])> = group
+                let all: Vec<(&ValueShape, &[i32])> = group
                     .iter()
                     .map(|(shape, _)| shape)
                     .zip(places.iter().map(Vec::as_slice))

@@ -5,7 +5,7 @@
 //! an order of its own.
 
 use super::{Lower, Value};
-use crate::graph::{Input, Kind, Shape, moves};
+use crate::graph::{Input, Kind, ValueShape, moves};
 use crate::quantise::QuantiseError;
 use poai_core::program::{Dim, Dtype, Op, ValueId};
 use std::sync::Arc;
@@ -102,7 +102,7 @@ pub(super) fn channels_last(channels: usize, pixels: usize) -> Map {
 }
 
 /// A value whose entries a layer moves.
-pub(super) fn moved(value: &Value, shape: &Shape, kind: &Kind) -> Value {
+pub(super) fn moved(value: &Value, shape: &ValueShape, kind: &Kind) -> Value {
     let map = match kind {
         Kind::Transpose { permutation } => {
             let places = moves::transpose(shape, permutation, &value.map.places());
@@ -204,7 +204,11 @@ impl Lower<'_> {
     }
 
     /// A value whose tensor has no other entries.
-    pub(super) fn whole(&mut self, value: &Value, shape: &Shape) -> Result<Value, QuantiseError> {
+    pub(super) fn whole(
+        &mut self,
+        value: &Value,
+        shape: &ValueShape,
+    ) -> Result<Value, QuantiseError> {
         if value.map.is_whole() {
             return Ok(value.clone());
         }
@@ -216,7 +220,7 @@ impl Lower<'_> {
     pub(super) fn in_order(
         &mut self,
         value: &Value,
-        shape: &Shape,
+        shape: &ValueShape,
     ) -> Result<Value, QuantiseError> {
         let map = Map::Identity(shape.entries());
         self.laid_out(value, shape.rows(), shape.last(), map, "order")
@@ -228,7 +232,7 @@ impl Lower<'_> {
     pub(super) fn by_rows(
         &mut self,
         value: &Value,
-        shape: &Shape,
+        shape: &ValueShape,
     ) -> Result<(Value, Vec<usize>, Vec<usize>), QuantiseError> {
         let (rows, columns) = (shape.rows(), shape.last());
         if value.map.is_whole() {
@@ -248,7 +252,11 @@ impl Lower<'_> {
     }
 
     /// An image with a row for each pixel and a column for each channel.
-    pub(super) fn image(&mut self, value: &Value, shape: &Shape) -> Result<Value, QuantiseError> {
+    pub(super) fn image(
+        &mut self,
+        value: &Value,
+        shape: &ValueShape,
+    ) -> Result<Value, QuantiseError> {
         let Some([channels, height, width]) = shape.image() else {
             return Err(self.unsupported("a value that is no image"));
         };

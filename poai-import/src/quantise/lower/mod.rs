@@ -17,7 +17,7 @@ pub(super) use layout::{Map, input as input_rows, of_input as input_map};
 use super::numbers::{self, integer};
 use super::plan::{Plan, Planned};
 use super::{NARROW, Numbers, QuantiseError, QuantiseOptions, WIDE};
-use crate::graph::{Graph, Kind, Layer, Shape};
+use crate::graph::{Graph, Kind, Layer, ValueShape};
 use layout::Arranged;
 use poai_core::digest::Root;
 use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, ValueId};
@@ -66,7 +66,7 @@ pub(super) struct Lowered {
 /// A program under construction.
 pub(super) struct Lower<'a> {
     graph: &'a Graph,
-    shapes: &'a [Shape],
+    shapes: &'a [ValueShape],
     plan: &'a Plan,
     options: &'a QuantiseOptions,
     builder: Builder,
@@ -89,7 +89,7 @@ pub(super) struct Lower<'a> {
 /// Makes the program of a graph.
 pub(super) fn lower(
     graph: &Graph,
-    shapes: &[Shape],
+    shapes: &[ValueShape],
     plan: &Plan,
     options: &QuantiseOptions,
 ) -> Result<Lowered, QuantiseError> {

@@ -8,7 +8,7 @@
 use super::builder::{Builder, Operand};
 use super::error::OnnxError;
 use super::node::Node;
-use crate::graph::Shape;
+use crate::graph::ValueShape;
 
 /// Whether a node that was read with a batch of 1 would do the same to each
 /// sample of a larger batch.
@@ -16,7 +16,7 @@ pub(super) fn keeps_samples<'a>(
     builder: &mut Builder<'a>,
     node: &Node<'a>,
 ) -> Result<bool, OnnxError> {
-    let mut values: Vec<Shape> = vec![];
+    let mut values: Vec<ValueShape> = vec![];
     let mut first = false;
     for index in 0..node.inputs() {
         let Some(operand) = builder.optional(node, index)? else { continue };

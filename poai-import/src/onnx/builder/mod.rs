@@ -280,7 +280,7 @@ impl<'a> Builder<'a> {
     /// dimensions that overflow products, or axes that no list may be as long as.
     pub(in crate::onnx) fn fits(&self, name: &str, shape: &[usize]) -> Result<(), OnnxError> {
         let others = shape.iter().map(|&size| size.max(1)).collect();
-        match Shape(others).entries() > crate::graph::MAX_ENTRIES || shape.len() > RANK_MAX {
+        match ValueShape(others).entries() > crate::graph::MAX_ENTRIES || shape.len() > RANK_MAX {
             true => Err(crate::graph::GraphError::TooLarge { layer: name.to_owned() }.into()),
             false => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use super::{Read, one};
 use crate::graph::expression::{Function, Operation};
-use crate::graph::{Expression, Kind, Reduction, Shape};
+use crate::graph::{Expression, Kind, Reduction, ValueShape};
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::tensor::{Host, Number};
@@ -81,7 +81,7 @@ impl Read<'_, '_> {
             sizes.filter_map(size).collect()
         };
         let made = if let Operand::Known(host) = &x {
-            let made = Shape(to(true)).entries();
+            let made = ValueShape(to(true)).entries();
             self.builder.spend(made.saturating_add(host.entries.len()))?;
             reduced(host, &axes, to(true), operator).ok_or_else(|| node.unsupported(""))?.into()
         } else {

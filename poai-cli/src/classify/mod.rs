@@ -40,7 +40,7 @@ const LOSS_MAX: f64 = 1.0;
 pub struct Args {
     /// A network in an ONNX file, which classifies the samples of --input. It needs --samples or
     /// --calibration.
-    #[arg(value_name = "FILE", group = "from_file")]
+    #[arg(value_name = "FILE", groups = ["from_file", "from_onnx"])]
     onnx: Option<PathBuf>,
     /// Use a network that `poai quantise` or `poai run --out` wrote, with its scales.
     #[arg(long, value_name = "FOLDER", group = "from_file", requires = "input")]

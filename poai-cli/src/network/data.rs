@@ -17,12 +17,12 @@ pub struct DataArgs {
     /// Samples that measure the ranges of activations and also hold the input: short for
     /// --calibration and --input of one file. A table of numbers (CSV), JSON, .npy, a PNG image or
     /// a folder of them. By default the bundled digits.
-    #[arg(long, value_name = "FILE", requires = "onnx", conflicts_with_all = ["calibration", "input"])]
+    #[arg(long, value_name = "FILE", requires = "from_onnx", conflicts_with_all = ["calibration", "input"])]
     pub samples: Option<PathBuf>,
     /// Samples that measure the ranges of activations; the first 256 are used.
     /// A network of several inputs takes one file whose samples hold all inputs, or one
     /// --calibration for each input, in their order.
-    #[arg(long, value_name = "FILE", requires = "onnx")]
+    #[arg(long, value_name = "FILE", requires = "from_onnx")]
     pub calibration: Vec<PathBuf>,
     /// Samples that hold the input; by default those of the calibration. A network of several
     /// inputs takes one --input for each, as --calibration.

@@ -43,7 +43,10 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = Bundled::Mlp)]
     pub model: Bundled,
     /// Use a network in an ONNX file instead.
-    #[arg(long, value_name = "FILE", conflicts_with = "model", group = "from_file")]
+    #[arg(value_name = "FILE", conflicts_with = "model", groups = ["from_file", "from_onnx"])]
+    pub file: Option<PathBuf>,
+    /// The same, as an option.
+    #[arg(long, value_name = "FILE", conflicts_with = "model", groups = ["from_file", "from_onnx"])]
     pub onnx: Option<PathBuf>,
     /// Use a network that `poai quantise` or `poai run --out` wrote, with its scales. It keeps its
     /// program id, so a key stays good for new inputs.
@@ -84,7 +87,7 @@ impl NetworkArgs {
         if let Some(folder) = &self.quantised {
             return stored(folder, &self.data, numbers, batch);
         }
-        let (name, bytes) = match (&self.onnx, self.model) {
+        let (name, bytes) = match (self.file.as_ref().or(self.onnx.as_ref()), self.model) {
             (Some(path), _) => return from_onnx(path, &self.data, &options, batch),
             (None, Bundled::Mlp) => ("mlp", MLP),
             (None, Bundled::Cnn) => ("cnn", CNN),

@@ -2,11 +2,19 @@
 
 use super::layout::Map;
 use super::{Lower, NARROW_TOP, Value, ZERO, in_i16};
-use crate::graph::ImageWindow;
+use crate::graph::{ImageWindow, Kind, ValueShape};
 use crate::quantise::numbers::{BOUND, Weights, fitted, integer};
 use crate::quantise::{Numbers, QuantiseError, finite};
 use ndarray::Array2;
 use poai_core::program::{Clamp, Dtype, GroupWindow, Op, ValueId, Window, standard};
+use std::sync::Arc;
+
+/// The most tokens whose softmax weights share one scale in a product. Beyond
+/// it, weights that are spread evenly are below that scale. Proofs of inference
+/// have no circuit for scales of rows.
+const ROW_TOKENS: usize = 32;
+/// The bits that a sum loses when its row's scale, of up to 14 bits, is applied.
+const ROW_SHIFT: u8 = 12;
 
 impl Lower<'_> {
     /// `x·Wᵀ + b` along the last axis.
@@ -146,7 +154,10 @@ impl Lower<'_> {
         let (k, n) = (of_left.last(), shape.last());
         let m = shape.0.get(shape.rank().saturating_sub(2)).copied().unwrap_or(1).max(1);
         let blocks = (shape.rows() / m).max(1);
-        let a = self.narrowed(left)?;
+        let softmax = self.graph.layer(left).is_some_and(|layer| layer.kind == Kind::Softmax);
+        let weights = softmax && k > ROW_TOKENS;
+        let (a, rows) =
+            if weights { self.by_row(left, &of_left)? } else { (self.narrowed(left)?, None) };
         let a = self.in_order(&a, &of_left)?;
         let b = self.narrowed(right)?;
         // Each block of the right side is transposed.
@@ -159,11 +170,37 @@ impl Lower<'_> {
         let turned = self.arranged(&b, blocks * n, k, Some(&order), "turned")?;
         let wide = Clamp::full(Dtype::I32);
         let op = Op::Product { blocks: self.dim(blocks)?, shift: 0, clamp: wide };
-        let sums = self.step("sums", op, &[a.id, turned])?;
+        let mut sums = self.step("sums", op, &[a.id, turned])?;
         let (clamp, scale) = self.own();
-        let id = self.requantised("", sums, a.scale * b.scale / scale, clamp)?;
+        let mut both = a.scale * b.scale;
+        if let Some(rows) = rows {
+            // Each row's scale beside each of its sums, at most 2^14 and 2^28.
+            let repeated = (0..blocks * m * n).map(|place| (place / n) as i32).collect();
+            let index = self.index(blocks * m, n, Arc::new(repeated))?;
+            let scales = self.step("scales", Op::Arrange { index }, &[rows])?;
+            let op = Op::Mul { shift: ROW_SHIFT, clamp: wide };
+            sums = self.step("scaled", op, &[sums, scales])?;
+            both *= f64::from(1u32 << ROW_SHIFT);
+        }
+        let id = self.requantised("", sums, both / scale, clamp)?;
         let map = Map::Identity(shape.entries());
         Ok(Value { id, rows: blocks * m, columns: n, map, dtype: clamp.dtype, scale, zero: 0 })
+    }
+
+    /// The weights of a softmax as an operand whose rows have scales of their
+    /// own: some rows have one large weight, and others only small ones. The
+    /// real value of 1 is that of a row's scale times the operand.
+    fn by_row(
+        &mut self,
+        value: usize,
+        shape: &ValueShape,
+    ) -> Result<(Value, Option<ValueId>), QuantiseError> {
+        let x = self.widened(value)?;
+        let x = self.in_order(&x, shape)?;
+        let rows = self.step("largest", Op::RowScale, &[x.id])?;
+        let id = self.step("narrow", Op::Quantise, &[x.id, rows])?;
+        let scale = x.scale / NARROW_TOP;
+        Ok((Value { id, dtype: Dtype::I8, scale, ..x }, Some(rows)))
     }
 
     /// Rows of a table.

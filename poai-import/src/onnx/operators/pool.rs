@@ -61,14 +61,14 @@ impl Read<'_, '_> {
         }
         if node.integer("ceil_mode", 0) != 0 {
             let padded = self.builder.shape(&x);
-            for axis in 0..2 {
+            for (axis, start) in starts.into_iter().enumerate() {
                 let size = padded.0[axis + 2];
                 let (kernel, stride) = (window.kernel[axis], window.stride[axis]);
                 let (before, after) = (window.pads[axis], window.pads[axis + 2]);
                 let all = size.saturating_add(before).saturating_add(after);
                 let Some(room) = all.checked_sub(kernel) else { continue };
                 let mut steps = room.div_ceil(stride);
-                if steps.saturating_mul(stride) >= starts[axis] {
+                if steps.saturating_mul(stride) >= start {
                     steps = steps.saturating_sub(1);
                 }
                 let reached = steps.saturating_mul(stride).saturating_add(kernel);

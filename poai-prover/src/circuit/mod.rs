@@ -60,9 +60,9 @@ const TERMS_MAX: usize = 1 << 30;
 /// parts.
 ///
 /// A key is for one circuit. With committed weights, the circuit is the same for all networks with
-/// the program's architecture, shifts, ranges, fills and indices, if their constants and multipliers fit
-/// the same [`Ranges`]. In standard form ([`CircuitBuilder::standard`]), it is the same for all networks of
-/// the architecture.
+/// the program's architecture, shifts, ranges, fills and indices, if their constants and multipliers
+/// fit the same [`Ranges`]. In standard form ([`CircuitBuilder::standard`]), it is the same for all
+/// networks of the architecture.
 ///
 /// The rows are built once. Clones share them, and so do the circuits of
 /// [`Circuit::for_network`].

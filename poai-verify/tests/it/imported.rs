@@ -110,6 +110,26 @@ fn audits_and_full_checks_decide_these_steps() {
     }
 }
 
+/// The first tile of the gated network's first step begins outside the image. An
+/// executor that writes zeros there, as for a fill of 0, is convicted.
+#[test]
+fn zeros_in_place_of_a_fill_are_convicted() {
+    let shape = RunShape { batch: 1, sequence: 1 };
+    let trace = run(zoo::gates(), shape, zoo::small_images(&shape));
+    let value = steps(&trace).next().unwrap();
+    let Op::GroupUnfold(window) = trace.network().program().step_of(value).unwrap().op else {
+        panic!("expected a group unfold first");
+    };
+    let tensor = trace.value(value).unwrap();
+    assert_eq!((window.fill, tensor.entries()[0]), (-64, -64));
+    let faulty = trace.with_fault(value, moved(tensor, 0, 64)).unwrap();
+    assert_eq!(faulty.value(value).unwrap().entries()[0], 0);
+    let proof = faulty.fraud_proof(value, 0).unwrap().to_bytes();
+    let found = checker(&trace).check_fraud(&faulty.root(), &proof).unwrap();
+    let entry = TraceInvalid::Entry { value, tile: 0, row: 0, column: 0 };
+    assert_eq!(found.wrong, Wrong::Tile(entry));
+}
+
 /// Two inputs, arranged by an index.
 fn arranged(numbers: &[i32]) -> Network {
     let form = |columns| Form::new(Dim::fixed(2), Dim::fixed(columns), Dtype::I8);

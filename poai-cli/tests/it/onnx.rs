@@ -344,6 +344,19 @@ fn audits_hold_for_every_kind_of_step() {
     }
 }
 
+#[test]
+fn the_file_is_an_argument_or_an_option() {
+    let fixture = Fixture::new("op-gather");
+    let (model, samples) = (fixture.model(), fixture.file("input.npy"));
+    let option = fixture.run(&["--samples", &samples]);
+    let argument = object(&poai(&["run", "--json", &model, "--samples", &samples]));
+    assert_eq!(argument["output_root"], option["output_root"]);
+    assert_eq!(argument["model"], option["model"]);
+    for more in [&["--onnx", &model][..], &["--model", "mlp"], &["--quantised", "folder"]] {
+        refused(&poai(&[&["run", &model, "--samples", &samples], more].concat()), 2, "error: ");
+    }
+}
+
 /// What is not supported is refused by name, with the place before it.
 #[test]
 fn an_unknown_operator_names_the_value_before_it() {

@@ -142,6 +142,8 @@ impl Fuse {
     /// Folds scales and offsets into the layers beside them.
     fn affine(&mut self) -> bool {
         let (mut changed, first) = (false, self.graph.inputs.len());
+        // Kept up to date: counting anew after each change would take time that
+        // grows with the square of the layers.
         let mut readers = self.readers();
         for at in 0..self.graph.layers.len() {
             // The last layers may have been folded away.
@@ -150,46 +152,36 @@ impl Fuse {
             }
             let value = first + at;
             let &[input] = self.graph.layers[at].inputs.as_slice() else { continue };
-            let alone = readers[input] == 1 && input >= first;
-            let shape = self.shapes[input].clone();
-            let kind = match &self.graph.layers[at].kind {
-                kind @ (Kind::Scale { .. } | Kind::Offset { .. }) if alone => kind.clone(),
-                kind @ (Kind::Linear { .. } | Kind::Conv { .. })
-                    if alone
-                        && matches!(
-                            self.graph.layers[input - first].kind,
-                            Kind::Scale { .. } | Kind::Offset { .. }
-                        ) =>
-                {
-                    kind.clone()
-                }
-                _ => continue,
+            let Some(before) = input.checked_sub(first).filter(|_| readers[input] == 1) else {
+                continue;
             };
-            let before = if alone { Some(input - first) } else { None };
-            let done = match (&kind, before) {
-                (Kind::Scale { by } | Kind::Offset { by }, Some(before)) => {
-                    let offset = matches!(kind, Kind::Offset { .. });
-                    let target = &mut self.graph.layers[before].kind;
-                    into_previous(target, &shape, by, offset)
-                }
-                (Kind::Linear { .. } | Kind::Conv { .. }, Some(before)) => {
-                    let previous = self.graph.layers[before].clone();
-                    let of_input = previous.inputs.first().is_some_and(|&source| source < first);
-                    let folded = into_next(&kind, &previous.kind, &shape, of_input);
-                    if let (Some(kind), Some(&source)) = (folded, previous.inputs.first()) {
-                        self.graph.layers[at].kind = kind;
-                        self.graph.layers[at].inputs = vec![source];
-                        changed = true;
-                        readers = self.readers();
-                    }
-                    false
-                }
-                _ => false,
+            let constant = |at: usize| {
+                matches!(self.graph.layers[at].kind, Kind::Scale { .. } | Kind::Offset { .. })
             };
-            if done {
-                changed = true;
-                self.redirect(value, input);
-                readers = self.readers();
+            if constant(at) {
+                let shape = self.shapes[input].clone();
+                let kind = self.graph.layers[at].kind.clone();
+                let (Kind::Scale { by } | Kind::Offset { by }) = &kind else { continue };
+                let offset = matches!(kind, Kind::Offset { .. });
+                let target = &mut self.graph.layers[before].kind;
+                if into_previous(target, &shape, by, offset) {
+                    changed = true;
+                    readers[input] = std::mem::take(&mut readers[value]);
+                    self.redirect(value, input);
+                }
+            } else if constant(before) {
+                let previous = &self.graph.layers[before];
+                let Some(&source) = previous.inputs.first() else { continue };
+                let product = &self.graph.layers[at].kind;
+                let shape = &self.shapes[input];
+                let folded = into_next(product, &previous.kind, shape, source < first);
+                if let Some(kind) = folded {
+                    self.graph.layers[at].kind = kind;
+                    self.graph.layers[at].inputs = vec![source];
+                    readers[input] = 0;
+                    readers[source] += 1;
+                    changed = true;
+                }
             }
         }
         changed
@@ -197,7 +189,8 @@ impl Fuse {
 
     /// Makes all readers of `from` read `to`, which has the same entries.
     pub(super) fn redirect(&mut self, from: usize, to: usize) {
-        for layer in &mut self.graph.layers {
+        let after = from.saturating_sub(self.graph.inputs.len());
+        for layer in self.graph.layers.iter_mut().skip(after) {
             for input in &mut layer.inputs {
                 if *input == from {
                     *input = to;

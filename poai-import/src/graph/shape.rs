@@ -74,6 +74,11 @@ impl Kind {
                     return Err(check.window(window));
                 }
                 let [height, width] = check.slid(window, height, width)?;
+                // A kernel may be far larger than the image that its pads fill.
+                let seen = window.area().saturating_mul(height).saturating_mul(width);
+                if seen > MAX_ENTRIES {
+                    return Err(GraphError::TooLarge { layer: layer.to_owned() });
+                }
                 ValueShape::from([1, channels, height, width])
             }
             Kind::Reduce { axes, .. } => {

@@ -95,12 +95,12 @@ pub(super) fn finite(tensor: &str, entries: &[f32]) -> Result<(), OnnxError> {
     }
 }
 
-/// Decodes a stored tensor, which has at most `most` entries.
+/// Decodes a stored tensor, which has at most `most` entries of the limit.
 pub(super) fn decode(
     name: &str,
     tensor: &TensorProto,
     folder: Option<&Path>,
-    most: usize,
+    (most, limit): (usize, usize),
 ) -> Result<Host, OnnxError> {
     let fail = |source| failed(name, source);
     let kind = tensor.data_type.unwrap_or(NO_TYPE);
@@ -112,7 +112,7 @@ pub(super) fn decode(
     })?;
     let count = shape.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim));
     let count = count.filter(|&count| count <= most);
-    let count = count.ok_or(OnnxError::TooMany { what: "entries of constants", limit: most })?;
+    let count = count.ok_or(OnnxError::TooMany { what: "entries of constants", limit })?;
     let width = width(kind);
     let bytes = count.saturating_mul(width);
     let outside = tensor.data_location.is_some_and(|at| at != DataLocation::DEFAULT)

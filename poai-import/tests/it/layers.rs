@@ -12,7 +12,7 @@ use poai_engine::execute::{Session, Tensor};
 use poai_import::float;
 use poai_import::graph::Reduction;
 use poai_import::graph::expression::{Function, Operation};
-use poai_import::graph::{Constant, Expression, Graph, GraphError, ImageWindow, Input, Kind};
+use poai_import::graph::{GraphConstant, Expression, Graph, GraphError, ImageWindow, Input, Kind};
 use poai_import::quantise::{QuantiseError, QuantiseOptions, quantise};
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //! cannot be read is an error that names the cause.
 use ndarray::Array2;
 use poai_import::float::run;
-use poai_import::graph::{Constant, Input};
+use poai_import::graph::{GraphConstant, Input};
 use poai_import::graph::{Expression, Graph, GraphError, ImageWindow, Kind, Layer, Shape};
 use poai_import::onnx::{Limits, OnnxError, OnnxTensorError, ReadOptions, read};
 use poai_testing::channels_first::*;

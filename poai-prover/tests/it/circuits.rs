@@ -74,9 +74,7 @@ pub fn check_case(case: &ProgramCase, visibility: Visibility, rng: &mut StdRng) 
             return None;
         }
         // An index out of range has no output, and no circuit.
-        Err(CircuitError::Step { source, .. })
-            if matches!(*source, CircuitError::Index { .. }) =>
-        {
+        Err(CircuitError::Step { source, .. }) if matches!(*source, CircuitError::Index { .. }) => {
             let session = Session::new(case.network.clone(), Arc::new(Cpu::new())).unwrap();
             let run = session.run((case.run, case.inputs.clone()));
             assert!(matches!(run, Err(RunError::Step { .. })), "{name}");

@@ -129,7 +129,8 @@ impl<'a> Builder<'a> {
         match self.names.get(name).ok_or_else(missing)? {
             Slot::Ready(operand) => Ok(operand.clone()),
             Slot::Stored(stored) => {
-                let host = tensor::decode(name, stored, self.folder, self.budget)?;
+                let host =
+                    tensor::decode(name, stored, self.folder, (self.budget, self.limits.weights))?;
                 self.fits(name, &host.shape)?;
                 let operand = self.known(host)?;
                 if let Some(slot) = self.names.get_mut(name) {
@@ -146,7 +147,7 @@ impl<'a> Builder<'a> {
         name: &str,
         stored: &TensorProto,
     ) -> Result<Operand, OnnxError> {
-        let host = tensor::decode(name, stored, self.folder, self.budget)?;
+        let host = tensor::decode(name, stored, self.folder, (self.budget, self.limits.weights))?;
         self.fits(name, &host.shape)?;
         self.known(host)
     }

@@ -90,6 +90,13 @@ spelling() {
 
 model() { await wheels && PYTHON="$python" scripts/fetch-minilm.sh; }
 
+# ONNX's own tests of operators. The script wants a new folder.
+onnx_tests() {
+    await wheels
+    rm -rf "$target/ci-onnx-tests"
+    "$python" scripts/fetch-onnx-node-tests.py "$target/ci-onnx-tests"
+}
+
 modules() {
     { command -v node && command -v npm; } >/dev/null || await packages
     npm ci --prefix poai-verify/contracts --no-audit --no-fund
@@ -112,6 +119,7 @@ if needed test ship; then
     download wheels wheels &
     download modules modules &
 fi
+if needed test; then download onnx_tests onnx_tests & fi
 if needed ship; then download model model & fi
 if needed emulate; then download miri miri & fi
 (

@@ -28,6 +28,13 @@ pool_end
 
 step "tests"
 await targets
+# With this set, a test of poai-import runs ONNX's own tests of operators, instead of being skipped.
+if await onnx_tests; then
+    POAI_ONNX_NODE_TESTS=$(realpath "$target/ci-onnx-tests")
+    export POAI_ONNX_NODE_TESTS
+else
+    skipped "ONNX's own tests were not downloaded"
+fi
 # With this set, a test of poai-cuda fails without the kernels' compiler and assembler, instead of being skipped.
 POAI_KERNELS_PYTHON="$python" cargo test --workspace --all-features --locked -- --show-output
 

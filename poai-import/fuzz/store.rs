@@ -6,7 +6,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
-use poai_import::graph::{Graph, ImageExtent, Kind, Layer};
+use poai_import::graph::{Expression, Graph, Input, Kind, Layer};
 use poai_import::quantise::{QuantiseOptions, quantise};
 use poai_import::store::{
     CONSTANTS_FILE, PROGRAM_FILE, QUANTISED_FILE, load, load_quantised, save, save_quantised,
@@ -28,11 +28,12 @@ const NAMES: [&str; 3] = [PROGRAM_FILE, CONSTANTS_FILE, QUANTISED_FILE];
 static FILES: LazyLock<Files> = LazyLock::new(|| {
     let directory = TempDir::new().unwrap();
     let weights = Array2::from_shape_fn((2, 3), |(row, column)| (row * 3 + column) as f32 - 2.0);
-    let gemm = Kind::Gemm { weights, bias: vec![0.5, -0.5] };
+    let linear = Kind::Linear { weights, bias: vec![0.5, -0.5] };
+    let relu = Kind::Pointwise(Expression::relu());
     let layer =
         |name: &str, kind, input| Layer { name: name.to_owned(), kind, inputs: vec![input] };
-    let layers = vec![layer("product", gemm, 0), layer("positive", Kind::Relu, 1)];
-    let graph = Graph { input: ImageExtent::features(3), layers };
+    let layers = vec![layer("product", linear, 0), layer("positive", relu, 1)];
+    let graph = Graph::new(vec![Input::new("input", [1, 3])], layers);
     let samples = Array2::from_shape_fn((4, 3), |(row, column)| (row + column) as f32 - 2.0);
     let quantised = quantise(&graph, samples.view(), &QuantiseOptions::default()).unwrap();
     save_quantised(&quantised, directory.path()).unwrap();
@@ -74,9 +75,10 @@ fuzz_target!(|changes: [Change; 3]| {
     assert_eq!(program(altered), program(again));
     assert_eq!(load(again.path()).unwrap().program(), network.program());
     let Ok(quantised) = load_quantised(altered.path()) else { return };
-    assert!(quantised.input_scale > 0.0 && quantised.output_scale > 0.0);
+    let scales = quantised.inputs.iter().map(|input| input.scale);
+    assert!(scales.chain([quantised.output_scale]).all(|scale| scale > 0.0));
     save_quantised(&quantised, again.path()).unwrap();
-    let scales = load_quantised(again.path()).unwrap();
-    assert_eq!(scales.input_scale.to_bits(), quantised.input_scale.to_bits());
-    assert_eq!(scales.network.program(), quantised.network.program());
+    let read = load_quantised(again.path()).unwrap();
+    assert_eq!((&read.inputs, &read.output), (&quantised.inputs, &quantised.output));
+    assert_eq!(read.network.program(), quantised.network.program());
 });

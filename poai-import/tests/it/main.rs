@@ -3,6 +3,8 @@
 mod bert;
 mod encoders;
 mod exported;
+mod external;
+mod hostile;
 mod layers;
 mod model;
 mod nodes;

@@ -4,8 +4,9 @@
 use ndarray::Array2;
 use peak_alloc::PeakAlloc;
 use poai_import::bert::{Encoder, EncoderOptions};
-use poai_import::onnx::{self, Limits};
+use poai_import::onnx::{self, Limits, ReadOptions};
 use poai_import::quantise::{QuantiseOptions, memory_bytes, quantise};
+use poai_testing::onnx::{Model, int, ints, tensor, text};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,117 @@ fn quantising_a_graph_takes_no_more_than_its_bound() {
             quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         });
         check(name, taken, memory_bytes(&graph, samples).unwrap());
+    }
+}
+
+/// Files of a few bytes that ask for sizes beyond any memory, or beyond the
+/// limits.
+fn bombs() -> Vec<(&'static str, Model)> {
+    let row = || Model::new(&[-1, 4]).floats("w", &[4], &[1.0; 4]).floats("one", &[1], &[1.0]);
+    let image = || Model::new(&[-1, 1, 4, 4]).floats("k", &[1, 1, 2, 2], &[1.0; 4]);
+    let big = 1i64 << 27;
+    let mut bombs = vec![];
+    for size in [&[1 << 40][..], &[1 << 20, 1 << 20], &[big], &[0, 1 << 62], &[1 << 40, 1 << 40, 0]]
+    {
+        let filled = row().integers("to", size).node("ConstantOfShape", &["to"], "c", &[]);
+        let turned = filled.node("Transpose", &["c"], "t", &[]).node("Size", &["t"], "s", &[]);
+        bombs.push(("ConstantOfShape", turned.node("Mul", &["x", "s"], "y", &[])));
+        let all = row().integers("to", size).integers("from", &[0]).integers("end", &[i64::MAX]);
+        let cut = all.node("ConstantOfShape", &["to"], "c", &[]);
+        let cut =
+            cut.integers("last", &[-1]).node("Slice", &["c", "from", "end", "last"], "s", &[]);
+        bombs.push(("Slice", cut.node("Add", &["x", "s"], "y", &[])));
+        let sum = row().integers("to", size).node("ConstantOfShape", &["to"], "c", &[]);
+        let sum = sum.node("ReduceSum", &["c"], "s", &[ints("axes", &[0]), int("keepdims", 0)]);
+        bombs.push(("ReduceSum", sum.node("Add", &["x", "s"], "y", &[])));
+        for of in ["x", "w", "one"] {
+            let to = [size, if of == "one" { &[] } else { &[1, 4] }].concat();
+            let wide = row().integers("to", &to).node("Expand", &[of, "to"], "y", &[]);
+            bombs.push(("Expand", wide));
+        }
+    }
+    for repeats in [[1, 1 << 40], [1 << 62, 1 << 62], [1, big / 4]] {
+        bombs.push(("Tile", row().integers("by", &repeats).node("Tile", &["x", "by"], "y", &[])));
+    }
+    for ends in [[0, 1 << 62, 1], [0, big, 1], [0, i64::MIN, -1]] {
+        let ends = ends.iter().zip(["from", "end", "step"]);
+        let range = ends.fold(row(), |model, (&end, name)| model.integers(name, &[end]));
+        let range = range.node("Range", &["from", "end", "step"], "r", &[]);
+        bombs.push(("Range", range.node("Mul", &["x", "r"], "y", &[])));
+    }
+    for pads in [[0, 0, 0, 1 << 40], [0, big, 0, 0], [0, i64::MIN, 0, i64::MAX], [0, 0, 0, big]] {
+        for of in ["x", "w"] {
+            let pads = if of == "x" { &pads[..] } else { &[pads[1], pads[3]][..] };
+            let padded = row().integers("by", pads).node("Pad", &[of, "by"], "p", &[]);
+            bombs.push(("Pad", padded.node("Relu", &["p"], "y", &[])));
+        }
+    }
+    for sizes in [[1, 1, 1 << 40, 4], [1, 1, 4, 1 << 26], [1, 1, big, 4]] {
+        for mode in ["nearest", "linear"] {
+            let mode = text("mode", mode);
+            let model = image().integers("to", &sizes);
+            bombs.push(("Resize", model.node("Resize", &["x", "", "", "to"], "y", &[mode])));
+        }
+    }
+    for strides in [[1 << 40, 1], [1, 1 << 26], [i64::MAX, i64::MAX]] {
+        let node = [ints("strides", &strides)];
+        bombs.push(("ConvTranspose", image().node("ConvTranspose", &["x", "k"], "y", &node)));
+    }
+    for pads in [[1 << 40; 4], [0, 0, 0, big], [i64::MAX; 4]] {
+        let pads = ints("pads", &pads);
+        let side = ints("kernel_shape", &[2, 2]);
+        bombs.push(("Conv", image().node("Conv", &["x", "k"], "y", &[pads.clone()])));
+        let node = [pads, side, int("count_include_pad", 1)];
+        bombs.push(("AveragePool", image().node("AveragePool", &["x"], "y", &node)));
+    }
+    // A kernel far larger than the image, which pads fill.
+    for operator in ["MaxPool", "AveragePool"] {
+        let node = [ints("kernel_shape", &[1 << 40, 2]), text("auto_pad", "SAME_UPPER")];
+        bombs.push((operator, image().node(operator, &["x"], "y", &node)));
+    }
+    // Each value has twice the entries of the one before.
+    for of in ["x", "w"] {
+        let mut model = row();
+        let mut last = of.to_owned();
+        for at in 0..60 {
+            let next = format!("c{at}");
+            model = model.node("Concat", &[&last, &last], &next, &[int("axis", -1)]);
+            last = next;
+        }
+        bombs.push(("Concat", model.node("Relu", &[&last], "y", &[])));
+    }
+    // A stored tensor that the file repeats, and a table of a huge index.
+    let mut model = row();
+    for at in 0..200 {
+        let value = tensor("value", poai_testing::onnx::floats("", &[1 << 12], &[1.0; 1 << 12]));
+        model = model.node("Constant", &[], &format!("c{at}"), &[value]);
+    }
+    bombs.push(("Constant", model.node("Relu", &["x"], "y", &[])));
+    bombs
+}
+
+#[test]
+fn bombs_are_refused_before_they_allocate() {
+    let _alone = alone();
+    let mut limits = Limits::default();
+    (limits.weights, limits.layers) = (1 << 16, 1 << 10);
+    let options = ReadOptions::new().limits(limits);
+    for (what, model) in bombs() {
+        let bytes = model.bytes();
+        let mut refused = String::new();
+        let start = std::time::Instant::now();
+        let before = PEAK.current_usage();
+        PEAK.reset_peak_usage();
+        match options.read(&bytes) {
+            Ok(graph) => panic!("{what}: {:?}", graph.shapes()),
+            Err(error) => refused.push_str(&error.to_string()),
+        }
+        let taken = PEAK.peak_usage() - before;
+        // The limit's entries of 8 bytes and of 16 bytes, beside the message.
+        let most = 8 * bytes.len() + 6 * 8 * limits.weights;
+        assert!(taken <= most, "{what}: {taken} of {most} bytes: {refused}");
+        assert!(start.elapsed().as_secs() < 5, "{what}: {refused}");
+        println!("{what}: {taken} bytes: {refused}");
     }
 }
 

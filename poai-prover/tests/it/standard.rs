@@ -7,7 +7,7 @@ use poai_core::inference::{Layout, TensorVisibility, Visibility, WeightsVisibili
 use poai_core::program::{Op, RunShape, standard};
 use poai_engine::Cpu;
 use poai_engine::execute::{Network, Session, Tensor};
-use poai_import::graph::{Graph, ImageExtent, ImageWindow, Kind, Layer};
+use poai_import::graph::{Expression, Graph, ImageWindow, Input, Kind, Layer, Reduction};
 use poai_import::quantise::{Numbers, QuantiseOptions, Quantised, quantise};
 use poai_prover::internal::{Witness, matrices, synthesise};
 use poai_prover::{Circuit, CircuitError, ProveOptions, Ranges, commit_weights};
@@ -32,46 +32,47 @@ fn layer(name: &str, kind: Kind, inputs: &[usize]) -> Layer {
 
 /// Two layers with weights of any size, as from some training.
 fn mlp(seed: u64, size: f32) -> Graph {
-    let gemm = |seed, outputs, inputs| Kind::Gemm {
+    let linear = |seed, outputs, inputs| Kind::Linear {
         weights: matrix(seed, outputs, inputs, size),
         bias: numbers(seed + 1, outputs),
     };
     let layers = vec![
-        layer("first", gemm(seed, 12, 8), &[0]),
-        layer("relu", Kind::Relu, &[1]),
-        layer("second", gemm(seed + 2, 5, 12), &[2]),
+        layer("first", linear(seed, 12, 8), &[0]),
+        layer("relu", Kind::Pointwise(Expression::relu()), &[1]),
+        layer("second", linear(seed + 2, 5, 12), &[2]),
     ];
-    Graph { input: ImageExtent::features(8), layers }
+    Graph::new(vec![Input::new("input", [1, 8])], layers)
 }
 
 /// A network with a sum of branches and a mean, whose multipliers belong to
 /// steps.
 fn residual(seed: u64, size: f32) -> Graph {
-    let window = ImageWindow { kernel: [3; 2], stride: [1; 2], pads: [1; 4] };
+    let window = ImageWindow { pads: [1; 4], ..ImageWindow::of([3; 2]) };
     let conv = |seed, outputs, inputs: usize| Kind::Conv {
         weights: matrix(seed, outputs, 9 * inputs, size),
         bias: numbers(seed + 1, outputs),
         window,
+        groups: 1,
     };
     let layers = vec![
         layer("stem", conv(seed, 3, 1), &[0]),
-        layer("relu", Kind::Relu, &[1]),
+        layer("relu", Kind::Pointwise(Expression::relu()), &[1]),
         layer("branch", conv(seed + 2, 3, 3), &[2]),
-        layer("sum", Kind::Add, &[3, 2]),
-        layer("mean", Kind::GlobalAveragePool, &[4]),
+        layer("sum", Kind::Add { factors: [1.0; 2] }, &[3, 2]),
+        layer("mean", Kind::Reduce { axes: vec![2, 3], how: Reduction::Mean }, &[4]),
+        layer("flat", Kind::Reshape { shape: vec![1, 3] }, &[5]),
         layer(
             "logits",
-            Kind::Gemm { weights: matrix(seed + 4, 4, 3, size), bias: numbers(seed + 5, 4) },
-            &[5],
+            Kind::Linear { weights: matrix(seed + 4, 4, 3, size), bias: numbers(seed + 5, 4) },
+            &[6],
         ),
     ];
-    Graph { input: ImageExtent { height: 4, width: 4, channels: 1 }, layers }
+    Graph::new(vec![Input::new("input", [1, 1, 4, 4])], layers)
 }
 
 fn quantised(graph: &Graph, numbers_of: Numbers) -> Quantised {
-    let rows = 32 * graph.input.rows();
-    let channels = graph.input.channels;
-    let samples = Array2::from_shape_vec((rows, channels), numbers(9, rows * channels)).unwrap();
+    let size = (32, graph.sample_entries());
+    let samples = Array2::from_shape_vec(size, numbers(9, size.0 * size.1)).unwrap();
     let options = QuantiseOptions { numbers: numbers_of, ..QuantiseOptions::default() };
     quantise(graph, samples.view(), &options).unwrap()
 }

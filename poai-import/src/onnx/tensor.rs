@@ -13,6 +13,8 @@ pub(super) enum Number {
     Real,
     /// Whole numbers of any size.
     Whole,
+    /// Whole numbers from 0 on.
+    Natural,
     /// 0 and 1.
     Bool,
 }
@@ -27,14 +29,10 @@ impl Number {
             DataType::FLOAT | DataType::DOUBLE | DataType::FLOAT16 | DataType::BFLOAT16 => {
                 Number::Real
             }
-            DataType::UINT8
-            | DataType::INT8
-            | DataType::UINT16
-            | DataType::INT16
-            | DataType::INT32
-            | DataType::INT64
-            | DataType::UINT32
-            | DataType::UINT64 => Number::Whole,
+            DataType::INT8 | DataType::INT16 | DataType::INT32 | DataType::INT64 => Number::Whole,
+            DataType::UINT8 | DataType::UINT16 | DataType::UINT32 | DataType::UINT64 => {
+                Number::Natural
+            }
             DataType::BOOL => Number::Bool,
             _ => return None,
         })

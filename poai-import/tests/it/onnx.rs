@@ -7,7 +7,7 @@ use poai_import::graph::{Expression, Graph, GraphError, ImageWindow, Kind, Layer
 use poai_import::onnx::{Limits, OnnxError, OnnxTensorError, ReadOptions, read};
 use poai_testing::channels_first::*;
 use poai_testing::onnx::*;
-use rten_onnx::onnx::{DataLocation, TensorProto};
+use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 
 fn import(model: &Model) -> Result<Graph, OnnxError> {
     read(&model.bytes(), &Limits::default())
@@ -240,6 +240,33 @@ fn a_fixed_batch_is_cut_only_between_samples() {
     }
 }
 
+/// A quantised type without negative numbers cuts them off, as a Relu does.
+#[test]
+fn quantised_types_without_negative_numbers_cut_them_off() {
+    for (kind, zero, cut) in [
+        (DataType::UINT8, Some(0), true),
+        (DataType::INT8, Some(-128), true),
+        (DataType::UINT8, None, true),
+        (DataType::INT8, Some(0), false),
+        (DataType::UINT8, Some(128), false),
+    ] {
+        let mut model = Model::new(&[-1, 4]).floats("s", &[], &[0.01]);
+        let mut inputs = vec!["n", "s"];
+        if let Some(zero) = zero {
+            let empty = float_data("z", &[], &[]);
+            let data_type = Some(kind);
+            model = model.tensor(TensorProto { data_type, int32_data: vec![zero], ..empty });
+            inputs.push("z");
+        }
+        let model = model.node("Neg", &["x"], "n", &[]).node("QuantizeLinear", &inputs, "q", &[]);
+        inputs[0] = "q";
+        let graph = import(&model.node("DequantizeLinear", &inputs, "y", &[])).unwrap();
+        let x = Array2::from_shape_vec((2, 4), numbers(3, 8)).unwrap();
+        let expected = x.mapv(|x| if cut { (-x).max(0.0) } else { -x });
+        assert_close(run(&graph, x.view()).unwrap().last().unwrap(), &expected);
+    }
+}
+
 #[test]
 fn unsupported_nodes_are_named() {
     let vector = || Model::new(&[-1, 4]).floats("w", &[4, 4], &[1.0; 16]);
@@ -351,7 +378,7 @@ fn broken_tensors_and_shapes_are_named() {
     outside.data_location = Some(DataLocation::EXTERNAL);
     assert_eq!(fails(outside), OnnxTensorError::NoFolder(String::new()));
     let mut texts = floats("w", &[4, 2], &[1.0; 8]);
-    texts.data_type = Some(rten_onnx::onnx::DataType::STRING);
+    texts.data_type = Some(DataType::STRING);
     assert!(matches!(fails(texts), OnnxTensorError::Type(_)));
     // Whole numbers are weights like any others.
     let mut whole = integers("w", &[1, 2, 3, 4]);

@@ -166,8 +166,8 @@ impl Read<'_, '_> {
         };
         let from = self.builder.number(&of);
         let function = match (from, number) {
-            (Number::Real, Number::Whole) => Some(truncate()),
-            (Number::Real | Number::Whole, Number::Bool) => Some(
+            (Number::Real, Number::Whole | Number::Natural) => Some(truncate()),
+            (Number::Real | Number::Whole | Number::Natural, Number::Bool) => Some(
                 Expression::Number(1.0)
                     .with(Operation::Sub, Expression::X.by(Operation::Equal, 0.0)),
             ),

@@ -21,7 +21,10 @@ impl Read<'_, '_> {
                     let scale = self.builder.host(node, 1)?;
                     return one(self.quantise(host, &scale, zero.as_deref())?);
                 }
-                one(self.rectified(&x, zero.as_deref())?)
+                // Without a zero, the result has bytes from 0 on.
+                let byte = Host::scalar(Number::Natural, 0.0);
+                let bytes = zero.is_none() && !node.has("output_dtype");
+                one(self.rectified(&x, if bytes { Some(&byte) } else { zero.as_deref() })?)
             }
             "DequantizeLinear" => {
                 node.only(&["axis", "block_size", "output_dtype"])?;
@@ -227,7 +230,8 @@ impl Read<'_, '_> {
     /// with a fused Relu do.
     fn rectified(&mut self, x: &Operand, zero: Option<&Host>) -> Result<Operand, OnnxError> {
         let least = zero.is_some_and(|zero| {
-            zero.number == Number::Whole && zero.entries.iter().all(|&zero| zero == -128.0)
+            let least = if zero.number == Number::Natural { 0.0 } else { -128.0 };
+            zero.number != Number::Real && zero.entries.iter().all(|&zero| zero == least)
         });
         match least {
             true => self.builder.apply(self.node, x, Expression::relu()),

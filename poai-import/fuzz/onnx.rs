@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
 use poai_import::float;
-use poai_import::graph::Shape;
+use poai_import::graph::ValueShape;
 use poai_import::onnx::{Limits, ReadOptions};
 use poai_import::quantise::{QuantiseOptions, memory_bytes, quantise};
 

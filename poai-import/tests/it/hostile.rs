@@ -338,7 +338,7 @@ fn extreme_entry(tensor: &mut TensorProto, dice: &mut Dice) {
 /// was.
 fn exercise(graph: &Graph) -> bool {
     let shapes = graph.shapes().unwrap();
-    let entries: usize = shapes.iter().map(poai_import::graph::Shape::entries).sum();
+    let entries: usize = shapes.iter().map(poai_import::graph::ValueShape::entries).sum();
     let heavy = |layer: &poai_import::graph::Layer| match &layer.kind {
         Kind::Conv { weights, .. } | Kind::Linear { weights, .. } => weights.len() > 1 << 14,
         _ => false,
@@ -359,7 +359,7 @@ fn exercise(graph: &Graph) -> bool {
     _ = memory_bytes(graph, 2);
     if let Ok(quantised) = quantise(graph, samples.view(), &QuantiseOptions::default()) {
         let made = quantised.output.entries();
-        assert_eq!(Some(made), shapes.last().map(poai_import::graph::Shape::entries));
+        assert_eq!(Some(made), shapes.last().map(poai_import::graph::ValueShape::entries));
     }
     true
 }

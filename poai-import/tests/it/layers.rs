@@ -12,7 +12,7 @@ use poai_engine::execute::{Session, Tensor};
 use poai_import::float;
 use poai_import::graph::Reduction;
 use poai_import::graph::expression::{Function, Operation};
-use poai_import::graph::{GraphConstant, Expression, Graph, GraphError, ImageWindow, Input, Kind};
+use poai_import::graph::{Expression, Graph, GraphConstant, GraphError, ImageWindow, Input, Kind};
 use poai_import::quantise::{QuantiseError, QuantiseOptions, quantise};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use std::sync::Arc;
 fn every_layer_alone_is_close() {
     let constant = |shape: &[usize]| {
         let count = shape.iter().product();
-        Constant { shape: shape.to_vec(), entries: numbers(11, count) }
+        GraphConstant { shape: shape.to_vec(), entries: numbers(11, count) }
     };
     let norm = |centre| Kind::Normalise {
         centre,

@@ -2,8 +2,8 @@
 //! cannot be read is an error that names the cause.
 use ndarray::Array2;
 use poai_import::float::run;
+use poai_import::graph::{Expression, Graph, GraphError, ImageWindow, Kind, Layer, ValueShape};
 use poai_import::graph::{GraphConstant, Input};
-use poai_import::graph::{Expression, Graph, GraphError, ImageWindow, Kind, Layer, Shape};
 use poai_import::onnx::{Limits, OnnxError, OnnxTensorError, ReadOptions, read};
 use poai_testing::channels_first::*;
 use poai_testing::onnx::*;
@@ -94,13 +94,13 @@ fn convolutional_network_with_normalisation_pooling_and_flattening() {
             .node("Gemm", &["f2", "dw", "db"], "y", &[int("transB", 1)]);
         let graph = import(&model).unwrap();
         let shapes = graph.shapes().unwrap();
-        assert_eq!(shapes[1], Shape::from([1, 4, 4, 3]));
+        assert_eq!(shapes[1], ValueShape::from([1, 4, 4, 3]));
         // Pads that count are zeros of their own.
         let pooled = graph.layers.iter().position(|layer| {
             matches!(layer.kind, Kind::MaxPool { .. } | Kind::AveragePool { .. })
         });
         let pooled = 1 + pooled.unwrap();
-        assert_eq!(shapes[pooled], Shape::from([1, 4, 2, 2]));
+        assert_eq!(shapes[pooled], ValueShape::from([1, 4, 2, 2]));
 
         let x = image(2, 3, 6, 5);
         let mut c = conv(&x, &w, &b, 4, &conv_window);
@@ -477,14 +477,14 @@ fn graphs_and_inputs_that_do_not_fit_are_errors() {
         Kind::Take { axis: 1, indices: vec![Some(3)] },
         Kind::Concat { axis: 4 },
         Kind::Reduce { axes: vec![4], how: poai_import::graph::Reduction::Mean },
-        Kind::Scale { by: Constant { shape: vec![1, 1, 1, 3], entries: vec![1.0; 3] } },
+        Kind::Scale { by: GraphConstant { shape: vec![1, 1, 1, 3], entries: vec![1.0; 3] } },
     ] {
         let error = error(kind, &[0]);
         assert!(matches!(error, GraphError::Form { .. }), "{error}");
     }
     let shape = vec![1, 13];
     assert!(matches!(error(Kind::Reshape { shape }, &[0]), GraphError::Shape { .. }));
-    let by = Constant { shape: vec![1; 4], entries: vec![] };
+    let by = GraphConstant { shape: vec![1; 4], entries: vec![] };
     assert!(matches!(error(Kind::Offset { by }, &[0]), GraphError::Size { .. }));
 
     let fits = graph(vec![layer(conv(vec![0.0; 2], window, 1), &[0])]);

@@ -136,7 +136,12 @@ fn integers_are_close_to_floats() {
     let choices = granularities.into_iter().flat_map(|weights| {
         let numbers = [Numbers::Fitted, Numbers::Standard];
         let all = ranges.into_iter().flat_map(move |range| numbers.map(|numbers| (range, numbers)));
-        all.map(move |(range, numbers)| QuantiseOptions { range, weights, numbers, level: false })
+        all.map(move |(range, numbers)| QuantiseOptions {
+            range,
+            weights,
+            numbers,
+            ..QuantiseOptions::default()
+        })
     });
     for options in choices {
         for (name, graph) in [("mlp", mlp()), ("cnn", cnn()), ("residual", residual())] {

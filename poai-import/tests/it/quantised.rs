@@ -219,7 +219,7 @@ fn scales_that_do_not_fit_are_refused_by_name() {
     for change in [
         &(|scales: &mut Value| scales["more"] = json!(1)) as &dyn Fn(&mut Value),
         &|scales| drop(scales.as_object_mut().unwrap().remove("samples")),
-        &|scales| *scales = json!([1]),
+        &|scales| *scales = json!([2]),
         &|scales| scales["inputs"][0]["wide"] = json!(3),
     ] {
         let error = refused(change);

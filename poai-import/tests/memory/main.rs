@@ -111,7 +111,7 @@ fn bombs() -> Vec<(&'static str, Model)> {
     for pads in [[1 << 40; 4], [0, 0, 0, big], [i64::MAX; 4]] {
         let pads = ints("pads", &pads);
         let side = ints("kernel_shape", &[2, 2]);
-        bombs.push(("Conv", image().node("Conv", &["x", "k"], "y", &[pads.clone()])));
+        bombs.push(("Conv", image().node("Conv", &["x", "k"], "y", std::slice::from_ref(&pads))));
         let node = [pads, side, int("count_include_pad", 1)];
         bombs.push(("AveragePool", image().node("AveragePool", &["x"], "y", &node)));
     }

@@ -156,8 +156,8 @@ fn multipliers_are_committed() {
             programs.extend(with_multiplier(&network, at, slot));
         }
     }
-    // Two multipliers of the sum, one of the mean.
-    assert_eq!(programs.len(), 1 + 3);
+    // Two multipliers of the sum, one before the mean, and one after it.
+    assert_eq!(programs.len(), 1 + 4);
     let circuit = standard_circuit(&network);
     let commitments: HashSet<_> = programs
         .iter()

@@ -13,12 +13,15 @@ mod avx2;
 mod avx512;
 #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod layout;
+mod look_up;
 #[cfg(all(feature = "std", target_arch = "aarch64"))]
 mod neon;
 mod scalar;
 
 #[cfg(all(feature = "parallel", target_arch = "x86_64", target_os = "linux"))]
 pub use amx::assume as assume_amx;
+
+pub use look_up::{look_up, look_up_bytes};
 
 use crate::params::Params;
 use crate::puzzle::noise::RankStepFactor;
@@ -84,6 +87,14 @@ pub trait Kernel: fmt::Debug + Send + Sync {
                 self.step(t, a, b, sums);
             }
         }
+    }
+
+    /// Adds one step of which only the first `columns` columns hold entries.
+    ///
+    /// The other columns are zeros, so a kernel may omit them.
+    fn accumulate_narrow(&self, t: usize, columns: usize, a: &[i8], b: &[i8], sums: &mut [i32]) {
+        let _ = columns;
+        self.accumulate(t, &[a], b, 1, sums);
     }
 
     /// Adds the noise of a step.

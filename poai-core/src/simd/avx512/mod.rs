@@ -4,11 +4,13 @@
 //! - [`registers`]: loads, stores, exchanges and folds of 64-byte registers;
 //! - [`noise`]: addition of the noise, and the projection that recovery needs,
 //!   by byte permutations;
+//! - [`table`]: look-ups in tables, by permutations;
 //! - [`vnni`]: the product, with four multiply-adds per lane and instruction.
 #![allow(unsafe_code)]
 
 mod noise;
 mod registers;
+mod table;
 pub(super) mod vnni;
 
 use crate::puzzle::noise::RankStepFactor;
@@ -34,6 +36,18 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512vnni");
         present.then_some(Avx512(()))
+    }
+
+    /// Looks up 16-bit entries, a whole number of registers.
+    pub(super) fn look_up(self, table: &[i16; 256], indices: &[u8], to: &mut [u8]) {
+        // SAFETY: `self` proves that the processor has the features.
+        unsafe { table::words(table, indices, to) }
+    }
+
+    /// Looks up bytes, a whole number of registers.
+    pub(super) fn look_up_bytes(self, table: &[u8; 256], indices: &[u8], to: &mut [u8]) {
+        // SAFETY: `self` proves that the processor has the features.
+        unsafe { table::bytes(table, indices, to) }
     }
 
     /// Exchanges rows and groups of four columns of a step.

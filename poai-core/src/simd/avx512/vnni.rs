@@ -7,7 +7,7 @@
 //! of the transcript are then right at every step.
 
 use super::registers::{load, store};
-use super::{Avx512, STEP, T};
+use super::{Avx512, R, STEP, T};
 use crate::params::Params;
 use crate::puzzle::noise::RankStepFactor;
 use crate::puzzle::statement::Side;
@@ -76,7 +76,7 @@ impl Kernel for Avx512Vnni {
         let mut lanes = [[0; 16]];
         // SAFETY: `find` returns this kernel only if the processor has the
         // features.
-        unsafe { add_steps::<true>(a, b, sums, &mut lanes) };
+        unsafe { add_steps::<true, true>(a, b, R, sums, &mut lanes) };
         lanes[0].into_iter().fold(0, |x, lane| x ^ lane)
     }
 
@@ -91,7 +91,7 @@ impl Kernel for Avx512Vnni {
                 let lanes = &mut lanes[..xs.len()];
                 // SAFETY: `find` returns this kernel only if the processor has
                 // the features.
-                unsafe { add_steps::<true>(a, b, sums, lanes) };
+                unsafe { add_steps::<true, true>(a, b, R, sums, lanes) };
                 self.0.fold_lanes(lanes, xs);
             }
         }
@@ -105,9 +105,18 @@ impl Kernel for Avx512Vnni {
             for (a, b) in a.chunks(NEAR).zip(b.chunks(NEAR)) {
                 // SAFETY: `find` returns this kernel only if the processor has
                 // the features.
-                unsafe { add_steps::<false>(a, b, sums, &mut []) };
+                unsafe { add_steps::<false, true>(a, b, R, sums, &mut []) };
             }
         }
+    }
+
+    fn accumulate_narrow(&self, _: usize, columns: usize, a: &[i8], b: &[i8], sums: &mut [i32]) {
+        let (a, b) = (a.as_chunks().0, b.as_chunks().0);
+        assert!(a.len() == 1 && b.len() == 1, "one step of each side");
+        let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
+        // SAFETY: `find` returns this kernel only if the processor has the
+        // features.
+        unsafe { add_steps::<false, false>(a, b, columns, sums, &mut []) };
     }
 
     fn add_noise(&self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
@@ -158,19 +167,22 @@ fn write_starts(entries: &[i8; STEP], starts: &mut [i8]) {
     }
 }
 
-/// Adds consecutive steps to a tile's sums.
+/// Adds consecutive steps to a tile's sums, or the first `columns` columns of
+/// each unless `WHOLE` is set.
 ///
 /// The accumulators stay in registers from step to step. If `FOLD` is set, the
 /// XOR of all sums after step ℓ goes, lane by lane, into `lanes[ℓ]`, which
 /// starts as zeros.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn add_steps<const FOLD: bool>(
+fn add_steps<const FOLD: bool, const WHOLE: bool>(
     a: &[[i8; STEP_A]],
     b: &[[i8; STEP]],
+    columns: usize,
     sums: &mut [i32; T * T],
     lanes: &mut [[u32; 16]],
 ) {
     assert!(!FOLD || lanes.len() == a.len(), "room for every step's lanes");
+    let columns = if WHOLE { R } else { columns };
     for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
         let mut accumulators = [[_mm512_setzero_si512(); 2]; ROWS];
         for (i, accumulators) in accumulators.iter_mut().enumerate() {
@@ -191,7 +203,7 @@ fn add_steps<const FOLD: bool>(
                     }
                 }
             }
-            add_step(block, a, b, &mut accumulators);
+            add_step(block, a, b, columns, &mut accumulators);
             if FOLD {
                 let all = accumulators.as_flattened().iter();
                 let folded = all.fold(load(&lanes[step]), |x, &sums| _mm512_xor_si512(x, sums));
@@ -213,11 +225,12 @@ fn add_step(
     block: usize,
     a: &[i8; STEP_A],
     b: &[i8; STEP],
+    columns: usize,
     accumulators: &mut [[__m512i; 2]; ROWS],
 ) {
     // Each chunk holds four columns of all 32 rows.
     let groups = a[..STEP].as_chunks::<{ 4 * T }>().0.iter().zip(b.as_chunks::<{ 4 * T }>().0);
-    for (a, b) in groups {
+    for (a, b) in groups.take(columns.div_ceil(4)) {
         let b = [load(&b[..64]), load(&b[64..])];
         let a = &a.as_chunks::<4>().0[block * ROWS..][..ROWS];
         for (accumulators, a) in accumulators.iter_mut().zip(a) {

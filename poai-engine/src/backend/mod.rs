@@ -22,7 +22,7 @@ pub mod reference;
 pub use error::{BackendError, ChooseError, REFERENCE, Unsupported};
 pub use handle::{Noised, Plain, Prepared};
 
-use crate::operand::Operand;
+use crate::operand::{Operand, OperandView};
 use core::fmt;
 use core::ops::ControlFlow;
 use poai_core::Ticket;
@@ -120,6 +120,39 @@ pub fn product_shape(a: &Operand, b: &Operand, memory: &[i32]) -> Result<Shape, 
     let shape = shape_of(a, b)?;
     check_memory(&shape, memory)?;
     Ok(shape)
+}
+
+/// Rows of a product that a backend multiplies before it hands over their
+/// tiles. The block is small enough that its sums are still in a cache.
+pub(crate) const PRODUCT_ROWS: usize = 512;
+
+/// [`Backend::apply_tiles`] by a function that multiplies a block of rows into
+/// memory.
+fn tiles_of_blocks(
+    a: OperandView<'_>,
+    b: &Plain,
+    each: &(dyn Fn(Tile, &[i32]) + Sync),
+    mut apply: impl FnMut(Operand, &mut [i32]) -> Result<(), BackendError>,
+) -> Result<(), BackendError> {
+    let (tile, n) = (a.params().tile(), b.operand().rows() as usize);
+    let block_rows = PRODUCT_ROWS / tile * tile;
+    let (mut memory, mut sums) = (vec![], vec![0; tile * tile]);
+    for first in (0..a.rows()).step_by(block_rows.max(tile)) {
+        let rows = first..a.rows().min(first + block_rows.max(tile));
+        let block = a.strips(rows.clone()).ok_or(BackendError::Pair)?;
+        memory.resize(rows.len() * n, 0);
+        apply(block.to_operand(), &mut memory)?;
+        for (row, strip) in (first / tile..).zip(memory.chunks_exact(tile * n)) {
+            for column in 0..n / tile {
+                for (to, from) in sums.chunks_exact_mut(tile).zip(strip.chunks_exact(n)) {
+                    to.copy_from_slice(&from[column * tile..][..tile]);
+                }
+                // Exact: an operand's rows fit 32 bits.
+                each(Tile { row: row as u32, column: column as u32 }, &sums);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// [`Backend::product_small`] as plain loops.
@@ -220,6 +253,21 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn apply(&self, a: Operand, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         let a = self.pack(&self.prepare(a)?)?;
         self.product(&a, b, memory)
+    }
+
+    /// The product of [`Backend::apply`], handed over tile by tile: `each` gets
+    /// the tile and its row-major sums, in any order and on any thread. The
+    /// caller converts the sums while they are in a cache.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn apply_tiles(
+        &self,
+        a: OperandView<'_>,
+        b: &Plain,
+        each: &(dyn Fn(Tile, &[i32]) + Sync),
+    ) -> Result<(), BackendError> {
+        tiles_of_blocks(a, b, each, |a, memory| self.apply(a, b, memory))
     }
 
     /// A small plain product on the calling thread: `a` is m×k and `b` is n×k,

@@ -3,7 +3,8 @@
 use super::error::RunError;
 use super::options::{RunOptions, last_uses, mineable};
 use super::session::Session;
-use super::task::{GROUP_ROWS, PRODUCT_ROWS};
+use super::task::GROUP_ROWS;
+use crate::backend::PRODUCT_ROWS;
 use poai_core::params::Params;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Op, RunShape, ValueId};

@@ -8,7 +8,8 @@
 //! - [`options`]: the options of a run; [`run`]: executing a program,
 //!   optionally traced and mined.
 //! - `memory`: how much memory a run takes.
-//! - `host`, `task`: one step, on every thread; `buffers`: memory that runs
+//! - `host`, `task`: one step, on every thread; `fast`: the steps that have
+//!   loops of their own over bytes; `buffers`: memory that runs
 //!   reuse.
 //! - [`trace`]: a run's tensors, trees and openings; published traces as they
 //!   are received, and the proof of their first false value.
@@ -16,6 +17,7 @@
 mod buffers;
 pub mod device;
 mod error;
+mod fast;
 mod host;
 mod inputs;
 mod lazy;

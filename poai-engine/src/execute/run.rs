@@ -174,13 +174,12 @@ impl Executor<'_> {
         let program = self.host.network.program();
         let last_use = last_uses(program);
         let (control, total) = (self.options.control_ref(), program.steps().len() as u64);
-        let mut memory = vec![];
         for (index, step) in program.steps().iter().enumerate() {
             control.check()?;
             let value = program.inputs().len() + index;
             // Exact: at most 2^16 + 16 values.
             let (output, sums) =
-                self.step(extents, values, ValueId(value as u32), &mut done.mined, &mut memory)?;
+                self.step(extents, values, ValueId(value as u32), &mut done.mined)?;
             done.sums.push(sums);
             let output = Arc::new(output);
             finished(value, &output);
@@ -204,7 +203,6 @@ impl Executor<'_> {
         values: &[Option<Arc<Tensor>>],
         value: ValueId,
         mined: &mut Vec<MinedStep>,
-        memory: &mut Vec<i32>,
     ) -> Result<Done, RunError> {
         let Executor { host, shape, options } = *self;
         let program = host.network.program();
@@ -216,7 +214,7 @@ impl Executor<'_> {
         let task = Task { host, local, slots, keep_sums };
         let output = match options.mining() {
             Some(mining) if mineable(&task.local) => self.mine(&task, mining, value, mined),
-            _ => task.run(memory),
+            _ => task.run(),
         };
         output.map_err(|error| match error {
             RunError::Local(source) => RunError::Step { name: step.name.clone(), source },

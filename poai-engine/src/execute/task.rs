@@ -4,8 +4,10 @@
 //! else, a few rows at a time.
 
 use super::error::RunError;
+use super::fast;
 use super::host::Host;
 use super::tensor::{Tensor, rows_operand};
+use crate::backend::PRODUCT_ROWS;
 use core::ops::Range;
 use poai_core::params::Params;
 use poai_core::program::ops::{Local, Region, RowSource, StepError};
@@ -13,10 +15,6 @@ use poai_core::program::tensor::{Rows, write_row};
 use poai_core::program::{ConstantId, Op};
 use poai_core::puzzle::statement::Side;
 use rayon::prelude::*;
-
-/// Rows of a product that are multiplied before they are requantised. The block
-/// is small enough that its sums are still in a cache.
-pub(super) const PRODUCT_ROWS: usize = 512;
 
 /// Rows of a group linear step that are computed at once.
 pub(super) const GROUP_ROWS: usize = 64;
@@ -86,19 +84,23 @@ pub(super) struct Task<'a> {
 pub(super) type Done = (Tensor, Option<Vec<i32>>);
 
 impl Task<'_> {
-    /// Computes the step's output. `memory` holds sums that are not kept and is
-    /// reused from step to step.
-    pub(super) fn run(&self, memory: &mut Vec<i32>) -> Result<Done, RunError> {
+    /// Computes the step's output.
+    pub(super) fn run(&self) -> Result<Done, RunError> {
         let mut output = Tensor::unwritten(self.local.output, &self.host.buffers);
         match *self.local.op {
-            Op::Linear { weights, .. } => {
-                let sums = self.linear(weights, &mut output, memory)?;
-                return Ok((output, sums));
+            Op::Linear { weights, .. } if !self.keep_sums => {
+                let weights = self.host.weights(weights).ok_or(RunError::Layout)?;
+                fast::linear(self, &weights.plain, &mut output)?;
             }
-            Op::AttentionWeights { heads, .. } => self.attention_weights(heads, &mut output)?,
-            Op::AttentionContext { heads, .. } => self.attention_context(heads, &mut output)?,
+            Op::Linear { weights, .. } => {
+                let sums = self.linear(weights, &mut output)?;
+                return Ok((output, Some(sums)));
+            }
+            Op::AttentionWeights { .. } => fast::weights(self, &mut output)?,
+            Op::AttentionContext { .. } => fast::context(self, &mut output)?,
             Op::GroupLinear { groups, .. } => self.group_linear(groups, &mut output)?,
             Op::Product { blocks, .. } => self.product(blocks, &mut output)?,
+            _ if fast::rows(self, &mut output)? => {}
             _ => self.blocks(self.local.block_rows() as usize, &mut output, |_, _| Ok(false))?,
         }
         Ok((output, None))
@@ -139,70 +141,22 @@ impl Task<'_> {
         })
     }
 
-    fn linear(
-        &self,
-        weights: ConstantId,
-        output: &mut Tensor,
-        shared: &mut Vec<i32>,
-    ) -> Result<Option<Vec<i32>>, RunError> {
+    /// A product whose sums are kept.
+    fn linear(&self, weights: ConstantId, output: &mut Tensor) -> Result<Vec<i32>, RunError> {
         let weights = self.host.weights(weights).ok_or(RunError::Layout)?;
         let x = self.slots.0.first().ok_or(RunError::Layout)?;
         let row_bytes = x.extent.row_bytes();
         let stride = weights.plain.operand().rows() as usize;
-        let rows = x.bytes.len() / row_bytes;
-        let block_rows = PRODUCT_ROWS.min(rows);
-        // All sums if they are kept; otherwise one block of memory that is
-        // reused.
-        let mut kept = vec![];
-        let memory = if self.keep_sums { &mut kept } else { shared };
-        memory.resize(if self.keep_sums { rows } else { block_rows } * stride, 0);
-        for (block, bytes) in x.bytes.chunks(block_rows * row_bytes).enumerate() {
-            let first = block * block_rows;
-            let start = if self.keep_sums { first * stride } else { 0 };
-            let sums = &mut memory[start..][..bytes.len() / row_bytes * stride];
+        let mut kept = vec![0; x.bytes.len() / row_bytes * stride];
+        let blocks = x.bytes.chunks(PRODUCT_ROWS * row_bytes);
+        for (block, bytes) in blocks.enumerate() {
+            let first = block * PRODUCT_ROWS;
+            let sums = &mut kept[first * stride..][..bytes.len() / row_bytes * stride];
             let a = rows_operand(Side::A, bytes, row_bytes)?;
             self.host.device.apply(a, &weights.plain, sums)?;
             self.finish_rows(first, sums, stride, output)?;
         }
-        Ok(self.keep_sums.then_some(kept))
-    }
-
-    /// Multiplies queries by keys, one (item, head) at a time.
-    fn attention_weights(&self, heads: u32, output: &mut Tensor) -> Result<(), RunError> {
-        let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
-        let [q, k] = self.pair()?;
-        let d = q.extent.columns as usize / heads;
-        let device = &*self.host.device;
-        self.blocks(sequence, output, |first, scratch| {
-            let (item, head) = (first / sequence / heads, first / sequence % heads);
-            columns(q, item * sequence, sequence, head * d, d, &mut scratch.a);
-            columns(k, item * sequence, sequence, head * d, d, &mut scratch.b);
-            scratch.sums.resize(sequence * sequence, 0);
-            device.product_small(&scratch.a, &scratch.b, d, &mut scratch.sums)?;
-            Ok(true)
-        })
-    }
-
-    /// Multiplies weights by values, one item at a time, head by head.
-    fn attention_context(&self, heads: u32, output: &mut Tensor) -> Result<(), RunError> {
-        let (sequence, heads) = (self.local.run.sequence as usize, heads as usize);
-        let [weights, values] = self.pair()?;
-        let hidden = self.local.output.columns as usize;
-        let d = hidden / heads;
-        let device = &*self.host.device;
-        self.blocks(sequence, output, |first, scratch| {
-            let item = first / sequence;
-            scratch.sums.resize(sequence * hidden, 0);
-            scratch.own.resize(sequence * d, 0);
-            for head in 0..heads {
-                let rows = (item * heads + head) * sequence;
-                columns(weights, rows, sequence, 0, sequence, &mut scratch.a);
-                columns(values, item * hidden + head * d, d, 0, sequence, &mut scratch.b);
-                device.product_small(&scratch.a, &scratch.b, sequence, &mut scratch.own)?;
-                scatter(&scratch.own, d, &mut scratch.sums, hidden, head * d);
-            }
-            Ok(true)
-        })
+        Ok(kept)
     }
 
     /// Multiplies each group of columns by its own weights.
@@ -306,7 +260,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn pair(&self) -> Result<[&Rows<'_>; 2], RunError> {
+    pub(super) fn pair(&self) -> Result<[&Rows<'_>; 2], RunError> {
         match self.slots.0.as_slice() {
             [a, b, ..] => Ok([a, b]),
             _ => Err(RunError::Layout),
@@ -315,7 +269,7 @@ impl Task<'_> {
 }
 
 /// A block of an i8 tensor, dense.
-fn columns(
+pub(super) fn columns(
     from: &Rows<'_>,
     row: usize,
     rows: usize,

@@ -1,6 +1,7 @@
 //! Operands: checked i8 matrices in the layout that is committed (spec §3).
 //!
 //! - [`Operand`]: one matrix, A or Bᵀ; [`Operands`]: a pair that multiplies.
+//! - [`OperandView`]: a checked matrix in memory of the caller.
 //! - [`Padded`]: any shape, padded explicitly, with its true shape.
 //! - [`Split`]: a `k` too large for one statement, cut into several statements.
 
@@ -8,9 +9,11 @@ mod pad;
 #[cfg(feature = "serde")]
 mod serialise;
 mod split;
+mod view;
 
 pub use pad::Padded;
 pub use split::{K_MAX, Split};
+pub use view::OperandView;
 
 use ndarray::{Array2, ArrayView2};
 use poai_core::digest::Challenge;
@@ -119,17 +122,7 @@ impl Operand {
     /// # Errors
     /// [`OperandError`] names the broken bound, and the entry that broke it.
     pub fn new(params: &Params, side: Side, entries: Array2<i8>) -> Result<Operand, OperandError> {
-        let (rows, columns) = entries.dim();
-        let too_large = |_| OperandError::TooLarge { side, rows, columns };
-        let (r, k) =
-            (u32::try_from(rows).map_err(too_large)?, u32::try_from(columns).map_err(too_large)?);
-        let dimension = match side {
-            Side::A => Dimension::M,
-            Side::B => Dimension::N,
-        };
-        check_rows(params, dimension, r)
-            .and_then(|()| check_depth(params, k))
-            .map_err(|source| OperandError::Shape { side, source })?;
+        check_shape(params, side, entries.dim())?;
         check_entries(side, &entries.view())?;
         let entries = if entries.is_standard_layout() {
             entries
@@ -187,6 +180,11 @@ impl Operand {
         self.entries.as_slice().unwrap_or_default()
     }
 
+    /// The same operand, borrowed.
+    pub fn view(&self) -> OperandView<'_> {
+        OperandView::checked(self)
+    }
+
     /// The bytes that are committed.
     pub fn as_bytes(&self) -> &[u8] {
         bytemuck::cast_slice(self.as_slice())
@@ -213,6 +211,23 @@ pub fn pseudorandom(seed: &[u8], rows: usize, columns: usize) -> Array2<i8> {
 pub fn test_challenge(tag: &[u8]) -> Challenge {
     let mut hasher = blake3::Hasher::new_derive_key("poai-1 test challenge");
     Challenge(*hasher.update(tag).finalize().as_bytes())
+}
+
+fn check_shape(
+    params: &Params,
+    side: Side,
+    (rows, columns): (usize, usize),
+) -> Result<(), OperandError> {
+    let too_large = |_| OperandError::TooLarge { side, rows, columns };
+    let (r, k) =
+        (u32::try_from(rows).map_err(too_large)?, u32::try_from(columns).map_err(too_large)?);
+    let dimension = match side {
+        Side::A => Dimension::M,
+        Side::B => Dimension::N,
+    };
+    check_rows(params, dimension, r)
+        .and_then(|()| check_depth(params, k))
+        .map_err(|source| OperandError::Shape { side, source })
 }
 
 fn check_entries(side: Side, entries: &ArrayView2<'_, i8>) -> Result<(), OperandError> {

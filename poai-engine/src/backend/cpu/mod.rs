@@ -7,7 +7,8 @@
 //!   `aligned`: its memory;
 //! - `recover`: the thin products that turn noised tiles into exact ones;
 //! - `memory`: a bound of the memory that all of this takes;
-//! - `small`: small products on the calling thread.
+//! - `small`: small products on the calling thread;
+//! - `tiles`: plain products that are handed over tile by tile.
 
 mod aligned;
 mod memory;
@@ -16,19 +17,20 @@ mod packed;
 mod product;
 mod recover;
 mod small;
+mod tiles;
 
 use super::{
     Backend, BackendError, ChooseError, Completion, ListedCpu, Multiplication, Noised, Output,
     Plain, Prepared, Unsupported, Watch, check_memory, check_small, shape_of,
 };
-use crate::operand::Operand;
+use crate::operand::{Operand, OperandView};
 use core::ops::ControlFlow;
 use noised::NoisedEntries;
 use packed::RankSteps;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
 use poai_core::puzzle::commitment::Tree;
-use poai_core::puzzle::statement::Shape;
+use poai_core::puzzle::statement::{Shape, Side, Tile};
 use poai_core::puzzle::ticket::TicketKey;
 use poai_core::simd::{self, Kernel};
 use product::{Product, Tickets};
@@ -180,6 +182,23 @@ impl Backend for Cpu {
             let product = Product::new(self.kernel, a.params(), shape, &steps, b);
             let _: ControlFlow<()> = product.run(Some(memory));
         });
+        Ok(())
+    }
+
+    fn apply_tiles(
+        &self,
+        a: OperandView<'_>,
+        b: &Plain,
+        each: &(dyn Fn(Tile, &[i32]) + Sync),
+    ) -> Result<(), BackendError> {
+        self.supports(a.params())?;
+        let weights = b.operand();
+        let pair = a.side() == Side::A && weights.side() == Side::B;
+        if !pair || a.k() != weights.k() as usize || a.params() != weights.params() {
+            return Err(BackendError::Pair);
+        }
+        let b: &RankSteps = b.data(self.name)?;
+        self.run(|| tiles::run(self.kernel, &a, b, each));
         Ok(())
     }
 

@@ -61,6 +61,11 @@ impl RankSteps {
         RankSteps { side, t, rank, count, len, strips }
     }
 
+    /// The number of strips.
+    pub(super) fn strips(&self) -> usize {
+        self.strips.len()
+    }
+
     /// The number of rank-steps of a strip.
     pub(super) fn count(&self) -> usize {
         self.count
@@ -97,6 +102,23 @@ impl RankSteps {
             }
         }
         entries
+    }
+}
+
+/// Packs all rank-steps of a row-major strip of `k` columns. `rows` is memory
+/// for one step.
+pub(super) fn pack_strip(
+    kernel: &dyn Kernel,
+    side: Side,
+    (t, rank, k): (usize, usize, usize),
+    strip: &[i8],
+    rows: &mut [i8],
+    packed: &mut [i8],
+) {
+    let len = packed.len() / (k / rank);
+    for (step, packed) in packed.chunks_exact_mut(len).enumerate() {
+        copy_step(strip, k, rank, step, rows);
+        kernel.pack(side, t, rows, packed);
     }
 }
 

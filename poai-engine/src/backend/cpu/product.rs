@@ -202,7 +202,7 @@ impl Tickets<'_> {
 
 /// A kernel's block, halved until every thread gets its tasks. This also
 /// spreads products of few rows or columns.
-fn sized(block: Block, (rows, columns): (usize, usize), threads: usize) -> Block {
+pub(super) fn sized(block: Block, (rows, columns): (usize, usize), threads: usize) -> Block {
     let mut block =
         Block { rows: block.rows.min(rows), columns: block.columns.min(columns), ..block };
     let tasks = |block: &Block| rows.div_ceil(block.rows) * columns.div_ceil(block.columns);

@@ -89,6 +89,15 @@ pub trait Kernel: fmt::Debug + Send + Sync {
         }
     }
 
+    /// Does [`Kernel::accumulate`] on sums that start from zero, for at least
+    /// one step.
+    ///
+    /// Whatever `sums` held is overwritten.
+    fn multiply(&self, t: usize, a: &[&[i8]], b: &[i8], count: usize, sums: &mut [i32]) {
+        sums.fill(0);
+        self.accumulate(t, a, b, count, sums);
+    }
+
     /// Adds one step of which only the first `columns` columns hold entries.
     ///
     /// The other columns are zeros, so a kernel may omit them.

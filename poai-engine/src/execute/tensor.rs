@@ -172,9 +172,11 @@ impl Tensor {
     pub(super) fn unwritten(extent: Extent, buffers: &Buffers) -> Tensor {
         let mut bytes = buffers.take(extent.bytes() as usize);
         let used = extent.columns as usize * extent.dtype.size();
-        let rows = bytes.bytes_mut().chunks_exact_mut(extent.row_bytes());
-        for (row, bytes) in rows.enumerate() {
-            bytes[if row < extent.rows as usize { used } else { 0 }..].fill(0);
+        let row_bytes = extent.row_bytes();
+        let (own, padding) = bytes.bytes_mut().split_at_mut(extent.rows as usize * row_bytes);
+        padding.fill(0);
+        if used < row_bytes {
+            own.chunks_exact_mut(row_bytes).for_each(|row| row[used..].fill(0));
         }
         Tensor { extent, bytes }
     }

@@ -4,6 +4,7 @@
 mod amx;
 mod backends;
 mod dual;
+mod fast;
 mod miner;
 mod operands;
 mod programs;

@@ -24,6 +24,13 @@ const ROWS: usize = 8;
 /// The number of steps of both sides that the first-level cache holds at once.
 const NEAR: usize = 4;
 
+/// A flag of [`add_steps`]: it folds the sums after every step.
+const FOLD: u8 = 1;
+/// A flag of [`add_steps`]: it adds whole steps.
+const WHOLE: u8 = 2;
+/// A flag of [`add_steps`]: sums start from zero, whatever they hold.
+const START: u8 = 4;
+
 /// The VNNI kernel. Only `find` returns it, if the processor has the features.
 #[derive(Debug)]
 struct Avx512Vnni(Avx512);
@@ -76,7 +83,7 @@ impl Kernel for Avx512Vnni {
         let mut lanes = [[0; 16]];
         // SAFETY: `find` returns this kernel only if the processor has the
         // features.
-        unsafe { add_steps::<true, true>(a, b, R, sums, &mut lanes) };
+        unsafe { add_steps::<{ FOLD | WHOLE }>(a, b, R, sums, &mut lanes) };
         lanes[0].into_iter().fold(0, |x, lane| x ^ lane)
     }
 
@@ -91,7 +98,7 @@ impl Kernel for Avx512Vnni {
                 let lanes = &mut lanes[..xs.len()];
                 // SAFETY: `find` returns this kernel only if the processor has
                 // the features.
-                unsafe { add_steps::<true, true>(a, b, R, sums, lanes) };
+                unsafe { add_steps::<{ FOLD | WHOLE }>(a, b, R, sums, lanes) };
                 self.0.fold_lanes(lanes, xs);
             }
         }
@@ -105,7 +112,25 @@ impl Kernel for Avx512Vnni {
             for (a, b) in a.chunks(NEAR).zip(b.chunks(NEAR)) {
                 // SAFETY: `find` returns this kernel only if the processor has
                 // the features.
-                unsafe { add_steps::<false, true>(a, b, R, sums, &mut []) };
+                unsafe { add_steps::<WHOLE>(a, b, R, sums, &mut []) };
+            }
+        }
+    }
+
+    fn multiply(&self, _: usize, a: &[&[i8]], b: &[i8], _: usize, sums: &mut [i32]) {
+        let b = b.as_chunks().0;
+        for (a, sums) in a.iter().zip(sums.as_chunks_mut().0) {
+            let a = a.as_chunks().0;
+            assert!(a.len() == b.len(), "the same number of steps of each side");
+            for (part, (a, b)) in a.chunks(NEAR).zip(b.chunks(NEAR)).enumerate() {
+                // SAFETY: `find` returns this kernel only if the processor has
+                // the features.
+                unsafe {
+                    match part {
+                        0 => add_steps::<{ START | WHOLE }>(a, b, R, sums, &mut []),
+                        _ => add_steps::<WHOLE>(a, b, R, sums, &mut []),
+                    }
+                }
             }
         }
     }
@@ -116,7 +141,7 @@ impl Kernel for Avx512Vnni {
         let sums = sums.as_mut_array().expect("a tile has 32×32 sums");
         // SAFETY: `find` returns this kernel only if the processor has the
         // features.
-        unsafe { add_steps::<false, false>(a, b, columns, sums, &mut []) };
+        unsafe { add_steps::<0>(a, b, columns, sums, &mut []) };
     }
 
     fn add_noise(&self, step: &RankStepFactor, factors: &[i8], entries: &mut [i8]) {
@@ -167,35 +192,38 @@ fn write_starts(entries: &[i8; STEP], starts: &mut [i8]) {
     }
 }
 
-/// Adds consecutive steps to a tile's sums, or the first `columns` columns of
-/// each unless `WHOLE` is set.
+/// Adds consecutive steps to a tile's sums, as a combination of the flags says.
 ///
-/// The accumulators stay in registers from step to step. If `FOLD` is set, the
-/// XOR of all sums after step ℓ goes, lane by lane, into `lanes[ℓ]`, which
-/// starts as zeros.
+/// Without [`WHOLE`], it adds the first `columns` columns of each step. The
+/// accumulators stay in registers from step to step. With [`FOLD`], the XOR of
+/// all sums after step ℓ goes, lane by lane, into `lanes[ℓ]`, which starts as
+/// zeros.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn add_steps<const FOLD: bool, const WHOLE: bool>(
+fn add_steps<const HOW: u8>(
     a: &[[i8; STEP_A]],
     b: &[[i8; STEP]],
     columns: usize,
     sums: &mut [i32; T * T],
     lanes: &mut [[u32; 16]],
 ) {
-    assert!(!FOLD || lanes.len() == a.len(), "room for every step's lanes");
-    let columns = if WHOLE { R } else { columns };
+    assert!(HOW & FOLD == 0 || lanes.len() == a.len(), "room for every step's lanes");
+    let columns = if HOW & WHOLE != 0 { R } else { columns };
     for (block, sums) in sums.as_chunks_mut::<{ ROWS * T }>().0.iter_mut().enumerate() {
         let mut accumulators = [[_mm512_setzero_si512(); 2]; ROWS];
         for (i, accumulators) in accumulators.iter_mut().enumerate() {
             // Without folds the partial sums are not read, so one start value
             // serves all steps.
-            let starts = if FOLD { 0 } else { a.iter().map(|a| start(a, block * ROWS + i)).sum() };
+            let starts = if HOW & FOLD != 0 { 0 } else { a.iter().map(|a| start(a, block * ROWS + i)).sum() };
             for (half, accumulator) in accumulators.iter_mut().enumerate() {
-                let before = load(&sums[i * T + 16 * half..]);
-                *accumulator = _mm512_add_epi32(before, _mm512_set1_epi32(starts));
+                *accumulator = _mm512_set1_epi32(starts);
+                if HOW & START == 0 {
+                    let before = load(&sums[i * T + 16 * half..]);
+                    *accumulator = _mm512_add_epi32(before, *accumulator);
+                }
             }
         }
         for (step, (a, b)) in a.iter().zip(b).enumerate() {
-            if FOLD {
+            if HOW & FOLD != 0 {
                 for (i, accumulators) in accumulators.iter_mut().enumerate() {
                     let start = _mm512_set1_epi32(start(a, block * ROWS + i));
                     for accumulator in accumulators {
@@ -204,7 +232,7 @@ fn add_steps<const FOLD: bool, const WHOLE: bool>(
                 }
             }
             add_step(block, a, b, columns, &mut accumulators);
-            if FOLD {
+            if HOW & FOLD != 0 {
                 let all = accumulators.as_flattened().iter();
                 let folded = all.fold(load(&lanes[step]), |x, &sums| _mm512_xor_si512(x, sums));
                 store(&mut lanes[step], folded);

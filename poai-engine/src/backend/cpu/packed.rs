@@ -3,6 +3,7 @@
 use super::aligned::Aligned;
 use crate::operand::Operand;
 use core::ops::Range;
+use poai_core::params::Params;
 use poai_core::puzzle::statement::Side;
 use poai_core::simd::Kernel;
 use rayon::prelude::*;
@@ -124,7 +125,13 @@ pub(super) fn pack_strip(
 
 /// Copies one rank-step of a row-major strip of `k` columns.
 pub(super) fn copy_step(strip: &[i8], k: usize, rank: usize, step: usize, rows: &mut [i8]) {
+    const RANK: usize = Params::CONSENSUS.rank();
     for (to, from) in rows.chunks_exact_mut(rank).zip(strip.chunks_exact(k)) {
-        to.copy_from_slice(&from[step * rank..][..rank]);
+        let from = &from[step * rank..][..rank];
+        // A copy of known length takes no call.
+        match (to.as_mut_array::<RANK>(), from.as_array::<RANK>()) {
+            (Some(to), Some(from)) => *to = *from,
+            _ => to.copy_from_slice(from),
+        }
     }
 }

@@ -59,7 +59,6 @@ pub(super) fn run(
         }
         let sums = &mut scratch.sums[..height * t * t];
         for column in right * block.columns..columns.min((right + 1) * block.columns) {
-            sums.fill(0);
             for step in (0..count).step_by(block.steps) {
                 let steps = step..count.min(step + block.steps);
                 let mut parts: [&[i8]; STRIPS] = [&[]; _];
@@ -68,7 +67,10 @@ pub(super) fn run(
                     *part = &packed[steps.start * len..steps.end * len];
                 }
                 let b = b.steps(column, steps.clone());
-                kernel.accumulate(t, parts, b, steps.len(), sums);
+                match step {
+                    0 => kernel.multiply(t, parts, b, steps.len(), sums),
+                    _ => kernel.accumulate(t, parts, b, steps.len(), sums),
+                }
             }
             for (row, sums) in (first..).zip(sums.chunks_exact(t * t)) {
                 // Exact: an operand's rows fit 32 bits.

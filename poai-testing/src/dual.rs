@@ -9,12 +9,12 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
 use poai_core::digest::Seed;
 use poai_core::params::Params;
-use poai_core::{Shape, Side};
+use poai_core::{Shape, Side, Tile};
 use poai_engine::backend::{
     Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Prepared,
     Unsupported, Watch, Winner,
 };
-use poai_engine::operand::Operand;
+use poai_engine::operand::{Operand, OperandView};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -197,6 +197,35 @@ impl Backend for Dual {
         self.entries("apply", columns, memory, |backend, memory, which| {
             backend.apply(a.clone(), b.half(which), memory)
         })
+    }
+
+    fn apply_tiles(
+        &self,
+        a: OperandView<'_>,
+        b: &Plain,
+        each: &(dyn Fn(Tile, &[i32]) + Sync),
+    ) -> Result<(), BackendError> {
+        let b: &Both<Plain> = b.data(NAME)?;
+        let run = |backend: &dyn Backend, which| {
+            let tiles = Mutex::new(Vec::new());
+            let keep = |tile: Tile, sums: &[i32]| {
+                let mut tiles = tiles.lock().unwrap_or_else(|held| held.into_inner());
+                tiles.push((tile, sums.to_vec()));
+            };
+            backend.apply_tiles(a, b.half(which), &keep)?;
+            let mut tiles = tiles.into_inner().unwrap_or_else(|held| held.into_inner());
+            tiles.sort();
+            Ok(tiles)
+        };
+        let first = run(&*self.first, Which::First);
+        let both = self.both("apply_tiles", first, run(&*self.second, Which::Second))?;
+        self.same("apply_tiles", "the number of tiles", &both.0.len(), &both.1.len());
+        for (first, second) in both.0.iter().zip(&both.1) {
+            self.same("apply_tiles", "the tile", &first.0, &second.0);
+            self.same_entries("apply_tiles", a.params().tile(), &first.1, &second.1);
+            each(first.0, &first.1);
+        }
+        Ok(())
     }
 
     fn product_small(

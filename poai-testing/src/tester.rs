@@ -11,10 +11,10 @@ use ndarray::Array2;
 use poai_core::difficulty::{Difficulty, Target};
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN, Params};
 use poai_core::puzzle::seeds::{seed_a, seed_b};
-use poai_core::{Challenge, Side};
+use poai_core::{Challenge, Side, Tile};
 use poai_engine::backend::reference::Reference;
 use poai_engine::backend::{
-    Backend, BackendError, Completion, Multiplication, Noised, Output, Watch, Winner,
+    Backend, BackendError, Completion, Multiplication, Noised, Output, Plain, Watch, Winner,
 };
 use poai_engine::operand::{Operand, Padded, pseudorandom};
 use std::sync::Mutex;
@@ -98,7 +98,27 @@ fn plain(backend: &dyn Backend, a: &Noised, b: &Noised) -> Vec<i32> {
         [a, b].map(|side| backend.pack(side.prepared()).expect("prepared by this backend"));
     let mut memory = vec![1; a.operand().rows() as usize * b.operand().rows() as usize];
     backend.product(&a, &b, &mut memory).expect("the backend multiplies");
+    assert!(memory == by_tiles(backend, a.operand(), &b), "a product and its tiles differ");
     memory
+}
+
+/// The plain product that a backend hands over tile by tile.
+fn by_tiles(backend: &dyn Backend, a: &Operand, b: &Plain) -> Vec<i32> {
+    let (tile, columns) = (a.params().tile(), b.operand().rows() as usize);
+    let rows = a.rows() as usize;
+    let product = Mutex::new((vec![1; rows * columns], vec![0; rows * columns / tile / tile]));
+    let each = |place: Tile, sums: &[i32]| {
+        let (row, column) = (place.row as usize, place.column as usize);
+        let mut product = product.lock().expect("nothing panics while it is held");
+        product.1[row * (columns / tile) + column] += 1;
+        for (i, sums) in sums.chunks_exact(tile).enumerate() {
+            product.0[(row * tile + i) * columns + column * tile..][..tile].copy_from_slice(sums);
+        }
+    };
+    backend.apply_tiles(a.view(), b, &each).expect("the backend multiplies");
+    let (product, times) = product.into_inner().expect("nothing panics while it is held");
+    assert!(times.iter().all(|&times| times == 1), "every tile is handed over once");
+    product
 }
 
 /// Compares a backend with the reference on a case.

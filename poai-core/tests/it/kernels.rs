@@ -59,6 +59,41 @@ fn check_shape(kernel: &dyn Kernel, strips: usize, count: usize) {
     let mut accumulated = start;
     kernel.accumulate(t, &a, &b, count, &mut accumulated);
     assert!(accumulated == sums, "accumulate: {name}");
+    check_from_zero(kernel, &a, &b, count);
+}
+
+/// Sums that start from zero hold the products alone, whatever was there.
+fn check_from_zero(kernel: &dyn Kernel, a: &[&[i8]], b: &[i8], count: usize) {
+    let t = P.tile();
+    let (mut expected, mut sums) = (vec![0; a.len() * t * t], vec![7; a.len() * t * t]);
+    kernel.accumulate(t, a, b, count, &mut expected);
+    kernel.multiply(t, a, b, count, &mut sums);
+    assert!(sums == expected, "multiply: {} strips of {count} steps on {kernel:?}", a.len());
+}
+
+/// A step whose columns from `columns` on are zeros gives the same sums if a
+/// kernel omits these columns.
+#[test]
+fn narrow_steps_are_whole_steps_with_zeros() {
+    let (t, rank) = (P.tile(), P.rank());
+    for kernel in ALL.iter().filter_map(|entry| (entry.find)()) {
+        for columns in [1, 3, 4, 5, rank / 4, rank / 2 + 1, rank - 1, rank] {
+            let pack = |side: Side| {
+                let entries = pseudorandom(&[side as u8], t, rank);
+                let mut rows = entries.into_raw_vec_and_offset().0;
+                rows.chunks_exact_mut(rank).for_each(|row| row[columns..].fill(0));
+                let mut packed = vec![0; kernel.packed_len(&P, side)];
+                kernel.pack(side, t, &rows, &mut packed);
+                packed
+            };
+            let (a, b) = (pack(Side::A), pack(Side::B));
+            let start: Vec<i32> = (0..(t * t) as i32).collect();
+            let (mut whole, mut narrow) = (start.clone(), start);
+            kernel.accumulate(t, &[&a], &b, 1, &mut whole);
+            kernel.accumulate_narrow(t, columns, &a, &b, &mut narrow);
+            assert!(whole == narrow, "{columns} columns on {kernel:?}");
+        }
+    }
 }
 
 /// Checks shapes around every bound inside the kernels.

@@ -121,7 +121,11 @@ fn scratch(local: &Local<'_>) -> u64 {
         let (a, b) = (local.slot(0), local.slot(local.inputs));
         let rows = u64::from(a.padded_rows()).min(PRODUCT_ROWS as u64);
         let block = rows * (2 * columns(&a) + 4 * u64::from(b.padded_rows()));
-        return block + threads * 64 * own;
+        // Scales of rows, locks of strips, and the numbers of channels.
+        let shared = 5 * u64::from(a.padded_rows()) + 16 * u64::from(b.padded_rows());
+        // A few packed strips, and a column of tiles.
+        let packed = 256 * (columns(&a) + columns(&a) / 16) + (1 << 16);
+        return block + shared + threads * (64 * own + packed);
     }
     let rows = u64::from(local.block_rows());
     let read: u64 = local.slots.iter().map(columns).sum();

@@ -19,13 +19,11 @@ pub(super) fn words(table: &[i16; 256], indices: &[u8], to: &mut [u8]) {
         let indices = unsafe { _mm256_loadu_si256(indices.as_ptr().cast()) };
         let indices = _mm512_cvtepu8_epi16(indices);
         // Each permutation reads the six low bits.
-        let found = |pair: usize| {
-            _mm512_permutex2var_epi16(parts[2 * pair], indices, parts[2 * pair + 1])
-        };
+        let found =
+            |pair: usize| _mm512_permutex2var_epi16(parts[2 * pair], indices, parts[2 * pair + 1]);
         let upper = _mm512_test_epi16_mask(indices, low);
-        let halves = [0, 2].map(|pair| {
-            _mm512_mask_blend_epi16(upper, found(pair), found(pair + 1))
-        });
+        let halves =
+            [0, 2].map(|pair| _mm512_mask_blend_epi16(upper, found(pair), found(pair + 1)));
         let second = _mm512_test_epi16_mask(indices, high);
         store(&mut to[..], _mm512_mask_blend_epi16(second, halves[0], halves[1]));
     }
@@ -43,8 +41,8 @@ pub(super) fn bytes(table: &[u8; 256], indices: &[u8], to: &mut [u8]) {
     for (indices, to) in indices.as_chunks::<64>().0.iter().zip(to.as_chunks_mut::<64>().0) {
         let indices = load(&indices[..]);
         // Each permutation reads the seven low bits.
-        let halves = [0, 2]
-            .map(|part| _mm512_permutex2var_epi8(parts[part], indices, parts[part + 1]));
+        let halves =
+            [0, 2].map(|part| _mm512_permutex2var_epi8(parts[part], indices, parts[part + 1]));
         let second = _mm512_movepi8_mask(indices);
         store(&mut to[..], _mm512_mask_blend_epi8(second, halves[0], halves[1]));
     }

@@ -213,7 +213,11 @@ fn add_steps<const HOW: u8>(
         for (i, accumulators) in accumulators.iter_mut().enumerate() {
             // Without folds the partial sums are not read, so one start value
             // serves all steps.
-            let starts = if HOW & FOLD != 0 { 0 } else { a.iter().map(|a| start(a, block * ROWS + i)).sum() };
+            let starts = if HOW & FOLD != 0 {
+                0
+            } else {
+                a.iter().map(|a| start(a, block * ROWS + i)).sum()
+            };
             for (half, accumulator) in accumulators.iter_mut().enumerate() {
                 *accumulator = _mm512_set1_epi32(starts);
                 if HOW & START == 0 {

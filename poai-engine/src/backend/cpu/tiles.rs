@@ -52,8 +52,7 @@ pub(super) fn run(
         let first = down * block.rows;
         let height = block.rows.min(strips - first);
         let own = &a.as_slice()[first * t * k..][..height * t * k];
-        for (strip, packed) in
-            own.chunks_exact(t * k).zip(scratch.a.chunks_exact_mut(count * len))
+        for (strip, packed) in own.chunks_exact(t * k).zip(scratch.a.chunks_exact_mut(count * len))
         {
             pack_strip(kernel, a.side(), (t, rank, k), strip, &mut scratch.rows, packed);
         }

@@ -7,8 +7,8 @@ use super::super::tensor::Tensor;
 use super::entries::Entry;
 use super::vectorise;
 use poai_core::program::Op;
-use poai_core::program::ops::arithmetic::{rdiv, rsh, rsh_product, sat16, sat32};
 use poai_core::program::ops::RowSource;
+use poai_core::program::ops::arithmetic::{rdiv, rsh, rsh_product, sat16, sat32};
 use poai_core::simd;
 use rayon::prelude::*;
 

@@ -40,6 +40,10 @@ struct Args {
     /// little else.
     #[arg(long)]
     quick: bool,
+    /// A Python with the packages of scripts/requirements-onnx-runtime.txt, to
+    /// compare whole networks with ONNX Runtime.
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -70,7 +74,7 @@ fn report(args: &Args) -> Result<(), Failure> {
         sections: Vec::new(),
         summary: sections::SUMMARY.to_vec(),
     };
-    let mut run = Run::new(args.quick);
+    let mut run = Run::new(args.quick, args.python.clone());
     if run.is_quick() {
         let note = "a quick run of few samples and small products: do not compare its figures";
         report.machine.push(("note".into(), note.into()));

@@ -4,21 +4,30 @@ use poai_benches::Failure;
 use poai_benches::lines::Section;
 use poai_benches::quiet::{Medians, Quiet, Work};
 use poai_engine::{Backend, Cpu};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One run of the report.
 pub struct Run {
     quiet: Quiet,
     quick: bool,
+    python: Option<PathBuf>,
 }
 
 impl Run {
     /// A run; a quick one takes fewer samples of smaller products. A run with
     /// portable code only is always quick, because a full one would take an
-    /// hour.
-    pub fn new(quick: bool) -> Run {
+    /// hour. `python` is an interpreter with the packages of
+    /// `scripts/requirements-onnx-runtime.txt`.
+    pub fn new(quick: bool, python: Option<PathBuf>) -> Run {
         let quick = quick || Cpu::new().name() == "cpu-scalar";
-        Run { quiet: Quiet::new(), quick }
+        Run { quiet: Quiet::new(), quick, python }
+    }
+
+    /// The interpreter for scripts that measure other libraries, if the user
+    /// named one.
+    pub fn python(&self) -> Option<&Path> {
+        self.python.as_deref()
     }
 
     /// Whether the run is quick.

@@ -6,6 +6,7 @@ mod kernels;
 mod memory;
 mod networks;
 mod peers;
+mod peers_encoder;
 mod roofline;
 mod scaling;
 mod sizes;
@@ -95,7 +96,8 @@ pub const ALL: [Planned; 10] = [
     Planned {
         id: "peers",
         title: "Peers",
-        about: "Other libraries' 8-bit products of the same size on the same threads, in turns with ours.",
+        about: "Other libraries' 8-bit products of the same size on the same threads, in turns with ours. With `--python PATH`, also \
+                the encoder\nof *Whole networks* with other random weights in ONNX Runtime.",
         measure: peers::measure,
     },
     Planned {
@@ -115,7 +117,7 @@ pub const ALL: [Planned; 10] = [
 ];
 
 /// The lines of the summary: pairs of a section's id and the start of line ids.
-pub const SUMMARY: [(&str, &str); 24] = [
+pub const SUMMARY: [(&str, &str); 26] = [
     ("sizes", "ticketed-to-plain/4096x4096x4096/"),
     ("sizes", "recovered-to-plain/4096x4096x4096/"),
     ("sizes", "plain-to-peak/4096x4096x4096/"),
@@ -138,6 +140,8 @@ pub const SUMMARY: [(&str, &str); 24] = [
     ("networks", "audit/"),
     ("peers", "plain-to-rten/"),
     ("peers", "ticketed-to-onnxruntime/"),
+    ("peers", "encoder-traced-to-float32/"),
+    ("peers", "encoder-traced-to-int8/"),
     ("straightforward", "ticketed-to-"),
     ("memory", "peak-to-matrices/"),
 ];

@@ -17,12 +17,13 @@ const START: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(30);
 /// ONNX Runtime's threads look for more work for about 70 ms after a run, and
 /// would take processors from ours.
-const REST: Duration = Duration::from_millis(100);
+pub(super) const REST: Duration = Duration::from_millis(100);
 
 pub fn measure(run: &mut Run, section: &mut Section) -> Result<(), Failure> {
     let size = run.full_or(4096, 512);
     rten(run, section, size)?;
-    onnxruntime(run, section, size)
+    onnxruntime(run, section, size)?;
+    super::peers_encoder::measure(run, section)
 }
 
 /// Compares with rten. rten has no AMX, so it is also compared with a kernel
@@ -60,7 +61,8 @@ fn onnxruntime(run: &mut Run, section: &mut Section, size: u32) -> Result<(), Fa
         let name = backend.name();
         format!("{size}³ ticketed on {name} / ONNX Runtime{version} MatMulInteger u8×i8")
     };
-    let mut command = Command::new("python3");
+    let python = run.python().unwrap_or(std::path::Path::new("python3"));
+    let mut command = Command::new(python);
     command.args([SCRIPT, &size.to_string(), &rayon::current_num_threads().to_string()]);
     let started = Served::start("onnxruntime", &mut command)
         .and_then(|mut peer| Ok((peer.line(START)?, peer)));

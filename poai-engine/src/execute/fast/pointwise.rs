@@ -183,7 +183,7 @@ vectorise! {
         if (i64::from(reciprocal) << 15) + i64::from(HALF) <= i64::from(i32::MAX) {
             for (to, &x) in entries {
                 let value = i16::read(x).wrapping_mul(reciprocal).wrapping_add(HALF) >> SHIFT;
-                *to = i8::write(value.max(CLAMP.min).min(CLAMP.max));
+                *to = i8::write(value.clamp(CLAMP.min, CLAMP.max));
             }
         } else {
             for (to, &x) in entries {
@@ -197,7 +197,7 @@ vectorise! {
         // A shift by more than 15 also leaves only the sign.
         let shift = shift.min(15);
         for (to, &x) in to.iter_mut().zip(i16::of(x)) {
-            *to = ((i16::from_le_bytes(x) >> shift).max(-128).min(127) + 128) as u8;
+            *to = ((i16::from_le_bytes(x) >> shift).clamp(-128, 127) + 128) as u8;
         }
     }
 

@@ -188,7 +188,7 @@ fn products_that_saturate_and_products_that_cannot() {
                 };
                 let constants = [weights, requantise];
                 let about = format!("linear {shifts:?} {dtype}, {rows}×{columns}");
-                check(&about, run, &[x.clone()], &constants, op);
+                check(&about, run, std::slice::from_ref(&x), &constants, op);
                 check(&format!("{about}, scaled"), run, &[x, m], &constants, op);
             }
         }

@@ -85,7 +85,7 @@ mod unbounded {
 
 impl Quantised {
     /// Compares the integers with the floats of `graph`, of which this network
-    /// was made. `samples` has one row per sample, as in [`float::run`]. A
+    /// was made. `samples` has one row per sample, as in [`crate::float::run`]. A
     /// stored network compares its output alone.
     ///
     /// # Errors

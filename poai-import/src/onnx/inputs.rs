@@ -62,7 +62,9 @@ pub(super) fn inputs<'a>(
                     Some(&size) => sizes.push(size),
                     // The first dimension is the batch, unless another is
                     // called so.
-                    None if is_batch(&symbol) || (axis == 0 && !named_batch && rank > 1) => {
+                    None if is_batch(&symbol)
+                        || (axis == 0 && !named_batch && rank > 1 && !is_sequence(&symbol)) =>
+                    {
                         sizes.push(1);
                     }
                     None => open.push(symbol),
@@ -86,6 +88,15 @@ pub(super) fn inputs<'a>(
 fn is_batch(symbol: &str) -> bool {
     let symbol = symbol.to_ascii_lowercase();
     symbol.contains("batch") || matches!(symbol.as_str(), "n" | "b" | "bs")
+}
+
+/// Whether a symbol is called as exporters call the steps of a sequence, which
+/// are no samples of a batch.
+fn is_sequence(symbol: &str) -> bool {
+    let symbol = symbol.to_ascii_lowercase();
+    let contained = ["seq", "time", "token", "length", "steps", "frames"];
+    contained.iter().any(|part| symbol.contains(part))
+        || matches!(symbol.as_str(), "t" | "l" | "s" | "len")
 }
 
 fn number(info: &ValueInfoProto) -> Result<Number, OnnxError> {

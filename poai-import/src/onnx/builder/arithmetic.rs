@@ -8,6 +8,9 @@ use crate::onnx::node::Node;
 use crate::onnx::tensor::{self, Host, Number};
 use std::rc::Rc;
 
+/// What stands for −∞ in masks.
+const MASKED: f32 = -1e9;
+
 impl<'a> Builder<'a> {
     /// A function of every entry.
     pub(in crate::onnx) fn apply(
@@ -47,7 +50,11 @@ impl<'a> Builder<'a> {
         let mut sizes = vec![1; missing];
         sizes.extend(&host.shape);
         self.spend(host.entries.len())?;
-        let entries = host.floats();
+        let mut entries = host.floats();
+        // Masks add −∞ where nothing may be seen; a softmax sees no difference.
+        entries.iter_mut().filter(|entry| **entry == f32::NEG_INFINITY).for_each(|entry| {
+            *entry = MASKED;
+        });
         tensor::finite(&node.name, &entries)?;
         Ok(GraphConstant { shape: sizes, entries })
     }

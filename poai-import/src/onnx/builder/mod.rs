@@ -14,7 +14,7 @@ use super::error::OnnxError;
 use super::node::Node;
 use super::tensor::{self, Host, Number};
 use crate::graph::{Graph, Input, Kind, Layer, ValueShape};
-use rten_onnx::onnx::TensorProto;
+use rten_onnx::onnx::{DataType, TensorProto};
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -60,6 +60,8 @@ pub(super) struct Builder<'a> {
     pub(super) numbers: Vec<Number>,
     names: HashMap<&'a str, Slot<'a>>,
     folder: Option<&'a Path>,
+    /// The types of known tensors, which zero points have.
+    types: HashMap<&'a str, DataType>,
     /// Entries that known tensors may still take.
     budget: usize,
     limits: Limits,
@@ -72,6 +74,7 @@ impl<'a> Builder<'a> {
             shapes: vec![],
             numbers: vec![],
             names: HashMap::new(),
+            types: HashMap::new(),
             folder,
             budget: limits.weights,
             limits: *limits,
@@ -92,6 +95,7 @@ impl<'a> Builder<'a> {
         name: &'a str,
         tensor: &'a TensorProto,
     ) -> Result<(), OnnxError> {
+        self.type_of(name, tensor.data_type);
         match self.names.insert(name, Slot::Stored(tensor)) {
             None => Ok(()),
             Some(_) => {
@@ -99,6 +103,18 @@ impl<'a> Builder<'a> {
                 Err(OnnxError::Redefined { node, value: name.to_owned() })
             }
         }
+    }
+
+    /// Remembers the type of a known tensor.
+    pub(in crate::onnx) fn type_of(&mut self, name: &'a str, kind: Option<DataType>) {
+        if let Some(kind) = kind {
+            self.types.insert(name, kind);
+        }
+    }
+
+    /// The type of a known tensor, if a node did not compute it.
+    pub(in crate::onnx) fn known_type(&self, name: &str) -> Option<DataType> {
+        self.types.get(name).copied()
     }
 
     /// Defines a node's output.

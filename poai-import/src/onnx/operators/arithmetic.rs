@@ -41,18 +41,31 @@ impl Read<'_, '_> {
         };
         node.only(&[])?;
         let mut result = self.first()?;
+        let mut whole = self.is_whole(&result);
         for index in 1..node.inputs() {
             let next = self.builder.operand(node, index)?;
+            whole &= self.is_whole(&next);
+            if whole && operation == Operation::Div && !known(&result, &next) {
+                return Err(node.unsupported(WHOLE));
+            }
             result = match (&result, &next) {
                 // A class that is compared or shifted is still decided by it.
                 (Operand::Class { .. }, Operand::Known(_)) => result,
                 _ => self.builder.pair(node, operation, &result, &next)?,
             };
         }
+        if whole {
+            self.builder.keep_number(&result, Number::Whole);
+        }
         if matches!(operator, "And" | "Or") {
             result = as_bool(result);
         }
         one(result)
+    }
+
+    /// Whether an operand has whole numbers.
+    pub(super) fn is_whole(&self, operand: &Operand) -> bool {
+        !matches!(operand, Operand::Class { .. }) && self.builder.number(operand) != Number::Real
     }
 
     fn mean(&mut self) -> Result<Vec<Operand>, OnnxError> {
@@ -173,15 +186,33 @@ impl Read<'_, '_> {
             ),
             _ => None,
         };
+        // From here on, the numbers are real: divisions have fractions.
+        if let (Operand::Value(_), Number::Real, true) = (&of, number, self.is_whole(&of)) {
+            let rank = self.builder.shape(&of).rank();
+            let by = crate::graph::GraphConstant::scalar(1.0, rank);
+            return one(self.builder.layer(node, crate::graph::Kind::Scale { by }, &[of])?);
+        }
         let cast = match (&of, function) {
             (Operand::Class { .. }, _) | (_, None) => of,
             (_, Some(function)) => self.builder.apply(node, &of, function)?,
         };
+        if number != Number::Real && from == Number::Real {
+            self.builder.keep_number(&cast, number);
+        }
         one(match cast {
             Operand::Known(host) => Host { number, ..(*host).clone() }.into(),
             other => other,
         })
     }
+}
+
+/// Why a division of integers is refused.
+pub(super) const WHOLE: &str =
+    "a division of whole numbers, which rounds; cast to floats before it";
+
+/// Whether both operands are known.
+const fn known(a: &Operand, b: &Operand) -> bool {
+    matches!((a, b), (Operand::Known(_), Operand::Known(_)))
 }
 
 /// x without its fraction.

@@ -8,6 +8,7 @@ use crate::graph::expression::Operation;
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::tensor::{Host, Number};
+use rten_onnx::onnx::DataType;
 
 impl Read<'_, '_> {
     pub(super) fn quantised(&mut self, operator: &str) -> Result<Option<Vec<Operand>>, OnnxError> {
@@ -16,18 +17,17 @@ impl Read<'_, '_> {
             "QuantizeLinear" => {
                 node.only(&["axis", "saturate", "output_dtype", "block_size", "precision"])?;
                 let x = self.first()?;
-                let zero = self.builder.optional_host(node, 2)?;
+                node.fixed("block_size", 0)?;
                 if let Operand::Known(host) = &x {
                     let scale = self.builder.host(node, 1)?;
+                    let zero = self.builder.optional_host(node, 2)?;
                     return one(self.quantise(host, &scale, zero.as_deref())?);
                 }
-                // Without a zero, the result has bytes from 0 on.
-                let byte = Host::scalar(Number::Natural, 0.0);
-                let bytes = zero.is_none() && !node.has("output_dtype");
-                one(self.rectified(&x, if bytes { Some(&byte) } else { zero.as_deref() })?)
+                one(self.saturated(&x, 1, 2)?)
             }
             "DequantizeLinear" => {
                 node.only(&["axis", "block_size", "output_dtype"])?;
+                node.fixed("block_size", 0)?;
                 one(self.real(0, 1, 2)?)
             }
             // The value stands for itself, with a scale of 1 and a zero of 0.
@@ -54,7 +54,7 @@ impl Read<'_, '_> {
                 node.only(&[])?;
                 let (a, b) = (self.real(0, 1, 2)?, self.real(3, 4, 5)?);
                 let product = self.product(&a, &b)?;
-                one(self.ended(&product, 7)?)
+                one(self.saturated(&product, 6, 7)?)
             }
             "QLinearConv" => {
                 let x = self.real(0, 1, 2)?;
@@ -74,7 +74,7 @@ impl Read<'_, '_> {
                     }
                 };
                 let made = self.convolution(&x, &weights, bias, false)?;
-                one(self.ended(&made, 7)?)
+                one(self.saturated(&made, 6, 7)?)
             }
             "com.microsoft.QGemm" => self.q_gemm(),
             "com.microsoft.QLinearAdd" | "com.microsoft.QLinearMul" => {
@@ -83,7 +83,7 @@ impl Read<'_, '_> {
                 let add = operator.ends_with("Add");
                 let operation = if add { Operation::Add } else { Operation::Mul };
                 let made = self.builder.pair(node, operation, &a, &b)?;
-                one(self.ended(&made, 7)?)
+                one(self.saturated(&made, 6, 7)?)
             }
             "com.microsoft.QLinearSigmoid" => {
                 node.only(&[])?;
@@ -144,7 +144,7 @@ impl Read<'_, '_> {
         let product = self.product(&a, &b)?;
         let product = self.builder.times(node, &product, node.float("alpha", 1.0)?.into())?;
         let Some(bias) = self.builder.optional_host(node, 6)? else {
-            return one(self.ended(&product, 8)?);
+            return one(self.saturated(&product, 7, 8)?);
         };
         let (x, w) = (self.builder.host(node, 1)?, self.builder.host(node, 4)?);
         let x = x.only().unwrap_or(1.0);
@@ -152,7 +152,7 @@ impl Read<'_, '_> {
         let entries = bias.entries.iter().zip(each).map(|(b, w)| b * x * w).collect();
         let bias = Host { number: Number::Real, entries, ..(*bias).clone() }.into();
         let made = self.builder.pair(node, Operation::Add, &product, &bias)?;
-        one(self.ended(&made, 8)?)
+        one(self.saturated(&made, 7, 8)?)
     }
 
     /// The real numbers that an input stands for.
@@ -216,34 +216,49 @@ impl Read<'_, '_> {
         scale: &Host,
         zero: Option<&Host>,
     ) -> Result<Operand, OnnxError> {
+        let zero_number = zero.map_or(Number::Natural, |zero| zero.number);
         let (Some(scale), zero) = (scale.only(), zero.map_or(Some(0.0), Host::only)) else {
             return Err(self.node.unsupported("scales of single places"));
         };
         let zero = zero.unwrap_or(0.0);
         self.builder.spend(host.entries.len())?;
-        let of = |&entry: &f64| (entry / scale).round_ties_even() + zero;
+        let (low, high) =
+            if zero_number == Number::Natural { (0.0, 255.0) } else { (-128.0, 127.0) };
+        let of = |&entry: &f64| ((entry / scale).round_ties_even() + zero).clamp(low, high);
         let entries = host.entries.iter().map(of).collect();
         Ok(Host { number: Number::Whole, entries, ..host.clone() }.into())
     }
 
-    /// A value whose quantisation cuts off negative numbers, as those of files
-    /// with a fused Relu do.
-    fn rectified(&mut self, x: &Operand, zero: Option<&Host>) -> Result<Operand, OnnxError> {
-        let least = zero.is_some_and(|zero| {
-            let least = if zero.number == Number::Natural { 0.0 } else { -128.0 };
-            zero.number != Number::Real && zero.entries.iter().all(|&zero| zero == least)
-        });
-        match least {
-            true => self.builder.apply(self.node, x, Expression::relu()),
-            false => Ok(x.clone()),
-        }
-    }
-
-    /// The end of an operator that quantises its result by the zero of an
-    /// input.
-    fn ended(&mut self, x: &Operand, zero: usize) -> Result<Operand, OnnxError> {
-        let zero = self.builder.optional_host(self.node, zero)?;
-        self.rectified(x, zero.as_deref())
+    /// A value that the file quantises with the scale and the zero of two
+    /// inputs: it saturates at the ends of the integers' type. Quantisers leave
+    /// out a Relu, a Clip or a Relu6 whose bounds are those ends.
+    fn saturated(&mut self, x: &Operand, scale: usize, zero: usize) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        let scale = self.builder.host(node, scale)?;
+        let named = node.optional(zero).and_then(|name| self.builder.known_type(name));
+        let zero = self.builder.optional_host(node, zero)?;
+        let kind = DataType(i32::try_from(node.integer("output_dtype", 0)).unwrap_or(0));
+        let number = match &zero {
+            Some(zero) => zero.number,
+            // Without a zero, the result has bytes from 0 on.
+            None => Number::of(kind).unwrap_or(Number::Natural),
+        };
+        let wide = [DataType::INT16, DataType::UINT16];
+        let wide = wide.contains(&kind) || named.is_some_and(|kind| wide.contains(&kind));
+        let (low, high) = match (number, wide) {
+            (Number::Natural, false) => (0.0, 255.0),
+            (Number::Natural, true) => (0.0, 65535.0),
+            (Number::Whole, false) => (-128.0, 127.0),
+            (Number::Whole, true) => (-32768.0, 32767.0),
+            _ => return Err(node.unsupported("a zero of another type than integers")),
+        };
+        let zero = zero.map_or(Some(0.0), |zero| zero.only());
+        let (Some(scale), Some(zero)) = (scale.only(), zero) else {
+            return Err(node.unsupported("a value with a scale for each place of an axis"));
+        };
+        let bounds = [low, high].map(|bound| (bound - zero) * scale);
+        let clipped = Expression::X.by(Operation::Max, bounds[0]).by(Operation::Min, bounds[1]);
+        self.builder.apply(node, x, clipped)
     }
 }
 

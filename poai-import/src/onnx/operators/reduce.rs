@@ -105,6 +105,7 @@ impl Read<'_, '_> {
             read.builder.times(node, &mean, count)
         };
         match operator {
+            "ReduceMean" if self.is_whole(x) => Err(node.unsupported(super::arithmetic::WHOLE)),
             "ReduceMean" => self.builder.reduce(node, x, axes, Reduction::Mean),
             "ReduceMax" => self.builder.reduce(node, x, axes, Reduction::Max),
             "ReduceMin" => {

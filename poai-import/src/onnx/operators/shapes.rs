@@ -120,6 +120,9 @@ impl Read<'_, '_> {
             "value_string",
         ])?;
         if let Some(tensor) = node.tensor("value") {
+            if let Some(name) = node.outputs().first() {
+                self.builder.type_of(name, tensor.data_type);
+            }
             return self.builder.stored(&node.name, tensor);
         }
         let (entries, number, list): (Vec<f64>, _, _) =

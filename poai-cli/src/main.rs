@@ -80,7 +80,7 @@ impl Task {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Program::try_parse() {
+    let outcome = match Program::try_parse_from(verify::expanded(std::env::args_os())) {
         Ok(program) => program.task.run(),
         Err(help) if !help.use_stderr() => terminal::print(&help.to_string()),
         Err(help) if help.kind() == DisplayHelpOnMissingArgumentOrSubcommand => {

@@ -6,8 +6,11 @@ mod mined;
 mod trace;
 
 use crate::failure::{EXIT_CODES, Failure};
+use std::ffi::OsString;
 
 /// Verify a mined proof; with a subcommand, messages about a trace or a proof of inference.
+///
+/// `poai verify FILE --key KEY …` is short for `poai verify inference FILE --key KEY …`.
 #[derive(clap::Args)]
 #[command(
     after_help = EXIT_CODES,
@@ -29,6 +32,21 @@ enum Claim {
     Answer(trace::Answer),
     Receipt(trace::Receipt),
     Inference(inference::Args),
+}
+
+/// The program's arguments, with `verify FILE --key KEY …` spelt out as `verify
+/// inference FILE --key KEY …`: only proofs of inference have keys.
+pub fn expanded(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = arguments.into_iter().collect();
+    let is = |at: usize, name: &str| all.get(at).is_some_and(|own| own == name);
+    let keyed = all.iter().skip(2).any(|own| {
+        let text = own.to_string_lossy();
+        text == "--key" || text.starts_with("--key=")
+    });
+    if is(1, "verify") && keyed && !is(2, "inference") {
+        all.insert(2, OsString::from("inference"));
+    }
+    all
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {

@@ -21,6 +21,9 @@ fn a_proof_of_inference_is_verified_with_either_key_file() {
         assert!(text.contains("valid: ") && text.contains(program), "{text}");
         printed(&verify(&proof, &["--key", &key, "--deployment", &deployment]));
         printed(&verify(&deployment, &["--key", &key]));
+        // A key says what kind of proof it is.
+        let short = ["verify", &proof[..], "--key", &key, "--deployment", &deployment];
+        assert!(printed(&poai(&short)).contains("valid: "));
     }
     let beside = printed(&verify(&deployment, &[]));
     assert!(beside.contains("read beside the deployment"), "{beside}");

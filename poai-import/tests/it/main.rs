@@ -6,6 +6,7 @@ mod exported;
 mod external;
 mod hostile;
 mod layers;
+mod meaning;
 mod model;
 mod nodes;
 mod onnx;

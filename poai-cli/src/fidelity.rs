@@ -18,6 +18,9 @@ const WORST_MAX: f64 = 0.25;
 const CLIPPED_INPUT_MAX: f64 = 0.0025;
 /// The same of a layer's entries.
 const CLIPPED_LAYER_MAX: f64 = 0.01;
+/// The largest share of the output's entries with few integers that gives no
+/// warning.
+const COARSE_MAX: f64 = 0.1;
 
 /// Scales, errors and warnings of a quantised network and its input.
 #[derive(Clone, Debug)]
@@ -95,6 +98,14 @@ impl Fidelity {
                 ));
             }
         }
+        let coarse = self.input.unwrap_or(self.calibration).coarse_output;
+        if coarse > COARSE_MAX {
+            found.push(format!(
+                "{} of the output's entries are so much smaller than the largest that they have \
+                 few integers; choose a part of the output with --output",
+                percent(coarse)
+            ));
+        }
         if self.clipped_input > CLIPPED_INPUT_MAX {
             found.push(format!(
                 "{} of the input's entries are beyond the calibrated range and were clipped; \
@@ -143,6 +154,7 @@ impl Fidelity {
                 "worst_error": errors.worst,
                 "worst_sample": first + errors.worst_sample,
                 "clipped": clipped,
+                "coarse_output": errors.coarse_output,
             })
         };
         let clipped = self.clipped_input;

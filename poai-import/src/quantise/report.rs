@@ -18,6 +18,8 @@ const CHUNK: usize = 32;
 /// A sample's floats count as no smaller than this part of all samples' mean.
 /// Otherwise a sample whose output is nearly zero would have any error.
 const FLOOR: f64 = 0.01;
+/// Entries of the output below this many units have few integers.
+const COARSE: f64 = 8.0;
 
 /// The error of one layer's integers against the floats.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +58,11 @@ pub struct SampleErrors {
     pub worst_sample: usize,
     /// The share of the input's entries beyond the calibrated range.
     pub clipped_input: f64,
+    /// The share of the output's entries other than 0 that have few integers:
+    /// their floats are below 8 units. One scale serves the whole output, so
+    /// small entries beside large ones are rounded coarsely.
+    #[serde(default)]
+    pub coarse_output: f64,
 }
 
 /// The integers' error on samples, layer by layer and sample by sample.
@@ -204,12 +211,14 @@ pub(super) struct Measure<'a> {
     each: Vec<[f64; 2]>,
     /// The entries of the inputs beyond their ranges, and all of them.
     clipped: [u64; 2],
+    /// The entries of the output with few integers, and all but zeros.
+    coarse: [u64; 2],
 }
 
 impl<'a> Measure<'a> {
     pub(super) fn new(quantised: &'a Quantised) -> Measure<'a> {
         let values = vec![Sums::default(); quantised.values.len()];
-        Measure { quantised, values, each: vec![], clipped: [0; 2] }
+        Measure { quantised, values, each: vec![], clipped: [0; 2], coarse: [0; 2] }
     }
 
     /// Compares the values of some samples.
@@ -241,6 +250,11 @@ impl<'a> Measure<'a> {
         }
         self.clipped = inputs;
         let Some(floats) = floats.last() else { return Ok(()) };
+        let few = (COARSE * self.quantised.output_scale) as f32;
+        for &float in floats.iter().filter(|float| **float != 0.0) {
+            self.coarse[0] += u64::from(float.abs() < few);
+            self.coarse[1] += 1;
+        }
         let output = trace.value(self.quantised.network.program().output())?;
         let output = self.quantised.dequantise_output(output);
         for (own, floats) in output.outer_iter().zip(floats.outer_iter()) {
@@ -271,7 +285,8 @@ impl<'a> Measure<'a> {
         let error = |[error, total]: &[f64; 2]| relative(*error, total.max(floor));
         let each: Vec<f64> = self.each.iter().map(error).collect();
         let clipped_input = self.clipped[0] as f64 / self.clipped[1].max(1) as f64;
-        let samples = SampleErrors { clipped_input, ..SampleErrors::of(&each) };
+        let coarse_output = self.coarse[0] as f64 / self.coarse[1].max(1) as f64;
+        let samples = SampleErrors { clipped_input, coarse_output, ..SampleErrors::of(&each) };
         Comparison { layers: layers.collect(), samples, each }
     }
 }
@@ -283,7 +298,7 @@ impl SampleErrors {
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         let median = sorted.get(sorted.len().saturating_sub(1) / 2).map_or(0.0, |at| at.0);
         let (worst, worst_sample) = sorted.last().copied().unwrap_or_default();
-        SampleErrors { count: each.len(), median, worst, worst_sample, clipped_input: 0.0 }
+        SampleErrors { count: each.len(), median, worst, worst_sample, ..SampleErrors::default() }
     }
 }
 

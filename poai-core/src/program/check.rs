@@ -34,7 +34,7 @@ impl Check<'_> {
                 self.linear(*weights, *requantise, shifts, clamp)
             }
             Op::Unfold(window) => self.unfold(window),
-            Op::Add { shift, clamp, .. } => {
+            Op::Add { shift, clamp, .. } | Op::Mul { shift, clamp } => {
                 let [a, b] = self.two()?;
                 if (b.rows, b.columns) != (a.rows, a.columns) {
                     return Err(self.bad(1, format!("batch·{}×{}", a.rows, a.columns), b));
@@ -126,14 +126,6 @@ impl Check<'_> {
                 Ok(Form { rows: Dim::fixed(1), dtype: Dtype::I32, ..x })
             }
             Op::L2Normalise => Ok(Form { dtype: Dtype::I16, ..self.one()? }),
-            Op::Mul { shift, clamp } => {
-                let [a, b] = self.two()?;
-                if (b.rows, b.columns) != (a.rows, a.columns) {
-                    return Err(self.bad(1, format!("batch·{}×{}", a.rows, a.columns), b));
-                }
-                self.numbers(&[*shift], Some(clamp))?;
-                Ok(Form { dtype: clamp.dtype, ..a })
-            }
             Op::Curve { table, shift, .. } => {
                 self.require(*shift <= CURVE_SHIFT_MAX, "expected a shift up to 23")?;
                 self.table("table", *table, 257, 1, Dtype::I16)?;

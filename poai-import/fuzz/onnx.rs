@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Ok(graph) = options.read(bytes) else { return };
     let shapes = graph.shapes().unwrap();
-    let entries = shapes.iter().map(Shape::entries).fold(0, usize::saturating_add);
+    let entries = shapes.iter().map(ValueShape::entries).fold(0, usize::saturating_add);
     if entries > 1 << 12 || graph.layers.len() > 64 {
         return;
     }

@@ -201,12 +201,13 @@ impl Read<'_, '_> {
     fn centred(&mut self, input: usize, zero: usize) -> Result<Operand, OnnxError> {
         let node = self.node;
         let x = self.builder.operand(node, input)?;
-        let Operand::Known(host) = &x else { return Ok(x) };
-        let Some(zero) = self.builder.optional_host(node, zero)? else { return Ok(x) };
-        let negative = zero.entries.iter().map(|zero| -zero).collect();
-        let negative = Host { entries: negative, ..(*zero).clone() }.into();
-        let _ = host;
-        self.builder.pair(node, Operation::Add, &x, &negative)
+        let zero = self.builder.optional_host(node, zero)?;
+        match (&x, zero) {
+            (Operand::Known(_), Some(zero)) => {
+                self.builder.pair(node, Operation::Sub, &x, &Operand::Known(zero))
+            }
+            _ => Ok(x),
+        }
     }
 
     /// A known tensor's integers.

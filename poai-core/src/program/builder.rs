@@ -1,6 +1,7 @@
 //! Building programs. Every shape is checked when a step is added.
 
 use super::check::Check;
+use super::tensor::BatchAxis;
 use super::{Constant, ConstantId, Extent, Form, Op, Program, ProgramError, Step, ValueId};
 use crate::digest::Root;
 use alloc::borrow::ToOwned;
@@ -8,8 +9,11 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The largest number of inputs of a program.
-const INPUTS_MAX: usize = 16;
+/// The largest number of inputs of a program without a list of outputs.
+pub(super) const INPUTS_MAX: usize = 16;
+/// The largest number of inputs, and of outputs, of a program with a list of
+/// outputs.
+pub(super) const LISTED_MAX: usize = 4096;
 /// The largest number of steps, and of constants.
 const STEPS_MAX: usize = 1 << 16;
 /// The largest length of a name in bytes.
@@ -82,12 +86,15 @@ impl Builder {
         }
     }
 
-    /// The first input, constant or step before the last that no step reads.
-    fn unread(&self) -> Option<String> {
+    /// The first input, constant or value that is no output and that no step
+    /// reads.
+    fn unread(&self, outputs: &[ValueId]) -> Option<String> {
         let mut values = vec![false; self.inputs.len() + self.steps.len()];
         let mut constants = vec![false; self.constants.len()];
-        if let Some(output) = values.last_mut() {
-            *output = true;
+        for output in outputs {
+            if let Some(read) = values.get_mut(output.0 as usize) {
+                *read = true;
+            }
         }
         for step in &self.steps {
             let (ids, count) = step.op.constants();
@@ -118,9 +125,26 @@ impl Builder {
     /// [`ProgramError`] if the program is empty or too large, if no step reads
     /// an input, a constant or an earlier step, or if a name is too long.
     pub fn finish(self) -> Result<Program, ProgramError> {
+        // `finish_with` refuses a program without steps.
+        let last = (self.inputs.len() + self.steps.len()).saturating_sub(1);
+        self.finish_with(&[ValueId(u32::try_from(last).unwrap_or(u32::MAX))], 0)
+    }
+
+    /// Finishes a program that lists its outputs.
+    ///
+    /// The first `states` inputs are states. Output i is the value with which
+    /// the next run continues state i.
+    ///
+    /// # Errors
+    /// [`ProgramError`] as [`Builder::finish`]. It is also an error if an output
+    /// is listed twice or is no step's value, if a state is not shared, or if it
+    /// has another form than its output.
+    pub fn finish_with(self, outputs: &[ValueId], states: u32) -> Result<Program, ProgramError> {
         let (inputs, constants, steps) =
             (self.inputs.len(), self.constants.len(), self.steps.len());
-        let fits = (1..=INPUTS_MAX).contains(&inputs)
+        let last = ValueId((inputs + steps).saturating_sub(1) as u32);
+        let most = if states == 0 && outputs == [last] { INPUTS_MAX } else { LISTED_MAX };
+        let fits = (1..=most).contains(&inputs)
             && constants <= STEPS_MAX
             && (1..=STEPS_MAX).contains(&steps);
         if !fits {
@@ -131,7 +155,9 @@ impl Builder {
             let step = alloc::format!("input {input}");
             return Err(ProgramError::Number { step, what: "expected entries, got none" });
         }
-        if let Some(unread) = self.unread() {
+        self.check_outputs(outputs, states)?;
+        self.check_streams()?;
+        if let Some(unread) = self.unread(outputs) {
             return Err(ProgramError::Unread(unread));
         }
         let names = self.steps.iter().map(|step| &step.name);
@@ -139,6 +165,49 @@ impl Builder {
         if let Some(name) = names.find(|name| name.len() > NAME_MAX) {
             return Err(ProgramError::Name(name.len()));
         }
-        Ok(Program { inputs: self.inputs, constants: self.constants, steps: self.steps })
+        let Builder { inputs, constants, steps, .. } = self;
+        Ok(Program { inputs, constants, steps, outputs: outputs.to_vec(), states })
+    }
+
+    fn check_outputs(&self, outputs: &[ValueId], states: u32) -> Result<(), ProgramError> {
+        let states = states as usize;
+        if !(1..=LISTED_MAX).contains(&outputs.len()) || states > outputs.len() {
+            return Err(ProgramError::Outputs { outputs: outputs.len(), states });
+        }
+        let mut listed = vec![false; self.steps.len()];
+        for output in outputs {
+            let step = (output.0 as usize).checked_sub(self.inputs.len());
+            match step.and_then(|step| listed.get_mut(step)) {
+                Some(twice) if !*twice => *twice = true,
+                _ => return Err(ProgramError::Output(*output)),
+            }
+        }
+        if let Some(input) = self.inputs.iter().position(|form| form.batch == BatchAxis::Columns) {
+            let what = "expected rows for every item, or a shared input";
+            return Err(ProgramError::Number { step: alloc::format!("input {input}"), what });
+        }
+        for (state, output) in outputs.iter().enumerate().take(states) {
+            let (expected, got) = (self.inputs.get(state).copied(), self.form(*output));
+            let shared = expected.is_some_and(|form| form.batch == BatchAxis::None);
+            if expected != got || !shared {
+                return Err(ProgramError::State { state, expected, got });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that no two steps read one stream of random bytes.
+    fn check_streams(&self) -> Result<(), ProgramError> {
+        let mut seen = alloc::collections::BTreeSet::new();
+        for step in &self.steps {
+            if let Op::Training(op) = &step.op
+                && let Some(stream) = op.stream()
+                && !seen.insert(stream)
+            {
+                let what = "expected a stream that no other step has";
+                return Err(ProgramError::Number { step: step.name.clone(), what });
+            }
+        }
+        Ok(())
     }
 }

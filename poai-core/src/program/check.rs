@@ -3,7 +3,7 @@
 
 use super::error::ProgramError;
 use super::op::{Clamp, ConstantId, GroupWindow, Op, Window};
-use super::tensor::{COLUMNS_MAX, Dim, Dtype, Extent, Form};
+use super::tensor::{BatchAxis, COLUMNS_MAX, Dim, Dtype, Extent, Form};
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -29,15 +29,18 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// The form of the output.
     pub(super) fn form(&self) -> Result<Form, ProgramError> {
+        self.batch_axes()?;
         match self.op {
+            Op::Training(op) => self.training(op),
             Op::Linear { weights, requantise, shifts, clamp } => {
                 self.linear(*weights, *requantise, shifts, clamp)
             }
             Op::Unfold(window) => self.unfold(window),
             Op::Add { shift, clamp, .. } | Op::Mul { shift, clamp } => {
                 let [a, b] = self.two()?;
-                if (b.rows, b.columns) != (a.rows, a.columns) {
-                    return Err(self.bad(1, format!("batch·{}×{}", a.rows, a.columns), b));
+                let expected = Form { dtype: b.dtype, ..a };
+                if b != expected {
+                    return Err(self.bad(1, format!("{expected}"), b));
                 }
                 self.numbers(&[*shift], Some(clamp))?;
                 Ok(Form { dtype: clamp.dtype, ..a })
@@ -112,7 +115,14 @@ impl Check<'_> {
                 Ok(Form { rows: x.columns, columns: x.rows, ..x })
             }
             Op::Reshape { rows, columns } => self.reshape(*rows, *columns),
-            Op::RowScale => Ok(Form { columns: Dim::fixed(1), dtype: Dtype::I32, ..self.one()? }),
+            Op::RowScale => {
+                let x = self.one()?;
+                let batch = match x.batch {
+                    BatchAxis::Rows => BatchAxis::Rows,
+                    BatchAxis::Columns | BatchAxis::None => BatchAxis::None,
+                };
+                Ok(Form { columns: Dim::fixed(1), dtype: Dtype::I32, batch, ..x })
+            }
             Op::Quantise => {
                 let [x, scale] = self.two()?;
                 self.row_scale(1, &x, &scale)?;
@@ -137,6 +147,38 @@ impl Check<'_> {
                 self.group_linear(*weights, *requantise, *groups, shifts, clamp)
             }
             Op::Product { blocks, shift, clamp } => self.product(*blocks, *shift, clamp),
+        }
+    }
+
+    /// Checks that the batch multiplies what the step takes (spec §12).
+    fn batch_axes(&self) -> Result<(), ProgramError> {
+        let permitted: &[BatchAxis] = match self.op {
+            // Each checks its own.
+            Op::Training(_) => return Ok(()),
+            Op::RowScale => return Ok(()),
+            // Steps that compute a row from the same row.
+            Op::Add { .. }
+            | Op::Requantise { .. }
+            | Op::Relu
+            | Op::Table { .. }
+            | Op::ScaleColumns { .. }
+            | Op::Quantise
+            | Op::Softmax { .. }
+            | Op::Normalise { .. }
+            | Op::L2Normalise
+            | Op::Mul { .. }
+            | Op::Curve { .. }
+            | Op::Linear { .. } => &[BatchAxis::Rows, BatchAxis::None],
+            _ => &[BatchAxis::Rows],
+        };
+        let first = self.inputs.first().map(|input| input.batch);
+        let bad = |input: &Form| !permitted.contains(&input.batch) || Some(input.batch) != first;
+        match self.inputs.iter().position(bad) {
+            Some(input) => {
+                let expected = "the batch axis of the step's other inputs".to_owned();
+                Err(self.bad(input, expected, self.inputs[input]))
+            }
+            None => Ok(()),
         }
     }
 
@@ -352,14 +394,19 @@ impl Check<'_> {
         }
     }
 
-    fn head_width(&self, heads: u32, form: &Form, input: usize) -> Result<(), ProgramError> {
+    pub(super) fn head_width(
+        &self,
+        heads: u32,
+        form: &Form,
+        input: usize,
+    ) -> Result<(), ProgramError> {
         if heads == 0 || form.columns.per_token || !form.columns.units.is_multiple_of(heads) {
             return Err(self.bad(input, format!("a multiple of {heads} columns"), *form));
         }
         Ok(())
     }
 
-    fn window(&self, window: &Window, x: &Form) -> Result<[u32; 2], ProgramError> {
+    pub(super) fn window(&self, window: &Window, x: &Form) -> Result<[u32; 2], ProgramError> {
         self.fixed(x)?;
         let pixels = window.height.checked_mul(window.width).map(Dim::fixed);
         if pixels != Some(x.rows) {
@@ -370,17 +417,22 @@ impl Check<'_> {
             area.is_some_and(|area| area <= COLUMNS_MAX),
             "expected a window of at most 65536 pixels",
         )?;
+        self.window_positions(window)
+    }
+
+    /// The height and width of a window's positions.
+    pub(super) fn window_positions(&self, window: &Window) -> Result<[u32; 2], ProgramError> {
         window.output().ok_or_else(|| self.number("expected a window that fits the image"))
     }
 
-    fn area(&self, height: u32, width: u32) -> Result<Dim, ProgramError> {
+    pub(super) fn area(&self, height: u32, width: u32) -> Result<Dim, ProgramError> {
         height
             .checked_mul(width)
             .map(Dim::fixed)
             .ok_or_else(|| self.number("expected fewer than 2^32 pixels"))
     }
 
-    fn exponentials(&self, table: ConstantId) -> Result<(), ProgramError> {
+    pub(super) fn exponentials(&self, table: ConstantId) -> Result<(), ProgramError> {
         self.table("table", table, 256, 1, Dtype::I16)
     }
 
@@ -408,7 +460,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn numbers(&self, shifts: &[u8], clamp: Option<&Clamp>) -> Result<(), ProgramError> {
+    pub(super) fn numbers(&self, shifts: &[u8], clamp: Option<&Clamp>) -> Result<(), ProgramError> {
         self.require(shifts.iter().all(|&shift| shift <= SHIFT_MAX), "expected shifts up to 62")?;
         let Some(clamp) = clamp else { return Ok(()) };
         let (min, max) = clamp.dtype.range();
@@ -416,22 +468,22 @@ impl Check<'_> {
         self.require(fits, "expected a clamp within the range of its type")
     }
 
-    fn constant(&self, id: ConstantId) -> Result<Extent, ProgramError> {
+    pub(super) fn constant(&self, id: ConstantId) -> Result<Extent, ProgramError> {
         let constant = self.constants.get(id.0 as usize).copied();
         constant.ok_or_else(|| ProgramError::Constant { step: self.step.to_owned(), constant: id })
     }
 
-    fn one(&self) -> Result<Form, ProgramError> {
+    pub(super) fn one(&self) -> Result<Form, ProgramError> {
         let [x] = self.inputs else { return Err(self.count("1")) };
         Ok(*x)
     }
 
-    fn two(&self) -> Result<[Form; 2], ProgramError> {
+    pub(super) fn two(&self) -> Result<[Form; 2], ProgramError> {
         let [a, b] = self.inputs else { return Err(self.count("2")) };
         Ok([*a, *b])
     }
 
-    fn typed(&self, input: usize, dtype: Dtype) -> Result<Form, ProgramError> {
+    pub(super) fn typed(&self, input: usize, dtype: Dtype) -> Result<Form, ProgramError> {
         let Some(form) = self.inputs.get(input) else { return Err(self.count("more")) };
         if form.dtype != dtype {
             return Err(self.bad(input, format!("{dtype}"), *form));
@@ -440,7 +492,7 @@ impl Check<'_> {
     }
 
     /// The columns of a form whose columns do not depend on the run.
-    fn fixed(&self, form: &Form) -> Result<u32, ProgramError> {
+    pub(super) fn fixed(&self, form: &Form) -> Result<u32, ProgramError> {
         if form.columns.per_token {
             return Err(self.bad(
                 0,
@@ -451,24 +503,29 @@ impl Check<'_> {
         Ok(form.columns.units)
     }
 
-    fn require(&self, holds: bool, what: &'static str) -> Result<(), ProgramError> {
+    pub(super) fn require(&self, holds: bool, what: &'static str) -> Result<(), ProgramError> {
         if holds { Ok(()) } else { Err(self.number(what)) }
     }
 
-    fn number(&self, what: &'static str) -> ProgramError {
+    pub(super) fn number(&self, what: &'static str) -> ProgramError {
         ProgramError::Number { step: self.step.to_owned(), what }
     }
 
-    fn count(&self, expected: &'static str) -> ProgramError {
+    pub(super) fn count(&self, expected: &'static str) -> ProgramError {
         let (step, got) = (self.step.to_owned(), self.inputs.len());
         ProgramError::Inputs { step, op: self.op.name(), expected, got }
     }
 
-    fn bad(&self, input: usize, expected: String, got: Form) -> ProgramError {
+    pub(super) fn bad(&self, input: usize, expected: String, got: Form) -> ProgramError {
         ProgramError::Form { step: self.step.to_owned(), input, expected, got }
     }
 
-    fn extent(&self, which: &'static str, expected: String, got: Extent) -> ProgramError {
+    pub(super) fn extent(
+        &self,
+        which: &'static str,
+        expected: String,
+        got: Extent,
+    ) -> ProgramError {
         ProgramError::Extent { step: self.step.to_owned(), which, expected, got }
     }
 }

@@ -13,14 +13,17 @@
 
 mod codec;
 
+use super::builder::LISTED_MAX;
 use super::check::STEP_INPUTS_MAX;
 use super::op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
-use super::tensor::{Dim, Dtype, Extent, Form};
+use super::tensor::{Dim, Dtype, Extent};
+use super::training;
 use super::{Builder, Program, ProgramError};
 use crate::digest::derive;
 use crate::digest::{ArchitectureId, ProgramId, Root};
 use alloc::vec::Vec;
-use codec::{Bytes, Codec, Reader, Sections};
+pub(super) use codec::Codec;
+use codec::{Bytes, Reader, Sections};
 
 /// The first bytes of a program.
 const MAGIC: &[u8] = b"poai program 1\n";
@@ -92,10 +95,12 @@ impl Program {
         let (structure, numbers) = (all.u32()? as usize, all.u32()? as usize);
         let mut codec =
             Reader { structure: Bytes(all.take(structure)?), numbers: Bytes(all.take(numbers)?) };
-        let inputs = decode_inputs(&mut codec)?;
+        let inputs = codec.inputs()?;
         let mut builder = Builder::new(&inputs);
         let extents = decode_extents(&mut codec)?;
         let steps = decode_steps(&mut codec)?;
+        let outputs = decode_outputs(&mut codec)?;
+        let listed = outputs.is_some();
         if !codec.structure.0.is_empty() || !codec.numbers.0.is_empty() {
             return Err(ProgramDecodeError::Length);
         }
@@ -113,7 +118,15 @@ impl Program {
         if !all.0.is_empty() {
             return Err(ProgramDecodeError::Length);
         }
-        Ok(builder.finish()?)
+        let program = match outputs {
+            Some((states, outputs)) => builder.finish_with(&outputs, states)?,
+            None => builder.finish()?,
+        };
+        // A list that names only the last value has another encoding.
+        if program.has_list() != listed {
+            return Err(ProgramDecodeError::Field { what: "outputs", value: 1 });
+        }
+        Ok(program)
     }
 
     /// The identifier of structure and shapes.
@@ -143,10 +156,7 @@ impl Program {
 
     fn sections(&self) -> Sections {
         let mut to = Sections::default();
-        to.structure.push(self.inputs.len() as u8);
-        for form in &self.inputs {
-            to.form(form);
-        }
+        to.inputs(&self.inputs);
         to.structure.extend((self.constants.len() as u32).to_le_bytes());
         for constant in &self.constants {
             to.structure.extend(constant.extent.rows.to_le_bytes());
@@ -164,13 +174,31 @@ impl Program {
                 to.structure.extend(input.0.to_le_bytes());
             }
         }
+        if self.has_list() {
+            to.structure.extend(self.states.to_le_bytes());
+            to.structure.extend((self.outputs.len() as u32).to_le_bytes());
+            for output in &self.outputs {
+                to.structure.extend(output.0.to_le_bytes());
+            }
+        }
         to
     }
 }
 
-fn decode_inputs(from: &mut Reader<'_>) -> Result<Vec<Form>, ProgramDecodeError> {
-    let count = from.structure.byte()?;
-    (0..count).map(|_| from.form()).collect()
+/// Reads the states and the outputs of a program that lists them.
+fn decode_outputs(
+    from: &mut Reader<'_>,
+) -> Result<Option<(u32, Vec<ValueId>)>, ProgramDecodeError> {
+    if from.structure.0.is_empty() {
+        return Ok(None);
+    }
+    let states = from.structure.u32()?;
+    let count = from.structure.u32()?;
+    if count as usize > LISTED_MAX {
+        return Err(ProgramDecodeError::Field { what: "outputs", value: count.into() });
+    }
+    let outputs = (0..count).map(|_| Ok(ValueId(from.structure.u32()?)));
+    Ok(Some((states, outputs.collect::<Result<_, ProgramDecodeError>>()?)))
 }
 
 fn decode_extents(from: &mut Reader<'_>) -> Result<Vec<Extent>, ProgramDecodeError> {
@@ -313,6 +341,7 @@ fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError>
             codec.shift(shift)?;
             codec.clamp(clamp)
         }
+        Op::Training(op) => training::fields(op, codec),
     }
 }
 
@@ -346,6 +375,7 @@ fn tag(op: &Op) -> u8 {
         Op::GroupUnfold(_) => 25,
         Op::GroupLinear { .. } => 26,
         Op::Product { .. } => 27,
+        Op::Training(op) => training::tag(op),
     }
 }
 
@@ -383,6 +413,6 @@ fn blank(tag: u8) -> Option<Op> {
         25 => Op::GroupUnfold(GroupWindow { window, dilation: [0; 2], groups: 0, fill: 0 }),
         26 => Op::GroupLinear { weights: NONE, requantise: NONE, groups: 0, shifts: [0; 3], clamp },
         27 => Op::Product { blocks: 0, shift: 0, clamp },
-        _ => return None,
+        _ => return training::blank(tag).map(Op::Training),
     })
 }

@@ -86,6 +86,32 @@ pub enum ProgramError {
     /// It would change a run's identifier without changing its output.
     #[error("expected a step that reads {0}, got none; remove it")]
     Unread(String),
+    /// A list of outputs is empty or too long, or has fewer outputs than states.
+    #[error(
+        "expected 1..=4096 outputs, of which the first continue states, got {outputs} and {states} states"
+    )]
+    Outputs {
+        /// The number of outputs.
+        outputs: usize,
+        /// The number of states.
+        states: usize,
+    },
+    /// An output is no step's value, or is listed twice.
+    #[error("expected each output to be a step's value, listed once, got value {}", .0.0)]
+    Output(ValueId),
+    /// A state has another form than the output that continues it, or is not
+    /// shared.
+    #[error(
+        "state {state}: expected a shared input and an output of its form, got {expected:?} and {got:?}"
+    )]
+    State {
+        /// The state's number.
+        state: usize,
+        /// The form of its input, if there is one.
+        expected: Option<Form>,
+        /// The form of its output.
+        got: Option<Form>,
+    },
     /// A name is too long.
     #[error("expected a name of at most 255 bytes, got {0}; shorten it")]
     Name(usize),

@@ -19,13 +19,15 @@ pub mod op;
 pub mod ops;
 pub mod standard;
 pub mod tensor;
+pub mod training;
 
 pub use builder::Builder;
 pub use check::SHIFT_MAX;
 pub use encoding::ProgramDecodeError;
 pub use error::{ProgramError, RunShapeError};
 pub use op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
-pub use tensor::{Dim, Dtype, Extent, Form, RunShape};
+pub use tensor::{BatchAxis, Dim, Dtype, Extent, Form, RunShape};
+pub use training::TrainingOp;
 
 use crate::digest::Root;
 use alloc::string::String;
@@ -59,14 +61,16 @@ pub struct Step {
 
 /// A network as steps of exact integer arithmetic.
 ///
-/// The last step's value is the output. Every program has passed the builder's
-/// checks.
+/// The last step's value is the output, unless the program lists its outputs.
+/// Every program has passed the builder's checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Program {
     inputs: Vec<Form>,
     constants: Vec<Constant>,
     steps: Vec<Step>,
+    outputs: Vec<ValueId>,
+    states: u32,
 }
 
 impl Program {
@@ -90,7 +94,26 @@ impl Program {
         self.inputs.len() + self.steps.len()
     }
 
-    /// The output, which is the last step's value.
+    /// The outputs: the last step's value, or the listed values.
+    pub fn outputs(&self) -> &[ValueId] {
+        &self.outputs
+    }
+
+    /// The number of states, which are the first inputs.
+    ///
+    /// Output i continues state i.
+    pub fn states(&self) -> usize {
+        self.states as usize
+    }
+
+    /// Whether the program lists its outputs, rather than have the last value
+    /// as its only one.
+    pub fn has_list(&self) -> bool {
+        self.states > 0 || self.outputs != [self.output()]
+    }
+
+    /// The last step's value, which is the output of a program without a list
+    /// of outputs.
     pub fn output(&self) -> ValueId {
         // Exact: at most 2^16 + 16 values, and at least one.
         ValueId(self.values() as u32 - 1)
@@ -193,6 +216,18 @@ impl Program {
             Op::AttentionContext { .. } => {
                 product([batch, sequence, sequence, units(step.form.columns)])
             }
+            Op::Training(TrainingOp::ScaledProduct { .. }) => {
+                let rows = if step.form.batch == BatchAxis::Rows { batch } else { 1 };
+                let k = input(0).map_or(0, |form| {
+                    let items = if form.batch == BatchAxis::Columns { batch } else { 1 };
+                    items * units(form.columns)
+                });
+                product([rows, units(step.form.rows), units(step.form.columns), k])
+            }
+            Op::Training(TrainingOp::Block { .. }) => input(1).map_or(0, |form| {
+                let rows = units(form.rows);
+                product([batch, rows, rows, units(form.columns)])
+            }),
             _ => 0,
         }
     }

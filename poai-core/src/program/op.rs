@@ -4,6 +4,7 @@
 //! once.
 
 use super::tensor::{Dim, Dtype};
+use super::training::TrainingOp;
 
 /// The number of a constant of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -357,6 +358,8 @@ pub enum Op {
         /// The output's type and range.
         clamp: Clamp,
     },
+    /// A step of training (spec §12, steps of training).
+    Training(TrainingOp),
 }
 
 impl Op {
@@ -391,6 +394,7 @@ impl Op {
             Op::GroupUnfold(_) => "group unfold",
             Op::GroupLinear { .. } => "group linear",
             Op::Product { .. } => "product",
+            Op::Training(op) => op.name(),
         }
     }
 
@@ -411,19 +415,21 @@ impl Op {
             Op::AttentionContext { scale, .. } | Op::ScaleColumns { scale, .. } => {
                 ([scale, NONE], 1)
             }
+            Op::Training(ref op) => op.constant().map_or(([NONE; 2], 0), |id| ([id, NONE], 1)),
             _ => ([NONE, NONE], 0),
         }
     }
 
     /// Whether the step is a product of two operands.
     pub fn is_product(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Op::Linear { .. }
-                | Op::AttentionWeights { .. }
-                | Op::AttentionContext { .. }
-                | Op::GroupLinear { .. }
-                | Op::Product { .. }
-        )
+            | Op::AttentionWeights { .. }
+            | Op::AttentionContext { .. }
+            | Op::GroupLinear { .. }
+            | Op::Product { .. } => true,
+            Op::Training(op) => op.is_product(),
+            _ => false,
+        }
     }
 }

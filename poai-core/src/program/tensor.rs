@@ -40,6 +40,17 @@ impl Dtype {
         }
     }
 
+    /// The largest number of columns of a tensor of this type.
+    ///
+    /// Operands are i8 and may be transposed batches, of fewer than 2^17
+    /// columns. This keeps sums of products in i32, and Freivalds' check sound.
+    pub const fn columns_max(self) -> u32 {
+        match self {
+            Dtype::I8 => (1 << 17) - 1,
+            Dtype::I16 | Dtype::I32 => COLUMNS_MAX,
+        }
+    }
+
     /// The byte that denotes the type in encodings.
     pub const fn tag(self) -> u8 {
         match self {
@@ -112,29 +123,66 @@ impl fmt::Display for Dim {
     }
 }
 
-/// The symbolic shape of a value: `rows` for every item of a batch, times
-/// `columns`.
+/// The dimension of a value that grows with the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum BatchAxis {
+    /// The value has rows for every item.
+    #[default]
+    Rows,
+    /// The value has columns for every item: the transpose of a value with
+    /// rows for every item.
+    Columns,
+    /// The value is shared, and no batch changes its shape. Weights, states and
+    /// exponents are shared.
+    None,
+}
+
+/// The symbolic shape of a value: `rows`×`columns`, of which the batch
+/// multiplies one or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Form {
-    /// Rows of one item.
+    /// Rows of one item, or all rows of a value whose batch axis is not rows.
     pub rows: Dim,
-    /// Columns.
+    /// Columns, or those of one item if the batch axis is columns.
     pub columns: Dim,
     /// The type of the entries.
     pub dtype: Dtype,
+    /// The dimension that the batch multiplies.
+    pub batch: BatchAxis,
 }
 
 impl Form {
-    /// A form of the given rows, columns and type.
+    /// A form with the given rows of every item, columns and type.
     pub const fn new(rows: Dim, columns: Dim, dtype: Dtype) -> Form {
-        Form { rows, columns, dtype }
+        Form { rows, columns, dtype, batch: BatchAxis::Rows }
+    }
+
+    /// A form of the given rows, columns and type that no batch changes.
+    pub const fn shared(rows: Dim, columns: Dim, dtype: Dtype) -> Form {
+        Form { rows, columns, dtype, batch: BatchAxis::None }
+    }
+
+    /// Rows and columns in a run, or `None` if one does not fit 32 bits.
+    pub fn size(&self, run: &RunShape) -> Option<[u32; 2]> {
+        let (rows, columns) = (self.rows.of(run)?, self.columns.of(run)?);
+        Some(match self.batch {
+            BatchAxis::Rows => [rows.checked_mul(run.batch)?, columns],
+            BatchAxis::Columns => [rows, columns.checked_mul(run.batch)?],
+            BatchAxis::None => [rows, columns],
+        })
     }
 }
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "batch·{}×{} {}", self.rows, self.columns, self.dtype)
+        let Form { rows, columns, dtype, batch } = self;
+        match batch {
+            BatchAxis::Rows => write!(f, "batch·{rows}×{columns} {dtype}"),
+            BatchAxis::Columns => write!(f, "{rows}×batch·{columns} {dtype}"),
+            BatchAxis::None => write!(f, "{rows}×{columns} {dtype}, shared"),
+        }
     }
 }
 
@@ -181,14 +229,14 @@ impl Extent {
         let padded = u64::from(rows) + Params::CONSENSUS.tile() as u64;
         let stride = u64::from(columns) + Params::CONSENSUS.rank() as u64;
         let bytes = padded.checked_mul(stride)?.checked_mul(dtype.size() as u64)?;
-        (rows > 0 && columns > 0 && columns <= COLUMNS_MAX && bytes <= TENSOR_BYTES_MAX)
+        (rows > 0 && columns > 0 && columns <= dtype.columns_max() && bytes <= TENSOR_BYTES_MAX)
             .then_some(extent)
     }
 
     /// The extent of a form in a run, or `None` if the run cannot have it.
     pub fn of(form: &Form, run: &RunShape) -> Option<Extent> {
-        let rows = form.rows.of(run)?.checked_mul(run.batch)?;
-        Extent::new(rows, form.columns.of(run)?, form.dtype)
+        let [rows, columns] = form.size(run)?;
+        Extent::new(rows, columns, form.dtype)
     }
 
     /// The rows with their padding.
@@ -243,8 +291,8 @@ impl fmt::Display for Extent {
     }
 }
 
-/// The largest number of columns of a tensor. It keeps sums of products of i8
-/// entries in i32.
+/// The largest number of columns of a tensor, except those of i8 entries
+/// ([`Dtype::columns_max`]).
 pub const COLUMNS_MAX: u32 = 1 << 16;
 
 /// Consecutive padded rows of a tensor, as bytes in the committed layout.

@@ -2,12 +2,18 @@
 //! from them.
 
 use super::ProgramDecodeError;
+use crate::program::builder::{INPUTS_MAX, LISTED_MAX};
 use crate::program::op::{Clamp, Window};
-use crate::program::tensor::{Dim, Dtype, Form};
+use crate::program::tensor::{BatchAxis, Dim, Dtype, Form};
 use alloc::vec::Vec;
 
+/// The flag of the rows of an input that is shared.
+const SHARED: u8 = 2;
+
 /// A pass over the fields, which writes or reads them.
-pub(super) trait Codec {
+pub(in crate::program) trait Codec {
+    /// A byte of the structure.
+    fn byte(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError>;
     /// A u32 of the structure.
     fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError>;
     /// A byte of 0 or 1 of the structure.
@@ -45,16 +51,37 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    pub(super) fn form(&mut self, form: &Form) {
-        let Form { mut rows, mut columns, dtype } = *form;
+    pub(super) fn inputs(&mut self, inputs: &[Form]) {
+        match u8::try_from(inputs.len()) {
+            Ok(count) if inputs.len() <= INPUTS_MAX => self.structure.push(count),
+            _ => {
+                self.structure.push(0);
+                // Exact: at most `LISTED_MAX`.
+                self.structure.extend((inputs.len() as u32).to_le_bytes());
+            }
+        }
+        for form in inputs {
+            self.form(form);
+        }
+    }
+
+    fn form(&mut self, form: &Form) {
+        let Form { rows, mut columns, dtype, batch } = *form;
+        let shared = if batch == BatchAxis::Rows { 0 } else { SHARED };
+        self.structure.extend(rows.units.to_le_bytes());
+        self.structure.push(u8::from(rows.per_token) | shared);
         // Writing never fails.
-        let _ = self.dim(&mut rows);
         let _ = self.dim(&mut columns);
         self.structure.push(dtype.tag());
     }
 }
 
 impl Codec for Sections {
+    fn byte(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError> {
+        self.structure.push(*field);
+        Ok(())
+    }
+
     fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError> {
         self.structure.extend(field.to_le_bytes());
         Ok(())
@@ -94,15 +121,46 @@ impl Reader<'_> {
         Dtype::of_tag(tag).ok_or(error)
     }
 
-    pub(super) fn form(&mut self) -> Result<Form, ProgramDecodeError> {
-        let (mut rows, mut columns) = (Dim::fixed(0), Dim::fixed(0));
-        self.dim(&mut rows)?;
+    /// Reads the forms of a program's inputs.
+    ///
+    /// More than 16 follow a byte of 0 and their number.
+    pub(super) fn inputs(&mut self) -> Result<Vec<Form>, ProgramDecodeError> {
+        let count = match self.structure.byte()? {
+            0 => {
+                let count = self.structure.u32()?;
+                if !(INPUTS_MAX + 1..=LISTED_MAX).contains(&(count as usize)) {
+                    return Err(ProgramDecodeError::Field { what: "inputs", value: count.into() });
+                }
+                count
+            }
+            count => count.into(),
+        };
+        (0..count).map(|_| self.form()).collect()
+    }
+
+    fn form(&mut self) -> Result<Form, ProgramDecodeError> {
+        let units = self.structure.u32()?;
+        let flags = self.structure.byte()?;
+        if flags > SHARED + 1 {
+            return Err(ProgramDecodeError::Field {
+                what: "an input's flags",
+                value: flags.into(),
+            });
+        }
+        let rows = Dim { units, per_token: flags & 1 == 1 };
+        let batch = if flags & SHARED == 0 { BatchAxis::Rows } else { BatchAxis::None };
+        let mut columns = Dim::fixed(0);
         self.dim(&mut columns)?;
-        Ok(Form { rows, columns, dtype: self.dtype()? })
+        Ok(Form { rows, columns, dtype: self.dtype()?, batch })
     }
 }
 
 impl Codec for Reader<'_> {
+    fn byte(&mut self, field: &mut u8) -> Result<(), ProgramDecodeError> {
+        *field = self.structure.byte()?;
+        Ok(())
+    }
+
     fn index(&mut self, field: &mut u32) -> Result<(), ProgramDecodeError> {
         *field = self.structure.u32()?;
         Ok(())

@@ -26,11 +26,13 @@ mod product;
 pub mod reads;
 mod rearrange;
 mod rows;
+mod training;
 
 pub use reads::Read;
 
 use crate::program::tensor::Rows;
-use crate::program::{Extent, Op, Program, RunShape, ValueId};
+use crate::program::training::BlockKind;
+use crate::program::{Extent, Op, Program, RunShape, TrainingOp, ValueId};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -199,6 +201,9 @@ pub struct Local<'a> {
     pub slots: Vec<Extent>,
     /// The number of slots that are inputs.
     pub inputs: usize,
+    /// Whether the program lists its outputs, so that tiles of row-local steps
+    /// have fewer rows.
+    pub listed: bool,
 }
 
 impl<'a> Local<'a> {
@@ -222,7 +227,7 @@ impl<'a> Local<'a> {
             slots.push(program.constants().get(constant.0 as usize)?.extent);
         }
         let output = *extents.get(value.0 as usize)?;
-        Some(Local { op: &step.op, run, output, slots, inputs })
+        Some(Local { op: &step.op, run, output, slots, inputs, listed: program.has_list() })
     }
 
     /// The division of the output into tiles.
@@ -232,13 +237,19 @@ impl<'a> Local<'a> {
         let tile_rows = match self.op {
             // Each of its rows depends on a whole sequence.
             Op::MeanPool => 1,
+            _ if self.listed && self.is_row_local() => self.light_rows(),
             _ => tile,
         };
         let tile_columns = match self.op {
             Op::Linear { .. }
             | Op::AttentionContext { .. }
             | Op::GroupLinear { .. }
-            | Op::Product { .. } => tile,
+            | Op::Product { .. }
+            | Op::Training(
+                TrainingOp::ScaledProduct { .. }
+                | TrainingOp::TransposeTiles
+                | TrainingOp::Block { kind: BlockKind::Mix | BlockKind::MixBack, .. },
+            ) => tile,
             _ => columns,
         };
         Grid {
@@ -249,6 +260,57 @@ impl<'a> Local<'a> {
             rows: self.output.padded_rows(),
             columns: self.output.padded_columns(),
         }
+    }
+
+    /// Whether the step computes each row from the same row of its inputs
+    /// (spec §14).
+    pub fn is_row_local(&self) -> bool {
+        match self.op {
+            Op::Add { .. }
+            | Op::Requantise { .. }
+            | Op::Relu
+            | Op::Table { .. }
+            | Op::ScaleColumns { .. }
+            | Op::RowScale
+            | Op::Quantise
+            | Op::Softmax { .. }
+            | Op::Normalise { .. }
+            | Op::L2Normalise
+            | Op::Mul { .. }
+            | Op::Curve { .. } => true,
+            Op::Training(op) => matches!(
+                op,
+                TrainingOp::Exponent { per_row: true }
+                    | TrainingOp::Rescale { .. }
+                    | TrainingOp::RowSum
+                    | TrainingOp::Gate { .. }
+                    | TrainingOp::CrossEntropy { .. }
+                    | TrainingOp::NormaliseGradient { .. }
+                    | TrainingOp::Gather { .. }
+                    | TrainingOp::Exponentials { .. }
+                    | TrainingOp::SoftmaxGradient
+                    | TrainingOp::Descend { .. }
+                    | TrainingOp::SecondMoment { .. }
+                    | TrainingOp::Ratio { .. }
+            ),
+            _ => false,
+        }
+    }
+
+    /// The rows of a tile of a row-local step, so that the widest row's tile
+    /// takes at most 16 KiB.
+    fn light_rows(&self) -> u32 {
+        const LIGHT_BYTES: usize = 16384;
+        let tile = crate::params::Params::CONSENSUS.tile() as u32;
+        // Other inputs than those read at the output's rows are 1×1 or seeds,
+        // which are never widest, and gather's table.
+        let read = match self.op {
+            Op::Training(TrainingOp::Gather { .. }) => &[],
+            _ => self.slots.get(..self.inputs).unwrap_or_default(),
+        };
+        let inputs = read.iter().filter(|slot| slot.rows == self.output.rows);
+        let widest = inputs.chain([&self.output]).map(Extent::row_bytes).max().unwrap_or(1);
+        u32::try_from(LIGHT_BYTES / widest.max(1)).unwrap_or(tile).clamp(1, tile)
     }
 
     /// The number of output rows that are best computed at once.
@@ -358,6 +420,7 @@ impl<'a> Local<'a> {
             | Op::Quantise
             | Op::Mul { .. }
             | Op::Curve { .. } => pointwise::compute(self, source, region, out),
+            Op::Training(op) => training::compute(self, op, source, region, sums, out),
         }
     }
 

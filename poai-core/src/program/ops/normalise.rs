@@ -38,16 +38,12 @@ pub(super) fn normalise(
     shift: u8,
 ) -> Result<(), StepError> {
     let columns = local.output.columns;
-    let n = i64::from(columns);
     let affine = read_rows(source, local.inputs, region.columns.clone(), 2)?;
     let affine = affine.as_chunks::<2>().0;
     let mut x = vec![0; columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read(0, row, &mut x)?;
-        let mean = if centre { rdiv(rows::total(&x), n) } else { 0 };
-        let variance = rdiv(rows::squares(&x, mean), n);
-        // Exact: a variance of 17-bit numbers is below 2^34.
-        let deviation = ((variance as u64) << 8).isqrt().max(1) as i64;
+        let (mean, deviation) = rows::moments(&x, centre);
         let inverse = (1 << 26) / deviation;
         let x = &x[region.columns.start as usize..];
         rows::normalise(out, x, affine, mean, inverse, shift);

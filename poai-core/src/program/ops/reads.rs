@@ -1,6 +1,6 @@
 //! The rows of inputs and constants that a region depends on.
 
-use super::{Local, Region, RowSource, StepError, arrange, embed, product};
+use super::{Local, Region, RowSource, StepError, arrange, embed, product, training};
 use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -53,6 +53,7 @@ impl Local<'_> {
                 index.collect()
             }
             Op::Product { .. } => product::reads(self, region),
+            Op::Training(op) => training::reads(self, op, region),
             Op::Requantise { .. }
             | Op::Relu
             | Op::RowScale
@@ -109,6 +110,7 @@ impl Local<'_> {
         let mut reads = match self.op {
             Op::Embed { .. } => embed::reads(self, region, source)?,
             Op::Arrange { .. } => arrange::reads(self, region, source)?,
+            Op::Training(op) => training::further_reads(self, op, region, source)?,
             _ => return Ok(vec![]),
         };
         merge(&mut reads);

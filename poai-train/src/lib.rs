@@ -1,0 +1,2 @@
+//! Verified training: exact integer iterations as programs with state (spec §12,
+//! steps of training).

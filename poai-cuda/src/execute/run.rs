@@ -222,7 +222,7 @@ impl Executor {
         let output = Tensor::from_bytes(*extent, bytes).map_err(|_| RunError::Layout)?;
         let output = Arc::new(output);
         if !asked.options.is_traced() {
-            return Ok(ResidentRun { output, traced: None, sums, mined });
+            return Ok(ResidentRun { outputs: vec![output], traced: None, sums, mined });
         }
         let (mut steps, mut trees) = (vec![], vec![]);
         let inputs = self.network.program().inputs().len();
@@ -237,7 +237,7 @@ impl Executor {
             }
         }
         let traced = Some(Traced { steps, trees });
-        Ok(ResidentRun { output, traced, sums, mined })
+        Ok(ResidentRun { outputs: vec![output], traced, sums, mined })
     }
 
     fn tree(

@@ -34,19 +34,25 @@ pub struct Noised {
 /// everything.
 #[derive(Clone)]
 pub struct Plain {
-    prepared: Prepared,
+    operand: Operand,
+    owner: &'static str,
     data: Data,
 }
 
 impl Plain {
     /// A handle of the same backend as `prepared`.
     pub fn new(prepared: &Prepared, data: impl Any + Send + Sync) -> Plain {
-        Plain { prepared: prepared.clone(), data: Arc::new(data) }
+        Plain::of(prepared.owner, prepared.operand.clone(), data)
+    }
+
+    /// A handle for backend `owner` of an operand that nothing committed to.
+    pub fn of(owner: &'static str, operand: Operand, data: impl Any + Send + Sync) -> Plain {
+        Plain { operand, owner, data: Arc::new(data) }
     }
 
     /// The operand.
     pub fn operand(&self) -> &Operand {
-        self.prepared.operand()
+        &self.operand
     }
 
     /// The backend's own data.
@@ -54,7 +60,7 @@ impl Plain {
     /// # Errors
     /// [`BackendError::Foreign`] if another backend made the handle.
     pub fn data<T: Any>(&self, backend: &'static str) -> Result<&T, BackendError> {
-        downcast(&self.data, backend, self.prepared.owner)
+        downcast(&self.data, backend, self.owner)
     }
 }
 
@@ -153,7 +159,7 @@ impl fmt::Debug for Prepared {
 
 impl fmt::Debug for Plain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plain").field("prepared", &self.prepared).finish_non_exhaustive()
+        f.debug_struct("Plain").field("operand", &self.operand).finish_non_exhaustive()
     }
 }
 

@@ -238,6 +238,15 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// [`BackendError`].
     fn pack(&self, prepared: &Prepared) -> Result<Plain, BackendError>;
 
+    /// As [`Backend::pack`], for an operand that serves few products and that
+    /// nothing has committed to.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn pack_operand(&self, operand: Operand) -> Result<Plain, BackendError> {
+        self.pack(&self.prepare(operand)?)
+    }
+
     /// The plain product `A·B`, row-major m×n, without noise or tickets. The
     /// entries are those of [`Output::Exact`].
     ///

@@ -67,8 +67,8 @@ pub trait Kept: fmt::Debug + Send + Sync {
 /// The results of a run on a device.
 #[derive(Debug)]
 pub struct ResidentRun {
-    /// The output.
-    pub output: Arc<Tensor>,
+    /// The outputs, in the program's order.
+    pub outputs: Vec<Arc<Tensor>>,
     /// The traced tensors, if the caller requested a trace.
     pub traced: Option<Traced>,
     /// For every step, the sums of its product with weights, if the caller

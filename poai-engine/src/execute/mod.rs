@@ -8,7 +8,7 @@
 //! - [`options`]: the options of a run; [`run`]: executing a program,
 //!   optionally traced and mined.
 //! - `memory`: how much memory a run takes.
-//! - `host`, `task`: one step, on every thread; `fast`: the steps that have
+//! - `host`, `task`: one step, on every thread; `training`: products of training; `fast`: the steps that have
 //!   loops of their own over bytes; `buffers`: memory that runs
 //!   reuse.
 //! - [`trace`]: a run's tensors, trees and openings; published traces as they
@@ -29,6 +29,7 @@ mod session;
 mod task;
 pub mod tensor;
 pub mod trace;
+mod training;
 
 pub use device::{Device, Kept, Resident, ResidentRun, Traced};
 pub use error::{RunError, ValueError};

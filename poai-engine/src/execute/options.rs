@@ -6,7 +6,7 @@ use poai_core::Challenge;
 use poai_core::control::{Cancel, Control, Progress};
 use poai_core::params::{BLOCK_K_MAX, BLOCK_K_MIN};
 use poai_core::program::ops::Local;
-use poai_core::program::{Op, Program, ValueId};
+use poai_core::program::{Op, Program, TrainingOp, ValueId};
 
 /// Mining during a run: the challenge, and what is kept of each product.
 #[derive(Clone, Debug)]
@@ -46,7 +46,8 @@ impl RunOptions {
         self
     }
 
-    /// Mines every product with weights whose k a block accepts.
+    /// Mines every product with weights, and every scaled product of two
+    /// values, whose k a block accepts.
     pub fn mine(mut self, mining: Mining) -> RunOptions {
         self.mining = Some(mining);
         self
@@ -120,16 +121,22 @@ pub struct MinedStep {
 /// mines these steps.
 pub fn mineable(local: &Local<'_>) -> bool {
     let k = local.slot(0).padded_columns();
-    matches!(local.op, Op::Linear { .. }) && (BLOCK_K_MIN..=BLOCK_K_MAX).contains(&k)
+    let whole =
+        matches!(local.op, Op::Linear { .. } | Op::Training(TrainingOp::ScaledProduct { .. }));
+    whole && (BLOCK_K_MIN..=BLOCK_K_MAX).contains(&k)
 }
 
-/// For each value, the value that reads it last; 0 if no value reads it.
+/// For each value, the value that reads it last; 0 if no value reads it, and
+/// `u32::MAX` for outputs, which a run keeps.
 pub fn last_uses(program: &Program) -> Vec<u32> {
     let mut last = vec![0; program.values()];
     for (index, step) in program.steps().iter().enumerate() {
         for input in &step.inputs {
             last[input.0 as usize] = (program.inputs().len() + index) as u32;
         }
+    }
+    for output in program.outputs() {
+        last[output.0 as usize] = u32::MAX;
     }
     last
 }

@@ -8,7 +8,7 @@ use super::lazy::Lazy;
 use super::network::Held;
 use super::options::{MinedStep, Mining, RunOptions, last_uses, mineable};
 use super::task::{Done, Slots, Task};
-use super::tensor::Tensor;
+use super::tensor::{Tensor, rows_operand};
 use super::trace::{OpenError, Trace};
 use crate::miner::{MineError, Miner};
 use poai_core::control::Cancelled;
@@ -25,8 +25,11 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Run {
-    /// The output.
+    /// The last of the outputs, which is the only one unless the program lists
+    /// its outputs.
     pub output: Arc<Tensor>,
+    /// All outputs, in the program's order. The first continue the states.
+    pub outputs: Vec<Arc<Tensor>>,
     /// The mining results, one per product, if the caller requested mining.
     pub mined: Vec<MinedStep>,
 }
@@ -35,8 +38,11 @@ pub struct Run {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TracedRun {
-    /// The output.
+    /// The last of the outputs, which is the only one unless the program lists
+    /// its outputs.
     pub output: Arc<Tensor>,
+    /// All outputs, in the program's order. The first continue the states.
+    pub outputs: Vec<Arc<Tensor>>,
     /// The trace, which makes receipts, audits, fraud proofs, answers and links.
     pub trace: Trace,
     /// The mining results, one per product, if the caller requested mining.
@@ -68,7 +74,7 @@ impl TracedRun {
 
 /// The results of a run, traced or not.
 pub(super) struct Finished {
-    pub(super) output: Arc<Tensor>,
+    pub(super) outputs: Vec<Arc<Tensor>>,
     pub(super) trace: Option<Trace>,
     pub(super) mined: Vec<MinedStep>,
 }
@@ -105,13 +111,16 @@ impl Executor<'_> {
             Ok(trees) => trees,
             Err(error) => return Err(error.with_mined(done.mined)),
         };
-        let output = values.last().cloned().flatten().ok_or(RunError::Layout)?;
+        let program = self.host.network.program();
+        let output = |value: &ValueId| values.get(value.0 as usize).cloned().flatten();
+        let outputs: Option<Vec<_>> = program.outputs().iter().map(output).collect();
+        let outputs = outputs.ok_or(RunError::Layout)?;
         let StepResults { sums, mined } = done;
         let trace = trees.map(|trees| {
             let values = values.into_iter().flatten().map(Lazy::here).collect();
             Trace::new(self.host.network.clone(), *self.shape, extents, values, trees, sums)
         });
-        Ok(Finished { output, trace, mined })
+        Ok(Finished { outputs, trace, mined })
     }
 
     /// Runs the whole program on the device.
@@ -121,7 +130,7 @@ impl Executor<'_> {
         extents: Vec<Extent>,
         inputs: Vec<Arc<Tensor>>,
     ) -> Result<Finished, RunError> {
-        let ResidentRun { output, traced, sums, mined } =
+        let ResidentRun { outputs, traced, sums, mined } =
             resident.run(self.shape, &inputs, self.options)?;
         let trace = traced.map(|Traced { steps, trees }| {
             let sums = inputs.iter().map(|_| None).chain(sums).collect();
@@ -130,7 +139,7 @@ impl Executor<'_> {
             let values = inputs.into_iter().map(Lazy::here).chain(steps).collect();
             Trace::new(self.host.network.clone(), *self.shape, extents, values, trees, sums)
         });
-        Ok(Finished { output, trace, mined })
+        Ok(Finished { outputs, trace, mined })
     }
 
     /// Runs every step and builds the trees of all values. Idle threads of the
@@ -222,7 +231,7 @@ impl Executor<'_> {
         })
     }
 
-    /// Mines a product with weights.
+    /// Mines a product with weights, or a scaled product of two values.
     fn mine(
         &self,
         task: &Task<'_>,
@@ -230,13 +239,20 @@ impl Executor<'_> {
         value: ValueId,
         mined: &mut Vec<MinedStep>,
     ) -> Result<Done, RunError> {
-        let Op::Linear { weights, .. } = *task.local.op else { return Err(RunError::Layout) };
-        let weights = self.host.weights(weights).ok_or(RunError::Layout)?;
-        let x = task.slots.0.first().ok_or(RunError::Layout)?;
-        let a = Tensor::from_bytes(x.extent, x.bytes.to_vec()).map_err(|_| RunError::Layout)?;
-        let a = self.host.device.prepare(a.operand(Side::A)?)?;
+        let operand = |side, slot: usize| {
+            let rows = task.slots.0.get(slot).ok_or(RunError::Layout)?;
+            let operand = rows_operand(side, rows.bytes, rows.extent.row_bytes())?;
+            Ok::<_, RunError>(self.host.device.prepare(operand)?)
+        };
+        let a = operand(Side::A, 0)?;
+        let b = match *task.local.op {
+            Op::Linear { weights, .. } => {
+                self.host.weights(weights).ok_or(RunError::Layout)?.prepared.clone()
+            }
+            _ => operand(Side::B, 1)?,
+        };
         let miner = Miner::new(self.host.device.clone());
-        let round = miner.round(&mining.challenge, &weights.prepared)?;
+        let round = miner.round(&mining.challenge, &b)?;
         let options = mining.options.clone().cancelled_with(self.options.control_ref());
         let product = match round.mine(&a, options) {
             Err(MineError::Cancelled { found }) => {

@@ -69,8 +69,9 @@ impl Session {
         inputs: impl Into<Inputs>,
         options: &RunOptions,
     ) -> Result<Run, RunError> {
-        let Finished { output, mined, .. } = self.execute(inputs.into(), options, false)?;
-        Ok(Run { output, mined })
+        let Finished { outputs, mined, .. } = self.execute(inputs.into(), options, false)?;
+        let output = outputs.last().cloned().ok_or(RunError::Layout)?;
+        Ok(Run { output, outputs, mined })
     }
 
     /// Executes the program, commits every tensor and keeps them all.
@@ -94,8 +95,9 @@ impl Session {
         inputs: impl Into<Inputs>,
         options: &RunOptions,
     ) -> Result<TracedRun, RunError> {
-        let Finished { output, trace, mined } = self.execute(inputs.into(), options, true)?;
-        Ok(TracedRun { output, trace: trace.ok_or(RunError::Layout)?, mined })
+        let Finished { outputs, trace, mined } = self.execute(inputs.into(), options, true)?;
+        let output = outputs.last().cloned().ok_or(RunError::Layout)?;
+        Ok(TracedRun { output, outputs, trace: trace.ok_or(RunError::Layout)?, mined })
     }
 
     fn execute(

@@ -63,12 +63,12 @@ impl RowSource for Slots<'_> {
 
 /// A thread's memory, reused from block to block.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     entries: Vec<i32>,
-    sums: Vec<i32>,
-    own: Vec<i32>,
-    a: Vec<i8>,
-    b: Vec<i8>,
+    pub(super) sums: Vec<i32>,
+    pub(super) own: Vec<i32>,
+    pub(super) a: Vec<i8>,
+    pub(super) b: Vec<i8>,
 }
 
 /// A step that is ready to run.
@@ -100,10 +100,16 @@ impl Task<'_> {
             Op::AttentionContext { .. } => fast::context(self, &mut output)?,
             Op::GroupLinear { groups, .. } => self.group_linear(groups, &mut output)?,
             Op::Product { blocks, .. } => self.product(blocks, &mut output)?,
+            Op::Training(ref op) => self.training(op, &mut output)?,
             _ if fast::rows(self, &mut output)? => {}
-            _ => self.blocks(self.local.block_rows() as usize, &mut output, |_, _| Ok(false))?,
+            _ => self.plain(&mut output)?,
         }
         Ok((output, None))
+    }
+
+    /// Computes the output by the definition of the step.
+    pub(super) fn plain(&self, output: &mut Tensor) -> Result<(), RunError> {
+        self.blocks(self.local.block_rows() as usize, output, |_, _| Ok(false))
     }
 
     /// A product's output from given sums, rows×`stride`.
@@ -220,7 +226,7 @@ impl Task<'_> {
 
     /// Computes the output in blocks of rows, on every thread. `sums` computes
     /// the sums of the block that starts at a given row, if the step has any.
-    fn blocks(
+    pub(super) fn blocks(
         &self,
         rows: usize,
         output: &mut Tensor,
@@ -286,7 +292,7 @@ pub(super) fn columns(
 
 /// Copies a block's sums, rows of `width`, into rows of `stride` from a column
 /// on.
-fn scatter(sums: &[i32], width: usize, to: &mut [i32], stride: usize, column: usize) {
+pub(super) fn scatter(sums: &[i32], width: usize, to: &mut [i32], stride: usize, column: usize) {
     for (to, sums) in to.chunks_exact_mut(stride).zip(sums.chunks_exact(width)) {
         to[column..][..width].copy_from_slice(sums);
     }

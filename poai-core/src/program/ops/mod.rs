@@ -26,7 +26,7 @@ mod product;
 pub mod reads;
 mod rearrange;
 mod rows;
-mod training;
+pub mod training;
 
 pub use reads::Read;
 
@@ -321,6 +321,15 @@ impl<'a> Local<'a> {
             Op::MeanPool => 1,
             Op::Transpose => self.output_item_rows(),
             Op::AttentionWeights { .. } | Op::AttentionContext { .. } => self.run.sequence,
+            Op::Training(op) => match op {
+                TrainingOp::Block { .. } => self.item_rows(1),
+                TrainingOp::UnfoldGradient(_) | TrainingOp::MaxPoolGradient(_) => {
+                    self.output_item_rows()
+                }
+                // Each block reads all ids.
+                TrainingOp::ScatterAdd { .. } => 512,
+                _ => crate::params::Params::CONSENSUS.tile() as u32,
+            },
             _ => crate::params::Params::CONSENSUS.tile() as u32,
         }
     }

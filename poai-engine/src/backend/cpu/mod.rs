@@ -160,6 +160,12 @@ impl Backend for Cpu {
         Ok(Plain::new(prepared, steps))
     }
 
+    fn pack_operand(&self, operand: Operand) -> Result<Plain, BackendError> {
+        self.supports(operand.params())?;
+        let steps = self.run(|| RankSteps::new(self.kernel, &operand));
+        Ok(Plain::of(self.name, operand, steps))
+    }
+
     fn product(&self, a: &Plain, b: &Plain, memory: &mut [i32]) -> Result<(), BackendError> {
         let shape = shape_of(a.operand(), b.operand())?;
         check_memory(&shape, memory)?;

@@ -5,9 +5,10 @@
 //! compute the same entries straight from bytes to bytes, which takes a
 //! fraction of the time. Tests compare the two on every edge.
 //!
-//! - `linear`: products with weights;
+//! - `linear`: products with weights; `scaled`: scaled products of values;
 //! - `attention`: the two products of attention;
 //! - `pointwise`: steps whose entries come from the same row;
+//! - `training`: steps of training whose entries come from the same row;
 //! - `transpose`: transposes of 8-bit entries;
 //! - `entries`: entries as they are stored.
 
@@ -15,10 +16,14 @@ mod attention;
 mod entries;
 mod linear;
 mod pointwise;
+mod scaled;
+mod training;
 mod transpose;
 
 pub(super) use attention::{context, weights};
 pub(super) use linear::linear;
+pub(super) use scaled::scaled_product;
+pub(super) use training::training_rows;
 
 use super::error::RunError;
 use super::task::Task;

@@ -12,13 +12,13 @@ const SHIFT_MAX: i64 = crate::program::training::EXPONENT_SHIFT_MAX as i64;
 ///
 /// |x| is at most 2^62 and |p| at most 62. A result beyond 64 bits saturates.
 #[inline(always)]
-pub(super) fn shift(x: i64, p: i64) -> i64 {
+pub fn shift(x: i64, p: i64) -> i64 {
     if p > 0 { round(x, p, 1 << (p - 1)) } else { left(x, -p) }
 }
 
 /// Computes `shift(x, p, u)`: x·2^−p, rounded by a random byte.
 #[inline(always)]
-pub(super) fn shift_by(x: i64, p: i64, byte: u8) -> i64 {
+pub fn shift_by(x: i64, p: i64, byte: u8) -> i64 {
     if p <= 0 {
         return left(x, -p);
     }
@@ -49,8 +49,13 @@ pub(super) fn sat(x: i128) -> i32 {
     x.clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }
 
-/// The shift p of an output row: the base and the row's exponents.
-pub(super) fn exponent(
+/// The shift p of an output row: the base and the row's exponents, in −62..=62.
+///
+/// The exponents are the slots from `first` on.
+///
+/// # Errors
+/// [`StepError::Missing`] if the source lacks an exponent.
+pub fn row_shift(
     source: &dyn RowSource,
     local: &Local<'_>,
     shift: &Shift,
@@ -96,20 +101,20 @@ pub(super) fn iteration(source: &dyn RowSource, slot: usize) -> Result<u64, Step
 }
 
 /// The random bytes of a stochastic step (spec §12, steps of training).
-pub(super) struct Random {
+pub struct Random {
     key: [u8; 32],
     bytes: Vec<u8>,
 }
 
 impl Random {
     /// The bytes of a stream in iteration t, for rows of `columns`.
-    pub(super) fn new(seed: &[u8; 32], t: u64, stream: u32, columns: usize) -> Random {
+    pub fn new(seed: &[u8; 32], t: u64, stream: u32, columns: usize) -> Random {
         let key = derive!("rounding", seed, &t.to_le_bytes(), &stream.to_le_bytes());
         Random { key, bytes: alloc::vec![0; columns] }
     }
 
     /// The bytes of a row.
-    pub(super) fn row(&mut self, row: u32) -> &[u8] {
+    pub fn row(&mut self, row: u32) -> &[u8] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&row.to_le_bytes());
         hasher.finalize_xof().fill(&mut self.bytes);

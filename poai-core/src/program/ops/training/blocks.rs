@@ -1,6 +1,6 @@
 //! Attention in training: its products, its weights and their gradients.
 
-use super::arithmetic::{exponent, rdiv, sat, shift};
+use super::arithmetic::{rdiv, row_shift, sat, shift};
 use crate::program::TrainingOp;
 use crate::program::ops::arithmetic::{clamp, rsh};
 use crate::program::ops::rows::OFFSET;
@@ -78,7 +78,7 @@ pub(super) fn product(
         }
     }
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
-        let p = exponent(source, local, by, 2, row)?;
+        let p = row_shift(source, local, by, 2, row)?;
         for sum in out {
             *sum = clamp(shift(i64::from(*sum) * i64::from(*multiplier), p), to);
         }

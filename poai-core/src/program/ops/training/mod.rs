@@ -17,6 +17,7 @@ mod scale;
 mod update;
 mod windows;
 
+pub use arithmetic::{Random, row_shift, shift, shift_by};
 pub(super) use reads::{further_reads, reads};
 
 use super::{Local, Region, RowSource, StepError};

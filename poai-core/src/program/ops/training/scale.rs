@@ -1,6 +1,6 @@
 //! Operands with exponents, and their products.
 
-use super::arithmetic::{Random, exponent as exponent_of, iteration, seed, shift, shift_by};
+use super::arithmetic::{Random, iteration, row_shift, seed, shift, shift_by};
 use crate::program::TrainingOp;
 use crate::program::ops::arithmetic::{clamp, rsh, sat32};
 use crate::program::ops::{Local, Region, RowSource, StepError, dot, read_rows};
@@ -29,7 +29,7 @@ pub(super) fn product(
     let mut a = vec![0; k];
     let first = if *bias { 3 } else { 2 };
     for (index, (row, out)) in region.rows.clone().zip(out.chunks_exact_mut(width)).enumerate() {
-        let p = exponent_of(source, local, by, first, row)?;
+        let p = row_shift(source, local, by, first, row)?;
         match sums {
             Some(sums) => out.copy_from_slice(&sums[index * width..][..width]),
             None => {
@@ -69,7 +69,7 @@ pub(super) fn rescale(
     };
     let multiplier = i64::from(*multiplier);
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
-        let p = exponent_of(source, local, by, 1, row)?;
+        let p = row_shift(source, local, by, 1, row)?;
         source.read_from(0, row, region.columns.start, out)?;
         match &mut random {
             Some(random) => {

@@ -7,119 +7,18 @@ The memory of a tile decides which runs a chain admits (docs/spec.md, §14). Thi
 implementation was written from that section. Each line of the file names a
 program of one step, by its kind and four numbers, as the test
 `bounds_are_what_they_were` of poai-verify makes it, and the memory that Rust
-computes for it.
+computes for it. Of those steps of training whose tiles read rows of several
+items, heads or lines, the script also visits all tiles of random steps, and
+compares the rows that they open with the bound.
 """
 
 import re
 import sys
-from dataclasses import dataclass, field
-from math import gcd
+
+from programs.bounds import Step, memory
+from programs.reach import check_tiles
 
 LINE = re.compile(r"(.*) \[(\d+), (\d+), (\d+), (\d+)\] (\d+)x(\d+): \d+ (\d+) \d+ \d+")
-
-
-@dataclass
-class Step:
-    """A step in a run: what §14 needs to know of it."""
-
-    kind: str
-    input_columns: int
-    input_type: int
-    item_rows: int  # of the input
-    rows: int
-    columns: int
-    type: int
-    tile_rows: int = 32
-    tile_columns: int = 0  # 0: all
-    heads: int = 1
-    constants: list = field(default_factory=list)  # rows and columns
-    lengths: bool = False
-    others: list = field(default_factory=list)  # rows of an item and columns, of further inputs
-    window: tuple = ()  # output height and width, image height and width, stride, kernel
-
-
-def touched(n, start, period, most):
-    return min((period - gcd(start, period) + n - 1) // period + 1, most)
-
-
-def window_lines(step, r, t, batch):
-    height, width, image, _, stride, kernel = step.window
-
-    def lines(n, items):
-        return min(max(n - items, 0) * stride + items * kernel, items * image)
-
-    period = height * width
-    most = lines(min((min(r, period) + width - 2) // width + 1, height), 1)
-    for j in range(2, touched(r, t, period, batch) + 1):
-        edges = r - (j - 2) * period
-        if edges < 0:
-            break
-        edges = min(max((edges + 2 * (width - 1)) // width, 2), 2 * height)
-        most = max(most, (j - 2) * lines(height, 1) + lines(edges, 2))
-    return most
-
-
-def memory(step, batch, sequence):
-    tile_columns = step.tile_columns or step.columns
-    r, c = min(step.tile_rows, step.rows), min(tile_columns, step.columns)
-    t = step.tile_rows if step.rows > step.tile_rows else 0
-    u = tile_columns if step.columns > tile_columns else 0
-    q, x, pieces = step.rows // batch, step.input_columns, 0
-    match step.kind:
-        case "linear" | "group linear":
-            entries = [r * x, r] + [c * columns for _, columns in step.constants]
-        case "unfold" | "group unfold" | "max pool" | "average pool":
-            pieces = r
-            entries = [step.window[3] * window_lines(step, r, t, batch) * x]
-        case "add" | "mul":
-            entries = [r * x, r * x]
-        case "curve":
-            entries = [r * x, 257]
-        case "arrange":
-            items = touched(r, t, q, batch)
-            inputs = [(step.item_rows, x), *step.others]
-            named = [(min(r * c, items * rows), columns) for rows, columns in inputs]
-            pieces = items + sum(rows for rows, _ in named)
-            entries = [rows * columns for rows, columns in named]
-            entries += [min(r, q) * columns for _, columns in step.constants]
-        case "product":
-            pieces = touched(r, t, q // step.heads, batch * step.heads)
-            entries = [r * x, pieces * c * x]
-        case "embed":
-            pieces = 2 * r
-            entries = [r * x] + [min(r, rows) * columns for rows, columns in step.constants]
-        case "add rows":
-            pieces = touched(r, t, q, batch)
-            entries = [r * x, min(r, q) * x]
-        case "attention weights":
-            items = touched(r, t, sequence * step.heads, batch)
-            blocks = touched(r, t, sequence, batch * step.heads)
-            pieces = 4 * blocks
-            entries = [r * x, items * sequence * x, min(blocks, step.heads), 256]
-            entries += [items] if step.lengths else []
-        case "attention context":
-            items = touched(r, t, sequence, batch)
-            heads = touched(c, u, step.columns // step.heads, step.heads)
-            pieces = items * (heads + 1)
-            entries = [r * heads * x, items * c * sequence, c]
-        case "transpose":
-            pieces = touched(r, t, q, batch)
-            entries = [pieces * step.item_rows * x]
-        case "reshape":
-            start = x - gcd(t * step.columns, x)
-            rows = min(-(-(r * step.columns + start) // x), step.item_rows * batch)
-            entries = [rows * x]
-        case "mean pool":
-            pieces = r
-            entries = [r * step.item_rows * x, r]
-        case kind:
-            raise ValueError(f"expected a kind of step, got {kind}")
-
-    def padded(columns, type):
-        return -(-columns // 128) * 128 if type == 1 else columns
-
-    rows = padded(x, step.input_type) + padded(step.columns, step.type)
-    return 4 * sum(entries) + 4 * r * c + 16 * rows + 256 * (pieces + 8) + 4096
 
 
 def step_of(kind, sizes, batch, sequence, again):
@@ -170,6 +69,56 @@ def step_of(kind, sizes, batch, sequence, again):
             rows, columns = (c * sequence, sequence) if again else (a * c, d)
             return Step(kind, 8 * b, 1, rows, batch * rows, columns, 2, tile_columns=32, heads=c)
         case _:
+            return step_of_training(kind, sizes, batch, again)
+
+
+def step_of_training(kind, sizes, batch, again):
+    """The same for steps of training. Entries are i32 if no type is named, and
+    of two exponents the first is 1×1 and the second has the output's rows."""
+    a, b, c, d = sizes
+    hidden, exponents, square = c * d, [False, True], {"tile_columns": 32}
+    match kind:
+        case "scaled product":  # i8, with a bias
+            return Step(kind, 8 * b, 1, a, batch * a, hidden, 4, exponents=exponents, **square)
+        case "transpose by tiles":  # of i8
+            return Step(kind, b * c, 1, a, b * c, batch * a, 1, **square)
+        case "exponent":  # the second time per row
+            return Step(kind, 1, 4, a, batch * a if again else 1, 1, 4, per_row=again)
+        case "next exponent":
+            return Step(kind, 1, 4, 1, 1, 1, 4, others=[(a, 1)])
+        case "rescale":  # stochastic, to i8
+            return Step(kind, b * c, 4, a, batch * a, b * c, 1, exponents=exponents)
+        case "descend":  # shared
+            return Step(kind, b * c, 4, a, a, b * c, 4)
+        case "row sum":
+            return Step(kind, b * c, 4, a, batch * a, 1, 4)
+        case "second moment" | "ratio" | "softmax gradient" | "normalise gradient":
+            type = {"softmax gradient": 1, "normalise gradient": 2}.get(kind, 4)
+            return Step(kind, b * c, type, a, batch * a, b * c, 4)
+        case "gate" | "cross entropy":
+            others = [(a, b * c if kind == "gate" else 1)]
+            return Step(kind, b * c, 4, a, batch * a, b * c, 4, others=others)
+        case "exponentials":  # of a heads and b places
+            return Step(kind, b, 4, a * b, batch * a * b, b, 1)
+        case "gather":  # d ids an item, of a shared i16 table of a rows
+            return Step(kind, b, 2, a, batch * d, b, 2)
+        case "scatter add":  # i16
+            return Step(kind, b, 2, a, hidden, b, 4)
+        case "unfold gradient" | "max pool gradient":  # windows as above, of i32
+            positions = step_of("unfold" if kind == "unfold gradient" else "max pool", sizes, batch, 1, again)
+            item = positions.rows // batch if kind == "unfold gradient" else a * b
+            return Step(kind, positions.columns, 4, item, batch * a * b, hidden, 4, window=positions.window)
+        case "block scores":  # i8, of a places and c heads
+            return Step(kind, hidden, 1, a, batch * c * a, a, 4, heads=c, exponents=exponents)
+        case "block mix" | "block mix back":
+            return Step(kind, a, 1, c * a, batch * a, hidden, 4, heads=c, exponents=exponents, **square)
+        case "divide by sums":
+            return Step(kind, hidden, 4, a, batch * a, hidden, 4, heads=c, others=[(c * a, a)])
+        case "mean pool gradient":  # the second time with lengths
+            return Step(kind, b * c, 4, 1, batch * a, b * c, 4, lengths=again)
+        case "draw":
+            return Step(kind, 1, 4, 8, batch, 1, 4)
+        case _:
             raise ValueError(f"expected a kind of step, got {kind}")
 
 
@@ -190,6 +139,7 @@ def main():
                 sys.exit(f"{line.strip()}: {got} here, {known} in Rust")
     if len(seen) < 500:
         sys.exit(f"expected 500 programs or more, got {len(seen)}")
+    check_tiles(200)
     print(f"{len(seen)} programs of one step: the same memory")
 
 

@@ -56,14 +56,50 @@ class Stream:
         return start + number % (end - start) >> 32
 
 
+SQUARE = (
+    "linear", "group linear", "attention context", "product", "scaled product",
+    "transpose by tiles", "block mix", "block mix back",
+)
+# Row-local steps, and how many of their first inputs are always read at R.
+ROW_LOCAL = {
+    "add": 2, "requantise": 1, "relu": 1, "table": 1, "scale columns": 1, "row scale": 1,
+    "quantise": 2, "softmax": 1, "normalise": 1, "L2 normalise": 1, "mul": 2, "curve": 1,
+    "exponent": 1, "rescale": 1, "row sum": 1, "gate": 2, "cross entropy": 2,
+    "normalise gradient": 2, "gather": 0, "exponentials": 1, "softmax gradient": 2,
+    "descend": 2, "second moment": 2, "ratio": 2,
+}
+
+
+def row_bytes(tensor):
+    """The bytes of a padded row."""
+    return len(tensor.encode()) // (-(-len(tensor.rows) // 32) * 32)
+
+
+def tile_rows(value, step, inputs, listed):
+    """The rows of a tile of a step, given the tensors that it reads, and
+    whether its program has a list of outputs."""
+    if step.kind == "mean pool":
+        return 1
+    local = step.kind in ROW_LOCAL and step.fields.get("per_row", True)
+    if not (listed and local):
+        return 32
+    read = inputs[: ROW_LOCAL[step.kind]]
+    if step.kind == "gather":
+        read = inputs[-1:]
+    if step.kind == "rescale":
+        exponents = inputs[1 : 1 + len(step.fields["signs"])]
+        read = read + [tensor for tensor in exponents if len(tensor.rows) > 1]
+    widest = max(row_bytes(tensor) for tensor in [value] + read)
+    return min(max(16384 // widest, 1), 32)
+
+
 class Grid:
     """The division of a step's value into tiles."""
 
-    def __init__(self, value, step):
+    def __init__(self, value, step, inputs, listed):
         self.rows, self.columns = len(value.rows), value.columns
-        self.tile_rows = 1 if step.kind == "mean pool" else 32
-        product = step.kind in ("linear", "group linear", "attention context", "product")
-        self.tile_columns = 32 if product else self.columns
+        self.tile_rows = tile_rows(value, step, inputs, listed)
+        self.tile_columns = 32 if step.kind in SQUARE else self.columns
         self.across = -(-self.columns // self.tile_columns)
         self.tiles = -(-self.rows // self.tile_rows) * self.across
         self.entries = self.rows * self.columns
@@ -73,11 +109,12 @@ class Grid:
         return row // self.tile_rows * self.across + column // self.tile_columns
 
 
-def opened_tiles(rules, values, root, receipt, beacon):
+def opened_tiles(rules, values, listed, root, receipt, beacon):
     """The tiles that an audit opens: pairs of a value's number and a tile.
-    `values` are pairs of a tensor and its step; an input has no step."""
+    `values` are pairs of a tensor and its step; an input has no step. `listed`
+    says whether the program has a list of outputs."""
     stream = Stream(root + receipt + beacon)
-    steps = [(number, value, Grid(value, step))
+    steps = [(number, value, Grid(value, step, [values[index][0] for index in step.inputs], listed))
              for number, (value, step) in enumerate(values) if step]
     opened = []
 

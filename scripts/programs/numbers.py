@@ -38,3 +38,19 @@ def rsh(x, shift):
 def rdiv(x, n):
     assert n > 0
     return (x + n // 2) // n
+
+
+def shift(x, p, u=None):
+    """x·2^−p to the nearest, ties up, with p clipped to ±62; with a byte u, to
+    one of the two neighbours. No sum saturates."""
+    p = clip(p, -62, 62)
+    if p <= 0:
+        return x << -p
+    half = 1 << p - 1 if u is None else (2 * u + 1) * (1 << p) >> 9
+    return x + half >> p
+
+
+def bits(x):
+    """The number of binary digits of x ≥ 0."""
+    assert x >= 0
+    return x.bit_length()

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
+from .axes import batch_axes
+
 MAGIC = b"poai program 1\n"
 
-# The fields of each tag, in order. Structure: a constant, u a u32, f a flag, d
-# a dimension, w a window. Numbers: s a shift, n an i32. A clamp c is a type in
-# the structure and two numbers.
+# The fields of each tag, in order. Structure: k a constant, o a flag and the
+# constant if it is set, u a u32, f a flag, d a dimension, w a window, g signs.
+# Numbers: s a shift, n an i32. A clamp c is a type in the structure and two
+# numbers.
+BLOCKS = "heads:u signs:g offset:n m:n shift:n clamp:c"
+
 STEPS = {
     1: ("linear", "weights:k requantise:k s0:s s1:s s2:s clamp:c"),
     2: ("unfold", "window:w"),
@@ -38,6 +43,30 @@ STEPS = {
     25: ("group unfold", "window:w dilation_down:u dilation_right:u groups:u fill:n"),
     26: ("group linear", "weights:k requantise:k groups:u s0:s s1:s s2:s clamp:c"),
     27: ("product", "blocks:u shift:s clamp:c"),
+    29: ("scaled product", "signs:g bias:f shift:n bias_shift:s clamp:c"),
+    30: ("transpose by tiles", ""),
+    31: ("exponent", "per_row:f"),
+    32: ("rescale", "signs:g stochastic:f stream:u m:n shift:n clamp:c"),
+    33: ("row sum", ""),
+    34: ("gate", "table:k index_shift:s shift:s clamp:c"),
+    35: ("cross entropy", "table:k m:n shift:s fraction:s"),
+    36: ("normalise gradient", "centre:f shift:s clamp:c"),
+    37: ("gather", "table:o"),
+    38: ("scatter add", "rows:u"),
+    39: ("unfold gradient", "window:w"),
+    40: ("max pool gradient", "window:w"),
+    41: ("block scores", BLOCKS),
+    42: ("block mix", BLOCKS),
+    43: ("block mix back", BLOCKS),
+    44: ("exponentials", "table:k causal:f m:n shift:s"),
+    45: ("divide by sums", "shift:s clamp:c"),
+    46: ("softmax gradient", ""),
+    47: ("descend", "shift:n decay_shift:s clamp:c"),
+    48: ("second moment", "k:s"),
+    49: ("ratio", "clamp:c"),
+    50: ("mean pool gradient", "rows:d"),
+    51: ("draw", "n:u"),
+    52: ("next exponent", ""),
 }
 
 
@@ -78,11 +107,19 @@ class Bytes:
     def dim(self):
         return (self.u32(), self.flag())
 
+    def signs(self):
+        signs = [1 if self.flag() else -1 for _ in range(self.u8())]
+        assert len(signs) <= 4, f"expected at most 4 signs, got {len(signs)}"
+        return signs
+
     def name(self):
         return self.take(self.u8()).decode("utf-8")
 
+    def rest(self):
+        return len(self.data) - self.at
+
     def end(self, what):
-        assert self.at == len(self.data), f"expected the end of {what}, got more bytes"
+        assert self.rest() == 0, f"expected the end of {what}, got more bytes"
 
 
 @dataclass
@@ -91,6 +128,17 @@ class Step:
     fields: dict
     inputs: list
     name: str = ""
+    constants: list = field(default_factory=list)  # the names of the fields that are constants
+
+
+@dataclass
+class Form:
+    """An input: two dimensions, a type, and whether the batch leaves it as it is."""
+
+    rows: tuple
+    columns: tuple
+    type: int
+    shared: bool = False
 
 
 @dataclass
@@ -104,16 +152,29 @@ class Constant:
 
 @dataclass
 class Program:
-    inputs: list = field(default_factory=list)  # (rows, columns, type)
+    inputs: list = field(default_factory=list)
     constants: list = field(default_factory=list)
     steps: list = field(default_factory=list)
     architecture_id: bytes = b""
     program_id: bytes = b""
+    states: int = 0
+    outputs: list = None  # of values; None for a program without a list
+
+    def per_token(self):
+        """Whether a form is per token. Forms of steps follow from those of
+        inputs, save one."""
+        dims = [dim for form in self.inputs for dim in (form.rows, form.columns)]
+        dims += [step.fields["rows"] for step in self.steps if step.kind == "mean pool gradient"]
+        return any(per_token for _, per_token in dims)
 
 
 def read_field(kind, structure, numbers):
     if kind in "ku":
         return structure.u32()
+    if kind == "o":
+        return structure.u32() if structure.flag() else None
+    if kind == "g":
+        return structure.signs()
     if kind == "f":
         return structure.flag()
     if kind == "d":
@@ -168,6 +229,65 @@ class Window:
         return row * self.width + column if inside else None
 
 
+def read_forms(structure):
+    """The forms of the inputs. A count above 16 follows a zero."""
+    count = structure.u8()
+    if count == 0:
+        count = structure.u32()
+        assert 17 <= count <= 4096, f"expected 17 to 4096 inputs, got {count}"
+    forms = []
+    for _ in range(count):
+        rows, flags = structure.u32(), structure.u8()
+        assert flags <= 3, f"expected flags of at most 3, got {flags}"
+        columns = structure.dim()
+        forms.append(Form((rows, bool(flags & 1)), columns, structure.type(), bool(flags & 2)))
+    return forms
+
+
+def read_steps(program, structure, numbers):
+    for index in range(structure.u32()):
+        kind, layout = STEPS[structure.u8()]
+        codes = dict(entry.split(":") for entry in layout.split())
+        fields = {name: read_field(code, structure, numbers) for name, code in codes.items()}
+        inputs = [structure.u32() for _ in range(structure.u8())]
+        assert len(inputs) <= 16, f"expected at most 16 inputs, got {len(inputs)}"
+        earlier = all(value < len(program.inputs) + index for value in inputs)
+        assert earlier, "expected an earlier value, got a later one"
+        constants = [name for name, code in codes.items() if code in "ko"]
+        program.steps.append(Step(kind, fields, inputs, constants=constants))
+
+
+def read_outputs(program, structure):
+    """The list of outputs, if there is one."""
+    inputs, values = len(program.inputs), len(program.inputs) + len(program.steps)
+    if structure.rest() == 0:
+        assert inputs <= 16, f"expected a list of outputs with {inputs} inputs, got none"
+        return
+    program.states, count = structure.u32(), structure.u32()
+    assert 1 <= count <= 4096, f"expected 1 to 4096 outputs, got {count}"
+    assert program.states <= min(count, inputs), "expected an input and an output a state, got fewer"
+    program.outputs = [structure.u32() for _ in range(count)]
+    assert len(set(program.outputs)) == count, "expected distinct outputs, got one twice"
+    made = all(inputs <= value < values for value in program.outputs)
+    assert made, "expected outputs that steps make, got others"
+    alone = program.states == 0 and program.outputs == [values - 1]
+    assert not alone, "expected no list of the last value alone, got one"
+
+
+def check_use(program):
+    """Checks that all values and constants are read or are outputs."""
+    values = len(program.inputs) + len(program.steps)
+    used = {value for step in program.steps for value in step.inputs}
+    used.update(program.outputs or [values - 1])
+    assert len(used) == values, "expected values that are read or are outputs, got another"
+    named = {step.fields[name] for step in program.steps for name in step.constants}
+    constants = set(range(len(program.constants)))
+    assert named - {None} == constants, "expected every constant to be read, got one that is not"
+    streams = [step.fields["stream"] for step in program.steps
+               if step.kind == "rescale" and step.fields["stochastic"]]
+    assert len(set(streams)) == len(streams), "expected distinct streams, got one twice"
+
+
 def decode(data):
     """The program of canonical bytes, with its ids."""
     whole = Bytes(data)
@@ -176,19 +296,11 @@ def decode(data):
     structure_bytes, numbers_bytes = (whole.take(size) for size in sizes)
     structure, numbers = Bytes(structure_bytes), Bytes(numbers_bytes)
 
-    program = Program()
-    for _ in range(structure.u8()):
-        program.inputs.append((structure.dim(), structure.dim(), structure.type()))
+    program = Program(inputs=read_forms(structure))
     for _ in range(structure.u32()):
         program.constants.append(Constant(structure.u32(), structure.u32(), structure.type()))
-    for index in range(structure.u32()):
-        kind, layout = STEPS[structure.u8()]
-        pairs = (entry.split(":") for entry in layout.split())
-        fields = {name: read_field(code, structure, numbers) for name, code in pairs}
-        inputs = [structure.u32() for _ in range(structure.u8())]
-        assert len(inputs) <= 16, f"expected at most 16 inputs, got {len(inputs)}"
-        assert all(value < len(program.inputs) + index for value in inputs), "expected an earlier value, got a later one"
-        program.steps.append(Step(kind, fields, inputs))
+    read_steps(program, structure, numbers)
+    read_outputs(program, structure)
     structure.end("the structure")
     numbers.end("the numbers")
     for constant in program.constants:
@@ -197,8 +309,10 @@ def decode(data):
         named.name = whole.name()
     whole.end("the program")
 
-    assert 1 <= len(program.inputs) <= 16 and 1 <= len(program.steps) <= 1 << 16
+    assert program.inputs and 1 <= len(program.steps) <= 1 << 16
     assert len(program.constants) <= 1 << 16
+    check_use(program)
+    batch_axes(program)
     program.architecture_id = digest("architecture", structure_bytes)
     bound = b"".join(
         constant.root + struct.pack("<IIB", constant.rows, constant.columns, constant.type)

@@ -54,6 +54,14 @@ def tree(leaves):
     return digest("trace node", tree(leaves[:left]) + tree(leaves[left:]))
 
 
+def output_digest(program, values):
+    """What a header names as the output: the last value's root, or a digest of
+    the roots of a list of outputs."""
+    if program.outputs is None:
+        return values[-1].root
+    return digest("train outputs", b"".join(values[value].root for value in program.outputs))
+
+
 def trace_header(program, batch, sequence, values):
     """The header of all values of a run, inputs first."""
     count = len(program.inputs)
@@ -66,7 +74,7 @@ def trace_header(program, batch, sequence, values):
         + struct.pack("<II", batch, sequence)
         + digest("trace inputs", struct.pack("<II", batch, sequence)
                  + b"".join(value.root for value in values[:count]))
-        + values[-1].root
+        + output_digest(program, values)
         + struct.pack("<Q", sum(value.macs for value in values))
         + tree([digest("trace record", record) for record in records])
     )

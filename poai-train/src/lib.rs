@@ -1,2 +1,24 @@
 //! Verified training: exact integer iterations as programs with state (spec §12,
 //! steps of training).
+//!
+//! [`Layers`] describe a network once. [`Iteration`] is the program of one
+//! iteration of its training: it draws a batch, goes forward, differentiates and
+//! updates every state, in exact integers.
+//!
+//! - [`layers`]: the description of a network.
+//! - [`iteration`]: the program of an iteration.
+//! - [`optimiser`]: SGD, Lion, Adam, and their rates.
+//! - [`numbers`]: what an entry stands for.
+//! - `tape`: the steps under construction, and their differentiation.
+
+mod error;
+pub mod iteration;
+pub mod layers;
+pub mod numbers;
+pub mod optimiser;
+mod tape;
+
+pub use error::LayersError;
+pub use iteration::{Iteration, IterationOptions, Source};
+pub use layers::{Layer, Layers};
+pub use optimiser::Optimiser;

@@ -13,6 +13,8 @@ use alloc::format;
 const OFFSET_MAX: i32 = 64;
 /// The largest power of two that stands for 1 in a loss's gradient.
 const FRACTION_MAX: u8 = 30;
+/// The most samples of a dataset, so that i32 numbers them.
+const SAMPLES_MAX: u32 = 1 << 31;
 /// The largest shift of a second moment.
 const MOMENT_SHIFT_MAX: u8 = 30;
 
@@ -188,7 +190,8 @@ impl Check<'_> {
                 Ok(Form { rows: *rows, dtype: Dtype::I32, ..dy })
             }
             TrainingOp::Draw { samples } => {
-                self.require(*samples > 0, "expected at least 1 sample, got none")?;
+                let permitted = 1..=SAMPLES_MAX;
+                self.require(permitted.contains(samples), "expected 1 to 2^31 samples")?;
                 self.two()?;
                 self.seed_and_t(0)?;
                 Ok(Form::new(Dim::fixed(1), Dim::fixed(1), Dtype::I32))
@@ -334,9 +337,7 @@ impl Check<'_> {
         for slot in slots {
             let exponent = self.input(slot)?;
             let by_row = rows_of(output);
-            // An exponent for each row of a transposed value would be one for
-            // each of its columns.
-            if exponent != ONE && (exponent != by_row || output.batch == BatchAxis::Columns) {
+            if exponent != ONE && exponent != by_row {
                 return Err(self.bad(slot, format!("{ONE}, or {by_row}"), exponent));
             }
         }

@@ -259,7 +259,7 @@ pub enum TrainingOp {
     ///
     /// Inputs: seed (i32, 8×1, shared), t (i32, 1×1, shared).
     Draw {
-        /// The number of samples in the dataset, at least 1.
+        /// The number of samples in the dataset, in 1..=2^31.
         samples: u32,
     },
     /// The exponent for the next iteration, from this iteration's operand.

@@ -1,0 +1,644 @@
+//! The program of an iteration, from layers.
+
+use crate::error::LayersError;
+use crate::layers::{Layer, Layers, Sample};
+use crate::numbers::{PIXEL, WEIGHT_GRADIENT, weight_gradient};
+use crate::optimiser::Optimiser;
+use crate::tape::{Carrier, Operand, Parameter, ParameterId, Tape};
+use poai_core::program::{
+    Builder, Clamp, Dim, Dtype, Form, Op, RunShape, TrainingOp, ValueId, Window,
+};
+use poai_engine::execute::Network;
+
+/// The most iterations of a run whose rates a table holds.
+const RATES_MAX: usize = 1 << 24;
+
+/// Where an iteration's batch and rate come from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Source {
+    /// The program draws the batch from a dataset of this many samples, and has
+    /// a rate for each iteration. Inputs after the states: seed, t, the samples,
+    /// the labels.
+    Drawn {
+        /// The number of samples.
+        samples: u32,
+        /// λ of each iteration, as [`Optimiser::rate`] gives it.
+        rates: Vec<i32>,
+    },
+    /// The batch, its labels and the rate are inputs. Inputs after the states:
+    /// seed, t, the samples, the labels, λ.
+    Given,
+}
+
+/// What an iteration does.
+#[derive(Clone, Debug)]
+pub struct IterationOptions {
+    /// The optimiser.
+    pub optimiser: Optimiser,
+    /// The coefficient of weight decay, rounded to a power of two; 0 for none.
+    /// Biases do not decay.
+    pub decay: f64,
+    /// The samples of a batch.
+    pub batch: u32,
+    /// Where batches and rates come from.
+    pub source: Source,
+}
+
+/// A state of an iteration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The parameter's name.
+    pub parameter: String,
+    /// The moment's name, or `None` for the parameter itself.
+    pub moment: Option<&'static str>,
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub columns: u32,
+}
+
+/// An iteration: a program that continues states, with its constants.
+#[derive(Clone, Debug)]
+pub struct Iteration {
+    network: Network,
+    states: Vec<State>,
+    shape: RunShape,
+}
+
+/// A parameter of the layers: name, rows, columns, whether it decays.
+struct Named {
+    name: String,
+    rows: u32,
+    columns: u32,
+    decays: bool,
+}
+
+impl Iteration {
+    /// Builds the iteration of layers, with cross entropy as the loss.
+    ///
+    /// # Errors
+    /// [`LayersError`] names the layer that does not fit, or the option that is
+    /// not permitted.
+    pub fn new(layers: &Layers, options: &IterationOptions) -> Result<Iteration, LayersError> {
+        Iteration::with_streams(layers, options, 0..)
+    }
+
+    /// As [`Iteration::new`], with other streams of random bytes for the
+    /// stochastic steps in their order. They must be distinct.
+    ///
+    /// # Errors
+    /// As [`Iteration::new`]. It is also an error if there are too few streams.
+    pub fn with_streams(
+        layers: &Layers,
+        options: &IterationOptions,
+        streams: impl IntoIterator<Item = u32, IntoIter: 'static>,
+    ) -> Result<Iteration, LayersError> {
+        if options.batch == 0 {
+            let (what, expected) = ("batch", "at least 1 sample");
+            return Err(LayersError::Option { what, expected, got: "0".into() });
+        }
+        let mut plan = Plan::new(layers)?;
+        plan.parameters.sort_by(|a, b| a.name.cmp(&b.name));
+        let each = 1 + options.optimiser.moments().len();
+        let mut forms = vec![];
+        for parameter in &plan.parameters {
+            let (rows, columns) = (Dim::fixed(parameter.rows), Dim::fixed(parameter.columns));
+            forms.extend(std::iter::repeat_n(Form::shared(rows, columns, Dtype::I32), each));
+        }
+        let states = forms.len();
+        let number = |rows| Form::shared(Dim::fixed(rows), Dim::fixed(1), Dtype::I32);
+        forms.extend([number(8), number(1)]);
+        forms.extend(plan.source_forms(&options.source));
+        let builder = Builder::new(&forms);
+        let parameters = plan.parameters.iter().enumerate().map(|(index, _)| Parameter {
+            state: builder.input(index * each),
+            gradient_fraction: plan.gradient_fraction(options.batch),
+        });
+        let parameters = parameters.collect();
+        let random = (builder.input(states), builder.input(states + 1));
+        let first = builder.input(states + 2);
+        let streams = Box::new(streams.into_iter());
+        let mut tape = Tape::new(builder, parameters, random, streams);
+        let batch = plan.batch(&mut tape, &options.source, first)?;
+        let logits = plan.forward(&mut tape, layers, batch.samples)?;
+        let gradient = tape.cross_entropy(logits, batch.labels)?;
+        tape.backward(logits.value, gradient)?;
+        let decay = options.optimiser.decay_shift(options.decay, options.batch)?;
+        let (mut outputs, mut described) = (vec![], vec![]);
+        for (index, parameter) in plan.parameters.iter().enumerate() {
+            let moments: Vec<ValueId> =
+                (1..each).map(|moment| tape.builder.input(index * each + moment)).collect();
+            let decay = if parameter.decays { decay } else { 0 };
+            let id = ParameterId(index);
+            let rate = batch.rate;
+            outputs.extend(options.optimiser.update(&mut tape, id, &moments, rate, decay)?);
+            let moments = options.optimiser.moments().iter().copied().map(Some);
+            described.extend([None].into_iter().chain(moments).map(|moment| State {
+                parameter: parameter.name.clone(),
+                moment,
+                rows: parameter.rows,
+                columns: parameter.columns,
+            }));
+        }
+        outputs.push(logits.value);
+        let Tape { builder, constants, .. } = tape;
+        // Exact: at most 4096 states.
+        let program = builder.finish_with(&outputs, states as u32)?;
+        let network = Network::new(program, constants.into_tensors())?;
+        let shape = RunShape { batch: options.batch, sequence: 1 };
+        Ok(Iteration { network, states: described, shape })
+    }
+
+    /// The program with its constants.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The states, in the order of the program's inputs and outputs.
+    ///
+    /// The output after them is the logits.
+    pub fn states(&self) -> &[State] {
+        &self.states
+    }
+
+    /// The shape of an iteration's run.
+    pub fn shape(&self) -> RunShape {
+        self.shape
+    }
+}
+
+/// A batch in the program.
+struct Batch {
+    samples: Samples,
+    labels: ValueId,
+    rate: ValueId,
+}
+
+/// A batch's samples.
+#[derive(Clone, Copy)]
+enum Samples {
+    /// Rows of features, or pixels.
+    Dense(Operand),
+    /// Ids of tokens, and the place of each in its sample.
+    Ids { ids: ValueId, places: ValueId },
+}
+
+/// What layers need: their parameters and shapes.
+struct Plan {
+    sample: Sample,
+    parameters: Vec<Named>,
+    /// The most rows of an item over which a parameter's gradient sums.
+    rows: u64,
+}
+
+/// The shape of what a layer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Row(u32),
+    Image {
+        height: u32,
+        width: u32,
+        channels: u32,
+    },
+    Tokens {
+        length: u32,
+    },
+    Stream {
+        length: u32,
+        width: u32,
+    },
+    /// A normalised stream, or logits of tokens.
+    Rows {
+        length: u32,
+        columns: u32,
+    },
+}
+
+impl Shape {
+    fn of(sample: Sample) -> Shape {
+        match sample {
+            Sample::Features { columns } => Shape::Row(columns),
+            Sample::Image { height, width, channels } => Shape::Image { height, width, channels },
+            Sample::Tokens { length, .. } => Shape::Tokens { length },
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Shape::Row(columns) => format!("a row of {columns}"),
+            Shape::Image { height, width, channels } => {
+                format!("an image of {height}×{width}×{channels}")
+            }
+            Shape::Tokens { length } => format!("{length} tokens"),
+            Shape::Stream { length, width } => format!("a residual stream of {length}×{width}"),
+            Shape::Rows { length, columns } => format!("{length} rows of {columns}"),
+        }
+    }
+}
+
+/// The names of a layer's parameters, by its number among its kind.
+fn names(kind: &str, count: usize) -> String {
+    format!("{kind}{count}")
+}
+
+impl Plan {
+    fn new(layers: &Layers) -> Result<Plan, LayersError> {
+        if layers.layers().is_empty() {
+            return Err(LayersError::Empty);
+        }
+        let mut plan = Plan { sample: layers.sample(), parameters: vec![], rows: 1 };
+        let mut shape = Shape::of(layers.sample());
+        let mut counts = Counts::default();
+        for (layer, kind) in layers.layers().iter().enumerate() {
+            shape = plan.layer(layer, kind, shape, &mut counts)?;
+        }
+        let fits = match (shape, layers.sample()) {
+            (Shape::Row(_), Sample::Features { .. } | Sample::Image { .. }) => true,
+            (Shape::Rows { columns, .. }, Sample::Tokens { vocabulary, .. }) => {
+                columns == vocabulary
+            }
+            _ => false,
+        };
+        let linear = matches!(layers.layers().last(), Some(Layer::Linear { .. }));
+        if !fits || !linear {
+            return Err(LayersError::Logits(shape.text()));
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, name: String, rows: u32, columns: u32, decays: bool) {
+        self.parameters.push(Named { name, rows, columns, decays });
+    }
+
+    /// Notes a layer's parameters, and returns the shape of its output.
+    fn layer(
+        &mut self,
+        index: usize,
+        layer: &Layer,
+        shape: Shape,
+        counts: &mut Counts,
+    ) -> Result<Shape, LayersError> {
+        let wrong = |expected| LayersError::Layer {
+            layer: index,
+            kind: layer.kind(),
+            expected,
+            got: shape.text(),
+        };
+        Ok(match (*layer, shape) {
+            (Layer::Linear { outputs, bias }, Shape::Row(columns)) if outputs > 0 => {
+                let count = counts.linear();
+                self.add(names("w", count), outputs, columns, true);
+                if bias {
+                    self.add(names("b", count), outputs, 1, false);
+                }
+                Shape::Row(outputs)
+            }
+            (Layer::Linear { outputs, bias }, Shape::Rows { length, columns }) if outputs > 0 => {
+                // The last layer of a text has a name of its own.
+                self.add("out".into(), outputs, columns, true);
+                if bias {
+                    self.add("out bias".into(), outputs, 1, false);
+                }
+                self.rows = self.rows.max(length.into());
+                Shape::Rows { length, columns: outputs }
+            }
+            (Layer::Conv { outputs, kernel }, Shape::Image { height, width, channels })
+                if outputs > 0 && kernel % 2 == 1 =>
+            {
+                let count = counts.linear();
+                let area = kernel.checked_mul(kernel).and_then(|area| area.checked_mul(channels));
+                let area = area.ok_or_else(|| wrong("a kernel that fits 32 bits"))?;
+                self.add(names("w", count), outputs, area, true);
+                self.add(names("b", count), outputs, 1, false);
+                self.rows = self.rows.max(u64::from(height) * u64::from(width));
+                Shape::Image { height, width, channels: outputs }
+            }
+            (Layer::Conv { .. }, _) => return Err(wrong("an image, and a kernel of odd size")),
+            (Layer::Relu, Shape::Row(_) | Shape::Image { .. }) => shape,
+            (Layer::MaxPool { size }, Shape::Image { height, width, channels })
+                if size > 0 && height % size == 0 && width % size == 0 =>
+            {
+                Shape::Image { height: height / size, width: width / size, channels }
+            }
+            (Layer::MaxPool { .. }, _) => return Err(wrong("an image whose sides it divides")),
+            (Layer::Flatten, Shape::Image { height, width, channels }) => {
+                let all = height.checked_mul(width).and_then(|area| area.checked_mul(channels));
+                Shape::Row(all.ok_or_else(|| wrong("an image that fits 32 bits"))?)
+            }
+            (Layer::Flatten, _) => return Err(wrong("an image")),
+            (Layer::Embed { width }, Shape::Tokens { length }) if width > 0 => {
+                let Sample::Tokens { vocabulary, .. } = self.sample else {
+                    return Err(wrong("tokens"));
+                };
+                self.add("tok".into(), vocabulary, width, true);
+                self.add("pos".into(), length, width, true);
+                self.rows = self.rows.max(length.into());
+                Shape::Stream { length, width }
+            }
+            (Layer::Embed { .. }, _) => return Err(wrong("tokens")),
+            (Layer::Block { heads, hidden, .. }, Shape::Stream { width, .. })
+                if heads > 0 && hidden > 0 && width % heads == 0 =>
+            {
+                let count = counts.block();
+                for name in ["q", "k", "v", "o"] {
+                    self.add(names(name, count), width, width, true);
+                }
+                self.add(names("u", count), hidden, width, true);
+                self.add(names("w", count), width, hidden, true);
+                shape
+            }
+            (Layer::Block { .. }, _) => {
+                return Err(wrong("a residual stream whose width the heads divide"));
+            }
+            (Layer::Norm { .. }, Shape::Stream { length, width }) => {
+                Shape::Rows { length, columns: width }
+            }
+            (Layer::Norm { .. }, _) => return Err(wrong("a residual stream")),
+            (Layer::Linear { .. }, _) => return Err(wrong("rows, and at least 1 output")),
+            (Layer::Relu, _) => return Err(wrong("a row or an image")),
+        })
+    }
+
+    /// The fraction of gradients of weights, which sum over the batch's rows.
+    fn gradient_fraction(&self, batch: u32) -> i32 {
+        // The known answers have at most 1024 rows.
+        let fraction = weight_gradient(self.rows.saturating_mul(batch.into()));
+        debug_assert!(fraction <= WEIGHT_GRADIENT);
+        fraction
+    }
+
+    /// The forms of the inputs after seed and t.
+    fn source_forms(&self, source: &Source) -> Vec<Form> {
+        let fixed = Dim::fixed;
+        match source {
+            Source::Drawn { samples, .. } => {
+                let (columns, dtype, labels) = match self.sample {
+                    Sample::Features { columns } => (columns, Dtype::I8, 1),
+                    Sample::Image { height, width, channels } => {
+                        // Sizes beyond a tensor's are refused with the form.
+                        let all = height.saturating_mul(width).saturating_mul(channels);
+                        (all, Dtype::I8, 1)
+                    }
+                    Sample::Tokens { length, .. } => (length, Dtype::I32, length),
+                };
+                vec![
+                    Form::shared(fixed(*samples), fixed(columns), dtype),
+                    Form::shared(fixed(*samples), fixed(labels), Dtype::I32),
+                ]
+            }
+            Source::Given => {
+                let one = Form::shared(fixed(1), fixed(1), Dtype::I32);
+                let rows = |rows, columns, dtype| Form::new(fixed(rows), fixed(columns), dtype);
+                match self.sample {
+                    Sample::Features { columns } => {
+                        vec![rows(1, columns, Dtype::I8), rows(1, 1, Dtype::I32), one]
+                    }
+                    Sample::Image { height, width, channels } => {
+                        let pixels = height.saturating_mul(width);
+                        vec![rows(pixels, channels, Dtype::I8), rows(1, 1, Dtype::I32), one]
+                    }
+                    Sample::Tokens { length, .. } => {
+                        vec![rows(length, 1, Dtype::I32), rows(length, 1, Dtype::I32), one]
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the steps that find the batch and the rate.
+    fn batch(
+        &self,
+        tape: &mut Tape,
+        source: &Source,
+        first: ValueId,
+    ) -> Result<Batch, LayersError> {
+        let input = |offset: u32| ValueId(first.0 + offset);
+        let (mut samples, mut labels) = (input(0), input(1));
+        let rate = match source {
+            Source::Given => input(2),
+            Source::Drawn { samples: count, rates } => {
+                if !(1..=RATES_MAX).contains(&rates.len()) {
+                    let (what, expected) = ("rates", "1 to 2^24, one an iteration");
+                    let got = rates.len().to_string();
+                    return Err(LayersError::Option { what, expected, got });
+                }
+                let (seed, t) = tape.random();
+                let drawn = tape.train(TrainingOp::Draw { samples: *count }, &[seed, t])?;
+                for value in [&mut samples, &mut labels] {
+                    *value = tape.train(TrainingOp::Gather { table: None }, &[*value, drawn])?;
+                }
+                if let Some((rows, columns)) = self.item() {
+                    let op = Op::Reshape { rows: Dim::fixed(rows), columns: Dim::fixed(columns) };
+                    samples = tape.step(op.clone(), &[samples])?;
+                    if let Sample::Tokens { .. } = self.sample {
+                        labels = tape.step(op, &[labels])?;
+                    }
+                }
+                let table = tape.table("rates", Dtype::I32, rates)?;
+                tape.train(TrainingOp::Gather { table: Some(table) }, &[t])?
+            }
+        };
+        let samples = match self.sample {
+            Sample::Tokens { length, .. } => {
+                Samples::Ids { ids: samples, places: places(tape, samples, length)? }
+            }
+            _ => Samples::Dense(Operand { value: samples, fraction: PIXEL, exponent: None }),
+        };
+        Ok(Batch { samples, labels, rate })
+    }
+
+    /// Rows and columns of an item, if a sample's row has another shape.
+    fn item(&self) -> Option<(u32, u32)> {
+        match self.sample {
+            Sample::Features { .. } => None,
+            Sample::Image { height, width, channels } => {
+                Some((height.saturating_mul(width), channels))
+            }
+            Sample::Tokens { length, .. } => Some((length, 1)),
+        }
+    }
+
+    fn id(&self, name: &str) -> Result<ParameterId, LayersError> {
+        let index = self.parameters.iter().position(|parameter| parameter.name == name);
+        Ok(ParameterId(index.ok_or(LayersError::Internal("a layer's parameter"))?))
+    }
+
+    /// Adds the steps of the forward pass, and returns the logits.
+    fn forward(
+        &self,
+        tape: &mut Tape,
+        layers: &Layers,
+        samples: Samples,
+    ) -> Result<Carrier, LayersError> {
+        // All operands of weights first, in the order of names.
+        let looked_up = ["tok", "pos"];
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            if parameter.decays && !looked_up.contains(&parameter.name.as_str()) {
+                tape.weight(ParameterId(index))?;
+            }
+        }
+        let mut now = match samples {
+            Samples::Dense(operand) => Now::Operand(operand),
+            Samples::Ids { ids, places } => Now::Ids { ids, places },
+        };
+        let mut shape = Shape::of(self.sample);
+        let mut counts = Counts::default();
+        for (layer, kind) in layers.layers().iter().enumerate() {
+            let mut sink = Plan { sample: self.sample, parameters: vec![], rows: 1 };
+            let mut next = counts;
+            let after = sink.layer(layer, kind, shape, &mut next)?;
+            now = self.step(tape, kind, shape, now, counts)?;
+            (shape, counts) = (after, next);
+        }
+        match now {
+            Now::Carrier(logits) => Ok(logits),
+            _ => Err(LayersError::Logits(shape.text())),
+        }
+    }
+
+    fn step(
+        &self,
+        tape: &mut Tape,
+        layer: &Layer,
+        shape: Shape,
+        now: Now,
+        counts: Counts,
+    ) -> Result<Now, LayersError> {
+        let wrong = LayersError::Internal("a layer's input");
+        Ok(match (*layer, shape) {
+            (Layer::Linear { bias, .. }, Shape::Rows { .. }) => {
+                let bias = if bias { Some(self.id("out bias")?) } else { None };
+                let x = now.operand(tape)?;
+                let out = tape.linear(x, &[(self.id("out")?, bias)])?;
+                Now::Carrier(*out.first().ok_or(wrong)?)
+            }
+            (Layer::Linear { bias, .. }, _) => {
+                let count = counts.linears;
+                let bias = if bias { Some(self.id(&names("b", count))?) } else { None };
+                let x = now.operand(tape)?;
+                let out = tape.linear(x, &[(self.id(&names("w", count))?, bias)])?;
+                Now::Carrier(*out.first().ok_or(wrong)?)
+            }
+            (Layer::Conv { kernel, .. }, Shape::Image { height, width, .. }) => {
+                let count = counts.linears;
+                let pad = kernel / 2;
+                let window =
+                    Window { height, width, kernel: [kernel; 2], stride: [1; 2], pads: [pad; 4] };
+                let x = now.operand(tape)?;
+                let x = tape.unfold(x, window)?;
+                let pair = (self.id(&names("w", count))?, Some(self.id(&names("b", count))?));
+                let out = tape.linear(x, &[pair])?;
+                Now::Carrier(*out.first().ok_or(wrong)?)
+            }
+            (Layer::Relu, _) => match now {
+                Now::Carrier(x) => Now::Carrier(tape.relu(x)?),
+                _ => return Err(wrong),
+            },
+            (Layer::MaxPool { size }, Shape::Image { height, width, .. }) => {
+                let window =
+                    Window { height, width, kernel: [size; 2], stride: [size; 2], pads: [0; 4] };
+                let x = now.operand(tape)?;
+                Now::Operand(tape.max_pool(x, window)?)
+            }
+            (Layer::Flatten, _) => {
+                let x = now.operand(tape)?;
+                Now::Operand(tape.flatten(x)?)
+            }
+            (Layer::Embed { .. }, _) => {
+                let Now::Ids { ids, places } = now else { return Err(wrong) };
+                let tables = [(self.id("tok")?, ids), (self.id("pos")?, places)];
+                Now::Carrier(tape.embed(tables)?)
+            }
+            (Layer::Block { heads, causal, centre, .. }, _) => {
+                let Now::Carrier(x) = now else { return Err(wrong) };
+                Now::Carrier(self.block(tape, x, counts.blocks, heads, causal, centre)?)
+            }
+            (Layer::Norm { centre }, _) => {
+                let Now::Carrier(x) = now else { return Err(wrong) };
+                Now::Operand(tape.normalise(x, centre)?)
+            }
+            _ => return Err(wrong),
+        })
+    }
+
+    /// Attention, then a feed-forward network, each added to the stream.
+    fn block(
+        &self,
+        tape: &mut Tape,
+        x: Carrier,
+        count: usize,
+        heads: u32,
+        causal: bool,
+        centre: bool,
+    ) -> Result<Carrier, LayersError> {
+        let id = |name: &str| self.id(&names(name, count));
+        let normed = tape.normalise(x, centre)?;
+        let mut all = vec![];
+        for name in ["q", "k", "v"] {
+            all.push((id(name)?, None));
+        }
+        let projected = tape.linear(normed, &all)?;
+        let [q, k, v] = projected[..] else { return Err(LayersError::Internal("projections")) };
+        let mixed = tape.attention([q, k, v], heads, causal)?;
+        let mixed = tape.operand(mixed)?;
+        let out = tape.linear_residual(mixed, id("o")?, None)?;
+        let x = tape.residual(x, out)?;
+        let normed = tape.normalise(x, centre)?;
+        let hidden = tape.linear(normed, &[(id("u")?, None)])?;
+        let [hidden] = hidden[..] else { return Err(LayersError::Internal("a hidden layer")) };
+        let hidden = tape.relu(hidden)?;
+        let hidden = tape.operand(hidden)?;
+        let out = tape.linear_residual(hidden, id("w")?, None)?;
+        tape.residual(x, out)
+    }
+}
+
+/// What the layers have computed so far.
+#[derive(Clone, Copy)]
+enum Now {
+    Carrier(Carrier),
+    Operand(Operand),
+    Ids { ids: ValueId, places: ValueId },
+}
+
+impl Now {
+    fn operand(self, tape: &mut Tape) -> Result<Operand, LayersError> {
+        match self {
+            Now::Carrier(x) => tape.operand(x),
+            Now::Operand(x) => Ok(x),
+            Now::Ids { .. } => Err(LayersError::Internal("rows of numbers")),
+        }
+    }
+}
+
+/// How many layers of a kind came before.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    linears: usize,
+    blocks: usize,
+}
+
+impl Counts {
+    fn linear(&mut self) -> usize {
+        self.linears += 1;
+        self.linears - 1
+    }
+
+    fn block(&mut self) -> usize {
+        self.blocks += 1;
+        self.blocks - 1
+    }
+}
+
+/// The place of each token in its sample: a row of places added to nothing.
+fn places(tape: &mut Tape, ids: ValueId, length: u32) -> Result<ValueId, LayersError> {
+    let narrow = Clamp::full(Dtype::I16);
+    let none = Op::Requantise { multiplier: 0, shift: 0, clamp: narrow };
+    let none = tape.step(none, &[ids])?;
+    let entries: Vec<i32> = (0..length).map(|place| place as i32).collect();
+    let table = tape.table("places", Dtype::I16, &entries)?;
+    let places = tape.step(Op::AddRows { table }, &[none])?;
+    let wide = Op::Requantise { multiplier: 1, shift: 0, clamp: Clamp::full(Dtype::I32) };
+    tape.step(wide, &[places])
+}

@@ -1,0 +1,238 @@
+//! The rules of differentiation, one for each kind of note.
+
+use super::{Attention, Carrier, Linear, Note, Operand, Tape, shift_to};
+use crate::error::LayersError;
+use crate::numbers::{ACTIVATION, FULL, GRADIENT};
+use poai_core::program::training::{BlockKind, Shift};
+use poai_core::program::{Dtype, Form, Op, TrainingOp, ValueId};
+
+/// The bits that a gradient keeps beyond the sums of weights that divide it.
+const SUM_BITS: u8 = 7;
+/// The bits of scores' multipliers, as in the forward pass.
+const SCORE_BITS: i32 = 12;
+
+impl Tape {
+    /// Differentiates from a value whose gradient is given, and returns when
+    /// every parameter's gradient is known.
+    pub(crate) fn backward(&mut self, from: ValueId, gradient: ValueId) -> Result<(), LayersError> {
+        self.gradients.insert(from, gradient);
+        let notes = core::mem::take(&mut self.notes);
+        for note in notes.iter().rev() {
+            self.rule(note)?;
+        }
+        self.notes = notes;
+        Ok(())
+    }
+
+    fn rule(&mut self, note: &Note) -> Result<(), LayersError> {
+        match note {
+            Note::Linear(products) => {
+                // Gradients of the common operand are added in order.
+                for product in products {
+                    let Some(&g) = self.gradients.get(&product.y) else { continue };
+                    if let Some(dx) = self.linear_rule(product, g)? {
+                        self.accumulate(product.x.value, dx)?;
+                    }
+                }
+                Ok(())
+            }
+            // Rounding passes gradients as they are.
+            Note::Quantise { x, y } => self.pass(*y, *x),
+            Note::Relu { x, y } => {
+                let Some(&g) = self.gradients.get(y) else { return Ok(()) };
+                // The gradient passes where the product saw more than 0.
+                let seen = self.of_carrier.get(y).map_or(*y, |operand| operand.value);
+                let table: Vec<i32> = (0..256).map(|i| i32::from(i > 128)).collect();
+                let table = self.table("step", Dtype::I16, &table)?;
+                let op = TrainingOp::Gate { table, index_shift: 0, shift: 0, clamp: FULL };
+                let dx = self.train(op, &[g, seen])?;
+                self.accumulate(*x, dx)
+            }
+            Note::Unfold { window, x, y } => {
+                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
+                let dx = self.train(TrainingOp::UnfoldGradient(*window), &[g])?;
+                self.accumulate(*x, dx)
+            }
+            Note::MaxPool { window, x, y } => {
+                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
+                let dx = self.train(TrainingOp::MaxPoolGradient(*window), &[*x, g])?;
+                self.accumulate(*x, dx)
+            }
+            Note::Reshape { x, y } => {
+                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
+                let Form { rows, columns, .. } = self.form(*x)?;
+                let dx = self.step(Op::Reshape { rows, columns }, &[g])?;
+                self.accumulate(*x, dx)
+            }
+            Note::Normalise { centre, x, y } => {
+                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
+                // A deviation in x's units has 4 bits more, and x has 10.
+                let op = TrainingOp::NormaliseGradient { centre: *centre, shift: 14, clamp: FULL };
+                let dx = self.train(op, &[*x, g])?;
+                self.accumulate(*x, dx)
+            }
+            Note::Add { a, b, y } => {
+                self.pass(*y, *a)?;
+                self.pass(*y, *b)
+            }
+            Note::Attention(attention) => self.attention_rule(attention),
+            Note::Gather { table, ids, y } => {
+                let Some(&g) = self.gradients.get(y) else { return Ok(()) };
+                let rows = self.form(self.parameter(*table).state)?.rows.units;
+                let sums = self.train(TrainingOp::ScatterAdd { rows }, &[g, *ids])?;
+                let to = self.parameter(*table).gradient_fraction;
+                let op = TrainingOp::Rescale {
+                    shift: Shift::fixed(GRADIENT - to),
+                    stream: None,
+                    multiplier: 1,
+                    clamp: FULL,
+                };
+                let dw = self.train(op, &[sums])?;
+                self.accumulate_weight(*table, dw)
+            }
+            Note::MeanPool { x, y } => {
+                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
+                let rows = self.form(*x)?.rows;
+                let dx = self.train(TrainingOp::MeanPoolGradient { rows }, &[g])?;
+                self.accumulate(*x, dx)
+            }
+        }
+    }
+
+    /// The gradient of y, if x depends on a parameter.
+    fn needed(&self, x: ValueId, y: ValueId) -> Option<&ValueId> {
+        self.gradients.get(&y).filter(|_| self.live.contains(&x))
+    }
+
+    fn pass(&mut self, y: ValueId, x: ValueId) -> Result<(), LayersError> {
+        match self.needed(x, y).copied() {
+            Some(g) => self.accumulate(x, g),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a gradient to a value's.
+    fn accumulate(&mut self, x: ValueId, dx: ValueId) -> Result<(), LayersError> {
+        let sum = match self.gradients.get(&x).copied() {
+            Some(other) => self.add(other, dx)?,
+            None => dx,
+        };
+        self.gradients.insert(x, sum);
+        Ok(())
+    }
+
+    /// Adds a gradient to a parameter's.
+    fn accumulate_weight(
+        &mut self,
+        parameter: super::ParameterId,
+        dw: ValueId,
+    ) -> Result<(), LayersError> {
+        let sum = match self.weight_gradients.get(&parameter).copied() {
+            Some(other) => self.add(other, dw)?,
+            None => dw,
+        };
+        self.weight_gradients.insert(parameter, sum);
+        Ok(())
+    }
+
+    /// Gradients of a product's parameters, and of its operand if that depends
+    /// on a parameter.
+    fn linear_rule(
+        &mut self,
+        product: &Linear,
+        g: ValueId,
+    ) -> Result<Option<ValueId>, LayersError> {
+        let Linear { x, weight, bias, .. } = *product;
+        let g = self.quantise(Carrier { value: g, fraction: GRADIENT }, true)?;
+        let transposed = Operand { value: self.transpose(g.value)?, ..g };
+        let inputs = Operand { value: self.transpose(x.value)?, ..x };
+        let fraction = self.parameter(weight).gradient_fraction;
+        let dw = self.product(transposed, inputs, None, fraction, FULL)?;
+        self.accumulate_weight(weight, dw)?;
+        let dx = if self.live.contains(&x.value) {
+            let w = self.weight(weight)?;
+            let w = Operand { value: self.transpose(w.value)?, ..w };
+            Some(self.product(g, w, None, GRADIENT, FULL)?)
+        } else {
+            None
+        };
+        if let Some(bias) = bias {
+            let sums = self.train(TrainingOp::RowSum, &[transposed.value])?;
+            let to = self.parameter(bias).gradient_fraction;
+            let (shift, exponents) = shift_to(&[g], to);
+            let op = TrainingOp::Rescale { shift, stream: None, multiplier: 1, clamp: FULL };
+            let inputs: Vec<ValueId> = [sums].into_iter().chain(exponents).collect();
+            let db = self.train(op, &inputs)?;
+            self.accumulate_weight(bias, db)?;
+        }
+        Ok(dx)
+    }
+
+    fn attention_rule(&mut self, attention: &Attention) -> Result<(), LayersError> {
+        let Attention { operands: [q, k, v], carriers, weights, heads, multiplier, y } = *attention;
+        let Some(&g) = self.gradients.get(&y) else { return Ok(()) };
+        let g = self.quantise(Carrier { value: g, fraction: GRADIENT }, true)?;
+        // The gradient over the sums of weights, for the values.
+        let op = TrainingOp::DivideBySums { shift: SUM_BITS, clamp: FULL };
+        let carrier = self.gradients.get(&y).copied().unwrap_or(g.value);
+        let divided = self.train(op, &[carrier, weights])?;
+        let fraction = GRADIENT + i32::from(SUM_BITS);
+        let divided = self.quantise(Carrier { value: divided, fraction }, true)?;
+        // Gradients of weights, then of scores.
+        let (shift, exponents) = shift_to(&[g, v], GRADIENT);
+        let op = block(BlockKind::Scores, heads, shift, 0, 1);
+        let inputs: Vec<ValueId> = [g.value, v.value].into_iter().chain(exponents).collect();
+        let dp = self.train(op, &inputs)?;
+        let ds = self.train(TrainingOp::SoftmaxGradient, &[weights, dp])?;
+        let ds = self.quantise(Carrier { value: ds, fraction: GRADIENT }, true)?;
+        let mut by = |kind, a: Operand, b: Operand, offset, multiplier, bits| {
+            let (mut shift, exponents) = shift_to(&[a, b], GRADIENT);
+            shift.base += bits;
+            let inputs: Vec<ValueId> = [a.value, b.value].into_iter().chain(exponents).collect();
+            self.train(block(kind, heads, shift, offset, multiplier), &inputs)
+        };
+        let dq = by(BlockKind::Mix, ds, k, 0, multiplier, SCORE_BITS)?;
+        let dk = by(BlockKind::MixBack, ds, q, 0, multiplier, SCORE_BITS)?;
+        // Weights are numbers themselves, with no fraction.
+        let w = Operand { value: weights, fraction: 0, exponent: None };
+        let dv = by(BlockKind::MixBack, w, divided, 64, 1, 0)?;
+        for (carrier, gradient) in carriers.into_iter().zip([dq, dk, dv]) {
+            self.accumulate(carrier, gradient)?;
+        }
+        Ok(())
+    }
+
+    /// The steps that end a forward pass: the loss's gradient of logits.
+    pub(crate) fn cross_entropy(
+        &mut self,
+        logits: Carrier,
+        labels: ValueId,
+    ) -> Result<ValueId, LayersError> {
+        let table =
+            self.table("exponentials 15", Dtype::I16, &crate::numbers::exponentials_15())?;
+        // An index of the table is a thirty-second.
+        let op = TrainingOp::CrossEntropy {
+            table,
+            multiplier: 1,
+            shift: (ACTIVATION - 5) as u8,
+            fraction: GRADIENT as u8,
+        };
+        self.train(op, &[logits.value, labels])
+    }
+
+    /// The gradient of half the mean of squares, over the columns of a row:
+    /// prediction less target.
+    pub(crate) fn squares(
+        &mut self,
+        prediction: Carrier,
+        target: ValueId,
+    ) -> Result<ValueId, LayersError> {
+        let up = 1 << (GRADIENT - ACTIVATION);
+        let op = Op::Add { multipliers: [up, -up], shift: 0, clamp: FULL };
+        self.step(op, &[prediction.value, target])
+    }
+}
+
+fn block(kind: BlockKind, heads: u32, shift: Shift, offset: i32, multiplier: i32) -> TrainingOp {
+    TrainingOp::Block { kind, heads, shift, offset, multiplier, clamp: FULL }
+}

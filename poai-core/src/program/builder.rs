@@ -125,6 +125,11 @@ impl Builder {
     /// [`ProgramError`] if the program is empty or too large, if no step reads
     /// an input, a constant or an earlier step, or if a name is too long.
     pub fn finish(self) -> Result<Program, ProgramError> {
+        let (inputs, constants, steps) =
+            (self.inputs.len(), self.constants.len(), self.steps.len());
+        if inputs > INPUTS_MAX {
+            return Err(ProgramError::Size { inputs, constants, steps });
+        }
         // `finish_with` refuses a program without steps.
         let last = (self.inputs.len() + self.steps.len()).saturating_sub(1);
         self.finish_with(&[ValueId(u32::try_from(last).unwrap_or(u32::MAX))], 0)
@@ -142,9 +147,7 @@ impl Builder {
     pub fn finish_with(self, outputs: &[ValueId], states: u32) -> Result<Program, ProgramError> {
         let (inputs, constants, steps) =
             (self.inputs.len(), self.constants.len(), self.steps.len());
-        let last = ValueId((inputs + steps).saturating_sub(1) as u32);
-        let most = if states == 0 && outputs == [last] { INPUTS_MAX } else { LISTED_MAX };
-        let fits = (1..=most).contains(&inputs)
+        let fits = (1..=LISTED_MAX).contains(&inputs)
             && constants <= STEPS_MAX
             && (1..=STEPS_MAX).contains(&steps);
         if !fits {

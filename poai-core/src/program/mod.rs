@@ -109,7 +109,9 @@ impl Program {
     /// Whether the program lists its outputs, rather than have the last value
     /// as its only one.
     pub fn has_list(&self) -> bool {
-        self.states > 0 || self.outputs != [self.output()]
+        self.states > 0
+            || self.outputs != [self.output()]
+            || self.inputs.len() > builder::INPUTS_MAX
     }
 
     /// The last step's value, which is the output of a program without a list

@@ -2,6 +2,19 @@
 
 use super::tensor::Tensor;
 use poai_core::program::{Program, RunShape};
+use poai_core::puzzle::commitment::Tree;
+use std::sync::Arc;
+
+/// An input of a run whose tensor other runs share.
+#[derive(Clone, Debug)]
+pub struct SharedInput {
+    /// The tensor.
+    pub tensor: Arc<Tensor>,
+    /// The tree of its commitment, if the caller has it. A traced run then does
+    /// not hash the tensor again. A tree of other bytes makes a trace that no
+    /// checker accepts.
+    pub tree: Option<Tree>,
+}
 
 /// The inputs of a run, one tensor for each input of the program.
 ///
@@ -13,22 +26,28 @@ use poai_core::program::{Program, RunShape};
 #[derive(Clone, Debug)]
 pub struct Inputs {
     run: Option<RunShape>,
-    tensors: Vec<Tensor>,
+    tensors: Vec<SharedInput>,
 }
 
 impl Inputs {
     /// The tensors, and the shape of the run: batch and sequence.
     pub fn new(run: RunShape, tensors: Vec<Tensor>) -> Inputs {
+        Inputs { run: Some(run), ..Inputs::from(tensors) }
+    }
+
+    /// Tensors that other runs share, and the shape of the run. No tensor is
+    /// copied.
+    pub fn shared(run: RunShape, tensors: Vec<SharedInput>) -> Inputs {
         Inputs { run: Some(run), tensors }
     }
 
     /// The shape of the run of a program, and the tensors. Whether they fit is
     /// checked later.
-    pub(super) fn of(self, program: &Program) -> (RunShape, Vec<Tensor>) {
+    pub(super) fn of(self, program: &Program) -> (RunShape, Vec<SharedInput>) {
         let Inputs { run, tensors } = self;
         let implied = || {
             let form = program.inputs().first()?;
-            let extent = tensors.first()?.extent();
+            let extent = tensors.first()?.tensor.extent();
             let (rows, columns) = (extent.rows, extent.columns);
             let [row_units, column_units] = [form.rows.units.max(1), form.columns.units.max(1)];
             Some(match (form.rows.per_token, form.columns.per_token) {
@@ -58,7 +77,8 @@ impl From<&Tensor> for Inputs {
 
 impl From<Vec<Tensor>> for Inputs {
     fn from(tensors: Vec<Tensor>) -> Inputs {
-        Inputs { run: None, tensors }
+        let shared = |tensor| SharedInput { tensor: Arc::new(tensor), tree: None };
+        Inputs { run: None, tensors: tensors.into_iter().map(shared).collect() }
     }
 }
 

@@ -33,7 +33,7 @@ mod training;
 
 pub use device::{Device, Kept, Resident, ResidentRun, Traced};
 pub use error::{RunError, ValueError};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, SharedInput};
 pub use network::{Constants, Network, NetworkError};
 pub use options::{MinedStep, Mining, RunOptions};
 pub use run::{Run, TracedRun};

@@ -100,11 +100,12 @@ impl Executor<'_> {
         &self,
         extents: Vec<Extent>,
         inputs: Vec<Arc<Tensor>>,
+        known: Vec<Option<Tree>>,
     ) -> Result<Finished, RunError> {
         let mut values: Vec<Option<Arc<Tensor>>> = inputs.into_iter().map(Some).collect();
         let mut done = StepResults { sums: vec![None; values.len()], mined: vec![] };
         let trees = match self.options.is_traced() {
-            true => self.traced_steps(&extents, &mut values, &mut done).map(Some),
+            true => self.traced_steps(&extents, &mut values, known, &mut done).map(Some),
             false => self.steps(&extents, &mut values, &mut done, &|_, _| ()).map(|()| None),
         };
         let trees = match trees {
@@ -148,6 +149,7 @@ impl Executor<'_> {
         &self,
         extents: &[Extent],
         values: &mut Vec<Option<Arc<Tensor>>>,
+        known: Vec<Option<Tree>>,
         done: &mut StepResults,
     ) -> Result<Vec<Tree>, RunError> {
         let trees: Vec<OnceLock<Tree>> = extents.iter().map(|_| OnceLock::new()).collect();
@@ -163,8 +165,13 @@ impl Executor<'_> {
                     });
                 }
             };
+            let mut known = known.into_iter();
             for (index, input) in values.iter().flatten().enumerate() {
-                hash(index, input);
+                match known.next().flatten() {
+                    // No task sets this place.
+                    Some(tree) => drop(trees.get(index).map(|place| place.set(tree))),
+                    None => hash(index, input),
+                }
             }
             self.steps(extents, values, done, &hash)
         })?;

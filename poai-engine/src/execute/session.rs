@@ -107,13 +107,14 @@ impl Session {
         traced: bool,
     ) -> Result<Finished, RunError> {
         let (shape, inputs) = inputs.of(self.program());
+        let (inputs, trees): (Vec<_>, Vec<_>) =
+            inputs.into_iter().map(|input| (input.tensor, input.tree)).unzip();
         let extents = check_inputs(self.program(), &shape, &inputs)?;
-        let inputs = inputs.into_iter().map(Arc::new).collect();
         let options = &options.clone().traced(traced);
         let executor = Executor { host: &self.host, shape: &shape, options };
         match &self.resident {
             Some(resident) => executor.on_device(&**resident, extents, inputs),
-            None => executor.step_by_step(extents, inputs),
+            None => executor.step_by_step(extents, inputs, trees),
         }
     }
 

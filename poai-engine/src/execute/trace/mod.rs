@@ -179,6 +179,11 @@ impl Trace {
         self.values.get(value.0 as usize).ok_or(ValueError::None(value))?.fetch(value)
     }
 
+    /// The tree of a value's commitment, or `None` if there is no such value.
+    pub fn tree(&self, value: ValueId) -> Option<&Tree> {
+        self.trees.get(value.0 as usize)
+    }
+
     /// Fetches the tensors that a device still keeps. Afterwards the trace does
     /// not need the device.
     ///

@@ -9,16 +9,24 @@
 //! - [`iteration`]: the program of an iteration.
 //! - [`optimiser`]: SGD, Lion, Adam, and their rates.
 //! - [`numbers`]: what an entry stands for.
+//! - [`dataset`], [`initial`], [`run`]: samples, states before the first
+//!   iteration, and iterations one after another with checkpoints.
 //! - `tape`: the steps under construction, and their differentiation.
 
+pub mod dataset;
 mod error;
+mod initial;
 pub mod iteration;
 pub mod layers;
 pub mod numbers;
 pub mod optimiser;
+pub mod run;
 mod tape;
 
+pub use dataset::{DataError, Dataset};
 pub use error::LayersError;
+pub use initial::initial;
 pub use iteration::{Iteration, IterationOptions, Source};
 pub use layers::{Layer, Layers};
 pub use optimiser::Optimiser;
+pub use run::{Run, TrainError};

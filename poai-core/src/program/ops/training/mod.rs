@@ -19,6 +19,7 @@ mod windows;
 
 pub use arithmetic::{Random, row_shift, shift, shift_by};
 pub(super) use reads::{further_reads, reads};
+pub use rows::sample_at;
 
 use super::{Local, Region, RowSource, StepError};
 use crate::program::TrainingOp;

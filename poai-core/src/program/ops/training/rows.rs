@@ -99,13 +99,16 @@ pub(super) fn draw(
     for (row, out) in region.rows.clone().zip(out) {
         // Exact: t is below 2^31.
         let place = t * u64::from(local.run.batch) + u64::from(row);
-        *out = sample(&seed, place, samples.max(1)) as i32;
+        *out = sample_at(&seed, place, samples) as i32;
     }
     Ok(())
 }
 
 /// The sample at a place of a run: in every epoch each sample has one place.
-fn sample(seed: &[u8; 32], place: u64, samples: u32) -> u32 {
+///
+/// Place p is item p mod batch of iteration ⌊p/batch⌋. No samples count as 1.
+pub fn sample_at(seed: &[u8; 32], place: u64, samples: u32) -> u32 {
+    let samples = samples.max(1);
     let (epoch, at) = (place / u64::from(samples), place % u64::from(samples));
     let key = derive!("draw", seed, &epoch.to_le_bytes());
     let half = (u32::BITS - (samples - 1).leading_zeros()).div_ceil(2);

@@ -1,183 +1,33 @@
-//! The program of an iteration, from layers.
+//! What layers need: their parameters, shapes and steps.
 
+use super::Source;
 use crate::error::LayersError;
 use crate::layers::{Layer, Layers, Sample};
 use crate::numbers::{PIXEL, WEIGHT_GRADIENT, weight_gradient};
-use crate::optimiser::Optimiser;
-use crate::tape::{Carrier, Operand, Parameter, ParameterId, Tape};
-use poai_core::program::{
-    Builder, Clamp, Dim, Dtype, Form, Op, RunShape, TrainingOp, ValueId, Window,
-};
-use poai_engine::execute::Network;
+use crate::tape::{Carrier, Operand, ParameterId, Tape};
+use poai_core::program::{Clamp, Dim, Dtype, Form, Op, TrainingOp, ValueId, Window};
 
 /// The most iterations of a run whose rates a table holds.
 const RATES_MAX: usize = 1 << 24;
 
-/// Where an iteration's batch and rate come from.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Source {
-    /// The program draws the batch from a dataset of this many samples, and has
-    /// a rate for each iteration. Inputs after the states: seed, t, the samples,
-    /// the labels.
-    Drawn {
-        /// The number of samples.
-        samples: u32,
-        /// λ of each iteration, as [`Optimiser::rate`] gives it.
-        rates: Vec<i32>,
-    },
-    /// The batch, its labels and the rate are inputs. Inputs after the states:
-    /// seed, t, the samples, the labels, λ.
-    Given,
-}
-
-/// What an iteration does.
-#[derive(Clone, Debug)]
-pub struct IterationOptions {
-    /// The optimiser.
-    pub optimiser: Optimiser,
-    /// The coefficient of weight decay, rounded to a power of two; 0 for none.
-    /// Biases do not decay.
-    pub decay: f64,
-    /// The samples of a batch.
-    pub batch: u32,
-    /// Where batches and rates come from.
-    pub source: Source,
-}
-
-/// A state of an iteration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// The parameter's name.
-    pub parameter: String,
-    /// The moment's name, or `None` for the parameter itself.
-    pub moment: Option<&'static str>,
-    /// Rows.
-    pub rows: u32,
-    /// Columns.
-    pub columns: u32,
-}
-
-/// An iteration: a program that continues states, with its constants.
-#[derive(Clone, Debug)]
-pub struct Iteration {
-    network: Network,
-    states: Vec<State>,
-    shape: RunShape,
-}
-
 /// A parameter of the layers: name, rows, columns, whether it decays.
-struct Named {
-    name: String,
-    rows: u32,
-    columns: u32,
-    decays: bool,
-}
-
-impl Iteration {
-    /// Builds the iteration of layers, with cross entropy as the loss.
-    ///
-    /// # Errors
-    /// [`LayersError`] names the layer that does not fit, or the option that is
-    /// not permitted.
-    pub fn new(layers: &Layers, options: &IterationOptions) -> Result<Iteration, LayersError> {
-        Iteration::with_streams(layers, options, 0..)
-    }
-
-    /// As [`Iteration::new`], with other streams of random bytes for the
-    /// stochastic steps in their order. They must be distinct.
-    ///
-    /// # Errors
-    /// As [`Iteration::new`]. It is also an error if there are too few streams.
-    pub fn with_streams(
-        layers: &Layers,
-        options: &IterationOptions,
-        streams: impl IntoIterator<Item = u32, IntoIter: 'static>,
-    ) -> Result<Iteration, LayersError> {
-        if options.batch == 0 {
-            let (what, expected) = ("batch", "at least 1 sample");
-            return Err(LayersError::Option { what, expected, got: "0".into() });
-        }
-        let mut plan = Plan::new(layers)?;
-        plan.parameters.sort_by(|a, b| a.name.cmp(&b.name));
-        let each = 1 + options.optimiser.moments().len();
-        let mut forms = vec![];
-        for parameter in &plan.parameters {
-            let (rows, columns) = (Dim::fixed(parameter.rows), Dim::fixed(parameter.columns));
-            forms.extend(std::iter::repeat_n(Form::shared(rows, columns, Dtype::I32), each));
-        }
-        let states = forms.len();
-        let number = |rows| Form::shared(Dim::fixed(rows), Dim::fixed(1), Dtype::I32);
-        forms.extend([number(8), number(1)]);
-        forms.extend(plan.source_forms(&options.source));
-        let builder = Builder::new(&forms);
-        let parameters = plan.parameters.iter().enumerate().map(|(index, _)| Parameter {
-            state: builder.input(index * each),
-            gradient_fraction: plan.gradient_fraction(options.batch),
-        });
-        let parameters = parameters.collect();
-        let random = (builder.input(states), builder.input(states + 1));
-        let first = builder.input(states + 2);
-        let streams = Box::new(streams.into_iter());
-        let mut tape = Tape::new(builder, parameters, random, streams);
-        let batch = plan.batch(&mut tape, &options.source, first)?;
-        let logits = plan.forward(&mut tape, layers, batch.samples)?;
-        let gradient = tape.cross_entropy(logits, batch.labels)?;
-        tape.backward(logits.value, gradient)?;
-        let decay = options.optimiser.decay_shift(options.decay, options.batch)?;
-        let (mut outputs, mut described) = (vec![], vec![]);
-        for (index, parameter) in plan.parameters.iter().enumerate() {
-            let moments: Vec<ValueId> =
-                (1..each).map(|moment| tape.builder.input(index * each + moment)).collect();
-            let decay = if parameter.decays { decay } else { 0 };
-            let id = ParameterId(index);
-            let rate = batch.rate;
-            outputs.extend(options.optimiser.update(&mut tape, id, &moments, rate, decay)?);
-            let moments = options.optimiser.moments().iter().copied().map(Some);
-            described.extend([None].into_iter().chain(moments).map(|moment| State {
-                parameter: parameter.name.clone(),
-                moment,
-                rows: parameter.rows,
-                columns: parameter.columns,
-            }));
-        }
-        outputs.push(logits.value);
-        let Tape { builder, constants, .. } = tape;
-        // Exact: at most 4096 states.
-        let program = builder.finish_with(&outputs, states as u32)?;
-        let network = Network::new(program, constants.into_tensors())?;
-        let shape = RunShape { batch: options.batch, sequence: 1 };
-        Ok(Iteration { network, states: described, shape })
-    }
-
-    /// The program with its constants.
-    pub fn network(&self) -> &Network {
-        &self.network
-    }
-
-    /// The states, in the order of the program's inputs and outputs.
-    ///
-    /// The output after them is the logits.
-    pub fn states(&self) -> &[State] {
-        &self.states
-    }
-
-    /// The shape of an iteration's run.
-    pub fn shape(&self) -> RunShape {
-        self.shape
-    }
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) rows: u32,
+    pub(super) columns: u32,
+    pub(super) decays: bool,
 }
 
 /// A batch in the program.
-struct Batch {
-    samples: Samples,
-    labels: ValueId,
-    rate: ValueId,
+pub(super) struct Batch {
+    pub(super) samples: Samples,
+    pub(super) labels: ValueId,
+    pub(super) rate: ValueId,
 }
 
 /// A batch's samples.
 #[derive(Clone, Copy)]
-enum Samples {
+pub(super) enum Samples {
     /// Rows of features, or pixels.
     Dense(Operand),
     /// Ids of tokens, and the place of each in its sample.
@@ -185,9 +35,9 @@ enum Samples {
 }
 
 /// What layers need: their parameters and shapes.
-struct Plan {
+pub(super) struct Plan {
     sample: Sample,
-    parameters: Vec<Named>,
+    pub(super) parameters: Vec<Named>,
     /// The most rows of an item over which a parameter's gradient sums.
     rows: u64,
 }
@@ -243,7 +93,7 @@ fn names(kind: &str, count: usize) -> String {
 }
 
 impl Plan {
-    fn new(layers: &Layers) -> Result<Plan, LayersError> {
+    pub(super) fn new(layers: &Layers) -> Result<Plan, LayersError> {
         if layers.layers().is_empty() {
             return Err(LayersError::Empty);
         }
@@ -361,7 +211,7 @@ impl Plan {
     }
 
     /// The fraction of gradients of weights, which sum over the batch's rows.
-    fn gradient_fraction(&self, batch: u32) -> i32 {
+    pub(super) fn gradient_fraction(&self, batch: u32) -> i32 {
         // The known answers have at most 1024 rows.
         let fraction = weight_gradient(self.rows.saturating_mul(batch.into()));
         debug_assert!(fraction <= WEIGHT_GRADIENT);
@@ -369,7 +219,7 @@ impl Plan {
     }
 
     /// The forms of the inputs after seed and t.
-    fn source_forms(&self, source: &Source) -> Vec<Form> {
+    pub(super) fn source_forms(&self, source: &Source) -> Vec<Form> {
         let fixed = Dim::fixed;
         match source {
             Source::Drawn { samples, .. } => {
@@ -407,7 +257,7 @@ impl Plan {
     }
 
     /// Adds the steps that find the batch and the rate.
-    fn batch(
+    pub(super) fn batch(
         &self,
         tape: &mut Tape,
         source: &Source,
@@ -439,13 +289,22 @@ impl Plan {
                 tape.train(TrainingOp::Gather { table: Some(table) }, &[t])?
             }
         };
-        let samples = match self.sample {
+        let samples = self.samples(tape, samples)?;
+        Ok(Batch { samples, labels, rate })
+    }
+
+    /// The samples of a batch, from their value.
+    pub(super) fn samples(
+        &self,
+        tape: &mut Tape,
+        samples: ValueId,
+    ) -> Result<Samples, LayersError> {
+        Ok(match self.sample {
             Sample::Tokens { length, .. } => {
                 Samples::Ids { ids: samples, places: places(tape, samples, length)? }
             }
             _ => Samples::Dense(Operand { value: samples, fraction: PIXEL, exponent: None }),
-        };
-        Ok(Batch { samples, labels, rate })
+        })
     }
 
     /// Rows and columns of an item, if a sample's row has another shape.
@@ -465,7 +324,7 @@ impl Plan {
     }
 
     /// Adds the steps of the forward pass, and returns the logits.
-    fn forward(
+    pub(super) fn forward(
         &self,
         tape: &mut Tape,
         layers: &Layers,

@@ -1,0 +1,111 @@
+//! The forward pass alone, which evaluates states on samples.
+
+use super::plan::Plan;
+use super::{Iteration, Source};
+use crate::error::LayersError;
+use crate::layers::{Layers, Sample};
+use crate::run::Loss;
+use crate::tape::{Parameter, Tape};
+use poai_core::program::{Builder, Dim, Dtype, Form, RunShape};
+use poai_engine::execute::{Device, Inputs, Network, RunError, Session, SharedInput, Tensor};
+use std::sync::Arc;
+
+/// The forward pass of layers: parameters and samples in, logits out.
+///
+/// Exponents are those of the whole batch, as in an iteration.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    session: Session,
+    sample: Sample,
+    parameters: usize,
+}
+
+impl Forward {
+    /// Builds the forward pass of layers on a device.
+    ///
+    /// # Errors
+    /// [`LayersError`] names the layer that does not fit.
+    pub fn new(layers: &Layers, device: Arc<dyn Device>) -> Result<Forward, LayersError> {
+        let mut plan = Plan::new(layers)?;
+        plan.parameters.sort_by(|a, b| a.name.cmp(&b.name));
+        let shared =
+            |rows, columns| Form::shared(Dim::fixed(rows), Dim::fixed(columns), Dtype::I32);
+        let mut forms: Vec<Form> =
+            plan.parameters.iter().map(|each| shared(each.rows, each.columns)).collect();
+        let parameters = forms.len();
+        let samples = plan.source_forms(&Source::Given).into_iter().next();
+        forms.extend(samples);
+        let builder = Builder::new(&forms);
+        let all = (0..parameters)
+            .map(|index| Parameter { state: builder.input(index), gradient_fraction: 0 });
+        let all = all.collect();
+        let samples = builder.input(parameters);
+        // Nothing is stochastic.
+        let mut tape = Tape::new(builder, all, (samples, samples), Box::new(std::iter::empty()));
+        let samples = plan.samples(&mut tape, samples)?;
+        let logits = plan.forward(&mut tape, layers, samples)?;
+        let Tape { builder, constants, .. } = tape;
+        let program = builder.finish_with(&[logits.value], 0)?;
+        let network = Network::new(program, constants.into_tensors())?;
+        let session = network
+            .on(device)
+            .map_err(|_| LayersError::Internal("a forward pass that the device takes"))?;
+        Ok(Forward { session, sample: layers.sample(), parameters })
+    }
+
+    /// The logits of samples, each a row of the dataset's samples, in order.
+    ///
+    /// `states` are those of an iteration of the same layers.
+    ///
+    /// # Errors
+    /// [`RunError`] if states or samples have another shape.
+    pub fn logits(
+        &self,
+        iteration: &Iteration,
+        states: &[Arc<Tensor>],
+        samples: &Tensor,
+    ) -> Result<Arc<Tensor>, RunError> {
+        let described = iteration.states().iter().zip(states);
+        let parameters = described.filter(|(state, _)| state.moment.is_none());
+        let mut inputs: Vec<SharedInput> = parameters
+            .map(|(_, tensor)| SharedInput { tensor: tensor.clone(), tree: None })
+            .collect();
+        if inputs.len() != self.parameters {
+            let (expected, got) = (self.parameters, inputs.len());
+            return Err(RunError::Inputs { expected, got });
+        }
+        let batch = samples.extent().rows;
+        let samples = self.items(samples)?;
+        inputs.push(SharedInput { tensor: Arc::new(samples), tree: None });
+        let run = self.session.run(Inputs::shared(RunShape { batch, sequence: 1 }, inputs))?;
+        Ok(run.output)
+    }
+
+    /// Loss and accuracy on samples with labels, as a dataset holds them.
+    ///
+    /// # Errors
+    /// As for [`Forward::logits`].
+    pub fn evaluate(
+        &self,
+        iteration: &Iteration,
+        states: &[Arc<Tensor>],
+        samples: &Tensor,
+        labels: &Tensor,
+    ) -> Result<Loss, RunError> {
+        let logits = self.logits(iteration, states, samples)?;
+        let columns = logits.extent().columns as usize;
+        Ok(Loss::of(&logits.entries(), &labels.entries(), columns))
+    }
+
+    /// Samples in the form that the layers take: pixels or tokens as rows.
+    fn items(&self, samples: &Tensor) -> Result<Tensor, RunError> {
+        let columns = match self.sample {
+            Sample::Features { columns } => columns,
+            Sample::Image { channels, .. } => channels,
+            Sample::Tokens { .. } => 1,
+        } as usize;
+        let entries = samples.entries();
+        let rows = entries.len() / columns.max(1);
+        Tensor::new(rows, columns, samples.extent().dtype, &entries).map_err(|_| RunError::Layout)
+    }
+}

@@ -1,0 +1,239 @@
+//! Runs: iterations one after another, with checkpoints.
+
+mod checkpoint;
+mod loss;
+
+pub use checkpoint::CheckpointError;
+pub use loss::Loss;
+
+use crate::dataset::Dataset;
+use crate::iteration::{Iteration, Source};
+use poai_core::program::Dtype;
+use poai_core::program::ops::training::sample_at;
+use poai_engine::execute::{
+    Device, Inputs, MinedStep, RunError, RunOptions, Session, SharedInput, Tensor, TensorError,
+    Trace,
+};
+use std::sync::Arc;
+
+/// Why a run cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The iteration takes its batches as inputs, or another number of samples.
+    #[error("expected an iteration that draws from {expected} samples, got one that {got}")]
+    Source {
+        /// The samples of the dataset.
+        expected: u32,
+        /// What the iteration does.
+        got: String,
+    },
+    /// The states are not those of the iteration.
+    #[error("expected {expected} states, got {got}; start from `initial`")]
+    States {
+        /// The iteration's states.
+        expected: usize,
+        /// The number of states.
+        got: usize,
+    },
+    /// All iterations are done.
+    #[error("expected an iteration below {0}, got none left; make a run of more iterations")]
+    Done(u32),
+    /// An iteration failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// An input is no tensor.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// What one iteration gave.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The iteration, from 0.
+    pub t: u32,
+    /// The loss and the right answers of its batch, before the update.
+    pub loss: Loss,
+    /// The mining results of its products, if the caller requested mining.
+    pub mined: Vec<MinedStep>,
+    /// The trace, if the caller requested one.
+    pub trace: Option<Trace>,
+}
+
+/// A run of training.
+///
+/// The same iteration, dataset, seed and initial states give the same states on
+/// every machine, with any number of threads.
+#[derive(Debug)]
+pub struct Run {
+    session: Session,
+    iteration: Iteration,
+    dataset: Dataset,
+    seed: [u8; 32],
+    seed_input: SharedInput,
+    states: Vec<SharedInput>,
+    t: u32,
+    total: u32,
+    history: Vec<Loss>,
+}
+
+impl Run {
+    /// A run from initial states. The seed orders samples and rounds gradients.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub fn new(
+        iteration: Iteration,
+        dataset: Dataset,
+        states: Vec<Tensor>,
+        seed: [u8; 32],
+        device: Arc<dyn Device>,
+    ) -> Result<Run, TrainError> {
+        let total = match iteration.source() {
+            Source::Drawn { samples, rates } if *samples == dataset.count() => rates.len(),
+            Source::Drawn { samples, .. } => {
+                let got = format!("draws from {samples}");
+                return Err(TrainError::Source { expected: dataset.count(), got });
+            }
+            Source::Given => {
+                let got = "takes its batches as inputs".into();
+                return Err(TrainError::Source { expected: dataset.count(), got });
+            }
+        };
+        let (expected, got) = (iteration.states().len(), states.len());
+        if expected != got {
+            return Err(TrainError::States { expected, got });
+        }
+        let words = seed.as_chunks::<4>().0.iter().map(|&word| i32::from_le_bytes(word));
+        let seed_input = shared(Tensor::new(8, 1, Dtype::I32, &words.collect::<Vec<_>>())?);
+        let session = iteration.network().clone().on(device)?;
+        let states = states.into_iter().map(shared).collect();
+        // Exact: at most 2^24 rates.
+        let (t, total) = (0, total as u32);
+        Ok(Run { session, iteration, dataset, seed, seed_input, states, t, total, history: vec![] })
+    }
+
+    /// Runs the next iteration, untraced.
+    ///
+    /// # Errors
+    /// [`TrainError`]. The states stay as they were.
+    pub fn step(&mut self) -> Result<Report, TrainError> {
+        self.step_with(&RunOptions::new(), false)
+    }
+
+    /// Runs the next iteration, and commits every tensor of it.
+    ///
+    /// # Errors
+    /// [`TrainError`]. The states stay as they were.
+    pub fn trace(&mut self) -> Result<Report, TrainError> {
+        self.step_with(&RunOptions::new(), true)
+    }
+
+    /// Runs the next iteration with options, traced or not.
+    ///
+    /// # Errors
+    /// [`TrainError`]. The states stay as they were.
+    pub fn step_with(&mut self, options: &RunOptions, traced: bool) -> Result<Report, TrainError> {
+        if self.t == self.total {
+            return Err(TrainError::Done(self.total));
+        }
+        let inputs = Inputs::shared(self.iteration.shape(), self.inputs()?);
+        let (outputs, mined, trace) = if traced {
+            let run = self.session.trace_with(inputs, options)?;
+            (run.outputs, run.mined, Some(run.trace))
+        } else {
+            let run = self.session.run_with(inputs, options)?;
+            (run.outputs, run.mined, None)
+        };
+        let count = self.states.len();
+        let logits = outputs.get(count).ok_or(RunError::Layout)?;
+        let loss = Loss::of(&logits.entries(), &self.labels(), logits.extent().columns as usize);
+        let values = self.iteration.network().program().outputs();
+        let tree = |index: usize| {
+            let value = values.get(index)?;
+            trace.as_ref().and_then(|trace| trace.tree(*value)).cloned()
+        };
+        self.states = outputs
+            .into_iter()
+            .take(count)
+            .enumerate()
+            .map(|(index, tensor)| SharedInput { tensor, tree: tree(index) })
+            .collect();
+        let t = self.t;
+        self.t += 1;
+        self.history.push(loss);
+        Ok(Report { t, loss, mined, trace })
+    }
+
+    /// The inputs of the next iteration, in the program's order.
+    fn inputs(&self) -> Result<Vec<SharedInput>, TrainError> {
+        // Exact: at most 2^24 iterations.
+        let t = shared(Tensor::new(1, 1, Dtype::I32, &[self.t as i32])?);
+        let rest = [
+            self.seed_input.clone(),
+            t,
+            self.dataset.samples().clone(),
+            self.dataset.labels().clone(),
+        ];
+        Ok(self.states.iter().cloned().chain(rest).collect())
+    }
+
+    /// The labels of the next iteration's batch, in the order of logits.
+    fn labels(&self) -> Vec<i32> {
+        let batch = self.iteration.shape().batch;
+        let labels = &self.dataset.labels().tensor;
+        let mut row = vec![0; labels.extent().columns as usize];
+        let mut all = vec![];
+        for item in 0..batch {
+            let place = u64::from(self.t) * u64::from(batch) + u64::from(item);
+            let sample = sample_at(&self.seed, place, self.dataset.count());
+            // Every drawn sample is a row.
+            let _ = labels.rows().read(sample, &mut row);
+            all.extend_from_slice(&row);
+        }
+        all
+    }
+
+    /// The number of iterations that are done.
+    pub fn done(&self) -> u32 {
+        self.t
+    }
+
+    /// The number of all iterations.
+    pub fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// The losses of all iterations that are done.
+    pub fn history(&self) -> &[Loss] {
+        &self.history
+    }
+
+    /// The states now, in the iteration's order.
+    pub fn states(&self) -> impl Iterator<Item = &Arc<Tensor>> {
+        self.states.iter().map(|state| &state.tensor)
+    }
+
+    /// The iteration.
+    pub fn iteration(&self) -> &Iteration {
+        &self.iteration
+    }
+
+    /// The dataset.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> &[u8; 32] {
+        &self.seed
+    }
+}
+
+fn shared(tensor: Tensor) -> SharedInput {
+    SharedInput { tensor: Arc::new(tensor), tree: None }
+}

@@ -189,6 +189,14 @@ vectorise! {
         row.iter().map(|&x| (i64::from(x) - mean).pow(2)).sum()
     }
 
+    /// Replaces a row by z: its distances from a mean times the inverse
+    /// deviation.
+    pub(super) fn centred(row: &mut [i32], mean: i64, inverse: i64) {
+        for x in row {
+            *x = sat32(((i64::from(*x) - mean) * inverse) >> 8);
+        }
+    }
+
     /// Computes `z·γ + β`, where z is the distance from the mean times the
     /// inverse deviation.
     pub(super) fn normalise(

@@ -1,16 +1,23 @@
-//! Steps of training whose entries come from the same row.
+//! Steps of training with loops over bytes.
 
 use super::super::error::RunError;
 use super::super::task::Task;
 use super::super::tensor::Tensor;
-use poai_core::program::TrainingOp;
+use super::transpose;
+use poai_core::program::{Dtype, TrainingOp};
 
 /// Computes a step of training, if there is a loop for it and for the types of
 /// its values. Otherwise it returns `false`.
 pub(in crate::execute) fn training_rows(
-    _task: &Task<'_>,
-    _op: &TrainingOp,
-    _output: &mut Tensor,
+    task: &Task<'_>,
+    op: &TrainingOp,
+    output: &mut Tensor,
 ) -> Result<bool, RunError> {
-    Ok(false)
+    match op {
+        TrainingOp::TransposeTiles if task.local.output.dtype == Dtype::I8 => {
+            transpose::transpose(task, output)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }

@@ -3,6 +3,7 @@
 use super::super::error::RunError;
 use super::super::task::Task;
 use super::super::tensor::Tensor;
+use poai_core::program::Op;
 use rayon::prelude::*;
 
 /// Rows and columns of a block.
@@ -11,11 +12,15 @@ const SIDE: usize = 8;
 /// Rows of the output that a task writes.
 const ROWS: usize = 8 * SIDE;
 
-/// Transposes every item of an i8 tensor.
+/// Transposes every item of an i8 tensor, or the whole tensor.
 pub(super) fn transpose(task: &Task<'_>, output: &mut Tensor) -> Result<(), RunError> {
     let x = task.slots.0.first().ok_or(RunError::Layout)?;
-    let (rows, columns) = (task.local.output_item_rows() as usize, task.local.output.columns);
-    let columns = columns as usize;
+    // A transpose by tiles takes the whole value as one item.
+    let rows = match task.local.op {
+        Op::Transpose => task.local.output_item_rows(),
+        _ => task.local.output.rows,
+    } as usize;
+    let columns = task.local.output.columns as usize;
     let (from_bytes, to_bytes) = (x.extent.row_bytes(), task.local.output.row_bytes());
     let used = task.local.output.rows as usize * to_bytes;
     let items = output.bytes_mut()[..used].par_chunks_mut(rows * to_bytes).enumerate();

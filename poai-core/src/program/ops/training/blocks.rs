@@ -1,8 +1,9 @@
 //! Attention in training: its products, its weights and their gradients.
 
-use super::arithmetic::{rdiv, row_shift, sat, shift};
+use super::arithmetic::{rdiv, row_shift, shift};
+use super::loops;
 use crate::program::TrainingOp;
-use crate::program::ops::arithmetic::{clamp, rsh};
+use crate::program::ops::arithmetic::{clamp, rdiv as rdiv64, rsh};
 use crate::program::ops::rows::OFFSET;
 use crate::program::ops::{Local, Region, RowSource, StepError, dot, read_rows, table};
 use crate::program::training::BlockKind;
@@ -265,7 +266,12 @@ pub(super) fn divide(
             source.read(1, blocks.score(item, head, i), &mut weights)?;
             let sum = total(&weights);
             let at = (columns.start - region.columns.start) as usize;
-            for out in &mut out[at..at + columns.len()] {
+            let out = &mut out[at..at + columns.len()];
+            if *shift < 20 {
+                loops::divide(out, *shift, sum, to);
+                continue;
+            }
+            for out in out {
                 let quotient = rdiv(i128::from(*out) << shift, sum.into());
                 *out = clamp(quotient.clamp(i64::MIN.into(), i64::MAX.into()) as i64, to);
             }
@@ -291,13 +297,12 @@ pub(super) fn softmax_gradient(
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read(0, row, &mut w)?;
         source.read(1, row, &mut d)?;
-        let sum = i128::from(total(&w));
-        let products = w.iter().zip(&d).map(|(&w, &d)| i128::from(w + OFFSET) * i128::from(d));
-        let mean = rdiv(products.sum(), sum);
-        for (column, out) in region.columns.clone().zip(out) {
-            let (e, d) = (w[column as usize] + OFFSET, d[column as usize]);
-            *out = sat(rdiv(i128::from(e) * (i128::from(d) - mean), sum));
-        }
+        let sum = total(&w);
+        w.iter_mut().for_each(|w| *w += OFFSET);
+        // Fewer than 2^17 terms of 2^38.
+        let mean = rdiv64(loops::along(&w, &d), sum);
+        let at = region.columns.start as usize;
+        loops::softmax_gradient(out, &w[at..], &d[at..], mean, sum);
     }
     Ok(())
 }

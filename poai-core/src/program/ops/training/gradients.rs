@@ -1,8 +1,9 @@
 //! Gradients of a row from the same row of the step's inputs.
 
 use super::arithmetic::{rdiv, sat};
+use super::loops;
 use crate::program::TrainingOp;
-use crate::program::ops::arithmetic::{clamp, rsh, rsh_product, sat32};
+use crate::program::ops::arithmetic::{clamp, rdiv as rdiv64, rsh, rsh_product};
 use crate::program::ops::{Local, Region, RowSource, StepError, rows, table};
 use alloc::vec;
 
@@ -19,15 +20,10 @@ pub(super) fn gate(
     };
     let table = table(source, local.inputs)?;
     let mut x = vec![0; region.width()];
-    // A shift by more than 31 also leaves only the sign.
-    let index_shift = (*index_shift).min(31);
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read_from(0, row, region.columns.start, out)?;
         source.read_from(1, row, region.columns.start, &mut x)?;
-        for (g, &x) in out.iter_mut().zip(&x) {
-            let index = (x >> index_shift).saturating_add(128).clamp(0, 255);
-            *g = clamp(rsh_product(*g, table[index as usize], *shift), to);
-        }
+        loops::gate(out, &x, &table, *index_shift, *shift, to);
     }
     Ok(())
 }
@@ -90,14 +86,23 @@ pub(super) fn normalise(
         source.read(1, row, &mut dz)?;
         let (mean, deviation) = rows::moments(&x, *centre);
         let inverse = (1 << 26) / deviation;
-        let z = |x: i32| sat32(((i64::from(x) - mean) * inverse) >> 8);
-        let products = x.iter().zip(&dz).map(|(&x, &dz)| i128::from(dz) * i128::from(z(x)));
-        let along = sat(rdiv(products.sum(), i128::from(n) << 14));
-        let sum: i128 = dz.iter().map(|&dz| i128::from(dz)).sum();
-        let mean_dz = if *centre { rdiv(sum, n.into()) } else { 0 };
-        for (column, out) in region.columns.clone().zip(out) {
-            let (x, dz) = (x[column as usize], dz[column as usize]);
-            let own = i128::from(dz) - mean_dz - i128::from(rsh_product(z(x), along, 14));
+        rows::centred(&mut x, mean, inverse);
+        let z = &x;
+        let products = z.iter().zip(&dz).map(|(&z, &dz)| i128::from(dz) * i128::from(z));
+        let products = match loops::along_narrow(z, &dz) {
+            Some(sum) => sum.into(),
+            None => products.sum(),
+        };
+        let along = sat(rdiv(products, i128::from(n) << 14));
+        // Exact: fewer than 2^17 entries.
+        let mean_dz = if *centre { rdiv64(rows::total(&dz), n.into()) } else { 0 };
+        let at = region.columns.start as usize;
+        let (z, dz) = (&z[at..], &dz[at..]);
+        if loops::normalise_gradient(out, z, dz, mean_dz, along, *shift, deviation, to) {
+            continue;
+        }
+        for ((out, &z), &dz) in out.iter_mut().zip(z).zip(dz) {
+            let own = i128::from(dz) - i128::from(mean_dz) - i128::from(rsh_product(z, along, 14));
             let scaled = rdiv(own << shift, deviation.into());
             *out = clamp(scaled.clamp(i64::MIN.into(), i64::MAX.into()) as i64, to);
         }

@@ -3,6 +3,7 @@
 //! - `arithmetic`: shifts of either sign, and random bytes.
 //! - `scale`: operands and products.
 //! - `blocks`: attention's products, its weights and their gradients.
+//! - `loops`: whole rows, as plain loops.
 //! - `gradients`: gradients of a row from the same row.
 //! - `windows`: gradients of steps that look through windows.
 //! - `rows`: steps that move rows.
@@ -11,6 +12,7 @@
 mod arithmetic;
 mod blocks;
 mod gradients;
+mod loops;
 mod reads;
 mod rows;
 mod scale;

@@ -1,6 +1,7 @@
 //! Operands with exponents, and their products.
 
-use super::arithmetic::{Random, iteration, row_shift, seed, shift, shift_by};
+use super::arithmetic::{Random, iteration, row_shift, seed, shift};
+use super::loops;
 use crate::program::TrainingOp;
 use crate::program::ops::arithmetic::{clamp, rsh, sat32};
 use crate::program::ops::{Local, Region, RowSource, StepError, dot, read_rows};
@@ -67,21 +68,15 @@ pub(super) fn rescale(
         }
         None => None,
     };
-    let multiplier = i64::from(*multiplier);
+    let multiplier = *multiplier;
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         let p = row_shift(source, local, by, 1, row)?;
         source.read_from(0, row, region.columns.start, out)?;
         match &mut random {
             Some(random) => {
-                for (out, &byte) in out.iter_mut().zip(&random.row(row)[first..]) {
-                    *out = clamp(shift_by(i64::from(*out) * multiplier, p, byte), to);
-                }
+                loops::scale_randomly(out, multiplier, p, &random.row(row)[first..], to);
             }
-            None => {
-                for out in out {
-                    *out = clamp(shift(i64::from(*out) * multiplier, p), to);
-                }
-            }
+            None => loops::scale(out, multiplier, p, to),
         }
     }
     Ok(())

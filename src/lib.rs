@@ -12,6 +12,8 @@ pub use poai_engine::*;
 pub use poai_import as import;
 #[cfg(feature = "inference")]
 pub use poai_prover as prover;
+#[cfg(feature = "train")]
+pub use poai_train as train;
 pub use poai_verify as verify;
 
 use execute::Device;

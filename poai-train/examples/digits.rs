@@ -3,7 +3,9 @@
 use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::Tensor;
 use poai_train::iteration::Forward;
-use poai_train::{Dataset, Iteration, IterationOptions, Layers, Optimiser, Run, Source, initial};
+use poai_train::{
+    Dataset, Iteration, IterationOptions, Layers, Optimiser, Source, TrainingRun, initial,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -54,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let states = initial(&iteration, &[seed; 32])?;
         let device = Arc::new(Cpu::new());
         let forward = Forward::new(&layers, device.clone())?;
-        let mut run = Run::new(iteration, train.clone(), states, [seed; 32], device)?;
+        let mut run = TrainingRun::new(iteration, train.clone(), states, [seed; 32], device)?;
         let start = Instant::now();
         while run.done() < run.total() {
             let report = run.step()?;

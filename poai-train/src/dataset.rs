@@ -1,6 +1,6 @@
 //! Samples and labels of a run, as tensors.
 
-use crate::layers::{Layer, Layers, Sample};
+use crate::layers::{Layers, SampleKind, TrainLayer};
 use poai_core::program::Dtype;
 use poai_engine::execute::{SharedInput, Tensor, TensorError};
 use std::sync::Arc;
@@ -82,11 +82,11 @@ impl Dataset {
     /// [`DataError`] names the row.
     pub fn dense(layers: &Layers, numbers: &[f32], labels: &[u32]) -> Result<Dataset, DataError> {
         let columns = match layers.sample() {
-            Sample::Features { columns } => columns as usize,
-            Sample::Image { height, width, channels } => {
+            SampleKind::Features { columns } => columns as usize,
+            SampleKind::Image { height, width, channels } => {
                 height as usize * width as usize * channels as usize
             }
-            Sample::Tokens { .. } => {
+            SampleKind::Tokens { .. } => {
                 return Err(DataError::Kind { expected: "features or images", got: "tokens" });
             }
         };
@@ -116,7 +116,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError`] names the row.
     pub fn tokens(layers: &Layers, ids: &[u32]) -> Result<Dataset, DataError> {
-        let Sample::Tokens { vocabulary, length } = layers.sample() else {
+        let SampleKind::Tokens { vocabulary, length } = layers.sample() else {
             return Err(DataError::Kind { expected: "tokens", got: "features or images" });
         };
         let length = length as usize;
@@ -174,7 +174,7 @@ impl Dataset {
 /// The number of classes of layers: the outputs of the last linear layer.
 fn classes(layers: &Layers) -> u32 {
     match layers.layers().last() {
-        Some(Layer::Linear { outputs, .. }) => *outputs,
+        Some(TrainLayer::Linear { outputs, .. }) => *outputs,
         _ => u32::MAX,
     }
 }

@@ -2,7 +2,7 @@
 
 /// What a sample is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sample {
+pub enum SampleKind {
     /// A row of features in −63..=63; 64 stands for 1.
     Features {
         /// The number of features.
@@ -29,7 +29,7 @@ pub enum Sample {
 /// A layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Layer {
+pub enum TrainLayer {
     /// `x·Wᵀ`, plus a bias if it has one.
     Linear {
         /// Output columns.
@@ -78,18 +78,18 @@ pub enum Layer {
     },
 }
 
-impl Layer {
+impl TrainLayer {
     /// The layer's kind in errors.
     pub fn kind(&self) -> &'static str {
         match self {
-            Layer::Linear { .. } => "linear",
-            Layer::Conv { .. } => "conv",
-            Layer::Relu => "relu",
-            Layer::MaxPool { .. } => "max pool",
-            Layer::Flatten => "flatten",
-            Layer::Embed { .. } => "embed",
-            Layer::Block { .. } => "block",
-            Layer::Norm { .. } => "norm",
+            TrainLayer::Linear { .. } => "linear",
+            TrainLayer::Conv { .. } => "conv",
+            TrainLayer::Relu => "relu",
+            TrainLayer::MaxPool { .. } => "max pool",
+            TrainLayer::Flatten => "flatten",
+            TrainLayer::Embed { .. } => "embed",
+            TrainLayer::Block { .. } => "block",
+            TrainLayer::Norm { .. } => "norm",
         }
     }
 }
@@ -106,55 +106,55 @@ impl Layer {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layers {
-    sample: Sample,
-    layers: Vec<Layer>,
+    sample: SampleKind,
+    layers: Vec<TrainLayer>,
 }
 
 impl Layers {
     /// A network of samples that are rows of features.
     pub fn features(columns: u32) -> Layers {
-        Layers { sample: Sample::Features { columns }, layers: vec![] }
+        Layers { sample: SampleKind::Features { columns }, layers: vec![] }
     }
 
     /// A network of images.
     pub fn image(height: u32, width: u32, channels: u32) -> Layers {
-        Layers { sample: Sample::Image { height, width, channels }, layers: vec![] }
+        Layers { sample: SampleKind::Image { height, width, channels }, layers: vec![] }
     }
 
     /// A network of texts of ids.
     pub fn tokens(vocabulary: u32, length: u32) -> Layers {
-        Layers { sample: Sample::Tokens { vocabulary, length }, layers: vec![] }
+        Layers { sample: SampleKind::Tokens { vocabulary, length }, layers: vec![] }
     }
 
     /// Adds a layer.
-    pub fn layer(mut self, layer: Layer) -> Layers {
+    pub fn layer(mut self, layer: TrainLayer) -> Layers {
         self.layers.push(layer);
         self
     }
 
     /// Adds a linear layer with a bias.
     pub fn linear(self, outputs: u32) -> Layers {
-        self.layer(Layer::Linear { outputs, bias: true })
+        self.layer(TrainLayer::Linear { outputs, bias: true })
     }
 
     /// Adds a convolution.
     pub fn conv(self, outputs: u32, kernel: u32) -> Layers {
-        self.layer(Layer::Conv { outputs, kernel })
+        self.layer(TrainLayer::Conv { outputs, kernel })
     }
 
     /// Adds `max(x, 0)`.
     pub fn relu(self) -> Layers {
-        self.layer(Layer::Relu)
+        self.layer(TrainLayer::Relu)
     }
 
     /// Adds a max pool.
     pub fn max_pool(self, size: u32) -> Layers {
-        self.layer(Layer::MaxPool { size })
+        self.layer(TrainLayer::MaxPool { size })
     }
 
     /// Adds a flatten layer.
     pub fn flatten(self) -> Layers {
-        self.layer(Layer::Flatten)
+        self.layer(TrainLayer::Flatten)
     }
 
     /// A causal transformer with RMSNorm: embeddings, blocks, a norm, and
@@ -167,21 +167,21 @@ impl Layers {
         heads: u32,
         hidden: u32,
     ) -> Layers {
-        let mut layers = Layers::tokens(vocabulary, length).layer(Layer::Embed { width });
+        let mut layers = Layers::tokens(vocabulary, length).layer(TrainLayer::Embed { width });
         for _ in 0..blocks {
-            layers = layers.layer(Layer::Block { heads, hidden, causal: true, centre: false });
+            layers = layers.layer(TrainLayer::Block { heads, hidden, causal: true, centre: false });
         }
-        let last = Layer::Linear { outputs: vocabulary, bias: false };
-        layers.layer(Layer::Norm { centre: false }).layer(last)
+        let last = TrainLayer::Linear { outputs: vocabulary, bias: false };
+        layers.layer(TrainLayer::Norm { centre: false }).layer(last)
     }
 
     /// What a sample is.
-    pub fn sample(&self) -> Sample {
+    pub fn sample(&self) -> SampleKind {
         self.sample
     }
 
     /// The layers, in order.
-    pub fn layers(&self) -> &[Layer] {
+    pub fn layers(&self) -> &[TrainLayer] {
         &self.layers
     }
 }

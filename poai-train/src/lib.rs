@@ -27,6 +27,6 @@ pub use dataset::{DataError, Dataset};
 pub use error::LayersError;
 pub use initial::initial;
 pub use iteration::{Iteration, IterationOptions, Source};
-pub use layers::{Layer, Layers};
+pub use layers::{Layers, TrainLayer};
 pub use optimiser::Optimiser;
-pub use run::{Run, TrainError};
+pub use run::{TrainError, TrainingRun};

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that `poai` re-exports, and its own sources.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "poai-core/src",
     "poai-cuda/src",
     "poai-engine/src",
     "poai-import/src",
     "poai-prover/src",
+    "poai-train/src",
     "poai-verify/src",
     "src",
 ];

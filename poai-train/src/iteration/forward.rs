@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::{Iteration, Source};
 use crate::error::LayersError;
-use crate::layers::{Layers, Sample};
+use crate::layers::{Layers, SampleKind};
 use crate::run::Loss;
 use crate::tape::{Parameter, Tape};
 use poai_core::program::{Builder, Dim, Dtype, Form, RunShape};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Forward {
     session: Session,
-    sample: Sample,
+    sample: SampleKind,
     parameters: usize,
 }
 
@@ -100,9 +100,9 @@ impl Forward {
     /// Samples in the form that the layers take: pixels or tokens as rows.
     fn items(&self, samples: &Tensor) -> Result<Tensor, RunError> {
         let columns = match self.sample {
-            Sample::Features { columns } => columns,
-            Sample::Image { channels, .. } => channels,
-            Sample::Tokens { .. } => 1,
+            SampleKind::Features { columns } => columns,
+            SampleKind::Image { channels, .. } => channels,
+            SampleKind::Tokens { .. } => 1,
         } as usize;
         let entries = samples.entries();
         let rows = entries.len() / columns.max(1);

@@ -2,7 +2,7 @@
 
 use super::Source;
 use crate::error::LayersError;
-use crate::layers::{Layer, Layers, Sample};
+use crate::layers::{Layers, SampleKind, TrainLayer};
 use crate::numbers::{PIXEL, WEIGHT_GRADIENT, weight_gradient};
 use crate::tape::{Carrier, Operand, ParameterId, Tape};
 use poai_core::program::{Clamp, Dim, Dtype, Form, Op, TrainingOp, ValueId, Window};
@@ -36,7 +36,7 @@ pub(super) enum Samples {
 
 /// What layers need: their parameters and shapes.
 pub(super) struct Plan {
-    sample: Sample,
+    sample: SampleKind,
     pub(super) parameters: Vec<Named>,
     /// The most rows of an item over which a parameter's gradient sums.
     rows: u64,
@@ -66,11 +66,13 @@ enum Shape {
 }
 
 impl Shape {
-    fn of(sample: Sample) -> Shape {
+    fn of(sample: SampleKind) -> Shape {
         match sample {
-            Sample::Features { columns } => Shape::Row(columns),
-            Sample::Image { height, width, channels } => Shape::Image { height, width, channels },
-            Sample::Tokens { length, .. } => Shape::Tokens { length },
+            SampleKind::Features { columns } => Shape::Row(columns),
+            SampleKind::Image { height, width, channels } => {
+                Shape::Image { height, width, channels }
+            }
+            SampleKind::Tokens { length, .. } => Shape::Tokens { length },
         }
     }
 
@@ -104,13 +106,13 @@ impl Plan {
             shape = plan.layer(layer, kind, shape, &mut counts)?;
         }
         let fits = match (shape, layers.sample()) {
-            (Shape::Row(_), Sample::Features { .. } | Sample::Image { .. }) => true,
-            (Shape::Rows { columns, .. }, Sample::Tokens { vocabulary, .. }) => {
+            (Shape::Row(_), SampleKind::Features { .. } | SampleKind::Image { .. }) => true,
+            (Shape::Rows { columns, .. }, SampleKind::Tokens { vocabulary, .. }) => {
                 columns == vocabulary
             }
             _ => false,
         };
-        let linear = matches!(layers.layers().last(), Some(Layer::Linear { .. }));
+        let linear = matches!(layers.layers().last(), Some(TrainLayer::Linear { .. }));
         if !fits || !linear {
             return Err(LayersError::Logits(shape.text()));
         }
@@ -125,7 +127,7 @@ impl Plan {
     fn layer(
         &mut self,
         index: usize,
-        layer: &Layer,
+        layer: &TrainLayer,
         shape: Shape,
         counts: &mut Counts,
     ) -> Result<Shape, LayersError> {
@@ -136,7 +138,7 @@ impl Plan {
             got: shape.text(),
         };
         Ok(match (*layer, shape) {
-            (Layer::Linear { outputs, bias }, Shape::Row(columns)) if outputs > 0 => {
+            (TrainLayer::Linear { outputs, bias }, Shape::Row(columns)) if outputs > 0 => {
                 let count = counts.linear();
                 self.add(names("w", count), outputs, columns, true);
                 if bias {
@@ -144,7 +146,9 @@ impl Plan {
                 }
                 Shape::Row(outputs)
             }
-            (Layer::Linear { outputs, bias }, Shape::Rows { length, columns }) if outputs > 0 => {
+            (TrainLayer::Linear { outputs, bias }, Shape::Rows { length, columns })
+                if outputs > 0 =>
+            {
                 // The last layer of a text has a name of its own.
                 self.add("out".into(), outputs, columns, true);
                 if bias {
@@ -153,7 +157,7 @@ impl Plan {
                 self.rows = self.rows.max(length.into());
                 Shape::Rows { length, columns: outputs }
             }
-            (Layer::Conv { outputs, kernel }, Shape::Image { height, width, channels })
+            (TrainLayer::Conv { outputs, kernel }, Shape::Image { height, width, channels })
                 if outputs > 0 && kernel % 2 == 1 =>
             {
                 let count = counts.linear();
@@ -164,21 +168,25 @@ impl Plan {
                 self.rows = self.rows.max(u64::from(height) * u64::from(width));
                 Shape::Image { height, width, channels: outputs }
             }
-            (Layer::Conv { .. }, _) => return Err(wrong("an image, and a kernel of odd size")),
-            (Layer::Relu, Shape::Row(_) | Shape::Image { .. }) => shape,
-            (Layer::MaxPool { size }, Shape::Image { height, width, channels })
+            (TrainLayer::Conv { .. }, _) => {
+                return Err(wrong("an image, and a kernel of odd size"));
+            }
+            (TrainLayer::Relu, Shape::Row(_) | Shape::Image { .. }) => shape,
+            (TrainLayer::MaxPool { size }, Shape::Image { height, width, channels })
                 if size > 0 && height % size == 0 && width % size == 0 =>
             {
                 Shape::Image { height: height / size, width: width / size, channels }
             }
-            (Layer::MaxPool { .. }, _) => return Err(wrong("an image whose sides it divides")),
-            (Layer::Flatten, Shape::Image { height, width, channels }) => {
+            (TrainLayer::MaxPool { .. }, _) => {
+                return Err(wrong("an image whose sides it divides"));
+            }
+            (TrainLayer::Flatten, Shape::Image { height, width, channels }) => {
                 let all = height.checked_mul(width).and_then(|area| area.checked_mul(channels));
                 Shape::Row(all.ok_or_else(|| wrong("an image that fits 32 bits"))?)
             }
-            (Layer::Flatten, _) => return Err(wrong("an image")),
-            (Layer::Embed { width }, Shape::Tokens { length }) if width > 0 => {
-                let Sample::Tokens { vocabulary, .. } = self.sample else {
+            (TrainLayer::Flatten, _) => return Err(wrong("an image")),
+            (TrainLayer::Embed { width }, Shape::Tokens { length }) if width > 0 => {
+                let SampleKind::Tokens { vocabulary, .. } = self.sample else {
                     return Err(wrong("tokens"));
                 };
                 self.add("tok".into(), vocabulary, width, true);
@@ -186,8 +194,8 @@ impl Plan {
                 self.rows = self.rows.max(length.into());
                 Shape::Stream { length, width }
             }
-            (Layer::Embed { .. }, _) => return Err(wrong("tokens")),
-            (Layer::Block { heads, hidden, .. }, Shape::Stream { width, .. })
+            (TrainLayer::Embed { .. }, _) => return Err(wrong("tokens")),
+            (TrainLayer::Block { heads, hidden, .. }, Shape::Stream { width, .. })
                 if heads > 0 && hidden > 0 && width % heads == 0 =>
             {
                 let count = counts.block();
@@ -198,15 +206,15 @@ impl Plan {
                 self.add(names("w", count), width, hidden, true);
                 shape
             }
-            (Layer::Block { .. }, _) => {
+            (TrainLayer::Block { .. }, _) => {
                 return Err(wrong("a residual stream whose width the heads divide"));
             }
-            (Layer::Norm { .. }, Shape::Stream { length, width }) => {
+            (TrainLayer::Norm { .. }, Shape::Stream { length, width }) => {
                 Shape::Rows { length, columns: width }
             }
-            (Layer::Norm { .. }, _) => return Err(wrong("a residual stream")),
-            (Layer::Linear { .. }, _) => return Err(wrong("rows, and at least 1 output")),
-            (Layer::Relu, _) => return Err(wrong("a row or an image")),
+            (TrainLayer::Norm { .. }, _) => return Err(wrong("a residual stream")),
+            (TrainLayer::Linear { .. }, _) => return Err(wrong("rows, and at least 1 output")),
+            (TrainLayer::Relu, _) => return Err(wrong("a row or an image")),
         })
     }
 
@@ -224,13 +232,13 @@ impl Plan {
         match source {
             Source::Drawn { samples, .. } => {
                 let (columns, dtype, labels) = match self.sample {
-                    Sample::Features { columns } => (columns, Dtype::I8, 1),
-                    Sample::Image { height, width, channels } => {
+                    SampleKind::Features { columns } => (columns, Dtype::I8, 1),
+                    SampleKind::Image { height, width, channels } => {
                         // Sizes beyond a tensor's are refused with the form.
                         let all = height.saturating_mul(width).saturating_mul(channels);
                         (all, Dtype::I8, 1)
                     }
-                    Sample::Tokens { length, .. } => (length, Dtype::I32, length),
+                    SampleKind::Tokens { length, .. } => (length, Dtype::I32, length),
                 };
                 vec![
                     Form::shared(fixed(*samples), fixed(columns), dtype),
@@ -241,14 +249,14 @@ impl Plan {
                 let one = Form::shared(fixed(1), fixed(1), Dtype::I32);
                 let rows = |rows, columns, dtype| Form::new(fixed(rows), fixed(columns), dtype);
                 match self.sample {
-                    Sample::Features { columns } => {
+                    SampleKind::Features { columns } => {
                         vec![rows(1, columns, Dtype::I8), rows(1, 1, Dtype::I32), one]
                     }
-                    Sample::Image { height, width, channels } => {
+                    SampleKind::Image { height, width, channels } => {
                         let pixels = height.saturating_mul(width);
                         vec![rows(pixels, channels, Dtype::I8), rows(1, 1, Dtype::I32), one]
                     }
-                    Sample::Tokens { length, .. } => {
+                    SampleKind::Tokens { length, .. } => {
                         vec![rows(length, 1, Dtype::I32), rows(length, 1, Dtype::I32), one]
                     }
                 }
@@ -281,7 +289,7 @@ impl Plan {
                 if let Some((rows, columns)) = self.item() {
                     let op = Op::Reshape { rows: Dim::fixed(rows), columns: Dim::fixed(columns) };
                     samples = tape.step(op.clone(), &[samples])?;
-                    if let Sample::Tokens { .. } = self.sample {
+                    if let SampleKind::Tokens { .. } = self.sample {
                         labels = tape.step(op, &[labels])?;
                     }
                 }
@@ -300,7 +308,7 @@ impl Plan {
         samples: ValueId,
     ) -> Result<Samples, LayersError> {
         Ok(match self.sample {
-            Sample::Tokens { length, .. } => {
+            SampleKind::Tokens { length, .. } => {
                 Samples::Ids { ids: samples, places: places(tape, samples, length)? }
             }
             _ => Samples::Dense(Operand { value: samples, fraction: PIXEL, exponent: None }),
@@ -310,11 +318,11 @@ impl Plan {
     /// Rows and columns of an item, if a sample's row has another shape.
     fn item(&self) -> Option<(u32, u32)> {
         match self.sample {
-            Sample::Features { .. } => None,
-            Sample::Image { height, width, channels } => {
+            SampleKind::Features { .. } => None,
+            SampleKind::Image { height, width, channels } => {
                 Some((height.saturating_mul(width), channels))
             }
-            Sample::Tokens { length, .. } => Some((length, 1)),
+            SampleKind::Tokens { length, .. } => Some((length, 1)),
         }
     }
 
@@ -359,27 +367,27 @@ impl Plan {
     fn step(
         &self,
         tape: &mut Tape,
-        layer: &Layer,
+        layer: &TrainLayer,
         shape: Shape,
         now: Now,
         counts: Counts,
     ) -> Result<Now, LayersError> {
         let wrong = LayersError::Internal("a layer's input");
         Ok(match (*layer, shape) {
-            (Layer::Linear { bias, .. }, Shape::Rows { .. }) => {
+            (TrainLayer::Linear { bias, .. }, Shape::Rows { .. }) => {
                 let bias = if bias { Some(self.id("out bias")?) } else { None };
                 let x = now.operand(tape)?;
                 let out = tape.linear(x, &[(self.id("out")?, bias)])?;
                 Now::Carrier(*out.first().ok_or(wrong)?)
             }
-            (Layer::Linear { bias, .. }, _) => {
+            (TrainLayer::Linear { bias, .. }, _) => {
                 let count = counts.linears;
                 let bias = if bias { Some(self.id(&names("b", count))?) } else { None };
                 let x = now.operand(tape)?;
                 let out = tape.linear(x, &[(self.id(&names("w", count))?, bias)])?;
                 Now::Carrier(*out.first().ok_or(wrong)?)
             }
-            (Layer::Conv { kernel, .. }, Shape::Image { height, width, .. }) => {
+            (TrainLayer::Conv { kernel, .. }, Shape::Image { height, width, .. }) => {
                 let count = counts.linears;
                 let pad = kernel / 2;
                 let window =
@@ -390,30 +398,30 @@ impl Plan {
                 let out = tape.linear(x, &[pair])?;
                 Now::Carrier(*out.first().ok_or(wrong)?)
             }
-            (Layer::Relu, _) => match now {
+            (TrainLayer::Relu, _) => match now {
                 Now::Carrier(x) => Now::Carrier(tape.relu(x)?),
                 _ => return Err(wrong),
             },
-            (Layer::MaxPool { size }, Shape::Image { height, width, .. }) => {
+            (TrainLayer::MaxPool { size }, Shape::Image { height, width, .. }) => {
                 let window =
                     Window { height, width, kernel: [size; 2], stride: [size; 2], pads: [0; 4] };
                 let x = now.operand(tape)?;
                 Now::Operand(tape.max_pool(x, window)?)
             }
-            (Layer::Flatten, _) => {
+            (TrainLayer::Flatten, _) => {
                 let x = now.operand(tape)?;
                 Now::Operand(tape.flatten(x)?)
             }
-            (Layer::Embed { .. }, _) => {
+            (TrainLayer::Embed { .. }, _) => {
                 let Now::Ids { ids, places } = now else { return Err(wrong) };
                 let tables = [(self.id("tok")?, ids), (self.id("pos")?, places)];
                 Now::Carrier(tape.embed(tables)?)
             }
-            (Layer::Block { heads, causal, centre, .. }, _) => {
+            (TrainLayer::Block { heads, causal, centre, .. }, _) => {
                 let Now::Carrier(x) = now else { return Err(wrong) };
                 Now::Carrier(self.block(tape, x, counts.blocks, heads, causal, centre)?)
             }
-            (Layer::Norm { centre }, _) => {
+            (TrainLayer::Norm { centre }, _) => {
                 let Now::Carrier(x) = now else { return Err(wrong) };
                 Now::Operand(tape.normalise(x, centre)?)
             }

@@ -6,7 +6,7 @@
 //!     padded bytes of every state ‖ BLAKE3 of all bytes before
 //! ```
 
-use super::{Loss, Run};
+use super::{Loss, TrainingRun};
 use poai_core::program::Extent;
 use poai_engine::execute::{SharedInput, Tensor, TensorError};
 use std::fs::File;
@@ -59,7 +59,7 @@ pub enum CheckpointError {
     Tensor(#[from] TensorError),
 }
 
-impl Run {
+impl TrainingRun {
     /// Writes a checkpoint into a folder, which is made if it is missing.
     ///
     /// The file is written beside the last one, synchronised and renamed, so

@@ -53,7 +53,7 @@ pub enum TrainError {
 /// What one iteration gave.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Report {
+pub struct IterationReport {
     /// The iteration, from 0.
     pub t: u32,
     /// The loss and the right answers of its batch, before the update.
@@ -69,7 +69,7 @@ pub struct Report {
 /// The same iteration, dataset, seed and initial states give the same states on
 /// every machine, with any number of threads.
 #[derive(Debug)]
-pub struct Run {
+pub struct TrainingRun {
     session: Session,
     iteration: Iteration,
     dataset: Dataset,
@@ -81,7 +81,7 @@ pub struct Run {
     history: Vec<Loss>,
 }
 
-impl Run {
+impl TrainingRun {
     /// A run from initial states. The seed orders samples and rounds gradients.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Run {
         states: Vec<Tensor>,
         seed: [u8; 32],
         device: Arc<dyn Device>,
-    ) -> Result<Run, TrainError> {
+    ) -> Result<TrainingRun, TrainError> {
         let total = match iteration.source() {
             Source::Drawn { samples, rates } if *samples == dataset.count() => rates.len(),
             Source::Drawn { samples, .. } => {
@@ -114,14 +114,24 @@ impl Run {
         let states = states.into_iter().map(shared).collect();
         // Exact: at most 2^24 rates.
         let (t, total) = (0, total as u32);
-        Ok(Run { session, iteration, dataset, seed, seed_input, states, t, total, history: vec![] })
+        Ok(TrainingRun {
+            session,
+            iteration,
+            dataset,
+            seed,
+            seed_input,
+            states,
+            t,
+            total,
+            history: vec![],
+        })
     }
 
     /// Runs the next iteration, untraced.
     ///
     /// # Errors
     /// [`TrainError`]. The states stay as they were.
-    pub fn step(&mut self) -> Result<Report, TrainError> {
+    pub fn step(&mut self) -> Result<IterationReport, TrainError> {
         self.step_with(&RunOptions::new(), false)
     }
 
@@ -129,7 +139,7 @@ impl Run {
     ///
     /// # Errors
     /// [`TrainError`]. The states stay as they were.
-    pub fn trace(&mut self) -> Result<Report, TrainError> {
+    pub fn trace(&mut self) -> Result<IterationReport, TrainError> {
         self.step_with(&RunOptions::new(), true)
     }
 
@@ -137,7 +147,11 @@ impl Run {
     ///
     /// # Errors
     /// [`TrainError`]. The states stay as they were.
-    pub fn step_with(&mut self, options: &RunOptions, traced: bool) -> Result<Report, TrainError> {
+    pub fn step_with(
+        &mut self,
+        options: &RunOptions,
+        traced: bool,
+    ) -> Result<IterationReport, TrainError> {
         if self.t == self.total {
             return Err(TrainError::Done(self.total));
         }
@@ -166,7 +180,7 @@ impl Run {
         let t = self.t;
         self.t += 1;
         self.history.push(loss);
-        Ok(Report { t, loss, mined, trace })
+        Ok(IterationReport { t, loss, mined, trace })
     }
 
     /// The inputs of the next iteration, in the program's order.

@@ -116,7 +116,7 @@ impl Setup {
         };
         let count = samples.len();
         match self.layers.sample() {
-            poai_train::layers::Sample::Tokens { .. } => {
+            poai_train::layers::SampleKind::Tokens { .. } => {
                 let text: Vec<i32> = noise("text", 40, 17, 12).iter().map(|id| id + 12).collect();
                 let text = rows(&text, 17);
                 let part = |from: usize| -> Vec<i32> {
@@ -131,7 +131,7 @@ impl Setup {
                 let labels: Vec<i32> =
                     noise("labels", 96, 1, 4).iter().map(|label| label + 4).collect();
                 let size = match sample {
-                    poai_train::layers::Sample::Image { .. } => (count * 64, 1),
+                    poai_train::layers::SampleKind::Image { .. } => (count * 64, 1),
                     _ => (count, 64),
                 };
                 let pixels = Tensor::new(size.0, size.1, Dtype::I8, &rows(&pixels, 64)).unwrap();
@@ -205,7 +205,7 @@ fn runs() {
         let session = iteration.network().clone().on(Arc::new(Cpu::new())).unwrap();
         for (t, values) in run.iterations.iter().enumerate() {
             let samples = match setup.layers.sample() {
-                poai_train::layers::Sample::Tokens { .. } => 40,
+                poai_train::layers::SampleKind::Tokens { .. } => 40,
                 _ => 96,
             };
             let samples = drawn(&seed, t as i32, setup.batch, samples);

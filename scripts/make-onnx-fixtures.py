@@ -25,7 +25,7 @@ try:
     import onnx
     import onnxruntime
 
-    from onnx_fixtures import basic, images, others  # noqa: F401, because they fill the list
+    from onnx_fixtures import basic, further, images, masks, others, rounds  # noqa: F401, because they fill the list
     from onnx_fixtures.builder import FIXTURES, SAMPLES, Net
     from onnx_zoo.writer import run, save
 except ImportError as error:

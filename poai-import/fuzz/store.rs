@@ -28,7 +28,7 @@ const NAMES: [&str; 3] = [PROGRAM_FILE, CONSTANTS_FILE, QUANTISED_FILE];
 static FILES: LazyLock<Files> = LazyLock::new(|| {
     let directory = TempDir::new().unwrap();
     let weights = Array2::from_shape_fn((2, 3), |(row, column)| (row * 3 + column) as f32 - 2.0);
-    let linear = Kind::Linear { weights, bias: vec![0.5, -0.5] };
+    let linear = Kind::Linear { weights: weights.into(), bias: vec![0.5, -0.5] };
     let relu = Kind::Pointwise(Expression::relu());
     let layer =
         |name: &str, kind, input| Layer { name: name.to_owned(), kind, inputs: vec![input] };

@@ -13,12 +13,17 @@ pub struct Model {
 impl Model {
     /// A model of one float input; a negative size is left symbolic.
     pub fn new(dims: &[i64]) -> Model {
+        Model::of(dims, DataType::FLOAT)
+    }
+
+    /// A model of one input of the type.
+    pub fn of(dims: &[i64], kind: DataType) -> Model {
         let dim = |&dim: &i64| Dimension {
             dim_value: (dim >= 0).then_some(dim),
             dim_param: (dim < 0).then(|| "N".to_owned()),
         };
         let shape = Some(TensorShapeProto { dim: dims.iter().map(dim).collect() });
-        let tensor_type = Some(TypeProtoTensor { elem_type: Some(DataType::FLOAT), shape });
+        let tensor_type = Some(TypeProtoTensor { elem_type: Some(kind), shape });
         let kind = TypeProto { tensor_type, ..Default::default() };
         let input = vec![ValueInfoProto { name: Some("x".to_owned()), r#type: Some(kind) }];
         Model { graph: GraphProto { input, ..Default::default() }, version: Some(13) }

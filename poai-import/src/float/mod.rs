@@ -6,7 +6,7 @@ mod window;
 
 use super::graph::{Graph, GraphConstant, GraphError, Kind, ValueShape, moves};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{ArcArray2, Array2, ArrayView2};
 use poai_core::control::Control;
 use rayon::prelude::*;
 
@@ -87,6 +87,14 @@ pub(crate) fn inputs(
                     max: ids.saturating_sub(1),
                     value: value.to_string(),
                 });
+            }
+        }
+        if let Some([least, most]) = input.whole {
+            let (low, high) = (least as f64, most as f64);
+            let inside = |&x: &f32| x.fract() == 0.0 && (low..=high).contains(&f64::from(x));
+            if let Some(value) = own.iter().find(|x| !inside(x)) {
+                let (input, value) = (input.name.clone(), value.to_string());
+                return Err(GraphError::Whole { input, least, most, value });
             }
         }
         values.push(own.as_standard_layout().into_owned());
@@ -195,7 +203,7 @@ fn product(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, out: &mut [f32]) {
 }
 
 /// `x·Wᵀ + b`, row-major.
-fn affine(x: ArrayView2<'_, f32>, weights: &Array2<f32>, bias: &[f32], out: &mut [f32]) {
+fn affine(x: ArrayView2<'_, f32>, weights: &ArcArray2<f32>, bias: &[f32], out: &mut [f32]) {
     for row in out.chunks_exact_mut(bias.len().max(1)) {
         row.copy_from_slice(bias);
     }

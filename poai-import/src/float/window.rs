@@ -3,11 +3,11 @@
 use super::matrix;
 use crate::graph::{ImageWindow, ValueShape};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayViewMut2, s};
+use ndarray::{ArcArray2, Array2, ArrayViewMut2, s};
 
 /// The numbers of a convolution.
 pub(super) struct Convolution<'a> {
-    pub(super) weights: &'a Array2<f32>,
+    pub(super) weights: &'a ArcArray2<f32>,
     pub(super) bias: &'a [f32],
     pub(super) window: &'a ImageWindow,
     pub(super) groups: usize,

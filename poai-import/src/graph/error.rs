@@ -100,6 +100,19 @@ pub enum GraphError {
         /// The number.
         value: String,
     },
+    /// An entry of an input of whole numbers has a fraction, or lies outside the
+    /// type of the file or what the network allows.
+    #[error("input {input}: expected whole numbers from {least} to {most}, got {value}")]
+    Whole {
+        /// The input.
+        input: String,
+        /// The least number.
+        least: i64,
+        /// The greatest number.
+        most: i64,
+        /// The number.
+        value: String,
+    },
     /// The input matrix is not a batch of samples.
     #[error("expected samples of {expected} numbers each, got a matrix of {rows}×{columns}")]
     Input {

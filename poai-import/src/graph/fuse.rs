@@ -7,16 +7,32 @@ use super::expression::NODES_MAX;
 use super::kind::{GraphConstant, Kind};
 use super::{Expression, Graph, GraphError, Layer, ValueShape, norms};
 use crate::graph::expression::Operation;
+use std::collections::HashSet;
+
+/// The places of weights that several layers share.
+pub(crate) fn shared(graph: &Graph) -> HashSet<*const f32> {
+    let (mut seen, mut shared) = (HashSet::new(), HashSet::new());
+    for weights in graph.layers.iter().filter_map(|layer| layer.kind.weights()) {
+        if !seen.insert(weights.as_ptr()) && !weights.is_empty() {
+            shared.insert(weights.as_ptr());
+        }
+    }
+    shared
+}
 
 /// A graph under rewriting.
 pub(super) struct Fuse {
     pub(super) graph: Graph,
     pub(super) shapes: Vec<ValueShape>,
+    /// The weights that several layers share. They stay as they are, so that
+    /// they stay shared.
+    shared: HashSet<*const f32>,
 }
 
 pub(super) fn fuse(graph: Graph) -> Result<Graph, GraphError> {
     let shapes = graph.shapes()?;
-    let mut fuse = Fuse { graph, shapes };
+    let shared = shared(&graph);
+    let mut fuse = Fuse { graph, shapes, shared };
     // Each pass shortens a chain of layers, so there are at most as many.
     for _ in 0..fuse.graph.layers.len() + 1 {
         let before = fuse.graph.layers.len();
@@ -163,6 +179,9 @@ impl Fuse {
                 let kind = self.graph.layers[at].kind.clone();
                 let (Kind::Scale { by } | Kind::Offset { by }) = &kind else { continue };
                 let offset = matches!(kind, Kind::Offset { .. });
+                if !offset && self.is_shared(before) {
+                    continue;
+                }
                 let target = &mut self.graph.layers[before].kind;
                 if into_previous(target, &shape, by, offset) {
                     changed = true;
@@ -172,6 +191,9 @@ impl Fuse {
             } else if constant(before) {
                 let previous = &self.graph.layers[before];
                 let Some(&source) = previous.inputs.first() else { continue };
+                if matches!(previous.kind, Kind::Scale { .. }) && self.is_shared(at) {
+                    continue;
+                }
                 let product = &self.graph.layers[at].kind;
                 let shape = &self.shapes[input];
                 let folded = into_next(product, &previous.kind, shape, source < first);
@@ -185,6 +207,12 @@ impl Fuse {
             }
         }
         changed
+    }
+
+    /// Whether other layers have the weights of a layer.
+    fn is_shared(&self, at: usize) -> bool {
+        let weights = self.graph.layers.get(at).and_then(|layer| layer.kind.weights());
+        weights.is_some_and(|weights| self.shared.contains(&weights.as_ptr()))
     }
 
     /// Makes all readers of `from` read `to`, which has the same entries.
@@ -256,13 +284,13 @@ fn into_previous(kind: &mut Kind, shape: &ValueShape, by: &GraphConstant, offset
     let Some(by) = by.along(axis, size) else { return false };
     match kind {
         Kind::Linear { weights, bias } | Kind::Conv { weights, bias, .. } => {
+            if offset {
+                bias.iter_mut().zip(&by).for_each(|(bias, by)| *bias += by);
+                return true;
+            }
             for ((mut row, bias), &by) in weights.outer_iter_mut().zip(bias).zip(&by) {
-                if offset {
-                    *bias += by;
-                } else {
-                    row.mapv_inplace(|weight| weight * by);
-                    *bias *= by;
-                }
+                row.mapv_inplace(|weight| weight * by);
+                *bias *= by;
             }
         }
         Kind::Normalise { gamma, beta, .. } => {
@@ -323,10 +351,12 @@ fn into_next(product: &Kind, previous: &Kind, shape: &ValueShape, of_input: bool
     match &mut product {
         Kind::Linear { weights, bias } => {
             let by = by.along(shape.rank().checked_sub(1)?, shape.last())?;
-            for (mut row, bias) in weights.outer_iter_mut().zip(bias) {
-                if offset {
+            if offset {
+                for (row, bias) in weights.outer_iter().zip(bias) {
                     *bias += row.iter().zip(&by).map(|(weight, by)| weight * by).sum::<f32>();
-                } else {
+                }
+            } else {
+                for mut row in weights.outer_iter_mut() {
                     row.iter_mut().zip(&by).for_each(|(weight, by)| *weight *= by);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::Expression;
 use super::moves::Index;
-use ndarray::Array2;
+use ndarray::{ArcArray2, Array2};
 use std::fmt;
 
 /// How a kernel slides over an image. All counts are pixels.
@@ -113,8 +113,9 @@ pub enum Reduction {
 pub enum Kind {
     /// `y = x·Wᵀ + b` along the last axis.
     Linear {
-        /// W: outputs × inputs.
-        weights: Array2<f32>,
+        /// W: outputs × inputs. Layers of a network that is written out in time
+        /// share them.
+        weights: ArcArray2<f32>,
         /// b: one entry per output.
         bias: Vec<f32>,
     },
@@ -122,7 +123,7 @@ pub enum Kind {
     Conv {
         /// W: outputs × (kernel height · kernel width · channels of a group).
         /// Columns are in that order, with the channels running fastest.
-        weights: Array2<f32>,
+        weights: ArcArray2<f32>,
         /// b: one entry per output.
         bias: Vec<f32>,
         /// The kernel, its stride, pads and dilation.
@@ -220,6 +221,14 @@ impl Kind {
             Kind::Add { .. } | Kind::Mul | Kind::MatMul => Some(2),
             Kind::Concat { .. } => None,
             _ => Some(1),
+        }
+    }
+
+    /// The weights of a product or a convolution.
+    pub(crate) const fn weights(&self) -> Option<&ArcArray2<f32>> {
+        match self {
+            Kind::Linear { weights, .. } | Kind::Conv { weights, .. } => Some(weights),
+            _ => None,
         }
     }
 

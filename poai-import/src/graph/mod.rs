@@ -13,7 +13,7 @@
 
 mod error;
 pub mod expression;
-mod fuse;
+pub(crate) mod fuse;
 mod kind;
 pub mod moves;
 
@@ -100,6 +100,10 @@ pub struct Input {
     /// For an input of ids: the rows of the longest table that they name. `None`
     /// for an input of real numbers.
     pub ids: Option<usize>,
+    /// For an input of whole numbers: the least and the greatest that its type
+    /// and the network allow. `None` for an input of real numbers.
+    #[serde(default)]
+    pub whole: Option<[i64; 2]>,
     /// Whether the network reads images with their channels last.
     pub channels_last: bool,
 }
@@ -107,7 +111,8 @@ pub struct Input {
 impl Input {
     /// An input of real numbers.
     pub fn new(name: &str, shape: impl Into<ValueShape>) -> Input {
-        Input { name: name.to_owned(), shape: shape.into(), ids: None, channels_last: false }
+        let (name, shape) = (name.to_owned(), shape.into());
+        Input { name, shape, ids: None, whole: None, channels_last: false }
     }
 }
 

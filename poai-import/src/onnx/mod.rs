@@ -9,7 +9,7 @@
 //!
 //! - `frame`: bounds the cost of decoding the bytes before they are decoded.
 //! - `tensor`, `external`: stored tensors, in the file or beside it.
-//! - `inputs`: the shapes of inputs, with symbolic dimensions fixed; `batch`:
+//! - `ids`: functions of ids as tables; `inputs`: the shapes of inputs, with symbolic dimensions fixed; `batch`:
 //!   whether a network of a fixed batch is one of single samples.
 //! - `node`: names and attributes; `builder`: operands and layers;
 //!   `operators`: one function per operator, one file per family.
@@ -19,6 +19,7 @@ mod builder;
 mod error;
 mod external;
 mod frame;
+mod ids;
 mod inputs;
 mod node;
 mod operators;
@@ -28,7 +29,7 @@ pub use error::{OnnxError, OnnxTensorError};
 
 use super::graph::Graph;
 use builder::{Builder, Operand};
-use rten_onnx::onnx::{GraphProto, ModelProto};
+use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -141,14 +142,14 @@ impl ReadOptions {
         self.network(graph, &versions, inputs, false)
     }
 
-    fn network(
-        &self,
-        graph: &GraphProto,
-        versions: &Versions<'_>,
-        inputs: Vec<inputs::Declared<'_>>,
+    fn network<'a>(
+        &'a self,
+        graph: &'a GraphProto,
+        versions: &'a Versions<'a>,
+        inputs: Vec<inputs::Declared<'a>>,
         single: bool,
     ) -> Result<Graph, OnnxError> {
-        let mut builder = Builder::new(&self.limits, self.folder.as_deref());
+        let mut builder = Builder::new(&self.limits, self.folder.as_deref(), versions);
         for input in inputs {
             builder.add_input(input.name, input.shape, input.number);
         }
@@ -162,14 +163,14 @@ impl ReadOptions {
             if needed.as_ref().is_some_and(|needed| !needed[index]) {
                 continue;
             }
-            let version = versions.of_domain(proto.domain.as_deref());
+            let version = builder.version(proto.domain.as_deref());
             let node = node::Node::new(proto, index, version);
             operators::read(&mut builder, &node)?;
             if single && !batch::keeps_samples(&mut builder, &node)? {
                 return Err(node.unsupported("it mixes the samples of a batch"));
             }
         }
-        finish(builder, graph, output)
+        finish(builder, graph, output, self.limits.weights)
     }
 }
 
@@ -212,10 +213,20 @@ fn needed(graph: &GraphProto, name: &str) -> Vec<bool> {
     for (index, node) in graph.node.iter().enumerate().rev() {
         if node.output.iter().any(|output| names.contains(output.as_str())) {
             needed[index] = true;
-            names.extend(node.input.iter().map(String::as_str));
+            read_names(node, &mut names);
         }
     }
     needed
+}
+
+/// The names that a node reads, and the graphs inside it.
+fn read_names<'a>(node: &'a NodeProto, names: &mut std::collections::HashSet<&'a str>) {
+    names.extend(node.input.iter().map(String::as_str));
+    let inner = node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
+    for graph in inner {
+        graph.node.iter().for_each(|node| read_names(node, names));
+        names.extend(graph.output.iter().filter_map(|info| info.name.as_deref()));
+    }
 }
 
 /// The graph that makes the output.
@@ -223,6 +234,7 @@ fn finish(
     mut builder: Builder<'_>,
     graph: &GraphProto,
     output: Option<&str>,
+    limit: usize,
 ) -> Result<Graph, OnnxError> {
     let names: Vec<&str> = match output {
         Some(name) => vec![name],
@@ -262,10 +274,12 @@ fn finish(
         let got = "an input of the network";
         return Err(OnnxError::Output { name: (*name).to_owned(), got });
     }
+    operators::defined(&builder, value)?;
+    builder.without_infinities();
     let mut graph = builder.graph;
     graph.layers.truncate(value + 1 - inputs);
     graph.tail = tail;
-    let graph = graph.fused()?;
+    let graph = ids::tabulate(graph, limit)?.fused()?;
     operators::check(&graph)?;
     Ok(inputs::order(inputs::read_ones(graph)))
 }

@@ -1,7 +1,7 @@
 //! One node of the file: its names and attributes.
 
 use super::error::OnnxError;
-use rten_onnx::onnx::{AttributeProto, NodeProto, TensorProto};
+use rten_onnx::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// A node, with the name that errors use.
 pub(super) struct Node<'a> {
@@ -101,12 +101,23 @@ impl<'a> Node<'a> {
         if value.is_finite() { Ok(value) } else { Err(self.attribute(attribute)) }
     }
 
+    /// A number that may be none, as NaN is.
+    pub(super) fn number(&self, attribute: &str, default: f32) -> f32 {
+        self.get(attribute).map_or(default, |attribute| attribute.f.unwrap_or(0.0))
+    }
+
     pub(super) fn string(&self, attribute: &str) -> Option<&'a str> {
         self.get(attribute).and_then(|attribute| attribute.s.as_deref())
     }
 
     pub(super) fn strings(&self, attribute: &str) -> &'a [String] {
         self.get(attribute).map_or(&[], |attribute| attribute.strings.as_slice())
+    }
+
+    /// A graph inside the node.
+    pub(super) fn graph(&self, attribute: &str) -> Result<&'a GraphProto, OnnxError> {
+        let graph = self.get(attribute).and_then(|attribute| attribute.g.as_ref());
+        graph.ok_or_else(|| self.attribute(attribute))
     }
 
     pub(super) fn tensor(&self, attribute: &str) -> Option<&'a TensorProto> {

@@ -11,10 +11,10 @@ use std::path::Path;
 pub(super) enum Number {
     /// Real numbers of any precision.
     Real,
-    /// Whole numbers of any size.
-    Whole,
-    /// Whole numbers from 0 on.
-    Natural,
+    /// Whole numbers of the given bits.
+    Signed(u8),
+    /// Whole numbers from 0 on, of the given bits.
+    Unsigned(u8),
     /// 0 and 1.
     Bool,
 }
@@ -23,19 +23,68 @@ pub(super) enum Number {
 pub(super) const NO_TYPE: DataType = DataType(0);
 
 impl Number {
+    /// Whole numbers of 64 bits, which shapes and places have.
+    pub(super) const WHOLE: Number = Number::Signed(64);
+
     /// The kind of an element type, or `None` if it has no numbers.
     pub(super) fn of(kind: DataType) -> Option<Number> {
         Some(match kind {
             DataType::FLOAT | DataType::DOUBLE | DataType::FLOAT16 | DataType::BFLOAT16 => {
                 Number::Real
             }
-            DataType::INT8 | DataType::INT16 | DataType::INT32 | DataType::INT64 => Number::Whole,
-            DataType::UINT8 | DataType::UINT16 | DataType::UINT32 | DataType::UINT64 => {
-                Number::Natural
-            }
+            DataType::INT4 => Number::Signed(4),
+            DataType::INT8 => Number::Signed(8),
+            DataType::INT16 => Number::Signed(16),
+            DataType::INT32 => Number::Signed(32),
+            DataType::INT64 => Number::WHOLE,
+            DataType::UINT4 => Number::Unsigned(4),
+            DataType::UINT8 => Number::Unsigned(8),
+            DataType::UINT16 => Number::Unsigned(16),
+            DataType::UINT32 => Number::Unsigned(32),
+            DataType::UINT64 => Number::Unsigned(64),
             DataType::BOOL => Number::Bool,
             _ => return None,
         })
+    }
+
+    /// The least and the greatest of whole numbers; `None` for real ones.
+    pub(super) fn range(self) -> Option<[i64; 2]> {
+        match self {
+            Number::Real => None,
+            Number::Bool => Some([0, 1]),
+            Number::Signed(bits) => Some([i64::MIN >> (64 - bits), i64::MAX >> (64 - bits)]),
+            Number::Unsigned(bits) => {
+                Some([0, (u64::MAX >> (64 - bits)).try_into().unwrap_or(i64::MAX)])
+            }
+        }
+    }
+
+    /// Whether the type has so few numbers that arithmetic leaves it in
+    /// practice, and then wraps around.
+    pub(super) fn is_narrow(self) -> bool {
+        matches!(self, Number::Signed(..=16) | Number::Unsigned(..=16))
+    }
+
+    /// The product of two whole numbers of at most 32 bits, in the type.
+    pub(super) fn wrapped_product(self, a: i64, b: i64) -> f64 {
+        // The lower 32 bits are those of the whole product.
+        self.wrapped(a.wrapping_mul(b).rem_euclid(1 << 32) as f64)
+    }
+
+    /// A whole number in the type. Beyond its ends it wraps around, but for 64
+    /// bits, whose ends f64 does not hold.
+    pub(super) fn wrapped(self, x: f64) -> f64 {
+        match self {
+            Number::Signed(bits) | Number::Unsigned(bits) if bits < 64 && x.is_finite() => {
+                let modulus = 2f64.powi(bits.into());
+                let rest = x.rem_euclid(modulus);
+                match self {
+                    Number::Signed(_) if rest >= modulus / 2.0 => rest - modulus,
+                    _ => rest,
+                }
+            }
+            _ => x,
+        }
     }
 }
 
@@ -59,7 +108,7 @@ impl Host {
 
     /// A list of whole numbers.
     pub(super) fn list(entries: Vec<f64>) -> Host {
-        Host { shape: vec![entries.len()], number: Number::Whole, entries }
+        Host { shape: vec![entries.len()], number: Number::WHOLE, entries }
     }
 
     /// The entries in f32. Entries beyond f32 become infinite.
@@ -112,7 +161,8 @@ pub(super) fn decode(
     let count = count.filter(|&count| count <= most);
     let count = count.ok_or(OnnxError::TooMany { what: "entries of constants", limit })?;
     let width = width(kind);
-    let bytes = count.saturating_mul(width);
+    let nibbles = matches!(kind, DataType::INT4 | DataType::UINT4);
+    let bytes = if nibbles { count.div_ceil(2) } else { count.saturating_mul(width) };
     let outside = tensor.data_location.is_some_and(|at| at != DataLocation::DEFAULT)
         || !tensor.external_data.is_empty();
     let held;
@@ -135,10 +185,15 @@ pub(super) fn decode(
         return Err(length(raw.map_or(0, <[u8]>::len).saturating_add(more)));
     }
     let entries = match raw {
+        Some(raw) if raw.len() == bytes && nibbles => halves(raw, kind, count),
         Some(raw) if raw.len() == bytes => {
             raw.chunks_exact(width).map(|raw| number_of(kind, raw)).collect()
         }
         Some(raw) if !raw.is_empty() => return Err(length(raw.len())),
+        _ if nibbles => {
+            let bytes: Vec<u8> = tensor.int32_data.iter().map(|&two| two as u8).collect();
+            halves(&bytes, kind, count)
+        }
         _ => listed(tensor, kind),
     };
     let entries: Vec<f64> = entries;
@@ -158,6 +213,20 @@ const fn width(kind: DataType) -> usize {
         // INT64, DOUBLE, UINT64.
         7 | 11 | 13 => 8,
         _ => 4,
+    }
+}
+
+/// The entries of 4 bits, two in a byte, of which the lower comes first.
+fn halves(bytes: &[u8], kind: DataType, count: usize) -> Vec<f64> {
+    let of = |bits: u8| match kind {
+        DataType::INT4 => f64::from((bits << 4) as i8 >> 4),
+        _ => f64::from(bits & 15),
+    };
+    let entries = bytes.iter().flat_map(|&two| [of(two), of(two >> 4)]);
+    // An odd count leaves the last half empty.
+    match bytes.len() == count.div_ceil(2) {
+        true => entries.take(count).collect(),
+        false => entries.collect(),
     }
 }
 

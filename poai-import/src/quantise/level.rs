@@ -37,6 +37,7 @@ pub(super) fn levels(graph: &Graph, shapes: &[ValueShape], floats: &[Array2<f32>
     for layer in &graph.layers {
         layer.inputs.iter().for_each(|&input| readers[input] += 1);
     }
+    let shared = crate::graph::fuse::shared(graph);
     let mut levels = vec![];
     for (at, layer) in graph.layers.iter().enumerate() {
         let Some(&value) = layer.inputs.first() else { continue };
@@ -45,6 +46,11 @@ pub(super) fn levels(graph: &Graph, shapes: &[ValueShape], floats: &[Array2<f32>
             continue;
         };
         let Some((made, between)) = source(graph, shapes, &readers, value) else { continue };
+        // Weights of several layers stay shared.
+        let maker = made.checked_sub(first).and_then(|at| graph.layers[at].kind.weights());
+        if [Some(weights), maker].iter().flatten().any(|each| shared.contains(&each.as_ptr())) {
+            continue;
+        }
         let channels = channels(graph, shapes, made);
         let columns = match &layer.kind {
             Kind::Conv { .. } => shapes[value].image().map_or(0, |[channels, ..]| channels),

@@ -1,7 +1,7 @@
 //! Real numbers as multipliers, shifts and weights of steps.
 
 use super::{Granularity, Numbers, QuantiseError};
-use ndarray::{Array2, Axis};
+use ndarray::{ArrayView2, Axis};
 use poai_core::program::{Dtype, SHIFT_MAX, standard};
 
 /// Largest magnitude of a weight.
@@ -63,7 +63,7 @@ pub(super) struct Weights {
 
 impl Weights {
     pub(super) fn new(
-        weights: &Array2<f32>,
+        weights: ArrayView2<'_, f32>,
         bias: &[f32],
         scale_x: f64,
         bound: i32,
@@ -83,7 +83,7 @@ impl Weights {
 
 /// One scale per output channel; none is zero.
 fn weight_scales(
-    weights: &Array2<f32>,
+    weights: ArrayView2<'_, f32>,
     bias: &[f32],
     scale_x: f64,
     bound: i32,

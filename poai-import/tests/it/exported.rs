@@ -18,9 +18,10 @@ use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// Files that round inside. The graph holds the real numbers.
-const ROUNDED: [&str; 3] = ["op-qdq", "op-qlinear-matmul", "op-dynamic-quantize"];
+const ROUNDED: [&str; 4] =
+    ["op-qdq", "op-qlinear-matmul", "op-dynamic-quantize", "ms-dynamic-quantize-matmul"];
 /// Files whose output is a class. The graph ends before the choice.
-const CLASSES: [&str; 1] = ["op-argmax-end"];
+const CLASSES: [&str; 2] = ["op-argmax-end", "op-argmin-end"];
 
 /// The folders of the files.
 pub(crate) fn folders() -> Vec<PathBuf> {

@@ -30,7 +30,7 @@ fn every_layer_alone_is_close() {
         beta: numbers(13, 4),
     };
     let grouped = Kind::Conv {
-        weights: matrix(3, 6, 2 * 2),
+        weights: matrix(3, 6, 2 * 2).into(),
         bias: numbers(4, 6),
         window: ImageWindow { dilation: [2, 1], ..window(2, 1, 1) },
         groups: 3,

@@ -10,5 +10,7 @@ mod meaning;
 mod model;
 mod nodes;
 mod onnx;
+mod operators;
 mod quantise;
 mod quantised;
+mod refused;

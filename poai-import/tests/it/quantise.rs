@@ -39,12 +39,15 @@ pub(crate) fn layer(name: &str, kind: Kind, inputs: &[usize]) -> Layer {
 }
 
 pub(crate) fn linear(seed: u64, outputs: usize, inputs: usize) -> Kind {
-    Kind::Linear { weights: matrix(seed, outputs, inputs), bias: numbers(seed + 100, outputs) }
+    Kind::Linear {
+        weights: matrix(seed, outputs, inputs).into(),
+        bias: numbers(seed + 100, outputs),
+    }
 }
 
 fn conv(seed: u64, outputs: usize, inputs: usize, window: ImageWindow) -> Kind {
     let weights = matrix(seed, outputs, window.area() * inputs);
-    Kind::Conv { weights, bias: numbers(seed + 100, outputs), window, groups: 1 }
+    Kind::Conv { weights: weights.into(), bias: numbers(seed + 100, outputs), window, groups: 1 }
 }
 
 pub(crate) fn window(kernel: usize, stride: usize, pad: usize) -> ImageWindow {
@@ -177,7 +180,8 @@ fn the_standard_form_is_as_exact() {
     // Differences of nearly equal numbers are small and must be scaled up
     // again.
     let weights = Array2::from_shape_vec((1, 2), vec![1.0, -1.0]).unwrap();
-    let layers = vec![layer("difference", Kind::Linear { weights, bias: vec![0.0] }, &[0])];
+    let layers =
+        vec![layer("difference", Kind::Linear { weights: weights.into(), bias: vec![0.0] }, &[0])];
     let graph = graph([1, 2], layers);
     for (second, fits) in [(0.5, true), (0.98, false)] {
         let samples = Array2::from_shape_vec((1, 2), vec![1.0, second]).unwrap();
@@ -242,7 +246,7 @@ fn small_channels_survive_with_a_scale_of_their_own() {
         let entry = (column as f32 - 3.5) / 4.0;
         if row == 0 { entry * 1000.0 } else { entry }
     });
-    let only = Kind::Linear { weights, bias: vec![0.0, 0.0] };
+    let only = Kind::Linear { weights: weights.into(), bias: vec![0.0, 0.0] };
     let graph = graph([1, 8], vec![layer("only", only, &[0])]);
     let calibration = inputs(&graph, 4, 32);
     let floats = float::run(&graph, calibration.view()).unwrap();
@@ -277,7 +281,8 @@ fn dead_layers_and_inputs_stay_zero() {
     let mut graph = mlp();
     // The layer outputs nothing: its weights are zero and its biases are
     // negative.
-    graph.layers[2].kind = Kind::Linear { weights: Array2::zeros((32, 48)), bias: vec![-1.0; 32] };
+    graph.layers[2].kind =
+        Kind::Linear { weights: Array2::zeros((32, 48)).into(), bias: vec![-1.0; 32] };
     let calibration = Array2::zeros((4, 20));
     for weights in [Granularity::PerTensor, Granularity::PerChannel] {
         let options = QuantiseOptions {

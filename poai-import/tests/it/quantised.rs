@@ -54,7 +54,7 @@ fn the_output_has_the_order_of_the_file() {
 /// One product of two features.
 fn sum() -> Graph {
     let weights = Array2::from_shape_vec((1, 2), vec![1.0, 1.0]).unwrap();
-    let kind = Kind::Linear { weights, bias: vec![0.0] };
+    let kind = Kind::Linear { weights: weights.into(), bias: vec![0.0] };
     let layers = vec![Layer { name: "sum".to_owned(), kind, inputs: vec![0] }];
     Graph::new(vec![Input::new("input", [1, 2])], layers)
 }
@@ -118,7 +118,7 @@ fn comparisons_report_stop_and_refuse() {
 fn ranges_are_chosen_by_measured_error() {
     let window = ImageWindow::of([1, 1]);
     let weights = Array2::from_shape_vec((1, 1), vec![1.0]).unwrap();
-    let conv = Kind::Conv { weights, bias: vec![0.0], window, groups: 1 };
+    let conv = Kind::Conv { weights: weights.into(), bias: vec![0.0], window, groups: 1 };
     let reduced = Kind::Reduce { axes: vec![2, 3], how: Reduction::Mean };
     let mean = vec![
         Layer { name: "conv".to_owned(), kind: conv, inputs: vec![0] },

@@ -33,7 +33,7 @@ fn layer(name: &str, kind: Kind, inputs: &[usize]) -> Layer {
 /// Two layers with weights of any size, as from some training.
 fn mlp(seed: u64, size: f32) -> Graph {
     let linear = |seed, outputs, inputs| Kind::Linear {
-        weights: matrix(seed, outputs, inputs, size),
+        weights: matrix(seed, outputs, inputs, size).into(),
         bias: numbers(seed + 1, outputs),
     };
     let layers = vec![
@@ -49,7 +49,7 @@ fn mlp(seed: u64, size: f32) -> Graph {
 fn residual(seed: u64, size: f32) -> Graph {
     let window = ImageWindow { pads: [1; 4], ..ImageWindow::of([3; 2]) };
     let conv = |seed, outputs, inputs: usize| Kind::Conv {
-        weights: matrix(seed, outputs, 9 * inputs, size),
+        weights: matrix(seed, outputs, 9 * inputs, size).into(),
         bias: numbers(seed + 1, outputs),
         window,
         groups: 1,
@@ -63,7 +63,10 @@ fn residual(seed: u64, size: f32) -> Graph {
         layer("flat", Kind::Reshape { shape: vec![1, 3] }, &[5]),
         layer(
             "logits",
-            Kind::Linear { weights: matrix(seed + 4, 4, 3, size), bias: numbers(seed + 5, 4) },
+            Kind::Linear {
+                weights: matrix(seed + 4, 4, 3, size).into(),
+                bias: numbers(seed + 5, 4),
+            },
             &[6],
         ),
     ];

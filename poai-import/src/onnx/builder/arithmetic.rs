@@ -6,9 +6,13 @@ use crate::graph::{Expression, GraphConstant, Kind, Reduction, ValueShape, moves
 use crate::onnx::error::OnnxError;
 use crate::onnx::node::Node;
 use crate::onnx::tensor::{self, Host, Number};
+use ndarray::ArcArray2;
 use std::rc::Rc;
 
-/// What stands for −∞ in masks.
+/// The most known tensors that are looked through for shared weights.
+const SHARED: usize = 64;
+
+/// What stands for −∞ in masks that no softmax reads.
 const MASKED: f32 = -1e9;
 
 impl<'a> Builder<'a> {
@@ -38,12 +42,14 @@ impl<'a> Builder<'a> {
         self.apply(node, of, Expression::call(function))
     }
 
-    /// The known tensor as a constant over values of the shape.
+    /// The known tensor as a constant over values of the shape. −∞ stays only
+    /// in a mask that is added.
     fn constant(
         &mut self,
         node: &Node<'a>,
         host: &Host,
         shape: &ValueShape,
+        added: bool,
     ) -> Result<GraphConstant, OnnxError> {
         let missing = shape.rank().checked_sub(host.shape.len());
         let missing = missing.ok_or_else(|| node.unsupported("the shapes do not broadcast"))?;
@@ -51,12 +57,25 @@ impl<'a> Builder<'a> {
         sizes.extend(&host.shape);
         self.spend(host.entries.len())?;
         let mut entries = host.floats();
-        // Masks add −∞ where nothing may be seen; a softmax sees no difference.
-        entries.iter_mut().filter(|entry| **entry == f32::NEG_INFINITY).for_each(|entry| {
-            *entry = MASKED;
-        });
-        tensor::finite(&node.name, &entries)?;
+        if !added {
+            entries.iter_mut().for_each(unmask);
+        }
+        // Masks add −∞ where nothing may be seen. A softmax that follows takes
+        // it apart, and `without_infinities` replaces what is left.
+        let wrong = |entry: &f32| !entry.is_finite() && *entry != f32::NEG_INFINITY;
+        if entries.iter().any(wrong) {
+            tensor::finite(&node.name, &entries)?;
+        }
         Ok(GraphConstant { shape: sizes, entries })
+    }
+
+    /// Replaces −∞ in the masks that no softmax has taken apart.
+    pub(in crate::onnx) fn without_infinities(&mut self) {
+        for layer in &mut self.graph.layers {
+            if let Kind::Offset { by } = &mut layer.kind {
+                by.entries.iter_mut().for_each(unmask);
+            }
+        }
     }
 
     pub(in crate::onnx) fn scale(
@@ -65,7 +84,7 @@ impl<'a> Builder<'a> {
         of: &Operand,
         host: &Host,
     ) -> Result<Operand, OnnxError> {
-        let by = self.constant(node, host, &self.shape(of))?;
+        let by = self.constant(node, host, &self.shape(of), false)?;
         if by.uniform() == Some(1.0) {
             return Ok(of.clone());
         }
@@ -78,7 +97,7 @@ impl<'a> Builder<'a> {
         of: &Operand,
         host: &Host,
     ) -> Result<Operand, OnnxError> {
-        let by = self.constant(node, host, &self.shape(of))?;
+        let by = self.constant(node, host, &self.shape(of), true)?;
         if by.uniform() == Some(0.0) {
             return Ok(of.clone());
         }
@@ -190,8 +209,54 @@ impl<'a> Builder<'a> {
                 let cut = self.apply(node, &difference, Expression::X.by(operation, 0.0))?;
                 self.offset(node, &cut, host)
             }
-            _ => Err(node.unsupported("expected a single number as its constant, got several")),
+            // x < c and x = c say whether x − c is below 0 or is 0.
+            (Operation::Less, false) | (Operation::Equal, _) => {
+                let difference = self.offset(node, value, &negative(host))?;
+                self.apply(node, &difference, Expression::X.by(operation, 0.0))
+            }
+            (Operation::Less, true) => {
+                let difference = self.offset(node, value, &negative(host))?;
+                let above = Expression::Number(0.0).with(operation, Expression::X);
+                self.apply(node, &difference, above)
+            }
+            _ => self.by_runs(node, operation, value, host, first),
         }
+    }
+
+    /// An operation on a value and a constant that varies along one axis, for
+    /// each run of equal numbers by itself.
+    fn by_runs(
+        &mut self,
+        node: &Node<'a>,
+        operation: Operation,
+        value: &Operand,
+        host: &Host,
+        first: bool,
+    ) -> Result<Operand, OnnxError> {
+        const MOST: usize = 64;
+        let several = "expected a single number as its constant, got several";
+        let rank = self.shape(value).rank();
+        let missing = rank.saturating_sub(host.shape.len());
+        let mut axes = (0..host.shape.len()).filter(|&axis| host.shape[axis] != 1);
+        let (Some(axis), None) = (axes.next(), axes.next()) else {
+            return Err(node.unsupported(several));
+        };
+        let (mut parts, mut start) = (vec![], 0);
+        for run in host.entries.chunk_by(|a, b| a == b) {
+            if parts.len() >= MOST {
+                return Err(node.unsupported(several));
+            }
+            let end = start + run.len();
+            let part = self.range(node, value, missing + axis, start..end)?;
+            let (number, x) = (Expression::Number(run[0]), Expression::X);
+            let function = match first {
+                true => number.with(operation, x),
+                false => x.with(operation, number),
+            };
+            parts.push(self.apply(node, &part, function)?);
+            start = end;
+        }
+        self.concat(node, &parts, missing + axis)
     }
 
     /// An operation on known tensors.
@@ -213,15 +278,20 @@ impl<'a> Builder<'a> {
                 false => moves::broadcast(&shape, &to, &host.entries),
             }
         };
-        let entries = spread(a).into_iter().zip(spread(b)).map(|(a, b)| {
-            let result = operation.of(a, b);
-            if whole && operation == Operation::Div { result.trunc() } else { result }
-        });
         let number = match operation {
             Operation::Less | Operation::Equal => Number::Bool,
             _ if a.number == Number::Real => Number::Real,
             _ => b.number,
         };
+        let entries = spread(a).into_iter().zip(spread(b)).map(|(a, b)| match operation {
+            _ if !whole => operation.of(a, b),
+            Operation::Div => number.wrapped(operation.of(a, b).trunc()),
+            // A product of 32 bits has more digits than f64.
+            Operation::Mul if number.range().is_some_and(|[_, most]| most < 1 << 32) => {
+                number.wrapped_product(a as i64, b as i64)
+            }
+            _ => number.wrapped(operation.of(a, b)),
+        });
         let entries = entries.collect();
         Ok(Host { shape: to, number, entries }.into())
     }
@@ -242,18 +312,54 @@ impl<'a> Builder<'a> {
         self.layer(node, kind, std::slice::from_ref(of))
     }
 
-    /// The product of two operands along the last axis of `a` and the last but
-    /// one of `b`, as ONNX's MatMul. A known `b` has two dimensions.
+    /// A known matrix inputs × outputs as weights outputs × inputs. Layers that
+    /// read the same tensor share them.
+    pub(in crate::onnx) fn weights(
+        &mut self,
+        node: &Node<'a>,
+        host: &Rc<Host>,
+    ) -> Result<ArcArray2<f32>, OnnxError> {
+        // The last ones come first: a network has many, and a loop repeats few.
+        let mut recent = self.shared.iter().rev();
+        if let Some((_, weights)) = recent.find(|(own, _)| Rc::ptr_eq(own, host)) {
+            return Ok(weights.clone());
+        }
+        let (&[rows, columns], entries) = (host.shape.as_slice(), host.floats()) else {
+            return Err(node.unsupported("its weights are no matrix"));
+        };
+        if entries.len() != rows * columns {
+            return Err(node.unsupported("its weights are no matrix"));
+        }
+        self.spend(entries.len())?;
+        let of = |(output, input): (usize, usize)| entries[input * columns + output];
+        let weights = ndarray::Array2::from_shape_fn((columns, rows), of).into_shared();
+        if self.shared.len() >= SHARED {
+            self.shared.remove(0);
+        }
+        self.shared.push((host.clone(), weights.clone()));
+        Ok(weights)
+    }
+
+    /// `x·Wᵀ + b` along the last axis. The caller has counted the weights, which
+    /// several layers may share.
     pub(in crate::onnx) fn linear(
         &mut self,
         node: &Node<'a>,
         x: &Operand,
-        weights: ndarray::Array2<f32>,
+        weights: impl Into<ArcArray2<f32>>,
         bias: Vec<f32>,
     ) -> Result<Operand, OnnxError> {
+        let weights = weights.into();
         tensor::finite(&node.name, weights.as_slice().unwrap_or_default())?;
         tensor::finite(&node.name, &bias)?;
-        self.spend(weights.len())?;
+        self.spend(bias.len())?;
         self.layer(node, Kind::Linear { weights, bias }, std::slice::from_ref(x))
+    }
+}
+
+/// Replaces −∞ by a number that is as good in a mask.
+fn unmask(entry: &mut f32) {
+    if *entry == f32::NEG_INFINITY {
+        *entry = MASKED;
     }
 }

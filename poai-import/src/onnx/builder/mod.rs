@@ -9,12 +9,13 @@
 mod arithmetic;
 mod moves;
 
-use super::Limits;
 use super::error::OnnxError;
 use super::node::Node;
 use super::tensor::{self, Host, Number};
+use super::{Limits, Versions};
 use crate::graph::{Graph, Input, Kind, Layer, ValueShape};
-use rten_onnx::onnx::{DataType, TensorProto};
+use ndarray::ArcArray2;
+use rten_onnx::onnx::TensorProto;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -60,23 +61,36 @@ pub(super) struct Builder<'a> {
     pub(super) numbers: Vec<Number>,
     names: HashMap<&'a str, Slot<'a>>,
     folder: Option<&'a Path>,
-    /// The types of known tensors, which zero points have.
-    types: HashMap<&'a str, DataType>,
+    /// The rows of values that have no numbers, until a node asks for them.
+    pub(super) undefined: HashMap<usize, Host>,
     /// Entries that known tensors may still take.
     budget: usize,
+    /// Nodes that loops may still write out.
+    nodes: usize,
+    /// The versions of the operator sets.
+    versions: &'a Versions<'a>,
+    /// Weights that several layers share, by the known tensors that they are.
+    shared: Vec<(Rc<Host>, ArcArray2<f32>)>,
     limits: Limits,
 }
 
 impl<'a> Builder<'a> {
-    pub(in crate::onnx) fn new(limits: &Limits, folder: Option<&'a Path>) -> Builder<'a> {
+    pub(in crate::onnx) fn new(
+        limits: &Limits,
+        folder: Option<&'a Path>,
+        versions: &'a Versions<'a>,
+    ) -> Builder<'a> {
         Builder {
             graph: Graph::new(vec![], vec![]),
             shapes: vec![],
             numbers: vec![],
             names: HashMap::new(),
-            types: HashMap::new(),
+            undefined: HashMap::new(),
             folder,
             budget: limits.weights,
+            nodes: limits.nodes,
+            versions,
+            shared: vec![],
             limits: *limits,
         }
     }
@@ -84,7 +98,8 @@ impl<'a> Builder<'a> {
     /// Adds an input. All inputs come before all layers.
     pub(in crate::onnx) fn add_input(&mut self, name: &'a str, shape: ValueShape, number: Number) {
         self.names.insert(name, Slot::Ready(Operand::Value(self.graph.inputs.len())));
-        self.graph.inputs.push(Input::new(name, shape.clone()));
+        let whole = number.range();
+        self.graph.inputs.push(Input { whole, ..Input::new(name, shape.clone()) });
         self.shapes.push(shape);
         self.numbers.push(number);
     }
@@ -95,7 +110,6 @@ impl<'a> Builder<'a> {
         name: &'a str,
         tensor: &'a TensorProto,
     ) -> Result<(), OnnxError> {
-        self.type_of(name, tensor.data_type);
         match self.names.insert(name, Slot::Stored(tensor)) {
             None => Ok(()),
             Some(_) => {
@@ -105,16 +119,22 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Remembers the type of a known tensor.
-    pub(in crate::onnx) fn type_of(&mut self, name: &'a str, kind: Option<DataType>) {
-        if let Some(kind) = kind {
-            self.types.insert(name, kind);
-        }
+    /// Removes a name of a graph inside a node.
+    pub(in crate::onnx) fn forget(&mut self, name: &str) {
+        self.names.remove(name);
     }
 
-    /// The type of a known tensor, if a node did not compute it.
-    pub(in crate::onnx) fn known_type(&self, name: &str) -> Option<DataType> {
-        self.types.get(name).copied()
+    /// Counts a node that a loop writes out.
+    pub(in crate::onnx) fn count_node(&mut self) -> Result<(), OnnxError> {
+        let limit = self.limits.nodes;
+        let rest = self.nodes.checked_sub(1);
+        self.nodes = rest.ok_or(OnnxError::TooMany { what: "nodes, loops written out,", limit })?;
+        Ok(())
+    }
+
+    /// The version of the operator set of a domain.
+    pub(in crate::onnx) fn version(&self, domain: Option<&str>) -> i64 {
+        self.versions.of_domain(domain)
     }
 
     /// Defines a node's output.
@@ -241,7 +261,7 @@ impl<'a> Builder<'a> {
         match operand {
             Operand::Known(host) => host.number,
             Operand::Value(value) => self.numbers.get(*value).copied().unwrap_or(Number::Real),
-            Operand::Class { .. } => Number::Whole,
+            Operand::Class { .. } => Number::WHOLE,
         }
     }
 
@@ -257,7 +277,10 @@ impl<'a> Builder<'a> {
             match input {
                 Operand::Value(value) => values.push(*value),
                 Operand::Class { by, .. } => {
-                    return Err(node.unsupported(format!("it reads the result of {by}")));
+                    return Err(node.unsupported(format!(
+                        "it computes with the result of {by}, which ends a network; export \
+                         without the nodes after it"
+                    )));
                 }
                 Operand::Known(_) => {
                     return Err(node.unsupported("it computes with constants alone"));

@@ -1,16 +1,12 @@
 //! Functions of one number.
 
+use super::fused::{fast_gelu, gelu};
 use super::{Read, one};
 use crate::graph::Expression;
 use crate::graph::expression::{Function, Operation};
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::tensor::{Host, Number};
-
-/// `1/√2`, `√(2/π)` and the cube's factor of GELU.
-const HALF_ROOT: f64 = std::f64::consts::FRAC_1_SQRT_2;
-const TANH_ROOT: f64 = 0.797_884_560_802_865_4;
-const CUBE: f64 = 0.044_715;
 
 impl Read<'_, '_> {
     pub(super) fn activation(&mut self, operator: &str) -> Result<Option<Vec<Operand>>, OnnxError> {
@@ -64,14 +60,10 @@ impl Read<'_, '_> {
             "Softplus" => Expression::call(Function::Softplus),
             "Softsign" => X.with(Div, Expression::call(Function::Abs).by(Add, 1.0)),
             "Mish" => X.with(Mul, Expression::call(Function::Softplus).then(Function::Tanh)),
-            "Gelu" | "com.microsoft.Gelu" if node.string("approximate") != Some("tanh") => {
-                X.by(Mul, 0.5).with(Mul, X.by(Mul, HALF_ROOT).then(Function::Erf).by(Add, 1.0))
-            }
-            "Gelu" | "com.microsoft.FastGelu" if node.inputs() == 1 => {
-                let cube = X.with(Mul, X).with(Mul, X).by(Mul, CUBE);
-                let inner = X.with(Add, cube).by(Mul, TANH_ROOT).then(Function::Tanh);
-                X.by(Mul, 0.5).with(Mul, inner.by(Add, 1.0))
-            }
+            "Gelu" | "com.microsoft.Gelu" => match node.string("approximate") {
+                Some("tanh") => fast_gelu(),
+                _ => gelu(),
+            },
             "Erf" => Expression::call(Function::Erf),
             "Exp" => Expression::call(Function::Exp),
             "Log" => Expression::call(Function::Log),
@@ -79,12 +71,39 @@ impl Read<'_, '_> {
             "Abs" => Expression::call(Function::Abs),
             "Sin" => Expression::call(Function::Sin),
             "Cos" => Expression::call(Function::Cos),
+            "Tan" => Expression::call(Function::Sin).with(Div, Expression::call(Function::Cos)),
+            "Sinh" | "Cosh" => {
+                let up = Expression::call(Function::Exp);
+                let down = X.by(Mul, -1.0).then(Function::Exp);
+                up.with(if operator == "Sinh" { Sub } else { Add }, down).by(Mul, 0.5)
+            }
+            // sign(x)·ln(|x| + √(x² + 1)) keeps the digits of negative x.
+            "Asinh" => {
+                let root = X.with(Mul, X).by(Add, 1.0).then(Function::Sqrt);
+                let sum = Expression::call(Function::Abs).with(Add, root);
+                sum.then(Function::Log).with(Mul, Expression::call(Function::Sign))
+            }
+            "Acosh" => {
+                let root = X.with(Mul, X).by(Sub, 1.0).then(Function::Sqrt);
+                X.with(Add, root).then(Function::Log)
+            }
+            "Atanh" => {
+                let ratio = X.by(Add, 1.0).with(Div, Expression::Number(1.0).with(Sub, X));
+                ratio.then(Function::Log).by(Mul, 0.5)
+            }
             "Floor" => Expression::call(Function::Floor),
             "Ceil" => Expression::call(Function::Ceil),
             "Round" => Expression::call(Function::Round),
             "Sign" => Expression::call(Function::Sign),
             "Reciprocal" => Expression::Number(1.0).with(Div, X),
-            "Not" => Expression::Number(1.0).with(Sub, X),
+            "Not" => {
+                node.only(&[])?;
+                let x = self.first()?;
+                let function = Expression::Number(1.0).with(Sub, X);
+                let made = self.builder.apply(node, &x, function)?;
+                return one(self.as_bool(made));
+            }
+            "IsNaN" | "IsInf" => return self.no_number(operator).map(Some),
             "Shrink" => {
                 let (bias, lambda) = (node.float("bias", 0.0)?, node.float("lambd", 0.5)?);
                 let (bias, lambda) = (f64::from(bias), f64::from(lambda));
@@ -95,7 +114,22 @@ impl Read<'_, '_> {
             "Neg" => {
                 node.only(&[])?;
                 let x = self.first()?;
-                return one(self.builder.times(node, &x, -1.0)?);
+                let number = self.builder.number(&x);
+                let whole = self.is_whole(&x);
+                if whole && matches!(x, Operand::Value(_)) {
+                    self.keeps_type(Sub, number)?;
+                }
+                let made = self.builder.times(node, &x, -1.0)?;
+                return match made {
+                    Operand::Known(host) if whole => {
+                        let entries = host.entries.iter().map(|&x| number.wrapped(x)).collect();
+                        one(Host { number, entries, ..(*host).clone() }.into())
+                    }
+                    made => {
+                        self.builder.keep_number(&made, number);
+                        one(made)
+                    }
+                };
             }
             "Clip" => return self.clip().map(|clipped| Some(vec![clipped])),
             "PRelu" => {
@@ -110,7 +144,16 @@ impl Read<'_, '_> {
         };
         node.only(attributes)?;
         let x = self.first()?;
-        one(self.builder.apply(node, &x, function)?)
+        let number = self.builder.number(&x);
+        let made = self.builder.apply(node, &x, function)?;
+        if self.is_whole(&x) {
+            if operator == "Abs" && matches!(x, Operand::Value(_)) {
+                self.keeps_type(Sub, number)?;
+            }
+            // Other functions of whole numbers are no operators of ONNX.
+            self.builder.keep_number(&made, number);
+        }
+        one(made)
     }
 
     /// The bounds are attributes before version 11.

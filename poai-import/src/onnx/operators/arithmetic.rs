@@ -24,7 +24,6 @@ impl Read<'_, '_> {
             "Sum" => Operation::Add,
             "Mean" => return self.mean().map(Some),
             "Greater" | "LessOrEqual" | "GreaterOrEqual" | "Xor" => return self.compare(operator),
-            "Mod" => return self.modulo(),
             "Where" => return self.choose(),
             "Cast" | "CastLike" => return self.cast(),
             "Identity" | "Dropout" => {
@@ -42,25 +41,35 @@ impl Read<'_, '_> {
         node.only(&[])?;
         let mut result = self.first()?;
         let mut whole = self.is_whole(&result);
+        let number = self.builder.number(&result);
         for index in 1..node.inputs() {
             let next = self.builder.operand(node, index)?;
             whole &= self.is_whole(&next);
             if whole && operation == Operation::Div && !known(&result, &next) {
                 return Err(node.unsupported(WHOLE));
             }
-            result = match (&result, &next) {
-                // A class that is compared or shifted is still decided by it.
-                (Operand::Class { .. }, Operand::Known(_)) => result,
-                _ => self.builder.pair(node, operation, &result, &next)?,
-            };
+            if whole && !known(&result, &next) {
+                self.keeps_type(operation, number)?;
+            }
+            result = self.builder.pair(node, operation, &result, &next)?;
         }
         if whole {
-            self.builder.keep_number(&result, Number::Whole);
+            self.builder.keep_number(&result, number);
         }
-        if matches!(operator, "And" | "Or") {
-            result = as_bool(result);
+        if matches!(operator, "And" | "Or" | "Less" | "Equal") {
+            result = self.as_bool(result);
         }
         one(result)
+    }
+
+    /// Refuses arithmetic on values of whole numbers that would wrap around.
+    pub(super) fn keeps_type(&self, operation: Operation, number: Number) -> Result<(), OnnxError> {
+        let leaves = match operation {
+            Operation::Add | Operation::Mul | Operation::Pow => number.is_narrow(),
+            Operation::Sub => number.is_narrow() || matches!(number, Number::Unsigned(_)),
+            _ => false,
+        };
+        if leaves { Err(self.node.unsupported(WRAPS)) } else { Ok(()) }
     }
 
     /// Whether an operand has whole numbers.
@@ -85,10 +94,14 @@ impl Read<'_, '_> {
         let (a, b) = (self.first()?, self.builder.operand(node, 1)?);
         let not = |read: &mut Self, operand: Operand| {
             let function = Expression::Number(1.0).with(Operation::Sub, Expression::X);
-            read.builder.apply(node, &operand, function).map(as_bool)
+            let made = read.builder.apply(node, &operand, function)?;
+            Ok::<_, OnnxError>(read.as_bool(made))
         };
         let result = match operator {
-            "Greater" => self.builder.pair(node, Operation::Less, &b, &a)?,
+            "Greater" => {
+                let greater = self.builder.pair(node, Operation::Less, &b, &a)?;
+                self.as_bool(greater)
+            }
             "LessOrEqual" => {
                 let greater = self.builder.pair(node, Operation::Less, &b, &a)?;
                 not(self, greater)?
@@ -103,21 +116,6 @@ impl Read<'_, '_> {
             }
         };
         one(result)
-    }
-
-    /// Only of known tensors, as in arithmetic on shapes.
-    fn modulo(&mut self) -> Result<Option<Vec<Operand>>, OnnxError> {
-        let node = self.node;
-        node.only(&["fmod"])?;
-        let (a, b) = (self.builder.host(node, 0)?, self.builder.host(node, 1)?);
-        let Some(by) = b.only().filter(|&by| by != 0.0) else {
-            return Err(node.unsupported("expected a divisor of one number other than 0"));
-        };
-        self.builder.spend(a.entries.len())?;
-        let truncated = node.integer("fmod", 0) != 0;
-        let of = |&x: &f64| if truncated { x % by } else { x - by * (x / by).floor() };
-        let entries = a.entries.iter().map(of).collect();
-        one(Host { entries, ..(*a).clone() }.into())
     }
 
     /// `where(c, a, b)` is a·c + b·(1 − c).
@@ -146,19 +144,66 @@ impl Read<'_, '_> {
             let entries = chosen.map(|(c, (a, b))| if c == 0.0 { b } else { a }).collect();
             return one(Host { shape: to, number: a.number, entries }.into());
         }
+        // A condition that is known and the same everywhere chooses one side.
+        if let Operand::Known(condition) = &condition
+            && let Some((&first, rest)) = condition.entries.split_first()
+            && rest.iter().all(|&entry| (entry == 0.0) == (first == 0.0))
+        {
+            let chosen = if first == 0.0 { &b } else { &a };
+            return one(self.builder.expand(node, chosen, &to)?);
+        }
         let inverse = Expression::Number(1.0).with(Operation::Sub, Expression::X);
         let inverse = self.builder.apply(node, &condition, inverse)?;
-        let mut sides = vec![];
+        let mut sum: Option<Operand> = None;
         for (side, chosen) in [(a, condition), (b, inverse)] {
-            // Masks hold −∞ or the least number where nothing may be seen.
-            let side = match side {
-                Operand::Known(host) => bounded(&host).into(),
-                value => value,
+            let cut = match (side, &chosen) {
+                // Masks hold −∞ or the least number where nothing may be seen.
+                (Operand::Known(side), Operand::Known(chosen)) => self.cut(&side, chosen)?.into(),
+                (Operand::Known(side), _) if side.entries.iter().all(|&entry| entry == 0.0) => {
+                    continue;
+                }
+                (Operand::Known(side), _) => {
+                    let side = bounded(&side).into();
+                    self.builder.pair(node, Operation::Mul, &side, &chosen)?
+                }
+                (side, _) => self.builder.pair(node, Operation::Mul, &side, &chosen)?,
             };
-            let cut = self.builder.pair(node, Operation::Mul, &side, &chosen)?;
-            sides.push(self.builder.expand(node, &cut, &to)?);
+            sum = Some(match sum {
+                None => cut,
+                Some(first) => self.builder.pair(node, Operation::Add, &first, &cut)?,
+            });
         }
-        one(self.builder.pair(node, Operation::Add, &sides[0], &sides[1])?)
+        let sum = sum.unwrap_or_else(|| Host::scalar(Number::Real, 0.0).into());
+        one(self.builder.expand(node, &sum, &to)?)
+    }
+
+    /// A known tensor where another is 1, and 0 where that is 0.
+    fn cut(&mut self, side: &Host, chosen: &Host) -> Result<Host, OnnxError> {
+        let shapes = [side, chosen].map(|host| crate::graph::ValueShape(host.shape.clone()));
+        let to = self.builder.broadcast(self.node, &shapes)?;
+        let count = crate::graph::ValueShape(to.clone()).entries();
+        self.builder.spend(count.saturating_mul(3))?;
+        let spread = |host: &Host| {
+            let mut shape = vec![1; to.len() - host.shape.len()];
+            shape.extend(&host.shape);
+            match host.entries.is_empty() || count == 0 {
+                true => vec![],
+                false => crate::graph::moves::broadcast(&shape, &to, &host.entries),
+            }
+        };
+        let pairs = spread(side).into_iter().zip(spread(chosen));
+        let entries = pairs.map(|(x, chosen)| if chosen == 0.0 { 0.0 } else { x.min(MOST) });
+        let entries = entries.collect();
+        Ok(Host { shape: to, number: side.number, entries })
+    }
+
+    /// An operand of 0 and 1.
+    pub(super) fn as_bool(&mut self, operand: Operand) -> Operand {
+        if let Operand::Known(host) = &operand {
+            return Host { number: Number::Bool, ..(**host).clone() }.into();
+        }
+        self.builder.keep_number(&operand, Number::Bool);
+        operand
     }
 
     fn cast(&mut self) -> Result<Option<Vec<Operand>>, OnnxError> {
@@ -178,9 +223,21 @@ impl Read<'_, '_> {
             self.builder.number(&like)
         };
         let from = self.builder.number(&of);
+        if let (Operand::Known(host), Some(_)) = (&of, number.range()) {
+            let entry = |&x: &f64| match number {
+                Number::Bool => f64::from(u8::from(x != 0.0)),
+                _ => number.wrapped(x.trunc()),
+            };
+            self.builder.spend(host.entries.len())?;
+            let entries = host.entries.iter().map(entry).collect();
+            return one(Host { number, entries, ..(**host).clone() }.into());
+        }
+        if matches!(of, Operand::Value(_)) && number.is_narrow() && !within(from, number) {
+            return Err(node.unsupported(WRAPS));
+        }
         let function = match (from, number) {
-            (Number::Real, Number::Whole | Number::Natural) => Some(truncate()),
-            (Number::Real | Number::Whole | Number::Natural, Number::Bool) => Some(
+            (Number::Real, Number::Signed(_) | Number::Unsigned(_)) => Some(truncate()),
+            (Number::Real | Number::Signed(_) | Number::Unsigned(_), Number::Bool) => Some(
                 Expression::Number(1.0)
                     .with(Operation::Sub, Expression::X.by(Operation::Equal, 0.0)),
             ),
@@ -194,11 +251,12 @@ impl Read<'_, '_> {
         }
         let cast = match (&of, function) {
             (Operand::Class { .. }, _) | (_, None) => of,
-            (_, Some(function)) => self.builder.apply(node, &of, function)?,
+            (_, Some(function)) => {
+                let cast = self.builder.apply(node, &of, function)?;
+                self.builder.keep_number(&cast, number);
+                cast
+            }
         };
-        if number != Number::Real && from == Number::Real {
-            self.builder.keep_number(&cast, number);
-        }
         one(match cast {
             Operand::Known(host) => Host { number, ..(*host).clone() }.into(),
             other => other,
@@ -210,9 +268,21 @@ impl Read<'_, '_> {
 pub(super) const WHOLE: &str =
     "a division of whole numbers, which rounds; cast to floats before it";
 
+/// Why arithmetic on narrow integers is refused.
+pub(super) const WRAPS: &str =
+    "whole numbers that may wrap around in their type; cast to int32 or to floats before it";
+
 /// Whether both operands are known.
 const fn known(a: &Operand, b: &Operand) -> bool {
     matches!((a, b), (Operand::Known(_), Operand::Known(_)))
+}
+
+/// Whether every number of the first type is one of the second.
+fn within(from: Number, to: Number) -> bool {
+    match (from.range(), to.range()) {
+        (Some([low, high]), Some([least, most])) => least <= low && high <= most,
+        _ => false,
+    }
 }
 
 /// x without its fraction.
@@ -221,17 +291,11 @@ fn truncate() -> Expression {
     magnitude.with(Operation::Mul, Expression::call(Function::Sign))
 }
 
-/// A known tensor of 0 and 1.
-fn as_bool(operand: Operand) -> Operand {
-    match operand {
-        Operand::Known(host) => Host { number: Number::Bool, ..(*host).clone() }.into(),
-        other => other,
-    }
-}
+/// The largest number of a mask.
+const MOST: f64 = 1e9;
 
 /// A mask without infinities.
 pub(super) fn bounded(host: &Host) -> Host {
-    const MOST: f64 = 1e9;
     let entries = host.entries.iter().map(|entry| entry.clamp(-MOST, MOST)).collect();
     Host { entries, ..host.clone() }
 }

@@ -68,6 +68,15 @@ impl Read<'_, '_> {
                     _ => Err(node.unsupported("of other than classes")),
                 }
             }
+            "Binarizer" => {
+                node.only(&["threshold"])?;
+                let x = self.first()?;
+                let bound = Expression::Number(node.float("threshold", 0.0)?.into());
+                one(self.builder.apply(node, &x, bound.with(Operation::Less, Expression::X))?)
+            }
+            "Imputer" => one(self.imputer()?),
+            "OneHotEncoder" => one(self.categories()?),
+            "SVMRegressor" => one(self.support_vectors()?),
             "FeatureVectorizer" => {
                 let mut parts = vec![];
                 for index in 0..node.inputs() {
@@ -99,6 +108,7 @@ impl Read<'_, '_> {
             Some([]) => vec![0.0; targets],
             Some(_) => return Err(node.attribute("intercepts")),
         };
+        self.builder.spend(weights.len())?;
         self.builder.linear(node, &x, weights, bias)
     }
 
@@ -148,6 +158,138 @@ impl Read<'_, '_> {
         let Operand::Value(value) = scores else { return Err(node.unsupported("of a constant")) };
         let class = Operand::Class { value, by: "LinearClassifier".into() };
         Ok(vec![class, scores])
+    }
+
+    /// Puts a number in place of each entry that is another. An input has no
+    /// NaN, so that nothing takes its place.
+    fn imputer(&mut self) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        node.only(&[
+            "imputed_value_floats",
+            "imputed_value_int64s",
+            "replaced_value_float",
+            "replaced_value_int64",
+        ])?;
+        let x = self.first()?;
+        let (by, replaced): (Vec<f64>, f64) = match node.floats("imputed_value_floats") {
+            Some(by) if !by.is_empty() => {
+                let replaced = node.number("replaced_value_float", 0.0);
+                (by.iter().map(|&by| by.into()).collect(), replaced.into())
+            }
+            _ => {
+                let by = node.integers("imputed_value_int64s").unwrap_or_default();
+                let replaced = node.integer("replaced_value_int64", 0);
+                (by.iter().map(|&by| by as f64).collect(), replaced as f64)
+            }
+        };
+        if replaced.is_nan() {
+            return Ok(x);
+        }
+        let found = Expression::X.by(Operation::Equal, replaced);
+        let found = self.builder.apply(node, &x, found)?;
+        let entries: Vec<f64> = by.iter().map(|by| by - replaced).collect();
+        if entries.is_empty() {
+            return Err(node.attribute("imputed_value_floats"));
+        }
+        let by = Host { shape: vec![entries.len()], number: Number::Real, entries };
+        let more = self.builder.pair(node, Operation::Mul, &found, &by.into())?;
+        self.builder.pair(node, Operation::Add, &x, &more)
+    }
+
+    /// For each number, which of the categories it is.
+    fn categories(&mut self) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        node.only(&["cats_int64s", "zeros"])?;
+        if node.integer("zeros", 1) == 0 {
+            return Err(node.attribute("zeros"));
+        }
+        let x = self.first()?;
+        let shape = self.builder.shape(&x).0;
+        let categories = node.integers("cats_int64s").unwrap_or_default();
+        let entries: Vec<f64> = categories.iter().map(|&category| category as f64).collect();
+        if entries.is_empty() {
+            return Err(node.attribute("cats_int64s"));
+        }
+        let column = self.builder.reshape(node, &x, [shape, vec![1]].concat())?;
+        let categories = Host { shape: vec![entries.len()], number: Number::Real, entries };
+        self.builder.pair(node, Operation::Equal, &column, &categories.into())
+    }
+
+    /// A sum over support vectors, or a linear function.
+    fn support_vectors(&mut self) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        node.only(&[
+            "coefficients",
+            "kernel_params",
+            "kernel_type",
+            "n_supports",
+            "one_class",
+            "post_transform",
+            "rho",
+            "support_vectors",
+        ])?;
+        node.fixed("one_class", 0)?;
+        if !matches!(node.string("post_transform"), None | Some("NONE")) {
+            return Err(node.attribute("post_transform"));
+        }
+        let x = self.first()?;
+        let features = self.builder.shape(&x).last().max(1);
+        let count = usize::try_from(node.integer("n_supports", 0)).unwrap_or(0);
+        let coefficients = node.floats("coefficients").unwrap_or_default();
+        let vectors = node.floats("support_vectors").unwrap_or_default();
+        let rho = node.floats("rho").and_then(|rho| rho.first()).copied().unwrap_or(0.0);
+        let kernel = node.string("kernel_type").unwrap_or("LINEAR");
+        if count == 0 {
+            if coefficients.len() != features || kernel != "LINEAR" {
+                return Err(node.attribute("coefficients"));
+            }
+            let weights = Array2::from_shape_fn((1, features), |(_, at)| coefficients[at]);
+            return self.builder.linear(node, &x, weights, vec![rho]);
+        }
+        if coefficients.len() != count || vectors.len() != count.saturating_mul(features) {
+            return Err(node.attribute("support_vectors"));
+        }
+        self.builder.spend(vectors.len())?;
+        let vector = |at: usize| &vectors[at * features..(at + 1) * features];
+        if kernel == "LINEAR" {
+            let sum = |(_, feature): (usize, usize)| -> f32 {
+                let parts = coefficients.iter().enumerate();
+                parts.map(|(at, by)| by * vector(at)[feature]).sum()
+            };
+            let weights = Array2::from_shape_fn((1, features), sum);
+            return self.builder.linear(node, &x, weights, vec![rho]);
+        }
+        let parameters = node.floats("kernel_params").unwrap_or_default();
+        let &[gamma, constant, degree] = parameters else {
+            return Err(node.attribute("kernel_params"));
+        };
+        let (scaled, bias) = match kernel {
+            // −γ|x − v|² = 2γ·x·v − γ|v|² − γ|x|².
+            "RBF" => {
+                let square = |at: usize| -> f32 { vector(at).iter().map(|x| x * x).sum() };
+                (2.0 * gamma, (0..count).map(|at| -gamma * square(at)).collect())
+            }
+            "POLY" | "SIGMOID" => (gamma, vec![constant; count]),
+            _ => return Err(node.attribute("kernel_type")),
+        };
+        let of = |(at, feature): (usize, usize)| scaled * vector(at)[feature];
+        let weights = Array2::from_shape_fn((count, features), of);
+        let mut products = self.builder.linear(node, &x, weights, bias)?;
+        let function = match kernel {
+            "POLY" => Expression::X.by(Operation::Pow, degree.into()),
+            "SIGMOID" => Expression::call(Function::Tanh),
+            _ => {
+                let square = Expression::X.with(Operation::Mul, Expression::X);
+                let squares = self.builder.apply(node, &x, square)?;
+                let weights = Array2::from_elem((1, features), -gamma);
+                let length = self.builder.linear(node, &squares, weights, vec![0.0])?;
+                products = self.builder.pair(node, Operation::Add, &products, &length)?;
+                Expression::call(Function::Exp)
+            }
+        };
+        let kernels = self.builder.apply(node, &products, function)?;
+        let weights = Array2::from_shape_fn((1, count), |(_, at)| coefficients[at]);
+        self.builder.linear(node, &kernels, weights, vec![rho])
     }
 
     /// Divides by the largest magnitude.

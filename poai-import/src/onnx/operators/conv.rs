@@ -48,8 +48,15 @@ impl Sliding {
         if stride.contains(&0) {
             return Err(node.attribute("strides"));
         }
-        if dilation.contains(&0) || kernel.contains(&0) {
+        if dilation.contains(&0) {
             return Err(node.attribute("dilations"));
+        }
+        if kernel.contains(&0) {
+            let named = node.has("kernel_shape");
+            return Err(match named {
+                true => node.attribute("kernel_shape"),
+                false => node.unsupported("its kernel is empty"),
+            });
         }
         let mut window = ImageWindow { kernel, stride, pads: [0; 4], dilation };
         let given = list("pads", 2 * axes)?;
@@ -200,7 +207,7 @@ impl Read<'_, '_> {
         }
         self.builder.spend(weights.entries.len())?;
         let matrix = weights.matrix();
-        let kind = Kind::Conv { weights: matrix, bias, window, groups };
+        let kind = Kind::Conv { weights: matrix.into(), bias, window, groups };
         let convolved = self.builder.layer(node, kind, &[padded])?;
         self.unimage(&convolved, line)
     }
@@ -243,10 +250,9 @@ impl Read<'_, '_> {
                 let upper = node.string("auto_pad") == Some("SAME_UPPER");
                 before = if upper { small } else { total - small };
                 after = total - before;
-                if all - total != wanted {
-                    return Err(node.attribute("output_shape"));
-                }
             }
+            // A larger output ends in places that no pixel reaches.
+            let all = all.max(wanted.unwrap_or(0));
             self.builder.bounded(node, all.saturating_add(covered))?;
             let length = all.checked_sub(before.saturating_add(after)).filter(|&length| length > 0);
             let length = length.ok_or_else(|| node.attribute("pads"))?;

@@ -2,17 +2,24 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
+mod bits;
 mod classic;
 mod conv;
+mod einsum;
+mod fused;
 mod linear;
+mod mask;
 mod moves;
 mod norm;
+mod places;
 mod pool;
 mod quantised;
 mod recurrent;
 mod reduce;
 mod resize;
 mod shapes;
+mod subgraph;
 
 use super::builder::{Builder, Operand};
 use super::error::OnnxError;
@@ -44,9 +51,12 @@ impl<'a> Read<'_, 'a> {
         let families = [
             Read::activation,
             Read::arithmetic,
+            Read::bits,
             Read::shapes,
             Read::moves,
+            Read::places,
             Read::linear,
+            Read::attention,
             Read::conv,
             Read::pool,
             Read::norm,
@@ -54,7 +64,9 @@ impl<'a> Read<'_, 'a> {
             Read::resize,
             Read::recurrent,
             Read::quantised,
+            Read::fused,
             Read::classic,
+            Read::subgraph,
         ];
         for family in families {
             if let Some(results) = family(self, operator)? {
@@ -105,6 +117,35 @@ impl<'a> Read<'_, 'a> {
         let host = self.builder.optional_host(self.node, input)?;
         Ok(host.map(|host| host.integers()))
     }
+}
+
+/// Refuses a network whose output needs rows that have no numbers, because a
+/// mask hides all of them and no node replaces them.
+pub(super) fn defined(builder: &Builder<'_>, output: usize) -> Result<(), OnnxError> {
+    if builder.undefined.is_empty() {
+        return Ok(());
+    }
+    let graph = &builder.graph;
+    let mut read = vec![false; output + 1];
+    read[output] = true;
+    for value in (0..=output).rev().filter(|&value| graph.layer(value).is_some()) {
+        if !read[value] {
+            continue;
+        }
+        if builder.undefined.contains_key(&value) {
+            return Err(OnnxError::Unsupported {
+                node: graph.name(value).to_owned(),
+                operator: "Softmax".to_owned(),
+                because: "its mask hides all of a row, which then has no numbers; export with a \
+                          mask that leaves an entry in each row"
+                    .to_owned(),
+                before: None,
+            });
+        }
+        let inputs = graph.layer(value).map_or(&[][..], |layer| &layer.inputs);
+        inputs.iter().for_each(|&input| read[input] = true);
+    }
+    Ok(())
 }
 
 /// Refuses what no layer may hold: constants that are infinite after folding.

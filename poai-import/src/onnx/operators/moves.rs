@@ -70,8 +70,7 @@ impl Read<'_, '_> {
             }
             "Pad" => self.pad(),
             "DepthToSpace" | "SpaceToDepth" => self.blocks(operator),
-            "ReverseSequence" | "GatherElements" | "GatherND" | "ScatterND" | "ScatterElements"
-            | "Scatter" | "Compress" => {
+            "ReverseSequence" | "Compress" => {
                 Err(self.node.unsupported("it moves entries by places that data decides"))
             }
             _ => Ok(None),
@@ -209,6 +208,9 @@ impl Read<'_, '_> {
         let shape = self.builder.shape(&of);
         let axis = self.axis(node.integer("axis", 0), shape.rank())?;
         let (size, outputs) = (shape.0[axis], node.outputs().len().max(1));
+        if node.integer("num_outputs", outputs as i64) != outputs as i64 {
+            return Err(node.unsupported(format!("it names {outputs} outputs, and another number")));
+        }
         let sizes = if let Some(sizes) = node.sizes("split")? {
             sizes
         } else if node.optional(1).is_some() {
@@ -241,11 +243,11 @@ impl Read<'_, '_> {
             (Operand::Known(_), class @ Operand::Class { .. }) => return one(class),
             (Operand::Class { .. }, _) => return one(of),
             (_, Operand::Known(places)) => places,
-            (Operand::Known(table), ids @ Operand::Value(_)) => {
+            (Operand::Known(table), ids @ Operand::Value(_)) if axis == 0 => {
                 let table = table.clone();
-                return one(self.lookup(&table, axis, ids)?);
+                return one(self.lookup(&table, ids)?);
             }
-            _ => return Err(node.unsupported("its indices are computed of the input")),
+            _ => return Err(node.unsupported(COMPUTED)),
         };
         let size = shape.0[axis] as i64;
         let index = |place: i64| {
@@ -262,19 +264,33 @@ impl Read<'_, '_> {
         one(self.builder.reshape(node, &taken, to)?)
     }
 
+    /// Rows of a table for ids that are known, or that an input holds.
+    pub(super) fn rows_of(&mut self, table: &Host, ids: Operand) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        let Operand::Known(host) = &ids else { return self.lookup(table, ids) };
+        let Some((&rows, columns)) = table.shape.split_first() else {
+            return Err(node.unsupported("its table is no matrix"));
+        };
+        let row = |&id: &i64| usize::try_from(id).ok().filter(|&id| id < rows).map(Some);
+        let indices: Option<Vec<Index>> = host.integers().iter().map(row).collect();
+        let indices = indices.ok_or_else(|| node.unsupported("an index is out of range"))?;
+        let taken = self.builder.take(node, &table.clone().into(), 0, indices)?;
+        self.builder.reshape(node, &taken, [&host.shape[..], columns].concat())
+    }
+
     /// Rows of a table for ids that an input holds.
-    fn lookup(&mut self, table: &Host, axis: usize, ids: Operand) -> Result<Operand, OnnxError> {
+    fn lookup(&mut self, table: &Host, ids: Operand) -> Result<Operand, OnnxError> {
         let node = self.node;
         let Operand::Value(value) = ids else { return Err(node.unsupported("")) };
-        let Some((rows, columns)) = table.shape.split_first().filter(|_| axis == 0) else {
-            return Err(node.unsupported("its indices are computed of the input"));
+        let Some((rows, columns)) = table.shape.split_first() else {
+            return Err(node.unsupported("its table is no matrix"));
         };
         // Ids pass through moves only.
         let mut source = value;
         while let Some(layer) = self.builder.graph.layer(source) {
             match layer.inputs.first() {
                 Some(&input) if layer.kind.is_move() => source = input,
-                _ => return Err(node.unsupported("its indices are computed of the input")),
+                _ => return Err(node.unsupported(COMPUTED)),
             }
         }
         let ids = self.builder.shape(&Operand::Value(value));
@@ -405,3 +421,7 @@ impl Read<'_, '_> {
         one(self.builder.reshape(node, &moved, to)?)
     }
 }
+
+/// Why look-ups by computed indices are refused.
+const COMPUTED: &str =
+    "its indices are computed of the input; export with indices that are an input or constants";

@@ -34,7 +34,7 @@ impl Read<'_, '_> {
                 let axis = self.axis(node.integer("axis", -1), self.builder.shape(&x).rank())?;
                 one(self.unit_length(&x, axis, node.integer("p", 2))?)
             }
-            "LRN" | "MeanVarianceNormalization" => Err(node.unsupported("")),
+            "LRN" => self.across_channels().map(Some),
             _ => Ok(None),
         }
     }
@@ -142,6 +142,37 @@ impl Read<'_, '_> {
         };
         let (gamma, beta): (Vec<f64>, Vec<f64>) = (parameter(1)?, parameter(2)?);
         self.per_channel(&made, gamma, beta)
+    }
+
+    /// Divides by a power of the squares of some channels around each.
+    fn across_channels(&mut self) -> Result<Vec<Operand>, OnnxError> {
+        let node = self.node;
+        node.only(&["alpha", "beta", "bias", "size"])?;
+        let x = self.first()?;
+        let shape = self.builder.shape(&x);
+        let size = usize::try_from(node.integer("size", 0)).unwrap_or(0);
+        let Some(&channels) = shape.0.get(1).filter(|_| size > 0) else {
+            return Err(node.attribute("size"));
+        };
+        self.builder.spend(channels.saturating_mul(channels))?;
+        let alpha = node.float("alpha", 1e-4)? / size as f32;
+        let (before, after) = ((size - 1) / 2, size / 2);
+        let near = |(to, from): (usize, usize)| {
+            let inside = from + before >= to && from <= to.saturating_add(after);
+            if inside { alpha } else { 0.0 }
+        };
+        let weights = ndarray::Array2::from_shape_fn((channels, channels), near);
+        let bias = vec![node.float("bias", 1.0)?; channels];
+        let mut permutation: Vec<usize> = (0..shape.rank()).collect();
+        permutation.swap(1, shape.rank() - 1);
+        let square = Expression::X.with(Operation::Mul, Expression::X);
+        let squares = self.builder.apply(node, &x, square)?;
+        let squares = self.builder.transpose(node, &squares, permutation.clone())?;
+        let sums = self.builder.linear(node, &squares, weights, bias)?;
+        let sums = self.builder.transpose(node, &sums, permutation)?;
+        let power = Expression::X.by(Operation::Pow, -f64::from(node.float("beta", 0.75)?));
+        let by = self.builder.apply(node, &sums, power)?;
+        Ok(vec![self.builder.pair(node, Operation::Mul, &x, &by)?])
     }
 
     /// Divides by the norm along an axis.

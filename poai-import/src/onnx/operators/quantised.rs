@@ -27,7 +27,6 @@ impl Read<'_, '_> {
             }
             "DequantizeLinear" => {
                 node.only(&["axis", "block_size", "output_dtype"])?;
-                node.fixed("block_size", 0)?;
                 one(self.real(0, 1, 2)?)
             }
             // The value stands for itself, with a scale of 1 and a zero of 0.
@@ -35,7 +34,7 @@ impl Read<'_, '_> {
                 node.only(&[])?;
                 let x = self.first()?;
                 let one = Host::scalar(Number::Real, 1.0).into();
-                let zero = Host::scalar(Number::Whole, 0.0).into();
+                let zero = Host::scalar(Number::WHOLE, 0.0).into();
                 Ok(Some(vec![x, one, zero]))
             }
             "MatMulInteger" => {
@@ -169,7 +168,7 @@ impl Read<'_, '_> {
     }
 
     /// As [`Read::real`], with the axis along which scales vary.
-    fn real_along(
+    pub(super) fn real_along(
         &mut self,
         input: usize,
         scale: usize,
@@ -178,12 +177,15 @@ impl Read<'_, '_> {
     ) -> Result<Operand, OnnxError> {
         let node = self.node;
         let x = self.builder.operand(node, input)?;
-        let Operand::Known(host) = &x else { return Ok(x) };
+        let Operand::Known(host) = &x else {
+            return self.real_value(x, scale, zero, axis);
+        };
         let scale = self.builder.host(node, scale)?;
         let zero = self.builder.optional_host(node, zero)?;
         self.builder.spend(host.entries.len())?;
-        let along = Along::new(host, axis, scale.entries.len()).ok_or_else(|| {
-            node.unsupported("expected one scale, or one for each place of an axis")
+        let block = usize::try_from(node.integer("block_size", 0)).unwrap_or(0);
+        let along = Along::new(host, axis, &scale, block).ok_or_else(|| {
+            node.unsupported("expected one scale, or one for each place or block of an axis")
         })?;
         let zero = |at: usize| {
             let zero = zero.as_ref().map(|zero| &zero.entries);
@@ -197,16 +199,73 @@ impl Read<'_, '_> {
         Ok(Host { number: Number::Real, entries, ..(**host).clone() }.into())
     }
 
-    /// A constant less its zero; a value stands for itself.
+    /// The real numbers that a value stands for: itself, unless it has the
+    /// integers of an input.
+    fn real_value(
+        &mut self,
+        x: Operand,
+        scale: usize,
+        zero: usize,
+        axis: Option<usize>,
+    ) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        if !self.is_whole(&x) {
+            return Ok(x);
+        }
+        node.fixed("block_size", 0)?;
+        let rank = self.builder.shape(&x).rank();
+        let along = |host: &Host| -> Operand {
+            let mut host = host.clone();
+            host.number = Number::Real;
+            if host.entries.len() > 1 {
+                let mut shape = vec![1; rank];
+                if let Some(size) = axis.and_then(|axis| shape.get_mut(axis)) {
+                    *size = host.entries.len();
+                    host.shape = shape;
+                }
+            }
+            host.into()
+        };
+        let mut made = x;
+        if let Some(zero) = self.builder.optional_host(node, zero)? {
+            made = self.builder.pair(node, Operation::Sub, &made, &along(&zero))?;
+        }
+        let scale = self.builder.host(node, scale)?;
+        self.builder.pair(node, Operation::Mul, &made, &along(&scale))
+    }
+
+    /// A constant less its zero; a value stands for itself, unless it has the
+    /// integers of an input.
     fn centred(&mut self, input: usize, zero: usize) -> Result<Operand, OnnxError> {
         let node = self.node;
         let x = self.builder.operand(node, input)?;
         let zero = self.builder.optional_host(node, zero)?;
         match (&x, zero) {
-            (Operand::Known(_), Some(zero)) => {
-                self.builder.pair(node, Operation::Sub, &x, &Operand::Known(zero))
+            (_, Some(zero)) if matches!(x, Operand::Known(_)) || self.is_whole(&x) => {
+                let wide = Number::Signed(32);
+                let zero = Host { number: wide, ..(*zero).clone() }.into();
+                let x = match &x {
+                    Operand::Known(host) => Host { number: wide, ..(**host).clone() }.into(),
+                    _ => x.clone(),
+                };
+                self.builder.pair(node, Operation::Sub, &x, &zero)
             }
             _ => Ok(x),
+        }
+    }
+
+    /// The type of a result without a zero: bytes from 0 on, unless an attribute
+    /// names another.
+    fn output_number(&self) -> Number {
+        let kind = DataType(i32::try_from(self.node.integer("output_dtype", 0)).unwrap_or(0));
+        Number::of(kind).unwrap_or(Number::Unsigned(8))
+    }
+
+    /// The ends at which integers of the type saturate.
+    fn ends(&self, number: Number) -> Result<[f64; 2], OnnxError> {
+        match number.range() {
+            Some([low, high]) => Ok([low as f64, high as f64]),
+            None => Err(self.node.unsupported("a zero of another type than integers")),
         }
     }
 
@@ -217,17 +276,19 @@ impl Read<'_, '_> {
         scale: &Host,
         zero: Option<&Host>,
     ) -> Result<Operand, OnnxError> {
-        let zero_number = zero.map_or(Number::Natural, |zero| zero.number);
+        let number = match zero {
+            Some(zero) => zero.number,
+            None => self.output_number(),
+        };
         let (Some(scale), zero) = (scale.only(), zero.map_or(Some(0.0), Host::only)) else {
             return Err(self.node.unsupported("scales of single places"));
         };
         let zero = zero.unwrap_or(0.0);
         self.builder.spend(host.entries.len())?;
-        let (low, high) =
-            if zero_number == Number::Natural { (0.0, 255.0) } else { (-128.0, 127.0) };
+        let [low, high] = self.ends(number)?;
         let of = |&entry: &f64| ((entry / scale).round_ties_even() + zero).clamp(low, high);
         let entries = host.entries.iter().map(of).collect();
-        Ok(Host { number: Number::Whole, entries, ..host.clone() }.into())
+        Ok(Host { number, entries, ..host.clone() }.into())
     }
 
     /// A value that the file quantises with the scale and the zero of two
@@ -236,23 +297,12 @@ impl Read<'_, '_> {
     fn saturated(&mut self, x: &Operand, scale: usize, zero: usize) -> Result<Operand, OnnxError> {
         let node = self.node;
         let scale = self.builder.host(node, scale)?;
-        let named = node.optional(zero).and_then(|name| self.builder.known_type(name));
         let zero = self.builder.optional_host(node, zero)?;
-        let kind = DataType(i32::try_from(node.integer("output_dtype", 0)).unwrap_or(0));
         let number = match &zero {
             Some(zero) => zero.number,
-            // Without a zero, the result has bytes from 0 on.
-            None => Number::of(kind).unwrap_or(Number::Natural),
+            None => self.output_number(),
         };
-        let wide = [DataType::INT16, DataType::UINT16];
-        let wide = wide.contains(&kind) || named.is_some_and(|kind| wide.contains(&kind));
-        let (low, high) = match (number, wide) {
-            (Number::Natural, false) => (0.0, 255.0),
-            (Number::Natural, true) => (0.0, 65535.0),
-            (Number::Whole, false) => (-128.0, 127.0),
-            (Number::Whole, true) => (-32768.0, 32767.0),
-            _ => return Err(node.unsupported("a zero of another type than integers")),
-        };
+        let [low, high] = self.ends(number)?;
         let zero = zero.map_or(Some(0.0), |zero| zero.only());
         let (Some(scale), Some(zero)) = (scale.only(), zero) else {
             return Err(node.unsupported("a value with a scale for each place of an axis"));
@@ -263,24 +313,42 @@ impl Read<'_, '_> {
     }
 }
 
-/// The place of an entry along an axis.
+/// The scale of an entry: by its place along an axis, or by its block.
 struct Along {
     size: usize,
     inner: usize,
+    /// The places of a block, and the blocks of the axis.
+    blocks: Option<[usize; 2]>,
 }
 
 impl Along {
-    fn new(host: &Host, axis: Option<usize>, scales: usize) -> Option<Along> {
+    fn new(host: &Host, axis: Option<usize>, scale: &Host, block: usize) -> Option<Along> {
+        let scales = scale.entries.len();
         if scales == 1 {
-            return Some(Along { size: 1, inner: 1 });
+            return Some(Along { size: 1, inner: 1, blocks: None });
         }
         let axis = axis?;
         let size = *host.shape.get(axis)?;
         let inner = host.shape[axis + 1..].iter().product();
-        (size == scales).then_some(Along { size, inner })
+        if block == 0 {
+            return (size == scales).then_some(Along { size, inner, blocks: None });
+        }
+        let count = size.div_ceil(block);
+        let mut shape = host.shape.clone();
+        shape[axis] = count;
+        let blocks = Some([block, count]);
+        (scale.shape == shape).then_some(Along { size, inner, blocks })
     }
 
     fn place(&self, at: usize) -> usize {
-        at / self.inner.max(1) % self.size.max(1)
+        let inner = self.inner.max(1);
+        let place = at / inner % self.size.max(1);
+        match self.blocks {
+            None => place,
+            Some([block, count]) => {
+                let outer = at / inner / self.size.max(1);
+                (outer * count + place / block) * inner + at % inner
+            }
+        }
     }
 }

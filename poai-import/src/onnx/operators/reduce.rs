@@ -7,12 +7,6 @@ use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::tensor::{Host, Number};
 
-/// Entries of a mask below this are as good as −∞, and are raised to
-/// [`MASK_TO`], so that they do not take all the range of the integers.
-const MASK_FROM: f32 = -1000.0;
-/// `e^−80` is below every unit of a softmax's output.
-const MASK_TO: f32 = -80.0;
-
 impl Read<'_, '_> {
     pub(super) fn reduce(&mut self, operator: &str) -> Result<Option<Vec<Operand>>, OnnxError> {
         let node = self.node;
@@ -35,9 +29,11 @@ impl Read<'_, '_> {
                 let made = self.softmax_or_log(&flat, 1, logarithm)?;
                 one(self.builder.reshape(node, &made, shape)?)
             }
-            "ArgMax" | "TopK" => self.class(operator).map(Some),
+            "ArgMax" | "ArgMin" | "TopK" => self.class(operator).map(Some),
             "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1"
-            | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSumExp" => self.over_axes(operator),
+            | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => {
+                self.over_axes(operator)
+            }
             _ => Ok(None),
         }
     }
@@ -47,10 +43,26 @@ impl Read<'_, '_> {
         let node = self.node;
         node.only(&["axis", "keepdims", "select_last_index", "k", "largest", "sorted"])?;
         let x = self.first()?;
-        let Operand::Value(value) = x else { return Err(node.unsupported("of a constant")) };
-        if node.integer("largest", 1) == 0 {
-            return Err(node.attribute("largest"));
+        let shape = self.builder.shape(&x);
+        let last = if operator == "TopK" { -1 } else { 0 };
+        let size = shape.0.get(self.axis(node.integer("axis", last), shape.rank())?);
+        if operator == "TopK" {
+            let count = match self.builder.optional_host(node, 1)? {
+                Some(host) => host.only().unwrap_or(0.0),
+                None => node.integer("k", 0) as f64,
+            };
+            let size = size.copied().unwrap_or(0);
+            if count.fract() != 0.0 || !(1.0..=size as f64).contains(&count) {
+                return Err(node.unsupported(format!("{count} of {size} entries")));
+            }
         }
+        // The least entry is the largest of the negated ones.
+        let least = operator == "ArgMin" || node.integer("largest", 1) == 0;
+        let x = match (&x, least) {
+            (Operand::Value(_), true) => self.builder.times(node, &x, -1.0)?,
+            _ => x,
+        };
+        let Operand::Value(value) = x else { return Err(node.unsupported("of a constant")) };
         let class = Operand::Class { value, by: operator.into() };
         Ok(vec![class; node.outputs().len().max(1)])
     }
@@ -98,6 +110,10 @@ impl Read<'_, '_> {
         operator: &str,
     ) -> Result<Operand, OnnxError> {
         let node = self.node;
+        let number = self.builder.number(x);
+        if self.is_whole(x) && !matches!(operator, "ReduceMax" | "ReduceMin" | "ReduceMean") {
+            self.keeps_type(Operation::Add, number)?;
+        }
         let count = count as f64;
         let square = || Expression::X.with(Operation::Mul, Expression::X);
         let sum = |read: &mut Self, of: &Operand| {
@@ -114,6 +130,11 @@ impl Read<'_, '_> {
                 self.builder.times(node, &most, -1.0)
             }
             "ReduceSum" => sum(self, x),
+            "ReduceLogSum" => {
+                let sum = sum(self, x)?;
+                self.builder.call(node, &sum, Function::Log)
+            }
+            "ReduceProd" => self.multiplied(x, axes),
             "ReduceL1" => {
                 let magnitudes = self.builder.call(node, x, Function::Abs)?;
                 sum(self, &magnitudes)
@@ -129,6 +150,34 @@ impl Read<'_, '_> {
             "ReduceLogSumExp" => self.log_sum(x, axes, count),
             _ => Err(node.unsupported("of values")),
         }
+    }
+
+    /// The product of all entries along some axes, half by half.
+    fn multiplied(&mut self, x: &Operand, axes: &[usize]) -> Result<Operand, OnnxError> {
+        const MOST: usize = 1 << 12;
+        let node = self.node;
+        let mut made = x.clone();
+        for &axis in axes {
+            let mut size = self.builder.shape(&made).0[axis];
+            if size > MOST {
+                return Err(node.unsupported(format!("of more than {MOST} entries")));
+            }
+            while size > 1 {
+                let half = size / 2;
+                let first = self.builder.range(node, &made, axis, 0..half)?;
+                let second = self.builder.range(node, &made, axis, half..2 * half)?;
+                let product = self.builder.pair(node, Operation::Mul, &first, &second)?;
+                made = match size % 2 {
+                    0 => product,
+                    _ => {
+                        let last = self.builder.range(node, &made, axis, size - 1..size)?;
+                        self.builder.concat(node, &[product, last], axis)?
+                    }
+                };
+                size = self.builder.shape(&made).0[axis];
+            }
+        }
+        Ok(made)
     }
 
     /// `ln Σ eˣ`, by the distance from the largest.
@@ -172,28 +221,19 @@ impl Read<'_, '_> {
     /// Softmax along an axis.
     pub(super) fn softmax_of(&mut self, x: &Operand, axis: usize) -> Result<Operand, OnnxError> {
         let node = self.node;
-        self.soften_mask(x);
-        let rank = self.builder.shape(x).rank();
+        let (x, undefined) = self.unmasked(x, axis)?;
+        let rank = self.builder.shape(&x).rank();
         let mut permutation: Vec<usize> = (0..rank).collect();
         if axis < rank {
             permutation.swap(axis, rank - 1);
         }
-        let turned = self.builder.transpose(node, x, permutation.clone())?;
+        let turned = self.builder.transpose(node, &x, permutation.clone())?;
         let made = self.builder.layer(node, Kind::Softmax, &[turned])?;
-        self.builder.transpose(node, &made, permutation)
-    }
-
-    /// Raises what a mask adds before a softmax.
-    fn soften_mask(&mut self, x: &Operand) {
-        let &Operand::Value(value) = x else { return };
-        let inputs = self.builder.graph.inputs.len();
-        let layer = value.checked_sub(inputs).and_then(|at| self.builder.graph.layers.get_mut(at));
-        let Some(layer) = layer else { return };
-        if let Kind::Offset { by } = &mut layer.kind {
-            for entry in by.entries.iter_mut().filter(|entry| **entry < MASK_FROM) {
-                *entry = MASK_TO;
-            }
+        let made = self.builder.transpose(node, &made, permutation)?;
+        if let (Operand::Value(value), Some(undefined)) = (&made, undefined) {
+            self.builder.undefined.insert(*value, undefined);
         }
+        Ok(made)
     }
 }
 
@@ -203,8 +243,16 @@ fn reduced(host: &Host, axes: &[usize], to: Vec<usize>, operator: &str) -> Optio
         "ReduceMax" => f64::NEG_INFINITY,
         "ReduceMin" => f64::INFINITY,
         "ReduceProd" => 1.0,
-        "ReduceSum" | "ReduceMean" => 0.0,
+        "ReduceSum" | "ReduceMean" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare"
+        | "ReduceLogSum" | "ReduceLogSumExp" => 0.0,
         _ => return None,
+    };
+    // Sums of numbers that each operator makes first.
+    let part = |x: f64| match operator {
+        "ReduceL1" => x.abs(),
+        "ReduceL2" | "ReduceSumSquare" => x * x,
+        "ReduceLogSumExp" => x.exp(),
+        _ => x,
     };
     let size: usize = to.iter().product();
     let mut entries = vec![start; size];
@@ -219,7 +267,7 @@ fn reduced(host: &Host, axes: &[usize], to: Vec<usize>, operator: &str) -> Optio
             "ReduceMax" => own.max(entry),
             "ReduceMin" => own.min(entry),
             "ReduceProd" => *own * entry,
-            _ => *own + entry,
+            _ => *own + part(entry),
         };
         for axis in (0..place.len()).rev() {
             place[axis] += 1;
@@ -229,9 +277,20 @@ fn reduced(host: &Host, axes: &[usize], to: Vec<usize>, operator: &str) -> Optio
             place[axis] = 0;
         }
     }
-    if operator == "ReduceMean" {
-        entries.iter_mut().for_each(|entry| *entry /= count.max(1) as f64);
-    }
-    let number = if operator == "ReduceMean" { Number::Real } else { host.number };
+    let whole = host.number != Number::Real;
+    entries.iter_mut().for_each(|entry| {
+        *entry = match operator {
+            // The mean of whole numbers is one of them.
+            "ReduceMean" if whole => (*entry / count.max(1) as f64).trunc(),
+            "ReduceMean" => *entry / count.max(1) as f64,
+            "ReduceL2" => entry.sqrt(),
+            "ReduceLogSum" | "ReduceLogSumExp" => entry.ln(),
+            _ => *entry,
+        };
+        if whole {
+            *entry = host.number.wrapped(entry.trunc());
+        }
+    });
+    let number = host.number;
     Some(Host { shape: to, number, entries })
 }

@@ -37,16 +37,39 @@ impl Axis<'_> {
         }
     }
 
+    /// As [`Axis::place`], in f32: ONNX Runtime computes so, and a place between
+    /// two pixels falls to the one or the other by its rounding.
+    fn rounded_place(&self, to: usize) -> f32 {
+        let scale = self.scale as f32;
+        let (to, from, size) = (to as f32, self.from as f32, self.to as f32);
+        match self.places {
+            "half_pixel" => (to + 0.5) / scale - 0.5,
+            "pytorch_half_pixel" if self.to > 1 => (to + 0.5) / scale - 0.5,
+            "pytorch_half_pixel" => 0.0,
+            "half_pixel_symmetric" => {
+                let adjusted = size / (scale * from);
+                let offset = from / 2.0 * (1.0 - adjusted);
+                offset + (to + 0.5) / scale - 0.5
+            }
+            "align_corners" if self.to > 1 => to * (from - 1.0) / (size - 1.0),
+            "align_corners" => 0.0,
+            "tf_half_pixel_for_nn" => (to + 0.5) / scale,
+            _ => to / scale,
+        }
+    }
+
     /// The nearest place of the input for every place of the output.
     fn nearest(&self) -> Vec<Index> {
-        let last = self.from as f64 - 1.0;
+        let last = self.from as f32 - 1.0;
         let of = |to| {
-            let place: f64 = self.place(to);
+            let place: f32 = self.rounded_place(to);
             let rounded = match self.rounding {
                 "floor" => place.floor(),
                 "ceil" => place.ceil(),
-                "round_prefer_ceil" => (place + 0.5).floor(),
-                _ => (place - 0.5).ceil(),
+                "round_prefer_ceil" => place.round(),
+                // Halves go down.
+                _ if place == place.trunc() + 0.5 => place.floor(),
+                _ => place.round(),
             };
             Some(rounded.clamp(0.0, last) as usize)
         };
@@ -140,7 +163,11 @@ impl Read<'_, '_> {
             let from = shape.0[axis];
             let (to, scale) = match sizes.get(at) {
                 Some(&size) => (size, size as f64 / from as f64),
-                None => ((from as f64 * scales[at]).floor().clamp(0.0, 1e9) as usize, scales[at]),
+                None => {
+                    // In f32, as ONNX Runtime computes it.
+                    let size = (from as f32 * scales[at] as f32).floor().clamp(0.0, 1e9);
+                    (size as usize, scales[at])
+                }
             };
             if to == 0 || !(scale.is_finite() && scale > 0.0) {
                 return Err(node.unsupported("a scale is not above 0"));
@@ -154,6 +181,8 @@ impl Read<'_, '_> {
             if to == from && scale == 1.0 {
                 continue;
             }
+            // Before version 11, ONNX Runtime rounds up where it makes smaller.
+            let rounding = if old && scale < 1.0 { "ceil" } else { rounding };
             let how = Axis { from, to, scale, mode, places, rounding, cubic };
             if mode == "nearest" {
                 x = self.builder.take(node, &x, axis, how.nearest())?;

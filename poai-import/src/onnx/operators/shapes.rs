@@ -41,18 +41,21 @@ impl Read<'_, '_> {
                 node.only(&[])?;
                 let of = self.first()?;
                 let entries = self.builder.shape(&of).entries();
-                one(Host::scalar(Number::Whole, entries as f64).into())
+                one(Host::scalar(Number::WHOLE, entries as f64).into())
             }
             "Range" => {
                 node.only(&[])?;
                 let mut ends = [0.0; 3];
-                let mut number = Number::Whole;
+                let mut number = Number::WHOLE;
                 for (index, end) in ends.iter_mut().enumerate() {
                     let host = self.builder.host(node, index)?;
                     number = host.number;
                     *end = host.only().ok_or_else(|| node.unsupported("an end is no number"))?;
                 }
                 let [start, end, step] = ends;
+                if step == 0.0 {
+                    return Err(node.unsupported("its step is 0"));
+                }
                 let count = ((end - start) / step).ceil();
                 if !count.is_finite() || count > crate::graph::MAX_ENTRIES as f64 {
                     return Err(node.unsupported("the range is too long"));
@@ -101,9 +104,6 @@ impl Read<'_, '_> {
                     }
                 }
             }
-            "EyeLike" | "OneHot" | "NonZero" => {
-                Err(node.unsupported("its shape or place would depend on data"))
-            }
             _ => Ok(None),
         }
     }
@@ -120,18 +120,15 @@ impl Read<'_, '_> {
             "value_string",
         ])?;
         if let Some(tensor) = node.tensor("value") {
-            if let Some(name) = node.outputs().first() {
-                self.builder.type_of(name, tensor.data_type);
-            }
             return self.builder.stored(&node.name, tensor);
         }
         let (entries, number, list): (Vec<f64>, _, _) =
             if let Some(list) = node.integers("value_ints").filter(|_| node.has("value_ints")) {
-                (list.iter().map(|&entry| entry as f64).collect(), Number::Whole, true)
+                (list.iter().map(|&entry| entry as f64).collect(), Number::WHOLE, true)
             } else if let Some(list) = node.floats("value_floats") {
                 (list.iter().map(|&entry| entry.into()).collect(), Number::Real, true)
             } else if node.has("value_int") {
-                (vec![node.integer("value_int", 0) as f64], Number::Whole, false)
+                (vec![node.integer("value_int", 0) as f64], Number::WHOLE, false)
             } else if node.has("value_float") {
                 (vec![node.float("value_float", 0.0)?.into()], Number::Real, false)
             } else {

@@ -5,7 +5,7 @@ use super::{Lower, NARROW_TOP, Value, ZERO, in_i16};
 use crate::graph::{ImageWindow, Kind, ValueShape};
 use crate::quantise::numbers::{BOUND, Weights, fitted, integer};
 use crate::quantise::{Numbers, QuantiseError, finite};
-use ndarray::Array2;
+use ndarray::{ArcArray2, Array2, ArrayView2};
 use poai_core::program::{Clamp, Dtype, GroupWindow, Op, ValueId, Window, standard};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl Lower<'_> {
     pub(super) fn linear(
         &mut self,
         input: usize,
-        weights: &Array2<f32>,
+        weights: &ArcArray2<f32>,
         bias: &[f32],
     ) -> Result<Value, QuantiseError> {
         let x = self.narrowed(input)?;
@@ -35,7 +35,7 @@ impl Lower<'_> {
             }
         }
         let outputs = bias.len();
-        let (id, clamp, scale) = self.weighted(&x, &placed, bias, None)?;
+        let (id, clamp, scale) = self.weighted(&x, placed.view(), bias, None)?;
         let place = |entry: usize| (rows[entry / outputs] * outputs + entry % outputs) as i32;
         let map = Map::whole((0..rows.len() * outputs).map(place).collect());
         let zero = self.zero();
@@ -50,7 +50,7 @@ impl Lower<'_> {
     pub(super) fn convolution(
         &mut self,
         input: usize,
-        weights: &Array2<f32>,
+        weights: &ArcArray2<f32>,
         bias: &[f32],
         window: &ImageWindow,
         groups: usize,
@@ -77,7 +77,7 @@ impl Lower<'_> {
             x.id = self.step("unfold", op, &[x.id])?;
         }
         let groups = if groups > 1 { Some(self.dim(groups)?) } else { None };
-        let (id, clamp, scale) = self.weighted(&x, weights, bias, groups)?;
+        let (id, clamp, scale) = self.weighted(&x, weights.view(), bias, groups)?;
         let pixels = height * width;
         let map = super::layout::channels_last(outputs, pixels);
         let zero = self.zero();
@@ -108,7 +108,7 @@ impl Lower<'_> {
     fn weighted(
         &mut self,
         x: &Value,
-        weights: &Array2<f32>,
+        weights: ArrayView2<'_, f32>,
         bias: &[f32],
         groups: Option<u32>,
     ) -> Result<(ValueId, Clamp, f64), QuantiseError> {

@@ -254,3 +254,22 @@ def classifier(net):
     net.node("Reshape", label, net.ints(-1), out="label")
     net.output("label", None, kind=INT64)
     net.output("probabilities", None, 2)
+
+
+@fixture("sklearn-power", "PowerTransformer as skl2onnx writes it: Where, and powers that negative numbers do not have")
+def power(net):
+    x = ml(net, 3)
+    up, down = net.floats(0.6, 1.4, 0.5), net.floats(1.4, 0.6, 1.5)
+    above = net.node("Div", net.node("Sub", net.node("Pow", net.node("Add", x, net.scalar(1)), up), net.scalar(1)), up)
+    low = net.node("Pow", net.node("Sub", net.scalar(1), x), down)
+    below = net.node("Neg", net.node("Div", net.node("Sub", low, net.scalar(1)), down))
+    net.end(net.node("Where", net.node("Less", x, net.scalar(0)), below, above), 3, 2)
+
+
+@fixture("op-reverse-sequence", "ReverseSequence by constant lengths, which are all of the axis or less")
+def reverse(net):
+    x = net.node("Reshape", net.input("x", 1, 24), net.ints(4, 2, 3))
+    whole = net.node("ReverseSequence", x, net.ints(4, 4), batch_axis=1, time_axis=0)
+    part = net.node("ReverseSequence", x, net.ints(3, 2), batch_axis=1, time_axis=0)
+    both = net.node("Sub", whole, net.node("Tanh", part))
+    net.end(net.node("Reshape", both, net.ints(1, 24)), 24, 3)

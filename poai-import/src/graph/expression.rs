@@ -165,6 +165,17 @@ impl Expression {
         }
     }
 
+    /// Whether some numbers have no value, or an infinite one.
+    pub fn is_partial(&self) -> bool {
+        match self {
+            Expression::X | Expression::Number(_) => false,
+            Expression::Call(Function::Log | Function::Sqrt | Function::Exp, _)
+            | Expression::Pair(Operation::Div | Operation::Pow, ..) => true,
+            Expression::Call(_, inner) => inner.is_partial(),
+            Expression::Pair(_, a, b) => a.is_partial() || b.is_partial(),
+        }
+    }
+
     /// The number of nodes.
     pub fn nodes(&self) -> usize {
         match self {

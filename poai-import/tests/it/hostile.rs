@@ -8,7 +8,7 @@ use poai_import::float;
 use poai_import::graph::{Graph, GraphError, Kind};
 use poai_import::onnx::{Limits, OnnxError, ReadOptions, read};
 use poai_import::quantise::{QuantiseOptions, memory_bytes, quantise};
-use poai_testing::onnx::{Model, small, varint};
+use poai_testing::onnx::{Model, int, integers, small, varint};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use rten_onnx::onnx::{AttributeProto, DataType, GraphProto, ModelProto, NodeProto, TensorProto};
@@ -20,6 +20,24 @@ fn limits(bytes: usize, nodes: usize, weights: usize) -> Limits {
     let mut limits = Limits::default();
     (limits.bytes, limits.nodes, limits.weights) = (bytes, nodes, weights);
     limits
+}
+
+/// A loop is written out within the limit of nodes, even if its body has none.
+#[test]
+fn loops_end_at_the_limit_of_nodes() {
+    use rten_onnx::onnx::ValueInfoProto;
+    let named = |name: &str| ValueInfoProto { name: Some(name.to_owned()), r#type: None };
+    let body = GraphProto {
+        input: vec![named("round"), named("before"), named("state")],
+        output: vec![named("before"), named("state")],
+        ..Default::default()
+    };
+    let body = AttributeProto { g: Some(body), ..int("body", 0) };
+    let most = TensorProto { dims: vec![], ..integers("most", &[i64::MAX]) };
+    let model = Model::new(&[-1, 4]).tensor(most);
+    let model = model.node("Loop", &["most", "", "x"], "s", &[body]).node("Neg", &["s"], "y", &[]);
+    let error = read(&model.bytes(), &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("loops written out"), "{error}");
 }
 
 #[test]

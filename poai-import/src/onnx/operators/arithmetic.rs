@@ -166,7 +166,12 @@ impl Read<'_, '_> {
                     let side = bounded(&side).into();
                     self.builder.pair(node, Operation::Mul, &side, &chosen)?
                 }
-                (side, _) => self.builder.pair(node, Operation::Mul, &side, &chosen)?,
+                (side, _) => {
+                    // A condition hides what a function has no number for, and 0
+                    // times no number is none.
+                    let side = self.with_numbers(side)?;
+                    self.builder.pair(node, Operation::Mul, &side, &chosen)?
+                }
             };
             sum = Some(match sum {
                 None => cut,

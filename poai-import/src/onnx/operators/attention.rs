@@ -120,7 +120,7 @@ impl Read<'_, '_> {
         if sizes.len() != 3 || sizes.iter().sum::<usize>() != width || sizes[0] != sizes[1] {
             return Err(node.attribute("qkv_hidden_sizes"));
         }
-        let axis = self.builder.shape(&all).rank() - 1;
+        let axis = self.builder.shape(&all).rank().saturating_sub(1);
         let mut sides = vec![];
         let mut first = 0;
         for size in sizes {

@@ -21,6 +21,8 @@ const MASK_TO: f32 = -80.0;
 const FORGETS: f32 = -1e8;
 /// The deepest sum of masks.
 const DEPTH: usize = 8;
+/// The longest chain of functions and moves of a mask of two numbers.
+const LONGEST: usize = 16;
 
 /// A mask that an input decides: two numbers, one where a value is 0 and one
 /// where it is 1.
@@ -101,21 +103,25 @@ impl Read<'_, '_> {
         let Some(layer) = self.builder.graph.layer(value) else { return Ok(None) };
         let Some(depth) = depth.checked_sub(1) else { return Ok(None) };
         let inputs = layer.inputs.clone();
+        // Several softmaxes may look through one mask, each time anew.
+        let size = match &layer.kind {
+            Kind::Offset { by } | Kind::Scale { by } => by.entries.len(),
+            _ => 0,
+        };
+        self.builder.spend(size)?;
+        let Some(layer) = self.builder.graph.layer(value) else { return Ok(None) };
         match &layer.kind {
             Kind::Offset { by } => {
                 let rows =
                     by.entries.iter().any(|&entry| entry < MASK_FROM).then(|| rows(by, axis));
-                let own = by.clone();
                 let source = self.raised(inputs[0], axis, undefined, depth)?;
                 if rows.is_none() && source.is_none() {
                     return Ok(None);
                 }
                 let source = source.unwrap_or(Operand::Value(inputs[0]));
                 let Some(Rows { mask, kept, undefined: without }) = rows else {
-                    self.builder.spend(own.entries.len())?;
-                    return self.builder.layer(node, Kind::Offset { by: own }, &[source]).map(Some);
+                    return self.moved(value, &[source]).map(Some);
                 };
-                self.builder.spend(mask.entries.len().saturating_mul(2))?;
                 let source = match kept {
                     Some(by) => self.builder.layer(node, Kind::Scale { by }, &[source])?,
                     None => source,
@@ -141,13 +147,11 @@ impl Read<'_, '_> {
                 self.builder.layer(node, Kind::Add { factors: [1.0, 1.0] }, &sides).map(Some)
             }
             kind if kind.is_move() && inputs.len() == 1 => {
-                if let Some(two) = self.two(value) {
+                if let Some(two) = self.two(value)? {
                     return self.raised_two(two).map(Some);
                 }
-                let kind = kind.clone();
-                let source = self.raised(inputs[0], None, undefined, depth)?;
-                match source {
-                    Some(source) => self.builder.layer(node, kind, &[source]).map(Some),
+                match self.raised(inputs[0], None, undefined, depth)? {
+                    Some(source) => self.moved(value, &[source]).map(Some),
                     None => Ok(None),
                 }
             }
@@ -162,20 +166,58 @@ impl Read<'_, '_> {
                     return Ok(None);
                 }
                 by.entries.iter_mut().for_each(raise);
-                self.builder.spend(by.entries.len())?;
                 let source = Operand::Value(inputs[0]);
                 self.builder.layer(node, Kind::Scale { by }, &[source]).map(Some)
             }
-            _ => match self.two(value) {
+            _ => match self.two(value)? {
                 Some(two) => self.raised_two(two).map(Some),
                 None => Ok(None),
             },
         }
     }
 
+    /// What the layer of a value computes of other operands.
+    pub(super) fn moved(
+        &mut self,
+        value: usize,
+        sources: &[Operand],
+    ) -> Result<Operand, OnnxError> {
+        let node = self.node;
+        let Some(layer) = self.builder.graph.layer(value) else { return Ok(Operand::Value(value)) };
+        let size = match &layer.kind {
+            Kind::Take { indices, .. } => indices.len().saturating_mul(3),
+            Kind::Offset { by } | Kind::Scale { by } => by.entries.len(),
+            _ => 0,
+        };
+        self.builder.spend(size)?;
+        let kind = self.builder.graph.layer(value).map(|layer| layer.kind.clone());
+        match kind {
+            Some(kind) => self.builder.layer(node, kind, sources),
+            None => Ok(Operand::Value(value)),
+        }
+    }
+
     /// The mask of two numbers that a value is, if one of them is low.
-    fn two(&self, value: usize) -> Option<Two> {
-        const LONGEST: usize = 16;
+    fn two(&mut self, value: usize) -> Result<Option<Two>, OnnxError> {
+        // Constants are compared, and moves copied.
+        let (mut at, mut size) = (value, 0usize);
+        for _ in 0..LONGEST {
+            let Some(layer) = self.builder.graph.layer(at) else { break };
+            size = size.saturating_add(match &layer.kind {
+                Kind::Scale { by } | Kind::Offset { by } if by.entries.len() > 1 => {
+                    by.entries.len()
+                }
+                Kind::Take { indices, .. } => indices.len(),
+                _ => 0,
+            });
+            let Some(&input) = layer.inputs.first() else { break };
+            at = input;
+        }
+        self.builder.spend(size)?;
+        Ok(self.two_of(value))
+    }
+
+    fn two_of(&self, value: usize) -> Option<Two> {
         let graph = &self.builder.graph;
         let (mut at, mut moves, mut functions) = (value, vec![], vec![]);
         for _ in 0..LONGEST {

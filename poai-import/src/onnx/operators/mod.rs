@@ -8,6 +8,7 @@ mod classic;
 mod conv;
 mod einsum;
 mod fused;
+mod hidden;
 mod linear;
 mod mask;
 mod moves;

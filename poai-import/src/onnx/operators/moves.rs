@@ -70,7 +70,7 @@ impl Read<'_, '_> {
             }
             "Pad" => self.pad(),
             "DepthToSpace" | "SpaceToDepth" => self.blocks(operator),
-            "ReverseSequence" | "Compress" => {
+            "Compress" => {
                 Err(self.node.unsupported("it moves entries by places that data decides"))
             }
             _ => Ok(None),

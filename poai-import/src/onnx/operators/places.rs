@@ -15,6 +15,7 @@ impl Read<'_, '_> {
             "GatherND" => self.gather_nd(),
             "ScatterND" => self.scatter_nd(),
             "ScatterElements" | "Scatter" => self.scatter_elements(),
+            "ReverseSequence" => self.reversed(),
             "CumSum" => self.sums(),
             "OneHot" => self.one_hot(),
             "EyeLike" => self.eye(),
@@ -183,6 +184,42 @@ impl Read<'_, '_> {
         let axis = self.axis(node.integer("axis", 0), shape.rank())?;
         let places = self.along(&host, &shape, axis)?;
         one(self.scattered(&of, &updates, &places)?)
+    }
+
+    /// The first entries of each sample in reverse order, as many as a list says.
+    fn reversed(&mut self) -> Result<Option<Vec<Operand>>, OnnxError> {
+        let node = self.node;
+        node.only(&["batch_axis", "time_axis"])?;
+        let (of, lengths) = (self.first()?, self.known_places(1)?);
+        let shape = self.builder.shape(&of);
+        let batch = self.axis(node.integer("batch_axis", 1), shape.rank())?;
+        let time = self.axis(node.integer("time_axis", 0), shape.rank())?;
+        let lengths = lengths.integers();
+        let fits = lengths.len() == shape.0[batch]
+            && lengths.iter().all(|&length| (0..=shape.0[time] as i64).contains(&length));
+        if batch == time || !fits {
+            return Err(node.unsupported("its lengths do not fit the value"));
+        }
+        // In the common case all of an axis turns.
+        if lengths.iter().all(|&length| length == shape.0[time] as i64) {
+            self.builder.bounded(node, shape.0[time])?;
+            let turned = (0..shape.0[time]).rev().map(Some).collect();
+            return one(self.builder.take(node, &of, time, turned)?);
+        }
+        let entries = shape.entries();
+        self.builder.bounded(node, entries)?;
+        self.builder.spend(entries)?;
+        let (mut at, mut places) = (vec![0; shape.rank()], Vec::with_capacity(entries));
+        for _ in 0..entries {
+            let length = lengths[at[batch]] as usize;
+            let own = if at[time] < length { length - 1 - at[time] } else { at[time] };
+            let pairs = shape.0.iter().zip(&at).enumerate();
+            places.push(Some(pairs.fold(0, |to, (axis, (&size, &at))| {
+                to * size + if axis == time { own } else { at }
+            })));
+            advance(&mut at, &shape.0);
+        }
+        one(self.gathered(&of, places, shape.0)?)
     }
 
     /// Sums of all entries up to each, as the product with a triangle of ones.

@@ -62,6 +62,8 @@ impl<'a> Read<'_, 'a> {
         let mut round = 0.0;
         self.stored(body)?;
         while goes_on && round < most {
+            // Rounds count as nodes, so that a loop without any ends, too.
+            self.builder.count_node()?;
             let counter = Host::scalar(Number::WHOLE, round).into();
             let condition = Host::scalar(Number::Bool, 1.0).into();
             let inputs = [vec![counter, condition], state].concat();
@@ -121,6 +123,7 @@ impl<'a> Read<'_, 'a> {
         let mut rows: Vec<Vec<Operand>> = vec![vec![]; collected];
         self.stored(body)?;
         for round in 0..rounds {
+            self.builder.count_node()?;
             let mut inputs = state;
             for (source, axis, backward) in &sources {
                 let at = if *backward { rounds - 1 - round } else { round };

@@ -256,7 +256,7 @@ def classifier(net):
     net.output("probabilities", None, 2)
 
 
-@fixture("sklearn-power", "PowerTransformer as skl2onnx writes it: Where, and powers that negative numbers do not have")
+@fixture("op-where-partial", "Where of two sides with powers that some numbers do not have")
 def power(net):
     x = ml(net, 3)
     up, down = net.floats(0.6, 1.4, 0.5), net.floats(1.4, 0.6, 1.5)

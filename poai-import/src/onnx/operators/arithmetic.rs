@@ -167,8 +167,8 @@ impl Read<'_, '_> {
                     self.builder.pair(node, Operation::Mul, &side, &chosen)?
                 }
                 (side, _) => {
-                    // A condition hides what a function has no number for, and 0
-                    // times no number is none.
+                    // A condition hides what a function has no number for, but 0
+                    // times NaN is NaN.
                     let side = self.with_numbers(side)?;
                     self.builder.pair(node, Operation::Mul, &side, &chosen)?
                 }

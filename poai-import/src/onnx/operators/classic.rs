@@ -160,8 +160,8 @@ impl Read<'_, '_> {
         Ok(vec![class, scores])
     }
 
-    /// Puts a number in place of each entry that is another. An input has no
-    /// NaN, so that nothing takes its place.
+    /// Puts a number in place of each entry that is another. An input has
+    /// finite numbers, so that nothing takes the place of NaN there.
     fn imputer(&mut self) -> Result<Operand, OnnxError> {
         let node = self.node;
         node.only(&[
@@ -182,8 +182,13 @@ impl Read<'_, '_> {
                 (by.iter().map(|&by| by as f64).collect(), replaced as f64)
             }
         };
-        if replaced.is_nan() {
-            return Ok(x);
+        if !replaced.is_finite() {
+            return match self.with_numbers(x.clone())? {
+                Operand::Value(value) if Some(value) != of(&x) => Err(node.unsupported(
+                    "it replaces what a function has no number for; choose features without it",
+                )),
+                _ => Ok(x),
+            };
         }
         let found = Expression::X.by(Operation::Equal, replaced);
         let found = self.builder.apply(node, &x, found)?;
@@ -300,5 +305,13 @@ impl Read<'_, '_> {
         let inverse = Expression::Number(1.0).with(Operation::Div, Expression::X);
         let inverse = self.builder.apply(node, &most, inverse)?;
         self.builder.pair(node, Operation::Mul, x, &inverse)
+    }
+}
+
+/// The value that an operand is.
+const fn of(operand: &Operand) -> Option<usize> {
+    match operand {
+        Operand::Value(value) => Some(*value),
+        _ => None,
     }
 }

@@ -40,9 +40,9 @@ struct Two {
 struct Rows {
     /// The mask without low numbers.
     mask: GraphConstant,
-    /// 0 for rows that the mask alone decides; `None` if there are none.
+    /// 0 for rows that the mask alone decides; `None` without such rows.
     kept: Option<GraphConstant>,
-    /// 1 for rows without any number; `None` if there are none.
+    /// 1 for rows without any number; `None` without such rows.
     undefined: Option<Host>,
 }
 

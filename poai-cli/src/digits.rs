@@ -48,6 +48,11 @@ impl Set {
         self.labels.len()
     }
 
+    /// All pixels in 0..=1, digit by digit.
+    pub fn all(&self) -> &[f32] {
+        &self.pixels
+    }
+
     /// The first digits as a network's samples.
     ///
     /// # Errors

@@ -117,6 +117,9 @@ usage! {
     poai::operand::OperandError,
     poai::program::ProgramError,
     poai::program::RunShapeError,
+    poai::train::DataError,
+    poai::train::LayersError,
+    poai::train::TrainError,
     poai::verify::RulesError,
 }
 

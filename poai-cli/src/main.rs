@@ -28,6 +28,7 @@ mod run;
 mod samples;
 mod shell;
 mod terminal;
+mod train;
 mod verify;
 
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
@@ -50,6 +51,7 @@ enum Task {
     Verify(verify::Args),
     Quantise(quantise::Args),
     Run(run::Args),
+    Train(train::Args),
     Classify(classify::Args),
     Embed(embed::Args),
     Prove(prove::Args),
@@ -67,6 +69,7 @@ impl Task {
             Task::Verify(args) => verify::run(args),
             Task::Quantise(args) => quantise::run(args),
             Task::Run(args) => run::run(args),
+            Task::Train(args) => train::run(args),
             Task::Classify(args) => classify::run(args),
             Task::Embed(args) => embed::run(args),
             Task::Prove(args) => prove::run(args),

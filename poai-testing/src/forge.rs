@@ -7,7 +7,7 @@ use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, Program, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_core::trace::{
-    Receipt, Record, Sample, Sampling, TraceHeader, TraceRules, header, record,
+    Demand, Receipt, Record, Sample, Sampling, TraceHeader, TraceRules, header, record,
 };
 use poai_core::{Beacon, Job, Prover, Root, TraceRoot};
 use poai_engine::execute::Trace;
@@ -58,7 +58,11 @@ impl Forged {
             program: program.program_id(),
             run,
             input: header::input_root(&run, &inputs),
-            output: root(&program.output()),
+            output: header::output_root(
+                &program,
+                &program.outputs().iter().map(root).collect::<Vec<_>>(),
+            )
+            .unwrap(),
             macs: program.total_macs(&run),
             records: record::records_root(&leaves),
         };
@@ -182,6 +186,18 @@ impl Forged {
         bytes.extend(0u64.to_le_bytes());
         for input in 0..self.program.inputs().len() as u32 {
             bytes.extend(self.record(ValueId(input)));
+        }
+        bytes
+    }
+
+    /// The records of all listed outputs, which show whether the header's output
+    /// is theirs.
+    pub fn output_proof(&self) -> Vec<u8> {
+        let mut bytes = self.header.to_bytes();
+        bytes.extend(Demand::of_outputs(&self.program).unwrap().0.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        for output in self.program.outputs() {
+            bytes.extend(self.record(*output));
         }
         bytes
     }

@@ -117,7 +117,7 @@ impl Program {
     /// The last step's value, which is the output of a program without a list
     /// of outputs.
     pub fn output(&self) -> ValueId {
-        // Exact: at most 2^16 + 16 values, and at least one.
+        // Exact: at most 2^16 + 4096 values, and at least one.
         ValueId(self.values() as u32 - 1)
     }
 

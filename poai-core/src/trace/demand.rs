@@ -2,7 +2,7 @@
 
 use super::error::{Fields, TraceDecodeError};
 use crate::digest::ReceiptDigest;
-use crate::program::ValueId;
+use crate::program::{Program, ValueId};
 use alloc::vec::Vec;
 
 /// A demand that the prover of an admitted receipt opens one tile of its trace
@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 ///
 /// For a step's value the tile is one of its grid. For an input, tile s + 1 is
 /// its padded rows 32s to 32s + 31. Tile 0 exists for the first input alone and
-/// holds the records of all inputs.
+/// holds the records of all inputs. If the program lists its outputs, tile 0 of
+/// [`Demand::of_outputs`] holds the records of all outputs.
 ///
 /// A demand does not name the challenger, and it does not imply a lie: the tile
 /// may be right. It names a receipt, because another prover's silence about the
@@ -30,6 +31,14 @@ pub struct Demand {
 impl Demand {
     /// The length of a demand's bytes.
     pub const LEN: usize = 4 + 32 + 4 + 8;
+
+    /// The number that stands for the records of all outputs in demands and
+    /// fraud proofs: the number of values, which is no value's own. `None` for a
+    /// program without a list of outputs, whose last record shows its output.
+    pub fn of_outputs(program: &Program) -> Option<ValueId> {
+        // Exact: at most 2^16 + 4096 values.
+        program.has_list().then(|| ValueId(program.values() as u32))
+    }
 
     /// The canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {

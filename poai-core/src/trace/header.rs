@@ -3,7 +3,7 @@
 use super::error::{Fields, TraceDecodeError};
 use crate::digest::derive;
 use crate::digest::{ProgramId, Root, TraceRoot};
-use crate::program::RunShape;
+use crate::program::{Program, RunShape};
 use alloc::vec::Vec;
 
 /// The header of a trace. Its root is `H("trace", u32 version ‖ program_id ‖
@@ -19,8 +19,9 @@ pub struct TraceHeader {
     /// [`input_root`] of the run and the inputs' commitments. It does not show
     /// who owns the inputs, nor that they are available.
     pub input: Root,
-    /// The commitment of the output's padded bytes. It does not show that the
-    /// output is right.
+    /// [`output_root`] of the outputs' commitments: of a program without a list
+    /// of outputs, the commitment of the last value's padded bytes. It does not
+    /// show that the outputs are right.
     pub output: Root,
     /// Multiply-accumulates of the whole run; follows from program and run.
     pub macs: u64,
@@ -93,4 +94,21 @@ pub fn input_root(run: &RunShape, roots: &[Root]) -> Root {
         hasher.update(root.as_bytes());
     }
     Root(*hasher.finalize().as_bytes())
+}
+
+/// The root of a run's outputs, from the commitments of all outputs in order: the
+/// only one, or `H("train outputs", roots)` if the program lists its outputs (spec
+/// §13). `None` if there are not as many as [`Program::outputs`].
+pub fn output_root(program: &Program, roots: &[Root]) -> Option<Root> {
+    if roots.len() != program.outputs().len() {
+        return None;
+    }
+    if !program.has_list() {
+        return roots.first().copied();
+    }
+    let mut hasher = blake3::Hasher::new_derive_key("poai-1 train outputs");
+    for root in roots {
+        hasher.update(root.as_bytes());
+    }
+    Some(Root(*hasher.finalize().as_bytes()))
 }

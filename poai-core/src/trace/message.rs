@@ -79,9 +79,9 @@ message! {
     Audit
 }
 message! {
-    /// A claim that one record, input or tile of a trace is wrong (spec §14):
-    /// `header`, or `header ‖ u32 value ‖ u64 tile ‖ records with paths ‖
-    /// openings`.
+    /// A claim that the header, a record, an input or a tile of a trace is wrong
+    /// (spec §14): `header`, or `header ‖ u32 value ‖ u64 tile ‖ records with
+    /// paths ‖ openings`.
     ///
     /// It names no challenger, so a chain that rewards fraud proofs has a
     /// challenger commit to its message first.

@@ -17,7 +17,8 @@ pub struct Receipt {
     /// padded bytes. Does not bind who provided them: the requester computes
     /// the root and compares.
     pub input: Root,
-    /// The output's commitment. Does not show that the output is right.
+    /// The outputs' root, as in the trace. Does not show that the outputs are
+    /// right.
     pub output: Root,
     /// The trace. Binds program, input, output and all values between. Does not
     /// bind the job or the prover.

@@ -4,6 +4,7 @@ use crate::digest::Root;
 use crate::digest::derive;
 use crate::program::{Extent, Program, RunShape, ValueId};
 use crate::puzzle::commitment::strip::split;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -83,7 +84,7 @@ impl Record {
         bytes.extend(self.extent.columns.to_le_bytes());
         bytes.push(self.extent.dtype.tag());
         bytes.extend(self.macs.to_le_bytes());
-        // Exact: a step has at most three inputs.
+        // Exact: a step has at most 16 inputs.
         bytes.push(self.inputs.len() as u8);
         for input in &self.inputs {
             bytes.extend(input.as_bytes());
@@ -181,6 +182,39 @@ pub fn path(leaves: &[[u8; 32]], index: u64) -> Vec<[u8; 32]> {
     let mut siblings = Vec::new();
     descend(leaves.len() as u64, index, |sibling, _| siblings.push(node(leaves, sibling)));
     siblings
+}
+
+/// The paths of some leaves, as [`path`] gives them. Nodes that several paths
+/// share are hashed once.
+pub fn paths(leaves: &[[u8; 32]], indices: impl IntoIterator<Item = u64>) -> Vec<Vec<[u8; 32]>> {
+    let mut known = BTreeMap::new();
+    let path = |index| {
+        let mut siblings = Vec::new();
+        descend(leaves.len() as u64, index, |sibling, _| {
+            siblings.push(known_node(leaves, sibling, &mut known));
+        });
+        siblings
+    };
+    indices.into_iter().map(path).collect()
+}
+
+/// As [`node`], with the nodes that are known by their ranges.
+fn known_node(
+    leaves: &[[u8; 32]],
+    range: Range<u64>,
+    known: &mut BTreeMap<[u64; 2], [u8; 32]>,
+) -> [u8; 32] {
+    if range.end - range.start < 2 {
+        return node(leaves, range);
+    }
+    let place = [range.start, range.end];
+    if let Some(hash) = known.get(&place) {
+        return *hash;
+    }
+    let (left, right) = split(&range);
+    let hash = merge(&known_node(leaves, left, known), &known_node(leaves, right, known));
+    known.insert(place, hash);
+    hash
 }
 
 /// The root to which a leaf and its siblings, from the root down, lead. `None`

@@ -18,12 +18,12 @@ pub struct TraceRules {
     /// How many tiles an audit draws by the MACs of their products. They bound
     /// the MACs in wrong tiles.
     pub product_samples: u32,
-    /// How many tiles an audit draws from all steps but the last: the same number from each step,
-    /// and the remainder from some steps. They bound what is wrong in steps of few or no MACs, and
-    /// so the work that a prover can skip. A prover may make later steps correctly from one wrong
-    /// early step.
+    /// How many tiles an audit draws from the steps whose values are no outputs: the same number
+    /// from each step, and the remainder from some steps. They bound what is wrong in steps of few
+    /// or no MACs, and so the work that a prover can skip. A prover may make later steps correctly
+    /// from one wrong early step.
     pub step_samples: u32,
-    /// How many tiles of the output an audit opens; all of them if there are no
+    /// How many tiles of each output an audit opens; all of them if there are no
     /// more.
     pub output_tiles: u32,
 }
@@ -31,7 +31,7 @@ pub struct TraceRules {
 impl TraceRules {
     /// Permits runs of up to 65536 items and 16384 tokens, whose tiles take 256
     /// MiB at most. The keys of 16384 tokens of 2048 columns take half of that.
-    /// Audits draw 40 tiles by MACs, 128 by steps, and open 32 of the output.
+    /// Audits draw 40 tiles by MACs, 128 by steps, and open 32 of each output.
     pub const DEFAULT: TraceRules = TraceRules {
         batch_max: 1 << 16,
         sequence_max: 1 << 14,
@@ -47,12 +47,12 @@ impl TraceRules {
         run.batch <= self.batch_max && run.sequence <= self.sequence_max
     }
 
-    /// The most tiles that an audit opens.
-    pub fn tiles_max(&self) -> u64 {
-        [self.product_samples, self.step_samples, self.output_tiles]
-            .into_iter()
-            .map(u64::from)
-            .sum()
+    /// The most tiles that an audit of a program with this number of outputs
+    /// opens.
+    pub fn tiles_max(&self, outputs: usize) -> u64 {
+        let of_outputs = u64::from(self.output_tiles).saturating_mul(outputs as u64);
+        let drawn = u64::from(self.product_samples) + u64::from(self.step_samples);
+        drawn.saturating_add(of_outputs)
     }
 
     /// The digest that names these rules in a receipt: `H("trace rules",

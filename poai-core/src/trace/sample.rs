@@ -63,12 +63,12 @@ impl Sampling<'_> {
     /// The tiles that an audit of a receipt opens under a beacon. Each
     /// appears once, in the order in which they are drawn (spec §14):
     ///
-    /// 1. all tiles of the output, or the tiles of [`TraceRules::output_tiles`]
-    ///    entries if there are more;
+    /// 1. of each output in order all tiles, or the tiles of
+    ///    [`TraceRules::output_tiles`] entries if there are more;
     /// 2. the tiles of [`TraceRules::product_samples`] MACs;
-    /// 3. the tiles of [`TraceRules::step_samples`] entries of the steps before
-    ///    the last: the same number from each step, and the remainder from some
-    ///    of them.
+    /// 3. the tiles of [`TraceRules::step_samples`] entries of the steps whose
+    ///    values are no outputs: the same number from each step, and the
+    ///    remainder from some of them.
     ///
     /// The audit draws a MAC or a true entry, from strata of equal size, and
     /// opens its tile. Tiles at an edge hold fewer.
@@ -86,14 +86,15 @@ impl Sampling<'_> {
         hasher.update(trace.as_bytes()).update(receipt.as_bytes()).update(beacon.as_bytes());
         let mut draws = Draws(hasher.finalize_xof());
         let mut all = Distinct::default();
-        self.outputs(&mut draws, &mut all);
+        for &output in self.program.outputs() {
+            self.output(output, &mut draws, &mut all);
+        }
         self.products(&mut draws, &mut all);
         self.steps(&mut draws, &mut all);
         all.order
     }
 
-    fn outputs(&self, draws: &mut Draws, all: &mut Distinct) {
-        let value = self.program.output();
+    fn output(&self, value: ValueId, draws: &mut Draws, all: &mut Distinct) {
         let Some(local) = self.local(value) else { return };
         let (tiles, count) = (local.grid().tiles(), self.rules.output_tiles);
         if tiles <= count.into() {
@@ -132,16 +133,17 @@ impl Sampling<'_> {
     }
 
     fn steps(&self, draws: &mut Draws, all: &mut Distinct) {
-        // The last step's tiles are opened by `outputs`.
-        let steps = self.program.steps().len() as u32 - 1;
+        // The tiles of outputs are opened by `output`.
+        let inner = inner_steps(self.program);
+        // Exact: at most 2^16 steps.
+        let steps = inner.len() as u32;
         if steps == 0 {
             return;
         }
-        // Exact: at most 2^16 steps and 16 inputs.
-        let first = self.program.inputs().len() as u32;
         let mut add = |step: u32, unit: u128| {
-            let value = ValueId(first + step);
-            if let Some(local) = self.local(value) {
+            let value = inner.get(step as usize).copied();
+            if let Some((value, local)) = value.and_then(|value| Some((value, self.local(value)?)))
+            {
                 all.add(tile_of(&local, value, (unit * entries(&local.output)) >> UNITS));
             }
         };
@@ -160,13 +162,22 @@ impl Sampling<'_> {
 
     /// The values that steps make.
     fn values(&self) -> impl Iterator<Item = ValueId> {
-        // Exact: at most 2^16 + 16 values.
+        // Exact: at most 2^16 + 4096 values.
         (self.program.inputs().len() as u32..self.program.values() as u32).map(ValueId)
     }
 
     fn local(&self, value: ValueId) -> Option<Local<'_>> {
         Local::new(self.program, self.extents, *self.run, value)
     }
+}
+
+/// The steps' values that are no outputs, in order. Audits draw step samples from
+/// them.
+pub fn inner_steps(program: &Program) -> Vec<ValueId> {
+    let outputs: BTreeSet<ValueId> = program.outputs().iter().copied().collect();
+    // Exact: at most 2^16 + 4096 values.
+    let steps = program.inputs().len() as u32..program.values() as u32;
+    steps.map(ValueId).filter(|value| !outputs.contains(value)).collect()
 }
 
 /// The number of true entries of a tensor: at most 2^38.

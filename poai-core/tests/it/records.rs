@@ -2,7 +2,7 @@
 
 use poai_core::Root;
 use poai_core::program::{Builder, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::record::{path, path_len, path_root, records_root};
+use poai_core::trace::record::{path, path_len, path_root, paths, records_root};
 use poai_core::trace::unclean::accuse_input;
 use poai_core::trace::{RecordBytes, TraceHeader};
 
@@ -42,6 +42,10 @@ fn paths_lead_to_the_root_from_their_place_alone() {
                 assert_eq!(lead(index, fewer), None);
             }
         }
+        // Paths made together, in any order and repeated, are the same.
+        let indices = (0..count).rev().chain([count / 2]);
+        let single: Vec<_> = indices.clone().map(|index| path(&leaves, index)).collect();
+        assert_eq!(paths(&leaves, indices), single);
         // Beyond the leaves, a path is invalid with any number of siblings.
         for index in [count, count + 1, u64::MAX] {
             for siblings in 0..7 {

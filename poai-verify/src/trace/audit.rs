@@ -1,4 +1,4 @@
-//! Audits: checks that the output's tiles and sampled tiles of a trace are
+//! Audits: checks that the outputs' tiles and sampled tiles of a trace are
 //! right.
 
 use super::checker::{Checker, Head};
@@ -11,7 +11,7 @@ use poai_core::trace::{Audit, Receipt, Record, Sampling, TraceHeader, header, re
 use poai_core::{Beacon, ReceiptDigest, Root, RulesDigest, TraceRoot};
 
 /// An audit that holds. Every record follows from the program and is wired to its producers, and
-/// every tile that the audit opens is what its step computes. These tiles are the output's (all, or
+/// every tile that the audit opens is what its step computes. These tiles are each output's (all, or
 /// [`poai_core::trace::TraceRules::output_tiles`]) and the drawn ones.
 ///
 /// It does not show that other tiles are right; [`super::Soundness`] states how
@@ -97,7 +97,10 @@ impl Checker {
         if header::input_root(&head.header.run, &inputs) != head.header.input {
             return Err(TraceInvalid::Input.into());
         }
-        if records.last().map(|record| record.root) != Some(head.header.output) {
+        let outputs = program.outputs().iter();
+        let outputs = outputs.map(|output| Some(records.get(output.0 as usize)?.root));
+        let outputs: Option<Vec<Root>> = outputs.collect();
+        if !outputs.is_some_and(|outputs| head.ends_in(program, &outputs)) {
             return Err(TraceInvalid::Output.into());
         }
         Ok(records)

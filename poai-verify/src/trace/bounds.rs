@@ -11,8 +11,8 @@ use super::reach::{TileBound, strip_bytes, worst};
 use alloc::vec::Vec;
 use poai_core::Params;
 use poai_core::program::ops::Local;
-use poai_core::program::{Extent, Op, RunShape, ValueId};
-use poai_core::trace::{Record, TraceHeader, record};
+use poai_core::program::{Extent, Op, RunShape, TrainingOp, ValueId};
+use poai_core::trace::{Demand, Record, TraceHeader, record};
 
 /// The bytes of the numbers of a value and of a tile.
 pub(super) const PLACE: u64 = 4 + 8;
@@ -40,10 +40,16 @@ impl Checker {
     /// The most bytes that a link has, for every run.
     pub fn link_bytes_max(&self) -> u64 {
         let program = self.program();
-        let linear = |value: &ValueId| {
-            program.step_of(*value).is_some_and(|step| matches!(step.op, Op::Linear { .. }))
+        let mined = |value: &ValueId| {
+            let step = program.step_of(*value);
+            step.is_some_and(|step| {
+                matches!(
+                    step.op,
+                    Op::Linear { .. } | Op::Training(TrainingOp::ScaledProduct { .. })
+                )
+            })
         };
-        let records = self.values().filter(linear).map(|value| self.opened_record_bytes(value));
+        let records = self.values().filter(mined).map(|value| self.opened_record_bytes(value));
         TraceHeader::LEN as u64 + 4 + records.max().unwrap_or(0)
     }
 
@@ -145,30 +151,39 @@ impl Checker {
 
     /// The bytes of an audit whose tiles open `tile` bytes each.
     pub(super) fn audit_bytes_of(&self, tile: u64) -> u64 {
-        self.records_bytes().saturating_add(tile.saturating_mul(self.rules().tiles_max()))
+        let tiles = self.rules().tiles_max(self.program().outputs().len());
+        self.records_bytes().saturating_add(tile.saturating_mul(tiles))
     }
 
     fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
         let of_value =
             |value| self.fraud_bytes_of(extents, value, self.worst(run, extents, value).bytes);
-        self.values().map(of_value).max().unwrap_or(0)
+        let outputs = Demand::of_outputs(self.program());
+        self.values().chain(outputs).map(of_value).max().unwrap_or(0)
     }
 
-    /// The bytes of a fraud proof about a value. For an input, all inputs'
-    /// records follow the value and the tile, or its own record and a strip.
-    /// For a step, its record, its inputs' records and a tile follow; the tile
-    /// opens `tile` bytes.
+    /// The bytes of a fraud proof about a value. For an input, its own record
+    /// and a strip follow the value and the tile; for the first input also all
+    /// inputs' records, and after the last value all outputs' records. For a
+    /// step, its record, its inputs' records and a tile follow; the tile opens
+    /// `tile` bytes.
     pub(super) fn fraud_bytes_of(&self, extents: &[Extent], value: ValueId, tile: u64) -> u64 {
         let opened = |value: ValueId| self.opened_record_bytes(value);
         let program = self.program();
         let most = match program.step_of(value) {
+            None if Demand::of_outputs(program) == Some(value) => {
+                program.outputs().iter().copied().map(opened).fold(0, u64::saturating_add)
+            }
             None => {
-                let inputs = self.values().take(program.inputs().len());
-                let all = inputs.map(opened).fold(0, u64::saturating_add);
                 let rows = Params::CONSENSUS.tile() as u32;
                 let extent = extents.get(value.0 as usize);
                 let strip = extent.map_or(0, |extent| strip_bytes(extent, rows, rows));
-                all.max(opened(value).saturating_add(strip))
+                let own = opened(value).saturating_add(strip);
+                // A program may have thousands of inputs, so only the first one's
+                // bound adds their records up.
+                let all = if value.0 == 0 { program.inputs().len() } else { 0 };
+                let all = self.values().take(all).map(opened).fold(0, u64::saturating_add);
+                all.max(own)
             }
             Some(step) => {
                 let records = step.inputs.iter().chain([&value]).map(|&value| opened(value));
@@ -185,7 +200,7 @@ impl Checker {
     }
 
     fn values(&self) -> impl Iterator<Item = ValueId> + Clone + use<> {
-        // Exact: at most 2^16 + 16 values.
+        // Exact: at most 2^16 + 4096 values.
         (0..self.program().values() as u32).map(ValueId)
     }
 

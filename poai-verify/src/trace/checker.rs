@@ -4,8 +4,8 @@ use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use alloc::vec::Vec;
 use poai_core::program::{Extent, Program, RunShape, ValueId};
-use poai_core::trace::{Record, TraceDecodeError, TraceHeader, TraceRules, record};
-use poai_core::{ProgramId, TraceRoot};
+use poai_core::trace::{Record, TraceDecodeError, TraceHeader, TraceRules, header, record};
+use poai_core::{ProgramId, Root, TraceRoot};
 
 /// Checks messages about traces of one program under a node's rules.
 ///
@@ -23,6 +23,13 @@ pub(super) struct Head {
     pub(super) root: TraceRoot,
     pub(super) run: RunShape,
     pub(super) extents: Vec<Extent>,
+}
+
+impl Head {
+    /// Whether the header's output is that of the outputs' roots.
+    pub(super) fn ends_in(&self, program: &Program, outputs: &[Root]) -> bool {
+        header::output_root(program, outputs) == Some(self.header.output)
+    }
 }
 
 impl Checker {

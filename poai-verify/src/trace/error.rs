@@ -72,7 +72,8 @@ pub enum TraceMalformed {
     /// The run has no tensors.
     #[error(transparent)]
     Run(#[from] RunShapeError),
-    /// The message is about a value that no step makes.
+    /// The message is about a value that no step makes, or a link about one that
+    /// is no product of two operands.
     #[error("expected a value that a step makes, got value {}", .0.0)]
     Value(ValueId),
     /// The tensors of a full check differ in number or length from the
@@ -136,7 +137,7 @@ pub enum TraceInvalid {
     /// The header's input is not that of the inputs' records.
     #[error("the header's input is not that of the records")]
     Input,
-    /// The header's output is not that of the last record.
+    /// The header's output is not that of the outputs' records.
     #[error("the header's output is not that of the records")]
     Output,
     /// The records do not hash to the header's root.

@@ -6,9 +6,9 @@ use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use super::tile::{Verdict, open_rows};
 use alloc::vec::Vec;
-use poai_core::TraceRoot;
 use poai_core::program::ValueId;
-use poai_core::trace::{FraudProof, Sample, header, unclean};
+use poai_core::trace::{Demand, FraudProof, Sample, header, unclean};
+use poai_core::{Root, TraceRoot};
 
 /// A proven fraud: the party that published the trace root did not run the
 /// program.
@@ -17,7 +17,8 @@ use poai_core::trace::{FraudProof, Sample, header, unclean};
 pub struct Fraud {
     /// The trace.
     pub trace: TraceRoot,
-    /// The value where the trace lies.
+    /// The value where the trace lies. [`poai_core::trace::Demand::of_outputs`]
+    /// stands for the header's listed outputs.
     pub value: ValueId,
     /// What is wrong.
     pub wrong: Wrong,
@@ -26,8 +27,8 @@ pub struct Fraud {
 /// What a fraud proof shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// The header's MACs or input are not what the program and the inputs'
-    /// records imply.
+    /// The header's MACs, input or listed outputs are not what the program and
+    /// the records of inputs and outputs imply.
     Header(TraceInvalid),
     /// A record is not what the program and its producers' records imply.
     Record(TraceInvalid),
@@ -64,13 +65,19 @@ impl Checker {
             };
         }
         let value = ValueId(u32::from_le_bytes(from.array()?));
-        self.check_fraud_bytes(&head, value, proof.len())?;
         let tile = u64::from_le_bytes(from.array()?);
-        if (value.0 as usize) < self.program().inputs().len() {
+        let is_input = (value.0 as usize) < self.program().inputs().len();
+        let is_outputs = Demand::of_outputs(self.program()) == Some(value);
+        // Each lie has one message: the first input's carries all inputs' records.
+        if (is_input && value.0 > 0 && tile == 0) || (is_outputs && tile > 0) {
+            return Err(TraceMalformed::Tile { value, tile }.into());
+        }
+        self.check_fraud_bytes(&head, value, proof.len())?;
+        if is_outputs {
+            return self.output_fraud(&head, value, from);
+        }
+        if is_input {
             return match tile.checked_sub(1) {
-                // Each lie has one message: the first input's carries all
-                // inputs' records.
-                None if value.0 > 0 => Err(TraceMalformed::Tile { value, tile }.into()),
                 None => self.input_fraud(&head, value, from),
                 Some(strip) => self.unclean_input(&head, value, strip, from),
             };
@@ -88,7 +95,9 @@ impl Checker {
             let made = producers.iter().map(|&(input, bytes)| self.record(&head, input, bytes));
             let made = made.collect::<Result<Vec<_>, _>>()?;
             own.check_wiring(made.iter().map(|record| &record.root))?;
-            if value == self.program().output() && own.root != head.header.output {
+            // Listed outputs have a message of their own.
+            let alone = !self.program().has_list() && value == self.program().output();
+            if alone && !head.ends_in(self.program(), &[own.root]) {
                 return Err(TraceInvalid::Output);
             }
             Ok(own)
@@ -121,23 +130,54 @@ impl Checker {
         value: ValueId,
         mut from: Cursor<'_>,
     ) -> Result<Fraud, TraceError> {
+        let inputs = (0..self.program().inputs().len() as u32).map(ValueId);
+        let fraud = |wrong| Ok(Fraud { trace: head.root, value, wrong });
+        match self.opened_roots(head, inputs, &mut from)? {
+            Err((_, why)) => fraud(Wrong::Record(why)),
+            Ok(roots) if header::input_root(&head.header.run, &roots) != head.header.input => {
+                fraud(Wrong::Header(TraceInvalid::Input))
+            }
+            Ok(_) => Err(TraceInvalid::NoFraud { value, tile: 0 }.into()),
+        }
+    }
+
+    /// Checks the records of all listed outputs against the program and the
+    /// header.
+    fn output_fraud(
+        &self,
+        head: &Head,
+        value: ValueId,
+        mut from: Cursor<'_>,
+    ) -> Result<Fraud, TraceError> {
+        let outputs = self.program().outputs().iter().copied();
+        let fraud = |value, wrong| Ok(Fraud { trace: head.root, value, wrong });
+        match self.opened_roots(head, outputs, &mut from)? {
+            Err((output, why)) => fraud(output, Wrong::Record(why)),
+            Ok(roots) if !head.ends_in(self.program(), &roots) => {
+                fraud(value, Wrong::Header(TraceInvalid::Output))
+            }
+            Ok(_) => Err(TraceInvalid::NoFraud { value, tile: 0 }.into()),
+        }
+    }
+
+    /// Reads the records of some values, with which a message ends. Returns their
+    /// roots, or the first record that is not as the program implies.
+    fn opened_roots(
+        &self,
+        head: &Head,
+        values: impl Iterator<Item = ValueId>,
+        from: &mut Cursor<'_>,
+    ) -> Result<Result<Vec<Root>, (ValueId, TraceInvalid)>, TraceError> {
         let mut records = Vec::new();
-        for input in (0..self.program().inputs().len() as u32).map(ValueId) {
-            records.push((input, self.opened_record(head, input, &mut from)?));
+        for value in values {
+            records.push((value, self.opened_record(head, value, from)?));
         }
         from.end()?;
-        let fraud = |wrong| Ok(Fraud { trace: head.root, value, wrong });
-        let mut roots = Vec::new();
-        for (input, bytes) in records {
-            match self.record(head, input, bytes) {
-                Ok(record) => roots.push(record.root),
-                Err(why) => return fraud(Wrong::Record(why)),
-            }
-        }
-        if header::input_root(&head.header.run, &roots) != head.header.input {
-            return fraud(Wrong::Header(TraceInvalid::Input));
-        }
-        Err(TraceInvalid::NoFraud { value, tile: 0 }.into())
+        let roots = records.into_iter().map(|(value, bytes)| {
+            let record = self.record(head, value, bytes).map_err(|why| (value, why))?;
+            Ok(record.root)
+        });
+        Ok(roots.collect())
     }
 
     /// Checks a strip of an input: it is a fraud if one of its rows is unclean.

@@ -5,7 +5,7 @@ use super::error::TraceMalformed;
 use super::reach::TileBound;
 use poai_core::Params;
 use poai_core::program::{RunShape, ValueId};
-use poai_core::trace::TraceRules;
+use poai_core::trace::{Demand, TraceRules};
 
 /// Rows of a tile.
 const TILE: u32 = Params::CONSENSUS.tile() as u32;
@@ -94,12 +94,16 @@ impl Checker {
     /// Widens the maxima by the costs of a run.
     fn widen(&self, worst: &mut Worst, run: RunShape) -> Result<(), TraceMalformed> {
         let extents = self.extents(&run)?;
-        // Exact: at most 2^16 + 16 values.
+        // Exact: at most 2^16 + 4096 values.
         for value in (0..self.program().values() as u32).map(ValueId) {
             let tile = self.permitted_tile(&run, &extents, value)?;
             worst.tile.bytes = worst.tile.bytes.max(tile.bytes);
             worst.tile.memory = worst.tile.memory.max(tile.memory);
             let fraud = self.fraud_bytes_of(&extents, value, tile.bytes);
+            worst.fraud_bytes = worst.fraud_bytes.max(fraud);
+        }
+        if let Some(outputs) = Demand::of_outputs(self.program()) {
+            let fraud = self.fraud_bytes_of(&extents, outputs, 0);
             worst.fraud_bytes = worst.fraud_bytes.max(fraud);
         }
         Ok(())

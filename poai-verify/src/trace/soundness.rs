@@ -4,6 +4,7 @@ use super::checker::Checker;
 use super::error::TraceMalformed;
 use poai_core::program::ops::Local;
 use poai_core::program::{RunShape, ValueId};
+use poai_core::trace::sample::inner_steps;
 
 /// The chances that an audit under a checker's rules passes a false trace:
 /// upper bounds, in 0..=1.
@@ -57,13 +58,14 @@ impl Checker {
         let total: u128 = (0..program.values() as u32)
             .map(|value| u128::from(program.macs(ValueId(value), run)))
             .sum();
-        // Exact: at most 2^16. If it is 0, the output is the only step.
-        let steps = program.steps().len() as u32 - 1;
+        let inner = inner_steps(program);
+        // Exact: at most 2^16. If it is 0, every step is an output.
+        let steps = inner.len() as u32;
         let mut worst = Scaled { mantissa: 0.0, exponent: 0 };
         // The expected number of samples of a step that is wrong as a whole.
         let mut fewest = f64::INFINITY;
         for index in inputs..program.values() {
-            // Exact: at most 2^16 + 16 values.
+            // Exact: at most 2^16 + 4096 values.
             let value = ValueId(index as u32);
             let Some(local) = Local::new(program, &extents, *run, value) else { continue };
             let grid = local.grid();
@@ -75,7 +77,7 @@ impl Checker {
             let macs = program.macs(value, run) as f64 / (total as f64).max(1.0);
             let products = Scaled::kept(tile * macs).power(rules.product_samples);
             let by_macs = macs * f64::from(rules.product_samples);
-            let (own, samples) = if value != program.output() {
+            let (own, samples) = if inner.binary_search(&value).is_ok() {
                 let (rounds, rest) = (rules.step_samples / steps, rules.step_samples % steps);
                 let some = Scaled::kept(tile / f64::from(steps)).power(rest);
                 let samples = f64::from(rounds) + f64::from(rest) / f64::from(steps);
@@ -92,7 +94,7 @@ impl Checker {
             fewest = fewest.min(samples + by_macs);
         }
         let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) * ROUNDING };
-        // If no tile of the only step can be wrong unseen, infinity times 0
+        // If no tile of any step can be wrong unseen, infinity times 0
         // must not become a number of samples.
         let expected = if fraction > 0.0 { fraction * fewest } else { 0.0 };
         let macs_wrong = match total {

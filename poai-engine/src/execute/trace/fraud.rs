@@ -1,13 +1,13 @@
 //! Fraud proofs, and answers to demands (spec §14).
 
-use super::{OpenError, Trace, Values, open};
+use super::{OpenError, Trace, Values, open, record_openings};
 use crate::execute::error::ValueError;
 use poai_core::control::Control;
 use poai_core::digest::Root;
 use poai_core::program::ops::{Grid, Local, Region, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Program, ValueId};
-use poai_core::trace::{Answer, Demand, FraudProof, Receipt, Record, header, unclean};
+use poai_core::trace::{Answer, Demand, FraudProof, Receipt, Record, TraceHeader, header, unclean};
 use rayon::prelude::*;
 
 impl Trace {
@@ -18,7 +18,8 @@ impl Trace {
     /// For any input of the program, tile 0 is the records of all inputs, which
     /// show whether the header's input is theirs: `header ‖ u32 0 ‖ u64 0 ‖
     /// (record ‖ path) of every input`. Tile s + 1 of an input is its padded
-    /// rows 32s to 32s + 31, which show whether they are clean. If a step's
+    /// rows 32s to 32s + 31, which show whether they are clean. Tile 0 of
+    /// [`Demand::of_outputs`] is the records of all listed outputs. If a step's
     /// record lies, the proof is about tile 0 and ends after the records.
     ///
     /// # Errors
@@ -32,15 +33,18 @@ impl Trace {
         bytes.extend(if is_input && tile == 0 { 0 } else { value.0 }.to_le_bytes());
         bytes.extend(tile.to_le_bytes());
         let mut records = |values: &[ValueId]| -> Result<(), OpenError> {
-            for &value in values {
-                bytes.extend(self.record_opening(value).ok_or(no_tile.clone())?);
-            }
+            bytes.extend(
+                record_openings(&self.records, &self.leaves, values).ok_or(no_tile.clone())?,
+            );
             Ok(())
         };
         match program.step_of(value) {
+            None if Demand::of_outputs(program) == Some(value) && tile == 0 => {
+                records(program.outputs())?;
+            }
             None if !is_input => return Err(no_tile),
             None if tile == 0 => {
-                // Exact: at most 16 inputs.
+                // Exact: at most 4096 inputs.
                 records(&(0..inputs as u32).map(ValueId).collect::<Vec<_>>())?;
             }
             None => {
@@ -124,12 +128,8 @@ impl Trace {
         if header.macs != program.total_macs(&header.run) {
             return Ok(Some(header.into()));
         }
-        let inputs = program.inputs().len();
-        let roots = (0..inputs as u32).map(|input| Some(self.implied(ValueId(input))?.root));
-        let roots: Option<Vec<_>> = roots.collect();
-        let root = roots.map(|roots| header::input_root(&header.run, &roots));
-        if root != Some(header.input) {
-            return self.fraud_proof(ValueId(0), 0).map(Some);
+        if let Some(value) = lie_of_header(program, &header, |value| self.implied(value)) {
+            return self.fraud_proof(value, 0).map(Some);
         }
         let total = program.values() as u64;
         for value in (0..program.values() as u32).map(ValueId) {
@@ -165,6 +165,28 @@ impl Trace {
     }
 }
 
+/// The value whose tile 0 shows that the header's input, or its listed outputs,
+/// are not those of the records: the first input, or [`Demand::of_outputs`].
+/// `implied` returns a value's record if its fields follow from the program.
+pub(super) fn lie_of_header(
+    program: &Program,
+    header: &TraceHeader,
+    implied: impl Fn(ValueId) -> Option<Record>,
+) -> Option<ValueId> {
+    let root = |value: ValueId| Some(implied(value)?.root);
+    // Exact: at most 4096 inputs.
+    let inputs = (0..program.inputs().len() as u32).map(|input| root(ValueId(input)));
+    let inputs: Option<Vec<Root>> = inputs.collect();
+    let input = inputs.map(|roots| header::input_root(&header.run, &roots));
+    if input != Some(header.input) {
+        return Some(ValueId(0));
+    }
+    let listed = Demand::of_outputs(program)?;
+    let outputs: Option<Vec<Root>> = program.outputs().iter().map(|&value| root(value)).collect();
+    let output = outputs.and_then(|roots| header::output_root(program, &roots));
+    (output != Some(header.output)).then_some(listed)
+}
+
 /// Whether the record of a step, or of a value that it reads, differs from what
 /// the program implies, or the records do not fit together. `implied` returns a
 /// value's record if its fields follow from the program.
@@ -179,7 +201,7 @@ pub(super) fn record_lies(
     let made: Option<Vec<Record>> = step.inputs.iter().map(|&input| implied(input)).collect();
     let Some(made) = made else { return true };
     own.check_wiring(made.iter().map(|record| &record.root)).is_err()
-        || (value == program.output() && own.root != *output)
+        || (!program.has_list() && value == program.output() && own.root != *output)
 }
 
 fn right(

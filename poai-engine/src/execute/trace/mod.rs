@@ -149,12 +149,15 @@ impl Trace {
         self.records = records.collect();
         self.leaves = leaves(&self.records);
         let roots: Vec<Root> = self.trees.iter().map(|tree| *tree.root()).collect();
-        let (inputs, steps) = roots.split_at(program.inputs().len());
+        let inputs = &roots[..program.inputs().len()];
+        let outputs = program.outputs().iter().map(|output| roots[output.0 as usize]);
+        let output = header::output_root(program, &outputs.collect::<Vec<_>>());
         self.header = TraceHeader {
             program: self.header.program,
             run,
             input: header::input_root(&run, inputs),
-            output: steps.last().copied().unwrap_or_default(),
+            // There is a root for each output, so there is a root of them.
+            output: output.unwrap_or_default(),
             macs: program.total_macs(&run),
             records: record::records_root(&self.leaves),
         };
@@ -265,14 +268,6 @@ impl Trace {
         &self.records
     }
 
-    /// A record and its path: `record ‖ siblings from the root down`.
-    fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
-        let index = value.0 as usize;
-        let mut bytes = self.records.get(index)?.0.clone();
-        bytes.extend(record::path(&self.leaves, index as u64).concat());
-        Some(bytes)
-    }
-
     /// An audit of a receipt of this trace. The beacon must have been fixed
     /// after the receipt was admitted (spec §14).
     ///
@@ -304,8 +299,8 @@ impl Trace {
         Ok(())
     }
 
-    /// A link, which shows that a product with weights was mined on operands of
-    /// this trace.
+    /// A link, which shows that a product with weights or a scaled product was
+    /// mined on operands of this trace.
     ///
     /// # Errors
     /// [`OpenError`] if the value is not a step's.
@@ -314,7 +309,8 @@ impl Trace {
         self.network.program().step_of(value).ok_or(no_step.clone())?;
         let mut bytes = self.header().to_bytes();
         bytes.extend(value.0.to_le_bytes());
-        bytes.extend(self.record_opening(value).ok_or(no_step.clone())?);
+        let opening = record_openings(&self.records, &self.leaves, &[value]);
+        bytes.extend(opening.ok_or(no_step)?);
         Ok(Link::try_from(bytes)?)
     }
 
@@ -362,6 +358,22 @@ impl Trace {
 fn unwritten(program: ProgramId, run: RunShape) -> TraceHeader {
     let (input, output) = (Root::default(), Root::default());
     TraceHeader { program, run, input, output, macs: 0, records: [0; 32] }
+}
+
+/// Some values' records, each with its path: `record ‖ siblings from the root
+/// down`.
+fn record_openings(
+    records: &[RecordBytes],
+    leaves: &[[u8; 32]],
+    values: &[ValueId],
+) -> Option<Vec<u8>> {
+    let paths = record::paths(leaves, values.iter().map(|value| value.0.into()));
+    let mut bytes = vec![];
+    for (value, path) in values.iter().zip(paths) {
+        bytes.extend(&records.get(value.0 as usize)?.0);
+        bytes.extend(path.concat());
+    }
+    Some(bytes)
 }
 
 fn leaves(records: &[RecordBytes]) -> Vec<[u8; 32]> {

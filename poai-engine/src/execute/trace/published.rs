@@ -2,8 +2,8 @@
 //! its tensors. If any of them is withheld, [`Published::demands`] makes the
 //! demands (spec §14).
 
-use super::fraud::record_lies;
-use super::{OpenError, Trace, leaves};
+use super::fraud::{lie_of_header, record_lies};
+use super::{OpenError, Trace, leaves, record_openings};
 use crate::execute::lazy::Lazy;
 use crate::execute::network::Network;
 use crate::execute::tensor::{Tensor, TensorBytes};
@@ -12,7 +12,7 @@ use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Program, RunShapeError, ValueId};
 use poai_core::puzzle::commitment::{OpeningView, Tree};
 use poai_core::trace::{
-    Answer, Demand, FraudProof, Receipt, Record, RecordBytes, TraceHeader, header, record, unclean,
+    Answer, Demand, FraudProof, Receipt, Record, RecordBytes, TraceHeader, record, unclean,
 };
 use std::sync::Arc;
 
@@ -222,19 +222,21 @@ impl Published {
         Ok((rows.start, bytes.get(strip.own()).unwrap_or_default()))
     }
 
-    /// The proof that the header's input or a record lies.
+    /// The proof that the header's input, its outputs or a record lie.
     fn lie(&self) -> Option<FraudProof> {
         let program = self.network.program();
-        let inputs: Vec<ValueId> = (0..program.inputs().len() as u32).map(ValueId).collect();
-        let roots = inputs.iter().map(|&input| Some(self.record(input)?.root));
-        let roots: Option<Vec<_>> = roots.collect();
-        let root = roots.map(|roots| header::input_root(&self.header.run, &roots));
-        if root != Some(self.header.input) {
-            return self.accuse(ValueId(0), &inputs);
-        }
         let implied = |value: ValueId| self.record(value);
+        match lie_of_header(program, &self.header, implied) {
+            Some(ValueId(0)) => {
+                // Exact: at most 4096 inputs.
+                let inputs = (0..program.inputs().len() as u32).map(ValueId);
+                return self.accuse(ValueId(0), &inputs.collect::<Vec<_>>());
+            }
+            Some(outputs) => return self.accuse(outputs, program.outputs()),
+            None => {}
+        }
         let lies = |value: &ValueId| record_lies(program, &self.header.output, implied, *value);
-        // Exact: at most 2^16 + 16 values.
+        // Exact: at most 2^16 + 4096 values.
         let value = (0..program.values() as u32).map(ValueId).find(lies)?;
         let mut values = vec![value];
         values.extend(&program.step_of(value)?.inputs);
@@ -247,10 +249,7 @@ impl Published {
         let mut proof = self.header.to_bytes();
         proof.extend(value.0.to_le_bytes());
         proof.extend(0u64.to_le_bytes());
-        for value in records {
-            proof.extend(&self.records[value.0 as usize].0);
-            proof.extend(record::path(&leaves, value.0.into()).concat());
-        }
+        proof.extend(record_openings(&self.records, &leaves, records)?);
         FraudProof::try_from(proof).ok()
     }
 

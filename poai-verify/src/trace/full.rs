@@ -1,8 +1,8 @@
 //! The full check: it decides every entry of every step from all tensors.
 //!
-//! It checks products with weights by Freivalds' method if their sums are
-//! available, except when multiplying again is faster. It recomputes everything
-//! else. A caller without sums multiplies again.
+//! It checks products with weights and scaled products by Freivalds' method if
+//! their sums are available, except when multiplying again is faster. It
+//! recomputes everything else. A caller without sums multiplies again.
 
 use super::checker::{Checker, Head};
 use super::cursor::Cursor;
@@ -10,9 +10,10 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use crate::freivalds::{FreivaldsError, Seed32, check_product, error_bits};
 use alloc::vec;
 use alloc::vec::Vec;
+use poai_core::params::K_END;
 use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
-use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::program::{Extent, Op, RunShape, TrainingOp, ValueId};
 use poai_core::trace::{Record, TraceHeader, header, record};
 use poai_core::{Cancel, Control, Progress, Root, RulesDigest, Shape, TraceRoot};
 
@@ -25,8 +26,9 @@ pub struct Data<'a> {
     /// One for each constant.
     pub constants: &'a [&'a [u8]],
     /// For each value the sums of its product, (padded rows of the
-    /// input)×(padded rows of the weights), if they are available. No root
-    /// binds them; the check detects wrong ones.
+    /// input)×(padded rows of the weights), if they are available. A scaled
+    /// product's second input takes the place of weights. No root binds the
+    /// sums; the check detects wrong ones.
     pub sums: &'a [Option<&'a [i32]>],
 }
 
@@ -75,8 +77,12 @@ impl Method {
     }
 
     /// Whether a product of `macs` true MACs, whose padded matrices have this
-    /// shape, is recomputed.
+    /// shape, is recomputed. Freivalds' check takes no product as deep as
+    /// [`K_END`], which padding can reach.
     fn recomputes(&self, macs: u64, shape: &Shape) -> bool {
+        if shape.k >= K_END {
+            return true;
+        }
         let [m, n, k] = [shape.m, shape.n, shape.k].map(u128::from);
         let reads = (m * k + n * k + m * n).saturating_mul(self.rounds.into());
         u128::from(macs) < reads.saturating_mul(self.recompute_below.into())
@@ -131,7 +137,7 @@ impl Checker {
         let steps = self.program().steps().len() as u64;
         for index in inputs..self.program().values() {
             control.check()?;
-            // Exact: at most 2^16 + 16 values.
+            // Exact: at most 2^16 + 4096 values.
             let value = ValueId(index as u32);
             match self.step(&head, value, data, method)? {
                 true => freivalds += 1,
@@ -228,9 +234,12 @@ impl Checker {
         if header::input_root(&head.header.run, inputs) != head.header.input {
             return Err(TraceInvalid::Input);
         }
-        match values.last() {
-            Some(root) if *root == head.header.output => Ok(()),
-            _ => Err(TraceInvalid::Output),
+        let outputs = program.outputs().iter();
+        let outputs = outputs.map(|output| values.get(output.0 as usize).copied());
+        let outputs: Option<Vec<Root>> = outputs.collect();
+        match outputs.is_some_and(|outputs| head.ends_in(program, &outputs)) {
+            true => Ok(()),
+            false => Err(TraceInvalid::Output),
         }
     }
 
@@ -254,17 +263,14 @@ impl Checker {
         let slots = local.slots.iter().zip(bytes.ok_or(none)?);
         let slots = slots.map(|(&extent, bytes)| Rows { extent, first: 0, bytes }).collect();
         let whole = Whole { slots };
-        let claimed = match step.op {
-            Op::Linear { .. } => data.sums.get(value.0 as usize).copied().flatten(),
-            _ => None,
-        };
-        let (sums, stride) = match claimed {
-            Some(sums) => {
-                let shape = whole.product(local.inputs).ok_or(none)?;
+        let claimed = data.sums.get(value.0 as usize).copied().flatten();
+        let (sums, stride) = match claimed.zip(right_operand(&local)) {
+            Some((sums, right)) => {
+                let shape = whole.product(right).ok_or(none)?;
                 if method.recomputes(program.macs(value, &head.run), &shape) {
                     (None, 0)
                 } else {
-                    check_sums(value, &whole, local.inputs, shape, sums, method)?;
+                    check_sums(value, &whole, right, shape, sums, method)?;
                     (Some(sums), shape.n as usize)
                 }
             }
@@ -277,13 +283,24 @@ impl Checker {
     }
 }
 
+/// The slot of the right operand of a product whose sums any party may hand in:
+/// the weights, or a scaled product's second input.
+fn right_operand(local: &Local<'_>) -> Option<usize> {
+    match local.op {
+        Op::Linear { .. } => Some(local.inputs),
+        Op::Training(TrainingOp::ScaledProduct { .. }) => Some(1),
+        _ => None,
+    }
+}
+
 /// The bytes that checking a step takes: copies of a product's operands with the
 /// vectors of Freivalds' check, and on each thread a block of rows with what it
 /// reads.
 fn step_memory(local: &Local<'_>, threads: u64) -> u64 {
     let columns = |extent: &Extent| u64::from(extent.padded_columns());
-    let product = match (local.op, local.slots.first(), local.slots.get(local.inputs)) {
-        (Op::Linear { .. }, Some(a), Some(b)) => {
+    let right = right_operand(local).and_then(|right| local.slots.get(right));
+    let product = match local.slots.first().zip(right) {
+        Some((a, b)) => {
             let vectors = 16 * u64::from(b.padded_rows()) + 32 * columns(a) * (1 + 4 * threads);
             a.bytes() + b.bytes() + vectors
         }
@@ -303,16 +320,16 @@ fn step_memory(local: &Local<'_>, threads: u64) -> u64 {
     product + threads * (2 * block + (4 << 10))
 }
 
-/// Freivalds' check of claimed sums.
+/// Freivalds' check of claimed sums. `right` is the slot of the right operand.
 fn check_sums(
     value: ValueId,
     whole: &Whole<'_>,
-    inputs: usize,
+    right: usize,
     shape: Shape,
     sums: &[i32],
     method: &Method,
 ) -> Result<(), TraceError> {
-    let pair = whole.slots.first().zip(whole.slots.get(inputs));
+    let pair = whole.slots.first().zip(whole.slots.get(right));
     let (a, b) = pair.ok_or(TraceMalformed::Value(value))?;
     let signed = |bytes: &[u8]| -> Vec<i8> { bytes.iter().map(|&byte| byte as i8).collect() };
     let (a, b) = (signed(a.bytes), signed(b.bytes));
@@ -331,9 +348,9 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// The padded shape of a product with weights.
-    fn product(&self, inputs: usize) -> Option<Shape> {
-        let (a, b) = self.slots.first().zip(self.slots.get(inputs))?;
+    /// The padded shape of a product whose right operand is in slot `right`.
+    fn product(&self, right: usize) -> Option<Shape> {
+        let (a, b) = self.slots.first().zip(self.slots.get(right))?;
         let (a, b) = (a.extent, b.extent);
         Some(Shape { m: a.padded_rows(), n: b.padded_rows(), k: a.padded_columns() })
     }

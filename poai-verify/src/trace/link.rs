@@ -4,12 +4,12 @@ use super::checker::Checker;
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use crate::Verified;
-use poai_core::program::{Op, ValueId};
+use poai_core::program::{Op, TrainingOp, ValueId};
 use poai_core::trace::Link;
 use poai_core::{ProgramId, TraceRoot};
 
-/// A win whose operands are those of a trace's step: its activations and the
-/// program's weights, including their shapes.
+/// A win whose operands are those of a trace's step, including their shapes: its
+/// activations and the program's weights, or both inputs of a scaled product.
 ///
 /// It does not show that the trace is right (an audit does), nor that a
 /// requester asked for it. If the step reads an input of the program, the
@@ -46,27 +46,40 @@ impl Checker {
         let value = ValueId(u32::from_le_bytes(from.array()?));
         let no_step = TraceMalformed::Value(value);
         let step = self.program().step_of(value).ok_or(no_step)?;
-        let Op::Linear { weights, .. } = step.op else { return Err(no_step.into()) };
-        let weights = self.program().constants().get(weights.0 as usize).ok_or(no_step)?;
+        let weights = match step.op {
+            Op::Linear { weights, .. } => Some(weights),
+            Op::Training(TrainingOp::ScaledProduct { .. }) => None,
+            _ => return Err(no_step.into()),
+        };
         let bytes = self.opened_record(&head, value, &mut from)?;
         let record = self.record(&head, value, bytes)?;
         from.end()?;
-        let x = step.inputs.first().and_then(|input| head.extents.get(input.0 as usize));
-        let (x, a) = x.zip(record.inputs.first()).ok_or(no_step)?;
+        let input = |slot: usize| {
+            let extent = head.extents.get(step.inputs.get(slot)?.0 as usize)?;
+            Some((*extent, *record.inputs.get(slot)?))
+        };
+        let (x, a) = input(0).ok_or(no_step)?;
+        let (y, b) = match weights {
+            Some(weights) => {
+                let held = self.program().constants().get(weights.0 as usize).ok_or(no_step)?;
+                (held.extent, held.root)
+            }
+            None => input(1).ok_or(no_step)?,
+        };
         let statement = &win.statement;
         let differs = |what, root| Err(TraceInvalid::Link { what, root }.into());
-        if statement.root_a != *a {
+        if statement.root_a != a {
             return differs("A", statement.root_a);
         }
-        if statement.root_b != weights.root {
+        if statement.root_b != b {
             return differs("Bᵀ", statement.root_b);
         }
         let shape = &statement.shape;
         if (shape.m, shape.k) != (x.padded_rows(), x.padded_columns()) {
-            return differs("m or k", *a);
+            return differs("m or k", a);
         }
-        if shape.n != weights.extent.padded_rows() {
-            return differs("n", weights.root);
+        if shape.n != y.padded_rows() {
+            return differs("n", b);
         }
         Ok(Useful { program: *self.program_id(), trace: head.root, value })
     }

@@ -71,7 +71,7 @@ pub enum ProgramError {
     /// A program has no inputs or no steps, or too many inputs, constants or
     /// steps.
     #[error(
-        "expected 1..=16 inputs, 0..=65536 constants and 1..=65536 steps, got {inputs}, {constants} and {steps}"
+        "expected 1..=16 inputs (1..=4096 if outputs are listed), 0..=65536 constants and 1..=65536 steps, got {inputs}, {constants} and {steps}"
     )]
     Size {
         /// The number of inputs.

@@ -88,6 +88,20 @@ fn programs_have_sizes() {
     assert_eq!(dead.finish(), unread("step dead"));
     let none = Builder::new(&[]).finish();
     assert_eq!(none, Err(ProgramError::Size { inputs: 0, constants: 0, steps: 0 }));
+    // With a list of outputs, more inputs fit.
+    let listed = |inputs: usize| {
+        let mut builder = Builder::new(&vec![form; inputs]);
+        let steps = 0..inputs as u32;
+        let outputs = steps.map(|input| builder.step("", Op::Relu, &[ValueId(input)]).unwrap());
+        let outputs: Vec<ValueId> = outputs.collect();
+        builder.finish_with(&outputs[..inputs.min(4096)], 0)
+    };
+    assert_eq!(listed(4096).unwrap().inputs().len(), 4096);
+    let size = listed(4097).unwrap_err();
+    assert_eq!(size, ProgramError::Size { inputs: 4097, constants: 0, steps: 4097 });
+    let text = "expected 1..=16 inputs (1..=4096 if outputs are listed), 0..=65536 constants and \
+                1..=65536 steps, got 4097, 0 and 4097";
+    assert_eq!(size.to_string(), text);
 }
 
 #[test]

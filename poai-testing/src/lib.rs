@@ -2,8 +2,8 @@
 //!
 //! - [`tester`]: the tests that every backend must pass; [`dual`]: two backends
 //!   in lock step, compared at every call; `amx`: AMX instructions in software.
-//! - [`zoo`], [`runs`], [`layers`]: networks; [`edges`]: every step at the ends
-//!   of its ranges.
+//! - [`zoo`], [`runs`], [`layers`], [`training_network`]: networks; [`edges`]:
+//!   every step at the ends of its ranges.
 //! - `onnx`, `npy`, `channels_first` (feature `import`): networks and arrays for
 //!   importers.
 //! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
@@ -40,6 +40,7 @@ pub mod statement;
 pub mod tester;
 #[cfg(feature = "verify")]
 pub mod traces;
+pub mod training_network;
 pub mod zoo;
 
 use std::path::{Path, PathBuf};

@@ -86,7 +86,7 @@ def check_audit(case, program, header, root, values):
     job, prover, beacon = (bytes.fromhex(theirs[name]) for name in ("job", "prover", "beacon"))
     receipt = receipt_digest(program, header, root, values, job, prover, rules)
     same("receipt's digest", receipt.hex(), theirs["receipt"])
-    tiles = opened_tiles(rules, values, program.outputs is not None, root, receipt, beacon)
+    tiles = opened_tiles(rules, values, program.outputs, root, receipt, beacon)
     same("tiles of the audit", tiles, [tuple(tile) for tile in theirs["tiles"]])
     named = " ".join(f"{value}/{tile}" for value, tile in tiles)
     return f"audit {receipt.hex()} {blake3(named.encode()).hexdigest()}"

@@ -109,22 +109,26 @@ class Grid:
         return row // self.tile_rows * self.across + column // self.tile_columns
 
 
-def opened_tiles(rules, values, listed, root, receipt, beacon):
+def opened_tiles(rules, values, outputs, root, receipt, beacon):
     """The tiles that an audit opens: pairs of a value's number and a tile.
-    `values` are pairs of a tensor and its step; an input has no step. `listed`
-    says whether the program has a list of outputs."""
+    `values` are pairs of a tensor and its step; an input has no step. `outputs`
+    are the numbers of the listed outputs, or None without a list."""
+    listed = outputs is not None
+    outputs = outputs if listed else [len(values) - 1]
     stream = Stream(root + receipt + beacon)
     steps = [(number, value, Grid(value, step, [values[index][0] for index in step.inputs], listed))
              for number, (value, step) in enumerate(values) if step]
     opened = []
 
-    number, _, grid = steps[-1]
-    if grid.tiles <= rules.output_tiles:
-        opened += [(number, tile) for tile in range(grid.tiles)]
-    else:
+    grids = {number: grid for number, _, grid in steps}
+    for output in outputs:
+        grid = grids[output]
+        if grid.tiles <= rules.output_tiles:
+            opened += [(output, tile) for tile in range(grid.tiles)]
+            continue
         for index in range(rules.output_tiles):
             entry = stream.stratum(index, rules.output_tiles, grid.entries)
-            opened.append((number, grid.tile(entry)))
+            opened.append((output, grid.tile(entry)))
 
     total = sum(value.macs for _, value, _ in steps)
     for index in range(rules.product_samples if total else 0):
@@ -135,7 +139,7 @@ def opened_tiles(rules, values, listed, root, receipt, beacon):
                 break
             at -= value.macs
 
-    others = steps[:-1]
+    others = [step for step in steps if step[0] not in outputs]
     rounds, rest = divmod(rules.step_samples, len(others)) if others else (0, 0)
     for turn in range(rounds):
         for number, _, grid in others:

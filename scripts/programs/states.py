@@ -136,7 +136,7 @@ def traced(program, batch, values):
     root = digest("trace", header)
     pairs = list(zip(values, [None] * len(program.inputs) + program.steps, strict=True))
     receipt = receipt_digest(program, header, root, pairs, bytes(32), bytes(32), RULES)
-    tiles = opened_tiles(RULES, pairs, True, root, receipt, bytes(32))
+    tiles = opened_tiles(RULES, pairs, program.outputs, root, receipt, bytes(32))
     for value, tile in tiles:
         step = program.steps[value - len(program.inputs)]
         grid = Grid(values[value], step, [values[index] for index in step.inputs], True)

@@ -1,19 +1,21 @@
 //! Makes a new version's fixtures of audits, fraud proofs, demands, answers,
 //! links and receipts:
 //! `cargo run -p poai-testing --features verify --bin make-trace-fixtures -- DIRECTORY`.
+//! With `outputs` after the directory, all fixtures are of programs that list
+//! their outputs.
 //!
 //! Never make the fixtures of an earlier version again: today's and all later
 //! code has to read them unchanged. The program refuses a directory that
 //! exists.
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
-use poai_core::trace::{Demand, Receipt, RecordBytes, TraceHeader, unclean};
-use poai_core::{Beacon, Challenge, Difficulty, Job, Prover};
+use poai_core::trace::{Demand, Receipt, RecordBytes, TraceHeader, header, unclean};
+use poai_core::{Beacon, Challenge, Difficulty, Job, Prover, Side};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Mining, Network, RunOptions, Tensor, Trace};
-use poai_engine::{Cpu, MineOptions};
+use poai_engine::{Cpu, MineOptions, Miner};
 use poai_testing::forge::Forged;
-use poai_testing::zoo;
+use poai_testing::{training_network, zoo};
 use poai_verify::trace::{Checker, TraceError, TraceInvalid, TraceRules};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -281,13 +283,141 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
     writer.add("receipt", "fewer-macs.receipt", &other.to_bytes(), expect, of(&other))
 }
 
+/// Messages about a network that trains: it lists its next states and its logits.
+fn listed_outputs(writer: &mut Writer<'_>) -> Result<(), Failure> {
+    let run = RunShape { batch: 3, sequence: 1 };
+    let session = training_network::perceptron().on(Arc::new(Cpu::new()))?;
+    let trace = session.trace((run, training_network::samples(&run)))?.trace.with_rules(RULES);
+    let (program, receipt) = (trace.network().program(), trace.receipt(JOB, PROVER));
+    let outputs = Demand::of_outputs(program).ok_or("no list")?;
+    writer.file("training.program", &program.to_bytes())?;
+    writer.file("training.header", &trace.header().to_bytes())?;
+    let of = || {
+        json!({
+            "program": "training.program", "trace": trace.root(), "header": "training.header",
+            "receipt": "training.receipt", "digest": receipt.digest(), "beacon": BEACON,
+        })
+    };
+    writer.add("receipt", "training.receipt", &receipt.to_bytes(), "valid", of())?;
+    let mut other = receipt;
+    other.macs_activations += 1;
+    let mut with = of();
+    with["digest"] = json!(other.digest());
+    let expect = "invalid: the receipt says";
+    writer.add("receipt", "more-macs.receipt", &other.to_bytes(), expect, with)?;
+    let audit = trace.audit(&receipt, &BEACON)?.to_bytes();
+    writer.add("audit", "training.audit", &audit, "valid", of())?;
+
+    // The header names the states in another order.
+    let input = ValueId(0);
+    let bytes = trace.value(input)?.bytes().to_vec();
+    let forged = || Forged::new(&trace, input, bytes.clone());
+    let mut wrong = forged();
+    let mut roots: Vec<_> =
+        program.outputs().iter().map(|value| wrong.records[value.0 as usize].root).collect();
+    roots.swap(0, 1);
+    wrong.header.output = header::output_root(program, &roots).ok_or("no outputs")?;
+    let lied = wrong.receipt(JOB, PROVER);
+    writer.file("wrong-order.receipt", &lied.to_bytes())?;
+    writer.file("wrong-order.header", &wrong.header.to_bytes())?;
+    let of_wrong = |root| {
+        json!({
+            "program": "training.program", "trace": root, "header": "wrong-order.header",
+            "receipt": "wrong-order.receipt", "beacon": BEACON,
+        })
+    };
+    let expect = "invalid: the header's output is not that of the records";
+    let audit = wrong.audit(&lied, &BEACON);
+    writer.add("audit", "wrong-order.audit", &audit, expect, of_wrong(wrong.root()))?;
+    let proof = wrong.output_proof();
+    writer.add("fraud", "wrong-order.fraud", &proof, "valid", of_wrong(wrong.root()))?;
+    let last = program.output();
+    let proof = wrong.fraud_proof(last, 0);
+    let expect = format!("invalid: value {}, tile 0 is right", last.0);
+    writer.add("fraud", "last-value.fraud", &proof, &expect, of_wrong(wrong.root()))?;
+    let first = program.outputs().first().ok_or("no outputs")?.0 as usize;
+    let wrong = forged().with_records(|records| records[first].extent.rows += 1);
+    let proof = wrong.output_proof();
+    writer.add("fraud", "output-record.fraud", &proof, "valid", of_wrong(wrong.root()))?;
+    let expect = format!("invalid: value {}, tile 0 is right", outputs.0);
+    let proof = trace.fraud_proof(outputs, 0)?.to_bytes();
+    writer.add("fraud", "right-outputs.fraud", &proof, &expect, of())?;
+    let value = training_network::step_named(trace.network(), "descend");
+    let mut entries = trace.value(value)?.entries();
+    entries[1] -= 1;
+    let extent = trace.value(value)?.extent();
+    let (rows, columns) = (extent.rows as usize, extent.columns as usize);
+    let tensor = Tensor::new(rows, columns, extent.dtype, &entries)?;
+    let faulty = trace.with_fault(value, tensor).ok_or("no fault")?;
+    let proof = faulty.fraud_proof(value, 0)?.to_bytes();
+    writer.add("fraud", "descend-tile.fraud", &proof, "valid", of_wrong(faulty.root()))?;
+
+    let demand = Demand { receipt: receipt.digest(), value: outputs, tile: 0 };
+    writer.add("demand", "outputs.demand", &demand.to_bytes(), "valid", of())?;
+    let mut with = of();
+    with["demand"] = "outputs.demand".into();
+    let answer = trace.answer(&receipt, &demand)?.to_bytes();
+    writer.add("answer", "outputs.answer", &answer, "valid", with.clone())?;
+    let expect = format!("malformed: expected tile 0 of value {}", outputs.0);
+    let alone = trace.header().to_bytes();
+    writer.add("answer", "header-alone.answer", &alone, &expect, with)?;
+    let demand = Demand { tile: 1, ..demand };
+    let expect = format!("malformed: value {} has no tile", outputs.0);
+    writer.add("demand", "no-tile.demand", &demand.to_bytes(), &expect, of())
+}
+
+/// Links of a mined product of two values.
+fn listed_links(writer: &mut Writer<'_>) -> Result<(), Failure> {
+    let run = RunShape { batch: 3, sequence: 1 };
+    let session = training_network::deep().on(Arc::new(Cpu::new()))?;
+    let trace = session.trace((run, training_network::deep_samples(&run)))?.trace;
+    let (challenge, difficulty) = (Challenge([0x53; 32]), Difficulty::new(1)?);
+    let value = training_network::step_named(trace.network(), "scores");
+    let [x, rows] = trace.network().program().step_of(value).ok_or("no step")?.inputs[..] else {
+        return Err("not two inputs".into());
+    };
+    let miner = Miner::new(Arc::new(Cpu::new()));
+    let a = miner.prepare(trace.value(x)?.operand(Side::A)?)?;
+    let b = miner.prepare(trace.value(rows)?.operand(Side::B)?)?;
+    let mined = miner.round(&challenge, &b)?.mine(&a, &MineOptions::new(difficulty))?;
+    let proof = mined.found.proof().ok_or("no win")?.to_bytes();
+    writer.file("deep.program", &trace.network().program().to_bytes())?;
+    writer.file("win.proof", &proof)?;
+    let of = |root| {
+        json!({
+            "program": "deep.program", "trace": root,
+            "proof": "win.proof", "challenge": challenge, "difficulty": difficulty,
+        })
+    };
+    let link = trace.link(value)?.to_bytes();
+    writer.add("link", "scaled-product.link", &link, "valid", of(trace.root()))?;
+    let bytes = trace.value(x)?.bytes().to_vec();
+    let other = Forged::new(&trace, x, bytes)
+        .with_records(|records| records[value.0 as usize].inputs[1].0[0] ^= 1);
+    let place = value.0.to_le_bytes();
+    let link = [&other.header.to_bytes()[..], &place, &other.record(value)].concat();
+    let expect = "invalid: the proof's Bᵀ";
+    writer.add("link", "other-operand.link", &link, expect, of(other.root()))
+}
+
 fn main() -> Result<(), Failure> {
-    let directory = std::env::args_os().nth(1).ok_or("usage: make-trace-fixtures DIRECTORY")?;
+    let usage = "usage: make-trace-fixtures DIRECTORY [outputs]";
+    let directory = std::env::args_os().nth(1).ok_or(usage)?;
     let directory = Path::new(&directory);
+    let listed = match std::env::args().nth(2).as_deref() {
+        None => false,
+        Some("outputs") => true,
+        Some(_) => return Err(usage.into()),
+    };
     std::fs::create_dir(directory)?;
     let mut writer = Writer { directory, manifest: vec![] };
-    audits_and_frauds(&mut writer)?;
-    link_and_receipts(&mut writer)?;
+    if listed {
+        listed_outputs(&mut writer)?;
+        listed_links(&mut writer)?;
+    } else {
+        audits_and_frauds(&mut writer)?;
+        link_and_receipts(&mut writer)?;
+    }
     let manifest = serde_json::to_string_pretty(&writer.manifest)?;
     std::fs::write(directory.join("manifest.json"), manifest + "\n")?;
     Ok(())

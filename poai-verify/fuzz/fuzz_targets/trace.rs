@@ -11,7 +11,7 @@ use poai_verify::trace::{Answered, Checker};
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../../test_vectors/messages/v2/", $name))
+        include_bytes!(concat!("../../../test_vectors/messages/", $name))
     };
 }
 
@@ -24,8 +24,15 @@ enum Message {
     Embed,
     Input,
     Record,
-    /// Checks the fuzzer's own bytes against the honest trace.
-    Bytes(Vec<u8>),
+    /// Messages about a program that lists its outputs.
+    OutputsAudit,
+    OutputsAnswer,
+    OutputsOrder,
+    OutputsRecord,
+    OutputsTile,
+    /// Checks the fuzzer's own bytes against the honest trace, of a program
+    /// without a list or with one.
+    Bytes(Vec<u8>, bool),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -52,22 +59,67 @@ fn header(message: &[u8]) -> TraceHeader {
     TraceHeader::from_bytes(&message[..TraceHeader::LEN]).unwrap()
 }
 
+/// An honest trace: its program, receipt, audit, and a demand with its answer.
+struct Honest {
+    program: &'static [u8],
+    receipt: &'static [u8],
+    audit: &'static [u8],
+    demand: &'static [u8],
+    answer: &'static [u8],
+}
+
+const ENCODER: Honest = Honest {
+    program: fixture!("v2/encoder.program"),
+    receipt: fixture!("v2/encoder.receipt"),
+    audit: fixture!("v2/honest.audit"),
+    demand: fixture!("v2/tile.demand"),
+    answer: fixture!("v2/tile.answer"),
+};
+
+const TRAINING: Honest = Honest {
+    program: fixture!("v2-outputs/training.program"),
+    receipt: fixture!("v2-outputs/training.receipt"),
+    audit: fixture!("v2-outputs/training.audit"),
+    demand: fixture!("v2-outputs/outputs.demand"),
+    answer: fixture!("v2-outputs/outputs.answer"),
+};
+
+impl Message {
+    /// The honest trace that the message is checked against, or of whose program
+    /// it convicts another.
+    fn honest(&self) -> &'static Honest {
+        match self {
+            Message::OutputsAudit
+            | Message::OutputsAnswer
+            | Message::OutputsOrder
+            | Message::OutputsRecord
+            | Message::OutputsTile
+            | Message::Bytes(_, true) => &TRAINING,
+            _ => &ENCODER,
+        }
+    }
+}
+
 fuzz_target!(|input: Input| {
-    let checker = Checker::new(Program::from_bytes(fixture!("encoder.program")).unwrap(), RULES);
-    let receipt = Receipt::from_bytes(fixture!("encoder.receipt")).unwrap();
-    let honest = header(fixture!("honest.audit"));
+    let of = input.message.honest();
+    let checker = Checker::new(Program::from_bytes(of.program).unwrap(), RULES);
+    let receipt = Receipt::from_bytes(of.receipt).unwrap();
+    let honest = header(of.audit);
     let bytes: &[u8] = match &input.message {
-        Message::Audit => fixture!("honest.audit"),
-        Message::Answer => fixture!("tile.answer"),
-        Message::Convicting => fixture!("convicting.answer"),
-        Message::Linear => fixture!("linear-tile.fraud"),
-        Message::Embed => fixture!("embed-tile.fraud"),
-        Message::Input => fixture!("header-input.fraud"),
-        Message::Record => fixture!("record-wiring.fraud"),
-        Message::Bytes(bytes) => bytes,
+        Message::Audit | Message::OutputsAudit => of.audit,
+        Message::Answer | Message::OutputsAnswer => of.answer,
+        Message::Convicting => fixture!("v2/convicting.answer"),
+        Message::Linear => fixture!("v2/linear-tile.fraud"),
+        Message::Embed => fixture!("v2/embed-tile.fraud"),
+        Message::Input => fixture!("v2/header-input.fraud"),
+        Message::Record => fixture!("v2/record-wiring.fraud"),
+        Message::OutputsOrder => fixture!("v2-outputs/wrong-order.fraud"),
+        Message::OutputsRecord => fixture!("v2-outputs/output-record.fraud"),
+        Message::OutputsTile => fixture!("v2-outputs/descend-tile.fraud"),
+        Message::Bytes(bytes, _) => bytes,
     };
     let trace = match input.message {
-        Message::Bytes(_) => honest.root(),
+        Message::Bytes(..) => honest.root(),
         _ => header(bytes).root(),
     };
     let mut altered = bytes.to_vec();
@@ -78,27 +130,30 @@ fuzz_target!(|input: Input| {
     }
     altered.truncate(input.cut.map_or(altered.len(), usize::from));
     altered.extend(&input.add);
-    let same = altered == bytes && !matches!(input.message, Message::Bytes(_));
+    let same = altered == bytes && !matches!(input.message, Message::Bytes(..));
 
     let beacon = Beacon([0x51; 32]);
     let audit = checker.check_audit(&receipt, &beacon, &altered);
     let fraud = checker.check_fraud(&trace, &altered);
-    let (of, demanded): (&[u8], &[u8]) = match &input.message {
-        Message::Convicting => (fixture!("faulty.receipt"), fixture!("faulty.demand")),
-        _ => (fixture!("encoder.receipt"), fixture!("tile.demand")),
+    let (asked, demanded): (&[u8], &[u8]) = match &input.message {
+        Message::Convicting => (fixture!("v2/faulty.receipt"), fixture!("v2/faulty.demand")),
+        _ => (of.receipt, of.demand),
     };
-    let (of, demanded) = (Receipt::from_bytes(of).unwrap(), Demand::from_bytes(demanded).unwrap());
-    let answer = checker.check_answer(&of, &demanded, &altered);
+    let asked = Receipt::from_bytes(asked).unwrap();
+    let demanded = Demand::from_bytes(demanded).unwrap();
+    let answer = checker.check_answer(&asked, &demanded, &altered);
     let right = answer == Ok(Answered::Right);
     let convicted = matches!(answer, Ok(Answered::Fraud(_)));
     match input.message {
-        Message::Audit => {
+        Message::Audit | Message::OutputsAudit => {
             assert_eq!((audit.is_ok(), fraud.is_ok(), answer.is_ok()), (same, false, false));
         }
-        Message::Answer => assert_eq!((fraud.is_ok(), right, convicted), (false, same, false)),
+        Message::Answer | Message::OutputsAnswer => {
+            assert_eq!((fraud.is_ok(), right, convicted), (false, same, false));
+        }
         Message::Convicting => assert_eq!((fraud.is_ok(), right, convicted), (same, false, same)),
-        Message::Bytes(bytes) if altered == fixture!("tile.answer") => drop(bytes),
-        Message::Bytes(_) => {
+        Message::Bytes(bytes, _) if altered == of.answer => drop(bytes),
+        Message::Bytes(..) => {
             assert!(audit.is_err() && fraud.is_err(), "an honest trace convicted");
             assert!(answer.is_err(), "an answer out of nothing");
         }

@@ -146,7 +146,9 @@ fn every_version_of_trace_fixtures() {
         println!("{}: {} fixtures", directory.display(), entries.len());
         versions.push(directory);
     }
-    assert!(versions.contains(&messages("v2")), "version 2 is never removed");
+    for kept in ["v2", "v2-outputs"] {
+        assert!(versions.contains(&messages(kept)), "{kept} is never removed");
+    }
 }
 
 /// An entry of version 1, with only the fields that the test reads.
@@ -209,32 +211,39 @@ fn any_receipt() -> Receipt {
     Receipt::from_bytes(&bytes).unwrap()
 }
 
-/// Flips, cuts off or adds one byte of each valid message.
 #[test]
 fn no_altered_trace_fixture_is_valid() {
-    let directory = messages("v2");
-    let entries: Vec<Entry> = entries(&directory);
-    for entry in entries.iter().filter(|entry| entry.expect == "valid") {
-        let case = Case::new(&directory, entry);
-        let mut bytes = std::fs::read(directory.join(&entry.file)).unwrap();
-        let valid = |bytes: &[u8]| case.check(bytes).is_some_and(|result| result.is_ok());
-        assert!(valid(&bytes));
-        // A demand for another existing tile would be another valid demand.
-        let last = if entry.kind == "demand" { Demand::LEN - 12 } else { bytes.len() };
-        // Every byte of short messages and of the first records, then some of
-        // the others.
-        let rest = (2048..last).step_by(101);
-        for at in (0..last.min(2048)).chain(rest).chain([last - 1]) {
-            bytes[at] ^= 0x10;
-            assert!(!valid(&bytes), "{:?} byte {at}", entry.file);
-            bytes[at] ^= 0x10;
+    for version in ["v2", "v2-outputs"] {
+        let directory = messages(version);
+        for entry in entries::<Entry>(&directory) {
+            if entry.expect == "valid" {
+                no_altered_bytes_are_valid(&directory, &entry);
+            }
         }
-        let header = TraceHeader::LEN;
-        let cuts = [0, 1, header - 1, header, bytes.len() / 2, bytes.len() - 1];
-        for cut in cuts.into_iter().filter(|&cut| cut < bytes.len()) {
-            assert!(!valid(&bytes[..cut]), "{:?} cut {cut}", entry.file);
-        }
-        bytes.push(0);
-        assert!(!valid(&bytes), "{:?} with a byte more", entry.file);
     }
+}
+
+/// Flips, cuts off or adds one byte of a valid message.
+fn no_altered_bytes_are_valid(directory: &Path, entry: &Entry) {
+    let case = Case::new(directory, entry);
+    let mut bytes = std::fs::read(directory.join(&entry.file)).unwrap();
+    let valid = |bytes: &[u8]| case.check(bytes).is_some_and(|result| result.is_ok());
+    assert!(valid(&bytes));
+    // A demand for another existing tile would be another valid demand.
+    let last = if entry.kind == "demand" { Demand::LEN - 12 } else { bytes.len() };
+    // Every byte of short messages and of the first records, then some of
+    // the others.
+    let rest = (2048..last).step_by(101);
+    for at in (0..last.min(2048)).chain(rest).chain([last - 1]) {
+        bytes[at] ^= 0x10;
+        assert!(!valid(&bytes), "{:?} byte {at}", entry.file);
+        bytes[at] ^= 0x10;
+    }
+    let header = TraceHeader::LEN;
+    let cuts = [0, 1, header - 1, header, bytes.len() / 2, bytes.len() - 1];
+    for cut in cuts.into_iter().filter(|&cut| cut < bytes.len()) {
+        assert!(!valid(&bytes[..cut]), "{:?} cut {cut}", entry.file);
+    }
+    bytes.push(0);
+    assert!(!valid(&bytes), "{:?} with a byte more", entry.file);
 }

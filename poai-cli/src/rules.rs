@@ -49,7 +49,7 @@ impl RulesArgs {
             step_samples,
             output_tiles,
         };
-        match rules.tiles_max() {
+        match rules.tiles_max(1) {
             0 => Err(Failure::usage(
                 "expected an audit of one tile at least, got 0 samples of all kinds; \
                  raise --product-samples, --step-samples or --output-tiles",

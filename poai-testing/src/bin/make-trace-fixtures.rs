@@ -379,7 +379,7 @@ fn listed_links(writer: &mut Writer<'_>) -> Result<(), Failure> {
     let miner = Miner::new(Arc::new(Cpu::new()));
     let a = miner.prepare(trace.value(x)?.operand(Side::A)?)?;
     let b = miner.prepare(trace.value(rows)?.operand(Side::B)?)?;
-    let mined = miner.round(&challenge, &b)?.mine(&a, &MineOptions::new(difficulty))?;
+    let mined = miner.round(&challenge, &b)?.mine(&a, MineOptions::new(difficulty))?;
     let proof = mined.found.proof().ok_or("no win")?.to_bytes();
     writer.file("deep.program", &trace.network().program().to_bytes())?;
     writer.file("win.proof", &proof)?;

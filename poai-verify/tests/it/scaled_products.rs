@@ -92,7 +92,7 @@ fn a_mined_scaled_product_is_linked_to_both_inputs() {
         let miner = Miner::new(Arc::new(Cpu::new()));
         let [a, b] = [operand(a, Side::A), operand(b, Side::B)].map(|x| miner.prepare(x).unwrap());
         let round = miner.round(&challenge, &b).unwrap();
-        let mined = round.mine(&a, &MineOptions::new(difficulty).keep(Keep::UpTo(1))).unwrap();
+        let mined = round.mine(&a, MineOptions::new(difficulty).keep(Keep::UpTo(1))).unwrap();
         let proof = mined.found.proof().unwrap().to_bytes();
         Verifier::new(Rules::SHARE, difficulty).unwrap().verify(&challenge, &proof).unwrap()
     };

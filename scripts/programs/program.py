@@ -43,6 +43,7 @@ STEPS = {
     25: ("group unfold", "window:w dilation_down:u dilation_right:u groups:u fill:n"),
     26: ("group linear", "weights:k requantise:k groups:u s0:s s1:s s2:s clamp:c"),
     27: ("product", "blocks:u shift:s clamp:c"),
+    28: ("relative attention weights", "heads:u alpha:k shift:s table:k causal:f beta:k"),
     29: ("scaled product", "signs:g bias:f shift:n bias_shift:s clamp:c"),
     30: ("transpose by tiles", ""),
     31: ("exponent", "per_row:f"),

@@ -109,6 +109,16 @@ impl Check<'_> {
             Op::AttentionWeights { heads, alpha, shift, table, .. } => {
                 self.weights(*heads, *alpha, *shift, *table)
             }
+            Op::RelativeAttentionWeights { heads, alpha, shift, table, bias, .. } => {
+                let form = self.weights(*heads, *alpha, *shift, *table)?;
+                let bias = self.constant(*bias)?;
+                let odd = !bias.columns.is_multiple_of(2);
+                if bias.dtype != Dtype::I32 || bias.rows != *heads || !odd {
+                    let expected = format!("i32 of {heads} rows and an odd number of columns");
+                    return Err(self.extent("bias", expected, bias));
+                }
+                Ok(form)
+            }
             Op::AttentionContext { heads, scale, shifts } => self.context(*heads, *scale, shifts),
             Op::Transpose => {
                 let x = self.one()?;

@@ -342,6 +342,14 @@ fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError>
             codec.clamp(clamp)
         }
         Op::Training(op) => training::fields(op, codec),
+        Op::RelativeAttentionWeights { heads, alpha, shift, table, causal, bias } => {
+            codec.index(heads)?;
+            codec.index(&mut alpha.0)?;
+            codec.shift(shift)?;
+            codec.index(&mut table.0)?;
+            codec.flag(causal)?;
+            codec.index(&mut bias.0)
+        }
     }
 }
 
@@ -376,6 +384,7 @@ fn tag(op: &Op) -> u8 {
         Op::GroupLinear { .. } => 26,
         Op::Product { .. } => 27,
         Op::Training(op) => training::tag(op),
+        Op::RelativeAttentionWeights { .. } => 28,
     }
 }
 
@@ -413,6 +422,14 @@ fn blank(tag: u8) -> Option<Op> {
         25 => Op::GroupUnfold(GroupWindow { window, dilation: [0; 2], groups: 0, fill: 0 }),
         26 => Op::GroupLinear { weights: NONE, requantise: NONE, groups: 0, shifts: [0; 3], clamp },
         27 => Op::Product { blocks: 0, shift: 0, clamp },
+        28 => Op::RelativeAttentionWeights {
+            heads: 0,
+            alpha: NONE,
+            shift: 0,
+            table: NONE,
+            causal: false,
+            bias: NONE,
+        },
         _ => return training::blank(tag).map(Op::Training),
     })
 }

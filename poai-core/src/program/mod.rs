@@ -211,7 +211,7 @@ impl Program {
                 let k = input(0).map_or(0, |form| units(form.columns));
                 product([batch, units(step.form.rows), units(step.form.columns), k])
             }
-            Op::AttentionWeights { .. } => {
+            Op::AttentionWeights { .. } | Op::RelativeAttentionWeights { .. } => {
                 let columns = input(0).map_or(0, |form| units(form.columns));
                 product([batch, sequence, sequence, columns])
             }

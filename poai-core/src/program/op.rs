@@ -256,7 +256,8 @@ pub enum Op {
     ///
     /// With `acc = Σ (w + 64)·v` and S = Σ (w + 64), the output is
     /// `rsh(sat(rsh(acc·⌊(2²² + S/2)/S⌋, s0))·scale[column], s1)`, i16. Inputs:
-    /// weights of `AttentionWeights`, values transposed (i8, columns×tokens).
+    /// weights of `AttentionWeights` or `RelativeAttentionWeights`, values
+    /// transposed (i8, columns×tokens).
     AttentionContext {
         /// The number of heads.
         heads: u32,
@@ -360,6 +361,28 @@ pub enum Op {
     },
     /// A step of training (spec §12, steps of training).
     Training(TrainingOp),
+    /// `AttentionWeights` whose scores have a bias by the distance of both
+    /// tokens.
+    ///
+    /// In row (item, head, i) and column j, the score is `s = sat(sat(rsh(q·k·
+    /// alpha[head], shift)) + bias[head][clip(j − i, 1 − L, L − 1) + L − 1])`.
+    /// Everything else, inputs included, is as for `AttentionWeights`. MPNet
+    /// and T5 learn such biases, and ALiBi has fixed ones.
+    RelativeAttentionWeights {
+        /// The number of heads.
+        heads: u32,
+        /// heads×1 i32, not negative.
+        alpha: ConstantId,
+        /// The shift.
+        shift: u8,
+        /// 256×1 i16 in 0..=127, stored without the −64. The first is positive.
+        table: ConstantId,
+        /// Whether later tokens are masked for each token.
+        causal: bool,
+        /// heads×(2·L − 1) i32, one column a distance, from 1 − L to L − 1.
+        /// Farther tokens have the bias of the first or of the last column.
+        bias: ConstantId,
+    },
 }
 
 impl Op {
@@ -395,28 +418,34 @@ impl Op {
             Op::GroupLinear { .. } => "group linear",
             Op::Product { .. } => "product",
             Op::Training(op) => op.name(),
+            Op::RelativeAttentionWeights { .. } => "relative attention weights",
         }
     }
 
     /// The constants that the step reads, in the order of its slots.
-    pub fn constants(&self) -> ([ConstantId; 2], usize) {
+    ///
+    /// Returns an array and the number of its entries that are such constants.
+    pub fn constants(&self) -> ([ConstantId; 3], usize) {
         const NONE: ConstantId = ConstantId(0);
         match *self {
             Op::Linear { weights, requantise, .. }
-            | Op::GroupLinear { weights, requantise, .. } => ([weights, requantise], 2),
-            Op::Arrange { index } => ([index, NONE], 1),
-            Op::Curve { table, .. } => ([table, NONE], 1),
-            Op::Embed { table, scales, .. } => ([table, scales], 2),
-            Op::AttentionWeights { alpha, table, .. } => ([alpha, table], 2),
-            Op::Table { table, .. } | Op::Softmax { table, .. } | Op::AddRows { table } => {
-                ([table, NONE], 1)
-            }
-            Op::Normalise { affine, .. } => ([affine, NONE], 1),
+            | Op::GroupLinear { weights, requantise, .. } => ([weights, requantise, NONE], 2),
+            Op::Arrange { index } => ([index, NONE, NONE], 1),
+            Op::Embed { table, scales, .. } => ([table, scales, NONE], 2),
+            Op::AttentionWeights { alpha, table, .. } => ([alpha, table, NONE], 2),
+            Op::RelativeAttentionWeights { alpha, table, bias, .. } => ([alpha, table, bias], 3),
+            Op::Table { table, .. }
+            | Op::Curve { table, .. }
+            | Op::Softmax { table, .. }
+            | Op::AddRows { table } => ([table, NONE, NONE], 1),
+            Op::Normalise { affine, .. } => ([affine, NONE, NONE], 1),
             Op::AttentionContext { scale, .. } | Op::ScaleColumns { scale, .. } => {
-                ([scale, NONE], 1)
+                ([scale, NONE, NONE], 1)
             }
-            Op::Training(ref op) => op.constant().map_or(([NONE; 2], 0), |id| ([id, NONE], 1)),
-            _ => ([NONE, NONE], 0),
+            Op::Training(ref op) => {
+                op.constant().map_or(([NONE; 3], 0), |id| ([id, NONE, NONE], 1))
+            }
+            _ => ([NONE; 3], 0),
         }
     }
 
@@ -427,7 +456,8 @@ impl Op {
             | Op::AttentionWeights { .. }
             | Op::AttentionContext { .. }
             | Op::GroupLinear { .. }
-            | Op::Product { .. } => true,
+            | Op::Product { .. }
+            | Op::RelativeAttentionWeights { .. } => true,
             Op::Training(op) => op.is_product(),
             _ => false,
         }

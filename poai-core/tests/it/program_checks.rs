@@ -266,6 +266,25 @@ fn shapes_of_attention() {
     }
     refused(weights(2, &[q, q], (3, 1, I32), exponentials), "alpha expected");
 
+    let relative = |inputs: &[Form], bias| {
+        let op = Op::RelativeAttentionWeights {
+            heads: 2,
+            alpha: ConstantId(0),
+            shift: 0,
+            table: ConstantId(1),
+            causal: false,
+            bias: ConstantId(2),
+        };
+        step(op, inputs, &[two, exponentials, bias])
+    };
+    for columns in [1, 3, 65535] {
+        assert_eq!(relative(&[q, q, lengths], (2, columns, I32)), Ok(scores(2)));
+    }
+    for bias in [(1, 3, I32), (3, 3, I32), (2, 4, I32), (2, 3, I16)] {
+        refused(relative(&[q, q], bias), "bias expected i32 of 2 rows and an odd number");
+    }
+    refused(relative(&[q], (2, 3, I32)), "expected 2 or 3 inputs, got 1");
+
     let context = |heads: u32, weights, values, scale| {
         let op = Op::AttentionContext { heads, scale: ConstantId(0), shifts: [0; 2] };
         step(op, &[weights, values], &[scale])

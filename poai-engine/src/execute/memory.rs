@@ -128,13 +128,19 @@ fn scratch(local: &Local<'_>) -> u64 {
         return block + shared + threads * (64 * own + packed);
     }
     let rows = u64::from(local.block_rows());
-    let read: u64 = local.slots.iter().map(columns).sum();
+    // Biases of attention are read once, and spread over the sequence's
+    // distances.
+    let biases = match local.op {
+        Op::RelativeAttentionWeights { .. } => local.slots.last().map_or(0, columns),
+        _ => 0,
+    };
+    let read = local.slots.iter().map(columns).sum::<u64>() - biases;
     // Attention copies its operands, and holds the sums of one item.
     let sequence = u64::from(local.run.sequence);
     let product = match local.op {
-        Op::AttentionWeights { .. } | Op::AttentionContext { .. } => {
-            sequence * (2 * read + own + 5 * sequence)
-        }
+        Op::AttentionWeights { .. }
+        | Op::RelativeAttentionWeights { .. }
+        | Op::AttentionContext { .. } => sequence * (2 * read + own + 5 * sequence),
         // Dense operands, the sums of a group and those of all groups.
         Op::GroupLinear { .. } => GROUP_ROWS as u64 * (columns(&local.slot(0)) + 3 * own),
         // Dense operands, the sums, and the entries.
@@ -146,6 +152,9 @@ fn scratch(local: &Local<'_>) -> u64 {
     };
     let shared = match local.op {
         Op::GroupLinear { .. } => local.slot(local.inputs).bytes(),
+        Op::RelativeAttentionWeights { heads, .. } => {
+            4 * u64::from(*heads) * (biases + 2 * sequence)
+        }
         _ => 0,
     };
     shared + threads * (rows * (own + 4 * read) + product)

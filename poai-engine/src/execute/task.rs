@@ -96,7 +96,9 @@ impl Task<'_> {
                 let sums = self.linear(weights, &mut output)?;
                 return Ok((output, Some(sums)));
             }
-            Op::AttentionWeights { .. } => fast::weights(self, &mut output)?,
+            Op::AttentionWeights { .. } | Op::RelativeAttentionWeights { .. } => {
+                fast::weights(self, &mut output)?;
+            }
             Op::AttentionContext { .. } => fast::context(self, &mut output)?,
             Op::GroupLinear { groups, .. } => self.group_linear(groups, &mut output)?,
             Op::Product { blocks, .. } => self.product(blocks, &mut output)?,

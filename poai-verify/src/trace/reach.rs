@@ -278,7 +278,7 @@ impl<'a> Tile<'a> {
                 pieces += touched;
                 vec![self.same(0), self.blocks_of_columns(1, touched)]
             }
-            Op::AttentionWeights { heads, .. } => {
+            Op::AttentionWeights { heads, .. } | Op::RelativeAttentionWeights { heads, .. } => {
                 let heads = u64::from(*heads).max(1);
                 let blocks = touched(
                     self.rows,
@@ -286,8 +286,9 @@ impl<'a> Tile<'a> {
                     self.local.run.sequence.into(),
                     self.batch.saturating_mul(heads),
                 );
-                pieces += 4 * blocks;
-                self.weights(heads, blocks)
+                let biased = matches!(self.local.op, Op::RelativeAttentionWeights { .. });
+                pieces += (4 + u64::from(biased)) * blocks;
+                self.weights(heads, blocks, biased)
             }
             Op::AttentionContext { heads, .. } => {
                 let heads = u64::from(*heads).max(1);
@@ -361,7 +362,7 @@ impl<'a> Tile<'a> {
         Reach { slot: 0, rows: most.saturating_mul(width), ranges, align: width }
     }
 
-    fn weights(&self, heads: u64, blocks: u64) -> Vec<Reach> {
+    fn weights(&self, heads: u64, blocks: u64, biased: bool) -> Vec<Reach> {
         let (sequence, constant) = (u64::from(self.local.run.sequence), self.local.inputs);
         let period = sequence.saturating_mul(heads);
         let items = touched(self.rows, self.tile_rows, period, self.batch);
@@ -377,8 +378,10 @@ impl<'a> Tile<'a> {
             reaches.push(Reach { slot: 2, rows: items, ranges: 1, align: 1 });
         }
         let heads = blocks.min(heads);
-        reaches.push(Reach { slot: constant, rows: heads, ranges: heads.min(2), align: 1 });
+        let of_heads = |slot| Reach { slot, rows: heads, ranges: heads.min(2), align: 1 };
+        reaches.push(of_heads(constant));
         reaches.push(Reach { slot: constant + 1, rows: 256, ranges: 1, align: 0 });
+        reaches.extend(biased.then(|| of_heads(constant + 2)));
         reaches
     }
 

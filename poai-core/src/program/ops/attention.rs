@@ -1,7 +1,7 @@
 //! The two products of attention, each with the arithmetic that follows it.
 
 use super::arithmetic::rdiv;
-use super::rows::{self, OFFSET};
+use super::rows::{self, OFFSET, Scores};
 use super::{Local, Region, RowSource, StepError, dot, read_rows, table};
 use crate::program::Op;
 use alloc::vec;
@@ -16,7 +16,9 @@ pub(super) fn weights(
     sums: Option<&[i32]>,
     out: &mut [i32],
 ) -> Result<(), StepError> {
-    let Op::AttentionWeights { heads, shift, causal, .. } = *local.op else {
+    let (Op::AttentionWeights { heads, shift, causal, .. }
+    | Op::RelativeAttentionWeights { heads, shift, causal, .. }) = *local.op
+    else {
         return Err(StepError::Region);
     };
     let sequence = local.run.sequence;
@@ -29,6 +31,7 @@ pub(super) fn weights(
     let table = table(source, local.inputs + 1)?;
     let (mut q, mut own) = (vec![0; columns], vec![0; sequence as usize]);
     let mut keys = Keys { item: None, entries: vec![] };
+    let mut biases = Biases { head: None, entries: vec![] };
     let rows = region.rows.clone().zip(out.chunks_exact_mut(sequence as usize));
     for (index, (row, out)) in rows.enumerate() {
         let (item, head, i) = place(row, heads, sequence);
@@ -46,10 +49,14 @@ pub(super) fn weights(
         };
         let mut alpha = [0];
         source.read(local.inputs, head, &mut alpha)?;
+        if let Op::RelativeAttentionWeights { .. } = local.op {
+            biases.load(local, source, head)?;
+        }
         let length = local.length(source, 2, item)?;
         let seen = if causal { length.min(i + 1) } else { length } as usize;
         let (seen, masked) = out.split_at_mut(seen);
-        rows::exponentials(seen, sums, alpha[0], shift, &table);
+        let scores = Scores { alpha: alpha[0], shift, bias: biases.of(i, sequence) };
+        rows::exponentials(seen, sums, &scores, &table);
         masked.fill(-OFFSET);
     }
     Ok(())
@@ -74,6 +81,47 @@ impl Keys {
             self.entries = read_rows(source, 1, rows, columns)?;
         }
         Ok(())
+    }
+}
+
+/// One head's biases at the distances of a run, which are read once.
+struct Biases {
+    head: Option<u32>,
+    /// An entry for each distance j − i of two tokens, from the least on. Empty
+    /// if scores have no bias.
+    entries: Vec<i32>,
+}
+
+impl Biases {
+    fn load(
+        &mut self,
+        local: &Local<'_>,
+        source: &dyn RowSource,
+        head: u32,
+    ) -> Result<(), StepError> {
+        if self.head == Some(head) {
+            return Ok(());
+        }
+        let slot = local.inputs + 2;
+        let mut given = vec![0; local.slot(slot).columns as usize];
+        source.read(slot, head, &mut given)?;
+        // The program's check guarantees an odd number of columns: both signs
+        // of L − 1 distances, and 0.
+        let (farthest, last) = (given.len() / 2, local.run.sequence as usize - 1);
+        let at = |distance: usize| {
+            let from_first = (distance + farthest).saturating_sub(last);
+            given.get(from_first.min(2 * farthest)).copied().unwrap_or(0)
+        };
+        self.entries.clear();
+        self.entries.extend((0..=2 * last).map(at));
+        self.head = Some(head);
+        Ok(())
+    }
+
+    /// The biases of all keys, for the query `i`.
+    fn of(&self, i: u32, sequence: u32) -> &[i32] {
+        let first = (sequence - 1 - i) as usize;
+        self.entries.get(first..first + sequence as usize).unwrap_or_default()
     }
 }
 

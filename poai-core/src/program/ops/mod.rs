@@ -320,7 +320,9 @@ impl<'a> Local<'a> {
         match self.op {
             Op::MeanPool => 1,
             Op::Transpose => self.output_item_rows(),
-            Op::AttentionWeights { .. } | Op::AttentionContext { .. } => self.run.sequence,
+            Op::AttentionWeights { .. }
+            | Op::AttentionContext { .. }
+            | Op::RelativeAttentionWeights { .. } => self.run.sequence,
             Op::Training(op) => match op {
                 TrainingOp::Block { .. } => self.item_rows(1),
                 TrainingOp::UnfoldGradient(_) | TrainingOp::MaxPoolGradient(_) => {
@@ -402,7 +404,9 @@ impl<'a> Local<'a> {
                 linear::compute(self, source, region, sums, out)
             }
             Op::Product { .. } => product::compute(self, source, region, sums, out),
-            Op::AttentionWeights { .. } => attention::weights(self, source, region, sums, out),
+            Op::AttentionWeights { .. } | Op::RelativeAttentionWeights { .. } => {
+                attention::weights(self, source, region, sums, out)
+            }
             Op::AttentionContext { .. } => attention::context(self, source, region, sums, out),
             Op::Unfold(window) => rearrange::unfold(self, source, region, out, window),
             Op::Transpose => rearrange::transpose(self, source, region, out),

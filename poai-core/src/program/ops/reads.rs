@@ -68,7 +68,8 @@ impl Local<'_> {
                 }));
                 reads
             }
-            Op::AttentionWeights { heads, .. } => self.weights(rows, *heads),
+            Op::AttentionWeights { heads, .. } => self.weights(rows, *heads, false),
+            Op::RelativeAttentionWeights { heads, .. } => self.weights(rows, *heads, true),
             Op::AttentionContext { heads, .. } => self.context(region, *heads),
             Op::Transpose => {
                 let per_item = self.item_rows(0);
@@ -133,7 +134,7 @@ impl Local<'_> {
         bands.collect()
     }
 
-    fn weights(&self, rows: &Range<u32>, heads: u32) -> Vec<Read> {
+    fn weights(&self, rows: &Range<u32>, heads: u32, biased: bool) -> Vec<Read> {
         let sequence = self.run.sequence;
         let mut reads = vec![];
         for (block, rows) in items(rows, sequence) {
@@ -146,6 +147,9 @@ impl Local<'_> {
                 reads.push(whole(2, item, 1));
             }
             reads.push(whole(self.inputs, head, 1));
+            if biased {
+                reads.push(whole(self.inputs + 2, head, 1));
+            }
         }
         reads.push(Read { slot: self.inputs + 1, rows: 0..256 });
         reads

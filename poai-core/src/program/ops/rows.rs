@@ -33,6 +33,15 @@ pub(super) struct Requantise<'a> {
     pub(super) scale: Option<i32>,
 }
 
+/// The parameters that turn sums into scores, the same for a whole row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scores<'a> {
+    pub(super) alpha: i32,
+    pub(super) shift: u8,
+    /// What is added to each score; empty if nothing is.
+    pub(super) bias: &'a [i32],
+}
+
 vectorise! {
     /// Requantises a row of sums.
     pub(super) fn requantise_sums(
@@ -61,15 +70,16 @@ vectorise! {
     pub(super) fn exponentials(
         out: &mut [i32],
         sums: &[i32],
-        alpha: i32,
-        shift: u8,
+        scores: &Scores<'_>,
         table: &Table,
     ) {
-        let mut max = i32::MIN;
         for (score, &sum) in out.iter_mut().zip(sums) {
-            *score = sat32(rsh_product(sum, alpha, shift));
-            max = max.max(*score);
+            *score = sat32(rsh_product(sum, scores.alpha, scores.shift));
         }
+        for (score, &bias) in out.iter_mut().zip(scores.bias) {
+            *score = score.saturating_add(bias);
+        }
+        let max = out.iter().copied().fold(i32::MIN, i32::max);
         for score in out {
             // Exact: no score is above the largest.
             let distance = max.wrapping_sub(*score) as u32;

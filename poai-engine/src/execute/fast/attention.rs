@@ -27,13 +27,16 @@ struct Scratch {
 
 /// Computes the weights of attention.
 pub(in crate::execute) fn weights(task: &Task<'_>, output: &mut Tensor) -> Result<(), RunError> {
-    let Op::AttentionWeights { heads, shift, causal, .. } = *task.local.op else {
+    let (Op::AttentionWeights { heads, shift, causal, .. }
+    | Op::RelativeAttentionWeights { heads, shift, causal, .. }) = *task.local.op
+    else {
         return Err(RunError::Layout);
     };
     let (sequence, heads) = (task.local.run.sequence as usize, heads as usize);
     let [q, k] = task.pair()?;
     let d = q.extent.columns as usize / heads;
     let alphas = constant(task, task.local.inputs, heads)?;
+    let biases = biases(task, heads, sequence)?;
     let entries = constant(task, task.local.inputs + 1, 256)?;
     let mut table = [0; 256];
     for (to, entry) in table.iter_mut().zip(entries) {
@@ -54,10 +57,14 @@ pub(in crate::execute) fn weights(task: &Task<'_>, output: &mut Tensor) -> Resul
         task.host.device.product_small(a, b, d, sums)?;
         scores.resize(sequence, 0);
         indices.resize(sequence, 0);
+        let of_head = biases.get(head * (2 * sequence - 1)..).unwrap_or_default();
         let rows = bytes.chunks_exact_mut(row_bytes).zip(sums.chunks_exact(sequence));
         for (i, (to, sums)) in rows.enumerate() {
             let seen = if causal { (i + 1).min(length as usize) } else { length as usize };
-            distances(&mut indices[..seen], &mut scores[..seen], sums, alphas[head], shift);
+            // The biases of this query's keys; none if scores have no bias.
+            let bias = of_head.get(sequence - 1 - i..).unwrap_or_default();
+            let of_row = Scores { sums, bias, alpha: alphas[head], shift };
+            distances(&mut indices[..seen], &mut scores[..seen], &of_row);
             let (seen, masked) = to[..sequence].split_at_mut(seen);
             simd::look_up_bytes(&table, indices, seen);
             masked.fill(-OFFSET as i8 as u8);
@@ -66,12 +73,48 @@ pub(in crate::execute) fn weights(task: &Task<'_>, output: &mut Tensor) -> Resul
     })
 }
 
-/// The first columns of a constant of one column.
+/// The first rows of a constant of one column.
 fn constant(task: &Task<'_>, slot: usize, rows: usize) -> Result<Vec<i32>, RunError> {
-    let mut entries = vec![0; rows];
+    rows_of(task, slot, rows, 1)
+}
+
+/// The first rows of a constant.
+fn rows_of(
+    task: &Task<'_>,
+    slot: usize,
+    rows: usize,
+    columns: usize,
+) -> Result<Vec<i32>, RunError> {
+    let mut entries = vec![0; rows * columns];
     // Exact: constants have at most 2^32 rows.
-    task.slots.read_rows(slot, 0..rows as u32, 1, &mut entries).map_err(RunError::Local)?;
+    task.slots.read_rows(slot, 0..rows as u32, columns, &mut entries).map_err(RunError::Local)?;
     Ok(entries)
+}
+
+/// Each head's biases at the 2·sequence − 1 distances of two tokens, from the
+/// least on. Nothing if scores have no bias.
+fn biases(task: &Task<'_>, heads: usize, sequence: usize) -> Result<Vec<i32>, RunError> {
+    let Op::RelativeAttentionWeights { .. } = task.local.op else { return Ok(vec![]) };
+    let slot = task.local.inputs + 2;
+    let columns = task.local.slot(slot).columns as usize;
+    let given = rows_of(task, slot, heads, columns)?;
+    // The program's check guarantees an odd number of columns.
+    let farthest = columns / 2;
+    let mut all = Vec::with_capacity(heads * (2 * sequence - 1));
+    for given in given.chunks_exact(columns) {
+        let column = |at: usize| (at + farthest).saturating_sub(sequence - 1).min(2 * farthest);
+        all.extend((0..2 * sequence - 1).map(|at| given[column(at)]));
+    }
+    Ok(all)
+}
+
+/// What turns sums of queries with keys into scores.
+struct Scores<'a> {
+    sums: &'a [i32],
+    /// What is added to each score; empty if nothing is.
+    bias: &'a [i32],
+    alpha: i32,
+    shift: u8,
 }
 
 /// What turns sums of weights with values into means.
@@ -122,11 +165,19 @@ pub(in crate::execute) fn context(task: &Task<'_>, output: &mut Tensor) -> Resul
 
 vectorise! {
     /// The place in the table of each score, by its distance from the largest.
-    fn distances(to: &mut [u8], scores: &mut [i32], sums: &[i32], alpha: i32, shift: u8) {
+    fn distances(to: &mut [u8], scores: &mut [i32], how: &Scores<'_>) {
         let mut most = i32::MIN;
-        for (score, &sum) in scores.iter_mut().zip(sums) {
-            *score = sat32(rsh_product(sum, alpha, shift));
-            most = most.max(*score);
+        if how.bias.is_empty() {
+            for (score, &sum) in scores.iter_mut().zip(how.sums) {
+                *score = sat32(rsh_product(sum, how.alpha, how.shift));
+                most = most.max(*score);
+            }
+        } else {
+            for ((score, &sum), &bias) in scores.iter_mut().zip(how.sums).zip(how.bias) {
+                let own = sat32(rsh_product(sum, how.alpha, how.shift));
+                *score = own.saturating_add(bias);
+                most = most.max(*score);
+            }
         }
         for (to, &score) in to.iter_mut().zip(&*scores) {
             // Exact: no score is above the largest.

@@ -10,18 +10,14 @@
 // Weights are stored less this, so that 0..=127 become operands.
 constexpr int32_t WEIGHT_OFFSET = 64;
 
-// Rows (item, head, i) of columns j, for `batch` items. q and k have `columns`
-// columns of type 1 and one row a token. `alpha` is heads×1, `table` 256×1 of
-// type 2, `lengths` batch×1 or null. `sums`, with the output's rows and
-// `sums_stride` entries a row, are the products of q and k, or null. If an
-// item's length is not in 1..=sequence, its rows are zeros, and `error` becomes
-// the minimum of itself and the item's number.
-extern "C" __global__ void __launch_bounds__(256)
-    step_attention_weights(const int8_t* q, const int8_t* k, const int32_t* alpha,
-                           const int16_t* table, const int32_t* lengths, const int32_t* sums,
-                           uint32_t sums_stride, int8_t* out, uint32_t batch, uint32_t sequence,
-                           uint32_t heads, uint32_t columns, uint32_t shift, uint32_t causal,
-                           uint32_t* error) {
+// What both kernels of weights compute. `biased(head, distance, score)` is the
+// score of a query and a key at the distance from the first to the second.
+template <class Biased>
+__device__ __forceinline__ void attention_weights(
+    const int8_t* q, const int8_t* k, const int32_t* alpha, const int16_t* table,
+    const int32_t* lengths, const int32_t* sums, uint32_t sums_stride, int8_t* out, uint32_t batch,
+    uint32_t sequence, uint32_t heads, uint32_t columns, uint32_t shift, uint32_t causal,
+    uint32_t* error, const Biased& biased) {
     __shared__ int32_t entries[256];
     entries[threadIdx.x] = clamp(table[threadIdx.x], 0, 127) - WEIGHT_OFFSET;
     __syncthreads();
@@ -51,7 +47,8 @@ extern "C" __global__ void __launch_bounds__(256)
     auto score = [=](uint32_t j) {
         int32_t sum = sums != nullptr ? sums[uint64_t(row) * sums_stride + j]
                                       : dot(query, keys + uint64_t(j) * stride, d, by_words);
-        return sat32(rsh_product(sum, factor, shift));
+        // A sequence has at most 2^16 tokens.
+        return biased(head, int32_t(j) - int32_t(i), sat32(rsh_product(sum, factor, shift)));
     };
     int32_t top = -2147483647 - 1;
     if (is_true) {
@@ -67,6 +64,43 @@ extern "C" __global__ void __launch_bounds__(256)
         // No score is above the largest one.
         return exponentials[min(uint32_t(top) - uint32_t(score(j)), 255u)];
     });
+}
+
+// Rows (item, head, i) of columns j, for `batch` items. q and k have `columns`
+// columns of type 1 and one row a token. `alpha` is heads×1, `table` 256×1 of
+// type 2, `lengths` batch×1 or null. `sums`, with the output's rows and
+// `sums_stride` entries a row, are the products of q and k, or null. If an
+// item's length is not in 1..=sequence, its rows are zeros, and `error` becomes
+// the minimum of itself and the item's number.
+extern "C" __global__ void __launch_bounds__(256)
+    step_attention_weights(const int8_t* q, const int8_t* k, const int32_t* alpha,
+                           const int16_t* table, const int32_t* lengths, const int32_t* sums,
+                           uint32_t sums_stride, int8_t* out, uint32_t batch, uint32_t sequence,
+                           uint32_t heads, uint32_t columns, uint32_t shift, uint32_t causal,
+                           uint32_t* error) {
+    attention_weights(q, k, alpha, table, lengths, sums, sums_stride, out, batch, sequence, heads,
+                      columns, shift, causal, error,
+                      [](uint32_t, int32_t, int32_t score) { return score; });
+}
+
+// As `step_attention_weights`, with `bias`, heads×`distances`, added to scores.
+// The number of distances is odd. The middle column is for a query's own token.
+// Tokens beyond the first or the last column have that column's bias.
+extern "C" __global__ void __launch_bounds__(256)
+    step_relative_attention_weights(const int8_t* q, const int8_t* k, const int32_t* alpha,
+                                    const int16_t* table, const int32_t* lengths,
+                                    const int32_t* sums, uint32_t sums_stride, int8_t* out,
+                                    uint32_t batch, uint32_t sequence, uint32_t heads,
+                                    uint32_t columns, uint32_t shift, uint32_t causal,
+                                    uint32_t* error, const int32_t* bias, uint32_t distances) {
+    // Exact: at most 2^16 columns.
+    int32_t last = int32_t(distances / 2);
+    attention_weights(q, k, alpha, table, lengths, sums, sums_stride, out, batch, sequence, heads,
+                      columns, shift, causal, error,
+                      [=](uint32_t head, int32_t distance, int32_t score) {
+                          uint32_t column = uint32_t(clamp(distance, -last, last) + last);
+                          return sat32(int64_t(score) + bias[uint64_t(head) * distances + column]);
+                      });
 }
 
 // Sums of the entries of rows of type 1. A warp for each padded row; `out` has

@@ -88,7 +88,7 @@
             only_this: false,
         },
         text: include_str!("steps_attention.compute_61.ptx"),
-        entries: &["step_attention_weights", "step_row_totals", "step_attention_context"],
+        entries: &["step_attention_weights", "step_relative_attention_weights", "step_row_totals", "step_attention_context"],
     },
     Ptx {
         file: "steps_move",

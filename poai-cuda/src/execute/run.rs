@@ -278,7 +278,7 @@ fn named(local: &Local<'_>, slots: &[Arc<Memory>], step: usize) -> Option<Named>
             let table = local.slots.get(local.inputs)?;
             (0, 0, table.rows.saturating_sub(1))
         }
-        Op::AttentionWeights { .. } => lengths(2),
+        Op::AttentionWeights { .. } | Op::RelativeAttentionWeights { .. } => lengths(2),
         Op::MeanPool => lengths(1),
         _ => return None,
     };

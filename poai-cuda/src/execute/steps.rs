@@ -43,6 +43,7 @@ pub(crate) fn has_kernels(op: &Op) -> bool {
             | Op::GroupUnfold(_)
             | Op::GroupLinear { .. }
             | Op::Product { .. }
+            | Op::RelativeAttentionWeights { .. }
     )
 }
 
@@ -254,14 +255,23 @@ impl Ready<'_> {
             (Argument::U32(self.local.run.batch), Argument::U32(self.local.run.sequence));
         let (out, a, b, own) = (self.out(), self.slot(0), self.slot(1), Argument::Null);
         let (kernel, arguments): (_, Vec<Argument<'_>>) = match *self.local.op {
-            Op::AttentionWeights { heads, shift, causal, .. } => {
+            Op::AttentionWeights { heads, shift, causal, .. }
+            | Op::RelativeAttentionWeights { heads, shift, causal, .. } => {
                 let columns = Argument::U32(self.extent(0).columns);
                 let (alpha, table) = (self.constant(0), self.constant(1));
                 let memory = [a, b, alpha, table, self.optional(2), own, Argument::U32(0), out];
                 let heads = Argument::U32(heads);
                 let numbers =
                     [batch, sequence, heads, columns, small(shift), small(causal), self.error()];
-                ("step_attention_weights", [&memory[..], &numbers].concat())
+                let arguments = [&memory[..], &numbers].concat();
+                match self.local.op {
+                    Op::RelativeAttentionWeights { .. } => {
+                        let distances = self.extent(self.local.inputs + 2).columns;
+                        let bias = [self.constant(2), Argument::U32(distances)];
+                        ("step_relative_attention_weights", [&arguments[..], &bias].concat())
+                    }
+                    _ => ("step_attention_weights", arguments),
+                }
             }
             Op::AttentionContext { heads, shifts, .. } => {
                 let memory = [a, b, self.constant(0), own, Argument::U32(0), own, out];

@@ -47,6 +47,9 @@ def step_of(kind, sizes, batch, sequence, again):
         case "attention weights":
             rows = batch * c * sequence
             return Step(kind, hidden, 1, sequence, rows, sequence, 1, heads=c, lengths=again)
+        case "relative attention weights":
+            rows, biases = batch * c * sequence, [(c, 2 * a - 1)]
+            return Step(kind, hidden, 1, sequence, rows, sequence, 1, heads=c, constants=biases, lengths=again)
         case "attention context":
             item = c * sequence
             return Step(kind, sequence, 1, item, batch * sequence, hidden, 2, tile_columns=32, heads=c)
@@ -129,7 +132,7 @@ def main():
             kind, *numbers = LINE.fullmatch(line.strip()).groups()
             *sizes, batch, sequence, known = map(int, numbers)
             key = (kind, *sizes, batch, sequence)
-            # Attention weights come twice, the second time with lengths, and
+            # Attention weights of either kind come twice, the second time with lengths, and
             # products, the second time of rows for every token.
             again = key in seen or (kind == "product" and sequence > 1)
             step = step_of(kind, sizes, batch, sequence, again)

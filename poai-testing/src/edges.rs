@@ -2,6 +2,7 @@
 //! entries, ties, shifts of 0 and 62, single rows, lengths, masks, pads.
 
 mod imported;
+mod relative;
 
 use super::zoo::entries;
 use poai_core::program::{
@@ -129,6 +130,7 @@ pub fn cases() -> Vec<ProgramCase> {
     attention(&mut edges);
     shapes(&mut edges);
     imported::cases(&mut edges);
+    relative::cases(&mut edges);
     edges.0
 }
 

@@ -26,5 +26,9 @@ pub fn runs() -> Vec<ZooRun> {
         let (network, inputs) = (zoo::gates(), zoo::small_images(&run));
         ZooRun { name: "gates", network, run, inputs }
     });
-    encoder.into_iter().chain(classifier).chain(gates).collect()
+    let relative = [run(3, 40), run(2, 1), run(5, 7)].map(|run| {
+        let (network, inputs) = (zoo::relative(), zoo::states(&run));
+        ZooRun { name: "relative", network, run, inputs }
+    });
+    encoder.into_iter().chain(classifier).chain(gates).chain(relative).collect()
 }

@@ -70,16 +70,18 @@ pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
 }
 
 /// All programs' traces, made once.
-pub fn traces() -> &'static [Trace; 3] {
-    static TRACES: OnceLock<[Trace; 3]> = OnceLock::new();
+pub fn traces() -> &'static [Trace; 4] {
+    static TRACES: OnceLock<[Trace; 4]> = OnceLock::new();
     TRACES.get_or_init(|| {
         let encoder = RunShape { batch: 3, sequence: 40 };
         let classifier = RunShape { batch: 7, sequence: 1 };
         let gates = RunShape { batch: 3, sequence: 1 };
+        let relative = RunShape { batch: 2, sequence: 21 };
         [
             run(zoo::encoder(), encoder, zoo::tokens(&encoder)),
             run(zoo::classifier(), classifier, zoo::images(&classifier)),
             run(zoo::gates(), gates, zoo::small_images(&gates)),
+            run(zoo::relative(), relative, zoo::states(&relative)),
         ]
     })
 }

@@ -224,3 +224,47 @@ pub fn small_images(run: &RunShape) -> Vec<Tensor> {
     let rows = 48 * run.batch as usize;
     vec![Tensor::new(rows, 4, Dtype::I8, &entries("small images", rows * 4, -64, 63)).unwrap()]
 }
+
+/// Attention whose scores have biases by distance, once with lengths and few
+/// distances, and once of earlier tokens and with more distances than tokens.
+pub fn relative() -> Network {
+    let (hidden, heads, one) = (24, 3, Dim::fixed(1));
+    let states = Form::new(Dim::TOKENS, Dim::fixed(hidden as u32), Dtype::I8);
+    let mut zoo = Zoo::new(&[states, Form::new(one, one, Dtype::I32)]);
+    let (x, lengths) = (zoo.builder.input(0), zoo.builder.input(1));
+    let query = zoo.linear(&[x], hidden, hidden, Clamp::SYMMETRIC);
+    let key = zoo.linear(&[x], hidden, hidden, Clamp::SYMMETRIC);
+    let value = zoo.linear(&[x], hidden, hidden, Clamp::SYMMETRIC);
+    let value = zoo.step(Op::Transpose, &[value]);
+    let alpha = zoo.constant((heads, 1), Dtype::I32, 1 << 15, 1 << 16);
+    let table = zoo.exponentials();
+    let bias = zoo.constant((heads, 2 * 6 - 1), Dtype::I32, -90, 90);
+    let (heads, shift) = (heads as u32, 20);
+    let causal = false;
+    let op = Op::RelativeAttentionWeights { heads, alpha, shift, table, causal, bias };
+    let weights = zoo.step(op, &[query, key, lengths]);
+    let scale = zoo.constant((hidden, 1), Dtype::I32, 1 << 13, 1 << 15);
+    let x = zoo.step(Op::AttentionContext { heads, scale, shifts: [12, 20] }, &[weights, value]);
+    let clamp = Clamp::full(Dtype::I8);
+    let x = zoo.step(Op::Requantise { multiplier: 5, shift: 3, clamp }, &[x]);
+    let alpha = zoo.constant((1, 1), Dtype::I32, 1 << 13, 1 << 14);
+    let bias = zoo.constant((1, 2 * 90 - 1), Dtype::I32, -90, 90);
+    let (heads, causal) = (1, true);
+    let op = Op::RelativeAttentionWeights { heads, alpha, shift, table, causal, bias };
+    let weights = zoo.step(op, &[x, x]);
+    let value = zoo.step(Op::Transpose, &[x]);
+    let scale = zoo.constant((hidden, 1), Dtype::I32, 1 << 13, 1 << 15);
+    zoo.step(Op::AttentionContext { heads, scale, shifts: [12, 18] }, &[weights, value]);
+    zoo.finish()
+}
+
+/// States and lengths for [`relative`].
+pub fn states(run: &RunShape) -> Vec<Tensor> {
+    let (batch, sequence) = (run.batch as usize, run.sequence as usize);
+    let states = entries("states", batch * sequence * 24, -64, 63);
+    let lengths = entries("lengths of states", batch, 1, sequence as i32);
+    vec![
+        Tensor::new(batch * sequence, 24, Dtype::I8, &states).unwrap(),
+        Tensor::new(batch, 1, Dtype::I32, &lengths).unwrap(),
+    ]
+}

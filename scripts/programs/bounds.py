@@ -170,6 +170,13 @@ def memory(step, batch, sequence):
             pieces = 4 * blocks
             entries = [r * x, items * sequence * x, min(blocks, step.heads), 256]
             entries += [items] if step.lengths else []
+        case "relative attention weights":
+            items = touched(r, t, sequence * step.heads, batch)
+            blocks = touched(r, t, sequence, batch * step.heads)
+            pieces = 5 * blocks
+            entries = [r * x, items * sequence * x, min(blocks, step.heads), 256]
+            entries += [min(blocks, step.heads) * columns for _, columns in step.constants]
+            entries += [items] if step.lengths else []
         case "attention context":
             items = touched(r, t, sequence, batch)
             heads = touched(c, u, step.columns // step.heads, step.heads)

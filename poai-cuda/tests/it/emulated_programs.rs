@@ -57,6 +57,7 @@ fn programs_leave_the_cpus_traces() {
             (zoo::encoder(), encoder, zoo::tokens(&encoder)),
             (zoo::classifier(), classifier, zoo::images(&classifier)),
             (zoo::gates(), gates, zoo::small_images(&gates)),
+            (zoo::relative(), encoder, zoo::states(&encoder)),
         ] {
             let mining = Mining {
                 challenge: Challenge([3; 32]),

@@ -224,6 +224,7 @@ fn every_step_at_small_sizes() {
         ("encoder", zoo::encoder(), encoder, zoo::tokens(&encoder)),
         ("classifier", zoo::classifier(), classifier, zoo::images(&classifier)),
         ("gates", zoo::gates(), classifier, zoo::small_images(&classifier)),
+        ("relative", zoo::relative(), encoder, zoo::states(&encoder)),
     ];
     for cuda in &opened {
         let agree = |name: &str, network: &Network, run: &RunShape, inputs: &[Tensor], mined| {

@@ -5,7 +5,11 @@ use poai_core::program::Op;
 use poai_testing::emulated::{Arg, Kernels, Shape, input, values};
 
 fn check_weights(kernels: &Kernels, step: &Step) {
-    let Op::AttentionWeights { heads, shift, causal, .. } = step.op else { panic!() };
+    let (Op::AttentionWeights { heads, shift, causal, .. }
+    | Op::RelativeAttentionWeights { heads, shift, causal, .. }) = step.op
+    else {
+        panic!()
+    };
     let stride = step.output.columns as usize + 5;
     let sums = strided(&scores(step, heads), stride - 5, stride);
     for sums in [Arg::Null, words(&sums)] {
@@ -26,7 +30,13 @@ fn check_weights(kernels: &Kernels, step: &Step) {
             Arg::U32(causal.into()),
             error(),
         ];
-        step.check(kernels, "step_attention_weights", step.warps(), &args);
+        let Op::RelativeAttentionWeights { .. } = step.op else {
+            step.check(kernels, "step_attention_weights", step.warps(), &args);
+            continue;
+        };
+        let distances = step.extent(step.inputs + 2).columns;
+        let args = [&args[..], &[step.constant(2), Arg::U32(distances)]].concat();
+        step.check(kernels, "step_relative_attention_weights", step.warps(), &args);
     }
 }
 
@@ -108,9 +118,12 @@ fn totals(kernels: &Kernels, step: &Step) -> Vec<i32> {
 #[test]
 fn scores_become_weights_and_a_false_length_is_told() {
     let Some(kernels) = Kernels::compile("steps_attention.cu") else { return };
-    let steps = steps(|op| matches!(op, Op::AttentionWeights { .. }));
-    steps.iter().for_each(|step| check_weights(kernels, step));
-    assert!(steps.iter().any(|step| step.expected.is_err()));
+    let plain = steps(|op| matches!(op, Op::AttentionWeights { .. }));
+    let relative = steps(|op| matches!(op, Op::RelativeAttentionWeights { .. }));
+    for steps in [plain, relative] {
+        steps.iter().for_each(|step| check_weights(kernels, step));
+        assert!(steps.iter().any(|step| step.expected.is_err()));
+    }
 }
 
 #[test]

@@ -98,6 +98,8 @@ pub fn steps(kind: impl Fn(&Op) -> bool) -> Vec<Step> {
     all.extend(steps_of("classifier", &zoo::classifier(), &zoo::images(&run), run));
     let run = RunShape { batch: 3, sequence: 1 };
     all.extend(steps_of("gates", &zoo::gates(), &zoo::small_images(&run), run));
+    let run = RunShape { batch: 3, sequence: 40 };
+    all.extend(steps_of("relative", &zoo::relative(), &zoo::states(&run), run));
     for case in edges::cases() {
         // Networks without such a step need not run.
         let program = case.network.program();

@@ -227,6 +227,7 @@ fn networks_run_on_both() {
         (zoo::encoder(), tokens, zoo::tokens(&tokens)),
         (zoo::classifier(), images, zoo::images(&images)),
         (zoo::gates(), images, zoo::small_images(&images)),
+        (zoo::relative(), tokens, zoo::states(&tokens)),
     ];
     for (network, run, inputs) in cases {
         let root = |backend: Arc<dyn Device>| {

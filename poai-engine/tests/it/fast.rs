@@ -218,6 +218,22 @@ fn attention_of_narrow_and_wide_heads() {
                     causal,
                 };
                 check(&format!("weights {alpha} {shift}"), run, &inputs, &constants, op);
+                for farthest in [0, 3, sequence as usize + 9] {
+                    let range = if shift == 0 { I32.range() } else { (-300, 300) };
+                    let columns = 2 * farthest + 1;
+                    let bias = (2, columns, I32, mixed("bias", 2 * columns, range));
+                    let constants = [constants[0].clone(), constants[1].clone(), bias];
+                    let op = |ids: &[ConstantId]| Op::RelativeAttentionWeights {
+                        heads,
+                        alpha: ids[0],
+                        shift,
+                        table: ids[1],
+                        causal,
+                        bias: ids[2],
+                    };
+                    let about = format!("relative weights {alpha} {shift} {farthest}");
+                    check(&about, run, &inputs, &constants, op);
+                }
             }
         }
         let weights = Form::new(Dim::per_token(heads), Dim::TOKENS, I8);

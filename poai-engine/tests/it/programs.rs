@@ -126,7 +126,7 @@ fn products_that_are_mined_are_the_same() {
 
 #[test]
 fn encoding_is_canonical() {
-    for network in [zoo::encoder(), zoo::classifier(), zoo::gates()] {
+    for network in [zoo::encoder(), zoo::classifier(), zoo::gates(), zoo::relative()] {
         let program = network.program();
         let bytes = program.to_bytes();
         let decoded = Program::from_bytes(&bytes).unwrap();
@@ -227,7 +227,7 @@ fn bad_runs_are_refused() {
 
 #[test]
 fn products_are_told_from_other_steps() {
-    for network in [zoo::encoder(), zoo::classifier(), zoo::gates()] {
+    for network in [zoo::encoder(), zoo::classifier(), zoo::gates(), zoo::relative()] {
         let program = network.program();
         let run = RunShape { batch: 3, sequence: 5 };
         let (mut products, mut with_weights) = (0, 0);
@@ -235,7 +235,11 @@ fn products_are_told_from_other_steps() {
             let Some(step) = program.step_of(value) else { continue };
             let name = step.op.name();
             let weighted = matches!(name, "linear" | "group linear");
-            let of_values = matches!(name, "attention weights" | "attention context" | "product");
+            let attention = matches!(
+                name,
+                "attention weights" | "attention context" | "relative attention weights"
+            );
+            let of_values = attention || name == "product";
             let product = weighted || of_values;
             assert_eq!(step.op.is_product(), product, "{name}");
             // Products have multiply-accumulates, and no other steps do.
@@ -297,9 +301,9 @@ proptest! {
 
     #[test]
     fn decoding_never_panics(
-        which in 0usize..2, at in 0usize..4000, value: u8, cut in 0usize..4000,
+        which in 0usize..3, at in 0usize..4000, value: u8, cut in 0usize..4000,
     ) {
-        let mut bytes = [zoo_bytes, gates_bytes][which]().to_vec();
+        let mut bytes = [zoo_bytes, gates_bytes, relative_bytes][which]().to_vec();
         let at = at % bytes.len();
         bytes[at] = value;
         if cut % 3 == 0 {
@@ -360,6 +364,11 @@ fn zoo_bytes() -> &'static [u8] {
 fn gates_bytes() -> &'static [u8] {
     static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     BYTES.get_or_init(|| zoo::gates().program().to_bytes())
+}
+
+fn relative_bytes() -> &'static [u8] {
+    static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BYTES.get_or_init(|| zoo::relative().program().to_bytes())
 }
 
 /// A run and the search for a fraud stop between steps, and report each step.

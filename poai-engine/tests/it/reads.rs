@@ -89,7 +89,7 @@ fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
                 columns.iter().for_each(|column| add(1, &[row / own * other + column]));
             }
         }
-        Op::AttentionWeights { heads, .. } => {
+        Op::AttentionWeights { heads, .. } | Op::RelativeAttentionWeights { heads, .. } => {
             for &row in &rows {
                 let (item, head) = (row / sequence / heads, row / sequence % heads);
                 add(0, &[item * sequence + row % sequence]);
@@ -98,6 +98,9 @@ fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
                     add(2, &[item]);
                 }
                 add(constant, &[head]);
+                if let Op::RelativeAttentionWeights { .. } = local.op {
+                    add(constant + 2, &[head]);
+                }
             }
             add(constant + 1, &all(constant + 1));
         }
@@ -259,6 +262,6 @@ fn a_tile_reads_what_the_table_says() {
             }
         }
     }
-    assert_eq!(kinds.len(), 28, "{kinds:?}");
+    assert_eq!(kinds.len(), 29, "{kinds:?}");
     assert!(refused > 8, "no id and no number is out of range");
 }

@@ -16,10 +16,11 @@ fn root(model: &Session, run: &RunShape, inputs: Inputs) -> String {
 
 #[test]
 fn later_runs_are_as_the_first() {
-    let zoo: [(fn() -> Network, Inputs); 3] = [
+    let zoo: [(fn() -> Network, Inputs); 4] = [
         (zoo::encoder, zoo::tokens),
         (zoo::classifier, zoo::images),
         (zoo::gates, zoo::small_images),
+        (zoo::relative, zoo::states),
     ];
     for (network, inputs) in zoo {
         let model = model(network());

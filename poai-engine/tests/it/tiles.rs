@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// One op for each way of cutting tiles.
-fn ops() -> [Op; 8] {
+fn ops() -> [Op; 9] {
     let constant = ConstantId(0);
     let clamp = Clamp::full(Dtype::I8);
     [
@@ -32,6 +32,14 @@ fn ops() -> [Op; 8] {
             clamp,
         },
         Op::Product { blocks: 1, shift: 0, clamp },
+        Op::RelativeAttentionWeights {
+            heads: 1,
+            alpha: constant,
+            shift: 0,
+            table: constant,
+            causal: false,
+            bias: constant,
+        },
     ]
 }
 
@@ -53,7 +61,7 @@ proptest! {
     /// one row for mean pool, and 32 whole rows for the others. The last tiles
     /// extend over the padding.
     #[test]
-    fn tiles_are_counted_row_by_row(which in 0usize..8, output in extent()) {
+    fn tiles_are_counted_row_by_row(which in 0usize..9, output in extent()) {
         let ops = ops();
         let local = local(&ops[which], output, ONE);
         let grid = local.grid();
@@ -121,7 +129,7 @@ proptest! {
     #[test]
     fn the_first_difference_is_found(
         output in extent(),
-        which in 0usize..8,
+        which in 0usize..9,
         tile: prop::sample::Index,
         spoiled in prop::collection::vec((any::<prop::sample::Index>(), 1i32..60), 0..3),
         absent: bool,
@@ -196,7 +204,7 @@ fn blocks_of_rows() {
     let output = Extent::new(120, 7, Dtype::I16).unwrap();
     let run = RunShape { batch: 3, sequence: 20 };
     let blocks = ops().each_ref().map(|op| local(op, output, run).block_rows());
-    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32]);
+    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32, 20]);
 }
 
 /// A source of zeros.

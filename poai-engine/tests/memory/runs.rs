@@ -45,6 +45,7 @@ fn runs_take_no_more_than_their_bound() {
     for (network, run, inputs) in [
         (zoo::encoder(), encoder, zoo::tokens(&encoder)),
         (zoo::gates(), rows, zoo::small_images(&rows)),
+        (zoo::relative(), encoder, zoo::states(&encoder)),
         (deep(), rows, vec![input]),
     ] {
         let session = Session::new(network, Arc::new(Cpu::new())).unwrap();

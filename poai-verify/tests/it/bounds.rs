@@ -23,7 +23,7 @@ const FAR: f64 = 6.0;
 
 type Case = (fn() -> Network, fn(&RunShape) -> Vec<Tensor>, Vec<RunShape>);
 
-fn cases() -> [Case; 3] {
+fn cases() -> [Case; 4] {
     let shape = |(batch, sequence)| RunShape { batch, sequence };
     let encoder = [(1, 1), (1, 70), (2, 33), (3, 40), (5, 7), (33, 2), (40, 1), (2, 64), (4, 32)];
     let classifier = [(1, 1), (2, 1), (7, 1), (40, 1)];
@@ -32,6 +32,7 @@ fn cases() -> [Case; 3] {
         (zoo::encoder, zoo::tokens, encoder.map(shape).to_vec()),
         (zoo::classifier, zoo::images, classifier.map(shape).to_vec()),
         (zoo::gates, zoo::small_images, gates.map(shape).to_vec()),
+        (zoo::relative, zoo::states, encoder.map(shape).to_vec()),
     ]
 }
 
@@ -280,8 +281,8 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
         1..=3 => vec![form(fixed(a * b), fixed(c * d), i8)],
         4 => vec![form(fixed(a), fixed(b * d), i16)],
         5 => vec![form(Dim::TOKENS, fixed(a * b), i8)],
-        6 => vec![form(Dim::TOKENS, fixed(hidden), i8), form(Dim::TOKENS, fixed(hidden), i8)],
-        12 => vec![
+        6 | 20 => vec![form(Dim::TOKENS, fixed(hidden), i8), form(Dim::TOKENS, fixed(hidden), i8)],
+        12 | 21 => vec![
             form(Dim::TOKENS, fixed(hidden), i8),
             form(Dim::TOKENS, fixed(hidden), i8),
             form(fixed(1), fixed(1), i32),
@@ -345,6 +346,14 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
             clamp: Clamp::SYMMETRIC,
         },
         18 | 19 => Op::Product { blocks: c, shift: 1, clamp: Clamp::full(i16) },
+        20 | 21 => Op::RelativeAttentionWeights {
+            heads: c,
+            alpha: constant(c, 1, i32),
+            shift: 1,
+            table: constant(256, 1, i16),
+            causal: false,
+            bias: constant(c, 2 * a - 1, i32),
+        },
         _ => Op::Add { multipliers: [1; 2], shift: 1, clamp: Clamp::full(i16) },
     };
     builder.step("step", op, &values).ok()?;
@@ -367,7 +376,7 @@ fn table() -> String {
         [90, 2, 3, 64],
     ];
     let mut lines = String::new();
-    for kind in 0..20 {
+    for kind in 0..22 {
         for (sizes, (batch, sequence)) in sizes.into_iter().flat_map(|sizes| {
             [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24), (7, 16)].map(|run| (sizes, run))
         }) {

@@ -186,7 +186,7 @@ proptest! {
     /// party that committed to it.
     #[test]
     fn any_wrong_byte_is_proven(
-        which in 0..3usize, value in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(),
+        which in 0..4usize, value in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(),
         mask in 1..=255u8,
     ) {
         let trace = &traces()[which];

@@ -18,9 +18,10 @@ fn method() -> Method {
 #[test]
 fn a_full_check_decides_every_entry() {
     type Case = (Network, fn(&RunShape) -> Vec<Tensor>, RunShape);
-    let cases: [Case; 2] = [
+    let cases: [Case; 3] = [
         (zoo::encoder(), zoo::tokens, RunShape { batch: 3, sequence: 40 }),
         (zoo::classifier(), zoo::images, RunShape { batch: 7, sequence: 1 }),
+        (zoo::relative(), zoo::states, RunShape { batch: 2, sequence: 21 }),
     ];
     for (network, inputs, shape) in cases {
         let session = network.on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();

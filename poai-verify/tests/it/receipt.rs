@@ -99,7 +99,7 @@ fn every_field_that_a_trace_binds_is_checked() {
 
 #[test]
 fn the_header_is_checked_too() {
-    let [encoder, classifier, _] = traces();
+    let [encoder, classifier, ..] = traces();
     let receipt = encoder.receipt(JOB, PROVER);
     let refused = |header: &TraceHeader| checker(encoder).receipt(&receipt, header).unwrap_err();
     let error = checker(classifier).receipt(&receipt, &encoder.header()).unwrap_err();

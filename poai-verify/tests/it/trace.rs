@@ -74,7 +74,7 @@ proptest! {
     /// and no other tile of the value is.
     #[test]
     fn every_wrong_tile_is_found(
-        which in 0usize..3, step in 0usize..64, at: u32, other: u64, by in 1i32..1000,
+        which in 0usize..4, step in 0usize..64, at: u32, other: u64, by in 1i32..1000,
     ) {
         let trace = &traces()[which];
         let all: Vec<_> = steps(trace).collect();
@@ -105,7 +105,7 @@ proptest! {
 
     /// Detects every change to every byte of a fraud proof or an audit.
     #[test]
-    fn no_altered_message_convinces(which in 0usize..3, at: u32, bit in 0u8..8, cut: u32) {
+    fn no_altered_message_convinces(which in 0usize..4, at: u32, bit in 0u8..8, cut: u32) {
         let (trace, audit, proof) = &messages()[which];
         let checker = checker(trace);
         let flip = |bytes: &[u8]| {
@@ -131,8 +131,8 @@ proptest! {
 type Messages = (Trace, Vec<u8>, Vec<u8>);
 
 /// Traces with an honest audit and a fraud proof that proves nothing.
-fn messages() -> &'static [Messages; 3] {
-    static MESSAGES: OnceLock<[Messages; 3]> = OnceLock::new();
+fn messages() -> &'static [Messages; 4] {
+    static MESSAGES: OnceLock<[Messages; 4]> = OnceLock::new();
     MESSAGES.get_or_init(|| {
         traces().clone().map(|trace| {
             let audit = trace.audit(&trace.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
@@ -248,7 +248,7 @@ fn a_record_that_lies_is_a_fraud() {
 
 #[test]
 fn limits_and_programs_are_the_nodes_own() {
-    let [encoder, classifier, _] = traces();
+    let [encoder, classifier, ..] = traces();
     let audit = encoder.audit(&encoder.receipt(JOB, PROVER), &BEACON).unwrap().to_bytes();
     assert!(matches!(
         checker(classifier).check_audit(&encoder.receipt(JOB, PROVER), &BEACON, &audit),

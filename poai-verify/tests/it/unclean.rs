@@ -114,6 +114,11 @@ fn unclean_values_are_convicted_by_their_makers_and_readers() {
             RunShape { batch: 1, sequence: 1 },
             zoo::small_images(&RunShape { batch: 1, sequence: 1 }),
         ),
+        run(
+            zoo::relative(),
+            RunShape { batch: 2, sequence: 9 },
+            zoo::states(&RunShape { batch: 2, sequence: 9 }),
+        ),
     ];
     let mut seen = BTreeSet::new();
     for trace in &small {
@@ -235,7 +240,7 @@ fn unclean_inputs_are_convicted_by_their_rows() {
             }
         }
     }
-    assert_eq!(count, 4 + 6 + 6, "ids and lengths, images, and small images");
+    assert_eq!(count, 4 + 6 + 6 + 8, "ids and lengths, two kinds of images, states and lengths");
 }
 
 #[test]

@@ -18,8 +18,9 @@ fn no_full_check_takes_more_memory_than_its_bound() {
     for (network, inputs, run, far) in [
         (zoo::encoder(), zoo::tokens as fn(&RunShape) -> _, tokens, 60),
         (zoo::classifier(), zoo::images, images, 60),
-        // Its narrow rows are mostly padding, which a bound counts.
+        // Their narrow rows are mostly padding, which a bound counts.
         (zoo::gates(), zoo::small_images, images, 100),
+        (zoo::relative(), zoo::states, tokens, 100),
     ] {
         let session = network.on(device()).unwrap();
         let asked = (run, inputs(&run));

@@ -13,6 +13,7 @@ fn no_tile_takes_more_memory_than_its_bound() {
     for (batch, sequence) in [(1, 1), (3, 40), (40, 1), (2, 70), (9, 8)] {
         let shape = RunShape { batch, sequence };
         traces.push(run(zoo::encoder(), shape, zoo::tokens(&shape)));
+        traces.push(run(zoo::relative(), shape, zoo::states(&shape)));
     }
     for batch in [1, 7] {
         let shape = RunShape { batch, sequence: 1 };

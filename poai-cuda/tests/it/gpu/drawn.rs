@@ -203,7 +203,16 @@ impl Chain<'_> {
         let (alpha, table) = (self.given(heads, 1, Dtype::I32, &alphas), self.exponentials());
         let (shift, causal) = (self.shift(), self.draw.below(2) == 0);
         let inputs: Vec<ValueId> = [x, x].into_iter().chain(lengths).collect();
-        let op = Op::AttentionWeights { heads, alpha, shift, table, causal };
+        let op = match self.draw.below(2) {
+            0 => Op::AttentionWeights { heads, alpha, shift, table, causal },
+            _ => {
+                let columns = 1 + 2 * self.draw.below(20) as usize;
+                let biases = heads as usize * columns;
+                let biases: Vec<i32> = (0..biases).map(|_| self.draw.within((-400, 400))).collect();
+                let bias = self.given(heads, columns as u32, Dtype::I32, &biases);
+                Op::RelativeAttentionWeights { heads, alpha, shift, table, causal, bias }
+            }
+        };
         let weights = self.step(op, &inputs)?;
         let values = self.step(Op::Transpose, &[x])?;
         let scale = self.constant(width, 1, Dtype::I32);

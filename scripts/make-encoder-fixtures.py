@@ -31,6 +31,8 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     DistilBertConfig,
+    ElectraConfig,
+    MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
     XLMRobertaConfig,
@@ -55,6 +57,8 @@ WORDS = (
     "##e 中 文"
 )
 HIDDEN, POSITIONS = 32, 24
+# Of more tokens than the distances that have biases of their own in MPNet.
+LONG = " ".join([TEXTS[-1]] * 5)
 SIZES = {"hidden_size": HIDDEN, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": POSITIONS}
 
 
@@ -64,6 +68,14 @@ def word_piece(folder, lower=None):
     if lower is not None:
         config = {"do_lower_case": lower, "tokenizer_class": "BertTokenizer", "model_max_length": POSITIONS}
         (folder / "tokenizer_config.json").write_text(json.dumps(config) + "\n")
+
+
+def word_piece_between(folder):
+    """vocab.txt of MPNet's kind: BERT's words between its own special tokens."""
+    words = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", *WORDS.split(), "<mask>"])
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    config = {"do_lower_case": True, "tokenizer_class": "MPNetTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config) + "\n")
 
 
 def word_piece_json(folder):
@@ -158,6 +170,25 @@ CASES = {
         "below": "0_Transformer",
         "modules": [pooling("mean_sqrt_len_tokens"), NORMALIZE],
     },
+    "mpnet-long": {
+        "config": lambda words: MPNetConfig(
+            vocab_size=words, num_hidden_layers=2, **{**SIZES, "max_position_embeddings": 132}
+        ),
+        "tokens": word_piece_between,
+        "texts": [LONG],
+        "prefix": "mpnet.",
+        "dtype": torch.float16,
+        "modules": [pooling("mean_tokens"), dense(24, "activation.Tanh", True), NORMALIZE],
+    },
+    "electra": {
+        "config": lambda words: ElectraConfig(
+            vocab_size=words, num_hidden_layers=1, embedding_size=HIDDEN, **SIZES
+        ),
+        "tokens": lambda folder: word_piece(folder, lower=True),
+        "prefix": "electra.",
+        "dtype": torch.bfloat16,
+        "modules": [pooling("cls_token"), NORMALIZE],
+    },
 }
 
 
@@ -169,6 +200,9 @@ def randomise(module, seed):
             drawn = torch.randn(entries.shape, generator=numbers)
             if "norm" in name.lower():
                 entries.copy_((1.0 if name.endswith("weight") else 0.0) + 0.1 * drawn)
+            elif "relative" in name:
+                # So that biases change scores by as much as products do.
+                entries.copy_(1.5 * drawn)
             elif "embeddings" in name:
                 entries.copy_(0.5 * drawn)
             else:
@@ -231,10 +265,12 @@ def make(folder, seed, case):
     (folder / "modules.json").write_text(json.dumps(listed, indent=1) + "\n")
 
     whole = SentenceTransformer(str(folder), device="cpu")
-    whole.max_seq_length = limit or POSITIONS - (2 if "roberta" in model.config.model_type else 0)
-    ids = [whole.tokenizer(text, truncation=True, max_length=whole.max_seq_length)["input_ids"] for text in TEXTS]
-    embeddings = whole.encode(TEXTS, batch_size=1)
-    expected = {"texts": TEXTS, "ids": ids, "embeddings": [[round(float(x), 7) for x in row] for row in embeddings]}
+    before = 2 if model.config.model_type in ("roberta", "xlm-roberta", "mpnet") else 0
+    whole.max_seq_length = limit or model.config.max_position_embeddings - before
+    texts = TEXTS + case.get("texts", [])
+    ids = [whole.tokenizer(text, truncation=True, max_length=whole.max_seq_length)["input_ids"] for text in texts]
+    embeddings = whole.encode(texts, batch_size=1)
+    expected = {"texts": texts, "ids": ids, "embeddings": [[round(float(x), 7) for x in row] for row in embeddings]}
     if case["config"](8).model_type == "bert" and "modules" not in case:
         # Without modules.json: sentence-transformers adds the mean, and poai the length 1.
         shutil.rmtree(folder / "1_Pooling")

@@ -28,6 +28,7 @@ enum Kind {
     Bert,
     Roberta,
     DistilBert,
+    Mpnet,
 }
 
 /// Changes of one tensor.
@@ -88,6 +89,17 @@ fn tensors(kind: Kind) -> Vec<Tensor> {
             };
             format!("transformer.layer.0.{name}")
         }
+        Kind::Mpnet => {
+            let name = match name {
+                "attention.self.query" => "attention.attn.q",
+                "attention.self.key" => "attention.attn.k",
+                "attention.self.value" => "attention.attn.v",
+                "attention.output.dense" => "attention.attn.o",
+                "attention.output.LayerNorm" => "attention.LayerNorm",
+                other => other,
+            };
+            format!("encoder.layer.0.{name}")
+        }
     };
     for (name, outputs, inputs) in [
         ("attention.self.query", HIDDEN, &[HIDDEN][..]),
@@ -100,6 +112,9 @@ fn tensors(kind: Kind) -> Vec<Tensor> {
         ("output.LayerNorm", HIDDEN, &[]),
     ] {
         linear(&names(name), outputs, inputs);
+    }
+    if let Kind::Mpnet = kind {
+        all.push(("encoder.relative_attention_bias.weight".to_owned(), vec![32, 2]));
     }
     let tensor = |(name, shape): (String, Vec<u8>)| {
         let shape: Vec<usize> = shape.into_iter().map(usize::from).collect();
@@ -163,6 +178,7 @@ fn config(kind: Kind, changes: &[(u8, u8)]) -> Vec<u8> {
         Kind::Bert => "bert",
         Kind::Roberta => "roberta",
         Kind::DistilBert => "distilbert",
+        Kind::Mpnet => "mpnet",
     };
     let mut config = json!({
         "model_type": kind, "hidden_act": "gelu", "position_embedding_type": "absolute",

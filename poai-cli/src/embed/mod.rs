@@ -28,7 +28,7 @@ const BATCH_TOKENS: usize = 4096;
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The model's directory, as transformers or sentence-transformers saves a
-    /// BERT, DistilBERT, RoBERTa or XLM-RoBERTa: config.json, safetensors, a
+    /// BERT, DistilBERT, MPNet, RoBERTa or XLM-RoBERTa: config.json, safetensors, a
     /// tokeniser, and optionally modules.json with Pooling, Dense and Normalize.
     /// scripts/fetch-minilm.sh of the repository makes the default.
     #[arg(long, value_name = "DIR", default_value = "target/minilm")]

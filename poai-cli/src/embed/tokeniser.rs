@@ -33,7 +33,7 @@ impl Tokeniser {
             let made = Tokenizer::from_file(&path).map(|made| obey(made, &stated));
             (path, made)
         } else if let Some(path) = found("vocab.txt") {
-            let made = of_words(&path, &stated);
+            let made = of_words(&path, &stated, is_mpnet(directory, &stated)?);
             (path, made)
         } else if let (Some(path), Some(merges)) = (found("vocab.json"), found("merges.txt")) {
             let made = of_byte_pairs(&path, &merges, &stated);
@@ -96,11 +96,11 @@ fn settings(normaliser: BertNormalizer, stated: &Value) -> BertNormalizer {
 }
 
 /// The settings of `tokenizer_config.json` replace those of `tokenizer.json` if
-/// the tokeniser is of BERT's class, as in transformers.
+/// the tokeniser is of BERT's class or one like it, as in transformers.
 fn obey(mut tokenizer: Tokenizer, stated: &Value) -> Tokenizer {
     let class = stated["tokenizer_class"].as_str().unwrap_or("BertTokenizer");
     if let Some(NormalizerWrapper::BertNormalizer(normaliser)) = tokenizer.get_normalizer()
-        && (class.starts_with("Bert") || class.starts_with("DistilBert"))
+        && ["Bert", "DistilBert", "Electra", "MPNet"].iter().any(|own| class.starts_with(own))
     {
         let normaliser = settings(*normaliser, stated);
         tokenizer.with_normalizer(Some(normaliser));
@@ -123,12 +123,31 @@ fn add_special(tokenizer: &mut Tokenizer, tokens: &[&str]) {
     tokenizer.add_special_tokens(&known);
 }
 
-/// BERT's tokeniser, of its words.
-fn of_words(path: &Path, stated: &Value) -> tokenizers::Result<Tokenizer> {
+/// Whether words are those of MPNet: what the tokeniser's file states, else the
+/// model's.
+fn is_mpnet(directory: &Path, stated: &Value) -> Result<bool, ModelError> {
+    if let Some(class) = stated["tokenizer_class"].as_str() {
+        return Ok(class.starts_with("MPNet"));
+    }
+    Ok(fields(&directory.join("config.json"))?["model_type"] == "mpnet")
+}
+
+/// The tokeniser of BERT, of its words. MPNet's has other special tokens, and
+/// BERT's are words as any.
+fn of_words(path: &Path, stated: &Value, mpnet: bool) -> tokenizers::Result<Tokenizer> {
     let words = WordPiece::from_file(&path.to_string_lossy()).unk_token("[UNK]".into()).build()?;
     let mut tokenizer = Tokenizer::new(words);
-    let ends = BertProcessing::new(end(&tokenizer, "[SEP]")?, end(&tokenizer, "[CLS]")?);
-    add_special(&mut tokenizer, &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"]);
+    let [first, last] = if mpnet { ["<s>", "</s>"] } else { ["[CLS]", "[SEP]"] };
+    let ends = BertProcessing::new(end(&tokenizer, last)?, end(&tokenizer, first)?);
+    if mpnet {
+        add_special(&mut tokenizer, &["<s>", "</s>", "[UNK]", "<pad>"]);
+        // It takes the space before it.
+        if tokenizer.token_to_id("<mask>").is_some() {
+            tokenizer.add_special_tokens(&[AddedToken::from("<mask>", true).lstrip(true)]);
+        }
+    } else {
+        add_special(&mut tokenizer, &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"]);
+    }
     tokenizer
         .with_normalizer(Some(settings(BertNormalizer::default(), stated)))
         .with_pre_tokenizer(Some(BertPreTokenizer))
@@ -171,6 +190,8 @@ mod tests {
             ("distilbert-tanh", 24),
             ("roberta-dense", 22),
             ("xlm-roberta-shards", 22),
+            ("mpnet-long", 130),
+            ("electra", 24),
         ] {
             let file = std::fs::read(case(name).join("expected.json")).unwrap();
             let expected: Value = serde_json::from_slice(&file).unwrap();
@@ -218,8 +239,31 @@ mod tests {
 
     #[test]
     fn texts_may_name_special_tokens() {
-        let tokens = tokens("bert", "{}", "{}", "the [MASK] sat");
-        assert_eq!(tokens, ["[CLS]", "the", "[MASK]", "sat", "[SEP]"]);
+        let own = tokens("bert", "{}", "{}", "the [MASK] sat");
+        assert_eq!(own, ["[CLS]", "the", "[MASK]", "sat", "[SEP]"]);
+        let mpnet = r#"{"tokenizer_class": "MPNetTokenizer"}"#;
+        let own = tokens("mpnet-long", mpnet, "{}", "The <mask> sat [MASK]");
+        let words = ["<s>", "the", "<mask>", "sat", "[UNK]", "[UNK]", "[UNK]", "</s>"];
+        assert_eq!(own, words);
+    }
+
+    /// Without tokenizer_config.json, config.json says whose words they are.
+    #[test]
+    fn the_words_are_those_of_the_model() {
+        let model = tempfile::tempdir().unwrap();
+        let from = case("mpnet-long");
+        std::fs::copy(from.join("vocab.txt"), model.path().join("vocab.txt")).unwrap();
+        let ends = |kind: &str| {
+            let config = format!(r#"{{"model_type": "{kind}"}}"#);
+            std::fs::write(model.path().join("config.json"), config).unwrap();
+            let mut tokeniser = Tokeniser::load(model.path()).unwrap();
+            tokeniser.cut(24).unwrap();
+            let ids = tokeniser.ids(&["cat"]).unwrap().remove(0);
+            let word = |at: usize| tokeniser.tokenizer.id_to_token(ids[at]).unwrap();
+            (ids.len(), word(0), word(2))
+        };
+        assert_eq!(ends("mpnet"), (3, "<s>".into(), "</s>".into()));
+        assert_eq!(ends("bert"), (3, "[CLS]".into(), "[SEP]".into()));
     }
 
     #[test]

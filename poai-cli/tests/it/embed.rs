@@ -192,6 +192,8 @@ fn embeddings_are_close_to_those_of_the_libraries() {
         ("distilbert-tanh", "mean of the tokens, product 32→16 with tanh", 24),
         ("roberta-dense", "mean of the tokens, product 32→24, length 1", 22),
         ("xlm-roberta-shards", "mean of the tokens, length 1", 22),
+        ("mpnet-long", "mean of the tokens, product 32→24 with tanh, length 1", 130),
+        ("electra", "first token, length 1", 24),
     ] {
         let file = std::fs::read(case(name).join("expected.json")).unwrap();
         let expected: Value = serde_json::from_slice(&file).unwrap();
@@ -206,7 +208,7 @@ fn embeddings_are_close_to_those_of_the_libraries() {
             assert_eq!(own.len(), theirs.len(), "{name}");
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
             let cosine = dot(&own, &theirs) / (dot(&own, &own) * dot(&theirs, &theirs)).sqrt();
-            // Measured: at least 0.9987, calibrated with the bundled sentences.
+            // Measured: at least 0.9984, calibrated with the bundled sentences.
             assert!(cosine > 0.99, "{name}: {cosine}");
         }
     }
@@ -226,8 +228,6 @@ fn models_that_cannot_be_read_say_what_to_do() {
     std::fs::rename(&weights, model.path().join("pytorch_model.bin")).unwrap();
     fails("transformers.AutoModel.from_pretrained(DIR)");
     let config = model.path().join("config.json");
-    std::fs::write(&config, CONFIG.replace("\"bert\"", "\"mpnet\"")).unwrap();
-    fails("MPNet");
     std::fs::write(&config, CONFIG.replace("\"bert\"", "\"gpt2\"")).unwrap();
     fails("expected model_type to be bert, distilbert");
     std::fs::remove_file(model.path().join("vocab.txt")).unwrap();

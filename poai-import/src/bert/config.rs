@@ -1,24 +1,30 @@
 //! The fields of `config.json` that the reader uses.
 
 use super::BertError;
+use super::relative::BUCKETS;
 use serde::Deserialize;
 
 /// The largest `config.json` that is read, in bytes.
 const BYTES_MAX: usize = 1 << 20;
 /// The most columns: those of an operand that is mined.
 const WIDTH_MAX: u64 = 1 << 14;
+/// The values of `model_type` that are supported.
+const TYPES: &str = "bert, distilbert, electra, mpnet, roberta, xlm-roberta or camembert";
 
 /// The kind of an encoder: what its tensors are called, and what it adds to
 /// words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EncoderKind {
-    /// BERT.
+    /// BERT, or ELECTRA if its words have as many columns as its states.
     Bert,
     /// RoBERTa, XLM-RoBERTa or CamemBERT: positions begin after that of padding.
     Roberta,
     /// DistilBERT: tokens have no types.
     DistilBert,
+    /// MPNet: positions as RoBERTa's, no types, and scores with a bias by the
+    /// distance of two tokens.
+    Mpnet,
 }
 
 /// An encoder's sizes.
@@ -70,6 +76,8 @@ struct Fields {
     max_position_embeddings: Option<u64>,
     type_vocab_size: Option<u64>,
     pad_token_id: Option<u64>,
+    embedding_size: Option<u64>,
+    relative_attention_num_buckets: Option<u64>,
     layer_norm_eps: Option<f64>,
     is_decoder: Option<bool>,
 }
@@ -94,12 +102,14 @@ impl Config {
         let hidden = size("hidden_size", fields.hidden_size, WIDTH_MAX)?;
         let rows = size("max_position_embeddings", fields.max_position_embeddings, 1 << 14)?;
         let types = match (kind, fields.type_vocab_size) {
-            (EncoderKind::DistilBert, _) | (_, Some(0)) => 0,
+            (EncoderKind::DistilBert | EncoderKind::Mpnet, _) | (_, Some(0)) => 0,
             (_, types) => size("type_vocab_size", types.or(Some(2)), 1 << 10)?,
         };
         let (first_position, padding) = match kind {
-            EncoderKind::Roberta => {
-                let (id, limit) = (fields.pad_token_id.unwrap_or(1), rows as u64 - 1);
+            EncoderKind::Roberta | EncoderKind::Mpnet => {
+                // MPNet's is 1, whatever the file states.
+                let stated = fields.pad_token_id.filter(|_| kind == EncoderKind::Roberta);
+                let (id, limit) = (stated.unwrap_or(1), rows as u64 - 1);
                 // At least one row must remain for the first token.
                 let wrong = BertError::Limit { field: "pad_token_id", value: id, limit };
                 match u32::try_from(id) {
@@ -152,15 +162,22 @@ impl Fields {
             None | Some("bert") => EncoderKind::Bert,
             Some("roberta" | "xlm-roberta" | "camembert") => EncoderKind::Roberta,
             Some("distilbert") => EncoderKind::DistilBert,
-            Some("mpnet") => return Err(BertError::RelativePositions),
+            Some("electra") => {
+                self.electra()?;
+                EncoderKind::Bert
+            }
+            Some("mpnet") => EncoderKind::Mpnet,
             Some(other) => {
-                return Err(BertError::Unsupported {
-                    field: "model_type",
-                    value: other.chars().take(64).collect(),
-                    supported: "bert, distilbert, roberta, xlm-roberta or camembert",
-                });
+                let (got, supported) = (other.chars().take(64).collect(), TYPES);
+                return Err(BertError::ModelType { got, supported });
             }
         };
+        if let Some(buckets) = self.relative_attention_num_buckets
+            && (kind, buckets) != (EncoderKind::Mpnet, BUCKETS as u64)
+        {
+            let (field, supported) = ("relative_attention_num_buckets", "32, for mpnet only");
+            return Err(BertError::Unsupported { field, value: buckets.to_string(), supported });
+        }
         let named = [
             ("hidden_act", &self.hidden_act, "gelu"),
             ("position_embedding_type", &self.position_embedding_type, "absolute"),
@@ -176,5 +193,17 @@ impl Fields {
             return Err(BertError::Unsupported { field, value, supported: "false" });
         }
         Ok(kind)
+    }
+
+    /// Refuses an ELECTRA that projects its words: a BERT does not.
+    fn electra(&self) -> Result<(), BertError> {
+        // The class's default for both sizes.
+        let words = self.embedding_size.unwrap_or(128);
+        if words == self.hidden_size.unwrap_or(256) {
+            return Ok(());
+        }
+        let (field, value) = ("embedding_size", words.to_string());
+        let supported = "hidden_size, as in ELECTRA's base and large models";
+        Err(BertError::Unsupported { field, value, supported })
     }
 }

@@ -32,12 +32,18 @@ pub enum BertError {
         /// The largest permitted value.
         limit: u64,
     },
-    /// The positions are relative, as MPNet's are.
+    /// `config.json` states another type of network than those that are
+    /// supported.
     #[error(
-        "config.json: expected positions that are added to words, got the relative positions of \
-         MPNet, which no step computes; use an encoder of type bert, distilbert or roberta"
+        "config.json: expected model_type to be {supported}, got {got}; use an encoder of one of \
+         these types"
     )]
-    RelativePositions,
+    ModelType {
+        /// The type that the file states.
+        got: String,
+        /// The supported types.
+        supported: &'static str,
+    },
     /// A file of the model's directory cannot be read.
     #[error("{}: {source}", path.display())]
     Read {

@@ -118,6 +118,11 @@ impl Encoder {
             for head in 0..self.config.heads {
                 let own = s![tokens.clone(), head * d..(head + 1) * d];
                 let mut weights = q.slice(own).dot(&k.slice(own).t()) * scale;
+                if let Some(biases) = &self.weights.biases {
+                    for ((query, key), score) in weights.indexed_iter_mut() {
+                        *score += biases.of(head, query, key);
+                    }
+                }
                 for mut row in weights.rows_mut() {
                     let max = row.fold(f32::NEG_INFINITY, |max, &score| max.max(score));
                     row.mapv_inplace(|score| (score - max).exp());

@@ -1,8 +1,9 @@
 //! How much memory quantisation of an encoder takes, computed before it starts.
 
-use super::Encoder;
 use super::float::GROUP_TOKENS;
 use super::quantise::COMPARED;
+use super::relative::DISTANCES;
+use super::{Encoder, EncoderKind};
 
 /// Bytes of small things.
 const BASE: u64 = 4 << 20;
@@ -26,8 +27,10 @@ impl Encoder {
 
         let dense = layers * (4 * hidden * hidden + 2 * hidden * inner);
         let tables = (config.vocabulary + config.positions) as u64 * hidden;
+        // Those of MPNet's scores, as integers and while they are made.
+        let biases = if config.kind == EncoderKind::Mpnet { heads * DISTANCES as u64 } else { 0 };
         // Integers with their trees, and one constant's entries and floats.
-        let constants = 2 * dense + 3 * tables + 16 * tables.max(hidden * inner);
+        let constants = 2 * dense + 3 * tables + 16 * tables.max(hidden * inner) + 16 * biases;
 
         let compared = (COMPARED.1 as u64).max(longest).min(total);
         let scores = heads * longest.next_multiple_of(128);

@@ -10,6 +10,7 @@
 //! - `directory`: the files of a directory, and sentence-transformers' modules;
 //! - `tensors`: the tensors of safetensors files, each checked;
 //! - `weights`: the tensors that an encoder of each kind has;
+//! - `relative`: MPNet's biases of scores;
 //! - `head`: pooling, and what follows it;
 //! - `float`: the forward pass in f32;
 //! - `ranges`: the ranges of activations;
@@ -32,6 +33,7 @@ mod numbers;
 mod quantise;
 mod quantise_head;
 mod ranges;
+mod relative;
 mod tensors;
 mod weights;
 
@@ -103,7 +105,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`BertError`] if a sequence is empty or too long, or a token is outside
-    /// the vocabulary or is RoBERTa's padding.
+    /// the vocabulary or is the padding of RoBERTa or MPNet.
     pub fn check(&self, sequences: &[Vec<u32>]) -> Result<(), BertError> {
         for (sequence, ids) in sequences.iter().enumerate() {
             let limit = self.config.positions;

@@ -6,6 +6,7 @@ use super::numbers::{
     smoothing,
 };
 use super::ranges::{LayerRanges, Part, Ranges};
+use super::relative::DISTANCES;
 use super::weights::{Dense, Layer, Norm};
 use super::{BertError, Encoder, inputs};
 use crate::quantise::{Granularity, RangeMethod};
@@ -201,10 +202,18 @@ impl<'a> Assembly<'a> {
             self.constant("exponentials", 1, Dtype::I16, &exponentials())?,
             self.constant("gelu", 1, Dtype::I16, &gelu_table())?,
         ];
+        let biases = match &weights.biases {
+            Some(biases) => {
+                let integers = biases.integers();
+                Some(self.constant("score biases", DISTANCES, Dtype::I32, &integers)?)
+            }
+            None => None,
+        };
         let mut state = self.embeddings()?;
         let mut states = vec![state];
         for (index, (layer, ranges)) in weights.layers.iter().zip(&ranges.layers).enumerate() {
-            let part = LayerPart { name: format!("layer {index}"), layer, ranges, tables };
+            let name = format!("layer {index}");
+            let part = LayerPart { name, layer, ranges, tables, biases };
             let middle = self.attention(&part, state)?;
             state = self.feed_forward(&part, middle)?;
             states.push(state);
@@ -258,8 +267,11 @@ impl<'a> Assembly<'a> {
         // Exact: at most 2^14 heads and columns.
         let heads = heads as u32;
         let [table, _] = part.tables;
-        let weights =
-            Op::AttentionWeights { heads, alpha, shift: SCORE_SHIFT, table, causal: false };
+        let (shift, causal) = (SCORE_SHIFT, false);
+        let weights = match part.biases {
+            Some(bias) => Op::RelativeAttentionWeights { heads, alpha, shift, table, causal, bias },
+            None => Op::AttentionWeights { heads, alpha, shift, table, causal },
+        };
         let lengths = self.builder.input(1);
         let weights =
             self.builder.step(&part.step("attention weights"), weights, &[query, key, lengths])?;
@@ -399,6 +411,8 @@ struct LayerPart<'a> {
     ranges: &'a LayerRanges,
     /// The tables of exponentials and of GELU.
     tables: [ConstantId; 2],
+    /// The biases of scores, if the encoder has any.
+    biases: Option<ConstantId>,
 }
 
 impl LayerPart<'_> {

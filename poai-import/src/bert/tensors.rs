@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 
 /// Prefixes of the names of all tensors, by what saved the model.
-const PREFIXES: [&str; 4] = ["", "bert.", "roberta.", "distilbert."];
+const PREFIXES: [&str; 6] = ["", "bert.", "roberta.", "distilbert.", "electra.", "mpnet."];
 /// The tensor that shows which prefix a file has.
 const WORDS: &str = "embeddings.word_embeddings.weight";
 

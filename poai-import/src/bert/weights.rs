@@ -1,5 +1,6 @@
 //! An encoder's float tensors.
 
+use super::relative::Biases;
 use super::tensors::Tensors;
 use super::{BertError, Config, EncoderKind};
 use ndarray::{Array2, s};
@@ -41,6 +42,8 @@ pub(super) struct Weights {
     pub(super) positions: Array2<f32>,
     pub(super) norm: Norm,
     pub(super) layers: Vec<Layer>,
+    /// What MPNet adds to scores.
+    pub(super) biases: Option<Biases>,
 }
 
 impl Weights {
@@ -76,7 +79,11 @@ impl Weights {
             })
         };
         let layers = (0..config.layers).map(layer).collect::<Result<_, BertError>>()?;
-        Ok(Weights { words, positions, norm, layers })
+        let biases = match config.kind {
+            EncoderKind::Mpnet => Some(Biases::read(tensors, config)?),
+            EncoderKind::Bert | EncoderKind::Roberta | EncoderKind::DistilBert => None,
+        };
+        Ok(Weights { words, positions, norm, layers, biases })
     }
 }
 
@@ -114,6 +121,17 @@ fn names(kind: EncoderKind) -> Names {
             ],
             feed_forward: ["ffn.lin1", "ffn.lin2"],
             norms: ["sa_layer_norm", "output_layer_norm"],
+        },
+        EncoderKind::Mpnet => Names {
+            layer: "encoder.layer",
+            attention: [
+                "attention.attn.q",
+                "attention.attn.k",
+                "attention.attn.v",
+                "attention.attn.o",
+            ],
+            feed_forward: ["intermediate.dense", "output.dense"],
+            norms: ["attention.LayerNorm", "output.LayerNorm"],
         },
     }
 }

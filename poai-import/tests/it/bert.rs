@@ -239,7 +239,6 @@ fn unsupported_configurations_are_named() {
     for (from, to, name) in [
         ("\"gelu\"", "\"relu\"", "hidden_act"),
         ("\"absolute\"", "\"relative_key\"", "position_embedding_type"),
-        ("\"model_type\": \"bert\"", "\"model_type\": \"albert\"", "model_type"),
         ("\"num_attention_heads\": 2", "\"num_attention_heads\": 5", "num_attention_heads"),
         ("1e-12", "0.1", "layer_norm_eps"),
         ("1e-12", "-1.0", "layer_norm_eps"),

@@ -5,6 +5,7 @@ mod encoders;
 mod exported;
 mod external;
 mod hostile;
+mod kinds;
 mod layers;
 mod meaning;
 mod model;

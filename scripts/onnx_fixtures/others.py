@@ -259,3 +259,40 @@ def ezkl(net):
     plain(net, samples)
     rows = [[round(float(value), 5) for value in row] for row in samples]
     net.files["input.json"] = (json.dumps({"input_data": rows}) + "\n").encode()
+
+
+@fixture("batch-by-shape", "a batch under a neutral name, which Shape, Gather, Concat and Reshape follow")
+def by_shape(net):
+    x = net.input("x", "s55", 2, 6)
+    size = net.node("Gather", net.node("Shape", x), net.ints(0), axis=0)
+    x = net.node("Reshape", x, net.node("Concat", size, net.ints(-1), axis=0))
+    net.end(net.node("Relu", net.gemm(x, 12, 16)), 16, 3)
+
+
+@fixture("batch-beside-heads", "a class token for every sample, and attention whose stack is of samples and heads")
+def beside_heads(net):
+    length, width, heads = 4, 8, 2
+    x = net.input("x", "unk__1", length - 1, width)
+    size = net.node("Gather", net.node("Shape", x), net.ints(0), axis=0)
+    token = net.node("Expand", net.constant(net.drawn(1, 1, width)), net.node("Concat", size, net.ints(1, width), axis=0))
+    x = net.node("Transpose", net.node("Concat", token, x, axis=1), perm=[1, 0, 2])
+    stack = net.node("Mul", size, net.ints(heads))
+    to = net.node("Concat", net.ints(length), stack, net.ints(width // heads), axis=0)
+
+    def divided(order):
+        sums = net.node("MatMul", x, net.constant(net.drawn(width, width, scale=0.4)))
+        return net.node("Transpose", net.node("Reshape", sums, to), perm=order)
+
+    query, key, value = divided([1, 0, 2]), divided([1, 2, 0]), divided([1, 0, 2])
+    scores = net.node("Div", net.node("MatMul", query, key), net.scalar(2))
+    mixed = net.node("Transpose", net.node("MatMul", net.node("Softmax", scores, axis=-1), value), perm=[1, 0, 2])
+    joined = net.node("Concat", net.ints(length), size, net.ints(width), axis=0)
+    first = net.node("Gather", net.node("Reshape", mixed, joined), net.constant(np.array(0, dtype=np.int64)), axis=0)
+    net.end(first, width, 3)
+
+
+@fixture("batch-mixed-rows", "a first dimension that is no batch: each row loses the mean of all; three rows are a sample")
+def mixed_rows(net):
+    x = net.input("x", "s55", 4, samples=net.drawn(SAMPLES, 3, 4))
+    net.node("Sub", x, net.node("ReduceMean", x, axes=[0], keepdims=1), out="y")
+    net.output("y", "s55", 4)

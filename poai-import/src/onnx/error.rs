@@ -73,6 +73,23 @@ pub enum OnnxError {
         /// The names of the dimensions.
         symbols: Vec<String>,
     },
+    /// The first dimension is symbolic, as a batch is, and nodes mix its
+    /// samples. With a batch of 1 the network would be another function.
+    #[error(
+        "node {node}: operator {operator} mixes the samples of {}; fix {} to read one row as one \
+         sample, or {} to read SIZE rows as one sample",
+        .symbols.join(" and "),
+        .symbols.iter().map(|symbol| format!("{symbol}=1")).collect::<Vec<_>>().join(" and "),
+        .symbols.iter().map(|symbol| format!("{symbol}=SIZE")).collect::<Vec<_>>().join(" and ")
+    )]
+    Batch {
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// The names of the dimensions.
+        symbols: Vec<String>,
+    },
     /// The caller fixed a dimension that no input has.
     #[error("expected a symbolic dimension of an input, got {0}; its dimensions are {1}")]
     Dimension(String, String),

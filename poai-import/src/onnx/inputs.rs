@@ -15,6 +15,9 @@ pub(super) struct Declared<'a> {
     pub(super) name: &'a str,
     pub(super) shape: ValueShape,
     pub(super) number: Number,
+    /// The axis that the reader takes for the batch and reads with size 1, and
+    /// its symbol.
+    pub(super) batch: Option<(usize, String)>,
 }
 
 /// A dimension: its size, or the name of a symbol.
@@ -54,6 +57,7 @@ pub(super) fn inputs<'a>(
         let name = info.name.as_deref().unwrap_or_default();
         let mut sizes = vec![];
         let mut open = vec![];
+        let mut batch = None;
         let rank = dims.len();
         for (axis, dim) in dims.into_iter().enumerate() {
             match dim {
@@ -62,11 +66,17 @@ pub(super) fn inputs<'a>(
                     Some(&size) => sizes.push(size),
                     // The first dimension is the batch, unless another is
                     // called so.
-                    None if is_batch(&symbol)
-                        || (axis == 0 && !named_batch && rank > 1 && !is_sequence(&symbol)) =>
+                    None if batch.is_none()
+                        && (is_batch(&symbol)
+                            || (axis == 0
+                                && !named_batch
+                                && rank > 1
+                                && !is_sequence(&symbol))) =>
                     {
                         sizes.push(1);
+                        batch = Some((axis, symbol));
                     }
+                    None if open.contains(&symbol) => {}
                     None => open.push(symbol),
                 },
             }
@@ -79,7 +89,7 @@ pub(super) fn inputs<'a>(
             let (name, got) = (name.to_owned(), shape.to_string());
             return Err(OnnxError::InputShape { name, got });
         }
-        inputs.push(Declared { name, shape, number });
+        inputs.push(Declared { name, shape, number, batch });
     }
     Ok(inputs)
 }
@@ -141,7 +151,10 @@ pub(super) fn single<'a>(inputs: &[Declared<'a>]) -> Option<Vec<Declared<'a>>> {
         inputs.iter().all(|input| input.shape.rank() > 1 && input.shape.0.first() == Some(&batch));
     (batch > 1 && shared).then(|| {
         let mut inputs = inputs.to_vec();
-        inputs.iter_mut().for_each(|input| input.shape.0[0] = 1);
+        for input in &mut inputs {
+            input.shape.0[0] = 1;
+            input.batch = Some((0, String::new()));
+        }
         inputs
     })
 }

@@ -9,8 +9,9 @@
 //!
 //! - `frame`: bounds the cost of decoding the bytes before they are decoded.
 //! - `tensor`, `external`: stored tensors, in the file or beside it.
-//! - `ids`: functions of ids as tables; `inputs`: the shapes of inputs, with symbolic dimensions fixed; `batch`:
-//!   whether a network of a fixed batch is one of single samples.
+//! - `ids`: functions of ids as tables; `inputs`: the shapes of inputs, with
+//!   symbolic dimensions fixed; `batch`: whether nodes keep the samples of a
+//!   batch apart.
 //! - `node`: names and attributes; `builder`: operands and layers;
 //!   `operators`: one function per operator, one file per family.
 
@@ -30,7 +31,7 @@ pub use error::{OnnxError, OnnxTensorError};
 use super::graph::Graph;
 use builder::{Builder, Operand};
 use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Limits of a file.
@@ -135,21 +136,30 @@ impl ReadOptions {
         // A file that fixes a batch may still hold a network of single samples.
         // If it does not, all of the batch is one sample.
         if let Some(single) = inputs::single(&inputs)
-            && let Ok(read) = self.network(graph, &versions, single, true)
+            && let batch = inputs.first().and_then(|input| input.shape.0.first().copied())
+            && let Ok(read) = self.network(graph, &versions, single, batch)
         {
             return Ok(read);
         }
-        self.network(graph, &versions, inputs, false)
+        self.network(graph, &versions, inputs, None)
     }
 
+    /// Reads the nodes. `fixed` is the batch that the file fixes, if the inputs
+    /// have a batch of 1 in its place.
     fn network<'a>(
         &'a self,
         graph: &'a GraphProto,
         versions: &'a Versions<'a>,
         inputs: Vec<inputs::Declared<'a>>,
-        single: bool,
+        fixed: Option<usize>,
     ) -> Result<Graph, OnnxError> {
-        let mut builder = Builder::new(&self.limits, self.folder.as_deref(), versions);
+        let folder = self.folder.as_deref();
+        let mut builder = Builder::new(&self.limits, folder, versions);
+        let mut samples = batch::Samples::new(&inputs, fixed, &self.limits, folder, versions);
+        let symbols: BTreeSet<String> = inputs
+            .iter()
+            .filter_map(|input| input.batch.as_ref().map(|(_, symbol)| symbol.clone()))
+            .collect();
         for input in inputs {
             builder.add_input(input.name, input.shape, input.number);
         }
@@ -166,11 +176,19 @@ impl ReadOptions {
             let version = builder.version(proto.domain.as_deref());
             let node = node::Node::new(proto, index, version);
             operators::read(&mut builder, &node)?;
-            if single && !batch::keeps_samples(&mut builder, &node)? {
-                return Err(node.unsupported("it mixes the samples of a batch"));
+            if let Some(samples) = &mut samples {
+                samples.follow(&mut builder, &node)?;
             }
         }
-        finish(builder, graph, output, self.limits.weights)
+        let (name, operand) = chosen(&mut builder, graph, output)?;
+        if let Some(samples) = &samples
+            && let Err(mixing) = samples.kept(graph, name, &builder.shape(&operand))
+        {
+            let batch::Mixing { node, operator } = mixing;
+            let symbols = symbols.into_iter().collect();
+            return Err(OnnxError::Batch { node, operator, symbols });
+        }
+        finish(builder, name, &operand, self.limits.weights)
     }
 }
 
@@ -229,13 +247,12 @@ fn read_names<'a>(node: &'a NodeProto, names: &mut std::collections::HashSet<&'a
     }
 }
 
-/// The graph that makes the output.
-fn finish(
-    mut builder: Builder<'_>,
-    graph: &GraphProto,
-    output: Option<&str>,
-    limit: usize,
-) -> Result<Graph, OnnxError> {
+/// The output: its name, and what makes it.
+fn chosen<'n>(
+    builder: &mut Builder<'_>,
+    graph: &'n GraphProto,
+    output: Option<&'n str>,
+) -> Result<(&'n str, Operand), OnnxError> {
     let names: Vec<&str> = match output {
         Some(name) => vec![name],
         None => graph.output.iter().filter_map(|info| info.name.as_deref()).collect(),
@@ -254,16 +271,26 @@ fn finish(
         (0, [only]) => Some(only),
         _ => None,
     };
-    let Some((name, operand)) = chosen else {
-        let got = if names.is_empty() { "none" } else { "a constant" };
-        let name = names.first().copied().unwrap_or("list").to_owned();
-        return Err(match made.is_empty() {
-            true => OnnxError::Output { name, got },
-            false => OnnxError::Outputs {
-                names: made.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            },
-        });
-    };
+    match chosen {
+        Some((name, operand)) => Ok((name, operand.clone())),
+        None if made.is_empty() => {
+            let got = if names.is_empty() { "none" } else { "a constant" };
+            let name = names.first().copied().unwrap_or("list").to_owned();
+            Err(OnnxError::Output { name, got })
+        }
+        None => Err(OnnxError::Outputs {
+            names: made.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        }),
+    }
+}
+
+/// The graph that makes the output.
+fn finish(
+    mut builder: Builder<'_>,
+    name: &str,
+    operand: &Operand,
+    limit: usize,
+) -> Result<Graph, OnnxError> {
     let (value, tail) = match operand {
         Operand::Class { value, by } => (*value, Some(by.to_string())),
         Operand::Value(value) => (*value, None),
@@ -272,7 +299,7 @@ fn finish(
     let inputs = builder.graph.inputs.len();
     if value < inputs {
         let got = "an input of the network";
-        return Err(OnnxError::Output { name: (*name).to_owned(), got });
+        return Err(OnnxError::Output { name: name.to_owned(), got });
     }
     operators::defined(&builder, value)?;
     builder.without_infinities();

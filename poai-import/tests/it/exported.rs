@@ -57,6 +57,7 @@ pub(crate) fn samples(folder: &Path) -> Array2<f32> {
 pub(crate) fn read(folder: &Path) -> Result<Graph, OnnxError> {
     let options = match name(folder) {
         "input-two-outputs" => ReadOptions::new().output(&second_output(folder)),
+        "batch-mixed-rows" => ReadOptions::new().dimension("s55", 3),
         "input-symbolic-image" => ReadOptions::new().dimension("height", 8).dimension("width", 8),
         _ => ReadOptions::new(),
     };

@@ -1,5 +1,6 @@
 //! Tests of the readers of trained networks, and of quantisation.
 
+mod batch;
 mod bert;
 mod encoders;
 mod exported;

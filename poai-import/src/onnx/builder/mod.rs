@@ -104,6 +104,12 @@ impl<'a> Builder<'a> {
         self.numbers.push(number);
     }
 
+    /// Sets what a name stands for, also if it stood for something else.
+    pub(in crate::onnx) fn put(&mut self, name: &'a str, operand: Operand, kind: Option<DataType>) {
+        self.type_of(name, kind);
+        self.names.insert(name, Slot::Ready(operand));
+    }
+
     /// Adds a stored tensor, which is decoded when a node reads it.
     pub(in crate::onnx) fn add_stored(
         &mut self,

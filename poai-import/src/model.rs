@@ -34,7 +34,9 @@ pub enum ModelError {
     #[error(transparent)]
     Quantise(QuantiseError),
     /// Samples have another shape than the network's input.
-    #[error("expected samples of {expected} numbers each, got {got:?}")]
+    #[error(
+        "expected samples of {expected} numbers each, got {got:?}; put the samples along the first axis"
+    )]
     Shape {
         /// The entries of one sample, of all inputs together.
         expected: usize,
@@ -42,7 +44,7 @@ pub enum ModelError {
         got: Vec<usize>,
     },
     /// The network has several inputs where one is wanted.
-    #[error("expected a network of one input, got {0} inputs")]
+    #[error("expected a network of one input, got {0} inputs; use `Model::inputs`")]
     Several(usize),
     /// A stored network was not read or written.
     #[error(transparent)]

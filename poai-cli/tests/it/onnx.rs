@@ -152,7 +152,7 @@ fn an_output_is_chosen_by_its_name() {
     close(&run("h"), &fixture.rows("expected-1.npy"), 0.05);
     fixture.refused(&samples, "expected one output, got 2: y, h; choose one by its name with");
     let none = [&samples[..], &["--output", "z"]].concat();
-    fixture.refused(&none, "expected value z of an earlier node, got none");
+    fixture.refused(&none, "expected the name of a value as the output, got z; choose one of y, h");
     let input = [&samples[..], &["--output", "x"]].concat();
     fixture.refused(&input, "output x: expected a value that a node makes of the input");
     let classify = ["classify", &fixture.model(), "--json", "--output", "h"];
@@ -180,7 +180,7 @@ fn symbolic_dimensions_are_fixed_by_name() {
     let one = with(&["--dimension", "height=8"]);
     fixture.refused(&one, "got symbolic width; fix it with width=SIZE: --dimension width=SIZE");
     let more = with(&["--dimension", "height=8", "--dimension", "depth=3"]);
-    fixture.refused(&more, "got depth; its dimensions are batch, height, width");
+    fixture.refused(&more, "got depth; choose one of batch, height, width");
     for wrong in ["height", "height=0", "height=many", "height=-1"] {
         let why = format!("expected NAME=SIZE with a size above 0, got {wrong}");
         fixture.refused(&["--samples", &samples, "--dimension", wrong], &why);

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum BertError {
     /// `config.json` is not valid.
-    #[error("config.json: {0}")]
+    #[error("config.json: {0}; save the model again with `save_pretrained`")]
     Config(String),
     /// A field of `config.json` has a value that is not supported.
-    #[error("config.json: expected {field} to be {supported}, got {value}")]
+    #[error("config.json: expected {field} to be {supported}, got {value}; choose another model")]
     Unsupported {
         /// The field.
         field: &'static str,
@@ -23,7 +23,7 @@ pub enum BertError {
         supported: &'static str,
     },
     /// A size in `config.json` is 0 or too large.
-    #[error("config.json: expected {field} in 1..={limit}, got {value}")]
+    #[error("config.json: expected {field} in 1..={limit}, got {value}; choose another model")]
     Limit {
         /// The field.
         field: &'static str,
@@ -45,7 +45,7 @@ pub enum BertError {
         supported: &'static str,
     },
     /// A file of the model's directory cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; check the path and who may use it", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -72,7 +72,7 @@ pub enum BertError {
         why: String,
     },
     /// A module after the encoder is not supported, or one of its settings.
-    #[error("{file}: expected {supported}, got {value}")]
+    #[error("{file}: expected {supported}, got {value}; choose another model")]
     Module {
         /// The file, relative to the model's directory.
         file: String,
@@ -82,10 +82,12 @@ pub enum BertError {
         value: String,
     },
     /// The bytes are not a safetensors file, or are truncated.
-    #[error("not a complete safetensors file: {0}")]
+    #[error("expected a whole safetensors file, got another ({0}); copy or save the weights again")]
     File(String),
     /// A tensor is missing.
-    #[error("tensor {tensor} is missing")]
+    #[error(
+        "expected tensor {tensor}, got none; save the whole model, without a task's head alone"
+    )]
     Missing {
         /// Its name.
         tensor: String,
@@ -99,7 +101,10 @@ pub enum BertError {
         got: String,
     },
     /// A tensor has another shape than `config.json` implies.
-    #[error("tensor {tensor}: expected shape {expected:?}, got {got:?}")]
+    #[error(
+        "tensor {tensor}: expected shape {expected:?}, got {got:?}; take the config.json of these \
+         weights"
+    )]
     Shape {
         /// Its name.
         tensor: String,
@@ -109,7 +114,9 @@ pub enum BertError {
         got: Vec<usize>,
     },
     /// A weight is infinite or NaN.
-    #[error("tensor {tensor}: expected finite entries, got {value} at entry {entry}")]
+    #[error(
+        "tensor {tensor}: expected finite entries, got {value} at entry {entry}; correct the weights"
+    )]
     NotFinite {
         /// The tensor.
         tensor: String,
@@ -119,10 +126,10 @@ pub enum BertError {
         value: f32,
     },
     /// The caller passed no sequences.
-    #[error("expected at least one sequence, got none")]
+    #[error("expected at least one sequence, got none; pass a text")]
     NoSequences,
     /// A sequence is empty or too long.
-    #[error("sequence {sequence} has {tokens} tokens, permitted is 1..={limit}")]
+    #[error("sequence {sequence}: expected 1 to {limit} tokens, got {tokens}; split the text")]
     Sequence {
         /// The sequence's index.
         sequence: usize,
@@ -132,7 +139,10 @@ pub enum BertError {
         limit: usize,
     },
     /// A token is not in the vocabulary.
-    #[error("sequence {sequence}: expected tokens below {vocabulary}, got {id}")]
+    #[error(
+        "sequence {sequence}: expected tokens below {vocabulary}, got {id}; use the model's own \
+         tokeniser"
+    )]
     Token {
         /// The sequence's index.
         sequence: usize,
@@ -170,7 +180,7 @@ pub enum BertError {
     #[error("the sentence head: the activations are infinite or NaN; check the weights")]
     Head,
     /// Weights are too large for the integers of a step.
-    #[error("{step}: the weights are too large for its multipliers")]
+    #[error("{step}: expected weights that its multipliers hold, got larger ones; scale them down")]
     Scale {
         /// The step.
         step: String,

@@ -11,13 +11,15 @@ pub enum GraphError {
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
     /// The network has no layers, so it computes nothing.
-    #[error("expected at least one layer, got none")]
+    #[error(
+        "expected a network with a layer, got one that computes nothing; choose another output"
+    )]
     NoLayers,
     /// The network has no inputs.
-    #[error("expected at least one input, got none")]
+    #[error("expected at least one input, got none; add an input that a layer reads")]
     NoInputs,
     /// A value has no entries.
-    #[error("{layer}: expected a value with entries, got {shape}")]
+    #[error("{layer}: expected a value with entries, got {shape}; correct the sizes of the input")]
     Empty {
         /// The layer, or the input.
         layer: String,
@@ -25,13 +27,15 @@ pub enum GraphError {
         shape: ValueShape,
     },
     /// A value or an unfolded convolution exceeds the bound of entries.
-    #[error("{layer}: expected at most {MAX_ENTRIES} entries per sample, got more")]
+    #[error(
+        "{layer}: expected at most {MAX_ENTRIES} entries per sample, got more; take a smaller input"
+    )]
     TooLarge {
         /// The layer, or the input.
         layer: String,
     },
     /// A layer reads a value that no earlier layer makes.
-    #[error("{layer}: expected a value of an earlier layer, got value {value}")]
+    #[error("{layer}: expected a value of an earlier layer, got value {value}; order the layers")]
     Value {
         /// The layer.
         layer: String,
@@ -81,7 +85,11 @@ pub enum GraphError {
         got: usize,
     },
     /// A window does not fit the image, or its pads are too large.
-    #[error("{layer}: the window ({window}) does not fit a value of shape {input}")]
+    #[error(
+        "{layer}: expected a window within the image and its pads, of kernel, stride and dilation \
+         above 0 and of pads below the kernel, got {window} for a value of shape {input}; correct \
+         the layer or the size of the input"
+    )]
     Window {
         /// The layer.
         layer: String,
@@ -91,7 +99,9 @@ pub enum GraphError {
         input: ValueShape,
     },
     /// An id is no whole number below the number of ids.
-    #[error("input {input}: expected whole numbers from 0 to {max}, got {value}")]
+    #[error(
+        "input {input}: expected whole numbers from 0 to {max}, got {value}; correct the samples"
+    )]
     Id {
         /// The input.
         input: String,
@@ -114,7 +124,10 @@ pub enum GraphError {
         value: String,
     },
     /// The input matrix is not a batch of samples.
-    #[error("expected samples of {expected} numbers each, got a matrix of {rows}×{columns}")]
+    #[error(
+        "expected samples of {expected} numbers each, got a matrix of {rows}×{columns}; pass one \
+         sample a row"
+    )]
     Input {
         /// The entries of one sample.
         expected: usize,

@@ -7,7 +7,7 @@ use crate::graph::GraphError;
 #[non_exhaustive]
 pub enum OnnxError {
     /// The file cannot be read.
-    #[error("{source}")]
+    #[error("cannot read the file: {source}; check its path")]
     File {
         /// The operating system's error.
         #[from]
@@ -22,13 +22,18 @@ pub enum OnnxError {
         limit: usize,
     },
     /// The bytes are not a protobuf message, or are truncated.
-    #[error("not a complete protobuf message: broken or truncated at byte {offset}")]
+    #[error(
+        "expected a whole ONNX file, got a message that is broken or cut off at byte {offset}; copy \
+         or export the file again"
+    )]
     Frame {
         /// The offset at which the broken field starts.
         offset: usize,
     },
     /// A count exceeds its limit.
-    #[error("expected at most {limit} {what}, got more")]
+    #[error(
+        "expected at most {limit} {what}, got more; make the network smaller, or raise the limit"
+    )]
     TooMany {
         /// What is counted.
         what: &'static str,
@@ -36,13 +41,16 @@ pub enum OnnxError {
         limit: usize,
     },
     /// The protobuf message is not an ONNX model.
-    #[error("not an ONNX model: {0}")]
+    #[error("expected an ONNX model, got another message ({0}); export the network to ONNX")]
     Message(String),
     /// The model has no graph.
-    #[error("the model has no graph")]
+    #[error("expected a model with a graph, got none; export the network to ONNX")]
     NoGraph,
     /// The operator set is missing or older than 7, at which operators changed.
-    #[error("expected operator set 7 or later, got {0:?}; export the model again")]
+    #[error(
+        "expected operator set 7 or later, got {}; export the model again",
+        .0.map_or_else(|| "none".to_owned(), |version| version.to_string())
+    )]
     OperatorSet(Option<i64>),
     /// An input has a type other than numbers.
     #[error("input {name}: expected numbers, got {got}; export the model with inputs of numbers")]
@@ -53,7 +61,10 @@ pub enum OnnxError {
         got: String,
     },
     /// An input has no shape, more than 8 dimensions, or a dimension of 0.
-    #[error("input {name}: expected 1 to 8 positive dimensions, got {got}")]
+    #[error(
+        "input {name}: expected 1 to 8 positive dimensions and at most 2^28 entries, got {got}; \
+         export or fix other sizes"
+    )]
     InputShape {
         /// The input's name.
         name: String,
@@ -91,29 +102,47 @@ pub enum OnnxError {
         symbols: Vec<String>,
     },
     /// The caller fixed a dimension that no input has.
-    #[error("expected a symbolic dimension of an input, got {0}; its dimensions are {1}")]
+    #[error("expected a symbolic dimension of an input, got {0}; {1}")]
     Dimension(String, String),
     /// The model has no input.
-    #[error("expected at least one input, got none")]
+    #[error("expected at least one input, got none; export the model with its inputs open")]
     NoInput,
     /// The model has several outputs, and the caller chose none.
-    #[error("expected one output, got {}: {}; choose one by its name", .names.len(), .names.join(", "))]
+    #[error("expected one output, got {}: {}; choose one by its name", .names.len(), listed(names))]
     Outputs {
         /// Their names.
         names: Vec<String>,
     },
     /// The model has no output, or its output is not made by a layer.
-    #[error("output {name}: expected a value that a node makes of the input, got {got}")]
+    #[error(
+        "output {name}: expected a value that a node makes of the input, got {got}; choose another \
+         output by its name"
+    )]
     Output {
         /// The output's name.
         name: String,
         /// What it is, in words.
         got: &'static str,
     },
+    /// The caller chose an output that does not exist.
+    #[error(
+        "expected the name of a value as the output, got {name}; choose one of {}",
+        listed(names)
+    )]
+    UnknownOutput {
+        /// The name that the caller chose.
+        name: String,
+        /// The names of all values that nodes make, the file's outputs first.
+        names: Vec<String>,
+    },
     /// An operator is not supported, or not supported in this place.
     #[error("node {node}: operator {operator} is not supported{}{because}{}",
         if because.is_empty() { "" } else { ": " },
-        match before { Some(value) => format!("; cut the network before it, at {value}"), None => String::new() }
+        match before {
+            Some(value) => format!("; cut the network before it, at {value}"),
+            None if because.contains("; ") => String::new(),
+            None => "; export the network without it".to_owned(),
+        }
     )]
     Unsupported {
         /// The node.
@@ -126,7 +155,10 @@ pub enum OnnxError {
         before: Option<String>,
     },
     /// An attribute, or its value, is not supported.
-    #[error("node {node}: attribute {attribute} of {operator} or its value is not supported")]
+    #[error(
+        "node {node}: attribute {attribute} of {operator} or its value is not supported; export the \
+         network without it"
+    )]
     Attribute {
         /// The node.
         node: String,
@@ -136,7 +168,9 @@ pub enum OnnxError {
         attribute: String,
     },
     /// A node names a value that no earlier node makes.
-    #[error("node {node}: expected value {value} of an earlier node, got none")]
+    #[error(
+        "node {node}: expected value {value} of an earlier node, got none; export the model again"
+    )]
     Value {
         /// The node, or the output.
         node: String,
@@ -164,15 +198,27 @@ pub enum OnnxError {
     Graph(#[from] GraphError),
 }
 
+/// Names that an error lists.
+const LISTED: usize = 12;
+
+/// The first names, and how many there are besides.
+fn listed(names: &[String]) -> String {
+    let first = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(LISTED) {
+        None | Some(0) => first,
+        Some(more) => format!("{first} and {more} more"),
+    }
+}
+
 /// Why a stored tensor cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxTensorError {
     /// The entries have another type.
-    #[error("expected entries of numbers, got {0}")]
+    #[error("expected entries of numbers, got {0}; store the tensor as numbers")]
     Type(String),
     /// The dimensions do not fit the place.
-    #[error("expected dimensions {expected}, got {got:?}")]
+    #[error("expected dimensions {expected}, got {got:?}; export the model again")]
     Dimensions {
         /// The expected dimensions, in words.
         expected: &'static str,
@@ -180,7 +226,9 @@ pub enum OnnxTensorError {
         got: Vec<i64>,
     },
     /// The data does not fill the dimensions.
-    #[error("expected data that fills dimensions {dims:?}, got {bytes} bytes")]
+    #[error(
+        "expected data that fills dimensions {dims:?}, got {bytes} bytes; export the model again"
+    )]
     Length {
         /// The tensor's dimensions.
         dims: Vec<i64>,
@@ -188,7 +236,7 @@ pub enum OnnxTensorError {
         bytes: usize,
     },
     /// An entry is infinite or NaN, in the file or after folding.
-    #[error("expected finite entries, got infinity or NaN at entry {index}")]
+    #[error("expected finite entries, got infinity or NaN at entry {index}; correct the weights")]
     NotFinite {
         /// The first such entry, in row-major order.
         index: usize,
@@ -200,7 +248,7 @@ pub enum OnnxTensorError {
     #[error("expected data in a file beside the model, got the path {0:?}; move the file there")]
     Path(String),
     /// The file of the data cannot be read.
-    #[error("{path}: {why}")]
+    #[error("{path}: {why}; keep the model's data beside it, as it was exported")]
     Data {
         /// The file.
         path: String,

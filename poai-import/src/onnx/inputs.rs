@@ -48,7 +48,10 @@ pub(super) fn inputs<'a>(
         .collect();
     if let Some(unknown) = fixed.keys().find(|name| !symbols.contains(*name)) {
         let known = symbols.iter().cloned().collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "fixed".to_owned() } else { known };
+        let known = match known.is_empty() {
+            true => "leave it out, because the file fixes all dimensions".to_owned(),
+            false => format!("choose one of {known}"),
+        };
         return Err(OnnxError::Dimension(unknown.clone(), known));
     }
     let named_batch = symbols.iter().any(|name| is_batch(name));

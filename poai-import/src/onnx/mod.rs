@@ -28,7 +28,7 @@ mod tensor;
 
 pub use error::{OnnxError, OnnxTensorError};
 
-use super::graph::Graph;
+use super::graph::{Graph, GraphError};
 use builder::{Builder, Operand};
 use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +175,17 @@ impl ReadOptions {
             }
             let version = builder.version(proto.domain.as_deref());
             let node = node::Node::new(proto, index, version);
-            operators::read(&mut builder, &node)?;
+            let read = operators::read(&mut builder, &node);
+            // Of one row, a deviation is no number. The cause is the batch.
+            if let Err(OnnxError::Tensor { source: OnnxTensorError::NotFinite { .. }, .. }) = read
+                && let Some(batch::Mixing { node, operator }) =
+                    samples.as_ref().and_then(batch::Samples::mixing)
+            {
+                let (node, operator) = (node.clone(), operator.clone());
+                let symbols = symbols.into_iter().collect();
+                return Err(OnnxError::Batch { node, operator, symbols });
+            }
+            read?;
             if let Some(samples) = &mut samples {
                 samples.follow(&mut builder, &node)?;
             }
@@ -257,6 +267,19 @@ fn chosen<'n>(
         Some(name) => vec![name],
         None => graph.output.iter().filter_map(|info| info.name.as_deref()).collect(),
     };
+    if let Some(name) = output
+        && !builder.has(name)
+    {
+        let of_nodes = graph.node.iter().flat_map(|node| &node.output);
+        let mut all: Vec<String> =
+            graph.output.iter().filter_map(|info| info.name.clone()).collect();
+        for own in of_nodes.filter(|own| !own.is_empty()) {
+            if !graph.output.iter().any(|info| info.name.as_ref() == Some(own)) {
+                all.push(own.clone());
+            }
+        }
+        return Err(OnnxError::UnknownOutput { name: name.to_owned(), names: all });
+    }
     let mut made = vec![];
     for &name in &names {
         match builder.named("output", name)? {
@@ -307,6 +330,9 @@ fn finish(
     graph.layers.truncate(value + 1 - inputs);
     graph.tail = tail;
     let graph = ids::tabulate(graph, limit)?.fused()?;
+    if graph.layers.is_empty() {
+        return Err(GraphError::NoLayers.into());
+    }
     operators::check(&graph)?;
     Ok(inputs::order(inputs::read_ones(graph)))
 }

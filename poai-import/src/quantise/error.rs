@@ -16,10 +16,13 @@ pub enum QuantiseError {
     #[error(transparent)]
     Graph(GraphError),
     /// The caller passed no calibration samples.
-    #[error("expected at least one calibration sample, got none")]
+    #[error("expected at least one calibration sample, got none; pass samples of usual inputs")]
     NoCalibration,
     /// An entry is infinite or NaN.
-    #[error("{layer}: expected finite values, got infinity or NaN at entry {index} of {what}")]
+    #[error(
+        "{layer}: expected finite values, got infinity or NaN at entry {index} of {what}; correct \
+         the samples or the weights"
+    )]
     NotFinite {
         /// The layer, or the input.
         layer: String,
@@ -29,10 +32,12 @@ pub enum QuantiseError {
         index: usize,
     },
     /// A percentile that is not above 0 and at most 100.
-    #[error("expected a percentile above 0 and at most 100, got {0}")]
+    #[error("expected a percentile above 0 and at most 100, got {0}; 99.9 is a usual one")]
     Percentile(f64),
     /// No step computes the layer.
-    #[error("{layer}: {what} is not supported")]
+    #[error(
+        "{layer}: {what} is not supported; end the network before this layer, or replace the layer"
+    )]
     Unsupported {
         /// The layer.
         layer: String,
@@ -40,7 +45,7 @@ pub enum QuantiseError {
         what: &'static str,
     },
     /// A size exceeds 32 bits.
-    #[error("{layer}: expected sizes below 2^32, got a larger one")]
+    #[error("{layer}: expected sizes below 2^32, got a larger one; make the layer smaller")]
     TooLarge {
         /// The layer.
         layer: String,

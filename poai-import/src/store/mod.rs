@@ -36,7 +36,7 @@ const HEADER_BYTES: (u64, u64) = (1 << 12, 1 << 8);
 #[non_exhaustive]
 pub enum StoreError {
     /// A file or the directory could not be written or read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; check the path and who may use it", path.display())]
     Io {
         /// The path.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// A file exceeds its largest possible size.
-    #[error("{}: expected at most {limit} bytes, got more", path.display())]
+    #[error("{}: expected at most {limit} bytes, got more; store the network again", path.display())]
     Size {
         /// The path.
         path: PathBuf,
@@ -60,7 +60,10 @@ pub enum StoreError {
         source: ProgramDecodeError,
     },
     /// The constants' bytes are not a safetensors file, or are truncated.
-    #[error("{}: not a complete safetensors file: {why}", path.display())]
+    #[error(
+        "{}: expected a whole safetensors file, got another ({why}); store the network again",
+        path.display()
+    )]
     Constants {
         /// The file.
         path: PathBuf,
@@ -68,7 +71,11 @@ pub enum StoreError {
         why: String,
     },
     /// A constant is missing, or its type or shape differs from the program.
-    #[error("{}: constant {index} ({name}): expected {expected}, padded, {got}", path.display())]
+    #[error(
+        "{}: constant {index} ({name}): expected {expected}, padded, {got}; take the constants \
+         of this program",
+        path.display()
+    )]
     Constant {
         /// The file.
         path: PathBuf,
@@ -92,7 +99,11 @@ pub enum StoreError {
         source: TensorError,
     },
     /// The scales' file is not its JSON.
-    #[error("{}: expected the scales of a quantised network: {source}", path.display())]
+    #[error(
+        "{}: expected the scales of a quantised network, got other text ({source}); quantise the \
+         network again",
+        path.display()
+    )]
     Scales {
         /// The file.
         path: PathBuf,
@@ -100,7 +111,7 @@ pub enum StoreError {
         source: serde_json::Error,
     },
     /// A field of the scales' file does not fit the program.
-    #[error("{}: {field}: expected {expected}, got {got}", path.display())]
+    #[error("{}: {field}: expected {expected}, got {got}; quantise the network again", path.display())]
     Field {
         /// The file.
         path: PathBuf,

@@ -75,8 +75,7 @@ pub fn load_quantised(directory: &Path) -> Result<Quantised, StoreError> {
     };
     let Version { version } = serde_json::from_slice(&bytes).map_err(broken)?;
     if version != VERSION {
-        let got = format!("{version}; quantise the network again");
-        return wrong("version", VERSION.to_string(), got);
+        return wrong("version", VERSION.to_string(), version.to_string());
     }
     let scales: Scales = serde_json::from_slice(&bytes).map_err(broken)?;
     let network = load(directory)?;

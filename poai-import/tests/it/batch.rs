@@ -294,3 +294,22 @@ fn a_recurrent_network_keeps_samples_apart() {
         assert_eq!(import(&model(batch)).unwrap().sample_entries(), 15, "{batch}");
     }
 }
+
+/// A deviation of one row is no number, and the error says why there is one row.
+#[test]
+fn numbers_that_one_row_does_not_have_are_the_batch_too() {
+    let model = with(&[
+        ("ReduceMean", &["x"], "m", vec![ints("axes", &[0])]),
+        ("Sub", &["x", "m"], "d", vec![]),
+        ("Sub", &["n", "one"], "f", vec![]),
+        ("Cast", &["f"], "c", vec![int("to", 1)]),
+        ("Div", &["d", "c"], "y", vec![]),
+    ]);
+    let error = import(&model).unwrap_err();
+    assert!(
+        matches!(&error, OnnxError::Batch { operator, .. } if operator == "ReduceMean"),
+        "{error}"
+    );
+    let graph = ReadOptions::new().dimension("N", 3).read(&model.bytes()).unwrap();
+    assert_eq!(graph.sample_entries(), 18);
+}

@@ -120,7 +120,10 @@ fn offsets_and_lengths_lie_in_the_file() {
     // The file has 44 bytes, and the tensor 32.
     for offset in ["13", "44", "45", "4294967296", "18446744073709551615"] {
         let error = with(&[("offset", offset)]);
-        let text = format!("w: expected 32 bytes at byte {offset}, got a file of 44 bytes");
+        let text = format!(
+            "w: expected 32 bytes at byte {offset}, got a file of 44 bytes; keep the model's data \
+             beside it, as it was exported"
+        );
         assert_eq!(error.to_string(), text);
     }
     for text in ["-1", "", "12.0", "18446744073709551616", "0x0c", "many"] {

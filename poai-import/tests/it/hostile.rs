@@ -55,7 +55,8 @@ fn limits_hold_before_anything_is_decoded() {
     assert!(matches!(refused, OnnxError::FileSize { limit: 20, .. }), "{refused}");
     let many = |error: OnnxError, what: &str, limit: usize| {
         let text = error.to_string();
-        assert_eq!(text, format!("expected at most {limit} {what}, got more"));
+        let remedy = "make the network smaller, or raise the limit";
+        assert_eq!(text, format!("expected at most {limit} {what}, got more; {remedy}"));
     };
     many(error(limits(1 << 20, 1, 40)), "nodes", 1);
     many(error(limits(1 << 20, 2, 39)), "entries of constants", 39);

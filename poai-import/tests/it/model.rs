@@ -91,7 +91,8 @@ fn wrong_files_shapes_and_samples_are_named() {
     assert!(matches!(error, ModelError::Onnx { .. }), "{error}");
     let pixels = Array::zeros((48, 2));
     let error = Model::load(&path, &pixels).unwrap_err();
-    let text = "expected samples of 32 numbers each, got [48, 2]";
+    let text =
+        "expected samples of 32 numbers each, got [48, 2]; put the samples along the first axis";
     assert_eq!(error.to_string(), text);
     let error = Model::load(&path, &images(0)).unwrap_err();
     assert!(matches!(error, ModelError::Shape { expected: 32, .. }), "{error}");

@@ -269,7 +269,8 @@ fn a_network_is_cut_at_its_output() {
     let graph = ReadOptions::new().output("r").read(&model.bytes()).unwrap();
     assert_eq!(graph.layers.len(), 1);
     assert_eq!(graph.layers[0].name, "r");
-    for (output, got) in [("x", "an input"), ("none", "expected value none"), ("h", "Hardmax")] {
+    let unknown = "got none; choose one of y, r, h";
+    for (output, got) in [("x", "an input"), ("none", unknown), ("h", "Hardmax")] {
         let error = ReadOptions::new().output(output).read(&model.bytes()).unwrap_err();
         assert!(error.to_string().contains(got), "{error}");
     }

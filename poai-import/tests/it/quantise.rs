@@ -426,3 +426,14 @@ proptest! {
         prop_assert!(error < 0.1, "{} {:?}", error, quantised.report);
     }
 }
+
+/// Moves that leave every entry in its place compute nothing.
+#[test]
+fn a_network_without_steps_is_refused_as_such() {
+    let moved = layer("moved", Kind::Reshape { shape: vec![1, 1, 4] }, &[0]);
+    let error =
+        quantise(&graph([1, 4], vec![moved]), samples(1, 3, 4).view(), &QuantiseOptions::default());
+    let error = error.unwrap_err();
+    assert!(matches!(error, QuantiseError::Graph(GraphError::NoLayers)), "{error}");
+    assert!(error.to_string().ends_with("computes nothing; choose another output"), "{error}");
+}

@@ -71,6 +71,8 @@ pub(super) struct Samples<'a> {
     /// Known tensors with the larger batch.
     other: Builder<'a>,
     batch: usize,
+    /// The first node that mixes samples.
+    mixing: Option<Rc<Mixing>>,
     /// Whether the batch was the first axis of all inputs.
     first: bool,
     /// Whether the file fixes the batch.
@@ -96,7 +98,7 @@ impl<'a> Samples<'a> {
         }
         let other = Builder::new(limits, folder);
         let batch = fixed.unwrap_or(BATCH);
-        let samples = Samples { tracks, other, batch, first, fixed: fixed.is_some() };
+        let samples = Samples { tracks, other, batch, mixing: None, first, fixed: fixed.is_some() };
         (!samples.tracks.is_empty()).then_some(samples)
     }
 
@@ -149,6 +151,9 @@ impl<'a> Samples<'a> {
     fn define(&mut self, node: &Node<'a>, track: impl Fn(usize) -> Option<Track>) {
         for (at, name) in node.outputs().iter().enumerate() {
             if let Some(track) = track(at).filter(|_| !name.is_empty()) {
+                if let Track::Mixed(by) = &track {
+                    self.mixing.get_or_insert_with(|| by.clone());
+                }
                 self.tracks.insert(name, track);
             }
         }
@@ -200,6 +205,11 @@ impl<'a> Samples<'a> {
             },
             _ => None,
         })
+    }
+
+    /// The first node that mixes samples, if there is one so far.
+    pub(super) fn mixing(&self) -> Option<&Mixing> {
+        self.mixing.as_deref()
     }
 
     /// Whether the output keeps samples apart, one after another; otherwise the

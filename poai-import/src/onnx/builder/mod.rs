@@ -165,6 +165,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether a name stands for something.
+    pub(in crate::onnx) fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// What a name stands for.
     pub(in crate::onnx) fn named(&mut self, node: &str, name: &str) -> Result<Operand, OnnxError> {
         let missing = || OnnxError::Value { node: node.to_owned(), value: name.to_owned() };

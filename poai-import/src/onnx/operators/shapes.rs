@@ -58,7 +58,7 @@ impl Read<'_, '_> {
                 }
                 let count = ((end - start) / step).ceil();
                 if !count.is_finite() || count > crate::graph::MAX_ENTRIES as f64 {
-                    return Err(node.unsupported("the range is too long"));
+                    return Err(node.unsupported("its step is 0, or it has more than 2^28 numbers"));
                 }
                 let count = count.max(0.0) as usize;
                 self.builder.spend(count)?;

@@ -17,10 +17,12 @@ pub(super) use layout::{Map, input as input_rows, of_input as input_map};
 use super::numbers::{self, integer};
 use super::plan::{Plan, Planned};
 use super::{NARROW, Numbers, QuantiseError, QuantiseOptions, WIDE};
-use crate::graph::{Graph, Kind, Layer, ValueShape};
+use crate::graph::{Graph, GraphError, Kind, Layer, ValueShape};
 use layout::Arranged;
 use poai_core::digest::Root;
-use poai_core::program::{Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, ValueId};
+use poai_core::program::{
+    Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, ProgramError, ValueId,
+};
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
 use std::collections::HashMap;
@@ -136,7 +138,12 @@ pub(super) fn lower(
     }
     let output_scale = lower.output()?;
     let Lower { builder, constants, values, .. } = lower;
-    let network = Network::new(builder.finish()?, constants.into_tensors())?;
+    let program = builder.finish().map_err(|error| match error {
+        // Moves that leave every entry in its place are no steps.
+        ProgramError::Size { steps: 0, .. } => QuantiseError::Graph(GraphError::NoLayers),
+        error => error.into(),
+    })?;
+    let network = Network::new(program, constants.into_tensors())?;
     Ok(Lowered { network, values, output_scale })
 }
 

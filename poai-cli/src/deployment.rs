@@ -28,10 +28,14 @@ pub struct Deployment {
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentFileError {
     /// The text is not JSON.
-    #[error("expected the JSON of a deployment: {0}")]
+    #[error(
+        "expected the JSON of a deployment, got other text ({0}); take deployment.json of `poai prove --out`"
+    )]
     Json(#[from] serde_json::Error),
     /// A field is missing or has another type.
-    #[error("expected a deployment, got no usable field `{0}`")]
+    #[error(
+        "expected a deployment, got no usable field `{0}`; take deployment.json of `poai prove --out`"
+    )]
     Field(&'static str),
     /// Words are not a proof or not signals.
     #[error("field `{field}`: {why}")]

@@ -1,5 +1,6 @@
 //! Failures of subcommands: an error and its exit code.
 
+use poai::inference::{SIGNALS_MAX, SignalsError};
 use poai::prover::{CircuitError, KeyError};
 use std::error::Error;
 use std::path::Path;
@@ -135,8 +136,23 @@ impl From<CircuitError> for Failure {
     fn from(error: CircuitError) -> Failure {
         match error {
             CircuitError::Memory(_) => Failure::failed(error),
+            CircuitError::Signals(SignalsError::TooMany { input, output, .. }) => {
+                Failure::usage(format!("{error} with --visibility {}", hashed(input, output)))
+            }
             _ => Failure::usage(error),
         }
+    }
+}
+
+/// The tensors to hash, so that few public inputs are left.
+fn hashed(input: u64, output: u64) -> &'static str {
+    // A hash is one public input, and committed weights are another.
+    let few = SIGNALS_MAX as u64 - 2;
+    match (input > few, output > few) {
+        (true, true) => "input=hashed,output=hashed",
+        (true, false) => "input=hashed",
+        _ if input > output => "input=hashed",
+        _ => "output=hashed",
     }
 }
 

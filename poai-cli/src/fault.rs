@@ -26,7 +26,9 @@ pub struct Faulty {
 
 /// Why a fault cannot be planted in a trace.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a traced run of a program with a product, got none to plant a fault in")]
+#[error(
+    "expected a traced run of a program with a product, got none to plant a fault in; leave out --fault"
+)]
 pub struct NoProduct;
 
 impl From<NoProduct> for Failure {

@@ -2,6 +2,7 @@
 //! floats: the part of a report that every program which runs integers prints.
 
 use crate::terminal;
+use ndarray::ArrayView2;
 use poai::execute::Tensor;
 use poai::import::graph::{Input, ValueShape};
 use poai::import::quantise::{
@@ -21,6 +22,41 @@ const CLIPPED_LAYER_MAX: f64 = 0.01;
 /// The largest share of the output's entries with few integers that gives no
 /// warning.
 const COARSE_MAX: f64 = 0.1;
+
+/// How many times larger or smaller than the calibration an input is that looks
+/// scaled differently. Bytes and numbers to 1 differ by a factor of 255.
+const FAR: f64 = 100.0;
+
+/// What was noticed when samples were read.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// What looks wrong, one sentence each.
+    pub warnings: Vec<String>,
+    /// What the pixels of PNG images were multiplied by.
+    pub pixel_scale: Option<f32>,
+}
+
+/// A warning for each input whose samples have another order of size than its
+/// calibrated range, as pixels of 0 to 255 have beside those of 0 to 1.
+pub fn far_sizes(quantised: &Quantised, samples: ArrayView2<'_, f32>) -> Vec<String> {
+    let (mut first, mut found) = (0, vec![]);
+    for own in &quantised.inputs {
+        let end = (first + own.input.shape.entries()).min(samples.ncols());
+        let part = samples.slice(ndarray::s![.., first.min(end)..end]);
+        first = end;
+        let largest = part.iter().fold(0f64, |largest, entry| largest.max(f64::from(entry.abs())));
+        let column = own.columns.iter().copied().reduce(f64::max).unwrap_or(1.0);
+        let range = own.scale * f64::from(own.top) * column;
+        let far = largest > FAR * range || largest * FAR < range;
+        if own.top > 0 && largest > 0.0 && far {
+            found.push(format!(
+                "the input's entries reach {largest:.4}, and the calibrated range reaches \
+                 {range:.4}; give both the same scale, pixels of PNG images with --pixel-scale"
+            ));
+        }
+    }
+    found
+}
 
 /// Scales, errors and warnings of a quantised network and its input.
 #[derive(Clone, Debug)]
@@ -42,6 +78,7 @@ pub struct Fidelity {
     clipped_input: f64,
     /// The index of the input's first sample.
     first: usize,
+    pixel_scale: Option<f32>,
     warnings: Vec<String>,
 }
 
@@ -53,8 +90,9 @@ impl Fidelity {
         compared: Option<Comparison>,
         clipped_input: f64,
         first: usize,
-        warnings: Vec<String>,
+        seen: Seen,
     ) -> Fidelity {
+        let Seen { warnings, pixel_scale } = seen;
         let (layers, input, each) = match compared {
             Some(Comparison { layers, samples, each, .. }) => (layers, Some(samples), each),
             None => (quantised.report.clone(), None, vec![]),
@@ -71,6 +109,7 @@ impl Fidelity {
             each,
             clipped_input,
             first,
+            pixel_scale,
             warnings,
         };
         fidelity.judge();
@@ -170,6 +209,7 @@ impl Fidelity {
             "input_errors": self.input.as_ref().map(|input| errors(input, self.first, clipped)),
             "sample_errors": self.input.is_some().then_some(&self.each),
             "clipped_input": clipped,
+            "pixel_scale": self.pixel_scale,
             "layers_measured_on": if self.input.is_some() { "input" } else { "calibration" },
             "layers": self.layers,
             "warnings": self.warnings,
@@ -191,6 +231,11 @@ impl Fidelity {
         );
         if let Some(input) = &self.input {
             text += &format!("            {}, input\n", short(input, self.first));
+        }
+        if let Some(factor) = self.pixel_scale {
+            text += &format!(
+                "pixels      of PNG images, 0 to 255, times {factor}; --pixel-scale sets the factor\n"
+            );
         }
         if let Some(tail) = &self.tail {
             text += &format!(

@@ -35,7 +35,9 @@ pub fn run(
         From::Folder(path) => network::stored(path, data, Numbers::Fitted, None)?,
     };
     let Subject { name, network, run, inputs, quantised: Some(scaled) } = subject else {
-        return Err(Failure::usage("expected a quantised network, got a product"));
+        return Err(Failure::usage(
+            "expected a quantised network, got a product; name an ONNX file",
+        ));
     };
     let fidelity = &scaled.fidelity;
     let program_id = network.program().program_id();

@@ -10,7 +10,7 @@ mod report;
 use crate::backend::BackendArgs;
 use crate::digits::{self, Digits};
 use crate::failure::{EXIT_CODES, Failure};
-use crate::fidelity::Fidelity;
+use crate::fidelity::{Fidelity, Seen};
 use crate::network::{self, DataArgs};
 use crate::terminal;
 use file::From;
@@ -130,6 +130,6 @@ fn classify<'a>(
     let integer = Accuracy::of(&quantised.dequantise_output(&run.output), &test.labels);
     let compared = quantised.compare(graph, samples)?;
     let clipped = compared.samples.clipped_input;
-    let fidelity = Fidelity::new(quantised, Some(compared), clipped, 0, vec![]);
+    let fidelity = Fidelity::new(quantised, Some(compared), clipped, 0, Seen::default());
     Ok(Outcome { name, quantised, fidelity, float, integer, trace: run.trace, time })
 }

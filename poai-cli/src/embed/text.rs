@@ -37,7 +37,7 @@ pub enum TextError {
         source: std::io::Error,
     },
     /// The text is too long.
-    #[error("{} has more than {limit} bytes", path.display())]
+    #[error("{}: expected at most {limit} bytes, got more; split the file", path.display())]
     Long {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum TextError {
         limit: u64,
     },
     /// The text holds no sentences.
-    #[error("expected a sentence a line, got none in {}", path.display())]
+    #[error("expected a sentence a line, got none in {}; write one", path.display())]
     Empty {
         /// The file.
         path: PathBuf,

@@ -34,16 +34,21 @@ impl Destination {
         })?;
         let before = std::fs::metadata(&path).ok();
         let kind = match &before {
-            Some(metadata) if metadata.is_dir() => return Err(failed("it is a folder".into())),
+            Some(metadata) if metadata.is_dir() => {
+                return Err(failed("it is a folder; name a file in it".into()));
+            }
             Some(metadata) if !metadata.is_file() => {
                 let stream = File::options().write(true).open(&path);
-                Kind::Stream(stream.map_err(|error| failed(error.to_string()))?)
+                Kind::Stream(
+                    stream.map_err(|error| failed(format!("{error}; choose another place")))?,
+                )
             }
             Some(metadata) if metadata.permissions().readonly() => {
-                return Err(failed("it is read-only".into()));
+                return Err(failed("it is read-only; choose another place".into()));
             }
             _ => {
-                probe(parent(&path)).map_err(|error| failed(error.to_string()))?;
+                probe(parent(&path))
+                    .map_err(|error| failed(format!("{error}; choose another place")))?;
                 Kind::File { before: before.map(|file| file.permissions()) }
             }
         };

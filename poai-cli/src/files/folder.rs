@@ -20,7 +20,7 @@ impl NewFolder {
         // A link whose target is missing exists, too.
         if path.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!(
-                "{}: it is there already; --out makes a new folder",
+                "expected a new folder, got {}: it is there already; name another with --out, or move it",
                 path.display()
             )));
         }

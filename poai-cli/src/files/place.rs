@@ -10,7 +10,9 @@ pub const TEMPORARY: &str = ".poai-";
 /// Names the file that could not be written.
 pub fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure + use<> {
     let path = path.to_owned();
-    move |error| Failure::usage(format!("cannot write {}: {error}", path.display()))
+    move |error| {
+        Failure::usage(format!("cannot write {}: {error}; choose another place", path.display()))
+    }
 }
 
 /// The folder that contains a path.

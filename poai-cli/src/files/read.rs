@@ -41,7 +41,10 @@ impl<'a> Start<'a> {
         let more = max.saturating_add(1).saturating_sub(bytes.len() as u64);
         file.take(more).read_to_end(&mut bytes).map_err(cannot_read(path))?;
         if bytes.len() as u64 > max {
-            return Err(Failure::usage(format!("{} is longer than {max} bytes", path.display())));
+            return Err(Failure::usage(format!(
+                "{}: expected at most {max} bytes, got more; name another file",
+                path.display()
+            )));
         }
         Ok(bytes)
     }
@@ -52,7 +55,7 @@ pub fn regular_len(path: &Path) -> Result<u64, Failure> {
     let metadata = std::fs::metadata(path).map_err(cannot_read(path))?;
     if !metadata.is_file() {
         return Err(Failure::usage(format!(
-            "cannot read {}: it is not a regular file",
+            "cannot read {}: it is not a regular file; copy it into one",
             path.display()
         )));
     }
@@ -62,5 +65,5 @@ pub fn regular_len(path: &Path) -> Result<u64, Failure> {
 /// Names the file that could not be read.
 pub fn cannot_read(path: &Path) -> impl Fn(std::io::Error) -> Failure + use<> {
     let path = path.to_owned();
-    move |error| Failure::usage(format!("cannot read {}: {error}", path.display()))
+    move |error| Failure::usage(format!("cannot read {}: {error}; check the path", path.display()))
 }

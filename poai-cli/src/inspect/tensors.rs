@@ -3,8 +3,9 @@
 use super::found::Found;
 use crate::failure::Failure;
 use crate::fidelity;
+use crate::network::hinted;
 use poai::import::graph::{Graph, Input, ValueShape};
-use poai::import::onnx::ReadOptions;
+use poai::import::onnx::{OnnxError, ReadOptions};
 use poai::import::quantise::{LayerReport, QuantisedInput};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
@@ -30,7 +31,15 @@ pub fn onnx(bytes: &[u8]) -> Option<Found> {
 /// An ONNX file with the data beside it; an error says why it is not read.
 pub fn onnx_file(path: &Path, bytes: usize) -> Result<Found, Failure> {
     let graph = ReadOptions::new().read_file(path);
-    let graph = graph.map_err(|why| Failure::in_file(path)(&why))?;
+    let graph = graph.map_err(|why| {
+        let hint = match &why {
+            OnnxError::Symbolic { .. } | OnnxError::Batch { .. } | OnnxError::Outputs { .. } => {
+                ", which `poai run` and `poai quantise` take"
+            }
+            _ => "",
+        };
+        Failure::in_file(path)(&format!("{}{hint}", hinted(&why)))
+    })?;
     Ok(of_graph(&graph, bytes))
 }
 

@@ -102,7 +102,7 @@ fn destinations(args: &Args) -> Result<[Option<Destination>; 2], Failure> {
         && out.is_same(product)
     {
         return Err(Failure::usage(
-            "expected different files for --out and --product, got the same file",
+            "expected different files for --out and --product, got the same file; change one of them",
         ));
     }
     Ok([out, product])

@@ -44,8 +44,8 @@ pub fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
     let depths = work.parts().iter().map(|part| part.operands().shape().k);
     match depths.into_iter().find(|k| !(rules.k_min..=rules.k_max).contains(k)) {
         Some(k) => Err(Failure::usage(format!(
-            "k = {k} after padding, but a block's statement needs {}..={}",
-            rules.k_min, rules.k_max
+            "expected k of {}..={} after padding, as a block's statement needs, got {k}; take another shape",
+            rules.k_min, rules.k_max,
         ))),
         None => Ok(()),
     }
@@ -53,25 +53,30 @@ pub fn check_k(work: &Split, rules: &Rules) -> Result<(), Failure> {
 
 /// The tensors `a` and `bt` of a safetensors file.
 fn from_safetensors(bytes: &[u8]) -> Result<(Array2<i8>, Array2<i8>), Failure> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| Failure::usage(format!("expected a safetensors file: {error}")))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        Failure::usage(format!(
+            "expected a safetensors file, got another ({error}); save the tensors a and bt in one"
+        ))
+    })?;
     Ok((tensor(&file, "a")?, tensor(&file, "bt")?))
 }
 
 fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Array2<i8>, Failure> {
-    let view = file
-        .tensor(name)
-        .map_err(|_| Failure::usage(format!("expected a tensor `{name}`, got none")))?;
+    let view = file.tensor(name).map_err(|_| {
+        Failure::usage(format!(
+            "expected a tensor `{name}`, got none; save the operands as a and bt"
+        ))
+    })?;
     if view.dtype() != Dtype::I8 {
         return Err(Failure::usage(format!(
-            "expected I8 entries in tensor `{name}`, got {:?}",
+            "expected I8 entries in tensor `{name}`, got {:?}; convert them",
             view.dtype()
         )));
     }
     let [rows, columns] = view.shape()[..] else {
         let shape = view.shape();
         return Err(Failure::usage(format!(
-            "expected two dimensions of tensor `{name}`, got {shape:?}"
+            "expected two dimensions of tensor `{name}`, got {shape:?}; save a matrix"
         )));
     };
     let entries = view.data().iter().map(|&byte| byte as i8).collect();

@@ -3,7 +3,6 @@
 use super::Range;
 use crate::failure::Failure;
 use crate::samples::{SampleArgs, Samples};
-use ndarray::Array2;
 use poai::import::graph::Input;
 use poai::import::onnx::ReadOptions;
 use std::path::PathBuf;
@@ -67,7 +66,10 @@ pub enum InputError {
     #[error("expected an input of the stored network, got none; name a file with --input")]
     NoInput,
     /// The caller asks for more samples than there are.
-    #[error("--image {image} with --batch {batch}: there are {count} samples")]
+    #[error(
+        "expected {batch} samples from --image {image} on, got {count} samples; lower --image or \
+         --batch"
+    )]
     Image {
         /// The first sample.
         image: usize,
@@ -84,9 +86,6 @@ impl From<InputError> for Failure {
     }
 }
 
-/// Samples, and what looks wrong with them.
-type Read = (Array2<f32>, Vec<String>);
-
 impl DataArgs {
     /// Whether a file has the input.
     pub fn has_input(&self) -> bool {
@@ -94,7 +93,7 @@ impl DataArgs {
     }
 
     /// The samples of `--calibration` or `--samples`.
-    pub fn known_samples(&self, inputs: &[Input]) -> Result<Option<Read>, Failure> {
+    pub fn known_samples(&self, inputs: &[Input]) -> Result<Option<Samples>, Failure> {
         match &self.samples {
             Some(samples) => self.read(std::slice::from_ref(samples), inputs),
             None => self.read(&self.calibration, inputs),
@@ -102,16 +101,15 @@ impl DataArgs {
     }
 
     /// The samples of `--input`.
-    pub fn new_samples(&self, inputs: &[Input]) -> Result<Option<Read>, Failure> {
+    pub fn new_samples(&self, inputs: &[Input]) -> Result<Option<Samples>, Failure> {
         self.read(&self.input, inputs)
     }
 
-    fn read(&self, paths: &[PathBuf], inputs: &[Input]) -> Result<Option<Read>, Failure> {
-        if paths.is_empty() {
-            return Ok(None);
+    fn read(&self, paths: &[PathBuf], inputs: &[Input]) -> Result<Option<Samples>, Failure> {
+        match paths.is_empty() {
+            true => Ok(None),
+            false => self.form.read_all(paths, inputs).map(Some),
         }
-        let Samples { rows, warnings } = self.form.read_all(paths, inputs)?;
-        Ok(Some((rows, warnings)))
     }
 
     /// How the network's file is read.

@@ -12,7 +12,8 @@ pub use range::Range;
 
 use crate::digits::{CNN, Digits, MLP};
 use crate::failure::Failure;
-use crate::fidelity::Fidelity;
+use crate::fidelity::{self, Fidelity, Seen};
+use crate::samples::Samples;
 use clap::ValueEnum;
 use ndarray::{ArrayView2, s};
 use poai::execute::{Network, Tensor};
@@ -117,6 +118,18 @@ pub fn stored(
     numbers: Numbers,
     batch: Option<usize>,
 ) -> Result<Subject, Failure> {
+    if folder.is_file() {
+        return Err(Failure::in_file(folder)(
+            &"expected the folder of a quantised network, got a file; name an ONNX file without \
+              --quantised",
+        ));
+    }
+    if folder.is_dir() && !folder.join(store::QUANTISED_FILE).exists() {
+        return Err(Failure::in_file(folder)(&format!(
+            "expected a folder with {}, got none; make one with `poai quantise`",
+            store::QUANTISED_FILE
+        )));
+    }
     let quantised = store::load_quantised(folder)?;
     if numbers == Numbers::Standard && quantised.numbers != numbers {
         return Err(Failure::in_file(folder)(
@@ -125,8 +138,9 @@ pub fn stored(
         ));
     }
     let inputs: Vec<Input> = quantised.inputs.iter().map(|own| own.input.clone()).collect();
-    let (new, warnings) = data.new_samples(&inputs)?.ok_or(InputError::NoInput)?;
-    finished(folder.display().to_string(), quantised, None, new.view(), data, batch, warnings)
+    let new = data.new_samples(&inputs)?.ok_or(InputError::NoInput)?;
+    let seen = Seen { warnings: new.warnings, pixel_scale: new.pixel_scale };
+    finished(folder.display().to_string(), quantised, None, new.rows.view(), data, batch, seen)
 }
 
 /// Calibrates a network, and quantises its input.
@@ -141,14 +155,18 @@ fn of_graph(
         let measured = known.nrows().min(CALIBRATION);
         data.range.quantise(&graph, known.slice(s![..measured, ..]), options)
     };
-    if let Some((known, mut warnings)) = data.known_samples(&graph.inputs)? {
+    if let Some(Samples { rows: known, warnings, pixel_scale }) =
+        data.known_samples(&graph.inputs)?
+    {
         let quantised = quantise(known.view())?;
-        let new = data.new_samples(&graph.inputs)?.map(|(new, more)| {
-            warnings.extend(more);
-            new
+        let mut seen = Seen { warnings, pixel_scale };
+        let new = data.new_samples(&graph.inputs)?.map(|new| {
+            seen.warnings.extend(new.warnings);
+            seen.pixel_scale = seen.pixel_scale.or(new.pixel_scale);
+            new.rows
         });
         let new = new.unwrap_or(known);
-        return finished(name, quantised, Some(&graph), new.view(), data, batch, warnings);
+        return finished(name, quantised, Some(&graph), new.view(), data, batch, seen);
     }
     if data.has_input() {
         return Err(InputError::NoCalibration.into());
@@ -159,7 +177,7 @@ fn of_graph(
     let digits = Digits::bundled()?;
     let quantised = quantise(digits.train.pixels(&graph, digits.train.len())?)?;
     let test = digits.test.pixels(&graph, digits.test.len())?;
-    finished(name, quantised, Some(&graph), test, data, batch, vec![])
+    finished(name, quantised, Some(&graph), test, data, batch, Seen::default())
 }
 
 /// The chosen samples as the input, with the figures of both.
@@ -170,7 +188,7 @@ fn finished(
     new: ArrayView2<'_, f32>,
     data: &DataArgs,
     batch: Option<usize>,
-    warnings: Vec<String>,
+    mut seen: Seen,
 ) -> Result<Subject, Failure> {
     let (image, count) = (data.image, new.nrows());
     let batch = batch.unwrap_or(count.saturating_sub(image).max(1));
@@ -180,7 +198,8 @@ fn finished(
     let inputs = quantised.quantise_input(chosen)?;
     let clipped = quantised.clipped_input(chosen);
     let compared = graph.map(|graph| quantised.compare(graph, chosen)).transpose()?;
-    let fidelity = Fidelity::new(&quantised, compared, clipped, image, warnings);
+    seen.warnings.extend(fidelity::far_sizes(&quantised, chosen));
+    let fidelity = Fidelity::new(&quantised, compared, clipped, image, seen);
     // Exact: a larger batch would have no tensor, which was made above.
     let run = RunShape { batch: batch as u32, sequence: 1 };
     let network = Arc::new(quantised.network.clone());
@@ -196,17 +215,50 @@ pub fn read_onnx(name: &str, bytes: &[u8]) -> Result<Graph, Failure> {
 
 /// Reads a network from an ONNX file, with the data beside it.
 pub fn read_file(path: &Path, options: &ReadOptions) -> Result<Graph, Failure> {
+    // A folder, or a file of one, is a quantised network.
+    let folder = match path.is_dir() {
+        true => Some(path),
+        false => path.parent().filter(|_| path.file_name().is_some_and(of_store)),
+    };
+    if let Some(folder) = folder {
+        let why = match folder.join(store::QUANTISED_FILE).is_file() {
+            true => "a quantised network; name its folder with --quantised",
+            false if folder.join(store::PROGRAM_FILE).is_file() => {
+                "a stored program; name its folder with --stored of `poai run`"
+            }
+            false if path.is_dir() => "a folder; name the file",
+            false => "another file; name the network's .onnx file",
+        };
+        return Err(Failure::in_file(path)(&format!("expected an ONNX file, got {why}")));
+    }
     options.read_file(path).map_err(|why| Failure::in_file(path)(&hinted(&why)))
 }
 
+/// Whether a file is called as those of a stored network are.
+fn of_store(name: &std::ffi::OsStr) -> bool {
+    [store::QUANTISED_FILE, store::PROGRAM_FILE, store::CONSTANTS_FILE]
+        .iter()
+        .any(|own| name == *own)
+}
+
 /// What a reader's error asks for, as options of this program.
-fn hinted(why: &OnnxError) -> String {
+pub fn hinted(why: &OnnxError) -> String {
     match why {
         OnnxError::Outputs { .. } => format!("{why} with --output NAME"),
         OnnxError::Symbolic { symbols, .. } => {
             let flags: Vec<String> =
                 symbols.iter().map(|symbol| format!("--dimension {symbol}=SIZE")).collect();
             format!("{why}: {}", flags.join(" "))
+        }
+        OnnxError::Batch { symbols, .. } => {
+            let flags = |size: &str| -> String {
+                let flags = symbols.iter().map(|symbol| format!("--dimension {symbol}={size}"));
+                flags.collect::<Vec<_>>().join(" ")
+            };
+            format!("{why}: {} or {}", flags("1"), flags("SIZE"))
+        }
+        OnnxError::Output { .. } | OnnxError::UnknownOutput { .. } => {
+            format!("{why} with --output NAME")
         }
         OnnxError::Unsupported { before: Some(value), .. } => {
             format!("{why} with --output {}", crate::terminal::name(value))

@@ -2,7 +2,7 @@
 //! scales, so that keys and registrations stay good for new inputs.
 
 use crate::failure::{EXIT_CODES, Failure};
-use crate::fidelity::Fidelity;
+use crate::fidelity::{Fidelity, Seen};
 use crate::files::NewFolder;
 use crate::network::{CALIBRATION, Range, dimension, read_file};
 use crate::samples::{SampleArgs, Samples};
@@ -69,7 +69,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         reading = reading.output(output);
     }
     let graph = read_file(&args.onnx, &reading)?;
-    let Samples { rows, warnings } = args.form.read_all(&args.calibration, &graph.inputs)?;
+    let Samples { rows, warnings, pixel_scale } =
+        args.form.read_all(&args.calibration, &graph.inputs)?;
     let options = QuantiseOptions {
         weights: if args.per_tensor { Granularity::PerTensor } else { Granularity::PerChannel },
         numbers: if args.standard { Numbers::Standard } else { Numbers::Fitted },
@@ -81,7 +82,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     store::save_quantised(&quantised, folder.beside())?;
     folder.finish()?;
     let clipped = quantised.samples.clipped_input;
-    let fidelity = Fidelity::new(&quantised, None, clipped, 0, warnings);
+    let seen = Seen { warnings, pixel_scale };
+    let fidelity = Fidelity::new(&quantised, None, clipped, 0, seen);
     let program = quantised.network.program();
     let id = program.program_id();
     if !args.json {

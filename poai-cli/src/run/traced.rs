@@ -60,7 +60,9 @@ impl Traced {
             let demand = Demand { receipt: receipt.digest(), value: ValueId(value), tile };
             trace.answer(&receipt, &demand).map(|answer| (demand, answer))
         });
-        let demand = demand.transpose().map_err(Failure::usage)?;
+        let demand = demand.transpose().map_err(|why| {
+            Failure::usage(format!("{why}; choose a value of the program and one of its tiles"))
+        })?;
         let audit = trace.audit(&receipt, &beacon)?;
         let tiles = trace.audit_tiles(&receipt, &beacon).len();
         let checker = Checker::new(trace.network().program().clone(), *trace.rules());

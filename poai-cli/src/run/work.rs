@@ -39,6 +39,12 @@ impl Work {
     /// A stored network, with its inputs as files of integers. The batch follows
     /// from the rows of the first input.
     pub fn stored(folder: &Path, files: &[PathBuf], sequence: u32) -> Result<Work, Failure> {
+        if folder.is_file() {
+            return Err(Failure::in_file(folder)(
+                &"expected the folder of a stored program, got a file; name an ONNX file without \
+                  --stored",
+            ));
+        }
         let network = store::load(folder)?;
         let forms = network.program().inputs();
         if forms.len() != files.len() {
@@ -54,7 +60,10 @@ impl Work {
         let one = RunShape { batch: 1, sequence };
         let each = forms[0].rows.of(&one).filter(|each| rows.is_multiple_of(*each));
         let batch = each.map(|each| rows / each).ok_or_else(|| {
-            let why = format!("expected rows of whole items ({}), got {rows} rows", forms[0]);
+            let why = format!(
+                "expected rows of whole items ({}), got {rows} rows; add or remove rows",
+                forms[0]
+            );
             Failure::in_file(&files[0])(&why)
         })?;
         let shape = RunShape { batch, sequence };
@@ -73,8 +82,10 @@ fn integers(path: &Path, form: &Form) -> Result<Tensor, Failure> {
         for field in line.split(',') {
             entries.push(field.trim().parse::<i32>().map_err(|_| {
                 let (line, field) = (index + 1, terminal::quoted(field));
-                let why =
-                    format!("line {line}: expected integers separated by commas, got {field}");
+                let why = format!(
+                    "line {line}: expected integers separated by commas, got {field}; write the \
+                     quantised integers, or run floats with --quantised"
+                );
                 Failure::in_file(path)(&why)
             })?);
         }
@@ -83,7 +94,9 @@ fn integers(path: &Path, form: &Form) -> Result<Tensor, Failure> {
         if rows == 1 {
             columns = got;
         } else if got != columns {
-            let why = format!("line {rows}: expected {columns} integers as in line 1, got {got}");
+            let why = format!(
+                "line {rows}: expected {columns} integers as in line 1, got {got}; correct the line"
+            );
             return Err(Failure::in_file(path)(&why));
         }
     }

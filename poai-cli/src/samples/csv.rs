@@ -5,18 +5,23 @@ use super::{Form, Numbers, Problem, bounded};
 use crate::terminal::quoted;
 
 /// Reads a table. The first line may name the columns, lines may be blank, and
-/// a line may end with a separator.
+/// a line may end with a separator. `true` and `false` are 1 and 0.
 pub fn parse(text: &str, columns: usize) -> Result<Numbers, Problem> {
-    let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()).peekable();
-    let first = lines.peek().map_or("", |(line, _)| *line);
+    let lines = || text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let first = lines().next().map_or("", |(line, _)| line);
     let separator = [';', '\t', ','].into_iter().find(|separator| first.contains(*separator));
     let separator = separator.unwrap_or(',');
-    if is_header(first, separator) {
-        lines.next();
-    }
+    let mut rest = lines().skip(1).flat_map(|(line, _)| split(line, separator));
+    let header = match kind(first, separator) {
+        First::Numbers => false,
+        First::Names => true,
+        // Booleans name classes, unless other lines hold some, too.
+        First::Booleans => !rest.any(is_boolean),
+    };
+    let lines = lines().skip(usize::from(header));
     let (mut entries, mut count) = (vec![], 0);
     for (line, number) in lines {
-        let mut fields: Vec<&str> = line.split(separator).collect();
+        let mut fields = split(line, separator);
         if fields.len() == columns.saturating_add(1) {
             // A separator at the end of the line makes an empty field.
             fields.pop_if(|last| last.trim().is_empty());
@@ -29,6 +34,7 @@ pub fn parse(text: &str, columns: usize) -> Result<Numbers, Problem> {
                 _ => fields.len().to_string(),
             };
             let expected = format!("{columns} numbers separated by {separator:?}");
+            let got = format!("{got}; give each sample one number for each entry of the input");
             return Err(Problem::new(expected, got).at(format!("line {number}")));
         }
         bounded(entries.len() + columns)?;
@@ -60,18 +66,56 @@ fn counts(entries: &[f32], columns: usize) -> bool {
         && first.into_iter().all(|(index, entry)| *entry == index as f32)
 }
 
-/// A number, which may stand in quotes.
-fn parsed(field: &str) -> Option<f32> {
-    let field = field.trim();
-    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
-    inner.unwrap_or(field).trim().parse().ok()
+/// The fields of a line. A separator in quotes is a part of its field.
+fn split(line: &str, separator: char) -> Vec<&str> {
+    let mut inside = false;
+    let parts = line.split(|character: char| {
+        inside ^= character == '"';
+        character == separator && !inside
+    });
+    parts.collect()
 }
 
-/// Whether no field is a number, and not all are empty.
-fn is_header(line: &str, separator: char) -> bool {
-    let mut fields = line.split(separator);
-    fields.clone().any(|field| !field.trim().is_empty())
-        && fields.all(|field| parsed(field).is_none())
+/// A field without the quotes that it may stand in.
+fn unquoted(field: &str) -> &str {
+    let field = field.trim();
+    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+    inner.unwrap_or(field).trim()
+}
+
+/// A number or a boolean.
+fn parsed(field: &str) -> Option<f32> {
+    let field = unquoted(field);
+    match field.to_ascii_lowercase().as_str() {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        _ => field.parse().ok(),
+    }
+}
+
+fn is_boolean(field: &str) -> bool {
+    let field = unquoted(field);
+    field.eq_ignore_ascii_case("true") || field.eq_ignore_ascii_case("false")
+}
+
+/// What the first line holds.
+enum First {
+    /// A number at least, or nothing.
+    Numbers,
+    /// Booleans alone.
+    Booleans,
+    /// No number, and other text than booleans.
+    Names,
+}
+
+fn kind(line: &str, separator: char) -> First {
+    let fields = split(line, separator);
+    let full: Vec<&str> = fields.into_iter().filter(|field| !field.trim().is_empty()).collect();
+    match full.is_empty() || full.iter().any(|field| unquoted(field).parse::<f32>().is_ok()) {
+        true => First::Numbers,
+        false if full.iter().all(|field| is_boolean(field)) => First::Booleans,
+        false => First::Names,
+    }
 }
 
 #[cfg(test)]
@@ -97,11 +141,26 @@ mod tests {
             "\"a\";\"b\";\"\"\n\n1;-0.5;3e3\n4;5;6;\n",
             "1,-0.5,3e3,\n4,5,6, \n",
             "\"1\",\"-0.5\",\"3e3\"\n4,5,6\n",
+            "\"width, cm\",\"b\",c\n1,-0.5,3e3\n4,5,6\n",
         ] {
             assert_eq!(table(text), expected, "{text:?}");
         }
         assert!(table("").is_empty() && table("\r\n \n").is_empty() && table("a,b,c\n").is_empty());
         assert_eq!(parse("1\n2,\n", 1).unwrap().entries, [1.0, 2.0]);
+    }
+
+    /// Classes may be called true and false. Beside other booleans they are data.
+    #[test]
+    fn booleans_are_numbers_and_a_header_only_alone() {
+        for (text, expected) in [
+            ("true,false,True\nfalse,FALSE,1\n", &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0][..]),
+            ("true,false,maybe\n1,2,3\n", &[1.0, 2.0, 3.0]),
+            ("true,false,true\n1,2,3\n", &[1.0, 2.0, 3.0]),
+            ("\"true\",\"false\",\"true\"\n1,2,\"true\"\n", &[1.0, 0.0, 1.0, 1.0, 2.0, 1.0]),
+            ("1,true,false\n", &[1.0, 1.0, 0.0]),
+        ] {
+            assert_eq!(table(text), expected, "{text:?}");
+        }
     }
 
     #[test]
@@ -122,15 +181,19 @@ mod tests {
             ("1,2,1e39\n", "line 1, field 3: expected a finite number, got \"1e39\""),
             ("a,2,3\n", "line 1, field 1: expected a finite number, got \"a\""),
             ("a,b,c\nd,e,f\n", "line 2, field 1: expected a finite number, got \"d\""),
-            ("1,2\n", "line 1: expected 3 numbers separated by ',', got 2"),
-            ("1,2,3,4\n", "line 1: expected 3 numbers separated by ',', got 4"),
+            ("1,2\n", "line 1: expected 3 numbers separated by ',', got 2; GIVE"),
+            ("1,2,3,4\n", "line 1: expected 3 numbers separated by ',', got 4; GIVE"),
             (
                 "1,2,3,,\n",
-                "line 1: expected 3 numbers separated by ',', got 5, the last of them empty",
+                "line 1: expected 3 numbers separated by ',', got 5, the last of them empty; GIVE",
             ),
             ("1,5;2;3\n", "line 1, field 1: expected a finite number, got \"1,5\""),
-            ("1 2 3\n4 5 6\n", "line 2: expected 3 numbers separated by ',', got 1"),
+            ("\"1,5\",2,3\n", "line 1, field 1: expected a finite number, got \"\\\"1,5\\\"\""),
+            ("1,2,3\r\n1,2\r\n", "line 2: expected 3 numbers separated by ',', got 2; GIVE"),
+            ("1 2 3\n4 5 6\n", "line 2: expected 3 numbers separated by ',', got 1; GIVE"),
         ] {
+            let why =
+                why.replace("GIVE", "give each sample one number for each entry of the input");
             assert_eq!(parse(text, 3).unwrap_err().to_string(), why, "{text:?}");
         }
     }

@@ -117,6 +117,10 @@ fn alike(a: &[usize], b: &[usize]) -> bool {
 const LOOKED_AT: usize = 16;
 /// How much rougher samples are in the wrong layout, at least.
 const ROUGHER: f64 = 1.5;
+/// The same of columns and rows alone.
+const ROUGHER_PLANE: f64 = 2.0;
+/// How much smoother they are by one measure that the other does not count.
+const SMOOTHER: f64 = 0.4;
 
 /// The samples as rows in the order of the network's file. Without a layout, the
 /// shape decides, or the form of the file.
@@ -129,7 +133,10 @@ pub fn arrange(
     if entries.is_empty() {
         return Err(Problem::new("at least one sample", "none"));
     }
-    let wrong = || Problem::new(format!("numbers of shape {}", target.expected()), shape(&sizes));
+    let wrong = || {
+        let got = format!("{}; reshape the numbers", shape(&sizes));
+        Problem::new(format!("numbers of shape {}", target.expected()), got)
+    };
     let all = target.entries;
     let sample = match sizes.split_first() {
         Some((_, inner)) if inner.iter().product::<usize>() == all => inner,
@@ -173,7 +180,15 @@ pub fn arrange(
             if layout.is_none() && image.channels > 1 && wide && !shaped {
                 let [chosen, other] =
                     [stored, stored.other()].map(|layout| roughness(&entries, image, layout));
-                if chosen > ROUGHER * other {
+                // The channels of a colourful image are far apart in its own
+                // layout, and those of a grey one are close in any. Therefore
+                // all neighbours and those within a channel both decide.
+                let plane = |[columns, rows, _]: [f64; 3]| columns + rows;
+                let all = |each: [f64; 3]| each.iter().sum::<f64>();
+                let above = |factor: f64, of: fn([f64; 3]) -> f64| of(chosen) > factor * of(other);
+                if above(ROUGHER, all) && above(SMOOTHER, plane)
+                    || above(ROUGHER_PLANE, plane) && above(SMOOTHER, all)
+                {
                     warnings.push(transposed(stored));
                 }
             }
@@ -200,7 +215,46 @@ pub fn arrange(
         entries[sample * all + from]
     };
     let rows = Array2::from_shape_fn((entries.len() / all, all), entry);
-    Ok(Samples { rows, warnings })
+    Ok(Samples { rows, warnings, pixel_scale: None })
+}
+
+/// The columns of each of several inputs, if the numbers are a table of all.
+pub fn divided(numbers: &Numbers, inputs: &[Input]) -> Option<Vec<Numbers>> {
+    let widths: Vec<usize> = inputs.iter().map(|input| input.shape.entries()).collect();
+    let all: usize = widths.iter().sum();
+    if inputs.len() < 2 || numbers.form != Form::Table || numbers.sizes.get(1) != Some(&all) {
+        return None;
+    }
+    let mut first = 0;
+    let parts = widths.into_iter().map(|width| {
+        let columns = first..first + width;
+        first += width;
+        let rows = numbers.entries.chunks_exact(all);
+        let entries: Vec<f32> = rows.flat_map(|row| row[columns.clone()].to_vec()).collect();
+        let sizes = vec![numbers.sizes[0], width];
+        let warnings = if columns.start == 0 { numbers.warnings.clone() } else { vec![] };
+        Numbers { form: Form::Table, sizes, entries, warnings }
+    });
+    Some(parts.collect())
+}
+
+/// The samples of several inputs, one after another in each row.
+pub fn arrange_all(
+    parts: Vec<Numbers>,
+    inputs: &[Input],
+    layout: Option<Layout>,
+) -> Result<Samples, Problem> {
+    let (mut all, mut warnings) = (vec![], vec![]);
+    for (part, input) in parts.into_iter().zip(inputs) {
+        let Samples { rows, warnings: more, .. } = arrange(part, &Target::of(input), layout)?;
+        all.push(rows);
+        let named = |warning| format!("input {}: {warning}", input.name);
+        warnings.extend(more.into_iter().map(named));
+    }
+    let views: Vec<_> = all.iter().map(|rows| rows.view()).collect();
+    let rows = ndarray::concatenate(ndarray::Axis(1), &views)
+        .map_err(|_| Problem::new("as many samples of each input", "others"))?;
+    Ok(Samples { rows, warnings, pixel_scale: None })
 }
 
 fn transposed(stored: Layout) -> String {
@@ -212,8 +266,8 @@ fn transposed(stored: Layout) -> String {
 }
 
 /// The mean difference of an entry and its neighbours in the next column, row
-/// and channel. Images are smooth in the right layout.
-fn roughness(entries: &[f32], input: Image, layout: Layout) -> f64 {
+/// and channel, each by itself. Images are smooth in the right layout.
+fn roughness(entries: &[f32], input: Image, layout: Layout) -> [f64; 3] {
     let Image { height, width, channels } = input;
     let (mut sum, mut count) = ([0.0; 3], [0u64; 3]);
     for sample in entries.chunks_exact(input.rows() * channels).take(LOOKED_AT) {
@@ -237,7 +291,7 @@ fn roughness(entries: &[f32], input: Image, layout: Layout) -> f64 {
             }
         }
     }
-    sum.iter().zip(count).map(|(sum, count)| sum / count.max(1) as f64).sum()
+    std::array::from_fn(|way| sum[way] / count[way].max(1) as f64)
 }
 
 /// Sizes as text.
@@ -259,11 +313,16 @@ mod tests {
 
     /// A smooth image, entry by entry in a layout.
     fn smooth(layout: Layout) -> Vec<f32> {
+        of_colours(layout, [0.0, 3.0, 5.0])
+    }
+
+    /// The same with channels that are this far apart.
+    fn of_colours(layout: Layout, colours: [f32; 3]) -> Vec<f32> {
         let mut entries = vec![0.0; 90];
         for pixel in 0..INPUT.rows() {
             for channel in 0..3 {
                 let (y, x) = (pixel / 5, pixel % 5);
-                let entry = (10 * y + 4 * x) as f32 + [0.0, 3.0, 5.0][channel];
+                let entry = (10 * y + 4 * x) as f32 + colours[channel];
                 entries[layout.place(INPUT, pixel, channel)] = entry;
             }
         }
@@ -333,11 +392,43 @@ mod tests {
             assert!(arrange(file(), &images(), Some(wrong)).unwrap().warnings.is_empty());
             assert!(arrange(file(), &images(), Some(wrong.other())).unwrap().warnings.is_empty());
         }
+        // The channels of colourful images are far apart, and networks may have
+        // their channels last.
+        let last = Input { channels_last: true, ..Input::new("x", [1, 6, 5, 3]) };
+        for colours in [[0.0, 3.0, 5.0], [0.0, 300.0, 90.0], [500.0, 0.0, 250.0]] {
+            let of = |layout| numbers(Form::Table, &[1, 90], of_colours(layout, colours));
+            let array = |layout| numbers(Form::Array, &[1, 90], of_colours(layout, colours));
+            let warnings = |layout| arrange(array(layout), &images(), None).unwrap().warnings;
+            assert_eq!(warnings(Layout::Nhwc).len(), 1, "{colours:?}");
+            assert!(warnings(Layout::Nchw).is_empty(), "{colours:?}");
+            for target in [images(), Target::of(&last)] {
+                let warnings = |layout| arrange(of(layout), &target, None).unwrap().warnings;
+                assert_eq!(warnings(Layout::Nchw).len(), 1, "{colours:?}");
+                assert!(warnings(Layout::Nhwc).is_empty(), "{colours:?}");
+            }
+        }
         // Noise looks the same in every layout.
         let noise: Vec<f32> =
             (0..90u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
         let noise = numbers(Form::Table, &[1, 90], noise);
         assert!(arrange(noise, &images(), None).unwrap().warnings.is_empty());
+    }
+
+    /// A table of several inputs has each image pixel by pixel, as a table of one.
+    #[test]
+    fn each_input_of_a_table_has_its_layout() {
+        let inputs = [Input::new("a", [1, 2]), Input::new("b", [1, 3, 6, 5])];
+        let row = [vec![7.0, 8.0], smooth(Layout::Nhwc)].concat();
+        let table = numbers(Form::Table, &[1, 92], row);
+        let parts = divided(&table, &inputs).unwrap();
+        let samples = arrange_all(parts, &inputs, None).unwrap();
+        let expected = [vec![7.0, 8.0], smooth(Layout::Nchw)].concat();
+        assert!(samples.rows.iter().eq(&expected) && samples.warnings.is_empty());
+        let row = [vec![7.0, 8.0], smooth(Layout::Nchw)].concat();
+        let turned = divided(&numbers(Form::Table, &[1, 92], row), &inputs).unwrap();
+        let warnings = arrange_all(turned, &inputs, None).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].starts_with("input b: "), "{warnings:?}");
+        assert!(divided(&numbers(Form::Array, &[1, 92], vec![0.0; 92]), &inputs).is_none());
     }
 
     #[test]
@@ -359,6 +450,9 @@ mod tests {
         let line = Target::of(&Input::new("x", [1, 3, 30]));
         let turned = arrange(numbers(Form::Array, &[1, 30, 3], vec![0.0; 90]), &line, None);
         let text = turned.err().unwrap().to_string();
-        assert_eq!(text, "expected numbers of shape samples × 3×30, got 1×30×3");
+        assert_eq!(
+            text,
+            "expected numbers of shape samples × 3×30, got 1×30×3; reshape the numbers"
+        );
     }
 }

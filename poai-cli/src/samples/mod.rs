@@ -74,6 +74,8 @@ pub struct Samples {
     pub rows: Array2<f32>,
     /// What looks wrong, one sentence each.
     pub warnings: Vec<String>,
+    /// What pixels were multiplied by, if PNG images were read.
+    pub pixel_scale: Option<f32>,
 }
 
 impl SampleArgs {
@@ -87,47 +89,56 @@ impl SampleArgs {
             if paths.len() != inputs.len() {
                 let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
                 return Err(Failure::usage(format!(
-                    "expected one file, or one for each of the inputs {}, got {}",
+                    "expected one file, or one for each of the inputs {}, got {}; name them in this order",
                     names.join(", "),
                     paths.len()
                 )));
             }
             let mut parts = vec![];
-            let mut warnings = vec![];
+            let (mut warnings, mut pixel_scale) = (vec![], None);
             for (path, input) in paths.iter().zip(inputs) {
-                let Samples { rows, warnings: more } = self.read(path, &Target::of(input))?;
+                let Samples { rows, warnings: more, pixel_scale: own } =
+                    self.read(path, std::slice::from_ref(input))?;
                 parts.push(rows);
                 warnings.extend(more);
+                pixel_scale = pixel_scale.or(own);
             }
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
             let rows = ndarray::concatenate(ndarray::Axis(1), &views).map_err(|_| {
                 let counts: Vec<String> =
                     parts.iter().map(|part| part.nrows().to_string()).collect();
                 Failure::usage(format!(
-                    "expected as many samples in each file, got {}",
+                    "expected as many samples in each file, got {}; cut the longer ones",
                     counts.join(" and ")
                 ))
             })?;
-            return Ok(Samples { rows, warnings });
+            return Ok(Samples { rows, warnings, pixel_scale });
         };
-        self.read(path, &Target::of_all(inputs))
+        self.read(path, inputs)
     }
 
     /// Reads the samples of a file, or the PNG images of a folder in the order
     /// of their names.
-    fn read(&self, path: &Path, input: &Target) -> Result<Samples, Failure> {
+    fn read(&self, path: &Path, inputs: &[Input]) -> Result<Samples, Failure> {
+        let target = Target::of_all(inputs);
         let named = |problem| SamplesError { path: path.to_owned(), problem };
         let numbers = match path.is_dir() {
             true => self.images(path)?,
             false => {
                 let bytes = files::read(path, files::FILE_MAX)?;
-                parse(&bytes, input.entries, self.pixel_scale).map_err(named)?
+                parse(&bytes, target.entries, self.pixel_scale).map_err(named)?
             }
         };
-        let samples = layout::arrange(numbers, input, self.layout).map_err(named)?;
+        let pixel_scale = (numbers.form == Form::Image).then_some(self.pixel_scale);
+        let samples = match layout::divided(&numbers, inputs) {
+            None => layout::arrange(numbers, &target, self.layout),
+            // Each input's columns have their own layout.
+            Some(parts) => layout::arrange_all(parts, inputs, self.layout),
+        };
+        let samples = samples.map_err(named)?;
         let named = |warning| format!("{}: {warning}", path.display());
         let warnings = samples.warnings.into_iter().map(named).collect();
-        Ok(Samples { warnings, ..samples })
+        Ok(Samples { warnings, pixel_scale, ..samples })
     }
 
     /// All PNG images of a folder.
@@ -155,7 +166,8 @@ impl SampleArgs {
                 Some(all) => all.append(image).map_err(|problem| named(path, problem))?,
             }
         }
-        let none = Problem::new("PNG images in the folder", "none");
+        let none =
+            Problem::new("PNG images in the folder", "none; name a file, or put .png files there");
         Ok(all.ok_or_else(|| named(folder, none))?)
     }
 }
@@ -181,9 +193,12 @@ fn parse(bytes: &[u8], columns: usize, pixel_scale: f32) -> Result<Numbers, Prob
     match bytes {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy::parse(bytes),
         [0x89, b'P', b'N', b'G', ..] => png::parse(bytes, pixel_scale),
-        [b'P', b'K', 3, 4, ..] => unknown("a zip archive; save one array with numpy.save"),
+        [b'P', b'K', 3, 4, ..] => {
+            unknown("a zip archive; save one array with numpy.save, not with savez")
+        }
         [0xff, 0xd8, 0xff, ..] => unknown("a JPEG image; save it as PNG"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => unknown("text in UTF-16; save it as UTF-8"),
+        bytes if bytes.contains(&0) => unknown("other binary data; name a file of samples"),
         [0xef, 0xbb, 0xbf, text @ ..] => text_of(text, columns),
         text => text_of(text, columns),
     }

@@ -11,7 +11,7 @@ const HEADER_MAX: usize = 1 << 16;
 /// The most axes of an array.
 const RANK_MAX: usize = 8;
 
-/// Reads an array of little-endian numbers.
+/// Reads an array of numbers or booleans, of any order of bytes and axes.
 pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
     let short = || Problem::new("a whole .npy file", format!("{} bytes", bytes.len()));
     let version = *bytes.get(6).ok_or_else(short)?;
@@ -27,7 +27,7 @@ pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
         return Err(Problem::new(expected, length.to_string()));
     }
     let header = bytes.get(at..at + length).ok_or_else(short)?;
-    let Header { kind, fortran, sizes } = Header::parse(&String::from_utf8_lossy(header))?;
+    let Header { kind, big, fortran, sizes } = Header::parse(&String::from_utf8_lossy(header))?;
     let count = sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
     let count = count.unwrap_or(usize::MAX);
     bounded(count)?;
@@ -37,9 +37,13 @@ pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
         let expected = format!("{} bytes of data for {count} numbers", count * width);
         return Err(Problem::new(expected, data.len().to_string()));
     }
+    let number = |bytes: &[u8]| match big {
+        true => kind.number(&bytes.iter().rev().copied().collect::<Vec<u8>>()),
+        false => kind.number(bytes),
+    };
     let numbers = data.chunks_exact(width).enumerate().map(|(index, bytes)| {
-        finite(kind.number(bytes)).ok_or_else(|| {
-            let got = kind.number(bytes).to_string();
+        finite(number(bytes)).ok_or_else(|| {
+            let got = number(bytes).to_string();
             Problem::new("a finite number of f32", got).at(format!("entry {index}"))
         })
     });
@@ -68,7 +72,11 @@ enum Kind {
     F16,
     F32,
     F64,
+    Bool,
     U8,
+    U16,
+    U32,
+    U64,
     I8,
     I16,
     I32,
@@ -76,23 +84,41 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [(&'static str, Kind); 8] = [
-        ("<f2", Kind::F16),
-        ("<f4", Kind::F32),
-        ("<f8", Kind::F64),
-        ("|u1", Kind::U8),
-        ("|i1", Kind::I8),
-        ("<i2", Kind::I16),
-        ("<i4", Kind::I32),
-        ("<i8", Kind::I64),
+    /// The names of NumPy, without the order of bytes.
+    const ALL: [(&'static str, Kind); 12] = [
+        ("f2", Kind::F16),
+        ("f4", Kind::F32),
+        ("f8", Kind::F64),
+        ("b1", Kind::Bool),
+        ("u1", Kind::U8),
+        ("u2", Kind::U16),
+        ("u4", Kind::U32),
+        ("u8", Kind::U64),
+        ("i1", Kind::I8),
+        ("i2", Kind::I16),
+        ("i4", Kind::I32),
+        ("i8", Kind::I64),
     ];
+
+    /// The type of a name such as `<f4`, and whether its first byte is the
+    /// highest.
+    fn named(name: &str) -> Option<(Kind, bool)> {
+        let (order, name) = name.split_at_checked(1)?;
+        let (_, kind) = Kind::ALL.into_iter().find(|(known, _)| *known == name)?;
+        match order {
+            "<" | "=" => Some((kind, false)),
+            ">" => Some((kind, true)),
+            "|" if kind.bytes() == 1 => Some((kind, false)),
+            _ => None,
+        }
+    }
 
     fn bytes(self) -> usize {
         match self {
-            Kind::U8 | Kind::I8 => 1,
-            Kind::F16 | Kind::I16 => 2,
-            Kind::F32 | Kind::I32 => 4,
-            Kind::F64 | Kind::I64 => 8,
+            Kind::Bool | Kind::U8 | Kind::I8 => 1,
+            Kind::F16 | Kind::U16 | Kind::I16 => 2,
+            Kind::F32 | Kind::U32 | Kind::I32 => 4,
+            Kind::F64 | Kind::U64 | Kind::I64 => 8,
         }
     }
 
@@ -105,7 +131,11 @@ impl Kind {
             Kind::F16 => half(u16::from_le_bytes([a, b])),
             Kind::F32 => f32::from_le_bytes([a, b, c, d]).into(),
             Kind::F64 => f64::from_le_bytes(wide),
+            Kind::Bool => f64::from(u8::from(a != 0)),
             Kind::U8 => a.into(),
+            Kind::U16 => u16::from_le_bytes([a, b]).into(),
+            Kind::U32 => u32::from_le_bytes([a, b, c, d]).into(),
+            Kind::U64 => u64::from_le_bytes(wide) as f64,
             Kind::I8 => i8::from_le_bytes([a]).into(),
             Kind::I16 => i16::from_le_bytes([a, b]).into(),
             Kind::I32 => i32::from_le_bytes([a, b, c, d]).into(),
@@ -128,6 +158,8 @@ fn half(bits: u16) -> f64 {
 
 struct Header {
     kind: Kind,
+    /// Whether the highest byte of an entry comes first.
+    big: bool,
     fortran: bool,
     sizes: Vec<usize>,
 }
@@ -143,8 +175,7 @@ impl Header {
         let descr = field("descr")?;
         let name = descr.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
         let name = name.map_or(descr, |(name, _)| name);
-        let kind = Kind::ALL.into_iter().find(|(known, _)| *known == name);
-        let (_, kind) = kind.ok_or_else(|| {
+        let (kind, big) = Kind::named(name).ok_or_else(|| {
             let names: Vec<_> = Kind::ALL.iter().map(|(name, _)| *name).collect();
             let expected = format!("entries of type {}", names.join(", "));
             Problem::new(expected, format!("{}; convert with .astype('<f4')", quoted(name)))
@@ -164,7 +195,7 @@ impl Header {
         let sizes: Vec<usize> = sizes.take(RANK_MAX + 1).collect::<Result<_, _>>()?;
         match sizes.is_empty() || sizes.len() > RANK_MAX {
             true => Err(wrong()),
-            false => Ok(Header { kind, fortran, sizes }),
+            false => Ok(Header { kind, big, fortran, sizes }),
         }
     }
 }
@@ -201,6 +232,15 @@ pub mod tests {
             read("<i8", &[7i64, -1 << 40].map(i64::to_le_bytes).concat())[1],
             -2f32.powi(40)
         );
+        assert_eq!(read("|b1", &[0, 1]), [0.0, 1.0]);
+        assert_eq!(read("<u2", &[7u16, 65535].map(u16::to_le_bytes).concat()), [7.0, 65535.0]);
+        assert_eq!(read("<u4", &[7u32, 1 << 31].map(u32::to_le_bytes).concat())[1], 2f32.powi(31));
+        assert_eq!(read("<u8", &[7u64, 1 << 63].map(u64::to_le_bytes).concat())[1], 2f32.powi(63));
+        // The highest byte first.
+        assert_eq!(read(">f4", &[1.5f32, -2.0].map(f32::to_be_bytes).concat()), [1.5, -2.0]);
+        assert_eq!(read(">f8", &[1.5f64, -2.0].map(f64::to_be_bytes).concat()), [1.5, -2.0]);
+        assert_eq!(read(">f2", &[0x3e00u16, 0xc000].map(u16::to_be_bytes).concat()), [1.5, -2.0]);
+        assert_eq!(read(">i8", &[7i64, -300].map(i64::to_be_bytes).concat()), [7.0, -300.0]);
         for (bits, number) in
             [(0x0001, 2f64.powi(-24)), (0x0400, 2f64.powi(-14)), (0x7bff, 65504.0)]
         {
@@ -226,7 +266,10 @@ pub mod tests {
     #[test]
     fn hostile_files_are_refused() {
         for (bytes, why) in [
-            (file(">f4", "False", "(1,)", &[0; 4]), "expected entries of type <f2, <f4"),
+            (file("|f4", "False", "(1,)", &[0; 4]), "expected entries of type f2, f4"),
+            (file("|O", "False", "(1,)", &[0; 4]), "got \"|O\"; convert with .astype('<f4')"),
+            (file("f", "False", "(1,)", &[0; 4]), "expected entries of type f2, f4"),
+            (file("", "False", "(1,)", &[0; 4]), "expected entries of type f2, f4"),
             (file("<c8", "False", "(1,)", &[0; 8]), "got \"<c8\"; convert with .astype('<f4')"),
             (file("<f4", "Perhaps", "(1,)", &[0; 4]), "expected fortran_order True or False"),
             (file("<f4", "False", "()", &[0; 4]), "expected a shape of 1 to 8 sizes"),

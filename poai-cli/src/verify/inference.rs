@@ -51,8 +51,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let proof = match &deployment {
         Some(deployment) => deployment.proof.clone(),
-        None => InferenceProof::from_bytes(&bytes)
-            .map_err(|why| Failure::usage(format!("malformed: {why}")))?,
+        None => InferenceProof::from_bytes(&bytes).map_err(|why| {
+            Failure::usage(format!("malformed: {why}; name proof.bin or deployment.json"))
+        })?,
     };
     let binding = binding(args, deployment.as_ref())?;
     let (key, beside) = key(args, deployment.is_some())?;
@@ -92,7 +93,9 @@ fn binding(args: &Args, own: Option<&Deployment>) -> Result<Binding, Failure> {
         None => own.map(|deployment| deployment.binding),
     };
     let missing = |flag: &str| {
-        Failure::usage(format!("expected {flag}, or --deployment FILE with all that is bound"))
+        Failure::usage(format!(
+            "expected {flag}, got none; name it, or --deployment FILE with all that is bound"
+        ))
     };
     Ok(Binding {
         program: args
@@ -115,7 +118,9 @@ fn key(args: &Args, is_deployment: bool) -> Result<(VerifyingKey, bool), Failure
         None if is_deployment => {
             Ok((keyfile::verifying(&args.proof.with_file_name(KEY_BESIDE))?, true))
         }
-        None => Err(Failure::usage("expected --key FILE with the verifying key")),
+        None => {
+            Err(Failure::usage("expected a verifying key, got none; name its file with --key FILE"))
+        }
     }
 }
 

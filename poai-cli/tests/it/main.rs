@@ -10,6 +10,8 @@ mod onnx;
 mod program;
 mod proof_of_inference;
 mod prove;
+mod refusals;
+mod reports;
 mod run;
 mod samples;
 mod shell;

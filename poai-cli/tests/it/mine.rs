@@ -94,7 +94,7 @@ fn verify_refuses_bad_files_and_arguments() {
     std::fs::File::create(&file).unwrap().set_len(1 << 32).unwrap();
     let huge = run("verify", &[&file, "--challenge", CHALLENGE, "--difficulty", "2e7"]);
     assert_eq!(code(&huge), 2);
-    assert!(text(&huge.stderr).contains("longer than"));
+    assert!(text(&huge.stderr).contains("bytes, got more"));
     let missing = path(directory.path(), "missing");
     for args in [
         &[missing.as_str(), "--challenge", CHALLENGE, "--difficulty", "2e7"][..],
@@ -182,7 +182,7 @@ fn mine_refuses_bad_arguments_and_files() {
         usage(&["--random", "2000000000,1,1"], "MiB of free memory");
         usage(&["--operands", "/dev/zero"], "not a regular file");
     }
-    usage(&["--random", "64,64,128"], "k = 128");
+    usage(&["--random", "64,64,128"], "after padding, as a block's statement needs, got 128");
     usage(&["--random", "1,1,600000"], "2^19");
     usage(&["--backend", "unheard-of"], "cpu-scalar");
     // The GPUs' names if they are built in, or else how to build them in.

@@ -310,7 +310,7 @@ fn bad_arguments_and_files_are_named() {
     );
     refused(&prove(&["--prover", "0x12"]), 2, "--prover");
     refused(&prove(&["--job", "xyz"]), 2, "--job");
-    refused(&prove(&["--image", "500"]), 2, "there are 500 samples");
+    refused(&prove(&["--image", "500"]), 2, "got 500 samples; lower --image");
     let missing = path(folder.path(), "missing.onnx");
     refused(&prove(&["--onnx", &missing]), 2, "missing.onnx");
     let bad = path(folder.path(), "bad.onnx");

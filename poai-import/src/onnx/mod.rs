@@ -141,7 +141,35 @@ impl ReadOptions {
         {
             return Ok(read);
         }
-        self.network(graph, &versions, inputs, None)
+        let symbols: BTreeSet<String> =
+            inputs.iter().filter_map(|input| input.batch.clone().map(|batch| batch.1)).collect();
+        match self.network(graph, &versions, inputs, None) {
+            Err(OnnxError::Batch { operator, .. })
+                if batch::trial::is_unknown(&operator)
+                    && let Some(read) = self.tried(graph, &versions, &symbols) =>
+            {
+                Ok(read)
+            }
+            read => read,
+        }
+    }
+
+    /// The network with a batch of 1, if a trial shows that it keeps samples
+    /// apart.
+    fn tried(
+        &self,
+        graph: &GraphProto,
+        versions: &Versions<'_>,
+        symbols: &BTreeSet<String>,
+    ) -> Option<Graph> {
+        let of = |batch: usize| {
+            let mut fixed = self.dimensions.clone();
+            fixed.extend(symbols.iter().map(|symbol| (symbol.clone(), batch)));
+            let inputs = inputs::inputs(graph, &fixed).ok()?;
+            self.network(graph, versions, inputs, None).ok()
+        };
+        let (one, two) = (of(1)?, of(2)?);
+        batch::trial::keeps_samples(&one, &two).then_some(one)
     }
 
     /// Reads the nodes. `fixed` is the batch that the file fixes, if the inputs

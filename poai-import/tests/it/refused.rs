@@ -61,7 +61,10 @@ fn unsupported_nodes_are_named() {
         ),
         (pooled(ints("dilations", &[0, 2])), attribute("dilations of MaxPool")),
         (pooled(ints("strides", &[0, 1])), attribute("strides of MaxPool")),
-        (pooled(ints("pads", &[0, 0, 2, 0])), "y: expected a window within the image and its pads".into()),
+        (
+            pooled(ints("pads", &[0, 0, 2, 0])),
+            "y: expected a window within the image and its pads".into(),
+        ),
         (
             picture().integers("to", &[0, 3]).node("Reshape", &["x", "to"], "y", &[]),
             unsupported("Reshape: expected a shape of as many entries as 1×2×4×4, got 1×3"),

@@ -10,12 +10,15 @@
 //! with a batch of 1 and with a larger one, and the results are compared.
 //!
 //! What is not known to keep samples apart counts as mixing them. [`rules`]
-//! has the operators, and [`moves`] those that move entries.
+//! has the operators, and [`moves`] those that move entries. [`trial`] tells
+//! where no rule can.
 
 mod moves;
 mod rules;
+pub(super) mod trial;
 
 use super::Limits;
+use super::Versions;
 use super::builder::{Builder, Operand};
 use super::error::OnnxError;
 use super::inputs::Declared;
@@ -87,6 +90,7 @@ impl<'a> Samples<'a> {
         fixed: Option<usize>,
         limits: &Limits,
         folder: Option<&'a Path>,
+        versions: &'a Versions<'a>,
     ) -> Option<Samples<'a>> {
         let mut tracks = HashMap::new();
         let mut first = true;
@@ -96,7 +100,7 @@ impl<'a> Samples<'a> {
                 tracks.insert(input.name, Track::Along(Along { axis, outer: 1 }));
             }
         }
-        let other = Builder::new(limits, folder);
+        let other = Builder::new(limits, folder, versions);
         let batch = fixed.unwrap_or(BATCH);
         let samples = Samples { tracks, other, batch, mixing: None, first, fixed: fixed.is_some() };
         (!samples.tracks.is_empty()).then_some(samples)
@@ -179,7 +183,7 @@ impl<'a> Samples<'a> {
                 Some(_) => {}
                 // A tensor of the file, or a value whose shape is asked for.
                 None => match own {
-                    Operand::Known(_) => self.other.put(name, own, builder.known_type(name)),
+                    Operand::Known(_) => self.other.put(name, own),
                     own => self.other.add_input(name, builder.shape(&own), builder.number(&own)),
                 },
             }

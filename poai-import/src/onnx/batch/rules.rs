@@ -107,7 +107,8 @@ impl<'n, 'a> Rule<'n, 'a> {
         match operator {
             "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Max" | "Min" | "Sum" | "Mean" | "Pow"
             | "Where" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" | "And"
-            | "Or" | "Xor" | "PRelu" | "QLinearAdd" | "QLinearMul" => self.broadcast(),
+            | "Or" | "Xor" | "PRelu" | "QLinearAdd" | "QLinearMul" | "BitShift" | "BitwiseAnd"
+            | "BitwiseOr" | "BitwiseXor" | "BiasGelu" => self.broadcast(),
             "Relu"
             | "LeakyRelu"
             | "Elu"
@@ -132,6 +133,17 @@ impl<'n, 'a> Rule<'n, 'a> {
             | "Abs"
             | "Sin"
             | "Cos"
+            | "Tan"
+            | "Sinh"
+            | "Cosh"
+            | "Asinh"
+            | "Acosh"
+            | "Atanh"
+            | "IsNaN"
+            | "IsInf"
+            | "BitwiseNot"
+            | "CastLike"
+            | "ai.onnx.ml.LabelEncoder"
             | "Floor"
             | "Ceil"
             | "Round"
@@ -155,6 +167,8 @@ impl<'n, 'a> Rule<'n, 'a> {
             | "QLinearConv"
             | "MaxPool"
             | "AveragePool"
+            | "LpPool"
+            | "GlobalLpPool"
             | "GlobalMaxPool"
             | "GlobalAveragePool"
             | "QLinearAveragePool"
@@ -169,12 +183,28 @@ impl<'n, 'a> Rule<'n, 'a> {
             | "ai.onnx.ml.LinearRegressor"
             | "ai.onnx.ml.Scaler"
             | "ai.onnx.ml.Normalizer"
+            | "ai.onnx.ml.Imputer"
+            | "ai.onnx.ml.Binarizer"
+            | "ai.onnx.ml.SVMRegressor"
+            | "ai.onnx.ml.ArrayFeatureExtractor"
+            | "ai.onnx.ml.OneHotEncoder"
             | "ai.onnx.ml.ZipMap" => self.leading(2).filter(|_| self.rank() == 2),
-            "MatMul" | "MatMulInteger" => self.matmul(0, 1),
+            "MatMul" | "MatMulInteger" | "DynamicQuantizeMatMul" | "MatMulIntegerToFloat" => {
+                self.matmul(0, 1)
+            }
+            "FusedMatMul" => self.fused_matmul(),
             "QLinearMatMul" => self.matmul(0, 3),
-            "Gemm" | "QGemm" => self.gemm(),
+            "Gemm" | "QGemm" | "FusedGemm" => self.gemm(),
             "Einsum" => self.einsum(),
-            "Attention" => self.attention(),
+            "Attention" if self.node.operator().starts_with("com.microsoft.") => {
+                self.attention_of(&[0], 3)
+            }
+            "Attention" => self.attention_of(&[0, 1, 2], 3),
+            // The fourth input is a summand of the output.
+            "FusedConv" => self.attention_of(&[0, 3], usize::MAX),
+            "MultiHeadAttention" => self.attention_of(&[0, 1, 2], 4),
+            "EmbedLayerNormalization" => self.attention_of(&[0, 1], 7),
+            "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => self.skip(),
             "Softmax" | "LogSoftmax" if self.node.version < 13 => self.before("axis", 1),
             "Softmax" | "LogSoftmax" | "LpNormalization" => self.beside("axis", -1),
             "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization" => {
@@ -186,7 +216,12 @@ impl<'n, 'a> Rule<'n, 'a> {
                 let free = axes.iter().all(|&axis| axis_of(axis, x.rank()) != Some(along.axis));
                 free.then_some(along)
             }
-            "ArgMax" => self.beside("axis", 0),
+            "ArgMax" | "ArgMin" => self.beside("axis", 0),
+            "CumSum" => {
+                let (x, along) = self.x()?;
+                let axis = self.input(1)?.own.as_ref()?.integers().first().copied()?;
+                (axis_of(axis, x.rank())? != along.axis).then_some(along)
+            }
             "TopK" => self.beside("axis", -1),
             "Split" => self.beside("axis", 0),
             "Trilu" => self.x().map(|(_, along)| along).filter(|a| a.axis + 2 < self.rank()),
@@ -205,7 +240,7 @@ impl<'n, 'a> Rule<'n, 'a> {
             "Squeeze" => self.squeeze(),
             "Unsqueeze" => self.unsqueeze(),
             "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1"
-            | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSumExp" => self.reduce(),
+            | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => self.reduce(),
             "Slice" => self.slice(),
             "Pad" => self.pad(),
             "Tile" => {
@@ -360,14 +395,39 @@ impl<'n, 'a> Rule<'n, 'a> {
         apart.then_some(Along { axis, outer })
     }
 
-    fn attention(&self) -> Option<Along> {
-        let alone = |input: &Input| {
-            input.along == Some(Along { axis: 0, outer: 1 }) && input.shape.first() == Some(&1)
+    /// Samples along the first axis of some inputs and of a mask, and of none
+    /// of the others. Inputs may be left out.
+    fn attention_of(&self, sides: &[usize], mask: usize) -> Option<Along> {
+        let own = Along { axis: 0, outer: 1 };
+        let alone = |input: &Input| input.along == Some(own) && input.shape.first() == Some(&1);
+        let fits = |at: usize| self.input(at).is_none_or(&alone);
+        let seen = self.input(mask).is_none_or(|mask| mask.is_free() || alone(mask));
+        let except: Vec<usize> = sides.iter().copied().chain([mask]).collect();
+        let first = self.input(0).is_some_and(alone);
+        (first && sides.iter().all(|&at| fits(at)) && seen && self.others_are_free(&except))
+            .then_some(own)
+    }
+
+    /// A product of which one side may be transposed, if the other is known.
+    fn fused_matmul(&self) -> Option<Along> {
+        let is_set = |name| self.node.integer(name, 0) != 0;
+        if is_set("transBatchA") || is_set("transBatchB") || is_set("transA") {
+            return None;
+        }
+        let known = self.input(1).is_some_and(Input::is_free);
+        let stacked = || {
+            let (a, b) = (self.input(0)?, self.input(1)?);
+            let along = a.along.filter(|along| along.axis + 2 < a.rank())?;
+            (b.along == Some(along) && a.rank() == b.rank()).then_some(along)
         };
-        let sides = (0..3).all(|at| self.input(at).is_some_and(alone));
-        let mask = self.input(3).is_none_or(|mask| mask.is_free() || alone(mask));
-        (sides && mask && self.others_are_free(&[0, 1, 2, 3]))
-            .then_some(Along { axis: 0, outer: 1 })
+        if is_set("transB") && !known { stacked() } else { self.matmul(0, 1) }
+    }
+
+    /// A sum of two values, and a norm of its last axis.
+    fn skip(&self) -> Option<Along> {
+        let (x, skip) = (self.input(0)?, self.input(1)?);
+        let along = x.along.filter(|along| along.axis + 1 < x.rank())?;
+        (skip.along == Some(along) && self.others_are_free(&[0, 1])).then_some(along)
     }
 
     /// Y, and the states after the last step.

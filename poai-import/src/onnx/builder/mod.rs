@@ -105,8 +105,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Sets what a name stands for, also if it stood for something else.
-    pub(in crate::onnx) fn put(&mut self, name: &'a str, operand: Operand, kind: Option<DataType>) {
-        self.type_of(name, kind);
+    pub(in crate::onnx) fn put(&mut self, name: &'a str, operand: Operand) {
         self.names.insert(name, Slot::Ready(operand));
     }
 

@@ -9,6 +9,7 @@
 //! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
 //!   keys and proofs.
 //! - `traces`, `forge` (feature `verify`): traces and their forgeries.
+//! - [`training`]: programs of one step of training each.
 //! - `emulated` (feature `emulated`): NVIDIA GPUs in software.
 //! - `evm` (feature `evm`): the EVM with its real precompiles.
 #![allow(missing_docs, reason = "tests' names say what they are")]
@@ -40,6 +41,7 @@ pub mod statement;
 pub mod tester;
 #[cfg(feature = "verify")]
 pub mod traces;
+pub mod training;
 pub mod training_network;
 pub mod zoo;
 

@@ -359,7 +359,7 @@ fn stochastic(programs: &mut Programs) {
         multiplier: 1,
         clamp: Clamp::full(I8),
     });
-    for samples in [1, 2, 3, 4, 5, 17, 64, 65, 60_000, 1 << 31, u32::MAX] {
+    for samples in [1, 2, 3, 4, 5, 17, 64, 65, 60_000, 1 << 31] {
         for (t, batch) in [(0, 40), (7, 3), (MAX, 1), (1 << 30, 33)] {
             let about = format!("{samples} samples, t {t}");
             programs.add(&about, (batch, 1), &[seed(words), number(t)], &[], |_| {
@@ -389,9 +389,9 @@ fn row_gradients(programs: &mut Programs) {
             }
         }
     }
-    let turned = [transposed(items("g", 9, 3, 5, I32)), transposed(items("x", 9, 3, 5, I8))];
-    let table = || Column(I16, mixed("gate", 256, I16));
-    programs.add("of the batch", (9, 1), &turned, &[table()], |ids| TrainingOp::Gate {
+    let both = [shared("g", 9, 15, I32), shared("x", 9, 15, I8)];
+    let table = Column(I16, mixed("gate", 256, I16));
+    programs.add("shared", (9, 1), &both, &[table], |ids| TrainingOp::Gate {
         table: ids[0],
         index_shift: 0,
         shift: 3,

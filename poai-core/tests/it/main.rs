@@ -12,3 +12,4 @@ mod rank;
 mod recompute;
 mod records;
 mod serialisation;
+mod training;

@@ -133,6 +133,10 @@ impl Reader<'_> {
                 }
                 count
             }
+            // More inputs have only the long form.
+            count if usize::from(count) > INPUTS_MAX => {
+                return Err(ProgramDecodeError::Field { what: "inputs", value: count.into() });
+            }
             count => count.into(),
         };
         (0..count).map(|_| self.form()).collect()

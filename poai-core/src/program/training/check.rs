@@ -5,7 +5,7 @@ use super::{BlockKind, EXPONENT_SHIFT_MAX, EXPONENTS_MAX, Shift, TrainingOp};
 use crate::program::check::Check;
 use crate::program::error::ProgramError;
 use crate::program::op::{Clamp, ConstantId, Window};
-use crate::program::tensor::{BatchAxis, Dim, Dtype, Form};
+use crate::program::tensor::{BatchAxis, COLUMNS_MAX, Dim, Dtype, Form};
 use alloc::borrow::ToOwned;
 use alloc::format;
 
@@ -98,8 +98,8 @@ impl Check<'_> {
                 let [down, right] = window.kernel;
                 let area = down
                     .checked_mul(right)
-                    .filter(|&area| area > 0)
-                    .ok_or_else(|| self.number("expected a positive kernel that fits 32 bits"))?;
+                    .filter(|area| (1..=COLUMNS_MAX).contains(area))
+                    .ok_or_else(|| self.number("expected a window of 1 to 65536 pixels"))?;
                 let columns = self.fixed(&dy)?;
                 if !columns.is_multiple_of(area) {
                     return Err(self.bad(0, format!("a multiple of {area} columns"), dy));
@@ -388,8 +388,12 @@ impl Check<'_> {
         Err(self.bad(input, "rows for every item".to_owned(), *x))
     }
 
-    /// Checks that an input has another's shape, of any type.
+    /// Checks that an input has the shape of the first, x, of any type. No such
+    /// step takes the transpose of a batch.
     fn like(&self, input: usize, x: &Form, got: &Form) -> Result<(), ProgramError> {
+        if x.batch == BatchAxis::Columns {
+            return Err(self.bad(0, "rows for every item, or a shared value".to_owned(), *x));
+        }
         self.exactly(input, &Form { dtype: got.dtype, ..*x }, got)
     }
 

@@ -120,7 +120,9 @@ impl Forged {
             }
         }
         let index = value.0 as usize;
-        bytes.extend(open(&self.trees[index], &self.values[index], &local.output, region.rows));
+        let own = local.own_chunks(&region).unwrap();
+        let opening = self.trees[index].open_chunks(&self.values[index], &own).unwrap();
+        bytes.extend([opening.bytes, opening.siblings.concat()].concat());
         bytes
     }
 

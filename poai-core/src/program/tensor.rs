@@ -329,16 +329,21 @@ impl Rows<'_> {
         let bytes = self.bytes.get(start..start.checked_add(row_bytes)?)?;
         let bytes = bytes.get((first as usize).checked_mul(size)?..)?;
         let bytes = bytes.get(..to.len().checked_mul(size)?)?;
-        match self.extent.dtype {
-            Dtype::I8 => read_i8(to, bytes),
-            Dtype::I16 => read_i16(to, bytes),
-            Dtype::I32 => {
-                for (to, word) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
-                    *to = i32::from_le_bytes(*word);
-                }
+        read_entries(self.extent.dtype, bytes, to);
+        Some(())
+    }
+}
+
+/// Reads entries from their bytes, as many as both have.
+pub(crate) fn read_entries(dtype: Dtype, bytes: &[u8], to: &mut [i32]) {
+    match dtype {
+        Dtype::I8 => read_i8(to, bytes),
+        Dtype::I16 => read_i16(to, bytes),
+        Dtype::I32 => {
+            for (to, word) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *to = i32::from_le_bytes(*word);
             }
         }
-        Some(())
     }
 }
 

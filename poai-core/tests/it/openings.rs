@@ -2,12 +2,14 @@
 //! must fail.
 
 use poai_core::puzzle::commitment::opening::OpeningError;
-use poai_core::puzzle::commitment::{Opening, Strip, Tree};
+use poai_core::puzzle::commitment::{Chunks, Opening, Strip, Tree};
 use poai_core::puzzle::proof::DecodeError;
 use poai_core::{Params, Proof, Root, Shape, Statement, Tile, Transcript};
 use poai_engine::backend::reference::{self, PlainMatrix};
 use poai_engine::operand::pseudorandom;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 struct Committed {
     params: Params,
@@ -333,4 +335,107 @@ fn bytes_of_misfits_are_refused() {
         let refused = changed(change);
         assert!(matches!(refused, DecodeError::Shape(_) | DecodeError::Tile { .. }), "{refused}");
     }
+}
+
+/// The chunks of columns, found byte by byte.
+fn chunks_of(rows: Range<u32>, columns: Range<u64>, row_bytes: u64) -> BTreeSet<u64> {
+    let bytes = rows.flat_map(|row| {
+        let first = u64::from(row) * row_bytes;
+        first + columns.start..first + columns.end
+    });
+    bytes.map(|byte| byte / 1024).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// One opening of columns holds exactly the chunks with their bytes, and no
+    /// other opening passes.
+    #[test]
+    fn openings_of_columns(
+        total in 1..40u32, row_bytes in prop_oneof![1..300u64, 900..5000u64, Just(2048u64)],
+        rows in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        columns in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        at in any::<prop::sample::Index>(), bit in 0..8u32,
+    ) {
+        let first = rows.0.index(total as usize) as u32;
+        let rows = first..first + 1 + rows.1.index((total - first) as usize) as u32;
+        let first = columns.0.index(row_bytes as usize) as u64;
+        let columns = first..first + 1 + columns.1.index((row_bytes - first) as usize) as u64;
+        let mut bytes = vec![0; total as usize * row_bytes as usize];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        let tree = Tree::new(&bytes);
+        let chunks = Chunks::of_columns(&rows, &columns, total, row_bytes).unwrap();
+        let opening = tree.open_chunks(&bytes, &chunks).unwrap();
+        let check = |opening: &Opening| opening.view().check_chunks(&chunks, tree.root());
+        prop_assert_eq!(check(&opening), Ok(()));
+        prop_assert_eq!(opening.bytes.len() as u64, chunks.opened_len());
+        prop_assert_eq!(opening.siblings.len() as u32, chunks.siblings());
+        let held = chunks_of(rows.clone(), columns.clone(), row_bytes);
+        let expected: Vec<u8> = bytes
+            .chunks(1024)
+            .enumerate()
+            .filter(|(chunk, _)| held.contains(&(*chunk as u64)))
+            .flat_map(|(_, chunk)| chunk.to_vec())
+            .collect();
+        prop_assert_eq!(&opening.bytes, &expected);
+        // Every byte that was asked for is found, and no byte of another chunk.
+        for row in 0..total {
+            let start = u64::from(row) * row_bytes + columns.start;
+            let end = start + columns.end - columns.start;
+            let all_held = (start / 1024..end.div_ceil(1024)).all(|chunk| held.contains(&chunk));
+            let found = chunks.find(&(start..end)).map(|found| &opening.bytes[found]);
+            prop_assert_eq!(found, all_held.then(|| &bytes[start as usize..end as usize]));
+        }
+        // Whole rows are opened as a strip.
+        let whole = Chunks::of_columns(&rows, &(0..row_bytes), total, row_bytes).unwrap();
+        let strip = Strip::of_rows(&rows, total, row_bytes).unwrap();
+        let of_strip = tree.open(&bytes, &strip).unwrap();
+        prop_assert_eq!(tree.open_chunks(&bytes, &whole).unwrap(), of_strip);
+        // Another bit, byte or sibling is refused.
+        let mut forged = opening.clone();
+        let at = at.index(forged.bytes.len() + 32 * forged.siblings.len());
+        match at.checked_sub(forged.bytes.len()) {
+            None => forged.bytes[at] ^= 1 << bit,
+            Some(at) => forged.siblings[at / 32][at % 32] ^= 1 << bit,
+        }
+        prop_assert_eq!(check(&forged), Err(OpeningError::Root));
+        let mut forged = opening.clone();
+        forged.bytes.push(0);
+        let refused = matches!(check(&forged), Err(OpeningError::Bytes { .. }));
+        prop_assert!(refused);
+        let mut forged = opening;
+        forged.siblings.push([0; 32]);
+        let refused = matches!(check(&forged), Err(OpeningError::Siblings { .. }));
+        prop_assert!(refused);
+    }
+}
+
+#[test]
+#[allow(clippy::reversed_empty_ranges, reason = "these are refused")]
+fn columns_lie_in_their_rows() {
+    for (rows, columns, total, row_bytes) in [
+        (3..3, 0..1, 4, 128),
+        (4..3, 0..1, 4, 128),
+        (0..5, 0..1, 4, 128),
+        (0..4, 1..1, 4, 128),
+        (0..4, 2..1, 4, 128),
+        (0..4, 0..129, 4, 128),
+        (0..4, 0..1, 4, 0),
+        (0..1, 0..1, u32::MAX, u64::MAX),
+    ] {
+        let chunks = Chunks::of_columns(&rows, &columns, total, row_bytes);
+        assert_eq!(chunks, None, "{rows:?} {columns:?} of {total}");
+    }
+    // Rows apart, rows in neighbouring chunks, rows in one chunk.
+    let len = |columns, row_bytes| {
+        let chunks = Chunks::of_columns(&(0..4), &columns, 32, row_bytes).unwrap();
+        (chunks.opened_len(), chunks.siblings())
+    };
+    // Each of the first four groups of four chunks, of 32 groups, has one chunk
+    // with two siblings or two chunks with one; three are beside the groups.
+    assert_eq!(len(0..100, 4096), (4 * 1024, 4 * 2 + 3));
+    assert_eq!(len(1000..1100, 4096), (4 * 2048, 4 + 3));
+    assert_eq!(len(0..100, 1024), (4 * 1024, 3));
+    assert_eq!(len(0..100, 128), (1024, 2));
 }

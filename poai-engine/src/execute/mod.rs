@@ -39,4 +39,4 @@ pub use options::{MinedStep, Mining, RunOptions};
 pub use run::{Run, TracedRun};
 pub use session::Session;
 pub use tensor::{Tensor, TensorBytes, TensorError};
-pub use trace::{OpenError, Published, ReceivedError, Trace};
+pub use trace::{OpenError, OpenedPart, Published, ReceivedError, Trace};

@@ -3,12 +3,13 @@
 
 use poai_core::program::ops::{Local, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
-use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape};
+use poai_core::program::training::{BlockKind, Shift};
+use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape, TrainingOp};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// One op for each way of cutting tiles.
-fn ops() -> [Op; 9] {
+fn ops() -> [Op; 14] {
     let constant = ConstantId(0);
     let clamp = Clamp::full(Dtype::I8);
     [
@@ -32,6 +33,16 @@ fn ops() -> [Op; 9] {
             clamp,
         },
         Op::Product { blocks: 1, shift: 0, clamp },
+        Op::Training(TrainingOp::ScaledProduct {
+            shift: Shift::fixed(0),
+            bias: false,
+            bias_shift: 0,
+            clamp,
+        }),
+        Op::Training(TrainingOp::TransposeTiles),
+        block(BlockKind::Mix),
+        block(BlockKind::MixBack),
+        block(BlockKind::Scores),
         Op::RelativeAttentionWeights {
             heads: 1,
             alpha: constant,
@@ -43,8 +54,19 @@ fn ops() -> [Op; 9] {
     ]
 }
 
+fn block(kind: BlockKind) -> Op {
+    Op::Training(TrainingOp::Block {
+        kind,
+        heads: 1,
+        shift: Shift::fixed(0),
+        offset: 0,
+        multiplier: 1,
+        clamp: Clamp::full(Dtype::I8),
+    })
+}
+
 fn local(op: &Op, output: Extent, run: RunShape) -> Local<'_> {
-    Local { op, run, output, slots: vec![], inputs: 0 }
+    Local { op, run, output, slots: vec![], inputs: 0, listed: false }
 }
 
 const ONE: RunShape = RunShape { batch: 1, sequence: 1 };
@@ -57,16 +79,17 @@ fn extent() -> impl Strategy<Value = Extent> {
 }
 
 proptest! {
-    /// A tile is 32×32 for linear, group linear, attention context and product,
-    /// one row for mean pool, and 32 whole rows for the others. The last tiles
+    /// A tile is 32×32 for products with weights, attention context, product,
+    /// scaled product, transpose by tiles, and both mixes of blocks. It is one
+    /// row for mean pool, and 32 whole rows for the others. The last tiles
     /// extend over the padding.
     #[test]
-    fn tiles_are_counted_row_by_row(which in 0usize..9, output in extent()) {
+    fn tiles_are_counted_row_by_row(which in 0usize..14, output in extent()) {
         let ops = ops();
         let local = local(&ops[which], output, ONE);
         let grid = local.grid();
         let (tile_rows, tile_columns) = match which {
-            1 | 2 | 6 | 7 => (32, 32),
+            1 | 2 | 6..=11 => (32, 32),
             4 => (1, output.columns),
             _ => (32, output.columns),
         };
@@ -129,7 +152,7 @@ proptest! {
     #[test]
     fn the_first_difference_is_found(
         output in extent(),
-        which in 0usize..9,
+        which in 0usize..14,
         tile: prop::sample::Index,
         spoiled in prop::collection::vec((any::<prop::sample::Index>(), 1i32..60), 0..3),
         absent: bool,
@@ -204,7 +227,8 @@ fn blocks_of_rows() {
     let output = Extent::new(120, 7, Dtype::I16).unwrap();
     let run = RunShape { batch: 3, sequence: 20 };
     let blocks = ops().each_ref().map(|op| local(op, output, run).block_rows());
-    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32, 20]);
+    // Those of block products are items of inputs, and these have none.
+    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32, 32, 32, 1, 1, 1, 20]);
 }
 
 /// A source of zeros.
@@ -221,7 +245,8 @@ impl RowSource for Zeros {
 fn regions_and_memory_must_fit() {
     let op = Op::Relu;
     let extent = Extent::new(40, 5, Dtype::I16).unwrap();
-    let local = Local { op: &op, run: ONE, output: extent, slots: vec![extent], inputs: 1 };
+    let local =
+        Local { op: &op, run: ONE, output: extent, slots: vec![extent], inputs: 1, listed: false };
     let compute = |rows: u32, columns: u32, sums: Option<usize>, out: usize| {
         let region = Region { rows: rows - 2..rows, columns: columns - 2..columns };
         let sums = sums.map(|sums| vec![0; sums]);
@@ -273,7 +298,7 @@ fn heads_may_begin_anywhere_in_a_tile() {
         extent(run.batch * heads * width, run.sequence, Dtype::I8),
         extent(heads * width, 1, Dtype::I32),
     ];
-    let local = Local { op: &op, run, output, slots, inputs: 2 };
+    let local = Local { op: &op, run, output, slots, inputs: 2, listed: false };
     let compute = |region: &Region| {
         let mut out = vec![0; region.rows.len() * region.width()];
         local.compute(&Mixed, region, None, &mut out).unwrap();

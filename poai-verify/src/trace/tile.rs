@@ -6,7 +6,7 @@ use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use alloc::vec;
 use alloc::vec::Vec;
 use poai_core::Root;
-use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
+use poai_core::program::ops::{Columns, Local, Read, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::{Extent, ValueId};
 use poai_core::puzzle::commitment::OpeningView;
@@ -97,8 +97,7 @@ impl Checker {
                 wrong = Some(TraceInvalid::Unclean { value, slot });
             }
         }
-        let rows = region.rows.clone();
-        let committed = open_rows(value, local.slots.len(), local.output, rows, output, from)?;
+        let committed = open_own(value, &local, &region, output, from)?;
         if let Some(wrong) = wrong {
             return Ok(Verdict::Wrong(wrong));
         }
@@ -138,6 +137,24 @@ fn open<'a>(
     let extent = *local.slots.get(read.slot).ok_or(none)?;
     let rows = open_rows(value, read.slot, extent, read.rows.clone(), root, from)?;
     Ok((read.slot, rows))
+}
+
+/// Reads the opening of a tile's own rows and checks it.
+fn open_own<'a>(
+    value: ValueId,
+    local: &Local<'_>,
+    region: &Region,
+    root: &Root,
+    from: &mut Cursor<'a>,
+) -> Result<Columns<'a>, TraceError> {
+    let chunks = local.own_chunks(region).ok_or(TraceMalformed::Value(value))?;
+    let bytes = from.take(chunks.opened_len())?;
+    let siblings = from.hashes(chunks.siblings().into())?;
+    let slot = local.slots.len();
+    OpeningView { bytes, siblings }
+        .check_chunks(&chunks, root)
+        .map_err(|source| TraceInvalid::Opening { value, slot, source })?;
+    Ok(Columns { extent: local.output, chunks, bytes })
 }
 
 /// Reads the opening of some rows and checks it.

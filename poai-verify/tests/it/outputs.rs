@@ -372,7 +372,7 @@ fn demanded_outputs_are_answered() {
     assert!(trace.answer(&receipt, &of(1)).is_err());
     let network = Arc::new(trace.network().clone());
     let published = Published::new(network, trace.header(), trace.records().to_vec()).unwrap();
-    assert!(published.opened_rows(&of(0), &Answer::from_bytes(&answer).unwrap()).is_err());
+    assert!(published.opened_part(&of(0), &Answer::from_bytes(&answer).unwrap()).is_err());
     assert_eq!(published.demands(&receipt, value, 0..32), vec![]);
 }
 

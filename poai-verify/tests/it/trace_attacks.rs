@@ -249,9 +249,10 @@ fn a_withheld_chunk_is_forced_open() {
         let answer = liar.answer(&liar.receipt(JOB, PROVER), demand).unwrap().to_bytes();
         assert!(answer.len() as u64 <= most);
         let message = Answer::from_bytes(&answer).unwrap();
-        let (first, rows) = published.opened_rows(demand, &message).unwrap();
-        let at = first as usize * 128;
-        known[2].0[at..at + rows.len()].copy_from_slice(rows);
+        let part = published.opened_part(demand, &message).unwrap();
+        assert_eq!(part.columns, 0..128);
+        let at = part.rows.start as usize * 128;
+        known[2].0[at..at + part.bytes.len()].copy_from_slice(&part.bytes);
         match checker.check_answer(&receipt, demand, &answer).unwrap() {
             Answered::Right => assert_ne!(demand.tile, 1),
             Answered::Fraud(fraud) => {
@@ -275,7 +276,7 @@ fn a_withheld_chunk_is_forced_open() {
         let own = Demand { receipt: trace.receipt(JOB, PROVER).digest(), ..*demand };
         let honest = trace.answer(&trace.receipt(JOB, PROVER), &own).unwrap().to_bytes();
         assert!(checker.check_answer(&receipt, demand, &honest).is_err(), "another trace's");
-        assert!(published.opened_rows(demand, &Answer::from_bytes(&honest).unwrap()).is_err());
+        assert!(published.opened_part(demand, &Answer::from_bytes(&honest).unwrap()).is_err());
     }
     assert_eq!(convicted, 1);
     // The opened bytes fill the gap, and the challenger then finds the proof

@@ -11,6 +11,7 @@
 //!
 //! - [`arithmetic`]: rounding and saturation.
 //! - [`reads`]: the rows that a region depends on.
+//! - [`own`]: what is opened of the output itself.
 //! - `rows`: the loops over a row's entries.
 //! - one file for each family of steps.
 
@@ -20,6 +21,7 @@ mod attention;
 mod embed;
 mod linear;
 mod normalise;
+pub mod own;
 mod pointwise;
 pub mod pool;
 mod product;
@@ -28,9 +30,9 @@ mod rearrange;
 mod rows;
 pub mod training;
 
+pub use own::{Columns, Committed};
 pub use reads::Read;
 
-use crate::program::tensor::Rows;
 use crate::program::training::BlockKind;
 use crate::program::{Extent, Op, Program, RunShape, TrainingOp, ValueId};
 use alloc::vec::Vec;
@@ -348,17 +350,17 @@ impl<'a> Local<'a> {
     /// The first (row, column) of a region whose committed entry is wrong.
     ///
     /// The true part has to equal its recomputed entries, `own`, and the
-    /// padding has to be zero. A row that `committed` lacks counts as zeros.
+    /// padding has to be zero. Entries that `committed` lacks count as zeros.
     pub fn first_difference(
         &self,
         region: &Region,
         own: &[i32],
-        committed: &Rows<'_>,
+        committed: &dyn Committed,
     ) -> Option<(u32, u32)> {
         let within = self.within(region);
-        let mut entries = alloc::vec![0; region.columns.end as usize];
+        let mut entries = alloc::vec![0; region.width()];
         for row in region.rows.clone() {
-            if committed.read(row, &mut entries).is_none() {
+            if committed.read_from(row, region.columns.start, &mut entries).is_none() {
                 entries.fill(0);
             }
             let expected = within.as_ref().and_then(|within| {
@@ -366,9 +368,8 @@ impl<'a> Local<'a> {
                 own.get(at * within.width()..(at + 1) * within.width())
             });
             let expected = expected.unwrap_or_default();
-            let first = region.columns.start;
-            for (column, &entry) in (0u32..).zip(&entries).skip(first as usize) {
-                if entry != expected.get((column - first) as usize).copied().unwrap_or(0) {
+            for (at, (column, &entry)) in region.columns.clone().zip(&entries).enumerate() {
+                if entry != expected.get(at).copied().unwrap_or(0) {
                     return Some((row, column));
                 }
             }

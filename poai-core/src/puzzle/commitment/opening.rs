@@ -1,6 +1,7 @@
-//! The opening of a strip, and its check against a root.
+//! The opening of a strip or of chunks, and its check against a root.
 
-use super::strip::{CHUNK, Place, Strip, place, split};
+use super::chunks::Chunks;
+use super::strip::{CHUNK, Place, Strip, count_siblings, opened_len, place, split};
 use crate::digest::Root;
 use alloc::vec::Vec;
 use blake3::hazmat::{
@@ -8,7 +9,7 @@ use blake3::hazmat::{
 };
 use core::ops::Range;
 
-/// The opening of a strip.
+/// The opening of a strip or of [`Chunks`].
 ///
 /// It holds the strip's bytes (whole chunks) and the chaining value of every
 /// maximal subtree outside them, in pre-order.
@@ -43,7 +44,7 @@ pub struct OpeningView<'a> {
     pub siblings: &'a [ChainingValue],
 }
 
-/// Why an opening does not prove a strip under a root.
+/// Why an opening does not prove its bytes under a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpeningError {
@@ -77,15 +78,35 @@ impl OpeningView<'_> {
     /// [`OpeningError`] if the number of bytes or siblings, or the root, is
     /// wrong.
     pub fn check(&self, strip: &Strip, root: &Root) -> Result<(), OpeningError> {
-        let (expected, got) = (strip.opened_len(), self.bytes.len() as u64);
+        self.check_ranges(core::slice::from_ref(&strip.chunks()), strip.total(), root)
+    }
+
+    /// Checks that the bytes are those of `chunks` under `root`.
+    ///
+    /// The check uses every byte and every sibling of the opening.
+    ///
+    /// # Errors
+    /// As [`OpeningView::check`].
+    pub fn check_chunks(&self, chunks: &Chunks, root: &Root) -> Result<(), OpeningError> {
+        self.check_ranges(chunks.ranges(), chunks.total(), root)
+    }
+
+    fn check_ranges(
+        &self,
+        opened: &[Range<u64>],
+        total: u64,
+        root: &Root,
+    ) -> Result<(), OpeningError> {
+        let (expected, got) = (opened_len(opened, total), self.bytes.len() as u64);
         if expected != got {
             return Err(OpeningError::Bytes { expected, got });
         }
-        let (expected, got) = (u64::from(strip.siblings()), self.siblings.len() as u64);
+        let expected = u64::from(count_siblings(opened, total));
+        let got = self.siblings.len() as u64;
         if expected != got {
             return Err(OpeningError::Siblings { expected, got });
         }
-        match self.root(strip) {
+        match self.root(opened, total) {
             Some(found) if found == *root => Ok(()),
             _ => Err(OpeningError::Root),
         }
@@ -93,18 +114,13 @@ impl OpeningView<'_> {
 
     /// The root that the bytes and siblings hash to, or `None` if there are too
     /// few.
-    fn root(&self, strip: &Strip) -> Option<Root> {
-        let chunks = strip.chunks();
-        let whole = strip.all_chunks();
-        if let Place::Inside = place(&whole, &chunks) {
+    fn root(&self, opened: &[Range<u64>], total: u64) -> Option<Root> {
+        let whole = 0..total.div_ceil(CHUNK);
+        if let Place::Inside = place(&whole, opened) {
             return Some(Root(*blake3::hash(self.bytes).as_bytes()));
         }
-        let mut rebuild = Rebuild {
-            bytes: self.bytes,
-            first: chunks.start * CHUNK,
-            siblings: self.siblings.iter(),
-            chunks,
-        };
+        let siblings = self.siblings.iter();
+        let mut rebuild = Rebuild { bytes: self.bytes, total, siblings, opened };
         let (left, right) = split(&whole);
         let left = rebuild.node(left)?;
         let right = rebuild.node(right)?;
@@ -114,23 +130,26 @@ impl OpeningView<'_> {
 
 /// The walk that hashes an opening back to its root.
 struct Rebuild<'a> {
+    /// The opened bytes that are not hashed yet.
     bytes: &'a [u8],
-    /// The offset of `bytes` in the matrix.
-    first: u64,
+    /// The matrix's length in bytes.
+    total: u64,
     siblings: core::slice::Iter<'a, ChainingValue>,
-    chunks: Range<u64>,
+    opened: &'a [Range<u64>],
 }
 
 impl Rebuild<'_> {
     /// The chaining value of a node below the root.
     fn node(&mut self, node: Range<u64>) -> Option<ChainingValue> {
-        match place(&node, &self.chunks) {
+        match place(&node, self.opened) {
             Place::Outside => self.siblings.next().copied(),
             Place::Inside => {
-                let start = usize::try_from(node.start * CHUNK - self.first).ok()?;
-                let end = usize::try_from(node.end * CHUNK - self.first).ok()?;
-                let bytes = self.bytes.get(start..end.min(self.bytes.len()))?;
-                (!bytes.is_empty()).then(|| subtree(node.start * CHUNK, bytes))
+                // Nodes come in order, so the next bytes are this one's.
+                let start = node.start * CHUNK;
+                let len = (node.end * CHUNK).min(self.total).checked_sub(start)?;
+                let (bytes, rest) = self.bytes.split_at_checked(usize::try_from(len).ok()?)?;
+                self.bytes = rest;
+                (!bytes.is_empty()).then(|| subtree(start, bytes))
             }
             Place::Across => {
                 let (left, right) = split(&node);

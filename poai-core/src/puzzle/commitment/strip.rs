@@ -54,11 +54,6 @@ impl Strip {
         self.start / CHUNK..self.end.div_ceil(CHUNK)
     }
 
-    /// The chunks of the whole matrix.
-    pub(crate) fn all_chunks(&self) -> Range<u64> {
-        0..self.total.div_ceil(CHUNK)
-    }
-
     /// The matrix's length in bytes.
     pub(crate) fn total(&self) -> u64 {
         self.total
@@ -80,17 +75,26 @@ impl Strip {
 
     /// The number of bytes that an opening holds.
     pub fn opened_len(&self) -> u64 {
-        let opened = self.opened();
-        opened.end - opened.start
+        opened_len(core::slice::from_ref(&self.chunks()), self.total)
     }
 
     /// The number of siblings that an opening holds.
     pub fn siblings(&self) -> u32 {
-        let strip = self.chunks();
-        let mut count = 0;
-        walk(self.all_chunks(), &strip, &mut |_| count += 1);
-        count
+        count_siblings(core::slice::from_ref(&self.chunks()), self.total)
     }
+}
+
+/// The number of bytes in ranges of chunks of a matrix of `total` bytes.
+pub(crate) fn opened_len(ranges: &[Range<u64>], total: u64) -> u64 {
+    let bytes = |range: &Range<u64>| (range.end * CHUNK).min(total) - range.start * CHUNK;
+    ranges.iter().map(bytes).sum()
+}
+
+/// The number of maximal subtrees outside ranges of chunks.
+pub(crate) fn count_siblings(ranges: &[Range<u64>], total: u64) -> u32 {
+    let mut count = 0;
+    walk(0..total.div_ceil(CHUNK), ranges, &mut |_| count += 1);
+    count
 }
 
 /// The chunks of the left and right subtree of a node of at least two chunks.
@@ -103,40 +107,40 @@ pub(crate) fn split(node: &Range<u64>) -> (Range<u64>, Range<u64>) {
     (node.start..node.start + left, node.start + left..node.end)
 }
 
-/// The position of a tree node relative to a strip's chunks.
+/// The position of a tree node relative to opened chunks.
 pub(crate) enum Place {
-    /// The node shares no chunk with the strip, so it is a sibling.
+    /// The node shares no chunk with them, so it is a sibling.
     Outside,
-    /// All chunks of the node are the strip's, so it is hashed from the opened
+    /// All chunks of the node are opened, so it is hashed from the opened
     /// bytes.
     Inside,
-    /// Some chunks of the node are the strip's.
+    /// Some chunks of the node are opened.
     Across,
 }
 
-/// The position of `node` relative to the chunks of a strip.
-pub(crate) fn place(node: &Range<u64>, strip: &Range<u64>) -> Place {
-    if node.end <= strip.start || strip.end <= node.start {
-        Place::Outside
-    } else if strip.start <= node.start && node.end <= strip.end {
-        Place::Inside
-    } else {
-        Place::Across
+/// The position of `node` relative to opened ranges of chunks, which are in
+/// order and do not touch.
+pub(crate) fn place(node: &Range<u64>, opened: &[Range<u64>]) -> Place {
+    let first = opened.partition_point(|range| range.end <= node.start);
+    match opened.get(first) {
+        Some(range) if range.start <= node.start && node.end <= range.end => Place::Inside,
+        Some(range) if range.start < node.end => Place::Across,
+        _ => Place::Outside,
     }
 }
 
-/// Visits every maximal subtree outside the strip, in pre-order from left to
-/// right.
+/// Visits every maximal subtree outside the opened chunks, in pre-order from
+/// left to right.
 ///
 /// The depth is at most 54 nodes.
-pub(crate) fn walk(node: Range<u64>, strip: &Range<u64>, sibling: &mut dyn FnMut(Range<u64>)) {
-    match place(&node, strip) {
+pub(crate) fn walk(node: Range<u64>, opened: &[Range<u64>], sibling: &mut dyn FnMut(Range<u64>)) {
+    match place(&node, opened) {
         Place::Outside => sibling(node),
         Place::Inside => {}
         Place::Across => {
             let (left, right) = split(&node);
-            walk(left, strip, sibling);
-            walk(right, strip, sibling);
+            walk(left, opened, sibling);
+            walk(right, opened, sibling);
         }
     }
 }

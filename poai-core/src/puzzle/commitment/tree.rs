@@ -1,7 +1,8 @@
 //! The cached BLAKE3 tree of one matrix.
 
+use super::chunks::Chunks;
 use super::opening::{Opening, subtree};
-use super::strip::{CHUNK, Strip, walk};
+use super::strip::{CHUNK, Strip, count_siblings, walk};
 use crate::digest::Root;
 use alloc::vec::Vec;
 use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
@@ -92,31 +93,38 @@ impl Tree {
     /// length. Other bytes of the same length give an opening that does not
     /// verify.
     pub fn open(&self, bytes: &[u8], strip: &Strip) -> Result<Opening, LengthError> {
-        let range = self.byte_range(bytes, strip, strip.opened())?;
-        let mut siblings = Vec::with_capacity(strip.siblings() as usize);
-        walk(strip.all_chunks(), &strip.chunks(), &mut |node| {
-            siblings.push(self.node(bytes, node));
-        });
-        Ok(Opening { bytes: bytes[range].to_vec(), siblings })
+        self.open_ranges(bytes, core::slice::from_ref(&strip.chunks()), strip.total())
     }
 
-    /// Checks that all three lengths agree, and converts a range of the matrix
-    /// to one of the slice.
-    fn byte_range(
+    /// Opens chunks of the committed matrix. The caller passes its bytes again.
+    ///
+    /// # Errors
+    /// As [`Tree::open`].
+    pub fn open_chunks(&self, bytes: &[u8], chunks: &Chunks) -> Result<Opening, LengthError> {
+        self.open_ranges(bytes, chunks.ranges(), chunks.total())
+    }
+
+    /// Opens ranges of chunks of a matrix of `strip` bytes.
+    fn open_ranges(
         &self,
         bytes: &[u8],
-        strip: &Strip,
-        range: Range<u64>,
-    ) -> Result<Range<usize>, LengthError> {
-        if bytes.len() as u64 != self.len || strip.total() != self.len {
-            return Err(LengthError {
-                committed: self.len,
-                matrix: bytes.len() as u64,
-                strip: strip.total(),
-            });
+        opened: &[Range<u64>],
+        strip: u64,
+    ) -> Result<Opening, LengthError> {
+        let (committed, matrix) = (self.len, bytes.len() as u64);
+        if matrix != committed || strip != committed {
+            return Err(LengthError { committed, matrix, strip });
         }
-        // Exact: the range lies inside a slice.
-        Ok(range.start as usize..range.end as usize)
+        // Exact: the ranges lie inside a slice.
+        let of_range = |range: &Range<u64>| {
+            &bytes[(range.start * CHUNK) as usize..(range.end * CHUNK).min(strip) as usize]
+        };
+        let held = opened.iter().map(of_range).collect::<Vec<_>>().concat();
+        let mut siblings = Vec::with_capacity(count_siblings(opened, strip) as usize);
+        walk(0..strip.div_ceil(CHUNK), opened, &mut |node| {
+            siblings.push(self.node(bytes, node));
+        });
+        Ok(Opening { bytes: held, siblings })
     }
 
     /// The chaining value of a node that is not the root.

@@ -5,7 +5,7 @@
 mod fraud;
 mod published;
 
-pub use published::{Published, ReceivedError};
+pub use published::{OpenedPart, Published, ReceivedError};
 
 use crate::execute::error::ValueError;
 use crate::execute::lazy::Lazy;
@@ -343,7 +343,11 @@ impl Trace {
             }
         }
         let tree = &self.trees[value.0 as usize];
-        bytes.extend(open(tree, self.value(value)?, &region.rows).ok_or(no_tile.clone())?);
+        let own = local.own_chunks(&region).ok_or(no_tile.clone())?;
+        let opening = tree.open_chunks(self.value(value)?.bytes(), &own);
+        let Opening { bytes: held, siblings } = opening.map_err(|_| no_tile)?;
+        bytes.extend(held);
+        bytes.extend(siblings.concat());
         Ok(bytes)
     }
 

@@ -10,11 +10,23 @@ use crate::execute::tensor::{Tensor, TensorBytes};
 use core::ops::Range;
 use poai_core::program::ops::Local;
 use poai_core::program::{Extent, Program, RunShapeError, ValueId};
-use poai_core::puzzle::commitment::{OpeningView, Tree};
+use poai_core::puzzle::commitment::{Chunks, OpeningView, Tree};
 use poai_core::trace::{
     Answer, Demand, FraudProof, Receipt, Record, RecordBytes, TraceHeader, record, unclean,
 };
 use std::sync::Arc;
+
+/// The part of a value that an answer to a demand opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedPart {
+    /// The padded rows.
+    pub rows: Range<u32>,
+    /// The padded columns: all of each row, or those of a scaled product's
+    /// tile.
+    pub columns: Range<u32>,
+    /// The bytes of these columns, row by row, in the committed layout.
+    pub bytes: Vec<u8>,
+}
 
 /// Why received data is not a trace's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,39 +199,50 @@ impl Published {
         wanted.map(|(tile, _)| demand(tile)).collect()
     }
 
-    /// The padded rows of the demanded value that an answer opens: the first
-    /// row, and their bytes, checked against the value's record. A challenger
-    /// fills in withheld rows with them. `Checker::answer` of poai-verify
-    /// checks whether the answer is right.
+    /// The part of the demanded value that an answer opens, checked against the
+    /// value's record. A challenger fills in what was withheld with it.
+    /// `Checker::answer` of poai-verify checks whether the answer is right.
     ///
     /// # Errors
     /// [`OpenError`]: a demand without rows, or bytes that do not open them.
-    pub fn opened_rows<'a>(
-        &self,
-        demand: &Demand,
-        answer: &'a Answer,
-    ) -> Result<(u32, &'a [u8]), OpenError> {
+    pub fn opened_part(&self, demand: &Demand, answer: &Answer) -> Result<OpenedPart, OpenError> {
         let Demand { value, tile, .. } = *demand;
         let no_tile = OpenError::Tile { value, tile };
         let extent = self.extents.get(value.0 as usize).ok_or(no_tile.clone())?;
-        let rows = match self.local(value) {
-            Some(local) => local.grid().tile(tile).map(|region| region.rows),
-            None => tile.checked_sub(1).and_then(|strip| unclean::strip_rows(extent, strip)),
+        let part = match self.local(value) {
+            Some(local) => local.grid().tile(tile).map(|region| {
+                let columns = local.own_columns(&region);
+                (region.rows, columns)
+            }),
+            None => tile
+                .checked_sub(1)
+                .and_then(|strip| unclean::strip_rows(extent, strip))
+                .map(|rows| (rows, 0..extent.padded_columns())),
         };
-        let rows = rows.ok_or(no_tile.clone())?;
-        let strip = extent.strip(&rows).ok_or(no_tile.clone())?;
-        let root = self.record(value).ok_or(no_tile)?.root;
+        let (rows, columns) = part.ok_or(no_tile.clone())?;
+        let size = extent.dtype.size();
+        let of_row = columns.start as u64 * size as u64..columns.end as u64 * size as u64;
+        let row_bytes = extent.row_bytes() as u64;
+        let chunks = Chunks::of_columns(&rows, &of_row, extent.padded_rows(), row_bytes)
+            .ok_or(no_tile.clone())?;
+        let root = self.record(value).ok_or(no_tile.clone())?.root;
         // An answer ends with the opening of the value's own rows.
-        let siblings = strip.siblings() as usize * 32;
+        let siblings = chunks.siblings() as usize * 32;
         let answer = answer.as_bytes();
         let (bytes, siblings) = answer.split_at(answer.len().saturating_sub(siblings));
-        let len = usize::try_from(strip.opened_len()).unwrap_or(usize::MAX);
-        let (_, bytes) = bytes.split_at(bytes.len().saturating_sub(len));
-        OpeningView { bytes, siblings: siblings.as_chunks().0 }
-            .check(&strip, &root)
+        let len = usize::try_from(chunks.opened_len()).unwrap_or(usize::MAX);
+        let (_, held) = bytes.split_at(bytes.len().saturating_sub(len));
+        OpeningView { bytes: held, siblings: siblings.as_chunks().0 }
+            .check_chunks(&chunks, &root)
             .map_err(|source| OpenError::Answer { value, tile, source })?;
-        // The check has compared the lengths.
-        Ok((rows.start, bytes.get(strip.own()).unwrap_or_default()))
+        let mut bytes = vec![];
+        for row in rows.clone() {
+            let before = u64::from(row) * row_bytes;
+            let own = chunks.find(&(before + of_row.start..before + of_row.end));
+            // The check has compared the lengths.
+            bytes.extend(own.and_then(|own| held.get(own)).ok_or(no_tile.clone())?);
+        }
+        Ok(OpenedPart { rows, columns, bytes })
     }
 
     /// The proof that the header's input, its outputs or a record lie.

@@ -110,7 +110,7 @@ def needs_of_training(step, r, c, t, u, batch):
             return [step.window[3] * of_x * x, dy * x], 2 * items
         case "block scores":
             items = touched(r, t, item * step.heads, batch)
-            return [r * x, items * item * x] + exponents, items + touched(r, t, item, batch * step.heads)
+            return [min(r, items * item) * x, items * item * x] + exponents, items + touched(r, t, item, batch * step.heads)
         case "block mix" | "block mix back":
             length = q
             heads = touched(c, u, step.columns // step.heads, step.heads)

@@ -2,9 +2,10 @@
 
 use super::checker::Checker;
 use super::error::TraceMalformed;
-use super::reach::TileBound;
+use super::reach::{TileBound, worst_light};
 use poai_core::Params;
-use poai_core::program::{RunShape, ValueId};
+use poai_core::program::ops::Local;
+use poai_core::program::{BatchAxis, Extent, Form, RunShape, ValueId};
 use poai_core::trace::{Demand, TraceRules};
 
 /// Rows of a tile.
@@ -97,6 +98,7 @@ impl Checker {
         // Exact: at most 2^16 + 4096 values.
         for value in (0..self.program().values() as u32).map(ValueId) {
             let tile = self.permitted_tile(&run, &extents, value)?;
+            let tile = self.of_smaller(tile, &run, &extents, value)?;
             worst.tile.bytes = worst.tile.bytes.max(tile.bytes);
             worst.tile.memory = worst.tile.memory.max(tile.memory);
             let fraud = self.fraud_bytes_of(&extents, value, tile.bytes);
@@ -107,6 +109,42 @@ impl Checker {
             worst.fraud_bytes = worst.fraud_bytes.max(fraud);
         }
         Ok(())
+    }
+}
+
+impl Checker {
+    /// The worst tile of a value in this run, or of a run with fewer columns.
+    ///
+    /// In a program with a list of outputs, tiles of row-local steps have more
+    /// rows if these are shorter. So a run of fewer columns can have a larger
+    /// tile.
+    fn of_smaller(
+        &self,
+        tile: TileBound,
+        run: &RunShape,
+        extents: &[Extent],
+        value: ValueId,
+    ) -> Result<TileBound, TraceMalformed> {
+        let program = self.program();
+        let local = Local::new(program, extents, *run, value);
+        let (Some(local), Some(step)) = (local, program.step_of(value)) else { return Ok(tile) };
+        let mut forms = step.inputs.iter().filter_map(|&input| program.form(input));
+        let grows = |form: &Form| form.columns.per_token || form.batch == BatchAxis::Columns;
+        let grows = forms.any(grows) || grows(&step.form);
+        if !local.listed || !local.is_row_local() || !grows {
+            return Ok(tile);
+        }
+        // Rows for every token are as many as in this run only in this run.
+        let padding = match step.form.rows.per_token {
+            true => TILE - 1,
+            false => local.output.padded_rows() - local.output.rows,
+        };
+        let any = worst_light(&local, padding);
+        let (bytes, max) = (any.memory, self.rules().tile_memory_max);
+        if bytes > max {
+            return Err(TraceMalformed::Memory { value, bytes, max });
+        }
+        Ok(TileBound { bytes: tile.bytes.max(any.bytes), memory: tile.memory.max(any.memory) })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Bounds of messages and tiles: honest ones are below them, and not by far.
 
+use crate::bounds_training;
 use poai_core::Beacon;
 use poai_core::Root;
 use poai_core::program::ops::{Local, RowSource, StepError};
 use poai_core::program::{
-    Builder, Clamp, Dim, Dtype, Extent, Form, GroupWindow, Op, Program, RunShape, ValueId, Window,
+    Builder, Clamp, Dim, Dtype, Extent, Form, GroupWindow, Op, Program, RunShape, TrainingOp,
+    ValueId, Window,
 };
 use poai_core::trace::{Record, TraceHeader, record};
 use poai_engine::execute::{Network, Tensor};
@@ -219,14 +221,26 @@ fn bounds_of_huge_runs_are_arithmetic() {
     assert!(large > small && large < 4 * small, "{shape:?} {small} {large}");
 }
 
+/// A bound, and the most that any tile opens.
+pub struct Bounded {
+    pub bound: u64,
+    pub worst: u64,
+}
+
 /// Ids that name every other row of a table, or an index that names an entry of
 /// every other row of the inputs, which is the worst case.
 struct Spread<'a>(&'a Local<'a>);
 
 impl RowSource for Spread<'_> {
-    fn read(&self, _: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+    fn read(&self, slot: usize, row: u32, to: &mut [i32]) -> Result<(), StepError> {
+        if let Op::Training(TrainingOp::ScatterAdd { .. }) = self.0.op {
+            // Every other row is added to the first tile's rows.
+            to.fill(if row.is_multiple_of(2) { 0 } else { self.0.output.rows as i32 - 1 });
+            return Ok(());
+        }
         let Op::Arrange { .. } = self.0.op else {
-            let table = self.0.slots.get(1).map_or(1, |extent| extent.rows);
+            // The ids of a gather follow the table.
+            let table = self.0.slots.get(1 - slot).map_or(1, |extent| extent.rows);
             to.fill((row % table.div_ceil(2) * 2) as i32);
             return Ok(());
         };
@@ -245,7 +259,7 @@ impl RowSource for Spread<'_> {
 }
 
 /// What the worst tile of a step opens, found by walking all tiles.
-fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
+pub fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
     let extents = program.extents(&run).unwrap();
     let local = Local::new(program, &extents, run, value).unwrap();
     let bytes = |extent: &Extent, rows| {
@@ -257,11 +271,15 @@ fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
         let within = local.within(&region).unwrap();
         let mut reads = local.reads(&within);
         reads.extend(local.further_reads(&within, &Spread(&local)).unwrap());
-        let own = bytes(&local.output, region.rows.clone());
+        let own = local.own_chunks(&region).unwrap();
+        let own = own.opened_len() + 32 * u64::from(own.siblings());
         reads.into_iter().map(|read| bytes(&local.slots[read.slot], read.rows)).sum::<u64>() + own
     };
     (0..local.grid().tiles()).map(tile).max().unwrap()
 }
+
+/// The number of kinds besides the steps of training.
+const KINDS: u32 = 22;
 
 /// One step of a kind, given by number, of any size.
 fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
@@ -275,6 +293,9 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
         stride: [1 + c % 3, 1 + d % 3],
         pads: [c % 2, d % 2, c % 3 % 2, d % 3 % 2].map(|pad| pad.min(c % 4).min(d % 4)),
     };
+    if let Some(kind) = kind.checked_sub(KINDS) {
+        return bounds_training::program(kind, [a, b, c, d], window);
+    }
     let hidden = c * d;
     let inputs = match kind {
         0 => vec![form(fixed(a), fixed(8 * b), i8), form(fixed(a), fixed(1), i32)],
@@ -376,7 +397,7 @@ fn table() -> String {
         [90, 2, 3, 64],
     ];
     let mut lines = String::new();
-    for kind in 0..22 {
+    for kind in 0..KINDS + bounds_training::FIXED {
         for (sizes, (batch, sequence)) in sizes.into_iter().flat_map(|sizes| {
             [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24), (7, 16)].map(|run| (sizes, run))
         }) {
@@ -415,7 +436,7 @@ proptest! {
     /// For any kind of step and any shape, no tile opens more than its bound.
     #[test]
     fn no_tile_of_any_step_is_beyond_its_bound(
-        kind in 0u32..20, sizes in prop::array::uniform4(1u32..20),
+        kind in 0u32..KINDS + bounds_training::ALL, sizes in prop::array::uniform4(1u32..20),
         batch in prop_oneof![1u32..5, 1u32..70], sequence in prop_oneof![1u32..70, Just(32u32)],
     ) {
         let program = program(kind, sizes);
@@ -442,7 +463,7 @@ proptest! {
     /// permits.
     #[test]
     fn no_run_is_beyond_the_largest(
-        kind in prop::sample::select(vec![5u32, 6, 7, 8, 10, 12, 19]),
+        kind in prop::sample::select(vec![5u32, 6, 7, 8, 10, 12, 19, 48, 49, 50, 51, 52]),
         sizes in prop::array::uniform4(1u32..9), batch_max in 1u32..70,
         // Positions end at 70.
         sequence_max in 1u32..150,

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bounds;
+mod bounds_training;
 mod chain_asert;
 mod chain_rules;
 mod common;

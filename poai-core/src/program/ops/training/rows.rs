@@ -67,22 +67,33 @@ pub(super) fn scatter_add(
     out: &mut [i32],
 ) -> Result<(), StepError> {
     let width = region.width();
-    let mut sums = vec![0i64; out.len()];
-    let mut x = vec![0; width];
+    let mut named = vec![];
     for row in 0..local.slot(1).rows {
         let id = id(source, 1, row, local.output.rows)?;
-        if !region.rows.contains(&id) {
-            continue;
-        }
-        source.read_from(0, row, region.columns.start, &mut x)?;
-        let at = (id - region.rows.start) as usize * width;
-        for (sum, &x) in sums[at..at + width].iter_mut().zip(&x) {
-            // Exact: fewer than 2^31 rows of 32 bits.
-            *sum += i64::from(x);
+        if region.rows.contains(&id) {
+            named.push((id, row));
         }
     }
-    for (out, sum) in out.iter_mut().zip(sums) {
-        *out = sat32(sum);
+    named.sort_unstable();
+    // The sums of one row at a time: those of all rows would take more memory
+    // than a tile has.
+    let (mut sums, mut x) = (vec![0i64; width], vec![0; width]);
+    let mut rest = named.as_slice();
+    for (own, out) in region.rows.clone().zip(out.chunks_exact_mut(width)) {
+        sums.fill(0);
+        while let Some((&(id, row), others)) = rest.split_first()
+            && id == own
+        {
+            rest = others;
+            source.read_from(0, row, region.columns.start, &mut x)?;
+            for (sum, &x) in sums.iter_mut().zip(&x) {
+                // Exact: fewer than 2^31 rows of 32 bits.
+                *sum += i64::from(x);
+            }
+        }
+        for (out, &sum) in out.iter_mut().zip(&sums) {
+            *out = sat32(sum);
+        }
     }
     Ok(())
 }

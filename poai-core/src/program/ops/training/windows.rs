@@ -124,38 +124,59 @@ pub(super) fn max_pool(
     region: &Region,
     out: &mut [i32],
 ) -> Result<(), StepError> {
+    // A part of the columns at a time: the sums of all would take more memory
+    // than a tile has.
+    let part = region.columns.len().div_ceil(16).max(8) as u32;
+    for start in region.columns.clone().step_by(part as usize) {
+        let columns = start..region.columns.end.min(start + part);
+        max_pool_columns(local, window, source, region, columns, out)?;
+    }
+    Ok(())
+}
+
+/// The same for some columns of the region.
+fn max_pool_columns(
+    local: &Local<'_>,
+    window: &Window,
+    source: &dyn RowSource,
+    region: &Region,
+    columns: Range<u32>,
+    out: &mut [i32],
+) -> Result<(), StepError> {
     let (pixels, places) = (local.output_item_rows(), local.item_rows(1));
-    let width = region.width();
+    let width = columns.len();
     let [_, width_out] = window.output().unwrap_or([1, 1]);
-    let mut sums = vec![0i64; out.len()];
+    let mut sums = vec![0i64; region.rows.len() * width];
     let (mut pixel, mut dy) = (vec![0; width], vec![0; width]);
+    // The first largest pixel of each column, and its number.
+    let mut best: Vec<(i32, u32)> = vec![(0, 0); width];
     for (item, rows) in items(&region.rows, pixels) {
         let own = rows.start - item * pixels..rows.end - item * pixels;
         let lines = positions(window, &lines_of(window, &own));
         for place in lines.start * width_out..lines.end * width_out {
-            source.read_from(1, item * places + place, region.columns.start, &mut dy)?;
-            // The first largest pixel of each column.
-            let mut best: Vec<Option<(i32, u32)>> = vec![None; width];
-            for at in window_pixels(window, place) {
-                source.read_from(0, item * pixels + at, region.columns.start, &mut pixel)?;
+            source.read_from(1, item * places + place, columns.start, &mut dy)?;
+            // Every window sees a pixel.
+            for (order, at) in window_pixels(window, place).enumerate() {
+                source.read_from(0, item * pixels + at, columns.start, &mut pixel)?;
                 for (best, &x) in best.iter_mut().zip(&pixel) {
-                    if best.is_none_or(|(largest, _)| x > largest) {
-                        *best = Some((x, at));
+                    if order == 0 || x > best.0 {
+                        *best = (x, at);
                     }
                 }
             }
-            for (column, (best, &dy)) in best.iter().zip(&dy).enumerate() {
-                if let Some((_, at)) = best
-                    && own.contains(at)
-                {
+            for (column, ((_, at), &dy)) in best.iter().zip(&dy).enumerate() {
+                if own.contains(at) {
                     let row = (item * pixels + at - region.rows.start) as usize;
                     sums[row * width + column] += i64::from(dy);
                 }
             }
         }
     }
-    for (out, sum) in out.iter_mut().zip(sums) {
-        *out = sat32(sum);
+    let first = (columns.start - region.columns.start) as usize;
+    for (out, sums) in out.chunks_exact_mut(region.width()).zip(sums.chunks_exact(width)) {
+        for (out, &sum) in out[first..first + width].iter_mut().zip(sums) {
+            *out = sat32(sum);
+        }
     }
     Ok(())
 }

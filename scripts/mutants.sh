@@ -84,7 +84,7 @@ for group in "${groups[@]}"; do
     verifier) mutate verifier 60 poai-verify "verifier.rs rules.rs failures.rs" "tests:: attacks:: decoding:: failures:: rules:: seal::" --features=parallel --lib --test=it --test=memory ;;
     freivalds) mutate freivalds 60 poai-verify "freivalds/*.rs" "tests:: freivalds:: fraud::" --features=parallel,std --lib --test=it ;;
     bounds) mutate bounds 60 poai-verify "trace/reach/*.rs" "tests:: bounds:: bounds_training:: tile_memory::" --features=parallel --lib --test=it --test=memory ;;
-    trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/registration.rs" "tests:: bounds:: fraud:: full:: imported:: receipt:: trace:: trace_attacks:: trace_fixtures:: unclean::" --features=parallel --lib --test=it ;;
+    trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/registration.rs" "tests:: bounds:: fraud:: full:: imported:: receipt:: trace:: trace_attacks:: trace_fixtures:: training:: unclean::" --features=parallel --lib --test=it ;;
     groth16) mutate groth16 200 poai-verify "inference/*.rs" "degenerate:: deployment:: groth16::" --package=poai-prover --features=poai-verify/inference,poai-verify/serde --test=it ;;
     protocol) mutate protocol 60 poai-core "puzzle/ticket.rs puzzle/seeds.rs puzzle/transcript.rs puzzle/statement.rs puzzle/proof/*.rs difficulty.rs params.rs recompute.rs encoding/hex_or_bytes.rs" "tests:: attacks:: decoding:: difficulty:: openings:: operands:: recompute:: rules:: serialisation:: vectors::" "$engine" "${verifier[@]}" --features=poai-core/serde --lib --test=it --test=memory ;;
     commitment) mutate commitment 60 poai-core "puzzle/commitment/*.rs" "openings:: vectors::" "$engine" --test=it ;;

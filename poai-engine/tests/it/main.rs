@@ -9,6 +9,7 @@ mod miner;
 mod operands;
 mod programs;
 mod reads;
+mod reads_training;
 mod reuse;
 mod steps;
 mod tiles;

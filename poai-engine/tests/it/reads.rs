@@ -1,10 +1,12 @@
 //! Which rows a tile reads: the table of docs/spec.md §14, entry by entry.
 
+use crate::reads_training;
 use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::{Op, RunShape, ValueId, Window};
 use poai_engine::execute::{Network, Tensor};
 use poai_testing::edges;
 use poai_testing::runs;
+use poai_testing::{training, training_network};
 use std::collections::BTreeSet;
 
 /// The rows of image `item` that the windows of these rows cover. The result
@@ -137,13 +139,14 @@ fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
                 (1..local.inputs).for_each(|slot| add(slot, &[row]));
             }
         }
+        Op::Training(op) => return reads_training::table(local, op, region),
         _ => panic!("{}: not in the table", local.op.name()),
     }
     read
 }
 
 /// Ranges of rows, ordered by slot and row, with adjacent ranges joined.
-fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
+pub fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
     let mut reads: Vec<Read> = vec![];
     for &(slot, row) in rows {
         match reads.last_mut() {
@@ -154,7 +157,8 @@ fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
     reads
 }
 
-/// The networks of the zoo and one per edge, with their runs.
+/// The networks of the zoo, one per edge, and those of training, with their
+/// runs.
 fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
     let of_zoo = runs::runs().into_iter();
     let of_zoo = of_zoo.map(|case| (case.name.into(), case.network, case.run, case.inputs));
@@ -162,7 +166,14 @@ fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
         let name = format!("{}, {}", case.name, case.about);
         (name, case.network, case.run, case.inputs)
     });
-    of_zoo.chain(edges).collect()
+    let training = training::one_step_programs().into_iter();
+    let training = training.chain(training::programs_without_output());
+    let training = training.map(|(name, network, inputs, run)| (name, network, run, inputs));
+    // A program with a list of outputs has tiles of fewer rows.
+    let run = RunShape { batch: 33, sequence: 1 };
+    let inputs = training_network::samples(&run);
+    let listed = ("perceptron".to_owned(), training_network::perceptron(), run, inputs);
+    of_zoo.chain(edges).chain(training).chain([listed]).collect()
 }
 
 /// A run's inputs and a network's constants as the slots of a step that names
@@ -255,6 +266,7 @@ fn a_tile_reads_what_the_table_says() {
                         let index = &network.constants()[index.0 as usize].tensor;
                         arranged(&local, &region, &index.entries())
                     }
+                    Op::Training(op) => reads_training::named(&local, op, &region, &source),
                     _ => Ok(vec![]),
                 };
                 refused += u32::from(expected.is_err());
@@ -262,6 +274,6 @@ fn a_tile_reads_what_the_table_says() {
             }
         }
     }
-    assert_eq!(kinds.len(), 29, "{kinds:?}");
+    assert_eq!(kinds.len(), 29 + 24, "{kinds:?}");
     assert!(refused > 8, "no id and no number is out of range");
 }

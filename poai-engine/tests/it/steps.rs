@@ -2,7 +2,7 @@
 //! implementation is scripts/check-programs.py, in Python, which wrote `test_vectors/steps.txt`. It
 //! reads the cases that `emit_cases` writes.
 
-use poai_core::program::ValueId;
+use poai_core::program::{RunShape, ValueId};
 use poai_core::trace::TraceRules;
 use poai_core::{Beacon, Job, Prover};
 use poai_engine::execute::Device;
@@ -10,6 +10,8 @@ use poai_engine::execute::{RunError, Session, Tensor, Trace};
 use poai_testing::edges;
 use poai_testing::edges::ProgramCase;
 use poai_testing::runs;
+use poai_testing::training::{self, OneStep};
+use poai_testing::training_network;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -20,13 +22,30 @@ const JOB: Job = Job([0x11; 32]);
 const PROVER: Prover = Prover([0x22; 32]);
 const BEACON: Beacon = Beacon([0x33; 32]);
 
-/// The zoo's programs, and one program per edge.
+/// The zoo's programs, one program per edge, programs of the steps of training,
+/// and programs with state.
 fn cases() -> Vec<ProgramCase> {
     let of_zoo = runs::runs().into_iter().map(|runs::ZooRun { name, network, run, inputs }| {
         let name = format!("{name}, {} of {}", run.batch, run.sequence);
         ProgramCase { name, about: String::new(), network, inputs, run }
     });
-    of_zoo.chain(edges::cases()).collect()
+    // Their names have the details.
+    let case = |(name, network, inputs, run): OneStep| {
+        let about = String::new();
+        ProgramCase { name, about, network, inputs, run }
+    };
+    let of_training = training::one_step_programs().into_iter();
+    let of_training = of_training.chain(training::programs_without_output()).map(case);
+    // Programs with state, whose row-local steps have tiles of fewer rows.
+    let listed = [1, 33].map(|batch| {
+        let run = RunShape { batch, sequence: 1 };
+        let inputs = training_network::samples(&run);
+        case((format!("perceptron, {batch}"), training_network::perceptron(), inputs, run))
+    });
+    let run = RunShape { batch: 40, sequence: 1 };
+    let deep = training_network::deep_samples(&run);
+    let deep = case(("deep product".to_owned(), training_network::deep(), deep, run));
+    of_zoo.chain(edges::cases()).chain(of_training).chain(listed).chain([deep]).collect()
 }
 
 /// The trace of a run, or `None` if a step has no output.

@@ -23,4 +23,5 @@ mod seal;
 mod trace;
 mod trace_attacks;
 mod trace_fixtures;
+mod training;
 mod unclean;

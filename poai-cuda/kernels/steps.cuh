@@ -11,6 +11,9 @@
 
 constexpr uint32_t STEP_WARPS = 8, STEP_THREADS = STEP_WARPS * 32;
 
+// Attention's weights are stored less this, so that 0..=127 become operands.
+constexpr int32_t WEIGHT_OFFSET = 64;
+
 // Entries from one row of a tensor to the next.
 __device__ __forceinline__ uint32_t row_stride(uint32_t columns, uint32_t type) {
     return type == 1 ? (columns + 127) / 128 * 128 : columns;
@@ -45,28 +48,38 @@ __device__ __forceinline__ uint32_t warp_row() {
     return blockIdx.x * STEP_WARPS + threadIdx.x / 32;
 }
 
-// Writes this warp's row: `entry(column)` in true columns of a true row, and
-// zeros elsewhere. One-byte entries are stored four at a time.
+// Writes the padded columns from `first` on, a multiple of 128, and before `end`,
+// of this warp's row: `entry(column)` in true columns of a true row, and zeros
+// elsewhere. One-byte entries are stored four at a time.
 template <class Entry>
-__device__ __forceinline__ void row_store(void* out, uint32_t type, bool is_true, uint32_t columns,
-                                          const Entry& entry) {
+__device__ __forceinline__ void row_store_part(void* out, uint32_t type, bool is_true,
+                                               uint32_t columns, uint32_t first, uint32_t end,
+                                               const Entry& entry) {
     uint32_t stride = row_stride(columns, type), lane = threadIdx.x % 32;
     uint64_t start = uint64_t(warp_row()) * stride;
+    end = min(end, stride);
     if (type == 1) {
-        for (uint32_t first = lane * 4; first < stride; first += 128) {
+        for (uint32_t own = first + lane * 4; own < end; own += 128) {
             uint32_t word = 0;
             for (uint32_t i = 0; i < 4; i++) {
-                if (is_true && first + i < columns) {
-                    word |= uint32_t(uint8_t(entry(first + i))) << (8 * i);
+                if (is_true && own + i < columns) {
+                    word |= uint32_t(uint8_t(entry(own + i))) << (8 * i);
                 }
             }
-            *reinterpret_cast<uint32_t*>(static_cast<int8_t*>(out) + start + first) = word;
+            *reinterpret_cast<uint32_t*>(static_cast<int8_t*>(out) + start + own) = word;
         }
         return;
     }
-    for (uint32_t column = lane; column < columns; column += 32) {
+    for (uint32_t column = first + lane; column < end; column += 32) {
         entry_store(out, type, start + column, is_true ? entry(column) : 0);
     }
+}
+
+// Writes this warp's whole row.
+template <class Entry>
+__device__ __forceinline__ void row_store(void* out, uint32_t type, bool is_true, uint32_t columns,
+                                          const Entry& entry) {
+    row_store_part(out, type, is_true, columns, 0, 0xffffffffu, entry);
 }
 
 // The dot product of `count` entries. It takes four at a time if both begin at
@@ -178,4 +191,33 @@ __device__ __forceinline__ int32_t warp_max(int32_t value) {
         value = max(value, __shfl_xor_sync(0xffffffffu, value, distance));
     }
     return value;
+}
+
+// The mean of a row of normalise, or 0 without one, and its deviation of at
+// least 1.
+struct Moments {
+    int64_t mean, deviation;
+};
+
+// Of the first `end` entries, which are all `columns` or, in padding, none.
+__device__ __forceinline__ Moments row_moments(const int16_t* row, uint32_t end, uint32_t columns,
+                                               bool centre) {
+    uint32_t lane = threadIdx.x % 32;
+    int64_t mean = 0;
+    if (centre) {
+        // 2^16 entries of 16 bits at most.
+        int64_t total = 0;
+        for (uint32_t column = lane; column < end; column += 32) {
+            total += row[column];
+        }
+        mean = rdiv(warp_sum(total), columns);
+    }
+    int64_t squares = 0;
+    for (uint32_t column = lane; column < end; column += 32) {
+        int64_t distance = row[column] - mean;
+        squares += distance * distance;
+    }
+    uint64_t variance = uint64_t(rdiv(warp_sum(squares), columns));
+    // A variance of 17-bit numbers is below 2^34.
+    return {mean, int64_t(max(root(0, variance << 8, 21), uint64_t(1)))};
 }

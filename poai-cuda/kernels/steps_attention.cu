@@ -7,9 +7,6 @@
 // otherwise every lane computes its own.
 #include "steps.cuh"
 
-// Weights are stored less this, so that 0..=127 become operands.
-constexpr int32_t WEIGHT_OFFSET = 64;
-
 // What both kernels of weights compute. `biased(head, distance, score)` is the
 // score of a query and a key at the distance from the first to the second.
 template <class Biased>

@@ -5,6 +5,7 @@
 // padded rows of the output: a warp makes a row. Inputs and output are of one
 // type.
 #include "steps.cuh"
+#include "window.cuh"
 
 // Transposes every item. `rows` and `columns` are the output's. An item has
 // `item_rows` rows in the output; its input has `item_rows` columns and
@@ -47,19 +48,13 @@ extern "C" __global__ void __launch_bounds__(256)
     uint64_t in_row = first / in_columns;
     uint32_t in_column = uint32_t(first % in_columns);
     row_store(out, type, row < rows, columns, [=](uint32_t column) {
-        // Both are at most 2^16.
+        // Both are below 2^17.
         uint32_t at = in_column + column;
         return entry_load(x, type, (in_row + at / in_columns) * in_stride + at % in_columns);
     });
 }
 
-// A window over images of height×width pixels, with `out_height`×`out_width`
-// positions, and its position for a row of the output.
-struct Window {
-    uint32_t height, width, kernel_down, kernel_right, stride_down, stride_right, top, left,
-        out_height, out_width;
-};
-
+// The position of a window for a row of the output.
 struct Position {
     // The first row of the image; then the row and the column of the window's
     // first pixel, which may lie before the image.

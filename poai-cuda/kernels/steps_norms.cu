@@ -10,28 +10,13 @@
 extern "C" __global__ void __launch_bounds__(256)
     step_normalise(const int16_t* x, const int32_t* affine, int16_t* out, uint32_t rows,
                    uint32_t columns, uint32_t centre, uint32_t shift) {
-    uint32_t row = warp_row(), lane = threadIdx.x % 32;
+    uint32_t row = warp_row();
     const int16_t* own = x + uint64_t(row) * columns;
     // A row of padding reads nothing.
     uint32_t end = row < rows ? columns : 0;
-    int64_t mean = 0;
-    if (centre != 0) {
-        // 2^16 entries of 16 bits at most.
-        int64_t total = 0;
-        for (uint32_t column = lane; column < end; column += 32) {
-            total += own[column];
-        }
-        mean = rdiv(warp_sum(total), columns);
-    }
-    int64_t squares = 0;
-    for (uint32_t column = lane; column < end; column += 32) {
-        int64_t distance = own[column] - mean;
-        squares += distance * distance;
-    }
-    uint64_t variance = uint64_t(rdiv(warp_sum(squares), columns));
-    // A variance of 17-bit numbers is below 2^34.
-    int64_t deviation = int64_t(max(root(0, variance << 8, 21), uint64_t(1)));
-    int64_t inverse = (int64_t(1) << 26) / deviation;
+    Moments moments = row_moments(own, end, columns, centre != 0);
+    int64_t mean = moments.mean;
+    int64_t inverse = (int64_t(1) << 26) / moments.deviation;
     row_store(out, 2, row < rows, columns, [=](uint32_t column) {
         int32_t z = sat32(((own[column] - mean) * inverse) >> 8);
         return sat16(rsh_product(z, affine[2 * column], shift) + affine[2 * column + 1]);

@@ -91,6 +91,24 @@
         entries: &["step_attention_weights", "step_relative_attention_weights", "step_row_totals", "step_attention_context"],
     },
     Ptx {
+        file: "steps_blocks",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_blocks.compute_61.ptx"),
+        entries: &["step_block_scores", "step_block_mix"],
+    },
+    Ptx {
+        file: "steps_gradients",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_gradients.compute_61.ptx"),
+        entries: &["step_gate", "step_cross_entropy", "step_normalise_gradient", "step_mean_pool_gradient", "step_unfold_gradient", "step_max_pool_gradient", "step_exponentials", "step_divide_by_sums", "step_softmax_gradient"],
+    },
+    Ptx {
         file: "steps_move",
         architecture: Architecture {
             capability: Version { major: 6, minor: 1 },
@@ -118,6 +136,15 @@
         entries: &["step_group_linear", "step_product"],
     },
     Ptx {
+        file: "steps_random",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_random.compute_61.ptx"),
+        entries: &["step_rescale_random", "step_draw"],
+    },
+    Ptx {
         file: "steps_rows",
         architecture: Architecture {
             capability: Version { major: 6, minor: 1 },
@@ -125,5 +152,14 @@
         },
         text: include_str!("steps_rows.compute_61.ptx"),
         entries: &["step_linear", "step_add", "step_requantise", "step_mul", "step_scale_columns", "step_relu", "step_table", "step_curve", "step_row_scale", "step_quantise", "step_add_rows", "step_embed"],
+    },
+    Ptx {
+        file: "steps_training",
+        architecture: Architecture {
+            capability: Version { major: 6, minor: 1 },
+            only_this: false,
+        },
+        text: include_str!("steps_training.compute_61.ptx"),
+        entries: &["step_scaled_product", "step_rescale", "step_exponent", "step_row_exponents", "step_row_sum", "step_gather", "step_scatter_add", "step_descend", "step_second_moment", "step_ratio"],
     },
 ]

@@ -2,20 +2,22 @@
 //! tensors of a run, and makes their commitments.
 //!
 //! For a run the host sends the inputs. After it has queued the last step, it
-//! reads the output, the roots of a trace, and one word per step that reports
+//! reads the outputs, the roots of a trace, and one word per step that reports
 //! entries without a result. This holds for every batch size. On the way, the
-//! host reads only sums that are kept and side A of mined products. It needs
-//! side A to open strips if a ticket wins.
+//! host reads only sums that are kept and the inputs of mined products. It needs
+//! these to open strips if a ticket wins.
 //!
-//! - `run`: a run from its inputs to its output.
+//! - `run`: a run from its inputs to its outputs.
 //! - `steps`: the kernels of each step.
-//! - `product`: products with weights, mined or not.
+//! - `training`: the kernels of each step of training.
+//! - `product`: products with weights, mined or not, and scaled products.
 //! - `ready`: the arguments and launches of a step.
 
 mod product;
 mod ready;
 mod run;
 mod steps;
+mod training;
 
 use crate::backend::Cuda;
 use crate::error::CudaError;

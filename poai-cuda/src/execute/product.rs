@@ -1,15 +1,17 @@
-//! Products with weights: sums band by band, and the requantisation after them.
+//! Products with weights and scaled products: sums band by band, and what follows
+//! them.
 
 use super::Executor;
 use super::ready::{Ready, bounds, small};
+use super::training::TRAINING;
 use crate::backend::BAND_BYTES;
 use crate::backend::multiply::Place;
 use crate::error::CudaError;
 use crate::gpu::{Argument, Memory};
-use poai_core::program::{ConstantId, Extent, Op, ValueId};
+use poai_core::program::{ConstantId, Extent, Op, TrainingOp, ValueId};
 use poai_core::{Cancelled, Control, Side};
 use poai_engine::backend::Prepared;
-use poai_engine::execute::{MinedStep, Mining, RunError, Tensor};
+use poai_engine::execute::{MinedStep, Mining, RunError};
 use poai_engine::{MineError, Miner};
 use std::sync::{Arc, PoisonError};
 
@@ -20,10 +22,17 @@ struct Part<'a> {
     rows: u32,
 }
 
+impl Part<'_> {
+    /// Its rows that are true ones: the last part may have padding.
+    fn true_rows(&self, output: &Extent) -> Argument<'static> {
+        Argument::U32(output.rows.saturating_sub(self.first).min(self.rows))
+    }
+}
+
 impl Executor {
-    /// Computes a product with weights that is not mined. Returns its sums if
-    /// `keep` is set.
-    pub(super) fn linear(
+    /// Computes a product with weights or a scaled product that is not mined.
+    /// Returns its sums if `keep` is set.
+    pub(super) fn multiply(
         &self,
         ready: &Ready<'_>,
         keep: bool,
@@ -34,13 +43,13 @@ impl Executor {
         let band = self.cuda.variant().band(n, multiprocessors, Some(BAND_BYTES)).min(m);
         let sums = gpu.allocate(4 * u64::from(band) * u64::from(n))?;
         let mut kept = if keep { Some(zeros(m, n)?) } else { None };
-        let [Some(x), Some(weights)] = [ready.slots.first(), ready.slots.get(ready.local.inputs)]
+        let [Some(x), Some(other)] = [ready.slots.first(), ready.slots.get(right_slot(ready))]
         else {
             return Err(CudaError::Bounds);
         };
         for first in (0..m).step_by(band as usize) {
             let rows = band.min(m - first);
-            self.cuda.plain(x, first, weights, &sums, [rows, n, k])?;
+            self.cuda.plain(x, first, other, &sums, [rows, n, k])?;
             self.follow(ready, &Part { sums: &sums, first, rows })?;
             if let Some(kept) = &mut kept {
                 let start = first as usize * n as usize;
@@ -54,7 +63,7 @@ impl Executor {
     /// Launches what follows the sums of some rows.
     fn follow(&self, ready: &Ready<'_>, part: &Part<'_>) -> Result<(), CudaError> {
         let Op::Linear { shifts, ref clamp, .. } = *ready.local.op else {
-            return Err(CudaError::Bounds);
+            return scale(ready, part);
         };
         let output = &ready.local.output;
         let row_bytes = output.row_bytes() as u64;
@@ -73,8 +82,7 @@ impl Executor {
             scales,
             Argument::At(ready.out, u64::from(part.first) * row_bytes),
             ready.out_dtype(),
-            // True rows of the part: the last part may have padding.
-            Argument::U32(output.rows.saturating_sub(part.first).min(part.rows)),
+            part.true_rows(output),
             ready.columns(),
             s0,
             s1,
@@ -87,7 +95,8 @@ impl Executor {
         unsafe { ready.by_some_rows(part.rows, "steps_rows", "step_linear", &arguments) }
     }
 
-    /// Mines a product with weights. Returns its sums if `keep` is set.
+    /// Mines a product with weights or a scaled product. Returns its sums if
+    /// `keep` is set.
     pub(super) fn mine(
         &self,
         ready: &Ready<'_>,
@@ -96,10 +105,11 @@ impl Executor {
         mined: &mut Vec<MinedStep>,
         keep: bool,
     ) -> Result<Option<Vec<i32>>, RunError> {
-        let Op::Linear { weights, .. } = *ready.local.op else { return Err(RunError::Layout) };
-        let x = ready.slots.first().ok_or(RunError::Layout)?;
-        let a = self.left(&ready.extent(0), x)?;
-        let b = self.right(weights)?;
+        let a = self.operand(Side::A, ready, 0)?;
+        let b = match *ready.local.op {
+            Op::Linear { weights, .. } => self.right(weights)?,
+            _ => self.operand(Side::B, ready, right_slot(ready))?,
+        };
         let backend = Arc::new(self.cuda.clone());
         let miner = Miner::new(backend);
         let round = miner.round(&mining.challenge, &b)?;
@@ -127,14 +137,12 @@ impl Executor {
         Ok(Some(kept))
     }
 
-    /// An input of the product as side A. The host fetches its entries too, to
-    /// open strips if a ticket wins.
-    fn left(&self, extent: &Extent, x: &Arc<Memory>) -> Result<Prepared, RunError> {
-        let mut bytes = vec![0; extent.bytes() as usize];
-        self.cuda.gpu().download(x, 0, &mut bytes)?;
-        let x_here = Tensor::from_bytes(*extent, bytes).map_err(|_| RunError::Layout)?;
-        let operand = x_here.operand(Side::A)?;
-        Ok(self.cuda.resident_operand(operand, x.clone(), None)?)
+    /// An input of the product as an operand. The host fetches its entries too,
+    /// to open strips if a ticket wins.
+    fn operand(&self, side: Side, ready: &Ready<'_>, slot: usize) -> Result<Prepared, RunError> {
+        let memory = ready.slots.get(slot).ok_or(RunError::Layout)?;
+        let operand = self.fetch(memory, &ready.extent(slot))?.operand(side)?;
+        Ok(self.cuda.resident_operand(operand, memory.clone(), None)?)
     }
 
     /// Weights as side B, prepared when they are first mined.
@@ -164,8 +172,38 @@ fn zeros(m: u32, n: u32) -> Result<Vec<i32>, CudaError> {
     Ok(vec![0; entries])
 }
 
+/// The slot of the right operand: the first constant, or the other value of a
+/// scaled product.
+fn right_slot(ready: &Ready<'_>) -> usize {
+    match ready.local.op {
+        Op::Training(_) => 1,
+        _ => ready.local.inputs,
+    }
+}
+
 /// The product's m, n and k.
 fn shape(ready: &Ready<'_>) -> [u32; 3] {
-    let (x, weights) = (ready.extent(0), ready.extent(ready.local.inputs));
-    [x.padded_rows(), weights.padded_rows(), x.padded_columns()]
+    let (x, other) = (ready.extent(0), ready.extent(right_slot(ready)));
+    [x.padded_rows(), other.padded_rows(), x.padded_columns()]
+}
+
+/// Launches what follows the sums of some rows of a scaled product.
+fn scale(ready: &Ready<'_>, part: &Part<'_>) -> Result<(), CudaError> {
+    let Op::Training(TrainingOp::ScaledProduct { shift, bias, bias_shift, clamp }) = ready.local.op
+    else {
+        return Err(CudaError::Bounds);
+    };
+    let output = &ready.local.output;
+    let at = u64::from(part.first) * output.row_bytes() as u64;
+    let [_, n, _] = shape(ready);
+    let (added, first) = if *bias { (ready.slot(2), 3) } else { (Argument::Null, 2) };
+    let sums = [Argument::Memory(part.sums), Argument::U32(n), added, small(*bias_shift)];
+    let out = [Argument::At(ready.out, at), ready.out_dtype()];
+    let rows = [part.true_rows(output), ready.columns()];
+    let exponents = ready.shift(shift, first, part.first);
+    let arguments = [&sums[..], &exponents, &out, &rows, &bounds(clamp)].concat();
+    // SAFETY: step_scaled_product's arguments, in order: sums of `rows` rows of
+    // n entries, and the same number of rows of exponents and of the output from
+    // `first` on.
+    unsafe { ready.by_some_rows(part.rows, TRAINING, "step_scaled_product", &arguments) }
 }

@@ -2,11 +2,12 @@
 
 use super::Executor;
 use super::ready::Ready;
+use super::training::gather_slots;
 use crate::backend::Cuda;
 use crate::backend::operand::Nodes;
 use crate::gpu::Memory;
 use poai_core::program::ops::{Local, StepError};
-use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::program::{Extent, Op, RunShape, TrainingOp, ValueId};
 use poai_core::puzzle::commitment::Tree;
 use poai_engine::backend::BackendError;
 use poai_engine::execute::options::{last_uses, mineable};
@@ -132,7 +133,8 @@ impl Executor {
             // Exact: there are at most 2^16 + 16 values.
             self.queue_step(asked, queued, ValueId(at as u32))?;
             if !asked.options.is_traced() {
-                // Free the memory of values that no later step reads.
+                // Free the memory of values that no later step reads and that
+                // are no outputs.
                 for input in &step.inputs {
                     let input = input.0 as usize;
                     if last_use.get(input) == Some(&(at as u32)) {
@@ -172,13 +174,15 @@ impl Executor {
         let ready = Ready { cuda: &self.cuda, local: &local, slots, out: &out, errors };
         let keep = options.keeps_sums();
         let sums = match (local.op, options.mining()) {
-            (Op::Linear { .. }, Some(mining)) if mineable(&local) => {
+            (_, Some(mining)) if mineable(&local) => {
                 // Mining waits on the host in any case, and a step without a
                 // result must not be mined.
                 self.check_errors(queued)?;
                 self.mine(&ready, value, (mining, options.control_ref()), &mut queued.mined, keep)?
             }
-            (Op::Linear { .. }, _) => self.linear(&ready, keep)?,
+            (Op::Linear { .. }, _) => self.multiply(&ready, keep)?,
+            // The sums that a trace keeps are those of products with weights.
+            (Op::Training(TrainingOp::ScaledProduct { .. }), _) => self.multiply(&ready, false)?,
             _ => {
                 let launched = ready.queue().ok_or(RunError::Layout)?;
                 launched?;
@@ -210,19 +214,19 @@ impl Executor {
         Err(RunError::Step { name, source })
     }
 
-    /// Fetches the output, and the roots of a trace.
+    /// Fetches the outputs, and the roots of a trace.
     fn finish(&self, asked: &Asked<'_>, queued: Queued) -> Result<ResidentRun, RunError> {
         let Queued { values, nodes, sums, mined, .. } = queued;
-        let (Some(memory), Some(extent)) = (values.last().cloned().flatten(), asked.extents.last())
-        else {
-            return Err(RunError::Layout);
-        };
-        let mut bytes = vec![0; extent.bytes() as usize];
-        self.download(&memory, 0, &mut bytes)?;
-        let output = Tensor::from_bytes(*extent, bytes).map_err(|_| RunError::Layout)?;
-        let output = Arc::new(output);
+        let mut outputs = vec![];
+        for output in self.network.program().outputs() {
+            let at = output.0 as usize;
+            let (Some(Some(memory)), Some(extent)) = (values.get(at), asked.extents.get(at)) else {
+                return Err(RunError::Layout);
+            };
+            outputs.push(Arc::new(self.fetch(memory, extent)?));
+        }
         if !asked.options.is_traced() {
-            return Ok(ResidentRun { outputs: vec![output], traced: None, sums, mined });
+            return Ok(ResidentRun { outputs, traced: None, sums, mined });
         }
         let (mut steps, mut trees) = (vec![], vec![]);
         let inputs = self.network.program().inputs().len();
@@ -237,7 +241,14 @@ impl Executor {
             }
         }
         let traced = Some(Traced { steps, trees });
-        Ok(ResidentRun { outputs: vec![output], traced, sums, mined })
+        Ok(ResidentRun { outputs, traced, sums, mined })
+    }
+
+    /// A tensor's entries.
+    pub(super) fn fetch(&self, memory: &Memory, extent: &Extent) -> Result<Tensor, RunError> {
+        let mut bytes = vec![0; extent.bytes() as usize];
+        self.download(memory, 0, &mut bytes)?;
+        Tensor::from_bytes(*extent, bytes).map_err(|_| RunError::Layout)
     }
 
     fn tree(
@@ -280,6 +291,7 @@ fn named(local: &Local<'_>, slots: &[Arc<Memory>], step: usize) -> Option<Named>
         }
         Op::AttentionWeights { .. } | Op::RelativeAttentionWeights { .. } => lengths(2),
         Op::MeanPool => lengths(1),
+        Op::Training(op) => named_in_training(local, op)?,
         _ => return None,
     };
     if slot >= local.inputs {
@@ -287,4 +299,22 @@ fn named(local: &Local<'_>, slots: &[Arc<Memory>], step: usize) -> Option<Named>
     }
     let entries = slots.get(slot)?.clone();
     Some(Named { step, slot, entries, columns: 1, none: false, min, max })
+}
+
+/// The slot of a training step's entries that name rows, a length or the
+/// iteration, and the least and largest that it may hold.
+fn named_in_training(local: &Local<'_>, op: &TrainingOp) -> Option<(usize, u32, u32)> {
+    let rows = |rows: u32| rows.saturating_sub(1);
+    let iteration = |slot| (slot, 0, i32::MAX.unsigned_abs());
+    Some(match op {
+        TrainingOp::Gather { .. } => {
+            let (table, ids) = gather_slots(local.inputs);
+            (ids, 0, rows(local.slot(table).rows))
+        }
+        TrainingOp::ScatterAdd { .. } => (1, 0, rows(local.output.rows)),
+        TrainingOp::MeanPoolGradient { .. } => (1, 1, local.output_item_rows()),
+        TrainingOp::Draw { .. } => iteration(1),
+        TrainingOp::Rescale { shift, stream: Some(_), .. } => iteration(2 + shift.signs.len()),
+        _ => return None,
+    })
 }

@@ -1,7 +1,8 @@
 //! The kernels of each step (`kernels/steps_*.cu`). Module `product` has the
-//! products with weights.
+//! products that the miner's kernels multiply, `training` the steps of training.
 
 use super::ready::{Ready, bounds, group_window, signed, small, window};
+use super::training;
 use crate::error::CudaError;
 use crate::gpu::Argument;
 use poai_core::program::{Extent, Op};
@@ -44,18 +45,19 @@ pub(crate) fn has_kernels(op: &Op) -> bool {
             | Op::GroupLinear { .. }
             | Op::Product { .. }
             | Op::RelativeAttentionWeights { .. }
-    )
+    ) || matches!(op, Op::Training(op) if training::has_kernels(op))
 }
 
 impl Ready<'_> {
-    /// Queues a step other than linear. Returns `None` if this
-    /// crate has no kernel for it.
+    /// Queues a step other than linear and scaled product. Returns `None` if
+    /// this crate has no kernel for it.
     pub(super) fn queue(&self) -> Option<Result<(), CudaError>> {
         self.entries()
             .or_else(|| self.norms())
             .or_else(|| self.moves())
             .or_else(|| self.attention())
             .or_else(|| self.products())
+            .or_else(|| self.training())
     }
 
     /// Steps on single rows, and look-ups.
@@ -155,12 +157,8 @@ impl Ready<'_> {
         let (x, dtype) = (self.slot(0), self.dtype(0));
         let (kernel, arguments): (_, Vec<Argument<'_>>) = match self.local.op {
             Op::Transpose => {
-                let output = &self.local.output;
-                let arguments = [x, out, dtype, rows, columns, self.item_rows(output)];
-                let grid = [output.padded_rows() / 32, output.padded_columns().div_ceil(32), 1];
-                // SAFETY: step_transpose's arguments, in order; a block for each
-                // 32×32 padded entries.
-                return Some(unsafe { self.launch(MOVE, "step_transpose", grid, &arguments) });
+                let items = self.local.run.batch.max(1);
+                return Some(self.transpose(self.local.output.rows / items));
             }
             Op::Reshape { .. } => {
                 let in_columns = Argument::U32(self.extent(0).columns);
@@ -190,6 +188,19 @@ impl Ready<'_> {
         };
         // SAFETY: each kernel's own arguments, in the order of steps_move.cu.
         Some(unsafe { self.by_rows(MOVE, kernel, &arguments) })
+    }
+
+    /// Transposes every `item_rows` rows of the output by themselves.
+    pub(super) fn transpose(&self, item_rows: u32) -> Result<(), CudaError> {
+        let output = &self.local.output;
+        let memory = [self.slot(0), self.out(), self.dtype(0)];
+        let shape = [self.rows(), self.columns(), Argument::U32(item_rows)];
+        let arguments = [memory, shape].concat();
+        // At most 2^17 columns, so 2^12 blocks across.
+        let grid = [output.padded_rows() / 32, output.padded_columns().div_ceil(32), 1];
+        // SAFETY: step_transpose's arguments, in order; a block for each 32×32
+        // padded entries.
+        unsafe { self.launch(MOVE, "step_transpose", grid, &arguments) }
     }
 
     /// Moves entries of all inputs, one launch for each.
@@ -288,7 +299,7 @@ impl Ready<'_> {
     }
 
     /// Rows of each item of the batch.
-    fn item_rows(&self, extent: &Extent) -> Argument<'static> {
+    pub(super) fn item_rows(&self, extent: &Extent) -> Argument<'static> {
         Argument::U32(extent.rows / self.local.run.batch.max(1))
     }
 }

@@ -17,17 +17,21 @@ use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 14] = [
     "check",
     "commit",
     "noise",
     "product_mma",
     "recover",
     "steps_attention",
+    "steps_blocks",
+    "steps_gradients",
     "steps_move",
     "steps_norms",
     "steps_products",
+    "steps_random",
     "steps_rows",
+    "steps_training",
 ];
 
 /// Streams run as late, as early and as mixed as events permit.
@@ -38,11 +42,11 @@ const ORDERS: [Settings<'_>; 3] = [
 ];
 
 /// Runs `check` in a process whose driver is the emulated one.
-fn with_driver(settings: &[Settings<'_>], check: impl FnOnce()) {
+pub fn with_driver(settings: &[Settings<'_>], check: impl FnOnce()) {
     emulated::with_driver(&FILES, settings, check);
 }
 
-fn gpu() -> Gpu {
+pub fn gpu() -> Gpu {
     gpus().unwrap().remove(0)
 }
 

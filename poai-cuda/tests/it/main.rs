@@ -8,6 +8,8 @@ mod emulated;
 mod emulated_multi;
 #[cfg(target_os = "linux")]
 mod emulated_programs;
+#[cfg(target_os = "linux")]
+mod emulated_training;
 mod gpu;
 mod kernels_any;
 mod kernels_commit;

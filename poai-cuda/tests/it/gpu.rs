@@ -20,6 +20,7 @@ use poai_engine::*;
 use poai_testing::dual::Dual;
 use poai_testing::edges;
 use poai_testing::tester::{self, Case};
+use poai_testing::training;
 use poai_testing::zoo;
 use poai_verify::{Rules, Seed32, Verifier, check_product};
 use serde_json::Value;
@@ -217,6 +218,13 @@ fn every_step_at_small_sizes() {
     cases.sort_by_key(|case| number(&case.name));
     cases.truncate(setting("POAI_EDGE_CASES", all as u64) as usize);
     assert_eq!(kinds_of(&cases), every, "POAI_EDGE_CASES leaves out a kind of step");
+    let mut training = training::one_step_programs();
+    training.extend(training::programs_without_output());
+    if cases.len() < all {
+        // The first two of every kind.
+        let number = |name: &str| name.split(" (").next().map(number);
+        training.retain(|program| number(&program.0) < Some(2));
+    }
 
     let (encoder, classifier) =
         (RunShape { batch: 3, sequence: 20 }, RunShape { batch: 5, sequence: 1 });
@@ -241,6 +249,9 @@ fn every_step_at_small_sizes() {
             let name = format!("{} ({})", case.name, case.about);
             // If the case has an error, the errors are compared as well.
             let _ = agree(&name, &case.network, &case.run, &case.inputs, false);
+        }
+        for (name, network, inputs, run) in &training {
+            let _ = agree(name, network, run, inputs, false);
         }
         for (name, network, run, inputs) in &networks {
             agree(name, network, run, inputs, true).unwrap();
@@ -272,7 +283,8 @@ fn drawn_programs_run_on_processors() {
         let of = |name| poai_engine::choose::by_name(name).unwrap();
         assert!(on(of("cpu-scalar")) == on(of("reference")), "{index}");
     }
-    let every = kinds_of(&edges::cases());
+    let mut every = kinds_of(&edges::cases());
+    every.extend(training::one_step_programs().iter().flat_map(|program| kinds(&program.1)));
     assert_eq!(seen, every);
 }
 

@@ -1,5 +1,7 @@
 //! Random programs: chains of steps of any kind, with constants and inputs.
 
+mod training;
+
 use super::Draw;
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, GroupWindow, Op, ProgramError, RunShape,
@@ -7,6 +9,7 @@ use poai_core::program::{
 };
 use poai_engine::execute::network::Constants;
 use poai_engine::execute::{Network, Tensor};
+use training::{Given, RECIPES};
 
 /// A program under construction; each step is drawn and added after the one
 /// before.
@@ -83,13 +86,14 @@ impl Chain<'_> {
     }
 
     /// Adds one or a few steps to a value, of any kind except an embedding.
-    fn more(&mut self, x: ValueId, lengths: Option<ValueId>) -> Option<ValueId> {
+    fn more(&mut self, x: ValueId, given: Given) -> Option<ValueId> {
+        let lengths = given.lengths;
         let Form { rows, columns, .. } = self.builder.form(x)?;
         let width = columns.units;
         let numbers = (self.draw.within((i32::MIN, i32::MAX)), self.draw.within((-99, 99)));
         let multiplier = if self.draw.below(2) == 0 { numbers.0 } else { numbers.1 };
         let (shift, clamp) = (self.shift(), self.clamp());
-        let op = match self.draw.below(24) {
+        let op = match self.draw.below(24 + RECIPES) {
             0 => Op::Requantise { multiplier, shift, clamp },
             1 => {
                 let relu = self.step(Op::Relu, &[x])?;
@@ -144,11 +148,12 @@ impl Chain<'_> {
                 let blocks = self.divisor(rows.units);
                 return self.step(Op::Product { blocks, shift, clamp }, &[x, x]);
             }
-            _ if self.draw.below(2) == 0 => Op::L2Normalise,
-            _ => {
+            23 if self.draw.below(2) == 0 => Op::L2Normalise,
+            23 => {
                 let inputs: Vec<ValueId> = [x].into_iter().chain(lengths).collect();
                 return self.step(Op::MeanPool, &inputs);
             }
+            recipe => return self.training(recipe - 24, x, given),
         };
         self.step(op, &[x])
     }
@@ -248,12 +253,18 @@ fn attempt(draw: &mut Draw, run: RunShape) -> Option<(Network, Vec<Tensor>)> {
         _ => Form::new(Dim::fixed(1 + draw.below(40) as u32), Dim::fixed(width), dtype),
     };
     let masked = kind < 2 && draw.below(2) == 0;
+    let random = draw.below(4) == 0;
     let mut forms = vec![first];
     forms.extend(masked.then(|| Form::new(one, one, Dtype::I32)));
+    let of_random = [Dim::fixed(8), one].map(|rows| Form::shared(rows, one, Dtype::I32));
+    forms.extend(of_random.into_iter().filter(|_| random));
     let (builder, constants) = (Builder::new(&forms), Constants::default());
     let mut chain = Chain { draw, builder, constants, run, steps: 0 };
     let mut x = chain.builder.input(0);
-    let masks = masked.then(|| chain.builder.input(1));
+    let lengths = masked.then(|| chain.builder.input(1));
+    let second = 1 + usize::from(masked);
+    let random = random.then(|| [chain.builder.input(second), chain.builder.input(second + 1)]);
+    let given = Given { lengths, random };
     let vocabulary = 1 + chain.draw.below(99) as u32;
     if kind == 0 {
         let table = chain.constant(vocabulary, width, Dtype::I8);
@@ -263,7 +274,7 @@ fn attempt(draw: &mut Draw, run: RunShape) -> Option<(Network, Vec<Tensor>)> {
     let least = 1 + chain.draw.below(9) as usize;
     while chain.steps < least {
         let before = (chain.builder.clone(), chain.constants.clone(), chain.steps);
-        match chain.more(x, masks) {
+        match chain.more(x, given) {
             Some(value) => x = value,
             // What no step reads makes a program invalid.
             None => (chain.builder, chain.constants, chain.steps) = before,
@@ -289,5 +300,9 @@ fn attempt(draw: &mut Draw, run: RunShape) -> Option<(Network, Vec<Tensor>)> {
     };
     let mut inputs = vec![tensor(rows, columns, dtype, &entries)];
     inputs.extend(masked.then(|| tensor(run.batch, 1, Dtype::I32, &lengths)));
+    if random.is_some() {
+        inputs.push(tensor(8, 1, Dtype::I32, &Chain::entries(draw, 8, Dtype::I32)));
+        inputs.push(tensor(1, 1, Dtype::I32, &[draw.within((0, i32::MAX))]));
+    }
     Some((network, inputs))
 }

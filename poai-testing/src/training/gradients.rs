@@ -2,7 +2,7 @@
 
 use super::{
     Column, I8, I16, I32, Input, MAX, MIN, ONE, Programs, TYPES, clamp, column, falling, items,
-    mixed, shared, transposed,
+    mixed, shared,
 };
 use crate::zoo::entries;
 use poai_core::program::{BatchAxis, Clamp, Dim, Dtype, Form, TrainingOp, Window};
@@ -27,9 +27,9 @@ pub(super) fn row_gradients(programs: &mut Programs) {
             }
         }
     }
-    let turned = [transposed(items("g", 9, 3, 5, I32)), transposed(items("x", 9, 3, 5, I8))];
-    let table = || Column(I16, mixed("gate", 256, I16));
-    programs.add("of the batch", (9, 1), &turned, &[table()], |ids| TrainingOp::Gate {
+    let both = [shared("g", 9, 15, I32), shared("x", 9, 15, I8)];
+    let table = Column(I16, mixed("gate", 256, I16));
+    programs.add("shared", (9, 1), &both, &[table], |ids| TrainingOp::Gate {
         table: ids[0],
         index_shift: 0,
         shift: 3,

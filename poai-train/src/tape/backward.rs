@@ -90,12 +90,6 @@ impl Tape {
                 let dw = self.train(op, &[sums])?;
                 self.accumulate_weight(*table, dw)
             }
-            Note::MeanPool { x, y } => {
-                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
-                let rows = self.form(*x)?.rows;
-                let dx = self.train(TrainingOp::MeanPoolGradient { rows }, &[g])?;
-                self.accumulate(*x, dx)
-            }
         }
     }
 
@@ -218,18 +212,6 @@ impl Tape {
             fraction: GRADIENT as u8,
         };
         self.train(op, &[logits.value, labels])
-    }
-
-    /// The gradient of half the mean of squares, over the columns of a row:
-    /// prediction less target.
-    pub(crate) fn squares(
-        &mut self,
-        prediction: Carrier,
-        target: ValueId,
-    ) -> Result<ValueId, LayersError> {
-        let up = 1 << (GRADIENT - ACTIVATION);
-        let op = Op::Add { multipliers: [up, -up], shift: 0, clamp: FULL };
-        self.step(op, &[prediction.value, target])
     }
 }
 

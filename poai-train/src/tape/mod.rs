@@ -107,11 +107,6 @@ enum Note {
         ids: ValueId,
         y: ValueId,
     },
-    /// The mean of an item's rows.
-    MeanPool {
-        x: ValueId,
-        y: ValueId,
-    },
 }
 
 /// A parameter with its state.

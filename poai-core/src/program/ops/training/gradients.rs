@@ -98,7 +98,8 @@ pub(super) fn normalise(
         let mean_dz = if *centre { rdiv64(rows::total(&dz), n.into()) } else { 0 };
         let at = region.columns.start as usize;
         let (z, dz) = (&z[at..], &dz[at..]);
-        if loops::normalise_gradient(out, z, dz, mean_dz, along, *shift, deviation, to) {
+        let how = loops::Normed { mean: mean_dz, along, bits: *shift, deviation, to };
+        if loops::normalise_gradient(out, z, dz, &how) {
             continue;
         }
         for ((out, &z), &dz) in out.iter_mut().zip(z).zip(dz) {

@@ -28,6 +28,17 @@ fn floor(x: f64) -> i64 {
     whole.wrapping_sub(i64::from((whole as f64) > x))
 }
 
+/// The numbers of a row whose gradients are
+/// `rdiv((dz − mean − rsh(z·along, 14))·2^bits, deviation)`, clamped.
+#[derive(Clone, Copy)]
+pub(super) struct Normed<'a> {
+    pub(super) mean: i64,
+    pub(super) along: i32,
+    pub(super) bits: u8,
+    pub(super) deviation: i64,
+    pub(super) to: &'a Clamp,
+}
+
 vectorise! {
     /// Computes `shift(x·multiplier, p)`, clamped, in place.
     pub(super) fn scale(row: &mut [i32], multiplier: i32, p: i64, to: &Clamp) {
@@ -97,7 +108,7 @@ vectorise! {
     pub(super) fn second_moment(row: &mut [i32], g: &[i32], k: u8) {
         const MAX: i64 = 1 << 30;
         for (r, &g) in row.iter_mut().zip(g) {
-            let g = (i64::from(g) << 8).max(-MAX).min(MAX);
+            let g = (i64::from(g) << 8).clamp(-MAX, MAX);
             let square = i64::from(*r) * i64::from(*r);
             let mean = square - (square >> k) + ((g * g) >> k);
             // The root of f64 is off by less than one: correct it.
@@ -158,19 +169,15 @@ vectorise! {
         (largest < 1 << 15 || z.len() as u64 * u64::from(largest) < 1 << 32).then_some(sum)
     }
 
-    /// Computes `rdiv((dz − mean − rsh(z·along, 14))·2^bits, deviation)`,
-    /// clamped, into `out`. Returns `false`, and nothing useful, if f64 might
+    /// Computes the gradients of a row ([`Normed`]) into `out`. Returns `false`, and nothing useful, if f64 might
     /// not hold a number.
     pub(super) fn normalise_gradient(
         out: &mut [i32],
         z: &[i32],
         dz: &[i32],
-        mean: i64,
-        along: i32,
-        bits: u8,
-        deviation: i64,
-        to: &Clamp,
+        how: &Normed<'_>,
     ) -> bool {
+        let Normed { mean, along, bits, deviation, to } = *how;
         let (inverse, half, bits) = (1.0 / deviation as f64, deviation / 2, bits.min(62));
         let (mut least, mut most) = (0i64, 0i64);
         for ((out, &z), &dz) in out.iter_mut().zip(z).zip(dz) {
@@ -195,7 +202,7 @@ vectorise! {
         // A shift by more than 31 also leaves only the sign.
         let index_shift = index_shift.min(31);
         for (g, &x) in row.iter_mut().zip(x) {
-            let index = (x >> index_shift).saturating_add(128).max(0).min(255);
+            let index = (x >> index_shift).saturating_add(128).clamp(0, 255);
             *g = clamp(rsh_product(*g, table[index as usize], bits), to);
         }
     }
@@ -343,7 +350,8 @@ mod tests {
                 let z: Vec<i32> = all.iter().rev().map(|z| z >> 10).collect();
                 let dz: Vec<i32> = all.iter().map(|dz| dz >> small).collect();
                 let mut out = alloc::vec![0; all.len()];
-                if !normalise_gradient(&mut out, &z, &dz, 7, along, 14, deviation, &FULL) {
+                let how = Normed { mean: 7, along, bits: 14, deviation, to: &FULL };
+                if !normalise_gradient(&mut out, &z, &dz, &how) {
                     continue;
                 }
                 for ((&z, &dz), got) in z.iter().zip(&dz).zip(out) {

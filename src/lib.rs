@@ -48,6 +48,11 @@ struct Networks;
 #[doc = include_str!("../docs/encoders.md")]
 struct Encoders;
 
+/// The code of `docs/training.md`, with the feature that it shows.
+#[cfg(all(doctest, feature = "train"))]
+#[doc = include_str!("../docs/training.md")]
+struct Training;
+
 /// The code of `docs/proving.md`, with the feature that it shows.
 #[cfg(all(doctest, feature = "inference"))]
 #[doc = include_str!("../docs/proving.md")]

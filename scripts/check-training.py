@@ -12,12 +12,13 @@ file of steps only that. Another implementation made these files:
 - digests.txt: of these runs the rates, samples, states and logits;
 - tables.json: the tables of the exponential function.
 
-The implementation in `programs/` was written from docs/spec.md (§11 and §12).
+The implementation in `programs/` was written from docs/spec.md (§11 to §14, §19).
 This script computes all of these values with it, those of runs twice: as the
 files list them, and as programs with state that draw their batches. The file
 programs.json has these programs, and what this implementation made of them:
 ids, constants, and for every iteration the trace root, a receipt and an audit.
-The script lists every case that differs, and then fails.
+The file commitments.json has what training runs of them commit to (§19). The
+script lists every case that differs, and then fails.
 
 Digests of programs, traces, chains and runs in digests.txt are not compared:
 they are of another encoding.
@@ -100,8 +101,8 @@ def check_table(entries, root):
 
 
 def check_runs(folder, failures):
-    """Checks tables and runs. Returns how many values they have, and the runs
-    as programs."""
+    """Checks tables and runs. Returns how many values they have, the runs as
+    programs, and what they commit to."""
     digests, known = read_digests(folder / "digests.txt")
     with open(folder / "tables.json", encoding="utf-8") as file:
         tables = json.load(file)
@@ -112,19 +113,22 @@ def check_runs(folder, failures):
     for name, entries in tables.items():
         checked(f"table {name}", failures, check_table, entries, digests.get(name))
     whole = list(tables.values()) + [ABOVE, SIGN]
-    count, programs = 0, {}
+    count, programs, commitments = 0, {}, {}
     for run in runs:
         what, of_run = f"run {run['name']}", known.get(run["name"])
         read = checked(what, failures, read_run, run, whole)
         if read:
             checked(what, failures, check_run, read[0], of_run, *read[1:])
-            programs[run["name"]] = checked(what, failures, check_program, read[0], of_run, *read[1:])
+            made = checked(what, failures, check_program, read[0], of_run, *read[1:])
+            programs[run["name"]], committed = made or (None, None)
+            if committed:
+                commitments[run["name"]] = committed
             count += sum(map(len, read[0].roots))
-    return count, programs
+    return count, programs, commitments
 
 
 def check_programs(path, programs, failures, write):
-    """Compares the runs as programs with the known ones, or stores them."""
+    """Compares what was made of runs with what is known, or stores it."""
     if write:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(programs, file)
@@ -133,19 +137,20 @@ def check_programs(path, programs, failures, write):
         known = json.load(file)
     for name in sorted(known.keys() | programs.keys()):
         if known.get(name) != programs.get(name):
-            failures.append(f"program {name}: expected what {path.name} has, got another; see --write")
+            failures.append(f"run {name}: expected what {path.name} has, got another; see --write")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("steps", nargs="?", help="a file of steps, in place of the whole folder")
-    parser.add_argument("--write", action="store_true", help="store the runs as programs in programs.json")
+    parser.add_argument("--write", action="store_true", help="store programs.json and commitments.json")
     args = parser.parse_args()
     failures = []
     cases, values = check_steps(args.steps or FOLDER / "steps.json", failures), 0
     if not args.steps:
-        values, programs = check_runs(FOLDER, failures)
-        check_programs(FOLDER / "programs.json", programs, failures, args.write and not failures)
+        values, programs, commitments = check_runs(FOLDER, failures)
+        for name, made in {"programs.json": programs, "commitments.json": commitments}.items():
+            check_programs(FOLDER / name, made, failures, args.write and not failures)
     if failures:
         sys.exit("\n".join(failures) + f"\n{len(failures)} differences")
     print(f"{cases} cases of steps, {values} values of runs: the same")

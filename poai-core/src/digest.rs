@@ -99,3 +99,54 @@ digest! {
     /// The digest of a receipt (spec §14), by which audits and demands name it.
     ReceiptDigest
 }
+
+digest! {
+    /// The identifier of a training dataset (spec §19).
+    ///
+    /// It binds the number of samples and the commitments of the tensors that
+    /// have them. It does not show that anyone holds them.
+    DatasetRoot
+}
+digest! {
+    /// The seed of a training run: it fixes the order of the data and the random
+    /// bytes of stochastic steps (spec §19).
+    ///
+    /// It derives from the job and a beacon, so no prover chooses it.
+    TrainingSeed
+}
+digest! {
+    /// The root over the commitments of all states before or after an iteration
+    /// (spec §19).
+    StateRoot
+}
+digest! {
+    /// The leaf of an iteration in the chain of its segment or run (spec §19).
+    IterationLeaf
+}
+digest! {
+    /// The root of the tree over the leaves of consecutive iterations (spec §19).
+    ChainRoot
+}
+digest! {
+    /// The identifier of a segment of a training run (spec §19).
+    ///
+    /// It binds the run's parameters and all segments before. A prover posts it
+    /// before its beacon is known.
+    SegmentRoot
+}
+digest! {
+    /// The identifier of a whole training run (spec §19).
+    ///
+    /// It binds the program, job, dataset, seed, shape, first and last state, and
+    /// every iteration. It does not show that any of them is right.
+    RunRoot
+}
+digest! {
+    /// The identifier of an export: a program whose constants a training run made
+    /// (spec §19).
+    ExportRoot
+}
+digest! {
+    /// The digest of a receipt of training (spec §19), which the prover signs.
+    TrainingReceiptDigest
+}

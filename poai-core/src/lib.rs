@@ -8,6 +8,7 @@
 //! - [`program`]: networks as programs of exact integer steps, and what each
 //!   step computes ([`program::ops`]).
 //! - [`trace`]: records, headers and receipts of a run.
+//! - [`training_run`]: the iterations of a training run, as a chain.
 //! - `inference` (feature): public inputs, keys and proofs on BN254.
 //!
 //! The crate is `no_std + alloc`, and verifiers link it. Its features:
@@ -31,6 +32,7 @@ pub mod control;
 pub mod difficulty;
 pub mod digest;
 pub mod encoding;
+mod hash_tree;
 #[cfg(feature = "inference")]
 pub mod inference;
 pub mod params;
@@ -39,13 +41,15 @@ pub mod puzzle;
 pub mod recompute;
 pub mod simd;
 pub mod trace;
+pub mod training_run;
 mod vectorise;
 
 pub use control::{Cancel, Cancelled, Control, Progress};
 pub use difficulty::{Difficulty, Target};
 pub use digest::{
-    ArchitectureId, Beacon, Challenge, Job, ProgramId, Prover, ReceiptDigest, Root, RulesDigest,
-    Seed, Ticket, TraceRoot,
+    ArchitectureId, Beacon, ChainRoot, Challenge, DatasetRoot, ExportRoot, IterationLeaf, Job,
+    ProgramId, Prover, ReceiptDigest, Root, RulesDigest, RunRoot, Seed, SegmentRoot, StateRoot,
+    Ticket, TraceRoot, TrainingReceiptDigest, TrainingSeed,
 };
 pub use params::Params;
 pub use program::Program;

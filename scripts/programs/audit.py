@@ -44,16 +44,19 @@ def receipt_digest(program, header, root, values, job, prover, rules):
 
 
 class Stream:
-    def __init__(self, material):
-        self.hash = blake3(material, derive_key_context="poai-1 audit")
+    def __init__(self, material, label="audit"):
+        self.hash = blake3(material, derive_key_context="poai-1 " + label)
         self.taken = 0
+
+    def number(self):
+        number = int.from_bytes(self.hash.digest(length=16, seek=self.taken), "little")
+        self.taken += 16
+        return number
 
     def stratum(self, index, count, units):
         """The index-th of `count` strata of some units."""
         start, end = (at * units * 2**32 // count for at in (index, index + 1))
-        number = int.from_bytes(self.hash.digest(length=16, seek=self.taken), "little")
-        self.taken += 16
-        return start + number % (end - start) >> 32
+        return start + self.number() % (end - start) >> 32
 
 
 SQUARE = (
@@ -110,12 +113,17 @@ class Grid:
 
 
 def opened_tiles(rules, values, outputs, root, receipt, beacon):
-    """The tiles that an audit opens: pairs of a value's number and a tile.
-    `values` are pairs of a tensor and its step; an input has no step. `outputs`
-    are the numbers of the listed outputs, or None without a list."""
+    """The tiles that an audit of a receipt opens."""
+    return drawn_tiles(rules, values, outputs, Stream(root + receipt + beacon))
+
+
+def drawn_tiles(rules, values, outputs, stream):
+    """The tiles that an audit opens by the next numbers of a stream: pairs of a
+    value's number and a tile. `values` are pairs of a tensor and its step; an
+    input has no step. `outputs` are the numbers of the listed outputs, or None
+    without a list."""
     listed = outputs is not None
     outputs = outputs if listed else [len(values) - 1]
-    stream = Stream(root + receipt + beacon)
     steps = [(number, value, Grid(value, step, [values[index][0] for index in step.inputs], listed))
              for number, (value, step) in enumerate(values) if step]
     opened = []

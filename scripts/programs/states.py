@@ -11,6 +11,7 @@ place. Rates are a constant. Outputs are the states' next values, then logits.
 
 import struct
 
+from . import training_run
 from .audit import Grid, Rules, opened_tiles, receipt_digest
 from .encode import encode
 from .execute import run as execute
@@ -20,6 +21,10 @@ from .trace import Tensor, trace_header
 from .vectors import NAMES, fields
 
 RULES = Rules(1 << 10, 1 << 10, 1 << 32, 64, 100, 8)
+# Of training runs: their rules, iterations drawn, and iterations of a segment.
+RUN_RULES = Rules(1 << 10, 1 << 10, 1 << 32, 2, 3, 1)
+ITERATION_SAMPLES = 5
+SEGMENT = 3
 
 
 class Builder:
@@ -102,11 +107,13 @@ def program_of(run, known, data, batch, image):
 def check_program(run, known, data, batch, image):
     """Runs a run's program iteration by iteration. Compares every value that
     the vectors have. Returns the program with its traces and audits, as
-    programs.json has them."""
+    programs.json has them, and what a training run of it commits to, as
+    commitments.json has it. A program of text is no training program (§19),
+    because its places are no tensor of the dataset."""
     program, constants, values = program_of(run, known, data, batch, image)
     encoded = encode(program)
     program = decode(encoded)
-    states, iterations = run.initial(), []
+    states, iterations, kept = run.initial(), [], []
     seed = Tensor(4, [[word] for word in struct.unpack("<8i", SEED)])
     places = [Tensor(4, [[place] for _ in range(batch) for place in range(SEQUENCE)])]
     for iteration, roots in enumerate(run.roots):
@@ -118,7 +125,8 @@ def check_program(run, known, data, batch, image):
         same(f"states after iteration {iteration} of the program",
              state_digest(states)[:32], known.states[iteration])
         iterations.append(traced(program, batch, made))
-    return {
+        kept.append(made)
+    as_program = {
         "batch": batch,
         "rules": vars(RULES),
         "program": encoded.hex(),
@@ -126,6 +134,59 @@ def check_program(run, known, data, batch, image):
         "program_id": program.program_id.hex(),
         "constants": [{"type": tensor.type, "rows": tensor.rows} for tensor in constants],
         "iterations": iterations,
+    }
+    return as_program, None if data.text else committed(program, batch, data, kept)
+
+
+def committed(program, batch, data, iterations):
+    """What a training run commits to, with a job, beacons and rules of its own:
+    digests, the places and tiles of audits, and of every iteration the header and
+    roots. `iterations` are the values of each."""
+    count, job, beacon = program.states, b"\x01" * 32, b"\x02" * 32
+    states = [[value.root for value in iterations[0][:count]]]
+    states += [[made[output].root for output in program.outputs[:count]] for made in iterations]
+    of_states = [training_run.state_digest(roots) for roots in states]
+    headers = [trace_header(program, batch, 1, made) for made in iterations]
+    roots = [tensor.root for tensor in data.tensors]
+    dataset = training_run.dataset_digest(data.rows, roots)
+    rules = training_run.rules_digest(RUN_RULES, ITERATION_SAMPLES)
+    run = training_run.Run(program.program_id, job, dataset, SEED, batch, 1, SEGMENT, rules,
+                           of_states, [digest("trace", header) for header in headers])
+    pairs = list(zip(iterations[0], [None] * len(program.inputs) + program.steps, strict=True))
+    segments = []
+    for posted, root, length in run.segments():
+        draws = training_run.audited(root, length, beacon, ITERATION_SAMPLES, RUN_RULES, pairs,
+                                     program.outputs)
+        named = [f"{place}: " + " ".join(f"{value}/{tile}" for value, tile in tiles)
+                 for place, tiles in draws]
+        segments.append({"segment": posted.hex(), "root": root.hex(), "audit": named})
+    # The draw is the first step.
+    draw = len(program.inputs)
+    assert program.steps[0].kind == "draw"
+    for t, made in enumerate(iterations):
+        assert made[count + 1].root == training_run.column([t])
+    receipt = run.receipt(sum(value.macs for value in iterations[0]), b"\x03" * 32)
+    return {
+        "rules": vars(RUN_RULES) | {"iteration_samples": ITERATION_SAMPLES},
+        "samples": data.rows,
+        "dataset": [root.hex() for root in roots],
+        "beacon": beacon.hex(),
+        "seed of beacon": training_run.seed_of(
+            job, dataset, program.program_id, of_states[0], beacon).hex(),
+        "parameters": run.parameters.hex(),
+        "iterations": [
+            {"header": header.hex(), "states": [root.hex() for root in before],
+             "outputs": [made[output].root.hex() for output in program.outputs],
+             "samples": [row[0] for row in made[draw].rows],
+             "claim": claim.hex(), "leaf": leaf.hex()}
+            for header, before, made, claim, leaf
+            in zip(headers, states, iterations, run.claims, run.leaves)
+        ],
+        "segments": segments,
+        "run": run.digest().hex(),
+        "receipt": receipt.hex(),
+        "receipt digest": digest("train receipt", receipt).hex(),
+        "export": digest("train export", run.digest() + bytes(32) + program.program_id).hex(),
     }
 
 

@@ -30,7 +30,7 @@ pub use message::{Answer, Audit, FraudProof, Link};
 pub use receipt::Receipt;
 pub use record::{Record, RecordBytes, RecordError};
 pub use rules::TraceRules;
-pub use sample::{Sample, Sampling};
+pub use sample::{Sample, SampleStream, Sampling};
 
 /// The version of headers, receipts and demands, and of all messages that begin
 /// with a header. It is the first four bytes, little-endian. Version 1 had no

@@ -2,9 +2,8 @@
 
 use crate::digest::Root;
 use crate::digest::derive;
+use crate::hash_tree;
 use crate::program::{Extent, Program, RunShape, ValueId};
-use crate::puzzle::commitment::strip::split;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -155,15 +154,7 @@ impl Record {
 /// of c ≥ 2 leaves has the largest power of two below c in its left child. Its
 /// hash is `H("trace node", left ‖ right)`.
 pub fn records_root(leaves: &[[u8; 32]]) -> [u8; 32] {
-    node(leaves, 0..leaves.len() as u64)
-}
-
-fn node(leaves: &[[u8; 32]], range: Range<u64>) -> [u8; 32] {
-    if range.end - range.start < 2 {
-        return leaves.get(range.start as usize).copied().unwrap_or_default();
-    }
-    let (left, right) = split(&range);
-    merge(&node(leaves, left), &node(leaves, right))
+    hash_tree::root(leaves, merge)
 }
 
 fn merge(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
@@ -172,49 +163,18 @@ fn merge(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 
 /// The number of siblings in the path of leaf `index` of `count` leaves.
 pub fn path_len(count: u64, index: u64) -> usize {
-    let mut len = 0;
-    descend(count, index, |_, _| len += 1);
-    len
+    hash_tree::path_len(count, index)
 }
 
 /// The siblings of a leaf, from the root down.
 pub fn path(leaves: &[[u8; 32]], index: u64) -> Vec<[u8; 32]> {
-    let mut siblings = Vec::new();
-    descend(leaves.len() as u64, index, |sibling, _| siblings.push(node(leaves, sibling)));
-    siblings
+    hash_tree::path(leaves, index, merge)
 }
 
 /// The paths of some leaves, as [`path`] gives them. Nodes that several paths
 /// share are hashed once.
 pub fn paths(leaves: &[[u8; 32]], indices: impl IntoIterator<Item = u64>) -> Vec<Vec<[u8; 32]>> {
-    let mut known = BTreeMap::new();
-    let path = |index| {
-        let mut siblings = Vec::new();
-        descend(leaves.len() as u64, index, |sibling, _| {
-            siblings.push(known_node(leaves, sibling, &mut known));
-        });
-        siblings
-    };
-    indices.into_iter().map(path).collect()
-}
-
-/// As [`node`], with the nodes that are known by their ranges.
-fn known_node(
-    leaves: &[[u8; 32]],
-    range: Range<u64>,
-    known: &mut BTreeMap<[u64; 2], [u8; 32]>,
-) -> [u8; 32] {
-    if range.end - range.start < 2 {
-        return node(leaves, range);
-    }
-    let place = [range.start, range.end];
-    if let Some(hash) = known.get(&place) {
-        return *hash;
-    }
-    let (left, right) = split(&range);
-    let hash = merge(&known_node(leaves, left, known), &known_node(leaves, right, known));
-    known.insert(place, hash);
-    hash
+    hash_tree::paths(leaves, indices, merge)
 }
 
 /// The root to which a leaf and its siblings, from the root down, lead. `None`
@@ -225,29 +185,5 @@ pub fn path_root(
     index: u64,
     siblings: &[[u8; 32]],
 ) -> Option<[u8; 32]> {
-    let mut lefts = Vec::new();
-    descend(count, index, |_, own_is_left| lefts.push(own_is_left));
-    if index >= count || lefts.len() != siblings.len() {
-        return None;
-    }
-    let steps = lefts.iter().zip(siblings).rev();
-    Some(steps.fold(
-        leaf,
-        |own, (&own_is_left, sibling)| {
-            if own_is_left { merge(&own, sibling) } else { merge(sibling, &own) }
-        },
-    ))
-}
-
-/// Walks from the root to a leaf and visits, at each level, the sibling's
-/// leaves and whether the leaf's own side is the left one.
-fn descend(count: u64, index: u64, mut visit: impl FnMut(Range<u64>, bool)) {
-    let mut range = 0..count;
-    while range.end - range.start > 1 {
-        let (left, right) = split(&range);
-        let own_is_left = index < left.end;
-        let (own, sibling) = if own_is_left { (left, right) } else { (right, left) };
-        visit(sibling, own_is_left);
-        range = own;
-    }
+    hash_tree::path_root(leaf, count, index, siblings, merge)
 }

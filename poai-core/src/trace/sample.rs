@@ -1,7 +1,7 @@
 //! Which tiles an audit opens (spec §14).
 
 use super::rules::TraceRules;
-use crate::digest::{Beacon, ReceiptDigest, TraceRoot};
+use crate::digest::{Beacon, ReceiptDigest, SegmentRoot, TraceRoot};
 use crate::program::ops::Local;
 use crate::program::{Extent, Program, RunShape, ValueId};
 use alloc::collections::BTreeSet;
@@ -34,13 +34,29 @@ pub struct Sampling<'a> {
 /// more units than entries of a step, which are at most 2^38.
 const UNITS: u32 = 56;
 
-/// Draws numbers from the extendable output of `H("audit", trace_root ‖ receipt
-/// ‖ beacon)`.
-struct Draws(blake3::OutputReader);
+/// The numbers by which an audit chooses what it opens: the extendable output of a
+/// hash, 16 bytes a number.
+pub struct SampleStream(blake3::OutputReader);
 
-impl Draws {
+impl SampleStream {
+    /// The numbers of an audit of a receipt: of `H("audit", trace_root ‖ receipt ‖
+    /// beacon)` (spec §14).
+    pub fn of_receipt(trace: &TraceRoot, receipt: &ReceiptDigest, beacon: &Beacon) -> SampleStream {
+        let mut hasher = blake3::Hasher::new_derive_key("poai-1 audit");
+        hasher.update(trace.as_bytes()).update(receipt.as_bytes()).update(beacon.as_bytes());
+        SampleStream(hasher.finalize_xof())
+    }
+
+    /// The numbers of an audit of a segment of a training run: of `H("train audit",
+    /// segment ‖ beacon)` (spec §19).
+    pub fn of_segment(segment: &SegmentRoot, beacon: &Beacon) -> SampleStream {
+        let mut hasher = blake3::Hasher::new_derive_key("poai-1 train audit");
+        hasher.update(segment.as_bytes()).update(beacon.as_bytes());
+        SampleStream(hasher.finalize_xof())
+    }
+
     /// The next 16 bytes as a little-endian number, modulo `modulus`.
-    fn below(&mut self, modulus: u128) -> u128 {
+    pub fn below(&mut self, modulus: u128) -> u128 {
         let mut bytes = [0; 16];
         self.0.fill(&mut bytes);
         u128::from_le_bytes(bytes) % modulus.max(1)
@@ -82,19 +98,21 @@ impl Sampling<'_> {
         receipt: &ReceiptDigest,
         beacon: &Beacon,
     ) -> Vec<Sample> {
-        let mut hasher = blake3::Hasher::new_derive_key("poai-1 audit");
-        hasher.update(trace.as_bytes()).update(receipt.as_bytes()).update(beacon.as_bytes());
-        let mut draws = Draws(hasher.finalize_xof());
+        self.drawn(&mut SampleStream::of_receipt(trace, receipt, beacon))
+    }
+
+    /// As [`Sampling::tiles`], by the next numbers of a stream.
+    pub fn drawn(&self, draws: &mut SampleStream) -> Vec<Sample> {
         let mut all = Distinct::default();
         for &output in self.program.outputs() {
-            self.output(output, &mut draws, &mut all);
+            self.output(output, draws, &mut all);
         }
-        self.products(&mut draws, &mut all);
-        self.steps(&mut draws, &mut all);
+        self.products(draws, &mut all);
+        self.steps(draws, &mut all);
         all.order
     }
 
-    fn output(&self, value: ValueId, draws: &mut Draws, all: &mut Distinct) {
+    fn output(&self, value: ValueId, draws: &mut SampleStream, all: &mut Distinct) {
         let Some(local) = self.local(value) else { return };
         let (tiles, count) = (local.grid().tiles(), self.rules.output_tiles);
         if tiles <= count.into() {
@@ -107,7 +125,7 @@ impl Sampling<'_> {
         }
     }
 
-    fn products(&self, draws: &mut Draws, all: &mut Distinct) {
+    fn products(&self, draws: &mut SampleStream, all: &mut Distinct) {
         let macs: Vec<u128> =
             self.values().map(|value| self.program.macs(value, self.run).into()).collect();
         let total: u128 = macs.iter().sum();
@@ -132,7 +150,7 @@ impl Sampling<'_> {
         }
     }
 
-    fn steps(&self, draws: &mut Draws, all: &mut Distinct) {
+    fn steps(&self, draws: &mut SampleStream, all: &mut Distinct) {
         // The tiles of outputs are opened by `output`.
         let inner = inner_steps(self.program);
         // Exact: at most 2^16 steps.

@@ -13,3 +13,4 @@ mod recompute;
 mod records;
 mod serialisation;
 mod training;
+mod training_run;

@@ -319,13 +319,48 @@ impl Trace {
         Local::new(self.network.program(), &self.extents, self.header.run, value)
     }
 
+    /// A value's record and its path. `None` if there is no such value.
+    pub fn record_opening(&self, value: ValueId) -> Option<Vec<u8>> {
+        record_openings(&self.records, &self.leaves, &[value])
+    }
+
     /// Everything that a tile's recomputation needs: first the openings of the
     /// rows that the tile is computed from, in order, then of the tile's own
     /// rows.
     ///
     /// # Errors
     /// [`OpenError`].
-    fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+    pub fn tile_openings(&self, value: ValueId, tile: u64) -> Result<Vec<u8>, OpenError> {
+        let (tensor, index) = (self.value(value)?, value.0 as usize);
+        let no_tile = OpenError::Tile { value, tile };
+        let tree = self.trees.get(index).ok_or(no_tile)?;
+        self.openings(value, tile, tree, tensor.bytes())
+    }
+
+    /// As [`Trace::tile_openings`], with other padded bytes as the value's tensor: those
+    /// that another trace with the same inputs of the step commits to.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Tile`] also for bytes of another length.
+    pub fn tile_openings_of(
+        &self,
+        value: ValueId,
+        tile: u64,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, OpenError> {
+        if bytes.len() != self.value(value)?.bytes().len() {
+            return Err(OpenError::Tile { value, tile });
+        }
+        self.openings(value, tile, &Tree::new(bytes), bytes)
+    }
+
+    fn openings(
+        &self,
+        value: ValueId,
+        tile: u64,
+        tree: &Tree,
+        own: &[u8],
+    ) -> Result<Vec<u8>, OpenError> {
         let no_tile = OpenError::Tile { value, tile };
         let local = self.local(value).ok_or(no_tile.clone())?;
         let region = local.grid().tile(tile).ok_or(no_tile.clone())?;
@@ -342,9 +377,8 @@ impl Trace {
                 bytes.extend(source.open(slot, &local.slot(slot), rows).ok_or(no_tile.clone())?);
             }
         }
-        let tree = &self.trees[value.0 as usize];
-        let own = local.own_chunks(&region).ok_or(no_tile.clone())?;
-        let opening = tree.open_chunks(self.value(value)?.bytes(), &own);
+        let chunks = local.own_chunks(&region).ok_or(no_tile.clone())?;
+        let opening = tree.open_chunks(own, &chunks);
         let Opening { bytes: held, siblings } = opening.map_err(|_| no_tile)?;
         bytes.extend(held);
         bytes.extend(siblings.concat());

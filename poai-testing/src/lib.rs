@@ -8,8 +8,9 @@
 //!   importers.
 //! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
 //!   keys and proofs.
-//! - `traces`, `forge` (feature `verify`): traces and their forgeries.
 //! - [`training`]: programs of one step of training each.
+//! - `traces`, `forge`, `training_runs` (feature `verify`): traces, training runs, and
+//!   their forgeries.
 //! - `emulated` (feature `emulated`): NVIDIA GPUs in software.
 //! - `evm` (feature `evm`): the EVM with its real precompiles.
 #![allow(missing_docs, reason = "tests' names say what they are")]
@@ -43,6 +44,8 @@ pub mod tester;
 pub mod traces;
 pub mod training;
 pub mod training_network;
+#[cfg(feature = "verify")]
+pub mod training_runs;
 pub mod zoo;
 
 use std::path::{Path, PathBuf};

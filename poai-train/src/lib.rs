@@ -11,8 +11,11 @@
 //! - [`numbers`]: what an entry stands for.
 //! - [`dataset`], [`initial`], [`run`]: samples, states before the first
 //!   iteration, and iterations one after another with checkpoints.
+//! - [`commit`]: claims, segments and audits of a run, and the messages that convict
+//!   one (spec §19).
 //! - `tape`: the steps under construction, and their differentiation.
 
+pub mod commit;
 pub mod dataset;
 mod error;
 mod initial;
@@ -23,6 +26,7 @@ pub mod optimiser;
 pub mod run;
 mod tape;
 
+pub use commit::{CommitError, Committer, JobParameters, Lie, WatchError, Watcher};
 pub use dataset::{DataError, Dataset};
 pub use error::LayersError;
 pub use initial::initial;

@@ -11,6 +11,7 @@
 //! - [`failures`]: a bounded memory of failed proofs, for nodes that gossip.
 //! - [`freivalds`]: a check of a whole product, independent of proofs.
 //! - [`trace`]: audits, fraud proofs and links of whole networks.
+//! - [`train`]: training runs: claims, audits, fraud proofs and exports.
 //! - `chain` (feature): what a chain computes around proofs.
 //! - `inference` (feature): inference proofs, which the EVM checks as well.
 //!
@@ -31,6 +32,7 @@ pub mod inference;
 pub mod rules;
 pub mod seal;
 pub mod trace;
+pub mod train;
 pub mod verifier;
 
 pub use error::{Invalid, Malformed, VerifyError};

@@ -15,7 +15,7 @@ use poai_core::program::{Extent, Op, RunShape, TrainingOp, ValueId};
 use poai_core::trace::{Demand, Record, TraceHeader, record};
 
 /// The bytes of the numbers of a value and of a tile.
-pub(super) const PLACE: u64 = 4 + 8;
+pub(crate) const PLACE: u64 = 4 + 8;
 
 impl Checker {
     /// The most bytes that an audit of a run of this shape has. The shape is in
@@ -109,7 +109,7 @@ impl Checker {
         Ok(extents)
     }
 
-    pub(super) fn check_memory(
+    pub(crate) fn check_memory(
         &self,
         run: &RunShape,
         extents: &[Extent],
@@ -139,7 +139,7 @@ impl Checker {
     }
 
     /// The bytes of the header and all records.
-    fn records_bytes(&self) -> u64 {
+    pub(crate) fn records_bytes(&self) -> u64 {
         let records = self.values().map(|value| self.record_len(value));
         records.fold(TraceHeader::LEN as u64, u64::saturating_add)
     }
@@ -155,7 +155,7 @@ impl Checker {
         self.records_bytes().saturating_add(tile.saturating_mul(tiles))
     }
 
-    fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
+    pub(crate) fn fraud_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
         let of_value =
             |value| self.fraud_bytes_of(extents, value, self.worst(run, extents, value).bytes);
         let outputs = Demand::of_outputs(self.program());
@@ -167,7 +167,7 @@ impl Checker {
     /// inputs' records, and after the last value all outputs' records. For a
     /// step, its record, its inputs' records and a tile follow; the tile opens
     /// `tile` bytes.
-    pub(super) fn fraud_bytes_of(&self, extents: &[Extent], value: ValueId, tile: u64) -> u64 {
+    pub(crate) fn fraud_bytes_of(&self, extents: &[Extent], value: ValueId, tile: u64) -> u64 {
         let opened = |value: ValueId| self.opened_record_bytes(value);
         let program = self.program();
         let most = match program.step_of(value) {
@@ -194,7 +194,7 @@ impl Checker {
     }
 
     /// A value's worst tile; `None` for an input.
-    fn worst(&self, run: &RunShape, extents: &[Extent], value: ValueId) -> TileBound {
+    pub(crate) fn worst(&self, run: &RunShape, extents: &[Extent], value: ValueId) -> TileBound {
         let local = Local::new(self.program(), extents, *run, value);
         local.as_ref().map_or_else(TileBound::default, worst)
     }
@@ -209,7 +209,7 @@ impl Checker {
     }
 
     /// The bytes of a record and its path.
-    fn opened_record_bytes(&self, value: ValueId) -> u64 {
+    pub(crate) fn opened_record_bytes(&self, value: ValueId) -> u64 {
         let count = self.program().values() as u64;
         self.record_len(value) + 32 * record::path_len(count, value.0.into()) as u64
     }

@@ -18,16 +18,16 @@ pub struct Checker {
 }
 
 /// A run whose header was checked.
-pub(super) struct Head {
-    pub(super) header: TraceHeader,
-    pub(super) root: TraceRoot,
-    pub(super) run: RunShape,
-    pub(super) extents: Vec<Extent>,
+pub(crate) struct Head {
+    pub(crate) header: TraceHeader,
+    pub(crate) root: TraceRoot,
+    pub(crate) run: RunShape,
+    pub(crate) extents: Vec<Extent>,
 }
 
 impl Head {
     /// Whether the header's output is that of the outputs' roots.
-    pub(super) fn ends_in(&self, program: &Program, outputs: &[Root]) -> bool {
+    pub(crate) fn ends_in(&self, program: &Program, outputs: &[Root]) -> bool {
         header::output_root(program, outputs) == Some(self.header.output)
     }
 }
@@ -58,7 +58,7 @@ impl Checker {
 
     /// Reads a header and checks that it is of this program and of the given
     /// trace, within the limits.
-    pub(super) fn head(
+    pub(crate) fn head(
         &self,
         trace: &TraceRoot,
         from: &mut Cursor<'_>,
@@ -85,7 +85,7 @@ impl Checker {
     }
 
     /// The extents of a run, if batch and sequence are within the limits.
-    pub(super) fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, TraceMalformed> {
+    pub(crate) fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, TraceMalformed> {
         let RunShape { batch, sequence } = *run;
         if !self.rules.permits(run) {
             return Err(TraceMalformed::Limit { batch, sequence });
@@ -94,7 +94,7 @@ impl Checker {
     }
 
     /// Reads the bytes of a value's record.
-    pub(super) fn record_bytes<'a>(
+    pub(crate) fn record_bytes<'a>(
         &self,
         value: ValueId,
         from: &mut Cursor<'a>,
@@ -105,7 +105,7 @@ impl Checker {
 
     /// Reads a record and its path, and checks that it is under the header. The
     /// record itself may still differ from what the program implies.
-    pub(super) fn opened_record<'a>(
+    pub(crate) fn opened_record<'a>(
         &self,
         head: &Head,
         value: ValueId,
@@ -122,7 +122,7 @@ impl Checker {
     }
 
     /// Checks a record's bytes against the program.
-    pub(super) fn record(
+    pub(crate) fn record(
         &self,
         head: &Head,
         value: ValueId,
@@ -132,7 +132,7 @@ impl Checker {
     }
 
     /// Checks the header's total against the program.
-    pub(super) fn check_macs(&self, head: &Head) -> Result<(), TraceInvalid> {
+    pub(crate) fn check_macs(&self, head: &Head) -> Result<(), TraceInvalid> {
         let (expected, got) = (self.program.total_macs(&head.run), head.header.macs);
         if expected != got {
             return Err(TraceInvalid::Macs { expected, got });

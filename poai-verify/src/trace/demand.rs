@@ -2,12 +2,13 @@
 //! (spec §14).
 
 use super::bounds::PLACE;
-use super::checker::{Checker, Head};
+use super::checker::Checker;
 use super::cursor::Cursor;
 use super::error::{TraceError, TraceInvalid, TraceMalformed};
 use super::fraud::Fraud;
-use poai_core::program::ValueId;
+use poai_core::TraceRoot;
 use poai_core::program::ops::Local;
+use poai_core::program::{Extent, RunShape, ValueId};
 use poai_core::trace::{Answer, Demand, Receipt, TraceHeader, unclean};
 
 /// The result of an answer to a demand.
@@ -38,8 +39,8 @@ impl Checker {
         self.demanded(receipt, demand)?;
         let head = self.head(&receipt.trace, &mut Cursor::new(&header.to_bytes()))?;
         self.check_memory(&head.run, &head.extents)?;
-        if !self.has_tile(&head, demand) {
-            let Demand { value, tile, .. } = *demand;
+        let Demand { value, tile, .. } = *demand;
+        if !self.has_tile(&head.run, &head.extents, value, tile) {
             return Err(TraceMalformed::Tile { value, tile }.into());
         }
         Ok(self.answer_bytes(&head, demand.value))
@@ -60,16 +61,27 @@ impl Checker {
     ) -> Result<Answered, TraceError> {
         self.demanded(receipt, demand)?;
         let Demand { value, tile, .. } = *demand;
+        self.answer_of(&receipt.trace, value, tile, answer.as_bytes())
+    }
+
+    /// As [`Checker::answer`], for the bytes of an answer about a tile of a trace.
+    pub(crate) fn answer_of(
+        &self,
+        trace: &TraceRoot,
+        value: ValueId,
+        tile: u64,
+        answer: &[u8],
+    ) -> Result<Answered, TraceError> {
         // The bytes that name what the message is about. A header alone is
         // about its MACs, and answers no demand.
-        let mut from = Cursor::new(answer.as_bytes());
+        let mut from = Cursor::new(answer);
         from.take(TraceHeader::LEN as u64)?;
         let place = from.take(PLACE).map_err(|_| TraceMalformed::Answer { value, tile })?;
         let expected = [&value.0.to_le_bytes()[..], &tile.to_le_bytes()].concat();
         if place != expected {
             return Err(TraceMalformed::Answer { value, tile }.into());
         }
-        match self.fraud_of(&receipt.trace, answer.as_bytes()) {
+        match self.fraud_of(trace, answer) {
             Ok(fraud) => Ok(Answered::Fraud(fraud)),
             Err(TraceError::Invalid(TraceInvalid::NoFraud { .. })) => Ok(Answered::Right),
             Err(why) => Err(why),
@@ -85,9 +97,15 @@ impl Checker {
         Ok(())
     }
 
-    fn has_tile(&self, head: &Head, demand: &Demand) -> bool {
-        let Demand { value, tile, .. } = *demand;
-        if let Some(local) = Local::new(self.program(), &head.extents, head.run, value) {
+    /// Whether a run has what a demand names.
+    pub(crate) fn has_tile(
+        &self,
+        run: &RunShape,
+        extents: &[Extent],
+        value: ValueId,
+        tile: u64,
+    ) -> bool {
+        if let Some(local) = Local::new(self.program(), extents, *run, value) {
             return tile < local.grid().tiles();
         }
         if Demand::of_outputs(self.program()) == Some(value) {
@@ -96,7 +114,7 @@ impl Checker {
         if value.0 as usize >= self.program().inputs().len() {
             return false;
         }
-        let extent = head.extents.get(value.0 as usize);
+        let extent = extents.get(value.0 as usize);
         match tile.checked_sub(1) {
             None => value == ValueId(0),
             Some(strip) => {

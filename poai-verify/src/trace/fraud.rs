@@ -53,7 +53,7 @@ impl Checker {
     }
 
     /// As [`Checker::fraud`], for the bytes of a fraud proof or an answer.
-    pub(super) fn fraud_of(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
+    pub(crate) fn fraud_of(&self, trace: &TraceRoot, proof: &[u8]) -> Result<Fraud, TraceError> {
         let mut from = Cursor::new(proof);
         let head = self.head(trace, &mut from)?;
         if from.end().is_ok() {

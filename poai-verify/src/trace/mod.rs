@@ -20,7 +20,7 @@
 pub mod audit;
 pub mod bounds;
 pub mod checker;
-mod cursor;
+pub(crate) mod cursor;
 pub mod demand;
 pub mod error;
 pub mod fraud;

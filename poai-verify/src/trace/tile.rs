@@ -14,7 +14,7 @@ use poai_core::trace::Sample;
 
 /// The result of recomputing a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The committed tile is what the step computes.
     Right,
     /// The committed tile differs from what the step computes.
@@ -54,7 +54,7 @@ impl Checker {
     /// Reads a tile's openings, checks each against its root, recomputes the
     /// tile and compares. `inputs` are the commitments of the step's inputs,
     /// `output` that of its output.
-    pub(super) fn tile(
+    pub(crate) fn tile(
         &self,
         head: &Head,
         sample: Sample,

@@ -23,5 +23,8 @@ mod seal;
 mod trace;
 mod trace_attacks;
 mod trace_fixtures;
+mod train;
+mod train_attacks;
+mod train_export;
 mod training;
 mod unclean;

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../poai-verify/fuzz"
 seconds=${1:?usage: fuzz.sh SECONDS [TARGET...]}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(proof json verify program trace inference zkey keys onnx safetensors store chain backends)
+[ ${#targets[@]} -gt 0 ] || targets=(proof json verify program trace training inference zkey keys onnx safetensors store chain backends)
 if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "SKIPPED: no nightly toolchain"
     exit 0
@@ -24,6 +24,7 @@ seeds() {
     case $1 in
     proof | json) echo ../../test_vectors/proofs/v1 ;;
     program | trace) echo ../../test_vectors/messages/v2 ../../test_vectors/messages/v2-outputs ;;
+    training) echo ../../test_vectors/runs/v1 ;;
     zkey) echo ../../test_vectors/ceremony ;;
     onnx) echo ../../poai-cli/data/digits ;;
     esac

@@ -26,5 +26,6 @@ mod trace_fixtures;
 mod train;
 mod train_attacks;
 mod train_export;
+mod train_fixtures;
 mod training;
 mod unclean;

@@ -144,13 +144,17 @@ pub fn arrange(
         _ if sizes.iter().product::<usize>() == all => &sizes[..],
         Some((1, [row])) if row % all == 0 => &[][..],
         // A network whose file fixes a batch takes that many samples at once.
-        Some((count, _))
-            if entries.len().is_multiple_of(all)
-                && target.shape.first() > Some(&1)
-                && target.shape.first().is_some_and(|batch| count.is_multiple_of(*batch)) =>
-        {
-            &[][..]
-        }
+        Some((count, inner)) if target.image.is_none() => match target.shape.split_first() {
+            Some((&batch, own)) if batch > 1 && !own.is_empty() && alike(own, inner) => {
+                if !count.is_multiple_of(batch) {
+                    let expected = format!("a multiple of {batch} samples, as the file's batch");
+                    let got = format!("{count}; export the network with an open batch");
+                    return Err(Problem::new(expected, got));
+                }
+                &[][..]
+            }
+            _ => return Err(wrong()),
+        },
         _ => return Err(wrong()),
     };
     let (stored, to) = match (form, target.image) {
@@ -381,6 +385,27 @@ mod tests {
             let samples = arrange(image, &vector, layout).unwrap();
             assert!(samples.rows.iter().eq(expected.iter()), "{layout:?}");
         }
+    }
+
+    #[test]
+    fn shapes_that_are_no_samples_are_refused() {
+        let refused = |sizes: &[usize], target: &Target| {
+            let entries = vec![0.0; sizes.iter().product()];
+            arrange(numbers(Form::Array, sizes, entries), target, None).is_err()
+        };
+        // Features by samples, and other shapes of as many numbers.
+        let vector = Target::of(&Input::new("x", [1, 16]));
+        for sizes in [&[16, 24][..], &[16, 8], &[128, 1], &[32, 2]] {
+            assert!(refused(sizes, &vector), "{sizes:?}");
+        }
+        // Samples along the last axis.
+        assert!(refused(&[6, 5, 3, 8], &images()));
+        assert!(refused(&[6, 6, 5], &images()));
+        // A file that fixes a batch of 3 takes multiples of it.
+        let fixed = Target::of(&Input::new("x", [3, 7, 16]));
+        assert!(!refused(&[6, 7, 16], &fixed));
+        assert!(refused(&[64, 7, 16], &fixed));
+        assert!(refused(&[6, 16, 7], &fixed));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub enum GraphError {
     Cancelled(#[from] Cancelled),
     /// The network has no layers, so it computes nothing.
     #[error(
-        "expected a network with a layer, got one that computes nothing; choose another output"
+        "expected a network that computes its output, got one that at most moves or scales its input; choose another output"
     )]
     NoLayers,
     /// The network has no inputs.

@@ -6,7 +6,7 @@ use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::Session;
 use poai_import::float;
 use poai_import::graph::{
-    Expression, Graph, GraphError, ImageWindow, Input, Kind, Layer, Reduction,
+    Expression, Graph, GraphConstant, GraphError, ImageWindow, Input, Kind, Layer, Reduction,
 };
 use poai_import::quantise::{
     Granularity, Numbers, QuantiseError, QuantiseOptions, Quantised, RangeMethod, quantise,
@@ -436,4 +436,43 @@ fn a_network_without_steps_is_refused_as_such() {
     let error = error.unwrap_err();
     assert!(matches!(error, QuantiseError::Graph(GraphError::NoLayers)), "{error}");
     assert!(error.to_string().ends_with("computes nothing; choose another output"), "{error}");
+}
+
+/// A constant with an entry for each place of a moved value leaves no layout
+/// without a reader.
+#[test]
+fn constants_by_place_scale_moved_values() {
+    let entries = numbers(9, 7 * 4);
+    for shape in [vec![7, 4], vec![2, 7, 4], vec![7, 1]] {
+        let count: usize = shape.iter().product();
+        let all: Vec<f32> = entries.iter().cycle().take(count).copied().collect();
+        let by = GraphConstant { shape, entries: all };
+        let layers = vec![
+            layer("heads", Kind::Reshape { shape: vec![1, 7, 2, 4] }, &[0]),
+            layer("moved", Kind::Transpose { permutation: vec![0, 2, 1, 3] }, &[1]),
+            layer("scaled", Kind::Scale { by }, &[2]),
+        ];
+        let graph = graph([1, 56], layers);
+        let calibration = samples(4, 64, 56);
+        let options = QuantiseOptions::default();
+        let quantised = quantise(&graph, calibration.view(), &options).unwrap();
+        assert!(quantised.samples.worst < 0.02, "{:?}", quantised.samples);
+    }
+}
+
+/// What lies far below the largest entry has no weight in a softmax, however
+/// many such entries there are.
+#[test]
+fn hidden_entries_have_no_weight() {
+    let hidden: Vec<f32> = (0..128).map(|key| if key > 0 { -1e4 } else { 0.0 }).collect();
+    let by = GraphConstant { shape: vec![128], entries: hidden };
+    let layers =
+        vec![layer("mask", Kind::Offset { by }, &[0]), layer("weights", Kind::Softmax, &[1])];
+    let graph = graph([1, 128], layers);
+    let calibration = samples(5, 32, 128);
+    let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
+    let weights = run(&quantised, calibration.view());
+    for row in weights.rows() {
+        assert!((row[0] - 1.0).abs() < 0.01 && row.iter().skip(1).all(|&x| x == 0.0), "{row}");
+    }
 }

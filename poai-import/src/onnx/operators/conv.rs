@@ -2,7 +2,7 @@
 
 use super::{Read, one};
 use crate::graph::moves::Index;
-use crate::graph::{ImageWindow, Kind};
+use crate::graph::{ImageWindow, Kind, ValueShape};
 use crate::onnx::builder::Operand;
 use crate::onnx::error::OnnxError;
 use crate::onnx::node::Node;
@@ -161,7 +161,7 @@ impl Read<'_, '_> {
         let (x, line) = self.image(x)?;
         let shape = self.builder.shape(&x);
         let Some([channels, height, width]) = shape.image() else {
-            return Err(node.unsupported("expected images of one or two axes, and a batch of 1"));
+            return Err(no_image(node, &shape));
         };
         if weights.entries.is_empty() {
             return Err(node.unsupported("its weights are empty"));
@@ -287,5 +287,17 @@ impl Read<'_, '_> {
             }
             _ => Ok(x.clone()),
         }
+    }
+}
+
+/// Why a value is no image of one sample.
+pub(super) fn no_image(node: &Node<'_>, shape: &ValueShape) -> OnnxError {
+    match shape.0.first() {
+        Some(batch) if *batch > 1 && shape.rank() > 2 => {
+            let got = format!("expected one sample, got a batch of {batch}");
+            let remedy = "export the file with a batch of 1 or an open one";
+            node.unsupported(format!("{got}; {remedy}"))
+        }
+        _ => node.unsupported("expected images of one or two axes"),
     }
 }

@@ -1,6 +1,6 @@
 //! Pools of pixels.
 
-use super::conv::{SLIDING, Sliding};
+use super::conv::{SLIDING, Sliding, no_image};
 use super::{Read, one};
 use crate::graph::expression::{Function, Operation};
 use crate::graph::moves::Index;
@@ -52,7 +52,7 @@ impl Read<'_, '_> {
         let (mut x, line) = self.image(x)?;
         let shape = self.builder.shape(&x);
         let Some([_, height, width]) = shape.image() else {
-            return Err(node.unsupported("expected images of one or two axes, and a batch of 1"));
+            return Err(no_image(node, &shape));
         };
         let Sliding { mut window } = Sliding::read(node, [height, width], None, line)?;
         let covered = window.covered();

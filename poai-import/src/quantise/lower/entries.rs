@@ -168,10 +168,16 @@ impl Lower<'_> {
         if let Some(columns) = columns_of(&x, by) {
             return Ok((x, columns));
         }
-        if shape.image().is_some() {
-            let image = self.image(&x, shape)?;
-            if let Some(columns) = columns_of(&image, by) {
-                return Ok((image, columns));
+        if let Some([channels, height, width]) = shape.image() {
+            // Only a layout that fits becomes a step.
+            let pixels = height * width;
+            let map = super::layout::channels_last(channels, pixels);
+            let planned = Value { rows: pixels, columns: channels, map, ..x.clone() };
+            if columns_of(&planned, by).is_some() {
+                let image = self.image(&x, shape)?;
+                if let Some(columns) = columns_of(&image, by) {
+                    return Ok((image, columns));
+                }
             }
         }
         let all = shape.entries();

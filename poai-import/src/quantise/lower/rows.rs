@@ -18,10 +18,11 @@ impl Lower<'_> {
         self.fitted_only()?;
         let x = self.widened(input)?;
         let (x, ..) = self.by_rows(&x, &self.shapes[input].clone())?;
-        // The last of 256 entries rounds to 0.
+        // The last of 256 entries would be a half. It is 0, because all that is
+        // farther takes it: what a mask hides has no weight.
         let step = (2.0 * PEAK).ln() / 255.0;
-        let entries: Vec<i32> =
-            (0..256).map(|at| (PEAK * (-f64::from(at) * step).exp()).round() as i32).collect();
+        let entry = |at: i32| (PEAK * (-f64::from(at) * step).exp()).round() as i32;
+        let entries: Vec<i32> = (0..255).map(entry).chain([0]).collect();
         let (multipliers, shift) = fitted(&[x.scale / step]);
         let multiplier = multipliers.first().copied().unwrap_or(0);
         let table = self.constant("exponentials", (256, 1), Dtype::I16, &entries)?;

@@ -5,6 +5,7 @@ use super::error::RunError;
 use super::fast;
 use super::task::{Scratch, Task, columns, scatter};
 use super::tensor::{Tensor, rows_operand};
+use poai_core::params::K_END;
 use poai_core::program::TrainingOp;
 use poai_core::program::training::BlockKind;
 use poai_core::puzzle::statement::Side;
@@ -13,7 +14,8 @@ impl Task<'_> {
     /// Computes a step of training.
     pub(super) fn training(&self, op: &TrainingOp, output: &mut Tensor) -> Result<(), RunError> {
         match op {
-            TrainingOp::ScaledProduct { .. } => {
+            // The last few widths have a padded k that no operand has.
+            TrainingOp::ScaledProduct { .. } if self.local.slot(0).padded_columns() < K_END => {
                 let b = self.slots.0.get(1).ok_or(RunError::Layout)?;
                 let b = rows_operand(Side::B, b.bytes, b.extent.row_bytes())?;
                 let b = self.host.device.pack_operand(b)?;

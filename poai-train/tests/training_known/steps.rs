@@ -291,3 +291,24 @@ fn steps() {
         assert_eq!(got, [next], "the exponent after {e}, if the largest entry is {max}");
     }
 }
+
+/// The widest operands, whose padding no backend takes, are multiplied as the
+/// step is defined.
+#[test]
+fn the_widest_products_are_exact() {
+    let k = (1 << 17) - 1;
+    let rows = |entries: &[i32]| -> Vec<Vec<i32>> {
+        entries.iter().map(|&entry| vec![entry; k]).collect()
+    };
+    let (a, b) = ([-64, 63], [63, -64, 1]);
+    let inputs = [Entries::of(Dtype::I8, &rows(&a)), Entries::of(Dtype::I8, &rows(&b))];
+    let op = |_: &mut dyn FnMut(Dtype, &[i32]) -> ConstantId| TrainingOp::ScaledProduct {
+        shift: Shift::fixed(0),
+        bias: false,
+        bias_shift: 0,
+        clamp: Clamp::full(Dtype::I32),
+    };
+    let got = run(op, &inputs, &[BatchAxis::Rows, BatchAxis::None], 2).entries();
+    let expected: Vec<i32> = a.iter().flat_map(|a| b.map(|b| a * b * k as i32)).collect();
+    assert_eq!(got, expected);
+}

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     /// The first distances of the buckets from the 8th on, as transformers has
-    /// them: `MPNetEncoder.relative_position_bucket(torch.arange(-600, 601))`.
+    /// them: `MPNetEncoder.relative_position_bucket` of −600 to 600.
     const FIRST: [usize; 8] = [8, 12, 16, 23, 32, 46, 64, 91];
 
     #[test]

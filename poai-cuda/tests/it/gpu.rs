@@ -270,7 +270,7 @@ fn kinds_of(cases: &[edges::ProgramCase]) -> BTreeSet<&'static str> {
 #[test]
 fn drawn_programs_run_on_processors() {
     let mut seen = BTreeSet::new();
-    for index in 0..200 {
+    for index in 0..400 {
         let mut draw = Draw::new(&format!("processor {index}"));
         let (batch, sequence) = (1 + draw.below(5) as u32, 1 + draw.below(9) as u32);
         let mut run = RunShape { batch, sequence };

@@ -435,7 +435,7 @@ fn a_network_without_steps_is_refused_as_such() {
         quantise(&graph([1, 4], vec![moved]), samples(1, 3, 4).view(), &QuantiseOptions::default());
     let error = error.unwrap_err();
     assert!(matches!(error, QuantiseError::Graph(GraphError::NoLayers)), "{error}");
-    assert!(error.to_string().ends_with("computes nothing; choose another output"), "{error}");
+    assert!(error.to_string().ends_with("scales its input; choose another output"), "{error}");
 }
 
 /// A constant with an entry for each place of a moved value leaves no layout
@@ -443,7 +443,7 @@ fn a_network_without_steps_is_refused_as_such() {
 #[test]
 fn constants_by_place_scale_moved_values() {
     let entries = numbers(9, 7 * 4);
-    for shape in [vec![7, 4], vec![2, 7, 4], vec![7, 1]] {
+    for shape in [vec![1, 1, 7, 4], vec![1, 2, 7, 4], vec![1, 1, 7, 1]] {
         let count: usize = shape.iter().product();
         let all: Vec<f32> = entries.iter().cycle().take(count).copied().collect();
         let by = GraphConstant { shape, entries: all };
@@ -465,7 +465,7 @@ fn constants_by_place_scale_moved_values() {
 #[test]
 fn hidden_entries_have_no_weight() {
     let hidden: Vec<f32> = (0..128).map(|key| if key > 0 { -1e4 } else { 0.0 }).collect();
-    let by = GraphConstant { shape: vec![128], entries: hidden };
+    let by = GraphConstant { shape: vec![1, 128], entries: hidden };
     let layers =
         vec![layer("mask", Kind::Offset { by }, &[0]), layer("weights", Kind::Softmax, &[1])];
     let graph = graph([1, 128], layers);

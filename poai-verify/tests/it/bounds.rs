@@ -430,6 +430,25 @@ fn bounds_are_what_they_were() {
     assert_eq!(table.lines().count(), known.lines().count(), "the table is:\n{table}");
 }
 
+/// A tile that reads few heads of many items has more ranges than one beside it
+/// that reads all heads.
+#[test]
+fn tiles_of_few_heads_are_within_the_bound() {
+    // Mix and mix back: the last tile reads the last head alone.
+    for kind in [KINDS + 28, KINDS + 29] {
+        let program = program(kind, [2, 1, 7, 5]).unwrap();
+        let run = RunShape { batch: 9, sequence: 1 };
+        let rules = TraceRules { batch_max: 70, sequence_max: 70, ..TraceRules::DEFAULT };
+        let value = program.output();
+        let grid =
+            Local::new(&program, &program.extents(&run).unwrap(), run, value).unwrap().grid();
+        assert!(grid.across > 1, "expected tiles beside each other");
+        let bound = Checker::new(program.clone(), rules).tile_bound(&run, value).unwrap().unwrap();
+        let worst = worst(&program, run, value);
+        assert!(worst <= bound.bytes, "{worst} opens {}", bound.bytes);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 

@@ -50,7 +50,8 @@ impl Tile<'_> {
         // the tile reads all heads, they also touch those of the next item. At
         // most the first item and the last are read in part.
         let ranges = if self.tile_rows.is_multiple_of(length.max(1)) {
-            if touched == heads { 1 } else { items }
+            // A narrower tile beside it may read fewer heads.
+            if touched == heads && (heads == 1 || self.tile_columns == 0) { 1 } else { items }
         } else {
             items.min(2) * touched + items.saturating_sub(2)
         };

@@ -82,7 +82,8 @@ impl Tile<'_> {
                 let weights = match kind {
                     BlockKind::MixBack => {
                         let rows = items.saturating_mul(of_tile).saturating_mul(length);
-                        let ranges = if of_tile == heads { 1 } else { items };
+                        let all = of_tile == heads && (heads == 1 || self.tile_columns == 0);
+                        let ranges = if all { 1 } else { items };
                         Reach { slot: 0, rows, ranges, align: length }
                     }
                     _ => self.of_heads(0, length, items, (of_tile, heads)),

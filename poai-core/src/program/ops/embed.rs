@@ -1,7 +1,7 @@
 //! Steps that look up rows in tables.
 
 use super::arithmetic::{rsh, sat16};
-use super::{Local, Read, Region, RowSource, StepError};
+use super::{Local, Read, Region, RowSource, StepError, named_row};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -15,7 +15,7 @@ pub(super) fn embed(
 ) -> Result<(), StepError> {
     let mut entries = vec![0; region.columns.end as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
-        let id = id(local, source, row)?;
+        let id = named_row(source, 0, row, local.slot(1).rows)?;
         let mut scale = [0];
         source.read(2, id, &mut scale)?;
         source.read(1, id, &mut entries)?;
@@ -34,25 +34,10 @@ pub(super) fn reads(
 ) -> Result<Vec<Read>, StepError> {
     let mut reads = Vec::with_capacity(2 * region.rows.len());
     for row in region.rows.clone() {
-        let id = id(local, source, row)?;
+        let id = named_row(source, 0, row, local.slot(1).rows)?;
         reads.extend([1, 2].map(|slot| Read { slot, rows: id..id + 1 }));
     }
     Ok(reads)
-}
-
-/// The number of the table row that an output row looks up.
-fn id(local: &Local<'_>, source: &dyn RowSource, row: u32) -> Result<u32, StepError> {
-    let mut value = [0];
-    source.read(0, row, &mut value)?;
-    let rows = local.slot(1).rows;
-    let max = rows.saturating_sub(1);
-    u32::try_from(value[0]).ok().filter(|&id| id < rows).ok_or(StepError::Index {
-        slot: 0,
-        row,
-        value: value[0],
-        min: 0,
-        max,
-    })
 }
 
 /// Adds row i of a table to row i of every item.

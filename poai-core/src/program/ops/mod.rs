@@ -486,6 +486,15 @@ fn read_rows(
     Ok(entries)
 }
 
+/// The row that an id in slot `slot` names, of `rows`.
+fn named_row(source: &dyn RowSource, slot: usize, row: u32, rows: u32) -> Result<u32, StepError> {
+    let mut value = [0];
+    source.read(slot, row, &mut value)?;
+    let max = rows.saturating_sub(1);
+    let id = u32::try_from(value[0]).ok().filter(|&id| id < rows);
+    id.ok_or(StepError::Index { slot, row, value: value[0], min: 0, max })
+}
+
 /// Reads a constant of 256 entries.
 fn table(source: &dyn RowSource, slot: usize) -> Result<rows::Table, StepError> {
     let mut table = [0; 256];

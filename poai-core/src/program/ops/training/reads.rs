@@ -2,11 +2,11 @@
 
 use super::arithmetic::exponent_row;
 use super::blocks::Blocks;
-use super::rows::{gather_slots, id};
+use super::rows::gather_slots;
 use super::windows;
 use crate::program::TrainingOp;
 use crate::program::ops::reads::items;
-use crate::program::ops::{Local, Read, Region, RowSource, StepError};
+use crate::program::ops::{Local, Read, Region, RowSource, StepError, named_row};
 use crate::program::training::{BlockKind, Shift};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -139,13 +139,13 @@ pub(in crate::program::ops) fn further_reads(
         TrainingOp::Gather { .. } => {
             let (table, ids) = gather_slots(local);
             for row in region.rows.clone() {
-                let id = id(source, ids, row, local.slot(table).rows)?;
+                let id = named_row(source, ids, row, local.slot(table).rows)?;
                 reads.push(Read { slot: table, rows: id..id + 1 });
             }
         }
         TrainingOp::ScatterAdd { .. } => {
             for row in 0..local.slot(1).rows {
-                let id = id(source, 1, row, local.output.rows)?;
+                let id = named_row(source, 1, row, local.output.rows)?;
                 if region.rows.contains(&id) {
                     reads.push(Read { slot: 0, rows: row..row + 1 });
                 }

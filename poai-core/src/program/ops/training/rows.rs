@@ -3,7 +3,7 @@
 use super::arithmetic::{iteration, seed};
 use crate::digest::derive;
 use crate::program::ops::arithmetic::sat32;
-use crate::program::ops::{Local, Region, RowSource, StepError};
+use crate::program::ops::{Local, Region, RowSource, StepError, named_row};
 use alloc::vec;
 
 /// Transposes a whole value.
@@ -30,20 +30,6 @@ pub(super) fn gather_slots(local: &Local<'_>) -> (usize, usize) {
     if local.inputs == 1 { (1, 0) } else { (0, 1) }
 }
 
-/// The row that an id names, of `rows`.
-pub(super) fn id(
-    source: &dyn RowSource,
-    slot: usize,
-    row: u32,
-    rows: u32,
-) -> Result<u32, StepError> {
-    let mut value = [0];
-    source.read(slot, row, &mut value)?;
-    let max = rows.saturating_sub(1);
-    let id = u32::try_from(value[0]).ok().filter(|&id| id < rows);
-    id.ok_or(StepError::Index { slot, row, value: value[0], min: 0, max })
-}
-
 /// Looks up rows of a table.
 pub(super) fn gather(
     local: &Local<'_>,
@@ -53,7 +39,7 @@ pub(super) fn gather(
 ) -> Result<(), StepError> {
     let (table, ids) = gather_slots(local);
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
-        let id = id(source, ids, row, local.slot(table).rows)?;
+        let id = named_row(source, ids, row, local.slot(table).rows)?;
         source.read_from(table, id, region.columns.start, out)?;
     }
     Ok(())
@@ -69,7 +55,7 @@ pub(super) fn scatter_add(
     let width = region.width();
     let mut named = vec![];
     for row in 0..local.slot(1).rows {
-        let id = id(source, 1, row, local.output.rows)?;
+        let id = named_row(source, 1, row, local.output.rows)?;
         if region.rows.contains(&id) {
             named.push((id, row));
         }

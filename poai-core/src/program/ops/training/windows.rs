@@ -3,7 +3,7 @@
 use crate::program::Window;
 use crate::program::ops::arithmetic::sat32;
 use crate::program::ops::reads::items;
-use crate::program::ops::{Local, Read, Region, RowSource, StepError};
+use crate::program::ops::{Local, Read, Region, RowSource, StepError, pool};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -148,7 +148,7 @@ fn max_pool_columns(
     let [_, width_out] = window.output().unwrap_or([1, 1]);
     let mut sums = vec![0i64; region.rows.len() * width];
     let (mut pixel, mut dy) = (vec![0; width], vec![0; width]);
-    // The first largest pixel of each column, and its number.
+    // The first largest pixel of each column, and its row.
     let mut best: Vec<(i32, u32)> = vec![(0, 0); width];
     for (item, rows) in items(&region.rows, pixels) {
         let own = rows.start - item * pixels..rows.end - item * pixels;
@@ -156,8 +156,9 @@ fn max_pool_columns(
         for place in lines.start * width_out..lines.end * width_out {
             source.read_from(1, item * places + place, columns.start, &mut dy)?;
             // Every window sees a pixel.
-            for (order, at) in window_pixels(window, place).enumerate() {
-                source.read_from(0, item * pixels + at, columns.start, &mut pixel)?;
+            let seen = pool::pixels(local, window, item * places + place).flatten();
+            for (order, at) in seen.enumerate() {
+                source.read_from(0, at, columns.start, &mut pixel)?;
                 for (best, &x) in best.iter_mut().zip(&pixel) {
                     if order == 0 || x > best.0 {
                         *best = (x, at);
@@ -165,8 +166,8 @@ fn max_pool_columns(
                 }
             }
             for (column, ((_, at), &dy)) in best.iter().zip(&dy).enumerate() {
-                if own.contains(at) {
-                    let row = (item * pixels + at - region.rows.start) as usize;
+                if rows.contains(at) {
+                    let row = (at - region.rows.start) as usize;
                     sums[row * width + column] += i64::from(dy);
                 }
             }
@@ -179,21 +180,4 @@ fn max_pool_columns(
         }
     }
     Ok(())
-}
-
-/// The pixels of an item under the window of a position, down, then right.
-fn window_pixels(window: &Window, place: u32) -> impl Iterator<Item = u32> + use<> {
-    let Window { height, width, kernel, stride, pads } = *window;
-    let [_, width_out] = window.output().unwrap_or([1, 1]);
-    let (y, x) = (place / width_out.max(1), place % width_out.max(1));
-    let inside = |at: u32, stride: u32, offset: u32, pad: u32, size: u32| {
-        (at * stride + offset).checked_sub(pad).filter(|&at| at < size)
-    };
-    (0..kernel[0]).flat_map(move |down| {
-        (0..kernel[1]).filter_map(move |right| {
-            let y = inside(y, stride[0], down, pads[0], height)?;
-            let x = inside(x, stride[1], right, pads[1], width)?;
-            Some(y * width + x)
-        })
-    })
 }

@@ -40,6 +40,8 @@ pub(super) struct Plan {
     pub(super) parameters: Vec<Named>,
     /// The most rows of an item over which a parameter's gradient sums.
     rows: u64,
+    /// What each layer takes, and the layers before it.
+    places: Vec<(Shape, Counts)>,
 }
 
 /// The shape of what a layer takes.
@@ -99,10 +101,12 @@ impl Plan {
         if layers.layers().is_empty() {
             return Err(LayersError::Empty);
         }
-        let mut plan = Plan { sample: layers.sample(), parameters: vec![], rows: 1 };
+        let mut plan =
+            Plan { sample: layers.sample(), parameters: vec![], rows: 1, places: vec![] };
         let mut shape = Shape::of(layers.sample());
         let mut counts = Counts::default();
         for (layer, kind) in layers.layers().iter().enumerate() {
+            plan.places.push((shape, counts));
             shape = plan.layer(layer, kind, shape, &mut counts)?;
         }
         let fits = match (shape, layers.sample()) {
@@ -349,18 +353,12 @@ impl Plan {
             Samples::Dense(operand) => Now::Operand(operand),
             Samples::Ids { ids, places } => Now::Ids { ids, places },
         };
-        let mut shape = Shape::of(self.sample);
-        let mut counts = Counts::default();
-        for (layer, kind) in layers.layers().iter().enumerate() {
-            let mut sink = Plan { sample: self.sample, parameters: vec![], rows: 1 };
-            let mut next = counts;
-            let after = sink.layer(layer, kind, shape, &mut next)?;
+        for (kind, &(shape, counts)) in layers.layers().iter().zip(&self.places) {
             now = self.step(tape, kind, shape, now, counts)?;
-            (shape, counts) = (after, next);
         }
         match now {
             Now::Carrier(logits) => Ok(logits),
-            _ => Err(LayersError::Logits(shape.text())),
+            _ => Err(LayersError::Internal("logits")),
         }
     }
 

@@ -1,0 +1,6 @@
+//! Runs of training: their data, their checkpoints, and that nothing but the
+//! options decides their bits.
+
+mod checkpoints;
+mod data;
+mod runs;

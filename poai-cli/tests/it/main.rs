@@ -15,4 +15,5 @@ mod reports;
 mod run;
 mod samples;
 mod shell;
+mod train;
 mod verify;

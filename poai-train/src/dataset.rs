@@ -1,6 +1,7 @@
 //! Samples and labels of a run, as tensors.
 
 use crate::layers::{Layers, SampleKind, TrainLayer};
+use crate::numbers::ACTIVATION;
 use poai_core::program::Dtype;
 use poai_engine::execute::{SharedInput, Tensor, TensorError};
 use std::sync::Arc;
@@ -81,33 +82,37 @@ impl Dataset {
     /// # Errors
     /// [`DataError`] names the row.
     pub fn dense(layers: &Layers, numbers: &[f32], labels: &[u32]) -> Result<Dataset, DataError> {
-        let columns = match layers.sample() {
-            SampleKind::Features { columns } => columns as usize,
-            SampleKind::Image { height, width, channels } => {
-                height as usize * width as usize * channels as usize
-            }
-            SampleKind::Tokens { .. } => {
-                return Err(DataError::Kind { expected: "features or images", got: "tokens" });
-            }
-        };
-        if labels.is_empty() {
-            return Err(DataError::Empty);
-        }
-        let expected = labels.len().saturating_mul(columns);
-        if numbers.len() != expected {
-            let (labels, got) = (labels.len(), numbers.len());
-            return Err(DataError::Length { expected, labels, columns, got });
-        }
-        if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
-            let (row, column) = (at / columns.max(1), at % columns.max(1));
-            return Err(DataError::NotFinite { row, column, got: numbers[at] });
-        }
-        let classes = classes(layers);
-        check_labels(labels, 1, classes)?;
-        let entry = |&x: &f32| (x * ONE).round().clamp(-ENTRY_MAX, ENTRY_MAX) as i32;
-        let entries: Vec<i32> = numbers.iter().map(entry).collect();
-        let samples = Tensor::new(labels.len(), columns, Dtype::I8, &entries)?;
+        let samples = samples(layers, numbers, labels.len())?;
+        check_labels(labels, 1, outputs(layers))?;
         Dataset::of(samples, labels, 1)
+    }
+
+    /// Rows of features, or images, and for each the numbers that outputs come
+    /// near ([`TrainLoss::MeanSquares`](crate::layers::TrainLoss::MeanSquares)).
+    ///
+    /// A target is rounded to 2^−16, within ±32767.
+    ///
+    /// # Errors
+    /// [`DataError`] names the row.
+    pub fn targets(
+        layers: &Layers,
+        numbers: &[f32],
+        targets: &[f32],
+    ) -> Result<Dataset, DataError> {
+        let columns = outputs(layers) as usize;
+        let rows = targets.len() / columns.max(1);
+        if targets.len() != rows * columns {
+            let (expected, got) = (rows * columns, targets.len());
+            return Err(DataError::Length { expected, labels: rows, columns, got });
+        }
+        let samples = samples(layers, numbers, rows)?;
+        check_finite(targets, columns)?;
+        let one = f64::from(1 << ACTIVATION);
+        // Exact: a clamped number times 2^16 fits an i32.
+        let entry = |&x: &f32| (f64::from(x).clamp(-32767.0, 32767.0) * one).round() as i32;
+        let entries: Vec<i32> = targets.iter().map(entry).collect();
+        let labels = Tensor::new(rows, columns, Dtype::I32, &entries)?;
+        Ok(Dataset::shared(samples, labels))
     }
 
     /// Texts: `length` + 1 ids of each sample, of which the last ones are the
@@ -143,16 +148,46 @@ impl Dataset {
         Dataset::of(samples, &part(1), length)
     }
 
+    /// Texts of ids, as many tokens each as the layers take, and a label for each.
+    ///
+    /// # Errors
+    /// [`DataError`] names the row.
+    pub fn texts(layers: &Layers, ids: &[u32], labels: &[u32]) -> Result<Dataset, DataError> {
+        let SampleKind::Tokens { vocabulary, length } = layers.sample() else {
+            return Err(DataError::Kind { expected: "tokens", got: "features or images" });
+        };
+        if labels.is_empty() {
+            return Err(DataError::Empty);
+        }
+        let (columns, got) = (length as usize, ids.len());
+        let expected = labels.len().saturating_mul(columns);
+        if got != expected {
+            return Err(DataError::Length { expected, labels: labels.len(), columns, got });
+        }
+        if let Some(at) = ids.iter().position(|&id| id >= vocabulary) {
+            let row = at / columns.max(1);
+            return Err(DataError::Label { row, classes: vocabulary, got: ids[at] });
+        }
+        check_labels(labels, 1, outputs(layers))?;
+        // Exact: ids are below the vocabulary.
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        Dataset::of(Tensor::new(labels.len(), columns, Dtype::I32, &ids)?, labels, 1)
+    }
+
     fn of(samples: Tensor, labels: &[u32], columns: usize) -> Result<Dataset, DataError> {
         // Exact: labels are below 2^31, as classes are a tensor's rows.
         let signed: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let labels = Tensor::new(labels.len() / columns, columns, Dtype::I32, &signed)?;
+        Ok(Dataset::shared(samples, labels))
+    }
+
+    fn shared(samples: Tensor, labels: Tensor) -> Dataset {
         let count = labels.extent().rows;
         let shared = |tensor: Tensor| {
             let tree = Some(tensor.tree());
             SharedInput { tensor: Arc::new(tensor), tree }
         };
-        Ok(Dataset { samples: shared(samples), labels: shared(labels), count })
+        Dataset { samples: shared(samples), labels: shared(labels), count }
     }
 
     /// The number of samples.
@@ -171,10 +206,48 @@ impl Dataset {
     }
 }
 
-/// The number of classes of layers: the outputs of the last linear layer.
-fn classes(layers: &Layers) -> u32 {
+/// Samples as a tensor, a row each, of as many as there are labels.
+fn samples(layers: &Layers, numbers: &[f32], labels: usize) -> Result<Tensor, DataError> {
+    let (columns, one) = match layers.sample() {
+        SampleKind::Features { columns } => (columns as usize, ONE),
+        SampleKind::Image { height, width, channels } => {
+            (height as usize * width as usize * channels as usize, ONE)
+        }
+        SampleKind::Sequence { length, columns, fraction } => {
+            // Exact: layers refuse more than 10.
+            (length as usize * columns as usize, f32::from(1u16 << fraction.min(10)))
+        }
+        SampleKind::Tokens { .. } => {
+            return Err(DataError::Kind { expected: "features or images", got: "tokens" });
+        }
+    };
+    if labels == 0 {
+        return Err(DataError::Empty);
+    }
+    let expected = labels.saturating_mul(columns);
+    if numbers.len() != expected {
+        return Err(DataError::Length { expected, labels, columns, got: numbers.len() });
+    }
+    check_finite(numbers, columns)?;
+    let entry = |&x: &f32| (x * one).round().clamp(-ENTRY_MAX, ENTRY_MAX) as i32;
+    let entries: Vec<i32> = numbers.iter().map(entry).collect();
+    Ok(Tensor::new(labels, columns, Dtype::I8, &entries)?)
+}
+
+fn check_finite(numbers: &[f32], columns: usize) -> Result<(), DataError> {
+    match numbers.iter().position(|number| !number.is_finite()) {
+        Some(at) => {
+            let (row, column) = (at / columns.max(1), at % columns.max(1));
+            Err(DataError::NotFinite { row, column, got: numbers[at] })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The outputs of the last linear layer: the classes, or the targets of a sample.
+fn outputs(layers: &Layers) -> u32 {
     match layers.layers().last() {
-        Some(TrainLayer::Linear { outputs, .. }) => *outputs,
+        Some(TrainLayer::Linear { outputs, .. } | TrainLayer::Adapted { outputs, .. }) => *outputs,
         _ => u32::MAX,
     }
 }

@@ -25,6 +25,9 @@ pub enum LayersError {
     /// There are no layers.
     #[error("expected at least 1 layer, got none; add one")]
     Empty,
+    /// No layer has parameters that are trained.
+    #[error("expected at least 1 layer that is trained, got none; add one or freeze fewer")]
+    Frozen,
     /// A number of the options is not permitted.
     #[error("{what}: expected {expected}, got {got}")]
     Option {

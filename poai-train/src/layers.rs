@@ -17,7 +17,17 @@ pub enum SampleKind {
         /// Channels of a pixel.
         channels: u32,
     },
-    /// A text of ids. Each token's label is an id, too.
+    /// Rows of features, such as the tokens of a text after an encoder.
+    Sequence {
+        /// The rows of a sample.
+        length: u32,
+        /// The features of a row.
+        columns: u32,
+        /// An entry x stands for x·2^−fraction, in 0..=10.
+        fraction: u8,
+    },
+    /// A text of ids. If the layers end in a row for each token, each token's
+    /// label is an id, too.
     Tokens {
         /// The number of different ids.
         vocabulary: u32,
@@ -26,16 +36,37 @@ pub enum SampleKind {
     },
 }
 
+/// What the difference between outputs and labels costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrainLoss {
+    /// Cross entropy of softmax. A label is the number of a column.
+    #[default]
+    CrossEntropy,
+    /// Half the squared difference from a target, for each column.
+    MeanSquares,
+}
+
 /// A layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrainLayer {
-    /// `x·Wᵀ`, plus a bias if it has one.
+    /// `x·Wᵀ`, plus a bias if it has one, for each row.
     Linear {
         /// Output columns.
         outputs: u32,
         /// Whether it has a bias.
         bias: bool,
+    },
+    /// A linear layer that is not trained, plus `(x·Aᵀ)·Bᵀ`, which is (LoRA,
+    /// Hu et al. 2021). B starts at 0.
+    Adapted {
+        /// Output columns.
+        outputs: u32,
+        /// Whether the layer has a bias, which is not trained either.
+        bias: bool,
+        /// The rows of A and the columns of B.
+        rank: u32,
     },
     /// Convolution of an image with a bias, by a square kernel of odd size. The
     /// image keeps its size.
@@ -47,18 +78,42 @@ pub enum TrainLayer {
     },
     /// `max(x, 0)`.
     Relu,
+    /// x·Φ(x), Φ being the standard normal distribution.
+    Gelu,
+    /// x/(1 + e^−x).
+    Silu,
     /// The largest pixel of each square of this size.
     MaxPool {
         /// Height and width of a square.
         size: u32,
     },
-    /// All pixels of an image in one row.
+    /// The mean of the pixels of each square of this size.
+    AveragePool {
+        /// Height and width of a square.
+        size: u32,
+    },
+    /// The mean of all pixels of an image, or of all rows of a sample.
+    MeanPool,
+    /// All pixels of an image, or all rows of a sample, in one row.
     Flatten,
     /// Rows by id plus rows by place: a residual stream.
     Embed {
         /// The columns of the stream.
         width: u32,
     },
+    /// Attention of a sample's rows among themselves, and a linear layer.
+    Attention {
+        /// The number of heads, which divides the columns.
+        heads: u32,
+        /// Whether a row sees only earlier ones and itself.
+        causal: bool,
+        /// Whether queries, keys, values and the linear layer have biases.
+        bias: bool,
+        /// Whether queries, keys and values are one product.
+        joined: bool,
+    },
+    /// The input plus what layers make of it.
+    Residual(Vec<TrainLayer>),
     /// A transformer's block on a residual stream: attention and a
     /// feed-forward network, each after a norm.
     Block {
@@ -71,11 +126,21 @@ pub enum TrainLayer {
         /// Whether norms subtract the mean (LayerNorm) or not (RMSNorm).
         centre: bool,
     },
-    /// The norm of a residual stream, before the last linear layer.
+    /// The norm of each row.
     Norm {
-        /// Whether it subtracts the mean.
+        /// Whether it subtracts the mean (LayerNorm) or not (RMSNorm).
         centre: bool,
+        /// Whether it has γ and β, which are trained.
+        affine: bool,
     },
+    /// In training, a random part of the entries becomes 0, and the others
+    /// grow as much (Srivastava et al. 2014).
+    Dropout {
+        /// The part of entries that become 0, in 256ths: 1 to 192.
+        part: u8,
+    },
+    /// Layers whose parameters are not trained.
+    Frozen(Vec<TrainLayer>),
 }
 
 impl TrainLayer {
@@ -83,20 +148,30 @@ impl TrainLayer {
     pub fn kind(&self) -> &'static str {
         match self {
             TrainLayer::Linear { .. } => "linear",
+            TrainLayer::Adapted { .. } => "adapted",
             TrainLayer::Conv { .. } => "conv",
             TrainLayer::Relu => "relu",
+            TrainLayer::Gelu => "gelu",
+            TrainLayer::Silu => "silu",
             TrainLayer::MaxPool { .. } => "max pool",
+            TrainLayer::AveragePool { .. } => "average pool",
+            TrainLayer::MeanPool => "mean pool",
             TrainLayer::Flatten => "flatten",
             TrainLayer::Embed { .. } => "embed",
+            TrainLayer::Attention { .. } => "attention",
+            TrainLayer::Residual(_) => "residual",
             TrainLayer::Block { .. } => "block",
             TrainLayer::Norm { .. } => "norm",
+            TrainLayer::Dropout { .. } => "dropout",
+            TrainLayer::Frozen(_) => "frozen",
         }
     }
 }
 
 /// A network that is trained, layer by layer.
 ///
-/// The last layer gives the logits: one column for each class.
+/// The last layer is linear. It gives the logits, one column for each class, or
+/// the numbers that come near targets.
 ///
 /// ```
 /// use poai_train::Layers;
@@ -108,22 +183,40 @@ impl TrainLayer {
 pub struct Layers {
     sample: SampleKind,
     layers: Vec<TrainLayer>,
+    loss: TrainLoss,
 }
 
 impl Layers {
     /// A network of samples that are rows of features.
     pub fn features(columns: u32) -> Layers {
-        Layers { sample: SampleKind::Features { columns }, layers: vec![] }
+        Layers::of(SampleKind::Features { columns })
     }
 
     /// A network of images.
     pub fn image(height: u32, width: u32, channels: u32) -> Layers {
-        Layers { sample: SampleKind::Image { height, width, channels }, layers: vec![] }
+        Layers::of(SampleKind::Image { height, width, channels })
+    }
+
+    /// A network of samples that are rows of features, whose entries x stand
+    /// for x·2^−fraction.
+    pub fn sequence(length: u32, columns: u32, fraction: u8) -> Layers {
+        Layers::of(SampleKind::Sequence { length, columns, fraction })
     }
 
     /// A network of texts of ids.
     pub fn tokens(vocabulary: u32, length: u32) -> Layers {
-        Layers { sample: SampleKind::Tokens { vocabulary, length }, layers: vec![] }
+        Layers::of(SampleKind::Tokens { vocabulary, length })
+    }
+
+    /// A network of samples of a kind.
+    pub fn of(sample: SampleKind) -> Layers {
+        Layers { sample, layers: vec![], loss: TrainLoss::CrossEntropy }
+    }
+
+    /// Trains with another loss.
+    pub fn with_loss(mut self, loss: TrainLoss) -> Layers {
+        self.loss = loss;
+        self
     }
 
     /// Adds a layer.
@@ -172,7 +265,25 @@ impl Layers {
             layers = layers.layer(TrainLayer::Block { heads, hidden, causal: true, centre: false });
         }
         let last = TrainLayer::Linear { outputs: vocabulary, bias: false };
-        layers.layer(TrainLayer::Norm { centre: false }).layer(last)
+        layers.layer(TrainLayer::Norm { centre: false, affine: false }).layer(last)
+    }
+
+    /// An encoder's layer with norms after the sums, as in BERT: attention with
+    /// biases, and a feed-forward network with GELU.
+    pub fn encoder_layer(self, heads: u32, hidden: u32, width: u32) -> Layers {
+        let linear = |outputs| TrainLayer::Linear { outputs, bias: true };
+        let norm = TrainLayer::Norm { centre: true, affine: true };
+        let attention = TrainLayer::Attention { heads, causal: false, bias: true, joined: false };
+        let network = vec![linear(hidden), TrainLayer::Gelu, linear(width)];
+        self.layer(TrainLayer::Residual(vec![attention]))
+            .layer(norm.clone())
+            .layer(TrainLayer::Residual(network))
+            .layer(norm)
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> TrainLoss {
+        self.loss
     }
 
     /// What a sample is.

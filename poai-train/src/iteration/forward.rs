@@ -3,9 +3,9 @@
 use super::plan::Plan;
 use super::{Iteration, Source};
 use crate::error::LayersError;
-use crate::layers::{Layers, SampleKind};
+use crate::layers::{Layers, SampleKind, TrainLoss};
 use crate::run::Loss;
-use crate::tape::{Parameter, Tape};
+use crate::tape::{Exponents, Parameter, Tape};
 use poai_core::program::{Builder, Dim, Dtype, Form, RunShape};
 use poai_engine::execute::{Device, Inputs, Network, RunError, Session, SharedInput, Tensor};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub struct Forward {
     session: Session,
     sample: SampleKind,
+    loss: TrainLoss,
     parameters: usize,
 }
 
@@ -26,8 +27,7 @@ impl Forward {
     /// # Errors
     /// [`LayersError`] names the layer that does not fit.
     pub fn new(layers: &Layers, device: Arc<dyn Device>) -> Result<Forward, LayersError> {
-        let mut plan = Plan::new(layers)?;
-        plan.parameters.sort_by(|a, b| a.name.cmp(&b.name));
+        let plan = Plan::new(layers)?;
         let shared =
             |rows, columns| Form::shared(Dim::fixed(rows), Dim::fixed(columns), Dtype::I32);
         let mut forms: Vec<Form> =
@@ -36,21 +36,25 @@ impl Forward {
         let samples = plan.source_forms(&Source::Given).into_iter().next();
         forms.extend(samples);
         let builder = Builder::new(&forms);
-        let all = (0..parameters)
-            .map(|index| Parameter { state: builder.input(index), gradient_fraction: 0 });
+        let all = (0..parameters).map(|index| builder.input(index)).map(|state| Parameter {
+            state,
+            gradient_fraction: 0,
+            trained: false,
+        });
         let all = all.collect();
         let samples = builder.input(parameters);
         // Nothing is stochastic.
-        let mut tape = Tape::new(builder, all, (samples, samples), Box::new(std::iter::empty()));
+        let (streams, exponents) = (Box::new(std::iter::empty()), Exponents::Own);
+        let mut tape = Tape::new(builder, all, (samples, samples), streams, exponents);
         let samples = plan.samples(&mut tape, samples)?;
-        let logits = plan.forward(&mut tape, layers, samples)?;
+        let logits = plan.forward(&mut tape, samples, false)?;
         let Tape { builder, constants, .. } = tape;
         let program = builder.finish_with(&[logits.value], 0)?;
         let network = Network::new(program, constants.into_tensors())?;
         let session = network
             .on(device)
             .map_err(|_| LayersError::Internal("a forward pass that the device takes"))?;
-        Ok(Forward { session, sample: layers.sample(), parameters })
+        Ok(Forward { session, sample: layers.sample(), loss: layers.loss(), parameters })
     }
 
     /// The logits of samples, each a row of the dataset's samples, in order.
@@ -94,13 +98,13 @@ impl Forward {
     ) -> Result<Loss, RunError> {
         let logits = self.logits(iteration, states, samples)?;
         let columns = logits.extent().columns as usize;
-        Ok(Loss::of(&logits.entries(), &labels.entries(), columns))
+        Ok(Loss::of(self.loss, &logits.entries(), &labels.entries(), columns))
     }
 
     /// Samples in the form that the layers take: pixels or tokens as rows.
     fn items(&self, samples: &Tensor) -> Result<Tensor, RunError> {
         let columns = match self.sample {
-            SampleKind::Features { columns } => columns,
+            SampleKind::Features { columns } | SampleKind::Sequence { columns, .. } => columns,
             SampleKind::Image { channels, .. } => channels,
             SampleKind::Tokens { .. } => 1,
         } as usize;

@@ -9,12 +9,15 @@ mod plan;
 pub use forward::Forward;
 
 use crate::error::LayersError;
-use crate::layers::Layers;
+use crate::layers::{Layers, TrainLoss};
 use crate::optimiser::Optimiser;
-use crate::tape::{Parameter, ParameterId, Tape};
-use plan::Plan;
+use crate::tape::{Exponents, Parameter, ParameterId, Tape};
+use plan::{Named, ParameterRole, Plan};
 use poai_core::program::{Builder, Dim, Dtype, Form, RunShape, ValueId};
 use poai_engine::execute::Network;
+
+/// What the states are called that are exponents.
+const EXPONENT: &str = "exponent";
 
 /// Where an iteration's batch and rate come from.
 #[derive(Clone, Debug)]
@@ -48,19 +51,35 @@ pub struct IterationOptions {
     pub source: Source,
 }
 
+/// What a state is before the first iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateStart {
+    /// Drawn uniformly, by the parameter's columns.
+    Uniform,
+    /// 0.
+    Zeros,
+    /// 1, as a weight has it.
+    Ones,
+    /// This entry.
+    Entry(i32),
+}
+
 /// A state of an iteration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The parameter's name.
+    /// The parameter's name, or the operand's whose exponent this is.
     pub parameter: String,
-    /// The moment's name, or `None` for the parameter itself.
+    /// The moment's name, "exponent", or `None` for the parameter itself.
     pub moment: Option<&'static str>,
     /// Rows.
     pub rows: u32,
     /// Columns.
     pub columns: u32,
-    /// Whether the parameter is a bias, which starts at 0 and does not decay.
-    pub is_bias: bool,
+    /// What it is before the first iteration.
+    pub start: StateStart,
+    /// Whether iterations change it.
+    pub trained: bool,
 }
 
 /// An iteration: a program that continues states, with its constants.
@@ -70,10 +89,11 @@ pub struct Iteration {
     states: Vec<State>,
     shape: RunShape,
     source: Source,
+    loss: TrainLoss,
 }
 
 impl Iteration {
-    /// Builds the iteration of layers, with cross entropy as the loss.
+    /// Builds the iteration of layers.
     ///
     /// # Errors
     /// [`LayersError`] names the layer that does not fit, or the option that is
@@ -96,58 +116,122 @@ impl Iteration {
             let (what, expected) = ("batch", "at least 1 sample");
             return Err(LayersError::Option { what, expected, got: "0".into() });
         }
-        let mut plan = Plan::new(layers)?;
-        plan.parameters.sort_by(|a, b| a.name.cmp(&b.name));
-        let each = 1 + options.optimiser.moments().len();
-        let mut forms = vec![];
-        for parameter in &plan.parameters {
-            let (rows, columns) = (Dim::fixed(parameter.rows), Dim::fixed(parameter.columns));
-            forms.extend(std::iter::repeat_n(Form::shared(rows, columns, Dtype::I32), each));
+        let plan = Plan::new(layers)?;
+        Iteration::build(&plan, options, Box::new(streams.into_iter()), None)
+    }
+
+    /// As [`Iteration::new`], in the fused profile: exponents of operands are
+    /// states that the iteration before computed, so that a product can give an
+    /// operand at once.
+    ///
+    /// It hashes and moves fewer bytes. An operand that grows by more than 1 bit
+    /// in an iteration saturates until its exponent has grown, too.
+    ///
+    /// # Errors
+    /// As [`Iteration::new`].
+    pub fn fused(layers: &Layers, options: &IterationOptions) -> Result<Iteration, LayersError> {
+        let plan = Plan::new(layers)?;
+        // A first program counts the operands.
+        let counted = Iteration::build(&plan, options, Box::new(0..), Some(0))?;
+        let exponents = counted.states.iter().filter(|state| state.moment == Some(EXPONENT));
+        Iteration::build(&plan, options, Box::new(0..), Some(exponents.count()))
+    }
+
+    /// Builds the iteration, with exponents as so many states.
+    fn build(
+        plan: &Plan,
+        options: &IterationOptions,
+        streams: Box<dyn Iterator<Item = u32>>,
+        exponents: Option<usize>,
+    ) -> Result<Iteration, LayersError> {
+        if options.batch == 0 {
+            let (what, expected) = ("batch", "at least 1 sample");
+            return Err(LayersError::Option { what, expected, got: "0".into() });
         }
+        let moments = options.optimiser.moments();
+        let fixed = Dim::fixed;
+        let number = |rows, columns| Form::shared(fixed(rows), fixed(columns), Dtype::I32);
+        let (mut forms, mut firsts) = (vec![], vec![]);
+        for Named { rows, columns, trained, .. } in &plan.parameters {
+            firsts.push(forms.len());
+            let each = if *trained { 1 + moments.len() } else { 1 };
+            forms.extend(std::iter::repeat_n(number(*rows, *columns), each));
+        }
+        let first_exponent = forms.len();
+        forms.extend(std::iter::repeat_n(number(1, 1), exponents.unwrap_or(0)));
         let states = forms.len();
-        let number = |rows| Form::shared(Dim::fixed(rows), Dim::fixed(1), Dtype::I32);
-        forms.extend([number(8), number(1)]);
+        forms.extend([number(8, 1), number(1, 1)]);
         forms.extend(plan.source_forms(&options.source));
         let builder = Builder::new(&forms);
-        let parameters = plan.parameters.iter().enumerate().map(|(index, _)| Parameter {
-            state: builder.input(index * each),
-            gradient_fraction: plan.gradient_fraction(options.batch),
+        let gradient_fraction = plan.gradient_fraction(options.batch);
+        let parameters = plan.parameters.iter().zip(&firsts).map(|(parameter, &first)| {
+            let trained = parameter.trained;
+            Parameter { state: builder.input(first), gradient_fraction, trained }
         });
         let parameters = parameters.collect();
+        let exponents = match exponents {
+            None => Exponents::Own,
+            Some(_) => {
+                let states = (first_exponent..states).map(|index| builder.input(index)).collect();
+                Exponents::Before { states, next: vec![] }
+            }
+        };
         let random = (builder.input(states), builder.input(states + 1));
         let first = builder.input(states + 2);
-        let streams = Box::new(streams.into_iter());
-        let mut tape = Tape::new(builder, parameters, random, streams);
+        let mut tape = Tape::new(builder, parameters, random, streams, exponents);
         let batch = plan.batch(&mut tape, &options.source, first)?;
-        let logits = plan.forward(&mut tape, layers, batch.samples)?;
-        let gradient = tape.cross_entropy(logits, batch.labels)?;
+        let logits = plan.forward(&mut tape, batch.samples, true)?;
+        let gradient = match plan.loss {
+            TrainLoss::CrossEntropy => tape.cross_entropy(logits, batch.labels)?,
+            TrainLoss::MeanSquares => tape.mean_squares(logits, batch.labels)?,
+        };
         tape.backward(logits.value, gradient)?;
         let decay = options.optimiser.decay_shift(options.decay, options.batch)?;
         let (mut outputs, mut described) = (vec![], vec![]);
-        for (index, parameter) in plan.parameters.iter().enumerate() {
-            let moments: Vec<ValueId> =
-                (1..each).map(|moment| tape.builder.input(index * each + moment)).collect();
-            let decay = if parameter.decays { decay } else { 0 };
+        for (index, (parameter, &first)) in plan.parameters.iter().zip(&firsts).enumerate() {
             let id = ParameterId(index);
-            let rate = batch.rate;
-            outputs.extend(options.optimiser.update(&mut tape, id, &moments, rate, decay)?);
-            let moments = options.optimiser.moments().iter().copied().map(Some);
-            described.extend([None].into_iter().chain(moments).map(|moment| State {
+            let names: &[&'static str] = if parameter.trained { moments } else { &[] };
+            if parameter.trained {
+                let moments: Vec<ValueId> =
+                    (1..=names.len()).map(|moment| tape.builder.input(first + moment)).collect();
+                let decay = if parameter.role == ParameterRole::Vector { 0 } else { decay };
+                let rate = batch.rate;
+                outputs.extend(options.optimiser.update(&mut tape, id, &moments, rate, decay)?);
+            } else {
+                outputs.push(tape.keep(id)?);
+            }
+            let own = (None, parameter.start);
+            let moments = names.iter().map(|&name| (Some(name), StateStart::Zeros));
+            described.extend([own].into_iter().chain(moments).map(|(moment, start)| State {
                 parameter: parameter.name.clone(),
                 moment,
                 rows: parameter.rows,
                 columns: parameter.columns,
-                is_bias: !parameter.decays,
+                start,
+                trained: parameter.trained,
             }));
         }
+        let Tape { builder, constants, exponents, .. } = tape;
+        if let Exponents::Before { next, .. } = exponents {
+            for (index, (value, first)) in next.into_iter().enumerate() {
+                outputs.push(value);
+                described.push(State {
+                    parameter: format!("operand {index}"),
+                    moment: Some(EXPONENT),
+                    rows: 1,
+                    columns: 1,
+                    start: StateStart::Entry(first),
+                    trained: true,
+                });
+            }
+        }
         outputs.push(logits.value);
-        let Tape { builder, constants, .. } = tape;
         // Exact: at most 4096 states.
         let program = builder.finish_with(&outputs, states as u32)?;
         let network = Network::new(program, constants.into_tensors())?;
         let shape = RunShape { batch: options.batch, sequence: 1 };
-        let source = options.source.clone();
-        Ok(Iteration { network, states: described, shape, source })
+        let (source, loss) = (options.source.clone(), plan.loss);
+        Ok(Iteration { network, states: described, shape, source, loss })
     }
 
     /// The program with its constants.
@@ -160,6 +244,11 @@ impl Iteration {
     /// The output after them is the logits.
     pub fn states(&self) -> &[State] {
         &self.states
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> TrainLoss {
+        self.loss
     }
 
     /// Where batches and rates come from.

@@ -1,13 +1,14 @@
 //! Loss and accuracy of a batch, for reports. No commitment depends on them.
 
+use crate::layers::TrainLoss;
 use crate::numbers::ACTIVATION;
 
-/// The mean loss of some answers, and how many are right.
+/// The mean loss of some answers, and how many of them are right.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
-    /// The mean cross entropy in nats.
+    /// The mean cross entropy in nats, or half the squared difference of a row.
     pub mean: f64,
-    /// The right answers.
+    /// The right answers; 0 for targets, which no answer meets.
     pub right: u32,
     /// All answers: samples, or tokens of samples.
     pub answers: u32,
@@ -15,7 +16,26 @@ pub struct Loss {
 
 impl Loss {
     /// The loss of logits, row by row, under labels.
-    pub fn of(logits: &[i32], labels: &[i32], classes: usize) -> Loss {
+    pub fn of(kind: TrainLoss, logits: &[i32], labels: &[i32], columns: usize) -> Loss {
+        match kind {
+            TrainLoss::CrossEntropy => Loss::cross_entropy(logits, labels, columns),
+            TrainLoss::MeanSquares => Loss::mean_squares(logits, labels, columns),
+        }
+    }
+
+    fn mean_squares(outputs: &[i32], targets: &[i32], columns: usize) -> Loss {
+        let one = f64::from(1 << ACTIVATION);
+        let half_square = |(&y, &target): (&i32, &i32)| {
+            let difference = (f64::from(y) - f64::from(target)) / one;
+            difference * difference / 2.0
+        };
+        let sum: f64 = outputs.iter().zip(targets).map(half_square).sum();
+        // Exact: rows of a batch.
+        let answers = (outputs.len() / columns.max(1)) as u32;
+        Loss { mean: sum / f64::from(answers.max(1)), right: 0, answers }
+    }
+
+    fn cross_entropy(logits: &[i32], labels: &[i32], classes: usize) -> Loss {
         let one = f64::from(1 << ACTIVATION);
         let mut loss = Loss::default();
         let mut sum = 0.0;

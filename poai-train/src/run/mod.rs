@@ -165,7 +165,9 @@ impl TrainingRun {
         };
         let count = self.states.len();
         let logits = outputs.get(count).ok_or(RunError::Layout)?;
-        let loss = Loss::of(&logits.entries(), &self.labels(), logits.extent().columns as usize);
+        let columns = logits.extent().columns as usize;
+        let kind = self.iteration.loss();
+        let loss = Loss::of(kind, &logits.entries(), &self.labels(), columns);
         let values = self.iteration.network().program().outputs();
         let tree = |index: usize| {
             let value = values.get(index)?;

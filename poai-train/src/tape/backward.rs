@@ -1,5 +1,6 @@
 //! The rules of differentiation, one for each kind of note.
 
+use super::exponents::Role;
 use super::{Attention, Carrier, Linear, Note, Operand, Tape, shift_to};
 use crate::error::LayersError;
 use crate::numbers::{ACTIVATION, FULL, GRADIENT};
@@ -37,9 +38,9 @@ impl Tape {
                 Ok(())
             }
             // Rounding passes gradients as they are.
-            Note::Quantise { x, y } => self.pass(*y, *x),
+            Note::Quantise { x, y } | Note::Same { x, y } => self.pass(*y, *x),
             Note::Relu { x, y } => {
-                let Some(&g) = self.gradients.get(y) else { return Ok(()) };
+                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
                 // The gradient passes where the product saw more than 0.
                 let seen = self.of_carrier.get(y).map_or(*y, |operand| operand.value);
                 let table: Vec<i32> = (0..256).map(|i| i32::from(i > 128)).collect();
@@ -64,20 +65,22 @@ impl Tape {
                 let dx = self.step(Op::Reshape { rows, columns }, &[g])?;
                 self.accumulate(*x, dx)
             }
-            Note::Normalise { centre, x, y } => {
-                let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
-                // A deviation in x's units has 4 bits more, and x has 10.
-                let op = TrainingOp::NormaliseGradient { centre: *centre, shift: 14, clamp: FULL };
-                let dx = self.train(op, &[*x, g])?;
-                self.accumulate(*x, dx)
+            Note::AveragePool { window, x, y } => self.average_pool_rule(*window, [*x, *y]),
+            Note::MeanPool { x, y } => self.mean_pool_rule(*x, *y),
+            Note::Gate { derivative, index_shift, x, y } => {
+                self.gate_rule(*derivative, *index_shift, [*x, *y])
             }
+            Note::Dropout { table, mask, x, y } => self.dropout_rule(*table, [*mask, *x, *y]),
+            Note::Normalise { centre, x, y } => self.normalise_rule(*centre, [*x, *y]),
+            Note::Affine(affine) => self.affine_rule(affine),
+            Note::Split { x, parts } => self.split_rule(*x, parts),
             Note::Add { a, b, y } => {
                 self.pass(*y, *a)?;
                 self.pass(*y, *b)
             }
             Note::Attention(attention) => self.attention_rule(attention),
             Note::Gather { table, ids, y } => {
-                let Some(&g) = self.gradients.get(y) else { return Ok(()) };
+                let Some(&g) = self.needed(*y, *y) else { return Ok(()) };
                 let rows = self.form(self.parameter(*table).state)?.rows.units;
                 let sums = self.train(TrainingOp::ScatterAdd { rows }, &[g, *ids])?;
                 let to = self.parameter(*table).gradient_fraction;
@@ -94,7 +97,7 @@ impl Tape {
     }
 
     /// The gradient of y, if x depends on a parameter.
-    fn needed(&self, x: ValueId, y: ValueId) -> Option<&ValueId> {
+    pub(super) fn needed(&self, x: ValueId, y: ValueId) -> Option<&ValueId> {
         self.gradients.get(&y).filter(|_| self.live.contains(&x))
     }
 
@@ -106,7 +109,7 @@ impl Tape {
     }
 
     /// Adds a gradient to a value's.
-    fn accumulate(&mut self, x: ValueId, dx: ValueId) -> Result<(), LayersError> {
+    pub(super) fn accumulate(&mut self, x: ValueId, dx: ValueId) -> Result<(), LayersError> {
         let sum = match self.gradients.get(&x).copied() {
             Some(other) => self.add(other, dx)?,
             None => dx,
@@ -116,7 +119,7 @@ impl Tape {
     }
 
     /// Adds a gradient to a parameter's.
-    fn accumulate_weight(
+    pub(super) fn accumulate_weight(
         &mut self,
         parameter: super::ParameterId,
         dw: ValueId,
@@ -136,13 +139,19 @@ impl Tape {
         product: &Linear,
         g: ValueId,
     ) -> Result<Option<ValueId>, LayersError> {
-        let Linear { x, weight, bias, .. } = *product;
-        let g = self.quantise(Carrier { value: g, fraction: GRADIENT }, true)?;
-        let transposed = Operand { value: self.transpose(g.value)?, ..g };
-        let inputs = Operand { value: self.transpose(x.value)?, ..x };
-        let fraction = self.parameter(weight).gradient_fraction;
-        let dw = self.product(transposed, inputs, None, fraction, FULL)?;
-        self.accumulate_weight(weight, dw)?;
+        let Linear { x, weight, bias, y } = *product;
+        if !self.live.contains(&y) {
+            return Ok(None);
+        }
+        let bias = bias.filter(|&bias| self.parameter(bias).trained);
+        let g = self.quantise(Carrier { value: g, fraction: GRADIENT }, Role::Gradient)?;
+        if self.parameter(weight).trained {
+            let transposed = Operand { value: self.transpose(g.value)?, ..g };
+            let inputs = Operand { value: self.transpose(x.value)?, ..x };
+            let fraction = self.parameter(weight).gradient_fraction;
+            let dw = self.product(transposed, inputs, None, fraction, FULL)?;
+            self.accumulate_weight(weight, dw)?;
+        }
         let dx = if self.live.contains(&x.value) {
             let w = self.weight(weight)?;
             let w = Operand { value: self.transpose(w.value)?, ..w };
@@ -151,7 +160,8 @@ impl Tape {
             None
         };
         if let Some(bias) = bias {
-            let sums = self.train(TrainingOp::RowSum, &[transposed.value])?;
+            let transposed = self.transpose(g.value)?;
+            let sums = self.train(TrainingOp::RowSum, &[transposed])?;
             let to = self.parameter(bias).gradient_fraction;
             let (shift, exponents) = shift_to(&[g], to);
             let op = TrainingOp::Rescale { shift, stream: None, multiplier: 1, clamp: FULL };
@@ -163,22 +173,22 @@ impl Tape {
     }
 
     fn attention_rule(&mut self, attention: &Attention) -> Result<(), LayersError> {
-        let Attention { operands: [q, k, v], carriers, weights, heads, multiplier, y } = *attention;
-        let Some(&g) = self.gradients.get(&y) else { return Ok(()) };
-        let g = self.quantise(Carrier { value: g, fraction: GRADIENT }, true)?;
+        let Attention { operands: [q, k, v], sources, weights, heads, multiplier, y } = *attention;
+        let Some(&g) = self.needed(y, y) else { return Ok(()) };
+        let g = self.quantise(Carrier { value: g, fraction: GRADIENT }, Role::Gradient)?;
         // The gradient over the sums of weights, for the values.
         let op = TrainingOp::DivideBySums { shift: SUM_BITS, clamp: FULL };
         let carrier = self.gradients.get(&y).copied().unwrap_or(g.value);
         let divided = self.train(op, &[carrier, weights])?;
         let fraction = GRADIENT + i32::from(SUM_BITS);
-        let divided = self.quantise(Carrier { value: divided, fraction }, true)?;
+        let divided = self.quantise(Carrier { value: divided, fraction }, Role::Gradient)?;
         // Gradients of weights, then of scores.
         let (shift, exponents) = shift_to(&[g, v], GRADIENT);
         let op = block(BlockKind::Scores, heads, shift, 0, 1);
         let inputs: Vec<ValueId> = [g.value, v.value].into_iter().chain(exponents).collect();
         let dp = self.train(op, &inputs)?;
         let ds = self.train(TrainingOp::SoftmaxGradient, &[weights, dp])?;
-        let ds = self.quantise(Carrier { value: ds, fraction: GRADIENT }, true)?;
+        let ds = self.quantise(Carrier { value: ds, fraction: GRADIENT }, Role::Gradient)?;
         let mut by = |kind, a: Operand, b: Operand, offset, multiplier, bits| {
             let (mut shift, exponents) = shift_to(&[a, b], GRADIENT);
             shift.base += bits;
@@ -190,10 +200,24 @@ impl Tape {
         // Weights are numbers themselves, with no fraction.
         let w = Operand { value: weights, fraction: 0, exponent: None };
         let dv = by(BlockKind::MixBack, w, divided, 64, 1, 0)?;
-        for (carrier, gradient) in carriers.into_iter().zip([dq, dk, dv]) {
-            self.accumulate(carrier, gradient)?;
+        for (source, gradient) in sources.into_iter().zip([dq, dk, dv]) {
+            if self.live.contains(&source) {
+                self.accumulate(source, gradient)?;
+            }
         }
         Ok(())
+    }
+
+    /// The gradient of half the squared difference from targets, which have the
+    /// outputs' fraction.
+    pub(crate) fn mean_squares(
+        &mut self,
+        outputs: Carrier,
+        targets: ValueId,
+    ) -> Result<ValueId, LayersError> {
+        let one = 1 << (GRADIENT - ACTIVATION);
+        let op = Op::Add { multipliers: [one, -one], shift: 0, clamp: FULL };
+        self.step(op, &[outputs.value, targets])
     }
 
     /// The steps that end a forward pass: the loss's gradient of logits.

@@ -1,10 +1,9 @@
 //! Forward calls.
 
+use super::exponents::Role;
 use super::{Attention, Carrier, Linear, Note, Operand, ParameterId, Tape, shift_to};
 use crate::error::LayersError;
-use crate::numbers::{
-    ACTIVATION, FULL, NARROW, NORMALISED, OPERAND, RESIDUAL, WEIGHT, exponentials_7,
-};
+use crate::numbers::{ACTIVATION, FULL, NARROW, RESIDUAL, WEIGHT, exponentials_7};
 use poai_core::program::training::{BlockKind, Shift, Sign};
 use poai_core::program::{Clamp, Dim, Dtype, Op, TrainingOp, ValueId, Window};
 
@@ -15,7 +14,7 @@ const MEAN_BITS: u8 = 8;
 
 impl Tape {
     /// Marks a value as one that depends on a parameter if another does.
-    fn follow(&mut self, x: ValueId, y: ValueId) {
+    pub(super) fn follow(&mut self, x: ValueId, y: ValueId) {
         if self.live.contains(&x) {
             self.live.insert(y);
         }
@@ -26,7 +25,7 @@ impl Tape {
         if let Some(operand) = self.of_carrier.get(&x.value) {
             return Ok(*operand);
         }
-        let operand = self.quantise(x, false)?;
+        let operand = self.quantise(x, Role::Activation)?;
         self.of_carrier.insert(x.value, operand);
         self.notes.push(Note::Quantise { x: x.value, y: operand.value });
         self.follow(x.value, operand.value);
@@ -53,6 +52,37 @@ impl Tape {
         all.first().copied().ok_or(LayersError::Internal("a product"))
     }
 
+    /// Products with some parameters, each as an operand. Only the fused profile
+    /// has them.
+    pub(crate) fn linear_operands(
+        &mut self,
+        x: Operand,
+        parameters: &[(ParameterId, Option<ParameterId>)],
+    ) -> Result<Vec<Operand>, LayersError> {
+        let (mut notes, mut all) = (vec![], vec![]);
+        for &(weight, bias) in parameters {
+            let y = self.product_operand(x, weight, bias)?;
+            notes.push(Linear { x, weight, bias, y: y.value });
+            self.follow_product(x, weight, bias, y.value);
+            all.push(y);
+        }
+        self.notes.push(Note::Linear(notes));
+        Ok(all)
+    }
+
+    fn follow_product(
+        &mut self,
+        x: Operand,
+        weight: ParameterId,
+        bias: Option<ParameterId>,
+        y: ValueId,
+    ) {
+        let trained = |id: ParameterId| self.parameter(id).trained;
+        if trained(weight) || bias.is_some_and(trained) || self.live.contains(&x.value) {
+            self.live.insert(y);
+        }
+    }
+
     fn products(
         &mut self,
         x: Operand,
@@ -66,7 +96,7 @@ impl Tape {
             let state = bias.map(|bias| self.parameter(bias).state);
             let y = self.product(x, w, state, fraction, clamp)?;
             notes.push(Linear { x, weight, bias, y });
-            self.live.insert(y);
+            self.follow_product(x, weight, bias, y);
         }
         let all = notes.iter().map(|note| Carrier { value: note.y, fraction }).collect();
         self.notes.push(Note::Linear(notes));
@@ -74,22 +104,23 @@ impl Tape {
     }
 
     pub(crate) fn relu(&mut self, x: Carrier) -> Result<Carrier, LayersError> {
-        let y = self.step(Op::Relu, &[x.value])?;
-        self.notes.push(Note::Relu { x: x.value, y });
-        self.follow(x.value, y);
-        Ok(Carrier { value: y, ..x })
+        Ok(Carrier { value: self.relu_of(x.value)?, ..x })
+    }
+
+    pub(crate) fn relu_operand(&mut self, x: Operand) -> Result<Operand, LayersError> {
+        Ok(Operand { value: self.relu_of(x.value)?, ..x })
+    }
+
+    fn relu_of(&mut self, x: ValueId) -> Result<ValueId, LayersError> {
+        let y = self.step(Op::Relu, &[x])?;
+        self.notes.push(Note::Relu { x, y });
+        self.follow(x, y);
+        Ok(y)
     }
 
     pub(crate) fn unfold(&mut self, x: Operand, window: Window) -> Result<Operand, LayersError> {
         let y = self.step(Op::Unfold(window), &[x.value])?;
         self.notes.push(Note::Unfold { window, x: x.value, y });
-        self.follow(x.value, y);
-        Ok(Operand { value: y, ..x })
-    }
-
-    pub(crate) fn max_pool(&mut self, x: Operand, window: Window) -> Result<Operand, LayersError> {
-        let y = self.step(Op::MaxPool(window), &[x.value])?;
-        self.notes.push(Note::MaxPool { window, x: x.value, y });
         self.follow(x.value, y);
         Ok(Operand { value: y, ..x })
     }
@@ -116,64 +147,33 @@ impl Tape {
             let state = self.parameter(table).state;
             *row = self.train(TrainingOp::Gather { table: None }, &[state, ids])?;
             self.notes.push(Note::Gather { table, ids, y: *row });
-            self.live.insert(*row);
+            if self.parameter(table).trained {
+                self.live.insert(*row);
+            }
         }
         let [a, b] = rows;
         // Exact: 14 bits.
         let shift = (WEIGHT - RESIDUAL) as u8;
         let y = self.step(Op::Add { multipliers: [1, 1], shift, clamp: NARROW }, &[a, b])?;
         self.notes.push(Note::Add { a, b, y });
-        self.live.insert(y);
+        self.follow(a, y);
+        self.follow(b, y);
         Ok(Carrier { value: y, fraction: RESIDUAL })
     }
 
-    /// The sum of two residual streams.
+    /// The sum of two carriers. One of a residual stream is one.
     pub(crate) fn residual(&mut self, a: Carrier, b: Carrier) -> Result<Carrier, LayersError> {
-        let op = Op::Add { multipliers: [1, 1], shift: 0, clamp: NARROW };
+        let stream = a.fraction == RESIDUAL;
+        let (b, clamp) = if stream { (self.narrow(b)?, NARROW) } else { (b, FULL) };
+        let op = Op::Add { multipliers: [1, 1], shift: 0, clamp };
         let y = self.step(op, &[a.value, b.value])?;
         self.notes.push(Note::Add { a: a.value, b: b.value, y });
         self.follow(a.value, y);
         self.follow(b.value, y);
-        Ok(Carrier { value: y, fraction: RESIDUAL })
+        Ok(Carrier { value: y, ..a })
     }
 
-    /// A residual stream, normalised, as an operand.
-    pub(crate) fn normalise(&mut self, x: Carrier, centre: bool) -> Result<Operand, LayersError> {
-        let columns = self.form(x.value)?.columns.units;
-        // z has 2^14 for 1; the shift takes it to the operand's fraction.
-        let ones: Vec<i32> = (0..columns).flat_map(|_| [1, 0]).collect();
-        let affine = self.constant_of(columns, &ones)?;
-        let shift = (14 - NORMALISED) as u8;
-        let z = self.step(Op::Normalise { affine, centre, shift }, &[x.value])?;
-        let op = TrainingOp::Rescale {
-            shift: Shift::fixed(0),
-            stream: None,
-            multiplier: 1,
-            clamp: OPERAND,
-        };
-        let y = self.train(op, &[z])?;
-        self.notes.push(Note::Normalise { centre, x: x.value, y });
-        self.follow(x.value, y);
-        Ok(Operand { value: y, fraction: NORMALISED, exponent: None })
-    }
-
-    /// The constant (1, 0) for each column, added once a number of columns.
-    fn constant_of(
-        &mut self,
-        columns: u32,
-        entries: &[i32],
-    ) -> Result<poai_core::program::ConstantId, LayersError> {
-        if let Some(id) = self.affine.get(&columns) {
-            return Ok(*id);
-        }
-        let size = (columns as usize, 2);
-        let name = format!("affine {columns}");
-        let id = self.constants.add(&mut self.builder, &name, size, Dtype::I32, entries)?;
-        self.affine.insert(columns, id);
-        Ok(id)
-    }
-
-    /// Attention, as activations.
+    /// Attention of queries, keys and values, as activations.
     pub(crate) fn attention(
         &mut self,
         [q, k, v]: [Carrier; 3],
@@ -181,7 +181,27 @@ impl Tape {
         causal: bool,
     ) -> Result<Carrier, LayersError> {
         let operands = [self.operand(q)?, self.operand(k)?, self.operand(v)?];
-        let width = self.form(q.value)?.columns.units / heads.max(1);
+        self.attention_of(operands, [q.value, k.value, v.value], heads, causal)
+    }
+
+    /// As [`Tape::attention`], of operands that products gave.
+    pub(crate) fn attention_operands(
+        &mut self,
+        operands: [Operand; 3],
+        heads: u32,
+        causal: bool,
+    ) -> Result<Carrier, LayersError> {
+        self.attention_of(operands, operands.map(|operand| operand.value), heads, causal)
+    }
+
+    fn attention_of(
+        &mut self,
+        operands: [Operand; 3],
+        sources: [ValueId; 3],
+        heads: u32,
+        causal: bool,
+    ) -> Result<Carrier, LayersError> {
+        let width = self.form(operands[0].value)?.columns.units / heads.max(1);
         let multiplier = (f64::from(1 << SCORE_BITS) / f64::from(width.max(1)).sqrt()).round();
         // Exact: at most 2^12.
         let multiplier = multiplier as i32;
@@ -215,16 +235,15 @@ impl Tape {
         let op = TrainingOp::Rescale { shift, stream: None, multiplier: 1, clamp: FULL };
         let inputs: Vec<ValueId> = [means].into_iter().chain(value.exponent).collect();
         let y = self.train(op, &inputs)?;
-        let carriers = [q.value, k.value, v.value];
         self.notes.push(Note::Attention(Attention {
             operands,
-            carriers,
+            sources,
             weights,
             heads,
             multiplier,
             y,
         }));
-        self.live.insert(y);
+        sources.iter().for_each(|&source| self.follow(source, y));
         Ok(Carrier { value: y, fraction: ACTIVATION })
     }
 }

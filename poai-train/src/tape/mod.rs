@@ -4,16 +4,28 @@
 //! through the notes in reverse, and each kind of note has one rule. So a rule
 //! is written once, and serves every network.
 //!
-//! - `forward`: operands, products, norms, attention, pooling.
-//! - `backward`: the rules, and the sums of gradients.
+//! - `forward`: operands, products, embeddings, attention, sums.
+//! - `norms`, `gates`, `pools`, `columns`: these layers, each with its rule.
+//! - `exponents`: exponents of operands, of this iteration or the one before.
+//! - `backward`: the rules of `forward`, and the sums of gradients.
 
 mod backward;
+mod columns;
+mod exponents;
 mod forward;
+mod gates;
+mod norms;
+mod pools;
+
+pub(crate) use exponents::Exponents;
+pub(crate) use gates::Activation;
 
 use crate::error::LayersError;
-use crate::numbers::{FULL, OPERAND};
+use crate::numbers::FULL;
 use poai_core::program::training::{Shift, Sign};
-use poai_core::program::{Builder, Dtype, Form, Op, TrainingOp, ValueId, Window};
+use poai_core::program::{
+    Builder, Clamp, ConstantId, Dtype, Form, Op, TrainingOp, ValueId, Window,
+};
 use poai_engine::execute::Constants;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,12 +63,28 @@ struct Linear {
 struct Attention {
     /// Queries, keys, values.
     operands: [Operand; 3],
-    /// The carriers that they are operands of.
-    carriers: [ValueId; 3],
+    /// The values whose gradients are theirs: the carriers, or the operands
+    /// themselves.
+    sources: [ValueId; 3],
     weights: ValueId,
     heads: u32,
     /// The multiplier of scores: 2^12 over the root of a head's width.
     multiplier: i32,
+    y: ValueId,
+}
+
+/// Columns times γ, plus β.
+#[derive(Clone, Copy, Debug)]
+struct Affine {
+    x: ValueId,
+    /// The fraction of x.
+    fraction: i32,
+    gamma: ParameterId,
+    /// γ in each row.
+    gammas: ValueId,
+    beta: ParameterId,
+    /// A 0 for each row: the ids with which all rows read one.
+    zeros: ValueId,
     y: ValueId,
 }
 
@@ -74,6 +102,20 @@ enum Note {
         x: ValueId,
         y: ValueId,
     },
+    /// A function of one number, with its derivative's table.
+    Gate {
+        derivative: ConstantId,
+        index_shift: u8,
+        x: ValueId,
+        y: ValueId,
+    },
+    /// Entries that a mask keeps.
+    Dropout {
+        table: ConstantId,
+        mask: ValueId,
+        x: ValueId,
+        y: ValueId,
+    },
     Unfold {
         window: Window,
         x: ValueId,
@@ -84,13 +126,36 @@ enum Note {
         x: ValueId,
         y: ValueId,
     },
+    /// The means of squares of pixels.
+    AveragePool {
+        window: Window,
+        x: ValueId,
+        y: ValueId,
+    },
+    /// The mean of an item's rows.
+    MeanPool {
+        x: ValueId,
+        y: ValueId,
+    },
     Reshape {
         x: ValueId,
         y: ValueId,
     },
-    /// A normalised operand of a residual stream.
+    /// A normalised residual stream.
     Normalise {
         centre: bool,
+        x: ValueId,
+        y: ValueId,
+    },
+    /// Columns times γ, plus β.
+    Affine(Affine),
+    /// Columns of one value as several values.
+    Split {
+        x: ValueId,
+        parts: Vec<ValueId>,
+    },
+    /// The same numbers with another fraction or type.
+    Same {
         x: ValueId,
         y: ValueId,
     },
@@ -116,6 +181,8 @@ pub(crate) struct Parameter {
     pub(crate) state: ValueId,
     /// The fraction of its gradient.
     pub(crate) gradient_fraction: i32,
+    /// Whether it is trained.
+    pub(crate) trained: bool,
 }
 
 /// The tape.
@@ -136,9 +203,12 @@ pub(crate) struct Tape {
     random: (ValueId, ValueId),
     streams: Box<dyn Iterator<Item = u32>>,
     names: BTreeMap<&'static str, usize>,
-    tables: BTreeMap<&'static str, poai_core::program::ConstantId>,
-    /// The numbers of norms, by their columns.
-    affine: BTreeMap<u32, poai_core::program::ConstantId>,
+    tables: BTreeMap<String, ConstantId>,
+    /// The numbers of norms, by their columns and shift.
+    affine: BTreeMap<u32, ConstantId>,
+    pub(crate) exponents: Exponents,
+    /// A 0 for each row, for values of a number of rows an item.
+    zeros: BTreeMap<u32, ValueId>,
 }
 
 impl Tape {
@@ -148,6 +218,7 @@ impl Tape {
         parameters: Vec<Parameter>,
         random: (ValueId, ValueId),
         streams: Box<dyn Iterator<Item = u32>>,
+        exponents: Exponents,
     ) -> Tape {
         Tape {
             builder,
@@ -165,6 +236,8 @@ impl Tape {
             names: BTreeMap::new(),
             tables: BTreeMap::new(),
             affine: BTreeMap::new(),
+            exponents,
+            zeros: BTreeMap::new(),
         }
     }
 
@@ -200,36 +273,27 @@ impl Tape {
     /// A constant of one column, added once under its name.
     pub(crate) fn table(
         &mut self,
-        name: &'static str,
+        name: &str,
         dtype: Dtype,
         entries: &[i32],
-    ) -> Result<poai_core::program::ConstantId, LayersError> {
+    ) -> Result<ConstantId, LayersError> {
+        self.sized(name, (entries.len(), 1), dtype, entries)
+    }
+
+    /// A constant of rows and columns, added once under its name.
+    fn sized(
+        &mut self,
+        name: &str,
+        size: (usize, usize),
+        dtype: Dtype,
+        entries: &[i32],
+    ) -> Result<ConstantId, LayersError> {
         if let Some(id) = self.tables.get(name) {
             return Ok(*id);
         }
-        let size = (entries.len(), 1);
         let id = self.constants.add(&mut self.builder, name, size, dtype, entries)?;
-        self.tables.insert(name, id);
+        self.tables.insert(name.into(), id);
         Ok(id)
-    }
-
-    /// An operand of a carrier with one exponent for all its entries.
-    ///
-    /// Gradients are rounded stochastically, everything else to the nearest.
-    fn quantise(&mut self, x: Carrier, stochastic: bool) -> Result<Operand, LayersError> {
-        let scales = self.step(Op::RowScale, &[x.value])?;
-        let exponent = self.train(TrainingOp::Exponent { per_row: false }, &[scales])?;
-        let (stream, inputs) = if stochastic {
-            let next = self.streams.next();
-            let stream = next.ok_or(LayersError::Internal("a step without a stream"))?;
-            (Some(stream), vec![x.value, exponent, self.random.0, self.random.1])
-        } else {
-            (None, vec![x.value, exponent])
-        };
-        let shift = Shift::new(0, &[Sign::Plus]);
-        let op = TrainingOp::Rescale { shift, stream, multiplier: 1, clamp: OPERAND };
-        let value = self.train(op, &inputs)?;
-        Ok(Operand { value, fraction: x.fraction, exponent: Some(exponent) })
     }
 
     /// The operand of a parameter, made once.
@@ -239,9 +303,15 @@ impl Tape {
         }
         let state = self.parameters[id.0].state;
         let x = Carrier { value: state, fraction: crate::numbers::WEIGHT };
-        let operand = self.quantise(x, false)?;
+        let operand = self.quantise(x, exponents::Role::Weight)?;
         self.operands.insert(id, operand);
         Ok(operand)
+    }
+
+    /// The state of a parameter that is not trained, after the iteration.
+    pub(crate) fn keep(&mut self, id: ParameterId) -> Result<ValueId, LayersError> {
+        let state = self.parameters[id.0].state;
+        self.step(Op::Requantise { multiplier: 1, shift: 0, clamp: FULL }, &[state])
     }
 
     /// The transpose of a whole value, made once.
@@ -261,17 +331,32 @@ impl Tape {
         b: Operand,
         bias: Option<ValueId>,
         fraction: i32,
-        clamp: poai_core::program::Clamp,
+        clamp: Clamp,
     ) -> Result<ValueId, LayersError> {
         let (shift, exponents) = shift_to(&[a, b], fraction);
+        self.scaled(a, b, bias.map(|bias| (bias, fraction)), shift, &exponents, clamp)
+    }
+
+    /// A product of operands with a shift. A bias comes with the fraction that it
+    /// takes on, without exponents.
+    fn scaled(
+        &mut self,
+        a: Operand,
+        b: Operand,
+        bias: Option<(ValueId, i32)>,
+        shift: Shift,
+        exponents: &[ValueId],
+        clamp: Clamp,
+    ) -> Result<ValueId, LayersError> {
         let bias_shift = match bias {
-            Some(_) => u8::try_from(crate::numbers::WEIGHT - fraction)
+            Some((_, fraction)) => u8::try_from(crate::numbers::WEIGHT - fraction)
                 .map_err(|_| LayersError::Internal("a bias of too few bits"))?,
             None => 0,
         };
+        let bias = bias.map(|(bias, _)| bias);
         let op = TrainingOp::ScaledProduct { shift, bias: bias.is_some(), bias_shift, clamp };
         let inputs: Vec<ValueId> =
-            [a.value, b.value].into_iter().chain(bias).chain(exponents).collect();
+            [a.value, b.value].into_iter().chain(bias).chain(exponents.to_vec()).collect();
         self.train(op, &inputs)
     }
 

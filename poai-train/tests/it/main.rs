@@ -3,4 +3,5 @@
 
 mod checkpoints;
 mod data;
+mod kinds;
 mod runs;

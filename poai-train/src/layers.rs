@@ -281,6 +281,19 @@ impl Layers {
             .layer(norm)
     }
 
+    /// As [`Layers::encoder_layer`], but not trained, except for adapters of a
+    /// rank in the feed-forward network.
+    pub fn adapted_encoder_layer(self, heads: u32, hidden: u32, width: u32, rank: u32) -> Layers {
+        let linear = |outputs| TrainLayer::Adapted { outputs, bias: true, rank };
+        let norm = || TrainLayer::Norm { centre: true, affine: true };
+        let attention = TrainLayer::Attention { heads, causal: false, bias: true, joined: false };
+        let attention = TrainLayer::Residual(vec![attention]);
+        let network = vec![linear(hidden), TrainLayer::Gelu, linear(width)];
+        self.layer(TrainLayer::Frozen(vec![attention, norm()]))
+            .layer(TrainLayer::Residual(network))
+            .layer(TrainLayer::Frozen(vec![norm()]))
+    }
+
     /// The loss.
     pub fn loss(&self) -> TrainLoss {
         self.loss

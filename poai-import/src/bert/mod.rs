@@ -100,6 +100,14 @@ impl Encoder {
         self.head.columns(self.config.hidden)
     }
 
+    /// The float tensors of layer `index`, by name and row by row, weights as
+    /// outputs×inputs: query, key, value, output, up and down, each with its
+    /// "… bias"; "attention gamma" and "attention beta" of the norm after attention;
+    /// "gamma" and "beta" of the last norm. `None` if there is no such layer.
+    pub fn layer(&self, index: usize) -> Option<Vec<(&'static str, Vec<f32>)>> {
+        Some(self.weights.layers.get(index)?.named())
+    }
+
     /// Refuses sequences that the encoder does not support. A run of the integer
     /// network does not know why a token is wrong.
     ///

@@ -32,6 +32,29 @@ pub(super) struct Layer {
     pub(super) norm: Norm,
 }
 
+impl Layer {
+    /// The tensors by name, each row by row. A bias, γ or β follows its weights.
+    pub(super) fn named(&self) -> Vec<(&'static str, Vec<f32>)> {
+        let dense = |names: [&'static str; 2], dense: &Dense| {
+            [(names[0], dense.weights.iter().copied().collect()), (names[1], dense.bias.clone())]
+        };
+        let norm = |names: [&'static str; 2], norm: &Norm| {
+            [(names[0], norm.gamma.clone()), (names[1], norm.beta.clone())]
+        };
+        let all = [
+            dense(["query", "query bias"], &self.query),
+            dense(["key", "key bias"], &self.key),
+            dense(["value", "value bias"], &self.value),
+            dense(["output", "output bias"], &self.output),
+            norm(["attention gamma", "attention beta"], &self.attention_norm),
+            dense(["up", "up bias"], &self.up),
+            dense(["down", "down bias"], &self.down),
+            norm(["gamma", "beta"], &self.norm),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
 /// All tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {

@@ -6,8 +6,8 @@ use poai_engine::execute::Tensor;
 use poai_train::iteration::{Forward, StateStart};
 use poai_train::layers::TrainLoss;
 use poai_train::{
-    Dataset, Iteration, IterationOptions, Layers, LayersError, Optimiser, Source, TrainLayer,
-    TrainingRun, initial,
+    Dataset, InitialError, Iteration, IterationOptions, Layers, LayersError, Optimiser, Source,
+    TrainLayer, TrainingRun, initial,
 };
 use std::sync::Arc;
 
@@ -224,5 +224,34 @@ fn the_fused_profile_learns() {
         let found: Vec<i32> = kinds.map(|(_, tensor)| tensor.entries()[0]).collect();
         assert_eq!(found.len(), exponents);
         assert!(found.iter().all(|&exponent| (0..=26).contains(&exponent)), "{found:?}");
+    }
+}
+
+#[test]
+fn another_models_numbers_are_first_states() {
+    let layers = Layers::sequence(4, 8, 5)
+        .adapted_encoder_layer(2, 16, 8, 2)
+        .layer(TrainLayer::MeanPool)
+        .linear(2);
+    let options = options(&halves(&layers, 32), Optimiser::SGD, 0.1, 4);
+    let iteration = Iteration::new(&layers, &options).unwrap();
+    let given = |name: &str, numbers: &[f32]| {
+        poai_train::imported(&iteration, &[1; 32], &[(name.into(), numbers.to_vec())].into())
+    };
+    let states = given("gamma1", &[0.5, -2.0, 0.0, 127.9, 1.0, 1.0, 1.0, 1.0]).unwrap();
+    for (state, tensor) in iteration.states().iter().zip(&states) {
+        if state.parameter == "gamma1" {
+            assert_eq!(tensor.entries()[..3], [1 << 23, -(2 << 24), 0]);
+        }
+    }
+    let plain = initial(&iteration, &[1; 32]).unwrap();
+    assert_eq!(states.iter().zip(&plain).filter(|(a, b)| a != b).count(), 1);
+    assert_eq!(given("gamma9", &[1.0]), Err(InitialError::Name("gamma9".into())));
+    let wrong = InitialError::Length { parameter: "gamma1".into(), expected: 8, got: 1 };
+    assert_eq!(given("gamma1", &[1.0]), Err(wrong));
+    for bad in [128.0, f32::INFINITY, f32::NAN] {
+        let mut numbers = [1.0; 8];
+        numbers[5] = bad;
+        assert!(matches!(given("gamma1", &numbers), Err(InitialError::Range { at: 5, .. })));
     }
 }

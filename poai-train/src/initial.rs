@@ -41,7 +41,7 @@ pub enum InitialError {
         /// The numbers.
         got: usize,
     },
-    /// A number is none that a state can hold.
+    /// A number does not fit a state.
     #[error("{parameter}: expected finite numbers below 128, got {got} at {at}; scale the model")]
     Range {
         /// The parameter.

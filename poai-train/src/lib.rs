@@ -24,6 +24,7 @@ pub mod layers;
 pub mod numbers;
 pub mod optimiser;
 pub mod run;
+mod schedule;
 mod tape;
 
 pub use commit::{CommitError, Committer, JobParameters, Lie, WatchError, Watcher};
@@ -34,3 +35,4 @@ pub use iteration::{Iteration, IterationOptions, Source};
 pub use layers::{Layers, TrainLayer, TrainLoss};
 pub use optimiser::Optimiser;
 pub use run::{TrainError, TrainingRun};
+pub use schedule::Schedule;

@@ -137,7 +137,7 @@ impl Iteration {
         Iteration::build(&plan, options, Box::new(0..), Some(exponents.count()))
     }
 
-    /// Builds the iteration, with exponents as so many states.
+    /// Builds the iteration, with this number of exponents as states.
     fn build(
         plan: &Plan,
         options: &IterationOptions,

@@ -14,6 +14,7 @@ use poai_engine::execute::{
     Device, Inputs, MinedStep, RunError, RunOptions, Session, SharedInput, Tensor, TensorError,
     Trace,
 };
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Why a run cannot start or go on.
@@ -141,6 +142,24 @@ impl TrainingRun {
     /// [`TrainError`]. The states stay as they were.
     pub fn trace(&mut self) -> Result<IterationReport, TrainError> {
         self.step_with(&RunOptions::new(), true)
+    }
+
+    /// Runs iterations, untraced, until all are done or the caller breaks: to
+    /// show progress, to save, or to stop early.
+    ///
+    /// # Errors
+    /// [`TrainError`] of the iteration that failed. The states are those before it.
+    pub fn train(
+        &mut self,
+        mut after: impl FnMut(&TrainingRun, &IterationReport) -> Result<ControlFlow<()>, TrainError>,
+    ) -> Result<(), TrainError> {
+        while self.t < self.total {
+            let report = self.step()?;
+            if after(self, &report)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the next iteration with options, traced or not.

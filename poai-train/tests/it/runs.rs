@@ -4,9 +4,10 @@ use poai_engine::backend::cpu::Cpu;
 use poai_engine::execute::Tensor;
 use poai_train::iteration::Forward;
 use poai_train::{
-    Dataset, Iteration, IterationOptions, Layers, LayersError, Optimiser, Source, TrainError,
-    TrainingRun, initial,
+    Dataset, Iteration, IterationOptions, Layers, LayersError, Optimiser, Schedule, Source,
+    TrainError, TrainingRun, initial,
 };
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Points in four columns, and whether the first is above the second.
@@ -125,4 +126,35 @@ fn layers_that_do_not_fit_are_named() {
         let refused = Iteration::new(&layers(), &options(decay, batch));
         assert!(matches!(refused, Err(LayersError::Option { .. })), "{decay}, {batch}");
     }
+}
+
+#[test]
+fn a_run_stops_early_and_goes_on() {
+    let mut whole = run(Optimiser::SGD, 10, 1, 1);
+    finish(&mut whole);
+    let mut stopped = run(Optimiser::SGD, 10, 1, 1);
+    let until = |t: u32| {
+        move |_: &TrainingRun, report: &poai_train::run::IterationReport| {
+            Ok(if report.t == t { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        }
+    };
+    stopped.train(until(3)).unwrap();
+    assert_eq!(stopped.done(), 4);
+    stopped.train(until(99)).unwrap();
+    assert_eq!(stopped.done(), 10);
+    assert_eq!(states(&whole), states(&stopped));
+    let failed = run(Optimiser::SGD, 10, 1, 1).train(|run, _| Err(TrainError::Done(run.total())));
+    assert!(matches!(failed, Err(TrainError::Done(10))));
+}
+
+#[test]
+fn schedules_begin_and_end_as_they_say() {
+    let ends = |schedule: Schedule| [0, 4, 7].map(|t| (schedule.part(t, 8) * 1e4).round() as i32);
+    assert_eq!(ends(Schedule::Constant), [10_000; 3]);
+    assert_eq!(ends(Schedule::Linear), [10_000, 5_000, 1_250]);
+    // Half a cosine: (1 + cos(π·t/8))/2.
+    assert_eq!(ends(Schedule::Cosine), [10_000, 5_000, 381]);
+    assert_eq!(ends(Schedule::Warm { iterations: 4 }), [2_500, 10_000, 1_464]);
+    let rates = Schedule::Constant.rates(&Optimiser::SGD, 0.5, 3, 16);
+    assert_eq!(rates, [Optimiser::SGD.rate(0.5, 0, 16); 3]);
 }

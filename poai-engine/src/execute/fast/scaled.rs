@@ -23,12 +23,19 @@ const T: usize = Params::CONSENSUS.tile();
 /// of fewer than 2^17 products are below 2^29.
 const NARROW_MAX: i64 = 29;
 
+/// The largest magnitude of a bias whose sum with a shifted sum fits 32 bits.
+const CALM_MAX: u64 = 1 << 30;
+
 /// What scales a tile.
 struct Scale<'a> {
     /// The shift of each row.
     shifts: &'a [i64],
     /// The shifted bias of each column.
     biases: &'a [i64; T],
+    /// Whether no column has a bias.
+    plain: bool,
+    /// Whether all biases are at most [`CALM_MAX`].
+    calm: bool,
     clamp: Clamp,
 }
 
@@ -62,6 +69,7 @@ pub(in crate::execute) fn scaled_product(
             *bias = rsh(entry.into(), *bias_shift);
         }
     }
+    let calm = biases.as_flattened().iter().all(|bias| bias.unsigned_abs() <= CALM_MAX);
     let first = if *bias { 3 } else { 2 };
     let shift_of = |row: u32| row_shift(&task.slots, &task.local, shift, first, row);
     let shifts: Result<Vec<i64>, _> = (0..extent.rows).map(shift_of).collect();
@@ -75,7 +83,7 @@ pub(in crate::execute) fn scaled_product(
         // Tiles of padding alone have no strip or no columns.
         let (Some(strip), Some(biases)) = (strips.get(row), biases.get(column)) else { return };
         let (Some(sums), Some(shifts)) = (sums.as_array(), shifts.get(row * T..)) else { return };
-        let how = Scale { shifts, biases, clamp: *clamp };
+        let how = Scale { shifts, biases, plain: !*bias, calm, clamp: *clamp };
         let place = Place { row_bytes, column: column * T, width: T.min(columns - column * T) };
         let mut strip = strip.lock().unwrap_or_else(PoisonError::into_inner);
         match clamp.dtype {
@@ -104,14 +112,24 @@ vectorise! {
 /// Scales a tile into its place.
 #[inline(always)]
 fn scale<E: Entry>(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &mut [u8]) {
+    let Clamp { min, max, .. } = how.clamp;
     let rows = strip.chunks_exact_mut(place.row_bytes).zip(sums.as_chunks::<T>().0);
     for ((bytes, sums), &p) in rows.zip(how.shifts) {
         let mut v = [0; T];
-        if (0..=NARROW_MAX).contains(&p) {
+        if how.calm && (0..=NARROW_MAX).contains(&p) {
             let half = (1i32 << p) >> 1;
             for i in 0..T {
-                let shifted = sums[i].wrapping_add(half) >> p;
-                v[i] = clamp(i64::from(shifted) + how.biases[i], &how.clamp);
+                // Exact: a calm bias fits 32 bits.
+                let shifted = (sums[i].wrapping_add(half) >> p).wrapping_add(how.biases[i] as i32);
+                v[i] = shifted.max(min).min(max);
+            }
+        } else if how.plain && (-31..0).contains(&p) {
+            let (least, most) = (i32::MIN >> -p, i32::MAX >> -p);
+            for i in 0..T {
+                // A sum whose shift exceeds 32 bits exceeds the range, too.
+                let shifted = (sums[i] << -p).max(min).min(max);
+                let shifted = if sums[i] > most { max } else { shifted };
+                v[i] = if sums[i] < least { min } else { shifted };
             }
         } else {
             for i in 0..T {
@@ -120,8 +138,13 @@ fn scale<E: Entry>(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &
             }
         }
         let to = &mut E::of_mut(bytes)[place.column..];
-        for (to, &v) in to.iter_mut().zip(&v).take(place.width) {
-            *to = E::write(v);
+        match to.first_chunk_mut::<T>().filter(|_| place.width == T) {
+            Some(to) => *to = v.map(E::write),
+            None => {
+                for (to, &v) in to.iter_mut().zip(&v).take(place.width) {
+                    *to = E::write(v);
+                }
+            }
         }
     }
 }

@@ -32,10 +32,16 @@ fn round(x: i64, p: i64, addend: i64) -> i64 {
     x.saturating_add(addend) >> p
 }
 
+/// Computes x·2^p, saturated, for p in 0..=62.
 #[inline(always)]
 fn left(x: i64, p: i64) -> i64 {
-    let shifted = i128::from(x) << p;
-    shifted.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    if x > i64::MAX >> p {
+        i64::MAX
+    } else if x < i64::MIN >> p {
+        i64::MIN
+    } else {
+        x << p
+    }
 }
 
 /// Rounds `x/n` to the nearest integer, halves up, for n > 0.

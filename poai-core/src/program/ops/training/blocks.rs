@@ -1,6 +1,6 @@
 //! Attention in training: its products, its weights and their gradients.
 
-use super::arithmetic::{rdiv, row_shift, shift};
+use super::arithmetic::{rdiv, row_shift};
 use super::loops;
 use crate::program::TrainingOp;
 use crate::program::ops::arithmetic::{clamp, rdiv as rdiv64, rsh};
@@ -80,9 +80,7 @@ pub(super) fn product(
     }
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         let p = row_shift(source, local, by, 2, row)?;
-        for sum in out {
-            *sum = clamp(shift(i64::from(*sum) * i64::from(*multiplier), p), to);
-        }
+        loops::scale(out, *multiplier, p, to);
     }
     Ok(())
 }

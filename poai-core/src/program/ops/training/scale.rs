@@ -73,10 +73,11 @@ pub(super) fn rescale(
         let p = row_shift(source, local, by, 1, row)?;
         source.read_from(0, row, region.columns.start, out)?;
         match &mut random {
-            Some(random) => {
+            // A shift to the left rounds nothing.
+            Some(random) if p > 0 => {
                 loops::scale_randomly(out, multiplier, p, &random.row(row)[first..], to);
             }
-            None => loops::scale(out, multiplier, p, to),
+            _ => loops::scale(out, multiplier, p, to),
         }
     }
     Ok(())

@@ -5,8 +5,10 @@ use super::error::RunError;
 use super::fast;
 use super::task::{Scratch, Task, columns, scatter};
 use super::tensor::{Tensor, rows_operand};
+use core::ops::Range;
 use poai_core::params::K_END;
 use poai_core::program::TrainingOp;
+use poai_core::program::tensor::Rows;
 use poai_core::program::training::BlockKind;
 use poai_core::puzzle::statement::Side;
 
@@ -46,13 +48,7 @@ impl Task<'_> {
         let product = |a: &[i8], b: &[i8], k: usize, sums: &mut [i32]| {
             device.product_small(a, b, k, sums)?;
             if offset != 0 {
-                let totals = b.chunks_exact(k).map(|b| b.iter().map(|&b| i32::from(b)).sum());
-                let totals: Vec<i32> = totals.collect();
-                for sums in sums.chunks_exact_mut(totals.len()) {
-                    for (sum, total) in sums.iter_mut().zip(&totals) {
-                        *sum += offset * total;
-                    }
-                }
+                fast::add_offset(sums, b, k, offset);
             }
             Ok::<_, RunError>(())
         };
@@ -72,15 +68,13 @@ impl Task<'_> {
                     let item = first / rows;
                     sums.resize(rows * all, 0);
                     own.resize(rows * width, 0);
-                    let (mut weights, mut values) = (vec![], vec![]);
                     for head in 0..heads {
-                        columns(a, (item * heads + head) * rows, rows, 0, rows, &mut weights);
-                        columns(b, item * rows, rows, head * width, width, &mut values);
+                        let first = (item * heads + head) * rows;
                         match kind {
-                            BlockKind::MixBack => transposed(&weights, rows, left),
-                            _ => left.clone_from(&weights),
+                            BlockKind::MixBack => turned(a, first, rows, 0..rows, left),
+                            _ => columns(a, first, rows, 0, rows, left),
                         }
-                        transposed(&values, width, right);
+                        turned(b, item * rows, rows, head * width..(head + 1) * width, right);
                         product(left, right, rows, own)?;
                         scatter(own, width, sums, all, head * width);
                     }
@@ -91,13 +85,10 @@ impl Task<'_> {
     }
 }
 
-/// The transpose of a dense matrix with `columns` columns.
-fn transposed(from: &[i8], columns: usize, to: &mut Vec<i8>) {
-    let rows = from.len() / columns;
-    to.resize(from.len(), 0);
-    for (row, from) in from.chunks_exact(columns).enumerate() {
-        for (to, &entry) in to.iter_mut().skip(row).step_by(rows).zip(from) {
-            *to = entry;
-        }
-    }
+/// Some columns of some rows of an i8 tensor as dense rows.
+fn turned(from: &Rows<'_>, row: usize, rows: usize, columns: Range<usize>, to: &mut Vec<i8>) {
+    let row_bytes = from.extent.row_bytes();
+    to.resize(rows * columns.len(), 0);
+    let from = &from.bytes[row * row_bytes..][..rows * row_bytes];
+    fast::columns_to_rows(from, row_bytes, columns, bytemuck::cast_slice_mut(to), rows);
 }

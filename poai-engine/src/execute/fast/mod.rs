@@ -23,7 +23,8 @@ mod transpose;
 pub(super) use attention::{context, weights};
 pub(super) use linear::linear;
 pub(super) use scaled::scaled_product;
-pub(super) use training::training_rows;
+pub(super) use training::{add_offset, training_rows};
+pub(super) use transpose::columns_to_rows;
 
 use super::error::RunError;
 use super::task::Task;

@@ -1,16 +1,21 @@
-//! Transposes of 8-bit entries, eight by eight.
+//! Transposes of 8-bit entries, 64 by 64.
 
 use super::super::error::RunError;
 use super::super::task::Task;
 use super::super::tensor::Tensor;
+use super::vectorise;
+use core::ops::Range;
 use poai_core::program::Op;
 use rayon::prelude::*;
 
-/// Rows and columns of a block.
-const SIDE: usize = 8;
+/// Rows and columns of a block: the bytes of a line of a cache.
+const SIDE: usize = 64;
 
-/// Rows of the output that a task writes.
-const ROWS: usize = 8 * SIDE;
+/// The words of a block's row.
+const WORDS: usize = SIDE / 8;
+
+/// A block, row by row.
+type Block = [[u8; SIDE]; SIDE];
 
 /// Transposes every item of an i8 tensor, or the whole tensor.
 pub(super) fn transpose(task: &Task<'_>, output: &mut Tensor) -> Result<(), RunError> {
@@ -25,56 +30,87 @@ pub(super) fn transpose(task: &Task<'_>, output: &mut Tensor) -> Result<(), RunE
     let used = task.local.output.rows as usize * to_bytes;
     let items = output.bytes_mut()[..used].par_chunks_mut(rows * to_bytes).enumerate();
     let parts = items.flat_map(|(item, bytes)| {
-        let parts = bytes.par_chunks_mut(ROWS * to_bytes).enumerate();
+        let parts = bytes.par_chunks_mut(SIDE * to_bytes).enumerate();
         parts.map(move |(part, bytes)| (item, part, bytes))
     });
     parts.for_each(|(item, part, bytes)| {
         let from = &x.bytes[item * columns * from_bytes..][..columns * from_bytes];
-        for (band, to) in bytes.chunks_mut(SIDE * to_bytes).enumerate() {
-            let first = part * ROWS + band * SIDE;
-            transpose_band(from, from_bytes, first, to, to_bytes);
-        }
+        let width = bytes.len() / to_bytes;
+        columns_to_rows(from, from_bytes, part * SIDE..part * SIDE + width, bytes, to_bytes);
     });
     Ok(())
 }
 
-/// Turns up to eight columns of an item, from `first` on, into rows.
-fn transpose_band(from: &[u8], from_bytes: usize, first: usize, to: &mut [u8], to_bytes: usize) {
-    let height = to.len() / to_bytes;
-    for (row, from) in (0..).step_by(SIDE).zip(from.chunks(SIDE * from_bytes)) {
-        let width = from.len() / from_bytes;
-        let mut block = [0; SIDE];
-        for (word, from) in block.iter_mut().zip(from.chunks_exact(from_bytes)) {
-            *word = load(&from[first..][..height]);
-        }
-        for (word, to) in transposed(block).into_iter().zip(to.chunks_exact_mut(to_bytes)) {
-            to[row..][..width].copy_from_slice(&word.to_le_bytes()[..width]);
+/// Turns some columns of bytes with rows of `from_bytes` into rows of `to_bytes`.
+///
+/// Bytes of a row of the output beyond the number of rows stay as they are.
+pub(in crate::execute) fn columns_to_rows(
+    from: &[u8],
+    from_bytes: usize,
+    columns: Range<usize>,
+    to: &mut [u8],
+    to_bytes: usize,
+) {
+    let (mut block, mut turned) = ([[0; SIDE]; SIDE], [[0; SIDE]; SIDE]);
+    for (band, to) in to.chunks_mut(SIDE * to_bytes).enumerate() {
+        let first = columns.start + band * SIDE;
+        let width = SIDE.min(columns.end.saturating_sub(first));
+        for (at, from) in (0..).step_by(SIDE).zip(from.chunks(SIDE * from_bytes)) {
+            let height = from.len() / from_bytes;
+            for (row, from) in block.iter_mut().zip(from.chunks_exact(from_bytes)) {
+                copy(&mut row[..width], &from[first..][..width]);
+            }
+            transpose_block(&block, &mut turned);
+            for (row, to) in turned.iter().zip(to.chunks_exact_mut(to_bytes)).take(width) {
+                copy(&mut to[at..][..height], &row[..height]);
+            }
         }
     }
 }
 
-/// Up to eight bytes as a word.
-fn load(bytes: &[u8]) -> u64 {
-    match bytes.as_array() {
-        Some(&whole) => u64::from_le_bytes(whole),
-        None => bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+/// Copies bytes of equal number. A copy of a whole row takes no call.
+fn copy(to: &mut [u8], from: &[u8]) {
+    match (to.as_mut_array::<SIDE>(), from.as_array::<SIDE>()) {
+        (Some(to), Some(from)) => *to = *from,
+        _ => to.copy_from_slice(from),
     }
 }
 
-/// Exchanges rows and columns of eight words of eight bytes: halves, then
-/// quarters, then single bytes.
-fn transposed(mut block: [u64; SIDE]) -> [u64; SIDE] {
-    for (distance, mask) in
-        [(4, 0x0000_0000_ffff_ffff), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)]
-    {
-        let bits = 8 * distance;
-        for row in (0..SIDE).filter(|row| row & distance == 0) {
-            let (low, high) = (block[row], block[row + distance]);
-            block[row] = (low & mask) | ((high & mask) << bits);
-            block[row + distance] = ((low >> bits) & mask) | (high & !mask);
+vectorise! {
+    /// Exchanges rows and columns of a block.
+    ///
+    /// Eight rows at a time: each word of eight bytes is a row of an 8×8 block. Halves,
+    /// then quarters, then single bytes change places, in all words at once.
+    fn transpose_block(from: &Block, to: &mut Block) {
+        for (band, from) in from.as_chunks::<8>().0.iter().enumerate() {
+            let mut rows = [[0u64; WORDS]; 8];
+            for (words, from) in rows.iter_mut().zip(from) {
+                for (word, bytes) in words.iter_mut().zip(from.as_chunks::<8>().0) {
+                    *word = u64::from_le_bytes(*bytes);
+                }
+            }
+            for (distance, mask) in
+                [(4, 0x0000_0000_ffff_ffff), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)]
+            {
+                let bits = 8 * distance;
+                for row in 0..8 {
+                    if row & distance != 0 {
+                        continue;
+                    }
+                    for at in 0..WORDS {
+                        let (low, high): (u64, u64) = (rows[row][at], rows[row + distance][at]);
+                        rows[row][at] = (low & mask) | ((high & mask) << bits);
+                        rows[row + distance][at] = ((low >> bits) & mask) | (high & !mask);
+                    }
+                }
+            }
+            for (offset, words) in rows.iter().enumerate() {
+                for (word, to) in words.iter().zip(to[offset..].iter_mut().step_by(8)) {
+                    to[8 * band..][..8].copy_from_slice(&word.to_le_bytes());
+                }
+            }
         }
     }
-    block
 }
 
 #[cfg(test)]
@@ -82,15 +118,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_become_columns() {
-        let block: [[u8; SIDE]; SIDE] =
-            core::array::from_fn(|row| core::array::from_fn(|column| (8 * row + column) as u8));
-        let words = transposed(block.map(u64::from_le_bytes)).map(u64::to_le_bytes);
-        for (row, word) in words.iter().enumerate() {
-            for (column, &byte) in word.iter().enumerate() {
-                assert_eq!(usize::from(byte), 8 * column + row);
+    fn columns_become_rows() {
+        for (rows, stride, columns, to_bytes) in
+            [(64, 64, 0..64, 64), (1, 1, 0..1, 1), (63, 70, 3..68, 65), (130, 200, 65..200, 192)]
+        {
+            let from: Vec<u8> = (0..rows * stride).map(|at| (at * 7 + at / 251) as u8).collect();
+            let mut to = vec![0xff; columns.len() * to_bytes];
+            columns_to_rows(&from, stride, columns.clone(), &mut to, to_bytes);
+            for (column, to) in columns.clone().zip(to.chunks_exact(to_bytes)) {
+                for (row, &byte) in to.iter().enumerate() {
+                    let expected = if row < rows { from[row * stride + column] } else { 0xff };
+                    assert_eq!(byte, expected, "{rows} rows, {columns:?}: {row}, {column}");
+                }
             }
         }
-        assert_eq!(load(&[1, 2, 3]), 0x03_02_01);
     }
 }

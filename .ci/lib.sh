@@ -15,7 +15,8 @@ python="$target/ci-python/bin/python"
 export POAI_CI_TOOLS PATH="$POAI_CI_TOOLS/bin:$PATH"
 
 # The versions are pinned, so that a new release of a tool does not change a result. In the order in which lanes need them.
-tools=(cargo-public-api@0.52.0 cargo-hack@0.6.46 cargo-fuzz@0.13.2 cargo-deny@0.20.2)
+# Those in scripts/requirements-tools.txt come as wheels, of the same versions.
+tools=(cargo-public-api@0.52.0 cargo-hack@0.6.45 cargo-fuzz@0.13.2 cargo-deny@0.20.2)
 bare_targets=(thumbv7em-none-eabihf wasm32-unknown-unknown)
 arm=aarch64-unknown-linux-gnu
 

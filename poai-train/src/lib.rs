@@ -27,7 +27,9 @@ pub mod run;
 mod schedule;
 mod tape;
 
-pub use commit::{CommitError, Committer, JobParameters, Lie, WatchError, Watcher};
+pub use commit::{
+    ClaimsError, ClaimsFile, CommitError, Committer, JobParameters, Lie, WatchError, Watcher,
+};
 pub use dataset::{DataError, Dataset};
 pub use error::LayersError;
 pub use initial::{InitialError, imported, initial};

@@ -6,19 +6,23 @@
 //! the run, and [`Watcher`] finds the first lie of a segment.
 //!
 //! - [`mod@messages`]: the bytes of fraud proofs, answers and demands.
+//! - [`mod@stored`]: claims in a file, which survive a stop of the run.
 //! - [`mod@watch`]: re-execution by a watcher, which finds the first lie.
 //!
 //! The crate `poai-verify` checks all of these messages.
 
 mod audit;
 pub mod messages;
+pub mod stored;
 pub mod watch;
 
 pub use messages::SegmentMessages;
+pub use stored::{ClaimsError, ClaimsFile};
 pub use watch::{Claimed, Lie, WatchError, Watcher};
 
 use crate::dataset::Dataset;
 use crate::iteration::{Iteration, Source};
+use crate::run::TrainingRun;
 use poai_core::program::Program;
 use poai_core::puzzle::commitment::Tree;
 use poai_core::trace::header;
@@ -45,6 +49,16 @@ pub enum CommitError {
     /// A trace is not of the run's next iteration.
     #[error("expected a trace of iteration {t} of this run, got one with another {what}")]
     Trace {
+        /// The iteration.
+        t: u64,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A stored claim is not one of the run.
+    #[error(
+        "expected claim {t} of this run, got one with another {what}; resume from another copy"
+    )]
+    Claim {
         /// The iteration.
         t: u64,
         /// What differs.
@@ -139,6 +153,43 @@ impl Committer {
         let (program, claims) = (program.clone(), vec![]);
         let (chain, segments) = (ChainBuilder::new(), vec![]);
         Ok(Committer { program, training, job, claims, chain, segments })
+    }
+
+    /// A committer that goes on after the claims of a run's iterations so far.
+    ///
+    /// The claims chain from the job's first state to the run's state now. Whether
+    /// their traces are right is not checked: they are the prover's own.
+    ///
+    /// # Errors
+    /// [`CommitError::Claim`] names the first claim that is not the run's.
+    pub fn resumed(
+        run: &TrainingRun,
+        job: JobParameters,
+        claims: &[IterationClaim],
+    ) -> Result<Committer, CommitError> {
+        let mut committer = Committer::new(run.iteration().network().program(), job)?;
+        let differs = |t, what| Err(CommitError::Claim { t, what });
+        let (mut state, done) = (committer.job.parameters.first, u64::from(run.done()));
+        if claims.len() as u64 != done {
+            return differs(done.min(claims.len() as u64), "number: the run has done others");
+        }
+        for (t, claim) in (0..).zip(claims) {
+            if claim.t != t {
+                return differs(t, "number");
+            }
+            if claim.before != state {
+                return differs(t, "state before");
+            }
+            state = claim.after;
+            committer.chain.push(claim.leaf());
+            committer.claims.push(*claim);
+            committer.close_segment();
+        }
+        let own: Vec<Root> = run.states().map(|state| state.root()).collect();
+        match state == state_root(&own) {
+            true => Ok(committer),
+            false => differs(done.saturating_sub(1), "state after"),
+        }
     }
 
     /// Adds the claim of the next iteration's trace.

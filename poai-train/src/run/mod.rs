@@ -204,6 +204,27 @@ impl TrainingRun {
         Ok(IterationReport { t, loss, mined, trace })
     }
 
+    /// Goes to the state before iteration t, to execute iterations again.
+    ///
+    /// Losses of iterations that this run has not done are those of no answers.
+    ///
+    /// # Errors
+    /// [`TrainError::States`] or [`TrainError::Done`]. The run stays as it was.
+    pub fn restart_at(&mut self, t: u32, states: Vec<Arc<Tensor>>) -> Result<(), TrainError> {
+        let (expected, got) = (self.states.len(), states.len());
+        if expected != got {
+            return Err(TrainError::States { expected, got });
+        }
+        if t > self.total {
+            return Err(TrainError::Done(self.total));
+        }
+        self.states =
+            states.into_iter().map(|tensor| SharedInput { tensor, tree: None }).collect();
+        self.t = t;
+        self.history.resize(t as usize, Loss::default());
+        Ok(())
+    }
+
     /// The inputs of the next iteration, in the program's order.
     fn inputs(&self) -> Result<Vec<SharedInput>, TrainError> {
         // Exact: at most 2^24 iterations.

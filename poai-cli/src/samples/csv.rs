@@ -9,8 +9,7 @@ use crate::terminal::quoted;
 pub fn parse(text: &str, columns: usize) -> Result<Numbers, Problem> {
     let lines = || text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let first = lines().next().map_or("", |(line, _)| line);
-    let separator = [';', '\t', ','].into_iter().find(|separator| first.contains(*separator));
-    let separator = separator.unwrap_or(',');
+    let separator = separator(first);
     let mut rest = lines().skip(1).flat_map(|(line, _)| split(line, separator));
     let header = match kind(first, separator) {
         First::Numbers => false,
@@ -52,6 +51,29 @@ pub fn parse(text: &str, columns: usize) -> Result<Numbers, Problem> {
         false => vec![],
     };
     Ok(Numbers { form: Form::Table, sizes: vec![count, columns], entries, warnings })
+}
+
+/// The fields of the first line that is not blank, without an empty one at its end.
+pub fn columns(bytes: &[u8]) -> usize {
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let first = lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    let mut fields = split(&first, separator(&first));
+    fields.pop_if(|last| last.trim().is_empty());
+    fields.len()
+}
+
+/// The numbers, from 1, of the lines that a table's rows stand in.
+pub fn lines(text: &str, rows: usize) -> Vec<usize> {
+    let full = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let full: Vec<usize> = full.map(|(_, number)| number).collect();
+    // The first line may be a header.
+    full[full.len().saturating_sub(rows)..].to_vec()
+}
+
+/// What separates the fields of a line.
+fn separator(line: &str) -> char {
+    [';', '\t', ','].into_iter().find(|separator| line.contains(*separator)).unwrap_or(',')
 }
 
 /// Writers of tables name columns 0, 1, 2 … if they have no other names.
@@ -170,6 +192,20 @@ mod tests {
         assert_eq!(warnings("0,1,3\n4,5,6\n"), 0);
         assert_eq!(warnings("0,1,2\n"), 0);
         assert_eq!(warnings("a,b,c\n4,5,6\n"), 0);
+    }
+
+    #[test]
+    fn columns_and_lines_are_counted() {
+        for (text, expected) in [
+            ("\n\na;b;c\n\n1;2;3;\n", (3, vec![5])),
+            ("1,2,3,\r\n\r\n4,5,6\n", (3, vec![1, 3])),
+            ("\"x, y\",z,w\n1,2,3", (3, vec![2])),
+            ("", (0, vec![])),
+        ] {
+            let columns = columns(text.as_bytes());
+            let rows = parse(text, columns).unwrap().sizes[0];
+            assert_eq!((columns, lines(text, rows)), expected, "{text:?}");
+        }
     }
 
     #[test]

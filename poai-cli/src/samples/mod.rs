@@ -3,6 +3,7 @@
 //!
 //! - `csv`, `json`, `npy`, `png`: one reader a form.
 //! - `layout`: the order of an image's entries.
+//! - `table`: rows of any width, for networks that are made to fit them.
 
 mod csv;
 mod json;
@@ -10,10 +11,12 @@ mod layout;
 mod npy;
 mod png;
 mod problem;
+mod table;
 
 pub use layout::Layout;
 use layout::Target;
 pub use problem::{Problem, SamplesError};
+pub use table::Table;
 
 use crate::failure::Failure;
 use crate::files;

@@ -44,7 +44,16 @@ pub fn parse(bytes: &[u8]) -> Result<Numbers, Problem> {
     let numbers = data.chunks_exact(width).enumerate().map(|(index, bytes)| {
         finite(number(bytes)).ok_or_else(|| {
             let got = number(bytes).to_string();
-            Problem::new("a finite number of f32", got).at(format!("entry {index}"))
+            let place = match sizes[..] {
+                [rows, _] if fortran => Some((index % rows, index / rows)),
+                [_, columns] => Some((index / columns, index % columns)),
+                _ => None,
+            };
+            let place = match place {
+                Some((row, column)) => format!("row {row}, column {column}, both from 0"),
+                None => format!("entry {index}"),
+            };
+            Problem::new("a finite number of f32", got).at(place)
         })
     });
     let entries = numbers.collect::<Result<Vec<f32>, Problem>>()?;
@@ -285,6 +294,10 @@ pub mod tests {
             (file("<f4", "False", "(4294967296, 4294967296)", &[]), "expected at most 268435456"),
             (file("<f4", "False", "(1,)", &f32::NAN.to_le_bytes()), "entry 0: expected a finite"),
             (file("<f8", "False", "(1,)", &1e300f64.to_le_bytes()), "entry 0: expected a finite"),
+            (
+                file("<f4", "False", "(2, 1)", &[1.0, f32::NAN].map(f32::to_le_bytes).concat()),
+                "row 1, column 0, both from 0: expected a finite",
+            ),
         ] {
             let error = parse(&bytes).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

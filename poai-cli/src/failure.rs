@@ -118,6 +118,8 @@ usage! {
     poai::operand::OperandError,
     poai::program::ProgramError,
     poai::program::RunShapeError,
+    poai::train::ClaimsError,
+    poai::train::CommitError,
     poai::train::DataError,
     poai::train::LayersError,
     poai::train::TrainError,
@@ -127,7 +129,9 @@ usage! {
 failed! {
     poai::prover::Defect,
     poai::prover::ProveError,
+    poai::train::WatchError,
     poai::verify::inference::DeploymentError,
+    poai::verify::train::RunCheckerError,
     serde_json::Error,
 }
 
@@ -172,4 +176,5 @@ verified! {
     poai::verify::VerifyError,
     poai::verify::inference::InferenceError,
     poai::verify::trace::TraceError,
+    poai::verify::train::TrainingError,
 }

@@ -13,11 +13,12 @@ use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
 use model::TextModel;
-use poai::execute::{Mining, RunOptions, Session};
-use poai::import::bert;
+use poai::execute::{Device, Mining, RunOptions, Session};
+use poai::import::bert::{self, LayerError};
 use poai::{Challenge, Difficulty, Keep, MineOptions};
 use report::{Best, Outcome};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The number of tokens, including padding, that are embedded at once.
@@ -67,17 +68,54 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let model = TextModel::load(&args.model, args.sequence.map(usize::from))?;
     let ids = model.tokens(&sentences)?;
 
+    let Prepared { session, report, unit } = prepare(&model, backend)?;
+    let mut outcome = Outcome::new(sentences, report, args.text.is_none());
+    outcome.of(&model, unit);
+    embed(args, &session, &ids, &mut outcome)?;
+    terminal::print(&if args.json { outcome.json().to_string() + "\n" } else { outcome.text() })
+}
+
+/// A quantised encoder on a backend.
+struct Prepared {
+    session: Session,
+    report: Vec<LayerError>,
+    /// The number in the output that represents 1.
+    unit: f64,
+}
+
+fn prepare(model: &TextModel, backend: Arc<dyn Device>) -> Result<Prepared, Failure> {
     let spinner = terminal::spinner("quantising the model", None);
     let calibration = model.tokens(&text::calibration())?;
     let quantised = model.encoder.quantise(&calibration, &bert::EncoderOptions::default())?;
     let (report, unit) = (quantised.report, quantised.unit);
     let session = quantised.network.on(backend)?;
     spinner.finish_and_clear();
+    Ok(Prepared { session, report, unit })
+}
 
-    let mut outcome = Outcome::new(sentences, report, args.text.is_none());
+/// The embeddings of sentences by the model in a directory, untraced and unmined.
+pub fn embeddings(
+    directory: &Path,
+    backend: Arc<dyn Device>,
+    sentences: &[String],
+) -> Result<Vec<Vec<f64>>, Failure> {
+    let model = TextModel::load(directory, None)?;
+    let ids = model.tokens(sentences)?;
+    let Prepared { session, unit, .. } = prepare(&model, backend)?;
+    let mut outcome = Outcome::new(sentences.to_vec(), vec![], false);
     outcome.of(&model, unit);
-    embed(args, &session, &ids, &mut outcome)?;
-    terminal::print(&if args.json { outcome.json().to_string() + "\n" } else { outcome.text() })
+    let bar = terminal::bar(sentences.len() as u64, "{pos}/{len} embeddings, {eta} left");
+    for batch in text::batches(&ids, BATCH_TOKENS) {
+        let own: Vec<Vec<u32>> = batch.iter().map(|&sentence| ids[sentence].clone()).collect();
+        let run = session.run(bert::inputs(&own)?)?;
+        let columns = run.output.extent().columns as usize;
+        for (&sentence, entries) in batch.iter().zip(run.output.entries().chunks_exact(columns)) {
+            outcome.embeddings[sentence] = outcome.embedding(entries);
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(outcome.embeddings)
 }
 
 /// Embeds all sentences, batch by batch.

@@ -1,53 +1,86 @@
-//! `poai train`: trains a network in exact integers, iteration by iteration.
+//! `poai train`: trains a network in exact integers, iteration by iteration, and
+//! commits to what it computes.
+//!
+//! - `task`: networks with their samples.
+//! - `setup`, `store`: what a run is made of, and its folder.
+//! - `replay`, `demonstration`: execution again, audits and lies.
+//! - `held`, `float`, `report`, `plot`: results.
 
-mod data;
+mod demonstration;
+mod float;
+mod held;
+mod plays;
 mod plot;
+mod replay;
 mod report;
+mod setup;
+mod store;
+mod task;
 
+use crate::arguments::example_challenge;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
-use data::Task;
+use demonstration::Verification;
+use float::Float;
 use indicatif::ProgressBar;
-use poai::Difficulty;
-
-use poai::MineOptions;
 use poai::execute::{Mining, RunOptions, Tensor};
 use poai::train::iteration::Forward;
-use poai::train::{Iteration, IterationOptions, Optimiser, Source, TrainingRun, initial};
-use report::Outcome;
+use poai::train::run::IterationReport;
+use poai::train::{Committer, Optimiser, TrainingRun};
+use poai::{Beacon, Difficulty, MineOptions};
+use replay::Snapshots;
+use report::{Commitments, Outcome, Work};
+use setup::Setup;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use store::Store;
+use task::Task;
 
-/// Train a network in exact integers: the same weights on every machine.
+/// Train a network in exact integers: the same weights on every machine, a commitment to every
+/// iteration, an audit, and the conviction of a lie.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// What is trained: a convolutional network on bundled digits, a perceptron
-    /// on rows of a CSV file, or a causal transformer on characters of a text.
+    /// What is trained.
     #[arg(long, value_enum, default_value_t = TaskName::Digits)]
     task: TaskName,
-    /// Samples: CSV whose last column is the label, from 0, or for
-    /// `--task text` a text in UTF-8.
+    /// Samples for `--task digits`: CSV, JSON or .npy, one sample a row, whose last column is the
+    /// label, an integer from 0. For `--task text`: a text in UTF-8. Every fifth sample is kept for
+    /// the test.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// The optimiser.
+    /// The labels of `--data`, if these are in a file of their own: CSV, JSON or .npy, one a row.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// The encoder's directory for `--task embed-head`, as `poai embed` takes it.
+    /// scripts/fetch-minilm.sh of the repository makes the default.
+    #[arg(long, value_name = "DIR", default_value = "target/minilm")]
+    model: PathBuf,
+    /// The optimiser; by default one that suits the task.
     #[arg(long, value_enum)]
     optimizer: Option<OptimiserName>,
     /// Passes over all samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
+    /// Iterations, instead of passes.
+    #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: Option<u32>,
     /// Samples of a batch.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
     /// The learning rate at the start. It falls to 0 along a cosine.
     #[arg(long, value_name = "RATE")]
     rate: Option<f64>,
-    /// The seed of initial weights, of the order of samples and of rounding.
+    /// The coefficient of weight decay, rounded to a power of two. Biases do not decay.
+    #[arg(long, value_name = "DECAY", default_value_t = 0.0)]
+    decay: f64,
+    /// The seed of initial weights, and with all else that the job fixes, of the order of samples
+    /// and of rounding.
     #[arg(long, value_name = "TEXT", default_value = "poai")]
     seed: String,
-    /// Write checkpoints, the plot and the report into this folder.
+    /// Write checkpoints, claims, the plot and the report into this folder, which has no run yet.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Go on from the checkpoint in this folder, with the options that made it.
@@ -56,6 +89,19 @@ pub struct Args {
     /// Iterations between two checkpoints.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
+    /// Train alone: commit to no iteration, and audit none. The weights stay the same.
+    #[arg(long)]
+    untraced: bool,
+    /// Iterations of a segment, which is posted and audited at once.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    segment: u32,
+    /// The beacon that draws the audit and the lie. By default the root of the run, which its
+    /// prover can grind: a chain takes another.
+    #[arg(long, value_name = "HEX", conflicts_with = "untraced")]
+    beacon: Option<Beacon>,
+    /// Plant no lie. Otherwise a watcher executes a part of the last segment again.
+    #[arg(long, conflicts_with = "untraced")]
+    no_lie: bool,
     #[command(flatten)]
     backend: BackendArgs,
     /// Print one JSON object instead of text.
@@ -66,10 +112,12 @@ pub struct Args {
 /// What `--task` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum TaskName {
-    /// A convolutional network on the bundled digits, or a perceptron on CSV.
+    /// A convolutional network on the bundled digits; with `--data`, a perceptron on its rows.
     Digits,
-    /// A causal transformer on characters.
+    /// A causal transformer on the characters of the bundled plays, or of `--data`.
     Text,
+    /// A linear layer on MiniLM's embeddings of the bundled plays: which play are some lines of?
+    EmbedHead,
 }
 
 /// What `--optimizer` names.
@@ -106,106 +154,138 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(list) = args.backend.list() {
         return terminal::print(&list);
     }
-    let task = match (args.task, &args.data) {
-        (TaskName::Text, Some(path)) => data::text(path)?,
-        (TaskName::Text, None) => {
-            return Err(Failure::usage("--task text: expected a text, got none; add --data FILE"));
-        }
-        (TaskName::Digits, Some(path)) => data::csv(path)?,
-        (TaskName::Digits, None) => data::digits()?,
-    };
-    let (mut training, forward) = start(args, &task)?;
-    let folder = args.resume.as_ref().or(args.out.as_ref());
-    if let Some(folder) = &args.resume {
-        training.resume(folder).map_err(poai::train::TrainError::from)?;
-    }
-    let resumed = training.done();
-    let mining = Mining {
-        challenge: crate::arguments::example_challenge(),
-        options: MineOptions::new(Difficulty::BLOCK_MIN),
-    };
-    let options = RunOptions::new().mine(mining);
-    let total = training.total();
-    let bar = match args.json {
-        true => ProgressBar::hidden(),
-        false => terminal::bar(total.into(), "{pos}/{len} iterations, {eta} left"),
-    };
-    let begin = Instant::now();
-    let (mut tickets, mut mined_macs) = (0, 0);
-    let macs = training.iteration().network().program().total_macs(&training.iteration().shape());
-    while training.done() < total {
-        let report = training.step_with(&options, false)?;
-        tickets += report.mined.iter().map(|step| step.found.drawn()).sum::<u64>();
-        let program = training.iteration().network().program();
-        let shape = training.iteration().shape();
-        mined_macs += report.mined.iter().map(|step| program.macs(step.value, &shape)).sum::<u64>();
-        bar.set_message(format!("loss {:.4} ", report.loss.mean));
-        bar.set_position(training.done().into());
-        if let Some(folder) = folder
-            && (training.done() % args.every == 0 || training.done() == total)
-        {
-            training.save(folder).map_err(poai::train::TrainError::from)?;
-        }
-    }
-    bar.finish_and_clear();
+    let device = args.backend.device()?;
+    let task = Task::of(args, &device)?;
+    task.warnings.iter().for_each(|warning| terminal::complain(warning));
+    let setup = Setup::new(args, &task, device.clone())?;
+    let forward = Forward::new(&task.layers, device)?;
+    let mut course = Course::new(args, &setup)?;
+    let (resumed, begin) = (course.run.done(), Instant::now());
+    course.train(args)?;
     let seconds = begin.elapsed().as_secs_f64();
-    let states: Vec<Arc<Tensor>> = training.states().cloned().collect();
-    let test = forward.evaluate(
-        training.iteration(),
-        &states,
-        &task.test.samples().tensor,
-        &task.test.labels().tensor,
-    )?;
+
+    let Course { run, committer, snapshots, store, work } = &course;
+    let states: Vec<Arc<Tensor>> = run.states().cloned().collect();
+    let test = task.test.evaluate(&forward, run.iteration(), &states)?;
+    let float = setup.float(&task)?;
+    let commitments = committer.as_ref();
+    let commitments =
+        commitments.map(|committer| commitments_of(args, &setup, committer, snapshots));
     let outcome = Outcome {
         task: &task,
-        training: &training,
+        training: run,
         test,
         seconds,
         resumed,
-        macs,
-        mined_macs,
-        tickets,
+        work,
+        float,
+        commitments: commitments.transpose()?,
     };
-    if let Some(folder) = folder {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|error| Failure::in_file(&path)(&error))
-        };
-        write("plot.svg", plot::svg(training.history())?)?;
-        write("report.json", outcome.json().to_string() + "\n")?;
+    if let Some(store) = store {
+        let float = outcome.float.as_ref().map(|float| &float.history[..]);
+        store.write("plot.svg", &plot::svg(run.history(), float)?)?;
+        store.write("report.json", &(outcome.json().to_string() + "\n"))?;
     }
     terminal::print(&match args.json {
         true => outcome.json().to_string() + "\n",
-        false => outcome.text(folder.map(PathBuf::as_path)),
+        false => outcome.text(store.as_ref().map(Store::folder)),
     })
 }
 
-/// The run of a task before its first iteration, and its forward pass.
-fn start(args: &Args, task: &Task) -> Result<(TrainingRun, Forward), Failure> {
-    let name = args.optimizer.unwrap_or(task.optimiser);
-    let optimiser = name.optimiser();
-    let batch = args.batch.unwrap_or(task.batch).min(task.train.count());
-    let epochs = args.epochs.unwrap_or(task.epochs);
-    let rate = args.rate.unwrap_or(name.rate());
-    if !(rate.is_finite() && rate > 0.0) {
-        return Err(Failure::usage(format!("--rate: expected a rate above 0, got {rate}")));
+/// A run under way.
+struct Course {
+    run: TrainingRun,
+    committer: Option<Committer>,
+    snapshots: Snapshots,
+    store: Option<Store>,
+    work: Work,
+}
+
+impl Course {
+    /// A new run, or one that goes on.
+    fn new(args: &Args, setup: &Setup) -> Result<Course, Failure> {
+        let mut run = setup.run()?;
+        // The first state is there to execute every iteration again.
+        let snapshots = Snapshots::of(&run);
+        let commits = !args.untraced;
+        let program = run.iteration().network().program();
+        let committer = commits.then(|| Committer::new(program, setup.job.clone())).transpose()?;
+        let (store, committer) = match (&args.out, &args.resume) {
+            (_, Some(folder)) => {
+                let (store, committer) = Store::resume(folder, setup, &mut run, commits)?;
+                (Some(store), committer)
+            }
+            (Some(folder), None) => (Some(Store::create(folder, commits)?), committer),
+            (None, None) => (None, committer),
+        };
+        let work = Work::of(&run);
+        Ok(Course { run, committer, snapshots, store, work })
     }
-    let total = u64::from(epochs) * u64::from(task.train.count()).div_ceil(batch.into());
-    let cosine = |t: u64| {
-        let part = t as f64 / total as f64;
-        0.5 * rate * (1.0 + (std::f64::consts::PI * part).cos())
+
+    /// Runs the iterations that are left.
+    fn train(&mut self, args: &Args) -> Result<(), Failure> {
+        let mining = Mining {
+            challenge: example_challenge(),
+            options: MineOptions::new(Difficulty::BLOCK_MIN),
+        };
+        let options = RunOptions::new().mine(mining);
+        let total = self.run.total();
+        let bar = match args.json {
+            true => ProgressBar::hidden(),
+            false => terminal::bar(total.into(), "{pos}/{len} iterations, {eta} left"),
+        };
+        while self.run.done() < total {
+            let traced = self.committer.is_some();
+            if traced {
+                self.snapshots.note(&self.run);
+            }
+            let report = self.run.step_with(&options, traced)?;
+            if let (Some(committer), Some(trace)) = (&mut self.committer, &report.trace) {
+                committer.push(trace)?;
+            }
+            self.work.add(&self.run, &report);
+            let IterationReport { loss, .. } = &report;
+            bar.set_message(format!("loss {:.4} ", loss.mean));
+            bar.set_position(self.run.done().into());
+            if let Some(store) = &mut self.store
+                && (self.run.done().is_multiple_of(args.every) || self.run.done() == total)
+            {
+                store.save(&self.run, self.committer.as_ref())?;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+}
+
+/// Checks a complete run as a verifier does, and shows an audit and a lie.
+fn commitments_of(
+    args: &Args,
+    setup: &Setup,
+    committer: &Committer,
+    snapshots: &Snapshots,
+) -> Result<Commitments, Failure> {
+    let verification = Verification::new(setup, committer, snapshots, args.beacon)?;
+    let waiting = terminal::spinner("auditing a segment", None);
+    let run = verification.run()?;
+    let audit = verification.audit()?;
+    waiting.finish_and_clear();
+    let lie = match args.no_lie {
+        true => None,
+        false => {
+            let waiting = terminal::spinner("watching a prover that lies", None);
+            let lie = verification.lie()?;
+            waiting.finish_and_clear();
+            Some(lie)
+        }
     };
-    let rates = (0..total).map(|t| optimiser.rate(cosine(t), t, batch)).collect();
-    let options = IterationOptions {
-        optimiser,
-        decay: 0.0,
-        batch,
-        source: Source::Drawn { samples: task.train.count(), rates },
-    };
-    let iteration = Iteration::new(&task.layers, &options)?;
-    let seed = *blake3::hash(args.seed.as_bytes()).as_bytes();
-    let states = initial(&iteration, &seed)?;
-    let device = args.backend.device()?;
-    let forward = Forward::new(&task.layers, device.clone())?;
-    Ok((TrainingRun::new(iteration, task.train.clone(), states, seed, device)?, forward))
+    let trained = committer.trained();
+    Ok(Commitments {
+        run,
+        chain: trained.map(|trained| trained.chain),
+        claims: committer.claims().len(),
+        segments: committer.segments().len(),
+        audit,
+        lie,
+    })
 }

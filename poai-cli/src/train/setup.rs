@@ -1,0 +1,92 @@
+//! What a run is made of: the iteration, the first state and what a job fixes.
+
+use super::task::{Length, Task};
+use super::{Args, Float};
+use crate::failure::Failure;
+use poai::execute::{Device, Tensor};
+use poai::train::{
+    Dataset, Iteration, IterationOptions, JobParameters, Source, TrainingRun, initial,
+};
+use poai::verify::train::TrainingRules;
+use poai::{Beacon, Job};
+use std::sync::Arc;
+
+/// The rules of audits.
+pub const RULES: TrainingRules = TrainingRules::DEFAULT;
+
+/// A run before its first iteration, as often as it is executed.
+pub struct Setup {
+    pub iteration: Iteration,
+    pub dataset: Dataset,
+    pub first: Vec<Tensor>,
+    pub job: JobParameters,
+    /// The beacon of the seed.
+    pub beacon: Beacon,
+    pub device: Arc<dyn Device>,
+}
+
+impl Setup {
+    /// The run of a task with the caller's options.
+    pub fn new(args: &Args, task: &Task, device: Arc<dyn Device>) -> Result<Setup, Failure> {
+        let name = args.optimizer.unwrap_or(task.optimiser);
+        let optimiser = name.optimiser();
+        let batch = args.batch.unwrap_or(task.batch).min(task.train.count());
+        let rate = args.rate.unwrap_or(name.rate());
+        if !(rate.is_finite() && rate > 0.0) {
+            let why = format!("--rate: expected a rate above 0, got {rate}; name one, such as 0.1");
+            return Err(Failure::usage(why));
+        }
+        let length = match (args.epochs, args.iterations) {
+            (_, Some(iterations)) => Length::Iterations(iterations),
+            (Some(epochs), None) => Length::Epochs(epochs),
+            (None, None) => task.length,
+        };
+        let total = match length {
+            Length::Iterations(iterations) => u64::from(iterations),
+            Length::Epochs(epochs) => {
+                (u64::from(epochs) * u64::from(task.train.count())).div_ceil(batch.into())
+            }
+        };
+        let cosine = |t: u64| {
+            let part = t as f64 / total as f64;
+            0.5 * rate * (1.0 + (std::f64::consts::PI * part).cos())
+        };
+        if total > ITERATIONS_MAX {
+            return Err(Failure::usage(format!(
+                "expected at most {ITERATIONS_MAX} iterations, got {total}; lower --epochs"
+            )));
+        }
+        let rates = (0..total).map(|t| optimiser.rate(cosine(t), t, batch)).collect();
+        let options = IterationOptions {
+            optimiser,
+            decay: args.decay,
+            batch,
+            source: Source::Drawn { samples: task.train.count(), rates },
+        };
+        let iteration = Iteration::new(&task.layers, &options)?;
+        let seed = *blake3::hash(args.seed.as_bytes()).as_bytes();
+        let first = initial(&iteration, &seed)?;
+        // Of a job that somebody pays for, a chain fixes the beacon after all else.
+        let named = |what: &str| *blake3::hash(format!("{what} {}", args.seed).as_bytes()).as_bytes();
+        let (job, beacon) = (Job(named("poai train job")), Beacon(named("poai train beacon")));
+        let dataset = task.train.clone();
+        let job =
+            JobParameters::new(&iteration, &dataset, &first, job, &beacon, args.segment, &RULES)?;
+        Ok(Setup { iteration, dataset, first, job, beacon, device })
+    }
+
+    /// The run, before its first iteration.
+    pub fn run(&self) -> Result<TrainingRun, Failure> {
+        let Setup { iteration, dataset, first, job, device, .. } = self;
+        let (iteration, dataset, first) = (iteration.clone(), dataset.clone(), first.clone());
+        Ok(TrainingRun::new(iteration, dataset, first, job.seed(), device.clone())?)
+    }
+
+    /// The same training in floating point. `None` until the library has it.
+    pub fn float(&self, _task: &Task) -> Result<Option<Float>, Failure> {
+        Ok(None)
+    }
+}
+
+/// The most iterations of a run: the program's table has a rate for each.
+const ITERATIONS_MAX: u64 = 1 << 24;

@@ -13,11 +13,13 @@
 //!   iteration, and iterations one after another with checkpoints.
 //! - [`commit`]: claims, segments and audits of a run, and the messages that convict
 //!   one (spec §19).
+//! - [`export`]: a trained state as a frozen network, which is proven like any other.
 //! - `tape`: the steps under construction, and their differentiation.
 
 pub mod commit;
 pub mod dataset;
 mod error;
+pub mod export;
 mod initial;
 pub mod iteration;
 pub mod layers;
@@ -32,6 +34,7 @@ pub use commit::{
 };
 pub use dataset::{DataError, Dataset};
 pub use error::LayersError;
+pub use export::{ExportPlan, FrozenExponents, FrozenNetwork, TrainingExportError};
 pub use initial::{InitialError, imported, initial};
 pub use iteration::{Iteration, IterationOptions, Source};
 pub use layers::{Layers, TrainLayer, TrainLoss};

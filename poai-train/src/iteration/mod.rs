@@ -7,6 +7,7 @@ mod forward;
 mod plan;
 
 pub use forward::Forward;
+pub(crate) use forward::{ForwardProgram, items};
 
 use crate::error::LayersError;
 use crate::layers::{Layers, TrainLoss};

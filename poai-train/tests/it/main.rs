@@ -3,5 +3,6 @@
 
 mod checkpoints;
 mod data;
+mod export;
 mod kinds;
 mod runs;

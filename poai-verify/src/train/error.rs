@@ -282,4 +282,10 @@ pub enum TrainingInvalid {
         /// The number of the output.
         output: usize,
     },
+    /// A constant of the program is neither trained nor one that may be untrained.
+    #[error("expected constant {constant} of the program to be trained, got one of another origin")]
+    Untrained {
+        /// The number of the constant.
+        constant: u32,
+    },
 }

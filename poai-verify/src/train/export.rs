@@ -40,6 +40,20 @@ pub struct Exported {
     pub untrained: Vec<ConstantId>,
 }
 
+impl Exported {
+    /// Refuses a program with another untrained constant than those that may be, such
+    /// as tables.
+    ///
+    /// # Errors
+    /// [`TrainingInvalid::Untrained`] names the first.
+    pub fn only_untrained(&self, permitted: &[ConstantId]) -> Result<(), TrainingError> {
+        match self.untrained.iter().find(|id| !permitted.contains(id)) {
+            Some(&ConstantId(constant)) => Err(TrainingInvalid::Untrained { constant }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
 impl RunChecker {
     /// Checks an export: the trace's inputs are states that the run ended in, and
     /// each of its outputs is a constant of the program. `exporter` checks traces of

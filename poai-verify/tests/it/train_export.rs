@@ -4,9 +4,10 @@
 use poai_core::program::{
     Builder, Clamp, ConstantId, Dim, Dtype, Extent, Form, Op, Program, RunShape, ValueId,
 };
-use poai_core::{ProgramId, Root, TraceRoot};
+use poai_core::{Beacon, Job, ProgramId, Prover, Root, TraceRoot};
 use poai_engine::execute::{Constants, Network, Tensor, Trace};
-use poai_testing::training_runs::{Claims, RULES, Trained, outputs_of, small};
+use poai_testing::training_runs::{Claims, RULES, Trained, layers, outputs_of, small};
+use poai_train::{ExportPlan, FrozenNetwork};
 use poai_verify::trace::{Checker, TraceRules};
 use poai_verify::train::{
     Export, ExportEvidence, TrainingError, TrainingInvalid, TrainingMalformed,
@@ -96,6 +97,27 @@ impl Case {
         Case { trained, claims, exporter, model, export, evidence }
     }
 
+    /// The same of a frozen network, as poai-train makes it.
+    fn frozen() -> (Case, FrozenNetwork) {
+        let (trained, mut case) = (small(), Case::new());
+        let states = outputs_of(trained.traces.last().unwrap(), trained.program().states());
+        let states: Vec<_> = states.into_iter().map(std::sync::Arc::new).collect();
+        let (samples, device) = (&trained.dataset.samples().tensor, "cpu-scalar");
+        let device = poai_engine::choose::by_name(device).unwrap();
+        let frozen =
+            FrozenNetwork::new(&layers(), &trained.iteration, &states, samples, device).unwrap();
+        case.exporter = Checker::new(frozen.plan().exporter().program().clone(), RULES.trace);
+        case.model = frozen.network().program().clone();
+        case.export = frozen.statement(case.export.run);
+        case.evidence = ExportEvidence {
+            states: frozen.states().to_vec(),
+            taken: frozen.taken().to_vec(),
+            header: frozen.trace().header(),
+            outputs: frozen.outputs(),
+        };
+        (case, frozen)
+    }
+
     fn check(&self) -> Result<[Vec<ConstantId>; 2], TrainingError> {
         let (checker, run) = (self.trained.checker(), self.claims.trained());
         let Case { exporter, model, export, evidence, .. } = self;
@@ -149,4 +171,90 @@ fn an_export_of_something_else_is_refused() {
     };
     assert_eq!(refused(other), TrainingInvalid::Constant { output: 1 }.into());
     assert_ne!(Case::new().evidence.outputs[0], Root::default());
+}
+
+#[test]
+fn a_frozen_network_is_linked_to_its_run() {
+    let (case, frozen) = Case::frozen();
+    let [trained, untrained] = case.check().unwrap();
+    assert_eq!((&trained[..], &untrained[..]), (frozen.trained(), frozen.untrained()));
+    assert_eq!((trained.len(), untrained.len()), (4, 0), "weights and biases of both layers");
+    // The trace that the statement names passes its audit.
+    let trace = frozen.trace().clone().with_rules(RULES.trace);
+    let (job, prover, beacon) = (Job([3; 32]), Prover([4; 32]), Beacon([5; 32]));
+    let receipt = trace.receipt(job, prover);
+    let audit = trace.audit(&receipt, &beacon).unwrap();
+    let audited = case.exporter.audit(&receipt, &beacon, &audit).unwrap();
+    assert!(audited.tiles >= 4);
+    // Its exporter and its program are those of layers and exponents.
+    let plan = ExportPlan::new(&layers(), frozen.plan().exponents().clone()).unwrap();
+    let (exporter, roots) = (plan.exporter().program(), &case.evidence.outputs);
+    assert_eq!(exporter.program_id(), case.exporter.program().program_id());
+    assert_eq!(plan.program(roots).unwrap().program_id(), case.export.program);
+}
+
+#[test]
+fn a_frozen_network_of_something_else_is_refused() {
+    let differs = |what| TrainingError::from(TrainingInvalid::Export { what });
+    let refused = |change: fn(&mut Case, &FrozenNetwork)| {
+        let (mut case, frozen) = Case::frozen();
+        change(&mut case, &frozen);
+        case.check().unwrap_err()
+    };
+    // Another state.
+    let earlier = |case: &mut Case, _: &FrozenNetwork| {
+        case.evidence.states = case.claims.state_roots(case.trained.traces.last().unwrap());
+    };
+    assert_eq!(refused(earlier), differs("last state"));
+    // Weights of the state before the last iteration, under the roots of the last one.
+    let of_earlier = |case: &mut Case, frozen: &FrozenNetwork| {
+        let traces = &case.trained.traces;
+        let states = outputs_of(&traces[traces.len() - 2], case.trained.program().states());
+        let states: Vec<_> = states.into_iter().map(std::sync::Arc::new).collect();
+        let device = poai_engine::choose::by_name("cpu-scalar").unwrap();
+        let other = frozen.plan().clone().freeze(&case.trained.iteration, &states, device).unwrap();
+        case.model = other.network().program().clone();
+        case.export = other.statement(case.export.run);
+        (case.evidence.header, case.evidence.outputs) = (other.trace().header(), other.outputs());
+    };
+    assert_eq!(refused(of_earlier), differs("input"));
+    // A wrong constant: another program, whose id the statement has, or has not.
+    let wrong = |case: &mut Case, frozen: &FrozenNetwork| {
+        let mut roots = frozen.outputs();
+        roots[1] = Root([7; 32]);
+        case.model = frozen.plan().program(&roots).unwrap();
+        case.export.program = case.model.program_id();
+    };
+    assert_eq!(refused(wrong), TrainingInvalid::Constant { output: 1 }.into());
+    let other = |case: &mut Case, frozen: &FrozenNetwork| {
+        let mut roots = frozen.outputs();
+        roots.swap(0, 2);
+        case.model = frozen.plan().program(&roots).unwrap();
+    };
+    assert_eq!(refused(other), differs("program"));
+    // Other exponents: another exporter, whose header is not the trace's.
+    let exponents = |case: &mut Case, frozen: &FrozenNetwork| {
+        let mut exponents = frozen.plan().exponents().clone();
+        exponents.operands[0] += 1;
+        let plan = ExportPlan::new(&layers(), exponents).unwrap();
+        case.exporter = Checker::new(plan.exporter().program().clone(), RULES.trace);
+    };
+    let why = refused(exponents);
+    assert!(matches!(why, TrainingError::Invalid(TrainingInvalid::Trace { .. })), "{why}");
+}
+
+#[test]
+fn an_untrained_constant_must_be_permitted() {
+    let case = Case::new();
+    let (checker, run) = (case.trained.checker(), case.claims.trained());
+    let Case { exporter, model, export, evidence, .. } = &case;
+    let found = checker.export(&run, exporter, model, export, evidence).unwrap();
+    assert_eq!(found.only_untrained(&[ConstantId(1), ConstantId(3)]), Ok(()));
+    let refused = TrainingInvalid::Untrained { constant: 3 };
+    assert_eq!(found.only_untrained(&[ConstantId(1)]), Err(refused.into()));
+    assert!(found.only_untrained(&[]).is_err());
+    let (case, frozen) = Case::frozen();
+    let Case { exporter, model, export, evidence, .. } = &case;
+    let found = checker.export(&run, exporter, model, export, evidence).unwrap();
+    assert_eq!((found.only_untrained(&[]), frozen.untrained()), (Ok(()), &[][..]));
 }

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod choose;
+#[cfg(all(feature = "import", feature = "train"))]
+pub mod frozen;
 
 pub use poai_core::*;
 #[cfg(feature = "cuda")]

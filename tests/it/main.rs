@@ -1,4 +1,6 @@
 //! Tests of the facade, its backends and the glossary.
 
 mod backend;
+#[cfg(all(feature = "import", feature = "inference", feature = "train"))]
+mod frozen;
 mod names;

@@ -82,6 +82,16 @@ pub enum QuantiseError {
         /// The problem.
         source: TensorError,
     },
+    /// The parts of a network in integers do not fit together.
+    #[error("{field}: expected {expected}, got {got}; take the parts of this program")]
+    Part {
+        /// Which part.
+        field: &'static str,
+        /// What fits the program.
+        expected: String,
+        /// The part.
+        got: String,
+    },
     /// The program refuses a step; the error names the layer.
     #[error(transparent)]
     Program(#[from] ProgramError),

@@ -11,11 +11,13 @@
 //! - `level`: channels of one range;
 //! - `lower`: the program, layer by layer; `numbers`: its multipliers;
 //! - `auto`: the choice of ranges by measured error;
+//! - `integers`: networks that were made in integers;
 //! - `memory`: how much memory all of this takes;
 //! - `report`: the error of the integers against the floats.
 
 mod auto;
 mod error;
+mod integers;
 mod level;
 mod lower;
 mod memory;
@@ -25,6 +27,7 @@ mod report;
 
 pub use auto::{CANDIDATES, quantise_auto};
 pub use error::QuantiseError;
+pub(crate) use integers::Misfit;
 pub use memory::memory_bytes;
 pub use report::{Comparison, LayerReport, SampleErrors};
 

@@ -2,8 +2,9 @@
 
 use super::{QUANTISED_FILE, StoreError, load, read, replace, save};
 use crate::graph::ValueShape;
-use crate::quantise::{LayerReport, Numbers, Quantised, QuantisedInput, RangeMethod, SampleErrors};
-use poai_core::program::Form;
+use crate::quantise::{
+    LayerReport, Misfit, Numbers, Quantised, QuantisedInput, RangeMethod, SampleErrors,
+};
 use std::path::Path;
 
 /// The version of the file's form.
@@ -79,29 +80,10 @@ pub fn load_quantised(directory: &Path) -> Result<Quantised, StoreError> {
     }
     let scales: Scales = serde_json::from_slice(&bytes).map_err(broken)?;
     let network = load(directory)?;
-    let program = network.program();
-    let forms: Option<Vec<Form>> = scales.inputs.iter().map(QuantisedInput::form).collect();
-    let Some(forms) = forms else {
-        return wrong("inputs", "sizes below 2^28 entries".to_owned(), "more".to_owned());
-    };
-    if program.inputs() != forms {
-        let list = |forms: &[Form]| -> Vec<String> { forms.iter().map(Form::to_string).collect() };
-        let (expected, got) = (list(program.inputs()), list(&forms));
-        return wrong("inputs", expected.join(" and "), got.join(" and "));
-    }
-    let made = program
-        .form(program.output())
-        .map(|form| u64::from(form.rows.units) * u64::from(form.columns.units));
-    let entries = scales.output.entries();
-    if made != Some(entries as u64) {
-        let expected = made.unwrap_or(0);
-        return wrong("output", format!("a shape of {expected} entries"), entries.to_string());
-    }
-    let all = scales.inputs.iter().map(|input| ("inputs", input.scale));
-    for (field, scale) in all.chain([("output_scale", scales.output_scale)]) {
-        if !(scale.is_finite() && scale > 0.0) {
-            return wrong(field, "a positive finite scale".to_owned(), scale.to_string());
-        }
+    let (program, scale) = (network.program(), scales.output_scale);
+    if let Some(misfit) = Misfit::of(program, &scales.inputs, &scales.output, scale) {
+        let Misfit { field, expected, got } = misfit;
+        return wrong(field, expected, got);
     }
     Ok(Quantised {
         report: scales.layers,

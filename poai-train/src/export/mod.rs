@@ -37,8 +37,8 @@ const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
 /// The programs of an export, which layers and exponents alone decide.
 ///
 /// A verifier makes them itself. So it knows that an exporter makes of a state what
-/// the network takes, that no constant is in another's place, and that no number
-/// between them was chosen by the prover.
+/// the network takes, that no constant is in another's place, and that of all numbers
+/// the prover chose exponents alone.
 #[derive(Clone, Debug)]
 pub struct ExportPlan {
     forward: Arc<ForwardProgram>,
@@ -78,6 +78,11 @@ impl ExportPlan {
     /// of states, and its outputs the trained constants. It runs on a batch of 1.
     pub fn exporter(&self) -> &Network {
         &self.exporter.network
+    }
+
+    /// What a sample is.
+    pub fn sample(&self) -> SampleKind {
+        self.sample
     }
 
     /// The exponents.

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let images = Array2::from_shape_vec((TEST, 64), numbers)?;
     let own: Vec<i32> =
         model.run(&images)?.iter().map(|&logit| (logit * 65536.0).round() as i32).collect();
-    let own = Loss::of(&own, &labels.entries(), 10);
+    let own = Loss::of(layers.loss(), &own, &labels.entries(), 10);
     println!("training    loss {:.4}, accuracy {:.2} %", trained.mean, 100.0 * trained.accuracy());
     println!("frozen      loss {:.4}, accuracy {:.2} %", own.mean, 100.0 * own.accuracy());
 

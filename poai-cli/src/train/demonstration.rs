@@ -162,7 +162,9 @@ impl<'a> Verification<'a> {
         let found = watcher.segment(&segment, &claims, &liar)?;
         let watch_seconds = start.elapsed().as_secs_f64();
         let Some(Lie::Proven(fraud)) = found else {
-            return Err(Failure::failed(format!("expected a proof of the planted lie, got {found:?}")));
+            return Err(Failure::failed(format!(
+                "expected a proof of the planted lie, got {found:?}"
+            )));
         };
         let (convicted, verify_seconds) = timed(|| Ok(self.checker.fraud(&segment, &fraud)?))?;
         let TrainingWrong::Trace(Fraud { value, wrong: Wrong::Tile(_), .. }) = convicted.wrong
@@ -214,9 +216,7 @@ impl<'a> Verification<'a> {
         let is = was.checked_add(1).unwrap_or(was - 1);
         entries[entry] = is;
         let wrong = Tensor::new(rows, columns, extent.dtype, &entries)?;
-        let trace = honest
-            .with_fault(value, wrong)
-            .ok_or(OpenError::Tile { value, tile: 0 })?;
+        let trace = honest.with_fault(value, wrong).ok_or(OpenError::Tile { value, tile: 0 })?;
 
         let mut claims = vec![claim_of(&training, t, &trace)];
         let states = program.outputs()[..training.states()].iter();

@@ -22,8 +22,7 @@ pub fn title(play: &str) -> &str {
 
 /// The parts of a play of this many lines each that are not blank.
 pub fn parts(play: &str, lines: usize) -> Vec<String> {
-    let full: Vec<&str> =
-        play.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let full: Vec<&str> = play.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     full.chunks_exact(lines).map(|part| part.join(" ")).collect()
 }
 

@@ -67,7 +67,8 @@ impl Setup {
         let seed = *blake3::hash(args.seed.as_bytes()).as_bytes();
         let first = initial(&iteration, &seed)?;
         // Of a job that somebody pays for, a chain fixes the beacon after all else.
-        let named = |what: &str| *blake3::hash(format!("{what} {}", args.seed).as_bytes()).as_bytes();
+        let named =
+            |what: &str| *blake3::hash(format!("{what} {}", args.seed).as_bytes()).as_bytes();
         let (job, beacon) = (Job(named("poai train job")), Beacon(named("poai train beacon")));
         let dataset = task.train.clone();
         let job =

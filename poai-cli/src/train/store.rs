@@ -56,7 +56,11 @@ impl Store {
 
     /// Writes the claims since the last call, and then a checkpoint. A claim is on
     /// the disk before the state that it leads to.
-    pub fn save(&mut self, run: &TrainingRun, committer: Option<&Committer>) -> Result<(), Failure> {
+    pub fn save(
+        &mut self,
+        run: &TrainingRun,
+        committer: Option<&Committer>,
+    ) -> Result<(), Failure> {
         if let (Some(file), Some(committer)) = (&mut self.claims, committer) {
             let new = committer.claims().get(file.count()..).unwrap_or_default();
             file.append(new)?;

@@ -88,8 +88,7 @@ impl ClaimsFile {
     ) -> Result<(ClaimsFile, Vec<IterationClaim>), ClaimsError> {
         let path = folder.join(NAME);
         let io = |source| ClaimsError::Io { path: path.clone(), source };
-        let corrupt =
-            |got| ClaimsError::Corrupt { path: path.clone(), expected: done, got };
+        let corrupt = |got| ClaimsError::Corrupt { path: path.clone(), expected: done, got };
         let file = File::options().read(true).write(true).open(&path).map_err(io)?;
         // The length is known before anything is read into memory.
         let length = file.metadata().map_err(io)?.len();

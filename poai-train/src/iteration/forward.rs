@@ -106,9 +106,11 @@ impl ForwardProgram {
         let samples = plan.source_forms(&Source::Given).into_iter().next();
         forms.extend(samples);
         let builder = Builder::new(&forms);
-        let all = (0..parameters)
-            .map(|index| builder.input(index))
-            .map(|state| Parameter { state, gradient_fraction: 0, trained: false });
+        let all = (0..parameters).map(|index| builder.input(index)).map(|state| Parameter {
+            state,
+            gradient_fraction: 0,
+            trained: false,
+        });
         let all = all.collect();
         let samples = builder.input(parameters);
         // Nothing is stochastic.

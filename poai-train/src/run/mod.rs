@@ -218,8 +218,7 @@ impl TrainingRun {
         if t > self.total {
             return Err(TrainError::Done(self.total));
         }
-        self.states =
-            states.into_iter().map(|tensor| SharedInput { tensor, tree: None }).collect();
+        self.states = states.into_iter().map(|tensor| SharedInput { tensor, tree: None }).collect();
         self.t = t;
         self.history.resize(t as usize, Loss::default());
         Ok(())

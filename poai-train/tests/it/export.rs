@@ -10,8 +10,8 @@ use poai_train::export::{ExportPlan, FrozenExponents, FrozenNetwork, TrainingExp
 use poai_train::iteration::Forward;
 use poai_train::run::Loss;
 use poai_train::{
-    Dataset, Iteration, IterationOptions, Layers, Optimiser, Source, TrainLayer, TrainingRun,
-    initial,
+    Dataset, Iteration, IterationOptions, Layers, Optimiser, Source, TrainLayer, TrainLoss,
+    TrainingRun, initial,
 };
 use std::sync::Arc;
 
@@ -203,7 +203,8 @@ fn digits_have_the_classes_of_the_forward_pass() {
     let same = own.chunks(10).zip(other.chunks(10)).filter(|(a, b)| class(a) == class(b)).count();
     assert!(same >= 495, "{same} of 500 digits have the same class");
     let labels = test.labels().tensor.entries();
-    let accuracy = |logits: &[i32]| Loss::of(logits, &labels, 10).accuracy();
+    let accuracy =
+        |logits: &[i32]| Loss::of(TrainLoss::CrossEntropy, logits, &labels, 10).accuracy();
     let (own, other) = (accuracy(&own), accuracy(&other));
     assert!(own > 0.85 && own > other - 0.01, "{own} of {other}");
 }

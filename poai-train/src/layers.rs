@@ -270,6 +270,10 @@ impl Layers {
 
     /// An encoder's layer with norms after the sums, as in BERT: attention with
     /// biases, and a feed-forward network with GELU.
+    ///
+    /// The parameters of encoder layer n, from 0, are "attentionN query", "… key",
+    /// "… value", "… out", "linear2N" and "linear2N+1", each with its "… bias", then
+    /// "gamma2N" and "beta2N" after attention, and "gamma2N+1" and "beta2N+1".
     pub fn encoder_layer(self, heads: u32, hidden: u32, width: u32) -> Layers {
         let linear = |outputs| TrainLayer::Linear { outputs, bias: true };
         let norm = TrainLayer::Norm { centre: true, affine: true };

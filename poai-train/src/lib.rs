@@ -14,6 +14,7 @@
 //! - [`commit`]: claims, segments and audits of a run, and the messages that convict
 //!   one (spec §19).
 //! - [`export`]: a trained state as a frozen network, which is proven like any other.
+//! - [`real`]: the same programs in real numbers, for comparison and tests.
 //! - `tape`: the steps under construction, and their differentiation.
 
 pub mod commit;
@@ -25,6 +26,7 @@ pub mod iteration;
 pub mod layers;
 pub mod numbers;
 pub mod optimiser;
+pub mod real;
 pub mod run;
 mod schedule;
 mod tape;

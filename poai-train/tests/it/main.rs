@@ -4,5 +4,9 @@
 mod checkpoints;
 mod data;
 mod export;
+mod gradients;
 mod kinds;
+mod readings;
+mod real;
 mod runs;
+mod small;

@@ -63,6 +63,9 @@ class Parameters:
     def bias(self, name, rows):
         return self._add(name, torch.zeros(rows, 1))
 
+    def constant(self, name, columns, value):
+        return self._add(name, torch.full((1, columns), float(value)))
+
     def _add(self, name, value):
         self.all[name] = value.requires_grad_()
         return value
@@ -132,11 +135,42 @@ def transformer(parameters, name, causal, centre):
     return (norm(x) @ out.T).reshape(-1, vocabulary), labels
 
 
+def encoder(parameters):
+    """A layer as in BERT, with LayerNorm's γ and β after the sums, and GELU."""
+    length, width, heads, hidden = 4, 16, 4, 24
+    # 32 stands for 1.
+    x = pixels("encoder", BATCH * length, width).reshape(BATCH, length, width) * 2
+    labels = numbers("labels encoder", BATCH, 1, 5).flatten()
+
+    def linear(x, name, rows, columns, bias="{} bias"):
+        w = parameters.weight(name, rows, columns)
+        return functional.linear(x, w, parameters.bias(bias.format(name), rows).flatten())
+
+    def norm(x, count):
+        gamma = parameters.constant(f"gamma{count}", width, 1)
+        beta = parameters.constant(f"beta{count}", width, 0)
+        return functional.layer_norm(x, (width,), gamma.flatten(), beta.flatten(), eps=0)
+
+    q, k, v = (
+        linear(x, f"attention0 {kind}", width, width)
+        .reshape(BATCH, length, heads, width // heads)
+        .transpose(1, 2)
+        for kind in ("query", "key", "value")
+    )
+    mixed = functional.scaled_dot_product_attention(q, k, v)
+    mixed = mixed.transpose(1, 2).reshape(BATCH, length, width)
+    x = norm(x + linear(mixed, "attention0 out", width, width), 0)
+    inner = functional.gelu(linear(x, "linear0", hidden, width))
+    x = norm(x + linear(inner, "linear1", width, hidden), 1)
+    return linear(x.mean(dim=1), "w0", 5, width, "b0"), labels
+
+
 NETWORKS = {
     "mlp": mlp,
     "cnn": cnn,
     "causal": lambda parameters: transformer(parameters, "causal", True, False),
     "centred": lambda parameters: transformer(parameters, "centred", False, True),
+    "encoder": encoder,
 }
 
 

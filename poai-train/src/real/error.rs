@@ -1,5 +1,6 @@
 //! Errors of real-valued readings.
 
+use crate::error::LayersError;
 use crate::run::TrainError;
 use poai_core::program::RunShapeError;
 
@@ -54,6 +55,9 @@ pub enum RealError {
     /// The program cannot run in this shape.
     #[error(transparent)]
     RunShape(#[from] RunShapeError),
+    /// Layers do not fit together.
+    #[error(transparent)]
+    Layers(#[from] LayersError),
     /// Iteration, dataset and states do not fit together, or no iteration is left.
     #[error(transparent)]
     Train(#[from] TrainError),

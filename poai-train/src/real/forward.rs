@@ -5,23 +5,29 @@ use super::loss;
 use super::network::RealNetwork;
 use super::run::RealRun;
 use super::value::{Real, RealValue};
-use crate::iteration::Forward;
+use crate::iteration::{ForwardProgram, items};
+use crate::layers::{Layers, SampleKind};
 use crate::run::{Loss, TrainError};
 use ndarray::Array2;
 use poai_core::program::RunShape;
 use poai_engine::execute::Tensor;
 
-/// The real reading of a [`Forward`] pass.
+/// The real reading of the forward pass of layers: parameters and samples in, logits
+/// out. It drops nothing.
 #[derive(Clone, Debug)]
-pub struct RealForward<'a, F> {
-    forward: &'a Forward,
+pub struct RealForward<F> {
     network: RealNetwork<F>,
+    sample: SampleKind,
 }
 
-impl<'a, F: Real> RealForward<'a, F> {
-    /// The real reading of a forward pass.
-    pub fn new(forward: &'a Forward) -> RealForward<'a, F> {
-        RealForward { forward, network: RealNetwork::new(forward.network()) }
+impl<F: Real> RealForward<F> {
+    /// Builds the forward pass of layers.
+    ///
+    /// # Errors
+    /// [`RealError::Layers`] names the layer that does not fit.
+    pub fn new(layers: &Layers) -> Result<RealForward<F>, RealError> {
+        let network = RealNetwork::new(&ForwardProgram::new(layers)?.network);
+        Ok(RealForward { network, sample: layers.sample() })
     }
 
     /// The logits of samples, each a row of the dataset's samples, in order, under the
@@ -35,7 +41,7 @@ impl<'a, F: Real> RealForward<'a, F> {
         let mut inputs: Vec<RealValue<F>> =
             parameters.map(|(_, state)| RealValue::Real(state.into_owned())).collect();
         let batch = samples.extent().rows;
-        let items = self.forward.items(samples).map_err(TrainError::from)?;
+        let items = items(self.sample, samples).map_err(TrainError::from)?;
         inputs.push(RealValue::exact(&items));
         let outputs = self.network.run(&RunShape { batch, sequence: 1 }, inputs)?;
         let logits = outputs.first().ok_or_else(|| RealError::Internal("logits".into()))?;

@@ -394,7 +394,8 @@ fn real_runs_follow_integers() {
         let forward = Forward::new(&runs::layers(), Arc::new(Cpu::new())).unwrap();
         let fresh = runs::points(&runs::layers(), 400);
         let (samples, labels) = (&fresh.samples().tensor, &fresh.labels().tensor);
-        let loss = RealForward::new(&forward).evaluate(&real, samples, labels).unwrap();
+        let loss =
+            RealForward::new(&runs::layers()).unwrap().evaluate(&real, samples, labels).unwrap();
         let now: Vec<Arc<Tensor>> = integers.states().cloned().collect();
         let near = forward.evaluate(&iteration, &now, samples, labels).unwrap();
         assert_eq!(loss.answers, 400);

@@ -37,14 +37,20 @@ impl Held {
         iteration: &Iteration,
         states: &[Arc<Tensor>],
     ) -> Result<Loss, Failure> {
+        self.mean(|samples, labels| Ok(forward.evaluate(iteration, states, samples, labels)?))
+    }
+
+    /// The loss on all samples, from that on some of them with their labels.
+    pub fn mean(
+        &self,
+        loss: impl Fn(&Tensor, &Tensor) -> Result<Loss, Failure>,
+    ) -> Result<Loss, Failure> {
         let mut sum = Loss::default();
         for rows in self.rows.chunks(TOGETHER) {
-            let [samples, labels] =
-                [&self.samples, &self.labels].map(|tensor| select(tensor, rows));
-            let loss = forward.evaluate(iteration, states, &samples?, &labels?)?;
-            sum.mean += loss.mean * f64::from(loss.answers);
-            sum.right += loss.right;
-            sum.answers += loss.answers;
+            let part = loss(&select(&self.samples, rows)?, &select(&self.labels, rows)?)?;
+            sum.mean += part.mean * f64::from(part.answers);
+            sum.right += part.right;
+            sum.answers += part.answers;
         }
         sum.mean /= f64::from(sum.answers.max(1));
         Ok(sum)

@@ -156,7 +156,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let device = args.backend.device()?;
     let task = Task::of(args, &device)?;
-    task.warnings.iter().for_each(|warning| terminal::complain(warning));
     let setup = Setup::new(args, &task, device.clone())?;
     let forward = Forward::new(&task.layers, device)?;
     let mut course = Course::new(args, &setup)?;
@@ -206,7 +205,7 @@ impl Course {
     fn new(args: &Args, setup: &Setup) -> Result<Course, Failure> {
         let mut run = setup.run()?;
         // The first state is there to execute every iteration again.
-        let snapshots = Snapshots::of(&run);
+        let mut snapshots = Snapshots::of(&run);
         let commits = !args.untraced;
         let program = run.iteration().network().program();
         let committer = commits.then(|| Committer::new(program, setup.job.clone())).transpose()?;
@@ -218,6 +217,7 @@ impl Course {
             (Some(folder), None) => (Some(Store::create(folder, commits)?), committer),
             (None, None) => (None, committer),
         };
+        snapshots.keep(&run);
         let work = Work::of(&run);
         Ok(Course { run, committer, snapshots, store, work })
     }

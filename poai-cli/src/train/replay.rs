@@ -29,10 +29,15 @@ impl Snapshots {
         Snapshots { every, states: BTreeMap::from([(run.done(), states)]) }
     }
 
+    /// Keeps a run's state.
+    pub fn keep(&mut self, run: &TrainingRun) {
+        self.states.insert(run.done(), run.states().cloned().collect());
+    }
+
     /// Keeps a run's state, if it is time.
     pub fn note(&mut self, run: &TrainingRun) {
         if run.done().is_multiple_of(self.every) {
-            self.states.insert(run.done(), run.states().cloned().collect());
+            self.keep(run);
         }
     }
 }

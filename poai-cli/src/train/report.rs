@@ -3,6 +3,7 @@
 use super::demonstration::{AuditReport, LieReport};
 use super::float::Float;
 use super::task::Task;
+use crate::terminal;
 use poai::train::TrainingRun;
 use poai::train::run::{IterationReport, Loss};
 use poai::{ChainRoot, RunRoot};
@@ -113,6 +114,7 @@ impl Outcome<'_> {
         let commitments = self.commitments.as_ref();
         let mut object = json!({
             "task": self.task.name,
+            "warnings": self.task.warnings,
             "program_id": iteration.network().program().program_id(),
             "parameters": self.parameters(),
             "samples": self.training.dataset().count(),
@@ -152,7 +154,7 @@ impl Outcome<'_> {
         let iteration = self.training.iteration();
         let percent = |loss: &Loss| 100.0 * loss.accuracy();
         let mut lines = vec![
-            format!("task        {}", self.task.name),
+            format!("task        {}", terminal::name(&self.task.name)),
             format!(
                 "network     {} parameters, {} samples, batches of {}",
                 self.parameters(),
@@ -167,6 +169,8 @@ impl Outcome<'_> {
                 if self.commitments.is_some() { ", traced" } else { "" }
             ),
         ];
+        let warnings = self.task.warnings.iter();
+        lines.extend(warnings.map(|warning| format!("warning     {}", terminal::name(warning))));
         if self.resumed > 0 {
             lines.push(format!("resumed     after {} iterations", self.resumed));
         }

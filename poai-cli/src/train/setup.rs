@@ -5,7 +5,7 @@ use super::{Args, Float};
 use crate::failure::Failure;
 use poai::execute::{Device, Tensor};
 use poai::train::{
-    Dataset, Iteration, IterationOptions, JobParameters, Source, TrainingRun, initial,
+    Dataset, Iteration, IterationOptions, JobParameters, Schedule, Source, TrainingRun, initial,
 };
 use poai::verify::train::TrainingRules;
 use poai::{Beacon, Job};
@@ -47,16 +47,12 @@ impl Setup {
                 (u64::from(epochs) * u64::from(task.train.count())).div_ceil(batch.into())
             }
         };
-        let cosine = |t: u64| {
-            let part = t as f64 / total as f64;
-            0.5 * rate * (1.0 + (std::f64::consts::PI * part).cos())
-        };
         if total > ITERATIONS_MAX {
             return Err(Failure::usage(format!(
                 "expected at most {ITERATIONS_MAX} iterations, got {total}; lower --epochs"
             )));
         }
-        let rates = (0..total).map(|t| optimiser.rate(cosine(t), t, batch)).collect();
+        let rates = Schedule::Cosine.rates(&optimiser, rate, total, batch);
         let options = IterationOptions {
             optimiser,
             decay: args.decay,

@@ -1,72 +1,321 @@
 //! `poai train`.
 
 use crate::program::{code, command, object, path, poai, printed, refused, text};
+use poai::training_run::IterationClaim;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A table of two features and two classes, which few iterations learn.
+fn rows(count: u32) -> String {
+    let row = |i: u32| format!("{},{},{}\n", i % 7, (i * 5) % 11, u32::from(i % 7 > 3));
+    "a,b,label\n".to_owned() + &(0..count).map(row).collect::<String>()
+}
+
+/// The files of a folder, and their content.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// What two processes compute alike, whatever their times and stops.
+const SAME: [&str; 9] = [
+    "program_id",
+    "iterations",
+    "train_loss",
+    "test_loss",
+    "test_accuracy",
+    "states",
+    "run_root",
+    "chain",
+    "claims",
+];
+
+fn assert_same(a: &Value, b: &Value) {
+    for field in SAME {
+        assert!(!a[field].is_null(), "{field}");
+        assert_eq!(a[field], b[field], "{field}");
+    }
+}
 
 #[test]
-fn digits_are_trained_stopped_and_resumed() {
+fn digits_are_trained_committed_audited_and_a_lie_is_convicted() {
     let folder = tempfile::tempdir().unwrap();
     let out = path(folder.path(), "run");
-    let one = ["train", "--epochs", "1"];
+    let one = ["train", "--epochs", "1", "--segment", "30"];
     let whole = object(&poai(&[&one[..], &["--json", "--out", &out]].concat()));
     assert_eq!(whole["iterations"], 41);
     assert!(whole["test_accuracy"].as_f64().unwrap() > 0.7, "{whole}");
     assert!(whole["tickets"].as_u64().unwrap() > 0 && whole["mined_share"].as_f64().unwrap() > 0.0);
-    for file in ["checkpoint", "plot.svg", "report.json"] {
+    assert_eq!((&whole["claims"], &whole["segments"]), (&41.into(), &2.into()));
+    let (audit, lie) = (&whole["audit"], &whole["lie"]);
+    assert_eq!(audit["iterations"], 40);
+    // A tile of each of 13 outputs in each drawn iteration, at least.
+    assert!(audit["tiles"].as_u64().unwrap() >= 40 * 13, "{audit}");
+    // It is in the last segment, and the watcher stops there.
+    let t = lie["iteration"].as_u64().unwrap();
+    assert!((30..41).contains(&t) && lie["watched_iterations"] == t - 29, "{lie}");
+    assert_eq!(lie["is"].as_i64().unwrap(), lie["was"].as_i64().unwrap() + 1);
+    assert!(lie["step"].as_str().unwrap().starts_with("descend"), "{lie}");
+    assert!(lie["fraud_proof_bytes"].as_u64().unwrap() < 65536, "{lie}");
+    for file in ["checkpoint", "claims", "plot.svg", "report.json"] {
         assert!(fs::metadata(folder.path().join("run").join(file)).unwrap().len() > 0, "{file}");
     }
-    // A process that dies between checkpoints: another goes on to the same bits.
-    let cut = path(folder.path(), "cut");
-    let often = ["--every", "1", "--out", &cut];
-    let mut child = command().args([&one[..], &often].concat()).spawn().unwrap();
-    while !folder.path().join("cut/checkpoint").exists() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended without a checkpoint");
+    let written = fs::read_to_string(folder.path().join("run/report.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), whole);
+
+    // Training alone gives the same weights, and commits to nothing.
+    let alone = object(&poai(&[&one[..], &["--json", "--untraced"]].concat()));
+    for field in ["program_id", "train_loss", "test_loss", "states"] {
+        assert_eq!(whole[field], alone[field], "{field}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let resumed = object(&poai(&[&one[..], &["--json", "--resume", &cut]].concat()));
-    assert!(resumed["resumed_at"].as_u64().unwrap() > 0);
-    for field in ["program_id", "iterations", "train_loss", "test_loss", "states"] {
-        assert_eq!(whole[field], resumed[field], "{field}");
-    }
-    // Other options are another run, and what is no checkpoint is left alone.
-    let other = poai(&["train", "--epochs", "1", "--seed", "other", "--resume", &out]);
-    refused(&other, 2, "expected this run's seed");
-    fs::write(folder.path().join("run/checkpoint"), b"no checkpoint").unwrap();
-    refused(&poai(&[&one[..], &["--resume", &out]].concat()), 2, "expected a whole checkpoint");
-    assert_eq!(fs::read(folder.path().join("run/checkpoint")).unwrap(), b"no checkpoint");
+    assert!(alone["run_root"].is_null() && alone["audit"].is_null());
 }
 
 #[test]
-fn tables_and_texts_are_trained() {
+fn a_folder_of_another_run_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: &str| {
+    let table = path(folder.path(), "rows.csv");
+    fs::write(&table, rows(60)).unwrap();
+    let out = path(folder.path(), "run");
+    let own = ["train", "--data", &table, "--iterations", "12", "--no-lie"];
+    let whole = object(&poai(&[&own[..], &["--json", "--every", "5", "--out", &out]].concat()));
+    let honest = files(Path::new(&out));
+    let resume = |more: &[&str]| poai(&[&own[..], &["--json", "--resume", &out], more].concat());
+    // A run that is done says what it came to.
+    assert_same(&whole, &object(&resume(&[])));
+    refused(&poai(&[&own[..], &["--out", &out]].concat()), 2, "expected a folder without a run");
+    refused(&resume(&["--seed", "other"]), 2, "expected this run's seed");
+    refused(&resume(&["--optimizer", "lion"]), 2, "expected this run's program");
+    let stays = |damage: &dyn Fn(&mut BTreeMap<PathBuf, Vec<u8>>), why: &str| {
+        let mut left = honest.clone();
+        damage(&mut left);
+        for entry in fs::read_dir(&out).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        left.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        refused(&resume(&[]), 2, why);
+        assert!(files(Path::new(&out)) == left, "{why}");
+    };
+    let place = |name: &str| Path::new(&out).join(name);
+    let (checkpoint, claims) = (place("checkpoint"), place("claims"));
+    stays(&|all| all.get_mut(&checkpoint).unwrap()[300] ^= 1, "expected a whole checkpoint");
+    stays(&|all| all.get_mut(&checkpoint).unwrap().truncate(999), "expected a whole checkpoint");
+    stays(&|all| drop(all.insert(checkpoint.clone(), b"none".to_vec())), "whole checkpoint");
+    stays(&|all| all.get_mut(&claims).unwrap()[400] ^= 1, "claim 2 with another hash");
+    stays(&|all| all.get_mut(&claims).unwrap().truncate(999), "expected 12 whole claims, got 7");
+    stays(&|all| drop(all.remove(&claims)), "claims");
+    // Whole claims that are not the run's.
+    let record = |t: usize| 16 + 136 * t..16 + 136 * (t + 1);
+    let swapped = |all: &mut BTreeMap<PathBuf, Vec<u8>>| {
+        let [a, b] = [5, 6].map(|t| honest[&claims][record(t)].to_vec());
+        all.get_mut(&claims).unwrap()[record(5).start..record(6).end]
+            .copy_from_slice(&[b, a].concat());
+    };
+    stays(&swapped, "expected claim 5 of this run, got one with another number");
+    let elsewhere = |all: &mut BTreeMap<PathBuf, Vec<u8>>| {
+        let bytes = &mut all.get_mut(&claims).unwrap()[record(11)];
+        let own = IterationClaim::from_array(bytes[..104].try_into().unwrap());
+        let other = IterationClaim { after: own.before, ..own };
+        bytes.copy_from_slice(&[other.to_bytes(), other.leaf().0.to_vec()].concat());
+    };
+    stays(&elsewhere, "expected claim 11 of this run, got one with another state after");
+    // Those of another run do not lead to this state.
+    let other = path(folder.path(), "other");
+    let seed = ["--seed", "other", "--json", "--out", &other];
+    object(&poai(&[&own[..], &seed].concat()));
+    let foreign = fs::read(Path::new(&other).join("claims")).unwrap();
+    let why = "expected claim 0 of this run, got one with another state before";
+    stays(&|all| drop(all.insert(claims.clone(), foreign.clone())), why);
+    // Without commitments it goes on, and no longer with them.
+    fs::write(&checkpoint, &honest[&checkpoint]).unwrap();
+    let alone = poai(&[
+        "train",
+        "--data",
+        &table,
+        "--iterations",
+        "12",
+        "--untraced",
+        "--json",
+        "--resume",
+        &out,
+    ]);
+    assert_eq!(object(&alone)["states"], whole["states"]);
+}
+
+/// Kills a run at any moment, again and again, until it is done.
+#[test]
+fn a_killed_run_goes_on_to_the_same_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = path(folder.path(), "rows.csv");
+    fs::write(&table, rows(60)).unwrap();
+    let own = ["train", "--data", &table, "--iterations", "240", "--every", "7"];
+    let own = [&own[..], &["--segment", "100", "--no-lie", "--json"]].concat();
+    let whole = object(&poai(&own));
+    let (mut kills, mut halfway) = (0u32, 0u32);
+    for round in 0..3u32 {
+        let out = path(folder.path(), &format!("run {round}"));
+        for index in 0..6u32 {
+            let there = Path::new(&out).join("checkpoint").exists();
+            let how = ["--out", "--resume"][usize::from(there)];
+            let mut child = command()
+                .args(&own)
+                .args([how, &out])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let moment = blake3::hash(&[round as u8, index as u8]).as_bytes()[0];
+            std::thread::sleep(Duration::from_millis(20 + u64::from(moment)));
+            let ended = child.try_wait().unwrap().is_some();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += u32::from(!ended);
+            halfway += u32::from(!ended && Path::new(&out).join("checkpoint").exists());
+        }
+        let there = Path::new(&out).join("checkpoint").exists();
+        let how = ["--out", "--resume"][usize::from(there)];
+        let resumed = object(&poai(&[&own[..], &[how, &out]].concat()));
+        assert_same(&whole, &resumed);
+    }
+    println!("{kills} kills, {halfway} of them after a checkpoint");
+    assert!(kills > 0 && halfway > 0, "{kills} kills, {halfway} after a checkpoint");
+}
+
+/// A limit on the size of files stands for a disk that fills up.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_keeps_the_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = path(folder.path(), "rows.csv");
+    fs::write(&table, rows(60)).unwrap();
+    let own = ["train", "--data", &table, "--iterations", "400", "--every", "10"];
+    let own = [&own[..], &["--no-lie", "--json"]].concat();
+    let out = path(folder.path(), "whole");
+    let whole = object(&poai(&[&own[..], &["--out", &out]].concat()));
+    let size = |name: &str| fs::metadata(Path::new(&out).join(name)).unwrap().len();
+    // Claims outgrow the checkpoint, so a limit between both stops them midway.
+    let (checkpoint, claims) = (size("checkpoint"), size("claims"));
+    assert!(claims > checkpoint + 8192, "{claims} and {checkpoint} bytes");
+    let blocks = (checkpoint + (claims - checkpoint) / 2) / 512;
+    let full = path(folder.path(), "full");
+    let script = format!("ulimit -f {blocks} && trap '' XFSZ && exec \"$@\"");
+    let limited = Command::new("sh")
+        .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_poai")])
+        .args(&own)
+        .args(["--out", &full])
+        .output();
+    let Ok(limited) = limited else {
+        println!("SKIPPED: no sh to set a limit with");
+        return;
+    };
+    let said = text(&limited.stderr);
+    assert_eq!(code(&limited), 2, "{said}");
+    assert!(said.contains("claims: File too large"), "{said}");
+    let resumed = object(&poai(&[&own[..], &["--resume", &full]].concat()));
+    let at = resumed["resumed_at"].as_u64().unwrap();
+    assert!(at > 0 && at < 400, "resumed at {at}");
+    assert_same(&whole, &resumed);
+}
+
+/// A file of NumPy, version 1.
+fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+}
+
+#[test]
+fn tables_arrays_and_texts_are_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
         fs::write(folder.path().join(name), content).unwrap();
         path(folder.path(), name)
     };
-    let rows: String =
-        (0..60).map(|i| format!("{},{},{}\n", i % 7, (i * 5) % 11, u32::from(i % 7 > 3))).collect();
-    let table = file("rows.csv", &format!("a,b,label\n{rows}"));
-    let said = object(&poai(&["train", "--data", &table, "--epochs", "40", "--json"]));
+    let table = file("rows.csv", rows(60).as_bytes());
+    let options = ["--epochs", "40", "--untraced", "--json"];
+    let train = |more: &[&str]| object(&poai(&[&["train"], &options[..], more].concat()));
+    let said = train(&["--data", &table]);
     assert!(said["test_accuracy"].as_f64().unwrap() > 0.8, "{said}");
-    let poem = file("poem.txt", &"the cat sat on the mat and that was that. ".repeat(20));
-    let said = printed(&poai(&["train", "--task", "text", "--data", &poem, "--epochs", "1"]));
-    assert!(said.contains("causal transformer") && said.contains("loss"), "{said}");
+    // The same numbers in one array, and in two files.
+    let numbers = |columns: &dyn Fn(u32) -> Vec<f32>| -> Vec<u8> {
+        (0..60).flat_map(columns).flat_map(f32::to_le_bytes).collect()
+    };
+    let features = |i: u32| vec![(i % 7) as f32, ((i * 5) % 11) as f32];
+    let label = |i: u32| vec![if i % 7 > 3 { 1.0 } else { 0.0 }];
+    let both = numbers(&|i| [features(i), label(i)].concat());
+    let array = file("both.npy", &npy("<f4", "(60, 3)", &both));
+    let data = file("features.npy", &npy("<f4", "(60, 2)", &numbers(&features)));
+    let labels = file("labels.npy", &npy("<f4", "(60,)", &numbers(&label)));
+    let two = ["--data", &data, "--labels", &labels];
+    for other in [train(&["--data", &array]), train(&two)] {
+        assert_eq!(
+            (&other["states"], &other["program_id"]),
+            (&said["states"], &said["program_id"])
+        );
+    }
+    let more = ["--optimizer", "lion", "--decay", "0.01", "--batch", "16"];
+    assert_ne!(train(&[&["--data", &table], &more[..]].concat())["states"], said["states"]);
 
+    let poem = file("poem.txt", "the cat sat on the mat and that was that. ".repeat(20).as_bytes());
+    let poem = ["train", "--task", "text", "--data", &poem, "--iterations", "2", "--no-lie"];
+    let said = printed(&poai(&poem));
+    for part in ["causal transformer", "loss", "run root", "audit", "iterations  2 in"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn bad_data_is_refused_by_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        fs::write(folder.path().join(name), content).unwrap();
+        path(folder.path(), name)
+    };
+    let label = |label: &str| "1,2,0\n1,3,1\n".repeat(6) + &format!("\n1,2,{label}\n");
     for (content, why) in [
-        ("a,b,label\n1,2,0\n1,x,1\n", "line 3: expected a number, got \"x\""),
-        ("1,2,0\n1,2\n", "line 2: expected 3 fields, got 2"),
-        ("1,2,0.5\n", "line 1: expected a label, an integer from 0, got 0.5"),
-        ("1,nan,0\n", "line 1: field 2: expected a finite number"),
-        ("1\n", "line 1: expected features and a label"),
-        ("1,2,0\n", "expected at least 10 rows"),
-        (&"1,2,1\n".repeat(20), "expected labels of at least 2 classes"),
+        ("a,b,label\n1,2,0\n1,x,1\n", "line 3, field 2: expected a finite number, got \"x\""),
+        ("1,2,0\n1,2\n", "line 2: expected 3 numbers separated by ',', got 2"),
+        (&label("0.5"), "line 14: expected a label, an integer in 0..=65535, got 0.5"),
+        (&label("-1"), "line 14: expected a label, an integer in 0..=65535, got -1"),
+        (&label("70000"), "line 14: expected a label, an integer in 0..=65535, got 70000"),
+        ("1,nan,0\n", "line 1, field 2: expected a finite number, got \"nan\""),
+        ("1\n2\n", "expected rows of features and a label, got rows of 1 number"),
+        ("1,2,0\n", "expected at least 10 rows to train and to test with, got 1"),
+        ("", "expected rows of numbers, got none"),
+        ("a,b\n", "expected rows of numbers, got none"),
+        (&"1,2,1\n".repeat(20), "expected labels of at least 2 classes, got only class 1"),
     ] {
-        let table = file("bad.csv", content);
+        let table = file("bad.csv", content.as_bytes());
         refused(&poai(&["train", "--data", &table]), 2, why);
     }
-    refused(&poai(&["train", "--task", "text"]), 2, "add --data FILE");
+    let nan: Vec<u8> = [1.0, 2.0, 0.0, f32::NAN].into_iter().flat_map(f32::to_le_bytes).collect();
+    let array = file("bad.npy", &npy("<f4", "(2, 2)", &nan));
+    refused(&poai(&["train", "--data", &array]), 2, "row 1, column 1, both from 0: expected a");
+    let table = file("rows.csv", rows(60).as_bytes());
+    let labelled = |labels: &str| poai(&["train", "--data", &table, "--labels", labels]);
+    let few = file("few.csv", b"0\n1\n");
+    refused(&labelled(&few), 2, "expected 60 labels, one a row of the data, got 2");
+    let wide = file("wide.csv", "0,1\n".repeat(60).as_bytes());
+    refused(&labelled(&wide), 2, "expected rows of 1 number, got rows of 2");
+    let high = file("high.csv", &["0\n1\n".repeat(29).as_bytes(), b"1\n1e9\n"].concat());
+    refused(&labelled(&high), 2, "line 60: expected a label, an integer in 0..=65535");
+
+    let text = |content: &[u8]| {
+        let file = file("bad.txt", content);
+        poai(&["train", "--task", "text", "--data", &file])
+    };
+    refused(&text(b"short"), 2, "expected at least 650 characters, got 5");
+    refused(&text(&b"a".repeat(700)), 2, "expected at least 2 different characters, got 1");
+    refused(&text(b"abc\xff"), 2, "byte 3: expected a text in UTF-8");
+    refused(&poai(&["train", "--labels", &few]), 2, "--labels: expected --data");
     refused(&poai(&["train", "--rate=-1"]), 2, "expected a rate above 0");
-    let missing = poai(&["train", "--data", &path(folder.path(), "none")]);
-    assert_eq!(code(&missing), 2, "{}", text(&missing.stderr));
+    refused(&poai(&["train", "--decay=2"]), 2, "weight decay: expected 0, or a coefficient");
+    let none = path(folder.path(), "none");
+    refused(&poai(&["train", "--data", &none]), 2, "none");
+    let head = poai(&["train", "--task", "embed-head", "--model", &none]);
+    refused(&head, 2, "scripts/fetch-minilm.sh gets one");
 }

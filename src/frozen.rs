@@ -18,13 +18,19 @@ use poai_train::numbers::PIXEL;
 ///
 /// [`import::store::save_quantised`]: crate::import::store::save_quantised
 pub fn quantised(frozen: &FrozenNetwork) -> Result<Quantised, QuantiseError> {
-    let scale = f64::from(1u32 << PIXEL).recip();
+    let mut scale = f64::from(1u32 << PIXEL).recip();
     let size = |size: u32| size as usize;
+    let program = frozen.network().program();
+    let rows = program.form(program.output()).map_or(1, |form| size(form.rows.units));
     let (input, labels) = match frozen.plan().sample() {
         SampleKind::Features { columns } => (Input::new("samples", [1, size(columns)]), 1),
         SampleKind::Image { height, width, channels } => {
             let shape = [1, size(height), size(width), size(channels)];
             (Input { channels_last: true, ..Input::new("samples", shape) }, 1)
+        }
+        SampleKind::Sequence { length, columns, fraction } => {
+            scale = f64::from(1u32 << fraction).recip();
+            (Input::new("samples", [1, size(length), size(columns)]), rows)
         }
         SampleKind::Tokens { vocabulary, length } => {
             let ids = Some(size(vocabulary));

@@ -45,10 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Exponents are those of some samples. Weights and biases become constants.
     let samples = &run.dataset().samples().tensor;
-    let known = Tensor::new(CALIBRATION, 64, samples.extent().dtype, {
-        let entries = samples.entries();
-        &entries[..CALIBRATION * 64].to_vec()
-    })?;
+    let known = &samples.entries()[..64 * CALIBRATION];
+    let known = Tensor::new(CALIBRATION, 64, samples.extent().dtype, known)?;
     let frozen = FrozenNetwork::new(&layers, run.iteration(), &states, &known, device.clone())?;
     let model = Model::from(quantised(&frozen)?).on(device.clone());
 

@@ -95,3 +95,50 @@ pub(super) fn is_standard(network: &Network) -> bool {
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `clamp(shift(x, p))` as it is defined.
+    fn defined(x: i64, p: i32, clamp: Clamp) -> i64 {
+        let shifted = match p {
+            ..=0 => i128::from(x) << -p,
+            _ => (i128::from(x) + (1 << (p - 1))) >> p,
+        };
+        shifted.clamp(clamp.min.into(), clamp.max.into()) as i64
+    }
+
+    #[test]
+    fn multipliers_and_shifts_are_the_shift_that_they_replace() {
+        let numbers = [0, 1, -1, 2, -3, 31, 32, -33, 127, 4095, -4096, 70_000, -(1 << 28), 1 << 30];
+        for clamp in [Clamp::SYMMETRIC, Clamp::full(Dtype::I16)] {
+            for p in -40..=62 {
+                let Scaled { multiplier, shift } = scaled(p, clamp.dtype);
+                let moved = |x: i64| defined(x * i64::from(multiplier), shift.into(), clamp);
+                for x in numbers {
+                    assert_eq!(moved(x), defined(x, p, clamp), "{x} by {p}, {clamp:?}");
+                }
+                for times in [1, -3] {
+                    let other = |x: i64| match rescale(times, p, clamp) {
+                        Op::Requantise { multiplier, shift, .. } => {
+                            defined(x * i64::from(multiplier), shift.into(), clamp)
+                        }
+                        Op::Training(TrainingOp::Rescale { shift, multiplier, .. }) => {
+                            defined(x * i64::from(multiplier), shift.base, clamp)
+                        }
+                        other => panic!("{other:?}"),
+                    };
+                    for x in numbers {
+                        let expected = defined(x * i64::from(times), p, clamp);
+                        assert_eq!(other(x), expected, "{x}·{times} by {p}, {clamp:?}");
+                    }
+                }
+            }
+        }
+        // The standard form's shift, as long as it permits the multiplier.
+        assert_eq!(scaled(24, Dtype::I8), Scaled { multiplier: 1, shift: 24 });
+        assert_eq!(scaled(-1, Dtype::I8), Scaled { multiplier: 1 << 25, shift: 24 });
+        assert_eq!(scaled(-2, Dtype::I8), Scaled { multiplier: 4, shift: 0 });
+    }
+}

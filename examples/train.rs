@@ -1,6 +1,6 @@
 //! Trains a network on digits, freezes it, and proves one of its inferences.
 //!
-//! `cargo run --release --features import,inference,train --example train`
+//! `cargo run --release --features import,inference,train --example train -- SEED`
 
 use poai::Job;
 use poai::execute::Tensor;
@@ -23,9 +23,11 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/poai-cli/data/digits/di
 /// The last digits test the network.
 const TEST: usize = 500;
 const CALIBRATION: usize = 512;
-const SEED: [u8; 32] = [7; 32];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // A number below 256, of which all bytes of the seed are.
+    let seed = std::env::args().nth(1).map_or(Ok(7), |text| text.parse())?;
+    let seed = [seed; 32];
     let layers = Layers::image(8, 8, 1).conv(12, 3).relu().max_pool(2);
     let layers = layers.conv(24, 3).relu().max_pool(2).flatten().linear(10);
     let (train, test) = digits(&layers)?;
@@ -36,8 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let source = Source::Drawn { samples: train.count(), rates };
     let iteration =
         Iteration::new(&layers, &IterationOptions { optimiser, decay: 0.0, batch, source })?;
-    let (states, device) = (initial(&iteration, &SEED)?, poai::backend("auto")?);
-    let mut run = TrainingRun::new(iteration, train, states, SEED, device.clone())?;
+    let (states, device) = (initial(&iteration, &seed)?, poai::backend("auto")?);
+    let mut run = TrainingRun::new(iteration, train, states, seed, device.clone())?;
     while run.done() < run.total() {
         run.step()?;
     }

@@ -72,8 +72,10 @@ turn() {
     return 1
 }
 
-# build_dev: the one build with all features, for tests and everything else for which the dev profile is good enough.
+# build_dev: the one build with all features, for tests and everything else for which the dev profile is good enough. Sets how
+# this lane's later commands compile tests, because cargo would build them again in another way.
 build_dev() {
+    export RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc-tests"
     local all=(--workspace --all-features --locked)
     cargo test "${all[@]}" --no-run --message-format=json-render-diagnostics >"$state/built.json"
     cargo build "${all[@]}" --bin ceremony

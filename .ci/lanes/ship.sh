@@ -4,19 +4,25 @@
 set -euo pipefail
 . .ci/lib.sh
 
-poai=(cargo run --release --locked -p poai-cli --)
 made="$state/made"
 mkdir -p "$made"
 
+step "the programs"
+# Together: cargo compiles the libraries again for each program that it builds alone, with other features.
+cargo build --release --locked -p poai --example mine --example verify -p poai-cli --bin poai -p example-node --bin example-node
+built="$target/release"
+poai=("$built/poai")
+# A newcomer's first command builds an example alone, with few features.
+cargo check --locked --example mine --example verify
+
 step "three nodes"
 # They sleep most of the time.
-cargo build --release --locked -p example-node
-pool_start nodes cargo run --release --locked -p example-node
+pool_start nodes "$built/example-node"
 
 step "mine, and verify"
-cargo run --release --locked --example mine
-cargo run --release --locked --example mine -- "$made/win.proof"
-cargo run --release --locked --example verify -- "$made/win.proof"
+"$built/examples/mine"
+"$built/examples/mine" "$made/win.proof"
+"$built/examples/verify" "$made/win.proof"
 challenge=$(printf '07%.0s' {1..32})
 "${poai[@]}" mine --challenge "$challenge" --difficulty 2e7 --out "$made/poai.proof"
 "${poai[@]}" verify "$made/poai.proof" --challenge "$challenge" --difficulty 2e7
@@ -27,7 +33,8 @@ step "classify"
 step "a real transformer"
 await model
 "${poai[@]}" embed
-PATH="${python%/*}:$PATH" "$python" scripts/measure-minilm.py --run
+"${poai[@]}" embed --model target/minilm --text poai-cli/data/embed/evaluation.txt --json >"$made/embeddings.json"
+"$python" scripts/measure-minilm.py "$made/embeddings.json"
 
 step "a proof of inference, before an Ethereum node"
 "${poai[@]}" prove --out "$made/inference"

@@ -91,7 +91,7 @@ fn of_numbers(state: &State, numbers: &[f32]) -> Result<Tensor, InitialError> {
     if expected != got {
         return Err(InitialError::Length { parameter: parameter(), expected, got });
     }
-    if let Some(at) = numbers.iter().position(|x| !(x.abs() < WEIGHT_MAX)) {
+    if let Some(at) = numbers.iter().position(|x| !x.is_finite() || x.abs() >= WEIGHT_MAX) {
         return Err(InitialError::Range { parameter: parameter(), at, got: numbers[at] });
     }
     let one = f64::from(1 << WEIGHT);

@@ -4,7 +4,7 @@ use super::Reading;
 use super::tables::line;
 use crate::real::error::RealError;
 use crate::real::value::Real;
-use ndarray::{Array2, Zip};
+use ndarray::Array2;
 use poai_core::program::Op;
 
 /// What the square root of the second moment is multiplied by, as in g·2^8.
@@ -24,7 +24,8 @@ impl<F: Real> Reading<'_, F> {
                 x.zip_mut_with(&self.reals(1)?, |a, &b| *a = *a * m0 + b * m1);
             }
             Op::Mul { shift, .. } => {
-                x.zip_mut_with(&self.reals(1)?, |a, &b| *a = *a * b * down(shift));
+                let down = down(shift);
+                x.zip_mut_with(&self.reals(1)?, |a, &b| *a = *a * b * down);
             }
             Op::Requantise { multiplier, shift, .. } => {
                 x *= F::of(multiplier.into()) * down(shift);
@@ -40,7 +41,8 @@ impl<F: Real> Reading<'_, F> {
             Op::Curve { shift, pass_above, .. } => {
                 let end = F::power(7 + i64::from(shift));
                 let points: Vec<F> = self.constant(0)?.reals.iter().copied().collect();
-                let at = |x: F| line(&points, (x + end) * down(shift));
+                let down = down(shift);
+                let at = |x: F| line(&points, (x + end) * down);
                 x.mapv_inplace(|x| if pass_above && x >= end { x } else { at(x) });
             }
             Op::Quantise => {
@@ -83,9 +85,9 @@ impl<F: Real> Reading<'_, F> {
 
     pub(super) fn second_moment(&self, shift: u8) -> Result<Array2<F>, RealError> {
         let mut r = self.reals(0)?.into_owned();
-        let part = F::power(-i64::from(shift));
+        let (part, one) = (F::power(-i64::from(shift)), F::power(MOMENT));
         r.zip_mut_with(&self.reals(1)?, |r, &g| {
-            let g = g * F::power(MOMENT);
+            let g = g * one;
             *r = (*r * *r * (F::one() - part) + g * g * part).sqrt();
         });
         Ok(r)
@@ -93,8 +95,9 @@ impl<F: Real> Reading<'_, F> {
 
     pub(super) fn ratio(&self) -> Result<Array2<F>, RealError> {
         let mut a = self.reals(0)?.into_owned();
-        Zip::from(&mut a).and(&self.reals(1)?).for_each(|a, &r| {
-            *a = *a * F::power(RATIO) / (r.max(F::zero()) + F::of(EPSILON));
+        let one = F::power(RATIO);
+        a.zip_mut_with(&self.reals(1)?, |a, &r| {
+            *a = *a * one / (r.max(F::zero()) + F::of(EPSILON));
         });
         Ok(a)
     }

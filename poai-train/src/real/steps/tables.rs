@@ -34,7 +34,7 @@ pub(super) enum Tabled<F> {
     Known { function: fn(f64) -> f64, scale: F, one: F },
     /// The values at the middle of each interval of 2^shift. Between them the
     /// function is a straight line, and beyond the ends it is constant.
-    Points { points: Vec<F>, shift: u8 },
+    Points { points: Vec<F>, middle: F, scale: F },
 }
 
 impl<F: Real> Tabled<F> {
@@ -49,8 +49,10 @@ impl<F: Real> Tabled<F> {
         match (constant(below), zero, constant(above)) {
             (Some(below), &[zero], Some(above)) => Tabled::Sign([below, zero, above]),
             _ => known(entries, shift).unwrap_or_else(|| {
-                let points = entries.to_vec();
-                Tabled::Points { points, shift }
+                // The mean of an interval's integers.
+                let middle = F::of((libm::exp2(f64::from(shift)) - 1.0) / 2.0);
+                let (points, scale) = (entries.to_vec(), F::power(-i64::from(shift)));
+                Tabled::Points { points, middle, scale }
             }),
         }
     }
@@ -67,10 +69,8 @@ impl<F: Real> Tabled<F> {
                 }
             }
             Tabled::Known { function, scale, one } => F::of(function((x * *scale).wide())) * *one,
-            Tabled::Points { points, shift } => {
-                // The mean of an interval's integers.
-                let middle = (libm::exp2(f64::from(*shift)) - 1.0) / 2.0;
-                line(points, (x - F::of(middle)) * F::power(-i64::from(*shift)) + F::of(128.0))
+            Tabled::Points { points, middle, scale } => {
+                line(points, (x - *middle) * *scale + F::of(128.0))
             }
         }
     }

@@ -89,7 +89,7 @@ impl<F: Real> RealNetwork<F> {
                 inputs: inputs.ok_or_else(internal)?,
                 constants: constants.ok_or_else(internal)?,
             };
-            let value = reading.compute()?;
+            let value = F::compute(&reading)?;
             debug_assert_eq!(value.dim(), reading.output());
             values.push(Some(value));
             // What no later step reads is freed.

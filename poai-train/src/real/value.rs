@@ -1,10 +1,11 @@
 //! Values: reals, or integers where a real number would lose bits.
 
+use super::steps::Compiled;
 use ndarray::{Array2, CowArray, Ix2, NdFloat};
 use poai_engine::execute::Tensor;
 
 /// A floating-point type that a program is read in: f32 or f64.
-pub trait Real: NdFloat {
+pub trait Real: NdFloat + Compiled {
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
 

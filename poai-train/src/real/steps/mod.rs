@@ -25,7 +25,7 @@ use poai_core::program::{Op, TrainingOp};
 
 /// A constant, as integers and as real numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Constant<F> {
+pub struct Constant<F> {
     pub(super) integers: Array2<i32>,
     pub(super) reals: Array2<F>,
 }
@@ -37,8 +37,30 @@ impl<F: Real> Constant<F> {
     }
 }
 
+/// A type that steps are compiled for in this crate, not in the crate that runs them:
+/// tests are compiled without optimisation.
+pub trait Compiled: Sized {
+    /// Computes a step's value.
+    fn compute(reading: &Reading<'_, Self>) -> Result<RealValue<Self>, RealError>;
+}
+
+impl Compiled for f32 {
+    #[inline(never)]
+    fn compute(reading: &Reading<'_, f32>) -> Result<RealValue<f32>, RealError> {
+        reading.compute()
+    }
+}
+
+impl Compiled for f64 {
+    #[inline(never)]
+    fn compute(reading: &Reading<'_, f64>) -> Result<RealValue<f64>, RealError> {
+        reading.compute()
+    }
+}
+
 /// A step with what it reads.
-pub(super) struct Reading<'a, F> {
+#[derive(Debug)]
+pub struct Reading<'a, F> {
     /// The step's name.
     pub(super) name: &'a str,
     /// The step, with all shapes.
@@ -51,7 +73,7 @@ pub(super) struct Reading<'a, F> {
 
 impl<'a, F: Real> Reading<'a, F> {
     /// Computes the step's value.
-    pub(super) fn compute(&self) -> Result<RealValue<F>, RealError> {
+    fn compute(&self) -> Result<RealValue<F>, RealError> {
         match self.local.op {
             Op::Training(op) => self.training(op),
             op => self.forward(op),

@@ -123,6 +123,7 @@ usage! {
     poai::train::DataError,
     poai::train::LayersError,
     poai::train::TrainError,
+    poai::train::real::RealError,
     poai::verify::RulesError,
 }
 

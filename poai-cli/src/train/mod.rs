@@ -89,7 +89,8 @@ pub struct Args {
     /// Iterations between two checkpoints.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
-    /// Train alone: commit to no iteration, and audit none. The weights stay the same.
+    /// Train alone: commit to no iteration, audit none, and compare with nothing. The weights stay
+    /// the same.
     #[arg(long)]
     untraced: bool,
     /// Iterations of a segment, which is posted and audited at once.
@@ -102,6 +103,9 @@ pub struct Args {
     /// Plant no lie. Otherwise a watcher executes a part of the last segment again.
     #[arg(long, conflicts_with = "untraced")]
     no_lie: bool,
+    /// Do not train the same in floating point, for comparison.
+    #[arg(long)]
+    no_float: bool,
     #[command(flatten)]
     backend: BackendArgs,
     /// Print one JSON object instead of text.
@@ -166,7 +170,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let Course { run, committer, snapshots, store, work } = &course;
     let states: Vec<Arc<Tensor>> = run.states().cloned().collect();
     let test = task.test.evaluate(&forward, run.iteration(), &states)?;
-    let float = setup.float(&task)?;
+    let float = match args.no_float || args.untraced {
+        true => None,
+        false => Some(Float::train(&setup, &task.layers, &task.test, args.json)?),
+    };
     let commitments = committer.as_ref();
     let commitments =
         commitments.map(|committer| commitments_of(args, &setup, committer, snapshots));

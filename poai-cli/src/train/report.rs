@@ -206,7 +206,8 @@ fn committed(all: &Commitments) -> Vec<String> {
     let Commitments { run, chain, claims, segments, audit, lie } = all;
     let mut lines = vec![format!("run root    {run}")];
     lines.extend(chain.map(|chain| format!("chain       {chain}")));
-    lines.push(format!("            {claims} claims in {segments} segments"));
+    let plural = if *segments == 1 { "" } else { "s" };
+    lines.push(format!("            {claims} claims in {segments} segment{plural}"));
     lines.push(format!(
         "audit       segment {}: {} iterations and {} tiles in {:.1} KiB, made in {:.2} s",
         audit.segment,

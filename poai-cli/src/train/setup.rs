@@ -1,7 +1,7 @@
 //! What a run is made of: the iteration, the first state and what a job fixes.
 
+use super::Args;
 use super::task::{Length, Task};
-use super::{Args, Float};
 use crate::failure::Failure;
 use poai::execute::{Device, Tensor};
 use poai::train::{
@@ -77,11 +77,6 @@ impl Setup {
         let Setup { iteration, dataset, first, job, device, .. } = self;
         let (iteration, dataset, first) = (iteration.clone(), dataset.clone(), first.clone());
         Ok(TrainingRun::new(iteration, dataset, first, job.seed(), device.clone())?)
-    }
-
-    /// The same training in floating point. `None` until the library has it.
-    pub fn float(&self, _task: &Task) -> Result<Option<Float>, Failure> {
-        Ok(None)
     }
 }
 

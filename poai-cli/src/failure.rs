@@ -121,6 +121,7 @@ usage! {
     poai::train::ClaimsError,
     poai::train::CommitError,
     poai::train::DataError,
+    poai::train::InitialError,
     poai::train::LayersError,
     poai::train::TrainError,
     poai::train::real::RealError,

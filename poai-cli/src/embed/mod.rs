@@ -12,7 +12,7 @@ use crate::arguments::example_challenge;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::terminal;
-use model::TextModel;
+pub use model::TextModel;
 use poai::execute::{Device, Mining, RunOptions, Session};
 use poai::import::bert::{self, LayerError};
 use poai::{Challenge, Difficulty, Keep, MineOptions};

@@ -54,7 +54,7 @@ pub struct Args {
     /// The labels of `--data`, if these are in a file of their own: CSV, JSON or .npy, one a row.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// The encoder's directory for `--task embed-head`, as `poai embed` takes it.
+    /// The encoder's directory for `--task embed-head` and `--task lora`, as `poai embed` takes it.
     /// scripts/fetch-minilm.sh of the repository makes the default.
     #[arg(long, value_name = "DIR", default_value = "target/minilm")]
     model: PathBuf,
@@ -122,6 +122,8 @@ pub enum TaskName {
     Text,
     /// A linear layer on MiniLM's embeddings of the bundled plays: which play are some lines of?
     EmbedHead,
+    /// Adapters in MiniLM's last two layers, on the same plays.
+    Lora,
 }
 
 /// What `--optimizer` names.

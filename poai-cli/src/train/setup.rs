@@ -5,7 +5,7 @@ use super::task::{Length, Task};
 use crate::failure::Failure;
 use poai::execute::{Device, Tensor};
 use poai::train::{
-    Dataset, Iteration, IterationOptions, JobParameters, Schedule, Source, TrainingRun, initial,
+    Dataset, Iteration, IterationOptions, JobParameters, Schedule, Source, TrainingRun, imported,
 };
 use poai::verify::train::TrainingRules;
 use poai::{Beacon, Job};
@@ -61,7 +61,7 @@ impl Setup {
         };
         let iteration = Iteration::new(&task.layers, &options)?;
         let seed = *blake3::hash(args.seed.as_bytes()).as_bytes();
-        let first = initial(&iteration, &seed)?;
+        let first = imported(&iteration, &seed, &task.numbers)?;
         // Of a job that somebody pays for, a chain fixes the beacon after all else.
         let named =
             |what: &str| *blake3::hash(format!("{what} {}", args.seed).as_bytes()).as_bytes();

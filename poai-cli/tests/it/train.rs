@@ -15,8 +15,11 @@ fn rows(count: u32) -> String {
     "a,b,label\n".to_owned() + &(0..count).map(row).collect::<String>()
 }
 
-/// The files of a folder, and their content.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+/// Files, and their content.
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// The files of a folder.
+fn files(folder: &Path) -> Files {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
@@ -93,7 +96,7 @@ fn a_folder_of_another_run_stays_as_it_is() {
     refused(&poai(&[&own[..], &["--out", &out]].concat()), 2, "expected a folder without a run");
     refused(&resume(&["--seed", "other"]), 2, "expected this run's seed");
     refused(&resume(&["--optimizer", "lion"]), 2, "expected this run's program");
-    let stays = |damage: &dyn Fn(&mut BTreeMap<PathBuf, Vec<u8>>), why: &str| {
+    let stays = |damage: &dyn Fn(&mut Files), why: &str| {
         let mut left = honest.clone();
         damage(&mut left);
         for entry in fs::read_dir(&out).unwrap() {
@@ -113,13 +116,13 @@ fn a_folder_of_another_run_stays_as_it_is() {
     stays(&|all| drop(all.remove(&claims)), "claims");
     // Whole claims that are not the run's.
     let record = |t: usize| 16 + 136 * t..16 + 136 * (t + 1);
-    let swapped = |all: &mut BTreeMap<PathBuf, Vec<u8>>| {
+    let swapped = |all: &mut Files| {
         let [a, b] = [5, 6].map(|t| honest[&claims][record(t)].to_vec());
         all.get_mut(&claims).unwrap()[record(5).start..record(6).end]
             .copy_from_slice(&[b, a].concat());
     };
     stays(&swapped, "expected claim 5 of this run, got one with another number");
-    let elsewhere = |all: &mut BTreeMap<PathBuf, Vec<u8>>| {
+    let elsewhere = |all: &mut Files| {
         let bytes = &mut all.get_mut(&claims).unwrap()[record(11)];
         let own = IterationClaim::from_array(bytes[..104].try_into().unwrap());
         let other = IterationClaim { after: own.before, ..own };
@@ -319,6 +322,10 @@ fn bad_data_is_refused_by_row() {
     refused(&poai(&["train", "--decay=-1"]), 2, "weight decay: expected 0, or a coefficient");
     let none = path(folder.path(), "none");
     refused(&poai(&["train", "--data", &none]), 2, "none");
-    let head = poai(&["train", "--task", "embed-head", "--model", &none]);
-    refused(&head, 2, "scripts/fetch-minilm.sh gets one");
+    for task in ["embed-head", "lora"] {
+        let refusal = poai(&["train", "--task", task, "--model", &none]);
+        refused(&refusal, 2, "scripts/fetch-minilm.sh gets one");
+        let data = ["train", "--task", task, "--data", &none];
+        refused(&poai(&data), 2, "which read the bundled plays");
+    }
 }

@@ -4,7 +4,9 @@
 //! - `rows`: perceptrons on rows of files.
 //! - `text`: transformers on characters.
 //! - `embedded`: heads on embeddings of an encoder.
+//! - `adapted`: adapters in an encoder's last layers.
 
+mod adapted;
 mod embedded;
 mod rows;
 mod text;
@@ -15,6 +17,7 @@ use crate::digits::{Digits, Set};
 use crate::failure::Failure;
 use poai::execute::Device;
 use poai::train::{Dataset, Layers};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Of this many samples one is kept for the test.
@@ -45,6 +48,8 @@ pub struct Task {
     pub batch: u32,
     /// The length of the run, if the caller names none.
     pub length: Length,
+    /// Numbers with which parameters begin, by their names. Others are drawn.
+    pub numbers: BTreeMap<String, Vec<f32>>,
     /// What looks wrong about the data, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -63,8 +68,9 @@ impl Task {
             (TaskName::Digits, Some(path)) => rows::task(path, args.labels.as_deref()),
             (TaskName::Text, path) => text::task(path.as_deref()),
             (TaskName::EmbedHead, None) => embedded::task(&args.model, device),
-            (TaskName::EmbedHead, Some(_)) => {
-                unused("--data", "no file for embed-head, which reads the bundled plays")
+            (TaskName::Lora, None) => adapted::task(&args.model),
+            (TaskName::EmbedHead | TaskName::Lora, Some(_)) => {
+                unused("--data", "no file for embed-head and lora, which read the bundled plays")
             }
         }
     }
@@ -96,6 +102,7 @@ fn digits() -> Result<Task, Failure> {
         optimiser: OptimiserName::Sgd,
         batch: 32,
         length: Length::Epochs(15),
+        numbers: BTreeMap::new(),
         warnings: vec![],
     })
 }

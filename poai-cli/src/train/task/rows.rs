@@ -6,6 +6,7 @@ use crate::samples::Table;
 use crate::train::OptimiserName;
 use crate::train::held::Held;
 use poai::train::{Dataset, Layers};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The most classes.
@@ -140,6 +141,7 @@ impl Labelled {
             optimiser: OptimiserName::Sgd,
             batch: 32,
             length: Length::Epochs(30),
+            numbers: BTreeMap::new(),
             warnings: vec![],
         })
     }
@@ -151,7 +153,7 @@ impl Labelled {
 
 /// Which of some rows are kept for the test: every fifth in an order that does not
 /// depend on the rows, because files are often sorted.
-fn held(count: usize) -> Vec<bool> {
+pub fn held(count: usize) -> Vec<bool> {
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_cached_key(|&row| *blake3::hash(&(row as u64).to_le_bytes()).as_bytes());
     let mut held = vec![false; count];

@@ -1,0 +1,142 @@
+//! Adapters of an encoder's last layers: which play do some lines come from?
+
+use super::rows::held;
+use super::{Length, Task};
+use crate::embed::TextModel;
+use crate::failure::Failure;
+use crate::train::OptimiserName;
+use crate::train::held::Held;
+use crate::train::plays;
+use poai::import::bert::{Encoder, EncoderKind};
+use poai::train::{Dataset, Layers, TrainLayer};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The lines of a play of which a sample is the beginning.
+const LINES: usize = 8;
+/// The tokens of a sample.
+const TOKENS: usize = 32;
+/// The layers with adapters.
+const LAYERS: usize = 2;
+/// The rank of adapters.
+const RANK: u32 = 8;
+/// The samples whose hidden states are in memory at once.
+const TOGETHER: usize = 64;
+/// The largest magnitude of an entry.
+const ENTRY_MAX: f32 = 63.0;
+
+/// Adapters and a linear layer on the hidden states of the bundled plays' lines,
+/// before an encoder's last layers.
+pub fn task(model: &Path) -> Result<Task, Failure> {
+    let plays = plays::plays()?;
+    let text = TextModel::load(model, Some(TOKENS))?;
+    let encoder = &text.encoder;
+    let (mut sequences, mut labels) = (vec![], vec![]);
+    for (label, play) in (0..).zip(&plays) {
+        // The title would say which play it is.
+        let body = play.strip_prefix(plays::title(play)).unwrap_or(play);
+        let own = text.tokens(&plays::parts(body, LINES))?;
+        // Attention sees all tokens, so a sample has no padding.
+        let own: Vec<Vec<u32>> = own.into_iter().filter(|ids| ids.len() == TOKENS).collect();
+        labels.extend(own.iter().map(|_| label));
+        sequences.extend(own);
+    }
+    let config = *encoder.config();
+    let first = match config.layers.checked_sub(LAYERS) {
+        Some(first) if config.kind != EncoderKind::Mpnet => first,
+        _ => {
+            let expected = format!("expected a BERT encoder of at least {LAYERS} layers");
+            let got = format!("{:?} of {}", config.kind, config.layers);
+            let why = format!("{}: {expected}, got {got}; name another --model", model.display());
+            return Err(Failure::usage(why));
+        }
+    };
+    let states = hidden(encoder, &sequences, first)?;
+    let fraction = fraction(&states);
+    // Exact: sizes of a model in memory.
+    let [length, columns] = [TOKENS as u32, config.hidden as u32];
+    let (heads, inner) = (config.heads as u32, config.intermediate as u32);
+    let mut layers = Layers::sequence(length, columns, fraction);
+    for _ in 0..LAYERS {
+        layers = layers.adapted_encoder_layer(heads, inner, columns, RANK);
+    }
+    let layers = layers.layer(TrainLayer::MeanPool).linear(plays.len() as u32);
+    let dataset = |chosen: &[bool]| {
+        let samples = states.chunks_exact(TOKENS * config.hidden).zip(&labels).zip(chosen);
+        let samples = samples.filter(|(_, chosen)| **chosen).map(|(sample, _)| sample);
+        let (numbers, labels): (Vec<&[f32]>, Vec<u32>) = samples.unzip();
+        Dataset::dense(&layers, &numbers.concat(), &labels)
+    };
+    let test = held(labels.len());
+    let train: Vec<bool> = test.iter().map(|held| !held).collect();
+    let (train, test) = (dataset(&train)?, Held::all(&dataset(&test)?));
+    Ok(Task {
+        name: format!(
+            "adapters of rank {RANK} in the last {LAYERS} layers of an encoder, on {} parts of {} \
+             plays",
+            labels.len(),
+            plays.len()
+        ),
+        train,
+        test,
+        layers,
+        numbers: numbers(encoder, first),
+        optimiser: OptimiserName::Adam,
+        batch: 32,
+        length: Length::Epochs(3),
+        warnings: vec![],
+    })
+}
+
+/// The hidden states of sequences before a layer, row by row.
+fn hidden(encoder: &Encoder, sequences: &[Vec<u32>], layer: usize) -> Result<Vec<f32>, Failure> {
+    let mut all = vec![];
+    for part in sequences.chunks(TOGETHER) {
+        for floats in encoder.run_float(part)? {
+            // The embeddings come before the first layer.
+            let states = floats.hidden.get(layer);
+            states.iter().for_each(|states| all.extend(states.iter()));
+        }
+    }
+    Ok(all)
+}
+
+/// The fraction with which rounding changes the states least.
+fn fraction(states: &[f32]) -> u8 {
+    let error = |fraction: u8| -> f64 {
+        let one = f32::from(1u16 << fraction);
+        let each = |&x: &f32| {
+            let entry = (x * one).round().clamp(-ENTRY_MAX, ENTRY_MAX);
+            f64::from(entry / one - x).powi(2)
+        };
+        states.iter().map(each).sum()
+    };
+    let errors = (0..=10).map(|fraction| (error(fraction), fraction));
+    errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |least| least.1)
+}
+
+/// The numbers with which parameters begin, by their names.
+fn numbers(encoder: &Encoder, first: usize) -> BTreeMap<String, Vec<f32>> {
+    let mut all = BTreeMap::new();
+    for index in 0..LAYERS {
+        let (before, after) = (2 * index, 2 * index + 1);
+        for (name, tensor) in encoder.layer(first + index).into_iter().flatten() {
+            let (part, bias) = match name.strip_suffix(" bias") {
+                Some(part) => (part, " bias"),
+                None => (name, ""),
+            };
+            let own = match part {
+                "attention gamma" => format!("gamma{before}"),
+                "attention beta" => format!("beta{before}"),
+                "gamma" => format!("gamma{after}"),
+                "beta" => format!("beta{after}"),
+                "up" => format!("linear{before}{bias}"),
+                "down" => format!("linear{after}{bias}"),
+                "output" => format!("attention{index} out{bias}"),
+                part => format!("attention{index} {part}{bias}"),
+            };
+            all.insert(own, tensor);
+        }
+    }
+    all
+}

@@ -11,7 +11,6 @@ use poai_prover::{Circuit, CircuitError, commit, commit_weights};
 use poai_testing::edges;
 use poai_testing::edges::ProgramCase;
 use poai_testing::layers;
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 pub fn visibilities() -> impl Iterator<Item = Visibility> {
@@ -132,7 +131,7 @@ struct Variables {
     /// The three sums of each row under the assignment.
     sums: Vec<[Fr; 3]>,
     /// For each variable, its rows and its factor in each of the three sums.
-    rows: Vec<BTreeMap<usize, [Fr; 3]>>,
+    rows: Vec<Vec<(usize, [Fr; 3])>>,
 }
 
 fn dot(row: &[(Fr, usize)], assignment: &[Fr]) -> Fr {
@@ -142,13 +141,17 @@ fn dot(row: &[(Fr, usize)], assignment: &[Fr]) -> Fr {
 impl Variables {
     fn new(built: Built) -> Variables {
         let (matrices, assignment) = built.system.into_parts();
-        let mut rows: Vec<BTreeMap<usize, [Fr; 3]>> = vec![BTreeMap::new(); matrices.variables];
+        let mut rows: Vec<Vec<(usize, [Fr; 3])>> = vec![vec![]; matrices.variables];
         let mut sums = vec![[Fr::ZERO; 3]; matrices.a.len()];
-        for (which, all) in [&matrices.a, &matrices.b, &matrices.c].into_iter().enumerate() {
-            for (row, terms) in all.iter().enumerate() {
-                sums[row][which] = dot(terms, &assignment);
-                for &(factor, variable) in terms {
-                    rows[variable].entry(row).or_insert([Fr::ZERO; 3])[which] += factor;
+        for (row, sums) in sums.iter_mut().enumerate() {
+            for (which, all) in [&matrices.a, &matrices.b, &matrices.c].into_iter().enumerate() {
+                sums[which] = dot(&all[row], &assignment);
+                for &(factor, variable) in &all[row] {
+                    let own = &mut rows[variable];
+                    if own.last().is_none_or(|&(last, _)| last != row) {
+                        own.push((row, [Fr::ZERO; 3]));
+                    }
+                    own.last_mut().unwrap().1[which] += factor;
                 }
             }
         }
@@ -158,7 +161,7 @@ impl Variables {
     /// Whether the constraints hold with `delta` added to a variable. Sums are
     /// linear, so each changes by its factor times `delta`.
     fn holds(&self, variable: usize, delta: Fr) -> bool {
-        self.rows[variable].iter().all(|(&row, factors)| {
+        self.rows[variable].iter().all(|&(row, factors)| {
             let [a, b, c] = [0, 1, 2].map(|which| self.sums[row][which] + factors[which] * delta);
             a * b == c
         })
@@ -168,9 +171,8 @@ impl Variables {
     /// b, and there a is 0.
     fn is_free(&self, variable: usize) -> bool {
         let Matrices { a, b, .. } = &self.matrices;
-        let rows = &self.rows[variable];
-        match rows.first_key_value() {
-            Some((&row, _)) if rows.len() == 1 => {
+        match self.rows[variable][..] {
+            [(row, _)] => {
                 b[row] == [(Fr::ONE, variable)] && dot(&a[row], &self.assignment) == Fr::ZERO
             }
             _ => false,

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// The lines of a play that are embedded together.
 const LINES: usize = 8;
+/// The most parts of a play: each takes milliseconds to embed.
+const PARTS_MAX: usize = 200;
 
 /// A linear layer on the embeddings of the bundled plays' lines. The quantised
 /// encoder of a folder makes them, and stays as it is.
@@ -22,6 +24,9 @@ pub fn task(model: &Path, device: &Arc<dyn Device>) -> Result<Task, Failure> {
         // The title would say which play it is.
         let body = play.strip_prefix(plays::title(play)).unwrap_or(play);
         let own = plays::parts(body, LINES);
+        // From the whole play.
+        let every = own.len().div_ceil(PARTS_MAX).max(1);
+        let own: Vec<String> = own.into_iter().step_by(every).collect();
         labels.extend(own.iter().map(|_| label));
         parts.extend(own);
     }

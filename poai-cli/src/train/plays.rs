@@ -26,6 +26,22 @@ pub fn parts(play: &str, lines: usize) -> Vec<String> {
     full.chunks_exact(lines).map(|part| part.join(" ")).collect()
 }
 
+/// Parts of this many lines, at most `parts_max` of each play and from the whole of it,
+/// each with its play's number.
+pub fn labelled(lines: usize, parts_max: usize) -> Result<(Vec<String>, Vec<u32>), Failure> {
+    let (mut all, mut labels) = (vec![], vec![]);
+    for (label, play) in (0..).zip(&plays()?) {
+        // The title would say which play it is.
+        let own = parts(play.strip_prefix(title(play)).unwrap_or(play), lines);
+        let every = own.len().div_ceil(parts_max.max(1)).max(1);
+        for part in own.into_iter().step_by(every) {
+            all.push(part);
+            labels.push(label);
+        }
+    }
+    Ok((all, labels))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@ use std::path::Path;
 
 /// The lines of a play of which a sample is the beginning.
 const LINES: usize = 8;
+/// The most parts of a play: each takes milliseconds of the encoder.
+const PARTS_MAX: usize = 250;
 /// The tokens of a sample.
 const TOKENS: usize = 32;
 /// The layers with adapters.
@@ -28,19 +30,14 @@ const ENTRY_MAX: f32 = 63.0;
 /// Adapters and a linear layer on the hidden states of the bundled plays' lines,
 /// before an encoder's last layers.
 pub fn task(model: &Path) -> Result<Task, Failure> {
-    let plays = plays::plays()?;
     let text = TextModel::load(model, Some(TOKENS))?;
     let encoder = &text.encoder;
-    let (mut sequences, mut labels) = (vec![], vec![]);
-    for (label, play) in (0..).zip(&plays) {
-        // The title would say which play it is.
-        let body = play.strip_prefix(plays::title(play)).unwrap_or(play);
-        let own = text.tokens(&plays::parts(body, LINES))?;
-        // Attention sees all tokens, so a sample has no padding.
-        let own: Vec<Vec<u32>> = own.into_iter().filter(|ids| ids.len() == TOKENS).collect();
-        labels.extend(own.iter().map(|_| label));
-        sequences.extend(own);
-    }
+    let (parts, labels) = plays::labelled(LINES, PARTS_MAX)?;
+    // Attention sees all tokens, so a sample has no padding.
+    let (sequences, labels): (Vec<Vec<u32>>, Vec<u32>) =
+        text.tokens(&parts)?.into_iter().zip(labels).filter(|(ids, _)| ids.len() == TOKENS).unzip();
+    // Labels are in ascending order.
+    let classes = labels.last().map_or(0, |&last| last + 1);
     let config = *encoder.config();
     let first = match config.layers.checked_sub(LAYERS) {
         Some(first) if config.kind != EncoderKind::Mpnet => first,
@@ -60,7 +57,7 @@ pub fn task(model: &Path) -> Result<Task, Failure> {
     for _ in 0..LAYERS {
         layers = layers.adapted_encoder_layer(heads, inner, columns, RANK);
     }
-    let layers = layers.layer(TrainLayer::MeanPool).linear(plays.len() as u32);
+    let layers = layers.layer(TrainLayer::MeanPool).linear(classes);
     let dataset = |chosen: &[bool]| {
         let samples = states.chunks_exact(TOKENS * config.hidden).zip(&labels).zip(chosen);
         let samples = samples.filter(|(_, chosen)| **chosen).map(|(sample, _)| sample);
@@ -72,10 +69,8 @@ pub fn task(model: &Path) -> Result<Task, Failure> {
     let (train, test) = (dataset(&train)?, Held::all(&dataset(&test)?));
     Ok(Task {
         name: format!(
-            "adapters of rank {RANK} in the last {LAYERS} layers of an encoder, on {} parts of {} \
-             plays",
+            "adapters of rank {RANK} in the last {LAYERS} layers of an encoder, on {} parts of plays",
             labels.len(),
-            plays.len()
         ),
         train,
         test,

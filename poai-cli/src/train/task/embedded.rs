@@ -18,28 +18,13 @@ const PARTS_MAX: usize = 200;
 /// A linear layer on the embeddings of the bundled plays' lines. The quantised
 /// encoder of a folder makes them, and stays as it is.
 pub fn task(model: &Path, device: &Arc<dyn Device>) -> Result<Task, Failure> {
-    let plays = plays::plays()?;
-    let (mut parts, mut labels) = (vec![], vec![]);
-    for (label, play) in (0..).zip(&plays) {
-        // The title would say which play it is.
-        let body = play.strip_prefix(plays::title(play)).unwrap_or(play);
-        let own = plays::parts(body, LINES);
-        // From the whole play.
-        let every = own.len().div_ceil(PARTS_MAX).max(1);
-        let own: Vec<String> = own.into_iter().step_by(every).collect();
-        labels.extend(own.iter().map(|_| label));
-        parts.extend(own);
-    }
+    let (parts, labels) = plays::labelled(LINES, PARTS_MAX)?;
     let embeddings = embed::embeddings(model, device.clone(), &parts)?;
     let columns = embeddings.first().map_or(0, Vec::len);
     // Exact enough: an operand has 7 bits.
     let numbers = embeddings.into_iter().flatten().map(|x| x as f32).collect();
     let labelled = Labelled { columns, numbers, labels };
-    let name = format!(
-        "a linear layer on embeddings of {} parts of {} plays",
-        labelled.labels.len(),
-        plays.len()
-    );
+    let name = format!("a linear layer on embeddings of {} parts of plays", labelled.labels.len(),);
     let task = labelled.task(name, None)?;
     Ok(Task { optimiser: OptimiserName::Adam, batch: 64, length: Length::Epochs(20), ..task })
 }

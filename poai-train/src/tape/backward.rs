@@ -67,8 +67,8 @@ impl Tape {
             }
             Note::AveragePool { window, x, y } => self.average_pool_rule(*window, [*x, *y]),
             Note::MeanPool { x, y } => self.mean_pool_rule(*x, *y),
-            Note::Gate { derivative, index_shift, x, y } => {
-                self.gate_rule(*derivative, *index_shift, [*x, *y])
+            Note::Gate { activation, index_shift, x, y } => {
+                self.gate_rule(*activation, *index_shift, [*x, *y])
             }
             Note::Dropout { table, mask, x, y } => self.dropout_rule(*table, [*mask, *x, *y]),
             Note::Normalise { centre, x, y } => self.normalise_rule(*centre, [*x, *y]),

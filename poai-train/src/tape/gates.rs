@@ -74,29 +74,29 @@ impl Tape {
         x: Carrier,
         activation: Activation,
     ) -> Result<Carrier, LayersError> {
-        let [p, derivative] = activation.tables();
-        let names = activation.names();
-        let table = self.table(names[0], Dtype::I16, &p)?;
-        let derivative = self.table(names[1], Dtype::I16, &derivative)?;
+        let ([p, _], [name, _]) = (activation.tables(), activation.names());
+        let table = self.table(name, Dtype::I16, &p)?;
         let index_shift = u8::try_from(x.fraction - INDEX_BITS)
             .map_err(|_| LayersError::Internal("an activation of enough bits"))?;
         let clamp = Clamp::full(self.form(x.value)?.dtype);
         let op = TrainingOp::Gate { table, index_shift, shift: TABLE_BITS, clamp };
         let y = self.train(op, &[x.value, x.value])?;
-        self.notes.push(Note::Gate { derivative, index_shift, x: x.value, y });
+        self.notes.push(Note::Gate { activation, index_shift, x: x.value, y });
         self.follow(x.value, y);
         Ok(Carrier { value: y, ..x })
     }
 
     pub(super) fn gate_rule(
         &mut self,
-        derivative: poai_core::program::ConstantId,
+        activation: Activation,
         index_shift: u8,
         [x, y]: [ValueId; 2],
     ) -> Result<(), LayersError> {
         let Some(&g) = self.needed(x, y) else { return Ok(()) };
-        let op =
-            TrainingOp::Gate { table: derivative, index_shift, shift: TABLE_BITS, clamp: FULL };
+        // A program without this gradient must not have its table.
+        let ([_, derivative], [_, name]) = (activation.tables(), activation.names());
+        let table = self.table(name, Dtype::I16, &derivative)?;
+        let op = TrainingOp::Gate { table, index_shift, shift: TABLE_BITS, clamp: FULL };
         let dx = self.train(op, &[g, x])?;
         self.accumulate(x, dx)
     }

@@ -102,9 +102,9 @@ enum Note {
         x: ValueId,
         y: ValueId,
     },
-    /// A function of one number, with its derivative's table.
+    /// A function of one number.
     Gate {
-        derivative: ConstantId,
+        activation: Activation,
         index_shift: u8,
         x: ValueId,
         y: ValueId,

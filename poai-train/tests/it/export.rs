@@ -282,3 +282,77 @@ fn what_has_no_frozen_network_is_named() {
         (&[ConstantId(0)][..], &[ConstantId(1)][..])
     );
 }
+
+/// Each kind of layer, with parameters of any size: logits differ from those of the
+/// forward pass by less than a tenth of the largest.
+#[test]
+fn every_kind_of_layer_has_a_frozen_network() {
+    let sequence = |layers: Layers| layers.layer(TrainLayer::MeanPool).linear(2);
+    let encoder = || Layers::sequence(4, 8, 4);
+    let joined = TrainLayer::Attention { heads: 2, causal: false, bias: true, joined: true };
+    let residual = TrainLayer::Residual(vec![TrainLayer::Conv { outputs: 4, kernel: 3 }]);
+    let image = || Layers::image(8, 8, 1).conv(4, 3).relu();
+    let average = image().layer(TrainLayer::AveragePool { size: 2 });
+    let adapted = TrainLayer::Adapted { outputs: 16, bias: true, rank: 2 };
+    let frozen_layer = TrainLayer::Frozen(vec![TrainLayer::Linear { outputs: 8, bias: true }]);
+    let features = |layer: TrainLayer| Layers::features(8).linear(16).layer(layer).linear(2);
+    let all = [
+        features(TrainLayer::Gelu),
+        features(TrainLayer::Silu),
+        features(TrainLayer::Dropout { part: 64 }),
+        Layers::features(8).layer(adapted).relu().linear(2),
+        Layers::features(8).layer(frozen_layer).relu().linear(2),
+        average.flatten().linear(2),
+        image().layer(residual).flatten().linear(2),
+        sequence(encoder().encoder_layer(2, 16, 8)),
+        sequence(encoder().adapted_encoder_layer(2, 16, 8, 2)),
+        sequence(encoder().layer(TrainLayer::Residual(vec![joined]))),
+    ];
+    let device = Arc::new(Cpu::new());
+    let mut failed = vec![];
+    for layers in all {
+        let source = Source::Given;
+        let options = IterationOptions { optimiser: Optimiser::SGD, decay: 0.0, batch: 2, source };
+        let iteration = Iteration::new(&layers, &options).unwrap();
+        let columns = match layers.sample() {
+            poai_train::layers::SampleKind::Features { columns } => columns as usize,
+            poai_train::layers::SampleKind::Sequence { length, columns, .. } => {
+                (length * columns) as usize
+            }
+            _ => 64,
+        };
+        let entry = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 25) as i32 - 64;
+        let entries: Vec<i32> = (0..32 * columns).map(|i| entry(i).clamp(-63, 63)).collect();
+        let samples = Tensor::new(32, columns, Dtype::I8, &entries).unwrap();
+        let states: Vec<Arc<Tensor>> = iteration
+            .states()
+            .iter()
+            .map(|state| {
+                let size = (state.rows * state.columns) as usize;
+                let entry = |i: usize| entry(i + size) << 17;
+                let entries: Vec<i32> = (0..size).map(entry).collect();
+                let (rows, columns) = (state.rows as usize, state.columns as usize);
+                Arc::new(Tensor::new(rows, columns, Dtype::I32, &entries).unwrap())
+            })
+            .collect();
+        let frozen = FrozenNetwork::new(&layers, &iteration, &states, &samples, device.clone());
+        let frozen = match frozen {
+            Ok(frozen) => frozen,
+            Err(why) => {
+                failed.push(format!("{:?}: {why}", layers.layers()));
+                continue;
+            }
+        };
+        let own = logits(&frozen, &samples);
+        let forward = Forward::new(&layers, device.clone()).unwrap();
+        let other = forward.logits(&iteration, &states, &samples).unwrap().entries();
+        let unit = f64::from(exponent(&frozen)).exp2();
+        let far = own.iter().zip(&other).map(|(a, b)| (f64::from(*a) - f64::from(*b) / unit).abs());
+        let far = far.fold(0.0, f64::max);
+        let largest = own.iter().map(|entry| entry.unsigned_abs()).max().unwrap();
+        if largest < 100 || far > 0.1 * f64::from(largest) {
+            failed.push(format!("{:?}: {far} of {largest}", layers.layers()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

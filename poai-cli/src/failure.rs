@@ -124,6 +124,7 @@ usage! {
     poai::train::InitialError,
     poai::train::LayersError,
     poai::train::TrainError,
+    poai::train::TrainingExportError,
     poai::train::real::RealError,
     poai::verify::RulesError,
 }

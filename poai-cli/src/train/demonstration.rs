@@ -84,6 +84,11 @@ impl<'a> Verification<'a> {
         Ok(Verification { setup, committer, snapshots, checker, beacon })
     }
 
+    /// The checker of the run.
+    pub fn checker(&self) -> &RunChecker {
+        &self.checker
+    }
+
     /// Checks that all segments follow each other and all claims chain, and returns
     /// the run's root.
     pub fn run(&self) -> Result<RunRoot, Failure> {

@@ -58,7 +58,7 @@ impl Held {
 }
 
 /// Some rows of a tensor.
-fn select(tensor: &Tensor, rows: &[u32]) -> Result<Tensor, Failure> {
+pub fn select(tensor: &Tensor, rows: &[u32]) -> Result<Tensor, Failure> {
     let extent = tensor.extent();
     let columns = extent.columns as usize;
     let mut entries = vec![0; rows.len() * columns];

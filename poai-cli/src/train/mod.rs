@@ -4,10 +4,12 @@
 //! - `task`: networks with their samples.
 //! - `setup`, `store`: what a run is made of, and its folder.
 //! - `replay`, `demonstration`: execution again, audits and lies.
+//! - `freeze`: the network for inference that the last state makes.
 //! - `held`, `float`, `report`, `plot`: results.
 
 mod demonstration;
 mod float;
+mod freeze;
 mod held;
 mod plays;
 mod plot;
@@ -80,7 +82,9 @@ pub struct Args {
     /// and of rounding.
     #[arg(long, value_name = "TEXT", default_value = "poai")]
     seed: String,
-    /// Write checkpoints, claims, the plot and the report into this folder, which has no run yet.
+    /// Write checkpoints, claims, the plot, the report and the frozen network into this folder, which
+    /// has no run yet. `poai classify` and `poai prove` take the network: `--quantised
+    /// FOLDER/network`.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Go on from the checkpoint in this folder, with the options that made it.
@@ -176,9 +180,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         true => None,
         false => Some(Float::train(&setup, &task.layers, &task.test, args.json)?),
     };
-    let commitments = committer.as_ref();
+    let verification = committer.as_ref().map(|committer| {
+        Verification::new(&setup, committer, snapshots, args.beacon).map(|own| (committer, own))
+    });
+    let verification = verification.transpose()?;
     let commitments =
-        commitments.map(|committer| commitments_of(args, &setup, committer, snapshots));
+        verification.as_ref().map(|(committer, checks)| commitments_of(args, committer, checks));
+    let frozen = store.as_ref().map(|store| {
+        let verified = verification.as_ref().map(|(committer, checks)| (*committer, checks));
+        freeze::freeze(&setup, &task, &states, verified, store.folder())
+    });
     let outcome = Outcome {
         task: &task,
         training: run,
@@ -188,6 +199,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         work,
         float,
         commitments: commitments.transpose()?,
+        frozen: frozen.transpose()?,
     };
     if let Some(store) = store {
         let float = outcome.float.as_ref().map(|float| &float.history[..]);
@@ -270,11 +282,9 @@ impl Course {
 /// Checks a complete run as a verifier does, and shows an audit and a lie.
 fn commitments_of(
     args: &Args,
-    setup: &Setup,
     committer: &Committer,
-    snapshots: &Snapshots,
+    verification: &Verification<'_>,
 ) -> Result<Commitments, Failure> {
-    let verification = Verification::new(setup, committer, snapshots, args.beacon)?;
     let waiting = terminal::spinner("auditing a segment", None);
     let run = verification.run()?;
     let audit = verification.audit()?;

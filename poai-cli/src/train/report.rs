@@ -2,6 +2,7 @@
 
 use super::demonstration::{AuditReport, LieReport};
 use super::float::Float;
+use super::freeze::FrozenReport;
 use super::task::Task;
 use crate::terminal;
 use poai::train::TrainingRun;
@@ -67,6 +68,8 @@ pub struct Outcome<'a> {
     pub float: Option<Float>,
     /// `None` if nothing was committed.
     pub commitments: Option<Commitments>,
+    /// The network for inference, if the run has a folder.
+    pub frozen: Option<FrozenReport>,
 }
 
 impl Outcome<'_> {
@@ -140,6 +143,7 @@ impl Outcome<'_> {
         });
         let parts = [
             ("audit", commitments.map(|all| audit_json(&all.audit))),
+            ("frozen", self.frozen.as_ref().map(frozen_json)),
             ("lie", commitments.and_then(|all| all.lie.as_ref()).map(lie_json)),
         ];
         if let Some(fields) = object.as_object_mut() {
@@ -194,8 +198,10 @@ impl Outcome<'_> {
         });
         lines.push(format!("program     {}", iteration.network().program().program_id()));
         lines.extend(self.commitments.iter().flat_map(committed));
+        lines.extend(self.frozen.iter().flat_map(frozen_lines));
         if let Some(folder) = folder {
-            lines.push(format!("written     {}: checkpoint, plot, report", folder.display()));
+            let written = "checkpoint, plot, report, network";
+            lines.push(format!("written     {}: {written}", folder.display()));
         }
         lines.join("\n") + "\n"
     }
@@ -237,6 +243,34 @@ fn committed(all: &Commitments) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// The network for inference, as lines of text.
+fn frozen_lines(frozen: &FrozenReport) -> Vec<String> {
+    let FrozenReport { program, test, standard, untrained } = frozen;
+    let (loss, accuracy) = (test.mean, 100.0 * test.accuracy());
+    let form = if *standard { "in standard form" } else { "not in standard form" };
+    let link = match untrained {
+        Some(untrained) => {
+            format!("the run made its constants, but for {untrained} that are the same for all")
+        }
+        None => "no run commits to its constants".to_owned(),
+    };
+    vec![
+        format!("frozen      program {program}"),
+        format!("            loss {loss:.4}, accuracy {accuracy:.2} % on the test; {form}"),
+        format!("            {link}"),
+    ]
+}
+
+fn frozen_json(frozen: &FrozenReport) -> Value {
+    json!({
+        "program_id": frozen.program,
+        "test_loss": frozen.test.mean,
+        "test_accuracy": frozen.test.accuracy(),
+        "standard": frozen.standard,
+        "untrained": frozen.untrained,
+    })
 }
 
 fn audit_json(audit: &AuditReport) -> Value {

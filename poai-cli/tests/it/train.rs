@@ -21,7 +21,10 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// The files of a folder.
 fn files(folder: &Path) -> Files {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    entries
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
 }
 
 /// What two processes compute alike, whatever their times and stops.
@@ -82,6 +85,35 @@ fn digits_are_trained_committed_audited_and_a_lie_is_convicted() {
 }
 
 #[test]
+fn a_trained_network_is_run_and_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, out) = (path(folder.path(), "rows.csv"), path(folder.path(), "run"));
+    fs::write(&table, rows(80)).unwrap();
+    let own = ["train", "--json", "--data", &table, "--iterations", "60", "--no-float"];
+    let whole = object(&poai(&[&own[..], &["--no-lie", "--out", &out]].concat()));
+    let frozen = &whole["frozen"];
+    assert_eq!((&frozen["standard"], &frozen["untrained"]), (&true.into(), &0.into()));
+    // Features are divided as in training, and the classes are the same.
+    let accuracy = |field: &Value| field.as_f64().unwrap();
+    let [own, test] = [&frozen["test_accuracy"], &whole["test_accuracy"]].map(accuracy);
+    assert!(test > 0.8 && (own - test).abs() < 0.13, "{whole}");
+    let network = path(Path::new(&out), "network");
+    let inputs = path(folder.path(), "inputs.csv");
+    fs::write(&inputs, "1,7\n6,2\n").unwrap();
+    let run = ["run", "--json", "--quantised", &network, "--input", &inputs];
+    let run = object(&poai(&run));
+    assert_eq!(run["program_id"], frozen["program_id"]);
+    let proven = ["prove", "--json", "--quantised", &network, "--input", &inputs];
+    let proven = object(&poai(&proven));
+    assert_eq!(proven["program_id"], frozen["program_id"]);
+    // What nothing commits to has no link, and the same constants.
+    let alone = ["train", "--json", "--untraced", "--data", &table, "--iterations", "60"];
+    let alone = object(&poai(&[&alone[..], &["--out", &path(folder.path(), "alone")]].concat()));
+    assert_eq!(alone["frozen"]["program_id"], frozen["program_id"]);
+    assert!(alone["frozen"]["untrained"].is_null());
+}
+
+#[test]
 fn a_folder_of_another_run_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let table = path(folder.path(), "rows.csv");
@@ -99,9 +131,7 @@ fn a_folder_of_another_run_stays_as_it_is() {
     let stays = |damage: &dyn Fn(&mut Files), why: &str| {
         let mut left = honest.clone();
         damage(&mut left);
-        for entry in fs::read_dir(&out).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
-        }
+        files(Path::new(&out)).keys().for_each(|path| fs::remove_file(path).unwrap());
         left.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
         refused(&resume(&[]), 2, why);
         assert!(files(Path::new(&out)) == left, "{why}");

@@ -75,6 +75,7 @@ pub fn task(model: &Path) -> Result<Task, Failure> {
         train,
         test,
         layers,
+        divisors: vec![],
         numbers: numbers(encoder, first),
         optimiser: OptimiserName::Adam,
         batch: 32,

@@ -48,6 +48,8 @@ pub struct Task {
     pub batch: u32,
     /// The length of the run, if the caller names none.
     pub length: Length,
+    /// What each feature was divided by; empty if nothing was.
+    pub divisors: Vec<f64>,
     /// Numbers with which parameters begin, by their names. Others are drawn.
     pub numbers: BTreeMap<String, Vec<f32>>,
     /// What looks wrong about the data, one sentence each.
@@ -102,6 +104,7 @@ fn digits() -> Result<Task, Failure> {
         optimiser: OptimiserName::Sgd,
         batch: 32,
         length: Length::Epochs(15),
+        divisors: vec![],
         numbers: BTreeMap::new(),
         warnings: vec![],
     })

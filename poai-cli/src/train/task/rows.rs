@@ -141,6 +141,7 @@ impl Labelled {
             optimiser: OptimiserName::Sgd,
             batch: 32,
             length: Length::Epochs(30),
+            divisors: largest.iter().map(|&x| if x > 0.0 { x.into() } else { 1.0 }).collect(),
             numbers: BTreeMap::new(),
             warnings: vec![],
         })

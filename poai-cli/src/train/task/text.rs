@@ -77,6 +77,7 @@ pub fn task(path: Option<&Path>) -> Result<Task, Failure> {
             None => Length::Iterations(1500),
             Some(_) => Length::Epochs(3),
         },
+        divisors: vec![],
         numbers: BTreeMap::new(),
         warnings: vec![],
     })

@@ -23,6 +23,9 @@ pub(super) const GROUP_ROWS: usize = 64;
 /// depthwise convolution has one, too few for a backend's tiles.
 const GROUP_CHANNELS: usize = 8;
 
+/// Entries of 32 bits that take a third of the nearest cache.
+const NEAR_ENTRIES: usize = 4096;
+
 /// The whole tensors that a step reads.
 pub(super) struct Slots<'a>(pub(super) Vec<Rows<'a>>);
 
@@ -111,7 +114,12 @@ impl Task<'_> {
 
     /// Computes the output by the definition of the step.
     pub(super) fn plain(&self, output: &mut Tensor) -> Result<(), RunError> {
-        self.blocks(self.local.block_rows() as usize, output, |_, _| Ok(false))
+        let rows = self.local.block_rows() as usize;
+        let near = NEAR_ENTRIES / self.local.output.columns.max(1) as usize;
+        // Rows that share no inputs are read and written while they are in the
+        // nearest cache.
+        let rows = if self.local.is_row_local() { rows.min(near.max(1)) } else { rows };
+        self.blocks(rows, output, |_, _| Ok(false))
     }
 
     /// A product's output from given sums, rows×`stride`.

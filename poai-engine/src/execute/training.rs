@@ -2,15 +2,17 @@
 //! attention.
 
 use super::error::RunError;
-use super::fast;
+use super::fast::{self, Scaling};
 use super::task::{Scratch, Task, columns, scatter};
 use super::tensor::{Tensor, rows_operand};
 use core::ops::Range;
 use poai_core::params::K_END;
 use poai_core::program::TrainingOp;
+use poai_core::program::ops::training::row_shift;
 use poai_core::program::tensor::Rows;
 use poai_core::program::training::BlockKind;
 use poai_core::puzzle::statement::Side;
+use rayon::prelude::*;
 
 impl Task<'_> {
     /// Computes a step of training.
@@ -23,22 +25,19 @@ impl Task<'_> {
                 let b = self.host.device.pack_operand(b)?;
                 fast::scaled_product(self, &b, output)
             }
-            TrainingOp::Block { kind, heads, offset, .. } => {
-                self.block_product(*kind, *heads as usize, *offset, output)
-            }
+            TrainingOp::Block { .. } => self.block_product(op, output),
             _ if fast::training_rows(self, op, output)? => Ok(()),
             _ => self.plain(output),
         }
     }
 
     /// Multiplies values head by head, an item at a time.
-    fn block_product(
-        &self,
-        kind: BlockKind,
-        heads: usize,
-        offset: i32,
-        output: &mut Tensor,
-    ) -> Result<(), RunError> {
+    fn block_product(&self, op: &TrainingOp, output: &mut Tensor) -> Result<(), RunError> {
+        let TrainingOp::Block { kind, heads, ref shift, offset, multiplier, ref clamp } = *op
+        else {
+            return Err(RunError::Layout);
+        };
+        let heads = heads as usize;
         let [a, b] = self.pair()?;
         let rows = self.local.item_rows(1) as usize;
         let all = b.extent.columns as usize;
@@ -52,7 +51,13 @@ impl Task<'_> {
             }
             Ok::<_, RunError>(())
         };
-        self.blocks(rows, output, |first, scratch| {
+        let extent = self.local.output;
+        let (row_bytes, width_out) = (extent.row_bytes(), extent.columns as usize);
+        let used = width_out * extent.dtype.size();
+        let bytes = &mut output.bytes_mut()[..extent.rows as usize * row_bytes];
+        let blocks = bytes.par_chunks_mut(rows * row_bytes).enumerate();
+        blocks.try_for_each_init(Scratch::default, |scratch, (index, bytes)| {
+            let first = index * rows;
             let Scratch { sums, own, a: left, b: right, .. } = scratch;
             match kind {
                 BlockKind::Scores => {
@@ -80,7 +85,14 @@ impl Task<'_> {
                     }
                 }
             }
-            Ok(true)
+            let each = bytes.chunks_exact_mut(row_bytes).zip(sums.chunks_exact(width_out));
+            for (row, (bytes, sums)) in (first..).zip(each) {
+                // Exact: a tensor's rows are numbered by u32.
+                let p = row_shift(&self.slots, &self.local, shift, 2, row as u32);
+                let how = Scaling { multiplier, p: p.map_err(RunError::Local)?, clamp };
+                fast::scale_sums(&mut bytes[..used], sums, &how);
+            }
+            Ok(())
         })
     }
 }

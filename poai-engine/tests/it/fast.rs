@@ -24,7 +24,7 @@ impl RowSource for Slots {
 }
 
 /// Entries of which many are extreme.
-fn mixed(seed: &str, count: usize, (min, max): (i32, i32)) -> Vec<i32> {
+pub(super) fn mixed(seed: &str, count: usize, (min, max): (i32, i32)) -> Vec<i32> {
     let choice = entries(&format!("{seed} choice"), count, 0, 5);
     let any = entries(seed, count, min, max);
     let of = |(choice, any)| match choice {
@@ -36,11 +36,11 @@ fn mixed(seed: &str, count: usize, (min, max): (i32, i32)) -> Vec<i32> {
 }
 
 /// A constant: rows, columns, type and entries.
-type Given = (usize, usize, Dtype, Vec<i32>);
+pub(super) type Given = (usize, usize, Dtype, Vec<i32>);
 
 /// Runs a step on all inputs and constants, and compares its output with what
 /// the step's definition gives.
-fn check(
+pub(super) fn check(
     about: &str,
     run: RunShape,
     inputs: &[(Form, Vec<i32>)],
@@ -83,12 +83,13 @@ fn check(
     }
 }
 
-fn tokens(columns: usize, dtype: Dtype) -> Form {
+pub(super) fn tokens(columns: usize, dtype: Dtype) -> Form {
     Form::new(Dim::TOKENS, Dim::fixed(columns as u32), dtype)
 }
 
 /// Runs with rows and columns below, at and above whole registers and tiles.
-const SIZES: [(u32, u32, usize); 4] = [(1, 1, 1), (2, 33, 31), (3, 32, 64), (1, 70, 129)];
+pub(super) const SIZES: [(u32, u32, usize); 4] =
+    [(1, 1, 1), (2, 33, 31), (3, 32, 64), (1, 70, 129)];
 
 #[test]
 fn rows_of_16_bits() {

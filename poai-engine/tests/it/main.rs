@@ -5,6 +5,7 @@ mod amx;
 mod backends;
 mod dual;
 mod fast;
+mod fast_training;
 mod miner;
 mod operands;
 mod programs;

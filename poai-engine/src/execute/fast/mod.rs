@@ -8,7 +8,8 @@
 //! - `linear`: products with weights; `scaled`: scaled products of values;
 //! - `attention`: the two products of attention;
 //! - `pointwise`: steps whose entries come from the same row;
-//! - `training`: steps of training whose entries come from the same row;
+//! - `training`: steps of training whose entries come from the same row, and steps
+//!   of 32-bit entries; `rescale`: rows scaled by powers of two;
 //! - `transpose`: transposes of 8-bit entries;
 //! - `entries`: entries as they are stored.
 
@@ -16,12 +17,14 @@ mod attention;
 mod entries;
 mod linear;
 mod pointwise;
+mod rescale;
 mod scaled;
 mod training;
 mod transpose;
 
 pub(super) use attention::{context, weights};
 pub(super) use linear::linear;
+pub(super) use rescale::{Scaling, sums as scale_sums};
 pub(super) use scaled::scaled_product;
 pub(super) use training::{add_offset, training_rows};
 pub(super) use transpose::columns_to_rows;
@@ -64,6 +67,10 @@ pub(super) fn rows(task: &Task<'_>, output: &mut Tensor) -> Result<bool, RunErro
         {
             pointwise::rows(task, output)?;
         }
+        Op::Add { .. } if dtypes(2, Dtype::I32) && to == Dtype::I32 => {
+            training::wide_rows(task, output)?;
+        }
+        Op::RowScale | Op::Relu if dtypes(1, Dtype::I32) => training::wide_rows(task, output)?,
         Op::RowScale | Op::Quantise if dtypes(1, Dtype::I16) => pointwise::rows(task, output)?,
         _ => return Ok(false),
     }

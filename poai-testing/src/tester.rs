@@ -7,7 +7,7 @@
 
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut2};
 use poai_core::difficulty::{Difficulty, Target};
 use poai_core::params::{ENTRY_MAX, ENTRY_MIN, Params};
 use poai_core::puzzle::seeds::{seed_a, seed_b};
@@ -99,6 +99,7 @@ fn plain(backend: &dyn Backend, a: &Noised, b: &Noised) -> Vec<i32> {
     let mut memory = vec![1; a.operand().rows() as usize * b.operand().rows() as usize];
     backend.product(&a, &b, &mut memory).expect("the backend multiplies");
     assert!(memory == by_tiles(backend, a.operand(), &b), "a product and its tiles differ");
+    into_parts(backend, a.operand(), &b, &memory);
     memory
 }
 
@@ -119,6 +120,38 @@ fn by_tiles(backend: &dyn Backend, a: &Operand, b: &Plain) -> Vec<i32> {
     let (product, times) = product.into_inner().expect("nothing panics while it is held");
     assert!(times.iter().all(|&times| times == 1), "every tile is handed over once");
     product
+}
+
+/// Checks the parts of outputs that a backend hands over with tiles: whole, and without
+/// the last rows and columns.
+fn into_parts(backend: &dyn Backend, a: &Operand, b: &Plain, product: &[i32]) {
+    const ENTRY: usize = 2;
+    let (tile, n) = (a.params().tile(), b.operand().rows() as usize);
+    let low = |sum: i32| (sum as i16).to_le_bytes();
+    let each = |place: Tile, sums: &[i32], mut part: ArrayViewMut2<'_, u8>| {
+        assert!((place.column as usize) < n / tile, "the tile is one of the product");
+        for (to, sums) in part.rows_mut().into_iter().zip(sums.chunks_exact(tile)) {
+            let to = to.into_slice().expect("a row's bytes lie side by side");
+            for (to, &sum) in to.chunks_exact_mut(ENTRY).zip(sums) {
+                let [one, two] = low(sum);
+                // A part that is handed over twice differs from the product.
+                to.copy_from_slice(&[to[0] ^ one, to[1] ^ two]);
+            }
+        }
+    };
+    for less in [0, 1, tile - 1] {
+        let (rows, columns) = (a.rows() as usize - less, n - less);
+        let mut output = Array2::zeros((rows, columns * ENTRY));
+        let into = backend.apply_into(a.view(), b, output.view_mut(), ENTRY, &each);
+        into.expect("the backend multiplies");
+        for (own, sums) in output.rows().into_iter().zip(product.chunks_exact(n)) {
+            let expected: Vec<u8> = sums[..columns].iter().flat_map(|&sum| low(sum)).collect();
+            assert!(own.as_slice() == Some(&expected), "a product and its parts differ");
+        }
+    }
+    let mut small = Array2::zeros((a.rows() as usize, (n - tile) * ENTRY));
+    let wrong = backend.apply_into(a.view(), b, small.view_mut(), ENTRY, &each);
+    assert!(matches!(wrong, Err(BackendError::Output { .. })), "a strip of columns is missing");
 }
 
 /// Compares a backend with the reference on a case.

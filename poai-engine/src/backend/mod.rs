@@ -25,12 +25,14 @@ pub use handle::{Noised, Plain, Prepared};
 use crate::operand::{Operand, OperandView};
 use core::fmt;
 use core::ops::ControlFlow;
+use ndarray::{ArrayViewMut2, Axis, s};
 use poai_core::Ticket;
 use poai_core::difficulty::Target;
 use poai_core::digest::Seed;
 use poai_core::params::Params;
 use poai_core::puzzle::statement::{Shape, Side, Tile};
 use poai_core::puzzle::transcript::Transcript;
+use std::sync::{Mutex, PoisonError};
 
 /// A tile whose ticket meets the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +168,40 @@ fn product_small(a: &[i8], b: &[i8], k: usize, memory: &mut [i32]) -> Result<(),
     Ok(())
 }
 
+/// What [`Backend::apply_into`] calls for each tile: the tile, its sums, and its part
+/// of the output.
+pub type EachPart<'a> = dyn Fn(Tile, &[i32], ArrayViewMut2<'_, u8>) + Sync + 'a;
+
+/// Checks that an output of `entry` bytes an entry has a part for each tile.
+fn check_output(
+    a: &OperandView<'_>,
+    b: &Plain,
+    output: &ArrayViewMut2<'_, u8>,
+    entry: usize,
+) -> Result<(), BackendError> {
+    let tile = a.params().tile();
+    let (rows, columns) = (a.rows(), b.operand().rows() as usize);
+    let fits = |whole: usize, got: usize, unit: usize| {
+        got <= whole * unit && got.div_ceil(tile * unit.max(1)) == whole / tile
+    };
+    if fits(rows, output.nrows(), 1) && fits(columns, output.ncols(), entry) {
+        return Ok(());
+    }
+    Err(BackendError::Output { expected: rows * columns * entry, got: output.len() })
+}
+
+/// Cuts a matrix into parts of `each` rows or columns; the last may have fewer.
+fn cut(whole: ArrayViewMut2<'_, u8>, axis: Axis, each: usize) -> Vec<ArrayViewMut2<'_, u8>> {
+    let (mut rest, mut parts) = (whole, vec![]);
+    while rest.len_of(axis) > each {
+        let (first, others) = rest.split_at(axis, each);
+        parts.push(first);
+        rest = others;
+    }
+    parts.push(rest);
+    parts
+}
+
 /// The n of a small product. Checks that `memory` has its size.
 pub fn check_small(a: &[i8], b: &[i8], k: usize, memory: &[i32]) -> Result<usize, BackendError> {
     let whole = |entries: usize| entries.checked_div(k).filter(|rows| rows * k == entries);
@@ -277,6 +313,35 @@ pub trait Backend: fmt::Debug + Send + Sync {
         each: &(dyn Fn(Tile, &[i32]) + Sync),
     ) -> Result<(), BackendError> {
         tiles_of_blocks(a, b, each, |a, memory| self.apply(a, b, memory))
+    }
+
+    /// As [`Backend::apply_tiles`], for a caller that writes an output: `each` also
+    /// gets the part of `output` that belongs to the tile. `output` has a row for each
+    /// row of the product and `entry` bytes for each column, without all or some of
+    /// the last strip's padding.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn apply_into(
+        &self,
+        a: OperandView<'_>,
+        b: &Plain,
+        output: ArrayViewMut2<'_, u8>,
+        entry: usize,
+        each: &EachPart<'_>,
+    ) -> Result<(), BackendError> {
+        let tile = a.params().tile();
+        check_output(&a, b, &output, entry)?;
+        let strips = cut(output, Axis(0), tile).into_iter().map(Mutex::new);
+        let strips: Vec<Mutex<ArrayViewMut2<'_, u8>>> = strips.collect();
+        self.apply_tiles(a, b, &|place, sums| {
+            // The output has a row of every strip.
+            let Some(strip) = strips.get(place.row as usize) else { return };
+            let mut strip = strip.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = place.column as usize * tile * entry;
+            let columns = first..strip.ncols().min(first + tile * entry);
+            each(place, sums, strip.slice_mut(s![.., columns]));
+        })
     }
 
     /// A small plain product on the calling thread: `a` is m×k and `b` is n×k,

@@ -20,11 +20,12 @@ mod small;
 mod tiles;
 
 use super::{
-    Backend, BackendError, ChooseError, Completion, ListedCpu, Multiplication, Noised, Output,
-    Plain, Prepared, Unsupported, Watch, check_memory, check_small, shape_of,
+    Backend, BackendError, ChooseError, Completion, EachPart, ListedCpu, Multiplication, Noised,
+    Output, Plain, Prepared, Unsupported, Watch, check_memory, check_output, check_small, shape_of,
 };
 use crate::operand::{Operand, OperandView};
 use core::ops::ControlFlow;
+use ndarray::ArrayViewMut2;
 use noised::NoisedEntries;
 use packed::RankSteps;
 use poai_core::digest::Seed;
@@ -113,6 +114,17 @@ impl Cpu {
             .collect()
     }
 
+    /// The packed side B of a product of rows, if the two form a pair.
+    fn other<'b>(&self, a: &OperandView<'_>, b: &'b Plain) -> Result<&'b RankSteps, BackendError> {
+        self.supports(a.params())?;
+        let weights = b.operand();
+        let pair = a.side() == Side::A && weights.side() == Side::B;
+        if !pair || a.k() != weights.k() as usize || a.params() != weights.params() {
+            return Err(BackendError::Pair);
+        }
+        b.data(self.name)
+    }
+
     fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         match &self.pool {
             Some(pool) => pool.install(work),
@@ -197,14 +209,22 @@ impl Backend for Cpu {
         b: &Plain,
         each: &(dyn Fn(Tile, &[i32]) + Sync),
     ) -> Result<(), BackendError> {
-        self.supports(a.params())?;
-        let weights = b.operand();
-        let pair = a.side() == Side::A && weights.side() == Side::B;
-        if !pair || a.k() != weights.k() as usize || a.params() != weights.params() {
-            return Err(BackendError::Pair);
-        }
-        let b: &RankSteps = b.data(self.name)?;
+        let b = self.other(&a, b)?;
         self.run(|| tiles::run(self.kernel, &a, b, each));
+        Ok(())
+    }
+
+    fn apply_into(
+        &self,
+        a: OperandView<'_>,
+        b: &Plain,
+        output: ArrayViewMut2<'_, u8>,
+        entry: usize,
+        each: &EachPart<'_>,
+    ) -> Result<(), BackendError> {
+        check_output(&a, b, &output, entry)?;
+        let b = self.other(&a, b)?;
+        self.run(|| tiles::run_into(self.kernel, &a, b, (output, entry), each));
         Ok(())
     }
 

@@ -8,13 +8,13 @@ use super::entries::Entry;
 use super::vectorise;
 use crate::backend::Plain;
 use crate::operand::OperandView;
+use ndarray::{ArrayViewMut2, s};
 use poai_core::params::Params;
 use poai_core::program::ops::RowSource;
 use poai_core::program::ops::arithmetic::{clamp, rsh};
 use poai_core::program::ops::training::{row_shift, shift};
 use poai_core::program::{Clamp, Dtype, Op, TrainingOp};
 use poai_core::puzzle::statement::{Side, Tile};
-use std::sync::{Mutex, PoisonError};
 
 /// Rows and columns of a tile.
 const T: usize = Params::CONSENSUS.tile();
@@ -37,13 +37,6 @@ struct Scale<'a> {
     /// Whether all biases are at most [`CALM_MAX`].
     calm: bool,
     clamp: Clamp,
-}
-
-/// The place of a tile in a strip of the output.
-struct Place {
-    row_bytes: usize,
-    column: usize,
-    width: usize,
 }
 
 /// Computes a scaled product.
@@ -74,46 +67,46 @@ pub(in crate::execute) fn scaled_product(
     let shift_of = |row: u32| row_shift(&task.slots, &task.local, shift, first, row);
     let shifts: Result<Vec<i64>, _> = (0..extent.rows).map(shift_of).collect();
     let shifts = shifts.map_err(RunError::Local)?;
-    let row_bytes = extent.row_bytes();
-    let strips = output.bytes_mut()[..rows * row_bytes].chunks_mut(T * row_bytes);
-    // A strip's lock is free nearly always: tasks take strips in turn.
-    let strips: Vec<Mutex<&mut [u8]>> = strips.map(Mutex::new).collect();
-    task.host.device.apply_tiles(a, b, &|tile: Tile, sums: &[i32]| {
+    let (row_bytes, entry) = (extent.row_bytes(), extent.dtype.size());
+    let bytes = &mut output.bytes_mut()[..rows * row_bytes];
+    let mut whole =
+        ArrayViewMut2::from_shape((rows, row_bytes), bytes).map_err(|_| RunError::Layout)?;
+    let own = whole.slice_mut(s![.., ..columns * entry]);
+    task.host.device.apply_into(a, b, own, entry, &|tile: Tile, sums: &[i32], part| {
         let (row, column) = (tile.row as usize, tile.column as usize);
-        // Tiles of padding alone have no strip or no columns.
-        let (Some(strip), Some(biases)) = (strips.get(row), biases.get(column)) else { return };
-        let (Some(sums), Some(shifts)) = (sums.as_array(), shifts.get(row * T..)) else { return };
+        let (Some(biases), Some(shifts)) = (biases.get(column), shifts.get(row * T..)) else {
+            return;
+        };
+        let Some(sums) = sums.as_array() else { return };
         let how = Scale { shifts, biases, plain: !*bias, calm, clamp: *clamp };
-        let place = Place { row_bytes, column: column * T, width: T.min(columns - column * T) };
-        let mut strip = strip.lock().unwrap_or_else(PoisonError::into_inner);
         match clamp.dtype {
-            Dtype::I8 => scale_i8(sums, &how, &place, &mut strip),
-            Dtype::I16 => scale_i16(sums, &how, &place, &mut strip),
-            Dtype::I32 => scale_i32(sums, &how, &place, &mut strip),
+            Dtype::I8 => scale_i8(sums, &how, part),
+            Dtype::I16 => scale_i16(sums, &how, part),
+            Dtype::I32 => scale_i32(sums, &how, part),
         }
     })?;
     Ok(())
 }
 
 vectorise! {
-    fn scale_i8(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &mut [u8]) {
-        scale::<i8>(sums, how, place, strip);
+    fn scale_i8(sums: &[i32; T * T], how: &Scale<'_>, part: ArrayViewMut2<'_, u8>) {
+        scale::<i8>(sums, how, part);
     }
 
-    fn scale_i16(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &mut [u8]) {
-        scale::<i16>(sums, how, place, strip);
+    fn scale_i16(sums: &[i32; T * T], how: &Scale<'_>, part: ArrayViewMut2<'_, u8>) {
+        scale::<i16>(sums, how, part);
     }
 
-    fn scale_i32(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &mut [u8]) {
-        scale::<i32>(sums, how, place, strip);
+    fn scale_i32(sums: &[i32; T * T], how: &Scale<'_>, part: ArrayViewMut2<'_, u8>) {
+        scale::<i32>(sums, how, part);
     }
 }
 
 /// Scales a tile into its place.
 #[inline(always)]
-fn scale<E: Entry>(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &mut [u8]) {
+fn scale<E: Entry>(sums: &[i32; T * T], how: &Scale<'_>, mut part: ArrayViewMut2<'_, u8>) {
     let Clamp { min, max, .. } = how.clamp;
-    let rows = strip.chunks_exact_mut(place.row_bytes).zip(sums.as_chunks::<T>().0);
+    let rows = part.rows_mut().into_iter().zip(sums.as_chunks::<T>().0);
     for ((bytes, sums), &p) in rows.zip(how.shifts) {
         let mut v = [0; T];
         if how.calm && (0..=NARROW_MAX).contains(&p) {
@@ -137,11 +130,16 @@ fn scale<E: Entry>(sums: &[i32; T * T], how: &Scale<'_>, place: &Place, strip: &
                 v[i] = clamp(shifted.saturating_add(how.biases[i]), &how.clamp);
             }
         }
-        let to = &mut E::of_mut(bytes)[place.column..];
-        match to.first_chunk_mut::<T>().filter(|_| place.width == T) {
-            Some(to) => *to = v.map(E::write),
+        // A row's bytes lie side by side.
+        let to = E::of_mut(bytes.into_slice().unwrap_or_default());
+        match to.as_mut_array::<T>() {
+            Some(to) => {
+                for i in 0..T {
+                    to[i] = E::write(v[i]);
+                }
+            }
             None => {
-                for (to, &v) in to.iter_mut().zip(&v).take(place.width) {
+                for (to, &v) in to.iter_mut().zip(&v) {
                     *to = E::write(v);
                 }
             }

@@ -29,14 +29,17 @@ pub(super) fn transpose(task: &Task<'_>, output: &mut Tensor) -> Result<(), RunE
     let (from_bytes, to_bytes) = (x.extent.row_bytes(), task.local.output.row_bytes());
     let used = task.local.output.rows as usize * to_bytes;
     let items = output.bytes_mut()[..used].par_chunks_mut(rows * to_bytes).enumerate();
+    // Lines of a cache come in pairs. Fewer rows leave a thread without a part.
+    let together = if rows >= 16 * SIDE { 2 * SIDE } else { SIDE };
     let parts = items.flat_map(|(item, bytes)| {
-        let parts = bytes.par_chunks_mut(SIDE * to_bytes).enumerate();
+        let parts = bytes.par_chunks_mut(together * to_bytes).enumerate();
         parts.map(move |(part, bytes)| (item, part, bytes))
     });
     parts.for_each(|(item, part, bytes)| {
         let from = &x.bytes[item * columns * from_bytes..][..columns * from_bytes];
         let width = bytes.len() / to_bytes;
-        columns_to_rows(from, from_bytes, part * SIDE..part * SIDE + width, bytes, to_bytes);
+        let first = part * together;
+        columns_to_rows(from, from_bytes, first..first + width, bytes, to_bytes);
     });
     Ok(())
 }
@@ -52,11 +55,11 @@ pub(in crate::execute) fn columns_to_rows(
     to_bytes: usize,
 ) {
     let (mut block, mut turned) = ([[0; SIDE]; SIDE], [[0; SIDE]; SIDE]);
-    for (band, to) in to.chunks_mut(SIDE * to_bytes).enumerate() {
-        let first = columns.start + band * SIDE;
-        let width = SIDE.min(columns.end.saturating_sub(first));
-        for (at, from) in (0..).step_by(SIDE).zip(from.chunks(SIDE * from_bytes)) {
-            let height = from.len() / from_bytes;
+    for (at, from) in (0..).step_by(SIDE).zip(from.chunks(SIDE * from_bytes)) {
+        let height = from.len() / from_bytes;
+        for (band, to) in to.chunks_mut(SIDE * to_bytes).enumerate() {
+            let first = columns.start + band * SIDE;
+            let width = SIDE.min(columns.end.saturating_sub(first));
             for (row, from) in block.iter_mut().zip(from.chunks_exact(from_bytes)) {
                 copy(&mut row[..width], &from[first..][..width]);
             }

@@ -359,7 +359,7 @@ vectorise! {
         for (to, &x) in to.iter_mut().zip(x) {
             // Below 2^32·2^31.
             let distance = (i64::from(most) - i64::from(i32::read(x))) * i64::from(multiplier);
-            *to = rsh(distance, shift).max(0).min(255) as u8;
+            *to = rsh(distance, shift).clamp(0, 255) as u8;
         }
     }
 

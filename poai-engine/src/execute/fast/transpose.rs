@@ -100,10 +100,11 @@ vectorise! {
                     if row & distance != 0 {
                         continue;
                     }
-                    for at in 0..WORDS {
-                        let (low, high): (u64, u64) = (rows[row][at], rows[row + distance][at]);
-                        rows[row][at] = (low & mask) | ((high & mask) << bits);
-                        rows[row + distance][at] = ((low >> bits) & mask) | (high & !mask);
+                    let (above, below) = rows.split_at_mut(row + distance);
+                    for (low, high) in above[row].iter_mut().zip(&mut below[0]) {
+                        let (first, second) = (*low, *high);
+                        *low = (first & mask) | ((second & mask) << bits);
+                        *high = ((first >> bits) & mask) | (second & !mask);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times iterations of training by poai and by PyTorch on the CPU, in turns.
 
-    benches/peers/training.py [--python PATH] [--network mlp|transformer] [--turns N]
+    benches/peers/training.py [--python PATH] [--network mlp|transformer|encoder] [--fused] [--turns N]
                               [--threads N] [--backend NAME] [--json FILE] [--no-build]
 
 Both sides train the same network on batches of the same size, with SGD with
@@ -37,8 +37,9 @@ ALONE = 5
 NETWORKS = {
     "mlp": "MLP 784-1024-1024-10, batch 1024",
     "transformer": "causal transformer d 256, 4 layers, batch 16×128",
+    "encoder": "two encoder layers d 384, batch 32×128",
 }
-RATE = {"mlp": 0.05, "transformer": 0.001}
+RATE = {"mlp": 0.05, "transformer": 0.001, "encoder": 0.01}
 SEED = 1
 
 
@@ -104,7 +105,23 @@ def network(torch, name):
             x = self.blocks(self.tokens(ids) + self.places)
             return self.out(functional.rms_norm(x, (self.width,))).flatten(0, 1)
 
+    class Encoder(nn.Module):
+        """Layers of BERT, the mean of all rows, and a linear layer."""
+
+        def __init__(self, width, heads, hidden):
+            super().__init__()
+            layer = lambda: nn.TransformerEncoderLayer(  # noqa: E731
+                width, heads, hidden, dropout=0.0, activation="gelu", batch_first=True
+            )
+            self.layers = nn.Sequential(layer(), layer())
+            self.out = nn.Linear(width, 10)
+
+        def forward(self, x):
+            return self.out(self.layers(x).mean(dim=1))
+
     torch.manual_seed(SEED)
+    if name == "encoder":
+        return Encoder(384, 12, 1536), 32, torch.randn(128, 128, 384), torch.randint(10, (128,))
     if name == "mlp":
         layers = nn.Sequential(
             nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)
@@ -246,6 +263,7 @@ def main():
     parser.add_argument("--turns", type=int, default=31)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backend", help="poai's backend, such as cpu-avx512-vnni")
+    parser.add_argument("--fused", action="store_true", help="poai's fused profile")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--serve", choices=NETWORKS, help=argparse.SUPPRESS)
@@ -271,7 +289,8 @@ def main():
     for name in args.network or NETWORKS:
         threads = ["--threads", str(args.threads)]
         backend = ["--backend", args.backend] if args.backend else []
-        ours = [str(program), *threads, *backend, "serve", name]
+        fused = ["--fused"] if args.fused else []
+        ours = [str(program), *threads, *backend, "serve", name, *fused]
         theirs = [args.python, __file__, "--serve", name, *threads]
         results.append(compare(name, ours, theirs, args.turns))
     print(table(results))

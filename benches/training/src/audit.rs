@@ -49,7 +49,7 @@ struct Traced {
 }
 
 fn traced(network: Name, cpu: &Cpu, rules: &TrainingRules) -> Result<Traced, Failure> {
-    let (job, mut run) = network.run(cpu, ITERATIONS, rules)?;
+    let (job, mut run) = network.run(cpu, ITERATIONS, false, rules)?;
     let program = run.iteration().network().program().clone();
     let checker = Checker::new(program.clone(), rules.trace);
     let (parameters, dataset) = (job.parameters, job.dataset.clone());

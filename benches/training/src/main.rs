@@ -4,11 +4,15 @@
 //!
 //! - `networks`: what is trained; `serve`: timed iterations, one a line of the
 //!   input; `audit`: sizes and times of messages; `share`: what can be mined.
+//! - `accuracy`, `textures`: a small VGG network on generated images, in integers
+//!   and in floating point.
 
+mod accuracy;
 mod audit;
 mod networks;
 mod serve;
 mod share;
+mod textures;
 
 use clap::{Parser, Subcommand};
 use networks::Name;
@@ -37,6 +41,9 @@ enum What {
     Serve {
         /// The network.
         network: Name,
+        /// Take exponents from the iteration before.
+        #[arg(long)]
+        fused: bool,
     },
     /// Print the sizes and times of an audit and of a fraud proof.
     Audit {
@@ -45,6 +52,22 @@ enum What {
         /// The drawn iterations.
         #[arg(long, default_value_t = 40)]
         samples: u32,
+    },
+    /// Train a small VGG network on generated images, in integers and in floating
+    /// point. Print a line of JSON for each seed.
+    Accuracy {
+        /// The number of seeds.
+        #[arg(long, default_value_t = 5)]
+        seeds: u32,
+        /// Passes over the images.
+        #[arg(long, default_value_t = 6)]
+        epochs: u32,
+        /// Images to train with.
+        #[arg(long, default_value_t = 3000)]
+        samples: u32,
+        /// Images to test with.
+        #[arg(long, default_value_t = 1000)]
+        tests: u32,
     },
     /// Print the share of the MACs whose products draw tickets.
     Share {
@@ -61,7 +84,10 @@ fn main() -> Result<(), Failure> {
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     match what {
-        What::Serve { network } => serve::serve(network, &cpu),
+        What::Serve { network, fused } => serve::serve(network, fused, &cpu),
+        What::Accuracy { seeds, epochs, samples, tests } => {
+            accuracy::accuracy(&cpu, seeds, epochs, [samples, tests])
+        }
         What::Audit { network, samples } => audit::audit(network, &cpu, samples),
         What::Share { network } => share::share(network),
     }

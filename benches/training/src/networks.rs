@@ -7,8 +7,8 @@ use poai_core::training_run::TrainingRules;
 use poai_engine::Cpu;
 use poai_engine::execute::Tensor;
 use poai_train::{
-    Dataset, Iteration, IterationOptions, JobParameters, Layers, Optimiser, Source, TrainingRun,
-    initial,
+    Dataset, Iteration, IterationOptions, JobParameters, Layers, Optimiser, Source, TrainLayer,
+    TrainingRun, initial,
 };
 use std::sync::Arc;
 
@@ -22,10 +22,15 @@ pub enum Name {
     Transformer,
     /// The same of width 1024 with 8 blocks. Its program is only counted.
     Wide,
+    /// Two encoder layers of MiniLM's sizes, in batches of 32 samples of 128
+    /// tokens, a mean and a linear layer.
+    Encoder,
 }
 
 /// Tokens of a text.
 const LENGTH: u32 = 128;
+/// The columns of an encoder's hidden states.
+const ENCODER: u32 = 384;
 /// Different tokens.
 const VOCABULARY: u32 = 64;
 
@@ -42,19 +47,31 @@ impl Name {
             }
             Name::Transformer => (transformer(256, 4, 4), 16),
             Name::Wide => (transformer(1024, 8, 16), 16),
+            Name::Encoder => {
+                let layers = Layers::sequence(LENGTH, ENCODER, 4).encoder_layer(12, 1536, ENCODER);
+                let layers = layers.encoder_layer(12, 1536, ENCODER);
+                (layers.layer(TrainLayer::MeanPool).linear(10), 32)
+            }
         }
     }
 
-    /// The program of an iteration, with rates for `iterations`.
-    pub fn iteration(self, iterations: u32) -> Result<Iteration, Failure> {
+    /// The program of an iteration, with rates for `iterations`, in the fused profile or not.
+    pub fn iteration(self, iterations: u32, fused: bool) -> Result<Iteration, Failure> {
         let (layers, batch) = self.layers();
         let optimiser = Optimiser::SGD;
-        let mean = if let Name::Mlp = self { 0.05 } else { 0.001 };
+        let mean = match self {
+            Name::Mlp => 0.05,
+            Name::Encoder => 0.01,
+            Name::Transformer | Name::Wide => 0.001,
+        };
         let rate = |t: u32| optimiser.rate(mean, t.into(), batch);
         let rates = (0..iterations).map(rate).collect();
         let source = Source::Drawn { samples: 4 * batch, rates };
         let options = IterationOptions { optimiser, decay: 0.0, batch, source };
-        Ok(Iteration::new(&layers, &options)?)
+        Ok(match fused {
+            true => Iteration::fused(&layers, &options)?,
+            false => Iteration::new(&layers, &options)?,
+        })
     }
 
     /// Four batches of samples whose labels depend on them, the same on every
@@ -63,6 +80,14 @@ impl Name {
         let (layers, batch) = self.layers();
         let count = 4 * batch as usize;
         let mut bytes = blake3::Hasher::new().update(b"samples").finalize_xof();
+        if let Name::Encoder = self {
+            let mut draws = vec![0u8; count * (LENGTH * ENCODER) as usize];
+            bytes.fill(&mut draws);
+            let row = (LENGTH * ENCODER) as usize;
+            let labels: Vec<u32> = draws.chunks(row).map(|row| u32::from(row[0]) / 26).collect();
+            let states: Vec<f32> = draws.iter().map(|&x| f32::from(x) / 64.0 - 2.0).collect();
+            return Ok(Dataset::dense(&layers, &states, &labels)?);
+        }
         if let Name::Mlp = self {
             let mut pixels = vec![0u8; count * 784];
             bytes.fill(&mut pixels);
@@ -90,9 +115,10 @@ impl Name {
         self,
         cpu: &Cpu,
         iterations: u32,
+        fused: bool,
         rules: &TrainingRules,
     ) -> Result<(JobParameters, TrainingRun), Failure> {
-        let (iteration, dataset) = (self.iteration(iterations)?, self.dataset()?);
+        let (iteration, dataset) = (self.iteration(iterations, fused)?, self.dataset()?);
         let states: Vec<Tensor> = initial(&iteration, &[7; 32])?;
         let (job, beacon) = (poai_core::Job([1; 32]), Beacon([2; 32]));
         let job =

@@ -16,9 +16,9 @@ const ITERATIONS: u32 = 4096;
 
 /// Serves iterations until the input ends, and then prints the root of the
 /// states.
-pub fn serve(network: Name, cpu: &Cpu) -> Result<(), Failure> {
+pub fn serve(network: Name, fused: bool, cpu: &Cpu) -> Result<(), Failure> {
     let before = resident("VmRSS")?;
-    let (_, mut run) = network.run(cpu, ITERATIONS, &TrainingRules::DEFAULT)?;
+    let (_, mut run) = network.run(cpu, ITERATIONS, fused, &TrainingRules::DEFAULT)?;
     let mut out = std::io::stdout().lock();
     let mut say = |line: Value| -> Result<(), Failure> {
         writeln!(out, "{line}")?;

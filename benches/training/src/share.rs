@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Counts MACs of the program, without running it.
 pub fn share(network: Name) -> Result<(), Failure> {
-    let iteration = network.iteration(1)?;
+    let iteration = network.iteration(1, false)?;
     let (program, run) = (iteration.network().program(), iteration.shape());
     let extents = program.extents(&run)?;
     let (mut mined, mut all) = (0, 0);

@@ -2,6 +2,7 @@
 //! allocation of this module; `tests/memory` measures that the bound holds.
 
 use super::aligned::Aligned;
+use super::product::sized;
 use super::recover::NARROW_STEPS;
 use poai_core::params::Params;
 use poai_core::puzzle::commitment::Tree;
@@ -40,7 +41,8 @@ pub(super) fn of_mining(
     // Sums of fewer steps fit 16 bits on every kernel.
     let wide = if steps < NARROW_STEPS as u128 { 0 } else { rows * 2 * rank * 4 };
     let product = 4 * u128::from(shape.m) * u128::from(shape.n);
-    let each = threads as u128 * (scratch(kernel, params) + 8 * tile * rank + SMALL / 16);
+    let each =
+        threads as u128 * (scratch(kernel, threads, params, shape) + 8 * tile * rank + SMALL / 16);
     let all = side(Side::A) + side(Side::B) + narrow + wide + product + each + SMALL;
     u64::try_from(all).unwrap_or(u64::MAX)
 }
@@ -50,9 +52,13 @@ fn tree(bytes: u128) -> u128 {
     4 * VALUE * bytes.div_ceil(u128::from(Tree::GROUP_BYTES)) + SMALL / 16
 }
 
-/// One thread's sums and transcripts.
-fn scratch(kernel: &dyn Kernel, params: &Params) -> u128 {
-    let block = kernel.block();
-    let (tiles, tile) = ((block.rows * block.columns) as u128, params.tile() as u128);
+/// One thread's sums and transcripts: those of a block, which is smaller if the
+/// product is small.
+fn scratch(kernel: &dyn Kernel, threads: usize, params: &Params, shape: &Shape) -> u128 {
+    let tile = params.tile();
+    // Exact: 32 bits.
+    let strips = |rows: u32| (rows as usize / tile).max(1);
+    let block = sized(kernel.block(), (strips(shape.m), strips(shape.n)), threads);
+    let (tiles, tile) = ((block.rows * block.columns) as u128, tile as u128);
     tiles * (4 * tile * tile + size_of::<Transcript>() as u128) + LINE
 }

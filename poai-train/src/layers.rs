@@ -136,7 +136,7 @@ pub enum TrainLayer {
     /// In training, a random part of the entries becomes 0, and the others
     /// grow as much (Srivastava et al. 2014).
     Dropout {
-        /// The part of entries that become 0, in 256ths: 1 to 192.
+        /// Of 256 entries this many become 0: 1 to 192.
         part: u8,
     },
     /// Layers whose parameters are not trained.

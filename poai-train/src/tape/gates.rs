@@ -101,7 +101,7 @@ impl Tape {
         self.accumulate(x, dx)
     }
 
-    /// Dropout of a part of a carrier's entries, in 256ths.
+    /// Dropout of a part of a carrier's entries: `part` of 256.
     ///
     /// A constant of 256 − part, rounded stochastically to whole 256s, is 1 in
     /// as many places.

@@ -34,7 +34,7 @@ pub fn quantised(frozen: &FrozenNetwork) -> Result<Quantised, QuantiseError> {
         }
         SampleKind::Tokens { vocabulary, length } => {
             let ids = Some(size(vocabulary));
-            (Input { ids, ..Input::new("ids", [1, size(length)]) }, size(length))
+            (Input { ids, ..Input::new("ids", [1, size(length)]) }, rows)
         }
     };
     let network = frozen.network().clone();

@@ -1,6 +1,6 @@
 //! Samples and labels of a run, as tensors.
 
-use crate::layers::{Layers, SampleKind, TrainLayer};
+use crate::layers::{Layers, SampleKind, TrainLayer, TrainLoss};
 use crate::numbers::ACTIVATION;
 use poai_core::program::Dtype;
 use poai_engine::execute::{SharedInput, Tensor, TensorError};
@@ -41,7 +41,7 @@ pub enum DataError {
         got: f32,
     },
     /// A label, or an id of a text, is outside its range.
-    #[error("row {row}: expected a label in 0..={}, got {got}; correct it", classes - 1)]
+    #[error("row {row}: expected a label in 0..={}, got {got}; correct it", classes.saturating_sub(1))]
     Label {
         /// The sample, from 0.
         row: usize,
@@ -53,7 +53,7 @@ pub enum DataError {
     /// All labels are the same.
     #[error("expected labels of at least 2 classes, got only class {0}; add samples of others")]
     OneClass(u32),
-    /// The layers take another kind of samples.
+    /// The layers take another kind of samples, or have another loss.
     #[error("expected layers of {expected}, got layers of {got}")]
     Kind {
         /// What the data is.
@@ -82,6 +82,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError`] names the row.
     pub fn dense(layers: &Layers, numbers: &[f32], labels: &[u32]) -> Result<Dataset, DataError> {
+        check_loss(layers, TrainLoss::CrossEntropy)?;
         let samples = samples(layers, numbers, labels.len())?;
         check_labels(labels, 1, outputs(layers))?;
         Dataset::of(samples, labels, 1)
@@ -99,6 +100,7 @@ impl Dataset {
         numbers: &[f32],
         targets: &[f32],
     ) -> Result<Dataset, DataError> {
+        check_loss(layers, TrainLoss::MeanSquares)?;
         let columns = outputs(layers) as usize;
         let rows = targets.len() / columns.max(1);
         if targets.len() != rows * columns {
@@ -124,6 +126,7 @@ impl Dataset {
         let SampleKind::Tokens { vocabulary, length } = layers.sample() else {
             return Err(DataError::Kind { expected: "tokens", got: "features or images" });
         };
+        check_loss(layers, TrainLoss::CrossEntropy)?;
         let length = length as usize;
         let rows = ids.chunks_exact(length + 1);
         if rows.len() == 0 {
@@ -156,6 +159,7 @@ impl Dataset {
         let SampleKind::Tokens { vocabulary, length } = layers.sample() else {
             return Err(DataError::Kind { expected: "tokens", got: "features or images" });
         };
+        check_loss(layers, TrainLoss::CrossEntropy)?;
         if labels.is_empty() {
             return Err(DataError::Empty);
         }
@@ -211,7 +215,11 @@ fn samples(layers: &Layers, numbers: &[f32], labels: usize) -> Result<Tensor, Da
     let (columns, one) = match layers.sample() {
         SampleKind::Features { columns } => (columns as usize, ONE),
         SampleKind::Image { height, width, channels } => {
-            (height as usize * width as usize * channels as usize, ONE)
+            // Sizes beyond memory have another number of numbers.
+            (
+                (height as usize).saturating_mul(width as usize).saturating_mul(channels as usize),
+                ONE,
+            )
         }
         SampleKind::Sequence { length, columns, fraction } => {
             // Exact: layers refuse more than 10.
@@ -232,6 +240,19 @@ fn samples(layers: &Layers, numbers: &[f32], labels: usize) -> Result<Tensor, Da
     let entry = |&x: &f32| (x * one).round().clamp(-ENTRY_MAX, ENTRY_MAX) as i32;
     let entries: Vec<i32> = numbers.iter().map(entry).collect();
     Ok(Tensor::new(labels, columns, Dtype::I8, &entries)?)
+}
+
+/// Labels are for cross entropy, and targets for squares.
+fn check_loss(layers: &Layers, expected: TrainLoss) -> Result<(), DataError> {
+    let name = |loss| match loss {
+        TrainLoss::CrossEntropy => "cross entropy",
+        TrainLoss::MeanSquares => "mean squares",
+    };
+    let got = layers.loss();
+    match got == expected {
+        true => Ok(()),
+        false => Err(DataError::Kind { expected: name(expected), got: name(got) }),
+    }
 }
 
 fn check_finite(numbers: &[f32], columns: usize) -> Result<(), DataError> {

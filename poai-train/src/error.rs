@@ -25,6 +25,9 @@ pub enum LayersError {
     /// There are no layers.
     #[error("expected at least 1 layer, got none; add one")]
     Empty,
+    /// Layers are nested too deep.
+    #[error("expected at most {0} layers within each other, got more; nest fewer")]
+    Depth(usize),
     /// No layer has parameters that are trained.
     #[error("expected at least 1 layer that is trained, got none; add one or freeze fewer")]
     Frozen,

@@ -44,6 +44,26 @@ impl Optimiser {
     /// Adam with betas of 0.9 and 1 − 2^−7.
     pub const ADAM: Optimiser = Optimiser::Adam { beta: 0.9, second: 7 };
 
+    /// Refuses decay rates outside their range.
+    pub(crate) fn check(&self) -> Result<(), LayersError> {
+        let wrong = |what, expected, got: f64| {
+            Err(LayersError::Option { what, expected, got: got.to_string() })
+        };
+        let unit = |what, rates: &[f64]| match rates.iter().find(|rate| !(0.0..1.0).contains(*rate))
+        {
+            Some(&rate) => wrong(what, "at least 0 and below 1", rate),
+            None => Ok(()),
+        };
+        match *self {
+            Optimiser::Sgd { momentum } => unit("momentum", &[momentum]),
+            Optimiser::Lion { betas } => unit("betas", &betas),
+            Optimiser::Adam { second, .. } if !(1..=30).contains(&second) => {
+                wrong("second moment", "a shift of 1 to 30", second.into())
+            }
+            Optimiser::Adam { beta, .. } => unit("beta", &[beta]),
+        }
+    }
+
     /// The names of the moments that each parameter has.
     pub fn moments(&self) -> &'static [&'static str] {
         match self {

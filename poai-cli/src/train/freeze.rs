@@ -64,8 +64,17 @@ pub fn freeze(
         Ok(Loss::of(TrainLoss::CrossEntropy, &logits, &labels.entries(), columns))
     })?;
     let path = folder.join(NETWORK);
-    // A run that is done may be resumed: its network is the same.
-    if path.symlink_metadata().is_err() {
+    let program = frozen.network().program().program_id();
+    if path.symlink_metadata().is_ok() {
+        // A run that is done may be resumed: its network is the same.
+        let found = store::load_quantised(&path)?.network.program().program_id();
+        if found != program {
+            return Err(Failure::usage(format!(
+                "{}: expected the network {program}, got {found}; move it away",
+                path.display()
+            )));
+        }
+    } else {
         let mut stored = quantised(&frozen)?;
         if !task.divisors.is_empty() {
             stored.inputs = stored
@@ -78,7 +87,6 @@ pub fn freeze(
         store::save_quantised(&stored, new.beside())?;
         new.finish()?;
     }
-    let program = frozen.network().program().program_id();
     Ok(FrozenReport { program, test, standard: frozen.is_standard(), untrained })
 }
 

@@ -154,7 +154,7 @@ impl OptimiserName {
     fn rate(self) -> f64 {
         match self {
             OptimiserName::Sgd => 0.1,
-            OptimiserName::Lion => 0.0003,
+            OptimiserName::Lion => 0.003,
             OptimiserName::Adam => 0.002,
         }
     }
@@ -235,7 +235,12 @@ impl Course {
                 let (store, committer) = Store::resume(folder, setup, &mut run, commits)?;
                 (Some(store), committer)
             }
-            (Some(folder), None) => (Some(Store::create(folder, commits)?), committer),
+            (Some(folder), None) => {
+                let mut store = Store::create(folder, commits)?;
+                // A run that ends at any moment can go on.
+                store.save(&run, committer.as_ref())?;
+                (Some(store), committer)
+            }
             (None, None) => (None, committer),
         };
         snapshots.keep(&run);
@@ -266,7 +271,8 @@ impl Course {
             }
             self.work.add(&self.run, &report);
             let IterationReport { loss, .. } = &report;
-            bar.set_message(format!("loss {:.4} ", loss.mean));
+            let percent = 100.0 * loss.accuracy();
+            bar.set_message(format!("loss {:.4}, accuracy {percent:.0} % ", loss.mean));
             bar.set_position(self.run.done().into());
             if let Some(store) = &mut self.store
                 && (self.run.done().is_multiple_of(args.every) || self.run.done() == total)

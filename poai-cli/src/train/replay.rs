@@ -12,6 +12,7 @@ const BYTES_MAX: u64 = 1 << 28;
 
 /// States of a run: the first, and those of later iterations at a distance that
 /// bounds their memory.
+#[derive(Clone)]
 pub struct Snapshots {
     /// The iterations between two states.
     every: u32,
@@ -43,15 +44,16 @@ impl Snapshots {
 }
 
 /// A run that executes iterations again.
-pub struct Replay<'a> {
+pub struct Replay {
     run: TrainingRun,
-    snapshots: &'a Snapshots,
+    /// Those of the earlier run, and what this one passes.
+    snapshots: Snapshots,
 }
 
-impl Replay<'_> {
+impl Replay {
     /// A run of a setup from the states of an earlier one.
-    pub fn new<'a>(setup: &Setup, snapshots: &'a Snapshots) -> Result<Replay<'a>, Failure> {
-        Ok(Replay { run: setup.run()?, snapshots })
+    pub fn new(setup: &Setup, snapshots: &Snapshots) -> Result<Replay, Failure> {
+        Ok(Replay { run: setup.run()?, snapshots: snapshots.clone() })
     }
 
     /// Goes to the state before iteration t.
@@ -64,6 +66,7 @@ impl Replay<'_> {
         }
         while self.run.done() < t {
             self.run.step()?;
+            self.snapshots.note(&self.run);
         }
         Ok(())
     }

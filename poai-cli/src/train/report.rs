@@ -200,7 +200,7 @@ impl Outcome<'_> {
         lines.extend(self.commitments.iter().flat_map(committed));
         lines.extend(self.frozen.iter().flat_map(frozen_lines));
         if let Some(folder) = folder {
-            let written = "checkpoint, plot, report, network";
+            let written = "checkpoint, claims, plot, report, network";
             lines.push(format!("written     {}: {written}", folder.display()));
         }
         lines.join("\n") + "\n"
@@ -252,7 +252,7 @@ fn frozen_lines(frozen: &FrozenReport) -> Vec<String> {
     let form = if *standard { "in standard form" } else { "not in standard form" };
     let link = match untrained {
         Some(untrained) => {
-            format!("the run made its constants, but for {untrained} that are the same for all")
+            format!("its constants are those of the run's last state, but for {untrained}")
         }
         None => "no run commits to its constants".to_owned(),
     };

@@ -49,7 +49,7 @@ impl Setup {
         };
         if total > ITERATIONS_MAX {
             return Err(Failure::usage(format!(
-                "expected at most {ITERATIONS_MAX} iterations, got {total}; lower --epochs"
+                "expected at most {ITERATIONS_MAX} iterations, got {total}; lower --epochs or --iterations"
             )));
         }
         let rates = Schedule::Cosine.rates(&optimiser, rate, total, batch);

@@ -6,8 +6,8 @@ use crate::files::{Destination, check_folder};
 use poai::train::{ClaimsFile, Committer, TrainError, TrainingRun};
 use std::path::{Path, PathBuf};
 
-/// The name of a checkpoint in its folder.
-const CHECKPOINT: &str = "checkpoint";
+/// The files and folders of a run.
+const FILES: [&str; 5] = ["checkpoint", "claims", "plot.svg", "report.json", "network"];
 
 /// Where a run is stored.
 pub struct Store {
@@ -19,9 +19,10 @@ pub struct Store {
 impl Store {
     /// The folder of a new run. It may exist, but without a run.
     pub fn create(folder: &Path, commits: bool) -> Result<Store, Failure> {
-        if folder.join(CHECKPOINT).symlink_metadata().is_ok() {
+        if let Some(name) = FILES.iter().find(|name| folder.join(name).symlink_metadata().is_ok()) {
             return Err(Failure::usage(format!(
-                "--out: expected a folder without a run, got {}; go on with --resume, or name another",
+                "--out: expected a folder without a run, got {} with {name}; go on with --resume, or \
+                 name another",
                 folder.display()
             )));
         }

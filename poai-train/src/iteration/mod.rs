@@ -149,6 +149,7 @@ impl Iteration {
             let (what, expected) = ("batch", "at least 1 sample");
             return Err(LayersError::Option { what, expected, got: "0".into() });
         }
+        options.optimiser.check()?;
         let moments = options.optimiser.moments();
         let fixed = Dim::fixed;
         let number = |rows, columns| Form::shared(fixed(rows), fixed(columns), Dtype::I32);

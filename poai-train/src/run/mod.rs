@@ -37,6 +37,18 @@ pub enum TrainError {
         /// The number of states.
         got: usize,
     },
+    /// A state has another shape or type.
+    #[error(
+        "state {index}: expected {expected:?} rows and columns of i32, got {got:?}; start from `initial`"
+    )]
+    State {
+        /// The state's number.
+        index: usize,
+        /// Rows and columns of the iteration's state.
+        expected: (u32, u32),
+        /// Rows and columns of the tensor.
+        got: (u32, u32),
+    },
     /// All iterations are done.
     #[error("expected an iteration below {0}, got none left; make a run of more iterations")]
     Done(u32),
@@ -108,6 +120,13 @@ impl TrainingRun {
         let (expected, got) = (iteration.states().len(), states.len());
         if expected != got {
             return Err(TrainError::States { expected, got });
+        }
+        for (index, (state, tensor)) in iteration.states().iter().zip(&states).enumerate() {
+            let (extent, expected) = (tensor.extent(), (state.rows, state.columns));
+            if (extent.rows, extent.columns) != expected || extent.dtype != Dtype::I32 {
+                let got = (extent.rows, extent.columns);
+                return Err(TrainError::State { index, expected, got });
+            }
         }
         let words = seed.as_chunks::<4>().0.iter().map(|&word| i32::from_le_bytes(word));
         let seed_input = shared(Tensor::new(8, 1, Dtype::I32, &words.collect::<Vec<_>>())?);

@@ -18,6 +18,7 @@ impl Tape {
     pub(crate) fn backward(&mut self, from: ValueId, gradient: ValueId) -> Result<(), LayersError> {
         self.gradients.insert(from, gradient);
         let notes = core::mem::take(&mut self.notes);
+        self.carriers_read = notes.iter().flat_map(Note::carriers).collect();
         for note in notes.iter().rev() {
             self.rule(note)?;
         }
@@ -41,8 +42,9 @@ impl Tape {
             Note::Quantise { x, y } | Note::Same { x, y } => self.pass(*y, *x),
             Note::Relu { x, y } => {
                 let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
-                // The gradient passes where the product saw more than 0.
-                let seen = self.of_carrier.get(y).map_or(*y, |operand| operand.value);
+                // The gradient passes where those that read y saw more than 0.
+                let operand = self.of_carrier.get(y).filter(|_| !self.carriers_read.contains(y));
+                let seen = operand.map_or(*y, |operand| operand.value);
                 let table: Vec<i32> = (0..256).map(|i| i32::from(i > 128)).collect();
                 let table = self.table("step", Dtype::I16, &table)?;
                 let op = TrainingOp::Gate { table, index_shift: 0, shift: 0, clamp: FULL };
@@ -236,6 +238,28 @@ impl Tape {
             fraction: GRADIENT as u8,
         };
         self.train(op, &[logits.value, labels])
+    }
+}
+
+impl Note {
+    /// The carriers that it reads as such, and not as operands.
+    fn carriers(&self) -> Vec<ValueId> {
+        match self {
+            Note::Linear(_) | Note::Quantise { .. } | Note::Attention(_) | Note::Gather { .. } => {
+                vec![]
+            }
+            Note::Unfold { .. } | Note::MaxPool { .. } | Note::Reshape { .. } => vec![],
+            Note::Affine(affine) => vec![affine.x],
+            Note::Add { a, b, .. } => vec![*a, *b],
+            Note::Relu { x, .. }
+            | Note::Gate { x, .. }
+            | Note::Dropout { x, .. }
+            | Note::AveragePool { x, .. }
+            | Note::MeanPool { x, .. }
+            | Note::Normalise { x, .. }
+            | Note::Split { x, .. }
+            | Note::Same { x, .. } => vec![*x],
+        }
     }
 }
 

@@ -198,6 +198,8 @@ pub(crate) struct Tape {
     /// Values that depend on a parameter.
     live: BTreeSet<ValueId>,
     gradients: BTreeMap<ValueId, ValueId>,
+    /// Carriers that are read as such, and not by operands alone.
+    carriers_read: BTreeSet<ValueId>,
     pub(crate) weight_gradients: BTreeMap<ParameterId, ValueId>,
     /// The seed and the iteration.
     random: (ValueId, ValueId),
@@ -230,6 +232,7 @@ impl Tape {
             notes: vec![],
             live: BTreeSet::new(),
             gradients: BTreeMap::new(),
+            carriers_read: BTreeSet::new(),
             weight_gradients: BTreeMap::new(),
             random,
             streams,

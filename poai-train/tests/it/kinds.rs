@@ -255,3 +255,87 @@ fn another_models_numbers_are_first_states() {
         assert!(matches!(given("gamma1", &numbers), Err(InitialError::Range { at: 5, .. })));
     }
 }
+
+#[test]
+fn blocks_train_on_hidden_states_before_a_head() {
+    let block = TrainLayer::Block { heads: 2, hidden: 8, causal: false, centre: true };
+    let layers = Layers::sequence(4, 8, 5).layer(block).layer(TrainLayer::MeanPool).linear(8);
+    let layers = layers.relu().linear(2);
+    let done = trained(&layers, halves(&layers, 32), 0.01, 100);
+    done.falls(0.6);
+    let names: Vec<String> = done
+        .run
+        .iteration()
+        .states()
+        .iter()
+        .map(|state| format!("{} {:?}", state.parameter, state.moment))
+        .collect();
+    let different: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+}
+
+#[test]
+fn small_entries_pass_gradients_around_a_residual_layer() {
+    // The first layer gives small and large entries; the second one adds nothing.
+    let body = vec![TrainLayer::Linear { outputs: 4, bias: false }];
+    let layers = Layers::features(4).linear(4).relu().layer(TrainLayer::Residual(body)).linear(2);
+    let dataset = halves(&layers, 4);
+    let options = options(&dataset, Optimiser::Sgd { momentum: 0.0 }, 0.1, 1);
+    let iteration = Iteration::new(&layers, &options).unwrap();
+    let small = [0.5, 0.003, 0.003, 0.003];
+    let numbers = [
+        ("w0".to_owned(), vec![0.0; 16]),
+        ("b0".to_owned(), small.to_vec()),
+        ("w1".to_owned(), vec![0.0; 16]),
+    ];
+    let first = poai_train::imported(&iteration, &[1; 32], &numbers.into()).unwrap();
+    let device = Arc::new(Cpu::new());
+    let mut run = TrainingRun::new(iteration, dataset, first.clone(), [9; 32], device).unwrap();
+    run.step().unwrap();
+    let at = run.iteration().states().iter().position(|state| state.parameter == "b0");
+    let after: Vec<Arc<Tensor>> = run.states().cloned().collect();
+    let at = at.unwrap();
+    let changes =
+        after[at].entries().iter().zip(first[at].entries()).filter(|(a, b)| *a != b).count();
+    assert_eq!(changes, 4, "every bias has a gradient");
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let layers = Layers::features(4).linear(2);
+    let dataset = halves(&layers, 4);
+    for (optimiser, name) in [
+        (Optimiser::Sgd { momentum: 1.0 }, "momentum"),
+        (Optimiser::Sgd { momentum: f64::NAN }, "momentum"),
+        (Optimiser::Lion { betas: [0.9, -0.1] }, "betas"),
+        (Optimiser::Adam { beta: 0.9, second: 0 }, "second moment"),
+        (Optimiser::Adam { beta: 2.0, second: 7 }, "beta"),
+    ] {
+        let options = options(&dataset, Optimiser::SGD, 0.1, 4);
+        match Iteration::new(&layers, &IterationOptions { optimiser, ..options }) {
+            Err(LayersError::Option { what, .. }) => assert_eq!(what, name),
+            other => panic!("expected a refused option, got {other:?}"),
+        }
+    }
+    let mut deep = TrainLayer::Relu;
+    for _ in 0..200 {
+        deep = TrainLayer::Frozen(vec![deep]);
+    }
+    let options = options(&dataset, Optimiser::SGD, 0.1, 4);
+    let nested = Layers::features(4).layer(deep).linear(2);
+    assert!(matches!(Iteration::new(&nested, &options), Err(LayersError::Depth(64))));
+    for layers in [
+        Layers::features(4).layer(TrainLayer::Adapted { outputs: 2, bias: true, rank: 0 }),
+        Layers::tokens(9, u32::MAX).layer(TrainLayer::Embed { width: 4 }).linear(9),
+    ] {
+        assert!(matches!(Iteration::new(&layers, &options), Err(LayersError::Layer { .. })));
+    }
+    // Targets are for squares, and labels for cross entropy.
+    let squares = Layers::features(4).linear(2).with_loss(TrainLoss::MeanSquares);
+    assert!(Dataset::dense(&squares, &[0.0; 8], &[0, 1]).is_err());
+    assert!(Dataset::targets(&layers, &[0.0; 8], &[0.0; 4]).is_err());
+    let error = Dataset::dense(&Layers::features(2).linear(0), &[0.0; 4], &[0, 1]).unwrap_err();
+    assert!(error.to_string().contains("expected a label"), "{error}");
+    let huge = Layers::image(u32::MAX, u32::MAX, 1000).flatten().linear(2);
+    assert!(Dataset::dense(&huge, &[0.0; 4], &[0, 1]).is_err());
+}

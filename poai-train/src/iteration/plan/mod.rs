@@ -69,6 +69,9 @@ impl Plan {
             layers.layers().last(),
             Some(TrainLayer::Linear { .. } | TrainLayer::Adapted { .. })
         );
+        // A sample has one row of targets.
+        let one = matches!(output, Shape::Rows { length: 1, .. });
+        let fits = fits && (one || layers.loss() == TrainLoss::CrossEntropy);
         if !fits || !linear {
             return Err(LayersError::Logits(output.text()));
         }

@@ -7,6 +7,11 @@ use crate::layers::{SampleKind, TrainLayer};
 use crate::tape::Activation;
 use poai_core::program::Window;
 
+/// The most layers within each other.
+const DEPTH_MAX: usize = 64;
+/// The most tokens whose places an i16 holds.
+const TOKENS_MAX: u32 = 1 << 15;
+
 /// A layer and the names of its parameters.
 pub(super) enum Node {
     Linear { weight: String, bias: Option<String>, adapter: Option<[String; 2]> },
@@ -60,6 +65,8 @@ pub(super) struct Planner {
     counts: Counts,
     /// Whether the layers at hand are frozen.
     frozen: bool,
+    /// The layers around the one at hand.
+    depth: usize,
     /// The number of the outermost layer at hand, and of all of them.
     place: [usize; 2],
 }
@@ -72,6 +79,7 @@ impl Planner {
             rows: 1,
             counts: Counts::default(),
             frozen: false,
+            depth: 0,
             place: [0, layers],
         }
     }
@@ -125,10 +133,14 @@ impl Planner {
         mut shape: Shape,
     ) -> Result<(Vec<Node>, Shape), LayersError> {
         let mut nodes = vec![];
+        if self.depth == DEPTH_MAX {
+            return Err(LayersError::Depth(DEPTH_MAX));
+        }
+        self.depth += 1;
         for layer in layers {
-            // A nested layer is not the last.
             shape = self.layer(layer, shape, &mut nodes)?;
         }
+        self.depth -= 1;
         Ok((nodes, shape))
     }
 
@@ -151,12 +163,12 @@ impl Planner {
             (
                 &(TrainLayer::Linear { outputs, bias } | TrainLayer::Adapted { outputs, bias, .. }),
                 Shape::Rows { columns, .. },
-            ) if outputs > 0 => {
+            ) if outputs > 0 && !matches!(layer, TrainLayer::Adapted { rank: 0, .. }) => {
                 self.rows = self.rows.max(rows);
                 (self.linear(layer, [outputs, columns], bias, shape), shape.with_columns(outputs))
             }
             (TrainLayer::Linear { .. } | TrainLayer::Adapted { .. }, _) => {
-                return Err(wrong("rows, and at least 1 output"));
+                return Err(wrong("rows, and at least 1 output and a rank of 1"));
             }
             (&TrainLayer::Conv { outputs, kernel }, Shape::Image { height, width, channels })
                 if outputs > 0 && kernel % 2 == 1 =>
@@ -204,7 +216,9 @@ impl Planner {
                 let columns = all.ok_or_else(|| wrong("a sample that fits 32 bits"))?;
                 (Node::Flatten, Shape::Rows { length: 1, columns })
             }
-            (&TrainLayer::Embed { width }, Shape::Tokens { length }) if width > 0 => {
+            (&TrainLayer::Embed { width }, Shape::Tokens { length })
+                if width > 0 && length <= TOKENS_MAX =>
+            {
                 let SampleKind::Tokens { vocabulary, .. } = self.sample else {
                     return Err(wrong("tokens"));
                 };
@@ -215,7 +229,9 @@ impl Planner {
                 self.rows = self.rows.max(rows);
                 (Node::Embed { tables }, Shape::Rows { length, columns: width })
             }
-            (TrainLayer::Embed { .. }, _) => return Err(wrong("tokens, and at least 1 column")),
+            (TrainLayer::Embed { .. }, _) => {
+                return Err(wrong("at most 2^15 tokens, and at least 1 column"));
+            }
             (
                 &TrainLayer::Attention { heads, causal, bias, joined },
                 Shape::Rows { length, columns },
@@ -248,7 +264,7 @@ impl Planner {
                 (network, shape)
             }
             (TrainLayer::Block { .. }, _) => {
-                return Err(wrong("a residual stream whose width the heads divide"));
+                return Err(wrong("at least 2 rows whose columns the heads divide"));
             }
             (&TrainLayer::Norm { centre, affine }, Shape::Rows { columns, .. }) => {
                 let affine = affine.then(|| {
@@ -286,7 +302,7 @@ impl Planner {
     }
 
     fn linear(&mut self, layer: &TrainLayer, size: [u32; 2], bias: bool, shape: Shape) -> Node {
-        let last = self.place[0] + 1 == self.place[1];
+        let last = self.depth == 0 && self.place[0] + 1 == self.place[1];
         let text = matches!(self.sample, SampleKind::Tokens { .. });
         let names = match shape.size()[0] {
             1 if !text => {
@@ -349,7 +365,12 @@ impl Planner {
         centre: bool,
     ) -> [Node; 2] {
         let count = next(&mut self.counts.blocks);
-        let mut weight = |name: &str, size| self.weight(format!("{name}{count}"), size);
+        let text = matches!(self.sample, SampleKind::Tokens { .. });
+        // Texts have no other layers of these names.
+        let mut weight = |name: &str, size| match text {
+            true => self.weight(format!("{name}{count}"), size),
+            false => self.weight(format!("block{count} {name}"), size),
+        };
         let square = [width, width];
         let projections = ["q", "k", "v"].map(|name| (weight(name, square), None)).into();
         let out = (weight("o", square), None);

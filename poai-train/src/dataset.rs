@@ -3,6 +3,7 @@
 use crate::layers::{Layers, SampleKind, TrainLayer, TrainLoss};
 use crate::numbers::ACTIVATION;
 use poai_core::program::Dtype;
+use poai_core::program::ops::training::sample_at;
 use poai_engine::execute::{SharedInput, Tensor, TensorError};
 use std::sync::Arc;
 
@@ -192,6 +193,20 @@ impl Dataset {
             SharedInput { tensor: Arc::new(tensor), tree }
         };
         Dataset { samples: shared(samples), labels: shared(labels), count }
+    }
+
+    /// The labels of iteration t's batch, in the order in which the program draws it.
+    pub(crate) fn drawn_labels(&self, seed: &[u8; 32], t: u32, batch: u32) -> Vec<i32> {
+        let labels = &self.labels.tensor;
+        let mut row = vec![0; labels.extent().columns as usize];
+        let mut all = vec![];
+        for item in 0..batch {
+            let place = u64::from(t) * u64::from(batch) + u64::from(item);
+            // Every drawn sample is a row.
+            let _ = labels.rows().read(sample_at(seed, place, self.count), &mut row);
+            all.extend_from_slice(&row);
+        }
+        all
     }
 
     /// The number of samples.

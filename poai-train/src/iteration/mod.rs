@@ -113,10 +113,6 @@ impl Iteration {
         options: &IterationOptions,
         streams: impl IntoIterator<Item = u32, IntoIter: 'static>,
     ) -> Result<Iteration, LayersError> {
-        if options.batch == 0 {
-            let (what, expected) = ("batch", "at least 1 sample");
-            return Err(LayersError::Option { what, expected, got: "0".into() });
-        }
         let plan = Plan::new(layers)?;
         Iteration::build(&plan, options, Box::new(streams.into_iter()), None)
     }

@@ -8,7 +8,6 @@ use crate::dataset::Dataset;
 use crate::iteration::{Iteration, Source};
 use crate::run::{Loss, TrainError};
 use ndarray::{Array2, CowArray, Ix2, array};
-use poai_core::program::ops::training::sample_at;
 use poai_engine::execute::Tensor;
 
 /// A run of training in real numbers: the floating-point peer of
@@ -89,28 +88,16 @@ impl<F: Real> RealRun<F> {
         let logits = outputs.get(self.states.len());
         let logits = logits.ok_or_else(|| RealError::Internal("logits".into()))?;
         let kind = self.iteration.loss();
-        let loss = loss::of(kind, &logits.reals().into_owned(), &self.labels());
+        let loss = loss::of(
+            kind,
+            &logits.reals().into_owned(),
+            &self.dataset.drawn_labels(&self.seed, self.t, self.iteration.shape().batch),
+        );
         outputs.truncate(self.states.len());
         self.states = outputs;
         self.t += 1;
         self.history.push(loss);
         Ok(loss)
-    }
-
-    /// The labels of the next iteration's batch, in the order of logits.
-    fn labels(&self) -> Vec<i32> {
-        let batch = self.iteration.shape().batch;
-        let labels = &self.dataset.labels().tensor;
-        let mut row = vec![0; labels.extent().columns as usize];
-        let mut all = vec![];
-        for item in 0..batch {
-            let place = u64::from(self.t) * u64::from(batch) + u64::from(item);
-            // Every drawn sample is a row.
-            let _ =
-                labels.rows().read(sample_at(&self.seed, place, self.dataset.count()), &mut row);
-            all.extend_from_slice(&row);
-        }
-        all
     }
 
     /// The states now, in the iteration's order and in the integers' units.

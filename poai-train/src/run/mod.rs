@@ -9,7 +9,6 @@ pub use loss::Loss;
 use crate::dataset::Dataset;
 use crate::iteration::{Iteration, Source};
 use poai_core::program::Dtype;
-use poai_core::program::ops::training::sample_at;
 use poai_engine::execute::{
     Device, Inputs, MinedStep, RunError, RunOptions, Session, SharedInput, Tensor, TensorError,
     Trace,
@@ -205,7 +204,9 @@ impl TrainingRun {
         let logits = outputs.get(count).ok_or(RunError::Layout)?;
         let columns = logits.extent().columns as usize;
         let kind = self.iteration.loss();
-        let loss = Loss::of(kind, &logits.entries(), &self.labels(), columns);
+        let batch = self.iteration.shape().batch;
+        let labels = self.dataset.drawn_labels(&self.seed, self.t, batch);
+        let loss = Loss::of(kind, &logits.entries(), &labels, columns);
         let values = self.iteration.network().program().outputs();
         let tree = |index: usize| {
             let value = values.get(index)?;
@@ -254,22 +255,6 @@ impl TrainingRun {
             self.dataset.labels().clone(),
         ];
         Ok(self.states.iter().cloned().chain(rest).collect())
-    }
-
-    /// The labels of the next iteration's batch, in the order of logits.
-    fn labels(&self) -> Vec<i32> {
-        let batch = self.iteration.shape().batch;
-        let labels = &self.dataset.labels().tensor;
-        let mut row = vec![0; labels.extent().columns as usize];
-        let mut all = vec![];
-        for item in 0..batch {
-            let place = u64::from(self.t) * u64::from(batch) + u64::from(item);
-            let sample = sample_at(&self.seed, place, self.dataset.count());
-            // Every drawn sample is a row.
-            let _ = labels.rows().read(sample, &mut row);
-            all.extend_from_slice(&row);
-        }
-        all
     }
 
     /// The number of iterations that are done.

@@ -1,7 +1,7 @@
 //! The rules of differentiation, one for each kind of note.
 
 use super::exponents::Role;
-use super::{Attention, Carrier, Linear, Note, Operand, Tape, shift_to};
+use super::{Attention, Carrier, Linear, Note, Operand, SCORE_BITS, Tape, shift_to};
 use crate::error::LayersError;
 use crate::numbers::{ACTIVATION, FULL, GRADIENT};
 use poai_core::program::training::{BlockKind, Shift};
@@ -9,8 +9,6 @@ use poai_core::program::{Dtype, Form, Op, TrainingOp, ValueId};
 
 /// The bits that a gradient keeps beyond the sums of weights that divide it.
 const SUM_BITS: u8 = 7;
-/// The bits of scores' multipliers, as in the forward pass.
-const SCORE_BITS: i32 = 12;
 
 impl Tape {
     /// Differentiates from a value whose gradient is given, and returns when

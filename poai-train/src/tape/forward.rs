@@ -1,14 +1,12 @@
 //! Forward calls.
 
 use super::exponents::Role;
-use super::{Attention, Carrier, Linear, Note, Operand, ParameterId, Tape, shift_to};
+use super::{Attention, Carrier, Linear, Note, Operand, ParameterId, SCORE_BITS, Tape, shift_to};
 use crate::error::LayersError;
 use crate::numbers::{ACTIVATION, FULL, NARROW, RESIDUAL, WEIGHT, exponentials_7};
 use poai_core::program::training::{BlockKind, Shift, Sign};
 use poai_core::program::{Clamp, Dim, Dtype, Op, TrainingOp, ValueId, Window};
 
-/// The bits by which scores are multiplied before their shift.
-const SCORE_BITS: i32 = 12;
 /// The shift of attention's means before they become activations.
 const MEAN_BITS: u8 = 8;
 

@@ -29,6 +29,9 @@ use poai_core::program::{
 use poai_engine::execute::Constants;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The bits by which scores of attention are multiplied before their shift.
+const SCORE_BITS: i32 = 12;
+
 /// A parameter: its number among the tape's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ParameterId(pub(crate) usize);

@@ -1,7 +1,7 @@
 //! One program on given inputs.
 
 use super::error::RealError;
-use super::steps::{Constant, Reading};
+use super::steps::{Reading, RealConstant};
 use super::value::{Real, RealValue, entries};
 use poai_core::program::ops::Local;
 use poai_core::program::{Program, RunShape, ValueId};
@@ -29,7 +29,7 @@ use poai_engine::execute::options::last_uses;
 #[derive(Clone, Debug)]
 pub struct RealNetwork<F> {
     program: Program,
-    constants: Vec<Constant<F>>,
+    constants: Vec<RealConstant<F>>,
     last: Vec<u32>,
 }
 
@@ -38,7 +38,7 @@ impl<F: Real> RealNetwork<F> {
     pub fn new(network: &Network) -> RealNetwork<F> {
         let program = network.program().clone();
         let constants = network.constants().iter();
-        let constants = constants.map(|held| Constant::new(entries(&held.tensor))).collect();
+        let constants = constants.map(|held| RealConstant::new(entries(&held.tensor))).collect();
         let last = last_uses(&program);
         RealNetwork { program, constants, last }
     }
@@ -81,7 +81,7 @@ impl<F: Real> RealNetwork<F> {
             let inputs: Option<Vec<&RealValue<F>>> = step.inputs.iter().map(read).collect();
             let (ids, count) = step.op.constants();
             let constants = ids.iter().take(count);
-            let constants: Option<Vec<&Constant<F>>> =
+            let constants: Option<Vec<&RealConstant<F>>> =
                 constants.map(|id| self.constants.get(id.0 as usize)).collect();
             let reading = Reading {
                 name: &step.name,

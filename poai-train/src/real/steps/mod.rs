@@ -25,15 +25,15 @@ use poai_core::program::{Op, TrainingOp};
 
 /// A constant, as integers and as real numbers.
 #[derive(Clone, Debug)]
-pub struct Constant<F> {
+pub struct RealConstant<F> {
     pub(super) integers: Array2<i32>,
     pub(super) reals: Array2<F>,
 }
 
-impl<F: Real> Constant<F> {
-    pub(super) fn new(integers: Array2<i32>) -> Constant<F> {
+impl<F: Real> RealConstant<F> {
+    pub(super) fn new(integers: Array2<i32>) -> RealConstant<F> {
         let reals = integers.mapv(|x| F::of(x.into()));
-        Constant { integers, reals }
+        RealConstant { integers, reals }
     }
 }
 
@@ -68,7 +68,7 @@ pub struct Reading<'a, F> {
     /// The values of its inputs.
     pub(super) inputs: Vec<&'a RealValue<F>>,
     /// Its constants.
-    pub(super) constants: Vec<&'a Constant<F>>,
+    pub(super) constants: Vec<&'a RealConstant<F>>,
 }
 
 impl<'a, F: Real> Reading<'a, F> {
@@ -179,7 +179,7 @@ impl<'a, F: Real> Reading<'a, F> {
         Ok(self.input(slot)?.reals())
     }
 
-    fn constant(&self, index: usize) -> Result<&'a Constant<F>, RealError> {
+    fn constant(&self, index: usize) -> Result<&'a RealConstant<F>, RealError> {
         self.constants.get(index).copied().ok_or_else(|| self.internal())
     }
 

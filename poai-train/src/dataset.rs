@@ -90,7 +90,7 @@ impl Dataset {
     }
 
     /// Rows of features, or images, and for each the numbers that outputs come
-    /// near ([`TrainLoss::MeanSquares`](crate::layers::TrainLoss::MeanSquares)).
+    /// near ([`TrainLoss::MeanSquares`]).
     ///
     /// A target is rounded to 2^−16, within ±32767.
     ///

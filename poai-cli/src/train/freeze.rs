@@ -12,7 +12,7 @@ use poai::frozen::quantised;
 use poai::import::store;
 use poai::program::RunShape;
 use poai::train::run::Loss;
-use poai::train::{Committer, FrozenNetwork, TrainLoss};
+use poai::train::{Committer, FrozenNetwork};
 use poai::verify::trace::Checker;
 use poai::verify::train::ExportEvidence;
 use std::path::Path;
@@ -61,7 +61,7 @@ pub fn freeze(
         let logit = |x: i32| (f64::from(x) * scale).round() as i32;
         let logits: Vec<i32> = run.output.entries().into_iter().map(logit).collect();
         let columns = run.output.extent().columns as usize;
-        Ok(Loss::of(TrainLoss::CrossEntropy, &logits, &labels.entries(), columns))
+        Ok(Loss::of(task.layers.loss(), &logits, &labels.entries(), columns))
     })?;
     let path = folder.join(NETWORK);
     let program = frozen.network().program().program_id();

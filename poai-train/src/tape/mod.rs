@@ -209,8 +209,6 @@ pub(crate) struct Tape {
     streams: Box<dyn Iterator<Item = u32>>,
     names: BTreeMap<&'static str, usize>,
     tables: BTreeMap<String, ConstantId>,
-    /// The numbers of norms, by their columns and shift.
-    affine: BTreeMap<u32, ConstantId>,
     pub(crate) exponents: Exponents,
     /// A 0 for each row, for values of a number of rows an item.
     zeros: BTreeMap<u32, ValueId>,
@@ -241,7 +239,6 @@ impl Tape {
             streams,
             names: BTreeMap::new(),
             tables: BTreeMap::new(),
-            affine: BTreeMap::new(),
             exponents,
             zeros: BTreeMap::new(),
         }

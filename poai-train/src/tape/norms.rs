@@ -4,7 +4,7 @@ use super::{Affine, Carrier, Note, Operand, ParameterId, Tape};
 use crate::error::LayersError;
 use crate::numbers::{ACTIVATION, FULL, GRADIENT, NORMALISED, OPERAND, WEIGHT};
 use poai_core::program::training::Shift;
-use poai_core::program::{ConstantId, Dtype, Op, TrainingOp, ValueId};
+use poai_core::program::{Dtype, Op, TrainingOp, ValueId};
 
 /// The fraction of z within the step.
 const Z: i32 = 14;
@@ -69,22 +69,11 @@ impl Tape {
     ) -> Result<ValueId, LayersError> {
         let columns = self.form(x.value)?.columns.units;
         let ones: Vec<i32> = (0..columns).flat_map(|_| [1, 0]).collect();
-        let affine = self.constant_of(columns, &ones)?;
+        let size = (columns as usize, 2);
+        let affine = self.sized(&format!("affine {columns}"), size, Dtype::I32, &ones)?;
         // Exact: at most 14.
         let shift = (Z - fraction) as u8;
         self.step(Op::Normalise { affine, centre, shift }, &[x.value])
-    }
-
-    /// The constant (1, 0) for each column, added once a number of columns.
-    fn constant_of(&mut self, columns: u32, entries: &[i32]) -> Result<ConstantId, LayersError> {
-        if let Some(id) = self.affine.get(&columns) {
-            return Ok(*id);
-        }
-        let size = (columns as usize, 2);
-        let name = format!("affine {columns}");
-        let id = self.constants.add(&mut self.builder, &name, size, Dtype::I32, entries)?;
-        self.affine.insert(columns, id);
-        Ok(id)
     }
 
     /// A 0 for each row of a value.

@@ -37,6 +37,12 @@ impl BackendArgs {
         present.map(|listed| listed.name).filter(|name| name != REFERENCE).collect()
     }
 
+    /// The options that the caller gave, for another process of this program.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let threads = self.threads.map(|threads| ("threads", threads.to_string()));
+        self.backend.clone().map(|name| ("backend", name)).into_iter().chain(threads).collect()
+    }
+
     /// The backend that the caller asks for, never another one.
     pub fn device(&self) -> Result<Arc<dyn Device>, Failure> {
         self.named(self.backend.as_deref())

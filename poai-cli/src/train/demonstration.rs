@@ -1,6 +1,7 @@
 //! What others do with a run's commitments: a verifier audits a segment, and a
 //! watcher finds a lie and convicts its prover.
 
+use super::evidence::{drawn, drawn_segment};
 use super::replay::{Replay, Snapshots, traced};
 use super::setup::{RULES, Setup};
 use crate::failure::Failure;
@@ -9,7 +10,9 @@ use poai::program::ValueId;
 use poai::trace::{RecordBytes, TraceHeader};
 use poai::train::commit::{Claimed, claim_of};
 use poai::train::{Committer, Lie, Watcher};
-use poai::training_run::{IterationClaim, Segment, TrainedRun, TrainingProgram, chain_root};
+use poai::training_run::{
+    IterationClaim, Segment, TrainedRun, TrainingAudit, TrainingProgram, chain_root,
+};
 use poai::verify::trace::{Checker, Fraud, Wrong};
 use poai::verify::train::{RunChecker, TrainingWrong};
 use poai::{Beacon, RunRoot};
@@ -27,7 +30,7 @@ pub struct AuditReport {
     pub iterations: u32,
     /// Tiles that were recomputed.
     pub tiles: u32,
-    pub bytes: usize,
+    pub audit: TrainingAudit,
     pub prove_seconds: f64,
     pub verify_seconds: f64,
 }
@@ -106,21 +109,15 @@ impl<'a> Verification<'a> {
         Ok(self.checker.run(&trained, self.committer.claims())?)
     }
 
-    /// A number below a limit, drawn by the beacon for a purpose.
-    fn drawn(&self, purpose: &str, below: u64) -> u64 {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(purpose.as_bytes()).update(&self.beacon.0);
-        let mut word = [0; 8];
-        hasher.finalize_xof().fill(&mut word);
-        u64::from_le_bytes(word) % below.max(1)
+    /// What draws the audit and the lie.
+    pub fn beacon(&self) -> Beacon {
+        self.beacon
     }
 
     /// Audits a segment that the beacon draws.
     pub fn audit(&self) -> Result<AuditReport, Failure> {
-        let segments = u64::from(self.setup.job.parameters.segments());
-        // Exact: below the number of segments.
-        let index = self.drawn("segment", segments) as u32;
         let beacon = self.beacon;
+        let index = drawn_segment(&beacon, &self.setup.job.parameters);
         let start = Instant::now();
         let mut replay = Replay::new(self.setup, self.snapshots)?;
         // Exact: a run has at most 2^24 iterations.
@@ -135,7 +132,7 @@ impl<'a> Verification<'a> {
             beacon,
             iterations: audited.iterations,
             tiles: audited.tiles,
-            bytes: audit.as_bytes().len(),
+            audit,
             prove_seconds,
             verify_seconds,
         })
@@ -147,7 +144,7 @@ impl<'a> Verification<'a> {
         let parameters = &self.setup.job.parameters;
         let index = parameters.segments().saturating_sub(1);
         let range = parameters.iterations_of(index).unwrap_or(0..0);
-        let t = range.start + self.drawn("iteration", range.end - range.start);
+        let t = range.start + drawn(&self.beacon, "iteration", range.end - range.start);
         let liar = self.liar(t, range.end)?;
 
         let before = &self.committer.messages(index)?;
@@ -209,14 +206,14 @@ impl<'a> Verification<'a> {
             .map(|(index, _)| index)
             .collect();
         // Exact: below the number of weights.
-        let which = weights[self.drawn("parameter", weights.len() as u64) as usize];
+        let which = weights[drawn(&self.beacon, "parameter", weights.len() as u64) as usize];
         let value = program.outputs()[which];
         let tensor = honest.value(value)?;
         let extent = *tensor.extent();
         let (rows, columns) = (extent.rows as usize, extent.columns as usize);
         let mut entries = tensor.entries();
         // Exact: below the number of entries.
-        let entry = self.drawn("entry", entries.len() as u64) as usize;
+        let entry = drawn(&self.beacon, "entry", entries.len() as u64) as usize;
         let was = entries[entry];
         let is = was.checked_add(1).unwrap_or(was - 1);
         entries[entry] = is;

@@ -2,24 +2,25 @@
 
 use super::demonstration::Verification;
 use super::held::select;
-use super::setup::{RULES, Setup};
+use super::setup::Setup;
+use super::store::NETWORK;
 use super::task::Task;
 use crate::failure::Failure;
 use crate::files::NewFolder;
-use poai::ProgramId;
 use poai::execute::{Inputs, Tensor};
 use poai::frozen::quantised;
 use poai::import::store;
 use poai::program::RunShape;
+use poai::trace::{Audit, Receipt, TraceRules};
 use poai::train::run::Loss;
 use poai::train::{Committer, FrozenNetwork};
+use poai::training_run::Export;
 use poai::verify::trace::Checker;
 use poai::verify::train::ExportEvidence;
+use poai::{Beacon, Job, Program, ProgramId, Prover};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The folder of the network in that of the run.
-const NETWORK: &str = "network";
 /// The samples of training that measure the exponents.
 const CALIBRATION: u32 = 256;
 /// 1 as an entry of logits, as losses read them.
@@ -32,9 +33,29 @@ pub struct FrozenReport {
     pub test: Loss,
     /// Whether one key proves all trainings of these layers.
     pub standard: bool,
-    /// The constants that training did not make. `None` if no run commits to the
-    /// state, so that nothing links both.
-    pub untrained: Option<usize>,
+    /// What links it to a run. `None` if no run commits to the state.
+    pub linked: Option<Linked>,
+}
+
+/// What shows that a run's last state makes a network.
+pub struct Linked {
+    pub export: Export,
+    pub evidence: ExportEvidence,
+    /// The program that makes constants of states.
+    pub exporter: Program,
+    /// A receipt of the exporter's trace, under [`TraceRules::DEFAULT`].
+    pub receipt: Receipt,
+    pub audit: Audit,
+    /// The constants that training did not make.
+    pub untrained: usize,
+}
+
+/// Whom receipts name, and what draws the audit of an exporter's trace.
+#[derive(Clone, Copy)]
+pub struct Named {
+    pub job: Job,
+    pub prover: Prover,
+    pub beacon: Beacon,
 }
 
 /// Freezes states, checks the link to a committed run, and stores the network in the
@@ -44,6 +65,7 @@ pub fn freeze(
     task: &Task,
     states: &[Arc<Tensor>],
     verified: Option<(&Committer, &Verification<'_>)>,
+    prover: Prover,
     folder: &Path,
 ) -> Result<FrozenReport, Failure> {
     let rows: Vec<u32> = (0..task.train.count().min(CALIBRATION)).collect();
@@ -51,8 +73,11 @@ pub fn freeze(
     let device = setup.device.clone();
     let frozen =
         FrozenNetwork::new(&task.layers, &setup.iteration, states, &calibration, device.clone())?;
-    let untrained = verified.map(|(committer, checks)| link(&frozen, committer, checks));
-    let untrained = untrained.transpose()?;
+    let linked = verified.map(|(committer, checks)| {
+        let named = Named { job: setup.job.parameters.job, prover, beacon: checks.beacon() };
+        link(&frozen, committer, checks, named)
+    });
+    let linked = linked.transpose()?;
     let session = frozen.network().clone().on(device)?;
     let scale = frozen.plan().output_scale() * ONE;
     let test = task.test.mean(|samples, labels| {
@@ -87,27 +112,32 @@ pub fn freeze(
         store::save_quantised(&stored, new.beside())?;
         new.finish()?;
     }
-    Ok(FrozenReport { program, test, standard: frozen.is_standard(), untrained })
+    Ok(FrozenReport { program, test, standard: frozen.is_standard(), linked })
 }
 
-/// Checks that a committed run's last state makes the network, and returns the number
-/// of its other constants.
+/// Checks that a committed run's last state makes the network, and returns what shows it.
 fn link(
     frozen: &FrozenNetwork,
     committer: &Committer,
     checks: &Verification<'_>,
-) -> Result<usize, Failure> {
+    named: Named,
+) -> Result<Linked, Failure> {
     let why = "expected claims of all iterations, got fewer; resume the run";
     let trained = committer.trained().ok_or_else(|| Failure::failed(why))?;
-    let statement = frozen.statement(trained.root(&committer.job().parameters));
+    let export = frozen.statement(trained.root(&committer.job().parameters));
     let evidence = ExportEvidence {
         states: frozen.states().to_vec(),
         taken: frozen.taken().to_vec(),
         header: frozen.trace().header(),
         outputs: frozen.outputs(),
     };
-    let exporter = Checker::new(frozen.plan().exporter().program().clone(), RULES.trace);
+    let exporter = frozen.plan().exporter().program().clone();
+    let checker = Checker::new(exporter.clone(), TraceRules::DEFAULT);
     let own = frozen.network().program();
-    let exported = checks.checker().export(&trained, &exporter, own, &statement, &evidence)?;
-    Ok(exported.untrained.len())
+    let exported = checks.checker().export(&trained, &checker, own, &export, &evidence)?;
+    let receipt = frozen.trace().receipt(named.job, named.prover);
+    let audit = frozen.trace().audit(&receipt, &named.beacon)?;
+    checker.audit(&receipt, &named.beacon, &audit)?;
+    let untrained = exported.untrained.len();
+    Ok(Linked { export, evidence, exporter, receipt, audit, untrained })
 }

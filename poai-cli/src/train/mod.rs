@@ -4,10 +4,13 @@
 //! - `task`: networks with their samples.
 //! - `setup`, `store`: what a run is made of, and its folder.
 //! - `replay`, `demonstration`: execution again, audits and lies.
+//! - `resumption`: a short run that is killed and goes on.
+//! - `evidence`: what `poai verify training` reads.
 //! - `freeze`: the network for inference that the last state makes.
 //! - `held`, `float`, `report`, `plot`: results.
 
 mod demonstration;
+pub mod evidence;
 mod float;
 mod freeze;
 mod held;
@@ -15,14 +18,15 @@ mod plays;
 mod plot;
 mod replay;
 mod report;
-mod setup;
-mod store;
+mod resumption;
+pub mod setup;
+pub mod store;
 mod task;
 
 use crate::arguments::example_challenge;
 use crate::backend::BackendArgs;
 use crate::failure::{EXIT_CODES, Failure};
-use crate::terminal;
+use crate::{files, terminal};
 use demonstration::Verification;
 use float::Float;
 use indicatif::ProgressBar;
@@ -30,19 +34,18 @@ use poai::execute::{Mining, RunOptions, Tensor};
 use poai::train::iteration::Forward;
 use poai::train::run::IterationReport;
 use poai::train::{Committer, Optimiser, TrainingRun};
-use poai::{Beacon, Difficulty, MineOptions};
+use poai::{Beacon, Difficulty, MineOptions, Prover};
 use replay::Snapshots;
-use report::{Commitments, Outcome, Work};
+use report::{Commitments, Outcome};
 use setup::Setup;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 use store::Store;
 use task::Task;
 
 /// Train a network in exact integers: the same weights on every machine, a commitment to every
-/// iteration, an audit, and the conviction of a lie.
-#[derive(clap::Args)]
+/// iteration, an audit, the conviction of a lie, and a run that goes on after a kill.
+#[derive(clap::Args, Clone)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// What is trained.
@@ -82,12 +85,14 @@ pub struct Args {
     /// and of rounding.
     #[arg(long, value_name = "TEXT", default_value = "poai")]
     seed: String,
-    /// Write checkpoints, claims, the plot, the report and the frozen network into this folder, which
-    /// has no run yet. `poai classify` and `poai prove` take the network: `--quantised
-    /// FOLDER/network`.
+    /// Write checkpoints, claims, the evidence, the plot, the report and the frozen network into this
+    /// folder, which has no run yet and no other process writes. `poai verify training FOLDER` checks
+    /// the evidence. `poai classify` and `poai prove` take the network: `--quantised FOLDER/network`.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Go on from the checkpoint in this folder, with the options that made it.
+    /// Go on from the checkpoint in this folder, with the options that made it: another task, data,
+    /// optimizer, rate, decay, batch, length, seed or segment is refused. If the run is done, nothing
+    /// changes.
     #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
     resume: Option<PathBuf>,
     /// Iterations between two checkpoints.
@@ -104,7 +109,12 @@ pub struct Args {
     /// prover can grind: a chain takes another.
     #[arg(long, value_name = "HEX", conflicts_with = "untraced")]
     beacon: Option<Beacon>,
-    /// Plant no lie. Otherwise a watcher executes a part of the last segment again.
+    /// The prover's name, in the receipts.
+    #[arg(long, value_name = "HEX", conflicts_with = "untraced", default_value_t)]
+    prover: Prover,
+    /// Plant no lie, and kill no process. Otherwise a watcher executes a part of the last segment again.
+    /// Then a process of its own begins a short run in a temporary folder, is killed, and the run goes
+    /// on; tasks that read `--model`, and data that is no regular file, show no kill.
     #[arg(long, conflicts_with = "untraced")]
     no_lie: bool,
     /// Do not train the same in floating point, for comparison.
@@ -141,6 +151,11 @@ pub enum OptimiserName {
     Adam,
 }
 
+/// The name of an option's value.
+fn named(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 impl OptimiserName {
     fn optimiser(self) -> Optimiser {
         match self {
@@ -169,11 +184,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let setup = Setup::new(args, &task, device.clone())?;
     let forward = Forward::new(&task.layers, device)?;
     let mut course = Course::new(args, &setup)?;
-    let (resumed, begin) = (course.run.done(), Instant::now());
+    if let Some(store) = course.store.as_ref().filter(|store| store.is_finished()) {
+        return finished(args, &course.run, store);
+    }
+    let resumed = course.run.done();
     course.train(args)?;
-    let seconds = begin.elapsed().as_secs_f64();
 
-    let Course { run, committer, snapshots, store, work } = &course;
+    let Course { run, committer, snapshots, store } = &course;
     let states: Vec<Arc<Tensor>> = run.states().cloned().collect();
     let test = task.test.evaluate(&forward, run.iteration(), &states)?;
     let float = match args.no_float || args.untraced {
@@ -188,28 +205,61 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         verification.as_ref().map(|(committer, checks)| commitments_of(args, committer, checks));
     let frozen = store.as_ref().map(|store| {
         let verified = verification.as_ref().map(|(committer, checks)| (*committer, checks));
-        freeze::freeze(&setup, &task, &states, verified, store.folder())
+        freeze::freeze(&setup, &task, &states, verified, args.prover, store.folder())
     });
+    let (frozen, commitments) = (frozen.transpose()?, commitments.transpose()?);
+    let linked = frozen.as_ref().and_then(|frozen| frozen.linked.as_ref());
+    let committed = verification.as_ref().zip(commitments.as_ref()).zip(linked);
+    if let (Some(store), Some((((committer, checks), all), linked))) = (store, committed)
+        && let Some(trained) = committer.trained()
+    {
+        let (folder, checker) = (store.folder(), checks.checker());
+        evidence::write(folder, &setup, checker, &trained, &all.audit, linked, args.prover)?;
+    }
+    let resumption = match args.no_lie || args.untraced {
+        true => None,
+        false => resumption::show(args, &task, &setup.device)?,
+    };
     let outcome = Outcome {
         task: &task,
         training: run,
         test,
-        seconds,
         resumed,
-        work,
         float,
-        commitments: commitments.transpose()?,
-        frozen: frozen.transpose()?,
+        commitments,
+        frozen,
+        resumption,
     };
     if let Some(store) = store {
         let float = outcome.float.as_ref().map(|float| &float.history[..]);
-        store.write("plot.svg", &plot::svg(run.history(), float)?)?;
-        store.write("report.json", &(outcome.json().to_string() + "\n"))?;
+        store.write(store::PLOT, &plot::svg(run.history(), float)?)?;
+        store.write(store::REPORT, &(outcome.json().to_string() + "\n"))?;
     }
     terminal::print(&match args.json {
         true => outcome.json().to_string() + "\n",
         false => outcome.text(store.as_ref().map(Store::folder)),
     })
+}
+
+/// Says what a run came to that was done before, and changes nothing.
+fn finished(args: &Args, run: &TrainingRun, store: &Store) -> Result<(), Failure> {
+    let path = store.folder().join(store::REPORT);
+    let text = files::read(&path, files::FILE_MAX)?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|why| evidence::malformed(&path, &why))?;
+    if args.json {
+        return terminal::print(&(report.to_string() + "\n"));
+    }
+    let mut text = format!(
+        "finished    {}: all {} iterations are done; nothing changes\n",
+        store.folder().display(),
+        run.done()
+    );
+    if let Some(root) = report["run_root"].as_str() {
+        text += &format!("run root    {}\n", terminal::name(root));
+    }
+    text += &format!("report      {}\n", path.display());
+    terminal::print(&text)
 }
 
 /// A run under way.
@@ -218,7 +268,6 @@ struct Course {
     committer: Option<Committer>,
     snapshots: Snapshots,
     store: Option<Store>,
-    work: Work,
 }
 
 impl Course {
@@ -244,8 +293,7 @@ impl Course {
             (None, None) => (None, committer),
         };
         snapshots.keep(&run);
-        let work = Work::of(&run);
-        Ok(Course { run, committer, snapshots, store, work })
+        Ok(Course { run, committer, snapshots, store })
     }
 
     /// Runs the iterations that are left.
@@ -269,7 +317,6 @@ impl Course {
             if let (Some(committer), Some(trace)) = (&mut self.committer, &report.trace) {
                 committer.push(trace)?;
             }
-            self.work.add(&self.run, &report);
             let IterationReport { loss, .. } = &report;
             let percent = 100.0 * loss.accuracy();
             bar.set_message(format!("loss {:.4}, accuracy {percent:.0} % ", loss.mean));

@@ -2,47 +2,15 @@
 
 use super::demonstration::{AuditReport, LieReport};
 use super::float::Float;
-use super::freeze::FrozenReport;
+use super::freeze::{FrozenReport, Linked};
+use super::resumption::ResumptionReport;
 use super::task::Task;
 use crate::terminal;
 use poai::train::TrainingRun;
-use poai::train::run::{IterationReport, Loss};
+use poai::train::run::Loss;
 use poai::{ChainRoot, RunRoot};
 use serde_json::{Value, json};
 use std::path::Path;
-
-/// The multiply-accumulates of a run, and the tickets that they drew.
-pub struct Work {
-    /// MACs of an iteration.
-    macs: u64,
-    /// MACs of products that drew tickets, in all iterations of this process.
-    mined_macs: u128,
-    tickets: u64,
-}
-
-impl Work {
-    /// That of a run of which this process has done nothing.
-    pub fn of(run: &TrainingRun) -> Work {
-        let iteration = run.iteration();
-        let macs = iteration.network().program().total_macs(&iteration.shape());
-        Work { macs, mined_macs: 0, tickets: 0 }
-    }
-
-    /// Adds an iteration.
-    pub fn add(&mut self, run: &TrainingRun, report: &IterationReport) {
-        let (program, shape) = (run.iteration().network().program(), run.iteration().shape());
-        for step in &report.mined {
-            self.tickets += step.found.drawn();
-            self.mined_macs += u128::from(program.macs(step.value, &shape));
-        }
-    }
-
-    /// The share of MACs that drew tickets. `None` if there were none.
-    fn mined_share(&self, iterations: u32) -> Option<f64> {
-        let all = self.macs as f64 * f64::from(iterations);
-        (all > 0.0).then(|| self.mined_macs as f64 / all)
-    }
-}
 
 /// What a run commits to, after it was checked.
 pub struct Commitments {
@@ -60,16 +28,16 @@ pub struct Outcome<'a> {
     pub training: &'a TrainingRun,
     /// Loss and accuracy on the samples that were kept.
     pub test: Loss,
-    pub seconds: f64,
     /// The iterations that an earlier process did.
     pub resumed: u32,
-    pub work: &'a Work,
     /// The same in floating point, if it was trained.
     pub float: Option<Float>,
     /// `None` if nothing was committed.
     pub commitments: Option<Commitments>,
     /// The network for inference, if the run has a folder.
     pub frozen: Option<FrozenReport>,
+    /// A short run that was killed and went on, if it was shown.
+    pub resumption: Option<ResumptionReport>,
 }
 
 impl Outcome<'_> {
@@ -92,8 +60,16 @@ impl Outcome<'_> {
         own.map(|state| u64::from(state.rows) * u64::from(state.columns)).sum()
     }
 
-    fn iterations(&self) -> u32 {
-        self.training.done() - self.resumed
+    /// MACs of an iteration.
+    fn macs(&self) -> u64 {
+        let iteration = self.training.iteration();
+        iteration.network().program().total_macs(&iteration.shape())
+    }
+
+    /// The share of MACs that drew tickets, in all iterations. `None` if there were none.
+    fn mined_share(&self) -> Option<f64> {
+        let all = self.macs() as f64 * f64::from(self.training.done());
+        (all > 0.0).then(|| self.training.totals().mined_macs as f64 / all)
     }
 
     /// One JSON object.
@@ -124,7 +100,7 @@ impl Outcome<'_> {
             "batch": iteration.shape().batch,
             "iterations": self.training.done(),
             "resumed_at": self.resumed,
-            "seconds": self.seconds,
+            "seconds": self.training.totals().seconds,
             "train_loss": last.mean,
             "train_accuracy": last.accuracy(),
             "test_loss": self.test.mean,
@@ -132,9 +108,9 @@ impl Outcome<'_> {
             "float_test_loss": self.float.as_ref().map(|float| float.test.mean),
             "float_test_accuracy": self.float.as_ref().map(|float| float.test.accuracy()),
             "float_seconds": self.float.as_ref().map(|float| float.seconds),
-            "macs_per_iteration": self.work.macs,
-            "mined_share": self.work.mined_share(self.iterations()),
-            "tickets": self.work.tickets,
+            "macs_per_iteration": self.macs(),
+            "mined_share": self.mined_share(),
+            "tickets": self.training.totals().tickets,
             "states": states,
             "run_root": commitments.map(|all| all.run),
             "chain": commitments.and_then(|all| all.chain),
@@ -145,6 +121,7 @@ impl Outcome<'_> {
             ("audit", commitments.map(|all| audit_json(&all.audit))),
             ("frozen", self.frozen.as_ref().map(frozen_json)),
             ("lie", commitments.and_then(|all| all.lie.as_ref()).map(lie_json)),
+            ("resumption", self.resumption.as_ref().map(resumption_json)),
         ];
         if let Some(fields) = object.as_object_mut() {
             fields.extend(parts.map(|(name, part)| (name.to_owned(), part.into())));
@@ -157,6 +134,7 @@ impl Outcome<'_> {
         let last = self.last();
         let iteration = self.training.iteration();
         let percent = |loss: &Loss| 100.0 * loss.accuracy();
+        let seconds = self.training.totals().seconds;
         let mut lines = vec![
             format!("task        {}", terminal::name(&self.task.name)),
             format!(
@@ -167,9 +145,9 @@ impl Outcome<'_> {
             ),
             format!(
                 "iterations  {} in {:.1} s: {:.2} ms each{}",
-                self.iterations(),
-                self.seconds,
-                1e3 * self.seconds / f64::from(self.iterations().max(1)),
+                self.training.done(),
+                seconds,
+                1e3 * seconds / f64::from(self.training.done().max(1)),
                 if self.commitments.is_some() { ", traced" } else { "" }
             ),
         ];
@@ -187,20 +165,22 @@ impl Outcome<'_> {
                 "in float    loss {loss:.4}, accuracy {accuracy:.2} % in {seconds:.1} s"
             ));
         }
-        lines.push(match self.work.mined_share(self.iterations()) {
+        lines.push(match self.mined_share() {
             Some(share) => format!(
                 "work        {} MACs an iteration; {:.1} % of them drew {} tickets",
-                self.work.macs,
+                self.macs(),
                 100.0 * share,
-                self.work.tickets
+                self.training.totals().tickets
             ),
-            None => format!("work        {} MACs an iteration", self.work.macs),
+            None => format!("work        {} MACs an iteration", self.macs()),
         });
         lines.push(format!("program     {}", iteration.network().program().program_id()));
         lines.extend(self.commitments.iter().flat_map(committed));
+        lines.extend(self.resumption.iter().flat_map(resumption_lines));
         lines.extend(self.frozen.iter().flat_map(frozen_lines));
         if let Some(folder) = folder {
-            let written = "checkpoint, claims, plot, report, network";
+            let committed = if self.commitments.is_some() { "claims, evidence, " } else { "" };
+            let written = format!("checkpoint, {committed}plot, report, network");
             lines.push(format!("written     {}: {written}", folder.display()));
         }
         lines.join("\n") + "\n"
@@ -219,7 +199,7 @@ fn committed(all: &Commitments) -> Vec<String> {
         audit.segment,
         audit.iterations,
         audit.tiles,
-        audit.bytes as f64 / 1024.0,
+        audit.audit.as_bytes().len() as f64 / 1024.0,
         audit.prove_seconds,
     ));
     lines.push(format!(
@@ -247,11 +227,11 @@ fn committed(all: &Commitments) -> Vec<String> {
 
 /// The network for inference, as lines of text.
 fn frozen_lines(frozen: &FrozenReport) -> Vec<String> {
-    let FrozenReport { program, test, standard, untrained } = frozen;
+    let FrozenReport { program, test, standard, linked } = frozen;
     let (loss, accuracy) = (test.mean, 100.0 * test.accuracy());
     let form = if *standard { "in standard form" } else { "not in standard form" };
-    let link = match untrained {
-        Some(untrained) => {
+    let link = match linked {
+        Some(Linked { untrained, .. }) => {
             format!("its constants are those of the run's last state, but for {untrained}")
         }
         None => "no run commits to its constants".to_owned(),
@@ -269,7 +249,7 @@ fn frozen_json(frozen: &FrozenReport) -> Value {
         "test_loss": frozen.test.mean,
         "test_accuracy": frozen.test.accuracy(),
         "standard": frozen.standard,
-        "untrained": frozen.untrained,
+        "untrained": frozen.linked.as_ref().map(|linked| linked.untrained),
     })
 }
 
@@ -279,7 +259,7 @@ fn audit_json(audit: &AuditReport) -> Value {
         "beacon": audit.beacon.to_string(),
         "iterations": audit.iterations,
         "tiles": audit.tiles,
-        "bytes": audit.bytes,
+        "bytes": audit.audit.as_bytes().len(),
         "prove_seconds": audit.prove_seconds,
         "verify_seconds": audit.verify_seconds,
         "holds": true,
@@ -300,5 +280,30 @@ fn lie_json(lie: &LieReport) -> Value {
         "fraud_proof_bytes": lie.bytes,
         "verify_seconds": lie.verify_seconds,
         "convicted": true,
+    })
+}
+
+/// A short run that was killed and went on, as lines of text.
+fn resumption_lines(shown: &ResumptionReport) -> Vec<String> {
+    let ResumptionReport { iterations, stored, run, seconds, .. } = shown;
+    vec![
+        format!(
+            "kill        a process that trains {iterations} iterations is killed; its folder has {stored} of them"
+        ),
+        format!(
+            "            the run goes on to the root of an unbroken one, all in {seconds:.1} s"
+        ),
+        format!("            {run}"),
+    ]
+}
+
+fn resumption_json(shown: &ResumptionReport) -> Value {
+    json!({
+        "iterations": shown.iterations,
+        "stored": shown.stored,
+        "run_root": shown.run,
+        "tickets": shown.tickets,
+        "seconds": shown.seconds,
+        "same": true,
     })
 }

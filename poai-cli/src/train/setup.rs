@@ -1,8 +1,9 @@
 //! What a run is made of: the iteration, the first state and what a job fixes.
 
-use super::Args;
 use super::task::{Length, Task};
+use super::{Args, named};
 use crate::failure::Failure;
+use crate::terminal;
 use poai::execute::{Device, Tensor};
 use poai::train::{
     Dataset, Iteration, IterationOptions, JobParameters, Schedule, Source, TrainingRun, imported,
@@ -23,6 +24,8 @@ pub struct Setup {
     /// The beacon of the seed.
     pub beacon: Beacon,
     pub device: Arc<dyn Device>,
+    /// Options that change a commitment, each with its value: a run goes on with the same.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -63,20 +66,36 @@ impl Setup {
         let seed = *blake3::hash(args.seed.as_bytes()).as_bytes();
         let first = imported(&iteration, &seed, &task.numbers)?;
         // Of a job that somebody pays for, a chain fixes the beacon after all else.
-        let named =
+        let hashed =
             |what: &str| *blake3::hash(format!("{what} {}", args.seed).as_bytes()).as_bytes();
-        let (job, beacon) = (Job(named("poai train job")), Beacon(named("poai train beacon")));
+        let (job, beacon) = (Job(hashed("poai train job")), Beacon(hashed("poai train beacon")));
         let dataset = task.train.clone();
         let job =
             JobParameters::new(&iteration, &dataset, &first, job, &beacon, args.segment, &RULES)?;
-        Ok(Setup { iteration, dataset, first, job, beacon, device })
+        let settings = vec![
+            ("--task", named(&args.task)),
+            ("--data with root", job.dataset.root().to_string()),
+            ("--optimizer", named(&name)),
+            ("--rate", rate.to_string()),
+            ("--decay", args.decay.to_string()),
+            ("--batch", batch.to_string()),
+            ("--iterations", total.to_string()),
+            ("--seed", terminal::quoted(&args.seed)),
+            ("--segment", args.segment.to_string()),
+            ("rules of audits", RULES.digest().to_string()),
+        ];
+        Ok(Setup { iteration, dataset, first, job, beacon, device, settings })
     }
 
     /// The run, before its first iteration.
     pub fn run(&self) -> Result<TrainingRun, Failure> {
         let Setup { iteration, dataset, first, job, device, .. } = self;
         let (iteration, dataset, first) = (iteration.clone(), dataset.clone(), first.clone());
-        Ok(TrainingRun::new(iteration, dataset, first, job.seed(), device.clone())?)
+        let mut run = TrainingRun::new(iteration, dataset, first, job.seed(), device.clone())?;
+        for (name, value) in &self.settings {
+            run.bind(name, value)?;
+        }
+        Ok(run)
     }
 }
 

@@ -4,11 +4,13 @@
 mod inference;
 mod mined;
 mod trace;
+mod training;
 
 use crate::failure::{EXIT_CODES, Failure};
 use std::ffi::OsString;
 
-/// Verify a mined proof; with a subcommand, messages about a trace or a proof of inference.
+/// Verify a mined proof; with a subcommand, messages about a trace, a proof of inference or a run of
+/// training.
 ///
 /// `poai verify FILE --key KEY …` is short for `poai verify inference FILE --key KEY …`.
 #[derive(clap::Args)]
@@ -32,6 +34,7 @@ enum Claim {
     Answer(trace::Answer),
     Receipt(trace::Receipt),
     Inference(inference::Args),
+    Training(training::Args),
 }
 
 /// The program's arguments, with `verify FILE --key KEY …` spelt out as `verify
@@ -56,6 +59,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (Some(Claim::Answer(args)), _) => trace::answer(args),
         (Some(Claim::Receipt(args)), _) => trace::receipt(args),
         (Some(Claim::Inference(args)), _) => inference::run(args),
+        (Some(Claim::Training(args)), _) => training::run(args),
         (None, Some(args)) => mined::run(args),
         (None, None) => Err(Failure::usage(
             "expected the file of a proof with --challenge and --difficulty, got nothing; \

@@ -16,4 +16,5 @@ mod run;
 mod samples;
 mod shell;
 mod train;
+mod train_folder;
 mod verify;

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A table of two features and two classes, which few iterations learn.
-fn rows(count: u32) -> String {
+pub fn rows(count: u32) -> String {
     let row = |i: u32| format!("{},{},{}\n", i % 7, (i * 5) % 11, u32::from(i % 7 > 3));
     "a,b,label\n".to_owned() + &(0..count).map(row).collect::<String>()
 }
@@ -28,8 +28,11 @@ fn files(folder: &Path) -> Files {
 }
 
 /// What two processes compute alike, whatever their times and stops.
-const SAME: [&str; 9] = [
+const SAME: [&str; 12] = [
     "program_id",
+    "macs_per_iteration",
+    "mined_share",
+    "tickets",
     "iterations",
     "train_loss",
     "test_loss",
@@ -70,11 +73,18 @@ fn digits_are_trained_committed_audited_and_a_lie_is_convicted() {
     assert_eq!(lie["is"].as_i64().unwrap(), lie["was"].as_i64().unwrap() + 1);
     assert!(lie["step"].as_str().unwrap().starts_with("descend"), "{lie}");
     assert!(lie["fraud_proof_bytes"].as_u64().unwrap() < 65536, "{lie}");
+    // A short run of another process was killed midway, and went on.
+    let resumption = &whole["resumption"];
+    assert_eq!((&resumption["same"], &resumption["iterations"]), (&true.into(), &24.into()));
+    let stored = resumption["stored"].as_u64().unwrap();
+    assert!((7..24).contains(&stored) && resumption["tickets"].as_u64() > Some(0), "{resumption}");
     for file in ["checkpoint", "claims", "plot.svg", "report.json"] {
         assert!(fs::metadata(folder.path().join("run").join(file)).unwrap().len() > 0, "{file}");
     }
     let written = fs::read_to_string(folder.path().join("run/report.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), whole);
+    let said = printed(&poai(&["verify", "training", &out]));
+    assert!(said.contains(whole["run_root"].as_str().unwrap()), "{said}");
 
     // Training alone gives the same weights, and commits to nothing.
     let alone = object(&poai(&[&one[..], &["--json", "--untraced"]].concat()));
@@ -126,8 +136,8 @@ fn a_folder_of_another_run_stays_as_it_is() {
     // A run that is done says what it came to.
     assert_same(&whole, &object(&resume(&[])));
     refused(&poai(&[&own[..], &["--out", &out]].concat()), 2, "expected a folder without a run");
-    refused(&resume(&["--seed", "other"]), 2, "expected this run's seed");
-    refused(&resume(&["--optimizer", "lion"]), 2, "expected this run's program");
+    refused(&resume(&["--seed", "other"]), 2, "expected --seed \"poai\", with which");
+    refused(&resume(&["--optimizer", "lion"]), 2, "expected --optimizer sgd, with which");
     let stays = |damage: &dyn Fn(&mut Files), why: &str| {
         let mut left = honest.clone();
         damage(&mut left);
@@ -168,6 +178,7 @@ fn a_folder_of_another_run_stays_as_it_is() {
     stays(&|all| drop(all.insert(claims.clone(), foreign.clone())), why);
     // Without commitments it goes on, and no longer with them.
     fs::write(&checkpoint, &honest[&checkpoint]).unwrap();
+    fs::remove_file(place("report.json")).unwrap();
     let alone = poai(&[
         "train",
         "--data",

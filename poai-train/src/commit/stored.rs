@@ -88,15 +88,33 @@ impl ClaimsFile {
     ) -> Result<(ClaimsFile, Vec<IterationClaim>), ClaimsError> {
         let path = folder.join(NAME);
         let io = |source| ClaimsError::Io { path: path.clone(), source };
-        let corrupt = |got| ClaimsError::Corrupt { path: path.clone(), expected: done, got };
         let file = File::options().read(true).write(true).open(&path).map_err(io)?;
+        let claims = ClaimsFile::claims(&file, &path, done)?;
+        Ok((ClaimsFile { path, file, count: done as usize }, claims))
+    }
+
+    /// Reads the claims of the first `done` iterations, as a verifier does: it needs no
+    /// right to write. The claims are whole; a checker decides whether they are a run's.
+    ///
+    /// # Errors
+    /// [`ClaimsError`].
+    pub fn read(folder: &Path, done: u32) -> Result<Vec<IterationClaim>, ClaimsError> {
+        let path = folder.join(NAME);
+        let file = File::open(&path);
+        let file = file.map_err(|source| ClaimsError::Io { path: path.clone(), source })?;
+        ClaimsFile::claims(&file, &path, done)
+    }
+
+    fn claims(file: &File, path: &Path, done: u32) -> Result<Vec<IterationClaim>, ClaimsError> {
+        let io = |source| ClaimsError::Io { path: path.to_owned(), source };
+        let corrupt = |got| ClaimsError::Corrupt { path: path.to_owned(), expected: done, got };
         // The length is known before anything is read into memory.
         let length = file.metadata().map_err(io)?.len();
         let whole = length.saturating_sub(MAGIC.len() as u64) / RECORD as u64;
         if whole < u64::from(done) {
             return Err(corrupt(whole.to_string()));
         }
-        let mut from = BufReader::new(&file);
+        let mut from = BufReader::new(file);
         let mut magic = [0; MAGIC.len()];
         from.read_exact(&mut magic).map_err(|_| corrupt("a shorter file".into()))?;
         if magic != *MAGIC {
@@ -113,7 +131,21 @@ impl ClaimsFile {
             }
             claims.push(claim);
         }
-        Ok((ClaimsFile { path, file, count: done as usize }, claims))
+        Ok(claims)
+    }
+
+    /// Whether a folder has a file of claims with more than its first bytes: those of a
+    /// run that did not end before its first checkpoint.
+    ///
+    /// # Errors
+    /// [`ClaimsError::Io`].
+    pub fn has_claims(folder: &Path) -> Result<bool, ClaimsError> {
+        let path = folder.join(NAME);
+        match path.symlink_metadata() {
+            Ok(found) => Ok(!found.is_file() || found.len() > MAGIC.len() as u64),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(ClaimsError::Io { path, source }),
+        }
     }
 
     /// The number of claims that are stored.
@@ -172,6 +204,7 @@ mod tests {
         assert!(why.contains("expected 5 whole claims, got 4"), "{why}");
         let (mut file, read) = ClaimsFile::open(&folder, 3).unwrap();
         assert_eq!(read, claims[..3]);
+        assert_eq!(ClaimsFile::read(&folder, 3).unwrap(), read);
         assert_eq!(std::fs::read(&path).unwrap(), before);
         file.append(&claims[3..]).unwrap();
         assert_eq!(ClaimsFile::open(&folder, 6).unwrap().1, claims);

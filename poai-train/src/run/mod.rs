@@ -1,10 +1,14 @@
 //! Runs: iterations one after another, with checkpoints.
 
 mod checkpoint;
+mod lock;
 mod loss;
+mod totals;
 
 pub use checkpoint::CheckpointError;
+pub use lock::RunLock;
 pub use loss::Loss;
+pub use totals::RunTotals;
 
 use crate::dataset::Dataset;
 use crate::iteration::{Iteration, Source};
@@ -13,8 +17,15 @@ use poai_engine::execute::{
     Device, Inputs, MinedStep, RunError, RunOptions, Session, SharedInput, Tensor, TensorError,
     Trace,
 };
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
+
+/// The most settings of a run.
+const SETTINGS_MAX: usize = 64;
+/// The most bytes of a setting's name, and of its value.
+const SETTING_BYTES_MAX: usize = 1024;
 
 /// Why a run cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +59,12 @@ pub enum TrainError {
         /// Rows and columns of the tensor.
         got: (u32, u32),
     },
+    /// A checkpoint has no room for a setting.
+    #[error(
+        "expected at most {SETTINGS_MAX} settings of at most {SETTING_BYTES_MAX} bytes, got {0:?} beyond; \
+         bind the value's hash"
+    )]
+    Setting(String),
     /// All iterations are done.
     #[error("expected an iteration below {0}, got none left; make a run of more iterations")]
     Done(u32),
@@ -91,6 +108,8 @@ pub struct TrainingRun {
     t: u32,
     total: u32,
     history: Vec<Loss>,
+    totals: RunTotals,
+    settings: Vec<(String, String)>,
 }
 
 impl TrainingRun {
@@ -143,7 +162,29 @@ impl TrainingRun {
             t,
             total,
             history: vec![],
+            totals: RunTotals::default(),
+            settings: vec![],
         })
+    }
+
+    /// Binds a setting, such as the length of segments: a checkpoint of this run then has
+    /// it, and a run with another value refuses that checkpoint. Program, dataset, seed,
+    /// batch and iterations are bound always. A name that was bound gets the new value.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`]: more than 64 settings, or 1024 bytes.
+    pub fn bind(&mut self, name: &str, value: impl Display) -> Result<(), TrainError> {
+        let (name, value) = (name.to_owned(), value.to_string());
+        let place = self.settings.iter().position(|(own, _)| *own == name);
+        let place = place.unwrap_or(self.settings.len());
+        if place >= SETTINGS_MAX || name.len().max(value.len()) > SETTING_BYTES_MAX {
+            return Err(TrainError::Setting(name.chars().take(40).collect()));
+        }
+        match self.settings.get_mut(place) {
+            Some(own) => own.1 = value,
+            None => self.settings.push((name, value)),
+        }
+        Ok(())
     }
 
     /// Runs the next iteration, untraced.
@@ -192,6 +233,7 @@ impl TrainingRun {
         if self.t == self.total {
             return Err(TrainError::Done(self.total));
         }
+        let start = Instant::now();
         let inputs = Inputs::shared(self.iteration.shape(), self.inputs()?);
         let (outputs, mined, trace) = if traced {
             let run = self.session.trace_with(inputs, options)?;
@@ -221,7 +263,10 @@ impl TrainingRun {
         let t = self.t;
         self.t += 1;
         self.history.push(loss);
-        Ok(IterationReport { t, loss, mined, trace })
+        let report = IterationReport { t, loss, mined, trace };
+        let (program, shape) = (self.iteration.network().program(), self.iteration.shape());
+        self.totals.add(program, &shape, &report, start.elapsed().as_secs_f64());
+        Ok(report)
     }
 
     /// Goes to the state before iteration t, to execute iterations again.
@@ -270,6 +315,11 @@ impl TrainingRun {
     /// The losses of all iterations that are done.
     pub fn history(&self) -> &[Loss] {
         &self.history
+    }
+
+    /// What all iterations that are done came to.
+    pub fn totals(&self) -> &RunTotals {
+        &self.totals
     }
 
     /// The states now, in the iteration's order.

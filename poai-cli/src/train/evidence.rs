@@ -43,6 +43,8 @@ pub const EXPORT_AUDIT: &str = "export-audit.bin";
 
 /// The version of the files in JSON.
 const VERSION: u64 = 1;
+/// The most bytes of a file in JSON: three lists of a program's most states, with room.
+const JSON_MAX: u64 = 1 << 21;
 
 /// A number below a limit, drawn by a beacon for a purpose.
 pub fn drawn(beacon: &Beacon, purpose: &str, below: u64) -> u64 {
@@ -165,7 +167,7 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn read(path: &Path) -> Result<Fields<'_>, Failure> {
-        let bytes = files::read(path, files::FILE_MAX)?;
+        let bytes = files::read(path, JSON_MAX)?;
         let object: Value = serde_json::from_slice(&bytes).map_err(|why| malformed(path, &why))?;
         let version = &object["version"];
         if *version != VERSION {

@@ -1,7 +1,7 @@
 //! What a run is made of: the iteration, the first state and what a job fixes.
 
 use super::task::{Length, Task};
-use super::{Args, named};
+use super::{Args, TaskName, named};
 use crate::failure::Failure;
 use crate::terminal;
 use poai::execute::{Device, Tensor};
@@ -72,9 +72,16 @@ impl Setup {
         let dataset = task.train.clone();
         let job =
             JobParameters::new(&iteration, &dataset, &first, job, &beacon, args.segment, &RULES)?;
+        // The option that the samples and the first weights come from.
+        let (samples, first_state) = match args.task {
+            TaskName::Digits | TaskName::Text => ("--data with root", "first state"),
+            TaskName::EmbedHead | TaskName::Lora => {
+                ("--model with samples of root", "--model with first state")
+            }
+        };
         let settings = vec![
             ("--task", named(&args.task)),
-            ("--data with root", job.dataset.root().to_string()),
+            (samples, job.dataset.root().to_string()),
             ("--optimizer", named(&name)),
             ("--rate", rate.to_string()),
             ("--decay", args.decay.to_string()),
@@ -82,6 +89,7 @@ impl Setup {
             ("--iterations", total.to_string()),
             ("--seed", terminal::quoted(&args.seed)),
             ("--segment", args.segment.to_string()),
+            (first_state, job.parameters.first.to_string()),
             ("rules of audits", RULES.digest().to_string()),
         ];
         Ok(Setup { iteration, dataset, first, job, beacon, device, settings })

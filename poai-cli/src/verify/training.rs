@@ -6,7 +6,7 @@ use crate::train::evidence::{self, ExportFile, JobFile, drawn_segment, malformed
 use crate::train::setup::RULES;
 use crate::train::store::NETWORK;
 use crate::{files, terminal};
-use poai::import::store;
+use poai::import::store::{self, StoreError};
 use poai::program::encoding::PROGRAM_BYTES_MAX;
 use poai::trace::{self, TraceRules};
 use poai::train::ClaimsFile;
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
          program id  {program}\n\
          job         {job}\n\
          prover      {}\n\
-         run         {} iterations in {} segments, {} MACs\n\
+         run         {} iterations in {} segment{}, {} MACs\n\
          to sign     {}\n\
          audit       segment {index}: {iterations} iterations and {tiles} tiles are right; beacon {beacon}\n\
          soundness   half of the MACs wrong pass with {:.1e}, half of the work skipped with {:.1e},\n\
@@ -107,6 +107,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         receipt.prover,
         parameters.iterations,
         parameters.segments(),
+        if parameters.segments() == 1 { "" } else { "s" },
         receipt.macs,
         receipt.digest(),
         sound.macs_wrong,
@@ -142,7 +143,12 @@ fn export(
     let exporter = program(&folder.join(evidence::EXPORTER))?;
     let exporter = Checker::new(exporter, TraceRules::DEFAULT);
     same("exporter", args.exporter_id, *exporter.program_id())?;
-    let network = store::load_quantised(&args.folder.join(NETWORK))?.network;
+    // Whole files whose constants have other roots are false, and not malformed.
+    let network = store::load_quantised(&args.folder.join(NETWORK)).map_err(|why| match why {
+        StoreError::Network { .. } => Failure::failed(format!("invalid: {why}")),
+        _ => Failure::from(why),
+    });
+    let network = network?.network;
     let exported = checker.export(trained, &exporter, network.program(), &export, &evidence)?;
 
     let path = folder.join(evidence::EXPORT_RECEIPT);
@@ -152,12 +158,12 @@ fn export(
     same("prover of the export's receipt", Some(training.prover), receipt.prover)?;
     let path = folder.join(evidence::EXPORT_AUDIT);
     let audit = decoded(&path, files::FILE_MAX, trace::Audit::from_bytes)?;
-    checker_of_export(&exporter, &receipt, beacon, &audit)?;
+    check_trace(&exporter, &receipt, beacon, &audit)?;
     Ok((exported, *exporter.program_id(), network.program().program_id()))
 }
 
 /// Checks receipt and audit of the exporter's trace.
-fn checker_of_export(
+fn check_trace(
     exporter: &Checker,
     receipt: &trace::Receipt,
     beacon: &Beacon,

@@ -176,7 +176,8 @@ fn a_folder_has_the_evidence_of_its_run() {
     let other = path(folder.path(), "other");
     object(&poai(&with(&own, &["--seed", "other", "--json", "--out", &other])));
     let others = path(Path::new(&other), "evidence/job.json");
-    refused(&verify(&["--job", &others]), 1, "iteration 0 does not continue the state before it");
+    let why = "invalid: expected a segment that continues the state of the one before, got another";
+    refused(&verify(&["--job", &others]), 1, why);
 
     // One changed byte: malformed bytes differ from false ones.
     let honest = tree(Path::new(&out));
@@ -194,6 +195,15 @@ fn a_folder_has_the_evidence_of_its_run() {
         text.find(&format!("\"{field}\":")).unwrap() + field.len() + 4
     };
     let at = |field: &str| digit("evidence/job.json", field);
+    // The first root of a constant, behind structure and numbers.
+    let root_of = |name: &str| {
+        let bytes = &honest[&place(name)];
+        let len = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        23 + len(15) + len(19)
+    };
+    // A safetensors file begins with the length of its header.
+    let constants = &honest[&place("network/constants.safetensors")];
+    let constants = 8 + u64::from_le_bytes(constants[..8].try_into().unwrap()) as usize;
     for (name, at, code, why) in [
         ("claims", 0, 2, "expected 12 whole claims, got another kind of file"),
         ("claims", 400, 2, "expected 12 whole claims, got claim 2 with another hash"),
@@ -204,7 +214,12 @@ fn a_folder_has_the_evidence_of_its_run() {
         ("evidence/job.json", at("parameters") + 8, 1, "expected parameters of program "),
         ("evidence/job.json", at("beacon"), 1, "expected seed "),
         ("evidence/program.poai", 0, 2, "malformed: "),
-        ("evidence/program.poai", last, 2, "malformed: "),
+        (
+            "evidence/program.poai",
+            root_of("evidence/program.poai"),
+            1,
+            "expected parameters of program ",
+        ),
         ("evidence/receipt.bin", 0, 2, "malformed: expected version 1"),
         ("evidence/receipt.bin", 4, 1, "invalid: the receipt differs from the run in its run"),
         ("evidence/receipt.bin", last, 1, "invalid: the receipt differs from the run in its rules"),
@@ -222,15 +237,30 @@ fn a_folder_has_the_evidence_of_its_run() {
         ),
         ("evidence/export.json", digit("evidence/export.json", "outputs") + 1, 1, "in its output"),
         ("evidence/exporter.poai", 0, 2, "malformed: "),
+        (
+            "evidence/exporter.poai",
+            root_of("evidence/exporter.poai"),
+            1,
+            "the trace is of program ",
+        ),
         ("evidence/export-receipt.bin", 0, 2, "malformed: "),
         ("evidence/export-receipt.bin", last, 1, "invalid: "),
         ("evidence/export-audit.bin", 0, 2, "malformed: "),
         ("evidence/export-audit.bin", last, 1, "invalid: "),
         ("network/program.poai", 0, 2, "program.poai"),
-        ("network/constants.safetensors", last, 2, "constants.safetensors"),
+        ("network/program.poai", root_of("network/program.poai"), 1, "invalid: "),
+        ("network/constants.safetensors", 0, 2, "constants.safetensors"),
+        ("network/constants.safetensors", constants, 1, "invalid: "),
+        ("network/quantised.json", 0, 2, "quantised.json"),
     ] {
         changed(name, at, code, why);
     }
+    // No id binds the names of steps, which are a program's last bytes.
+    let names = &honest[&place("evidence/program.poai")];
+    let renamed = [&names[..names.len() - 1], b"x"].concat();
+    assert_ne!(&renamed, names);
+    fs::write(place("evidence/program.poai"), &renamed).unwrap();
+    printed(&verify(&[]));
     // Every bit of a short receipt counts.
     let receipt = honest[&place("evidence/receipt.bin")].len();
     (0..receipt).step_by(37).for_each(|at| {

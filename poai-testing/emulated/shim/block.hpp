@@ -2,6 +2,7 @@
 // that the test chooses; barriers; descriptions of a kernel's errors.
 #pragma once
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdarg>
 #include <cstdio>
@@ -45,7 +46,7 @@ struct Fiber {
     // The source line where it waits, and what it waits for.
     const char* what;
     int line;
-    uint32_t named_id, named_threads;
+    uint32_t named_id;
     uint32_t mask;
     void (*combine)(void**, uint32_t);
     void* payload;
@@ -53,11 +54,23 @@ struct Fiber {
     std::vector<std::vector<Copy>> groups;
 };
 
+// The lanes of a warp that have exited, and those that wait for other lanes.
+struct Warp {
+    uint32_t exited, waiting;
+};
+
+// A named barrier: the threads that wait, and those that it needs.
+struct Named {
+    uint32_t arrived, threads;
+};
+
 // The state of the launch. Only one launch runs at a time: the harness holds a
 // lock.
 struct Machine {
     std::vector<Fiber> fibers;
     std::vector<uint64_t> ready;  // a bit per thread
+    std::vector<Warp> warps;
+    Named named[16];
     std::vector<char*> stacks;
     Fiber* current = nullptr;
     jmp_buf scheduler;
@@ -156,18 +169,14 @@ __attribute__((noinline)) static void sync_named(uint32_t id, uint32_t threads, 
     }
     wait_as(State::Named, "named_barrier_sync", line);
     self.named_id = id;
-    self.named_threads = threads;
-    uint32_t arrived = 0;
-    for (Fiber& fiber : machine.fibers) {
-        if (fiber.state == State::Named && fiber.named_id == id) {
-            if (fiber.named_threads != threads) {
-                fail("line %d: barrier %u of %u threads here, of %u elsewhere", line, id, threads,
-                     fiber.named_threads);
-            }
-            arrived++;
-        }
+    Named& barrier = machine.named[id];
+    if (barrier.arrived > 0 && barrier.threads != threads) {
+        fail("line %d: barrier %u of %u threads here, of %u elsewhere", line, id, threads,
+             barrier.threads);
     }
-    if (arrived == threads) {
+    barrier.threads = threads;
+    if (++barrier.arrived == threads) {
+        barrier.arrived = 0;
         for (Fiber& fiber : machine.fibers) {
             if (fiber.state == State::Named && fiber.named_id == id) {
                 set_ready(fiber);
@@ -175,6 +184,25 @@ __attribute__((noinline)) static void sync_named(uint32_t id, uint32_t threads, 
         }
     }
     suspend();
+}
+
+// Combines the inputs of the lanes that `mask` names, if all wait for the same.
+__attribute__((noinline)) SIMT_UNCHECKED static void combine_lanes(Fiber* lanes, uint32_t mask,
+                                                                  Warp& warp) {
+    void (*combine)(void**, uint32_t) = machine.current->combine;
+    void* payloads[32] = {};
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        Fiber& other = lanes[__builtin_ctz(left)];
+        if (other.mask != mask || other.combine != combine) {
+            return;
+        }
+        payloads[__builtin_ctz(left)] = other.payload;
+    }
+    combine(payloads, mask);
+    warp.waiting &= ~mask;
+    for (uint32_t left = mask; left != 0; left &= left - 1) {
+        set_ready(lanes[__builtin_ctz(left)]);
+    }
 }
 
 // Runs a function over the lanes that `mask` names. Each lane puts its input
@@ -193,43 +221,39 @@ __attribute__((noinline)) static void collective(uint32_t mask, P& payload,
     self.mask = mask;
     self.combine = combine;
     self.payload = &payload;
-    void* payloads[32] = {};
-    bool complete = true;
-    for (size_t l = 0; l < 32; l++) {
-        if (!(mask >> l & 1)) {
-            continue;
-        }
-        if (first + l >= machine.fibers.size()) {
-            fail("line %d: %s names lane %zu, which the block does not have", line, what, l);
-        }
-        Fiber& other = machine.fibers[first + l];
-        if (other.state == State::Done) {
-            fail("divergence: line %d: %s names lane %zu, which has exited", line, what, l);
-        }
-        complete &= other.state == State::Warp && other.mask == mask && other.combine == combine;
-        payloads[l] = other.payload;
+    Warp& warp = machine.warps[i / 32];
+    warp.waiting |= 1u << lane;
+    size_t lanes = std::min<size_t>(32, machine.fibers.size() - first);
+    uint32_t missing = lanes < 32 ? mask >> lanes : 0;
+    if (missing != 0) {
+        fail("line %d: %s names lane %zu, which the block does not have", line, what,
+             lanes + __builtin_ctz(missing));
     }
-    if (complete) {
-        combine(payloads, mask);
-        for (size_t l = 0; l < 32; l++) {
-            if (mask >> l & 1) {
-                set_ready(machine.fibers[first + l]);
-            }
-        }
+    if (uint32_t exited = mask & warp.exited) {
+        fail("divergence: line %d: %s names lane %d, which has exited", line, what,
+             __builtin_ctz(exited));
+    }
+    if ((warp.waiting & mask) == mask) {
+        combine_lanes(&machine.fibers[first], mask, warp);
     }
     suspend();
 }
 
+// Runs one thread of every block: to start a context anew costs system calls.
 static void entry() {
-    machine.kernel(machine.arguments);
-    Fiber& self = *machine.current;
-    for (auto& group : self.groups) {
-        if (!group.empty()) {
-            fail("exits with a cp.async that it has not waited for");
+    while (true) {
+        machine.kernel(machine.arguments);
+        Fiber& self = *machine.current;
+        for (auto& group : self.groups) {
+            if (!group.empty()) {
+                fail("exits with a cp.async that it has not waited for");
+            }
         }
+        wait_as(State::Done, "exited", 0);
+        size_t i = &self - machine.fibers.data();
+        machine.warps[i / 32].exited |= 1u << (i % 32);
+        suspend();
     }
-    wait_as(State::Done, "exited", 0);
-    _longjmp(machine.scheduler, 1);
 }
 
 // A thread that can run, or null.
@@ -312,15 +336,18 @@ static bool run_block() {
         machine.stacks.push_back(static_cast<char*>(at) + GUARD);
     }
     machine.ready.assign((threads + 63) / 64, 0);
+    machine.warps.assign((threads + 31) / 32, {0, 0});
+    memset(machine.named, 0, sizeof machine.named);
     machine.waiting = 0;
     for (size_t i = 0; i < threads; i++) {
         Fiber& fiber = machine.fibers[i];
-        getcontext(&fiber.start);
-        fiber.start.uc_stack.ss_sp = machine.stacks[i];
-        fiber.start.uc_stack.ss_size = STACK;
-        fiber.start.uc_link = nullptr;
-        makecontext(&fiber.start, entry, 0);
-        fiber.started = false;
+        if (!fiber.started) {
+            getcontext(&fiber.start);
+            fiber.start.uc_stack.ss_sp = machine.stacks[i];
+            fiber.start.uc_stack.ss_size = STACK;
+            fiber.start.uc_link = nullptr;
+            makecontext(&fiber.start, entry, 0);
+        }
         fiber.mask = 0;
         fiber.groups.assign(1, {});
         unsigned x = blockDim.x, y = blockDim.y;

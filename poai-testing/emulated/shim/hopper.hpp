@@ -12,8 +12,6 @@
 // the memory is free; otherwise the order of threads shows it.
 #pragma once
 
-#include <deque>
-
 #include "simt.hpp"
 
 #define __cluster_dims__(...)
@@ -48,18 +46,18 @@ struct Named {
     uint32_t arrived, threads;
 };
 
-static std::vector<std::vector<std::deque<Product>>> groups;  // of each thread; the last group is open
+static std::vector<std::vector<std::vector<Product>>> groups;  // of each thread; the last group is open
 static Named named[BLOCKS][16];
 // Not the numbers of the shim's own barriers, which are below 16.
 const uint32_t NAMED_ID = 16, MBARRIER_ID = 64;
 
-static uint32_t threads() { return blockDim.x / BLOCKS; }
-static uint32_t rank() { return threadIdx.x / threads(); }
-static char* memory(uint32_t block) {
+SIMT_UNCHECKED static uint32_t threads() { return blockDim.x / BLOCKS; }
+SIMT_UNCHECKED static uint32_t rank() { return threadIdx.x / threads(); }
+SIMT_UNCHECKED static char* memory(uint32_t block) {
     return simt::machine.dynamic + block * (simt::machine.dynamic_bytes / BLOCKS);
 }
 
-static char* at(uint32_t block, uint32_t address, uint32_t bytes) {
+SIMT_UNCHECKED static char* at(uint32_t block, uint32_t address, uint32_t bytes) {
     if (uint64_t(address) + bytes > simt::machine.dynamic_bytes / BLOCKS) {
         simt::fail("shared address %u is beyond the block's memory", address);
     }
@@ -77,7 +75,6 @@ static void wake(uint32_t id) {
 static void sleep(uint32_t id, const char* what, int line) {
     simt::wait_as(simt::State::Named, what, line);
     simt::machine.current->named_id = id;
-    simt::machine.current->named_threads = 0;
     simt::suspend();
 }
 
@@ -130,21 +127,29 @@ static void arrive_at(uint32_t block, uint32_t address, int32_t bytes) {
 
 // The 128-byte swizzle of an address: it exchanges 16-byte columns by the
 // number of their 128-byte line.
-static uint32_t swizzle(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
+SIMT_UNCHECKED static uint32_t swizzle(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
 
 static void copy(uint32_t blocks, uint32_t to, const Map& map, uint32_t column, uint32_t row,
                  uint32_t barrier) {
     if (to % 1024 != 0) {
         simt::fail("a swizzled copy to shared address %u", to);
     }
+    if (column % 16 != 0) {
+        simt::fail("expected a column that is a multiple of 16, got %u", column);
+    }
     for (uint32_t block = 0; block < BLOCKS; block++) {
         if (!(blocks >> block & 1)) {
             continue;
         }
-        for (uint32_t i = 0; i < 128 * 128; i++) {
+        // 16 bytes at once: the swizzle does not part them.
+        for (uint32_t i = 0; i < 128 * 128; i += 16) {
             uint64_t r = row + i / 128, c = column + i % 128;
-            bool inside = r < map.rows && c < map.columns;
-            *at(block, swizzle(to + i), 1) = inside ? map.entries()[r * map.columns + c] : 0;
+            char* place = at(block, swizzle(to + i), 16);
+            memset(place, 0, 16);
+            if (r < map.rows && c < map.columns) {
+                const int8_t* from = map.entries() + r * map.columns + c;
+                memcpy(place, from, std::min<uint64_t>(16, map.columns - c));
+            }
         }
         // The bytes may arrive before the thread that waits for them says how
         // many.
@@ -154,28 +159,34 @@ static void copy(uint32_t blocks, uint32_t to, const Map& map, uint32_t column, 
     simt::point();
 }
 
-// Byte `c` of row `r` of the matrix of a descriptor.
-static int8_t described(uint64_t descriptor, uint32_t r, uint32_t c) {
+// The 32 bytes of row `r` of the matrix of a descriptor.
+SIMT_UNCHECKED static void described(int16_t (&to)[32], uint64_t descriptor, uint32_t r) {
     uint32_t start = uint32_t(descriptor & 0x3fff) << 4;
     uint32_t groups_apart = uint32_t(descriptor >> 32 & 0x3fff) << 4;
-    return *at(rank(), swizzle(start + r / 8 * groups_apart + r % 8 * 128 + c), 1);
+    uint32_t row = start + r / 8 * groups_apart + r % 8 * 128;
+    int8_t bytes[32];
+    // Rows start at multiples of 16 bytes, which the swizzle does not part.
+    memcpy(bytes, at(rank(), swizzle(row), 16), 16);
+    memcpy(bytes + 16, at(rank(), swizzle(row + 16), 16), 16);
+    for (uint32_t c = 0; c < 32; c++) {
+        to[c] = bytes[c];
+    }
 }
 
-static void perform(const Product& product) {
+SIMT_UNCHECKED static void perform(const Product& product) {
     if (product.a >> 62 != 1 || product.b >> 62 != 1) {
         simt::fail("expected a descriptor of the 128-byte swizzle, got another layout");
     }
     uint32_t warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-    for (uint32_t half = 0; half < 2; half++) {
-        int8_t a[32];
-        for (uint32_t c = 0; c < 32; c++) {
-            a[c] = described(product.a, 16 * warp + 8 * half + lane / 4, c);
-        }
-        for (uint32_t j = 0; j < 64; j++) {
-            uint32_t column = j / 2 * 8 + lane % 4 * 2 + j % 2;
+    int16_t a[2][32], b[32];
+    described(a[0], product.a, 16 * warp + lane / 4);
+    described(a[1], product.a, 16 * warp + 8 + lane / 4);
+    for (uint32_t j = 0; j < 64; j++) {
+        described(b, product.b, j / 2 * 8 + lane % 4 * 2 + j % 2);
+        for (uint32_t half = 0; half < 2; half++) {
             int32_t sum = 0;
             for (uint32_t c = 0; c < 32; c++) {
-                sum += a[c] * described(product.b, column, c);
+                sum += a[half][c] * b[c];
             }
             int32_t& to = product.sums[j / 2 * 4 + half * 2 + j % 2];
             to = int32_t(uint32_t(product.add ? to : 0) + uint32_t(sum));
@@ -183,7 +194,7 @@ static void perform(const Product& product) {
     }
 }
 
-static std::vector<std::deque<Product>>& own_groups() {
+static std::vector<std::vector<Product>>& own_groups() {
     groups.resize(blockDim.x);
     auto& own = groups[threadIdx.x];
     if (own.empty()) {
@@ -193,7 +204,7 @@ static std::vector<std::deque<Product>>& own_groups() {
 }
 
 // Turns the sums that products in progress will change to rubbish, and back.
-static void spoil(const std::vector<std::deque<Product>>& groups) {
+SIMT_UNCHECKED static void spoil(const std::vector<std::vector<Product>>& groups) {
     for (const auto& group : groups) {
         if (!group.empty()) {
             for (int i = 0; i < 128; i++) {

@@ -24,23 +24,26 @@ struct MmaLane {
     int32_t* d;
 };
 
-static inline int8_t byte_of(const uint32_t* registers, int i) {
-    return int8_t(registers[i / 4] >> (8 * (i % 4)));
-}
-
-static void combine_mma_m16n8k32_s8(void** lanes, uint32_t) {
-    int8_t a[16][32], b[8][32];
+SIMT_UNCHECKED static void combine_mma_m16n8k32_s8(void** lanes, uint32_t) {
+    int8_t bytes[24][32];  // A's rows, then B's columns
     for (int l = 0; l < 32; l++) {
         auto& lane = *static_cast<MmaLane*>(lanes[l]);
         int group = l / 4, t = l % 4;
-        for (int i = 0; i < 16; i++) {
-            int row = i < 4 || (i >= 8 && i < 12) ? group : group + 8;
-            a[row][4 * t + i % 4 + (i < 8 ? 0 : 16)] = byte_of(lane.a, i);
+        for (int i = 0; i < 4; i++) {
+            memcpy(&bytes[group + i % 2 * 8][4 * t + i / 2 * 16], &lane.a[i], 4);
         }
-        for (int i = 0; i < 8; i++) {
-            b[group][4 * t + i % 4 + (i < 4 ? 0 : 16)] = byte_of(lane.b, i);
+        for (int i = 0; i < 2; i++) {
+            memcpy(&bytes[16 + group][4 * t + i * 16], &lane.b[i], 4);
         }
     }
+    // Processors multiply and add pairs of 16 bits.
+    int16_t entries[24][32];
+    for (int i = 0; i < 24; i++) {
+        for (int k = 0; k < 32; k++) {
+            entries[i][k] = bytes[i][k];
+        }
+    }
+    int16_t(*a)[32] = entries, (*b)[32] = entries + 16;
     for (int l = 0; l < 32; l++) {
         auto& lane = *static_cast<MmaLane*>(lanes[l]);
         for (int i = 0; i < 4; i++) {

@@ -46,6 +46,7 @@ pub mod training;
 pub mod training_network;
 #[cfg(feature = "verify")]
 pub mod training_runs;
+pub mod turn;
 pub mod zoo;
 
 use std::path::{Path, PathBuf};

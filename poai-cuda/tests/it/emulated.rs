@@ -35,7 +35,7 @@ fn an_old_card_passes_the_tester() {
     with_driver(&settings, || {
         let cuda = Cuda::open(&gpu()).unwrap();
         assert_eq!(cuda.variant(), Variant::Dp4a);
-        tester::check(&cuda);
+        tester::check_today(&cuda);
         let error = Cuda::forced(&gpu(), Variant::Mma).unwrap_err();
         assert!(matches!(error, CudaError::NoVariant { variant: "cuda-mma", .. }), "{error}");
     });
@@ -46,7 +46,7 @@ fn tensor_cores_pass_the_tester() {
     with_driver(&[("POAI_EMULATED_ORDER", "1")], || {
         let cuda = Cuda::open(&gpu()).unwrap();
         assert_eq!(cuda.variant(), Variant::Mma);
-        tester::check(&cuda);
+        tester::check_today(&cuda);
         assert_eq!(Cuda::forced(&gpu(), Variant::Dp4a).unwrap().name(), "cuda-dp4a");
     });
 }
@@ -57,7 +57,7 @@ fn hopper_passes_the_tester() {
     with_driver(&settings, || {
         let cuda = Cuda::open(&gpu()).unwrap();
         assert_eq!((cuda.variant(), cuda.name()), (Variant::Wgmma, "cuda-wgmma"));
-        tester::check(&cuda);
+        tester::check_today(&cuda);
         assert_eq!(Cuda::forced(&gpu(), Variant::Mma).unwrap().name(), "cuda-mma");
     });
 }

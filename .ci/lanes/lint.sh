@@ -4,6 +4,11 @@
 set -euo pipefail
 . .ci/lib.sh
 
+step "the lock files"
+for manifest in Cargo.toml poai-verify/fuzz/Cargo.toml; do
+    cargo metadata --locked --format-version 1 --manifest-path "$manifest" >/dev/null
+done
+
 step "format"
 cargo fmt --all --check
 cargo fmt --manifest-path poai-verify/fuzz/Cargo.toml --check

@@ -16,9 +16,13 @@ cases="$state/cases.json"
 "$python" -B scripts/check-bounds.py test_vectors/trace-bounds.txt
 
 step "the benchmarks once; a ceremony, and a proof of inference before an Ethereum node"
-pool_start benchmarks cargo test --workspace --all-features --locked --bench puzzle
+if turn "every benchmark once" 1; then
+    pool_start benchmarks cargo test --workspace --all-features --locked --bench puzzle
+fi
 if await modules; then
-    pool_start ceremony env POAI_CEREMONY_PROGRAM="$target/debug/ceremony" scripts/ceremony.sh
+    if turn "a ceremony with snarkjs" 2; then
+        pool_start ceremony env POAI_CEREMONY_PROGRAM="$target/debug/ceremony" scripts/ceremony.sh
+    fi
     pool_start ethereum scripts/evm-e2e.sh
 elif { command -v node && command -v npm; } >/dev/null; then
     exit 1
@@ -37,6 +41,11 @@ else
     skipped "ONNX's own tests were not downloaded"
 fi
 # With this set, a test of poai-cuda fails without the kernels' compiler and assembler, instead of being skipped.
+# Cargo runs each test program through .ci/timed, which prints its time.
+timed="CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER"
+export "$timed=$PWD/.ci/timed"
+[ -z "${POAI_TURN:-}" ] ||
+    echo "ROTATED: cases $POAI_TURN mod 4 of the emulated GPUs' tests and of the kernels' table run; CI_FULL=1 runs all"
 POAI_KERNELS_PYTHON="$python" cargo test --workspace --all-features --locked -- --show-output
 
 # These features compile the core, the engine and the verifier again.

@@ -19,6 +19,7 @@ export POAI_CI_TOOLS PATH="$POAI_CI_TOOLS/bin:$PATH"
 tools=(cargo-public-api@0.52.0 cargo-hack@0.6.45 cargo-fuzz@0.13.2 cargo-deny@0.20.2)
 bare_targets=(thumbv7em-none-eabihf wasm32-unknown-unknown)
 arm=aarch64-unknown-linux-gnu
+all=(--workspace --all-features --locked)
 
 # processors: sets `processors` to the processor seconds of all programs that this script started and waited for. Other work
 # on the machine does not change them. (A subshell would count its own.)
@@ -74,13 +75,18 @@ turn() {
     return 1
 }
 
-# build_dev: the one build with all features, for tests and everything else for which the dev profile is good enough. Sets how
-# this lane's later commands compile tests, because cargo would build them again in another way.
+# build_programs: the programs that lanes run, in the dev profile with all features. Sets how this lane's later commands
+# compile tests, because cargo would build them again in another way.
+build_programs() {
+    export RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc-tests"
+    cargo build "${all[@]}" --bin ceremony --bin example-node --bin poai --bin report --example mine --example verify
+}
+
+# build_dev: the one build with all features, for tests and everything else for which the dev profile is good enough.
 build_dev() {
     export RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc-tests"
-    local all=(--workspace --all-features --locked)
     cargo test "${all[@]}" --no-run --message-format=json-render-diagnostics >"$state/built.json"
-    cargo build "${all[@]}" --bin ceremony --bin example-node --bin poai --bin report --example mine --example verify
+    build_programs
     cargo test "${all[@]}" --no-run --bench puzzle
 }
 

@@ -15,7 +15,7 @@ if turn "the README's commands in the release profile" 0; then
     built="$target/release"
 else
     # The lane "test" has built them; they check for overflow.
-    build_dev
+    build_programs
     built="$target/debug"
 fi
 poai=("$built/poai")

@@ -204,10 +204,7 @@ pub fn check_all(backends: &[&dyn Backend]) {
     check_cases(backends, cases());
 }
 
-fn check_cases(
-    backends: &[&dyn Backend],
-    cases: impl IntoIterator<Item = (String, Case)>,
-) {
+fn check_cases(backends: &[&dyn Backend], cases: impl IntoIterator<Item = (String, Case)>) {
     for backend in backends {
         backend.supports(&Params::CONSENSUS).expect("every backend takes the consensus pair");
     }

@@ -200,7 +200,7 @@ macro_rules! refusals {
             let settings = [$(
                 &[("POAI_EMULATED_FAIL", concat!($call, ":", $at, ":1")), hopper] as Settings<'_>
             ),*];
-            emulated::with_driver(&FILES, &settings, || {
+            emulated::with_driver_today(&FILES, &settings, || {
                 let error = failure();
                 assert!(
                     matches!(error, CudaError::Driver { call, .. } if $call.starts_with(call)),
@@ -232,7 +232,7 @@ fn pinned_memory_that_is_not_there_is_told() {
     let settings = ["1", "2", "3"].map(|at| format!("cuMemHostAlloc:{at}:2"));
     let settings = settings.each_ref().map(|fail| [("POAI_EMULATED_FAIL", fail.as_str())]);
     let settings = settings.each_ref().map(|fail| fail as Settings<'_>);
-    emulated::with_driver(&FILES, &settings, || {
+    emulated::with_driver_today(&FILES, &settings, || {
         let error = failure();
         assert!(matches!(error, CudaError::OutOfHostMemory { bytes: 4096.. }), "{error:?}");
         for word in ["bytes of the host", "got less", "pin", "ulimit -l"] {

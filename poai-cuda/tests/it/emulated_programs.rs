@@ -41,9 +41,9 @@ const ORDERS: [Settings<'_>; 3] = [
     &[("POAI_EMULATED_STREAMS", "random7")],
 ];
 
-/// Runs `check` in a process whose driver is the emulated one.
+/// Runs `check` in a process whose driver is the emulated one, in today's orders.
 pub fn with_driver(settings: &[Settings<'_>], check: impl FnOnce()) {
-    emulated::with_driver(&FILES, settings, check);
+    emulated::with_driver_today(&FILES, settings, check);
 }
 
 pub fn gpu() -> Gpu {

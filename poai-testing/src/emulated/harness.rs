@@ -3,6 +3,7 @@
 
 use super::compile::{self, Source};
 use super::rerun;
+use crate::turn::today;
 use std::env;
 use std::ffi::OsStr;
 use std::panic::resume_unwind;
@@ -107,6 +108,15 @@ pub type Settings<'a> = &'a [(&'a str, &'a str)];
 /// If `check` panics.
 pub fn with_driver(files: &[&str], all: &[Settings<'_>], check: impl FnOnce()) {
     with(|| Driver::new(files, None), all, check);
+}
+
+/// Runs `check` like [`with_driver`], for today's part of the settings; see
+/// [`today`].
+///
+/// # Panics
+/// If `check` panics.
+pub fn with_driver_today(files: &[&str], all: &[Settings<'_>], check: impl FnOnce()) {
+    with_driver(files, &today(all.to_vec()), check);
 }
 
 /// Runs `check` with a driver that has no function for tensor maps.

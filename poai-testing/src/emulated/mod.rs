@@ -24,7 +24,8 @@ pub mod launch;
 pub mod rerun;
 
 pub use harness::{
-    DRIVER, Driver, Settings, Wrong, counted, output_of, with_driver, with_driver_without_maps,
+    DRIVER, Driver, Settings, Wrong, counted, output_of, with_driver, with_driver_today,
+    with_driver_without_maps,
 };
 pub use kernels::Kernels;
 pub use launch::{Arg, Failure, ORDERS, Order, Shape, input, values};

@@ -7,7 +7,7 @@ use poai_cuda::{Cuda, Variant};
 use poai_engine::Operand;
 use poai_engine::backend::{Backend, Completion, Multiplication, Noised, Output, Watch, Winner};
 use poai_engine::operand::{pseudorandom, test_challenge};
-use poai_testing::emulated::{Settings, counted, with_driver};
+use poai_testing::emulated::{Settings, counted, with_driver_today};
 use poai_testing::tester::{self, Case};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ const EARLY: (&str, &str) = ("POAI_EMULATED_STREAMS", "early");
 const RANDOM: (&str, &str) = ("POAI_EMULATED_STREAMS", "random7");
 
 fn with_bands(settings: &[Settings<'_>], check: impl FnOnce()) {
-    with_driver(&FILES, settings, check);
+    with_driver_today(&FILES, settings, check);
 }
 
 pub fn case([m, n, k]: [usize; 3]) -> Case {

@@ -135,6 +135,17 @@ pub enum OnnxError {
         /// The names of all values that nodes make, the file's outputs first.
         names: Vec<String>,
     },
+    /// A network cannot be cut at a value.
+    #[error(
+        "expected a value at which the network can be cut, got {value}: {because}; name a value on \
+         which alone all layers behind it depend"
+    )]
+    Cut {
+        /// The name that the caller chose.
+        value: String,
+        /// The reason.
+        because: String,
+    },
     /// An operator is not supported, or not supported in this place.
     #[error("node {node}: operator {operator} is not supported{}{because}{}",
         if because.is_empty() { "" } else { ": " },

@@ -13,10 +13,12 @@
 //!   symbolic dimensions fixed; `batch`: whether nodes keep the samples of a
 //!   batch apart.
 //! - `node`: names and attributes; `builder`: operands and layers;
-//!   `operators`: one function per operator, one file per family.
+//!   `operators`: one function per operator, one file per family; `cut`: a
+//!   network in two parts.
 
 mod batch;
 mod builder;
+mod cut;
 mod error;
 mod external;
 mod frame;
@@ -26,6 +28,7 @@ mod node;
 mod operators;
 mod tensor;
 
+pub use cut::CutGraph;
 pub use error::{OnnxError, OnnxTensorError};
 
 use super::graph::{Graph, GraphError};
@@ -103,6 +106,13 @@ impl ReadOptions {
     /// # Errors
     /// As [`ReadOptions::read`], or [`OnnxError::File`].
     pub fn read_file(&self, path: &Path) -> Result<Graph, OnnxError> {
+        let (options, bytes) = self.opened(path)?;
+        options.read(&bytes)
+    }
+
+    /// The bytes of a file, at most one more than the limit, and the options with its
+    /// folder.
+    fn opened(&self, path: &Path) -> Result<(ReadOptions, Vec<u8>), OnnxError> {
         use std::io::Read;
         let mut bytes = vec![];
         // One byte more of a longer file, which `read` then refuses.
@@ -110,7 +120,7 @@ impl ReadOptions {
         std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
         let mut options = self.clone();
         options.folder.get_or_insert_with(|| path.parent().unwrap_or(Path::new(".")).to_owned());
-        options.read(&bytes)
+        Ok((options, bytes))
     }
 
     /// Reads the bytes of a file. It never panics, whatever the bytes are, and
@@ -120,6 +130,11 @@ impl ReadOptions {
     /// [`OnnxError`] names the node, tensor or attribute that is broken or not
     /// supported, or the limit that was exceeded.
     pub fn read(&self, bytes: &[u8]) -> Result<Graph, OnnxError> {
+        Ok(self.whole(bytes, None)?.graph)
+    }
+
+    /// The network, and both parts of it if a value cuts it.
+    fn whole(&self, bytes: &[u8], cut: Option<&str>) -> Result<Whole, OnnxError> {
         let limits = &self.limits;
         if bytes.len() > limits.bytes {
             return Err(OnnxError::FileSize { bytes: bytes.len(), limit: limits.bytes });
@@ -137,21 +152,22 @@ impl ReadOptions {
         // If it does not, all of the batch is one sample.
         if let Some(single) = inputs::single(&inputs)
             && let batch = inputs.first().and_then(|input| input.shape.0.first().copied())
-            && let Ok(read) = self.network(graph, &versions, single, batch)
+            && let Ok(read) = self.network(graph, &versions, single, batch, cut)
         {
-            return Ok(read);
+            return Ok(read.named(graph, &versions));
         }
         let symbols: BTreeSet<String> =
             inputs.iter().filter_map(|input| input.batch.clone().map(|batch| batch.1)).collect();
-        match self.network(graph, &versions, inputs, None) {
+        let read = match self.network(graph, &versions, inputs, None, cut) {
             Err(OnnxError::Batch { operator, .. })
                 if batch::trial::is_unknown(&operator)
-                    && let Some(read) = self.tried(graph, &versions, &symbols) =>
+                    && let Some(read) = self.tried(graph, &versions, &symbols, cut) =>
             {
-                Ok(read)
+                read
             }
-            read => read,
-        }
+            read => read?,
+        };
+        Ok(read.named(graph, &versions))
     }
 
     /// The network with a batch of 1, if a trial shows that it keeps samples
@@ -161,26 +177,28 @@ impl ReadOptions {
         graph: &GraphProto,
         versions: &Versions<'_>,
         symbols: &BTreeSet<String>,
-    ) -> Option<Graph> {
+        cut: Option<&str>,
+    ) -> Option<Whole> {
         let of = |batch: usize| {
             let mut fixed = self.dimensions.clone();
             fixed.extend(symbols.iter().map(|symbol| (symbol.clone(), batch)));
             let inputs = inputs::inputs(graph, &fixed).ok()?;
-            self.network(graph, versions, inputs, None).ok()
+            self.network(graph, versions, inputs, None, cut).ok()
         };
         let (one, two) = (of(1)?, of(2)?);
-        batch::trial::keeps_samples(&one, &two).then_some(one)
+        batch::trial::keeps_samples(&one.graph, &two.graph).then_some(one)
     }
 
     /// Reads the nodes. `fixed` is the batch that the file fixes, if the inputs
-    /// have a batch of 1 in its place.
+    /// have a batch of 1 in its place, and `cut` the value that cuts the network.
     fn network<'a>(
         &'a self,
         graph: &'a GraphProto,
         versions: &'a Versions<'a>,
         inputs: Vec<inputs::Declared<'a>>,
         fixed: Option<usize>,
-    ) -> Result<Graph, OnnxError> {
+        cut: Option<&str>,
+    ) -> Result<Whole, OnnxError> {
         let folder = self.folder.as_deref();
         let mut builder = Builder::new(&self.limits, folder, versions);
         let mut samples = batch::Samples::new(&inputs, fixed, &self.limits, folder, versions);
@@ -226,8 +244,15 @@ impl ReadOptions {
             let symbols = symbols.into_iter().collect();
             return Err(OnnxError::Batch { node, operator, symbols });
         }
-        finish(builder, name, &operand, self.limits.weights)
+        finish(builder, name, &operand, self.limits.weights, cut)
     }
+}
+
+/// A network that was read.
+struct Whole {
+    graph: Graph,
+    /// Its parts, if a value cuts it.
+    cut: Option<CutGraph>,
 }
 
 /// Reads an ONNX file's bytes with default options.
@@ -341,7 +366,8 @@ fn finish(
     name: &str,
     operand: &Operand,
     limit: usize,
-) -> Result<Graph, OnnxError> {
+    cut: Option<&str>,
+) -> Result<Whole, OnnxError> {
     let (value, tail) = match operand {
         Operand::Class { value, by } => (*value, Some(by.to_string())),
         Operand::Value(value) => (*value, None),
@@ -354,13 +380,16 @@ fn finish(
     }
     operators::defined(&builder, value)?;
     builder.without_infinities();
-    let mut graph = builder.graph;
+    let at = cut.map(|at| cut::place(&mut builder, at)).transpose()?;
+    let Builder { mut graph, shapes, .. } = builder;
     graph.layers.truncate(value + 1 - inputs);
     graph.tail = tail;
+    let cut = cut.zip(at).map(|(name, at)| cut::cut(&graph, &shapes, name, at, limit));
+    let cut = cut.transpose()?;
     let graph = ids::tabulate(graph, limit)?.fused()?;
     if graph.layers.is_empty() {
         return Err(GraphError::NoLayers.into());
     }
     operators::check(&graph)?;
-    Ok(inputs::order(inputs::read_ones(graph)))
+    Ok(Whole { graph: inputs::order(inputs::read_ones(graph)), cut })
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bert;
+mod cut;
 mod encoders;
 mod exported;
 mod external;

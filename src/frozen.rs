@@ -11,7 +11,8 @@ use poai_train::numbers::PIXEL;
 /// `poai run`, `classify` and `prove` read it with `--quantised`.
 ///
 /// A sample is a row of features, a text of ids, or an image with its channels last.
-/// 1.0 becomes the entry 64, as in a dataset, and is clipped to 63.
+/// Entries stand for numbers as in a dataset: 1.0 becomes the entry 64, or 2^fraction,
+/// and is clipped to 63.
 ///
 /// # Errors
 /// [`QuantiseError::Part`] if the network has more entries than a file may.
@@ -24,7 +25,8 @@ pub fn quantised(frozen: &FrozenNetwork) -> Result<Quantised, QuantiseError> {
     let rows = program.form(program.output()).map_or(1, |form| size(form.rows.units));
     let (input, labels) = match frozen.plan().sample() {
         SampleKind::Features { columns } => (Input::new("samples", [1, size(columns)]), 1),
-        SampleKind::Image { height, width, channels } => {
+        SampleKind::Image { height, width, channels, fraction } => {
+            scale = f64::from(1u32 << fraction).recip();
             let shape = [1, size(height), size(width), size(channels)];
             (Input { channels_last: true, ..Input::new("samples", shape) }, 1)
         }

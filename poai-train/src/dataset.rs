@@ -1,7 +1,7 @@
 //! Samples and labels of a run, as tensors.
 
 use crate::layers::{Layers, SampleKind, TrainLayer, TrainLoss};
-use crate::numbers::ACTIVATION;
+use crate::numbers::{ACTIVATION, FRACTION_MAX};
 use poai_core::program::Dtype;
 use poai_core::program::ops::training::sample_at;
 use poai_engine::execute::{SharedInput, Tensor, TensorError};
@@ -78,7 +78,8 @@ pub struct Dataset {
 impl Dataset {
     /// Rows of features, or images with channels last, and a label for each.
     ///
-    /// 1.0 becomes the entry 64. Entries are rounded, and clipped to −63..=63.
+    /// 1.0 becomes the entry 64, or 2^fraction if the layers' samples have a fraction.
+    /// Entries are rounded, and clipped to −63..=63.
     ///
     /// # Errors
     /// [`DataError`] names the row.
@@ -225,20 +226,45 @@ impl Dataset {
     }
 }
 
+/// The entry that stands for 1 with a fraction. Layers refuse a larger one.
+fn one(fraction: u8) -> f32 {
+    f32::from(1u16 << fraction.min(FRACTION_MAX))
+}
+
+/// The fraction, in 0..=10, with which rounding to −63..=63 changes numbers least, by
+/// the sum of squares. Of fractions that are equally good it is the smallest.
+///
+/// It is for [`Layers::sequence`] and [`Layers::feature_map`]: features of another
+/// network have no scale of their own.
+pub fn fraction(numbers: &[f32]) -> u8 {
+    let errors = (0..=FRACTION_MAX).map(|fraction| (rounding_error(numbers, fraction), fraction));
+    errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |least| least.1)
+}
+
+/// The root of Σ (entry·2^−fraction − x)² / Σ x² over numbers x, whose entries are
+/// rounded to −63..=63: 0 if all numbers are 0.
+pub fn rounding_error(numbers: &[f32], fraction: u8) -> f64 {
+    let one = one(fraction);
+    let [mut error, mut sum] = [0.0; 2];
+    for &x in numbers {
+        let entry = (x * one).round().clamp(-ENTRY_MAX, ENTRY_MAX);
+        error += f64::from(entry / one - x).powi(2);
+        sum += f64::from(x).powi(2);
+    }
+    if sum == 0.0 { 0.0 } else { (error / sum).sqrt() }
+}
+
 /// Samples as a tensor, a row each, of as many as there are labels.
 fn samples(layers: &Layers, numbers: &[f32], labels: usize) -> Result<Tensor, DataError> {
     let (columns, one) = match layers.sample() {
         SampleKind::Features { columns } => (columns as usize, ONE),
-        SampleKind::Image { height, width, channels } => {
+        SampleKind::Image { height, width, channels, fraction } => {
             // Sizes beyond memory have another number of numbers.
-            (
-                (height as usize).saturating_mul(width as usize).saturating_mul(channels as usize),
-                ONE,
-            )
+            let pixels = (height as usize).saturating_mul(width as usize);
+            (pixels.saturating_mul(channels as usize), one(fraction))
         }
         SampleKind::Sequence { length, columns, fraction } => {
-            // Exact: layers refuse more than 10.
-            (length as usize * columns as usize, f32::from(1u16 << fraction.min(10)))
+            (length as usize * columns as usize, one(fraction))
         }
         SampleKind::Tokens { .. } => {
             return Err(DataError::Kind { expected: "features or images", got: "tokens" });

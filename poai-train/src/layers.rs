@@ -1,5 +1,8 @@
 //! The description of a network that is trained.
 
+use crate::error::LayersError;
+use crate::numbers::PIXEL;
+
 /// What a sample is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {
@@ -8,7 +11,7 @@ pub enum SampleKind {
         /// The number of features.
         columns: u32,
     },
-    /// An image, pixel by pixel, channels last; 64 stands for 1.
+    /// An image, or a map of features, pixel by pixel, channels last.
     Image {
         /// Rows of pixels.
         height: u32,
@@ -16,6 +19,8 @@ pub enum SampleKind {
         width: u32,
         /// Channels of a pixel.
         channels: u32,
+        /// An entry x stands for x·2^−fraction, in 0..=10.
+        fraction: u8,
     },
     /// Rows of features, such as the tokens of a text after an encoder.
     Sequence {
@@ -192,9 +197,15 @@ impl Layers {
         Layers::of(SampleKind::Features { columns })
     }
 
-    /// A network of images.
+    /// A network of images, of whose entries 64 stands for 1.
     pub fn image(height: u32, width: u32, channels: u32) -> Layers {
-        Layers::of(SampleKind::Image { height, width, channels })
+        Layers::feature_map([height, width], channels, PIXEL as u8)
+    }
+
+    /// A network of maps of features, such as the pixels of an image after other
+    /// layers, of height and width. An entry x stands for x·2^−fraction.
+    pub fn feature_map([height, width]: [u32; 2], channels: u32, fraction: u8) -> Layers {
+        Layers::of(SampleKind::Image { height, width, channels, fraction })
     }
 
     /// A network of samples that are rows of features, whose entries x stand
@@ -311,5 +322,14 @@ impl Layers {
     /// The layers, in order.
     pub fn layers(&self) -> &[TrainLayer] {
         &self.layers
+    }
+
+    /// The names of the parameters, layer by layer: a weight comes before its bias,
+    /// and γ before β.
+    ///
+    /// # Errors
+    /// [`LayersError`] names the layer that does not fit.
+    pub fn parameters(&self) -> Result<Vec<String>, LayersError> {
+        crate::iteration::parameter_names(self)
     }
 }

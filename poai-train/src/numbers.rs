@@ -20,6 +20,8 @@ pub const RESIDUAL: i32 = 10;
 pub const NORMALISED: i32 = 4;
 /// The fraction of pixels: 64 stands for 1.
 pub const PIXEL: i32 = 6;
+/// The largest fraction of samples.
+pub const FRACTION_MAX: u8 = 10;
 
 /// The rows above which gradients of weights have a smaller fraction.
 const ROWS: u64 = 1024;

@@ -38,6 +38,11 @@ pub enum Source {
     Given,
 }
 
+/// The names of the layers' parameters, layer by layer.
+pub(crate) fn parameter_names(layers: &Layers) -> Result<Vec<String>, LayersError> {
+    plan::names(layers)
+}
+
 /// What an iteration does.
 #[derive(Clone, Debug)]
 pub struct IterationOptions {

@@ -5,7 +5,7 @@ use super::shape::Shape;
 use crate::error::LayersError;
 use crate::iteration::Source;
 use crate::layers::{SampleKind, TrainLoss};
-use crate::numbers::PIXEL;
+use crate::numbers::{FRACTION_MAX, PIXEL};
 use crate::tape::{Operand, Tape};
 use poai_core::program::{Clamp, Dim, Dtype, Form, Op, TrainingOp, ValueId};
 
@@ -116,13 +116,17 @@ impl Plan {
             SampleKind::Tokens { length, .. } => {
                 Samples::Ids { ids: value, places: places(tape, value, length)? }
             }
-            SampleKind::Sequence { fraction, .. } if fraction > 10 => {
+            SampleKind::Sequence { fraction, .. } | SampleKind::Image { fraction, .. }
+                if fraction > FRACTION_MAX =>
+            {
                 let (what, expected) = ("fraction of samples", "0 to 10 bits");
                 let got = fraction.to_string();
                 return Err(LayersError::Option { what, expected, got });
             }
-            SampleKind::Sequence { fraction, .. } => operand(fraction.into()),
-            SampleKind::Features { .. } | SampleKind::Image { .. } => operand(PIXEL),
+            SampleKind::Sequence { fraction, .. } | SampleKind::Image { fraction, .. } => {
+                operand(fraction.into())
+            }
+            SampleKind::Features { .. } => operand(PIXEL),
         })
     }
 }

@@ -51,6 +51,13 @@ pub(super) struct Plan {
     output: Shape,
 }
 
+/// The names of the parameters, in the order of the layers.
+pub(super) fn names(layers: &Layers) -> Result<Vec<String>, LayersError> {
+    let mut planner = Planner::new(layers.sample(), layers.layers().len());
+    planner.outermost(layers.layers())?;
+    Ok(planner.parameters.into_iter().map(|parameter| parameter.name).collect())
+}
+
 impl Plan {
     pub(super) fn new(layers: &Layers) -> Result<Plan, LayersError> {
         if layers.layers().is_empty() {

@@ -18,7 +18,7 @@ impl Shape {
     pub(super) fn of(sample: SampleKind) -> Shape {
         match sample {
             SampleKind::Features { columns } => Shape::Rows { length: 1, columns },
-            SampleKind::Image { height, width, channels } => {
+            SampleKind::Image { height, width, channels, .. } => {
                 Shape::Image { height, width, channels }
             }
             SampleKind::Sequence { length, columns, .. } => Shape::Rows { length, columns },

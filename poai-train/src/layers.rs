@@ -282,13 +282,14 @@ impl Layers {
     /// An encoder's layer with norms after the sums, as in BERT: attention with
     /// biases, and a feed-forward network with GELU.
     ///
-    /// The parameters of encoder layer n, from 0, are "attentionN query", "… key",
-    /// "… value", "… out", "linear2N" and "linear2N+1", each with its "… bias", then
-    /// "gamma2N" and "beta2N" after attention, and "gamma2N+1" and "beta2N+1".
+    /// The parameters of encoder layer n, from 0, are "attentionN joined", which has the
+    /// rows of queries, then of keys, then of values, "attentionN out", "linear2N" and
+    /// "linear2N+1", each with its "… bias", then "gamma2N" and "beta2N" after attention,
+    /// and "gamma2N+1" and "beta2N+1".
     pub fn encoder_layer(self, heads: u32, hidden: u32, width: u32) -> Layers {
         let linear = |outputs| TrainLayer::Linear { outputs, bias: true };
         let norm = TrainLayer::Norm { centre: true, affine: true };
-        let attention = TrainLayer::Attention { heads, causal: false, bias: true, joined: false };
+        let attention = TrainLayer::Attention { heads, causal: false, bias: true, joined: true };
         let network = vec![linear(hidden), TrainLayer::Gelu, linear(width)];
         self.layer(TrainLayer::Residual(vec![attention]))
             .layer(norm.clone())
@@ -297,11 +298,12 @@ impl Layers {
     }
 
     /// As [`Layers::encoder_layer`], but not trained, except for adapters of a
-    /// rank in the feed-forward network.
+    /// rank in the feed-forward network. Attention has none, so its product of
+    /// queries, keys and values is that of the encoder.
     pub fn adapted_encoder_layer(self, heads: u32, hidden: u32, width: u32, rank: u32) -> Layers {
         let linear = |outputs| TrainLayer::Adapted { outputs, bias: true, rank };
         let norm = || TrainLayer::Norm { centre: true, affine: true };
-        let attention = TrainLayer::Attention { heads, causal: false, bias: true, joined: false };
+        let attention = TrainLayer::Attention { heads, causal: false, bias: true, joined: true };
         let attention = TrainLayer::Residual(vec![attention]);
         let network = vec![linear(hidden), TrainLayer::Gelu, linear(width)];
         self.layer(TrainLayer::Frozen(vec![attention, norm()]))

@@ -9,7 +9,22 @@ use poai_core::program::{Dtype, Op, TrainingOp, ValueId};
 impl Tape {
     /// The columns of a carrier in equal parts.
     pub(crate) fn split(&mut self, x: Carrier, parts: u32) -> Result<Vec<Carrier>, LayersError> {
-        let form = self.form(x.value)?;
+        let values = self.split_value(x.value, parts)?;
+        Ok(values.into_iter().map(|value| Carrier { value, ..x }).collect())
+    }
+
+    /// The columns of an operand in equal parts, which have its exponent.
+    pub(crate) fn split_operand(
+        &mut self,
+        x: Operand,
+        parts: u32,
+    ) -> Result<Vec<Operand>, LayersError> {
+        let values = self.split_value(x.value, parts)?;
+        Ok(values.into_iter().map(|value| Operand { value, ..x }).collect())
+    }
+
+    fn split_value(&mut self, x: ValueId, parts: u32) -> Result<Vec<ValueId>, LayersError> {
+        let form = self.form(x)?;
         let (rows, columns) = (form.rows.units, form.columns.units);
         let width = columns / parts.max(1);
         let mut values = vec![];
@@ -18,11 +33,11 @@ impl Tape {
                 u64::from(row) * u64::from(columns) + u64::from(part * width + column)
             };
             let name = format!("columns {part} of {parts} in {rows}×{columns}");
-            values.push(self.arranged(&name, [rows, width], &[x.value], number)?);
+            values.push(self.arranged(&name, [rows, width], &[x], number)?);
         }
-        self.notes.push(Note::Split { x: x.value, parts: values.clone() });
-        values.iter().for_each(|&value| self.follow(x.value, value));
-        Ok(values.into_iter().map(|value| Carrier { value, ..x }).collect())
+        self.notes.push(Note::Split { x, parts: values.clone() });
+        values.iter().for_each(|&value| self.follow(x, value));
+        Ok(values)
     }
 
     /// The gradients of all parts, side by side.

@@ -120,8 +120,7 @@ impl Case {
         let mlp = Layers::features(20).linear(32).relu().linear(24).relu().linear(6);
         let cnn = Layers::image(8, 8, 2).conv(6, 3).relu().max_pool(2);
         let cnn = cnn.conv(8, 3).relu().max_pool(2).flatten().linear(10);
-        let encoder = Layers::sequence(4, 16, 5).encoder_layer(4, 24, 16);
-        let encoder = encoder.layer(TrainLayer::MeanPool).linear(5);
+        let encoder = encoder(false);
         [
             Case::dense("mlp", &mlp, [1, 20]),
             Case::dense("cnn", &cnn, [64, 2]),
@@ -245,6 +244,63 @@ impl Case {
             entries: m.iter().map(|g| g / one).collect(),
         };
         (loss, momenta.map(gradient).collect())
+    }
+}
+
+/// An encoder layer on 4 rows of 16 columns, with one product of queries, keys and values
+/// or three.
+fn encoder(joined: bool) -> Layers {
+    let linear = |outputs| TrainLayer::Linear { outputs, bias: true };
+    let norm = TrainLayer::Norm { centre: true, affine: true };
+    let attention = TrainLayer::Attention { heads: 4, causal: false, bias: true, joined };
+    Layers::sequence(4, 16, 5)
+        .layer(TrainLayer::Residual(vec![attention]))
+        .layer(norm.clone())
+        .layer(TrainLayer::Residual(vec![linear(24), TrainLayer::Gelu, linear(16)]))
+        .layer(norm)
+        .layer(TrainLayer::MeanPool)
+        .linear(5)
+}
+
+/// One product of queries, keys and values has the gradients of three.
+#[test]
+fn a_joined_product_has_the_gradients_of_three() {
+    let own = Layers::sequence(4, 16, 5).encoder_layer(4, 24, 16);
+    assert_eq!(own.layer(TrainLayer::MeanPool).linear(5), encoder(true));
+    let [three, one] = [false, true].map(|own| Case::dense("encoder", &encoder(own), [4, 16]));
+    let find = |name: &str| {
+        let mut states = three.iteration.states().iter().zip(&three.states);
+        let found = states.find(|(state, _)| state.parameter == name && state.moment.is_none());
+        found.map(|(_, tensor)| tensor.clone())
+    };
+    let parts = |name: &str| ["query", "key", "value"].map(|part| name.replace("joined", part));
+    // The states of three products, those of queries, keys and values below each other.
+    let states = one.iteration.states().iter().zip(&one.states).map(|(state, tensor)| {
+        let entries: Vec<i32> = match (state.moment, state.parameter.contains("joined")) {
+            (Some(_), _) => tensor.entries(),
+            (None, false) => find(&state.parameter).unwrap().entries(),
+            (None, true) => parts(&state.parameter)
+                .iter()
+                .flat_map(|name| find(name).unwrap().entries())
+                .collect(),
+        };
+        let extent = tensor.extent();
+        let (rows, columns) = (extent.rows as usize, extent.columns as usize);
+        RealValue::real(&Tensor::new(rows, columns, Dtype::I32, &entries).unwrap())
+    });
+    let (expected_loss, expected) = three.real(three.initial());
+    let (loss, gradients) = one.real(states.collect());
+    assert!((loss - expected_loss).abs() < 1e-9 * expected_loss, "{loss} {expected_loss}");
+    let of = |name: &str| {
+        let own = expected.iter().find(|gradient| gradient.name == name);
+        own.unwrap().entries.clone()
+    };
+    for Gradient { name, entries, .. } in &gradients {
+        let expected: Vec<f64> = match name.contains("joined") {
+            true => parts(name).iter().flat_map(|name| of(name)).collect(),
+            false => of(name),
+        };
+        assert!(distance(entries, &expected) < 1e-9, "{name}");
     }
 }
 

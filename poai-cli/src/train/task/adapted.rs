@@ -8,6 +8,7 @@ use crate::train::OptimiserName;
 use crate::train::held::Held;
 use crate::train::plays;
 use poai::import::bert::{Encoder, EncoderKind};
+use poai::train::dataset::fraction;
 use poai::train::{Dataset, Layers, TrainLayer};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,8 +25,6 @@ const LAYERS: usize = 2;
 const RANK: u32 = 8;
 /// The samples whose hidden states are in memory at once.
 const TOGETHER: usize = 64;
-/// The largest magnitude of an entry.
-const ENTRY_MAX: f32 = 63.0;
 
 /// Adapters and a linear layer on the hidden states of the bundled plays' lines,
 /// before an encoder's last layers.
@@ -97,30 +96,25 @@ fn hidden(encoder: &Encoder, sequences: &[Vec<u32>], layer: usize) -> Result<Vec
     Ok(all)
 }
 
-/// The fraction with which rounding changes the states least.
-fn fraction(states: &[f32]) -> u8 {
-    let error = |fraction: u8| -> f64 {
-        let one = f32::from(1u16 << fraction);
-        let each = |&x: &f32| {
-            let entry = (x * one).round().clamp(-ENTRY_MAX, ENTRY_MAX);
-            f64::from(entry / one - x).powi(2)
-        };
-        states.iter().map(each).sum()
-    };
-    let errors = (0..=10).map(|fraction| (error(fraction), fraction));
-    errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |least| least.1)
-}
-
 /// The numbers with which parameters begin, by their names.
 fn numbers(encoder: &Encoder, first: usize) -> BTreeMap<String, Vec<f32>> {
     let mut all = BTreeMap::new();
     for index in 0..LAYERS {
         let (before, after) = (2 * index, 2 * index + 1);
-        for (name, tensor) in encoder.layer(first + index).into_iter().flatten() {
+        let layer = encoder.layer(first + index).into_iter().flatten();
+        // Queries, keys and values are one product, in this order.
+        let (mut joined, mut joined_bias) = ([vec![], vec![], vec![]], [vec![], vec![], vec![]]);
+        for (name, tensor) in layer {
             let (part, bias) = match name.strip_suffix(" bias") {
                 Some(part) => (part, " bias"),
                 None => (name, ""),
             };
+            let kinds = ["query", "key", "value"];
+            if let Some(at) = kinds.iter().position(|kind| *kind == part) {
+                let parts = if bias.is_empty() { &mut joined } else { &mut joined_bias };
+                parts[at] = tensor;
+                continue;
+            }
             let own = match part {
                 "attention gamma" => format!("gamma{before}"),
                 "attention beta" => format!("beta{before}"),
@@ -133,6 +127,8 @@ fn numbers(encoder: &Encoder, first: usize) -> BTreeMap<String, Vec<f32>> {
             };
             all.insert(own, tensor);
         }
+        all.insert(format!("attention{index} joined"), joined.concat());
+        all.insert(format!("attention{index} joined bias"), joined_bias.concat());
     }
     all
 }

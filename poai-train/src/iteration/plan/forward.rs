@@ -206,8 +206,12 @@ impl Plan {
             .map(|(weight, bias)| self.pair(weight, bias))
             .collect::<Result<_, _>>()?;
         let three = LayersError::Internal("queries, keys and values");
-        let mixed = if pairs.len() == 3 && tape.is_fused() {
-            let [q, k, v] = tape.linear_operands(x, &pairs)?[..] else { return Err(three) };
+        let mixed = if tape.is_fused() {
+            let mut projected = tape.linear_operands(x, &pairs)?;
+            if let [joined] = projected[..] {
+                projected = tape.split_operand(joined, 3)?;
+            }
+            let [q, k, v] = projected[..] else { return Err(three) };
             tape.attention_operands([q, k, v], *heads, *causal)?
         } else {
             let mut projected = tape.linear(x, &pairs)?;

@@ -5,6 +5,8 @@
 pub mod choose;
 #[cfg(all(feature = "import", feature = "train"))]
 pub mod frozen;
+#[cfg(all(feature = "import", feature = "train"))]
+pub mod last_layers;
 
 pub use poai_core::*;
 #[cfg(feature = "cuda")]

@@ -25,6 +25,8 @@ pub const FRACTION_MAX: u8 = 10;
 
 /// The rows above which gradients of weights have a smaller fraction.
 const ROWS: u64 = 1024;
+/// The same with Adam, whose second moment clips a gradient of fraction 20 at 4.
+const ROWS_ADAM: u64 = 64;
 
 /// The whole of i32.
 pub(crate) const FULL: Clamp = Clamp::full(Dtype::I32);
@@ -35,11 +37,15 @@ pub(crate) const OPERAND: Clamp = Clamp::SYMMETRIC;
 
 /// The fraction of gradients of weights that sum over this many rows.
 ///
-/// More rows have larger sums: each doubling above 1024 takes one bit.
-pub fn weight_gradient(rows: u64) -> i32 {
-    let doublings = rows.div_ceil(ROWS).max(1).next_power_of_two().trailing_zeros();
+/// More rows have larger sums: each doubling above 1024 takes one bit. With Adam
+/// two doublings above 64 take three bits, so that few gradients are clipped.
+pub fn weight_gradient(rows: u64, adam: bool) -> i32 {
+    let most = if adam { ROWS_ADAM } else { ROWS };
     // Exact: at most 64.
-    WEIGHT_GRADIENT - doublings as i32
+    let doublings = rows.div_ceil(most).max(1).next_power_of_two().trailing_zeros() as i32;
+    let bits = if adam { doublings * 3 / 2 } else { doublings };
+    // Of more rows than memory holds, a gradient is no whole number.
+    WEIGHT_GRADIENT - bits.min(WEIGHT_GRADIENT)
 }
 
 /// Entry i is 32767·e^(−i/32), rounded down to an i16; the last is 0.

@@ -166,7 +166,7 @@ impl Iteration {
         forms.extend([number(8, 1), number(1, 1)]);
         forms.extend(plan.source_forms(&options.source));
         let builder = Builder::new(&forms);
-        let gradient_fraction = plan.gradient_fraction(options.batch);
+        let gradient_fraction = plan.gradient_fraction(options.batch, &options.optimiser);
         let parameters = plan.parameters.iter().zip(&firsts).map(|(parameter, &first)| {
             let trained = parameter.trained;
             Parameter { state: builder.input(first), gradient_fraction, trained }

@@ -46,6 +46,36 @@ pub fn states(run: &TrainingRun) -> Vec<Tensor> {
     run.states().map(|state| Tensor::clone(state)).collect()
 }
 
+/// Adam's first step is the rate for every weight, however many rows a gradient sums
+/// over. A second moment that clips gradients would give larger steps.
+#[test]
+fn adams_first_step_does_not_grow_with_the_batch() {
+    let (optimiser, rate) = (Optimiser::ADAM, 0.01);
+    for batch in [16, 64, 256, 1024, 4096] {
+        let layers = Layers::features(1).linear(2);
+        // 6 of 64, so that the gradient's mean is about a twentieth.
+        let numbers = vec![0.09375; batch as usize];
+        // A dataset of one class is refused.
+        let labels: Vec<u32> = (0..batch).map(|i| u32::from(i == 0)).collect();
+        let dataset = Dataset::dense(&layers, &numbers, &labels).unwrap();
+        let source =
+            Source::Drawn { samples: dataset.count(), rates: vec![optimiser.rate(rate, 0, batch)] };
+        let options = IterationOptions { optimiser, decay: 0.0, batch, source };
+        let iteration = Iteration::new(&layers, &options).unwrap();
+        let weight = iteration.states().iter().position(|state| state.parameter == "w0").unwrap();
+        let first = initial(&iteration, &[1; 32]).unwrap();
+        let before = first[weight].entries();
+        let mut run =
+            TrainingRun::new(iteration, dataset, first, [1; 32], Arc::new(Cpu::new())).unwrap();
+        run.step().unwrap();
+        let after = states(&run)[weight].entries();
+        for (before, after) in before.iter().zip(&after) {
+            let step = f64::from(after - before).abs() / f64::from(1 << 24);
+            assert!((0.8 * rate..1.2 * rate).contains(&step), "batch {batch}: {step}");
+        }
+    }
+}
+
 #[test]
 fn threads_and_traces_change_no_bit() {
     let mut first = run(Optimiser::SGD, 12, 1, 1);

@@ -14,6 +14,7 @@ use super::StateStart;
 use crate::error::LayersError;
 use crate::layers::{Layers, SampleKind, TrainLayer, TrainLoss};
 use crate::numbers::{WEIGHT_GRADIENT, weight_gradient};
+use crate::optimiser::Optimiser;
 use node::{Node, Planner};
 use shape::Shape;
 
@@ -92,9 +93,9 @@ impl Plan {
     }
 
     /// The fraction of gradients of weights, which sum over the batch's rows.
-    pub(super) fn gradient_fraction(&self, batch: u32) -> i32 {
-        // The known answers have at most 1024 rows.
-        let fraction = weight_gradient(self.rows.saturating_mul(batch.into()));
+    pub(super) fn gradient_fraction(&self, batch: u32, optimiser: &Optimiser) -> i32 {
+        let adam = matches!(optimiser, Optimiser::Adam { .. });
+        let fraction = weight_gradient(self.rows.saturating_mul(batch.into()), adam);
         debug_assert!(fraction <= WEIGHT_GRADIENT);
         fraction
     }

@@ -189,6 +189,7 @@ pub struct Layers {
     sample: SampleKind,
     layers: Vec<TrainLayer>,
     loss: TrainLoss,
+    operand_gates: bool,
 }
 
 impl Layers {
@@ -221,12 +222,22 @@ impl Layers {
 
     /// A network of samples of a kind.
     pub fn of(sample: SampleKind) -> Layers {
-        Layers { sample, layers: vec![], loss: TrainLoss::CrossEntropy }
+        Layers { sample, layers: vec![], loss: TrainLoss::CrossEntropy, operand_gates: false }
     }
 
     /// Trains with another loss.
     pub fn with_loss(mut self, loss: TrainLoss) -> Layers {
         self.loss = loss;
+        self
+    }
+
+    /// Lets the gradient of a ReLU pass where its operand is positive, if only an
+    /// operand reads it. By default it passes where the carrier is.
+    ///
+    /// An operand rounds small entries to 0, so fewer gradients pass and training
+    /// is slower. The published known answers do this.
+    pub fn with_operand_gates(mut self) -> Layers {
+        self.operand_gates = true;
         self
     }
 
@@ -314,6 +325,11 @@ impl Layers {
     /// The loss.
     pub fn loss(&self) -> TrainLoss {
         self.loss
+    }
+
+    /// Whether gradients of ReLUs pass where operands are positive.
+    pub fn operand_gates(&self) -> bool {
+        self.operand_gates
     }
 
     /// What a sample is.

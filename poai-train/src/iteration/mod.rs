@@ -182,6 +182,7 @@ impl Iteration {
         let random = (builder.input(states), builder.input(states + 1));
         let first = builder.input(states + 2);
         let mut tape = Tape::new(builder, parameters, random, streams, exponents);
+        tape.read_operands_by_gates(plan.operand_gates);
         let batch = plan.batch(&mut tape, &options.source, first)?;
         let logits = plan.forward(&mut tape, batch.samples, true)?;
         let gradient = match plan.loss {

@@ -40,8 +40,10 @@ impl Tape {
             Note::Quantise { x, y } | Note::Same { x, y } => self.pass(*y, *x),
             Note::Relu { x, y } => {
                 let Some(&g) = self.needed(*x, *y) else { return Ok(()) };
-                // The gradient passes where those that read y saw more than 0.
-                let operand = self.of_carrier.get(y).filter(|_| !self.carriers_read.contains(y));
+                // With gates of operands, the gradient passes where those that read
+                // y saw more than 0.
+                let gated = self.operand_gates && !self.carriers_read.contains(y);
+                let operand = self.of_carrier.get(y).filter(|_| gated);
                 let seen = operand.map_or(*y, |operand| operand.value);
                 let table: Vec<i32> = (0..256).map(|i| i32::from(i > 128)).collect();
                 let table = self.table("step", Dtype::I16, &table)?;

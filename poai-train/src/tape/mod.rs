@@ -201,8 +201,10 @@ pub(crate) struct Tape {
     /// Values that depend on a parameter.
     live: BTreeSet<ValueId>,
     gradients: BTreeMap<ValueId, ValueId>,
-    /// Carriers that are read as such, and not by operands alone.
+    /// The carriers whose ReLU's gate reads them, and not their operands.
     carriers_read: BTreeSet<ValueId>,
+    /// Whether other gates read operands.
+    operand_gates: bool,
     pub(crate) weight_gradients: BTreeMap<ParameterId, ValueId>,
     /// The seed and the iteration.
     random: (ValueId, ValueId),
@@ -234,6 +236,7 @@ impl Tape {
             live: BTreeSet::new(),
             gradients: BTreeMap::new(),
             carriers_read: BTreeSet::new(),
+            operand_gates: false,
             weight_gradients: BTreeMap::new(),
             random,
             streams,
@@ -242,6 +245,11 @@ impl Tape {
             exponents,
             zeros: BTreeMap::new(),
         }
+    }
+
+    /// As [`crate::Layers::with_operand_gates`].
+    pub(crate) fn read_operands_by_gates(&mut self, operands: bool) {
+        self.operand_gates = operands;
     }
 
     pub(crate) fn parameter(&self, id: ParameterId) -> &Parameter {

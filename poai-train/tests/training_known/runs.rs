@@ -186,7 +186,8 @@ fn runs() {
             batch: setup.batch,
             source: Source::Given,
         };
-        let iteration = Iteration::with_streams(&setup.layers, &options, streams).unwrap();
+        let layers = setup.layers.clone().with_operand_gates();
+        let iteration = Iteration::with_streams(&layers, &options, streams).unwrap();
         let mut states: Vec<Tensor> = iteration
             .states()
             .iter()

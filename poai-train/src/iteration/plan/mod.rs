@@ -43,6 +43,7 @@ pub(super) enum ParameterRole {
 pub(super) struct Plan {
     sample: SampleKind,
     pub(super) loss: TrainLoss,
+    pub(super) operand_gates: bool,
     /// The parameters, in the order of their names.
     pub(super) parameters: Vec<Named>,
     /// The most rows of an item over which a parameter's gradient sums.
@@ -89,7 +90,8 @@ impl Plan {
             return Err(LayersError::Frozen);
         }
         let (sample, loss) = (layers.sample(), layers.loss());
-        Ok(Plan { sample, loss, parameters, rows, nodes, output })
+        let operand_gates = layers.operand_gates();
+        Ok(Plan { sample, loss, operand_gates, parameters, rows, nodes, output })
     }
 
     /// The fraction of gradients of weights, which sum over the batch's rows.

@@ -34,7 +34,8 @@ impl Setup {
         let name = args.optimizer.unwrap_or(task.optimiser);
         let optimiser = name.optimiser();
         let batch = args.batch.unwrap_or(task.batch).min(task.train.count());
-        let rate = args.rate.unwrap_or(name.rate());
+        let own = task.rate.filter(|_| name == task.optimiser);
+        let rate = args.rate.or(own).unwrap_or(name.rate());
         if !(rate.is_finite() && rate > 0.0) {
             let why = format!("--rate: expected a rate above 0, got {rate}; name one, such as 0.1");
             return Err(Failure::usage(why));

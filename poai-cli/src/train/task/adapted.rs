@@ -77,6 +77,7 @@ pub fn task(model: &Path) -> Result<Task, Failure> {
         divisors: vec![],
         numbers: numbers(encoder, first),
         optimiser: OptimiserName::Adam,
+        rate: None,
         batch: 32,
         length: Length::Epochs(3),
         warnings: vec![],

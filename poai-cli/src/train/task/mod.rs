@@ -44,6 +44,8 @@ pub struct Task {
     pub test: Held,
     /// The optimiser, if the caller names none.
     pub optimiser: OptimiserName,
+    /// Its learning rate, if the task has one of its own.
+    pub rate: Option<f64>,
     /// The samples of a batch, if the caller names no number.
     pub batch: u32,
     /// The length of the run, if the caller names none.
@@ -102,6 +104,7 @@ fn digits() -> Result<Task, Failure> {
         train,
         test,
         optimiser: OptimiserName::Sgd,
+        rate: None,
         batch: 32,
         length: Length::Epochs(15),
         divisors: vec![],

@@ -139,6 +139,7 @@ impl Labelled {
             test: Held::of(&all, rows.collect()),
             layers,
             optimiser: OptimiserName::Sgd,
+            rate: None,
             batch: 32,
             length: Length::Epochs(30),
             divisors: largest.iter().map(|&x| if x > 0.0 { x.into() } else { 1.0 }).collect(),

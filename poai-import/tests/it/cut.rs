@@ -77,7 +77,7 @@ fn both_parts_compute_what_the_whole_does() {
         parts.after.layers.iter().map(|layer| parts.node(&layer.name).unwrap()).collect();
     assert_eq!(names.last(), Some(&("Softmax", "y")));
     assert!(names.contains(&("Gemm", "logits")), "{names:?}");
-    assert_eq!(parts.node("nobody"), None);
+    assert_eq!(parts.node("unknown"), None);
 }
 
 #[test]

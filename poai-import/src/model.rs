@@ -209,7 +209,7 @@ impl Model {
         let rows = rows(self.quantised.sample_entries(), samples)?;
         let tensors = self.quantised.quantise_input(rows.view())?;
         // Exact: more samples than 2^32 would have no tensor.
-        let run = RunShape { batch: rows.nrows() as u32, sequence: 1 };
+        let run = RunShape::new(rows.nrows() as u32, 1);
         Ok((run, tensors).into())
     }
 

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 const PURPOSE: KeyPurpose = KeyPurpose {
     owner: KeyOwner::Program(ProgramId([7; 32])),
     visibility: Visibility::PUBLIC,
-    run: RunShape { batch: 1, sequence: 1 },
+    run: RunShape::new(1, 1),
 };
 const HASH: usize = 32;
 

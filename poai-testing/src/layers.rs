@@ -6,7 +6,7 @@ use poai_engine::execute::{Network, Tensor};
 use std::sync::Arc;
 
 /// The run of every network here.
-pub const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+pub const RUN: RunShape = RunShape::new(1, 1);
 const RECTIFIED: Clamp = Clamp { dtype: Dtype::I8, min: 0, max: 63 };
 
 /// Pseudo-random entries.

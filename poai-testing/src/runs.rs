@@ -13,7 +13,7 @@ pub struct ZooRun {
 }
 
 pub fn runs() -> Vec<ZooRun> {
-    let run = |batch, sequence| RunShape { batch, sequence };
+    let run = |batch, sequence| RunShape::new(batch, sequence);
     let encoder = [run(3, 40), run(2, 1), run(1, 64), run(5, 33)].map(|run| {
         let (network, inputs) = (zoo::encoder(), zoo::tokens(&run));
         ZooRun { name: "encoder", network, run, inputs }

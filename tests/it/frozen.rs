@@ -110,7 +110,7 @@ fn an_inference_of_what_was_trained_is_proven() {
     let key = circuit.insecure_single_party_key().unwrap();
     let (samples, _) = samples();
     let input = model.input(&samples.slice(s![3..4, ..]).to_owned()).unwrap();
-    let macs = model.network().program().total_macs(&RunShape { batch: 1, sequence: 1 });
+    let macs = model.network().program().total_macs(&RunShape::new(1, 1));
     let programs = all.each_ref().map(linked);
     assert_ne!(programs[0], programs[1]);
     // One key serves every training of these layers.
@@ -208,7 +208,7 @@ fn every_kind_of_sample_has_a_stored_form() {
         let samples = Array2::from_shape_vec((6, numbers.len() / 6), numbers).unwrap();
         let output = model.run(&samples).unwrap();
         let session = frozen.network().clone().on(device).unwrap();
-        let run = RunShape { batch: 6, sequence: 1 };
+        let run = RunShape::new(6, 1);
         let own = session.run((run, vec![frozen.input(tensor).unwrap()])).unwrap().output;
         let scale = frozen.plan().output_scale();
         let own: Vec<f32> = own.entries().iter().map(|&x| (f64::from(x) * scale) as f32).collect();

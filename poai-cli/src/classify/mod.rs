@@ -123,7 +123,7 @@ fn classify<'a>(
     let session = Session::new(quantised.network.clone(), backend.clone())?;
     let inputs = quantised.quantise_input(samples)?;
     // Exact: there are only a few hundred digits.
-    let shape = RunShape { batch: test.len() as u32, sequence: 1 };
+    let shape = RunShape::new(test.len() as u32, 1);
     let start = Instant::now();
     let run = session.trace((shape, inputs))?;
     let time = start.elapsed();

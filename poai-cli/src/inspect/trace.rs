@@ -33,7 +33,7 @@ pub fn demand(bytes: &[u8]) -> Option<Found> {
 
 /// A header, and the message that may follow it.
 pub fn message(bytes: &[u8]) -> Option<Found> {
-    let (head, rest) = bytes.split_at_checked(TraceHeader::LEN)?;
+    let (head, rest) = bytes.split_at_checked(TraceHeader::len_at(bytes))?;
     let header = TraceHeader::from_bytes(head).ok()?;
     let number = |at: usize| Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?));
     let found = if rest.is_empty() {
@@ -56,6 +56,10 @@ pub fn message(bytes: &[u8]) -> Option<Found> {
         Found::new("link of a mined product to a trace").with("value", value)
     } else {
         return None;
+    };
+    let found = match header.run.answers {
+        0 => found,
+        answers => found.with("answers", answers),
     };
     Some(
         found

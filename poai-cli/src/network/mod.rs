@@ -201,7 +201,7 @@ fn finished(
     seen.warnings.extend(fidelity::far_sizes(&quantised, chosen));
     let fidelity = Fidelity::new(&quantised, compared, clipped, image, seen);
     // Exact: a larger batch would have no tensor, which was made above.
-    let run = RunShape { batch: batch as u32, sequence: 1 };
+    let run = RunShape::new(batch as u32, 1);
     let network = Arc::new(quantised.network.clone());
     let quantised = Some(Scaled { quantised, fidelity });
     Ok(Subject { name, network, run, inputs, quantised })

@@ -31,7 +31,7 @@ pub fn product() -> Result<Subject, Failure> {
     Ok(Subject {
         name: "product".to_owned(),
         network: Arc::new(network),
-        run: RunShape { batch: 1, sequence: 1 },
+        run: RunShape::new(1, 1),
         inputs: vec![Tensor::new(size, size, Dtype::I8, &x)?],
         quantised: None,
     })

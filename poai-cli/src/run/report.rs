@@ -78,7 +78,8 @@ impl Report<'_> {
     /// The same as text.
     pub fn text(&self) -> String {
         let program = self.network.program();
-        let (RunShape { batch, sequence }, extent) = (self.shape, self.output.extent());
+        let RunShape { batch, sequence, .. } = self.shape;
+        let extent = self.output.extent();
         let mut text = format!(
             "{}: {} steps on {}\n\
              program id  {}\n\

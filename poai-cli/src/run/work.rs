@@ -57,7 +57,7 @@ impl Work {
         let inputs = forms.iter().zip(files).map(|(form, path)| integers(path, form));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let rows = inputs[0].extent().rows;
-        let one = RunShape { batch: 1, sequence };
+        let one = RunShape::new(1, sequence);
         let each = forms[0].rows.of(&one).filter(|each| rows.is_multiple_of(*each));
         let batch = each.map(|each| rows / each).ok_or_else(|| {
             let why = format!(
@@ -66,7 +66,7 @@ impl Work {
             );
             Failure::in_file(&files[0])(&why)
         })?;
-        let shape = RunShape { batch, sequence };
+        let shape = RunShape::new(batch, sequence);
         let name = folder.display().to_string();
         Ok(Work { name, network, shape, inputs, quantised: None })
     }

@@ -81,7 +81,7 @@ pub fn freeze(
     let session = frozen.network().clone().on(device)?;
     let scale = frozen.plan().output_scale() * ONE;
     let test = task.test.mean(|samples, labels| {
-        let shape = RunShape { batch: samples.extent().rows, sequence: 1 };
+        let shape = RunShape::new(samples.extent().rows, 1);
         let run = session.run(Inputs::new(shape, vec![frozen.input(samples)?]))?;
         let logit = |x: i32| (f64::from(x) * scale).round() as i32;
         let logits: Vec<i32> = run.output.entries().into_iter().map(logit).collect();

@@ -3,7 +3,7 @@
 
 use super::error::ProgramError;
 use super::op::{Clamp, ConstantId, GroupWindow, Op, Window};
-use super::tensor::{BatchAxis, COLUMNS_MAX, Dim, Dtype, Extent, Form};
+use super::tensor::{BatchAxis, COLUMNS_MAX, Dim, Dtype, Extent, Form, Per};
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -17,6 +17,16 @@ const CURVE_SHIFT_MAX: u8 = 23;
 pub(super) const STEP_INPUTS_MAX: usize = 16;
 /// The most entries of an item's inputs of arrange, which i32 numbers.
 const ARRANGE_ENTRIES_MAX: u64 = i32::MAX as u64;
+
+/// The most columns of a step's output whose columns do not grow with the run.
+///
+/// Operands have at most 2^16 columns. Only transposed batches have more.
+const fn columns_max(dtype: Dtype) -> u32 {
+    match dtype {
+        Dtype::I8 => COLUMNS_MAX,
+        Dtype::I16 | Dtype::I32 => dtype.columns_max(),
+    }
+}
 
 /// A step with the forms and extents that it is checked against.
 pub(super) struct Check<'a> {
@@ -32,6 +42,7 @@ impl Check<'_> {
         self.batch_axes()?;
         match self.op {
             Op::Training(op) => self.training(op),
+            Op::Decoder(op) => self.decoder(op),
             Op::Linear { weights, requantise, shifts, clamp } => {
                 self.linear(*weights, *requantise, shifts, clamp)
             }
@@ -100,7 +111,7 @@ impl Check<'_> {
                 let x = self.typed(0, Dtype::I16)?;
                 self.one()?;
                 let table = self.constant(*table)?;
-                let short = !x.rows.per_token && x.rows.units > table.rows;
+                let short = x.rows.is_fixed() && x.rows.units > table.rows;
                 if table.dtype != Dtype::I16 || x.columns != Dim::fixed(table.columns) || short {
                     return Err(self.extent("table", format!("i16 like {x}"), table));
                 }
@@ -234,7 +245,7 @@ impl Check<'_> {
         };
         let mut entries = 0u64;
         for (number, input) in self.inputs.iter().enumerate() {
-            if input.dtype != first.dtype || input.rows.per_token || input.columns.per_token {
+            if input.dtype != first.dtype || !input.rows.is_fixed() || !input.columns.is_fixed() {
                 let expected = format!("{} of a size that no run changes", first.dtype);
                 return Err(self.bad(number, expected, *input));
             }
@@ -310,7 +321,7 @@ impl Check<'_> {
         let [a, b] = self.two()?;
         for (number, input) in [a, b].into_iter().enumerate() {
             let divided = blocks > 0 && input.rows.units.is_multiple_of(blocks);
-            let fixed = !input.columns.per_token && input.columns == a.columns;
+            let fixed = input.columns.is_fixed() && input.columns == a.columns;
             if input.dtype != Dtype::I8 || !divided || !fixed {
                 let expected = format!("i8 of {} columns and rows in {blocks} blocks", a.columns);
                 return Err(self.bad(number, expected, input));
@@ -318,8 +329,8 @@ impl Check<'_> {
         }
         let columns = Dim { units: b.rows.units / blocks, ..b.rows };
         self.require(
-            columns.units <= COLUMNS_MAX,
-            "expected a product of at most 65536 columns, got more",
+            columns.units <= columns_max(clamp.dtype),
+            "expected a product of at most 65536 columns of i8 or 2^20 of others, got more",
         )?;
         Ok(Form { columns, dtype: clamp.dtype, ..a })
     }
@@ -360,7 +371,7 @@ impl Check<'_> {
         if weights != expected {
             return Err(self.bad(0, format!("{expected}"), weights));
         }
-        let transposed = values.columns == Dim::TOKENS && !values.rows.per_token;
+        let transposed = values.columns == Dim::TOKENS && values.rows.is_fixed();
         if values.dtype != Dtype::I8 || !transposed {
             return Err(self.bad(1, "values, transposed: i8, seq columns".to_owned(), values));
         }
@@ -373,10 +384,12 @@ impl Check<'_> {
     fn reshape(&self, rows: Dim, columns: Dim) -> Result<Form, ProgramError> {
         let x = self.one()?;
         let entries = |rows: Dim, columns: Dim| {
-            let tokens = u32::from(rows.per_token) + u32::from(columns.per_token);
-            (u64::from(rows.units) * u64::from(columns.units), tokens)
+            let grown = |per| u32::from(rows.per == per) + u32::from(columns.per == per);
+            let entries = u64::from(rows.units) * u64::from(columns.units);
+            (entries, grown(Per::Token), grown(Per::Answer))
         };
-        if entries(rows, columns) != entries(x.rows, x.columns) || columns.units > COLUMNS_MAX {
+        let fits = columns.units <= columns_max(x.dtype);
+        if entries(rows, columns) != entries(x.rows, x.columns) || !fits {
             return Err(self.bad(0, format!("as many entries as {rows}×{columns}"), x));
         }
         Ok(Form { rows, columns, ..x })
@@ -410,7 +423,7 @@ impl Check<'_> {
         form: &Form,
         input: usize,
     ) -> Result<(), ProgramError> {
-        if heads == 0 || form.columns.per_token || !form.columns.units.is_multiple_of(heads) {
+        if heads == 0 || !form.columns.is_fixed() || !form.columns.units.is_multiple_of(heads) {
             return Err(self.bad(input, format!("a multiple of {heads} columns"), *form));
         }
         Ok(())
@@ -446,7 +459,12 @@ impl Check<'_> {
         self.table("table", table, 256, 1, Dtype::I16)
     }
 
-    fn row_scale(&self, input: usize, x: &Form, scale: &Form) -> Result<(), ProgramError> {
+    pub(super) fn row_scale(
+        &self,
+        input: usize,
+        x: &Form,
+        scale: &Form,
+    ) -> Result<(), ProgramError> {
         let expected = Form { columns: Dim::fixed(1), dtype: Dtype::I32, ..*x };
         if *scale != expected {
             return Err(self.bad(input, format!("{expected}"), *scale));
@@ -454,7 +472,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn table(
+    pub(super) fn table(
         &self,
         which: &'static str,
         id: ConstantId,
@@ -503,12 +521,8 @@ impl Check<'_> {
 
     /// The columns of a form whose columns do not depend on the run.
     pub(super) fn fixed(&self, form: &Form) -> Result<u32, ProgramError> {
-        if form.columns.per_token {
-            return Err(self.bad(
-                0,
-                "columns that do not grow with the sequence".to_owned(),
-                *form,
-            ));
+        if !form.columns.is_fixed() {
+            return Err(self.bad(0, "columns that no run changes".to_owned(), *form));
         }
         Ok(form.columns.units)
     }

@@ -17,8 +17,8 @@ use super::builder::LISTED_MAX;
 use super::check::STEP_INPUTS_MAX;
 use super::op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
 use super::tensor::{Dim, Dtype, Extent};
-use super::training;
 use super::{Builder, Program, ProgramError};
+use super::{decoder, training};
 use crate::digest::derive;
 use crate::digest::{ArchitectureId, ProgramId, Root};
 use alloc::vec::Vec;
@@ -342,6 +342,7 @@ fn fields(op: &mut Op, codec: &mut impl Codec) -> Result<(), ProgramDecodeError>
             codec.clamp(clamp)
         }
         Op::Training(op) => training::fields(op, codec),
+        Op::Decoder(op) => decoder::fields(op, codec),
         Op::RelativeAttentionWeights { heads, alpha, shift, table, causal, bias } => {
             codec.index(heads)?;
             codec.index(&mut alpha.0)?;
@@ -385,6 +386,7 @@ fn tag(op: &Op) -> u8 {
         Op::Product { .. } => 27,
         Op::Training(op) => training::tag(op),
         Op::RelativeAttentionWeights { .. } => 28,
+        Op::Decoder(op) => decoder::tag(op),
     }
 }
 
@@ -430,6 +432,9 @@ fn blank(tag: u8) -> Option<Op> {
             causal: false,
             bias: NONE,
         },
-        _ => return training::blank(tag).map(Op::Training),
+        _ => {
+            let of_decoders = || decoder::blank(tag).map(Op::Decoder);
+            return training::blank(tag).map(Op::Training).or_else(of_decoders);
+        }
     })
 }

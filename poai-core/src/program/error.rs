@@ -140,6 +140,17 @@ pub enum RunShapeError {
         /// The tokens of each item.
         sequence: u32,
     },
+    /// The answers are not 0, although no form of the program is per answer, or
+    /// are 0, although one is.
+    #[error(
+        "expected {expected} answers, because of the program's forms, got {answers}; use as many"
+    )]
+    Answers {
+        /// What the program takes.
+        expected: &'static str,
+        /// The answers of each item.
+        answers: u32,
+    },
     /// The multiply-accumulates of all steps are 2^64 or more.
     #[error(
         "expected fewer than 2^64 multiply-accumulates, got more in {batch} items of {sequence} tokens; run fewer"

@@ -7,12 +7,14 @@
 //!
 //! - [`tensor`]: forms, extents, and the layout in which tensors are committed.
 //! - [`op`]: the kinds of steps.
+//! - [`decoder`], [`training`]: the kinds of two families of steps.
 //! - [`ops`]: the computation of each kind.
 //! - [`encoding`]: canonical bytes, `architecture_id` and `program_id`.
 //! - [`standard`]: numbers that depend only on the architecture.
 
 mod builder;
 mod check;
+pub mod decoder;
 pub mod encoding;
 mod error;
 pub mod op;
@@ -23,10 +25,11 @@ pub mod training;
 
 pub use builder::Builder;
 pub use check::SHIFT_MAX;
+pub use decoder::{CausalityError, DecoderOp, Uncausal};
 pub use encoding::ProgramDecodeError;
 pub use error::{ProgramError, RunShapeError};
 pub use op::{Clamp, ConstantId, GroupWindow, Op, ValueId, Window};
-pub use tensor::{BatchAxis, Dim, Dtype, Extent, Form, RunShape};
+pub use tensor::{BatchAxis, Dim, Dtype, Extent, Form, Per, RunShape};
 pub use training::TrainingOp;
 
 use crate::digest::Root;
@@ -139,8 +142,19 @@ impl Program {
     ///
     /// If no form does, every run has a sequence of 1.
     pub fn has_tokens(&self) -> bool {
-        let forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
-        forms.into_iter().any(|form| form.rows.per_token || form.columns.per_token)
+        self.grows(Per::Token)
+    }
+
+    /// Whether a value's form grows with the answers.
+    ///
+    /// If no form does, no run has answers. Otherwise every run has some.
+    pub fn has_answers(&self) -> bool {
+        self.grows(Per::Answer)
+    }
+
+    fn grows(&self, per: Per) -> bool {
+        let mut forms = self.inputs.iter().chain(self.steps.iter().map(|step| &step.form));
+        forms.any(|form| form.rows.per == per || form.columns.per == per)
     }
 
     /// The extents of all values in a run.
@@ -148,14 +162,19 @@ impl Program {
     /// # Errors
     /// [`RunShapeError`] if the run is empty, a tensor is too large, the MACs are
     /// 2^64 or more, or the sequence is longer than a table of positions. It is
-    /// also an error if no form is per token and the sequence is not 1.
+    /// also an error if no form is per token and the sequence is not 1, or if the
+    /// run has answers exactly when no form is per answer.
     pub fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, RunShapeError> {
-        let RunShape { batch, sequence } = *run;
+        let RunShape { batch, sequence, .. } = *run;
         if batch == 0 || sequence == 0 {
             return Err(RunShapeError::Empty { batch, sequence });
         }
         if sequence != 1 && !self.has_tokens() {
             return Err(RunShapeError::Tokens { sequence });
+        }
+        if (run.answers > 0) != self.has_answers() {
+            let expected = if run.answers > 0 { "no" } else { "1 or more" };
+            return Err(RunShapeError::Answers { expected, answers: run.answers });
         }
         // Sums of MACs are weights: one that saturates would hide steps.
         let macs = (0..self.values() as u32).map(|value| self.exact_macs(ValueId(value), run));
@@ -173,9 +192,13 @@ impl Program {
             .collect::<Result<_, _>>()?;
         for (index, step) in self.steps.iter().enumerate() {
             let value = ValueId((self.inputs.len() + index) as u32);
-            if let Op::AddRows { table } = step.op
-                && let Some(table) = self.constants.get(table.0 as usize)
-                && step.form.rows.of(run).is_none_or(|rows| rows > table.extent.rows)
+            let (table, rows) = match step.op {
+                Op::AddRows { table } => (table, step.form.rows.of(run)),
+                Op::Decoder(DecoderOp::Rotary { turns, .. }) => (turns, Some(sequence)),
+                _ => continue,
+            };
+            if let Some(table) = self.constants.get(table.0 as usize)
+                && rows.is_none_or(|rows| rows > table.extent.rows)
             {
                 let length = table.extent.rows;
                 return Err(RunShapeError::TooLong { value, sequence, length });
@@ -195,7 +218,14 @@ impl Program {
     fn exact_macs(&self, value: ValueId, run: &RunShape) -> u128 {
         let Some(step) = self.step_of(value) else { return 0 };
         let (batch, sequence) = (u128::from(run.batch), u128::from(run.sequence));
-        let units = |dim: Dim| u128::from(dim.units) * if dim.per_token { sequence } else { 1 };
+        let units = |dim: Dim| {
+            let times = match dim.per {
+                Per::Item => 1,
+                Per::Token => sequence,
+                Per::Answer => u128::from(run.answers),
+            };
+            u128::from(dim.units) * times
+        };
         let input = |slot: usize| step.inputs.get(slot).and_then(|&value| self.form(value));
         let product = |factors: [u128; 4]| factors.into_iter().fold(1, u128::saturating_mul);
         match step.op {
@@ -217,6 +247,10 @@ impl Program {
             }
             Op::AttentionContext { .. } => {
                 product([batch, sequence, sequence, units(step.form.columns)])
+            }
+            // Scores, and the weighted values.
+            Op::Decoder(DecoderOp::Attention { .. }) => {
+                product([2 * batch, sequence, sequence, units(step.form.columns)])
             }
             Op::Training(TrainingOp::ScaledProduct { .. }) => {
                 let rows = if step.form.batch == BatchAxis::Rows { batch } else { 1 };

@@ -3,6 +3,7 @@
 //! Spec §12 defines their arithmetic, and [`crate::program::ops`] implements it
 //! once.
 
+use super::decoder::DecoderOp;
 use super::tensor::{Dim, Dtype};
 use super::training::TrainingOp;
 
@@ -383,6 +384,8 @@ pub enum Op {
         /// Farther tokens have the bias of the first or of the last column.
         bias: ConstantId,
     },
+    /// A step of decoders (spec §12, steps of decoders).
+    Decoder(DecoderOp),
 }
 
 impl Op {
@@ -419,6 +422,7 @@ impl Op {
             Op::Product { .. } => "product",
             Op::Training(op) => op.name(),
             Op::RelativeAttentionWeights { .. } => "relative attention weights",
+            Op::Decoder(op) => op.name(),
         }
     }
 
@@ -442,6 +446,7 @@ impl Op {
             Op::AttentionContext { scale, .. } | Op::ScaleColumns { scale, .. } => {
                 ([scale, NONE, NONE], 1)
             }
+            Op::Decoder(ref op) => op.constants(),
             Op::Training(ref op) => {
                 op.constant().map_or(([NONE; 3], 0), |id| ([id, NONE, NONE], 1))
             }
@@ -459,6 +464,7 @@ impl Op {
             | Op::Product { .. }
             | Op::RelativeAttentionWeights { .. } => true,
             Op::Training(op) => op.is_product(),
+            Op::Decoder(op) => op.is_product(),
             _ => false,
         }
     }

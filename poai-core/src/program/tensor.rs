@@ -44,10 +44,11 @@ impl Dtype {
     ///
     /// Operands are i8 and may be transposed batches, of fewer than 2^17
     /// columns. This keeps sums of products in i32, and Freivalds' check sound.
+    /// Wider tensors have a column for each word of a vocabulary, up to 2^20.
     pub const fn columns_max(self) -> u32 {
         match self {
             Dtype::I8 => (1 << 17) - 1,
-            Dtype::I16 | Dtype::I32 => COLUMNS_MAX,
+            Dtype::I16 | Dtype::I32 => 1 << 20,
         }
     }
 
@@ -81,44 +82,97 @@ impl fmt::Display for Dtype {
     }
 }
 
+/// What multiplies a dimension of one item of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Per {
+    /// Nothing: no run changes the number.
+    #[default]
+    Item,
+    /// The tokens of the sequence.
+    Token,
+    /// The answers of the run.
+    Answer,
+}
+
+impl Per {
+    /// The byte that denotes it in encodings.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Per::Item => 0,
+            Per::Token => 1,
+            Per::Answer => 2,
+        }
+    }
+
+    /// What a byte denotes, or `None` if it denotes nothing.
+    pub const fn of_tag(tag: u8) -> Option<Per> {
+        match tag {
+            0 => Some(Per::Item),
+            1 => Some(Per::Token),
+            2 => Some(Per::Answer),
+            _ => None,
+        }
+    }
+}
+
 /// A dimension of one item of a batch.
 ///
-/// It is a number, or a number for every token of a sequence.
+/// It is a number, a number for every token of a sequence, or a number for
+/// every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Dim {
-    /// The number, per item or per token.
+    /// The number, per item, per token or per answer.
     pub units: u32,
-    /// Whether the number is multiplied by the sequence's length.
-    pub per_token: bool,
+    /// What multiplies the number.
+    pub per: Per,
 }
 
 impl Dim {
     /// One for every token.
-    pub const TOKENS: Dim = Dim { units: 1, per_token: true };
+    pub const TOKENS: Dim = Dim::per_token(1);
+    /// One for every answer.
+    pub const ANSWERS: Dim = Dim::per_answer(1);
 
     /// A dimension of `units` for every sequence.
     pub const fn fixed(units: u32) -> Dim {
-        Dim { units, per_token: false }
+        Dim { units, per: Per::Item }
     }
 
     /// A dimension of `units` for every token.
     pub const fn per_token(units: u32) -> Dim {
-        Dim { units, per_token: true }
+        Dim { units, per: Per::Token }
+    }
+
+    /// A dimension of `units` for every answer.
+    pub const fn per_answer(units: u32) -> Dim {
+        Dim { units, per: Per::Answer }
+    }
+
+    /// Whether no run changes the dimension.
+    pub const fn is_fixed(self) -> bool {
+        matches!(self.per, Per::Item)
     }
 
     /// The dimension in a run, or `None` if it does not fit 32 bits.
     pub fn of(self, run: &RunShape) -> Option<u32> {
-        if self.per_token { self.units.checked_mul(run.sequence) } else { Some(self.units) }
+        match self.per {
+            Per::Item => Some(self.units),
+            Per::Token => self.units.checked_mul(run.sequence),
+            Per::Answer => self.units.checked_mul(run.answers),
+        }
     }
 }
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.per_token, self.units) {
-            (false, units) => write!(f, "{units}"),
-            (true, 1) => f.write_str("seq"),
-            (true, units) => write!(f, "{units}·seq"),
+        match (self.per, self.units) {
+            (Per::Item, units) => write!(f, "{units}"),
+            (Per::Token, 1) => f.write_str("seq"),
+            (Per::Token, units) => write!(f, "{units}·seq"),
+            (Per::Answer, 1) => f.write_str("answers"),
+            (Per::Answer, units) => write!(f, "{units}·answers"),
         }
     }
 }
@@ -195,6 +249,22 @@ pub struct RunShape {
     /// The number of tokens of every item, padding included. It is 1 for
     /// programs without tokens.
     pub sequence: u32,
+    /// The number of answers of every item. It is 0 for programs without
+    /// answers.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub answers: u32,
+}
+
+impl RunShape {
+    /// A run without answers.
+    pub const fn new(batch: u32, sequence: u32) -> RunShape {
+        RunShape { batch, sequence, answers: 0 }
+    }
+
+    /// The same batch and sequence, with a number of answers.
+    pub const fn answers(self, answers: u32) -> RunShape {
+        RunShape { answers, ..self }
+    }
 }
 
 /// The largest length of a padded tensor in bytes.
@@ -291,8 +361,8 @@ impl fmt::Display for Extent {
     }
 }
 
-/// The largest number of columns of a tensor, except those of i8 entries
-/// ([`Dtype::columns_max`]).
+/// The largest number of columns that windows, and the inner sums of products,
+/// may have. [`Dtype::columns_max`] bounds the columns of tensors.
 pub const COLUMNS_MAX: u32 = 1 << 16;
 
 /// Consecutive padded rows of a tensor, as bytes in the committed layout.

@@ -32,6 +32,11 @@ pub enum TraceDecodeError {
         /// The version in the first four bytes.
         got: u32,
     },
+    /// A header of a run with answers has none.
+    #[error(
+        "expected at least 1 answer in a header with answers, got 0; leave the field and the flag out"
+    )]
+    Answers,
 }
 
 /// Takes fields off the front of a message whose length was checked.
@@ -44,11 +49,20 @@ impl<'a> Fields<'a> {
         bytes: &'a [u8],
         expected: usize,
     ) -> Result<Fields<'a>, TraceDecodeError> {
+        Fields::after(super::VERSION, bytes, expected)
+    }
+
+    /// The same, after the bytes of another first number.
+    pub(super) fn after(
+        first: u32,
+        bytes: &'a [u8],
+        expected: usize,
+    ) -> Result<Fields<'a>, TraceDecodeError> {
         let got = bytes.len();
         let length = TraceDecodeError::Length { expected, got };
         let (version, rest) = bytes.split_first_chunk().ok_or(length)?;
         let version = u32::from_le_bytes(*version);
-        if version != super::VERSION {
+        if version != first {
             let (expected, got) = (super::VERSION, version);
             return Err(TraceDecodeError::UnsupportedVersion { expected, got });
         }

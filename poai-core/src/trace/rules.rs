@@ -10,7 +10,7 @@ use crate::program::RunShape;
 pub struct TraceRules {
     /// The most items.
     pub batch_max: u32,
-    /// The most tokens of an item.
+    /// The most tokens of an item, and the most answers.
     pub sequence_max: u32,
     /// The most bytes of heap that recomputing a tile may take. If a tile's
     /// bound is above it, the run is inadmissible, and so is its receipt.
@@ -41,10 +41,12 @@ impl TraceRules {
         output_tiles: 32,
     };
 
-    /// Whether batch and sequence are within the limits. The memory of tiles
-    /// also depends on the program; `Checker` of poai-verify checks it.
+    /// Whether batch, sequence and answers are within the limits. An item has at
+    /// most as many answers as it may have tokens. The memory of tiles also
+    /// depends on the program; `Checker` of poai-verify checks it.
     pub fn permits(&self, run: &RunShape) -> bool {
-        run.batch <= self.batch_max && run.sequence <= self.sequence_max
+        let longest = run.sequence.max(run.answers);
+        run.batch <= self.batch_max && longest <= self.sequence_max
     }
 
     /// The most tiles that an audit of a program with this number of outputs

@@ -125,7 +125,7 @@ impl RunParameters {
             job: Job(fields.next()),
             dataset: DatasetRoot(fields.next()),
             seed: TrainingSeed(fields.next()),
-            run: RunShape { batch: fields.u32(), sequence: fields.u32() },
+            run: RunShape::new(fields.u32(), fields.u32()),
             iterations: fields.u64(),
             first: StateRoot(fields.next()),
             segment: fields.u32(),

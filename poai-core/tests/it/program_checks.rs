@@ -142,7 +142,7 @@ fn tables_of_positions_end() {
     let sum = builder.step("sum", add, &[ValueId(0), ValueId(1)]).unwrap();
     builder.step("positions", Op::AddRows { table }, &[sum]).unwrap();
     let program = builder.finish().unwrap();
-    let run = |sequence| program.extents(&RunShape { batch: 1, sequence });
+    let run = |sequence| program.extents(&RunShape::new(1, sequence));
     assert_eq!(run(5).unwrap().len(), 4);
     let long = RunShapeError::TooLong { value: ValueId(3), sequence: 6, length: 5 };
     assert_eq!(run(6), Err(long));
@@ -481,7 +481,7 @@ fn multiply_accumulates_are_counted_to_the_unit() {
     let program = builder.finish().unwrap();
     // 2^30 MACs an item and step, in 2^5 steps, are 2^64 at a batch of 2^29,
     // which no tensor holds: what is checked first says so.
-    let run = |batch| program.extents(&RunShape { batch, sequence: 1 });
+    let run = |batch| program.extents(&RunShape::new(batch, 1));
     assert_eq!(run(1 << 29), Err(RunShapeError::Macs { batch: 1 << 29, sequence: 1 }));
     assert!(matches!(run((1 << 29) - 1), Err(RunShapeError::TooLarge { .. })));
 }

@@ -64,7 +64,7 @@ fn relus() -> poai_core::program::Program {
     builder.finish().unwrap()
 }
 
-const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+const RUN: RunShape = RunShape::new(1, 1);
 
 /// Only inputs can be accused by their bytes, because the values of steps have
 /// tiles.

@@ -360,7 +360,7 @@ fn handles_stay_with_their_cards() {
 fn programs_leave_the_cpus_traces() {
     with_driver(&[&[TWO], &[TWO, EARLY]], || {
         let multi = Arc::new(multi());
-        let run = |batch, sequence| RunShape { batch, sequence };
+        let run = |batch, sequence| RunShape::new(batch, sequence);
         // Two tiles of rows in each product that is mined.
         let (encoder, classifier) = (run(3, 20), run(40, 1));
         for (network, run, inputs, mined) in [

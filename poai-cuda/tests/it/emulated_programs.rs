@@ -55,7 +55,7 @@ pub fn gpu() -> Gpu {
 fn programs_leave_the_cpus_traces() {
     with_driver(&ORDERS, || {
         let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
-        let run = |batch, sequence| RunShape { batch, sequence };
+        let run = |batch, sequence| RunShape::new(batch, sequence);
         let (encoder, classifier, gates) = (run(3, 20), run(5, 1), run(3, 1));
         for (network, run, inputs) in [
             (zoo::encoder(), encoder, zoo::tokens(&encoder)),
@@ -96,7 +96,7 @@ fn drawn_programs_are_the_cpus() {
         for index in 0..60 {
             let mut draw = Draw::new(&format!("emulated {index}"));
             let (batch, sequence) = (1 + draw.below(4) as u32, 1 + draw.below(9) as u32);
-            let mut run = RunShape { batch, sequence };
+            let mut run = RunShape::new(batch, sequence);
             let (network, inputs) = drawn::program(&mut draw, &mut run);
             let on = |backend: Arc<dyn Device>| {
                 let model = Session::new(network.clone(), backend).unwrap();
@@ -145,7 +145,7 @@ fn inputs_that_do_not_fit_are_refused() {
     with_driver(&[&[]], || {
         let cuda = Cuda::open(&gpu()).unwrap();
         let resident = cuda.resident(&Arc::new(zoo::encoder())).unwrap().unwrap();
-        let shape = RunShape { batch: 3, sequence: 20 };
+        let shape = RunShape::new(3, 20);
         let inputs: Vec<_> = zoo::tokens(&shape).into_iter().map(Arc::new).collect();
         let run = |shape, inputs: &[Arc<Tensor>]| {
             resident.run(&shape, inputs, &RunOptions::new()).map(drop)
@@ -175,7 +175,7 @@ fn inputs_that_do_not_fit_are_refused() {
 #[test]
 fn traces_stay_on_the_card_until_they_are_read() {
     with_driver(&ORDERS, || {
-        let run = RunShape { batch: 3, sequence: 20 };
+        let run = RunShape::new(3, 20);
         let options = RunOptions::new().sums();
         let on = |backend: Arc<dyn Device>| {
             let model = Session::new(zoo::encoder(), backend).unwrap();
@@ -205,7 +205,7 @@ fn traces_stay_on_the_card_until_they_are_read() {
 #[test]
 fn a_trace_on_a_lost_card_is_told() {
     with_driver(&[&[]], || {
-        let run = RunShape { batch: 3, sequence: 20 };
+        let run = RunShape::new(3, 20);
         let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
         let model = Session::new(zoo::encoder(), cuda).unwrap();
         let run = model.trace((run, zoo::tokens(&run))).unwrap();
@@ -242,7 +242,7 @@ fn products_of_several_bands_are_the_cpus() {
                 let scales = zoo::entries("scales", rows, 1, 1 << 20);
                 inputs.push(Tensor::new(rows, 1, Dtype::I32, &scales).unwrap());
             }
-            let run = RunShape { batch: rows as u32, sequence: 1 };
+            let run = RunShape::new(rows as u32, 1);
             let mining = Mining {
                 challenge: Challenge([4; 32]),
                 options: MineOptions::new(Difficulty::ONE),
@@ -305,7 +305,7 @@ fn nothing_is_mined_behind_an_entry_without_a_result() {
         builder.step("dense", op, &[x]).unwrap();
         let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
         let ids = Tensor::new(3, 1, Dtype::I32, &[4, 9, 2]).unwrap();
-        let run = RunShape { batch: 3, sequence: 1 };
+        let run = RunShape::new(3, 1);
         let drawn = Arc::new(AtomicBool::new(false));
         let seen = drawn.clone();
         let options = MineOptions::new(Difficulty::ONE)

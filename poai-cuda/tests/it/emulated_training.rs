@@ -91,7 +91,7 @@ fn scaled_products_of_several_bands_are_the_cpus() {
     let settings: [Settings<'_>; 1] = [&[("POAI_EMULATED_MULTIPROCESSORS", "0")]];
     with_driver(&settings, || {
         let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
-        let run = RunShape { batch: 300, sequence: 1 };
+        let run = RunShape::new(300, 1);
         let (one, columns) = (Dim::fixed(1), Dim::fixed(140));
         let forms = [
             Form::new(one, columns, Dtype::I8),
@@ -177,7 +177,7 @@ fn wide(name: &str, program: Program, batch: u32, given: &[(Vec<i32>, usize)]) -
         |(entries, rows): &(Vec<i32>, usize)| Tensor::new(*rows, 1, Dtype::I32, entries).unwrap();
     inputs.extend(given.iter().map(tensor));
     let network = Network::new(program, vec![]).unwrap();
-    (name.into(), network, inputs, RunShape { batch, sequence: 1 })
+    (name.into(), network, inputs, RunShape::new(batch, 1))
 }
 
 /// A scaled product that is deep enough to be mined, after one that is not.
@@ -185,7 +185,7 @@ fn wide(name: &str, program: Program, batch: u32, given: &[(Vec<i32>, usize)]) -
 fn scaled_products_are_mined_as_on_the_cpu() {
     with_driver(&[&[]], || {
         let cuda = Arc::new(Cuda::open(&gpu()).unwrap());
-        let (run, one) = (RunShape { batch: 1100, sequence: 1 }, Dim::fixed(1));
+        let (run, one) = (RunShape::new(1100, 1), Dim::fixed(1));
         let forms = [
             Form::new(one, Dim::fixed(40), Dtype::I8),
             Form::new(one, Dim::fixed(33), Dtype::I8),

@@ -226,8 +226,7 @@ fn every_step_at_small_sizes() {
         training.retain(|program| number(&program.0) < Some(2));
     }
 
-    let (encoder, classifier) =
-        (RunShape { batch: 3, sequence: 20 }, RunShape { batch: 5, sequence: 1 });
+    let (encoder, classifier) = (RunShape::new(3, 20), RunShape::new(5, 1));
     let networks = [
         ("encoder", zoo::encoder(), encoder, zoo::tokens(&encoder)),
         ("classifier", zoo::classifier(), classifier, zoo::images(&classifier)),
@@ -273,7 +272,7 @@ fn drawn_programs_run_on_processors() {
     for index in 0..400 {
         let mut draw = Draw::new(&format!("processor {index}"));
         let (batch, sequence) = (1 + draw.below(5) as u32, 1 + draw.below(9) as u32);
-        let mut run = RunShape { batch, sequence };
+        let mut run = RunShape::new(batch, sequence);
         let (network, inputs) = drawn::program(&mut draw, &mut run);
         seen.extend(kinds(&network));
         let on = |backend| {
@@ -297,7 +296,7 @@ fn programs_in_lock_step_with_the_cpu() {
     lock_step("program", |name, cuda| {
         let mut draw = Draw::new(name);
         let (batch, sequence) = (1 + draw.below(9) as u32, 1 + draw.below(64) as u32);
-        let mut run = RunShape { batch, sequence };
+        let mut run = RunShape::new(batch, sequence);
         let (network, inputs) = match draw.below(16) {
             0 => (networks[0].clone(), zoo::tokens(&run)),
             1 => {

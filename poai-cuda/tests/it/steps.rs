@@ -83,7 +83,7 @@ pub fn widest(
     builder.step("widest", op(id), &[input]).unwrap();
     let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
     let inputs = [Tensor::new(1, columns, dtype, entries).unwrap()];
-    let run = RunShape { batch: 1, sequence: 1 };
+    let run = RunShape::new(1, 1);
     steps_of("widest", &network, &inputs, run).remove(0)
 }
 
@@ -91,14 +91,14 @@ pub fn widest(
 pub fn steps(kind: impl Fn(&Op) -> bool) -> Vec<Step> {
     let mut all = Vec::new();
     for [batch, sequence] in [[3, 40], [2, 1]] {
-        let run = RunShape { batch, sequence };
+        let run = RunShape::new(batch, sequence);
         all.extend(steps_of("encoder", &zoo::encoder(), &zoo::tokens(&run), run));
     }
-    let run = RunShape { batch: 7, sequence: 1 };
+    let run = RunShape::new(7, 1);
     all.extend(steps_of("classifier", &zoo::classifier(), &zoo::images(&run), run));
-    let run = RunShape { batch: 3, sequence: 1 };
+    let run = RunShape::new(3, 1);
     all.extend(steps_of("gates", &zoo::gates(), &zoo::small_images(&run), run));
-    let run = RunShape { batch: 3, sequence: 40 };
+    let run = RunShape::new(3, 40);
     all.extend(steps_of("relative", &zoo::relative(), &zoo::states(&run), run));
     for case in edges::cases() {
         // Networks without such a step need not run.

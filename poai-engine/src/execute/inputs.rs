@@ -1,7 +1,7 @@
 //! The inputs of a run: tensors, and the run's shape if the caller states it.
 
 use super::tensor::Tensor;
-use poai_core::program::{Program, RunShape};
+use poai_core::program::{Per, Program, RunShape};
 use poai_core::puzzle::commitment::Tree;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct SharedInput {
 /// convert into it. Without a shape, the run's shape follows from the first
 /// tensor. If its form has a row per token, it is one item of that many tokens.
 /// If it has a column per token, the columns give the sequence and the rows the
-/// batch. Otherwise the rows give the batch.
+/// batch. Otherwise the rows give the batch. A run with answers needs its shape.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     run: Option<RunShape>,
@@ -30,7 +30,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// The tensors, and the shape of the run: batch and sequence.
+    /// The tensors, and the shape of the run: batch, sequence and answers.
     pub fn new(run: RunShape, tensors: Vec<Tensor>) -> Inputs {
         Inputs { run: Some(run), ..Inputs::from(tensors) }
     }
@@ -50,15 +50,13 @@ impl Inputs {
             let extent = tensors.first()?.tensor.extent();
             let (rows, columns) = (extent.rows, extent.columns);
             let [row_units, column_units] = [form.rows.units.max(1), form.columns.units.max(1)];
-            Some(match (form.rows.per_token, form.columns.per_token) {
-                (true, _) => RunShape { batch: 1, sequence: rows / row_units },
-                (false, true) => {
-                    RunShape { batch: rows / row_units, sequence: columns / column_units }
-                }
-                (false, false) => RunShape { batch: rows / row_units, sequence: 1 },
+            Some(match (form.rows.per, form.columns.per) {
+                (Per::Token, _) => RunShape::new(1, rows / row_units),
+                (_, Per::Token) => RunShape::new(rows / row_units, columns / column_units),
+                _ => RunShape::new(rows / row_units, 1),
             })
         };
-        let run = run.or_else(implied).unwrap_or(RunShape { batch: 1, sequence: 1 });
+        let run = run.or_else(implied).unwrap_or(RunShape::new(1, 1));
         (run, tensors)
     }
 }

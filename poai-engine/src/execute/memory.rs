@@ -7,7 +7,7 @@ use super::task::GROUP_ROWS;
 use crate::backend::PRODUCT_ROWS;
 use poai_core::params::Params;
 use poai_core::program::ops::Local;
-use poai_core::program::{Extent, Op, RunShape, ValueId};
+use poai_core::program::{DecoderOp, Extent, Op, RunShape, ValueId};
 
 /// Bytes of small things: records, names, blocks of rows.
 const BASE: u64 = 1 << 20;
@@ -148,6 +148,8 @@ fn scratch(local: &Local<'_>) -> u64 {
             let k = columns(&local.slot(0));
             PRODUCT_ROWS as u64 * (k + 2 * own) + u64::from(local.output.columns) * k
         }
+        // A rank of each entry of a row.
+        Op::Decoder(DecoderOp::Sample { .. }) => 8 * columns(&local.slot(0)),
         _ => 0,
     };
     let shared = match local.op {

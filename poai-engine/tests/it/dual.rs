@@ -222,7 +222,8 @@ fn two_that_agree_pass_for_one() {
 
 #[test]
 fn networks_run_on_both() {
-    let [tokens, images] = [(2, 17), (3, 1)].map(|(batch, sequence)| RunShape { batch, sequence });
+    let [tokens, images] =
+        [(2, 17), (3, 1)].map(|(batch, sequence)| RunShape::new(batch, sequence));
     let cases = [
         (zoo::encoder(), tokens, zoo::tokens(&tokens)),
         (zoo::classifier(), images, zoo::images(&images)),

@@ -94,7 +94,7 @@ pub(super) const SIZES: [(u32, u32, usize); 4] =
 #[test]
 fn rows_of_16_bits() {
     for (batch, sequence, columns) in SIZES {
-        let run = RunShape { batch, sequence };
+        let run = RunShape::new(batch, sequence);
         let count = (batch * sequence) as usize * columns;
         let range = I16.range();
         let x = |seed| (tokens(columns, I16), mixed(seed, count, range));
@@ -140,7 +140,7 @@ fn operands_by_row_scales_around_32_bits() {
     // At 1008 and 1009 the product of the least entry leaves 32 bits.
     let scales: Vec<i32> =
         (1000..1020).chain([i32::MIN, -1, 0, 1, 2, 32_767, 32_768, i32::MAX]).collect();
-    let run = RunShape { batch: 1, sequence: scales.len() as u32 };
+    let run = RunShape::new(1, scales.len() as u32);
     let x = (tokens(65, I16), mixed("x", 65 * scales.len(), I16.range()));
     check("quantise", run, &[x, (tokens(1, I32), scales)], &[], |_| Op::Quantise);
 }
@@ -148,7 +148,7 @@ fn operands_by_row_scales_around_32_bits() {
 #[test]
 fn transposes_of_bytes() {
     for (batch, sequence, columns) in SIZES {
-        let run = RunShape { batch, sequence };
+        let run = RunShape::new(batch, sequence);
         let x = mixed("x", (batch * sequence) as usize * columns, I8.range());
         check("transpose", run, &[(tokens(columns, I8), x)], &[], |_| Op::Transpose);
     }
@@ -168,7 +168,7 @@ fn products_that_saturate_and_products_that_cannot() {
         (0, i32::MAX, 1 << 30, [18, 0, 1]),
     ];
     for (batch, sequence, columns) in SIZES {
-        let run = RunShape { batch, sequence };
+        let run = RunShape::new(batch, sequence);
         let rows = (batch * sequence) as usize;
         for (before, multiplier, after, shifts) in numbers {
             for dtype in [I8, I16, I32] {
@@ -200,7 +200,7 @@ fn products_that_saturate_and_products_that_cannot() {
 fn attention_of_narrow_and_wide_heads() {
     let lengths = Form::new(Dim::fixed(1), Dim::fixed(1), I32);
     for (batch, sequence, d) in [(1, 1, 1), (2, 33, 3), (2, 70, 32), (1, 130, 129)] {
-        let (run, heads) = (RunShape { batch, sequence }, 2);
+        let (run, heads) = (RunShape::new(batch, sequence), 2);
         let (rows, columns) = ((batch * sequence) as usize, 2 * d);
         let x = |seed| (tokens(columns, I8), mixed(seed, rows * columns, I8.range()));
         let ends = (0..batch).map(|item| if item == 0 { sequence } else { 1 } as i32).collect();

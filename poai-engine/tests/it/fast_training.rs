@@ -26,7 +26,7 @@ fn clamps(dtype: Dtype) -> [Clamp; 2] {
 /// Every size of run and columns.
 fn sizes() -> impl Iterator<Item = (RunShape, usize, usize)> {
     SIZES.into_iter().map(|(batch, sequence, columns)| {
-        (RunShape { batch, sequence }, (batch * sequence) as usize, columns)
+        (RunShape::new(batch, sequence), (batch * sequence) as usize, columns)
     })
 }
 
@@ -119,7 +119,7 @@ fn descents() {
 fn weights_of_scores() {
     let table: Given = (256, 1, Dtype::I16, (0..256).map(|i| 300 - 3 * i).collect());
     for (batch, length) in [(1, 1), (2, 33), (1, 64), (1, 129)] {
-        let run = RunShape { batch, sequence: 1 };
+        let run = RunShape::new(batch, 1);
         let form = Form::new(Dim::fixed(2 * length), Dim::fixed(length), Dtype::I32);
         let count = (2 * batch * length * length) as usize;
         for (multiplier, shift) in [(0, 0), (1, 12), (i32::MAX, 62), (i32::MAX, 20)] {
@@ -139,7 +139,7 @@ fn weights_of_scores() {
 #[test]
 fn blocks() {
     for (batch, length, width) in [(1, 1, 1), (2, 33, 3), (1, 70, 64), (2, 5, 130)] {
-        let (run, heads) = (RunShape { batch, sequence: 1 }, 2);
+        let (run, heads) = (RunShape::new(batch, 1), 2);
         let value = Form::new(Dim::fixed(length), Dim::fixed(heads * width), Dtype::I8);
         let scores = Form::new(Dim::fixed(heads * length), Dim::fixed(length), Dtype::I8);
         for kind in [BlockKind::Scores, BlockKind::Mix, BlockKind::MixBack] {
@@ -171,7 +171,7 @@ fn blocks() {
 #[test]
 fn scaled_products() {
     for (batch, n, k) in [(1, 1, 1), (33, 31, 130), (64, 70, 64)] {
-        let run = RunShape { batch, sequence: 1 };
+        let run = RunShape::new(batch, 1);
         let a = Form::new(Dim::fixed(1), Dim::fixed(k), Dtype::I8);
         let b = Form::shared(Dim::fixed(n), Dim::fixed(k), Dtype::I8);
         let a = (a, mixed("a", (batch * k) as usize, Dtype::I8.range()));

@@ -109,7 +109,7 @@ fn products_that_are_mined_are_the_same() {
     use poai_core::{Challenge, Difficulty};
     use poai_engine::MineOptions;
     use poai_engine::execute::Mining;
-    let run = RunShape { batch: 7, sequence: 1 };
+    let run = RunShape::new(7, 1);
     let network = zoo::classifier();
     let plain = traced(network.clone(), "cpu-scalar", &run, zoo::images(&run));
     let model = Session::new(network, poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
@@ -197,17 +197,17 @@ fn shapes_are_checked_as_steps_are_added() {
 fn bad_runs_are_refused() {
     let model =
         Session::new(zoo::encoder(), poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
-    let run = RunShape { batch: 2, sequence: 40 };
+    let run = RunShape::new(2, 40);
     let go = |run: &RunShape, inputs: Vec<Tensor>| model.run((*run, inputs));
-    let error = go(&RunShape { batch: 0, sequence: 4 }, vec![]).unwrap_err();
+    let error = go(&RunShape::new(0, 4), vec![]).unwrap_err();
     assert!(matches!(error, RunError::Run(RunShapeError::Empty { .. })));
-    let error = go(&RunShape { batch: 1, sequence: 71 }, vec![]).unwrap_err();
+    let error = go(&RunShape::new(1, 71), vec![]).unwrap_err();
     assert!(matches!(error, RunError::Run(RunShapeError::TooLong { length: 70, .. })));
-    let error = go(&RunShape { batch: u32::MAX, sequence: 64 }, vec![]).unwrap_err();
+    let error = go(&RunShape::new(u32::MAX, 64), vec![]).unwrap_err();
     assert!(matches!(error, RunError::Run(RunShapeError::TooLarge { .. })));
     let error = go(&run, vec![]).unwrap_err();
     assert!(matches!(error, RunError::Inputs { expected: 2, got: 0 }));
-    let error = go(&run, zoo::tokens(&RunShape { batch: 2, sequence: 39 })).unwrap_err();
+    let error = go(&run, zoo::tokens(&RunShape::new(2, 39))).unwrap_err();
     assert!(matches!(error, RunError::Input { input: 0, .. }));
     let mut inputs = zoo::tokens(&run);
     inputs[0] = Tensor::new(80, 1, Dtype::I32, &[300; 80]).unwrap();
@@ -229,7 +229,7 @@ fn bad_runs_are_refused() {
 fn products_are_told_from_other_steps() {
     for network in [zoo::encoder(), zoo::classifier(), zoo::gates(), zoo::relative()] {
         let program = network.program();
-        let run = RunShape { batch: 3, sequence: 5 };
+        let run = RunShape::new(3, 5);
         let (mut products, mut with_weights) = (0, 0);
         for value in (0..program.values() as u32).map(ValueId) {
             let Some(step) = program.step_of(value) else { continue };
@@ -319,7 +319,7 @@ proptest! {
 /// Computes the first and the last tile of every step, from rows that are all
 /// 1.
 fn computes_without_panic(program: &Program) {
-    let run = RunShape { batch: 2, sequence: if program.has_tokens() { 3 } else { 1 } };
+    let run = RunShape::new(2, if program.has_tokens() { 3 } else { 1 });
     let Ok(extents) = program.extents(&run) else { return };
     for value in (program.inputs().len() as u32..program.values() as u32).map(ValueId) {
         let local = Local::new(program, &extents, run, value).unwrap();
@@ -377,7 +377,7 @@ fn runs_and_searches_report_and_stop() {
     use poai_core::{Cancel, Control};
     use poai_engine::execute::OpenError;
     use std::sync::Mutex;
-    let run = RunShape { batch: 7, sequence: 1 };
+    let run = RunShape::new(7, 1);
     let device = poai_engine::choose::by_name("cpu-scalar").unwrap();
     let session = zoo::classifier().on(device).unwrap();
     let trace = session.trace((run, zoo::images(&run))).unwrap().trace;
@@ -415,14 +415,14 @@ fn runs_and_searches_report_and_stop() {
 #[test]
 fn a_tensor_implies_the_shape_of_its_run() {
     let device = || poai_engine::choose::by_name("cpu-scalar").unwrap();
-    let images = RunShape { batch: 7, sequence: 1 };
+    let images = RunShape::new(7, 1);
     let session = zoo::classifier().on(device()).unwrap();
     let inputs = zoo::images(&images);
     let stated = session.run((images, inputs.clone())).unwrap().output;
     assert_eq!(session.run(inputs[0].clone()).unwrap().output, stated);
     assert_eq!(session.run(&inputs[0]).unwrap().output, stated);
     // The encoder has a row per token: one item of that many tokens.
-    let tokens = RunShape { batch: 1, sequence: 20 };
+    let tokens = RunShape::new(1, 20);
     let session = zoo::encoder().on(device()).unwrap();
     let inputs = zoo::tokens(&tokens);
     let stated = session.run((tokens, inputs.clone())).unwrap().output;

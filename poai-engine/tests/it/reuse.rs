@@ -28,7 +28,7 @@ fn later_runs_are_as_the_first() {
         // padding.
         for (batch, sequence) in [(3, 40), (3, 39), (1, 64), (3, 40), (7, 1), (6, 1), (1, 1)] {
             let sequence = if model.program().has_tokens() { sequence } else { 1 };
-            let run = RunShape { batch, sequence };
+            let run = RunShape::new(batch, sequence);
             let expected = root(&self::model(network()), &run, inputs);
             assert_eq!(root(&model, &run, inputs), expected, "{batch}×{sequence}");
             assert!(model.kept_bytes() > 0, "a finished run leaves its memory");
@@ -39,7 +39,7 @@ fn later_runs_are_as_the_first() {
 #[test]
 fn what_is_kept_is_bounded() {
     let model = model(zoo::encoder());
-    let run = RunShape { batch: 3, sequence: 40 };
+    let run = RunShape::new(3, 40);
     let first = root(&model, &run, zoo::tokens);
     let kept = model.kept_bytes();
     model.keep_at_most(kept / 2);
@@ -65,7 +65,7 @@ fn what_is_kept_is_bounded() {
 fn a_model_is_shared_while_its_memory_is_taken_away() {
     let model = model(zoo::encoder());
     let runs = [(3, 40), (3, 39), (1, 64), (7, 1), (1, 1)]
-        .map(|(batch, sequence)| RunShape { batch, sequence });
+        .map(|(batch, sequence)| RunShape::new(batch, sequence));
     let expected = runs.map(|run| root(&model, &run, zoo::tokens));
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4)

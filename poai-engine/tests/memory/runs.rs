@@ -32,8 +32,8 @@ fn deep() -> Network {
 #[test]
 fn runs_take_no_more_than_their_bound() {
     let _alone = alone();
-    let encoder = RunShape { batch: 25, sequence: 64 };
-    let rows = RunShape { batch: 512, sequence: 1 };
+    let encoder = RunShape::new(25, 64);
+    let rows = RunShape::new(512, 1);
     let entries = zoo::entries("input", 512 * 1024, -63, 63);
     let input = Tensor::new(512, 1024, Dtype::I8, &entries).unwrap();
     let mining =

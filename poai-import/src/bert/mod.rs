@@ -161,5 +161,5 @@ pub fn inputs(sequences: &[Vec<u32>]) -> Result<(RunShape, Vec<Tensor>), BertErr
         Tensor::new(batch, 1, Dtype::I32, &lengths)?,
     ];
     // Exact: the tensors have this number of rows.
-    Ok((RunShape { batch: batch as u32, sequence: longest as u32 }, tensors))
+    Ok((RunShape::new(batch as u32, longest as u32), tensors))
 }

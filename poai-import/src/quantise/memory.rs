@@ -23,7 +23,7 @@ pub fn memory_bytes(graph: &Graph, samples: u32) -> Result<u64, QuantiseError> {
     let plan = Plan { values: vec![planned; graph.values()] };
     let network = lower::lower(graph, &shapes, &plan, &QuantiseOptions::default())?.network;
     let program = network.program();
-    let run = RunShape { batch: samples.max(1), sequence: 1 };
+    let run = RunShape::new(samples.max(1), 1);
     let count = u64::from(samples);
     let entries = |value: usize| shapes[value].entries() as u64;
     let floats: u64 = (0..graph.values()).map(|value| entries(value) * count * 4).sum();

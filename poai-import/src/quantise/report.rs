@@ -189,7 +189,7 @@ pub(super) fn run(
 ) -> Result<Trace, QuantiseError> {
     // If the batch exceeds u32, the input's extent does not match and the run
     // is refused.
-    let shape = RunShape { batch: u32::try_from(batch).unwrap_or(u32::MAX), sequence: 1 };
+    let shape = RunShape::new(u32::try_from(batch).unwrap_or(u32::MAX), 1);
     let options = RunOptions::new().control(control);
     Ok(session.trace_with((shape, inputs), &options)?.trace)
 }

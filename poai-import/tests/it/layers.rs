@@ -126,7 +126,7 @@ fn every_tile_is_made_of_the_rows_that_it_declares() {
         let quantised = quantise(&graph, calibration.view(), &QuantiseOptions::default()).unwrap();
         let (network, program) = (&quantised.network, quantised.network.program());
         let model = Session::new(network.clone(), Arc::new(Cpu::new())).unwrap();
-        let shape = RunShape { batch: 5, sequence: 1 };
+        let shape = RunShape::new(5, 1);
         let inputs = quantised.quantise_input(calibration.view()).unwrap();
         let run = model.trace((shape, inputs)).unwrap();
         let trace = run.trace;

@@ -116,7 +116,7 @@ pub(crate) fn residual() -> Graph {
 pub(crate) fn run(quantised: &Quantised, samples: ArrayView2<'_, f32>) -> Array2<f32> {
     let model = Session::new(quantised.network.clone(), Arc::new(Cpu::new())).unwrap();
     let inputs = quantised.quantise_input(samples).unwrap();
-    let shape = RunShape { batch: samples.nrows() as u32, sequence: 1 };
+    let shape = RunShape::new(samples.nrows() as u32, 1);
     let run = model.run((shape, inputs)).unwrap();
     quantised.dequantise_output(&run.output)
 }

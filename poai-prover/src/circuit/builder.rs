@@ -38,7 +38,7 @@ impl CircuitBuilder {
     pub(super) fn new(network: &Network) -> CircuitBuilder {
         CircuitBuilder {
             network: network.clone(),
-            run: RunShape { batch: 1, sequence: 1 },
+            run: RunShape::new(1, 1),
             visibility: Visibility {
                 input: TensorVisibility::Hashed,
                 output: TensorVisibility::Public,

@@ -18,7 +18,7 @@ use poai_core::Control;
 use poai_core::inference::packing::bits as entry_bits;
 use poai_core::inference::{Entries as Packed, Layout, TensorVisibility, Visibility};
 use poai_core::program::ops::Local;
-use poai_core::program::{Dtype, Extent, Op, Program, RunShape, ValueId};
+use poai_core::program::{Dtype, Extent, Op, Program, RunShape, RunShapeError, ValueId};
 use poai_engine::execute::{Network, Tensor};
 
 /// What a circuit is about: a network, a run, visibilities, and ranges.
@@ -59,6 +59,11 @@ impl Subject {
     ) -> Result<Subject, CircuitError> {
         let program = network.program();
         let extents = program.extents(&run)?;
+        // Neither keys nor bindings name a run's answers.
+        if run.answers > 0 {
+            let expected = "no";
+            return Err(RunShapeError::Answers { expected, answers: run.answers }.into());
+        }
         if program.inputs().len() != 1 {
             return Err(CircuitError::Inputs(program.inputs().len()));
         }

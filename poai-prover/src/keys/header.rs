@@ -325,7 +325,7 @@ impl KeyHeader {
         let batch = u32::from_le_bytes(take(&mut rest)?);
         let sequence = u32::from_le_bytes(take(&mut rest)?);
         let origin = KeyOrigin::from_bytes(u32::from_le_bytes(take(&mut rest)?));
-        let purpose = KeyPurpose { owner, visibility, run: RunShape { batch, sequence } };
+        let purpose = KeyPurpose { owner, visibility, run: RunShape::new(batch, sequence) };
         let identity = KeyIdentity { purpose, constraints, signals, variables, domain };
         Ok(Self { kind, identity, verifying_key, origin })
     }

@@ -73,7 +73,7 @@ fn encoded(key: &Points<Bn254>) -> Vec<u8> {
 const PURPOSE: KeyPurpose = KeyPurpose {
     owner: KeyOwner::Program(ProgramId([7; 32])),
     visibility: Visibility::PUBLIC,
-    run: RunShape { batch: 1, sequence: 1 },
+    run: RunShape::new(1, 1),
 };
 
 /// A key file with these points, made by hand with the right hash.

@@ -15,7 +15,7 @@ use poai_testing::onnx::numbers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+const RUN: RunShape = RunShape::new(1, 1);
 const SEEN: Visibility = Visibility {
     input: TensorVisibility::Hashed,
     output: TensorVisibility::Hashed,

@@ -53,7 +53,7 @@ impl Draft {
 
     fn case(self, name: &str, batch: u32, entries: &[i32]) -> ProgramCase {
         let network = self.network();
-        let run = RunShape { batch, sequence: 1 };
+        let run = RunShape::new(batch, 1);
         let extent = network.program().extents(&run).unwrap()[0];
         let (rows, columns) = (extent.rows as usize, extent.columns as usize);
         let input = Tensor::new(rows, columns, extent.dtype, entries).unwrap();

@@ -29,7 +29,7 @@ const PURPOSE: KeyPurpose = KeyPurpose {
         output: TensorVisibility::Hashed,
         weights: WeightsVisibility::Fixed,
     },
-    run: RunShape { batch: 3, sequence: 1 },
+    run: RunShape::new(3, 1),
 };
 const ORIGIN: KeyOrigin = KeyOrigin::SingleParty;
 const HEADER: usize = 140;
@@ -197,7 +197,7 @@ fn a_wrong_key_is_named_by_the_field_that_differs() {
     let shown = KeyPurpose { visibility: Visibility::PUBLIC, ..PURPOSE };
     assert_eq!(field(&|wanted| wanted.purpose = shown), KeyField::Visibility);
     let [batch, sequence] = [(4, 1), (3, 2)]
-        .map(|(batch, sequence)| KeyPurpose { run: RunShape { batch, sequence }, ..PURPOSE });
+        .map(|(batch, sequence)| KeyPurpose { run: RunShape::new(batch, sequence), ..PURPOSE });
     assert_eq!(field(&|wanted| wanted.purpose = batch), KeyField::Run);
     assert_eq!(field(&|wanted| wanted.purpose = sequence), KeyField::Run);
     let constraints = ConstraintDigest([1; 32]);

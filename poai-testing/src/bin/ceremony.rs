@@ -118,7 +118,7 @@ fn prove(directory: &Path, chain: &Chain) -> Result<(), Box<dyn Error>> {
     let purpose = KeyPurpose {
         owner: KeyOwner::Program(ProgramId::default()),
         visibility: Visibility::PUBLIC,
-        run: RunShape { batch: 1, sequence: 1 },
+        run: RunShape::new(1, 1),
     };
     let identity = KeyIdentity::new(purpose, &chain.matrices)?;
     let path = directory.join("proving.key");

@@ -10,7 +10,8 @@ pub(super) fn blocks(programs: &mut Programs) {
     for (index, (batch, l, per_token)) in
         [(1, 1, true), (2, 5, true), (3, 6, false), (1, 40, true)].into_iter().enumerate()
     {
-        let rows = |units: u32| Dim { units: if per_token { units } else { l * units }, per_token };
+        let rows =
+            |units: u32| if per_token { Dim::per_token(units) } else { Dim::fixed(l * units) };
         let input = |seed: &str, rows: Dim, columns: Dim, count: u32| Input {
             form: Form::new(rows, columns, I8),
             entries: mixed(seed, (batch * count) as usize, I8),
@@ -58,7 +59,8 @@ pub(super) fn weights(programs: &mut Programs) {
             .enumerate()
     {
         let run = (batch, l);
-        let rows = |units: u32| Dim { units: if per_token { units } else { l * units }, per_token };
+        let rows =
+            |units: u32| if per_token { Dim::per_token(units) } else { Dim::fixed(l * units) };
         let scores = |seed: &str, dtype: Dtype| Input {
             form: Form::new(rows(heads), rows(1), dtype),
             entries: mixed(seed, (batch * heads * l * l) as usize, dtype),

@@ -83,7 +83,7 @@ impl Programs {
         let network = Network::new(program, held.into_tensors()).unwrap();
         // A run without tokens has a sequence of one.
         let sequence = if network.program().has_tokens() { sequence } else { 1 };
-        let run = RunShape { batch, sequence };
+        let run = RunShape::new(batch, sequence);
         let tensor = |input: &Input| {
             let Extent { rows, columns, dtype } = Extent::of(&input.form, &run).unwrap();
             Tensor::new(rows as usize, columns as usize, dtype, &input.entries).unwrap()

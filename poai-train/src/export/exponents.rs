@@ -63,7 +63,7 @@ impl FrozenExponents {
             let tensors = parameters.iter().cloned().chain([Arc::new(tensor)]);
             let inputs = tensors.map(|tensor| SharedInput { tensor, tree: None }).collect();
             // Exact: at most CHUNK.
-            let run = RunShape { batch: rows as u32, sequence: 1 };
+            let run = RunShape::new(rows as u32, 1);
             let mut outputs = session.run(Inputs::shared(run, inputs))?.outputs;
             let logits = outputs.pop().ok_or(TrainingExportError::Internal("logits"))?;
             let most = logits.entries().iter().map(|entry| entry.unsigned_abs()).max();

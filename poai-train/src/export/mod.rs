@@ -32,7 +32,7 @@ use std::sync::Arc;
 use trained::Exporter;
 
 /// The run of an exporter: its inputs are one item.
-const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+const RUN: RunShape = RunShape::new(1, 1);
 
 /// The programs of an export, which layers and exponents alone decide.
 ///

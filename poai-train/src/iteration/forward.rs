@@ -59,7 +59,7 @@ impl Forward {
         let batch = samples.extent().rows;
         let samples = items(self.sample, samples)?;
         inputs.push(SharedInput { tensor: Arc::new(samples), tree: None });
-        let run = self.session.run(Inputs::shared(RunShape { batch, sequence: 1 }, inputs))?;
+        let run = self.session.run(Inputs::shared(RunShape::new(batch, 1), inputs))?;
         Ok(run.output)
     }
 

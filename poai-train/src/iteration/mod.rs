@@ -233,7 +233,7 @@ impl Iteration {
         // Exact: at most 4096 states.
         let program = builder.finish_with(&outputs, states as u32)?;
         let network = Network::new(program, constants.into_tensors())?;
-        let shape = RunShape { batch: options.batch, sequence: 1 };
+        let shape = RunShape::new(options.batch, 1);
         let (source, loss) = (options.source.clone(), plan.loss);
         Ok(Iteration { network, states: described, shape, source, loss })
     }

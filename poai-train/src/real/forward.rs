@@ -43,7 +43,7 @@ impl<F: Real> RealForward<F> {
         let batch = samples.extent().rows;
         let items = items(self.sample, samples).map_err(TrainError::from)?;
         inputs.push(RealValue::exact(&items));
-        let outputs = self.network.run(&RunShape { batch, sequence: 1 }, inputs)?;
+        let outputs = self.network.run(&RunShape::new(batch, 1), inputs)?;
         let logits = outputs.first().ok_or_else(|| RealError::Internal("logits".into()))?;
         Ok(logits.reals().into_owned())
     }

@@ -21,7 +21,7 @@ use poai_engine::execute::options::last_uses;
 ///     builder.step("relu", Op::Relu, &[x])?;
 ///     let network = RealNetwork::<f64>::new(&Network::new(builder.finish()?, vec![])?);
 ///     let x = RealValue::Real(ndarray::arr2(&[[0.25, -0.5, 3.0]]));
-///     let outputs = network.run(&RunShape { batch: 1, sequence: 1 }, vec![x])?;
+///     let outputs = network.run(&RunShape::new(1, 1), vec![x])?;
 ///     assert_eq!(outputs[0].reals(), ndarray::arr2(&[[0.25, 0.0, 3.0]]));
 ///     Ok(())
 /// }

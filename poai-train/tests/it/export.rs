@@ -40,7 +40,7 @@ fn frozen(layers: &Layers, run: &TrainingRun, calibration: &Tensor) -> FrozenNet
 
 /// The values of a frozen network on rows of a dataset's samples.
 fn traced(frozen: &FrozenNetwork, samples: &Tensor) -> Trace {
-    let shape = RunShape { batch: samples.extent().rows, sequence: 1 };
+    let shape = RunShape::new(samples.extent().rows, 1);
     let input = frozen.input(samples).unwrap();
     let session = frozen.network().clone().on(Arc::new(Cpu::new())).unwrap();
     session.trace((shape, vec![input])).unwrap().trace

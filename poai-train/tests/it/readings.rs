@@ -220,7 +220,7 @@ fn updates() {
 /// Steps without a real reading, and inputs that do not fit, are named.
 #[test]
 fn what_has_no_reading_is_an_error() {
-    let run = RunShape { batch: 6, sequence: 1 };
+    let run = RunShape::new(6, 1);
     let real = |given: &Given| RealValue::Real(reals(given));
     let network = |inputs: &[&Given], build: &dyn Fn(&mut Builder, &mut Constants, &[ValueId])| {
         RealNetwork::<f64>::new(&Small::new(6, inputs, build).network)
@@ -239,7 +239,7 @@ fn what_has_no_reading_is_an_error() {
     assert!(matches!(refused, RealError::Inputs { expected: 2, got: 1 }), "{refused}");
     let refused = of.run(&run, vec![real(&labels), real(&labels)]).unwrap_err();
     assert!(matches!(refused, RealError::Shape { input: 0, .. }), "{refused}");
-    let refused = of.run(&RunShape { batch: 0, sequence: 1 }, vec![]).unwrap_err();
+    let refused = of.run(&RunShape::new(0, 1), vec![]).unwrap_err();
     assert!(matches!(refused, RealError::RunShape(_)), "{refused}");
 
     let few = shared(Dtype::I32, noise("few", 3, 2, 9));

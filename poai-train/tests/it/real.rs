@@ -193,7 +193,7 @@ impl Case {
         let network = RealNetwork::<f64>::new(self.network());
         let rest = self.rest();
         let inputs = states.into_iter().chain(rest.iter().map(RealValue::exact)).collect();
-        let run = RunShape { batch: BATCH as u32, sequence: 1 };
+        let run = RunShape::new(BATCH as u32, 1);
         let outputs = network.run(&run, inputs).unwrap();
         let entries = |value: &RealValue<f64>| value.reals().iter().copied().collect::<Vec<f64>>();
         self.split(outputs.iter().map(entries).collect())
@@ -207,7 +207,7 @@ impl Case {
     fn integers(&self) -> (f64, Vec<Gradient>) {
         let session = self.network().clone().on(Arc::new(Cpu::new())).unwrap();
         let tensors: Vec<Tensor> = self.states.iter().cloned().chain(self.rest()).collect();
-        let run = RunShape { batch: BATCH as u32, sequence: 1 };
+        let run = RunShape::new(BATCH as u32, 1);
         let outputs = session.run(Inputs::from((run, tensors))).unwrap().outputs;
         let entries = |tensor: &Arc<Tensor>| -> Vec<f64> {
             tensor.entries().iter().map(|&x| f64::from(x)).collect()

@@ -66,7 +66,7 @@ impl Small {
         build(&mut builder, &mut constants, &values);
         let network = Network::new(builder.finish().unwrap(), constants.into_tensors()).unwrap();
         let real = RealNetwork::new(&network);
-        Small { network, real, run: RunShape { batch, sequence: 1 } }
+        Small { network, real, run: RunShape::new(batch, 1) }
     }
 
     /// One step of all inputs.

@@ -155,7 +155,7 @@ fn drawn(seed: &Tensor, t: i32, batch: u32, samples: u32) -> Vec<i32> {
     let program = builder.finish().unwrap();
     let network = poai_engine::execute::Network::new(program, vec![]).unwrap();
     let session = network.on(Arc::new(Cpu::new())).unwrap();
-    let shape = RunShape { batch, sequence: 1 };
+    let shape = RunShape::new(batch, 1);
     let run = session.run(Inputs::from((shape, vec![seed.clone(), one(t)]))).unwrap();
     run.output.entries()
 }

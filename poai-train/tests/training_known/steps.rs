@@ -86,7 +86,7 @@ fn run(
     assert_eq!(poai_core::program::Program::from_bytes(&bytes).unwrap(), program);
     let network = Network::new(program, constants.into_tensors()).unwrap();
     let session = network.on(Arc::new(Cpu::new())).unwrap();
-    let shape = RunShape { batch, sequence: 1 };
+    let shape = RunShape::new(batch, 1);
     let tensors: Vec<Tensor> = inputs.iter().map(Entries::tensor).collect();
     let run = session.run(Inputs::from((shape, tensors))).unwrap();
     Arc::unwrap_or_clone(run.output)

@@ -19,7 +19,7 @@ pub(crate) const PLACE: u64 = 4 + 8;
 
 impl Checker {
     /// The most bytes that an audit of a run of this shape has. The shape is in
-    /// a message's first [`TraceHeader::LEN`] bytes.
+    /// a message's first [`TraceHeader::len_at`] bytes.
     ///
     /// # Errors
     /// [`TraceMalformed`] if the rules do not permit the run.
@@ -50,7 +50,7 @@ impl Checker {
             })
         };
         let records = self.values().filter(mined).map(|value| self.opened_record_bytes(value));
-        TraceHeader::LEN as u64 + 4 + records.max().unwrap_or(0)
+        self.header_bytes() + 4 + records.max().unwrap_or(0)
     }
 
     /// Bounds of a value's worst tile in a run of this shape. `None` for an
@@ -138,10 +138,17 @@ impl Checker {
         if bytes > max { Err(TraceMalformed::Memory { value, bytes, max }) } else { Ok(tile) }
     }
 
+    /// The bytes of the header of every run of the program.
+    fn header_bytes(&self) -> u64 {
+        // Every run has answers, or none has.
+        let answers = u32::from(self.program().has_answers());
+        TraceHeader::len_in(&RunShape::new(1, 1).answers(answers)) as u64
+    }
+
     /// The bytes of the header and all records.
     pub(crate) fn records_bytes(&self) -> u64 {
         let records = self.values().map(|value| self.record_len(value));
-        records.fold(TraceHeader::LEN as u64, u64::saturating_add)
+        records.fold(self.header_bytes(), u64::saturating_add)
     }
 
     fn audit_bytes(&self, run: &RunShape, extents: &[Extent]) -> u64 {
@@ -190,7 +197,7 @@ impl Checker {
                 records.fold(tile, u64::saturating_add)
             }
         };
-        most.saturating_add(TraceHeader::LEN as u64 + PLACE)
+        most.saturating_add(self.header_bytes() + PLACE)
     }
 
     /// A value's worst tile; `None` for an input.

@@ -65,12 +65,12 @@ impl Checker {
     ) -> Result<Head, TraceError> {
         // The version comes first. Bytes of another version are unsupported,
         // whatever follows.
-        let header =
-            TraceHeader::from_bytes(from.peek(TraceHeader::LEN)).map_err(|why| match why {
-                TraceDecodeError::Length { .. } => TraceMalformed::Short,
-                why => TraceMalformed::Decode(why),
-            })?;
-        from.take(TraceHeader::LEN as u64)?;
+        let len = TraceHeader::len_at(from.peek(TraceHeader::LEN));
+        let header = TraceHeader::from_bytes(from.peek(len)).map_err(|why| match why {
+            TraceDecodeError::Length { .. } => TraceMalformed::Short,
+            why => TraceMalformed::Decode(why),
+        })?;
+        from.take(len as u64)?;
         let (expected, got) = (*trace, header.root());
         if expected != got {
             return Err(TraceInvalid::Trace { expected, got }.into());
@@ -84,11 +84,16 @@ impl Checker {
         Ok(Head { header, root: *trace, run, extents })
     }
 
-    /// The extents of a run, if batch and sequence are within the limits.
+    /// The extents of a run, if batch, sequence and answers are within the
+    /// limits.
     pub(crate) fn extents(&self, run: &RunShape) -> Result<Vec<Extent>, TraceMalformed> {
-        let RunShape { batch, sequence } = *run;
+        let RunShape { batch, sequence, answers } = *run;
         if !self.rules.permits(run) {
-            return Err(TraceMalformed::Limit { batch, sequence });
+            let max = self.rules.sequence_max;
+            return Err(match answers > max {
+                true => TraceMalformed::Answers { answers, max },
+                false => TraceMalformed::Limit { batch, sequence },
+            });
         }
         Ok(self.program.extents(run)?)
     }

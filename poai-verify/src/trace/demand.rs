@@ -75,7 +75,7 @@ impl Checker {
         // The bytes that name what the message is about. A header alone is
         // about its MACs, and answers no demand.
         let mut from = Cursor::new(answer);
-        from.take(TraceHeader::LEN as u64)?;
+        from.take(TraceHeader::len_at(answer) as u64)?;
         let place = from.take(PLACE).map_err(|_| TraceMalformed::Answer { value, tile })?;
         let expected = [&value.0.to_le_bytes()[..], &tile.to_le_bytes()].concat();
         if place != expected {

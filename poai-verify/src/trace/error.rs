@@ -50,6 +50,14 @@ pub enum TraceMalformed {
         /// Tokens.
         sequence: u32,
     },
+    /// The run has more answers than a verifier with these rules permits.
+    #[error("expected at most {max} answers, got {answers}; run fewer")]
+    Answers {
+        /// Answers of an item.
+        answers: u32,
+        /// The most tokens of an item, and so the most answers.
+        max: u32,
+    },
     /// There are more bytes than any honest message about the run has.
     #[error("expected at most {max} bytes, got {got}")]
     Size {

@@ -23,7 +23,7 @@ const FEW: u32 = 2 * TILE;
 pub struct Largest {
     /// The run of most entries: [`TraceRules::batch_max`] items of
     /// [`TraceRules::sequence_max`] tokens, or of 1 token if no form is per
-    /// token.
+    /// token. It has as many answers if a form is per answer.
     pub run: RunShape,
     /// Bounds of its worst tile; bytes and memory may be of two different
     /// tiles.
@@ -41,22 +41,21 @@ impl Checker {
     /// runs that no checker takes. A chain then registers the program under lower rules,
     /// [`Checker::fitted`].
     ///
-    /// It looks at up to 6144 runs, and takes about a microsecond for each step
-    /// of a run.
+    /// It looks at up to 6144 runs, or twice as many if runs have answers, and
+    /// takes about a microsecond for each step of a run.
     ///
     /// # Errors
     /// [`TraceMalformed`] names what of a run is too large.
     pub fn largest(&self) -> Result<Largest, TraceMalformed> {
-        let [batch, sequence] = self.corner();
+        let run = self.corner();
         let mut worst = Worst::default();
         // The first batches, and the last batch of each remainder by a tile's
         // rows.
-        for batch in ends(batch, TILE) {
-            for sequence in ends(sequence, FEW) {
-                self.widen(&mut worst, RunShape { batch, sequence })?;
+        for batch in ends(run.batch, TILE) {
+            for run in runs(RunShape { batch, ..run }) {
+                self.widen(&mut worst, run)?;
             }
         }
-        let run = RunShape { batch, sequence };
         // The rules permit no run.
         self.widen(&mut worst, run)?;
         let Worst { tile, fraud_bytes } = worst;
@@ -74,9 +73,7 @@ impl Checker {
         // Few runs first: what is too large for these is too large for all.
         let roughly = |batch: u32, last: u32| {
             let (checker, mut worst) = (under(batch, last), Worst::default());
-            let [batch, last] = checker.corner();
-            ends(last, FEW)
-                .all(|sequence| checker.widen(&mut worst, RunShape { batch, sequence }).is_ok())
+            runs(checker.corner()).all(|run| checker.widen(&mut worst, run).is_ok())
         };
         let sequence_max = last(rules.sequence_max, |sequence| roughly(1, sequence))?;
         let batch_max = last(rules.batch_max, |batch| roughly(batch, sequence_max))?;
@@ -86,10 +83,13 @@ impl Checker {
         fitted.largest().is_ok().then_some(fitted)
     }
 
-    /// The batch and the sequence of the run of most entries.
-    fn corner(&self) -> [u32; 2] {
+    /// The run of most entries.
+    fn corner(&self) -> RunShape {
         let TraceRules { batch_max, sequence_max, .. } = *self.rules();
-        [batch_max, if self.program().has_tokens() { sequence_max } else { sequence_max.min(1) }]
+        let program = self.program();
+        let sequence = if program.has_tokens() { sequence_max } else { sequence_max.min(1) };
+        let answers = if program.has_answers() { sequence_max } else { 0 };
+        RunShape::new(batch_max, sequence).answers(answers)
     }
 
     /// Widens the maxima by the costs of a run.
@@ -129,15 +129,15 @@ impl Checker {
         let local = Local::new(program, extents, *run, value);
         let (Some(local), Some(step)) = (local, program.step_of(value)) else { return Ok(tile) };
         let mut forms = step.inputs.iter().filter_map(|&input| program.form(input));
-        let grows = |form: &Form| form.columns.per_token || form.batch == BatchAxis::Columns;
+        let grows = |form: &Form| !form.columns.is_fixed() || form.batch == BatchAxis::Columns;
         let grows = forms.any(grows) || grows(&step.form);
         if !local.listed || !local.is_row_local() || !grows {
             return Ok(tile);
         }
         // Rows for every token are as many as in this run only in this run.
-        let padding = match step.form.rows.per_token {
-            true => TILE - 1,
-            false => local.output.padded_rows() - local.output.rows,
+        let padding = match step.form.rows.is_fixed() {
+            false => TILE - 1,
+            true => local.output.padded_rows() - local.output.rows,
         };
         let any = worst_light(&local, padding);
         let (bytes, max) = (any.memory, self.rules().tile_memory_max);
@@ -146,6 +146,19 @@ impl Checker {
         }
         Ok(TileBound { bytes: tile.bytes.max(any.bytes), memory: tile.memory.max(any.memory) })
     }
+}
+
+/// Runs of one batch among which some cost the most, up to the sequence and the
+/// answers of `most`.
+///
+/// No step but tail reads rows of tokens for rows of answers, and tail's
+/// messages are longest for the longest sequence. So no run with another
+/// sequence and other answers costs more.
+fn runs(most: RunShape) -> impl Iterator<Item = RunShape> {
+    let fewest = most.answers.min(1);
+    let by_sequence =
+        ends(most.sequence, FEW).map(move |sequence| RunShape { sequence, ..most }.answers(fewest));
+    by_sequence.chain(ends(most.answers, FEW).map(move |answers| most.answers(answers)))
 }
 
 /// The largest costs of some runs.

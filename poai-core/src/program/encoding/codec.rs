@@ -4,11 +4,13 @@
 use super::ProgramDecodeError;
 use crate::program::builder::{INPUTS_MAX, LISTED_MAX};
 use crate::program::op::{Clamp, Window};
-use crate::program::tensor::{BatchAxis, Dim, Dtype, Form};
+use crate::program::tensor::{BatchAxis, Dim, Dtype, Form, Per};
 use alloc::vec::Vec;
 
 /// The flag of the rows of an input that is shared.
 const SHARED: u8 = 2;
+/// The flag of an input that has rows for every answer.
+const ANSWERS: u8 = 4;
 
 /// A pass over the fields, which writes or reads them.
 pub(in crate::program) trait Codec {
@@ -33,7 +35,11 @@ pub(in crate::program) trait Codec {
 
     fn dim(&mut self, field: &mut Dim) -> Result<(), ProgramDecodeError> {
         self.index(&mut field.units)?;
-        self.flag(&mut field.per_token)
+        let mut per = field.per.tag();
+        self.byte(&mut per)?;
+        let error = ProgramDecodeError::Field { what: "a dimension's kind", value: per.into() };
+        field.per = Per::of_tag(per).ok_or(error)?;
+        Ok(())
     }
 
     fn window(&mut self, field: &mut Window) -> Result<(), ProgramDecodeError> {
@@ -69,7 +75,12 @@ impl Sections {
         let Form { rows, mut columns, dtype, batch } = *form;
         let shared = if batch == BatchAxis::Rows { 0 } else { SHARED };
         self.structure.extend(rows.units.to_le_bytes());
-        self.structure.push(u8::from(rows.per_token) | shared);
+        let per = match rows.per {
+            Per::Item => 0,
+            Per::Token => 1,
+            Per::Answer => ANSWERS,
+        };
+        self.structure.push(per | shared);
         // Writing never fails.
         let _ = self.dim(&mut columns);
         self.structure.push(dtype.tag());
@@ -145,13 +156,16 @@ impl Reader<'_> {
     fn form(&mut self) -> Result<Form, ProgramDecodeError> {
         let units = self.structure.u32()?;
         let flags = self.structure.byte()?;
-        if flags > SHARED + 1 {
-            return Err(ProgramDecodeError::Field {
-                what: "an input's flags",
-                value: flags.into(),
-            });
-        }
-        let rows = Dim { units, per_token: flags & 1 == 1 };
+        let per = match flags & !SHARED {
+            0 => Per::Item,
+            1 => Per::Token,
+            ANSWERS => Per::Answer,
+            _ => {
+                let what = "an input's flags";
+                return Err(ProgramDecodeError::Field { what, value: flags.into() });
+            }
+        };
+        let rows = Dim { units, per };
         let batch = if flags & SHARED == 0 { BatchAxis::Rows } else { BatchAxis::None };
         let mut columns = Dim::fixed(0);
         self.dim(&mut columns)?;

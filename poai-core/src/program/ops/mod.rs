@@ -18,6 +18,7 @@
 pub mod arithmetic;
 mod arrange;
 mod attention;
+pub mod decoder;
 mod embed;
 mod linear;
 mod normalise;
@@ -34,7 +35,7 @@ pub use own::{Columns, Committed};
 pub use reads::Read;
 
 use crate::program::training::BlockKind;
-use crate::program::{Extent, Op, Program, RunShape, TrainingOp, ValueId};
+use crate::program::{DecoderOp, Extent, Op, Program, RunShape, TrainingOp, ValueId};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -239,6 +240,8 @@ impl<'a> Local<'a> {
         let tile_rows = match self.op {
             // Each of its rows depends on a whole sequence.
             Op::MeanPool => 1,
+            // A row has a word of a vocabulary in each column.
+            Op::Decoder(DecoderOp::Sample { .. }) => 1,
             _ if self.listed && self.is_row_local() => self.light_rows(),
             _ => tile,
         };
@@ -252,6 +255,7 @@ impl<'a> Local<'a> {
                 | TrainingOp::TransposeTiles
                 | TrainingOp::Block { kind: BlockKind::Mix | BlockKind::MixBack, .. },
             ) => tile,
+            Op::Decoder(DecoderOp::Attention { .. }) => decoder::tile_columns(self.slot(0).columns),
             _ => columns,
         };
         Grid {
@@ -280,6 +284,10 @@ impl<'a> Local<'a> {
             | Op::L2Normalise
             | Op::Mul { .. }
             | Op::Curve { .. } => true,
+            Op::Decoder(op) => matches!(
+                op,
+                DecoderOp::RmsNorm { .. } | DecoderOp::Mix { .. } | DecoderOp::Limb { .. }
+            ),
             Op::Training(op) => matches!(
                 op,
                 TrainingOp::Exponent { per_row: true }
@@ -320,11 +328,12 @@ impl<'a> Local<'a> {
     /// These rows depend on the same inputs.
     pub fn block_rows(&self) -> u32 {
         match self.op {
-            Op::MeanPool => 1,
+            Op::MeanPool | Op::Decoder(DecoderOp::Sample { .. }) => 1,
             Op::Transpose => self.output_item_rows(),
             Op::AttentionWeights { .. }
             | Op::AttentionContext { .. }
-            | Op::RelativeAttentionWeights { .. } => self.run.sequence,
+            | Op::RelativeAttentionWeights { .. }
+            | Op::Decoder(DecoderOp::Attention { .. }) => self.run.sequence,
             Op::Training(op) => match op {
                 TrainingOp::Block { .. } => self.item_rows(1),
                 TrainingOp::UnfoldGradient(_) | TrainingOp::MaxPoolGradient(_) => {
@@ -435,6 +444,7 @@ impl<'a> Local<'a> {
             | Op::Mul { .. }
             | Op::Curve { .. } => pointwise::compute(self, source, region, out),
             Op::Training(op) => training::compute(self, op, source, region, sums, out),
+            Op::Decoder(op) => decoder::compute(self, op, source, region, out),
         }
     }
 
@@ -502,7 +512,7 @@ fn table(source: &dyn RowSource, slot: usize) -> Result<rows::Table, StepError> 
     Ok(table)
 }
 
-/// The sum of products, which is exact for operands of at most 2^16 columns.
+/// The sum of products, which is exact for operands of fewer than 2^17 columns.
 fn dot(a: &[i32], b: &[i32]) -> i32 {
     a.iter().zip(b).fold(0i32, |sum, (&a, &b)| sum.wrapping_add(a.wrapping_mul(b)))
 }

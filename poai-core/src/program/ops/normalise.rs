@@ -61,7 +61,7 @@ pub(super) fn l2(
     let mut x = vec![0; local.output.columns as usize];
     for (row, out) in region.rows.clone().zip(out.chunks_exact_mut(region.width())) {
         source.read(0, row, &mut x)?;
-        // At most 2^16 squares, each at most 2^62, so the sum fits 128 bits.
+        // At most 2^20 squares, each at most 2^62, so the sum fits 128 bits.
         let squares: u128 = x.iter().map(|&x| u128::from(x.unsigned_abs()).pow(2)).sum();
         let length = (squares.isqrt() as i64).max(1);
         for (out, &x) in out.iter_mut().zip(&x[region.columns.start as usize..]) {

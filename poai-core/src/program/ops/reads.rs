@@ -1,6 +1,6 @@
 //! The rows of inputs and constants that a region depends on.
 
-use super::{Local, Region, RowSource, StepError, arrange, embed, product, training};
+use super::{Local, Region, RowSource, StepError, arrange, decoder, embed, product, training};
 use crate::program::Op;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -54,6 +54,7 @@ impl Local<'_> {
             }
             Op::Product { .. } => product::reads(self, region),
             Op::Training(op) => training::reads(self, op, region),
+            Op::Decoder(op) => decoder::reads(self, op, region),
             Op::Requantise { .. }
             | Op::Relu
             | Op::RowScale
@@ -112,6 +113,7 @@ impl Local<'_> {
             Op::Embed { .. } => embed::reads(self, region, source)?,
             Op::Arrange { .. } => arrange::reads(self, region, source)?,
             Op::Training(op) => training::further_reads(self, op, region, source)?,
+            Op::Decoder(op) => decoder::further_reads(self, op, region, source)?,
             _ => return Ok(vec![]),
         };
         merge(&mut reads);
@@ -179,7 +181,10 @@ fn whole(slot: usize, item: u32, per_item: u32) -> Read {
 }
 
 /// Splits rows at the ends of items, into pairs (item, its rows).
-pub(super) fn items(rows: &Range<u32>, per_item: u32) -> impl Iterator<Item = (u32, Range<u32>)> {
+pub(super) fn items(
+    rows: &Range<u32>,
+    per_item: u32,
+) -> impl Iterator<Item = (u32, Range<u32>)> + use<> {
     let rows = rows.clone();
     let per_item = per_item.max(1);
     (rows.start / per_item..rows.end.div_ceil(per_item)).map(move |item| {

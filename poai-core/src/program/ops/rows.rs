@@ -227,7 +227,7 @@ vectorise! {
 /// The mean of a row of i16, or 0 without `centre`, and its deviation (spec
 /// §12, normalise).
 pub(super) fn moments(row: &[i32], centre: bool) -> (i64, i64) {
-    // Exact: at most 2^16 entries.
+    // Exact: at most 2^20 entries.
     let n = row.len().max(1) as i64;
     let mean = if centre { super::arithmetic::rdiv(total(row), n) } else { 0 };
     let variance = super::arithmetic::rdiv(squares(row, mean), n);

@@ -225,7 +225,7 @@ impl Check<'_> {
             let expected = Form { rows: b.rows, batch: expected, ..a };
             return Err(self.bad(1, format!("{expected}"), b));
         }
-        self.require(!b.rows.per_token, "expected rows of b that are a number")?;
+        self.require(b.rows.is_fixed(), "expected rows of b that are a number")?;
         let batch = match a.batch {
             BatchAxis::Rows => BatchAxis::Rows,
             BatchAxis::Columns | BatchAxis::None => BatchAxis::None,
@@ -251,7 +251,7 @@ impl Check<'_> {
             }
             None => {
                 let [table, ids] = self.two()?;
-                if table.batch != BatchAxis::None || table.rows.per_token {
+                if table.batch != BatchAxis::None || !table.rows.is_fixed() {
                     return Err(self.bad(0, "a shared value".to_owned(), table));
                 }
                 (table.columns, table.dtype, ids)
@@ -304,7 +304,7 @@ impl Check<'_> {
         self.batched(input, x)?;
         let divided = x.columns.units > 0
             && x.rows.units.is_multiple_of(x.columns.units)
-            && x.rows.per_token == x.columns.per_token;
+            && x.rows.per == x.columns.per;
         if !divided {
             let expected = "scores: rows an item that the columns divide".to_owned();
             return Err(self.bad(input, expected, *x));
@@ -397,7 +397,12 @@ impl Check<'_> {
         self.exactly(input, &Form { dtype: got.dtype, ..*x }, got)
     }
 
-    fn exactly(&self, input: usize, expected: &Form, got: &Form) -> Result<(), ProgramError> {
+    pub(in crate::program) fn exactly(
+        &self,
+        input: usize,
+        expected: &Form,
+        got: &Form,
+    ) -> Result<(), ProgramError> {
         if got == expected {
             return Ok(());
         }

@@ -116,7 +116,7 @@ impl Chain<'_> {
                 Op::Normalise { affine, centre: multiplier % 2 == 0, shift }
             }
             10 => {
-                let tokens = if rows.per_token { self.run.sequence } else { 1 };
+                let tokens = if rows.is_fixed() { 1 } else { self.run.sequence };
                 Op::AddRows { table: self.constant(rows.units * tokens, width, Dtype::I16) }
             }
             11 => Op::Transpose,

@@ -220,9 +220,10 @@ vectorise! {
     ) {
         let x = i16::of(x);
         let n = x.len() as i64;
-        // At most 2^16 columns, so the sum fits 32 bits.
-        let total: i32 = x.iter().fold(0i32, |sum, &x| sum.wrapping_add(i16::read(x)));
-        let mean = if centre { rdiv(total.into(), n) as i32 } else { 0 };
+        // The sum of 2^16 entries fits 32 bits.
+        let part = |x: &[[u8; 2]]| x.iter().fold(0i32, |sum, &x| sum.wrapping_add(i16::read(x)));
+        let total: i64 = x.chunks(1 << 16).map(|x| i64::from(part(x))).sum();
+        let mean = if centre { rdiv(total, n) as i32 } else { 0 };
         let squares = x.iter().map(|&x| {
             let distance = i64::from(i16::read(x) - mean);
             distance * distance

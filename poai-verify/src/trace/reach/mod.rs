@@ -5,11 +5,12 @@
 //! with every tile of runs that are small enough.
 //!
 //! - `bytes`: the bytes of openings.
-//! - `attention`, `windows`, `imported`, `training`: what tiles of families of
-//!   steps read.
+//! - `attention`, `windows`, `imported`, `training`, `decoder`: what tiles of
+//!   families of steps read.
 
 mod attention;
 mod bytes;
+mod decoder;
 mod imported;
 mod training;
 mod windows;
@@ -324,6 +325,9 @@ impl<'a> Tile<'a> {
             }
             Op::Training(op) => {
                 return self.training(op).unwrap_or_else(|| self.anything());
+            }
+            Op::Decoder(op) => {
+                return self.decoder(op).unwrap_or_else(|| self.anything());
             }
             _ => return self.anything(),
         };

@@ -202,7 +202,7 @@ fn weighted(
             out.fill(0);
             for (&weight, b) in weights.iter().zip(held.1.chunks_exact(columns.len())) {
                 for (out, &b) in out.iter_mut().zip(b) {
-                    // Exact: at most 2^16·127·64.
+                    // Exact: fewer than 2^17·127·64.
                     *out = out.wrapping_add((weight + offset).wrapping_mul(b));
                 }
             }

@@ -72,7 +72,34 @@ def step_of(kind, sizes, batch, sequence, again):
             rows, columns = (c * sequence, sequence) if again else (a * c, d)
             return Step(kind, 8 * b, 1, rows, batch * rows, columns, 2, tile_columns=32, heads=c)
         case _:
-            return step_of_training(kind, sizes, batch, again)
+            of_decoders = step_of_decoders(kind, sizes, batch, sequence, again)
+            return of_decoders or step_of_training(kind, sizes, batch, again)
+
+
+def step_of_decoders(kind, sizes, batch, sequence, again):
+    """The same for steps of decoders. A run has d answers, if it has any."""
+    a, b, c, d = sizes
+    match kind:
+        case "wide rms norm":
+            return Step(kind, b * c, 4, a, batch * a, b * c, 2, constants=[(b * c, 2)])
+        case "mix":  # i16 of c heads, with scales for each
+            rows, constants = batch * c * sequence, [(8 * b * c, 1)]
+            return Step(kind, 8 * b, 2, c * sequence, rows, 8 * b, 2, constants=constants)
+        case "limb":  # of i16
+            return Step(kind, b * c, 2, a, batch * a, b * c, 1)
+        case "rotary":
+            constants = [(150, d // 2 * 2)]
+            return Step(kind, c * d, 2, sequence, batch * c * sequence, d, 2, heads=c, constants=constants)
+        case "grouped attention":  # the second time with lengths and a window of b
+            columns = max(size for size in range(1, 33) if d % size == 0)
+            return Step(kind, d, 1, c * sequence, batch * sequence, c * d, 2, tile_columns=columns,
+                        heads=c, lengths=again, sliding=b if again else 0)
+        case "tail":
+            return Step(kind, a * b, 2, sequence, batch * d, a * b, 2)
+        case "sample":  # the second time of i16, a row an answer
+            type, rows = (2, d) if again else (4, a)
+            return Step(kind, b * c, type, rows, batch * rows, 1, 4, tile_rows=1)
+    return None
 
 
 def step_of_training(kind, sizes, batch, again):

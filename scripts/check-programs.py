@@ -26,8 +26,8 @@ from blake3 import blake3
 from programs.audit import Rules, opened_tiles, receipt_digest
 from programs.execute import run
 from programs.numbers import NoOutput
-from programs.program import decode, digest
-from programs.trace import Tensor, trace_header
+from programs.program import decode
+from programs.trace import Tensor, trace_header, trace_root
 
 
 class Differs(Exception):
@@ -50,11 +50,11 @@ def check(case):
     program = decode(bytes.fromhex(case["program"]))
     same("architecture id", program.architecture_id.hex(), case["architecture_id"])
     same("program id", program.program_id.hex(), case["program_id"])
-    batch, sequence = case["batch"], case["sequence"]
+    batch, sequence, answers = case["batch"], case["sequence"], case["answers"]
     constants = [tensor(entries) for entries in case["constants"]]
     inputs = [tensor(entries) for entries in case["inputs"]]
     try:
-        values = run(program, constants, inputs, batch, sequence)
+        values = run(program, constants, inputs, batch, sequence, answers)
     except NoOutput:
         same("the run", "no output", "an output" if case["trace_root"] else "no output")
         return [f"{case['name']}: no output"]
@@ -71,8 +71,8 @@ def check(case):
         same(f"root of {what}", value.root.hex(), theirs["root"])
         if step and len(program.steps) > 1:
             lines.append(f"{case['name']}: {index} {step.name} {value.root.hex()}")
-    header = trace_header(program, batch, sequence, values)
-    root = digest("trace", header)
+    header = trace_header(program, batch, sequence, values, answers)
+    root = trace_root(header)
     same("trace root", root.hex(), case["trace_root"])
     audit = check_audit(case, program, header, root, list(zip(values, steps, strict=True)))
     return lines + [f"{case['name']}: trace {root.hex()}", f"{case['name']}: {audit}"]

@@ -23,7 +23,7 @@ fi
 seeds() {
     case $1 in
     proof | json) echo ../../test_vectors/proofs/v1 ;;
-    program | trace) echo ../../test_vectors/messages/v2 ../../test_vectors/messages/v2-outputs ;;
+    program | trace) echo ../../test_vectors/messages/v2 ../../test_vectors/messages/v2-outputs ../../test_vectors/messages/v2-answers ;;
     training) echo ../../test_vectors/runs/v1 ;;
     zkey) echo ../../test_vectors/ceremony ;;
     onnx) echo ../../poai-cli/data/digits ;;

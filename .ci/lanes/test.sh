@@ -13,6 +13,7 @@ cases="$state/cases.json"
 (cd poai-engine && POAI_CASES="$cases" "$(test_program poai-engine it)" --ignored steps::emit_cases)
 "$python" -B scripts/check-programs.py "$cases" --known test_vectors/steps.txt
 "$python" -B scripts/check-training.py
+"$python" -B scripts/check-decoder.py
 "$python" -B scripts/check-bounds.py test_vectors/trace-bounds.txt
 
 step "the benchmarks once; a ceremony, and a proof of inference before an Ethereum node"

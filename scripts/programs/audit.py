@@ -28,11 +28,12 @@ def receipt_digest(program, header, root, values, job, prover, rules):
     linear = sum(value.macs for value, step in values
                  if step and step.kind in ("linear", "group linear"))
     total = sum(value.macs for value, _ in values)
+    # Input and output follow the run.
+    at = 44 if header.startswith(VERSION) else 48
     receipt = (
         VERSION
         + program.program_id
-        + header[44:76]
-        + header[76:108]
+        + header[at : at + 64]
         + root
         + struct.pack("<QQ", linear, total - linear)
         + job
@@ -69,7 +70,7 @@ ROW_LOCAL = {
     "quantise": 2, "softmax": 1, "normalise": 1, "L2 normalise": 1, "mul": 2, "curve": 1,
     "exponent": 1, "rescale": 1, "row sum": 1, "gate": 2, "cross entropy": 2,
     "normalise gradient": 2, "gather": 0, "exponentials": 1, "softmax gradient": 2,
-    "descend": 2, "second moment": 2, "ratio": 2,
+    "descend": 2, "second moment": 2, "ratio": 2, "wide rms norm": 1, "mix": 1, "limb": 2,
 }
 
 
@@ -81,7 +82,7 @@ def row_bytes(tensor):
 def tile_rows(value, step, inputs, listed):
     """The rows of a tile of a step, given the tensors that it reads, and
     whether its program has a list of outputs."""
-    if step.kind == "mean pool":
+    if step.kind in ("mean pool", "sample"):
         return 1
     local = step.kind in ROW_LOCAL and step.fields.get("per_row", True)
     if not (listed and local):
@@ -103,6 +104,9 @@ class Grid:
         self.rows, self.columns = len(value.rows), value.columns
         self.tile_rows = tile_rows(value, step, inputs, listed)
         self.tile_columns = 32 if step.kind in SQUARE else self.columns
+        if step.kind == "grouped attention":
+            width = inputs[0].columns
+            self.tile_columns = max(size for size in range(1, 33) if width % size == 0)
         self.across = -(-self.columns // self.tile_columns)
         self.tiles = -(-self.rows // self.tile_rows) * self.across
         self.entries = self.rows * self.columns

@@ -23,6 +23,7 @@ class Step:
     others: list = field(default_factory=list)  # rows of an item and columns, of further inputs
     window: tuple = ()  # output height and width, image height and width, stride, kernel
     exponents: list = field(default_factory=list)  # for each, whether it has rows
+    sliding: int = 0  # the window of attention, in tokens
     per_row: bool = False
 
 
@@ -126,6 +127,33 @@ def needs_of_training(step, r, c, t, u, batch):
             raise ValueError(f"expected a kind of step, got {kind}")
 
 
+def needs_of_decoders(step, r, c, t, batch, sequence):
+    """The entries of every slot of a step of decoders, and p − 8."""
+    x, q = step.input_columns, step.rows // batch
+    # A shared output can have fewer rows than items. No step of decoders has one.
+    items = touched(r, t, q, batch) if q else 0
+    constants = [rows * columns for rows, columns in step.constants]
+    match step.kind:
+        case "wide rms norm" | "mix":
+            return [r * x] + constants, 0
+        case "limb":
+            return [r * x, r], 0
+        case "rotary":
+            turned = step.constants[0][1]
+            blocks = touched(r, t, sequence, batch * step.heads)
+            return [r * x, min(r, sequence) * turned], 2 * blocks
+        case "grouped attention":
+            seen = min(sequence, step.sliding - 1 + r) if step.sliding else sequence
+            keys, values = items * seen, items * c * sequence
+            lengths = [items] if step.lengths else []
+            return [r * x, r, keys * x, keys, values, *lengths, 1, 256, c], 6 * items
+        case "tail":
+            return [min(r, step.item_rows * batch) * x, items], r
+        case "sample":
+            return [r * x, 11 * items, 256], 0
+    return None
+
+
 def tile_sizes(step):
     """The numbers r, c, t and u of §14."""
     tile_columns = step.tile_columns or step.columns
@@ -193,7 +221,8 @@ def memory(step, batch, sequence):
             pieces = r
             entries = [r * step.item_rows * x, r]
         case _:
-            entries, pieces = needs_of_training(step, r, c, t, u, batch)
+            needs = needs_of_decoders(step, r, c, t, batch, sequence)
+            entries, pieces = needs or needs_of_training(step, r, c, t, u, batch)
 
     def padded(columns, type):
         return -(-columns // 128) * 128 if type == 1 else columns

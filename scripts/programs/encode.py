@@ -3,8 +3,9 @@
 import struct
 from dataclasses import astuple
 
-from .program import MAGIC, STEPS
+from .program import FLAGS, MAGIC, STEPS
 
+FLAG_OF = {per: flag for flag, per in FLAGS.items()}
 TAGS = {kind: tag for tag, (kind, _) in STEPS.items()}
 
 
@@ -41,9 +42,9 @@ def encode(program):
     structure = bytes([count]) if count <= 16 else b"\0" + u32(count)
     numbers = b""
     for form in program.inputs:
-        (rows, rows_per_token), (columns, columns_per_token) = form.rows, form.columns
-        flags = rows_per_token + 2 * form.shared
-        structure += u32(rows) + bytes([flags]) + u32(columns) + bytes([columns_per_token, form.type])
+        (rows, rows_per), (columns, columns_per) = form.rows, form.columns
+        flags = FLAG_OF[rows_per] + 2 * form.shared
+        structure += u32(rows) + bytes([flags]) + u32(columns) + bytes([columns_per, form.type])
     structure += u32(len(program.constants))
     for constant in program.constants:
         structure += u32(constant.rows, constant.columns) + bytes([constant.type])

@@ -68,7 +68,21 @@ STEPS = {
     50: ("mean pool gradient", "rows:d"),
     51: ("draw", "n:u"),
     52: ("next exponent", ""),
+    53: ("wide rms norm", "affine:k epsilon:n shift:s"),
+    54: ("rotary", "turns:k heads:u shift:s"),
+    55: ("mix", "scale:k block:u shift:s clamp:c"),
+    56: ("grouped attention",
+         "heads:u key_heads:u window:u alpha:k table:k scale:k s0:s s1:s s2:s s3:s"),
+    57: ("tail", ""),
+    58: ("sample", "table:k shift:s"),
+    59: ("limb", "low:f"),
 }
+
+
+# What a dimension counts: nothing but itself, tokens, answers.
+PER = FIXED, TOKENS, ANSWERS = 0, 1, 2
+# The flags of the rows of an input.
+FLAGS = {0: FIXED, 1: TOKENS, 4: ANSWERS}
 
 
 def digest(label, material):
@@ -106,7 +120,10 @@ class Bytes:
         return value
 
     def dim(self):
-        return (self.u32(), self.flag())
+        """A number, and 1 if it is for every token or 2 if for every answer."""
+        units, per = self.u32(), self.u8()
+        assert per in PER, f"expected 0, 1 or 2 for a dimension, got {per}"
+        return (units, per)
 
     def signs(self):
         signs = [1 if self.flag() else -1 for _ in range(self.u8())]
@@ -161,12 +178,13 @@ class Program:
     states: int = 0
     outputs: list = None  # of values; None for a program without a list
 
-    def per_token(self):
-        """Whether a form is per token. Forms of steps follow from those of
-        inputs, save one."""
+    def grows(self, per):
+        """Whether a form is per token, or per answer. Forms of steps follow
+        from those of inputs, save two."""
         dims = [dim for form in self.inputs for dim in (form.rows, form.columns)]
         dims += [step.fields["rows"] for step in self.steps if step.kind == "mean pool gradient"]
-        return any(per_token for _, per_token in dims)
+        tails = per == ANSWERS and any(step.kind == "tail" for step in self.steps)
+        return tails or any(own == per for _, own in dims)
 
 
 def read_field(kind, structure, numbers):
@@ -239,9 +257,9 @@ def read_forms(structure):
     forms = []
     for _ in range(count):
         rows, flags = structure.u32(), structure.u8()
-        assert flags <= 3, f"expected flags of at most 3, got {flags}"
+        assert flags & ~2 in FLAGS, f"expected flags of rows, got {flags}"
         columns = structure.dim()
-        forms.append(Form((rows, bool(flags & 1)), columns, structure.type(), bool(flags & 2)))
+        forms.append(Form((rows, FLAGS[flags & ~2]), columns, structure.type(), bool(flags & 2)))
     return forms
 
 

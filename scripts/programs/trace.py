@@ -9,6 +9,8 @@ from .numbers import RANGES
 from .program import digest
 
 VERSION = struct.pack("<I", 2)
+# The version of a header of a run with answers.
+ANSWERS_VERSION = struct.pack("<I", 2 + (1 << 31))
 CODES = {1: "b", 2: "h", 4: "i"}
 
 
@@ -24,7 +26,7 @@ class Tensor:
         low, high = RANGES[self.type]
         assert self.rows and len({len(row) for row in self.rows}) == 1, "ragged rows"
         assert all(low <= min(row) and max(row) <= high for row in self.rows), "out of range"
-        assert 1 <= self.columns <= 1 << 16
+        assert 1 <= self.columns <= ((1 << 17) - 1 if self.type == 1 else 1 << 20)
         assert (len(self.rows) + 32) * (self.columns + 128) * self.type <= 1 << 38
         self.root = blake3(self.encode()).digest()
 
@@ -62,21 +64,27 @@ def output_digest(program, values):
     return digest("train outputs", b"".join(values[value].root for value in program.outputs))
 
 
-def trace_header(program, batch, sequence, values):
+def trace_root(header):
+    """The root of a header."""
+    return digest("trace" if header.startswith(VERSION) else "trace answers", header)
+
+
+def trace_header(program, batch, sequence, values, answers=0):
     """The header of all values of a run, inputs first."""
+    run = struct.pack("<II", batch, sequence) + (struct.pack("<I", answers) if answers else b"")
     count = len(program.inputs)
     wiring = [[]] * count + [[values[i] for i in step.inputs] for step in program.steps]
     records = [value.record(index, inputs)
                for index, (value, inputs) in enumerate(zip(values, wiring, strict=True))]
     header = (
-        VERSION
+        (ANSWERS_VERSION if answers else VERSION)
         + program.program_id
-        + struct.pack("<II", batch, sequence)
-        + digest("trace inputs", struct.pack("<II", batch, sequence)
-                 + b"".join(value.root for value in values[:count]))
+        + run
+        + digest("trace answers inputs" if answers else "trace inputs",
+                 run + b"".join(value.root for value in values[:count]))
         + output_digest(program, values)
         + struct.pack("<Q", sum(value.macs for value in values))
         + tree([digest("trace record", record) for record in records])
     )
-    assert len(header) == 148
+    assert len(header) == (152 if answers else 148)
     return header

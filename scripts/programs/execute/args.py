@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from operator import mul
 
 from ..numbers import NoOutput, RANGES, clip
+from ..program import ANSWERS, FIXED, TOKENS
 from ..trace import Tensor
 
 FUNCTIONS = {}
@@ -23,6 +24,7 @@ class Args:
     inputs: list
     batch: int
     sequence: int
+    answers: int = 0
 
     def __getattr__(self, name):
         return self.fields[name]
@@ -89,6 +91,6 @@ def paired(left, right, function):
     return [[function(x, y) for x, y in zip(*rows)] for rows in zip(left.rows, right.rows)]
 
 
-def extent(dim, sequence):
-    units, per_token = dim
-    return units * sequence if per_token else units
+def extent(dim, sequence, answers=0):
+    units, per = dim
+    return units * {FIXED: 1, TOKENS: sequence, ANSWERS: answers}[per]

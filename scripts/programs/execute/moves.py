@@ -31,7 +31,7 @@ def transpose(a):
 
 @step("reshape")
 def reshape(a):
-    rows, columns = (extent(dim, a.sequence) for dim in (a.rows, a.columns))
+    rows, columns = (extent(dim, a.sequence, a.answers) for dim in (a.rows, a.columns))
     output = []
     for item in a.items(a.x):
         flat = [x for row in item for x in row]

@@ -103,7 +103,7 @@ def max_pool_gradient(a):
 
 @step("mean pool gradient")
 def mean_pool_gradient(a):
-    rows = extent(a.rows, a.sequence)
+    rows = extent(a.rows, a.sequence, a.answers)
     assert rows > 0 and len(a.x.rows) == a.batch, "expected a row an item"
     return Tensor(4, [[sat(rdiv(x, length)) if i < length else 0 for x in dy]
                       for dy, length in zip(a.x.rows, a.lengths(1, rows)) for i in range(rows)])

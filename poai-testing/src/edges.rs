@@ -1,8 +1,11 @@
 //! Programs of one step each, at the ends of the step's ranges: extreme
 //! entries, ties, shifts of 0 and 62, single rows, lengths, masks, pads.
 
+mod decoder;
 mod imported;
 mod relative;
+
+pub use decoder::{decoder_cases, decoder_cases_without_output, wide_cases};
 
 use super::zoo::entries;
 use poai_core::program::{
@@ -48,6 +51,18 @@ impl Edges {
         constants: &[Given],
         op: impl FnOnce(&[ConstantId]) -> Op,
     ) {
+        self.add_run(about, RunShape::new(batch, sequence), inputs, constants, op);
+    }
+
+    /// Adds a case of one step, in a run that also has answers.
+    fn add_run(
+        &mut self,
+        about: &str,
+        run: RunShape,
+        inputs: &[Input],
+        constants: &[Given],
+        op: impl FnOnce(&[ConstantId]) -> Op,
+    ) {
         let forms: Vec<Form> = inputs.iter().map(|input| input.0).collect();
         let mut builder = Builder::new(&forms);
         let mut held = Constants::default();
@@ -64,9 +79,11 @@ impl Edges {
         let values: Vec<_> = (0..inputs.len()).map(|index| builder.input(index)).collect();
         builder.step(kind, op, &values).unwrap_or_else(|error| panic!("{name}: {error}"));
         let network = Network::new(builder.finish().unwrap(), held.into_tensors()).unwrap();
-        // A run without tokens has a sequence of one.
-        let sequence = if network.program().has_tokens() { sequence } else { 1 };
-        let run = RunShape { batch, sequence };
+        // A run without tokens has a sequence of one, and without rows of answers
+        // it has none.
+        let sequence = if network.program().has_tokens() { run.sequence } else { 1 };
+        let answers = if network.program().has_answers() { run.answers } else { 0 };
+        let run = RunShape::new(run.batch, sequence).answers(answers);
         let tensor = |Input(form, entries): &Input| {
             let Extent { rows, columns, dtype } = Extent::of(form, &run).unwrap();
             Tensor::new(rows as usize, columns as usize, dtype, entries).unwrap()

@@ -8,7 +8,8 @@
 //!   importers.
 //! - `chain`, `groth16`, `statement` (feature `groth16`): constraint systems,
 //!   keys and proofs.
-//! - [`training`]: programs of one step of training each.
+//! - [`training`]: programs of one step of training each; [`decoder`]: a tiny
+//!   decoder.
 //! - `traces`, `forge`, `training_runs` (feature `verify`): traces, training runs, and
 //!   their forgeries.
 //! - `emulated` (feature `emulated`): NVIDIA GPUs in software.
@@ -21,6 +22,7 @@ pub mod amx;
 pub mod chain;
 #[cfg(feature = "import")]
 pub mod channels_first;
+pub mod decoder;
 pub mod dual;
 pub mod edges;
 #[cfg(feature = "emulated")]

@@ -73,10 +73,10 @@ pub fn run(network: Network, shape: RunShape, inputs: Vec<Tensor>) -> Trace {
 pub fn traces() -> &'static [Trace; 4] {
     static TRACES: OnceLock<[Trace; 4]> = OnceLock::new();
     TRACES.get_or_init(|| {
-        let encoder = RunShape { batch: 3, sequence: 40 };
-        let classifier = RunShape { batch: 7, sequence: 1 };
-        let gates = RunShape { batch: 3, sequence: 1 };
-        let relative = RunShape { batch: 2, sequence: 21 };
+        let encoder = RunShape::new(3, 40);
+        let classifier = RunShape::new(7, 1);
+        let gates = RunShape::new(3, 1);
+        let relative = RunShape::new(2, 21);
         [
             run(zoo::encoder(), encoder, zoo::tokens(&encoder)),
             run(zoo::classifier(), classifier, zoo::images(&classifier)),
@@ -104,7 +104,7 @@ pub fn tile_openings(trace: &Trace, value: ValueId, tile: u64) -> Vec<u8> {
     let inputs = trace.network().program().step_of(value).unwrap().inputs.clone();
     let values = [vec![value], inputs].concat();
     let records = values.iter().map(|value| record_opening(trace, *value).len());
-    proof[TraceHeader::LEN + 12 + records.sum::<usize>()..].to_vec()
+    proof[TraceHeader::len_in(trace.run()) + 12 + records.sum::<usize>()..].to_vec()
 }
 
 pub fn steps(trace: &Trace) -> impl Iterator<Item = ValueId> + use<> {

@@ -193,8 +193,8 @@ fn shapes_of_products_of_values() {
     let mixed = Form::new(Dim::per_token(6), Dim::fixed(4), I16);
     assert_eq!(product(3, &[heads(6), b]), Ok(mixed));
     let wide = |rows| product(1, &[a, fixed(rows, 7, I8)]);
-    assert_eq!(wide(1 << 16), Ok(fixed(6, 1 << 16, I16)));
-    refused(wide((1 << 16) + 1), "expected a product of at most 65536 columns, got more");
+    assert_eq!(wide(1 << 20), Ok(fixed(6, 1 << 20, I16)));
+    refused(wide((1 << 20) + 1), "expected a product of at most 65536 columns of i8 or 2^20");
     for count in [1, 3] {
         refused(product(1, &vec![a; count]), "expected 2 inputs");
     }

@@ -1,6 +1,7 @@
 //! Tests of the protocol against the plain reference and known answers.
 
 mod chance;
+mod decoder;
 mod difficulty;
 mod imported_checks;
 mod kernels;

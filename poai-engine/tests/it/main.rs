@@ -3,6 +3,7 @@
 
 mod amx;
 mod backends;
+mod decoder_known;
 mod dual;
 mod fast;
 mod fast_training;
@@ -10,6 +11,7 @@ mod miner;
 mod operands;
 mod programs;
 mod reads;
+mod reads_decoder;
 mod reads_training;
 mod reuse;
 mod steps;

@@ -1,6 +1,6 @@
 //! Which rows a tile reads: the table of docs/spec.md §14, entry by entry.
 
-use crate::reads_training;
+use crate::{reads_decoder, reads_training};
 use poai_core::program::ops::{Local, Read, Region, RowSource, StepError};
 use poai_core::program::{Op, RunShape, ValueId, Window};
 use poai_engine::execute::{Network, Tensor};
@@ -140,6 +140,7 @@ fn table(local: &Local<'_>, region: &Region) -> BTreeSet<(usize, u32)> {
             }
         }
         Op::Training(op) => return reads_training::table(local, op, region),
+        Op::Decoder(op) => return reads_decoder::table(local, op, region),
         _ => panic!("{}: not in the table", local.op.name()),
     }
     read
@@ -162,7 +163,8 @@ pub fn joined(rows: &BTreeSet<(usize, u32)>) -> Vec<Read> {
 fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
     let of_zoo = runs::runs().into_iter();
     let of_zoo = of_zoo.map(|case| (case.name.into(), case.network, case.run, case.inputs));
-    let edges = edges::cases().into_iter().map(|case| {
+    let all = edges::cases().into_iter().chain(edges::decoder_cases());
+    let edges = all.chain(edges::decoder_cases_without_output()).map(|case| {
         let name = format!("{}, {}", case.name, case.about);
         (name, case.network, case.run, case.inputs)
     });
@@ -170,7 +172,7 @@ fn networks() -> Vec<(String, Network, RunShape, Vec<Tensor>)> {
     let training = training.chain(training::programs_without_output());
     let training = training.map(|(name, network, inputs, run)| (name, network, run, inputs));
     // A program with a list of outputs has tiles of fewer rows.
-    let run = RunShape { batch: 33, sequence: 1 };
+    let run = RunShape::new(33, 1);
     let inputs = training_network::samples(&run);
     let listed = ("perceptron".to_owned(), training_network::perceptron(), run, inputs);
     of_zoo.chain(edges).chain(training).chain([listed]).collect()
@@ -267,6 +269,7 @@ fn a_tile_reads_what_the_table_says() {
                         arranged(&local, &region, &index.entries())
                     }
                     Op::Training(op) => reads_training::named(&local, op, &region, &source),
+                    Op::Decoder(op) => reads_decoder::named(&local, op, &region, &source),
                     _ => Ok(vec![]),
                 };
                 refused += u32::from(expected.is_err());
@@ -274,6 +277,6 @@ fn a_tile_reads_what_the_table_says() {
             }
         }
     }
-    assert_eq!(kinds.len(), 29 + 24, "{kinds:?}");
+    assert_eq!(kinds.len(), 29 + 24 + 7, "{kinds:?}");
     assert!(refused > 8, "no id and no number is out of range");
 }

@@ -7,6 +7,7 @@ use poai_core::trace::TraceRules;
 use poai_core::{Beacon, Job, Prover};
 use poai_engine::execute::Device;
 use poai_engine::execute::{RunError, Session, Tensor, Trace};
+use poai_testing::decoder;
 use poai_testing::edges;
 use poai_testing::edges::ProgramCase;
 use poai_testing::runs;
@@ -23,7 +24,7 @@ const PROVER: Prover = Prover([0x22; 32]);
 const BEACON: Beacon = Beacon([0x33; 32]);
 
 /// The zoo's programs, one program per edge, programs of the steps of training,
-/// and programs with state.
+/// programs with state, and programs of the steps of decoders.
 fn cases() -> Vec<ProgramCase> {
     let of_zoo = runs::runs().into_iter().map(|runs::ZooRun { name, network, run, inputs }| {
         let name = format!("{name}, {} of {}", run.batch, run.sequence);
@@ -38,14 +39,22 @@ fn cases() -> Vec<ProgramCase> {
     let of_training = of_training.chain(training::programs_without_output()).map(case);
     // Programs with state, whose row-local steps have tiles of fewer rows.
     let listed = [1, 33].map(|batch| {
-        let run = RunShape { batch, sequence: 1 };
+        let run = RunShape::new(batch, 1);
         let inputs = training_network::samples(&run);
         case((format!("perceptron, {batch}"), training_network::perceptron(), inputs, run))
     });
-    let run = RunShape { batch: 40, sequence: 1 };
+    let run = RunShape::new(40, 1);
     let deep = training_network::deep_samples(&run);
     let deep = case(("deep product".to_owned(), training_network::deep(), deep, run));
-    of_zoo.chain(edges::cases()).chain(of_training).chain(listed).chain([deep]).collect()
+    // The tiny decoder, which answers at the ends of its prompts.
+    let prompts = [decoder::ids()[..9].to_vec(), decoder::ids()[11..20].to_vec()];
+    let (run, inputs) = decoder::answering_inputs(&prompts, &[9, 4], &[6, 3], 4);
+    let answering = case(("answering".to_owned(), decoder::answering(), inputs, run));
+    let of_decoders = edges::decoder_cases().into_iter();
+    let of_decoders = of_decoders.chain(edges::decoder_cases_without_output());
+    let of_decoders = of_decoders.chain(edges::wide_cases()).chain([answering]);
+    let earlier = of_zoo.chain(edges::cases()).chain(of_training).chain(listed).chain([deep]);
+    earlier.chain(of_decoders).collect()
 }
 
 /// The trace of a run, or `None` if a step has no output.
@@ -145,6 +154,7 @@ fn emit_cases() {
                 "program_id": program.program_id().to_string(),
                 "batch": case.run.batch,
                 "sequence": case.run.sequence,
+                "answers": case.run.answers,
                 "constants": constants.map(|held| tensor(&held.tensor)).collect::<Vec<_>>(),
                 "inputs": case.inputs.iter().map(tensor).collect::<Vec<_>>(),
                 "values": trace.iter().flat_map(values).map(|(_, t)| tensor(t)).collect::<Vec<_>>(),

@@ -4,12 +4,12 @@
 use poai_core::program::ops::{Local, Region, RowSource, StepError};
 use poai_core::program::tensor::Rows;
 use poai_core::program::training::{BlockKind, Shift};
-use poai_core::program::{Clamp, ConstantId, Dtype, Extent, Op, RunShape, TrainingOp};
+use poai_core::program::{Clamp, ConstantId, DecoderOp, Dtype, Extent, Op, RunShape, TrainingOp};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// One op for each way of cutting tiles.
-fn ops() -> [Op; 14] {
+fn ops() -> [Op; 16] {
     let constant = ConstantId(0);
     let clamp = Clamp::full(Dtype::I8);
     [
@@ -51,6 +51,8 @@ fn ops() -> [Op; 14] {
             causal: false,
             bias: constant,
         },
+        Op::Decoder(DecoderOp::Sample { table: constant, shift: 0 }),
+        Op::Decoder(DecoderOp::Tail),
     ]
 }
 
@@ -69,7 +71,7 @@ fn local(op: &Op, output: Extent, run: RunShape) -> Local<'_> {
     Local { op, run, output, slots: vec![], inputs: 0, listed: false }
 }
 
-const ONE: RunShape = RunShape { batch: 1, sequence: 1 };
+const ONE: RunShape = RunShape::new(1, 1);
 
 fn extent() -> impl Strategy<Value = Extent> {
     let dtype = prop_oneof![Just(Dtype::I8), Just(Dtype::I16), Just(Dtype::I32)];
@@ -81,16 +83,16 @@ fn extent() -> impl Strategy<Value = Extent> {
 proptest! {
     /// A tile is 32×32 for products with weights, attention context, product,
     /// scaled product, transpose by tiles, and both mixes of blocks. It is one
-    /// row for mean pool, and 32 whole rows for the others. The last tiles
+    /// row for mean pool and sample, and 32 whole rows for the others. The last tiles
     /// extend over the padding.
     #[test]
-    fn tiles_are_counted_row_by_row(which in 0usize..14, output in extent()) {
+    fn tiles_are_counted_row_by_row(which in 0usize..16, output in extent()) {
         let ops = ops();
         let local = local(&ops[which], output, ONE);
         let grid = local.grid();
         let (tile_rows, tile_columns) = match which {
             1 | 2 | 6..=11 => (32, 32),
-            4 => (1, output.columns),
+            4 | 14 => (1, output.columns),
             _ => (32, output.columns),
         };
         let (down, across) =
@@ -152,7 +154,7 @@ proptest! {
     #[test]
     fn the_first_difference_is_found(
         output in extent(),
-        which in 0usize..14,
+        which in 0usize..16,
         tile: prop::sample::Index,
         spoiled in prop::collection::vec((any::<prop::sample::Index>(), 1i32..60), 0..3),
         absent: bool,
@@ -225,10 +227,10 @@ proptest! {
 #[test]
 fn blocks_of_rows() {
     let output = Extent::new(120, 7, Dtype::I16).unwrap();
-    let run = RunShape { batch: 3, sequence: 20 };
+    let run = RunShape::new(3, 20);
     let blocks = ops().each_ref().map(|op| local(op, output, run).block_rows());
     // Those of block products are items of inputs, and these have none.
-    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32, 32, 32, 1, 1, 1, 20]);
+    assert_eq!(blocks, [32, 32, 20, 20, 1, 40, 32, 32, 32, 32, 1, 1, 1, 20, 1, 32]);
 }
 
 /// A source of zeros.
@@ -289,7 +291,7 @@ impl RowSource for Mixed {
 /// position.
 #[test]
 fn heads_may_begin_anywhere_in_a_tile() {
-    let (heads, width, run) = (5, 16, RunShape { batch: 2, sequence: 21 });
+    let (heads, width, run) = (5, 16, RunShape::new(2, 21));
     let op = Op::AttentionContext { heads, scale: ConstantId(0), shifts: [14, 2] };
     let extent = |rows, columns, dtype| Extent::new(rows, columns, dtype).unwrap();
     let output = extent(run.batch * run.sequence, heads * width, Dtype::I16);
@@ -317,4 +319,60 @@ fn heads_may_begin_anywhere_in_a_tile() {
         seen.extend(single);
     }
     assert!(seen.len() > 100, "too few entries are distinct");
+}
+
+/// A tile of grouped attention lies in one head: its columns divide the head's.
+#[test]
+fn tiles_of_grouped_attention_lie_in_one_head() {
+    let constant = ConstantId(0);
+    let expected = [(1, 1), (8, 8), (32, 32), (64, 32), (80, 20), (37, 1), (96, 32), (62, 31)];
+    for (width, columns) in expected {
+        let (heads, run) = (3, RunShape::new(2, 40));
+        let op = Op::Decoder(DecoderOp::Attention {
+            heads,
+            key_heads: 1,
+            window: 5,
+            alpha: constant,
+            table: constant,
+            scale: constant,
+            shifts: [2, 0, 4, 14],
+        });
+        let extent = |rows, columns, dtype| Extent::new(rows, columns, dtype).unwrap();
+        let (i8, i32) = (Dtype::I8, Dtype::I32);
+        let tokens = run.batch * run.sequence;
+        let slots = vec![
+            extent(heads * tokens, width, i8),
+            extent(heads * tokens, 1, i32),
+            extent(tokens, width, i8),
+            extent(tokens, 1, i32),
+            extent(run.batch * width, run.sequence, i8),
+            extent(heads, 1, i32),
+            extent(256, 1, i32),
+            extent(heads * width, 1, i32),
+        ];
+        let output = extent(tokens, heads * width, Dtype::I16);
+        let local = Local { op: &op, run, output, slots, inputs: 5, listed: false };
+        let grid = local.grid();
+        assert_eq!((grid.tile_rows, grid.tile_columns), (32, columns));
+        assert_eq!(grid.across, heads * width / columns);
+        // Each tile has the entries of the whole.
+        let compute = |region: &Region| {
+            let mut out = vec![0; region.rows.len() * region.width()];
+            local.compute(&Mixed, region, None, &mut out).unwrap();
+            out
+        };
+        let all = compute(&Region { rows: 0..output.rows, columns: 0..output.columns });
+        for tile in 0..grid.tiles() {
+            let region = local.within(&grid.tile(tile).unwrap()).unwrap();
+            let heads: BTreeSet<u32> = region.columns.clone().map(|at| at / width).collect();
+            assert_eq!(heads.len(), 1);
+            let whole = region.rows.clone().flat_map(|row| {
+                let first = (row * output.columns) as usize;
+                region.columns.clone().map(move |column| first + column as usize)
+            });
+            let whole: Vec<i32> = whole.map(|at| all[at]).collect();
+            assert_eq!(compute(&region), whole, "tile {tile}");
+        }
+        assert!(all.iter().collect::<BTreeSet<_>>().len() > 100, "too few entries are distinct");
+    }
 }

@@ -1,6 +1,6 @@
 //! Bounds of messages and tiles: honest ones are below them, and not by far.
 
-use crate::bounds_training;
+use crate::{bounds_decoder, bounds_training};
 use poai_core::Beacon;
 use poai_core::Root;
 use poai_core::program::ops::{Local, RowSource, StepError};
@@ -26,7 +26,7 @@ const FAR: f64 = 6.0;
 type Case = (fn() -> Network, fn(&RunShape) -> Vec<Tensor>, Vec<RunShape>);
 
 fn cases() -> [Case; 4] {
-    let shape = |(batch, sequence)| RunShape { batch, sequence };
+    let shape = |(batch, sequence)| RunShape::new(batch, sequence);
     let encoder = [(1, 1), (1, 70), (2, 33), (3, 40), (5, 7), (33, 2), (40, 1), (2, 64), (4, 32)];
     let classifier = [(1, 1), (2, 1), (7, 1), (40, 1)];
     let gates = [(1, 1), (3, 1), (8, 1), (50, 1)];
@@ -89,7 +89,7 @@ fn honest_messages_of_the_zoo_are_within() {
 
 #[test]
 fn one_byte_more_is_refused_before_any_work() {
-    let shape = RunShape { batch: 3, sequence: 40 };
+    let shape = RunShape::new(3, 40);
     let trace = run(zoo::encoder(), shape, zoo::tokens(&shape));
     let checker = Checker::new(trace.network().program().clone(), RULES);
     // Bytes after the header are not read: they may be anything.
@@ -129,7 +129,7 @@ fn one_byte_more_is_refused_before_any_work() {
 
 #[test]
 fn runs_whose_tiles_take_too_much_memory_are_refused() {
-    let shape = RunShape { batch: 3, sequence: 40 };
+    let shape = RunShape::new(3, 40);
     let trace = run(zoo::encoder(), shape, zoo::tokens(&shape));
     let program = trace.network().program();
     let checker = Checker::new(program.clone(), RULES);
@@ -161,7 +161,7 @@ fn runs_whose_tiles_take_too_much_memory_are_refused() {
 fn strips_of_inputs_are_within() {
     // The mean of one row of 19·19 columns: a tile opens that row.
     let program = program(8, [19, 19, 1, 1]).unwrap();
-    let run = RunShape { batch: 64, sequence: 1 };
+    let run = RunShape::new(64, 1);
     let checker = Checker::new(program.clone(), RULES);
     let extent = program.extents(&run).unwrap()[0];
     let strip = extent.strip(&(32..64)).unwrap();
@@ -184,7 +184,7 @@ fn bounds_of_small_tensors_are_exact() {
         value = builder.step("relu", Op::Relu, &[value]).unwrap();
     }
     let network = Network::new(builder.finish().unwrap(), vec![]).unwrap();
-    let shape = RunShape { batch: 1, sequence: 1 };
+    let shape = RunShape::new(1, 1);
     let input = Tensor::new(1, 1, Dtype::I8, &[5]).unwrap();
     let trace = run(network, shape, vec![input]);
     let rules = TraceRules { product_samples: 0, step_samples: 1, output_tiles: 1, ..RULES };
@@ -210,12 +210,12 @@ fn bounds_of_huge_runs_are_arithmetic() {
         output_tiles: u32::MAX,
     };
     let checker = Checker::new(zoo::classifier().program().clone(), rules);
-    let small = checker.audit_bytes_max(&RunShape { batch: 32, sequence: 1 }).unwrap();
+    let small = checker.audit_bytes_max(&RunShape::new(32, 1)).unwrap();
     let batch = (1..=u32::MAX / 63)
         .rev()
         .step_by(1 << 16)
-        .find(|&batch| checker.audit_bytes_max(&RunShape { batch, sequence: 1 }).is_ok());
-    let shape = RunShape { batch: batch.unwrap(), sequence: 1 };
+        .find(|&batch| checker.audit_bytes_max(&RunShape::new(batch, 1)).is_ok());
+    let shape = RunShape::new(batch.unwrap(), 1);
     let large = checker.audit_bytes_max(&shape).unwrap();
     // Only paths are longer: 32 bytes a level on either side of a range.
     assert!(large > small && large < 4 * small, "{shape:?} {small} {large}");
@@ -278,8 +278,11 @@ pub fn worst(program: &Program, run: RunShape, value: ValueId) -> u64 {
     (0..local.grid().tiles()).map(tile).max().unwrap()
 }
 
-/// The number of kinds besides the steps of training.
+/// The number of kinds besides the steps of training and of decoders.
 const KINDS: u32 = 22;
+
+/// The number of the first kind of decoders.
+const DECODERS: u32 = KINDS + bounds_training::ALL;
 
 /// One step of a kind, given by number, of any size.
 fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
@@ -293,6 +296,9 @@ fn program(kind: u32, [a, b, c, d]: [u32; 4]) -> Option<Program> {
         stride: [1 + c % 3, 1 + d % 3],
         pads: [c % 2, d % 2, c % 3 % 2, d % 3 % 2].map(|pad| pad.min(c % 4).min(d % 4)),
     };
+    if let Some(kind) = kind.checked_sub(DECODERS) {
+        return bounds_decoder::program(kind, [a, b, c, d]);
+    }
     if let Some(kind) = kind.checked_sub(KINDS) {
         return bounds_training::program(kind, [a, b, c, d], window);
     }
@@ -397,13 +403,14 @@ fn table() -> String {
         [90, 2, 3, 64],
     ];
     let mut lines = String::new();
-    for kind in 0..KINDS + bounds_training::FIXED {
+    let of_decoders = DECODERS..DECODERS + bounds_decoder::ALL;
+    for kind in (0..KINDS + bounds_training::FIXED).chain(of_decoders) {
         for (sizes, (batch, sequence)) in sizes.into_iter().flat_map(|sizes| {
             [(1, 1), (3, 40), (60, 5), (2, 64), (5, 24), (7, 16)].map(|run| (sizes, run))
         }) {
             let Some(program) = program(kind, sizes) else { continue };
-            let sequence = if program.has_tokens() { sequence } else { 1 };
-            let run = RunShape { batch, sequence };
+            let run = bounds_decoder::run(&program, batch, sequence, sizes[3]);
+            let sequence = run.sequence;
             let (value, name) = (program.output(), program.steps()[0].op.name());
             let checker = Checker::new(program.clone(), RULES);
             let Ok(Some(bound)) = checker.tile_bound(&run, value) else { continue };
@@ -437,7 +444,7 @@ fn tiles_of_few_heads_are_within_the_bound() {
     // Mix and mix back: the last tile reads the last head alone.
     for kind in [KINDS + 28, KINDS + 29] {
         let program = program(kind, [2, 1, 7, 5]).unwrap();
-        let run = RunShape { batch: 9, sequence: 1 };
+        let run = RunShape::new(9, 1);
         let rules = TraceRules { batch_max: 70, sequence_max: 70, ..TraceRules::DEFAULT };
         let value = program.output();
         let grid =
@@ -455,14 +462,13 @@ proptest! {
     /// For any kind of step and any shape, no tile opens more than its bound.
     #[test]
     fn no_tile_of_any_step_is_beyond_its_bound(
-        kind in 0u32..KINDS + bounds_training::ALL, sizes in prop::array::uniform4(1u32..20),
+        kind in 0u32..DECODERS + bounds_decoder::ALL, sizes in prop::array::uniform4(1u32..20),
         batch in prop_oneof![1u32..5, 1u32..70], sequence in prop_oneof![1u32..70, Just(32u32)],
     ) {
         let program = program(kind, sizes);
         prop_assume!(program.is_some());
         let program = program.unwrap();
-        let sequence = if program.has_tokens() { sequence } else { 1 };
-        let run = RunShape { batch, sequence };
+        let run = bounds_decoder::run(&program, batch, sequence, sizes[3]);
         prop_assume!(program.extents(&run).is_ok());
         let rules = TraceRules { batch_max: 70, sequence_max: 70, ..TraceRules::DEFAULT };
         let checker = Checker::new(program.clone(), rules);
@@ -475,6 +481,12 @@ proptest! {
     }
 }
 
+/// Kinds whose rows or columns grow with the run.
+fn growing() -> Vec<u32> {
+    let decoders = bounds_decoder::GROWING.map(|kind| DECODERS + kind);
+    [5, 6, 7, 8, 10, 12, 19, 48, 49, 50, 51, 52].into_iter().chain(decoders).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -482,7 +494,7 @@ proptest! {
     /// permits.
     #[test]
     fn no_run_is_beyond_the_largest(
-        kind in prop::sample::select(vec![5u32, 6, 7, 8, 10, 12, 19, 48, 49, 50, 51, 52]),
+        kind in prop::sample::select(growing()),
         sizes in prop::array::uniform4(1u32..9), batch_max in 1u32..70,
         // Positions end at 70.
         sequence_max in 1u32..150,
@@ -494,9 +506,12 @@ proptest! {
         let rules = TraceRules { batch_max, sequence_max, ..RULES };
         let checker = Checker::new(program.clone(), rules);
         let largest = checker.largest().unwrap();
-        for sequence in 1..=sequence_max {
+        // A program of answers alone has a sequence of 1.
+        let last = if program.has_tokens() { sequence_max } else { 1 };
+        for sequence in 1..=last {
             for batch in 1..=batch_max {
-                let run = RunShape { batch, sequence };
+                let answers = 1 + (7 * sequence + batch) % sequence_max;
+                let run = bounds_decoder::run(&program, batch, sequence, answers);
                 let bound = checker.tile_bound(&run, program.output()).unwrap().unwrap();
                 prop_assert!(bound.bytes <= largest.tile.bytes, "{:?}", run);
                 prop_assert!(bound.memory <= largest.tile.memory, "{:?}", run);

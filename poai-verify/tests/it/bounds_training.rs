@@ -186,7 +186,7 @@ fn opens(inputs: &[Form], turned: usize, op: TrainingOp, run: RunShape) -> Bound
 /// and batches of 2048.
 #[test]
 fn tiles_of_large_networks_are_small() {
-    let run = RunShape { batch: 2048, sequence: 1 };
+    let run = RunShape::new(2048, 1);
     let (n, kib) = (4096, 1024);
     // The gradient of weights, from transposes of the batch.
     let operand = fixed(1, n, I8);
@@ -213,7 +213,7 @@ fn parts_of_rows_are_within_their_bounds() {
             let shift = Shift::fixed(3);
             let product = TrainingOp::ScaledProduct { shift, bias: false, bias_shift: 0, clamp };
             let inputs = [fixed(m, 128, I8), shared(n, 128, I8)];
-            let run = RunShape { batch: 1, sequence: 1 };
+            let run = RunShape::new(1, 1);
             let Bounded { bound, worst } = opens(&inputs, 0, product, run);
             let name = format!("{m}×{n} {dtype}: {worst} {bound}");
             assert!(worst <= bound && bound as f64 <= 1.5 * worst as f64, "{name}");
@@ -250,13 +250,13 @@ fn runs_of_shorter_rows_are_within_the_largest() {
             let rules = TraceRules { batch_max, sequence_max, ..RULES };
             let checker = Checker::new(program.clone(), rules);
             let largest = checker.largest().unwrap();
-            let last = RunShape { batch: batch_max, sequence: sequence_max };
+            let last = RunShape::new(batch_max, sequence_max);
             let mut most = 0;
             for value in (1..program.values() as u32).map(ValueId) {
                 let at_last = checker.tile_bound(&last, value).unwrap().unwrap();
                 for batch in 1..=batch_max {
                     for sequence in 1..=sequence_max {
-                        let run = RunShape { batch, sequence };
+                        let run = RunShape::new(batch, sequence);
                         let bound = checker.tile_bound(&run, value).unwrap().unwrap();
                         assert!(bound.bytes <= largest.tile.bytes, "{run:?} {bound:?}");
                         assert!(bound.memory <= largest.tile.memory, "{run:?} {bound:?}");

@@ -129,7 +129,7 @@ fn another_run_is_another_input_root() {
     let roots: Vec<Root> = trace.records()[..2].iter().map(|record| root_of(&record.0)).collect();
     let root = |run: &RunShape| poai_core::trace::header::input_root(run, &roots);
     assert_eq!(root(&run), trace.header().input);
-    assert_ne!(root(&RunShape { batch: run.sequence, sequence: run.batch }), root(&run));
+    assert_ne!(root(&RunShape::new(run.sequence, run.batch)), root(&run));
     assert_ne!(root(&RunShape { batch: run.batch - 1, ..run }), root(&run));
 }
 

@@ -19,9 +19,9 @@ fn method() -> Method {
 fn a_full_check_decides_every_entry() {
     type Case = (Network, fn(&RunShape) -> Vec<Tensor>, RunShape);
     let cases: [Case; 3] = [
-        (zoo::encoder(), zoo::tokens, RunShape { batch: 3, sequence: 40 }),
-        (zoo::classifier(), zoo::images, RunShape { batch: 7, sequence: 1 }),
-        (zoo::relative(), zoo::states, RunShape { batch: 2, sequence: 21 }),
+        (zoo::encoder(), zoo::tokens, RunShape::new(3, 40)),
+        (zoo::classifier(), zoo::images, RunShape::new(7, 1)),
+        (zoo::relative(), zoo::states, RunShape::new(2, 21)),
     ];
     for (network, inputs, shape) in cases {
         let session = network.on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
@@ -112,7 +112,7 @@ fn a_full_check_decides_every_entry() {
 /// root.
 #[test]
 fn an_output_of_nothing_is_refused() {
-    let shape = RunShape { batch: 2, sequence: 1 };
+    let shape = RunShape::new(2, 1);
     let trace = common::run(zoo::classifier(), shape, zoo::images(&shape));
     let (values, constants, sums) = bytes_of(&trace);
     let data = Data { values: &values, constants: &constants, sums: &sums };

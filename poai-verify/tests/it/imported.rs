@@ -32,7 +32,7 @@ fn is_imported(op: &Op) -> bool {
 /// The traces of all edges of these steps that have an output, and of a network
 /// of them.
 fn traces() -> Vec<(String, Trace)> {
-    let shape = RunShape { batch: 3, sequence: 1 };
+    let shape = RunShape::new(3, 1);
     let gates = run(zoo::gates(), shape, zoo::small_images(&shape));
     let mut all = vec![("gates".to_owned(), gates)];
     for ProgramCase { name, about, network, inputs, run: shape } in edges::cases() {
@@ -115,7 +115,7 @@ fn audits_and_full_checks_decide_these_steps() {
 /// executor that writes zeros there, as for a fill of 0, is convicted.
 #[test]
 fn zeros_in_place_of_a_fill_are_convicted() {
-    let shape = RunShape { batch: 1, sequence: 1 };
+    let shape = RunShape::new(1, 1);
     let trace = run(zoo::gates(), shape, zoo::small_images(&shape));
     let value = steps(&trace).next().unwrap();
     let Op::GroupUnfold(window) = trace.network().program().step_of(value).unwrap().op else {
@@ -146,7 +146,7 @@ fn arranged(numbers: &[i32]) -> Network {
 /// convicted by the tile that reads the number, whatever its entries are.
 #[test]
 fn a_number_that_names_no_entry_makes_a_false_trace() {
-    let shape = RunShape { batch: 2, sequence: 1 };
+    let shape = RunShape::new(2, 1);
     let inputs = || {
         let entries = |seed, count| zoo::entries(seed, count, -64, 63);
         vec![

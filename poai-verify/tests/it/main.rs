@@ -3,10 +3,12 @@
 
 mod attacks;
 mod bounds;
+mod bounds_decoder;
 mod bounds_training;
 mod chain_asert;
 mod chain_rules;
 mod common;
+mod decoder;
 mod failures;
 mod fixtures;
 mod fraud;

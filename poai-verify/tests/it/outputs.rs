@@ -17,7 +17,7 @@ use poai_verify::trace::{
 };
 use std::sync::{Arc, OnceLock};
 
-const RUN: RunShape = RunShape { batch: 35, sequence: 1 };
+const RUN: RunShape = RunShape::new(35, 1);
 
 fn trained() -> &'static Trace {
     static TRACE: OnceLock<Trace> = OnceLock::new();
@@ -152,7 +152,7 @@ fn audits_open_every_output() {
 #[test]
 fn soundness_counts_samples_of_each_output() {
     let program = training::deep().program().clone();
-    let shape = RunShape { batch: 40, sequence: 1 };
+    let shape = RunShape::new(40, 1);
     let chance = |step_samples, output_tiles| {
         let rules = TraceRules { product_samples: 0, step_samples, output_tiles, ..RULES };
         let said = Checker::new(program.clone(), rules).soundness(&shape, 1.0, 0).unwrap();
@@ -389,7 +389,7 @@ fn thousands_of_inputs_and_outputs_are_one_message_each() {
     let network = Network::new(program, vec![]).unwrap();
     let inputs =
         (0..COUNT as i32).map(|entry| Tensor::new(1, 1, Dtype::I32, &[entry - 9]).unwrap());
-    let shape = RunShape { batch: 1, sequence: 1 };
+    let shape = RunShape::new(1, 1);
     let trace = run(network, shape, inputs.collect());
     let checker = checker(&trace);
     let receipt = trace.receipt(JOB, PROVER);

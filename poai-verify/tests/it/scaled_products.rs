@@ -12,7 +12,7 @@ use poai_verify::trace::{Checked, Data, Method, TraceError, TraceInvalid, TraceM
 use poai_verify::{Rules, Verifier};
 use std::sync::Arc;
 
-const RUN: RunShape = RunShape { batch: 35, sequence: 1 };
+const RUN: RunShape = RunShape::new(35, 1);
 
 /// Sums of scaled products, whose two operands are values.
 #[test]
@@ -81,7 +81,7 @@ fn scaled_products_are_checked_by_their_sums() {
 /// inputs.
 #[test]
 fn a_mined_scaled_product_is_linked_to_both_inputs() {
-    let shape = RunShape { batch: 40, sequence: 1 };
+    let shape = RunShape::new(40, 1);
     let trace = run(training::deep(), shape, training::deep_samples(&shape));
     assert_eq!(trace.find_fraud().unwrap(), None);
     let scores = training::step_named(trace.network(), "scores");

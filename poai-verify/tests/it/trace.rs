@@ -264,7 +264,7 @@ fn limits_and_programs_are_the_nodes_own() {
 
 #[test]
 fn mined_products_are_linked_to_their_trace() {
-    let shape = RunShape { batch: 7, sequence: 1 };
+    let shape = RunShape::new(7, 1);
     let session =
         zoo::classifier().on(poai_engine::choose::by_name("cpu-scalar").unwrap()).unwrap();
     let challenge = Challenge([5; 32]);

@@ -19,7 +19,7 @@ use poai_verify::trace::{
 };
 use std::sync::Arc;
 
-const ONE_RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+const ONE_RUN: RunShape = RunShape::new(1, 1);
 
 fn beacon(number: u32) -> Beacon {
     Beacon(*blake3::hash(&number.to_le_bytes()).as_bytes())
@@ -426,7 +426,7 @@ fn wide() -> Program {
 fn a_receipt_of_a_run_that_nobody_checks_is_refused() {
     let program = wide();
     let checker = Checker::new(program.clone(), TraceRules::DEFAULT);
-    let run = RunShape { batch: 1, sequence: 1 << 14 };
+    let run = RunShape::new(1, 1 << 14);
     let header = TraceHeader {
         program: program.program_id(),
         run,
@@ -456,7 +456,7 @@ fn a_receipt_of_a_run_that_nobody_checks_is_refused() {
     let fitted = checker.fitted().unwrap();
     let largest = fitted.largest().unwrap();
     let rules = *fitted.rules();
-    assert_eq!(largest.run, RunShape { batch: rules.batch_max, sequence: rules.sequence_max });
+    assert_eq!(largest.run, RunShape::new(rules.batch_max, rules.sequence_max));
     assert!(largest.tile.memory <= max && rules.sequence_max < 1 << 14);
     for longer in [
         TraceRules { sequence_max: rules.sequence_max + 1, batch_max: 1, ..rules },
@@ -476,10 +476,10 @@ fn the_largest_run_bounds_every_other() {
         let checker = Checker::new(program.clone(), rules);
         let largest = checker.largest().unwrap();
         let sequences = if program.has_tokens() { 1..=70 } else { 1..=1 };
-        assert_eq!(largest.run, RunShape { batch: 40, sequence: *sequences.end() });
+        assert_eq!(largest.run, RunShape::new(40, *sequences.end()));
         for sequence in sequences {
             for batch in 1..=40 {
-                let run = RunShape { batch, sequence };
+                let run = RunShape::new(batch, sequence);
                 assert!(checker.audit_bytes_max(&run).unwrap() <= largest.audit_bytes);
                 assert!(checker.fraud_bytes_max(&run).unwrap() <= largest.fraud_bytes);
                 for value in steps(trace) {

@@ -146,7 +146,7 @@ fn every_version_of_trace_fixtures() {
         println!("{}: {} fixtures", directory.display(), entries.len());
         versions.push(directory);
     }
-    for kept in ["v2", "v2-outputs"] {
+    for kept in ["v2", "v2-outputs", "v2-answers"] {
         assert!(versions.contains(&messages(kept)), "{kept} is never removed");
     }
 }
@@ -213,7 +213,7 @@ fn any_receipt() -> Receipt {
 
 #[test]
 fn no_altered_trace_fixture_is_valid() {
-    for version in ["v2", "v2-outputs"] {
+    for version in ["v2", "v2-outputs", "v2-answers"] {
         let directory = messages(version);
         for entry in entries::<Entry>(&directory) {
             if entry.expect == "valid" {

@@ -13,7 +13,7 @@ use poai_verify::train::{
     Export, ExportEvidence, TrainingError, TrainingInvalid, TrainingMalformed,
 };
 
-const RUN: RunShape = RunShape { batch: 1, sequence: 1 };
+const RUN: RunShape = RunShape::new(1, 1);
 
 /// The numbers of the states that are weights of layers, without moments.
 fn weights(trained: &Trained) -> Vec<u32> {

@@ -24,7 +24,7 @@ fn checker(trace: &Trace) -> Checker {
 
 /// The same network with a list of outputs, in which the sums of the output's
 /// rows follow it. Its row-local steps have tiles of fewer rows.
-fn listed(network: &Network) -> Network {
+pub fn listed(network: &Network) -> Network {
     let program = network.program();
     let mut builder = Builder::new(program.inputs());
     for constant in program.constants() {
@@ -244,7 +244,7 @@ fn entries_without_output_make_false_traces() {
 }
 
 /// A trace of zeros in place of a step's output.
-fn lie(network: Network, run: RunShape, inputs: &[Tensor]) -> Trace {
+pub fn lie(network: Network, run: RunShape, inputs: &[Tensor]) -> Trace {
     let program = network.program().clone();
     let extents = program.extents(&run).unwrap();
     let output = *extents.last().unwrap();

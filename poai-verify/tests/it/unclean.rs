@@ -99,26 +99,10 @@ fn what_is_forged_of_honest_bytes_is_the_honest_trace() {
 #[test]
 fn unclean_values_are_convicted_by_their_makers_and_readers() {
     let small = [
-        run(
-            zoo::encoder(),
-            RunShape { batch: 2, sequence: 9 },
-            zoo::tokens(&RunShape { batch: 2, sequence: 9 }),
-        ),
-        run(
-            zoo::classifier(),
-            RunShape { batch: 1, sequence: 1 },
-            zoo::images(&RunShape { batch: 1, sequence: 1 }),
-        ),
-        run(
-            zoo::gates(),
-            RunShape { batch: 1, sequence: 1 },
-            zoo::small_images(&RunShape { batch: 1, sequence: 1 }),
-        ),
-        run(
-            zoo::relative(),
-            RunShape { batch: 2, sequence: 9 },
-            zoo::states(&RunShape { batch: 2, sequence: 9 }),
-        ),
+        run(zoo::encoder(), RunShape::new(2, 9), zoo::tokens(&RunShape::new(2, 9))),
+        run(zoo::classifier(), RunShape::new(1, 1), zoo::images(&RunShape::new(1, 1))),
+        run(zoo::gates(), RunShape::new(1, 1), zoo::small_images(&RunShape::new(1, 1))),
+        run(zoo::relative(), RunShape::new(2, 9), zoo::states(&RunShape::new(2, 9))),
     ];
     let mut seen = BTreeSet::new();
     for trace in &small {

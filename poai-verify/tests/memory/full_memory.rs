@@ -13,8 +13,7 @@ fn no_full_check_takes_more_memory_than_its_bound() {
     let _alone = crate::alone();
     let threads = std::thread::available_parallelism().unwrap().get() as u32;
     let device = || poai_engine::choose::by_name("cpu-scalar").unwrap();
-    let (tokens, images) =
-        (RunShape { batch: 5, sequence: 60 }, RunShape { batch: 30, sequence: 1 });
+    let (tokens, images) = (RunShape::new(5, 60), RunShape::new(30, 1));
     for (network, inputs, run, far) in [
         (zoo::encoder(), zoo::tokens as fn(&RunShape) -> _, tokens, 60),
         (zoo::classifier(), zoo::images, images, 60),

@@ -5,6 +5,7 @@ use poai_core::program::{
     Builder, Dim, Dtype, Extent, Form, Op, RunShape, TrainingOp, ValueId, Window,
 };
 use poai_engine::execute::{Network, Tensor, Trace};
+use poai_testing::edges::{decoder_cases, wide_cases};
 use poai_testing::traces::{RULES, run, steps, tiles};
 use poai_testing::training::one_step_programs;
 use poai_testing::zoo;
@@ -15,12 +16,12 @@ fn no_tile_takes_more_memory_than_its_bound() {
     let _alone = crate::alone();
     let mut traces = vec![];
     for (batch, sequence) in [(1, 1), (3, 40), (40, 1), (2, 70), (9, 8)] {
-        let shape = RunShape { batch, sequence };
+        let shape = RunShape::new(batch, sequence);
         traces.push(run(zoo::encoder(), shape, zoo::tokens(&shape)));
         traces.push(run(zoo::relative(), shape, zoo::states(&shape)));
     }
     for batch in [1, 7] {
-        let shape = RunShape { batch, sequence: 1 };
+        let shape = RunShape::new(batch, 1);
         traces.push(run(zoo::classifier(), shape, zoo::images(&shape)));
         traces.push(run(zoo::gates(), shape, zoo::small_images(&shape)));
     }
@@ -64,7 +65,7 @@ fn most(checker: &Checker, trace: &Trace, value: ValueId) -> u64 {
 
 /// One step of training, on inputs of ones.
 fn of_ones(inputs: &[Form], batch: u32, op: TrainingOp) -> Trace {
-    let shape = RunShape { batch, sequence: 1 };
+    let shape = RunShape::new(batch, 1);
     let mut builder = Builder::new(inputs);
     let values: Vec<ValueId> = (0..inputs.len() as u32).map(ValueId).collect();
     builder.step("it", Op::Training(op), &values).unwrap();
@@ -105,6 +106,24 @@ fn no_tile_of_training_takes_more_memory_than_its_bound() {
         let program = trace.network().program();
         let checker = Checker::new(program.clone(), TraceRules { batch_max: 128, ..RULES });
         // As above, and records of up to nine inputs.
+        let head = 16 * program.values() as u64 + 4096;
+        for value in steps(&trace) {
+            let bound = checker.tile_bound(trace.run(), value).unwrap().unwrap();
+            let (most, max) = (most(&checker, &trace, value), bound.memory + head);
+            let name = program.step_of(value).unwrap().op.name();
+            assert!(most <= max, "{:?} {name}: {most} {max}", trace.run());
+        }
+    }
+}
+
+#[test]
+fn no_tile_of_decoders_takes_more_memory_than_its_bound() {
+    let _alone = crate::alone();
+    let cases = decoder_cases().into_iter().step_by(3).chain(wide_cases());
+    for trace in cases.map(|case| run(case.network, case.run, case.inputs)) {
+        let program = trace.network().program();
+        let checker = Checker::new(program.clone(), RULES);
+        // As above, and records of up to six inputs.
         let head = 16 * program.values() as u64 + 4096;
         for value in steps(&trace) {
             let bound = checker.tile_bound(trace.run(), value).unwrap().unwrap();

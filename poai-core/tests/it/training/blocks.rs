@@ -71,8 +71,8 @@ fn shapes_of_blocks() {
         let x = fixed(rows, 1 << 16, I8);
         step(op(BlockKind::Scores, heads, 0, &[], 0, NARROW), &[x; 2], &[])
     };
-    assert_eq!(long(1 << 16, 1), Ok(fixed(1 << 16, 1 << 16, I16)));
-    refused(long((1 << 16) + 1, 1), "expected a product of fewer columns");
+    assert_eq!(long(1 << 20, 1), Ok(fixed(1 << 20, 1 << 20, I16)));
+    refused(long((1 << 20) + 1, 1), "expected a product of fewer columns");
     refused(long(1 << 31, 2), "expected fewer than 2^32 rows of scores");
 }
 

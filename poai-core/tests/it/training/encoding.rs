@@ -244,10 +244,11 @@ fn fields_have_one_encoding() {
     let gather = [shared(9, 5, I8), fixed(4, 1, I32)];
     assert_eq!(changed(TrainingOp::Gather { table: None }, &gather, 0, 2), field("a flag", 2));
     let spread = TrainingOp::MeanPoolGradient { rows: Dim::fixed(4) };
-    assert_eq!(changed(spread, &[fixed(1, 7, I8)], 4, 2), field("a flag", 2));
+    let kind = field("a dimension's kind", 3);
+    assert_eq!(changed(spread, &[fixed(1, 7, I8)], 4, 3), kind);
     // Tags before the first kind and beyond the last.
     let next = [one(), fixed(4, 1, I32)];
-    for tag in [0, 53, 255] {
+    for tag in [0, 60, 255] {
         let bytes = program(TrainingOp::NextExponent, &next, &[]).to_bytes();
         let bytes = with_structure(&bytes, |structure| structure[first_field(2) - 1] = tag);
         assert_eq!(Program::from_bytes(&bytes), field("a step's tag", tag.into()));
@@ -256,18 +257,20 @@ fn fields_have_one_encoding() {
 
 #[test]
 fn inputs_have_flags() {
-    // Rows a number or for every token, of items or shared.
+    // Rows a number, for every token or for every answer, of items or shared.
     for (flags, form) in [
         (0, fixed(4, 7, I8)),
         (1, Form::new(Dim::per_token(4), Dim::fixed(7), I8)),
         (2, shared(4, 7, I8)),
         (3, Form::shared(Dim::per_token(4), Dim::fixed(7), I8)),
+        (4, Form::new(Dim::per_answer(4), Dim::fixed(7), I8)),
+        (6, Form::shared(Dim::per_answer(4), Dim::fixed(7), I8)),
     ] {
         let program = program(TrainingOp::RowSum, &[form], &[]);
         let bytes = program.to_bytes();
         assert_eq!(bytes[STRUCTURE + 5], flags);
         assert_eq!(Program::from_bytes(&bytes).unwrap(), program);
-        for other in 4..=255 {
+        for other in [5].into_iter().chain(7..=255) {
             let bytes = with_structure(&bytes, |structure| structure[5] = other);
             assert_eq!(Program::from_bytes(&bytes), field("an input's flags", other.into()));
         }

@@ -36,8 +36,8 @@ fn shapes_of_scaled_products() {
         |dtype, n| step(op(0, &[], false, 0, Clamp::full(dtype)), &[a, shared(n, 7, I8)], &[]);
     let most = (1 << 17) - 1;
     assert_eq!(of_type(I8, most), Ok(fixed(4, most, I8)));
-    assert_eq!(of_type(I32, 1 << 16), Ok(fixed(4, 1 << 16, I32)));
-    for (dtype, n) in [(I8, 1 << 17), (I16, (1 << 16) + 1), (I32, (1 << 16) + 1)] {
+    assert_eq!(of_type(I32, 1 << 20), Ok(fixed(4, 1 << 20, I32)));
+    for (dtype, n) in [(I8, 1 << 17), (I16, (1 << 20) + 1), (I32, (1 << 20) + 1)] {
         refused(of_type(dtype, n), "expected a product of fewer columns");
     }
     // The bias.

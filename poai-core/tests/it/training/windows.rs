@@ -17,7 +17,7 @@ fn shapes_of_gradients_of_windows() {
         refused(unfold(image, fixed(49, columns, I16)), "input 0 expected a multiple of 6 columns");
     }
     let growing = Form::new(Dim::fixed(49), Dim::TOKENS, I16);
-    refused(unfold(image, growing), "columns that do not grow with the sequence");
+    refused(unfold(image, growing), "columns that no run changes");
     for dy in [fixed(48, 18, I16), tokens(18, I16)] {
         refused(unfold(image, dy), "input 0 expected 7×7 positions");
     }
@@ -59,7 +59,7 @@ fn shapes_of_gradients_of_windows() {
     }
     refused(pool(image, &[fixed(71, 3, I8), dy]), "input 0 expected 9×8 pixels");
     let growing = Form::new(Dim::fixed(72), Dim::TOKENS, I8);
-    refused(pool(image, &[growing, dy]), "columns that do not grow with the sequence");
+    refused(pool(image, &[growing, dy]), "columns that no run changes");
     refused(pool(image, &[x, shared(49, 3, I32)]), "input 1 expected rows for every item");
     refused(pool(image, &[x, fixed(48, 3, I32)]), "input 1 expected 7×7 positions");
     refused(pool(image, &[x, fixed(49, 4, I32)]), "input 1 expected 3 columns");

@@ -1,0 +1,5 @@
+//! Known answers of the steps of decoders, which another implementation made
+//! (`test_vectors/decoder`).
+
+mod steps;
+mod tiny;

@@ -1,5 +1,5 @@
-//! Decodes any bytes, and altered programs of every step of training, as
-//! programs. A program that decodes has only these bytes, and its tiles read
+//! Decodes any bytes, and altered programs of every step of training and of
+//! decoders, as programs. A program that decodes has only these bytes, and its tiles read
 //! no more than their bounds.
 #![no_main]
 
@@ -8,6 +8,7 @@ use poai_core::Program;
 use poai_core::program::ops::Local;
 use poai_core::program::{Builder, Op, RunShape, TrainingOp, ValueId};
 use poai_core::trace::TraceRules;
+use poai_testing::edges::decoder_cases;
 use poai_testing::training::one_step_programs;
 use poai_verify::trace::Checker;
 use std::sync::OnceLock;
@@ -20,7 +21,9 @@ fn seeds() -> &'static [[Vec<u8>; 2]] {
     static SEEDS: OnceLock<Vec<[Vec<u8>; 2]>> = OnceLock::new();
     SEEDS.get_or_init(|| {
         let both = |program: &Program| [program.to_bytes(), listed(program).to_bytes()];
-        one_step_programs().iter().map(|(_, network, ..)| both(network.program())).collect()
+        let of_training = one_step_programs().into_iter().map(|(_, network, ..)| network);
+        let of_decoders = decoder_cases().into_iter().map(|case| case.network);
+        of_training.chain(of_decoders).map(|network| both(network.program())).collect()
     })
 }
 
@@ -65,7 +68,7 @@ fn check_tiles(program: &Program, run: RunShape) {
 }
 
 /// Bytes that do not start as a program's do are read as the number of a
-/// program of a step of training, whether it has a list of outputs, and places
+/// program of a step of training or of decoders, whether it has a list of outputs, and places
 /// with masks.
 fn altered(script: &[u8]) -> Vec<u8> {
     let seeds = seeds();
@@ -86,9 +89,11 @@ fuzz_target!(|bytes: &[u8]| {
         let again = Program::from_bytes(&program.to_bytes()).unwrap();
         assert_eq!(again.program_id(), program.program_id());
         assert_eq!(again.architecture_id(), program.architecture_id());
+        assert_eq!(program.is_causal(), program.causality().is_ok());
         for (batch, sequence) in [(1, 1), (3, 40), (33, 2)] {
             let sequence = if program.has_tokens() { sequence } else { 1 };
-            check_tiles(&program, RunShape { batch, sequence });
+            let answers = if program.has_answers() { batch + 1 } else { 0 };
+            check_tiles(&program, RunShape::new(batch, sequence).answers(answers));
         }
     }
 });

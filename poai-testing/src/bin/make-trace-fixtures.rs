@@ -2,11 +2,14 @@
 //! links and receipts:
 //! `cargo run -p poai-testing --features verify --bin make-trace-fixtures -- DIRECTORY`.
 //! With `outputs` after the directory, all fixtures are of programs that list
-//! their outputs.
+//! their outputs. With `answers`, they are of a run with answers.
 //!
 //! Never make the fixtures of an earlier version again: today's and all later
 //! code has to read them unchanged. The program refuses a directory that
 //! exists.
+
+#[path = "trace_fixtures/answers.rs"]
+mod answers;
 
 use poai_core::program::{Builder, Clamp, Dim, Dtype, Form, Op, RunShape, ValueId};
 use poai_core::trace::{Demand, Receipt, RecordBytes, TraceHeader, header, unclean};
@@ -101,7 +104,7 @@ fn caught(faulty: &Trace) -> Result<(Beacon, Vec<u8>), Failure> {
 }
 
 fn audits_and_frauds(writer: &mut Writer<'_>) -> Result<(), Failure> {
-    let run = RunShape { batch: 2, sequence: 3 };
+    let run = RunShape::new(2, 3);
     let session = zoo::encoder().on(Arc::new(Cpu::new()))?;
     let trace = session.trace((run, zoo::tokens(&run)))?.trace.with_rules(RULES);
     let receipt = trace.receipt(JOB, PROVER);
@@ -285,7 +288,7 @@ fn link_and_receipts(writer: &mut Writer<'_>) -> Result<(), Failure> {
 
 /// Messages about a network that trains: it lists its next states and its logits.
 fn listed_outputs(writer: &mut Writer<'_>) -> Result<(), Failure> {
-    let run = RunShape { batch: 3, sequence: 1 };
+    let run = RunShape::new(3, 1);
     let session = training_network::perceptron().on(Arc::new(Cpu::new()))?;
     let trace = session.trace((run, training_network::samples(&run)))?.trace.with_rules(RULES);
     let (program, receipt) = (trace.network().program(), trace.receipt(JOB, PROVER));
@@ -368,7 +371,7 @@ fn listed_outputs(writer: &mut Writer<'_>) -> Result<(), Failure> {
 
 /// Links of a mined product of two values.
 fn listed_links(writer: &mut Writer<'_>) -> Result<(), Failure> {
-    let run = RunShape { batch: 3, sequence: 1 };
+    let run = RunShape::new(3, 1);
     let session = training_network::deep().on(Arc::new(Cpu::new()))?;
     let trace = session.trace((run, training_network::deep_samples(&run)))?.trace;
     let (challenge, difficulty) = (Challenge([0x53; 32]), Difficulty::new(1)?);
@@ -401,22 +404,25 @@ fn listed_links(writer: &mut Writer<'_>) -> Result<(), Failure> {
 }
 
 fn main() -> Result<(), Failure> {
-    let usage = "usage: make-trace-fixtures DIRECTORY [outputs]";
+    let usage = "usage: make-trace-fixtures DIRECTORY [outputs|answers]";
     let directory = std::env::args_os().nth(1).ok_or(usage)?;
     let directory = Path::new(&directory);
-    let listed = match std::env::args().nth(2).as_deref() {
-        None => false,
-        Some("outputs") => true,
-        Some(_) => return Err(usage.into()),
-    };
+    let form = std::env::args().nth(2);
+    if !matches!(form.as_deref(), None | Some("outputs" | "answers")) {
+        return Err(usage.into());
+    }
     std::fs::create_dir(directory)?;
     let mut writer = Writer { directory, manifest: vec![] };
-    if listed {
-        listed_outputs(&mut writer)?;
-        listed_links(&mut writer)?;
-    } else {
-        audits_and_frauds(&mut writer)?;
-        link_and_receipts(&mut writer)?;
+    match form.as_deref() {
+        Some("outputs") => {
+            listed_outputs(&mut writer)?;
+            listed_links(&mut writer)?;
+        }
+        Some(_) => answers::all(&mut writer)?,
+        None => {
+            audits_and_frauds(&mut writer)?;
+            link_and_receipts(&mut writer)?;
+        }
     }
     let manifest = serde_json::to_string_pretty(&writer.manifest)?;
     std::fs::write(directory.join("manifest.json"), manifest + "\n")?;

@@ -30,9 +30,13 @@ enum Message {
     OutputsOrder,
     OutputsRecord,
     OutputsTile,
-    /// Checks the fuzzer's own bytes against the honest trace, of a program
-    /// without a list or with one.
-    Bytes(Vec<u8>, bool),
+    /// Messages about a run with answers.
+    AnswersAudit,
+    AnswersAnswer,
+    AnswersTail,
+    AnswersSample,
+    /// Checks the fuzzer's own bytes against one of the honest traces.
+    Bytes(Vec<u8>, u8),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -56,7 +60,7 @@ const RULES: TraceRules = TraceRules {
 };
 
 fn header(message: &[u8]) -> TraceHeader {
-    TraceHeader::from_bytes(&message[..TraceHeader::LEN]).unwrap()
+    TraceHeader::from_bytes(&message[..TraceHeader::len_at(message)]).unwrap()
 }
 
 /// An honest trace: its program, receipt, audit, and a demand with its answer.
@@ -84,6 +88,14 @@ const TRAINING: Honest = Honest {
     answer: fixture!("v2-outputs/outputs.answer"),
 };
 
+const ANSWERING: Honest = Honest {
+    program: fixture!("v2-answers/answering.program"),
+    receipt: fixture!("v2-answers/answering.receipt"),
+    audit: fixture!("v2-answers/answering.audit"),
+    demand: fixture!("v2-answers/tail.demand"),
+    answer: fixture!("v2-answers/tail.answer"),
+};
+
 impl Message {
     /// The honest trace that the message is checked against, or of whose program
     /// it convicts another.
@@ -94,7 +106,12 @@ impl Message {
             | Message::OutputsOrder
             | Message::OutputsRecord
             | Message::OutputsTile
-            | Message::Bytes(_, true) => &TRAINING,
+            | Message::Bytes(_, 1) => &TRAINING,
+            Message::AnswersAudit
+            | Message::AnswersAnswer
+            | Message::AnswersTail
+            | Message::AnswersSample
+            | Message::Bytes(_, 2) => &ANSWERING,
             _ => &ENCODER,
         }
     }
@@ -106,8 +123,8 @@ fuzz_target!(|input: Input| {
     let receipt = Receipt::from_bytes(of.receipt).unwrap();
     let honest = header(of.audit);
     let bytes: &[u8] = match &input.message {
-        Message::Audit | Message::OutputsAudit => of.audit,
-        Message::Answer | Message::OutputsAnswer => of.answer,
+        Message::Audit | Message::OutputsAudit | Message::AnswersAudit => of.audit,
+        Message::Answer | Message::OutputsAnswer | Message::AnswersAnswer => of.answer,
         Message::Convicting => fixture!("v2/convicting.answer"),
         Message::Linear => fixture!("v2/linear-tile.fraud"),
         Message::Embed => fixture!("v2/embed-tile.fraud"),
@@ -116,6 +133,8 @@ fuzz_target!(|input: Input| {
         Message::OutputsOrder => fixture!("v2-outputs/wrong-order.fraud"),
         Message::OutputsRecord => fixture!("v2-outputs/output-record.fraud"),
         Message::OutputsTile => fixture!("v2-outputs/descend-tile.fraud"),
+        Message::AnswersTail => fixture!("v2-answers/tail-tile.fraud"),
+        Message::AnswersSample => fixture!("v2-answers/sample-tile.fraud"),
         Message::Bytes(bytes, _) => bytes,
     };
     let trace = match input.message {
@@ -145,10 +164,10 @@ fuzz_target!(|input: Input| {
     let right = answer == Ok(Answered::Right);
     let convicted = matches!(answer, Ok(Answered::Fraud(_)));
     match input.message {
-        Message::Audit | Message::OutputsAudit => {
+        Message::Audit | Message::OutputsAudit | Message::AnswersAudit => {
             assert_eq!((audit.is_ok(), fraud.is_ok(), answer.is_ok()), (same, false, false));
         }
-        Message::Answer | Message::OutputsAnswer => {
+        Message::Answer | Message::OutputsAnswer | Message::AnswersAnswer => {
             assert_eq!((fraud.is_ok(), right, convicted), (false, same, false));
         }
         Message::Convicting => assert_eq!((fraud.is_ok(), right, convicted), (same, false, same)),

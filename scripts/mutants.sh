@@ -83,16 +83,16 @@ for group in "${groups[@]}"; do
     chain) mutate chain 60 poai-verify "chain/*.rs seal.rs" "tests:: chain_asert:: chain_rules:: seal::" --features=chain,parallel,serde --lib --test=it ;;
     verifier) mutate verifier 60 poai-verify "verifier.rs rules.rs failures.rs" "tests:: attacks:: decoding:: failures:: rules:: seal::" --features=parallel --lib --test=it --test=memory ;;
     freivalds) mutate freivalds 60 poai-verify "freivalds/*.rs" "tests:: freivalds:: fraud::" --features=parallel,std --lib --test=it ;;
-    bounds) mutate bounds 60 poai-verify "trace/reach/*.rs" "tests:: bounds:: bounds_training:: tile_memory::" --features=parallel --lib --test=it --test=memory ;;
-    trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/registration.rs" "tests:: bounds:: fraud:: full:: imported:: receipt:: trace:: trace_attacks:: trace_fixtures:: training:: unclean::" --features=parallel --lib --test=it ;;
+    bounds) mutate bounds 60 poai-verify "trace/reach/*.rs" "tests:: bounds:: bounds_training:: tile_memory:: decoder::" --features=parallel --lib --test=it --test=memory ;;
+    trace) mutate trace 90 poai-verify "trace/[!r]*.rs trace/receipt.rs trace/registration.rs" "tests:: bounds:: decoder:: fraud:: full:: imported:: receipt:: trace:: trace_attacks:: trace_fixtures:: training:: unclean::" --features=parallel --lib --test=it ;;
     groth16) mutate groth16 200 poai-verify "inference/*.rs" "degenerate:: deployment:: groth16::" --package=poai-prover --features=poai-verify/inference,poai-verify/serde --test=it ;;
     protocol) mutate protocol 60 poai-core "puzzle/ticket.rs puzzle/seeds.rs puzzle/transcript.rs puzzle/statement.rs puzzle/proof/*.rs difficulty.rs params.rs recompute.rs encoding/hex_or_bytes.rs" "tests:: attacks:: decoding:: difficulty:: openings:: operands:: recompute:: rules:: serialisation:: vectors::" "$engine" "${verifier[@]}" --features=poai-core/serde --lib --test=it --test=memory ;;
     commitment) mutate commitment 60 poai-core "puzzle/commitment/*.rs" "openings:: vectors::" "$engine" --test=it ;;
     noise) mutate noise 60 poai-core "puzzle/noise/*.rs" "tests:: noise:: vectors::" "$engine" --lib --test=it ;;
     inference) mutate inference 60 poai-core "inference/*.rs encoding/bytes.rs" "tests::" --features=inference,serde --lib ;;
     core-trace) mutate core-trace 60 poai-core "trace/*.rs" "receipt:: records:: trace:: trace_attacks:: trace_fixtures:: unclean::" "${verifier[@]}" --test=it ;;
-    program) mutate program 60 poai-core "program/*.rs program/encoding/*.rs program/training/*.rs" "imported_checks:: program_checks:: programs:: reads:: steps:: tiles:: training::" "$engine" --test=it ;;
-    step) mutate step 60 poai-core "program/ops/*.rs program/ops/training/*.rs" "programs:: reads:: steps:: tiles::" "$engine" --test=it ;;
+    program) mutate program 60 poai-core "program/*.rs program/encoding/*.rs program/training/*.rs program/decoder/*.rs" "decoder:: decoder_known:: imported_checks:: program_checks:: programs:: reads:: steps:: tiles:: training::" "$engine" --test=it ;;
+    step) mutate step 60 poai-core "program/ops/*.rs program/ops/training/*.rs program/ops/decoder/*.rs" "decoder_known:: programs:: reads:: steps:: tiles::" "$engine" --test=it ;;
     *)
         echo "expected a known group, got $group" >&2
         exit 2

@@ -42,11 +42,11 @@ pub enum DecoderOp {
     },
     /// Rotary position embedding: pairs of columns, turned by the token's place.
     ///
-    /// T has r columns. In the row of head h and place i, the columns c and c +
-    /// r/2 of the head hold a and b. They become `sat16(rsh(a·C − b·S, shift))`
-    /// and `sat16(rsh(b·C + a·S, shift))`, with `C = T[i][c]` and `S = T[i][r/2
-    /// + c]`. Columns from r on stay. Input: x (i16, tokens×(heads·d)). Output:
-    /// rows (head, i) of an item, d columns, i16.
+    /// T has r columns. In the row of head h and place i, two columns c and
+    /// c + r/2 of the head hold a and b. With `C = T[i][c]` and `S = T[i][c +
+    /// r/2]`, they become `sat16(rsh(a·C − b·S, shift))` and `sat16(rsh(b·C +
+    /// a·S, shift))`. Columns from r on stay. Input: x (i16, tokens × heads·d).
+    /// Output: rows (head, i) of an item, d columns, i16.
     Rotary {
         /// places×r i16: cosines, then sines. r is even and at most d.
         turns: ConstantId,

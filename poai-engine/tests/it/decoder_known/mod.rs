@@ -1,5 +1,6 @@
 //! Known answers of the steps of decoders, which another implementation made
 //! (`test_vectors/decoder`).
 
+mod drawn;
 mod steps;
 mod tiny;

@@ -8,6 +8,7 @@
 //! - [`quantise`]: makes a program of that network, and reports each layer's
 //!   error against the reference.
 //! - [`bert`]: converts text encoders from safetensors to a program.
+//! - [`tensors`]: reads float tensors of safetensors files.
 //! - [`store`]: keeps programs and their constants in files.
 //!
 //! Files are not trusted. A reader bounds sizes before it allocates. Anything
@@ -22,6 +23,7 @@ mod model;
 pub mod onnx;
 pub mod quantise;
 pub mod store;
+pub mod tensors;
 
 pub use model::{Model, ModelError, TracedInference};
 

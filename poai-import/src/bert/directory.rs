@@ -5,6 +5,7 @@ use super::head::{HeadActivation, HeadStep, Pooling, SentenceHead};
 use super::tensors::Tensors;
 use super::weights::Weights;
 use super::{BertError, Config, Encoder};
+use crate::tensors::FloatShards;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,8 +14,6 @@ use std::path::{Component, Path, PathBuf};
 
 /// The largest JSON file that is read, in bytes. An index has a line a tensor.
 const JSON_BYTES_MAX: u64 = 1 << 24;
-/// The most files that share a model's tensors.
-const SHARDS_MAX: usize = 1 << 10;
 /// The most modules.
 const MODULES_MAX: usize = 64;
 /// The most outputs of a product.
@@ -264,9 +263,10 @@ fn with_tensors<T>(
         let bytes = read(&path, u64::MAX)?;
         return read_tensors(&Tensors::one(&bytes)?);
     }
-    if let Some(index) = json::<Index>(directory, INDEX)? {
-        let (names, index) = shards(index)?;
-        let files = names.iter().map(|name| read(&below(directory, INDEX, name)?, u64::MAX));
+    let path = directory.join(INDEX);
+    if path.exists() {
+        let FloatShards { files, index } = FloatShards::read(&read(&path, JSON_BYTES_MAX)?)?;
+        let files = files.iter().map(|name| read(&below(directory, INDEX, name)?, u64::MAX));
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
         return read_tensors(&Tensors::several(&files, index)?);
     }
@@ -278,32 +278,6 @@ fn with_tensors<T>(
     }
     let source = std::io::Error::from(std::io::ErrorKind::NotFound);
     Err(BertError::Read { path, source })
-}
-
-/// The fields of `model.safetensors.index.json`.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
-/// The names of an index's files, and the number of each tensor's file.
-fn shards(index: Index) -> Result<(Vec<String>, BTreeMap<String, usize>), BertError> {
-    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
-    let mut names = vec![];
-    let mut tensors = BTreeMap::new();
-    for (tensor, name) in index.weight_map {
-        let next = numbers.len();
-        let number = *numbers.entry(name.clone()).or_insert(next);
-        if number == names.len() {
-            names.push(name);
-        }
-        tensors.insert(tensor, number);
-    }
-    if names.len() > SHARDS_MAX {
-        let why = format!("expected at most {SHARDS_MAX} files, got {}", names.len());
-        return Err(BertError::Layout { file: INDEX.into(), why });
-    }
-    Ok((names, tensors))
 }
 
 /// The most tokens of a sequence that the model's files state, if they do.

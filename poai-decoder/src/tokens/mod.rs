@@ -21,6 +21,8 @@ const BYTES_MAX: u64 = 1 << 26;
 #[derive(Clone, Debug)]
 pub struct TextTokens {
     tokeniser: Tokenizer,
+    /// Counted once, because the library counts with a copy of the vocabulary.
+    vocabulary: usize,
     pieces: Pieces,
     /// The token that a GGUF file puts before every text.
     first: Option<u32>,
@@ -55,7 +57,8 @@ impl TextTokens {
         let failed = |error: tokenizers::Error| DecoderError::Tokens(error.to_string());
         let tokeniser = Tokenizer::from_bytes(json).map_err(failed)?;
         let pieces = Pieces::of(&tokeniser)?;
-        Ok(TextTokens { tokeniser, pieces, first: None })
+        let vocabulary = tokeniser.get_vocab_size(true);
+        Ok(TextTokens { tokeniser, vocabulary, pieces, first: None })
     }
 
     /// Makes the tokeniser that a GGUF file carries.
@@ -70,7 +73,7 @@ impl TextTokens {
 
     /// Words of the vocabulary.
     pub fn vocabulary(&self) -> usize {
-        self.tokeniser.get_vocab_size(true)
+        self.vocabulary
     }
 
     /// The tokens of a text. With `special`, the tokens around it that the

@@ -108,8 +108,9 @@ impl<'a> TokenStream<'a> {
     /// # Errors
     /// [`DecoderError::Token`] if the token is not in the vocabulary.
     pub fn push(&mut self, id: u32) -> Result<String, DecoderError> {
-        let vocabulary = self.tokens.vocabulary();
-        let word = self.tokens.word(id).ok_or(DecoderError::Token { id, vocabulary })?;
+        let Some(word) = self.tokens.word(id) else {
+            return Err(DecoderError::Token { id, vocabulary: self.tokens.vocabulary() });
+        };
         let added = self.tokens.tokeniser.get_added_vocabulary();
         if added.is_special_token(&word) {
             return Ok(String::new());

@@ -21,9 +21,9 @@ pub(crate) struct File<'a> {
     pub(crate) tensors: &'a [Tensor<'a>],
     pub(crate) data: &'a [u8],
     /// The alignment that the file states.
-    alignment: Option<u32>,
+    pub(crate) alignment: Option<u32>,
     /// The number of tensors and of fields that the file states.
-    counts: Option<[u64; 2]>,
+    pub(crate) counts: Option<[u64; 2]>,
 }
 
 impl File<'_> {

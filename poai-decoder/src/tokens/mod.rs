@@ -33,7 +33,8 @@ impl TextTokens {
     /// of a directory.
     ///
     /// # Errors
-    /// [`DecoderError`] if there is none, or it is malformed or not supported.
+    /// [`DecoderError`] if the model has no tokeniser, or one that is malformed or
+    /// not supported.
     pub fn open(path: &Path) -> Result<TextTokens, DecoderError> {
         if !path.is_dir() {
             return TextTokens::of_gguf(&Gguf::open(path)?);

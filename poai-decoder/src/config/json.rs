@@ -189,8 +189,8 @@ impl Fields {
         let pattern = old_pattern.or(pattern).unwrap_or(6);
         let windowed = |layer: usize| match family {
             DecoderFamily::Qwen2 | DecoderFamily::Qwen3 => layer >= first,
-            DecoderFamily::Gemma2 => layer % 2 == 0,
-            DecoderFamily::Gemma3 => pattern == 0 || (layer + 1) % pattern != 0,
+            DecoderFamily::Gemma2 => layer.is_multiple_of(2),
+            DecoderFamily::Gemma3 => !(layer + 1).is_multiple_of(pattern),
             _ => true,
         };
         let windowed: Vec<bool> = match self.types(layers)? {

@@ -157,7 +157,7 @@ impl Fields<'_> {
         let window = self.optional_size("attention.sliding_window")?.filter(|window| *window > 0);
         // The patterns of llama.cpp.
         let windowed = |layer: usize| match family {
-            DecoderFamily::Gemma2 => layer % 2 == 0,
+            DecoderFamily::Gemma2 => layer.is_multiple_of(2),
             DecoderFamily::Gemma3 => layer % 6 < 5,
             _ => window.is_some(),
         };

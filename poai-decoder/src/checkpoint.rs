@@ -302,10 +302,12 @@ impl Linear {
 /// The tensors of a directory's safetensors.
 fn safetensors(directory: &Path) -> Result<FloatTensors<Mapped>, DecoderError> {
     let path = directory.join(WEIGHTS);
-    if path.exists() {
+    let listed = directory.join(INDEX);
+    // Without either file, the error names the usual one.
+    if path.exists() || !listed.exists() {
         return Ok(FloatTensors::one(Mapped::open(&path)?)?);
     }
-    let FloatShards { files, index } = FloatShards::read(&read(&directory.join(INDEX))?)?;
+    let FloatShards { files, index } = FloatShards::read(&read(&listed)?)?;
     let open = |name: &String| {
         // Files are not trusted, so a name must not lead out of the directory.
         let mut parts = Path::new(name).components();

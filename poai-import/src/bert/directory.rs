@@ -263,9 +263,9 @@ fn with_tensors<T>(
         let bytes = read(&path, u64::MAX)?;
         return read_tensors(&Tensors::one(&bytes)?);
     }
-    let path = directory.join(INDEX);
-    if path.exists() {
-        let FloatShards { files, index } = FloatShards::read(&read(&path, JSON_BYTES_MAX)?)?;
+    let listed = directory.join(INDEX);
+    if listed.exists() {
+        let FloatShards { files, index } = FloatShards::read(&read(&listed, JSON_BYTES_MAX)?)?;
         let files = files.iter().map(|name| read(&below(directory, INDEX, name)?, u64::MAX));
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
         return read_tensors(&Tensors::several(&files, index)?);

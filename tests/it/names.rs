@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that `poai` re-exports, and its own sources.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "poai-core/src",
     "poai-cuda/src",
+    "poai-decoder/src",
     "poai-engine/src",
     "poai-import/src",
     "poai-prover/src",

@@ -21,8 +21,10 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The part of the learning rate in iteration t of `total`, in 0..=1.
+    /// The part of the learning rate in iteration t of `total`, in 0..=1. After
+    /// the last iteration it stays as in iteration `total`.
     pub fn part(&self, t: u64, total: u64) -> f64 {
+        let t = t.min(total);
         // Exact: runs have fewer than 2^31 iterations.
         let share = |t: u64, total: u64| t as f64 / total.max(1) as f64;
         let cosine = |share: f64| 0.5 * (1.0 + libm::cos(core::f64::consts::PI * share));

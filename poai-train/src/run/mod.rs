@@ -12,7 +12,7 @@ pub use totals::RunTotals;
 
 use crate::dataset::Dataset;
 use crate::iteration::{Iteration, Source};
-use poai_core::program::Dtype;
+use poai_core::program::{Dtype, Extent};
 use poai_engine::execute::{
     Device, Inputs, MinedStep, RunError, RunOptions, Session, SharedInput, Tensor, TensorError,
     Trace,
@@ -58,6 +58,18 @@ pub enum TrainError {
         expected: (u32, u32),
         /// Rows and columns of the tensor.
         got: (u32, u32),
+    },
+    /// The dataset was made for other layers.
+    #[error(
+        "{what}: expected {expected} for the iteration, got {got}; make the dataset for its layers"
+    )]
+    Dataset {
+        /// Its samples or its labels.
+        what: &'static str,
+        /// Rows, columns and type of the iteration's input.
+        expected: String,
+        /// Those of the dataset.
+        got: String,
     },
     /// A checkpoint has no room for a setting.
     #[error(
@@ -135,17 +147,8 @@ impl TrainingRun {
                 return Err(TrainError::Source { expected: dataset.count(), got });
             }
         };
-        let (expected, got) = (iteration.states().len(), states.len());
-        if expected != got {
-            return Err(TrainError::States { expected, got });
-        }
-        for (index, (state, tensor)) in iteration.states().iter().zip(&states).enumerate() {
-            let (extent, expected) = (tensor.extent(), (state.rows, state.columns));
-            if (extent.rows, extent.columns) != expected || extent.dtype != Dtype::I32 {
-                let got = (extent.rows, extent.columns);
-                return Err(TrainError::State { index, expected, got });
-            }
-        }
+        check_states(&iteration, states.iter())?;
+        check_dataset(&iteration, &dataset)?;
         let words = seed.as_chunks::<4>().0.iter().map(|&word| i32::from_le_bytes(word));
         let seed_input = shared(Tensor::new(8, 1, Dtype::I32, &words.collect::<Vec<_>>())?);
         let session = iteration.network().clone().on(device)?;
@@ -272,14 +275,13 @@ impl TrainingRun {
     /// Goes to the state before iteration t, to execute iterations again.
     ///
     /// Losses of iterations that this run has not done are those of no answers.
+    /// [`TrainingRun::totals`] counts an iteration as often as it is executed.
     ///
     /// # Errors
-    /// [`TrainError::States`] or [`TrainError::Done`]. The run stays as it was.
+    /// [`TrainError::States`], [`TrainError::State`] or [`TrainError::Done`]. The
+    /// run stays as it was.
     pub fn restart_at(&mut self, t: u32, states: Vec<Arc<Tensor>>) -> Result<(), TrainError> {
-        let (expected, got) = (self.states.len(), states.len());
-        if expected != got {
-            return Err(TrainError::States { expected, got });
-        }
+        check_states(&self.iteration, states.iter().map(Arc::as_ref))?;
         if t > self.total {
             return Err(TrainError::Done(self.total));
         }
@@ -341,6 +343,42 @@ impl TrainingRun {
     pub fn seed(&self) -> &[u8; 32] {
         &self.seed
     }
+}
+
+/// Compares states with those of an iteration.
+fn check_states<'a>(
+    iteration: &Iteration,
+    states: impl ExactSizeIterator<Item = &'a Tensor>,
+) -> Result<(), TrainError> {
+    let (expected, got) = (iteration.states().len(), states.len());
+    if expected != got {
+        return Err(TrainError::States { expected, got });
+    }
+    for (index, (state, tensor)) in iteration.states().iter().zip(states).enumerate() {
+        let (extent, expected) = (tensor.extent(), (state.rows, state.columns));
+        if (extent.rows, extent.columns) != expected || extent.dtype != Dtype::I32 {
+            let got = (extent.rows, extent.columns);
+            return Err(TrainError::State { index, expected, got });
+        }
+    }
+    Ok(())
+}
+
+/// Compares a dataset's extents with the inputs of an iteration that draws.
+fn check_dataset(iteration: &Iteration, dataset: &Dataset) -> Result<(), TrainError> {
+    // Seed and t stand between the states and the dataset.
+    let forms = iteration.network().program().inputs().iter().skip(iteration.states().len() + 2);
+    let inputs = [("samples", dataset.samples()), ("labels", dataset.labels())];
+    for (form, (what, input)) in forms.zip(inputs) {
+        let (expected, got) = (Extent::of(form, &iteration.shape()), input.tensor.extent());
+        if expected != Some(*got) {
+            let text =
+                |extent: &Extent| format!("{}×{} {}", extent.rows, extent.columns, extent.dtype);
+            let expected = expected.map_or_else(|| "a tensor".into(), |extent| text(&extent));
+            return Err(TrainError::Dataset { what, expected, got: text(got) });
+        }
+    }
+    Ok(())
 }
 
 fn shared(tensor: Tensor) -> SharedInput {

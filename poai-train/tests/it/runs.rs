@@ -77,6 +77,38 @@ fn adams_first_step_does_not_grow_with_the_batch() {
 }
 
 #[test]
+fn states_and_datasets_of_other_layers_are_refused() {
+    let mut own = run(Optimiser::SGD, 2, 1, 1);
+    let root = own.states().next().unwrap().root();
+    let mut wrong: Vec<_> = own.states().cloned().collect();
+    wrong[0] = Arc::new(Tensor::new(1, 1, poai_core::program::Dtype::I32, &[0]).unwrap());
+    let error = own.restart_at(1, wrong).unwrap_err();
+    assert!(matches!(error, TrainError::State { index: 0, got: (1, 1), .. }), "{error}");
+    assert_eq!((own.done(), own.states().next().unwrap().root()), (0, root));
+
+    let (iteration, first) = (own.iteration().clone(), states(&own));
+    let narrow = Layers::features(3).linear(2);
+    let numbers = vec![0.5; 300];
+    let labels: Vec<u32> = (0..100).map(|i| i % 2).collect();
+    let dataset = Dataset::dense(&narrow, &numbers, &labels).unwrap();
+    let cpu = Arc::new(Cpu::new());
+    let error = TrainingRun::new(iteration, dataset, first, [1; 32], cpu).unwrap_err();
+    assert!(matches!(error, TrainError::Dataset { what: "samples", .. }), "{error}");
+}
+
+#[test]
+fn schedules_stay_within_their_range() {
+    for schedule in
+        [Schedule::Constant, Schedule::Cosine, Schedule::Warm { iterations: 3 }, Schedule::Linear]
+    {
+        for (t, total) in [(0, 0), (0, 9), (8, 9), (9, 9), (10, 9), (u64::MAX, 9)] {
+            let part = schedule.part(t, total);
+            assert!((0.0..=1.0).contains(&part), "{schedule:?} {t} {total}: {part}");
+        }
+    }
+}
+
+#[test]
 fn threads_and_traces_change_no_bit() {
     let mut first = run(Optimiser::SGD, 12, 1, 1);
     finish(&mut first);

@@ -37,6 +37,7 @@ use poai::train::{Committer, Optimiser, TrainingRun};
 use poai::{Beacon, Difficulty, MineOptions, Prover};
 use replay::Snapshots;
 use report::{Commitments, Outcome};
+use resumption::Resumption;
 use setup::Setup;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,8 +92,8 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Go on from the checkpoint in this folder, with the options that made it: another task, data,
-    /// optimizer, rate, decay, batch, length, seed or segment is refused. If the run is done, nothing
-    /// changes.
+    /// optimizer, rate, decay, batch, length, seed or segment is refused, and so is another choice of
+    /// `--untraced`. If the run is done, nothing changes.
     #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
     resume: Option<PathBuf>,
     /// Iterations between two checkpoints.
@@ -216,11 +217,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let (folder, checker) = (store.folder(), checks.checker());
         evidence::write(folder, &setup, checker, &trained, &all.audit, linked, args.prover)?;
     }
-    let resumption = match args.no_lie || args.untraced {
-        true => None,
-        false => resumption::show(args, &task, &setup.device)?,
-    };
-    let outcome = Outcome {
+    let mut outcome = Outcome {
         task: &task,
         training: run,
         test,
@@ -228,17 +225,25 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         float,
         commitments,
         frozen,
-        resumption,
+        resumption: None,
     };
     if let Some(store) = store {
         let float = outcome.float.as_ref().map(|float| &float.history[..]);
         store.write(store::PLOT, &plot::svg(run.history(), float)?)?;
-        store.write(store::REPORT, &(outcome.json().to_string() + "\n"))?;
+        store.write(store::REPORT, &outcome.line())?;
+    }
+    // All results are on the disk before a demonstration, which decides nothing about them.
+    if !args.no_lie && !args.untraced {
+        outcome.resumption = resumption::show(args, &task, &setup.device);
+    }
+    if let Some(store) = store.as_ref().filter(|_| outcome.resumption.is_some()) {
+        store.write(store::REPORT, &outcome.line())?;
     }
     terminal::print(&match args.json {
-        true => outcome.json().to_string() + "\n",
+        true => outcome.line(),
         false => outcome.text(store.as_ref().map(Store::folder)),
-    })
+    })?;
+    outcome.resumption.as_ref().map_or(Ok(()), Resumption::check)
 }
 
 /// Says what a run came to that was done before, and changes nothing.

@@ -3,7 +3,7 @@
 use super::demonstration::{AuditReport, LieReport};
 use super::float::Float;
 use super::freeze::{FrozenReport, Linked};
-use super::resumption::ResumptionReport;
+use super::resumption::{Resumption, ResumptionReport};
 use super::task::Task;
 use crate::terminal;
 use poai::train::TrainingRun;
@@ -36,8 +36,8 @@ pub struct Outcome<'a> {
     pub commitments: Option<Commitments>,
     /// The network for inference, if the run has a folder.
     pub frozen: Option<FrozenReport>,
-    /// A short run that was killed and went on, if it was shown.
-    pub resumption: Option<ResumptionReport>,
+    /// What came of a short run that was killed, if the caller asked for it.
+    pub resumption: Option<Resumption>,
 }
 
 impl Outcome<'_> {
@@ -117,11 +117,17 @@ impl Outcome<'_> {
             "claims": commitments.map(|all| all.claims),
             "segments": commitments.map(|all| all.segments),
         });
+        let (shown, note) = match &self.resumption {
+            Some(Resumption::Shown(shown)) => (Some(resumption_json(shown)), None),
+            Some(Resumption::NotShown(why)) => (None, Some(why.as_str())),
+            None => (None, None),
+        };
         let parts = [
             ("audit", commitments.map(|all| audit_json(&all.audit))),
             ("frozen", self.frozen.as_ref().map(frozen_json)),
             ("lie", commitments.and_then(|all| all.lie.as_ref()).map(lie_json)),
-            ("resumption", self.resumption.as_ref().map(resumption_json)),
+            ("resumption", shown),
+            ("resumption_note", note.map(Value::from)),
         ];
         if let Some(fields) = object.as_object_mut() {
             fields.extend(parts.map(|(name, part)| (name.to_owned(), part.into())));
@@ -129,7 +135,12 @@ impl Outcome<'_> {
         object
     }
 
-    /// The same as text.
+    /// The same as a line of text.
+    pub fn line(&self) -> String {
+        self.json().to_string() + "\n"
+    }
+
+    /// The same for people, as text.
     pub fn text(&self, folder: Option<&Path>) -> String {
         let last = self.last();
         let iteration = self.training.iteration();
@@ -284,15 +295,20 @@ fn lie_json(lie: &LieReport) -> Value {
 }
 
 /// A short run that was killed and went on, as lines of text.
-fn resumption_lines(shown: &ResumptionReport) -> Vec<String> {
+fn resumption_lines(resumption: &Resumption) -> Vec<String> {
+    let shown = match resumption {
+        Resumption::Shown(shown) => shown,
+        Resumption::NotShown(why) => {
+            return vec![format!("kill        not shown: {}", terminal::name(why))];
+        }
+    };
     let ResumptionReport { iterations, stored, run, seconds, .. } = shown;
+    let root = if shown.is_same() { "the root of" } else { "another result than" };
     vec![
         format!(
             "kill        a process that trains {iterations} iterations is killed; its folder has {stored} of them"
         ),
-        format!(
-            "            the run goes on to the root of an unbroken one, all in {seconds:.1} s"
-        ),
+        format!("            the run goes on to {root} an unbroken one, all in {seconds:.1} s"),
         format!("            {run}"),
     ]
 }
@@ -304,6 +320,6 @@ fn resumption_json(shown: &ResumptionReport) -> Value {
         "run_root": shown.run,
         "tickets": shown.tickets,
         "seconds": shown.seconds,
-        "same": true,
+        "same": shown.is_same(),
     })
 }

@@ -18,36 +18,75 @@ const TRIES: u32 = 3;
 /// The time between two looks at the folder.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// What came of the demonstration.
+pub enum Resumption {
+    /// A run was killed and went on, to the right root or to another.
+    Shown(ResumptionReport),
+    /// Why no run could be killed or go on. It says nothing about the trained run.
+    NotShown(String),
+}
+
+impl Resumption {
+    /// Refuses a run that went on to another root or other tickets than an unbroken one.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self {
+            Resumption::Shown(shown) if !shown.is_same() => Err(Failure::failed(format!(
+                "expected root {} and {} tickets of the run that was killed, got {} and {}; report \
+                 this as an error",
+                shown.whole.0, shown.whole.1, shown.run, shown.tickets
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A run that was killed and went on.
 pub struct ResumptionReport {
     pub iterations: u32,
     /// The iterations that the killed process left in the folder.
     pub stored: u32,
-    /// The root of both runs.
+    /// The root of the run that was killed.
     pub run: RunRoot,
     /// The tickets that the products of each drew, before and after the kill.
     pub tickets: u64,
+    /// The root and the tickets of the unbroken run.
+    pub whole: (RunRoot, u64),
     pub seconds: f64,
 }
 
-/// Kills a short run of the task, and goes on. `None` if another process cannot read the
-/// same samples at once.
-pub fn show(
-    args: &Args,
-    task: &Task,
-    device: &Arc<dyn Device>,
-) -> Result<Option<ResumptionReport>, Failure> {
+impl ResumptionReport {
+    /// Whether the run went on to the root and the tickets of the unbroken one.
+    pub fn is_same(&self) -> bool {
+        (self.run, self.tickets) == self.whole
+    }
+}
+
+/// Kills a short run of the task, and goes on. `None` for tasks that read an encoder.
+pub fn show(args: &Args, task: &Task, device: &Arc<dyn Device>) -> Option<Resumption> {
     let iterations = match args.task {
         TaskName::Digits => 24,
         TaskName::Text => 6,
         // Reading an encoder takes longer than the run.
-        TaskName::EmbedHead | TaskName::Lora => return Ok(None),
+        TaskName::EmbedHead | TaskName::Lora => return None,
     };
     let is_file = |path: &&std::path::PathBuf| path.is_file();
     if !args.data.iter().chain(&args.labels).all(|path| is_file(&path)) {
-        return Ok(None);
+        let why = "expected data in a regular file, which another process reads, got other data";
+        return Some(Resumption::NotShown(why.into()));
     }
     let waiting = terminal::spinner("killing a run, which goes on", None);
+    let shown = shown(args, task, device, iterations);
+    waiting.finish_and_clear();
+    Some(shown.unwrap_or_else(|why| Resumption::NotShown(why.to_string())))
+}
+
+/// The short run of `iterations` iterations. An error says why it could not be shown.
+fn shown(
+    args: &Args,
+    task: &Task,
+    device: &Arc<dyn Device>,
+    iterations: u32,
+) -> Result<Resumption, Failure> {
     let start = Instant::now();
     // A checkpoint each iteration; nothing of this is printed.
     let short = Args {
@@ -77,16 +116,9 @@ pub fn show(
             continue;
         }
         let (run, tickets) = finish(course, &resume)?;
-        if (run, tickets) != whole {
-            let (root, drawn) = whole;
-            return Err(Failure::failed(format!(
-                "expected root {root} and {drawn} tickets of the run that was killed, got {run} and \
-                 {tickets}; report this as an error"
-            )));
-        }
-        waiting.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();
-        return Ok(Some(ResumptionReport { iterations, stored, run, tickets, seconds }));
+        let report = ResumptionReport { iterations, stored, run, tickets, whole, seconds };
+        return Ok(Resumption::Shown(report));
     }
     Err(Failure::failed(
         "expected a process that is killed before it ends, got one that ended first; run again with \
@@ -181,4 +213,25 @@ fn arguments(args: &Args) -> Vec<OsString> {
         option(name, value.into());
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_root_or_other_tickets_are_refused() {
+        let [root, other] = [1, 2].map(|byte| RunRoot([byte; 32]));
+        let shown = |run, tickets| {
+            let whole = (root, 5);
+            let (iterations, stored, seconds) = (24, 8, 0.5);
+            Resumption::Shown(ResumptionReport { iterations, stored, run, tickets, whole, seconds })
+        };
+        assert!(shown(root, 5).check().is_ok());
+        assert!(Resumption::NotShown("no room".into()).check().is_ok());
+        for wrong in [shown(other, 5), shown(root, 6)] {
+            let why = wrong.check().unwrap_err().to_string();
+            assert!(why.contains(&format!("expected root {root} and 5 tickets")), "{why}");
+        }
+    }
 }

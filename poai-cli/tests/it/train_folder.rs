@@ -284,3 +284,53 @@ fn a_folder_has_the_evidence_of_its_run() {
     assert!(said["run_root"].is_null() && !Path::new(&alone).join("evidence").exists());
     refused(&poai(&["verify", "training", &alone]), 2, "evidence");
 }
+
+/// The report of a run whose demonstration of a kill could not run, which its folder has, too.
+#[cfg(unix)]
+fn without_kill(output: &std::process::Output, out: &str, note: &str) -> Value {
+    let whole = object(output);
+    let said = whole["resumption_note"].as_str().unwrap();
+    assert!(whole["resumption"].is_null() && said.contains(note), "{said}");
+    assert!(whole["lie"]["convicted"] == true && Path::new(out).join("plot.svg").is_file());
+    let report = fs::read(Path::new(out).join("report.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&report).unwrap(), whole);
+    let said = printed(&poai(&["verify", "training", out]));
+    assert!(said.contains(whole["run_root"].as_str().unwrap()), "{said}");
+    whole
+}
+
+#[cfg(unix)]
+#[test]
+fn a_kill_that_cannot_be_shown_leaves_the_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = short(folder.path());
+    let own: Vec<String> = own.into_iter().filter(|option| option != "--no-lie").collect();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let out = |name: &str| path(folder.path(), name);
+    // No folder for the short run.
+    let mut process = command();
+    process.args(&own).env("TMPDIR", "/nonexistent");
+    let text = printed(&process.output().unwrap());
+    assert!(text.contains("kill        not shown: expected a temporary folder"), "{text}");
+    let at = out("no temporary folder");
+    let output = process.args(["--json", "--out", &at]).output().unwrap();
+    let whole = without_kill(&output, &at, "expected a temporary folder for a short run");
+    // The other process gets no data.
+    let at = out("data of this process");
+    let table = own[2];
+    let mut process = command();
+    let other = own.iter().map(|option| if *option == table { "/dev/stdin" } else { option });
+    process.args(other).args(["--json", "--out", &at]);
+    let output = process.stdin(fs::File::open(table).unwrap()).output().unwrap();
+    let piped = without_kill(&output, &at, "expected a process that trains, got one that ended");
+    assert_eq!(piped["run_root"], whole["run_root"]);
+    // The program is removed as soon as it runs.
+    let (at, program) = (out("no program"), folder.path().join("program"));
+    fs::copy(env!("CARGO_BIN_EXE_poai"), &program).unwrap();
+    let mut process = std::process::Command::new(&program);
+    process.args(&own).args(["--json", "--out", &at]).stdin(Stdio::null());
+    let process = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    fs::remove_file(&program).unwrap();
+    let output = process.wait_with_output().unwrap();
+    without_kill(&output, &at, "expected a process of this program to kill");
+}

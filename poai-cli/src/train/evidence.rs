@@ -40,6 +40,9 @@ pub const EXPORT: &str = "export.json";
 pub const EXPORT_RECEIPT: &str = "export-receipt.bin";
 /// The audit of the exporter's trace.
 pub const EXPORT_AUDIT: &str = "export-audit.bin";
+/// The names of all files of the evidence.
+pub const FILES: [&str; 8] =
+    [JOB, PROGRAM, EXPORTER, RECEIPT, AUDIT, EXPORT, EXPORT_RECEIPT, EXPORT_AUDIT];
 
 /// The version of the files in JSON.
 const VERSION: u64 = 1;

@@ -90,6 +90,8 @@ impl Setup {
             ("--iterations", total.to_string()),
             ("--seed", terminal::quoted(&args.seed)),
             ("--segment", args.segment.to_string()),
+            // A run that skips claims of some iterations never gets a root.
+            ("--untraced", if args.untraced { "yes" } else { "no" }.to_owned()),
             (first_state, job.parameters.first.to_string()),
             ("rules of audits", RULES.digest().to_string()),
         ];

@@ -3,7 +3,8 @@
 use super::evidence;
 use super::setup::Setup;
 use crate::failure::Failure;
-use crate::files::{Destination, check_folder};
+use crate::files::{Destination, check_folder, regular_len};
+use poai::import::store::{CONSTANTS_FILE, PROGRAM_FILE, QUANTISED_FILE};
 use poai::train::run::RunLock;
 use poai::train::{ClaimsFile, Committer, TrainError, TrainingRun};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,7 @@ impl Store {
         run: &mut TrainingRun,
         commits: bool,
     ) -> Result<(Store, Option<Committer>), Failure> {
+        check_files(folder)?;
         let lock = match RunLock::existing(folder).map_err(TrainError::from)? {
             Some(lock) => lock,
             None => {
@@ -112,6 +114,18 @@ fn refuse_run(folder: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a folder of a run in which something other than a regular file has the name of
+/// one of its files: whatever opens a pipe waits for its other end.
+pub fn check_files(folder: &Path) -> Result<(), Failure> {
+    let own = ["lock", "checkpoint", "claims", PLOT, REPORT].map(|name| folder.join(name));
+    let network = [PROGRAM_FILE, CONSTANTS_FILE, QUANTISED_FILE];
+    let network = network.map(|name| folder.join(NETWORK).join(name));
+    let evidence = evidence::FILES.map(|name| folder.join(evidence::FOLDER).join(name));
+    let all = own.into_iter().chain(network).chain(evidence);
+    // What reads a missing file says so.
+    all.filter(|path| path.exists()).try_for_each(|path| regular_len(&path).map(drop))
+}
+
 /// Goes on from a folder's checkpoint and claims, and changes nothing in it.
 fn read(
     folder: &Path,
@@ -123,7 +137,6 @@ fn read(
     if !commits {
         return Ok(None);
     }
-    let (file, claims) = ClaimsFile::open(folder, run.done())
-        .map_err(|error| Failure::usage(format!("{error}, or with --untraced")))?;
+    let (file, claims) = ClaimsFile::open(folder, run.done())?;
     Ok(Some((file, Committer::resumed(run, setup.job.clone(), &claims)?)))
 }

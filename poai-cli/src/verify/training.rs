@@ -4,7 +4,7 @@
 use crate::failure::{EXIT_CODES, Failure};
 use crate::train::evidence::{self, ExportFile, JobFile, drawn_segment, malformed};
 use crate::train::setup::RULES;
-use crate::train::store::NETWORK;
+use crate::train::store::{NETWORK, check_files};
 use crate::{files, terminal};
 use poai::import::store::{self, StoreError};
 use poai::program::encoding::PROGRAM_BYTES_MAX;
@@ -13,7 +13,7 @@ use poai::train::ClaimsFile;
 use poai::training_run::{
     IterationClaim, RunParameters, Segment, TrainedRun, TrainingAudit, TrainingReceipt, chain_root,
 };
-use poai::verify::trace::Checker;
+use poai::verify::trace::{Checker, TraceError};
 use poai::verify::train::{Exported, RunChecker, SegmentAudited, TrainingError};
 use poai::{Beacon, Program, ProgramId, Prover, RunRoot};
 use std::fmt::Display;
@@ -49,20 +49,20 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let folder = args.folder.join(evidence::FOLDER);
-    let job = match &args.job {
-        Some(path) => JobFile::read(path)?,
-        None => JobFile::read(&folder.join(evidence::JOB))?,
-    };
-    let JobFile { parameters, dataset, beacon } = job;
+    check_files(&args.folder)?;
+    let job = args.job.clone().unwrap_or_else(|| folder.join(evidence::JOB));
+    let JobFile { parameters, dataset, beacon } = JobFile::read(&job)?;
     let start = Instant::now();
     // The parameters name the program by its id, so the folder may give its bytes.
     let program = program(&folder.join(evidence::PROGRAM))?;
     let checker = Checker::new(program, RULES.trace);
     let samples = RULES.iteration_samples;
-    let checker = RunChecker::new(checker, parameters, dataset, &beacon, samples)?;
+    let checker = RunChecker::new(checker, parameters, dataset, &beacon, samples)
+        .map_err(|why| Failure::failed(format!("{}: {why}", job.display())))?;
 
     // Exact: at most 2^31 iterations.
     let claims = ClaimsFile::read(&args.folder, parameters.iterations as u32)?;
+    only_claims(&args.folder.join("claims"), claims.len() as u64)?;
     let segments = segments(&checker, &claims)?;
     let leaves: Vec<_> = claims.iter().map(IterationClaim::leaf).collect();
     let last = claims.last().map_or(parameters.first, |last| last.after);
@@ -82,7 +82,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let path = folder.join(evidence::AUDIT);
     let max = checker.audit_bytes_max(segment).map_err(TrainingError::from)?;
     let audit = decoded(&path, max.min(files::FILE_MAX), TrainingAudit::from_bytes)?;
-    let audited = checker.audit(segment, &beacon, &audit)?;
+    let audited = checker.audit(segment, &beacon, &audit).map_err(|why| match why {
+        TrainingError::Malformed(why) => malformed(&path, &why),
+        why => why.into(),
+    })?;
 
     let (exported, exporter, network) =
         export(args, &folder, &checker, &trained, &beacon, &receipt)?;
@@ -127,6 +130,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     terminal::print(&text)
 }
 
+/// The bytes before the first claim in the file of claims.
+const CLAIMS_HEAD: u64 = 16;
+/// The bytes of a claim in that file: the claim, and its leaf.
+const CLAIM: u64 = IterationClaim::LEN as u64 + 32;
 /// The fraction of wrong or skipped work for which soundness is printed.
 const HALF: f64 = 0.5;
 
@@ -158,7 +165,11 @@ fn export(
     same("prover of the export's receipt", Some(training.prover), receipt.prover)?;
     let path = folder.join(evidence::EXPORT_AUDIT);
     let audit = decoded(&path, files::FILE_MAX, trace::Audit::from_bytes)?;
-    check_trace(&exporter, &receipt, beacon, &audit)?;
+    let named = |why| match why {
+        TraceError::Malformed(why) => malformed(&path, &why),
+        why => Failure::from(why),
+    };
+    check_trace(&exporter, &receipt, beacon, &audit).map_err(named)?;
     Ok((exported, *exporter.program_id(), network.program().program_id()))
 }
 
@@ -168,9 +179,19 @@ fn check_trace(
     receipt: &trace::Receipt,
     beacon: &Beacon,
     audit: &trace::Audit,
-) -> Result<(), Failure> {
+) -> Result<(), TraceError> {
     let audited = exporter.audit(receipt, beacon, audit)?;
-    Ok(exporter.receipt(receipt, &audited.header)?)
+    exporter.receipt(receipt, &audited.header)
+}
+
+/// Refuses a file that goes on after the last of a run's claims.
+fn only_claims(path: &Path, count: u64) -> Result<(), Failure> {
+    let (expected, got) = (CLAIMS_HEAD + count * CLAIM, files::regular_len(path)?);
+    if expected == got {
+        return Ok(());
+    }
+    let why = format!("expected {expected} bytes of {count} claims, got {got}; take another copy");
+    Err(malformed(path, &why))
 }
 
 /// The segments of a run's claims, which the checker compares with their claims.

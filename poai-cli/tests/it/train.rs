@@ -176,21 +176,6 @@ fn a_folder_of_another_run_stays_as_it_is() {
     let foreign = fs::read(Path::new(&other).join("claims")).unwrap();
     let why = "expected claim 0 of this run, got one with another state before";
     stays(&|all| drop(all.insert(claims.clone(), foreign.clone())), why);
-    // Without commitments it goes on, and no longer with them.
-    fs::write(&checkpoint, &honest[&checkpoint]).unwrap();
-    fs::remove_file(place("report.json")).unwrap();
-    let alone = poai(&[
-        "train",
-        "--data",
-        &table,
-        "--iterations",
-        "12",
-        "--untraced",
-        "--json",
-        "--resume",
-        &out,
-    ]);
-    assert_eq!(object(&alone)["states"], whole["states"]);
 }
 
 /// Kills a run at any moment, again and again, until it is done.

@@ -104,6 +104,18 @@ fn a_checkpoint_binds_every_option_that_changes_the_run() {
     let left = tree(Path::new(&out));
     refused(&resume("--segment", "6"), 2, "expected --segment 5");
     assert!(tree(Path::new(&out)) == left);
+    // A run that makes claims goes on with them, and one that makes none goes on without.
+    let bare: Vec<String> = own.iter().filter(|own| *own != "--no-lie").cloned().collect();
+    let why = "expected --untraced no, with which this run began, got yes";
+    refused(&poai(&with(&bare, &["--untraced", "--resume", &out])), 2, why);
+    assert!(tree(Path::new(&out)) == left);
+    let alone = path(folder.path(), "alone");
+    object(&poai(&with(&bare, &["--untraced", "--json", "--out", &alone])));
+    let kept = tree(Path::new(&alone));
+    let why = "expected --untraced yes, with which this run began, got no";
+    refused(&poai(&with(&own, &["--resume", &alone])), 2, why);
+    assert!(tree(Path::new(&alone)) == kept);
+    object(&poai(&with(&bare, &["--untraced", "--json", "--resume", &alone])));
     // A checkpoint of the format before this one.
     let checkpoint = Path::new(&out).join("checkpoint");
     let mut old = left[&checkpoint].clone();
@@ -211,7 +223,7 @@ fn a_folder_has_the_evidence_of_its_run() {
         ("evidence/job.json", last, 2, "malformed: "),
         // The fields of parameters begin with their version.
         ("evidence/job.json", at("parameters") + 1, 2, "malformed: parameters: expected version 1"),
-        ("evidence/job.json", at("parameters") + 8, 1, "expected parameters of program "),
+        ("evidence/job.json", at("parameters") + 8, 1, "job.json: expected parameters of program "),
         ("evidence/job.json", at("beacon"), 1, "expected seed "),
         ("evidence/program.poai", 0, 2, "malformed: "),
         (
@@ -274,7 +286,22 @@ fn a_folder_has_the_evidence_of_its_run() {
     // Files that end early, and files that are not there.
     let audit = &honest[&place("evidence/audit.bin")];
     fs::write(place("evidence/audit.bin"), &audit[..audit.len() - 1]).unwrap();
-    refused(&verify(&[]), 2, "malformed: ");
+    refused(&verify(&[]), 2, "audit.bin: malformed: ");
+    fs::write(place("evidence/audit.bin"), audit).unwrap();
+    let exported = &honest[&place("evidence/export-audit.bin")];
+    fs::write(place("evidence/export-audit.bin"), &exported[..exported.len() - 1]).unwrap();
+    refused(&verify(&[]), 2, "export-audit.bin: malformed: ");
+    fs::write(place("evidence/export-audit.bin"), exported).unwrap();
+    // Claims, and bytes behind the last of them.
+    let claims = &honest[&place("claims")];
+    for more in [1, 136] {
+        fs::write(place("claims"), [&claims[..], &vec![0; more]].concat()).unwrap();
+        let why =
+            format!("claims: malformed: expected 1648 bytes of 12 claims, got {}", 1648 + more);
+        refused(&verify(&[]), 2, &why);
+    }
+    fs::write(place("claims"), claims).unwrap();
+    printed(&verify(&[]));
     fs::remove_file(place("evidence/audit.bin")).unwrap();
     refused(&verify(&[]), 2, "audit.bin");
     // A run that commits to nothing has no evidence.
@@ -283,6 +310,40 @@ fn a_folder_has_the_evidence_of_its_run() {
     let said: Value = object(&poai(&with(&own, &["--untraced", "--json", "--out", &alone])));
     assert!(said["run_root"].is_null() && !Path::new(&alone).join("evidence").exists());
     refused(&poai(&["verify", "training", &alone]), 2, "evidence");
+}
+
+/// Nothing waits for the other end of a pipe.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = short(folder.path());
+    let out = path(folder.path(), "run");
+    object(&poai(&with(&own, &["--json", "--out", &out])));
+    let files = [
+        "checkpoint",
+        "claims",
+        "report.json",
+        "evidence/job.json",
+        "evidence/audit.bin",
+        "network/quantised.json",
+    ];
+    for name in files {
+        let place = Path::new(&out).join(name);
+        let honest = fs::read(&place).unwrap();
+        fs::remove_file(&place).unwrap();
+        let Ok(made) = std::process::Command::new("mkfifo").arg(&place).status() else {
+            println!("SKIPPED: no mkfifo to make a pipe with");
+            return;
+        };
+        assert!(made.success(), "{name}");
+        let why = format!("{}: it is not a regular file", place.display());
+        refused(&poai(&["verify", "training", &out]), 2, &why);
+        refused(&poai(&with(&own, &["--resume", &out])), 2, &why);
+        fs::remove_file(&place).unwrap();
+        fs::write(&place, honest).unwrap();
+    }
+    printed(&poai(&["verify", "training", &out]));
 }
 
 /// The report of a run whose demonstration of a kill could not run, which its folder has, too.
